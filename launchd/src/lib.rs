@@ -1,0 +1,1 @@
+//! What the system keeps for beastd: its places, its socket, its service.

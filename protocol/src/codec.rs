@@ -1,0 +1,156 @@
+//! Length prefix and bincode: bytes in, message out. The only file that names bincode.
+
+use std::io::{self, Read, Write};
+
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::MAX_FRAME_LEN;
+
+const PREFIX_LEN: usize = 4;
+
+/// A frame that cannot be sent or understood.
+#[derive(Debug, thiserror::Error)]
+pub enum CodecError {
+    /// Longer than a frame may be; nothing was allocated for it.
+    #[error("a frame of {len} bytes is over the limit of {MAX_FRAME_LEN}")]
+    TooLarge {
+        /// What the prefix says, or what would have to be sent, in bytes.
+        len: usize,
+    },
+    /// The bytes are not this message.
+    #[error("a frame cannot be understood: {0}")]
+    Malformed(String),
+}
+
+impl From<CodecError> for io::Error {
+    fn from(error: CodecError) -> Self {
+        io::Error::new(io::ErrorKind::InvalidData, error)
+    }
+}
+
+// Variable-length integers keep a frame for one token around 20 bytes; the limit stops a length inside the payload
+// from claiming more memory than a frame may have.
+fn config() -> impl bincode::config::Config {
+    bincode::config::standard().with_limit::<MAX_FRAME_LEN>()
+}
+
+/// The payload of a message, without its length prefix.
+///
+/// # Errors
+/// [`CodecError::TooLarge`].
+pub fn encode<M: Serialize>(message: &M) -> Result<Vec<u8>, CodecError> {
+    let payload =
+        bincode::serde::encode_to_vec(message, config()).map_err(|error| CodecError::Malformed(error.to_string()))?;
+    if payload.len() > MAX_FRAME_LEN {
+        return Err(CodecError::TooLarge { len: payload.len() });
+    }
+    Ok(payload)
+}
+
+/// The message of a payload.
+///
+/// # Errors
+/// [`CodecError::Malformed`], also when bytes are left over.
+pub fn decode<M: DeserializeOwned>(payload: &[u8]) -> Result<M, CodecError> {
+    let (message, n_read) = bincode::serde::decode_from_slice(payload, config())
+        .map_err(|error| CodecError::Malformed(error.to_string()))?;
+    if n_read != payload.len() {
+        return Err(CodecError::Malformed(format!("{} bytes are left over", payload.len() - n_read)));
+    }
+    Ok(message)
+}
+
+/// Writes one frame in a single call, so that a small one is one packet.
+///
+/// # Errors
+/// Those of the writer; [`CodecError::TooLarge`] as [`io::ErrorKind::InvalidData`].
+pub fn write_frame(writer: &mut impl Write, payload: &[u8]) -> io::Result<()> {
+    let mut frame = Vec::new();
+    append_frame(&mut frame, payload)?;
+    writer.write_all(&frame)
+}
+
+/// Adds one frame to `out`: how a writer that cannot block gathers several events for one call.
+///
+/// # Errors
+/// [`CodecError::TooLarge`].
+pub fn append_frame(out: &mut Vec<u8>, payload: &[u8]) -> Result<(), CodecError> {
+    if payload.len() > MAX_FRAME_LEN {
+        return Err(CodecError::TooLarge { len: payload.len() });
+    }
+    let prefix = u32::try_from(payload.len()).expect("the frame limit fits into 32 bits");
+    out.reserve(PREFIX_LEN + payload.len());
+    out.extend(prefix.to_le_bytes());
+    out.extend(payload);
+    Ok(())
+}
+
+/// Reads one frame; `None` when the stream ends between two frames.
+///
+/// # Errors
+/// Those of the reader; [`io::ErrorKind::UnexpectedEof`] inside a frame; [`CodecError::TooLarge`] as
+/// [`io::ErrorKind::InvalidData`].
+pub fn read_frame(reader: &mut impl Read) -> io::Result<Option<Vec<u8>>> {
+    let mut prefix = [0; PREFIX_LEN];
+    let mut n_read = 0;
+    while n_read < PREFIX_LEN {
+        match reader.read(&mut prefix[n_read..]) {
+            Ok(0) if n_read == 0 => return Ok(None),
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(n) => n_read += n,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    let len = checked_len(prefix)?;
+    // Grows with what really arrives: a peer that announces 32 MiB and sends nothing costs nothing.
+    let mut payload = Vec::new();
+    reader.take(len as u64).read_to_end(&mut payload)?;
+    if payload.len() < len {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    Ok(Some(payload))
+}
+
+/// Puts frames together from bytes as they arrive, for readers that cannot block.
+#[derive(Debug, Default)]
+pub struct FrameBuffer {
+    bytes: Vec<u8>,
+}
+
+impl FrameBuffer {
+    /// Adds what has arrived.
+    pub fn extend(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    /// Takes the payload of the next whole frame, if there is one.
+    ///
+    /// # Errors
+    /// [`CodecError::TooLarge`] as soon as the prefix is known; the stream cannot be read on after that.
+    pub fn next_frame(&mut self) -> Result<Option<Vec<u8>>, CodecError> {
+        let Some(prefix) = self.bytes.first_chunk() else { return Ok(None) };
+        let end = PREFIX_LEN + checked_len(*prefix)?;
+        if self.bytes.len() < end {
+            return Ok(None);
+        }
+        let rest = self.bytes.split_off(end);
+        let mut frame = std::mem::replace(&mut self.bytes, rest);
+        frame.drain(..PREFIX_LEN);
+        Ok(Some(frame))
+    }
+
+    /// Whether a frame has begun but not ended.
+    pub fn is_partial(&self) -> bool {
+        !self.bytes.is_empty()
+    }
+}
+
+fn checked_len(prefix: [u8; PREFIX_LEN]) -> Result<usize, CodecError> {
+    let len = u32::from_le_bytes(prefix) as usize;
+    if len > MAX_FRAME_LEN { Err(CodecError::TooLarge { len }) } else { Ok(len) }
+}
+
+#[cfg(test)]
+#[path = "codec_tests.rs"]
+mod tests;

@@ -1,0 +1,279 @@
+use std::fmt::Debug;
+
+use expect_test::expect;
+use proptest::prelude::*;
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::*;
+use crate::*;
+
+fn requests() -> Vec<Request> {
+    let generate = Generate {
+        messages: vec![
+            Message { role: Role::System, content: "You summarize.".into() },
+            Message { role: Role::User, content: "Grüße 🦀".into() },
+            Message { role: Role::Assistant, content: String::new() },
+        ],
+        sampling: Sampling { temp: Some(0.3), top_p: Some(0.9), top_k: Some(40), min_p: None, seed: Some(7) },
+        max_tokens: Some(64),
+        stop: vec!["\n\n".into()],
+    };
+    vec![
+        Request::Generate(generate),
+        Request::Generate(Generate::default()),
+        Request::Cancel,
+        Request::Status,
+        Request::Shutdown,
+    ]
+}
+
+fn status() -> Status {
+    Status {
+        version: "0.1.0".into(),
+        engine: "llama.cpp".into(),
+        pid: 42,
+        uptime_ms: 1,
+        state: State::Loading { stage: LoadStage::Weights, fraction: 0.5 },
+        profile: "beast".into(),
+        socket: "/run/beastd.sock".into(),
+        model: Some(Model {
+            name: "cub".into(),
+            path: "/cub.gguf".into(),
+            n_bytes: 16,
+            n_params: 24,
+            n_layers: 8,
+            n_gpu_layers: 0,
+            backend: "CPU".into(),
+            n_ctx: 4096,
+            n_ctx_train: 4096,
+            has_chat_template: true,
+        }),
+        stages: vec![Stage { stage: LoadStage::Socket, us: 300 }],
+        n_slots: 4,
+        n_running: 1,
+        n_waiting: 2,
+        n_cells_used: 3,
+        n_cells: 16384,
+        n_batch: 1024,
+        prefill_chunk: 128,
+        n_threads: 2,
+        n_connections: 5,
+        n_requests: 6,
+        n_prompt_tokens: 7,
+        n_generated_tokens: 8,
+        n_preempted: 9,
+        busy_us: 10,
+        notices: vec![Notice { kind: NoticeKind::Info, text: "the built-in model answers".into() }],
+    }
+}
+
+fn events() -> Vec<Event> {
+    let usage = Usage { n_prompt: 10, n_cached: 4, n_generated: 3 };
+    let timings = Timings { queued_us: 1, prefill_us: 2, decode_us: 3, first_token_us: 4 };
+    let notice = Notice { kind: NoticeKind::Warning, text: "no template".into() };
+    let mut events = vec![
+        Event::Queued { position: 3 },
+        Event::Started { model: "cub".into(), n_prompt: 10, n_ctx: 4096, notices: vec![notice] },
+        Event::Progress { n_done: 5, n_total: 10 },
+        Event::Piece { text: "so ".into(), sampled_at_us: u64::MAX },
+        Event::Status(Box::new(status())),
+    ];
+    for state in [State::Ready, State::Draining, State::Failed { message: "no file".into() }] {
+        events.push(Event::Status(Box::new(Status { state, model: None, ..status() })));
+    }
+    for stage in [
+        LoadStage::ProcessStart,
+        LoadStage::Socket,
+        LoadStage::ModelFile,
+        LoadStage::Weights,
+        LoadStage::Context,
+        LoadStage::WarmUp,
+    ] {
+        events.push(Event::Loading { stage, fraction: 0.25 });
+    }
+    for reason in [
+        FinishReason::Stop,
+        FinishReason::StopText,
+        FinishReason::MaxTokens,
+        FinishReason::ContextFull,
+        FinishReason::Cancelled,
+    ] {
+        events.push(Event::Done { reason, usage, timings });
+    }
+    for code in [
+        ErrorCode::Invalid,
+        ErrorCode::TooLong,
+        ErrorCode::Overloaded,
+        ErrorCode::ModelUnavailable,
+        ErrorCode::Engine,
+        ErrorCode::ShuttingDown,
+        ErrorCode::Protocol,
+        ErrorCode::Internal,
+    ] {
+        events.push(Event::Failed(WireError::new(code, "what happened; what to do")));
+    }
+    events
+}
+
+fn check_round_trip<M: Serialize + DeserializeOwned + PartialEq + Debug>(messages: &[M]) {
+    for message in messages {
+        let payload = encode(message).expect("a small message can be encoded");
+        assert_eq!(&decode::<M>(&payload).expect("what was encoded can be decoded"), message);
+        let mut frame = Vec::new();
+        write_frame(&mut frame, &payload).expect("a vector takes any frame");
+        assert_eq!(read_frame(&mut frame.as_slice()).expect("a whole frame"), Some(payload));
+    }
+}
+
+#[test]
+fn every_message_survives_the_round_trip() {
+    check_round_trip(&requests());
+    check_round_trip(&events());
+}
+
+/// When this changes, [`VERSION`] is raised with it.
+#[test]
+fn the_bytes_of_a_version_do_not_drift() {
+    let hex = |payload: Vec<u8>| payload.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let lines: Vec<String> = requests()
+        .iter()
+        .map(|request| hex(encode(request).expect("encodes")))
+        .chain(events().iter().map(|event| hex(encode(event).expect("encodes"))))
+        .collect();
+    expect![[r#"
+        version 1
+        0003000e596f752073756d6d6172697a652e010c4772c3bcc39f6520f09fa6800200019a99993e016666663f0128000107014001020a0a
+        000000000000000000
+        01
+        02
+        03
+        0103
+        02036375620afb001001010b6e6f2074656d706c617465
+        03050a
+        0403736f20fdffffffffffffffff
+        0705302e312e30096c6c616d612e6370702a0100030000003f056265617374102f72756e2f6265617374642e736f636b0103637562092f6375622e676775661018080003435055fb0010fb0010010101fb2c0104010203fb0040fb0004800205060708090a01001a746865206275696c742d696e206d6f64656c20616e7377657273
+        0705302e312e30096c6c616d612e6370702a0101056265617374102f72756e2f6265617374642e736f636b000101fb2c0104010203fb0040fb0004800205060708090a01001a746865206275696c742d696e206d6f64656c20616e7377657273
+        0705302e312e30096c6c616d612e6370702a0103056265617374102f72756e2f6265617374642e736f636b000101fb2c0104010203fb0040fb0004800205060708090a01001a746865206275696c742d696e206d6f64656c20616e7377657273
+        0705302e312e30096c6c616d612e6370702a0102076e6f2066696c65056265617374102f72756e2f6265617374642e736f636b000101fb2c0104010203fb0040fb0004800205060708090a01001a746865206275696c742d696e206d6f64656c20616e7377657273
+        00000000803e
+        00010000803e
+        00020000803e
+        00030000803e
+        00040000803e
+        00050000803e
+        05000a040301020304
+        05010a040301020304
+        05020a040301020304
+        05030a040301020304
+        05040a040301020304
+        060019776861742068617070656e65643b207768617420746f20646f
+        060119776861742068617070656e65643b207768617420746f20646f
+        060219776861742068617070656e65643b207768617420746f20646f
+        060319776861742068617070656e65643b207768617420746f20646f
+        060419776861742068617070656e65643b207768617420746f20646f
+        060519776861742068617070656e65643b207768617420746f20646f
+        060619776861742068617070656e65643b207768617420746f20646f
+        060719776861742068617070656e65643b207768617420746f20646f
+    "#]].assert_eq(&format!("version {VERSION}\n{}\n", lines.join("\n")));
+}
+
+#[test]
+fn a_frame_cut_at_any_byte_is_never_a_message() {
+    let mut frame = Vec::new();
+    append_frame(&mut frame, &encode(&requests()[0]).expect("encodes")).expect("small");
+    assert_eq!(read_frame(&mut &frame[..0]).expect("an end between frames is no error"), None);
+    for n in 1..frame.len() {
+        let error = read_frame(&mut &frame[..n]).expect_err("half a frame");
+        assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof, "cut after {n} bytes");
+        let mut buffer = FrameBuffer::default();
+        buffer.extend(&frame[..n]);
+        assert_eq!(buffer.next_frame().expect("no error yet"), None, "cut after {n} bytes");
+        assert!(buffer.is_partial());
+        buffer.extend(&frame[n..]);
+        assert_eq!(buffer.next_frame().expect("whole now").as_deref(), Some(&frame[PREFIX_LEN..]));
+        assert!(!buffer.is_partial());
+    }
+}
+
+#[test]
+fn a_payload_cut_at_any_byte_is_never_a_message() {
+    for event in events() {
+        let payload = encode(&event).expect("encodes");
+        for n in 0..payload.len() {
+            assert!(decode::<Event>(&payload[..n]).is_err(), "{event:?} cut after {n} bytes");
+        }
+    }
+}
+
+#[test]
+fn one_byte_above_the_limit_is_refused_both_ways_and_the_limit_is_not() {
+    let largest = vec![7; MAX_FRAME_LEN];
+    let mut frame = Vec::new();
+    write_frame(&mut frame, &largest).expect("the limit itself is allowed");
+    assert_eq!(read_frame(&mut frame.as_slice()).expect("allowed").map(|frame| frame.len()), Some(MAX_FRAME_LEN));
+
+    let error = write_frame(&mut Vec::new(), &vec![7; MAX_FRAME_LEN + 1]).expect_err("above the limit");
+    expect!["a frame of 33554433 bytes is over the limit of 33554432"].assert_eq(&error.to_string());
+    let prefix = u32::try_from(MAX_FRAME_LEN + 1).expect("fits").to_le_bytes();
+    assert!(read_frame(&mut prefix.as_slice()).is_err(), "refused before a byte of the payload is there");
+    let mut buffer = FrameBuffer::default();
+    buffer.extend(&prefix);
+    assert!(matches!(buffer.next_frame(), Err(CodecError::TooLarge { len }) if len == MAX_FRAME_LEN + 1));
+}
+
+/// A length inside the payload must not claim memory either.
+#[test]
+fn a_text_that_claims_to_be_huge_is_refused() {
+    // Event::Piece (4), then a text of u64::MAX bytes.
+    let mut payload = vec![4, 253];
+    payload.extend(u64::MAX.to_le_bytes());
+    assert!(decode::<Event>(&payload).is_err());
+}
+
+#[test]
+fn several_frames_in_one_read_come_out_one_by_one() {
+    let mut bytes = Vec::new();
+    for request in requests() {
+        append_frame(&mut bytes, &encode(&request).expect("encodes")).expect("small");
+    }
+    let mut buffer = FrameBuffer::default();
+    buffer.extend(&bytes);
+    for request in requests() {
+        let payload = buffer.next_frame().expect("valid").expect("whole");
+        assert_eq!(decode::<Request>(&payload).expect("decodes"), request);
+    }
+    assert_eq!(buffer.next_frame().expect("empty"), None);
+}
+
+proptest! {
+    #[test]
+    fn random_bytes_never_panic_and_never_grow(bytes in proptest::collection::vec(any::<u8>(), 0..512)) {
+        if let Ok(request) = decode::<Request>(&bytes) {
+            prop_assert!(encode(&request).is_ok());
+        }
+        let _ = decode::<Event>(&bytes);
+        let _ = Hello::from_bytes(&bytes);
+        let _ = Welcome::from_bytes(&bytes);
+        let mut reader = bytes.as_slice();
+        while let Ok(Some(frame)) = read_frame(&mut reader) {
+            prop_assert!(frame.len() <= bytes.len());
+        }
+    }
+
+    #[test]
+    fn frames_come_out_whole_however_they_are_cut(payloads in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..40), 0..8), cut in 1usize..17) {
+        let mut bytes = Vec::new();
+        for payload in &payloads {
+            append_frame(&mut bytes, payload).expect("small");
+        }
+        let mut buffer = FrameBuffer::default();
+        let mut frames = Vec::new();
+        for chunk in bytes.chunks(cut) {
+            buffer.extend(chunk);
+            while let Some(frame) = buffer.next_frame().expect("valid") {
+                frames.push(frame);
+            }
+        }
+        prop_assert_eq!(frames, payloads);
+    }
+}

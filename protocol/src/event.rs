@@ -1,0 +1,268 @@
+//! What the daemon answers.
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::WireError;
+
+/// A message from daemon to client. A generation is answered by any number of `Loading`, `Queued` and `Progress`, one `Started`,
+/// any number of `Piece`, and ends with exactly one `Done` or `Failed`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Event {
+    /// The model is still being loaded; the request waits.
+    Loading {
+        /// What is being done.
+        stage: LoadStage,
+        /// How much of this stage is done, 0 to 1.
+        fraction: f32,
+    },
+    /// The request waits for a slot.
+    Queued {
+        /// How many requests are ahead of it in the queue, from 0.
+        position: u32,
+    },
+    /// The request has a slot and its prompt is being read.
+    Started {
+        /// Name of the model that answers.
+        model: String,
+        /// Length of the prompt in tokens, template included.
+        n_prompt: u32,
+        /// Room of the context in tokens, for prompt and answer together.
+        n_ctx: u32,
+        /// What the user should know about how the answer is made.
+        notices: Vec<Notice>,
+    },
+    /// How far the prompt has been read.
+    Progress {
+        /// Prompt tokens computed so far.
+        n_done: u32,
+        /// Prompt tokens in all.
+        n_total: u32,
+    },
+    /// More of the answer; always whole characters.
+    Piece {
+        /// The text.
+        text: String,
+        /// When the engine chose its last token: microseconds of the machine's monotonic clock, which all processes share.
+        sampled_at_us: u64,
+    },
+    /// The end of an answer.
+    Done {
+        /// Why it ended.
+        reason: FinishReason,
+        /// What it took, in tokens.
+        usage: Usage,
+        /// What it took, in time.
+        timings: Timings,
+    },
+    /// The end of a request that failed; what was sent before stays valid.
+    Failed(WireError),
+    /// The daemon's description of itself.
+    Status(Box<Status>),
+}
+
+/// Why an answer ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FinishReason {
+    /// The model ended it.
+    Stop,
+    /// A stop text appeared.
+    StopText,
+    /// `max_tokens` is reached: the answer is cut.
+    MaxTokens,
+    /// The context is full: the answer is cut.
+    ContextFull,
+    /// The client asked for the end.
+    Cancelled,
+}
+
+impl FinishReason {
+    /// Whether the model would have said more.
+    pub fn is_cut(self) -> bool {
+        matches!(self, FinishReason::MaxTokens | FinishReason::ContextFull)
+    }
+}
+
+/// Tokens of one request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Usage {
+    /// Tokens of the prompt.
+    pub n_prompt: u32,
+    /// Prompt tokens that were not computed because they were known already.
+    pub n_cached: u32,
+    /// Tokens of the answer, the end token not counted.
+    pub n_generated: u32,
+}
+
+/// Times of one request, in microseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Timings {
+    /// From the arrival of the request to its slot.
+    pub queued_us: u64,
+    /// Engine time of the steps that read the prompt, up to the first token.
+    pub prefill_us: u64,
+    /// From the first token to the last.
+    pub decode_us: u64,
+    /// From the arrival of the request to the first token (TTFT, as the daemon sees it).
+    pub first_token_us: u64,
+}
+
+/// Something that the user should know.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Notice {
+    /// How loud to be.
+    pub kind: NoticeKind,
+    /// One line.
+    pub text: String,
+}
+
+/// How loud a notice is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NoticeKind {
+    /// Of interest to a person at a terminal.
+    Info,
+    /// The answer may not be what was asked for.
+    Warning,
+}
+
+/// What the daemon is doing on its way to the first answer, in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LoadStage {
+    /// From exec to the first line of the loader.
+    ProcessStart,
+    /// Binding, or taking over, the socket.
+    Socket,
+    /// Finding the model file; unpacking and checking the built-in one.
+    ModelFile,
+    /// Reading the weights, and moving them to the GPU where there is one.
+    Weights,
+    /// Making the context: KV cache and compute buffers.
+    Context,
+    /// A first prefill and decode, which compile GPU kernels and touch every page.
+    WarmUp,
+}
+
+impl LoadStage {
+    /// What to call it on a terminal.
+    pub fn label(self) -> &'static str {
+        match self {
+            LoadStage::ProcessStart => "process start",
+            LoadStage::Socket => "socket",
+            LoadStage::ModelFile => "model file",
+            LoadStage::Weights => "weights",
+            LoadStage::Context => "context and buffers",
+            LoadStage::WarmUp => "warm-up",
+        }
+    }
+}
+
+/// A finished stage and its time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stage {
+    /// Which.
+    pub stage: LoadStage,
+    /// How long it took, in microseconds.
+    pub us: u64,
+}
+
+/// Whether the daemon can answer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// Not yet.
+    Loading {
+        /// What is being done.
+        stage: LoadStage,
+        /// How much of this stage is done, 0 to 1.
+        fraction: f32,
+    },
+    /// Yes.
+    Ready,
+    /// It will not: the model could not be loaded.
+    Failed {
+        /// Why, and what to do.
+        message: String,
+    },
+    /// It is finishing its last requests.
+    Draining,
+}
+
+/// The daemon's description of itself.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// Version of beastd.
+    pub version: String,
+    /// Version and build of the engine.
+    pub engine: String,
+    /// Process id.
+    pub pid: u32,
+    /// Time since start, in milliseconds.
+    pub uptime_ms: u64,
+    /// Whether it can answer.
+    pub state: State,
+    /// Name of the profile in force.
+    pub profile: String,
+    /// Path of the socket it answers on.
+    pub socket: String,
+    /// The model; `None` until it is loaded.
+    pub model: Option<Model>,
+    /// The finished stages of loading, in order.
+    pub stages: Vec<Stage>,
+    /// How many sequences are worked on at once.
+    pub n_slots: u32,
+    /// Requests that have a slot.
+    pub n_running: u32,
+    /// Requests that wait for one.
+    pub n_waiting: u32,
+    /// KV cells in use.
+    pub n_cells_used: u32,
+    /// KV cells in all.
+    pub n_cells: u32,
+    /// Largest step, in tokens.
+    pub n_batch: u32,
+    /// Most prompt tokens computed in one step.
+    pub prefill_chunk: u32,
+    /// Threads that compute.
+    pub n_threads: u32,
+    /// Open connections, this one included.
+    pub n_connections: u32,
+    /// Requests finished since the start, for whatever reason.
+    pub n_requests: u64,
+    /// Prompt tokens computed since the start.
+    pub n_prompt_tokens: u64,
+    /// Tokens generated since the start.
+    pub n_generated_tokens: u64,
+    /// Times that a sequence had to give its cells back and start again.
+    pub n_preempted: u64,
+    /// Engine time spent in steps since the start, in microseconds.
+    pub busy_us: u64,
+    /// What the user should know.
+    pub notices: Vec<Notice>,
+}
+
+/// The model that answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Model {
+    /// Its name, from the file's metadata, else the file's name.
+    pub name: String,
+    /// The file.
+    pub path: String,
+    /// Size of the weights in bytes.
+    pub n_bytes: u64,
+    /// Number of parameters.
+    pub n_params: u64,
+    /// Layers, the output layer not counted.
+    pub n_layers: u32,
+    /// Layers on a GPU, the output layer counted: 31 of 31 for a model of 30 layers.
+    pub n_gpu_layers: u32,
+    /// Where it runs: `CPU`, `Metal`, `CUDA0` …
+    pub backend: String,
+    /// Context of one request, in tokens.
+    pub n_ctx: u32,
+    /// Context that the model was trained for, in tokens.
+    pub n_ctx_train: u32,
+    /// Whether the file has a chat template.
+    pub has_chat_template: bool,
+}

@@ -1,0 +1,26 @@
+//! The protocol between beastd and its clients: messages, and how they become bytes.
+//!
+//! A connection opens with a frozen handshake ([`Hello`], [`Welcome`]), then carries [`Request`]s one way and [`Event`]s the
+//! other, each as one frame: a little-endian `u32` length and that many bytes. No IO beyond `Read` and `Write`, no runtime:
+//! the client blocks on a plain socket, the daemon feeds a [`FrameBuffer`] from an async one.
+
+mod codec;
+mod error;
+mod event;
+mod handshake;
+mod request;
+
+pub use codec::{CodecError, FrameBuffer, append_frame, decode, encode, read_frame, write_frame};
+pub use error::{ErrorCode, WireError};
+pub use event::{Event, FinishReason, LoadStage, Model, Notice, NoticeKind, Stage, State, Status, Timings, Usage};
+pub use handshake::{HandshakeError, Hello, Welcome};
+pub use request::{Generate, Message, Request, Role, Sampling};
+
+/// Version of the messages that follow the handshake. Raised with every change of a message or of its encoding;
+/// client and daemon talk only when theirs are equal.
+///
+/// - 1: the first.
+pub const VERSION: u32 = 1;
+
+/// Longest frame that is sent or accepted, in bytes, without its length prefix: 32 MiB, checked before any allocation.
+pub const MAX_FRAME_LEN: usize = 32 * 1024 * 1024;

@@ -1,0 +1,76 @@
+//! What a client asks for.
+
+use serde::{Deserialize, Serialize};
+
+/// A message from client to daemon.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Request {
+    /// Generate an answer. One at a time on a connection; closing the connection cancels it.
+    Generate(Generate),
+    /// Stop the running generation: it ends with `Done` and reason `Cancelled`. Without one running, nothing happens.
+    Cancel,
+    /// Describe yourself: answered with one `Status` event.
+    Status,
+    /// Stop taking requests, finish the running ones within the drain time and end. Answered with a `Status` event.
+    Shutdown,
+}
+
+/// Everything that a generation needs.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Generate {
+    /// The conversation so far, rendered by the model's own chat template.
+    pub messages: Vec<Message>,
+    /// How tokens are chosen; what is absent is taken from the model.
+    pub sampling: Sampling,
+    /// Most tokens to generate; `None` for the daemon's default. The rest of the context bounds it.
+    pub max_tokens: Option<u32>,
+    /// The answer ends before the first of these texts; none may be empty.
+    pub stop: Vec<String>,
+}
+
+/// One turn of a conversation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Message {
+    /// Who speaks.
+    pub role: Role,
+    /// What is said.
+    pub content: String,
+}
+
+/// Who speaks in a conversation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Instructions that hold for the whole conversation.
+    System,
+    /// The person.
+    User,
+    /// The model.
+    Assistant,
+}
+
+impl Role {
+    /// The name that chat templates expect.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Role::System => "system",
+            Role::User => "user",
+            Role::Assistant => "assistant",
+        }
+    }
+}
+
+/// How tokens are chosen. Every field that is `None` falls back to the model's own default.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct Sampling {
+    /// Temperature, 0 for greedy.
+    pub temp: Option<f32>,
+    /// Nucleus: keep the most likely tokens that together reach this probability, in (0, 1].
+    pub top_p: Option<f32>,
+    /// Keep this many most likely tokens, 0 for all.
+    pub top_k: Option<u32>,
+    /// Drop tokens less likely than this share of the most likely one, in [0, 1].
+    pub min_p: Option<f32>,
+    /// Seed of the random choice; without one each request differs.
+    pub seed: Option<u32>,
+}
