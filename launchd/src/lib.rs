@@ -1,1 +1,36 @@
 //! What the system keeps for beastd: its places, its socket, its service.
+//!
+//! May know: the environment, the file system, launchd and systemd. Never knows: the wire, the model, the configuration,
+//! a runtime, a log. beastd and beastctl both build on it, so that they cannot disagree about a path.
+
+use std::path::PathBuf;
+
+mod bound;
+pub mod paths;
+mod plist;
+mod socket;
+
+pub use plist::{PlistError, plist};
+pub use socket::{Listener, MAX_SOCKET_PATH, Origin, SocketError, check_socket_path, listen};
+
+/// The name under which launchd knows the daemon.
+pub const LABEL: &str = "io.beast.beastd";
+
+/// The name of the socket: its key in the property list, and what the daemon asks launchd for.
+pub const SOCKET_NAME: &str = "Listener";
+
+/// What a service is: a program that the system starts when somebody calls its socket.
+///
+/// There are no settings in it: those stand in the configuration file, which a daemon started by hand reads as well.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Service {
+    /// The daemon's executable, an absolute path.
+    pub program: PathBuf,
+    /// What follows the program's name on its command line.
+    pub arguments: Vec<String>,
+    /// Where the system listens in the daemon's place, an absolute path.
+    pub socket: PathBuf,
+    /// Where its stdout and stderr go, an absolute path. What it says before its own log is open, or while it
+    /// crashes, is found here.
+    pub log: PathBuf,
+}

@@ -1,0 +1,212 @@
+//! A socket bound by ourselves: the folder, the lock, what a killed daemon left, the bind.
+//!
+//! May know: files, their owners and modes. Never knows: launchd, systemd, or who asks.
+//!
+//! The lock decides who serves a path. It is released by the kernel however a process ends, so it is never stale, which a
+//! socket file and a process id can be.
+
+use std::fs::{self, DirBuilder, File, Permissions, TryLockError};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, FileExt, FileTypeExt, MetadataExt, PermissionsExt};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+
+use crate::socket::{SocketError, check_socket_path, peer_pid};
+
+/// Binds a path that nobody serves; `default_folder` is the folder that is ours by its name.
+pub(crate) fn bind(path: &Path, default_folder: Option<&Path>) -> Result<(UnixListener, Claim), SocketError> {
+    check_socket_path(path)?;
+    let (Some(folder), Some(_)) = (path.parent(), path.file_name()) else {
+        return Err(SocketError::NoName { path: path.to_owned() });
+    };
+    prepare_folder(folder, default_folder == Some(folder))?;
+    let lock = Lock::take(path)?;
+    lock.record_pid()?;
+    clear_leftover(path)?;
+
+    let socket = UnixListener::bind(path).map_err(|error| SocketError::new("listen on", path, error))?;
+    // From here on, an error drops the claim, which removes the socket again.
+    let claim = Claim { inode: inode(path)?, path: path.to_owned(), lock };
+    // Until this line the umask decides; the folder lets nobody else in meanwhile.
+    fs::set_permissions(path, Permissions::from_mode(0o600))
+        .map_err(|error| SocketError::new("restrict", path, error))?;
+    socket.set_nonblocking(true).map_err(|error| SocketError::new("listen on", path, error))?;
+    Ok((socket, claim))
+}
+
+/// A path that is ours: its lock, and the socket that we made there.
+#[derive(Debug)]
+pub(crate) struct Claim {
+    path: PathBuf,
+    inode: Inode,
+    lock: Lock,
+}
+
+impl Claim {
+    pub(crate) fn record_pid(&self) -> Result<(), SocketError> {
+        self.lock.record_pid()
+    }
+
+    /// What a fork makes of the lock.
+    #[cfg(test)]
+    pub(crate) fn duplicate_lock(&self) -> File {
+        self.lock.file.try_clone().expect("there is room for one more descriptor")
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        // After a fork, the id in the lock file says which of the two processes still needs the socket.
+        let ours = self.lock.pid() == Some(std::process::id());
+        // Somebody may have removed our socket by hand and put another one there.
+        if ours && inode(&self.path).is_ok_and(|inode| inode == self.inode) {
+            // A failure leaves what a killed daemon leaves: the next one clears it away.
+            let _ = fs::remove_file(&self.path);
+        }
+        // The lock goes last, with its field, so that the next daemon finds the path cleared.
+    }
+}
+
+/// The file beside the socket that only one living process can have locked.
+///
+/// It is never removed. Between the open and the lock of a second daemon, the first could remove the file, and a third could
+/// make and lock a new one: both would believe that the path is theirs.
+#[derive(Debug)]
+struct Lock {
+    file: File,
+    path: PathBuf,
+}
+
+impl Lock {
+    fn take(socket: &Path) -> Result<Self, SocketError> {
+        let mut path = socket.as_os_str().to_owned();
+        path.push(".lock");
+        let path = PathBuf::from(path);
+        let fail = |error: io::Error| SocketError::new("lock", &path, error);
+        let occupied = || SocketError::Occupied { path: path.clone(), expected: "lock file" };
+
+        // Not through a link, which could make us write into any file of ours; not waiting at a pipe.
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+        let file = match rustix::fs::open(&path, flags, Mode::RUSR | Mode::WUSR) {
+            Ok(fd) => File::from(fd),
+            Err(Errno::LOOP | Errno::ISDIR | Errno::NXIO) => return Err(occupied()),
+            Err(error) => return Err(fail(error.into())),
+        };
+        if !file.metadata().map_err(fail)?.is_file() {
+            return Err(occupied());
+        }
+        let lock = Lock { file, path: path.clone() };
+        // A lock of the open file and not of the process: a fork does not lose it, and threads exclude each other too.
+        match lock.file.try_lock() {
+            Ok(()) => Ok(lock),
+            Err(TryLockError::WouldBlock) => {
+                Err(SocketError::AlreadyRunning { path: socket.to_owned(), pid: lock.pid() })
+            }
+            Err(TryLockError::Error(error)) => Err(fail(error)),
+        }
+    }
+
+    fn record_pid(&self) -> Result<(), SocketError> {
+        let line = format!("{}\n", std::process::id());
+        // Written before it is cut, so that a reader never finds the file empty.
+        let written = self.file.write_all_at(line.as_bytes(), 0);
+        written
+            .and_then(|()| self.file.set_len(line.len() as u64))
+            .map_err(|error| SocketError::new("write", &self.path, error))
+    }
+
+    /// The process that wrote its id last. Only a hint to people while the lock is held by another.
+    fn pid(&self) -> Option<u32> {
+        let mut bytes = [0; 16];
+        let n_read = self.file.read_at(&mut bytes, 0).ok()?;
+        let (line, _) = std::str::from_utf8(&bytes[..n_read]).ok()?.split_once('\n')?;
+        line.parse().ok()
+    }
+}
+
+/// What tells two files of one name apart.
+#[derive(Debug, PartialEq, Eq)]
+struct Inode {
+    dev: u64,
+    ino: u64,
+}
+
+fn inode(path: &Path) -> Result<Inode, SocketError> {
+    let metadata = fs::symlink_metadata(path).map_err(|error| SocketError::new("look at", path, error))?;
+    Ok(Inode { dev: metadata.dev(), ino: metadata.ino() })
+}
+
+/// The folder exists, belongs to us, and lets nobody else in. Links are followed: what counts is where the socket will be.
+fn prepare_folder(folder: &Path, is_default: bool) -> Result<(), SocketError> {
+    // Its parents get the same mode when they are missing, as the XDG specification wants it.
+    let created = DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    let metadata = match (fs::metadata(folder), created) {
+        (Ok(metadata), _) => metadata,
+        (Err(_), Err(error)) => return Err(SocketError::new("create the folder", folder, error)),
+        (Err(error), Ok(())) => return Err(SocketError::new("look at the folder", folder, error)),
+    };
+    if !metadata.is_dir() {
+        return Err(SocketError::NotAFolder { folder: folder.to_owned() });
+    }
+    let us = rustix::process::geteuid().as_raw();
+    if metadata.uid() != us {
+        return Err(SocketError::FolderNotOurs { folder: folder.to_owned(), owner: metadata.uid(), us });
+    }
+    let mode = metadata.mode() & 0o777;
+    if mode & 0o077 == 0 {
+        return Ok(());
+    }
+    // A folder that was named by hand may be open for a reason. So may the target of a link, which need not even be a
+    // link of our own when it lies in /tmp.
+    if !is_default || fs::symlink_metadata(folder).is_ok_and(|link| link.is_symlink()) {
+        return Err(SocketError::FolderTooOpen { folder: folder.to_owned(), mode });
+    }
+    tighten(folder).map_err(|error| SocketError::new("restrict the folder", folder, error))
+}
+
+fn tighten(folder: &Path) -> io::Result<()> {
+    // Through a descriptor that refuses links: the name may be another thing by now.
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    File::from(rustix::fs::open(folder, flags, Mode::empty())?).set_permissions(Permissions::from_mode(0o700))
+}
+
+/// Removes the socket of a daemon that was killed. The caller has the lock.
+fn clear_leftover(path: &Path) -> Result<(), SocketError> {
+    let metadata = match fs::symlink_metadata(path) {
+        Ok(metadata) => metadata,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(SocketError::new("look at", path, error)),
+    };
+    if !metadata.file_type().is_socket() {
+        return Err(SocketError::Occupied { path: path.to_owned(), expected: "socket" });
+    }
+    // The lock is free and still somebody may listen: launchd or systemd, for a service that is installed; or a daemon
+    // whose lock file was removed by something that cleans /tmp.
+    match dial(path) {
+        Ok(stream) => Err(SocketError::AlreadyRunning { path: path.to_owned(), pid: peer_pid(&stream) }),
+        // Its queue is full. Not known on macOS, which refuses then as if nobody were there.
+        Err(Errno::AGAIN) => Err(SocketError::AlreadyRunning { path: path.to_owned(), pid: None }),
+        Err(Errno::CONNREFUSED) => match fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(SocketError::new("remove", path, error)),
+            _ => Ok(()),
+        },
+        Err(Errno::NOENT) => Ok(()),
+        // Datagrams: alive, and not a socket of ours.
+        Err(Errno::PROTOTYPE) => Err(SocketError::Occupied { path: path.to_owned(), expected: "stream socket" }),
+        Err(error) => Err(SocketError::new("call", path, error)),
+    }
+}
+
+/// Connects without waiting: std's connect would wait for as long as the other side's queue is full.
+fn dial(path: &Path) -> rustix::io::Result<UnixStream> {
+    use rustix::net::{AddressFamily, SocketAddrUnix, SocketType, connect, socket};
+
+    let fd = socket(AddressFamily::UNIX, SocketType::STREAM, None)?;
+    rustix::io::fcntl_setfd(&fd, rustix::io::FdFlags::CLOEXEC)?;
+    rustix::io::ioctl_fionbio(&fd, true)?;
+    connect(&fd, &SocketAddrUnix::new(path)?)?;
+    Ok(fd.into())
+}

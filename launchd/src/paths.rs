@@ -1,0 +1,161 @@
+//! Where everything lies, on both systems.
+//!
+//! May know: the environment and which system this is. Never knows: whether a place exists; nothing here touches the disk.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+/// The home folder is needed to name a place, and is not known.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PathError {
+    /// There is no `HOME`, or it is empty.
+    #[error("HOME is not set; set it{or}")]
+    HomeNotSet {
+        /// What would do instead, as the end of a sentence; empty when nothing else would.
+        or: &'static str,
+    },
+    /// `HOME` depends on the current folder, which is another one for the daemon than for its client.
+    #[error("HOME is {home:?}, which is not an absolute path; correct it{or}")]
+    HomeRelative {
+        /// What it is.
+        home: PathBuf,
+        /// What would do instead, as the end of a sentence; empty when nothing else would.
+        or: &'static str,
+    },
+}
+
+/// The configuration: `$XDG_CONFIG_HOME/beast`, else `~/.config/beast`.
+///
+/// The same on macOS, because people carry such files from one system to the other.
+///
+/// # Errors
+/// [`PathError`] when the home folder is needed and not known.
+pub fn config_dir() -> Result<PathBuf, PathError> {
+    here(Places::config_dir)
+}
+
+/// What is worth a backup: `$XDG_DATA_HOME/beast`, else `~/.local/share/beast`; on macOS
+/// `~/Library/Application Support/beast`.
+///
+/// # Errors
+/// [`PathError`] when the home folder is needed and not known.
+pub fn data_dir() -> Result<PathBuf, PathError> {
+    here(Places::data_dir)
+}
+
+/// Models that were fetched: `models` in [`data_dir`].
+///
+/// # Errors
+/// [`PathError`] when the home folder is needed and not known.
+pub fn models_dir() -> Result<PathBuf, PathError> {
+    here(Places::models_dir)
+}
+
+/// What can be made again: `$XDG_CACHE_HOME/beast`, else `~/.cache/beast`; on macOS `~/Library/Caches/beast`.
+///
+/// # Errors
+/// [`PathError`] when the home folder is needed and not known.
+pub fn cache_dir() -> Result<PathBuf, PathError> {
+    here(Places::cache_dir)
+}
+
+/// The log files: `$XDG_STATE_HOME/beast/logs`, else `~/.local/state/beast/logs`; on macOS `~/Library/Logs/beast`.
+///
+/// # Errors
+/// [`PathError`] when the home folder is needed and not known.
+pub fn log_dir() -> Result<PathBuf, PathError> {
+    here(Places::log_dir)
+}
+
+/// Where the daemon listens: `$XDG_RUNTIME_DIR/beast/beastd.sock`, or `/tmp/beast-UID/beastd.sock` when that is unset; on
+/// macOS `beastd.sock` in [`data_dir`], since `TMPDIR` there is cleaned, and is not the same for every caller.
+///
+/// # Errors
+/// [`PathError`] when the home folder is needed and not known.
+pub fn socket_path() -> Result<PathBuf, PathError> {
+    here(Places::socket_path)
+}
+
+fn here(place: fn(&Places<'static>) -> Result<PathBuf, PathError>) -> Result<PathBuf, PathError> {
+    let system = if cfg!(target_os = "macos") { System::MacOs } else { System::Linux };
+    place(&Places { var: &|name| std::env::var_os(name), system, uid: rustix::process::geteuid().as_raw() })
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum System {
+    Linux,
+    MacOs,
+}
+
+/// All that a place depends on, so that tests need neither change the environment nor run on a Mac.
+struct Places<'a> {
+    var: &'a dyn Fn(&str) -> Option<OsString>,
+    system: System,
+    uid: u32,
+}
+
+impl Places<'_> {
+    fn config_dir(&self) -> Result<PathBuf, PathError> {
+        self.xdg("XDG_CONFIG_HOME", ".config", " or XDG_CONFIG_HOME")
+    }
+
+    fn data_dir(&self) -> Result<PathBuf, PathError> {
+        match self.system {
+            System::Linux => self.xdg("XDG_DATA_HOME", ".local/share", " or XDG_DATA_HOME"),
+            System::MacOs => self.under_home("Library/Application Support/beast", ""),
+        }
+    }
+
+    fn models_dir(&self) -> Result<PathBuf, PathError> {
+        Ok(self.data_dir()?.join("models"))
+    }
+
+    fn cache_dir(&self) -> Result<PathBuf, PathError> {
+        match self.system {
+            System::Linux => self.xdg("XDG_CACHE_HOME", ".cache", " or XDG_CACHE_HOME"),
+            System::MacOs => self.under_home("Library/Caches/beast", ""),
+        }
+    }
+
+    fn log_dir(&self) -> Result<PathBuf, PathError> {
+        match self.system {
+            System::Linux => Ok(self.xdg("XDG_STATE_HOME", ".local/state", " or XDG_STATE_HOME")?.join("logs")),
+            System::MacOs => self.under_home("Library/Logs/beast", ""),
+        }
+    }
+
+    fn socket_path(&self) -> Result<PathBuf, PathError> {
+        match self.system {
+            System::Linux => Ok(match self.absolute("XDG_RUNTIME_DIR") {
+                Some(runtime) => runtime.join("beast/beastd.sock"),
+                // The uid keeps users apart; that the folder really is ours is checked when it is used.
+                None => Path::new("/tmp").join(format!("beast-{}", self.uid)).join("beastd.sock"),
+            }),
+            System::MacOs => self.under_home("Library/Application Support/beast/beastd.sock", ", or give --socket"),
+        }
+    }
+
+    fn xdg(&self, name: &str, fallback: &str, or: &'static str) -> Result<PathBuf, PathError> {
+        match self.absolute(name) {
+            Some(base) => Ok(base.join("beast")),
+            None => self.under_home(&format!("{fallback}/beast"), or),
+        }
+    }
+
+    /// A variable's path. The XDG specification says that a relative one is to be ignored, an empty one counts as unset.
+    fn absolute(&self, name: &str) -> Option<PathBuf> {
+        (self.var)(name).map(PathBuf::from).filter(|path| path.is_absolute())
+    }
+
+    fn under_home(&self, place: &str, or: &'static str) -> Result<PathBuf, PathError> {
+        match (self.var)("HOME").filter(|home| !home.is_empty()).map(PathBuf::from) {
+            None => Err(PathError::HomeNotSet { or }),
+            Some(home) if home.is_relative() => Err(PathError::HomeRelative { home, or }),
+            Some(home) => Ok(home.join(place)),
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "paths_tests.rs"]
+mod tests;

@@ -1,0 +1,125 @@
+//! Service → property list text, a pure function.
+//!
+//! May know: what launchd reads. Never knows: where the text goes, or whether there is a launchd at all.
+
+use std::path::{Path, PathBuf};
+
+use launchd::sockets::{SocketFamily, SocketType};
+use launchd::{Launchd, ProcessType, Socket, SocketOptions};
+
+use crate::{LABEL, SOCKET_NAME, Service, SocketError, check_socket_path};
+
+/// A service that no property list can describe.
+#[derive(Debug, thiserror::Error)]
+pub enum PlistError {
+    /// launchd starts programs in `/` and looks nothing up.
+    #[error("launchd needs absolute paths and this one is relative: {}; give it in full", path.display())]
+    Relative {
+        /// The path.
+        path: PathBuf,
+    },
+    /// XML holds text and a path is bytes.
+    #[error("a property list cannot hold this path, which is not plain text: {path:?}; use another place")]
+    NotText {
+        /// The path.
+        path: PathBuf,
+    },
+    /// XML has no way to write most control characters.
+    #[error("a property list cannot hold this argument, which has control characters: {argument:?}; leave it out")]
+    Argument {
+        /// The argument.
+        argument: String,
+    },
+    /// The socket could not be listened on.
+    #[error(transparent)]
+    Socket(#[from] SocketError),
+    /// The crate that writes the text has changed its ways.
+    #[error("the property list could not be written ({0}); this is a bug in beast, please report it")]
+    Write(String),
+}
+
+/// The property list of a service.
+///
+/// launchd holds the socket and starts the program at the first call; `RunAtLoad` is false, so that a login by itself
+/// loads no model.
+///
+/// # Errors
+/// [`PlistError`] when a path is relative, too long for a socket, or not text.
+pub fn plist(service: &Service) -> Result<String, PlistError> {
+    let program = text(&service.program)?;
+    let socket = text(&service.socket)?;
+    let log = text(&service.log)?;
+    check_socket_path(&service.socket)?;
+    if let Some(argument) = service.arguments.iter().find(|argument| argument.contains(char::is_control)) {
+        return Err(PlistError::Argument { argument: argument.clone() });
+    }
+
+    // As in execv, the first argument is the program's own name.
+    let mut command = vec![program.to_owned()];
+    command.extend(service.arguments.iter().cloned());
+
+    let options = SocketOptions::new()
+        .with_family(SocketFamily::Unix)
+        .with_type(SocketType::Stream)
+        .with_path_name(socket)
+        .map_err(bug)?;
+    let list = Launchd::new(LABEL, program)
+        .map_err(bug)?
+        .with_program_arguments(command)
+        .with_run_at_load(false)
+        .with_socket(Socket::new(SOCKET_NAME, options).into())
+        // Somebody sits and waits for each answer. Under the default, Standard, and still more under Background,
+        // macOS limits the CPU and the IO of a process that has no window, which would throttle that answer.
+        .with_process_type(ProcessType::Interactive)
+        .with_standard_out_path(log)
+        .map_err(bug)?
+        .with_standard_error_path(log)
+        .map_err(bug)?;
+
+    let mut xml = Vec::new();
+    list.to_writer_xml(&mut xml).map_err(bug)?;
+    complete(String::from_utf8(xml).map_err(bug)?)
+}
+
+/// Two keys that the crate `launchd` 0.3 cannot write, each put before a key that it did write.
+///
+/// `SockPathMode` has a setter, but its number is an `i128`, which the crate's own serializer refuses. For `KeepAlive` it
+/// knows `SuccessfulExit` and not `Crashed`: the former also brings back a daemon that ended because its configuration is
+/// wrong, every ten seconds for ever, and launchd takes it to mean `RunAtLoad`. A daemon that ended in any other way than
+/// by a crash is started by the next call, since launchd keeps the socket. A release of the crate that can write both
+/// makes this function go.
+fn complete(mut xml: String) -> Result<String, PlistError> {
+    let missing = [
+        (
+            "\t<key>RunAtLoad</key>\n",
+            "\t<key>KeepAlive</key>\n\t<dict>\n\t\t<key>Crashed</key>\n\t\t<true/>\n\t</dict>\n",
+        ),
+        // Property lists know no octal numbers: 384 is 0600.
+        ("\t\t\t<key>SockPathName</key>\n", "\t\t\t<key>SockPathMode</key>\n\t\t\t<integer>384</integer>\n"),
+    ];
+    for (anchor, addition) in missing {
+        // No path can forge an anchor: its angle brackets are escaped in the text.
+        let at = match xml.match_indices(anchor).map(|(at, _)| at).collect::<Vec<_>>()[..] {
+            [at] => at,
+            _ => return Err(PlistError::Write(format!("not one line {:?}", anchor.trim()))),
+        };
+        xml.insert_str(at, addition);
+    }
+    Ok(xml)
+}
+
+fn text(path: &Path) -> Result<&str, PlistError> {
+    if path.is_relative() {
+        return Err(PlistError::Relative { path: path.to_owned() });
+    }
+    let text = path.to_str().filter(|text| !text.contains(char::is_control));
+    text.ok_or_else(|| PlistError::NotText { path: path.to_owned() })
+}
+
+fn bug(error: impl std::fmt::Display) -> PlistError {
+    PlistError::Write(error.to_string())
+}
+
+#[cfg(test)]
+#[path = "plist_tests.rs"]
+mod tests;

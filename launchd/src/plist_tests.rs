@@ -1,0 +1,124 @@
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+
+use expect_test::{Expect, expect};
+
+use super::*;
+
+fn service() -> Service {
+    Service {
+        program: "/opt/homebrew/bin/beastd".into(),
+        arguments: Vec::new(),
+        socket: "/Users/ada/Library/Application Support/beast/beastd.sock".into(),
+        log: "/Users/ada/Library/Logs/beast/launchd.log".into(),
+    }
+}
+
+fn check_refusal(service: &Service, expect: Expect) {
+    expect.assert_eq(&plist(service).unwrap_err().to_string());
+}
+
+#[test]
+fn the_whole_text() {
+    expect![[r#"
+        <?xml version="1.0" encoding="UTF-8"?>
+        <!DOCTYPE plist PUBLIC "-//Apple//DTD PLIST 1.0//EN" "http://www.apple.com/DTDs/PropertyList-1.0.dtd">
+        <plist version="1.0">
+        <dict>
+        	<key>Label</key>
+        	<string>io.beast.beastd</string>
+        	<key>Program</key>
+        	<string>/opt/homebrew/bin/beastd</string>
+        	<key>ProgramArguments</key>
+        	<array>
+        		<string>/opt/homebrew/bin/beastd</string>
+        	</array>
+        	<key>KeepAlive</key>
+        	<dict>
+        		<key>Crashed</key>
+        		<true/>
+        	</dict>
+        	<key>RunAtLoad</key>
+        	<false/>
+        	<key>StandardOutPath</key>
+        	<string>/Users/ada/Library/Logs/beast/launchd.log</string>
+        	<key>StandardErrorPath</key>
+        	<string>/Users/ada/Library/Logs/beast/launchd.log</string>
+        	<key>ProcessType</key>
+        	<string>Interactive</string>
+        	<key>Sockets</key>
+        	<dict>
+        		<key>Listener</key>
+        		<dict>
+        			<key>SockType</key>
+        			<string>stream</string>
+        			<key>SockFamily</key>
+        			<string>Unix</string>
+        			<key>SockPathMode</key>
+        			<integer>384</integer>
+        			<key>SockPathName</key>
+        			<string>/Users/ada/Library/Application Support/beast/beastd.sock</string>
+        		</dict>
+        	</dict>
+        </dict>
+        </plist>"#]]
+    .assert_eq(&plist(&service()).unwrap());
+}
+
+#[test]
+fn arguments_follow_the_program() {
+    let arguments = vec!["--config".to_owned(), "/Users/ada/my config.toml".to_owned()];
+    let text = plist(&Service { arguments, ..service() }).unwrap();
+    let (_, from) = text.split_once("<key>ProgramArguments</key>").unwrap();
+    let (array, _) = from.split_once("</array>").unwrap();
+    expect![[r#"
+        <array>
+        		<string>/opt/homebrew/bin/beastd</string>
+        		<string>--config</string>
+        		<string>/Users/ada/my config.toml</string>"#]]
+    .assert_eq(array.trim());
+}
+
+#[test]
+fn the_crate_still_cannot_write_the_mode_of_the_socket() {
+    // When this fails, `complete` can shrink.
+    let options = SocketOptions::new().with_path_mode(0o600);
+    let list = Launchd::new(LABEL, "/beastd").unwrap().with_socket(Socket::new(SOCKET_NAME, options).into());
+    assert!(list.to_writer_xml(Vec::new()).is_err());
+}
+
+#[test]
+fn xml_in_a_path_stays_text() {
+    let text = plist(&Service { log: "/tmp/<key>RunAtLoad</key>&\"".into(), ..service() }).unwrap();
+    assert!(text.contains("<string>/tmp/&lt;key&gt;RunAtLoad&lt;/key&gt;&amp;&quot;</string>"), "{text}");
+}
+
+#[test]
+fn what_no_list_can_hold_is_refused() {
+    check_refusal(
+        &Service { program: "bin/beastd".into(), ..service() },
+        expect!["launchd needs absolute paths and this one is relative: bin/beastd; give it in full"],
+    );
+    check_refusal(
+        &Service { log: OsStr::from_bytes(b"/tmp/\xff.log").into(), ..service() },
+        expect![[
+            r#"a property list cannot hold this path, which is not plain text: "/tmp/\xFF.log"; use another place"#
+        ]],
+    );
+    check_refusal(
+        &Service { log: "/tmp/a\u{1}b".into(), ..service() },
+        expect![[
+            r#"a property list cannot hold this path, which is not plain text: "/tmp/a\u{1}b"; use another place"#
+        ]],
+    );
+    check_refusal(
+        &Service { arguments: vec!["a\nb".to_owned()], ..service() },
+        expect![[r#"a property list cannot hold this argument, which has control characters: "a\nb"; leave it out"#]],
+    );
+    check_refusal(
+        &Service { socket: format!("/{}", "s".repeat(103)).into(), ..service() },
+        expect![
+            "the socket path has 104 bytes and at most 103 are possible: /sssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssss; give a shorter --socket"
+        ],
+    );
+}

@@ -1,0 +1,224 @@
+//! Tests that need a second process: activation, crashes, forks.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixDatagram;
+use std::process::{Child, Command, Stdio};
+
+use expect_test::expect;
+use tempfile::TempDir;
+
+use super::tests::{SPAWN, bind, check_reachable, folder, lock_file};
+use super::*;
+
+/// The other process of the tests below: this same executable, in which it listens on the path in `BEAST_TEST_LISTEN`, says
+/// what it got, and stays until its stdin ends. Without that variable it has nothing to do.
+#[test]
+fn child() {
+    let Some(path) = std::env::var_os("BEAST_TEST_LISTEN") else { return };
+    let line = match listen(Path::new(&path)) {
+        Err(error) => format!("error: {error}"),
+        Ok(listener) => {
+            let closed = rustix::io::fcntl_getfd(&listener.socket).unwrap().contains(rustix::io::FdFlags::CLOEXEC);
+            let waits = listener.socket.accept().is_err_and(|error| error.kind() != io::ErrorKind::WouldBlock);
+            say(&format!("{:?} {} closed={closed} waits={waits}", listener.origin, listener.path.display()));
+            io::stdin().read_line(&mut String::new()).unwrap();
+            match listen(Path::new(&path)) {
+                Ok(_) => "twice".to_owned(),
+                Err(error) => format!("error: {error}"),
+            }
+        }
+    };
+    say(&line);
+}
+
+/// In a line that can be told from what the test harness prints.
+fn say(line: &str) {
+    // Not println, which the harness may redirect.
+    writeln!(io::stdout(), "\n@{line}").unwrap();
+}
+
+struct Process {
+    child: Child,
+    lines: BufReader<std::process::ChildStdout>,
+}
+
+impl Process {
+    /// Starts `child` through a shell line, whose `"$@"` is its command and whose fd 0 is `handed`.
+    fn start(path: &Path, shell: &str, handed: Option<OwnedFd>) -> Self {
+        let name = format!("{}::child", module_path!().split_once("::").unwrap().1);
+        let _spawn = SPAWN.write().unwrap();
+        let mut child = Command::new("sh")
+            .args(["-c", shell])
+            .arg(std::env::current_exe().unwrap())
+            .args(["--exact", &name, "--nocapture"])
+            .env("BEAST_TEST_LISTEN", path)
+            .env_remove("LISTEN_PID")
+            .env_remove("LISTEN_FDS")
+            .stdin(handed.map_or(Stdio::piped(), Stdio::from))
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap());
+        Process { child, lines }
+    }
+
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        while self.lines.read_line(&mut line).unwrap() > 0 {
+            if let Some(said) = line.strip_prefix('@') {
+                return said.trim_end().to_owned();
+            }
+            line.clear();
+        }
+        panic!("the child said nothing");
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+const PLAIN: &str = r#"exec "$0" "$@""#;
+
+#[test]
+fn a_killed_daemon_is_succeeded() {
+    let dir = folder();
+    let path = dir.path().join("s");
+    let mut first = Process::start(&path, PLAIN, None);
+    assert!(first.line().starts_with("Bound "));
+    let pid = first.child.id();
+    assert!(matches!(bind(&path), Err(SocketError::AlreadyRunning { pid: Some(found), .. }) if found == pid));
+
+    first.child.kill().unwrap();
+    first.child.wait().unwrap();
+    assert!(path.exists(), "SIGKILL leaves the socket");
+    check_reachable(&bind(&path).unwrap());
+}
+
+#[test]
+fn a_lock_shared_by_a_fork_is_released_by_the_last_process() {
+    let dir = folder();
+    let path = dir.path().join("s");
+    let parent = bind(&path).unwrap();
+    // What the fork does to the lock and the socket: a second descriptor of the same open file. The child's id in the file is
+    // one that is alive and not ours.
+    let childs_socket = parent.socket.try_clone().unwrap();
+    let Some(claim) = &parent.claim else { unreachable!() };
+    let childs_lock = claim.duplicate_lock();
+    fs::write(lock_file(&path), "1\n").unwrap();
+
+    drop(parent);
+    assert!(path.exists(), "the parent must not remove the socket of its child");
+    assert!(matches!(bind(&path), Err(SocketError::AlreadyRunning { pid: Some(1), .. })));
+    UnixStream::connect(&path).unwrap();
+    drop((childs_socket, childs_lock));
+    check_reachable(&bind(&path).unwrap());
+}
+
+#[test]
+fn a_relative_path_is_made_absolute() {
+    let dir = folder();
+    let shell = format!("cd '{}' && {PLAIN}", dir.path().display());
+    let mut process = Process::start(Path::new("s"), &shell, None);
+    let said = process.line().replace(dir.path().to_str().unwrap(), "DIR");
+    expect!["Bound DIR/s closed=true waits=false"].assert_eq(&said);
+}
+
+mod systemd {
+    use super::*;
+
+    /// As systemd does it: the id of the process that is about to become the daemon, and the socket as descriptor 3.
+    const ACTIVATE: &str = r#"export LISTEN_PID=$$ LISTEN_FDS=1; exec "$0" "$@" 3<&0 </dev/null"#;
+
+    fn said(dir: &TempDir, shell: &str, handed: impl Into<OwnedFd>) -> String {
+        let mut process = Process::start(&dir.path().join("asked"), shell, Some(handed.into()));
+        process.line().replace(dir.path().to_str().unwrap(), "DIR")
+    }
+
+    #[test]
+    fn its_socket_is_taken() {
+        let dir = folder();
+        let held = UnixListener::bind(dir.path().join("held")).unwrap();
+        let mut process = Process::start(&dir.path().join("asked"), ACTIVATE, Some(held.try_clone().unwrap().into()));
+        let said = process.line().replace(dir.path().to_str().unwrap(), "DIR");
+        expect!["Systemd DIR/held closed=true waits=false"].assert_eq(&said);
+        // It is not to be had a second time.
+        let again = process.line();
+        expect!["error: cannot use the socket handed over by systemd (it was taken before, by this same process); to write the service anew: beastctl service install"].assert_eq(&again);
+        process.child.wait().unwrap();
+        // It belongs to systemd and stays; what was asked for was never made.
+        assert!(dir.path().join("held").exists());
+        assert!(!dir.path().join("asked").exists());
+        UnixStream::connect(dir.path().join("held")).unwrap();
+    }
+
+    #[test]
+    fn variables_for_another_process_are_ignored() {
+        let dir = folder();
+        let held = UnixListener::bind(dir.path().join("held")).unwrap();
+        let shell = r#"export LISTEN_PID=1 LISTEN_FDS=1; exec "$0" "$@" 3<&0 </dev/null"#;
+        expect!["Bound DIR/asked closed=true waits=false"].assert_eq(&said(&dir, shell, held));
+    }
+
+    #[test]
+    fn more_than_one_is_refused() {
+        let dir = folder();
+        let held = UnixListener::bind(dir.path().join("held")).unwrap();
+        let shell = r#"export LISTEN_PID=$$ LISTEN_FDS=2; exec "$0" "$@" 3<&0 4<&0 </dev/null"#;
+        expect!["error: cannot use the socket handed over by systemd (there are 2 of them and beastd serves one); to write the service anew: beastctl service install"].assert_eq(&said(&dir, shell, held));
+    }
+
+    #[test]
+    fn anything_but_a_listening_unix_socket_is_refused() {
+        let dir = folder();
+        let tcp = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        expect!["error: cannot use the socket handed over by systemd (it is not a Unix socket, and TCP is set up in the configuration); to write the service anew: beastctl service install"].assert_eq(&said(&dir, ACTIVATE, tcp));
+        let (connected, _other) = UnixStream::pair().unwrap();
+        expect!["error: cannot use the socket handed over by systemd (it does not listen); to write the service anew: beastctl service install"].assert_eq(&said(&dir, ACTIVATE, connected));
+        let datagrams = UnixDatagram::bind(dir.path().join("datagrams")).unwrap();
+        expect!["error: cannot use the socket handed over by systemd (it is not a stream socket); to write the service anew: beastctl service install"].assert_eq(&said(&dir, ACTIVATE, datagrams));
+        let file = fs::File::open("/dev/null").unwrap();
+        expect!["error: cannot use the socket handed over by systemd (it is not a socket); to write the service anew: beastctl service install"].assert_eq(&said(&dir, ACTIVATE, file));
+        let closed = r#"export LISTEN_PID=$$ LISTEN_FDS=1; exec "$0" "$@" 3<&- </dev/null"#;
+        expect!["error: cannot use the socket handed over by systemd (there is none); to write the service anew: beastctl service install"].assert_eq(&said(&dir, closed, fs::File::open("/dev/null").unwrap()));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn an_abstract_socket_is_refused() {
+        use std::os::linux::net::SocketAddrExt;
+
+        let dir = folder();
+        let name = format!("beast-test-{}", std::process::id());
+        let address = std::os::unix::net::SocketAddr::from_abstract_name(name).unwrap();
+        let held = UnixListener::bind_addr(&address).unwrap();
+        expect!["error: cannot use the socket handed over by systemd (it has no path); to write the service anew: beastctl service install"].assert_eq(&said(&dir, ACTIVATE, held));
+    }
+
+    #[test]
+    fn the_variables_one_by_one() {
+        let check = |listen_pid: Option<&str>, listen_fds: Option<&str>| {
+            let var = |name: &str| match name {
+                "LISTEN_PID" => listen_pid.map(str::to_owned),
+                "LISTEN_FDS" => listen_fds.map(str::to_owned),
+                _ => None,
+            };
+            handed_over(var, 42)
+        };
+        assert_eq!(check(None, None), Ok(None));
+        assert_eq!(check(None, Some("1")), Ok(None));
+        assert_eq!(check(Some("7"), Some("many")), Ok(None));
+        assert_eq!(check(Some(""), Some("1")), Ok(None));
+        assert_eq!(check(Some("42"), None), Ok(None));
+        assert_eq!(check(Some("42"), Some("0")), Ok(None));
+        assert_eq!(check(Some("42"), Some("1")), Ok(Some(1)));
+        assert_eq!(check(Some("42"), Some("2")), Ok(Some(2)));
+        assert!(check(Some("42"), Some("-1")).is_err());
+        assert!(check(Some("42"), Some("many")).is_err());
+    }
+}

@@ -1,0 +1,378 @@
+//! The daemon's socket: taken from launchd or systemd when they started us, else bound safely (`bound.rs`).
+//!
+//! May know: descriptors, and the two protocols by which a service manager hands one over. Never knows: what is said over
+//! a connection. The only file with `unsafe`: three calls that have no safe form, each behind a function of its own.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+
+use crate::bound::{self, Claim};
+
+/// The longest path of a socket in bytes. macOS has room for 104 with the final NUL and Linux for 108; the smaller one
+/// holds everywhere, so that a configuration works on both.
+pub const MAX_SOCKET_PATH: usize = 103;
+
+/// Where clients find the daemon, held for as long as this lives.
+///
+/// Dropping it gives the place back: the socket is removed when it is still the one that we bound, the lock is released.
+/// `socket` may be moved out; what stays behind must then be kept until the daemon ends.
+///
+/// A fork (daemonize) leaves one of these in each process, with one lock between them, which only the last of them to end
+/// releases. Who may remove the socket is decided by the process id in the lock file: the child calls
+/// [`Listener::record_pid`], and from then on whatever the parent does to its own copy removes nothing. The parent of
+/// `daemonize` drops nothing anyway: it ends in `process::exit`, and so does the process between the two forks.
+#[derive(Debug)]
+pub struct Listener {
+    /// The listening socket: non-blocking, closed in programs that we start.
+    pub socket: UnixListener,
+    /// Who made it.
+    pub origin: Origin,
+    /// Where it is. For a socket from launchd or systemd this is their path, whatever we were asked for.
+    pub path: PathBuf,
+    claim: Option<Claim>,
+}
+
+impl Listener {
+    /// Writes the calling process's id into the lock file, for the one who is told "already running". To be called by
+    /// the child after a fork. Does nothing for a socket from launchd or systemd, which have no lock file.
+    ///
+    /// # Errors
+    /// [`SocketError::Io`] when the disk is full, for example.
+    pub fn record_pid(&self) -> Result<(), SocketError> {
+        self.claim.as_ref().map_or(Ok(()), Claim::record_pid)
+    }
+}
+
+/// Who made a listening socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// launchd, from the property list.
+    Launchd,
+    /// systemd, from a socket unit.
+    Systemd,
+    /// This process.
+    Bound,
+}
+
+/// There is no socket to listen on.
+///
+/// Each text is complete by itself: it holds its cause, which is therefore not given again as a source.
+#[derive(Debug, thiserror::Error)]
+pub enum SocketError {
+    /// The system cannot hold such an address.
+    #[error(
+        "the socket path has {len} bytes and at most {MAX_SOCKET_PATH} are possible: {}; give a shorter --socket",
+        path.display()
+    )]
+    TooLong {
+        /// What was asked for.
+        path: PathBuf,
+        /// Its length in bytes.
+        len: usize,
+    },
+    /// `/`, or something that ends in `..`.
+    #[error("the socket path names no file: {}; give --socket FOLDER/NAME.sock", path.display())]
+    NoName {
+        /// What was asked for.
+        path: PathBuf,
+    },
+    /// Somebody serves this path.
+    #[error(
+        "beastd is already running on {}{}; to end it: beastctl stop",
+        path.display(), pid.map(|pid| format!(" (process {pid})")).unwrap_or_default()
+    )]
+    AlreadyRunning {
+        /// The socket.
+        path: PathBuf,
+        /// The process, when it is known. For a socket that systemd holds, systemd itself.
+        pid: Option<u32>,
+    },
+    /// The folder is a file.
+    #[error("{} is not a folder; give another --socket", folder.display())]
+    NotAFolder {
+        /// What should have been a folder.
+        folder: PathBuf,
+    },
+    /// Its owner could put another socket in the place of ours.
+    #[error(
+        "the folder {} belongs to user {owner} and we are user {us}; give a --socket in a folder of your own",
+        folder.display()
+    )]
+    FolderNotOurs {
+        /// The folder.
+        folder: PathBuf,
+        /// Whose it is.
+        owner: u32,
+        /// Who we are.
+        us: u32,
+    },
+    /// Others could reach the socket, or replace it.
+    #[error("the folder {} is open to other users (mode {mode:04o}); close it: chmod 700 {}", folder.display(), quoted(folder))]
+    FolderTooOpen {
+        /// The folder.
+        folder: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// Not ours, so not ours to remove.
+    #[error("{} exists and is not a {expected}, so it is left alone; move it away or give another --socket", path.display())]
+    Occupied {
+        /// What is in the way.
+        path: PathBuf,
+        /// What would not have been.
+        expected: &'static str,
+    },
+    /// The system says no.
+    #[error("not permitted to {action} {}; check who owns it, or give another --socket", path.display())]
+    PermissionDenied {
+        /// What was tried, as a verb.
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+    },
+    /// launchd or systemd started us and what they handed over is of no use.
+    #[error("cannot use the socket handed over by {0}; to write the service anew: beastctl service install")]
+    Activation(String),
+    /// Everything else.
+    #[error("cannot {action} {}: {error}; correct that or give another --socket", path.display())]
+    Io {
+        /// What was tried, as a verb.
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+}
+
+impl SocketError {
+    pub(crate) fn new(action: &'static str, path: &Path, error: impl Into<io::Error>) -> Self {
+        let (path, error) = (path.to_owned(), error.into());
+        match error.kind() {
+            io::ErrorKind::PermissionDenied => SocketError::PermissionDenied { action, path },
+            _ => SocketError::Io { action, path, error },
+        }
+    }
+}
+
+/// A path as a shell takes it: macOS keeps our folder under `Application Support`.
+fn quoted(path: &Path) -> String {
+    let text = path.display().to_string();
+    let plain = text.chars().all(|c| c.is_ascii_alphanumeric() || "/._-+@%,=:".contains(c));
+    if plain { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
+}
+
+/// Whether a path is short enough for a socket.
+///
+/// # Errors
+/// [`SocketError::TooLong`].
+pub fn check_socket_path(path: &Path) -> Result<(), SocketError> {
+    match path.as_os_str().as_bytes().len() {
+        len if len > MAX_SOCKET_PATH => Err(SocketError::TooLong { path: path.to_owned(), len }),
+        _ => Ok(()),
+    }
+}
+
+/// The socket that launchd or systemd hands over when they started us; else a socket bound at `path`.
+///
+/// Neither of the two hands a socket over twice, so this is called once in the life of a process, and before any fork.
+/// A living daemon is never displaced; what a killed one left is cleared away.
+///
+/// # Errors
+/// [`SocketError`] says what is in the way and what to do about it.
+pub fn listen(path: &Path) -> Result<Listener, SocketError> {
+    if let Some(handed) = activated_by_launchd()? {
+        return adopt(handed, Origin::Launchd);
+    }
+    if let Some(handed) = activated_by_systemd()? {
+        return adopt(handed, Origin::Systemd);
+    }
+    // The daemon leaves the current folder when it goes into the background, and has to find its socket again at its end.
+    let path = std::path::absolute(path).map_err(|error| SocketError::new("resolve", path, error))?;
+    let default = crate::paths::socket_path().ok();
+    let default_folder = default.as_deref().and_then(Path::parent);
+    let (socket, claim) = bound::bind(&path, default_folder)?;
+    Ok(Listener { socket, origin: Origin::Bound, path, claim: Some(claim) })
+}
+
+fn adopt(socket: UnixListener, origin: Origin) -> Result<Listener, SocketError> {
+    let from = match origin {
+        Origin::Launchd => "launchd",
+        Origin::Systemd | Origin::Bound => "systemd",
+    };
+    let refuse = |problem: String| SocketError::Activation(format!("{from} ({problem})"));
+    let path = listening_path(socket.as_fd()).map_err(refuse)?;
+    socket.set_nonblocking(true).map_err(|error| refuse(error.to_string()))?;
+    // Both hand their descriptors over open to every program that we start.
+    rustix::io::fcntl_setfd(&socket, rustix::io::FdFlags::CLOEXEC).map_err(|error| refuse(error.to_string()))?;
+    Ok(Listener { socket, origin, path, claim: None })
+}
+
+/// Where a listening Unix stream socket is; anything else is refused in words that fit into brackets.
+fn listening_path(fd: BorrowedFd<'_>) -> Result<PathBuf, String> {
+    use rustix::net::{AddressFamily, SocketAddrUnix, SocketType, getsockname, sockopt};
+
+    let address = getsockname(fd).map_err(|error| match error {
+        rustix::io::Errno::NOTSOCK => "it is not a socket".to_owned(),
+        rustix::io::Errno::BADF => "there is none".to_owned(),
+        error => io::Error::from(error).to_string(),
+    })?;
+    if address.address_family() != AddressFamily::UNIX {
+        return Err("it is not a Unix socket, and TCP is set up in the configuration".to_owned());
+    }
+    if sockopt::socket_type(fd).map_err(|error| error.to_string())? != SocketType::STREAM {
+        return Err("it is not a stream socket".to_owned());
+    }
+    // macOS has the constant and not the option.
+    #[cfg(not(target_os = "macos"))]
+    if !sockopt::socket_acceptconn(fd).map_err(|error| error.to_string())? {
+        return Err("it does not listen".to_owned());
+    }
+    let address = SocketAddrUnix::try_from(address).map_err(|error| error.to_string())?;
+    // An abstract socket has no permissions: every user of the machine could call it.
+    let path = address.path_bytes().ok_or("it has no path")?;
+    Ok(PathBuf::from(std::ffi::OsStr::from_bytes(path)))
+}
+
+/// The first descriptor that systemd hands over, by its protocol.
+const FIRST_FD: RawFd = 3;
+
+/// The socket that systemd hands over, or any other program that speaks the protocol of `sd_listen_fds`.
+///
+/// The variables stay in the environment, since removing them is unsound as soon as there is a second thread. They cannot
+/// mislead a program that we start: `LISTEN_PID` names us, and the socket is closed in it.
+fn activated_by_systemd() -> Result<Option<UnixListener>, SocketError> {
+    let refuse = |problem: String| SocketError::Activation(format!("systemd ({problem})"));
+    let var = |name: &str| std::env::var(name).ok();
+    match handed_over(var, std::process::id()).map_err(refuse)? {
+        None => Ok(None),
+        Some(1) => take_first_fd().map(Some).map_err(refuse),
+        Some(n_fds) => Err(refuse(format!("there are {n_fds} of them and beastd serves one"))),
+    }
+}
+
+/// How many sockets the environment speaks of; `None` when it does not speak to us.
+fn handed_over(var: impl Fn(&str) -> Option<String>, pid: u32) -> Result<Option<u64>, String> {
+    // Another process id means that these are the variables of an ancestor.
+    if var("LISTEN_PID").and_then(|text| text.parse().ok()) != Some(pid) {
+        return Ok(None);
+    }
+    let Some(count) = var("LISTEN_FDS") else { return Ok(None) };
+    match count.parse() {
+        Ok(0) => Ok(None),
+        Ok(n_fds) => Ok(Some(n_fds)),
+        Err(_) => Err(format!("LISTEN_FDS is {count:?}, which is not a number")),
+    }
+}
+
+fn take_first_fd() -> Result<UnixListener, String> {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    static TAKEN: AtomicBool = AtomicBool::new(false);
+    if TAKEN.swap(true, Ordering::Relaxed) {
+        return Err("it was taken before, by this same process".to_owned());
+    }
+    // Looked at before it is owned: when the environment is wrong, a descriptor of somebody else is not closed.
+    // SAFETY: the borrow ends with this statement and only system calls see it, which answer EBADF for a closed one.
+    #[allow(unsafe_code)]
+    listening_path(unsafe { BorrowedFd::borrow_raw(FIRST_FD) })?;
+    // SAFETY: it is open, as the line above found out; it is ours, since whoever started us put it there for this
+    // process by its id; it has no other owner, since TAKEN lets nobody come here twice.
+    #[allow(unsafe_code)]
+    let fd = unsafe { OwnedFd::from_raw_fd(FIRST_FD) };
+    Ok(fd.into())
+}
+
+#[cfg(target_os = "macos")]
+fn activated_by_launchd() -> Result<Option<UnixListener>, SocketError> {
+    let refuse = |problem: String| Err(SocketError::Activation(format!("launchd ({problem})")));
+    match launchd_sockets(crate::SOCKET_NAME) {
+        // Not started by launchd, or with a property list that has no such socket.
+        Err(libc::ESRCH | libc::ENOENT) => Ok(None),
+        Err(errno) => refuse(io::Error::from_raw_os_error(errno).to_string()),
+        Ok(mut sockets) => match (sockets.pop(), sockets.len()) {
+            (Some(fd), 0) => Ok(Some(fd.into())),
+            (None, _) => refuse("there is none".to_owned()),
+            (Some(_), others) => refuse(format!("there are {} of them and beastd serves one", others + 1)),
+        },
+    }
+}
+
+/// launchd is macOS's own.
+#[cfg(not(target_os = "macos"))]
+fn activated_by_launchd() -> Result<Option<UnixListener>, SocketError> {
+    Ok(None)
+}
+
+/// The sockets that launchd keeps under a name; an error is the number that the call returned (it does not set `errno`).
+#[cfg(target_os = "macos")]
+fn launchd_sockets(name: &str) -> Result<Vec<OwnedFd>, libc::c_int> {
+    // SAFETY: the signature is that of launch.h.
+    #[allow(unsafe_code)]
+    unsafe extern "C" {
+        fn launch_activate_socket(
+            name: *const libc::c_char,
+            fds: *mut *mut libc::c_int,
+            count: *mut libc::size_t,
+        ) -> libc::c_int;
+    }
+
+    let name = std::ffi::CString::new(name).map_err(|_| libc::EINVAL)?;
+    let mut fds: *mut libc::c_int = std::ptr::null_mut();
+    let mut count: libc::size_t = 0;
+    // SAFETY: the name ends in NUL and all three pointers live through the call, which keeps none of them.
+    #[allow(unsafe_code)]
+    let errno = unsafe { launch_activate_socket(name.as_ptr(), &raw mut fds, &raw mut count) };
+    if errno != 0 {
+        return Err(errno);
+    }
+    if fds.is_null() {
+        return Ok(Vec::new());
+    }
+    // SAFETY: success means an array of `count` open descriptors which are now ours; launchd gives each only once, and
+    // each is read only once here. The array came from malloc and is freed once, after the last read.
+    #[allow(unsafe_code)]
+    let sockets = unsafe {
+        let sockets = std::slice::from_raw_parts(fds, count).iter().map(|&fd| OwnedFd::from_raw_fd(fd)).collect();
+        libc::free(fds.cast());
+        sockets
+    };
+    Ok(sockets)
+}
+
+/// The process at the other end: for a listening socket, the one that called `listen`.
+///
+/// Not through rustix, whose type for a process id has no zero, and zero is what Linux answers for a process outside of our
+/// container. `None` then, and when the system does not say.
+pub(crate) fn peer_pid(stream: &UnixStream) -> Option<u32> {
+    use std::os::fd::AsRawFd;
+
+    #[cfg(target_os = "linux")]
+    let (level, option, mut answer) = (libc::SOL_SOCKET, libc::SO_PEERCRED, libc::ucred { pid: 0, uid: 0, gid: 0 });
+    #[cfg(target_os = "macos")]
+    let (level, option, mut answer): (_, _, libc::pid_t) = (libc::SOL_LOCAL, libc::LOCAL_PEERPID, 0);
+
+    let size = size_of_val(&answer) as libc::socklen_t;
+    let mut len = size;
+    // SAFETY: the descriptor is open through the borrow of `stream`; the answer is plain integers, and the kernel writes at
+    // most `len` bytes of it.
+    #[allow(unsafe_code)]
+    let code = unsafe { libc::getsockopt(stream.as_raw_fd(), level, option, (&raw mut answer).cast(), &raw mut len) };
+    if code != 0 || len != size {
+        return None;
+    }
+    #[cfg(target_os = "linux")]
+    let answer = answer.pid;
+    u32::try_from(answer).ok().filter(|&pid| pid != 0)
+}
+
+#[cfg(test)]
+#[path = "socket_tests.rs"]
+mod tests;
+
+#[cfg(test)]
+#[path = "process_tests.rs"]
+mod process_tests;
