@@ -234,6 +234,14 @@ pub struct Status {
     pub n_prompt_tokens: u64,
     /// Tokens generated since the start.
     pub n_generated_tokens: u64,
+    /// Beginnings of prompts that are kept to be copied.
+    pub n_prefixes: u32,
+    /// Their tokens, which are KV cells.
+    pub n_prefix_tokens: u32,
+    /// How often one was copied, since the start.
+    pub n_prefix_hits: u64,
+    /// Tokens that were therefore not computed, since the start.
+    pub n_tokens_saved: u64,
     /// Times that a sequence had to give its cells back and start again.
     pub n_preempted: u64,
     /// Engine time spent in steps since the start, in microseconds.

@@ -26,6 +26,8 @@ pub struct Generate {
     pub max_tokens: Option<u32>,
     /// The answer ends before the first of these texts; none may be empty.
     pub stop: Vec<String>,
+    /// Goes on when the model wants to end, up to `max_tokens`: for measuring.
+    pub ignore_eos: bool,
 }
 
 /// One turn of a conversation.
