@@ -1,1 +1,148 @@
-//! The daemon.
+//! beastd keeps a language model resident and answers on a Unix socket.
+//!
+//! One request from socket to token: [`server`] accepts → [`session`] reads the frames → [`admission`] makes tokens of it →
+//! [`worker`] takes it from its inbox, [`scheduler`] puts it into the next batch, [`engine`] runs that → [`stream`] turns tokens into
+//! text → the session sends it. ARCHITECTURE.md tells the same with reasons.
+
+pub mod admission;
+pub mod batch;
+pub mod clock;
+pub mod config;
+mod connection;
+pub mod daemon;
+pub mod engine;
+pub mod governor;
+pub mod loader;
+pub mod logging;
+pub mod metrics;
+pub mod model;
+pub mod scheduler;
+mod server;
+mod session;
+pub mod stream;
+pub mod template;
+pub mod worker;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use beast_launchd::Listener;
+use beast_protocol::{ErrorCode, WireError};
+use tokio::net::UnixListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+use config::{Loaded, Overrides};
+use daemon::{Daemon, Phase};
+use loader::Progress;
+use logging::Logging;
+use metrics::Metrics;
+
+/// How long the end waits for the engine to leave its current step.
+const LAST_STEP: Duration = Duration::from_secs(10);
+
+/// Runs the daemon on a socket that listens already, until it is told to end. `overrides` are what SIGHUP loads the configuration
+/// from again.
+///
+/// # Errors
+/// When the model cannot be loaded or the engine breaks: the process should end with an error, so that its manager notices.
+pub async fn run(
+    listener: Listener,
+    loaded: Loaded,
+    overrides: Overrides,
+    progress: Progress,
+    logging: &Logging,
+) -> anyhow::Result<()> {
+    let config = Arc::new(loaded.config);
+    let metrics = Arc::new(Metrics::default());
+    let (worker, ended) = loader::spawn(Arc::clone(&config), progress.clone(), Arc::clone(&metrics));
+    let daemon = Arc::new(Daemon::new(config, progress, worker, metrics, listener.path.clone()));
+    tokio::select! {
+        outcome = serve(listener, Arc::clone(&daemon), ended) => outcome,
+        outcome = watch_signals(Arc::clone(&daemon), overrides, logging) => outcome,
+    }
+}
+
+type Ended = oneshot::Receiver<Result<(), WireError>>;
+
+async fn serve(listener: Listener, daemon: Arc<Daemon>, mut ended: Ended) -> anyhow::Result<()> {
+    let socket = UnixListener::from_std(listener.socket.try_clone()?)?;
+    let serving = server::serve(socket, listener.origin, Arc::clone(&daemon));
+    tokio::pin!(serving);
+    let (sessions, failure) = tokio::select! {
+        sessions = &mut serving => {
+            daemon.progress.abandon();
+            // A process that ends under a computing engine may crash on its way out.
+            let _ = timeout(LAST_STEP, ended).await;
+            (sessions, None)
+        }
+        outcome = &mut ended => {
+            // The worker ends well only when it is told to, which is when the daemon ends.
+            let failure = match outcome {
+                Ok(outcome) => outcome.err(),
+                Err(_) => Some(WireError::new(ErrorCode::Engine, "the worker panicked; the log says where")),
+            };
+            let lingering = async {
+                if let Some(error) = &failure {
+                    linger(&daemon, error).await;
+                }
+            };
+            let (sessions, ()) = tokio::join!(serving, lingering);
+            (sessions, failure)
+        }
+    };
+    // The place is given back before anybody hears of the end: who calls then finds no daemon, and may start the next.
+    drop(listener);
+    server::hang_up(&daemon, sessions).await;
+    failure.map_or(Ok(()), |error| Err(error.into()))
+}
+
+/// Gives clients the time to hear why there is no model, then begins the end.
+async fn linger(daemon: &Daemon, error: &WireError) {
+    if error.code == ErrorCode::ModelUnavailable {
+        let mut phase = daemon.phase.subscribe();
+        // It ends early only when somebody asks for the end.
+        let _ = timeout(daemon.config().failed_linger, phase.wait_for(|phase| *phase != Phase::Serving)).await;
+    }
+    daemon.drain();
+}
+
+/// SIGTERM and SIGINT end the daemon politely, a second one at once; SIGHUP reads the configuration again. Resolves only at a second
+/// one.
+async fn watch_signals(daemon: Arc<Daemon>, overrides: Overrides, logging: &Logging) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+            _ = hangup.recv() => {
+                reload(&daemon, &overrides, logging);
+                continue;
+            }
+        }
+        if daemon.phase() != Phase::Serving {
+            anyhow::bail!("ended by a second signal");
+        }
+        tracing::info!("a signal asks for the end");
+        daemon.drain();
+    }
+}
+
+/// Takes over what can change without a restart; what cannot is named.
+fn reload(daemon: &Daemon, overrides: &Overrides, logging: &Logging) {
+    let fresh = match config::load(overrides) {
+        Ok(loaded) => loaded.config,
+        Err(error) => return tracing::error!(%error, "the configuration stays as it is"),
+    };
+    let old = daemon.config();
+    let next = old.with_live_settings_of(&fresh);
+    if next != fresh {
+        tracing::warn!("some changed settings need a restart: beastctl stop");
+    }
+    logging.set_filter(&next.log);
+    daemon.config.send_replace(Arc::new(next));
+    tracing::info!("the configuration was read again");
+}

@@ -1,2 +1,131 @@
-//! The daemon.
-fn main() {}
+//! The program: arguments, configuration, socket, log, then [`beastd::run`].
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context;
+use beast_launchd::{Listener, Origin};
+use beast_protocol::LoadStage;
+use beastd::clock::now_us;
+use beastd::config::{self, Loaded, Overrides};
+use beastd::loader::Progress;
+use beastd::logging;
+use clap::Parser;
+
+/// Keeps a language model resident and answers on a Unix socket. Usually beastctl, launchd or systemd starts it.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    after_help = "All settings with their defaults: beastd --print-config\nTell it to end: beastctl stop"
+)]
+struct Args {
+    /// Read this configuration instead of ~/.config/beast/config.toml
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Model to load: a GGUF file, auto or builtin
+    #[arg(long, value_name = "FILE")]
+    model: Option<String>,
+    /// Set of defaults: beast or baseline
+    #[arg(long, value_name = "NAME")]
+    profile: Option<String>,
+    /// Listen here
+    #[arg(long, value_name = "PATH")]
+    socket: Option<String>,
+    /// Any other setting
+    #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]
+    set: Vec<(String, String)>,
+    /// Go to the background once the socket answers; the model is loaded there
+    #[arg(long)]
+    daemonize: bool,
+    /// Show the settings in force and where each comes from, then end
+    #[arg(long)]
+    print_config: bool,
+}
+
+fn key_value(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("KEY=VALUE is expected, such as n_ctx=8192")?;
+    Ok((key.trim().to_owned(), value.trim().to_owned()))
+}
+
+fn main() -> ExitCode {
+    let started_us = now_us();
+    match run(Args::parse(), started_us) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Once, on one line, with the whole chain of causes. Nobody may be listening.
+            let _ = writeln!(std::io::stderr(), "beastd: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: Args, started_us: u64) -> anyhow::Result<()> {
+    let overrides = overrides(&args);
+    let loaded = config::load(&overrides)?;
+    if args.print_config {
+        std::io::stdout().write_all(loaded.print().as_bytes()).context("cannot write the configuration")?;
+        return Ok(());
+    }
+    let listening_us = now_us();
+    let listener = beast_launchd::listen(&loaded.config.socket)?;
+    let listened_us = now_us();
+
+    // After binding, so that whoever started us can connect as soon as we return; before any thread, which a fork would lose.
+    let foreground = !args.daemonize || listener.origin != Origin::Bound;
+    if !foreground {
+        daemonize::Daemonize::new().umask(0o077).start().context("cannot go to the background")?;
+    }
+    listener.record_pid()?;
+    let logging = logging::start(&loaded.config, foreground);
+    log_panics();
+    let progress = Progress::new();
+    progress.finished(LoadStage::ProcessStart, listening_us - started_us);
+    progress.finished(LoadStage::Socket, listened_us - listening_us);
+    let outcome = serve(listener, loaded, overrides, progress, &logging);
+    if let Err(error) = &outcome {
+        tracing::error!("{error:#}");
+    }
+    // Its last lines are written.
+    drop(logging);
+    outcome
+}
+
+fn serve(
+    listener: Listener,
+    loaded: Loaded,
+    overrides: Overrides,
+    progress: Progress,
+    logging: &logging::Logging,
+) -> anyhow::Result<()> {
+    tracing::info!(version = beastd::daemon::VERSION, socket = %listener.path.display(), origin = ?listener.origin, "listening");
+    // One thread is enough for sockets, and leaves the cores to the engine. Threads that tokenize large prompts go soon after,
+    // so that an idle daemon is really idle.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(4)
+        .thread_keep_alive(Duration::from_secs(1))
+        .build()?;
+    let outcome = runtime.block_on(beastd::run(listener, loaded, overrides, progress, logging));
+    runtime.shutdown_background();
+    outcome
+}
+
+fn overrides(args: &Args) -> Overrides {
+    let own = [("model", &args.model), ("profile", &args.profile), ("socket", &args.socket)];
+    let own = own.into_iter().filter_map(|(key, value)| Some((format!("--{key}"), key.to_owned(), value.clone()?)));
+    let set = args.set.iter().map(|(key, value)| ("--set".to_owned(), key.clone(), value.clone()));
+    // The daemon changes its folder before SIGHUP may read the file again.
+    let file = args.config.as_ref().map(|file| std::path::absolute(file).unwrap_or_else(|_| file.clone()));
+    Overrides { file, env: config::process_env(), flags: own.chain(set).collect() }
+}
+
+/// In the background there is no stderr that a panic could be seen on.
+fn log_panics() {
+    let default = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        tracing::error!("{info}");
+        default(info);
+    }));
+}

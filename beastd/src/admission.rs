@@ -1,0 +1,235 @@
+//! The door: a wire request becomes tokens and settled parameters, or a refusal that says why.
+
+use std::sync::Arc;
+
+use aho_corasick::AhoCorasick;
+use beast_protocol::{ErrorCode, Generate, Message, Role, Sampling, WireError};
+
+use crate::batch::{SamplingParams, Token};
+use crate::engine::Vocab;
+use crate::template::{self, ChatTemplate};
+use crate::worker::Admitted;
+
+/// What a model wants when the request leaves it open.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct SamplingDefaults {
+    /// See [`SamplingParams`].
+    pub temp: f32,
+    /// See [`SamplingParams`].
+    pub top_k: u32,
+    /// See [`SamplingParams`].
+    pub top_p: f32,
+    /// See [`SamplingParams`].
+    pub min_p: f32,
+    /// See [`SamplingParams`].
+    pub repeat_penalty: f32,
+}
+
+/// The checks and their limits, made once for a model.
+pub struct Admission {
+    vocab: Arc<dyn Vocab>,
+    /// `None` for a model without one: its prompt is plain text.
+    template: Option<ChatTemplate>,
+    defaults: SamplingDefaults,
+    /// Room of one request in tokens.
+    n_ctx: usize,
+    /// Most tokens of an answer when the request does not say.
+    max_tokens: usize,
+    specials: Option<AhoCorasick>,
+    bos: String,
+    /// Bytes of the longest token: a text is at least its length divided by this, in tokens.
+    longest_token: usize,
+}
+
+/// Bytes of a text that stand for the rest when only its size matters.
+const SAMPLE_LEN: usize = 128 * 1024;
+
+impl Admission {
+    /// The door of a model.
+    pub fn new(
+        vocab: Arc<dyn Vocab>,
+        template: Option<ChatTemplate>,
+        defaults: SamplingDefaults,
+        n_ctx: usize,
+        max_tokens: usize,
+    ) -> Self {
+        let longest_token = vocab.longest_token().max(1);
+        let specials = AhoCorasick::new(vocab.special_texts()).ok();
+        let bos = vocab.bos_text();
+        Self { vocab, template, defaults, n_ctx, max_tokens, specials, bos, longest_token }
+    }
+
+    /// Room of one request in tokens.
+    pub fn n_ctx(&self) -> usize {
+        self.n_ctx
+    }
+
+    /// Checks a request and turns it into tokens. Takes time in proportion to the text: not for the thread of the sockets.
+    ///
+    /// # Errors
+    /// [`ErrorCode::Invalid`] for a request that makes no sense, [`ErrorCode::TooLong`] with both sizes.
+    pub fn admit(&self, request: &Generate) -> Result<Admitted, WireError> {
+        check_request(request)?;
+        let sampling = self.settle(&request.sampling)?;
+        let n_bytes: usize = request.messages.iter().map(|message| message.content.len()).sum();
+        // Tokenizing megabytes only to refuse them takes seconds: what cannot fit is measured by its beginning.
+        if n_bytes / self.longest_token > self.n_ctx && n_bytes > 2 * SAMPLE_LEN {
+            return Err(self.too_long(&format!("about {}", self.estimate(request, n_bytes))));
+        }
+        let prompt = self.prompt(&request.messages)?;
+        if prompt.is_empty() {
+            return Err(invalid("the prompt is empty; say something"));
+        }
+        // One token must be left for an answer.
+        if prompt.len() >= self.n_ctx {
+            return Err(self.too_long(&prompt.len().to_string()));
+        }
+        let shared = self.shared(&request.messages, &prompt);
+        let room = self.n_ctx - prompt.len();
+        let asked = request.max_tokens.map_or(self.max_tokens, |n| usize::try_from(n).unwrap_or(usize::MAX));
+        Ok(Admitted {
+            prompt,
+            shared,
+            sampling,
+            n_max_tokens: asked.min(room),
+            stop: request.stop.clone(),
+            ignore_eos: request.ignore_eos,
+        })
+    }
+
+    fn prompt(&self, messages: &[Message]) -> Result<Vec<Token>, WireError> {
+        let Some(template) = &self.template else {
+            return Ok(self.vocab.tokenize(&template::plain(messages), true, false));
+        };
+        let render = |messages: &[Message]| {
+            template
+                .render(messages)
+                .map_err(|error| invalid(format!("the model's chat template refuses this: {error:#}")))
+        };
+        let contents = messages.iter().map(|message| message.content.as_str());
+        if !contents.clone().any(|content| self.has_special(content)) {
+            let text = render(messages)?;
+            return Ok(self.vocab.tokenize(&text, self.adds_bos(&text), true));
+        }
+        // Somebody's text spells a control token, such as `<|im_end|>`: it must stay text. The template is rendered around
+        // marks in its place, and only what the template itself wrote is read for control tokens.
+        let mark = |n: usize| format!("\u{f8ff}{n}\u{f8ff}");
+        let marked = messages.iter().enumerate().map(|(n, message)| Message { role: message.role, content: mark(n) });
+        let text = render(&marked.collect::<Vec<_>>())?;
+        let mut tokens = Vec::new();
+        let mut rest = text.as_str();
+        for (n, content) in contents.enumerate() {
+            // A template may leave a message out.
+            let Some((before, after)) = rest.split_once(&mark(n)) else { continue };
+            let add_special = tokens.is_empty() && self.adds_bos(before);
+            tokens.extend(self.vocab.tokenize(before, add_special, true));
+            tokens.extend(self.vocab.tokenize(content, false, false));
+            rest = after;
+        }
+        tokens.extend(self.vocab.tokenize(rest, tokens.is_empty() && self.adds_bos(rest), true));
+        Ok(tokens)
+    }
+
+    /// Lengths of the prompt's beginnings that other requests are likely to share: the system turn, and for a long prompt all of it
+    /// but the last token, which must be computed to go on from.
+    fn shared(&self, messages: &[Message], prompt: &[Token]) -> Vec<usize> {
+        // Stopping before the last token costs a step of its own, a percent of reading such a prompt.
+        const WORTH_A_STEP: usize = 256;
+        let mut lengths = Vec::new();
+        if prompt.len() >= WORTH_A_STEP {
+            lengths.push(prompt.len() - 1);
+        }
+        if let [system, next, ..] = messages
+            && system.role == Role::System
+            && self.template.is_some()
+        {
+            // What stays the same when the user says something else, whatever the template looks like.
+            let content = if next.content.starts_with('x') { "y" } else { "x" }.to_owned();
+            let other = [system.clone(), Message { role: next.role, content }];
+            if let Ok(other) = self.prompt(&other) {
+                lengths.push(prompt.iter().zip(&other).take_while(|(a, b)| a == b).count());
+            }
+        }
+        lengths
+    }
+
+    /// Whether tokenizing is to add BOS: not when the template wrote it already.
+    fn adds_bos(&self, text: &str) -> bool {
+        self.vocab.adds_bos() && (self.bos.is_empty() || !text.starts_with(&self.bos))
+    }
+
+    fn has_special(&self, text: &str) -> bool {
+        self.specials.as_ref().is_some_and(|specials| specials.is_match(text))
+    }
+
+    fn settle(&self, sampling: &Sampling) -> Result<SamplingParams, WireError> {
+        let params = SamplingParams {
+            temp: sampling.temp.unwrap_or(self.defaults.temp),
+            top_k: sampling.top_k.unwrap_or(self.defaults.top_k),
+            top_p: sampling.top_p.unwrap_or(self.defaults.top_p),
+            min_p: sampling.min_p.unwrap_or(self.defaults.min_p),
+            repeat_penalty: self.defaults.repeat_penalty,
+            seed: sampling.seed.unwrap_or_else(random_seed),
+        };
+        // Negated, so that NaN is refused too.
+        if !(params.temp >= 0.0 && params.temp.is_finite()) {
+            return Err(invalid(format!("temp is {}; it must be 0 or more", params.temp)));
+        }
+        if !(params.top_p > 0.0 && params.top_p <= 1.0) {
+            return Err(invalid(format!("top_p is {}; it must be above 0 and at most 1", params.top_p)));
+        }
+        if !(0.0..=1.0).contains(&params.min_p) {
+            return Err(invalid(format!("min_p is {}; it must be between 0 and 1", params.min_p)));
+        }
+        // "temp 0" in a request means greedy, also for a model that wants a penalty otherwise.
+        let repeat_penalty = if sampling.temp == Some(0.0) { 1.0 } else { params.repeat_penalty };
+        Ok(SamplingParams { repeat_penalty, ..params })
+    }
+
+    fn estimate(&self, request: &Generate, n_bytes: usize) -> usize {
+        let longest =
+            request.messages.iter().map(|message| message.content.as_str()).max_by_key(|content| content.len());
+        let content = longest.unwrap_or_default();
+        let sample = &content[..content.floor_char_boundary(SAMPLE_LEN)];
+        let n_tokens = self.vocab.tokenize(sample, false, false).len();
+        // A u128 holds any product of two lengths.
+        let estimate = n_bytes as u128 * n_tokens as u128 / sample.len().max(1) as u128;
+        usize::try_from(estimate).unwrap_or(usize::MAX)
+    }
+
+    fn too_long(&self, n_tokens: &str) -> WireError {
+        let n_ctx = self.n_ctx;
+        let message = format!(
+            "the input is {n_tokens} tokens and the context holds {n_ctx}, prompt and answer together; shorten the input, or raise n_ctx"
+        );
+        WireError::new(ErrorCode::TooLong, message)
+    }
+}
+
+fn check_request(request: &Generate) -> Result<(), WireError> {
+    if request.messages.iter().all(|message| message.content.trim().is_empty()) {
+        return Err(invalid("there is no text in the request; give it at least one message"));
+    }
+    if request.max_tokens == Some(0) {
+        return Err(invalid("max_tokens is 0; ask for at least one"));
+    }
+    if request.stop.iter().any(String::is_empty) {
+        return Err(invalid("a stop text is empty; leave it out"));
+    }
+    Ok(())
+}
+
+fn invalid(message: impl Into<String>) -> WireError {
+    WireError::new(ErrorCode::Invalid, message)
+}
+
+fn random_seed() -> u32 {
+    use std::hash::{BuildHasher, RandomState};
+    // The standard library's hasher is keyed anew each time: random enough for a choice that nobody fixed.
+    let hash = RandomState::new().hash_one(crate::clock::now_us());
+    u32::try_from(hash >> 32).expect("the upper half fits")
+}
+
+#[cfg(test)]
+#[path = "admission_tests.rs"]
+mod tests;

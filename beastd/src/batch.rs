@@ -1,0 +1,92 @@
+//! The nouns that scheduler and engine share: what is to be computed in one step, and what came out.
+//!
+//! Their only common ground: the scheduler never names an engine, an engine never names the scheduler.
+
+/// A token of the model's vocabulary.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Token(pub i32);
+
+/// One request on its way through scheduler and engine. Never used twice in the life of a daemon.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SeqId(pub u64);
+
+/// One of the places in the KV cache that a sequence can occupy: llama.cpp's sequence id. Those from 0 to `n_slots - 1` run, those
+/// above keep prefixes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SlotId(pub u32);
+
+/// How the tokens of one sequence are chosen; every value is settled.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct SamplingParams {
+    /// Temperature; 0 is greedy, whatever the filters below say.
+    pub temp: f32,
+    /// Keep this many most likely tokens; 0 keeps all.
+    pub top_k: u32,
+    /// Keep the most likely tokens that together reach this probability; 1 keeps all.
+    pub top_p: f32,
+    /// Drop tokens less likely than this share of the most likely one; 0 keeps all.
+    pub min_p: f32,
+    /// Divides the logits of recent tokens (Keskar et al. 2019, <https://arxiv.org/abs/1909.05858>); 1 does nothing.
+    pub repeat_penalty: f32,
+    /// Seed of the random choice.
+    pub seed: u32,
+}
+
+impl SamplingParams {
+    /// Always the most likely token.
+    pub const GREEDY: Self = Self { temp: 0.0, top_k: 0, top_p: 1.0, min_p: 0.0, repeat_penalty: 1.0, seed: 0 };
+}
+
+/// Tokens of one sequence that are computed in this step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    /// Whose they are.
+    pub seq: SeqId,
+    /// Where they are kept.
+    pub slot: SlotId,
+    /// Position of the first of them in the sequence, from 0; equals the number of cells the slot holds already.
+    pub pos: u32,
+    /// At least one.
+    pub tokens: Vec<Token>,
+    /// Whether the step chooses the token that follows: only when the row ends at the last token known.
+    pub sample: bool,
+}
+
+/// A change of the KV cache that comes before the rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KvEdit {
+    /// Empty the slot: its sequence has left.
+    Clear(SlotId),
+    /// Make `to`, which is empty, hold what `from` holds.
+    Copy {
+        /// Whose state is copied, as a whole.
+        from: SlotId,
+        /// Where to.
+        to: SlotId,
+    },
+}
+
+/// One step's work.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Batch {
+    /// Done first, in order.
+    pub edits: Vec<KvEdit>,
+    /// At most one for each slot.
+    pub rows: Vec<Row>,
+}
+
+impl Batch {
+    /// Tokens of all rows.
+    pub fn n_tokens(&self) -> usize {
+        self.rows.iter().map(|row| row.tokens.len()).sum()
+    }
+}
+
+/// The token that a row asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sampled {
+    /// Whose it is.
+    pub seq: SeqId,
+    /// Which it is.
+    pub token: Token,
+}

@@ -1,0 +1,413 @@
+//! Every limit and default, where each value came from, and the checks: what leaves this room is valid.
+
+use std::collections::BTreeMap;
+use std::fmt::{self, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use beast_launchd::paths::{self, PathError};
+use serde::{Deserialize, Deserializer};
+use toml::{Table, Value};
+
+const DEFAULTS: &str = include_str!("config.default.toml");
+
+/// What a profile changes of the defaults.
+const PROFILES: [(&str, &str); 2] =
+    [("beast", "n_ctx = 4096\nn_batch = 1024"), ("baseline", "n_ctx = 2048\nn_batch = 512")];
+
+/// The settings in force. `config.default.toml` says what each means.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "config.default.toml is the one place that describes them")]
+pub struct Config {
+    pub model: String,
+    pub profile: String,
+    pub socket: PathBuf,
+    pub log_dir: PathBuf,
+    pub log: String,
+    pub log_files: usize,
+    pub n_ctx: usize,
+    pub n_slots: usize,
+    pub n_prefixes: usize,
+    pub n_cells: usize,
+    pub n_batch: usize,
+    pub prefill_chunk: usize,
+    pub n_threads: usize,
+    pub governor: bool,
+    pub n_gpu_layers: i64,
+    pub mmap: bool,
+    pub max_tokens: usize,
+    pub max_waiting: usize,
+    pub max_connections: usize,
+    #[serde(deserialize_with = "duration")]
+    pub handshake_timeout: Duration,
+    #[serde(deserialize_with = "duration")]
+    pub idle_timeout: Duration,
+    #[serde(deserialize_with = "duration")]
+    pub stall_timeout: Duration,
+    #[serde(deserialize_with = "duration")]
+    pub drain_timeout: Duration,
+    #[serde(deserialize_with = "duration")]
+    pub failed_linger: Duration,
+}
+
+/// Where a value came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// Built in.
+    Default,
+    /// The profile of this name.
+    Profile(String),
+    /// This file.
+    File(PathBuf),
+    /// This environment variable.
+    Env(String),
+    /// This flag.
+    Flag(String),
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Source::Default => write!(f, "default"),
+            Source::Profile(name) => write!(f, "profile {name}"),
+            Source::File(path) => write!(f, "{}", path.display()),
+            Source::Env(name) => write!(f, "{name}"),
+            Source::Flag(flag) => write!(f, "{flag}"),
+        }
+    }
+}
+
+/// A configuration that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read the configuration {}: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file is no TOML.
+    #[error("{}: {message}", path.display())]
+    Syntax {
+        /// The file.
+        path: PathBuf,
+        /// Line, column and reason.
+        message: String,
+    },
+    /// There is no such setting.
+    #[error("unknown setting '{key}' ({source_of_key}){}", nearest.as_ref().map_or(String::new(), |name| format!("; did you mean '{name}'?")))]
+    UnknownKey {
+        /// What was written.
+        key: String,
+        /// Where.
+        source_of_key: Source,
+        /// What was meant, perhaps.
+        nearest: Option<String>,
+    },
+    /// The value does not fit.
+    #[error("{key} = {value} ({source_of_key}): {reason}")]
+    Invalid {
+        /// The setting.
+        key: String,
+        /// What was written.
+        value: String,
+        /// Where.
+        source_of_key: Source,
+        /// Why it does not fit.
+        reason: String,
+    },
+    /// There is no home.
+    #[error(transparent)]
+    Paths(#[from] PathError),
+}
+
+/// What was said outside of the file.
+#[derive(Debug, Clone, Default)]
+pub struct Overrides {
+    /// Another file than the usual one; it must exist.
+    pub file: Option<PathBuf>,
+    /// `BEAST_*` of the environment, or what a test takes for it.
+    pub env: BTreeMap<String, String>,
+    /// Flags: (how it was typed, key, value).
+    pub flags: Vec<(String, String, String)>,
+}
+
+/// The settings in force and where each came from.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// The settings.
+    pub config: Config,
+    values: BTreeMap<String, (Value, Source)>,
+}
+
+/// Puts the layers on each other and checks the outcome.
+///
+/// # Errors
+/// See [`ConfigError`].
+pub fn load(overrides: &Overrides) -> Result<Loaded, ConfigError> {
+    let defaults: Table = DEFAULTS.parse().expect("config.default.toml is valid, a test reads it");
+    let mut values: BTreeMap<String, (Value, Source)> =
+        defaults.into_iter().map(|(key, value)| (key, (value, Source::Default))).collect();
+
+    let mut layers = read_file(overrides)?;
+    for (key, value) in env_layer(&values, &overrides.env) {
+        layers.push((key.clone(), Value::String(value), Source::Env(env_name(&key))));
+    }
+    for (flag, key, value) in &overrides.flags {
+        layers.push((key.clone(), Value::String(value.clone()), Source::Flag(flag.clone())));
+    }
+    // The profile lies below the file, but any layer may name it.
+    let profile = layers.iter().rev().find(|(key, ..)| key == "profile");
+    let profile_source = profile.map_or(Source::Default, |(_, _, source)| source.clone());
+    let profile = profile.and_then(|(_, value, _)| value.as_str()).unwrap_or("beast").to_owned();
+    for (key, value) in profile_layer(&profile, profile_source)? {
+        values.insert(key, (value, Source::Profile(profile.clone())));
+    }
+    for (key, value, source) in layers {
+        let Some((current, _)) = values.get(&key) else {
+            let nearest = nearest(&key, values.keys());
+            return Err(ConfigError::UnknownKey { key, source_of_key: source, nearest });
+        };
+        let value = like(current, value, &key, &source)?;
+        values.insert(key, (value, source));
+    }
+    resolve_paths(&mut values)?;
+    let config = parse(&values)?;
+    check(&config, &values)?;
+    Ok(Loaded { config, values })
+}
+
+impl Loaded {
+    /// The settings as TOML, each with where it came from; what `--print-config` shows.
+    pub fn print(&self) -> String {
+        let lines: Vec<_> =
+            self.values.iter().map(|(key, (value, source))| (format!("{key} = {value}"), source)).collect();
+        let width = lines.iter().map(|(line, _)| line.chars().count()).max().unwrap_or(0).min(48);
+        lines.iter().fold(String::new(), |mut out, (line, source)| {
+            writeln!(out, "{line:width$}  # {source}").expect("a string takes everything");
+            out
+        })
+    }
+}
+
+/// `BEAST_*` of the process's environment.
+pub fn process_env() -> BTreeMap<String, String> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .filter(|(name, _)| name.starts_with("BEAST_"))
+        .collect()
+}
+
+fn env_name(key: &str) -> String {
+    format!("BEAST_{}", key.to_ascii_uppercase())
+}
+
+/// Other `BEAST_*` variables belong to the client: only those of our settings are looked at.
+fn env_layer(values: &BTreeMap<String, (Value, Source)>, env: &BTreeMap<String, String>) -> Vec<(String, String)> {
+    values.keys().filter_map(|key| Some((key.clone(), env.get(&env_name(key))?.clone()))).collect()
+}
+
+type Layer = Vec<(String, Value, Source)>;
+
+fn read_file(overrides: &Overrides) -> Result<Layer, ConfigError> {
+    let path = match &overrides.file {
+        Some(path) => path.clone(),
+        None => match paths::config_dir() {
+            Ok(folder) => folder.join("config.toml"),
+            // Without a home there is no file; whether that matters shows when a path is needed.
+            Err(_) => return Ok(Layer::new()),
+        },
+    };
+    let text = match std::fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && overrides.file.is_none() => {
+            return Ok(Layer::new());
+        }
+        Err(source) => return Err(ConfigError::Read { path, source }),
+    };
+    let table: Table = text.parse().map_err(|error: toml::de::Error| {
+        let line = error.span().map_or(0, |span| text[..span.start].lines().count().max(1));
+        ConfigError::Syntax { path: path.clone(), message: format!("line {line}: {}", error.message()) }
+    })?;
+    Ok(table.into_iter().map(|(key, value)| (key, value, Source::File(path.clone()))).collect())
+}
+
+fn profile_layer(name: &str, source: Source) -> Result<Table, ConfigError> {
+    match PROFILES.iter().find(|(profile, _)| *profile == name) {
+        Some((_, text)) => Ok(text.parse().expect("profiles are valid, a test reads them")),
+        None => Err(ConfigError::Invalid {
+            key: "profile".into(),
+            value: Value::from(name).to_string(),
+            source_of_key: source,
+            reason: "there are 'beast' and 'baseline'".into(),
+        }),
+    }
+}
+
+/// Reads a value as the kind that the default has; the environment and flags give only text.
+fn like(default: &Value, value: Value, key: &str, source: &Source) -> Result<Value, ConfigError> {
+    let parsed = match (default, &value) {
+        (Value::Integer(_), Value::String(text)) => text.trim().parse().ok().map(Value::Integer),
+        (Value::Boolean(_), Value::String(text)) => text.trim().parse().ok().map(Value::Boolean),
+        _ if default.same_type(&value) => Some(value.clone()),
+        _ => None,
+    };
+    parsed.ok_or_else(|| ConfigError::Invalid {
+        key: key.into(),
+        value: value.to_string(),
+        source_of_key: source.clone(),
+        reason: format!("a value like {default} is expected"),
+    })
+}
+
+fn nearest<'a>(key: &str, keys: impl Iterator<Item = &'a String>) -> Option<String> {
+    let by_distance = keys.map(|name| (strsim::damerau_levenshtein(key, name), name));
+    by_distance.min().filter(|(distance, _)| *distance <= key.len().div_ceil(2)).map(|(_, name)| name.clone())
+}
+
+/// Turns "auto" and relative paths into absolute ones: a daemon changes its folder.
+fn resolve_paths(values: &mut BTreeMap<String, (Value, Source)>) -> Result<(), ConfigError> {
+    for (key, auto) in [
+        ("socket", paths::socket_path as fn() -> Result<PathBuf, PathError>),
+        ("log_dir", paths::log_dir),
+        ("model", || Ok(PathBuf::from("auto"))),
+    ] {
+        let Some((Value::String(text), _)) = values.get_mut(key) else { continue };
+        let path = match (key, text.as_str()) {
+            ("model", "auto" | "builtin") | ("log_dir", "none") => continue,
+            (_, "auto") => auto()?,
+            (_, text) => absolute(text),
+        };
+        *text = path.to_string_lossy().into_owned();
+    }
+    Ok(())
+}
+
+fn absolute(text: &str) -> PathBuf {
+    let home = text.strip_prefix("~/").and_then(|rest| Some(std::env::home_dir()?.join(rest)));
+    let path = home.unwrap_or_else(|| PathBuf::from(text));
+    std::path::absolute(&path).unwrap_or(path)
+}
+
+fn parse(values: &BTreeMap<String, (Value, Source)>) -> Result<Config, ConfigError> {
+    let mut table = Table::new();
+    for (key, (value, source)) in values {
+        // One by one, so that an error can say which and where from.
+        table.insert(key.clone(), value.clone());
+        if let Value::Integer(n) = value
+            && *n < 0
+            && key != "n_gpu_layers"
+        {
+            return Err(invalid(values, key, "it must not be negative"));
+        }
+        if let (true, Value::String(text)) = (is_duration(key), value) {
+            parse_duration(text).map_err(|reason| ConfigError::Invalid {
+                key: key.clone(),
+                value: value.to_string(),
+                source_of_key: source.clone(),
+                reason,
+            })?;
+        }
+    }
+    Ok(table.try_into().expect("every key has a field of the same name and kind, a test reads them"))
+}
+
+fn is_duration(key: &str) -> bool {
+    key.ends_with("_timeout") || key.ends_with("_linger")
+}
+
+fn check(config: &Config, values: &BTreeMap<String, (Value, Source)>) -> Result<(), ConfigError> {
+    let within = |key: &str, n: usize, min: usize, max: usize| match (min..=max).contains(&n) {
+        true => Ok(()),
+        false => Err(invalid(values, key, &format!("it must be between {min} and {max}"))),
+    };
+    // llama.cpp numbers sequences up to 255 (LLAMA_MAX_SEQ).
+    within("n_slots", config.n_slots, 1, 64)?;
+    within("n_prefixes", config.n_prefixes, 0, 128)?;
+    within("n_ctx", config.n_ctx, 64, 1 << 24)?;
+    within("n_batch", config.n_batch, config.n_slots, 1 << 20)?;
+    within("prefill_chunk", config.prefill_chunk, 0, config.n_batch)?;
+    within("n_threads", config.n_threads, 0, 1024)?;
+    within("max_tokens", config.max_tokens, 1, 1 << 24)?;
+    within("max_connections", config.max_connections, 1, 4096)?;
+    within("max_waiting", config.max_waiting, 0, 4096)?;
+    within("log_files", config.log_files, 1, 1000)?;
+    if config.n_cells != 0 && config.n_cells < config.n_ctx {
+        return Err(invalid(values, "n_cells", "it must be 0, or at least n_ctx: one request needs that much"));
+    }
+    Ok(())
+}
+
+fn invalid(values: &BTreeMap<String, (Value, Source)>, key: &str, reason: &str) -> ConfigError {
+    let (value, source) = &values[key];
+    ConfigError::Invalid {
+        key: key.into(),
+        value: value.to_string(),
+        source_of_key: source.clone(),
+        reason: reason.into(),
+    }
+}
+
+fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    parse_duration(&text).map_err(serde::de::Error::custom)
+}
+
+/// `5m`, `1h 30m`, `0` or `never`.
+fn parse_duration(text: &str) -> Result<Duration, String> {
+    match text.trim() {
+        "never" => Ok(Duration::MAX),
+        "0" => Ok(Duration::ZERO),
+        text => {
+            humantime::parse_duration(text).map_err(|_| "a duration like 30s, 5m, 1h, 0 or never is expected".into())
+        }
+    }
+}
+
+impl Config {
+    /// KV cells for all slots together, for a context of `n_ctx` tokens a request.
+    pub fn n_cells(&self, n_ctx: usize) -> usize {
+        if self.n_cells == 0 { self.n_slots * n_ctx } else { self.n_cells.min(self.n_slots * n_ctx) }
+    }
+
+    /// Prompt tokens of one step. 128 costs a CPU nothing against larger chunks and keeps waiting short; a GPU needs more to be busy.
+    pub fn prefill_chunk(&self, on_gpu: bool) -> usize {
+        let auto = if on_gpu { 512 } else { 128 };
+        if self.prefill_chunk == 0 { auto.min(self.n_batch) } else { self.prefill_chunk }
+    }
+
+    /// Threads that compute.
+    pub fn n_threads(&self) -> usize {
+        if self.n_threads > 0 {
+            return self.n_threads;
+        }
+        // Two threads of one core only get in each other's way; a container may allow fewer cores than there are.
+        let allowed = std::thread::available_parallelism().map_or(1, usize::from);
+        num_cpus::get_physical().clamp(1, allowed)
+    }
+
+    /// These settings, with those of `fresh` that can change while the daemon runs.
+    pub fn with_live_settings_of(&self, fresh: &Config) -> Config {
+        Config {
+            log: fresh.log.clone(),
+            handshake_timeout: fresh.handshake_timeout,
+            idle_timeout: fresh.idle_timeout,
+            stall_timeout: fresh.stall_timeout,
+            drain_timeout: fresh.drain_timeout,
+            failed_linger: fresh.failed_linger,
+            ..self.clone()
+        }
+    }
+
+    /// Folder of the log files, if they are wanted.
+    pub fn log_dir(&self) -> Option<&Path> {
+        (self.log_dir.as_os_str() != "none").then_some(&self.log_dir)
+    }
+}
+
+#[cfg(test)]
+#[path = "config_tests.rs"]
+mod tests;

@@ -1,0 +1,113 @@
+use expect_test::{Expect, expect};
+
+use super::*;
+
+/// A folder for a test, and overrides that name a file in it with this text.
+fn with_file(text: &str) -> (tempfile::TempDir, Overrides) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("config.toml");
+    std::fs::write(&file, text).expect("writable");
+    // Places are pinned, so that nothing depends on who runs the test.
+    let env = [("BEAST_SOCKET", "/run/b.sock"), ("BEAST_LOG_DIR", "/log")];
+    let env = env.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    (folder, Overrides { file: Some(file), env: env.into(), flags: Vec::new() })
+}
+
+fn check_error(text: &str, expected: Expect) {
+    let (folder, overrides) = with_file(text);
+    let error = load(&overrides).expect_err("refused").to_string();
+    expected.assert_eq(&error.replace(&folder.path().display().to_string(), "DIR"));
+}
+
+#[test]
+fn each_layer_wins_over_the_one_below_and_says_so() {
+    let (folder, mut overrides) =
+        with_file("profile = 'baseline'\nn_slots = 2\nmax_tokens = 5\nidle_timeout = 'never'");
+    overrides.env.insert("BEAST_MAX_TOKENS".into(), "6".into());
+    overrides.env.insert("BEAST_MMAP".into(), "false".into());
+    overrides.flags.push(("--set".into(), "max_tokens".into(), "7".into()));
+    let loaded = load(&overrides).expect("valid");
+    assert_eq!((loaded.config.n_ctx, loaded.config.n_slots, loaded.config.max_tokens), (2048, 2, 7));
+    assert_eq!(loaded.config.idle_timeout, Duration::MAX);
+    expect![[r#"
+        drain_timeout = "30s"          # default
+        failed_linger = "5s"           # default
+        governor = true                # default
+        handshake_timeout = "5s"       # default
+        idle_timeout = "never"         # DIR/config.toml
+        log = "info,llama-cpp-2=warn"  # default
+        log_dir = "/log"               # BEAST_LOG_DIR
+        log_files = 7                  # default
+        max_connections = 128          # default
+        max_tokens = 7                 # --set
+        max_waiting = 64               # default
+        mmap = false                   # BEAST_MMAP
+        model = "auto"                 # default
+        n_batch = 512                  # profile baseline
+        n_cells = 0                    # default
+        n_ctx = 2048                   # profile baseline
+        n_gpu_layers = -1              # default
+        n_prefixes = 8                 # default
+        n_slots = 2                    # DIR/config.toml
+        n_threads = 0                  # default
+        prefill_chunk = 0              # default
+        profile = "baseline"           # DIR/config.toml
+        socket = "/run/b.sock"         # BEAST_SOCKET
+        stall_timeout = "1h"           # default
+    "#]]
+    .assert_eq(&loaded.print().replace(&folder.path().display().to_string(), "DIR"));
+}
+
+#[test]
+fn what_is_printed_can_be_read_again() {
+    let (_folder, overrides) = with_file("n_ctx = 1000");
+    let loaded = load(&overrides).expect("valid");
+    let (_folder, again) = with_file(&loaded.print());
+    assert_eq!(load(&again).expect("valid").config, loaded.config);
+}
+
+#[test]
+fn a_profile_can_be_named_by_a_flag_and_a_file_still_wins_over_it() {
+    let (_folder, mut overrides) = with_file("n_batch = 64");
+    overrides.flags.push(("--profile".into(), "profile".into(), "baseline".into()));
+    let config = load(&overrides).expect("valid").config;
+    assert_eq!((config.n_ctx, config.n_batch), (2048, 64));
+}
+
+#[test]
+fn mistakes_are_named_with_place_and_remedy() {
+    check_error("n_ctxx = 1", expect!["unknown setting 'n_ctxx' (DIR/config.toml); did you mean 'n_ctx'?"]);
+    check_error("quite_something_else = 1", expect!["unknown setting 'quite_something_else' (DIR/config.toml)"]);
+    check_error("n_ctx = 'many'", expect![[r#"n_ctx = "many" (DIR/config.toml): a value like 4096 is expected"#]]);
+    check_error("n_ctx = 1", expect!["n_ctx = 1 (DIR/config.toml): it must be between 64 and 16777216"]);
+    check_error("n_slots = -1", expect!["n_slots = -1 (DIR/config.toml): it must not be negative"]);
+    check_error(
+        "n_cells = 100",
+        expect!["n_cells = 100 (DIR/config.toml): it must be 0, or at least n_ctx: one request needs that much"],
+    );
+    check_error(
+        "drain_timeout = 'soon'",
+        expect![[r#"drain_timeout = "soon" (DIR/config.toml): a duration like 30s, 5m, 1h, 0 or never is expected"#]],
+    );
+    check_error(
+        "profile = 'kitten'",
+        expect![[r#"profile = "kitten" (DIR/config.toml): there are 'beast' and 'baseline'"#]],
+    );
+    check_error("n_ctx = 1\nn_ctx = 2", expect!["DIR/config.toml: line 1: duplicate key"]);
+    check_error("model = [", expect!["DIR/config.toml: line 1: unclosed array, expected `]`"]);
+}
+
+#[test]
+fn a_file_that_was_named_must_be_there() {
+    let overrides = Overrides { file: Some("/nowhere/config.toml".into()), ..Overrides::default() };
+    expect!["cannot read the configuration /nowhere/config.toml: No such file or directory (os error 2)"]
+        .assert_eq(&load(&overrides).expect_err("refused").to_string());
+}
+
+#[test]
+fn sizes_that_are_left_open_are_chosen() {
+    let (_folder, overrides) = with_file("");
+    let config = load(&overrides).expect("valid").config;
+    assert_eq!((config.n_cells(4096), config.prefill_chunk(false), config.prefill_chunk(true)), (16384, 128, 512));
+    assert!(config.n_threads() >= 1);
+}

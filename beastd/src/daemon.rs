@@ -1,0 +1,149 @@
+//! What all connections share, and the daemon's description of itself.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+use beast_protocol::{State, Status};
+use tokio::sync::{Semaphore, watch};
+
+use crate::clock::now_us;
+use crate::config::Config;
+use crate::loader::{LoadState, Progress};
+use crate::metrics::Metrics;
+use crate::worker::WorkerHandle;
+
+/// Version of beastd.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// The engine and the wrapper it comes in, which fixes its build.
+pub const ENGINE: &str = "llama.cpp (llama-cpp-2 0.1.160)";
+
+/// How far the daemon is from its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Far.
+    Serving,
+    /// It finishes what runs and takes nothing new.
+    Draining,
+    /// Whatever still runs is given up.
+    Ending,
+}
+
+/// Shared by the accept loop and all sessions.
+pub struct Daemon {
+    /// The settings; those that can change without a restart change here.
+    pub config: watch::Sender<Arc<Config>>,
+    /// Loading, and what came of it.
+    pub progress: Progress,
+    /// The way to the worker.
+    pub worker: WorkerHandle,
+    /// What the worker counts.
+    pub metrics: Arc<Metrics>,
+    /// How far the daemon is from its end.
+    pub phase: watch::Sender<Phase>,
+    /// Where it answers.
+    pub socket: PathBuf,
+    /// Open connections.
+    pub n_connections: AtomicUsize,
+    /// Requests between their arrival and their last event.
+    pub answering: watch::Sender<usize>,
+    /// Who may tokenize: on few cores, more at once would only slow the engine down.
+    pub tokenizing: Semaphore,
+    started_us: u64,
+}
+
+impl Daemon {
+    /// A daemon that serves.
+    pub fn new(
+        config: Arc<Config>,
+        progress: Progress,
+        worker: WorkerHandle,
+        metrics: Arc<Metrics>,
+        socket: PathBuf,
+    ) -> Self {
+        Self {
+            config: watch::Sender::new(config),
+            progress,
+            worker,
+            metrics,
+            phase: watch::Sender::new(Phase::Serving),
+            socket,
+            n_connections: AtomicUsize::new(0),
+            answering: watch::Sender::new(0),
+            tokenizing: Semaphore::new(2),
+            started_us: now_us(),
+        }
+    }
+
+    /// The settings in force.
+    pub fn config(&self) -> Arc<Config> {
+        Arc::clone(&self.config.borrow())
+    }
+
+    /// How far the daemon is from its end.
+    pub fn phase(&self) -> Phase {
+        *self.phase.borrow()
+    }
+
+    /// Begins the end; further calls change nothing.
+    pub fn drain(&self) {
+        self.phase.send_if_modified(|phase| {
+            let serving = *phase == Phase::Serving;
+            if serving {
+                *phase = Phase::Draining;
+            }
+            serving
+        });
+    }
+
+    /// The description that `beastctl status` shows. Wakes nothing.
+    pub fn status(&self) -> Status {
+        let config = self.config();
+        let load = self.progress.watch().borrow().clone();
+        let ready = match &load {
+            LoadState::Ready(ready) => Some(Arc::clone(ready)),
+            _ => None,
+        };
+        let state = match load {
+            _ if self.phase() != Phase::Serving => State::Draining,
+            LoadState::Loading { stage, fraction } => State::Loading { stage, fraction },
+            LoadState::Ready(_) => State::Ready,
+            LoadState::Failed(error) => State::Failed { message: error.message },
+        };
+        let limits = ready.as_ref().map(|ready| ready.limits);
+        let as_u32 = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        Status {
+            version: VERSION.into(),
+            engine: ENGINE.into(),
+            pid: std::process::id(),
+            uptime_ms: (now_us() - self.started_us) / 1000,
+            state,
+            profile: config.profile.clone(),
+            socket: self.socket.display().to_string(),
+            model: ready.as_ref().map(|ready| ready.model.clone()),
+            stages: self.progress.stages(),
+            n_slots: as_u32(config.n_slots),
+            n_running: as_u32(self.metrics.n_running.load(Relaxed)),
+            n_waiting: as_u32(self.metrics.n_waiting.load(Relaxed)),
+            n_cells_used: as_u32(self.metrics.n_cells_used.load(Relaxed)),
+            n_cells: as_u32(limits.map_or(0, |limits| limits.n_cells)),
+            n_batch: as_u32(limits.map_or(config.n_batch, |limits| limits.n_batch)),
+            prefill_chunk: as_u32(limits.map_or(config.prefill_chunk, |limits| limits.prefill_chunk)),
+            n_threads: as_u32(match self.metrics.n_threads.load(Relaxed) {
+                0 => config.n_threads(),
+                n_threads => n_threads,
+            }),
+            n_connections: as_u32(self.n_connections.load(Relaxed)),
+            n_requests: self.metrics.n_requests.load(Relaxed),
+            n_prompt_tokens: self.metrics.n_prompt_tokens.load(Relaxed),
+            n_generated_tokens: self.metrics.n_generated_tokens.load(Relaxed),
+            n_prefixes: as_u32(self.metrics.n_prefixes.load(Relaxed)),
+            n_prefix_tokens: as_u32(self.metrics.n_prefix_tokens.load(Relaxed)),
+            n_prefix_hits: self.metrics.n_prefix_hits.load(Relaxed),
+            n_tokens_saved: self.metrics.n_tokens_saved.load(Relaxed),
+            n_preempted: self.metrics.n_preempted.load(Relaxed),
+            busy_us: self.metrics.busy_us.load(Relaxed),
+            notices: ready.map(|ready| ready.notices.clone()).unwrap_or_default(),
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! A byte vocabulary and a deterministic engine, for tests of everything around the real one.
+//!
+//! The engine stores the tokens of each slot and derives the next token from all that is stored. A wrong position, a missed
+//! edit or a mixed-up slot therefore changes the text: bookkeeping errors cannot hide.
+
+use std::collections::HashMap;
+
+use super::{Engine, EngineError, Vocab};
+use crate::batch::{Batch, KvEdit, Sampled, SamplingParams, SeqId, SlotId, Token};
+
+/// Ends an answer.
+pub const END: Token = Token(256);
+
+/// The fake's answer to a prompt: what the engine alone would generate, up to `n_max_tokens` or [`END`], which is left out.
+pub fn answer(prompt: &[Token], seed: u32, n_max_tokens: usize) -> Vec<Token> {
+    let mut tokens = prompt.to_vec();
+    while tokens.len() < prompt.len() + n_max_tokens {
+        let next = next_token(&tokens, seed);
+        if next == END {
+            break;
+        }
+        tokens.push(next);
+    }
+    tokens.split_off(prompt.len())
+}
+
+/// See the module's text.
+#[derive(Debug, Default)]
+pub struct FakeEngine {
+    /// Cells that really exist; 0 for no limit.
+    n_cells: usize,
+    slots: HashMap<SlotId, Vec<Token>>,
+    armed: HashMap<SeqId, u32>,
+}
+
+impl FakeEngine {
+    /// An engine with this many cells. Fewer than the scheduler believes provoke `CacheFull`.
+    pub fn with_cells(n_cells: usize) -> Self {
+        Self { n_cells, ..Self::default() }
+    }
+}
+
+impl Engine for FakeEngine {
+    fn arm(&mut self, seq: SeqId, sampling: &SamplingParams) {
+        let before = self.armed.insert(seq, sampling.seed);
+        assert_eq!(before, None, "{seq:?} is armed twice");
+    }
+
+    fn disarm(&mut self, seq: SeqId) {
+        assert!(self.armed.remove(&seq).is_some(), "{seq:?} was never armed");
+    }
+
+    fn set_threads(&mut self, _n_threads: usize) -> Result<(), EngineError> {
+        Ok(())
+    }
+
+    fn step(&mut self, batch: &Batch) -> Result<Vec<Sampled>, EngineError> {
+        for edit in &batch.edits {
+            match edit {
+                KvEdit::Clear(slot) => drop(self.slots.remove(slot)),
+                KvEdit::Copy { from, to } => {
+                    let state = self.slots.get(from).cloned().unwrap_or_default();
+                    let before = self.slots.insert(*to, state);
+                    assert!(before.is_none_or(|before| before.is_empty()), "{edit:?} into a place that is taken");
+                }
+            }
+        }
+        let n_used: usize = self.slots.values().map(Vec::len).sum();
+        if self.n_cells > 0 && n_used + batch.n_tokens() > self.n_cells {
+            return Err(EngineError::CacheFull);
+        }
+        let mut sampled = Vec::new();
+        for row in &batch.rows {
+            let stored = self.slots.entry(row.slot).or_default();
+            assert_eq!(stored.len(), row.pos as usize, "{row:?} leaves a gap or overlaps");
+            stored.extend(&row.tokens);
+            if row.sample {
+                let seed = self.armed[&row.seq];
+                sampled.push(Sampled { seq: row.seq, token: next_token(stored, seed) });
+            }
+        }
+        Ok(sampled)
+    }
+}
+
+/// FNV-1a over everything before: letters mostly, a space now and then, the end one time in 32.
+fn next_token(tokens: &[Token], seed: u32) -> Token {
+    let mut hash = 0xcbf2_9ce4_8422_2325 ^ u64::from(seed);
+    for token in tokens {
+        hash = (hash ^ u64::from(token.0.unsigned_abs())).wrapping_mul(0x0100_0000_01b3);
+    }
+    match (hash >> 32) % 32 {
+        0 => END,
+        n @ 1..=26 => Token(i32::from(b'a') + i32::try_from(n - 1).expect("below 26")),
+        _ => Token(i32::from(b' ')),
+    }
+}
+
+/// Each byte is a token; 256 ends an answer and is written `<end>`.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct ByteVocab;
+
+impl Vocab for ByteVocab {
+    fn tokenize(&self, text: &str, _add_special: bool, parse_special: bool) -> Vec<Token> {
+        let mut tokens = Vec::new();
+        for (n, part) in text.split("<end>").enumerate() {
+            if n > 0 && parse_special {
+                tokens.push(END);
+            } else if n > 0 {
+                tokens.extend(b"<end>".map(|byte| Token(i32::from(byte))));
+            }
+            tokens.extend(part.bytes().map(|byte| Token(i32::from(byte))));
+        }
+        tokens
+    }
+
+    fn piece(&self, token: Token, out: &mut Vec<u8>) {
+        out.extend(u8::try_from(token.0).ok());
+    }
+
+    fn is_end(&self, token: Token) -> bool {
+        token == END
+    }
+
+    fn special_texts(&self) -> Vec<String> {
+        vec!["<end>".into()]
+    }
+
+    fn bos_text(&self) -> String {
+        String::new()
+    }
+
+    fn eos_text(&self) -> String {
+        "<end>".into()
+    }
+
+    fn adds_bos(&self) -> bool {
+        false
+    }
+
+    fn longest_token(&self) -> usize {
+        1
+    }
+}

@@ -1,0 +1,73 @@
+//! What computes: the traits that the worker drives, small enough to fake.
+
+pub mod fake;
+mod llama;
+mod model;
+mod sampler;
+mod vocab;
+
+pub use llama::{ContextOptions, LlamaEngine};
+pub use model::{LoadError, LoadedModel, ModelOptions, load, log_to_tracing};
+pub use vocab::LlamaVocab;
+
+use crate::batch::{Batch, Sampled, SamplingParams, SeqId, Token};
+
+/// Runs batches. Lives and dies on the worker thread.
+pub trait Engine {
+    /// A sequence will soon ask for tokens: how they are chosen. Its sampler lives until `disarm`, also across a preemption.
+    fn arm(&mut self, seq: SeqId, sampling: &SamplingParams);
+
+    /// The sequence has ended.
+    fn disarm(&mut self, seq: SeqId);
+
+    /// Computes with this many threads from now on; what the slots hold stays.
+    ///
+    /// # Errors
+    /// [`EngineError::Fatal`] when what they held is lost.
+    fn set_threads(&mut self, n_threads: usize) -> Result<(), EngineError>;
+
+    /// Makes the batch's edits, computes its rows, and chooses one token for each row that asks for one.
+    ///
+    /// # Errors
+    /// See [`EngineError`]; the edits were made in any case.
+    fn step(&mut self, batch: &Batch) -> Result<Vec<Sampled>, EngineError>;
+}
+
+/// Why a step failed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EngineError {
+    /// No room for the rows; nothing was computed. The worker preempts and tries again.
+    #[error("the KV cache is full")]
+    CacheFull,
+    /// The engine is in an unknown state: every sequence fails and the process ends.
+    #[error("{0}")]
+    Fatal(String),
+}
+
+/// The model's text side: used by sessions and by the worker at once.
+pub trait Vocab: Send + Sync {
+    /// The tokens of a text. `add_special` adds what the model wants at the beginning (BOS); `parse_special` reads the texts of
+    /// control tokens, such as `<|im_end|>`, as those tokens.
+    fn tokenize(&self, text: &str, add_special: bool, parse_special: bool) -> Vec<Token>;
+
+    /// Appends the bytes of a token; control tokens have none. Need not be whole characters.
+    fn piece(&self, token: Token, out: &mut Vec<u8>);
+
+    /// Whether the token ends an answer.
+    fn is_end(&self, token: Token) -> bool;
+
+    /// Texts of control tokens, which must not be read as such in what a user gives.
+    fn special_texts(&self) -> Vec<String>;
+
+    /// Text of the token at the beginning of a sequence, empty without one.
+    fn bos_text(&self) -> String;
+
+    /// Text of the token at the end of a turn, empty without one.
+    fn eos_text(&self) -> String;
+
+    /// Whether tokenizing adds BOS by itself.
+    fn adds_bos(&self) -> bool;
+
+    /// Bytes of the longest token.
+    fn longest_token(&self) -> usize;
+}

@@ -1,0 +1,173 @@
+//! A model in memory: read from a GGUF file, its metadata, where it runs.
+
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use llama_cpp_2::llama_backend::LlamaBackend;
+use llama_cpp_2::model::LlamaModel;
+use llama_cpp_2::model::params::LlamaModelParams;
+use llama_cpp_2::{
+    LlamaBackendDevice, LlamaBackendDeviceType, LogOptions, list_llama_ggml_backend_devices, send_logs_to_tracing,
+};
+
+/// How to load and run a model.
+#[derive(Debug, Clone)]
+pub struct ModelOptions {
+    /// The GGUF file.
+    pub path: PathBuf,
+    /// Layers to put on a GPU, the output layer counted; `None` for all.
+    pub n_gpu_layers: Option<u32>,
+    /// Whether weights are mapped instead of read.
+    pub mmap: bool,
+}
+
+/// Why a model or its context cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// It cannot be opened.
+    #[error("cannot read the model {}: {source}; check `model` in the configuration", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// It is something else.
+    #[error("{} is not a GGUF file (it does not begin with \"GGUF\"); convert the model, or choose another", path.display())]
+    NotGguf {
+        /// The file.
+        path: PathBuf,
+    },
+    /// llama.cpp does not take it.
+    #[error("llama.cpp cannot load {}; the file may be cut or damaged (get it again), or of an unknown kind", path.display())]
+    Refused {
+        /// The file.
+        path: PathBuf,
+    },
+    /// There is not enough memory for the context, most likely.
+    #[error(
+        "llama.cpp cannot make a context of {n_cells} cells for {}; lower n_ctx or n_slots", path.display()
+    )]
+    Context {
+        /// The model's file.
+        path: PathBuf,
+        /// KV cells asked for.
+        n_cells: usize,
+    },
+}
+
+/// A model in memory. Never changes; sessions read its vocabulary while the worker computes with it.
+#[derive(Debug)]
+pub struct LoadedModel {
+    pub(super) model: LlamaModel,
+    path: PathBuf,
+    n_gpu_layers: u32,
+    backend: String,
+}
+
+/// Sends llama.cpp's own log into tracing; before anything else of it is called.
+pub fn log_to_tracing() {
+    send_logs_to_tracing(LogOptions::default());
+}
+
+/// Reads a model. `progress` is told the share that is done, 0 to 1, and ends the reading by answering false.
+///
+/// # Errors
+/// See [`LoadError`].
+pub fn load(options: &ModelOptions, progress: impl FnMut(f32) -> bool + 'static) -> Result<LoadedModel, LoadError> {
+    let path = options.path.clone();
+    check_magic(&path)?;
+    let gpu = backend().supports_gpu_offload().then(first_gpu).flatten();
+    let n_gpu_layers = if gpu.is_some() { options.n_gpu_layers.unwrap_or(u32::MAX) } else { 0 };
+    let params = LlamaModelParams::default()
+        .with_n_gpu_layers(n_gpu_layers)
+        .with_use_mmap(options.mmap)
+        .with_progress_callback(progress);
+    let model =
+        LlamaModel::load_from_file(backend(), &path, &params).map_err(|_| LoadError::Refused { path: path.clone() })?;
+    let n_gpu_layers = n_gpu_layers.min(model.n_layer() + 1);
+    let backend = match gpu {
+        Some(device) if n_gpu_layers > 0 => device.name,
+        _ => "CPU".to_owned(),
+    };
+    Ok(LoadedModel { model, path, n_gpu_layers, backend })
+}
+
+impl LoadedModel {
+    /// Name from the file's metadata, else the file's own.
+    pub fn name(&self) -> String {
+        let file_name = || self.path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        self.meta("general.name").filter(|name| !name.is_empty()).unwrap_or_else(file_name)
+    }
+
+    /// A value of the file's metadata, as text.
+    pub fn meta(&self, key: &str) -> Option<String> {
+        self.model.meta_val_str(key).ok()
+    }
+
+    /// The chat template, in Jinja.
+    pub fn chat_template(&self) -> Option<String> {
+        self.model.chat_template(None).ok()?.to_string().ok()
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Size of the weights in bytes.
+    pub fn n_bytes(&self) -> u64 {
+        self.model.size()
+    }
+
+    /// Number of parameters.
+    pub fn n_params(&self) -> u64 {
+        self.model.n_params()
+    }
+
+    /// Layers, the output layer not counted.
+    pub fn n_layers(&self) -> u32 {
+        self.model.n_layer()
+    }
+
+    /// Layers on a GPU, the output layer counted.
+    pub fn n_gpu_layers(&self) -> u32 {
+        self.n_gpu_layers
+    }
+
+    /// Context that the model was trained for, in tokens.
+    pub fn n_ctx_train(&self) -> u32 {
+        self.model.n_ctx_train()
+    }
+
+    /// Where it runs: `CPU`, `Metal`, `CUDA0` …
+    pub fn backend(&self) -> &str {
+        &self.backend
+    }
+}
+
+/// llama.cpp itself, made ready once in the life of a process.
+pub(super) fn backend() -> &'static LlamaBackend {
+    static BACKEND: OnceLock<LlamaBackend> = OnceLock::new();
+    BACKEND.get_or_init(|| LlamaBackend::init().expect("only initialized here"))
+}
+
+fn first_gpu() -> Option<LlamaBackendDevice> {
+    let is_gpu = |device: &LlamaBackendDevice| {
+        matches!(device.device_type, LlamaBackendDeviceType::Gpu | LlamaBackendDeviceType::IntegratedGpu)
+    };
+    list_llama_ggml_backend_devices().into_iter().find(is_gpu)
+}
+
+/// Tells a missing file and a file of another kind apart, which llama.cpp does only in its log.
+fn check_magic(path: &Path) -> Result<(), LoadError> {
+    use std::io::Read;
+    let file_error = |source| LoadError::File { path: path.to_owned(), source };
+    let file = std::fs::File::open(path).map_err(file_error)?;
+    if file.metadata().map_err(file_error)?.is_dir() {
+        return Err(file_error(std::io::ErrorKind::IsADirectory.into()));
+    }
+    let mut magic = Vec::new();
+    file.take(4).read_to_end(&mut magic).map_err(file_error)?;
+    if magic == b"GGUF" { Ok(()) } else { Err(LoadError::NotGguf { path: path.to_owned() }) }
+}

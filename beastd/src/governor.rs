@@ -1,0 +1,161 @@
+//! How many threads compute: all of them on an idle machine, fewer while others use its cores.
+//!
+//! Every operation of the engine ends in a barrier. A thread that shares its core with a busy program is paused for
+//! milliseconds at a time, and all others wait for it: two threads on two cores, one of them taken, were seen to decode up to forty times slower
+//! than on an idle machine, and much slower than one thread alone. So a core that somebody else uses is left to them.
+
+/// CPU time of everybody else on this machine, at a moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sample {
+    /// Of the monotonic clock, in microseconds.
+    pub at_us: u64,
+    /// CPU time that others have used since the machine started, in microseconds, over all cores.
+    pub others_us: u64,
+}
+
+/// Looks are this far apart while there is work, in microseconds: the kernel counts in hundredths of a second.
+pub const PERIOD_US: u64 = 250_000;
+/// A core counts as free up to this much use by others: bookkeeping, a client that prints.
+const TOLERATED_CORES: f64 = 0.3;
+/// Looks in a row at which more threads must have been possible before there are more.
+const CALM_LOOKS: u32 = 2;
+/// A sample that is older says nothing about now.
+const STALE_US: u64 = 5_000_000;
+
+/// Chooses a number of threads from samples; has no clock of its own.
+#[derive(Debug)]
+pub struct Governor {
+    n_cores: usize,
+    n_max: usize,
+    n_now: usize,
+    last: Option<Sample>,
+    n_calm: u32,
+}
+
+impl Governor {
+    /// Starts with all `n_max` threads, on a machine of `n_cores` cores.
+    pub fn new(n_max: usize, n_cores: usize) -> Self {
+        Self { n_cores, n_max, n_now: n_max, last: None, n_calm: 0 }
+    }
+
+    /// Whether a look is due. Others cannot take a core from a single thread's point of view.
+    pub fn is_due(&self, now_us: u64) -> bool {
+        self.n_max > 1 && self.last.is_none_or(|last| now_us >= last.at_us + PERIOD_US)
+    }
+
+    /// Takes a sample in; returns the number of threads when it changes.
+    pub fn observe(&mut self, sample: Sample) -> Option<usize> {
+        let last = self.last.replace(sample)?;
+        let elapsed_us = sample.at_us.saturating_sub(last.at_us);
+        if !(PERIOD_US / 2..STALE_US).contains(&elapsed_us) {
+            return None;
+        }
+        let others = sample.others_us.saturating_sub(last.others_us) as f64 / elapsed_us as f64;
+        let n_free = (self.n_cores as f64 - others + TOLERATED_CORES).floor().max(1.0) as usize;
+        let n_wanted = n_free.min(self.n_max);
+        // Down at once, up when it has been calm: to have a thread too many costs far more than one too few.
+        self.n_calm = if n_wanted > self.n_now { self.n_calm + 1 } else { 0 };
+        if n_wanted < self.n_now || self.n_calm >= CALM_LOOKS {
+            self.n_now = n_wanted;
+            self.n_calm = 0;
+            return Some(n_wanted);
+        }
+        None
+    }
+
+    /// The number of threads in force.
+    pub fn n_threads(&self) -> usize {
+        self.n_now
+    }
+}
+
+/// Looks at the machine; `None` where that is not possible, which means: all threads, always.
+#[cfg(target_os = "linux")]
+pub fn sample(now_us: u64) -> Option<Sample> {
+    let all = busy_ticks(&std::fs::read_to_string("/proc/stat").ok()?)?;
+    let own = own_ticks(&std::fs::read_to_string("/proc/self/stat").ok()?)?;
+    let us_per_tick = 1_000_000 / rustix::param::clock_ticks_per_second().max(1);
+    Some(Sample { at_us: now_us, others_us: all.saturating_sub(own) * us_per_tick })
+}
+
+/// macOS computes on the GPU; its CPU load has no simple file.
+#[cfg(not(target_os = "linux"))]
+pub fn sample(_now_us: u64) -> Option<Sample> {
+    None
+}
+
+/// Ticks of all cores in `/proc/stat`: user, system, interrupts and stolen ones. Niced programs are not counted: the kernel makes
+/// them wait for us.
+#[cfg(target_os = "linux")]
+fn busy_ticks(stat: &str) -> Option<u64> {
+    let fields: Vec<u64> =
+        stat.lines().next()?.strip_prefix("cpu ")?.split_whitespace().map_while(|field| field.parse().ok()).collect();
+    let [user, _nice, system, _idle, _iowait, irq, softirq, steal, ..] = fields[..] else { return None };
+    Some(user + system + irq + softirq + steal)
+}
+
+/// Ticks of this process in `/proc/self/stat`: fields 14 and 15. The name in field 2 may contain anything, also brackets.
+#[cfg(target_os = "linux")]
+fn own_ticks(stat: &str) -> Option<u64> {
+    let (_, rest) = stat.rsplit_once(')')?;
+    let mut fields = rest.split_whitespace().skip(11);
+    let user: u64 = fields.next()?.parse().ok()?;
+    let system: u64 = fields.next()?.parse().ok()?;
+    Some(user + system)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Feeds looks a period apart, each with the cores that others use; shows the threads after each.
+    fn check(n_max: usize, n_cores: usize, others: &[f64]) -> Vec<usize> {
+        let mut governor = Governor::new(n_max, n_cores);
+        let mut sample = Sample { at_us: 1, others_us: 1000 };
+        governor.observe(sample);
+        let mut look = |&cores: &f64| {
+            sample.at_us += PERIOD_US;
+            sample.others_us += (cores * PERIOD_US as f64) as u64;
+            governor.observe(sample);
+            governor.n_threads()
+        };
+        others.iter().map(&mut look).collect()
+    }
+
+    #[test]
+    fn an_idle_machine_computes_with_all_threads() {
+        assert_eq!(check(2, 2, &[0.0, 0.1, 0.2, 0.0]), [2, 2, 2, 2]);
+    }
+
+    #[test]
+    fn a_core_that_is_taken_is_given_back_at_once_and_taken_again_after_two_calm_looks() {
+        assert_eq!(check(2, 2, &[0.0, 0.7, 1.0, 0.0, 0.0, 0.0]), [2, 1, 1, 1, 2, 2]);
+        assert_eq!(check(2, 2, &[0.9, 0.0, 0.9, 0.0, 0.9]), [1, 1, 1, 1, 1], "no to and fro");
+    }
+
+    #[test]
+    fn one_thread_is_always_left_and_spare_cores_come_first() {
+        assert_eq!(check(2, 2, &[2.0, 2.0]), [1, 1]);
+        assert_eq!(check(4, 8, &[3.0, 4.0, 5.0, 7.5]), [4, 4, 3, 1]);
+    }
+
+    #[test]
+    fn a_single_thread_needs_no_looks_and_an_old_sample_says_nothing() {
+        assert!(!Governor::new(1, 1).is_due(u64::MAX / 2));
+        let mut governor = Governor::new(2, 2);
+        governor.observe(Sample { at_us: 0, others_us: 0 });
+        assert_eq!(governor.observe(Sample { at_us: STALE_US, others_us: STALE_US }), None);
+        assert!(!governor.is_due(STALE_US + PERIOD_US - 1));
+        assert!(governor.is_due(STALE_US + PERIOD_US));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn the_kernels_files_are_read() {
+        assert_eq!(busy_ticks("cpu  100 900 20 5000 7 1 2 3 0 0\ncpu0 1 1"), Some(126));
+        assert_eq!(own_ticks("42 (a ) name) S 1 2 3 4 5 6 7 8 9 10 111 222 0 0"), Some(333));
+        assert_eq!((busy_ticks("cpu 1 2"), own_ticks("42 (x) S 1")), (None, None));
+        let before = sample(1).expect("Linux has these files");
+        assert!(sample(2).expect("still").others_us >= before.others_us / 2);
+    }
+}

@@ -1,0 +1,181 @@
+//! Which file to load: the configured one, else the default model when it is on disk, else the built-in one.
+
+use std::fs;
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use crate::admission::SamplingDefaults;
+
+/// File name of the default model in the models folder.
+pub const DEFAULT_MODEL: &str = "LFM2-2.6B-Q4_K_M.gguf";
+/// Where the default model comes from.
+pub const DEFAULT_MODEL_URL: &str = "https://huggingface.co/LiquidAI/LFM2-2.6B-GGUF/resolve/main/LFM2-2.6B-Q4_K_M.gguf";
+
+const CUB: &[u8] = include_bytes!("../../models/cub/cub.gguf");
+const CUB_NAME: &str = "cub.gguf";
+/// In the format of `sha256sum`.
+const SHA256SUMS: &str = include_str!("../../models/cub/SHA256SUMS");
+
+/// The model file to load.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Located {
+    /// Its path; the file need not be there when the configuration names it.
+    pub path: PathBuf,
+    /// Whether it is the built-in model, because there is no other.
+    pub is_builtin: bool,
+}
+
+/// Why there is no model.
+#[derive(Debug, thiserror::Error)]
+pub enum ModelError {
+    /// The built-in model cannot be unpacked.
+    #[error("cannot unpack the built-in model to {}: {source}; free some space, or set XDG_CACHE_HOME to another place", path.display())]
+    Unpack {
+        /// Where to.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// No place for models or caches.
+    #[error(transparent)]
+    Paths(#[from] beast_launchd::paths::PathError),
+}
+
+/// Finds the file for the setting `model`, and unpacks the built-in one if need be.
+///
+/// # Errors
+/// See [`ModelError`].
+pub fn locate(setting: &str) -> Result<Located, ModelError> {
+    if setting == "builtin" {
+        return Ok(Located { path: unpack_into(&beast_launchd::paths::cache_dir()?)?, is_builtin: true });
+    }
+    if setting != "auto" {
+        return Ok(Located { path: PathBuf::from(setting), is_builtin: false });
+    }
+    let default = beast_launchd::paths::models_dir()?.join(DEFAULT_MODEL);
+    if default.is_file() {
+        return Ok(Located { path: default, is_builtin: false });
+    }
+    locate("builtin")
+}
+
+/// What a user of the built-in model is told.
+pub fn builtin_notice() -> String {
+    let models = beast_launchd::paths::models_dir().map_or("MODELS".into(), |path| path.display().to_string());
+    format!(
+        "the tiny built-in model answers; get the real one (1.6 GB): curl -L --create-dirs -o '{models}/{DEFAULT_MODEL}' {DEFAULT_MODEL_URL} && beastctl stop"
+    )
+}
+
+/// Sampling defaults: the file's own metadata first, then what the makers of its family recommend, then ours.
+pub fn sampling_defaults(name: &str, meta: impl Fn(&str) -> Option<String>) -> SamplingDefaults {
+    // LFM2: <https://huggingface.co/LiquidAI/LFM2-2.6B>, "Generation parameters".
+    let family = if name.to_ascii_lowercase().contains("lfm2") {
+        SamplingDefaults { temp: 0.3, top_k: 0, top_p: 1.0, min_p: 0.15, repeat_penalty: 1.05 }
+    } else {
+        SamplingDefaults { temp: 0.3, top_k: 40, top_p: 0.95, min_p: 0.05, repeat_penalty: 1.0 }
+    };
+    fn value<T: std::str::FromStr>(text: Option<String>) -> Option<T> {
+        text?.parse().ok()
+    }
+    let of_file = |key: &str| meta(&format!("general.sampling.{key}"));
+    SamplingDefaults {
+        temp: value(of_file("temp")).unwrap_or(family.temp),
+        top_k: value(of_file("top_k")).unwrap_or(family.top_k),
+        top_p: value(of_file("top_p")).unwrap_or(family.top_p),
+        min_p: value(of_file("min_p")).unwrap_or(family.min_p),
+        // A file that says "greedy" means just that.
+        repeat_penalty: value(of_file("penalty_repeat")).unwrap_or(match value(of_file("temp")) {
+            Some(0.0) => 1.0,
+            _ => family.repeat_penalty,
+        }),
+    }
+}
+
+/// Puts the built-in model into the cache folder, unless it is there unharmed. Two daemons may do this at once: each writes a file
+/// of its own and renames it, so that nobody ever sees half a model.
+fn unpack_into(cache: &Path) -> Result<PathBuf, ModelError> {
+    let path = cache.join(CUB_NAME);
+    if sha256_of(&path).is_ok_and(|hash| hash == expected_hash()) {
+        return Ok(path);
+    }
+    write(cache, &path).map_err(|source| ModelError::Unpack { path: path.clone(), source })?;
+    tracing::info!(path = %path.display(), "unpacked the built-in model");
+    Ok(path)
+}
+
+fn write(cache: &Path, path: &Path) -> io::Result<()> {
+    fs::create_dir_all(cache)?;
+    let mut part = tempfile::NamedTempFile::new_in(cache)?;
+    part.write_all(CUB)?;
+    part.as_file().sync_all()?;
+    part.persist(path)?;
+    Ok(())
+}
+
+fn expected_hash() -> &'static str {
+    let line = SHA256SUMS.lines().find_map(|line| line.strip_suffix(CUB_NAME));
+    line.expect("SHA256SUMS names the built-in model").trim()
+}
+
+fn sha256_of(path: &Path) -> io::Result<String> {
+    let mut file = fs::File::open(path)?;
+    let mut hasher = Sha256::new();
+    let mut buffer = vec![0; 256 * 1024];
+    loop {
+        match file.read(&mut buffer)? {
+            0 => break,
+            n => hasher.update(&buffer[..n]),
+        }
+    }
+    Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_built_in_model_is_the_one_that_was_hashed() {
+        let hash: String = Sha256::digest(CUB).iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(hash, expected_hash());
+    }
+
+    #[test]
+    fn it_is_unpacked_once_and_again_when_it_is_damaged() {
+        let cache = tempfile::tempdir().expect("a folder");
+        let path = unpack_into(&cache.path().join("new")).expect("there is room");
+        let written = |path: &Path| fs::metadata(path).and_then(|meta| meta.modified()).expect("it is there");
+        let first = written(&path);
+        assert_eq!(unpack_into(&cache.path().join("new")).expect("there"), path);
+        assert_eq!(written(&path), first, "an unharmed file is left alone");
+        fs::write(&path, b"GGUF and then nothing").expect("writable");
+        unpack_into(&cache.path().join("new")).expect("there is room");
+        assert_eq!(sha256_of(&path).expect("readable"), expected_hash());
+    }
+
+    #[test]
+    fn many_at_once_leave_one_whole_file_and_nothing_else() {
+        let cache = tempfile::tempdir().expect("a folder");
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| unpack_into(cache.path()).expect("there is room"));
+            }
+        });
+        let names: Vec<_> =
+            fs::read_dir(cache.path()).expect("readable").flatten().map(|entry| entry.file_name()).collect();
+        assert_eq!(names, [CUB_NAME]);
+        assert_eq!(sha256_of(&cache.path().join(CUB_NAME)).expect("readable"), expected_hash());
+    }
+
+    #[test]
+    fn the_files_own_sampling_comes_first() {
+        let meta = |key: &str| (key == "general.sampling.temp").then(|| "0.000000".to_owned());
+        let defaults = sampling_defaults("cub LFM2", meta);
+        assert_eq!((defaults.temp, defaults.repeat_penalty), (0.0, 1.0));
+        assert_eq!(sampling_defaults("LFM2 2.6B", |_| None).min_p, 0.15);
+        assert_eq!(sampling_defaults("other", |_| None).top_k, 40);
+    }
+}

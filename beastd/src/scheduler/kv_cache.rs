@@ -1,0 +1,48 @@
+//! The ledger of KV cells: how many each slot holds of the one pool that all share.
+
+use crate::batch::SlotId;
+
+/// Counts only; the cells themselves are the engine's.
+#[derive(Debug, Clone)]
+pub struct KvCache {
+    n_cells: usize,
+    held: Vec<usize>,
+}
+
+impl KvCache {
+    /// An empty pool of `n_cells` cells for `n_slots` slots.
+    pub fn new(n_cells: usize, n_slots: usize) -> Self {
+        Self { n_cells, held: vec![0; n_slots] }
+    }
+
+    /// Cells that nobody holds.
+    pub fn n_free(&self) -> usize {
+        self.n_cells - self.n_used()
+    }
+
+    /// Cells in use.
+    pub fn n_used(&self) -> usize {
+        self.held.iter().sum()
+    }
+
+    /// Cells that the slot holds.
+    pub fn held(&self, slot: SlotId) -> usize {
+        self.held[slot.0 as usize]
+    }
+
+    /// Gives the slot `n` more cells, which must be free.
+    pub fn take(&mut self, slot: SlotId, n: usize) {
+        assert!(n <= self.n_free(), "the plan takes {n} cells of {} free ones", self.n_free());
+        self.held[slot.0 as usize] += n;
+    }
+
+    /// Takes the last `n` cells of the slot back.
+    pub fn give_back(&mut self, slot: SlotId, n: usize) {
+        self.held[slot.0 as usize] -= n;
+    }
+
+    /// Takes all cells of the slot back.
+    pub fn release(&mut self, slot: SlotId) {
+        self.held[slot.0 as usize] = 0;
+    }
+}

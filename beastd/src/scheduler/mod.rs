@@ -1,0 +1,391 @@
+//! Decides what the next step computes: continuous batching over a few slots.
+//!
+//! A step is three calls: [`Scheduler::schedule`] returns a plan, the engine runs it, [`Scheduler::commit`] takes the outcome in. The
+//! scheduler touches no tensor and has no clock, channel, lock, log or randomness, so that a test can replay any history.
+
+mod kv_cache;
+mod prefix_cache;
+mod sequence;
+
+use std::collections::VecDeque;
+
+pub use kv_cache::KvCache;
+use prefix_cache::PrefixCache;
+pub use prefix_cache::PrefixStats;
+pub use sequence::Sequence;
+
+use crate::batch::{Batch, KvEdit, Row, Sampled, SeqId, SlotId, Token};
+
+/// The bounds of a plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Sequences that run at once.
+    pub n_slots: usize,
+    /// Prefixes that are kept, in cells that no sequence needs.
+    pub n_prefixes: usize,
+    /// KV cells in all; at least the longest sequence.
+    pub n_cells: usize,
+    /// Tokens of one step; at least one for each slot.
+    pub n_batch: usize,
+    /// Prompt tokens of one step, which is what a cancel or a new request waits for. Halved while others decode.
+    pub prefill_chunk: usize,
+    /// Sequences that may wait.
+    pub n_waiting: usize,
+}
+
+/// What a step meant for one sequence that asked for a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Committed {
+    /// Whose it is.
+    pub seq: SeqId,
+    /// Its next token.
+    pub token: Token,
+    /// Whether it has reached its limit; it must be finished now.
+    pub at_limit: bool,
+}
+
+/// What was given up for room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Room {
+    /// A kept prefix.
+    Evicted,
+    /// The cells of this sequence, which starts again later.
+    Preempted(SeqId),
+    /// There is nothing that could be.
+    None,
+}
+
+/// All sequences between admission and their end, in two queues: `waiting` and `running`.
+///
+/// A sequence in `running` has a slot. Both queues are in the order of arrival: a preempted sequence is the youngest of those that
+/// ran, and goes back to the head of the queue.
+#[derive(Debug)]
+pub struct Scheduler {
+    limits: Limits,
+    waiting: VecDeque<Sequence>,
+    running: Vec<Sequence>,
+    /// Least recently used first.
+    idle: VecDeque<SlotId>,
+    cache: KvCache,
+    prefixes: PrefixCache,
+    /// What the next plan changes first, so that the engine's cells follow the ledger.
+    edits: Vec<KvEdit>,
+    /// Rows of the plan that is being run.
+    planned: Vec<(SeqId, usize)>,
+    /// Nobody is admitted: a sequence was preempted, and none has ended since. It would take the same cells, and lose them again.
+    full: bool,
+    n_preempted: u64,
+}
+
+impl Scheduler {
+    /// Nothing waits, nothing runs.
+    pub fn new(limits: Limits) -> Self {
+        assert!(
+            limits.n_slots > 0 && limits.n_batch >= limits.n_slots && limits.prefill_chunk > 0,
+            "checked in config"
+        );
+        let place = |n: usize| SlotId(u32::try_from(n).expect("few slots"));
+        let idle = (0..limits.n_slots).map(place).collect();
+        let n_places = limits.n_slots + limits.n_prefixes;
+        let cache = KvCache::new(limits.n_cells, n_places);
+        let prefixes = PrefixCache::new((limits.n_slots..n_places).map(place).collect());
+        Self {
+            limits,
+            waiting: VecDeque::new(),
+            running: Vec::new(),
+            idle,
+            cache,
+            prefixes,
+            edits: Vec::new(),
+            planned: Vec::new(),
+            full: false,
+            n_preempted: 0,
+        }
+    }
+
+    /// Puts a sequence at the end of the queue.
+    ///
+    /// # Errors
+    /// Gives it back when the queue is full.
+    pub fn add(&mut self, sequence: Sequence) -> Result<(), Sequence> {
+        assert!(sequence.n_max <= self.limits.n_cells && sequence.n_prompt > 0, "admission let too long a sequence in");
+        // Those that will find an idle slot in the next plan do not count as waiting.
+        if self.waiting.len() >= self.limits.n_waiting + self.idle.len() {
+            return Err(sequence);
+        }
+        self.waiting.push_back(sequence);
+        Ok(())
+    }
+
+    /// The next step's work; empty when there is none. Must be followed by `commit` or `undo`.
+    ///
+    /// Running sequences come first, one token each. What is left of the budget goes to prompts.
+    pub fn schedule(&mut self) -> Batch {
+        assert!(self.planned.is_empty(), "the last plan was neither committed nor undone");
+        let mut batch = Batch::default();
+        self.admit();
+        self.reserve_decode_cells();
+        self.reserve_prefill_cells();
+        let mut rows = vec![0; self.running.len()];
+        for (n, sequence) in rows.iter_mut().zip(&self.running) {
+            *n = usize::from(sequence.n_pending() == 1);
+        }
+        self.grant_prefill(&mut rows);
+        for (n, sequence) in rows.into_iter().zip(&self.running) {
+            if n > 0 {
+                let slot = sequence.slot.expect("a running sequence has a slot");
+                self.cache.take(slot, n);
+                self.planned.push((sequence.id, n));
+                batch.rows.push(row(sequence, slot, n));
+            }
+        }
+        if !batch.rows.is_empty() {
+            batch.edits = std::mem::take(&mut self.edits);
+        }
+        batch
+    }
+
+    /// Takes the outcome of the plan in: computed cells, and a token for each row that asked for one.
+    pub fn commit(&mut self, sampled: &[Sampled]) -> Vec<Committed> {
+        for (id, n) in std::mem::take(&mut self.planned) {
+            // A sequence that was cancelled between plan and commit is gone.
+            if let Some(nth) = self.running.iter().position(|sequence| sequence.id == id) {
+                self.running[nth].n_cached += n;
+                if self.running[nth].keep.contains(&self.running[nth].n_cached) {
+                    self.keep_prefix(nth);
+                }
+            }
+        }
+        let mut committed = Vec::with_capacity(sampled.len());
+        for &Sampled { seq, token } in sampled {
+            if let Some(sequence) = self.running.iter_mut().find(|sequence| sequence.id == seq) {
+                sequence.tokens.push(token);
+                committed.push(Committed { seq, token, at_limit: sequence.tokens.len() >= sequence.n_max });
+            }
+        }
+        committed
+    }
+
+    /// Forgets the plan: the engine did not run it. Its edits were made.
+    pub fn undo(&mut self) {
+        for (id, n) in std::mem::take(&mut self.planned) {
+            if let Some(slot) =
+                self.running.iter().find(|sequence| sequence.id == id).and_then(|sequence| sequence.slot)
+            {
+                self.cache.give_back(slot, n);
+            }
+        }
+    }
+
+    /// Finds room when the engine found none: kept prefixes go first, then the youngest running sequence.
+    pub fn make_room(&mut self) -> Room {
+        if self.evict(None) {
+            return Room::Evicted;
+        }
+        self.preempt().map_or(Room::None, Room::Preempted)
+    }
+
+    /// Takes the cells of the youngest running sequence away; it starts again, from the head of the queue, with all its tokens.
+    /// `None` when a single one runs: nothing would be gained.
+    fn preempt(&mut self) -> Option<SeqId> {
+        if self.running.len() < 2 {
+            return None;
+        }
+        let mut sequence = self.running.pop()?;
+        self.free(&mut sequence);
+        sequence.n_cached = 0;
+        self.full = true;
+        self.n_preempted += 1;
+        let id = sequence.id;
+        self.waiting.push_front(sequence);
+        Some(id)
+    }
+
+    /// Ends a sequence, wherever it is, and frees what it held. The only way out.
+    pub fn finish(&mut self, id: SeqId) -> Option<Sequence> {
+        if let Some(n) = self.waiting.iter().position(|sequence| sequence.id == id) {
+            return self.waiting.remove(n);
+        }
+        let n = self.running.iter().position(|sequence| sequence.id == id)?;
+        // A conversation goes on where this answer ends.
+        self.keep_prefix(n);
+        let mut sequence = self.running.remove(n);
+        self.free(&mut sequence);
+        self.full = false;
+        Some(sequence)
+    }
+
+    /// Sequences with a slot, in the order of arrival.
+    pub fn running(&self) -> impl Iterator<Item = &Sequence> {
+        self.running.iter()
+    }
+
+    /// Sequences without one, next first.
+    pub fn waiting(&self) -> impl Iterator<Item = &Sequence> {
+        self.waiting.iter()
+    }
+
+    /// Whether there is nothing to do.
+    pub fn is_idle(&self) -> bool {
+        self.running.is_empty() && self.waiting.is_empty()
+    }
+
+    /// The ledger of cells.
+    pub fn cache(&self) -> &KvCache {
+        &self.cache
+    }
+
+    /// The kept prefixes.
+    pub fn prefixes(&self) -> PrefixStats {
+        self.prefixes.stats()
+    }
+
+    /// How often a sequence lost its cells.
+    pub fn n_preempted(&self) -> u64 {
+        self.n_preempted
+    }
+
+    /// Audits the books; for tests, and for debug builds when idle.
+    ///
+    /// # Panics
+    /// When they do not add up.
+    pub fn check(&self) {
+        assert_eq!(self.running.len() + self.idle.len(), self.limits.n_slots, "each slot is idle or has one sequence");
+        let mut slots: Vec<_> = self.idle.iter().copied().chain(self.running.iter().filter_map(|s| s.slot)).collect();
+        slots.sort();
+        slots.dedup();
+        assert_eq!(slots.len(), self.limits.n_slots, "no slot is used twice");
+        for sequence in &self.running {
+            let slot = sequence.slot.expect("a running sequence has a slot");
+            assert!(sequence.n_pending() > 0, "a living sequence owes a token");
+            let planned: usize = self.planned.iter().filter(|(id, _)| *id == sequence.id).map(|(_, n)| n).sum();
+            assert_eq!(self.cache.held(slot), sequence.n_cached + planned, "cells held are cells computed");
+        }
+        for (place, n_tokens) in self.prefixes.held() {
+            assert_eq!(self.cache.held(place), n_tokens, "cells held are tokens kept");
+        }
+        for slot in &self.idle {
+            assert_eq!(self.cache.held(*slot), 0, "an idle slot holds nothing");
+        }
+        for sequence in &self.waiting {
+            assert!(sequence.slot.is_none() && sequence.n_cached == 0, "who waits holds nothing");
+        }
+        assert!(self.cache.n_used() <= self.limits.n_cells, "no more cells than there are");
+    }
+
+    /// Moves sequences from the queue into idle slots, in order, as long as their prompts find room beside those that run. A
+    /// kept prefix is copied instead of computed.
+    fn admit(&mut self) {
+        if self.full {
+            return;
+        }
+        while let (Some(next), Some(&slot)) = (self.waiting.front(), self.idle.front()) {
+            let owed: usize = self.running.iter().map(Sequence::n_pending).sum();
+            let n_needed = owed + next.tokens.len();
+            let mut prefix = self.prefixes.find(&next.tokens);
+            while self.cache.n_free() < n_needed && self.evict(prefix.map(|(place, _)| place)) {}
+            if self.cache.n_free() < n_needed && self.running.is_empty() && self.evict(None) {
+                prefix = None;
+            }
+            if self.cache.n_free() < n_needed && !self.running.is_empty() {
+                break;
+            }
+            let mut sequence = self.waiting.pop_front().expect("just seen");
+            self.idle.pop_front();
+            sequence.slot = Some(slot);
+            if let Some((place, n)) = prefix {
+                self.edits.push(KvEdit::Copy { from: place, to: slot });
+                self.prefixes.hit(place);
+                self.cache.take(slot, n);
+                sequence.n_cached = n;
+            }
+            // By age: ids grow, and a preempted sequence comes back to its place.
+            let n = self.running.partition_point(|other| other.id < sequence.id);
+            self.running.insert(n, sequence);
+        }
+    }
+
+    /// Keeps what a running sequence has computed so far, if there is room that nobody needs.
+    fn keep_prefix(&mut self, nth: usize) {
+        let sequence = &self.running[nth];
+        let tokens = &sequence.tokens[..sequence.n_cached];
+        if self.limits.n_prefixes == 0 || tokens.len() < prefix_cache::MIN_TOKENS || self.prefixes.contains(tokens) {
+            return;
+        }
+        let (tokens, from) = (tokens.to_vec(), sequence.slot.expect("a running sequence has a slot"));
+        let owed: usize = self.running.iter().map(Sequence::n_pending).sum();
+        if self.cache.n_free() + self.prefixes.stats().n_tokens < owed + tokens.len() {
+            // Not even in the place of all others.
+            return;
+        }
+        while (self.cache.n_free() < owed + tokens.len() || !self.prefixes.has_place()) && self.evict(None) {}
+        let n = tokens.len();
+        let to = self.prefixes.insert(tokens);
+        self.cache.take(to, n);
+        self.edits.push(KvEdit::Copy { from, to });
+    }
+
+    fn evict(&mut self, spare: Option<SlotId>) -> bool {
+        let Some(place) = self.prefixes.evict(spare) else { return false };
+        self.cache.release(place);
+        self.edits.push(KvEdit::Clear(place));
+        true
+    }
+
+    /// Makes sure that every sequence that decodes finds a cell, at the expense of kept prefixes, then of the youngest.
+    fn reserve_decode_cells(&mut self) {
+        while self.cache.n_free() < self.n_decoding() {
+            let room = self.make_room();
+            assert!(room != Room::None, "one sequence alone always fits: admission saw to that");
+        }
+    }
+
+    /// Kept prefixes never hold a prompt up.
+    fn reserve_prefill_cells(&mut self) {
+        let owed: usize = self.running.iter().map(Sequence::n_pending).sum();
+        while self.cache.n_free() < owed && self.evict(None) {}
+    }
+
+    fn n_decoding(&self) -> usize {
+        self.running.iter().filter(|sequence| sequence.n_pending() == 1).count()
+    }
+
+    /// Spends the prefill budget: the oldest prompt gets half of it, so that it cannot starve; the rest goes to the shortest
+    /// remainder first, so that a short request gets its first token within one chunk, however long the others are.
+    fn grant_prefill(&self, rows: &mut [usize]) {
+        let n_decoding = self.n_decoding();
+        let chunk = if n_decoding > 0 { self.limits.prefill_chunk.div_ceil(2) } else { self.limits.prefill_chunk };
+        let mut budget = chunk.min(self.limits.n_batch - n_decoding).min(self.cache.n_free() - n_decoding);
+        let mut owing: Vec<usize> = (0..rows.len()).filter(|&n| self.running[n].n_pending() > 1).collect();
+        if let [oldest, _, ..] = owing[..] {
+            rows[oldest] = self.running[oldest].n_to_boundary().min(budget.div_ceil(2));
+            budget -= rows[oldest];
+        }
+        owing.sort_by_key(|&n| self.running[n].n_pending() - rows[n]);
+        for n in owing {
+            let more = (self.running[n].n_to_boundary() - rows[n]).min(budget);
+            rows[n] += more;
+            budget -= more;
+        }
+    }
+
+    fn free(&mut self, sequence: &mut Sequence) {
+        let slot = sequence.slot.take().expect("a running sequence has a slot");
+        self.cache.release(slot);
+        self.edits.push(KvEdit::Clear(slot));
+        self.idle.push_back(slot);
+    }
+}
+
+fn row(sequence: &Sequence, slot: SlotId, n: usize) -> Row {
+    Row {
+        seq: sequence.id,
+        slot,
+        pos: u32::try_from(sequence.n_cached).expect("a position fits into 32 bits"),
+        tokens: sequence.tokens[sequence.n_cached..sequence.n_cached + n].to_vec(),
+        sample: n == sequence.n_pending(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

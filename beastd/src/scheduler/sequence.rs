@@ -1,0 +1,70 @@
+//! One request as the scheduler sees it: tokens known, tokens computed.
+
+use super::prefix_cache::MIN_TOKENS;
+use crate::batch::{SeqId, SlotId, Token};
+
+/// A request that waits or runs. There is no prefill phase and no decode phase: a sequence only owes the tokens that are known
+/// but not computed, many at first, one at a time later.
+#[derive(Debug, Clone)]
+pub struct Sequence {
+    /// Whose it is.
+    pub id: SeqId,
+    /// All tokens known: the prompt, then what was generated.
+    pub tokens: Vec<Token>,
+    /// How many of them are the prompt.
+    pub n_prompt: usize,
+    /// Known tokens at which it ends, the prompt included.
+    pub n_max: usize,
+    /// Lengths of prefixes that others may begin with too, ascending: kept when they are computed.
+    pub(super) keep: Vec<usize>,
+    /// How many are computed: the cells that its slot holds.
+    pub(super) n_cached: usize,
+    /// Where it runs; `None` while it waits.
+    pub(super) slot: Option<SlotId>,
+}
+
+impl Sequence {
+    /// A new request. `n_max_tokens` are generated at most, and never more than fit into `n_ctx` with the prompt.
+    pub fn new(id: SeqId, prompt: Vec<Token>, n_max_tokens: usize, n_ctx: usize) -> Self {
+        let n_prompt = prompt.len();
+        Self {
+            id,
+            tokens: prompt,
+            n_prompt,
+            n_max: (n_prompt + n_max_tokens).min(n_ctx),
+            keep: Vec::new(),
+            n_cached: 0,
+            slot: None,
+        }
+    }
+
+    /// The same, with lengths of prefixes that are worth keeping, in any order.
+    #[must_use]
+    pub fn keeping(mut self, mut lengths: Vec<usize>) -> Self {
+        lengths.retain(|&length| length >= MIN_TOKENS && length < self.n_prompt);
+        lengths.sort_unstable();
+        self.keep = lengths;
+        self
+    }
+
+    /// Tokens computed so far.
+    pub fn n_cached(&self) -> usize {
+        self.n_cached
+    }
+
+    /// Tokens that a row may take: up to the next prefix that is to be kept.
+    pub(super) fn n_to_boundary(&self) -> usize {
+        let boundary = self.keep.iter().find(|&&length| length > self.n_cached);
+        boundary.map_or(self.n_pending(), |length| length - self.n_cached)
+    }
+
+    /// Tokens known but not computed; never 0 while it lives.
+    pub fn n_pending(&self) -> usize {
+        self.tokens.len() - self.n_cached
+    }
+
+    /// Tokens generated so far.
+    pub fn n_generated(&self) -> usize {
+        self.tokens.len() - self.n_prompt
+    }
+}

@@ -1,0 +1,429 @@
+use std::fmt::Write;
+
+use expect_test::{Expect, expect};
+use proptest::prelude::*;
+
+use super::*;
+use crate::batch::SamplingParams;
+use crate::engine::fake::{self, FakeEngine};
+use crate::engine::{Engine, EngineError};
+
+const LIMITS: Limits = Limits { n_slots: 2, n_prefixes: 0, n_cells: 64, n_batch: 8, prefill_chunk: 8, n_waiting: 8 };
+
+/// One of three beginnings of 20 tokens, then tokens of its own.
+fn prompt(seed: u64, n: usize) -> Vec<Token> {
+    let token = |i: usize| {
+        let seed = if i < SHARED { seed % 3 } else { seed };
+        Token(i32::try_from((seed * 31 + i as u64 * 7) % 256).expect("a byte"))
+    };
+    (0..n).map(token).collect()
+}
+
+const SHARED: usize = 20;
+
+/// Runs a script of `add NAME prompt=N max=N`, `step`, `full` (a step for which the engine finds no room), `cancel NAME`,
+/// `preempt`, and shows what every step computed.
+fn check(limits: Limits, script: &str, expected: Expect) {
+    let mut scheduler = Scheduler::new(limits);
+    let mut out = String::new();
+    let name = |id: SeqId| char::from(u8::try_from(id.0).expect("one letter"));
+    let id = |name: &str| SeqId(u64::from(name.as_bytes()[0]));
+    for command in script.split([';', '\n']).map(str::trim).filter(|command| !command.is_empty()) {
+        match command.split_whitespace().collect::<Vec<_>>()[..] {
+            ["add", name, prompt_len, max] | ["add", name, prompt_len, max, _] => {
+                let keep = command.split_once("keep=").map(|(_, n)| n.parse().expect("a number"));
+                let n_prompt = prompt_len.trim_start_matches("prompt=").parse().expect("a number");
+                let n_max = max.trim_start_matches("max=").parse().expect("a number");
+                let sequence = Sequence::new(id(name), prompt(1, n_prompt), n_max, limits.n_cells);
+                let sequence = sequence.keeping(keep.into_iter().collect());
+                if scheduler.add(sequence).is_err() {
+                    writeln!(out, "{name} refused").expect("a string");
+                }
+            }
+            ["step"] | ["full"] => {
+                let batch = scheduler.schedule();
+                scheduler.check();
+                let mut rows = Vec::new();
+                for edit in &batch.edits {
+                    if let KvEdit::Copy { from, to } = edit {
+                        rows.push(format!("copy {} to {}", from.0, to.0));
+                    }
+                }
+                for row in &batch.rows {
+                    let sample = if row.sample { " sample" } else { "" };
+                    rows.push(format!(
+                        "{} {}..{}{sample}",
+                        name(row.seq),
+                        row.pos,
+                        row.pos as usize + row.tokens.len()
+                    ));
+                }
+                if command == "full" {
+                    scheduler.undo();
+                    writeln!(out, "{} → no room", rows.join(" | ")).expect("a string");
+                    continue;
+                }
+                let sampled: Vec<_> = batch
+                    .rows
+                    .iter()
+                    .filter(|row| row.sample)
+                    .map(|row| Sampled { seq: row.seq, token: Token(65) })
+                    .collect();
+                let ended: Vec<_> =
+                    scheduler.commit(&sampled).into_iter().filter(|c| c.at_limit).map(|c| c.seq).collect();
+                for &seq in &ended {
+                    scheduler.finish(seq);
+                    rows.push(format!("{} ends", name(seq)));
+                }
+                writeln!(out, "{}", if rows.is_empty() { "nothing".into() } else { rows.join(" | ") })
+                    .expect("a string");
+            }
+            ["cancel", name] => drop(scheduler.finish(id(name))),
+            ["preempt"] => {
+                let gone = match scheduler.make_room() {
+                    Room::Evicted => "a prefix evicted".to_owned(),
+                    Room::Preempted(id) => format!("{} preempted", name(id)),
+                    Room::None => "nobody preempted".to_owned(),
+                };
+                writeln!(out, "{gone}").expect("a string");
+            }
+            _ => panic!("what is {command:?}?"),
+        }
+        scheduler.check();
+    }
+    expected.assert_eq(&out);
+}
+
+#[test]
+fn a_prompt_is_read_in_chunks_and_then_decoded_token_by_token() {
+    check(
+        LIMITS,
+        "add a prompt=10 max=3; step; step; step; step; step",
+        expect![[r#"
+        a 0..8
+        a 8..10 sample
+        a 10..11 sample
+        a 11..12 sample | a ends
+        nothing
+    "#]],
+    );
+}
+
+#[test]
+fn running_sequences_come_first_and_halve_the_chunk_of_the_others() {
+    check(
+        LIMITS,
+        "add a prompt=2 max=9; step; add b prompt=10 max=2; step; step; step; step",
+        expect![[r#"
+        a 0..2 sample
+        a 2..3 sample | b 0..4
+        a 3..4 sample | b 4..8
+        a 4..5 sample | b 8..10 sample
+        a 5..6 sample | b 10..11 sample | b ends
+    "#]],
+    );
+}
+
+#[test]
+fn a_short_prompt_gets_its_first_token_within_one_chunk_of_a_long_one() {
+    check(
+        LIMITS,
+        "add a prompt=40 max=2; step; add b prompt=3 max=1; step; step",
+        expect![[r#"
+        a 0..8
+        a 8..13 | b 0..3 sample | b ends
+        a 13..21
+    "#]],
+    );
+}
+
+#[test]
+fn the_oldest_prompt_keeps_half_of_the_chunk_whatever_comes_after() {
+    let limits = Limits { n_slots: 4, n_cells: 256, ..LIMITS };
+    check(
+        limits,
+        "add a prompt=20 max=1; add b prompt=20 max=1; add c prompt=5 max=1; add d prompt=2 max=1; step; step; step; step",
+        expect![[r#"
+        a 0..4 | c 0..2 | d 0..2 sample | d ends
+        a 4..9 | c 2..5 sample | c ends
+        a 9..17
+        a 17..20 sample | b 0..5 | a ends
+    "#]],
+    );
+}
+
+#[test]
+fn who_finds_no_slot_waits_in_order_and_starts_when_one_is_free() {
+    check(
+        LIMITS,
+        "add a prompt=1 max=1; add b prompt=1 max=3; add c prompt=1 max=1; add d prompt=1 max=1; step; step; step; step",
+        expect![[r#"
+        a 0..1 sample | b 0..1 sample | a ends
+        b 1..2 sample | c 0..1 sample | c ends
+        b 2..3 sample | d 0..1 sample | b ends | d ends
+        nothing
+    "#]],
+    );
+}
+
+#[test]
+fn the_queue_is_bounded() {
+    let limits = Limits { n_waiting: 1, ..LIMITS };
+    check(
+        limits,
+        "add a prompt=1 max=9; add b prompt=1 max=9; add c prompt=1 max=1; add d prompt=1 max=1; step; add e prompt=1 max=1; cancel a; step; add f prompt=1 max=1",
+        expect![[r#"
+        d refused
+        a 0..1 sample | b 0..1 sample
+        e refused
+        b 1..2 sample | c 0..1 sample | c ends
+    "#]],
+    );
+}
+
+#[test]
+fn a_cancelled_sequence_leaves_at_once_whether_it_waits_reads_or_decodes() {
+    check(
+        LIMITS,
+        "add a prompt=20 max=5; add b prompt=2 max=9; add c prompt=2 max=2; step; cancel a; step; cancel b; step; cancel c; step",
+        expect![[r#"
+        a 0..6 | b 0..2 sample
+        b 2..3 sample | c 0..2 sample
+        c 2..3 sample | c ends
+        nothing
+    "#]],
+    );
+}
+
+#[test]
+fn a_step_without_room_is_undone_and_the_youngest_gives_way() {
+    check(
+        LIMITS,
+        "add a prompt=3 max=5; add b prompt=3 max=5; step; full; preempt; step; step; preempt; preempt; step",
+        expect![[r#"
+        a 0..3 sample | b 0..3 sample
+        a 3..4 sample | b 3..4 sample → no room
+        b preempted
+        a 3..4 sample
+        a 4..5 sample
+        nobody preempted
+        nobody preempted
+        a 5..6 sample
+    "#]],
+    );
+}
+
+#[test]
+fn when_the_pool_is_smaller_than_the_sequences_grow_the_youngest_starts_again() {
+    let limits = Limits { n_cells: 12, ..LIMITS };
+    check(
+        limits,
+        "add a prompt=4 max=8; add b prompt=4 max=4; step; step; step; step; step; step; step; step; step; step; step; step",
+        expect![[r#"
+        a 0..4 sample | b 0..4 sample
+        a 4..5 sample | b 4..5 sample
+        a 5..6 sample | b 5..6 sample
+        a 6..7 sample
+        a 7..8 sample
+        a 8..9 sample
+        a 9..10 sample
+        a 10..11 sample | a ends
+        b 0..7 sample | b ends
+        nothing
+        nothing
+        nothing
+    "#]],
+    );
+}
+
+#[test]
+fn the_context_bounds_an_answer() {
+    let limits = Limits { n_cells: 6, ..LIMITS };
+    check(
+        limits,
+        "add a prompt=4 max=100; step; step; step",
+        expect![[r#"
+        a 0..4 sample
+        a 4..5 sample | a ends
+        nothing
+    "#]],
+    );
+}
+
+const KEEPING: Limits = Limits { n_prefixes: 2, n_cells: 200, n_batch: 32, prefill_chunk: 32, ..LIMITS };
+
+#[test]
+fn a_shared_beginning_is_computed_once_and_copied_from_then_on() {
+    check(
+        KEEPING,
+        "add a prompt=40 max=1 keep=20; step; step; add b prompt=30 max=1 keep=20; add c prompt=20 max=2 keep=20; step; step",
+        expect![[r#"
+            a 0..20
+            copy 0 to 3 | a 20..40 sample | a ends
+            copy 0 to 2 | copy 3 to 1 | b 20..30 sample | c 0..20 sample | b ends
+            copy 1 to 2 | c 20..21 sample | c ends
+        "#]],
+    );
+}
+
+#[test]
+fn a_conversation_goes_on_where_the_last_answer_ended() {
+    check(
+        KEEPING,
+        "add a prompt=20 max=1; step; add b prompt=24 max=1; step; add c prompt=30 max=1; step; add d prompt=22 max=1; step",
+        expect![[r#"
+            a 0..20 sample | a ends
+            copy 0 to 3 | copy 3 to 1 | b 20..24 sample | b ends
+            copy 1 to 2 | copy 2 to 0 | c 24..30 sample | c ends
+            copy 0 to 3 | d 0..22 sample | d ends
+        "#]],
+    );
+}
+
+#[test]
+fn kept_prefixes_give_way_to_sequences() {
+    let limits = Limits { n_cells: 48, ..KEEPING };
+    check(
+        limits,
+        "add a prompt=20 max=1; step; add b prompt=21 max=1; step; add c prompt=40 max=4; step; step; step; step; step",
+        expect![[r#"
+            a 0..20 sample | a ends
+            copy 0 to 3 | copy 3 to 1 | b 20..21 sample | b ends
+            copy 1 to 3 | c 0..32
+            c 32..40 sample
+            c 40..41 sample
+            c 41..42 sample
+            c 42..43 sample | c ends
+        "#]],
+    );
+}
+
+#[test]
+fn what_was_used_outlives_what_was_not() {
+    let mut cache = PrefixCache::new(vec![SlotId(4), SlotId(5)]);
+    let (used, unused) = (cache.insert(prompt(1, 20)), cache.insert(prompt(2, 20)));
+    assert_eq!(cache.find(&prompt(1, 30)), Some((used, 20)));
+    cache.hit(used);
+    assert_eq!(cache.evict(None), Some(unused));
+    assert_eq!(cache.find(&prompt(2, 30)), None);
+    assert_eq!(cache.find(&prompt(1, 20)), None, "a token must be left to compute");
+    // Fresh ones come and go; in the end the used one goes too.
+    let goes = (0..100).map(|n| {
+        let fresh = cache.insert(prompt(n + 10, 20));
+        (cache.evict(None).expect("there are two"), fresh)
+    });
+    let n_survived = goes.take_while(|(gone, fresh)| gone == fresh).count();
+    assert!((10..20).contains(&n_survived), "{n_survived}");
+}
+
+#[derive(Debug, Clone)]
+enum Move {
+    Add { n_prompt: usize, n_max: usize },
+    Cancel(usize),
+    Step,
+}
+
+fn moves() -> impl Strategy<Value = Vec<Move>> {
+    let one = prop_oneof![
+        3 => (1usize..40, 1usize..12).prop_map(|(n_prompt, n_max)| Move::Add { n_prompt, n_max }),
+        1 => any::<prop::sample::Index>().prop_map(|n| Move::Cancel(n.index(64))),
+        6 => Just(Move::Step),
+    ];
+    proptest::collection::vec(one, 0..80)
+}
+
+/// Drives scheduler and fake engine as the worker does; returns each sequence's prompt and answer, cancelled ones left out.
+fn run(limits: Limits, engine: &mut FakeEngine, moves: &[Move]) -> Vec<(Vec<Token>, usize, Vec<Token>)> {
+    let mut scheduler = Scheduler::new(limits);
+    let mut alive: Vec<SeqId> = Vec::new();
+    let mut done = Vec::new();
+    let mut n_added = 0;
+    let drain = std::iter::repeat_n(&Move::Step, 4000);
+    for (n, one) in moves.iter().chain(drain).enumerate() {
+        match one {
+            Move::Add { n_prompt, n_max } => {
+                n_added += 1;
+                let id = SeqId(n_added);
+                let sequence =
+                    Sequence::new(id, prompt(n_added, *n_prompt), *n_max, 48).keeping(vec![SHARED, n_prompt - 1]);
+                if scheduler.add(sequence).is_ok() {
+                    engine.arm(id, &SamplingParams::GREEDY);
+                    alive.push(id);
+                }
+            }
+            Move::Cancel(nth) => {
+                if !alive.is_empty() {
+                    let id = alive.remove(nth % alive.len());
+                    assert!(scheduler.finish(id).is_some(), "the living can be found");
+                    engine.disarm(id);
+                }
+            }
+            Move::Step => {
+                let batch = scheduler.schedule();
+                scheduler.check();
+                if batch.rows.is_empty() {
+                    assert!(scheduler.is_idle(), "work was left lying");
+                    scheduler.undo();
+                    if n >= moves.len() {
+                        break;
+                    }
+                    continue;
+                }
+                assert!(batch.n_tokens() <= limits.n_batch, "a plan keeps to its budget");
+                match engine.step(&batch) {
+                    Ok(sampled) => {
+                        for committed in scheduler.commit(&sampled) {
+                            if committed.token == fake::END || committed.at_limit {
+                                let sequence = scheduler.finish(committed.seq).expect("it was running");
+                                engine.disarm(sequence.id);
+                                alive.retain(|id| *id != sequence.id);
+                                let mut tokens = sequence.tokens;
+                                let mut answer = tokens.split_off(sequence.n_prompt);
+                                answer.retain(|token| *token != fake::END);
+                                done.push((tokens, sequence.n_max - sequence.n_prompt, answer));
+                            }
+                        }
+                    }
+                    Err(EngineError::CacheFull) => {
+                        scheduler.undo();
+                        assert!(scheduler.make_room() != Room::None, "one alone always fits");
+                    }
+                    Err(EngineError::Fatal(error)) => panic!("{error}"),
+                }
+            }
+        }
+        scheduler.check();
+    }
+    assert!(alive.is_empty(), "all that was admitted ends");
+    done
+}
+
+proptest! {
+    /// The oracle of batching: whatever runs beside it, a request gets the text that it gets alone.
+    #[test]
+    fn batched_equals_alone(moves in moves(), n_slots in 1usize..5, n_batch in 5usize..40, chunk in 1usize..40) {
+        let limits = Limits { n_slots, n_prefixes: 0, n_cells: 48 * n_slots, n_batch, prefill_chunk: chunk, n_waiting: 6 };
+        for (prompt, n_max, answer) in run(limits, &mut FakeEngine::default(), &moves) {
+            prop_assert_eq!(answer, fake::answer(&prompt, 0, n_max));
+        }
+    }
+
+    /// The same with kept prefixes in place of computed ones.
+    #[test]
+    fn copied_equals_computed(moves in moves(), n_slots in 1usize..5, n_prefixes in 1usize..5, chunk in 1usize..40) {
+        let limits = Limits { n_slots, n_prefixes, n_cells: 48 * n_slots + 60, n_batch: 40, prefill_chunk: chunk, n_waiting: 6 };
+        for (prompt, n_max, answer) in run(limits, &mut FakeEngine::default(), &moves) {
+            prop_assert_eq!(answer, fake::answer(&prompt, 0, n_max));
+        }
+    }
+
+    /// The same when the pool is too small for all, and smaller still than the scheduler believes.
+    #[test]
+    fn preempted_equals_undisturbed(moves in moves(), n_prefixes in 0usize..3, n_cells in 48usize..100, missing in 0usize..40) {
+        let limits = Limits { n_slots: 3, n_prefixes, n_cells, n_batch: 16, prefill_chunk: 8, n_waiting: 6 };
+        let mut engine = FakeEngine::with_cells(n_cells.saturating_sub(missing).max(48));
+        for (prompt, n_max, answer) in run(limits, &mut engine, &moves) {
+            prop_assert_eq!(answer, fake::answer(&prompt, 0, n_max));
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! The accept loop: who may connect, how many at once, and the order of the end.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use beast_launchd::Origin;
+use beast_protocol::{ErrorCode, WireError};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+
+use crate::connection::Connection;
+use crate::daemon::{Daemon, Phase};
+use crate::session;
+
+/// Clients at once that are told why they are refused; the next ones are just closed.
+const MAX_REFUSALS: usize = 512;
+/// How long the last words of running requests may take once they are given up.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+/// Pause after an error of accept, which is a lack of file descriptors and would repeat at once.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Serves until the daemon drains, then finishes what runs. Returns the sessions that are still open.
+///
+/// The order of the end: no new requests; those that run go on for `drain_timeout`; the worker fails what is left. A socket of our
+/// own is answered meanwhile, with "shutting down"; one that launchd or systemd keeps is left alone, so that whoever connects now
+/// is served by the next process.
+pub async fn serve(listener: UnixListener, origin: Origin, daemon: Arc<Daemon>) -> JoinSet<()> {
+    let mut phase = daemon.phase.subscribe();
+    let mut sessions = JoinSet::new();
+    let permits = Arc::new(Semaphore::new(daemon.config().max_connections));
+    let refusals = Arc::new(Semaphore::new(MAX_REFUSALS));
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => admit(stream, &daemon, &permits, &refusals, &mut sessions),
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept a connection");
+                    sleep(ACCEPT_PAUSE).await;
+                }
+            },
+            _ = phase.wait_for(|phase| *phase != Phase::Serving) => break,
+            // Finished sessions are taken out as they end.
+            Some(_) = sessions.join_next() => {}
+        }
+    }
+    let config = daemon.config();
+    tracing::info!(n_running = daemon.metrics.n_running.load(Relaxed), "finishing what runs");
+    let mut answering = daemon.answering.subscribe();
+    let drain = async {
+        loop {
+            tokio::select! {
+                Ok((stream, _)) = listener.accept(), if origin == Origin::Bound => {
+                    admit(stream, &daemon, &permits, &refusals, &mut sessions);
+                }
+                _ = answering.wait_for(|n| *n == 0) => break,
+            }
+        }
+    };
+    if timeout(config.drain_timeout, drain).await.is_err() {
+        tracing::warn!("requests that still run after {:?} are given up", config.drain_timeout);
+    }
+    daemon.worker.stop().await;
+    sessions
+}
+
+/// Lets open sessions say their last words, then hangs up: the sign for `beastctl stop` that everything is over.
+pub async fn hang_up(daemon: &Daemon, mut sessions: JoinSet<()>) {
+    daemon.phase.send_replace(Phase::Ending);
+    let last_words = async { while sessions.join_next().await.is_some() {} };
+    // Who has not listened by then is cut off.
+    let _ = timeout(LAST_WORDS, last_words).await;
+}
+
+fn admit(
+    stream: UnixStream,
+    daemon: &Arc<Daemon>,
+    permits: &Arc<Semaphore>,
+    refusals: &Arc<Semaphore>,
+    sessions: &mut JoinSet<()>,
+) {
+    let config = daemon.config();
+    if let Err(error) = check_peer(&stream) {
+        tracing::warn!(%error, "a connection is refused");
+        return;
+    }
+    if let Ok(permit) = Arc::clone(permits).try_acquire_owned() {
+        let daemon = Arc::clone(daemon);
+        daemon.n_connections.fetch_add(1, Relaxed);
+        sessions.spawn(async move {
+            session::serve(Arc::clone(&daemon), Connection::new(stream, config.stall_timeout)).await;
+            daemon.n_connections.fetch_sub(1, Relaxed);
+            drop(permit);
+        });
+    } else if let Ok(permit) = Arc::clone(refusals).try_acquire_owned() {
+        sessions.spawn(async move {
+            let text =
+                format!("beastd has {} connections, as many as it may; try again in a moment", config.max_connections);
+            let error = WireError::new(ErrorCode::Overloaded, text);
+            session::refuse(Connection::new(stream, config.handshake_timeout), error).await;
+            drop(permit);
+        });
+    }
+}
+
+/// Only the same user and root get in, whatever the modes of the socket and its folder have become.
+fn check_peer(stream: &UnixStream) -> io::Result<()> {
+    let peer = stream.peer_cred()?.uid();
+    if peer == rustix::process::geteuid().as_raw() || peer == 0 {
+        return Ok(());
+    }
+    Err(io::Error::new(io::ErrorKind::PermissionDenied, format!("the peer is user {peer}")))
+}

@@ -1,0 +1,236 @@
+//! One connection: greeting, requests in, events out. With admission the only code on the protocol's messages.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use beast_protocol::{
+    ErrorCode, Event, FinishReason, Generate, Hello, Request, Timings, Usage, VERSION as PROTOCOL, Welcome, WireError,
+};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+use crate::batch::SeqId;
+use crate::clock::now_us;
+use crate::connection::Connection;
+use crate::daemon::{Daemon, Phase, VERSION};
+use crate::loader::{LoadState, Ready};
+use crate::stream::Reply;
+use crate::worker::{Admitted, shutting_down};
+
+/// How long a refused or mistaken client may take to read why.
+const FAREWELL: Duration = Duration::from_secs(2);
+/// Events that are sent with one call when the client is behind.
+const MAX_EVENTS: usize = 64;
+
+/// Why a connection ends before its client wants it to.
+#[derive(Debug, thiserror::Error)]
+enum SessionError {
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    #[error("{0}")]
+    Refused(WireError),
+    #[error("the client has gone")]
+    Gone,
+}
+
+/// Serves a connection to its end.
+pub async fn serve(daemon: Arc<Daemon>, mut connection: Connection) {
+    let outcome = converse(&daemon, &mut connection).await;
+    let refusal = match outcome {
+        Ok(()) | Err(SessionError::Gone) => return,
+        Err(SessionError::Refused(error)) => error,
+        Err(SessionError::Io(error)) if error.kind() == io::ErrorKind::InvalidData => {
+            WireError::new(ErrorCode::Protocol, format!("the client broke the protocol: {error}"))
+        }
+        Err(SessionError::Io(error)) => {
+            tracing::debug!(%error, "a connection ended early");
+            return;
+        }
+    };
+    tracing::info!(error = %refusal, "a client is refused");
+    // It may not listen any more.
+    let _ = connection.send(&[Event::Failed(refusal)]).await;
+    connection.close(FAREWELL).await;
+}
+
+/// Tells a client that there is no room for it.
+pub async fn refuse(mut connection: Connection, error: WireError) {
+    let welcome = Welcome::current(VERSION, std::process::id());
+    if connection.welcome(&welcome).await.is_ok() && connection.send(&[Event::Failed(error)]).await.is_ok() {
+        connection.close(FAREWELL).await;
+    }
+}
+
+async fn converse(daemon: &Arc<Daemon>, connection: &mut Connection) -> Result<(), SessionError> {
+    let config = daemon.config();
+    let Ok(hello) = timeout(config.handshake_timeout, connection.read_frame()).await else {
+        let text = format!("no greeting within {:?}", config.handshake_timeout);
+        return Err(SessionError::Refused(WireError::new(ErrorCode::Protocol, text)));
+    };
+    let Some(hello) = hello? else { return Ok(()) };
+    let hello = Hello::from_bytes(&hello)
+        .map_err(|error| SessionError::Refused(WireError::new(ErrorCode::Protocol, error.to_string())))?;
+    connection.welcome(&Welcome::current(VERSION, std::process::id())).await?;
+    if hello.protocol != PROTOCOL {
+        // The client has our version from the welcome and says so itself.
+        tracing::info!(client = hello.version, protocol = hello.protocol, "a client of another version");
+        return Ok(());
+    }
+    let mut phase = daemon.phase.subscribe();
+    loop {
+        let request = tokio::select! {
+            request = timeout(daemon.config().idle_timeout, connection.read_request()) => request,
+            _ = phase.wait_for(|phase| *phase == Phase::Ending) => return Ok(()),
+        };
+        // Whoever is silent for so long has forgotten the connection.
+        let Ok(request) = request else { return Ok(()) };
+        match request? {
+            None => return Ok(()),
+            Some(Request::Cancel) => {}
+            Some(Request::Status) => connection.send(&[Event::Status(Box::new(daemon.status()))]).await?,
+            Some(Request::Shutdown) => {
+                tracing::info!("a client asks for the end");
+                daemon.drain();
+                connection.send(&[Event::Status(Box::new(daemon.status()))]).await?;
+            }
+            Some(Request::Generate(generate)) => match counted(daemon, answer(daemon, connection, generate)).await {
+                Err(SessionError::Refused(error)) if error.code != ErrorCode::Protocol => {
+                    connection.send(&[Event::Failed(error)]).await?;
+                }
+                outcome => outcome?,
+            },
+        }
+    }
+}
+
+/// Keeps count of the requests that the end of the daemon waits for; also when the future is dropped.
+async fn counted<T>(daemon: &Daemon, answer: impl Future<Output = T>) -> T {
+    struct Count<'a>(&'a Daemon);
+    impl Drop for Count<'_> {
+        fn drop(&mut self) {
+            self.0.answering.send_modify(|n| *n -= 1);
+        }
+    }
+    daemon.answering.send_modify(|n| *n += 1);
+    let _count = Count(daemon);
+    answer.await
+}
+
+async fn answer(daemon: &Arc<Daemon>, connection: &mut Connection, request: Generate) -> Result<(), SessionError> {
+    let arrived_us = now_us();
+    if daemon.phase() != Phase::Serving {
+        return Err(SessionError::Refused(shutting_down()));
+    }
+    let Some(ready) = wait_until_ready(daemon, connection).await? else {
+        let (usage, timings) = (Usage::default(), Timings::default());
+        connection.send(&[Event::Done { reason: FinishReason::Cancelled, usage, timings }]).await?;
+        return Ok(());
+    };
+    let admitted = admit(daemon, &ready, request).await?;
+    let n_prompt = u32::try_from(admitted.prompt.len()).unwrap_or(u32::MAX);
+    let (id, replies) = daemon.worker.submit(admitted, arrived_us).map_err(SessionError::Refused)?;
+    tracing::info!(request = id.0, n_prompt, "accepted");
+    let started = Event::Started {
+        model: ready.model.name.clone(),
+        n_prompt,
+        n_ctx: ready.model.n_ctx,
+        notices: ready.notices_to_tell(),
+    };
+    relay(daemon, connection, id, replies, started, n_prompt).await
+}
+
+/// Tells the client how far loading is, until there is a model; `None` when it cancels meanwhile.
+async fn wait_until_ready(daemon: &Daemon, connection: &mut Connection) -> Result<Option<Arc<Ready>>, SessionError> {
+    let mut load = daemon.progress.watch();
+    let mut phase = daemon.phase.subscribe();
+    loop {
+        let state = load.borrow_and_update().clone();
+        match state {
+            LoadState::Ready(ready) => return Ok(Some(ready)),
+            LoadState::Failed(error) => return Err(SessionError::Refused(error)),
+            LoadState::Loading { stage, fraction } => connection.send(&[Event::Loading { stage, fraction }]).await?,
+        }
+        tokio::select! {
+            changed = load.changed() => changed.map_err(|_| SessionError::Refused(shutting_down()))?,
+            _ = phase.wait_for(|phase| *phase != Phase::Serving) => return Err(SessionError::Refused(shutting_down())),
+            outcome = cancelled(connection) => return outcome.map(|()| None),
+        }
+    }
+}
+
+/// Resolves when the client cancels; all else that it may say while a request is under way is its end.
+async fn cancelled(connection: &mut Connection) -> Result<(), SessionError> {
+    match connection.read_request().await? {
+        None => Err(SessionError::Gone),
+        Some(Request::Cancel) => Ok(()),
+        Some(_) => {
+            let text = "one request at a time on a connection; open another";
+            Err(SessionError::Refused(WireError::new(ErrorCode::Protocol, text)))
+        }
+    }
+}
+
+/// Small requests are admitted at once, large ones beside the sockets' thread.
+async fn admit(daemon: &Daemon, ready: &Arc<Ready>, request: Generate) -> Result<Admitted, SessionError> {
+    const SMALL: usize = 4096;
+    let n_bytes: usize = request.messages.iter().map(|message| message.content.len()).sum();
+    let outcome = if n_bytes <= SMALL {
+        ready.admission.admit(&request)
+    } else {
+        let _permit = daemon.tokenizing.acquire().await.expect("it is never closed");
+        let ready = Arc::clone(ready);
+        let admitting = tokio::task::spawn_blocking(move || ready.admission.admit(&request));
+        admitting.await.unwrap_or_else(|error| {
+            Err(WireError::new(ErrorCode::Internal, format!("the prompt could not be read: {error}")))
+        })
+    };
+    outcome.map_err(SessionError::Refused)
+}
+
+/// Passes the worker's replies on, and the client's cancel back. Returning early drops `replies`, which frees the slot.
+async fn relay(
+    daemon: &Daemon,
+    connection: &mut Connection,
+    id: SeqId,
+    mut replies: mpsc::Receiver<Reply>,
+    started: Event,
+    n_prompt: u32,
+) -> Result<(), SessionError> {
+    let mut started = Some(started);
+    let mut batch = Vec::new();
+    loop {
+        tokio::select! {
+            // Replies first: a client that has closed is found out by writing as well.
+            biased;
+            n = replies.recv_many(&mut batch, MAX_EVENTS) => {
+                if n == 0 {
+                    let text = "the worker has ended; see the log, then try again";
+                    return Err(SessionError::Refused(WireError::new(ErrorCode::Engine, text)));
+                }
+                let ended = batch.iter().any(|reply| matches!(reply, Reply::Done { .. } | Reply::Failed(_)));
+                let events: Vec<Event> = batch.drain(..).filter_map(|reply| event(reply, &mut started, n_prompt)).collect();
+                connection.send(&events).await?;
+                if ended {
+                    return Ok(());
+                }
+            }
+            outcome = cancelled(connection) => {
+                outcome?;
+                daemon.worker.cancel(id).await;
+            }
+        }
+    }
+}
+
+fn event(reply: Reply, started: &mut Option<Event>, n_prompt: u32) -> Option<Event> {
+    let as_u32 = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+    Some(match reply {
+        Reply::Queued(position) => Event::Queued { position: as_u32(position) },
+        Reply::Started => return started.take(),
+        Reply::Progress(n_done) => Event::Progress { n_done: as_u32(n_done), n_total: n_prompt },
+        Reply::Piece { text, sampled_at_us } => Event::Piece { text, sampled_at_us },
+        Reply::Done { reason, usage, timings } => Event::Done { reason, usage, timings },
+        Reply::Failed(error) => Event::Failed(error),
+    })
+}

@@ -1,0 +1,394 @@
+//! The inference thread: inbox, schedule, step, commit, replies. The only matchmaker between scheduler and engine.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use beast_protocol::{ErrorCode, FinishReason, Timings, Usage, WireError};
+use tokio::sync::mpsc;
+
+use crate::batch::{Batch, SamplingParams, SeqId, Token};
+use crate::clock::now_us;
+use crate::engine::{Engine, EngineError, Vocab};
+use crate::governor::{self, Governor};
+use crate::metrics::Metrics;
+use crate::scheduler::{Committed, Limits, Room, Scheduler, Sequence};
+use crate::stream::{Reply, Stream, channel};
+
+/// A request that has passed all checks.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Admitted {
+    /// At least one token, and fewer than the context has.
+    pub prompt: Vec<Token>,
+    /// Lengths of beginnings of the prompt that other requests are likely to share.
+    pub shared: Vec<usize>,
+    /// How tokens are chosen.
+    pub sampling: SamplingParams,
+    /// Most tokens to generate.
+    pub n_max_tokens: usize,
+    /// Texts that end the answer; none is empty.
+    pub stop: Vec<String>,
+    /// Whether the model's own end is ignored.
+    pub ignore_eos: bool,
+}
+
+/// Commands to the worker. Bounded: who finds the inbox full is refused.
+pub enum Command {
+    /// A new request.
+    Submit(Box<Submission>),
+    /// End this request with `Cancelled`, if it still lives.
+    Cancel(SeqId),
+    /// Fail whatever lives and end.
+    Stop,
+}
+
+/// A request on its way to the worker.
+pub struct Submission {
+    id: SeqId,
+    admitted: Admitted,
+    reply: mpsc::Sender<Reply>,
+    arrived_us: u64,
+}
+
+/// Commands that may wait for the worker to look; it looks after each step.
+const INBOX_LEN: usize = 256;
+
+/// How sessions reach the worker.
+#[derive(Debug, Clone)]
+pub struct WorkerHandle {
+    inbox: mpsc::Sender<Command>,
+    next_id: Arc<AtomicU64>,
+}
+
+impl WorkerHandle {
+    /// A handle and the inbox that belongs to it.
+    pub fn new() -> (Self, mpsc::Receiver<Command>) {
+        let (inbox, commands) = mpsc::channel(INBOX_LEN);
+        (Self { inbox, next_id: Arc::default() }, commands)
+    }
+
+    /// Hands a request over. Dropping the receiver cancels it. `arrived_us` is when the client's frame was complete.
+    ///
+    /// # Errors
+    /// [`ErrorCode::Overloaded`] when the inbox is full, [`ErrorCode::ShuttingDown`] when the worker has ended.
+    pub fn submit(&self, admitted: Admitted, arrived_us: u64) -> Result<(SeqId, mpsc::Receiver<Reply>), WireError> {
+        let id = SeqId(self.next_id.fetch_add(1, Relaxed));
+        let (reply, replies) = channel(admitted.n_max_tokens);
+        let submission = Submission { id, admitted, reply, arrived_us };
+        self.inbox.try_send(Command::Submit(Box::new(submission))).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => overloaded(),
+            mpsc::error::TrySendError::Closed(_) => shutting_down(),
+        })?;
+        Ok((id, replies))
+    }
+
+    /// Asks for the end of a request.
+    pub async fn cancel(&self, id: SeqId) {
+        // A worker that has ended has cancelled everything.
+        let _ = self.inbox.send(Command::Cancel(id)).await;
+    }
+
+    /// Asks for the end of everything.
+    pub async fn stop(&self) {
+        let _ = self.inbox.send(Command::Stop).await;
+    }
+}
+
+/// What is told to a request that comes while the daemon goes.
+pub fn shutting_down() -> WireError {
+    WireError::new(ErrorCode::ShuttingDown, "beastd is shutting down; try again in a moment")
+}
+
+fn overloaded() -> WireError {
+    WireError::new(ErrorCode::Overloaded, "beastd has too many waiting requests; try again in a moment")
+}
+
+/// What the worker remembers of a request besides its sequence.
+struct Active {
+    stream: Stream,
+    n_prompt: usize,
+    /// Prompt tokens that a kept prefix saved.
+    n_cached: usize,
+    arrived_us: u64,
+    started_us: Option<u64>,
+    first_token_us: Option<u64>,
+    last_token_us: u64,
+    prefill_us: u64,
+    position: Option<usize>,
+}
+
+/// The state of the thread.
+pub struct Worker<E> {
+    engine: E,
+    vocab: Arc<dyn Vocab>,
+    scheduler: Scheduler,
+    inbox: mpsc::Receiver<Command>,
+    metrics: Arc<Metrics>,
+    n_ctx: usize,
+    governor: Governor,
+    active: HashMap<SeqId, Active>,
+}
+
+impl<E: Engine> Worker<E> {
+    /// An idle worker. `n_ctx` is the room of one request, prompt and answer together.
+    pub fn new(
+        engine: E,
+        vocab: Arc<dyn Vocab>,
+        limits: Limits,
+        n_ctx: usize,
+        governor: Governor,
+        inbox: mpsc::Receiver<Command>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        Self {
+            engine,
+            vocab,
+            scheduler: Scheduler::new(limits),
+            inbox,
+            metrics,
+            n_ctx,
+            governor,
+            active: HashMap::new(),
+        }
+    }
+
+    /// Works until it is told to stop or no handle is left.
+    ///
+    /// # Errors
+    /// When the engine is broken; every request was told.
+    pub fn run(mut self) -> Result<(), EngineError> {
+        while self.take_commands() {
+            self.drop_abandoned();
+            self.follow_the_machine()?;
+            let batch = self.scheduler.schedule();
+            if !batch.rows.is_empty() {
+                self.announce(&batch);
+                let began_us = now_us();
+                match self.engine.step(&batch) {
+                    Ok(sampled) => {
+                        let committed = self.scheduler.commit(&sampled);
+                        self.account(&batch, began_us);
+                        for committed in committed {
+                            self.deliver(committed);
+                        }
+                    }
+                    Err(EngineError::CacheFull) => self.make_room()?,
+                    Err(error) => return self.break_down(error),
+                }
+            }
+            self.publish();
+        }
+        self.fail_all(&shutting_down());
+        Ok(())
+    }
+
+    /// Takes what is in the inbox; waits for something when there is nothing to do. Returns false at the end.
+    fn take_commands(&mut self) -> bool {
+        loop {
+            let command = if self.scheduler.is_idle() {
+                if cfg!(debug_assertions) {
+                    self.scheduler.check();
+                }
+                self.publish();
+                self.inbox.blocking_recv()
+            } else {
+                match self.inbox.try_recv() {
+                    Ok(command) => Some(command),
+                    Err(mpsc::error::TryRecvError::Empty) => return true,
+                    Err(mpsc::error::TryRecvError::Disconnected) => None,
+                }
+            };
+            match command {
+                Some(Command::Submit(submission)) => self.submit(*submission),
+                Some(Command::Cancel(id)) => self.end(id, FinishReason::Cancelled),
+                Some(Command::Stop) | None => return false,
+            }
+        }
+    }
+
+    fn submit(&mut self, submission: Submission) {
+        let Submission { id, admitted, reply, arrived_us } = submission;
+        let Admitted { prompt, shared, sampling, n_max_tokens, stop, ignore_eos } = admitted;
+        let stream = Stream::new(Arc::clone(&self.vocab), reply, stop, ignore_eos, n_max_tokens);
+        let n_prompt = prompt.len();
+        let sequence = Sequence::new(id, prompt, n_max_tokens, self.n_ctx).keeping(shared);
+        if self.scheduler.add(sequence).is_err() {
+            Metrics::add(&self.metrics.n_requests, 1);
+            return stream.fail(overloaded());
+        }
+        self.engine.arm(id, &sampling);
+        let active = Active {
+            stream,
+            n_prompt,
+            n_cached: 0,
+            arrived_us,
+            started_us: None,
+            first_token_us: None,
+            last_token_us: arrived_us,
+            prefill_us: 0,
+            position: None,
+        };
+        self.active.insert(id, active);
+    }
+
+    /// Frees what belongs to clients that are gone.
+    fn drop_abandoned(&mut self) {
+        let gone: Vec<SeqId> =
+            self.active.iter().filter(|(_, active)| active.stream.is_closed()).map(|(id, _)| *id).collect();
+        for id in gone {
+            tracing::debug!(request = id.0, "the client is gone");
+            self.end(id, FinishReason::Cancelled);
+        }
+    }
+
+    /// Computes with as many threads as the machine has cores to spare.
+    fn follow_the_machine(&mut self) -> Result<(), EngineError> {
+        let now_us = now_us();
+        if !self.governor.is_due(now_us) {
+            return Ok(());
+        }
+        let change = governor::sample(now_us).and_then(|sample| self.governor.observe(sample));
+        let Some(n_threads) = change else { return Ok(()) };
+        match self.engine.set_threads(n_threads) {
+            Ok(()) => {
+                tracing::info!(n_threads, us = crate::clock::now_us() - now_us, "others use the machine more, or less");
+                self.metrics.n_threads.store(n_threads, Relaxed);
+                Ok(())
+            }
+            Err(error) => self.break_down(error),
+        }
+    }
+
+    /// Tells those that start now, and those that wait, where they stand.
+    fn announce(&mut self, batch: &Batch) {
+        for row in &batch.rows {
+            let active = self.active.get_mut(&row.seq).expect("what is scheduled is active");
+            if active.started_us.is_none() {
+                active.started_us = Some(now_us());
+                // The first row begins where the copy ends.
+                active.n_cached = row.pos as usize;
+                active.stream.started();
+            }
+        }
+        for (position, sequence) in self.scheduler.waiting().enumerate() {
+            let active = self.active.get_mut(&sequence.id).expect("what waits is active");
+            if active.position.replace(position) != Some(position) {
+                active.stream.hint(Reply::Queued(position));
+            }
+        }
+    }
+
+    /// Books the time of a step to the requests whose prompt it read.
+    fn account(&mut self, batch: &Batch, began_us: u64) {
+        let step_us = now_us() - began_us;
+        Metrics::add(&self.metrics.busy_us, step_us);
+        for row in &batch.rows {
+            let active = self.active.get_mut(&row.seq).expect("what was computed is active");
+            let n_done = row.pos as usize + row.tokens.len();
+            if active.first_token_us.is_none() {
+                active.prefill_us += step_us;
+                active.stream.hint(Reply::Progress(n_done.min(active.n_prompt)));
+            }
+            let n_of_prompt = active.n_prompt.saturating_sub(row.pos as usize).min(row.tokens.len());
+            Metrics::add(&self.metrics.n_prompt_tokens, n_of_prompt as u64);
+        }
+    }
+
+    fn deliver(&mut self, committed: Committed) {
+        let Committed { seq, token, at_limit } = committed;
+        let active = self.active.get_mut(&seq).expect("what was sampled is active");
+        active.last_token_us = now_us();
+        active.first_token_us.get_or_insert(active.last_token_us);
+        Metrics::add(&self.metrics.n_generated_tokens, 1);
+        let ended = active.stream.push(token, active.last_token_us);
+        if let Some(reason) = ended {
+            self.end(seq, reason);
+        } else if at_limit {
+            let n_known =
+                self.scheduler.running().find(|sequence| sequence.id == seq).map(|sequence| sequence.tokens.len());
+            let full = n_known.is_some_and(|n_known| n_known >= self.n_ctx);
+            self.end(seq, if full { FinishReason::ContextFull } else { FinishReason::MaxTokens });
+        }
+    }
+
+    /// The engine found no room for a plan that fits by the books: cells are scattered. Something gives way.
+    fn make_room(&mut self) -> Result<(), EngineError> {
+        self.scheduler.undo();
+        match self.scheduler.make_room() {
+            Room::Evicted => Ok(()),
+            Room::Preempted(id) => {
+                tracing::warn!(request = id.0, "the KV cache is full; the request starts again later");
+                Ok(())
+            }
+            Room::None => self.break_down(EngineError::Fatal("the KV cache has no room for a single request".into())),
+        }
+    }
+
+    fn break_down(&mut self, error: EngineError) -> Result<(), EngineError> {
+        tracing::error!(%error, "the engine is broken");
+        self.fail_all(&WireError::new(
+            ErrorCode::Engine,
+            format!("the engine failed: {error}; see the log, then try again"),
+        ));
+        Err(error)
+    }
+
+    fn end(&mut self, id: SeqId, reason: FinishReason) {
+        let Some(active) = self.active.remove(&id) else { return };
+        let sequence = self.scheduler.finish(id).expect("what is active is scheduled");
+        self.engine.disarm(id);
+        Metrics::add(&self.metrics.n_requests, 1);
+        let now_us = now_us();
+        // The token that ends an answer is not part of it.
+        let n_generated = sequence.n_generated() - usize::from(reason == FinishReason::Stop);
+        let as_u32 = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        let usage = Usage {
+            n_prompt: as_u32(active.n_prompt),
+            n_cached: as_u32(active.n_cached),
+            n_generated: as_u32(n_generated),
+        };
+        let first_token_us = active.first_token_us.unwrap_or(now_us);
+        let timings = Timings {
+            queued_us: active.started_us.unwrap_or(now_us) - active.arrived_us,
+            prefill_us: active.prefill_us,
+            decode_us: active.last_token_us.saturating_sub(first_token_us),
+            first_token_us: first_token_us - active.arrived_us,
+        };
+        tracing::info!(request = id.0, ?reason, ?usage, ?timings, "done");
+        // Before the client hears of the end: a status that it asks for then must not show the request any more.
+        self.publish();
+        active.stream.finish(reason, usage, timings, now_us);
+    }
+
+    fn fail_all(&mut self, error: &WireError) {
+        for (id, active) in std::mem::take(&mut self.active) {
+            self.scheduler.finish(id);
+            self.engine.disarm(id);
+            active.stream.fail(error.clone());
+        }
+        self.inbox.close();
+        while let Ok(command) = self.inbox.try_recv() {
+            if let Command::Submit(submission) = command {
+                // Who is gone needs no answer.
+                let _ = submission.reply.try_send(Reply::Failed(error.clone()));
+            }
+        }
+        self.publish();
+    }
+
+    fn publish(&self) {
+        self.metrics.n_running.store(self.scheduler.running().count(), Relaxed);
+        self.metrics.n_waiting.store(self.scheduler.waiting().count(), Relaxed);
+        self.metrics.n_cells_used.store(self.scheduler.cache().n_used(), Relaxed);
+        self.metrics.n_preempted.store(self.scheduler.n_preempted(), Relaxed);
+        let prefixes = self.scheduler.prefixes();
+        self.metrics.n_prefixes.store(prefixes.n_entries, Relaxed);
+        self.metrics.n_prefix_tokens.store(prefixes.n_tokens, Relaxed);
+        self.metrics.n_prefix_hits.store(prefixes.n_hits, Relaxed);
+        self.metrics.n_tokens_saved.store(prefixes.n_tokens_saved, Relaxed);
+    }
+}
+
+#[cfg(test)]
+#[path = "worker_tests.rs"]
+mod tests;
