@@ -1,0 +1,79 @@
+use clap::CommandFactory;
+use expect_test::expect;
+
+use super::*;
+
+#[test]
+fn the_command_line_is_consistent() {
+    Cli::command().debug_assert();
+}
+
+/// The first thing a person sees has to fit on a screen.
+#[test]
+fn the_help_is_short() {
+    let help = Cli::command().render_help().to_string();
+    expect![[r#"
+        Ask the language model that beastd keeps in memory
+
+        Usage: beastctl [OPTIONS] <COMMAND>
+
+        Commands:
+          summarize   Summarize files or stdin
+          ask         Answer a question, about stdin when something is piped in
+          commit-msg  Write a commit message for a diff on stdin, or for what is staged
+          run         Run any prompt: built in, or your own prompts/NAME.md beside the configuration
+          status      Show what the daemon is doing; never starts one
+          stop        Let the daemon finish its running requests and end
+          version     Show the versions of client, protocol and daemon; never starts one
+
+        Options:
+          -q, --quiet               Errors only: no progress, notes or warnings
+              --socket <PATH>       Socket of the daemon [default: where beastd puts it]
+              --timeout <DURATION>  Give up after this time, like 10s or 2m [env: BEAST_TIMEOUT]
+          -h, --help                Print help
+          -V, --version             Print version
+
+        Examples:
+          cat notes.md | beastctl summarize
+          git log -20 | beastctl ask 'what changed in the parser?'
+          git diff --staged | beastctl commit-msg
+          beastctl run translate letter.txt
+
+        Exit codes: 0 done, 1 failed, 2 usage, 3 daemon not reached, 4 input too long,
+        5 answer cut (--strict), 75 busy, 130 Ctrl-C.
+    "#]]
+    .assert_eq(&help);
+}
+
+#[test]
+fn every_verb_has_one_line_and_examples() {
+    for verb in Cli::command().get_subcommands() {
+        let about = verb.get_about().map(ToString::to_string).unwrap_or_default();
+        assert!(!about.is_empty() && !about.contains('\n'), "{}", verb.get_name());
+        let examples = verb.get_after_help().map(ToString::to_string).unwrap_or_default();
+        assert!(examples.contains(&format!("beastctl {}", verb.get_name())), "{}", verb.get_name());
+    }
+}
+
+#[test]
+fn durations_have_units_and_a_bare_number_counts_seconds() {
+    for (text, ms) in [("10s", 10_000), ("2m", 120_000), ("500ms", 500), ("1m 30s", 90_000), ("5", 5_000), ("0.5", 500)]
+    {
+        assert_eq!(duration(text), Ok(Duration::from_millis(ms)), "{text}");
+    }
+    for text in ["", "0", "0s", "-1", "-5s", "soon", "NaN", "inf", "10 parsecs"] {
+        assert!(duration(text).is_err(), "{text}");
+    }
+}
+
+#[test]
+fn numbers_stay_within_their_range() {
+    for (check, good, bad) in [
+        (temp as fn(&str) -> Result<f32, String>, ["0", "0.7", "5"], ["-0.1", "NaN", "inf"]),
+        (top_p, ["0.01", "0.9", "1"], ["0", "1.1", "x"]),
+        (min_p, ["0", "0.05", "1"], ["-1", "1.01", ""]),
+    ] {
+        assert!(good.iter().all(|text| check(text).is_ok()), "{good:?}");
+        assert!(bad.iter().all(|text| check(text).is_err()), "{bad:?}");
+    }
+}

@@ -1,0 +1,313 @@
+//! One connection to the daemon: connect, greet, send a request, take its events one by one.
+//!
+//! The socket never blocks; every wait goes through [`Wait`]. Dropping the client closes the connection, and that is
+//! how a request is cancelled. It knows nothing of starting a daemon, of prompts or of printing.
+
+use std::{
+    collections::VecDeque,
+    io::{self, ErrorKind, Read, Write},
+    os::{fd::AsFd, unix::net::UnixStream},
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use beast_protocol::{
+    CodecError, Event, FrameBuffer, HandshakeError, Hello, MAX_FRAME_LEN, Request, VERSION, Welcome, WireError,
+    append_frame, decode, encode,
+};
+use rustix::{
+    event::PollFlags,
+    io::Errno,
+    net::{AddressFamily, SocketAddrUnix, SocketType, connect, socket},
+};
+
+use crate::{
+    exit,
+    wait::{Wait, WaitError},
+};
+
+/// A daemon that does not greet within this time is stuck: the greeting needs no model.
+const GREETING_LIMIT: Duration = Duration::from_secs(10);
+/// Between two tries while the daemon's queue of connections is full.
+const FULL_QUEUE_PAUSE: Duration = Duration::from_millis(10);
+/// Asked of the socket at once; a piece of an answer is some 20 bytes.
+const READ_LEN: usize = 16 * 1024;
+
+/// Why the daemon cannot be reached or understood.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// See [`WaitError`].
+    #[error(transparent)]
+    Wait(#[from] WaitError),
+    /// Nobody listens there.
+    #[error("cannot reach beastd at {} ({})", .path.display(), reason(.error))]
+    Unreachable {
+        /// Where.
+        path: PathBuf,
+        /// Why not.
+        error: io::Error,
+    },
+    /// It accepts no connection, or does not greet.
+    #[error("beastd at {} does not answer", .0.display())]
+    Silent(PathBuf),
+    /// It hung up instead of greeting.
+    #[error("beastd at {} closed the connection without a word", .0.display())]
+    HungUp(PathBuf),
+    /// Something else listens there.
+    #[error("what listens at {} is not beastd", .path.display())]
+    Foreign {
+        /// Where.
+        path: PathBuf,
+        /// What is wrong with its greeting.
+        source: HandshakeError,
+    },
+    /// Client and daemon are not of the same time.
+    #[error(
+        "beastd {} speaks protocol {}, this beastctl {} speaks protocol {VERSION}",
+        .0.version, .0.protocol, env!("CARGO_PKG_VERSION")
+    )]
+    OtherVersion(Welcome),
+    /// The connection ended before the answer did.
+    #[error("beastd ended before the answer did")]
+    Lost,
+    /// The daemon sends what cannot be understood.
+    #[error("the answer of beastd cannot be understood")]
+    Garbled(#[source] CodecError),
+    /// The request does not fit into a frame.
+    #[error("the request has {0} bytes and {MAX_FRAME_LEN} are the most that beastd takes")]
+    TooLong(usize),
+    /// What the daemon says when a request fails.
+    #[error(transparent)]
+    Daemon(#[from] WireError),
+}
+
+fn reason(error: &io::Error) -> String {
+    match error.kind() {
+        ErrorKind::NotFound => "not running".into(),
+        ErrorKind::ConnectionRefused => "not running, its socket is left over".into(),
+        ErrorKind::PermissionDenied => "permission denied: it belongs to another user".into(),
+        _ => error.to_string(),
+    }
+}
+
+impl ClientError {
+    /// Whether no daemon runs there, so that starting one helps.
+    pub fn is_not_running(&self) -> bool {
+        matches!(self, ClientError::Unreachable { error, .. }
+            if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused))
+    }
+
+    /// See [`exit`].
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            ClientError::Daemon(error) => exit::of_wire(error.code),
+            ClientError::TooLong(_) => exit::TOO_LONG,
+            ClientError::Wait(_) | ClientError::Lost | ClientError::Garbled(_) => exit::FAILED,
+            _ => exit::UNREACHABLE,
+        }
+    }
+
+    /// What to do next. The daemon's own messages say it themselves.
+    pub fn hint(&self) -> Option<String> {
+        let hint = match self {
+            ClientError::Wait(_) | ClientError::Daemon(_) => return None,
+            ClientError::Unreachable { error, .. } if error.kind() == ErrorKind::PermissionDenied => {
+                "--socket with a socket of your own"
+            }
+            ClientError::Unreachable { .. } => "beastd --daemonize",
+            ClientError::Silent(_) => "again in a moment, or kill beastd and start it anew",
+            ClientError::HungUp(_) => "again in a moment",
+            ClientError::Foreign { .. } => "another --socket",
+            ClientError::OtherVersion(_) => "beastctl stop, then the same command again",
+            ClientError::Lost => "the same command again, and see the log of beastd for the reason",
+            ClientError::Garbled(_) => "beastctl stop, then the same command again",
+            ClientError::TooLong(_) => "less input",
+        };
+        Some(hint.into())
+    }
+}
+
+/// A connection that has been greeted.
+#[derive(Debug)]
+pub struct Client {
+    stream: UnixStream,
+    path: PathBuf,
+    welcome: Welcome,
+    frames: FrameBuffer,
+    events: VecDeque<Event>,
+    /// What made the rest of the stream unreadable; the events before it are still good.
+    garbled: Option<CodecError>,
+    is_closed: bool,
+}
+
+impl Client {
+    /// Connects and exchanges greetings, whatever the version of the daemon.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub fn open(path: &Path, wait: &Wait) -> Result<Self, ClientError> {
+        let until = Instant::now() + GREETING_LIMIT;
+        let stream = connect_until(path, wait, until)?;
+        let welcome = Welcome { protocol: 0, version: String::new(), pid: 0 };
+        let path = path.to_owned();
+        let (frames, events) = (FrameBuffer::default(), VecDeque::new());
+        let mut client = Self { stream, path, welcome, frames, events, garbled: None, is_closed: false };
+        client.greet(wait, until)?;
+        Ok(client)
+    }
+
+    /// What the daemon said of itself.
+    pub fn welcome(&self) -> &Welcome {
+        &self.welcome
+    }
+
+    /// Refuses a daemon that speaks another protocol.
+    ///
+    /// # Errors
+    /// [`ClientError::OtherVersion`].
+    pub fn same_version(self) -> Result<Self, ClientError> {
+        if self.welcome.protocol == VERSION { Ok(self) } else { Err(ClientError::OtherVersion(self.welcome)) }
+    }
+
+    /// Sends a request. A daemon that refuses early may hang up in the middle: that is no error here, what it said
+    /// comes with the next event.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub fn send(&mut self, request: &Request, wait: &Wait) -> Result<(), ClientError> {
+        let payload = encode(request).map_err(too_long)?;
+        self.write(&payload, wait)
+    }
+
+    /// The next event; `None` when `until` comes first.
+    ///
+    /// # Errors
+    /// See [`ClientError`]; [`ClientError::Lost`] when the daemon has closed the connection.
+    pub fn next_event(&mut self, wait: &Wait, until: Option<Instant>) -> Result<Option<Event>, ClientError> {
+        loop {
+            if let Some(event) = self.events.pop_front() {
+                return Ok(Some(event));
+            }
+            if let Some(error) = self.garbled.take() {
+                return Err(ClientError::Garbled(error));
+            }
+            if self.is_closed {
+                return Err(ClientError::Lost);
+            }
+            if wait.ready(self.stream.as_fd(), PollFlags::IN, until)?.is_none() {
+                return Ok(None);
+            }
+            self.read();
+            self.take_events();
+        }
+    }
+
+    /// Waits until the daemon hangs up.
+    ///
+    /// # Errors
+    /// See [`WaitError`].
+    pub fn wait_for_end(mut self, wait: &Wait) -> Result<(), ClientError> {
+        while !self.is_closed {
+            wait.ready(self.stream.as_fd(), PollFlags::IN, None)?;
+            self.read();
+            self.frames = FrameBuffer::default();
+        }
+        Ok(())
+    }
+
+    fn greet(&mut self, wait: &Wait, until: Instant) -> Result<(), ClientError> {
+        let hello = Hello::current(env!("CARGO_PKG_VERSION")).to_bytes();
+        self.write(&hello, wait)?;
+        let frame = loop {
+            match self.frames.next_frame() {
+                Ok(Some(frame)) => break frame,
+                Ok(None) => {}
+                // What is no frame at all is no greeting either.
+                Err(_) => return Err(ClientError::Foreign { path: self.path.clone(), source: HandshakeError::Magic }),
+            }
+            if self.is_closed {
+                return Err(ClientError::HungUp(self.path.clone()));
+            }
+            if wait.ready(self.stream.as_fd(), PollFlags::IN, Some(until))?.is_none() {
+                return Err(ClientError::Silent(self.path.clone()));
+            }
+            self.read();
+        };
+        self.welcome =
+            Welcome::from_bytes(&frame).map_err(|source| ClientError::Foreign { path: self.path.clone(), source })?;
+        // A daemon that refuses at once may have said so in the same breath.
+        self.take_events();
+        Ok(())
+    }
+
+    fn write(&mut self, payload: &[u8], wait: &Wait) -> Result<(), ClientError> {
+        let mut frame = Vec::new();
+        append_frame(&mut frame, payload).map_err(too_long)?;
+        let mut rest = frame.as_slice();
+        while !rest.is_empty() && !self.is_over() {
+            match self.stream.write(rest) {
+                Ok(n) => rest = &rest[n..],
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    let ready = wait.ready(self.stream.as_fd(), PollFlags::IN | PollFlags::OUT, None)?;
+                    if ready.is_some_and(|ready| ready.contains(PollFlags::IN)) {
+                        self.read();
+                        self.take_events();
+                    }
+                }
+                // The daemon hung up. Why, it may have said before: the reading side finds out.
+                Err(_) => break,
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the daemon wants to hear no more.
+    fn is_over(&self) -> bool {
+        self.is_closed || self.garbled.is_some() || self.events.iter().any(|event| matches!(event, Event::Failed(_)))
+    }
+
+    fn read(&mut self) {
+        let mut bytes = [0; READ_LEN];
+        match self.stream.read(&mut bytes) {
+            Ok(0) => self.is_closed = true,
+            Ok(n) => self.frames.extend(&bytes[..n]),
+            Err(error) if matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::WouldBlock) => {}
+            // A reset comes after everything that was sent before it, so nothing is lost by ending here.
+            Err(_) => self.is_closed = true,
+        }
+    }
+
+    fn take_events(&mut self) {
+        while self.garbled.is_none() {
+            match self.frames.next_frame().and_then(|frame| frame.map(|frame| decode(&frame)).transpose()) {
+                Ok(Some(event)) => self.events.push_back(event),
+                Ok(None) => return,
+                Err(error) => self.garbled = Some(error),
+            }
+        }
+    }
+}
+
+fn too_long(error: CodecError) -> ClientError {
+    match error {
+        CodecError::TooLarge { len } => ClientError::TooLong(len),
+        error => ClientError::Garbled(error),
+    }
+}
+
+/// Linux says `EAGAIN` as long as the queue of a listener is full; to a blocking socket it would say nothing at all.
+fn connect_until(path: &Path, wait: &Wait, until: Instant) -> Result<UnixStream, ClientError> {
+    let unreachable = |error: Errno| ClientError::Unreachable { path: path.to_owned(), error: error.into() };
+    let address = SocketAddrUnix::new(path).map_err(unreachable)?;
+    loop {
+        let stream = UnixStream::from(socket(AddressFamily::UNIX, SocketType::STREAM, None).map_err(unreachable)?);
+        stream.set_nonblocking(true).map_err(|error| ClientError::Unreachable { path: path.to_owned(), error })?;
+        match connect(&stream, &address) {
+            Ok(()) => return Ok(stream),
+            Err(Errno::AGAIN) if Instant::now() < until => wait.pause(FULL_QUEUE_PAUSE)?,
+            Err(Errno::AGAIN) => return Err(ClientError::Silent(path.to_owned())),
+            Err(error) => return Err(unreachable(error)),
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! One command, one file, each with a `run`; here the choice among them and what they share.
+
+mod answering;
+mod generate;
+mod status;
+mod stop;
+mod version;
+
+use std::{path::PathBuf, time::Instant};
+
+use anyhow::Result;
+
+use crate::{
+    cli::{Cli, Verb},
+    exit,
+    output::Console,
+};
+
+/// Why an answer that came is still not a success.
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError {
+    /// Cut, under `--strict`.
+    #[error("{0}")]
+    Cut(String),
+    /// The time limit came in the middle.
+    #[error("the answer was not complete within {}", humantime::format_duration(*.0))]
+    Incomplete(std::time::Duration),
+    /// The daemon ended it, though nobody here asked for that.
+    #[error("beastd cancelled the answer")]
+    Cancelled,
+    /// No question, and nobody who could be asked for one.
+    #[error("the question is missing")]
+    NoQuestion,
+    /// `stop` could not stop.
+    #[error("cannot stop beastd (process {pid})")]
+    CannotStop {
+        /// Its process.
+        pid: u32,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// `stop` has waited long enough.
+    #[error("beastd has not ended within {}", humantime::format_duration(*.0))]
+    StillRunning(std::time::Duration),
+    /// `status` found nobody; the object of `--json` has been printed.
+    #[error(transparent)]
+    NotRunning(crate::client::ClientError),
+}
+
+impl CommandError {
+    /// See [`exit`].
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            CommandError::Cut(_) => exit::CUT,
+            CommandError::Cancelled => exit::BUSY,
+            CommandError::NoQuestion => exit::USAGE,
+            CommandError::Incomplete(_) | CommandError::CannotStop { .. } | CommandError::StillRunning(_) => {
+                exit::FAILED
+            }
+            CommandError::NotRunning(error) => error.exit_code(),
+        }
+    }
+
+    /// What to do next.
+    pub fn hint(&self) -> Option<String> {
+        let hint = match self {
+            CommandError::Cut(_) => "a larger --max-tokens, or less input",
+            CommandError::Incomplete(_) => "a longer --timeout, or a smaller --max-tokens",
+            CommandError::Cancelled => "the same command again",
+            CommandError::NoQuestion => "beastctl ask 'QUESTION'",
+            CommandError::CannotStop { .. } => return None,
+            CommandError::StillRunning(_) => "a longer --timeout, or beastctl status",
+            CommandError::NotRunning(error) => return error.hint(),
+        };
+        Some(hint.into())
+    }
+}
+
+/// What every command is given.
+#[derive(Debug)]
+pub struct Context {
+    /// Who listens.
+    pub console: Console,
+    /// When this process started.
+    pub started: Instant,
+    /// `--socket`.
+    pub socket: Option<PathBuf>,
+    /// `--timeout`.
+    pub timeout: Option<std::time::Duration>,
+}
+
+impl Context {
+    /// Where the daemon listens, checked for what a socket's path may be.
+    ///
+    /// # Errors
+    /// Those of the paths of this system.
+    pub fn socket(&self) -> Result<PathBuf> {
+        let path = match &self.socket {
+            Some(path) => path.clone(),
+            None => beast_launchd::paths::socket_path()?,
+        };
+        beast_launchd::check_socket_path(&path)?;
+        Ok(path)
+    }
+}
+
+/// Runs what was typed.
+///
+/// # Errors
+/// Whatever the command fails with; [`exit::verdict`] turns it into a line and a code.
+pub fn run(cli: Cli, console: Console, started: Instant) -> Result<()> {
+    let context = Context { console, started, socket: cli.socket, timeout: cli.timeout };
+    match cli.verb {
+        Verb::Summarize { files, options } => generate::run(&context, generate::Task::summarize(files), &options),
+        Verb::Ask { question, options } => generate::run(&context, generate::Task::Ask { question }, &options),
+        Verb::CommitMsg { options } => generate::run(&context, generate::Task::CommitMsg, &options),
+        Verb::Run { prompt, files, options } => {
+            generate::run(&context, generate::Task::Prompt { name: prompt, files }, &options)
+        }
+        Verb::Status { json } => status::run(&context, json),
+        Verb::Stop => stop::run(&context),
+        Verb::Version { json } => version::run(&context, json),
+    }
+}

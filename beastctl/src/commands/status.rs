@@ -1,0 +1,191 @@
+//! `beastctl status`: what the daemon is doing, for people or for programs.
+
+use std::{fmt::Write as _, time::Duration};
+
+use anyhow::{Context as _, Result};
+use beast_protocol::{Event, Model, NoticeKind, Request, Stage, State, Status};
+use serde_json::json;
+
+use super::{CommandError, Context};
+use crate::{
+    client::{Client, ClientError},
+    output::one_line,
+    wait::Wait,
+};
+
+/// A daemon that takes longer to describe itself is stuck.
+const LIMIT: Duration = Duration::from_secs(10);
+
+/// Prints the status. Never starts a daemon.
+pub(super) fn run(context: &Context, is_json: bool) -> Result<()> {
+    let path = context.socket()?;
+    let wait = Wait::start(Some(context.timeout.unwrap_or(LIMIT))).context("cannot watch for Ctrl-C")?;
+    let client = match Client::open(&path, &wait) {
+        Ok(client) => client.same_version()?,
+        Err(error) if error.is_not_running() => {
+            if is_json {
+                context.console.print(&format!("{}\n", json!({ "state": "stopped", "socket": path })))?;
+            }
+            return Err(CommandError::NotRunning(error).into());
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let status = ask(client, &wait)?;
+    let text = if is_json { serde_json::to_string(&status)? + "\n" } else { describe(&status) };
+    Ok(context.console.print(&text)?)
+}
+
+fn ask(mut client: Client, wait: &Wait) -> Result<Status, ClientError> {
+    client.send(&Request::Status, wait)?;
+    loop {
+        match client.next_event(wait, None)? {
+            Some(Event::Status(status)) => return Ok(*status),
+            Some(Event::Failed(error)) => return Err(error.into()),
+            // Nothing else answers this request; a later version that says more is not misunderstood.
+            _ => {}
+        }
+    }
+}
+
+/// The status as text: one aligned line for each thing.
+fn describe(status: &Status) -> String {
+    let mut text = String::new();
+    let mut line = |label: &str, value: String| {
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "{label:<10}{}", one_line(&value));
+    };
+    line("state", state(&status.state));
+    line("daemon", format!("beastd {}, process {}, up {}", status.version, status.pid, span(status.uptime_ms)));
+    line("socket", status.socket.clone());
+    line("engine", status.engine.clone());
+    if let Some(model) = &status.model {
+        line("model", name_and_size(model));
+        line("file", model.path.clone());
+        line("context", context_of(model));
+        line("backend", backend(model));
+    }
+    line(
+        "profile",
+        format!(
+            "{}: batch {}, prompts in steps of {}, {} threads",
+            status.profile, status.n_batch, status.prefill_chunk, status.n_threads
+        ),
+    );
+    line(
+        "slots",
+        format!(
+            "{} of {} busy, {} waiting, {} connections",
+            status.n_running, status.n_slots, status.n_waiting, status.n_connections
+        ),
+    );
+    line("prefixes", prefixes(status));
+    line("cells", format!("{} of {} used{}", status.n_cells_used, status.n_cells, share(status)));
+    line("totals", totals(status));
+    if let Some(speed) = speed(status) {
+        line("speed", speed);
+    }
+    for (n, (stage, value)) in loading(&status.stages).into_iter().enumerate() {
+        line(if n == 0 { "loading" } else { "" }, format!("{stage:<21}{value}"));
+    }
+    for notice in &status.notices {
+        let label = if notice.kind == NoticeKind::Warning { "warning" } else { "note" };
+        line(label, notice.text.clone());
+    }
+    text
+}
+
+fn state(state: &State) -> String {
+    match state {
+        State::Ready => "ready".into(),
+        State::Draining => "draining: it finishes its last requests".into(),
+        State::Failed { message } => format!("failed: {message}"),
+        State::Loading { stage, fraction } => format!("loading: {} {:.0} %", stage.label(), fraction * 100.0),
+    }
+}
+
+fn name_and_size(model: &Model) -> String {
+    // People count the parameters of a model in billions.
+    format!("{}, {} parameters, {}", model.name, si(model.n_params).replace('G', "B"), bytes(model.n_bytes))
+}
+
+fn context_of(model: &Model) -> String {
+    let template = if model.has_chat_template { "" } else { ", the file has no chat template" };
+    format!("{} tokens, trained for {}{template}", model.n_ctx, model.n_ctx_train)
+}
+
+/// The output layer is one more than the model counts.
+fn backend(model: &Model) -> String {
+    match model.n_gpu_layers {
+        0 => model.backend.clone(),
+        n => format!("{}, {n}/{} layers offloaded", model.backend, model.n_layers + 1),
+    }
+}
+
+fn prefixes(status: &Status) -> String {
+    let Status { n_prefixes, n_prefix_tokens, n_prefix_hits, n_tokens_saved, .. } = status;
+    format!(
+        "{n_prefixes} kept, {n_prefix_tokens} tokens; used {n_prefix_hits} times, which saved {n_tokens_saved} tokens"
+    )
+}
+
+fn share(status: &Status) -> String {
+    if status.n_cells == 0 {
+        return String::new();
+    }
+    format!(" ({:.0} %)", f64::from(status.n_cells_used) * 100.0 / f64::from(status.n_cells))
+}
+
+fn totals(status: &Status) -> String {
+    format!(
+        "{} requests, {} prompt tokens, {} answer tokens, {} preempted",
+        status.n_requests, status.n_prompt_tokens, status.n_generated_tokens, status.n_preempted
+    )
+}
+
+fn speed(status: &Status) -> Option<String> {
+    let n_tokens = status.n_prompt_tokens + status.n_generated_tokens;
+    if n_tokens == 0 || status.busy_us == 0 {
+        return None;
+    }
+    let speed = n_tokens as f64 * 1e6 / status.busy_us as f64;
+    Some(format!("{speed:.1} tokens/s, prompts and answers together, busy {}", span(status.busy_us / 1000)))
+}
+
+/// Each finished stage with its time and its share of them all.
+fn loading(stages: &[Stage]) -> Vec<(&'static str, String)> {
+    let total: u64 = stages.iter().map(|stage| stage.us).sum();
+    let row = |us: u64| {
+        let percent = if total == 0 { 0.0 } else { us as f64 * 100.0 / total as f64 };
+        format!("{:>10.1} ms {percent:>4.0} %", us as f64 / 1000.0)
+    };
+    let mut rows: Vec<_> = stages.iter().map(|stage| (stage.stage.label(), row(stage.us))).collect();
+    if rows.len() > 1 {
+        rows.push(("together", row(total)));
+    }
+    rows
+}
+
+/// Whole seconds are enough from one second on.
+fn span(ms: u64) -> String {
+    let ms = if ms >= 1000 { ms / 1000 * 1000 } else { ms };
+    humantime::format_duration(Duration::from_millis(ms)).to_string()
+}
+
+fn bytes(n: u64) -> String {
+    format!("{}B", si(n))
+}
+
+/// 1,560,000,000 as `1.6 G`.
+fn si(n: u64) -> String {
+    let (unit, letter) = match n {
+        1_000_000_000.. => (1e9, "G"),
+        1_000_000.. => (1e6, "M"),
+        1_000.. => (1e3, "k"),
+        _ => return format!("{n} "),
+    };
+    format!("{:.1} {letter}", n as f64 / unit)
+}
+
+#[cfg(test)]
+#[path = "status_tests.rs"]
+mod tests;

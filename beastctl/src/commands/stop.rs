@@ -1,0 +1,69 @@
+//! `beastctl stop`: the daemon finishes what runs, and this waits until it has ended.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use beast_protocol::{Event, Request, VERSION};
+use rustix::{
+    io::Errno,
+    process::{Pid, Signal, kill_process, test_kill_process},
+};
+
+use super::{CommandError, Context};
+use crate::{
+    client::{Client, ClientError},
+    wait::{Wait, WaitError},
+};
+
+/// Time for the requests that still run: twice what the daemon gives them by default.
+const LIMIT: Duration = Duration::from_secs(60);
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// Stops the daemon.
+pub(super) fn run(context: &Context) -> Result<()> {
+    let path = context.socket()?;
+    let limit = context.timeout.unwrap_or(LIMIT);
+    let wait = Wait::start(Some(limit)).context("cannot watch for Ctrl-C")?;
+    let client = Client::open(&path, &wait)?;
+    let outcome = if client.welcome().protocol == VERSION {
+        shut_down(client, &wait)
+    } else {
+        terminate(client.welcome().pid, &wait)
+    };
+    outcome.map_err(still_running)?;
+    if context.console.stdout_is_terminal {
+        context.console.print("stopped\n")?;
+    }
+    Ok(())
+}
+
+fn still_running(error: anyhow::Error) -> anyhow::Error {
+    match error.downcast_ref() {
+        Some(ClientError::Wait(WaitError::TimedOut(limit))) => CommandError::StillRunning(*limit).into(),
+        _ => error,
+    }
+}
+
+fn shut_down(mut client: Client, wait: &Wait) -> Result<()> {
+    client.send(&Request::Shutdown, wait)?;
+    // Its answer may come or not: what counts is that it hangs up, unless it refuses.
+    match client.next_event(wait, None) {
+        Ok(Some(Event::Failed(error))) => return Err(ClientError::Daemon(error).into()),
+        Ok(_) | Err(ClientError::Lost) => {}
+        Err(error) => return Err(error.into()),
+    }
+    Ok(client.wait_for_end(wait)?)
+}
+
+/// A daemon of another protocol understands no request, but every daemon of ours has said its process in its greeting.
+fn terminate(pid: u32, wait: &Wait) -> Result<()> {
+    let cannot = |error: Errno| CommandError::CannotStop { pid, source: error.into() };
+    // Process 1 is never a beastd, and 0 would mean every process of this group.
+    let process = i32::try_from(pid).ok().filter(|pid| *pid > 1).and_then(Pid::from_raw);
+    let process = process.ok_or_else(|| cannot(Errno::SRCH))?;
+    kill_process(process, Signal::TERM).map_err(cannot)?;
+    while test_kill_process(process).is_ok() {
+        wait.pause(PAUSE).map_err(ClientError::from)?;
+    }
+    Ok(())
+}

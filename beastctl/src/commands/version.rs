@@ -1,0 +1,74 @@
+//! `beastctl version`: who speaks what.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use beast_protocol::{Event, Request, Status, VERSION, Welcome};
+use serde_json::{Value, json};
+
+use super::Context;
+use crate::{
+    client::{Client, ClientError},
+    wait::{Wait, WaitError},
+};
+
+const CLIENT: &str = env!("CARGO_PKG_VERSION");
+/// A daemon that is slower than this has other troubles; the version of the client is known without it.
+const LIMIT: Duration = Duration::from_secs(2);
+
+/// Prints the versions. That no daemon can be reached is an answer here, not an error.
+pub(super) fn run(context: &Context, is_json: bool) -> Result<()> {
+    let path = context.socket()?;
+    let wait = Wait::start(Some(context.timeout.unwrap_or(LIMIT))).context("cannot watch for Ctrl-C")?;
+    let daemon = match ask(&path, &wait) {
+        Err(ClientError::Wait(error @ (WaitError::Interrupted | WaitError::ReaderGone))) => return Err(error.into()),
+        daemon => daemon,
+    };
+    let text = if is_json { format!("{}\n", object(&daemon)) } else { lines(&daemon) };
+    Ok(context.console.print(&text)?)
+}
+
+type Daemon = Result<(Welcome, Option<Status>), ClientError>;
+
+fn ask(path: &std::path::Path, wait: &Wait) -> Daemon {
+    let mut client = Client::open(path, wait)?;
+    let welcome = client.welcome().clone();
+    if welcome.protocol != VERSION {
+        return Ok((welcome, None));
+    }
+    client.send(&Request::Status, wait)?;
+    match client.next_event(wait, None)? {
+        Some(Event::Status(status)) => Ok((welcome, Some(*status))),
+        _ => Ok((welcome, None)),
+    }
+}
+
+fn object(daemon: &Daemon) -> Value {
+    let (daemon, reason) = match daemon {
+        Ok((welcome, status)) => {
+            let daemon = json!({
+                "version": welcome.version,
+                "protocol": welcome.protocol,
+                "pid": welcome.pid,
+                "engine": status.as_ref().map(|status| &status.engine),
+                "backend": status.as_ref().and_then(|status| Some(&status.model.as_ref()?.backend)),
+            });
+            (daemon, Value::Null)
+        }
+        Err(error) => (Value::Null, json!(error.to_string())),
+    };
+    json!({ "client": CLIENT, "protocol": VERSION, "daemon": daemon, "daemon_error": reason })
+}
+
+fn lines(daemon: &Daemon) -> String {
+    let client = format!("beastctl {CLIENT}, protocol {VERSION}\n");
+    match daemon {
+        Ok((welcome, status)) => {
+            let engine = status.as_ref().map(|status| format!(", engine {}", status.engine)).unwrap_or_default();
+            let Welcome { version, protocol, pid } = welcome;
+            format!("{client}beastd {version}, protocol {protocol}, process {pid}{engine}\n")
+        }
+        Err(error) if error.is_not_running() => format!("{client}beastd is not running\n"),
+        Err(error) => format!("{client}{error}\n"),
+    }
+}

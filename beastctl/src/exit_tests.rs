@@ -1,0 +1,74 @@
+use std::{io, path::PathBuf, time::Duration};
+
+use beast_protocol::{Welcome, WireError};
+use expect_test::expect;
+
+use super::*;
+
+fn say(error: impl Into<anyhow::Error>) -> String {
+    let (code, line) = verdict(&error.into());
+    format!("{code:<3} {}\n", line.unwrap_or_else(|| "(silent)".into()))
+}
+
+#[test]
+fn each_error_has_its_code_and_its_line() {
+    let unreachable = |kind: io::ErrorKind| ClientError::Unreachable { path: "/s".into(), error: kind.into() };
+    let lines: String = [
+        say(unreachable(io::ErrorKind::NotFound)),
+        say(unreachable(io::ErrorKind::ConnectionRefused)),
+        say(unreachable(io::ErrorKind::PermissionDenied)),
+        say(StartError::Refused(unreachable(io::ErrorKind::NotFound))),
+        say(StartError::Missing("/s".into())),
+        say(StartError::Failed { program: "/beastd".into(), words: "beastd: no; try: yes".into() }),
+        say(ClientError::Silent(PathBuf::from("/s"))),
+        say(ClientError::OtherVersion(Welcome { protocol: 9, version: "9".into(), pid: 1 })),
+        say(ClientError::Lost),
+        say(ClientError::TooLong(40_000_000)),
+        say(StartError::Client(ClientError::Daemon(WireError::new(ErrorCode::Overloaded, "full; try: later")))),
+        say(ClientError::Daemon(WireError::new(ErrorCode::Engine, "broken"))),
+        say(WaitError::TimedOut(Duration::from_secs(90))),
+        say(ClientError::Wait(WaitError::Interrupted)),
+        say(StartError::Client(ClientError::Wait(WaitError::ReaderGone))),
+        say(OutputError::from(io::Error::from(io::ErrorKind::BrokenPipe))),
+        say(OutputError::from(io::Error::from(io::ErrorKind::StorageFull))),
+        say(CommandError::Cut("the answer was cut".into())),
+        say(CommandError::NoQuestion),
+        say(InputError::NothingStaged),
+        say(anyhow::anyhow!("inner").context("outer")),
+    ]
+    .concat()
+    .replace(env!("CARGO_PKG_VERSION"), "VERSION");
+    expect![[r#"
+        3   cannot reach beastd at /s (not running); try: beastd --daemonize
+        3   cannot reach beastd at /s (not running, its socket is left over); try: beastd --daemonize
+        3   cannot reach beastd at /s (permission denied: it belongs to another user); try: --socket with a socket of your own
+        3   cannot reach beastd at /s (not running); try: beastd --daemonize, or leave --no-start out
+        3   cannot reach beastd at /s (not running), and the program beastd is not to be found; try: put beastd beside beastctl, or into a folder of PATH
+        3   cannot start /beastd: beastd: no; try: yes
+        3   beastd at /s does not answer; try: again in a moment, or kill beastd and start it anew
+        3   beastd 9 speaks protocol 9, this beastctl VERSION speaks protocol 1; try: beastctl stop, then the same command again
+        1   beastd ended before the answer did; try: the same command again, and see the log of beastd for the reason
+        4   the request has 40000000 bytes and 33554432 are the most that beastd takes; try: less input
+        75  full; try: later
+        1   broken
+        1   no answer within 1m 30s; try: a longer --timeout, or beastctl status
+        130 (silent)
+        0   (silent)
+        0   (silent)
+        1   cannot write the answer: no storage space; try: make room there, or write somewhere else
+        5   the answer was cut; try: a larger --max-tokens, or less input
+        2   the question is missing; try: beastctl ask 'QUESTION'
+        2   the staged diff is empty; try: git add FILE, or git diff | beastctl commit-msg
+        1   outer: inner
+    "#]].assert_eq(&lines);
+}
+
+/// A context around an error adds to its line and changes nothing else.
+#[test]
+fn the_code_is_found_through_a_context() {
+    let error = anyhow::Error::new(ClientError::Lost).context("while waiting");
+    expect![[r#"
+        1   while waiting: beastd ended before the answer did; try: the same command again, and see the log of beastd for the reason
+    "#]]
+    .assert_eq(&say(error));
+}

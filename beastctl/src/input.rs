@@ -1,0 +1,269 @@
+//! The material: files and stdin become one text, checked before anything is sent.
+//!
+//! What is changed on the way (a byte that is no UTF-8) is told; what makes no sense (nothing, binary data, too much) is
+//! refused here, where the file still has a name.
+
+use std::{
+    fs::File,
+    io::{self, ErrorKind, IsTerminal, Read},
+    os::fd::AsFd,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use beast_protocol::MAX_FRAME_LEN;
+
+use crate::{exit, wait::Wait};
+
+/// Most bytes of material: what fits into one frame.
+pub const MAX_LEN: usize = MAX_FRAME_LEN;
+/// How stdin is called among several files.
+const STDIN: &str = "stdin";
+const CHUNK_LEN: usize = 64 * 1024;
+
+/// Why there is no usable material.
+#[derive(Debug, thiserror::Error)]
+pub enum InputError {
+    /// Nothing, or only whitespace.
+    #[error("the input is empty")]
+    Empty {
+        /// A command that gives it some.
+        example: &'static str,
+    },
+    /// There is nothing to write a commit message for.
+    #[error("the staged diff is empty")]
+    NothingStaged,
+    /// It cannot be opened or read.
+    #[error("cannot read {name}")]
+    Unreadable {
+        /// The file.
+        name: String,
+        /// Why not.
+        source: io::Error,
+    },
+    /// Not text.
+    #[error("{name} is binary (a NUL byte at offset {offset})")]
+    Binary {
+        /// The file.
+        name: String,
+        /// Where, from 0.
+        offset: usize,
+    },
+    /// More than one request holds. Reading stops there, so the whole size may be unknown.
+    #[error("the input has {} bytes and {limit} are the most that one request holds", size(*.known, *.limit))]
+    TooLong {
+        /// Its size, where the system knows it.
+        known: Option<u64>,
+        /// The limit.
+        limit: usize,
+    },
+    /// Stdin can be read once only.
+    #[error("`-` is named more than once")]
+    StdinTwice,
+    /// `git diff` failed.
+    #[error("git diff --staged failed: {0}")]
+    Git(String),
+}
+
+fn size(known: Option<u64>, limit: usize) -> String {
+    known.map_or_else(|| format!("more than {limit}"), |known| known.to_string())
+}
+
+impl InputError {
+    /// See [`exit`].
+    pub fn exit_code(&self) -> u8 {
+        if matches!(self, InputError::TooLong { .. }) { exit::TOO_LONG } else { exit::USAGE }
+    }
+
+    /// What to do next.
+    pub fn hint(&self) -> Option<String> {
+        let hint = match self {
+            InputError::Empty { example } => example,
+            InputError::NothingStaged => "git add FILE, or git diff | beastctl commit-msg",
+            InputError::Binary { .. } => "pdftotext, or iconv -t UTF-8, to make text of it first",
+            InputError::TooLong { .. } => "a part of it, for instance through head -c",
+            InputError::Git(_) => "cd into a git repository, or pipe a diff into beastctl commit-msg",
+            InputError::Unreadable { .. } | InputError::StdinTwice => return None,
+        };
+        Some(hint.into())
+    }
+}
+
+/// The material, and what the user should know about it.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Input {
+    /// The text.
+    pub text: String,
+    /// What was changed on the way, a line each.
+    pub warnings: Vec<String>,
+}
+
+impl Input {
+    /// Whether it says nothing.
+    pub fn is_blank(&self) -> bool {
+        self.text.trim().is_empty()
+    }
+}
+
+/// Reads the files, or stdin when there are none; `-` is stdin. Several files get a heading each. All of them are opened
+/// before the first is read, so that a wrong name does not cost a long read.
+///
+/// # Errors
+/// See [`InputError`].
+pub fn read(files: &[PathBuf]) -> Result<Input, InputError> {
+    if files.iter().filter(|file| is_stdin(file)).count() > 1 {
+        return Err(InputError::StdinTwice);
+    }
+    if files.is_empty() {
+        return Reading::new(MAX_LEN).source(STDIN, io::stdin().lock(), false).map(Reading::finish);
+    }
+    let sources = files.iter().map(|file| open(file)).collect::<Result<Vec<_>, _>>()?;
+    let known: u64 = sources.iter().filter_map(|(_, file)| Some(file.as_ref()?.1)).sum();
+    if known > MAX_LEN as u64 {
+        return Err(InputError::TooLong { known: Some(known), limit: MAX_LEN });
+    }
+    let has_headings = files.len() > 1;
+    let mut reading = Reading::new(MAX_LEN);
+    for (name, file) in sources {
+        reading = match file {
+            Some((file, _)) => reading.source(&name, file, has_headings)?,
+            None => reading.source(&name, io::stdin().lock(), has_headings)?,
+        };
+    }
+    Ok(reading.finish())
+}
+
+/// What `git diff --staged` says.
+///
+/// # Errors
+/// See [`InputError`]; [`InputError::NothingStaged`] when it says nothing.
+pub fn staged_diff() -> Result<Input, InputError> {
+    let child = Command::new("git")
+        .args(["--no-pager", "diff", "--staged", "--no-color", "--no-ext-diff"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    let mut child = child.map_err(|source| InputError::Unreadable { name: "the output of git".into(), source })?;
+    let stdout = child.stdout.take().expect("stdout was just asked to be a pipe");
+    // The pipe is closed with the end of this line: a git that still writes is stopped by that.
+    let input = Reading::new(MAX_LEN).source("the staged diff", stdout, false).map(Reading::finish)?;
+    let output = child.wait_with_output().map_err(|error| InputError::Git(error.to_string()))?;
+    if !output.status.success() {
+        return Err(InputError::Git(reason(&output.stderr)));
+    }
+    if input.is_blank() { Err(InputError::NothingStaged) } else { Ok(input) }
+}
+
+/// Outside of a repository `git diff` takes itself for another command and complains about the options of that one;
+/// `git rev-parse` says what is really wrong. After the first line comes git's manual.
+fn reason(stderr: &[u8]) -> String {
+    let asked = Command::new("git").args(["rev-parse", "--git-dir"]).stdin(Stdio::null()).output();
+    let better = asked.ok().filter(|output| !output.status.success()).map(|output| output.stderr);
+    let text = String::from_utf8_lossy(better.as_deref().unwrap_or(stderr)).into_owned();
+    text.lines().next().unwrap_or("it gives no reason").to_owned()
+}
+
+/// Whether stdin is a person who types.
+pub fn stdin_is_terminal() -> bool {
+    io::stdin().is_terminal()
+}
+
+/// Whether nothing comes from stdin for so long: a pipe that nobody writes to is easily taken for a program that hangs.
+pub fn stdin_is_silent(duration: Duration) -> bool {
+    let ready =
+        Wait::default().ready(io::stdin().as_fd(), rustix::event::PollFlags::IN, Instant::now().checked_add(duration));
+    matches!(ready, Ok(None))
+}
+
+fn is_stdin(path: &Path) -> bool {
+    path.as_os_str() == "-"
+}
+
+type Opened = (String, Option<(File, u64)>);
+
+/// Name and, unless it is stdin, the file with its size.
+fn open(path: &Path) -> Result<Opened, InputError> {
+    if is_stdin(path) {
+        return Ok((STDIN.into(), None));
+    }
+    let name = path.display().to_string();
+    let unreadable = |source| InputError::Unreadable { name: name.clone(), source };
+    let file = File::open(path).map_err(unreadable)?;
+    let metadata = file.metadata().map_err(unreadable)?;
+    // Told here, since opening a folder succeeds and only reading fails.
+    if metadata.is_dir() {
+        return Err(unreadable(ErrorKind::IsADirectory.into()));
+    }
+    let len = if metadata.is_file() { metadata.len() } else { 0 };
+    Ok((name, Some((file, len))))
+}
+
+/// Material that is being put together.
+struct Reading {
+    input: Input,
+    limit: usize,
+}
+
+impl Reading {
+    fn new(limit: usize) -> Self {
+        Self { input: Input::default(), limit }
+    }
+
+    fn finish(self) -> Input {
+        self.input
+    }
+
+    /// Reads one source to its end.
+    fn source(mut self, name: &str, mut reader: impl Read, has_heading: bool) -> Result<Self, InputError> {
+        if has_heading {
+            let gap = if self.input.text.is_empty() { "" } else { "\n" };
+            self.input.text += &format!("{gap}==> {name} <==\n");
+        }
+        let mut bytes = Vec::new();
+        loop {
+            let offset = bytes.len();
+            // One byte more than there is room for: so it is known that there is more, and nothing else is read.
+            let room = (self.limit + 1).saturating_sub(self.input.text.len() + offset);
+            match reader.by_ref().take(room.min(CHUNK_LEN) as u64).read_to_end(&mut bytes) {
+                Ok(0) => break,
+                Ok(_) => {}
+                Err(source) => return Err(InputError::Unreadable { name: name.into(), source }),
+            }
+            if let Some(n) = bytes[offset..].iter().position(|byte| *byte == 0) {
+                return Err(InputError::Binary { name: name.into(), offset: offset + n });
+            }
+            if self.input.text.len() + bytes.len() > self.limit {
+                return Err(InputError::TooLong { known: None, limit: self.limit });
+            }
+        }
+        self.append(name, bytes);
+        if has_heading && !self.input.text.ends_with('\n') {
+            self.input.text.push('\n');
+        }
+        Ok(self)
+    }
+
+    fn append(&mut self, name: &str, bytes: Vec<u8>) {
+        let text = String::from_utf8(bytes).unwrap_or_else(|error| {
+            let bytes = error.into_bytes();
+            let n_invalid: usize = bytes.utf8_chunks().map(|chunk| chunk.invalid().len()).sum();
+            let (bytes_were, name) = (if n_invalid == 1 { "byte" } else { "bytes" }, name);
+            let verb = if n_invalid == 1 { "was" } else { "were" };
+            self.input.warnings.push(format!("{n_invalid} {bytes_were} of invalid UTF-8 {verb} replaced in {name}"));
+            String::from_utf8_lossy(&bytes).into_owned()
+        });
+        // The mark that Windows puts at the beginning of a file is no text.
+        let text = text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text);
+        if self.input.text.is_empty() {
+            self.input.text = text;
+        } else {
+            self.input.text += &text;
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "input_tests.rs"]
+mod tests;

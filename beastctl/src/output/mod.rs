@@ -1,0 +1,157 @@
+//! The only room that prints: the answer to stdout, everything else to stderr.
+//!
+//! stdout carries what was asked for and nothing else. On stderr, what a person wants to see is shown to a terminal only,
+//! and a loss of information always, unless `-q`.
+
+mod answer;
+mod json;
+mod progress;
+mod stats;
+
+use std::{
+    env,
+    io::{self, IsTerminal, Write},
+};
+
+pub use answer::Answer;
+pub use json::answer_object;
+pub use progress::Progress;
+pub use stats::{Measured, stats_lines};
+
+use crate::exit;
+
+/// Why stdout cannot be written.
+#[derive(Debug, thiserror::Error)]
+pub enum OutputError {
+    /// Its reader has seen enough.
+    #[error("the reader of stdout is gone")]
+    ReaderGone,
+    /// Anything else: a full disk, most often.
+    #[error("cannot write the answer")]
+    Write(#[source] io::Error),
+}
+
+impl From<io::Error> for OutputError {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => OutputError::ReaderGone,
+            _ => OutputError::Write(error),
+        }
+    }
+}
+
+impl OutputError {
+    /// See [`exit`].
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            OutputError::ReaderGone => exit::DONE,
+            OutputError::Write(_) => exit::FAILED,
+        }
+    }
+
+    /// What to do next.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            OutputError::Write(error) if error.kind() == io::ErrorKind::StorageFull => {
+                Some("make room there, or write somewhere else".into())
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Who is listening, and how much they want to hear.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Console {
+    /// A person reads the answer as it comes.
+    pub stdout_is_terminal: bool,
+    /// A person sees what is said beside it.
+    pub stderr_is_terminal: bool,
+    /// `-q`: nothing but errors.
+    pub is_quiet: bool,
+    /// The terminal can move its cursor, and colours are welcome.
+    pub has_colour: bool,
+}
+
+impl Console {
+    /// As this process was started.
+    pub fn new(is_quiet: bool) -> Self {
+        let stderr_is_terminal = io::stderr().is_terminal();
+        let is_wanted = env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+        let has_colour = stderr_is_terminal && is_wanted && !is_dumb();
+        Self { stdout_is_terminal: io::stdout().is_terminal(), stderr_is_terminal, is_quiet, has_colour }
+    }
+
+    /// Whether a line may come and go.
+    pub fn shows_progress(&self) -> bool {
+        self.stderr_is_terminal && !self.is_quiet && !is_dumb()
+    }
+
+    /// Prints what was asked for.
+    ///
+    /// # Errors
+    /// See [`OutputError`].
+    pub fn print(&self, text: &str) -> Result<(), OutputError> {
+        let mut stdout = io::stdout().lock();
+        stdout.write_all(text.as_bytes())?;
+        stdout.flush()?;
+        Ok(())
+    }
+
+    /// What a person at a terminal may want to know.
+    pub fn info(&self, text: &str) {
+        if self.stderr_is_terminal && !self.is_quiet {
+            self.say("", text);
+        }
+    }
+
+    /// What was lost.
+    pub fn warning(&self, text: &str) {
+        if !self.is_quiet {
+            self.say("warning: ", text);
+        }
+    }
+
+    /// Why the run failed.
+    pub fn error(&self, text: &str) {
+        self.say("", text);
+    }
+
+    /// What was asked for with `--stats`.
+    pub fn stats(&self, lines: &str) {
+        // Nowhere is left to say that stderr cannot be written; the same holds below.
+        let _ = io::stderr().write_all(lines.as_bytes());
+    }
+
+    fn say(&self, kind: &str, text: &str) {
+        let (on, off) = if self.has_colour { ("\x1b[1m", "\x1b[0m") } else { ("", "") };
+        let line = format!("{on}beastctl:{off} {kind}{}\n", one_line(text));
+        let _ = io::stderr().write_all(line.as_bytes());
+    }
+}
+
+fn is_dumb() -> bool {
+    env::var_os("TERM").is_some_and(|term| term == "dumb")
+}
+
+/// Words of others (the daemon, git, a file's name) must not break the line, nor reach the terminal as commands.
+pub fn one_line(text: &str) -> String {
+    let is_break = |c: char| c == '\n' || c == '\r';
+    let lines = text.split(is_break).map(str::trim).filter(|line| !line.is_empty());
+    lines.collect::<Vec<_>>().join(" ").chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+/// What clap says about a mistake, as one line: the mistake, its advice, and where the help is.
+pub fn usage_line(text: &str) -> String {
+    let (mistake, usage) = text.split_once("\nUsage: ").unwrap_or((text, ""));
+    let mistake = mistake.split("\nFor more information").next().unwrap_or_default();
+    let mistake = one_line(mistake.strip_prefix("error: ").unwrap_or(mistake)).replace(" tip: ", "; ");
+    // The usage names the verb that the mistake belongs to.
+    let verb = usage.split_whitespace().nth(1).filter(|word| word.chars().all(|c| c.is_ascii_lowercase() || c == '-'));
+    let verb = verb.map(|verb| format!(" {verb}")).unwrap_or_default();
+    format!("{mistake}; try: beastctl{verb} --help")
+}
+
+#[cfg(test)]
+#[path = "output_tests.rs"]
+mod tests;

@@ -1,0 +1,182 @@
+//! Reaching a daemon, and starting one when none runs: find `beastd`, run it, wait until it listens.
+
+use std::{
+    env,
+    ffi::OsStr,
+    io::{ErrorKind, Read},
+    os::{
+        fd::AsFd,
+        unix::{fs::PermissionsExt, process::CommandExt},
+    },
+    path::{Path, PathBuf},
+    process::{Child, ChildStderr, Command, ExitStatus, Stdio},
+    time::{Duration, Instant},
+};
+
+use rustix::event::PollFlags;
+
+use crate::{
+    client::{Client, ClientError},
+    wait::{Wait, WaitError},
+};
+
+/// `beastd --daemonize` returns as soon as it listens; the model is loaded after that.
+const START_LIMIT: Duration = Duration::from_secs(30);
+/// How long a daemon that has been started may take until it can be reached.
+const CONNECT_LIMIT: Duration = Duration::from_secs(2);
+const PAUSE: Duration = Duration::from_millis(10);
+/// What is kept of the words of a daemon that does not start.
+const MAX_WORDS: usize = 16 * 1024;
+
+/// Why there is no daemon.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// One is there, or may not be started.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// See [`WaitError`].
+    #[error(transparent)]
+    Wait(#[from] WaitError),
+    /// None is there and `--no-start` was given.
+    #[error(transparent)]
+    Refused(ClientError),
+    /// None is there and no program that could be started.
+    #[error("cannot reach beastd at {} (not running), and the program beastd is not to be found", .0.display())]
+    Missing(PathBuf),
+    /// It did not start.
+    #[error("cannot start {}: {words}", .program.display())]
+    Failed {
+        /// The program.
+        program: PathBuf,
+        /// What it said.
+        words: String,
+    },
+}
+
+impl StartError {
+    /// What to do next.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            StartError::Refused(_) => Some("beastd --daemonize, or leave --no-start out".into()),
+            StartError::Missing(_) => Some("put beastd beside beastctl, or into a folder of PATH".into()),
+            StartError::Failed { words, .. } if words.contains("; try: ") => None,
+            StartError::Failed { .. } => Some("beastd, to see it start in the foreground".into()),
+            StartError::Client(_) | StartError::Wait(_) => None,
+        }
+    }
+}
+
+/// Connects; when nobody listens and `may_start`, starts a daemon first. `say` hears what takes time.
+///
+/// # Errors
+/// See [`StartError`].
+pub fn connect(path: &Path, may_start: bool, wait: &Wait, say: impl FnOnce(&str)) -> Result<Client, StartError> {
+    let until = Instant::now() + CONNECT_LIMIT;
+    let error = loop {
+        match Client::open(path, wait) {
+            Ok(client) => return Ok(client.same_version()?),
+            Err(error) if error.is_not_running() => break error,
+            // A daemon at its end hangs up on those that it did not get to; a moment later it is gone, or its successor is there.
+            Err(ClientError::HungUp(_)) if Instant::now() < until => wait.pause(PAUSE)?,
+            Err(error) => return Err(error.into()),
+        }
+    };
+    if !may_start {
+        return Err(StartError::Refused(error));
+    }
+    let program = find_beastd().ok_or_else(|| StartError::Missing(path.to_owned()))?;
+    say("starting beastd");
+    let outcome = start(&program, path, wait)?;
+    // Even when it failed: two clients may have started one each, and the other's daemon got the socket.
+    let until = Instant::now() + if outcome.is_ok() { CONNECT_LIMIT } else { Duration::ZERO };
+    loop {
+        match Client::open(path, wait) {
+            Ok(client) => return Ok(client.same_version()?),
+            Err(error) if error.is_not_running() && Instant::now() < until => wait.pause(PAUSE)?,
+            Err(error) if !error.is_not_running() => return Err(error.into()),
+            Err(error) => {
+                let words = outcome.err().unwrap_or_else(|| error.to_string());
+                return Err(StartError::Failed { program, words });
+            }
+        }
+    }
+}
+
+/// Beside this program, where it is installed or built, else in `PATH`.
+fn find_beastd() -> Option<PathBuf> {
+    let exe = env::current_exe().ok();
+    // A link in a folder of links, as Homebrew makes them, has its neighbour either there or where it points to.
+    let real = exe.as_ref().and_then(|exe| exe.canonicalize().ok());
+    let beside = [exe, real].into_iter().flatten().filter_map(|exe| exe.parent().map(Path::to_owned));
+    let path = env::var_os("PATH").unwrap_or_default();
+    let mut folders: Vec<PathBuf> = beside.collect();
+    folders.extend(env::split_paths(&path).filter(|folder| folder.is_absolute()));
+    folders.into_iter().map(|folder| folder.join("beastd")).find(|program| is_program(program))
+}
+
+fn is_program(path: &Path) -> bool {
+    path.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
+}
+
+/// Runs the daemon until it has gone into the background; the inner error is what it said instead.
+fn start(program: &Path, socket: &Path, wait: &Wait) -> Result<Result<(), String>, WaitError> {
+    let arguments: [&OsStr; 3] = ["--daemonize".as_ref(), "--socket".as_ref(), socket.as_ref()];
+    let child = Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        // Ctrl-C is for the client: a daemon that is just starting may be another client's as well.
+        .process_group(0)
+        .spawn();
+    let mut child = match child {
+        Ok(child) => child,
+        Err(error) => return Ok(Err(error.to_string())),
+    };
+    let mut words = Vec::new();
+    let status = wait_for_exit(&mut child, &mut words, wait)?;
+    let words = String::from_utf8_lossy(&words).trim().to_owned();
+    Ok(match status {
+        Some(status) if status.success() => Ok(()),
+        Some(status) if words.is_empty() => Err(format!("it ended with {status}")),
+        Some(_) => Err(words),
+        None => Err(format!("it did not go into the background within {}", humantime::format_duration(START_LIMIT))),
+    })
+}
+
+/// Not until the end of its stderr: the daemon in the background may have inherited it.
+fn wait_for_exit(child: &mut Child, words: &mut Vec<u8>, wait: &Wait) -> Result<Option<ExitStatus>, WaitError> {
+    let until = Instant::now() + START_LIMIT;
+    let mut stderr = child.stderr.take();
+    loop {
+        let status = child.try_wait().map_err(WaitError::Poll)?;
+        listen(&mut stderr, words, wait, status.is_some())?;
+        if status.is_some() || Instant::now() >= until {
+            return Ok(status);
+        }
+    }
+}
+
+/// Takes what there is to read, waiting a moment for it; after the end of the program, all that is left.
+fn listen(
+    stderr: &mut Option<ChildStderr>,
+    words: &mut Vec<u8>,
+    wait: &Wait,
+    has_ended: bool,
+) -> Result<(), WaitError> {
+    loop {
+        let Some(pipe) = stderr else {
+            return if has_ended { Ok(()) } else { wait.pause(PAUSE) };
+        };
+        let until = Instant::now() + if has_ended { Duration::ZERO } else { PAUSE };
+        if wait.ready(pipe.as_fd(), PollFlags::IN, Some(until))?.is_none() {
+            return Ok(());
+        }
+        let mut bytes = [0; 4096];
+        match pipe.read(&mut bytes) {
+            Ok(n) if n > 0 => words.extend(&bytes[..n.min(MAX_WORDS - words.len())]),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            _ => *stderr = None,
+        }
+    }
+}

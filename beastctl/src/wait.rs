@@ -1,0 +1,148 @@
+//! The one place where the client waits: for the daemon, for Ctrl-C, for the reader of stdout, for the time limit.
+//!
+//! Everything that can take long is a `poll` through here, so that no wait outlives its reason. It knows file descriptors
+//! and time, never what travels on them.
+
+use std::{
+    io,
+    os::{
+        fd::{AsFd, BorrowedFd, OwnedFd},
+        unix::net::UnixStream,
+    },
+    sync::{Arc, atomic::AtomicBool},
+    time::{Duration, Instant},
+};
+
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    fs::{FileType, fstat},
+    io::Errno,
+};
+use signal_hook::{consts::SIGINT, flag, low_level::pipe};
+
+/// Why waiting ended without what was waited for.
+#[derive(Debug, thiserror::Error)]
+pub enum WaitError {
+    /// Ctrl-C.
+    #[error("interrupted")]
+    Interrupted,
+    /// Nobody reads stdout any more.
+    #[error("the reader of stdout is gone")]
+    ReaderGone,
+    /// The time limit is over.
+    #[error("no answer within {}", humantime::format_duration(*.0))]
+    TimedOut(Duration),
+    /// The system refused to wait.
+    #[error("cannot wait for the daemon")]
+    Poll(#[source] io::Error),
+}
+
+/// What every wait also listens to.
+#[derive(Debug, Default)]
+pub struct Wait {
+    interrupts: Option<UnixStream>,
+    reader: Option<OwnedFd>,
+    deadline: Option<(Instant, Duration)>,
+}
+
+impl Wait {
+    /// From here on Ctrl-C is an event instead of the end, and the time limit runs.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn start(limit: Option<Duration>) -> io::Result<Self> {
+        let (interrupts, writer) = UnixStream::pair()?;
+        // The second Ctrl-C ends the process as usual: the way out should this program itself be stuck.
+        let seen = Arc::new(AtomicBool::new(false));
+        flag::register_conditional_default(SIGINT, Arc::clone(&seen))?;
+        flag::register(SIGINT, seen)?;
+        pipe::register(SIGINT, writer)?;
+        Ok(Self { interrupts: Some(interrupts), reader: pipe_of_stdout()?, deadline: None }.limited(limit))
+    }
+
+    /// The same with another time limit, from now.
+    #[must_use]
+    pub fn limited(mut self, limit: Option<Duration>) -> Self {
+        self.deadline = limit.and_then(|limit| Some((Instant::now().checked_add(limit)?, limit)));
+        self
+    }
+
+    /// Waits until `fd` is ready for one of `flags`, or has failed; `None` when `until` comes first.
+    ///
+    /// # Errors
+    /// See [`WaitError`].
+    pub fn ready(
+        &self,
+        fd: BorrowedFd<'_>,
+        flags: PollFlags,
+        until: Option<Instant>,
+    ) -> Result<Option<PollFlags>, WaitError> {
+        self.poll(Some((fd, flags)), until)
+    }
+
+    /// Waits for this long.
+    ///
+    /// # Errors
+    /// See [`WaitError`].
+    pub fn pause(&self, duration: Duration) -> Result<(), WaitError> {
+        self.poll(None, Instant::now().checked_add(duration)).map(drop)
+    }
+
+    fn poll(
+        &self,
+        wanted: Option<(BorrowedFd<'_>, PollFlags)>,
+        until: Option<Instant>,
+    ) -> Result<Option<PollFlags>, WaitError> {
+        loop {
+            let now = Instant::now();
+            if let Some((deadline, limit)) = self.deadline
+                && now >= deadline
+            {
+                return Err(WaitError::TimedOut(limit));
+            }
+            let next = [until, self.deadline.map(|(deadline, _)| deadline)].into_iter().flatten().min();
+
+            let interrupts = self.interrupts.as_ref().map(|fd| PollFd::new(fd, PollFlags::IN));
+            // macOS reports a closed reader only to those who ask for HUP; Linux always reports it.
+            let reader = self.reader.as_ref().map(|fd| PollFd::new(fd, PollFlags::HUP));
+            let wanted = wanted.as_ref().map(|(fd, flags)| PollFd::new(fd, *flags));
+            let places = [interrupts.is_some(), reader.is_some(), wanted.is_some()];
+            let mut fds: Vec<PollFd<'_>> = [interrupts, reader, wanted].into_iter().flatten().collect();
+            match poll(&mut fds, next.map(|next| timespec(next.saturating_duration_since(now))).as_ref()) {
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(error) => return Err(WaitError::Poll(error.into())),
+            }
+            let mut seen = fds.iter().map(PollFd::revents);
+            let [interrupted, gone, ready] =
+                places.map(|is_there| if is_there { seen.next() } else { None }.unwrap_or(PollFlags::empty()));
+            if !interrupted.is_empty() {
+                return Err(WaitError::Interrupted);
+            }
+            if gone.intersects(PollFlags::ERR | PollFlags::HUP) {
+                return Err(WaitError::ReaderGone);
+            }
+            if !ready.is_empty() {
+                return Ok(Some(ready));
+            }
+            if until.is_some_and(|until| Instant::now() >= until) {
+                return Ok(None);
+            }
+        }
+    }
+}
+
+/// Stdout, when somebody reads it who can go away. A terminal or a file has no such reader.
+fn pipe_of_stdout() -> io::Result<Option<OwnedFd>> {
+    let stdout = io::stdout();
+    let kind = fstat(&stdout).map(|stat| FileType::from_raw_mode(stat.st_mode));
+    match kind {
+        Ok(FileType::Fifo | FileType::Socket) => Ok(Some(stdout.as_fd().try_clone_to_owned()?)),
+        _ => Ok(None),
+    }
+}
+
+// Capped: some systems refuse a time limit of centuries.
+fn timespec(duration: Duration) -> Timespec {
+    let seconds = duration.as_secs().min(u64::from(u32::MAX));
+    Timespec { tv_sec: seconds.cast_signed(), tv_nsec: duration.subsec_nanos().into() }
+}

@@ -1,0 +1,178 @@
+//! The ways in which a run ends before its answer does.
+
+use std::{
+    fs::File,
+    io::Read,
+    process::{Child, Stdio},
+    sync::mpsc,
+};
+
+use beast_protocol::{Event, FinishReason};
+use expect_test::expect;
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::harness::{Beast, Ran, feed};
+
+fn interrupt(child: &Child) {
+    kill_process(Pid::from_child(child), Signal::INT).unwrap();
+}
+
+#[test]
+fn a_closed_pipe_is_noticed_while_nothing_is_written() {
+    let beast = Beast::new();
+    let (tell, told) = mpsc::channel();
+    let daemon = beast.daemon(move |peer| {
+        peer.generate();
+        peer.send(&Event::Queued { position: 7 });
+        tell.send(()).unwrap();
+        peer.sees_the_end()
+    });
+    let mut child = feed(beast.command(&["summarize"]), b"text");
+    told.recv().unwrap();
+    drop(child.stdout.take());
+    expect![[r#"
+        exit 0
+        out: ""
+        err: "#]]
+    .assert_eq(&Ran::of(child, beast.dir.path()).report());
+    assert!(daemon.join().unwrap(), "the daemon hears of it");
+}
+
+#[test]
+fn a_pipe_closed_in_the_middle_is_a_quiet_success() {
+    let beast = Beast::new();
+    let daemon = beast.daemon(|peer| {
+        peer.generate();
+        peer.started();
+        peer.say(&["first"]);
+        peer.sees_the_end()
+    });
+    let mut child = feed(beast.command(&["summarize"]), b"text");
+    let mut stdout = child.stdout.take().unwrap();
+    stdout.read_exact(&mut [0; 5]).unwrap();
+    drop(stdout);
+    assert_eq!(Ran::of(child, beast.dir.path()).report(), "exit 0\nout: \"\"\nerr: ");
+    assert!(daemon.join().unwrap());
+}
+
+#[test]
+fn ctrl_c_ends_with_130_and_hangs_up() {
+    let beast = Beast::new();
+    let (tell, told) = mpsc::channel();
+    let daemon = beast.daemon(move |peer| {
+        peer.generate();
+        peer.started();
+        peer.say(&["half"]);
+        tell.send(()).unwrap();
+        peer.sees_the_end()
+    });
+    let mut child = feed(beast.command(&["summarize"]), b"text");
+    told.recv().unwrap();
+    child.stdout.as_mut().unwrap().read_exact(&mut [0; 4]).unwrap();
+    interrupt(&child);
+    assert_eq!(Ran::of(child, beast.dir.path()).report(), "exit 130\nout: \"\"\nerr: ");
+    assert!(daemon.join().unwrap());
+}
+
+#[test]
+fn the_time_limit_counts_in_the_queue_and_in_the_answer() {
+    for (is_begun, expected) in [
+        (
+            false,
+            expect![[r#"
+                exit 1
+                out: ""
+                err: beastctl: no answer within 200ms; try: a longer --timeout, or beastctl status
+            "#]],
+        ),
+        (
+            true,
+            expect![[r#"
+                exit 1
+                out: "half\n"
+                err: beastctl: the answer was not complete within 200ms; try: a longer --timeout, or a smaller --max-tokens
+            "#]],
+        ),
+    ] {
+        let beast = Beast::new();
+        let daemon = beast.daemon(move |peer| {
+            peer.generate();
+            if is_begun {
+                peer.started();
+                peer.say(&["half"]);
+            }
+            peer.sees_the_end()
+        });
+        expected.assert_eq(&beast.run(&["summarize", "--timeout", "200ms"], b"text").report());
+        assert!(daemon.join().unwrap());
+    }
+}
+
+#[test]
+fn a_daemon_that_dies_leaves_what_it_said() {
+    let beast = Beast::new();
+    beast.daemon(|peer| {
+        peer.generate();
+        peer.started();
+        peer.say(&["half", " a"]);
+    });
+    expect![[r#"
+        exit 1
+        out: "half a\n"
+        err: beastctl: beastd ended before the answer did; try: the same command again, and see the log of beastd for the reason
+    "#]]
+    .assert_eq(&beast.run(&["summarize"], b"text").report());
+}
+
+/// Half an object or half of an answer asked for in one piece would be taken for a whole one.
+#[test]
+fn what_was_asked_for_in_one_piece_does_not_come_in_half() {
+    for option in ["--json", "--no-stream"] {
+        let beast = Beast::new();
+        beast.daemon(|peer| {
+            peer.generate();
+            peer.started();
+            peer.say(&["half"]);
+        });
+        let ran = beast.run(&["summarize", option], b"text");
+        assert_eq!((ran.code, ran.stdout.as_str()), (Some(1), ""), "{option}");
+    }
+}
+
+#[test]
+fn a_full_disk_is_no_success() {
+    let Ok(full) = File::options().write(true).open("/dev/full") else { return };
+    let beast = Beast::new();
+    let daemon = beast.daemon(|peer| {
+        peer.generate();
+        peer.started();
+        peer.say(&["text"]);
+        peer.sees_the_end()
+    });
+    let mut command = beast.command(&["summarize"]);
+    command.stdout(Stdio::from(full));
+    expect![[r#"
+        exit 1
+        out: ""
+        err: beastctl: cannot write the answer: No space left on device (os error 28); try: make room there, or write somewhere else
+    "#]]
+    .assert_eq(&Ran::of(feed(command, b"text"), beast.dir.path()).report());
+    assert!(daemon.join().unwrap(), "the daemon must not go on");
+}
+
+#[test]
+fn an_answer_that_the_daemon_cancels_is_no_success() {
+    let beast = Beast::new();
+    beast.daemon(|peer| {
+        peer.generate();
+        peer.started();
+        peer.say(&["half"]);
+        peer.done(FinishReason::Cancelled);
+    });
+    expect![[r#"
+        exit 75
+        out: "half\n"
+        err: beastctl: beastd cancelled the answer; try: the same command again
+    "#]]
+    .assert_eq(&beast.run(&["summarize"], b"text").report());
+}

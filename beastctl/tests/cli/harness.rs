@@ -1,0 +1,208 @@
+//! A daemon of a few lines, and the real beastctl against it. Nothing here sleeps: both sides wait for each other.
+
+use std::{
+    io::{Read, Write},
+    os::unix::{
+        fs::PermissionsExt,
+        net::{UnixListener, UnixStream},
+    },
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+    sync::Mutex,
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use beast_protocol::{
+    Event, FinishReason, Hello, Request, Timings, Usage, VERSION, Welcome, decode, encode, read_frame, write_frame,
+};
+use tempfile::TempDir;
+
+/// Far above anything that happens; a test that fails must end.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A child that is being forked holds every open file for a moment, also a program that another test is writing, and
+/// the system then refuses to run that. So nothing is started while a program is written.
+static PROGRAMS: Mutex<()> = Mutex::new(());
+
+/// One test's own home, socket and command.
+pub(crate) struct Beast {
+    pub(crate) dir: TempDir,
+    pub(crate) program: PathBuf,
+}
+
+impl Beast {
+    pub(crate) fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        Self { dir, program: env!("CARGO_BIN_EXE_beastctl").into() }
+    }
+
+    /// With a program that has no beastd beside it.
+    pub(crate) fn alone() -> Self {
+        let mut beast = Self::new();
+        let program = beast.path("beastctl");
+        let lock = PROGRAMS.lock();
+        std::fs::copy(&beast.program, &program).unwrap();
+        drop(lock);
+        beast.program = program;
+        beast
+    }
+
+    /// A beastd beside the client, which is a shell script.
+    pub(crate) fn beastd(&self, script: &str) {
+        let _lock = PROGRAMS.lock();
+        let path = self.write("beastd", format!("#!/bin/sh\nPATH=/usr/bin:/bin\n{script}\n"));
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.path("beastd.sock")
+    }
+
+    pub(crate) fn write(&self, name: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.path(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, bytes).unwrap();
+        path
+    }
+
+    /// A daemon for one connection, which does what `script` says.
+    pub(crate) fn daemon<T: Send + 'static>(
+        &self,
+        script: impl FnOnce(&mut Peer) -> T + Send + 'static,
+    ) -> JoinHandle<T> {
+        self.daemon_of(Welcome::current("0.0.1", 4711), script)
+    }
+
+    pub(crate) fn daemon_of<T: Send + 'static>(
+        &self,
+        welcome: Welcome,
+        script: impl FnOnce(&mut Peer) -> T + Send + 'static,
+    ) -> JoinHandle<T> {
+        let listener = UnixListener::bind(self.socket()).unwrap();
+        thread::spawn(move || script(&mut Peer::accept(&listener, &welcome)))
+    }
+
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.program);
+        command
+            .args(arguments)
+            .current_dir(self.dir.path())
+            .env_clear()
+            .env("HOME", self.dir.path())
+            .env("XDG_CONFIG_HOME", self.path("config"))
+            .env("XDG_RUNTIME_DIR", self.dir.path())
+            .env("BEAST_SOCKET", self.socket())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command
+    }
+
+    pub(crate) fn run(&self, arguments: &[&str], input: &[u8]) -> Ran {
+        Ran::of(feed(self.command(arguments), input), self.dir.path())
+    }
+}
+
+pub(crate) fn spawn(command: &mut Command) -> Child {
+    let _lock = PROGRAMS.lock();
+    command.spawn().unwrap()
+}
+
+/// Starts a command and gives it its whole input.
+pub(crate) fn feed(mut command: Command, input: &[u8]) -> Child {
+    let mut child = spawn(&mut command);
+    let mut stdin = child.stdin.take().unwrap();
+    // A command may refuse before it has read everything.
+    let _ = stdin.write_all(input);
+    child
+}
+
+/// How a run ended, with the paths of this test taken out of its words.
+#[derive(Debug)]
+pub(crate) struct Ran {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Ran {
+    pub(crate) fn of(child: Child, dir: &Path) -> Self {
+        let Output { status, stdout, stderr } = child.wait_with_output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap().replace(&dir.display().to_string(), "DIR");
+        Self { code: status.code(), stdout: text(stdout), stderr: text(stderr) }
+    }
+
+    /// Everything at once, for snapshots.
+    pub(crate) fn report(&self) -> String {
+        let code = self.code.map_or("signal".into(), |code| code.to_string());
+        format!("exit {code}\nout: {:?}\nerr: {}", self.stdout, self.stderr)
+    }
+}
+
+/// The daemon's end of a connection.
+pub(crate) struct Peer {
+    pub(crate) stream: UnixStream,
+}
+
+impl Peer {
+    pub(crate) fn accept(listener: &UnixListener, welcome: &Welcome) -> Self {
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let hello = Hello::from_bytes(&read_frame(&mut stream).unwrap().unwrap()).unwrap();
+        assert_eq!(hello.protocol, VERSION);
+        write_frame(&mut stream, &welcome.to_bytes()).unwrap();
+        Self { stream }
+    }
+
+    pub(crate) fn request(&mut self) -> Request {
+        decode(&read_frame(&mut self.stream).unwrap().unwrap()).unwrap()
+    }
+
+    pub(crate) fn generate(&mut self) -> beast_protocol::Generate {
+        match self.request() {
+            Request::Generate(generate) => generate,
+            other => panic!("not a generation: {other:?}"),
+        }
+    }
+
+    pub(crate) fn send(&mut self, event: &Event) {
+        write_frame(&mut self.stream, &encode(event).unwrap()).unwrap();
+    }
+
+    pub(crate) fn started(&mut self) {
+        self.send(&Event::Started { model: "cub".into(), n_prompt: 9, n_ctx: 4096, notices: Vec::new() });
+    }
+
+    pub(crate) fn say(&mut self, pieces: &[&str]) {
+        for piece in pieces {
+            self.send(&Event::Piece { text: (*piece).into(), sampled_at_us: 1 });
+        }
+    }
+
+    pub(crate) fn done(&mut self, reason: FinishReason) {
+        let usage = Usage { n_prompt: 9, n_cached: 4, n_generated: 3 };
+        let timings = Timings { queued_us: 10, prefill_us: 2000, decode_us: 4000, first_token_us: 3000 };
+        self.send(&Event::Done { reason, usage, timings });
+    }
+
+    /// A whole answer.
+    pub(crate) fn answer(&mut self, pieces: &[&str]) {
+        self.started();
+        self.say(pieces);
+        self.done(FinishReason::Stop);
+    }
+
+    /// Whether the client hangs up, and says nothing more before.
+    pub(crate) fn sees_the_end(&mut self) -> bool {
+        let mut byte = [0];
+        match self.stream.read(&mut byte) {
+            Ok(n) => n == 0,
+            Err(error) => error.kind() == std::io::ErrorKind::ConnectionReset,
+        }
+    }
+}

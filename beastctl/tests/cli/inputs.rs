@@ -1,0 +1,274 @@
+//! What goes in, and what is refused before a daemon is asked.
+
+use std::process::{Command, Stdio};
+
+use expect_test::{Expect, expect};
+
+use crate::harness::{Beast, Ran, feed, spawn};
+
+/// What the user turn holds.
+fn user_turn(beast: &Beast, arguments: &[&str], input: &[u8]) -> String {
+    let daemon = beast.daemon(|peer| {
+        let request = peer.generate();
+        peer.answer(&["ok"]);
+        request
+    });
+    let ran = beast.run(arguments, input);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    daemon.join().unwrap().messages.pop().unwrap().content
+}
+
+fn refused(beast: &Beast, arguments: &[&str], input: &[u8], expected: Expect) {
+    expected.assert_eq(&beast.run(arguments, input).report());
+}
+
+#[test]
+fn several_files_have_headings_and_stdin_is_a_dash() {
+    let beast = Beast::new();
+    beast.write("a.txt", "alpha\n");
+    beast.write("b.txt", "\u{feff}beta\r\n");
+    let text = user_turn(&beast, &["summarize", "a.txt", "-", "b.txt"], b"middle");
+    expect![[r#"
+        "==> a.txt <==\nalpha\n\n==> stdin <==\nmiddle\n\n==> b.txt <==\nbeta\r\n""#]]
+    .assert_eq(&format!("{text:?}"));
+}
+
+#[test]
+fn a_question_follows_its_material() {
+    let text = user_turn(&Beast::new(), &["ask", "what", "is", "this?"], b"material\n");
+    assert_eq!(text, "material\n\nwhat is this?");
+    assert_eq!(user_turn(&Beast::new(), &["ask", "and", "alone?"], b" \n"), "and alone?");
+    assert_eq!(user_turn(&Beast::new(), &["ask"], b"from stdin?\n"), "from stdin?\n");
+    assert_eq!(user_turn(&Beast::new(), &["ask", "-", "why?"], b"x"), "x\n\nwhy?");
+}
+
+#[test]
+fn invalid_utf8_is_replaced_and_told() {
+    let beast = Beast::new();
+    let daemon = beast.daemon(|peer| {
+        let request = peer.generate();
+        peer.answer(&["ok"]);
+        request
+    });
+    let ran = beast.run(&["summarize"], b"caf\xe9 \xff\xfe");
+    assert_eq!(daemon.join().unwrap().messages[1].content, "caf\u{fffd} \u{fffd}\u{fffd}");
+    expect![[r#"
+        exit 0
+        out: "ok\n"
+        err: beastctl: warning: 3 bytes of invalid UTF-8 were replaced in stdin
+    "#]]
+    .assert_eq(&ran.report());
+}
+
+#[test]
+fn unusable_input_is_refused_before_any_request() {
+    let beast = Beast::alone();
+    beast.write("binary", b"ab\0c");
+    beast.write("good", b"good");
+    std::fs::create_dir(beast.path("folder")).unwrap();
+    refused(
+        &beast,
+        &["summarize"],
+        b" \n\t",
+        expect![[r#"
+        exit 2
+        out: ""
+        err: beastctl: the input is empty; try: cat FILE | beastctl summarize, or beastctl summarize FILE
+    "#]],
+    );
+    refused(
+        &beast,
+        &["commit-msg"],
+        b"",
+        expect![[r#"
+        exit 2
+        out: ""
+        err: beastctl: the input is empty; try: git diff --staged | beastctl commit-msg
+    "#]],
+    );
+    refused(
+        &beast,
+        &["ask"],
+        b"",
+        expect![[r#"
+        exit 2
+        out: ""
+        err: beastctl: the input is empty; try: beastctl ask 'QUESTION'
+    "#]],
+    );
+    refused(
+        &beast,
+        &["summarize", "good", "binary"],
+        b"",
+        expect![[r#"
+        exit 2
+        out: ""
+        err: beastctl: binary is binary (a NUL byte at offset 2); try: pdftotext, or iconv -t UTF-8, to make text of it first
+    "#]],
+    );
+    refused(
+        &beast,
+        &["summarize", "good", "missing"],
+        b"",
+        expect![[r#"
+        exit 2
+        out: ""
+        err: beastctl: cannot read missing: No such file or directory (os error 2)
+    "#]],
+    );
+    refused(
+        &beast,
+        &["run", "explain", "folder"],
+        b"",
+        expect![[r#"
+        exit 2
+        out: ""
+        err: beastctl: cannot read folder: is a directory
+    "#]],
+    );
+    refused(
+        &beast,
+        &["summarize", "-", "-"],
+        b"text",
+        expect![[r#"
+        exit 2
+        out: ""
+        err: beastctl: `-` is named more than once
+    "#]],
+    );
+}
+
+#[test]
+fn an_endless_input_is_left_as_soon_as_it_is_too_long() {
+    let beast = Beast::alone();
+    let mut yes = spawn(Command::new("yes").stdout(Stdio::piped()));
+    let mut command = beast.command(&["summarize"]);
+    command.stdin(yes.stdout.take().unwrap());
+    let ran = Ran::of(spawn(&mut command), beast.dir.path());
+    // It holds the reading end as well, and `yes` ends only when nobody does.
+    drop(command);
+    expect![[r#"
+        exit 4
+        out: ""
+        err: beastctl: the input has more than 33554432 bytes and 33554432 are the most that one request holds; try: a part of it, for instance through head -c
+    "#]]
+    .assert_eq(&ran.report());
+    yes.wait().unwrap();
+}
+
+#[test]
+fn a_file_that_is_too_long_is_not_even_read() {
+    let beast = Beast::alone();
+    std::fs::File::create(beast.path("big")).unwrap().set_len(50_000_000).unwrap();
+    refused(
+        &beast,
+        &["summarize", "big"],
+        b"",
+        expect![[r#"
+        exit 4
+        out: ""
+        err: beastctl: the input has 50000000 bytes and 33554432 are the most that one request holds; try: a part of it, for instance through head -c
+    "#]],
+    );
+}
+
+/// It passes the limit of the input, but not that of the frame, which holds the instruction as well.
+#[test]
+fn an_input_that_fills_the_frame_alone_is_refused_too() {
+    let beast = Beast::new();
+    let daemon = beast.daemon(crate::harness::Peer::sees_the_end);
+    let ran = Ran::of(feed(beast.command(&["summarize"]), &vec![b'a'; 32 * 1024 * 1024]), beast.dir.path());
+    assert_eq!(ran.code, Some(4), "{ran:?}");
+    assert!(ran.stderr.contains("33554432 are the most that beastd takes; try: less input"), "{ran:?}");
+    assert!(daemon.join().unwrap());
+}
+
+#[test]
+fn the_users_own_prompt_wins_and_its_mistakes_have_a_line() {
+    let beast = Beast::new();
+    beast.write("config/beast/prompts/summarize.md", "---\nmax_tokens: 7\n---\nSay it in Latin.\n");
+    beast.write("config/beast/prompts/wrong.md", "---\nmodel: x\n---\ntext");
+    let daemon = beast.daemon(|peer| {
+        let request = peer.generate();
+        peer.answer(&["ok"]);
+        request
+    });
+    assert_eq!(beast.run(&["summarize"], b"text").code, Some(0));
+    let request = daemon.join().unwrap();
+    assert_eq!((request.messages[0].content.as_str(), request.max_tokens), ("Say it in Latin.", Some(7)));
+    refused(
+        &beast,
+        &["run", "wrong"],
+        b"text",
+        expect![[r#"
+        exit 2
+        out: ""
+        err: beastctl: DIR/config/beast/prompts/wrong.md:2: unknown setting `model`; there are description and max_tokens
+    "#]],
+    );
+    refused(
+        &beast,
+        &["run", "sumarize"],
+        b"text",
+        expect![[r#"
+        exit 2
+        out: ""
+        err: beastctl: there is no prompt `sumarize`, did you mean `summarize`?; try: one of ask, commit-msg, explain, fix, keywords, review, shell, summarize, title, tldr, translate, wrong
+    "#]],
+    );
+    refused(
+        &beast,
+        &["run", "../wrong"],
+        b"text",
+        expect![[r#"
+        exit 2
+        out: ""
+        err: beastctl: `../wrong` is not a name of a prompt; try: a name without `/`; the file NAME.md is found by it
+    "#]],
+    );
+}
+
+#[test]
+fn a_mistake_on_the_command_line_is_one_line() {
+    let beast = Beast::alone();
+    refused(
+        &beast,
+        &["sumarize"],
+        b"",
+        expect![[r#"
+        exit 2
+        out: ""
+        err: beastctl: unrecognized subcommand 'sumarize'; a similar subcommand exists: 'summarize'; try: beastctl --help
+    "#]],
+    );
+    refused(
+        &beast,
+        &["summarize", "--temp", "-1"],
+        b"",
+        expect![[r#"
+        exit 2
+        out: ""
+        err: beastctl: invalid value '-1' for '--temp <T>': must be a number, 0 or more; try: beastctl --help
+    "#]],
+    );
+    refused(
+        &beast,
+        &["ask", "--max-tokens", "0", "q"],
+        b"",
+        expect![[r#"
+        exit 2
+        out: ""
+        err: beastctl: invalid value '0' for '--max-tokens <N>': 0 is not in 1..=4294967295; try: beastctl --help
+    "#]],
+    );
+    refused(
+        &beast,
+        &["run"],
+        b"",
+        expect![[r#"
+        exit 2
+        out: ""
+        err: beastctl: the following required arguments were not provided: <PROMPT>; try: beastctl run --help
+    "#]],
+    );
+}

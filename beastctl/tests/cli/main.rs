@@ -1,0 +1,12 @@
+//! The real beastctl against a fake daemon.
+
+// A helper that fails is a test that fails.
+#![allow(clippy::unwrap_used)]
+
+mod answers;
+mod ends;
+mod failures;
+mod harness;
+mod inputs;
+mod starting;
+mod verbs;

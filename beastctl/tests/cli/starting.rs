@@ -1,0 +1,128 @@
+//! Reaching a daemon that does not run yet.
+
+use std::{fs, os::unix::net::UnixListener, thread};
+
+use beast_protocol::Welcome;
+use expect_test::expect;
+
+use crate::harness::{Beast, Peer};
+
+#[test]
+fn no_start_says_that_nobody_is_there() {
+    let beast = Beast::alone();
+    beast.beastd("touch started");
+    expect![[r#"
+        exit 3
+        out: ""
+        err: beastctl: cannot reach beastd at DIR/beastd.sock (not running); try: beastd --daemonize, or leave --no-start out
+    "#]]
+    .assert_eq(&beast.run(&["summarize", "--no-start"], b"text").report());
+    assert!(!beast.path("started").exists());
+}
+
+#[test]
+fn without_a_program_there_is_a_hint() {
+    expect![[r#"
+        exit 3
+        out: ""
+        err: beastctl: cannot reach beastd at DIR/beastd.sock (not running), and the program beastd is not to be found; try: put beastd beside beastctl, or into a folder of PATH
+    "#]]
+    .assert_eq(&Beast::alone().run(&["summarize"], b"text").report());
+}
+
+#[test]
+fn a_daemon_is_started_and_asked() {
+    let beast = Beast::alone();
+    // The script makes a socket appear on which the test already listens.
+    let listener = UnixListener::bind(beast.path("later.sock")).unwrap();
+    let daemon = thread::spawn(move || {
+        let mut peer = Peer::accept(&listener, &Welcome::current("0.0.1", 1));
+        peer.generate();
+        peer.answer(&["started"]);
+    });
+    beast.beastd(r#"echo "$@" > arguments; mv later.sock "$3""#);
+    let ran = beast.run(&["summarize"], b"text");
+    assert_eq!(ran.report(), "exit 0\nout: \"started\\n\"\nerr: ");
+    assert_eq!(
+        fs::read_to_string(beast.path("arguments")).unwrap(),
+        format!("--daemonize --socket {}\n", beast.socket().display())
+    );
+    daemon.join().unwrap();
+}
+
+/// What a crashed daemon leaves behind looks different from nothing at all, and is the same.
+#[test]
+fn a_left_over_socket_is_nobody() {
+    let beast = Beast::alone();
+    drop(UnixListener::bind(beast.socket()).unwrap());
+    let listener = UnixListener::bind(beast.path("later.sock")).unwrap();
+    let daemon = thread::spawn(move || {
+        let mut peer = Peer::accept(&listener, &Welcome::current("0.0.1", 1));
+        peer.generate();
+        peer.answer(&["started"]);
+    });
+    beast.beastd(r#"mv later.sock "$3""#);
+    assert_eq!(beast.run(&["summarize"], b"text").report(), "exit 0\nout: \"started\\n\"\nerr: ");
+    daemon.join().unwrap();
+}
+
+#[test]
+fn a_daemon_that_does_not_start_says_why() {
+    let beast = Beast::alone();
+    beast.beastd("echo 'beastd: config.toml:3: unknown key; try: beastd --help' >&2; exit 2");
+    expect![[r#"
+        exit 3
+        out: ""
+        err: beastctl: cannot start DIR/beastd: beastd: config.toml:3: unknown key; try: beastd --help
+    "#]]
+    .assert_eq(&beast.run(&["summarize"], b"text").report());
+    beast.beastd("exit 7");
+    expect![[r#"
+        exit 3
+        out: ""
+        err: beastctl: cannot start DIR/beastd: it ended with exit status: 7; try: beastd, to see it start in the foreground
+    "#]]
+    .assert_eq(&beast.run(&["summarize"], b"text").report());
+}
+
+/// Two clients at once start one daemon each; one of them loses the socket, and neither client notices.
+#[test]
+fn the_daemon_of_another_client_is_as_good() {
+    let beast = Beast::alone();
+    let listener = UnixListener::bind(beast.path("later.sock")).unwrap();
+    let daemon = thread::spawn(move || {
+        let mut peer = Peer::accept(&listener, &Welcome::current("0.0.1", 1));
+        peer.generate();
+        peer.answer(&["of another"]);
+    });
+    beast.beastd(r#"mv later.sock "$3"; echo 'beastd: already running' >&2; exit 1"#);
+    assert_eq!(beast.run(&["summarize"], b"text").report(), "exit 0\nout: \"of another\\n\"\nerr: ");
+    daemon.join().unwrap();
+}
+
+#[test]
+fn a_daemon_in_the_background_may_keep_the_pipe() {
+    let beast = Beast::alone();
+    let listener = UnixListener::bind(beast.path("later.sock")).unwrap();
+    let daemon = thread::spawn(move || {
+        let mut peer = Peer::accept(&listener, &Welcome::current("0.0.1", 1));
+        peer.generate();
+        peer.answer(&["up"]);
+    });
+    // Ends by itself when the test has made its mark.
+    fs::create_dir(beast.path("mark")).unwrap();
+    beast.beastd(r#"mv later.sock "$3"; (while [ -d mark ]; do sleep 0.05; done) &"#);
+    let ran = beast.run(&["summarize"], b"text");
+    fs::remove_dir(beast.path("mark")).unwrap();
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(0), "up\n"));
+    daemon.join().unwrap();
+}
+
+#[test]
+fn a_path_that_no_socket_can_have_is_refused() {
+    let beast = Beast::alone();
+    let long = "x".repeat(120);
+    let ran = beast.run(&["summarize", "--socket", &long], b"text");
+    assert_eq!(ran.code, Some(3), "{ran:?}");
+    assert!(ran.stderr.starts_with("beastctl: ") && ran.stderr.lines().count() == 1, "{ran:?}");
+}

@@ -1,0 +1,192 @@
+//! status, stop and version.
+
+use std::process::{Command, Stdio};
+
+use beast_protocol::{Event, LoadStage, Model, Request, Stage, State, Status, Welcome};
+use expect_test::expect;
+
+use crate::harness::{Beast, Peer, spawn};
+
+fn status() -> Status {
+    Status {
+        version: "0.0.1".into(),
+        engine: "llama.cpp".into(),
+        pid: 42,
+        uptime_ms: 61_500,
+        state: State::Ready,
+        profile: "beast".into(),
+        socket: "/run/beastd.sock".into(),
+        model: Some(Model {
+            name: "LFM2-2.6B".into(),
+            path: "/lfm2.gguf".into(),
+            n_bytes: 1_560_000_000,
+            n_params: 2_569_000_000,
+            n_layers: 30,
+            n_gpu_layers: 31,
+            backend: "Metal".into(),
+            n_ctx: 4096,
+            n_ctx_train: 32768,
+            has_chat_template: true,
+        }),
+        stages: vec![Stage { stage: LoadStage::Socket, us: 300 }, Stage { stage: LoadStage::Weights, us: 15_000_000 }],
+        n_slots: 4,
+        n_running: 1,
+        n_waiting: 2,
+        n_cells_used: 4096,
+        n_cells: 16384,
+        n_batch: 1024,
+        prefill_chunk: 128,
+        n_threads: 2,
+        n_connections: 5,
+        n_requests: 6,
+        n_prompt_tokens: 700,
+        n_generated_tokens: 300,
+        n_prefixes: 3,
+        n_prefix_tokens: 210,
+        n_prefix_hits: 12,
+        n_tokens_saved: 700,
+        n_preempted: 0,
+        busy_us: 2_000_000,
+        notices: Vec::new(),
+    }
+}
+
+fn answers_status(peer: &mut Peer) {
+    assert_eq!(peer.request(), Request::Status);
+    peer.send(&Event::Status(Box::new(status())));
+}
+
+#[test]
+fn status_is_for_people() {
+    let beast = Beast::new();
+    beast.daemon(answers_status);
+    let ran = beast.run(&["status"], b"");
+    assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""));
+    expect![[r#"
+        state     ready
+        daemon    beastd 0.0.1, process 42, up 1m 1s
+        socket    /run/beastd.sock
+        engine    llama.cpp
+        model     LFM2-2.6B, 2.6 B parameters, 1.6 GB
+        file      /lfm2.gguf
+        context   4096 tokens, trained for 32768
+        backend   Metal, 31/31 layers offloaded
+        profile   beast: batch 1024, prompts in steps of 128, 2 threads
+        slots     1 of 4 busy, 2 waiting, 5 connections
+        prefixes  3 kept, 210 tokens; used 12 times, which saved 700 tokens
+        cells     4096 of 16384 used (25 %)
+        totals    6 requests, 700 prompt tokens, 300 answer tokens, 0 preempted
+        speed     500.0 tokens/s, prompts and answers together, busy 2s
+        loading   socket                      0.3 ms    0 %
+                  weights                 15000.0 ms  100 %
+                  together                15000.3 ms  100 %
+    "#]]
+    .assert_eq(&ran.stdout);
+}
+
+#[test]
+fn status_is_for_programs() {
+    let beast = Beast::new();
+    beast.daemon(answers_status);
+    let ran = beast.run(&["status", "--json"], b"");
+    let object: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!((&object["state"], &object["model"]["n_gpu_layers"]), (&"ready".into(), &31.into()));
+    assert_eq!(ran.stdout.lines().count(), 1);
+}
+
+#[test]
+fn status_and_stop_never_start_a_daemon() {
+    let beast = Beast::alone();
+    expect![[r#"
+        exit 3
+        out: ""
+        err: beastctl: cannot reach beastd at DIR/beastd.sock (not running); try: beastd --daemonize
+    "#]]
+    .assert_eq(&beast.run(&["status"], b"").report());
+    expect![[r#"
+        exit 3
+        out: "{\"socket\":\"DIR/beastd.sock\",\"state\":\"stopped\"}\n"
+        err: beastctl: cannot reach beastd at DIR/beastd.sock (not running); try: beastd --daemonize
+    "#]]
+    .assert_eq(&beast.run(&["status", "--json"], b"").report());
+    assert_eq!(beast.run(&["stop"], b"").code, Some(3));
+}
+
+#[test]
+fn stop_waits_until_the_daemon_hangs_up() {
+    let beast = Beast::new();
+    let daemon = beast.daemon(|peer| {
+        assert_eq!(peer.request(), Request::Shutdown);
+        peer.send(&Event::Status(Box::new(Status { state: State::Draining, ..status() })));
+    });
+    assert_eq!(beast.run(&["stop"], b"").report(), "exit 0\nout: \"\"\nerr: ");
+    daemon.join().unwrap();
+}
+
+#[test]
+fn stop_does_not_wait_for_ever() {
+    let beast = Beast::new();
+    let daemon = beast.daemon(|peer| {
+        peer.request();
+        peer.sees_the_end()
+    });
+    expect![[r#"
+        exit 1
+        out: ""
+        err: beastctl: beastd has not ended within 100ms; try: a longer --timeout, or beastctl status
+    "#]]
+    .assert_eq(&beast.run(&["stop", "--timeout", "100ms"], b"").report());
+    assert!(daemon.join().unwrap());
+}
+
+/// The newest client must be able to end the oldest daemon, or an update would leave people without a way.
+#[test]
+fn stop_ends_a_daemon_of_another_protocol() {
+    let beast = Beast::new();
+    // Stands for the daemon's process; a cat without input ends with the signal only.
+    let mut process = spawn(Command::new("cat").stdin(Stdio::piped()));
+    let welcome = Welcome { protocol: 9, version: "9.1.0".into(), pid: process.id() };
+    let daemon = beast.daemon_of(welcome, Peer::sees_the_end);
+    let stdin = process.stdin.take();
+    let child = spawn(&mut beast.command(&["stop"]));
+    // Waited for at once, as init would do for a daemon.
+    let status = process.wait().unwrap();
+    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(15));
+    assert_eq!(child.wait_with_output().unwrap().status.code(), Some(0));
+    drop(stdin);
+    daemon.join().unwrap();
+}
+
+#[test]
+fn version_knows_the_daemon_or_does_without() {
+    let this = env!("CARGO_PKG_VERSION");
+    let beast = Beast::alone();
+    let ran = beast.run(&["version"], b"");
+    expect![[r#"
+        exit 0
+        out: "beastctl VERSION, protocol 1\nbeastd is not running\n"
+        err: "#]]
+    .assert_eq(&ran.report().replace(this, "VERSION"));
+
+    let daemon = beast.daemon(answers_status);
+    let ran = beast.run(&["version"], b"");
+    expect![[r#"
+        exit 0
+        out: "beastctl VERSION, protocol 1\nbeastd 0.0.1, protocol 1, process 4711, engine llama.cpp\n"
+        err: "#]]
+    .assert_eq(&ran.report().replace(this, "VERSION"));
+    daemon.join().unwrap();
+
+    let beast = Beast::new();
+    beast.daemon_of(Welcome { protocol: 9, version: "9.1.0".into(), pid: 7 }, Peer::sees_the_end);
+    let ran = beast.run(&["version", "--json"], b"");
+    let object: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!((&object["protocol"], &object["daemon"]["protocol"]), (&1.into(), &9.into()));
+}
+
+#[test]
+fn help_goes_to_stdout() {
+    let ran = Beast::alone().run(&["--help"], b"");
+    assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""));
+    assert!(ran.stdout.contains("beastctl summarize") && ran.stdout.contains("Exit codes:"), "{}", ran.stdout);
+}
