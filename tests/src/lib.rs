@@ -1,1 +1,49 @@
-//! The harness.
+//! The harness: the real `beastd` and `beastctl`, each test in a home of its own.
+//!
+//! It knows the programs as files and the protocol as a crate, and never what is inside of either: what is tested is what
+//! users run. Only [`eventually`] sleeps; everything else waits for something that happens.
+
+mod beast;
+mod client;
+mod home;
+mod program;
+pub mod samples;
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+pub use beast::Beast;
+pub use client::{Answer, Client};
+pub use home::{Gate, Home};
+pub use program::{Output, Running, run};
+
+/// The end of all patience with something that happens within milliseconds on an idle machine, and may take seconds on a busy one.
+const LIMIT: Duration = Duration::from_secs(20);
+/// The same for a whole program or answer.
+pub(crate) const LONG_LIMIT: Duration = Duration::from_secs(60);
+const POLL: Duration = Duration::from_millis(5);
+
+/// Waits until something holds.
+///
+/// # Panics
+/// When it does not within 20 seconds.
+#[track_caller]
+pub fn eventually(condition: impl FnMut() -> bool) {
+    assert!(holds_within(LIMIT, condition), "this did not happen within {LIMIT:?}");
+}
+
+pub(crate) fn holds_within(limit: Duration, mut condition: impl FnMut() -> bool) -> bool {
+    let began = Instant::now();
+    while !condition() {
+        if began.elapsed() > limit {
+            return false;
+        }
+        std::thread::sleep(POLL);
+    }
+    true
+}
+
+/// A file or folder of the project.
+pub fn project(path: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ lies in the project").join(path)
+}

@@ -1,1 +1,21 @@
-//! End-to-end tests.
+//! The real programs from end to end, on the built-in model.
+//!
+//! One executable with many modules: what is linked once is linked fast. Each test has a home and a daemon of its own, so that
+//! all of them can run at once and none can spoil another's.
+
+mod cancel;
+mod concurrency;
+mod config;
+mod crash;
+mod disk;
+mod input;
+mod loading;
+mod model;
+mod overload;
+mod prefixes;
+mod real_model;
+mod rooms;
+mod shutdown;
+mod start;
+mod stream;
+mod wire;

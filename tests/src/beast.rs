@@ -1,0 +1,141 @@
+//! One daemon in the foreground.
+
+use std::fs::{File, OpenOptions};
+use std::ops::Deref;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use beast_protocol::{State, Status};
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::{Client, Home, LONG_LIMIT, eventually, holds_within};
+
+/// A daemon that runs, and its home. Dropped, it is killed; when the test has failed, its stderr is shown.
+#[derive(Debug)]
+pub struct Beast {
+    // Dropped before the home, since it may hold a socket that the home would take for a daemon's.
+    command: Command,
+    child: Child,
+    home: Home,
+}
+
+impl Deref for Beast {
+    type Target = Home;
+
+    fn deref(&self) -> &Home {
+        &self.home
+    }
+}
+
+impl Beast {
+    /// A daemon with the built-in model and the defaults, in a new home.
+    pub fn start() -> Self {
+        Self::with(&[])
+    }
+
+    /// The same with some settings, `KEY=VALUE`.
+    pub fn with(settings: &[&str]) -> Self {
+        Home::new().start(settings)
+    }
+
+    /// Starts this command and waits until the home's socket answers.
+    pub fn launch(home: Home, mut command: Command) -> Self {
+        let child = spawn(&mut command, &home.path("stderr"));
+        let mut beast = Self { command, child, home };
+        beast.answers();
+        beast
+    }
+
+    /// Starts it again, after it has ended.
+    pub fn restart(&mut self) {
+        self.child = spawn(&mut self.command, &self.home.path("stderr"));
+        self.answers();
+    }
+
+    fn answers(&mut self) {
+        eventually(|| {
+            let ended = self.child.try_wait().expect("the child is ours");
+            assert!(ended.is_none(), "beastd has ended: {ended:?}");
+            Client::connect(&self.home.socket()).is_ok()
+        });
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// A new connection that has been greeted.
+    pub fn client(&self) -> Client {
+        Client::connect(&self.home.socket()).expect("the daemon answers")
+    }
+
+    /// Its own description.
+    pub fn status(&self) -> Status {
+        self.client().status()
+    }
+
+    /// A connection that is the only one: what it counts later are others than those of this harness.
+    pub fn watcher(&self) -> Client {
+        let mut client = self.client();
+        eventually(|| client.status().n_connections == 1);
+        client
+    }
+
+    /// Waits until the model is loaded.
+    pub fn ready(&self) {
+        eventually(|| self.status().state == State::Ready);
+    }
+
+    /// Waits until nothing runs and nobody waits.
+    pub fn idle(&self) {
+        eventually(|| matches!(self.status(), Status { n_running: 0, n_waiting: 0, .. }));
+    }
+
+    /// Sends a signal.
+    pub fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).expect("the daemon has not been waited for");
+    }
+
+    /// Waits for its end; the exit code, or `None` after a signal.
+    pub fn exit(&mut self) -> Option<i32> {
+        let mut status = None;
+        let ended = holds_within(LONG_LIMIT, || {
+            status = self.child.try_wait().expect("the child is ours");
+            status.is_some()
+        });
+        assert!(ended, "the daemon does not end");
+        status?.code()
+    }
+
+    /// Kills it.
+    pub fn kill(&mut self) {
+        self.signal(Signal::KILL);
+        self.exit();
+    }
+
+    /// What it has said on stderr.
+    pub fn stderr(&self) -> String {
+        std::fs::read_to_string(self.home.path("stderr")).unwrap_or_default()
+    }
+}
+
+impl Drop for Beast {
+    fn drop(&mut self) {
+        // It may have ended.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            #[allow(clippy::print_stderr, reason = "a test that has failed shows what the daemon said")]
+            {
+                eprintln!("---- stderr of beastd\n{}----", self.stderr());
+            }
+        }
+    }
+}
+
+/// Appends, so that a restart adds to what was said before.
+fn spawn(command: &mut Command, stderr: &Path) -> Child {
+    let stderr: File = OpenOptions::new().create(true).append(true).open(stderr).expect("the home is writable");
+    command.stdout(Stdio::null()).stderr(stderr).spawn().expect("beastd is a program")
+}

@@ -1,0 +1,80 @@
+//! The command line of the benchmark.
+
+use std::{ffi::OsString, path::PathBuf};
+
+use anyhow::{Context as _, Result, bail, ensure};
+
+const USAGE: &str = "\
+Usage: bench --model FILE [--peers DIR] [options]
+
+  --model FILE    GGUF file that both sides load
+  --peers DIR     folder with llama-bench and llama-server; without it, what compares with them is not measured
+  --threads N     threads that compute, on both sides (default 2)
+  --repeats N     how often speeds are measured; the median counts (default 5)
+  --only NAME     this measurement only; may be given more than once
+  --json FILE     write everything measured there as well
+  --force         measure although the machine is busy
+
+Exit code 0 when everything was measured, whatever came out, else 1.
+";
+
+/// What was asked for.
+#[derive(Debug, PartialEq)]
+pub struct Args {
+    pub model: PathBuf,
+    pub peers: Option<PathBuf>,
+    pub n_threads: usize,
+    pub n_repeats: usize,
+    pub only: Vec<String>,
+    pub json: Option<PathBuf>,
+    pub is_forced: bool,
+}
+
+impl Args {
+    /// `None` when help was asked for.
+    pub fn parse(mut args: impl Iterator<Item = OsString>) -> Result<Option<Self>> {
+        let mut model = None;
+        let mut parsed = Self {
+            model: PathBuf::new(),
+            peers: None,
+            n_threads: 2,
+            n_repeats: 5,
+            only: Vec::new(),
+            json: None,
+            is_forced: false,
+        };
+        while let Some(flag) = args.next() {
+            let flag = flag.to_string_lossy().into_owned();
+            let mut value = || args.next().with_context(|| format!("{flag} needs a value; try: --help"));
+            match flag.as_str() {
+                "-h" | "--help" => return Ok(None),
+                "--model" => model = Some(value()?.into()),
+                "--peers" => parsed.peers = Some(value()?.into()),
+                "--threads" => parsed.n_threads = number(&flag, value()?)?,
+                "--repeats" => parsed.n_repeats = number(&flag, value()?)?,
+                "--only" => parsed.only.push(value()?.to_string_lossy().into_owned()),
+                "--json" => parsed.json = Some(value()?.into()),
+                "--force" => parsed.is_forced = true,
+                _ => bail!("what is `{flag}`? try: --help"),
+            }
+        }
+        parsed.model = model.context("--model is missing; try: --help")?;
+        Ok(Some(parsed))
+    }
+}
+
+/// Usage, with the names of the measurements.
+pub fn help<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    format!("{USAGE}Measurements: {}\n", names.collect::<Vec<_>>().join(", "))
+}
+
+fn number(flag: &str, text: OsString) -> Result<usize> {
+    let text = text.to_string_lossy();
+    let n = text.parse().with_context(|| format!("{flag} needs a number, not `{text}`"))?;
+    ensure!(n > 0, "{flag} needs at least 1");
+    Ok(n)
+}
+
+#[cfg(test)]
+#[path = "args_tests.rs"]
+mod tests;

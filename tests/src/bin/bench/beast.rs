@@ -1,0 +1,198 @@
+//! Our side: a real beastd with the model resident, asked over its socket or by beastctl.
+
+use std::{
+    fs::{self, File, Permissions},
+    os::unix::{fs::PermissionsExt, net::UnixStream},
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use beast_protocol::{
+    Event, Generate, Hello, Message, Request, Role, Sampling, State, Status, Timings, Usage, Welcome, decode, encode,
+    read_frame, write_frame,
+};
+use tempfile::TempDir;
+
+use crate::{
+    Setup,
+    process::{Process, isolate, last_line, output, wait_for},
+};
+
+/// The same slots and context for both sides.
+pub const N_SLOTS: usize = 4;
+/// Tokens of one slot.
+pub const N_CTX: usize = 4096;
+/// How often a starting program is asked whether it answers, and then, whether it is ready. The same for both sides.
+pub const ANSWER_PAUSE: Duration = Duration::from_micros(500);
+/// See [`ANSWER_PAUSE`].
+pub const READY_PAUSE: Duration = Duration::from_millis(5);
+/// Nothing that is measured takes longer, on any machine that is worth measuring.
+pub const LIMIT: Duration = Duration::from_secs(600);
+
+/// A daemon that is ready.
+pub struct Beast {
+    process: Process,
+    home: TempDir,
+    socket: PathBuf,
+    beastctl: PathBuf,
+    /// From exec to the first answer on the socket.
+    pub answered: Duration,
+    /// From exec to a model that is ready.
+    pub ready: Duration,
+}
+
+/// A finished answer.
+pub struct Answer {
+    pub usage: Usage,
+    pub timings: Timings,
+}
+
+impl Beast {
+    /// Starts a daemon and waits until it is ready.
+    pub fn start(setup: &Setup) -> Result<Self> {
+        Self::start_with(setup, &[])
+    }
+
+    /// The same with some settings, `KEY=VALUE`.
+    pub fn start_with(setup: &Setup, more: &[&str]) -> Result<Self> {
+        let home = home()?;
+        let socket = home.path().join("beastd.sock");
+        let mut command = Command::new(setup.programs.join("beastd"));
+        isolate(&mut command, home.path());
+        let settings =
+            [format!("n_threads={}", setup.n_threads), format!("n_slots={N_SLOTS}"), format!("n_ctx={N_CTX}")];
+        command.arg("--model").arg(&setup.model).arg("--socket").arg(&socket);
+        let settings = settings.iter().map(String::as_str).chain(more.iter().copied());
+        command.args(settings.flat_map(|setting| ["--set", setting]));
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(log_path(home.path()))?);
+
+        let began = Instant::now();
+        let mut process = Process::start(&mut command)?;
+        let (answered, ready) = follow_start(&mut process, &socket, began).map_err(|error| match process.check() {
+            Ok(()) => error,
+            // What it said before it ended says more than that it did.
+            Err(ended) => ended.context(last_line(&read_log(home.path()).unwrap_or_default()).to_owned()),
+        })?;
+        let beastctl = setup.programs.join("beastctl");
+        let beast = Self { process, home, socket, beastctl, answered, ready };
+        let engine = beast.status()?.engine;
+        setup.engine.get_or_init(|| engine);
+        Ok(beast)
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
+    /// The client, with this daemon to talk to and nothing on stdin.
+    pub fn ctl(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(&self.beastctl);
+        isolate(&mut command, self.home.path());
+        command.args(args).env("BEAST_SOCKET", &self.socket).stdin(Stdio::null());
+        command
+    }
+
+    pub fn status(&self) -> Result<Status> {
+        ask_status(UnixStream::connect(&self.socket)?)
+    }
+
+    /// What the daemon has logged so far.
+    pub fn log(&self) -> Result<String> {
+        read_log(self.home.path())
+    }
+
+    /// Answers a text greedily, to exactly `n_tokens`.
+    pub fn generate(&self, text: &str, n_tokens: u32) -> Result<Answer> {
+        self.converse(vec![Message { role: Role::User, content: text.into() }], n_tokens)
+    }
+
+    /// The same with an instruction before the text.
+    pub fn instruct(&self, system: &str, text: &str, n_tokens: u32) -> Result<Answer> {
+        let system = Message { role: Role::System, content: system.into() };
+        self.converse(vec![system, Message { role: Role::User, content: text.into() }], n_tokens)
+    }
+
+    fn converse(&self, messages: Vec<Message>, n_tokens: u32) -> Result<Answer> {
+        let mut stream = greeted(UnixStream::connect(&self.socket)?)?;
+        let generate = Generate {
+            messages,
+            sampling: Sampling { temp: Some(0.0), ..Sampling::default() },
+            max_tokens: Some(n_tokens),
+            ignore_eos: true,
+            ..Generate::default()
+        };
+        write_frame(&mut stream, &encode(&Request::Generate(generate))?)?;
+        loop {
+            match next_event(&mut stream)? {
+                Event::Done { usage, timings, .. } => {
+                    let n = usage.n_generated;
+                    ensure!(n == n_tokens, "{n_tokens} tokens were asked for and {n} came");
+                    return Ok(Answer { usage, timings });
+                }
+                Event::Failed(error) => bail!("beastd: {error}"),
+                _ => {}
+            }
+        }
+    }
+}
+
+/// Version of beastd, as it says itself.
+pub fn version(setup: &Setup) -> Result<String> {
+    Ok(output(Command::new(setup.programs.join("beastd")).arg("--version"))?.trim().into())
+}
+
+/// Private, since a socket will be in it, and with a short path, since the path of a socket must be short.
+fn home() -> Result<TempDir> {
+    let mut builder = tempfile::Builder::new();
+    Ok(builder.prefix("beast-bench-").permissions(Permissions::from_mode(0o700)).tempdir_in("/tmp")?)
+}
+
+fn follow_start(process: &mut Process, socket: &Path, began: Instant) -> Result<(Duration, Duration)> {
+    let mut status = || {
+        process.check()?;
+        // Before it listens nobody can connect; everything after that is a mistake.
+        UnixStream::connect(socket).ok().map(ask_status).transpose()
+    };
+    wait_for("the socket of beastd", LIMIT, ANSWER_PAUSE, &mut status)?;
+    let answered = began.elapsed();
+    let mut is_ready = || match status()?.map(|status| status.state) {
+        Some(State::Ready) => Ok(Some(began.elapsed())),
+        Some(State::Failed { message }) => bail!("{message}"),
+        _ => Ok(None),
+    };
+    let ready = wait_for("the model of beastd", LIMIT, READY_PAUSE, &mut is_ready)?;
+    Ok((answered, ready))
+}
+
+fn ask_status(stream: UnixStream) -> Result<Status> {
+    let mut stream = greeted(stream)?;
+    write_frame(&mut stream, &encode(&Request::Status)?)?;
+    match next_event(&mut stream)? {
+        Event::Status(status) => Ok(*status),
+        other => bail!("beastd answers a question for its status with {other:?}"),
+    }
+}
+
+fn greeted(mut stream: UnixStream) -> Result<UnixStream> {
+    stream.set_read_timeout(Some(LIMIT))?;
+    write_frame(&mut stream, &Hello::current(env!("CARGO_PKG_VERSION")).to_bytes())?;
+    let frame = read_frame(&mut stream)?.context("beastd hung up instead of greeting")?;
+    let welcome = Welcome::from_bytes(&frame)?;
+    ensure!(welcome.protocol == beast_protocol::VERSION, "beastd speaks protocol {}", welcome.protocol);
+    Ok(stream)
+}
+
+fn next_event(stream: &mut UnixStream) -> Result<Event> {
+    let frame = read_frame(stream)?.context("beastd hung up in the middle of an answer")?;
+    Ok(decode(&frame)?)
+}
+
+fn log_path(home: &Path) -> PathBuf {
+    home.join("stderr")
+}
+
+fn read_log(home: &Path) -> Result<String> {
+    Ok(String::from_utf8_lossy(&fs::read(log_path(home))?).into_owned())
+}

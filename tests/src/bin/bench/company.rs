@@ -1,0 +1,54 @@
+//! Decoding while another program keeps one core busy.
+
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, Result};
+
+use crate::{
+    Setup,
+    beast::Beast,
+    process::Process,
+    report::{Required, Row, say},
+    words::Words,
+};
+
+const N_WORDS: usize = 20;
+const N_GENERATED: u32 = 64;
+
+/// Alone, in company, and alone again, in turn. The neighbour is a real program in a session of its own, as if started from
+/// another terminal: the kernel shares the cores out between sessions.
+pub fn measure(setup: &Setup) -> Result<Vec<Row>> {
+    let governed = Beast::start(setup)?;
+    let ungoverned = Beast::start_with(setup, &["governor=false"])?;
+    let mut words = Words::new();
+    let mut speed = |beast: &Beast| {
+        let answer = beast.generate(&words.text(N_WORDS), N_GENERATED)?;
+        anyhow::Ok(f64::from(N_GENERATED - 1) * 1e6 / answer.timings.decode_us as f64)
+    };
+    let [mut alone, mut company, mut without, mut after] = [const { Vec::new() }; 4];
+    for n in 1..=setup.n_repeats {
+        say(&format!("  repeat {n} of {}", setup.n_repeats));
+        alone.push(speed(&governed)?);
+        let neighbour = neighbour()?;
+        company.push(speed(&governed)?);
+        without.push(speed(&ungoverned)?);
+        drop(neighbour);
+        // The first answer after that finds the machine calm; the second has all threads from its beginning.
+        speed(&governed)?;
+        after.push(speed(&governed)?);
+    }
+    Ok(vec![
+        Row::new("decode, one core taken by xz", "tokens/s", company)
+            .beside(alone.clone())
+            .required(Required::RatioAtLeast(0.6))
+            .note("peer: ours on the idle machine".into()),
+        Row::new("the same without the governor", "tokens/s", without).beside(alone.clone()),
+        Row::new("decode, after xz has ended", "tokens/s", after).beside(alone).required(Required::RatioAtLeast(0.9)),
+    ])
+}
+
+fn neighbour() -> Result<Process> {
+    let mut command = Command::new("setsid");
+    command.args(["xz", "-9", "-T1", "-c", "/dev/zero"]).stdin(Stdio::null()).stdout(Stdio::null());
+    Process::start(&mut command).context("xz and setsid are needed")
+}

@@ -1,0 +1,121 @@
+//! What daemon and client take from the machine: memory, and time when there is nothing to do.
+
+use std::{fs, io::Read, process::Stdio, thread, time::Duration};
+
+use anyhow::{Context as _, Result, ensure};
+
+use crate::{
+    Setup,
+    beast::Beast,
+    machine,
+    peers::LlamaServer,
+    process::wait_for,
+    report::{Required, Row},
+    words::Words,
+};
+
+/// Makes some 300 tokens.
+const N_WORDS: usize = 240;
+const N_GENERATED: u32 = 16;
+const IDLE: Duration = Duration::from_secs(10);
+/// A daemon that works on for so long is not idle, whatever it does.
+const SETTLE_LIMIT: Duration = Duration::from_secs(60);
+const MB: f64 = 1e6;
+
+/// Resident memory after one answer, of one daemon after the other. The file itself, mapped by both, is not counted: its
+/// pages belong to the page cache.
+pub fn memory(setup: &Setup) -> Result<Vec<Row>> {
+    let text = Words::new().text(N_WORDS);
+    let (ours, n_prompt) = {
+        let beast = Beast::start(setup)?;
+        let n_prompt = beast.generate(&text, N_GENERATED)?.usage.n_prompt;
+        (Memory::of(beast.pid())?, n_prompt)
+    };
+    let (peer, n_prompt_of_peer) = {
+        let server = LlamaServer::start(setup)?;
+        let n_prompt = server.generate(&text, N_GENERATED)?;
+        (Memory::of(server.pid())?, n_prompt)
+    };
+    let n_file = fs::metadata(&setup.model)?.len() as f64;
+    let row = |what: &str, size: &dyn Fn(&Memory) -> f64| {
+        Row::new(what, "MB", vec![size(&ours) / MB]).beside(vec![size(&peer) / MB])
+    };
+    Ok(vec![
+        row("memory beyond the model's file", &|memory| memory.resident - n_file)
+            .required(Required::RatioAtMost(1.0))
+            .note(format!("after prompts of {n_prompt} and {n_prompt_of_peer} tokens")),
+        row("memory, all of it", &|memory| memory.resident),
+        row("memory, anonymous part", &|memory| memory.anonymous),
+        row("memory, part mapped from files", &|memory| memory.files),
+    ])
+}
+
+struct Memory {
+    resident: f64,
+    anonymous: f64,
+    files: f64,
+}
+
+impl Memory {
+    fn of(pid: u32) -> Result<Self> {
+        let size = |field| machine::memory(pid, field);
+        Ok(Self { resident: size("VmRSS")?, anonymous: size("RssAnon")?, files: size("RssFile")? })
+    }
+}
+
+/// Most memory that beastctl had at any time while an answer came.
+pub fn client(setup: &Setup) -> Result<Vec<Row>> {
+    let beast = Beast::start(setup)?;
+    let text = Words::new().text(N_WORDS);
+    let mut command = beast.ctl(&["ask", &text, "--max-tokens", "64", "--temp", "0", "--no-start"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
+    let mut stdout = child.stdout.take().context("beastctl has no stdout")?;
+    let mut peak = None;
+    // After each piece it waits for the next, so there is always time to look; the peak only grows.
+    while stdout.read(&mut [0; 4096])? > 0 {
+        peak = machine::memory(child.id(), "VmHWM").ok().or(peak);
+    }
+    let status = child.wait()?;
+    ensure!(status.success(), "beastctl failed ({status})");
+    let peak = peak.context("the answer is empty")?;
+    Ok(vec![Row::new("beastctl ask, peak memory", "MB", vec![peak / MB]).required(Required::AtMost(8.0))])
+}
+
+/// How often any thread of the daemon wakes up while there is nothing to do, after it has worked once.
+pub fn idle(setup: &Setup) -> Result<Vec<Row>> {
+    let beast = Beast::start(setup)?;
+    beast.generate(&Words::new().text(N_WORDS), N_GENERATED)?;
+    settle(beast.pid())?;
+
+    let before = machine::threads(beast.pid())?;
+    thread::sleep(IDLE);
+    let after = machine::threads(beast.pid())?;
+    let mut wakers = Vec::new();
+    let mut cpu = Duration::ZERO;
+    for (id, thread) in &after {
+        let (n_before, cpu_before) = before.get(id).map_or((0, Duration::ZERO), |old| (old.n_switches, old.cpu));
+        cpu += thread.cpu.saturating_sub(cpu_before);
+        wakers.push((thread.name.clone(), thread.n_switches - n_before));
+    }
+    // What a thread does last is to wake up and end.
+    let gone = before.iter().filter(|(id, _)| !after.contains_key(id));
+    wakers.extend(gone.map(|(_, thread)| (format!("{}, ended", thread.name), 1)));
+    wakers.retain(|(_, n)| *n > 0);
+
+    let n_wakes: u64 = wakers.iter().map(|(_, n)| n).sum();
+    let who = wakers.iter().map(|(name, n)| format!("{name}: {n}")).collect::<Vec<_>>().join("; ");
+    Ok(vec![
+        Row::new("wake-ups in 10 s of idling", "", vec![n_wakes as f64]).required(Required::AtMost(0.0)).note(who),
+        Row::new("CPU time in 10 s of idling", "ms", vec![cpu.as_secs_f64() * 1000.0]),
+    ])
+}
+
+/// Until no thread has used its core for a second.
+fn settle(pid: u32) -> Result<()> {
+    let mut last = None;
+    let mut is_still = || {
+        let now: Duration = machine::threads(pid)?.values().map(|thread| thread.cpu).sum();
+        Ok((last.replace(now) == Some(now)).then_some(()))
+    };
+    wait_for("the daemon to be idle", SETTLE_LIMIT, Duration::from_secs(1), &mut is_still)
+}

@@ -1,0 +1,137 @@
+//! `make bench`: beast beside llama.cpp's own programs, on the same machine, with the same model file.
+//!
+//! What is compared runs in turn in one go, and what counts is the ratio of the medians: the speed of a machine at an hour
+//! says nothing. Every measurement starts the real programs itself, in a home of their own, and ends them by their id; what
+//! misses its requirement stays in the table. Reads `/proc`, so it runs on Linux only.
+
+mod args;
+mod beast;
+mod company;
+mod footprint;
+mod http;
+mod latency;
+mod loading;
+mod machine;
+mod peers;
+mod prefix;
+mod process;
+mod report;
+mod speed;
+mod words;
+
+use std::{fs, path::PathBuf, process::ExitCode, sync::OnceLock};
+
+use anyhow::{Context as _, Result, bail, ensure};
+
+use args::Args;
+use machine::{Busy, Machine};
+use report::{Report, Row, print, say};
+
+/// A larger share of the cores in the hands of others makes every number here a matter of luck.
+const BUSY_LIMIT: f64 = 0.1;
+
+/// What all measurements share.
+pub struct Setup {
+    /// The GGUF file that both sides load.
+    model: PathBuf,
+    /// Folder with llama.cpp's programs.
+    peers: Option<PathBuf>,
+    /// Folder with beastd and beastctl.
+    programs: PathBuf,
+    n_threads: usize,
+    n_repeats: usize,
+    /// What the daemon calls its engine, once one has started.
+    engine: OnceLock<String>,
+}
+
+struct Measurement {
+    name: &'static str,
+    run: fn(&Setup) -> Result<Vec<Row>>,
+}
+
+const MEASUREMENTS: &[Measurement] = &[
+    Measurement { name: "speed", run: speed::measure },
+    Measurement { name: "status", run: latency::status },
+    Measurement { name: "lag", run: latency::lag },
+    Measurement { name: "first-token", run: latency::first_token },
+    Measurement { name: "memory", run: footprint::memory },
+    Measurement { name: "client", run: footprint::client },
+    Measurement { name: "idle", run: footprint::idle },
+    Measurement { name: "loading", run: loading::measure },
+    Measurement { name: "prefix", run: prefix::measure },
+    Measurement { name: "company", run: company::measure },
+];
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            say(&format!("{error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Whether everything that was asked for could be measured.
+fn run() -> Result<bool> {
+    let Some(args) = Args::parse(std::env::args_os().skip(1))? else {
+        print(&args::help(MEASUREMENTS.iter().map(|measurement| measurement.name)))?;
+        return Ok(true);
+    };
+    ensure!(cfg!(target_os = "linux"), "this reads /proc and therefore runs on Linux only");
+    let chosen = choose(&args.only)?;
+    let setup = setup(&args)?;
+    let busy = machine::busy()?;
+    if busy.share > BUSY_LIMIT {
+        refuse_unless(args.is_forced, &busy)?;
+    }
+    let mut report = Report::new(Machine::look()?, &setup, busy.share)?;
+    for (n, measurement) in chosen.iter().enumerate() {
+        say(&format!("{} ({} of {})", measurement.name, n + 1, chosen.len()));
+        report.add(measurement.name, (measurement.run)(&setup));
+    }
+    report.built_with(setup.engine.get());
+    print(&report.to_string())?;
+    if let Some(path) = &args.json {
+        let json = format!("{:#}\n", report.to_json());
+        fs::write(path, json).with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    Ok(report.is_complete())
+}
+
+fn choose(only: &[String]) -> Result<Vec<&'static Measurement>> {
+    for name in only {
+        let is_known = MEASUREMENTS.iter().any(|measurement| measurement.name == name);
+        ensure!(is_known, "there is no measurement `{name}`; --help names them");
+    }
+    let is_wanted = |measurement: &&Measurement| only.is_empty() || only.iter().any(|name| name == measurement.name);
+    Ok(MEASUREMENTS.iter().filter(is_wanted).collect())
+}
+
+fn setup(args: &Args) -> Result<Setup> {
+    let own = std::env::current_exe().context("cannot find this program's own file")?;
+    let programs = own.parent().context("this program's own file is in no folder")?.to_owned();
+    for program in ["beastd", "beastctl"] {
+        let path = programs.join(program);
+        ensure!(path.is_file(), "there is no {}; try: make build", path.display());
+    }
+    let absolute = |path: &PathBuf| fs::canonicalize(path).with_context(|| format!("cannot find {}", path.display()));
+    Ok(Setup {
+        model: absolute(&args.model)?,
+        peers: args.peers.as_ref().map(absolute).transpose()?,
+        programs,
+        n_threads: args.n_threads,
+        n_repeats: args.n_repeats,
+        engine: OnceLock::new(),
+    })
+}
+
+fn refuse_unless(is_forced: bool, busy: &Busy) -> Result<()> {
+    let what = format!("the machine is {:.0} % busy with other things: {}", busy.share * 100.0, busy.who());
+    if !is_forced {
+        bail!("{what}; what is measured now would mislead: wait until they are done, or give --force");
+    }
+    say(&format!("{what}; measured all the same, and not to be trusted"));
+    Ok(())
+}

@@ -1,0 +1,115 @@
+//! Programs that are started and surely ended, and waiting for what they do.
+
+use std::{
+    ffi::OsStr,
+    path::Path,
+    process::{Child, Command},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, bail};
+use rustix::process::{Pid, Signal, kill_process};
+
+/// Time for a program to end by itself.
+const END_LIMIT: Duration = Duration::from_secs(20);
+
+/// A program of ours that runs; dropping it ends it.
+pub struct Process {
+    name: String,
+    child: Child,
+}
+
+impl Process {
+    /// Starts it.
+    pub fn start(command: &mut Command) -> Result<Self> {
+        let name = name(command.get_program());
+        let child = command.spawn().with_context(|| format!("cannot start {name}"))?;
+        Ok(Self { name, child })
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// An error when it has ended.
+    pub fn check(&mut self) -> Result<()> {
+        match self.child.try_wait()? {
+            Some(status) => bail!("{} has ended too early ({status})", self.name),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Once it has been waited for, its id may belong to another.
+        let Ok(None) = self.child.try_wait() else { return };
+        if let Some(pid) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
+            let _ = kill_process(pid, Signal::TERM);
+        }
+        let mut ended = || Ok(self.child.try_wait()?.map(|_| ()));
+        if wait_for("its end", END_LIMIT, Duration::from_millis(5), &mut ended).is_err() {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+    }
+}
+
+/// Runs a program to its end and returns what it printed.
+pub fn output(command: &mut Command) -> Result<String> {
+    let name = name(command.get_program());
+    let output = command.output().with_context(|| format!("cannot start {name}"))?;
+    if !output.status.success() {
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        bail!("{name} failed ({}): {}", output.status, last_line(&stderr));
+    }
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+/// What a program said last, which is most often the reason.
+pub fn last_line(text: &str) -> &str {
+    text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("without a word").trim()
+}
+
+/// Asks again and again until there is an answer, for a limited time.
+pub fn wait_for<T>(
+    what: &str,
+    limit: Duration,
+    pause: Duration,
+    attempt: &mut dyn FnMut() -> Result<Option<T>>,
+) -> Result<T> {
+    let until = Instant::now() + limit;
+    loop {
+        if let Some(outcome) = attempt()? {
+            return Ok(outcome);
+        }
+        if Instant::now() >= until {
+            bail!("waited {} s in vain for {what}", limit.as_secs());
+        }
+        thread::sleep(pause);
+    }
+}
+
+/// Gives a program a home of its own, and keeps away settings from this one's environment.
+pub fn isolate(command: &mut Command, home: &Path) {
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("BEAST_") || text.starts_with("LLAMA_") {
+            command.env_remove(&name);
+        }
+    }
+    command.env("HOME", home).env("XDG_RUNTIME_DIR", home);
+    for (name, folder) in [
+        ("XDG_CONFIG_HOME", ".config"),
+        ("XDG_DATA_HOME", ".local/share"),
+        ("XDG_CACHE_HOME", ".cache"),
+        ("XDG_STATE_HOME", ".local/state"),
+    ] {
+        command.env(name, home.join(folder));
+    }
+}
+
+fn name(program: &OsStr) -> String {
+    Path::new(program).file_name().unwrap_or(program).to_string_lossy().into_owned()
+}

@@ -1,0 +1,244 @@
+//! What was measured, as a table and as JSON. The only room that prints.
+
+use std::{
+    fmt, fs,
+    io::{self, Write},
+};
+
+use anyhow::Result;
+use serde_json::{Value, json};
+
+use crate::{Setup, beast, machine::Machine, peers};
+
+/// Prints to stdout.
+pub fn print(text: &str) -> Result<()> {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(text.as_bytes())?;
+    Ok(stdout.flush()?)
+}
+
+/// Tells on stderr how far it is.
+pub fn say(text: &str) {
+    // Nowhere is left to say that stderr cannot be written.
+    let _ = writeln!(io::stderr().lock(), "bench: {text}");
+}
+
+/// What a median must be.
+#[derive(Debug, Clone, Copy)]
+pub enum Required {
+    /// Ours divided by the peer's, or more.
+    RatioAtLeast(f64),
+    /// Ours divided by the peer's, or less.
+    RatioAtMost(f64),
+    /// Ours, or less.
+    AtMost(f64),
+}
+
+/// One line of the table.
+#[derive(Debug)]
+pub struct Row {
+    what: String,
+    unit: &'static str,
+    ours: Vec<f64>,
+    peer: Vec<f64>,
+    required: Option<Required>,
+    note: String,
+}
+
+impl Row {
+    /// `ours` are the repeats of one number; there is at least one.
+    pub fn new(what: impl Into<String>, unit: &'static str, ours: Vec<f64>) -> Self {
+        Self { what: what.into(), unit, ours, peer: Vec::new(), required: None, note: String::new() }
+    }
+
+    /// The same of the peer.
+    pub fn beside(self, peer: Vec<f64>) -> Self {
+        Self { peer, ..self }
+    }
+
+    pub fn required(self, required: Required) -> Self {
+        Self { required: Some(required), ..self }
+    }
+
+    /// What else there is to know.
+    pub fn note(self, note: String) -> Self {
+        Self { note, ..self }
+    }
+
+    fn ratio(&self) -> Option<f64> {
+        let (ours, peer) = median(&self.ours).zip(median(&self.peer))?;
+        // A quotient of sizes below nothing would say nothing.
+        (ours >= 0.0 && peer > 0.0).then(|| ours / peer)
+    }
+
+    /// `None` when nothing is required.
+    fn is_met(&self) -> Option<bool> {
+        let ours = median(&self.ours);
+        let peer = median(&self.peer);
+        // What is missing meets nothing. Products, because a difference may be below zero.
+        Some(match self.required? {
+            Required::RatioAtLeast(ratio) => ours.zip(peer).is_some_and(|(ours, peer)| ours >= ratio * peer),
+            Required::RatioAtMost(ratio) => ours.zip(peer).is_some_and(|(ours, peer)| ours <= ratio * peer),
+            Required::AtMost(most) => ours.is_some_and(|ours| ours <= most),
+        })
+    }
+
+    fn verdict(&self) -> &'static str {
+        match self.is_met() {
+            Some(true) => "ok",
+            Some(false) => "MISSED",
+            None => "",
+        }
+    }
+
+    fn cells(&self) -> [String; 6] {
+        let value = |values: &[f64]| median(values).map(|median| number(median, self.unit)).unwrap_or_default();
+        let required = match self.required {
+            Some(Required::RatioAtLeast(ratio)) => format!("ratio >= {ratio:.2}"),
+            Some(Required::RatioAtMost(ratio)) => format!("ratio <= {ratio:.2}"),
+            Some(Required::AtMost(most)) => format!("<= {most} {}", self.unit).trim().into(),
+            None => String::new(),
+        };
+        let verdict = [self.verdict(), &self.note].into_iter().filter(|text| !text.is_empty());
+        let ratio = self.ratio().map(|ratio| format!("{ratio:.3}")).unwrap_or_default();
+        let verdict = verdict.collect::<Vec<_>>().join("  ");
+        [self.what.clone(), value(&self.ours), value(&self.peer), ratio, required, verdict]
+    }
+
+    fn to_json(&self) -> Value {
+        json!({
+            "what": self.what,
+            "unit": self.unit,
+            "ours": median(&self.ours),
+            "peer": median(&self.peer),
+            "ratio": self.ratio(),
+            "required": self.cells()[4],
+            "is_met": self.is_met(),
+            "note": self.note,
+            "ours_all": self.ours,
+            "peer_all": self.peer,
+        })
+    }
+}
+
+/// Everything measured, and what it was measured on.
+pub struct Report {
+    machine: Machine,
+    model: String,
+    n_bytes: u64,
+    n_threads: usize,
+    versions: Vec<String>,
+    busy: f64,
+    rows: Vec<Row>,
+    failures: Vec<(String, String)>,
+}
+
+impl Report {
+    /// Nothing is measured yet. `busy` is the share of the cores that others used before.
+    pub fn new(machine: Machine, setup: &Setup, busy: f64) -> Result<Self> {
+        let mut versions = vec![beast::version(setup)?];
+        if setup.peers.is_some() {
+            versions.push(peers::version(setup)?);
+        }
+        Ok(Self {
+            machine,
+            model: setup.model.display().to_string(),
+            n_bytes: fs::metadata(&setup.model)?.len(),
+            n_threads: setup.n_threads,
+            versions,
+            busy,
+            rows: Vec::new(),
+            failures: Vec::new(),
+        })
+    }
+
+    /// Adds the engine in beastd, which only a running one tells.
+    pub fn built_with(&mut self, engine: Option<&String>) {
+        self.versions.extend(engine.map(|engine| format!("engine of beastd: {engine}")));
+    }
+
+    /// Takes the outcome of a measurement.
+    pub fn add(&mut self, name: &str, outcome: Result<Vec<Row>>) {
+        match outcome {
+            Ok(rows) => self.rows.extend(rows),
+            Err(error) => {
+                say(&format!("  not measured: {error:#}"));
+                self.failures.push((name.into(), format!("{error:#}")));
+            }
+        }
+    }
+
+    /// Whether nothing has failed.
+    pub fn is_complete(&self) -> bool {
+        self.failures.is_empty()
+    }
+
+    pub fn to_json(&self) -> Value {
+        json!({
+            "machine": { "cpu": self.machine.cpu, "n_cores": self.machine.n_cores },
+            "model": { "path": self.model, "n_bytes": self.n_bytes },
+            "n_threads": self.n_threads,
+            "versions": self.versions,
+            "busy_before": self.busy,
+            "rows": self.rows.iter().map(Row::to_json).collect::<Vec<_>>(),
+            "failures": self.failures.iter().map(|(name, error)| json!({ "name": name, "error": error })).collect::<Vec<_>>(),
+        })
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.rows.is_empty() {
+            f.write_str(&table(&self.rows))?;
+        }
+        for (name, error) in &self.failures {
+            writeln!(f, "{name}: not measured: {error}")?;
+        }
+        let Machine { cpu, n_cores } = &self.machine;
+        let gb = self.n_bytes as f64 / 1e9;
+        writeln!(f, "\n{cpu}, {n_cores} cores, {} threads; {} ({gb:.2} GB)", self.n_threads, self.model)?;
+        writeln!(f, "{}; {:.0} % busy before", self.versions.join("; "), self.busy * 100.0)
+    }
+}
+
+fn table(rows: &[Row]) -> String {
+    let head = ["what", "ours", "peer", "ratio", "required", "verdict"].map(String::from);
+    let lines: Vec<[String; 6]> = std::iter::once(head).chain(rows.iter().map(Row::cells)).collect();
+    let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
+    let widths: [usize; 6] = std::array::from_fn(width);
+    let mut text = String::new();
+    for line in &lines {
+        let mut row = String::new();
+        for (column, (cell, width)) in line.iter().zip(widths).enumerate() {
+            // Numbers to the right, words to the left.
+            let is_number = (1..=3).contains(&column);
+            row += &if is_number { format!("{cell:>width$}  ") } else { format!("{cell:<width$}  ") };
+        }
+        text += row.trim_end();
+        text.push('\n');
+    }
+    text
+}
+
+/// Three digits that mean something; what has no unit is a count.
+fn number(n: f64, unit: &str) -> String {
+    match n.abs() {
+        _ if unit.is_empty() => format!("{n}"),
+        100.0.. => format!("{n:.0} {unit}"),
+        10.0.. => format!("{n:.1} {unit}"),
+        1.0.. => format!("{n:.2} {unit}"),
+        _ => format!("{n:.3} {unit}"),
+    }
+}
+
+fn median(values: &[f64]) -> Option<f64> {
+    let mut values = values.to_vec();
+    values.sort_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    let upper = *values.get(middle)?;
+    Some(if values.len() % 2 == 1 { upper } else { f64::midpoint(values[middle - 1], upper) })
+}
+
+#[cfg(test)]
+#[path = "report_tests.rs"]
+mod tests;

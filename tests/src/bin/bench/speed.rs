@@ -1,0 +1,59 @@
+//! Prefill and decode: the engine as beastd drives it, beside llama-bench.
+
+use anyhow::{Context as _, Result, ensure};
+
+use crate::{
+    Setup,
+    beast::{Beast, N_CTX},
+    peers::LlamaBench,
+    report::{Required, Row, say},
+    words::Words,
+};
+
+const N_PROMPT: usize = 512;
+const N_GENERATED: u32 = 64;
+/// Words of the first text, which tells how many tokens words make.
+const N_PROBE: usize = 64;
+
+/// Both sides read as many tokens, then generate as many after them. While llama-bench runs, the daemon stays resident: it
+/// has nothing to do then, and keeps its memory, not the cores.
+pub fn measure(setup: &Setup) -> Result<Vec<Row>> {
+    let bench = LlamaBench::new(setup)?;
+    let beast = Beast::start(setup)?;
+    let mut words = Words::new();
+    let n_words = words_of_prompt(&beast, &mut words)?;
+
+    let [mut prefill, mut peer_prefill, mut decode, mut peer_decode] = [const { Vec::new() }; 4];
+    let mut n_prompts = Vec::new();
+    for n in 1..=setup.n_repeats {
+        say(&format!("  repeat {n} of {}", setup.n_repeats));
+        let answer = beast.generate(&words.text(n_words), N_GENERATED)?;
+        let (usage, timings) = (answer.usage, answer.timings);
+        ensure!(timings.prefill_us > 0 && timings.decode_us > 0, "beastd tells no times");
+        prefill.push(f64::from(usage.n_prompt - usage.n_cached) * 1e6 / timings.prefill_us as f64);
+        decode.push(f64::from(N_GENERATED - 1) * 1e6 / timings.decode_us as f64);
+        peer_prefill.push(bench.prefill(usage.n_prompt)?);
+        peer_decode.push(bench.decode(N_GENERATED, usage.n_prompt)?);
+        n_prompts.push(usage.n_prompt);
+    }
+    let shortest = n_prompts.iter().min().context("there is no repeat")?;
+    let longest = n_prompts.iter().max().context("there is no repeat")?;
+    Ok(vec![
+        Row::new(format!("prefill, {shortest} to {longest} tokens"), "tokens/s", prefill)
+            .beside(peer_prefill)
+            .required(Required::RatioAtLeast(0.97)),
+        Row::new(format!("decode, {N_GENERATED} tokens after those"), "tokens/s", decode)
+            .beside(peer_decode)
+            .required(Required::RatioAtLeast(0.97)),
+    ])
+}
+
+/// How many words make a prompt of the wanted length, or of half the context where that is less.
+fn words_of_prompt(beast: &Beast, words: &mut Words) -> Result<usize> {
+    let mut n_tokens = |n_words| beast.generate(&words.text(n_words), 1).map(|answer| answer.usage.n_prompt as usize);
+    let (once, twice) = (n_tokens(N_PROBE)?, n_tokens(2 * N_PROBE)?);
+    ensure!(once < twice, "twice as many words make no more tokens");
+    let n_of_template = (2 * once).saturating_sub(twice);
+    let n_ctx = beast.status()?.model.map_or(N_CTX, |model| model.n_ctx as usize);
+    Ok(N_PROMPT.min(n_ctx / 2).saturating_sub(n_of_template) * N_PROBE / (twice - once))
+}

@@ -1,0 +1,211 @@
+//! One test's own places: configuration, cache, state, socket; and the programs with an environment that knows no others.
+
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use rustix::fs::{Mode, OFlags};
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+use crate::{Beast, Client, Output, Running, eventually, run};
+
+/// What a daemon that was left behind may take to greet. Nobody greets at a socket that a test itself listens on.
+const PARTING: Duration = Duration::from_secs(5);
+
+/// A folder that is a whole world to the programs. Dropped, it ends a daemon that was left in the background.
+#[derive(Debug)]
+pub struct Home {
+    dir: TempDir,
+    cache: PathBuf,
+}
+
+impl Default for Home {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Home {
+    /// An empty home.
+    ///
+    /// All of them share one cache folder, in which nothing but the unpacked built-in model is: writing and syncing 16 MB for
+    /// each of a hundred daemons would take longer than everything that is tested.
+    pub fn new() -> Self {
+        let mut home = Self::with_own_cache();
+        home.cache = target().join("beast-tests-cache");
+        home
+    }
+
+    /// A home in which the built-in model is not unpacked yet.
+    pub fn with_own_cache() -> Self {
+        // Not $TMPDIR, which is so long on macOS that no socket fits below it.
+        let dir = tempfile::Builder::new().prefix("beast-").tempdir_in("/tmp").expect("a folder can be made in /tmp");
+        std::fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o700)).expect("it is ours");
+        let cache = dir.path().join("cache");
+        Self { dir, cache }
+    }
+
+    /// A place in it.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// Writes a file in it, with the folders on the way.
+    pub fn write(&self, name: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.path(name);
+        std::fs::create_dir_all(path.parent().expect("it lies in the home")).expect("the home is writable");
+        std::fs::write(&path, bytes).expect("the home is writable");
+        path
+    }
+
+    /// Writes the configuration.
+    pub fn configure(&self, toml: &str) -> PathBuf {
+        self.write("config/beast/config.toml", toml)
+    }
+
+    /// Where daemon and client meet when nobody says otherwise.
+    pub fn socket(&self) -> PathBuf {
+        let usual = if cfg!(target_os = "macos") { "Library/Application Support/beast" } else { "run/beast" };
+        self.path(usual).join("beastd.sock")
+    }
+
+    /// Where the log files are.
+    pub fn log_dir(&self) -> PathBuf {
+        self.path(if cfg!(target_os = "macos") { "Library/Logs/beast" } else { "state/beast/logs" })
+    }
+
+    /// What the log files say, all of them.
+    pub fn log_files(&self) -> String {
+        let files = std::fs::read_dir(self.log_dir()).into_iter().flatten().flatten();
+        files.filter_map(|file| std::fs::read_to_string(file.path()).ok()).collect()
+    }
+
+    /// Where the built-in model is unpacked to.
+    pub fn unpacked(&self) -> PathBuf {
+        let folder = if cfg!(target_os = "macos") { self.path("Library/Caches") } else { self.cache.clone() };
+        folder.join("beast/cub.gguf")
+    }
+
+    /// `beastctl` in this home.
+    pub fn ctl(&self, arguments: &[&str]) -> Command {
+        let mut command = self.command(program("beastctl"));
+        command.args(arguments);
+        command
+    }
+
+    /// Runs `beastctl` with nothing on stdin.
+    pub fn run(&self, arguments: &[&str]) -> Output {
+        run(&mut self.ctl(arguments), "")
+    }
+
+    /// Starts `beastctl` with nothing on stdin.
+    pub fn begin(&self, arguments: &[&str]) -> Running {
+        Running::start(&mut self.ctl(arguments), "")
+    }
+
+    /// `beastd` in this home.
+    pub fn beastd(&self, arguments: &[&str]) -> Command {
+        let mut command = self.command(program("beastd"));
+        command.args(arguments);
+        command
+    }
+
+    /// `beastd` in this home, started by a line of shell: `"$@"` is the program.
+    pub fn beastd_through(&self, shell: &str, arguments: &[&str]) -> Command {
+        let mut command = self.command("/bin/sh");
+        command.args(["-c", shell, "sh"]).arg(program("beastd")).args(arguments);
+        command
+    }
+
+    /// Starts the daemon with these settings, `KEY=VALUE`, and waits until its socket answers.
+    pub fn start(self, settings: &[&str]) -> Beast {
+        let arguments: Vec<&str> = settings.iter().flat_map(|setting| ["--set", setting]).collect();
+        let command = self.beastd(&arguments);
+        Beast::launch(self, command)
+    }
+
+    /// Any program with the environment of this home and nothing else.
+    fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
+        let mut command = Command::new(program);
+        command.env_clear().current_dir(self.dir.path()).stdin(Stdio::null());
+        command.env("PATH", "/usr/bin:/bin").env("LANG", "C.UTF-8").env("HOME", self.dir.path());
+        command.env("XDG_CACHE_HOME", &self.cache);
+        for (name, folder) in [
+            ("XDG_CONFIG_HOME", "config"),
+            ("XDG_DATA_HOME", "data"),
+            ("XDG_RUNTIME_DIR", "run"),
+            ("XDG_STATE_HOME", "state"),
+        ] {
+            command.env(name, self.path(folder));
+        }
+        // Several daemons compute at the same time here, and one of them must not take all cores from the others.
+        command.env("BEAST_N_THREADS", "1");
+        command
+    }
+
+    /// Makes the next daemon wait in the middle of loading until [`Gate::open`]: what it looks for in the cache is a pipe, and
+    /// reading a pipe waits for a writer. Once that has gone, the daemon finds the file damaged and unpacks it anew.
+    pub fn gate(&self) -> Gate {
+        let pipe = self.unpacked();
+        assert!(pipe.starts_with(self.dir.path()), "the shared cache is not to be broken: use Home::with_own_cache");
+        std::fs::create_dir_all(pipe.parent().expect("it has a folder")).expect("the home is writable");
+        let made = Command::new("mkfifo").arg(&pipe).status().expect("mkfifo is part of every system");
+        assert!(made.success(), "cannot make {}", pipe.display());
+        Gate { pipe }
+    }
+}
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        let entries = std::fs::read_dir(self.dir.path()).into_iter().flatten().flatten().map(|entry| entry.path());
+        let others = entries.filter(|path| path.extension().is_some_and(|extension| extension == "sock"));
+        for socket in others.chain([self.socket()]) {
+            kill_daemon(&socket);
+        }
+    }
+}
+
+/// Ends whoever greets at a socket of a test: nobody but a daemon that the test has started in the background.
+fn kill_daemon(socket: &Path) {
+    let Ok(client) = Client::connect_within(socket, PARTING) else { return };
+    let pid = i32::try_from(client.welcome.pid).ok().filter(|pid| *pid > 1).and_then(Pid::from_raw);
+    // It may end by itself in this moment.
+    let _ = pid.map(|pid| kill_process(pid, Signal::KILL));
+    if !std::thread::panicking() {
+        eventually(|| UnixStream::connect(socket).is_err());
+    }
+}
+
+/// See [`Home::gate`].
+#[derive(Debug)]
+pub struct Gate {
+    pipe: PathBuf,
+}
+
+impl Gate {
+    /// Lets the daemon load.
+    pub fn open(self) {
+        // Opened for writing, and closed at once. Without waiting: the daemon may not have come to it yet.
+        eventually(|| rustix::fs::open(&self.pipe, OFlags::WRONLY | OFlags::NONBLOCK, Mode::empty()).is_ok());
+    }
+}
+
+/// A program of the project, where cargo has put it: beside the folder of the test's own executable.
+fn program(name: &str) -> PathBuf {
+    let path = profile_dir().join(name);
+    assert!(path.is_file(), "{} is missing; run make test, which builds it", path.display());
+    path
+}
+
+/// `target/release`.
+fn profile_dir() -> PathBuf {
+    let exe = std::env::current_exe().expect("the system knows what runs");
+    exe.ancestors().nth(2).expect("cargo puts tests into target/PROFILE/deps").to_owned()
+}
+
+fn target() -> PathBuf {
+    profile_dir().parent().expect("a profile lies in the target folder").to_owned()
+}

@@ -1,0 +1,68 @@
+//! Texts and requests. The built-in model has seen little of the world: what it is asked here is about software.
+
+use beast_protocol::{Generate, Message, Role, Sampling};
+
+use crate::project;
+
+/// A short text to summarize.
+pub const TEXT: &str = "Redis is a server that keeps data in memory. It stores strings, lists, sets and hashes, answers over \
+    a simple protocol, and writes its data to disk from time to time so that a restart loses little of it.\n";
+
+/// A diff that adds a function of so many lines, some 17 tokens each.
+///
+/// Whatever its length, the model has no doubt about the subject line: also at temperature 1 it says the same nine times of
+/// ten. So nothing depends on the last bits of its numbers, which are others for every size of a batch and on every CPU.
+pub fn diff(function: &str, n_lines: usize) -> String {
+    let lines: String = (0..n_lines).map(|n| format!("+    value_{n} = read(path, {n})\n")).collect();
+    format!(
+        "diff --git a/src/config.py b/src/config.py\n--- a/src/config.py\n+++ b/src/config.py\n@@ -3,3 +3,{} @@ import os\n \
+         def load(path):\n     return open(path).read()\n \n+def {function}(path):\n{lines}+    return value_0\n+\n",
+        n_lines + 6
+    )
+}
+
+/// What the model says of [`diff`].
+pub fn subject(function: &str) -> String {
+    format!("Add {function} function")
+}
+
+/// A text of so many sentences, no two of them equal; about ten tokens each.
+pub fn document(n_sentences: usize) -> String {
+    const THINGS: [&str; 7] = ["parser", "server", "index", "cache", "driver", "package", "module"];
+    const DEEDS: [&str; 5] = ["was renamed", "is faster now", "was removed", "reads less data", "has a new test"];
+    let sentence = |n: usize| format!("In change {n} the {} {}. ", THINGS[n % 7], DEEDS[n % 5]);
+    (1..=n_sentences).map(sentence).collect()
+}
+
+/// A request with this text as the user's turn, greedy as the built-in model wants it.
+pub fn ask(text: &str) -> Generate {
+    let message = Message { role: Role::User, content: text.into() };
+    Generate { messages: vec![message], ..Generate::default() }
+}
+
+/// A request for the subject line of a diff, as `beastctl commit-msg` makes it.
+pub fn commit_msg(diff: &str) -> Generate {
+    instructed("commit-msg", diff)
+}
+
+/// A request as `beastctl` makes it from a built-in prompt.
+pub fn instructed(prompt: &str, text: &str) -> Generate {
+    let prompt =
+        std::fs::read_to_string(project(&format!("beastctl/prompts/{prompt}.md"))).expect("the prompt is there");
+    let system = prompt.rsplit("---\n").next().expect("a prompt has text").trim();
+    let message = |role, content: &str| Message { role, content: content.into() };
+    Generate { messages: vec![message(Role::System, system), message(Role::User, text)], ..Generate::default() }
+}
+
+/// A request for exactly `n` tokens: chosen almost at random, so that nearly each of them is text, and the model's wish to end
+/// is ignored. A thousand take seconds.
+pub fn babble(n: u32) -> Generate {
+    Generate { max_tokens: Some(n), ignore_eos: true, sampling: AT_RANDOM, ..ask("Tell me everything.") }
+}
+
+/// The same in words for `beastctl`, which cannot ignore the end: with this seed it does not come for a thousand tokens.
+pub const BABBLE: [&str; 12] =
+    ["ask", "Tell me everything.", "--temp", "5", "--top-k", "0", "--top-p", "1", "--min-p", "0", "--seed", "1"];
+
+const AT_RANDOM: Sampling =
+    Sampling { temp: Some(5.0), top_p: Some(1.0), top_k: Some(0), min_p: Some(0.0), seed: Some(1) };

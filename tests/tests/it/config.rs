@@ -1,0 +1,161 @@
+//! Settings: where each comes from, what is refused, and what a running daemon takes over.
+
+use beast_protocol::FinishReason;
+use beast_tests::samples::{TEXT, ask, babble};
+use beast_tests::{Beast, Home, eventually, run};
+use rustix::process::Signal;
+
+/// The line of `--print-config` for a setting, without the spaces that align it.
+#[track_caller]
+fn setting(home: &Home, arguments: &[&str], key: &str) -> String {
+    let arguments = [arguments, &["--print-config"]].concat();
+    let output = run(&mut home.beastd(&arguments), "");
+    let mut lines = output.answer().lines();
+    let line = lines.find(|line| line.starts_with(&format!("{key} = "))).expect("every setting is shown");
+    line.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn each_setting_is_shown_with_where_it_comes_from() {
+    let home = Home::new();
+    let file = home.configure("max_waiting = 3\nmax_tokens = 100\nn_slots = 2\n");
+    let env = |arguments: &[&str]| {
+        let mut command = home.beastd(arguments);
+        command.env("BEAST_MAX_TOKENS", "200").env("BEAST_N_SLOTS", "3").arg("--print-config");
+        run(&mut command, "").answer().to_owned()
+    };
+    let shown = env(&["--set", "n_slots=4", "--profile", "baseline"]);
+    let line = |key: &str| {
+        let line = shown.lines().find(|line| line.starts_with(key)).expect("every setting is shown");
+        line.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(line("max_connections "), "max_connections = 128 # default");
+    assert_eq!(line("n_ctx "), "n_ctx = 2048 # profile baseline");
+    assert_eq!(line("max_waiting "), format!("max_waiting = 3 # {}", file.display()));
+    assert_eq!(line("max_tokens "), "max_tokens = 200 # BEAST_MAX_TOKENS");
+    assert_eq!(line("n_slots "), "n_slots = 4 # --set");
+    assert_eq!(line("profile "), "profile = \"baseline\" # --profile");
+    assert_eq!(line("socket "), format!("socket = \"{}\" # default", home.socket().display()));
+}
+
+#[test]
+fn what_is_shown_can_be_used_as_a_configuration() {
+    let home = Home::new();
+    let output = run(&mut home.beastd(&["--set", "n_ctx=512", "--print-config"]), "");
+    let file = home.write("other.toml", output.answer());
+    let file = file.to_str().expect("a plain name");
+    assert_eq!(setting(&home, &["--config", file], "n_ctx"), format!("n_ctx = 512 # {file}"));
+}
+
+#[test]
+fn mistakes_are_refused_with_the_place_and_what_was_meant() {
+    let home = Home::new();
+    let file = home.configure("n_ctxx = 1\n");
+    let output = run(&mut home.beastd(&[]), "");
+    let expected = format!("beastd: unknown setting 'n_ctxx' ({}); did you mean 'n_ctx'?", file.display());
+    assert_eq!(output.failure(1), expected);
+
+    home.configure("n_slots = 2\nn_ctx = = 3\n");
+    let output = run(&mut home.beastd(&[]), "");
+    assert!(output.failure(1).contains("config.toml: line 2: "), "{output}");
+
+    home.configure("n_slots = \"many\"\n");
+    let output = run(&mut home.beastd(&[]), "");
+    assert!(output.failure(1).contains("n_slots = \"many\""), "{output}");
+
+    home.configure("");
+    for (setting, part) in [
+        ("n_slots=0", "it must be between 1 and"),
+        ("idle_timeout=soon", "a duration like 30s"),
+        ("n_cells=10", "at least n_ctx"),
+        ("max_token=5", "did you mean 'max_tokens'?"),
+        ("profile=best", "there are 'beast' and 'baseline'"),
+    ] {
+        let output = run(&mut home.beastd(&["--set", setting]), "");
+        assert!(output.failure(1).contains(part), "{part} in {output}");
+    }
+    let output = run(&mut home.beastd(&["--config", "missing.toml"]), "");
+    assert!(output.failure(1).contains("missing.toml: No such file"), "{output}");
+    assert!(!home.socket().exists(), "nothing is bound for a mistake");
+}
+
+#[test]
+fn a_flag_wins_over_the_environment_and_that_over_the_file() {
+    let home = Home::new();
+    home.configure("n_ctx = 300\n");
+    let n_ctx = |env: Option<&str>, flags: &[&str]| {
+        let mut command = home.beastd(flags);
+        command.arg("--print-config").envs(env.map(|value| ("BEAST_N_CTX", value)));
+        let output = run(&mut command, "");
+        let line = output.answer().lines().find(|line| line.starts_with("n_ctx ")).expect("it is shown");
+        line.split_whitespace().nth(2).expect("it has a value").to_owned()
+    };
+    assert_eq!(n_ctx(None, &[]), "300");
+    assert_eq!(n_ctx(Some("400"), &[]), "400");
+    assert_eq!(n_ctx(Some("400"), &["--set", "n_ctx=500"]), "500");
+}
+
+#[test]
+fn settings_from_the_environment_are_in_force() {
+    let home = Home::new();
+    let mut command = home.beastd(&["--set", "n_slots=2"]);
+    command.env("BEAST_N_CTX", "512").env("BEAST_N_SLOTS", "3").env("BEAST_PROFILE", "baseline");
+    let beast = Beast::launch(home, command);
+    beast.ready();
+    let status = beast.status();
+    assert_eq!(status.model.map(|model| model.n_ctx), Some(512));
+    assert_eq!((status.n_slots, status.n_batch, status.profile.as_str()), (2, 512, "baseline"));
+}
+
+/// Reads the configuration anew, and waits for this line of the log.
+fn reload(beast: &Beast, line: &str) {
+    let n_before = beast.stderr().matches(line).count();
+    beast.signal(Signal::HUP);
+    eventually(|| beast.stderr().matches(line).count() > n_before);
+}
+
+const READ_AGAIN: &str = "the configuration was read again";
+
+#[test]
+fn sighup_reads_the_configuration_again_and_hurts_nobody() {
+    let home = Home::new();
+    home.configure("");
+    let beast = home.start(&[]);
+    let mut running = beast.client();
+    running.begin(&babble(1000));
+
+    beast.configure("idle_timeout = \"100ms\"\nlog = \"debug\"\n");
+    reload(&beast, READ_AGAIN);
+    assert_eq!(beast.client().last_words(), None, "a new connection is closed when it is idle");
+    let (reason, usage) = running.answer().done();
+    assert_eq!((reason, usage.n_generated), (FinishReason::MaxTokens, 1000));
+    let mut leaving = beast.client();
+    leaving.begin(&babble(3900));
+    drop(leaving);
+    eventually(|| beast.stderr().contains("the client is gone"));
+    assert!(beast.stderr().contains("DEBUG"), "the log says more than before");
+}
+
+#[test]
+fn an_invalid_configuration_leaves_the_old_one_in_force() {
+    let home = Home::new();
+    home.configure("idle_timeout = \"100ms\"\n");
+    let beast = home.start(&[]);
+    for invalid in ["idle_timeout = ", "idle_timeot = \"1h\"", "n_slots = 0"] {
+        beast.configure(invalid);
+        reload(&beast, "the configuration stays as it is");
+        assert_eq!(beast.client().last_words(), None, "the old idle_timeout is in force");
+        assert_eq!(beast.client().ask(&ask(TEXT)).done().0, FinishReason::Stop);
+    }
+    assert!(!beast.stderr().contains(READ_AGAIN));
+}
+
+#[test]
+fn settings_that_need_a_restart_are_told_and_not_taken_over() {
+    let home = Home::new();
+    home.configure("n_slots = 2\n");
+    let beast = home.start(&[]);
+    beast.configure("n_slots = 3\n");
+    reload(&beast, "need a restart");
+    assert_eq!(beast.status().n_slots, 2);
+}

@@ -1,0 +1,82 @@
+//! Daemons that die, and daemons that meet.
+
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+
+use beast_tests::samples::{BABBLE, TEXT};
+use beast_tests::{Beast, run};
+
+#[test]
+fn a_daemon_killed_in_mid_stream_leaves_what_came_on_stdout() {
+    // Nothing is kept of the first answer, so that the second is computed in the very same way.
+    let mut beast = Beast::with(&["n_prefixes=0"]);
+    let whole = beast.run(&BABBLE);
+    let mut running = beast.begin(&BABBLE);
+    running.wait_for_output();
+    beast.kill();
+    let output = running.finish();
+    assert_eq!(output.code, Some(1), "{output}");
+    let came = output.stdout.strip_suffix('\n').expect("a newline ends it");
+    assert!(!came.is_empty() && whole.stdout.starts_with(came), "{output}");
+    assert!(output.stderr.starts_with("beastctl: beastd ended before the answer did; try: "), "{output}");
+}
+
+#[test]
+fn the_next_daemon_starts_over_what_a_killed_one_left() {
+    let mut beast = Beast::start();
+    let first = run(&mut beast.ctl(&["summarize"]), TEXT);
+    beast.kill();
+    assert!(beast.socket().exists(), "a killed daemon clears nothing away");
+    let output = beast.run(&["status"]);
+    assert!(output.failure(3).contains("(not running, its socket is left over)"), "{output}");
+    beast.restart();
+    assert_eq!(run(&mut beast.ctl(&["summarize"]), TEXT), first);
+}
+
+#[test]
+fn a_second_daemon_refuses_and_the_first_goes_on() {
+    let beast = Beast::start();
+    beast.ready();
+    for _ in 0..2 {
+        let output = run(&mut beast.beastd(&[]), "");
+        let line = output.failure(1);
+        assert!(line.contains("beastd is already running on"), "{line}");
+        assert!(line.contains(&format!("(process {})", beast.pid())), "{line}");
+    }
+    let output = run(&mut beast.beastd(&["--daemonize"]), "");
+    assert!(output.failure(1).contains(&format!("(process {})", beast.pid())), "{output}");
+    assert_eq!(beast.client().welcome.pid, beast.pid());
+    run(&mut beast.ctl(&["summarize"]), TEXT).answer();
+}
+
+#[test]
+fn a_file_in_the_place_of_the_socket_is_left_alone() {
+    let home = beast_tests::Home::new();
+    let path = home.write("run/beast/beastd.sock", "precious");
+    let folder = path.parent().expect("it has a folder");
+    std::fs::set_permissions(folder, PermissionsExt::from_mode(0o700)).expect("it is ours");
+    let socket = path.to_str().expect("a plain path");
+    let output = run(&mut home.beastd(&["--socket", socket]), "");
+    assert!(output.failure(1).contains("is not a socket, so it is left alone"), "{output}");
+    assert_eq!(std::fs::read_to_string(&path).expect("it is still there"), "precious");
+}
+
+#[test]
+fn a_folder_open_to_others_is_refused() {
+    let home = beast_tests::Home::new();
+    std::fs::create_dir(home.path("open")).expect("the home is writable");
+    std::fs::set_permissions(home.path("open"), PermissionsExt::from_mode(0o755)).expect("it is ours");
+    let socket = home.path("open/beastd.sock");
+    let output = run(&mut home.beastd(&["--socket", socket.to_str().expect("a plain path")]), "");
+    assert!(output.failure(1).contains("is open to other users (mode 0755)"), "{output}");
+}
+
+#[test]
+fn only_the_owner_gets_to_the_socket_and_the_folder() {
+    let beast = Beast::start();
+    let mode = |path: &std::path::Path| {
+        let metadata = std::fs::symlink_metadata(path).expect("it is there");
+        (metadata.file_type().is_socket(), metadata.permissions().mode() & 0o777)
+    };
+    assert_eq!(mode(&beast.socket()), (true, 0o600));
+    assert_eq!(mode(beast.socket().parent().expect("it has a folder")), (false, 0o700));
+}

@@ -1,0 +1,198 @@
+//! Who may know whom: the arrows between crates and rooms, read from the manifests and from the source without its tests.
+//!
+//! Whoever adds an arrow on purpose changes it here (`UPDATE_EXPECT=1` rewrites the map), and gives the reason in
+//! `beastd/ARCHITECTURE.md`.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use beast_tests::project;
+use expect_test::expect;
+
+const CRATES: [&str; 5] = ["protocol", "launchd", "beastd", "beastctl", "tests"];
+
+#[test]
+fn the_client_and_what_it_stands_on_need_no_runtime() {
+    assert_eq!(ours_that_reach("tokio"), ["beastd"]);
+}
+
+#[test]
+fn only_the_daemon_links_llama_cpp() {
+    assert_eq!(ours_that_reach("llama-cpp-2"), ["beastd"]);
+}
+
+#[test]
+fn protocol_and_launchd_know_nobody_of_ours() {
+    assert_eq!(ours_that_reach("beast-protocol"), ["beast-protocol", "beast-tests", "beastctl", "beastd"]);
+    assert_eq!(ours_that_reach("beast-launchd"), ["beast-launchd", "beast-tests", "beastctl", "beastd"]);
+    assert_eq!(ours_that_reach("beastd"), ["beastd"]);
+    assert_eq!(ours_that_reach("beastctl"), ["beastctl"]);
+}
+
+#[test]
+fn one_file_knows_how_messages_become_bytes() {
+    assert_eq!(files_that_name("bincode"), ["protocol/src/codec.rs"]);
+}
+
+#[test]
+fn one_room_knows_llama_cpp() {
+    let files = files_that_name("llama_cpp_2");
+    assert!(!files.is_empty() && files.iter().all(|file| file.starts_with("beastd/src/engine/")), "{files:?}");
+}
+
+#[test]
+fn one_file_may_be_unsafe() {
+    assert_eq!(files_that_name("unsafe"), ["launchd/src/socket.rs"]);
+}
+
+#[test]
+fn the_scheduler_has_no_clock_channel_lock_log_or_randomness() {
+    for source in sources("beastd/src/scheduler") {
+        for name in ["engine", "tokio", "time", "Instant", "sync", "Mutex", "tracing", "thread", "rand", "io", "fs"] {
+            assert!(!names(&source.code, name), "{} names {name}", source.path);
+        }
+    }
+}
+
+#[test]
+fn the_rooms_of_the_daemon_know_only_these() {
+    let mut map = String::new();
+    for (room, sources) in rooms() {
+        let mut known = BTreeSet::new();
+        for source in sources {
+            known.extend(rooms_named(&source.code).into_iter().filter(|name| *name != room));
+            known.extend(
+                ["beast_protocol", "beast_launchd"]
+                    .into_iter()
+                    .filter(|name| names(&source.code, name))
+                    .map(String::from),
+            );
+        }
+        let known: Vec<_> = known.into_iter().collect();
+        // Who knows nobody is no trouble to anybody.
+        if !known.is_empty() {
+            map += &format!("{room} → {}\n", known.join(", "));
+        }
+    }
+    expect![[r#"
+        admission → batch, beast_protocol, clock, engine, template, worker
+        config → beast_launchd
+        connection → beast_protocol
+        daemon → beast_protocol, clock, config, loader, metrics, worker
+        engine → batch
+        loader → admission, batch, beast_protocol, clock, config, engine, governor, logging, metrics, model, scheduler, template, worker
+        logging → config
+        model → admission, beast_launchd
+        scheduler → batch
+        server → beast_launchd, beast_protocol, connection, daemon, session
+        session → batch, beast_protocol, clock, connection, daemon, loader, stream, worker
+        stream → batch, beast_protocol, engine
+        template → beast_protocol
+        worker → batch, beast_protocol, clock, engine, governor, metrics, scheduler, stream
+    "#]].assert_eq(&map);
+}
+
+/// A file of source, without comments and tests.
+struct Source {
+    path: String,
+    code: String,
+}
+
+fn sources(folder: &str) -> Vec<Source> {
+    let root = project("");
+    let mut paths = Vec::new();
+    collect(&project(folder), &mut paths);
+    let is_test = |path: &PathBuf| path.file_stem().is_some_and(|stem| stem.to_string_lossy().ends_with("tests"));
+    paths.retain(|path| !is_test(path));
+    paths.sort();
+    let read = |path: PathBuf| Source {
+        code: code(&std::fs::read_to_string(&path).expect("source is text")),
+        path: path.strip_prefix(&root).expect("it lies in the project").display().to_string(),
+    };
+    paths.into_iter().map(read).collect()
+}
+
+fn collect(folder: &Path, paths: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).expect("the folder is there").flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            collect(&path, paths);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            paths.push(path);
+        }
+    }
+}
+
+/// Leaves comments out, and the item after each `#[cfg(test)]`, whose end is a `;` or a `}` at the beginning of a line.
+fn code(text: &str) -> String {
+    let mut code = String::new();
+    let mut is_test = false;
+    for line in text.lines() {
+        let line = line.split("//").next().unwrap_or_default();
+        is_test |= line.starts_with("#[cfg(test)]");
+        if !is_test {
+            code += line;
+            code.push('\n');
+        }
+        let is_one_line = line.ends_with(';') && !line.starts_with(' ');
+        is_test &= !is_one_line && !line.starts_with('}');
+    }
+    code
+}
+
+/// Whether a whole word occurs.
+fn names(code: &str, word: &str) -> bool {
+    let is_letter = |c: char| c.is_alphanumeric() || c == '_';
+    code.match_indices(word)
+        .any(|(at, _)| !code[..at].ends_with(is_letter) && !code[at + word.len()..].starts_with(is_letter))
+}
+
+/// The files of all crates that name a word. This one names them all.
+fn files_that_name(word: &str) -> Vec<String> {
+    let all = CRATES.into_iter().flat_map(sources).filter(|source| source.path != "tests/tests/it/rooms.rs");
+    all.filter(|source| names(&source.code, word)).map(|source| source.path).collect()
+}
+
+/// The rooms of beastd, files and folders alike. `lib.rs` and `main.rs` wire them and may know all.
+fn rooms() -> Vec<(String, Vec<Source>)> {
+    let mut rooms: Vec<(String, Vec<Source>)> = Vec::new();
+    for source in sources("beastd/src") {
+        let below = source.path.strip_prefix("beastd/src/").expect("it lies there");
+        let room = below.split('/').next().unwrap_or_default().trim_end_matches(".rs").to_owned();
+        match rooms.last_mut() {
+            _ if room == "lib" || room == "main" => {}
+            Some((last, sources)) if *last == room => sources.push(source),
+            _ => rooms.push((room, vec![source])),
+        }
+    }
+    rooms
+}
+
+/// What follows `crate::`.
+fn rooms_named(code: &str) -> BTreeSet<String> {
+    let word = |text: &str| -> String { text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect() };
+    let mut rooms = BTreeSet::new();
+    for (at, path) in code.match_indices("crate::") {
+        let rest = &code[at + path.len()..];
+        assert!(!rest.starts_with('{'), "one `use crate::` for each room, as everywhere in beastd");
+        rooms.insert(word(rest));
+    }
+    rooms
+}
+
+/// Those of our crates that depend on a package, in whatever way, tests and build scripts aside.
+fn ours_that_reach(package: &str) -> Vec<String> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let output = Command::new(cargo)
+        .args(["tree", "--workspace", "--invert", package, "--edges", "normal", "--prefix", "none"])
+        .args(["--format", "{p}", "--offline", "--locked"])
+        .current_dir(project(""))
+        .output()
+        .expect("cargo runs the tests");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).expect("cargo writes UTF-8");
+    let names: BTreeSet<_> = text.lines().filter_map(|line| line.split_whitespace().next()).collect();
+    let is_ours = |name: &&str| name.starts_with("beast");
+    names.into_iter().filter(is_ours).map(str::to_owned).collect()
+}
