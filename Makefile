@@ -1,0 +1,43 @@
+# Only calls cargo and small scripts; what has a brain lives in .ci/ and tests/. GNU make 3.81 (macOS) is enough.
+
+PREFIX  ?= /usr/local
+DESTDIR ?=
+# One profile everywhere: llama.cpp takes minutes to compile, once is enough.
+CARGO_BUILD = cargo build --release --workspace --locked
+
+.PHONY: help demo test lint build bench check-macos install clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+
+demo: ## build, start the daemon on the built-in model, summarize README.md
+	@.ci/demo
+
+test: lint ## what a stranger, a developer and CI run: set-up, lint, build, all tests
+	$(CARGO_BUILD)
+	cargo test --release --workspace --locked
+
+lint: ## formatting and clippy, warnings denied
+	@.ci/setup
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --release --locked -- -D warnings
+
+build: ## beastd and beastctl into target/release
+	@.ci/setup
+	$(CARGO_BUILD)
+
+bench: build ## compare with llama.cpp's own programs on the shapes of LFM2-2.6B (first time 15 minutes; ARGS="...")
+	@peers=$$(.ci/peers) && model=$$(.ci/speed-model) && \
+	cargo run --release --locked -p beast-tests --bin bench -- --model "$$model" --peers "$$peers" $(ARGS)
+
+check-macos: ## on Debian: compile and link everything for macOS, with clippy (first time 10 minutes)
+	@.ci/check-macos --level full --clippy
+
+install: ## copy what `make build` built to $(DESTDIR)$(PREFIX); builds only if nothing is there
+	@test -x target/release/beastd -a -x target/release/beastctl || $(MAKE) build
+	install -d "$(DESTDIR)$(PREFIX)/bin" "$(DESTDIR)$(PREFIX)/share/doc/beast"
+	install -m 755 target/release/beastd target/release/beastctl "$(DESTDIR)$(PREFIX)/bin"
+	install -m 644 LICENSE-MIT LICENSE-APACHE "$(DESTDIR)$(PREFIX)/share/doc/beast"
+
+clean: ## remove everything that was built, speed models and peers included
+	rm -rf target
