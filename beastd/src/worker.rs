@@ -250,9 +250,13 @@ impl<E: Engine> Worker<E> {
         let change = governor::sample(now_us).and_then(|sample| self.governor.observe(sample));
         let Some(n_threads) = change else { return Ok(()) };
         match self.engine.set_threads(n_threads) {
-            Ok(()) => {
+            Ok(true) => {
                 tracing::info!(n_threads, us = crate::clock::now_us() - now_us, "others use the machine more, or less");
                 self.metrics.n_threads.store(n_threads, Relaxed);
+                Ok(())
+            }
+            Ok(false) => {
+                tracing::warn!(n_threads, "no memory to change the number of threads");
                 Ok(())
             }
             Err(error) => self.break_down(error),

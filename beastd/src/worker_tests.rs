@@ -19,7 +19,7 @@ impl Engine for Gate {
     fn disarm(&mut self, seq: SeqId) {
         self.engine.disarm(seq);
     }
-    fn set_threads(&mut self, n_threads: usize) -> Result<(), EngineError> {
+    fn set_threads(&mut self, n_threads: usize) -> Result<bool, EngineError> {
         self.engine.set_threads(n_threads)
     }
     fn step(&mut self, batch: &Batch) -> Result<Vec<crate::batch::Sampled>, EngineError> {

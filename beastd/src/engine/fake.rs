@@ -50,8 +50,8 @@ impl Engine for FakeEngine {
         assert!(self.armed.remove(&seq).is_some(), "{seq:?} was never armed");
     }
 
-    fn set_threads(&mut self, _n_threads: usize) -> Result<(), EngineError> {
-        Ok(())
+    fn set_threads(&mut self, _n_threads: usize) -> Result<bool, EngineError> {
+        Ok(true)
     }
 
     fn step(&mut self, batch: &Batch) -> Result<Vec<Sampled>, EngineError> {

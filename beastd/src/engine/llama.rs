@@ -99,10 +99,9 @@ impl Engine for LlamaEngine<'_> {
 
     /// The wrapper has no setter for threads: a new context is made, and takes over what the slots hold. Copies that shared cells
     /// have cells of their own after that, which is how the scheduler counts them anyway.
-    fn set_threads(&mut self, n_threads: usize) -> Result<(), EngineError> {
+    fn set_threads(&mut self, n_threads: usize) -> Result<bool, EngineError> {
         let options = ContextOptions { n_threads, ..self.options };
-        // Without the memory for a second one things stay as they are.
-        let Ok(mut context) = new_context(self.model, &options) else { return Ok(()) };
+        let Ok(mut context) = new_context(self.model, &options) else { return Ok(false) };
         let n_places = i32::try_from(self.options.n_places).expect("few slots");
         for place in (0..n_places).filter(|&place| self.context.kv_cache_seq_pos_max(place) >= 0) {
             let moved = self.context.state_seq_get(place, LlamaStateSeqFlags::empty());
@@ -112,7 +111,7 @@ impl Engine for LlamaEngine<'_> {
         }
         self.context = context;
         self.options = options;
-        Ok(())
+        Ok(true)
     }
 
     fn step(&mut self, batch: &Batch) -> Result<Vec<Sampled>, EngineError> {

@@ -78,7 +78,7 @@ fn chunked_copied_and_batched_equal_whole() {
     assert!(difference(&whole, &batched) < ROUNDING, "batched: {}", difference(&whole, &batched));
 
     // Another number of threads, in the middle of it all.
-    engine.set_threads(2).expect("there is memory for another context");
+    assert_eq!(engine.set_threads(2), Ok(true));
     let edits = vec![KvEdit::Clear(SlotId(3)), KvEdit::Copy { from: SlotId(6), to: SlotId(3) }];
     let moved = logits(&mut engine, edits, vec![row(3, 30, &tokens[30..], true)]);
     assert!(difference(&whole, &moved) < ROUNDING, "moved: {}", difference(&whole, &moved));

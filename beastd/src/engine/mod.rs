@@ -20,11 +20,12 @@ pub trait Engine {
     /// The sequence has ended.
     fn disarm(&mut self, seq: SeqId);
 
-    /// Computes with this many threads from now on; what the slots hold stays.
+    /// Computes with this many threads from now on; what the slots hold stays. False when there is no memory for the change, and
+    /// things stay as they are.
     ///
     /// # Errors
     /// [`EngineError::Fatal`] when what they held is lost.
-    fn set_threads(&mut self, n_threads: usize) -> Result<(), EngineError>;
+    fn set_threads(&mut self, n_threads: usize) -> Result<bool, EngineError>;
 
     /// Makes the batch's edits, computes its rows, and chooses one token for each row that asks for one.
     ///
