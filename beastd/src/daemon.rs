@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
 use beast_protocol::{State, Status};
 use tokio::sync::{Semaphore, watch};
@@ -45,6 +45,8 @@ pub struct Daemon {
     pub socket: PathBuf,
     /// Open connections.
     pub n_connections: AtomicUsize,
+    /// Whether somebody did not want to wait for running requests.
+    pub is_hurried: AtomicBool,
     /// Requests between their arrival and their last event.
     pub answering: watch::Sender<usize>,
     /// Who may tokenize: on few cores, more at once would only slow the engine down.
@@ -69,6 +71,7 @@ impl Daemon {
             phase: watch::Sender::new(Phase::Serving),
             socket,
             n_connections: AtomicUsize::new(0),
+            is_hurried: AtomicBool::new(false),
             answering: watch::Sender::new(0),
             tokenizing: Semaphore::new(2),
             started_us: now_us(),
@@ -94,6 +97,12 @@ impl Daemon {
             }
             serving
         });
+    }
+
+    /// Gives up what still runs.
+    pub fn hurry(&self) {
+        self.is_hurried.store(true, Relaxed);
+        self.phase.send_replace(Phase::Ending);
     }
 
     /// The description that `beastctl status` shows. Wakes nothing.

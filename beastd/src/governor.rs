@@ -19,8 +19,6 @@ pub const PERIOD_US: u64 = 250_000;
 const TOLERATED_CORES: f64 = 0.3;
 /// Looks in a row at which more threads must have been possible before there are more.
 const CALM_LOOKS: u32 = 2;
-/// A sample that is older says nothing about now.
-const STALE_US: u64 = 5_000_000;
 
 /// Chooses a number of threads from samples; has no clock of its own.
 #[derive(Debug)]
@@ -47,7 +45,7 @@ impl Governor {
     pub fn observe(&mut self, sample: Sample) -> Option<usize> {
         let last = self.last.replace(sample)?;
         let elapsed_us = sample.at_us.saturating_sub(last.at_us);
-        if !(PERIOD_US / 2..STALE_US).contains(&elapsed_us) {
+        if elapsed_us < PERIOD_US / 2 {
             return None;
         }
         let others = sample.others_us.saturating_sub(last.others_us) as f64 / elapsed_us as f64;
@@ -61,6 +59,12 @@ impl Governor {
             return Some(n_wanted);
         }
         None
+    }
+
+    /// There was nothing to do: what others did meanwhile says nothing about what they do when there is.
+    pub fn rest(&mut self) {
+        self.last = None;
+        self.n_calm = 0;
     }
 
     /// The number of threads in force.
@@ -140,13 +144,22 @@ mod tests {
     }
 
     #[test]
-    fn a_single_thread_needs_no_looks_and_an_old_sample_says_nothing() {
+    fn a_single_thread_needs_no_looks() {
         assert!(!Governor::new(1, 1).is_due(u64::MAX / 2));
+    }
+
+    #[test]
+    fn what_happened_while_there_was_nothing_to_do_does_not_count() {
         let mut governor = Governor::new(2, 2);
         governor.observe(Sample { at_us: 0, others_us: 0 });
-        assert_eq!(governor.observe(Sample { at_us: STALE_US, others_us: STALE_US }), None);
-        assert!(!governor.is_due(STALE_US + PERIOD_US - 1));
-        assert!(governor.is_due(STALE_US + PERIOD_US));
+        governor.rest();
+        let busy_us = 2 * PERIOD_US;
+        assert_eq!(governor.observe(Sample { at_us: busy_us, others_us: busy_us }), None);
+        assert!(!governor.is_due(busy_us + PERIOD_US - 1));
+        assert!(governor.is_due(busy_us + PERIOD_US));
+        // A step may take long, just because others are busy.
+        let later_us = busy_us + 20 * PERIOD_US;
+        assert_eq!(governor.observe(Sample { at_us: later_us, others_us: later_us }), Some(1));
     }
 
     #[cfg(target_os = "linux")]

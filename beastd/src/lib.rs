@@ -24,6 +24,7 @@ pub mod template;
 pub mod worker;
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use beast_launchd::Listener;
@@ -95,6 +96,9 @@ async fn serve(listener: Listener, daemon: Arc<Daemon>, mut ended: Ended) -> any
     // The place is given back before anybody hears of the end: who calls then finds no daemon, and may start the next.
     drop(listener);
     server::hang_up(&daemon, sessions).await;
+    if daemon.is_hurried.load(Relaxed) {
+        anyhow::bail!("ended by a second signal");
+    }
     failure.map_or(Ok(()), |error| Err(error.into()))
 }
 
@@ -108,8 +112,9 @@ async fn linger(daemon: &Daemon, error: &WireError) {
     daemon.drain();
 }
 
-/// SIGTERM and SIGINT end the daemon politely, a second one at once; SIGHUP reads the configuration again. Resolves only at a second
-/// one.
+/// SIGTERM and SIGINT end the daemon politely; a second one gives running requests up and waits for no more than the engine's current
+/// step, because a process that ends under a computing engine crashes on its way out; a third one waits for nothing. SIGHUP
+/// reads the configuration again.
 async fn watch_signals(daemon: Arc<Daemon>, overrides: Overrides, logging: &Logging) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -123,11 +128,17 @@ async fn watch_signals(daemon: Arc<Daemon>, overrides: Overrides, logging: &Logg
                 continue;
             }
         }
-        if daemon.phase() != Phase::Serving {
-            anyhow::bail!("ended by a second signal");
+        match daemon.phase() {
+            Phase::Serving => {
+                tracing::info!("a signal asks for the end");
+                daemon.drain();
+            }
+            Phase::Draining => {
+                tracing::warn!("a second signal: what still runs is given up");
+                daemon.hurry();
+            }
+            Phase::Ending => rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL)?,
         }
-        tracing::info!("a signal asks for the end");
-        daemon.drain();
     }
 }
 

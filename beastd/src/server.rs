@@ -57,6 +57,7 @@ pub async fn serve(listener: UnixListener, origin: Origin, daemon: Arc<Daemon>) 
                     admit(stream, &daemon, &permits, &refusals, &mut sessions);
                 }
                 _ = answering.wait_for(|n| *n == 0) => break,
+                _ = phase.wait_for(|phase| *phase == Phase::Ending) => break,
             }
         }
     };

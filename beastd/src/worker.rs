@@ -190,6 +190,7 @@ impl<E: Engine> Worker<E> {
                     self.scheduler.check();
                 }
                 self.publish();
+                self.governor.rest();
                 self.inbox.blocking_recv()
             } else {
                 match self.inbox.try_recv() {

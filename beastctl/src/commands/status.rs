@@ -67,8 +67,12 @@ fn describe(status: &Status) -> String {
     line(
         "profile",
         format!(
-            "{}: batch {}, prompts in steps of {}, {} threads",
-            status.profile, status.n_batch, status.prefill_chunk, status.n_threads
+            "{}: batch {}, prompts in steps of {}, {} thread{}",
+            status.profile,
+            status.n_batch,
+            status.prefill_chunk,
+            status.n_threads,
+            if status.n_threads == 1 { "" } else { "s" }
         ),
     );
     line(
