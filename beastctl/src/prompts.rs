@@ -73,7 +73,9 @@ impl PromptError {
     pub fn hint(&self) -> Option<String> {
         match self {
             PromptError::Name(_) => Some("a name without `/`; the file NAME.md is found by it".into()),
-            PromptError::Unknown { all, .. } => Some(format!("one of {}", all.join(", "))),
+            PromptError::Unknown { all, .. } => {
+                Some(format!("one of {}, or write your own as prompts/NAME.md beside config.toml", all.join(", ")))
+            }
             PromptError::Unreadable { .. } | PromptError::Malformed { .. } => None,
         }
     }

@@ -186,7 +186,8 @@ impl<E: Engine> Worker<E> {
     fn take_commands(&mut self) -> bool {
         loop {
             let command = if self.scheduler.is_idle() {
-                if cfg!(debug_assertions) {
+                // Every build is a release build: the audit is for the worker's own tests.
+                if cfg!(test) {
                     self.scheduler.check();
                 }
                 self.publish();

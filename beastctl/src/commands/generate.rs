@@ -66,7 +66,7 @@ pub(super) fn run(context: &Context, task: Task, options: &Options) -> Result<()
     let material = match task {
         Task::Ask { question } => question_and_material(&question, console)?,
         Task::CommitMsg => diff(console)?,
-        Task::Prompt { files, .. } => from_files(&files, console)?,
+        Task::Prompt { name, files } => from_files(&name, &files, console)?,
     };
     for warning in &material.warnings {
         console.warning(warning);
@@ -140,13 +140,17 @@ fn generate(prompt: Prompt, material: String, options: &Options) -> Generate {
     }
 }
 
-fn from_files(files: &[PathBuf], console: Console) -> Result<Input, InputError> {
+fn from_files(prompt: &str, files: &[PathBuf], console: Console) -> Result<Input, InputError> {
     if files.is_empty() {
         hint_at_stdin(console);
     }
     let input = input::read(files)?;
     if input.is_blank() {
-        return Err(InputError::Empty { example: "cat FILE | beastctl summarize, or beastctl summarize FILE" });
+        let example = match prompt {
+            "summarize" => "cat FILE | beastctl summarize, or beastctl summarize FILE",
+            _ => "cat FILE | beastctl run PROMPT, or beastctl run PROMPT FILE",
+        };
+        return Err(InputError::Empty { example });
     }
     Ok(input)
 }

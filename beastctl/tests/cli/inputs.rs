@@ -211,10 +211,10 @@ fn the_users_own_prompt_wins_and_its_mistakes_have_a_line() {
         &["run", "sumarize"],
         b"text",
         expect![[r#"
-        exit 2
-        out: ""
-        err: beastctl: there is no prompt `sumarize`, did you mean `summarize`?; try: one of ask, commit-msg, explain, fix, keywords, review, shell, summarize, title, tldr, translate, wrong
-    "#]],
+            exit 2
+            out: ""
+            err: beastctl: there is no prompt `sumarize`, did you mean `summarize`?; try: one of ask, commit-msg, explain, fix, keywords, review, shell, summarize, title, tldr, translate, wrong, or write your own as prompts/NAME.md beside config.toml
+        "#]],
     );
     refused(
         &beast,

@@ -245,7 +245,7 @@ impl Scheduler {
         self.n_preempted
     }
 
-    /// Audits the books; for tests, and for debug builds when idle.
+    /// Audits the books; for tests.
     ///
     /// # Panics
     /// When they do not add up.
