@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use aho_corasick::AhoCorasick;
-use beast_protocol::{ErrorCode, Generate, Message, Role, Sampling, WireError};
+use beast_protocol::{ErrorCode, Generate, Message, Role, Sampling, Speculation, WireError};
 
 use crate::batch::{SamplingParams, Token};
 use crate::engine::Vocab;
+use crate::speculation::Wish;
 use crate::template::{self, ChatTemplate};
 use crate::worker::Admitted;
 
@@ -94,6 +95,7 @@ impl Admission {
             n_max_tokens: asked.min(room),
             stop: request.stop.clone(),
             ignore_eos: request.ignore_eos,
+            wish: wish(request.speculation),
         })
     }
 
@@ -203,6 +205,15 @@ impl Admission {
             "the input is {n_tokens} tokens and the context holds {n_ctx}, prompt and answer together; shorten the input, or raise n_ctx"
         );
         WireError::new(ErrorCode::TooLong, message)
+    }
+}
+
+fn wish(speculation: Speculation) -> Wish {
+    match speculation {
+        Speculation::Auto => Wish::ANY,
+        Speculation::Off => Wish::OFF,
+        Speculation::Lookup => Wish { lookup: true, draft: false },
+        Speculation::Draft => Wish { lookup: false, draft: true },
     }
 }
 

@@ -46,13 +46,22 @@ pub struct Row {
     pub slot: SlotId,
     /// Position of the first of them in the sequence, from 0; equals the number of cells the slot holds already.
     pub pos: u32,
-    /// At least one.
+    /// At least one that is known, then the drafts.
     pub tokens: Vec<Token>,
-    /// Whether the step chooses the token that follows: only when the row ends at the last token known.
+    /// How many of them, at the end, are only guessed. Those that turn out wrong are taken back within the step.
+    pub n_draft: usize,
+    /// Whether the step chooses the token that follows: only when the row reaches the last token known.
     pub sample: bool,
 }
 
-/// A change of the KV cache that comes before the rows.
+impl Row {
+    /// How many tokens are not guessed.
+    pub fn n_known(&self) -> usize {
+        self.tokens.len() - self.n_draft
+    }
+}
+
+/// A change of the KV cache that comes before the rows. Both hold for what a slot is meant to hold: drafts that were wrong are gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KvEdit {
     /// Empty the slot: its sequence has left.
@@ -82,11 +91,11 @@ impl Batch {
     }
 }
 
-/// The token that a row asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The tokens that a row asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sampled {
-    /// Whose it is.
+    /// Whose they are.
     pub seq: SeqId,
-    /// Which it is.
-    pub token: Token,
+    /// The drafts that were right, then one that was not guessed: at least one, at most `n_draft + 1`.
+    pub tokens: Vec<Token>,
 }

@@ -29,12 +29,19 @@ pub struct Config {
     pub n_ctx: usize,
     pub n_slots: usize,
     pub n_prefixes: usize,
+    pub prefix_ram_mib: u64,
     pub n_cells: usize,
     pub n_batch: usize,
     pub prefill_chunk: usize,
     pub n_threads: usize,
     pub governor: bool,
     pub n_gpu_layers: i64,
+    pub repack: String,
+    pub calibration: bool,
+    pub speculation: String,
+    pub draft: String,
+    pub n_draft: usize,
+    pub prefix_disk_mib: u64,
     pub mmap: bool,
     pub max_tokens: usize,
     pub max_waiting: usize,
@@ -274,10 +281,11 @@ fn resolve_paths(values: &mut BTreeMap<String, (Value, Source)>) -> Result<(), C
         ("socket", paths::socket_path as fn() -> Result<PathBuf, PathError>),
         ("log_dir", paths::log_dir),
         ("model", || Ok(PathBuf::from("auto"))),
+        ("draft", || Ok(PathBuf::from("auto"))),
     ] {
         let Some((Value::String(text), _)) = values.get_mut(key) else { continue };
         let path = match (key, text.as_str()) {
-            ("model", "auto" | "builtin") | ("log_dir", "none") => continue,
+            ("model", "auto" | "builtin") | ("draft", "auto" | "builtin" | "none") | ("log_dir", "none") => continue,
             (_, "auto") => auto()?,
             (_, text) => absolute(text),
         };
@@ -331,6 +339,10 @@ fn check(config: &Config, values: &BTreeMap<String, (Value, Source)>) -> Result<
     within("n_batch", config.n_batch, config.n_slots, 1 << 20)?;
     within("prefill_chunk", config.prefill_chunk, 0, config.n_batch)?;
     within("n_threads", config.n_threads, 0, 1024)?;
+    // Each is a token of one step, and llama.cpp keeps a state for each.
+    within("n_draft", config.n_draft, 0, 64.min(config.n_batch - 1))?;
+    one_of(values, "speculation", &["auto", "lookup", "draft", "off"])?;
+    one_of(values, "repack", &["auto", "on", "off"])?;
     within("max_tokens", config.max_tokens, 1, 1 << 24)?;
     within("max_connections", config.max_connections, 1, 4096)?;
     within("max_waiting", config.max_waiting, 0, 4096)?;
@@ -339,6 +351,13 @@ fn check(config: &Config, values: &BTreeMap<String, (Value, Source)>) -> Result<
         return Err(invalid(values, "n_cells", "it must be 0, or at least n_ctx: one request needs that much"));
     }
     Ok(())
+}
+
+fn one_of(values: &BTreeMap<String, (Value, Source)>, key: &str, choices: &[&str]) -> Result<(), ConfigError> {
+    match values[key].0.as_str() {
+        Some(text) if choices.contains(&text) => Ok(()),
+        _ => Err(invalid(values, key, &format!("it must be one of {}", choices.join(", ")))),
+    }
 }
 
 fn invalid(values: &BTreeMap<String, (Value, Source)>, key: &str, reason: &str) -> ConfigError {

@@ -30,6 +30,8 @@ fn each_layer_wins_over_the_one_below_and_says_so() {
     assert_eq!((loaded.config.n_ctx, loaded.config.n_slots, loaded.config.max_tokens), (2048, 2, 7));
     assert_eq!(loaded.config.idle_timeout, Duration::MAX);
     expect![[r#"
+        calibration = true             # default
+        draft = "auto"                 # default
         drain_timeout = "30s"          # default
         failed_linger = "5s"           # default
         governor = true                # default
@@ -46,13 +48,18 @@ fn each_layer_wins_over_the_one_below_and_says_so() {
         n_batch = 512                  # profile baseline
         n_cells = 0                    # default
         n_ctx = 2048                   # profile baseline
+        n_draft = 16                   # default
         n_gpu_layers = -1              # default
         n_prefixes = 8                 # default
         n_slots = 2                    # DIR/config.toml
         n_threads = 0                  # default
         prefill_chunk = 0              # default
+        prefix_disk_mib = 512          # default
+        prefix_ram_mib = 0             # default
         profile = "baseline"           # DIR/config.toml
+        repack = "auto"                # default
         socket = "/run/b.sock"         # BEAST_SOCKET
+        speculation = "auto"           # default
         stall_timeout = "1h"           # default
     "#]]
     .assert_eq(&loaded.print().replace(&folder.path().display().to_string(), "DIR"));

@@ -4,12 +4,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
-use beast_protocol::{State, Status};
+use beast_protocol::{SpeculationStatus, State, Status, StoredPrefixes};
 use tokio::sync::{Semaphore, watch};
 
 use crate::clock::now_us;
 use crate::config::Config;
-use crate::loader::{LoadState, Progress};
+use crate::loader::{LoadState, Progress, Ready};
 use crate::metrics::Metrics;
 use crate::worker::WorkerHandle;
 
@@ -150,9 +150,27 @@ impl Daemon {
             n_prefix_tokens: as_u32(self.metrics.n_prefix_tokens.load(Relaxed)),
             n_prefix_hits: self.metrics.n_prefix_hits.load(Relaxed),
             n_tokens_saved: self.metrics.n_tokens_saved.load(Relaxed),
+            n_prefix_bytes: ready.as_ref().map_or(0, |ready| self.prefix_bytes(ready)),
+            stored: StoredPrefixes {
+                n_entries: as_u32(self.metrics.n_stored.load(Relaxed)),
+                n_bytes: self.metrics.n_stored_bytes.load(Relaxed),
+                n_restored: self.metrics.n_restored.load(Relaxed),
+            },
+            speculation: SpeculationStatus {
+                n_drafted: self.metrics.n_drafted.load(Relaxed),
+                n_accepted: self.metrics.n_accepted.load(Relaxed),
+                ..ready.as_ref().map(|ready| ready.speculation.clone()).unwrap_or_default()
+            },
+            tuning: ready.as_ref().map(|ready| ready.tuning.clone()).unwrap_or_default(),
             n_preempted: self.metrics.n_preempted.load(Relaxed),
             busy_us: self.metrics.busy_us.load(Relaxed),
             notices: ready.map(|ready| ready.notices.clone()).unwrap_or_default(),
         }
+    }
+
+    fn prefix_bytes(&self, ready: &Ready) -> u64 {
+        let (per_token, per_prefix) = ready.state_bytes;
+        let n_tokens = self.metrics.n_prefix_tokens.load(Relaxed) as u64;
+        n_tokens * per_token + self.metrics.n_prefixes.load(Relaxed) as u64 * per_prefix
     }
 }

@@ -6,19 +6,23 @@
 
 pub mod admission;
 pub mod batch;
+pub mod calibration;
 pub mod clock;
 pub mod config;
 mod connection;
 pub mod daemon;
 pub mod engine;
+mod fingerprint;
 pub mod governor;
 pub mod loader;
 pub mod logging;
 pub mod metrics;
 pub mod model;
+mod prefix_store;
 pub mod scheduler;
 mod server;
 mod session;
+pub mod speculation;
 pub mod stream;
 pub mod template;
 pub mod worker;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::Context;
 use beast_launchd::{Listener, Origin};
 use beast_protocol::LoadStage;
+use beastd::calibration;
 use beastd::clock::now_us;
 use beastd::config::{self, Loaded, Overrides};
 use beastd::loader::Progress;
@@ -39,6 +40,10 @@ struct Args {
     /// Go to the background once the socket answers; the model is loaded there
     #[arg(long)]
     daemonize: bool,
+    /// Measure what is fastest on this machine for this model, keep it beside the model, then end; writes lines of JSON.
+    /// `beastctl bench --calibrate` shows them to people
+    #[arg(long)]
+    calibrate: bool,
     /// Show the settings in force and where each comes from, then end
     #[arg(long)]
     print_config: bool,
@@ -68,6 +73,9 @@ fn run(args: Args, started_us: u64) -> anyhow::Result<()> {
         std::io::stdout().write_all(loaded.print().as_bytes()).context("cannot write the configuration")?;
         return Ok(());
     }
+    if args.calibrate {
+        return calibrate(&loaded.config);
+    }
     let listening_us = now_us();
     let listener = beast_launchd::listen(&loaded.config.socket)?;
     let listened_us = now_us();
@@ -90,6 +98,23 @@ fn run(args: Args, started_us: u64) -> anyhow::Result<()> {
     // Its last lines are written.
     drop(logging);
     outcome
+}
+
+fn calibrate(config: &config::Config) -> anyhow::Result<()> {
+    beastd::engine::log_to_tracing();
+    let located = beastd::model::locate(&config.model)?;
+    let mut out = std::io::stdout();
+    let outcome =
+        calibration::run(config, &located.path, |calibration::Report::Progress { n_done, n_total, what }| {
+            let line = serde_json::json!({ "progress": { "n_done": n_done, "n_total": n_total, "what": what } });
+            // Who does not read gets a calibration all the same.
+            let _ = writeln!(out, "{line}");
+        })?;
+    let path = calibration::write(&outcome, &located.path).context("cannot keep the calibration")?;
+    let mut out = std::io::stdout();
+    writeln!(out, "{}", serde_json::json!({ "calibration": outcome }))?;
+    writeln!(out, "{}", serde_json::json!({ "written": path }))?;
+    Ok(())
 }
 
 fn serve(

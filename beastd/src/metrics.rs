@@ -21,12 +21,22 @@ pub struct Metrics {
     pub n_prefix_hits: AtomicU64,
     /// Tokens that were therefore not computed.
     pub n_tokens_saved: AtomicU64,
+    /// Prefixes on disk.
+    pub n_stored: AtomicUsize,
+    /// Their files, in bytes.
+    pub n_stored_bytes: AtomicU64,
+    /// How often one was read back.
+    pub n_restored: AtomicU64,
     /// Requests that have ended, for whatever reason.
     pub n_requests: AtomicU64,
     /// Prompt tokens computed.
     pub n_prompt_tokens: AtomicU64,
     /// Tokens generated.
     pub n_generated_tokens: AtomicU64,
+    /// Tokens guessed ahead.
+    pub n_drafted: AtomicU64,
+    /// How many of them were right.
+    pub n_accepted: AtomicU64,
     /// Times that a sequence lost its cells.
     pub n_preempted: AtomicU64,
     /// Time spent in engine steps, in microseconds.

@@ -13,8 +13,17 @@ pub const DEFAULT_MODEL: &str = "LFM2-2.6B-Q4_K_M.gguf";
 /// Where the default model comes from.
 pub const DEFAULT_MODEL_URL: &str = "https://huggingface.co/LiquidAI/LFM2-2.6B-GGUF/resolve/main/LFM2-2.6B-Q4_K_M.gguf";
 
-const CUB: &[u8] = include_bytes!("../../models/cub/cub.gguf");
-const CUB_NAME: &str = "cub.gguf";
+/// File name of its draft model beside it.
+pub const DEFAULT_DRAFT: &str = "LFM2-350M-Q4_K_M.gguf";
+
+/// A file that beastd brings along.
+struct Builtin {
+    name: &'static str,
+    bytes: &'static [u8],
+}
+
+const CUB: Builtin = Builtin { name: "cub.gguf", bytes: include_bytes!("../../models/cub/cub.gguf") };
+const CUB_DRAFT: Builtin = Builtin { name: "cub-draft.gguf", bytes: include_bytes!("../../models/cub/cub-draft.gguf") };
 /// In the format of `sha256sum`.
 const SHA256SUMS: &str = include_str!("../../models/cub/SHA256SUMS");
 
@@ -49,7 +58,7 @@ pub enum ModelError {
 /// See [`ModelError`].
 pub fn locate(setting: &str) -> Result<Located, ModelError> {
     if setting == "builtin" {
-        return Ok(Located { path: unpack_into(&beast_launchd::paths::cache_dir()?)?, is_builtin: true });
+        return Ok(Located { path: unpack_into(&CUB, &beast_launchd::paths::cache_dir()?)?, is_builtin: true });
     }
     if setting != "auto" {
         return Ok(Located { path: PathBuf::from(setting), is_builtin: false });
@@ -59,6 +68,26 @@ pub fn locate(setting: &str) -> Result<Located, ModelError> {
         return Ok(Located { path: default, is_builtin: false });
     }
     locate("builtin")
+}
+
+/// Finds the draft model for the setting `draft`; none when there is none or it would not pay. `is_cheap` says whether checking
+/// several tokens costs the model hardly more than one, as on a GPU.
+///
+/// # Errors
+/// See [`ModelError`].
+pub fn locate_draft(setting: &str, model: &Located, is_cheap: bool) -> Result<Option<PathBuf>, ModelError> {
+    match setting {
+        "none" => Ok(None),
+        "auto" if !is_cheap => Ok(None),
+        "auto" if model.is_builtin => locate_draft("builtin", model, is_cheap),
+        "auto" => {
+            let is_default = model.path.file_name().is_some_and(|name| name == DEFAULT_MODEL);
+            let beside = model.path.with_file_name(DEFAULT_DRAFT);
+            Ok((is_default && beside.is_file()).then_some(beside))
+        }
+        "builtin" => Ok(Some(unpack_into(&CUB_DRAFT, &beast_launchd::paths::cache_dir()?)?)),
+        path => Ok(Some(PathBuf::from(path))),
+    }
 }
 
 /// What a user of the built-in model is told.
@@ -94,30 +123,30 @@ pub fn sampling_defaults(name: &str, meta: impl Fn(&str) -> Option<String>) -> S
     }
 }
 
-/// Puts the built-in model into the cache folder, unless it is there unharmed. Two daemons may do this at once: each writes a file
+/// Puts a built-in file into the cache folder, unless it is there unharmed. Two daemons may do this at once: each writes a file
 /// of its own and renames it, so that nobody ever sees half a model.
-fn unpack_into(cache: &Path) -> Result<PathBuf, ModelError> {
-    let path = cache.join(CUB_NAME);
-    if sha256_of(&path).is_ok_and(|hash| hash == expected_hash()) {
+fn unpack_into(file: &Builtin, cache: &Path) -> Result<PathBuf, ModelError> {
+    let path = cache.join(file.name);
+    if sha256_of(&path).is_ok_and(|hash| hash == expected_hash(file)) {
         return Ok(path);
     }
-    write(cache, &path).map_err(|source| ModelError::Unpack { path: path.clone(), source })?;
-    tracing::info!(path = %path.display(), "unpacked the built-in model");
+    write(file, cache, &path).map_err(|source| ModelError::Unpack { path: path.clone(), source })?;
+    tracing::info!(path = %path.display(), "unpacked a built-in model");
     Ok(path)
 }
 
-fn write(cache: &Path, path: &Path) -> io::Result<()> {
+fn write(file: &Builtin, cache: &Path, path: &Path) -> io::Result<()> {
     fs::create_dir_all(cache)?;
     let mut part = tempfile::NamedTempFile::new_in(cache)?;
-    part.write_all(CUB)?;
+    part.write_all(file.bytes)?;
     part.as_file().sync_all()?;
     part.persist(path)?;
     Ok(())
 }
 
-fn expected_hash() -> &'static str {
-    let line = SHA256SUMS.lines().find_map(|line| line.strip_suffix(CUB_NAME));
-    line.expect("SHA256SUMS names the built-in model").trim()
+fn expected_hash(file: &Builtin) -> &'static str {
+    let line = SHA256SUMS.lines().find_map(|line| line.strip_suffix(file.name)?.strip_suffix("  "));
+    line.expect("SHA256SUMS names the built-in models").trim()
 }
 
 fn sha256_of(path: &Path) -> io::Result<String> {
@@ -138,22 +167,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_built_in_model_is_the_one_that_was_hashed() {
-        let hash: String = Sha256::digest(CUB).iter().map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!(hash, expected_hash());
+    fn the_built_in_models_are_those_that_were_hashed() {
+        for file in [&CUB, &CUB_DRAFT] {
+            let hash: String = Sha256::digest(file.bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+            assert_eq!(hash, expected_hash(file));
+        }
     }
 
     #[test]
     fn it_is_unpacked_once_and_again_when_it_is_damaged() {
         let cache = tempfile::tempdir().expect("a folder");
-        let path = unpack_into(&cache.path().join("new")).expect("there is room");
+        let path = unpack_into(&CUB, &cache.path().join("new")).expect("there is room");
         let written = |path: &Path| fs::metadata(path).and_then(|meta| meta.modified()).expect("it is there");
         let first = written(&path);
-        assert_eq!(unpack_into(&cache.path().join("new")).expect("there"), path);
+        assert_eq!(unpack_into(&CUB, &cache.path().join("new")).expect("there"), path);
         assert_eq!(written(&path), first, "an unharmed file is left alone");
         fs::write(&path, b"GGUF and then nothing").expect("writable");
-        unpack_into(&cache.path().join("new")).expect("there is room");
-        assert_eq!(sha256_of(&path).expect("readable"), expected_hash());
+        unpack_into(&CUB, &cache.path().join("new")).expect("there is room");
+        assert_eq!(sha256_of(&path).expect("readable"), expected_hash(&CUB));
     }
 
     #[test]
@@ -161,13 +192,13 @@ mod tests {
         let cache = tempfile::tempdir().expect("a folder");
         std::thread::scope(|scope| {
             for _ in 0..4 {
-                scope.spawn(|| unpack_into(cache.path()).expect("there is room"));
+                scope.spawn(|| unpack_into(&CUB, cache.path()).expect("there is room"));
             }
         });
         let names: Vec<_> =
             fs::read_dir(cache.path()).expect("readable").flatten().map(|entry| entry.file_name()).collect();
-        assert_eq!(names, [CUB_NAME]);
-        assert_eq!(sha256_of(&cache.path().join(CUB_NAME)).expect("readable"), expected_hash());
+        assert_eq!(names, [CUB.name]);
+        assert_eq!(sha256_of(&cache.path().join(CUB.name)).expect("readable"), expected_hash(&CUB));
     }
 
     #[test]

@@ -7,12 +7,14 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use beast_protocol::{ErrorCode, FinishReason, Timings, Usage, WireError};
 use tokio::sync::mpsc;
 
-use crate::batch::{Batch, SamplingParams, SeqId, Token};
+use crate::batch::{Batch, Sampled, SamplingParams, SeqId, Token};
 use crate::clock::now_us;
 use crate::engine::{Engine, EngineError, Vocab};
 use crate::governor::{self, Governor};
 use crate::metrics::Metrics;
+use crate::prefix_store::PrefixStore;
 use crate::scheduler::{Committed, Limits, Room, Scheduler, Sequence};
+use crate::speculation::{Candidate, Speculation, Wish};
 use crate::stream::{Reply, Stream, channel};
 
 /// A request that has passed all checks.
@@ -30,6 +32,8 @@ pub struct Admitted {
     pub stop: Vec<String>,
     /// Whether the model's own end is ignored.
     pub ignore_eos: bool,
+    /// What may guess ahead.
+    pub wish: Wish,
 }
 
 /// Commands to the worker. Bounded: who finds the inbox full is refused.
@@ -114,11 +118,31 @@ struct Active {
     first_token_us: Option<u64>,
     last_token_us: u64,
     prefill_us: u64,
+    /// Tokens given to the stream; drafts that were right may go on after the end.
+    n_generated: usize,
     position: Option<usize>,
 }
 
+/// What a worker is put together from.
+pub struct Parts<'model, E> {
+    /// Computes.
+    pub engine: E,
+    /// The text side of its model.
+    pub vocab: Arc<dyn Vocab>,
+    /// The bounds of plans.
+    pub limits: Limits,
+    /// The room of one request, prompt and answer together.
+    pub n_ctx: usize,
+    /// How many threads compute.
+    pub governor: Governor,
+    /// Who guesses ahead.
+    pub speculation: Speculation<'model>,
+    /// Prefixes on disk, if they are kept there.
+    pub store: Option<PrefixStore>,
+}
+
 /// The state of the thread.
-pub struct Worker<E> {
+pub struct Worker<'model, E> {
     engine: E,
     vocab: Arc<dyn Vocab>,
     scheduler: Scheduler,
@@ -126,30 +150,17 @@ pub struct Worker<E> {
     metrics: Arc<Metrics>,
     n_ctx: usize,
     governor: Governor,
+    speculation: Speculation<'model>,
+    store: Option<PrefixStore>,
     active: HashMap<SeqId, Active>,
 }
 
-impl<E: Engine> Worker<E> {
-    /// An idle worker. `n_ctx` is the room of one request, prompt and answer together.
-    pub fn new(
-        engine: E,
-        vocab: Arc<dyn Vocab>,
-        limits: Limits,
-        n_ctx: usize,
-        governor: Governor,
-        inbox: mpsc::Receiver<Command>,
-        metrics: Arc<Metrics>,
-    ) -> Self {
-        Self {
-            engine,
-            vocab,
-            scheduler: Scheduler::new(limits),
-            inbox,
-            metrics,
-            n_ctx,
-            governor,
-            active: HashMap::new(),
-        }
+impl<'model, E: Engine> Worker<'model, E> {
+    /// An idle worker.
+    pub fn new(parts: Parts<'model, E>, inbox: mpsc::Receiver<Command>, metrics: Arc<Metrics>) -> Self {
+        let Parts { engine, vocab, limits, n_ctx, governor, speculation, store } = parts;
+        let (scheduler, active) = (Scheduler::new(limits), HashMap::new());
+        Self { engine, vocab, scheduler, inbox, metrics, n_ctx, governor, speculation, store, active }
     }
 
     /// Works until it is told to stop or no handle is left.
@@ -157,17 +168,19 @@ impl<E: Engine> Worker<E> {
     /// # Errors
     /// When the engine is broken; every request was told.
     pub fn run(mut self) -> Result<(), EngineError> {
-        while self.take_commands() {
+        while self.take_commands()? {
             self.drop_abandoned();
             self.follow_the_machine()?;
-            let batch = self.scheduler.schedule();
+            self.restore_prefixes()?;
+            let drafts = self.guess();
+            let batch = self.scheduler.schedule(&drafts);
             if !batch.rows.is_empty() {
                 self.announce(&batch);
                 let began_us = now_us();
                 match self.engine.step(&batch) {
                     Ok(sampled) => {
                         let committed = self.scheduler.commit(&sampled);
-                        self.account(&batch, began_us);
+                        self.account(&batch, &sampled, began_us);
                         for committed in committed {
                             self.deliver(committed);
                         }
@@ -179,38 +192,39 @@ impl<E: Engine> Worker<E> {
             self.publish();
         }
         self.fail_all(&shutting_down());
-        Ok(())
+        self.save_prefixes()
     }
 
     /// Takes what is in the inbox; waits for something when there is nothing to do. Returns false at the end.
-    fn take_commands(&mut self) -> bool {
+    fn take_commands(&mut self) -> Result<bool, EngineError> {
         loop {
             let command = if self.scheduler.is_idle() {
                 // Every build is a release build: the audit is for the worker's own tests.
                 if cfg!(test) {
                     self.scheduler.check();
                 }
+                self.save_prefixes()?;
                 self.publish();
                 self.governor.rest();
                 self.inbox.blocking_recv()
             } else {
                 match self.inbox.try_recv() {
                     Ok(command) => Some(command),
-                    Err(mpsc::error::TryRecvError::Empty) => return true,
+                    Err(mpsc::error::TryRecvError::Empty) => return Ok(true),
                     Err(mpsc::error::TryRecvError::Disconnected) => None,
                 }
             };
             match command {
                 Some(Command::Submit(submission)) => self.submit(*submission),
                 Some(Command::Cancel(id)) => self.end(id, FinishReason::Cancelled),
-                Some(Command::Stop) | None => return false,
+                Some(Command::Stop) | None => return Ok(false),
             }
         }
     }
 
     fn submit(&mut self, submission: Submission) {
         let Submission { id, admitted, reply, arrived_us } = submission;
-        let Admitted { prompt, shared, sampling, n_max_tokens, stop, ignore_eos } = admitted;
+        let Admitted { prompt, shared, sampling, n_max_tokens, stop, ignore_eos, wish } = admitted;
         let stream = Stream::new(Arc::clone(&self.vocab), reply, stop, ignore_eos, n_max_tokens);
         let n_prompt = prompt.len();
         let sequence = Sequence::new(id, prompt, n_max_tokens, self.n_ctx).keeping(shared);
@@ -219,6 +233,7 @@ impl<E: Engine> Worker<E> {
             return stream.fail(overloaded());
         }
         self.engine.arm(id, &sampling);
+        self.speculation.begin(id, wish);
         let active = Active {
             stream,
             n_prompt,
@@ -228,6 +243,7 @@ impl<E: Engine> Worker<E> {
             first_token_us: None,
             last_token_us: arrived_us,
             prefill_us: 0,
+            n_generated: 0,
             position: None,
         };
         self.active.insert(id, active);
@@ -255,6 +271,7 @@ impl<E: Engine> Worker<E> {
             Ok(true) => {
                 tracing::info!(n_threads, us = crate::clock::now_us() - now_us, "others use the machine more, or less");
                 self.metrics.n_threads.store(n_threads, Relaxed);
+                self.speculation.set_threads(n_threads);
                 Ok(())
             }
             Ok(false) => {
@@ -263,6 +280,57 @@ impl<E: Engine> Worker<E> {
             }
             Err(error) => self.break_down(error),
         }
+    }
+
+    /// Reads beginnings of prompts that wait back from disk, where that spares more than what is kept in memory.
+    fn restore_prefixes(&mut self) -> Result<(), EngineError> {
+        let Some(store) = &mut self.store else { return Ok(()) };
+        let longer = |sequence: &Sequence| {
+            let n = store.find(&sequence.tokens, self.scheduler.prefix_len(&sequence.tokens))?;
+            Some(sequence.tokens[..n].to_vec())
+        };
+        let wanted: Vec<_> = self.scheduler.waiting().filter_map(longer).collect();
+        for tokens in wanted {
+            let is_there = self.scheduler.prefix_len(&tokens[..]) >= tokens.len();
+            let Some(place) = (!is_there).then(|| self.scheduler.begin_restore(tokens.len())).flatten() else {
+                continue;
+            };
+            self.engine.edit(&self.scheduler.take_edits())?;
+            let state = store.read(&tokens);
+            let is_restored = match state {
+                Some(state) => self.engine.restore(place, &state)?,
+                None => false,
+            };
+            tracing::debug!(n_tokens = tokens.len(), is_restored, "a prefix from disk");
+            self.scheduler.restored(place, is_restored.then_some(tokens));
+        }
+        Ok(())
+    }
+
+    /// Writes those that are worth it to disk, while there is nothing else to do.
+    fn save_prefixes(&mut self) -> Result<(), EngineError> {
+        let Some(store) = &mut self.store else { return Ok(()) };
+        while let Some((place, tokens)) = self.scheduler.next_to_save() {
+            self.engine.edit(&self.scheduler.take_edits())?;
+            let state = self.engine.save(place)?;
+            if let Err(error) = store.write(&tokens, &state) {
+                tracing::warn!(%error, "a prefix cannot be kept on disk");
+            }
+            if !self.inbox.is_empty() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// What may follow the tokens of those that decode.
+    fn guess(&mut self) -> Vec<(SeqId, Vec<Token>)> {
+        let draftable = self.scheduler.draftable();
+        let candidates: Vec<_> = draftable
+            .into_iter()
+            .map(|(sequence, n_max)| Candidate { seq: sequence.id, tokens: &sequence.tokens, n_max })
+            .collect();
+        self.speculation.propose(&candidates)
     }
 
     /// Tells those that start now, and those that wait, where they stand.
@@ -284,10 +352,13 @@ impl<E: Engine> Worker<E> {
         }
     }
 
-    /// Books the time of a step to the requests whose prompt it read.
-    fn account(&mut self, batch: &Batch, began_us: u64) {
+    /// Books the time of a step to the requests whose prompt it read, and learns from it.
+    fn account(&mut self, batch: &Batch, sampled: &[Sampled], began_us: u64) {
         let step_us = now_us() - began_us;
         Metrics::add(&self.metrics.busy_us, step_us);
+        let (n_drafted, n_accepted) = self.speculation.observe(batch, sampled, step_us);
+        Metrics::add(&self.metrics.n_drafted, n_drafted as u64);
+        Metrics::add(&self.metrics.n_accepted, n_accepted as u64);
         for row in &batch.rows {
             let active = self.active.get_mut(&row.seq).expect("what was computed is active");
             let n_done = row.pos as usize + row.tokens.len();
@@ -301,12 +372,19 @@ impl<E: Engine> Worker<E> {
     }
 
     fn deliver(&mut self, committed: Committed) {
-        let Committed { seq, token, at_limit } = committed;
+        let Committed { seq, tokens, at_limit } = committed;
         let active = self.active.get_mut(&seq).expect("what was sampled is active");
         active.last_token_us = now_us();
         active.first_token_us.get_or_insert(active.last_token_us);
-        Metrics::add(&self.metrics.n_generated_tokens, 1);
-        let ended = active.stream.push(token, active.last_token_us);
+        let mut ended = None;
+        for token in tokens {
+            active.n_generated += 1;
+            Metrics::add(&self.metrics.n_generated_tokens, 1);
+            ended = active.stream.push(token, active.last_token_us);
+            if ended.is_some() {
+                break;
+            }
+        }
         if let Some(reason) = ended {
             self.end(seq, reason);
         } else if at_limit {
@@ -341,17 +419,20 @@ impl<E: Engine> Worker<E> {
 
     fn end(&mut self, id: SeqId, reason: FinishReason) {
         let Some(active) = self.active.remove(&id) else { return };
-        let sequence = self.scheduler.finish(id).expect("what is active is scheduled");
+        self.scheduler.finish(id).expect("what is active is scheduled");
         self.engine.disarm(id);
+        let (n_drafted, n_accepted) = self.speculation.end(id);
         Metrics::add(&self.metrics.n_requests, 1);
         let now_us = now_us();
         // The token that ends an answer is not part of it.
-        let n_generated = sequence.n_generated() - usize::from(reason == FinishReason::Stop);
+        let n_generated = active.n_generated - usize::from(reason == FinishReason::Stop);
         let as_u32 = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         let usage = Usage {
             n_prompt: as_u32(active.n_prompt),
             n_cached: as_u32(active.n_cached),
             n_generated: as_u32(n_generated),
+            n_drafted: as_u32(n_drafted),
+            n_accepted: as_u32(n_accepted),
         };
         let first_token_us = active.first_token_us.unwrap_or(now_us);
         let timings = Timings {
@@ -370,6 +451,7 @@ impl<E: Engine> Worker<E> {
         for (id, active) in std::mem::take(&mut self.active) {
             self.scheduler.finish(id);
             self.engine.disarm(id);
+            self.speculation.end(id);
             active.stream.fail(error.clone());
         }
         self.inbox.close();
@@ -392,6 +474,12 @@ impl<E: Engine> Worker<E> {
         self.metrics.n_prefix_tokens.store(prefixes.n_tokens, Relaxed);
         self.metrics.n_prefix_hits.store(prefixes.n_hits, Relaxed);
         self.metrics.n_tokens_saved.store(prefixes.n_tokens_saved, Relaxed);
+        if let Some(store) = &self.store {
+            let stored = store.stats();
+            self.metrics.n_stored.store(stored.n_entries, Relaxed);
+            self.metrics.n_stored_bytes.store(stored.n_bytes, Relaxed);
+            self.metrics.n_restored.store(stored.n_restored, Relaxed);
+        }
     }
 }
 

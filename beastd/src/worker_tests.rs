@@ -1,10 +1,22 @@
 use std::thread::JoinHandle;
 
 use super::*;
+use crate::batch::{KvEdit, SlotId};
 use crate::engine::fake::{self, ByteVocab, FakeEngine};
 use crate::governor::Governor;
+use crate::prefix_store::StoreKey;
+use crate::speculation::StepCosts;
 
-const LIMITS: Limits = Limits { n_slots: 2, n_prefixes: 2, n_cells: 512, n_batch: 64, prefill_chunk: 32, n_waiting: 2 };
+const LIMITS: Limits = Limits {
+    n_slots: 2,
+    n_prefixes: 2,
+    n_cells: 512,
+    n_batch: 64,
+    prefill_chunk: 32,
+    n_waiting: 2,
+    decode_width: 2,
+    n_prefix_cells: 512,
+};
 
 /// Lets a test hold the engine between two steps, and see them.
 struct Gate {
@@ -22,6 +34,18 @@ impl Engine for Gate {
     fn set_threads(&mut self, n_threads: usize) -> Result<bool, EngineError> {
         self.engine.set_threads(n_threads)
     }
+    fn edit(&mut self, edits: &[KvEdit]) -> Result<(), EngineError> {
+        self.engine.edit(edits)
+    }
+    fn n_rollback(&self) -> usize {
+        self.engine.n_rollback()
+    }
+    fn save(&mut self, slot: SlotId) -> Result<Vec<u8>, EngineError> {
+        self.engine.save(slot)
+    }
+    fn restore(&mut self, slot: SlotId, state: &[u8]) -> Result<bool, EngineError> {
+        self.engine.restore(slot, state)
+    }
     fn step(&mut self, batch: &Batch) -> Result<Vec<crate::batch::Sampled>, EngineError> {
         // A test that has dropped its end lets everything run.
         self.step.recv().unwrap_or(Ok(()))?;
@@ -37,13 +61,23 @@ struct Fixture {
 }
 
 fn start(limits: Limits) -> Fixture {
+    start_with(limits, None)
+}
+
+fn start_with(limits: Limits, store: Option<PrefixStore>) -> Fixture {
     let (handle, inbox) = WorkerHandle::new();
     let (step, gate) = std::sync::mpsc::channel();
     let metrics = Arc::new(Metrics::default());
     let worker_metrics = Arc::clone(&metrics);
     let thread = std::thread::spawn(move || {
-        let engine = Gate { engine: FakeEngine::default(), step: gate };
-        Worker::new(engine, Arc::new(ByteVocab), limits, 256, Governor::new(1, 1), inbox, worker_metrics).run()
+        let vocab: Arc<dyn Vocab> = Arc::new(ByteVocab);
+        let engine = FakeEngine::default().rolling_back(4);
+        let costs = StepCosts::new(1).knowing([(1, 100.0), (16, 150.0)]);
+        let speculation = Speculation::new(Wish::ANY, engine.n_rollback(), Arc::clone(&vocab), None, costs);
+        let engine = Gate { engine, step: gate };
+        let governor = Governor::new(1, 1);
+        let parts = Parts { engine, vocab, limits, n_ctx: 256, governor, speculation, store };
+        Worker::new(parts, inbox, worker_metrics).run()
     });
     Fixture { handle, metrics, step, thread }
 }
@@ -57,6 +91,7 @@ fn admitted(prompt: &str, n_max_tokens: usize) -> Admitted {
         n_max_tokens,
         stop: Vec::new(),
         ignore_eos: false,
+        wish: Wish::ANY,
     }
 }
 
@@ -176,4 +211,47 @@ fn a_reader_that_stops_reading_holds_nobody() {
         assert_eq!(text, expected(&prompt, 30));
     }
     assert_eq!(collect(stuck).0, expected("nobody reads this", 200), "and it is all there when it reads after all");
+}
+
+#[test]
+fn a_text_that_repeats_itself_is_guessed_ahead_and_stays_the_same() {
+    let fixture = start(Limits { n_cells: 2048, ..LIMITS });
+    drop(fixture.step);
+    // The fake's answers repeat nothing; the prompt holds one of them, so that the second time it is there to be looked up.
+    let mut n_accepted = 0;
+    for seed in 0..20 {
+        let question = format!("question {seed} ");
+        let said = expected(&question, 100);
+        let prompt = format!("{question}{said}!{question}");
+        let (text, end) = collect(fixture.handle.submit(admitted(&prompt, 60), now_us()).expect("room").1);
+        assert_eq!(text, expected(&prompt, 60), "guessing changes nothing");
+        let Reply::Done { usage, .. } = end else { panic!("{end:?}") };
+        assert_eq!(usage.n_generated as usize, text.len());
+        assert!(usage.n_accepted <= usage.n_drafted);
+        n_accepted += usage.n_accepted;
+    }
+    let n_drafted = fixture.metrics.n_drafted.load(Relaxed);
+    assert!(n_drafted > 0 && u64::from(n_accepted) == fixture.metrics.n_accepted.load(Relaxed), "{n_drafted}");
+}
+
+#[test]
+fn an_instruction_survives_a_restart_on_disk() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let key = || StoreKey { model: [7; 32], engine: "fake".into(), kv_type: "bytes".into() };
+    let store = || Some(PrefixStore::open(&folder.path().join("prefixes"), key(), 1 << 20).expect("it can be made"));
+    let instruction = "a long instruction that everybody begins with: ";
+    for (n_restored, text) in [(0, "first"), (1, "second")] {
+        let fixture = start_with(LIMITS, store());
+        drop(fixture.step);
+        let prompt = format!("{instruction}{text} text");
+        let admitted = Admitted { shared: vec![instruction.len()], ..admitted(&prompt, 20) };
+        let (answer, end) = collect(fixture.handle.submit(admitted, now_us()).expect("room").1);
+        assert_eq!(answer, expected(&prompt, 20));
+        let Reply::Done { usage, .. } = end else { panic!("{end:?}") };
+        assert_eq!(usage.n_cached as usize, n_restored * instruction.len());
+        drop(fixture.handle);
+        assert_eq!(fixture.thread.join().expect("no panic"), Ok(()));
+        assert_eq!(fixture.metrics.n_stored.load(Relaxed), 1);
+        assert_eq!(fixture.metrics.n_restored.load(Relaxed), n_restored as u64);
+    }
 }

@@ -92,6 +92,10 @@ pub struct Usage {
     pub n_cached: u32,
     /// Tokens of the answer, the end token not counted.
     pub n_generated: u32,
+    /// Tokens that were guessed ahead.
+    pub n_drafted: u32,
+    /// How many of them were right.
+    pub n_accepted: u32,
 }
 
 /// Times of one request, in microseconds.
@@ -242,12 +246,61 @@ pub struct Status {
     pub n_prefix_hits: u64,
     /// Tokens that were therefore not computed, since the start.
     pub n_tokens_saved: u64,
+    /// Their states in memory, in bytes.
+    pub n_prefix_bytes: u64,
+    /// Those kept on disk.
+    pub stored: StoredPrefixes,
+    /// Guessing ahead.
+    pub speculation: SpeculationStatus,
+    /// How the engine is set up for this machine.
+    pub tuning: Tuning,
     /// Times that a sequence had to give its cells back and start again.
     pub n_preempted: u64,
     /// Engine time spent in steps since the start, in microseconds.
     pub busy_us: u64,
     /// What the user should know.
     pub notices: Vec<Notice>,
+}
+
+/// Beginnings of prompts on disk, which survive a restart.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct StoredPrefixes {
+    /// How many.
+    pub n_entries: u32,
+    /// Their files together, in bytes.
+    pub n_bytes: u64,
+    /// How often one was read back since the start.
+    pub n_restored: u64,
+}
+
+/// How answers are guessed ahead.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct SpeculationStatus {
+    /// What guesses: `lookup`, `draft`; empty when nothing does.
+    pub drafters: Vec<String>,
+    /// The draft model's name.
+    pub draft_model: Option<String>,
+    /// Why nothing guesses, or why less than was asked for.
+    pub reason: Option<String>,
+    /// Most tokens that can be guessed ahead at once.
+    pub n_max: u32,
+    /// Tokens guessed since the start.
+    pub n_drafted: u64,
+    /// How many of them were right.
+    pub n_accepted: u64,
+}
+
+/// How the engine is set up for this machine.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Tuning {
+    /// Where this comes from: when and where it was measured, or that it was not.
+    pub origin: String,
+    /// Whether it was measured on this machine with this model.
+    pub is_calibrated: bool,
+    /// Whether weights were rearranged for this CPU's instructions.
+    pub is_repacked: bool,
+    /// Sequences that decode in one step.
+    pub decode_width: u32,
 }
 
 /// The model that answers.

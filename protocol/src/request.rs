@@ -28,6 +28,23 @@ pub struct Generate {
     pub stop: Vec<String>,
     /// Goes on when the model wants to end, up to `max_tokens`: for measuring.
     pub ignore_eos: bool,
+    /// How the answer may be guessed ahead; it changes the speed, never the text.
+    pub speculation: Speculation,
+}
+
+/// What may guess tokens ahead, for the model to check several at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Speculation {
+    /// Whatever is there and pays.
+    #[default]
+    Auto,
+    /// Nothing: one token at a time.
+    Off,
+    /// Only what the prompt and the answer contain already.
+    Lookup,
+    /// Only the draft model; nothing when there is none.
+    Draft,
 }
 
 /// One turn of a conversation.

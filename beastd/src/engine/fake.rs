@@ -31,12 +31,19 @@ pub struct FakeEngine {
     n_cells: usize,
     slots: HashMap<SlotId, Vec<Token>>,
     armed: HashMap<SeqId, u32>,
+    n_rollback: usize,
 }
 
 impl FakeEngine {
     /// An engine with this many cells. Fewer than the scheduler believes provoke `CacheFull`.
     pub fn with_cells(n_cells: usize) -> Self {
         Self { n_cells, ..Self::default() }
+    }
+
+    /// The same engine, able to take this many drafts back.
+    #[must_use]
+    pub fn rolling_back(self, n_rollback: usize) -> Self {
+        Self { n_rollback, ..self }
     }
 }
 
@@ -54,8 +61,8 @@ impl Engine for FakeEngine {
         Ok(true)
     }
 
-    fn step(&mut self, batch: &Batch) -> Result<Vec<Sampled>, EngineError> {
-        for edit in &batch.edits {
+    fn edit(&mut self, edits: &[KvEdit]) -> Result<(), EngineError> {
+        for edit in edits {
             match edit {
                 KvEdit::Clear(slot) => drop(self.slots.remove(slot)),
                 KvEdit::Copy { from, to } => {
@@ -65,21 +72,56 @@ impl Engine for FakeEngine {
                 }
             }
         }
+        Ok(())
+    }
+
+    fn step(&mut self, batch: &Batch) -> Result<Vec<Sampled>, EngineError> {
+        self.edit(&batch.edits)?;
         let n_used: usize = self.slots.values().map(Vec::len).sum();
         if self.n_cells > 0 && n_used + batch.n_tokens() > self.n_cells {
             return Err(EngineError::CacheFull);
         }
         let mut sampled = Vec::new();
         for row in &batch.rows {
+            assert!(row.n_known() > 0 && row.n_draft <= self.n_rollback, "{row:?} cannot be taken back");
+            assert!(row.n_draft == 0 || row.sample, "{row:?} guesses what nobody checks");
             let stored = self.slots.entry(row.slot).or_default();
             assert_eq!(stored.len(), row.pos as usize, "{row:?} leaves a gap or overlaps");
-            stored.extend(&row.tokens);
+            stored.extend(&row.tokens[..row.n_known()]);
             if row.sample {
                 let seed = self.armed[&row.seq];
-                sampled.push(Sampled { seq: row.seq, token: next_token(stored, seed) });
+                let mut tokens = vec![next_token(stored, seed)];
+                for &draft in &row.tokens[row.n_known()..] {
+                    if tokens.last() != Some(&draft) {
+                        break;
+                    }
+                    stored.push(draft);
+                    tokens.push(next_token(stored, seed));
+                }
+                sampled.push(Sampled { seq: row.seq, tokens });
             }
         }
         Ok(sampled)
+    }
+
+    fn n_rollback(&self) -> usize {
+        self.n_rollback
+    }
+
+    fn save(&mut self, slot: SlotId) -> Result<Vec<u8>, EngineError> {
+        let stored = self.slots.get(&slot).map(Vec::as_slice).unwrap_or_default();
+        Ok(stored.iter().flat_map(|token| token.0.to_le_bytes()).collect())
+    }
+
+    fn restore(&mut self, slot: SlotId, state: &[u8]) -> Result<bool, EngineError> {
+        let tokens: Vec<Token> = state.as_chunks().0.iter().map(|bytes| Token(i32::from_le_bytes(*bytes))).collect();
+        let n_used: usize = self.slots.values().map(Vec::len).sum();
+        if self.n_cells > 0 && n_used + tokens.len() > self.n_cells {
+            return Ok(false);
+        }
+        let before = self.slots.insert(slot, tokens);
+        assert!(before.is_none_or(|before| before.is_empty()), "restored into a place that is taken");
+        Ok(true)
     }
 }
 

@@ -1,6 +1,6 @@
 //! llama.cpp's context: runs batches.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::num::NonZeroU32;
 
 use llama_cpp_2::DecodeError;
@@ -11,6 +11,7 @@ use llama_cpp_2::llama_batch::LlamaBatch;
 use llama_cpp_2::token::LlamaToken;
 
 use super::model::backend;
+use super::raw;
 use super::sampler::Sampler;
 use super::{Engine, EngineError, LoadError, LoadedModel};
 use crate::batch::{Batch, KvEdit, Row, Sampled, SamplingParams, SeqId, SlotId, Token};
@@ -28,6 +29,8 @@ pub struct ContextOptions {
     pub n_ubatch: usize,
     /// Threads that compute on the CPU.
     pub n_threads: usize,
+    /// Most drafts of a row: past states that a hybrid model keeps for each place, to take drafts back.
+    pub n_draft: usize,
 }
 
 /// A llama.cpp context with one sequence id for each slot and one unified pool of cells.
@@ -38,6 +41,10 @@ pub struct LlamaEngine<'model> {
     batch: LlamaBatch<'static>,
     samplers: HashMap<SeqId, Sampler>,
     n_vocab: i32,
+    n_rollback: usize,
+    /// Slots whose last drafts were taken back, until they compute again. llama.cpp remembers that beside the sequence, where a copy within
+    /// the cache does not find it.
+    rolled_back: HashSet<SlotId>,
 }
 
 impl<'model> LlamaEngine<'model> {
@@ -49,43 +56,92 @@ impl<'model> LlamaEngine<'model> {
         let context = new_context(model, options)?;
         let batch = LlamaBatch::new(options.n_batch, 1);
         let n_vocab = model.model.n_vocab();
-        Ok(Self { model, options: *options, context, batch, samplers: HashMap::new(), n_vocab })
+        Ok(Self {
+            model,
+            options: *options,
+            context,
+            batch,
+            samplers: HashMap::new(),
+            n_vocab,
+            n_rollback: 0,
+            rolled_back: HashSet::new(),
+        })
     }
 
     /// A first prefill, which reads weights that are mapped; on a GPU also a first decode, whose kernels are others and have to
-    /// be compiled.
+    /// be compiled. Finds out whether drafts can be taken back: llama.cpp has no question for that, only a refusal.
+    ///
+    /// Returns the bytes of a saved state: for each token, and besides.
     ///
     /// # Errors
     /// See [`EngineError`].
-    pub fn warm_up(&mut self, token: Token, on_gpu: bool) -> Result<(), EngineError> {
+    pub fn warm_up(&mut self, token: Token, on_gpu: bool) -> Result<(u64, u64), EngineError> {
         let seq = SeqId(u64::MAX);
         let slot = SlotId(0);
         self.arm(seq, &SamplingParams::GREEDY);
-        let row = |pos, tokens| Row { seq, slot, pos, tokens, sample: true };
+        let row = |pos, tokens| Row { seq, slot, pos, tokens, n_draft: 0, sample: true };
         self.step(&Batch { edits: Vec::new(), rows: vec![row(0, vec![token; 2])] })?;
+        let state_bytes = self.state_bytes(slot, 2);
+        let can_roll_back = self.options.n_draft > 0 && self.cut(slot, 1).is_ok();
+        self.n_rollback = if can_roll_back { self.options.n_draft } else { 0 };
         if on_gpu {
-            self.step(&Batch { edits: Vec::new(), rows: vec![row(2, vec![token])] })?;
+            let pos = if can_roll_back { 1 } else { 2 };
+            self.step(&Batch { edits: Vec::new(), rows: vec![row(pos, vec![token])] })?;
         }
         self.disarm(seq);
-        self.edit(KvEdit::Clear(slot))
+        self.edit(&[KvEdit::Clear(slot)])?;
+        Ok(state_bytes)
     }
 
-    fn edit(&mut self, edit: KvEdit) -> Result<(), EngineError> {
+    /// Of what a slot with `n_tokens` holds: the part that grows with tokens, for each, and the part that does not.
+    fn state_bytes(&self, slot: SlotId, n_tokens: usize) -> (u64, u64) {
+        let size = |flags| self.context.state_seq_get_size_ext(id(slot), flags);
+        let whole = size(LlamaStateSeqFlags::empty());
+        // The convolution states of a hybrid model; nothing of one with attention alone.
+        let fixed = size(LlamaStateSeqFlags::PARTIAL_ONLY).min(whole);
+        (((whole - fixed) / n_tokens) as u64, fixed as u64)
+    }
+
+    fn edit_one(&mut self, edit: KvEdit) -> Result<(), EngineError> {
         match edit {
-            // Only whole sequences are removed: a part of one would fail on a hybrid model, whose convolution state cannot be
-            // rewound. The outcome is checked all the same; ignoring it has corrupted sessions elsewhere.
-            KvEdit::Clear(slot) => match self.context.clear_kv_cache_seq(Some(slot.0), None, None) {
-                Ok(true) => Ok(()),
-                outcome => Err(EngineError::Fatal(format!("slot {} cannot be emptied: {outcome:?}", slot.0))),
-            },
-            KvEdit::Copy { from, to } => {
-                let id = |slot: SlotId| i32::try_from(slot.0).expect("few slots");
-                self.context
-                    .copy_kv_cache_seq(id(from), id(to), None, None)
-                    .map_err(|error| EngineError::Fatal(format!("slot {} cannot be copied: {error}", from.0)))
+            // Whole sequences only; the outcome is checked all the same: ignoring it has corrupted sessions elsewhere.
+            KvEdit::Clear(slot) => {
+                self.rolled_back.remove(&slot);
+                match self.context.clear_kv_cache_seq(Some(slot.0), None, None) {
+                    Ok(true) => Ok(()),
+                    outcome => Err(EngineError::Fatal(format!("slot {} cannot be emptied: {outcome:?}", slot.0))),
+                }
             }
+            KvEdit::Copy { from, to } if self.rolled_back.contains(&from) => {
+                // A saved state holds what is meant; megabytes instead of microseconds, but only once an answer at most.
+                let state = self.save(from)?;
+                match self.restore(to, &state)? {
+                    true => Ok(()),
+                    false => Err(EngineError::Fatal(format!("slot {} finds no room for a copy", from.0))),
+                }
+            }
+            KvEdit::Copy { from, to } => self
+                .context
+                .copy_kv_cache_seq(id(from), id(to), None, None)
+                .map_err(|error| EngineError::Fatal(format!("slot {} cannot be copied: {error}", from.0))),
         }
     }
+
+    /// Drops what a slot holds from position `pos` on. A hybrid model can do so only directly after the row that computed it, as deep as
+    /// `n_draft`, and must keep a token of that row: its convolution states are kept for the last graph pass alone.
+    fn cut(&mut self, slot: SlotId, pos: u32) -> Result<(), EngineError> {
+        match self.context.clear_kv_cache_seq(Some(slot.0), Some(pos), None) {
+            Ok(true) => {
+                self.rolled_back.insert(slot);
+                Ok(())
+            }
+            outcome => Err(EngineError::Fatal(format!("slot {} cannot be cut at {pos}: {outcome:?}", slot.0))),
+        }
+    }
+}
+
+fn id(slot: SlotId) -> i32 {
+    i32::try_from(slot.0).expect("few slots")
 }
 
 impl Engine for LlamaEngine<'_> {
@@ -109,27 +165,30 @@ impl Engine for LlamaEngine<'_> {
                 .and_then(|state| context.state_seq_set(&state, place))
                 .map_err(|error| EngineError::Fatal(format!("slot {place} cannot be moved: {error}")))?;
         }
+        // A moved state is the one that is meant.
+        self.rolled_back.clear();
         self.context = context;
         self.options = options;
         Ok(true)
     }
 
+    fn edit(&mut self, edits: &[KvEdit]) -> Result<(), EngineError> {
+        edits.iter().try_for_each(|&edit| self.edit_one(edit))
+    }
+
     fn step(&mut self, batch: &Batch) -> Result<Vec<Sampled>, EngineError> {
-        for &edit in &batch.edits {
-            self.edit(edit)?;
-        }
+        self.edit(&batch.edits)?;
         self.batch.clear();
         let mut asked = Vec::new();
         for row in &batch.rows {
-            let slot = i32::try_from(row.slot.0).expect("few slots");
+            if row.sample {
+                asked.push((row, self.batch.n_tokens() + i32::try_from(row.n_known() - 1).expect("a short row")));
+            }
             for (n, (token, pos)) in row.tokens.iter().zip(row.pos..).enumerate() {
-                let sample = row.sample && n + 1 == row.tokens.len();
-                if sample {
-                    asked.push((row.seq, self.batch.n_tokens()));
-                }
+                let sample = row.sample && n + 1 >= row.n_known();
                 let pos = i32::try_from(pos).expect("a position fits into 31 bits");
                 self.batch
-                    .add(LlamaToken(token.0), pos, &[slot], sample)
+                    .add(LlamaToken(token.0), pos, &[id(row.slot)], sample)
                     .map_err(|error| EngineError::Fatal(format!("a plan over n_batch: {error}")))?;
             }
         }
@@ -137,21 +196,62 @@ impl Engine for LlamaEngine<'_> {
             DecodeError::NoKvCacheSlot => EngineError::CacheFull,
             error => EngineError::Fatal(format!("llama.cpp failed to decode: {error}")),
         })?;
-        asked.into_iter().map(|(seq, idx)| self.sample(seq, idx)).collect()
+        for row in &batch.rows {
+            self.rolled_back.remove(&row.slot);
+        }
+        asked.into_iter().map(|(row, idx)| self.verify(row, idx)).collect()
+    }
+
+    fn n_rollback(&self) -> usize {
+        self.n_rollback
+    }
+
+    fn save(&mut self, slot: SlotId) -> Result<Vec<u8>, EngineError> {
+        raw::save(&self.context, id(slot))
+            .ok_or_else(|| EngineError::Fatal(format!("llama.cpp saves slot {} in another size than it says", slot.0)))
+    }
+
+    fn restore(&mut self, slot: SlotId, state: &[u8]) -> Result<bool, EngineError> {
+        if raw::restore(&mut self.context, id(slot), state) {
+            return Ok(true);
+        }
+        // A part of it may have been taken in.
+        self.edit_one(KvEdit::Clear(slot))?;
+        Ok(false)
     }
 }
 
 impl LlamaEngine<'_> {
-    fn sample(&mut self, seq: SeqId, idx: i32) -> Result<Sampled, EngineError> {
+    /// Chooses tokens while they are what was guessed, and one more; takes the rest of the guesses back. Drawing from the model at each
+    /// position and keeping a guess that was drawn is speculative sampling (Leviathan et al. 2023, <https://arxiv.org/abs/2211.17192>)
+    /// for a drafter that is certain of its guess: it is accepted with the model's own probability for it, and what is drawn instead
+    /// has the distribution that is left. `idx` is the place of the last known token in the llama.cpp batch.
+    fn verify(&mut self, row: &Row, idx: i32) -> Result<Sampled, EngineError> {
+        let drafts = &row.tokens[row.n_known()..];
+        let mut tokens = Vec::with_capacity(1);
+        for (draft, idx) in drafts.iter().map(Some).chain([None]).zip(idx..) {
+            tokens.push(self.sample(row.seq, idx)?);
+            if tokens.last() != draft {
+                break;
+            }
+        }
+        let n_kept = row.n_known() + tokens.len() - 1;
+        if n_kept < row.tokens.len() {
+            self.cut(row.slot, row.pos + u32::try_from(n_kept).expect("a short row"))?;
+        }
+        Ok(Sampled { seq: row.seq, tokens })
+    }
+
+    fn sample(&mut self, seq: SeqId, idx: i32) -> Result<Token, EngineError> {
         let sampler = self.samplers.get_mut(&seq).expect("a sequence is armed before it asks for a token");
         let token = sampler.sample(&self.context, idx);
         let token = token
             .ok_or_else(|| EngineError::Fatal("the model's output is not a number; the file may be damaged".into()))?;
-        Ok(Sampled { seq, token: Token(token.0) })
+        Ok(Token(token.0))
     }
 }
 
-fn new_context<'model>(
+pub(super) fn new_context<'model>(
     model: &'model LoadedModel,
     options: &ContextOptions,
 ) -> Result<LlamaContext<'model>, LoadError> {
@@ -160,8 +260,10 @@ fn new_context<'model>(
     let params = LlamaContextParams::default()
         .with_n_ctx(NonZeroU32::new(as_u32(options.n_cells)))
         .with_n_batch(as_u32(options.n_batch))
-        .with_n_ubatch(as_u32(options.n_ubatch.min(options.n_batch)))
+        // llama.cpp insists that a pass holds more than a row of drafts, whose states must stay together.
+        .with_n_ubatch(as_u32(options.n_ubatch.max(options.n_draft + 2).min(options.n_batch)))
         .with_n_seq_max(as_u32(options.n_places))
+        .with_n_rs_seq(as_u32(options.n_draft))
         .with_n_threads(n_threads)
         .with_n_threads_batch(n_threads)
         // Sequences of any length share one pool; without this each slot has a fixed share of it.

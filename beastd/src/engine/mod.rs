@@ -1,16 +1,19 @@
 //! What computes: the traits that the worker drives, small enough to fake.
 
+mod draft;
 pub mod fake;
 mod llama;
 mod model;
+mod raw;
 mod sampler;
 mod vocab;
 
+pub use draft::DraftModel;
 pub use llama::{ContextOptions, LlamaEngine};
 pub use model::{LoadError, LoadedModel, ModelOptions, load, log_to_tracing};
 pub use vocab::LlamaVocab;
 
-use crate::batch::{Batch, Sampled, SamplingParams, SeqId, Token};
+use crate::batch::{Batch, KvEdit, Sampled, SamplingParams, SeqId, SlotId, Token};
 
 /// Runs batches. Lives and dies on the worker thread.
 pub trait Engine {
@@ -27,11 +30,46 @@ pub trait Engine {
     /// [`EngineError::Fatal`] when what they held is lost.
     fn set_threads(&mut self, n_threads: usize) -> Result<bool, EngineError>;
 
-    /// Makes the batch's edits, computes its rows, and chooses one token for each row that asks for one.
+    /// Makes these edits now instead of with the next batch.
+    ///
+    /// # Errors
+    /// [`EngineError::Fatal`].
+    fn edit(&mut self, edits: &[KvEdit]) -> Result<(), EngineError>;
+
+    /// Makes the batch's edits, computes its rows, and chooses tokens for each row that asks for them: with drafts, as long as the
+    /// choice is what was guessed, and one more. Each is drawn from the model's own distribution after all tokens before it, so drafts
+    /// change no text. What was guessed wrong is taken back before this returns.
     ///
     /// # Errors
     /// See [`EngineError`]; the edits were made in any case.
     fn step(&mut self, batch: &Batch) -> Result<Vec<Sampled>, EngineError>;
+
+    /// Most drafts of a row that can be taken back; 0 for a model whose memory cannot.
+    fn n_rollback(&self) -> usize;
+
+    /// What a slot holds, as bytes that `restore` understands, also in another process with the same engine and model.
+    ///
+    /// # Errors
+    /// [`EngineError::Fatal`].
+    fn save(&mut self, slot: SlotId) -> Result<Vec<u8>, EngineError>;
+
+    /// Makes an empty slot hold what was saved. False when there is no room in one piece; the slot stays empty then.
+    ///
+    /// # Errors
+    /// [`EngineError::Fatal`].
+    fn restore(&mut self, slot: SlotId, state: &[u8]) -> Result<bool, EngineError>;
+}
+
+/// Guesses the tokens that follow. Never decides: the model checks every guess.
+pub trait Drafter {
+    /// At most `n_max` tokens that may follow `tokens`, which are all that is known of the sequence; empty when it would rather not.
+    fn draft(&mut self, seq: SeqId, tokens: &[Token], n_max: usize) -> Vec<Token>;
+
+    /// The sequence has ended.
+    fn forget(&mut self, seq: SeqId);
+
+    /// Computes with this many threads from now on.
+    fn set_threads(&mut self, n_threads: usize);
 }
 
 /// Why a step failed.

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
+use super::raw;
 use llama_cpp_2::llama_backend::LlamaBackend;
 use llama_cpp_2::model::LlamaModel;
 use llama_cpp_2::model::params::LlamaModelParams;
@@ -19,6 +20,8 @@ pub struct ModelOptions {
     pub n_gpu_layers: Option<u32>,
     /// Whether weights are mapped instead of read.
     pub mmap: bool,
+    /// Whether weights are rearranged for the CPU's instructions. They are read then, not mapped: both would hold them in memory twice.
+    pub repack: bool,
 }
 
 /// Why a model or its context cannot be used.
@@ -42,6 +45,12 @@ pub enum LoadError {
     #[error("llama.cpp cannot load {}; the file may be cut or damaged (get it again), or of an unknown kind", path.display())]
     Refused {
         /// The file.
+        path: PathBuf,
+    },
+    /// It cannot guess for this model.
+    #[error("the draft model {} has another vocabulary than the model; choose one of the same family", path.display())]
+    Vocabulary {
+        /// The draft model's file.
         path: PathBuf,
     },
     /// There is not enough memory for the context, most likely.
@@ -81,8 +90,9 @@ pub fn load(options: &ModelOptions, progress: impl FnMut(f32) -> bool + 'static)
     let n_gpu_layers = if gpu.is_some() { options.n_gpu_layers.unwrap_or(u32::MAX) } else { 0 };
     let params = LlamaModelParams::default()
         .with_n_gpu_layers(n_gpu_layers)
-        .with_use_mmap(options.mmap)
+        .with_use_mmap(options.mmap && !options.repack)
         .with_progress_callback(progress);
+    raw::set_repack(options.repack);
     let model =
         LlamaModel::load_from_file(backend(), &path, &params).map_err(|_| LoadError::Refused { path: path.clone() })?;
     let n_gpu_layers = n_gpu_layers.min(model.n_layer() + 1);
@@ -123,6 +133,11 @@ impl LoadedModel {
     /// Number of parameters.
     pub fn n_params(&self) -> u64 {
         self.model.n_params()
+    }
+
+    /// Tokens of the vocabulary.
+    pub fn n_vocab(&self) -> i32 {
+        self.model.n_vocab()
     }
 
     /// Layers, the output layer not counted.

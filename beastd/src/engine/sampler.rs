@@ -61,7 +61,7 @@ impl Sampler {
 }
 
 /// The first of the largest values; ties go to the lower token, as in llama.cpp.
-fn argmax(logits: &[f32]) -> usize {
+pub(super) fn argmax(logits: &[f32]) -> usize {
     // Block by block: the compiler turns the maximum of a block into vector instructions, which a search for the place prevents.
     const BLOCK: usize = 1024;
     let mut best = (0, f32::NEG_INFINITY);

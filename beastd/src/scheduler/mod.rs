@@ -31,17 +31,29 @@ pub struct Limits {
     pub prefill_chunk: usize,
     /// Sequences that may wait.
     pub n_waiting: usize,
+    /// Sequences that decode in one step; the others take turns with them.
+    pub decode_width: usize,
+    /// Most cells of all kept prefixes together.
+    pub n_prefix_cells: usize,
 }
 
 /// What a step meant for one sequence that asked for a token.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Committed {
-    /// Whose it is.
+    /// Whose they are.
     pub seq: SeqId,
-    /// Its next token.
-    pub token: Token,
+    /// Its next tokens; several when drafts were right.
+    pub tokens: Vec<Token>,
     /// Whether it has reached its limit; it must be finished now.
     pub at_limit: bool,
+}
+
+/// What a plan computes for one sequence.
+#[derive(Debug)]
+struct Planned {
+    seq: SeqId,
+    n_known: usize,
+    n_draft: usize,
 }
 
 /// What was given up for room.
@@ -71,7 +83,8 @@ pub struct Scheduler {
     /// What the next plan changes first, so that the engine's cells follow the ledger.
     edits: Vec<KvEdit>,
     /// Rows of the plan that is being run.
-    planned: Vec<(SeqId, usize)>,
+    planned: Vec<Planned>,
+    n_steps: u64,
     /// Nobody is admitted: a sequence was preempted, and none has ended since. It would take the same cells, and lose them again.
     full: bool,
     n_preempted: u64,
@@ -81,7 +94,10 @@ impl Scheduler {
     /// Nothing waits, nothing runs.
     pub fn new(limits: Limits) -> Self {
         assert!(
-            limits.n_slots > 0 && limits.n_batch >= limits.n_slots && limits.prefill_chunk > 0,
+            limits.n_slots > 0
+                && limits.n_batch >= limits.n_slots
+                && limits.prefill_chunk > 0
+                && limits.decode_width > 0,
             "checked in config"
         );
         let place = |n: usize| SlotId(u32::try_from(n).expect("few slots"));
@@ -98,6 +114,7 @@ impl Scheduler {
             prefixes,
             edits: Vec::new(),
             planned: Vec::new(),
+            n_steps: 0,
             full: false,
             n_preempted: 0,
         }
@@ -117,50 +134,72 @@ impl Scheduler {
         Ok(())
     }
 
+    /// Those for which guessing ahead makes sense in the next plan: all that decode, but nobody while a prompt is read, since rows of
+    /// different lengths cost the engine a pass of their own. With each, how many drafts it has room for.
+    pub fn draftable(&self) -> Vec<(&Sequence, usize)> {
+        let is_reading = self.running.iter().any(|sequence| sequence.n_pending() > 1);
+        let is_admitting = !self.full && !self.waiting.is_empty() && !self.idle.is_empty();
+        if is_reading || is_admitting || self.running.len() > self.limits.decode_width {
+            return Vec::new();
+        }
+        self.running.iter().map(|sequence| (sequence, sequence.n_draft_max())).collect()
+    }
+
     /// The next step's work; empty when there is none. Must be followed by `commit` or `undo`.
     ///
-    /// Running sequences come first, one token each. What is left of the budget goes to prompts.
-    pub fn schedule(&mut self) -> Batch {
+    /// Running sequences come first, one token each and what is guessed to follow. What is left of the budget goes to prompts.
+    pub fn schedule(&mut self, drafts: &[(SeqId, Vec<Token>)]) -> Batch {
         assert!(self.planned.is_empty(), "the last plan was neither committed nor undone");
         let mut batch = Batch::default();
+        self.n_steps += 1;
         self.admit();
         self.reserve_decode_cells();
         self.reserve_prefill_cells();
-        let mut rows = vec![0; self.running.len()];
-        for (n, sequence) in rows.iter_mut().zip(&self.running) {
-            *n = usize::from(sequence.n_pending() == 1);
-        }
-        self.grant_prefill(&mut rows);
-        for (n, sequence) in rows.into_iter().zip(&self.running) {
-            if n > 0 {
-                let slot = sequence.slot.expect("a running sequence has a slot");
-                self.cache.take(slot, n);
-                self.planned.push((sequence.id, n));
-                batch.rows.push(row(sequence, slot, n));
+        let mut rows = self.grant_decode();
+        let n_decoding = rows.iter().sum();
+        self.grant_prefill(&mut rows, n_decoding);
+        let drafts = if rows.iter().sum::<usize>() == n_decoding { self.fitting(drafts, n_decoding) } else { &[] };
+        for (n_known, sequence) in rows.into_iter().zip(&mut self.running) {
+            if n_known > 0 {
+                let drafts = drafts.iter().find(|(seq, _)| *seq == sequence.id).map_or(&[][..], |(_, drafts)| drafts);
+                let row = row(sequence, n_known, &drafts[..drafts.len().min(sequence.n_draft_max())]);
+                sequence.last_step = self.n_steps;
+                self.cache.take(row.slot, row.tokens.len());
+                self.planned.push(Planned { seq: sequence.id, n_known, n_draft: row.n_draft });
+                batch.rows.push(row);
             }
         }
         if !batch.rows.is_empty() {
-            batch.edits = std::mem::take(&mut self.edits);
+            batch.edits = self.take_edits();
         }
         batch
     }
 
+    /// What the next plan would change first; for whoever needs the engine's cells to follow the ledger now.
+    pub fn take_edits(&mut self) -> Vec<KvEdit> {
+        std::mem::take(&mut self.edits)
+    }
+
     /// Takes the outcome of the plan in: computed cells, and a token for each row that asked for one.
     pub fn commit(&mut self, sampled: &[Sampled]) -> Vec<Committed> {
-        for (id, n) in std::mem::take(&mut self.planned) {
+        for Planned { seq, n_known, n_draft } in std::mem::take(&mut self.planned) {
             // A sequence that was cancelled between plan and commit is gone.
-            if let Some(nth) = self.running.iter().position(|sequence| sequence.id == id) {
-                self.running[nth].n_cached += n;
-                if self.running[nth].keep.contains(&self.running[nth].n_cached) {
-                    self.keep_prefix(nth);
-                }
+            let Some(nth) = self.running.iter().position(|sequence| sequence.id == seq) else { continue };
+            let n_chosen = sampled.iter().find(|sampled| sampled.seq == seq).map_or(1, |sampled| sampled.tokens.len());
+            let n_right = n_chosen - 1;
+            let sequence = &mut self.running[nth];
+            self.cache.give_back(sequence.slot.expect("a running sequence has a slot"), n_draft - n_right);
+            sequence.n_cached += n_known + n_right;
+            if sequence.keep.contains(&sequence.n_cached) {
+                self.keep_prefix(nth);
             }
         }
         let mut committed = Vec::with_capacity(sampled.len());
-        for &Sampled { seq, token } in sampled {
-            if let Some(sequence) = self.running.iter_mut().find(|sequence| sequence.id == seq) {
-                sequence.tokens.push(token);
-                committed.push(Committed { seq, token, at_limit: sequence.tokens.len() >= sequence.n_max });
+        for Sampled { seq, tokens } in sampled {
+            if let Some(sequence) = self.running.iter_mut().find(|sequence| sequence.id == *seq) {
+                sequence.tokens.extend(tokens);
+                let at_limit = sequence.tokens.len() >= sequence.n_max;
+                committed.push(Committed { seq: *seq, tokens: tokens.clone(), at_limit });
             }
         }
         committed
@@ -168,11 +207,10 @@ impl Scheduler {
 
     /// Forgets the plan: the engine did not run it. Its edits were made.
     pub fn undo(&mut self) {
-        for (id, n) in std::mem::take(&mut self.planned) {
-            if let Some(slot) =
-                self.running.iter().find(|sequence| sequence.id == id).and_then(|sequence| sequence.slot)
-            {
-                self.cache.give_back(slot, n);
+        for Planned { seq, n_known, n_draft } in std::mem::take(&mut self.planned) {
+            let sequence = self.running.iter().find(|sequence| sequence.id == seq);
+            if let Some(slot) = sequence.and_then(|sequence| sequence.slot) {
+                self.cache.give_back(slot, n_known + n_draft);
             }
         }
     }
@@ -240,6 +278,41 @@ impl Scheduler {
         self.prefixes.stats()
     }
 
+    /// The longest kept prefix of these tokens: its length.
+    pub fn prefix_len(&self, tokens: &[Token]) -> usize {
+        self.prefixes.find(tokens).map_or(0, |(_, n)| n)
+    }
+
+    /// A place to restore a prefix of `n` tokens to, if there is room beside what runs and what waits first. The engine must make the
+    /// edits first (`take_edits`); then `restored` says what came of it.
+    pub fn begin_restore(&mut self, n: usize) -> Option<SlotId> {
+        let n_next = self.waiting.front().map_or(0, |sequence| sequence.tokens.len());
+        if self.idle.is_empty() || self.full || n + n_next > self.limits.n_cells {
+            return None;
+        }
+        self.place_for(n)
+    }
+
+    /// The place holds these tokens now; none when that failed.
+    pub fn restored(&mut self, place: SlotId, tokens: Option<Vec<Token>>) {
+        match tokens {
+            Some(tokens) => {
+                self.cache.take(place, tokens.len());
+                self.prefixes.insert(place, tokens, true);
+                self.prefixes.set_saved(place);
+            }
+            None => self.prefixes.give_place_back(place),
+        }
+    }
+
+    /// A kept prefix that is worth a place on disk and has none yet: an instruction, or whatever was used again. It counts as
+    /// saved from now on.
+    pub fn next_to_save(&mut self) -> Option<(SlotId, Vec<Token>)> {
+        let (place, tokens) = self.prefixes.next_to_save()?;
+        self.prefixes.set_saved(place);
+        Some((place, tokens))
+    }
+
     /// How often a sequence lost its cells.
     pub fn n_preempted(&self) -> u64 {
         self.n_preempted
@@ -258,7 +331,8 @@ impl Scheduler {
         for sequence in &self.running {
             let slot = sequence.slot.expect("a running sequence has a slot");
             assert!(sequence.n_pending() > 0, "a living sequence owes a token");
-            let planned: usize = self.planned.iter().filter(|(id, _)| *id == sequence.id).map(|(_, n)| n).sum();
+            let planned = self.planned.iter().filter(|planned| planned.seq == sequence.id);
+            let planned: usize = planned.map(|planned| planned.n_known + planned.n_draft).sum();
             assert_eq!(self.cache.held(slot), sequence.n_cached + planned, "cells held are cells computed");
         }
         for (place, n_tokens) in self.prefixes.held() {
@@ -309,20 +383,34 @@ impl Scheduler {
     fn keep_prefix(&mut self, nth: usize) {
         let sequence = &self.running[nth];
         let tokens = &sequence.tokens[..sequence.n_cached];
-        if self.limits.n_prefixes == 0 || tokens.len() < prefix_cache::MIN_TOKENS || self.prefixes.contains(tokens) {
+        if tokens.len() < prefix_cache::MIN_TOKENS || self.prefixes.contains(tokens) {
             return;
         }
         let (tokens, from) = (tokens.to_vec(), sequence.slot.expect("a running sequence has a slot"));
-        let owed: usize = self.running.iter().map(Sequence::n_pending).sum();
-        if self.cache.n_free() + self.prefixes.stats().n_tokens < owed + tokens.len() {
-            // Not even in the place of all others.
-            return;
+        // What ends before the prompt does is an instruction that others begin with, not somebody's text.
+        let is_instruction = sequence.n_cached + 1 < sequence.n_prompt;
+        if let Some(to) = self.place_for(tokens.len()) {
+            self.cache.take(to, tokens.len());
+            self.prefixes.insert(to, tokens, is_instruction);
+            self.edits.push(KvEdit::Copy { from, to });
         }
-        while (self.cache.n_free() < owed + tokens.len() || !self.prefixes.has_place()) && self.evict(None) {}
-        let n = tokens.len();
-        let to = self.prefixes.insert(tokens);
-        self.cache.take(to, n);
-        self.edits.push(KvEdit::Copy { from, to });
+    }
+
+    /// A place for a prefix of `n` tokens, at the expense of less useful ones, if there is room that no sequence needs.
+    fn place_for(&mut self, n: usize) -> Option<SlotId> {
+        let owed: usize = self.running.iter().map(Sequence::n_pending).sum();
+        let n_kept = self.prefixes.stats().n_tokens;
+        if self.limits.n_prefixes == 0 || n > self.limits.n_prefix_cells || self.cache.n_free() + n_kept < owed + n {
+            // Not even in the place of all others.
+            return None;
+        }
+        let is_over = |scheduler: &Self| scheduler.prefixes.stats().n_tokens + n > scheduler.limits.n_prefix_cells;
+        while self.cache.n_free() < owed + n || is_over(self) || !self.prefixes.has_place() {
+            if !self.evict(None) {
+                return None;
+            }
+        }
+        self.prefixes.take_place()
     }
 
     fn evict(&mut self, spare: Option<SlotId>) -> bool {
@@ -350,10 +438,28 @@ impl Scheduler {
         self.running.iter().filter(|sequence| sequence.n_pending() == 1).count()
     }
 
+    /// One token for each sequence that decodes; when there are more than the engine computes well at once, for those that have
+    /// waited longest.
+    fn grant_decode(&self) -> Vec<usize> {
+        let mut rows = vec![0; self.running.len()];
+        let mut decoding: Vec<usize> = (0..rows.len()).filter(|&n| self.running[n].n_pending() == 1).collect();
+        decoding.sort_by_key(|&n| self.running[n].last_step);
+        for n in decoding.into_iter().take(self.limits.decode_width) {
+            rows[n] = 1;
+        }
+        rows
+    }
+
+    /// The drafts, if the step has room for all of them.
+    fn fitting<'a>(&self, drafts: &'a [(SeqId, Vec<Token>)], n_decoding: usize) -> &'a [(SeqId, Vec<Token>)] {
+        let n_drafts: usize = drafts.iter().map(|(_, drafts)| drafts.len()).sum();
+        let n_tokens = n_decoding + n_drafts;
+        if n_tokens <= self.limits.n_batch.min(self.cache.n_free()) { drafts } else { &[] }
+    }
+
     /// Spends the prefill budget: the oldest prompt gets half of it, so that it cannot starve; the rest goes to the shortest
     /// remainder first, so that a short request gets its first token within one chunk, however long the others are.
-    fn grant_prefill(&self, rows: &mut [usize]) {
-        let n_decoding = self.n_decoding();
+    fn grant_prefill(&self, rows: &mut [usize], n_decoding: usize) {
         let chunk = if n_decoding > 0 { self.limits.prefill_chunk.div_ceil(2) } else { self.limits.prefill_chunk };
         let mut budget = chunk.min(self.limits.n_batch - n_decoding).min(self.cache.n_free() - n_decoding);
         let mut owing: Vec<usize> = (0..rows.len()).filter(|&n| self.running[n].n_pending() > 1).collect();
@@ -377,13 +483,15 @@ impl Scheduler {
     }
 }
 
-fn row(sequence: &Sequence, slot: SlotId, n: usize) -> Row {
+fn row(sequence: &Sequence, n_known: usize, drafts: &[Token]) -> Row {
+    let known = &sequence.tokens[sequence.n_cached..sequence.n_cached + n_known];
     Row {
         seq: sequence.id,
-        slot,
+        slot: sequence.slot.expect("a running sequence has a slot"),
         pos: u32::try_from(sequence.n_cached).expect("a position fits into 32 bits"),
-        tokens: sequence.tokens[sequence.n_cached..sequence.n_cached + n].to_vec(),
-        sample: n == sequence.n_pending(),
+        tokens: [known, drafts].concat(),
+        n_draft: drafts.len(),
+        sample: n_known == sequence.n_pending(),
     }
 }
 

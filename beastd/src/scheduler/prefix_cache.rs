@@ -11,6 +11,10 @@ struct Entry {
     tokens: Vec<Token>,
     n_hits: u64,
     priority: u64,
+    /// It ends before somebody's text begins.
+    is_instruction: bool,
+    /// It is on disk.
+    is_saved: bool,
 }
 
 /// All kept prefixes. The least useful goes first: time is counted in evictions, and every use lets a prefix outlive
@@ -79,11 +83,33 @@ impl PrefixCache {
         !self.free.is_empty()
     }
 
-    /// Keeps these tokens; returns the place that their state is to be copied to. There must be one.
-    pub fn insert(&mut self, tokens: Vec<Token>) -> SlotId {
-        let place = self.free.pop().expect("asked before");
-        self.entries.push(Entry { place, tokens, n_hits: 0, priority: self.n_evicted });
-        place
+    /// Takes a place for a new one.
+    pub fn take_place(&mut self) -> Option<SlotId> {
+        self.free.pop()
+    }
+
+    /// Nothing came of it.
+    pub fn give_place_back(&mut self, place: SlotId) {
+        self.free.push(place);
+    }
+
+    /// Keeps these tokens in a place that was taken.
+    pub fn insert(&mut self, place: SlotId, tokens: Vec<Token>, is_instruction: bool) {
+        let priority = self.n_evicted;
+        self.entries.push(Entry { place, tokens, n_hits: 0, priority, is_instruction, is_saved: false });
+    }
+
+    /// One that should be on disk and is not: an instruction, or whatever was used again.
+    pub fn next_to_save(&self) -> Option<(SlotId, Vec<Token>)> {
+        let is_worth_it = |entry: &&Entry| !entry.is_saved && (entry.is_instruction || entry.n_hits > 0);
+        self.entries.iter().find(is_worth_it).map(|entry| (entry.place, entry.tokens.clone()))
+    }
+
+    /// Notes that the one in `place` is on disk.
+    pub fn set_saved(&mut self, place: SlotId) {
+        if let Some(entry) = self.entries.iter_mut().find(|entry| entry.place == place) {
+            entry.is_saved = true;
+        }
     }
 
     /// Gives the least useful one up, but not the one in `spare`; returns its place.

@@ -21,6 +21,8 @@ pub struct Sequence {
     pub(super) n_cached: usize,
     /// Where it runs; `None` while it waits.
     pub(super) slot: Option<SlotId>,
+    /// The step that it had a row in last.
+    pub(super) last_step: u64,
 }
 
 impl Sequence {
@@ -35,6 +37,7 @@ impl Sequence {
             keep: Vec::new(),
             n_cached: 0,
             slot: None,
+            last_step: 0,
         }
     }
 
@@ -61,6 +64,11 @@ impl Sequence {
     /// Tokens known but not computed; never 0 while it lives.
     pub fn n_pending(&self) -> usize {
         self.tokens.len() - self.n_cached
+    }
+
+    /// Drafts that it has room for: each step adds one token more than there are drafts, at most.
+    pub fn n_draft_max(&self) -> usize {
+        self.n_max.saturating_sub(self.tokens.len() + 1)
     }
 
     /// Tokens generated so far.

@@ -8,7 +8,16 @@ use crate::batch::SamplingParams;
 use crate::engine::fake::{self, FakeEngine};
 use crate::engine::{Engine, EngineError};
 
-const LIMITS: Limits = Limits { n_slots: 2, n_prefixes: 0, n_cells: 64, n_batch: 8, prefill_chunk: 8, n_waiting: 8 };
+const LIMITS: Limits = Limits {
+    n_slots: 2,
+    n_prefixes: 0,
+    n_cells: 64,
+    n_batch: 8,
+    prefill_chunk: 8,
+    n_waiting: 8,
+    decode_width: 2,
+    n_prefix_cells: usize::MAX,
+};
 
 /// One of three beginnings of 20 tokens, then tokens of its own.
 fn prompt(seed: u64, n: usize) -> Vec<Token> {
@@ -40,8 +49,18 @@ fn check(limits: Limits, script: &str, expected: Expect) {
                     writeln!(out, "{name} refused").expect("a string");
                 }
             }
-            ["step"] | ["full"] => {
-                let batch = scheduler.schedule();
+            ["step" | "full", ref guesses @ ..] => {
+                // NAME=N/R: of N guesses R are right.
+                let guesses: Vec<(SeqId, usize, usize)> = guesses
+                    .iter()
+                    .map(|guess| {
+                        let (name, n) = guess.split_once('=').expect("NAME=N/R");
+                        let (n_draft, n_right) = n.split_once('/').expect("NAME=N/R");
+                        (id(name), n_draft.parse().expect("a number"), n_right.parse().expect("a number"))
+                    })
+                    .collect();
+                let drafts: Vec<_> = guesses.iter().map(|(id, n, _)| (*id, vec![Token(66); *n])).collect();
+                let batch = scheduler.schedule(&drafts);
                 scheduler.check();
                 let mut rows = Vec::new();
                 for edit in &batch.edits {
@@ -51,14 +70,11 @@ fn check(limits: Limits, script: &str, expected: Expect) {
                 }
                 for row in &batch.rows {
                     let sample = if row.sample { " sample" } else { "" };
-                    rows.push(format!(
-                        "{} {}..{}{sample}",
-                        name(row.seq),
-                        row.pos,
-                        row.pos as usize + row.tokens.len()
-                    ));
+                    let guessed = if row.n_draft > 0 { format!(" +{}", row.n_draft) } else { String::new() };
+                    let end = row.pos as usize + row.n_known();
+                    rows.push(format!("{} {}..{end}{guessed}{sample}", name(row.seq), row.pos));
                 }
-                if command == "full" {
+                if command.starts_with("full") {
                     scheduler.undo();
                     writeln!(out, "{} → no room", rows.join(" | ")).expect("a string");
                     continue;
@@ -67,7 +83,11 @@ fn check(limits: Limits, script: &str, expected: Expect) {
                     .rows
                     .iter()
                     .filter(|row| row.sample)
-                    .map(|row| Sampled { seq: row.seq, token: Token(65) })
+                    .map(|row| {
+                        let n_right =
+                            guesses.iter().find(|(id, ..)| *id == row.seq).map_or(0, |(_, _, n_right)| *n_right);
+                        Sampled { seq: row.seq, tokens: vec![Token(65); n_right.min(row.n_draft) + 1] }
+                    })
                     .collect();
                 let ended: Vec<_> =
                     scheduler.commit(&sampled).into_iter().filter(|c| c.at_limit).map(|c| c.seq).collect();
@@ -299,9 +319,144 @@ fn kept_prefixes_give_way_to_sequences() {
 }
 
 #[test]
+fn guesses_are_computed_with_the_known_token_and_those_that_were_wrong_are_given_back() {
+    check(
+        LIMITS,
+        "add a prompt=3 max=20; step; step a=3/1; step a=4/4; step a=2/0; step",
+        expect![[r#"
+        a 0..3 sample
+        a 3..4 +3 sample
+        a 5..6 +4 sample
+        a 10..11 +2 sample
+        a 11..12 sample
+    "#]],
+    );
+}
+
+#[test]
+fn guesses_never_go_beyond_the_limit_of_an_answer_the_batch_or_the_cells() {
+    check(
+        LIMITS,
+        "add a prompt=3 max=4; step; step a=7/0; step a=7/0; step a=7/0; add b prompt=2 max=50; step; step b=8/0; step b=7/7",
+        expect![[r#"
+            a 0..3 sample
+            a 3..4 +2 sample
+            a 4..5 +1 sample
+            a 5..6 sample | a ends
+            b 0..2 sample
+            b 2..3 sample
+            b 3..4 +7 sample
+        "#]],
+    );
+    let limits = Limits { n_cells: 9, ..LIMITS };
+    check(
+        limits,
+        "add a prompt=4 max=5; step; step a=3/3; add b prompt=6 max=3; step; step b=2/2; step",
+        expect![[r#"
+            a 0..4 sample
+            a 4..5 +3 sample | a ends
+            b 0..6 sample
+            b 6..7 +1 sample | b ends
+            nothing
+        "#]],
+    );
+}
+
+#[test]
+fn nobody_guesses_while_a_prompt_is_read() {
+    check(
+        LIMITS,
+        "add a prompt=3 max=20; step; add b prompt=12 max=5; step a=3/3; step a=3/3; step a=2/2 b=2/1; step",
+        expect![[r#"
+            a 0..3 sample
+            a 3..4 sample | b 0..4
+            a 4..5 sample | b 4..8
+            a 5..6 sample | b 8..12 sample
+            a 6..7 sample | b 12..13 sample
+        "#]],
+    );
+}
+
+#[test]
+fn when_more_decode_than_pays_they_take_turns() {
+    let limits = Limits { n_slots: 3, decode_width: 2, ..LIMITS };
+    check(
+        limits,
+        "add a prompt=1 max=9; add b prompt=1 max=9; add c prompt=1 max=9; step; step; step; step; cancel a; step",
+        expect![[r#"
+            a 0..1 sample | b 0..1 sample
+            a 1..2 sample | c 0..1 sample
+            a 2..3 sample | b 1..2 sample
+            a 3..4 sample | c 1..2 sample
+            b 2..3 sample | c 2..3 sample
+        "#]],
+    );
+}
+
+#[test]
+fn kept_prefixes_have_a_bound_of_their_own() {
+    let limits = Limits { n_prefix_cells: 45, ..KEEPING };
+    check(
+        limits,
+        "add a prompt=20 max=1; step; add b prompt=41 max=1; step; add c prompt=50 max=1; step; step; add d prompt=60 max=1; step; step",
+        expect![[r#"
+            a 0..20 sample | a ends
+            copy 0 to 3 | copy 3 to 1 | b 20..41 sample | b ends
+            copy 1 to 3 | copy 3 to 0 | c 41..50 sample | c ends
+            nothing
+            copy 3 to 1 | d 41..60 sample | d ends
+            nothing
+        "#]],
+    );
+}
+
+#[test]
+fn a_prefix_from_disk_is_like_one_that_was_kept() {
+    let mut scheduler = Scheduler::new(KEEPING);
+    let tokens = prompt(1, 20);
+    scheduler.add(Sequence::new(SeqId(1), prompt(1, 30), 1, 100)).expect("there is room");
+    assert_eq!(scheduler.prefix_len(&prompt(1, 30)), 0);
+    let place = scheduler.begin_restore(20).expect("there is room");
+    assert!(scheduler.take_edits().is_empty());
+    scheduler.restored(place, Some(tokens));
+    scheduler.check();
+    assert_eq!(scheduler.prefix_len(&prompt(1, 30)), 20);
+    let batch = scheduler.schedule(&[]);
+    assert_eq!((batch.edits.len(), batch.rows[0].pos), (1, 20), "copied, not computed");
+    assert_eq!(scheduler.next_to_save(), None, "it is on disk already");
+
+    let place = scheduler.begin_restore(20).expect("there is another place");
+    scheduler.restored(place, None);
+    scheduler.check();
+    assert_eq!(scheduler.prefixes().n_entries, 1, "nothing came of that one");
+}
+
+#[test]
+fn an_instruction_is_worth_saving_and_a_text_only_when_it_was_used_again() {
+    let mut scheduler = Scheduler::new(KEEPING);
+    scheduler.add(Sequence::new(SeqId(1), prompt(1, 40), 1, 100).keeping(vec![20])).expect("there is room");
+    scheduler.schedule(&[]);
+    scheduler.commit(&[]);
+    scheduler.schedule(&[]);
+    scheduler.commit(&[Sampled { seq: SeqId(1), tokens: vec![Token(1)] }]);
+    scheduler.finish(SeqId(1));
+    assert_eq!(scheduler.prefixes().n_entries, 2, "the instruction and the whole");
+    assert_eq!(scheduler.next_to_save().expect("the instruction").1, prompt(1, 20));
+    assert_eq!(scheduler.next_to_save(), None);
+    scheduler.add(Sequence::new(SeqId(2), prompt(1, 50), 1, 100)).expect("there is room");
+    scheduler.schedule(&[]);
+    assert_eq!(scheduler.next_to_save().expect("used again").1, prompt(1, 40));
+}
+
+#[test]
 fn what_was_used_outlives_what_was_not() {
     let mut cache = PrefixCache::new(vec![SlotId(4), SlotId(5)]);
-    let (used, unused) = (cache.insert(prompt(1, 20)), cache.insert(prompt(2, 20)));
+    let insert = |cache: &mut PrefixCache, tokens| {
+        let place = cache.take_place().expect("there is one");
+        cache.insert(place, tokens, false);
+        place
+    };
+    let (used, unused) = (insert(&mut cache, prompt(1, 20)), insert(&mut cache, prompt(2, 20)));
     assert_eq!(cache.find(&prompt(1, 30)), Some((used, 20)));
     cache.hit(used);
     assert_eq!(cache.evict(None), Some(unused));
@@ -309,7 +464,7 @@ fn what_was_used_outlives_what_was_not() {
     assert_eq!(cache.find(&prompt(1, 20)), None, "a token must be left to compute");
     // Fresh ones come and go; in the end the used one goes too.
     let goes = (0..100).map(|n| {
-        let fresh = cache.insert(prompt(n + 10, 20));
+        let fresh = insert(&mut cache, prompt(n + 10, 20));
         (cache.evict(None).expect("there are two"), fresh)
     });
     let n_survived = goes.take_while(|(gone, fresh)| gone == fresh).count();
@@ -330,6 +485,17 @@ fn moves() -> impl Strategy<Value = Vec<Move>> {
         6 => Just(Move::Step),
     ];
     proptest::collection::vec(one, 0..80)
+}
+
+/// Guesses for those that may have some, the same number for each, of which the first ones are right.
+fn drafts(scheduler: &Scheduler, n: usize) -> Vec<(SeqId, Vec<Token>)> {
+    let (n_draft, n_right) = (n % 5, n / 5 % 5);
+    let guess = |(sequence, _): (&Sequence, usize)| {
+        let mut tokens = fake::answer(&sequence.tokens, 0, n_draft);
+        tokens.iter_mut().skip(n_right).for_each(|token| token.0 ^= 1);
+        (sequence.id, tokens)
+    };
+    scheduler.draftable().into_iter().map(guess).collect()
 }
 
 /// Drives scheduler and fake engine as the worker does; returns each sequence's prompt and answer, cancelled ones left out.
@@ -359,7 +525,8 @@ fn run(limits: Limits, engine: &mut FakeEngine, moves: &[Move]) -> Vec<(Vec<Toke
                 }
             }
             Move::Step => {
-                let batch = scheduler.schedule();
+                let drafts = drafts(&scheduler, n);
+                let batch = scheduler.schedule(&drafts);
                 scheduler.check();
                 if batch.rows.is_empty() {
                     assert!(scheduler.is_idle(), "work was left lying");
@@ -373,7 +540,7 @@ fn run(limits: Limits, engine: &mut FakeEngine, moves: &[Move]) -> Vec<(Vec<Toke
                 match engine.step(&batch) {
                     Ok(sampled) => {
                         for committed in scheduler.commit(&sampled) {
-                            if committed.token == fake::END || committed.at_limit {
+                            if committed.tokens.contains(&fake::END) || committed.at_limit {
                                 let sequence = scheduler.finish(committed.seq).expect("it was running");
                                 engine.disarm(sequence.id);
                                 alive.retain(|id| *id != sequence.id);
@@ -402,8 +569,8 @@ proptest! {
     /// The oracle of batching: whatever runs beside it, a request gets the text that it gets alone.
     #[test]
     fn batched_equals_alone(moves in moves(), n_slots in 1usize..5, n_batch in 5usize..40, chunk in 1usize..40) {
-        let limits = Limits { n_slots, n_prefixes: 0, n_cells: 48 * n_slots, n_batch, prefill_chunk: chunk, n_waiting: 6 };
-        for (prompt, n_max, answer) in run(limits, &mut FakeEngine::default(), &moves) {
+        let limits = Limits { n_slots, n_prefixes: 0, n_cells: 48 * n_slots, n_batch, prefill_chunk: chunk, n_waiting: 6, decode_width: n_slots.min(3), n_prefix_cells: 0 };
+        for (prompt, n_max, answer) in run(limits, &mut FakeEngine::default().rolling_back(4), &moves) {
             prop_assert_eq!(answer, fake::answer(&prompt, 0, n_max));
         }
     }
@@ -411,8 +578,8 @@ proptest! {
     /// The same with kept prefixes in place of computed ones.
     #[test]
     fn copied_equals_computed(moves in moves(), n_slots in 1usize..5, n_prefixes in 1usize..5, chunk in 1usize..40) {
-        let limits = Limits { n_slots, n_prefixes, n_cells: 48 * n_slots + 60, n_batch: 40, prefill_chunk: chunk, n_waiting: 6 };
-        for (prompt, n_max, answer) in run(limits, &mut FakeEngine::default(), &moves) {
+        let limits = Limits { n_slots, n_prefixes, n_cells: 48 * n_slots + 60, n_batch: 40, prefill_chunk: chunk, n_waiting: 6, decode_width: 2, n_prefix_cells: 100 };
+        for (prompt, n_max, answer) in run(limits, &mut FakeEngine::default().rolling_back(4), &moves) {
             prop_assert_eq!(answer, fake::answer(&prompt, 0, n_max));
         }
     }
@@ -420,8 +587,8 @@ proptest! {
     /// The same when the pool is too small for all, and smaller still than the scheduler believes.
     #[test]
     fn preempted_equals_undisturbed(moves in moves(), n_prefixes in 0usize..3, n_cells in 48usize..100, missing in 0usize..40) {
-        let limits = Limits { n_slots: 3, n_prefixes, n_cells, n_batch: 16, prefill_chunk: 8, n_waiting: 6 };
-        let mut engine = FakeEngine::with_cells(n_cells.saturating_sub(missing).max(48));
+        let limits = Limits { n_slots: 3, n_prefixes, n_cells, n_batch: 16, prefill_chunk: 8, n_waiting: 6, decode_width: 3, n_prefix_cells: 1000 };
+        let mut engine = FakeEngine::with_cells(n_cells.saturating_sub(missing).max(48)).rolling_back(4);
         for (prompt, n_max, answer) in run(limits, &mut engine, &moves) {
             prop_assert_eq!(answer, fake::answer(&prompt, 0, n_max));
         }

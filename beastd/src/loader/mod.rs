@@ -1,22 +1,30 @@
 //! From nothing to a model that answers: runs on the worker's thread, reports each stage, then becomes the worker.
 
+mod describe;
+mod speculate;
+mod tuning;
+
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
-use beast_protocol::{ErrorCode, LoadStage, Model, Notice, NoticeKind, Stage, WireError};
+use beast_protocol::{ErrorCode, LoadStage, Model, Notice, NoticeKind, SpeculationStatus, Stage, WireError};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::admission::Admission;
 use crate::clock::now_us;
 use crate::config::Config;
-use crate::engine::{self, ContextOptions, LlamaEngine, LlamaVocab, LoadedModel, ModelOptions, Vocab};
+use crate::daemon::ENGINE;
+use crate::engine::{self, ContextOptions, LlamaEngine, LlamaVocab, ModelOptions, Vocab};
 use crate::governor::Governor;
 use crate::logging;
 use crate::metrics::Metrics;
 use crate::model;
+use crate::prefix_store::{PrefixStore, StoreKey};
 use crate::scheduler::Limits;
-use crate::template::ChatTemplate;
-use crate::worker::{Command, Worker, WorkerHandle};
+use crate::worker::{Command, Parts, Worker, WorkerHandle};
+use describe::Description;
+use speculate::{DraftFile, speculate};
+use tuning::Tuning;
 
 /// How far loading is.
 #[derive(Clone)]
@@ -42,6 +50,12 @@ pub struct Ready {
     pub model: Model,
     /// The bounds of its plans.
     pub limits: Limits,
+    /// How it is set up for this machine.
+    pub tuning: beast_protocol::Tuning,
+    /// What guesses ahead; the counters are elsewhere.
+    pub speculation: SpeculationStatus,
+    /// Bytes of a kept prefix: for each of its tokens, and besides.
+    pub state_bytes: (u64, u64),
     /// What users should know.
     pub notices: Vec<Notice>,
     told: AtomicBool,
@@ -145,12 +159,18 @@ fn load_and_work(
         WireError::new(ErrorCode::ModelUnavailable, format!("{error}{reason}"))
     };
     engine::log_to_tracing();
-    let located =
-        progress.stage(LoadStage::ModelFile, || model::locate(&config.model)).map_err(|error| unavailable(&error))?;
+    let (located, tuning) = progress
+        .stage(LoadStage::ModelFile, || {
+            let located = model::locate(&config.model)?;
+            let tuning = Tuning::new(config, &located);
+            Ok::<_, model::ModelError>((located, tuning))
+        })
+        .map_err(|error| unavailable(&error))?;
     let options = ModelOptions {
         path: located.path.clone(),
         n_gpu_layers: u32::try_from(config.n_gpu_layers).ok(),
         mmap: config.mmap,
+        repack: tuning.repack,
     };
     let reporter = progress.clone();
     let report = move |share| {
@@ -163,84 +183,57 @@ fn load_and_work(
 
     let n_ctx = config.n_ctx.min(loaded.n_ctx_train() as usize);
     let on_gpu = loaded.n_gpu_layers() > 0;
-    let limits = Limits {
-        n_slots: config.n_slots,
-        n_prefixes: config.n_prefixes,
-        n_cells: config.n_cells(n_ctx),
-        n_batch: config.n_batch,
-        prefill_chunk: config.prefill_chunk(on_gpu),
-        n_waiting: config.max_waiting,
-    };
+    let limits = tuning.limits(config, n_ctx, on_gpu);
     let context = ContextOptions {
         n_cells: limits.n_cells,
         n_places: limits.n_slots + limits.n_prefixes,
         n_batch: limits.n_batch,
         // One graph pass holds a chunk and no more: larger compute buffers would never be used.
         n_ubatch: limits.prefill_chunk.max(limits.n_slots),
-        n_threads: config.n_threads(),
+        n_threads: tuning.n_threads,
+        n_draft: if config.speculation == "off" { 0 } else { config.n_draft },
     };
-    let mut engine = progress
-        .stage(LoadStage::Context, || LlamaEngine::new(&loaded, &context))
-        .map_err(|error| unavailable(&error))?;
     let vocab: Arc<dyn Vocab> = Arc::new(LlamaVocab::new(Arc::clone(&loaded)));
+    let draft = DraftFile::load(config, &located, on_gpu);
+    let (mut engine, draft) = progress
+        .stage(LoadStage::Context, || {
+            let engine = LlamaEngine::new(&loaded, &context)?;
+            Ok::<_, engine::LoadError>((engine, draft.context(&loaded, limits.n_slots, &context)))
+        })
+        .map_err(|error| unavailable(&error))?;
     let first = vocab.tokenize("a", false, false).first().copied().unwrap_or(crate::batch::Token(0));
-    progress.stage(LoadStage::WarmUp, || engine.warm_up(first, on_gpu)).map_err(|error| unavailable(&error))?;
+    let state_bytes =
+        progress.stage(LoadStage::WarmUp, || engine.warm_up(first, on_gpu)).map_err(|error| unavailable(&error))?;
 
-    let ready = describe(config, &loaded, &vocab, limits, n_ctx, located.is_builtin);
+    let limits = Limits { n_prefix_cells: tuning::prefix_cells(config, limits, state_bytes), ..limits };
+    let (speculation, speculation_status) = speculate(config, &engine, &vocab, draft, &tuning);
+    let description = Description { config, loaded: &loaded, limits, n_ctx, is_builtin: located.is_builtin };
+    let ready = description.ready(&vocab, tuning.status(limits), speculation_status, state_bytes);
     progress.state.send_replace(LoadState::Ready(Arc::new(ready)));
     // A GPU does not wait for the CPU's threads.
     let n_governed = if config.governor && !on_gpu { context.n_threads } else { 1 };
     let n_cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let governor = Governor::new(n_governed, n_cores);
-    let worker = Worker::new(engine, vocab, limits, n_ctx, governor, inbox, metrics);
+    let parts = Parts {
+        engine,
+        vocab,
+        limits,
+        n_ctx,
+        governor: Governor::new(n_governed, n_cores),
+        speculation,
+        store: open_store(config, &tuning),
+    };
+    let worker = Worker::new(parts, inbox, metrics);
     worker.run().map_err(|error| WireError::new(ErrorCode::Engine, format!("the engine failed: {error}")))
 }
 
-fn describe(
-    config: &Config,
-    loaded: &LoadedModel,
-    vocab: &Arc<dyn Vocab>,
-    limits: Limits,
-    n_ctx: usize,
-    is_builtin: bool,
-) -> Ready {
-    let mut notices = Vec::new();
-    let mut notice = |kind, text: String| notices.push(Notice { kind, text });
-    if is_builtin && config.model == "auto" {
-        notice(NoticeKind::Info, model::builtin_notice());
-    }
-    if n_ctx < config.n_ctx {
-        notice(NoticeKind::Info, format!("the context is {n_ctx} tokens: the model was trained for no more"));
-    }
-    let template = match loaded.chat_template() {
-        None => {
-            notice(NoticeKind::Warning, "the model has no chat template: the prompt goes to it as plain text".into());
-            None
-        }
-        Some(source) => match ChatTemplate::new(source, vocab.bos_text(), vocab.eos_text()) {
-            Ok(template) => Some(template),
-            Err(error) => {
-                let text =
-                    format!("the model's chat template cannot be read ({error}): the prompt goes to it as plain text");
-                notice(NoticeKind::Warning, text);
-                None
-            }
-        },
-    };
-    let name = loaded.name();
-    let defaults = model::sampling_defaults(&name, |key| loaded.meta(key));
-    let model = Model {
-        name,
-        path: loaded.path().display().to_string(),
-        n_bytes: loaded.n_bytes(),
-        n_params: loaded.n_params(),
-        n_layers: loaded.n_layers(),
-        n_gpu_layers: loaded.n_gpu_layers(),
-        backend: loaded.backend().to_owned(),
-        n_ctx: u32::try_from(n_ctx).unwrap_or(u32::MAX),
-        n_ctx_train: loaded.n_ctx_train(),
-        has_chat_template: template.is_some(),
-    };
-    let admission = Admission::new(Arc::clone(vocab), template, defaults, n_ctx, config.max_tokens);
-    Ready { admission, model, limits, notices, told: AtomicBool::new(false) }
+/// The prefixes on disk; none when they are not wanted or cannot be had, which the log says.
+fn open_store(config: &Config, tuning: &Tuning) -> Option<PrefixStore> {
+    let model = tuning.fingerprint.filter(|_| config.prefix_disk_mib > 0 && config.n_prefixes > 0)?;
+    let folder = beast_launchd::paths::cache_dir().ok()?.join("prefixes");
+    let key = StoreKey { model, engine: ENGINE.to_owned(), kv_type: "f16".to_owned() };
+    PrefixStore::open(&folder, key, config.prefix_disk_mib.saturating_mul(1 << 20))
+        .inspect_err(|error| {
+            tracing::warn!(folder = %folder.display(), %error, "beginnings of prompts are not kept on disk");
+        })
+        .ok()
 }

@@ -1,0 +1,69 @@
+use super::*;
+
+fn calibration() -> Calibration {
+    let cost = |n_tokens, ms| Cost { n_tokens, ms };
+    Calibration {
+        version: VERSION,
+        measured_at: "2026-11-23T04:00:00Z".into(),
+        engine: "engine 1".into(),
+        machine: machine(),
+        model: Model { name: "m".into(), fingerprint: fingerprint::hex(&[7; 32]), n_bytes: 1 },
+        chosen: Chosen { n_threads: 2, repack: false, prefill_chunk: 128, decode_width: 4 },
+        variants: vec![Variant { repack: false, n_threads: 2, prefill_tps: 100.0, decode_tps: 20.0 }],
+        prefill: vec![cost(64, 800.0), cost(128, 1400.0)],
+        verify: vec![cost(1, 50.0)],
+        decode: vec![SeqCost { n_seqs: 1, ms: 50.0 }],
+    }
+}
+
+#[test]
+fn it_is_kept_beside_the_model_and_used_only_where_it_was_measured() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let model = folder.path().join("model.gguf");
+    assert_eq!(find(&model, &[7; 32], "engine 1"), Found::Nothing);
+    let path = write(&calibration(), &model).expect("writable");
+    assert_eq!(path, folder.path().join("model.gguf.calibration.json"));
+    assert_eq!(find(&model, &[7; 32], "engine 1"), Found::Fitting(Box::new(calibration())));
+    let why = |found: Found| match found {
+        Found::Foreign(why) => why.replace(&folder.path().display().to_string(), "DIR"),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(why(find(&model, &[8; 32], "engine 1")), "DIR/model.gguf.calibration.json is of another model");
+    assert!(why(find(&model, &[7; 32], "engine 2")).ends_with("is of another version of the engine"));
+    let elsewhere = Calibration { machine: Machine { cpu: "another".into(), n_cores: 1 }, ..calibration() };
+    write(&elsewhere, &model).expect("writable");
+    assert!(why(find(&model, &[7; 32], "engine 1")).ends_with("is of another machine"));
+    std::fs::write(&path, "{ \"version\": 1").expect("writable");
+    assert!(why(find(&model, &[7; 32], "engine 1")).contains("cannot be read"));
+}
+
+#[test]
+fn the_variant_that_answers_a_typical_request_first_is_chosen() {
+    let variant = |repack, prefill_tps, decode_tps| Variant { repack, n_threads: 2, prefill_tps, decode_tps };
+    let chosen = |variants: &[Variant]| best_variant(variants).expect("there are some").repack;
+    // As seen on two cores of an x86 server.
+    assert!(!chosen(&[variant(false, 98.0, 18.0), variant(true, 60.0, 22.0)]));
+    assert!(chosen(&[variant(false, 98.0, 10.0), variant(true, 90.0, 22.0)]));
+    assert_eq!(best_variant(&[]), None);
+}
+
+#[test]
+fn the_smallest_chunk_that_is_nearly_the_quickest_is_chosen_if_it_is_short() {
+    let costs =
+        |list: &[(usize, f64)]| -> Vec<Cost> { list.iter().map(|&(n_tokens, ms)| Cost { n_tokens, ms }).collect() };
+    assert_eq!(best_chunk(&costs(&[(32, 40.0), (64, 60.0), (128, 119.0), (256, 236.0)])), Some(64));
+    assert_eq!(best_chunk(&costs(&[(32, 480.0), (64, 800.0), (128, 1420.0), (256, 2600.0)])), Some(128));
+    assert_eq!(best_chunk(&costs(&[(32, 4000.0), (64, 7000.0)])), Some(32), "one must be taken");
+    assert_eq!(best_chunk(&[]), None);
+}
+
+#[test]
+fn all_sequences_decode_together_unless_fewer_yield_clearly_more() {
+    let costs =
+        |list: &[(usize, f64)]| -> Vec<SeqCost> { list.iter().map(|&(n_seqs, ms)| SeqCost { n_seqs, ms }).collect() };
+    let seen = costs(&[(1, 55.0), (2, 91.0), (4, 148.0), (8, 571.0)]);
+    assert_eq!((best_width(&seen, 4), best_width(&seen, 8), best_width(&seen, 1)), (4, 4, 1));
+    let gpu = costs(&[(1, 2.2), (2, 2.4), (4, 2.9), (8, 3.7)]);
+    assert_eq!((best_width(&gpu, 4), best_width(&gpu, 8), best_width(&gpu, 64)), (4, 8, 64));
+    assert_eq!(best_width(&[], 4), 4);
+}

@@ -1,0 +1,253 @@
+//! The measuring itself: loads the model in each way, computes, takes medians.
+
+use std::time::Instant;
+
+use super::{
+    Calibration, Chosen, Cost, Machine, Model, SeqCost, VERSION, Variant, best_chunk, best_variant, best_width, machine,
+};
+use crate::batch::{Batch, KvEdit, Row, SamplingParams, SeqId, SlotId, Token};
+use crate::config::Config;
+use crate::engine::{self, ContextOptions, Engine, LlamaEngine, LoadedModel, ModelOptions};
+use crate::fingerprint;
+
+/// Of each time, of which the median counts.
+const N_REPEATS: usize = 3;
+/// Prompt tokens by which variants are compared; a decoded answer of a tenth of that.
+const N_PROMPT: usize = 256;
+const N_ANSWER: usize = 24;
+/// Largest chunk of a prompt that is tried.
+const MAX_CHUNK: usize = 512;
+/// A single chunk that takes longer than this, in milliseconds, ends the trying of larger ones.
+const SLOW_MS: f64 = 3000.0;
+/// Sequences that are decoded at once at most.
+const MAX_SEQS: usize = 16;
+
+/// What is told while it runs.
+pub enum Report<'a> {
+    /// So many of so many measurements are done; what comes next.
+    Progress {
+        /// Done.
+        n_done: usize,
+        /// In all.
+        n_total: usize,
+        /// The next.
+        what: &'a str,
+    },
+}
+
+/// Measures a model at `path`. Takes about a minute for 2.6 billion parameters on two cores.
+///
+/// # Errors
+/// When the model cannot be loaded or computes nothing, or there is not enough memory.
+pub fn run(config: &Config, path: &std::path::Path, mut report: impl FnMut(Report<'_>)) -> anyhow::Result<Calibration> {
+    let machine = machine();
+    let fingerprint = fingerprint::fingerprint(path)?;
+    let ways = ways(config, &machine);
+    let n_total = ways.len() + 3;
+    let mut n_done = 0;
+    let mut next = |what: &str| {
+        report(Report::Progress { n_done, n_total, what });
+        n_done += 1;
+    };
+
+    let mut variants = Vec::new();
+    let mut loaded: Option<(bool, LoadedModel)> = None;
+    for (repack, n_threads) in ways {
+        next(&describe(repack, n_threads));
+        if loaded.as_ref().is_none_or(|(is_repacked, _)| *is_repacked != repack) {
+            // The old one goes first: two would not fit into memory everywhere.
+            loaded = None;
+        }
+        let (_, model) = match &mut loaded {
+            Some(loaded) => loaded,
+            none => none.insert((repack, load(config, path, repack)?)),
+        };
+        variants.push(Bench::new(config, model, n_threads)?.variant(repack)?);
+    }
+    let best = best_variant(&variants).ok_or_else(|| anyhow::anyhow!("nothing could be measured"))?;
+    if loaded.as_ref().is_some_and(|(is_repacked, _)| *is_repacked != best.repack) {
+        drop(loaded.take());
+    }
+    let model = match loaded {
+        Some((_, model)) => model,
+        None => load(config, path, best.repack)?,
+    };
+    let mut bench = Bench::new(config, &model, best.n_threads)?;
+    next("chunks of a prompt");
+    let prefill = bench.prefill()?;
+    next("checking guessed tokens");
+    let verify = bench.verify()?;
+    next("several sequences at once");
+    let decode = bench.decode()?;
+    let chosen = Chosen {
+        n_threads: best.n_threads,
+        repack: best.repack,
+        prefill_chunk: best_chunk(&prefill).unwrap_or(128),
+        decode_width: best_width(&decode, config.n_slots),
+    };
+    let measured_at = humantime::format_rfc3339_seconds(std::time::SystemTime::now()).to_string();
+    let engine = crate::daemon::ENGINE.to_owned();
+    let model = Model { name: model.name(), fingerprint: fingerprint::hex(&fingerprint), n_bytes: model.n_bytes() };
+    Ok(Calibration { version: VERSION, measured_at, engine, machine, model, chosen, variants, prefill, verify, decode })
+}
+
+/// The ways to compute that are tried: weights as they are and rearranged, and plausible numbers of threads.
+fn ways(config: &Config, machine: &Machine) -> Vec<(bool, usize)> {
+    let n_cores = config.n_threads();
+    let mut threads = match config.n_threads {
+        0 => vec![n_cores, machine.n_cores, (n_cores * 3).div_ceil(4), n_cores.div_ceil(2)],
+        n_threads => vec![n_threads],
+    };
+    threads.sort_unstable();
+    threads.dedup();
+    let repack: &[bool] = match config.repack.as_str() {
+        "on" => &[true],
+        "off" => &[false],
+        _ => &[false, true],
+    };
+    repack.iter().flat_map(|&repack| threads.iter().rev().map(move |&n_threads| (repack, n_threads))).collect()
+}
+
+fn describe(repack: bool, n_threads: usize) -> String {
+    let threads = if n_threads == 1 { "1 thread".to_owned() } else { format!("{n_threads} threads") };
+    format!("{threads}, weights {}", if repack { "rearranged" } else { "as they are" })
+}
+
+fn load(config: &Config, path: &std::path::Path, repack: bool) -> anyhow::Result<LoadedModel> {
+    let n_gpu_layers = u32::try_from(config.n_gpu_layers).ok();
+    let options = ModelOptions { path: path.to_owned(), n_gpu_layers, mmap: config.mmap, repack };
+    Ok(engine::load(&options, |_| true)?)
+}
+
+/// A context to measure with.
+struct Bench<'model> {
+    engine: LlamaEngine<'model>,
+    n_threads: usize,
+    n_draft: usize,
+    n_vocab: i32,
+    state: u32,
+}
+
+impl<'model> Bench<'model> {
+    fn new(config: &Config, model: &'model LoadedModel, n_threads: usize) -> anyhow::Result<Self> {
+        let n_draft = config.n_draft;
+        let options = ContextOptions {
+            n_cells: 2048,
+            n_places: MAX_SEQS,
+            n_batch: MAX_CHUNK,
+            n_ubatch: MAX_CHUNK,
+            n_threads,
+            n_draft,
+        };
+        let mut engine = LlamaEngine::new(model, &options)?;
+        engine.warm_up(Token(1), model.n_gpu_layers() > 0)?;
+        for slot in 0..MAX_SEQS {
+            engine.arm(SeqId(slot as u64), &SamplingParams::GREEDY);
+        }
+        let n_draft = engine.n_rollback();
+        Ok(Self { engine, n_threads, n_draft, n_vocab: model.n_vocab(), state: 1 })
+    }
+
+    fn variant(&mut self, repack: bool) -> anyhow::Result<Variant> {
+        let mut prefill = Vec::new();
+        let mut decode = Vec::new();
+        for _ in 0..N_REPEATS {
+            let prompt = self.tokens(N_PROMPT);
+            prefill.push(self.step(vec![row(0, 0, prompt, 0, true)], true)?);
+            let pos = N_PROMPT;
+            let mut ms = 0.0;
+            for n in 0..N_ANSWER {
+                let token = self.tokens(1);
+                ms += self.step(vec![row(0, pos + n, token, 0, true)], false)?;
+            }
+            decode.push(ms / N_ANSWER as f64);
+        }
+        let n_threads = self.n_threads;
+        let prefill_tps = N_PROMPT as f64 * 1000.0 / median(&mut prefill);
+        Ok(Variant { repack, n_threads, prefill_tps, decode_tps: 1000.0 / median(&mut decode) })
+    }
+
+    fn prefill(&mut self) -> anyhow::Result<Vec<Cost>> {
+        let mut costs = Vec::new();
+        for n_tokens in [16, 32, 64, 128, 256, MAX_CHUNK] {
+            let mut times = Vec::new();
+            for _ in 0..N_REPEATS {
+                let tokens = self.tokens(n_tokens);
+                times.push(self.step(vec![row(0, 0, tokens, 0, true)], true)?);
+            }
+            let ms = median(&mut times);
+            costs.push(Cost { n_tokens, ms });
+            if ms > SLOW_MS {
+                break;
+            }
+        }
+        Ok(costs)
+    }
+
+    fn verify(&mut self) -> anyhow::Result<Vec<Cost>> {
+        let sizes = [1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32, 48, 64];
+        let n_max = self.n_draft + 1;
+        let mut costs = Vec::new();
+        for n_tokens in sizes.into_iter().filter(|n| *n <= n_max) {
+            let mut times = Vec::new();
+            for _ in 0..N_REPEATS {
+                // After a short prompt, like any answer.
+                let prompt = self.tokens(16);
+                self.step(vec![row(0, 0, prompt, 0, false)], true)?;
+                let tokens = self.tokens(n_tokens);
+                times.push(self.step(vec![row(0, 16, tokens, n_tokens - 1, true)], false)?);
+            }
+            costs.push(Cost { n_tokens, ms: median(&mut times) });
+        }
+        Ok(costs)
+    }
+
+    fn decode(&mut self) -> anyhow::Result<Vec<SeqCost>> {
+        let mut costs = Vec::new();
+        for n_seqs in [1, 2, 3, 4, 6, 8, 12, MAX_SEQS] {
+            let mut times = Vec::new();
+            for _ in 0..N_REPEATS {
+                let prompts = (0..n_seqs).map(|slot| row(slot, 0, self.tokens(16), 0, false)).collect();
+                self.step(prompts, true)?;
+                let rows = (0..n_seqs).map(|slot| row(slot, 16, self.tokens(1), 0, true)).collect();
+                times.push(self.step(rows, false)?);
+            }
+            costs.push(SeqCost { n_seqs, ms: median(&mut times) });
+        }
+        Ok(costs)
+    }
+
+    /// Milliseconds of a step; everything is empty before it, if that is wanted.
+    fn step(&mut self, rows: Vec<Row>, is_fresh: bool) -> anyhow::Result<f64> {
+        if is_fresh {
+            let clear: Vec<_> = (0..MAX_SEQS).map(|slot| KvEdit::Clear(SlotId(slot as u32))).collect();
+            self.engine.edit(&clear)?;
+        }
+        let batch = Batch { edits: Vec::new(), rows };
+        let began = Instant::now();
+        self.engine.step(&batch)?;
+        Ok(began.elapsed().as_secs_f64() * 1000.0)
+    }
+
+    /// Tokens that mean nothing; what is computed costs the same. Never the first few, which are control tokens in most vocabularies.
+    fn tokens(&mut self, n: usize) -> Vec<Token> {
+        let mut next = || {
+            // Marsaglia 2003, <https://doi.org/10.18637/jss.v008.i14>: xorshift32.
+            self.state ^= self.state << 13;
+            self.state ^= self.state >> 17;
+            self.state ^= self.state << 5;
+            Token(100 + i32::try_from(self.state >> 1).unwrap_or(0) % (self.n_vocab - 200).max(1))
+        };
+        (0..n).map(|_| next()).collect()
+    }
+}
+
+fn row(slot: usize, pos: usize, tokens: Vec<Token>, n_draft: usize, sample: bool) -> Row {
+    let (seq, slot, pos) = (SeqId(slot as u64), SlotId(slot as u32), pos as u32);
+    Row { seq, slot, pos, tokens, n_draft, sample }
+}
+
+fn median(times: &mut [f64]) -> f64 {
+    times.sort_by(f64::total_cmp);
+    times[times.len() / 2]
+}

@@ -1,0 +1,234 @@
+//! What is fastest on this machine for this model: measured once, kept beside the model, used from then on.
+//!
+//! Rearranged weights answer quicker and read prompts slower on one CPU and both quicker on another; two cores check four tokens in the time of
+//! three, a GPU in the time of one. So it is measured (`beastd --calibrate`, which `beastctl bench --calibrate` runs), not guessed.
+
+mod measure;
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+pub use measure::{Report, run};
+use serde::{Deserialize, Serialize};
+
+use crate::fingerprint;
+
+/// Raised when the meaning of a field changes; others are ignored.
+const VERSION: u32 = 1;
+/// A typical request, by which variants are compared: tokens of its prompt and of its answer.
+const TYPICAL: (f64, f64) = (1000.0, 150.0);
+/// A chunk of a prompt takes no longer than this, in milliseconds, since it is what a cancel or a new request waits for.
+const LONGEST_CHUNK_MS: f64 = 1500.0;
+/// The smallest chunk with this share of the best speed is large enough.
+const NEARLY_BEST: f64 = 0.95;
+/// Decoding fewer sequences at once must yield so much more in all before it is worth taking turns.
+const WORTH_TAKING_TURNS: f64 = 1.1;
+
+/// The outcome.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Calibration {
+    /// [`VERSION`] when it was written.
+    pub version: u32,
+    /// UTC, RFC 3339.
+    pub measured_at: String,
+    /// The engine and its build.
+    pub engine: String,
+    /// Where.
+    pub machine: Machine,
+    /// With which model.
+    pub model: Model,
+    /// What follows from it.
+    pub chosen: Chosen,
+    /// All ways to compute that were tried.
+    pub variants: Vec<Variant>,
+    /// Time of a chunk of n prompt tokens, with the chosen variant.
+    pub prefill: Vec<Cost>,
+    /// Time of a step that checks n tokens of one sequence, n − 1 of them guessed.
+    pub verify: Vec<Cost>,
+    /// Time of a step that decodes one token for each of n sequences.
+    pub decode: Vec<SeqCost>,
+}
+
+/// A machine, as far as it matters here.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Machine {
+    /// Name of the CPU.
+    pub cpu: String,
+    /// Cores that this process may use.
+    pub n_cores: usize,
+}
+
+/// A model file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Model {
+    /// Its name.
+    pub name: String,
+    /// What tells it from others, in hex.
+    pub fingerprint: String,
+    /// Size of the weights.
+    pub n_bytes: u64,
+}
+
+/// Settings that follow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Chosen {
+    /// Threads that compute.
+    pub n_threads: usize,
+    /// Whether weights are rearranged for the CPU.
+    pub repack: bool,
+    /// Prompt tokens of one step.
+    pub prefill_chunk: usize,
+    /// Sequences that decode in one step.
+    pub decode_width: usize,
+}
+
+/// A way to compute and its speed, in tokens a second.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Variant {
+    /// Whether weights are rearranged for the CPU.
+    pub repack: bool,
+    /// Threads that compute.
+    pub n_threads: usize,
+    /// Reading a prompt.
+    pub prefill_tps: f64,
+    /// Writing an answer.
+    pub decode_tps: f64,
+}
+
+/// Time of a step by its tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Cost {
+    /// Tokens of the step.
+    pub n_tokens: usize,
+    /// Milliseconds.
+    pub ms: f64,
+}
+
+/// Time of a step by its sequences.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct SeqCost {
+    /// Sequences with one token each.
+    pub n_seqs: usize,
+    /// Milliseconds.
+    pub ms: f64,
+}
+
+/// What there is for a model.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Found {
+    /// It fits.
+    Fitting(Box<Calibration>),
+    /// There is one, but of something else: what differs.
+    Foreign(String),
+    /// Nothing.
+    Nothing,
+}
+
+impl Calibration {
+    /// How many of `n_slots` sequences to decode in one step.
+    pub fn decode_width(&self, n_slots: usize) -> usize {
+        best_width(&self.decode, n_slots)
+    }
+
+    /// When and where, for `status`.
+    pub fn origin(&self) -> String {
+        format!("measured {} on {}", self.measured_at, self.machine.cpu)
+    }
+}
+
+/// Looks beside the model, then in the cache, where it is kept when the model's folder cannot be written.
+pub fn find(model: &Path, fingerprint: &[u8; 32], engine: &str) -> Found {
+    let places = places(model, &fingerprint::hex(fingerprint));
+    let Some((path, text)) =
+        places.into_iter().find_map(|path| Some((path.clone(), std::fs::read_to_string(path).ok()?)))
+    else {
+        return Found::Nothing;
+    };
+    let calibration: Calibration = match serde_json::from_str(&text) {
+        Ok(calibration) => calibration,
+        Err(error) => return Found::Foreign(format!("{} cannot be read: {error}", path.display())),
+    };
+    let differs = |what: &str| Found::Foreign(format!("{} is of another {what}", path.display()));
+    match () {
+        () if calibration.version != VERSION || calibration.engine != engine => differs("version of the engine"),
+        () if calibration.machine != machine() => differs("machine"),
+        () if calibration.model.fingerprint != fingerprint::hex(fingerprint) => differs("model"),
+        () => Found::Fitting(Box::new(calibration)),
+    }
+}
+
+/// Writes it beside the model, else into the cache; returns where.
+///
+/// # Errors
+/// When neither can be written.
+pub fn write(calibration: &Calibration, model: &Path) -> io::Result<PathBuf> {
+    let text = serde_json::to_string_pretty(calibration).map_err(io::Error::other)? + "\n";
+    let mut outcome = Err(io::ErrorKind::NotFound.into());
+    for path in places(model, &calibration.model.fingerprint) {
+        outcome = write_file(&path, &text).map(|()| path);
+        if outcome.is_ok() {
+            break;
+        }
+    }
+    outcome
+}
+
+fn write_file(path: &Path, text: &str) -> io::Result<()> {
+    use std::io::Write;
+    let folder = path.parent().ok_or(io::ErrorKind::NotFound)?;
+    std::fs::create_dir_all(folder)?;
+    // Whole or not at all: the daemon may be starting.
+    let mut part = tempfile::NamedTempFile::new_in(folder)?;
+    part.write_all(text.as_bytes())?;
+    part.persist(path)?;
+    Ok(())
+}
+
+fn places(model: &Path, fingerprint: &str) -> Vec<PathBuf> {
+    let mut beside = model.as_os_str().to_owned();
+    beside.push(".calibration.json");
+    let cached = beast_launchd::paths::cache_dir().ok();
+    let cached = cached.map(|folder| folder.join("calibration").join(format!("{fingerprint}.json")));
+    std::iter::once(PathBuf::from(beside)).chain(cached).collect()
+}
+
+/// The machine that this runs on.
+pub fn machine() -> Machine {
+    let n_cores = std::thread::available_parallelism().map_or(1, usize::from);
+    Machine { cpu: cpu_name().unwrap_or_else(|| std::env::consts::ARCH.to_owned()), n_cores }
+}
+
+/// Linux has a file for it; elsewhere the architecture has to do.
+fn cpu_name() -> Option<String> {
+    let text = std::fs::read_to_string("/proc/cpuinfo").ok()?;
+    let line = text.lines().find(|line| line.starts_with("model name"))?;
+    line.split_once(':').map(|(_, name)| name.trim().to_owned())
+}
+
+/// The variant that answers a typical request first.
+fn best_variant(variants: &[Variant]) -> Option<Variant> {
+    let (n_prompt, n_answer) = TYPICAL;
+    let seconds = |variant: &Variant| n_prompt / variant.prefill_tps + n_answer / variant.decode_tps;
+    variants.iter().copied().min_by(|a, b| seconds(a).total_cmp(&seconds(b)))
+}
+
+/// The smallest chunk that is nearly as quick as the best of those that are short enough.
+fn best_chunk(prefill: &[Cost]) -> Option<usize> {
+    let speed = |cost: &Cost| cost.n_tokens as f64 / cost.ms;
+    let short: Vec<_> = prefill.iter().filter(|cost| cost.ms <= LONGEST_CHUNK_MS).collect();
+    let best = short.iter().map(|cost| speed(cost)).fold(0.0, f64::max);
+    let chosen = short.iter().find(|cost| speed(cost) >= best * NEARLY_BEST);
+    chosen.copied().or(prefill.first()).map(|cost| cost.n_tokens)
+}
+
+/// How many of `n_slots` sequences to decode in one step: all, unless fewer at a time yield clearly more.
+fn best_width(decode: &[SeqCost], n_slots: usize) -> usize {
+    let speed = |cost: &SeqCost| cost.n_seqs as f64 / cost.ms;
+    let Some(all) = decode.iter().rfind(|cost| cost.n_seqs <= n_slots).map(speed) else { return n_slots };
+    let fewer = decode.iter().filter(|cost| cost.n_seqs < n_slots && speed(cost) >= all * WORTH_TAKING_TURNS);
+    fewer.max_by(|a, b| speed(a).total_cmp(&speed(b))).map_or(n_slots, |cost| cost.n_seqs)
+}
+
+#[cfg(test)]
+#[path = "calibration_tests.rs"]
+mod tests;

@@ -1,0 +1,58 @@
+//! The only unsafe code of beastd: two things that llama.cpp can do and its wrapper does not let safe code do.
+#![allow(unsafe_code)]
+
+use std::sync::Mutex;
+
+use llama_cpp_2::LlamaStateSeqFlags;
+use llama_cpp_2::context::LlamaContext;
+use llama_cpp_sys_2 as sys;
+
+/// The bytes of a sequence's state. `None` when llama.cpp does not write what it announced.
+pub(super) fn save(context: &LlamaContext<'_>, seq_id: i32) -> Option<Vec<u8>> {
+    let flags = LlamaStateSeqFlags::empty();
+    let mut bytes = vec![0; context.state_seq_get_size_ext(seq_id, flags)];
+    // SAFETY: llama.cpp writes as many bytes as it has just announced; nothing has changed the context in between.
+    let n_written = unsafe { context.state_seq_get_data_ext(bytes.as_mut_ptr(), seq_id, flags) };
+    (n_written == bytes.len()).then_some(bytes)
+}
+
+/// Makes an empty sequence hold what `save` returned, in this process or in another one with the same model and build of llama.cpp:
+/// whoever keeps such bytes checks that, and that they are undamaged. False when there is no room; the sequence must be cleared then.
+pub(super) fn restore(context: &mut LlamaContext<'_>, seq_id: i32, bytes: &[u8]) -> bool {
+    // SAFETY: the bytes come from `save`; llama.cpp is told their length and compares the shapes that they name with its own.
+    unsafe { context.state_seq_set_data_ext(bytes, seq_id, LlamaStateSeqFlags::empty()) }
+}
+
+/// Decides for the models loaded from now on whether their weights are rearranged for this CPU's instructions. llama.cpp has a
+/// parameter for that which the wrapper does not pass on; what it does pass through is the CPU's list of buffer types that rearrange,
+/// which ends at a null pointer. With one in the first place the list is empty. What would let this go: `use_extra_bufts` in the
+/// wrapper's model parameters.
+pub(super) fn set_repack(is_wanted: bool) {
+    /// What stood in the first place; an address, because pointers do not travel between threads.
+    static FIRST: Mutex<Option<usize>> = Mutex::new(None);
+    let Some(list) = extra_buffer_types() else { return };
+    let mut first = FIRST.lock().expect("nobody panics with it");
+    // SAFETY: the list is a vector of llama.cpp's that lives as long as the process and holds at least the null pointer at its end. It is
+    // read while a model is loaded and at no other time; models are loaded one at a time, and not while this runs.
+    unsafe {
+        let saved = *first.get_or_insert(*list as usize);
+        *list = if is_wanted { saved as sys::ggml_backend_buffer_type_t } else { std::ptr::null_mut() };
+    }
+}
+
+/// The CPU's list of buffer types that rearrange weights; `None` in a build without any.
+fn extra_buffer_types() -> Option<*mut sys::ggml_backend_buffer_type_t> {
+    // SAFETY: questions to llama.cpp's registry, which the wrapper has made ready; each answer is checked before it is used, and the
+    // function has the type that ggml-backend.h gives it under this name.
+    unsafe {
+        let device = sys::ggml_backend_dev_by_type(sys::GGML_BACKEND_DEVICE_TYPE_CPU);
+        if device.is_null() {
+            return None;
+        }
+        let registry = sys::ggml_backend_dev_backend_reg(device);
+        let address = sys::ggml_backend_reg_get_proc_address(registry, c"ggml_backend_dev_get_extra_bufts".as_ptr());
+        let ask: sys::ggml_backend_dev_get_extra_bufts_t = std::mem::transmute(address);
+        let list = ask?(device);
+        (!list.is_null()).then_some(list)
+    }
+}

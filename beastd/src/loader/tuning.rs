@@ -1,0 +1,99 @@
+//! How the engine is set up for this machine: the configuration, where that leaves it open the calibration, else what usually
+//! is right.
+
+use crate::calibration::{self, Calibration, Found};
+use crate::config::Config;
+use crate::daemon::ENGINE;
+use crate::fingerprint;
+use crate::model::Located;
+use crate::scheduler::Limits;
+
+/// Settings that are settled.
+pub(super) struct Tuning {
+    /// What tells the model from others; `None` when its file cannot be read, which loading will say.
+    pub(super) fingerprint: Option<[u8; 32]>,
+    pub(super) n_threads: usize,
+    pub(super) repack: bool,
+    calibration: Option<Calibration>,
+    origin: String,
+}
+
+impl Tuning {
+    pub(super) fn new(config: &Config, located: &Located) -> Self {
+        let fingerprint = fingerprint::fingerprint(&located.path).ok();
+        let found = match fingerprint {
+            Some(fingerprint) if config.calibration => calibration::find(&located.path, &fingerprint, ENGINE),
+            _ => Found::Nothing,
+        };
+        let (calibration, origin) = match found {
+            Found::Fitting(calibration) => {
+                let origin = calibration.origin();
+                (Some(*calibration), origin)
+            }
+            Found::Foreign(why) => (None, format!("{why}; measure: beastctl bench --calibrate")),
+            Found::Nothing if !config.calibration => (None, "calibration is turned off".to_owned()),
+            Found::Nothing => (None, "not measured yet; measure: beastctl bench --calibrate".to_owned()),
+        };
+        let chosen = calibration.as_ref().map(|calibration| calibration.chosen);
+        let repack = match &*config.repack {
+            "on" => true,
+            "off" => false,
+            // On x86 rearranged weights were seen to answer a tenth quicker and to read prompts at little more than half the speed; Arm's
+            // instructions for matrices need them.
+            _ => chosen.map_or(!cfg!(target_arch = "x86_64"), |chosen| chosen.repack),
+        };
+        let n_threads = match (config.n_threads, chosen) {
+            (0, Some(chosen)) => chosen.n_threads,
+            _ => config.n_threads(),
+        };
+        Self { fingerprint, n_threads, repack, calibration, origin }
+    }
+
+    /// The bounds of plans.
+    pub(super) fn limits(&self, config: &Config, n_ctx: usize, on_gpu: bool) -> Limits {
+        let chosen = self.calibration.as_ref().map(|calibration| calibration.chosen);
+        let prefill_chunk = match chosen {
+            Some(chosen) if config.prefill_chunk == 0 => chosen.prefill_chunk.min(config.n_batch),
+            _ => config.prefill_chunk(on_gpu),
+        };
+        let decode_width = self.calibration.as_ref().map(|calibration| calibration.decode_width(config.n_slots));
+        Limits {
+            n_slots: config.n_slots,
+            n_prefixes: config.n_prefixes,
+            n_cells: config.n_cells(n_ctx),
+            n_batch: config.n_batch,
+            prefill_chunk,
+            n_waiting: config.max_waiting,
+            decode_width: decode_width.unwrap_or(config.n_slots).max(1),
+            n_prefix_cells: usize::MAX,
+        }
+    }
+
+    /// What a step of n tokens was measured to cost: (tokens, microseconds).
+    pub(super) fn verify_costs(&self) -> Vec<(usize, f64)> {
+        let is_for_these = |calibration: &&Calibration| calibration.chosen.n_threads == self.n_threads;
+        let calibration = self.calibration.as_ref().filter(is_for_these);
+        let costs = calibration.map(|calibration| calibration.verify.iter());
+        costs.into_iter().flatten().map(|cost| (cost.n_tokens, cost.ms * 1000.0)).collect()
+    }
+
+    /// What `status` says.
+    pub(super) fn status(&self, limits: Limits) -> beast_protocol::Tuning {
+        beast_protocol::Tuning {
+            origin: self.origin.clone(),
+            is_calibrated: self.calibration.is_some(),
+            is_repacked: self.repack,
+            decode_width: u32::try_from(limits.decode_width).unwrap_or(u32::MAX),
+        }
+    }
+}
+
+/// Most cells of kept prefixes, from their bound in bytes. `state_bytes` is what a prefix takes for each of its tokens, and besides.
+pub(super) fn prefix_cells(config: &Config, limits: Limits, state_bytes: (u64, u64)) -> usize {
+    let (per_token, per_prefix) = state_bytes;
+    if config.prefix_ram_mib == 0 {
+        return usize::MAX;
+    }
+    let n_bytes = config.prefix_ram_mib.saturating_mul(1 << 20).saturating_sub(per_prefix * limits.n_prefixes as u64);
+    usize::try_from(n_bytes / per_token.max(1)).unwrap_or(usize::MAX)
+}

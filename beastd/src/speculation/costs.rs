@@ -1,0 +1,104 @@
+//! What a step of n tokens costs on this machine, in microseconds: measured, not assumed.
+//!
+//! A GPU computes sixteen tokens in hardly more time than one; two CPU cores need six times as long. Whether guessing ahead pays is
+//! decided by this curve more than by anything else, so it is learned from every step, one curve for each number of threads.
+
+use std::collections::BTreeMap;
+
+/// Share of a new measurement in the remembered one.
+const WEIGHT: f64 = 0.2;
+/// A step this many times slower than remembered was disturbed by something else; it moves the memory by no more than this factor.
+const OUTLIER: f64 = 1.5;
+/// Before anything larger was measured, each further token is taken to cost this share of the first: optimistic, so that it is tried and
+/// then known. On a GPU it is true.
+const UNKNOWN_SLOPE: f64 = 0.1;
+
+/// The curves.
+#[derive(Debug, Clone, Default)]
+pub struct StepCosts {
+    n_threads: usize,
+    curves: BTreeMap<usize, BTreeMap<usize, f64>>,
+}
+
+impl StepCosts {
+    /// Nothing is known.
+    pub fn new(n_threads: usize) -> Self {
+        Self { n_threads, curves: BTreeMap::new() }
+    }
+
+    /// What was measured before, for the number of threads in force: (tokens of a step, microseconds).
+    #[must_use]
+    pub fn knowing(mut self, curve: impl IntoIterator<Item = (usize, f64)>) -> Self {
+        self.curves.entry(self.n_threads).or_default().extend(curve);
+        self
+    }
+
+    /// From now on this many threads compute.
+    pub fn set_threads(&mut self, n_threads: usize) {
+        self.n_threads = n_threads;
+    }
+
+    /// A step of `n` tokens took this long.
+    pub fn record(&mut self, n: usize, us: f64) {
+        let curve = self.curves.entry(self.n_threads).or_default();
+        let remembered = curve.entry(n).or_insert(us);
+        let us = us.min(*remembered * OUTLIER);
+        *remembered += (us - *remembered) * WEIGHT;
+    }
+
+    /// Microseconds of a step of `n` tokens; between measured ones in proportion. `None` before anything was measured.
+    pub fn us(&self, n: usize) -> Option<f64> {
+        let curve = self.curves.get(&self.n_threads)?;
+        let below = curve.range(..=n).next_back();
+        let above = curve.range(n..).next();
+        match (below, above) {
+            (Some((&a, &us_a)), Some((&b, &us_b))) if a < b => {
+                Some(us_a + (us_b - us_a) * (n - a) as f64 / (b - a) as f64)
+            }
+            (Some((_, &us)), Some(_)) => Some(us),
+            (Some((&a, &us)), None) => {
+                let (&first, &us_first) = curve.iter().next()?;
+                Some(us + us_first / first as f64 * UNKNOWN_SLOPE * (n - a) as f64)
+            }
+            // A step is never cheaper per token than a larger one.
+            (None, Some((&b, &us))) => Some(us * n as f64 / b as f64),
+            (None, None) => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn between_measured_sizes_it_is_in_proportion_and_beyond_them_hopeful() {
+        let costs = StepCosts::new(2).knowing([(1, 100.0), (5, 300.0)]);
+        let at = |n| costs.us(n).expect("known");
+        assert_eq!((at(1), at(3), at(5)), (100.0, 200.0, 300.0));
+        assert_eq!(at(7), 320.0);
+        assert_eq!(StepCosts::new(1).us(1), None);
+    }
+
+    #[test]
+    fn it_learns_and_a_disturbed_step_hardly_counts() {
+        let mut costs = StepCosts::new(1);
+        costs.record(1, 100.0);
+        costs.record(1, 4000.0);
+        assert_eq!(costs.us(1), Some(110.0));
+        for _ in 0..50 {
+            costs.record(1, 50.0);
+        }
+        assert!(costs.us(1).is_some_and(|us| us < 51.0));
+    }
+
+    #[test]
+    fn each_number_of_threads_has_its_own_curve() {
+        let mut costs = StepCosts::new(2).knowing([(1, 50.0)]);
+        costs.set_threads(1);
+        assert_eq!(costs.us(1), None);
+        costs.record(1, 70.0);
+        costs.set_threads(2);
+        assert_eq!(costs.us(1), Some(50.0));
+    }
+}

@@ -1,0 +1,350 @@
+//! Guessing ahead: several tokens are proposed, the model checks them in one step, and what it would have said anyway is kept.
+//!
+//! What is proposed changes the speed and never the text. How much is proposed follows from two measured things: how often guesses were
+//! right in this request, and what a step of so many tokens costs on this machine. When plain decoding is faster, nothing is
+//! proposed; prompt lookup then goes on guessing silently, which is free, and so notices when it would pay again.
+
+mod acceptance;
+mod costs;
+mod lookup;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use acceptance::{Rate, expected_tokens};
+pub use costs::StepCosts;
+use lookup::Place;
+
+use crate::batch::{Batch, Sampled, SeqId, Token};
+use crate::clock::now_us;
+use crate::engine::{Drafter, Vocab};
+
+/// What may guess for a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wish {
+    /// Prompt lookup.
+    pub lookup: bool,
+    /// The draft model, if there is one.
+    pub draft: bool,
+}
+
+impl Wish {
+    /// Nothing guesses.
+    pub const OFF: Self = Self { lookup: false, draft: false };
+    /// Whatever is there.
+    pub const ANY: Self = Self { lookup: true, draft: true };
+
+    /// What both allow.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self { lookup: self.lookup && other.lookup, draft: self.draft && other.draft }
+    }
+}
+
+/// A sequence for which guesses are wanted.
+#[derive(Debug, Clone, Copy)]
+pub struct Candidate<'a> {
+    /// Which.
+    pub seq: SeqId,
+    /// All its tokens that are known.
+    pub tokens: &'a [Token],
+    /// Most guesses that it has room for.
+    pub n_max: usize,
+}
+
+/// Guesses of one sequence and where they come from.
+#[derive(Debug)]
+struct Proposal {
+    tokens: Vec<Token>,
+    source: Source,
+    p: f64,
+}
+
+/// Who guessed; lookups are told apart by how well their place fits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Source {
+    Lookup(usize),
+    Draft,
+}
+
+/// Chances of a right guess, by source.
+#[derive(Debug, Clone, Copy)]
+struct Rates {
+    lookup: [Rate; 6],
+    draft: Rate,
+}
+
+impl Rates {
+    fn of(&mut self, source: Source) -> &mut Rate {
+        match source {
+            // Repetitions of 0 (a word was replaced), 1, 2, 3 to 4, 5 to 8, and more tokens.
+            Source::Lookup(n_match) => {
+                let width = usize::BITS - n_match.saturating_sub(1).leading_zeros();
+                &mut self.lookup[n_match.min(1) + width.min(4) as usize]
+            }
+            Source::Draft => &mut self.draft,
+        }
+    }
+}
+
+/// What is remembered of a running request.
+#[derive(Debug)]
+struct Request {
+    wish: Wish,
+    rates: Rates,
+    /// Where lookup expects the answer to go on.
+    place: Option<Place>,
+    /// The tokens there, checked against what comes.
+    expected: Vec<Token>,
+    n_drafted: usize,
+    n_accepted: usize,
+    /// Steps until the draft model is asked again after it did not pay.
+    n_pause: usize,
+}
+
+impl Request {
+    /// Where the answer may go on: the place after the longest repetition, or the one that lookup is at, if that fits as well.
+    fn look_up(&mut self, tokens: &[Token], n_max: usize) {
+        let found = lookup::find(tokens);
+        // A repetition of a single token is hardly better than going on after a replaced word.
+        if self.place.is_none_or(|place| found.is_some_and(|found| found.n_match > place.n_match.max(1))) {
+            self.place = found;
+        }
+        self.expected.clear();
+        if let Some(place) = self.place {
+            let end = (place.next + n_max).min(tokens.len());
+            self.expected.extend(tokens.get(place.next..end).unwrap_or_default());
+        }
+        if self.expected.is_empty() {
+            self.place = None;
+        }
+    }
+
+    /// Compares what came with what lookup expected; with `rates`, that is learned from, here and there.
+    fn follow(&mut self, tokens: &[Token], mut rates: Option<&mut Rates>) {
+        let n_expected = self.expected.len().min(tokens.len());
+        for (expected, token) in self.expected.drain(..n_expected).zip(tokens) {
+            let Some(place) = self.place else { return };
+            let is_right = expected == *token;
+            if let Some(rates) = &mut rates {
+                rates.of(Source::Lookup(place.n_match)).record(is_right);
+                self.rates.of(Source::Lookup(place.n_match)).record(is_right);
+            }
+            self.place = Some(place.after(is_right));
+            if !is_right {
+                // What followed the wrong one was not checked; the drain ends with the loop.
+                break;
+            }
+        }
+    }
+}
+
+/// A gain smaller than this is noise.
+const WORTH_IT: f64 = 1.03;
+/// Steps without the draft model after it did not pay, before it is tried again.
+const PAUSE: usize = 64;
+
+/// Proposes for all requests.
+pub struct Speculation<'model> {
+    allowed: Wish,
+    n_max: usize,
+    vocab: Arc<dyn Vocab>,
+    draft: Option<Box<dyn Drafter + 'model>>,
+    costs: StepCosts,
+    /// What the draft model takes for a guess, in microseconds.
+    draft_us: f64,
+    /// What all requests have taught, for the next one to begin with.
+    rates: Rates,
+    requests: HashMap<SeqId, Request>,
+    /// Where the guesses come from that are being checked.
+    proposed: HashMap<SeqId, Source>,
+}
+
+impl<'model> Speculation<'model> {
+    /// `n_max` is how many guesses the engine can take back; with 0 nothing is ever proposed.
+    pub fn new(
+        allowed: Wish,
+        n_max: usize,
+        vocab: Arc<dyn Vocab>,
+        draft: Option<Box<dyn Drafter + 'model>>,
+        costs: StepCosts,
+    ) -> Self {
+        let lookup = [0.3, 0.2, 0.35, 0.5, 0.7, 0.85].map(Rate::believed);
+        let rates = Rates { lookup, draft: Rate::believed(0.7) };
+        let allowed = allowed.and(Wish { draft: draft.is_some(), ..Wish::ANY });
+        let (requests, proposed) = (HashMap::new(), HashMap::new());
+        Self { allowed, n_max, vocab, draft, costs, draft_us: 0.0, rates, requests, proposed }
+    }
+
+    /// A request begins.
+    pub fn begin(&mut self, seq: SeqId, wish: Wish) {
+        let request = Request {
+            wish: wish.and(self.allowed),
+            rates: self.rates,
+            place: None,
+            expected: Vec::new(),
+            n_drafted: 0,
+            n_accepted: 0,
+            n_pause: 0,
+        };
+        self.requests.insert(seq, request);
+    }
+
+    /// It has ended: tokens guessed and how many of them were right.
+    pub fn end(&mut self, seq: SeqId) -> (usize, usize) {
+        if let Some(draft) = &mut self.draft {
+            draft.forget(seq);
+        }
+        self.proposed.remove(&seq);
+        self.requests.remove(&seq).map_or((0, 0), |request| (request.n_drafted, request.n_accepted))
+    }
+
+    /// From now on this many threads compute.
+    pub fn set_threads(&mut self, n_threads: usize) {
+        self.costs.set_threads(n_threads);
+        if let Some(draft) = &mut self.draft {
+            draft.set_threads(n_threads);
+        }
+    }
+
+    /// Guesses for sequences that are about to decode together; nothing when decoding them plainly is faster. All get the same number:
+    /// rows of different lengths would cost the engine a pass each.
+    pub fn propose(&mut self, candidates: &[Candidate<'_>]) -> Vec<(SeqId, Vec<Token>)> {
+        self.proposed.clear();
+        if self.n_max == 0 || candidates.is_empty() || self.costs.us(candidates.len()).is_none() {
+            return Vec::new();
+        }
+        let looked_up: Vec<_> = candidates.iter().filter_map(|candidate| self.look_up(candidate)).collect();
+        let n_lookup = self.best_length(candidates.len(), &looked_up, 0.0);
+        let proposals = if n_lookup > 0 { looked_up } else { self.draft(candidates) };
+        let n = match n_lookup {
+            // The draft model has been paid for already.
+            0 => self.best_length(candidates.len(), &proposals, 0.0),
+            n => n,
+        };
+        if n == 0 {
+            return Vec::new();
+        }
+        let mut drafts = Vec::with_capacity(proposals.len());
+        for (candidate, proposal) in candidates.iter().zip(proposals) {
+            self.proposed.insert(candidate.seq, proposal.source);
+            drafts.push((candidate.seq, proposal.tokens[..n].to_vec()));
+        }
+        drafts
+    }
+
+    /// Learns from a step: what it cost, and which guesses were right. Returns guesses and right ones of this step.
+    pub fn observe(&mut self, batch: &Batch, sampled: &[Sampled], step_us: u64) -> (usize, usize) {
+        // Steps that read prompts cost something else.
+        if batch.rows.iter().all(|row| row.sample && row.n_known() == 1) {
+            self.costs.record(batch.n_tokens(), step_us as f64);
+        }
+        let (mut n_drafted, mut n_accepted) = (0, 0);
+        for Sampled { seq, tokens } in sampled {
+            let Some(request) = self.requests.get_mut(seq) else { continue };
+            let n_draft = batch.rows.iter().find(|row| row.seq == *seq).map_or(0, |row| row.n_draft);
+            let source = self.proposed.remove(seq).filter(|_| n_draft > 0);
+            if let Some(source) = source {
+                let n_right = tokens.len() - 1;
+                let outcomes = std::iter::repeat_n(true, n_right).chain((n_right < n_draft).then_some(false));
+                for is_right in outcomes {
+                    request.rates.of(source).record(is_right);
+                    self.rates.of(source).record(is_right);
+                }
+                request.n_drafted += n_draft;
+                request.n_accepted += n_right;
+                (n_drafted, n_accepted) = (n_drafted + n_draft, n_accepted + n_right);
+            }
+            let is_checked = matches!(source, Some(Source::Lookup(_)));
+            request.follow(tokens, (!is_checked).then_some(&mut self.rates));
+        }
+        (n_drafted, n_accepted)
+    }
+
+    /// What lookup proposes, and remembers to check for free if nobody else does.
+    fn look_up(&mut self, candidate: &Candidate<'_>) -> Option<Proposal> {
+        let request = self.requests.get_mut(&candidate.seq)?;
+        if !request.wish.lookup {
+            return None;
+        }
+        let n_max = self.n_max.min(candidate.n_max);
+        request.look_up(candidate.tokens, self.n_max);
+        let n_match = request.place?.n_match;
+        let is_end = |token: &Token| self.vocab.is_end(*token);
+        let n_before_end = request.expected.iter().position(is_end).unwrap_or(request.expected.len());
+        let tokens = request.expected[..n_max.min(n_before_end)].to_vec();
+        let source = Source::Lookup(n_match);
+        let p = request.rates.of(source).share();
+        (!tokens.is_empty()).then_some(Proposal { tokens, source, p })
+    }
+
+    /// What the draft model proposes, if it is likely to pay.
+    fn draft(&mut self, candidates: &[Candidate<'_>]) -> Vec<Proposal> {
+        let Some(draft) = &mut self.draft else { return Vec::new() };
+        let mut proposals = Vec::new();
+        for candidate in candidates {
+            let Some(request) = self.requests.get_mut(&candidate.seq) else { return Vec::new() };
+            if !request.wish.draft {
+                return Vec::new();
+            }
+            if request.n_pause > 0 {
+                request.n_pause -= 1;
+                return Vec::new();
+            }
+            let p = request.rates.draft.share();
+            let n_max = self.n_max.min(candidate.n_max);
+            let n = best_length(&self.costs, candidates.len(), &vec![(p, n_max); candidates.len()], self.draft_us);
+            if n == 0 {
+                request.n_pause = PAUSE;
+                return Vec::new();
+            }
+            let began_us = now_us();
+            let mut tokens = draft.draft(candidate.seq, candidate.tokens, n);
+            if tokens.is_empty() {
+                return Vec::new();
+            }
+            let us = (now_us() - began_us) as f64 / tokens.len() as f64;
+            self.draft_us = if self.draft_us == 0.0 {
+                us
+            } else {
+                self.draft_us + (us.min(2.0 * self.draft_us) - self.draft_us) * 0.2
+            };
+            let n_before_end = tokens.iter().position(|token| self.vocab.is_end(*token)).unwrap_or(tokens.len());
+            tokens.truncate(n_before_end);
+            if tokens.is_empty() {
+                return Vec::new();
+            }
+            proposals.push(Proposal { tokens, source: Source::Draft, p });
+        }
+        proposals
+    }
+
+    fn best_length(&self, n_seqs: usize, proposals: &[Proposal], draft_us: f64) -> usize {
+        if proposals.len() < n_seqs {
+            return 0;
+        }
+        let chances: Vec<_> = proposals.iter().map(|proposal| (proposal.p, proposal.tokens.len())).collect();
+        best_length(&self.costs, n_seqs, &chances, draft_us)
+    }
+}
+
+/// How many guesses for each sequence yield most tokens a second; 0 when plain decoding does. `chances` has for each the chance of
+/// a right guess and how many there are.
+fn best_length(costs: &StepCosts, n_seqs: usize, chances: &[(f64, usize)], draft_us: f64) -> usize {
+    let Some(plain_us) = costs.us(n_seqs) else { return 0 };
+    let n_max = chances.iter().map(|(_, n)| *n).min().unwrap_or(0);
+    let mut best = (n_seqs as f64 / plain_us * WORTH_IT, 0);
+    for k in 1..=n_max {
+        let n_tokens: f64 = chances.iter().map(|(p, _)| expected_tokens(*p, k)).sum();
+        let Some(us) = costs.us(n_seqs * (k + 1)) else { break };
+        let speed = n_tokens / (us + (n_seqs * k) as f64 * draft_us);
+        if speed > best.0 {
+            best = (speed, k);
+        }
+    }
+    best.1
+}
+
+#[cfg(test)]
+#[path = "speculation_tests.rs"]
+mod tests;
