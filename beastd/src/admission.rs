@@ -95,7 +95,7 @@ impl Admission {
             n_max_tokens: asked.min(room),
             stop: request.stop.clone(),
             ignore_eos: request.ignore_eos,
-            wish: wish(request.speculation),
+            wish: wish(request),
         })
     }
 
@@ -208,8 +208,11 @@ impl Admission {
     }
 }
 
-fn wish(speculation: Speculation) -> Wish {
-    match speculation {
+/// Who gives a seed wants the same text again: the engine's rounding depends on how many tokens a step has, which guessing would make a
+/// matter of timing.
+fn wish(request: &Generate) -> Wish {
+    match request.speculation {
+        Speculation::Auto if request.sampling.seed.is_some() => Wish::OFF,
         Speculation::Auto => Wish::ANY,
         Speculation::Off => Wish::OFF,
         Speculation::Lookup => Wish { lookup: true, draft: false },

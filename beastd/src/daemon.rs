@@ -9,14 +9,13 @@ use tokio::sync::{Semaphore, watch};
 
 use crate::clock::now_us;
 use crate::config::Config;
+use crate::engine::ENGINE;
 use crate::loader::{LoadState, Progress, Ready};
 use crate::metrics::Metrics;
 use crate::worker::WorkerHandle;
 
 /// Version of beastd.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
-/// The engine and the wrapper it comes in, which fixes its build.
-pub const ENGINE: &str = "llama.cpp (llama-cpp-2 0.1.160)";
 
 /// How far the daemon is from its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -83,6 +83,11 @@ impl Home {
         files.filter_map(|file| std::fs::read_to_string(file.path()).ok()).collect()
     }
 
+    /// Where beginnings of prompts are kept, for a home with a cache of its own.
+    pub fn prefixes(&self) -> PathBuf {
+        self.unpacked().with_file_name("prefixes")
+    }
+
     /// Where the built-in model is unpacked to.
     pub fn unpacked(&self) -> PathBuf {
         let folder = if cfg!(target_os = "macos") { self.path("Library/Caches") } else { self.cache.clone() };
@@ -133,6 +138,10 @@ impl Home {
         command.env_clear().current_dir(self.dir.path()).stdin(Stdio::null());
         command.env("PATH", "/usr/bin:/bin").env("LANG", "C.UTF-8").env("HOME", self.dir.path());
         command.env("XDG_CACHE_HOME", &self.cache);
+        if !self.cache.starts_with(self.dir.path()) {
+            // What one test leaves on disk must not answer for another.
+            command.env("BEAST_PREFIX_DISK_MIB", "0");
+        }
         for (name, folder) in [
             ("XDG_CONFIG_HOME", "config"),
             ("XDG_DATA_HOME", "data"),

@@ -86,7 +86,7 @@ pub fn run(config: &Config, path: &std::path::Path, mut report: impl FnMut(Repor
         decode_width: best_width(&decode, config.n_slots),
     };
     let measured_at = humantime::format_rfc3339_seconds(std::time::SystemTime::now()).to_string();
-    let engine = crate::daemon::ENGINE.to_owned();
+    let engine = engine::ENGINE.to_owned();
     let model = Model { name: model.name(), fingerprint: fingerprint::hex(&fingerprint), n_bytes: model.n_bytes() };
     Ok(Calibration { version: VERSION, measured_at, engine, machine, model, chosen, variants, prefill, verify, decode })
 }

@@ -15,6 +15,9 @@ pub use vocab::LlamaVocab;
 
 use crate::batch::{Batch, KvEdit, Sampled, SamplingParams, SeqId, SlotId, Token};
 
+/// The engine and the wrapper it comes in, which fixes its build.
+pub const ENGINE: &str = "llama.cpp (llama-cpp-2 0.1.160)";
+
 /// Runs batches. Lives and dies on the worker thread.
 pub trait Engine {
     /// A sequence will soon ask for tokens: how they are chosen. Its sampler lives until `disarm`, also across a preemption.

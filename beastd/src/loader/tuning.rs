@@ -3,7 +3,7 @@
 
 use crate::calibration::{self, Calibration, Found};
 use crate::config::Config;
-use crate::daemon::ENGINE;
+use crate::engine::ENGINE;
 use crate::fingerprint;
 use crate::model::Located;
 use crate::scheduler::Limits;

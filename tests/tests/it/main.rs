@@ -16,6 +16,7 @@ mod prefixes;
 mod real_model;
 mod rooms;
 mod shutdown;
+mod speculation;
 mod start;
 mod stream;
 mod wire;

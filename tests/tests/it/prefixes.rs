@@ -1,8 +1,11 @@
 //! What is kept of one prompt for the next: less to compute, and the same answers.
 
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
 use beast_protocol::Generate;
-use beast_tests::Beast;
 use beast_tests::samples::{TEXT, babble, commit_msg, diff, document, instructed, subject};
+use beast_tests::{Beast, Home, eventually};
 
 #[test]
 fn a_prompt_that_comes_again_is_not_computed_again_and_its_answer_is_the_same() {
@@ -56,4 +59,62 @@ fn what_is_kept_makes_room_for_requests() {
     assert_eq!(whole.n_prompt + whole.n_generated, 1024);
     let answer = beast.client().ask(&commit_msg(&diff("load_table", 20)));
     assert_eq!(answer.text.trim(), subject("load_table"));
+}
+
+/// Asks for the subject line of a diff, then ends the daemon. Returns the prompt tokens that were not computed, and what `status` says
+/// of the disk: prefixes there, and how many were read back.
+fn ask_and_stop(beast: &mut Beast, function: &str) -> (u32, (u32, u64)) {
+    let answer = beast.client().ask(&commit_msg(&diff(function, 5)));
+    assert_eq!(answer.text.trim(), subject(function));
+    eventually(|| beast.status().stored.n_entries > 0);
+    let stored = beast.status().stored;
+    assert!(stored.n_bytes > 1000, "{stored:?}");
+    assert_eq!(beast.run(&["stop"]).code, Some(0));
+    assert_eq!(beast.exit(), Some(0));
+    (answer.done().1.n_cached, (stored.n_entries, stored.n_restored))
+}
+
+fn files(home: &Home) -> Vec<PathBuf> {
+    let folder = std::fs::read_dir(home.prefixes()).expect("it was made");
+    folder.flatten().map(|file| file.path()).collect()
+}
+
+#[test]
+fn an_instruction_survives_a_restart() {
+    let mut beast = Home::with_own_cache().start(&[]);
+    let first = ask_and_stop(&mut beast, "parse_header");
+    assert_eq!(first, (0, (1, 0)), "the instruction is stored, not the diff");
+    beast.restart();
+    let (n_cached, stored) = ask_and_stop(&mut beast, "open_socket");
+    assert!(n_cached >= 16, "{n_cached}");
+    assert_eq!(stored, (1, 1));
+
+    // Only its owner can read it, as everything that somebody has asked.
+    let mode = |path: &Path| std::fs::metadata(path).expect("it is there").permissions().mode() & 0o777;
+    assert_eq!((mode(&beast.prefixes()), mode(&files(&beast)[0])), (0o700, 0o600));
+}
+
+#[test]
+fn a_damaged_prefix_on_disk_is_removed_and_computed_again() {
+    let mut beast = Home::with_own_cache().start(&[]);
+    ask_and_stop(&mut beast, "parse_header");
+    let path = files(&beast).remove(0);
+    let mut bytes = std::fs::read(&path).expect("readable");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 0x10;
+    std::fs::write(&path, bytes).expect("writable");
+    beast.restart();
+    let (n_cached, (_, n_restored)) = ask_and_stop(&mut beast, "open_socket");
+    assert_eq!((n_cached, n_restored), (0, 0), "what is damaged is not used");
+    beast.restart();
+    let (n_cached, (_, n_restored)) = ask_and_stop(&mut beast, "read_index");
+    assert!(n_cached >= 16 && n_restored == 1, "and was written anew");
+}
+
+#[test]
+fn nothing_is_written_when_nothing_is_wanted_on_disk() {
+    let beast = Home::with_own_cache().start(&["prefix_disk_mib=0"]);
+    beast.client().ask(&commit_msg(&diff("parse_header", 5)));
+    beast.idle();
+    assert!(!beast.prefixes().exists());
 }

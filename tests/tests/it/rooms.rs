@@ -20,6 +20,7 @@ fn the_client_and_what_it_stands_on_need_no_runtime() {
 #[test]
 fn only_the_daemon_links_llama_cpp() {
     assert_eq!(ours_that_reach("llama-cpp-2"), ["beastd"]);
+    assert_eq!(ours_that_reach("llama-cpp-sys-2"), ["beastd"]);
 }
 
 #[test]
@@ -39,11 +40,12 @@ fn one_file_knows_how_messages_become_bytes() {
 fn one_room_knows_llama_cpp() {
     let files = files_that_name("llama_cpp_2");
     assert!(!files.is_empty() && files.iter().all(|file| file.starts_with("beastd/src/engine/")), "{files:?}");
+    assert_eq!(files_that_name("llama_cpp_sys_2"), ["beastd/src/engine/raw.rs"]);
 }
 
 #[test]
-fn one_file_may_be_unsafe() {
-    assert_eq!(files_that_name("unsafe"), ["launchd/src/socket.rs"]);
+fn two_files_may_be_unsafe() {
+    assert_eq!(files_that_name("unsafe"), ["launchd/src/socket.rs", "beastd/src/engine/raw.rs"]);
 }
 
 #[test]
@@ -76,20 +78,23 @@ fn the_rooms_of_the_daemon_know_only_these() {
         }
     }
     expect![[r#"
-        admission → batch, beast_protocol, clock, engine, template, worker
+        admission → batch, beast_protocol, clock, engine, speculation, template, worker
+        calibration → batch, beast_launchd, config, engine, fingerprint
         config → beast_launchd
         connection → beast_protocol
-        daemon → beast_protocol, clock, config, loader, metrics, worker
+        daemon → beast_protocol, clock, config, engine, loader, metrics, worker
         engine → batch
-        loader → admission, batch, beast_protocol, clock, config, engine, governor, logging, metrics, model, scheduler, template, worker
+        loader → admission, batch, beast_launchd, beast_protocol, calibration, clock, config, engine, fingerprint, governor, logging, metrics, model, prefix_store, scheduler, speculation, template, worker
         logging → config
         model → admission, beast_launchd
+        prefix_store → batch, fingerprint
         scheduler → batch
         server → beast_launchd, beast_protocol, connection, daemon, session
         session → batch, beast_protocol, clock, connection, daemon, loader, stream, worker
+        speculation → batch, clock, engine
         stream → batch, beast_protocol, engine
         template → beast_protocol
-        worker → batch, beast_protocol, clock, engine, governor, metrics, scheduler, stream
+        worker → batch, beast_protocol, clock, engine, governor, metrics, prefix_store, scheduler, speculation, stream
     "#]].assert_eq(&map);
 }
 
