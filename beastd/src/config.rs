@@ -9,6 +9,8 @@ use beast_launchd::paths::{self, PathError};
 use serde::{Deserialize, Deserializer};
 use toml::{Table, Value};
 
+use crate::cores;
+
 const DEFAULTS: &str = include_str!("config.default.toml");
 
 /// What a profile changes of the defaults.
@@ -400,12 +402,7 @@ impl Config {
 
     /// Threads that compute.
     pub fn n_threads(&self) -> usize {
-        if self.n_threads > 0 {
-            return self.n_threads;
-        }
-        // Two threads of one core only get in each other's way; a container may allow fewer cores than there are.
-        let allowed = std::thread::available_parallelism().map_or(1, usize::from);
-        num_cpus::get_physical().clamp(1, allowed)
+        if self.n_threads > 0 { self.n_threads } else { cores::worth_a_thread() }
     }
 
     /// These settings, with those of `fresh` that can change while the daemon runs.

@@ -48,7 +48,7 @@ fn each_layer_wins_over_the_one_below_and_says_so() {
         n_batch = 512                  # profile baseline
         n_cells = 0                    # default
         n_ctx = 2048                   # profile baseline
-        n_draft = 16                   # default
+        n_draft = 15                   # default
         n_gpu_layers = -1              # default
         n_prefixes = 8                 # default
         n_slots = 2                    # DIR/config.toml

@@ -10,6 +10,7 @@ pub mod calibration;
 pub mod clock;
 pub mod config;
 mod connection;
+mod cores;
 pub mod daemon;
 pub mod engine;
 mod fingerprint;
