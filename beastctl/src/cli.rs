@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use clap::{Args, Parser, Subcommand, value_parser};
+use clap::{Args, Parser, Subcommand, ValueEnum, value_parser};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -96,6 +96,17 @@ Examples:
         #[arg(long)]
         json: bool,
     },
+    /// Measure how fast answers come on this machine, or tune beastd for it.
+    #[command(after_help = "\
+Starts daemons of its own, one after the other, with your model and settings; yours is left alone.
+Nothing is measured while other programs use more than a tenth of the cores.
+
+Examples:
+  beastctl bench
+  beastctl bench --only speculation,clients --repeats 5
+  beastctl bench --json bench.json --svg bench.svg
+  beastctl bench --calibrate")]
+    Bench(BenchOptions),
     /// Let the daemon finish its running requests and end.
     #[command(after_help = "Examples:\n  beastctl stop\n  beastctl stop --timeout 5s")]
     Stop,
@@ -106,6 +117,62 @@ Examples:
         #[arg(long)]
         json: bool,
     },
+}
+
+/// What is measured, and where it goes.
+#[derive(Debug, Args)]
+pub struct BenchOptions {
+    /// Model to measure: a GGUF file, auto or builtin [default: as beastd is configured].
+    #[arg(long, value_name = "FILE")]
+    pub model: Option<String>,
+
+    /// Measure everything this often; medians are shown [default: 3, with --quick 1].
+    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=100))]
+    pub repeats: Option<u32>,
+
+    /// Only these tables [default: all].
+    #[arg(long, value_name = "TABLE,...", value_enum, value_delimiter = ',')]
+    pub only: Vec<BenchTable>,
+
+    /// Once, with shorter prompts and answers: to see that all works.
+    #[arg(long)]
+    pub quick: bool,
+
+    /// One JSON object with every sample, instead of the tables or into a file beside them.
+    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = STDOUT, help_heading = "Output")]
+    pub json: Option<PathBuf>,
+
+    /// A chart, as an SVG file.
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub svg: Option<PathBuf>,
+
+    /// Measure also while other programs use the cores.
+    #[arg(long)]
+    pub force: bool,
+
+    /// Find the best threads, weights and steps for this machine and model; beastd uses them from its next start.
+    #[arg(long, conflicts_with_all = ["repeats", "only", "quick", "svg"])]
+    pub calibrate: bool,
+}
+
+/// `FILE` when it is stdout.
+pub const STDOUT: &str = "-";
+
+/// What `bench` can measure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum BenchTable {
+    /// How long loading takes.
+    Startup,
+    /// How fast one answer comes.
+    Generation,
+    /// The two profiles beside each other.
+    Profiles,
+    /// What guessing ahead brings.
+    Speculation,
+    /// Several clients at once.
+    Clients,
+    /// What a known beginning saves.
+    Prefix,
 }
 
 /// What all verbs that generate an answer share.

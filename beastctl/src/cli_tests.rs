@@ -23,6 +23,7 @@ fn the_help_is_short() {
           commit-msg  Write a commit message for a diff on stdin, or for what is staged
           run         Run any prompt: built in, or your own prompts/NAME.md beside the configuration
           status      Show what the daemon is doing; never starts one
+          bench       Measure how fast answers come on this machine, or tune beastd for it
           stop        Let the daemon finish its running requests and end
           version     Show the versions of client, protocol and daemon; never starts one
 
@@ -76,4 +77,39 @@ fn numbers_stay_within_their_range() {
         assert!(good.iter().all(|text| check(text).is_ok()), "{good:?}");
         assert!(bad.iter().all(|text| check(text).is_err()), "{bad:?}");
     }
+}
+
+fn bench(arguments: &[&str]) -> Result<BenchOptions, clap::error::ErrorKind> {
+    match Cli::try_parse_from([&["beastctl", "bench"], arguments].concat()) {
+        Ok(Cli { verb: Verb::Bench(options), .. }) => Ok(options),
+        Ok(other) => panic!("{other:?}"),
+        Err(error) => Err(error.kind()),
+    }
+}
+
+#[test]
+fn bench_knows_its_tables_and_where_things_go() {
+    let options = bench(&["--only", "speculation,clients", "--only", "prefix", "--json", "--svg", "a.svg"]).unwrap();
+    assert_eq!(options.only, [BenchTable::Speculation, BenchTable::Clients, BenchTable::Prefix]);
+    assert_eq!(options.json, Some(STDOUT.into()));
+    assert_eq!(options.svg, Some("a.svg".into()));
+    assert_eq!(bench(&["--json", "a.json"]).unwrap().json, Some("a.json".into()));
+    assert_eq!(bench(&[]).unwrap().json, None);
+    assert_eq!(bench(&["--repeats", "5", "--quick"]).unwrap().repeats, Some(5));
+}
+
+#[test]
+fn bench_refuses_what_makes_no_sense() {
+    use clap::error::ErrorKind::{ArgumentConflict, InvalidValue, UnknownArgument, ValueValidation};
+    for (arguments, kind) in [
+        (&["--only", "speed"][..], InvalidValue),
+        (&["--repeats", "0"], ValueValidation),
+        (&["--calibrate", "--quick"], ArgumentConflict),
+        (&["--calibrate", "--only", "prefix"], ArgumentConflict),
+        (&["--calibrate", "--svg", "a.svg"], ArgumentConflict),
+        (&["model.gguf"], UnknownArgument),
+    ] {
+        assert_eq!(bench(arguments).unwrap_err(), kind, "{arguments:?}");
+    }
+    assert!(bench(&["--calibrate", "--model", "a.gguf", "--json", "--force"]).unwrap().calibrate);
 }

@@ -103,7 +103,7 @@ pub fn connect(path: &Path, may_start: bool, wait: &Wait, say: impl FnOnce(&str)
 }
 
 /// Beside this program, where it is installed or built, else in `PATH`.
-fn find_beastd() -> Option<PathBuf> {
+pub fn find_beastd() -> Option<PathBuf> {
     let exe = env::current_exe().ok();
     // A link in a folder of links, as Homebrew makes them, has its neighbour either there or where it points to.
     let real = exe.as_ref().and_then(|exe| exe.canonicalize().ok());

@@ -18,7 +18,11 @@ use rustix::{
     fs::{FileType, fstat},
     io::Errno,
 };
-use signal_hook::{consts::SIGINT, flag, low_level::pipe};
+use signal_hook::{
+    consts::{SIGINT, SIGTERM},
+    flag,
+    low_level::pipe,
+};
 
 /// Why waiting ended without what was waited for.
 #[derive(Debug, thiserror::Error)]
@@ -51,12 +55,27 @@ impl Wait {
     /// # Errors
     /// Those of the system.
     pub fn start(limit: Option<Duration>) -> io::Result<Self> {
-        let (interrupts, writer) = UnixStream::pair()?;
         // The second Ctrl-C ends the process as usual: the way out should this program itself be stuck.
         let seen = Arc::new(AtomicBool::new(false));
         flag::register_conditional_default(SIGINT, Arc::clone(&seen))?;
         flag::register(SIGINT, seen)?;
-        pipe::register(SIGINT, writer)?;
+        Self::on(&[SIGINT], limit)
+    }
+
+    /// The same for a run with programs of its own, which it has to end first: a second Ctrl-C changes nothing, and SIGTERM
+    /// counts as the first. Not SIGHUP, which nohup(1) wants to be ignored.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn start_with_children(limit: Option<Duration>) -> io::Result<Self> {
+        Self::on(&[SIGINT, SIGTERM], limit)
+    }
+
+    fn on(signals: &[i32], limit: Option<Duration>) -> io::Result<Self> {
+        let (interrupts, writer) = UnixStream::pair()?;
+        for signal in signals {
+            pipe::register(*signal, writer.try_clone()?)?;
+        }
         Ok(Self { interrupts: Some(interrupts), reader: pipe_of_stdout()?, deadline: None }.limited(limit))
     }
 

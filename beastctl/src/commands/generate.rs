@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use beast_protocol::{Generate, Message, Request, Role, Sampling};
+use beast_protocol::{Generate, Message, Request, Role, Sampling, Speculation};
 
 use super::{CommandError, Context, answering::Answering};
 use crate::{
@@ -137,6 +137,7 @@ fn generate(prompt: Prompt, material: String, options: &Options) -> Generate {
         max_tokens: options.max_tokens.or(prompt.max_tokens),
         stop: options.stop.clone(),
         ignore_eos: false,
+        speculation: Speculation::Auto,
     }
 }
 

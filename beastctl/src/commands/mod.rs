@@ -1,6 +1,7 @@
 //! One command, one file, each with a `run`; here the choice among them and what they share.
 
 mod answering;
+mod bench;
 mod generate;
 mod status;
 mod stop;
@@ -45,6 +46,18 @@ pub enum CommandError {
     /// `status` found nobody; the object of `--json` has been printed.
     #[error(transparent)]
     NotRunning(crate::client::ClientError),
+    /// `bench` has nothing to start.
+    #[error("the program beastd is not to be found")]
+    NoProgram,
+    /// `bench` cannot measure now.
+    #[error("nothing can be measured now: {0}")]
+    MachineBusy(String),
+    /// `bench` could not measure everything; why not stands in the tables.
+    #[error("not measured: {0}")]
+    NotMeasured(String),
+    /// `bench --calibrate` failed.
+    #[error("beastd could not calibrate: {0}")]
+    NotCalibrated(String),
 }
 
 impl CommandError {
@@ -52,7 +65,9 @@ impl CommandError {
     pub fn exit_code(&self) -> u8 {
         match self {
             CommandError::Cut(_) => exit::CUT,
-            CommandError::Cancelled => exit::BUSY,
+            CommandError::Cancelled | CommandError::MachineBusy(_) => exit::BUSY,
+            CommandError::NoProgram => exit::UNREACHABLE,
+            CommandError::NotMeasured(_) | CommandError::NotCalibrated(_) => exit::FAILED,
             CommandError::NoQuestion => exit::USAGE,
             CommandError::Incomplete(_) | CommandError::CannotStop { .. } | CommandError::StillRunning(_) => {
                 exit::FAILED
@@ -68,9 +83,13 @@ impl CommandError {
             CommandError::Incomplete(_) => "a longer --timeout, or a smaller --max-tokens",
             CommandError::Cancelled => "the same command again",
             CommandError::NoQuestion => "beastctl ask 'QUESTION'",
-            CommandError::CannotStop { .. } => return None,
+            CommandError::CannotStop { .. } | CommandError::NotMeasured(_) | CommandError::NotCalibrated(_) => {
+                return None;
+            }
             CommandError::StillRunning(_) => "a longer --timeout, or beastctl status",
             CommandError::NotRunning(error) => return error.hint(),
+            CommandError::NoProgram => "put beastd beside beastctl, or into a folder of PATH",
+            CommandError::MachineBusy(_) => "again when it is idle, or --force for numbers that nobody should trust",
         };
         Some(hint.into())
     }
@@ -117,6 +136,7 @@ pub fn run(cli: Cli, console: Console, started: Instant) -> Result<()> {
         Verb::Run { prompt, files, options } => {
             generate::run(&context, generate::Task::Prompt { name: prompt, files }, &options)
         }
+        Verb::Bench(options) => bench::run(&context, &options),
         Verb::Status { json } => status::run(&context, json),
         Verb::Stop => stop::run(&context),
         Verb::Version { json } => version::run(&context, json),

@@ -3,13 +3,18 @@
 use std::{fmt::Write as _, time::Duration};
 
 use anyhow::{Context as _, Result};
-use beast_protocol::{Event, Model, NoticeKind, Request, Stage, State, Status};
+use beast_protocol::{
+    Event, Model, NoticeKind, Request, SpeculationStatus, Stage, State, Status, StoredPrefixes, Tuning,
+};
 use serde_json::json;
 
 use super::{CommandError, Context};
 use crate::{
     client::{Client, ClientError},
-    output::one_line,
+    output::{
+        one_line,
+        units::{bytes, count, parameters, percent, span},
+    },
     wait::Wait,
 };
 
@@ -67,14 +72,19 @@ fn describe(status: &Status) -> String {
     line(
         "profile",
         format!(
-            "{}: batch {}, prompts in steps of {}, {} thread{}",
+            "{}: batch {}, prompts in steps of {}, {}",
             status.profile,
             status.n_batch,
             status.prefill_chunk,
-            status.n_threads,
-            if status.n_threads == 1 { "" } else { "s" }
+            count(status.n_threads.into(), "thread")
         ),
     );
+    if let Some(tuning) = tuning(&status.tuning) {
+        line("tuning", tuning);
+    }
+    if let Some(guessing) = guessing(&status.speculation) {
+        line("guessing", guessing);
+    }
     line(
         "slots",
         format!(
@@ -83,6 +93,9 @@ fn describe(status: &Status) -> String {
         ),
     );
     line("prefixes", prefixes(status));
+    if let Some(stored) = stored(status) {
+        line("stored", stored);
+    }
     line("cells", format!("{} of {} used{}", status.n_cells_used, status.n_cells, share(status)));
     line("totals", totals(status));
     if let Some(speed) = speed(status) {
@@ -107,9 +120,8 @@ fn state(state: &State) -> String {
     }
 }
 
-fn name_and_size(model: &Model) -> String {
-    // People count the parameters of a model in billions.
-    format!("{}, {} parameters, {}", model.name, si(model.n_params).replace('G', "B"), bytes(model.n_bytes))
+pub(super) fn name_and_size(model: &Model) -> String {
+    format!("{}, {} parameters, {}", model.name, parameters(model.n_params), bytes(model.n_bytes))
 }
 
 fn context_of(model: &Model) -> String {
@@ -118,7 +130,7 @@ fn context_of(model: &Model) -> String {
 }
 
 /// The output layer is one more than the model counts.
-fn backend(model: &Model) -> String {
+pub(super) fn backend(model: &Model) -> String {
     match model.n_gpu_layers {
         0 => model.backend.clone(),
         n => format!("{}, {n}/{} layers offloaded", model.backend, model.n_layers + 1),
@@ -127,16 +139,49 @@ fn backend(model: &Model) -> String {
 
 fn prefixes(status: &Status) -> String {
     let Status { n_prefixes, n_prefix_tokens, n_prefix_hits, n_tokens_saved, .. } = status;
+    let size = if status.n_prefix_bytes > 0 { format!(", {}", bytes(status.n_prefix_bytes)) } else { String::new() };
     format!(
-        "{n_prefixes} kept, {n_prefix_tokens} tokens; used {n_prefix_hits} times, which saved {n_tokens_saved} tokens"
+        "{n_prefixes} kept, {n_prefix_tokens} tokens{size}; used {n_prefix_hits} times, which saved {n_tokens_saved} tokens"
     )
 }
 
-fn share(status: &Status) -> String {
-    if status.n_cells == 0 {
-        return String::new();
+/// The prefixes on disk, when there are any or one was of use.
+fn stored(status: &Status) -> Option<String> {
+    let StoredPrefixes { n_entries, n_bytes, n_restored } = status.stored;
+    let restored = if n_restored > 0 { format!(", {n_restored} read back") } else { String::new() };
+    (n_entries > 0 || n_restored > 0).then(|| format!("{n_entries} on disk, {}{restored}", bytes(n_bytes)))
+}
+
+/// Who guesses how far ahead and how well, or why nobody does.
+fn guessing(speculation: &SpeculationStatus) -> Option<String> {
+    let reason = speculation.reason.as_deref().filter(|reason| !reason.is_empty());
+    if speculation.drafters.is_empty() {
+        return reason.map(|reason| format!("off: {reason}"));
     }
-    format!(" ({:.0} %)", f64::from(status.n_cells_used) * 100.0 / f64::from(status.n_cells))
+    let model = speculation.draft_model.as_ref().map(|model| format!(" (draft model {model})")).unwrap_or_default();
+    let mut text = format!("{}{model}, at most {} ahead", speculation.drafters.join(", "), speculation.n_max);
+    if let Some(share) = percent(speculation.n_accepted, speculation.n_drafted) {
+        let _ = write!(text, "; {} of {} right ({share:.0} %)", speculation.n_accepted, speculation.n_drafted);
+    }
+    if let Some(reason) = reason {
+        let _ = write!(text, "; {reason}");
+    }
+    Some(text)
+}
+
+/// How the engine is set up, once it is.
+pub(super) fn tuning(tuning: &Tuning) -> Option<String> {
+    let Tuning { origin, is_calibrated, is_repacked, decode_width } = tuning;
+    let calibrated = if *is_calibrated { "calibrated: " } else { "" };
+    let weights = if *is_repacked { "rearranged" } else { "as in the file" };
+    let answers = count((*decode_width).into(), "answer");
+    // The origin comes last, since it ends with what to do when it was not measured.
+    (!origin.is_empty()).then(|| format!("weights {weights}, {answers} in one step; {calibrated}{origin}"))
+}
+
+fn share(status: &Status) -> String {
+    let share = percent(status.n_cells_used.into(), status.n_cells.into());
+    share.map(|share| format!(" ({share:.0} %)")).unwrap_or_default()
 }
 
 fn totals(status: &Status) -> String {
@@ -169,27 +214,6 @@ fn loading(stages: &[Stage]) -> Vec<(&'static str, String)> {
     rows
 }
 
-/// Whole seconds are enough from one second on.
-fn span(ms: u64) -> String {
-    let ms = if ms >= 1000 { ms / 1000 * 1000 } else { ms };
-    humantime::format_duration(Duration::from_millis(ms)).to_string()
-}
-
-fn bytes(n: u64) -> String {
-    format!("{}B", si(n))
-}
-
-/// 1,560,000,000 as `1.6 G`.
-fn si(n: u64) -> String {
-    let (unit, letter) = match n {
-        1_000_000_000.. => (1e9, "G"),
-        1_000_000.. => (1e6, "M"),
-        1_000.. => (1e3, "k"),
-        _ => return format!("{n} "),
-    };
-    format!("{:.1} {letter}", n as f64 / unit)
-}
-
 #[cfg(test)]
 #[path = "status_tests.rs"]
-mod tests;
+pub(super) mod tests;

@@ -3,7 +3,8 @@ use expect_test::expect;
 
 use super::*;
 
-fn status() -> Status {
+/// A daemon that loads, and knows of nothing but itself.
+pub(in crate::commands) fn status() -> Status {
     Status {
         version: "0.0.1".into(),
         engine: "llama.cpp".into(),
@@ -30,6 +31,10 @@ fn status() -> Status {
         n_prefix_tokens: 0,
         n_prefix_hits: 0,
         n_tokens_saved: 0,
+        n_prefix_bytes: 0,
+        stored: StoredPrefixes::default(),
+        speculation: SpeculationStatus::default(),
+        tuning: Tuning::default(),
         n_preempted: 0,
         busy_us: 0,
         notices: vec![Notice { kind: NoticeKind::Warning, text: "two\nlines".into() }],
@@ -62,7 +67,49 @@ fn the_other_states_say_why() {
 }
 
 #[test]
-fn sizes_are_readable() {
-    let sizes = [0, 999, 1_500, 24_000_000, 2_569_000_000].map(bytes);
-    assert_eq!(sizes, ["0 B", "999 B", "1.5 kB", "24.0 MB", "2.6 GB"]);
+fn guessing_says_who_and_how_well_or_why_not() {
+    let speculation = SpeculationStatus { n_max: 8, ..SpeculationStatus::default() };
+    let off = SpeculationStatus { reason: Some("turned off by speculation = \"off\"".into()), ..speculation.clone() };
+    let lookup = SpeculationStatus { drafters: vec!["lookup".into()], ..speculation.clone() };
+    let reason = Some("no draft model belongs to this one".into());
+    let less = SpeculationStatus { reason, ..lookup.clone() };
+    let both = SpeculationStatus {
+        drafters: vec!["lookup".into(), "draft".into()],
+        draft_model: Some("cub-draft".into()),
+        n_drafted: 80,
+        n_accepted: 60,
+        ..speculation.clone()
+    };
+    let lines = [speculation, off, lookup, less, both].map(|speculation| format!("{:?}\n", guessing(&speculation)));
+    expect![[r#"
+        None
+        Some("off: turned off by speculation = \"off\"")
+        Some("lookup, at most 8 ahead")
+        Some("lookup, at most 8 ahead; no draft model belongs to this one")
+        Some("lookup, draft (draft model cub-draft), at most 8 ahead; 60 of 80 right (75 %)")
+    "#]]
+    .assert_eq(&lines.concat());
+}
+
+#[test]
+fn tuning_says_where_it_comes_from() {
+    let measured =
+        Tuning { origin: "measured 2026-11-23".into(), is_calibrated: true, is_repacked: true, decode_width: 4 };
+    let guessed = Tuning { origin: "defaults for x86".into(), decode_width: 1, ..Tuning::default() };
+    let lines = [Tuning::default(), measured, guessed].map(|it| format!("{:?}\n", tuning(&it)));
+    expect![[r#"
+        None
+        Some("weights rearranged, 4 answers in one step; calibrated: measured 2026-11-23")
+        Some("weights as in the file, 1 answer in one step; defaults for x86")
+    "#]]
+    .assert_eq(&lines.concat());
+}
+
+#[test]
+fn stored_prefixes_are_shown_when_there_are_any() {
+    let with = |stored| super::stored(&Status { stored, ..status() });
+    assert_eq!(with(StoredPrefixes::default()), None);
+    let there = StoredPrefixes { n_entries: 5, n_bytes: 3_400_000, n_restored: 0 };
+    assert_eq!(with(there.clone()).unwrap(), "5 on disk, 3.4 MB");
+    assert_eq!(with(StoredPrefixes { n_restored: 2, ..there }).unwrap(), "5 on disk, 3.4 MB, 2 read back");
 }

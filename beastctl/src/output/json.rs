@@ -3,7 +3,7 @@
 use beast_protocol::{FinishReason, Notice, Timings, Usage};
 use serde_json::{Value, json};
 
-use super::stats::{Measured, n_computed, n_decoded, speed, us_to_ms};
+use super::stats::{Measured, answer_speed, prompt_speed, us_to_ms};
 
 /// An answer and everything known about it.
 pub fn answer_object(
@@ -25,8 +25,8 @@ pub fn answer_object(
             "prefill_ms": us_to_ms(timings.prefill_us),
             "decode_ms": us_to_ms(timings.decode_us),
             "first_token_ms": us_to_ms(timings.first_token_us),
-            "prompt_tokens_per_second": speed(n_computed(usage), timings.prefill_us),
-            "answer_tokens_per_second": speed(n_decoded(usage), timings.decode_us),
+            "prompt_tokens_per_second": prompt_speed(usage, timings),
+            "answer_tokens_per_second": answer_speed(usage, timings),
         },
         "notices": notices,
         "client": {

@@ -4,23 +4,28 @@
 //! and a loss of information always, unless `-q`.
 
 mod answer;
+mod file;
 mod json;
 mod progress;
 mod stats;
+pub mod tables;
+pub mod units;
 
 use std::{
     env,
     io::{self, IsTerminal, Write},
+    path::PathBuf,
 };
 
 pub use answer::Answer;
+pub use file::WholeFile;
 pub use json::answer_object;
 pub use progress::Progress;
-pub use stats::{Measured, stats_lines};
+pub use stats::{Measured, answer_speed, prompt_speed, stats_lines, us_to_ms};
 
 use crate::exit;
 
-/// Why stdout cannot be written.
+/// Why stdout, or a file that was asked for, cannot be written.
 #[derive(Debug, thiserror::Error)]
 pub enum OutputError {
     /// Its reader has seen enough.
@@ -29,6 +34,14 @@ pub enum OutputError {
     /// Anything else: a full disk, most often.
     #[error("cannot write the answer")]
     Write(#[source] io::Error),
+    /// A file that was asked for.
+    #[error("cannot write {}", .path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
 }
 
 impl From<io::Error> for OutputError {
@@ -45,14 +58,16 @@ impl OutputError {
     pub fn exit_code(&self) -> u8 {
         match self {
             OutputError::ReaderGone => exit::DONE,
-            OutputError::Write(_) => exit::FAILED,
+            OutputError::Write(_) | OutputError::File { .. } => exit::FAILED,
         }
     }
 
     /// What to do next.
     pub fn hint(&self) -> Option<String> {
         match self {
-            OutputError::Write(error) if error.kind() == io::ErrorKind::StorageFull => {
+            OutputError::Write(error) | OutputError::File { source: error, .. }
+                if error.kind() == io::ErrorKind::StorageFull =>
+            {
                 Some("make room there, or write somewhere else".into())
             }
             _ => None,

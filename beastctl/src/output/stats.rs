@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use beast_protocol::{Timings, Usage};
 
+use super::units::count;
+
 /// What the client itself has measured.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Measured {
@@ -26,24 +28,23 @@ impl Measured {
 }
 
 /// Microseconds as milliseconds, as people and `--json` want them.
-pub(super) fn us_to_ms(us: u64) -> f64 {
+pub fn us_to_ms(us: u64) -> f64 {
     // Exact for times below a century.
     us as f64 / 1000.0
 }
 
-/// Tokens a second; `None` where there is no time to divide by.
-pub(super) fn speed(n_tokens: u32, us: u64) -> Option<f64> {
+/// Prompt tokens a second, of those that were computed; `None` where there is no time to divide by.
+pub fn prompt_speed(usage: Usage, timings: Timings) -> Option<f64> {
+    speed(usage.n_prompt.saturating_sub(usage.n_cached), timings.prefill_us)
+}
+
+/// Answer tokens a second. The first one belongs to the prompt: the time of decoding passed between it and the others.
+pub fn answer_speed(usage: Usage, timings: Timings) -> Option<f64> {
+    speed(usage.n_generated.saturating_sub(1), timings.decode_us)
+}
+
+fn speed(n_tokens: u32, us: u64) -> Option<f64> {
     (n_tokens > 0 && us > 0).then(|| f64::from(n_tokens) * 1e6 / us as f64)
-}
-
-/// Tokens that were computed for the prompt.
-pub(super) fn n_computed(usage: Usage) -> u32 {
-    usage.n_prompt.saturating_sub(usage.n_cached)
-}
-
-/// Tokens between which the time of decoding passed: the first one belongs to the prompt.
-pub(super) fn n_decoded(usage: Usage) -> u32 {
-    usage.n_generated.saturating_sub(1)
 }
 
 /// Two lines about an answer.
@@ -55,19 +56,19 @@ pub fn stats_lines(usage: Usage, timings: Timings, measured: &Measured) -> Strin
         .lag_ms()
         .map(|(median, max)| format!(", delivery lag {median:.1} ms median {max:.1} ms max"))
         .unwrap_or_default();
+    let guessed = match usage.n_drafted {
+        0 => String::new(),
+        n => format!(", {} of {} right", usage.n_accepted, count(n.into(), "guessed token")),
+    };
     format!(
-        "{first}, queued {}, total {}{lag}\nprompt {}{cached}{}, answer {}{}\n",
+        "{first}, queued {}, total {}{lag}\nprompt {}{cached}{}, answer {}{}{guessed}\n",
         ms(Duration::from_micros(timings.queued_us)),
         ms(measured.total),
-        n_tokens(usage.n_prompt),
-        at(speed(n_computed(usage), timings.prefill_us)),
-        n_tokens(usage.n_generated),
-        at(speed(n_decoded(usage), timings.decode_us)),
+        count(usage.n_prompt.into(), "token"),
+        at(prompt_speed(usage, timings)),
+        count(usage.n_generated.into(), "token"),
+        at(answer_speed(usage, timings)),
     )
-}
-
-fn n_tokens(n: u32) -> String {
-    if n == 1 { "1 token".into() } else { format!("{n} tokens") }
 }
 
 fn ms(time: Duration) -> String {

@@ -105,7 +105,9 @@ fn json_is_one_object_with_everything() {
           },
           "truncated": true,
           "usage": {
+            "n_accepted": 1,
             "n_cached": 4,
+            "n_drafted": 2,
             "n_generated": 3,
             "n_prompt": 9
           }
@@ -129,7 +131,10 @@ fn no_stream_writes_once_and_stats_say_what_it_took() {
     assert_eq!((ran.code, ran.stdout.as_str()), (Some(0), "a b\n"));
     let lines: Vec<&str> = ran.stderr.lines().collect();
     assert!(lines[0].starts_with("first token ") && lines[0].contains("delivery lag"), "{}", ran.stderr);
-    expect!["prompt 9 tokens (4 cached) at 2500.0 tokens/s, answer 3 tokens at 500.0 tokens/s"].assert_eq(lines[1]);
+    expect![
+        "prompt 9 tokens (4 cached) at 2500.0 tokens/s, answer 3 tokens at 500.0 tokens/s, 1 of 2 guessed tokens right"
+    ]
+    .assert_eq(lines[1]);
 }
 
 #[test]

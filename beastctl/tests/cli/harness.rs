@@ -55,6 +55,14 @@ impl Beast {
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
     }
 
+    /// A pipe with a name, by which a script and its test wait for each other.
+    pub(crate) fn fifo(&self, name: &str) -> PathBuf {
+        let path = self.path(name);
+        let made = spawn(Command::new("mkfifo").arg(&path)).wait().unwrap();
+        assert!(made.success());
+        path
+    }
+
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
@@ -185,7 +193,7 @@ impl Peer {
     }
 
     pub(crate) fn done(&mut self, reason: FinishReason) {
-        let usage = Usage { n_prompt: 9, n_cached: 4, n_generated: 3 };
+        let usage = Usage { n_prompt: 9, n_cached: 4, n_generated: 3, n_drafted: 2, n_accepted: 1 };
         let timings = Timings { queued_us: 10, prefill_us: 2000, decode_us: 4000, first_token_us: 3000 };
         self.send(&Event::Done { reason, usage, timings });
     }

@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod answers;
+mod bench;
+mod calibrate;
 mod ends;
 mod failures;
 mod harness;

@@ -2,12 +2,14 @@
 
 use std::process::{Command, Stdio};
 
-use beast_protocol::{Event, LoadStage, Model, Request, Stage, State, Status, Welcome};
+use beast_protocol::{
+    Event, LoadStage, Model, Request, SpeculationStatus, Stage, State, Status, StoredPrefixes, Tuning, Welcome,
+};
 use expect_test::expect;
 
 use crate::harness::{Beast, Peer, spawn};
 
-fn status() -> Status {
+pub(crate) fn status() -> Status {
     Status {
         version: "0.0.1".into(),
         engine: "llama.cpp".into(),
@@ -45,6 +47,22 @@ fn status() -> Status {
         n_prefix_tokens: 210,
         n_prefix_hits: 12,
         n_tokens_saved: 700,
+        n_prefix_bytes: 1_200_000,
+        stored: StoredPrefixes { n_entries: 5, n_bytes: 3_400_000, n_restored: 2 },
+        speculation: SpeculationStatus {
+            drafters: vec!["lookup".into(), "draft".into()],
+            draft_model: Some("LFM2-350M".into()),
+            reason: None,
+            n_max: 8,
+            n_drafted: 80,
+            n_accepted: 60,
+        },
+        tuning: Tuning {
+            origin: "measured on 2026-11-23".into(),
+            is_calibrated: true,
+            is_repacked: true,
+            decode_width: 4,
+        },
         n_preempted: 0,
         busy_us: 2_000_000,
         notices: Vec::new(),
@@ -72,8 +90,11 @@ fn status_is_for_people() {
         context   4096 tokens, trained for 32768
         backend   Metal, 31/31 layers offloaded
         profile   beast: batch 1024, prompts in steps of 128, 2 threads
+        tuning    weights rearranged, 4 answers in one step; calibrated: measured on 2026-11-23
+        guessing  lookup, draft (draft model LFM2-350M), at most 8 ahead; 60 of 80 right (75 %)
         slots     1 of 4 busy, 2 waiting, 5 connections
-        prefixes  3 kept, 210 tokens; used 12 times, which saved 700 tokens
+        prefixes  3 kept, 210 tokens, 1.2 MB; used 12 times, which saved 700 tokens
+        stored    5 on disk, 3.4 MB, 2 read back
         cells     4096 of 16384 used (25 %)
         totals    6 requests, 700 prompt tokens, 300 answer tokens, 0 preempted
         speed     500.0 tokens/s, prompts and answers together, busy 2s

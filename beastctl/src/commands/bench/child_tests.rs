@@ -1,0 +1,52 @@
+use std::{io::Read, os::unix::process::ExitStatusExt};
+
+use super::*;
+
+/// Its stdout ends when nobody holds it any more: neither the program nor what it has started.
+fn is_gone(stdout: Option<std::process::ChildStdout>) -> bool {
+    stdout.unwrap().read_to_end(&mut Vec::new()).is_ok()
+}
+
+fn folder() -> tempfile::TempDir {
+    tempfile::tempdir().unwrap()
+}
+
+fn cat() -> Command {
+    let mut command = Command::new("cat");
+    command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    command
+}
+
+#[test]
+fn a_program_of_ours_does_not_outlive_its_handle() {
+    let folder = folder();
+    let mut own = OwnChild::spawn(&mut cat(), folder.path()).unwrap();
+    assert_eq!(own.status().unwrap(), None);
+    let (stdin, stdout) = (own.child.stdin.take(), own.child.stdout.take());
+    drop(own);
+    assert!(is_gone(stdout));
+    drop(stdin);
+    assert!(folder.path().exists(), "whoever made it removes it");
+}
+
+/// What happens when this process is killed: the pipe to the guard ends without a word.
+#[test]
+fn the_guard_kills_it_when_we_are_gone() {
+    let folder = folder();
+    std::fs::write(folder.path().join("file"), "").unwrap();
+    let mut own = OwnChild::spawn(&mut cat(), folder.path()).unwrap();
+    let stdin = own.child.stdin.take();
+    let mut guard = own.guard.take().unwrap();
+    drop(guard.stdin.take());
+    assert!(guard.wait().unwrap().success());
+    assert_eq!(own.child.wait().unwrap().signal(), Some(9));
+    assert!(!folder.path().exists());
+    drop(stdin);
+}
+
+#[test]
+fn a_program_that_has_ended_is_left_alone() {
+    let mut own = OwnChild::spawn(Command::new("cat").stdin(Stdio::null()), folder().path()).unwrap();
+    assert!(own.child.wait().unwrap().success());
+    assert!(own.status().unwrap().is_some_and(|status| status.success()));
+}

@@ -1,0 +1,135 @@
+//! A table for people: aligned columns, and bars to see at a glance what is longer.
+
+use std::fmt::Write as _;
+
+use super::{Group, Row, Table, bar, details_text, is_utf8};
+use crate::output::{Console, one_line};
+
+/// A line that nobody has to turn their head for, when the width is not that of a terminal.
+const WIDTH: usize = 100;
+/// Shorter bars tell nothing, longer ones nothing more.
+const BAR_WIDTHS: (usize, usize) = (8, 32);
+
+/// What there is to draw on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Layout {
+    /// Characters of a line.
+    pub width: usize,
+    /// Whether blocks can be drawn.
+    pub is_utf8: bool,
+}
+
+impl Layout {
+    /// That of stdout.
+    pub fn of(console: Console) -> Self {
+        let size = rustix::termios::tcgetwinsize(rustix::stdio::stdout()).ok();
+        let width = size.filter(|_| console.stdout_is_terminal).map(|size| usize::from(size.ws_col));
+        Self { width: width.filter(|width| *width > 0).unwrap_or(WIDTH), is_utf8: is_utf8() }
+    }
+}
+
+/// One table, with an empty line before it.
+pub fn table_text(table: &Table, layout: Layout) -> String {
+    let mut text = format!("\n{}: {}\n", table.name, table.title);
+    let facts = details_text(&table.facts);
+    if !facts.is_empty() {
+        line(&mut text, &format!("  {facts}"));
+    }
+    if let Some(reason) = &table.failure {
+        line(&mut text, &format!("  not measured: {}", one_line(reason)));
+    }
+    let columns = Columns::of(table, layout);
+    for group in &table.groups {
+        line(&mut text, &format!("  {}", group.heading()));
+        for row in &group.rows {
+            line(&mut text, &columns.row(row, group));
+        }
+    }
+    for note in &table.notes {
+        line(&mut text, &format!("  note: {}", one_line(note)));
+    }
+    text
+}
+
+/// What is known as aligned lines, in the manner of `beastctl status`.
+pub fn facts_text(facts: &[(&str, String)]) -> String {
+    facts.iter().fold(String::new(), |mut text, (label, value)| {
+        line(&mut text, &format!("{label:<10}{}", one_line(value)));
+        text
+    })
+}
+
+fn line(text: &mut String, words: &str) {
+    // Writing to a String cannot fail.
+    let _ = writeln!(text, "{}", words.trim_end());
+}
+
+/// Widths that all groups of a table share.
+struct Columns {
+    label: usize,
+    median: usize,
+    spread: usize,
+    ratio: usize,
+    bar: usize,
+    layout: Layout,
+}
+
+impl Columns {
+    fn of(table: &Table, layout: Layout) -> Self {
+        let rows = || table.groups.iter().flat_map(|group| &group.rows);
+        let widest = |text: fn(&Row) -> String| rows().map(|row| text(row).chars().count()).max().unwrap_or(0);
+        let (label, median) = (widest(|row| row.label.clone()), widest(median));
+        let (spread, ratio, details) = (widest(spread), widest(ratio), widest(Row::details_text));
+        let gaps = 4 + [median, spread, ratio, details].into_iter().filter(|width| *width > 0).count() * 2 + 2;
+        let rest = layout.width.saturating_sub(label + median + spread + ratio + details + gaps);
+        let has_bars = table.groups.iter().any(|group| group.longest().is_some());
+        let bar = if has_bars { rest.clamp(BAR_WIDTHS.0, BAR_WIDTHS.1) } else { 0 };
+        Self { label, median, spread, ratio, bar, layout }
+    }
+
+    fn row(&self, row: &Row, group: &Group) -> String {
+        let mark = if row.is_marked { '*' } else { ' ' };
+        let mut text = format!("  {mark} {:<width$}", row.label, width = self.label);
+        if let Some(excuse) = row.excuse() {
+            let _ = write!(text, "  {}", one_line(&excuse));
+            return text;
+        }
+        let _ = write!(text, "  {:>width$}", median(row), width = self.median);
+        for (width, cell) in [(self.spread, spread(row)), (self.ratio, ratio(row)), (self.bar, self.bar_of(row, group))]
+        {
+            if width > 0 {
+                let _ = write!(text, "  {cell:<width$}");
+            }
+        }
+        let _ = write!(text, "  {}", row.details_text());
+        text
+    }
+
+    fn bar_of(&self, row: &Row, group: &Group) -> String {
+        let share = row.samples.median().zip(group.longest()).map(|(median, longest)| median / longest);
+        share.map(|share| bar(share, self.bar, self.layout.is_utf8)).unwrap_or_default()
+    }
+}
+
+fn median(row: &Row) -> String {
+    row.samples.median().map_or_else(|| "-".into(), number)
+}
+
+/// Nothing for a single sample: that it spreads from itself to itself says nothing.
+fn spread(row: &Row) -> String {
+    let spread = row.samples.spread().filter(|_| row.samples.all().len() > 1);
+    spread.map(|(min, max)| format!("{}..{}", number(min), number(max))).unwrap_or_default()
+}
+
+fn ratio(row: &Row) -> String {
+    row.ratio.map(|ratio| format!("x{ratio:.2}")).unwrap_or_default()
+}
+
+/// Three digits say more than was measured; for small numbers that takes two decimals.
+pub(super) fn number(n: f64) -> String {
+    if n.abs() < 1.0 { format!("{n:.2}") } else { format!("{n:.1}") }
+}
+
+#[cfg(test)]
+#[path = "text_tests.rs"]
+mod tests;

@@ -1,0 +1,44 @@
+//! Numbers as people read them.
+
+use std::time::Duration;
+
+/// Bytes, as `1.6 GB`.
+pub fn bytes(n: u64) -> String {
+    format!("{}B", si(n))
+}
+
+/// 1,560,000,000 as `1.6 G`.
+pub fn si(n: u64) -> String {
+    let (unit, letter) = match n {
+        1_000_000_000.. => (1e9, "G"),
+        1_000_000.. => (1e6, "M"),
+        1_000.. => (1e3, "k"),
+        _ => return format!("{n} "),
+    };
+    format!("{:.1} {letter}", n as f64 / unit)
+}
+
+/// A model's parameters: people count them in billions.
+pub fn parameters(n: u64) -> String {
+    si(n).replace('G', "B")
+}
+
+/// A time in milliseconds. Whole seconds are enough from one second on.
+pub fn span(ms: u64) -> String {
+    let ms = if ms >= 1000 { ms / 1000 * 1000 } else { ms };
+    humantime::format_duration(Duration::from_millis(ms)).to_string()
+}
+
+/// A part of a whole, in percent; `None` when there is no whole.
+pub fn percent(part: u64, whole: u64) -> Option<f64> {
+    (whole > 0).then(|| part as f64 * 100.0 / whole as f64)
+}
+
+/// A count and its noun, which takes an `s` for all counts but one.
+pub fn count(n: u64, noun: &str) -> String {
+    format!("{n} {noun}{}", if n == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+#[path = "units_tests.rs"]
+mod tests;
