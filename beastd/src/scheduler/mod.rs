@@ -56,6 +56,9 @@ struct Planned {
     n_draft: usize,
 }
 
+/// The oldest prompt gets this part of a chunk, whatever comes after it.
+const OLDEST_SHARE: usize = 8;
+
 /// What was given up for room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Room {
@@ -457,14 +460,14 @@ impl Scheduler {
         if n_tokens <= self.limits.n_batch.min(self.cache.n_free()) { drafts } else { &[] }
     }
 
-    /// Spends the prefill budget: the oldest prompt gets half of it, so that it cannot starve; the rest goes to the shortest
+    /// Spends the prefill budget: the oldest prompt gets an eighth of it, so that it cannot starve; the rest goes to the shortest
     /// remainder first, so that a short request gets its first token within one chunk, however long the others are.
     fn grant_prefill(&self, rows: &mut [usize], n_decoding: usize) {
         let chunk = if n_decoding > 0 { self.limits.prefill_chunk.div_ceil(2) } else { self.limits.prefill_chunk };
         let mut budget = chunk.min(self.limits.n_batch - n_decoding).min(self.cache.n_free() - n_decoding);
         let mut owing: Vec<usize> = (0..rows.len()).filter(|&n| self.running[n].n_pending() > 1).collect();
         if let [oldest, _, ..] = owing[..] {
-            rows[oldest] = self.running[oldest].n_to_boundary().min(budget.div_ceil(2));
+            rows[oldest] = self.running[oldest].n_to_boundary().min(budget.div_ceil(OLDEST_SHARE));
             budget -= rows[oldest];
         }
         owing.sort_by_key(|&n| self.running[n].n_pending() - rows[n]);

@@ -158,17 +158,17 @@ fn a_short_prompt_gets_its_first_token_within_one_chunk_of_a_long_one() {
 }
 
 #[test]
-fn the_oldest_prompt_keeps_half_of_the_chunk_whatever_comes_after() {
+fn the_oldest_prompt_keeps_a_part_of_the_chunk_whatever_comes_after() {
     let limits = Limits { n_slots: 4, n_cells: 256, ..LIMITS };
     check(
         limits,
         "add a prompt=20 max=1; add b prompt=20 max=1; add c prompt=5 max=1; add d prompt=2 max=1; step; step; step; step",
         expect![[r#"
-        a 0..4 | c 0..2 | d 0..2 sample | d ends
-        a 4..9 | c 2..5 sample | c ends
-        a 9..17
-        a 17..20 sample | b 0..5 | a ends
-    "#]],
+            a 0..1 | c 0..5 sample | d 0..2 sample | c ends | d ends
+            a 1..9
+            a 9..17
+            a 17..20 sample | b 0..5 | a ends
+        "#]],
     );
 }
 
