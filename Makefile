@@ -5,7 +5,7 @@ DESTDIR ?=
 # One profile everywhere: llama.cpp takes minutes to compile, once is enough.
 CARGO_BUILD = cargo build --release --workspace --locked
 
-.PHONY: help demo test lint build bench check-macos install clean
+.PHONY: help demo test lint build bench bench-peers check-macos install clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -29,6 +29,11 @@ build: ## beastd and beastctl into target/release
 bench: build ## compare with llama.cpp's own programs on the shapes of LFM2-2.6B (first time 15 minutes; ARGS="...")
 	@peers=$$(.ci/peers) && model=$$(.ci/speed-model) && \
 	cargo run --release --locked -p beast-tests --bin bench -- --model "$$model" --peers "$$peers" $(ARGS)
+
+bench-peers: build ## the same prompts through beastd and llama-server (25 minutes; first time 20 more; ARGS="...")
+	@peers=$$(.ci/peers) && model=$$(.ci/speed-model) && draft=$$(.ci/speed-model 350m) && \
+	cargo run --release --locked -p beast-tests --bin bench -- --group peers --model "$$model" --draft "$$draft" \
+	  --peers "$$peers" --repeats 3 $(ARGS)
 
 check-macos: ## on Debian: compile and link everything for macOS, with clippy (first time 10 minutes)
 	@.ci/check-macos --level full --clippy

@@ -13,6 +13,14 @@ pub struct Sample {
     pub others_us: u64,
 }
 
+impl Sample {
+    /// Cores that others have used on average since an earlier sample.
+    pub fn others_since(self, before: Self) -> f64 {
+        let elapsed_us = self.at_us.saturating_sub(before.at_us).max(1);
+        self.others_us.saturating_sub(before.others_us) as f64 / elapsed_us as f64
+    }
+}
+
 /// Looks are this far apart while there is work, in microseconds: the kernel counts in hundredths of a second.
 pub const PERIOD_US: u64 = 250_000;
 /// A core counts as free up to this much use by others: bookkeeping, a client that prints.
@@ -48,7 +56,7 @@ impl Governor {
         if elapsed_us < PERIOD_US / 2 {
             return None;
         }
-        let others = sample.others_us.saturating_sub(last.others_us) as f64 / elapsed_us as f64;
+        let others = sample.others_since(last);
         let n_free = (self.n_cores as f64 - others + TOLERATED_CORES).floor().max(1.0) as usize;
         let n_wanted = n_free.min(self.n_max);
         // Down at once, up when it has been calm: to have a thread too many costs far more than one too few.

@@ -44,6 +44,9 @@ struct Args {
     /// `beastctl bench --calibrate` shows them to people
     #[arg(long)]
     calibrate: bool,
+    /// With --calibrate: keep what was measured also when other programs used the cores
+    #[arg(long, requires = "calibrate")]
+    force: bool,
     /// Show the settings in force and where each comes from, then end
     #[arg(long)]
     print_config: bool,
@@ -74,7 +77,7 @@ fn run(args: Args, started_us: u64) -> anyhow::Result<()> {
         return Ok(());
     }
     if args.calibrate {
-        return calibrate(&loaded.config);
+        return calibrate(&loaded.config, args.force);
     }
     let listening_us = now_us();
     let listener = beast_launchd::listen(&loaded.config.socket)?;
@@ -100,16 +103,20 @@ fn run(args: Args, started_us: u64) -> anyhow::Result<()> {
     outcome
 }
 
-fn calibrate(config: &config::Config) -> anyhow::Result<()> {
+fn calibrate(config: &config::Config, is_forced: bool) -> anyhow::Result<()> {
     beastd::engine::log_to_tracing();
     let located = beastd::model::locate(&config.model)?;
     let mut out = std::io::stdout();
-    let outcome =
-        calibration::run(config, &located.path, |calibration::Report::Progress { n_done, n_total, what }| {
+    let outcome = calibration::run(
+        config,
+        &located.path,
+        is_forced,
+        |calibration::Report::Progress { n_done, n_total, what }| {
             let line = serde_json::json!({ "progress": { "n_done": n_done, "n_total": n_total, "what": what } });
             // Who does not read gets a calibration all the same.
             let _ = writeln!(out, "{line}");
-        })?;
+        },
+    )?;
     let path = calibration::write(&outcome, &located.path).context("cannot keep the calibration")?;
     let mut out = std::io::stdout();
     writeln!(out, "{}", serde_json::json!({ "calibration": outcome }))?;

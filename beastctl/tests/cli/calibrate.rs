@@ -51,7 +51,7 @@ fn what_was_found_is_shown() {
           note: a running beastd takes it over at its next start: beastctl stop, and the next call starts it
     "#]]
     .assert_eq(&without_warning(&ran.stdout));
-    assert_eq!(fs::read_to_string(beast.path("arguments")).unwrap(), "--calibrate --model /m.gguf\n");
+    assert_eq!(fs::read_to_string(beast.path("arguments")).unwrap(), "--calibrate --force --model /m.gguf\n");
 }
 
 #[test]
@@ -63,7 +63,7 @@ fn programs_get_the_object_as_it_is() {
     assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""), "{ran:?}");
     let object: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
     assert_eq!((&object["chosen"]["n_threads"], &object["model"]["name"]), (&2.into(), &"cub".into()));
-    assert_eq!(fs::read_to_string(beast.path("arguments")).unwrap(), "--calibrate\n");
+    assert_eq!(fs::read_to_string(beast.path("arguments")).unwrap(), "--calibrate --force\n");
 
     let ran = beast.run(&["bench", "--calibrate", "--force", "--json", "found.json"], b"");
     assert!(ran.stdout.starts_with("calibration: cub"), "{ran:?}");

@@ -6,9 +6,11 @@ use super::{
     Calibration, Chosen, Cost, Machine, Model, SeqCost, VERSION, Variant, best_chunk, best_variant, best_width, machine,
 };
 use crate::batch::{Batch, KvEdit, Row, SamplingParams, SeqId, SlotId, Token};
+use crate::clock::now_us;
 use crate::config::Config;
 use crate::engine::{self, ContextOptions, Engine, LlamaEngine, LoadedModel, ModelOptions};
 use crate::fingerprint;
+use crate::governor;
 
 /// Of each time, of which the median counts.
 const N_REPEATS: usize = 3;
@@ -19,6 +21,8 @@ const N_ANSWER: usize = 24;
 const MAX_CHUNK: usize = 512;
 /// A single chunk that takes longer than this, in milliseconds, ends the trying of larger ones.
 const SLOW_MS: f64 = 3000.0;
+/// Cores that others may use on average meanwhile: bookkeeping, a client that shows how far it is.
+const MAX_OTHERS: f64 = 0.15;
 /// Sequences that are decoded at once at most.
 const MAX_SEQS: usize = 16;
 
@@ -38,9 +42,16 @@ pub enum Report<'a> {
 /// Measures a model at `path`. Takes about a minute for 2.6 billion parameters on two cores.
 ///
 /// # Errors
-/// When the model cannot be loaded or computes nothing, or there is not enough memory.
-pub fn run(config: &Config, path: &std::path::Path, mut report: impl FnMut(Report<'_>)) -> anyhow::Result<Calibration> {
+/// When the model cannot be loaded or computes nothing, when there is not enough memory, or when others used the cores meanwhile:
+/// what was measured then would be wrong until the next calibration. `is_forced` takes it all the same.
+pub fn run(
+    config: &Config,
+    path: &std::path::Path,
+    is_forced: bool,
+    mut report: impl FnMut(Report<'_>),
+) -> anyhow::Result<Calibration> {
     let machine = machine();
+    let before = governor::sample(now_us());
     let fingerprint = fingerprint::fingerprint(path)?;
     let ways = ways(config, &machine);
     let n_total = ways.len() + 3;
@@ -85,6 +96,12 @@ pub fn run(config: &Config, path: &std::path::Path, mut report: impl FnMut(Repor
         prefill_chunk: best_chunk(&prefill).unwrap_or(128),
         decode_width: best_width(&decode, config.n_slots),
     };
+    let others = before.zip(governor::sample(now_us())).map_or(0.0, |(before, after)| after.others_since(before));
+    if others > MAX_OTHERS && !is_forced {
+        anyhow::bail!(
+            "other programs used {others:.1} cores meanwhile, so what was measured is wrong and is not kept; wait until they are done, or give --force"
+        );
+    }
     let measured_at = humantime::format_rfc3339_seconds(std::time::SystemTime::now()).to_string();
     let engine = engine::ENGINE.to_owned();
     let model = Model { name: model.name(), fingerprint: fingerprint::hex(&fingerprint), n_bytes: model.n_bytes() };

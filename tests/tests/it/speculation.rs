@@ -119,7 +119,7 @@ fn calibration_is_measured_kept_and_used() {
     let model = home
         .write("models/small.gguf", std::fs::read(beast_tests::project("models/cub/cub-draft.gguf")).expect("there"));
     let model = model.display().to_string();
-    let output = run(&mut home.beastd(&["--calibrate", "--model", &model, "--set", "n_threads=1"]), "");
+    let output = run(&mut home.beastd(&["--calibrate", "--force", "--model", &model, "--set", "n_threads=1"]), "");
     assert_eq!(output.code, Some(0), "{}", output.stderr);
     let lines: Vec<serde_json::Value> =
         output.stdout.lines().map(|line| serde_json::from_str(line).expect("each line is JSON")).collect();

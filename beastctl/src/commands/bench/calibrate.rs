@@ -77,6 +77,9 @@ fn calibrate(options: &BenchOptions, program: &Path, wait: &Wait, steps: &mut St
     let mut command = Command::new(program);
     command.arg("--calibrate").stdin(Stdio::null()).stdout(Stdio::piped());
     command.stderr(File::create(&words).with_context(|| format!("cannot write {}", words.display()))?);
+    if options.force {
+        command.arg("--force");
+    }
     if let Some(model) = &options.model {
         command.args(["--model", model]);
     }

@@ -9,6 +9,8 @@ Usage: bench --model FILE [--peers DIR] [options]
 
   --model FILE    GGUF file that both sides load
   --peers DIR     folder with llama-bench and llama-server; without it, what compares with them is not measured
+  --group NAME    which measurements: own (default) or peers, which asks beastd and llama-server the same
+  --draft FILE    GGUF file of a draft model, for the measurement of that name
   --threads N     threads that compute, on both sides (default 2)
   --repeats N     how often speeds are measured; the median counts (default 5)
   --only NAME     this measurement only; may be given more than once
@@ -23,6 +25,8 @@ Exit code 0 when everything was measured, whatever came out, else 1.
 pub struct Args {
     pub model: PathBuf,
     pub peers: Option<PathBuf>,
+    pub group: String,
+    pub draft: Option<PathBuf>,
     pub n_threads: usize,
     pub n_repeats: usize,
     pub only: Vec<String>,
@@ -37,6 +41,8 @@ impl Args {
         let mut parsed = Self {
             model: PathBuf::new(),
             peers: None,
+            group: "own".into(),
+            draft: None,
             n_threads: 2,
             n_repeats: 5,
             only: Vec::new(),
@@ -50,6 +56,8 @@ impl Args {
                 "-h" | "--help" => return Ok(None),
                 "--model" => model = Some(value()?.into()),
                 "--peers" => parsed.peers = Some(value()?.into()),
+                "--group" => parsed.group = value()?.to_string_lossy().into_owned(),
+                "--draft" => parsed.draft = Some(value()?.into()),
                 "--threads" => parsed.n_threads = number(&flag, value()?)?,
                 "--repeats" => parsed.n_repeats = number(&flag, value()?)?,
                 "--only" => parsed.only.push(value()?.to_string_lossy().into_owned()),
@@ -63,9 +71,10 @@ impl Args {
     }
 }
 
-/// Usage, with the names of the measurements.
-pub fn help<'a>(names: impl Iterator<Item = &'a str>) -> String {
-    format!("{USAGE}Measurements: {}\n", names.collect::<Vec<_>>().join(", "))
+/// Usage, with the names of the measurements by their groups.
+pub fn help(groups: &[(&str, Vec<&str>)]) -> String {
+    let lines = groups.iter().map(|(group, names)| format!("Measurements of group {group}: {}\n", names.join(", ")));
+    USAGE.to_owned() + &lines.collect::<String>()
 }
 
 fn number(flag: &str, text: OsString) -> Result<usize> {

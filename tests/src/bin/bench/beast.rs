@@ -10,13 +10,14 @@ use std::{
 
 use anyhow::{Context as _, Result, bail, ensure};
 use beast_protocol::{
-    Event, Generate, Hello, Message, Request, Role, Sampling, State, Status, Timings, Usage, Welcome, decode, encode,
-    read_frame, write_frame,
+    Event, FinishReason, Generate, Hello, Request, State, Status, Timings, Usage, Welcome, decode, encode, read_frame,
+    write_frame,
 };
 use tempfile::TempDir;
 
 use crate::{
     Setup,
+    ask::{Answer, Side},
     process::{Process, isolate, last_line, output, wait_for},
 };
 
@@ -37,16 +38,11 @@ pub struct Beast {
     home: TempDir,
     socket: PathBuf,
     beastctl: PathBuf,
+    settings: Vec<String>,
     /// From exec to the first answer on the socket.
     pub answered: Duration,
     /// From exec to a model that is ready.
     pub ready: Duration,
-}
-
-/// A finished answer.
-pub struct Answer {
-    pub usage: Usage,
-    pub timings: Timings,
 }
 
 impl Beast {
@@ -57,15 +53,23 @@ impl Beast {
 
     /// The same with some settings, `KEY=VALUE`.
     pub fn start_with(setup: &Setup, more: &[&str]) -> Result<Self> {
-        let home = home()?;
-        let socket = home.path().join("beastd.sock");
-        let mut command = Command::new(setup.programs.join("beastd"));
-        isolate(&mut command, home.path());
         let settings =
             [format!("n_threads={}", setup.n_threads), format!("n_slots={N_SLOTS}"), format!("n_ctx={N_CTX}")];
-        command.arg("--model").arg(&setup.model).arg("--socket").arg(&socket);
-        let settings = settings.iter().map(String::as_str).chain(more.iter().copied());
-        command.args(settings.flat_map(|setting| ["--set", setting]));
+        let settings = settings.into_iter().chain(more.iter().map(|&setting| setting.to_owned())).collect();
+        Self::start_in(setup, home()?, settings)
+    }
+
+    /// Ends it and starts it again, with the same settings and all that it has kept on disk.
+    pub fn restart(self, setup: &Setup) -> Result<Self> {
+        let Self { process, home, settings, .. } = self;
+        drop(process);
+        Self::start_in(setup, home, settings)
+    }
+
+    fn start_in(setup: &Setup, home: TempDir, settings: Vec<String>) -> Result<Self> {
+        let socket = home.path().join("beastd.sock");
+        let mut command = daemon(setup, home.path());
+        command.arg("--socket").arg(&socket).args(settings.iter().flat_map(|setting| ["--set", setting]));
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(log_path(home.path()))?);
 
         let began = Instant::now();
@@ -76,10 +80,19 @@ impl Beast {
             Err(ended) => ended.context(last_line(&read_log(home.path()).unwrap_or_default()).to_owned()),
         })?;
         let beastctl = setup.programs.join("beastctl");
-        let beast = Self { process, home, socket, beastctl, answered, ready };
+        let beast = Self { process, home, socket, beastctl, settings, answered, ready };
         let engine = beast.status()?.engine;
         setup.engine.get_or_init(|| engine);
         Ok(beast)
+    }
+
+    /// How it was started, in words for a report.
+    pub fn arguments(&self) -> String {
+        let file_name = |setting: &String| match setting.split_once('=') {
+            Some((key, value)) if value.starts_with('/') => format!("{key}={}", short(Path::new(value))),
+            _ => setting.clone(),
+        };
+        self.settings.iter().map(|setting| format!("--set {}", file_name(setting))).collect::<Vec<_>>().join(" ")
     }
 
     pub fn pid(&self) -> u32 {
@@ -103,33 +116,42 @@ impl Beast {
         read_log(self.home.path())
     }
 
-    /// Answers a text greedily, to exactly `n_tokens`.
-    pub fn generate(&self, text: &str, n_tokens: u32) -> Result<Answer> {
-        self.converse(vec![Message { role: Role::User, content: text.into() }], n_tokens)
-    }
-
-    /// The same with an instruction before the text.
-    pub fn instruct(&self, system: &str, text: &str, n_tokens: u32) -> Result<Answer> {
-        let system = Message { role: Role::System, content: system.into() };
-        self.converse(vec![system, Message { role: Role::User, content: text.into() }], n_tokens)
-    }
-
-    fn converse(&self, messages: Vec<Message>, n_tokens: u32) -> Result<Answer> {
+    /// Asks and does not wait; dropping what this returns hangs up.
+    pub fn begin(&self, question: &Generate) -> Result<Asked> {
+        let began = Instant::now();
         let mut stream = greeted(UnixStream::connect(&self.socket)?)?;
-        let generate = Generate {
-            messages,
-            sampling: Sampling { temp: Some(0.0), ..Sampling::default() },
-            max_tokens: Some(n_tokens),
-            ignore_eos: true,
-            ..Generate::default()
-        };
-        write_frame(&mut stream, &encode(&Request::Generate(generate))?)?;
+        write_frame(&mut stream, &encode(&Request::Generate(question.clone()))?)?;
+        let n_exactly = question.max_tokens.filter(|_| question.ignore_eos);
+        Ok(Asked { stream, began, n_exactly })
+    }
+}
+
+impl Side for Beast {
+    fn ask(&self, question: &Generate) -> Result<Answer> {
+        self.begin(question)?.answer()
+    }
+}
+
+/// A request that the daemon works on.
+pub struct Asked {
+    stream: UnixStream,
+    began: Instant,
+    /// The answer must have as many tokens, where that was asked for.
+    n_exactly: Option<u32>,
+}
+
+impl Asked {
+    fn answer(mut self) -> Result<Answer> {
+        let mut first_token = None;
         loop {
-            match next_event(&mut stream)? {
-                Event::Done { usage, timings, .. } => {
+            match next_event(&mut self.stream)? {
+                Event::Piece { .. } => {
+                    first_token.get_or_insert_with(|| self.began.elapsed());
+                }
+                Event::Done { reason, usage, timings } => {
                     let n = usage.n_generated;
-                    ensure!(n == n_tokens, "{n_tokens} tokens were asked for and {n} came");
-                    return Ok(Answer { usage, timings });
+                    ensure!(self.n_exactly.is_none_or(|exactly| n == exactly), "{n} tokens are not what was asked for");
+                    return Ok(answer(reason, usage, timings, first_token));
                 }
                 Event::Failed(error) => bail!("beastd: {error}"),
                 _ => {}
@@ -138,13 +160,42 @@ impl Beast {
     }
 }
 
+fn answer(reason: FinishReason, usage: Usage, timings: Timings, first_token: Option<Duration>) -> Answer {
+    // A token that ends the answer is timed, but not counted.
+    let n_chosen = usage.n_generated + u32::from(reason == FinishReason::Stop);
+    Answer {
+        n_prompt: usage.n_prompt,
+        n_cached: usage.n_cached,
+        n_after_first: n_chosen.saturating_sub(1),
+        n_drafted: usage.n_drafted,
+        n_accepted: usage.n_accepted,
+        prefill: Duration::from_micros(timings.prefill_us),
+        decode: Duration::from_micros(timings.decode_us),
+        // An answer without text has no piece.
+        first_token: first_token.unwrap_or(Duration::from_micros(timings.first_token_us)),
+    }
+}
+
+/// The daemon's command with the model, in a home of its own.
+pub fn daemon(setup: &Setup, home: &Path) -> Command {
+    let mut command = Command::new(setup.programs.join("beastd"));
+    isolate(&mut command, home);
+    command.arg("--model").arg(&setup.model);
+    command
+}
+
+/// A file's name, for a report.
+pub fn short(path: &Path) -> String {
+    path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
+}
+
 /// Version of beastd, as it says itself.
 pub fn version(setup: &Setup) -> Result<String> {
     Ok(output(Command::new(setup.programs.join("beastd")).arg("--version"))?.trim().into())
 }
 
-/// Private, since a socket will be in it, and with a short path, since the path of a socket must be short.
-fn home() -> Result<TempDir> {
+/// A home for a daemon. Private, since a socket will be in it, and with a short path, since the path of a socket must be short.
+pub fn home() -> Result<TempDir> {
     let mut builder = tempfile::Builder::new();
     Ok(builder.prefix("beast-bench-").permissions(Permissions::from_mode(0o700)).tempdir_in("/tmp")?)
 }

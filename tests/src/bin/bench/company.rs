@@ -6,6 +6,7 @@ use anyhow::{Context as _, Result};
 
 use crate::{
     Setup,
+    ask::{Side as _, exactly},
     beast::Beast,
     process::Process,
     report::{Required, Row, say},
@@ -14,6 +15,7 @@ use crate::{
 
 const N_WORDS: usize = 20;
 const N_GENERATED: u32 = 64;
+const NEIGHBOUR_LIMIT_S: &str = "300";
 
 /// Alone, in company, and alone again, in turn. The neighbour is a real program in a session of its own, as if started from
 /// another terminal: the kernel shares the cores out between sessions.
@@ -22,8 +24,8 @@ pub fn measure(setup: &Setup) -> Result<Vec<Row>> {
     let ungoverned = Beast::start_with(setup, &["governor=false"])?;
     let mut words = Words::new();
     let mut speed = |beast: &Beast| {
-        let answer = beast.generate(&words.text(N_WORDS), N_GENERATED)?;
-        anyhow::Ok(f64::from(N_GENERATED - 1) * 1e6 / answer.timings.decode_us as f64)
+        let answer = beast.ask(&exactly(None, &words.text(N_WORDS), N_GENERATED))?;
+        anyhow::Ok(answer.decode_speed())
     };
     let [mut alone, mut company, mut without, mut after] = [const { Vec::new() }; 4];
     for n in 1..=setup.n_repeats {
@@ -47,8 +49,11 @@ pub fn measure(setup: &Setup) -> Result<Vec<Row>> {
     ])
 }
 
-fn neighbour() -> Result<Process> {
+/// A program that takes a core for as long as this lives, in a session of its own. `timeout` ends it should this program be
+/// ended before: what runs in another session hears nothing of a Ctrl-C.
+pub fn neighbour() -> Result<Process> {
     let mut command = Command::new("setsid");
-    command.args(["xz", "-9", "-T1", "-c", "/dev/zero"]).stdin(Stdio::null()).stdout(Stdio::null());
-    Process::start(&mut command).context("xz and setsid are needed")
+    command.args(["timeout", NEIGHBOUR_LIMIT_S, "xz", "-9", "-T1", "-c", "/dev/zero"]);
+    command.stdin(Stdio::null()).stdout(Stdio::null());
+    Process::start(&mut command).context("xz, setsid and timeout are needed")
 }

@@ -6,6 +6,7 @@ use anyhow::{Context as _, Result, ensure};
 
 use crate::{
     Setup,
+    ask::{Side as _, exactly},
     beast::Beast,
     machine,
     peers::LlamaServer,
@@ -20,20 +21,20 @@ const N_GENERATED: u32 = 16;
 const IDLE: Duration = Duration::from_secs(10);
 /// A daemon that works on for so long is not idle, whatever it does.
 const SETTLE_LIMIT: Duration = Duration::from_secs(60);
-const MB: f64 = 1e6;
+pub const MB: f64 = 1e6;
 
 /// Resident memory after one answer, of one daemon after the other. The file itself, mapped by both, is not counted: its
 /// pages belong to the page cache.
 pub fn memory(setup: &Setup) -> Result<Vec<Row>> {
-    let text = Words::new().text(N_WORDS);
+    let question = exactly(None, &Words::new().text(N_WORDS), N_GENERATED);
     let (ours, n_prompt) = {
         let beast = Beast::start(setup)?;
-        let n_prompt = beast.generate(&text, N_GENERATED)?.usage.n_prompt;
+        let n_prompt = beast.ask(&question)?.n_prompt;
         (Memory::of(beast.pid())?, n_prompt)
     };
     let (peer, n_prompt_of_peer) = {
         let server = LlamaServer::start(setup)?;
-        let n_prompt = server.generate(&text, N_GENERATED)?;
+        let n_prompt = server.ask(&question)?.n_prompt;
         (Memory::of(server.pid())?, n_prompt)
     };
     let n_file = fs::metadata(&setup.model)?.len() as f64;
@@ -50,14 +51,15 @@ pub fn memory(setup: &Setup) -> Result<Vec<Row>> {
     ])
 }
 
-struct Memory {
-    resident: f64,
-    anonymous: f64,
-    files: f64,
+/// What a process holds, in bytes.
+pub struct Memory {
+    pub resident: f64,
+    pub anonymous: f64,
+    pub files: f64,
 }
 
 impl Memory {
-    fn of(pid: u32) -> Result<Self> {
+    pub fn of(pid: u32) -> Result<Self> {
         let size = |field| machine::memory(pid, field);
         Ok(Self { resident: size("VmRSS")?, anonymous: size("RssAnon")?, files: size("RssFile")? })
     }
@@ -84,7 +86,7 @@ pub fn client(setup: &Setup) -> Result<Vec<Row>> {
 /// How often any thread of the daemon wakes up while there is nothing to do, after it has worked once.
 pub fn idle(setup: &Setup) -> Result<Vec<Row>> {
     let beast = Beast::start(setup)?;
-    beast.generate(&Words::new().text(N_WORDS), N_GENERATED)?;
+    beast.ask(&exactly(None, &Words::new().text(N_WORDS), N_GENERATED))?;
     settle(beast.pid())?;
 
     let before = machine::threads(beast.pid())?;

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use crate::{
     Setup,
+    ask::ms,
     beast::Beast,
     process::{output, wait_for},
     report::{Required, Row},
@@ -106,8 +107,4 @@ fn first_token_once(beast: &Beast, text: &str) -> Result<Option<f64>> {
 fn prefill_times(log: &str) -> Vec<Duration> {
     let times = log.lines().filter_map(|line| line.split_once("prefill_us: ")?.1.split(',').next()?.parse().ok());
     times.map(Duration::from_micros).collect()
-}
-
-fn ms(time: Duration) -> f64 {
-    time.as_secs_f64() * 1000.0
 }

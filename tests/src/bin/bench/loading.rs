@@ -10,6 +10,7 @@ use anyhow::Result;
 
 use crate::{
     Setup,
+    ask::ms,
     beast::Beast,
     peers::LlamaServer,
     report::{Required, Row},
@@ -19,23 +20,46 @@ const N_STARTS: usize = 3;
 
 /// Both sides start in turn, with the model's file in the page cache.
 pub fn measure(setup: &Setup) -> Result<Vec<Row>> {
-    copy(&mut File::open(&setup.model)?, &mut sink())?;
-    let [mut answered, mut ready, mut peer_answered, mut peer_ready] = [const { Vec::new() }; 4];
-    let ms = |time: Duration| time.as_secs_f64() * 1000.0;
-    for _ in 0..N_STARTS {
-        // Each has ended before the other starts.
-        let (beast_answered, beast_ready) = Beast::start(setup).map(|beast| (beast.answered, beast.ready))?;
-        answered.push(ms(beast_answered));
-        ready.push(ms(beast_ready));
-        let (server_answered, server_ready) =
-            LlamaServer::start(setup).map(|server| (server.answered, server.ready))?;
-        peer_answered.push(ms(server_answered));
-        peer_ready.push(ms(server_ready));
-    }
+    let Starts { ours, peer } = starts(setup)?;
     Ok(vec![
-        Row::new("loading, exec to the first answer", "ms", answered)
-            .beside(peer_answered)
+        Row::new("loading, exec to the first answer", "ms", ours.answered)
+            .beside(peer.answered)
             .required(Required::AtMost(50.0)),
-        Row::new("loading, exec to ready", "ms", ready).beside(peer_ready).required(Required::RatioAtMost(1.0)),
+        Row::new("loading, exec to ready", "ms", ours.ready).beside(peer.ready).required(Required::RatioAtMost(1.0)),
     ])
+}
+
+/// Times of some starts, in milliseconds.
+#[derive(Default)]
+pub struct Times {
+    pub answered: Vec<f64>,
+    pub ready: Vec<f64>,
+}
+
+impl Times {
+    fn add(&mut self, answered: Duration, ready: Duration) {
+        self.answered.push(ms(answered));
+        self.ready.push(ms(ready));
+    }
+}
+
+/// Of both sides.
+#[derive(Default)]
+pub struct Starts {
+    pub ours: Times,
+    pub peer: Times,
+}
+
+/// Starts both sides in turn, each after the end of the other.
+pub fn starts(setup: &Setup) -> Result<Starts> {
+    copy(&mut File::open(&setup.model)?, &mut sink())?;
+    let mut starts = Starts::default();
+    for _ in 0..N_STARTS {
+        let beast = Beast::start(setup)?;
+        starts.ours.add(beast.answered, beast.ready);
+        drop(beast);
+        let server = LlamaServer::start(setup)?;
+        starts.peer.add(server.answered, server.ready);
+    }
+    Ok(starts)
 }

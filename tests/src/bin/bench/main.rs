@@ -1,11 +1,14 @@
-//! `make bench`: beast beside llama.cpp's own programs, on the same machine, with the same model file.
+//! `make bench` and `make bench-peers`: beast beside llama.cpp's own programs, on the same machine, with the same model file.
 //!
 //! What is compared runs in turn in one go, and what counts is the ratio of the medians: the speed of a machine at an hour
 //! says nothing. Every measurement starts the real programs itself, in a home of their own, and ends them by their id; what
 //! misses its requirement stays in the table. Reads `/proc`, so it runs on Linux only.
 
 mod args;
+mod ask;
 mod beast;
+mod beside;
+mod calibration;
 mod company;
 mod footprint;
 mod http;
@@ -17,6 +20,8 @@ mod prefix;
 mod process;
 mod report;
 mod speed;
+mod stats;
+mod tasks;
 mod words;
 
 use std::{fs, path::PathBuf, process::ExitCode, sync::OnceLock};
@@ -24,6 +29,7 @@ use std::{fs, path::PathBuf, process::ExitCode, sync::OnceLock};
 use anyhow::{Context as _, Result, bail, ensure};
 
 use args::Args;
+use calibration::Calibration;
 use machine::{Busy, Machine};
 use report::{Report, Row, print, say};
 
@@ -34,6 +40,8 @@ const BUSY_LIMIT: f64 = 0.1;
 pub struct Setup {
     /// The GGUF file that both sides load.
     model: PathBuf,
+    /// That of a draft model.
+    draft: Option<PathBuf>,
     /// Folder with llama.cpp's programs.
     peers: Option<PathBuf>,
     /// Folder with beastd and beastctl.
@@ -42,6 +50,8 @@ pub struct Setup {
     n_repeats: usize,
     /// What the daemon calls its engine, once one has started.
     engine: OnceLock<String>,
+    /// How the daemon is set up for this machine, where that was looked at.
+    calibration: OnceLock<Calibration>,
 }
 
 struct Measurement {
@@ -49,7 +59,19 @@ struct Measurement {
     run: fn(&Setup) -> Result<Vec<Row>>,
 }
 
-const MEASUREMENTS: &[Measurement] = &[
+struct Group {
+    name: &'static str,
+    /// What the table calls the two sides.
+    columns: [&'static str; 2],
+    measurements: &'static [Measurement],
+}
+
+const GROUPS: [Group; 2] = [
+    Group { name: "own", columns: ["ours", "peer"], measurements: OWN },
+    Group { name: "peers", columns: ["beast", "llama-server"], measurements: beside::MEASUREMENTS },
+];
+
+const OWN: &[Measurement] = &[
     Measurement { name: "speed", run: speed::measure },
     Measurement { name: "status", run: latency::status },
     Measurement { name: "lag", run: latency::lag },
@@ -76,22 +98,28 @@ fn main() -> ExitCode {
 /// Whether everything that was asked for could be measured.
 fn run() -> Result<bool> {
     let Some(args) = Args::parse(std::env::args_os().skip(1))? else {
-        print(&args::help(MEASUREMENTS.iter().map(|measurement| measurement.name)))?;
+        let names = |group: &Group| group.measurements.iter().map(|measurement| measurement.name).collect();
+        print(&args::help(&GROUPS.each_ref().map(|group| (group.name, names(group)))))?;
         return Ok(true);
     };
     ensure!(cfg!(target_os = "linux"), "this reads /proc and therefore runs on Linux only");
-    let chosen = choose(&args.only)?;
+    let group = GROUPS.iter().find(|group| group.name == args.group);
+    let group = group.with_context(|| format!("there is no group `{}`; --help names them", args.group))?;
+    let chosen = choose(group, &args.only)?;
     let setup = setup(&args)?;
     let busy = machine::busy()?;
     if busy.share > BUSY_LIMIT {
         refuse_unless(args.is_forced, &busy)?;
     }
-    let mut report = Report::new(Machine::look()?, &setup, busy.share)?;
+    let mut report = Report::new(Machine::look()?, &setup, busy.share, group.columns)?;
+    if group.name == "peers" {
+        calibration::ensure(&setup, busy.share > BUSY_LIMIT);
+    }
     for (n, measurement) in chosen.iter().enumerate() {
         say(&format!("{} ({} of {})", measurement.name, n + 1, chosen.len()));
         report.add(measurement.name, (measurement.run)(&setup));
     }
-    report.built_with(setup.engine.get());
+    report.add_versions(&setup);
     print(&report.to_string())?;
     if let Some(path) = &args.json {
         let json = format!("{:#}\n", report.to_json());
@@ -100,13 +128,13 @@ fn run() -> Result<bool> {
     Ok(report.is_complete())
 }
 
-fn choose(only: &[String]) -> Result<Vec<&'static Measurement>> {
+fn choose(group: &Group, only: &[String]) -> Result<Vec<&'static Measurement>> {
     for name in only {
-        let is_known = MEASUREMENTS.iter().any(|measurement| measurement.name == name);
-        ensure!(is_known, "there is no measurement `{name}`; --help names them");
+        let is_known = group.measurements.iter().any(|measurement| measurement.name == name);
+        ensure!(is_known, "there is no measurement `{name}` in group {}; --help names them", group.name);
     }
     let is_wanted = |measurement: &&Measurement| only.is_empty() || only.iter().any(|name| name == measurement.name);
-    Ok(MEASUREMENTS.iter().filter(is_wanted).collect())
+    Ok(group.measurements.iter().filter(is_wanted).collect())
 }
 
 fn setup(args: &Args) -> Result<Setup> {
@@ -119,11 +147,13 @@ fn setup(args: &Args) -> Result<Setup> {
     let absolute = |path: &PathBuf| fs::canonicalize(path).with_context(|| format!("cannot find {}", path.display()));
     Ok(Setup {
         model: absolute(&args.model)?,
+        draft: args.draft.as_ref().map(absolute).transpose()?,
         peers: args.peers.as_ref().map(absolute).transpose()?,
         programs,
         n_threads: args.n_threads,
         n_repeats: args.n_repeats,
         engine: OnceLock::new(),
+        calibration: OnceLock::new(),
     })
 }
 

@@ -1,21 +1,23 @@
 //! The other side: llama.cpp's own programs, as they are shipped.
 
 use std::{
-    fs::File,
-    path::PathBuf,
+    fs::{self, File},
+    path::{Path, PathBuf},
     process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result, ensure};
+use beast_protocol::Generate;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::{
     Setup,
-    beast::{ANSWER_PAUSE, LIMIT, N_CTX, N_SLOTS, READY_PAUSE},
+    ask::{Answer, Side},
+    beast::{ANSWER_PAUSE, LIMIT, N_CTX, N_SLOTS, READY_PAUSE, short},
     http,
-    process::{Process, isolate, output, wait_for},
+    process::{Process, isolate, last_line, output, wait_for},
 };
 
 impl Setup {
@@ -31,13 +33,19 @@ impl Setup {
 /// Tokens a second of llama-bench, for a prompt of `n_prompt` tokens or for `n_generated` tokens after `n_before` others.
 pub struct LlamaBench<'a> {
     setup: &'a Setup,
+    model: &'a Path,
     program: PathBuf,
     home: TempDir,
 }
 
 impl<'a> LlamaBench<'a> {
     pub fn new(setup: &'a Setup) -> Result<Self> {
-        Ok(Self { setup, program: setup.peer("llama-bench")?, home: TempDir::new()? })
+        Self::of(setup, &setup.model)
+    }
+
+    /// With another model.
+    pub fn of(setup: &'a Setup, model: &'a Path) -> Result<Self> {
+        Ok(Self { setup, model, program: setup.peer("llama-bench")?, home: TempDir::new()? })
     }
 
     pub fn prefill(&self, n_prompt: u32) -> Result<f64> {
@@ -51,7 +59,7 @@ impl<'a> LlamaBench<'a> {
     fn speed(&self, n_prompt: u32, n_generated: u32, n_before: u32) -> Result<f64> {
         let mut command = Command::new(&self.program);
         isolate(&mut command, self.home.path());
-        command.arg("-m").arg(&self.setup.model).args(["-r", "1", "-o", "json", "-t"]);
+        command.arg("-m").arg(self.model).args(["-r", "1", "-o", "json", "-t"]);
         command.arg(self.setup.n_threads.to_string());
         for (flag, n) in [("-p", n_prompt), ("-n", n_generated), ("-d", n_before)] {
             command.arg(flag).arg(n.to_string());
@@ -65,7 +73,8 @@ impl<'a> LlamaBench<'a> {
 pub struct LlamaServer {
     process: Process,
     port: u16,
-    _home: TempDir,
+    home: TempDir,
+    arguments: String,
     /// From exec to the first answer of any kind.
     pub answered: Duration,
     /// From exec to a model that is ready.
@@ -73,44 +82,129 @@ pub struct LlamaServer {
 }
 
 impl LlamaServer {
+    /// As it is shipped, with slots and context as ours.
     pub fn start(setup: &Setup) -> Result<Self> {
+        Self::start_with(setup, &[])
+    }
+
+    /// The same with more arguments.
+    pub fn start_with(setup: &Setup, more: &[&str]) -> Result<Self> {
         let home = TempDir::new()?;
         let port = http::free_port()?;
+        let log = home.path().join("stderr");
+        let n_threads = setup.n_threads.to_string();
+        let (n_slots, n_cells) = (N_SLOTS.to_string(), (N_SLOTS * N_CTX).to_string());
+        let usual = ["-np", &n_slots, "-c", &n_cells, "-t", &n_threads];
+        let arguments: Vec<&str> = usual.into_iter().chain(more.iter().copied()).collect();
         let mut command = Command::new(setup.peer("llama-server")?);
         isolate(&mut command, home.path());
-        command.arg("-m").arg(&setup.model).args(["--host", "127.0.0.1"]);
-        let numbers = [("-np", N_SLOTS), ("-c", N_SLOTS * N_CTX), ("-t", setup.n_threads), ("--port", port.into())];
-        for (flag, n) in numbers {
-            command.arg(flag).arg(n.to_string());
-        }
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(home.path().join("stderr"))?);
+        command.arg("-m").arg(&setup.model).args(&arguments).args(["--host", "127.0.0.1", "--port", &port.to_string()]);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(&log)?);
 
         let began = Instant::now();
         let mut process = Process::start(&mut command)?;
-        let mut health = || {
-            process.check()?;
-            http::get(port, "/health")
-        };
-        wait_for("the port of llama-server", LIMIT, ANSWER_PAUSE, &mut health)?;
-        let answered = began.elapsed();
-        let mut is_ready = || Ok(health()?.filter(|response| response.status == 200).map(|_| began.elapsed()));
-        let ready = wait_for("the model of llama-server", LIMIT, READY_PAUSE, &mut is_ready)?;
-        Ok(Self { process, port, _home: home, answered, ready })
+        let (answered, ready) = follow_start(&mut process, port, began).map_err(|error| match process.check() {
+            Ok(()) => error,
+            Err(ended) => ended.context(last_line(&fs::read_to_string(&log).unwrap_or_default()).to_owned()),
+        })?;
+        let arguments = format!("llama-server -m {} {}", short(&setup.model), in_words(&arguments));
+        Ok(Self { process, port, home, arguments, answered, ready })
     }
 
     pub fn pid(&self) -> u32 {
         self.process.pid()
     }
 
-    /// Answers a text greedily and returns the length of its prompt in tokens.
-    pub fn generate(&self, text: &str, n_tokens: u32) -> Result<u64> {
-        let request = json!({ "prompt": text, "n_predict": n_tokens, "temperature": 0, "ignore_eos": true });
-        let response = http::post(self.port, "/completion", &request.to_string())?;
-        ensure!(response.status == 200, "llama-server answers {}: {}", response.status, response.body);
-        let answer: Value = serde_json::from_str(&response.body).context("llama-server answers no JSON")?;
-        ensure!(answer["tokens_predicted"] == n_tokens, "llama-server generates {} tokens", answer["tokens_predicted"]);
-        answer["tokens_evaluated"].as_u64().context("llama-server does not say how long the prompt was")
+    /// What it has logged so far.
+    pub fn log(&self) -> Result<String> {
+        Ok(String::from_utf8_lossy(&fs::read(self.home.path().join("stderr"))?).into_owned())
     }
+
+    /// How it was started, in words for a report.
+    pub fn arguments(&self) -> &str {
+        &self.arguments
+    }
+
+    /// Asks and does not wait; dropping what this returns hangs up. The template is rendered by the server.
+    pub fn begin(&self, question: &Generate) -> Result<Asked> {
+        let began = Instant::now();
+        let turn =
+            |message: &beast_protocol::Message| json!({ "role": message.role.as_str(), "content": message.content });
+        let request = json!({
+            "messages": question.messages.iter().map(turn).collect::<Vec<_>>(),
+            "max_tokens": question.max_tokens,
+            "temperature": question.sampling.temp,
+            "ignore_eos": question.ignore_eos,
+            "stream": true,
+        });
+        let events = http::post(self.port, "/v1/chat/completions", &request.to_string())?;
+        Ok(Asked { events, began, n_exactly: question.max_tokens.filter(|_| question.ignore_eos) })
+    }
+}
+
+impl Side for LlamaServer {
+    fn ask(&self, question: &Generate) -> Result<Answer> {
+        self.begin(question)?.answer()
+    }
+}
+
+/// A request that the server works on.
+pub struct Asked {
+    events: http::Events,
+    began: Instant,
+    /// The answer must have as many tokens, where that was asked for.
+    n_exactly: Option<u32>,
+}
+
+impl Asked {
+    fn answer(mut self) -> Result<Answer> {
+        let (mut first_token, mut last) = (None, Value::Null);
+        // Nothing is sent before the first token; times come with the last event.
+        while let Some(event) = self.events.next()? {
+            first_token.get_or_insert_with(|| self.began.elapsed());
+            last = event;
+        }
+        let answer = answer(&last["timings"], first_token.context("llama-server answers nothing")?);
+        let answer = answer.with_context(|| format!("llama-server ends with {last}"))?;
+        let n = answer.n_after_first + 1;
+        ensure!(self.n_exactly.is_none_or(|exactly| n == exactly), "{n} tokens are not what was asked for");
+        Ok(answer)
+    }
+}
+
+/// `None` when something is missing. What only some settings tell is nothing elsewhere.
+fn answer(timings: &Value, first_token: Duration) -> Option<Answer> {
+    let n = |field: &str| timings[field].as_u64().and_then(|n| u32::try_from(n).ok());
+    let time = |field: &str| Duration::try_from_secs_f64(timings[field].as_f64()? / 1000.0).ok();
+    let n_cached = n("cache_n")?;
+    Some(Answer {
+        n_prompt: n("prompt_n")? + n_cached,
+        n_cached,
+        n_after_first: n("predicted_n")?.saturating_sub(1),
+        n_drafted: n("draft_n").unwrap_or(0),
+        n_accepted: n("draft_n_accepted").unwrap_or(0),
+        prefill: time("prompt_ms")?,
+        decode: time("predicted_ms")?,
+        first_token,
+    })
+}
+
+fn follow_start(process: &mut Process, port: u16, began: Instant) -> Result<(Duration, Duration)> {
+    let mut health = || {
+        process.check()?;
+        http::get(port, "/health")
+    };
+    wait_for("the port of llama-server", LIMIT, ANSWER_PAUSE, &mut health)?;
+    let answered = began.elapsed();
+    let mut is_ready = || Ok(health()?.filter(|status| *status == 200).map(|_| began.elapsed()));
+    let ready = wait_for("the model of llama-server", LIMIT, READY_PAUSE, &mut is_ready)?;
+    Ok((answered, ready))
+}
+
+/// Arguments for a report, files by their names alone: where they lie says nothing.
+pub fn in_words(arguments: &[&str]) -> String {
+    let word = |&word: &&str| if word.starts_with('/') { short(Path::new(word)) } else { word.into() };
+    arguments.iter().map(word).collect::<Vec<String>>().join(" ")
 }
 
 /// Version of llama-server, which it prints to stderr.
@@ -120,3 +214,7 @@ pub fn version(setup: &Setup) -> Result<String> {
     let line = text.lines().find(|line| line.starts_with("version")).context("llama-server tells no version")?;
     Ok(format!("llama.cpp {line}"))
 }
+
+#[cfg(test)]
+#[path = "peers_tests.rs"]
+mod tests;

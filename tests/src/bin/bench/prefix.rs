@@ -4,31 +4,32 @@ use anyhow::{Result, ensure};
 
 use crate::{
     Setup,
-    beast::{Answer, Beast},
+    ask::{Side as _, exactly},
+    beast::Beast,
     report::{Required, Row, say},
     words::Words,
 };
 
 /// About 400 tokens of instruction and 30 of text.
-const N_SYSTEM: usize = 330;
-const N_TAIL: usize = 20;
+pub const N_SYSTEM: usize = 330;
+pub const N_TAIL: usize = 20;
 
 /// The instruction stays the same and the text changes, as for a prompt that is used again and again; beside it the text alone.
 pub fn measure(setup: &Setup) -> Result<Vec<Row>> {
     let beast = Beast::start(setup)?;
     let mut words = Words::new();
-    let first_token_ms = |answer: &Answer| answer.timings.first_token_us as f64 / 1e3;
     let [mut cold, mut warm, mut alone] = [const { Vec::new() }; 3];
     let mut n_cached = 0;
     for n in 1..=setup.n_repeats {
         say(&format!("  repeat {n} of {}", setup.n_repeats));
         let system = words.text(N_SYSTEM);
-        cold.push(first_token_ms(&beast.instruct(&system, &words.text(N_TAIL), 1)?));
-        let answer = beast.instruct(&system, &words.text(N_TAIL), 1)?;
-        ensure!(answer.usage.n_cached > 0, "nothing was kept of the prompt");
-        n_cached = answer.usage.n_cached;
-        warm.push(first_token_ms(&answer));
-        alone.push(first_token_ms(&beast.generate(&words.text(N_TAIL), 1)?));
+        let mut ask = |system| beast.ask(&exactly(system, &words.text(N_TAIL), 1));
+        cold.push(ask(Some(&system))?.first_token_ms());
+        let answer = ask(Some(&system))?;
+        ensure!(answer.n_cached > 0, "nothing was kept of the prompt");
+        n_cached = answer.n_cached;
+        warm.push(answer.first_token_ms());
+        alone.push(ask(None)?.first_token_ms());
     }
     Ok(vec![
         Row::new("first token, instruction never seen", "ms", cold),

@@ -3,7 +3,7 @@
 use std::{
     ffi::OsStr,
     path::Path,
-    process::{Child, Command},
+    process::{Child, Command, ExitStatus},
     thread,
     time::{Duration, Instant},
 };
@@ -32,9 +32,14 @@ impl Process {
         self.child.id()
     }
 
+    /// How it has ended, if it has.
+    pub fn ended(&mut self) -> Result<Option<ExitStatus>> {
+        Ok(self.child.try_wait()?)
+    }
+
     /// An error when it has ended.
     pub fn check(&mut self) -> Result<()> {
-        match self.child.try_wait()? {
+        match self.ended()? {
             Some(status) => bail!("{} has ended too early ({status})", self.name),
             None => Ok(()),
         }

@@ -8,7 +8,7 @@ use std::{
 use anyhow::Result;
 use serde_json::{Value, json};
 
-use crate::{Setup, beast, machine::Machine, peers};
+use crate::{Setup, beast, machine::Machine, peers, stats::median};
 
 /// Prints to stdout.
 pub fn print(text: &str) -> Result<()> {
@@ -30,6 +30,8 @@ pub enum Required {
     RatioAtLeast(f64),
     /// Ours divided by the peer's, or less.
     RatioAtMost(f64),
+    /// Ours, or more.
+    AtLeast(f64),
     /// Ours, or less.
     AtMost(f64),
 }
@@ -43,12 +45,19 @@ pub struct Row {
     peer: Vec<f64>,
     required: Option<Required>,
     note: String,
+    asked: String,
 }
 
 impl Row {
-    /// `ours` are the repeats of one number; there is at least one.
+    /// `ours` are the repeats of one number.
     pub fn new(what: impl Into<String>, unit: &'static str, ours: Vec<f64>) -> Self {
-        Self { what: what.into(), unit, ours, peer: Vec::new(), required: None, note: String::new() }
+        let (note, asked) = (String::new(), String::new());
+        Self { what: what.into(), unit, ours, peer: Vec::new(), required: None, note, asked }
+    }
+
+    /// A line without numbers, for what was not measured.
+    pub fn without(what: impl Into<String>, why: &str) -> Self {
+        Self::new(what, "", Vec::new()).note(format!("not measured: {why}"))
     }
 
     /// The same of the peer.
@@ -60,9 +69,14 @@ impl Row {
         Self { required: Some(required), ..self }
     }
 
-    /// What else there is to know.
+    /// What else there is to know, in a few words.
     pub fn note(self, note: String) -> Self {
         Self { note, ..self }
+    }
+
+    /// What each side was asked; it stands below the table.
+    pub fn asked(self, asked: &str) -> Self {
+        Self { asked: asked.into(), ..self }
     }
 
     fn ratio(&self) -> Option<f64> {
@@ -79,6 +93,7 @@ impl Row {
         Some(match self.required? {
             Required::RatioAtLeast(ratio) => ours.zip(peer).is_some_and(|(ours, peer)| ours >= ratio * peer),
             Required::RatioAtMost(ratio) => ours.zip(peer).is_some_and(|(ours, peer)| ours <= ratio * peer),
+            Required::AtLeast(least) => ours.is_some_and(|ours| ours >= least),
             Required::AtMost(most) => ours.is_some_and(|ours| ours <= most),
         })
     }
@@ -91,18 +106,24 @@ impl Row {
         }
     }
 
-    fn cells(&self) -> [String; 6] {
-        let value = |values: &[f64]| median(values).map(|median| number(median, self.unit)).unwrap_or_default();
-        let required = match self.required {
+    fn required_text(&self) -> String {
+        match self.required {
             Some(Required::RatioAtLeast(ratio)) => format!("ratio >= {ratio:.2}"),
             Some(Required::RatioAtMost(ratio)) => format!("ratio <= {ratio:.2}"),
+            Some(Required::AtLeast(least)) => format!(">= {least} {}", self.unit).trim().into(),
             Some(Required::AtMost(most)) => format!("<= {most} {}", self.unit).trim().into(),
             None => String::new(),
-        };
-        let verdict = [self.verdict(), &self.note].into_iter().filter(|text| !text.is_empty());
+        }
+    }
+
+    /// `footnote` leads to what was asked.
+    fn cells(&self, footnote: Option<usize>) -> [String; 6] {
+        let value = |values: &[f64]| median(values).map(|median| number(median, self.unit)).unwrap_or_default();
         let ratio = self.ratio().map(|ratio| format!("{ratio:.3}")).unwrap_or_default();
+        let footnote = footnote.map(|n| format!("[{n}]")).unwrap_or_default();
+        let verdict = [self.verdict(), &footnote, &self.note].into_iter().filter(|text| !text.is_empty());
         let verdict = verdict.collect::<Vec<_>>().join("  ");
-        [self.what.clone(), value(&self.ours), value(&self.peer), ratio, required, verdict]
+        [self.what.clone(), value(&self.ours), value(&self.peer), ratio, self.required_text(), verdict]
     }
 
     fn to_json(&self) -> Value {
@@ -112,9 +133,10 @@ impl Row {
             "ours": median(&self.ours),
             "peer": median(&self.peer),
             "ratio": self.ratio(),
-            "required": self.cells()[4],
+            "required": self.required_text(),
             "is_met": self.is_met(),
             "note": self.note,
+            "asked": self.asked,
             "ours_all": self.ours,
             "peer_all": self.peer,
         })
@@ -129,13 +151,15 @@ pub struct Report {
     n_threads: usize,
     versions: Vec<String>,
     busy: f64,
+    columns: [&'static str; 2],
     rows: Vec<Row>,
     failures: Vec<(String, String)>,
 }
 
 impl Report {
-    /// Nothing is measured yet. `busy` is the share of the cores that others used before.
-    pub fn new(machine: Machine, setup: &Setup, busy: f64) -> Result<Self> {
+    /// Nothing is measured yet. `busy` is the share of the cores that others used before, `columns` is what the two sides
+    /// are called.
+    pub fn new(machine: Machine, setup: &Setup, busy: f64, columns: [&'static str; 2]) -> Result<Self> {
         let mut versions = vec![beast::version(setup)?];
         if setup.peers.is_some() {
             versions.push(peers::version(setup)?);
@@ -147,14 +171,16 @@ impl Report {
             n_threads: setup.n_threads,
             versions,
             busy,
+            columns,
             rows: Vec::new(),
             failures: Vec::new(),
         })
     }
 
-    /// Adds the engine in beastd, which only a running one tells.
-    pub fn built_with(&mut self, engine: Option<&String>) {
-        self.versions.extend(engine.map(|engine| format!("engine of beastd: {engine}")));
+    /// Adds what only a running beastd tells: its engine and how that is set up.
+    pub fn add_versions(&mut self, setup: &Setup) {
+        self.versions.extend(setup.engine.get().map(|engine| format!("engine of beastd: {engine}")));
+        self.versions.extend(setup.calibration.get().map(|calibration| calibration.in_words.clone()));
     }
 
     /// Takes the outcome of a measurement.
@@ -162,8 +188,11 @@ impl Report {
         match outcome {
             Ok(rows) => self.rows.extend(rows),
             Err(error) => {
-                say(&format!("  not measured: {error:#}"));
-                self.failures.push((name.into(), format!("{error:#}")));
+                let why = format!("{error:#}");
+                say(&format!("  not measured: {why}"));
+                // What could not be measured stays in the table as what was lost does.
+                self.rows.push(Row::without(name, &why));
+                self.failures.push((name.into(), why));
             }
         }
     }
@@ -189,10 +218,7 @@ impl Report {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if !self.rows.is_empty() {
-            f.write_str(&table(&self.rows))?;
-        }
-        for (name, error) in &self.failures {
-            writeln!(f, "{name}: not measured: {error}")?;
+            f.write_str(&table(self.columns, &self.rows))?;
         }
         let Machine { cpu, n_cores } = &self.machine;
         let gb = self.n_bytes as f64 / 1e9;
@@ -201,9 +227,16 @@ impl fmt::Display for Report {
     }
 }
 
-fn table(rows: &[Row]) -> String {
-    let head = ["what", "ours", "peer", "ratio", "required", "verdict"].map(String::from);
-    let lines: Vec<[String; 6]> = std::iter::once(head).chain(rows.iter().map(Row::cells)).collect();
+/// The rows, and below them what was asked, each text once.
+fn table([ours, peer]: [&str; 2], rows: &[Row]) -> String {
+    let mut footnotes: Vec<&str> =
+        rows.iter().map(|row| row.asked.as_str()).filter(|asked| !asked.is_empty()).collect();
+    // One measurement makes several rows, one after the other.
+    footnotes.dedup();
+    let footnote = |row: &Row| footnotes.iter().position(|asked| *asked == row.asked).map(|n| n + 1);
+    let head = ["what", ours, peer, "ratio", "required", "verdict"].map(String::from);
+    let lines: Vec<[String; 6]> =
+        std::iter::once(head).chain(rows.iter().map(|row| row.cells(footnote(row)))).collect();
     let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
     let widths: [usize; 6] = std::array::from_fn(width);
     let mut text = String::new();
@@ -217,6 +250,9 @@ fn table(rows: &[Row]) -> String {
         text += row.trim_end();
         text.push('\n');
     }
+    for (n, asked) in footnotes.iter().enumerate() {
+        text += &format!("\n[{}] {asked}\n", n + 1);
+    }
     text
 }
 
@@ -229,14 +265,6 @@ fn number(n: f64, unit: &str) -> String {
         1.0.. => format!("{n:.2} {unit}"),
         _ => format!("{n:.3} {unit}"),
     }
-}
-
-fn median(values: &[f64]) -> Option<f64> {
-    let mut values = values.to_vec();
-    values.sort_by(f64::total_cmp);
-    let middle = values.len() / 2;
-    let upper = *values.get(middle)?;
-    Some(if values.len() % 2 == 1 { upper } else { f64::midpoint(values[middle - 1], upper) })
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use anyhow::{Context as _, Result, ensure};
 
 use crate::{
     Setup,
+    ask::{Side as _, exactly},
     beast::{Beast, N_CTX},
     peers::LlamaBench,
     report::{Required, Row, say},
@@ -27,14 +28,13 @@ pub fn measure(setup: &Setup) -> Result<Vec<Row>> {
     let mut n_prompts = Vec::new();
     for n in 1..=setup.n_repeats {
         say(&format!("  repeat {n} of {}", setup.n_repeats));
-        let answer = beast.generate(&words.text(n_words), N_GENERATED)?;
-        let (usage, timings) = (answer.usage, answer.timings);
-        ensure!(timings.prefill_us > 0 && timings.decode_us > 0, "beastd tells no times");
-        prefill.push(f64::from(usage.n_prompt - usage.n_cached) * 1e6 / timings.prefill_us as f64);
-        decode.push(f64::from(N_GENERATED - 1) * 1e6 / timings.decode_us as f64);
-        peer_prefill.push(bench.prefill(usage.n_prompt)?);
-        peer_decode.push(bench.decode(N_GENERATED, usage.n_prompt)?);
-        n_prompts.push(usage.n_prompt);
+        let answer = beast.ask(&exactly(None, &words.text(n_words), N_GENERATED))?;
+        ensure!(!answer.prefill.is_zero() && !answer.decode.is_zero(), "beastd tells no times");
+        prefill.push(answer.prefill_speed());
+        decode.push(answer.decode_speed());
+        peer_prefill.push(bench.prefill(answer.n_prompt)?);
+        peer_decode.push(bench.decode(N_GENERATED, answer.n_prompt)?);
+        n_prompts.push(answer.n_prompt);
     }
     let shortest = n_prompts.iter().min().context("there is no repeat")?;
     let longest = n_prompts.iter().max().context("there is no repeat")?;
@@ -50,7 +50,8 @@ pub fn measure(setup: &Setup) -> Result<Vec<Row>> {
 
 /// How many words make a prompt of the wanted length, or of half the context where that is less.
 fn words_of_prompt(beast: &Beast, words: &mut Words) -> Result<usize> {
-    let mut n_tokens = |n_words| beast.generate(&words.text(n_words), 1).map(|answer| answer.usage.n_prompt as usize);
+    let mut n_tokens =
+        |n_words| beast.ask(&exactly(None, &words.text(n_words), 1)).map(|answer| answer.n_prompt as usize);
     let (once, twice) = (n_tokens(N_PROBE)?, n_tokens(2 * N_PROBE)?);
     ensure!(once < twice, "twice as many words make no more tokens");
     let n_of_template = (2 * once).saturating_sub(twice);

@@ -21,16 +21,18 @@ impl Words {
 
     /// A text of so many words, in sentences of ten.
     pub fn text(&mut self, n_words: usize) -> String {
-        let words: Vec<&str> = (0..n_words).map(|_| self.word()).collect();
+        let words: Vec<&str> = (0..n_words).map(|_| self.pick(&WORDS)).collect();
         let sentences: Vec<String> = words.chunks(10).map(|sentence| sentence.join(" ") + ".").collect();
         sentences.join(" ")
     }
 
-    /// Marsaglia's xorshift: nothing here needs better.
-    fn word(&mut self) -> &'static str {
+    /// One of a list, which is not empty. Marsaglia's xorshift: nothing here needs better.
+    pub fn pick<T: Copy>(&mut self, list: &[T]) -> T {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
-        WORDS[usize::try_from(self.0 >> 58).expect("six bits fit")]
+        let n = u64::try_from(list.len()).expect("a list has fewer items than that");
+        // The high bits are the better ones; the remainder favours the first items by nothing that matters here.
+        list[usize::try_from((self.0 >> 32) % n).expect("it is less than the length")]
     }
 }
