@@ -13,6 +13,7 @@ const LIMITS: Limits = Limits {
     n_cells: 512,
     n_batch: 64,
     prefill_chunk: 32,
+    lone_chunk: 32,
     n_waiting: 2,
     decode_width: 2,
     n_prefix_cells: 512,

@@ -8,7 +8,7 @@ fn calibration() -> Calibration {
         engine: "engine 1".into(),
         machine: machine(),
         model: Model { name: "m".into(), fingerprint: fingerprint::hex(&[7; 32]), n_bytes: 1 },
-        chosen: Chosen { n_threads: 2, repack: false, prefill_chunk: 128, decode_width: 4 },
+        chosen: Chosen { n_threads: 2, repack: false, prefill_chunk: 128, lone_chunk: 256, decode_width: 4 },
         variants: vec![Variant { repack: false, n_threads: 2, prefill_tps: 100.0, decode_tps: 20.0 }],
         prefill: vec![cost(64, 800.0), cost(128, 1400.0)],
         verify: vec![cost(1, 50.0)],
@@ -51,10 +51,15 @@ fn the_variant_that_answers_a_typical_request_first_is_chosen() {
 fn the_smallest_chunk_that_is_nearly_the_quickest_is_chosen_if_it_is_short() {
     let costs =
         |list: &[(usize, f64)]| -> Vec<Cost> { list.iter().map(|&(n_tokens, ms)| Cost { n_tokens, ms }).collect() };
-    assert_eq!(best_chunk(&costs(&[(32, 40.0), (64, 60.0), (128, 119.0), (256, 236.0)])), Some(64));
-    assert_eq!(best_chunk(&costs(&[(32, 480.0), (64, 800.0), (128, 1420.0), (256, 2600.0)])), Some(128));
-    assert_eq!(best_chunk(&costs(&[(32, 4000.0), (64, 7000.0)])), Some(32), "one must be taken");
-    assert_eq!(best_chunk(&[]), None);
+    assert_eq!(best_chunk(&costs(&[(32, 40.0), (64, 60.0), (128, 119.0), (256, 236.0)]), LONGEST_CHUNK_MS), Some(64));
+    assert_eq!(
+        best_chunk(&costs(&[(32, 480.0), (64, 800.0), (128, 1420.0), (256, 2600.0)]), LONGEST_CHUNK_MS),
+        Some(128)
+    );
+    assert_eq!(best_chunk(&costs(&[(32, 4000.0), (64, 7000.0)]), LONGEST_CHUNK_MS), Some(32), "one must be taken");
+    let two_cores = costs(&[(64, 788.0), (128, 1421.0), (256, 2653.0), (512, 5330.0)]);
+    assert_eq!(best_chunk(&two_cores, LONGEST_LONE_CHUNK_MS), Some(256), "alone it may take longer");
+    assert_eq!(best_chunk(&[], LONGEST_CHUNK_MS), None);
 }
 
 #[test]

@@ -3,7 +3,8 @@
 use std::time::Instant;
 
 use super::{
-    Calibration, Chosen, Cost, Machine, Model, SeqCost, VERSION, Variant, best_chunk, best_variant, best_width, machine,
+    Calibration, Chosen, Cost, LONGEST_CHUNK_MS, LONGEST_LONE_CHUNK_MS, Machine, Model, SeqCost, VERSION, Variant,
+    best_chunk, best_variant, best_width, machine,
 };
 use crate::batch::{Batch, KvEdit, Row, SamplingParams, SeqId, SlotId, Token};
 use crate::clock::now_us;
@@ -93,7 +94,8 @@ pub fn run(
     let chosen = Chosen {
         n_threads: best.n_threads,
         repack: best.repack,
-        prefill_chunk: best_chunk(&prefill).unwrap_or(128),
+        prefill_chunk: best_chunk(&prefill, LONGEST_CHUNK_MS).unwrap_or(128),
+        lone_chunk: best_chunk(&prefill, LONGEST_LONE_CHUNK_MS).unwrap_or(128),
         decode_width: best_width(&decode, config.n_slots),
     };
     let others = before.zip(governor::sample(now_us())).map_or(0.0, |(before, after)| after.others_since(before));

@@ -14,11 +14,13 @@ use serde::{Deserialize, Serialize};
 use crate::fingerprint;
 
 /// Raised when the meaning of a field changes; others are ignored.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// A typical request, by which variants are compared: tokens of its prompt and of its answer.
 const TYPICAL: (f64, f64) = (1000.0, 150.0);
 /// A chunk of a prompt takes no longer than this, in milliseconds, since it is what a cancel or a new request waits for.
 const LONGEST_CHUNK_MS: f64 = 1500.0;
+/// The same for a prompt that is alone, when only one who comes in its very middle waits.
+const LONGEST_LONE_CHUNK_MS: f64 = 3000.0;
 /// The smallest chunk with this share of the best speed is large enough.
 const NEARLY_BEST: f64 = 0.95;
 /// Decoding fewer sequences at once must yield so much more in all before it is worth taking turns.
@@ -78,6 +80,8 @@ pub struct Chosen {
     pub repack: bool,
     /// Prompt tokens of one step.
     pub prefill_chunk: usize,
+    /// The same while nobody else is there.
+    pub lone_chunk: usize,
     /// Sequences that decode in one step.
     pub decode_width: usize,
 }
@@ -213,9 +217,9 @@ fn best_variant(variants: &[Variant]) -> Option<Variant> {
 }
 
 /// The smallest chunk that is nearly as quick as the best of those that are short enough.
-fn best_chunk(prefill: &[Cost]) -> Option<usize> {
+fn best_chunk(prefill: &[Cost], longest_ms: f64) -> Option<usize> {
     let speed = |cost: &Cost| cost.n_tokens as f64 / cost.ms;
-    let short: Vec<_> = prefill.iter().filter(|cost| cost.ms <= LONGEST_CHUNK_MS).collect();
+    let short: Vec<_> = prefill.iter().filter(|cost| cost.ms <= longest_ms).collect();
     let best = short.iter().map(|cost| speed(cost)).fold(0.0, f64::max);
     let chosen = short.iter().find(|cost| speed(cost) >= best * NEARLY_BEST);
     chosen.copied().or(prefill.first()).map(|cost| cost.n_tokens)

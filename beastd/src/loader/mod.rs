@@ -188,7 +188,7 @@ fn load_and_work(
         n_places: limits.n_slots + limits.n_prefixes,
         n_batch: limits.n_batch,
         // One graph pass holds a chunk and no more: larger compute buffers would never be used.
-        n_ubatch: limits.prefill_chunk.max(limits.n_slots),
+        n_ubatch: limits.lone_chunk.max(limits.n_slots),
         n_threads: tuning.n_threads,
         n_draft: if config.speculation == "off" { 0 } else { config.n_draft.min(loaded.max_states() - 1) },
     };

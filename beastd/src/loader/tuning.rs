@@ -56,6 +56,10 @@ impl Tuning {
             Some(chosen) if config.prefill_chunk == 0 => chosen.prefill_chunk.min(config.n_batch),
             _ => config.prefill_chunk(on_gpu),
         };
+        let lone_chunk = match chosen {
+            Some(chosen) if config.prefill_chunk == 0 => chosen.lone_chunk.min(config.n_batch),
+            _ => prefill_chunk,
+        };
         let decode_width = self.calibration.as_ref().map(|calibration| calibration.decode_width(config.n_slots));
         Limits {
             n_slots: config.n_slots,
@@ -63,6 +67,7 @@ impl Tuning {
             n_cells: config.n_cells(n_ctx),
             n_batch: config.n_batch,
             prefill_chunk,
+            lone_chunk: lone_chunk.max(prefill_chunk),
             n_waiting: config.max_waiting,
             decode_width: decode_width.unwrap_or(config.n_slots).max(1),
             n_prefix_cells: usize::MAX,

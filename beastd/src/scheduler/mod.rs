@@ -29,6 +29,8 @@ pub struct Limits {
     pub n_batch: usize,
     /// Prompt tokens of one step, which is what a cancel or a new request waits for. Halved while others decode.
     pub prefill_chunk: usize,
+    /// The same for a prompt that is alone; not smaller.
+    pub lone_chunk: usize,
     /// Sequences that may wait.
     pub n_waiting: usize,
     /// Sequences that decode in one step; the others take turns with them.
@@ -463,7 +465,11 @@ impl Scheduler {
     /// Spends the prefill budget: the oldest prompt gets an eighth of it, so that it cannot starve; the rest goes to the shortest
     /// remainder first, so that a short request gets its first token within one chunk, however long the others are.
     fn grant_prefill(&self, rows: &mut [usize], n_decoding: usize) {
-        let chunk = if n_decoding > 0 { self.limits.prefill_chunk.div_ceil(2) } else { self.limits.prefill_chunk };
+        let chunk = match self.running.len() {
+            _ if n_decoding > 0 => self.limits.prefill_chunk.div_ceil(2),
+            1 if self.waiting.is_empty() => self.limits.lone_chunk,
+            _ => self.limits.prefill_chunk,
+        };
         let mut budget = chunk.min(self.limits.n_batch - n_decoding).min(self.cache.n_free() - n_decoding);
         let mut owing: Vec<usize> = (0..rows.len()).filter(|&n| self.running[n].n_pending() > 1).collect();
         if let [oldest, _, ..] = owing[..] {

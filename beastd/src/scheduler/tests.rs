@@ -14,6 +14,7 @@ const LIMITS: Limits = Limits {
     n_cells: 64,
     n_batch: 8,
     prefill_chunk: 8,
+    lone_chunk: 8,
     n_waiting: 8,
     decode_width: 2,
     n_prefix_cells: usize::MAX,
@@ -145,6 +146,21 @@ fn running_sequences_come_first_and_halve_the_chunk_of_the_others() {
 }
 
 #[test]
+fn a_prompt_that_is_alone_is_read_in_larger_chunks_until_somebody_comes() {
+    let limits = Limits { lone_chunk: 16, n_batch: 32, ..LIMITS };
+    check(
+        limits,
+        "add a prompt=40 max=2; step; add b prompt=20 max=1; step; step; cancel b; step",
+        expect![[r#"
+        a 0..16
+        a 16..17 | b 0..7
+        a 17..18 | b 7..14
+        a 18..34
+    "#]],
+    );
+}
+
+#[test]
 fn a_short_prompt_gets_its_first_token_within_one_chunk_of_a_long_one() {
     check(
         LIMITS,
@@ -270,7 +286,8 @@ fn the_context_bounds_an_answer() {
     );
 }
 
-const KEEPING: Limits = Limits { n_prefixes: 2, n_cells: 200, n_batch: 32, prefill_chunk: 32, ..LIMITS };
+const KEEPING: Limits =
+    Limits { n_prefixes: 2, n_cells: 200, n_batch: 32, prefill_chunk: 32, lone_chunk: 32, ..LIMITS };
 
 #[test]
 fn a_shared_beginning_is_computed_once_and_copied_from_then_on() {
@@ -569,7 +586,7 @@ proptest! {
     /// The oracle of batching: whatever runs beside it, a request gets the text that it gets alone.
     #[test]
     fn batched_equals_alone(moves in moves(), n_slots in 1usize..5, n_batch in 5usize..40, chunk in 1usize..40) {
-        let limits = Limits { n_slots, n_prefixes: 0, n_cells: 48 * n_slots, n_batch, prefill_chunk: chunk, n_waiting: 6, decode_width: n_slots.min(3), n_prefix_cells: 0 };
+        let limits = Limits { n_slots, n_prefixes: 0, n_cells: 48 * n_slots, n_batch, prefill_chunk: chunk, lone_chunk: 2 * chunk, n_waiting: 6, decode_width: n_slots.min(3), n_prefix_cells: 0 };
         for (prompt, n_max, answer) in run(limits, &mut FakeEngine::default().rolling_back(4), &moves) {
             prop_assert_eq!(answer, fake::answer(&prompt, 0, n_max));
         }
@@ -578,7 +595,7 @@ proptest! {
     /// The same with kept prefixes in place of computed ones.
     #[test]
     fn copied_equals_computed(moves in moves(), n_slots in 1usize..5, n_prefixes in 1usize..5, chunk in 1usize..40) {
-        let limits = Limits { n_slots, n_prefixes, n_cells: 48 * n_slots + 60, n_batch: 40, prefill_chunk: chunk, n_waiting: 6, decode_width: 2, n_prefix_cells: 100 };
+        let limits = Limits { n_slots, n_prefixes, n_cells: 48 * n_slots + 60, n_batch: 40, prefill_chunk: chunk, lone_chunk: 2 * chunk, n_waiting: 6, decode_width: 2, n_prefix_cells: 100 };
         for (prompt, n_max, answer) in run(limits, &mut FakeEngine::default().rolling_back(4), &moves) {
             prop_assert_eq!(answer, fake::answer(&prompt, 0, n_max));
         }
@@ -587,7 +604,7 @@ proptest! {
     /// The same when the pool is too small for all, and smaller still than the scheduler believes.
     #[test]
     fn preempted_equals_undisturbed(moves in moves(), n_prefixes in 0usize..3, n_cells in 48usize..100, missing in 0usize..40) {
-        let limits = Limits { n_slots: 3, n_prefixes, n_cells, n_batch: 16, prefill_chunk: 8, n_waiting: 6, decode_width: 3, n_prefix_cells: 1000 };
+        let limits = Limits { n_slots: 3, n_prefixes, n_cells, n_batch: 16, prefill_chunk: 8, lone_chunk: 12, n_waiting: 6, decode_width: 3, n_prefix_cells: 1000 };
         let mut engine = FakeEngine::with_cells(n_cells.saturating_sub(missing).max(48)).rolling_back(4);
         for (prompt, n_max, answer) in run(limits, &mut engine, &moves) {
             prop_assert_eq!(answer, fake::answer(&prompt, 0, n_max));

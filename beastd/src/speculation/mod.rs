@@ -170,7 +170,7 @@ impl<'model> Speculation<'model> {
         costs: StepCosts,
     ) -> Self {
         let lookup = [0.3, 0.2, 0.35, 0.5, 0.7, 0.85].map(Rate::believed);
-        let rates = Rates { lookup, draft: Rate::believed(0.7) };
+        let rates = Rates { lookup, draft: Rate::believed(0.9) };
         let allowed = allowed.and(Wish { draft: draft.is_some(), ..Wish::ANY });
         let (requests, proposed) = (HashMap::new(), HashMap::new());
         Self { allowed, n_max, vocab, draft, costs, draft_us: 0.0, rates, requests, proposed }
