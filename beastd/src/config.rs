@@ -338,11 +338,11 @@ fn check(config: &Config, values: &BTreeMap<String, (Value, Source)>) -> Result<
     within("n_slots", config.n_slots, 1, 64)?;
     within("n_prefixes", config.n_prefixes, 0, 128)?;
     within("n_ctx", config.n_ctx, 64, 1 << 24)?;
-    within("n_batch", config.n_batch, config.n_slots, 1 << 20)?;
+    // Two tokens are the smallest step that tells whether guesses can be taken back.
+    within("n_batch", config.n_batch, config.n_slots.max(2), 1 << 20)?;
     within("prefill_chunk", config.prefill_chunk, 0, config.n_batch)?;
     within("n_threads", config.n_threads, 0, 1024)?;
-    // Each is a token of one step, and llama.cpp keeps a state for each.
-    within("n_draft", config.n_draft, 0, 64.min(config.n_batch - 1))?;
+    within("n_draft", config.n_draft, 0, 64)?;
     one_of(values, "speculation", &["auto", "lookup", "draft", "off"])?;
     one_of(values, "repack", &["auto", "on", "off"])?;
     within("max_tokens", config.max_tokens, 1, 1 << 24)?;
@@ -398,6 +398,11 @@ impl Config {
     pub fn prefill_chunk(&self, on_gpu: bool) -> usize {
         let auto = if on_gpu { 512 } else { 128 };
         if self.prefill_chunk == 0 { auto.min(self.n_batch) } else { self.prefill_chunk }
+    }
+
+    /// Most tokens guessed ahead at once. llama.cpp keeps the states of a row of guesses together: a step must hold more than such a row.
+    pub fn n_draft(&self) -> usize {
+        if self.speculation == "off" { 0 } else { self.n_draft.min(self.n_batch.saturating_sub(2)) }
     }
 
     /// Threads that compute.

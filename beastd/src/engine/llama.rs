@@ -257,11 +257,13 @@ pub(super) fn new_context<'model>(
 ) -> Result<LlamaContext<'model>, LoadError> {
     let n_threads = i32::try_from(options.n_threads).unwrap_or(i32::MAX);
     let as_u32 = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+    // llama.cpp insists on room for an output of each sequence, however small the steps are.
+    let n_batch = options.n_batch.max(options.n_places);
     let params = LlamaContextParams::default()
         .with_n_ctx(NonZeroU32::new(as_u32(options.n_cells)))
-        .with_n_batch(as_u32(options.n_batch))
+        .with_n_batch(as_u32(n_batch))
         // llama.cpp insists that a pass holds more than a row of drafts, whose states must stay together.
-        .with_n_ubatch(as_u32(options.n_ubatch.max(options.n_draft + 2).min(options.n_batch)))
+        .with_n_ubatch(as_u32(options.n_ubatch.max(options.n_draft + 2).min(n_batch)))
         .with_n_seq_max(as_u32(options.n_places))
         .with_n_rs_seq(as_u32(options.n_draft))
         .with_n_threads(n_threads)

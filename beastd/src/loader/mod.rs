@@ -190,7 +190,7 @@ fn load_and_work(
         // One graph pass holds a chunk and no more: larger compute buffers would never be used.
         n_ubatch: limits.lone_chunk.max(limits.n_slots),
         n_threads: tuning.n_threads,
-        n_draft: if config.speculation == "off" { 0 } else { config.n_draft.min(loaded.max_states() - 1) },
+        n_draft: config.n_draft().min(loaded.max_states() - 1),
     };
     let vocab: Arc<dyn Vocab> = Arc::new(LlamaVocab::new(Arc::clone(&loaded)));
     let draft = DraftFile::load(config, &located, on_gpu);

@@ -25,7 +25,7 @@ pub(super) struct Draft<'model> {
 
 impl DraftFile {
     pub(super) fn load(config: &Config, located: &Located, on_gpu: bool) -> Self {
-        let is_wanted = config.n_draft > 0 && matches!(&*config.speculation, "auto" | "draft");
+        let is_wanted = config.n_draft() > 0 && matches!(&*config.speculation, "auto" | "draft");
         let path = if is_wanted { model::locate_draft(&config.draft, located, on_gpu) } else { Ok(None) };
         let loaded = path.map_err(|error| error.to_string()).and_then(|path| {
             let Some(path) = path else { return Ok(None) };
@@ -78,7 +78,7 @@ pub(super) fn speculate<'model>(
         drafters.push("draft".to_owned());
     }
     let reason = match () {
-        () if config.speculation == "off" || config.n_draft == 0 => Some("turned off in the configuration".to_owned()),
+        () if config.n_draft() == 0 => Some("turned off in the configuration".to_owned()),
         () if n_max == 0 => Some("this model's memory cannot take guesses back".to_owned()),
         () => draft.reason,
     };

@@ -79,8 +79,8 @@ fn the_rooms_of_the_daemon_know_only_these() {
     }
     expect![[r#"
         admission → batch, beast_protocol, clock, engine, speculation, template, worker
-        calibration → batch, beast_launchd, config, engine, fingerprint
-        config → beast_launchd
+        calibration → batch, beast_launchd, clock, config, engine, fingerprint, governor
+        config → beast_launchd, cores
         connection → beast_protocol
         daemon → beast_protocol, clock, config, engine, loader, metrics, worker
         engine → batch

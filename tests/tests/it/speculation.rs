@@ -114,6 +114,16 @@ fn guesses_keep_to_the_limit_of_an_answer() {
 }
 
 #[test]
+fn steps_too_small_for_guesses_guess_less_and_break_nothing() {
+    for settings in [["n_batch=6", "n_slots=2"], ["n_batch=2", "n_slots=1"]] {
+        let beast = Beast::with(&settings);
+        let answer = beast.client().ask(&repetitive(Speculation::Auto));
+        assert!(answer.text.trim().starts_with(&subject("parse_header")), "{}", answer.text);
+        assert!(beast.status().speculation.n_max <= 4, "{settings:?}");
+    }
+}
+
+#[test]
 fn calibration_is_measured_kept_and_used() {
     let home = Home::new();
     let model = home
