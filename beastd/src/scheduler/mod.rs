@@ -5,6 +5,7 @@
 
 mod kv_cache;
 mod prefix_cache;
+mod room;
 mod sequence;
 
 use std::collections::VecDeque;
@@ -352,97 +353,6 @@ impl Scheduler {
         assert!(self.cache.n_used() <= self.limits.n_cells, "no more cells than there are");
     }
 
-    /// Moves sequences from the queue into idle slots, in order, as long as their prompts find room beside those that run. A
-    /// kept prefix is copied instead of computed.
-    fn admit(&mut self) {
-        if self.full {
-            return;
-        }
-        while let (Some(next), Some(&slot)) = (self.waiting.front(), self.idle.front()) {
-            let owed: usize = self.running.iter().map(Sequence::n_pending).sum();
-            let n_needed = owed + next.tokens.len();
-            let mut prefix = self.prefixes.find(&next.tokens);
-            while self.cache.n_free() < n_needed && self.evict(prefix.map(|(place, _)| place)) {}
-            if self.cache.n_free() < n_needed && self.running.is_empty() && self.evict(None) {
-                prefix = None;
-            }
-            if self.cache.n_free() < n_needed && !self.running.is_empty() {
-                break;
-            }
-            let mut sequence = self.waiting.pop_front().expect("just seen");
-            self.idle.pop_front();
-            sequence.slot = Some(slot);
-            if let Some((place, n)) = prefix {
-                self.edits.push(KvEdit::Copy { from: place, to: slot });
-                self.prefixes.hit(place);
-                self.cache.take(slot, n);
-                sequence.n_cached = n;
-            }
-            // By age: ids grow, and a preempted sequence comes back to its place.
-            let n = self.running.partition_point(|other| other.id < sequence.id);
-            self.running.insert(n, sequence);
-        }
-    }
-
-    /// Keeps what a running sequence has computed so far, if there is room that nobody needs.
-    fn keep_prefix(&mut self, nth: usize) {
-        let sequence = &self.running[nth];
-        let tokens = &sequence.tokens[..sequence.n_cached];
-        if tokens.len() < prefix_cache::MIN_TOKENS || self.prefixes.contains(tokens) {
-            return;
-        }
-        let (tokens, from) = (tokens.to_vec(), sequence.slot.expect("a running sequence has a slot"));
-        // What ends before the prompt does is an instruction that others begin with, not somebody's text.
-        let is_instruction = sequence.n_cached + 1 < sequence.n_prompt;
-        if let Some(to) = self.place_for(tokens.len()) {
-            self.cache.take(to, tokens.len());
-            self.prefixes.insert(to, tokens, is_instruction);
-            self.edits.push(KvEdit::Copy { from, to });
-        }
-    }
-
-    /// A place for a prefix of `n` tokens, at the expense of less useful ones, if there is room that no sequence needs.
-    fn place_for(&mut self, n: usize) -> Option<SlotId> {
-        let owed: usize = self.running.iter().map(Sequence::n_pending).sum();
-        let n_kept = self.prefixes.stats().n_tokens;
-        if self.limits.n_prefixes == 0 || n > self.limits.n_prefix_cells || self.cache.n_free() + n_kept < owed + n {
-            // Not even in the place of all others.
-            return None;
-        }
-        let is_over = |scheduler: &Self| scheduler.prefixes.stats().n_tokens + n > scheduler.limits.n_prefix_cells;
-        while self.cache.n_free() < owed + n || is_over(self) || !self.prefixes.has_place() {
-            if !self.evict(None) {
-                return None;
-            }
-        }
-        self.prefixes.take_place()
-    }
-
-    fn evict(&mut self, spare: Option<SlotId>) -> bool {
-        let Some(place) = self.prefixes.evict(spare) else { return false };
-        self.cache.release(place);
-        self.edits.push(KvEdit::Clear(place));
-        true
-    }
-
-    /// Makes sure that every sequence that decodes finds a cell, at the expense of kept prefixes, then of the youngest.
-    fn reserve_decode_cells(&mut self) {
-        while self.cache.n_free() < self.n_decoding() {
-            let room = self.make_room();
-            assert!(room != Room::None, "one sequence alone always fits: admission saw to that");
-        }
-    }
-
-    /// Kept prefixes never hold a prompt up.
-    fn reserve_prefill_cells(&mut self) {
-        let owed: usize = self.running.iter().map(Sequence::n_pending).sum();
-        while self.cache.n_free() < owed && self.evict(None) {}
-    }
-
-    fn n_decoding(&self) -> usize {
-        self.running.iter().filter(|sequence| sequence.n_pending() == 1).count()
-    }
-
     /// One token for each sequence that decodes; when there are more than the engine computes well at once, for those that have
     /// waited longest.
     fn grant_decode(&self) -> Vec<usize> {
@@ -504,5 +414,7 @@ fn row(sequence: &Sequence, n_known: usize, drafts: &[Token]) -> Row {
     }
 }
 
+#[cfg(test)]
+mod property_tests;
 #[cfg(test)]
 mod tests;
