@@ -107,16 +107,12 @@ fn calibrate(config: &config::Config, is_forced: bool) -> anyhow::Result<()> {
     beastd::engine::log_to_tracing();
     let located = beastd::model::locate(&config.model)?;
     let mut out = std::io::stdout();
-    let outcome = calibration::run(
-        config,
-        &located.path,
-        is_forced,
-        |calibration::Report::Progress { n_done, n_total, what }| {
+    let outcome =
+        calibration::run(config, &located.path, is_forced, |calibration::Progress { n_done, n_total, what }| {
             let line = serde_json::json!({ "progress": { "n_done": n_done, "n_total": n_total, "what": what } });
             // Who does not read gets a calibration all the same.
             let _ = writeln!(out, "{line}");
-        },
-    )?;
+        })?;
     let path = calibration::write(&outcome, &located.path).context("cannot keep the calibration")?;
     let mut out = std::io::stdout();
     writeln!(out, "{}", serde_json::json!({ "calibration": outcome }))?;

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use crate::admission::SamplingDefaults;
+use crate::fingerprint::hex;
 
 /// File name of the default model in the models folder.
 pub const DEFAULT_MODEL: &str = "LFM2-2.6B-Q4_K_M.gguf";
@@ -159,7 +160,7 @@ fn sha256_of(path: &Path) -> io::Result<String> {
             n => hasher.update(&buffer[..n]),
         }
     }
-    Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hex(&hasher.finalize()))
 }
 
 #[cfg(test)]
@@ -169,8 +170,7 @@ mod tests {
     #[test]
     fn the_built_in_models_are_those_that_were_hashed() {
         for file in [&CUB, &CUB_DRAFT] {
-            let hash: String = Sha256::digest(file.bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-            assert_eq!(hash, expected_hash(file));
+            assert_eq!(hex(&Sha256::digest(file.bytes)), expected_hash(file));
         }
     }
 

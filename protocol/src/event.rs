@@ -226,7 +226,7 @@ pub struct Status {
     pub n_cells: u32,
     /// Largest step, in tokens.
     pub n_batch: u32,
-    /// Most prompt tokens computed in one step.
+    /// Prompt tokens computed in one step; a prompt that is alone may take more.
     pub prefill_chunk: u32,
     /// Threads that compute.
     pub n_threads: u32,

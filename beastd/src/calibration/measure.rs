@@ -9,7 +9,7 @@ use super::{
 use crate::batch::{Batch, KvEdit, Row, SamplingParams, SeqId, SlotId, Token};
 use crate::clock::now_us;
 use crate::config::Config;
-use crate::engine::{self, ContextOptions, Engine, LlamaEngine, LoadedModel, ModelOptions};
+use crate::engine::{self, ContextOptions, Engine, LlamaEngine, LoadError, LoadedModel, ModelOptions};
 use crate::fingerprint;
 use crate::governor;
 
@@ -27,17 +27,14 @@ const MAX_OTHERS: f64 = 0.15;
 /// Sequences that are decoded at once at most.
 const MAX_SEQS: usize = 16;
 
-/// What is told while it runs.
-pub enum Report<'a> {
-    /// So many of so many measurements are done; what comes next.
-    Progress {
-        /// Done.
-        n_done: usize,
-        /// In all.
-        n_total: usize,
-        /// The next.
-        what: &'a str,
-    },
+/// How far it is.
+pub struct Progress<'a> {
+    /// Measurements done.
+    pub n_done: usize,
+    /// Measurements in all.
+    pub n_total: usize,
+    /// The next one.
+    pub what: &'a str,
 }
 
 /// Measures a model at `path`. Takes about a minute for 2.6 billion parameters on two cores.
@@ -49,16 +46,17 @@ pub fn run(
     config: &Config,
     path: &std::path::Path,
     is_forced: bool,
-    mut report: impl FnMut(Report<'_>),
+    mut report: impl FnMut(Progress<'_>),
 ) -> anyhow::Result<Calibration> {
     let machine = machine();
     let before = governor::sample(now_us());
-    let fingerprint = fingerprint::fingerprint(path)?;
+    let unreadable = |source| LoadError::File { path: path.to_owned(), source };
+    let fingerprint = fingerprint::fingerprint(path).map_err(unreadable)?;
     let ways = ways(config, &machine);
     let n_total = ways.len() + 3;
     let mut n_done = 0;
     let mut next = |what: &str| {
-        report(Report::Progress { n_done, n_total, what });
+        report(Progress { n_done, n_total, what });
         n_done += 1;
     };
 

@@ -8,7 +8,7 @@ mod measure;
 use std::io;
 use std::path::{Path, PathBuf};
 
-pub use measure::{Report, run};
+pub use measure::{Progress, run};
 use serde::{Deserialize, Serialize};
 
 use crate::fingerprint;

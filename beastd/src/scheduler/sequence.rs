@@ -70,9 +70,4 @@ impl Sequence {
     pub fn n_draft_max(&self) -> usize {
         self.n_max.saturating_sub(self.tokens.len() + 1)
     }
-
-    /// Tokens generated so far.
-    pub fn n_generated(&self) -> usize {
-        self.tokens.len() - self.n_prompt
-    }
 }

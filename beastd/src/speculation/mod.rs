@@ -215,13 +215,11 @@ impl<'model> Speculation<'model> {
             return Vec::new();
         }
         let looked_up: Vec<_> = candidates.iter().filter_map(|candidate| self.look_up(candidate)).collect();
-        let n_lookup = self.best_length(candidates.len(), &looked_up, 0.0);
-        let proposals = if n_lookup > 0 { looked_up } else { self.draft(candidates) };
-        let n = match n_lookup {
-            // The draft model has been paid for already.
-            0 => self.best_length(candidates.len(), &proposals, 0.0),
-            n => n,
-        };
+        let (mut n, mut proposals) = (self.best_length(candidates.len(), &looked_up), looked_up);
+        if n == 0 {
+            proposals = self.draft(candidates);
+            n = self.best_length(candidates.len(), &proposals);
+        }
         if n == 0 {
             return Vec::new();
         }
@@ -319,17 +317,18 @@ impl<'model> Speculation<'model> {
         proposals
     }
 
-    fn best_length(&self, n_seqs: usize, proposals: &[Proposal], draft_us: f64) -> usize {
+    /// How many guesses of these pay; what it took to make them is paid already.
+    fn best_length(&self, n_seqs: usize, proposals: &[Proposal]) -> usize {
         if proposals.len() < n_seqs {
             return 0;
         }
         let chances: Vec<_> = proposals.iter().map(|proposal| (proposal.p, proposal.tokens.len())).collect();
-        best_length(&self.costs, n_seqs, &chances, draft_us)
+        best_length(&self.costs, n_seqs, &chances, 0.0)
     }
 }
 
 /// How many guesses for each sequence yield most tokens a second; 0 when plain decoding does. `chances` has for each the chance of
-/// a right guess and how many there are.
+/// a right guess and how many there are; making one takes `draft_us`.
 fn best_length(costs: &StepCosts, n_seqs: usize, chances: &[(f64, usize)], draft_us: f64) -> usize {
     let Some(plain_us) = costs.us(n_seqs) else { return 0 };
     let n_max = chances.iter().map(|(_, n)| *n).min().unwrap_or(0);

@@ -86,7 +86,7 @@ fn the_rooms_of_the_daemon_know_only_these() {
         engine → batch
         loader → admission, batch, beast_launchd, beast_protocol, calibration, clock, config, engine, fingerprint, governor, logging, metrics, model, prefix_store, scheduler, speculation, template, worker
         logging → config
-        model → admission, beast_launchd
+        model → admission, beast_launchd, fingerprint
         prefix_store → batch, fingerprint
         scheduler → batch
         server → beast_launchd, beast_protocol, connection, daemon, session
