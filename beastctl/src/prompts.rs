@@ -90,6 +90,8 @@ pub struct Prompt {
     pub description: Option<String>,
     /// Its own limit of the answer, unless the command line has one.
     pub max_tokens: Option<u32>,
+    /// How answers to parts of a long input become one: the instruction for that, empty for the prompt's own; `None` refuses long input.
+    pub reduce: Option<String>,
 }
 
 /// Finds a prompt by its name; `folder` holds the user's own.

@@ -26,6 +26,7 @@ fn settings_are_optional() {
             max_tokens: Some(
                 20,
             ),
+            reduce: None,
         }
     "#]]
     .assert_debug_eq(&prompt.unwrap());

@@ -3,9 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::WireError;
+use crate::request::Span;
 
 /// A message from daemon to client. A generation is answered by any number of `Loading`, `Queued` and `Progress`, one `Started`,
-/// any number of `Piece`, and ends with exactly one `Done` or `Failed`.
+/// any number of `Piece`, and ends with exactly one `Done` or `Failed`. Before `Started`, one that is answered in parts has for each
+/// round a `Round` and then as many `Part`s as that says.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Event {
     /// The model is still being loaded; the request waits.
@@ -31,6 +33,10 @@ pub enum Event {
         /// What the user should know about how the answer is made.
         notices: Vec<Notice>,
     },
+    /// The material is longer than the context and is answered in parts.
+    Round(Round),
+    /// One of these parts has its answer.
+    Part(Part),
     /// How far the prompt has been read.
     Progress {
         /// Prompt tokens computed so far.
@@ -58,6 +64,40 @@ pub enum Event {
     Failed(WireError),
     /// The daemon's description of itself.
     Status(Box<Status>),
+}
+
+/// A round of answers to parts. The first divides the material, each further one the answers of the one before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Round {
+    /// Which, from 1.
+    pub round: u32,
+    /// In how many parts.
+    pub n_parts: u32,
+    /// What they cover, in tokens; where two overlap, counted once.
+    pub n_tokens: u64,
+}
+
+/// A part that has been answered. Parts are answered side by side and may end in any order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Part {
+    /// Its round, from 1.
+    pub round: u32,
+    /// Its place among the parts, from 0.
+    pub index: u32,
+    /// How many parts of this round have been answered, this one included.
+    pub n_done: u32,
+    /// How many there are.
+    pub n_parts: u32,
+    /// What it covers of the material (of the answers, from the second round on), in bytes.
+    pub span: Span,
+    /// The same in tokens.
+    pub n_tokens: u32,
+    /// How many of these, at its beginning, belong to the part before as well.
+    pub n_overlap: u32,
+    /// Whether its answer was cut at its token limit.
+    pub is_cut: bool,
+    /// Its answer.
+    pub text: String,
 }
 
 /// Why an answer ended.

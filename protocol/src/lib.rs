@@ -13,11 +13,11 @@ mod request;
 pub use codec::{CodecError, FrameBuffer, append_frame, decode, encode, read_frame, write_frame};
 pub use error::{ErrorCode, WireError};
 pub use event::{
-    Event, FinishReason, LoadStage, Model, Notice, NoticeKind, SpeculationStatus, Stage, State, Status, StoredPrefixes,
-    Timings, Tuning, Usage,
+    Event, FinishReason, LoadStage, Model, Notice, NoticeKind, Part, Round, SpeculationStatus, Stage, State, Status,
+    StoredPrefixes, Timings, Tuning, Usage,
 };
 pub use handshake::{HandshakeError, Hello, Welcome};
-pub use request::{Generate, Message, Request, Role, Sampling, Speculation};
+pub use request::{Constraint, Generate, Message, Overflow, Place, Request, Role, Sampling, Span, Speculation};
 
 /// Version of the messages that follow the handshake. Raised with every change of a message or of its encoding;
 /// client and daemon talk only when theirs are equal.

@@ -30,6 +30,62 @@ pub struct Generate {
     pub ignore_eos: bool,
     /// How the answer may be guessed ahead; it changes the speed, never the text.
     pub speculation: Speculation,
+    /// What the answer must look like.
+    pub constraint: Option<Constraint>,
+    /// What is done when the prompt does not fit into the context.
+    pub overflow: Overflow,
+}
+
+/// What an answer must look like: no other token can be chosen.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Constraint {
+    /// A grammar in llama.cpp's GBNF; its first rule is called `root`.
+    Grammar(String),
+    /// A JSON schema, as JSON text: the answer is one JSON value that satisfies it.
+    Schema(String),
+}
+
+/// Material is the part of the last message that may be dropped or divided; what surrounds it (a question, an instruction) stays.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Overflow {
+    /// The request fails with [`crate::ErrorCode::TooLong`].
+    #[default]
+    Refuse,
+    /// As much of the material goes as is needed; a notice says how much that was.
+    Truncate {
+        /// Where the material is.
+        material: Span,
+        /// What goes.
+        drop: Place,
+    },
+    /// The material is answered part by part ([`crate::Event::Part`]), then the answers are answered together, in rounds.
+    Reduce {
+        /// Where the material is.
+        material: Span,
+        /// The system turn for answering answers; empty for the request's own.
+        instruction: String,
+    },
+}
+
+/// Bytes of a text, from `start` up to but without `end`; both are ends of characters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Span {
+    /// The first byte.
+    pub start: u64,
+    /// The byte after the last.
+    pub end: u64,
+}
+
+/// A place in a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Place {
+    /// Its beginning.
+    Head,
+    /// Its middle.
+    Middle,
+    /// Its end.
+    Tail,
 }
 
 /// What may guess tokens ahead, for the model to check several at once.

@@ -40,7 +40,7 @@ impl<'a> Answering<'a> {
         progress: Progress<Stderr>,
         warnings: Vec<String>,
     ) -> Self {
-        let is_streamed = !options.no_stream && !options.json;
+        let is_streamed = !options.output.no_stream && !options.output.json;
         Self {
             context,
             options,
@@ -80,6 +80,8 @@ impl<'a> Answering<'a> {
                 let percent = f64::from(n_done) * 100.0 / f64::from(n_total.max(1));
                 self.show(format!("reading the prompt: {percent:.0} %"));
             }
+            Event::Round(round) => self.show(format!("0/{} parts", round.n_parts)),
+            Event::Part(part) => self.show(format!("{}/{} parts", part.n_done, part.n_parts)),
             Event::Started { model, n_ctx, notices, .. } => self.start(model, n_ctx, notices),
             Event::Piece { text, sampled_at_us } => self.piece(&text, sampled_at_us)?,
             Event::Done { reason: FinishReason::Cancelled, .. } => return Err(CommandError::Cancelled.into()),
@@ -138,14 +140,14 @@ impl<'a> Answering<'a> {
         let console = self.context.console;
         let (reason, usage, timings) = self.done.expect("only a complete answer is finished");
         let cut = self.cut();
-        let is_error = cut.is_some() && self.options.strict;
+        let is_error = cut.is_some() && self.options.output.strict;
         let mut warnings: Vec<String> = cut.iter().filter(|_| !is_error).cloned().collect();
         if !self.has_text() {
             warnings.push("the answer is empty".into());
         }
         self.notices.extend(cut.iter().map(|text| Notice { kind: NoticeKind::Warning, text: text.clone() }));
         self.measured.total = self.context.started.elapsed();
-        if self.options.json {
+        if self.options.output.json {
             let done = (reason, usage, timings);
             let object = answer_object(self.answer.text(), &self.model, done, &self.notices, &self.measured);
             console.print(&format!("{object}\n"))?;
@@ -155,7 +157,7 @@ impl<'a> Answering<'a> {
         for warning in &warnings {
             console.warning(warning);
         }
-        if self.options.stats {
+        if self.options.output.stats {
             console.stats(&stats_lines(usage, timings, &self.measured));
         }
         match cut {

@@ -1,28 +1,20 @@
 //! `summarize`, `ask`, `commit-msg` and `run`: material and prompt become a request, its events become an answer.
 
-use std::{
-    io,
-    path::PathBuf,
-    time::{Duration, Instant},
-};
+use std::{io, mem, path::PathBuf, time::Instant};
 
 use anyhow::{Context as _, Result};
-use beast_protocol::{Generate, Message, Request, Role, Sampling, Speculation};
+use beast_protocol::Request;
 
-use super::{CommandError, Context, answering::Answering};
+use super::{CommandError, Context, answering::Answering, material, request};
 use crate::{
     cli::Options,
     client::ClientError,
     exit,
-    input::{self, Input, InputError},
-    output::{Console, OutputError, Progress},
+    output::{OutputError, Progress},
     prompts::{self, Prompt},
     start,
     wait::{Wait, WaitError},
 };
-
-/// After this time without input a person is told what is being waited for.
-const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What is to be done with what.
 #[derive(Debug)]
@@ -63,15 +55,16 @@ pub(super) fn run(context: &Context, task: Task, options: &Options) -> Result<()
     // Everything that is the user's to mend is found before the daemon is troubled.
     let path = context.socket()?;
     let prompt = load_prompt(task.prompt(), options)?;
-    let material = match task {
-        Task::Ask { question } => question_and_material(&question, console)?,
-        Task::CommitMsg => diff(console)?,
-        Task::Prompt { name, files } => from_files(&name, &files, console)?,
+    let mut material = match task {
+        Task::Ask { question } => material::question(&question, console)?,
+        Task::CommitMsg => material::diff(console)?,
+        Task::Prompt { name, files } => material::files(&name, &files, console)?,
     };
-    for warning in &material.warnings {
+    let warnings = mem::take(&mut material.warnings);
+    for warning in &warnings {
         console.warning(warning);
     }
-    let request = Request::Generate(generate(prompt, material.text, options));
+    let request = Request::Generate(request::generate(prompt, material, options));
 
     let wait = Wait::start(context.timeout).context("cannot watch for Ctrl-C")?;
     let mut progress = Progress::new(io::stderr(), console.shows_progress(), context.started);
@@ -83,7 +76,7 @@ pub(super) fn run(context: &Context, task: Task, options: &Options) -> Result<()
         Ok(client)
     });
     let mut client = sent.inspect_err(|_| progress.erase())?;
-    let mut answering = Answering::new(context, options, progress, material.warnings);
+    let mut answering = Answering::new(context, options, progress, warnings);
     let outcome = answering.follow(&mut client, &wait);
     match outcome {
         Ok(()) => answering.finish(),
@@ -118,91 +111,3 @@ fn load_prompt(name: &str, options: &Options) -> Result<Prompt> {
         None => prompt,
     })
 }
-
-/// The instruction is the system turn and the material the user turn: so the daemon can keep the beginning, which is the
-/// same for every input, and reads only what is new.
-fn generate(prompt: Prompt, material: String, options: &Options) -> Generate {
-    let system = Message { role: Role::System, content: prompt.system };
-    let user = Message { role: Role::User, content: material };
-    let has_system = !system.content.trim().is_empty();
-    Generate {
-        messages: if has_system { vec![system, user] } else { vec![user] },
-        sampling: Sampling {
-            temp: options.temp,
-            top_p: options.top_p,
-            top_k: options.top_k,
-            min_p: options.min_p,
-            seed: options.seed,
-        },
-        max_tokens: options.max_tokens.or(prompt.max_tokens),
-        stop: options.stop.clone(),
-        ignore_eos: false,
-        speculation: Speculation::Auto,
-    }
-}
-
-fn from_files(prompt: &str, files: &[PathBuf], console: Console) -> Result<Input, InputError> {
-    if files.is_empty() {
-        hint_at_stdin(console);
-    }
-    let input = input::read(files)?;
-    if input.is_blank() {
-        let example = match prompt {
-            "summarize" => "cat FILE | beastctl summarize, or beastctl summarize FILE",
-            _ => "cat FILE | beastctl run PROMPT, or beastctl run PROMPT FILE",
-        };
-        return Err(InputError::Empty { example });
-    }
-    Ok(input)
-}
-
-fn diff(console: Console) -> Result<Input, InputError> {
-    if input::stdin_is_terminal() {
-        return input::staged_diff();
-    }
-    hint_at_stdin(console);
-    let input = input::read(&[])?;
-    if input.is_blank() {
-        return Err(InputError::Empty { example: "git diff --staged | beastctl commit-msg" });
-    }
-    Ok(input)
-}
-
-/// The question follows the material, as a person would ask.
-fn question_and_material(words: &[String], console: Console) -> Result<Input> {
-    let names_stdin = words.iter().any(|word| word == "-");
-    let question = words.iter().filter(|word| *word != "-").map(String::as_str).collect::<Vec<_>>().join(" ");
-    let question = question.trim();
-    if input::stdin_is_terminal() && !names_stdin {
-        if question.is_empty() {
-            return Err(CommandError::NoQuestion.into());
-        }
-        return Ok(Input { text: question.into(), warnings: Vec::new() });
-    }
-    hint_at_stdin(console);
-    let mut input = input::read(&[])?;
-    match (input.is_blank(), question.is_empty()) {
-        (true, true) => return Err(InputError::Empty { example: "beastctl ask 'QUESTION'" }.into()),
-        // A pipe without anything in it: many programs start others that way.
-        (true, false) => input.text = question.into(),
-        (false, true) => {}
-        (false, false) => input.text = format!("{}\n\n{question}", input.text.trim_end()),
-    }
-    Ok(input)
-}
-
-/// A program that waits for input in silence looks as if it hung.
-fn hint_at_stdin(console: Console) {
-    if !console.stderr_is_terminal || console.is_quiet {
-        return;
-    }
-    if input::stdin_is_terminal() {
-        console.info("reading from the terminal, Ctrl-D ends it");
-    } else if input::stdin_is_silent(PATIENCE) {
-        console.info("waiting for input on stdin");
-    }
-}
-
-#[cfg(test)]
-#[path = "generate_tests.rs"]
-mod tests;

@@ -3,6 +3,8 @@
 mod answering;
 mod bench;
 mod generate;
+mod material;
+mod request;
 mod status;
 mod stop;
 mod version;

@@ -1,7 +1,10 @@
 use clap::CommandFactory;
 use expect_test::expect;
 
-use super::*;
+use super::{
+    options::{min_p, temp, top_p},
+    *,
+};
 
 #[test]
 fn the_command_line_is_consistent() {

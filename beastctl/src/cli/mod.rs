@@ -1,8 +1,14 @@
 //! The command line: what can be typed, and its help. No logic beyond checking one value at a time.
 
+mod bench;
+mod options;
+
 use std::{path::PathBuf, time::Duration};
 
-use clap::{Args, Parser, Subcommand, ValueEnum, value_parser};
+use clap::{Parser, Subcommand};
+
+pub use bench::{BenchOptions, BenchTable, STDOUT};
+pub use options::{Options, OutputOptions, SamplingOptions, Truncate};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -117,139 +123,6 @@ Examples:
         #[arg(long)]
         json: bool,
     },
-}
-
-/// What is measured, and where it goes.
-#[derive(Debug, Args)]
-pub struct BenchOptions {
-    /// Model to measure: a GGUF file, auto or builtin [default: as beastd is configured].
-    #[arg(long, value_name = "FILE")]
-    pub model: Option<String>,
-
-    /// Measure everything this often; medians are shown [default: 3, with --quick 1].
-    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=100))]
-    pub repeats: Option<u32>,
-
-    /// Only these tables [default: all].
-    #[arg(long, value_name = "TABLE,...", value_enum, value_delimiter = ',')]
-    pub only: Vec<BenchTable>,
-
-    /// Once, with shorter prompts and answers: to see that all works.
-    #[arg(long)]
-    pub quick: bool,
-
-    /// One JSON object with every sample, instead of the tables or into a file beside them.
-    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = STDOUT, help_heading = "Output")]
-    pub json: Option<PathBuf>,
-
-    /// A chart, as an SVG file.
-    #[arg(long, value_name = "FILE", help_heading = "Output")]
-    pub svg: Option<PathBuf>,
-
-    /// Measure also while other programs use the cores.
-    #[arg(long)]
-    pub force: bool,
-
-    /// Find the best threads, weights and steps for this machine and model; beastd uses them from its next start.
-    #[arg(long, conflicts_with_all = ["repeats", "only", "quick", "svg"])]
-    pub calibrate: bool,
-}
-
-/// `FILE` when it is stdout.
-pub const STDOUT: &str = "-";
-
-/// What `bench` can measure.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum BenchTable {
-    /// How long loading takes.
-    Startup,
-    /// How fast one answer comes.
-    Generation,
-    /// The two profiles beside each other.
-    Profiles,
-    /// What guessing ahead brings.
-    Speculation,
-    /// Several clients at once.
-    Clients,
-    /// What a known beginning saves.
-    Prefix,
-}
-
-/// What all verbs that generate an answer share.
-#[derive(Debug, Args)]
-pub struct Options {
-    /// Instruction in place of the prompt's own.
-    #[arg(short, long, value_name = "TEXT")]
-    pub system: Option<String>,
-
-    /// Longest answer, in tokens.
-    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..), allow_negative_numbers = true)]
-    pub max_tokens: Option<u32>,
-
-    /// Temperature: 0 takes the likeliest token each time.
-    #[arg(long, value_name = "T", value_parser = temp, allow_negative_numbers = true, help_heading = "Sampling")]
-    pub temp: Option<f32>,
-
-    /// Choose among the likeliest tokens that together reach this probability.
-    #[arg(long, value_name = "P", value_parser = top_p, allow_negative_numbers = true, help_heading = "Sampling")]
-    pub top_p: Option<f32>,
-
-    /// Choose among this many likeliest tokens, 0 for all.
-    #[arg(long, value_name = "N", allow_negative_numbers = true, help_heading = "Sampling")]
-    pub top_k: Option<u32>,
-
-    /// Drop tokens less likely than this share of the likeliest.
-    #[arg(long, value_name = "P", value_parser = min_p, allow_negative_numbers = true, help_heading = "Sampling")]
-    pub min_p: Option<f32>,
-
-    /// Seed of the random choice, to get the same answer again.
-    #[arg(long, value_name = "N", allow_negative_numbers = true, help_heading = "Sampling")]
-    pub seed: Option<u32>,
-
-    /// End the answer before this text; may be given more than once.
-    #[arg(long, value_name = "TEXT", value_parser = stop_text)]
-    pub stop: Vec<String>,
-
-    /// One JSON object at the end, instead of the text.
-    #[arg(long, help_heading = "Output")]
-    pub json: bool,
-
-    /// The whole answer at once, at the end.
-    #[arg(long, help_heading = "Output")]
-    pub no_stream: bool,
-
-    /// Times and speeds on stderr.
-    #[arg(long, help_heading = "Output")]
-    pub stats: bool,
-
-    /// Exit with 5 when the answer was cut.
-    #[arg(long, help_heading = "Output")]
-    pub strict: bool,
-
-    /// Fail when no daemon runs, instead of starting one.
-    #[arg(long)]
-    pub no_start: bool,
-}
-
-fn temp(text: &str) -> Result<f32, String> {
-    number(text, |n| n >= 0.0, "0 or more")
-}
-
-fn top_p(text: &str) -> Result<f32, String> {
-    number(text, |n| n > 0.0 && n <= 1.0, "above 0 and at most 1")
-}
-
-fn min_p(text: &str) -> Result<f32, String> {
-    number(text, |n| (0.0..=1.0).contains(&n), "from 0 to 1")
-}
-
-fn number(text: &str, is_allowed: impl Fn(f32) -> bool, range: &str) -> Result<f32, String> {
-    let number = text.parse().ok().filter(|n: &f32| n.is_finite() && is_allowed(*n));
-    number.ok_or_else(|| format!("must be a number, {range}"))
-}
-
-fn stop_text(text: &str) -> Result<String, String> {
-    if text.is_empty() { Err("must not be empty".into()) } else { Ok(text.into()) }
 }
 
 /// A bare number counts seconds, as for timeout(1).

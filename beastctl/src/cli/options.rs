@@ -1,0 +1,111 @@
+//! What all verbs that generate an answer share.
+
+use clap::{Args, ValueEnum, value_parser};
+
+/// What all verbs that generate an answer share.
+#[derive(Debug, Args)]
+pub struct Options {
+    /// Instruction in place of the prompt's own.
+    #[arg(short, long, value_name = "TEXT")]
+    pub system: Option<String>,
+
+    /// Longest answer, in tokens.
+    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..), allow_negative_numbers = true)]
+    pub max_tokens: Option<u32>,
+
+    /// End the answer before this text; may be given more than once.
+    #[arg(long, value_name = "TEXT", value_parser = stop_text)]
+    pub stop: Vec<String>,
+
+    /// Drop this place of the input as far as it does not fit, instead of refusing it.
+    #[arg(long, value_name = "PLACE", value_enum)]
+    pub truncate: Option<Truncate>,
+
+    /// Fail when no daemon runs, instead of starting one.
+    #[arg(long)]
+    pub no_start: bool,
+
+    /// How tokens are chosen.
+    #[command(flatten, next_help_heading = "Sampling")]
+    pub sampling: SamplingOptions,
+
+    /// How the answer is shown.
+    #[command(flatten, next_help_heading = "Output")]
+    pub output: OutputOptions,
+}
+
+/// Which place of the input may be dropped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Truncate {
+    /// Its beginning.
+    Head,
+    /// Its middle.
+    Middle,
+    /// Its end.
+    Tail,
+}
+
+/// How tokens are chosen.
+#[derive(Debug, Args)]
+pub struct SamplingOptions {
+    /// Temperature: 0 takes the likeliest token each time.
+    #[arg(long, value_name = "T", value_parser = temp, allow_negative_numbers = true)]
+    pub temp: Option<f32>,
+
+    /// Choose among the likeliest tokens that together reach this probability.
+    #[arg(long, value_name = "P", value_parser = top_p, allow_negative_numbers = true)]
+    pub top_p: Option<f32>,
+
+    /// Choose among this many likeliest tokens, 0 for all.
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub top_k: Option<u32>,
+
+    /// Drop tokens less likely than this share of the likeliest.
+    #[arg(long, value_name = "P", value_parser = min_p, allow_negative_numbers = true)]
+    pub min_p: Option<f32>,
+
+    /// Seed of the random choice, to get the same answer again.
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub seed: Option<u32>,
+}
+
+/// How the answer is shown.
+#[derive(Debug, Args)]
+pub struct OutputOptions {
+    /// One JSON object at the end, instead of the text.
+    #[arg(long)]
+    pub json: bool,
+
+    /// The whole answer at once, at the end.
+    #[arg(long)]
+    pub no_stream: bool,
+
+    /// Times and speeds on stderr.
+    #[arg(long)]
+    pub stats: bool,
+
+    /// Exit with 5 when the answer was cut.
+    #[arg(long)]
+    pub strict: bool,
+}
+
+pub(super) fn temp(text: &str) -> Result<f32, String> {
+    number(text, |n| n >= 0.0, "0 or more")
+}
+
+pub(super) fn top_p(text: &str) -> Result<f32, String> {
+    number(text, |n| n > 0.0 && n <= 1.0, "above 0 and at most 1")
+}
+
+pub(super) fn min_p(text: &str) -> Result<f32, String> {
+    number(text, |n| (0.0..=1.0).contains(&n), "from 0 to 1")
+}
+
+fn number(text: &str, is_allowed: impl Fn(f32) -> bool, range: &str) -> Result<f32, String> {
+    let number = text.parse().ok().filter(|n: &f32| n.is_finite() && is_allowed(*n));
+    number.ok_or_else(|| format!("must be a number, {range}"))
+}
+
+fn stop_text(text: &str) -> Result<String, String> {
+    if text.is_empty() { Err("must not be empty".into()) } else { Ok(text.into()) }
+}

@@ -1,0 +1,95 @@
+//! What a task is about: files, stdin, a diff, a question. Nothing here has seen a prompt or the daemon.
+
+use std::{path::PathBuf, time::Duration};
+
+use anyhow::Result;
+
+use super::CommandError;
+use crate::{
+    input::{self, Input, InputError},
+    output::Console,
+};
+
+/// After this time without input a person is told what is being waited for.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// The user's side of a request.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Material {
+    /// What may be long, and may be divided or shortened when it is too long.
+    pub(super) text: String,
+    /// What is asked about it, or instead of it.
+    pub(super) question: String,
+    /// What was changed on the way, a line each.
+    pub(super) warnings: Vec<String>,
+}
+
+impl From<Input> for Material {
+    fn from(input: Input) -> Self {
+        Self { text: input.text, question: String::new(), warnings: input.warnings }
+    }
+}
+
+/// The material of `summarize` and `run`. `prompt` is for the advice when there is none.
+pub(super) fn files(prompt: &str, files: &[PathBuf], console: Console) -> Result<Material, InputError> {
+    if files.is_empty() {
+        hint_at_stdin(console);
+    }
+    let input = input::read(files)?;
+    if input.is_blank() {
+        let example = match prompt {
+            "summarize" => "cat FILE | beastctl summarize, or beastctl summarize FILE",
+            _ => "cat FILE | beastctl run PROMPT, or beastctl run PROMPT FILE",
+        };
+        return Err(InputError::Empty { example });
+    }
+    Ok(input.into())
+}
+
+/// The material of `commit-msg`: stdin, or what is staged when a person sits there.
+pub(super) fn diff(console: Console) -> Result<Material, InputError> {
+    if input::stdin_is_terminal() {
+        return input::staged_diff().map(Material::from);
+    }
+    hint_at_stdin(console);
+    let input = input::read(&[])?;
+    if input.is_blank() {
+        return Err(InputError::Empty { example: "git diff --staged | beastctl commit-msg" });
+    }
+    Ok(input.into())
+}
+
+/// A question and, when something is piped in, what it is about.
+pub(super) fn question(words: &[String], console: Console) -> Result<Material> {
+    let names_stdin = words.iter().any(|word| word == "-");
+    let question = words.iter().filter(|word| *word != "-").map(String::as_str).collect::<Vec<_>>().join(" ");
+    let question = question.trim().to_owned();
+    if input::stdin_is_terminal() && !names_stdin {
+        if question.is_empty() {
+            return Err(CommandError::NoQuestion.into());
+        }
+        return Ok(Material { question, ..Material::default() });
+    }
+    hint_at_stdin(console);
+    let input = input::read(&[])?;
+    if !input.is_blank() {
+        return Ok(Material { question, ..input.into() });
+    }
+    if question.is_empty() {
+        return Err(InputError::Empty { example: "beastctl ask 'QUESTION'" }.into());
+    }
+    // A pipe without anything in it: many programs start others that way.
+    Ok(Material { question, ..Material::default() })
+}
+
+/// A program that waits for input in silence looks as if it hung.
+fn hint_at_stdin(console: Console) {
+    if !console.stderr_is_terminal || console.is_quiet {
+        return;
+    }
+    if input::stdin_is_terminal() {
+        console.info("reading from the terminal, Ctrl-D ends it");
+    } else if input::stdin_is_silent(PATIENCE) {
+        console.info("waiting for input on stdin");
+    }
+}

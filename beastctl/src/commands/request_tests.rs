@@ -1,0 +1,62 @@
+use clap::Parser;
+
+use super::*;
+use crate::cli::{Cli, Verb};
+
+fn options(arguments: &[&str]) -> Options {
+    let cli = Cli::try_parse_from([&["beastctl", "summarize"], arguments].concat()).unwrap();
+    match cli.verb {
+        Verb::Summarize { options, .. } => options,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn prompt() -> Prompt {
+    Prompt { system: "Do it.".into(), max_tokens: Some(9), ..Prompt::default() }
+}
+
+fn text(text: &str) -> Material {
+    Material { text: text.into(), ..Material::default() }
+}
+
+#[test]
+fn instruction_and_material_have_a_turn_each() {
+    let request =
+        generate(prompt(), text("text"), &options(&["--top-k", "40", "--seed", "7", "--stop", "a", "--stop", "b"]));
+    let turns: Vec<_> = request.messages.iter().map(|message| (message.role, message.content.as_str())).collect();
+    assert_eq!(turns, [(Role::System, "Do it."), (Role::User, "text")]);
+    assert_eq!((request.sampling.top_k, request.sampling.seed, request.sampling.temp), (Some(40), Some(7), None));
+    assert_eq!(request.stop, ["a", "b"]);
+}
+
+#[test]
+fn the_command_line_is_stronger_than_the_prompt() {
+    assert_eq!(generate(prompt(), Material::default(), &options(&[])).max_tokens, Some(9));
+    assert_eq!(generate(prompt(), Material::default(), &options(&["--max-tokens", "20"])).max_tokens, Some(20));
+}
+
+#[test]
+fn an_empty_instruction_is_no_turn() {
+    let prompt = Prompt { system: " ".into(), ..prompt() };
+    assert_eq!(generate(prompt, text("text"), &options(&[])).messages.len(), 1);
+}
+
+#[test]
+fn a_question_follows_its_material_and_is_no_part_of_it() {
+    let material = Material { question: "why?".into(), ..text("a log\n") };
+    let request = generate(prompt(), material, &options(&["--truncate", "middle"]));
+    assert_eq!(request.messages[1].content, "a log\n\nwhy?");
+    let material = Span { start: 0, end: 5 };
+    assert_eq!(request.overflow, Overflow::Truncate { material, drop: Place::Middle });
+}
+
+#[test]
+fn what_does_not_fit_is_refused_reduced_or_dropped_as_it_was_asked() {
+    let reducing = || Prompt { reduce: Some("Merge.".into()), ..prompt() };
+    let overflow = |prompt, arguments: &[&str]| generate(prompt, text("long"), &options(arguments)).overflow;
+    let material = Span { start: 0, end: 4 };
+    assert_eq!(overflow(prompt(), &[]), Overflow::Refuse);
+    assert_eq!(overflow(reducing(), &[]), Overflow::Reduce { material, instruction: "Merge.".into() });
+    let truncated = Overflow::Truncate { material, drop: Place::Tail };
+    assert_eq!(overflow(reducing(), &["--truncate", "tail"]), truncated);
+}
