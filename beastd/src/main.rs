@@ -112,7 +112,9 @@ fn calibrate(config: &config::Config, is_forced: bool) -> anyhow::Result<()> {
             let line = serde_json::json!({ "progress": { "n_done": n_done, "n_total": n_total, "what": what } });
             // Who does not read gets a calibration all the same.
             let _ = writeln!(out, "{line}");
-        })?;
+        })
+        // Its text has its reasons in it already.
+        .map_err(|error| anyhow::anyhow!("{error}"))?;
     let path = calibration::write(&outcome, &located.path).context("cannot keep the calibration")?;
     let mut out = std::io::stdout();
     writeln!(out, "{}", serde_json::json!({ "calibration": outcome }))?;

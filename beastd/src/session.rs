@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use beast_protocol::{
-    ErrorCode, Event, FinishReason, Generate, Hello, Request, Timings, Usage, VERSION as PROTOCOL, Welcome, WireError,
+    ErrorCode, Event, FinishReason, Generate, Hello, Notice, Overflow, Request, Timings, Usage, VERSION as PROTOCOL,
+    Welcome, WireError,
 };
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -14,6 +15,7 @@ use crate::batch::SeqId;
 use crate::clock::now_us;
 use crate::connection::Connection;
 use crate::daemon::{Daemon, Phase, VERSION};
+use crate::jobs;
 use crate::loader::{LoadState, Ready};
 use crate::stream::Reply;
 use crate::worker::{Admitted, shutting_down};
@@ -122,12 +124,17 @@ async fn answer(daemon: &Arc<Daemon>, connection: &mut Connection, request: Gene
     if daemon.phase() != Phase::Serving {
         return Err(SessionError::Refused(shutting_down()));
     }
-    let Some(ready) = wait_until_ready(daemon, connection).await? else {
-        let (usage, timings) = (Usage::default(), Timings::default());
-        connection.send(&[Event::Done { reason: FinishReason::Cancelled, usage, timings }]).await?;
-        return Ok(());
+    let Some(ready) = wait_until_ready(daemon, connection).await? else { return cancel(connection).await };
+    let request = Arc::new(request);
+    let (admitted, notices) = match admit(daemon, &ready, &request).await {
+        Err(error) if error.code == ErrorCode::TooLong && matches!(request.overflow, Overflow::Reduce { .. }) => {
+            match reduce(daemon, connection, &ready, request).await? {
+                Some(admitted) => (admitted, Vec::new()),
+                None => return cancel(connection).await,
+            }
+        }
+        outcome => outcome.map_err(SessionError::Refused)?,
     };
-    let admitted = admit(daemon, &ready, request).await?;
     let n_prompt = u32::try_from(admitted.prompt.len()).unwrap_or(u32::MAX);
     let (id, replies) = daemon.worker.submit(admitted, arrived_us).map_err(SessionError::Refused)?;
     tracing::info!(request = id.0, n_prompt, "accepted");
@@ -135,7 +142,7 @@ async fn answer(daemon: &Arc<Daemon>, connection: &mut Connection, request: Gene
         model: ready.model.name.clone(),
         n_prompt,
         n_ctx: ready.model.n_ctx,
-        notices: ready.notices_to_tell(),
+        notices: [ready.notices_to_tell(), notices].concat(),
     };
     relay(daemon, connection, id, replies, started, n_prompt).await
 }
@@ -171,21 +178,63 @@ async fn cancelled(connection: &mut Connection) -> Result<(), SessionError> {
     }
 }
 
-/// Small requests are admitted at once, large ones beside the sockets' thread.
-async fn admit(daemon: &Daemon, ready: &Arc<Ready>, request: Generate) -> Result<Admitted, SessionError> {
+/// Says that nothing was generated.
+async fn cancel(connection: &mut Connection) -> Result<(), SessionError> {
+    let (usage, timings) = (Usage::default(), Timings::default());
+    Ok(connection.send(&[Event::Done { reason: FinishReason::Cancelled, usage, timings }]).await?)
+}
+
+/// Small requests are admitted at once, large ones beside the sockets' thread; a schema has to be compiled.
+async fn admit(
+    daemon: &Daemon,
+    ready: &Arc<Ready>,
+    request: &Arc<Generate>,
+) -> Result<(Admitted, Vec<Notice>), WireError> {
     const SMALL: usize = 4096;
     let n_bytes: usize = request.messages.iter().map(|message| message.content.len()).sum();
-    let outcome = if n_bytes <= SMALL {
-        ready.admission.admit(&request)
-    } else {
-        let _permit = daemon.tokenizing.acquire().await.expect("it is never closed");
-        let ready = Arc::clone(ready);
-        let admitting = tokio::task::spawn_blocking(move || ready.admission.admit(&request));
-        admitting.await.unwrap_or_else(|error| {
-            Err(WireError::new(ErrorCode::Internal, format!("the prompt could not be read: {error}")))
-        })
+    if n_bytes <= SMALL && request.constraint.is_none() {
+        return ready.admission.admit(request);
+    }
+    let _permit = daemon.tokenizing.acquire().await.expect("it is never closed");
+    let (ready, request) = (Arc::clone(ready), Arc::clone(request));
+    let admitting = tokio::task::spawn_blocking(move || ready.admission.admit(&request));
+    admitting.await.unwrap_or_else(|error| {
+        Err(WireError::new(ErrorCode::Internal, format!("the prompt could not be read: {error}")))
+    })
+}
+
+/// Answers a long input part by part and says how far that is. Returns the call that remains; `None` when the client cancels.
+async fn reduce(
+    daemon: &Daemon,
+    connection: &mut Connection,
+    ready: &Arc<Ready>,
+    request: Arc<Generate>,
+) -> Result<Option<Admitted>, SessionError> {
+    let means = jobs::Means {
+        admission: Arc::clone(&ready.admission),
+        worker: daemon.worker.clone(),
+        n_slots: ready.limits.n_slots,
     };
-    outcome.map_err(SessionError::Refused)
+    let (events, mut said) = mpsc::channel(MAX_EVENTS);
+    let reducing = jobs::reduce(means, request, events);
+    tokio::pin!(reducing);
+    let mut batch = Vec::new();
+    loop {
+        tokio::select! {
+            _ = said.recv_many(&mut batch, MAX_EVENTS) => {
+                connection.send(&batch).await?;
+                batch.clear();
+            }
+            outcome = &mut reducing => {
+                // What it said last comes before what it came to.
+                while let Ok(event) = said.try_recv() {
+                    connection.send(&[event]).await?;
+                }
+                return outcome.map(Some).map_err(SessionError::Refused);
+            }
+            outcome = cancelled(connection) => return outcome.map(|()| None),
+        }
+    }
 }
 
 /// Passes the worker's replies on, and the client's cancel back. Returning early drops `replies`, which frees the slot.

@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 
 use crate::batch::{Batch, Sampled, SamplingParams, SeqId, Token};
 use crate::clock::now_us;
-use crate::engine::{Engine, EngineError, Vocab};
+use crate::engine::{Constraint, Engine, EngineError, Vocab};
 use crate::governor::{self, Governor};
 use crate::metrics::Metrics;
 use crate::prefix_store::PrefixStore;
@@ -18,7 +18,7 @@ use crate::speculation::{Candidate, Speculation, Wish};
 use crate::stream::{Reply, Stream, channel};
 
 /// A request that has passed all checks.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug)]
 pub struct Admitted {
     /// At least one token, and fewer than the context has.
     pub prompt: Vec<Token>,
@@ -34,6 +34,10 @@ pub struct Admitted {
     pub ignore_eos: bool,
     /// What may guess ahead.
     pub wish: Wish,
+    /// What the answer must look like.
+    pub constraint: Option<Constraint>,
+    /// Whether it gives way to those that are not: nobody waits for this answer alone.
+    pub is_background: bool,
 }
 
 /// Commands to the worker. Bounded: who finds the inbox full is refused.
@@ -224,15 +228,22 @@ impl<'model, E: Engine> Worker<'model, E> {
 
     fn submit(&mut self, submission: Submission) {
         let Submission { id, admitted, reply, arrived_us } = submission;
-        let Admitted { prompt, shared, sampling, n_max_tokens, stop, ignore_eos, wish } = admitted;
+        let Admitted { prompt, shared, sampling, n_max_tokens, stop, ignore_eos, wish, constraint, is_background } =
+            admitted;
         let stream = Stream::new(Arc::clone(&self.vocab), reply, stop, ignore_eos, n_max_tokens);
         let n_prompt = prompt.len();
-        let sequence = Sequence::new(id, prompt, n_max_tokens, self.n_ctx).keeping(shared);
+        let mut sequence = Sequence::new(id, prompt, n_max_tokens, self.n_ctx).keeping(shared);
+        if is_background {
+            sequence = sequence.in_background();
+        }
         if self.scheduler.add(sequence).is_err() {
             Metrics::add(&self.metrics.n_requests, 1);
             return stream.fail(overloaded());
         }
         self.engine.arm(id, &sampling);
+        if let Some(constraint) = constraint {
+            self.engine.constrain(id, constraint);
+        }
         self.speculation.begin(id, wish);
         let active = Active {
             stream,

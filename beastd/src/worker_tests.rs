@@ -29,6 +29,9 @@ impl Engine for Gate {
     fn arm(&mut self, seq: SeqId, sampling: &SamplingParams) {
         self.engine.arm(seq, sampling);
     }
+    fn constrain(&mut self, seq: SeqId, constraint: Constraint) {
+        self.engine.constrain(seq, constraint);
+    }
     fn disarm(&mut self, seq: SeqId) {
         self.engine.disarm(seq);
     }
@@ -93,6 +96,8 @@ fn admitted(prompt: &str, n_max_tokens: usize) -> Admitted {
         stop: Vec::new(),
         ignore_eos: false,
         wish: Wish::ANY,
+        constraint: None,
+        is_background: false,
     }
 }
 

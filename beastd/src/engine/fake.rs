@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use super::{Engine, EngineError, Vocab};
+use super::{Constraint, Engine, EngineError, Vocab};
 use crate::batch::{Batch, KvEdit, Sampled, SamplingParams, SeqId, SlotId, Token};
 
 /// Ends an answer.
@@ -51,6 +51,10 @@ impl Engine for FakeEngine {
     fn arm(&mut self, seq: SeqId, sampling: &SamplingParams) {
         let before = self.armed.insert(seq, sampling.seed);
         assert_eq!(before, None, "{seq:?} is armed twice");
+    }
+
+    fn constrain(&mut self, _seq: SeqId, constraint: Constraint) {
+        unreachable!("the fake's vocabulary makes no {constraint:?}");
     }
 
     fn disarm(&mut self, seq: SeqId) {
@@ -182,5 +186,13 @@ impl Vocab for ByteVocab {
 
     fn longest_token(&self) -> usize {
         1
+    }
+
+    fn grammar(&self, _text: &str) -> Result<Constraint, String> {
+        Err("the fake knows no grammars".into())
+    }
+
+    fn schema(&self, _text: &str) -> Result<Constraint, String> {
+        Err("the fake knows no schemas".into())
     }
 }

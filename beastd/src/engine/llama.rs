@@ -13,7 +13,7 @@ use llama_cpp_2::token::LlamaToken;
 use super::model::backend;
 use super::raw;
 use super::sampler::Sampler;
-use super::{Engine, EngineError, LoadError, LoadedModel};
+use super::{Constraint, Engine, EngineError, LoadError, LoadedModel};
 use crate::batch::{Batch, KvEdit, Row, Sampled, SamplingParams, SeqId, SlotId, Token};
 
 /// Sizes of a context.
@@ -146,7 +146,11 @@ fn id(slot: SlotId) -> i32 {
 
 impl Engine for LlamaEngine<'_> {
     fn arm(&mut self, seq: SeqId, sampling: &SamplingParams) {
-        self.samplers.insert(seq, Sampler::new(sampling, self.n_vocab));
+        self.samplers.insert(seq, Sampler::new(sampling, self.n_vocab, self.model.model.vocab().eos()));
+    }
+
+    fn constrain(&mut self, seq: SeqId, constraint: Constraint) {
+        self.samplers.get_mut(&seq).expect("a sequence is armed before it is constrained").constrain(constraint);
     }
 
     fn disarm(&mut self, seq: SeqId) {

@@ -1,5 +1,6 @@
 //! What computes: the traits that the worker drives, small enough to fake.
 
+mod constraint;
 mod draft;
 pub mod fake;
 mod llama;
@@ -8,6 +9,7 @@ mod raw;
 mod sampler;
 mod vocab;
 
+pub use constraint::Constraint;
 pub use draft::DraftModel;
 pub use llama::{ContextOptions, LlamaEngine};
 pub use model::{LoadError, LoadedModel, ModelOptions, load, log_to_tracing};
@@ -22,6 +24,9 @@ pub const ENGINE: &str = "llama.cpp (llama-cpp-2 0.1.160)";
 pub trait Engine {
     /// A sequence will soon ask for tokens: how they are chosen. Its sampler lives until `disarm`, also across a preemption.
     fn arm(&mut self, seq: SeqId, sampling: &SamplingParams);
+
+    /// An armed sequence gets only tokens that this allows; then it ends.
+    fn constrain(&mut self, seq: SeqId, constraint: Constraint);
 
     /// The sequence has ended.
     fn disarm(&mut self, seq: SeqId);
@@ -112,4 +117,16 @@ pub trait Vocab: Send + Sync {
 
     /// Bytes of the longest token.
     fn longest_token(&self) -> usize;
+
+    /// Reads a grammar in GBNF.
+    ///
+    /// # Errors
+    /// What is wrong with it, in words.
+    fn grammar(&self, text: &str) -> Result<Constraint, String>;
+
+    /// Reads a JSON schema; takes time in proportion to it, and to the vocabulary when it is the first.
+    ///
+    /// # Errors
+    /// What is wrong with it, in words.
+    fn schema(&self, text: &str) -> Result<Constraint, String>;
 }

@@ -1,8 +1,10 @@
 //! A model in memory: read from a GGUF file, its metadata, where it runs.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
+use super::constraint::Constraints;
 use super::raw;
 use llama_cpp_2::gguf::GgufContext;
 use llama_cpp_2::llama_backend::LlamaBackend;
@@ -67,9 +69,9 @@ pub enum LoadError {
 }
 
 /// A model in memory. Never changes; sessions read its vocabulary while the worker computes with it.
-#[derive(Debug)]
 pub struct LoadedModel {
     pub(super) model: LlamaModel,
+    pub(super) constraints: Constraints,
     path: PathBuf,
     n_gpu_layers: u32,
     backend: String,
@@ -101,7 +103,13 @@ pub fn load(options: &ModelOptions, progress: impl FnMut(f32) -> bool + 'static)
         Some(device) if n_gpu_layers > 0 => device.name,
         _ => "CPU".to_owned(),
     };
-    Ok(LoadedModel { model, path, n_gpu_layers, backend })
+    Ok(LoadedModel { model, constraints: Constraints::default(), path, n_gpu_layers, backend })
+}
+
+impl fmt::Debug for LoadedModel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LoadedModel").field("path", &self.path).finish_non_exhaustive()
+    }
 }
 
 impl LoadedModel {

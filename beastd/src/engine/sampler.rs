@@ -3,14 +3,24 @@
 use llama_cpp_2::context::LlamaContext;
 use llama_cpp_2::sampling::LlamaSampler;
 use llama_cpp_2::token::LlamaToken;
+use llama_cpp_2::token::data::LlamaTokenData;
+use llama_cpp_2::token::data_array::LlamaTokenDataArray;
 
+use super::Constraint;
 use crate::batch::SamplingParams;
 
 /// Tokens that the repeat penalty looks back on: llama.cpp's own default.
 const PENALTY_LAST_N: i32 = 64;
 
 /// Chooses the tokens of one sequence.
-pub(super) enum Sampler {
+pub(super) struct Sampler {
+    chooser: Chooser,
+    constraint: Option<Constraint>,
+    /// What ends an answer when the constraint leaves nothing else.
+    end: LlamaToken,
+}
+
+enum Chooser {
     /// The most likely token, read straight off the logits: llama.cpp's chain would first copy the whole vocabulary.
     Greedy,
     Chain(LlamaSampler),
@@ -18,10 +28,47 @@ pub(super) enum Sampler {
 
 impl Sampler {
     /// A sampler for a vocabulary of `n_vocab` tokens.
-    pub(super) fn new(params: &SamplingParams, n_vocab: i32) -> Self {
+    pub(super) fn new(params: &SamplingParams, n_vocab: i32, end: LlamaToken) -> Self {
+        Self { chooser: Chooser::new(params, n_vocab), constraint: None, end }
+    }
+
+    /// From now on only what this allows.
+    pub(super) fn constrain(&mut self, constraint: Constraint) {
+        self.constraint = Some(constraint);
+    }
+
+    /// The next token after position `idx` of the last batch; `None` when the logits are not numbers.
+    pub(super) fn sample(&mut self, context: &LlamaContext<'_>, idx: i32) -> Option<LlamaToken> {
+        let logits = context.get_logits_ith(idx);
+        if !logits[argmax(logits)].is_finite() {
+            return None;
+        }
+        let Some(constraint) = &mut self.constraint else {
+            return Some(self.chooser.sample(context, idx, logits));
+        };
+        // Most tokens are right by themselves, and finding all that would be is slow in llama.cpp. What is drawn freely and kept only when it
+        // is allowed, else drawn again among the allowed ones, has their distribution.
+        let mut token = self.chooser.choose(&mut candidates(logits));
+        if !constraint.allows(token) {
+            let mut allowed = candidates(logits);
+            token = if constraint.mask(&mut allowed) { self.chooser.choose(&mut allowed) } else { self.end };
+        }
+        constraint.accept(token);
+        self.chooser.accept(token);
+        Some(token)
+    }
+}
+
+fn candidates(logits: &[f32]) -> LlamaTokenDataArray {
+    let data = (0..).zip(logits).map(|(id, &logit)| LlamaTokenData::new(LlamaToken(id), logit, 0.0));
+    LlamaTokenDataArray::from_iter(data, false)
+}
+
+impl Chooser {
+    fn new(params: &SamplingParams, n_vocab: i32) -> Self {
         let penalizes = params.repeat_penalty != 1.0;
         if params.temp <= 0.0 && !penalizes {
-            return Sampler::Greedy;
+            return Chooser::Greedy;
         }
         let mut chain = Vec::new();
         if penalizes {
@@ -43,20 +90,35 @@ impl Sampler {
             chain.push(LlamaSampler::temp(params.temp));
             chain.push(LlamaSampler::dist(params.seed));
         }
-        Sampler::Chain(LlamaSampler::chain(chain, true))
+        Chooser::Chain(LlamaSampler::chain(chain, true))
     }
 
-    /// The next token after position `idx` of the last batch; `None` when the logits are not numbers.
-    pub(super) fn sample(&mut self, context: &LlamaContext<'_>, idx: i32) -> Option<LlamaToken> {
-        let logits = context.get_logits_ith(idx);
-        let best = argmax(logits);
-        if !logits[best].is_finite() {
-            return None;
+    /// Draws from the last batch, and remembers the choice.
+    fn sample(&mut self, context: &LlamaContext<'_>, idx: i32, logits: &[f32]) -> LlamaToken {
+        match self {
+            Chooser::Greedy => LlamaToken(i32::try_from(argmax(logits)).expect("a vocabulary fits into 31 bits")),
+            Chooser::Chain(chain) => chain.sample(context, idx),
         }
-        Some(match self {
-            Sampler::Greedy => LlamaToken(i32::try_from(best).expect("a vocabulary fits into 31 bits")),
-            Sampler::Chain(chain) => chain.sample(context, idx),
-        })
+    }
+
+    /// Draws from candidates, of which there is one at least; `accept` says what was kept.
+    fn choose(&mut self, candidates: &mut LlamaTokenDataArray) -> LlamaToken {
+        match self {
+            Chooser::Greedy => {
+                let logits: Vec<f32> = candidates.data.iter().map(LlamaTokenData::logit).collect();
+                candidates.data[argmax(&logits)].id()
+            }
+            Chooser::Chain(chain) => {
+                candidates.apply_sampler(chain);
+                candidates.selected_token().expect("the chain ends with a choice")
+            }
+        }
+    }
+
+    fn accept(&mut self, token: LlamaToken) {
+        if let Chooser::Chain(chain) = self {
+            chain.accept(token);
+        }
     }
 }
 

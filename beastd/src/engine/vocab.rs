@@ -5,7 +5,8 @@ use std::sync::Arc;
 use llama_cpp_2::token::LlamaToken;
 use llama_cpp_2::token_type::LlamaTokenAttr;
 
-use super::{LoadedModel, Vocab};
+use super::constraint::Constraints;
+use super::{Constraint, LoadedModel, Vocab};
 use crate::batch::Token;
 
 /// The text side of a loaded model.
@@ -66,5 +67,13 @@ impl Vocab for LlamaVocab {
     fn longest_token(&self) -> usize {
         let vocab = self.0.model.vocab();
         vocab.tokens().filter_map(|token| vocab.text(token)).map(|text| text.count_bytes()).max().unwrap_or(1)
+    }
+
+    fn grammar(&self, text: &str) -> Result<Constraint, String> {
+        Constraints::grammar(&self.0, text)
+    }
+
+    fn schema(&self, text: &str) -> Result<Constraint, String> {
+        self.0.constraints.schema(&self.0, text)
     }
 }

@@ -41,6 +41,7 @@ impl Description<'_> {
         let model = self.model(template.is_some());
         let defaults = model::sampling_defaults(&model.name, |key| self.loaded.meta(key));
         let admission = Admission::new(Arc::clone(vocab), template, defaults, self.n_ctx, self.config.max_tokens);
+        let admission = Arc::new(admission);
         let told = AtomicBool::new(false);
         Ready { admission, model, limits: self.limits, tuning, speculation, state_bytes, notices, told }
     }

@@ -44,7 +44,7 @@ pub enum LoadState {
 /// A model that answers.
 pub struct Ready {
     /// Its door.
-    pub admission: Admission,
+    pub admission: Arc<Admission>,
     /// Its description.
     pub model: Model,
     /// The bounds of its plans.

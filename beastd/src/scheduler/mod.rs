@@ -76,7 +76,7 @@ pub enum Room {
 /// All sequences between admission and their end, in two queues: `waiting` and `running`.
 ///
 /// A sequence in `running` has a slot. Both queues are in the order of arrival: a preempted sequence is the youngest of those that
-/// ran, and goes back to the head of the queue.
+/// ran, and goes back to the head of the queue. Behind those that wait for themselves wait those of the background.
 #[derive(Debug)]
 pub struct Scheduler {
     limits: Limits,
@@ -126,7 +126,7 @@ impl Scheduler {
         }
     }
 
-    /// Puts a sequence at the end of the queue.
+    /// Puts a sequence at the end of the queue; before all of the background, unless it belongs there.
     ///
     /// # Errors
     /// Gives it back when the queue is full.
@@ -136,15 +136,21 @@ impl Scheduler {
         if self.waiting.len() >= self.limits.n_waiting + self.idle.len() {
             return Err(sequence);
         }
-        self.waiting.push_back(sequence);
+        let n = if sequence.yields() { self.waiting.len() } else { self.n_waiting_first() };
+        self.waiting.insert(n, sequence);
         Ok(())
+    }
+
+    /// How many of the waiting are not in the background; they come first.
+    fn n_waiting_first(&self) -> usize {
+        self.waiting.iter().position(Sequence::yields).unwrap_or(self.waiting.len())
     }
 
     /// Those for which guessing ahead makes sense in the next plan: all that decode, but nobody while a prompt is read, since rows of
     /// different lengths cost the engine a pass of their own. With each, how many drafts it has room for.
     pub fn draftable(&self) -> Vec<(&Sequence, usize)> {
         let is_reading = self.running.iter().any(|sequence| sequence.n_pending() > 1);
-        let is_admitting = !self.full && !self.waiting.is_empty() && !self.idle.is_empty();
+        let is_admitting = !self.full && !self.waiting.is_empty() && (!self.idle.is_empty() || self.is_held_up());
         if is_reading || is_admitting || self.running.len() > self.limits.decode_width {
             return Vec::new();
         }
@@ -158,6 +164,7 @@ impl Scheduler {
         assert!(self.planned.is_empty(), "the last plan was neither committed nor undone");
         let mut batch = Batch::default();
         self.n_steps += 1;
+        self.give_way();
         self.admit();
         self.reserve_decode_cells();
         self.reserve_prefill_cells();
@@ -241,7 +248,8 @@ impl Scheduler {
         self.full = true;
         self.n_preempted += 1;
         let id = sequence.id;
-        self.waiting.push_front(sequence);
+        let n = if sequence.yields() { self.n_waiting_first() } else { 0 };
+        self.waiting.insert(n, sequence);
         Some(id)
     }
 
@@ -251,8 +259,10 @@ impl Scheduler {
             return self.waiting.remove(n);
         }
         let n = self.running.iter().position(|sequence| sequence.id == id)?;
-        // A conversation goes on where this answer ends.
-        self.keep_prefix(n);
+        // A conversation goes on where this answer ends; the answer to a part of something is no conversation.
+        if !self.running[n].is_background {
+            self.keep_prefix(n);
+        }
         let mut sequence = self.running.remove(n);
         self.free(&mut sequence);
         self.full = false;
@@ -414,6 +424,8 @@ fn row(sequence: &Sequence, n_known: usize, drafts: &[Token]) -> Row {
     }
 }
 
+#[cfg(test)]
+mod background_tests;
 #[cfg(test)]
 mod property_tests;
 #[cfg(test)]

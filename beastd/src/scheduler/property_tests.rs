@@ -10,14 +10,15 @@ use crate::engine::{Engine, EngineError};
 
 #[derive(Debug, Clone)]
 enum Move {
-    Add { n_prompt: usize, n_max: usize },
+    Add { n_prompt: usize, n_max: usize, is_background: bool },
     Cancel(usize),
     Step,
 }
 
 fn moves() -> impl Strategy<Value = Vec<Move>> {
     let one = prop_oneof![
-        3 => (1usize..40, 1usize..12).prop_map(|(n_prompt, n_max)| Move::Add { n_prompt, n_max }),
+        3 => (1usize..40, 1usize..12, any::<bool>())
+            .prop_map(|(n_prompt, n_max, is_background)| Move::Add { n_prompt, n_max, is_background }),
         1 => any::<prop::sample::Index>().prop_map(|n| Move::Cancel(n.index(64))),
         6 => Just(Move::Step),
     ];
@@ -44,11 +45,12 @@ fn run(limits: Limits, engine: &mut FakeEngine, moves: &[Move]) -> Vec<(Vec<Toke
     let drain = std::iter::repeat_n(&Move::Step, 4000);
     for (n, one) in moves.iter().chain(drain).enumerate() {
         match one {
-            Move::Add { n_prompt, n_max } => {
+            Move::Add { n_prompt, n_max, is_background } => {
                 n_added += 1;
                 let id = SeqId(n_added);
                 let sequence =
                     Sequence::new(id, prompt(n_added, *n_prompt), *n_max, 48).keeping(vec![SHARED, n_prompt - 1]);
+                let sequence = if *is_background { sequence.in_background() } else { sequence };
                 if scheduler.add(sequence).is_ok() {
                     engine.arm(id, &SamplingParams::GREEDY);
                     alive.push(id);

@@ -3,6 +3,29 @@
 use super::{KvEdit, Room, Scheduler, Sequence, SlotId, prefix_cache};
 
 impl Scheduler {
+    /// Whether somebody waits for a slot that a sequence of the background has.
+    pub(super) fn is_held_up(&self) -> bool {
+        let is_wanted = self.waiting.front().is_some_and(|next| !next.yields());
+        is_wanted && self.idle.is_empty() && !self.full && self.running.iter().any(Sequence::yields)
+    }
+
+    /// Takes the slot of the background's youngest sequence for somebody who waits. What it has computed is kept where there is room, and it goes
+    /// on from there when its turn comes.
+    pub(super) fn give_way(&mut self) {
+        if !self.is_held_up() {
+            return;
+        }
+        let nth = self.running.iter().rposition(Sequence::yields).expect("just seen");
+        self.keep_prefix(nth);
+        let mut sequence = self.running.remove(nth);
+        self.free(&mut sequence);
+        sequence.n_cached = 0;
+        sequence.n_yields -= 1;
+        self.n_preempted += 1;
+        let n = self.n_waiting_first();
+        self.waiting.insert(n, sequence);
+    }
+
     /// Moves sequences from the queue into idle slots, in order, as long as their prompts find room beside those that run. A
     /// kept prefix is copied instead of computed.
     pub(super) fn admit(&mut self) {

@@ -23,7 +23,14 @@ pub struct Sequence {
     pub(super) slot: Option<SlotId>,
     /// The step that it had a row in last.
     pub(super) last_step: u64,
+    /// Whether nobody waits for this sequence alone.
+    pub(super) is_background: bool,
+    /// How often it will still give way to those for which somebody waits.
+    pub(super) n_yields: u32,
 }
+
+/// A sequence in the background gives way this often, then it is like any other: it must end some day.
+const N_YIELDS: u32 = 3;
 
 impl Sequence {
     /// A new request. `n_max_tokens` are generated at most, and never more than fit into `n_ctx` with the prompt.
@@ -38,7 +45,22 @@ impl Sequence {
             n_cached: 0,
             slot: None,
             last_step: 0,
+            is_background: false,
+            n_yields: 0,
         }
+    }
+
+    /// The same, for which nobody waits: it gives its slot up when others need one.
+    #[must_use]
+    pub fn in_background(mut self) -> Self {
+        self.is_background = true;
+        self.n_yields = N_YIELDS;
+        self
+    }
+
+    /// Whether others go first.
+    pub fn yields(&self) -> bool {
+        self.n_yields > 0
     }
 
     /// The same, with lengths of prefixes that are worth keeping, in any order.

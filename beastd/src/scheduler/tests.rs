@@ -4,7 +4,7 @@ use expect_test::{Expect, expect};
 
 use super::*;
 
-const LIMITS: Limits = Limits {
+pub(super) const LIMITS: Limits = Limits {
     n_slots: 2,
     n_prefixes: 0,
     n_cells: 64,
@@ -27,9 +27,9 @@ pub(super) fn prompt(seed: u64, n: usize) -> Vec<Token> {
 
 pub(super) const SHARED: usize = 20;
 
-/// Runs a script of `add NAME prompt=N max=N`, `step`, `full` (a step for which the engine finds no room), `cancel NAME`,
+/// Runs a script of `add NAME prompt=N max=N [keep=N|background]`, `step`, `full` (a step for which the engine finds no room), `cancel NAME`,
 /// `preempt`, and shows what every step computed.
-fn check(limits: Limits, script: &str, expected: Expect) {
+pub(super) fn check(limits: Limits, script: &str, expected: Expect) {
     let mut scheduler = Scheduler::new(limits);
     let mut out = String::new();
     let name = |id: SeqId| char::from(u8::try_from(id.0).expect("one letter"));
@@ -42,6 +42,7 @@ fn check(limits: Limits, script: &str, expected: Expect) {
                 let n_max = max.trim_start_matches("max=").parse().expect("a number");
                 let sequence = Sequence::new(id(name), prompt(1, n_prompt), n_max, limits.n_cells);
                 let sequence = sequence.keeping(keep.into_iter().collect());
+                let sequence = if command.ends_with(" background") { sequence.in_background() } else { sequence };
                 if scheduler.add(sequence).is_err() {
                     writeln!(out, "{name} refused").expect("a string");
                 }

@@ -1,15 +1,19 @@
 //! The door: a wire request becomes tokens and settled parameters, or a refusal that says why.
 
+mod overflow;
+
 use std::sync::Arc;
 
 use aho_corasick::AhoCorasick;
-use beast_protocol::{ErrorCode, Generate, Message, Role, Sampling, Speculation, WireError};
+use beast_protocol::{self as wire, ErrorCode, Generate, Message, Notice, Role, Sampling, Speculation, WireError};
 
 use crate::batch::{SamplingParams, Token};
-use crate::engine::Vocab;
+use crate::engine::{Constraint, Vocab};
 use crate::speculation::Wish;
 use crate::template::{self, ChatTemplate};
 use crate::worker::Admitted;
+use overflow::Fitted;
+pub use overflow::cut_out;
 
 /// What a model wants when the request leaves it open.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -42,9 +46,6 @@ pub struct Admission {
     longest_token: usize,
 }
 
-/// Bytes of a text that stand for the rest when only its size matters.
-const SAMPLE_LEN: usize = 128 * 1024;
-
 impl Admission {
     /// The door of a model.
     pub fn new(
@@ -65,38 +66,59 @@ impl Admission {
         self.n_ctx
     }
 
-    /// Checks a request and turns it into tokens. Takes time in proportion to the text: not for the thread of the sockets.
+    /// The model's text side.
+    pub fn vocab(&self) -> &dyn Vocab {
+        &*self.vocab
+    }
+
+    /// Checks a request and turns it into tokens; with what its user should know about that. Takes time in proportion to the text: not
+    /// for the thread of the sockets.
     ///
     /// # Errors
-    /// [`ErrorCode::Invalid`] for a request that makes no sense, [`ErrorCode::TooLong`] with both sizes.
-    pub fn admit(&self, request: &Generate) -> Result<Admitted, WireError> {
+    /// [`ErrorCode::Invalid`] for a request that makes no sense, [`ErrorCode::TooLong`] with both sizes: also for one that is to be answered
+    /// in parts and has to be.
+    pub fn admit(&self, request: &Generate) -> Result<(Admitted, Vec<Notice>), WireError> {
         check_request(request)?;
         let sampling = self.settle(&request.sampling)?;
-        let n_bytes: usize = request.messages.iter().map(|message| message.content.len()).sum();
-        // Tokenizing megabytes only to refuse them takes seconds: what cannot fit is measured by its beginning.
-        if n_bytes / self.longest_token > self.n_ctx && n_bytes > 2 * SAMPLE_LEN {
-            return Err(self.too_long(&format!("about {}", self.estimate(request, n_bytes))));
-        }
-        let prompt = self.prompt(&request.messages)?;
-        if prompt.is_empty() {
-            return Err(invalid("the prompt is empty; say something"));
-        }
-        // One token must be left for an answer.
-        if prompt.len() >= self.n_ctx {
-            return Err(self.too_long(&prompt.len().to_string()));
-        }
-        let shared = self.shared(&request.messages, &prompt);
+        let constraint = self.constraint(request)?;
+        let n_asked = request.max_tokens.map_or(self.max_tokens, |n| usize::try_from(n).unwrap_or(usize::MAX));
+        let Fitted { messages, prompt, notices } = self.fit(request, n_asked)?;
+        let shared = self.shared(&messages, &prompt);
         let room = self.n_ctx - prompt.len();
-        let asked = request.max_tokens.map_or(self.max_tokens, |n| usize::try_from(n).unwrap_or(usize::MAX));
-        Ok(Admitted {
+        let admitted = Admitted {
             prompt,
             shared,
             sampling,
-            n_max_tokens: asked.min(room),
+            n_max_tokens: n_asked.min(room),
             stop: request.stop.clone(),
             ignore_eos: request.ignore_eos,
             wish: wish(request),
-        })
+            constraint,
+            is_background: false,
+        };
+        Ok((admitted, notices))
+    }
+
+    /// Length of a prompt, whether it fits or not.
+    ///
+    /// # Errors
+    /// When the template refuses it.
+    pub fn n_prompt(&self, messages: &[Message]) -> Result<usize, WireError> {
+        self.prompt(messages).map(|prompt| prompt.len())
+    }
+
+    fn constraint(&self, request: &Generate) -> Result<Option<Constraint>, WireError> {
+        let outcome = match &request.constraint {
+            None => return Ok(None),
+            Some(_) if request.ignore_eos => Err("it cannot go on when the model wants to end".to_owned()),
+            Some(wire::Constraint::Grammar(text)) => self.vocab.grammar(text).map_err(|error| {
+                format!("the grammar is no GBNF that llama.cpp takes ({error}); its log, in beastd's, says where")
+            }),
+            Some(wire::Constraint::Schema(text)) => {
+                self.vocab.schema(text).map_err(|error| format!("the JSON schema cannot be followed: {error}"))
+            }
+        };
+        outcome.map(Some).map_err(invalid)
     }
 
     fn prompt(&self, messages: &[Message]) -> Result<Vec<Token>, WireError> {
@@ -186,25 +208,6 @@ impl Admission {
         // "temp 0" in a request means greedy, also for a model that wants a penalty otherwise.
         let repeat_penalty = if sampling.temp == Some(0.0) { 1.0 } else { params.repeat_penalty };
         Ok(SamplingParams { repeat_penalty, ..params })
-    }
-
-    fn estimate(&self, request: &Generate, n_bytes: usize) -> usize {
-        let longest =
-            request.messages.iter().map(|message| message.content.as_str()).max_by_key(|content| content.len());
-        let content = longest.unwrap_or_default();
-        let sample = &content[..content.floor_char_boundary(SAMPLE_LEN)];
-        let n_tokens = self.vocab.tokenize(sample, false, false).len();
-        // A u128 holds any product of two lengths.
-        let estimate = n_bytes as u128 * n_tokens as u128 / sample.len().max(1) as u128;
-        usize::try_from(estimate).unwrap_or(usize::MAX)
-    }
-
-    fn too_long(&self, n_tokens: &str) -> WireError {
-        let n_ctx = self.n_ctx;
-        let message = format!(
-            "the input is {n_tokens} tokens and the context holds {n_ctx}, prompt and answer together; shorten the input, or raise n_ctx"
-        );
-        WireError::new(ErrorCode::TooLong, message)
     }
 }
 

@@ -1,0 +1,125 @@
+//! What does not fit into the context: refused, or shortened as the request wishes.
+
+use std::borrow::Cow;
+
+use beast_protocol::{ErrorCode, Generate, Message, Notice, NoticeKind, Overflow, Place, Span, WireError};
+
+use super::{Admission, invalid};
+use crate::batch::Token;
+use crate::splitter::{self, Ends};
+
+/// A prompt that fits.
+pub(super) struct Fitted<'a> {
+    /// The request's messages, the last one shortened if it had to be.
+    pub(super) messages: Cow<'a, [Message]>,
+    pub(super) prompt: Vec<Token>,
+    /// What was dropped.
+    pub(super) notices: Vec<Notice>,
+}
+
+/// Whoever lets a long input be shortened or divided wants this share of the context for the answer, unless a shorter one is asked for.
+const ANSWER_SHARE: usize = 4;
+/// Tokenizing more only to refuse it takes seconds.
+const MAX_EXACT: usize = 256 * 1024;
+/// Room for the words that stand where something was dropped, and for what a cut makes of the tokens around it.
+const MARK_ROOM: usize = 32;
+/// Tries to shorten, each by some percent more.
+const N_TRIES: usize = 8;
+
+impl Admission {
+    /// Makes the prompt of a request whose answer may take `n_asked` tokens.
+    pub(super) fn fit<'a>(&self, request: &'a Generate, n_asked: usize) -> Result<Fitted<'a>, WireError> {
+        let n_answer = match request.overflow {
+            // One token must be left; whoever wants more says so.
+            Overflow::Refuse => 1,
+            Overflow::Truncate { .. } | Overflow::Reduce { .. } => n_asked.min(self.n_ctx / ANSWER_SHARE).max(1),
+        };
+        let n_max = self.n_ctx - n_answer;
+        let n_bytes: usize = request.messages.iter().map(|message| message.content.len()).sum();
+        // What cannot fit is measured by its beginning.
+        let is_hopeless = n_bytes / self.longest_token > self.n_ctx && n_bytes > MAX_EXACT;
+        let n_prompt = if is_hopeless {
+            format!("about {}", self.estimate(request, n_bytes))
+        } else {
+            let prompt = self.prompt(&request.messages)?;
+            if prompt.is_empty() {
+                return Err(invalid("the prompt is empty; say something"));
+            }
+            if prompt.len() <= n_max {
+                return Ok(Fitted { messages: Cow::Borrowed(&request.messages), prompt, notices: Vec::new() });
+            }
+            prompt.len().to_string()
+        };
+        match request.overflow {
+            Overflow::Truncate { material, drop } => self.shorten(request, material, drop, n_max, &n_prompt),
+            Overflow::Refuse | Overflow::Reduce { .. } => Err(self.too_long(&n_prompt)),
+        }
+    }
+
+    fn shorten<'a>(
+        &self,
+        request: &'a Generate,
+        material: Span,
+        drop: Place,
+        n_max: usize,
+        n_prompt: &str,
+    ) -> Result<Fitted<'a>, WireError> {
+        let Some((last, earlier)) = request.messages.split_last() else { return Err(self.too_long(n_prompt)) };
+        let (before, text, after) = cut_out(&last.content, material)?;
+        let with = |text: &str| {
+            let content = [before, text, after].concat();
+            [earlier, &[Message { role: last.role, content }]].concat()
+        };
+        let n_around = self.n_prompt(&with(""))?;
+        let mut n_keep = n_max.saturating_sub(n_around + MARK_ROOM);
+        let (ends, place) = match drop {
+            Place::Head => (Ends::Last, "beginning"),
+            Place::Middle => (Ends::Both, "middle"),
+            Place::Tail => (Ends::First, "end"),
+        };
+        for _ in 0..N_TRIES {
+            let gone = splitter::shorten(text, &*self.vocab, n_keep, ends);
+            let n_gone = splitter::estimate(&text[gone.clone()], &*self.vocab);
+            // The model should know as well, or it takes the ends for neighbours.
+            let mark = format!("\n[… {n_gone} tokens left out …]\n");
+            let messages = with(&[&text[..gone.start], mark.as_str(), &text[gone.end..]].concat());
+            let prompt = self.prompt(&messages)?;
+            if prompt.len() <= n_max && n_keep > 0 {
+                let text = format!("the {place} of the input was left out: {n_gone} of {n_prompt} tokens");
+                let notices = vec![Notice { kind: NoticeKind::Warning, text }];
+                return Ok(Fitted { messages: Cow::Owned(messages), prompt, notices });
+            }
+            n_keep = n_keep * 31 / 32;
+        }
+        // What is around the material is too long by itself.
+        Err(self.too_long(n_prompt))
+    }
+
+    fn estimate(&self, request: &Generate, n_bytes: usize) -> usize {
+        let contents = request.messages.iter().map(|message| message.content.as_str());
+        let longest = contents.max_by_key(|content| content.len()).unwrap_or_default();
+        let n_tokens = splitter::estimate(longest, &*self.vocab) as u128;
+        usize::try_from(n_tokens * n_bytes as u128 / longest.len().max(1) as u128).unwrap_or(usize::MAX)
+    }
+
+    fn too_long(&self, n_tokens: &str) -> WireError {
+        let n_ctx = self.n_ctx;
+        let message = format!(
+            "the input is {n_tokens} tokens and the context holds {n_ctx}, prompt and answer together; shorten the input, say what may be dropped (--truncate), or raise n_ctx"
+        );
+        WireError::new(ErrorCode::TooLong, message)
+    }
+}
+
+/// What is before the material of a message, the material, and what is behind it.
+///
+/// # Errors
+/// [`ErrorCode::Invalid`] when the span is none of the message's.
+pub fn cut_out(content: &str, material: Span) -> Result<(&str, &str, &str), WireError> {
+    let start = usize::try_from(material.start).unwrap_or(usize::MAX);
+    let end = usize::try_from(material.end).unwrap_or(usize::MAX);
+    match (content.get(..start), content.get(start..end), content.get(end..)) {
+        (Some(before), Some(material), Some(after)) => Ok((before, material, after)),
+        _ => Err(invalid("the material is not within the last message; this is a fault of the client")),
+    }
+}

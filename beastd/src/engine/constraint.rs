@@ -1,0 +1,153 @@
+//! What an answer must look like: a grammar or a JSON schema, as a filter of the next token.
+
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+
+use llama_cpp_2::sampling::LlamaSampler;
+use llama_cpp_2::token::LlamaToken;
+use llama_cpp_2::token::data::LlamaTokenData;
+use llama_cpp_2::token::data_array::LlamaTokenDataArray;
+use llguidance::api::TopLevelGrammar;
+use llguidance::{JsonCompileOptions, Matcher, ParserFactory};
+
+use super::LoadedModel;
+
+/// Longest grammar or schema, in bytes.
+const MAX_LEN: usize = 256 * 1024;
+/// llama.cpp reads groups within groups by recursion.
+const MAX_DEPTH: usize = 64;
+
+/// The state of one answer's constraint.
+pub struct Constraint(Kind);
+
+enum Kind {
+    /// GBNF, by llama.cpp.
+    Grammar(LlamaSampler),
+    /// A JSON schema, by llguidance: llama.cpp's own translation into GBNF leaves keywords out without a word.
+    Schema(Box<Matcher>),
+}
+
+impl fmt::Debug for Constraint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.0 {
+            Kind::Grammar(_) => "Constraint(grammar)",
+            Kind::Schema(_) => "Constraint(schema)",
+        })
+    }
+}
+
+/// What constraints of one model share.
+#[derive(Default)]
+pub(super) struct Constraints(OnceLock<Result<Arc<ParserFactory>, String>>);
+
+impl Constraints {
+    /// Reads a grammar in GBNF, whose first rule is `root`.
+    pub(super) fn grammar(model: &LoadedModel, text: &str) -> Result<Constraint, String> {
+        check_len(text)?;
+        check_depth(text)?;
+        // What is wrong llama.cpp says to its log alone.
+        let sampler = LlamaSampler::grammar(&model.model, text, "root").map_err(|error| error.to_string())?;
+        Ok(Constraint(Kind::Grammar(sampler)))
+    }
+
+    /// Reads a JSON schema. The first one of a model takes some tenths of a second: its vocabulary is made a trie.
+    pub(super) fn schema(&self, model: &LoadedModel, text: &str) -> Result<Constraint, String> {
+        check_len(text)?;
+        let schema: serde_json::Value = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        // Both say nothing about the value, and llguidance wants its options in an object.
+        let mut schema = match schema {
+            serde_json::Value::Bool(true) => serde_json::json!({}),
+            schema @ serde_json::Value::Object(_) => schema,
+            _ => return Err("a schema is an object".into()),
+        };
+        // Blanks between values are where small models lose themselves: there is one way to write a value.
+        let options = JsonCompileOptions {
+            item_separator: ", ".into(),
+            key_separator: ": ".into(),
+            whitespace_flexible: false,
+            ..JsonCompileOptions::default()
+        };
+        options.apply_to(&mut schema);
+        let factory = self.0.get_or_init(|| new_factory(model)).clone()?;
+        let parser = factory.create_parser(TopLevelGrammar::from_json_schema(schema));
+        parser
+            .map(|parser| Constraint(Kind::Schema(Box::new(Matcher::new(Ok(parser))))))
+            .map_err(|error| first_line(&error))
+    }
+}
+
+fn new_factory(model: &LoadedModel) -> Result<Arc<ParserFactory>, String> {
+    let vocab = LlamaSampler::llguidance_tok_env(&model.model);
+    let mut factory = ParserFactory::new_simple(&vocab).map_err(|error| first_line(&error))?;
+    factory.quiet().limits_mut().verbose_errors = false;
+    Ok(Arc::new(factory))
+}
+
+impl Constraint {
+    /// Whether the token may come next.
+    pub(super) fn allows(&mut self, token: LlamaToken) -> bool {
+        match &mut self.0 {
+            Kind::Grammar(sampler) => {
+                let mut one = LlamaTokenDataArray::new(vec![LlamaTokenData::new(token, 0.0, 0.0)], false);
+                one.apply_sampler(sampler);
+                one.data.first().is_some_and(|data| data.logit().is_finite())
+            }
+            Kind::Schema(matcher) => match matcher.compute_mask_or_eos() {
+                Ok(mask) => mask.is_allowed(token.0.cast_unsigned()),
+                Err(_) => false,
+            },
+        }
+    }
+
+    /// Makes all tokens impossible that may not come next. False when none is left.
+    pub(super) fn mask(&mut self, candidates: &mut LlamaTokenDataArray) -> bool {
+        match &mut self.0 {
+            Kind::Grammar(sampler) => candidates.apply_sampler(sampler),
+            Kind::Schema(matcher) => match matcher.compute_mask_or_eos() {
+                Ok(mask) => candidates.data.retain(|data| mask.is_allowed(data.id().0.cast_unsigned())),
+                Err(error) => {
+                    tracing::warn!(error = first_line(&error), "the schema cannot be followed any further");
+                    return false;
+                }
+            },
+        }
+        candidates.data.retain(|data| data.logit().is_finite());
+        !candidates.data.is_empty()
+    }
+
+    /// The token was chosen; it is one that is allowed, or the end.
+    pub(super) fn accept(&mut self, token: LlamaToken) {
+        match &mut self.0 {
+            Kind::Grammar(sampler) => sampler.accept(token),
+            Kind::Schema(matcher) if !matcher.is_stopped() => {
+                // What follows an error is no token: `mask` says so.
+                let _ = matcher.consume_token(token.0.cast_unsigned());
+            }
+            Kind::Schema(_) => {}
+        }
+    }
+}
+
+fn first_line(error: &dyn fmt::Display) -> String {
+    error.to_string().lines().next().unwrap_or_default().to_owned()
+}
+
+fn check_len(text: &str) -> Result<(), String> {
+    if text.len() <= MAX_LEN { Ok(()) } else { Err(format!("it has {} bytes, and {MAX_LEN} are the most", text.len())) }
+}
+
+/// An approximation from above: brackets in quotes count too.
+fn check_depth(text: &str) -> Result<(), String> {
+    let mut depth = 0_usize;
+    for c in text.chars() {
+        match c {
+            '(' => depth += 1,
+            ')' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > MAX_DEPTH {
+            return Err(format!("its groups are nested deeper than {MAX_DEPTH}"));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,275 @@
+//! Requests that are more than one call of the model. So far one kind: a text longer than the context is answered part by part,
+//! then the answers are answered together, in rounds, until one call holds them all (map-reduce).
+//!
+//! Between session and admission: a part is admitted and scheduled like any other request, but in the background, where it gives way
+//! to requests that somebody waits for. Dropping the future drops the parts' reply channels, which cancels them.
+
+mod part;
+
+use std::collections::{HashMap, VecDeque};
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+use beast_protocol::{ErrorCode, Event, Generate, Overflow, Part, Role, Round, Span, WireError};
+use tokio::sync::mpsc;
+use tokio::task::{JoinSet, spawn_blocking};
+
+use crate::admission::{Admission, cut_out};
+use crate::splitter::{self, Piece, Sizes};
+use crate::worker::{Admitted, WorkerHandle};
+use part::{Answer, answer};
+
+/// An answer to a part may take this share of the context: then a round leaves an eighth of what it was given, at most.
+const ANSWER_SHARE: usize = 8;
+/// Neighbours share this part of their room, so that what a cut takes apart is read together once.
+const OVERLAP_SHARE: usize = 64;
+/// Room for the line that names a file.
+const HEADING_ROOM: usize = 64;
+/// Parts smaller than this are not worth a call: the question itself is too long.
+const MIN_PART: usize = 64;
+
+/// What a reduction needs of the daemon.
+#[derive(Clone)]
+pub struct Means {
+    /// Turns text into tokens.
+    pub admission: Arc<Admission>,
+    /// Computes.
+    pub worker: WorkerHandle,
+    /// Sequences that run at once.
+    pub n_slots: usize,
+}
+
+/// One request that is answered in parts.
+struct Reduction {
+    means: Means,
+    /// Its last message is what is around the material.
+    frame: Frame,
+    events: mpsc::Sender<Event>,
+}
+
+/// The request without its material.
+#[derive(Clone)]
+struct Frame {
+    request: Generate,
+    before: String,
+    after: String,
+    /// For answers to answers.
+    instruction: String,
+}
+
+/// Answers the material of a request part by part. Returns the last call, which answers these answers; it has not been submitted.
+///
+/// # Errors
+/// Those of the parts; [`ErrorCode::TooLong`] when the answers do not get shorter.
+pub async fn reduce(means: Means, request: Arc<Generate>, events: mpsc::Sender<Event>) -> Result<Admitted, WireError> {
+    let (frame, mut text) = Frame::new(&request)?;
+    drop(request);
+    let reduction = Reduction { means, frame, events };
+    let mut round = 1;
+    loop {
+        let shared = Arc::new(text);
+        let pieces = reduction.divide(&shared, round).await?;
+        let answers = reduction.round(round, &shared, pieces).await?;
+        let joined = join(answers);
+        if joined.is_empty() {
+            return Err(WireError::new(ErrorCode::Engine, "no part of the input got an answer; try another prompt"));
+        }
+        let last = Arc::new(reduction.frame.around(&joined, None, true, None));
+        match admit(&reduction.means, Arc::clone(&last)).await {
+            Err(error) if error.code == ErrorCode::TooLong && joined.len() < shared.len() => text = joined,
+            outcome => return outcome,
+        }
+        round += 1;
+    }
+}
+
+impl Reduction {
+    /// Divides a text so that a part, what is around it and an answer fit into the context.
+    async fn divide(&self, text: &Arc<String>, round: u32) -> Result<Vec<Piece>, WireError> {
+        let (admission, text) = (Arc::clone(&self.means.admission), Arc::clone(text));
+        let around = self.frame.around("", None, round > 1, None);
+        let n_answer = self.n_answer();
+        // The thread that divides cannot be dropped: it is told.
+        let guard = Guard::default();
+        let is_over = Arc::clone(&guard.0);
+        let dividing = spawn_blocking(move || {
+            let n_around = admission.n_prompt(&around.messages)?;
+            let n_max = admission.n_ctx().saturating_sub(n_around + n_answer + HEADING_ROOM);
+            if n_max < MIN_PART {
+                let message = format!(
+                    "the instruction and the question are {n_around} tokens and leave no room in the context of {} for a part of the input; shorten them, or raise n_ctx",
+                    admission.n_ctx()
+                );
+                return Err(WireError::new(ErrorCode::TooLong, message));
+            }
+            // Answers are divided between themselves.
+            let n_overlap = if round == 1 { n_max / OVERLAP_SHARE } else { 0 };
+            Ok(splitter::split(&text, admission.vocab(), Sizes { n_max, n_overlap }, || !is_over.load(Relaxed)))
+        });
+        let outcome = dividing.await;
+        drop(guard);
+        outcome.unwrap_or_else(|error| {
+            Err(WireError::new(ErrorCode::Internal, format!("the input could not be divided: {error}")))
+        })
+    }
+
+    /// Most tokens of an answer to a part.
+    fn n_answer(&self) -> usize {
+        let n_share = (self.means.admission.n_ctx() / ANSWER_SHARE).max(1);
+        self.frame.request.max_tokens.map_or(n_share, |n| n_share.min(n as usize))
+    }
+
+    /// Answers all parts, a few at a time. Parts with the same text are answered once.
+    async fn round(&self, round: u32, text: &Arc<String>, pieces: Vec<Piece>) -> Result<Vec<String>, WireError> {
+        let n_parts = as_u32(pieces.len());
+        let n_tokens = pieces.iter().map(|piece| (piece.n_tokens - piece.n_overlap) as u64).sum();
+        self.say(Event::Round(Round { round, n_parts, n_tokens })).await;
+        let mut same: HashMap<(&str, Option<&str>), Vec<usize>> = HashMap::new();
+        let mut waiting = VecDeque::new();
+        for (index, piece) in pieces.iter().enumerate() {
+            let indices = same.entry(contents(text, piece)).or_default();
+            indices.push(index);
+            if indices.len() == 1 {
+                waiting.push_back(index);
+            }
+        }
+        let mut answers = vec![String::new(); pieces.len()];
+        let mut running = JoinSet::new();
+        let mut n_done = 0;
+        // One more than there are slots: the next is there when one ends.
+        let mut n_at_once = self.means.n_slots + 1;
+        loop {
+            while running.len() < n_at_once
+                && let Some(index) = waiting.pop_front()
+            {
+                running.spawn(answer(self.means.clone(), self.part(round, text, &pieces[index]), index));
+            }
+            let Some(outcome) = running.join_next().await else { break };
+            let (index, outcome) = outcome.map_err(|error| {
+                WireError::new(ErrorCode::Internal, format!("a part of the input could not be answered: {error}"))
+            })?;
+            let Answer { text: answer, is_cut } = match outcome {
+                // Others have filled the queue: fewer at once, as long as something moves.
+                Err(error) if error.code == ErrorCode::Overloaded && !running.is_empty() => {
+                    waiting.push_front(index);
+                    n_at_once = running.len();
+                    continue;
+                }
+                outcome => outcome?,
+            };
+            for &index in &same[&contents(text, &pieces[index])] {
+                n_done += 1;
+                answers[index].clone_from(&answer);
+                let Piece { span, n_tokens, n_overlap, .. } = &pieces[index];
+                let part = Part {
+                    round,
+                    index: as_u32(index),
+                    n_done,
+                    n_parts,
+                    span: wire_span(span),
+                    n_tokens: as_u32(*n_tokens),
+                    n_overlap: as_u32(*n_overlap),
+                    is_cut,
+                    text: answer.clone(),
+                };
+                self.say(Event::Part(part)).await;
+            }
+        }
+        Ok(answers)
+    }
+
+    fn part(&self, round: u32, text: &str, piece: &Piece) -> Generate {
+        let (content, heading) = contents(text, piece);
+        self.frame.around(content, heading, round > 1, Some(as_u32(self.n_answer())))
+    }
+
+    async fn say(&self, event: Event) {
+        // Who does not listen any more drops the whole reduction.
+        let _ = self.events.send(event).await;
+    }
+}
+
+impl Frame {
+    /// Takes a request apart.
+    fn new(request: &Generate) -> Result<(Self, String), WireError> {
+        let Overflow::Reduce { material, instruction } = &request.overflow else {
+            unreachable!("only such requests are reduced")
+        };
+        let content = request.messages.last().map(|message| message.content.as_str()).unwrap_or_default();
+        let (before, material, after) = cut_out(content, *material)?;
+        let mut messages = request.messages.clone();
+        if let Some(last) = messages.last_mut() {
+            last.content = String::new();
+        }
+        let frame = Self {
+            request: Generate { messages, overflow: Overflow::Refuse, ..request.clone() },
+            before: before.to_owned(),
+            after: after.to_owned(),
+            instruction: instruction.clone(),
+        };
+        Ok((frame, material.to_owned()))
+    }
+
+    /// The request with another material. A part (`n_answer`) has no shape of its own: that is for the last answer.
+    fn around(&self, material: &str, heading: Option<&str>, is_of_answers: bool, n_answer: Option<u32>) -> Generate {
+        let mut request = self.request.clone();
+        if is_of_answers
+            && !self.instruction.is_empty()
+            && let Some(system) = request.messages.first_mut().filter(|message| message.role == Role::System)
+        {
+            system.content.clone_from(&self.instruction);
+        }
+        if let Some(last) = request.messages.last_mut() {
+            let heading = heading.map(|heading| format!("{heading}\n")).unwrap_or_default();
+            last.content = [&self.before, heading.as_str(), material, &self.after].concat();
+        }
+        if n_answer.is_some() {
+            request.max_tokens = n_answer;
+            request.constraint = None;
+        }
+        request
+    }
+}
+
+/// A part's text, and the line that names its file when that is not in it.
+fn contents<'a>(text: &'a str, piece: &Piece) -> (&'a str, Option<&'a str>) {
+    (&text[piece.span.clone()], piece.heading.clone().map(|span| &text[span]))
+}
+
+/// One paragraph for each answer, in the order of the parts.
+fn join(answers: Vec<String>) -> String {
+    let answers: Vec<&str> = answers.iter().map(|answer| answer.trim()).filter(|answer| !answer.is_empty()).collect();
+    answers.join("\n\n")
+}
+
+/// Admits on a thread that may take its time.
+async fn admit(means: &Means, request: Arc<Generate>) -> Result<Admitted, WireError> {
+    let admission = Arc::clone(&means.admission);
+    let admitting = spawn_blocking(move || admission.admit(&request).map(|admitted| admitted.0));
+    admitting.await.unwrap_or_else(|error| {
+        Err(WireError::new(ErrorCode::Internal, format!("the prompt could not be read: {error}")))
+    })
+}
+
+/// Tells a thread that nobody waits for it any more.
+#[derive(Default)]
+struct Guard(Arc<AtomicBool>);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.0.store(true, Relaxed);
+    }
+}
+
+fn as_u32(n: usize) -> u32 {
+    u32::try_from(n).unwrap_or(u32::MAX)
+}
+
+fn wire_span(span: &Range<usize>) -> Span {
+    Span { start: span.start as u64, end: span.end as u64 }
+}
+
+#[cfg(test)]
+#[path = "jobs_tests.rs"]
+mod tests;

@@ -1,0 +1,39 @@
+//! One part: admitted, submitted in the background, its whole answer collected.
+
+use std::sync::Arc;
+
+use beast_protocol::{ErrorCode, Generate, WireError};
+
+use super::{Means, admit};
+use crate::clock::now_us;
+use crate::stream::Reply;
+
+/// What came of a part.
+pub(super) struct Answer {
+    pub(super) text: String,
+    /// At its token limit.
+    pub(super) is_cut: bool,
+}
+
+/// Answers a part; `index` comes back with the outcome.
+pub(super) async fn answer(means: Means, request: Generate, index: usize) -> (usize, Result<Answer, WireError>) {
+    (index, collect(means, request).await)
+}
+
+async fn collect(means: Means, request: Generate) -> Result<Answer, WireError> {
+    let mut admitted = admit(&means, Arc::new(request)).await?;
+    admitted.is_background = true;
+    // What is read once is not worth keeping; the instruction before it is.
+    admitted.shared.retain(|&n| n + 1 < admitted.prompt.len());
+    let (_, mut replies) = means.worker.submit(admitted, now_us())?;
+    let mut text = String::new();
+    while let Some(reply) = replies.recv().await {
+        match reply {
+            Reply::Piece { text: piece, .. } => text += &piece,
+            Reply::Done { reason, .. } => return Ok(Answer { text, is_cut: reason.is_cut() }),
+            Reply::Failed(error) => return Err(error),
+            Reply::Queued(_) | Reply::Started | Reply::Progress(_) => {}
+        }
+    }
+    Err(WireError::new(ErrorCode::Engine, "the worker has ended; see the log, then try again"))
+}

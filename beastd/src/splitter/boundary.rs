@@ -1,0 +1,78 @@
+//! What kinds of places there are in a text, and which is best to cut at.
+
+use std::ops::{Range, RangeInclusive};
+
+/// A place to cut at, the worst first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Boundary {
+    /// Between two characters.
+    Place,
+    /// Between two words.
+    Word,
+    /// After a sentence.
+    Sentence,
+    /// After a line.
+    Line,
+    /// Before a line that is not indented: in code, what begins there is something new.
+    Block,
+    /// After a blank line.
+    Paragraph,
+    /// Before the line that names another file.
+    Heading,
+}
+
+/// How lines begin that name a file: our own, and git's.
+const HEADINGS: [&str; 2] = ["==> ", "diff --git "];
+
+/// The last of the best places in a range of bytes; there is always one, for its end is one when nothing else is.
+pub(super) fn best(text: &str, range: RangeInclusive<usize>) -> (usize, Boundary) {
+    let end = text.floor_char_boundary(*range.end());
+    let start = text.ceil_char_boundary(*range.start()).min(end);
+    let mut best = (end, Boundary::Place);
+    let places = text[start..end].char_indices().map(|(n, _)| start + n).chain([end]);
+    for place in places {
+        let rank = rank(text, place);
+        if rank != Boundary::Place && rank >= best.1 {
+            best = (place, rank);
+        }
+    }
+    best
+}
+
+/// The last whole line within a range that names a file.
+pub(super) fn last_heading(text: &str, range: Range<usize>) -> Option<Range<usize>> {
+    let is_line_start = |n: usize| n == 0 || text.as_bytes()[n - 1] == b'\n';
+    let is_heading = |n: &usize| is_line_start(*n) && is_heading(&text[*n..]);
+    let lines = text[range.clone()].match_indices('\n').map(|(n, _)| range.start + n + 1);
+    let start = [range.start].into_iter().chain(lines).filter(|&n| n < range.end).rfind(is_heading)?;
+    let len = text[start..range.end].find('\n')?;
+    Some(start..start + len)
+}
+
+fn is_heading(text: &str) -> bool {
+    HEADINGS.iter().any(|heading| text.starts_with(heading))
+}
+
+fn rank(text: &str, place: usize) -> Boundary {
+    let (before, after) = text.split_at(place);
+    let Some(last) = before.chars().next_back() else { return Boundary::Place };
+    if last == '\n' {
+        return match after.chars().next() {
+            _ if is_heading(after) => Boundary::Heading,
+            // The blank line itself belongs to what is before it.
+            Some('\n') => Boundary::Line,
+            _ if before.ends_with("\n\n") || before.ends_with("\n\r\n") => Boundary::Paragraph,
+            // A closing bracket ends what is before it.
+            Some(c) if !c.is_whitespace() && !matches!(c, '}' | ')' | ']') => Boundary::Block,
+            _ => Boundary::Line,
+        };
+    }
+    if matches!(last, '。' | '！' | '？') {
+        return Boundary::Sentence;
+    }
+    if !last.is_whitespace() || after.starts_with(char::is_whitespace) {
+        return Boundary::Place;
+    }
+    let sentence = before.trim_end().trim_end_matches(['"', '\'', ')', '”', '’', '*', '_']);
+    if sentence.ends_with(['.', '!', '?', '…']) { Boundary::Sentence } else { Boundary::Word }
+}

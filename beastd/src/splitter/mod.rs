@@ -1,0 +1,161 @@
+//! Where a long text may be divided: by real tokens, at the ends of files, paragraphs, lines and sentences.
+//!
+//! Knows texts and the vocabulary; never requests, prompts or the scheduler.
+
+mod boundary;
+mod shorten;
+
+use std::ops::Range;
+
+use crate::engine::Vocab;
+use boundary::Boundary;
+pub use shorten::{Ends, shorten};
+
+/// A part of a text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Piece {
+    /// Its bytes.
+    pub span: Range<usize>,
+    /// Where the line is that names the file it is from, when that lies before it.
+    pub heading: Option<Range<usize>>,
+    /// Its tokens, without the heading's; may differ from what tokenizing it alone yields by one at either end.
+    pub n_tokens: usize,
+    /// How many of these, at its beginning, belong to the piece before as well.
+    pub n_overlap: usize,
+}
+
+/// How pieces are cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sizes {
+    /// Most tokens of a piece.
+    pub n_max: usize,
+    /// Most tokens that a piece shares with the one before.
+    pub n_overlap: usize,
+}
+
+/// A piece is cut at the best place within this last share of its room, so that a good place is found and pieces stay large.
+const SEARCH_SHARE: usize = 4;
+/// Bytes of a text that stand for the rest when only its size matters.
+const SAMPLE_LEN: usize = 128 * 1024;
+
+/// Divides a text. Together the pieces hold every byte, in order. Takes time in proportion to the text; `go_on` is asked before each
+/// piece, and its no ends the work with what there is.
+pub fn split(text: &str, vocab: &dyn Vocab, sizes: Sizes, mut go_on: impl FnMut() -> bool) -> Vec<Piece> {
+    let n_target = target(text, vocab, sizes);
+    let mut pieces: Vec<Piece> = Vec::new();
+    let mut ruler = Ruler::default();
+    let (mut start, mut covered, mut n_overlap) = (0, 0, 0);
+    let mut heading = None;
+    while covered < text.len() && go_on() {
+        let (ends, is_rest) = ruler.measure(&text[start..], vocab, n_target);
+        let (end, rank) = if is_rest {
+            (text.len(), Boundary::Place)
+        } else {
+            let room = ends[n_target - n_target / SEARCH_SHARE - 1]..=ends[n_target - 1];
+            // Not before what is covered already, or there would be no end.
+            let (first, last) = (start + room.start(), start + room.end());
+            boundary::best(text, (first.max(covered + 1)).min(last)..=last)
+        };
+        let n_tokens = ends.partition_point(|&n| start + n <= end).max(1);
+        let named = heading.clone().filter(|line: &Range<usize>| line.end <= start);
+        pieces.push(Piece { span: start..end, heading: named, n_tokens, n_overlap });
+        covered = end;
+        heading = boundary::last_heading(text, start..end).or(heading);
+        n_overlap = 0;
+        start = end;
+        if covered < text.len() && rank != Boundary::Heading {
+            let first = ends[n_tokens.saturating_sub(sizes.n_overlap + 1)] + pieces[pieces.len() - 1].span.start;
+            start = overlap_start(text, first, end);
+            n_overlap = ends[..n_tokens].iter().filter(|&&n| pieces[pieces.len() - 1].span.start + n > start).count();
+        }
+        if rank == Boundary::Heading {
+            // The next piece begins with its own.
+            heading = None;
+        }
+    }
+    pieces
+}
+
+/// Tokens of a piece such that all have about the same size, none more than allowed.
+fn target(text: &str, vocab: &dyn Vocab, sizes: Sizes) -> usize {
+    let n_total = estimate(text, vocab);
+    let n_new = sizes.n_max.saturating_sub(sizes.n_overlap).max(1);
+    // Pieces end somewhere in the last quarter of their room: an eighth of it stays empty on average.
+    let n_filled = (n_new - n_new / (2 * SEARCH_SHARE)).max(1);
+    let n_pieces = n_total.div_ceil(n_filled).max(2);
+    let even = n_total.div_ceil(n_pieces);
+    (even + even / (2 * SEARCH_SHARE) + sizes.n_overlap + 1).clamp(SEARCH_SHARE, sizes.n_max.max(SEARCH_SHARE))
+}
+
+/// Tokens of a text; of a long one, as many as its beginning promises.
+pub fn estimate(text: &str, vocab: &dyn Vocab) -> usize {
+    let sample = &text[..text.floor_char_boundary(SAMPLE_LEN)];
+    let n_tokens = vocab.tokenize(sample, false, false).len();
+    // A u128 holds any product of two lengths.
+    let estimate = text.len() as u128 * n_tokens as u128 / sample.len().max(1) as u128;
+    usize::try_from(estimate).unwrap_or(usize::MAX)
+}
+
+/// The best beginning of an overlap from `first` up to `end`.
+fn overlap_start(text: &str, first: usize, end: usize) -> usize {
+    let first = text.ceil_char_boundary(first);
+    if first >= end {
+        return end;
+    }
+    let (start, rank) = boundary::best(text, first..=end - 1);
+    // In the middle of a word it would only confuse.
+    if rank == Boundary::Place { end } else { start }
+}
+
+/// Measures beginnings of texts in tokens, and learns how long a token is.
+#[derive(Debug, Default)]
+struct Ruler {
+    /// Bytes and tokens seen so far.
+    seen: (usize, usize),
+}
+
+impl Ruler {
+    /// Where the first `n` tokens of a text end, in bytes, and whether they are all of it. Fewer than `n` only then.
+    fn measure(&mut self, text: &str, vocab: &dyn Vocab, n: usize) -> (Vec<usize>, bool) {
+        // Somewhat more than is needed, most likely; a window's last tokens may be others in the whole text.
+        const MARGIN: usize = 8;
+        let mut n_bytes = match self.seen {
+            (_, 0) => 5 * (n + MARGIN),
+            (n_bytes, n_tokens) => (n + MARGIN) * n_bytes / n_tokens * 9 / 8 + 1,
+        };
+        loop {
+            let window = &text[..text.floor_char_boundary(n_bytes.max(4))];
+            let ends = token_ends(window, vocab);
+            let is_rest = window.len() == text.len();
+            if is_rest && ends.len() <= n {
+                return (ends, true);
+            }
+            if is_rest || ends.len() >= n + MARGIN {
+                self.seen = (self.seen.0 + window.len(), self.seen.1 + ends.len());
+                return (ends, false);
+            }
+            n_bytes = n_bytes.saturating_mul(2);
+        }
+    }
+}
+
+/// Where each token of a text ends, in bytes.
+fn token_ends(text: &str, vocab: &dyn Vocab) -> Vec<usize> {
+    let tokens = vocab.tokenize(text, false, false);
+    let mut bytes = Vec::new();
+    let mut ends: Vec<usize> = Vec::with_capacity(tokens.len());
+    for token in tokens {
+        vocab.piece(token, &mut bytes);
+        ends.push(bytes.len());
+    }
+    // Some vocabularies put a blank before a text, or write unknown characters in other ways: then by proportion.
+    if bytes.len() != text.len() {
+        let n_bytes = bytes.len().max(1);
+        ends.iter_mut().for_each(|end| *end = *end * text.len() / n_bytes);
+    }
+    ends
+}
+
+#[cfg(test)]
+#[path = "splitter_tests.rs"]
+mod tests;
