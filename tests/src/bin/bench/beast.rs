@@ -141,6 +141,20 @@ pub struct Asked {
 }
 
 impl Asked {
+    /// Everything that comes until the end of the answer, and the time from asking until then.
+    pub fn events(mut self) -> Result<(Vec<Event>, Duration)> {
+        let mut events = Vec::new();
+        loop {
+            match next_event(&mut self.stream)? {
+                Event::Failed(error) => bail!("beastd: {error}"),
+                event => events.push(event),
+            }
+            if let Some(Event::Done { .. }) = events.last() {
+                return Ok((events, self.began.elapsed()));
+            }
+        }
+    }
+
     fn answer(mut self) -> Result<Answer> {
         let mut first_token = None;
         loop {

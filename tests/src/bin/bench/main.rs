@@ -54,6 +54,22 @@ pub struct Setup {
     calibration: OnceLock<Calibration>,
 }
 
+impl Setup {
+    /// The same with the built-in model, which nobody has calibrated.
+    fn of_cub(&self) -> Self {
+        Self {
+            model: beast_tests::project("models/cub/cub.gguf"),
+            draft: None,
+            peers: self.peers.clone(),
+            programs: self.programs.clone(),
+            n_threads: self.n_threads,
+            n_repeats: self.n_repeats,
+            engine: OnceLock::new(),
+            calibration: OnceLock::new(),
+        }
+    }
+}
+
 struct Measurement {
     name: &'static str,
     run: fn(&Setup) -> Result<Vec<Row>>,

@@ -9,6 +9,7 @@ mod clients;
 mod company;
 mod copying;
 mod draft;
+mod long;
 mod memory;
 mod new_prompt;
 mod nothing;
@@ -36,6 +37,7 @@ pub const MEASUREMENTS: &[Measurement] = &[
     Measurement { name: "nothing-to-copy", run: nothing::measure },
     Measurement { name: "draft", run: draft::measure },
     Measurement { name: "four-clients", run: clients::measure },
+    Measurement { name: "long", run: long::measure },
     Measurement { name: "company", run: company::measure },
     Measurement { name: "memory", run: memory::measure },
     Measurement { name: "between", run: between::measure },

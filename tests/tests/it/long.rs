@@ -1,0 +1,182 @@
+//! Inputs longer than the context: answered in parts, shortened, or refused.
+
+use std::collections::BTreeMap;
+
+use beast_protocol::{ErrorCode, Event, FinishReason, Generate, Overflow, Part, Place, Request, Round, Span, Status};
+use beast_tests::samples::{self, diff, document, instructed};
+use beast_tests::{Beast, eventually};
+
+const MERGE: &str = "Merge these summaries of one text into one. Reply with only the summary. Use plain text.";
+
+fn whole(text: &str) -> Span {
+    Span { start: 0, end: text.len() as u64 }
+}
+
+fn reducing(text: &str) -> Generate {
+    let overflow = Overflow::Reduce { material: whole(text), instruction: MERGE.into() };
+    Generate { overflow, max_tokens: Some(60), ..instructed("summarize", text) }
+}
+
+fn rounds(events: &[Event]) -> Vec<Round> {
+    events.iter().filter_map(|event| if let Event::Round(round) = event { Some(*round) } else { None }).collect()
+}
+
+fn parts(events: &[Event], round: u32) -> BTreeMap<u32, Part> {
+    let parts = events.iter().filter_map(|event| match event {
+        Event::Part(part) if part.round == round => Some((part.index, part.clone())),
+        _ => None,
+    });
+    parts.collect()
+}
+
+/// Every byte is in a part, in order; returns the tokens that were read, those that two parts share counted once.
+#[track_caller]
+fn check_parts(text: &str, parts: &BTreeMap<u32, Part>) -> u64 {
+    let mut covered = 0;
+    let mut n_tokens = 0;
+    for (n, (index, part)) in parts.iter().enumerate() {
+        assert_eq!(*index as usize, n, "each part has one answer");
+        assert!(part.span.start <= covered && part.span.end > covered, "{part:?} follows {covered}");
+        assert!(text.is_char_boundary(part.span.start as usize));
+        covered = part.span.end;
+        n_tokens += u64::from(part.n_tokens - part.n_overlap);
+    }
+    assert_eq!(covered, text.len() as u64, "all of it is read");
+    n_tokens
+}
+
+/// The figure of the issue: a megabyte, and no word of it unread. The tokens that the parts claim are held against those that the
+/// daemon computed for them, which it counts elsewhere.
+#[test]
+fn a_megabyte_is_read_to_its_last_word() {
+    let beast = Beast::start();
+    beast.ready();
+    let text = document(25_000);
+    assert!(text.len() > 1_000_000);
+    let answer = beast.client().ask(&reducing(&text));
+    let (_, usage) = answer.done();
+    assert!(!answer.text.trim().is_empty());
+
+    let rounds = rounds(&answer.events);
+    let first = parts(&answer.events, 1);
+    let n_read = check_parts(&text, &first);
+    assert_eq!(n_read, rounds[0].n_tokens);
+    // About ten tokens a sentence; the exact number is that of the tokenizer, asked for in pieces that fit.
+    let n_given = count_tokens(&beast, &text);
+    let difference = n_read.abs_diff(n_given);
+    assert!(difference * 1000 <= n_given, "{n_read} tokens were read of {n_given}");
+
+    let done: Vec<u32> = answer
+        .events
+        .iter()
+        .filter_map(|event| match event {
+            Event::Part(part) if part.round == 1 => Some(part.n_done),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(done, (1..=rounds[0].n_parts).collect::<Vec<_>>(), "progress counts every part once");
+    beast.idle();
+    let Status { n_prompt_tokens, n_tokens_saved, .. } = beast.status();
+    let n_mapped: u64 = first.values().map(|part| u64::from(part.n_tokens)).sum();
+    let n_computed = n_prompt_tokens + n_tokens_saved;
+    assert!(n_computed >= n_mapped + u64::from(usage.n_prompt), "{n_computed} were computed, {n_mapped} mapped");
+}
+
+/// The daemon's own count: `Started` says the length of a prompt, of which the frame around the text is always the same.
+fn count_tokens(beast: &Beast, text: &str) -> u64 {
+    let n_prompt = |text: &str| {
+        let request = Generate { max_tokens: Some(1), ..samples::ask(text) };
+        u64::from(beast.client().ask(&request).done().1.n_prompt)
+    };
+    let n_frame = n_prompt("x") - 1;
+    let sentences: Vec<&str> = text.split_inclusive(". ").collect();
+    // Sentences are tokenized alike wherever they stand; these lengths fit into the context.
+    sentences.chunks(250).map(|chunk| n_prompt(&chunk.concat()) - n_frame).sum()
+}
+
+#[test]
+fn what_fits_is_answered_at_once_and_what_does_not_in_parts() {
+    let beast = Beast::start();
+    beast.ready();
+    let answer = beast.client().ask(&reducing(&document(50)));
+    assert_eq!((rounds(&answer.events).len(), answer.done().0), (0, FinishReason::Stop));
+    let text = document(600);
+    let answer = beast.client().ask(&reducing(&text));
+    answer.done();
+    check_parts(&text, &parts(&answer.events, 1));
+    let started = answer.events.iter().position(|event| matches!(event, Event::Started { .. })).expect("started");
+    let last_part = answer.events.iter().rposition(|event| matches!(event, Event::Part(_))).expect("in parts");
+    assert!(last_part < started, "the answer follows all parts");
+}
+
+/// A commit message must not wait for somebody's book.
+#[test]
+fn a_short_request_does_not_wait_for_the_parts_of_a_long_one() {
+    let beast = Beast::start();
+    beast.ready();
+    let mut long = beast.client();
+    long.send(&Request::Generate(reducing(&document(6000))));
+    eventually(|| beast.status().n_running == 4);
+    let answer = beast.client().ask(&samples::commit_msg(&diff("read_all", 3)));
+    assert_eq!(answer.text.trim(), samples::subject("read_all"));
+    assert!(beast.status().n_running > 0, "the long one is still at it");
+    assert!(beast.status().n_preempted > 0, "a part gave way");
+}
+
+#[test]
+fn a_cancel_ends_all_parts() {
+    let beast = Beast::start();
+    beast.ready();
+    let mut client = beast.client();
+    client.send(&Request::Generate(reducing(&document(6000))));
+    client.until(|event| matches!(event, Event::Part(_)));
+    client.send(&Request::Cancel);
+    let end = client.until(|event| matches!(event, Event::Done { .. } | Event::Failed(_)));
+    assert!(matches!(end, Event::Done { reason: FinishReason::Cancelled, .. }), "{end:?}");
+    beast.idle();
+    // The connection is still good.
+    assert_eq!(client.ask(&samples::commit_msg(&diff("read_all", 3))).done().0, FinishReason::Stop);
+}
+
+#[test]
+fn a_client_that_goes_away_leaves_nothing_running() {
+    let beast = Beast::start();
+    beast.ready();
+    let mut client = beast.client();
+    client.send(&Request::Generate(reducing(&document(6000))));
+    client.until(|event| matches!(event, Event::Part(_)));
+    drop(client);
+    beast.idle();
+}
+
+#[test]
+fn what_may_be_dropped_is_dropped_and_told() {
+    let beast = Beast::start();
+    let text = document(2000);
+    for (drop, place) in [(Place::Head, "beginning"), (Place::Middle, "middle"), (Place::Tail, "end")] {
+        let overflow = Overflow::Truncate { material: whole(&text), drop };
+        let answer = beast.client().ask(&Generate { overflow, max_tokens: Some(30), ..instructed("title", &text) });
+        let (_, usage) = answer.done();
+        assert!((3500..=4066).contains(&usage.n_prompt), "as much as fits stays: {}", usage.n_prompt);
+        let told = answer.events.iter().any(|event| match event {
+            Event::Started { notices, .. } => notices.iter().any(|notice| notice.text.contains(place)),
+            _ => false,
+        });
+        assert!(told, "{:?}", answer.events);
+    }
+}
+
+#[test]
+fn everything_else_refuses_with_both_sizes() {
+    let beast = Beast::start();
+    let error = beast.client().ask(&instructed("title", &document(600))).error();
+    assert_eq!(error.code, ErrorCode::TooLong);
+    assert!(error.message.contains("4096"), "{}", error.message);
+    // Also what is to be answered in parts, when the question alone is too long.
+    let question = document(600);
+    let text = format!("{}{question}", document(600));
+    let material = Span { start: 0, end: (text.len() - question.len()) as u64 };
+    let overflow = Overflow::Reduce { material, instruction: String::new() };
+    let error = beast.client().ask(&Generate { overflow, ..instructed("ask", &text) }).error();
+    assert_eq!(error.code, ErrorCode::TooLong);
+}
