@@ -111,6 +111,13 @@ impl Home {
         Running::start(&mut self.ctl(arguments), "")
     }
 
+    /// A line of shell in this home, with the programs in its PATH.
+    pub fn shell(&self, line: &str) -> Command {
+        let mut command = self.command("/bin/sh");
+        command.args(["-c", line]).env("PATH", format!("{}:/usr/bin:/bin", profile_dir().display()));
+        command
+    }
+
     /// `beastd` in this home.
     pub fn beastd(&self, arguments: &[&str]) -> Command {
         let mut command = self.command(program("beastd"));

@@ -13,6 +13,7 @@ mod loading;
 mod long;
 mod model;
 mod overload;
+mod pipelines;
 mod prefixes;
 mod real_model;
 mod rooms;
