@@ -68,7 +68,7 @@ impl<'a> Answering<'a> {
     ) -> Self {
         let output = &options.output;
         let is_streamed = !(output.no_stream || output.json || output.stream_json || output.extract);
-        let markdown = context.console.markdown().filter(|_| !output.no_markdown);
+        let markdown = context.console.markdown().filter(|_| !output.no_markdown && !output.extract);
         if output.stream_json {
             progress.erase();
         }

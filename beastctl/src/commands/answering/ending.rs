@@ -31,6 +31,9 @@ impl Answering<'_> {
         if !self.has_text() {
             warnings.push("the answer is empty".into());
         }
+        if made.code.as_ref().is_some_and(|code| code.trim().is_empty()) {
+            warnings.push("the code block is empty".into());
+        }
         warnings.extend(self.parts.loss());
         let infos: Vec<String> = [self.note_on_code(&made), self.parts.summary()].into_iter().flatten().collect();
         self.notices.extend(cut.iter().cloned().chain(self.parts.loss()).map(warning));

@@ -104,6 +104,29 @@ fn every_beginning_of_an_answer_is_shown_whole() {
     }
 }
 
+/// Marks in every order that chance makes: nobody thinks of all of them.
+#[test]
+fn chance_finds_nothing_either() {
+    let marks: Vec<char> = "***__``[]()#>-+1.) \n\n\\~|aab日🦀!".chars().collect();
+    let mut state = 7_u64;
+    let mut next = |n: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(state >> 33).unwrap() % n
+    };
+    for _ in 0..20_000 {
+        let sample: String = (0..next(70)).map(|_| marks[next(marks.len())]).collect();
+        let whole = painted(&[&sample]);
+        let characters: Vec<String> = sample.chars().map(String::from).collect();
+        assert_eq!(painted(&characters.iter().map(String::as_str).collect::<Vec<_>>()), whole, "{sample:?}");
+        let letters = |text: &str| text.chars().filter(|c| c.is_alphanumeric()).collect::<String>();
+        // An address that is its own text is shown once.
+        if !sample.contains("](") {
+            assert_eq!(letters(&visible(&whole)), letters(&sample), "{sample:?}");
+        }
+        assert!(!whole.contains('\x1b') || whole.rsplit('\x1b').next().unwrap().starts_with("[0m"), "{sample:?}");
+    }
+}
+
 /// What is not markup stays as it is, to the last character.
 #[test]
 fn what_only_looks_like_markup_is_left_alone() {
