@@ -8,6 +8,7 @@ mod bench;
 mod calibrate;
 mod ends;
 mod failures;
+mod forms;
 mod harness;
 mod inputs;
 mod pipelines;
