@@ -110,13 +110,18 @@ impl<W: Write> Answer<W> {
 
     fn write(&mut self, text: &str) -> io::Result<()> {
         let is_unsafe = self.is_terminal && text.contains(is_command);
-        let text = if is_unsafe { Cow::Owned(text.replace(is_command, "\u{fffd}")) } else { Cow::Borrowed(text) };
+        let text = if is_unsafe { Cow::Owned(harmless(text)) } else { Cow::Borrowed(text) };
         match &mut self.markdown {
             Some(markdown) => self.out.write_all(markdown.push(&text).as_bytes())?,
             None => self.out.write_all(text.as_bytes())?,
         }
         self.out.flush()
     }
+}
+
+/// What another system ends its lines with commands nothing. Both characters come together: what ends a piece is held.
+fn harmless(text: &str) -> String {
+    text.replace("\r\n", "\n").replace(is_command, "\u{fffd}")
 }
 
 fn is_command(c: char) -> bool {
