@@ -1,12 +1,12 @@
 //! Exit codes, and what a failed run says: the only place that knows the errors of every room.
 
-use std::fmt::Write as _;
+use std::{error::Error, fmt::Write as _};
 
 use beast_protocol::ErrorCode;
 
 use crate::{
-    client::ClientError, commands::CommandError, input::InputError, output::OutputError, prompts::PromptError,
-    start::StartError, wait::WaitError,
+    client::ClientError, commands::CommandError, constraint::ConstraintError, input::InputError, output::OutputError,
+    prompts::PromptError, start::StartError, wait::WaitError,
 };
 
 /// Done; also when the reader of stdout had seen enough.
@@ -19,7 +19,7 @@ pub const USAGE: u8 = 2;
 pub const UNREACHABLE: u8 = 3;
 /// The input does not fit.
 pub const TOO_LONG: u8 = 4;
-/// The answer was cut, under `--strict`.
+/// The answer was cut, under `--strict` or where half of it is worth nothing.
 pub const CUT: u8 = 5;
 /// The daemon is busy or going away; the same request may succeed later (`EX_TEMPFAIL`).
 pub const BUSY: u8 = 75;
@@ -54,7 +54,34 @@ pub fn verdict(error: &anyhow::Error) -> (u8, Option<String>) {
     (code, Some(line))
 }
 
-fn known(error: &(dyn std::error::Error + 'static)) -> Option<(u8, Option<String>)> {
+/// What went wrong in a word, for programs: the daemon's own where it refused, else what the exit code means.
+pub fn word(error: &anyhow::Error) -> String {
+    let refusal = error.chain().find_map(|error| match error.downcast_ref() {
+        Some(ClientError::Daemon(error)) => Some(error.code),
+        _ => match error.downcast_ref() {
+            Some(StartError::Client(ClientError::Daemon(error))) => Some(error.code),
+            _ => None,
+        },
+    });
+    let word = refusal.and_then(|code| Some(serde_json::to_value(code).ok()?.as_str()?.to_owned()));
+    word.unwrap_or_else(|| of_code(verdict(error).0).into())
+}
+
+/// What an exit code means, in a word.
+pub fn of_code(code: u8) -> &'static str {
+    match code {
+        DONE => "done",
+        USAGE => "usage",
+        UNREACHABLE => "unreachable",
+        TOO_LONG => "too_long",
+        CUT => "cut",
+        BUSY => "busy",
+        INTERRUPTED => "interrupted",
+        _ => "failed",
+    }
+}
+
+fn known(error: &(dyn Error + 'static)) -> Option<(u8, Option<String>)> {
     if let Some(error) = error.downcast_ref::<CommandError>() {
         return Some((error.exit_code(), error.hint()));
     }
@@ -68,6 +95,9 @@ fn known(error: &(dyn std::error::Error + 'static)) -> Option<(u8, Option<String
         return Some(of_wait(error));
     }
     if let Some(error) = error.downcast_ref::<InputError>() {
+        return Some((error.exit_code(), error.hint()));
+    }
+    if let Some(error) = error.downcast_ref::<ConstraintError>() {
         return Some((error.exit_code(), error.hint()));
     }
     if let Some(error) = error.downcast_ref::<PromptError>() {

@@ -72,3 +72,21 @@ fn the_code_is_found_through_a_context() {
     "#]]
     .assert_eq(&say(error));
 }
+
+#[test]
+fn programs_get_a_word() {
+    let refused = || ClientError::Daemon(WireError::new(ErrorCode::ModelUnavailable, "no model"));
+    for (error, expected) in [
+        (refused().into(), "model_unavailable"),
+        (anyhow::Error::from(StartError::Client(refused())).context("while asking"), "model_unavailable"),
+        (ClientError::TooLong(40_000_000).into(), "too_long"),
+        (CommandError::Withheld("the answer was cut".into()).into(), "cut"),
+        (CommandError::Cancelled.into(), "busy"),
+        (WaitError::Interrupted.into(), "interrupted"),
+        (StartError::Missing("/s".into()).into(), "unreachable"),
+        (ConstraintError::StdinTaken { option: "--schema" }.into(), "usage"),
+        (ClientError::Lost.into(), "failed"),
+    ] {
+        assert_eq!(word(&error), expected, "{error:?}");
+    }
+}

@@ -7,6 +7,7 @@
 pub mod cli;
 pub mod client;
 pub mod commands;
+pub mod constraint;
 pub mod exit;
 pub mod input;
 pub mod output;

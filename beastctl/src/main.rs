@@ -1,11 +1,11 @@
 //! Parse, run, print the error chain once, leave with an exit code.
 
-use std::{process::ExitCode, time::Instant};
+use std::{env, process::ExitCode, time::Instant};
 
 use beastctl::{
-    cli::Cli,
+    cli::{Cli, Wishes},
     commands, exit,
-    output::{Console, usage_line},
+    output::{Console, error_object, json_line, usage_line},
 };
 use clap::Parser;
 
@@ -18,7 +18,7 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli, started: Instant) -> u8 {
-    let console = Console::new(cli.quiet);
+    let console = Console::new(cli.quiet, cli.color);
     match commands::run(cli, console, started) {
         Ok(()) => exit::DONE,
         Err(error) => fail(console, &error),
@@ -27,12 +27,19 @@ fn run(cli: Cli, started: Instant) -> u8 {
 
 /// Help and version are printed as asked for; a mistake becomes one line like every other error.
 fn usage(error: &clap::Error) -> u8 {
-    let console = Console::new(false);
-    let text = error.render().to_string();
+    let wishes = Wishes::of(env::args_os().skip(1), env::var_os("BEAST_COLOR").as_deref());
+    let console = Console::new(false, Some(wishes.color));
+    let text = error.render();
     if !error.use_stderr() {
+        let text = if console.stdout_has_colour { text.ansi().to_string() } else { text.to_string() };
         return console.print(&text).map_or_else(|error| fail(console, &error.into()), |()| exit::DONE);
     }
-    console.error(&usage_line(&text));
+    let line = usage_line(&text.to_string());
+    if wishes.stream_json {
+        // The line on stderr says the same, whether this one can be written or not.
+        let _ = console.print(&json_line(&error_object(&line, exit::of_code(exit::USAGE), exit::USAGE)));
+    }
+    console.error(&line);
     exit::USAGE
 }
 

@@ -66,11 +66,11 @@ impl StartError {
     }
 }
 
-/// Connects; when nobody listens and `may_start`, starts a daemon first. `say` hears what takes time.
+/// Connects; when nobody listens and `may_start`, starts a daemon first. `say` hears what takes time, again and again while it does.
 ///
 /// # Errors
 /// See [`StartError`].
-pub fn connect(path: &Path, may_start: bool, wait: &Wait, say: impl FnOnce(&str)) -> Result<Client, StartError> {
+pub fn connect(path: &Path, may_start: bool, wait: &Wait, mut say: impl FnMut(&str)) -> Result<Client, StartError> {
     let until = Instant::now() + CONNECT_LIMIT;
     let error = loop {
         match Client::open(path, wait) {
@@ -85,8 +85,7 @@ pub fn connect(path: &Path, may_start: bool, wait: &Wait, say: impl FnOnce(&str)
         return Err(StartError::Refused(error));
     }
     let program = find_beastd().ok_or_else(|| StartError::Missing(path.to_owned()))?;
-    say("starting beastd");
-    let outcome = start(&program, path, wait)?;
+    let outcome = start(&program, path, wait, || say("starting beastd"))?;
     // Even when it failed: two clients may have started one each, and the other's daemon got the socket.
     let until = Instant::now() + if outcome.is_ok() { CONNECT_LIMIT } else { Duration::ZERO };
     loop {
@@ -119,7 +118,7 @@ fn is_program(path: &Path) -> bool {
 }
 
 /// Runs the daemon until it has gone into the background; the inner error is what it said instead.
-fn start(program: &Path, socket: &Path, wait: &Wait) -> Result<Result<(), String>, WaitError> {
+fn start(program: &Path, socket: &Path, wait: &Wait, say: impl FnMut()) -> Result<Result<(), String>, WaitError> {
     let arguments: [&OsStr; 3] = ["--daemonize".as_ref(), "--socket".as_ref(), socket.as_ref()];
     let child = Command::new(program)
         .args(arguments)
@@ -134,7 +133,7 @@ fn start(program: &Path, socket: &Path, wait: &Wait) -> Result<Result<(), String
         Err(error) => return Ok(Err(error.to_string())),
     };
     let mut words = Vec::new();
-    let status = wait_for_exit(&mut child, &mut words, wait)?;
+    let status = wait_for_exit(&mut child, &mut words, wait, say)?;
     let words = String::from_utf8_lossy(&words).trim().to_owned();
     Ok(match status {
         Some(status) if status.success() => Ok(()),
@@ -145,10 +144,16 @@ fn start(program: &Path, socket: &Path, wait: &Wait) -> Result<Result<(), String
 }
 
 /// Not until the end of its stderr: the daemon in the background may have inherited it.
-fn wait_for_exit(child: &mut Child, words: &mut Vec<u8>, wait: &Wait) -> Result<Option<ExitStatus>, WaitError> {
+fn wait_for_exit(
+    child: &mut Child,
+    words: &mut Vec<u8>,
+    wait: &Wait,
+    mut say: impl FnMut(),
+) -> Result<Option<ExitStatus>, WaitError> {
     let until = Instant::now() + START_LIMIT;
     let mut stderr = child.stderr.take();
     loop {
+        say();
         let status = child.try_wait().map_err(WaitError::Poll)?;
         listen(&mut stderr, words, wait, status.is_some())?;
         if status.is_some() || Instant::now() >= until {

@@ -32,6 +32,7 @@ fn the_help_is_short() {
 
         Options:
           -q, --quiet               Errors only: no progress, notes or warnings
+              --color <WHEN>        Colours: auto, always or never [env: BEAST_COLOR, NO_COLOR]
               --socket <PATH>       Socket of the daemon [default: where beastd puts it]
               --timeout <DURATION>  Give up after this time, like 10s or 2m [env: BEAST_TIMEOUT]
           -h, --help                Print help
@@ -44,7 +45,7 @@ fn the_help_is_short() {
           beastctl run translate letter.txt
 
         Exit codes: 0 done, 1 failed, 2 usage, 3 daemon not reached, 4 input too long,
-        5 answer cut (--strict), 75 busy, 130 Ctrl-C.
+        5 answer cut (--strict, --schema), 75 busy, 130 Ctrl-C.
     "#]]
     .assert_eq(&help);
 }

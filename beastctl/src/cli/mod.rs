@@ -2,13 +2,15 @@
 
 mod bench;
 mod options;
+mod output;
 
 use std::{path::PathBuf, time::Duration};
 
 use clap::{Parser, Subcommand};
 
 pub use bench::{BenchOptions, BenchTable, STDOUT};
-pub use options::{Options, OutputOptions, SamplingOptions, Truncate};
+pub use options::{Options, SamplingOptions, Truncate};
+pub use output::{ColorChoice, OutputOptions, Wishes};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -18,7 +20,7 @@ Examples:
   beastctl run translate letter.txt
 
 Exit codes: 0 done, 1 failed, 2 usage, 3 daemon not reached, 4 input too long,
-5 answer cut (--strict), 75 busy, 130 Ctrl-C.";
+5 answer cut (--strict, --schema), 75 busy, 130 Ctrl-C.";
 
 /// Ask the language model that beastd keeps in memory.
 #[derive(Debug, Parser)]
@@ -32,6 +34,11 @@ pub struct Cli {
     /// Errors only: no progress, notes or warnings.
     #[arg(short, long, global = true)]
     pub quiet: bool,
+
+    /// Colours: auto, always or never [env: BEAST_COLOR, NO_COLOR].
+    #[arg(long, global = true, value_name = "WHEN", env = "BEAST_COLOR", hide_env = true, value_enum)]
+    #[arg(hide_possible_values = true)]
+    pub color: Option<ColorChoice>,
 
     /// Socket of the daemon [default: where beastd puts it].
     #[arg(long, global = true, value_name = "PATH", env = "BEAST_SOCKET", hide_env = true)]

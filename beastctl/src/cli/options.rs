@@ -2,6 +2,8 @@
 
 use clap::{Args, ValueEnum, value_parser};
 
+use super::OutputOptions;
+
 /// What all verbs that generate an answer share.
 #[derive(Debug, Args)]
 pub struct Options {
@@ -67,26 +69,6 @@ pub struct SamplingOptions {
     /// Seed of the random choice, to get the same answer again.
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub seed: Option<u32>,
-}
-
-/// How the answer is shown.
-#[derive(Debug, Args)]
-pub struct OutputOptions {
-    /// One JSON object at the end, instead of the text.
-    #[arg(long)]
-    pub json: bool,
-
-    /// The whole answer at once, at the end.
-    #[arg(long)]
-    pub no_stream: bool,
-
-    /// Times and speeds on stderr.
-    #[arg(long)]
-    pub stats: bool,
-
-    /// Exit with 5 when the answer was cut.
-    #[arg(long)]
-    pub strict: bool,
 }
 
 pub(super) fn temp(text: &str) -> Result<f32, String> {

@@ -1,4 +1,6 @@
-//! One answer from its first event to its last: what is shown while it comes, and what is said at its end.
+//! One answer from its first event to its last: what is shown while it comes. What is said at its end is in `ending`.
+
+mod ending;
 
 use std::{
     io::{self, Stderr, Stdout},
@@ -6,28 +8,52 @@ use std::{
 };
 
 use anyhow::Result;
-use beast_protocol::{Event, FinishReason, Notice, NoticeKind, Timings, Usage};
+use beast_protocol::{Constraint, Event, FinishReason, Notice, NoticeKind, Timings, Usage};
 use rustix::time::{ClockId, clock_gettime};
+use serde_json::json;
 
 use super::{CommandError, Context};
 use crate::{
     cli::Options,
     client::{Client, ClientError},
-    output::{Answer, Measured, OutputError, Progress, answer_object, stats_lines},
+    output::{Answer, Measured, OutputError, Parts, Progress, Waiting, event_object, json_line},
     wait::Wait,
 };
 
 type Done = (FinishReason, Usage, Timings);
+
+/// What the answer was bound to be; half of it is worth nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// JSON.
+    Json,
+    /// What a grammar says.
+    Grammar,
+}
+
+impl Form {
+    /// What a request asks for.
+    pub(super) fn of(constraint: Option<&Constraint>) -> Option<Self> {
+        constraint.map(|constraint| match constraint {
+            Constraint::Schema(_) => Form::Json,
+            Constraint::Grammar(_) => Form::Grammar,
+        })
+    }
+}
 
 /// An answer that is on its way.
 pub(super) struct Answering<'a> {
     context: &'a Context,
     options: &'a Options,
     progress: Progress<Stderr>,
+    waiting: Waiting,
     answer: Answer<Stdout>,
+    is_streamed: bool,
+    form: Option<Form>,
     model: String,
     n_ctx: u32,
     notices: Vec<Notice>,
+    parts: Parts,
     measured: Measured,
     done: Option<Done>,
 }
@@ -37,25 +63,49 @@ impl<'a> Answering<'a> {
     pub(super) fn new(
         context: &'a Context,
         options: &'a Options,
-        progress: Progress<Stderr>,
+        mut progress: Progress<Stderr>,
         warnings: Vec<String>,
     ) -> Self {
-        let is_streamed = !options.output.no_stream && !options.output.json;
+        let output = &options.output;
+        let is_streamed = !(output.no_stream || output.json || output.stream_json || output.extract);
+        let markdown = context.console.markdown().filter(|_| !output.no_markdown && !output.extract);
+        if output.stream_json {
+            progress.erase();
+        }
         Self {
             context,
             options,
             progress,
-            answer: Answer::new(io::stdout(), is_streamed, context.console.stdout_is_terminal),
+            waiting: Waiting::default(),
+            answer: Answer::new(io::stdout(), is_streamed, context.console.stdout_is_terminal).painted(markdown),
+            is_streamed,
+            form: None,
             model: String::new(),
             n_ctx: 0,
             notices: warnings.into_iter().map(|text| Notice { kind: NoticeKind::Warning, text }).collect(),
+            parts: Parts::default(),
             measured: Measured::default(),
             done: None,
         }
     }
 
+    /// An answer that is bound to a form is shown whole or not at all.
+    #[must_use]
+    pub(super) fn bound_to(self, form: Option<Form>) -> Self {
+        if form.is_none() {
+            return self;
+        }
+        let answer = Answer::new(io::stdout(), false, self.context.console.stdout_is_terminal);
+        Self { form, answer, is_streamed: false, ..self }
+    }
+
+    /// What has come, without whitespace around it.
+    pub(super) fn text(&self) -> &str {
+        self.answer.text()
+    }
+
     pub(super) fn has_text(&self) -> bool {
-        !self.answer.text().is_empty()
+        !self.text().is_empty()
     }
 
     /// Takes events until the answer is complete.
@@ -63,25 +113,29 @@ impl<'a> Answering<'a> {
         while self.done.is_none() {
             match client.next_event(wait, self.progress.due())? {
                 Some(event) => self.take(event)?,
-                None => self.progress.tick(Instant::now()),
+                None => self.show(),
             }
         }
         Ok(())
     }
 
     fn take(&mut self, event: Event) -> Result<()> {
+        if self.options.output.stream_json
+            && let Some(object) = event_object(&event)
+        {
+            self.context.console.print(&json_line(&object))?;
+        }
+        self.waiting.take(&event, Instant::now());
         match event {
-            Event::Loading { stage, fraction } => {
-                self.show(format!("loading: {} {:.0} %", stage.label(), fraction * 100.0));
+            Event::Loading { .. } | Event::Queued { .. } | Event::Progress { .. } => self.show(),
+            Event::Round(round) => {
+                self.parts.begin(&round);
+                self.show();
             }
-            Event::Queued { position: 0 } => self.show("waiting for a slot".into()),
-            Event::Queued { position } => self.show(format!("waiting for a slot, {position} ahead")),
-            Event::Progress { n_done, n_total } => {
-                let percent = f64::from(n_done) * 100.0 / f64::from(n_total.max(1));
-                self.show(format!("reading the prompt: {percent:.0} %"));
+            Event::Part(part) => {
+                self.parts.end(&part);
+                self.show();
             }
-            Event::Round(round) => self.show(format!("0/{} parts", round.n_parts)),
-            Event::Part(part) => self.show(format!("{}/{} parts", part.n_done, part.n_parts)),
             Event::Started { model, n_ctx, notices, .. } => self.start(model, n_ctx, notices),
             Event::Piece { text, sampled_at_us } => self.piece(&text, sampled_at_us)?,
             Event::Done { reason: FinishReason::Cancelled, .. } => return Err(CommandError::Cancelled.into()),
@@ -93,8 +147,15 @@ impl<'a> Answering<'a> {
         Ok(())
     }
 
-    fn show(&mut self, text: String) {
-        self.progress.set(text, Instant::now());
+    /// What is going on, unless the answer is being written: nothing comes between its words. Lines of `--stream-json` say the same.
+    fn show(&mut self) {
+        if self.options.output.stream_json || self.is_streamed && self.has_text() {
+            return;
+        }
+        let now = Instant::now();
+        if let Some(text) = self.waiting.text(now) {
+            self.progress.set(text, now);
+        }
     }
 
     fn start(&mut self, model: String, n_ctx: u32, notices: Vec<Notice>) {
@@ -113,8 +174,17 @@ impl<'a> Answering<'a> {
     }
 
     fn piece(&mut self, text: &str, sampled_at_us: u64) -> Result<(), OutputError> {
-        self.progress.erase();
-        self.answer.push(text)?;
+        if self.is_streamed {
+            self.progress.erase();
+        }
+        let more = self.answer.push(text)?;
+        if self.options.output.stream_json && !more.is_empty() {
+            self.context.console.print(&json_line(&json!({"type": "piece", "text": more})))?;
+        }
+        if !self.is_streamed {
+            self.waiting.say("writing the answer".into());
+            self.show();
+        }
         self.measured.first_token.get_or_insert_with(|| self.context.started.elapsed());
         self.measured.lags_us.push(now_us().saturating_sub(sampled_at_us));
         Ok(())
@@ -125,59 +195,13 @@ impl<'a> Answering<'a> {
         self.progress.erase();
     }
 
-    /// Ends an answer that stopped in the middle. After Ctrl-C only a terminal needs the newline.
+    /// Ends an answer that stopped in the middle. After Ctrl-C only a terminal needs the newline, and whoever got escape codes their end.
     pub(super) fn abandon(&mut self, is_interrupt: bool) -> Result<()> {
         self.progress.erase();
-        if !is_interrupt || self.context.console.stdout_is_terminal {
+        if !is_interrupt || self.context.console.stdout_is_terminal || self.answer.is_painted() {
             self.answer.abandon().map_err(OutputError::from)?;
         }
         Ok(())
-    }
-
-    /// Ends a complete answer: its newline or its object, then what there is to say about it.
-    pub(super) fn finish(mut self) -> Result<()> {
-        self.progress.erase();
-        let console = self.context.console;
-        let (reason, usage, timings) = self.done.expect("only a complete answer is finished");
-        let cut = self.cut();
-        let is_error = cut.is_some() && self.options.output.strict;
-        let mut warnings: Vec<String> = cut.iter().filter(|_| !is_error).cloned().collect();
-        if !self.has_text() {
-            warnings.push("the answer is empty".into());
-        }
-        self.notices.extend(cut.iter().map(|text| Notice { kind: NoticeKind::Warning, text: text.clone() }));
-        self.measured.total = self.context.started.elapsed();
-        if self.options.output.json {
-            let done = (reason, usage, timings);
-            let object = answer_object(self.answer.text(), &self.model, done, &self.notices, &self.measured);
-            console.print(&format!("{object}\n"))?;
-        } else {
-            self.answer.finish().map_err(OutputError::from)?;
-        }
-        for warning in &warnings {
-            console.warning(warning);
-        }
-        if self.options.output.stats {
-            console.stats(&stats_lines(usage, timings, &self.measured));
-        }
-        match cut {
-            Some(cut) if is_error => Err(CommandError::Cut(cut).into()),
-            _ => Ok(()),
-        }
-    }
-
-    /// How the answer was cut, in words.
-    fn cut(&self) -> Option<String> {
-        let (reason, usage, _) = self.done?;
-        let n = usage.n_generated;
-        let tokens = if n == 1 { "token" } else { "tokens" };
-        match reason {
-            FinishReason::MaxTokens => Some(format!("the answer was cut at {n} {tokens} (--max-tokens)")),
-            FinishReason::ContextFull => {
-                Some(format!("the answer was cut at {n} {tokens}: the context of {} tokens is full", self.n_ctx))
-            }
-            FinishReason::Stop | FinishReason::StopText | FinishReason::Cancelled => None,
-        }
     }
 }
 

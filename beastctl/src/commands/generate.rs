@@ -3,14 +3,18 @@
 use std::{io, mem, path::PathBuf, time::Instant};
 
 use anyhow::{Context as _, Result};
-use beast_protocol::Request;
+use beast_protocol::{Constraint, Request};
 
-use super::{CommandError, Context, answering::Answering, material, request};
+use super::{
+    CommandError, Context,
+    answering::{Answering, Form},
+    material, request,
+};
 use crate::{
     cli::Options,
     client::ClientError,
-    exit,
-    output::{OutputError, Progress},
+    constraint, exit,
+    output::{OutputError, Progress, error_object, json_line},
     prompts::{self, Prompt},
     start,
     wait::{Wait, WaitError},
@@ -40,6 +44,11 @@ impl Task {
         Task::Prompt { name: "summarize".into(), files }
     }
 
+    /// Whether nobody reads stdin for this.
+    fn leaves_stdin(&self) -> bool {
+        matches!(self, Task::Prompt { files, .. } if !files.is_empty() && files.iter().all(|file| file.as_os_str() != "-"))
+    }
+
     fn prompt(&self) -> &str {
         match self {
             Task::Ask { .. } => "ask",
@@ -49,12 +58,28 @@ impl Task {
     }
 }
 
-/// Answers one task.
+/// Answers one task. Whoever reads lines hears of every failure in one, the last.
 pub(super) fn run(context: &Context, task: Task, options: &Options) -> Result<()> {
+    let outcome = answer(context, task, options);
+    if options.output.stream_json { outcome.inspect_err(|error| print_error(context, error)) } else { outcome }
+}
+
+fn print_error(context: &Context, error: &anyhow::Error) {
+    let (code, line) = exit::verdict(error);
+    let is_told = matches!(error.downcast_ref(), Some(CommandError::Cut(_)));
+    if code != exit::DONE && !is_told {
+        let message = line.unwrap_or_else(|| error.to_string());
+        // Where stdout cannot be written, the line on stderr has to do.
+        let _ = context.console.print(&json_line(&error_object(&message, &exit::word(error), code)));
+    }
+}
+
+fn answer(context: &Context, task: Task, options: &Options) -> Result<()> {
     let console = context.console;
     // Everything that is the user's to mend is found before the daemon is troubled.
     let path = context.socket()?;
     let prompt = load_prompt(task.prompt(), options)?;
+    let constraint = constraint(options, task.leaves_stdin())?;
     let mut material = match task {
         Task::Ask { question } => material::question(&question, console)?,
         Task::CommitMsg => material::diff(console)?,
@@ -64,10 +89,14 @@ pub(super) fn run(context: &Context, task: Task, options: &Options) -> Result<()
     for warning in &warnings {
         console.warning(warning);
     }
-    let request = Request::Generate(request::generate(prompt, material, options));
+    let mut request = request::generate(prompt, material, options);
+    // What is typed wins over what the prompt itself asks for.
+    request.constraint = constraint.or(request.constraint);
+    let form = Form::of(request.constraint.as_ref());
+    let request = Request::Generate(request);
 
     let wait = Wait::start(context.timeout).context("cannot watch for Ctrl-C")?;
-    let mut progress = Progress::new(io::stderr(), console.shows_progress(), context.started);
+    let mut progress = Progress::with_spinner(io::stderr(), console.shows_progress(), context.started);
     let client = start::connect(&path, !options.no_start, &wait, |text| progress.set(text.into(), Instant::now()));
     // The request is dropped once it is sent: an answer can take minutes, and its input tens of megabytes.
     let sent = client.and_then(|mut client| {
@@ -76,7 +105,7 @@ pub(super) fn run(context: &Context, task: Task, options: &Options) -> Result<()
         Ok(client)
     });
     let mut client = sent.inspect_err(|_| progress.erase())?;
-    let mut answering = Answering::new(context, options, progress, warnings);
+    let mut answering = Answering::new(context, options, progress, warnings).bound_to(form);
     let outcome = answering.follow(&mut client, &wait);
     match outcome {
         Ok(()) => answering.finish(),
@@ -100,6 +129,15 @@ fn broken_off(answering: &mut Answering<'_>, error: anyhow::Error) -> anyhow::Er
         }
         _ => error,
     }
+}
+
+fn constraint(options: &Options, stdin_is_free: bool) -> Result<Option<Constraint>> {
+    let output = &options.output;
+    Ok(match (&output.schema, &output.grammar) {
+        (Some(path), _) => Some(constraint::schema(path, stdin_is_free)?),
+        (None, Some(path)) => Some(constraint::grammar(path, stdin_is_free)?),
+        (None, None) => None,
+    })
 }
 
 fn load_prompt(name: &str, options: &Options) -> Result<Prompt> {

@@ -25,6 +25,9 @@ pub enum CommandError {
     /// Cut, under `--strict`.
     #[error("{0}")]
     Cut(String),
+    /// Not what it was bound to be: nothing of it was printed.
+    #[error("{0}, so nothing is printed")]
+    Withheld(String),
     /// The time limit came in the middle.
     #[error("the answer was not complete within {}", humantime::format_duration(*.0))]
     Incomplete(std::time::Duration),
@@ -66,7 +69,7 @@ impl CommandError {
     /// See [`exit`].
     pub fn exit_code(&self) -> u8 {
         match self {
-            CommandError::Cut(_) => exit::CUT,
+            CommandError::Cut(_) | CommandError::Withheld(_) => exit::CUT,
             CommandError::Cancelled | CommandError::MachineBusy(_) => exit::BUSY,
             CommandError::NoProgram => exit::UNREACHABLE,
             CommandError::NotMeasured(_) | CommandError::NotCalibrated(_) => exit::FAILED,
@@ -81,7 +84,7 @@ impl CommandError {
     /// What to do next.
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
-            CommandError::Cut(_) => "a larger --max-tokens, or less input",
+            CommandError::Cut(_) | CommandError::Withheld(_) => "a larger --max-tokens, or less input",
             CommandError::Incomplete(_) => "a longer --timeout, or a smaller --max-tokens",
             CommandError::Cancelled => "the same command again",
             CommandError::NoQuestion => "beastctl ask 'QUESTION'",

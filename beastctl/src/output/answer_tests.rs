@@ -62,3 +62,33 @@ fn half_an_answer_stays_when_it_was_streamed_and_is_not_begun_when_not() {
         assert_eq!(String::from_utf8(answer.out).unwrap(), expected);
     }
 }
+
+#[test]
+fn lines_that_end_as_on_another_system_stay_lines() {
+    let pieces = ["one\r", "\ntwo\r\n", "\r\nthree\rfour\r\n"];
+    assert_eq!(printed(&pieces, true, true), "one\ntwo\n\nthree\u{fffd}four\n");
+    assert_eq!(printed(&pieces, true, false), "one\r\ntwo\r\n\r\nthree\rfour\n");
+}
+
+#[test]
+fn a_painted_answer_ends_plain_and_commands_nothing() {
+    for is_streamed in [true, false] {
+        let mut answer = Answer::new(Vec::new(), is_streamed, false).painted(Some(Markdown::new(true)));
+        let added: String =
+            [" **a", "** \x1b[2J\n", "# b", " \n"].iter().map(|piece| answer.push(piece).unwrap()).collect();
+        answer.finish().unwrap();
+        assert_eq!((answer.text(), added.as_str()), ("**a** \x1b[2J\n# b", "**a** \x1b[2J\n# b"));
+        let expected = "\x1b[1ma\x1b[0m \u{fffd}[2J\n\x1b[1;4mb\x1b[0m\n";
+        assert_eq!(String::from_utf8(answer.out).unwrap(), expected, "{is_streamed}");
+    }
+}
+
+#[test]
+fn a_part_of_an_answer_takes_its_place() {
+    for (part, expected) in [("  ls\n\n", "  ls\n"), ("a\r\nb\r\n", "a\r\nb\n"), ("\n", ""), ("", "")] {
+        let mut answer = Answer::new(Vec::new(), false, false);
+        answer.push("all of it").unwrap();
+        answer.finish_with(part).unwrap();
+        assert_eq!(String::from_utf8(answer.out).unwrap(), expected);
+    }
+}

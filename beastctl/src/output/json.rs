@@ -1,25 +1,45 @@
-//! The one object of `--json`. Its field names are a promise to scripts.
+//! The one object of `--json` and the lines of `--stream-json`. Their field names are a promise to scripts.
 
-use beast_protocol::{FinishReason, Notice, Timings, Usage};
+use beast_protocol::{Event, FinishReason, Notice, Timings, Usage};
 use serde_json::{Value, json};
 
-use super::stats::{Measured, answer_speed, prompt_speed, us_to_ms};
+use super::{
+    parts::Parts,
+    stats::{Measured, answer_speed, prompt_speed, us_to_ms},
+};
+
+/// Everything known about a complete answer.
+#[derive(Debug)]
+pub struct Told<'a> {
+    /// Without whitespace around it.
+    pub text: &'a str,
+    /// Who answered.
+    pub model: &'a str,
+    /// How it ended.
+    pub done: (FinishReason, Usage, Timings),
+    /// What was said about it.
+    pub notices: &'a [Notice],
+    /// What the client has measured.
+    pub measured: &'a Measured,
+    /// How it was made in parts.
+    pub parts: &'a Parts,
+    /// Under `--schema`: what it says.
+    pub value: Option<Value>,
+    /// Under `--extract`: its code, if it has any.
+    pub extracted: Option<Option<&'a str>>,
+}
 
 /// An answer and everything known about it.
-pub fn answer_object(
-    text: &str,
-    model: &str,
-    (reason, usage, timings): (FinishReason, Usage, Timings),
-    notices: &[Notice],
-    measured: &Measured,
-) -> Value {
-    let (lag_median, lag_max) = measured.lag_ms().unzip();
-    json!({
-        "text": text,
-        "model": model,
+pub fn answer_object(told: &Told<'_>) -> Value {
+    let (reason, usage, timings) = told.done;
+    let (lag_median, lag_max) = told.measured.lag_ms().unzip();
+    let mut object = json!({
+        "text": told.text,
+        "model": told.model,
         "finish_reason": reason,
         "truncated": reason.is_cut(),
         "usage": usage,
+        "parts": told.parts.object(),
         "timings": {
             "queued_ms": us_to_ms(timings.queued_us),
             "prefill_ms": us_to_ms(timings.prefill_us),
@@ -28,12 +48,71 @@ pub fn answer_object(
             "prompt_tokens_per_second": prompt_speed(usage, timings),
             "answer_tokens_per_second": answer_speed(usage, timings),
         },
-        "notices": notices,
+        "notices": told.notices,
         "client": {
-            "first_token_ms": measured.first_token.map(|time| time.as_secs_f64() * 1000.0),
-            "total_ms": measured.total.as_secs_f64() * 1000.0,
+            "first_token_ms": told.measured.first_token.map(|time| time.as_secs_f64() * 1000.0),
+            "total_ms": told.measured.total.as_secs_f64() * 1000.0,
             "lag_ms_median": lag_median,
             "lag_ms_max": lag_max,
         },
-    })
+    });
+    if let Some(value) = &told.value {
+        object["value"] = value.clone();
+    }
+    if let Some(extracted) = told.extracted {
+        object["extracted"] = extracted.into();
+    }
+    object
 }
+
+/// An event on the way to the answer; `None` for those that have a line of another kind.
+pub fn event_object(event: &Event) -> Option<Value> {
+    let object = match event {
+        Event::Loading { stage, fraction } => {
+            // As f64 it would show digits that nobody has measured.
+            let fraction = (f64::from(*fraction) * 1000.0).round() / 1000.0;
+            json!({"type": "loading", "stage": stage, "fraction": fraction})
+        }
+        Event::Queued { position } => json!({"type": "queued", "position": position}),
+        Event::Started { model, n_prompt, n_ctx, notices } => {
+            json!({"type": "started", "model": model, "n_prompt": n_prompt, "n_ctx": n_ctx, "notices": notices})
+        }
+        Event::Progress { n_done, n_total } => json!({"type": "progress", "n_done": n_done, "n_total": n_total}),
+        Event::Round(round) => of_type("round", json!(round)),
+        Event::Part(part) => of_type("part", json!(part)),
+        Event::Piece { .. } | Event::Done { .. } | Event::Failed(_) | Event::Status(_) => return None,
+    };
+    Some(object)
+}
+
+/// The last line of a run that failed.
+pub fn error_object(message: &str, code: &str, exit_code: u8) -> Value {
+    json!({"type": "error", "message": message, "code": code, "exit_code": exit_code})
+}
+
+/// The last line of a run that did not: the object of `--json` with its type.
+pub fn answer_line(object: Value) -> Value {
+    of_type("done", object)
+}
+
+fn of_type(kind: &str, mut object: Value) -> Value {
+    object["type"] = kind.into();
+    object
+}
+
+/// An object as one line. JSON leaves some control characters as they are; a terminal would obey them.
+pub fn json_line(object: &Value) -> String {
+    let mut line = String::new();
+    for c in object.to_string().chars() {
+        if c.is_control() {
+            line += &format!("\\u{:04x}", u32::from(c));
+        } else {
+            line.push(c);
+        }
+    }
+    line + "\n"
+}
+
+#[cfg(test)]
+#[path = "json_tests.rs"]
+mod tests;

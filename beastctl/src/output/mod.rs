@@ -4,12 +4,18 @@
 //! and a loss of information always, unless `-q`.
 
 mod answer;
+mod colour;
+mod fence;
 mod file;
 mod json;
+mod markdown;
+mod parts;
 mod progress;
 mod stats;
 pub mod tables;
 pub mod units;
+mod waiting;
+mod width;
 
 use std::{
     env,
@@ -18,12 +24,16 @@ use std::{
 };
 
 pub use answer::Answer;
+pub use fence::first_code_block;
 pub use file::WholeFile;
-pub use json::answer_object;
+pub use json::{Told, answer_line, answer_object, error_object, event_object, json_line};
+pub use markdown::Markdown;
+pub use parts::Parts;
 pub use progress::Progress;
 pub use stats::{Measured, answer_speed, prompt_speed, stats_lines, us_to_ms};
+pub use waiting::Waiting;
 
-use crate::exit;
+use crate::{cli::ColorChoice, exit};
 
 /// Why stdout, or a file that was asked for, cannot be written.
 #[derive(Debug, thiserror::Error)]
@@ -84,17 +94,29 @@ pub struct Console {
     pub stderr_is_terminal: bool,
     /// `-q`: nothing but errors.
     pub is_quiet: bool,
-    /// The terminal can move its cursor, and colours are welcome.
+    /// What is said beside the answer may be styled.
     pub has_colour: bool,
+    /// The answer may be styled.
+    pub stdout_has_colour: bool,
 }
 
 impl Console {
     /// As this process was started.
-    pub fn new(is_quiet: bool) -> Self {
-        let stderr_is_terminal = io::stderr().is_terminal();
-        let is_wanted = env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-        let has_colour = stderr_is_terminal && is_wanted && !is_dumb();
-        Self { stdout_is_terminal: io::stdout().is_terminal(), stderr_is_terminal, is_quiet, has_colour }
+    pub fn new(is_quiet: bool, color: Option<ColorChoice>) -> Self {
+        let (stdout_is_terminal, stderr_is_terminal) = (io::stdout().is_terminal(), io::stderr().is_terminal());
+        Self {
+            stdout_is_terminal,
+            stderr_is_terminal,
+            is_quiet,
+            has_colour: colour::is_styled(color, stderr_is_terminal),
+            stdout_has_colour: colour::is_styled(color, stdout_is_terminal),
+        }
+    }
+
+    /// What paints the answer; `None` where it stays as the model wrote it.
+    pub fn markdown(&self) -> Option<Markdown> {
+        let is_wanted = env::var_os("BEAST_MARKDOWN").is_none_or(|value| value != "never");
+        (self.stdout_has_colour && is_wanted).then(|| Markdown::new(tables::is_utf8()))
     }
 
     /// Whether a line may come and go.

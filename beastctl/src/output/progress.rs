@@ -5,10 +5,16 @@ use std::{
     time::{Duration, Instant},
 };
 
+use super::{tables::is_utf8, width::cut};
+
 /// Nothing is shown sooner, nor changed faster: what a person cannot read only flickers.
 const PACE: Duration = Duration::from_millis(150);
+/// A spinner shows that something moves.
+const SPINNER_PACE: Duration = Duration::from_millis(100);
 /// A line of a terminal whose width is unknown.
 const WIDTH: usize = 80;
+const FRAMES: &[&str] = &["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"];
+const ASCII_FRAMES: &[&str] = &["|", "/", "-", "\\"];
 
 /// The line. It prints only when it is due; [`Progress::due`] says when to come back.
 #[derive(Debug)]
@@ -18,45 +24,58 @@ pub struct Progress<E> {
     is_shown: bool,
     /// Not before this.
     next: Instant,
-    pending: Option<String>,
+    text: Option<String>,
+    is_new: bool,
+    /// Empty for a line that changes with its text only.
+    frames: &'static [&'static str],
+    n_frames: usize,
 }
 
 impl<E: Write> Progress<E> {
     /// A line that is not shown yet.
     pub fn new(err: E, is_enabled: bool, now: Instant) -> Self {
-        Self { err, is_enabled, is_shown: false, next: now + PACE, pending: None }
+        let (text, frames) = (None, &[]);
+        Self { err, is_enabled, is_shown: false, next: now + PACE, text, is_new: false, frames, n_frames: 0 }
+    }
+
+    /// The same with a spinner before it, which moves also when there is no news.
+    pub fn with_spinner(err: E, is_enabled: bool, now: Instant) -> Self {
+        Self { frames: if is_utf8() { FRAMES } else { ASCII_FRAMES }, ..Self::new(err, is_enabled, now) }
     }
 
     /// What is going on now.
     pub fn set(&mut self, text: String, now: Instant) {
         if self.is_enabled {
-            self.pending = Some(text);
+            self.text = Some(text);
+            self.is_new = true;
             self.tick(now);
         }
     }
 
     /// When [`Progress::tick`] has something to do.
     pub fn due(&self) -> Option<Instant> {
-        self.pending.is_some().then_some(self.next)
+        (self.text.is_some() && (self.is_new || !self.frames.is_empty())).then_some(self.next)
     }
 
     /// Shows what is pending, when it is due.
     pub fn tick(&mut self, now: Instant) {
-        if now < self.next {
-            return;
-        }
-        let Some(text) = self.pending.take() else { return };
+        let Some(text) = self.text.as_ref().filter(|_| now >= self.next && self.due().is_some()) else { return };
+        let line = match self.frames.get(self.n_frames % self.frames.len().max(1)) {
+            Some(frame) => format!("{frame} {text}"),
+            None => text.clone(),
+        };
         // A line that wraps could not be taken back.
-        let text: String = text.chars().take(width().saturating_sub(1)).collect();
-        let _ = write!(self.err, "\r\x1b[K{text}");
+        let _ = write!(self.err, "\r\x1b[K{}", cut(&line, width().saturating_sub(1)));
         let _ = self.err.flush();
         self.is_shown = true;
-        self.next = now + PACE;
+        self.is_new = false;
+        self.n_frames += 1;
+        self.next = now + if self.frames.is_empty() { PACE } else { SPINNER_PACE };
     }
 
     /// Takes the line back.
     pub fn erase(&mut self) {
-        self.pending = None;
+        self.text = None;
         if self.is_shown {
             self.is_shown = false;
             let _ = write!(self.err, "\r\x1b[K");

@@ -67,3 +67,34 @@ fn a_line_never_wraps() {
     progress.set("ü".repeat(5000), start + ms(1000));
     assert!(String::from_utf8(progress.err).unwrap().chars().count() < 5000);
 }
+
+fn spinning(start: Instant) -> Progress<Vec<u8>> {
+    Progress { frames: ASCII_FRAMES, ..Progress::new(Vec::new(), true, start) }
+}
+
+#[test]
+fn a_spinner_moves_without_news_ten_times_a_second_at_most() {
+    let start = Instant::now();
+    let mut progress = spinning(start);
+    assert_eq!(progress.due(), None);
+    progress.set("wait".into(), start);
+    assert_eq!(progress.due(), Some(start + PACE));
+    for at in [150, 151, 200, 249, 250, 300] {
+        progress.tick(start + ms(at));
+    }
+    progress.set("go".into(), start + ms(320));
+    progress.tick(start + ms(350));
+    assert_eq!(progress.due(), Some(start + ms(450)));
+    progress.erase();
+    assert_eq!(progress.due(), None);
+    progress.tick(start + ms(1000));
+    let expected: String = ["| wait", "/ wait", "- go", ""].iter().flat_map(|text| [SHOW, text]).collect();
+    assert_eq!(String::from_utf8(progress.err).unwrap(), expected);
+}
+
+#[test]
+fn all_frames_are_as_wide_as_each_other() {
+    for frames in [FRAMES, ASCII_FRAMES] {
+        assert!(frames.iter().all(|frame| cut(frame, 0).is_empty() && cut(frame, 1) == *frame));
+    }
+}

@@ -21,3 +21,10 @@ fn there_is_no_part_of_nothing() {
 fn one_of_a_kind_has_no_plural() {
     assert_eq!([0, 1, 2].map(|n| count(n, "token")), ["0 tokens", "1 token", "2 tokens"]);
 }
+
+#[test]
+fn long_numbers_are_grouped() {
+    for (n, expected) in [(0, "0"), (999, "999"), (1000, "1,000"), (38_211, "38,211"), (1_234_567, "1,234,567")] {
+        assert_eq!(grouped(n), expected);
+    }
+}

@@ -94,6 +94,7 @@ fn json_is_one_object_with_everything() {
               "text": "the answer was cut at 3 tokens (--max-tokens)"
             }
           ],
+          "parts": null,
           "text": "yes",
           "timings": {
             "answer_tokens_per_second": 500.0,

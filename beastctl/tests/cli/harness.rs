@@ -19,7 +19,7 @@ use beast_protocol::{
 use tempfile::TempDir;
 
 /// Far above anything that happens; a test that fails must end.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A child that is being forked holds every open file for a moment, also a program that another test is writing, and
 /// the system then refuses to run that. So nothing is started while a program is written.

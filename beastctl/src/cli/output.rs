@@ -1,0 +1,98 @@
+//! How an answer is shown: what can be typed.
+
+use std::{ffi::OsStr, path::PathBuf};
+
+use clap::{Args, ValueEnum};
+
+/// How the answer is shown.
+#[derive(Debug, Args)]
+pub struct OutputOptions {
+    /// One JSON object at the end, instead of the text; nothing when the run fails.
+    #[arg(long)]
+    pub json: bool,
+
+    /// One JSON object a line for all that happens, from loading and piece to done or error.
+    #[arg(long, conflicts_with_all = ["json", "no_stream"])]
+    pub stream_json: bool,
+
+    /// An answer that fits this JSON schema; all of it or, with exit code 5, nothing.
+    #[arg(long, value_name = "FILE")]
+    pub schema: Option<PathBuf>,
+
+    /// An answer that fits this grammar, in GBNF; all of it or, with exit code 5, nothing.
+    #[arg(long, value_name = "FILE", conflicts_with = "schema")]
+    pub grammar: Option<PathBuf>,
+
+    /// Only the first fenced code block of the answer; all of it where there is none.
+    #[arg(short = 'x', long, conflicts_with_all = ["schema", "grammar"])]
+    pub extract: bool,
+
+    /// The whole answer at once, at the end.
+    #[arg(long)]
+    pub no_stream: bool,
+
+    /// The answer as the model wrote it, also on a terminal [env: BEAST_MARKDOWN=never].
+    #[arg(long)]
+    pub no_markdown: bool,
+
+    /// Times and speeds on stderr.
+    #[arg(long)]
+    pub stats: bool,
+
+    /// Exit with 5 when the answer was cut.
+    #[arg(long)]
+    pub strict: bool,
+}
+
+/// When something is coloured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum ColorChoice {
+    /// On a terminal, unless NO_COLOR is set.
+    #[default]
+    // An empty variable is none.
+    #[value(alias = "")]
+    Auto,
+    /// Also into files and pipes.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// What a command line that cannot be parsed says about colours and objects: what is said about it follows both as well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Wishes {
+    /// `--color`, or its variable.
+    pub color: ColorChoice,
+    /// `--stream-json`.
+    pub stream_json: bool,
+}
+
+impl Wishes {
+    /// Looks for them; `variable` is `BEAST_COLOR`. What makes no sense counts as not said.
+    pub fn of<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>, variable: Option<&OsStr>) -> Self {
+        let read = |value: &OsStr| value.to_str().and_then(|value| ColorChoice::from_str(value, false).ok());
+        let mut wishes = Wishes { color: variable.and_then(read).unwrap_or_default(), stream_json: false };
+        let mut arguments = arguments.into_iter();
+        while let Some(argument) = arguments.next() {
+            let argument = argument.as_ref();
+            match argument.to_str() {
+                Some("--") => break,
+                Some("--stream-json") => wishes.stream_json = true,
+                Some("--color") => {
+                    wishes.color = arguments.next().and_then(|value| read(value.as_ref())).unwrap_or_default();
+                }
+                Some(text) => {
+                    if let Some(color) = text.strip_prefix("--color=").and_then(|value| read(OsStr::new(value))) {
+                        wishes.color = color;
+                    }
+                }
+                None => {}
+            }
+        }
+        wishes
+    }
+}
+
+#[cfg(test)]
+#[path = "output_tests.rs"]
+mod tests;

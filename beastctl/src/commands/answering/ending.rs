@@ -1,0 +1,120 @@
+//! The end of a complete answer: whether it may be shown, its newline or its object, and what there is to say about it.
+
+use anyhow::Result;
+use beast_protocol::{FinishReason, Notice, NoticeKind};
+use serde_json::Value;
+
+use super::{Answering, Done, Form};
+use crate::{
+    commands::CommandError,
+    output::{OutputError, Told, answer_line, answer_object, first_code_block, json_line, stats_lines},
+};
+
+/// What was made of the text.
+#[derive(Debug, Default)]
+struct Made {
+    /// Under `--schema`.
+    value: Option<Value>,
+    /// Under `--extract`, where there is code.
+    code: Option<String>,
+}
+
+impl Answering<'_> {
+    /// Ends a complete answer: its newline or its object, then what there is to say about it.
+    pub(in crate::commands) fn finish(&mut self) -> Result<()> {
+        self.progress.erase();
+        let done = self.done.expect("only a complete answer is finished");
+        let cut = self.cut();
+        let made = self.make(cut.as_deref())?;
+        let is_error = cut.is_some() && self.options.output.strict;
+        let mut warnings: Vec<String> = cut.iter().filter(|_| !is_error).cloned().collect();
+        if !self.has_text() {
+            warnings.push("the answer is empty".into());
+        }
+        if made.code.as_ref().is_some_and(|code| code.trim().is_empty()) {
+            warnings.push("the code block is empty".into());
+        }
+        warnings.extend(self.parts.loss());
+        let infos: Vec<String> = [self.note_on_code(&made), self.parts.summary()].into_iter().flatten().collect();
+        self.notices.extend(cut.iter().cloned().chain(self.parts.loss()).map(warning));
+        self.print(done, made)?;
+        let console = self.context.console;
+        warnings.iter().for_each(|warning| console.warning(warning));
+        infos.iter().for_each(|info| console.info(info));
+        if self.options.output.stats {
+            console.stats(&stats_lines(done.1, done.2, &self.measured));
+        }
+        match cut {
+            Some(cut) if is_error => Err(CommandError::Cut(cut).into()),
+            _ => Ok(()),
+        }
+    }
+
+    /// # Errors
+    /// [`CommandError::Withheld`] for a text that would be taken for what it is not.
+    fn make(&self, cut: Option<&str>) -> Result<Made, CommandError> {
+        if let Some(cut) = cut.filter(|_| self.form.is_some()) {
+            return Err(CommandError::Withheld(cut.into()));
+        }
+        if self.form == Some(Form::Json) {
+            let value = serde_json::from_str(self.text())
+                .map_err(|error| CommandError::Withheld(format!("the answer is no JSON ({error})")))?;
+            return Ok(Made { value: Some(value), ..Made::default() });
+        }
+        if !self.options.output.extract {
+            return Ok(Made::default());
+        }
+        match (first_code_block(self.text()), cut) {
+            (Some((_, false)), Some(cut)) => Err(CommandError::Withheld(format!("the code is not complete: {cut}"))),
+            (block, _) => Ok(Made { code: block.map(|(code, _)| code), ..Made::default() }),
+        }
+    }
+
+    fn note_on_code(&self, made: &Made) -> Option<String> {
+        let is_missing = self.options.output.extract && made.code.is_none() && self.has_text();
+        is_missing.then(|| "the answer has no code block, this is all of it".into())
+    }
+
+    fn print(&mut self, done: Done, made: Made) -> Result<(), OutputError> {
+        let output = &self.options.output;
+        self.measured.total = self.context.started.elapsed();
+        if !output.json && !output.stream_json {
+            match &made.code {
+                Some(code) => self.answer.finish_with(code)?,
+                None => self.answer.finish()?,
+            }
+            return Ok(());
+        }
+        let told = Told {
+            text: self.answer.text(),
+            model: &self.model,
+            done,
+            notices: &self.notices,
+            measured: &self.measured,
+            parts: &self.parts,
+            value: made.value,
+            extracted: output.extract.then_some(made.code.as_deref()),
+        };
+        let object = answer_object(&told);
+        let line = if output.stream_json { answer_line(object) } else { object };
+        self.context.console.print(&json_line(&line))
+    }
+
+    /// How the answer was cut, in words.
+    fn cut(&self) -> Option<String> {
+        let (reason, usage, _) = self.done?;
+        let n = usage.n_generated;
+        let tokens = if n == 1 { "token" } else { "tokens" };
+        match reason {
+            FinishReason::MaxTokens => Some(format!("the answer was cut at {n} {tokens} (--max-tokens)")),
+            FinishReason::ContextFull => {
+                Some(format!("the answer was cut at {n} {tokens}: the context of {} tokens is full", self.n_ctx))
+            }
+            FinishReason::Stop | FinishReason::StopText | FinishReason::Cancelled => None,
+        }
+    }
+}
+
+fn warning(text: String) -> Notice {
+    Notice { kind: NoticeKind::Warning, text }
+}

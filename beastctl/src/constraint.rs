@@ -1,0 +1,140 @@
+//! What an answer has to look like: a JSON schema or a grammar from a file, checked as far as that is possible without a model.
+//!
+//! It knows files and JSON, nothing of prompts or the daemon.
+
+use std::{
+    fs::File,
+    io::{self, Read},
+    path::Path,
+};
+
+use beast_protocol::Constraint;
+use serde_json::Value;
+
+use crate::exit;
+
+/// The largest file that is taken.
+pub const MAX_LEN: usize = 256 * 1024;
+
+/// Why a file is no constraint.
+#[derive(Debug, thiserror::Error)]
+pub enum ConstraintError {
+    /// It cannot be opened or read.
+    #[error("cannot read {name}")]
+    Unreadable {
+        /// The file.
+        name: String,
+        /// Why not.
+        source: io::Error,
+    },
+    /// Stdin is taken.
+    #[error("stdin is the material, so `-` cannot be the file of {option}")]
+    StdinTaken {
+        /// Whose file.
+        option: &'static str,
+    },
+    /// Nothing can mean so much.
+    #[error("{name} has more than {MAX_LEN} bytes")]
+    TooLong {
+        /// The file.
+        name: String,
+    },
+    /// It makes no sense.
+    #[error("{name}:{line}:{column}: {problem}")]
+    Malformed {
+        /// The file.
+        name: String,
+        /// From 1.
+        line: usize,
+        /// In bytes, from 1.
+        column: usize,
+        /// What is wrong there.
+        problem: String,
+    },
+}
+
+impl ConstraintError {
+    /// See [`exit`].
+    pub fn exit_code(&self) -> u8 {
+        exit::USAGE
+    }
+
+    /// What to do next.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            ConstraintError::StdinTaken { option } => Some(format!("{option} with the name of a file")),
+            ConstraintError::TooLong { .. } => Some("a smaller one, without what the answer does not need".into()),
+            ConstraintError::Unreadable { .. } | ConstraintError::Malformed { .. } => None,
+        }
+    }
+}
+
+/// Reads a JSON schema.
+///
+/// # Errors
+/// See [`ConstraintError`].
+pub fn schema(path: &Path, stdin_is_free: bool) -> Result<Constraint, ConstraintError> {
+    let (name, text) = read("--schema", path, stdin_is_free)?;
+    let malformed = |line, column, problem: &str| malformed(&name, (line, column), problem);
+    match serde_json::from_str(&text) {
+        Ok(Value::Object(_) | Value::Bool(_)) => Ok(Constraint::Schema(text)),
+        Ok(_) => Err(malformed(1, 1, "a JSON schema is an object, true or false")),
+        Err(error) => {
+            let (line, column, problem) = (error.line(), error.column(), error.to_string());
+            let place = format!(" at line {line} column {column}");
+            // Where a line begins serde_json says 0.
+            Err(malformed(
+                line,
+                column.max(1),
+                &format!("no JSON: {}", problem.strip_suffix(&place).unwrap_or(&problem)),
+            ))
+        }
+    }
+}
+
+/// Reads a grammar; what it says, only the daemon knows.
+///
+/// # Errors
+/// See [`ConstraintError`].
+pub fn grammar(path: &Path, stdin_is_free: bool) -> Result<Constraint, ConstraintError> {
+    let (name, text) = read("--grammar", path, stdin_is_free)?;
+    if text.trim().is_empty() {
+        return Err(malformed(&name, (1, 1), "the grammar is empty"));
+    }
+    Ok(Constraint::Grammar(text))
+}
+
+fn read(option: &'static str, path: &Path, stdin_is_free: bool) -> Result<(String, String), ConstraintError> {
+    let is_stdin = path.as_os_str() == "-";
+    let name = if is_stdin { "stdin".to_owned() } else { path.display().to_string() };
+    if is_stdin && !stdin_is_free {
+        return Err(ConstraintError::StdinTaken { option });
+    }
+    let mut bytes = Vec::new();
+    let n = MAX_LEN as u64 + 1;
+    let outcome = match is_stdin {
+        true => io::stdin().lock().take(n).read_to_end(&mut bytes),
+        false => File::open(path).and_then(|file| file.take(n).read_to_end(&mut bytes)),
+    };
+    outcome.map_err(|source| ConstraintError::Unreadable { name: name.clone(), source })?;
+    if bytes.len() > MAX_LEN {
+        return Err(ConstraintError::TooLong { name });
+    }
+    match String::from_utf8(bytes) {
+        Ok(text) => Ok((name, text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))),
+        Err(error) => {
+            let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+            let line = good.iter().filter(|byte| **byte == b'\n').count() + 1;
+            let column = good.iter().rev().take_while(|byte| **byte != b'\n').count() + 1;
+            Err(malformed(&name, (line, column), "this is no UTF-8"))
+        }
+    }
+}
+
+fn malformed(name: &str, (line, column): (usize, usize), problem: &str) -> ConstraintError {
+    ConstraintError::Malformed { name: name.into(), line, column, problem: problem.into() }
+}
+
+#[cfg(test)]
+#[path = "constraint_tests.rs"]
+mod tests;

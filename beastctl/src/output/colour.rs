@@ -1,0 +1,26 @@
+//! Whether a stream gets colours and other styles: the flag, the environment, the terminal, in this order.
+
+use std::{env, ffi::OsString};
+
+use crate::cli::ColorChoice;
+
+/// Whether what is written to a stream may be styled.
+pub(super) fn is_styled(choice: Option<ColorChoice>, is_terminal: bool) -> bool {
+    decide(choice, is_terminal, |name| env::var_os(name))
+}
+
+/// `NO_COLOR` and `CLICOLOR_FORCE` as no-color.org and bixense.com/clicolors say: an empty variable is none, `0` forces nothing.
+fn decide(choice: Option<ColorChoice>, is_terminal: bool, var: impl Fn(&str) -> Option<OsString>) -> bool {
+    let is_set = |name: &str| var(name).is_some_and(|value| !value.is_empty());
+    match choice.unwrap_or_default() {
+        ColorChoice::Always => true,
+        ColorChoice::Never => false,
+        ColorChoice::Auto if is_set("NO_COLOR") => false,
+        ColorChoice::Auto if is_set("CLICOLOR_FORCE") && var("CLICOLOR_FORCE").is_none_or(|value| value != "0") => true,
+        ColorChoice::Auto => is_terminal && var("TERM").is_none_or(|term| term != "dumb"),
+    }
+}
+
+#[cfg(test)]
+#[path = "colour_tests.rs"]
+mod tests;

@@ -1,0 +1,91 @@
+//! Fences: the lines that open and close a block of code in Markdown. For showing one and for taking one out.
+
+use super::markdown::item_len;
+
+/// How deep a fence may be indented beyond where it opened and still close.
+const MAX_INDENT: usize = 3;
+
+/// An open block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Fence {
+    mark: char,
+    len: usize,
+    /// How deep it is indented, which its content is as well.
+    indent: usize,
+}
+
+impl Fence {
+    /// The block that this line opens, and its info string. Inside a list a fence may be indented as deep as it likes.
+    pub(super) fn open(line: &str) -> Option<(Self, &str)> {
+        let body = line.trim_start_matches(is_blank);
+        let indent = line.len() - body.len();
+        let mark = body.chars().next().filter(|c| matches!(c, '`' | '~'))?;
+        let info = body.trim_start_matches(mark);
+        let len = body.len() - info.len();
+        // Backticks behind backticks are code within a line.
+        (len >= 3 && !(mark == '`' && info.contains('`'))).then(|| (Self { mark, len, indent }, info.trim()))
+    }
+
+    /// Whether this line ends the block.
+    pub(super) fn is_closed_by(self, line: &str) -> bool {
+        let body = line.trim_start_matches(is_blank);
+        let rest = body.trim_start_matches(self.mark);
+        line.len() - body.len() <= self.indent + MAX_INDENT && body.len() - rest.len() >= self.len && is_space(rest)
+    }
+
+    /// Whether a line that begins like this may still end the block.
+    pub(super) fn may_be_closed_by(self, beginning: &str) -> bool {
+        let body = beginning.trim_start_matches(is_blank);
+        let rest = body.trim_start_matches(self.mark);
+        let is_long = body.len() - rest.len() >= self.len;
+        beginning.len() - body.len() <= self.indent + MAX_INDENT && (rest.is_empty() || is_long && is_space(rest))
+    }
+
+    /// A line of content without the block's own indentation.
+    pub(super) fn content(self, line: &str) -> &str {
+        let n = line.chars().take(self.indent).take_while(|c| is_blank(*c)).count();
+        &line[n..]
+    }
+
+    /// The same block, with something before its fence.
+    pub(super) fn deeper(self, n: usize) -> Self {
+        Self { indent: self.indent + n, ..self }
+    }
+
+    /// How deep the block is indented.
+    pub(super) fn indent(self) -> usize {
+        self.indent
+    }
+}
+
+fn is_blank(c: char) -> bool {
+    c == ' ' || c == '\t'
+}
+
+fn is_space(text: &str) -> bool {
+    text.chars().all(|c| is_blank(c) || c == '\r')
+}
+
+/// The content of the first block of code in a text, with its last newline, and whether the block is closed.
+pub fn first_code_block(text: &str) -> Option<(String, bool)> {
+    let mut lines = text.split_inclusive('\n');
+    let fence = lines.find_map(|line| opened_by(line.trim_end()))?;
+    let mut code = String::new();
+    for line in lines {
+        if fence.is_closed_by(line.trim_end()) {
+            return Some((code, true));
+        }
+        code += fence.content(line);
+    }
+    Some((code, false))
+}
+
+/// The block that a line opens, perhaps behind the mark of a list's item.
+fn opened_by(line: &str) -> Option<Fence> {
+    let len = item_len(line).unwrap_or(0);
+    Fence::open(&line[len..]).map(|(fence, _)| fence.deeper(len))
+}
+
+#[cfg(test)]
+#[path = "fence_tests.rs"]
+mod tests;

@@ -1,0 +1,197 @@
+//! Markdown on a terminal, as it comes: a small state machine over characters, which therefore paints the same bytes however the
+//! answer is cut into pieces.
+//!
+//! Not all of Markdown, but what models write. A line is what its beginning says; what is marked up inside ends with the line. Tables
+//! and code stay as they are. The text must be free of control characters; this adds the only ones.
+
+mod block;
+mod emphasis;
+mod inline;
+mod link;
+mod painter;
+
+use block::{Beginning, beginning};
+use inline::Inline;
+use painter::{Painter, Style};
+
+use super::fence::Fence;
+
+const RULE_WIDTH: usize = 24;
+/// After so many bytes it is clear enough what a line is.
+const MAX_BEGINNING: usize = 200;
+
+/// An answer that is being painted.
+#[derive(Debug)]
+pub struct Markdown {
+    painter: Painter,
+    is_utf8: bool,
+    /// The open block of code.
+    code: Option<Fence>,
+    place: Place,
+    /// The beginning of the line, until it is known what it is.
+    line: String,
+    /// How much of the line has been taken away from its beginning, in bytes.
+    n_taken: usize,
+    /// How its text looks.
+    base: Style,
+}
+
+#[derive(Debug)]
+enum Place {
+    Beginning,
+    Text(Inline),
+    /// The rest of the line as it is.
+    Raw(Style),
+    /// The line is done and shows nothing.
+    Hidden,
+}
+
+impl Markdown {
+    /// For a terminal that can draw bars and bullets, or not.
+    pub fn new(is_utf8: bool) -> Self {
+        let painter = Painter::default();
+        let (line, base) = (String::new(), Style::PLAIN);
+        Self { painter, is_utf8, code: None, place: Place::Beginning, line, n_taken: 0, base }
+    }
+
+    /// Takes more of the text; what can be shown of it.
+    pub fn push(&mut self, text: &str) -> String {
+        for c in text.chars() {
+            match &mut self.place {
+                _ if c == '\n' => self.end_line(),
+                Place::Beginning => {
+                    self.line.push(c);
+                    self.begin(false);
+                }
+                Place::Text(inline) => inline.push(c, &mut self.painter),
+                Place::Raw(style) => self.painter.paint(c.encode_utf8(&mut [0; 4]), *style),
+                Place::Hidden => {}
+            }
+        }
+        self.painter.take()
+    }
+
+    /// The end of the text: what was held back, and no style any more. Without a newline.
+    pub fn finish(&mut self) -> String {
+        self.close_line();
+        self.painter.end();
+        self.painter.take()
+    }
+
+    fn end_line(&mut self) {
+        self.close_line();
+        if !matches!(self.place, Place::Hidden) {
+            self.painter.end_line();
+        }
+        self.place = Place::Beginning;
+        self.line.clear();
+        self.n_taken = 0;
+        self.base = Style::PLAIN;
+    }
+
+    fn close_line(&mut self) {
+        if matches!(self.place, Place::Beginning) {
+            self.begin(true);
+        }
+        if let Place::Text(inline) = &mut self.place {
+            inline.finish(&mut self.painter);
+        }
+    }
+
+    /// Looks whether it is clear what the line is.
+    fn begin(&mut self, is_whole: bool) {
+        if let Some(fence) = self.code {
+            return self.begin_code(fence, is_whole);
+        }
+        loop {
+            let len = match beginning(&self.line, is_whole) {
+                Beginning::Open if self.line.len() <= MAX_BEGINNING => return,
+                Beginning::Open | Beginning::Text => return self.begin_text(),
+                // A fence in a quote would have a quote's mark before each of its lines.
+                Beginning::Code(..) if self.base != Style::PLAIN => return self.begin_text(),
+                Beginning::Code(fence, info) => {
+                    let info = info.to_owned();
+                    return self.open_code(fence, &info);
+                }
+                Beginning::Table => return self.begin_raw(self.base),
+                Beginning::Rule => return self.rule(),
+                Beginning::Heading { len, level } => {
+                    let style = if level == 1 { Style::BOLD.with(Style::UNDERLINED) } else { Style::BOLD };
+                    self.base = self.base.with(style);
+                    self.line.drain(..len);
+                    return self.begin_text();
+                }
+                Beginning::Quote { len, indent } => {
+                    self.mark(indent, ("│ ", "> "), Style::DIM);
+                    self.base = self.base.with(Style::ITALIC);
+                    len
+                }
+                Beginning::Bullet { len, indent } => {
+                    self.mark(indent, ("• ", "- "), self.base);
+                    len
+                }
+                Beginning::Number { len } => {
+                    self.painter.paint(&self.line[..len], self.base);
+                    len
+                }
+            };
+            self.line.drain(..len);
+            self.n_taken += len;
+        }
+    }
+
+    fn mark(&mut self, indent: usize, (drawn, written): (&str, &str), style: Style) {
+        self.painter.paint(&self.line[..indent], Style::PLAIN);
+        self.painter.paint(if self.is_utf8 { drawn } else { written }, style);
+    }
+
+    fn rule(&mut self) {
+        self.painter.paint(&(if self.is_utf8 { "─" } else { "-" }).repeat(RULE_WIDTH), Style::DIM);
+        self.place = Place::Raw(Style::DIM);
+    }
+
+    /// The line of a fence shows what language follows; without one there is nothing to show, and no line.
+    fn open_code(&mut self, fence: Fence, info: &str) {
+        let is_alone = self.n_taken == 0;
+        if !info.is_empty() && is_alone {
+            self.painter.paint(&" ".repeat(fence.indent()), Style::PLAIN);
+        }
+        self.painter.paint(info, Style::DIM.with(Style::ITALIC));
+        self.place = if info.is_empty() && is_alone { Place::Hidden } else { Place::Raw(Style::DIM) };
+        self.code = Some(fence.deeper(self.n_taken));
+    }
+
+    fn begin_code(&mut self, fence: Fence, is_whole: bool) {
+        if is_whole && fence.is_closed_by(&self.line) {
+            self.code = None;
+            self.place = Place::Hidden;
+        } else if is_whole || !fence.may_be_closed_by(&self.line) || self.line.len() > MAX_BEGINNING {
+            self.begin_raw(Style::DIM);
+        }
+    }
+
+    fn begin_raw(&mut self, style: Style) {
+        self.painter.paint(&self.line, style);
+        self.place = Place::Raw(style);
+    }
+
+    fn begin_text(&mut self) {
+        let mut inline = Inline::new(self.base);
+        for c in self.line.chars() {
+            inline.push(c, &mut self.painter);
+        }
+        self.place = Place::Text(inline);
+    }
+}
+
+/// How much of a line is the mark of a list's item.
+pub(super) fn item_len(line: &str) -> Option<usize> {
+    match beginning(line, true) {
+        Beginning::Bullet { len, .. } | Beginning::Number { len } => Some(len),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+#[path = "markdown_tests.rs"]
+mod tests;

@@ -1,0 +1,74 @@
+//! An answer that was made in parts, in numbers.
+
+use beast_protocol::{Part, Round};
+use serde_json::{Value, json};
+
+use super::units::{count, grouped};
+
+/// What has been told of rounds and parts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Parts {
+    /// Rounds begun.
+    pub n_rounds: u32,
+    /// Parts of the material.
+    pub n_parts: u32,
+    /// Tokens of the material that they cover.
+    pub n_tokens: u64,
+    /// Parts of the further rounds, where answers are merged.
+    pub n_merges: u32,
+    /// Parts of any round whose answer was cut.
+    pub n_cut: u32,
+}
+
+impl Parts {
+    /// A round begins.
+    pub fn begin(&mut self, round: &Round) {
+        self.n_rounds = self.n_rounds.max(round.round);
+        if round.round <= 1 {
+            (self.n_parts, self.n_tokens) = (round.n_parts, round.n_tokens);
+        } else {
+            self.n_merges += round.n_parts;
+        }
+    }
+
+    /// A part has its answer.
+    pub fn end(&mut self, part: &Part) {
+        self.n_cut += u32::from(part.is_cut);
+    }
+
+    /// For `--json`; null for an answer that was made in one.
+    pub fn object(&self) -> Value {
+        let Self { n_rounds, n_parts, n_tokens, n_merges, n_cut } = self;
+        match n_rounds {
+            0 => Value::Null,
+            _ => {
+                json!({"n_rounds": n_rounds, "n_parts": n_parts, "n_tokens": n_tokens, "n_merges": n_merges, "n_cut": n_cut})
+            }
+        }
+    }
+
+    /// What a person may want to know.
+    pub fn summary(&self) -> Option<String> {
+        let parts = count(self.n_parts.into(), "part");
+        let noun = if self.n_tokens == 1 { "token" } else { "tokens" };
+        (self.n_rounds > 0).then(|| format!("read in {parts}, {} {noun}", grouped(self.n_tokens)))
+    }
+
+    /// What was lost.
+    pub fn loss(&self) -> Option<String> {
+        let n = self.n_parts + self.n_merges;
+        let was = if self.n_cut == 1 { "was" } else { "were" };
+        let text = || {
+            format!(
+                "{} of {} {was} cut at the token limit, something may be missing",
+                self.n_cut,
+                count(n.into(), "part")
+            )
+        };
+        (self.n_cut > 0).then(text)
+    }
+}
+
+#[cfg(test)]
+#[path = "parts_tests.rs"]
+mod tests;

@@ -1,0 +1,113 @@
+//! What a waiting person is told, from what the daemon has told: a stage, a place in the queue, how many parts are done.
+
+use std::time::{Duration, Instant};
+
+use beast_protocol::{Event, Part, Round};
+
+use super::{one_line, units::span};
+
+/// A time below that is no news.
+const SHORT: Duration = Duration::from_secs(1);
+/// How much of a part's answer is looked at: more than a line of any terminal.
+const MAX_EXCERPT: usize = 1000;
+
+/// What is going on.
+#[derive(Debug, Default)]
+pub struct Waiting {
+    what: What,
+}
+
+#[derive(Debug, Default)]
+enum What {
+    #[default]
+    Nothing,
+    Words(String),
+    Round {
+        round: Round,
+        n_done: u32,
+        began: Instant,
+        /// The beginning of the newest part's answer.
+        excerpt: String,
+    },
+}
+
+impl Waiting {
+    /// Takes an event; those that say nothing about waiting change nothing.
+    pub fn take(&mut self, event: &Event, now: Instant) {
+        match event {
+            Event::Loading { stage, fraction } => {
+                self.say(format!("loading: {} {:.0} %", stage.label(), fraction * 100.0));
+            }
+            Event::Queued { position: 0 } => self.say("waiting for a slot".into()),
+            Event::Queued { position } => self.say(format!("waiting for a slot, {position} ahead")),
+            // The prompt of a part is not the prompt.
+            Event::Progress { .. } if self.is_in_round() => {}
+            Event::Progress { n_done, n_total } => {
+                let percent = f64::from(*n_done) * 100.0 / f64::from((*n_total).max(1));
+                self.say(format!("reading the prompt: {percent:.0} %"));
+            }
+            Event::Round(round) => {
+                let excerpt = String::new();
+                self.what = What::Round { round: *round, n_done: 0, began: now, excerpt };
+            }
+            Event::Part(part) => self.part(part),
+            _ => {}
+        }
+    }
+
+    /// In other words.
+    pub fn say(&mut self, words: String) {
+        self.what = What::Words(words);
+    }
+
+    /// The line.
+    pub fn text(&self, now: Instant) -> Option<String> {
+        match &self.what {
+            What::Nothing => None,
+            What::Words(words) => Some(words.clone()),
+            What::Round { round, n_done, began, excerpt } => {
+                Some(round_text(round, *n_done, now.saturating_duration_since(*began), excerpt))
+            }
+        }
+    }
+
+    fn is_in_round(&self) -> bool {
+        matches!(self.what, What::Round { round, n_done, .. } if n_done < round.n_parts)
+    }
+
+    fn part(&mut self, part: &Part) {
+        if let What::Round { n_done, excerpt, .. } = &mut self.what {
+            *n_done = part.n_done;
+            let end = part.text.floor_char_boundary(MAX_EXCERPT);
+            *excerpt = one_line(&part.text[..end]);
+        }
+    }
+}
+
+fn round_text(round: &Round, n_done: u32, elapsed: Duration, excerpt: &str) -> String {
+    let (n, of) = ((n_done + 1).min(round.n_parts), round.n_parts);
+    let mut text = match round.round {
+        0 | 1 => format!("part {n}/{of}"),
+        number => format!("merging {n}/{of} (round {number})"),
+    };
+    if elapsed >= SHORT {
+        text += &format!(", {}", in_words(elapsed));
+    }
+    let n_left = of.saturating_sub(n_done);
+    if n_done > 0 && n_left > 0 && elapsed >= SHORT {
+        let left = elapsed.mul_f64(f64::from(n_left) / f64::from(n_done));
+        text += &format!(", about {} left", in_words(left.max(SHORT)));
+    }
+    if !excerpt.is_empty() {
+        text += &format!("  {excerpt}");
+    }
+    text
+}
+
+fn in_words(time: Duration) -> String {
+    span(u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
+}
+
+#[cfg(test)]
+#[path = "waiting_tests.rs"]
+mod tests;
