@@ -78,20 +78,22 @@ fn the_rooms_of_the_daemon_know_only_these() {
         }
     }
     expect![[r#"
-        admission → batch, beast_protocol, clock, engine, speculation, template, worker
+        admission → batch, beast_protocol, clock, engine, speculation, splitter, template, worker
         calibration → batch, beast_launchd, clock, config, engine, fingerprint, governor
         config → beast_launchd, cores
         connection → beast_protocol
         daemon → beast_protocol, clock, config, engine, loader, metrics, worker
         engine → batch
+        jobs → admission, beast_protocol, clock, splitter, stream, worker
         loader → admission, batch, beast_launchd, beast_protocol, calibration, clock, config, engine, fingerprint, governor, logging, metrics, model, prefix_store, scheduler, speculation, template, worker
         logging → config
         model → admission, beast_launchd, fingerprint
         prefix_store → batch, fingerprint
         scheduler → batch
         server → beast_launchd, beast_protocol, connection, daemon, session
-        session → batch, beast_protocol, clock, connection, daemon, loader, stream, worker
+        session → batch, beast_protocol, clock, connection, daemon, jobs, loader, stream, worker
         speculation → batch, clock, engine
+        splitter → engine
         stream → batch, beast_protocol, engine
         template → beast_protocol
         worker → batch, beast_protocol, clock, engine, governor, metrics, prefix_store, scheduler, speculation, stream
