@@ -71,7 +71,7 @@ fn known(error: &(dyn std::error::Error + 'static)) -> Option<(u8, Option<String
         return Some((error.exit_code(), error.hint()));
     }
     if let Some(error) = error.downcast_ref::<PromptError>() {
-        return Some((USAGE, error.hint()));
+        return Some((error.exit_code(), error.hint()));
     }
     if let Some(error) = error.downcast_ref::<OutputError>() {
         return Some((error.exit_code(), error.hint()));

@@ -9,6 +9,7 @@ use clap::{Parser, Subcommand};
 
 pub use bench::{BenchOptions, BenchTable, STDOUT};
 pub use options::{Options, OutputOptions, SamplingOptions, Truncate};
+pub(crate) use options::{min_p, temp, top_p};
 
 const EXAMPLES: &str = "\
 Examples:
