@@ -5,8 +5,13 @@ use std::fmt::Write as _;
 use beast_protocol::ErrorCode;
 
 use crate::{
-    client::ClientError, commands::CommandError, input::InputError, output::OutputError, prompts::PromptError,
-    start::StartError, wait::WaitError,
+    client::ClientError,
+    commands::{CommandError, completions::CompletionError, man::ManError},
+    input::InputError,
+    output::OutputError,
+    prompts::PromptError,
+    start::StartError,
+    wait::WaitError,
 };
 
 /// Done; also when the reader of stdout had seen enough.
@@ -72,6 +77,12 @@ fn known(error: &(dyn std::error::Error + 'static)) -> Option<(u8, Option<String
     }
     if let Some(error) = error.downcast_ref::<PromptError>() {
         return Some((error.exit_code(), error.hint()));
+    }
+    if let Some(error) = error.downcast_ref::<CompletionError>() {
+        return Some((USAGE, Some(error.hint())));
+    }
+    if let Some(error) = error.downcast_ref::<ManError>() {
+        return Some((USAGE, Some(error.hint())));
     }
     if let Some(error) = error.downcast_ref::<OutputError>() {
         return Some((error.exit_code(), error.hint()));

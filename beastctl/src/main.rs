@@ -1,20 +1,27 @@
 //! Parse, run, print the error chain once, leave with an exit code.
 
-use std::{process::ExitCode, time::Instant};
+use std::{env, ffi::OsString, process::ExitCode, time::Instant};
 
 use beastctl::{
     cli::Cli,
-    commands, exit,
+    commands::{self, completions, prompt_verb},
+    exit,
     output::{Console, usage_line},
 };
-use clap::Parser;
 
 fn main() -> ExitCode {
     let started = Instant::now();
-    match Cli::try_parse() {
-        Ok(cli) => ExitCode::from(run(cli, started)),
-        Err(error) => ExitCode::from(usage(&error)),
+    let arguments: Vec<OsString> = env::args_os().collect();
+    if let Some(shell) = env::var_os(completions::VARIABLE).filter(|shell| !shell.is_empty()) {
+        return completions::complete(&shell.to_string_lossy(), &arguments, Console::new(true)).into();
     }
+    ExitCode::from(match prompt_verb::parse(arguments) {
+        Ok(cli) => run(cli, started),
+        Err(error) => match error.downcast_ref() {
+            Some(error) => usage(error),
+            None => fail(Console::new(false), &error),
+        },
+    })
 }
 
 fn run(cli: Cli, started: Instant) -> u8 {

@@ -2,8 +2,12 @@
 
 mod answering;
 mod bench;
+pub mod completions;
 mod generate;
+pub mod man;
 mod material;
+pub mod prompt_verb;
+mod prompts;
 mod request;
 mod status;
 mod stop;
@@ -138,6 +142,10 @@ pub fn run(cli: Cli, console: Console, started: Instant) -> Result<()> {
         Verb::Run { prompt, files, options } => {
             generate::run(&context, generate::Task::Prompt { name: prompt, files }, &options)
         }
+        Verb::Prompt(_) => unreachable!("prompt_verb::parse makes a `run` of it"),
+        Verb::Prompts(options) => prompts::run(&context, options),
+        Verb::Completions { shell } => completions::run(&context, shell),
+        Verb::Man(options) => man::run(&context, &options),
         Verb::Bench(options) => bench::run(&context, &options),
         Verb::Status { json } => status::run(&context, json),
         Verb::Stop => stop::run(&context),

@@ -59,6 +59,14 @@ pub enum PromptError {
         /// What to do about it.
         hint: String,
     },
+    /// The first word of a command line.
+    #[error("unknown command `{word}`{}", did_you_mean(nearest.as_deref()))]
+    NoCommand {
+        /// Neither a command nor a prompt.
+        word: String,
+        /// The most similar of both.
+        nearest: Option<String>,
+    },
     /// `--param` names a variable that the prompt has not.
     #[error("the prompt `{prompt}` has no variable `{key}`{}", did_you_mean(nearest.as_deref()))]
     UnknownVariable {
@@ -131,6 +139,9 @@ impl PromptError {
             }
             PromptError::Unknown { name, all, .. } => {
                 format!("one of {}, or beastctl prompts new {}", all.join(", "), quoted(name))
+            }
+            PromptError::NoCommand { .. } => {
+                "beastctl --help for the commands, beastctl prompts for the prompts".into()
             }
             PromptError::Malformed { hint, .. } => hint.clone(),
             PromptError::UnknownVariable { all, .. } if all.is_empty() => "without -p: it has none".into(),

@@ -10,5 +10,7 @@ mod ends;
 mod failures;
 mod harness;
 mod inputs;
+mod manual;
+mod prompts;
 mod starting;
 mod verbs;

@@ -1,0 +1,76 @@
+//! Each prompt is a verb: `beastctl explain FILE` is `beastctl run explain FILE`, options, help and mistakes included.
+
+use std::{ffi::OsString, fmt::Write as _};
+
+use anyhow::Result;
+use clap::{Command, CommandFactory, FromArgMatches, Parser};
+
+use crate::{
+    cli::{Cli, Verb},
+    prompts::{self, Prompt, PromptError},
+};
+
+/// Reads the command line.
+///
+/// # Errors
+/// [`clap::Error`] for what does not parse, help and version included; [`PromptError::NoCommand`] for a first word that is
+/// neither a command nor a prompt.
+pub fn parse(mut arguments: Vec<OsString>) -> Result<Cli> {
+    let cli = Cli::try_parse_from(&arguments)?;
+    let Verb::Prompt(words) = cli.verb else { return Ok(cli) };
+    let name = words.first().map(|word| word.to_string_lossy()).unwrap_or_default().into_owned();
+    let folder = prompts::folder().ok();
+    let source = match prompts::find(&name, folder.as_deref()) {
+        Ok(source) => source,
+        Err(PromptError::Unknown { all, .. }) => return Err(no_command(name, &all).into()),
+        Err(PromptError::Name(_)) => return Err(no_command(name, &prompts::names(folder.as_deref())).into()),
+        Err(error) => return Err(error.into()),
+    };
+    let prompt = source.parse()?;
+    // The words are all that follows the name, the name included; what stands before are global options.
+    arguments.insert(arguments.len() - words.len(), "run".into());
+    let mut command = Cli::command().mut_subcommand("run", |run| disguise(run, &prompt));
+    let mut matches = command.try_get_matches_from_mut(arguments)?;
+    Ok(Cli::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))?)
+}
+
+/// `run` as it looks to somebody who typed the name of a prompt.
+fn disguise(run: Command, prompt: &Prompt) -> Command {
+    let name = prompts::quoted(&prompt.name);
+    let about = prompt.description.clone().unwrap_or_else(|| format!("Run the prompt {name}"));
+    let mut after = String::new();
+    if !prompt.variables.is_empty() {
+        after += "Variables:\n";
+        for variable in &prompt.variables {
+            let default = match &variable.default {
+                Some(default) => format!("[default: {default}]"),
+                None => "(must be given)".into(),
+            };
+            // Writing to a String cannot fail.
+            let _ = writeln!(after, "  -p {}=VALUE  {default}", variable.name);
+        }
+        after.push('\n');
+    }
+    let _ = write!(after, "Examples:\n  beastctl {name} FILE\n  beastctl prompts show {name}");
+    run.about(about)
+        .override_usage(format!("beastctl {name} [OPTIONS] [FILE]..."))
+        // Not mut_arg, which would put it behind the files.
+        .mut_args(|argument| if argument.get_id() == "prompt" { argument.hide(true) } else { argument })
+        .after_help(after)
+}
+
+fn no_command(word: String, prompts: &[String]) -> PromptError {
+    let command = Cli::command();
+    let commands = command.get_subcommands().map(Command::get_name);
+    let nearest = prompts::nearest(&word, commands.chain(prompts.iter().map(String::as_str))).map(str::to_owned);
+    PromptError::NoCommand { word, nearest }
+}
+
+/// Whether a command has this name, so that no prompt can be called by it.
+pub(super) fn is_command(name: &str) -> bool {
+    name == "help" || Cli::command().get_subcommands().any(|command| command.get_name() == name)
+}
+
+#[cfg(test)]
+#[path = "prompt_verb_tests.rs"]
+mod tests;
