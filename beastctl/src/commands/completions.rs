@@ -99,8 +99,12 @@ fn command() -> Command {
         let name = prompt.get_value().to_str()?.to_owned();
         let files = Arg::new("files").num_args(0..).value_parser(value_parser!(std::path::PathBuf));
         let verb = Command::new(name).arg(files.value_hint(ValueHint::AnyPath));
-        let about = prompt.get_help().cloned().unwrap_or_default();
-        Some(Options::augment_args(verb.about(about)))
+        // The options bring their own description along.
+        Some(Options::augment_args(verb).about(prompt.get_help().cloned().unwrap_or_default()))
     });
     Cli::command().subcommands(prompts.filter(|verb| !prompt_verb::is_command(verb.get_name())))
 }
+
+#[cfg(test)]
+#[path = "completions_tests.rs"]
+mod tests;

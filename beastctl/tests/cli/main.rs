@@ -6,6 +6,7 @@
 mod answers;
 mod bench;
 mod calibrate;
+mod completions;
 mod ends;
 mod failures;
 mod harness;
