@@ -53,3 +53,7 @@ fn files_of(folder: &Path, extension: &str) -> Vec<PathBuf> {
     files.sort();
     files
 }
+
+#[cfg(test)]
+#[path = "completers_tests.rs"]
+mod tests;

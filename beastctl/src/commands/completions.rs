@@ -1,6 +1,11 @@
 //! `beastctl completions`, and what its scripts call when Tab is pressed.
 
-use std::{env, ffi::OsString, path::Path};
+use std::{
+    env,
+    ffi::{OsStr, OsString},
+    os::unix::ffi::{OsStrExt, OsStringExt},
+    path::Path,
+};
 
 use anyhow::Result;
 use clap::{Arg, Args as _, Command, CommandFactory, ValueHint, value_parser};
@@ -70,6 +75,7 @@ pub fn complete(shell: &str, arguments: &[OsString], console: Console) -> u8 {
     if words.is_empty() {
         return exit::USAGE;
     }
+    let words = if shell == Shell::Bash { words.iter().map(|word| unquoted(word)).collect() } else { words };
     let mut found = Vec::new();
     let folder = env::current_dir().ok();
     if completer(shell).write_complete(&mut command(), words, folder.as_deref(), &mut found).is_err() {
@@ -78,6 +84,32 @@ pub fn complete(shell: &str, arguments: &[OsString], console: Console) -> u8 {
     let found = String::from_utf8_lossy(&found);
     let found = if shell == Shell::Bash { quoted_for_bash(&found) } else { found.into_owned() };
     if console.print(&found).is_ok() { exit::DONE } else { exit::FAILED }
+}
+
+/// bash hands words on as they were typed, with their quotes.
+fn unquoted(word: &OsStr) -> OsString {
+    let mut plain = Vec::with_capacity(word.len());
+    let (mut is_escaped, mut quote) = (false, None);
+    for byte in word.as_bytes() {
+        match (byte, quote) {
+            _ if is_escaped => is_escaped = false,
+            (b'\\', None | Some(b'"')) => {
+                is_escaped = true;
+                continue;
+            }
+            (b'"' | b'\'', None) => {
+                quote = Some(*byte);
+                continue;
+            }
+            (byte, Some(quoting)) if *byte == quoting => {
+                quote = None;
+                continue;
+            }
+            _ => {}
+        }
+        plain.push(*byte);
+    }
+    OsString::from_vec(plain)
 }
 
 /// bash puts a word into the line as it is: a space in a name would end it. The other shells quote themselves.

@@ -63,7 +63,7 @@ fn no_command(word: String, prompts: &[String]) -> PromptError {
     let command = Cli::command();
     let commands = command.get_subcommands().map(Command::get_name);
     let nearest = prompts::nearest(&word, commands.chain(prompts.iter().map(String::as_str))).map(str::to_owned);
-    PromptError::NoCommand { word, nearest }
+    PromptError::NoCommand { word: prompts::excerpt(&word), nearest }
 }
 
 /// Whether a command has this name, so that no prompt can be called by it.

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    Mistake, Prompt, PromptError,
+    Mistake, Prompt, PromptError, excerpt,
     file::{self, FileError, MAX_LEN},
     front_matter, nearest, quoted,
 };
@@ -31,6 +31,9 @@ const BUILT_IN: &[(&str, &str)] = built_in![
     "tldr",
     "translate",
 ];
+
+/// What file systems allow for a name, less the ending.
+const MAX_NAME_LEN: usize = 255 - ".md".len();
 
 /// Where a prompt comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -121,8 +124,8 @@ pub fn is_built_in(name: &str) -> bool {
 /// [`PromptError::Name`].
 pub fn check_name(name: &str) -> Result<(), PromptError> {
     let is_wrong = |c: char| matches!(c, '/' | '\\') || c.is_control();
-    if name.is_empty() || name.starts_with(['.', '-']) || name.contains(is_wrong) {
-        return Err(PromptError::Name(name.into()));
+    if name.is_empty() || name.starts_with(['.', '-']) || name.contains(is_wrong) || name.len() > MAX_NAME_LEN {
+        return Err(PromptError::Name(excerpt(name)));
     }
     Ok(())
 }

@@ -135,7 +135,7 @@ impl PromptError {
     pub fn hint(&self) -> Option<String> {
         Some(match self {
             PromptError::Name(_) => {
-                "a name without `/` that begins with a letter; the file NAME.md is found by it".into()
+                "a name without `/` that begins with a letter or digit; the file NAME.md is found by it".into()
             }
             PromptError::Unknown { name, all, .. } => {
                 format!("one of {}, or beastctl prompts new {}", all.join(", "), quoted(name))
@@ -176,6 +176,15 @@ pub fn quoted(name: &str) -> String {
         name.into()
     } else {
         format!("'{}'", name.replace('\'', r"'\''"))
+    }
+}
+
+/// The beginning of a word that may be a whole text, given where a name was meant.
+pub fn excerpt(word: &str) -> String {
+    const MAX_CHARS: usize = 60;
+    match word.char_indices().nth(MAX_CHARS) {
+        Some((end, _)) => format!("{}…", &word[..end]),
+        None => word.to_owned(),
     }
 }
 

@@ -223,7 +223,7 @@ fn the_users_own_prompt_wins_and_its_mistakes_have_a_line() {
         expect![[r#"
             exit 2
             out: ""
-            err: beastctl: `../wrong` is not a name of a prompt; try: a name without `/` that begins with a letter; the file NAME.md is found by it
+            err: beastctl: `../wrong` is not a name of a prompt; try: a name without `/` that begins with a letter or digit; the file NAME.md is found by it
         "#]],
     );
 }

@@ -117,7 +117,7 @@ fn mistakes_on_the_command_line_are_told_before_a_daemon_is_asked() {
         err: beastctl: there is no prompt `summarise`, did you mean `summarize`?; try: one of ask, broken, commit-msg, explain, fix, keywords, letter, review, shell, summarize, title, tldr, translate, or beastctl prompts new summarise
         exit 2
         out: ""
-        err: beastctl: `../secret` is not a name of a prompt; try: a name without `/` that begins with a letter; the file NAME.md is found by it
+        err: beastctl: `../secret` is not a name of a prompt; try: a name without `/` that begins with a letter or digit; the file NAME.md is found by it
         exit 2
         out: ""
         err: beastctl: unknown command `./file.txt`; try: beastctl --help for the commands, beastctl prompts for the prompts
@@ -247,10 +247,10 @@ fn new_writes_a_prompt_that_works_and_overwrites_nothing() {
         err: beastctl: `help` is a command; try: another name
         exit 2
         out: ""
-        err: beastctl: `../evil` is not a name of a prompt; try: a name without `/` that begins with a letter; the file NAME.md is found by it
+        err: beastctl: `../evil` is not a name of a prompt; try: a name without `/` that begins with a letter or digit; the file NAME.md is found by it
         exit 2
         out: ""
-        err: beastctl: `.hidden` is not a name of a prompt; try: a name without `/` that begins with a letter; the file NAME.md is found by it
+        err: beastctl: `.hidden` is not a name of a prompt; try: a name without `/` that begins with a letter or digit; the file NAME.md is found by it
         exit 2
         out: ""
         err: beastctl: there is no prompt `nothing-like-it`; try: one of all, ask, commit-msg, explain, fix, haiku, keywords, link, review, shell, summarize, title, tldr, translate, or beastctl prompts new nothing-like-it
