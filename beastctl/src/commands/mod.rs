@@ -142,7 +142,7 @@ pub fn run(cli: Cli, console: Console, started: Instant) -> Result<()> {
         Verb::Run { prompt, files, options } => {
             generate::run(&context, generate::Task::Prompt { name: prompt, files }, &options)
         }
-        Verb::Prompt(_) => unreachable!("prompt_verb::parse makes a `run` of it"),
+        Verb::Prompt(words) => Err(prompt_verb::unknown(&words).into()),
         Verb::Prompts(options) => prompts::run(&context, options),
         Verb::Completions { shell } => completions::run(&context, shell),
         Verb::Man(options) => man::run(&context, &options),

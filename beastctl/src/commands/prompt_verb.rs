@@ -18,17 +18,21 @@ use crate::{
 pub fn parse(mut arguments: Vec<OsString>) -> Result<Cli> {
     let cli = Cli::try_parse_from(&arguments)?;
     let Verb::Prompt(words) = cli.verb else { return Ok(cli) };
-    let name = words.first().map(|word| word.to_string_lossy()).unwrap_or_default().into_owned();
-    let folder = prompts::folder().ok();
-    let source = match prompts::find(&name, folder.as_deref()) {
+    // The words are all that follows the name, the name included; what stands before are global options.
+    let at = arguments.len() - words.len();
+    if arguments[at - 1] == "--" {
+        // It says that no options follow; whether a command or a prompt does is another question.
+        arguments.remove(at - 1);
+        return parse(arguments);
+    }
+    let name = words.first().map(|word| word.to_string_lossy()).unwrap_or_default();
+    let source = match prompts::find(&name, prompts::folder().ok().as_deref()) {
         Ok(source) => source,
-        Err(PromptError::Unknown { all, .. }) => return Err(no_command(name, &all).into()),
-        Err(PromptError::Name(_)) => return Err(no_command(name, &prompts::names(folder.as_deref())).into()),
+        Err(PromptError::Unknown { .. } | PromptError::Name(_)) => return Err(unknown(&words).into()),
         Err(error) => return Err(error.into()),
     };
     let prompt = source.parse()?;
-    // The words are all that follows the name, the name included; what stands before are global options.
-    arguments.insert(arguments.len() - words.len(), "run".into());
+    arguments.insert(at, "run".into());
     let mut command = Cli::command().mut_subcommand("run", |run| disguise(run, &prompt));
     let mut matches = command.try_get_matches_from_mut(arguments)?;
     Ok(Cli::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))?)
@@ -59,11 +63,13 @@ fn disguise(run: Command, prompt: &Prompt) -> Command {
         .after_help(after)
 }
 
-fn no_command(word: String, prompts: &[String]) -> PromptError {
+/// The first of these words is neither a command nor a prompt.
+pub(super) fn unknown(words: &[OsString]) -> PromptError {
+    let word = words.first().map(|word| word.to_string_lossy()).unwrap_or_default();
     let command = Cli::command();
-    let commands = command.get_subcommands().map(Command::get_name);
-    let nearest = prompts::nearest(&word, commands.chain(prompts.iter().map(String::as_str))).map(str::to_owned);
-    PromptError::NoCommand { word: prompts::excerpt(&word), nearest }
+    let own = prompts::names(prompts::folder().ok().as_deref());
+    let names = command.get_subcommands().map(Command::get_name).chain(own.iter().map(String::as_str));
+    PromptError::NoCommand { word: prompts::excerpt(&word), nearest: prompts::nearest(&word, names).map(str::to_owned) }
 }
 
 /// Whether a command has this name, so that no prompt can be called by it.

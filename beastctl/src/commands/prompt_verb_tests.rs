@@ -24,6 +24,15 @@ fn a_word_that_looks_like_an_option_can_still_be_a_file() {
 }
 
 #[test]
+fn a_dash_dash_before_the_name_changes_nothing() {
+    let Verb::Run { prompt, files, .. } = typed(&["-q", "--", "tldr", "a"]).unwrap().verb else { panic!() };
+    assert_eq!((prompt.as_str(), files), ("tldr", vec![PathBuf::from("a")]));
+    assert!(matches!(typed(&["--", "stop"]).unwrap().verb, Verb::Stop));
+    assert!(typed(&["--", "--", "tldr"]).is_ok_and(|cli| matches!(cli.verb, Verb::Run { .. })));
+    assert!(typed(&["--socket", "--", "explian"]).is_err());
+}
+
+#[test]
 fn commands_win_over_prompts() {
     assert!(matches!(typed(&["summarize"]).unwrap().verb, Verb::Summarize { .. }));
     assert!(matches!(typed(&["ask", "why"]).unwrap().verb, Verb::Ask { .. }));
