@@ -7,6 +7,7 @@ use beastctl::{
     commands::{self, completions, prompt_verb},
     exit,
     output::{Console, usage_line},
+    prompts,
 };
 
 fn main() -> ExitCode {
@@ -15,7 +16,7 @@ fn main() -> ExitCode {
     if let Some(shell) = env::var_os(completions::VARIABLE).filter(|shell| !shell.is_empty()) {
         return completions::complete(&shell.to_string_lossy(), &arguments, Console::new(true)).into();
     }
-    ExitCode::from(match prompt_verb::parse(arguments) {
+    ExitCode::from(match prompt_verb::parse(arguments, prompts::folder().ok().as_deref()) {
         Ok(cli) => run(cli, started),
         Err(error) => match error.downcast_ref() {
             Some(error) => usage(error),

@@ -142,7 +142,7 @@ pub fn run(cli: Cli, console: Console, started: Instant) -> Result<()> {
         Verb::Run { prompt, files, options } => {
             generate::run(&context, generate::Task::Prompt { name: prompt, files }, &options)
         }
-        Verb::Prompt(words) => Err(prompt_verb::unknown(&words).into()),
+        Verb::Prompt(words) => Err(prompt_verb::unknown(&words, crate::prompts::folder().ok().as_deref()).into()),
         Verb::Prompts(options) => prompts::run(&context, options),
         Verb::Completions { shell } => completions::run(&context, shell),
         Verb::Man(options) => man::run(&context, &options),

@@ -1,6 +1,6 @@
 //! Each prompt is a verb: `beastctl explain FILE` is `beastctl run explain FILE`, options, help and mistakes included.
 
-use std::{ffi::OsString, fmt::Write as _};
+use std::{ffi::OsString, fmt::Write as _, path::Path};
 
 use anyhow::Result;
 use clap::{Command, CommandFactory, FromArgMatches, Parser};
@@ -10,12 +10,12 @@ use crate::{
     prompts::{self, Prompt, PromptError},
 };
 
-/// Reads the command line.
+/// Reads the command line; `folder` holds the user's own prompts.
 ///
 /// # Errors
 /// [`clap::Error`] for what does not parse, help and version included; [`PromptError::NoCommand`] for a first word that is
 /// neither a command nor a prompt.
-pub fn parse(mut arguments: Vec<OsString>) -> Result<Cli> {
+pub fn parse(mut arguments: Vec<OsString>, folder: Option<&Path>) -> Result<Cli> {
     let cli = Cli::try_parse_from(&arguments)?;
     let Verb::Prompt(words) = cli.verb else { return Ok(cli) };
     // The words are all that follows the name, the name included; what stands before are global options.
@@ -23,12 +23,12 @@ pub fn parse(mut arguments: Vec<OsString>) -> Result<Cli> {
     if arguments[at - 1] == "--" {
         // It says that no options follow; whether a command or a prompt does is another question.
         arguments.remove(at - 1);
-        return parse(arguments);
+        return parse(arguments, folder);
     }
     let name = words.first().map(|word| word.to_string_lossy()).unwrap_or_default();
-    let source = match prompts::find(&name, prompts::folder().ok().as_deref()) {
+    let source = match prompts::find(&name, folder) {
         Ok(source) => source,
-        Err(PromptError::Unknown { .. } | PromptError::Name(_)) => return Err(unknown(&words).into()),
+        Err(PromptError::Unknown { .. } | PromptError::Name(_)) => return Err(unknown(&words, folder).into()),
         Err(error) => return Err(error.into()),
     };
     let prompt = source.parse()?;
@@ -64,10 +64,10 @@ fn disguise(run: Command, prompt: &Prompt) -> Command {
 }
 
 /// The first of these words is neither a command nor a prompt.
-pub(super) fn unknown(words: &[OsString]) -> PromptError {
+pub(super) fn unknown(words: &[OsString], folder: Option<&Path>) -> PromptError {
     let word = words.first().map(|word| word.to_string_lossy()).unwrap_or_default();
     let command = Cli::command();
-    let own = prompts::names(prompts::folder().ok().as_deref());
+    let own = prompts::names(folder);
     let names = command.get_subcommands().map(Command::get_name).chain(own.iter().map(String::as_str));
     PromptError::NoCommand { word: prompts::excerpt(&word), nearest: prompts::nearest(&word, names).map(str::to_owned) }
 }

@@ -3,10 +3,9 @@ use std::path::PathBuf;
 use super::*;
 
 fn typed(words: &[&str]) -> Result<Cli> {
-    parse(std::iter::once("beastctl").chain(words.iter().copied()).map(OsString::from).collect())
+    parse(std::iter::once("beastctl").chain(words.iter().copied()).map(OsString::from).collect(), None)
 }
 
-/// Built-in names only: what lies in the user's folder is nothing that a test may depend on.
 #[test]
 fn a_prompt_is_run_with_all_options_before_and_after_it() {
     let cli = typed(&["-q", "--socket", "/s", "tldr", "--json", "a.txt", "-", "--timeout", "3", "b.txt"]).unwrap();

@@ -80,6 +80,8 @@ fn error_line(error: &PromptError) -> String {
 fn table(entries: &[Entry]) -> String {
     let origin = |entry: &Entry| match entry.origin {
         Origin::BuiltIn => "built in",
+        // The command wins.
+        Origin::Own if prompt_verb::is_command(&entry.name) => "yours, by beastctl run only",
         Origin::Own => "yours",
         Origin::OwnInPlace => "yours, in place of the built-in one",
     };

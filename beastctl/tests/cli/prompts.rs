@@ -141,6 +141,7 @@ fn the_list_shows_where_each_comes_from_and_what_is_broken() {
     own(&beast, "tldr", "---\ndescription: Shorter still\n---\nx");
     own(&beast, "broken", "---\ndescription: a: b\n---\nx");
     own(&beast, "bare", "x");
+    own(&beast, "status", "x");
     fs::create_dir(beast.path(&format!("{FOLDER}/folder.md"))).unwrap();
     let ran = beast.run(&["prompts"], b"");
     assert_eq!(ran.code, Some(0));
@@ -155,6 +156,7 @@ fn the_list_shows_where_each_comes_from_and_what_is_broken() {
         keywords    built in                             Keywords, separated by commas
         review      built in                             Bugs and risks in code or a diff
         shell       built in                             A shell command that does what is asked
+        status      yours, by beastctl run only
         summarize   built in                             A short summary
         title       built in                             A headline
         tldr        yours, in place of the built-in one  Shorter still
