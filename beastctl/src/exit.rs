@@ -5,8 +5,14 @@ use std::{error::Error, fmt::Write as _};
 use beast_protocol::ErrorCode;
 
 use crate::{
-    client::ClientError, commands::CommandError, constraint::ConstraintError, input::InputError, output::OutputError,
-    prompts::PromptError, start::StartError, wait::WaitError,
+    client::ClientError,
+    commands::{CommandError, completions::CompletionError, man::ManError},
+    constraint::ConstraintError,
+    input::InputError,
+    output::OutputError,
+    prompts::PromptError,
+    start::StartError,
+    wait::WaitError,
 };
 
 /// Done; also when the reader of stdout had seen enough.
@@ -101,7 +107,13 @@ fn known(error: &(dyn Error + 'static)) -> Option<(u8, Option<String>)> {
         return Some((error.exit_code(), error.hint()));
     }
     if let Some(error) = error.downcast_ref::<PromptError>() {
-        return Some((USAGE, error.hint()));
+        return Some((error.exit_code(), error.hint()));
+    }
+    if let Some(error) = error.downcast_ref::<CompletionError>() {
+        return Some((USAGE, Some(error.hint())));
+    }
+    if let Some(error) = error.downcast_ref::<ManError>() {
+        return Some((USAGE, Some(error.hint())));
     }
     if let Some(error) = error.downcast_ref::<OutputError>() {
         return Some((error.exit_code(), error.hint()));

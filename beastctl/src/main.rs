@@ -1,20 +1,26 @@
 //! Parse, run, print the error chain once, leave with an exit code.
 
-use std::{env, process::ExitCode, time::Instant};
+use std::{env, ffi::OsString, process::ExitCode, time::Instant};
 
 use beastctl::{
     cli::{Cli, Wishes},
-    commands, exit,
+    commands::{self, completions, prompt_verb},
+    exit,
     output::{Console, error_object, json_line, usage_line},
+    prompts,
 };
-use clap::Parser;
 
 fn main() -> ExitCode {
     let started = Instant::now();
-    match Cli::try_parse() {
-        Ok(cli) => ExitCode::from(run(cli, started)),
-        Err(error) => ExitCode::from(usage(&error)),
+    let arguments: Vec<OsString> = env::args_os().collect();
+    if let Some(shell) = env::var_os(completions::VARIABLE).filter(|shell| !shell.is_empty()) {
+        return completions::complete(&shell.to_string_lossy(), &arguments, Console::new(true, None)).into();
     }
+    let folder = prompts::folder().ok();
+    ExitCode::from(match prompt_verb::parse(arguments, folder.as_deref()) {
+        Ok(cli) => run(cli, started),
+        Err(error) => refuse(&error),
+    })
 }
 
 fn run(cli: Cli, started: Instant) -> u8 {
@@ -26,21 +32,26 @@ fn run(cli: Cli, started: Instant) -> u8 {
 }
 
 /// Help and version are printed as asked for; a mistake becomes one line like every other error.
-fn usage(error: &clap::Error) -> u8 {
+fn refuse(error: &anyhow::Error) -> u8 {
     let wishes = Wishes::of(env::args_os().skip(1), env::var_os("BEAST_COLOR").as_deref());
     let console = Console::new(false, Some(wishes.color));
-    let text = error.render();
-    if !error.use_stderr() {
+    let usage = error.downcast_ref::<clap::Error>();
+    if let Some(usage) = usage.filter(|usage| !usage.use_stderr()) {
+        let text = usage.render();
         let text = if console.stdout_has_colour { text.ansi().to_string() } else { text.to_string() };
         return console.print(&text).map_or_else(|error| fail(console, &error.into()), |()| exit::DONE);
     }
-    let line = usage_line(&text.to_string());
+    let (code, line) = match usage {
+        Some(usage) => (exit::USAGE, Some(usage_line(&usage.render().to_string()))),
+        None => exit::verdict(error),
+    };
+    let line = line.unwrap_or_default();
     if wishes.stream_json {
         // The line on stderr says the same, whether this one can be written or not.
-        let _ = console.print(&json_line(&error_object(&line, exit::of_code(exit::USAGE), exit::USAGE)));
+        let _ = console.print(&json_line(&error_object(&line, exit::of_code(code), code)));
     }
     console.error(&line);
-    exit::USAGE
+    code
 }
 
 fn fail(console: Console, error: &anyhow::Error) -> u8 {

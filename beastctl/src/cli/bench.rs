@@ -3,12 +3,15 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum, value_parser};
+use clap_complete::ArgValueCompleter;
+
+use super::completers;
 
 /// What is measured, and where it goes.
 #[derive(Debug, Args)]
 pub struct BenchOptions {
     /// Model to measure: a GGUF file, auto or builtin [default: as beastd is configured].
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", add = ArgValueCompleter::new(completers::models))]
     pub model: Option<String>,
 
     /// Measure everything this often; medians are shown [default: 3, with --quick 1].

@@ -21,14 +21,17 @@ fn the_help_is_short() {
         Usage: beastctl [OPTIONS] <COMMAND>
 
         Commands:
-          summarize   Summarize files or stdin
-          ask         Answer a question, about stdin when something is piped in
-          commit-msg  Write a commit message for a diff on stdin, or for what is staged
-          run         Run any prompt: built in, or your own prompts/NAME.md beside the configuration
-          status      Show what the daemon is doing; never starts one
-          bench       Measure how fast answers come on this machine, or tune beastd for it
-          stop        Let the daemon finish its running requests and end
-          version     Show the versions of client, protocol and daemon; never starts one
+          summarize    Summarize files or stdin
+          ask          Answer a question, about stdin when something is piped in
+          commit-msg   Write a commit message for a diff on stdin, or for what is staged
+          run          Run any prompt: built in, or your own prompts/NAME.md beside the configuration
+          prompts      List, show, write and edit prompts
+          status       Show what the daemon is doing; never starts one
+          bench        Measure how fast answers come on this machine, or tune beastd for it
+          stop         Let the daemon finish its running requests and end
+          version      Show the versions of client, protocol and daemon; never starts one
+          completions  Print a script that lets your shell complete commands, options, prompts and models
+          man          Print the manual, as a man page
 
         Options:
           -q, --quiet               Errors only: no progress, notes or warnings
@@ -42,7 +45,9 @@ fn the_help_is_short() {
           cat notes.md | beastctl summarize
           git log -20 | beastctl ask 'what changed in the parser?'
           git diff --staged | beastctl commit-msg
-          beastctl run translate letter.txt
+          beastctl translate letter.txt
+
+        Every prompt is a command too; `beastctl prompts` lists them.
 
         Exit codes: 0 done, 1 failed, 2 usage, 3 daemon not reached, 4 input too long,
         5 answer cut (--strict, --schema), 75 busy, 130 Ctrl-C.

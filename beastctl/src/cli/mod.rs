@@ -1,23 +1,30 @@
 //! The command line: what can be typed, and its help. No logic beyond checking one value at a time.
 
 mod bench;
+pub mod completers;
 mod options;
 mod output;
+mod prompts;
 
-use std::{path::PathBuf, time::Duration};
+use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use clap::{Parser, Subcommand};
+use clap_complete::ArgValueCandidates;
 
 pub use bench::{BenchOptions, BenchTable, STDOUT};
 pub use options::{Options, SamplingOptions, Truncate};
+pub(crate) use options::{min_p, temp, top_p};
 pub use output::{ColorChoice, OutputOptions, Wishes};
+pub use prompts::{ManOptions, PromptsAction, PromptsOptions, Shell};
 
 const EXAMPLES: &str = "\
 Examples:
   cat notes.md | beastctl summarize
   git log -20 | beastctl ask 'what changed in the parser?'
   git diff --staged | beastctl commit-msg
-  beastctl run translate letter.txt
+  beastctl translate letter.txt
+
+Every prompt is a command too; `beastctl prompts` lists them.
 
 Exit codes: 0 done, 1 failed, 2 usage, 3 daemon not reached, 4 input too long,
 5 answer cut (--strict, --schema), 75 busy, 130 Ctrl-C.";
@@ -85,15 +92,15 @@ pub enum Verb {
     },
     /// Run any prompt: built in, or your own prompts/NAME.md beside the configuration.
     #[command(after_help = "\
-Built in: ask, commit-msg, explain, fix, keywords, review, shell, summarize, title, tldr, translate.
-Your own: ~/.config/beast/prompts/NAME.md, where the text of the file is the instruction.
+`beastctl prompts` lists them. Every prompt is a command too: beastctl explain script.sh.
 
 Examples:
   beastctl run explain script.sh
+  beastctl run translate -p to=French letter.txt
   git diff | beastctl run review")]
     Run {
         /// Name of the prompt.
-        #[arg(value_name = "PROMPT")]
+        #[arg(value_name = "PROMPT", add = ArgValueCandidates::new(completers::prompts))]
         prompt: String,
         /// Files to read, `-` for stdin [default: stdin].
         #[arg(value_name = "FILE")]
@@ -102,6 +109,16 @@ Examples:
         #[command(flatten)]
         options: Options,
     },
+    /// List, show, write and edit prompts.
+    #[command(after_help = "\
+Your own are files NAME.md: the text is the instruction, settings stand before it between two lines `---`.
+They win over built-in ones of the same name, and each is a command: beastctl NAME.
+
+Examples:
+  beastctl prompts
+  beastctl prompts new haiku
+  beastctl prompts edit haiku")]
+    Prompts(PromptsOptions),
     /// Show what the daemon is doing; never starts one.
     #[command(after_help = "Examples:\n  beastctl status\n  beastctl status --json | jq .state")]
     Status {
@@ -130,6 +147,27 @@ Examples:
         #[arg(long)]
         json: bool,
     },
+    /// Print a script that lets your shell complete commands, options, prompts and models.
+    #[command(after_help = "\
+Examples:
+  echo 'source <(beastctl completions bash)' >> ~/.bashrc
+  echo 'source <(beastctl completions zsh)' >> ~/.zshrc    # after compinit
+  beastctl completions fish > ~/.config/fish/completions/beastctl.fish")]
+    Completions {
+        /// The shell [default: yours, from SHELL].
+        #[arg(value_enum, value_name = "SHELL")]
+        shell: Option<Shell>,
+    },
+    /// Print the manual, as a man page.
+    #[command(after_help = "\
+Examples:
+  beastctl man | man -l -
+  beastctl man run | man -l -
+  beastctl man --dir ~/.local/share/man/man1")]
+    Man(ManOptions),
+    /// The name of a prompt and what follows it.
+    #[command(external_subcommand)]
+    Prompt(Vec<OsString>),
 }
 
 /// A bare number counts seconds, as for timeout(1).

@@ -11,6 +11,10 @@ pub struct Options {
     #[arg(short, long, value_name = "TEXT")]
     pub system: Option<String>,
 
+    /// Value of a variable of the prompt; may be given more than once.
+    #[arg(short, long, value_name = "KEY=VALUE", value_parser = key_value)]
+    pub param: Vec<(String, String)>,
+
     /// Longest answer, in tokens.
     #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..), allow_negative_numbers = true)]
     pub max_tokens: Option<u32>,
@@ -71,21 +75,26 @@ pub struct SamplingOptions {
     pub seed: Option<u32>,
 }
 
-pub(super) fn temp(text: &str) -> Result<f32, String> {
+pub(crate) fn temp(text: &str) -> Result<f32, String> {
     number(text, |n| n >= 0.0, "0 or more")
 }
 
-pub(super) fn top_p(text: &str) -> Result<f32, String> {
+pub(crate) fn top_p(text: &str) -> Result<f32, String> {
     number(text, |n| n > 0.0 && n <= 1.0, "above 0 and at most 1")
 }
 
-pub(super) fn min_p(text: &str) -> Result<f32, String> {
+pub(crate) fn min_p(text: &str) -> Result<f32, String> {
     number(text, |n| (0.0..=1.0).contains(&n), "from 0 to 1")
 }
 
 fn number(text: &str, is_allowed: impl Fn(f32) -> bool, range: &str) -> Result<f32, String> {
     let number = text.parse().ok().filter(|n: &f32| n.is_finite() && is_allowed(*n));
     number.ok_or_else(|| format!("must be a number, {range}"))
+}
+
+fn key_value(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("must be KEY=VALUE")?;
+    Ok((key.to_owned(), value.to_owned()))
 }
 
 fn stop_text(text: &str) -> Result<String, String> {

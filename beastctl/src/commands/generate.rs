@@ -142,10 +142,9 @@ fn constraint(options: &Options, stdin_is_free: bool) -> Result<Option<Constrain
 
 fn load_prompt(name: &str, options: &Options) -> Result<Prompt> {
     // Without a home there are no prompts of the user's own; the built-in ones need none.
-    let folder = beast_launchd::paths::config_dir().ok().map(|folder| folder.join("prompts"));
-    let prompt = prompts::load(name, folder.as_deref())?;
+    let prompt = prompts::load(name, prompts::folder().ok().as_deref())?;
     Ok(match &options.system {
-        Some(system) => Prompt { system: system.clone(), ..prompt },
-        None => prompt,
+        Some(system) => prompt.replace(system, &options.param)?,
+        None => prompt.fill(&options.param)?,
     })
 }

@@ -2,8 +2,12 @@
 
 mod answering;
 mod bench;
+pub mod completions;
 mod generate;
+pub mod man;
 mod material;
+pub mod prompt_verb;
+mod prompts;
 mod request;
 mod status;
 mod stop;
@@ -141,6 +145,10 @@ pub fn run(cli: Cli, console: Console, started: Instant) -> Result<()> {
         Verb::Run { prompt, files, options } => {
             generate::run(&context, generate::Task::Prompt { name: prompt, files }, &options)
         }
+        Verb::Prompt(words) => Err(prompt_verb::unknown(&words, crate::prompts::folder().ok().as_deref()).into()),
+        Verb::Prompts(options) => prompts::run(&context, options),
+        Verb::Completions { shell } => completions::run(&context, shell),
+        Verb::Man(options) => man::run(&context, &options),
         Verb::Bench(options) => bench::run(&context, &options),
         Verb::Status { json } => status::run(&context, json),
         Verb::Stop => stop::run(&context),

@@ -51,6 +51,25 @@ fn a_question_follows_its_material_and_is_no_part_of_it() {
 }
 
 #[test]
+fn what_is_constant_opens_the_user_turn_and_is_no_part_of_the_material() {
+    let prompt = Prompt { instruction: "Rate it:".into(), ..prompt() };
+    let material = Material { question: "why?".into(), ..text("a log\n") };
+    let request = generate(prompt, material, &options(&["--truncate", "head"]));
+    assert_eq!(request.messages[1].content, "Rate it:\n\na log\n\nwhy?");
+    let material = Span { start: 10, end: 15 };
+    assert_eq!(request.overflow, Overflow::Truncate { material, drop: Place::Head });
+}
+
+#[test]
+fn the_command_line_chooses_tokens_before_the_prompt_does() {
+    let sampling = beast_protocol::Sampling { temp: Some(0.5), top_k: Some(7), ..Default::default() };
+    let prompt = Prompt { sampling, schema: Some("{}".into()), ..prompt() };
+    let request = generate(prompt, text("x"), &options(&["--temp", "0"]));
+    assert_eq!((request.sampling.temp, request.sampling.top_k, request.sampling.seed), (Some(0.0), Some(7), None));
+    assert_eq!(request.constraint, Some(Constraint::Schema("{}".into())));
+}
+
+#[test]
 fn what_does_not_fit_is_refused_reduced_or_dropped_as_it_was_asked() {
     let reducing = || Prompt { reduce: Some("Merge.".into()), ..prompt() };
     let overflow = |prompt, arguments: &[&str]| generate(prompt, text("long"), &options(arguments)).overflow;

@@ -201,10 +201,10 @@ fn the_users_own_prompt_wins_and_its_mistakes_have_a_line() {
         &["run", "wrong"],
         b"text",
         expect![[r#"
-        exit 2
-        out: ""
-        err: beastctl: DIR/config/beast/prompts/wrong.md:2: unknown setting `model`; there are description and max_tokens
-    "#]],
+            exit 2
+            out: ""
+            err: beastctl: DIR/config/beast/prompts/wrong.md:2: unknown key `model`; try: one of description, system, variables, sampling, max_tokens, schema, reduce
+        "#]],
     );
     refused(
         &beast,
@@ -213,7 +213,7 @@ fn the_users_own_prompt_wins_and_its_mistakes_have_a_line() {
         expect![[r#"
             exit 2
             out: ""
-            err: beastctl: there is no prompt `sumarize`, did you mean `summarize`?; try: one of ask, commit-msg, explain, fix, keywords, review, shell, summarize, title, tldr, translate, wrong, or write your own as prompts/NAME.md beside config.toml
+            err: beastctl: there is no prompt `sumarize`, did you mean `summarize`?; try: one of ask, commit-msg, explain, fix, keywords, review, shell, summarize, title, tldr, translate, wrong, or beastctl prompts new sumarize
         "#]],
     );
     refused(
@@ -221,10 +221,10 @@ fn the_users_own_prompt_wins_and_its_mistakes_have_a_line() {
         &["run", "../wrong"],
         b"text",
         expect![[r#"
-        exit 2
-        out: ""
-        err: beastctl: `../wrong` is not a name of a prompt; try: a name without `/`; the file NAME.md is found by it
-    "#]],
+            exit 2
+            out: ""
+            err: beastctl: `../wrong` is not a name of a prompt; try: a name without `/` that begins with a letter or digit; the file NAME.md is found by it
+        "#]],
     );
 }
 
@@ -236,10 +236,10 @@ fn a_mistake_on_the_command_line_is_one_line() {
         &["sumarize"],
         b"",
         expect![[r#"
-        exit 2
-        out: ""
-        err: beastctl: unrecognized subcommand 'sumarize'; a similar subcommand exists: 'summarize'; try: beastctl --help
-    "#]],
+            exit 2
+            out: ""
+            err: beastctl: unknown command `sumarize`, did you mean `summarize`?; try: beastctl --help for the commands, beastctl prompts for the prompts
+        "#]],
     );
     refused(
         &beast,

@@ -6,12 +6,15 @@
 mod answers;
 mod bench;
 mod calibrate;
+mod completions;
 mod ends;
 mod failures;
 mod forms;
 mod harness;
 mod inputs;
+mod manual;
 mod pipelines;
+mod prompts;
 mod screen;
 mod starting;
 mod structured;

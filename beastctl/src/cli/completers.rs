@@ -1,0 +1,59 @@
+//! Names that are looked up when Tab is pressed. Whatever cannot be read has no names: nobody is told anything in the
+//! middle of a line that is being typed.
+
+use std::{
+    ffi::OsStr,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use beast_launchd::paths;
+use clap_complete::engine::{CompletionCandidate, PathCompleter, ValueCompleter};
+
+use crate::prompts;
+
+/// The prompts, each with what it is for.
+pub fn prompts() -> Vec<CompletionCandidate> {
+    let folder = prompts::folder().ok();
+    let description = |name: &str| prompts::load(name, folder.as_deref()).ok()?.description;
+    prompts::names(folder.as_deref())
+        .into_iter()
+        .map(|name| CompletionCandidate::new(&name).help(description(&name).map(Into::into)))
+        .collect()
+}
+
+/// What `--model` takes: a word, a file among the fetched models, any other file.
+pub fn models(current: &OsStr) -> Vec<CompletionCandidate> {
+    let begins = |name: &OsStr| name.as_encoded_bytes().starts_with(current.as_encoded_bytes());
+    let words =
+        [("auto", "the default model when it is there, else the built-in one"), ("builtin", "the built-in one")];
+    let words = words.into_iter().filter(|(word, _)| begins(word.as_ref()));
+    let mut found: Vec<_> = words.map(|(word, help)| CompletionCandidate::new(word).help(Some(help.into()))).collect();
+    let folder = paths::models_dir().unwrap_or_default();
+    let files = files_of(&folder, "gguf");
+    // The path is what the option wants; the name is what a person begins to type.
+    let files = files.iter().filter(|file| begins(file.as_os_str()) || file.file_name().is_some_and(begins));
+    found.extend(files.map(CompletionCandidate::new));
+    found.extend(PathCompleter::file().complete(current));
+    found
+}
+
+/// The conversations that are kept.
+pub fn sessions() -> Vec<CompletionCandidate> {
+    let folder = paths::data_dir().map(|folder| folder.join("conversations")).unwrap_or_default();
+    files_of(&folder, "jsonl").iter().filter_map(|file| file.file_stem()).map(CompletionCandidate::new).collect()
+}
+
+/// The files of a kind in a folder, in order, without hidden ones.
+fn files_of(folder: &Path, extension: &str) -> Vec<PathBuf> {
+    let is_hidden = |file: &Path| file.file_name().is_none_or(|name| name.as_encoded_bytes().starts_with(b"."));
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut files: Vec<_> = entries.map(|entry| entry.path()).collect();
+    files.retain(|file| file.extension().is_some_and(|ext| ext == extension) && !is_hidden(file));
+    files.sort();
+    files
+}
+
+#[cfg(test)]
+#[path = "completers_tests.rs"]
+mod tests;

@@ -1,0 +1,82 @@
+//! Each prompt is a verb: `beastctl explain FILE` is `beastctl run explain FILE`, options, help and mistakes included.
+
+use std::{ffi::OsString, fmt::Write as _, path::Path};
+
+use anyhow::Result;
+use clap::{Command, CommandFactory, FromArgMatches, Parser};
+
+use crate::{
+    cli::{Cli, Verb},
+    prompts::{self, Prompt, PromptError},
+};
+
+/// Reads the command line; `folder` holds the user's own prompts.
+///
+/// # Errors
+/// [`clap::Error`] for what does not parse, help and version included; [`PromptError::NoCommand`] for a first word that is
+/// neither a command nor a prompt.
+pub fn parse(mut arguments: Vec<OsString>, folder: Option<&Path>) -> Result<Cli> {
+    let cli = Cli::try_parse_from(&arguments)?;
+    let Verb::Prompt(words) = cli.verb else { return Ok(cli) };
+    // The words are all that follows the name, the name included; what stands before are global options.
+    let at = arguments.len() - words.len();
+    if arguments[at - 1] == "--" {
+        // It says that no options follow; whether a command or a prompt does is another question.
+        arguments.remove(at - 1);
+        return parse(arguments, folder);
+    }
+    let name = words.first().map(|word| word.to_string_lossy()).unwrap_or_default();
+    let source = match prompts::find(&name, folder) {
+        Ok(source) => source,
+        Err(PromptError::Unknown { .. } | PromptError::Name(_)) => return Err(unknown(&words, folder).into()),
+        Err(error) => return Err(error.into()),
+    };
+    let prompt = source.parse()?;
+    arguments.insert(at, "run".into());
+    let mut command = Cli::command().mut_subcommand("run", |run| disguise(run, &prompt));
+    let mut matches = command.try_get_matches_from_mut(arguments)?;
+    Ok(Cli::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))?)
+}
+
+/// `run` as it looks to somebody who typed the name of a prompt.
+fn disguise(run: Command, prompt: &Prompt) -> Command {
+    let name = prompts::quoted(&prompt.name);
+    let about = prompt.description.clone().unwrap_or_else(|| format!("Run the prompt {name}"));
+    let mut after = String::new();
+    if !prompt.variables.is_empty() {
+        after += "Variables:\n";
+        for variable in &prompt.variables {
+            let default = match &variable.default {
+                Some(default) => format!("[default: {default}]"),
+                None => "(must be given)".into(),
+            };
+            // Writing to a String cannot fail.
+            let _ = writeln!(after, "  -p {}=VALUE  {default}", variable.name);
+        }
+        after.push('\n');
+    }
+    let _ = write!(after, "Examples:\n  beastctl {name} FILE\n  beastctl prompts show {name}");
+    run.about(about)
+        .override_usage(format!("beastctl {name} [OPTIONS] [FILE]..."))
+        // Not mut_arg, which would put it behind the files.
+        .mut_args(|argument| if argument.get_id() == "prompt" { argument.hide(true) } else { argument })
+        .after_help(after)
+}
+
+/// The first of these words is neither a command nor a prompt.
+pub(super) fn unknown(words: &[OsString], folder: Option<&Path>) -> PromptError {
+    let word = words.first().map(|word| word.to_string_lossy()).unwrap_or_default();
+    let command = Cli::command();
+    let own = prompts::names(folder);
+    let names = command.get_subcommands().map(Command::get_name).chain(own.iter().map(String::as_str));
+    PromptError::NoCommand { word: prompts::excerpt(&word), nearest: prompts::nearest(&word, names).map(str::to_owned) }
+}
+
+/// Whether a command has this name, so that no prompt can be called by it.
+pub(super) fn is_command(name: &str) -> bool {
+    name == "help" || Cli::command().get_subcommands().any(|command| command.get_name() == name)
+}
+
+#[cfg(test)]
+#[path = "prompt_verb_tests.rs"]
+mod tests;

@@ -1,0 +1,205 @@
+//! `beastctl prompts`: the list, and the user's own files.
+
+use std::{
+    fmt::Write as _,
+    fs::{self, DirBuilder, File},
+    io::{ErrorKind, Write as _},
+    os::unix::fs::DirBuilderExt,
+    path::Path,
+    process::Command,
+};
+
+use anyhow::Result;
+use serde_json::{Value, json};
+
+use super::{Context, prompt_verb};
+use crate::{
+    cli::{PromptsAction, PromptsOptions},
+    output::one_line,
+    prompts::{self, Entry, Origin, PromptError},
+};
+
+/// What a new prompt says: every setting, commented out.
+const TEMPLATE: &str = include_str!("../../prompts/template.txt");
+/// When nobody has said which.
+const EDITOR: &str = "vi";
+/// What a shell says about a command that it does not find.
+const NOT_FOUND: i32 = 127;
+
+/// Does what was asked for.
+pub(super) fn run(context: &Context, options: PromptsOptions) -> Result<()> {
+    match options.action {
+        None => list(context, options.json),
+        Some(PromptsAction::List { json }) => list(context, json),
+        Some(PromptsAction::Show { name }) => show(context, &name),
+        Some(PromptsAction::New { name, from }) => new(context, &name, from.as_deref()),
+        Some(PromptsAction::Edit { name }) => edit(context, &name),
+        Some(PromptsAction::Path { name }) => path(context, name.as_deref()),
+    }
+}
+
+fn list(context: &Context, is_json: bool) -> Result<()> {
+    // Without a home there are still the built-in ones.
+    let folder = prompts::folder().ok();
+    let entries = prompts::list(folder.as_deref())?;
+    let text = if is_json {
+        let prompts: Vec<_> = entries.iter().map(object).collect();
+        format!("{}\n", json!({ "folder": folder, "prompts": prompts }))
+    } else {
+        table(&entries)
+    };
+    Ok(context.console.print(&text)?)
+}
+
+fn object(entry: &Entry) -> Value {
+    let Entry { name, origin, path, prompt } = entry;
+    let origin = match origin {
+        Origin::BuiltIn => "built_in",
+        Origin::Own => "own",
+        Origin::OwnInPlace => "own_in_place",
+    };
+    let mut object = json!({ "name": name, "origin": origin, "path": path });
+    match prompt {
+        Err(error) => object["error"] = error_line(error).into(),
+        Ok(prompt) => {
+            let variables = prompt.variables.iter().map(|variable| (variable.name.clone(), json!(variable.default)));
+            object["description"] = json!(prompt.description);
+            object["variables"] = Value::Object(variables.collect());
+        }
+    }
+    object
+}
+
+/// The error and what is beneath it.
+fn error_line(error: &PromptError) -> String {
+    let source = std::error::Error::source(error).map(|source| format!(": {source}")).unwrap_or_default();
+    format!("{error}{source}")
+}
+
+/// One aligned line for each.
+fn table(entries: &[Entry]) -> String {
+    let origin = |entry: &Entry| match entry.origin {
+        Origin::BuiltIn => "built in",
+        // The command wins.
+        Origin::Own if prompt_verb::is_command(&entry.name) => "yours, by beastctl run only",
+        Origin::Own => "yours",
+        Origin::OwnInPlace => "yours, in place of the built-in one",
+    };
+    let width = |text: fn(&Entry) -> usize| entries.iter().map(text).max().unwrap_or_default();
+    let names = width(|entry| entry.name.chars().count());
+    let origins = entries.iter().map(|entry| origin(entry).len()).max().unwrap_or_default();
+    let mut table = String::new();
+    for entry in entries {
+        let about = match &entry.prompt {
+            Ok(prompt) => prompt.description.clone().unwrap_or_default(),
+            Err(error) => format!("broken: {}", error_line(error)),
+        };
+        let line = format!("{:<names$}  {:<origins$}  {}", entry.name, origin(entry), one_line(&about));
+        // Writing to a String cannot fail.
+        let _ = writeln!(table, "{}", line.trim_end());
+    }
+    table
+}
+
+/// The text as it was written, also of one that is broken.
+fn show(context: &Context, name: &str) -> Result<()> {
+    let mut text = prompts::find(name, prompts::folder().ok().as_deref())?.text;
+    if !text.ends_with('\n') {
+        text.push('\n');
+    }
+    Ok(context.console.print(&text)?)
+}
+
+fn path(context: &Context, name: Option<&str>) -> Result<()> {
+    let folder = prompts::folder().map_err(PromptError::from)?;
+    let path = match name {
+        None => folder,
+        Some(name) => {
+            let path = prompts::own_file(name, &folder);
+            // A broken file has a path all the same, and whoever asks for it may want to mend it.
+            if prompts::check_name(name).is_ok() && is_there(&path) {
+                path
+            } else {
+                prompts::find(name, Some(&folder))?.path.ok_or_else(|| PromptError::NoFile(name.into()))?
+            }
+        }
+    };
+    Ok(context.console.print(&format!("{}\n", path.display()))?)
+}
+
+/// Also when it is a link to nowhere.
+fn is_there(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok()
+}
+
+fn new(context: &Context, name: &str, from: Option<&str>) -> Result<()> {
+    prompts::check_name(name)?;
+    // `summarize` and its like are commands whose prompt may be the user's.
+    if prompt_verb::is_command(name) && !prompts::is_built_in(name) {
+        return Err(PromptError::Reserved(name.into()).into());
+    }
+    let folder = prompts::folder().map_err(PromptError::from)?;
+    let text = match from {
+        Some(from) => prompts::find(from, Some(&folder))?.text,
+        None => TEMPLATE.into(),
+    };
+    let path = prompts::own_file(name, &folder);
+    create(&path, name, &text)?;
+    Ok(context.console.print(&format!("{}\n", path.display()))?)
+}
+
+/// Writes a file that must not be there yet, whole or not at all.
+fn create(path: &Path, name: &str, text: &str) -> Result<(), PromptError> {
+    let unwritable = |path: &Path, source| PromptError::Unwritable { path: path.to_owned(), source };
+    if let Some(folder) = path.parent() {
+        // What people ask of a model is their own business.
+        DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| unwritable(folder, error))?;
+    }
+    let mut file = File::options().write(true).create_new(true).open(path).map_err(|error| match error.kind() {
+        ErrorKind::AlreadyExists => PromptError::Exists { path: path.to_owned(), name: name.to_owned() },
+        _ => unwritable(path, error),
+    })?;
+    file.write_all(text.as_bytes()).map_err(|error| {
+        let _ = fs::remove_file(path);
+        unwritable(path, error)
+    })
+}
+
+fn edit(context: &Context, name: &str) -> Result<()> {
+    prompts::check_name(name)?;
+    let folder = prompts::folder().map_err(PromptError::from)?;
+    let path = prompts::own_file(name, &folder);
+    let copy = if is_there(&path) && !path.is_dir() {
+        None
+    } else {
+        let text = prompts::find(name, Some(&folder))?.text;
+        create(&path, name, &text)?;
+        Some(text)
+    };
+    let edited = open_editor(&path);
+    // A copy that says the same would only hide what a later version improves.
+    if copy.is_some_and(|copy| fs::read(&path).is_ok_and(|bytes| bytes == copy.as_bytes())) {
+        fs::remove_file(&path).map_err(|source| PromptError::Unwritable { path: path.clone(), source })?;
+        edited?;
+        context.console.info(&format!("nothing was changed, so {name} is still the built-in prompt"));
+        return Ok(());
+    }
+    edited?;
+    prompts::load(name, Some(&folder))?;
+    Ok(())
+}
+
+/// Runs the editor until it ends.
+fn open_editor(path: &Path) -> Result<(), PromptError> {
+    let of = |name: &str| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
+    let editor = of("VISUAL").or_else(|| of("EDITOR")).unwrap_or_else(|| EDITOR.into());
+    let failed = |problem: String| PromptError::Editor { editor: editor.clone(), problem };
+    // Through the shell, as git does it: the setting may hold arguments, and quotes around a path with spaces.
+    let status = Command::new("sh").arg("-c").arg(format!("{editor} \"$@\"")).arg(&editor).arg(path).status();
+    let status = status.map_err(|error| failed(format!("cannot be started: {error}")))?;
+    match status.code() {
+        Some(0) => Ok(()),
+        Some(NOT_FOUND) => Err(failed("is not to be found".into())),
+        _ => Err(failed(format!("ended with {status}"))),
+    }
+}

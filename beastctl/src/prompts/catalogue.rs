@@ -1,0 +1,214 @@
+//! Which prompts there are, and which file a name stands for.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use super::{
+    Mistake, Prompt, PromptError, excerpt,
+    file::{self, FileError, MAX_LEN},
+    front_matter, nearest, quoted,
+};
+
+macro_rules! built_in {
+    ($($name:literal),* $(,)?) => {
+        &[$(($name, include_str!(concat!("../../prompts/", $name, ".md")))),*]
+    };
+}
+
+/// Name and file of each.
+const BUILT_IN: &[(&str, &str)] = built_in![
+    "ask",
+    "commit-msg",
+    "explain",
+    "fix",
+    "keywords",
+    "review",
+    "shell",
+    "summarize",
+    "title",
+    "tldr",
+    "translate",
+];
+
+/// What file systems allow for a name, less the ending.
+const MAX_NAME_LEN: usize = 255 - ".md".len();
+
+/// Where a prompt comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// This program.
+    BuiltIn,
+    /// The user's folder.
+    Own,
+    /// The user's folder, where a built-in one has the same name.
+    OwnInPlace,
+}
+
+/// The text of a prompt, as it was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    /// What it is called by.
+    pub name: String,
+    /// Where it comes from.
+    pub origin: Origin,
+    /// The user's file.
+    pub path: Option<PathBuf>,
+    /// All of the file.
+    pub text: String,
+}
+
+impl Source {
+    /// Reads what it says.
+    ///
+    /// # Errors
+    /// [`PromptError::Malformed`].
+    pub fn parse(&self) -> Result<Prompt, PromptError> {
+        let folder = self.path.as_deref().and_then(Path::parent);
+        front_matter::parse(&self.name, &self.text, folder).map_err(|mistake| {
+            let file = self.path.as_ref().map_or_else(|| self.name.clone(), |path| path.display().to_string());
+            malformed(file, &self.name, mistake)
+        })
+    }
+}
+
+fn malformed(file: String, name: &str, mistake: Mistake) -> PromptError {
+    let Mistake { line, problem, hint } = mistake;
+    let hint = hint.unwrap_or_else(|| format!("beastctl prompts edit {}", quoted(name)));
+    PromptError::Malformed { file, line, problem, hint }
+}
+
+/// Finds a prompt by its name and reads it; `folder` holds the user's own.
+///
+/// # Errors
+/// See [`PromptError`].
+pub fn load(name: &str, folder: Option<&Path>) -> Result<Prompt, PromptError> {
+    find(name, folder)?.parse()
+}
+
+/// Finds a prompt by its name.
+///
+/// # Errors
+/// See [`PromptError`].
+pub fn find(name: &str, folder: Option<&Path>) -> Result<Source, PromptError> {
+    check_name(name)?;
+    let built_in = BUILT_IN.iter().find(|(built_in, _)| *built_in == name);
+    if let Some(path) = folder.map(|folder| own_file(name, folder))
+        && let Some(text) = read_own(name, &path)?
+    {
+        let origin = if built_in.is_some() { Origin::OwnInPlace } else { Origin::Own };
+        return Ok(Source { name: name.into(), origin, path: Some(path), text });
+    }
+    match built_in {
+        Some((name, text)) => {
+            Ok(Source { name: (*name).into(), origin: Origin::BuiltIn, path: None, text: (*text).into() })
+        }
+        None => Err(unknown(name, folder)),
+    }
+}
+
+/// Where the user's file of a prompt is, or would be.
+pub fn own_file(name: &str, folder: &Path) -> PathBuf {
+    folder.join(format!("{name}.md"))
+}
+
+/// Whether a prompt of this name comes with the program.
+pub fn is_built_in(name: &str) -> bool {
+    BUILT_IN.iter().any(|(built_in, _)| *built_in == name)
+}
+
+/// Whether a prompt may be called that: a file in the folder, and a word that can be typed.
+///
+/// # Errors
+/// [`PromptError::Name`].
+pub fn check_name(name: &str) -> Result<(), PromptError> {
+    let is_wrong = |c: char| matches!(c, '/' | '\\') || c.is_control();
+    if name.is_empty() || name.starts_with(['.', '-']) || name.contains(is_wrong) || name.len() > MAX_NAME_LEN {
+        return Err(PromptError::Name(excerpt(name)));
+    }
+    Ok(())
+}
+
+/// The text of the user's file, if there is one.
+fn read_own(name: &str, path: &Path) -> Result<Option<String>, PromptError> {
+    let mistake = match file::read(path) {
+        Ok(text) => return Ok(Some(text)),
+        Err(FileError::Missing) => return Ok(None),
+        // A folder that is none of ours to read, or a file in its place, is told like any other trouble.
+        Err(FileError::Unreadable(source)) => return Err(PromptError::Unreadable { path: path.to_owned(), source }),
+        Err(FileError::TooLong) => {
+            let mistake = Mistake::new(1, format!("the file has more than {} KiB", MAX_LEN / 1024));
+            mistake.hint("an instruction here, and the long text as input")
+        }
+        Err(FileError::NotUtf8 { line }) => {
+            Mistake::new(line, "this line is not UTF-8").hint("iconv -t UTF-8, to make text of it first")
+        }
+    };
+    Err(malformed(path.display().to_string(), name, mistake))
+}
+
+fn unknown(name: &str, folder: Option<&Path>) -> PromptError {
+    let all = names(folder);
+    let nearest = nearest(name, all.iter().map(String::as_str)).map(str::to_owned);
+    PromptError::Unknown { name: name.into(), nearest, all }
+}
+
+/// The names of all prompts, in order. No file is opened.
+pub fn names(folder: Option<&Path>) -> Vec<String> {
+    let mut all: Vec<String> = BUILT_IN.iter().map(|(name, _)| (*name).to_owned()).collect();
+    // A folder that cannot be read holds no names; whoever loads one of its prompts is told why.
+    let files = folder.and_then(|folder| fs::read_dir(folder).ok()).into_iter().flatten().flatten();
+    all.extend(files.filter_map(|file| Some(file.file_name().to_str()?.strip_suffix(".md")?.to_owned())));
+    all.retain(|name| check_name(name).is_ok());
+    all.sort();
+    all.dedup();
+    all
+}
+
+/// A line of the list.
+#[derive(Debug)]
+pub struct Entry {
+    /// What it is called by.
+    pub name: String,
+    /// Where it comes from.
+    pub origin: Origin,
+    /// The user's file.
+    pub path: Option<PathBuf>,
+    /// The prompt, or why it cannot be used.
+    pub prompt: Result<Prompt, PromptError>,
+}
+
+/// All prompts, in the order of their names, broken ones too.
+///
+/// # Errors
+/// [`PromptError::Unreadable`] when there is a folder, but it cannot be read.
+pub fn list(folder: Option<&Path>) -> Result<Vec<Entry>, PromptError> {
+    if let Some(folder) = folder
+        && let Err(source) = fs::read_dir(folder)
+        && source.kind() != std::io::ErrorKind::NotFound
+    {
+        return Err(PromptError::Unreadable { path: folder.to_owned(), source });
+    }
+    Ok(names(folder).into_iter().map(|name| entry(name, folder)).collect())
+}
+
+fn entry(name: String, folder: Option<&Path>) -> Entry {
+    match find(&name, folder) {
+        Ok(source) => {
+            let prompt = source.parse();
+            Entry { name, origin: source.origin, path: source.path, prompt }
+        }
+        // Only a file of the user's can be unreadable.
+        Err(error) => Entry {
+            origin: if is_built_in(&name) { Origin::OwnInPlace } else { Origin::Own },
+            path: folder.map(|folder| own_file(&name, folder)),
+            name,
+            prompt: Err(error),
+        },
+    }
+}
+
+#[cfg(test)]
+#[path = "catalogue_tests.rs"]
+mod tests;

@@ -1,0 +1,214 @@
+//! A prompt's file: where its settings end and its text begins, which settings there are, and what each may be.
+
+use std::path::Path;
+
+use beast_protocol::Sampling;
+
+use super::{
+    Mistake, Prompt, Variable, did_you_mean, nearest, schema,
+    variables::{self, is_name},
+    yaml::{self, Key, Node, Value},
+};
+use crate::cli;
+
+const KEYS: [&str; 7] = ["description", "system", "variables", "sampling", "max_tokens", "schema", "reduce"];
+const SAMPLING_KEYS: [&str; 5] = ["temp", "top_p", "top_k", "min_p", "seed"];
+
+/// The parts of a file.
+struct Parts<'a> {
+    /// Without the lines around them.
+    settings: &'a str,
+    body: &'a str,
+    /// The line that the body begins in, from 1.
+    body_line: usize,
+}
+
+/// Reads the text of a prompt. `folder` is where its file is.
+pub(super) fn parse(name: &str, text: &str, folder: Option<&Path>) -> Result<Prompt, Mistake> {
+    let Parts { settings, body, body_line } = split(text)?;
+    let settings = yaml::parse(settings, 1)?;
+    let mut reader = Settings { folder, ..Settings::default() };
+    for (key, node) in entries(&settings, "the settings")? {
+        reader.set(key, node)?;
+    }
+    let Settings { mut prompt, system, reduce, variable_lines, .. } = reader;
+    let mut texts = vec![(body, (body_line, body))];
+    texts.extend(system.iter().chain(&reduce).map(|node| (text_of(node), (node.line, node.source.as_str()))));
+    let mut used = Vec::new();
+    for (text, source) in texts {
+        used.extend(variables::check(text, source, &prompt.variables)?);
+    }
+    if let Some((variable, line)) =
+        prompt.variables.iter().zip(variable_lines).find(|(v, _)| !used.contains(&v.name.as_str()))
+    {
+        let problem = format!("the variable `{}` is used nowhere", variable.name);
+        return Err(
+            Mistake::new(line, problem).hint(format!("{{{{{}}}}} in the text, or without the variable", variable.name))
+        );
+    }
+    prompt.name = name.to_owned();
+    let body = body.trim().to_owned();
+    match &system {
+        Some(system) => (prompt.system, prompt.instruction) = (text_of(system).trim().to_owned(), body),
+        None => prompt.system = body,
+    }
+    if prompt.system.is_empty() && prompt.instruction.is_empty() {
+        let problem = Mistake::new(text.lines().count().max(1), "the prompt has no text");
+        return Err(problem.hint("an instruction to the model as the text of the file"));
+    }
+    Ok(prompt)
+}
+
+fn split(text: &str) -> Result<Parts<'_>, Mistake> {
+    let is_fence = |line: &str| line.trim_end() == "---";
+    let mut lines = text.split_inclusive('\n');
+    let Some(first) = lines.next().filter(|line| is_fence(line)) else {
+        return Ok(Parts { settings: "", body: text, body_line: 1 });
+    };
+    let mut end = first.len();
+    for (n, line) in lines.enumerate() {
+        if is_fence(line) {
+            return Ok(Parts { settings: &text[first.len()..end], body: &text[end + line.len()..], body_line: n + 3 });
+        }
+        end += line.len();
+    }
+    let problem = "the settings that begin here never end, a line `---` is missing";
+    Err(Mistake::new(1, problem).hint("a line `---` between the settings and the text"))
+}
+
+fn entries<'a>(node: &'a Node, what: &str) -> Result<&'a [(Key, Node)], Mistake> {
+    match &node.value {
+        Value::Map(entries) => Ok(entries),
+        Value::Nothing => Ok(&[]),
+        other => {
+            let problem = format!("{what} must be a map, lines of the form `key: value`, not {}", other.kind());
+            Err(Mistake::new(node.line, problem))
+        }
+    }
+}
+
+fn text_of(node: &Node) -> &str {
+    match &node.value {
+        Value::Text(text) => text,
+        _ => "",
+    }
+}
+
+fn wrong_kind(key: &str, expected: &str, node: &Node) -> Mistake {
+    Mistake::new(node.line, format!("`{key}` must be {expected}, not {}", node.value.kind()))
+}
+
+fn unknown(key: &Key, of: &str, all: &[&str]) -> Mistake {
+    let problem = format!("unknown key `{}`{of}{}", key.name, did_you_mean(nearest(&key.name, all.iter().copied())));
+    Mistake::new(key.line, problem).hint(format!("one of {}", all.join(", ")))
+}
+
+/// What has been read of them.
+#[derive(Default)]
+struct Settings<'a> {
+    folder: Option<&'a Path>,
+    prompt: Prompt,
+    system: Option<Node>,
+    /// Its text, when it has one.
+    reduce: Option<Node>,
+    /// Where each variable is declared.
+    variable_lines: Vec<usize>,
+}
+
+impl Settings<'_> {
+    fn set(&mut self, key: &Key, node: &Node) -> Result<(), Mistake> {
+        match key.name.as_str() {
+            "description" => self.prompt.description = Some(one_line(node)?),
+            "system" => match &node.value {
+                Value::Text(_) => self.system = Some(node.clone()),
+                _ => return Err(wrong_kind("system", "text", node)),
+            },
+            "variables" => {
+                for (key, node) in entries(node, "`variables`")? {
+                    self.prompt.variables.push(variable(key, node)?);
+                    self.variable_lines.push(key.line);
+                }
+            }
+            "sampling" => self.prompt.sampling = sampling(node)?,
+            "max_tokens" => self.prompt.max_tokens = Some(number("max_tokens", node, tokens)?),
+            "schema" => self.prompt.schema = Some(schema::read(node, self.folder)?),
+            "reduce" => match &node.value {
+                Value::Bool(true) => self.prompt.reduce = Some(String::new()),
+                Value::Bool(false) => self.prompt.reduce = None,
+                Value::Text(text) if !text.trim().is_empty() => {
+                    self.prompt.reduce = Some(text.trim().to_owned());
+                    self.reduce = Some(node.clone());
+                }
+                _ => return Err(wrong_kind("reduce", "true or an instruction", node)),
+            },
+            name if SAMPLING_KEYS.contains(&name) => {
+                let problem = Mistake::new(key.line, format!("unknown key `{name}`"));
+                return Err(problem.hint(format!("`{name}` under `sampling:`, two spaces further in")));
+            }
+            _ => return Err(unknown(key, "", &KEYS)),
+        }
+        Ok(())
+    }
+}
+
+fn one_line(node: &Node) -> Result<String, Mistake> {
+    match &node.value {
+        Value::Text(text) if text.trim().contains('\n') => {
+            Err(Mistake::new(node.line, "`description` must be one line"))
+        }
+        Value::Text(text) => Ok(text.trim().to_owned()),
+        _ => Err(wrong_kind("description", "text", node)),
+    }
+}
+
+fn variable(key: &Key, node: &Node) -> Result<Variable, Mistake> {
+    if !is_name(&key.name) {
+        let problem = Mistake::new(key.line, format!("`{}` is not a name of a variable", key.name));
+        return Err(problem.hint("letters without accents, digits, `_` and `-`"));
+    }
+    let default = match &node.value {
+        Value::Nothing => None,
+        Value::Bool(value) => Some(value.to_string()),
+        // As it is written: 1.50 is not 1.5 in a text.
+        Value::Number(_) => Some(node.source.trim().to_owned()),
+        Value::Text(text) => Some(text.clone()),
+        Value::List(_) | Value::Map(_) => {
+            return Err(wrong_kind(&key.name, "text, a number, true or false", node));
+        }
+    };
+    Ok(Variable { name: key.name.clone(), default })
+}
+
+fn sampling(node: &Node) -> Result<Sampling, Mistake> {
+    let mut sampling = Sampling::default();
+    for (key, node) in entries(node, "`sampling`")? {
+        match key.name.as_str() {
+            "temp" => sampling.temp = Some(number("temp", node, cli::temp)?),
+            "top_p" => sampling.top_p = Some(number("top_p", node, cli::top_p)?),
+            "top_k" => sampling.top_k = Some(number("top_k", node, whole)?),
+            "min_p" => sampling.min_p = Some(number("min_p", node, cli::min_p)?),
+            "seed" => sampling.seed = Some(number("seed", node, whole)?),
+            _ => return Err(unknown(key, " of `sampling`", &SAMPLING_KEYS)),
+        }
+    }
+    Ok(sampling)
+}
+
+/// A number within its range, read as the command line reads it.
+fn number<T>(key: &str, node: &Node, read: impl Fn(&str) -> Result<T, String>) -> Result<T, Mistake> {
+    let Value::Number(_) = node.value else { return Err(wrong_kind(key, "a number", node)) };
+    let source = node.source.trim();
+    read(source).map_err(|rule| Mistake::new(node.line, format!("`{key}` is {source}, but {rule}")))
+}
+
+fn whole(text: &str) -> Result<u32, String> {
+    text.parse().map_err(|_| format!("must be a whole number, from 0 to {}", u32::MAX))
+}
+
+fn tokens(text: &str) -> Result<u32, String> {
+    text.parse().ok().filter(|n| *n >= 1).ok_or_else(|| format!("must be a whole number, from 1 to {}", u32::MAX))
+}
+
+#[cfg(test)]
+#[path = "front_matter_tests.rs"]
+mod tests;

@@ -1,0 +1,43 @@
+//! The schema of a prompt: written in its settings, or in a file beside it.
+
+use std::path::Path;
+
+use super::{
+    Mistake,
+    file::{self, FileError, MAX_LEN},
+    yaml::{Node, Value},
+};
+
+/// The schema as JSON text. `folder` is where the prompt's file is; one that is built in has none.
+pub(super) fn read(node: &Node, folder: Option<&Path>) -> Result<String, Mistake> {
+    match &node.value {
+        Value::Map(_) => Ok(node.value.to_json()),
+        Value::Text(path) if !path.trim().is_empty() => {
+            let path = folder.unwrap_or(Path::new("")).join(path);
+            let text = file::read(&path).map_err(|error| Mistake::new(node.line, unreadable(&path, &error)))?;
+            check(&text)
+                .map_err(|problem| Mistake::new(node.line, format!("the schema {} {problem}", path.display())))?;
+            Ok(text)
+        }
+        other => {
+            let problem = format!("`schema` must be a map or the path of a JSON file, not {}", other.kind());
+            Err(Mistake::new(node.line, problem))
+        }
+    }
+}
+
+fn unreadable(path: &Path, error: &FileError) -> String {
+    let file = path.display();
+    match error {
+        FileError::Missing => format!("there is no schema {file}"),
+        FileError::Unreadable(error) => format!("cannot read the schema {file}: {error}"),
+        FileError::TooLong => format!("the schema {file} has more than {} KiB", MAX_LEN / 1024),
+        FileError::NotUtf8 { line } => format!("the schema {file} is not UTF-8 in its line {line}"),
+    }
+}
+
+/// The text stays as it was written, since the order of its keys is the order of the answer.
+fn check(text: &str) -> Result<(), String> {
+    let value: serde_json::Value = serde_json::from_str(text).map_err(|error| format!("is no JSON: {error}"))?;
+    if value.is_object() { Ok(()) } else { Err("is no JSON object".into()) }
+}

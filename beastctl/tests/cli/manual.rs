@@ -1,0 +1,85 @@
+//! The manual: every command has a page, and the pages are good roff.
+
+use std::{collections::BTreeSet, fs, process::Stdio};
+
+use beastctl::cli::Cli;
+use clap::CommandFactory;
+use expect_test::expect;
+
+use crate::harness::{Beast, feed};
+
+fn names(command: &clap::Command, prefix: &str) -> BTreeSet<String> {
+    let name =
+        if prefix.is_empty() { command.get_name().to_owned() } else { format!("{prefix}-{}", command.get_name()) };
+    let mut all: BTreeSet<_> = command.get_subcommands().flat_map(|command| names(command, &name)).collect();
+    all.insert(name);
+    all
+}
+
+#[test]
+fn every_command_has_a_page() {
+    let beast = Beast::alone();
+    let dir = beast.path("a new/man1");
+    let ran = beast.run(&["man", "--dir", dir.to_str().unwrap()], b"");
+    assert_eq!(ran.report(), "exit 0\nout: \"\"\nerr: ");
+    let files: BTreeSet<_> =
+        fs::read_dir(&dir).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
+    let expected: BTreeSet<_> = names(&Cli::command(), "").iter().map(|name| format!("{name}.1")).collect();
+    assert_eq!(files, expected);
+    let main = fs::read_to_string(dir.join("beastctl.1")).unwrap();
+    for command in Cli::command().get_subcommands() {
+        let listed = format!("beastctl\\-{}(1)", command.get_name().replace('-', "\\-"));
+        assert!(main.contains(&listed), "{listed} in {main}");
+    }
+    for section in ["NAME", "SYNOPSIS", "OPTIONS", "PROMPTS", "EXAMPLES", "EXIT STATUS", "ENVIRONMENT", "FILES"] {
+        assert!(
+            main.contains(&format!(".SH {section}\n")) || main.contains(&format!(".SH \"{section}\"\n")),
+            "{section}"
+        );
+    }
+    let run = fs::read_to_string(dir.join("beastctl-run.1")).unwrap();
+    assert_eq!(run, beast.run(&["man", "run"], b"").stdout);
+    assert!(run.contains("\\-\\-max\\-tokens"), "{run}");
+}
+
+#[test]
+fn a_page_that_is_not_there_and_a_folder_that_cannot_be() {
+    let beast = Beast::alone();
+    beast.write("file", "");
+    let reports = [&["man", "rnu"][..], &["man", "prompts", "ad"], &["man", "--dir", "file"]]
+        .map(|arguments| beast.run(arguments, b"").report());
+    expect![[r#"
+        exit 2
+        out: ""
+        err: beastctl: there is no command `rnu`, did you mean `run`?; try: beastctl man, whose page lists the commands
+        exit 2
+        out: ""
+        err: beastctl: there is no command `prompts ad`; try: beastctl man, whose page lists the commands
+        exit 1
+        out: ""
+        err: beastctl: cannot write file: File exists (os error 17)
+    "#]]
+    .assert_eq(&reports.concat());
+}
+
+#[test]
+fn groff_has_nothing_to_complain_about() {
+    let beast = Beast::alone();
+    let mut command = std::process::Command::new("groff");
+    command
+        .args(["-man", "-Tutf8", "-ww", "-wall"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    if std::process::Command::new("groff").arg("--version").output().is_err() {
+        eprintln!("skipped: there is no groff");
+        return;
+    }
+    let pages: String = [&["man"][..], &["man", "run"], &["man", "prompts", "edit"]]
+        .map(|arguments| beast.run(arguments, b"").stdout)
+        .concat();
+    let output = feed(command, pages.as_bytes()).wait_with_output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
+    assert!(text.contains("The daemon cannot be reached."), "{text}");
+}

@@ -1,0 +1,337 @@
+//! Prompts as files, as commands, and the command about them.
+
+use std::{
+    fs,
+    os::unix::fs::{PermissionsExt, symlink},
+    path::PathBuf,
+};
+
+use beast_protocol::{Constraint, Generate, Overflow, Span};
+use expect_test::expect;
+
+use crate::harness::{Beast, Ran, feed};
+
+const FOLDER: &str = "config/beast/prompts";
+
+fn own(beast: &Beast, name: &str, text: &str) -> PathBuf {
+    beast.write(&format!("{FOLDER}/{name}.md"), text)
+}
+
+/// What the daemon was asked for.
+fn asked(beast: &Beast, arguments: &[&str], input: &[u8]) -> Generate {
+    let daemon = beast.daemon(|peer| {
+        let request = peer.generate();
+        // A JSON value, for those that have a schema.
+        peer.answer(&["0"]);
+        request
+    });
+    let ran = beast.run(arguments, input);
+    assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""), "{ran:?}");
+    fs::remove_file(beast.socket()).unwrap();
+    daemon.join().unwrap()
+}
+
+fn turns(request: &Generate) -> Vec<&str> {
+    request.messages.iter().map(|message| message.content.as_str()).collect()
+}
+
+#[test]
+fn a_prompt_of_the_user_s_is_a_command_with_everything_it_sets() {
+    let beast = Beast::new();
+    own(
+        &beast,
+        "rate",
+        "---\nsystem: You are {{mood}}.\nvariables: {mood: strict, scale: }\nmax_tokens: 9\nsampling: {temp: 0.5, seed: 7}\n\
+         schema: rate.json\nreduce: true\n---\nRate the text from 1 to {{scale}}.\n",
+    );
+    beast.write(&format!("{FOLDER}/rate.json"), "{\"type\":\"object\"}");
+    let request = asked(&beast, &["rate", "-p", "scale=10", "--temp", "0"], b"some text");
+    assert_eq!(turns(&request), ["You are strict.", "Rate the text from 1 to 10.\n\nsome text"]);
+    assert_eq!((request.max_tokens, request.sampling.seed, request.sampling.temp), (Some(9), Some(7), Some(0.0)));
+    assert_eq!(request.constraint, Some(Constraint::Schema("{\"type\":\"object\"}".into())));
+    let material = Span { start: 29, end: 38 };
+    assert_eq!(request.overflow, Overflow::Reduce { material, instruction: String::new() });
+    // The same by its long name, and with another instruction in place of all that it says.
+    let request = asked(&beast, &["run", "rate", "--param", "scale=3", "-s", "Do it."], b"some text");
+    assert_eq!(turns(&request), ["Do it.", "some text"]);
+}
+
+#[test]
+fn commands_use_the_user_s_prompt_of_their_name() {
+    let beast = Beast::new();
+    own(&beast, "summarize", "Be short.");
+    own(&beast, "status", "Never seen.");
+    assert_eq!(turns(&asked(&beast, &["summarize"], b"text")), ["Be short.", "text"]);
+    assert_eq!(turns(&asked(&beast, &["run", "status"], b"text")), ["Never seen.", "text"]);
+    assert_eq!(beast.run(&["status"], b"").code, Some(3), "the command, which finds no daemon");
+}
+
+#[test]
+fn mistakes_on_the_command_line_are_told_before_a_daemon_is_asked() {
+    let beast = Beast::alone();
+    own(&beast, "letter", "---\nvariables: {who: , to: all}\n---\nFrom {{who}} to {{to}}.");
+    own(&beast, "broken", "---\nmax_token: 3\n---\nx");
+    let ran = |arguments: &[&str]| beast.run(arguments, b"text").report();
+    let reports: String = [
+        &["letter"][..],
+        &["letter", "-p", "whom=me"],
+        &["letter", "-p", "who"],
+        &["explain", "-p", "to=x"],
+        &["broken"],
+        &["broken", "--help"],
+        &["run", "broken"],
+        &["summarise"],
+        &["run", "summarise"],
+        &["run", "../secret"],
+        &["./file.txt"],
+    ]
+    .iter()
+    .map(|arguments| ran(arguments))
+    .collect();
+    expect![[r#"
+        exit 2
+        out: ""
+        err: beastctl: the prompt `letter` needs a value for who; try: -p who=VALUE
+        exit 2
+        out: ""
+        err: beastctl: the prompt `letter` has no variable `whom`, did you mean `who`?; try: one of who, to
+        exit 2
+        out: ""
+        err: beastctl: invalid value 'who' for '--param <KEY=VALUE>': must be KEY=VALUE; try: beastctl --help
+        exit 2
+        out: ""
+        err: beastctl: the prompt `explain` has no variable `to`; try: without -p: it has none
+        exit 2
+        out: ""
+        err: beastctl: DIR/config/beast/prompts/broken.md:2: unknown key `max_token`, did you mean `max_tokens`?; try: one of description, system, variables, sampling, max_tokens, schema, reduce
+        exit 2
+        out: ""
+        err: beastctl: DIR/config/beast/prompts/broken.md:2: unknown key `max_token`, did you mean `max_tokens`?; try: one of description, system, variables, sampling, max_tokens, schema, reduce
+        exit 2
+        out: ""
+        err: beastctl: DIR/config/beast/prompts/broken.md:2: unknown key `max_token`, did you mean `max_tokens`?; try: one of description, system, variables, sampling, max_tokens, schema, reduce
+        exit 2
+        out: ""
+        err: beastctl: unknown command `summarise`, did you mean `summarize`?; try: beastctl --help for the commands, beastctl prompts for the prompts
+        exit 2
+        out: ""
+        err: beastctl: there is no prompt `summarise`, did you mean `summarize`?; try: one of ask, broken, commit-msg, explain, fix, keywords, letter, review, shell, summarize, title, tldr, translate, or beastctl prompts new summarise
+        exit 2
+        out: ""
+        err: beastctl: `../secret` is not a name of a prompt; try: a name without `/` that begins with a letter or digit; the file NAME.md is found by it
+        exit 2
+        out: ""
+        err: beastctl: unknown command `./file.txt`; try: beastctl --help for the commands, beastctl prompts for the prompts
+    "#]].assert_eq(&reports);
+}
+
+#[test]
+fn a_word_that_is_no_text_is_no_command() {
+    use std::os::unix::ffi::OsStrExt;
+    let beast = Beast::alone();
+    let mut command = beast.command(&[]);
+    command.arg(std::ffi::OsStr::from_bytes(b"caf\xe9"));
+    let ran = Ran::of(feed(command, b""), beast.dir.path());
+    assert_eq!(ran.code, Some(2), "{ran:?}");
+    assert_eq!(ran.stderr.lines().count(), 1, "{ran:?}");
+}
+
+#[test]
+fn the_list_shows_where_each_comes_from_and_what_is_broken() {
+    let beast = Beast::alone();
+    own(&beast, "tldr", "---\ndescription: Shorter still\n---\nx");
+    own(&beast, "broken", "---\ndescription: a: b\n---\nx");
+    own(&beast, "bare", "x");
+    own(&beast, "status", "x");
+    fs::create_dir(beast.path(&format!("{FOLDER}/folder.md"))).unwrap();
+    let ran = beast.run(&["prompts"], b"");
+    assert_eq!(ran.code, Some(0));
+    expect![[r#"
+        ask         built in                             An answer to a question, with material if there is some
+        bare        yours
+        broken      yours                                broken: DIR/config/beast/prompts/broken.md:2: mapping values are not allowed in this context
+        commit-msg  built in                             The subject line of a commit message for a diff
+        explain     built in                             What this code, command or message means
+        fix         built in                             Spelling and grammar
+        folder      yours                                broken: cannot read DIR/config/beast/prompts/folder.md: is a directory
+        keywords    built in                             Keywords, separated by commas
+        review      built in                             Bugs and risks in code or a diff
+        shell       built in                             A shell command that does what is asked
+        status      yours, by beastctl run only
+        summarize   built in                             A short summary
+        title       built in                             A headline
+        tldr        yours, in place of the built-in one  Shorter still
+        translate   built in                             Into English, or into another language with -p to=LANGUAGE
+    "#]].assert_eq(&ran.stdout);
+    let ran = beast.run(&["prompts", "list", "--json"], b"");
+    let object: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    let of = |name: &str| object["prompts"].as_array().unwrap().iter().find(|prompt| prompt["name"] == name).unwrap();
+    assert_eq!(object["folder"], format!("DIR/{FOLDER}"));
+    assert_eq!(of("tldr")["origin"], "own_in_place");
+    assert_eq!(of("translate")["variables"], serde_json::json!({ "to": "English" }));
+    assert!(of("broken")["error"].as_str().unwrap().contains("broken.md:2: "));
+    assert_eq!(ran.stdout, beast.run(&["prompts", "--json"], b"").stdout);
+}
+
+#[test]
+fn without_a_home_there_are_the_built_in_ones() {
+    let beast = Beast::alone();
+    let run = |arguments: &[&str]| {
+        let mut command = beast.command(arguments);
+        command.env_remove("HOME").env_remove("XDG_CONFIG_HOME");
+        Ran::of(feed(command, b""), beast.dir.path())
+    };
+    assert!(run(&["prompts"]).stdout.contains("\ntldr "));
+    let ran = run(&["prompts", "path"]);
+    assert_eq!((ran.code, ran.stderr.contains("HOME is not set")), (Some(2), true), "{ran:?}");
+}
+
+#[test]
+fn show_prints_the_file_as_it_is() {
+    let beast = Beast::alone();
+    own(&beast, "broken", "---\nmax_token: 3\n---\nx");
+    assert_eq!(beast.run(&["prompts", "show", "broken"], b"").stdout, "---\nmax_token: 3\n---\nx\n");
+    let built_in = beast.run(&["prompts", "show", "translate"], b"").stdout;
+    assert_eq!(built_in, include_str!("../../prompts/translate.md"));
+    assert_eq!(beast.run(&["prompts", "show", "nothing-like-it"], b"").code, Some(2));
+}
+
+#[test]
+fn new_writes_a_prompt_that_works_and_overwrites_nothing() {
+    let beast = Beast::new();
+    let ran = beast.run(&["prompts", "new", "haiku"], b"");
+    assert_eq!(ran.report(), format!("exit 0\nout: \"DIR/{FOLDER}/haiku.md\\n\"\nerr: "));
+    let mode = |path: &str| fs::metadata(beast.path(path)).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(FOLDER), 0o700);
+    assert_eq!(turns(&asked(&beast, &["haiku"], b"rain")), ["Say here what is to be done with the input.", "rain"]);
+    // Every setting that it shows is one.
+    let shown = fs::read_to_string(beast.path(&format!("{FOLDER}/haiku.md"))).unwrap();
+    let uncommented = |line: &str| match line.strip_prefix('#') {
+        // A sentence begins after one blank, what belongs to a setting after two.
+        Some(rest) if !rest.starts_with(' ') || rest.starts_with("  ") => format!("{rest}\n"),
+        _ => format!("{line}\n"),
+    };
+    let used: String = shown.lines().map(uncommented).collect();
+    let used = used.replace("the input.", "it in {{language}} for {{audience}}.");
+    beast.write(&format!("{FOLDER}/answer.json"), "{}");
+    own(&beast, "all", &used);
+    let request = asked(&beast, &["all", "-p", "audience=me"], b"rain");
+    assert_eq!(request.sampling.top_k, Some(40), "{used}");
+    assert_eq!(
+        turns(&request),
+        ["You are a patient teacher.", "Say here what is to be done with it in English for me.\n\nrain"]
+    );
+
+    symlink("nowhere", beast.path(&format!("{FOLDER}/link.md"))).unwrap();
+    let reports: String = [
+        &["haiku"][..],
+        &["link"],
+        &["status"],
+        &["help"],
+        &["../evil"],
+        &[".hidden"],
+        &["copy", "--from", "nothing-like-it"],
+    ]
+    .iter()
+    .map(|arguments| beast.run(&[&["prompts", "new"], *arguments].concat(), b"").report())
+    .collect();
+    expect![[r#"
+        exit 2
+        out: ""
+        err: beastctl: DIR/config/beast/prompts/haiku.md exists already; try: beastctl prompts edit haiku
+        exit 2
+        out: ""
+        err: beastctl: DIR/config/beast/prompts/link.md exists already; try: beastctl prompts edit link
+        exit 2
+        out: ""
+        err: beastctl: `status` is a command; try: another name
+        exit 2
+        out: ""
+        err: beastctl: `help` is a command; try: another name
+        exit 2
+        out: ""
+        err: beastctl: `../evil` is not a name of a prompt; try: a name without `/` that begins with a letter or digit; the file NAME.md is found by it
+        exit 2
+        out: ""
+        err: beastctl: `.hidden` is not a name of a prompt; try: a name without `/` that begins with a letter or digit; the file NAME.md is found by it
+        exit 2
+        out: ""
+        err: beastctl: there is no prompt `nothing-like-it`; try: one of all, ask, commit-msg, explain, fix, haiku, keywords, link, review, shell, summarize, title, tldr, translate, or beastctl prompts new nothing-like-it
+    "#]].assert_eq(&reports);
+    assert_eq!(fs::read_to_string(beast.path(&format!("{FOLDER}/haiku.md"))).unwrap(), shown);
+    let ran = beast.run(&["prompts", "new", "brief", "--from", "tldr"], b"");
+    assert_eq!(ran.code, Some(0));
+    let copy = fs::read_to_string(beast.path(&format!("{FOLDER}/brief.md"))).unwrap();
+    assert_eq!(copy, include_str!("../../prompts/tldr.md"));
+}
+
+#[test]
+fn a_place_where_nothing_can_be_written_is_told() {
+    let beast = Beast::alone();
+    // Root may write everywhere, but not into a file.
+    beast.write("config/beast", "a file");
+    let ran = beast.run(&["prompts", "new", "haiku"], b"");
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert!(ran.stderr.contains("cannot write DIR/config/beast/prompts"), "{ran:?}");
+    let ran = beast.run(&["prompts"], b"");
+    assert!(ran.stderr.contains("cannot read DIR/config/beast/prompts"), "{ran:?}");
+}
+
+#[test]
+fn path_is_for_scripts() {
+    let beast = Beast::alone();
+    own(&beast, "broken", "---");
+    assert_eq!(beast.run(&["prompts", "path"], b"").stdout, format!("DIR/{FOLDER}\n"));
+    assert_eq!(beast.run(&["prompts", "path", "broken"], b"").stdout, format!("DIR/{FOLDER}/broken.md\n"));
+    assert_eq!(beast.run(&["prompts", "path", "explain"], b"").code, Some(2));
+    assert_eq!(beast.run(&["prompts", "path", "../../x"], b"").code, Some(2));
+}
+
+/// Runs `prompts edit` with an editor that is a shell script.
+fn edit(beast: &Beast, name: &str, editor: &str) -> Ran {
+    let mut command = beast.command(&["prompts", "edit", name]);
+    command.env("PATH", "/usr/bin:/bin").env("EDITOR", editor);
+    Ran::of(feed(command, b""), beast.dir.path())
+}
+
+#[test]
+fn edit_opens_a_copy_and_checks_what_came_of_it() {
+    let beast = Beast::alone();
+    let script = beast.write("an editor", "echo \"$1 $2\" >> args; echo 'Be brief.' > \"$2\"");
+    let editor = format!("sh '{}' -w", script.display());
+    assert_eq!(edit(&beast, "tldr", &editor).report(), "exit 0\nout: \"\"\nerr: ");
+    let file = beast.path(&format!("{FOLDER}/tldr.md"));
+    assert_eq!(fs::read_to_string(&file).unwrap(), "Be brief.\n");
+    assert_eq!(fs::read_to_string(beast.path("args")).unwrap(), format!("-w {}\n", file.display()));
+    let broken = edit(&beast, "tldr", "printf '%s\\n' --- 'max_tokens: 0' --- x > \"$1\"; true");
+    expect![[r#"
+        exit 2
+        out: ""
+        err: beastctl: DIR/config/beast/prompts/tldr.md:2: `max_tokens` is 0, but must be a whole number, from 1 to 4294967295; try: beastctl prompts edit tldr
+    "#]].assert_eq(&broken.report());
+    assert!(file.exists(), "what was written stays");
+}
+
+#[test]
+fn an_editor_that_changes_nothing_leaves_the_built_in_prompt() {
+    let beast = Beast::alone();
+    assert_eq!(edit(&beast, "tldr", "true").report(), "exit 0\nout: \"\"\nerr: ");
+    let failed =
+        [edit(&beast, "tldr", "false"), edit(&beast, "tldr", "no-such-editor 2>&-"), edit(&beast, "horoscope", "true")];
+    assert!(!beast.path(&format!("{FOLDER}/tldr.md")).exists());
+    expect![[r#"
+        exit 1
+        out: ""
+        err: beastctl: the editor `false` ended with exit status: 1; try: EDITOR=nano, or any other that is installed
+        exit 1
+        out: ""
+        err: beastctl: the editor `no-such-editor 2>&-` is not to be found; try: EDITOR=nano, or any other that is installed
+        exit 2
+        out: ""
+        err: beastctl: there is no prompt `horoscope`; try: one of ask, commit-msg, explain, fix, keywords, review, shell, summarize, title, tldr, translate, or beastctl prompts new horoscope
+    "#]].assert_eq(&failed.map(|ran| ran.report()).concat());
+    // VISUAL is asked first, and a setting of blanks is none.
+    let mut command = beast.command(&["prompts", "edit", "tldr"]);
+    command.env("PATH", "/usr/bin:/bin").env("VISUAL", "true").env("EDITOR", "false");
+    assert_eq!(Ran::of(feed(command, b""), beast.dir.path()).code, Some(0));
+}
