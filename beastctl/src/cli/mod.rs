@@ -1,6 +1,8 @@
 //! The command line: what can be typed, and its help. No logic beyond checking one value at a time.
 
 mod bench;
+mod conversation;
+mod history;
 mod options;
 
 use std::{path::PathBuf, time::Duration};
@@ -8,6 +10,8 @@ use std::{path::PathBuf, time::Duration};
 use clap::{Parser, Subcommand};
 
 pub use bench::{BenchOptions, BenchTable, STDOUT};
+pub use conversation::ConversationOptions;
+pub use history::HistoryVerb;
 pub use options::{Options, OutputOptions, SamplingOptions, Truncate};
 
 const EXAMPLES: &str = "\
@@ -94,6 +98,34 @@ Examples:
         /// How to answer.
         #[command(flatten)]
         options: Options,
+    },
+    /// Talk with the model; stdin that is no terminal is answered line by line.
+    #[command(after_help = "\
+A line that begins with \"\"\" goes on until \"\"\" ends one, a line that ends with \\ goes on with the next.
+Ctrl-C stops an answer. /help lists the commands.
+
+Examples:
+  beastctl chat
+  beastctl chat review --session parser
+  printf 'What is a pipe?\\nAnd a socket?\\n' | beastctl chat")]
+    Chat {
+        /// The prompt that gives the system turn [default: ask].
+        #[arg(value_name = "PROMPT")]
+        prompt: Option<String>,
+        /// How to answer.
+        #[command(flatten)]
+        options: Options,
+    },
+    /// List, show or remove the conversations that are kept.
+    #[command(after_help = "\
+Examples:
+  beastctl history
+  beastctl history show 2026-11-23
+  beastctl history rm parser")]
+    History {
+        /// What to do with them [default: list].
+        #[command(subcommand)]
+        verb: Option<HistoryVerb>,
     },
     /// Show what the daemon is doing; never starts one.
     #[command(after_help = "Examples:\n  beastctl status\n  beastctl status --json | jq .state")]

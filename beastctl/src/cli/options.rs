@@ -2,6 +2,8 @@
 
 use clap::{Args, ValueEnum, value_parser};
 
+use super::ConversationOptions;
+
 /// What all verbs that generate an answer share.
 #[derive(Debug, Args)]
 pub struct Options {
@@ -24,6 +26,10 @@ pub struct Options {
     /// Fail when no daemon runs, instead of starting one.
     #[arg(long)]
     pub no_start: bool,
+
+    /// Which conversation a question belongs to.
+    #[command(flatten, next_help_heading = "Conversation")]
+    pub conversation: ConversationOptions,
 
     /// How tokens are chosen.
     #[command(flatten, next_help_heading = "Sampling")]

@@ -2,12 +2,16 @@
 
 use std::io::{self, Write};
 
+use super::is_command;
+
 /// What has come of an answer, and how much of it has been written.
 #[derive(Debug)]
 pub struct Answer<W> {
     out: W,
     is_streamed: bool,
     is_terminal: bool,
+    /// Written before the text.
+    lead: &'static str,
     text: String,
     /// Whitespace that is written only when text follows: the answer's own end is not part of it.
     held: String,
@@ -17,7 +21,12 @@ impl<W: Write> Answer<W> {
     /// An answer that is written as it comes (`is_streamed`) or only kept. A terminal gets no control characters: what the
     /// model read may have come from anywhere, and must not command the terminal.
     pub fn new(out: W, is_streamed: bool, is_terminal: bool) -> Self {
-        Self { out, is_streamed, is_terminal, text: String::new(), held: String::new() }
+        Self { out, is_streamed, is_terminal, lead: "", text: String::new(), held: String::new() }
+    }
+
+    /// A blank line goes before it, if it has any text.
+    pub fn set_apart(&mut self) {
+        self.lead = "\n";
     }
 
     /// Takes the next piece.
@@ -66,6 +75,7 @@ impl<W: Write> Answer<W> {
     }
 
     fn write(&mut self, text: &str) -> io::Result<()> {
+        self.out.write_all(std::mem::take(&mut self.lead).as_bytes())?;
         if self.is_terminal && text.contains(is_command) {
             self.out.write_all(text.replace(is_command, "\u{fffd}").as_bytes())?;
         } else {
@@ -73,10 +83,6 @@ impl<W: Write> Answer<W> {
         }
         self.out.flush()
     }
-}
-
-fn is_command(c: char) -> bool {
-    c.is_control() && c != '\n' && c != '\t'
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 mod answer;
 mod file;
 mod json;
+mod lines;
 mod progress;
 mod stats;
 pub mod tables;
@@ -20,6 +21,7 @@ use std::{
 pub use answer::Answer;
 pub use file::WholeFile;
 pub use json::answer_object;
+pub use lines::{columns, is_command};
 pub use progress::Progress;
 pub use stats::{Measured, answer_speed, prompt_speed, stats_lines, us_to_ms};
 
