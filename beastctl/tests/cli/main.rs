@@ -6,6 +6,8 @@
 mod answers;
 mod bench;
 mod calibrate;
+mod chat;
+mod conversations;
 mod ends;
 mod failures;
 mod harness;
