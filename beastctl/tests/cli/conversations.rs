@@ -2,15 +2,17 @@
 
 use std::{
     fs::{self, File, Permissions},
+    io::{Read, Write},
     os::unix::{fs::PermissionsExt, net::UnixListener},
     path::PathBuf,
-    process::Stdio,
+    process::{Command, Stdio},
     sync::mpsc,
     thread::{self, JoinHandle},
 };
 
 use beast_protocol::{ErrorCode, Event, FinishReason, Generate, Overflow, Role, Span, Welcome, WireError};
 use expect_test::expect;
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::harness::{Beast, Peer, Ran, feed, spawn};
 
@@ -223,6 +225,51 @@ fn a_session_that_cannot_be_written_is_an_error_before_anything_is_asked() {
         err: beastctl: cannot create the folder DIR/.local/share/beast/conversations: Not a directory (os error 20)
     "#]]
     .assert_eq(&beast.run(&["ask", "a", "--session", "s"], b"").report());
+}
+
+/// A limit on the size of files is met like a full disk: in the middle of a write.
+#[test]
+fn half_an_exchange_is_never_left() {
+    for (arguments, code) in [("ask a", 0), ("ask a --session s", 1)] {
+        let beast = Beast::new();
+        beast.daemon(|peer| {
+            peer.generate();
+            peer.answer(&["long ".repeat(2000).as_str()]);
+        });
+        let environment = beast.command(&[]);
+        let program = beast.program.display();
+        let script = format!("trap '' XFSZ; ulimit -f 1; exec '{program}' {arguments}");
+        let mut limited = Command::new("/bin/sh");
+        limited.args(["-c", &script]).current_dir(beast.dir.path()).env_clear();
+        limited.envs(environment.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        limited.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let ran = Ran::of(spawn(&mut limited), beast.dir.path());
+        assert_eq!((ran.code, ran.stdout.len()), (Some(code), 10_000), "{}", ran.stderr);
+        assert!(ran.stderr.contains("cannot write DIR/.local/share/beast/conversations/"), "{}", ran.stderr);
+        assert_eq!(beast.n_conversations(), 0, "{arguments}");
+    }
+}
+
+#[test]
+fn a_killed_client_leaves_the_conversation_as_it_was() {
+    let beast = Beast::new();
+    let listener = UnixListener::bind(beast.socket()).unwrap();
+    let welcome = Welcome::current("0.0.1", 4711);
+    for answer in ["1", "2"] {
+        let mut killed = spawn(beast.command(&["ask", "lost", "--session", "s"]).stdin(Stdio::null()));
+        let mut peer = Peer::accept(&listener, &welcome);
+        peer.generate();
+        peer.started();
+        peer.say(&["half"]);
+        killed.kill().unwrap();
+        killed.wait().unwrap();
+        let asking = spawn(beast.command(&["ask", "kept", "--session", "s"]).stdin(Stdio::null()));
+        let mut peer = Peer::accept(&listener, &welcome);
+        peer.generate();
+        peer.answer(&[answer]);
+        assert_eq!(Ran::of(asking, beast.dir.path()).report(), format!("exit 0\nout: \"{answer}\\n\"\nerr: "));
+    }
+    assert_eq!(beast.ok(&["history", "show", "s"]), "> kept\n\n1\n\n> kept\n\n2\n");
 }
 
 #[test]
@@ -440,4 +487,57 @@ fn a_chat_without_a_daemon_ends_at_once() {
     let ran = beast.run(&["chat", "--no-start"], b"a\nb\n");
     assert_eq!(ran.code, Some(3));
     assert_eq!(ran.stderr.lines().count(), 1, "{}", ran.stderr);
+}
+
+#[test]
+fn the_time_limit_is_that_of_each_answer() {
+    let beast = Beast::new();
+    let listener = UnixListener::bind(beast.socket()).unwrap();
+    let daemon = thread::spawn(move || {
+        for is_slow in [true, false] {
+            let mut peer = Peer::accept(&listener, &Welcome::current("0.0.1", 4711));
+            peer.generate();
+            if is_slow {
+                assert!(peer.sees_the_end());
+            } else {
+                peer.answer(&["in time"]);
+            }
+        }
+    });
+    expect![[r#"
+        exit 1
+        out: "in time\n"
+        err: beastctl: no answer within 300ms; try: a longer --timeout, or beastctl status
+    "#]]
+    .assert_eq(&beast.run(&["chat", "--timeout", "300ms"], b"a\nb\n").report());
+    daemon.join().unwrap();
+}
+
+#[test]
+fn ctrl_c_ends_a_chat_that_waits_for_its_pipe() {
+    let beast = Beast::new();
+    daemon(&beast, &["1"]);
+    let mut child = spawn(&mut beast.command(&["chat"]));
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(b"a\n").unwrap();
+    let mut answer = [0; 2];
+    child.stdout.as_mut().unwrap().read_exact(&mut answer).unwrap();
+    assert_eq!(&answer, b"1\n");
+    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    assert_eq!(Ran::of(child, beast.dir.path()).report(), "exit 130\nout: \"\"\nerr: ");
+    assert_eq!(beast.n_conversations(), 1);
+    drop(stdin);
+}
+
+#[test]
+fn a_pipe_that_is_no_text_is_told() {
+    let beast = Beast::new();
+    daemon(&beast, &["1"]);
+    expect![[r#"
+        exit 2
+        out: "1\n"
+        err: beastctl: warning: a line of stdin is not UTF-8, its wrong bytes are replaced
+        beastctl: a line of stdin is binary (a NUL byte at offset 1); try: pdftotext, or iconv -t UTF-8, to make text of it first
+    "#]]
+    .assert_eq(&beast.run(&["chat"], b"a\xff\nb\0\n").report());
 }

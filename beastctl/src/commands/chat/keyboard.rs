@@ -60,7 +60,7 @@ impl Keyboard {
         match self.editor.readline(if is_more { MORE_MARK } else { MARK }) {
             Ok(line) => Ok(Key::Line(line)),
             Err(ReadlineError::Eof) => Ok(Key::End),
-            Err(ReadlineError::Interrupted | ReadlineError::Signal(_)) => Ok(Key::Interrupt),
+            Err(ReadlineError::Interrupted) => Ok(Key::Interrupt),
             // The terminal is gone: closed, or another program took it.
             Err(error) => Err(error).context("cannot read from the terminal"),
         }

@@ -328,7 +328,9 @@ impl<'a> Chat<'a> {
             }
             Err(error) if self.is_stopped(&error) => {
                 answering.abandon(true)?;
-                Ok((answering.said(), Ok(())))
+                // What was asked for in one piece has not been seen at all.
+                let is_seen = !self.options.output.no_stream && !self.options.output.json;
+                Ok((if is_seen { answering.said() } else { nothing() }, Ok(())))
             }
             Err(error) => Err(broken_off(&mut answering, error)),
         }
