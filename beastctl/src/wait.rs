@@ -67,8 +67,13 @@ impl Wait {
         Ok(Self { seen: Some(seen), ..Self::on(&[SIGINT], limit)? })
     }
 
-    /// For the next of several answers in one process: the Ctrl-C that stopped the last one is over, and the time limit runs anew.
-    pub fn again(&mut self, limit: Option<Duration>) {
+    /// The time limit of the next of several answers, from now.
+    pub fn limit(&mut self, limit: Option<Duration>) {
+        self.deadline = deadline(limit);
+    }
+
+    /// The Ctrl-C that stopped an answer is over: the next one is about the next answer, and does not end the process.
+    pub fn forget_interrupts(&mut self) {
         // First the signals, then the mark: a Ctrl-C in between is forgotten, but never taken for the second of two.
         if let Some(mut interrupts) = self.interrupts.as_ref() {
             while matches!(interrupts.read(&mut [0; 64]), Ok(n) if n > 0) {}
@@ -76,7 +81,6 @@ impl Wait {
         if let Some(seen) = &self.seen {
             seen.store(false, Ordering::SeqCst);
         }
-        self.deadline = deadline(limit);
     }
 
     /// The same for a run with programs of its own, which it has to end first: a second Ctrl-C changes nothing, and SIGTERM

@@ -386,7 +386,7 @@ fn history_lists_shows_and_removes() {
 fn a_folder_that_cannot_be_read_is_told() {
     let beast = Beast::new();
     fs::create_dir_all(beast.conversations()).unwrap();
-    fs::set_permissions(beast.conversations(), Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(beast.conversations(), Permissions::from_mode(0o000)).unwrap();
     // The superuser reads it all the same.
     if File::open(beast.conversations()).is_err() {
         assert_eq!(beast.run(&["history"], b"").code, Some(1));

@@ -7,7 +7,7 @@ mod pipe;
 
 use std::{
     path::{Path, PathBuf},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result};
@@ -256,11 +256,10 @@ impl<'a> Chat<'a> {
             // Another process may have gone on with it since the last question.
             self.conversation.clone_from(conversation);
         }
-        self.wait.again(self.context.timeout);
+        self.begin_waiting(self.context.timeout);
         let n_left_out = self.n_left_out;
         let answered = self.answer(&material, is_retry);
-        // From here on a Ctrl-C is about the next line.
-        self.wait.again(None);
+        self.begin_waiting(None);
         if answered.is_err() {
             self.n_left_out = n_left_out;
         } else if self.n_left_out > n_left_out {
@@ -272,6 +271,14 @@ impl<'a> Chat<'a> {
             self.keep(open, question, said, is_retry)?;
         }
         outcome
+    }
+
+    /// A person's Ctrl-C is about one answer, or one line. Whoever started a chat on a pipe wants all of it to end.
+    fn begin_waiting(&mut self, limit: Option<Duration>) {
+        if self.is_interactive {
+            self.wait.forget_interrupts();
+        }
+        self.wait.limit(limit);
     }
 
     /// The question as it was sent, what was said to it, and what was wrong with that.
