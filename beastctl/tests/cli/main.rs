@@ -7,6 +7,7 @@ mod answers;
 mod bench;
 mod calibrate;
 mod chat;
+mod chat_pipe;
 mod conversations;
 mod ends;
 mod failures;
