@@ -8,6 +8,7 @@ use crate::{
     client::ClientError,
     commands::{CommandError, completions::CompletionError, man::ManError},
     constraint::ConstraintError,
+    conversations::ConversationError,
     input::InputError,
     output::OutputError,
     prompts::PromptError,
@@ -32,6 +33,11 @@ pub const BUSY: u8 = 75;
 /// Ctrl-C.
 pub const INTERRUPTED: u8 = 130;
 
+/// A run of several questions has failed with this code, and each failure was told when it came.
+#[derive(Debug, thiserror::Error)]
+#[error("not every question was answered")]
+pub struct Told(pub u8);
+
 /// The exit code of what the daemon answers when a request fails.
 pub fn of_wire(code: ErrorCode) -> u8 {
     match code {
@@ -48,6 +54,9 @@ pub fn of_wire(code: ErrorCode) -> u8 {
 
 /// The exit code of an error, and the line to print for it; `None` when there is nothing to say.
 pub fn verdict(error: &anyhow::Error) -> (u8, Option<String>) {
+    if let Some(Told(code)) = error.downcast_ref() {
+        return (*code, None);
+    }
     let (code, hint) = error.chain().find_map(known).unwrap_or((FAILED, None));
     if matches!(code, DONE | INTERRUPTED) {
         return (code, None);
@@ -89,6 +98,9 @@ pub fn of_code(code: u8) -> &'static str {
 
 fn known(error: &(dyn Error + 'static)) -> Option<(u8, Option<String>)> {
     if let Some(error) = error.downcast_ref::<CommandError>() {
+        return Some((error.exit_code(), error.hint()));
+    }
+    if let Some(error) = error.downcast_ref::<ConversationError>() {
         return Some((error.exit_code(), error.hint()));
     }
     if let Some(error) = error.downcast_ref::<StartError>() {

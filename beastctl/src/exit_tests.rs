@@ -5,6 +5,11 @@ use expect_test::expect;
 
 use super::*;
 
+#[test]
+fn what_was_told_is_not_told_again() {
+    assert_eq!(verdict(&Told(TOO_LONG).into()), (TOO_LONG, None));
+}
+
 fn say(error: impl Into<anyhow::Error>) -> String {
     let (code, line) = verdict(&error.into());
     format!("{code:<3} {}\n", line.unwrap_or_else(|| "(silent)".into()))

@@ -1,13 +1,14 @@
 //! `beastctl`, the thin client of beastd, as a library so that its tests can reach the rooms.
 //!
 //! A run is: read the input ([`input`], [`prompts`]), reach the daemon ([`start`], [`client`]), print what comes
-//! ([`output`]), leave with a code that means something ([`exit`]). There is no runtime: the client blocks, and all of its
+//! ([`output`]), keep it ([`conversations`]), leave with a code that means something ([`exit`]). There is no runtime: the client blocks, and all of its
 //! blocking is in [`wait`].
 
 pub mod cli;
 pub mod client;
 pub mod commands;
 pub mod constraint;
+pub mod conversations;
 pub mod exit;
 pub mod input;
 pub mod output;

@@ -4,12 +4,15 @@
 //! and time, never what travels on them.
 
 use std::{
-    io,
+    io::{self, Read},
     os::{
         fd::{AsFd, BorrowedFd, OwnedFd},
         unix::net::UnixStream,
     },
-    sync::{Arc, atomic::AtomicBool},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -45,6 +48,8 @@ pub enum WaitError {
 #[derive(Debug, Default)]
 pub struct Wait {
     interrupts: Option<UnixStream>,
+    /// A Ctrl-C has come: the next one ends the process.
+    seen: Option<Arc<AtomicBool>>,
     reader: Option<OwnedFd>,
     deadline: Option<(Instant, Duration)>,
 }
@@ -58,8 +63,24 @@ impl Wait {
         // The second Ctrl-C ends the process as usual: the way out should this program itself be stuck.
         let seen = Arc::new(AtomicBool::new(false));
         flag::register_conditional_default(SIGINT, Arc::clone(&seen))?;
-        flag::register(SIGINT, seen)?;
-        Self::on(&[SIGINT], limit)
+        flag::register(SIGINT, Arc::clone(&seen))?;
+        Ok(Self { seen: Some(seen), ..Self::on(&[SIGINT], limit)? })
+    }
+
+    /// The time limit of the next of several answers, from now.
+    pub fn limit(&mut self, limit: Option<Duration>) {
+        self.deadline = deadline(limit);
+    }
+
+    /// The Ctrl-C that stopped an answer is over: the next one is about the next answer, and does not end the process.
+    pub fn forget_interrupts(&mut self) {
+        // First the signals, then the mark: a Ctrl-C in between is forgotten, but never taken for the second of two.
+        if let Some(mut interrupts) = self.interrupts.as_ref() {
+            while matches!(interrupts.read(&mut [0; 64]), Ok(n) if n > 0) {}
+        }
+        if let Some(seen) = &self.seen {
+            seen.store(false, Ordering::SeqCst);
+        }
     }
 
     /// The same for a run with programs of its own, which it has to end first: a second Ctrl-C changes nothing, and SIGTERM
@@ -73,16 +94,17 @@ impl Wait {
 
     fn on(signals: &[i32], limit: Option<Duration>) -> io::Result<Self> {
         let (interrupts, writer) = UnixStream::pair()?;
+        interrupts.set_nonblocking(true)?;
         for signal in signals {
             pipe::register(*signal, writer.try_clone()?)?;
         }
-        Ok(Self { interrupts: Some(interrupts), reader: pipe_of_stdout()?, deadline: None }.limited(limit))
+        Ok(Self { interrupts: Some(interrupts), reader: pipe_of_stdout()?, deadline: deadline(limit), seen: None })
     }
 
     /// The same with another time limit, from now.
     #[must_use]
     pub fn limited(mut self, limit: Option<Duration>) -> Self {
-        self.deadline = limit.and_then(|limit| Some((Instant::now().checked_add(limit)?, limit)));
+        self.deadline = deadline(limit);
         self
     }
 
@@ -148,6 +170,10 @@ impl Wait {
             }
         }
     }
+}
+
+fn deadline(limit: Option<Duration>) -> Option<(Instant, Duration)> {
+    limit.and_then(|limit| Some((Instant::now().checked_add(limit)?, limit)))
 }
 
 /// Stdout, when somebody reads it who can go away. A terminal or a file has no such reader.

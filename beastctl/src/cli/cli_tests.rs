@@ -26,6 +26,8 @@ fn the_help_is_short() {
           commit-msg   Write a commit message for a diff on stdin, or for what is staged
           run          Run any prompt: built in, or your own prompts/NAME.md beside the configuration
           prompts      List, show, write and edit prompts
+          chat         Talk with the model; stdin that is no terminal is answered line by line
+          history      List, show or remove the conversations that are kept
           status       Show what the daemon is doing; never starts one
           bench        Measure how fast answers come on this machine, or tune beastd for it
           stop         Let the daemon finish its running requests and end

@@ -2,6 +2,8 @@
 
 mod bench;
 pub mod completers;
+mod conversation;
+mod history;
 mod options;
 mod output;
 mod prompts;
@@ -12,6 +14,8 @@ use clap::{Parser, Subcommand};
 use clap_complete::ArgValueCandidates;
 
 pub use bench::{BenchOptions, BenchTable, STDOUT};
+pub use conversation::ConversationOptions;
+pub use history::{HistoryOptions, HistoryVerb};
 pub use options::{Options, SamplingOptions, Truncate};
 pub(crate) use options::{min_p, temp, top_p};
 pub use output::{ColorChoice, OutputOptions, Wishes};
@@ -119,6 +123,30 @@ Examples:
   beastctl prompts new haiku
   beastctl prompts edit haiku")]
     Prompts(PromptsOptions),
+    /// Talk with the model; stdin that is no terminal is answered line by line.
+    #[command(after_help = "\
+A line that begins with \"\"\" goes on until \"\"\" ends one, a line that ends with \\ goes on with the next.
+Ctrl-C stops an answer. /help lists the commands.
+
+Examples:
+  beastctl chat
+  beastctl chat review --session parser
+  printf 'What is a pipe?\\nAnd a socket?\\n' | beastctl chat")]
+    Chat {
+        /// The prompt that gives the system turn [default: ask].
+        #[arg(value_name = "PROMPT")]
+        prompt: Option<String>,
+        /// How to answer.
+        #[command(flatten)]
+        options: Options,
+    },
+    /// List, show or remove the conversations that are kept.
+    #[command(after_help = "\
+Examples:
+  beastctl history
+  beastctl history show 2026-11-23
+  beastctl history rm parser")]
+    History(HistoryOptions),
     /// Show what the daemon is doing; never starts one.
     #[command(after_help = "Examples:\n  beastctl status\n  beastctl status --json | jq .state")]
     Status {

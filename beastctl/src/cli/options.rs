@@ -2,7 +2,7 @@
 
 use clap::{Args, ValueEnum, value_parser};
 
-use super::OutputOptions;
+use super::{ConversationOptions, OutputOptions};
 
 /// What all verbs that generate an answer share.
 #[derive(Debug, Args)]
@@ -30,6 +30,10 @@ pub struct Options {
     /// Fail when no daemon runs, instead of starting one.
     #[arg(long)]
     pub no_start: bool,
+
+    /// Which conversation a question belongs to.
+    #[command(flatten, next_help_heading = "Conversation")]
+    pub conversation: ConversationOptions,
 
     /// How tokens are chosen.
     #[command(flatten, next_help_heading = "Sampling")]

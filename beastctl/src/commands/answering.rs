@@ -16,6 +16,7 @@ use super::{CommandError, Context};
 use crate::{
     cli::Options,
     client::{Client, ClientError},
+    conversations::Said,
     output::{Answer, Measured, OutputError, Parts, Progress, Waiting, event_object, json_line},
     wait::Wait,
 };
@@ -106,6 +107,17 @@ impl<'a> Answering<'a> {
 
     pub(super) fn has_text(&self) -> bool {
         !self.text().is_empty()
+    }
+
+    /// What a conversation keeps of it. It is cut also when it has not ended.
+    pub(super) fn said(&self) -> Said {
+        let is_cut = self.done.is_none_or(|(reason, ..)| reason.is_cut());
+        Said { text: self.answer.text().to_owned(), model: self.model.clone(), is_cut }
+    }
+
+    /// Not the first of several answers: a blank line goes before it.
+    pub(super) fn set_apart(&mut self) {
+        self.answer.set_apart();
     }
 
     /// Takes events until the answer is complete.

@@ -1,18 +1,24 @@
 //! `summarize`, `ask`, `commit-msg` and `run`: material and prompt become a request, its events become an answer.
 
-use std::{io, mem, path::PathBuf, time::Instant};
+use std::{
+    io::{self, Stderr},
+    mem,
+    path::{Path, PathBuf},
+    time::Instant,
+};
 
 use anyhow::{Context as _, Result};
-use beast_protocol::{Constraint, Request};
+use beast_protocol::{Constraint, Generate, Request};
 
 use super::{
     CommandError, Context,
     answering::{Answering, Form},
+    conversing::Conversing,
     material, request,
 };
 use crate::{
     cli::Options,
-    client::ClientError,
+    client::{Client, ClientError},
     constraint, exit,
     output::{OutputError, Progress, error_object, json_line},
     prompts::{self, Prompt},
@@ -78,8 +84,10 @@ fn answer(context: &Context, task: Task, options: &Options) -> Result<()> {
     let console = context.console;
     // Everything that is the user's to mend is found before the daemon is troubled.
     let path = context.socket()?;
-    let prompt = load_prompt(task.prompt(), options)?;
+    let prompt_name = task.prompt().to_owned();
+    let prompt = load_prompt(&prompt_name, options)?;
     let constraint = constraint(options, task.leaves_stdin())?;
+    let mut conversing = Conversing::begin(options, matches!(task, Task::Ask { .. }), console)?;
     let mut material = match task {
         Task::Ask { question } => material::question(&question, console)?,
         Task::CommitMsg => material::diff(console)?,
@@ -93,28 +101,44 @@ fn answer(context: &Context, task: Task, options: &Options) -> Result<()> {
     // What is typed wins over what the prompt itself asks for.
     request.constraint = constraint.or(request.constraint);
     let form = Form::of(request.constraint.as_ref());
-    let request = Request::Generate(request);
+    conversing.take_part(&prompt_name, &mut request);
 
     let wait = Wait::start(context.timeout).context("cannot watch for Ctrl-C")?;
-    let mut progress = Progress::with_spinner(io::stderr(), console.shows_progress(), context.started);
-    let client = start::connect(&path, !options.no_start, &wait, |text| progress.set(text.into(), Instant::now()));
-    // The request is dropped once it is sent: an answer can take minutes, and its input tens of megabytes.
-    let sent = client.and_then(|mut client| {
-        client.send(&request, &wait)?;
-        drop(request);
-        Ok(client)
-    });
-    let mut client = sent.inspect_err(|_| progress.erase())?;
+    let (mut client, progress) = reach(context, options, &path, request, &wait)?;
     let mut answering = Answering::new(context, options, progress, warnings).bound_to(form);
-    let outcome = answering.follow(&mut client, &wait);
-    match outcome {
-        Ok(()) => answering.finish(),
-        Err(error) => Err(broken_off(&mut answering, error)),
+    match answering.follow(&mut client, &wait) {
+        Ok(()) => {
+            let said = answering.said();
+            let outcome = answering.finish();
+            conversing.keep(said, console)?;
+            outcome
+        }
+        Err(error) => Err(conversing.explain(broken_off(&mut answering, error))),
     }
 }
 
+/// Finds the daemon, or starts one, and sends it a request.
+pub(super) fn reach(
+    context: &Context,
+    options: &Options,
+    socket: &Path,
+    request: Generate,
+    wait: &Wait,
+) -> Result<(Client, Progress<Stderr>)> {
+    let mut progress = Progress::with_spinner(io::stderr(), context.console.shows_progress(), context.started);
+    let client = start::connect(socket, !options.no_start, wait, |text| progress.set(text.into(), Instant::now()));
+    // The request is dropped once it is sent: an answer can take minutes, and its input tens of megabytes.
+    let request = Request::Generate(request);
+    let sent = client.and_then(|mut client| {
+        client.send(&request, wait)?;
+        Ok(client)
+    });
+    let client = sent.inspect_err(|_| progress.erase())?;
+    Ok((client, progress))
+}
+
 /// What has come stays, with its newline; then the reason is told.
-fn broken_off(answering: &mut Answering<'_>, error: anyhow::Error) -> anyhow::Error {
+pub(super) fn broken_off(answering: &mut Answering<'_>, error: anyhow::Error) -> anyhow::Error {
     let (code, _) = exit::verdict(&error);
     if code == exit::DONE || error.is::<OutputError>() {
         answering.give_up();
@@ -140,7 +164,7 @@ fn constraint(options: &Options, stdin_is_free: bool) -> Result<Option<Constrain
     })
 }
 
-fn load_prompt(name: &str, options: &Options) -> Result<Prompt> {
+pub(super) fn load_prompt(name: &str, options: &Options) -> Result<Prompt> {
     // Without a home there are no prompts of the user's own; the built-in ones need none.
     let prompt = prompts::load(name, prompts::folder().ok().as_deref())?;
     Ok(match &options.system {

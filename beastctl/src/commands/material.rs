@@ -14,7 +14,7 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The user's side of a request.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Material {
     /// What may be long, and may be divided or shortened when it is too long.
     pub(super) text: String,

@@ -2,8 +2,11 @@
 
 mod answering;
 mod bench;
+mod chat;
 pub mod completions;
+mod conversing;
 mod generate;
+mod history;
 pub mod man;
 mod material;
 pub mod prompt_verb;
@@ -41,6 +44,18 @@ pub enum CommandError {
     /// No question, and nobody who could be asked for one.
     #[error("the question is missing")]
     NoQuestion,
+    /// What was typed into a chat makes no sense.
+    #[error("{0}")]
+    Chat(String),
+    /// What was said before does not fit any more.
+    #[error(transparent)]
+    ConversationTooLong(crate::client::ClientError),
+    /// `BEAST_LOG_CONVERSATIONS` has a value that means nothing; a guess could keep what must not be kept.
+    #[error("BEAST_LOG_CONVERSATIONS is `{0}`, and may be `always` or `never`")]
+    LogWish(String),
+    /// `history rm --all` may not go on by itself.
+    #[error("nothing was removed: {0}")]
+    NotRemoved(&'static str),
     /// `stop` could not stop.
     #[error("cannot stop beastd (process {pid})")]
     CannotStop {
@@ -77,7 +92,11 @@ impl CommandError {
             CommandError::Cancelled | CommandError::MachineBusy(_) => exit::BUSY,
             CommandError::NoProgram => exit::UNREACHABLE,
             CommandError::NotMeasured(_) | CommandError::NotCalibrated(_) => exit::FAILED,
-            CommandError::NoQuestion => exit::USAGE,
+            CommandError::ConversationTooLong(_) => exit::TOO_LONG,
+            CommandError::NoQuestion
+            | CommandError::Chat(_)
+            | CommandError::LogWish(_)
+            | CommandError::NotRemoved(_) => exit::USAGE,
             CommandError::Incomplete(_) | CommandError::CannotStop { .. } | CommandError::StillRunning(_) => {
                 exit::FAILED
             }
@@ -91,6 +110,12 @@ impl CommandError {
             CommandError::Cut(_) | CommandError::Withheld(_) => "a larger --max-tokens, or less input",
             CommandError::Incomplete(_) => "a longer --timeout, or a smaller --max-tokens",
             CommandError::Cancelled => "the same command again",
+            CommandError::ConversationTooLong(_) => {
+                "a new --session, or beastctl history show to see how long this one is"
+            }
+            CommandError::Chat(_) => "/help",
+            CommandError::LogWish(_) => "export BEAST_LOG_CONVERSATIONS=never",
+            CommandError::NotRemoved(_) => "--force",
             CommandError::NoQuestion => "beastctl ask 'QUESTION'",
             CommandError::CannotStop { .. } | CommandError::NotMeasured(_) | CommandError::NotCalibrated(_) => {
                 return None;
@@ -149,6 +174,8 @@ pub fn run(cli: Cli, console: Console, started: Instant) -> Result<()> {
         Verb::Prompts(options) => prompts::run(&context, options),
         Verb::Completions { shell } => completions::run(&context, shell),
         Verb::Man(options) => man::run(&context, &options),
+        Verb::Chat { prompt, options } => chat::run(&context, prompt, &options),
+        Verb::History(options) => history::run(&context, options),
         Verb::Bench(options) => bench::run(&context, &options),
         Verb::Status { json } => status::run(&context, json),
         Verb::Stop => stop::run(&context),

@@ -6,7 +6,7 @@ use std::{
     mem,
 };
 
-use super::markdown::Markdown;
+use super::{is_command, markdown::Markdown};
 
 /// What has come of an answer, and how much of it has been written.
 #[derive(Debug)]
@@ -15,6 +15,8 @@ pub struct Answer<W> {
     is_streamed: bool,
     is_terminal: bool,
     markdown: Option<Markdown>,
+    /// Written before the text.
+    lead: &'static str,
     text: String,
     /// Whitespace that is written only when text follows: the answer's own end is not part of it.
     held: String,
@@ -24,7 +26,12 @@ impl<W: Write> Answer<W> {
     /// An answer that is written as it comes (`is_streamed`) or only kept. A terminal gets no control characters: what the
     /// model read may have come from anywhere, and must not command the terminal.
     pub fn new(out: W, is_streamed: bool, is_terminal: bool) -> Self {
-        Self { out, is_streamed, is_terminal, markdown: None, text: String::new(), held: String::new() }
+        Self { out, is_streamed, is_terminal, markdown: None, lead: "", text: String::new(), held: String::new() }
+    }
+
+    /// A blank line goes before it, if it has any text.
+    pub fn set_apart(&mut self) {
+        self.lead = "\n";
     }
 
     /// The same, painted: then it goes to a terminal, sooner or later.
@@ -109,6 +116,7 @@ impl<W: Write> Answer<W> {
     }
 
     fn write(&mut self, text: &str) -> io::Result<()> {
+        self.out.write_all(mem::take(&mut self.lead).as_bytes())?;
         let is_unsafe = self.is_terminal && text.contains(is_command);
         let text = if is_unsafe { Cow::Owned(harmless(text)) } else { Cow::Borrowed(text) };
         match &mut self.markdown {
@@ -122,10 +130,6 @@ impl<W: Write> Answer<W> {
 /// What another system ends its lines with commands nothing. Both characters come together: what ends a piece is held.
 fn harmless(text: &str) -> String {
     text.replace("\r\n", "\n").replace(is_command, "\u{fffd}")
-}
-
-fn is_command(c: char) -> bool {
-    c.is_control() && c != '\n' && c != '\t'
 }
 
 #[cfg(test)]

@@ -6,7 +6,10 @@
 mod answers;
 mod bench;
 mod calibrate;
+mod chat;
+mod chat_pipe;
 mod completions;
+mod conversations;
 mod ends;
 mod failures;
 mod forms;

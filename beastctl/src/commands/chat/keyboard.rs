@@ -1,0 +1,89 @@
+//! The lines of a person at a terminal, who can edit and recall them.
+
+use std::{
+    fs::DirBuilder,
+    io::{self, ErrorKind},
+    os::unix::fs::DirBuilderExt as _,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, Result};
+use rustyline::{Behavior, Config, Editor, error::ReadlineError, history::FileHistory};
+
+use crate::output::Console;
+
+const MARK: &str = "> ";
+/// Before the further lines of a question.
+const MORE_MARK: &str = ". ";
+/// Lines that are kept to be recalled.
+const MAX_LINES: usize = 1000;
+/// A longer one was pasted, and will not be wanted again.
+const MAX_RECALLED: usize = 16 * 1024;
+
+/// What came from the keyboard.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Key {
+    Line(String),
+    Interrupt,
+    End,
+}
+
+/// A person at a terminal.
+pub(super) struct Keyboard {
+    editor: Editor<(), FileHistory>,
+    /// Where lines are kept; `None` keeps them in memory only.
+    file: Option<PathBuf>,
+}
+
+impl Keyboard {
+    /// `file` holds the lines of earlier chats; with `is_kept` those of this one go there as well.
+    pub(super) fn new(file: Option<PathBuf>, is_kept: bool, console: Console) -> Result<Self> {
+        let place = if console.stdout_is_terminal { Behavior::Stdio } else { Behavior::PreferTerm };
+        let config = Config::builder().max_history_size(MAX_LINES).context("cannot edit lines")?;
+        let config = config.behavior(place).history_ignore_space(true).build();
+        let mut editor = Editor::with_config(config).context("cannot edit lines")?;
+        let mut keyboard = match file.as_ref().map(|file| editor.load_history(file)) {
+            Some(Err(error)) if !is_missing(&error) => {
+                console.warning(&format!("the lines of earlier chats cannot be read: {error}"));
+                Self { editor, file: None }
+            }
+            _ => Self { editor, file },
+        };
+        if !is_kept {
+            keyboard.file = None;
+        }
+        Ok(keyboard)
+    }
+
+    /// The next line; `is_more` when it goes on with the one before.
+    pub(super) fn line(&mut self, is_more: bool) -> Result<Key> {
+        match self.editor.readline(if is_more { MORE_MARK } else { MARK }) {
+            Ok(line) => Ok(Key::Line(line)),
+            Err(ReadlineError::Eof) => Ok(Key::End),
+            Err(ReadlineError::Interrupted) => Ok(Key::Interrupt),
+            // The terminal is gone: closed, or another program took it.
+            Err(error) => Err(error).context("cannot read from the terminal"),
+        }
+    }
+
+    /// Keeps a question to be recalled. The first failure is told, and is the last try.
+    pub(super) fn keep(&mut self, text: &str, console: Console) {
+        if text.len() > MAX_RECALLED || !self.editor.add_history_entry(text).unwrap_or(false) {
+            return;
+        }
+        if let Some(file) = &self.file
+            && let Err(error) = prepare(file).map_err(ReadlineError::Io).and_then(|()| self.editor.append_history(file))
+        {
+            console.warning(&format!("what is typed is not kept: cannot write {}: {error}", file.display()));
+            self.file = None;
+        }
+    }
+}
+
+fn is_missing(error: &ReadlineError) -> bool {
+    matches!(error, ReadlineError::Io(error) if error.kind() == ErrorKind::NotFound)
+}
+
+fn prepare(file: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(file.parent().unwrap_or(file))
+}

@@ -1,0 +1,167 @@
+//! The conversation that a single question takes part in: what was said before goes first, and the answer is kept afterwards.
+
+use std::{env, time::SystemTime};
+
+use anyhow::Result;
+use beast_protocol::{Generate, Role};
+
+use super::CommandError;
+use crate::{
+    cli::Options,
+    client::ClientError,
+    conversations::{ConversationError, Exchange, Head, Open, Said, Store},
+    exit,
+    output::Console,
+};
+
+/// A longer user turn is kept only when that is asked for: it is material, which the user has anyway.
+const MAX_UNASKED_LEN: usize = 64 * 1024;
+
+/// The part that a question takes in a conversation.
+#[derive(Debug)]
+pub(super) struct Conversing {
+    place: Place,
+    head: Head,
+    question: String,
+}
+
+#[derive(Debug)]
+enum Place {
+    /// In none.
+    Alone,
+    /// It begins one by itself, once it has its answer.
+    Own,
+    /// It goes on with this one, or begins it by its name.
+    Open(Box<Open>),
+}
+
+impl Conversing {
+    /// Finds the conversation and locks it. `is_kept` says whether a question is kept without being asked to.
+    ///
+    /// # Errors
+    /// What was asked for cannot be had.
+    pub(super) fn begin(options: &Options, is_kept: bool, console: Console) -> Result<Self> {
+        let place = match named(options)? {
+            Some(open) => Place::Open(Box::new(open)),
+            None if is_kept && is_log_wanted(options)? => Place::Own,
+            None => Place::Alone,
+        };
+        if let Place::Open(open) = &place {
+            warn_of_damage(open, console);
+        }
+        Ok(Self { place, head: Head::new("", ""), question: String::new() })
+    }
+
+    /// Puts what was said before in front of the question. The system turn is that of the conversation then.
+    pub(super) fn take_part(&mut self, prompt: &str, request: &mut Generate) {
+        let Some(question) = request.messages.last() else { return };
+        if matches!(self.place, Place::Own) && question.content.len() > MAX_UNASKED_LEN {
+            self.place = Place::Alone;
+        }
+        if matches!(self.place, Place::Alone) {
+            return;
+        }
+        self.question.clone_from(&question.content);
+        let system = request.messages.iter().find(|message| message.role == Role::System);
+        self.head = Head::new(prompt, system.map(|message| message.content.as_str()).unwrap_or_default());
+        if let Place::Open(open) = &self.place
+            && let Some(conversation) = open.conversation()
+        {
+            // Spans of the request are about its last message, which stays the last.
+            let question = request.messages.pop();
+            request.messages = conversation.messages(0..conversation.exchanges.len());
+            request.messages.extend(question);
+        }
+    }
+
+    /// An error that came instead of the answer, with what to do about a conversation that has grown too long.
+    pub(super) fn explain(&self, error: anyhow::Error) -> anyhow::Error {
+        match &self.place {
+            Place::Open(open) if open.conversation().is_some() => too_long(error),
+            _ => error,
+        }
+    }
+
+    /// Keeps question and answer. What nobody asked to be kept is not worth a failure.
+    ///
+    /// # Errors
+    /// A conversation that was asked for cannot be written.
+    pub(super) fn keep(self, said: Said, console: Console) -> Result<()> {
+        if said.text.is_empty() {
+            return Ok(());
+        }
+        let Self { place, mut head, question } = self;
+        head.model.clone_from(&said.model);
+        let exchange = Exchange::new(question, said);
+        match place {
+            Place::Alone => Ok(()),
+            Place::Open(open) => Ok(open.append(&head, &exchange)?),
+            Place::Own => {
+                let kept = Store::of_user().and_then(|store| store.create(SystemTime::now())?.append(&head, &exchange));
+                kept.unwrap_or_else(|error| warn_of_log(error, console));
+                Ok(())
+            }
+        }
+    }
+}
+
+/// The conversation that `--session` or `-c` asks for.
+pub(super) fn named(options: &Options) -> Result<Option<Open>, ConversationError> {
+    let conversation = &options.conversation;
+    let open = match &conversation.session {
+        Some(name) => Store::of_user()?.open(name)?,
+        None if conversation.latest => {
+            let store = Store::of_user()?;
+            store.open_existing(&store.latest()?)?
+        }
+        None => return Ok(None),
+    };
+    if let (Some(system), Some(earlier)) = (&options.system, open.conversation())
+        && *system != earlier.head.system
+    {
+        return Err(ConversationError::OtherSystem(open.name().into()));
+    }
+    Ok(Some(open))
+}
+
+/// Whether a conversation that nobody has named may be kept.
+pub(super) fn is_log_wanted(options: &Options) -> Result<bool, CommandError> {
+    if options.conversation.no_log {
+        return Ok(false);
+    }
+    match env::var_os("BEAST_LOG_CONVERSATIONS") {
+        Some(wish) if wish == "never" => Ok(false),
+        Some(wish) if !wish.is_empty() && wish != "always" => {
+            Err(CommandError::LogWish(wish.to_string_lossy().into_owned()))
+        }
+        _ => Ok(true),
+    }
+}
+
+pub(super) fn warn_of_damage(open: &Open, console: Console) {
+    if open.is_damaged() {
+        console.warning(&damage(open.name()));
+    }
+}
+
+/// What is said about a conversation whose end is missing.
+pub(super) fn damage(name: &str) -> String {
+    format!("the last exchange of the conversation `{name}` is damaged and left out")
+}
+
+/// Says that the answer is not kept.
+pub(super) fn warn_of_log(error: ConversationError, console: Console) {
+    let (_, line) = exit::verdict(&error.into());
+    console.warning(&format!("the conversation is not kept: {}", line.unwrap_or_default()));
+}
+
+/// The same error; when the request was too long, with the hint that the conversation is why.
+pub(super) fn too_long(error: anyhow::Error) -> anyhow::Error {
+    if exit::verdict(&error).0 != exit::TOO_LONG {
+        return error;
+    }
+    match error.downcast::<ClientError>() {
+        Ok(error) => CommandError::ConversationTooLong(error).into(),
+        Err(error) => error,
+    }
+}

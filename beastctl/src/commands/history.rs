@@ -1,0 +1,196 @@
+//! `history`: list, show and remove the conversations that are kept.
+
+use std::{
+    fmt::Write as _,
+    fs,
+    io::{self, BufRead as _, ErrorKind},
+    time::{Duration, SystemTime},
+};
+
+use anyhow::Result;
+use serde_json::{Value, json};
+
+use super::{CommandError, Context, conversing::damage};
+use crate::{
+    cli::{HistoryOptions, HistoryVerb},
+    conversations::{Conversation, ConversationError, Entry, Exchange, Store, is_automatic},
+    exit, input,
+    output::{Console, columns, is_command, one_line, units::count},
+};
+
+/// Columns of a list whose reader is no terminal.
+const WIDTH: usize = 120;
+/// What is left of a question in the narrowest terminal.
+const MIN_QUESTION: usize = 10;
+
+/// Does what was typed.
+pub(super) fn run(context: &Context, options: HistoryOptions) -> Result<()> {
+    let console = context.console;
+    let store = Store::of_user()?;
+    match options.verb.unwrap_or(HistoryVerb::List { json: options.json }) {
+        HistoryVerb::List { json } => list(&store, json, console),
+        HistoryVerb::Show { name, json } => show(&store, name.as_deref(), json, console),
+        HistoryVerb::Rm { all: true, force, .. } => remove_all(&store, force, console),
+        HistoryVerb::Rm { names, .. } => remove(&store, &names),
+    }
+}
+
+/// One that cannot be read is told and does not hide the others.
+fn list(store: &Store, is_json: bool, console: Console) -> Result<()> {
+    let mut rows = Vec::new();
+    for entry in store.entries()? {
+        match store.read(&entry.name) {
+            Ok(read) => rows.push((entry, read.conversation)),
+            // Removed since the folder was read, or begun and not yet written.
+            Err(ConversationError::Unknown(_)) => {}
+            Err(error) => console.warning(&exit::verdict(&error.into()).1.unwrap_or_default()),
+        }
+    }
+    if is_json {
+        let objects: Vec<Value> = rows.iter().map(|(entry, conversation)| object(&entry.name, conversation)).collect();
+        return Ok(console.print(&format!("{}\n", Value::from(objects)))?);
+    }
+    if rows.is_empty() {
+        console.info("there is no conversation yet");
+    }
+    Ok(console.print(&table(&rows, SystemTime::now(), columns().unwrap_or(WIDTH)))?)
+}
+
+fn object(name: &str, conversation: &Conversation) -> Value {
+    let head = &conversation.head;
+    let last = conversation.exchanges.last().map(|exchange| &exchange.answer.at);
+    json!({
+        "name": name,
+        "automatic": is_automatic(name),
+        "created": head.created,
+        "modified": last.unwrap_or(&head.created),
+        "prompt": head.prompt,
+        "model": head.model,
+        "turns": conversation.exchanges.len(),
+        "question": conversation.exchanges.first().map(|exchange| &exchange.question.content),
+    })
+}
+
+/// A row each: name, age, number of questions, the first question as far as it fits.
+fn table(rows: &[(Entry, Conversation)], now: SystemTime, width: usize) -> String {
+    let name_width = rows.iter().map(|(entry, _)| entry.name.len()).max().unwrap_or_default();
+    let mut text = String::new();
+    for (entry, conversation) in rows {
+        let age = age(now.duration_since(entry.modified).unwrap_or_default());
+        let turns = count(conversation.exchanges.len() as u64, "turn");
+        let start = format!("{:name_width$}  {age:>4}  {turns:>9}  ", entry.name);
+        let question = conversation.exchanges.first().map(|exchange| exchange.question.content.as_str());
+        let question = cut(question.unwrap_or_default(), width.saturating_sub(start.len()).max(MIN_QUESTION));
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "{}", format!("{start}{question}").trim_end());
+    }
+    text
+}
+
+/// The largest unit is enough to find a conversation by.
+fn age(age: Duration) -> String {
+    let seconds = age.as_secs();
+    match seconds {
+        0..60 => format!("{seconds}s"),
+        60..3600 => format!("{}m", seconds / 60),
+        3600..86_400 => format!("{}h", seconds / 3600),
+        _ => format!("{}d", seconds / 86_400),
+    }
+}
+
+fn cut(text: &str, width: usize) -> String {
+    // Four bytes are the longest character: no more of a long question needs to be looked at.
+    let text = one_line(&text[..text.floor_char_boundary(width * 4 + 4)]);
+    if text.chars().count() <= width {
+        return text;
+    }
+    text.chars().take(width - 1).chain(['…']).collect()
+}
+
+fn show(store: &Store, name: Option<&str>, is_json: bool, console: Console) -> Result<()> {
+    let name = name.map_or_else(|| store.latest(), |name| store.find(name))?;
+    let read = store.read(&name)?;
+    if read.is_damaged {
+        console.warning(&damage(&name));
+    }
+    if is_json {
+        let mut object = object(&name, &read.conversation);
+        object["system"] = json!(read.conversation.head.system);
+        object["exchanges"] = read.conversation.exchanges.iter().map(exchange_object).collect();
+        return Ok(console.print(&format!("{object}\n"))?);
+    }
+    let text = markdown(&read.conversation);
+    // A file takes it as it was said; a terminal takes no commands from it.
+    let text = if console.stdout_is_terminal { text.replace(is_command, "\u{fffd}") } else { text };
+    Ok(console.print(&text)?)
+}
+
+fn exchange_object(exchange: &Exchange) -> Value {
+    json!({
+        "question": exchange.question.content,
+        "answer": exchange.answer.content,
+        "at": exchange.answer.at,
+        "model": exchange.answer.model,
+        "cut": exchange.answer.is_cut,
+    })
+}
+
+/// Questions as quotations, answers as they are.
+fn markdown(conversation: &Conversation) -> String {
+    let said = conversation.exchanges.iter().map(|exchange| {
+        let question = exchange.question.content.trim_end();
+        let quoted: Vec<String> = question.lines().map(|line| format!("> {line}").trim_end().to_owned()).collect();
+        let cut = if exchange.answer.is_cut { " […]" } else { "" };
+        format!("{}\n\n{}{cut}\n", quoted.join("\n"), exchange.answer.content)
+    });
+    said.collect::<Vec<_>>().join("\n")
+}
+
+/// All names are found before the first goes, so that a slip costs nothing.
+fn remove(store: &Store, names: &[String]) -> Result<()> {
+    let found = names.iter().map(|name| store.find(name).or_else(|error| leftover(store, name, error)));
+    let mut found = found.collect::<Result<Vec<_>, _>>()?;
+    found.sort();
+    found.dedup();
+    for name in found {
+        store.remove(&name)?;
+    }
+    Ok(())
+}
+
+/// A file without content is in no list, and can be removed by its whole name.
+fn leftover(store: &Store, name: &str, error: ConversationError) -> Result<String, ConversationError> {
+    if store.has_file(name) { Ok(name.into()) } else { Err(error) }
+}
+
+fn remove_all(store: &Store, is_forced: bool, console: Console) -> Result<()> {
+    let entries = store.entries()?;
+    if !is_forced && !entries.is_empty() {
+        if !input::stdin_is_terminal() {
+            return Err(CommandError::NotRemoved("nobody can be asked whether all conversations may go").into());
+        }
+        console.lines(&format!("Remove {}? [y/N] ", count(entries.len() as u64, "conversation")));
+        let mut answer = String::new();
+        io::stdin().lock().read_line(&mut answer)?;
+        if !matches!(answer.trim().to_lowercase().as_str(), "y" | "yes") {
+            return Err(CommandError::NotRemoved("the answer was no").into());
+        }
+    }
+    for entry in entries {
+        match store.remove(&entry.name) {
+            Err(ConversationError::Unknown(_)) | Ok(()) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let typed = store.typed_lines();
+    match fs::remove_file(&typed) {
+        Err(source) if source.kind() != ErrorKind::NotFound => {
+            Err(ConversationError::File { action: "remove", path: typed, source }.into())
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+#[path = "history_tests.rs"]
+mod tests;

@@ -1,0 +1,101 @@
+//! The text of a file: a head, then a line for each turn, each a JSON object. Nothing here touches the disk.
+
+use beast_protocol::Role;
+use serde::Deserialize;
+
+use super::{Conversation, Exchange, Head, Turn};
+
+/// What this program writes and reads.
+pub(super) const VERSION: u64 = 1;
+
+/// What is in a file.
+#[derive(Debug, Default)]
+pub(super) struct Parsed {
+    /// `None` when there is no head: the file is empty, or its first line was cut off.
+    pub(super) conversation: Option<Conversation>,
+    /// Length of what makes sense, in bytes: up to the end of an exchange.
+    pub(super) n_good: u64,
+    /// What comes after that is damaged.
+    pub(super) is_damaged: bool,
+    /// The last line has no end, which an editor may have taken away.
+    pub(super) is_unended: bool,
+}
+
+/// What is wrong with a file.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Flaw {
+    Version(u64),
+    Line { line: usize, problem: String },
+}
+
+#[derive(Deserialize)]
+struct Versioned {
+    version: u64,
+}
+
+/// Reads a file. Its last line may be damaged, since a power cut does that; no other line may.
+pub(super) fn parse(bytes: &[u8]) -> Result<Parsed, Flaw> {
+    let mut parsed = Parsed::default();
+    let mut question: Option<Turn> = None;
+    let mut n_read = 0;
+    for (index, line) in bytes.split_inclusive(|byte| *byte == b'\n').enumerate() {
+        n_read += line.len();
+        let is_ended = line.ends_with(b"\n");
+        let flaw = |problem| Flaw::Line { line: index + 1, problem };
+        let Some(conversation) = &mut parsed.conversation else {
+            match head(line) {
+                Ok(head) => parsed.conversation = Some(Conversation::new(head)),
+                // A first line with an end was never cut off: this is another kind of file, which is not ours to overwrite.
+                Err(Flaw::Line { problem, .. }) if is_ended => return Err(flaw(problem)),
+                Err(Flaw::Line { .. }) => break,
+                Err(version) => return Err(version),
+            }
+            (parsed.n_good, parsed.is_unended) = (n_read as u64, !is_ended);
+            continue;
+        };
+        let turn: Turn = match serde_json::from_slice(line) {
+            Ok(turn) => turn,
+            Err(_) if n_read == bytes.len() => break,
+            Err(error) => return Err(flaw(format!("this is no turn of a conversation ({error})"))),
+        };
+        match (question.take(), turn.role) {
+            (None, Role::User) => question = Some(turn),
+            (Some(question), Role::Assistant) => {
+                conversation.push(Exchange { question, answer: turn });
+                (parsed.n_good, parsed.is_unended) = (n_read as u64, !is_ended);
+            }
+            (None, _) => return Err(flaw("a question should stand here".into())),
+            (Some(_), _) => return Err(flaw("an answer should stand here".into())),
+        }
+    }
+    parsed.is_damaged = parsed.n_good < bytes.len() as u64;
+    Ok(parsed)
+}
+
+fn head(line: &[u8]) -> Result<Head, Flaw> {
+    let unusable = |error| Flaw::Line { line: 1, problem: format!("this is no head of a conversation ({error})") };
+    // First the version alone: the head of another one may have other fields.
+    let Versioned { version } = serde_json::from_slice(line).map_err(unusable)?;
+    if version != VERSION {
+        return Err(Flaw::Version(version));
+    }
+    serde_json::from_slice(line).map_err(unusable)
+}
+
+/// The line of a head.
+pub(super) fn head_line(head: &Head) -> String {
+    line(head)
+}
+
+/// The two lines of an exchange.
+pub(super) fn exchange_lines(exchange: &Exchange) -> String {
+    line(&exchange.question) + &line(&exchange.answer)
+}
+
+fn line(value: &impl serde::Serialize) -> String {
+    serde_json::to_string(value).expect("text and numbers always have a JSON form") + "\n"
+}
+
+#[cfg(test)]
+#[path = "lines_tests.rs"]
+mod tests;

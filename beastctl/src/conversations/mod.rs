@@ -1,0 +1,256 @@
+//! Conversations that are kept: a file each, one line a turn, so that a later question can go on with them.
+//!
+//! It knows files and names. It never knows the daemon, the command line or who reads what it says.
+
+mod lines;
+mod names;
+mod store;
+
+use std::{io, path::PathBuf, time::SystemTime};
+
+use beast_launchd::paths::PathError;
+use beast_protocol::{Message, Role};
+use serde::{Deserialize, Serialize};
+
+use crate::exit;
+
+pub use names::{MAX_LEN as MAX_NAME_LEN, check as check_name, is_automatic};
+pub use store::{Entry, MAX_AUTOMATIC, Open, Read, Store};
+
+/// How many names an error lists.
+const MAX_LISTED: usize = 5;
+
+/// Why a conversation cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConversationError {
+    /// A name that no conversation can have.
+    #[error("`{0}` is not a name of a conversation")]
+    Name(String),
+    /// A new conversation cannot have a name of this form: it would be removed with the automatic ones.
+    #[error("there is no conversation `{0}`, and names of this form are given automatically")]
+    Automatic(String),
+    /// There is none of this name.
+    #[error("there is no conversation `{0}`")]
+    Unknown(String),
+    /// More than one begins like this.
+    #[error("`{prefix}` is the beginning of {} conversations", .names.len())]
+    Ambiguous {
+        /// What was asked for.
+        prefix: String,
+        /// Those that begin so.
+        names: Vec<String>,
+    },
+    /// There is none at all.
+    #[error("there is no conversation yet")]
+    Nothing,
+    /// There is one of this name already.
+    #[error("there is a conversation `{0}` already")]
+    Taken(String),
+    /// Another process is in the middle of an exchange.
+    #[error("the conversation `{0}` is in use by another process")]
+    InUse(String),
+    /// Its system turn is another one than that which was asked for.
+    #[error("the conversation `{0}` was begun with another system turn")]
+    OtherSystem(String),
+    /// Written by a later program.
+    #[error("{}:1: this is version {version} of the file, and this beastctl knows {}", .path.display(), lines::VERSION)]
+    OtherVersion {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        version: u64,
+    },
+    /// A line that makes no sense, and not the last one, which a power cut explains.
+    #[error("{}:{line}: {problem}", .path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong there.
+        problem: String,
+    },
+    /// The system refused.
+    #[error("cannot {action} {}", .path.display())]
+    File {
+        /// What was tried.
+        action: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// There is no folder for them.
+    #[error("there is no place for conversations: {0}")]
+    NoPlace(PathError),
+}
+
+impl ConversationError {
+    /// See [`exit`].
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            ConversationError::InUse(_) => exit::BUSY,
+            ConversationError::OtherVersion { .. }
+            | ConversationError::Damaged { .. }
+            | ConversationError::File { .. }
+            | ConversationError::NoPlace(_) => exit::FAILED,
+            _ => exit::USAGE,
+        }
+    }
+
+    /// What to do next.
+    pub fn hint(&self) -> Option<String> {
+        let hint = match self {
+            ConversationError::Name(_) => return Some(names::rule()),
+            ConversationError::Automatic(_) | ConversationError::Taken(_) => "another name",
+            ConversationError::Unknown(_) => "beastctl history, for the names there are",
+            ConversationError::Ambiguous { names, .. } => return Some(one_of(names)),
+            ConversationError::Nothing => "beastctl ask 'QUESTION', or beastctl chat, to begin one",
+            ConversationError::InUse(_) => "again when that has its answer, or another --session",
+            ConversationError::OtherSystem(_) => "without -s, or another --session",
+            ConversationError::OtherVersion { .. } => "a newer beastctl, or another --session",
+            ConversationError::Damaged { .. } => "mend that line, or beastctl history rm",
+            ConversationError::File { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
+                "make room there, or beastctl history rm"
+            }
+            ConversationError::File { .. } | ConversationError::NoPlace(_) => return None,
+        };
+        Some(hint.into())
+    }
+
+    /// Whether nothing can be kept at all, which is no reason against an answer.
+    pub fn is_of_the_system(&self) -> bool {
+        matches!(self, ConversationError::File { .. } | ConversationError::NoPlace(_))
+    }
+}
+
+fn one_of(names: &[String]) -> String {
+    let more = if names.len() > MAX_LISTED { ", …" } else { "" };
+    format!("one of {}{more}", names[..names.len().min(MAX_LISTED)].join(", "))
+}
+
+/// What a file begins with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Head {
+    version: u64,
+    /// When it began, as RFC 3339 in UTC.
+    pub created: String,
+    /// Name of the prompt that it began with.
+    #[serde(default)]
+    pub prompt: String,
+    /// Name of the model that answered first.
+    #[serde(default)]
+    pub model: String,
+    /// The system turn; empty for none.
+    #[serde(default)]
+    pub system: String,
+}
+
+impl Head {
+    /// Of a conversation that begins now.
+    pub fn new(prompt: &str, system: &str) -> Self {
+        let (prompt, system) = (prompt.to_owned(), system.to_owned());
+        Self { version: lines::VERSION, created: now(), prompt, model: String::new(), system }
+    }
+}
+
+/// One side of an exchange.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Turn {
+    /// Who speaks.
+    pub role: Role,
+    /// What is said, byte for byte.
+    pub content: String,
+    /// When, as RFC 3339 in UTC.
+    #[serde(default)]
+    pub at: String,
+    /// Of an answer: the model.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub model: String,
+    /// Of an answer: it was stopped, or had no more room.
+    #[serde(default, rename = "cut", skip_serializing_if = "is_false")]
+    pub is_cut: bool,
+    /// Of a question: this exchange takes the place of the one before it.
+    #[serde(default, rename = "retry", skip_serializing_if = "is_false")]
+    pub is_retry: bool,
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
+/// A question and its answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exchange {
+    /// The user's turn.
+    pub question: Turn,
+    /// The model's turn.
+    pub answer: Turn,
+}
+
+impl Exchange {
+    /// One that has just been made.
+    pub fn new(question: String, answer: Said) -> Self {
+        let at = now();
+        let turn = |role, content| Turn {
+            role,
+            content,
+            at: at.clone(),
+            model: String::new(),
+            is_cut: false,
+            is_retry: false,
+        };
+        let answered = Turn { model: answer.model, is_cut: answer.is_cut, ..turn(Role::Assistant, answer.text) };
+        Self { question: turn(Role::User, question), answer: answered }
+    }
+}
+
+/// What a model said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Said {
+    /// The text.
+    pub text: String,
+    /// Name of the model.
+    pub model: String,
+    /// Whether it would have said more.
+    pub is_cut: bool,
+}
+
+/// A conversation so far.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Conversation {
+    /// How it began.
+    pub head: Head,
+    /// What was said, oldest first, without what was asked again.
+    pub exchanges: Vec<Exchange>,
+}
+
+impl Conversation {
+    /// One in which nothing has been said yet.
+    pub fn new(head: Head) -> Self {
+        Self { head, exchanges: Vec::new() }
+    }
+
+    /// Puts the next exchange behind the others, or in the place of the last one.
+    pub fn push(&mut self, exchange: Exchange) {
+        if exchange.question.is_retry {
+            self.exchanges.pop();
+        }
+        self.exchanges.push(exchange);
+    }
+
+    /// What goes before the next question: the system turn, then the exchanges of this range.
+    pub fn messages(&self, range: std::ops::Range<usize>) -> Vec<Message> {
+        let message = |role, content: &String| Message { role, content: content.clone() };
+        let has_system = !self.head.system.trim().is_empty();
+        let system = has_system.then(|| message(Role::System, &self.head.system));
+        let turns = self.exchanges[range].iter().flat_map(|exchange| {
+            [message(Role::User, &exchange.question.content), message(Role::Assistant, &exchange.answer.content)]
+        });
+        system.into_iter().chain(turns).collect()
+    }
+}
+
+fn now() -> String {
+    humantime::format_rfc3339_seconds(SystemTime::now()).to_string()
+}

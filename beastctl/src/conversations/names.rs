@@ -1,0 +1,45 @@
+//! Names of conversations: those that people give, and those that are given automatically.
+
+use std::time::SystemTime;
+
+use super::ConversationError;
+
+/// Longest name, in bytes.
+pub const MAX_LEN: usize = 64;
+/// The form of an automatic name: `d` stands for a digit. A number may follow.
+const FORM: &str = "dddd-dd-dd-dddddd";
+
+/// What a name may be, in words.
+pub(super) fn rule() -> String {
+    format!("letters, digits, `-`, `_` and `.`, at most {MAX_LEN}, not beginning with `.` or `-`")
+}
+
+/// Refuses what cannot be the name of a file in the folder, or would be taken for an option.
+///
+/// # Errors
+/// [`ConversationError::Name`].
+pub fn check(name: &str) -> Result<(), ConversationError> {
+    let is_allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    let is_good = (1..=MAX_LEN).contains(&name.len()) && !name.starts_with(['.', '-']) && name.chars().all(is_allowed);
+    if is_good { Ok(()) } else { Err(ConversationError::Name(name.into())) }
+}
+
+/// An automatic name for this time, in UTC: names sort as their times do. `n` is above 1 when it is taken.
+pub(super) fn automatic(time: SystemTime, n: usize) -> String {
+    let time = humantime::format_rfc3339_seconds(time).to_string();
+    let name: String = time.replace('T', "-").chars().filter(|c| !matches!(c, ':' | 'Z')).collect();
+    if n > 1 { format!("{name}-{n}") } else { name }
+}
+
+/// Whether a name has the form of an automatic one: its conversation may be removed when there are too many.
+pub fn is_automatic(name: &str) -> bool {
+    let Some((time, rest)) = name.split_at_checked(FORM.len()) else { return false };
+    let is_time =
+        time.chars().zip(FORM.chars()).all(|(c, form)| if form == 'd' { c.is_ascii_digit() } else { c == form });
+    let is_number = |n: &str| !n.is_empty() && n.chars().all(|c| c.is_ascii_digit());
+    is_time && (rest.is_empty() || rest.strip_prefix('-').is_some_and(is_number))
+}
+
+#[cfg(test)]
+#[path = "names_tests.rs"]
+mod tests;

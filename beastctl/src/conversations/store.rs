@@ -1,0 +1,388 @@
+//! The folder of conversations: finding, reading, locking, going on, removing.
+//!
+//! A file is locked by whoever makes an exchange, so a second one cannot come in between. A file without content is a
+//! conversation that has just been begun and has no exchange yet: to all others it is not there.
+
+use std::{
+    fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError},
+    io::{self, ErrorKind, Read as _, Write},
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt},
+    path::{Path, PathBuf},
+    time::SystemTime,
+};
+
+use super::{
+    Conversation, ConversationError, Exchange, Head,
+    lines::{self, Flaw, Parsed},
+    names,
+};
+
+/// So many automatic conversations are kept; the longest unused go first.
+pub const MAX_AUTOMATIC: usize = 1000;
+/// How often a file may be replaced under our hands, or a name be taken, before that is told.
+const MAX_TRIES: usize = 100;
+const EXTENSION: &str = "jsonl";
+
+/// The folder.
+#[derive(Debug, Clone)]
+pub struct Store {
+    folder: PathBuf,
+    max_automatic: usize,
+}
+
+/// A conversation in a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Its name.
+    pub name: String,
+    /// When something was said last.
+    pub modified: SystemTime,
+}
+
+/// A conversation that was read.
+#[derive(Debug)]
+pub struct Read {
+    /// What was said.
+    pub conversation: Conversation,
+    /// Its last exchange is damaged and not in there.
+    pub is_damaged: bool,
+}
+
+impl Store {
+    /// Where the user's conversations are.
+    ///
+    /// # Errors
+    /// [`ConversationError::NoPlace`].
+    pub fn of_user() -> Result<Self, ConversationError> {
+        let folder = beast_launchd::paths::data_dir().map_err(ConversationError::NoPlace)?;
+        Ok(Self::at(folder.join("conversations")))
+    }
+
+    /// In this folder, which need not exist.
+    pub fn at(folder: PathBuf) -> Self {
+        Self { folder, max_automatic: MAX_AUTOMATIC }
+    }
+
+    /// What is there, newest first.
+    ///
+    /// # Errors
+    /// [`ConversationError::File`].
+    pub fn entries(&self) -> Result<Vec<Entry>, ConversationError> {
+        let failed = |source| failure("read the folder", &self.folder, source);
+        let files = match fs::read_dir(&self.folder) {
+            Ok(files) => files,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(failed(error)),
+        };
+        let mut entries = Vec::new();
+        for file in files {
+            let path = file.map_err(failed)?.path();
+            let name = path.file_stem().and_then(|name| name.to_str()).filter(|name| names::check(name).is_ok());
+            let Some(name) = name.filter(|_| path.extension().is_some_and(|extension| extension == EXTENSION)) else {
+                continue;
+            };
+            // Gone since the folder was read, most likely.
+            let Ok(metadata) = path.metadata() else { continue };
+            if metadata.is_file() && metadata.len() > 0 {
+                let modified = metadata.modified().map_err(failed)?;
+                entries.push(Entry { name: name.into(), modified });
+            }
+        }
+        entries.sort_by(|a, b| (b.modified, &b.name).cmp(&(a.modified, &a.name)));
+        Ok(entries)
+    }
+
+    /// The name of the most recent one.
+    ///
+    /// # Errors
+    /// [`ConversationError::Nothing`], and see [`Store::entries`].
+    pub fn latest(&self) -> Result<String, ConversationError> {
+        self.entries()?.into_iter().next().map(|entry| entry.name).ok_or(ConversationError::Nothing)
+    }
+
+    /// The one name that is this, or begins so.
+    ///
+    /// # Errors
+    /// [`ConversationError::Unknown`], [`ConversationError::Ambiguous`], and see [`Store::entries`].
+    pub fn find(&self, prefix: &str) -> Result<String, ConversationError> {
+        names::check(prefix)?;
+        let names = self.entries()?.into_iter().map(|entry| entry.name);
+        let mut names: Vec<String> = names.filter(|name| name.starts_with(prefix)).collect();
+        if let Some(exact) = names.iter().position(|name| name == prefix) {
+            return Ok(names.swap_remove(exact));
+        }
+        match names.len() {
+            0 => Err(ConversationError::Unknown(prefix.into())),
+            1 => Ok(names.remove(0)),
+            _ => Err(ConversationError::Ambiguous { prefix: prefix.into(), names }),
+        }
+    }
+
+    /// Reads one, also while another process goes on with it.
+    ///
+    /// # Errors
+    /// See [`ConversationError`].
+    pub fn read(&self, name: &str) -> Result<Read, ConversationError> {
+        let path = self.path(name)?;
+        let bytes = fs::read(&path).map_err(|source| missing(name, failure("read", &path, source)))?;
+        let parsed = lines::parse(&bytes).map_err(|flaw| flawed(&path, flaw))?;
+        let conversation = parsed.conversation.ok_or_else(|| ConversationError::Unknown(name.into()))?;
+        Ok(Read { conversation, is_damaged: parsed.is_damaged })
+    }
+
+    /// Locks the conversation of this name for an exchange; begins it when there is none.
+    ///
+    /// # Errors
+    /// See [`ConversationError`].
+    pub fn open(&self, name: &str) -> Result<Open, ConversationError> {
+        let path = self.path(name)?;
+        if names::is_automatic(name) && !path.exists() {
+            return Err(ConversationError::Automatic(name.into()));
+        }
+        self.prepare()?;
+        Open::take(name, path, true)
+    }
+
+    /// The same for one that must be there.
+    ///
+    /// # Errors
+    /// See [`ConversationError`].
+    pub fn open_existing(&self, name: &str) -> Result<Open, ConversationError> {
+        let open = Open::take(name, self.path(name)?, false)?;
+        if open.conversation.is_none() { Err(ConversationError::Unknown(name.into())) } else { Ok(open) }
+    }
+
+    /// Begins one with an automatic name, and removes old ones when there are too many.
+    ///
+    /// # Errors
+    /// See [`ConversationError`].
+    pub fn create(&self, time: SystemTime) -> Result<Open, ConversationError> {
+        self.prepare()?;
+        let mut n = 1;
+        let open = loop {
+            let name = names::automatic(time, n);
+            let path = self.path(&name)?;
+            match new_file().create_new(true).open(&path) {
+                Ok(file) => break Open::locked(&name, path, file)?,
+                Err(error) if error.kind() == ErrorKind::AlreadyExists && n < MAX_TRIES => n += 1,
+                Err(error) => return Err(failure("create", &path, error)),
+            }
+        };
+        self.remove_old()?;
+        Ok(open)
+    }
+
+    /// Gives a conversation another name, which must be free.
+    ///
+    /// # Errors
+    /// See [`ConversationError`].
+    pub fn rename(&self, from: &str, to: &str) -> Result<(), ConversationError> {
+        let (old, new) = (self.path(from)?, self.path(to)?);
+        if names::is_automatic(to) {
+            return Err(ConversationError::Automatic(to.into()));
+        }
+        let _open = self.open_existing(from)?;
+        // Reserves the name, since renaming would replace a file without a word.
+        match new_file().create_new(true).open(&new) {
+            Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => return Err(ConversationError::Taken(to.into())),
+            Err(error) => return Err(failure("create", &new, error)),
+        }
+        fs::rename(&old, &new).map_err(|error| {
+            let _ = fs::remove_file(&new);
+            failure("rename", &old, error)
+        })
+    }
+
+    /// Removes one, damaged or not, unless it is in use.
+    ///
+    /// # Errors
+    /// See [`ConversationError`].
+    pub fn remove(&self, name: &str) -> Result<(), ConversationError> {
+        let path = self.path(name)?;
+        let file = File::open(&path).map_err(|source| missing(name, failure("open", &path, source)))?;
+        lock(&file, name, &path)?;
+        fs::remove_file(&path).map_err(|source| missing(name, failure("remove", &path, source)))
+    }
+
+    /// Whether there is a file of this name, even one without content.
+    pub fn has_file(&self, name: &str) -> bool {
+        self.path(name).is_ok_and(|path| path.is_file())
+    }
+
+    /// The file that holds the lines typed into chats, for the editor of lines.
+    pub fn typed_lines(&self) -> PathBuf {
+        self.folder.with_file_name("chat-history")
+    }
+
+    fn path(&self, name: &str) -> Result<PathBuf, ConversationError> {
+        names::check(name)?;
+        Ok(self.folder.join(format!("{name}.{EXTENSION}")))
+    }
+
+    /// The folder is there and nobody else can look into it.
+    fn prepare(&self) -> Result<(), ConversationError> {
+        let folder = &self.folder;
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(folder)
+            .map_err(|source| failure("create the folder", folder, source))?;
+        let mode = folder.metadata().map_err(|source| failure("look at", folder, source))?.mode();
+        if mode & 0o077 != 0 {
+            fs::set_permissions(folder, Permissions::from_mode(0o700))
+                .map_err(|source| failure("restrict the folder", folder, source))?;
+        }
+        Ok(())
+    }
+
+    fn remove_old(&self) -> Result<(), ConversationError> {
+        // The new one has no content yet, so it is not among them.
+        let mut old: Vec<Entry> =
+            self.entries()?.into_iter().filter(|entry| names::is_automatic(&entry.name)).collect();
+        for entry in old.drain(self.max_automatic.saturating_sub(1).min(old.len())..) {
+            match self.remove(&entry.name) {
+                // Another process uses it, or has removed it: it will do as well next time.
+                Ok(()) | Err(ConversationError::InUse(_) | ConversationError::Unknown(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A conversation that nobody else can go on with. Dropping it gives it free.
+#[derive(Debug)]
+pub struct Open {
+    name: String,
+    path: PathBuf,
+    file: File,
+    conversation: Option<Conversation>,
+    n_good: u64,
+    is_unended: bool,
+    is_damaged: bool,
+}
+
+impl Open {
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What was said so far; `None` when it begins now.
+    pub fn conversation(&self) -> Option<&Conversation> {
+        self.conversation.as_ref()
+    }
+
+    /// Whether its last exchange is damaged: the next one takes its place.
+    pub fn is_damaged(&self) -> bool {
+        self.is_damaged
+    }
+
+    /// Writes one exchange, and `head` before the first one: all of it or nothing.
+    ///
+    /// # Errors
+    /// [`ConversationError::File`].
+    pub fn append(mut self, head: &Head, exchange: &Exchange) -> Result<(), ConversationError> {
+        let failed = |path: &Path, source| failure("write", path, source);
+        let head = if self.conversation.is_none() { lines::head_line(head) } else { String::new() };
+        let end = if self.is_unended { "\n" } else { "" };
+        let text = format!("{end}{head}{}", lines::exchange_lines(exchange));
+        if self.is_damaged {
+            self.file.set_len(self.n_good).map_err(|source| failed(&self.path, source))?;
+        }
+        if let Err(error) = self.file.write_all(text.as_bytes()) {
+            // Half of it may have found room on a full disk.
+            let _ = self.file.set_len(self.n_good);
+            return Err(failed(&self.path, error));
+        }
+        Ok(())
+    }
+
+    fn take(name: &str, path: PathBuf, may_create: bool) -> Result<Self, ConversationError> {
+        for _ in 0..MAX_TRIES {
+            let file = new_file()
+                .create(may_create)
+                .open(&path)
+                .map_err(|source| missing(name, failure("open", &path, source)))?;
+            if !file.metadata().is_ok_and(|metadata| metadata.is_file()) {
+                return Err(failure("open", &path, io::Error::other("it is not a file")));
+            }
+            lock(&file, name, &path)?;
+            // Between the opening and the lock it may have been removed or renamed.
+            if is_at(&file, &path) {
+                return Self::read(name, path, file);
+            }
+        }
+        Err(ConversationError::InUse(name.into()))
+    }
+
+    fn locked(name: &str, path: PathBuf, file: File) -> Result<Self, ConversationError> {
+        lock(&file, name, &path)?;
+        Self::read(name, path, file)
+    }
+
+    fn read(name: &str, path: PathBuf, mut file: File) -> Result<Self, ConversationError> {
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).map_err(|source| failure("read", &path, source))?;
+        let parsed = lines::parse(&bytes).map_err(|flaw| flawed(&path, flaw))?;
+        let Parsed { conversation, n_good, is_damaged, is_unended } = parsed;
+        Ok(Self { name: name.into(), path, file, conversation, n_good, is_unended, is_damaged })
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        // Begun, and nothing was said: no trace of it.
+        if self.file.metadata().is_ok_and(|metadata| metadata.len() == 0) && is_at(&self.file, &self.path) {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// Appending: what another process has written meanwhile is never overwritten.
+fn new_file() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.read(true).append(true).mode(0o600);
+    options
+}
+
+fn lock(file: &File, name: &str, path: &Path) -> Result<(), ConversationError> {
+    match file.try_lock() {
+        Ok(()) => Ok(()),
+        Err(TryLockError::WouldBlock) => Err(ConversationError::InUse(name.into())),
+        Err(TryLockError::Error(source)) => Err(failure("lock", path, source)),
+    }
+}
+
+/// Whether this file is still the one of that name.
+fn is_at(file: &File, path: &Path) -> bool {
+    let inode = |metadata: io::Result<fs::Metadata>| metadata.ok().map(|metadata| (metadata.dev(), metadata.ino()));
+    inode(file.metadata()).is_some_and(|ours| inode(fs::metadata(path)) == Some(ours))
+}
+
+fn failure(action: &'static str, path: &Path, source: io::Error) -> ConversationError {
+    ConversationError::File { action, path: path.to_owned(), source }
+}
+
+/// A file that is not there is a conversation that is not there.
+fn missing(name: &str, error: ConversationError) -> ConversationError {
+    match error {
+        ConversationError::File { source, .. } if source.kind() == ErrorKind::NotFound => {
+            ConversationError::Unknown(name.into())
+        }
+        error => error,
+    }
+}
+
+fn flawed(path: &Path, flaw: Flaw) -> ConversationError {
+    let path = path.to_owned();
+    match flaw {
+        Flaw::Version(version) => ConversationError::OtherVersion { path, version },
+        Flaw::Line { line, problem } => ConversationError::Damaged { path, line, problem },
+    }
+}
+
+#[cfg(test)]
+#[path = "store_tests.rs"]
+mod tests;

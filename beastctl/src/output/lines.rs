@@ -1,0 +1,24 @@
+//! Whole lines for a person, and text of others made harmless for a terminal.
+
+use std::io::{self, Write};
+
+use super::Console;
+
+impl Console {
+    /// Lines that a person has asked for in the middle of something else; or a question, without its newline.
+    pub fn lines(&self, text: &str) {
+        // Nowhere is left to say that stderr cannot be written.
+        let _ = io::stderr().write_all(text.as_bytes());
+    }
+}
+
+/// Columns of the terminal that stdout is, if it is one.
+pub fn columns() -> Option<usize> {
+    let size = rustix::termios::tcgetwinsize(rustix::stdio::stdout()).ok()?;
+    Some(usize::from(size.ws_col)).filter(|columns| *columns > 0)
+}
+
+/// Whether a character of a text commands the terminal instead of being shown by it.
+pub fn is_command(c: char) -> bool {
+    c.is_control() && c != '\n' && c != '\t'
+}

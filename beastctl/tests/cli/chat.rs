@@ -1,0 +1,250 @@
+//! A chat at a terminal, which is a pseudo-terminal here.
+
+use std::{
+    fs::File,
+    io::{Read, Write},
+    os::{fd::OwnedFd, unix::net::UnixListener},
+    path::Path,
+    process::{Child, Command, ExitStatus},
+    time::{Duration, Instant},
+};
+
+use beast_protocol::{Event, Welcome};
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    fs::{Mode, OFlags},
+    io::{FdFlags, fcntl_setfd},
+    process::{Pid, Signal, kill_process},
+    pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
+    termios::{Winsize, tcsetwinsize},
+};
+
+use crate::{
+    conversations::{daemon, turns},
+    harness::{Beast, Peer, spawn},
+};
+
+/// Far above anything that happens; a test that fails must end.
+const PATIENCE: Duration = Duration::from_secs(20);
+const CTRL_C: &str = "\x03";
+const CTRL_D: &str = "\x04";
+const UP: &str = "\x1b[A";
+
+/// The person's side of a terminal, and the program on the other.
+struct Terminal {
+    master: File,
+    child: Child,
+    /// Everything that was shown.
+    shown: String,
+    /// How much of it has been looked at.
+    n_seen: usize,
+}
+
+impl Terminal {
+    fn new(mut command: Command) -> Self {
+        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        // The children of other tests must not keep it.
+        fcntl_setfd(&master, FdFlags::CLOEXEC).unwrap();
+        grantpt(&master).unwrap();
+        unlockpt(&master).unwrap();
+        tcsetwinsize(&master, Winsize { ws_row: 24, ws_col: 100, ws_xpixel: 0, ws_ypixel: 0 }).unwrap();
+        let name = ptsname(&master, Vec::new()).unwrap();
+        let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let end = || -> OwnedFd { rustix::fs::open(&*name, flags, Mode::empty()).unwrap() };
+        command.stdin(end()).stdout(end()).stderr(end()).env("TERM", "xterm").env("NO_COLOR", "1");
+        let child = spawn(&mut command);
+        // The command holds the other ends as well; with them the terminal would never hang up.
+        drop(command);
+        Self { master: master.into(), child, shown: String::new(), n_seen: 0 }
+    }
+
+    fn type_in(&mut self, text: &str) {
+        self.master.write_all(text.as_bytes()).unwrap();
+    }
+
+    /// Waits until this is shown, after what was waited for before.
+    fn wait_for(&mut self, text: &str) {
+        let until = Instant::now() + PATIENCE;
+        while !self.shown[self.n_seen..].contains(text) {
+            assert!(Instant::now() < until && self.read(), "no {text:?} in {:?}", &self.shown[self.n_seen..]);
+        }
+        self.n_seen += self.shown[self.n_seen..].find(text).unwrap() + text.len();
+    }
+
+    /// Waits for the mark of a line that can be typed.
+    fn prompt(&mut self) {
+        self.wait_for("> ");
+    }
+
+    fn ask(&mut self, line: &str) {
+        self.prompt();
+        self.type_in(line);
+        self.type_in("\r");
+    }
+
+    fn read(&mut self) -> bool {
+        let mut fds = [PollFd::new(&self.master, PollFlags::IN)];
+        let limit = Timespec { tv_sec: 20, tv_nsec: 0 };
+        poll(&mut fds, Some(&limit)).unwrap();
+        let mut bytes = [0; 4096];
+        // Linux says EIO when nobody has the other end any more.
+        let n = self.master.read(&mut bytes).unwrap_or(0);
+        self.shown += &String::from_utf8_lossy(&bytes[..n]);
+        n > 0
+    }
+
+    fn end(mut self) -> (ExitStatus, String) {
+        while self.read() {}
+        (self.child.wait().unwrap(), self.shown)
+    }
+}
+
+fn chat(beast: &Beast, arguments: &[&str]) -> Terminal {
+    Terminal::new(beast.command(&[&["chat"], arguments].concat()))
+}
+
+fn text(path: &Path) -> String {
+    std::fs::read_to_string(path).unwrap()
+}
+
+#[test]
+fn lines_are_edited_recalled_and_kept() {
+    let beast = Beast::new();
+    let daemon = daemon(&beast, &["one", "two", "three"]);
+    let mut terminal = chat(&beast, &[]);
+    terminal.wait_for("/help lists the commands");
+    terminal.ask("");
+    terminal.ask("hellp\x7fo");
+    terminal.wait_for("\r\none\r\n");
+    // Newlines in what is pasted do not send it.
+    terminal.ask("\x1b[200~a\rb\x1b[201~c");
+    terminal.wait_for("two\r\n");
+    terminal.ask(UP);
+    terminal.wait_for("three\r\n");
+    terminal.prompt();
+    terminal.type_in(CTRL_D);
+    let (status, shown) = terminal.end();
+    assert_eq!(status.code(), Some(0), "{shown}");
+    assert_eq!(turns(&daemon.join().unwrap()[2]), ["hello", "one", "a\nbc", "two", "a\nbc"]);
+    let typed = beast.path(".local/share/beast/chat-history");
+    assert!(text(&typed).contains("hello\na\\nbc\n"), "{}", text(&typed));
+    assert_eq!(std::os::unix::fs::MetadataExt::mode(&typed.metadata().unwrap()) & 0o777, 0o600);
+}
+
+#[test]
+fn nothing_typed_is_kept_under_no_log() {
+    let beast = Beast::new();
+    daemon(&beast, &["one"]);
+    let mut terminal = chat(&beast, &["--no-log"]);
+    terminal.ask("hello");
+    terminal.wait_for("one\r\n");
+    terminal.ask("/quit");
+    assert_eq!(terminal.end().0.code(), Some(0));
+    assert!(!beast.path(".local/share/beast").exists());
+}
+
+/// Again and again, in one process: each Ctrl-C is about one answer.
+#[test]
+fn ctrl_c_stops_an_answer_and_not_the_chat() {
+    let beast = Beast::new();
+    let listener = UnixListener::bind(beast.socket()).unwrap();
+    let daemon = std::thread::spawn(move || {
+        let mut requests = Vec::new();
+        for answer in ["half", "whole", "", "half again", "whole again"] {
+            let mut peer = Peer::accept(&listener, &Welcome::current("0.0.1", 4711));
+            requests.push(peer.generate());
+            if answer.starts_with("whole") {
+                peer.answer(&[answer]);
+                continue;
+            }
+            peer.started();
+            if answer.is_empty() {
+                peer.send(&Event::Progress { n_done: 1, n_total: 2 });
+            } else {
+                peer.say(&[answer]);
+            }
+            assert!(peer.sees_the_end(), "the daemon hears of it");
+        }
+        requests
+    });
+    let mut terminal = chat(&beast, &["--session", "talk"]);
+    terminal.ask("a");
+    terminal.wait_for("\r\nhalf");
+    kill_process(Pid::from_child(&terminal.child), Signal::INT).unwrap();
+    terminal.ask("b");
+    terminal.wait_for("whole\r\n");
+    terminal.ask("c");
+    terminal.wait_for("reading");
+    kill_process(Pid::from_child(&terminal.child), Signal::INT).unwrap();
+    terminal.ask("d");
+    terminal.wait_for("half again");
+    kill_process(Pid::from_child(&terminal.child), Signal::INT).unwrap();
+    terminal.ask("e");
+    terminal.wait_for("whole again\r\n");
+    // At the prompt it is a key: the first clears the line, the second in a row ends the chat.
+    terminal.prompt();
+    terminal.type_in("not sent");
+    terminal.type_in(CTRL_C);
+    terminal.wait_for("Ctrl-C again");
+    terminal.prompt();
+    terminal.type_in(CTRL_C);
+    assert_eq!(terminal.end().0.code(), Some(130));
+    let requests = daemon.join().unwrap();
+    let last = ["a", "half", "b", "whole", "d", "half again", "e"];
+    assert_eq!(turns(&requests[4]), last, "what had come is kept, and nothing where nothing had");
+    let shown = beast.run(&["history", "show", "talk"], b"").stdout;
+    assert!(shown.starts_with("> a\n\nhalf […]\n\n> b\n\nwhole\n\n> d\n\nhalf again […]\n"), "{shown}");
+}
+
+#[test]
+fn what_does_not_fit_is_left_out_and_told() {
+    let beast = Beast::new();
+    let daemon = daemon(&beast, &["1", "2", "TOO LONG", "TOO LONG", "3", "4"]);
+    let mut terminal = chat(&beast, &["--session", "talk"]);
+    for (question, answer) in [("a", "1\r\n"), ("b", "2\r\n"), ("c", "3\r\n")] {
+        terminal.ask(question);
+        terminal.wait_for(answer);
+    }
+    terminal.wait_for("no longer sent, because there is no room: the 2 oldest exchanges");
+    terminal.ask("d");
+    terminal.wait_for("4\r\n");
+    terminal.prompt();
+    terminal.type_in(CTRL_D);
+    assert_eq!(terminal.end().0.code(), Some(0));
+    let requests = daemon.join().unwrap();
+    let sent: Vec<_> = requests.iter().map(turns).collect();
+    assert_eq!(sent[2..5], [vec!["a", "1", "b", "2", "c"], vec!["b", "2", "c"], vec!["c"]]);
+    assert_eq!(sent[5], ["c", "3", "d"]);
+    assert!(requests.iter().all(|request| request.messages[0] == requests[0].messages[0]), "the system turn stays");
+    assert_eq!(beast.run(&["history", "show", "talk"], b"").stdout.matches("> ").count(), 4, "all is kept");
+}
+
+#[test]
+fn a_failure_is_told_and_the_next_line_tries_again() {
+    let beast = Beast::new();
+    daemon(&beast, &["LOST", "one"]);
+    let mut terminal = chat(&beast, &[]);
+    terminal.ask("a");
+    terminal.wait_for("beastd ended before the answer did");
+    terminal.ask("/sava x");
+    terminal.wait_for("there is no command /sava");
+    terminal.ask("/retry");
+    terminal.wait_for("one\r\n");
+    terminal.prompt();
+    terminal.type_in(CTRL_D);
+    assert_eq!(terminal.end().0.code(), Some(0));
+}
+
+#[test]
+fn a_person_is_asked_before_everything_goes() {
+    for (answer, code, n_left) in [("n\r", 2, 1), ("\r", 2, 1), ("Yes\r", 0, 0)] {
+        let beast = Beast::new();
+        daemon(&beast, &["one"]);
+        beast.run(&["ask", "a"], b"");
+        let mut terminal = Terminal::new(beast.command(&["history", "rm", "--all"]));
+        terminal.wait_for("Remove 1 conversation? [y/N] ");
+        terminal.type_in(answer);
+        let (status, shown) = terminal.end();
+        assert_eq!((status.code(), beast.n_conversations()), (Some(code), n_left), "{shown}");
+    }
+}
