@@ -9,6 +9,7 @@ use beastctl::{
     output::{Console, error_object, json_line, usage_line},
     prompts,
 };
+use clap::{CommandFactory as _, error::ErrorKind};
 
 fn main() -> ExitCode {
     let started = Instant::now();
@@ -40,6 +41,12 @@ fn refuse(error: &anyhow::Error) -> u8 {
         let text = usage.render();
         let text = if console.stdout_has_colour { text.ansi().to_string() } else { text.to_string() };
         return console.print(&text).map_or_else(|error| fail(console, &error.into()), |()| exit::DONE);
+    }
+    // Two names for one thing: a variable of the environment that sets an option makes the difference.
+    let nothing = [ErrorKind::MissingSubcommand, ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand];
+    if usage.is_some_and(|usage| nothing.contains(&usage.kind())) && env::args_os().len() < 2 {
+        console.lines(&Cli::command().render_help().to_string());
+        return exit::USAGE;
     }
     let (code, line) = match usage {
         Some(usage) => (exit::USAGE, Some(usage_line(&usage.render().to_string()))),

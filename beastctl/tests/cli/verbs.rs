@@ -211,3 +211,11 @@ fn help_goes_to_stdout() {
     assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""));
     assert!(ran.stdout.contains("beastctl summarize") && ran.stdout.contains("Exit codes:"), "{}", ran.stdout);
 }
+
+/// The first thing that many type.
+#[test]
+fn without_a_word_there_is_help() {
+    let ran = Beast::new().run(&[], b"");
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(2), ""));
+    assert!(ran.stderr.contains("\nCommands:\n") && ran.stderr.contains("\nExamples:\n"), "{}", ran.stderr);
+}

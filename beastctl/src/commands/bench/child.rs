@@ -7,8 +7,9 @@ use std::{
     process::{Child, Command, ExitStatus, Stdio},
 };
 
-/// Kills the program and removes the folder when its stdin ends without a word, which is what happens when we are gone.
-const GUARD: &str = "trap '' HUP INT TERM; read -r _ || { kill -9 \"$1\"; /bin/rm -rf -- \"$2\"; }";
+/// Hears first whom it watches, then that all is well. When its stdin ends without that, which is what happens when we are gone, it kills the
+/// program and removes the folder.
+const GUARD: &str = "trap '' HUP INT TERM; read -r child; read -r _ || { kill -9 \"$child\"; /bin/rm -rf -- \"$1\"; }";
 
 /// A program of ours. Dropped, it is killed; and should this process be ended in a way that drops nothing, a shell that waits
 /// for just that does it, and removes the program's folder as well.
@@ -21,9 +22,9 @@ pub(super) struct OwnChild {
 impl OwnChild {
     /// Starts the program, which lives in `folder`. Ctrl-C is for us: it is ended in our own way.
     pub(super) fn spawn(command: &mut Command, folder: &Path) -> io::Result<Self> {
-        let child = command.process_group(0).spawn()?;
+        // Before the program, so that nothing but a line has to be written between the program's first moment and its safety.
         let guard = Command::new("/bin/sh")
-            .args(["-c", GUARD, "sh", &child.id().to_string()])
+            .args(["-c", GUARD, "sh"])
             .arg(folder)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
@@ -31,7 +32,20 @@ impl OwnChild {
             .process_group(0)
             .spawn();
         // Without a shell there is one safety less, and still something to measure.
-        Ok(Self { child, guard: guard.ok() })
+        let mut guard = guard.ok();
+        let child = command.process_group(0).spawn();
+        if let Some(stdin) = guard.as_mut().and_then(|guard| guard.stdin.as_mut()) {
+            // Where there is no program there is nobody to be watched, and the guard is told that all is well.
+            let line = child.as_ref().map_or("0\n\n".into(), |child| format!("{}\n", child.id()));
+            let _ = stdin.write_all(line.as_bytes());
+        }
+        match child {
+            Ok(child) => Ok(Self { child, guard }),
+            Err(error) => {
+                let _ = guard.map(|mut guard| guard.wait());
+                Err(error)
+            }
+        }
     }
 
     /// How it ended, when it has.
