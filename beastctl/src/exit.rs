@@ -5,8 +5,14 @@ use std::fmt::Write as _;
 use beast_protocol::ErrorCode;
 
 use crate::{
-    client::ClientError, commands::CommandError, input::InputError, output::OutputError, prompts::PromptError,
-    start::StartError, wait::WaitError,
+    client::ClientError,
+    commands::CommandError,
+    git::{GitError, HookError},
+    input::InputError,
+    output::OutputError,
+    prompts::PromptError,
+    start::StartError,
+    wait::WaitError,
 };
 
 /// Done; also when the reader of stdout had seen enough.
@@ -70,6 +76,12 @@ fn known(error: &(dyn std::error::Error + 'static)) -> Option<(u8, Option<String
     if let Some(error) = error.downcast_ref::<InputError>() {
         return Some((error.exit_code(), error.hint()));
     }
+    if let Some(error) = error.downcast_ref::<GitError>() {
+        return Some(of_git(error));
+    }
+    if let Some(error) = error.downcast_ref::<HookError>() {
+        return Some((error.exit_code(), error.hint()));
+    }
     if let Some(error) = error.downcast_ref::<PromptError>() {
         return Some((USAGE, error.hint()));
     }
@@ -93,6 +105,13 @@ fn of_start(error: &StartError) -> (u8, Option<String>) {
 fn of_client(error: &ClientError) -> (u8, Option<String>) {
     match error {
         ClientError::Wait(error) => of_wait(error),
+        error => (error.exit_code(), error.hint()),
+    }
+}
+
+fn of_git(error: &GitError) -> (u8, Option<String>) {
+    match error {
+        GitError::Wait(error) => of_wait(error),
         error => (error.exit_code(), error.hint()),
     }
 }

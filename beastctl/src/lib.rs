@@ -8,6 +8,7 @@ pub mod cli;
 pub mod client;
 pub mod commands;
 pub mod exit;
+pub mod git;
 pub mod input;
 pub mod output;
 pub mod prompts;

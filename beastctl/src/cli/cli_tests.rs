@@ -27,6 +27,7 @@ fn the_help_is_short() {
           run         Run any prompt: built in, or your own prompts/NAME.md beside the configuration
           status      Show what the daemon is doing; never starts one
           bench       Measure how fast answers come on this machine, or tune beastd for it
+          hook        Let git ask for a message before each commit: install, uninstall, status
           stop        Let the daemon finish its running requests and end
           version     Show the versions of client, protocol and daemon; never starts one
 

@@ -1,6 +1,7 @@
 //! The command line: what can be typed, and its help. No logic beyond checking one value at a time.
 
 mod bench;
+mod hook;
 mod options;
 
 use std::{path::PathBuf, time::Duration};
@@ -8,6 +9,7 @@ use std::{path::PathBuf, time::Duration};
 use clap::{Parser, Subcommand};
 
 pub use bench::{BenchOptions, BenchTable, STDOUT};
+pub use hook::HookVerb;
 pub use options::{Options, OutputOptions, SamplingOptions, Truncate};
 
 const EXAMPLES: &str = "\
@@ -113,6 +115,16 @@ Examples:
   beastctl bench --json bench.json --svg bench.svg
   beastctl bench --calibrate")]
     Bench(BenchOptions),
+    /// Let git ask for a message before each commit: install, uninstall, status.
+    #[command(
+        disable_help_subcommand = true,
+        after_help = "Examples:\n  beastctl hook install\n  beastctl hook status"
+    )]
+    Hook {
+        /// What is to be done.
+        #[command(subcommand)]
+        verb: HookVerb,
+    },
     /// Let the daemon finish its running requests and end.
     #[command(after_help = "Examples:\n  beastctl stop\n  beastctl stop --timeout 5s")]
     Stop,
@@ -126,7 +138,7 @@ Examples:
 }
 
 /// A bare number counts seconds, as for timeout(1).
-fn duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
     let duration = seconds.or_else(|| humantime::parse_duration(text).ok());
     duration.filter(|duration| !duration.is_zero()).ok_or_else(|| "must be a time above 0, like 10s or 2m".into())

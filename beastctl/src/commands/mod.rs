@@ -3,6 +3,7 @@
 mod answering;
 mod bench;
 mod generate;
+mod hook;
 mod material;
 mod request;
 mod status;
@@ -139,6 +140,7 @@ pub fn run(cli: Cli, console: Console, started: Instant) -> Result<()> {
             generate::run(&context, generate::Task::Prompt { name: prompt, files }, &options)
         }
         Verb::Bench(options) => bench::run(&context, &options),
+        Verb::Hook { verb } => hook::run(&context, verb),
         Verb::Status { json } => status::run(&context, json),
         Verb::Stop => stop::run(&context),
         Verb::Version { json } => version::run(&context, json),

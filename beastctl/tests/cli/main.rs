@@ -9,6 +9,7 @@ mod calibrate;
 mod ends;
 mod failures;
 mod harness;
+mod hook;
 mod inputs;
 mod starting;
 mod verbs;
