@@ -1,5 +1,6 @@
 //! The command line: what can be typed, and its help. No logic beyond checking one value at a time.
 
+mod alfred;
 mod bench;
 mod hook;
 mod options;
@@ -8,6 +9,7 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{Parser, Subcommand};
 
+pub use alfred::AlfredVerb;
 pub use bench::{BenchOptions, BenchTable, STDOUT};
 pub use hook::HookVerb;
 pub use options::{Options, OutputOptions, SamplingOptions, Truncate};
@@ -115,6 +117,13 @@ Examples:
   beastctl bench --json bench.json --svg bench.svg
   beastctl bench --calibrate")]
     Bench(BenchOptions),
+    /// What the Alfred workflow calls.
+    #[command(hide = true, disable_help_subcommand = true, after_help = "Examples:\n  beastctl alfred items 'tl'")]
+    Alfred {
+        /// What Alfred wants.
+        #[command(subcommand)]
+        verb: AlfredVerb,
+    },
     /// Let git ask for a message before each commit: install, uninstall, status.
     #[command(
         disable_help_subcommand = true,

@@ -1,5 +1,6 @@
 //! One command, one file, each with a `run`; here the choice among them and what they share.
 
+mod alfred;
 mod answering;
 mod bench;
 mod generate;
@@ -140,6 +141,7 @@ pub fn run(cli: Cli, console: Console, started: Instant) -> Result<()> {
             generate::run(&context, generate::Task::Prompt { name: prompt, files }, &options)
         }
         Verb::Bench(options) => bench::run(&context, &options),
+        Verb::Alfred { verb } => alfred::run(&context, verb),
         Verb::Hook { verb } => hook::run(&context, verb),
         Verb::Status { json } => status::run(&context, json),
         Verb::Stop => stop::run(&context),

@@ -3,6 +3,7 @@
 // A helper that fails is a test that fails.
 #![allow(clippy::unwrap_used)]
 
+mod alfred;
 mod answers;
 mod bench;
 mod calibrate;
@@ -11,5 +12,6 @@ mod failures;
 mod harness;
 mod hook;
 mod inputs;
+mod integrations;
 mod starting;
 mod verbs;

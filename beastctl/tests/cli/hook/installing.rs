@@ -4,7 +4,7 @@ use std::{fs, os::unix::fs::PermissionsExt, process::Command};
 
 use expect_test::expect;
 
-use super::Repo;
+use super::{Repo, write_program};
 use crate::harness::{Ran, spawn};
 
 #[test]
@@ -80,7 +80,7 @@ fn another_programs_hook_is_left_alone_or_chained() {
 printf '%s\n' "$@" > "${SEEN}.arguments"
 if [ -e "${SEEN}.fail" ]; then echo no >&2; exit 3; fi"#;
     fs::create_dir_all(path.parent().unwrap()).unwrap();
-    repo.script(&path, text);
+    write_program(&path, text);
     expect![[r#"
         exit 2
         out: ""
@@ -112,7 +112,7 @@ if [ -e "${SEEN}.fail" ]; then echo no >&2; exit 3; fi"#;
         .assert_eq(&ran.stdout);
     assert_eq!(fs::read_to_string(&path).unwrap(), format!("{text}\n"));
     // Ours was overwritten by another program while it ran a third one's.
-    repo.script(&repo.top.join(".git/hooks/prepare-commit-msg.beast-chained"), "#!/bin/sh");
+    write_program(&repo.top.join(".git/hooks/prepare-commit-msg.beast-chained"), "#!/bin/sh");
     let ran = repo.hook(&["install", "--chain"]);
     assert_eq!(ran.code, Some(2), "{ran:?}");
     assert!(ran.stderr.contains("prepare-commit-msg.beast-chained is there as well; try: remove one"), "{ran:?}");

@@ -107,14 +107,6 @@ impl Repo {
         self.git(&["add", "."]);
     }
 
-    /// A program: written by a child, since this process may be forking others meanwhile, and a file that anybody has
-    /// open for writing is not run.
-    pub(crate) fn script(&self, path: &Path, text: &str) {
-        let mut command = Command::new("/bin/sh");
-        command.args(["-c", r#"printf '%s\n' "$2" > "$1"; chmod 755 "$1""#, "sh"]).arg(path).arg(text);
-        assert!(spawn(self.environment(&mut command).env("PATH", "/usr/bin:/bin")).wait().unwrap().success());
-    }
-
     pub(crate) fn seen(&self) -> PathBuf {
         self.beast.path("seen")
     }
@@ -152,4 +144,12 @@ impl Repo {
 fn git_program() -> PathBuf {
     let path = std::env::var_os("PATH").unwrap();
     std::env::split_paths(&path).map(|folder| folder.join("git")).find(|git| git.is_file()).unwrap()
+}
+
+/// A program: written by a child, since this process may be forking others meanwhile, and a file that anybody has open for
+/// writing is not run.
+pub(crate) fn write_program(path: &Path, text: &str) {
+    let mut command = Command::new("/bin/sh");
+    command.args(["-c", r#"printf '%s\n' "$2" > "$1"; chmod 755 "$1""#, "sh"]).arg(path).arg(text);
+    assert!(spawn(&mut command).wait().unwrap().success());
 }
