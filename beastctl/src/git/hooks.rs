@@ -73,10 +73,7 @@ impl HookError {
                 "--chain to run it first, or call `beastctl hook run \"$@\"` at its end yourself".into()
             }
             HookError::TwoForeign(_) => "remove one of the two, or call `beastctl hook run \"$@\"` yourself".into(),
-            HookError::Outside(_) => {
-                "--force to install it there for all repositories that use that folder, or git config core.hooksPath .git/hooks"
-                    .into()
-            }
+            HookError::Outside(_) => "--force to install it there for all repositories that use that folder".into(),
             HookError::NotInstalled(_) => "beastctl hook install".into(),
             HookError::File { .. } => return None,
         })

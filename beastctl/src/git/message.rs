@@ -63,13 +63,14 @@ impl MessageFile {
         message.into_iter().any(|line| !line.trim_ascii().is_empty() && !line.starts_with(comment))
     }
 
-    /// Puts a message at the top, and `notes` beside git's own comments.
+    /// Puts a message at the top, and `notes` beside git's own comments; whether there were any.
     ///
     /// # Errors
     /// Those of the file, which then is as it was.
-    pub fn write(&self, message: Option<&str>, notes: &[String], settings: &Settings) -> io::Result<()> {
+    pub fn write(&self, message: Option<&str>, notes: &[String], settings: &Settings) -> io::Result<bool> {
         let mut bytes = self.bytes.clone();
-        if let Some(place) = self.place_of_notes(settings) {
+        let place = self.place_of_notes(settings);
+        if let Some(place) = place {
             let comment = &settings.comment;
             let notes: String = notes.iter().map(|note| format!("{comment} beast: {note}\n")).collect();
             bytes.splice(place..place, notes.into_bytes());
@@ -77,11 +78,15 @@ impl MessageFile {
         if let Some(message) = message {
             bytes.splice(0..0, format!("{message}\n").into_bytes());
         }
-        if bytes == self.bytes { Ok(()) } else { self.replace(&bytes) }
+        if bytes != self.bytes {
+            self.replace(&bytes)?;
+        }
+        Ok(place.is_some())
     }
 
-    /// Where a comment is as safe as git's own: before the first of these. What git does with comments depends on options
-    /// that no hook is told of; without any comment of git's only the configuration is left to go by.
+    /// Where a comment is as safe as git's own: before the first of these. What becomes of comments depends on options that
+    /// no hook is told of, and on the program that opens the file instead of an editor; without any comment of git's, one of
+    /// ours might be committed.
     fn place_of_notes(&self, settings: &Settings) -> Option<usize> {
         let comment = settings.comment.as_bytes();
         let mut start = 0;
@@ -99,7 +104,7 @@ impl MessageFile {
             }
             start += line.len();
         }
-        settings.strips_comments.then_some(0)
+        None
     }
 
     fn lines(&self) -> impl Iterator<Item = &[u8]> {

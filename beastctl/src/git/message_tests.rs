@@ -10,13 +10,13 @@ fn file(text: &str) -> (tempfile::TempDir, MessageFile) {
     (dir, file)
 }
 
-fn with(comment: &str, strips_comments: bool) -> Settings {
-    Settings { comment: comment.into(), strips_comments, ..Settings::default() }
+fn with(comment: &str) -> Settings {
+    Settings { comment: comment.into(), ..Settings::default() }
 }
 
 #[test]
 fn only_lines_that_git_would_commit_are_a_message() {
-    let has_message = |text: &str, comment: &str| file(text).1.has_message(&with(comment, true));
+    let has_message = |text: &str, comment: &str| file(text).1.has_message(&with(comment));
     assert!(!has_message("", "#"));
     assert!(!has_message("\n \t\n# On branch main\n#\n", "#"));
     assert!(has_message("\n# comment\nmine\n", "#"));
@@ -33,7 +33,7 @@ fn the_message_goes_to_the_top_and_notes_to_the_comments() {
         file.write(message, &["one".into()], settings).unwrap();
         fs::read_to_string(&file.path).unwrap()
     };
-    let hash = with("#", true);
+    let hash = with("#");
     expect![[r#"
         Add a thing
 
@@ -53,10 +53,11 @@ fn the_message_goes_to_the_top_and_notes_to_the_comments() {
     .assert_eq(&written(
         "\n# ------------------------ >8 ------------------------\n# Do not touch\ndiff --git a/a b/a\n",
         None,
-        &with("#", false),
+        &hash,
     ));
-    assert_eq!(written("\n", None, &hash), "# beast: one\n\n");
-    assert_eq!(written("\n", None, &with("#", false)), "\n");
+    // Nobody would take the note out again.
+    assert_eq!(written("\n", None, &hash), "\n");
+    assert_eq!(written("\n", Some("Add"), &hash), "Add\n\n");
 }
 
 #[test]

@@ -16,13 +16,11 @@ pub struct Settings {
     pub timeout: Option<String>,
     /// What a comment begins with.
     pub comment: String,
-    /// Whether comments are taken out of a message, as far as the configuration decides it.
-    pub strips_comments: bool,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { is_enabled: true, timeout: None, comment: COMMENT.into(), strips_comments: true }
+        Self { is_enabled: true, timeout: None, comment: COMMENT.into() }
     }
 }
 
@@ -51,7 +49,6 @@ impl Settings {
             // here there is no message yet.
             "core.commentchar" | "core.commentstring" if value == "auto" => self.comment = COMMENT.into(),
             "core.commentchar" | "core.commentstring" if !value.is_empty() => self.comment = value.to_owned(),
-            "commit.cleanup" => self.strips_comments = matches!(value, "default" | "strip"),
             _ => {}
         }
     }

@@ -25,13 +25,6 @@ fn a_comment_begins_as_git_begins_it() {
 }
 
 #[test]
-fn only_some_ways_of_cleaning_take_comments_out() {
-    for (value, strips) in [("strip", true), ("default", true), ("scissors", false), ("whitespace", false)] {
-        assert_eq!(settings(&[&format!("commit.cleanup\n{value}")]).strips_comments, strips, "{value}");
-    }
-}
-
-#[test]
 fn only_a_clear_no_in_the_environment_is_one() {
     for (value, is) in [("0", true), ("false", true), ("", true), ("1", false), ("nope", false)] {
         assert_eq!(is_off(Some(value.into())), is, "{value:?}");

@@ -136,6 +136,18 @@ fn a_question_goes_with_its_text() {
 }
 
 #[test]
+fn what_is_lost_of_the_text_is_told_at_the_end() {
+    let beast = Beast::new();
+    beast.daemon(|peer| {
+        peer.generate();
+        peer.answer(&["yes"]);
+    });
+    let ran = Ran::of(feed(command(&beast, &["start", "tldr"]), b"caf\xe9"), beast.dir.path());
+    let view = look(&beast, &job(&serde_json::from_str(&ran.stdout).unwrap()), is_over);
+    assert_eq!(view["footer"], "beastctl: warning: 1 byte of invalid UTF-8 was replaced in stdin");
+}
+
+#[test]
 fn what_fails_is_told_once() {
     let beast = Beast::new();
     beast.daemon(|peer| {

@@ -7,7 +7,7 @@
 use std::{
     ffi::OsString,
     fs::{self, DirBuilder, File, TryLockError},
-    io,
+    io::{self, Write},
     os::unix::{
         fs::{DirBuilderExt, OpenOptionsExt},
         process::CommandExt,
@@ -18,6 +18,8 @@ use std::{
 };
 
 use rustix::process::{Pid, Signal, kill_process_group};
+
+use crate::input::Input;
 
 /// Runs the rest of its arguments; then how that ended is there, whole.
 const SHELL: &str = r#""$@"; echo $? > end.part && mv end.part end"#;
@@ -64,8 +66,8 @@ impl Jobs {
         Self { folder }
     }
 
-    /// Runs `program` on `text`, away from the window that asked for it.
-    pub(super) fn start(&self, program: &Path, arguments: &[OsString], text: &str) -> Result<String, JobError> {
+    /// Runs `program` on `input`, away from the window that asked for it. What was lost of the input is told with its end.
+    pub(super) fn start(&self, program: &Path, arguments: &[OsString], input: &Input) -> Result<String, JobError> {
         let unkept = |error| JobError::Folder(self.folder.clone(), error);
         let private = |path: &Path| DirBuilder::new().recursive(true).mode(0o700).create(path);
         private(&self.folder).map_err(unkept)?;
@@ -73,19 +75,22 @@ impl Jobs {
         let job = format!("{:x}-{:x}", time.as_nanos(), std::process::id());
         let folder = self.path(&job)?;
         private(&folder).map_err(unkept)?;
-        Self::spawn(&folder, program, arguments, text).map_err(|error| {
+        Self::spawn(&folder, program, arguments, input).map_err(|error| {
             let _ = fs::remove_dir_all(&folder);
             unkept(error)
         })?;
         Ok(job)
     }
 
-    fn spawn(folder: &Path, program: &Path, arguments: &[OsString], text: &str) -> io::Result<()> {
+    fn spawn(folder: &Path, program: &Path, arguments: &[OsString], input: &Input) -> io::Result<()> {
         let create = |name| File::options().read(true).write(true).create_new(true).mode(0o600).open(folder.join(name));
         fs::write(folder.join("seen"), "")?;
-        create("text").and_then(|_| fs::write(folder.join("text"), text))?;
-        let error = create("error")?;
+        create("text").and_then(|_| fs::write(folder.join("text"), &input.text))?;
+        let mut error = create("error")?;
         error.lock()?;
+        for warning in &input.warnings {
+            writeln!(error, "beastctl: warning: {warning}")?;
+        }
         let child = Command::new("/bin/sh")
             .args(["-c", SHELL, "sh"])
             .arg(program)

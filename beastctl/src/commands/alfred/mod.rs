@@ -41,8 +41,8 @@ pub(super) fn run(context: &Context, verb: AlfredVerb) -> Result<()> {
 }
 
 fn start(context: &Context, prompt: &str, question: &str) -> Result<Value> {
-    let text = input::read(&[])?;
-    if text.is_blank() {
+    let input = input::read(&[])?;
+    if input.is_blank() {
         return Ok(text_view("There is no text: copy some, or type it after the name of the prompt.", ""));
     }
     let mut command = vec![OsString::from("--timeout"), format!("{}s", LIMIT.as_secs()).into()];
@@ -56,7 +56,7 @@ fn start(context: &Context, prompt: &str, question: &str) -> Result<Value> {
     let jobs = jobs()?;
     // Whoever opens a new window has closed the one before.
     jobs.sweep();
-    let job = jobs.start(&env::current_exe()?, &command, &text.text)?;
+    let job = jobs.start(&env::current_exe()?, &command, &input)?;
     view_of(&job, &jobs.state(&job)?)
 }
 

@@ -14,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 
 use super::{super::Context, suggest};
 use crate::{
@@ -51,17 +51,18 @@ pub(super) fn run(context: &Context, limit: Duration, file: PathBuf, source: Opt
     if is_unwanted(source.as_ref()) {
         return;
     }
-    // What a panic says goes into the file.
-    panic::set_hook(Box::new(|_| {}));
     let (words, heard) = mpsc::channel();
     let (started, socket) = (context.started, context.socket());
     let work_file = file.clone();
-    thread::spawn(move || {
-        let work = AssertUnwindSafe(|| work(&words, started, limit, &work_file, socket));
-        let end = panic::catch_unwind(work).unwrap_or_else(|panic| Err(anyhow::anyhow!("it broke: {}", said(&*panic))));
+    let told = words.clone();
+    let spawned = thread::Builder::new().spawn(move || {
+        let end = guarded(|| work(&words, started, limit, &work_file, socket));
         // After the limit nobody listens any more.
         let _ = words.send(Word::End(end));
     });
+    if let Err(error) = spawned {
+        let _ = told.send(Word::End(Err(error.into())));
+    }
 
     let mut progress = Progress::new(io::stderr(), context.console.shows_progress(), started + PATIENCE);
     let (mut settings, mut limit) = (Settings::default(), limit);
@@ -88,10 +89,22 @@ pub(super) fn run(context: &Context, limit: Duration, file: PathBuf, source: Opt
         Ok(Some(suggestion)) => suggestion,
         Err(error) => Suggestion { message: None, notes: vec![reason(&error)] },
     };
-    if let Err(error) = write(&file, &suggestion, &settings) {
-        // For a person only: the commit goes on without a message of ours.
-        context.console.info(&format!("no message was written into {}: {error}", file.display()));
+    // What finds no place in the file is for a person only: the commit goes on.
+    let told = match write(&file, &suggestion, &settings) {
+        Ok(true) => Vec::new(),
+        Ok(false) => suggestion.notes,
+        Err(error) => vec![format!("no message was written into {}: {error}", file.display())],
+    };
+    for line in told {
+        context.console.info(&line);
     }
+}
+
+/// A panic is a failure like others, and its words go where those of others go.
+fn guarded<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
+    panic::set_hook(Box::new(|_| {}));
+    panic::catch_unwind(AssertUnwindSafe(work))
+        .unwrap_or_else(|panic| Err(anyhow::anyhow!("it broke: {}", said(&*panic))))
 }
 
 /// What can be told without asking git.
@@ -153,12 +166,13 @@ fn said(panic: &(dyn std::any::Any + Send)) -> String {
 }
 
 /// The file may have changed while the answer came (a chained hook in the background, an editor): then it is left alone.
-fn write(file: &Path, suggestion: &Suggestion, settings: &Settings) -> Result<()> {
+/// Whether all is said.
+fn write(file: &Path, suggestion: &Suggestion, settings: &Settings) -> io::Result<bool> {
     let current = MessageFile::read(file)?;
     if current.has_message(settings) {
-        return Ok(());
+        return Ok(true);
     }
-    current.write(suggestion.message.as_deref(), &suggestion.notes, settings).context("cannot write it")
+    current.write(suggestion.message.as_deref(), &suggestion.notes, settings)
 }
 
 #[cfg(test)]

@@ -30,9 +30,10 @@ fn a_note_is_one_line_that_says_what_to_do() {
 }
 
 #[test]
-fn a_panic_has_words() {
-    let caught = panic::catch_unwind(|| panic!("number {}", 7)).unwrap_err();
-    assert_eq!(said(&*caught), "number 7");
-    assert_eq!(said(&*panic::catch_unwind(|| panic!("plain")).unwrap_err()), "plain");
-    assert_eq!(said(&7_u8), "without a word");
+fn a_panic_is_a_failure_with_words() {
+    let note = |work: fn() -> Result<()>| reason(&guarded(work).unwrap_err());
+    assert_eq!(note(|| panic!("number {}\n", 7)), "no message: it broke: number 7");
+    assert_eq!(note(|| panic!("plain")), "no message: it broke: plain");
+    assert_eq!(note(|| panic::panic_any(7_u8)), "no message: it broke: without a word");
+    let _ = panic::take_hook();
 }

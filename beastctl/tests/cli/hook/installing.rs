@@ -150,7 +150,7 @@ fn git_says_where_hooks_are() {
     expect![[r#"
         exit 2
         out: ""
-        err: beastctl: git looks for hooks in DIR/all hooks (core.hooksPath), which is outside of this repository; try: --force to install it there for all repositories that use that folder, or git config core.hooksPath .git/hooks
+        err: beastctl: git looks for hooks in DIR/all hooks (core.hooksPath), which is outside of this repository; try: --force to install it there for all repositories that use that folder
     "#]]
     .assert_eq(&repo.hook(&["install"]).report());
     assert!(!outside.exists());

@@ -223,24 +223,56 @@ fn an_empty_commit_asks_nobody() {
 
 #[test]
 fn comments_begin_as_the_repository_wants_it() {
-    for (setting, comment) in [("core.commentChar", ";"), ("core.commentString", "//")] {
+    for (setting, comment, since) in [("core.commentChar", ";", 0), ("core.commentString", "//", 45)] {
         let repo = Repo::new();
+        if minor_version(&repo) < since {
+            continue;
+        }
         repo.install();
         repo.git(&["config", setting, comment]);
         repo.stage("b", "b\n");
-        let daemon = repo.answering("; // # Add b\n// more");
+        let daemon = repo.answering("; // # Add b\n; // more");
         repo.git(&["commit", "-q"]);
         daemon.join().unwrap();
         let seen = fs::read_to_string(repo.seen()).unwrap();
-        // An older git does not know the second setting and goes on with its own character.
-        let comment = if seen.contains("\n# Please enter") { "#" } else { comment };
-        let lines: Vec<&str> = seen.lines().take(2).collect();
-        assert!(lines.iter().all(|line| !line.starts_with(comment)), "{seen}");
+        assert!(seen.contains(&format!("\n{comment} Please enter")), "{seen}");
+        assert!(seen.lines().take(2).all(|line| !line.starts_with(comment) && !line.is_empty()), "{seen}");
         fs::remove_file(repo.beast.socket()).unwrap();
         repo.stage("c", "c\n");
         repo.git(&["commit", "-q"]);
         let seen = fs::read_to_string(repo.seen()).unwrap();
         assert!(seen.starts_with(&format!("\n{comment} beast: no message: ")), "{seen}");
+    }
+}
+
+/// Of git 2.
+fn minor_version(repo: &Repo) -> u32 {
+    repo.git(&["--version"]).split('.').nth(1).unwrap().parse().unwrap()
+}
+
+/// Whoever opens the file instead of an editor may commit every line of it.
+#[test]
+fn without_comments_of_gits_there_are_none_of_ours() {
+    let repo = Repo::new();
+    repo.install();
+    repo.git(&["config", "commit.status", "false"]);
+    repo.stage("b", "b\n");
+    assert_eq!(repo.try_git(&["commit", "-q"]).report(), "exit 0\nout: \"\"\nerr: ");
+    assert_eq!(fs::read_to_string(repo.seen()).unwrap(), "");
+    repo.stage("c", "c\n");
+    let daemon = repo.answering("Add c");
+    repo.git(&["commit", "-q"]);
+    daemon.join().unwrap();
+    assert_eq!(fs::read_to_string(repo.seen()).unwrap(), "Add c\n");
+    for cleanup in ["whitespace", "scissors", "verbatim"] {
+        repo.git(&["config", "commit.status", "true"]);
+        repo.git(&["config", "commit.cleanup", cleanup]);
+        repo.stage(cleanup, "c\n");
+        repo.git(&["commit", "-q"]);
+        let seen = fs::read_to_string(repo.seen()).unwrap();
+        let (before, _) = seen.split_once("# beast: no message: ").unwrap();
+        // What is committed below the scissors is nothing, and elsewhere git's own comments are with ours.
+        assert_eq!(before.contains(">8"), cleanup == "scissors", "{seen}");
     }
 }
 
