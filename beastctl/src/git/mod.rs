@@ -38,6 +38,8 @@ use crate::{
 const MAX_LIST: usize = 64 * 1024 * 1024;
 /// What is kept of git's complaints.
 const MAX_WORDS: u64 = 16 * 1024;
+/// The subcommand that says where things are.
+const REV_PARSE: &str = "rev-parse";
 const CHUNK_LEN: usize = 64 * 1024;
 
 /// Why git could not be asked.
@@ -170,7 +172,20 @@ impl<'a> Git<'a> {
             }
         }
         drop(stdout);
-        running.finish(arguments)
+        running.finish(arguments).map_err(|error| self.explained(error, arguments))
+    }
+
+    /// Outside of a repository `git diff` takes itself for another command and complains about the options of that one;
+    /// this says what is really wrong.
+    fn explained<S: AsRef<OsStr>>(&self, error: GitError, arguments: &[S]) -> GitError {
+        let command = name(arguments);
+        if command == REV_PARSE || !matches!(error, GitError::Failed { .. }) {
+            return error;
+        }
+        match self.output(&[REV_PARSE, "--git-dir"]) {
+            Err(GitError::Failed { reason, .. }) => GitError::Failed { command, reason },
+            _ => error,
+        }
     }
 }
 
@@ -244,3 +259,7 @@ fn name<S: AsRef<OsStr>>(arguments: &[S]) -> String {
     let words = arguments.iter().map(|word| word.as_ref().to_string_lossy());
     words.into_iter().find(|word| !is_option(word)).unwrap_or_default().into_owned()
 }
+
+#[cfg(test)]
+#[path = "git_tests.rs"]
+mod tests;
