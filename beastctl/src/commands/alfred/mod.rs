@@ -57,22 +57,22 @@ fn start(context: &Context, prompt: &str, question: &str) -> Result<Value> {
     // Whoever opens a new window has closed the one before.
     jobs.sweep();
     let job = jobs.start(&env::current_exe()?, &command, &input)?;
-    view_of(&job, &jobs.state(&job)?)
+    Ok(view_of(&job, &State::Running { text: String::new() }))
 }
 
 fn view(job: &str) -> Result<Value> {
     let state = jobs()?.state(job)?;
-    view_of(job, &state)
+    Ok(view_of(job, &state))
 }
 
-fn view_of(job: &str, state: &State) -> Result<Value> {
+fn view_of(job: &str, state: &State) -> Value {
     let mut view = match state {
         State::Running { text } => {
             let text = if text.is_empty() { "…" } else { text };
             let mut view = text_view(text, "⇧↩ stops the answer");
             view["rerun"] = json!(RERUN);
             view["variables"] = json!({ "beast_job": job });
-            return Ok(view);
+            return view;
         }
         State::Done { text, words } => text_view(text, words),
         State::Stopped { text } => text_view(text, "stopped"),
@@ -81,7 +81,7 @@ fn view_of(job: &str, state: &State) -> Result<Value> {
     };
     // What is typed now is a new question.
     view["variables"] = json!({ "beast_job": "", "beast_last": job });
-    Ok(view)
+    view
 }
 
 /// The whole text each time: so nothing depends on what the window shows already.

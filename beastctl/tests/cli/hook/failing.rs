@@ -35,7 +35,7 @@ fn a_daemon_that_never_answers_is_left_at_the_limit() {
     for (is_loading, reason) in [(true, "the model was still being loaded"), (false, "the diff was still being read")] {
         let repo = Repo::new();
         assert_eq!(repo.hook(&["install", "--limit", "1m"]).code, Some(0));
-        repo.git(&["config", "beast.hookTimeout", "500ms"]);
+        repo.git(&["config", "beast.hookTimeout", "2s"]);
         let daemon = repo.beast.daemon(move |peer| {
             peer.generate();
             if is_loading {
@@ -58,7 +58,7 @@ fn a_daemon_that_never_answers_is_left_at_the_limit() {
 #[test]
 fn a_daemon_that_does_not_greet_is_left_at_the_limit() {
     let repo = Repo::new();
-    assert_eq!(repo.hook(&["install", "--limit", "0.3"]).code, Some(0));
+    assert_eq!(repo.hook(&["install", "--limit", "1"]).code, Some(0));
     let _listener = UnixListener::bind(repo.beast.socket()).unwrap();
     repo.stage("b", "b\n");
     assert_eq!(repo.try_git(&["commit", "-q"]).code, Some(0));
