@@ -9,6 +9,7 @@ use crate::{
     commands::{CommandError, completions::CompletionError, man::ManError},
     constraint::ConstraintError,
     conversations::ConversationError,
+    git::{GitError, HookError},
     input::InputError,
     output::OutputError,
     prompts::PromptError,
@@ -115,6 +116,12 @@ fn known(error: &(dyn Error + 'static)) -> Option<(u8, Option<String>)> {
     if let Some(error) = error.downcast_ref::<InputError>() {
         return Some((error.exit_code(), error.hint()));
     }
+    if let Some(error) = error.downcast_ref::<GitError>() {
+        return Some(of_git(error));
+    }
+    if let Some(error) = error.downcast_ref::<HookError>() {
+        return Some((error.exit_code(), error.hint()));
+    }
     if let Some(error) = error.downcast_ref::<ConstraintError>() {
         return Some((error.exit_code(), error.hint()));
     }
@@ -147,6 +154,13 @@ fn of_start(error: &StartError) -> (u8, Option<String>) {
 fn of_client(error: &ClientError) -> (u8, Option<String>) {
     match error {
         ClientError::Wait(error) => of_wait(error),
+        error => (error.exit_code(), error.hint()),
+    }
+}
+
+fn of_git(error: &GitError) -> (u8, Option<String>) {
+    match error {
+        GitError::Wait(error) => of_wait(error),
         error => (error.exit_code(), error.hint()),
     }
 }

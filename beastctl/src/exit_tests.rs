@@ -38,7 +38,12 @@ fn each_error_has_its_code_and_its_line() {
         say(OutputError::from(io::Error::from(io::ErrorKind::StorageFull))),
         say(CommandError::Cut("the answer was cut".into())),
         say(CommandError::NoQuestion),
-        say(InputError::NothingStaged),
+        say(GitError::NothingStaged),
+        say(GitError::Failed { command: "diff".into(), reason: "fatal: not a git repository".into() }),
+        say(GitError::Wait(WaitError::Interrupted)),
+        say(HookError::Foreign("/h".into())),
+        say(HookError::Outside("/h".into())),
+        say(HookError::NotInstalled("/h".into())),
         say(anyhow::anyhow!("inner").context("outer")),
     ]
     .concat()
@@ -64,6 +69,11 @@ fn each_error_has_its_code_and_its_line() {
         5   the answer was cut; try: a larger --max-tokens, or less input
         2   the question is missing; try: beastctl ask 'QUESTION'
         2   the staged diff is empty; try: git add FILE, or git diff | beastctl commit-msg
+        2   git diff failed: fatal: not a git repository; try: cd into a git repository
+        130 (silent)
+        2   /h is another program's hook; try: --chain to run it first, or call `beastctl hook run "$@"` at its end yourself
+        2   git looks for hooks in /h (core.hooksPath), which is outside of this repository; try: --force to install it there for all repositories that use that folder
+        1   the hook is not installed in /h; try: beastctl hook install
         1   outer: inner
     "#]].assert_eq(&lines);
 }

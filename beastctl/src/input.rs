@@ -8,7 +8,6 @@ use std::{
     io::{self, ErrorKind, IsTerminal, Read},
     os::fd::AsFd,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
@@ -31,9 +30,6 @@ pub enum InputError {
         /// A command that gives it some.
         example: &'static str,
     },
-    /// There is nothing to write a commit message for.
-    #[error("the staged diff is empty")]
-    NothingStaged,
     /// It cannot be opened or read.
     #[error("cannot read {name}")]
     Unreadable {
@@ -61,9 +57,6 @@ pub enum InputError {
     /// Stdin can be read once only.
     #[error("`-` is named more than once")]
     StdinTwice,
-    /// `git diff` failed.
-    #[error("git diff --staged failed: {0}")]
-    Git(String),
 }
 
 fn size(known: Option<u64>, limit: usize) -> String {
@@ -80,10 +73,8 @@ impl InputError {
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
             InputError::Empty { example } => example,
-            InputError::NothingStaged => "git add FILE, or git diff | beastctl commit-msg",
             InputError::Binary { .. } => "pdftotext, or iconv -t UTF-8, to make text of it first",
             InputError::TooLong { .. } => "a part of it, for instance through head -c",
-            InputError::Git(_) => "cd into a git repository, or pipe a diff into beastctl commit-msg",
             InputError::Unreadable { .. } | InputError::StdinTwice => return None,
         };
         Some(hint.into())
@@ -132,37 +123,6 @@ pub fn read(files: &[PathBuf]) -> Result<Input, InputError> {
         };
     }
     Ok(reading.finish())
-}
-
-/// What `git diff --staged` says.
-///
-/// # Errors
-/// See [`InputError`]; [`InputError::NothingStaged`] when it says nothing.
-pub fn staged_diff() -> Result<Input, InputError> {
-    let child = Command::new("git")
-        .args(["--no-pager", "diff", "--staged", "--no-color", "--no-ext-diff"])
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn();
-    let mut child = child.map_err(|source| InputError::Unreadable { name: "the output of git".into(), source })?;
-    let stdout = child.stdout.take().expect("stdout was just asked to be a pipe");
-    // The pipe is closed with the end of this line: a git that still writes is stopped by that.
-    let input = Reading::new(MAX_LEN).source("the staged diff", stdout, false).map(Reading::finish)?;
-    let output = child.wait_with_output().map_err(|error| InputError::Git(error.to_string()))?;
-    if !output.status.success() {
-        return Err(InputError::Git(reason(&output.stderr)));
-    }
-    if input.is_blank() { Err(InputError::NothingStaged) } else { Ok(input) }
-}
-
-/// Outside of a repository `git diff` takes itself for another command and complains about the options of that one;
-/// `git rev-parse` says what is really wrong. After the first line comes git's manual.
-fn reason(stderr: &[u8]) -> String {
-    let asked = Command::new("git").args(["rev-parse", "--git-dir"]).stdin(Stdio::null()).output();
-    let better = asked.ok().filter(|output| !output.status.success()).map(|output| output.stderr);
-    let text = String::from_utf8_lossy(better.as_deref().unwrap_or(stderr)).into_owned();
-    text.lines().next().unwrap_or("it gives no reason").to_owned()
 }
 
 /// Whether stdin is a person who types.

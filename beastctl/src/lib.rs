@@ -10,6 +10,7 @@ pub mod commands;
 pub mod constraint;
 pub mod conversations;
 pub mod exit;
+pub mod git;
 pub mod input;
 pub mod output;
 pub mod prompts;

@@ -1,9 +1,11 @@
 //! The command line: what can be typed, and its help. No logic beyond checking one value at a time.
 
+mod alfred;
 mod bench;
 pub mod completers;
 mod conversation;
 mod history;
+mod hook;
 mod options;
 mod output;
 mod prompts;
@@ -13,9 +15,11 @@ use std::{ffi::OsString, path::PathBuf, time::Duration};
 use clap::{Parser, Subcommand};
 use clap_complete::ArgValueCandidates;
 
+pub use alfred::AlfredVerb;
 pub use bench::{BenchOptions, BenchTable, STDOUT};
 pub use conversation::ConversationOptions;
 pub use history::{HistoryOptions, HistoryVerb};
+pub use hook::HookVerb;
 pub use options::{Options, SamplingOptions, Truncate};
 pub(crate) use options::{min_p, temp, top_p};
 pub use output::{ColorChoice, OutputOptions, Wishes};
@@ -165,6 +169,23 @@ Examples:
   beastctl bench --json bench.json --svg bench.svg
   beastctl bench --calibrate")]
     Bench(BenchOptions),
+    /// What the Alfred workflow calls.
+    #[command(hide = true, disable_help_subcommand = true, after_help = "Examples:\n  beastctl alfred items 'tl'")]
+    Alfred {
+        /// What Alfred wants.
+        #[command(subcommand)]
+        verb: AlfredVerb,
+    },
+    /// Let git ask for a message before each commit: install, uninstall, status.
+    #[command(
+        disable_help_subcommand = true,
+        after_help = "Examples:\n  beastctl hook install\n  beastctl hook status"
+    )]
+    Hook {
+        /// What is to be done.
+        #[command(subcommand)]
+        verb: HookVerb,
+    },
     /// Let the daemon finish its running requests and end.
     #[command(after_help = "Examples:\n  beastctl stop\n  beastctl stop --timeout 5s")]
     Stop,
@@ -199,7 +220,7 @@ Examples:
 }
 
 /// A bare number counts seconds, as for timeout(1).
-fn duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
     let duration = seconds.or_else(|| humantime::parse_duration(text).ok());
     duration.filter(|duration| !duration.is_zero()).ok_or_else(|| "must be a time above 0, like 10s or 2m".into())

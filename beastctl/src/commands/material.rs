@@ -6,8 +6,10 @@ use anyhow::Result;
 
 use super::CommandError;
 use crate::{
+    git::{Git, Staged},
     input::{self, Input, InputError},
     output::Console,
+    wait::Wait,
 };
 
 /// After this time without input a person is told what is being waited for.
@@ -47,14 +49,15 @@ pub(super) fn files(prompt: &str, files: &[PathBuf], console: Console) -> Result
 }
 
 /// The material of `commit-msg`: stdin, or what is staged when a person sits there.
-pub(super) fn diff(console: Console) -> Result<Material, InputError> {
+pub(super) fn diff(console: Console) -> Result<Material> {
     if input::stdin_is_terminal() {
-        return input::staged_diff().map(Material::from);
+        let Staged { text, warnings } = Staged::read(Git::new(&Wait::default()))?;
+        return Ok(Material { text, question: String::new(), warnings });
     }
     hint_at_stdin(console);
     let input = input::read(&[])?;
     if input.is_blank() {
-        return Err(InputError::Empty { example: "git diff --staged | beastctl commit-msg" });
+        return Err(InputError::Empty { example: "git diff --staged | beastctl commit-msg" }.into());
     }
     Ok(input.into())
 }

@@ -1,5 +1,6 @@
 //! One command, one file, each with a `run`; here the choice among them and what they share.
 
+mod alfred;
 mod answering;
 mod bench;
 mod chat;
@@ -7,6 +8,7 @@ pub mod completions;
 mod conversing;
 mod generate;
 mod history;
+mod hook;
 pub mod man;
 mod material;
 pub mod prompt_verb;
@@ -177,6 +179,8 @@ pub fn run(cli: Cli, console: Console, started: Instant) -> Result<()> {
         Verb::Chat { prompt, options } => chat::run(&context, prompt, &options),
         Verb::History(options) => history::run(&context, options),
         Verb::Bench(options) => bench::run(&context, &options),
+        Verb::Alfred { verb } => alfred::run(&context, verb),
+        Verb::Hook { verb } => hook::run(&context, verb),
         Verb::Status { json } => status::run(&context, json),
         Verb::Stop => stop::run(&context),
         Verb::Version { json } => version::run(&context, json),

@@ -1,6 +1,6 @@
 //! Prompt, material and options become one request.
 
-use beast_protocol::{Constraint, Generate, Message, Overflow, Place, Role, Sampling, Span, Speculation};
+use beast_protocol::{Constraint, Generate, Message, Overflow, Place, Role, Sampling, Span};
 
 use super::material::Material;
 use crate::{
@@ -8,30 +8,46 @@ use crate::{
     prompts::Prompt,
 };
 
-/// The instruction is the system turn and the material the user turn: so the daemon can keep the beginning, which is the
-/// same for every input, and reads only what is new. A question follows its material, as a person would ask.
+/// What is asked with a prompt, as the command line wants it.
 pub(super) fn generate(prompt: Prompt, material: Material, options: &Options) -> Generate {
+    let (mut request, material) = of_prompt(prompt, material);
+    let Options { max_tokens, stop, truncate, sampling, .. } = options;
+    request.sampling = Sampling {
+        temp: sampling.temp.or(request.sampling.temp),
+        top_p: sampling.top_p.or(request.sampling.top_p),
+        top_k: sampling.top_k.or(request.sampling.top_k),
+        min_p: sampling.min_p.or(request.sampling.min_p),
+        seed: sampling.seed.or(request.sampling.seed),
+    };
+    request.max_tokens = max_tokens.or(request.max_tokens);
+    request.stop.clone_from(stop);
+    if let Some(place) = truncate {
+        // Whoever says what may be dropped does not want it reduced.
+        request.overflow = Overflow::Truncate { material, drop: of_place(*place) };
+    }
+    request
+}
+
+/// What is asked with a prompt whose variables have their values, and where in its last message the material is. The instruction is the system turn and the material the user turn: so the
+/// daemon can keep the beginning, which is the same for every input, and reads only what is new. A question follows its material,
+/// as a person would ask.
+pub(super) fn of_prompt(prompt: Prompt, material: Material) -> (Generate, Span) {
     let system = Message { role: Role::System, content: prompt.system };
     let (content, span) = user_turn(&prompt.instruction, material);
     let user = Message { role: Role::User, content };
     let has_system = !system.content.trim().is_empty();
-    let sampling = &options.sampling;
-    Generate {
+    let request = Generate {
         messages: if has_system { vec![system, user] } else { vec![user] },
-        sampling: Sampling {
-            temp: sampling.temp.or(prompt.sampling.temp),
-            top_p: sampling.top_p.or(prompt.sampling.top_p),
-            top_k: sampling.top_k.or(prompt.sampling.top_k),
-            min_p: sampling.min_p.or(prompt.sampling.min_p),
-            seed: sampling.seed.or(prompt.sampling.seed),
-        },
-        max_tokens: options.max_tokens.or(prompt.max_tokens),
-        stop: options.stop.clone(),
-        ignore_eos: false,
-        speculation: Speculation::Auto,
+        sampling: prompt.sampling,
+        max_tokens: prompt.max_tokens,
         constraint: prompt.schema.map(Constraint::Schema),
-        overflow: overflow(prompt.reduce, span, options.truncate),
-    }
+        overflow: match prompt.reduce {
+            Some(instruction) => Overflow::Reduce { material: span, instruction },
+            None => Overflow::Refuse,
+        },
+        ..Generate::default()
+    };
+    (request, span)
 }
 
 /// The text of the turn, and where in it the material is. What is constant comes first, so that it is read once.
@@ -45,17 +61,11 @@ fn user_turn(instruction: &str, material: Material) -> (String, Span) {
     (format!("{instruction}{text}{gap}{question}"), span)
 }
 
-/// Whoever says what may be dropped does not want it reduced.
-fn overflow(reduce: Option<String>, material: Span, truncate: Option<Truncate>) -> Overflow {
-    let drop = truncate.map(|place| match place {
+fn of_place(place: Truncate) -> Place {
+    match place {
         Truncate::Head => Place::Head,
         Truncate::Middle => Place::Middle,
         Truncate::Tail => Place::Tail,
-    });
-    match (drop, reduce) {
-        (Some(drop), _) => Overflow::Truncate { material, drop },
-        (None, Some(instruction)) => Overflow::Reduce { material, instruction },
-        (None, None) => Overflow::Refuse,
     }
 }
 

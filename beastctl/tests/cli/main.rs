@@ -3,6 +3,7 @@
 // A helper that fails is a test that fails.
 #![allow(clippy::unwrap_used)]
 
+mod alfred;
 mod answers;
 mod bench;
 mod calibrate;
@@ -14,7 +15,9 @@ mod ends;
 mod failures;
 mod forms;
 mod harness;
+mod hook;
 mod inputs;
+mod integrations;
 mod manual;
 mod pipelines;
 mod prompts;

@@ -1,0 +1,57 @@
+//! `hook`: what can be typed.
+
+use std::{ffi::OsString, path::PathBuf, time::Duration};
+
+use clap::Subcommand;
+
+use super::duration;
+
+/// How long a commit may be kept waiting, unless something else is said.
+const LIMIT: &str = "10s";
+
+/// What is to be done with the hook.
+#[derive(Debug, Subcommand)]
+pub enum HookVerb {
+    /// Let git ask for a message before each commit of this repository; the editor opens with it.
+    #[command(after_help = "\
+The hook never keeps a commit from being made. It is silent when a message is given (-m, -F, merge, squash, amend).
+For one commit: BEAST_HOOK=0 git commit. For a repository: git config beast.hook false.
+A longer wait: git config beast.hookTimeout 30s.
+
+Examples:
+  beastctl hook install
+  beastctl hook install --chain --limit 20s")]
+    Install {
+        /// Also into a folder of hooks that other repositories share.
+        #[arg(long)]
+        force: bool,
+        /// Run another program's hook that is there first, under a new name.
+        #[arg(long)]
+        chain: bool,
+        /// Longest time that a commit may wait for its message.
+        #[arg(long, value_name = "DURATION", default_value = LIMIT, value_parser = duration)]
+        limit: Duration,
+    },
+    /// Take the hook away, and put back the one that it ran first.
+    #[command(after_help = "Examples:\n  beastctl hook uninstall")]
+    Uninstall,
+    /// Show where the hook is, which program it calls and how long it may take.
+    #[command(after_help = "Examples:\n  beastctl hook status")]
+    Status,
+    /// What the installed script calls.
+    #[command(hide = true)]
+    Run {
+        /// Longest time in all.
+        #[arg(long, value_name = "DURATION", default_value = LIMIT, value_parser = duration)]
+        limit: Duration,
+        /// The file of the message.
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        /// Where git has the message from.
+        #[arg(value_name = "SOURCE")]
+        source: Option<OsString>,
+        /// The commit that it is from.
+        #[arg(value_name = "SHA")]
+        sha: Option<OsString>,
+    },
+}

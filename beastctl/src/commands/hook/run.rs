@@ -1,0 +1,180 @@
+//! The hook at work: never longer than its limit, never a commit that fails because of it.
+//!
+//! The work is done on a thread of its own, which neither a disk that hangs nor a mistake of ours can make outlive the
+//! limit. It touches nothing; what it found is written here, when it is known in time.
+
+use std::{
+    env,
+    ffi::OsString,
+    io,
+    panic::{self, AssertUnwindSafe},
+    path::{Path, PathBuf},
+    sync::mpsc::{self, RecvTimeoutError, Sender},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::Result;
+
+use super::{super::Context, suggest};
+use crate::{
+    cli, exit,
+    git::{self, Git, GitError, MessageFile, Settings, Staged},
+    output::{Progress, one_line},
+    wait::{Wait, WaitError},
+};
+
+/// The work looks at the limit itself and knows what it was waiting for, so it is heard a moment longer.
+const GRACE: Duration = Duration::from_millis(100);
+/// What takes less time than this needs no word.
+const PATIENCE: Duration = Duration::from_millis(300);
+
+/// What the file is to become.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Suggestion {
+    /// For the top of the file.
+    pub(super) message: Option<String>,
+    /// What the committer should know, a line each.
+    pub(super) notes: Vec<String>,
+}
+
+/// What the thread tells.
+enum Word {
+    /// How the repository wants it.
+    Settings(Settings, Duration),
+    /// The end; `None` when there is nothing to do.
+    End(Result<Option<Suggestion>>),
+}
+
+/// Writes a suggestion into `file`, or why there is none. Says nothing: nobody could answer.
+pub(super) fn run(context: &Context, limit: Duration, file: PathBuf, source: Option<OsString>) {
+    if is_unwanted(source.as_ref()) {
+        return;
+    }
+    let (words, heard) = mpsc::channel();
+    let (started, socket) = (context.started, context.socket());
+    let work_file = file.clone();
+    let told = words.clone();
+    let spawned = thread::Builder::new().spawn(move || {
+        let end = guarded(|| work(&words, started, limit, &work_file, socket));
+        // After the limit nobody listens any more.
+        let _ = words.send(Word::End(end));
+    });
+    if let Err(error) = spawned {
+        let _ = told.send(Word::End(Err(error.into())));
+    }
+
+    let mut progress = Progress::new(io::stderr(), context.console.shows_progress(), started + PATIENCE);
+    let (mut settings, mut limit) = (Settings::default(), limit);
+    let end = loop {
+        let until = started + limit + GRACE;
+        let due = progress.due().unwrap_or(until).min(until);
+        match heard.recv_timeout(due.saturating_duration_since(Instant::now())) {
+            Ok(Word::Settings(read, wanted)) => {
+                (settings, limit) = (read, wanted);
+                let limit = humantime::format_duration(limit);
+                progress.set(
+                    format!("beast is writing a message ({limit} at most, Ctrl-C ends the commit)"),
+                    Instant::now(),
+                );
+            }
+            Ok(Word::End(end)) => break end,
+            Err(RecvTimeoutError::Timeout) if Instant::now() < until => progress.tick(Instant::now()),
+            Err(_) => break Err(WaitError::TimedOut(limit).into()),
+        }
+    };
+    progress.erase();
+    let suggestion = match end {
+        Ok(None) => return,
+        Ok(Some(suggestion)) => suggestion,
+        Err(error) => Suggestion { message: None, notes: vec![reason(&error)] },
+    };
+    // What finds no place in the file is for a person only: the commit goes on.
+    let told = match write(&file, &suggestion, &settings) {
+        Ok(true) => Vec::new(),
+        Ok(false) => suggestion.notes,
+        Err(error) => vec![format!("no message was written into {}: {error}", file.display())],
+    };
+    for line in told {
+        context.console.info(&line);
+    }
+}
+
+/// A panic is a failure like others, and its words go where those of others go.
+fn guarded<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
+    panic::set_hook(Box::new(|_| {}));
+    panic::catch_unwind(AssertUnwindSafe(work))
+        .unwrap_or_else(|panic| Err(anyhow::anyhow!("it broke: {}", said(&*panic))))
+}
+
+/// What can be told without asking git.
+fn is_unwanted(source: Option<&OsString>) -> bool {
+    // Whatever the source: there is a message already, or somebody else's beginning of one.
+    let has_source = source.is_some_and(|source| !source.is_empty());
+    // Git says so when no editor will open: then nobody would see the suggestion before it is committed.
+    let has_no_editor = env::var_os("GIT_EDITOR").is_some_and(|editor| editor == ":");
+    has_source || has_no_editor || git::is_off(env::var_os("BEAST_HOOK"))
+}
+
+fn work(
+    words: &Sender<Word>,
+    started: Instant,
+    limit: Duration,
+    file: &Path,
+    socket: Result<PathBuf>,
+) -> Result<Option<Suggestion>> {
+    let left = |limit: Duration| limit.saturating_sub(started.elapsed());
+    let wait = Wait::default().limited(Some(left(limit)));
+    let settings = Settings::read(Git::new(&wait))?;
+    if !settings.is_enabled {
+        return Ok(None);
+    }
+    let wanted = settings.limit(cli::duration);
+    let limit = wanted.as_ref().and_then(|wanted| wanted.as_ref().ok()).copied().unwrap_or(limit);
+    let wait = Wait::default().limited(Some(left(limit)));
+    let git = Git::new(&wait);
+    let has_message = MessageFile::read(file)?.has_message(&settings);
+    if has_message || git.is_in_the_middle()? {
+        return Ok(None);
+    }
+    // Told late, so that the words about waiting are for those who wait.
+    let comment = settings.comment.clone();
+    let _ = words.send(Word::Settings(settings, limit));
+    if let Some(Err(problem)) = wanted {
+        anyhow::bail!(problem);
+    }
+    let staged = match Staged::read(git) {
+        Err(GitError::NothingStaged) => return Ok(None),
+        staged => staged?,
+    };
+    suggest::ask(&socket?, staged, &comment, &wait).map(Some)
+}
+
+/// One line: what happened, and what to do. The advice of other verbs about time is not for this one.
+fn reason(error: &anyhow::Error) -> String {
+    if suggest::time_limit(error).is_some() {
+        let doing = error.downcast_ref::<suggest::Doing>().map(|doing| format!(": {doing}")).unwrap_or_default();
+        return format!("no message in time{doing}; try: a longer limit, like git config beast.hookTimeout 30s");
+    }
+    let (_, line) = exit::verdict(error);
+    one_line(&format!("no message: {}", line.unwrap_or_else(|| error.to_string())))
+}
+
+fn said(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "without a word".into())
+}
+
+/// The file may have changed while the answer came (a chained hook in the background, an editor): then it is left alone.
+/// Whether all is said.
+fn write(file: &Path, suggestion: &Suggestion, settings: &Settings) -> io::Result<bool> {
+    let current = MessageFile::read(file)?;
+    if current.has_message(settings) {
+        return Ok(true);
+    }
+    current.write(suggestion.message.as_deref(), &suggestion.notes, settings)
+}
+
+#[cfg(test)]
+#[path = "run_tests.rs"]
+mod tests;

@@ -1,0 +1,265 @@
+//! Everything that asks git: what is staged, the hook, the file of the message.
+//!
+//! git is always the program, never its files, so that worktrees, submodules and every setting count as git counts them.
+//! Knows [`Wait`], and so ends git with the time limit; never knows prompts, the daemon or the console.
+
+mod changes;
+mod diff;
+mod hooks;
+mod message;
+mod sections;
+mod settings;
+mod state;
+
+use std::{
+    ffi::{OsStr, OsString},
+    io::{self, ErrorKind, Read, Write},
+    os::{fd::AsFd, unix::ffi::OsStringExt},
+    path::{Path, PathBuf},
+    process::{Child, ChildStderr, Command, Stdio},
+    thread::{self, JoinHandle},
+};
+
+use rustix::event::PollFlags;
+
+pub use diff::Staged;
+pub(crate) use hooks::this_program;
+pub use hooks::{HookError, Hooks, Installed, Removed};
+pub use message::{MessageFile, clean};
+pub use settings::Settings;
+pub(crate) use settings::is_off;
+
+use crate::{
+    exit,
+    wait::{Wait, WaitError},
+};
+
+/// More than any list of changed files; what is longer is no work of a person.
+const MAX_LIST: usize = 64 * 1024 * 1024;
+/// What is kept of git's complaints.
+const MAX_WORDS: u64 = 16 * 1024;
+/// The subcommand that says where things are.
+const REV_PARSE: &str = "rev-parse";
+const CHUNK_LEN: usize = 64 * 1024;
+
+/// Why git could not be asked.
+#[derive(Debug, thiserror::Error)]
+pub enum GitError {
+    /// It is not installed, or cannot be started.
+    #[error("cannot run git")]
+    Missing(#[source] io::Error),
+    /// It refused.
+    #[error("git {command} failed: {reason}")]
+    Failed {
+        /// The subcommand.
+        command: String,
+        /// Its own first line.
+        reason: String,
+    },
+    /// See [`WaitError`].
+    #[error(transparent)]
+    Wait(#[from] WaitError),
+    /// Its output broke off, or makes no sense.
+    #[error("cannot understand git {command}: {problem}")]
+    Garbled {
+        /// The subcommand.
+        command: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// There is nothing to write a commit message for.
+    #[error("the staged diff is empty")]
+    NothingStaged,
+}
+
+impl GitError {
+    /// See [`exit`].
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            GitError::Missing(_) | GitError::Garbled { .. } | GitError::Wait(_) => exit::FAILED,
+            GitError::Failed { .. } | GitError::NothingStaged => exit::USAGE,
+        }
+    }
+
+    /// What to do next.
+    pub fn hint(&self) -> Option<String> {
+        let hint = match self {
+            GitError::Missing(_) => "install git, or put it into a folder of PATH",
+            GitError::Failed { .. } => "cd into a git repository",
+            GitError::NothingStaged => "git add FILE, or git diff | beastctl commit-msg",
+            GitError::Wait(_) | GitError::Garbled { .. } => return None,
+        };
+        Some(hint.into())
+    }
+}
+
+/// What may be done with more output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Flow {
+    /// It is wanted.
+    More,
+    /// It is not: git is ended.
+    Enough,
+}
+
+/// The program git, in the current folder, and with what it has told its hooks in the environment.
+#[derive(Debug, Clone, Copy)]
+pub struct Git<'a> {
+    wait: &'a Wait,
+    folder: Option<&'a Path>,
+}
+
+impl<'a> Git<'a> {
+    /// `wait` limits every call.
+    pub fn new(wait: &'a Wait) -> Self {
+        Self { wait, folder: None }
+    }
+
+    /// The same in another folder.
+    #[must_use]
+    pub fn at(self, folder: &'a Path) -> Self {
+        Self { folder: Some(folder), ..self }
+    }
+
+    /// The whole output.
+    pub(crate) fn output<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Result<Vec<u8>, GitError> {
+        self.answer(arguments, Vec::new())
+    }
+
+    /// The same for a command that reads `input`.
+    pub(crate) fn answer<S: AsRef<OsStr>>(&self, arguments: &[S], input: Vec<u8>) -> Result<Vec<u8>, GitError> {
+        let mut output = Vec::new();
+        self.stream(arguments, input, |bytes| {
+            output.extend_from_slice(bytes);
+            if output.len() > MAX_LIST { Flow::Enough } else { Flow::More }
+        })?;
+        if output.len() > MAX_LIST {
+            let problem = format!("its answer has more than {} MiB", MAX_LIST / 1024 / 1024);
+            return Err(GitError::Garbled { command: name(arguments), problem });
+        }
+        Ok(output)
+    }
+
+    /// One path, which may contain anything but a NUL.
+    pub(crate) fn path<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Result<PathBuf, GitError> {
+        let mut bytes = self.output(arguments)?;
+        if bytes.last() == Some(&b'\n') {
+            bytes.pop();
+        }
+        Ok(OsString::from_vec(bytes).into())
+    }
+
+    /// Gives each piece of the output to `take`, until that has enough.
+    pub(crate) fn stream<S: AsRef<OsStr>>(
+        &self,
+        arguments: &[S],
+        input: Vec<u8>,
+        mut take: impl FnMut(&[u8]) -> Flow,
+    ) -> Result<(), GitError> {
+        let mut running = Running::start(self.folder, arguments, input)?;
+        let mut bytes = vec![0; CHUNK_LEN];
+        let mut stdout = running.child.stdout.take().expect("stdout was just asked to be a pipe");
+        loop {
+            self.wait.ready(stdout.as_fd(), PollFlags::IN, None)?;
+            match stdout.read(&mut bytes) {
+                Ok(0) => break,
+                Ok(n) if take(&bytes[..n]) == Flow::Enough => return Ok(()),
+                Ok(_) => {}
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => {
+                    return Err(GitError::Garbled { command: name(arguments), problem: error.to_string() });
+                }
+            }
+        }
+        drop(stdout);
+        running.finish(arguments).map_err(|error| self.explained(error, arguments))
+    }
+
+    /// Outside of a repository `git diff` takes itself for another command and complains about the options of that one;
+    /// this says what is really wrong.
+    fn explained<S: AsRef<OsStr>>(&self, error: GitError, arguments: &[S]) -> GitError {
+        let command = name(arguments);
+        if command == REV_PARSE || !matches!(error, GitError::Failed { .. }) {
+            return error;
+        }
+        match self.output(&[REV_PARSE, "--git-dir"]) {
+            Err(GitError::Failed { reason, .. }) => GitError::Failed { command, reason },
+            _ => error,
+        }
+    }
+}
+
+/// A git that is ended when nobody waits for it any more.
+struct Running {
+    child: Child,
+    words: Option<JoinHandle<Vec<u8>>>,
+}
+
+impl Running {
+    fn start<S: AsRef<OsStr>>(folder: Option<&Path>, arguments: &[S], input: Vec<u8>) -> Result<Self, GitError> {
+        let mut command = Command::new("git");
+        if let Some(folder) = folder {
+            command.current_dir(folder);
+        }
+        let mut child = command
+            .args(["--no-pager", "--no-optional-locks"])
+            .args(arguments)
+            .stdin(if input.is_empty() { Stdio::null() } else { Stdio::piped() })
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(GitError::Missing)?;
+        if let Some(mut stdin) = child.stdin.take() {
+            // Beside the reading: git answers while it still reads. Without a reader there is nothing left to do.
+            thread::spawn(move || drop(stdin.write_all(&input)));
+        }
+        let words = child.stderr.take().map(|stderr| thread::spawn(move || hear(stderr)));
+        Ok(Self { child, words })
+    }
+
+    fn finish<S: AsRef<OsStr>>(mut self, arguments: &[S]) -> Result<(), GitError> {
+        let status = self.child.wait().map_err(GitError::Missing)?;
+        if status.success() {
+            return Ok(());
+        }
+        let words = self.words.take().and_then(|words| words.join().ok()).unwrap_or_default();
+        let reason = match first_line(&words) {
+            Some(line) => line,
+            None => format!("it ended with {status}"),
+        };
+        Err(GitError::Failed { command: name(arguments), reason })
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // After its end neither does anything.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// All of it is read, so that git is never kept waiting; only the beginning is kept.
+fn hear(mut stderr: ChildStderr) -> Vec<u8> {
+    let mut words = Vec::new();
+    let _ = stderr.by_ref().take(MAX_WORDS).read_to_end(&mut words);
+    let _ = io::copy(&mut stderr, &mut io::sink());
+    words
+}
+
+/// After the first line comes git's manual, or the same in more words.
+fn first_line(words: &[u8]) -> Option<String> {
+    let words = String::from_utf8_lossy(words);
+    words.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with("warning:")).map(str::to_owned)
+}
+
+/// The subcommand, for messages.
+fn name<S: AsRef<OsStr>>(arguments: &[S]) -> String {
+    let is_option = |word: &str| word.starts_with('-') || word.contains('=');
+    let words = arguments.iter().map(|word| word.as_ref().to_string_lossy());
+    words.into_iter().find(|word| !is_option(word)).unwrap_or_default().into_owned()
+}
+
+#[cfg(test)]
+#[path = "git_tests.rs"]
+mod tests;

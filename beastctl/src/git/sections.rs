@@ -1,0 +1,97 @@
+//! Git's diff on its way: cut into sections, a file each, of which only some are kept, and not more than there is room for.
+
+use std::collections::VecDeque;
+
+use super::{Flow, changes::Change, diff::Finished};
+
+/// No line of a file begins like this: those have a mark of their own before them.
+const MARK: &[u8] = b"diff --git ";
+
+/// What has come so far.
+#[derive(Debug)]
+pub(super) struct Sections {
+    /// For each section that is still to come: its change, and whether it is wanted.
+    plan: VecDeque<(usize, bool)>,
+    current: Option<(usize, bool)>,
+    kept: Vec<u8>,
+    limit: usize,
+    is_line_start: bool,
+    /// The beginning of a line that may become a mark.
+    held: Vec<u8>,
+    first_missing: Option<usize>,
+}
+
+impl Sections {
+    /// Git's sections come in the order of its list.
+    pub(super) fn new(changes: &[Change], limit: usize) -> Self {
+        let sections = changes.iter().enumerate();
+        let plan = sections.flat_map(|(n, change)| std::iter::repeat_n((n, change.has_section()), change.n_sections()));
+        Self {
+            plan: plan.collect(),
+            current: None,
+            kept: Vec::new(),
+            limit,
+            is_line_start: true,
+            held: Vec::new(),
+            first_missing: None,
+        }
+    }
+
+    /// Takes the next piece.
+    pub(super) fn take(&mut self, bytes: &[u8]) -> Flow {
+        let joined;
+        let mut rest = bytes;
+        if !self.held.is_empty() {
+            joined = [&std::mem::take(&mut self.held), bytes].concat();
+            rest = &joined;
+        }
+        while !rest.is_empty() {
+            if self.is_line_start {
+                if rest.len() < MARK.len() && MARK.starts_with(rest) {
+                    self.held = rest.to_vec();
+                    return Flow::More;
+                }
+                if rest.starts_with(MARK) && self.next() == Flow::Enough {
+                    return Flow::Enough;
+                }
+            }
+            let end = rest.iter().position(|byte| *byte == b'\n').map_or(rest.len(), |n| n + 1);
+            self.is_line_start = rest[end - 1] == b'\n';
+            if self.keep(&rest[..end]) == Flow::Enough {
+                return Flow::Enough;
+            }
+            rest = &rest[end..];
+        }
+        Flow::More
+    }
+
+    /// The next section begins; when none of the rest is wanted, git need not write it.
+    fn next(&mut self) -> Flow {
+        self.current = self.plan.pop_front();
+        let is_wanted = |section: &(usize, bool)| section.1;
+        if self.current.iter().chain(&self.plan).any(is_wanted) { Flow::More } else { Flow::Enough }
+    }
+
+    fn keep(&mut self, bytes: &[u8]) -> Flow {
+        let Some((n, true)) = self.current else { return Flow::More };
+        if self.kept.len() + bytes.len() <= self.limit {
+            self.kept.extend_from_slice(bytes);
+            return Flow::More;
+        }
+        // Half a line says something else than the line.
+        let end = self.kept.iter().rposition(|byte| *byte == b'\n').map_or(0, |n| n + 1);
+        self.kept.truncate(end);
+        self.first_missing = Some(n);
+        Flow::Enough
+    }
+
+    pub(super) fn finish(mut self) -> Finished {
+        let held = std::mem::take(&mut self.held);
+        self.keep(&held);
+        Finished { kept: self.kept, first_missing: self.first_missing }
+    }
+}
+
+#[cfg(test)]
+#[path = "sections_tests.rs"]
+mod tests;

@@ -1,0 +1,75 @@
+//! What git's configuration says about the hook and about comments.
+
+use std::{ffi::OsString, os::unix::ffi::OsStrExt, time::Duration};
+
+use super::{Git, GitError};
+
+/// What lines beginning with it are, unless the configuration has another.
+const COMMENT: &str = "#";
+
+/// The settings that matter to the hook.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// `beast.hook`: whether the hook does anything.
+    pub is_enabled: bool,
+    /// `beast.hookTimeout`, as it was typed.
+    pub timeout: Option<String>,
+    /// What a comment begins with.
+    pub comment: String,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { is_enabled: true, timeout: None, comment: COMMENT.into() }
+    }
+}
+
+impl Settings {
+    /// Reads them all with one call.
+    ///
+    /// # Errors
+    /// See [`GitError`].
+    pub fn read(git: Git<'_>) -> Result<Self, GitError> {
+        // `--get-regexp` fails when nothing matches; the list of everything does not.
+        let bytes = git.output(&["config", "--list", "--null"])?;
+        let mut settings = Self::default();
+        for entry in bytes.split(|byte| *byte == 0) {
+            settings.take(&String::from_utf8_lossy(entry));
+        }
+        Ok(settings)
+    }
+
+    /// The last one wins, as in git. A key without a value means yes.
+    fn take(&mut self, entry: &str) {
+        let (key, value) = entry.split_once('\n').unwrap_or((entry, "true"));
+        match key {
+            "beast.hook" => self.is_enabled = !is_no(value),
+            "beast.hooktimeout" => self.timeout = Some(value.to_owned()),
+            // With `auto` git takes another character only when the message has lines that begin with this one, and
+            // here there is no message yet.
+            "core.commentchar" | "core.commentstring" if value == "auto" => self.comment = COMMENT.into(),
+            "core.commentchar" | "core.commentstring" if !value.is_empty() => self.comment = value.to_owned(),
+            _ => {}
+        }
+    }
+
+    /// The time limit, when there is one; the inner error says what is wrong with it.
+    pub fn limit(&self, parse: impl FnOnce(&str) -> Result<Duration, String>) -> Option<Result<Duration, String>> {
+        let text = self.timeout.as_deref()?;
+        Some(parse(text).map_err(|problem| format!("git config beast.hookTimeout is `{text}`, but {problem}")))
+    }
+}
+
+/// Whether `BEAST_HOOK` asks for silence.
+pub(crate) fn is_off(value: Option<OsString>) -> bool {
+    value.is_some_and(|value| std::str::from_utf8(value.as_bytes()).is_ok_and(is_no))
+}
+
+/// As git reads it.
+fn is_no(value: &str) -> bool {
+    ["false", "no", "off", "0", ""].iter().any(|no| value.eq_ignore_ascii_case(no))
+}
+
+#[cfg(test)]
+#[path = "settings_tests.rs"]
+mod tests;

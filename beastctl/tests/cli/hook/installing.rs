@@ -1,0 +1,212 @@
+//! Where the hook is put, and what is there already.
+
+use std::{fs, os::unix::fs::PermissionsExt, process::Command};
+
+use expect_test::expect;
+
+use super::{Repo, write_program};
+use crate::harness::{Ran, spawn};
+
+#[test]
+fn it_is_installed_shown_and_removed() {
+    let repo = Repo::new();
+    let ran = repo.hook(&["status"]);
+    expect![[r#"
+        exit 1
+        out: ""
+        err: beastctl: the hook is not installed in DIR/repo/.git/hooks; try: beastctl hook install
+    "#]]
+    .assert_eq(&ran.report());
+    expect![[r#"
+        exit 0
+        out: "installed DIR/repo/.git/hooks/prepare-commit-msg (a commit waits 10s at most)\n"
+        err: "#]]
+    .assert_eq(&repo.hook(&["install"]).report());
+    let path = repo.top.join(".git/hooks/prepare-commit-msg");
+    assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o755);
+    // Once more, to renew it.
+    assert_eq!(repo.hook(&["install", "--limit", "1m 30s"]).code, Some(0));
+    let ran = repo.hook(&["status"]);
+    expect![[r#"
+        hook     DIR/repo/.git/hooks/prepare-commit-msg
+        program  DIR/beastctl
+        limit    1m30s (set when it was installed)
+    "#]]
+    .assert_eq(&ran.stdout);
+    repo.git(&["config", "beast.hookTimeout", "4"]);
+    repo.git(&["config", "beast.hook", "off"]);
+    let ran = repo.hook(&["status"]);
+    assert!(
+        ran.stdout.ends_with("limit    4s (git config beast.hookTimeout)\nsilent   git config beast.hook is false\n")
+    );
+    expect![[r#"
+        exit 0
+        out: "removed DIR/repo/.git/hooks/prepare-commit-msg\n"
+        err: "#]]
+    .assert_eq(&repo.hook(&["uninstall"]).report());
+    assert!(!path.exists());
+    assert_eq!(
+        repo.hook(&["uninstall"]).report(),
+        "exit 0\nout: \"nothing to remove: DIR/repo/.git/hooks/prepare-commit-msg is no hook of beastctl\\n\"\nerr: "
+    );
+}
+
+#[test]
+fn outside_of_a_repository_git_says_so() {
+    let repo = Repo::new();
+    let mut command = Command::new(&repo.beast.program);
+    repo.environment(command.args(["hook", "install"])).current_dir(repo.beast.dir.path());
+    let ran = Ran::of(spawn(&mut command), repo.beast.dir.path());
+    expect![[r#"
+        exit 2
+        out: ""
+        err: beastctl: git rev-parse failed: fatal: not a git repository (or any of the parent directories): .git; try: cd into a git repository
+    "#]]
+    .assert_eq(&ran.report());
+    fs::remove_file(repo.beast.path("bin/git")).unwrap();
+    expect![[r#"
+        exit 1
+        out: ""
+        err: beastctl: cannot run git: No such file or directory (os error 2); try: install git, or put it into a folder of PATH
+    "#]]
+    .assert_eq(&repo.hook(&["install"]).report());
+}
+
+#[test]
+fn another_programs_hook_is_left_alone_or_chained() {
+    let repo = Repo::new();
+    let path = repo.top.join(".git/hooks/prepare-commit-msg");
+    let text = r#"#!/bin/sh
+printf '%s\n' "$@" > "${SEEN}.arguments"
+if [ -e "${SEEN}.fail" ]; then echo no >&2; exit 3; fi"#;
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    write_program(&path, text);
+    expect![[r#"
+        exit 2
+        out: ""
+        err: beastctl: DIR/repo/.git/hooks/prepare-commit-msg is another program's hook; try: --chain to run it first, or call `beastctl hook run "$@"` at its end yourself
+    "#]]
+    .assert_eq(&repo.hook(&["install"]).report());
+    assert_eq!(fs::read_to_string(&path).unwrap(), format!("{text}\n"));
+    assert_eq!(repo.hook(&["uninstall"]).code, Some(0));
+    assert!(path.exists(), "only ours is removed");
+
+    expect![[r#"
+        exit 0
+        out: "installed DIR/repo/.git/hooks/prepare-commit-msg (a commit waits 10s at most)\nthe hook that was there runs first, as DIR/repo/.git/hooks/prepare-commit-msg.beast-chained\n"
+        err: "#]]
+    .assert_eq(&repo.hook(&["install", "--chain"]).report());
+    let daemon = repo.answering("Add b");
+    repo.stage("b", "b\n");
+    repo.git(&["commit", "-q"]);
+    daemon.join().unwrap();
+    assert!(repo.suggested().starts_with("Add b\n\n"), "{}", repo.suggested());
+    assert_eq!(fs::read_to_string(repo.beast.path("seen.arguments")).unwrap(), ".git/COMMIT_EDITMSG\n");
+    // Its refusal is git's business as before.
+    repo.beast.write("seen.fail", "");
+    let ran = repo.try_git(&["commit", "--allow-empty", "-m", "x"]);
+    assert_eq!((ran.code, ran.stderr.as_str()), (Some(1), "no\n"));
+
+    let ran = repo.hook(&["uninstall"]);
+    expect!["removed DIR/repo/.git/hooks/prepare-commit-msg\nthe hook that was there before is back in its place\n"]
+        .assert_eq(&ran.stdout);
+    assert_eq!(fs::read_to_string(&path).unwrap(), format!("{text}\n"));
+    // Ours was overwritten by another program while it ran a third one's.
+    write_program(&repo.top.join(".git/hooks/prepare-commit-msg.beast-chained"), "#!/bin/sh");
+    let ran = repo.hook(&["install", "--chain"]);
+    assert_eq!(ran.code, Some(2), "{ran:?}");
+    assert!(ran.stderr.contains("prepare-commit-msg.beast-chained is there as well; try: remove one"), "{ran:?}");
+}
+
+#[test]
+fn a_link_is_another_programs_hook() {
+    let repo = Repo::new();
+    repo.install();
+    let path = repo.top.join(".git/hooks/prepare-commit-msg");
+    fs::rename(&path, repo.beast.path("shared")).unwrap();
+    std::os::unix::fs::symlink(repo.beast.path("shared"), &path).unwrap();
+    assert_eq!(repo.hook(&["install"]).code, Some(2));
+    assert_eq!(repo.hook(&["uninstall"]).code, Some(0));
+    assert!(path.is_symlink());
+}
+
+#[test]
+fn git_says_where_hooks_are() {
+    let repo = Repo::new();
+    repo.git(&["config", "core.hooksPath", ".githooks"]);
+    fs::create_dir(repo.top.join("deep")).unwrap();
+    let mut command = Command::new(&repo.beast.program);
+    repo.environment(command.args(["hook", "install"])).current_dir(repo.top.join("deep"));
+    let ran = Ran::of(spawn(&mut command), repo.beast.dir.path());
+    assert!(ran.stdout.starts_with("installed DIR/repo/.githooks/prepare-commit-msg "), "{ran:?}");
+    let daemon = repo.answering("Add a folder of hooks");
+    repo.stage("deep/b", "b\n");
+    repo.git(&["-C", "deep", "commit", "-q"]);
+    daemon.join().unwrap();
+    assert!(repo.message().starts_with("By hand.\nAdd a folder of hooks"), "{}", repo.message());
+
+    let outside = repo.beast.path("all hooks");
+    repo.git(&["config", "core.hooksPath", outside.to_str().unwrap()]);
+    expect![[r#"
+        exit 2
+        out: ""
+        err: beastctl: git looks for hooks in DIR/all hooks (core.hooksPath), which is outside of this repository; try: --force to install it there for all repositories that use that folder
+    "#]]
+    .assert_eq(&repo.hook(&["install"]).report());
+    assert!(!outside.exists());
+    assert_eq!(repo.hook(&["install", "--force"]).code, Some(0));
+    assert!(outside.join("prepare-commit-msg").exists());
+}
+
+#[test]
+fn worktrees_and_submodules_have_their_hooks_elsewhere() {
+    let mut repo = Repo::new();
+    let module = repo.beast.path("module");
+    repo.git(&["clone", "-q", ".", module.to_str().unwrap()]);
+    let add = ["-c", "protocol.file.allow=always", "submodule", "--quiet", "add", module.to_str().unwrap(), "sub"];
+    // This part of git is a shell script, which needs more programs than git.
+    let mut add = repo.git_command(&add);
+    let path = format!("{}:/usr/bin:/bin", repo.beast.path("bin").display());
+    assert!(spawn(add.env("PATH", path)).wait().unwrap().success());
+    repo.git(&["worktree", "add", "-q", "-b", "other", "../other tree"]);
+    let places = [("other tree", "DIR/repo/.git/hooks/"), ("repo/sub", "DIR/repo/.git/modules/sub/hooks/")];
+    for (folder, place) in places {
+        repo.top = repo.beast.path(folder);
+        let ran = repo.hook(&["install"]);
+        assert!(ran.stdout.starts_with(&format!("installed {place}prepare-commit-msg ")), "{ran:?}");
+        let daemon = repo.answering("Add it");
+        repo.stage("b", "b\n");
+        repo.git(&["commit", "-q"]);
+        daemon.join().unwrap();
+        assert!(repo.suggested().starts_with("Add it\n\n"), "{folder}: {}", repo.suggested());
+        fs::remove_file(repo.beast.socket()).unwrap();
+    }
+}
+
+#[test]
+fn names_may_have_spaces_and_quotes() {
+    let mut repo = Repo::named("it's a $repo");
+    let program = repo.beast.path("my \"tools\"/it's/beastctl");
+    fs::create_dir_all(program.parent().unwrap()).unwrap();
+    fs::rename(&repo.beast.program, &program).unwrap();
+    repo.beast.program = program.clone();
+    repo.install();
+    let daemon = repo.answering("Add b");
+    repo.stage("b", "b\n");
+    repo.git(&["commit", "-q"]);
+    daemon.join().unwrap();
+    assert!(repo.suggested().starts_with("Add b\n\n"));
+    // The program is gone: then that of PATH, and without one nothing at all.
+    fs::remove_file(repo.beast.socket()).unwrap();
+    fs::rename(&program, repo.beast.path("bin/beastctl")).unwrap();
+    let daemon = repo.answering("Add c");
+    repo.stage("c", "c\n");
+    repo.git(&["commit", "-q"]);
+    daemon.join().unwrap();
+    assert!(repo.suggested().starts_with("Add c\n\n"));
+    fs::remove_file(repo.beast.path("bin/beastctl")).unwrap();
+    repo.stage("d", "d\n");
+    let ran = repo.try_git(&["commit", "-q"]);
+    assert_eq!(ran.report(), "exit 0\nout: \"\"\nerr: ");
+    assert_eq!(repo.suggested(), "\n");
+}

@@ -1,0 +1,54 @@
+#!/bin/sh
+
+# Required parameters:
+# @raycast.schemaVersion 1
+# @raycast.title Commit Message
+# @raycast.mode compact
+
+# Optional parameters:
+# @raycast.packageName Beast
+# @raycast.icon 🌱
+# @raycast.currentDirectoryPath ~
+# @raycast.argument1 { "type": "text", "placeholder": "Repository", "optional": true }
+
+# Documentation:
+# @raycast.description Puts a commit message for what is staged on the clipboard.
+
+# Raycast starts scripts without a login shell, so without its PATH.
+for beastctl in "${BEASTCTL:-}" /opt/homebrew/bin/beastctl /usr/local/bin/beastctl \
+    "${HOME:-}/.local/bin/beastctl" "${HOME:-}/.cargo/bin/beastctl" "$(command -v beastctl)"; do
+    [ -f "$beastctl" ] && [ -x "$beastctl" ] && break
+    beastctl=
+done
+if [ -z "$beastctl" ]; then
+    echo "beastctl is not to be found; try: make install in the project's folder, or set BEASTCTL to its path"
+    exit 1
+fi
+# Without this pbpaste and pbcopy take text for something else than UTF-8.
+export LC_ALL=en_US.UTF-8
+
+case ${1:-} in
+    '') folder=. ;;
+    \~) folder=$HOME ;;
+    \~/*) folder=$HOME/${1#\~/} ;;
+    *) folder=$1 ;;
+esac
+PATH=$PATH:/opt/homebrew/bin:/usr/local/bin
+if ! diff=$(git -C "$folder" --no-pager diff --staged --find-renames --no-color --no-ext-diff 2>&1); then
+    # Outside of a repository git takes itself for another command; this says what is wrong.
+    git -C "$folder" rev-parse --git-dir 2>&1 | tail -n 1
+    exit 1
+fi
+if [ -z "$diff" ]; then
+    echo "Nothing is staged; try: git add FILE"
+    exit 1
+fi
+if ! message=$(printf '%s\n' "$diff" | "$beastctl" --quiet commit-msg --no-stream --strict 2>&1); then
+    printf '%s\n' "$message" | tail -n 1
+    exit 1
+fi
+if ! printf '%s' "$message" | pbcopy; then
+    echo "The message could not be put on the clipboard"
+    exit 1
+fi
+printf '%s\n' "$message" | head -n 1
