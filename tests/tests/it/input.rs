@@ -50,31 +50,31 @@ fn invalid_utf_8_is_answered_with_a_warning() {
 #[test]
 fn an_input_longer_than_the_context_is_refused_with_both_sizes() {
     let beast = Beast::start();
-    let output = run(&mut beast.ctl(&["summarize"]), document(600));
+    let output = run(&mut beast.ctl(&["title"]), document(600));
     let line = output.failure(4);
     let numbers: Vec<usize> =
         line.split(|c: char| !c.is_ascii_digit()).filter_map(|number| number.parse().ok()).collect();
     assert!(numbers.len() == 2 && numbers[0] > 4096 && numbers[1] == 4096, "both sizes: {line}");
 
     // Megabytes are measured by their beginning, which takes no longer.
-    let output = run(&mut beast.ctl(&["summarize"]), document(200_000));
+    let output = run(&mut beast.ctl(&["title"]), document(200_000));
     assert!(output.failure(4).contains("the input is about "), "{output}");
     assert!(output.failure(4).contains("the context holds 4096"), "{output}");
-    assert_eq!(run(&mut beast.ctl(&["summarize"]), TEXT).code, Some(0));
+    assert_eq!(run(&mut beast.ctl(&["title"]), TEXT).code, Some(0));
 }
 
 #[test]
 fn an_input_longer_than_a_request_may_be_is_refused_before_it_is_sent() {
     let beast = Beast::start();
-    let output = run(&mut beast.ctl(&["summarize"]), vec![b'a'; 33 << 20]);
+    let output = run(&mut beast.ctl(&["title"]), vec![b'a'; 33 << 20]);
     assert!(output.failure(4).contains("more than 33554432 bytes and 33554432 are the most"), "{output}");
     let file = beast.write("long.txt", vec![b'a'; 33 << 20]);
-    let output = beast.run(&["summarize", file.to_str().expect("a plain name")]);
+    let output = beast.run(&["title", file.to_str().expect("a plain name")]);
     assert!(output.failure(4).contains("has 34603008 bytes and 33554432 are the most"), "{output}");
     // One that just fits goes all the way.
-    let output = run(&mut beast.ctl(&["summarize"]), vec![b'a'; (32 << 20) - 4096]);
+    let output = run(&mut beast.ctl(&["title"]), vec![b'a'; (32 << 20) - 4096]);
     assert_eq!(output.code, Some(4), "{output}");
-    assert_eq!(run(&mut beast.ctl(&["summarize"]), TEXT).code, Some(0));
+    assert_eq!(run(&mut beast.ctl(&["title"]), TEXT).code, Some(0));
 }
 
 #[test]
