@@ -18,6 +18,7 @@ mod prefixes;
 mod real_model;
 mod rooms;
 mod shapes;
+mod shell;
 mod shutdown;
 mod speculation;
 mod start;

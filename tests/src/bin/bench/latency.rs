@@ -12,8 +12,8 @@ use serde_json::Value;
 use crate::{
     Setup,
     ask::ms,
-    beast::Beast,
-    process::{output, wait_for},
+    beast::{Beast, home},
+    process::{isolate, output, wait_for},
     report::{Required, Row},
     words::Words,
 };
@@ -38,6 +38,24 @@ pub fn status(setup: &Setup) -> Result<Vec<Row>> {
         times.push(ms(began.elapsed()));
     }
     Ok(vec![Row::new("beastctl status, exec to exit", "ms", times).required(Required::AtMost(5.0))])
+}
+
+/// What the client takes by itself, without a daemon: from exec to exit.
+pub fn client(setup: &Setup) -> Result<Vec<Row>> {
+    let home = home()?;
+    let row = |arguments: &[&str]| -> Result<Row> {
+        let mut times = Vec::new();
+        for _ in 0..N_STATUS {
+            let mut command = Command::new(setup.programs.join("beastctl"));
+            isolate(&mut command, home.path());
+            let began = Instant::now();
+            output(command.args(arguments))?;
+            times.push(ms(began.elapsed()));
+        }
+        let name = format!("beastctl {}, exec to exit", arguments.join(" "));
+        Ok(Row::new(&name, "ms", times).required(Required::AtMost(5.0)))
+    };
+    Ok(vec![row(&["--version"])?, row(&["completions", "zsh"])?])
 }
 
 /// From the choice of a token in the engine until beastctl has its text, as beastctl says itself: both read the same clock.

@@ -90,6 +90,7 @@ const GROUPS: [Group; 2] = [
 const OWN: &[Measurement] = &[
     Measurement { name: "speed", run: speed::measure },
     Measurement { name: "status", run: latency::status },
+    Measurement { name: "client-start", run: latency::client },
     Measurement { name: "lag", run: latency::lag },
     Measurement { name: "first-token", run: latency::first_token },
     Measurement { name: "memory", run: footprint::memory },
