@@ -20,8 +20,7 @@ use crate::{
     report::{Required, Row},
 };
 
-/// Makes a megabyte.
-const N_SENTENCES: usize = 25_000;
+const N_BYTES: usize = 1_000_000;
 const N_ANSWER: u32 = 60;
 const MERGE: &str = "Merge these summaries of one text into one. Reply with only the summary. Use plain text.";
 
@@ -30,7 +29,7 @@ const MERGE: &str = "Merge these summaries of one text into one. Reply with only
 pub fn measure(setup: &Setup) -> Result<Vec<Row>> {
     let setup = setup.of_cub();
     let (beast, server) = (Beast::start(&setup)?, LlamaServer::start(&setup)?);
-    let text = samples::document(N_SENTENCES);
+    let text = samples::book(N_BYTES);
     let question = question(&text);
     let (mut ours, mut peer, mut n_parts) = (Vec::new(), Vec::new(), 0);
     for _ in repeats(&setup) {
