@@ -49,7 +49,7 @@ pub struct Daemon {
     /// Requests between their arrival and their last event.
     pub answering: watch::Sender<usize>,
     /// Who may tokenize: on few cores, more at once would only slow the engine down.
-    pub tokenizing: Semaphore,
+    pub tokenizing: Arc<Semaphore>,
     started_us: u64,
 }
 
@@ -72,7 +72,7 @@ impl Daemon {
             n_connections: AtomicUsize::new(0),
             is_hurried: AtomicBool::new(false),
             answering: watch::Sender::new(0),
-            tokenizing: Semaphore::new(2),
+            tokenizing: Arc::new(Semaphore::new(2)),
             started_us: now_us(),
         }
     }

@@ -25,7 +25,7 @@ pub mod scheduler;
 mod server;
 mod session;
 pub mod speculation;
-pub mod splitter;
+mod splitter;
 pub mod stream;
 pub mod template;
 pub mod worker;

@@ -11,6 +11,7 @@ use beast_protocol::{
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
+use crate::admission::admit_beside;
 use crate::batch::SeqId;
 use crate::clock::now_us;
 use crate::connection::Connection;
@@ -195,12 +196,7 @@ async fn admit(
     if n_bytes <= SMALL && request.constraint.is_none() {
         return ready.admission.admit(request);
     }
-    let _permit = daemon.tokenizing.acquire().await.expect("it is never closed");
-    let (ready, request) = (Arc::clone(ready), Arc::clone(request));
-    let admitting = tokio::task::spawn_blocking(move || ready.admission.admit(&request));
-    admitting.await.unwrap_or_else(|error| {
-        Err(WireError::new(ErrorCode::Internal, format!("the prompt could not be read: {error}")))
-    })
+    admit_beside(&ready.admission, &daemon.tokenizing, request).await
 }
 
 /// Answers a long input part by part and says how far that is. Returns the call that remains; `None` when the client cancels.
@@ -213,6 +209,7 @@ async fn reduce(
     let means = jobs::Means {
         admission: Arc::clone(&ready.admission),
         worker: daemon.worker.clone(),
+        tokenizing: Arc::clone(&daemon.tokenizing),
         n_slots: ready.limits.n_slots,
     };
     let (events, mut said) = mpsc::channel(MAX_EVENTS);

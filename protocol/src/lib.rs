@@ -23,7 +23,8 @@ pub use request::{Constraint, Generate, Message, Overflow, Place, Request, Role,
 /// client and daemon talk only when theirs are equal.
 ///
 /// - 1: the first.
-pub const VERSION: u32 = 1;
+/// - 2: constraints and what is done with material that does not fit; parts.
+pub const VERSION: u32 = 2;
 
 /// Longest frame that is sent or accepted, in bytes, without its length prefix: 32 MiB, checked before any allocation.
 pub const MAX_FRAME_LEN: usize = 32 * 1024 * 1024;

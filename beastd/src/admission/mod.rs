@@ -1,5 +1,6 @@
 //! The door: a wire request becomes tokens and settled parameters, or a refusal that says why.
 
+mod beside;
 mod overflow;
 
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use crate::engine::{Constraint, Vocab};
 use crate::speculation::Wish;
 use crate::template::{self, ChatTemplate};
 use crate::worker::Admitted;
+pub use beside::admit_beside;
 use overflow::Fitted;
 pub use overflow::cut_out;
 

@@ -115,7 +115,7 @@ impl Constraint {
         !candidates.data.is_empty()
     }
 
-    /// The token was chosen; it is one that is allowed, or the end.
+    /// The token was chosen, among those that are allowed.
     pub(super) fn accept(&mut self, token: LlamaToken) {
         match &mut self.0 {
             Kind::Grammar(sampler) => sampler.accept(token),

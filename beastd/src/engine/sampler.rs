@@ -51,7 +51,12 @@ impl Sampler {
         let mut token = self.chooser.choose(&mut candidates(logits));
         if !constraint.allows(token) {
             let mut allowed = candidates(logits);
-            token = if constraint.mask(&mut allowed) { self.chooser.choose(&mut allowed) } else { self.end };
+            if !constraint.mask(&mut allowed) {
+                // A dead end: a grammar may lead to where no token goes on. llama.cpp's grammars end the process when they are told of an
+                // end that they do not expect.
+                return Some(self.end);
+            }
+            token = self.chooser.choose(&mut allowed);
         }
         constraint.accept(token);
         self.chooser.accept(token);

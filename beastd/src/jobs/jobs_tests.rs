@@ -49,7 +49,7 @@ fn start(n_waiting: usize) -> Fixture {
         Worker::new(parts, inbox, of_worker).run()
     });
     let admission = Arc::new(Admission::new(Arc::new(ByteVocab), None, DEFAULTS, N_CTX, 20));
-    Fixture { means: Means { admission, worker, n_slots: 3 }, metrics, thread }
+    Fixture { means: Means { admission, worker, tokenizing: Arc::new(Semaphore::new(2)), n_slots: 3 }, metrics, thread }
 }
 
 fn request(material: &str, question: &str, instruction: &str) -> Arc<Generate> {
@@ -72,6 +72,9 @@ async fn run(means: &Means, request: Arc<Generate>) -> (Vec<Event>, Result<Strin
     let mut all = Vec::new();
     while let Some(event) = said.recv().await {
         all.push(event);
+    }
+    if let Ok(admitted) = &outcome {
+        assert!(admitted.n_max_tokens >= 20, "room for the answer that was asked for: {}", admitted.n_max_tokens);
     }
     (all, outcome.map(|admitted| text(&admitted.prompt)))
 }
@@ -140,7 +143,7 @@ async fn every_byte_is_in_a_part_and_every_answer_in_the_last_prompt() {
 #[tokio::test]
 async fn rounds_follow_until_one_call_holds_all() {
     let fixture = start(100);
-    let (events, outcome) = run(&fixture.means, request(&words(400), "", "")).await;
+    let (events, outcome) = run(&fixture.means, request(&words(900), "", "")).await;
     let prompt = outcome.expect("answered");
     let rounds = rounds(&events);
     assert!(rounds.len() > 1, "{rounds:?}");

@@ -10,12 +10,13 @@ use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
 
 use beast_protocol::{ErrorCode, Event, Generate, Overflow, Part, Role, Round, Span, WireError};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::{JoinSet, spawn_blocking};
 
-use crate::admission::{Admission, cut_out};
+use crate::admission::{Admission, admit_beside, cut_out};
 use crate::splitter::{self, Piece, Sizes};
 use crate::worker::{Admitted, WorkerHandle};
 use part::{Answer, answer};
@@ -24,8 +25,10 @@ use part::{Answer, answer};
 const ANSWER_SHARE: usize = 8;
 /// Neighbours share this part of their room, so that what a cut takes apart is read together once.
 const OVERLAP_SHARE: usize = 64;
-/// Room for the line that names a file.
-const HEADING_ROOM: usize = 64;
+/// Before a part is tried again when others have filled the queue and nothing of ours moves.
+const OVERLOADED_PAUSE: Duration = Duration::from_millis(100);
+/// For tokens that come out otherwise where a part meets what is around it.
+const MARGIN: usize = 8;
 /// Parts smaller than this are not worth a call: the question itself is too long.
 const MIN_PART: usize = 64;
 
@@ -36,6 +39,8 @@ pub struct Means {
     pub admission: Arc<Admission>,
     /// Computes.
     pub worker: WorkerHandle,
+    /// How many may be turned into tokens at once.
+    pub tokenizing: Arc<Semaphore>,
     /// Sequences that run at once.
     pub n_slots: usize,
 }
@@ -95,7 +100,7 @@ impl Reduction {
         let is_over = Arc::clone(&guard.0);
         let dividing = spawn_blocking(move || {
             let n_around = admission.n_prompt(&around.messages)?;
-            let n_max = admission.n_ctx().saturating_sub(n_around + n_answer + HEADING_ROOM);
+            let n_max = admission.n_ctx().saturating_sub(n_around + n_answer + MARGIN);
             if n_max < MIN_PART {
                 let message = format!(
                     "the instruction and the question are {n_around} tokens and leave no room in the context of {} for a part of the input; shorten them, or raise n_ctx",
@@ -150,14 +155,18 @@ impl Reduction {
                 WireError::new(ErrorCode::Internal, format!("a part of the input could not be answered: {error}"))
             })?;
             let Answer { text: answer, is_cut } = match outcome {
-                // Others have filled the queue: fewer at once, as long as something moves.
-                Err(error) if error.code == ErrorCode::Overloaded && !running.is_empty() => {
+                // Others have filled the queue: fewer at once, and again later. What was answered so far is too much to be lost.
+                Err(error) if error.code == ErrorCode::Overloaded => {
                     waiting.push_front(index);
-                    n_at_once = running.len();
+                    n_at_once = running.len().max(1);
+                    if running.is_empty() {
+                        tokio::time::sleep(OVERLOADED_PAUSE).await;
+                    }
                     continue;
                 }
                 outcome => outcome?,
             };
+            n_at_once = (n_at_once + 1).min(self.means.n_slots + 1);
             for &index in &same[&contents(text, &pieces[index])] {
                 n_done += 1;
                 answers[index].clone_from(&answer);
@@ -203,7 +212,7 @@ impl Frame {
             last.content = String::new();
         }
         let frame = Self {
-            request: Generate { messages, overflow: Overflow::Refuse, ..request.clone() },
+            request: Generate { messages, ..request.clone() },
             before: before.to_owned(),
             after: after.to_owned(),
             instruction: instruction.clone(),
@@ -211,7 +220,8 @@ impl Frame {
         Ok((frame, material.to_owned()))
     }
 
-    /// The request with another material. A part (`n_answer`) has no shape of its own: that is for the last answer.
+    /// The request with another material. A part (`n_answer`) has no shape of its own, and its answer no more room than that: both are for the
+    /// last answer.
     fn around(&self, material: &str, heading: Option<&str>, is_of_answers: bool, n_answer: Option<u32>) -> Generate {
         let mut request = self.request.clone();
         if is_of_answers
@@ -227,6 +237,7 @@ impl Frame {
         if n_answer.is_some() {
             request.max_tokens = n_answer;
             request.constraint = None;
+            request.overflow = Overflow::Refuse;
         }
         request
     }
@@ -243,13 +254,9 @@ fn join(answers: Vec<String>) -> String {
     answers.join("\n\n")
 }
 
-/// Admits on a thread that may take its time.
+/// Admits what needs no notices: nothing of it can be dropped.
 async fn admit(means: &Means, request: Arc<Generate>) -> Result<Admitted, WireError> {
-    let admission = Arc::clone(&means.admission);
-    let admitting = spawn_blocking(move || admission.admit(&request).map(|admitted| admitted.0));
-    admitting.await.unwrap_or_else(|error| {
-        Err(WireError::new(ErrorCode::Internal, format!("the prompt could not be read: {error}")))
-    })
+    admit_beside(&means.admission, &means.tokenizing, &request).await.map(|(admitted, _)| admitted)
 }
 
 /// Tells a thread that nobody waits for it any more.

@@ -132,11 +132,11 @@ impl Scheduler {
     /// Gives it back when the queue is full.
     pub fn add(&mut self, sequence: Sequence) -> Result<(), Sequence> {
         assert!(sequence.n_max <= self.limits.n_cells && sequence.n_prompt > 0, "admission let too long a sequence in");
-        // Those that will find an idle slot in the next plan do not count as waiting.
-        if self.waiting.len() >= self.limits.n_waiting + self.idle.len() {
+        let n = if sequence.yields() { self.waiting.len() } else { self.n_waiting_first() };
+        // Those that will find an idle slot in the next plan do not count as waiting; nor do those that this one overtakes.
+        if n >= self.limits.n_waiting + self.idle.len() {
             return Err(sequence);
         }
-        let n = if sequence.yields() { self.waiting.len() } else { self.n_waiting_first() };
         self.waiting.insert(n, sequence);
         Ok(())
     }

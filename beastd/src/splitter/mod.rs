@@ -27,7 +27,7 @@ pub struct Piece {
 /// How pieces are cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sizes {
-    /// Most tokens of a piece.
+    /// Most tokens of a piece, the line that names its file included.
     pub n_max: usize,
     /// Most tokens that a piece shares with the one before.
     pub n_overlap: usize,
@@ -35,6 +35,8 @@ pub struct Sizes {
 
 /// A piece is cut at the best place within this last share of its room, so that a good place is found and pieces stay large.
 const SEARCH_SHARE: usize = 4;
+/// The line that names a file may take this share of a piece.
+const HEADING_SHARE: usize = 8;
 /// Bytes of a text that stand for the rest when only its size matters.
 const SAMPLE_LEN: usize = 128 * 1024;
 
@@ -47,17 +49,21 @@ pub fn split(text: &str, vocab: &dyn Vocab, sizes: Sizes, mut go_on: impl FnMut(
     let (mut start, mut covered, mut n_overlap) = (0, 0, 0);
     let mut heading = None;
     while covered < text.len() && go_on() {
-        let (ends, is_rest) = ruler.measure(&text[start..], vocab, n_target);
+        let named = heading.clone().filter(|line: &Range<usize>| line.end <= start);
+        // The line that names the file takes some of the room; one that would take much of it is left out.
+        let n_named = named.clone().map_or(0, |line| vocab.tokenize(&text[line], false, false).len() + 1);
+        let (named, n_named) = if n_named > sizes.n_max / HEADING_SHARE { (None, 0) } else { (named, n_named) };
+        let n_room = n_target.min(sizes.n_max - n_named).max(SEARCH_SHARE);
+        let (ends, is_rest) = ruler.measure(&text[start..], vocab, n_room);
         let (end, rank) = if is_rest {
             (text.len(), Boundary::Place)
         } else {
-            let room = ends[n_target - n_target / SEARCH_SHARE - 1]..=ends[n_target - 1];
+            let room = ends[n_room - n_room / SEARCH_SHARE - 1]..=ends[n_room - 1];
             // Not before what is covered already, or there would be no end.
             let (first, last) = (start + room.start(), start + room.end());
             boundary::best(text, (first.max(covered + 1)).min(last)..=last)
         };
         let n_tokens = ends.partition_point(|&n| start + n <= end).max(1);
-        let named = heading.clone().filter(|line: &Range<usize>| line.end <= start);
         pieces.push(Piece { span: start..end, heading: named, n_tokens, n_overlap });
         covered = end;
         heading = boundary::last_heading(text, start..end).or(heading);

@@ -87,6 +87,16 @@ fn a_grammar_allows_nothing_else() {
     }
 }
 
+/// No token begins with a NUL, and no character is none: the answer ends there, and the daemon goes on.
+#[test]
+fn a_grammar_that_leads_nowhere_ends_the_answer() {
+    let beast = Beast::start();
+    for text in ["root ::= \"a\\x00\"", "root ::= \"a\" [^\\x00-\\U0010FFFF]"] {
+        let answer = beast.client().ask(&Generate { constraint: grammar(text), ..ask("hi") });
+        assert_eq!((answer.done().0, answer.text.as_str()), (FinishReason::Stop, "a"), "{text}");
+    }
+}
+
 #[test]
 fn an_answer_that_is_cut_says_so() {
     let beast = Beast::start();
