@@ -119,8 +119,16 @@ fn is_program(path: &Path) -> bool {
 
 /// Runs the daemon until it has gone into the background; the inner error is what it said instead.
 fn start(program: &Path, socket: &Path, wait: &Wait, say: impl FnMut()) -> Result<Result<(), String>, WaitError> {
+    // The daemon outlives whoever has started it: a lock or a pipe of theirs that it inherited would never be given back. Our own files are not
+    // inherited anyway.
+    close_fds::set_fds_cloexec(3, &[]);
     let arguments: [&OsStr; 3] = ["--daemonize".as_ref(), "--socket".as_ref(), socket.as_ref()];
-    let child = Command::new(program)
+    let mut command = Command::new(program);
+    // A hook's variables are about one repository and one commit.
+    for (name, _) in env::vars_os().filter(|(name, _)| name.as_encoded_bytes().starts_with(b"GIT_")) {
+        command.env_remove(name);
+    }
+    let child = command
         .args(arguments)
         .stdin(Stdio::null())
         .stdout(Stdio::null())

@@ -180,9 +180,9 @@ fn a_question_that_is_too_long_without_its_material_is_refused() {
     check_refused(
         &request,
         ErrorCode::TooLong,
-        expect![
-            "the input is 317 tokens and the context holds 100, prompt and answer together; shorten the input, say what may be dropped (--truncate), or raise n_ctx"
-        ],
+        expect![[
+            "the input is 317 tokens, 217 of them are no material that may be dropped, and the context holds 100 with 10 of them for the answer; shorten the question or the conversation, or raise n_ctx"
+        ]],
     );
     check_refused(
         &dropping(Place::Head, &"é".repeat(300), 0..1),

@@ -113,12 +113,12 @@ impl Admission {
         let outcome = match &request.constraint {
             None => return Ok(None),
             Some(_) if request.ignore_eos => Err("it cannot go on when the model wants to end".to_owned()),
-            Some(wire::Constraint::Grammar(text)) => self.vocab.grammar(text).map_err(|error| {
-                format!("the grammar is no GBNF that llama.cpp takes ({error}); its log, in beastd's, says where")
-            }),
-            Some(wire::Constraint::Schema(text)) => {
-                self.vocab.schema(text).map_err(|error| format!("the JSON schema cannot be followed: {error}"))
+            Some(wire::Constraint::Grammar(text)) => {
+                self.vocab.grammar(text).map_err(|error| format!("the grammar is no GBNF: {error}; mend it there"))
             }
+            Some(wire::Constraint::Schema(text)) => self.vocab.schema(text).map_err(|error| {
+                format!("the JSON schema cannot be followed: {error}; leave out or simplify what it names")
+            }),
         };
         outcome.map(Some).map_err(invalid)
     }

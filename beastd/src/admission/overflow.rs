@@ -91,8 +91,12 @@ impl Admission {
             }
             n_keep = n_keep * 31 / 32;
         }
-        // What is around the material is too long by itself.
-        Err(self.too_long(n_prompt))
+        let n_ctx = self.n_ctx;
+        let message = format!(
+            "the input is {n_prompt} tokens, {n_around} of them are no material that may be dropped, and the context holds {n_ctx} with {} of them for the answer; shorten the question or the conversation, or raise n_ctx",
+            n_ctx - n_max
+        );
+        Err(WireError::new(ErrorCode::TooLong, message))
     }
 
     fn estimate(&self, request: &Generate, n_bytes: usize) -> usize {

@@ -10,12 +10,12 @@ use llama_cpp_2::token::data_array::LlamaTokenDataArray;
 use llguidance::api::TopLevelGrammar;
 use llguidance::{JsonCompileOptions, Matcher, ParserFactory};
 
-use super::LoadedModel;
+use super::{LoadedModel, gbnf};
 
 /// Longest grammar or schema, in bytes.
 const MAX_LEN: usize = 256 * 1024;
-/// llama.cpp reads groups within groups by recursion.
-const MAX_DEPTH: usize = 64;
+/// Of a complaint of others; theirs can be long.
+const MAX_WORDS: usize = 300;
 
 /// The state of one answer's constraint.
 pub struct Constraint(Kind);
@@ -44,9 +44,11 @@ impl Constraints {
     /// Reads a grammar in GBNF, whose first rule is `root`.
     pub(super) fn grammar(model: &LoadedModel, text: &str) -> Result<Constraint, String> {
         check_len(text)?;
-        check_depth(text)?;
-        // What is wrong llama.cpp says to its log alone.
-        let sampler = LlamaSampler::grammar(&model.model, text, "root").map_err(|error| error.to_string())?;
+        gbnf::check(text)?;
+        let sampler = LlamaSampler::grammar(&model.model, text, "root").map_err(|_| {
+            // It says why to stderr alone; of what has passed the check, this is what is left most often.
+            "llama.cpp refuses it; perhaps a rule begins with itself, or repeats too often"
+        })?;
         Ok(Constraint(Kind::Grammar(sampler)))
     }
 
@@ -72,13 +74,13 @@ impl Constraints {
         let parser = factory.create_parser(TopLevelGrammar::from_json_schema(schema));
         parser
             .map(|parser| Constraint(Kind::Schema(Box::new(Matcher::new(Ok(parser))))))
-            .map_err(|error| first_line(&error))
+            .map_err(|error| in_short(&error))
     }
 }
 
 fn new_factory(model: &LoadedModel) -> Result<Arc<ParserFactory>, String> {
     let vocab = LlamaSampler::llguidance_tok_env(&model.model);
-    let mut factory = ParserFactory::new_simple(&vocab).map_err(|error| first_line(&error))?;
+    let mut factory = ParserFactory::new_simple(&vocab).map_err(|error| in_short(&error))?;
     factory.quiet().limits_mut().verbose_errors = false;
     Ok(Arc::new(factory))
 }
@@ -106,7 +108,7 @@ impl Constraint {
             Kind::Schema(matcher) => match matcher.compute_mask_or_eos() {
                 Ok(mask) => candidates.data.retain(|data| mask.is_allowed(data.id().0.cast_unsigned())),
                 Err(error) => {
-                    tracing::warn!(error = first_line(&error), "the schema cannot be followed any further");
+                    tracing::warn!(error = in_short(&error), "the schema cannot be followed any further");
                     return false;
                 }
             },
@@ -128,26 +130,13 @@ impl Constraint {
     }
 }
 
-fn first_line(error: &dyn fmt::Display) -> String {
-    error.to_string().lines().next().unwrap_or_default().to_owned()
+/// Complaints of others are blocks of text, with a picture of the place in the middle.
+fn in_short(error: &dyn fmt::Display) -> String {
+    let text = error.to_string();
+    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    words.chars().take(MAX_WORDS).collect()
 }
 
 fn check_len(text: &str) -> Result<(), String> {
     if text.len() <= MAX_LEN { Ok(()) } else { Err(format!("it has {} bytes, and {MAX_LEN} are the most", text.len())) }
-}
-
-/// An approximation from above: brackets in quotes count too.
-fn check_depth(text: &str) -> Result<(), String> {
-    let mut depth = 0_usize;
-    for c in text.chars() {
-        match c {
-            '(' => depth += 1,
-            ')' => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        if depth > MAX_DEPTH {
-            return Err(format!("its groups are nested deeper than {MAX_DEPTH}"));
-        }
-    }
-    Ok(())
 }

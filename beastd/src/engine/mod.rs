@@ -3,6 +3,7 @@
 mod constraint;
 mod draft;
 pub mod fake;
+mod gbnf;
 mod llama;
 mod model;
 mod raw;

@@ -93,7 +93,9 @@ fn a_grammar_that_leads_nowhere_ends_the_answer() {
     let beast = Beast::start();
     for text in ["root ::= \"a\\x00\"", "root ::= \"a\" [^\\x00-\\U0010FFFF]"] {
         let answer = beast.client().ask(&Generate { constraint: grammar(text), ..ask("hi") });
-        assert_eq!((answer.done().0, answer.text.as_str()), (FinishReason::Stop, "a"), "{text}");
+        assert_eq!(answer.done().0, FinishReason::Stop, "{text}");
+        // Bytes that were no character yet come out as such.
+        assert_eq!(answer.text.trim_end_matches('\u{fffd}'), "a", "{text}");
     }
 }
 

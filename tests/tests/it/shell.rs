@@ -36,14 +36,14 @@ fn git_commits_with_the_message_of_the_model() {
     beast.write("src/config.py", "def load(path):\n    return open(path).read()\n");
     let output = shell(
         &beast,
-        "export GIT_CONFIG_GLOBAL=/dev/null GIT_AUTHOR_NAME=a GIT_AUTHOR_EMAIL=a@b GIT_COMMITTER_NAME=a GIT_COMMITTER_EMAIL=a@b GIT_EDITOR=true
+        "export GIT_CONFIG_GLOBAL=/dev/null GIT_AUTHOR_NAME=a GIT_AUTHOR_EMAIL=a@b GIT_COMMITTER_NAME=a GIT_COMMITTER_EMAIL=a@b GIT_EDITOR='test -s'
          git init -q . && git add src && git commit -qm 'Begin' && beastctl hook install",
     );
     assert_eq!(output.code, Some(0), "{output}");
     beast.write("src/config.py", diff);
     let output = shell(
         &beast,
-        "export GIT_CONFIG_GLOBAL=/dev/null GIT_AUTHOR_NAME=a GIT_AUTHOR_EMAIL=a@b GIT_COMMITTER_NAME=a GIT_COMMITTER_EMAIL=a@b GIT_EDITOR=true
+        "export GIT_CONFIG_GLOBAL=/dev/null GIT_AUTHOR_NAME=a GIT_AUTHOR_EMAIL=a@b GIT_COMMITTER_NAME=a GIT_COMMITTER_EMAIL=a@b GIT_EDITOR='test -s'
          git commit -qa; git log --format=%s",
     );
     assert_eq!(output.stdout, format!("{}\nBegin\n", subject("read_all")), "{output}");

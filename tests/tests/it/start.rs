@@ -172,3 +172,17 @@ fn a_client_beside_no_daemon_program_says_what_is_missing() {
     let output = run(command.args(["ask", "What is a socket?"]), "");
     assert!(output.failure(3).contains("the program beastd is not to be found"), "{output}");
 }
+
+/// A lock, or the pipe of a test runner, that the caller has open would otherwise be held for as long as the daemon lives.
+#[test]
+fn a_daemon_that_is_started_holds_nothing_of_its_caller() {
+    let home = Home::new();
+    let line =
+        "exec 9>lock; flock 9; GIT_DIR=/nowhere beastctl ask --no-log hi >/dev/null; exec 9>&-; flock -n lock true";
+    let output = run(&mut home.shell(line), "");
+    assert_eq!(output.code, Some(0), "the lock is free: {output}");
+    // Who captures another pipe of the command gets its end.
+    assert_eq!(run(&mut home.ctl(&["stop"]), "").code, Some(0));
+    let output = run(&mut home.shell("x=$( { beastctl ask --no-log hi >/dev/null; } 3>&1 ); echo \"got $x\""), "");
+    assert_eq!(output.stdout, "got \n", "{output}");
+}
