@@ -237,9 +237,12 @@ fn jobs_that_nobody_looks_at_end_and_old_ones_go() {
         let time = SystemTime::now() - Duration::from_secs(age);
         File::options().write(true).open(folder(&beast, &first).join("seen")).unwrap().set_modified(time).unwrap();
     };
-    // Somebody looks still.
+    // Somebody looks still, unless this machine took longer than a window may stay closed.
+    let looked = Instant::now();
+    seen(0);
     alfred(&beast, &["start", "missing"], "text");
-    assert!(!is_over(&alfred(&beast, &["view", &first], "")));
+    let is_slow = looked.elapsed() > Duration::from_secs(10);
+    assert!(is_slow || !is_over(&alfred(&beast, &["view", &first], "")));
     seen(11);
     alfred(&beast, &["start", "missing"], "text");
     assert!(daemon.join().unwrap(), "its window is closed");
