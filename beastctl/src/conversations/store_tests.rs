@@ -1,4 +1,7 @@
-use std::{os::unix::fs::symlink, time::Duration};
+use std::{
+    os::unix::fs::symlink,
+    time::{Duration, Instant},
+};
 
 use tempfile::TempDir;
 
@@ -92,6 +95,8 @@ fn one_exchange_at_a_time() {
 #[test]
 fn two_writers_lose_nothing() {
     let (_dir, store) = store();
+    // Far above anything that happens; a conversation that stays in use must not keep the test.
+    let until = Instant::now() + Duration::from_secs(30);
     std::thread::scope(|scope| {
         for writer in ["x", "y"] {
             let store = &store;
@@ -100,7 +105,7 @@ fn two_writers_lose_nothing() {
                     let open = loop {
                         match store.open("talk") {
                             Ok(open) => break open,
-                            Err(ConversationError::InUse(_)) => std::thread::yield_now(),
+                            Err(ConversationError::InUse(_)) if Instant::now() < until => std::thread::yield_now(),
                             Err(error) => panic!("{error}"),
                         }
                     };

@@ -1,11 +1,11 @@
 //! `bench --calibrate` with a beastd that only talks.
 
-use std::{fs, fs::File, io::Read, process::Stdio};
+use std::{fs, fs::File, io::Read, process::Stdio, time::Instant};
 
 use expect_test::expect;
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::harness::{Beast, Ran, spawn};
+use crate::harness::{Beast, PATIENCE, Ran, spawn};
 
 const LINES: &str = r#"{"progress":{"n_done":0,"n_total":2,"what":"2 threads, weights as they are"}}
 not for us
@@ -144,7 +144,9 @@ fn even_a_kill_takes_beastd_along() {
     child.wait().unwrap();
     assert!(is_gone(alive));
     // The one who kills it removes its folder after that, and nobody hears of it.
+    let until = Instant::now() + PATIENCE;
     while fs::read_dir(beast.path("tmp")).unwrap().count() > 0 {
+        assert!(Instant::now() < until, "the folder of the run is still there");
         std::thread::yield_now();
     }
 }

@@ -1,106 +1,68 @@
 //! A chat at a terminal, which is a pseudo-terminal here.
 
 use std::{
-    fs::File,
-    io::{Read, Write},
-    os::{fd::OwnedFd, unix::net::UnixListener},
+    os::unix::net::UnixListener,
     path::Path,
     process::{Child, Command, ExitStatus},
-    time::{Duration, Instant},
 };
 
 use beast_protocol::{Event, Welcome};
-use rustix::{
-    event::{PollFd, PollFlags, Timespec, poll},
-    fs::{Mode, OFlags},
-    io::{FdFlags, fcntl_setfd},
-    process::{Pid, Signal, kill_process},
-    pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
-    termios::{Winsize, tcsetwinsize},
-};
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::{
     conversations::{daemon, turns},
     harness::{Beast, Peer, spawn},
+    terminal::Terminal,
 };
 
-/// Far above anything that happens; a test that fails must end.
-const PATIENCE: Duration = Duration::from_secs(20);
 const CTRL_C: &str = "\x03";
 const CTRL_D: &str = "\x04";
 const UP: &str = "\x1b[A";
 
-/// The person's side of a terminal, and the program on the other.
-struct Terminal {
-    master: File,
+/// A person at a terminal, and the program on the other side.
+struct Person {
+    terminal: Terminal,
     child: Child,
-    /// Everything that was shown.
-    shown: String,
-    /// How much of it has been looked at.
-    n_seen: usize,
 }
 
-impl Terminal {
+impl Person {
     fn new(mut command: Command) -> Self {
-        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
-        // The children of other tests must not keep it.
-        fcntl_setfd(&master, FdFlags::CLOEXEC).unwrap();
-        grantpt(&master).unwrap();
-        unlockpt(&master).unwrap();
-        tcsetwinsize(&master, Winsize { ws_row: 24, ws_col: 100, ws_xpixel: 0, ws_ypixel: 0 }).unwrap();
-        let name = ptsname(&master, Vec::new()).unwrap();
-        let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
-        let end = || -> OwnedFd { rustix::fs::open(&*name, flags, Mode::empty()).unwrap() };
-        command.stdin(end()).stdout(end()).stderr(end()).env("TERM", "xterm").env("NO_COLOR", "1");
+        let terminal = Terminal::new(100);
+        command.stdin(terminal.stdio()).stdout(terminal.stdio()).stderr(terminal.stdio());
+        command.env("TERM", "xterm").env("NO_COLOR", "1");
+        // The command goes with this call; with its ends the terminal would never hang up.
         let child = spawn(&mut command);
-        // The command holds the other ends as well; with them the terminal would never hang up.
-        drop(command);
-        Self { master: master.into(), child, shown: String::new(), n_seen: 0 }
+        Self { terminal, child }
     }
 
-    fn type_in(&mut self, text: &str) {
-        self.master.write_all(text.as_bytes()).unwrap();
+    fn type_in(&self, text: &str) {
+        self.terminal.type_in(text);
     }
 
     /// Waits until this is shown, after what was waited for before.
-    fn wait_for(&mut self, text: &str) {
-        let until = Instant::now() + PATIENCE;
-        while !self.shown[self.n_seen..].contains(text) {
-            assert!(Instant::now() < until && self.read(), "no {text:?} in {:?}", &self.shown[self.n_seen..]);
-        }
-        self.n_seen += self.shown[self.n_seen..].find(text).unwrap() + text.len();
+    fn wait_for(&self, text: &str) {
+        self.terminal.wait_for(text);
     }
 
     /// Waits for the mark of a line that can be typed.
-    fn prompt(&mut self) {
+    fn prompt(&self) {
         self.wait_for("> ");
     }
 
-    fn ask(&mut self, line: &str) {
+    fn ask(&self, line: &str) {
         self.prompt();
         self.type_in(line);
         self.type_in("\r");
     }
 
-    fn read(&mut self) -> bool {
-        let mut fds = [PollFd::new(&self.master, PollFlags::IN)];
-        let limit = Timespec { tv_sec: 20, tv_nsec: 0 };
-        poll(&mut fds, Some(&limit)).unwrap();
-        let mut bytes = [0; 4096];
-        // Linux says EIO when nobody has the other end any more.
-        let n = self.master.read(&mut bytes).unwrap_or(0);
-        self.shown += &String::from_utf8_lossy(&bytes[..n]);
-        n > 0
-    }
-
     fn end(mut self) -> (ExitStatus, String) {
-        while self.read() {}
-        (self.child.wait().unwrap(), self.shown)
+        let shown = self.terminal.finish();
+        (self.child.wait().unwrap(), shown)
     }
 }
 
-fn chat(beast: &Beast, arguments: &[&str]) -> Terminal {
-    Terminal::new(beast.command(&[&["chat"], arguments].concat()))
+fn chat(beast: &Beast, arguments: &[&str]) -> Person {
+    Person::new(beast.command(&[&["chat"], arguments].concat()))
 }
 
 fn text(path: &Path) -> String {
@@ -111,19 +73,19 @@ fn text(path: &Path) -> String {
 fn lines_are_edited_recalled_and_kept() {
     let beast = Beast::new();
     let daemon = daemon(&beast, &["one", "two", "three"]);
-    let mut terminal = chat(&beast, &[]);
-    terminal.wait_for("/help lists the commands");
-    terminal.ask("");
-    terminal.ask("hellp\x7fo");
-    terminal.wait_for("\r\none\r\n");
+    let person = chat(&beast, &[]);
+    person.wait_for("/help lists the commands");
+    person.ask("");
+    person.ask("hellp\x7fo");
+    person.wait_for("\r\none\r\n");
     // Newlines in what is pasted do not send it.
-    terminal.ask("\x1b[200~a\rb\x1b[201~c");
-    terminal.wait_for("two\r\n");
-    terminal.ask(UP);
-    terminal.wait_for("three\r\n");
-    terminal.prompt();
-    terminal.type_in(CTRL_D);
-    let (status, shown) = terminal.end();
+    person.ask("\x1b[200~a\rb\x1b[201~c");
+    person.wait_for("two\r\n");
+    person.ask(UP);
+    person.wait_for("three\r\n");
+    person.prompt();
+    person.type_in(CTRL_D);
+    let (status, shown) = person.end();
     assert_eq!(status.code(), Some(0), "{shown}");
     assert_eq!(turns(&daemon.join().unwrap()[2]), ["hello", "one", "a\nbc", "two", "a\nbc"]);
     let typed = beast.path(".local/share/beast/chat-history");
@@ -135,11 +97,11 @@ fn lines_are_edited_recalled_and_kept() {
 fn nothing_typed_is_kept_under_no_log() {
     let beast = Beast::new();
     daemon(&beast, &["one"]);
-    let mut terminal = chat(&beast, &["--no-log"]);
-    terminal.ask("hello");
-    terminal.wait_for("one\r\n");
-    terminal.ask("/quit");
-    assert_eq!(terminal.end().0.code(), Some(0));
+    let person = chat(&beast, &["--no-log"]);
+    person.ask("hello");
+    person.wait_for("one\r\n");
+    person.ask("/quit");
+    assert_eq!(person.end().0.code(), Some(0));
     assert!(!beast.path(".local/share/beast").exists());
 }
 
@@ -167,28 +129,28 @@ fn ctrl_c_stops_an_answer_and_not_the_chat() {
         }
         requests
     });
-    let mut terminal = chat(&beast, &["--session", "talk"]);
-    terminal.ask("a");
-    terminal.wait_for("\r\nhalf");
-    kill_process(Pid::from_child(&terminal.child), Signal::INT).unwrap();
-    terminal.ask("b");
-    terminal.wait_for("whole\r\n");
-    terminal.ask("c");
-    terminal.wait_for("reading");
-    kill_process(Pid::from_child(&terminal.child), Signal::INT).unwrap();
-    terminal.ask("d");
-    terminal.wait_for("half again");
-    kill_process(Pid::from_child(&terminal.child), Signal::INT).unwrap();
-    terminal.ask("e");
-    terminal.wait_for("whole again\r\n");
+    let person = chat(&beast, &["--session", "talk"]);
+    person.ask("a");
+    person.wait_for("\r\nhalf");
+    kill_process(Pid::from_child(&person.child), Signal::INT).unwrap();
+    person.ask("b");
+    person.wait_for("whole\r\n");
+    person.ask("c");
+    person.wait_for("reading");
+    kill_process(Pid::from_child(&person.child), Signal::INT).unwrap();
+    person.ask("d");
+    person.wait_for("half again");
+    kill_process(Pid::from_child(&person.child), Signal::INT).unwrap();
+    person.ask("e");
+    person.wait_for("whole again\r\n");
     // At the prompt it is a key: the first clears the line, the second in a row ends the chat.
-    terminal.prompt();
-    terminal.type_in("not sent");
-    terminal.type_in(CTRL_C);
-    terminal.wait_for("Ctrl-C again");
-    terminal.prompt();
-    terminal.type_in(CTRL_C);
-    assert_eq!(terminal.end().0.code(), Some(130));
+    person.prompt();
+    person.type_in("not sent");
+    person.type_in(CTRL_C);
+    person.wait_for("Ctrl-C again");
+    person.prompt();
+    person.type_in(CTRL_C);
+    assert_eq!(person.end().0.code(), Some(130));
     let requests = daemon.join().unwrap();
     let last = ["a", "half", "b", "whole", "d", "half again", "e"];
     assert_eq!(turns(&requests[4]), last, "what had come is kept, and nothing where nothing had");
@@ -200,17 +162,17 @@ fn ctrl_c_stops_an_answer_and_not_the_chat() {
 fn what_does_not_fit_is_left_out_and_told() {
     let beast = Beast::new();
     let daemon = daemon(&beast, &["1", "2", "TOO LONG", "TOO LONG", "3", "4"]);
-    let mut terminal = chat(&beast, &["--session", "talk"]);
+    let person = chat(&beast, &["--session", "talk"]);
     for (question, answer) in [("a", "1\r\n"), ("b", "2\r\n"), ("c", "3\r\n")] {
-        terminal.ask(question);
-        terminal.wait_for(answer);
+        person.ask(question);
+        person.wait_for(answer);
     }
-    terminal.wait_for("no longer sent, because there is no room: the 2 oldest exchanges");
-    terminal.ask("d");
-    terminal.wait_for("4\r\n");
-    terminal.prompt();
-    terminal.type_in(CTRL_D);
-    assert_eq!(terminal.end().0.code(), Some(0));
+    person.wait_for("no longer sent, because there is no room: the 2 oldest exchanges");
+    person.ask("d");
+    person.wait_for("4\r\n");
+    person.prompt();
+    person.type_in(CTRL_D);
+    assert_eq!(person.end().0.code(), Some(0));
     let requests = daemon.join().unwrap();
     let sent: Vec<_> = requests.iter().map(turns).collect();
     assert_eq!(sent[2..5], [vec!["a", "1", "b", "2", "c"], vec!["b", "2", "c"], vec!["c"]]);
@@ -223,16 +185,16 @@ fn what_does_not_fit_is_left_out_and_told() {
 fn a_failure_is_told_and_the_next_line_tries_again() {
     let beast = Beast::new();
     daemon(&beast, &["LOST", "one"]);
-    let mut terminal = chat(&beast, &[]);
-    terminal.ask("a");
-    terminal.wait_for("beastd ended before the answer did");
-    terminal.ask("/sava x");
-    terminal.wait_for("there is no command /sava");
-    terminal.ask("/retry");
-    terminal.wait_for("one\r\n");
-    terminal.prompt();
-    terminal.type_in(CTRL_D);
-    assert_eq!(terminal.end().0.code(), Some(0));
+    let person = chat(&beast, &[]);
+    person.ask("a");
+    person.wait_for("beastd ended before the answer did");
+    person.ask("/sava x");
+    person.wait_for("there is no command /sava");
+    person.ask("/retry");
+    person.wait_for("one\r\n");
+    person.prompt();
+    person.type_in(CTRL_D);
+    assert_eq!(person.end().0.code(), Some(0));
 }
 
 #[test]
@@ -241,10 +203,10 @@ fn a_person_is_asked_before_everything_goes() {
         let beast = Beast::new();
         daemon(&beast, &["one"]);
         beast.run(&["ask", "a"], b"");
-        let mut terminal = Terminal::new(beast.command(&["history", "rm", "--all"]));
-        terminal.wait_for("Remove 1 conversation? [y/N] ");
-        terminal.type_in(answer);
-        let (status, shown) = terminal.end();
+        let person = Person::new(beast.command(&["history", "rm", "--all"]));
+        person.wait_for("Remove 1 conversation? [y/N] ");
+        person.type_in(answer);
+        let (status, shown) = person.end();
         assert_eq!((status.code(), beast.n_conversations()), (Some(code), n_left), "{shown}");
     }
 }

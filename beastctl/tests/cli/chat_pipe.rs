@@ -128,9 +128,9 @@ fn the_time_limit_is_that_of_each_answer() {
     expect![[r#"
         exit 1
         out: "in time\n"
-        err: beastctl: no answer within 300ms; try: a longer --timeout, or beastctl status
+        err: beastctl: no answer within 2s; try: a longer --timeout, or beastctl status
     "#]]
-    .assert_eq(&beast.run(&["chat", "--timeout", "300ms"], b"a\nb\n").report());
+    .assert_eq(&beast.run(&["chat", "--timeout", "2s"], b"a\nb\n").report());
     daemon.join().unwrap();
 }
 

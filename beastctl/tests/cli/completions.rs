@@ -5,13 +5,9 @@ use std::{
     process::{Command, Stdio},
     sync::mpsc,
     thread,
-    time::Duration,
 };
 
-use crate::harness::{Beast, Ran, feed};
-
-/// A shell that waits for something that never comes must end.
-const PATIENCE: Duration = Duration::from_secs(30);
+use crate::harness::{Beast, PATIENCE, Ran, feed};
 
 /// What a shell prints that runs this, with beastctl in its PATH; `None` where the shell is not installed.
 fn told(beast: &Beast, shell: &[&str], script: &str) -> Option<String> {
@@ -30,6 +26,7 @@ fn told(beast: &Beast, shell: &[&str], script: &str) -> Option<String> {
     let process = rustix::process::Pid::from_child(&child);
     let dir = beast.dir.path().to_owned();
     thread::spawn(move || tell.send(Ran::of(child, &dir)));
+    // A shell may wait for something that never comes.
     let Ok(ran) = hear.recv_timeout(PATIENCE) else {
         let _ = rustix::process::kill_process(process, rustix::process::Signal::KILL);
         panic!("{shell:?} does not end");

@@ -5,7 +5,7 @@ use std::{io::Write, os::unix::net::UnixListener, thread};
 use beast_protocol::{ErrorCode, Event, Welcome, WireError, write_frame};
 use expect_test::expect;
 
-use crate::harness::{Beast, Peer};
+use crate::harness::{Beast, Peer, accept};
 
 #[test]
 fn each_failure_of_a_request_has_its_exit_code() {
@@ -83,7 +83,7 @@ fn what_is_not_beastd_is_told_apart() {
     for greeting in [&b"HTTP/1.1 400 Bad Request\r\n\r\n"[..], b"\x04\0\0\0nope", b""] {
         let beast = Beast::new();
         let listener = UnixListener::bind(beast.socket()).unwrap();
-        let daemon = thread::spawn(move || listener.accept().unwrap().0.write_all(greeting).unwrap());
+        let daemon = thread::spawn(move || accept(&listener).write_all(greeting).unwrap());
         let ran = beast.run(&["summarize", "--no-start"], b"text");
         assert_eq!(ran.code, Some(3), "{ran:?}");
         // One that hangs up without a word is at its end: it is called again, and then it is gone.

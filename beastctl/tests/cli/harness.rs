@@ -16,6 +16,7 @@ use std::{
 use beast_protocol::{
     Event, FinishReason, Hello, Request, Timings, Usage, VERSION, Welcome, decode, encode, read_frame, write_frame,
 };
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tempfile::TempDir;
 
 /// Far above anything that happens; a test that fails must end.
@@ -157,10 +158,19 @@ pub(crate) struct Peer {
     pub(crate) stream: UnixStream,
 }
 
+/// The next connection. A client that never comes must not keep the test, which may join its daemon first of all.
+pub(crate) fn accept(listener: &UnixListener) -> UnixStream {
+    let limit = Timespec::try_from(PATIENCE).unwrap();
+    let n_ready = poll(&mut [PollFd::new(listener, PollFlags::IN)], Some(&limit)).unwrap();
+    assert!(n_ready == 1, "no client connected to {:?} within {PATIENCE:?}", listener.local_addr());
+    let (stream, _) = listener.accept().unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream
+}
+
 impl Peer {
     pub(crate) fn accept(listener: &UnixListener, welcome: &Welcome) -> Self {
-        let (mut stream, _) = listener.accept().unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut stream = accept(listener);
         let hello = Hello::from_bytes(&read_frame(&mut stream).unwrap().unwrap()).unwrap();
         assert_eq!(hello.protocol, VERSION);
         write_frame(&mut stream, &welcome.to_bytes()).unwrap();

@@ -11,7 +11,7 @@ use beast_protocol::{ErrorCode, Event, Generate, WireError};
 use serde_json::Value;
 
 use crate::{
-    alfred::{check_items, check_view},
+    alfred::{check_items, check_view, is_over, job, look_again},
     harness::{Ran, spawn},
     hook::{Repo, write_program},
 };
@@ -262,24 +262,23 @@ fn the_scripts_of_alfred_begin_show_and_stop_an_answer() {
     );
 
     let answer = |variables: &[(&str, &str)], argument: &str| {
-        let mut last = Value::Null;
         let daemon = desk.repo.beast.daemon(|peer| {
             let request = peer.generate();
             peer.answer(&["Yes."]);
             request
         });
-        let mut view: Value = serde_json::from_str(&run("view.sh", variables, argument)).unwrap();
-        while view.get("rerun").is_some() {
-            check_view(&view);
-            let job = view["variables"]["beast_job"].as_str().unwrap().to_owned();
-            view =
-                serde_json::from_str(&run("view.sh", &[variables, &[("beast_job", &job)]].concat(), argument)).unwrap();
-            last = job.into();
-        }
+        let show = |variables: &[(&str, &str)]| -> Value {
+            serde_json::from_str(&run("view.sh", variables, argument)).unwrap()
+        };
+        let first = show(variables);
+        check_view(&first);
+        assert!(!is_over(&first), "{first}");
+        let job = job(&first);
+        let view = look_again(|| show(&[variables, &[("beast_job", &job)]].concat()), is_over);
         fs::remove_file(desk.repo.beast.socket()).unwrap();
-        assert_eq!((&view["response"], &view["variables"]["beast_last"]), (&"Yes.".into(), &last));
+        assert_eq!((&view["response"], &view["variables"]["beast_last"]), (&"Yes.".into(), &job.as_str().into()));
         let request = daemon.join().unwrap();
-        run("cancel.sh", &[("beast_job", last.as_str().unwrap())], "");
+        run("cancel.sh", &[("beast_job", &job)], "");
         request.messages[1].content.clone()
     };
     assert_eq!(answer(&[("beast_prompt", "tldr")], "typed"), "typed");

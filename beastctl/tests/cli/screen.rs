@@ -179,6 +179,8 @@ fn nobody_is_told_who_cannot_see_it_or_does_not_want_to() {
             peer.generate();
             peer.send(&Event::Queued { position: 2 });
             may_go_on.recv().unwrap();
+            // The time of a line has come, so news would be shown at once; and they are taken before what is answered.
+            peer.send(&Event::Queued { position: 1 });
             peer.started();
             peer.say(&["first"]);
             may_go_on.recv().unwrap();

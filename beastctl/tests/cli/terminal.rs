@@ -1,42 +1,70 @@
-//! A terminal without a person: what the client writes to it, as bytes.
+//! A terminal: what is typed into it, and what the client writes to it, as bytes.
 
 use std::{
-    fs::{File, OpenOptions},
-    io::Read,
+    fs::File,
+    io::{Read, Write},
     process::{Child, Command, Stdio},
     sync::{Arc, Condvar, Mutex},
-    thread::{self, JoinHandle},
+    thread,
 };
 
 use rustix::{
+    fs::{Mode, OFlags},
+    io::{FdFlags, fcntl_setfd},
     pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
     termios::{Winsize, tcsetwinsize},
 };
 
 use crate::harness::{PATIENCE, feed};
 
-type Written = Arc<(Mutex<Vec<u8>>, Condvar)>;
+/// What has been written to a terminal.
+#[derive(Default)]
+struct Written {
+    bytes: Vec<u8>,
+    /// How much of it has been looked at.
+    n_seen: usize,
+    /// Nobody has the other end any more.
+    is_over: bool,
+}
+
+impl Written {
+    /// Where this ends, behind what has been looked at.
+    fn end_of(&self, text: &str) -> Option<usize> {
+        let mut windows = self.bytes[self.n_seen..].windows(text.len());
+        windows.position(|window| window == text.as_bytes()).map(|start| self.n_seen + start + text.len())
+    }
+
+    fn unseen(&self) -> String {
+        String::from_utf8_lossy(&self.bytes[self.n_seen..]).into_owned()
+    }
+}
+
+type Shared = Arc<(Mutex<Written>, Condvar)>;
 
 /// A terminal that somebody writes to, and what has been written.
 pub(crate) struct Terminal {
+    controller: File,
     user: File,
-    written: Written,
-    reader: JoinHandle<()>,
+    written: Shared,
 }
 
 impl Terminal {
     pub(crate) fn new(n_columns: u16) -> Self {
         let controller = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        // The children of other tests must not keep it.
+        fcntl_setfd(&controller, FdFlags::CLOEXEC).unwrap();
         grantpt(&controller).unwrap();
         unlockpt(&controller).unwrap();
-        let name = ptsname(&controller, Vec::new()).unwrap().into_string().unwrap();
-        let user = OpenOptions::new().read(true).write(true).open(name).unwrap();
+        let name = ptsname(&controller, Vec::new()).unwrap();
+        let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let user = File::from(rustix::fs::open(&*name, flags, Mode::empty()).unwrap());
         let size = Winsize { ws_row: 24, ws_col: n_columns, ws_xpixel: 0, ws_ypixel: 0 };
         tcsetwinsize(&user, size).unwrap();
-        let written = Written::default();
-        let shared = Arc::clone(&written);
-        let reader = thread::spawn(move || read(File::from(controller), &shared));
-        Self { user, written, reader }
+        let controller = File::from(controller);
+        let written = Shared::default();
+        let (reader, shared) = (controller.try_clone().unwrap(), Arc::clone(&written));
+        thread::spawn(move || read(reader, &shared));
+        Self { controller, user, written }
     }
 
     /// The end that a program is given.
@@ -44,33 +72,44 @@ impl Terminal {
         self.user.try_clone().unwrap().into()
     }
 
-    /// Waits until this has been written.
+    pub(crate) fn type_in(&self, text: &str) {
+        (&self.controller).write_all(text.as_bytes()).unwrap();
+    }
+
+    /// Waits until this has been written, after what was waited for before.
     pub(crate) fn wait_for(&self, text: &str) {
-        let (bytes, more) = &*self.written;
-        let is_missing = |bytes: &mut Vec<u8>| !bytes.windows(text.len()).any(|window| window == text.as_bytes());
-        let (bytes, outcome) = more.wait_timeout_while(bytes.lock().unwrap(), PATIENCE, is_missing).unwrap();
-        assert!(!outcome.timed_out(), "no {text:?} in {:?}", String::from_utf8_lossy(&bytes));
+        let (written, more) = &*self.written;
+        let is_missing = |written: &mut Written| !written.is_over && written.end_of(text).is_none();
+        let (mut written, _) = more.wait_timeout_while(written.lock().unwrap(), PATIENCE, is_missing).unwrap();
+        let end = written.end_of(text);
+        written.n_seen = end.unwrap_or_else(|| panic!("no {text:?} in {:?}", written.unseen()));
     }
 
     /// Everything, once all who write are gone.
     pub(crate) fn finish(self) -> String {
         drop(self.user);
-        self.reader.join().unwrap();
-        let bytes = self.written.0.lock().unwrap().clone();
+        let (written, more) = &*self.written;
+        let (written, _) =
+            more.wait_timeout_while(written.lock().unwrap(), PATIENCE, |written| !written.is_over).unwrap();
+        assert!(written.is_over, "somebody still writes, after {:?}", written.unseen());
         // Terminals begin lines of their own accord.
-        String::from_utf8(bytes).unwrap().replace("\r\n", "\n")
+        String::from_utf8(written.bytes.clone()).unwrap().replace("\r\n", "\n")
     }
 }
 
-/// Linux says EIO at the end.
-fn read(mut controller: File, written: &Written) {
+fn read(mut controller: File, shared: &Shared) {
+    let (written, more) = &**shared;
     let mut bytes = [0; 4096];
-    while let Ok(n) = controller.read(&mut bytes) {
+    loop {
+        // Linux says EIO at the end.
+        let n = controller.read(&mut bytes).unwrap_or(0);
+        let mut written = written.lock().unwrap();
+        written.bytes.extend(&bytes[..n]);
+        written.is_over = n == 0;
+        more.notify_all();
         if n == 0 {
             return;
         }
-        written.0.lock().unwrap().extend(&bytes[..n]);
-        written.1.notify_all();
     }
 }
 
@@ -92,7 +131,8 @@ impl Seen {
 
     /// Exit code, stdout and stderr.
     pub(crate) fn finish(mut self) -> (Option<i32>, String, String) {
-        let status = self.child.wait().unwrap();
-        (status.code(), self.out.finish(), self.err.finish())
+        // The terminals first: a client that does not end is waited for with patience only there.
+        let (out, err) = (self.out.finish(), self.err.finish());
+        (self.child.wait().unwrap().code(), out, err)
     }
 }

@@ -58,7 +58,8 @@ fn a_daemon_that_never_answers_is_left_at_the_limit() {
 #[test]
 fn a_daemon_that_does_not_greet_is_left_at_the_limit() {
     let repo = Repo::new();
-    assert_eq!(repo.hook(&["install", "--limit", "1"]).code, Some(0));
+    // What git is asked before takes its part of the limit, and more of it on a busy machine.
+    assert_eq!(repo.hook(&["install", "--limit", "5"]).code, Some(0));
     let _listener = UnixListener::bind(repo.beast.socket()).unwrap();
     repo.stage("b", "b\n");
     assert_eq!(repo.try_git(&["commit", "-q"]).code, Some(0));
