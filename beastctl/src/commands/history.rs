@@ -15,7 +15,7 @@ use crate::{
     cli::{HistoryOptions, HistoryVerb},
     conversations::{Conversation, ConversationError, Entry, Exchange, Store, is_automatic},
     exit, input,
-    output::{Console, columns, is_command, one_line, units::count},
+    output::{Console, columns, harmless, json_line, one_line, units::count},
 };
 
 /// Columns of a list whose reader is no terminal.
@@ -48,7 +48,7 @@ fn list(store: &Store, is_json: bool, console: Console) -> Result<()> {
     }
     if is_json {
         let objects: Vec<Value> = rows.iter().map(|(entry, conversation)| object(&entry.name, conversation)).collect();
-        return Ok(console.print(&format!("{}\n", Value::from(objects)))?);
+        return Ok(console.print(&json_line(&Value::from(objects)))?);
     }
     if rows.is_empty() {
         console.info("there is no conversation yet");
@@ -117,11 +117,11 @@ fn show(store: &Store, name: Option<&str>, is_json: bool, console: Console) -> R
         let mut object = object(&name, &read.conversation);
         object["system"] = json!(read.conversation.head.system);
         object["exchanges"] = read.conversation.exchanges.iter().map(exchange_object).collect();
-        return Ok(console.print(&format!("{object}\n"))?);
+        return Ok(console.print(&json_line(&object))?);
     }
     let text = markdown(&read.conversation);
     // A file takes it as it was said; a terminal takes no commands from it.
-    let text = if console.stdout_is_terminal { text.replace(is_command, "\u{fffd}") } else { text };
+    let text = if console.stdout_is_terminal { harmless(&text) } else { text };
     Ok(console.print(&text)?)
 }
 

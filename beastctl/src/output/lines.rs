@@ -19,6 +19,11 @@ pub fn columns() -> Option<usize> {
 }
 
 /// Whether a character of a text commands the terminal instead of being shown by it.
-pub fn is_command(c: char) -> bool {
+pub(super) fn is_command(c: char) -> bool {
     c.is_control() && c != '\n' && c != '\t'
+}
+
+/// The same text without commands. What another system ends its lines with is none: a newline stays of it.
+pub fn harmless(text: &str) -> String {
+    text.replace("\r\n", "\n").replace(is_command, "\u{fffd}")
 }

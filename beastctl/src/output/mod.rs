@@ -28,7 +28,7 @@ pub use answer::Answer;
 pub use fence::first_code_block;
 pub use file::WholeFile;
 pub use json::{Told, answer_line, answer_object, error_object, event_object, json_line};
-pub use lines::{columns, is_command};
+pub use lines::{columns, harmless};
 pub use markdown::Markdown;
 pub use parts::Parts;
 pub use progress::Progress;
