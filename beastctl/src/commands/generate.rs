@@ -91,7 +91,7 @@ fn answer(context: &Context, task: Task, options: &Options) -> Result<()> {
     let mut conversing = Conversing::begin(options, matches!(task, Task::Ask { .. }), console)?;
     let mut material = match task {
         Task::Ask { question } => material::question(&question, console)?,
-        Task::CommitMsg => material::diff(console)?,
+        Task::CommitMsg => material::diff(console, context.timeout)?,
         Task::Prompt { name, files } => material::files(&name, &files, console)?,
     };
     let warnings = mem::take(&mut material.warnings);
