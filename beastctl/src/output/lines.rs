@@ -1,6 +1,9 @@
 //! Whole lines for a person, and text of others made harmless for a terminal.
 
-use std::io::{self, Write};
+use std::{
+    io::{self, Write},
+    os::fd::AsFd,
+};
 
 use super::Console;
 
@@ -12,9 +15,9 @@ impl Console {
     }
 }
 
-/// Columns of the terminal that stdout is, if it is one.
-pub fn columns() -> Option<usize> {
-    let size = rustix::termios::tcgetwinsize(rustix::stdio::stdout()).ok()?;
+/// Columns of the terminal that a stream is, if it is one.
+pub fn columns(stream: impl AsFd) -> Option<usize> {
+    let size = rustix::termios::tcgetwinsize(stream).ok()?;
     Some(usize::from(size.ws_col)).filter(|columns| *columns > 0)
 }
 

@@ -34,6 +34,7 @@ pub use parts::Parts;
 pub use progress::Progress;
 pub use stats::{Measured, answer_speed, prompt_speed, stats_lines, us_to_ms};
 pub use waiting::Waiting;
+pub use width::excerpt;
 
 use crate::{cli::ColorChoice, exit};
 
