@@ -351,8 +351,7 @@ impl<'a> Chat<'a> {
             Err(error) if self.is_stopped(&error) => return Ok((nothing(), Ok(()))),
             reached => reached?,
         };
-        let warnings = Vec::new();
-        let mut answering = Answering::new(&context, self.options, progress, warnings).bound_to(form);
+        let mut answering = Answering::new(&context, self.options, progress, Vec::new()).bound_to(form);
         if self.has_answered && !self.is_interactive {
             answering.set_apart();
         }
