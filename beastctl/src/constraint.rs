@@ -75,19 +75,25 @@ impl ConstraintError {
 /// See [`ConstraintError`].
 pub fn schema(path: &Path, stdin_is_free: bool) -> Result<Constraint, ConstraintError> {
     let (name, text) = read("--schema", path, stdin_is_free)?;
-    let malformed = |line, column, problem: &str| malformed(&name, (line, column), problem);
-    match serde_json::from_str(&text) {
-        Ok(Value::Object(_) | Value::Bool(_)) => Ok(Constraint::Schema(text)),
-        Ok(_) => Err(malformed(1, 1, "a JSON schema is an object, true or false")),
+    check_schema(&text).map_err(|(place, problem)| malformed(&name, place, &problem))?;
+    Ok(Constraint::Schema(text))
+}
+
+/// What keeps a text from being a JSON schema, and in which line and column, as far as a client can see. The text stays as it was
+/// written, since the order of its keys is the order of the answer.
+///
+/// # Errors
+/// The place and the problem.
+pub fn check_schema(text: &str) -> Result<(), ((usize, usize), String)> {
+    match serde_json::from_str(text) {
+        Ok(Value::Object(_) | Value::Bool(true)) => Ok(()),
+        Ok(Value::Bool(false)) => Err(((1, 1), "nothing satisfies the schema false".into())),
+        Ok(_) => Err(((1, 1), "a JSON schema is an object or true".into())),
         Err(error) => {
             let (line, column, problem) = (error.line(), error.column(), error.to_string());
             let place = format!(" at line {line} column {column}");
             // Where a line begins serde_json says 0.
-            Err(malformed(
-                line,
-                column.max(1),
-                &format!("no JSON: {}", problem.strip_suffix(&place).unwrap_or(&problem)),
-            ))
+            Err(((line, column.max(1)), format!("no JSON: {}", problem.strip_suffix(&place).unwrap_or(&problem))))
         }
     }
 }

@@ -16,10 +16,11 @@ fn said(bytes: &[u8], read: fn(&Path, bool) -> Result<Constraint, ConstraintErro
 }
 
 #[test]
-fn a_schema_is_an_object_or_a_boolean() {
+fn a_schema_is_an_object_or_true() {
     let lines: Vec<String> = [
         &b"\xef\xbb\xbf{\"type\": \"object\"}\n"[..],
         b" true ",
+        b"false",
         b"[1]",
         b"\"object\"",
         b"{\n  \"type\": }",
@@ -34,8 +35,9 @@ fn a_schema_is_an_object_or_a_boolean() {
     expect![[r#"
         Schema("{\"type\": \"object\"}\n")
         Schema(" true ")
-        2 a file:1:1: a JSON schema is an object, true or false
-        2 a file:1:1: a JSON schema is an object, true or false
+        2 a file:1:1: nothing satisfies the schema false
+        2 a file:1:1: a JSON schema is an object or true
+        2 a file:1:1: a JSON schema is an object or true
         2 a file:2:11: no JSON: expected value
         2 a file:1:10: no JSON: trailing characters
         2 a file:3:1: no JSON: EOF while parsing an object

@@ -10,7 +10,7 @@ use std::{
 use beast_launchd::paths;
 use clap_complete::engine::{CompletionCandidate, PathCompleter, ValueCompleter};
 
-use crate::prompts;
+use crate::{conversations::Store, prompts};
 
 /// The prompts, each with what it is for.
 pub fn prompts() -> Vec<CompletionCandidate> {
@@ -40,8 +40,8 @@ pub fn models(current: &OsStr) -> Vec<CompletionCandidate> {
 
 /// The conversations that are kept.
 pub fn sessions() -> Vec<CompletionCandidate> {
-    let folder = paths::data_dir().map(|folder| folder.join("conversations")).unwrap_or_default();
-    files_of(&folder, "jsonl").iter().filter_map(|file| file.file_stem()).map(CompletionCandidate::new).collect()
+    let entries = Store::of_user().and_then(|store| store.entries()).unwrap_or_default();
+    entries.into_iter().map(|entry| CompletionCandidate::new(entry.name)).collect()
 }
 
 /// The files of a kind in a folder, in order, without hidden ones.

@@ -109,6 +109,11 @@ impl<'a> Answering<'a> {
         !self.text().is_empty()
     }
 
+    /// Whether somebody has seen what came before the end.
+    pub(super) fn is_seen(&self) -> bool {
+        self.is_streamed || self.options.output.stream_json
+    }
+
     /// What a conversation keeps of it. It is cut also when it has not ended.
     pub(super) fn said(&self) -> Said {
         let is_cut = self.done.is_none_or(|(reason, ..)| reason.is_cut());
@@ -165,8 +170,10 @@ impl<'a> Answering<'a> {
             return;
         }
         let now = Instant::now();
-        if let Some(text) = self.waiting.text(now) {
-            self.progress.set(text, now);
+        match self.waiting.text(now) {
+            Some(text) => self.progress.set(text, now),
+            // Nothing has come yet: what was said before the request goes on.
+            None => self.progress.tick(now),
         }
     }
 

@@ -70,7 +70,8 @@ pub(super) fn run(context: &Context, task: Task, options: &Options) -> Result<()
     if options.output.stream_json { outcome.inspect_err(|error| print_error(context, error)) } else { outcome }
 }
 
-fn print_error(context: &Context, error: &anyhow::Error) {
+/// The last line of a run of `--stream-json` that failed; nothing for what a line has told already.
+pub(super) fn print_error(context: &Context, error: &anyhow::Error) {
     let (code, line) = exit::verdict(error);
     let is_told = matches!(error.downcast_ref(), Some(CommandError::Cut(_)));
     if code != exit::DONE && !is_told {
@@ -90,7 +91,7 @@ fn answer(context: &Context, task: Task, options: &Options) -> Result<()> {
     let mut conversing = Conversing::begin(options, matches!(task, Task::Ask { .. }), console)?;
     let mut material = match task {
         Task::Ask { question } => material::question(&question, console)?,
-        Task::CommitMsg => material::diff(console)?,
+        Task::CommitMsg => material::diff(console, context.timeout)?,
         Task::Prompt { name, files } => material::files(&name, &files, console)?,
     };
     let warnings = mem::take(&mut material.warnings);
@@ -155,7 +156,8 @@ pub(super) fn broken_off(answering: &mut Answering<'_>, error: anyhow::Error) ->
     }
 }
 
-fn constraint(options: &Options, stdin_is_free: bool) -> Result<Option<Constraint>> {
+/// What the command line binds the answer to.
+pub(super) fn constraint(options: &Options, stdin_is_free: bool) -> Result<Option<Constraint>> {
     let output = &options.output;
     Ok(match (&output.schema, &output.grammar) {
         (Some(path), _) => Some(constraint::schema(path, stdin_is_free)?),

@@ -15,7 +15,7 @@ use crate::{
     cli::{HistoryOptions, HistoryVerb},
     conversations::{Conversation, ConversationError, Entry, Exchange, Store, is_automatic},
     exit, input,
-    output::{Console, columns, is_command, one_line, units::count},
+    output::{Console, columns, excerpt, harmless, json_line, units::count},
 };
 
 /// Columns of a list whose reader is no terminal.
@@ -48,12 +48,12 @@ fn list(store: &Store, is_json: bool, console: Console) -> Result<()> {
     }
     if is_json {
         let objects: Vec<Value> = rows.iter().map(|(entry, conversation)| object(&entry.name, conversation)).collect();
-        return Ok(console.print(&format!("{}\n", Value::from(objects)))?);
+        return Ok(console.print(&json_line(&Value::from(objects)))?);
     }
     if rows.is_empty() {
         console.info("there is no conversation yet");
     }
-    Ok(console.print(&table(&rows, SystemTime::now(), columns().unwrap_or(WIDTH)))?)
+    Ok(console.print(&table(&rows, SystemTime::now(), columns(io::stdout()).unwrap_or(WIDTH)))?)
 }
 
 fn object(name: &str, conversation: &Conversation) -> Value {
@@ -80,7 +80,7 @@ fn table(rows: &[(Entry, Conversation)], now: SystemTime, width: usize) -> Strin
         let turns = count(conversation.exchanges.len() as u64, "turn");
         let start = format!("{:name_width$}  {age:>4}  {turns:>9}  ", entry.name);
         let question = conversation.exchanges.first().map(|exchange| exchange.question.content.as_str());
-        let question = cut(question.unwrap_or_default(), width.saturating_sub(start.len()).max(MIN_QUESTION));
+        let question = excerpt(question.unwrap_or_default(), width.saturating_sub(start.len()).max(MIN_QUESTION));
         // Writing to a String cannot fail.
         let _ = writeln!(text, "{}", format!("{start}{question}").trim_end());
     }
@@ -98,15 +98,6 @@ fn age(age: Duration) -> String {
     }
 }
 
-fn cut(text: &str, width: usize) -> String {
-    // Four bytes are the longest character: no more of a long question needs to be looked at.
-    let text = one_line(&text[..text.floor_char_boundary(width * 4 + 4)]);
-    if text.chars().count() <= width {
-        return text;
-    }
-    text.chars().take(width - 1).chain(['…']).collect()
-}
-
 fn show(store: &Store, name: Option<&str>, is_json: bool, console: Console) -> Result<()> {
     let name = name.map_or_else(|| store.latest(), |name| store.find(name))?;
     let read = store.read(&name)?;
@@ -117,11 +108,11 @@ fn show(store: &Store, name: Option<&str>, is_json: bool, console: Console) -> R
         let mut object = object(&name, &read.conversation);
         object["system"] = json!(read.conversation.head.system);
         object["exchanges"] = read.conversation.exchanges.iter().map(exchange_object).collect();
-        return Ok(console.print(&format!("{object}\n"))?);
+        return Ok(console.print(&json_line(&object))?);
     }
     let text = markdown(&read.conversation);
     // A file takes it as it was said; a terminal takes no commands from it.
-    let text = if console.stdout_is_terminal { text.replace(is_command, "\u{fffd}") } else { text };
+    let text = if console.stdout_is_terminal { harmless(&text) } else { text };
     Ok(console.print(&text)?)
 }
 
@@ -176,16 +167,18 @@ fn remove_all(store: &Store, is_forced: bool, console: Console) -> Result<()> {
             return Err(CommandError::NotRemoved("the answer was no").into());
         }
     }
-    for entry in entries {
-        match store.remove(&entry.name) {
-            Err(ConversationError::Unknown(_)) | Ok(()) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    let typed = store.typed_lines();
-    match fs::remove_file(&typed) {
+    let removed = entries.iter().map(|entry| store.remove(&entry.name));
+    // One that is in use does not keep the others.
+    let outcomes: Vec<_> = removed.chain([remove_typed_lines(store)]).collect();
+    let is_there = |outcome: &Result<(), ConversationError>| !matches!(outcome, Err(ConversationError::Unknown(_)));
+    Ok(outcomes.into_iter().filter(is_there).collect::<Result<(), _>>()?)
+}
+
+fn remove_typed_lines(store: &Store) -> Result<(), ConversationError> {
+    let path = store.typed_lines();
+    match fs::remove_file(&path) {
         Err(source) if source.kind() != ErrorKind::NotFound => {
-            Err(ConversationError::File { action: "remove", path: typed, source }.into())
+            Err(ConversationError::File { action: "remove", path, source })
         }
         _ => Ok(()),
     }

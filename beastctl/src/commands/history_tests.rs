@@ -37,13 +37,6 @@ fn a_list_is_cut_to_the_width() {
 }
 
 #[test]
-fn a_long_question_is_cut_between_characters() {
-    assert_eq!(cut("ééééé", 5), "ééééé");
-    assert_eq!(cut("éééééé", 5), "éééé…");
-    assert_eq!(cut("a\u{1b}[31mb", 20), "a [31mb");
-}
-
-#[test]
 fn a_conversation_reads_as_markdown() {
     let text = markdown(&conversation(&[("a\n\nb\n", "yes\n- so", false), ("c", "half", true)]));
     expect![[r#"
@@ -59,4 +52,19 @@ fn a_conversation_reads_as_markdown() {
         half […]
     "#]]
     .assert_eq(&text);
+}
+
+#[test]
+fn one_in_use_does_not_keep_the_others() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::at(dir.path().join("conversations"));
+    for name in ["a", "b", "c"] {
+        let said = Said { text: "yes".into(), model: "cub".into(), is_cut: false };
+        store.open(name).unwrap().append(&Head::new("ask", ""), &Exchange::new("?".into(), said)).unwrap();
+    }
+    fs::write(store.typed_lines(), "?").unwrap();
+    let _open = store.open("b").unwrap();
+    let error = remove_all(&store, true, Console::new(true, None)).unwrap_err();
+    assert_eq!(exit::verdict(&error).0, exit::BUSY);
+    assert!(store.has_file("b") && !store.has_file("a") && !store.has_file("c") && !store.typed_lines().exists());
 }

@@ -1,4 +1,5 @@
-//! `beastctl man`: the manual, made from the parser, so that it cannot say anything else than the program does.
+//! `beastctl man`: the manual, made from the parser, so that it says of commands and options what the program does. What the
+//! parser does not know stands in the lists below: exit codes, variables without an option, files.
 
 use std::{
     fs,
@@ -26,25 +27,40 @@ const EXIT_CODES: [(&str, &str); 8] = [
     ("2", "The command line, a prompt or the input makes no sense."),
     ("3", "The daemon cannot be reached."),
     ("4", "The input is too long."),
-    ("5", "The answer was cut, under --strict."),
+    (
+        "5",
+        "The answer was cut, under --strict; or it is not what --schema, --grammar or -x asked for, and nothing is printed.",
+    ),
     ("75", "The daemon is busy or ending; the same command may succeed later."),
     ("130", "Ctrl-C."),
 ];
 
 /// Beside those that belong to an option, which are taken from the parser.
-const ENVIRONMENT: [(&str, &str); 6] = [
+const ENVIRONMENT: [(&str, &str); 10] = [
     ("NO_COLOR", "No colours, when it is not empty."),
+    ("CLICOLOR_FORCE", "Colours everywhere, when it is neither empty nor 0 and NO_COLOR is not set."),
+    ("BEAST_MARKDOWN", "`never`: the Markdown of answers is not painted; the same as --no-markdown."),
+    ("BEAST_LOG_CONVERSATIONS", "`never`: no conversation is kept that nobody has named; the same as --no-log."),
+    ("BEAST_HOOK", "false, no, off, 0 or nothing: the git hook does nothing."),
     ("VISUAL, EDITOR", "What `beastctl prompts edit` opens; arguments are allowed."),
     ("SHELL", "Whose script `beastctl completions` prints."),
     ("XDG_CONFIG_HOME", "Where the folder beast of the configuration and the prompts is, instead of ~/.config."),
-    ("XDG_DATA_HOME", "Where the folder beast of the models is, instead of ~/.local/share; not on macOS."),
+    (
+        "XDG_DATA_HOME",
+        "Where the folder beast of the models and conversations is, instead of ~/.local/share; not on macOS.",
+    ),
     ("XDG_RUNTIME_DIR", "Where the folder beast of the socket is; not on macOS."),
 ];
 
-const FILES: [(&str, &str); 4] = [
+const FILES: [(&str, &str); 6] = [
     ("~/.config/beast/config.toml", "The settings of beastd; `beastd --print-config` shows them all."),
     ("~/.config/beast/prompts/NAME.md", "A prompt of your own, and so the command `beastctl NAME`."),
     ("~/.local/share/beast/models", "Models. On macOS ~/Library/Application Support/beast/models."),
+    (
+        "~/.local/share/beast/conversations",
+        "Conversations, a file each. On macOS ~/Library/Application Support/beast/conversations.",
+    ),
+    ("~/.local/share/beast/chat-history", "The lines typed into chats; on macOS likewise."),
     ("$XDG_RUNTIME_DIR/beast/beastd.sock", "The daemon. On macOS in ~/Library/Application Support/beast."),
 ];
 

@@ -48,10 +48,10 @@ pub(super) fn files(prompt: &str, files: &[PathBuf], console: Console) -> Result
     Ok(input.into())
 }
 
-/// The material of `commit-msg`: stdin, or what is staged when a person sits there.
-pub(super) fn diff(console: Console) -> Result<Material> {
+/// The material of `commit-msg`: stdin, or what is staged when a person sits there. git has `limit` to say so.
+pub(super) fn diff(console: Console, limit: Option<Duration>) -> Result<Material> {
     if input::stdin_is_terminal() {
-        let Staged { text, warnings } = Staged::read(Git::new(&Wait::default()))?;
+        let Staged { text, warnings } = Staged::read(Git::new(&Wait::default().limited(limit)))?;
         return Ok(Material { text, question: String::new(), warnings });
     }
     hint_at_stdin(console);

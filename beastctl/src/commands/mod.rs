@@ -37,6 +37,9 @@ pub enum CommandError {
     /// Not what it was bound to be: nothing of it was printed.
     #[error("{0}, so nothing is printed")]
     Withheld(String),
+    /// The same for an answer that ended by itself and is not what a schema asks for.
+    #[error("the answer is no JSON ({0}), so nothing is printed")]
+    NoJson(serde_json::Error),
     /// The time limit came in the middle.
     #[error("the answer was not complete within {}", humantime::format_duration(*.0))]
     Incomplete(std::time::Duration),
@@ -90,7 +93,7 @@ impl CommandError {
     /// See [`exit`].
     pub fn exit_code(&self) -> u8 {
         match self {
-            CommandError::Cut(_) | CommandError::Withheld(_) => exit::CUT,
+            CommandError::Cut(_) | CommandError::Withheld(_) | CommandError::NoJson(_) => exit::CUT,
             CommandError::Cancelled | CommandError::MachineBusy(_) => exit::BUSY,
             CommandError::NoProgram => exit::UNREACHABLE,
             CommandError::NotMeasured(_) | CommandError::NotCalibrated(_) => exit::FAILED,
@@ -110,6 +113,7 @@ impl CommandError {
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
             CommandError::Cut(_) | CommandError::Withheld(_) => "a larger --max-tokens, or less input",
+            CommandError::NoJson(_) => "the same again, or a simpler schema",
             CommandError::Incomplete(_) => "a longer --timeout, or a smaller --max-tokens",
             CommandError::Cancelled => "the same command again",
             CommandError::ConversationTooLong(_) => {

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use super::{Context, prompt_verb};
 use crate::{
     cli::{PromptsAction, PromptsOptions},
-    output::one_line,
+    output::{json_line, one_line},
     prompts::{self, Entry, Origin, PromptError},
 };
 
@@ -44,7 +44,7 @@ fn list(context: &Context, is_json: bool) -> Result<()> {
     let entries = prompts::list(folder.as_deref())?;
     let text = if is_json {
         let prompts: Vec<_> = entries.iter().map(object).collect();
-        format!("{}\n", json!({ "folder": folder, "prompts": prompts }))
+        json_line(&json!({ "folder": folder, "prompts": prompts }))
     } else {
         table(&entries)
     };

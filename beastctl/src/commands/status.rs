@@ -12,7 +12,7 @@ use super::{CommandError, Context};
 use crate::{
     client::{Client, ClientError},
     output::{
-        one_line,
+        json_line, one_line,
         units::{bytes, count, parameters, percent, span},
     },
     wait::Wait,
@@ -29,7 +29,7 @@ pub(super) fn run(context: &Context, is_json: bool) -> Result<()> {
         Ok(client) => client.same_version()?,
         Err(error) if error.is_not_running() => {
             if is_json {
-                context.console.print(&format!("{}\n", json!({ "state": "stopped", "socket": path })))?;
+                context.console.print(&json_line(&json!({ "state": "stopped", "socket": path })))?;
             }
             return Err(CommandError::NotRunning(error).into());
         }

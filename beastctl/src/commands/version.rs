@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::Context;
 use crate::{
     client::{Client, ClientError},
+    output::json_line,
     wait::{Wait, WaitError},
 };
 
@@ -24,7 +25,7 @@ pub(super) fn run(context: &Context, is_json: bool) -> Result<()> {
         Err(ClientError::Wait(error @ (WaitError::Interrupted | WaitError::ReaderGone))) => return Err(error.into()),
         daemon => daemon,
     };
-    let text = if is_json { format!("{}\n", object(&daemon)) } else { lines(&daemon) };
+    let text = if is_json { json_line(&object(&daemon)) } else { lines(&daemon) };
     Ok(context.console.print(&text)?)
 }
 

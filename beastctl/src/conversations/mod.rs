@@ -14,8 +14,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::exit;
 
-pub use names::{MAX_LEN as MAX_NAME_LEN, check as check_name, is_automatic};
-pub use store::{Entry, MAX_AUTOMATIC, Open, Read, Store};
+pub use names::{check as check_name, is_automatic};
+pub use store::{Entry, Open, Read, Store};
 
 /// How many names an error lists.
 const MAX_LISTED: usize = 5;

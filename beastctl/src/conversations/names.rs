@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use super::ConversationError;
 
 /// Longest name, in bytes.
-pub const MAX_LEN: usize = 64;
+const MAX_LEN: usize = 64;
 /// The form of an automatic name: `d` stands for a digit. A number may follow.
 const FORM: &str = "dddd-dd-dd-dddddd";
 

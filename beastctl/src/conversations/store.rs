@@ -18,7 +18,7 @@ use super::{
 };
 
 /// So many automatic conversations are kept; the longest unused go first.
-pub const MAX_AUTOMATIC: usize = 1000;
+const MAX_AUTOMATIC: usize = 1000;
 /// How often a file may be replaced under our hands, or a name be taken, before that is told.
 const MAX_TRIES: usize = 100;
 const EXTENSION: &str = "jsonl";
@@ -182,16 +182,14 @@ impl Store {
             return Err(ConversationError::Automatic(to.into()));
         }
         let _open = self.open_existing(from)?;
-        // Reserves the name, since renaming would replace a file without a word.
-        match new_file().create_new(true).open(&new) {
-            Ok(_) => {}
+        // Reserves the name, since renaming would replace a file without a word. The lock is held until then, so that
+        // nobody begins a conversation in the file that goes.
+        let _reserved = match new_file().create_new(true).open(&new) {
+            Ok(file) => Open::locked(to, new.clone(), file)?,
             Err(error) if error.kind() == ErrorKind::AlreadyExists => return Err(ConversationError::Taken(to.into())),
             Err(error) => return Err(failure("create", &new, error)),
-        }
-        fs::rename(&old, &new).map_err(|error| {
-            let _ = fs::remove_file(&new);
-            failure("rename", &old, error)
-        })
+        };
+        fs::rename(&old, &new).map_err(|error| failure("rename", &old, error))
     }
 
     /// Removes one, damaged or not, unless it is in use.
@@ -200,9 +198,15 @@ impl Store {
     /// See [`ConversationError`].
     pub fn remove(&self, name: &str) -> Result<(), ConversationError> {
         let path = self.path(name)?;
-        let file = File::open(&path).map_err(|source| missing(name, failure("open", &path, source)))?;
-        lock(&file, name, &path)?;
-        fs::remove_file(&path).map_err(|source| missing(name, failure("remove", &path, source)))
+        for _ in 0..MAX_TRIES {
+            let file = File::open(&path).map_err(|source| missing(name, failure("open", &path, source)))?;
+            lock(&file, name, &path)?;
+            // Another of this name, begun between the opening and the lock, is not the one that is locked.
+            if is_at(&file, &path) {
+                return fs::remove_file(&path).map_err(|source| missing(name, failure("remove", &path, source)));
+            }
+        }
+        Err(ConversationError::InUse(name.into()))
     }
 
     /// Whether there is a file of this name, even one without content.

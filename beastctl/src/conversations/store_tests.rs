@@ -1,5 +1,7 @@
 use std::{
     os::unix::fs::symlink,
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -232,4 +234,30 @@ fn what_is_no_file_is_no_conversation() {
     assert_eq!(names(&store), ["a"]);
     assert!(matches!(store.open("folder"), Err(ConversationError::File { .. })));
     assert!(matches!(Store::at(store.path("a").unwrap()).open("x"), Err(ConversationError::File { .. })));
+}
+
+/// Whoever renames holds the new name too, from when it is reserved.
+#[test]
+fn nothing_is_said_into_a_name_that_is_about_to_be_given() {
+    for _ in 0..20 {
+        let (_dir, store) = store();
+        say(&store, "a", "1");
+        let done = AtomicBool::new(false);
+        thread::scope(|scope| {
+            let speaker = scope.spawn(|| {
+                let mut n = 0;
+                while !done.load(Ordering::SeqCst) {
+                    if let Ok(open) = store.open("b") {
+                        open.append(&head(), &exchange("2")).unwrap();
+                        n += 1;
+                    }
+                }
+                n
+            });
+            let renamed = store.rename("a", "b");
+            done.store(true, Ordering::SeqCst);
+            let n_said = speaker.join().unwrap();
+            assert_eq!(questions(&store, "b").len(), n_said + usize::from(renamed.is_ok()));
+        });
+    }
 }

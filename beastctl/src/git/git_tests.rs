@@ -56,3 +56,36 @@ fn git_is_not_waited_for_longer_than_the_limit() {
     // Waits for the end of git, which comes because it is ended.
     drop(running);
 }
+
+/// What git has left behind keeps its stderr open, and has its words to itself.
+#[test]
+fn nobody_who_keeps_stderr_keeps_us() {
+    let wait = Wait::default().limited(Some(Duration::from_secs(20)));
+    let (heard, words) = mpsc::channel();
+    let mut child = Command::new("sh")
+        .args(["-c", "sleep 60 & echo \"$!\"; echo 'fatal: broken' >&2; exit 3"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let stderr = child.stderr.take().unwrap();
+    let mut stdout = io::BufReader::new(child.stdout.take().unwrap());
+    thread::spawn(move || hear(stderr, &heard));
+    let mut pid = String::new();
+    io::BufRead::read_line(&mut stdout, &mut pid).unwrap();
+    let begun = Instant::now();
+    let error = Running { child, words: Some(words) }.finish(&wait, &["status"]).unwrap_err();
+    assert!(begun.elapsed() < Duration::from_secs(20));
+    assert_eq!(error.to_string(), "git status failed: fatal: broken");
+    let pid = rustix::process::Pid::from_raw(pid.trim().parse().unwrap()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+}
+
+#[test]
+fn the_end_of_git_is_not_waited_for_longer_than_the_limit() {
+    let wait = Wait::default().limited(Some(Duration::from_millis(50)));
+    let (reader, _writer) = io::pipe().unwrap();
+    let child = Command::new("cat").stdin(reader).spawn().unwrap();
+    let ended = Running { child, words: None }.finish(&wait, &["status"]);
+    assert!(matches!(ended, Err(GitError::Wait(WaitError::TimedOut(_)))));
+}

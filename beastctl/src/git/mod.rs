@@ -16,8 +16,10 @@ use std::{
     io::{self, ErrorKind, Read, Write},
     os::{fd::AsFd, unix::ffi::OsStringExt},
     path::{Path, PathBuf},
-    process::{Child, ChildStderr, Command, Stdio},
-    thread::{self, JoinHandle},
+    process::{Child, ChildStderr, Command, ExitStatus, Stdio},
+    sync::mpsc::{self, Receiver, Sender},
+    thread,
+    time::{Duration, Instant},
 };
 
 use rustix::event::PollFlags;
@@ -37,10 +39,14 @@ use crate::{
 /// More than any list of changed files; what is longer is no work of a person.
 const MAX_LIST: usize = 64 * 1024 * 1024;
 /// What is kept of git's complaints.
-const MAX_WORDS: u64 = 16 * 1024;
+const MAX_WORDS: usize = 16 * 1024;
 /// The subcommand that says where things are.
 const REV_PARSE: &str = "rev-parse";
 const CHUNK_LEN: usize = 64 * 1024;
+/// Nothing is left to do when git closes its output, so its end is near.
+const PACE: Duration = Duration::from_millis(1);
+/// What git has said lies in the pipe when it ends, and only has to be read.
+const GRACE: Duration = Duration::from_millis(100);
 
 /// Why git could not be asked.
 #[derive(Debug, thiserror::Error)]
@@ -172,7 +178,7 @@ impl<'a> Git<'a> {
             }
         }
         drop(stdout);
-        running.finish(arguments).map_err(|error| self.explained(error, arguments))
+        running.finish(self.wait, arguments).map_err(|error| self.explained(error, arguments))
     }
 
     /// Outside of a repository `git diff` takes itself for another command and complains about the options of that one;
@@ -192,7 +198,8 @@ impl<'a> Git<'a> {
 /// A git that is ended when nobody waits for it any more.
 struct Running {
     child: Child,
-    words: Option<JoinHandle<Vec<u8>>>,
+    /// Its complaints, a piece each.
+    words: Option<Receiver<Vec<u8>>>,
 }
 
 impl Running {
@@ -213,21 +220,40 @@ impl Running {
             // Beside the reading: git answers while it still reads. Without a reader there is nothing left to do.
             thread::spawn(move || drop(stdin.write_all(&input)));
         }
-        let words = child.stderr.take().map(|stderr| thread::spawn(move || hear(stderr)));
+        let words = child.stderr.take().map(|stderr| {
+            let (heard, words) = mpsc::channel();
+            thread::spawn(move || hear(stderr, &heard));
+            words
+        });
         Ok(Self { child, words })
     }
 
-    fn finish<S: AsRef<OsStr>>(mut self, arguments: &[S]) -> Result<(), GitError> {
-        let status = self.child.wait().map_err(GitError::Missing)?;
+    fn finish<S: AsRef<OsStr>>(mut self, wait: &Wait, arguments: &[S]) -> Result<(), GitError> {
+        let status = self.status(wait)?;
         if status.success() {
             return Ok(());
         }
-        let words = self.words.take().and_then(|words| words.join().ok()).unwrap_or_default();
-        let reason = match first_line(&words) {
+        let reason = match first_line(&self.words()) {
             Some(line) => line,
             None => format!("it ended with {status}"),
         };
         Err(GitError::Failed { command: name(arguments), reason })
+    }
+
+    fn status(&mut self, wait: &Wait) -> Result<ExitStatus, GitError> {
+        loop {
+            if let Some(status) = self.child.try_wait().map_err(GitError::Missing)? {
+                return Ok(status);
+            }
+            wait.pause(PACE)?;
+        }
+    }
+
+    /// What has been said, once git has ended. A program that git has left behind may hold stderr for ever.
+    fn words(&self) -> Vec<u8> {
+        let until = Instant::now() + GRACE;
+        let next = |words: &Receiver<Vec<u8>>| words.recv_timeout(until.saturating_duration_since(Instant::now())).ok();
+        self.words.iter().flat_map(|words| std::iter::from_fn(move || next(words))).flatten().collect()
     }
 }
 
@@ -239,12 +265,25 @@ impl Drop for Running {
     }
 }
 
-/// All of it is read, so that git is never kept waiting; only the beginning is kept.
-fn hear(mut stderr: ChildStderr) -> Vec<u8> {
-    let mut words = Vec::new();
-    let _ = stderr.by_ref().take(MAX_WORDS).read_to_end(&mut words);
-    let _ = io::copy(&mut stderr, &mut io::sink());
-    words
+/// All of it is read, so that git is never kept waiting; only the beginning is told.
+fn hear(mut stderr: ChildStderr, heard: &Sender<Vec<u8>>) {
+    let mut bytes = [0; 4096];
+    let mut n_left = MAX_WORDS;
+    loop {
+        match stderr.read(&mut bytes) {
+            Ok(0) => return,
+            Ok(n) => {
+                let n = n.min(n_left);
+                n_left -= n;
+                if n > 0 {
+                    // Whoever has not waited for the end of git needs no words.
+                    let _ = heard.send(bytes[..n].to_vec());
+                }
+            }
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(_) => return,
+        }
+    }
 }
 
 /// After the first line comes git's manual, or the same in more words.

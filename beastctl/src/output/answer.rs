@@ -6,7 +6,10 @@ use std::{
     mem,
 };
 
-use super::{is_command, markdown::Markdown};
+use super::{
+    lines::{harmless, is_command},
+    markdown::Markdown,
+};
 
 /// What has come of an answer, and how much of it has been written.
 #[derive(Debug)]
@@ -117,6 +120,7 @@ impl<W: Write> Answer<W> {
 
     fn write(&mut self, text: &str) -> io::Result<()> {
         self.out.write_all(mem::take(&mut self.lead).as_bytes())?;
+        // Both characters of another system's newline come together: what ends a piece is held.
         let is_unsafe = self.is_terminal && text.contains(is_command);
         let text = if is_unsafe { Cow::Owned(harmless(text)) } else { Cow::Borrowed(text) };
         match &mut self.markdown {
@@ -125,11 +129,6 @@ impl<W: Write> Answer<W> {
         }
         self.out.flush()
     }
-}
-
-/// What another system ends its lines with commands nothing. Both characters come together: what ends a piece is held.
-fn harmless(text: &str) -> String {
-    text.replace("\r\n", "\n").replace(is_command, "\u{fffd}")
 }
 
 #[cfg(test)]

@@ -1,6 +1,9 @@
 //! Whole lines for a person, and text of others made harmless for a terminal.
 
-use std::io::{self, Write};
+use std::{
+    io::{self, Write},
+    os::fd::AsFd,
+};
 
 use super::Console;
 
@@ -12,13 +15,18 @@ impl Console {
     }
 }
 
-/// Columns of the terminal that stdout is, if it is one.
-pub fn columns() -> Option<usize> {
-    let size = rustix::termios::tcgetwinsize(rustix::stdio::stdout()).ok()?;
+/// Columns of the terminal that a stream is, if it is one.
+pub fn columns(stream: impl AsFd) -> Option<usize> {
+    let size = rustix::termios::tcgetwinsize(stream).ok()?;
     Some(usize::from(size.ws_col)).filter(|columns| *columns > 0)
 }
 
 /// Whether a character of a text commands the terminal instead of being shown by it.
-pub fn is_command(c: char) -> bool {
+pub(super) fn is_command(c: char) -> bool {
     c.is_control() && c != '\n' && c != '\t'
+}
+
+/// The same text without commands. What another system ends its lines with is none: a newline stays of it.
+pub fn harmless(text: &str) -> String {
+    text.replace("\r\n", "\n").replace(is_command, "\u{fffd}")
 }

@@ -28,12 +28,13 @@ pub use answer::Answer;
 pub use fence::first_code_block;
 pub use file::WholeFile;
 pub use json::{Told, answer_line, answer_object, error_object, event_object, json_line};
-pub use lines::{columns, is_command};
+pub use lines::{columns, harmless};
 pub use markdown::Markdown;
 pub use parts::Parts;
 pub use progress::Progress;
 pub use stats::{Measured, answer_speed, prompt_speed, stats_lines, us_to_ms};
 pub use waiting::Waiting;
+pub use width::excerpt;
 
 use crate::{cli::ColorChoice, exit};
 

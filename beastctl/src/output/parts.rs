@@ -3,7 +3,7 @@
 use beast_protocol::{Part, Round};
 use serde_json::{Value, json};
 
-use super::units::{count, grouped};
+use super::units::{count, grouped, plural};
 
 /// What has been told of rounds and parts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -50,7 +50,7 @@ impl Parts {
     /// What a person may want to know.
     pub fn summary(&self) -> Option<String> {
         let parts = count(self.n_parts.into(), "part");
-        let noun = if self.n_tokens == 1 { "token" } else { "tokens" };
+        let noun = plural(self.n_tokens, "token");
         (self.n_rounds > 0).then(|| format!("read in {parts}, {} {noun}", grouped(self.n_tokens)))
     }
 

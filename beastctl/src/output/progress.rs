@@ -1,11 +1,11 @@
 //! One line on stderr that tells a waiting person what is going on, and is gone before the answer comes.
 
 use std::{
-    io::Write,
+    io::{self, Write},
     time::{Duration, Instant},
 };
 
-use super::{tables::is_utf8, width::cut};
+use super::{columns, tables::is_utf8, width::cut};
 
 /// Nothing is shown sooner, nor changed faster: what a person cannot read only flickers.
 const PACE: Duration = Duration::from_millis(150);
@@ -64,8 +64,9 @@ impl<E: Write> Progress<E> {
             Some(frame) => format!("{frame} {text}"),
             None => text.clone(),
         };
+        let width = columns(io::stderr()).unwrap_or(WIDTH);
         // A line that wraps could not be taken back.
-        let _ = write!(self.err, "\r\x1b[K{}", cut(&line, width().saturating_sub(1)));
+        let _ = write!(self.err, "\r\x1b[K{}", cut(&line, width.saturating_sub(1)));
         let _ = self.err.flush();
         self.is_shown = true;
         self.is_new = false;
@@ -82,14 +83,6 @@ impl<E: Write> Progress<E> {
             let _ = self.err.flush();
         }
     }
-}
-
-fn width() -> usize {
-    rustix::termios::tcgetwinsize(rustix::stdio::stderr())
-        .ok()
-        .map(|size| usize::from(size.ws_col))
-        .filter(|width| *width > 0)
-        .unwrap_or(WIDTH)
 }
 
 #[cfg(test)]

@@ -36,7 +36,12 @@ pub fn percent(part: u64, whole: u64) -> Option<f64> {
 
 /// A count and its noun, which takes an `s` for all counts but one.
 pub fn count(n: u64, noun: &str) -> String {
-    format!("{n} {noun}{}", if n == 1 { "" } else { "s" })
+    format!("{n} {}", plural(n, noun))
+}
+
+/// The noun of a count that is written in another way.
+pub fn plural(n: u64, noun: &str) -> String {
+    format!("{noun}{}", if n == 1 { "" } else { "s" })
 }
 
 /// 38211 as `38,211`.

@@ -2,6 +2,8 @@
 
 use unicode_width::UnicodeWidthChar;
 
+use super::one_line;
+
 /// The beginning of a line that takes at most so many columns.
 pub(super) fn cut(line: &str, n_columns: usize) -> &str {
     let mut used = 0;
@@ -12,6 +14,18 @@ pub(super) fn cut(line: &str, n_columns: usize) -> &str {
         }
     }
     line
+}
+
+/// The beginning of a text on one line of at most so many columns, which ends with `…` when it is not all of it.
+pub fn excerpt(text: &str, n_columns: usize) -> String {
+    let text = text.trim();
+    // Four bytes are the longest character: no more of a long text needs to be looked at.
+    let beginning = &text[..text.floor_char_boundary(n_columns * 4 + 4)];
+    let line = one_line(beginning);
+    if beginning.len() == text.len() && cut(&line, n_columns).len() == line.len() {
+        return line;
+    }
+    format!("{}…", cut(&line, n_columns.saturating_sub(1)).trim_end())
 }
 
 #[cfg(test)]

@@ -281,8 +281,8 @@ fn a_schema_lies_beside_the_prompt() {
     };
     expect![[r#"
         3: there is no schema DIR/none.json
-        3: the schema DIR/bad.json is no JSON: expected value at line 2 column 11
-        3: the schema DIR/list.json is no JSON object
+        3: the schema DIR/bad.json:2:11: no JSON: expected value
+        3: the schema DIR/list.json:1:1: a JSON schema is an object or true
         3: the schema DIR/latin.json is not UTF-8 in its line 2
         3: the schema DIR/long.json has more than 256 KiB
         3: cannot read the schema DIR/folder.json: is a directory

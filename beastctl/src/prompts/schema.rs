@@ -7,6 +7,7 @@ use super::{
     file::{self, FileError, MAX_LEN},
     yaml::{Node, Value},
 };
+use crate::constraint::check_schema;
 
 /// The schema as JSON text. `folder` is where the prompt's file is; one that is built in has none.
 pub(super) fn read(node: &Node, folder: Option<&Path>) -> Result<String, Mistake> {
@@ -15,8 +16,9 @@ pub(super) fn read(node: &Node, folder: Option<&Path>) -> Result<String, Mistake
         Value::Text(path) if !path.trim().is_empty() => {
             let path = folder.unwrap_or(Path::new("")).join(path);
             let text = file::read(&path).map_err(|error| Mistake::new(node.line, unreadable(&path, &error)))?;
-            check(&text)
-                .map_err(|problem| Mistake::new(node.line, format!("the schema {} {problem}", path.display())))?;
+            check_schema(&text).map_err(|((line, column), problem)| {
+                Mistake::new(node.line, format!("the schema {}:{line}:{column}: {problem}", path.display()))
+            })?;
             Ok(text)
         }
         other => {
@@ -34,10 +36,4 @@ fn unreadable(path: &Path, error: &FileError) -> String {
         FileError::TooLong => format!("the schema {file} has more than {} KiB", MAX_LEN / 1024),
         FileError::NotUtf8 { line } => format!("the schema {file} is not UTF-8 in its line {line}"),
     }
-}
-
-/// The text stays as it was written, since the order of its keys is the order of the answer.
-fn check(text: &str) -> Result<(), String> {
-    let value: serde_json::Value = serde_json::from_str(text).map_err(|error| format!("is no JSON: {error}"))?;
-    if value.is_object() { Ok(()) } else { Err("is no JSON object".into()) }
 }

@@ -6,13 +6,14 @@ use std::{
     thread,
 };
 
-use beast_protocol::Welcome;
+use beast_protocol::{Constraint, Welcome};
 use expect_test::expect;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::{
     conversations::{daemon, turns},
     harness::{Beast, Peer, Ran, spawn},
+    structured::lines,
 };
 
 #[test]
@@ -161,4 +162,40 @@ fn a_pipe_that_is_no_text_is_told() {
         beastctl: a line of stdin is binary (a NUL byte at offset 1); try: pdftotext, or iconv -t UTF-8, to make text of it first
     "#]]
     .assert_eq(&beast.run(&["chat"], b"a\xff\nb\0\n").report());
+}
+
+#[test]
+fn each_answer_is_bound_to_a_form_and_half_of_it_is_not_shown() {
+    let beast = Beast::new();
+    let daemon = daemon(&beast, &[r#"{"a":1}"#, r#"{"a":"#]);
+    beast.write("a.json", "{}");
+    let ran = beast.run(&["chat", "--schema", "a.json"], b"a\nb\n");
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(5), "{\"a\":1}\n"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("the answer is no JSON"), "{}", ran.stderr);
+    let schema = Some(Constraint::Schema("{}".into()));
+    assert!(daemon.join().unwrap().iter().all(|request| request.constraint == schema));
+    assert_eq!(beast.run(&["chat", "--schema", "-"], b"{}").code, Some(2), "stdin is the chat");
+}
+
+#[test]
+fn every_failure_is_a_line_for_whoever_reads_lines() {
+    let beast = Beast::new();
+    daemon(&beast, &["LOST", "1"]);
+    let ran = beast.run(&["chat", "--stream-json"], b"a\n/nothing\nb\n");
+    let types: Vec<_> = lines(&ran).iter().map(|line| line["type"].clone()).collect();
+    assert_eq!(types, ["error", "error", "started", "piece", "done"]);
+    let beast = Beast::new();
+    assert_eq!(lines(&beast.run(&["chat", "nothing", "--stream-json"], b""))[0]["type"], "error");
+}
+
+#[test]
+fn a_question_that_was_kept_is_asked_again_as_it_was() {
+    let beast = Beast::new();
+    beast.write("config/beast/prompts/mine.md", "---\nsystem: Be brief.\n---\nLook at this.\n");
+    let daemon = daemon(&beast, &["1", "2", "LOST", "3"]);
+    beast.run(&["chat", "mine", "--session", "talk"], b"a\n");
+    beast.run(&["chat", "mine", "--session", "talk"], b"/retry\n/retry\n/retry\n");
+    for request in daemon.join().unwrap() {
+        assert_eq!(turns(&request), ["Look at this.\n\na"]);
+    }
 }

@@ -122,7 +122,7 @@ fn a_schema_gives_all_of_it_or_nothing() {
         expect![[r#"
         exit 5
         out: ""
-        err: beastctl: the answer is no JSON (EOF while parsing a value at line 1 column 5), so nothing is printed; try: a larger --max-tokens, or less input
+        err: beastctl: the answer is no JSON (EOF while parsing a value at line 1 column 5), so nothing is printed; try: the same again, or a simpler schema
     "#]],
     );
     check(
@@ -142,7 +142,7 @@ fn a_schema_gives_all_of_it_or_nothing() {
         expect![[r#"
         exit 5
         out: ""
-        err: beastctl: the answer is no JSON (EOF while parsing a value at line 1 column 0), so nothing is printed; try: a larger --max-tokens, or less input
+        err: beastctl: the answer is no JSON (EOF while parsing a value at line 1 column 0), so nothing is printed; try: the same again, or a simpler schema
     "#]],
     );
     check(

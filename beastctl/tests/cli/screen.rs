@@ -8,6 +8,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use unicode_width::UnicodeWidthStr;
 
 use crate::{
+    conversations::daemon,
     harness::{Beast, feed},
     terminal::{Seen, Terminal},
 };
@@ -81,6 +82,17 @@ fn an_object_on_a_terminal_commands_nothing() {
         let shown = answered(&[option], &[], true);
         assert!(shown.contains(r"\u001b[2Jx\u009b"), "{shown}");
         assert!(!shown.contains(|c: char| c.is_control() && c != '\n'), "{shown:?}");
+    }
+}
+
+#[test]
+fn an_object_of_a_conversation_commands_no_terminal() {
+    let beast = Beast::new();
+    daemon(&beast, &["a\u{9b}b\u{7f}"]);
+    beast.run(&["ask", "\u{9b}?"], b"");
+    for arguments in [&["history", "show", "--json"], &["history", "list", "--json"]] {
+        let shown = beast.ok(arguments);
+        assert!(shown.contains(r"\u009b") && !shown.trim_end().contains(char::is_control), "{shown:?}");
     }
 }
 

@@ -4,11 +4,11 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::{output::one_line, prompts};
+use crate::{output::excerpt, prompts};
 
 /// The prompt for questions; whatever is typed can be one.
 const ASK: &str = "ask";
-/// More of a text is no help in a row.
+/// More columns of a text are no help in a row.
 const MAX_SHOWN: usize = 60;
 
 /// A row for each prompt that what was typed may mean, and one for a question. `text` is what was selected before, if
@@ -81,13 +81,8 @@ fn question_row(title: &str, subtitle: &str, text: &str, question: &str, is_vali
     })
 }
 
-/// The beginning, on one line.
 fn shown(text: &str) -> String {
-    let line = one_line(text);
-    match line.char_indices().nth(MAX_SHOWN) {
-        Some((end, _)) => format!("{}…", line[..end].trim_end()),
-        None => line,
-    }
+    excerpt(text, MAX_SHOWN)
 }
 
 #[cfg(test)]

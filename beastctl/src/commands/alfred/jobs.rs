@@ -154,6 +154,8 @@ impl Jobs {
                 Ok(true) if age("seen") > UNSEEN => kill(&folder),
                 Ok(true) => {}
                 Ok(false) if age("seen") <= KEPT => {}
+                // Another process is about to start it.
+                Err(_) if age(".") <= UNSEEN => {}
                 // Also one that was left half made.
                 Ok(false) | Err(_) => drop(fs::remove_dir_all(&folder)),
             }

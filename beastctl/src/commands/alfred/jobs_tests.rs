@@ -16,3 +16,16 @@ fn a_name_leads_nowhere_else() {
     }
     assert_eq!(jobs.path("1f-2").unwrap(), Path::new("/nowhere/job-1f-2"));
 }
+
+#[test]
+fn a_job_that_is_being_made_is_left_alone_and_one_left_half_made_is_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let jobs = Jobs::new(dir.path().into());
+    let job = jobs.path("1f-2").unwrap();
+    fs::create_dir(&job).unwrap();
+    jobs.sweep();
+    assert!(job.exists());
+    File::open(&job).unwrap().set_modified(SystemTime::now() - 2 * UNSEEN).unwrap();
+    jobs.sweep();
+    assert!(!job.exists());
+}

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use self::jobs::{Jobs, State};
 use super::Context;
-use crate::{cli::AlfredVerb, exit, input};
+use crate::{cli::AlfredVerb, exit, input, output::json_line, prompts};
 
 /// Seconds between two looks at an answer; Alfred takes 0.1 to 5.
 const RERUN: f64 = 0.2;
@@ -24,8 +24,7 @@ const LIMIT: Duration = Duration::from_secs(600);
 pub(super) fn run(context: &Context, verb: AlfredVerb) -> Result<()> {
     let object = match verb {
         AlfredVerb::Items { query } => {
-            let folder = beast_launchd::paths::config_dir().ok().map(|folder| folder.join("prompts"));
-            items::items(&query, &env::var("beast_text").unwrap_or_default(), folder.as_deref())
+            items::items(&query, &env::var("beast_text").unwrap_or_default(), prompts::folder().ok().as_deref())
         }
         AlfredVerb::Start { prompt, question } => {
             start(context, &prompt, &question).unwrap_or_else(|error| failed(&error))
@@ -36,7 +35,7 @@ pub(super) fn run(context: &Context, verb: AlfredVerb) -> Result<()> {
             return Ok(());
         }
     };
-    context.console.print(&format!("{object}\n"))?;
+    context.console.print(&json_line(&object))?;
     Ok(())
 }
 

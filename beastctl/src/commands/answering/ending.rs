@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{Answering, Done, Form};
 use crate::{
     commands::CommandError,
-    output::{OutputError, Told, answer_line, answer_object, first_code_block, json_line, stats_lines},
+    output::{OutputError, Told, answer_line, answer_object, first_code_block, json_line, stats_lines, units::count},
 };
 
 /// What was made of the text.
@@ -57,8 +57,7 @@ impl Answering<'_> {
             return Err(CommandError::Withheld(cut.into()));
         }
         if self.form == Some(Form::Json) {
-            let value = serde_json::from_str(self.text())
-                .map_err(|error| CommandError::Withheld(format!("the answer is no JSON ({error})")))?;
+            let value = serde_json::from_str(self.text()).map_err(CommandError::NoJson)?;
             return Ok(Made { value: Some(value), ..Made::default() });
         }
         if !self.options.output.extract {
@@ -103,12 +102,11 @@ impl Answering<'_> {
     /// How the answer was cut, in words.
     fn cut(&self) -> Option<String> {
         let (reason, usage, _) = self.done?;
-        let n = usage.n_generated;
-        let tokens = if n == 1 { "token" } else { "tokens" };
+        let tokens = count(usage.n_generated.into(), "token");
         match reason {
-            FinishReason::MaxTokens => Some(format!("the answer was cut at {n} {tokens} (--max-tokens)")),
+            FinishReason::MaxTokens => Some(format!("the answer was cut at {tokens} (--max-tokens)")),
             FinishReason::ContextFull => {
-                Some(format!("the answer was cut at {n} {tokens}: the context of {} tokens is full", self.n_ctx))
+                Some(format!("the answer was cut at {tokens}: the context of {} tokens is full", self.n_ctx))
             }
             FinishReason::Stop | FinishReason::StopText | FinishReason::Cancelled => None,
         }

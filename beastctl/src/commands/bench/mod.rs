@@ -34,7 +34,7 @@ use crate::{
     cli::{BenchOptions, BenchTable, STDOUT},
     client::ClientError,
     output::{
-        WholeFile,
+        WholeFile, json_line,
         tables::{Layout, Table, chart, table_object, table_text},
     },
     start::{StartError, find_beastd},
@@ -165,7 +165,7 @@ impl Sinks {
     }
 
     fn finish(self, context: &Context, object: &Value) -> Result<()> {
-        let text = format!("{object}\n");
+        let text = json_line(object);
         if let Some(file) = self.json {
             file.finish(&text)?;
         }

@@ -2,6 +2,8 @@
 
 use std::{env, mem, path::PathBuf};
 
+use crate::input::{InputError, MAX_LEN};
+
 /// Opens and closes a question of several lines.
 const QUOTES: &str = "\"\"\"";
 
@@ -17,6 +19,14 @@ impl Block {
     /// Whether the next line goes on with this one.
     pub(super) fn is_begun(&self) -> bool {
         self.is_begun
+    }
+
+    /// Nobody waits for an end that would come too late.
+    ///
+    /// # Errors
+    /// [`InputError::TooLong`] for more than one request holds.
+    pub(super) fn check(&self) -> Result<(), InputError> {
+        if self.text.len() > MAX_LEN { Err(InputError::TooLong { known: None, limit: MAX_LEN }) } else { Ok(()) }
     }
 
     /// Takes a line, or several that were pasted; gives what was typed as soon as that is complete.

@@ -68,3 +68,12 @@ fn commands_begin_with_a_slash_and_paths_are_none() {
     assert_eq!(typed(&["/sava x"]), [Typed::Mistake("there is no command /sava".into())]);
     assert_eq!(typed(&["/save"]), [Typed::Mistake("/save needs a word behind it".into())]);
 }
+
+#[test]
+fn what_never_ends_is_refused() {
+    let mut block = Block::default();
+    assert_eq!(block.push("\"\"\""), None);
+    block.check().unwrap();
+    assert_eq!(block.push(&"x".repeat(MAX_LEN)), None);
+    assert!(matches!(block.check(), Err(InputError::TooLong { .. })));
+}

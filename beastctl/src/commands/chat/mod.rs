@@ -11,7 +11,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use beast_protocol::Generate;
+use beast_protocol::{Constraint, Generate};
 
 use self::{
     block::{Block, Command, HELP, Typed},
@@ -21,9 +21,9 @@ use self::{
 };
 use super::{
     CommandError, Context,
-    answering::Answering,
+    answering::{Answering, Form},
     conversing::too_long,
-    generate::{broken_off, load_prompt, reach},
+    generate::{broken_off, constraint, load_prompt, print_error, reach},
     material::Material,
     request,
 };
@@ -42,8 +42,13 @@ const PROMPT: &str = "ask";
 
 /// Talks until the person, or the pipe, has said enough.
 pub(super) fn run(context: &Context, prompt: Option<String>, options: &Options) -> Result<()> {
-    let mut chat = Chat::begin(context, prompt.as_deref().unwrap_or(PROMPT), options)?;
-    if chat.is_interactive { chat.with_person() } else { chat.with_pipe() }
+    let begun = Chat::begin(context, prompt.as_deref().unwrap_or(PROMPT), options);
+    let outcome = begun.and_then(|mut chat| if chat.is_interactive { chat.with_person() } else { chat.with_pipe() });
+    outcome.inspect_err(|error| {
+        if options.output.stream_json && !error.is::<Told>() {
+            print_error(context, error);
+        }
+    })
 }
 
 /// A chat that is going on.
@@ -54,6 +59,8 @@ struct Chat<'a> {
     socket: PathBuf,
     prompt_name: String,
     prompt: Prompt,
+    /// Of the command line, which wins over what the prompt itself asks for.
+    constraint: Option<Constraint>,
     wait: Wait,
     log: Log,
     conversation: Conversation,
@@ -67,9 +74,12 @@ struct Chat<'a> {
     has_answered: bool,
 }
 
-/// The question that was asked last.
+/// A question, which is the last one from when it is asked.
+#[derive(Clone)]
 struct Last {
     material: Material,
+    /// This is the whole turn, as it was sent once: nothing goes before it.
+    is_turn: bool,
     /// It has an answer, which is in the conversation.
     is_answered: bool,
 }
@@ -85,6 +95,8 @@ impl<'a> Chat<'a> {
     fn begin(context: &'a Context, prompt_name: &str, options: &'a Options) -> Result<Self> {
         let socket = context.socket()?;
         let prompt = load_prompt(prompt_name, options)?;
+        // Stdin is where this chat comes from.
+        let constraint = constraint(options, false)?;
         let (log, earlier) = Log::begin(options, context.console)?;
         let conversation = earlier.unwrap_or_else(|| Conversation::new(Head::new(prompt_name, &prompt.system)));
         Ok(Self {
@@ -94,6 +106,7 @@ impl<'a> Chat<'a> {
             socket,
             prompt_name: prompt_name.to_owned(),
             prompt,
+            constraint,
             wait: Wait::start(None).context("cannot watch for Ctrl-C")?,
             log,
             conversation,
@@ -126,7 +139,13 @@ impl<'a> Chat<'a> {
                 }
             };
             was_interrupted = false;
-            let Some(entry) = entry else { continue };
+            let Some(entry) = entry else {
+                if let Err(error) = block.check() {
+                    block = Block::default();
+                    self.tell(&error.into());
+                }
+                continue;
+            };
             if entry.typed != Typed::Nothing {
                 keyboard.keep(&entry.text, self.console);
             }
@@ -158,6 +177,8 @@ impl<'a> Chat<'a> {
                 Some(line) => block.push(line),
                 None => block.end(),
             };
+            // What follows is the rest of it and no question, so nothing does.
+            block.check()?;
             let next = entry.map_or(Ok(Next::Line), |entry| self.act(entry.typed));
             match next {
                 Ok(Next::Line) if line.is_some() => continue,
@@ -178,6 +199,9 @@ impl<'a> Chat<'a> {
     }
 
     fn tell(&self, error: &anyhow::Error) {
+        if self.options.output.stream_json {
+            print_error(self.context, error);
+        }
         if let (_, Some(line)) = exit::verdict(error) {
             self.console.error(&line);
         }
@@ -189,16 +213,16 @@ impl<'a> Chat<'a> {
             Typed::Question(question) => {
                 self.files.clear();
                 let material = std::mem::take(&mut self.material);
-                self.ask(Material { question, ..material }, false)?;
+                let material = Material { question, ..material };
+                self.ask(Last { material, is_turn: false, is_answered: false })?;
             }
             Typed::Mistake(mistake) => return Err(CommandError::Chat(mistake).into()),
-            Typed::Command(Command::Quit) => return Ok(Next::End),
-            Typed::Command(command) => self.obey(command)?,
+            Typed::Command(command) => return self.obey(command),
         }
         Ok(Next::Line)
     }
 
-    fn obey(&mut self, command: Command) -> Result<()> {
+    fn obey(&mut self, command: Command) -> Result<Next> {
         match command {
             Command::Help => self.console.lines(HELP),
             Command::Clear => self.clear(self.conversation.head.system.clone()),
@@ -210,9 +234,9 @@ impl<'a> Chat<'a> {
             }
             Command::Retry => self.retry()?,
             Command::File(path) => self.attach(path)?,
-            Command::Quit => {}
+            Command::Quit => return Ok(Next::End),
         }
-        Ok(())
+        Ok(Next::Line)
     }
 
     fn clear(&mut self, system: String) {
@@ -239,18 +263,20 @@ impl<'a> Chat<'a> {
     }
 
     fn retry(&mut self) -> Result<()> {
-        let earlier = self.conversation.exchanges.last();
-        let material = |content: &String| Material { question: content.clone(), ..Material::default() };
-        match (self.last.take(), earlier) {
-            (Some(last), _) => self.ask(last.material, last.is_answered),
-            (None, Some(exchange)) => self.ask(material(&exchange.question.content), true),
-            (None, None) => Err(CommandError::Chat("there is no question yet".into()).into()),
+        let kept = |exchange: &Exchange| {
+            let material = Material { question: exchange.question.content.clone(), ..Material::default() };
+            Last { material, is_turn: true, is_answered: true }
+        };
+        match self.last.take().or_else(|| self.conversation.exchanges.last().map(kept)) {
+            Some(last) => self.ask(last),
+            None => Err(CommandError::Chat("there is no question yet".into()).into()),
         }
     }
 
-    /// Asks, shows the answer and keeps both; `is_retry` takes the place of the last exchange.
-    fn ask(&mut self, material: Material, is_retry: bool) -> Result<()> {
-        self.last = Some(Last { material: material.clone(), is_answered: is_retry });
+    /// Asks, shows the answer and keeps both; a question that has an answer takes the place of the last exchange.
+    fn ask(&mut self, last: Last) -> Result<()> {
+        let is_retry = last.is_answered;
+        self.last = Some(last.clone());
         let open = self.log.open(self.console)?;
         if let Some(conversation) = open.as_ref().and_then(Open::conversation) {
             // Another process may have gone on with it since the last question.
@@ -258,7 +284,7 @@ impl<'a> Chat<'a> {
         }
         self.begin_waiting(self.context.timeout);
         let n_left_out = self.n_left_out;
-        let answered = self.answer(&material, is_retry);
+        let answered = self.answer(&last);
         self.begin_waiting(None);
         if answered.is_err() {
             self.n_left_out = n_left_out;
@@ -282,11 +308,11 @@ impl<'a> Chat<'a> {
     }
 
     /// The question as it was sent, what was said to it, and what was wrong with that.
-    fn answer(&mut self, material: &Material, is_retry: bool) -> Result<(String, Said, Result<()>)> {
-        let n_earlier = self.conversation.exchanges.len().saturating_sub(usize::from(is_retry));
+    fn answer(&mut self, last: &Last) -> Result<(String, Said, Result<()>)> {
+        let n_earlier = self.conversation.exchanges.len().saturating_sub(usize::from(last.is_answered));
         self.n_left_out = self.n_left_out.min(n_earlier);
         loop {
-            let request = self.request(material.clone(), n_earlier);
+            let request = self.request(last.clone(), n_earlier);
             let question = request.messages.last().map(|message| message.content.clone()).unwrap_or_default();
             match self.exchange(request) {
                 Ok((said, outcome)) => return Ok((question, said, outcome)),
@@ -301,8 +327,13 @@ impl<'a> Chat<'a> {
         }
     }
 
-    fn request(&self, material: Material, n_earlier: usize) -> Generate {
-        let mut request = request::generate(self.prompt.clone(), material, self.options);
+    fn request(&self, last: Last, n_earlier: usize) -> Generate {
+        let mut prompt = self.prompt.clone();
+        if last.is_turn {
+            prompt.instruction.clear();
+        }
+        let mut request = request::generate(prompt, last.material, self.options);
+        request.constraint = self.constraint.clone().or(request.constraint);
         // Spans of the request are about its last message, which stays the last.
         let question = request.messages.pop();
         request.messages = self.conversation.messages(self.n_left_out..n_earlier);
@@ -314,13 +345,13 @@ impl<'a> Chat<'a> {
     fn exchange(&mut self, request: Generate) -> Result<(Said, Result<()>)> {
         let Context { console, timeout, .. } = *self.context;
         let context = Context { console, started: Instant::now(), socket: None, timeout };
+        let form = Form::of(request.constraint.as_ref());
         let reached = reach(&context, self.options, &self.socket, request, &self.wait);
         let (mut client, progress) = match reached {
             Err(error) if self.is_stopped(&error) => return Ok((nothing(), Ok(()))),
             reached => reached?,
         };
-        let warnings = Vec::new();
-        let mut answering = Answering::new(&context, self.options, progress, warnings);
+        let mut answering = Answering::new(&context, self.options, progress, Vec::new()).bound_to(form);
         if self.has_answered && !self.is_interactive {
             answering.set_apart();
         }
@@ -336,8 +367,7 @@ impl<'a> Chat<'a> {
             Err(error) if self.is_stopped(&error) => {
                 answering.abandon(true)?;
                 // What was asked for in one piece has not been seen at all.
-                let is_seen = !self.options.output.no_stream && !self.options.output.json;
-                Ok((if is_seen { answering.said() } else { nothing() }, Ok(())))
+                Ok((if answering.is_seen() { answering.said() } else { nothing() }, Ok(())))
             }
             Err(error) => Err(broken_off(&mut answering, error)),
         }

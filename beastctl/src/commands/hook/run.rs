@@ -67,9 +67,10 @@ pub(super) fn run(context: &Context, limit: Duration, file: PathBuf, source: Opt
     let mut progress = Progress::new(io::stderr(), context.console.shows_progress(), started + PATIENCE);
     let (mut settings, mut limit) = (Settings::default(), limit);
     let end = loop {
-        let until = started + limit + GRACE;
-        let due = progress.due().unwrap_or(until).min(until);
-        match heard.recv_timeout(due.saturating_duration_since(Instant::now())) {
+        let until = end(started, limit);
+        let due = [progress.due(), until].into_iter().flatten().min();
+        let left = due.map_or(Duration::MAX, |due| due.saturating_duration_since(Instant::now()));
+        match heard.recv_timeout(left) {
             Ok(Word::Settings(read, wanted)) => {
                 (settings, limit) = (read, wanted);
                 let limit = humantime::format_duration(limit);
@@ -79,7 +80,9 @@ pub(super) fn run(context: &Context, limit: Duration, file: PathBuf, source: Opt
                 );
             }
             Ok(Word::End(end)) => break end,
-            Err(RecvTimeoutError::Timeout) if Instant::now() < until => progress.tick(Instant::now()),
+            Err(RecvTimeoutError::Timeout) if until.is_none_or(|until| Instant::now() < until) => {
+                progress.tick(Instant::now());
+            }
             Err(_) => break Err(WaitError::TimedOut(limit).into()),
         }
     };
@@ -98,6 +101,11 @@ pub(super) fn run(context: &Context, limit: Duration, file: PathBuf, source: Opt
     for line in told {
         context.console.info(&line);
     }
+}
+
+/// Until when the work is heard; `None` for a limit that no clock reaches.
+fn end(started: Instant, limit: Duration) -> Option<Instant> {
+    started.checked_add(limit.checked_add(GRACE)?)
 }
 
 /// A panic is a failure like others, and its words go where those of others go.
@@ -152,7 +160,7 @@ fn work(
 
 /// One line: what happened, and what to do. The advice of other verbs about time is not for this one.
 fn reason(error: &anyhow::Error) -> String {
-    if suggest::time_limit(error).is_some() {
+    if suggest::is_late(error) {
         let doing = error.downcast_ref::<suggest::Doing>().map(|doing| format!(": {doing}")).unwrap_or_default();
         return format!("no message in time{doing}; try: a longer limit, like git config beast.hookTimeout 30s");
     }

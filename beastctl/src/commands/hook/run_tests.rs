@@ -37,3 +37,11 @@ fn a_panic_is_a_failure_with_words() {
     assert_eq!(note(|| panic::panic_any(7_u8)), "no message: it broke: without a word");
     let _ = panic::take_hook();
 }
+
+#[test]
+fn a_limit_that_no_clock_reaches_is_none() {
+    let now = Instant::now();
+    assert_eq!(end(now, Duration::from_secs(1)), Some(now + Duration::from_secs(1) + GRACE));
+    assert_eq!(end(now, Duration::MAX), None);
+    assert_eq!(end(now, Duration::from_secs(u64::MAX / 2)), None);
+}

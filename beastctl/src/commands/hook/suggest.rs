@@ -1,6 +1,6 @@
 //! One question to the daemon: which message fits these changes?
 
-use std::{fmt, path::Path, time::Duration};
+use std::{fmt, path::Path};
 
 use anyhow::Result;
 use beast_protocol::{Event, FinishReason, NoticeKind, Request};
@@ -101,25 +101,22 @@ impl Answer {
 /// An error of waiting, with what was waited for.
 fn while_doing(error: impl Into<anyhow::Error>, doing: Doing) -> anyhow::Error {
     let error = error.into();
-    if time_limit(&error).is_some() { error.context(doing) } else { error }
+    if is_late(&error) { error.context(doing) } else { error }
 }
 
-/// The limit that an error is about.
-pub(super) fn time_limit(error: &anyhow::Error) -> Option<Duration> {
-    let of_client = |error: &'_ ClientError| match error {
-        ClientError::Wait(WaitError::TimedOut(limit)) => Some(*limit),
+/// Whether an error is about the time limit.
+pub(super) fn is_late(error: &anyhow::Error) -> bool {
+    let of_start = match error.downcast_ref() {
+        Some(StartError::Wait(error) | StartError::Client(ClientError::Wait(error))) => Some(error),
         _ => None,
     };
-    let wait = match error.downcast_ref() {
-        Some(StartError::Wait(error)) => Some(error),
-        Some(StartError::Client(error)) => return of_client(error),
-        _ => match error.downcast_ref() {
-            Some(GitError::Wait(error)) => Some(error),
-            _ => error.downcast_ref(),
-        },
+    let of_client = match error.downcast_ref() {
+        Some(ClientError::Wait(error)) => Some(error),
+        _ => None,
     };
-    match wait {
-        Some(WaitError::TimedOut(limit)) => Some(*limit),
-        _ => error.downcast_ref().and_then(of_client),
-    }
+    let of_git = match error.downcast_ref() {
+        Some(GitError::Wait(error)) => Some(error),
+        _ => None,
+    };
+    matches!(of_start.or(of_client).or(of_git).or(error.downcast_ref()), Some(WaitError::TimedOut(_)))
 }

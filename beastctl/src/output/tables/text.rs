@@ -1,9 +1,9 @@
 //! A table for people: aligned columns, and bars to see at a glance what is longer.
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, io};
 
 use super::{Group, Row, Table, bar, details_text, is_utf8};
-use crate::output::{Console, one_line};
+use crate::output::{Console, columns, one_line};
 
 /// A line that nobody has to turn their head for, when the width is not that of a terminal.
 const WIDTH: usize = 100;
@@ -22,9 +22,8 @@ pub struct Layout {
 impl Layout {
     /// That of stdout.
     pub fn of(console: Console) -> Self {
-        let size = rustix::termios::tcgetwinsize(rustix::stdio::stdout()).ok();
-        let width = size.filter(|_| console.stdout_is_terminal).map(|size| usize::from(size.ws_col));
-        Self { width: width.filter(|width| *width > 0).unwrap_or(WIDTH), is_utf8: is_utf8() }
+        let width = columns(io::stdout()).filter(|_| console.stdout_is_terminal);
+        Self { width: width.unwrap_or(WIDTH), is_utf8: is_utf8() }
     }
 }
 
