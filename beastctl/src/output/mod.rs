@@ -35,7 +35,10 @@ pub use progress::Progress;
 pub use stats::{Measured, answer_speed, prompt_speed, stats_lines, us_to_ms};
 pub use waiting::Waiting;
 
-use crate::{cli::ColorChoice, exit};
+use crate::{
+    cli::ColorChoice,
+    exit::{self, advice},
+};
 
 /// Why stdout, or a file that was asked for, cannot be written.
 #[derive(Debug, thiserror::Error)]
@@ -44,7 +47,7 @@ pub enum OutputError {
     #[error("the reader of stdout is gone")]
     ReaderGone,
     /// Anything else: a full disk, most often.
-    #[error("cannot write the answer")]
+    #[error("cannot write to stdout")]
     Write(#[source] io::Error),
     /// A file that was asked for.
     #[error("cannot write {}", .path.display())]
@@ -77,12 +80,10 @@ impl OutputError {
     /// What to do next.
     pub fn hint(&self) -> Option<String> {
         match self {
-            OutputError::Write(error) | OutputError::File { source: error, .. }
-                if error.kind() == io::ErrorKind::StorageFull =>
-            {
-                Some("make room there, or write somewhere else".into())
-            }
-            _ => None,
+            OutputError::ReaderGone => None,
+            OutputError::Write(error) if error.kind() == io::ErrorKind::StorageFull => Some(advice::system(error)),
+            OutputError::Write(_) => Some("a file that it can go to, like > answer.txt".into()),
+            OutputError::File { path, source } => Some(advice::writing(path, source)),
         }
     }
 }
@@ -180,15 +181,13 @@ pub fn one_line(text: &str) -> String {
     lines.collect::<Vec<_>>().join(" ").chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
-/// What clap says about a mistake, as one line: the mistake, its advice, and where the help is.
-pub fn usage_line(text: &str) -> String {
-    let (mistake, usage) = text.split_once("\nUsage: ").unwrap_or((text, ""));
+/// What clap says about a mistake, as one line: the mistake, its advice, and where the help is. `command` is the command
+/// that the mistake belongs to, which clap names only now and then.
+pub fn usage_line(text: &str, command: &str) -> String {
+    let (mistake, _) = text.split_once("\nUsage: ").unwrap_or((text, ""));
     let mistake = mistake.split("\nFor more information").next().unwrap_or_default();
     let mistake = one_line(mistake.strip_prefix("error: ").unwrap_or(mistake)).replace(" tip: ", "; ");
-    // The usage names the verb that the mistake belongs to.
-    let verb = usage.split_whitespace().nth(1).filter(|word| word.chars().all(|c| c.is_ascii_lowercase() || c == '-'));
-    let verb = verb.map(|verb| format!(" {verb}")).unwrap_or_default();
-    format!("{mistake}; try: beastctl{verb} --help")
+    format!("{mistake}; try: {command} --help")
 }
 
 #[cfg(test)]

@@ -51,14 +51,13 @@ impl Answering<'_> {
     }
 
     /// # Errors
-    /// [`CommandError::Withheld`] for a text that would be taken for what it is not.
+    /// [`CommandError::Withheld`] and [`CommandError::NoJson`] for a text that would be taken for what it is not.
     fn make(&self, cut: Option<&str>) -> Result<Made, CommandError> {
         if let Some(cut) = cut.filter(|_| self.form.is_some()) {
             return Err(CommandError::Withheld(cut.into()));
         }
         if self.form == Some(Form::Json) {
-            let value = serde_json::from_str(self.text())
-                .map_err(|error| CommandError::Withheld(format!("the answer is no JSON ({error})")))?;
+            let value = serde_json::from_str(self.text()).map_err(CommandError::NoJson)?;
             return Ok(Made { value: Some(value), ..Made::default() });
         }
         if !self.options.output.extract {
