@@ -10,6 +10,7 @@ mod file;
 mod json;
 mod lines;
 mod markdown;
+mod mistake;
 mod parts;
 mod progress;
 mod stats;
@@ -30,6 +31,7 @@ pub use file::WholeFile;
 pub use json::{Told, answer_line, answer_object, error_object, event_object, json_line};
 pub use lines::{columns, is_command};
 pub use markdown::Markdown;
+pub use mistake::usage_line;
 pub use parts::Parts;
 pub use progress::Progress;
 pub use stats::{Measured, answer_speed, prompt_speed, stats_lines, us_to_ms};
@@ -179,15 +181,6 @@ pub fn one_line(text: &str) -> String {
     let is_break = |c: char| c == '\n' || c == '\r';
     let lines = text.split(is_break).map(str::trim).filter(|line| !line.is_empty());
     lines.collect::<Vec<_>>().join(" ").chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
-}
-
-/// What clap says about a mistake, as one line: the mistake, its advice, and where the help is. `command` is the command
-/// that the mistake belongs to, which clap names only now and then.
-pub fn usage_line(text: &str, command: &str) -> String {
-    let (mistake, _) = text.split_once("\nUsage: ").unwrap_or((text, ""));
-    let mistake = mistake.split("\nFor more information").next().unwrap_or_default();
-    let mistake = one_line(mistake.strip_prefix("error: ").unwrap_or(mistake)).replace(" tip: ", "; ");
-    format!("{mistake}; try: {command} --help")
 }
 
 #[cfg(test)]

@@ -258,7 +258,7 @@ fn a_mistake_on_the_command_line_is_one_line() {
         expect![[r#"
             exit 2
             out: ""
-            err: beastctl: invalid value '0' for '--max-tokens <N>': 0 is not in 1..=4294967295; try: beastctl ask --help
+            err: beastctl: invalid value '0' for '--max-tokens <N>': 0 is not a number from 1 to 4294967295; try: beastctl ask --help
         "#]],
     );
     refused(
@@ -266,9 +266,9 @@ fn a_mistake_on_the_command_line_is_one_line() {
         &["run"],
         b"",
         expect![[r#"
-        exit 2
-        out: ""
-        err: beastctl: the following required arguments were not provided: <PROMPT>; try: beastctl run --help
-    "#]],
+            exit 2
+            out: ""
+            err: beastctl: <PROMPT> is missing; try: beastctl run --help
+        "#]],
     );
 }

@@ -56,37 +56,37 @@ fn a_stranger_is_told_what_was_wrong_and_where_the_help_is() {
     }
     expect![[r#"
         $ beastctl ask --tmep 1 q
-          unexpected argument '--tmep' found; a similar argument exists: '--temp'; try: beastctl ask --help
+          unknown option '--tmep'; did you mean '--temp'?; try: beastctl ask --help
         $ beastctl ask --model x q
-          unexpected argument '--model' found; to pass '--model' as a value, use '-- --model'; try: beastctl ask --help
+          unknown option '--model'; to pass '--model' as a value, use '-- --model'; try: beastctl ask --help
         $ beastctl --verbose
-          unexpected argument '--verbose' found; a similar argument exists: '--version'; try: beastctl --help
+          unknown option '--verbose'; did you mean '--version'?; try: beastctl --help
         $ beastctl summarize -z
-          unexpected argument '-z' found; to pass '-z' as a value, use '-- -z'; try: beastctl summarize --help
+          unknown option '-z'; to pass '-z' as a value, use '-- -z'; try: beastctl summarize --help
         $ beastctl explain --jsn
-          unexpected argument '--jsn' found; a similar argument exists: '--json'; try: beastctl explain --help
+          unknown option '--jsn'; did you mean '--json'?; try: beastctl explain --help
         $ beastctl ask why -1
-          unexpected argument '-1' found; to pass '-1' as a value, use '-- -1'; try: beastctl ask --help
+          unknown option '-1'; to pass '-1' as a value, use '-- -1'; try: beastctl ask --help
         $ beastctl ask q --max-tokens
-          a value is required for '--max-tokens <N>' but none was supplied; try: beastctl ask --help
+          '--max-tokens <N>' needs a value; try: beastctl ask --help
         $ beastctl ask q --max-tokens many
-          invalid value 'many' for '--max-tokens <N>': invalid digit found in string; try: beastctl ask --help
+          invalid value 'many' for '--max-tokens <N>': must be a whole number; try: beastctl ask --help
         $ beastctl ask q --max-tokens 0
-          invalid value '0' for '--max-tokens <N>': 0 is not in 1..=4294967295; try: beastctl ask --help
+          invalid value '0' for '--max-tokens <N>': 0 is not a number from 1 to 4294967295; try: beastctl ask --help
         $ beastctl summarize --temp -1
           invalid value '-1' for '--temp <T>': must be a number, 0 or more; try: beastctl summarize --help
         $ beastctl ask q --top-p 1.5
           invalid value '1.5' for '--top-p <P>': must be a number, above 0 and at most 1; try: beastctl ask --help
         $ beastctl explain --seed x
-          invalid value 'x' for '--seed <N>': invalid digit found in string; try: beastctl explain --help
+          invalid value 'x' for '--seed <N>': must be a whole number; try: beastctl explain --help
         $ beastctl --timeout soon ask q
           invalid value 'soon' for '--timeout <DURATION>': must be a time above 0, like 10s or 2m; try: beastctl ask --help
         $ beastctl ask q --truncate all
-          invalid value 'all' for '--truncate <PLACE>' [possible values: head, middle, tail]; a similar value exists: 'tail'; try: beastctl ask --help
+          invalid value 'all' for '--truncate <PLACE>' [possible values: head, middle, tail]; did you mean 'tail'?; try: beastctl ask --help
         $ beastctl ask q --param to
           invalid value 'to' for '--param <KEY=VALUE>': must be KEY=VALUE; try: beastctl ask --help
         $ beastctl ask q --session a b
-          invalid value 'a b' for '--session <NAME>': letters, digits, `-`, `_` and `.`, at most 64, not beginning with `.` or `-`; try: beastctl ask --help
+          invalid value 'a b' for '--session <NAME>': may have letters, digits, `-`, `_` and `.`, at most 64, not beginning with `.` or `-`; try: beastctl ask --help
         $ beastctl --color red status
           invalid value 'red' for '--color <WHEN>' [possible values: auto, always, never]; try: beastctl status --help
         $ beastctl ask q --schema a --grammar b
@@ -100,27 +100,27 @@ fn a_stranger_is_told_what_was_wrong_and_where_the_help_is() {
         $ beastctl what is a pipe?
           unknown command `what is a pipe?`; try: beastctl --help for the commands, beastctl prompts for the prompts
         $ beastctl help
-          unknown command `help`, did you mean `shell`?; try: beastctl --help for the commands, beastctl prompts for the prompts
+          unknown command `help`, did you mean `--help`?; try: beastctl --help for the commands, beastctl prompts for the prompts
         $ beastctl help ask
-          unknown command `help`, did you mean `shell`?; try: beastctl --help for the commands, beastctl prompts for the prompts
+          unknown command `help`, did you mean `--help`?; try: beastctl --help for the commands, beastctl prompts for the prompts
         $ beastctl run
-          the following required arguments were not provided: <PROMPT>; try: beastctl run --help
+          <PROMPT> is missing; try: beastctl run --help
         $ beastctl prompts lst
-          unrecognized subcommand 'lst'; a similar subcommand exists: 'list'; try: beastctl prompts --help
+          unknown command 'lst'; did you mean 'list'?; try: beastctl prompts --help
         $ beastctl prompts show
-          the following required arguments were not provided: <NAME>; try: beastctl prompts show --help
+          <NAME> is missing; try: beastctl prompts show --help
         $ beastctl history delete
-          unrecognized subcommand 'delete'; try: beastctl history --help
+          unknown command 'delete'; try: beastctl history --help
         $ beastctl history rm
-          the following required arguments were not provided: <NAME>...; try: beastctl history rm --help
+          <NAME>... is missing; try: beastctl history rm --help
         $ beastctl hook
-          'beastctl hook' requires a subcommand but one was not provided [subcommands: install, uninstall, status, run]; try: beastctl hook --help
+          'beastctl hook' needs a command behind it; try: beastctl hook --help
         $ beastctl hook instal
-          unrecognized subcommand 'instal'; some similar subcommands exist: 'uninstall', 'install'; try: beastctl hook --help
+          unknown command 'instal'; did you mean one of 'uninstall', 'install'?; try: beastctl hook --help
         $ beastctl status now
-          unexpected argument 'now' found; try: beastctl status --help
+          unexpected argument 'now'; try: beastctl status --help
         $ beastctl completions tcsh
-          invalid value 'tcsh' for '[SHELL]' [possible values: bash, zsh, fish]; a similar value exists: 'zsh'; try: beastctl completions --help
+          invalid value 'tcsh' for '[SHELL]' [possible values: bash, zsh, fish]; did you mean 'zsh'?; try: beastctl completions --help
         $ beastctl man stauts
           there is no command `stauts`, did you mean `status`?; try: beastctl man, whose page lists the commands
     "#]].assert_eq(&lines);

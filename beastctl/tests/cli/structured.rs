@@ -119,7 +119,7 @@ fn every_failure_is_one_last_line() {
     });
     said += &last_error(&beast, arguments, b"text");
     expect![[r#"
-        {"code":"usage","exit_code":2,"message":"unexpected argument '--tmep' found; a similar argument exists: '--temp'; try: beastctl ask --help","type":"error"}
+        {"code":"usage","exit_code":2,"message":"unknown option '--tmep'; did you mean '--temp'?; try: beastctl ask --help","type":"error"}
         {"code":"usage","exit_code":2,"message":"the input is empty; try: cat FILE | beastctl summarize, or beastctl summarize FILE","type":"error"}
         {"code":"unreachable","exit_code":3,"message":"cannot reach beastd at DIR/beastd.sock (not running); try: beastd --daemonize, or leave --no-start out","type":"error"}
         {"code":"usage","exit_code":2,"message":"there is no prompt `nothing`; try: one of ask, commit-msg, explain, fix, keywords, review, shell, summarize, title, tldr, translate, or beastctl prompts new nothing","type":"error"}
