@@ -4,7 +4,7 @@ use super::one_line;
 
 /// Clap speaks of arguments and subcommands, where our help speaks of options and commands; and a few of its texts are
 /// Rust's own, about digits and target types. What is not here stays as it is.
-const WORDS: [(&str, &str); 11] = [
+const WORDS: [(&str, &str); 10] = [
     ("unexpected argument '-", "unknown option '-"),
     ("unrecognized subcommand '", "unknown command '"),
     ("' found", "'"),
@@ -15,7 +15,6 @@ const WORDS: [(&str, &str); 11] = [
     ("invalid digit found in string", "must be a whole number"),
     ("number too large to fit in target type", "is too large"),
     (" is not in 1..=4294967295", " is not a number from 1 to 4294967295"),
-    ("invalid value '' for", "an empty value for"),
 ];
 
 /// The mistake, its advice, and where the help is. `command` is the command that the mistake belongs to, which clap names
