@@ -5,6 +5,7 @@
 
 use std::{
     collections::VecDeque,
+    env,
     io::{self, ErrorKind, Read, Write},
     os::{fd::AsFd, unix::net::UnixStream},
     path::{Path, PathBuf},
@@ -23,6 +24,7 @@ use rustix::{
 
 use crate::{
     exit,
+    prompts::quoted,
     wait::{Wait, WaitError},
 };
 
@@ -114,7 +116,8 @@ impl ClientError {
             ClientError::Unreachable { error, .. } if error.kind() == ErrorKind::PermissionDenied => {
                 "--socket with a socket of your own"
             }
-            ClientError::Unreachable { .. } => "beastd --daemonize",
+            ClientError::Unreachable { path, .. } if self.is_not_running() => return Some(start(path)),
+            ClientError::Unreachable { .. } => "another --socket",
             ClientError::Silent(_) => "again in a moment, or kill beastd and start it anew",
             ClientError::HungUp(_) => "again in a moment",
             ClientError::Foreign { .. } => "another --socket",
@@ -124,6 +127,16 @@ impl ClientError {
             ClientError::TooLong(_) => "less input",
         };
         Some(hint.into())
+    }
+}
+
+/// The command that starts a daemon there. `--socket` is said where the daemon would not find the place by itself.
+pub fn start(path: &Path) -> String {
+    let variable = env::var_os("BEAST_SOCKET").filter(|place| !place.is_empty()).map(PathBuf::from);
+    let usual = variable.or_else(|| beast_launchd::paths::socket_path().ok());
+    match usual.is_some_and(|usual| usual == path) {
+        true => "beastd --daemonize".into(),
+        false => format!("beastd --daemonize --socket {}", quoted(&path.display().to_string())),
     }
 }
 

@@ -11,10 +11,18 @@ use std::{
 use beast_protocol::Constraint;
 use serde_json::Value;
 
-use crate::exit;
+use crate::{
+    exit::{self, advice},
+    prompts::quoted,
+};
 
 /// The largest file that is taken.
 pub const MAX_LEN: usize = 256 * 1024;
+
+/// How a complaint about text that is no JSON begins.
+const NO_JSON: &str = "no JSON";
+/// How stdin is called in messages.
+const STDIN: &str = "stdin";
 
 /// Why a file is no constraint.
 #[derive(Debug, thiserror::Error)]
@@ -50,6 +58,8 @@ pub enum ConstraintError {
         column: usize,
         /// What is wrong there.
         problem: String,
+        /// What to do about it.
+        hint: String,
     },
 }
 
@@ -64,7 +74,11 @@ impl ConstraintError {
         match self {
             ConstraintError::StdinTaken { option } => Some(format!("{option} with the name of a file")),
             ConstraintError::TooLong { .. } => Some("a smaller one, without what the answer does not need".into()),
-            ConstraintError::Unreadable { .. } | ConstraintError::Malformed { .. } => None,
+            ConstraintError::Unreadable { name, .. } if name == STDIN => {
+                Some("a FILE by its name, instead of `-`".into())
+            }
+            ConstraintError::Unreadable { name, source } => Some(advice::reading(Path::new(name), source)),
+            ConstraintError::Malformed { hint, .. } => Some(hint.clone()),
         }
     }
 }
@@ -75,7 +89,13 @@ impl ConstraintError {
 /// See [`ConstraintError`].
 pub fn schema(path: &Path, stdin_is_free: bool) -> Result<Constraint, ConstraintError> {
     let (name, text) = read("--schema", path, stdin_is_free)?;
-    check_schema(&text).map_err(|(place, problem)| malformed(&name, place, &problem))?;
+    check_schema(&text).map_err(|(place, problem)| {
+        let hint = match problem.strip_prefix(NO_JSON) {
+            Some(_) => format!("mend it there, until jq . {} is content", quoted(&name)),
+            None => r#"{"type": "object"}, to begin with"#.into(),
+        };
+        malformed(&name, place, &problem, &hint)
+    })?;
     Ok(Constraint::Schema(text))
 }
 
@@ -93,7 +113,7 @@ pub fn check_schema(text: &str) -> Result<(), ((usize, usize), String)> {
             let (line, column, problem) = (error.line(), error.column(), error.to_string());
             let place = format!(" at line {line} column {column}");
             // Where a line begins serde_json says 0.
-            Err(((line, column.max(1)), format!("no JSON: {}", problem.strip_suffix(&place).unwrap_or(&problem))))
+            Err(((line, column.max(1)), format!("{NO_JSON}: {}", problem.strip_suffix(&place).unwrap_or(&problem))))
         }
     }
 }
@@ -105,14 +125,14 @@ pub fn check_schema(text: &str) -> Result<(), ((usize, usize), String)> {
 pub fn grammar(path: &Path, stdin_is_free: bool) -> Result<Constraint, ConstraintError> {
     let (name, text) = read("--grammar", path, stdin_is_free)?;
     if text.trim().is_empty() {
-        return Err(malformed(&name, (1, 1), "the grammar is empty"));
+        return Err(malformed(&name, (1, 1), "the grammar is empty", r#"a rule in it, like root ::= "yes" | "no""#));
     }
     Ok(Constraint::Grammar(text))
 }
 
 fn read(option: &'static str, path: &Path, stdin_is_free: bool) -> Result<(String, String), ConstraintError> {
     let is_stdin = path.as_os_str() == "-";
-    let name = if is_stdin { "stdin".to_owned() } else { path.display().to_string() };
+    let name = if is_stdin { STDIN.to_owned() } else { path.display().to_string() };
     if is_stdin && !stdin_is_free {
         return Err(ConstraintError::StdinTaken { option });
     }
@@ -132,13 +152,13 @@ fn read(option: &'static str, path: &Path, stdin_is_free: bool) -> Result<(Strin
             let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
             let line = good.iter().filter(|byte| **byte == b'\n').count() + 1;
             let column = good.iter().rev().take_while(|byte| **byte != b'\n').count() + 1;
-            Err(malformed(&name, (line, column), "this is no UTF-8"))
+            Err(malformed(&name, (line, column), "this is no UTF-8", "iconv -t UTF-8, to make text of it first"))
         }
     }
 }
 
-fn malformed(name: &str, (line, column): (usize, usize), problem: &str) -> ConstraintError {
-    ConstraintError::Malformed { name: name.into(), line, column, problem: problem.into() }
+fn malformed(name: &str, (line, column): (usize, usize), problem: &str, hint: &str) -> ConstraintError {
+    ConstraintError::Malformed { name: name.into(), line, column, problem: problem.into(), hint: hint.into() }
 }
 
 #[cfg(test)]

@@ -1,12 +1,14 @@
 //! Exit codes, and what a failed run says: the only place that knows the errors of every room.
 
-use std::{error::Error, fmt::Write as _};
+pub mod advice;
+
+use std::{error::Error, fmt::Write as _, io};
 
 use beast_protocol::ErrorCode;
 
 use crate::{
     client::ClientError,
-    commands::{CommandError, completions::CompletionError, man::ManError},
+    commands::{CommandError, alfred::JobError, completions::CompletionError, man::ManError},
     constraint::ConstraintError,
     conversations::ConversationError,
     git::{GitError, HookError},
@@ -137,10 +139,15 @@ fn known(error: &(dyn Error + 'static)) -> Option<(u8, Option<String>)> {
     if let Some(error) = error.downcast_ref::<OutputError>() {
         return Some((error.exit_code(), error.hint()));
     }
+    if let Some(error) = error.downcast_ref::<JobError>() {
+        return Some((FAILED, Some(error.hint())));
+    }
+    // Both say it at their ends.
     if error.is::<beast_launchd::paths::PathError>() || error.is::<beast_launchd::SocketError>() {
         return Some((UNREACHABLE, None));
     }
-    None
+    // The innermost of all: whoever knows more about it has been asked before.
+    error.downcast_ref::<io::Error>().map(|error| (FAILED, Some(advice::system(error))))
 }
 
 fn of_start(error: &StartError) -> (u8, Option<String>) {
@@ -170,10 +177,14 @@ fn of_wait(error: &WaitError) -> (u8, Option<String>) {
         WaitError::Interrupted => (INTERRUPTED, None),
         WaitError::ReaderGone => (DONE, None),
         WaitError::TimedOut(_) => (FAILED, Some("a longer --timeout, or beastctl status".into())),
-        WaitError::Poll(_) => (FAILED, None),
+        WaitError::Poll(error) => (FAILED, Some(advice::system(error))),
     }
 }
 
 #[cfg(test)]
 #[path = "exit_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "exit/texts_tests.rs"]
+mod texts;

@@ -49,14 +49,14 @@ fn each_error_has_its_code_and_its_line() {
     .concat()
     .replace(env!("CARGO_PKG_VERSION"), "VERSION");
     expect![[r#"
-        3   cannot reach beastd at /s (not running); try: beastd --daemonize
-        3   cannot reach beastd at /s (not running, its socket is left over); try: beastd --daemonize
+        3   cannot reach beastd at /s (not running); try: beastd --daemonize --socket /s
+        3   cannot reach beastd at /s (not running, its socket is left over); try: beastd --daemonize --socket /s
         3   cannot reach beastd at /s (permission denied: it belongs to another user); try: --socket with a socket of your own
-        3   cannot reach beastd at /s (not running); try: beastd --daemonize, or leave --no-start out
+        3   cannot reach beastd at /s (not running); try: beastd --daemonize --socket /s, or leave --no-start out
         3   cannot reach beastd at /s (not running), and the program beastd is not to be found; try: put beastd beside beastctl, or into a folder of PATH
         3   cannot start /beastd: beastd: no; try: yes
         3   beastd at /s does not answer; try: again in a moment, or kill beastd and start it anew
-        3   beastd 9 speaks protocol 9, this beastctl VERSION speaks protocol 1; try: beastctl stop, then the same command again
+        3   beastd 9 speaks protocol 9, this beastctl VERSION speaks protocol 2; try: beastctl stop, then the same command again
         1   beastd ended before the answer did; try: the same command again, and see the log of beastd for the reason
         4   the request has 40000000 bytes and 33554432 are the most that beastd takes; try: less input
         75  full; try: later
@@ -65,7 +65,7 @@ fn each_error_has_its_code_and_its_line() {
         130 (silent)
         0   (silent)
         0   (silent)
-        1   cannot write the answer: no storage space; try: make room there, or write somewhere else
+        1   cannot write to stdout: no storage space; try: make room there, or write somewhere else
         5   the answer was cut; try: a larger --max-tokens, or less input
         2   the question is missing; try: beastctl ask 'QUESTION'
         2   the staged diff is empty; try: git add FILE, or git diff | beastctl commit-msg

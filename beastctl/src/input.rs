@@ -13,7 +13,10 @@ use std::{
 
 use beast_protocol::MAX_FRAME_LEN;
 
-use crate::{exit, wait::Wait};
+use crate::{
+    exit::{self, advice},
+    wait::Wait,
+};
 
 /// Most bytes of material: what fits into one frame.
 pub const MAX_LEN: usize = MAX_FRAME_LEN;
@@ -75,7 +78,12 @@ impl InputError {
             InputError::Empty { example } => example,
             InputError::Binary { .. } => "pdftotext, or iconv -t UTF-8, to make text of it first",
             InputError::TooLong { .. } => "a part of it, for instance through head -c",
-            InputError::Unreadable { .. } | InputError::StdinTwice => return None,
+            InputError::Unreadable { name, .. } if name == STDIN => "a FILE by its name, instead of stdin",
+            InputError::Unreadable { name, source } if source.kind() == ErrorKind::IsADirectory => {
+                return Some(advice::files_in(Path::new(name)));
+            }
+            InputError::Unreadable { name, source } => return Some(advice::reading(Path::new(name), source)),
+            InputError::StdinTwice => "one `-`, and other material as FILE",
         };
         Some(hint.into())
     }

@@ -3,7 +3,7 @@
 use std::{env, ffi::OsString, process::ExitCode, time::Instant};
 
 use beastctl::{
-    cli::{Cli, Wishes},
+    cli::{Cli, Wishes, command_of},
     commands::{self, completions, prompt_verb},
     exit,
     output::{Console, error_object, json_line, usage_line},
@@ -49,7 +49,9 @@ fn refuse(error: &anyhow::Error) -> u8 {
         return exit::USAGE;
     }
     let (code, line) = match usage {
-        Some(usage) => (exit::USAGE, Some(usage_line(&usage.render().to_string()))),
+        Some(usage) => {
+            (exit::USAGE, Some(usage_line(&usage.render().to_string(), &command_of(env::args_os().skip(1)))))
+        }
         None => exit::verdict(error),
     };
     let line = line.unwrap_or_default();

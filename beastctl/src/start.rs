@@ -16,7 +16,7 @@ use std::{
 use rustix::event::PollFlags;
 
 use crate::{
-    client::{Client, ClientError},
+    client::{self, Client, ClientError},
     wait::{Wait, WaitError},
 };
 
@@ -57,7 +57,10 @@ impl StartError {
     /// What to do next.
     pub fn hint(&self) -> Option<String> {
         match self {
-            StartError::Refused(_) => Some("beastd --daemonize, or leave --no-start out".into()),
+            StartError::Refused(ClientError::Unreachable { path, .. }) => {
+                Some(format!("{}, or leave --no-start out", client::start(path)))
+            }
+            StartError::Refused(_) => Some("leave --no-start out".into()),
             StartError::Missing(_) => Some("put beastd beside beastctl, or into a folder of PATH".into()),
             StartError::Failed { words, .. } if words.contains("; try: ") => None,
             StartError::Failed { .. } => Some("beastd, to see it start in the foreground".into()),

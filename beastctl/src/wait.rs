@@ -40,7 +40,7 @@ pub enum WaitError {
     #[error("no answer within {}", humantime::format_duration(*.0))]
     TimedOut(Duration),
     /// The system refused to wait.
-    #[error("cannot wait for the daemon")]
+    #[error("cannot wait for an answer")]
     Poll(#[source] io::Error),
 }
 

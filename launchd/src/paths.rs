@@ -9,13 +9,13 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PathError {
     /// There is no `HOME`, or it is empty.
-    #[error("HOME is not set; set it{or}")]
+    #[error("HOME is not set; try: set it{or}")]
     HomeNotSet {
         /// What would do instead, as the end of a sentence; empty when nothing else would.
         or: &'static str,
     },
     /// `HOME` depends on the current folder, which is another one for the daemon than for its client.
-    #[error("HOME is {home:?}, which is not an absolute path; correct it{or}")]
+    #[error("HOME is {home:?}, which is not an absolute path; try: correct it{or}")]
     HomeRelative {
         /// What it is.
         home: PathBuf,

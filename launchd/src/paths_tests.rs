@@ -126,25 +126,25 @@ fn without_home() {
         System::Linux,
         &[],
         expect![[r#"
-        config: error: HOME is not set; set it or XDG_CONFIG_HOME
-        data: error: HOME is not set; set it or XDG_DATA_HOME
-        models: error: HOME is not set; set it or XDG_DATA_HOME
-        cache: error: HOME is not set; set it or XDG_CACHE_HOME
-        log: error: HOME is not set; set it or XDG_STATE_HOME
-        socket: /tmp/beast-501/beastd.sock
-    "#]],
+            config: error: HOME is not set; try: set it or XDG_CONFIG_HOME
+            data: error: HOME is not set; try: set it or XDG_DATA_HOME
+            models: error: HOME is not set; try: set it or XDG_DATA_HOME
+            cache: error: HOME is not set; try: set it or XDG_CACHE_HOME
+            log: error: HOME is not set; try: set it or XDG_STATE_HOME
+            socket: /tmp/beast-501/beastd.sock
+        "#]],
     );
     check(
         System::MacOs,
         &[("HOME", "")],
         expect![[r#"
-        config: error: HOME is not set; set it or XDG_CONFIG_HOME
-        data: error: HOME is not set; set it
-        models: error: HOME is not set; set it
-        cache: error: HOME is not set; set it
-        log: error: HOME is not set; set it
-        socket: error: HOME is not set; set it, or give --socket
-    "#]],
+            config: error: HOME is not set; try: set it or XDG_CONFIG_HOME
+            data: error: HOME is not set; try: set it
+            models: error: HOME is not set; try: set it
+            cache: error: HOME is not set; try: set it
+            log: error: HOME is not set; try: set it
+            socket: error: HOME is not set; try: set it, or give --socket
+        "#]],
     );
 }
 
@@ -154,25 +154,25 @@ fn a_relative_home_is_refused() {
         System::Linux,
         &[("HOME", "ada")],
         expect![[r#"
-        config: error: HOME is "ada", which is not an absolute path; correct it or XDG_CONFIG_HOME
-        data: error: HOME is "ada", which is not an absolute path; correct it or XDG_DATA_HOME
-        models: error: HOME is "ada", which is not an absolute path; correct it or XDG_DATA_HOME
-        cache: error: HOME is "ada", which is not an absolute path; correct it or XDG_CACHE_HOME
-        log: error: HOME is "ada", which is not an absolute path; correct it or XDG_STATE_HOME
-        socket: /tmp/beast-501/beastd.sock
-    "#]],
+            config: error: HOME is "ada", which is not an absolute path; try: correct it or XDG_CONFIG_HOME
+            data: error: HOME is "ada", which is not an absolute path; try: correct it or XDG_DATA_HOME
+            models: error: HOME is "ada", which is not an absolute path; try: correct it or XDG_DATA_HOME
+            cache: error: HOME is "ada", which is not an absolute path; try: correct it or XDG_CACHE_HOME
+            log: error: HOME is "ada", which is not an absolute path; try: correct it or XDG_STATE_HOME
+            socket: /tmp/beast-501/beastd.sock
+        "#]],
     );
     check(
         System::MacOs,
         &[("HOME", "ada")],
         expect![[r#"
-        config: error: HOME is "ada", which is not an absolute path; correct it or XDG_CONFIG_HOME
-        data: error: HOME is "ada", which is not an absolute path; correct it
-        models: error: HOME is "ada", which is not an absolute path; correct it
-        cache: error: HOME is "ada", which is not an absolute path; correct it
-        log: error: HOME is "ada", which is not an absolute path; correct it
-        socket: error: HOME is "ada", which is not an absolute path; correct it, or give --socket
-    "#]],
+            config: error: HOME is "ada", which is not an absolute path; try: correct it or XDG_CONFIG_HOME
+            data: error: HOME is "ada", which is not an absolute path; try: correct it
+            models: error: HOME is "ada", which is not an absolute path; try: correct it
+            cache: error: HOME is "ada", which is not an absolute path; try: correct it
+            log: error: HOME is "ada", which is not an absolute path; try: correct it
+            socket: error: HOME is "ada", which is not an absolute path; try: correct it, or give --socket
+        "#]],
     );
 }
 

@@ -118,7 +118,7 @@ fn what_no_list_can_hold_is_refused() {
     check_refusal(
         &Service { socket: format!("/{}", "s".repeat(103)).into(), ..service() },
         expect![
-            "the socket path has 104 bytes and at most 103 are possible: /sssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssss; give a shorter --socket"
+            "the socket path has 104 bytes and at most 103 are possible: /sssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssss; try: a shorter --socket"
         ],
     );
 }

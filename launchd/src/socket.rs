@@ -64,7 +64,7 @@ pub enum Origin {
 pub enum SocketError {
     /// The system cannot hold such an address.
     #[error(
-        "the socket path has {len} bytes and at most {MAX_SOCKET_PATH} are possible: {}; give a shorter --socket",
+        "the socket path has {len} bytes and at most {MAX_SOCKET_PATH} are possible: {}; try: a shorter --socket",
         path.display()
     )]
     TooLong {
@@ -74,14 +74,14 @@ pub enum SocketError {
         len: usize,
     },
     /// `/`, or something that ends in `..`.
-    #[error("the socket path names no file: {}; give --socket FOLDER/NAME.sock", path.display())]
+    #[error("the socket path names no file: {}; try: --socket FOLDER/NAME.sock", path.display())]
     NoName {
         /// What was asked for.
         path: PathBuf,
     },
     /// Somebody serves this path.
     #[error(
-        "beastd is already running on {}{}; to end it: beastctl stop",
+        "beastd is already running on {}{}; try: beastctl stop, to end it",
         path.display(), pid.map(|pid| format!(" (process {pid})")).unwrap_or_default()
     )]
     AlreadyRunning {
@@ -91,14 +91,14 @@ pub enum SocketError {
         pid: Option<u32>,
     },
     /// The folder is a file.
-    #[error("{} is not a folder; give another --socket", folder.display())]
+    #[error("{} is not a folder; try: another --socket", folder.display())]
     NotAFolder {
         /// What should have been a folder.
         folder: PathBuf,
     },
     /// Its owner could put another socket in the place of ours.
     #[error(
-        "the folder {} belongs to user {owner} and we are user {us}; give a --socket in a folder of your own",
+        "the folder {} belongs to user {owner} and we are user {us}; try: a --socket in a folder of your own",
         folder.display()
     )]
     FolderNotOurs {
@@ -110,7 +110,7 @@ pub enum SocketError {
         us: u32,
     },
     /// Others could reach the socket, or replace it.
-    #[error("the folder {} is open to other users (mode {mode:04o}); close it: chmod 700 {}", folder.display(), quoted(folder))]
+    #[error("the folder {} is open to other users (mode {mode:04o}); try: chmod 700 {}", folder.display(), quoted(folder))]
     FolderTooOpen {
         /// The folder.
         folder: PathBuf,
@@ -118,7 +118,7 @@ pub enum SocketError {
         mode: u32,
     },
     /// Not ours, so not ours to remove.
-    #[error("{} exists and is not a {expected}, so it is left alone; move it away or give another --socket", path.display())]
+    #[error("{} exists and is not a {expected}, so it is left alone; try: move it away, or another --socket", path.display())]
     Occupied {
         /// What is in the way.
         path: PathBuf,
@@ -126,7 +126,7 @@ pub enum SocketError {
         expected: &'static str,
     },
     /// The system says no.
-    #[error("not permitted to {action} {}; check who owns it, or give another --socket", path.display())]
+    #[error("not permitted to {action} {}; try: ls -ld {}, to see who owns it, or another --socket", path.display(), quoted(path))]
     PermissionDenied {
         /// What was tried, as a verb.
         action: &'static str,
@@ -134,10 +134,10 @@ pub enum SocketError {
         path: PathBuf,
     },
     /// launchd or systemd started us and what they handed over is of no use.
-    #[error("cannot use the socket handed over by {0}; to write the service anew: beastctl service install")]
+    #[error("cannot use the socket handed over by {0}; try: beastctl service install, which writes the service anew")]
     Activation(String),
     /// Everything else.
-    #[error("cannot {action} {}: {error}; correct that or give another --socket", path.display())]
+    #[error("cannot {action} {}: {error}; try: correct that, or another --socket", path.display())]
     Io {
         /// What was tried, as a verb.
         action: &'static str,

@@ -84,7 +84,7 @@ fn a_long_path_is_refused_before_anything_is_made() {
     assert!(matches!(&error, SocketError::TooLong { len: 104, .. }), "{error}");
     assert!(!dir.path().join("new").exists());
     let text = error.to_string().replace(path.to_str().unwrap(), "PATH");
-    expect!["the socket path has 104 bytes and at most 103 are possible: PATH; give a shorter --socket"]
+    expect!["the socket path has 104 bytes and at most 103 are possible: PATH; try: a shorter --socket"]
         .assert_eq(&text);
 
     let longest = bind(&fits).unwrap();
@@ -97,12 +97,12 @@ fn a_path_without_a_name_is_refused() {
     check_error(
         &dir,
         bind(Path::new("/")),
-        expect!["the socket path names no file: /; give --socket FOLDER/NAME.sock"],
+        expect!["the socket path names no file: /; try: --socket FOLDER/NAME.sock"],
     );
     check_error(
         &dir,
         bind(&dir.path().join("..")),
-        expect!["the socket path names no file: DIR/..; give --socket FOLDER/NAME.sock"],
+        expect!["the socket path names no file: DIR/..; try: --socket FOLDER/NAME.sock"],
     );
 }
 
@@ -122,7 +122,7 @@ fn a_living_daemon_is_not_displaced() {
     check_error(
         &dir,
         bind(&path),
-        expect!["beastd is already running on DIR/s (process PID); to end it: beastctl stop"],
+        expect!["beastd is already running on DIR/s (process PID); try: beastctl stop, to end it"],
     );
     check_reachable(&first);
 }
@@ -137,7 +137,7 @@ fn a_living_socket_without_a_lock_is_not_displaced() {
     check_error(
         &dir,
         bind(&path),
-        expect!["beastd is already running on DIR/s (process PID); to end it: beastctl stop"],
+        expect!["beastd is already running on DIR/s (process PID); try: beastctl stop, to end it"],
     );
     // The call that found it out is waiting in front of the one below.
     first.socket.accept().unwrap();
@@ -155,7 +155,7 @@ fn a_living_socket_with_a_full_queue_is_not_displaced() {
     bind_fd(&other, &SocketAddrUnix::new(&path).unwrap()).unwrap();
     listen_fd(&other, 0).unwrap();
     let _waiting = UnixStream::connect(&path).unwrap();
-    check_error(&dir, bind(&path), expect!["beastd is already running on DIR/s; to end it: beastctl stop"]);
+    check_error(&dir, bind(&path), expect!["beastd is already running on DIR/s; try: beastctl stop, to end it"]);
     assert!(path.exists());
 }
 
@@ -167,7 +167,7 @@ fn what_is_not_ours_is_left_alone() {
     check_error(
         &dir,
         bind(&path),
-        expect!["DIR/s exists and is not a socket, so it is left alone; move it away or give another --socket"],
+        expect!["DIR/s exists and is not a socket, so it is left alone; try: move it away, or another --socket"],
     );
     assert_eq!(fs::read_to_string(&path).unwrap(), "precious");
 
@@ -176,7 +176,7 @@ fn what_is_not_ours_is_left_alone() {
     check_error(
         &dir,
         bind(&path),
-        expect!["DIR/s exists and is not a socket, so it is left alone; move it away or give another --socket"],
+        expect!["DIR/s exists and is not a socket, so it is left alone; try: move it away, or another --socket"],
     );
     assert!(path.is_symlink());
 
@@ -185,7 +185,7 @@ fn what_is_not_ours_is_left_alone() {
     check_error(
         &dir,
         bind(&path),
-        expect!["DIR/s exists and is not a socket, so it is left alone; move it away or give another --socket"],
+        expect!["DIR/s exists and is not a socket, so it is left alone; try: move it away, or another --socket"],
     );
 
     fs::remove_dir(&path).unwrap();
@@ -193,7 +193,7 @@ fn what_is_not_ours_is_left_alone() {
     check_error(
         &dir,
         bind(&path),
-        expect!["DIR/s exists and is not a stream socket, so it is left alone; move it away or give another --socket"],
+        expect!["DIR/s exists and is not a stream socket, so it is left alone; try: move it away, or another --socket"],
     );
     assert!(path.exists());
 }
@@ -208,7 +208,9 @@ fn a_lock_that_is_no_plain_file_is_left_alone() {
     check_error(
         &dir,
         bind(&path),
-        expect!["DIR/s.lock exists and is not a lock file, so it is left alone; move it away or give another --socket"],
+        expect![
+            "DIR/s.lock exists and is not a lock file, so it is left alone; try: move it away, or another --socket"
+        ],
     );
     assert_eq!(fs::read_to_string(&target).unwrap(), "precious");
 
@@ -217,7 +219,9 @@ fn a_lock_that_is_no_plain_file_is_left_alone() {
     check_error(
         &dir,
         bind(&path),
-        expect!["DIR/s.lock exists and is not a lock file, so it is left alone; move it away or give another --socket"],
+        expect![
+            "DIR/s.lock exists and is not a lock file, so it is left alone; try: move it away, or another --socket"
+        ],
     );
 }
 
@@ -232,7 +236,7 @@ fn a_folder_open_to_others_is_refused_and_stays_as_it_is() {
     check_error(
         &dir,
         bind(&dir.path().join("s")),
-        expect!["the folder DIR is open to other users (mode 0770); close it: chmod 700 DIR"],
+        expect!["the folder DIR is open to other users (mode 0770); try: chmod 700 DIR"],
     );
 
     let spaced = dir.path().join("Ada's Folder");
@@ -242,7 +246,7 @@ fn a_folder_open_to_others_is_refused_and_stays_as_it_is() {
         &dir,
         bind(&spaced.join("s")),
         expect![[
-            r#"the folder DIR/Ada's Folder is open to other users (mode 0755); close it: chmod 700 'DIR/Ada'\''s Folder'"#
+            r#"the folder DIR/Ada's Folder is open to other users (mode 0755); try: chmod 700 'DIR/Ada'\''s Folder'"#
         ]],
     );
 }
@@ -290,7 +294,7 @@ fn a_folder_of_another_user_is_refused() {
     assert!(matches!(error, SocketError::FolderNotOurs { owner: found, .. } if found == owner), "{error}");
     let us = format!("we are user {}", rustix::process::geteuid().as_raw());
     let text = error.to_string().replace(&us, "we are user US").replace(&owner.to_string(), "OWNER");
-    expect!["the folder DIR belongs to user OWNER and we are user US; give a --socket in a folder of your own"]
+    expect!["the folder DIR belongs to user OWNER and we are user US; try: a --socket in a folder of your own"]
         .assert_eq(&text.replace(path.parent().unwrap().to_str().unwrap(), "DIR"));
 }
 
@@ -299,12 +303,12 @@ fn a_file_where_a_folder_should_be() {
     let dir = folder();
     let file = dir.path().join("file");
     fs::write(&file, "precious").unwrap();
-    check_error(&dir, bind(&file.join("s")), expect!["DIR/file is not a folder; give another --socket"]);
+    check_error(&dir, bind(&file.join("s")), expect!["DIR/file is not a folder; try: another --socket"]);
     check_error(
         &dir,
         bind(&file.join("beast/s")),
         expect![
-            "cannot create the folder DIR/file/beast: Not a directory (os error 20); correct that or give another --socket"
+            "cannot create the folder DIR/file/beast: Not a directory (os error 20); try: correct that, or another --socket"
         ],
     );
 }
@@ -320,12 +324,14 @@ fn a_folder_that_may_not_be_written() {
     check_error(
         &dir,
         bind(&dir.path().join("s")),
-        expect!["not permitted to lock DIR/s.lock; check who owns it, or give another --socket"],
+        expect!["not permitted to lock DIR/s.lock; try: ls -ld DIR/s.lock, to see who owns it, or another --socket"],
     );
     check_error(
         &dir,
         bind(&dir.path().join("beast/s")),
-        expect!["not permitted to create the folder DIR/beast; check who owns it, or give another --socket"],
+        expect![
+            "not permitted to create the folder DIR/beast; try: ls -ld DIR/beast, to see who owns it, or another --socket"
+        ],
     );
     chmod(dir.path(), 0o700);
 }
@@ -333,7 +339,8 @@ fn a_folder_that_may_not_be_written() {
 #[test]
 fn the_same_words_for_a_denial_whoever_runs_the_tests() {
     let denied = SocketError::new("lock", Path::new("/run/x"), io::Error::from(io::ErrorKind::PermissionDenied));
-    expect!["not permitted to lock /run/x; check who owns it, or give another --socket"].assert_eq(&denied.to_string());
+    expect!["not permitted to lock /run/x; try: ls -ld /run/x, to see who owns it, or another --socket"]
+        .assert_eq(&denied.to_string());
 }
 
 #[test]

@@ -26,6 +26,6 @@ pub struct ConversationOptions {
 fn name(text: &str) -> Result<String, String> {
     match conversations::check_name(text) {
         Ok(()) => Ok(text.into()),
-        Err(error) => Err(error.hint().unwrap_or_default()),
+        Err(error) => Err(format!("may have {}", error.hint().unwrap_or_default())),
     }
 }

@@ -1,6 +1,6 @@
 //! One command, one file, each with a `run`; here the choice among them and what they share.
 
-mod alfred;
+pub(crate) mod alfred;
 mod answering;
 mod bench;
 mod chat;
@@ -37,7 +37,7 @@ pub enum CommandError {
     /// Not what it was bound to be: nothing of it was printed.
     #[error("{0}, so nothing is printed")]
     Withheld(String),
-    /// The same for an answer that ended by itself and is not what a schema asks for.
+    /// The same under `--schema`, without a cut that explains it.
     #[error("the answer is no JSON ({0}), so nothing is printed")]
     NoJson(serde_json::Error),
     /// The time limit came in the middle.
@@ -113,7 +113,7 @@ impl CommandError {
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
             CommandError::Cut(_) | CommandError::Withheld(_) => "a larger --max-tokens, or less input",
-            CommandError::NoJson(_) => "the same again, or a simpler schema",
+            CommandError::NoJson(_) => "the same command again, or a simpler --schema",
             CommandError::Incomplete(_) => "a longer --timeout, or a smaller --max-tokens",
             CommandError::Cancelled => "the same command again",
             CommandError::ConversationTooLong(_) => {
@@ -123,9 +123,16 @@ impl CommandError {
             CommandError::LogWish(_) => "export BEAST_LOG_CONVERSATIONS=never",
             CommandError::NotRemoved(_) => "--force",
             CommandError::NoQuestion => "beastctl ask 'QUESTION'",
-            CommandError::CannotStop { .. } | CommandError::NotMeasured(_) | CommandError::NotCalibrated(_) => {
-                return None;
+            CommandError::CannotStop { pid, source } if source.kind() == std::io::ErrorKind::PermissionDenied => {
+                return Some(format!("as the user who started it: ps -o user= -p {pid}"));
             }
+            CommandError::CannotStop { .. } => "beastctl status, to see whether it still runs",
+            CommandError::NotMeasured(tables) => {
+                let tables = tables.replace(", ", ",");
+                return Some(format!("mend what the tables name, then beastctl bench --only {tables}"));
+            }
+            CommandError::NotCalibrated(words) if words.contains("; try: ") => return None,
+            CommandError::NotCalibrated(_) => "beastd --calibrate, for all that it says",
             CommandError::StillRunning(_) => "a longer --timeout, or beastctl status",
             CommandError::NotRunning(error) => return error.hint(),
             CommandError::NoProgram => "put beastd beside beastctl, or into a folder of PATH",

@@ -69,7 +69,9 @@ pub(super) fn unknown(words: &[OsString], folder: Option<&Path>) -> PromptError 
     let command = Cli::command();
     let own = prompts::names(folder);
     let names = command.get_subcommands().map(Command::get_name).chain(own.iter().map(String::as_str));
-    PromptError::NoCommand { word: prompts::excerpt(&word), nearest: prompts::nearest(&word, names).map(str::to_owned) }
+    // Other programs have such a command, and no name of ours is near to it.
+    let nearest = if word == "help" { Some("--help") } else { prompts::nearest(&word, names) };
+    PromptError::NoCommand { word: prompts::excerpt(&word), nearest: nearest.map(str::to_owned) }
 }
 
 /// Whether a command has this name, so that no prompt can be called by it.

@@ -12,11 +12,13 @@ use beast_launchd::paths::PathError;
 use beast_protocol::{Message, Role};
 use serde::{Deserialize, Serialize};
 
-use crate::exit;
+use crate::exit::{self, advice};
 
 pub use names::{check as check_name, is_automatic};
 pub use store::{Entry, Open, Read, Store};
 
+/// What is tried with a file that is not changed.
+const READ_ONLY: [&str; 3] = ["read", "read the folder", "look at"];
 /// How many names an error lists.
 const MAX_LISTED: usize = 5;
 
@@ -109,11 +111,19 @@ impl ConversationError {
             ConversationError::InUse(_) => "again when that has its answer, or another --session",
             ConversationError::OtherSystem(_) => "without -s, or another --session",
             ConversationError::OtherVersion { .. } => "a newer beastctl, or another --session",
-            ConversationError::Damaged { .. } => "mend that line, or beastctl history rm",
+            ConversationError::Damaged { path, .. } => {
+                let name = path.file_stem().unwrap_or_default().display();
+                return Some(format!("mend that line, or beastctl history rm {name}"));
+            }
             ConversationError::File { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
                 "make room there, or beastctl history rm"
             }
-            ConversationError::File { .. } | ConversationError::NoPlace(_) => return None,
+            ConversationError::File { action, path, source } => {
+                let is_read = READ_ONLY.contains(action);
+                return Some(if is_read { advice::reading(path, source) } else { advice::writing(path, source) });
+            }
+            // Its text ends with it.
+            ConversationError::NoPlace(_) => return None,
         };
         Some(hint.into())
     }

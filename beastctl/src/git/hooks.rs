@@ -14,7 +14,7 @@ use std::{
 };
 
 use super::{Git, GitError};
-use crate::exit;
+use crate::exit::{self, advice};
 
 /// The hook that writes messages.
 const NAME: &str = "prepare-commit-msg";
@@ -24,6 +24,9 @@ const CHAINED: &str = "prepare-commit-msg.beast-chained";
 const MARK: &str = "# Written by `beastctl hook install`; `beastctl hook uninstall` takes it away.";
 const PROGRAM: &str = "beastctl=";
 const LIMIT: &str = "--limit ";
+
+/// What is tried with a file that is not changed.
+const READ: &str = "read";
 
 /// Why the hook cannot be installed or removed.
 #[derive(Debug, thiserror::Error)]
@@ -75,7 +78,8 @@ impl HookError {
             HookError::TwoForeign(_) => "remove one of the two, or call `beastctl hook run \"$@\"` yourself".into(),
             HookError::Outside(_) => "--force to install it there for all repositories that use that folder".into(),
             HookError::NotInstalled(_) => "beastctl hook install".into(),
-            HookError::File { .. } => return None,
+            HookError::File { what: READ, path, source } => advice::reading(path, source),
+            HookError::File { path, source, .. } => advice::writing(path, source),
         })
     }
 }
@@ -211,7 +215,7 @@ impl Hooks {
         if !path.symlink_metadata().is_ok_and(|metadata| metadata.is_file()) {
             return Ok(None);
         }
-        let bytes = fs::read(&path).map_err(|source| file("read", &path, source))?;
+        let bytes = fs::read(&path).map_err(|source| file(READ, &path, source))?;
         let lines: Vec<&[u8]> = bytes.split(|byte| *byte == b'\n').collect();
         if !lines.contains(&MARK.as_bytes()) {
             return Ok(None);

@@ -47,6 +47,8 @@ const CHUNK_LEN: usize = 64 * 1024;
 const PACE: Duration = Duration::from_millis(1);
 /// What git has said lies in the pipe when it ends, and only has to be read.
 const GRACE: Duration = Duration::from_millis(100);
+/// Git's words for a folder that is none of its own; in another language the advice is a wider one.
+const NO_REPOSITORY: &str = "not a git repository";
 
 /// Why git could not be asked.
 #[derive(Debug, thiserror::Error)]
@@ -90,10 +92,16 @@ impl GitError {
     /// What to do next.
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
-            GitError::Missing(_) => "install git, or put it into a folder of PATH",
-            GitError::Failed { .. } => "cd into a git repository",
+            GitError::Missing(error) if error.kind() == ErrorKind::NotFound => {
+                "install git, or put it into a folder of PATH"
+            }
+            GitError::Missing(_) => "git --version, to see whether it runs at all",
+            GitError::Failed { reason, .. } if reason.contains(NO_REPOSITORY) => "cd into a git repository",
+            // Of what git says only the first line is told here.
+            GitError::Failed { .. } => "git status, which says more, or cd into another git repository",
+            GitError::Garbled { .. } => "git diff --staged | beastctl commit-msg",
             GitError::NothingStaged => "git add FILE, or git diff | beastctl commit-msg",
-            GitError::Wait(_) | GitError::Garbled { .. } => return None,
+            GitError::Wait(_) => return None,
         };
         Some(hint.into())
     }

@@ -10,6 +10,7 @@ mod file;
 mod json;
 mod lines;
 mod markdown;
+mod mistake;
 mod parts;
 mod progress;
 mod stats;
@@ -30,13 +31,17 @@ pub use file::WholeFile;
 pub use json::{Told, answer_line, answer_object, error_object, event_object, json_line};
 pub use lines::{columns, harmless};
 pub use markdown::Markdown;
+pub use mistake::usage_line;
 pub use parts::Parts;
 pub use progress::Progress;
 pub use stats::{Measured, answer_speed, prompt_speed, stats_lines, us_to_ms};
 pub use waiting::Waiting;
 pub use width::excerpt;
 
-use crate::{cli::ColorChoice, exit};
+use crate::{
+    cli::ColorChoice,
+    exit::{self, advice},
+};
 
 /// Why stdout, or a file that was asked for, cannot be written.
 #[derive(Debug, thiserror::Error)]
@@ -45,7 +50,7 @@ pub enum OutputError {
     #[error("the reader of stdout is gone")]
     ReaderGone,
     /// Anything else: a full disk, most often.
-    #[error("cannot write the answer")]
+    #[error("cannot write to stdout")]
     Write(#[source] io::Error),
     /// A file that was asked for.
     #[error("cannot write {}", .path.display())]
@@ -78,12 +83,10 @@ impl OutputError {
     /// What to do next.
     pub fn hint(&self) -> Option<String> {
         match self {
-            OutputError::Write(error) | OutputError::File { source: error, .. }
-                if error.kind() == io::ErrorKind::StorageFull =>
-            {
-                Some("make room there, or write somewhere else".into())
-            }
-            _ => None,
+            OutputError::ReaderGone => None,
+            OutputError::Write(error) if error.kind() == io::ErrorKind::StorageFull => Some(advice::system(error)),
+            OutputError::Write(_) => Some("a file that it can go to, like > answer.txt".into()),
+            OutputError::File { path, source } => Some(advice::writing(path, source)),
         }
     }
 }
@@ -179,17 +182,6 @@ pub fn one_line(text: &str) -> String {
     let is_break = |c: char| c == '\n' || c == '\r';
     let lines = text.split(is_break).map(str::trim).filter(|line| !line.is_empty());
     lines.collect::<Vec<_>>().join(" ").chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
-}
-
-/// What clap says about a mistake, as one line: the mistake, its advice, and where the help is.
-pub fn usage_line(text: &str) -> String {
-    let (mistake, usage) = text.split_once("\nUsage: ").unwrap_or((text, ""));
-    let mistake = mistake.split("\nFor more information").next().unwrap_or_default();
-    let mistake = one_line(mistake.strip_prefix("error: ").unwrap_or(mistake)).replace(" tip: ", "; ");
-    // The usage names the verb that the mistake belongs to.
-    let verb = usage.split_whitespace().nth(1).filter(|word| word.chars().all(|c| c.is_ascii_lowercase() || c == '-'));
-    let verb = verb.map(|verb| format!(" {verb}")).unwrap_or_default();
-    format!("{mistake}; try: beastctl{verb} --help")
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ use beast_protocol::Sampling;
 pub use catalogue::{Entry, Origin, Source, check_name, find, is_built_in, list, load, names, own_file};
 pub use variables::Variable;
 
-use crate::exit;
+use crate::exit::{self, advice};
 
 /// A name with more than one wrong letter in so many is another name, not a slip.
 const LETTERS_PER_SLIP: usize = 3;
@@ -156,7 +156,13 @@ impl PromptError {
                 format!("beastctl prompts show {name}, or beastctl prompts edit {name} for a copy of your own")
             }
             PromptError::Editor { .. } => "EDITOR=nano, or any other that is installed".into(),
-            PromptError::Unreadable { .. } | PromptError::Unwritable { .. } | PromptError::NoFolder(_) => return None,
+            PromptError::Unreadable { path, source } if source.kind() == io::ErrorKind::IsADirectory => {
+                advice::in_the_way(path)
+            }
+            PromptError::Unreadable { path, source } => advice::reading(path, source),
+            PromptError::Unwritable { path, source } => advice::writing(path, source),
+            // Its text ends with it.
+            PromptError::NoFolder(_) => return None,
         })
     }
 }
@@ -169,9 +175,9 @@ pub fn folder() -> Result<PathBuf, PathError> {
     Ok(paths::config_dir()?.join("prompts"))
 }
 
-/// A name as a shell wants it.
+/// A name or path as a shell wants it.
 pub fn quoted(name: &str) -> String {
-    let is_plain = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.');
+    let is_plain = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | '/');
     if !name.is_empty() && name.chars().all(is_plain) {
         name.into()
     } else {

@@ -169,7 +169,10 @@ fn what_fails_is_told_once() {
     for job in ["1-2", "../x"] {
         let view = alfred(&beast, &["view", job], "");
         check_view(&view);
-        assert_eq!((&view["response"], is_over(&view)), (&"this answer is not there any more".into(), true));
+        assert_eq!(
+            (&view["response"], is_over(&view)),
+            (&"this answer is not there any more; try: ask once more".into(), true)
+        );
     }
 }
 

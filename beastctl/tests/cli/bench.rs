@@ -137,7 +137,9 @@ fn what_the_daemon_says_becomes_a_table() {
 fn what_cannot_be_measured_stays_with_its_reason() {
     let daemons = Daemons::new(&[WELL, BADLY, WELL, WELL]);
     let ran = daemons.run(&["--only", "profiles,generation", "--json"]);
-    assert_eq!((ran.code, ran.stderr.as_str()), (Some(1), "beastctl: not measured: generation\n"));
+    let line =
+        "beastctl: not measured: generation; try: mend what the tables name, then beastctl bench --only generation\n";
+    assert_eq!((ran.code, ran.stderr.as_str()), (Some(1), line));
     let tables = &object(&ran)["tables"];
     assert_eq!((&tables[0]["error"], &tables[0]["groups"]), (&"the engine broke".into(), &Value::Array(Vec::new())));
     assert_eq!((&tables[1]["error"], &tables[1]["name"]), (&Value::Null, &"profiles".into()));
@@ -203,7 +205,7 @@ fn a_place_for_results_is_looked_at_first() {
     expect![[r#"
         exit 1
         out: ""
-        err: beastctl: cannot write no/such/folder.svg: No such file or directory (os error 2)
+        err: beastctl: cannot write no/such/folder.svg: No such file or directory (os error 2); try: mkdir -p no/such
     "#]]
     .assert_eq(&ran.report());
     assert!(!daemons.beast.path("arguments").exists(), "nothing was started");

@@ -87,20 +87,20 @@ fn a_beastd_that_cannot_says_why() {
     "#]]
     .assert_eq(&check(&format!("{progress}\necho 'beastd: no such model; try: another' >&2\nexit 1")));
     expect![[r#"
-        beastctl: beastd could not calibrate: it ended with exit status: 7
+        beastctl: beastd could not calibrate: it ended with exit status: 7; try: beastd --calibrate, for all that it says
     "#]]
     .assert_eq(&check(&format!("{progress}\nexit 7")));
     expect![[r#"
-        beastctl: beastd could not calibrate: it ended without a result
+        beastctl: beastd could not calibrate: it ended without a result; try: beastd --calibrate, for all that it says
     "#]]
     .assert_eq(&check(progress));
     expect![[r#"
-        beastctl: beastd could not calibrate: what it found cannot be understood; is it of another version?
+        beastctl: beastd could not calibrate: what it found cannot be understood; try: beastd --version, which may be another than that of beastctl
     "#]]
     .assert_eq(&check(r#"echo '{"calibration":{"version":9}}'"#));
     // What was written before it failed may be half of something.
     expect![[r#"
-        beastctl: beastd could not calibrate: it ended with exit status: 3
+        beastctl: beastd could not calibrate: it ended with exit status: 3; try: beastd --calibrate, for all that it says
     "#]]
     .assert_eq(&check("cat lines\nexit 3"));
 }

@@ -73,7 +73,7 @@ fn mistakes_in_commands_change_nothing() {
         err: beastctl: there is no question yet; try: /help
         beastctl: there is a conversation `talk` already; try: another name
         beastctl: `../x` is not a name of a conversation; try: letters, digits, `-`, `_` and `.`, at most 64, not beginning with `.` or `-`
-        beastctl: cannot read nowhere: No such file or directory (os error 2)
+        beastctl: cannot read nowhere: No such file or directory (os error 2); try: ls, to see what is there
         beastctl: /save needs a word behind it; try: /help
         beastctl: there is a conversation `talk` already; try: another name
     "#]]

@@ -158,7 +158,7 @@ fn what_makes_no_sense_is_refused_before_anything_is_asked() {
     expect![[r#"
         exit 2
         out: ""
-        err: beastctl: invalid value 'a/b' for '--session <NAME>': letters, digits, `-`, `_` and `.`, at most 64, not beginning with `.` or `-`; try: beastctl --help
+        err: beastctl: invalid value 'a/b' for '--session <NAME>': may have letters, digits, `-`, `_` and `.`, at most 64, not beginning with `.` or `-`; try: beastctl ask --help
     "#]]
     .assert_eq(&report(&["ask", "--session", "a/b", "a"]));
     expect![[r#"
@@ -200,7 +200,7 @@ fn a_log_that_cannot_be_written_breaks_no_answer() {
     expect![[r#"
         exit 0
         out: "yes\n"
-        err: beastctl: warning: the conversation is not kept: cannot create the folder DIR/.local/share/beast/conversations: Not a directory (os error 20)
+        err: beastctl: warning: the conversation is not kept: cannot create the folder DIR/.local/share/beast/conversations: Not a directory (os error 20); try: to move the file away that is in the place of one of these folders
     "#]]
     .assert_eq(&beast.run(&["ask", "a"], b"").report());
     let mut homeless = beast.command(&["ask", "a"]);
@@ -208,7 +208,7 @@ fn a_log_that_cannot_be_written_breaks_no_answer() {
     expect![[r#"
         exit 0
         out: "yes\n"
-        err: beastctl: warning: the conversation is not kept: there is no place for conversations: HOME is not set; set it or XDG_DATA_HOME
+        err: beastctl: warning: the conversation is not kept: there is no place for conversations: HOME is not set; try: set it or XDG_DATA_HOME
     "#]]
     .assert_eq(&Ran::of(feed(homeless, b""), beast.dir.path()).report());
 }
@@ -220,7 +220,7 @@ fn a_session_that_cannot_be_written_is_an_error_before_anything_is_asked() {
     expect![[r#"
         exit 1
         out: ""
-        err: beastctl: cannot create the folder DIR/.local/share/beast/conversations: Not a directory (os error 20)
+        err: beastctl: cannot create the folder DIR/.local/share/beast/conversations: Not a directory (os error 20); try: to move the file away that is in the place of one of these folders
     "#]]
     .assert_eq(&beast.run(&["ask", "a", "--session", "s"], b"").report());
 }

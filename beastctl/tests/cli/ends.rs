@@ -154,7 +154,7 @@ fn a_full_disk_is_no_success() {
     expect![[r#"
         exit 1
         out: ""
-        err: beastctl: cannot write the answer: No space left on device (os error 28); try: make room there, or write somewhere else
+        err: beastctl: cannot write to stdout: No space left on device (os error 28); try: make room there, or write somewhere else
     "#]]
     .assert_eq(&Ran::of(feed(command, b"text"), beast.dir.path()).report());
     assert!(daemon.join().unwrap(), "the daemon must not go on");

@@ -69,16 +69,16 @@ fn a_form_that_makes_no_sense_is_refused_with_its_place() {
     expect![[r#"
         exit 2
         out: ""
-        err: beastctl: a.json:2:12: no JSON: expected ident
+        err: beastctl: a.json:2:12: no JSON: expected ident; try: mend it there, until jq . a.json is content
         exit 2
         out: ""
         err: beastctl: long.json has more than 262144 bytes; try: a smaller one, without what the answer does not need
         exit 2
         out: ""
-        err: beastctl: cannot read none: No such file or directory (os error 2)
+        err: beastctl: cannot read none: No such file or directory (os error 2); try: ls, to see what is there
         exit 2
         out: ""
-        err: beastctl: cannot read .: Is a directory (os error 21)
+        err: beastctl: cannot read .: Is a directory (os error 21); try: a file in it, like ./NAME
     "#]]
     .assert_eq(&said.concat());
 }
@@ -120,10 +120,10 @@ fn a_schema_gives_all_of_it_or_nothing() {
         &["{\"a\":"],
         Stop,
         expect![[r#"
-        exit 5
-        out: ""
-        err: beastctl: the answer is no JSON (EOF while parsing a value at line 1 column 5), so nothing is printed; try: the same again, or a simpler schema
-    "#]],
+            exit 5
+            out: ""
+            err: beastctl: the answer is no JSON (EOF while parsing a value at line 1 column 5), so nothing is printed; try: the same command again, or a simpler --schema
+        "#]],
     );
     check(
         &["--schema", "a.json", "--json"],
@@ -140,10 +140,10 @@ fn a_schema_gives_all_of_it_or_nothing() {
         &[" "],
         Stop,
         expect![[r#"
-        exit 5
-        out: ""
-        err: beastctl: the answer is no JSON (EOF while parsing a value at line 1 column 0), so nothing is printed; try: the same again, or a simpler schema
-    "#]],
+            exit 5
+            out: ""
+            err: beastctl: the answer is no JSON (EOF while parsing a value at line 1 column 0), so nothing is printed; try: the same command again, or a simpler --schema
+        "#]],
     );
     check(
         &["--grammar", "a.gbnf"],

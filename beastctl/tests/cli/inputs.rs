@@ -111,30 +111,30 @@ fn unusable_input_is_refused_before_any_request() {
         &["summarize", "good", "missing"],
         b"",
         expect![[r#"
-        exit 2
-        out: ""
-        err: beastctl: cannot read missing: No such file or directory (os error 2)
-    "#]],
+            exit 2
+            out: ""
+            err: beastctl: cannot read missing: No such file or directory (os error 2); try: ls, to see what is there
+        "#]],
     );
     refused(
         &beast,
         &["run", "explain", "folder"],
         b"",
         expect![[r#"
-        exit 2
-        out: ""
-        err: beastctl: cannot read folder: is a directory
-    "#]],
+            exit 2
+            out: ""
+            err: beastctl: cannot read folder: is a directory; try: its files, like folder/*
+        "#]],
     );
     refused(
         &beast,
         &["summarize", "-", "-"],
         b"text",
         expect![[r#"
-        exit 2
-        out: ""
-        err: beastctl: `-` is named more than once
-    "#]],
+            exit 2
+            out: ""
+            err: beastctl: `-` is named more than once; try: one `-`, and other material as FILE
+        "#]],
     );
 }
 
@@ -246,29 +246,29 @@ fn a_mistake_on_the_command_line_is_one_line() {
         &["summarize", "--temp", "-1"],
         b"",
         expect![[r#"
-        exit 2
-        out: ""
-        err: beastctl: invalid value '-1' for '--temp <T>': must be a number, 0 or more; try: beastctl --help
-    "#]],
+            exit 2
+            out: ""
+            err: beastctl: invalid value '-1' for '--temp <T>': must be a number, 0 or more; try: beastctl summarize --help
+        "#]],
     );
     refused(
         &beast,
         &["ask", "--max-tokens", "0", "q"],
         b"",
         expect![[r#"
-        exit 2
-        out: ""
-        err: beastctl: invalid value '0' for '--max-tokens <N>': 0 is not in 1..=4294967295; try: beastctl --help
-    "#]],
+            exit 2
+            out: ""
+            err: beastctl: invalid value '0' for '--max-tokens <N>': 0 is not a number from 1 to 4294967295; try: beastctl ask --help
+        "#]],
     );
     refused(
         &beast,
         &["run"],
         b"",
         expect![[r#"
-        exit 2
-        out: ""
-        err: beastctl: the following required arguments were not provided: <PROMPT>; try: beastctl run --help
-    "#]],
+            exit 2
+            out: ""
+            err: beastctl: <PROMPT> is missing; try: beastctl run --help
+        "#]],
     );
 }

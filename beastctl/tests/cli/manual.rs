@@ -59,7 +59,7 @@ fn a_page_that_is_not_there_and_a_folder_that_cannot_be() {
         err: beastctl: there is no command `prompts ad`; try: beastctl man, whose page lists the commands
         exit 1
         out: ""
-        err: beastctl: cannot write file: File exists (os error 17)
+        err: beastctl: cannot write file: File exists (os error 17); try: mv file file.old, which is in the way
     "#]]
     .assert_eq(&reports.concat());
 }

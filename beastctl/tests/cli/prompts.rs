@@ -97,7 +97,7 @@ fn mistakes_on_the_command_line_are_told_before_a_daemon_is_asked() {
         err: beastctl: the prompt `letter` has no variable `whom`, did you mean `who`?; try: one of who, to
         exit 2
         out: ""
-        err: beastctl: invalid value 'who' for '--param <KEY=VALUE>': must be KEY=VALUE; try: beastctl --help
+        err: beastctl: invalid value 'who' for '--param <KEY=VALUE>': must be KEY=VALUE; try: beastctl letter --help
         exit 2
         out: ""
         err: beastctl: the prompt `explain` has no variable `to`; try: without -p: it has none

@@ -113,7 +113,7 @@ fn help_is_coloured_as_it_is_asked_for() {
     assert_eq!((code, out.as_str()), (Some(2), ""));
     assert!(!err.contains('\x1b'), "{err:?}");
     let (.., err) = Seen::start(command(&beast, &["ask", "--tmep"], &[]), 80, b"").finish();
-    assert!(err.starts_with("\x1b[1mbeastctl:\x1b[0m unexpected"), "{err:?}");
+    assert!(err.starts_with("\x1b[1mbeastctl:\x1b[0m unknown option"), "{err:?}");
 }
 
 #[test]

@@ -119,11 +119,11 @@ fn every_failure_is_one_last_line() {
     });
     said += &last_error(&beast, arguments, b"text");
     expect![[r#"
-        {"code":"usage","exit_code":2,"message":"unexpected argument '--tmep' found; a similar argument exists: '--temp'; try: beastctl ask --help","type":"error"}
+        {"code":"usage","exit_code":2,"message":"unknown option '--tmep'; did you mean '--temp'?; try: beastctl ask --help","type":"error"}
         {"code":"usage","exit_code":2,"message":"the input is empty; try: cat FILE | beastctl summarize, or beastctl summarize FILE","type":"error"}
         {"code":"unreachable","exit_code":3,"message":"cannot reach beastd at DIR/beastd.sock (not running); try: beastd --daemonize, or leave --no-start out","type":"error"}
         {"code":"usage","exit_code":2,"message":"there is no prompt `nothing`; try: one of ask, commit-msg, explain, fix, keywords, review, shell, summarize, title, tldr, translate, or beastctl prompts new nothing","type":"error"}
-        {"code":"usage","exit_code":2,"message":"cannot read none.json: No such file or directory (os error 2)","type":"error"}
+        {"code":"usage","exit_code":2,"message":"cannot read none.json: No such file or directory (os error 2); try: ls, to see what is there","type":"error"}
         {"code":"overloaded","exit_code":75,"message":"the queue is full; try: again later","type":"error"}
         {"code":"failed","exit_code":1,"message":"beastd ended before the answer did; try: the same command again, and see the log of beastd for the reason","type":"error"}
     "#]].assert_eq(&said);

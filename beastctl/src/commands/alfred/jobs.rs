@@ -19,7 +19,7 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process_group};
 
-use crate::input::Input;
+use crate::{exit::advice, input::Input};
 
 /// Runs the rest of its arguments; then how that ended is there, whole.
 const SHELL: &str = r#""$@"; echo $? > end.part && mv end.part end"#;
@@ -40,6 +40,16 @@ pub enum JobError {
     /// A file.
     #[error("cannot keep the answer in {}", .0.display())]
     Folder(PathBuf, #[source] io::Error),
+}
+
+impl JobError {
+    /// What to do next; Alfred's window shows it.
+    pub fn hint(&self) -> String {
+        match self {
+            JobError::Gone => "ask once more".into(),
+            JobError::Folder(path, error) => advice::writing(path, error),
+        }
+    }
 }
 
 /// How far a job is.

@@ -11,6 +11,7 @@ use std::{env, ffi::OsString, path::PathBuf, time::Duration};
 use anyhow::Result;
 use serde_json::{Value, json};
 
+pub(crate) use self::jobs::JobError;
 use self::jobs::{Jobs, State};
 use super::Context;
 use crate::{cli::AlfredVerb, exit, input, output::json_line, prompts};

@@ -51,7 +51,7 @@ impl Answering<'_> {
     }
 
     /// # Errors
-    /// [`CommandError::Withheld`] for a text that would be taken for what it is not.
+    /// [`CommandError::Withheld`] and [`CommandError::NoJson`] for a text that would be taken for what it is not.
     fn make(&self, cut: Option<&str>) -> Result<Made, CommandError> {
         if let Some(cut) = cut.filter(|_| self.form.is_some()) {
             return Err(CommandError::Withheld(cut.into()));

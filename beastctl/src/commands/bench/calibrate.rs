@@ -51,7 +51,10 @@ pub(super) fn run(
     let found = outcome?;
     if sinks.has_tables {
         let calibration = Calibration::parse(&found.object).ok_or_else(|| {
-            CommandError::NotCalibrated("what it found cannot be understood; is it of another version?".into())
+            CommandError::NotCalibrated(
+                "what it found cannot be understood; try: beastd --version, which may be another than that of beastctl"
+                    .into(),
+            )
         })?;
         let mut table = calibration.table();
         table.notes.extend(trust.warning());

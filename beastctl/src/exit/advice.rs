@@ -1,0 +1,77 @@
+//! What to do when the system refuses: one advice for each reason, whichever room the file belongs to.
+//!
+//! It knows paths and errors of the system, nothing of what the files are for.
+
+use std::{
+    io::{self, ErrorKind},
+    path::Path,
+};
+
+use rustix::io::Errno;
+
+use crate::prompts::quoted;
+
+/// What to do about a file or folder that cannot be read.
+pub fn reading(path: &Path, error: &io::Error) -> String {
+    match error.kind() {
+        ErrorKind::NotFound => match folder(path) {
+            Some(folder) => format!("ls {folder}, to see what is there"),
+            None => "ls, to see what is there".into(),
+        },
+        ErrorKind::IsADirectory => file_in(path),
+        ErrorKind::PermissionDenied => format!("ls -ld {}, to see who may read it", typed(path)),
+        ErrorKind::NotADirectory => "another path: a part of this one is a file and no folder".into(),
+        ErrorKind::InvalidFilename => "a shorter path".into(),
+        _ => system(error),
+    }
+}
+
+/// What to do about a file or folder that cannot be made, written or removed.
+pub fn writing(path: &Path, error: &io::Error) -> String {
+    let folder = folder(path).unwrap_or_else(|| ".".into());
+    match error.kind() {
+        ErrorKind::NotFound => format!("mkdir -p {folder}"),
+        ErrorKind::IsADirectory => file_in(path),
+        ErrorKind::PermissionDenied => format!("ls -ld {folder}, to see who may write there"),
+        ErrorKind::ReadOnlyFilesystem => "a folder elsewhere, or mount, to see why this disk is read-only".into(),
+        ErrorKind::AlreadyExists => in_the_way(path),
+        ErrorKind::NotADirectory => "to move the file away that is in the place of one of these folders".into(),
+        ErrorKind::InvalidFilename => "a shorter path".into(),
+        _ => system(error),
+    }
+}
+
+/// What to do about something that stands where something else belongs.
+pub fn in_the_way(path: &Path) -> String {
+    format!("mv {0} {0}.old, which is in the way", typed(path))
+}
+
+/// What to do about a folder in the place of several files.
+pub fn files_in(path: &Path) -> String {
+    format!("its files, like {}/*", typed(path).trim_end_matches('/'))
+}
+
+/// What to do when the system refuses something that is no file of the user's.
+pub fn system(error: &io::Error) -> String {
+    let is_full = matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE));
+    match error.kind() {
+        _ if is_full => "ulimit -n 1024, or end a program that holds many files open".into(),
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "make room there, or write somewhere else".into(),
+        ErrorKind::OutOfMemory => "end another program, then the same command again".into(),
+        _ => "the same command again, and dmesg for what the system says of it".into(),
+    }
+}
+
+fn file_in(path: &Path) -> String {
+    format!("a file in it, like {}/NAME", typed(path).trim_end_matches('/'))
+}
+
+fn folder(path: &Path) -> Option<String> {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).map(typed)
+}
+
+/// As a shell wants it; what begins with `-` would be an option.
+fn typed(path: &Path) -> String {
+    let text = path.display().to_string();
+    quoted(&if text.starts_with('-') { format!("./{text}") } else { text })
+}

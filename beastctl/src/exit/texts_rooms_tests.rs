@@ -1,0 +1,348 @@
+//! The rooms that deal with files, programs and what was typed.
+
+use super::*;
+
+#[test]
+fn of_input() {
+    let unreadable = |name: &str, error| InputError::Unreadable { name: name.into(), source: os(error) };
+    let samples = samples!(InputError {
+        Empty: [InputError::Empty { example: "beastctl ask 'QUESTION'" }],
+        Unreadable: [
+            unreadable("/some/file", Errno::NOENT),
+            unreadable("file", Errno::NOENT),
+            unreadable("/some/folder", Errno::ISDIR),
+            unreadable("/some/file", Errno::ACCESS),
+            unreadable("/some/file/inside", Errno::NOTDIR),
+            unreadable("/some/file", Errno::IO),
+            unreadable("stdin", Errno::ISDIR),
+        ],
+        Binary: [InputError::Binary { name: "/some/file".into(), offset: 3 }],
+        TooLong: [
+            InputError::TooLong { known: Some(40_000_000), limit: 33_554_432 },
+            InputError::TooLong { known: None, limit: 33_554_432 },
+        ],
+        StdinTwice: [InputError::StdinTwice],
+    });
+    check(
+        samples,
+        expect![[r#"
+        2   the input is empty; try: beastctl ask 'QUESTION'
+        2   cannot read /some/file: No such file or directory (os error 2); try: ls /some, to see what is there
+        2   cannot read file: No such file or directory (os error 2); try: ls, to see what is there
+        2   cannot read /some/folder: Is a directory (os error 21); try: its files, like /some/folder/*
+        2   cannot read /some/file: Permission denied (os error 13); try: ls -ld /some/file, to see who may read it
+        2   cannot read /some/file/inside: Not a directory (os error 20); try: another path: a part of this one is a file and no folder
+        2   cannot read /some/file: Input/output error (os error 5); try: the same command again, and dmesg for what the system says of it
+        2   cannot read stdin: Is a directory (os error 21); try: a FILE by its name, instead of stdin
+        2   /some/file is binary (a NUL byte at offset 3); try: pdftotext, or iconv -t UTF-8, to make text of it first
+        4   the input has 40000000 bytes and 33554432 are the most that one request holds; try: a part of it, for instance through head -c
+        4   the input has more than 33554432 bytes and 33554432 are the most that one request holds; try: a part of it, for instance through head -c
+        2   `-` is named more than once; try: one `-`, and other material as FILE
+    "#]],
+    );
+}
+
+#[test]
+fn of_constraints() {
+    let unreadable = |name: &str, error| ConstraintError::Unreadable { name: name.into(), source: os(error) };
+    let samples = samples!(ConstraintError {
+        Unreadable: [
+            unreadable("/some/file", Errno::NOENT),
+            unreadable("stdin", Errno::IO),
+            unreadable("/some/folder", Errno::ISDIR)
+        ],
+        StdinTaken: [ConstraintError::StdinTaken { option: "--schema" }],
+        TooLong: [ConstraintError::TooLong { name: "/some/file".into() }],
+        Malformed: [ConstraintError::Malformed {
+            name: "/some/file".into(),
+            line: 2,
+            column: 7,
+            problem: "no JSON: expected `,` or `}`".into(),
+            hint: "mend it there, until jq . /some/file is content".into(),
+        }],
+    });
+    check(
+        samples,
+        expect![[r#"
+            2   cannot read /some/file: No such file or directory (os error 2); try: ls /some, to see what is there
+            2   cannot read stdin: Input/output error (os error 5); try: a FILE by its name, instead of `-`
+            2   cannot read /some/folder: Is a directory (os error 21); try: a file in it, like /some/folder/NAME
+            2   stdin is the material, so `-` cannot be the file of --schema; try: --schema with the name of a file
+            2   /some/file has more than 262144 bytes; try: a smaller one, without what the answer does not need
+            2   /some/file:2:7: no JSON: expected `,` or `}`; try: mend it there, until jq . /some/file is content
+        "#]],
+    );
+}
+
+#[test]
+fn of_output() {
+    let of_file = |error| OutputError::File { path: file(), source: os(error) };
+    let samples = samples!(OutputError {
+        ReaderGone: [OutputError::ReaderGone],
+        Write: [OutputError::Write(os(Errno::NOSPC)), OutputError::Write(os(Errno::BADF))],
+        File: [of_file(Errno::NOENT), of_file(Errno::ACCESS), of_file(Errno::NOSPC), of_file(Errno::ISDIR)],
+    });
+    check(
+        samples,
+        expect![[r#"
+        0   (silent)
+        1   cannot write to stdout: No space left on device (os error 28); try: make room there, or write somewhere else
+        1   cannot write to stdout: Bad file descriptor (os error 9); try: a file that it can go to, like > answer.txt
+        1   cannot write /some/file: No such file or directory (os error 2); try: mkdir -p /some
+        1   cannot write /some/file: Permission denied (os error 13); try: ls -ld /some, to see who may write there
+        1   cannot write /some/file: No space left on device (os error 28); try: make room there, or write somewhere else
+        1   cannot write /some/file: Is a directory (os error 21); try: a file in it, like /some/file/NAME
+    "#]],
+    );
+}
+
+#[test]
+fn of_prompts() {
+    let all = || vec!["ask".to_owned(), "tldr".to_owned()];
+    let nearest = || Some("tldr".to_owned());
+    let variable = |all: Vec<String>| PromptError::UnknownVariable {
+        prompt: "tldr".into(),
+        key: "lenght".into(),
+        nearest: all.first().cloned(),
+        all,
+    };
+    let samples = samples!(PromptError {
+        Name: [PromptError::Name("../x".into())],
+        Unknown: [
+            PromptError::Unknown { name: "tdlr".into(), nearest: nearest(), all: all() },
+            PromptError::Unknown { name: "my haiku".into(), nearest: None, all: all() },
+        ],
+        Unreadable: [
+            PromptError::Unreadable { path: file(), source: os(Errno::ACCESS) },
+            PromptError::Unreadable { path: "/some/ask.md".into(), source: os(Errno::ISDIR) },
+        ],
+        Malformed: [PromptError::Malformed {
+            file: "/some/file".into(),
+            line: 2,
+            problem: "unknown key `model`".into(),
+            hint: "one of description, system".into(),
+        }],
+        NoCommand: [PromptError::NoCommand { word: "tdlr".into(), nearest: nearest() }],
+        UnknownVariable: [variable(vec!["length".into()]), variable(Vec::new())],
+        MissingVariables: [PromptError::MissingVariables {
+            prompt: "tldr".into(),
+            keys: vec!["to".into(), "by".into()]
+        }],
+        NoFolder: [PromptError::NoFolder(PathError::HomeNotSet { or: " or XDG_CONFIG_HOME" })],
+        Exists: [PromptError::Exists { path: file(), name: "tldr".into() }],
+        Reserved: [PromptError::Reserved("status".into())],
+        NoFile: [PromptError::NoFile("tldr".into())],
+        Unwritable: [
+            PromptError::Unwritable { path: file(), source: os(Errno::ACCESS) },
+            PromptError::Unwritable { path: file(), source: os(Errno::ROFS) },
+        ],
+        Editor: [PromptError::Editor { editor: "vi".into(), problem: "is not to be found".into() }],
+    });
+    check(
+        samples,
+        expect![[r#"
+            2   `../x` is not a name of a prompt; try: a name without `/` that begins with a letter or digit; the file NAME.md is found by it
+            2   there is no prompt `tdlr`, did you mean `tldr`?; try: one of ask, tldr, or beastctl prompts new tdlr
+            2   there is no prompt `my haiku`; try: one of ask, tldr, or beastctl prompts new 'my haiku'
+            2   cannot read /some/file: Permission denied (os error 13); try: ls -ld /some/file, to see who may read it
+            2   cannot read /some/ask.md: Is a directory (os error 21); try: mv /some/ask.md /some/ask.md.old, which is in the way
+            2   /some/file:2: unknown key `model`; try: one of description, system
+            2   unknown command `tdlr`, did you mean `tldr`?; try: beastctl --help for the commands, beastctl prompts for the prompts
+            2   the prompt `tldr` has no variable `lenght`, did you mean `length`?; try: one of length
+            2   the prompt `tldr` has no variable `lenght`; try: without -p: it has none
+            2   the prompt `tldr` needs a value for to, by; try: -p to=VALUE -p by=VALUE
+            2   HOME is not set; try: set it or XDG_CONFIG_HOME
+            2   /some/file exists already; try: beastctl prompts edit tldr
+            2   `status` is a command; try: another name
+            2   the prompt `tldr` is built in and has no file; try: beastctl prompts show tldr, or beastctl prompts edit tldr for a copy of your own
+            1   cannot write /some/file: Permission denied (os error 13); try: ls -ld /some, to see who may write there
+            1   cannot write /some/file: Read-only file system (os error 30); try: a folder elsewhere, or mount, to see why this disk is read-only
+            1   the editor `vi` is not to be found; try: EDITOR=nano, or any other that is installed
+        "#]],
+    );
+}
+
+#[test]
+fn of_conversations() {
+    let of_file =
+        |action, error| ConversationError::File { action, path: "/some/parser.jsonl".into(), source: os(error) };
+    let ambiguous = |n: usize| ConversationError::Ambiguous {
+        prefix: "p".into(),
+        names: (0..n).map(|n| format!("p{n}")).collect(),
+    };
+    let samples = samples!(ConversationError {
+        Name: [ConversationError::Name("a b".into())],
+        Automatic: [ConversationError::Automatic("2026-11-23-120000".into())],
+        Unknown: [ConversationError::Unknown("parser".into())],
+        Ambiguous: [ambiguous(2), ambiguous(9)],
+        Nothing: [ConversationError::Nothing],
+        Taken: [ConversationError::Taken("parser".into())],
+        InUse: [ConversationError::InUse("parser".into())],
+        OtherSystem: [ConversationError::OtherSystem("parser".into())],
+        OtherVersion: [ConversationError::OtherVersion { path: "/some/parser.jsonl".into(), version: 9 }],
+        Damaged: [ConversationError::Damaged {
+            path: "/some/parser.jsonl".into(),
+            line: 3,
+            problem: "expected value".into(),
+        }],
+        File: [
+            of_file("read", Errno::ACCESS),
+            of_file("write", Errno::NOSPC),
+            of_file("write", Errno::ROFS),
+            of_file("create the folder", Errno::ACCESS),
+        ],
+        NoPlace: [ConversationError::NoPlace(PathError::HomeNotSet { or: " or XDG_DATA_HOME" })],
+    });
+    check(
+        samples,
+        expect![[r#"
+            2   `a b` is not a name of a conversation; try: letters, digits, `-`, `_` and `.`, at most 64, not beginning with `.` or `-`
+            2   there is no conversation `2026-11-23-120000`, and names of this form are given automatically; try: another name
+            2   there is no conversation `parser`; try: beastctl history, for the names there are
+            2   `p` is the beginning of 2 conversations; try: one of p0, p1
+            2   `p` is the beginning of 9 conversations; try: one of p0, p1, p2, p3, p4, …
+            2   there is no conversation yet; try: beastctl ask 'QUESTION', or beastctl chat, to begin one
+            2   there is a conversation `parser` already; try: another name
+            75  the conversation `parser` is in use by another process; try: again when that has its answer, or another --session
+            2   the conversation `parser` was begun with another system turn; try: without -s, or another --session
+            1   /some/parser.jsonl:1: this is version 9 of the file, and this beastctl knows 1; try: a newer beastctl, or another --session
+            1   /some/parser.jsonl:3: expected value; try: mend that line, or beastctl history rm parser
+            1   cannot read /some/parser.jsonl: Permission denied (os error 13); try: ls -ld /some/parser.jsonl, to see who may read it
+            1   cannot write /some/parser.jsonl: No space left on device (os error 28); try: make room there, or beastctl history rm
+            1   cannot write /some/parser.jsonl: Read-only file system (os error 30); try: a folder elsewhere, or mount, to see why this disk is read-only
+            1   cannot create the folder /some/parser.jsonl: Permission denied (os error 13); try: ls -ld /some, to see who may write there
+            1   there is no place for conversations: HOME is not set; try: set it or XDG_DATA_HOME
+        "#]],
+    );
+}
+
+#[test]
+fn of_git_and_its_hook() {
+    let failed = |reason: &str| GitError::Failed { command: "diff".into(), reason: reason.into() };
+    let samples = samples!(GitError {
+        Missing: [GitError::Missing(os(Errno::NOENT)), GitError::Missing(os(Errno::ACCESS))],
+        Failed: [
+            failed("fatal: not a git repository (or any of the parent directories): .git"),
+            failed("fatal: detected dubious ownership in repository at '/some/folder'"),
+        ],
+        Wait: [GitError::Wait(WaitError::Interrupted)],
+        Garbled: [GitError::Garbled { command: "diff".into(), problem: "a field is missing".into() }],
+        NothingStaged: [GitError::NothingStaged],
+    });
+    check(
+        samples,
+        expect![[r#"
+        1   cannot run git: No such file or directory (os error 2); try: install git, or put it into a folder of PATH
+        1   cannot run git: Permission denied (os error 13); try: git --version, to see whether it runs at all
+        2   git diff failed: fatal: not a git repository (or any of the parent directories): .git; try: cd into a git repository
+        2   git diff failed: fatal: detected dubious ownership in repository at '/some/folder'; try: git status, which says more, or cd into another git repository
+        130 (silent)
+        1   cannot understand git diff: a field is missing; try: git diff --staged | beastctl commit-msg
+        2   the staged diff is empty; try: git add FILE, or git diff | beastctl commit-msg
+    "#]],
+    );
+    let of_file = |what, error| HookError::File { what, path: file(), source: os(error) };
+    let samples = samples!(HookError {
+        Git: [HookError::Git(GitError::NothingStaged)],
+        Foreign: [HookError::Foreign(file())],
+        TwoForeign: [HookError::TwoForeign(file())],
+        Outside: [HookError::Outside(file())],
+        NotInstalled: [HookError::NotInstalled(file())],
+        File: [
+            of_file("read", Errno::ACCESS),
+            of_file("write", Errno::ACCESS),
+            of_file("make the folder", Errno::ROFS)
+        ],
+    });
+    check(
+        samples,
+        expect![[r#"
+            2   the staged diff is empty; try: git add FILE, or git diff | beastctl commit-msg
+            2   /some/file is another program's hook; try: --chain to run it first, or call `beastctl hook run "$@"` at its end yourself
+            2   /some/file is another program's hook, and prepare-commit-msg.beast-chained is there as well; try: remove one of the two, or call `beastctl hook run "$@"` yourself
+            2   git looks for hooks in /some/file (core.hooksPath), which is outside of this repository; try: --force to install it there for all repositories that use that folder
+            1   the hook is not installed in /some/file; try: beastctl hook install
+            1   cannot read /some/file: Permission denied (os error 13); try: ls -ld /some/file, to see who may read it
+            1   cannot write /some/file: Permission denied (os error 13); try: ls -ld /some, to see who may write there
+            1   cannot make the folder /some/file: Read-only file system (os error 30); try: a folder elsewhere, or mount, to see why this disk is read-only
+        "#]],
+    );
+}
+
+#[test]
+fn of_commands() {
+    let not_stopped = |error| CommandError::CannotStop { pid: 4711, source: os(error) };
+    let no_json = serde_json::from_str::<serde_json::Value>("{").unwrap_err();
+    let too_long = ClientError::Daemon(WireError::new(ErrorCode::TooLong, "the input is too long"));
+    let not_running = ClientError::Unreachable { path: "/some/socket".into(), error: os(Errno::NOENT) };
+    let samples = samples!(CommandError {
+        Cut: [CommandError::Cut("the answer was cut at 9 tokens (--max-tokens)".into())],
+        Withheld: [CommandError::Withheld("the answer was cut at 9 tokens (--max-tokens)".into())],
+        NoJson: [CommandError::NoJson(no_json)],
+        Incomplete: [CommandError::Incomplete(Duration::from_secs(90))],
+        Cancelled: [CommandError::Cancelled],
+        NoQuestion: [CommandError::NoQuestion],
+        Chat: [CommandError::Chat("there is no question yet".into())],
+        ConversationTooLong: [CommandError::ConversationTooLong(too_long)],
+        LogWish: [CommandError::LogWish("maybe".into())],
+        NotRemoved: [CommandError::NotRemoved("the answer was no")],
+        CannotStop: [not_stopped(Errno::PERM), not_stopped(Errno::SRCH)],
+        StillRunning: [CommandError::StillRunning(Duration::from_secs(60))],
+        NotRunning: [CommandError::NotRunning(not_running)],
+        NoProgram: [CommandError::NoProgram],
+        MachineBusy: [CommandError::MachineBusy("cargo uses 2.0 of 2 cores".into())],
+        NotMeasured: [CommandError::NotMeasured("clients, prefix".into())],
+        NotCalibrated: [
+            CommandError::NotCalibrated("it ended without a result".into()),
+            CommandError::NotCalibrated("there is no model; try: --model FILE".into()),
+        ],
+    });
+    check(
+        samples,
+        expect![[r#"
+        5   the answer was cut at 9 tokens (--max-tokens); try: a larger --max-tokens, or less input
+        5   the answer was cut at 9 tokens (--max-tokens), so nothing is printed; try: a larger --max-tokens, or less input
+        5   the answer is no JSON (EOF while parsing an object at line 1 column 1), so nothing is printed; try: the same command again, or a simpler --schema
+        1   the answer was not complete within 1m 30s; try: a longer --timeout, or a smaller --max-tokens
+        75  beastd cancelled the answer; try: the same command again
+        2   the question is missing; try: beastctl ask 'QUESTION'
+        2   there is no question yet; try: /help
+        4   the input is too long; try: a new --session, or beastctl history show to see how long this one is
+        2   BEAST_LOG_CONVERSATIONS is `maybe`, and may be `always` or `never`; try: export BEAST_LOG_CONVERSATIONS=never
+        2   nothing was removed: the answer was no; try: --force
+        1   cannot stop beastd (process 4711): Operation not permitted (os error 1); try: as the user who started it: ps -o user= -p 4711
+        1   cannot stop beastd (process 4711): No such process (os error 3); try: beastctl status, to see whether it still runs
+        1   beastd has not ended within 1m; try: a longer --timeout, or beastctl status
+        3   cannot reach beastd at /some/socket (not running); try: beastd --daemonize --socket /some/socket
+        3   the program beastd is not to be found; try: put beastd beside beastctl, or into a folder of PATH
+        75  nothing can be measured now: cargo uses 2.0 of 2 cores; try: again when it is idle, or --force for numbers that nobody should trust
+        1   not measured: clients, prefix; try: mend what the tables name, then beastctl bench --only clients,prefix
+        1   beastd could not calibrate: it ended without a result; try: beastd --calibrate, for all that it says
+        1   beastd could not calibrate: there is no model; try: --model FILE
+    "#]],
+    );
+}
+
+#[test]
+fn of_small_commands() {
+    let mut all = samples!(CompletionError {
+        NoShell: [CompletionError::NoShell(Some("/bin/tcsh".into())), CompletionError::NoShell(None)],
+    });
+    all.extend(samples!(ManError {
+        Unknown: [ManError::Unknown { command: "statsu".into(), nearest: Some("status".into()) }],
+    }));
+    all.extend(samples!(JobError {
+        Gone: [JobError::Gone],
+        Folder: [JobError::Folder("/some/folder".into(), os(Errno::ACCESS))],
+    }));
+    check(
+        all,
+        expect![[r#"
+        2   the shell is not named, and SHELL is "/bin/tcsh"; try: beastctl completions bash, zsh or fish
+        2   the shell is not named, and SHELL is not set; try: beastctl completions bash, zsh or fish
+        2   there is no command `statsu`, did you mean `status`?; try: beastctl man, whose page lists the commands
+        1   this answer is not there any more; try: ask once more
+        1   cannot keep the answer in /some/folder: Permission denied (os error 13); try: ls -ld /some, to see who may write there
+    "#]],
+    );
+}

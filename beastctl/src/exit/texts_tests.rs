@@ -1,0 +1,333 @@
+//! Every error as a person sees it: `EXIT CODE  TEXT`, one list for each room.
+//!
+//! A variant without a sample does not compile; a text without a next step fails.
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use beast_launchd::{SocketError, paths::PathError};
+use beast_protocol::{CodecError, ErrorCode, HandshakeError, Welcome, WireError};
+use expect_test::{Expect, expect};
+use rustix::io::Errno;
+
+use super::*;
+
+/// The texts that need no step of their own behind `; try: `, and why.
+const WITHOUT_STEP: [(&str, &str); 1] =
+    [("ClientError::Daemon", "what the daemon says ends with its own step; here it is the daemon's to word it")];
+
+/// One line of a list.
+struct Sample {
+    name: String,
+    error: anyhow::Error,
+}
+
+/// Samples of every variant of an error, each under its variant. Two checks by the compiler: no variant is missing, and none
+/// is listed that is not there. One when it runs: each sample is what it is listed as.
+macro_rules! samples {
+    ($error:ident { $($variant:ident: [$($sample:expr),+ $(,)?]),+ $(,)? }) => {{
+        let _ = |error: &$error| match error { $($error::$variant { .. } => ()),+ };
+        let mut samples = Vec::new();
+        $($(
+            let error = $sample;
+            assert!(matches!(error, $error::$variant { .. }), "{error:?} is listed as {}", stringify!($variant));
+            let name = concat!(stringify!($error), "::", stringify!($variant)).to_owned();
+            samples.push(Sample { name, error: error.into() });
+        )+)+
+        samples
+    }};
+}
+
+#[path = "texts_rooms_tests.rs"]
+mod rooms;
+
+fn check(samples: Vec<Sample>, expected: Expect) {
+    let mut lines = String::new();
+    for Sample { name, error } in samples {
+        let (code, line) = verdict(&error);
+        if let Some(line) = &line {
+            check_line(&name, line);
+        } else {
+            assert!(matches!(code, DONE | INTERRUPTED), "{name} fails without a word");
+        }
+        lines += &format!("{code:<3} {}\n", line.unwrap_or_else(|| "(silent)".into()));
+    }
+    // How long the path of a socket may be depends on the system.
+    let limit = format!("at most {} are", beast_launchd::MAX_SOCKET_PATH);
+    let lines = lines.replace(env!("CARGO_PKG_VERSION"), "VERSION").replace(&limit, "at most MAX are");
+    expected.assert_eq(&lines);
+}
+
+fn check_line(name: &str, line: &str) {
+    assert!(!line.contains(['\n', '\r']), "{name} has more than one line: {line}");
+    assert!(!line.ends_with(['.', ' ', ':', ';']), "{name} ends badly: {line}");
+    for debris in ["Error {", "Error(", "Os {", "Some(", "None", "\\\""] {
+        assert!(!line.contains(debris), "{name} shows how it is made ({debris}): {line}");
+    }
+    let steps: Vec<&str> = line.split("; try: ").skip(1).collect();
+    if WITHOUT_STEP.iter().any(|(excepted, _)| *excepted == name) {
+        return;
+    }
+    assert!(matches!(steps[..], [step] if step.len() > 1), "{name} needs one next step: {line}");
+}
+
+fn file() -> PathBuf {
+    "/some/file".into()
+}
+
+/// What the system says: the real thing, with its number, which is the same on Linux and on macOS for these.
+fn os(error: Errno) -> io::Error {
+    error.into()
+}
+
+#[test]
+fn of_the_connection() {
+    let unreachable = |error| ClientError::Unreachable { path: "/some/socket".into(), error: os(error) };
+    let foreign = |source| ClientError::Foreign { path: "/some/socket".into(), source };
+    let socket = || PathBuf::from("/some/socket");
+    let samples = samples!(ClientError {
+        Wait: [ClientError::Wait(WaitError::TimedOut(Duration::from_secs(90)))],
+        Unreachable: [
+            unreachable(Errno::NOENT),
+            unreachable(Errno::CONNREFUSED),
+            unreachable(Errno::ACCESS),
+            unreachable(Errno::NOTDIR),
+            ClientError::Unreachable { path: "/some/socket of mine".into(), error: os(Errno::NOENT) },
+        ],
+        Silent: [ClientError::Silent(socket())],
+        HungUp: [ClientError::HungUp(socket())],
+        Foreign: [foreign(HandshakeError::Magic)],
+        OtherVersion: [ClientError::OtherVersion(Welcome { protocol: 9, version: "9".into(), pid: 1 })],
+        Lost: [ClientError::Lost],
+        Garbled: [ClientError::Garbled(CodecError::TooLarge { len: 40_000_000 })],
+        TooLong: [ClientError::TooLong(40_000_000)],
+        Daemon: [
+            ClientError::Daemon(WireError::new(ErrorCode::TooLong, "the input is too long; try: --truncate tail")),
+            ClientError::Daemon(WireError::new(
+                ErrorCode::Overloaded,
+                "beastd has too many waiting requests; try again in a moment"
+            )),
+            ClientError::Daemon(WireError::new(ErrorCode::Engine, "the engine failed; try: again")),
+        ],
+    });
+    check(
+        samples,
+        expect![[r#"
+            1   no answer within 1m 30s; try: a longer --timeout, or beastctl status
+            3   cannot reach beastd at /some/socket (not running); try: beastd --daemonize --socket /some/socket
+            3   cannot reach beastd at /some/socket (not running, its socket is left over); try: beastd --daemonize --socket /some/socket
+            3   cannot reach beastd at /some/socket (permission denied: it belongs to another user); try: --socket with a socket of your own
+            3   cannot reach beastd at /some/socket (Not a directory (os error 20)); try: another --socket
+            3   cannot reach beastd at /some/socket of mine (not running); try: beastd --daemonize --socket '/some/socket of mine'
+            3   beastd at /some/socket does not answer; try: again in a moment, or kill beastd and start it anew
+            3   beastd at /some/socket closed the connection without a word; try: again in a moment
+            3   what listens at /some/socket is not beastd: the peer does not speak the beast protocol; try: another --socket
+            3   beastd 9 speaks protocol 9, this beastctl VERSION speaks protocol 2; try: beastctl stop, then the same command again
+            1   beastd ended before the answer did; try: the same command again, and see the log of beastd for the reason
+            1   the answer of beastd cannot be understood: a frame of 40000000 bytes is over the limit of 33554432; try: beastctl stop, then the same command again
+            4   the request has 40000000 bytes and 33554432 are the most that beastd takes; try: less input
+            4   the input is too long; try: --truncate tail
+            75  beastd has too many waiting requests; try again in a moment
+            1   the engine failed; try: again
+        "#]],
+    );
+}
+
+#[test]
+fn of_starting() {
+    let not_running = || ClientError::Unreachable { path: "/some/socket".into(), error: os(Errno::NOENT) };
+    let failed = |words: &str| StartError::Failed { program: "/some/beastd".into(), words: words.into() };
+    let samples = samples!(StartError {
+        Client: [StartError::Client(ClientError::Lost)],
+        Wait: [StartError::Wait(WaitError::Interrupted)],
+        Refused: [StartError::Refused(not_running())],
+        Missing: [StartError::Missing("/some/socket".into())],
+        Failed: [failed("it ended with exit status: 1"), failed("beastd: there is no model; try: --model FILE"),],
+    });
+    check(
+        samples,
+        expect![[r#"
+            1   beastd ended before the answer did; try: the same command again, and see the log of beastd for the reason
+            130 (silent)
+            3   cannot reach beastd at /some/socket (not running); try: beastd --daemonize --socket /some/socket, or leave --no-start out
+            3   cannot reach beastd at /some/socket (not running), and the program beastd is not to be found; try: put beastd beside beastctl, or into a folder of PATH
+            3   cannot start /some/beastd: it ended with exit status: 1; try: beastd, to see it start in the foreground
+            3   cannot start /some/beastd: beastd: there is no model; try: --model FILE
+        "#]],
+    );
+}
+
+#[test]
+fn of_waiting() {
+    let samples = samples!(WaitError {
+        Interrupted: [WaitError::Interrupted],
+        ReaderGone: [WaitError::ReaderGone],
+        TimedOut: [WaitError::TimedOut(Duration::from_secs(90))],
+        Poll: [WaitError::Poll(os(Errno::NOMEM)), WaitError::Poll(os(Errno::INVAL))],
+    });
+    check(
+        samples,
+        expect![[r#"
+        130 (silent)
+        0   (silent)
+        1   no answer within 1m 30s; try: a longer --timeout, or beastctl status
+        1   cannot wait for an answer: Cannot allocate memory (os error 12); try: end another program, then the same command again
+        1   cannot wait for an answer: Invalid argument (os error 22); try: the same command again, and dmesg for what the system says of it
+    "#]],
+    );
+}
+
+#[test]
+fn of_places() {
+    let samples = samples!(PathError {
+        HomeNotSet: [
+            PathError::HomeNotSet { or: "" },
+            PathError::HomeNotSet { or: " or XDG_CONFIG_HOME" },
+            PathError::HomeNotSet { or: ", or give --socket" },
+        ],
+        HomeRelative: [PathError::HomeRelative { home: "ada".into(), or: " or XDG_CONFIG_HOME" }],
+    });
+    check(
+        samples,
+        expect![[r#"
+        3   HOME is not set; try: set it
+        3   HOME is not set; try: set it or XDG_CONFIG_HOME
+        3   HOME is not set; try: set it, or give --socket
+        3   HOME is "ada", which is not an absolute path; try: correct it or XDG_CONFIG_HOME
+    "#]],
+    );
+    let path = file;
+    let samples = samples!(SocketError {
+        TooLong: [SocketError::TooLong { path: path(), len: 104 }],
+        NoName: [SocketError::NoName { path: "/".into() }],
+        AlreadyRunning: [
+            SocketError::AlreadyRunning { path: path(), pid: Some(4711) },
+            SocketError::AlreadyRunning { path: path(), pid: None },
+        ],
+        NotAFolder: [SocketError::NotAFolder { folder: path() }],
+        FolderNotOurs: [SocketError::FolderNotOurs { folder: "/some".into(), owner: 0, us: 1000 }],
+        FolderTooOpen: [SocketError::FolderTooOpen { folder: "/some".into(), mode: 0o777 }],
+        Occupied: [SocketError::Occupied { path: path(), expected: "socket" }],
+        PermissionDenied: [SocketError::PermissionDenied { action: "lock", path: path() }],
+        Activation: [SocketError::Activation("systemd (2 sockets)".into())],
+        Io: [SocketError::Io { action: "lock", path: path(), error: os(Errno::NOSPC) }],
+    });
+    check(
+        samples,
+        expect![[r#"
+            3   the socket path has 104 bytes and at most MAX are possible: /some/file; try: a shorter --socket
+            3   the socket path names no file: /; try: --socket FOLDER/NAME.sock
+            3   beastd is already running on /some/file (process 4711); try: beastctl stop, to end it
+            3   beastd is already running on /some/file; try: beastctl stop, to end it
+            3   /some/file is not a folder; try: another --socket
+            3   the folder /some belongs to user 0 and we are user 1000; try: a --socket in a folder of your own
+            3   the folder /some is open to other users (mode 0777); try: chmod 700 /some
+            3   /some/file exists and is not a socket, so it is left alone; try: move it away, or another --socket
+            3   not permitted to lock /some/file; try: ls -ld /some/file, to see who owns it, or another --socket
+            3   cannot use the socket handed over by systemd (2 sockets); try: beastctl service install, which writes the service anew
+            3   cannot lock /some/file: No space left on device (os error 28); try: correct that, or another --socket
+        "#]],
+    );
+}
+
+/// What no room has a name for still has a next step.
+#[test]
+fn of_the_system() {
+    let sample =
+        |what: &'static str, error| Sample { name: what.into(), error: anyhow::Error::new(os(error)).context(what) };
+    let samples = vec![
+        sample("cannot watch for Ctrl-C", Errno::MFILE),
+        sample("cannot edit lines", Errno::IO),
+        sample("cannot write into /some/folder", Errno::NOSPC),
+    ];
+    check(
+        samples,
+        expect![[r#"
+        1   cannot watch for Ctrl-C: Too many open files (os error 24); try: ulimit -n 1024, or end a program that holds many files open
+        1   cannot edit lines: Input/output error (os error 5); try: the same command again, and dmesg for what the system says of it
+        1   cannot write into /some/folder: No space left on device (os error 28); try: make room there, or write somewhere else
+    "#]],
+    );
+}
+
+#[test]
+fn advice_is_for_the_reason_and_the_place() {
+    let mut lines = String::new();
+    for path in ["/some/file", "file", "-x", "/my folder/it's"] {
+        for error in [Errno::NOENT, Errno::ISDIR, Errno::ACCESS, Errno::NOTDIR] {
+            let (path, error) = (Path::new(path), os(error));
+            lines += &format!("{}: {error}\n", path.display());
+            lines += &format!("    read   {}\n", advice::reading(path, &error));
+            lines += &format!("    write  {}\n", advice::writing(path, &error));
+        }
+    }
+    let path = Path::new("/some/file");
+    for error in [Errno::ROFS, Errno::EXIST, Errno::NOSPC, Errno::NOMEM, Errno::MFILE, Errno::IO] {
+        lines += &format!("{}\n    write  {}\n", os(error), advice::writing(path, &os(error)));
+    }
+    expect![[r#"
+        /some/file: No such file or directory (os error 2)
+            read   ls /some, to see what is there
+            write  mkdir -p /some
+        /some/file: Is a directory (os error 21)
+            read   a file in it, like /some/file/NAME
+            write  a file in it, like /some/file/NAME
+        /some/file: Permission denied (os error 13)
+            read   ls -ld /some/file, to see who may read it
+            write  ls -ld /some, to see who may write there
+        /some/file: Not a directory (os error 20)
+            read   another path: a part of this one is a file and no folder
+            write  to move the file away that is in the place of one of these folders
+        file: No such file or directory (os error 2)
+            read   ls, to see what is there
+            write  mkdir -p .
+        file: Is a directory (os error 21)
+            read   a file in it, like file/NAME
+            write  a file in it, like file/NAME
+        file: Permission denied (os error 13)
+            read   ls -ld file, to see who may read it
+            write  ls -ld ., to see who may write there
+        file: Not a directory (os error 20)
+            read   another path: a part of this one is a file and no folder
+            write  to move the file away that is in the place of one of these folders
+        -x: No such file or directory (os error 2)
+            read   ls, to see what is there
+            write  mkdir -p .
+        -x: Is a directory (os error 21)
+            read   a file in it, like ./-x/NAME
+            write  a file in it, like ./-x/NAME
+        -x: Permission denied (os error 13)
+            read   ls -ld ./-x, to see who may read it
+            write  ls -ld ., to see who may write there
+        -x: Not a directory (os error 20)
+            read   another path: a part of this one is a file and no folder
+            write  to move the file away that is in the place of one of these folders
+        /my folder/it's: No such file or directory (os error 2)
+            read   ls '/my folder', to see what is there
+            write  mkdir -p '/my folder'
+        /my folder/it's: Is a directory (os error 21)
+            read   a file in it, like '/my folder/it'\''s'/NAME
+            write  a file in it, like '/my folder/it'\''s'/NAME
+        /my folder/it's: Permission denied (os error 13)
+            read   ls -ld '/my folder/it'\''s', to see who may read it
+            write  ls -ld '/my folder', to see who may write there
+        /my folder/it's: Not a directory (os error 20)
+            read   another path: a part of this one is a file and no folder
+            write  to move the file away that is in the place of one of these folders
+        Read-only file system (os error 30)
+            write  a folder elsewhere, or mount, to see why this disk is read-only
+        File exists (os error 17)
+            write  mv /some/file /some/file.old, which is in the way
+        No space left on device (os error 28)
+            write  make room there, or write somewhere else
+        Cannot allocate memory (os error 12)
+            write  end another program, then the same command again
+        Too many open files (os error 24)
+            write  ulimit -n 1024, or end a program that holds many files open
+        Input/output error (os error 5)
+            write  the same command again, and dmesg for what the system says of it
+    "#]]
+    .assert_eq(&lines);
+}

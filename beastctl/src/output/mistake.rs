@@ -1,0 +1,43 @@
+//! What clap says about a command line, as one line in the words of this program.
+
+use super::one_line;
+
+/// Clap speaks of arguments and subcommands, where our help speaks of options and commands; and a few of its texts are
+/// Rust's own, about digits and target types. What is not here stays as it is.
+const WORDS: [(&str, &str); 10] = [
+    ("unexpected argument '-", "unknown option '-"),
+    ("unrecognized subcommand '", "unknown command '"),
+    ("' found", "'"),
+    ("a similar argument exists: ", "did you mean "),
+    ("a similar subcommand exists: ", "did you mean "),
+    ("some similar subcommands exist: ", "did you mean one of "),
+    ("a similar value exists: ", "did you mean "),
+    ("invalid digit found in string", "must be a whole number"),
+    ("number too large to fit in target type", "is too large"),
+    (" is not in 1..=4294967295", " is not a number from 1 to 4294967295"),
+];
+
+/// The mistake, its advice, and where the help is. `command` is the command that the mistake belongs to, which clap names
+/// only now and then.
+pub fn usage_line(text: &str, command: &str) -> String {
+    let (mistake, _) = text.split_once("\nUsage: ").unwrap_or((text, ""));
+    let mistake = mistake.split("\nFor more information").next().unwrap_or_default();
+    let mistake = one_line(mistake.strip_prefix("error: ").unwrap_or(mistake)).replace(" tip: ", "; ");
+    let mistake = WORDS.iter().fold(mistake, |mistake, (theirs, ours)| mistake.replace(theirs, ours));
+    let mistake = rebuilt(&mistake).unwrap_or(mistake);
+    let question = if mistake.contains("; did you mean ") { "?" } else { "" };
+    format!("{mistake}{question}; try: {command} --help")
+}
+
+/// Sentences whose order is another one in our words.
+fn rebuilt(mistake: &str) -> Option<String> {
+    if let Some(names) = mistake.strip_prefix("the following required arguments were not provided: ") {
+        return Some(format!("{names} is missing"));
+    }
+    if let Some(option) = mistake.strip_prefix("a value is required for ") {
+        return Some(format!("{} needs a value", option.strip_suffix(" but none was supplied")?));
+    }
+    // Without the list, which names hidden commands as well; the help has it.
+    let (command, _) = mistake.split_once(" requires a subcommand but one was not provided")?;
+    Some(format!("{command} needs a command behind it"))
+}

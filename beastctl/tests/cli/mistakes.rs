@@ -1,0 +1,127 @@
+//! Mistakes as a stranger makes them at first: each is one line that names the mistake and the next step.
+
+use expect_test::expect;
+
+use crate::harness::Beast;
+
+#[test]
+fn a_stranger_is_told_what_was_wrong_and_where_the_help_is() {
+    let beast = Beast::alone();
+    let mut lines = String::new();
+    for arguments in [
+        // Options that are none.
+        &["ask", "--tmep", "1", "q"][..],
+        &["ask", "--model", "x", "q"],
+        &["--verbose"],
+        &["summarize", "-z"],
+        &["explain", "--jsn"],
+        &["ask", "why", "-1"],
+        // Values that are missing, or make no sense.
+        &["ask", "q", "--max-tokens"],
+        &["ask", "q", "--max-tokens", "many"],
+        &["ask", "q", "--max-tokens", "0"],
+        &["summarize", "--temp", "-1"],
+        &["ask", "q", "--top-p", "1.5"],
+        &["explain", "--seed", "x"],
+        &["--timeout", "soon", "ask", "q"],
+        &["ask", "q", "--truncate", "all"],
+        &["ask", "q", "--param", "to"],
+        &["ask", "q", "--session", "a b"],
+        &["--color", "red", "status"],
+        // What contradicts itself.
+        &["ask", "q", "--schema", "a", "--grammar", "b"],
+        &["ask", "q", "-c", "--session", "a"],
+        &["bench", "--calibrate", "--quick"],
+        // Commands that are none, or are not complete.
+        &["stauts"],
+        &["what is a pipe?"],
+        &["help"],
+        &["help", "ask"],
+        &["run"],
+        &["prompts", "lst"],
+        &["prompts", "show"],
+        &["history", "delete"],
+        &["history", "rm"],
+        &["hook"],
+        &["hook", "instal"],
+        &["status", "now"],
+        &["completions", "tcsh"],
+        &["man", "stauts"],
+    ] {
+        let ran = beast.run(arguments, b"");
+        assert_eq!((ran.code, ran.stdout.as_str()), (Some(2), ""), "{arguments:?}: {ran:?}");
+        assert_eq!(ran.stderr.lines().count(), 1, "{arguments:?}: {ran:?}");
+        assert!(ran.stderr.contains("; try: "), "{arguments:?}: {ran:?}");
+        lines += &format!("$ beastctl {}\n{}", arguments.join(" "), ran.stderr.replace("beastctl: ", "  "));
+    }
+    expect![[r#"
+        $ beastctl ask --tmep 1 q
+          unknown option '--tmep'; did you mean '--temp'?; try: beastctl ask --help
+        $ beastctl ask --model x q
+          unknown option '--model'; to pass '--model' as a value, use '-- --model'; try: beastctl ask --help
+        $ beastctl --verbose
+          unknown option '--verbose'; did you mean '--version'?; try: beastctl --help
+        $ beastctl summarize -z
+          unknown option '-z'; to pass '-z' as a value, use '-- -z'; try: beastctl summarize --help
+        $ beastctl explain --jsn
+          unknown option '--jsn'; did you mean '--json'?; try: beastctl explain --help
+        $ beastctl ask why -1
+          unknown option '-1'; to pass '-1' as a value, use '-- -1'; try: beastctl ask --help
+        $ beastctl ask q --max-tokens
+          '--max-tokens <N>' needs a value; try: beastctl ask --help
+        $ beastctl ask q --max-tokens many
+          invalid value 'many' for '--max-tokens <N>': must be a whole number; try: beastctl ask --help
+        $ beastctl ask q --max-tokens 0
+          invalid value '0' for '--max-tokens <N>': 0 is not a number from 1 to 4294967295; try: beastctl ask --help
+        $ beastctl summarize --temp -1
+          invalid value '-1' for '--temp <T>': must be a number, 0 or more; try: beastctl summarize --help
+        $ beastctl ask q --top-p 1.5
+          invalid value '1.5' for '--top-p <P>': must be a number, above 0 and at most 1; try: beastctl ask --help
+        $ beastctl explain --seed x
+          invalid value 'x' for '--seed <N>': must be a whole number; try: beastctl explain --help
+        $ beastctl --timeout soon ask q
+          invalid value 'soon' for '--timeout <DURATION>': must be a time above 0, like 10s or 2m; try: beastctl ask --help
+        $ beastctl ask q --truncate all
+          invalid value 'all' for '--truncate <PLACE>' [possible values: head, middle, tail]; did you mean 'tail'?; try: beastctl ask --help
+        $ beastctl ask q --param to
+          invalid value 'to' for '--param <KEY=VALUE>': must be KEY=VALUE; try: beastctl ask --help
+        $ beastctl ask q --session a b
+          invalid value 'a b' for '--session <NAME>': may have letters, digits, `-`, `_` and `.`, at most 64, not beginning with `.` or `-`; try: beastctl ask --help
+        $ beastctl --color red status
+          invalid value 'red' for '--color <WHEN>' [possible values: auto, always, never]; try: beastctl status --help
+        $ beastctl ask q --schema a --grammar b
+          the argument '--schema <FILE>' cannot be used with '--grammar <FILE>'; try: beastctl ask --help
+        $ beastctl ask q -c --session a
+          the argument '--continue' cannot be used with '--session <NAME>'; try: beastctl ask --help
+        $ beastctl bench --calibrate --quick
+          the argument '--calibrate' cannot be used with '--quick'; try: beastctl bench --help
+        $ beastctl stauts
+          unknown command `stauts`, did you mean `status`?; try: beastctl --help for the commands, beastctl prompts for the prompts
+        $ beastctl what is a pipe?
+          unknown command `what is a pipe?`; try: beastctl --help for the commands, beastctl prompts for the prompts
+        $ beastctl help
+          unknown command `help`, did you mean `--help`?; try: beastctl --help for the commands, beastctl prompts for the prompts
+        $ beastctl help ask
+          unknown command `help`, did you mean `--help`?; try: beastctl --help for the commands, beastctl prompts for the prompts
+        $ beastctl run
+          <PROMPT> is missing; try: beastctl run --help
+        $ beastctl prompts lst
+          unknown command 'lst'; did you mean 'list'?; try: beastctl prompts --help
+        $ beastctl prompts show
+          <NAME> is missing; try: beastctl prompts show --help
+        $ beastctl history delete
+          unknown command 'delete'; try: beastctl history --help
+        $ beastctl history rm
+          <NAME>... is missing; try: beastctl history rm --help
+        $ beastctl hook
+          'beastctl hook' needs a command behind it; try: beastctl hook --help
+        $ beastctl hook instal
+          unknown command 'instal'; did you mean one of 'uninstall', 'install'?; try: beastctl hook --help
+        $ beastctl status now
+          unexpected argument 'now'; try: beastctl status --help
+        $ beastctl completions tcsh
+          invalid value 'tcsh' for '[SHELL]' [possible values: bash, zsh, fish]; did you mean 'zsh'?; try: beastctl completions --help
+        $ beastctl man stauts
+          there is no command `stauts`, did you mean `status`?; try: beastctl man, whose page lists the commands
+    "#]].assert_eq(&lines);
+}
