@@ -23,7 +23,7 @@ use super::{
     CommandError, Context,
     answering::Answering,
     conversing::too_long,
-    generate::{broken_off, load_prompt, reach},
+    generate::{broken_off, check_markdown_wish, load_prompt, reach},
     material::Material,
     request,
 };
@@ -83,6 +83,7 @@ enum Next {
 
 impl<'a> Chat<'a> {
     fn begin(context: &'a Context, prompt_name: &str, options: &'a Options) -> Result<Self> {
+        check_markdown_wish()?;
         let socket = context.socket()?;
         let prompt = load_prompt(prompt_name, options)?;
         let (log, earlier) = Log::begin(options, context.console)?;
