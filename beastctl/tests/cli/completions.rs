@@ -82,6 +82,7 @@ fn bash_completes_names_options_and_files() {
         (&["beastctl", "ex"], &["explain"]),
         (&["beastctl", "prompts", "edit", "ex"], &["explain", "extra"]),
         (&["beastctl", "chat", "ti"], &["title"]),
+        (&["beastctl", "prompts", ""], &["list", "show", "new", "edit", "path"]),
         (&["beastctl", "man", "prompts", "sh"], &["show"]),
         (&["beastctl", "man", "hoo"], &["hook"]),
         (&["beastctl", "help", "tran"], &["translate"]),

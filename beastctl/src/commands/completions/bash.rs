@@ -10,7 +10,7 @@ use std::{
 };
 
 use clap::Command;
-use clap_complete::engine;
+use clap_complete::engine::{self, CompletionCandidate};
 
 /// Which of the words is being typed, from 0.
 const INDEX: &str = "BEAST_COMPLETE_INDEX";
@@ -51,7 +51,12 @@ pub(super) fn found(command: &mut Command, words: &[OsString], folder: Option<&P
     let replaced = env::var_os(REPLACED).unwrap_or_default();
     let kept = unquoted(OsStr::from_bytes(word.strip_suffix(replaced.as_bytes()).unwrap_or_default()));
     let words = words.iter().map(|word| unquoted(word)).collect();
-    let found = engine::complete(command, words, index, folder)?;
+    let mut found = engine::complete(command, words, index, folder)?;
+    let is_option = |candidate: &CompletionCandidate| candidate.get_value().as_bytes().starts_with(b"-");
+    // Whoever has typed nothing yet looks for names; all options among them would bury those.
+    if word.is_empty() && !found.iter().all(is_option) {
+        found.retain(|candidate| !is_option(candidate));
+    }
     let found = found.iter().map(|candidate| {
         let value = candidate.get_value().as_bytes();
         quoted(&String::from_utf8_lossy(value.strip_prefix(kept.as_bytes()).unwrap_or(value)))
