@@ -15,6 +15,7 @@ use beast_protocol::MAX_FRAME_LEN;
 
 use crate::{
     exit::{self, advice},
+    prompts::quoted,
     wait::Wait,
 };
 
@@ -48,6 +49,16 @@ pub enum InputError {
         name: String,
         /// Where, from 0.
         offset: usize,
+        /// What its first bytes say that it is written in.
+        encoding: Option<&'static str>,
+    },
+    /// Words where the name of a file was expected.
+    #[error("there is no file `{words}`")]
+    Words {
+        /// What was given.
+        words: String,
+        /// The command that takes them on stdin.
+        command: String,
     },
     /// More than one request holds. Reading stops there, so the whole size may be unknown.
     #[error("the input has {} bytes and {limit} are the most that one request holds", size(*.known, *.limit))]
@@ -76,6 +87,12 @@ impl InputError {
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
             InputError::Empty { example } => example,
+            InputError::Binary { encoding: Some(encoding), .. } => {
+                return Some(format!("iconv -f {encoding} -t UTF-8, to make text of it first"));
+            }
+            InputError::Words { words, command } => {
+                return Some(format!("echo {} | beastctl {command}", quoted(words)));
+            }
             InputError::Binary { .. } => "pdftotext, or iconv -t UTF-8, to make text of it first",
             InputError::TooLong { .. } => "a part of it, for instance through head -c",
             InputError::Unreadable { name, .. } if name == STDIN => "a FILE by its name, instead of stdin",
@@ -151,6 +168,15 @@ fn is_stdin(path: &Path) -> bool {
 
 type Opened = (String, Option<(File, u64)>);
 
+/// What the mark at the beginning of a text says, where it is no UTF-8.
+fn encoding(bytes: &[u8]) -> Option<&'static str> {
+    match bytes {
+        [0xff, 0xfe, 0, 0, ..] | [0, 0, 0xfe, 0xff, ..] => Some("UTF-32"),
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => Some("UTF-16"),
+        _ => None,
+    }
+}
+
 /// Name and, unless it is stdin, the file with its size.
 fn open(path: &Path) -> Result<Opened, InputError> {
     if is_stdin(path) {
@@ -200,7 +226,8 @@ impl Reading {
                 Err(source) => return Err(InputError::Unreadable { name: name.into(), source }),
             }
             if let Some(n) = bytes[offset..].iter().position(|byte| *byte == 0) {
-                return Err(InputError::Binary { name: name.into(), offset: offset + n });
+                let (offset, encoding) = (offset + n, encoding(&bytes));
+                return Err(InputError::Binary { name: name.into(), offset, encoding });
             }
             if self.input.text.len() + bytes.len() > self.limit {
                 return Err(InputError::TooLong { known: None, limit: self.limit });

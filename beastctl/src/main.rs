@@ -3,13 +3,13 @@
 use std::{env, ffi::OsString, process::ExitCode, time::Instant};
 
 use beastctl::{
-    cli::{Cli, Wishes, command_of},
+    cli::{Cli, Wishes, command_of, mistakes},
     commands::{self, completions, prompt_verb},
     exit,
     output::{Console, error_object, json_line, usage_line},
     prompts,
 };
-use clap::{CommandFactory as _, error::ErrorKind};
+use clap::error::ErrorKind;
 
 fn main() -> ExitCode {
     let started = Instant::now();
@@ -44,17 +44,22 @@ fn refuse(error: &anyhow::Error) -> u8 {
     }
     // Two names for one thing: a variable of the environment that sets an option makes the difference.
     let nothing = [ErrorKind::MissingSubcommand, ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand];
-    if usage.is_some_and(|usage| nothing.contains(&usage.kind())) && env::args_os().len() < 2 {
-        console.lines(&Cli::command().render_help().to_string());
+    if usage.is_some_and(|usage| nothing.contains(&usage.kind())) {
+        console.lines(&mistakes::help(env::args_os().skip(1)).to_string());
         return exit::USAGE;
     }
     let (code, line) = match usage {
         Some(usage) => {
-            (exit::USAGE, Some(usage_line(&usage.render().to_string(), &command_of(env::args_os().skip(1)))))
+            let arguments = || env::args_os().skip(1);
+            (exit::USAGE, Some(usage_line(&mistakes::told(usage, arguments()), &command_of(arguments()))))
         }
         None => exit::verdict(error),
     };
     let line = line.unwrap_or_default();
+    if console.stderr_is_terminal && usage.is_some_and(|usage| usage.kind() == ErrorKind::InvalidSubcommand) {
+        // What there is instead; a program gets the line alone.
+        console.lines(&format!("{}\n", mistakes::help(env::args_os().skip(1))));
+    }
     if wishes.stream_json {
         // The line on stderr says the same, whether this one can be written or not.
         let _ = console.print(&json_line(&error_object(&line, exit::of_code(code), code)));

@@ -34,7 +34,8 @@ fn the_help_is_short() {
           stop         Let the daemon finish its running requests and end
           version      Show the versions of client, protocol and daemon; never starts one
           completions  Print a script that lets your shell complete commands, options, prompts and models
-          man          Print the manual, as a man page
+          man          Show the manual, or print it as a man page where nobody reads along
+          help         Show the help of a command or a prompt, or this one
 
         Options:
           -q, --quiet               Errors only: no progress, notes or warnings

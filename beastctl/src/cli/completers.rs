@@ -10,9 +10,12 @@ use std::{
 use beast_launchd::paths;
 use clap_complete::engine::{CompletionCandidate, PathCompleter, ValueCompleter};
 
-use crate::{conversations::Store, prompts};
+use crate::{
+    conversations::Store,
+    prompts::{self, Prompt, Variable},
+};
 
-/// The prompts, each with what it is for.
+/// The prompts, each with what it is for; also those that are broken, since they are to be mended.
 pub fn prompts() -> Vec<CompletionCandidate> {
     let folder = prompts::folder().ok();
     let description = |name: &str| prompts::load(name, folder.as_deref()).ok()?.description;
@@ -20,6 +23,15 @@ pub fn prompts() -> Vec<CompletionCandidate> {
         .into_iter()
         .map(|name| CompletionCandidate::new(&name).help(description(&name).map(Into::into)))
         .collect()
+}
+
+/// What `--param` takes for this prompt, up to the value.
+pub fn variables(prompt: &Prompt) -> Vec<CompletionCandidate> {
+    let default = |default: &String| format!("[default: {default}]").into();
+    let candidate = |variable: &Variable| {
+        CompletionCandidate::new(format!("{}=", variable.name)).help(variable.default.as_ref().map(default))
+    };
+    prompt.variables.iter().map(candidate).collect()
 }
 
 /// What `--model` takes: a word, a file among the fetched models, any other file.

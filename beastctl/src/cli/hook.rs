@@ -29,7 +29,8 @@ Examples:
         #[arg(long)]
         chain: bool,
         /// Longest time that a commit may wait for its message.
-        #[arg(long, value_name = "DURATION", default_value = LIMIT, value_parser = duration)]
+        #[arg(long, value_name = "DURATION", default_value = LIMIT, value_parser = duration,
+            allow_negative_numbers = true)]
         limit: Duration,
     },
     /// Take the hook away, and put back the one that it ran first.

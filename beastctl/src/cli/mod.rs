@@ -7,6 +7,7 @@ mod conversation;
 mod history;
 mod hook;
 mod meant;
+pub mod mistakes;
 mod options;
 mod output;
 mod prompts;
@@ -14,7 +15,6 @@ mod prompts;
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use clap::{Parser, Subcommand};
-use clap_complete::ArgValueCandidates;
 
 pub use alfred::AlfredVerb;
 pub use bench::{BenchOptions, BenchTable, STDOUT};
@@ -62,7 +62,8 @@ pub struct Cli {
     pub socket: Option<PathBuf>,
 
     /// Give up after this time, like 10s or 2m [env: BEAST_TIMEOUT].
-    #[arg(long, global = true, value_name = "DURATION", env = "BEAST_TIMEOUT", hide_env = true, value_parser = duration)]
+    #[arg(long, global = true, value_name = "DURATION", env = "BEAST_TIMEOUT", hide_env = true, value_parser = duration,
+        allow_negative_numbers = true)]
     pub timeout: Option<Duration>,
 }
 
@@ -110,7 +111,7 @@ Examples:
   git diff | beastctl run review")]
     Run {
         /// Name of the prompt.
-        #[arg(value_name = "PROMPT", add = ArgValueCandidates::new(completers::prompts))]
+        #[arg(value_name = "PROMPT")]
         prompt: String,
         /// Files to read, `-` for stdin [default: stdin].
         #[arg(value_name = "FILE")]
@@ -209,13 +210,20 @@ Examples:
         #[arg(value_enum, value_name = "SHELL")]
         shell: Option<Shell>,
     },
-    /// Print the manual, as a man page.
+    /// Show the manual, or print it as a man page where nobody reads along.
     #[command(after_help = "\
 Examples:
-  beastctl man | man -l -
-  beastctl man run | man -l -
+  beastctl man run
+  beastctl man > beastctl.1
   beastctl man --dir ~/.local/share/man/man1")]
     Man(ManOptions),
+    /// Show the help of a command or a prompt, or this one.
+    #[command(after_help = "Examples:\n  beastctl help ask\n  beastctl help prompts new\n  beastctl help translate")]
+    Help {
+        /// The command [default: beastctl itself].
+        #[arg(value_name = "COMMAND")]
+        command: Vec<OsString>,
+    },
     /// The name of a prompt and what follows it.
     #[command(external_subcommand)]
     Prompt(Vec<OsString>),

@@ -1,26 +1,29 @@
 //! `beastctl completions`, and what its scripts call when Tab is pressed.
 
-use std::{
-    env,
-    ffi::{OsStr, OsString},
-    os::unix::ffi::{OsStrExt, OsStringExt},
-    path::Path,
-};
+mod bash;
+
+use std::{env, ffi::OsString, io, path::Path};
 
 use anyhow::Result;
-use clap::{Arg, Args as _, Command, CommandFactory, ValueHint, value_parser};
-use clap_complete::env::{Bash, EnvCompleter, Fish, Zsh};
+use clap::{Arg, Args as _, Command, CommandFactory, ValueEnum as _, ValueHint, value_parser};
+use clap_complete::{
+    ArgValueCandidates,
+    env::{EnvCompleter, Fish, Zsh},
+};
 
 use super::{Context, prompt_verb};
 use crate::{
     cli::{Cli, Options, Shell, completers},
     exit,
     output::Console,
+    prompts::{self, Prompt},
 };
 
 /// The scripts set it to the name of their shell.
 pub const VARIABLE: &str = "BEAST_COMPLETE";
 const PROGRAM: &str = "beastctl";
+/// The option that gives a variable its value.
+const PARAM: &str = "param";
 
 /// Why there is no script.
 #[derive(Debug, thiserror::Error)]
@@ -40,18 +43,19 @@ impl CompletionError {
 /// Prints the script for a shell, or for the user's own.
 pub(super) fn run(context: &Context, shell: Option<Shell>) -> Result<()> {
     let shell = shell.map_or_else(own_shell, Ok)?;
-    let mut script = Vec::new();
     // By its name and not by its path: the path changes with the next version.
-    completer(shell).write_registration(VARIABLE, PROGRAM, PROGRAM, PROGRAM, &mut script)?;
-    Ok(context.console.print(&String::from_utf8(script)?)?)
+    let script = match shell {
+        Shell::Bash => bash::script(VARIABLE, PROGRAM),
+        Shell::Zsh => registration(&Zsh)?,
+        Shell::Fish => registration(&Fish)?,
+    };
+    Ok(context.console.print(&script)?)
 }
 
-fn completer(shell: Shell) -> &'static dyn EnvCompleter {
-    match shell {
-        Shell::Bash => &Bash,
-        Shell::Zsh => &Zsh,
-        Shell::Fish => &Fish,
-    }
+fn registration(completer: &dyn EnvCompleter) -> Result<String> {
+    let mut script = Vec::new();
+    completer.write_registration(VARIABLE, PROGRAM, PROGRAM, PROGRAM, &mut script)?;
+    Ok(String::from_utf8(script)?)
 }
 
 fn own_shell() -> Result<Shell, CompletionError> {
@@ -68,73 +72,73 @@ fn own_shell() -> Result<Shell, CompletionError> {
 /// Answers one of our scripts: `beastctl -- beastctl WORD...`, the rest in its environment. Nothing is said but the words:
 /// the terminal shows a line that is being typed.
 pub fn complete(shell: &str, arguments: &[OsString], console: Console) -> u8 {
-    let Some(shell) = [Shell::Bash, Shell::Zsh, Shell::Fish].into_iter().find(|one| completer(*one).is(shell)) else {
-        return exit::USAGE;
-    };
+    let Ok(shell) = Shell::from_str(shell, false) else { return exit::USAGE };
     let words: Vec<_> = arguments.iter().skip_while(|word| *word != "--").skip(1).cloned().collect();
     if words.is_empty() {
         return exit::USAGE;
     }
-    let words = if shell == Shell::Bash { words.iter().map(|word| unquoted(word)).collect() } else { words };
-    let mut found = Vec::new();
     let folder = env::current_dir().ok();
-    if completer(shell).write_complete(&mut command(), words, folder.as_deref(), &mut found).is_err() {
-        return exit::FAILED;
-    }
-    let found = String::from_utf8_lossy(&found);
-    let found = if shell == Shell::Bash { quoted_for_bash(&found) } else { found.into_owned() };
-    if console.print(&found).is_ok() { exit::DONE } else { exit::FAILED }
+    let found = match shell {
+        Shell::Bash => bash::found(&mut command(), &words, folder.as_deref()),
+        Shell::Zsh => found(&Zsh, words, folder.as_deref()),
+        Shell::Fish => found(&Fish, words, folder.as_deref()),
+    };
+    let is_told = found.is_ok_and(|found| console.print(&found).is_ok());
+    if is_told { exit::DONE } else { exit::FAILED }
 }
 
-/// bash hands words on as they were typed, with their quotes.
-fn unquoted(word: &OsStr) -> OsString {
-    let mut plain = Vec::with_capacity(word.len());
-    let (mut is_escaped, mut quote) = (false, None);
-    for byte in word.as_bytes() {
-        match (byte, quote) {
-            _ if is_escaped => is_escaped = false,
-            (b'\\', None | Some(b'"')) => {
-                is_escaped = true;
-                continue;
-            }
-            (b'"' | b'\'', None) => {
-                quote = Some(*byte);
-                continue;
-            }
-            (byte, Some(quoting)) if *byte == quoting => {
-                quote = None;
-                continue;
-            }
-            _ => {}
-        }
-        plain.push(*byte);
-    }
-    OsString::from_vec(plain)
+fn found(completer: &dyn EnvCompleter, words: Vec<OsString>, folder: Option<&Path>) -> io::Result<String> {
+    let mut found = Vec::new();
+    completer.write_complete(&mut command(), words, folder, &mut found)?;
+    Ok(String::from_utf8_lossy(&found).into_owned())
 }
 
-/// bash puts a word into the line as it is: a space in a name would end it. The other shells quote themselves.
-fn quoted_for_bash(words: &str) -> String {
-    let separator = env::var("_CLAP_IFS").unwrap_or_else(|_| "\n".into());
-    let mut quoted = String::with_capacity(words.len());
-    for c in words.chars() {
-        if c.is_ascii() && !c.is_ascii_alphanumeric() && !"-_./:=,+@%^~".contains(c) && !separator.contains(c) {
-            quoted.push('\\');
-        }
-        quoted.push(c);
-    }
-    quoted
-}
-
-/// The commands, and every prompt as one of them.
+/// The commands, and every prompt as one of them. Where a prompt is named its variables are known, so it is a command there
+/// too. One that is broken is not offered: it could not be run.
 fn command() -> Command {
-    let prompts = completers::prompts().into_iter().filter_map(|prompt| {
-        let name = prompt.get_value().to_str()?.to_owned();
+    let folder = prompts::folder().ok();
+    let names = prompts::names(folder.as_deref());
+    let prompts: Vec<_> = names.iter().filter_map(|name| prompts::load(name, folder.as_deref()).ok()).collect();
+    let as_command = |prompt: &Prompt| {
         let files = Arg::new("files").num_args(0..).value_parser(value_parser!(std::path::PathBuf));
-        let verb = Command::new(name).arg(files.value_hint(ValueHint::AnyPath));
+        let verb = Command::new(&prompt.name).arg(files.value_hint(ValueHint::AnyPath));
         // The options bring their own description along.
-        Some(Options::augment_args(verb).about(prompt.get_help().cloned().unwrap_or_default()))
-    });
-    Cli::command().subcommands(prompts.filter(|verb| !prompt_verb::is_command(verb.get_name())))
+        let about = prompt.description.clone().unwrap_or_default();
+        with_variables(Options::augment_args(verb).about(about), prompt)
+    };
+    let mut command = Cli::command();
+    let pages: Vec<_> = command.get_subcommands().filter_map(names_of).collect();
+    for verb in ["run", "chat"] {
+        command = command.mut_subcommand(verb, |verb| verb.subcommands(prompts.iter().map(as_command)));
+    }
+    for verb in ["help", "man"] {
+        command = command.mut_subcommand(verb, |verb| verb.subcommands(pages.clone()));
+    }
+    for prompt in &prompts {
+        command = if prompt_verb::is_command(&prompt.name) {
+            command.mut_subcommand(&prompt.name, |verb| with_variables(verb, prompt))
+        } else {
+            command
+                .mut_subcommand("help", |verb| verb.subcommand(Command::new(&prompt.name)))
+                .subcommand(as_command(prompt))
+        };
+    }
+    command
+}
+
+/// The names of a command and of all beneath it, without what they take.
+fn names_of(command: &Command) -> Option<Command> {
+    let names = Command::new(command.get_name().to_owned()).about(command.get_about().cloned().unwrap_or_default());
+    (!command.is_hide_set()).then(|| names.subcommands(command.get_subcommands().filter_map(names_of)))
+}
+
+fn with_variables(verb: Command, prompt: &Prompt) -> Command {
+    // Those that generate nothing have no such option, whatever a prompt is called.
+    if !verb.get_arguments().any(|argument| argument.get_id() == PARAM) {
+        return verb;
+    }
+    let prompt = prompt.clone();
+    verb.mut_arg(PARAM, |argument| argument.add(ArgValueCandidates::new(move || completers::variables(&prompt))))
 }
 
 #[cfg(test)]

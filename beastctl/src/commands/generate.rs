@@ -1,6 +1,7 @@
 //! `summarize`, `ask`, `commit-msg` and `run`: material and prompt become a request, its events become an answer.
 
 use std::{
+    env,
     io::{self, Stderr},
     mem,
     path::{Path, PathBuf},
@@ -84,6 +85,7 @@ pub(super) fn print_error(context: &Context, error: &anyhow::Error) {
 fn answer(context: &Context, task: Task, options: &Options) -> Result<()> {
     let console = context.console;
     // Everything that is the user's to mend is found before the daemon is troubled.
+    check_markdown_wish()?;
     let path = context.socket()?;
     let prompt_name = task.prompt().to_owned();
     let prompt = load_prompt(&prompt_name, options)?;
@@ -115,6 +117,16 @@ fn answer(context: &Context, task: Task, options: &Options) -> Result<()> {
             outcome
         }
         Err(error) => Err(conversing.explain(broken_off(&mut answering, error))),
+    }
+}
+
+/// What cannot be understood is told, and not taken for a yes or a no.
+pub(super) fn check_markdown_wish() -> Result<(), CommandError> {
+    match env::var_os("BEAST_MARKDOWN") {
+        Some(wish) if !wish.is_empty() && wish != "always" && wish != "never" => {
+            Err(CommandError::MarkdownWish(wish.to_string_lossy().into_owned()))
+        }
+        _ => Ok(()),
     }
 }
 

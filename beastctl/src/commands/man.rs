@@ -5,10 +5,11 @@ use std::{
     fs,
     io::{self, Write as _},
     path::Path,
+    process::{Command, Stdio},
 };
 
-use anyhow::Result;
-use clap::{Command, CommandFactory};
+use anyhow::{Context as _, Result};
+use clap::CommandFactory;
 use clap_mangen::{
     Man,
     roff::{Roff, bold, italic, roman},
@@ -19,6 +20,7 @@ use crate::{
     cli::{Cli, ManOptions},
     output::{OutputError, WholeFile},
     prompts,
+    wait::Wait,
 };
 
 const EXIT_CODES: [(&str, &str); 8] = [
@@ -92,22 +94,46 @@ pub(super) fn run(context: &Context, options: &ManOptions) -> Result<()> {
         Some(dir) => write_all(&command, dir),
         None => {
             let page = page(find(&command, &options.command)?)?;
+            if context.console.stdout_is_terminal && is_shown(&page)? {
+                return Ok(());
+            }
             Ok(context.console.print(&page)?)
         }
     }
 }
 
-fn find<'a>(mut command: &'a Command, words: &[String]) -> Result<&'a Command, ManError> {
+/// Shows a page as the system shows its own; `false` where nothing here can do that.
+fn is_shown(page: &str) -> Result<bool> {
+    // man-db reads a page from stdin with `-l -`; elsewhere man does not, but is mostly made of mandoc.
+    let man: &[(&str, &[&str])] = if cfg!(target_os = "linux") { &[("man", &["-l", "-"])] } else { &[] };
+    // Ctrl-C belongs to the pager: whoever ends before it leaves the terminal to two readers.
+    let _wait = Wait::start_with_children(None).context("cannot watch for Ctrl-C")?;
+    Ok(man.iter().chain([&("mandoc", &["-a"][..])]).any(|(program, arguments)| shows(program, arguments, page)))
+}
+
+fn shows(program: &str, arguments: &[&str], page: &str) -> bool {
+    // What it complains about helps nobody who gets the page after all.
+    let child = Command::new(program).args(arguments).stdin(Stdio::piped()).stderr(Stdio::null()).spawn();
+    child.is_ok_and(|mut child| {
+        if let Some(mut stdin) = child.stdin.take() {
+            // It may have seen enough before the end.
+            let _ = stdin.write_all(page.as_bytes());
+        }
+        child.wait().is_ok_and(|status| status.success())
+    })
+}
+
+fn find<'a>(mut command: &'a clap::Command, words: &[String]) -> Result<&'a clap::Command, ManError> {
     for word in words {
         command = command.find_subcommand(word).ok_or_else(|| ManError::Unknown {
             command: words.join(" "),
-            nearest: prompts::nearest(word, command.get_subcommands().map(Command::get_name)).map(str::to_owned),
+            nearest: prompts::nearest(word, command.get_subcommands().map(clap::Command::get_name)).map(str::to_owned),
         })?;
     }
     Ok(command)
 }
 
-fn write_all(command: &Command, dir: &Path) -> Result<()> {
+fn write_all(command: &clap::Command, dir: &Path) -> Result<()> {
     fs::create_dir_all(dir).map_err(|source| OutputError::File { path: dir.to_owned(), source })?;
     for command in all(command) {
         let name = format!("{}.1", command.get_display_name().unwrap_or(command.get_name()));
@@ -117,12 +143,12 @@ fn write_all(command: &Command, dir: &Path) -> Result<()> {
 }
 
 /// A command and all beneath it.
-fn all(command: &Command) -> Vec<&Command> {
+fn all(command: &clap::Command) -> Vec<&clap::Command> {
     let beneath = command.get_subcommands().filter(|command| !command.is_hide_set()).flat_map(all);
     std::iter::once(command).chain(beneath).collect()
 }
 
-fn page(command: &Command) -> Result<String> {
+fn page(command: &clap::Command) -> Result<String> {
     let source = concat!("beast ", env!("CARGO_PKG_VERSION"));
     // A page without a date: an empty one would be left out, and the source taken for it.
     let man = Man::new(command.clone()).date(" ").source(source).manual("beast");
@@ -172,7 +198,7 @@ fn once(page: &str) -> String {
 }
 
 /// What the help says after the options: text, and examples.
-fn after_help(command: &Command) -> (String, String) {
+fn after_help(command: &clap::Command) -> (String, String) {
     let text = command.get_after_help().map(ToString::to_string).unwrap_or_default();
     let (notes, rest) = text.split_once("Examples:\n").unwrap_or((text.as_str(), ""));
     // Examples are indented; what follows them is not, and has a section of its own here.
@@ -180,7 +206,7 @@ fn after_help(command: &Command) -> (String, String) {
     (notes.trim().to_owned(), examples.collect::<Vec<_>>().join("\n"))
 }
 
-fn notes(command: &Command, page: &mut Vec<u8>) -> io::Result<()> {
+fn notes(command: &clap::Command, page: &mut Vec<u8>) -> io::Result<()> {
     let (notes, _) = after_help(command);
     let mut roff = Roff::default();
     if !notes.is_empty() {
@@ -192,7 +218,7 @@ fn notes(command: &Command, page: &mut Vec<u8>) -> io::Result<()> {
     roff.to_writer(page)
 }
 
-fn examples(command: &Command, page: &mut Vec<u8>) -> io::Result<()> {
+fn examples(command: &clap::Command, page: &mut Vec<u8>) -> io::Result<()> {
     let (_, examples) = after_help(command);
     if examples.is_empty() {
         return Ok(());
@@ -221,7 +247,7 @@ fn prompts_as_commands(page: &mut Vec<u8>) -> io::Result<()> {
 }
 
 /// Those of options, with their help, and for the whole program those without an option.
-fn environment(command: &Command, is_root: bool) -> Vec<(String, String)> {
+fn environment(command: &clap::Command, is_root: bool) -> Vec<(String, String)> {
     let of_options = command.get_arguments().filter_map(|argument| {
         let name = argument.get_env()?.to_string_lossy().into_owned();
         let option = argument.get_long()?;

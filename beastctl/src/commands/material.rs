@@ -1,14 +1,15 @@
 //! What a task is about: files, stdin, a diff, a question. Nothing here has seen a prompt or the daemon.
 
-use std::{path::PathBuf, time::Duration};
+use std::{io::ErrorKind, path::PathBuf, time::Duration};
 
 use anyhow::Result;
 
-use super::CommandError;
+use super::{CommandError, prompt_verb};
 use crate::{
     git::{Git, Staged},
     input::{self, Input, InputError},
     output::Console,
+    prompts,
     wait::Wait,
 };
 
@@ -37,7 +38,7 @@ pub(super) fn files(prompt: &str, files: &[PathBuf], console: Console) -> Result
     if files.is_empty() {
         hint_at_stdin(console);
     }
-    let input = input::read(files)?;
+    let input = input::read(files).map_err(|error| words_or(error, prompt))?;
     if input.is_blank() {
         let example = match prompt {
             "summarize" => "cat FILE | beastctl summarize, or beastctl summarize FILE",
@@ -46,6 +47,22 @@ pub(super) fn files(prompt: &str, files: &[PathBuf], console: Console) -> Result
         return Err(InputError::Empty { example });
     }
     Ok(input.into())
+}
+
+/// Nothing is called by several words as often as a question, given where a file was meant.
+fn words_or(error: InputError, prompt: &str) -> InputError {
+    match error {
+        InputError::Unreadable { name, source }
+            if source.kind() == ErrorKind::NotFound && name.trim().contains(char::is_whitespace) =>
+        {
+            let is_command = prompts::check_name(prompt).is_ok() && !prompt_verb::is_command(prompt);
+            let is_command = is_command || prompt == "summarize";
+            let command = prompts::quoted(prompt);
+            let command = if is_command { command } else { format!("run {command}") };
+            InputError::Words { words: prompts::excerpt(&name), command }
+        }
+        error => error,
+    }
 }
 
 /// The material of `commit-msg`: stdin, or what is staged when a person sits there. git has `limit` to say so.

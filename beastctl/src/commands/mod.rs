@@ -58,6 +58,9 @@ pub enum CommandError {
     /// `BEAST_LOG_CONVERSATIONS` has a value that means nothing; a guess could keep what must not be kept.
     #[error("BEAST_LOG_CONVERSATIONS is `{0}`, and may be `always` or `never`")]
     LogWish(String),
+    /// `BEAST_MARKDOWN` has a value that means nothing.
+    #[error("BEAST_MARKDOWN is `{0}`, and may be `always` or `never`")]
+    MarkdownWish(String),
     /// `history rm --all` may not go on by itself.
     #[error("nothing was removed: {0}")]
     NotRemoved(&'static str),
@@ -101,6 +104,7 @@ impl CommandError {
             CommandError::NoQuestion
             | CommandError::Chat(_)
             | CommandError::LogWish(_)
+            | CommandError::MarkdownWish(_)
             | CommandError::NotRemoved(_) => exit::USAGE,
             CommandError::Incomplete(_) | CommandError::CannotStop { .. } | CommandError::StillRunning(_) => {
                 exit::FAILED
@@ -121,6 +125,7 @@ impl CommandError {
             }
             CommandError::Chat(_) => "/help",
             CommandError::LogWish(_) => "export BEAST_LOG_CONVERSATIONS=never",
+            CommandError::MarkdownWish(_) => "export BEAST_MARKDOWN=never",
             CommandError::NotRemoved(_) => "--force",
             CommandError::NoQuestion => "beastctl ask 'QUESTION'",
             CommandError::CannotStop { pid, source } if source.kind() == std::io::ErrorKind::PermissionDenied => {
@@ -183,6 +188,8 @@ pub fn run(cli: Cli, console: Console, started: Instant) -> Result<()> {
         Verb::Run { prompt, files, options } => {
             generate::run(&context, generate::Task::Prompt { name: prompt, files }, &options)
         }
+        // Not reached: `prompt_verb::parse` has made the help of it.
+        Verb::Help { .. } => Ok(()),
         Verb::Prompt(words) => Err(prompt_verb::unknown(&words, crate::prompts::folder().ok().as_deref()).into()),
         Verb::Prompts(options) => prompts::run(&context, options),
         Verb::Completions { shell } => completions::run(&context, shell),

@@ -17,7 +17,12 @@ use crate::{
 /// neither a command nor a prompt.
 pub fn parse(mut arguments: Vec<OsString>, folder: Option<&Path>) -> Result<Cli> {
     let cli = Cli::try_parse_from(&arguments)?;
-    let Verb::Prompt(words) = cli.verb else { return Ok(cli) };
+    let words = match cli.verb {
+        // The help comes as an error of the parser.
+        Verb::Help { command } => return parse(asking_for_help(&arguments, command), folder),
+        Verb::Prompt(words) => words,
+        _ => return Ok(cli),
+    };
     // The words are all that follows the name, the name included; what stands before are global options.
     let at = arguments.len() - words.len();
     if arguments[at - 1] == "--" {
@@ -36,6 +41,13 @@ pub fn parse(mut arguments: Vec<OsString>, folder: Option<&Path>) -> Result<Cli>
     let mut command = Cli::command().mut_subcommand("run", |run| disguise(run, &prompt));
     let mut matches = command.try_get_matches_from_mut(arguments)?;
     Ok(Cli::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))?)
+}
+
+/// The command line that shows the help of a command.
+fn asking_for_help(arguments: &[OsString], command: Vec<OsString>) -> Vec<OsString> {
+    let is_help = |word: &OsString| word == "help";
+    let words = command.into_iter().skip_while(is_help);
+    arguments[..1].iter().cloned().chain(words).chain(["--help".into()]).collect()
 }
 
 /// `run` as it looks to somebody who typed the name of a prompt.
@@ -76,7 +88,7 @@ pub(super) fn unknown(words: &[OsString], folder: Option<&Path>) -> PromptError 
 
 /// Whether a command has this name, so that no prompt can be called by it.
 pub(super) fn is_command(name: &str) -> bool {
-    name == "help" || Cli::command().get_subcommands().any(|command| command.get_name() == name)
+    Cli::command().get_subcommands().any(|command| command.get_name() == name)
 }
 
 #[cfg(test)]

@@ -65,9 +65,25 @@ fn object(entry: &Entry) -> Value {
             let variables = prompt.variables.iter().map(|variable| (variable.name.clone(), json!(variable.default)));
             object["description"] = json!(prompt.description);
             object["variables"] = Value::Object(variables.collect());
+            object["system"] = json!(prompt.system);
+            object["instruction"] = json!(prompt.instruction);
+            object["max_tokens"] = json!(prompt.max_tokens);
+            object["sampling"] = json!(prompt.sampling);
+            object["schema"] = prompt.schema.as_ref().map_or(Value::Null, |schema| schema_object(schema));
+            // As it is written in a file.
+            object["reduce"] = match prompt.reduce.as_deref() {
+                None => false.into(),
+                Some("") => true.into(),
+                Some(instruction) => instruction.into(),
+            };
         }
     }
     object
+}
+
+/// The text where it is no object: a schema was checked when it was read.
+fn schema_object(schema: &str) -> Value {
+    serde_json::from_str(schema).unwrap_or_else(|_| schema.into())
 }
 
 /// The error and what is beneath it.
@@ -144,6 +160,10 @@ fn new(context: &Context, name: &str, from: Option<&str>) -> Result<()> {
         None => TEMPLATE.into(),
     };
     let path = prompts::own_file(name, &folder);
+    // An empty page would take the place of what is good already, and nobody would be told.
+    if from.is_none() && prompts::is_built_in(name) && !is_there(&path) {
+        return Err(PromptError::BuiltIn(name.into()).into());
+    }
     create(&path, name, &text)?;
     Ok(context.console.print(&format!("{}\n", path.display()))?)
 }

@@ -24,7 +24,15 @@ pub(super) fn run(context: &Context) -> Result<()> {
     let path = context.socket()?;
     let limit = context.timeout.unwrap_or(LIMIT);
     let wait = Wait::start(Some(limit)).context("cannot watch for Ctrl-C")?;
-    let client = Client::open(&path, &wait)?;
+    let client = match Client::open(&path, &wait) {
+        Ok(client) => client,
+        // What was asked for is so already, as for a service that is stopped twice.
+        Err(error) if error.is_not_running() => {
+            context.console.info(&format!("no beastd runs at {}", path.display()));
+            return Ok(());
+        }
+        Err(error) => return Err(error.into()),
+    };
     let outcome = if client.welcome().protocol == VERSION {
         shut_down(client, &wait)
     } else {

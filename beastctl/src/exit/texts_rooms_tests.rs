@@ -16,7 +16,11 @@ fn of_input() {
             unreadable("/some/file", Errno::IO),
             unreadable("stdin", Errno::ISDIR),
         ],
-        Binary: [InputError::Binary { name: "/some/file".into(), offset: 3 }],
+        Binary: [
+            InputError::Binary { name: "/some/file".into(), offset: 3, encoding: None },
+            InputError::Binary { name: "/some/file".into(), offset: 1, encoding: Some("UTF-16") },
+        ],
+        Words: [InputError::Words { words: "list files".into(), command: "shell".into() }],
         TooLong: [
             InputError::TooLong { known: Some(40_000_000), limit: 33_554_432 },
             InputError::TooLong { known: None, limit: 33_554_432 },
@@ -26,19 +30,21 @@ fn of_input() {
     check(
         samples,
         expect![[r#"
-        2   the input is empty; try: beastctl ask 'QUESTION'
-        2   cannot read /some/file: No such file or directory (os error 2); try: ls /some, to see what is there
-        2   cannot read file: No such file or directory (os error 2); try: ls, to see what is there
-        2   cannot read /some/folder: Is a directory (os error 21); try: its files, like /some/folder/*
-        2   cannot read /some/file: Permission denied (os error 13); try: ls -ld /some/file, to see who may read it
-        2   cannot read /some/file/inside: Not a directory (os error 20); try: another path: a part of this one is a file and no folder
-        2   cannot read /some/file: Input/output error (os error 5); try: the same command again, and dmesg for what the system says of it
-        2   cannot read stdin: Is a directory (os error 21); try: a FILE by its name, instead of stdin
-        2   /some/file is binary (a NUL byte at offset 3); try: pdftotext, or iconv -t UTF-8, to make text of it first
-        4   the input has 40000000 bytes and 33554432 are the most that one request holds; try: a part of it, for instance through head -c
-        4   the input has more than 33554432 bytes and 33554432 are the most that one request holds; try: a part of it, for instance through head -c
-        2   `-` is named more than once; try: one `-`, and other material as FILE
-    "#]],
+            2   the input is empty; try: beastctl ask 'QUESTION'
+            2   cannot read /some/file: No such file or directory (os error 2); try: ls /some, to see what is there
+            2   cannot read file: No such file or directory (os error 2); try: ls, to see what is there
+            2   cannot read /some/folder: Is a directory (os error 21); try: its files, like /some/folder/*
+            2   cannot read /some/file: Permission denied (os error 13); try: ls -ld /some/file, to see who may read it
+            2   cannot read /some/file/inside: Not a directory (os error 20); try: another path: a part of this one is a file and no folder
+            2   cannot read /some/file: Input/output error (os error 5); try: the same command again, and dmesg for what the system says of it
+            2   cannot read stdin: Is a directory (os error 21); try: a FILE by its name, instead of stdin
+            2   /some/file is binary (a NUL byte at offset 3); try: pdftotext, or iconv -t UTF-8, to make text of it first
+            2   /some/file is binary (a NUL byte at offset 1); try: iconv -f UTF-16 -t UTF-8, to make text of it first
+            2   there is no file `list files`; try: echo 'list files' | beastctl shell
+            4   the input has 40000000 bytes and 33554432 are the most that one request holds; try: a part of it, for instance through head -c
+            4   the input has more than 33554432 bytes and 33554432 are the most that one request holds; try: a part of it, for instance through head -c
+            2   `-` is named more than once; try: one `-`, and other material as FILE
+        "#]],
     );
 }
 
@@ -108,6 +114,7 @@ fn of_prompts() {
     };
     let samples = samples!(PromptError {
         Name: [PromptError::Name("../x".into())],
+        BuiltIn: [PromptError::BuiltIn("tldr".into())],
         Unknown: [
             PromptError::Unknown { name: "tdlr".into(), nearest: nearest(), all: all() },
             PromptError::Unknown { name: "my haiku".into(), nearest: None, all: all() },
@@ -142,6 +149,7 @@ fn of_prompts() {
         samples,
         expect![[r#"
             2   `../x` is not a name of a prompt; try: a name without `/` that begins with a letter or digit; the file NAME.md is found by it
+            2   the prompt `tldr` is built in; try: beastctl prompts edit tldr for a copy to change, or another name
             2   there is no prompt `tdlr`, did you mean `tldr`?; try: one of ask, tldr, or beastctl prompts new tdlr
             2   there is no prompt `my haiku`; try: one of ask, tldr, or beastctl prompts new 'my haiku'
             2   cannot read /some/file: Permission denied (os error 13); try: ls -ld /some/file, to see who may read it
@@ -277,6 +285,7 @@ fn of_commands() {
     let not_running = ClientError::Unreachable { path: "/some/socket".into(), error: os(Errno::NOENT) };
     let samples = samples!(CommandError {
         Cut: [CommandError::Cut("the answer was cut at 9 tokens (--max-tokens)".into())],
+        MarkdownWish: [CommandError::MarkdownWish("no".into())],
         Withheld: [CommandError::Withheld("the answer was cut at 9 tokens (--max-tokens)".into())],
         NoJson: [CommandError::NoJson(no_json)],
         Incomplete: [CommandError::Incomplete(Duration::from_secs(90))],
@@ -300,26 +309,27 @@ fn of_commands() {
     check(
         samples,
         expect![[r#"
-        5   the answer was cut at 9 tokens (--max-tokens); try: a larger --max-tokens, or less input
-        5   the answer was cut at 9 tokens (--max-tokens), so nothing is printed; try: a larger --max-tokens, or less input
-        5   the answer is no JSON (EOF while parsing an object at line 1 column 1), so nothing is printed; try: the same command again, or a simpler --schema
-        1   the answer was not complete within 1m 30s; try: a longer --timeout, or a smaller --max-tokens
-        75  beastd cancelled the answer; try: the same command again
-        2   the question is missing; try: beastctl ask 'QUESTION'
-        2   there is no question yet; try: /help
-        4   the input is too long; try: a new --session, or beastctl history show to see how long this one is
-        2   BEAST_LOG_CONVERSATIONS is `maybe`, and may be `always` or `never`; try: export BEAST_LOG_CONVERSATIONS=never
-        2   nothing was removed: the answer was no; try: --force
-        1   cannot stop beastd (process 4711): Operation not permitted (os error 1); try: as the user who started it: ps -o user= -p 4711
-        1   cannot stop beastd (process 4711): No such process (os error 3); try: beastctl status, to see whether it still runs
-        1   beastd has not ended within 1m; try: a longer --timeout, or beastctl status
-        3   cannot reach beastd at /some/socket (not running); try: beastd --daemonize --socket /some/socket
-        3   the program beastd is not to be found; try: put beastd beside beastctl, or into a folder of PATH
-        75  nothing can be measured now: cargo uses 2.0 of 2 cores; try: again when it is idle, or --force for numbers that nobody should trust
-        1   not measured: clients, prefix; try: mend what the tables name, then beastctl bench --only clients,prefix
-        1   beastd could not calibrate: it ended without a result; try: beastd --calibrate, for all that it says
-        1   beastd could not calibrate: there is no model; try: --model FILE
-    "#]],
+            5   the answer was cut at 9 tokens (--max-tokens); try: a larger --max-tokens, or less input
+            2   BEAST_MARKDOWN is `no`, and may be `always` or `never`; try: export BEAST_MARKDOWN=never
+            5   the answer was cut at 9 tokens (--max-tokens), so nothing is printed; try: a larger --max-tokens, or less input
+            5   the answer is no JSON (EOF while parsing an object at line 1 column 1), so nothing is printed; try: the same command again, or a simpler --schema
+            1   the answer was not complete within 1m 30s; try: a longer --timeout, or a smaller --max-tokens
+            75  beastd cancelled the answer; try: the same command again
+            2   the question is missing; try: beastctl ask 'QUESTION'
+            2   there is no question yet; try: /help
+            4   the input is too long; try: a new --session, or beastctl history show to see how long this one is
+            2   BEAST_LOG_CONVERSATIONS is `maybe`, and may be `always` or `never`; try: export BEAST_LOG_CONVERSATIONS=never
+            2   nothing was removed: the answer was no; try: --force
+            1   cannot stop beastd (process 4711): Operation not permitted (os error 1); try: as the user who started it: ps -o user= -p 4711
+            1   cannot stop beastd (process 4711): No such process (os error 3); try: beastctl status, to see whether it still runs
+            1   beastd has not ended within 1m; try: a longer --timeout, or beastctl status
+            3   cannot reach beastd at /some/socket (not running); try: beastd --daemonize --socket /some/socket
+            3   the program beastd is not to be found; try: put beastd beside beastctl, or into a folder of PATH
+            75  nothing can be measured now: cargo uses 2.0 of 2 cores; try: again when it is idle, or --force for numbers that nobody should trust
+            1   not measured: clients, prefix; try: mend what the tables name, then beastctl bench --only clients,prefix
+            1   beastd could not calibrate: it ended without a result; try: beastd --calibrate, for all that it says
+            1   beastd could not calibrate: there is no model; try: --model FILE
+        "#]],
     );
 }
 

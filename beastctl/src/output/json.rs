@@ -1,5 +1,7 @@
 //! The one object of `--json` and the lines of `--stream-json`. Their field names are a promise to scripts.
 
+use std::time::Duration;
+
 use beast_protocol::{Event, FinishReason, Notice, Timings, Usage};
 use serde_json::{Value, json};
 
@@ -50,8 +52,8 @@ pub fn answer_object(told: &Told<'_>) -> Value {
         },
         "notices": told.notices,
         "client": {
-            "first_token_ms": told.measured.first_token.map(|time| time.as_secs_f64() * 1000.0),
-            "total_ms": told.measured.total.as_secs_f64() * 1000.0,
+            "first_token_ms": told.measured.first_token.map(ms),
+            "total_ms": ms(told.measured.total),
             "lag_ms_median": lag_median,
             "lag_ms_max": lag_max,
         },
@@ -63,6 +65,11 @@ pub fn answer_object(told: &Told<'_>) -> Value {
         object["extracted"] = extracted.into();
     }
     object
+}
+
+/// In milliseconds, as exact as was measured: more digits are those of the arithmetic.
+fn ms(time: Duration) -> f64 {
+    us_to_ms(u64::try_from(time.as_micros()).unwrap_or(u64::MAX))
 }
 
 /// An event on the way to the answer; `None` for those that have a line of another kind.

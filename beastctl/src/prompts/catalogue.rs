@@ -144,6 +144,7 @@ fn read_own(name: &str, path: &Path) -> Result<Option<String>, PromptError> {
         Err(FileError::NotUtf8 { line }) => {
             Mistake::new(line, "this line is not UTF-8").hint("iconv -t UTF-8, to make text of it first")
         }
+        Err(FileError::Nul { line }) => Mistake::new(line, "this line holds a NUL byte, which is no text"),
     };
     Err(malformed(path.display().to_string(), name, mistake))
 }
@@ -184,9 +185,9 @@ pub struct Entry {
 /// # Errors
 /// [`PromptError::Unreadable`] when there is a folder, but it cannot be read.
 pub fn list(folder: Option<&Path>) -> Result<Vec<Entry>, PromptError> {
-    if let Some(folder) = folder
+    // Also where a part of its path is no folder, nothing is there.
+    if let Some(folder) = folder.filter(|folder| fs::symlink_metadata(folder).is_ok())
         && let Err(source) = fs::read_dir(folder)
-        && source.kind() != std::io::ErrorKind::NotFound
     {
         return Err(PromptError::Unreadable { path: folder.to_owned(), source });
     }

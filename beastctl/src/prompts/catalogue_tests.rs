@@ -41,7 +41,11 @@ fn only_a_likely_slip_is_corrected() {
     assert_eq!(nearest("sumarise").as_deref(), Some("summarize"));
     assert_eq!(nearest("commit").as_deref(), Some("commit-msg"));
     assert_eq!(nearest("tlrd").as_deref(), Some("tldr"));
+    assert_eq!(nearest("sum").as_deref(), Some("summarize"));
     assert_eq!(nearest("horoscope"), None);
+    // Two of three letters are another word.
+    assert_eq!(nearest("foo"), None);
+    assert_eq!(nearest("tl"), None);
 }
 
 #[test]
@@ -79,6 +83,8 @@ fn a_folder_that_is_not_there_has_no_prompts_and_one_that_is_none_is_told() {
     let file = dir.path().join("file");
     fs::write(&file, "").unwrap();
     assert!(matches!(list(Some(&file)), Err(PromptError::Unreadable { .. })));
+    assert_eq!(list(Some(&file.join("beneath"))).unwrap().len(), BUILT_IN.len());
+    assert!(load("tldr", Some(&file.join("beneath"))).is_ok());
 }
 
 #[test]
@@ -90,6 +96,7 @@ fn what_is_no_readable_text_is_told_and_never_passed_over() {
     fs::write(path("fix.md"), b"one\ntwo \xff\n").unwrap();
     fs::write(path("review.md"), "x".repeat(MAX_LEN + 1)).unwrap();
     fs::write(path("shell.md"), "").unwrap();
+    fs::write(path("tldr.md"), "one\ntwo\0\n").unwrap();
     std::os::unix::fs::symlink("nowhere", path("title.md")).unwrap();
     let message = |name: &str| {
         let error = anyhow::Error::from(load(name, Some(dir.path())).unwrap_err());
@@ -103,8 +110,9 @@ fn what_is_no_readable_text_is_told_and_never_passed_over() {
         DIR/review.md:1: the file has more than 256 KiB; try: an instruction here, and the long text as input
         DIR/shell.md:1: the prompt has no text; try: an instruction to the model as the text of the file
         cannot read DIR/title.md: No such file or directory (os error 2); try: ls DIR, to see what is there
+        DIR/tldr.md:2: this line holds a NUL byte, which is no text; try: beastctl prompts edit tldr
     "#]]
-    .assert_eq(&["ask", "fix", "review", "shell", "title"].map(|name| message(name) + "\n").concat());
+    .assert_eq(&["ask", "fix", "review", "shell", "title", "tldr"].map(|name| message(name) + "\n").concat());
     fs::write(path("review.md"), "x".repeat(MAX_LEN)).unwrap();
     assert_eq!(load("review", Some(dir.path())).unwrap().system.len(), MAX_LEN);
 }

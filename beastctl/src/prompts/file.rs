@@ -23,6 +23,11 @@ pub(super) enum FileError {
         /// The line with the first of them, from 1.
         line: usize,
     },
+    /// A NUL byte, which is UTF-8 and still no text.
+    Nul {
+        /// The line with the first of them, from 1.
+        line: usize,
+    },
 }
 
 impl From<io::Error> for FileError {
@@ -34,7 +39,8 @@ impl From<io::Error> for FileError {
 /// The text of a file, without the mark that Windows puts at the beginning.
 pub(super) fn read(path: &Path) -> Result<String, FileError> {
     let metadata = match fs::metadata(path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => {
+        // Beneath what is no folder there is nothing either; /dev/null as a folder is how some say that they have none.
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
             // A link to nowhere was meant to be something.
             return Err(if fs::symlink_metadata(path).is_ok() { error.into() } else { FileError::Missing });
         }
@@ -52,9 +58,16 @@ pub(super) fn read(path: &Path) -> Result<String, FileError> {
     if bytes.len() > MAX_LEN {
         return Err(FileError::TooLong);
     }
-    let text = String::from_utf8(bytes).map_err(|error| {
-        let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-        FileError::NotUtf8 { line: valid.iter().filter(|byte| **byte == b'\n').count() + 1 }
+    let text = String::from_utf8(bytes).map_err(|error| FileError::NotUtf8 {
+        line: line_after(&error.as_bytes()[..error.utf8_error().valid_up_to()]),
     })?;
+    if let Some(at) = text.find('\0') {
+        return Err(FileError::Nul { line: line_after(&text.as_bytes()[..at]) });
+    }
     Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
+}
+
+/// The line that goes on after this, from 1.
+fn line_after(before: &[u8]) -> usize {
+    before.iter().filter(|byte| **byte == b'\n').count() + 1
 }

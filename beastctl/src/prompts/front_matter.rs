@@ -135,11 +135,16 @@ impl Settings<'_> {
             "reduce" => match &node.value {
                 Value::Bool(true) => self.prompt.reduce = Some(String::new()),
                 Value::Bool(false) => self.prompt.reduce = None,
+                // `yes` is a word in YAML 1.2, and who writes `maybe` does not mean an instruction either.
+                Value::Text(text) if is_word(text) => {
+                    let problem = format!("`reduce` is `{}`, but must be true, false, or an instruction", text.trim());
+                    return Err(Mistake::new(node.line, problem));
+                }
                 Value::Text(text) if !text.trim().is_empty() => {
                     self.prompt.reduce = Some(text.trim().to_owned());
                     self.reduce = Some(node.clone());
                 }
-                _ => return Err(wrong_kind("reduce", "true or an instruction", node)),
+                _ => return Err(wrong_kind("reduce", "true, false, or an instruction", node)),
             },
             name if SAMPLING_KEYS.contains(&name) => {
                 let problem = Mistake::new(key.line, format!("unknown key `{name}`"));
@@ -149,6 +154,12 @@ impl Settings<'_> {
         }
         Ok(())
     }
+}
+
+/// A single word that cannot be a sentence; languages that write no spaces between theirs are not ASCII.
+fn is_word(text: &str) -> bool {
+    let text = text.trim();
+    !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'))
 }
 
 fn one_line(node: &Node) -> Result<String, Mistake> {

@@ -22,6 +22,10 @@ use crate::exit::{self, advice};
 
 /// A name with more than one wrong letter in so many is another name, not a slip.
 const LETTERS_PER_SLIP: usize = 3;
+/// So many letters that begin a name are meant as that name.
+const LETTERS_OF_A_BEGINNING: usize = 3;
+/// More names than these make a hint that nobody reads.
+const MAX_NAMES: usize = 12;
 
 /// Why a prompt cannot be used or written.
 #[derive(Debug, thiserror::Error)]
@@ -101,6 +105,9 @@ pub enum PromptError {
     /// A command has this name, so the prompt could not be called by it.
     #[error("`{0}` is a command")]
     Reserved(String),
+    /// A new prompt may not take the place of a built-in one by accident.
+    #[error("the prompt `{0}` is built in")]
+    BuiltIn(String),
     /// A built-in prompt that the user has no file of.
     #[error("the prompt `{0}` is built in and has no file")]
     NoFile(String),
@@ -138,7 +145,7 @@ impl PromptError {
                 "a name without `/` that begins with a letter or digit; the file NAME.md is found by it".into()
             }
             PromptError::Unknown { name, all, .. } => {
-                format!("one of {}, or beastctl prompts new {}", all.join(", "), quoted(name))
+                format!("one of {}, or beastctl prompts new {}", some(all), quoted(name))
             }
             PromptError::NoCommand { .. } => {
                 "beastctl --help for the commands, beastctl prompts for the prompts".into()
@@ -152,6 +159,9 @@ impl PromptError {
             }
             PromptError::Exists { name, .. } => format!("beastctl prompts edit {}", quoted(name)),
             PromptError::Reserved(_) => "another name".into(),
+            PromptError::BuiltIn(name) => {
+                format!("beastctl prompts edit {name} for a copy to change, or another name")
+            }
             PromptError::NoFile(name) => {
                 format!("beastctl prompts show {name}, or beastctl prompts edit {name} for a copy of your own")
             }
@@ -194,6 +204,16 @@ pub fn excerpt(word: &str) -> String {
     }
 }
 
+/// Names as a list that stays a line.
+fn some(names: &[String]) -> String {
+    match names.get(..MAX_NAMES) {
+        Some(some) if names.len() > MAX_NAMES => {
+            format!("{} and {} more", some.join(", "), names.len() - MAX_NAMES)
+        }
+        _ => names.join(", "),
+    }
+}
+
 /// The end of a sentence about a name that does not exist.
 pub fn did_you_mean(nearest: Option<&str>) -> String {
     nearest.map(|name| format!(", did you mean `{name}`?")).unwrap_or_default()
@@ -201,10 +221,15 @@ pub fn did_you_mean(nearest: Option<&str>) -> String {
 
 /// The most similar of these names, if a slip could have made `name` of it.
 pub fn nearest<'a>(name: &str, all: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let is_begun = |other: &str| name.chars().count() >= LETTERS_OF_A_BEGINNING && other.starts_with(name);
+    let is_slip = |distance: usize, other: &str| {
+        let n = other.chars().count();
+        // Of a name that is only one letter long, every other one would be a slip.
+        distance <= (n / LETTERS_PER_SLIP).max(1) && distance < n
+    };
     let distances = all.into_iter().map(|other| (strsim::osa_distance(name, other), other));
-    let (distance, nearest) = distances.min_by_key(|(distance, _)| *distance)?;
-    // Of a name that is only one letter long, every other one would be a slip.
-    (distance <= nearest.len().div_ceil(LETTERS_PER_SLIP) && distance < nearest.len()).then_some(nearest)
+    let likely = distances.filter(|(distance, other)| is_slip(*distance, other) || is_begun(other));
+    likely.min_by_key(|(distance, _)| *distance).map(|(_, nearest)| nearest)
 }
 
 /// What is wrong in a file, and where.

@@ -35,5 +35,6 @@ fn unreadable(path: &Path, error: &FileError) -> String {
         FileError::Unreadable(error) => format!("cannot read the schema {file}: {error}"),
         FileError::TooLong => format!("the schema {file} has more than {} KiB", MAX_LEN / 1024),
         FileError::NotUtf8 { line } => format!("the schema {file} is not UTF-8 in its line {line}"),
+        FileError::Nul { line } => format!("the schema {file} has a NUL byte in its line {line}"),
     }
 }

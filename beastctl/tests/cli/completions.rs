@@ -51,12 +51,13 @@ fn home() -> Beast {
 /// The candidates for the last word.
 fn bash(beast: &Beast, words: &[&str]) -> Option<Vec<String>> {
     let quoted: Vec<_> = words.iter().map(|word| format!("'{word}'")).collect();
-    let last = quoted.last()?;
+    // As bash does it: a sign that divides words is none of the word that is typed.
+    let last = if words.last() == Some(&"=") { "''" } else { quoted.last()? };
     let script = format!(
         "eval \"$(beastctl completions bash)\"\n\
          complete -p beastctl >/dev/null || exit 9\n\
          COMP_WORDS=({}) COMP_CWORD={} COMP_TYPE=9\n\
-         _clap_complete_beastctl beastctl {last} x\n\
+         _beastctl beastctl {last} x\n\
          printf '%s\\n' \"${{COMPREPLY[@]}}\"",
         quoted.join(" "),
         words.len() - 1
@@ -74,7 +75,22 @@ fn bash_completes_names_options_and_files() {
     }
     for (words, expected) in [
         (&["beastctl", "run", "expl"][..], &["explain"][..]),
-        (&["beastctl", "run", "ex"], &["explain", "extra"]),
+        (&["beastctl", "run", "ex"], &["explain"]),
+        (&["beastctl", "ex"], &["explain"]),
+        (&["beastctl", "prompts", "edit", "ex"], &["explain", "extra"]),
+        (&["beastctl", "chat", "ti"], &["title"]),
+        (&["beastctl", "prompts", ""], &["list", "show", "new", "edit", "path"]),
+        (&["beastctl", "man", "prompts", "sh"], &["show"]),
+        (&["beastctl", "man", "hoo"], &["hook"]),
+        (&["beastctl", "help", "tran"], &["translate"]),
+        (&["beastctl", "run", "translate", "-p", ""], &["to="]),
+        (&["beastctl", "chat", "translate", "-p", ""], &["to="]),
+        (&["beastctl", "translate", "--param", "t"], &["to="]),
+        (&["beastctl", "--color", "=", "al"], &["always"]),
+        (&["beastctl", "--color", "="], &["auto", "always", "never"]),
+        (&["beastctl", "--color", "=", "never", "translate", "-p", "t"], &["to="]),
+        (&["beastctl", "ask", "--schema", "=", "let"], &["letter.txt"]),
+        (&["beastctl", "-p", "to", "=", "no-such"], &[""]),
         (&["beastctl", "hai"], &["haiku"]),
         (&["beastctl", "run", "two"], &["two\\ words"]),
         (&["beastctl", "sta"], &["status"]),

@@ -115,7 +115,7 @@ fn mistakes_on_the_command_line_are_told_before_a_daemon_is_asked() {
         err: beastctl: unknown command `summarise`, did you mean `summarize`?; try: beastctl --help for the commands, beastctl prompts for the prompts
         exit 2
         out: ""
-        err: beastctl: there is no prompt `summarise`, did you mean `summarize`?; try: one of ask, broken, commit-msg, explain, fix, keywords, letter, review, shell, summarize, title, tldr, translate, or beastctl prompts new summarise
+        err: beastctl: there is no prompt `summarise`, did you mean `summarize`?; try: one of ask, broken, commit-msg, explain, fix, keywords, letter, review, shell, summarize, title, tldr and 1 more, or beastctl prompts new summarise
         exit 2
         out: ""
         err: beastctl: `../secret` is not a name of a prompt; try: a name without `/` that begins with a letter or digit; the file NAME.md is found by it
@@ -256,7 +256,7 @@ fn new_writes_a_prompt_that_works_and_overwrites_nothing() {
         err: beastctl: `.hidden` is not a name of a prompt; try: a name without `/` that begins with a letter or digit; the file NAME.md is found by it
         exit 2
         out: ""
-        err: beastctl: there is no prompt `nothing-like-it`; try: one of all, ask, commit-msg, explain, fix, haiku, keywords, link, review, shell, summarize, title, tldr, translate, or beastctl prompts new nothing-like-it
+        err: beastctl: there is no prompt `nothing-like-it`; try: one of all, ask, commit-msg, explain, fix, haiku, keywords, link, review, shell, summarize, title and 2 more, or beastctl prompts new nothing-like-it
     "#]].assert_eq(&reports);
     assert_eq!(fs::read_to_string(beast.path(&format!("{FOLDER}/haiku.md"))).unwrap(), shown);
     let ran = beast.run(&["prompts", "new", "brief", "--from", "tldr"], b"");
@@ -274,7 +274,7 @@ fn a_place_where_nothing_can_be_written_is_told() {
     assert_eq!(ran.code, Some(1), "{ran:?}");
     assert!(ran.stderr.contains("cannot write DIR/config/beast/prompts"), "{ran:?}");
     let ran = beast.run(&["prompts"], b"");
-    assert!(ran.stderr.contains("cannot read DIR/config/beast/prompts"), "{ran:?}");
+    assert!(ran.code == Some(0) && ran.stdout.contains("translate"), "what is built in needs no folder: {ran:?}");
 }
 
 #[test]
@@ -334,4 +334,74 @@ fn an_editor_that_changes_nothing_leaves_the_built_in_prompt() {
     let mut command = beast.command(&["prompts", "edit", "tldr"]);
     command.env("PATH", "/usr/bin:/bin").env("VISUAL", "true").env("EDITOR", "false");
     assert_eq!(Ran::of(feed(command, b""), beast.dir.path()).code, Some(0));
+}
+
+#[test]
+fn a_new_prompt_does_not_take_the_place_of_a_built_in_one_by_accident() {
+    let beast = Beast::alone();
+    let reports = [&["new", "tldr"][..], &["new", "tldr", "--from", "title"], &["new", "tldr"]]
+        .map(|arguments| beast.run(&[&["prompts"], arguments].concat(), b"").report());
+    expect![[r#"
+        exit 2
+        out: ""
+        err: beastctl: the prompt `tldr` is built in; try: beastctl prompts edit tldr for a copy to change, or another name
+        exit 0
+        out: "DIR/config/beast/prompts/tldr.md\n"
+        err: exit 2
+        out: ""
+        err: beastctl: DIR/config/beast/prompts/tldr.md exists already; try: beastctl prompts edit tldr
+    "#]].assert_eq(&reports.concat());
+}
+
+#[test]
+fn the_list_for_programs_has_all_that_a_prompt_sets() {
+    let beast = Beast::alone();
+    own(
+        &beast,
+        "rate",
+        "---\nsystem: You rate.\nmax_tokens: 9\nsampling: {temp: 0.5}\nschema: {type: integer}\nreduce: true\n---\nRate it.",
+    );
+    let ran = beast.run(&["prompts", "list", "--json"], b"");
+    let list: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    let rate = list["prompts"].as_array().unwrap().iter().find(|prompt| prompt["name"] == "rate").unwrap();
+    assert_eq!((&rate["system"], &rate["instruction"]), (&"You rate.".into(), &"Rate it.".into()));
+    assert_eq!((&rate["max_tokens"], &rate["sampling"]["temp"]), (&9.into(), &0.5.into()));
+    assert_eq!((&rate["schema"]["type"], &rate["reduce"]), (&"integer".into(), &true.into()));
+    assert_eq!((&rate["origin"], &rate["path"]), (&"own".into(), &format!("DIR/{FOLDER}/rate.md").into()));
+}
+
+/// Some say so that they have no settings.
+#[test]
+fn a_folder_that_cannot_be_one_leaves_what_is_built_in() {
+    let beast = Beast::alone();
+    let run = |arguments: &[&str]| {
+        let mut command = beast.command(arguments);
+        command.env("XDG_CONFIG_HOME", "/dev/null");
+        Ran::of(feed(command, b""), beast.dir.path())
+    };
+    assert_eq!(run(&["prompts", "show", "tldr"]).stdout, include_str!("../../prompts/tldr.md"));
+    assert_eq!(run(&["prompts"]).code, Some(0));
+}
+
+#[test]
+fn words_in_the_place_of_a_file_are_for_stdin() {
+    let beast = Beast::alone();
+    let reports =
+        [&["shell", "list files"][..], &["run", "ask", "why not"], &["summarize", "a b"], &["shell", "nofile"]]
+            .map(|arguments| beast.run(arguments, b"").report());
+    expect![[r#"
+        exit 2
+        out: ""
+        err: beastctl: there is no file `list files`; try: echo 'list files' | beastctl shell
+        exit 2
+        out: ""
+        err: beastctl: there is no file `why not`; try: echo 'why not' | beastctl run ask
+        exit 2
+        out: ""
+        err: beastctl: there is no file `a b`; try: echo 'a b' | beastctl summarize
+        exit 2
+        out: ""
+        err: beastctl: cannot read nofile: No such file or directory (os error 2); try: ls, to see what is there
+    "#]]
+    .assert_eq(&reports.concat());
 }

@@ -7,7 +7,7 @@ use beast_protocol::{
 };
 use expect_test::expect;
 
-use crate::harness::{Beast, Peer, spawn};
+use crate::harness::{Beast, Peer, Ran, feed, spawn};
 
 pub(crate) fn status() -> Status {
     Status {
@@ -130,7 +130,7 @@ fn status_and_stop_never_start_a_daemon() {
         err: beastctl: cannot reach beastd at DIR/beastd.sock (not running); try: beastd --daemonize
     "#]]
     .assert_eq(&beast.run(&["status", "--json"], b"").report());
-    assert_eq!(beast.run(&["stop"], b"").code, Some(3));
+    assert_eq!(beast.run(&["stop"], b"").report(), "exit 0\nout: \"\"\nerr: ", "it is stopped already");
 }
 
 #[test]
@@ -202,7 +202,7 @@ fn version_knows_the_daemon_or_does_without() {
     beast.daemon_of(Welcome { protocol: 9, version: "9.1.0".into(), pid: 7 }, Peer::sees_the_end);
     let ran = beast.run(&["version", "--json"], b"");
     let object: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
-    assert_eq!((&object["protocol"], &object["daemon"]["protocol"]), (&1.into(), &9.into()));
+    assert_eq!((&object["protocol"], &object["daemon"]["protocol"]), (&beast_protocol::VERSION.into(), &9.into()));
 }
 
 #[test]
@@ -218,4 +218,59 @@ fn without_a_word_there_is_help() {
     let ran = Beast::new().run(&[], b"");
     assert_eq!((ran.code, ran.stdout.as_str()), (Some(2), ""));
     assert!(ran.stderr.contains("\nCommands:\n") && ran.stderr.contains("\nExamples:\n"), "{}", ran.stderr);
+}
+
+#[test]
+fn help_is_a_command_too() {
+    let beast = Beast::alone();
+    for (asked, same) in [
+        (&["help"][..], &["--help"][..]),
+        (&["help", "help"], &["--help"]),
+        (&["-q", "help", "ask"], &["ask", "--help"]),
+        (&["help", "prompts", "new"], &["prompts", "new", "--help"]),
+        (&["help", "translate"], &["translate", "--help"]),
+    ] {
+        let (asked, same) = (beast.run(asked, b""), beast.run(same, b""));
+        assert!(same.code == Some(0) && !same.stdout.is_empty(), "{same:?}");
+        assert_eq!(asked.report(), same.report());
+    }
+    expect![[r#"
+        exit 2
+        out: ""
+        err: beastctl: unknown command `foo`; try: beastctl --help for the commands, beastctl prompts for the prompts
+    "#]]
+    .assert_eq(&beast.run(&["help", "foo"], b"").report());
+}
+
+#[test]
+fn without_a_command_of_a_command_there_is_its_help() {
+    let beast = Beast::alone();
+    for (words, usage) in [(&["-q"][..], "Usage: beastctl [OPTIONS]"), (&["hook"], "Usage: beastctl hook")] {
+        let ran = beast.run(words, b"");
+        assert_eq!((ran.code, ran.stdout.as_str()), (Some(2), ""));
+        assert!(ran.stderr.contains(usage) && !ran.stderr.contains("alfred"), "{ran:?}");
+    }
+}
+
+/// Nobody has typed the option, so it is not to be blamed.
+#[test]
+fn a_variable_that_makes_no_sense_is_named() {
+    let beast = Beast::alone();
+    let reports =
+        [("BEAST_COLOR", "status"), ("BEAST_TIMEOUT", "status"), ("BEAST_MARKDOWN", "ask")].map(|(name, verb)| {
+            let mut command = beast.command(&[verb]);
+            command.env(name, "foo");
+            Ran::of(feed(command, b"x"), beast.dir.path()).report()
+        });
+    expect![[r#"
+        exit 2
+        out: ""
+        err: beastctl: invalid value 'foo' for BEAST_COLOR [possible values: auto, always, never]; try: beastctl status --help
+        exit 2
+        out: ""
+        err: beastctl: invalid value 'foo' for BEAST_TIMEOUT: must be a time above 0, like 10s or 2m; try: beastctl status --help
+        exit 2
+        out: ""
+        err: beastctl: BEAST_MARKDOWN is `foo`, and may be `always` or `never`; try: export BEAST_MARKDOWN=never
+    "#]].assert_eq(&reports.concat());
 }

@@ -5,7 +5,7 @@ use std::{
     io::{ErrorKind, Read},
     os::fd::AsFd,
     path::Path,
-    process::{ChildStdout, Command, Stdio},
+    process::{ChildStdout, Stdio},
 };
 
 use anyhow::{Context as _, Result};
@@ -77,8 +77,8 @@ fn calibrate(options: &BenchOptions, program: &Path, wait: &Wait, steps: &mut St
     // Only for its words: what it finds belongs among the user's own files.
     let home = Home::new()?;
     let words = home.words(0);
-    let mut command = Command::new(program);
-    command.arg("--calibrate").stdin(Stdio::null()).stdout(Stdio::piped());
+    let mut command = OwnChild::command(program);
+    command.arg("--calibrate").stdout(Stdio::piped());
     command.stderr(File::create(&words).with_context(|| format!("cannot write {}", words.display()))?);
     if options.force {
         command.arg("--force");

@@ -1,15 +1,21 @@
 //! A program that must not outlive this one.
 
 use std::{
+    ffi::OsStr,
     io::{self, Write},
-    os::unix::process::CommandExt,
+    os::{fd::AsFd, unix::process::CommandExt},
     path::Path,
     process::{Child, Command, ExitStatus, Stdio},
 };
 
-/// Hears first whom it watches, then that all is well. When its stdin ends without that, which is what happens when we are gone, it kills the
+/// Hears whom it watches, and at the end that all is well. When its stdin ends without that, which is what happens when we are gone, it kills the
 /// program and removes the folder.
-const GUARD: &str = "trap '' HUP INT TERM; read -r child; read -r _ || { kill -9 \"$child\"; /bin/rm -rf -- \"$1\"; }";
+const GUARD: &str = "trap '' HUP INT TERM; child=; \
+    while read -r line; do case $line in well) exit 0;; *) child=$line;; esac; done; \
+    [ -z \"$child\" ] || kill -9 \"$child\"; /bin/rm -rf -- \"$1\"";
+
+/// Tells the guard who it is, as its first deed, and becomes the program. So there is no moment in which the program runs and nobody watches.
+const START: &str = "echo $$ >&0; exec \"$@\" </dev/null";
 
 /// A program of ours. Dropped, it is killed; and should this process be ended in a way that drops nothing, a shell that waits
 /// for just that does it, and removes the program's folder as well.
@@ -20,29 +26,30 @@ pub(super) struct OwnChild {
 }
 
 impl OwnChild {
+    /// What is to be started by [`OwnChild::spawn`]; nothing will be on its stdin.
+    pub(super) fn command(program: impl AsRef<OsStr>) -> Command {
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", START, "sh"]).arg(program);
+        command
+    }
+
     /// Starts the program, which lives in `folder`. Ctrl-C is for us: it is ended in our own way.
     pub(super) fn spawn(command: &mut Command, folder: &Path) -> io::Result<Self> {
-        // Before the program, so that nothing but a line has to be written between the program's first moment and its safety.
-        let guard = Command::new("/bin/sh")
+        let mut guard = Command::new("/bin/sh")
             .args(["-c", GUARD, "sh"])
             .arg(folder)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .process_group(0)
-            .spawn();
-        // Without a shell there is one safety less, and still something to measure.
-        let mut guard = guard.ok();
-        let child = command.process_group(0).spawn();
-        if let Some(stdin) = guard.as_mut().and_then(|guard| guard.stdin.as_mut()) {
-            // Where there is no program there is nobody to be watched, and the guard is told that all is well.
-            let line = child.as_ref().map_or("0\n\n".into(), |child| format!("{}\n", child.id()));
-            let _ = stdin.write_all(line.as_bytes());
-        }
-        match child {
-            Ok(child) => Ok(Self { child, guard }),
+            .spawn()?;
+        let line = guard.stdin.as_ref().expect("it is piped").as_fd().try_clone_to_owned()?;
+        match command.process_group(0).stdin(line).spawn() {
+            Ok(child) => Ok(Self { child, guard: Some(guard) }),
             Err(error) => {
-                let _ = guard.map(|mut guard| guard.wait());
+                // Nobody is there to be watched.
+                let _ = guard.stdin.take().map(|mut stdin| stdin.write_all(b"well\n"));
+                let _ = guard.wait();
                 Err(error)
             }
         }
@@ -61,7 +68,7 @@ impl Drop for OwnChild {
         let _ = self.child.wait();
         let Some(mut guard) = self.guard.take() else { return };
         if let Some(mut stdin) = guard.stdin.take() {
-            let _ = stdin.write_all(b"\n");
+            let _ = stdin.write_all(b"well\n");
         }
         let _ = guard.wait();
     }

@@ -11,21 +11,21 @@ fn folder() -> tempfile::TempDir {
     tempfile::tempdir().unwrap()
 }
 
-fn cat() -> Command {
-    let mut command = Command::new("cat");
-    command.stdin(Stdio::piped()).stdout(Stdio::piped());
+/// Runs until it is killed.
+fn endless() -> Command {
+    let mut command = OwnChild::command("tail");
+    command.args(["-f", "/dev/null"]).stdout(Stdio::piped());
     command
 }
 
 #[test]
 fn a_program_of_ours_does_not_outlive_its_handle() {
     let folder = folder();
-    let mut own = OwnChild::spawn(&mut cat(), folder.path()).unwrap();
+    let mut own = OwnChild::spawn(&mut endless(), folder.path()).unwrap();
     assert_eq!(own.status().unwrap(), None);
-    let (stdin, stdout) = (own.child.stdin.take(), own.child.stdout.take());
+    let stdout = own.child.stdout.take();
     drop(own);
     assert!(is_gone(stdout));
-    drop(stdin);
     assert!(folder.path().exists(), "whoever made it removes it");
 }
 
@@ -34,19 +34,17 @@ fn a_program_of_ours_does_not_outlive_its_handle() {
 fn the_guard_kills_it_when_we_are_gone() {
     let folder = folder();
     std::fs::write(folder.path().join("file"), "").unwrap();
-    let mut own = OwnChild::spawn(&mut cat(), folder.path()).unwrap();
-    let stdin = own.child.stdin.take();
+    let mut own = OwnChild::spawn(&mut endless(), folder.path()).unwrap();
     let mut guard = own.guard.take().unwrap();
     drop(guard.stdin.take());
     assert!(guard.wait().unwrap().success());
     assert_eq!(own.child.wait().unwrap().signal(), Some(9));
     assert!(!folder.path().exists());
-    drop(stdin);
 }
 
 #[test]
 fn a_program_that_has_ended_is_left_alone() {
-    let mut own = OwnChild::spawn(Command::new("cat").stdin(Stdio::null()), folder().path()).unwrap();
+    let mut own = OwnChild::spawn(&mut OwnChild::command("true"), folder().path()).unwrap();
     assert!(own.child.wait().unwrap().success());
     assert!(own.status().unwrap().is_some_and(|status| status.success()));
 }

@@ -3,7 +3,7 @@
 use std::{
     fs::{self, File},
     path::{Path, PathBuf},
-    process::{Command, ExitStatus, Stdio},
+    process::{ExitStatus, Stdio},
     time::{Duration, Instant},
 };
 
@@ -52,8 +52,8 @@ impl Daemon {
         mut say: impl FnMut(&str),
     ) -> Result<Self> {
         let (socket, words) = (home.socket(n), home.words(n));
-        let mut command = Command::new(program);
-        command.arg("--socket").arg(&socket).args(arguments).stdin(Stdio::null()).stdout(Stdio::null());
+        let mut command = OwnChild::command(program);
+        command.arg("--socket").arg(&socket).args(arguments).stdout(Stdio::null());
         command.stderr(File::create(&words).with_context(|| format!("cannot write {}", words.display()))?);
         home.isolate(&mut command);
         let failed = |words| StartError::Failed { program: program.to_owned(), words };

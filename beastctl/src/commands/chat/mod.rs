@@ -23,7 +23,7 @@ use super::{
     CommandError, Context,
     answering::{Answering, Form},
     conversing::too_long,
-    generate::{broken_off, constraint, load_prompt, print_error, reach},
+    generate::{broken_off, check_markdown_wish, constraint, load_prompt, print_error, reach},
     material::Material,
     request,
 };
@@ -93,6 +93,7 @@ enum Next {
 
 impl<'a> Chat<'a> {
     fn begin(context: &'a Context, prompt_name: &str, options: &'a Options) -> Result<Self> {
+        check_markdown_wish()?;
         let socket = context.socket()?;
         let prompt = load_prompt(prompt_name, options)?;
         // Stdin is where this chat comes from.

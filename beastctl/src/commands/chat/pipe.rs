@@ -58,7 +58,7 @@ impl Lines {
 
 fn text(line: &[u8], console: Console) -> Result<String> {
     if let Some(offset) = line.iter().position(|byte| *byte == 0) {
-        return Err(InputError::Binary { name: "a line of stdin".into(), offset }.into());
+        return Err(InputError::Binary { name: "a line of stdin".into(), offset, encoding: None }.into());
     }
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     let text = String::from_utf8_lossy(line);
