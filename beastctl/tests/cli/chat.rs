@@ -6,10 +6,12 @@ use std::{
     os::{fd::OwnedFd, unix::net::UnixListener},
     path::Path,
     process::{Child, Command, ExitStatus},
+    sync::mpsc,
+    thread,
     time::{Duration, Instant},
 };
 
-use beast_protocol::{Event, Welcome};
+use beast_protocol::{Event, FinishReason, Welcome};
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     fs::{Mode, OFlags},
@@ -41,7 +43,11 @@ struct Terminal {
 }
 
 impl Terminal {
-    fn new(mut command: Command) -> Self {
+    fn new(command: Command) -> Self {
+        Self::of("xterm", command)
+    }
+
+    fn of(term: &str, mut command: Command) -> Self {
         let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
         // The children of other tests must not keep it.
         fcntl_setfd(&master, FdFlags::CLOEXEC).unwrap();
@@ -51,7 +57,7 @@ impl Terminal {
         let name = ptsname(&master, Vec::new()).unwrap();
         let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
         let end = || -> OwnedFd { rustix::fs::open(&*name, flags, Mode::empty()).unwrap() };
-        command.stdin(end()).stdout(end()).stderr(end()).env("TERM", "xterm").env("NO_COLOR", "1");
+        command.stdin(end()).stdout(end()).stderr(end()).env("TERM", term).env("NO_COLOR", "1");
         let child = spawn(&mut command);
         // The command holds the other ends as well; with them the terminal would never hang up.
         drop(command);
@@ -132,6 +138,110 @@ fn lines_are_edited_recalled_and_kept() {
 }
 
 #[test]
+fn lines_that_come_together_are_asked_in_turn() {
+    let beast = Beast::new();
+    let daemon = daemon(&beast, &["one", "two", "three"]);
+    let mut terminal = chat(&beast, &[]);
+    terminal.prompt();
+    terminal.type_in("hi\rwhat is a pipe?\r\"\"\"\rline one\rline two\r\"\"\"\r/quit\r");
+    let (status, shown) = terminal.end();
+    assert_eq!(status.code(), Some(0), "{shown}");
+    assert_eq!(turns(&daemon.join().unwrap()[2]), ["hi", "one", "what is a pipe?", "two", "line one\nline two"]);
+}
+
+#[test]
+fn what_is_typed_during_an_answer_is_asked_after_it() {
+    let beast = Beast::new();
+    let listener = UnixListener::bind(beast.socket()).unwrap();
+    let (go_on, may_go_on) = mpsc::channel();
+    let daemon = thread::spawn(move || {
+        let answer = |n: usize| {
+            let mut peer = Peer::accept(&listener, &Welcome::current("0.0.1", 4711));
+            let request = peer.generate();
+            peer.started();
+            peer.say(&["some"]);
+            if n == 0 {
+                may_go_on.recv().unwrap();
+            }
+            peer.say(&[" text"]);
+            peer.done(FinishReason::Stop);
+            request
+        };
+        (0..3).map(answer).collect::<Vec<_>>()
+    });
+    let mut terminal = chat(&beast, &[]);
+    terminal.ask("alpha");
+    terminal.wait_for("some");
+    terminal.type_in("beta\rgam");
+    // The system shows it, and keeps it.
+    terminal.wait_for("gam");
+    go_on.send(()).unwrap();
+    for _ in 0..2 {
+        terminal.wait_for(" text\r\n");
+    }
+    terminal.prompt();
+    terminal.wait_for("gam");
+    terminal.type_in("ma\r");
+    terminal.wait_for(" text\r\n");
+    terminal.prompt();
+    terminal.type_in(CTRL_D);
+    assert_eq!(terminal.end().0.code(), Some(0));
+    let asked = ["alpha", "some text", "beta", "some text", "gamma"];
+    assert_eq!(turns(&daemon.join().unwrap()[2]), asked);
+}
+
+#[test]
+fn a_byte_that_is_no_utf_8_does_not_end_a_chat() {
+    for term in ["xterm", "dumb"] {
+        let beast = Beast::new();
+        daemon(&beast, if term == "dumb" { &["one", "two"] } else { &["two"] });
+        let mut terminal = Terminal::of(term, beast.command(&["chat"]));
+        terminal.prompt();
+        terminal.master.write_all(b"caf\xe9 latin1\r").unwrap();
+        terminal.wait_for("not UTF-8");
+        terminal.ask("hello");
+        terminal.wait_for("two\r\n");
+        terminal.ask("/quit");
+        assert_eq!(terminal.end().0.code(), Some(0), "{term}");
+    }
+}
+
+#[test]
+fn a_terminal_without_an_editor_will_do() {
+    let beast = Beast::new();
+    let daemon = daemon(&beast, &["one", "two"]);
+    let mut terminal = Terminal::of("dumb", beast.command(&["chat"]));
+    let interrupt = |terminal: &Terminal| kill_process(Pid::from_child(&terminal.child), Signal::INT).unwrap();
+    terminal.prompt();
+    interrupt(&terminal);
+    terminal.wait_for("Ctrl-C again");
+    terminal.prompt();
+    terminal.type_in("a\rb \\\rc\r");
+    terminal.wait_for("two\r\n");
+    terminal.prompt();
+    interrupt(&terminal);
+    terminal.wait_for("Ctrl-C again");
+    terminal.prompt();
+    interrupt(&terminal);
+    assert_eq!(terminal.end().0.code(), Some(130));
+    assert_eq!(turns(&daemon.join().unwrap()[1]), ["a", "one", "b \nc"]);
+}
+
+#[test]
+fn one_ctrl_d_ends_what_is_typed() {
+    for arguments in [&["tldr"][..], &["summarize"], &["ask", "what", "-"]] {
+        let beast = Beast::new();
+        daemon(&beast, &["one"]);
+        let mut terminal = Terminal::new(beast.command(arguments));
+        terminal.wait_for("Ctrl-D ends it");
+        terminal.type_in("some text\r");
+        terminal.type_in(CTRL_D);
+        terminal.wait_for("one\r\n");
+        assert_eq!(terminal.end().0.code(), Some(0));
+    }
+}
+
+#[test]
 fn nothing_typed_is_kept_under_no_log() {
     let beast = Beast::new();
     daemon(&beast, &["one"]);
@@ -148,7 +258,7 @@ fn nothing_typed_is_kept_under_no_log() {
 fn ctrl_c_stops_an_answer_and_not_the_chat() {
     let beast = Beast::new();
     let listener = UnixListener::bind(beast.socket()).unwrap();
-    let daemon = std::thread::spawn(move || {
+    let daemon = thread::spawn(move || {
         let mut requests = Vec::new();
         for answer in ["half", "whole", "", "half again", "whole again"] {
             let mut peer = Peer::accept(&listener, &Welcome::current("0.0.1", 4711));

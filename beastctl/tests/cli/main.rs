@@ -19,6 +19,7 @@ mod hook;
 mod inputs;
 mod integrations;
 mod manual;
+mod other_prompts;
 mod pipelines;
 mod prompts;
 mod screen;

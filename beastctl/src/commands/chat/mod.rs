@@ -22,7 +22,7 @@ use self::{
 use super::{
     CommandError, Context,
     answering::Answering,
-    conversing::too_long,
+    conversing::{other_prompt, too_long},
     generate::{broken_off, load_prompt, reach},
     material::Material,
     request,
@@ -54,6 +54,8 @@ struct Chat<'a> {
     socket: PathBuf,
     prompt_name: String,
     prompt: Prompt,
+    /// What the prompt says, until a conversation that was begun with another one has heard it.
+    front: String,
     wait: Wait,
     log: Log,
     conversation: Conversation,
@@ -84,9 +86,14 @@ enum Next {
 impl<'a> Chat<'a> {
     fn begin(context: &'a Context, prompt_name: &str, options: &'a Options) -> Result<Self> {
         let socket = context.socket()?;
-        let prompt = load_prompt(prompt_name, options)?;
+        let mut prompt = load_prompt(prompt_name, options)?;
         let (log, earlier) = Log::begin(options, context.console)?;
+        let front = earlier.as_ref().map(|earlier| other_prompt(earlier, prompt_name, &prompt)).unwrap_or_default();
         let conversation = earlier.unwrap_or_else(|| Conversation::new(Head::new(prompt_name, &prompt.system)));
+        if front.is_empty() {
+            // What a new conversation begins with after this one.
+            prompt.system.clone_from(&conversation.head.system);
+        }
         Ok(Self {
             context,
             options,
@@ -94,6 +101,7 @@ impl<'a> Chat<'a> {
             socket,
             prompt_name: prompt_name.to_owned(),
             prompt,
+            front,
             wait: Wait::start(None).context("cannot watch for Ctrl-C")?,
             log,
             conversation,
@@ -114,11 +122,12 @@ impl<'a> Chat<'a> {
         let mut block = Block::default();
         let mut was_interrupted = false;
         loop {
-            let entry = match keyboard.line(block.is_begun())? {
+            let entry = match keyboard.line(block.is_begun(), &self.wait, self.console)? {
                 Key::Line(line) => block.push(&line),
                 Key::End => return Ok(()),
                 Key::Interrupt if was_interrupted => return Err(WaitError::Interrupted.into()),
                 Key::Interrupt => {
+                    self.wait.forget_interrupts();
                     block = Block::default();
                     was_interrupted = true;
                     self.console.info("Ctrl-C again or Ctrl-D ends the chat");
@@ -189,7 +198,7 @@ impl<'a> Chat<'a> {
             Typed::Question(question) => {
                 self.files.clear();
                 let material = std::mem::take(&mut self.material);
-                self.ask(Material { question, ..material }, false)?;
+                self.ask(Material { question, front: self.front.clone(), ..material }, false)?;
             }
             Typed::Mistake(mistake) => return Err(CommandError::Chat(mistake).into()),
             Typed::Command(Command::Quit) => return Ok(Next::End),
@@ -201,7 +210,7 @@ impl<'a> Chat<'a> {
     fn obey(&mut self, command: Command) -> Result<()> {
         match command {
             Command::Help => self.console.lines(HELP),
-            Command::Clear => self.clear(self.conversation.head.system.clone()),
+            Command::Clear => self.clear(self.prompt.system.clone()),
             Command::System(None) => self.console.lines(&format!("{}\n", self.conversation.head.system)),
             Command::System(Some(text)) => self.clear(text),
             Command::Save(name) => {
@@ -218,6 +227,8 @@ impl<'a> Chat<'a> {
     fn clear(&mut self, system: String) {
         self.conversation = Conversation::new(Head::new(&self.prompt_name, &system));
         self.prompt.system = system;
+        // The system turn says it now.
+        self.front.clear();
         self.n_left_out = 0;
         self.last = None;
         self.log.clear();
@@ -229,7 +240,7 @@ impl<'a> Chat<'a> {
         // Stdin is where this chat comes from.
         let path = if path == Path::new("-") { "./-".into() } else { path };
         let files: Vec<PathBuf> = self.files.iter().cloned().chain([path]).collect();
-        let input = input::read(&files)?;
+        let input = input::read(&files, &Wait::default())?;
         for warning in &input.warnings {
             self.console.warning(warning);
         }
@@ -355,6 +366,10 @@ impl<'a> Chat<'a> {
         let kept = self.log.keep(open, &self.conversation.head, &exchange, self.console);
         self.conversation.push(exchange);
         self.last.iter_mut().for_each(|last| last.is_answered = true);
+        // What was asked again is older than the prompt.
+        if !is_retry {
+            self.front.clear();
+        }
         Ok(kept?)
     }
 }
