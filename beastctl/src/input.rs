@@ -12,11 +12,12 @@ use std::{
 };
 
 use beast_protocol::MAX_FRAME_LEN;
+use rustix::event::PollFlags;
 
 use crate::{
     exit::{self, advice},
     prompts::quoted,
-    wait::Wait,
+    wait::{Wait, WaitError},
 };
 
 /// Most bytes of material: what fits into one frame.
@@ -68,6 +69,9 @@ pub enum InputError {
         /// The limit.
         limit: usize,
     },
+    /// Stdin has not ended in time.
+    #[error("no end of the input within {}", humantime::format_duration(*.0))]
+    TimedOut(Duration),
     /// Stdin can be read once only.
     #[error("`-` is named more than once")]
     StdinTwice,
@@ -80,7 +84,11 @@ fn size(known: Option<u64>, limit: usize) -> String {
 impl InputError {
     /// See [`exit`].
     pub fn exit_code(&self) -> u8 {
-        if matches!(self, InputError::TooLong { .. }) { exit::TOO_LONG } else { exit::USAGE }
+        match self {
+            InputError::TooLong { .. } => exit::TOO_LONG,
+            InputError::TimedOut(_) => exit::FAILED,
+            _ => exit::USAGE,
+        }
     }
 
     /// What to do next.
@@ -101,6 +109,7 @@ impl InputError {
             }
             InputError::Unreadable { name, source } => return Some(advice::reading(Path::new(name), source)),
             InputError::StdinTwice => "one `-`, and other material as FILE",
+            InputError::TimedOut(_) => "a longer --timeout, or < /dev/null when there is no input",
         };
         Some(hint.into())
     }
@@ -123,16 +132,16 @@ impl Input {
 }
 
 /// Reads the files, or stdin when there are none; `-` is stdin. Several files get a heading each. All of them are opened
-/// before the first is read, so that a wrong name does not cost a long read.
+/// before the first is read, so that a wrong name does not cost a long read. Stdin has to end within the limit of `wait`.
 ///
 /// # Errors
 /// See [`InputError`].
-pub fn read(files: &[PathBuf]) -> Result<Input, InputError> {
+pub fn read(files: &[PathBuf], wait: &Wait) -> Result<Input, InputError> {
     if files.iter().filter(|file| is_stdin(file)).count() > 1 {
         return Err(InputError::StdinTwice);
     }
     if files.is_empty() {
-        return Reading::new(MAX_LEN).source(STDIN, io::stdin().lock(), false).map(Reading::finish);
+        return Reading::new(MAX_LEN).source(STDIN, Stdin(wait), false).map(Reading::finish);
     }
     let sources = files.iter().map(|file| open(file)).collect::<Result<Vec<_>, _>>()?;
     let known: u64 = sources.iter().filter_map(|(_, file)| Some(file.as_ref()?.1)).sum();
@@ -144,7 +153,7 @@ pub fn read(files: &[PathBuf]) -> Result<Input, InputError> {
     for (name, file) in sources {
         reading = match file {
             Some((file, _)) => reading.source(&name, file, has_headings)?,
-            None => reading.source(&name, io::stdin().lock(), has_headings)?,
+            None => reading.source(&name, Stdin(wait), has_headings)?,
         };
     }
     Ok(reading.finish())
@@ -156,9 +165,8 @@ pub fn stdin_is_terminal() -> bool {
 }
 
 /// Whether nothing comes from stdin for so long: a pipe that nobody writes to is easily taken for a program that hangs.
-pub fn stdin_is_silent(duration: Duration) -> bool {
-    let ready =
-        Wait::default().ready(io::stdin().as_fd(), rustix::event::PollFlags::IN, Instant::now().checked_add(duration));
+pub fn stdin_is_silent(wait: &Wait, duration: Duration) -> bool {
+    let ready = wait.ready(io::stdin().as_fd(), PollFlags::IN, Instant::now().checked_add(duration));
     matches!(ready, Ok(None))
 }
 
@@ -194,6 +202,27 @@ fn open(path: &Path) -> Result<Opened, InputError> {
     Ok((name, Some((file, len))))
 }
 
+/// Stdin, which may keep a reader waiting. An error is a [`WaitError`] when that took too long.
+struct Stdin<'a>(&'a Wait);
+
+impl Read for Stdin<'_> {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        let stdin = io::stdin();
+        self.0.ready(stdin.as_fd(), PollFlags::IN, None).map_err(io::Error::other)?;
+        // Not through std's own buffer: poll does not see what has been taken into that.
+        Ok(rustix::io::read(&stdin, bytes)?)
+    }
+}
+
+fn failed(name: &str, source: io::Error) -> InputError {
+    let name = name.into();
+    match source.downcast() {
+        Ok(WaitError::TimedOut(limit)) => InputError::TimedOut(limit),
+        Ok(error) => InputError::Unreadable { name, source: io::Error::other(error) },
+        Err(source) => InputError::Unreadable { name, source },
+    }
+}
+
 /// Material that is being put together.
 struct Reading {
     input: Input,
@@ -216,14 +245,17 @@ impl Reading {
             self.input.text += &format!("{gap}==> {name} <==\n");
         }
         let mut bytes = Vec::new();
+        let mut chunk = vec![0; CHUNK_LEN];
         loop {
             let offset = bytes.len();
             // One byte more than there is room for: so it is known that there is more, and nothing else is read.
             let room = (self.limit + 1).saturating_sub(self.input.text.len() + offset);
-            match reader.by_ref().take(room.min(CHUNK_LEN) as u64).read_to_end(&mut bytes) {
+            // One read at a time: nothing asks a terminal again that has said its end.
+            match reader.read(&mut chunk[..room.min(CHUNK_LEN)]) {
                 Ok(0) => break,
-                Ok(_) => {}
-                Err(source) => return Err(InputError::Unreadable { name: name.into(), source }),
+                Ok(n) => bytes.extend_from_slice(&chunk[..n]),
+                Err(error) if matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::WouldBlock) => continue,
+                Err(error) => return Err(failed(name, error)),
             }
             if let Some(n) = bytes[offset..].iter().position(|byte| *byte == 0) {
                 let (offset, encoding) = (offset + n, encoding(&bytes));

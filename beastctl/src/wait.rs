@@ -108,6 +108,13 @@ impl Wait {
         self
     }
 
+    /// The same with the time limit of another wait, of which a part may be over.
+    #[must_use]
+    pub fn limited_as(mut self, other: &Wait) -> Self {
+        self.deadline = other.deadline;
+        self
+    }
+
     /// Waits until `fd` is ready for one of `flags`, or has failed; `None` when `until` comes first.
     ///
     /// # Errors

@@ -13,7 +13,7 @@ pub struct ConversationOptions {
     #[arg(short = 'c', long = "continue", conflicts_with_all = ["system", "session", "no_log"])]
     pub latest: bool,
 
-    /// Go on with the conversation of this name, or begin it.
+    /// Go on with the conversation of this name, whose system turn stays, or begin it.
     #[arg(long, value_name = "NAME", conflicts_with = "no_log", value_parser = name,
         add = ArgValueCandidates::new(completers::sessions))]
     pub session: Option<String>,

@@ -134,6 +134,7 @@ Examples:
     #[command(after_help = "\
 A line that begins with \"\"\" goes on until \"\"\" ends one, a line that ends with \\ goes on with the next.
 Ctrl-C stops an answer. /help lists the commands.
+A conversation that goes on keeps the prompt it began with; another one is said before the first question.
 
 Examples:
   beastctl chat

@@ -9,13 +9,17 @@ use super::CommandError;
 use crate::{
     cli::Options,
     client::ClientError,
-    conversations::{ConversationError, Exchange, Head, Open, Said, Store},
+    conversations::{Conversation, ConversationError, Exchange, Head, Open, Said, Store},
     exit,
     output::Console,
+    prompts::Prompt,
 };
 
 /// A longer user turn is kept only when that is asked for: it is material, which the user has anyway.
 const MAX_UNASKED_LEN: usize = 64 * 1024;
+
+/// The prompt of a question that names none.
+const PLAIN: &str = "ask";
 
 /// The part that a question takes in a conversation.
 #[derive(Debug)]
@@ -50,6 +54,16 @@ impl Conversing {
             warn_of_damage(open, console);
         }
         Ok(Self { place, head: Head::new("", ""), question: String::new() })
+    }
+
+    /// What goes before the material, see [`other_prompt`].
+    pub(super) fn front(&self, name: &str, prompt: &Prompt) -> String {
+        match &self.place {
+            Place::Open(open) => {
+                open.conversation().map(|earlier| other_prompt(earlier, name, prompt)).unwrap_or_default()
+            }
+            Place::Alone | Place::Own => String::new(),
+        }
     }
 
     /// Puts what was said before in front of the question. The system turn is that of the conversation then.
@@ -122,6 +136,13 @@ pub(super) fn named(options: &Options) -> Result<Option<Open>, ConversationError
         return Err(ConversationError::OtherSystem(open.name().into()));
     }
     Ok(Some(open))
+}
+
+/// What a prompt says that the conversation was not begun with. The system turn stays, so that the daemon need not read
+/// everything anew; this goes into the next question instead. `ask` is how one goes on with any conversation.
+pub(super) fn other_prompt(earlier: &Conversation, name: &str, prompt: &Prompt) -> String {
+    let is_same = name == PLAIN || prompt.system == earlier.head.system;
+    if is_same { String::new() } else { prompt.system.trim().to_owned() }
 }
 
 /// Whether a conversation that nobody has named may be kept.

@@ -90,12 +90,15 @@ fn answer(context: &Context, task: Task, options: &Options) -> Result<()> {
     let prompt_name = task.prompt().to_owned();
     let prompt = load_prompt(&prompt_name, options)?;
     let constraint = constraint(options, task.leaves_stdin())?;
+    // Ctrl-C ends the reading at once: there is nothing to tidy up yet.
+    let reading = Wait::default().limited(context.timeout);
     let mut conversing = Conversing::begin(options, matches!(task, Task::Ask { .. }), console)?;
     let mut material = match task {
-        Task::Ask { question } => material::question(&question, console)?,
-        Task::CommitMsg => material::diff(console, context.timeout)?,
-        Task::Prompt { name, files } => material::files(&name, &files, console)?,
+        Task::Ask { question } => material::question(&question, &reading, console)?,
+        Task::CommitMsg => material::diff(&reading, console)?,
+        Task::Prompt { name, files } => material::files(&name, &files, &reading, console)?,
     };
+    material.front = conversing.front(&prompt_name, &prompt);
     let warnings = mem::take(&mut material.warnings);
     for warning in &warnings {
         console.warning(warning);
@@ -106,7 +109,7 @@ fn answer(context: &Context, task: Task, options: &Options) -> Result<()> {
     let form = Form::of(request.constraint.as_ref());
     conversing.take_part(&prompt_name, &mut request);
 
-    let wait = Wait::start(context.timeout).context("cannot watch for Ctrl-C")?;
+    let wait = Wait::start(None).context("cannot watch for Ctrl-C")?.limited_as(&reading);
     let (mut client, progress) = reach(context, options, &path, request, &wait)?;
     let mut answering = Answering::new(context, options, progress, warnings).bound_to(form);
     match answering.follow(&mut client, &wait) {

@@ -19,6 +19,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// The user's side of a request.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Material {
+    /// What a prompt says that is not that of the conversation.
+    pub(super) front: String,
     /// What may be long, and may be divided or shortened when it is too long.
     pub(super) text: String,
     /// What is asked about it, or instead of it.
@@ -29,16 +31,16 @@ pub(super) struct Material {
 
 impl From<Input> for Material {
     fn from(input: Input) -> Self {
-        Self { text: input.text, question: String::new(), warnings: input.warnings }
+        Self { text: input.text, warnings: input.warnings, ..Self::default() }
     }
 }
 
 /// The material of `summarize` and `run`. `prompt` is for the advice when there is none.
-pub(super) fn files(prompt: &str, files: &[PathBuf], console: Console) -> Result<Material, InputError> {
+pub(super) fn files(prompt: &str, files: &[PathBuf], wait: &Wait, console: Console) -> Result<Material, InputError> {
     if files.is_empty() {
-        hint_at_stdin(console);
+        hint_at_stdin(wait, console);
     }
-    let input = input::read(files).map_err(|error| words_or(error, prompt))?;
+    let input = input::read(files, wait).map_err(|error| words_or(error, prompt))?;
     if input.is_blank() {
         let example = match prompt {
             "summarize" => "cat FILE | beastctl summarize, or beastctl summarize FILE",
@@ -65,14 +67,14 @@ fn words_or(error: InputError, prompt: &str) -> InputError {
     }
 }
 
-/// The material of `commit-msg`: stdin, or what is staged when a person sits there. git has `limit` to say so.
-pub(super) fn diff(console: Console, limit: Option<Duration>) -> Result<Material> {
+/// The material of `commit-msg`: stdin, or what is staged when a person sits there.
+pub(super) fn diff(wait: &Wait, console: Console) -> Result<Material> {
     if input::stdin_is_terminal() {
-        let Staged { text, warnings } = Staged::read(Git::new(&Wait::default().limited(limit)))?;
-        return Ok(Material { text, question: String::new(), warnings });
+        let Staged { text, warnings } = Staged::read(Git::new(wait))?;
+        return Ok(Material { text, warnings, ..Material::default() });
     }
-    hint_at_stdin(console);
-    let input = input::read(&[])?;
+    hint_at_stdin(wait, console);
+    let input = input::read(&[], wait)?;
     if input.is_blank() {
         return Err(InputError::Empty { example: "git diff --staged | beastctl commit-msg" }.into());
     }
@@ -80,7 +82,7 @@ pub(super) fn diff(console: Console, limit: Option<Duration>) -> Result<Material
 }
 
 /// A question and, when something is piped in, what it is about.
-pub(super) fn question(words: &[String], console: Console) -> Result<Material> {
+pub(super) fn question(words: &[String], wait: &Wait, console: Console) -> Result<Material> {
     let names_stdin = words.iter().any(|word| word == "-");
     let question = words.iter().filter(|word| *word != "-").map(String::as_str).collect::<Vec<_>>().join(" ");
     let question = question.trim().to_owned();
@@ -90,8 +92,8 @@ pub(super) fn question(words: &[String], console: Console) -> Result<Material> {
         }
         return Ok(Material { question, ..Material::default() });
     }
-    hint_at_stdin(console);
-    let input = input::read(&[])?;
+    hint_at_stdin(wait, console);
+    let input = input::read(&[], wait)?;
     if !input.is_blank() {
         return Ok(Material { question, ..input.into() });
     }
@@ -103,13 +105,13 @@ pub(super) fn question(words: &[String], console: Console) -> Result<Material> {
 }
 
 /// A program that waits for input in silence looks as if it hung.
-fn hint_at_stdin(console: Console) {
+fn hint_at_stdin(wait: &Wait, console: Console) {
     if !console.stderr_is_terminal || console.is_quiet {
         return;
     }
     if input::stdin_is_terminal() {
         console.info("reading from the terminal, Ctrl-D ends it");
-    } else if input::stdin_is_silent(PATIENCE) {
+    } else if input::stdin_is_silent(wait, PATIENCE) {
         console.info("waiting for input on stdin");
     }
 }

@@ -52,13 +52,14 @@ pub(super) fn of_prompt(prompt: Prompt, material: Material) -> (Generate, Span) 
 
 /// The text of the turn, and where in it the material is. What is constant comes first, so that it is read once.
 fn user_turn(instruction: &str, material: Material) -> (String, Span) {
-    let Material { text, question, .. } = material;
+    let Material { front, text, question, .. } = material;
+    let front = if front.is_empty() { front } else { format!("{front}\n\n") };
     let instruction = if instruction.is_empty() { String::new() } else { format!("{instruction}\n\n") };
     let has_both = !text.is_empty() && !question.is_empty();
     let (text, gap) = if has_both { (text.trim_end(), "\n\n") } else { (text.as_str(), "") };
-    let start = instruction.len() as u64;
+    let start = (front.len() + instruction.len()) as u64;
     let span = Span { start, end: start + text.len() as u64 };
-    (format!("{instruction}{text}{gap}{question}"), span)
+    (format!("{front}{instruction}{text}{gap}{question}"), span)
 }
 
 fn of_place(place: Truncate) -> Place {

@@ -4,9 +4,11 @@ use std::{
     os::unix::net::UnixListener,
     path::Path,
     process::{Child, Command, ExitStatus},
+    sync::mpsc,
+    thread,
 };
 
-use beast_protocol::{Event, Welcome};
+use beast_protocol::{Event, FinishReason, Welcome};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::{
@@ -26,17 +28,22 @@ struct Person {
 }
 
 impl Person {
-    fn new(mut command: Command) -> Self {
+    fn new(command: Command) -> Self {
+        Self::at("xterm", command)
+    }
+
+    /// At a terminal of this kind.
+    fn at(term: &str, mut command: Command) -> Self {
         let terminal = Terminal::new(100);
         command.stdin(terminal.stdio()).stdout(terminal.stdio()).stderr(terminal.stdio());
-        command.env("TERM", "xterm").env("NO_COLOR", "1");
+        command.env("TERM", term).env("NO_COLOR", "1");
         // The command goes with this call; with its ends the terminal would never hang up.
         let child = spawn(&mut command);
         Self { terminal, child }
     }
 
-    fn type_in(&self, text: &str) {
-        self.terminal.type_in(text);
+    fn type_in(&self, bytes: impl AsRef<[u8]>) {
+        self.terminal.type_in(bytes);
     }
 
     /// Waits until this is shown, after what was waited for before.
@@ -94,6 +101,110 @@ fn lines_are_edited_recalled_and_kept() {
 }
 
 #[test]
+fn lines_that_come_together_are_asked_in_turn() {
+    let beast = Beast::new();
+    let daemon = daemon(&beast, &["one", "two", "three"]);
+    let terminal = chat(&beast, &[]);
+    terminal.prompt();
+    terminal.type_in("hi\rwhat is a pipe?\r\"\"\"\rline one\rline two\r\"\"\"\r/quit\r");
+    let (status, shown) = terminal.end();
+    assert_eq!(status.code(), Some(0), "{shown}");
+    assert_eq!(turns(&daemon.join().unwrap()[2]), ["hi", "one", "what is a pipe?", "two", "line one\nline two"]);
+}
+
+#[test]
+fn what_is_typed_during_an_answer_is_asked_after_it() {
+    let beast = Beast::new();
+    let listener = UnixListener::bind(beast.socket()).unwrap();
+    let (go_on, may_go_on) = mpsc::channel();
+    let daemon = thread::spawn(move || {
+        let answer = |n: usize| {
+            let mut peer = Peer::accept(&listener, &Welcome::current("0.0.1", 4711));
+            let request = peer.generate();
+            peer.started();
+            peer.say(&["some"]);
+            if n == 0 {
+                may_go_on.recv().unwrap();
+            }
+            peer.say(&[" text"]);
+            peer.done(FinishReason::Stop);
+            request
+        };
+        (0..3).map(answer).collect::<Vec<_>>()
+    });
+    let terminal = chat(&beast, &[]);
+    terminal.ask("alpha");
+    terminal.wait_for("some");
+    terminal.type_in("beta\rgam");
+    // The system shows it, and keeps it.
+    terminal.wait_for("gam");
+    go_on.send(()).unwrap();
+    for _ in 0..2 {
+        terminal.wait_for(" text\r\n");
+    }
+    terminal.prompt();
+    terminal.wait_for("gam");
+    terminal.type_in("ma\r");
+    terminal.wait_for(" text\r\n");
+    terminal.prompt();
+    terminal.type_in(CTRL_D);
+    assert_eq!(terminal.end().0.code(), Some(0));
+    let asked = ["alpha", "some text", "beta", "some text", "gamma"];
+    assert_eq!(turns(&daemon.join().unwrap()[2]), asked);
+}
+
+#[test]
+fn a_byte_that_is_no_utf_8_does_not_end_a_chat() {
+    for term in ["xterm", "dumb"] {
+        let beast = Beast::new();
+        daemon(&beast, if term == "dumb" { &["one", "two"] } else { &["two"] });
+        let terminal = Person::at(term, beast.command(&["chat"]));
+        terminal.prompt();
+        terminal.type_in(b"caf\xe9 latin1\r");
+        terminal.wait_for("not UTF-8");
+        terminal.ask("hello");
+        terminal.wait_for("two\r\n");
+        terminal.ask("/quit");
+        assert_eq!(terminal.end().0.code(), Some(0), "{term}");
+    }
+}
+
+#[test]
+fn a_terminal_without_an_editor_will_do() {
+    let beast = Beast::new();
+    let daemon = daemon(&beast, &["one", "two"]);
+    let terminal = Person::at("dumb", beast.command(&["chat"]));
+    let interrupt = |person: &Person| kill_process(Pid::from_child(&person.child), Signal::INT).unwrap();
+    terminal.prompt();
+    interrupt(&terminal);
+    terminal.wait_for("Ctrl-C again");
+    terminal.prompt();
+    terminal.type_in("a\rb \\\rc\r");
+    terminal.wait_for("two\r\n");
+    terminal.prompt();
+    interrupt(&terminal);
+    terminal.wait_for("Ctrl-C again");
+    terminal.prompt();
+    interrupt(&terminal);
+    assert_eq!(terminal.end().0.code(), Some(130));
+    assert_eq!(turns(&daemon.join().unwrap()[1]), ["a", "one", "b \nc"]);
+}
+
+#[test]
+fn one_ctrl_d_ends_what_is_typed() {
+    for arguments in [&["tldr"][..], &["summarize"], &["ask", "what", "-"]] {
+        let beast = Beast::new();
+        daemon(&beast, &["one"]);
+        let terminal = Person::new(beast.command(arguments));
+        terminal.wait_for("Ctrl-D ends it");
+        terminal.type_in("some text\r");
+        terminal.type_in(CTRL_D);
+        terminal.wait_for("one\r\n");
+        assert_eq!(terminal.end().0.code(), Some(0));
+    }
+}
+
+#[test]
 fn nothing_typed_is_kept_under_no_log() {
     let beast = Beast::new();
     daemon(&beast, &["one"]);
@@ -110,7 +221,7 @@ fn nothing_typed_is_kept_under_no_log() {
 fn ctrl_c_stops_an_answer_and_not_the_chat() {
     let beast = Beast::new();
     let listener = UnixListener::bind(beast.socket()).unwrap();
-    let daemon = std::thread::spawn(move || {
+    let daemon = thread::spawn(move || {
         let mut requests = Vec::new();
         for answer in ["half", "whole", "", "half again", "whole again"] {
             let mut peer = Peer::accept(&listener, &Welcome::current("0.0.1", 4711));

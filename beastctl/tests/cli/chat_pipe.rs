@@ -94,13 +94,21 @@ fn a_chat_that_is_not_kept_still_remembers() {
 #[test]
 fn a_chat_goes_on_with_a_session_and_ask_with_a_chat() {
     let beast = Beast::new();
-    let daemon = daemon(&beast, &["1", "2", "3"]);
+    beast.write("config/beast/prompts/odd.md", "Be odd.");
+    let daemon = daemon(&beast, &["1", "LOST", "2", "2", "3", "3", "4"]);
     beast.ok(&["ask", "a", "-s", "Rhyme.", "--session", "talk"]);
-    beast.run(&["chat", "review", "--session", "talk"], b"b\n");
+    beast.run(&["chat", "odd", "--session", "talk"], b"lost\nb\n/retry\nb\n/clear\nb\n");
     beast.ok(&["ask", "c", "-c"]);
     let requests = daemon.join().unwrap();
-    assert_eq!(turns(&requests[2]), ["a", "1", "b", "2", "c"]);
-    assert_eq!(requests[1].messages[0].content, "Rhyme.");
+    assert_eq!(
+        turns(&requests[4]),
+        ["a", "1", "Be odd.\n\nb", "2", "b"],
+        "another prompt is said once, and is not lost"
+    );
+    assert_eq!(turns(&requests[3]), turns(&requests[2]), "and said again when asked again");
+    assert!(requests[..5].iter().all(|request| request.messages[0].content == "Rhyme."));
+    assert_eq!(requests[5].messages[0].content, "Be odd.", "a new conversation begins with it");
+    assert_eq!(turns(&requests[6]), ["b", "3", "c"]);
 }
 
 #[test]

@@ -67,12 +67,20 @@ fn continue_sends_the_whole_conversation_byte_for_byte() {
     beast.run(&["run", "review", "--continue", "--truncate", "tail"], b"some text");
     let requests = daemon.join().unwrap();
     assert_eq!(turns(&requests[2])[..4], ["is it\nso?  .", "Yes.\n\tIt is  so.", "and now?", "no"]);
-    assert_eq!(turns(&requests[2])[4], "some text");
+    let question = turns(&requests[2])[4];
+    let (prompt, text) = question.rsplit_once("\n\n").unwrap();
+    assert!(
+        prompt.to_lowercase().contains("review"),
+        "a prompt that the conversation was not begun with is not lost: {prompt}"
+    );
+    assert_eq!(text, "some text");
+    let (start, end) = (question.len() as u64 - 9, question.len() as u64);
     // The beginning is the same each time, which is what the daemon keeps.
     assert_eq!(requests[0].messages[..], requests[1].messages[..2]);
     assert_eq!(requests[1].messages[..], requests[2].messages[..4]);
     assert_eq!(requests[2].messages[0].content, "Be \"odd\".", "the system turn stays");
-    assert!(matches!(&requests[2].overflow, Overflow::Truncate { material: Span { start: 0, end: 9 }, .. }));
+    let span = Span { start, end };
+    assert!(matches!(&requests[2].overflow, Overflow::Truncate { material, .. } if *material == span));
     assert_eq!(beast.n_conversations(), 1);
 }
 

@@ -1,6 +1,9 @@
 //! What goes in, and what is refused before a daemon is asked.
 
-use std::process::{Command, Stdio};
+use std::{
+    io::Write,
+    process::{Command, Stdio},
+};
 
 use expect_test::{Expect, expect};
 
@@ -271,4 +274,23 @@ fn a_mistake_on_the_command_line_is_one_line() {
             err: beastctl: <PROMPT> is missing; try: beastctl run --help
         "#]],
     );
+}
+
+#[test]
+fn the_time_limit_holds_for_stdin_too() {
+    for (arguments, is_begun) in [(&["ask", "hi"][..], false), (&["summarize"], true), (&["commit-msg"], true)] {
+        let beast = Beast::new();
+        let mut child = spawn(&mut beast.command(&[&["--timeout", "100ms"], arguments].concat()));
+        // It stays open, as that of a program which never ends.
+        let mut stdin = child.stdin.take().unwrap();
+        if is_begun {
+            stdin.write_all(b"some text\n").unwrap();
+        }
+        expect![[r#"
+            exit 1
+            out: ""
+            err: beastctl: no end of the input within 100ms; try: a longer --timeout, or < /dev/null when there is no input
+        "#]]
+        .assert_eq(&Ran::of(child, beast.dir.path()).report());
+    }
 }

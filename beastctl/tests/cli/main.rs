@@ -20,6 +20,7 @@ mod inputs;
 mod integrations;
 mod manual;
 mod mistakes;
+mod other_prompts;
 mod pipelines;
 mod prompts;
 mod screen;

@@ -72,8 +72,8 @@ impl Terminal {
         self.user.try_clone().unwrap().into()
     }
 
-    pub(crate) fn type_in(&self, text: &str) {
-        (&self.controller).write_all(text.as_bytes()).unwrap();
+    pub(crate) fn type_in(&self, bytes: impl AsRef<[u8]>) {
+        (&self.controller).write_all(bytes.as_ref()).unwrap();
     }
 
     /// Waits until this has been written, after what was waited for before.
@@ -93,7 +93,7 @@ impl Terminal {
             more.wait_timeout_while(written.lock().unwrap(), PATIENCE, |written| !written.is_over).unwrap();
         assert!(written.is_over, "somebody still writes, after {:?}", written.unseen());
         // Terminals begin lines of their own accord.
-        String::from_utf8(written.bytes.clone()).unwrap().replace("\r\n", "\n")
+        String::from_utf8_lossy(&written.bytes.clone()).into_owned().replace("\r\n", "\n")
     }
 }
 

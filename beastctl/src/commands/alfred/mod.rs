@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 pub(crate) use self::jobs::JobError;
 use self::jobs::{Jobs, State};
 use super::Context;
-use crate::{cli::AlfredVerb, exit, input, output::json_line, prompts};
+use crate::{cli::AlfredVerb, exit, input, output::json_line, prompts, wait::Wait};
 
 /// Seconds between two looks at an answer; Alfred takes 0.1 to 5.
 const RERUN: f64 = 0.2;
@@ -41,7 +41,7 @@ pub(super) fn run(context: &Context, verb: AlfredVerb) -> Result<()> {
 }
 
 fn start(context: &Context, prompt: &str, question: &str) -> Result<Value> {
-    let input = input::read(&[])?;
+    let input = input::read(&[], &Wait::default().limited(context.timeout))?;
     if input.is_blank() {
         return Ok(text_view("There is no text: copy some, or type it after the name of the prompt.", ""));
     }

@@ -1,6 +1,7 @@
 //! The lines of a person at a terminal, who can edit and recall them.
 
 use std::{
+    env,
     fs::DirBuilder,
     io::{self, ErrorKind},
     os::unix::fs::DirBuilderExt as _,
@@ -10,7 +11,12 @@ use std::{
 use anyhow::{Context as _, Result};
 use rustyline::{Behavior, Config, Editor, error::ReadlineError, history::FileHistory};
 
-use crate::output::Console;
+use super::pipe::Lines;
+use crate::{
+    input::InputError,
+    output::Console,
+    wait::{Wait, WaitError},
+};
 
 const MARK: &str = "> ";
 /// Before the further lines of a question.
@@ -19,6 +25,8 @@ const MORE_MARK: &str = ". ";
 const MAX_LINES: usize = 1000;
 /// A longer one was pasted, and will not be wanted again.
 const MAX_RECALLED: usize = 16 * 1024;
+/// Values of `TERM` for which the editor moves no cursor, and reads no keys.
+const WITHOUT_EDITOR: [&str; 3] = ["dumb", "cons25", "emacs"];
 
 /// What came from the keyboard.
 #[derive(Debug, PartialEq, Eq)]
@@ -31,6 +39,8 @@ pub(super) enum Key {
 /// A person at a terminal.
 pub(super) struct Keyboard {
     editor: Editor<(), FileHistory>,
+    /// At a terminal without an editor: lines as the system gives them, where Ctrl-C is a signal and no key.
+    plain: Option<Lines>,
     /// Where lines are kept; `None` keeps them in memory only.
     file: Option<PathBuf>,
 }
@@ -42,12 +52,13 @@ impl Keyboard {
         let config = Config::builder().max_history_size(MAX_LINES).context("cannot edit lines")?;
         let config = config.behavior(place).history_ignore_space(true).build();
         let mut editor = Editor::with_config(config).context("cannot edit lines")?;
+        let plain = is_without_editor().then(Lines::default);
         let mut keyboard = match file.as_ref().map(|file| editor.load_history(file)) {
             Some(Err(error)) if !is_missing(&error) => {
                 console.warning(&format!("the lines of earlier chats cannot be read: {error}"));
-                Self { editor, file: None }
+                Self { editor, plain, file: None }
             }
-            _ => Self { editor, file },
+            _ => Self { editor, plain, file },
         };
         if !is_kept {
             keyboard.file = None;
@@ -56,13 +67,24 @@ impl Keyboard {
     }
 
     /// The next line; `is_more` when it goes on with the one before.
-    pub(super) fn line(&mut self, is_more: bool) -> Result<Key> {
-        match self.editor.readline(if is_more { MORE_MARK } else { MARK }) {
-            Ok(line) => Ok(Key::Line(line)),
-            Err(ReadlineError::Eof) => Ok(Key::End),
-            Err(ReadlineError::Interrupted) => Ok(Key::Interrupt),
-            // The terminal is gone: closed, or another program took it.
-            Err(error) => Err(error).context("cannot read from the terminal"),
+    pub(super) fn line(&mut self, is_more: bool, wait: &Wait, console: Console) -> Result<Key> {
+        let mark = if is_more { MORE_MARK } else { MARK };
+        if let Some(lines) = &mut self.plain {
+            return plain_line(lines, mark, wait, console);
+        }
+        loop {
+            return match self.editor.readline(mark) {
+                Ok(line) => Ok(Key::Line(line)),
+                Err(ReadlineError::Eof) => Ok(Key::End),
+                Err(ReadlineError::Interrupted) => Ok(Key::Interrupt),
+                // The editor cannot go on with its line, nor with what came together with it.
+                Err(ReadlineError::Io(error)) if error.kind() == ErrorKind::InvalidData => {
+                    console.warning("what was typed is not UTF-8, so it is dropped up to there; type it again");
+                    continue;
+                }
+                // The terminal is gone: closed, or another program took it.
+                Err(error) => Err(error).context("cannot read from the terminal"),
+            };
         }
     }
 
@@ -78,6 +100,31 @@ impl Keyboard {
             self.file = None;
         }
     }
+}
+
+fn plain_line(lines: &mut Lines, mark: &str, wait: &Wait, console: Console) -> Result<Key> {
+    loop {
+        console.lines(mark);
+        let error = match lines.next(wait, console) {
+            Ok(line) => return Ok(line.map_or(Key::End, Key::Line)),
+            Err(error) => error,
+        };
+        if matches!(error.downcast_ref(), Some(WaitError::Interrupted)) {
+            // The mark of the next line stands alone.
+            console.lines("\n");
+            *lines = Lines::default();
+            return Ok(Key::Interrupt);
+        }
+        if !matches!(error.downcast_ref(), Some(InputError::Binary { .. })) {
+            return Err(error);
+        }
+        console.warning(&format!("{error}, so it is dropped"));
+    }
+}
+
+fn is_without_editor() -> bool {
+    let term = env::var_os("TERM").unwrap_or_default();
+    WITHOUT_EDITOR.iter().any(|name| term.eq_ignore_ascii_case(name))
 }
 
 fn is_missing(error: &ReadlineError) -> bool {

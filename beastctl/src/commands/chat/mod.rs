@@ -22,7 +22,7 @@ use self::{
 use super::{
     CommandError, Context,
     answering::{Answering, Form},
-    conversing::too_long,
+    conversing::{other_prompt, too_long},
     generate::{broken_off, check_markdown_wish, constraint, load_prompt, print_error, reach},
     material::Material,
     request,
@@ -61,6 +61,8 @@ struct Chat<'a> {
     prompt: Prompt,
     /// Of the command line, which wins over what the prompt itself asks for.
     constraint: Option<Constraint>,
+    /// What the prompt says, until a conversation that was begun with another one has heard it.
+    front: String,
     wait: Wait,
     log: Log,
     conversation: Conversation,
@@ -95,11 +97,16 @@ impl<'a> Chat<'a> {
     fn begin(context: &'a Context, prompt_name: &str, options: &'a Options) -> Result<Self> {
         check_markdown_wish()?;
         let socket = context.socket()?;
-        let prompt = load_prompt(prompt_name, options)?;
+        let mut prompt = load_prompt(prompt_name, options)?;
         // Stdin is where this chat comes from.
         let constraint = constraint(options, false)?;
         let (log, earlier) = Log::begin(options, context.console)?;
+        let front = earlier.as_ref().map(|earlier| other_prompt(earlier, prompt_name, &prompt)).unwrap_or_default();
         let conversation = earlier.unwrap_or_else(|| Conversation::new(Head::new(prompt_name, &prompt.system)));
+        if front.is_empty() {
+            // What a new conversation begins with after this one.
+            prompt.system.clone_from(&conversation.head.system);
+        }
         Ok(Self {
             context,
             options,
@@ -108,6 +115,7 @@ impl<'a> Chat<'a> {
             prompt_name: prompt_name.to_owned(),
             prompt,
             constraint,
+            front,
             wait: Wait::start(None).context("cannot watch for Ctrl-C")?,
             log,
             conversation,
@@ -128,11 +136,12 @@ impl<'a> Chat<'a> {
         let mut block = Block::default();
         let mut was_interrupted = false;
         loop {
-            let entry = match keyboard.line(block.is_begun())? {
+            let entry = match keyboard.line(block.is_begun(), &self.wait, self.console)? {
                 Key::Line(line) => block.push(&line),
                 Key::End => return Ok(()),
                 Key::Interrupt if was_interrupted => return Err(WaitError::Interrupted.into()),
                 Key::Interrupt => {
+                    self.wait.forget_interrupts();
                     block = Block::default();
                     was_interrupted = true;
                     self.console.info("Ctrl-C again or Ctrl-D ends the chat");
@@ -214,7 +223,7 @@ impl<'a> Chat<'a> {
             Typed::Question(question) => {
                 self.files.clear();
                 let material = std::mem::take(&mut self.material);
-                let material = Material { question, ..material };
+                let material = Material { question, front: self.front.clone(), ..material };
                 self.ask(Last { material, is_turn: false, is_answered: false })?;
             }
             Typed::Mistake(mistake) => return Err(CommandError::Chat(mistake).into()),
@@ -226,7 +235,7 @@ impl<'a> Chat<'a> {
     fn obey(&mut self, command: Command) -> Result<Next> {
         match command {
             Command::Help => self.console.lines(HELP),
-            Command::Clear => self.clear(self.conversation.head.system.clone()),
+            Command::Clear => self.clear(self.prompt.system.clone()),
             Command::System(None) => self.console.lines(&format!("{}\n", self.conversation.head.system)),
             Command::System(Some(text)) => self.clear(text),
             Command::Save(name) => {
@@ -243,6 +252,8 @@ impl<'a> Chat<'a> {
     fn clear(&mut self, system: String) {
         self.conversation = Conversation::new(Head::new(&self.prompt_name, &system));
         self.prompt.system = system;
+        // The system turn says it now.
+        self.front.clear();
         self.n_left_out = 0;
         self.last = None;
         self.log.clear();
@@ -254,7 +265,7 @@ impl<'a> Chat<'a> {
         // Stdin is where this chat comes from.
         let path = if path == Path::new("-") { "./-".into() } else { path };
         let files: Vec<PathBuf> = self.files.iter().cloned().chain([path]).collect();
-        let input = input::read(&files)?;
+        let input = input::read(&files, &Wait::default())?;
         for warning in &input.warnings {
             self.console.warning(warning);
         }
@@ -386,6 +397,10 @@ impl<'a> Chat<'a> {
         let kept = self.log.keep(open, &self.conversation.head, &exchange, self.console);
         self.conversation.push(exchange);
         self.last.iter_mut().for_each(|last| last.is_answered = true);
+        // What was asked again is older than the prompt.
+        if !is_retry {
+            self.front.clear();
+        }
         Ok(kept?)
     }
 }
