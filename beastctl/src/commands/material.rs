@@ -51,7 +51,7 @@ pub(super) fn files(prompt: &str, files: &[PathBuf], console: Console) -> Result
 /// The material of `commit-msg`: stdin, or what is staged when a person sits there.
 pub(super) fn diff(console: Console) -> Result<Material> {
     if input::stdin_is_terminal() {
-        let Staged { text, warnings } = Staged::read(Git::new(&Wait::default()))?;
+        let Staged { text, warnings, .. } = Staged::read(Git::new(&Wait::default()))?;
         return Ok(Material { text, question: String::new(), warnings });
     }
     hint_at_stdin(console);
