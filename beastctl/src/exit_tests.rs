@@ -56,7 +56,7 @@ fn each_error_has_its_code_and_its_line() {
         3   cannot reach beastd at /s (not running), and the program beastd is not to be found; try: put beastd beside beastctl, or into a folder of PATH
         3   cannot start /beastd: beastd: no; try: yes
         3   beastd at /s does not answer; try: again in a moment, or kill beastd and start it anew
-        3   beastd 9 speaks protocol 9, this beastctl VERSION speaks protocol 1; try: beastctl stop, then the same command again
+        3   beastd 9 speaks protocol 9, this beastctl VERSION speaks protocol 2; try: beastctl stop, then the same command again
         1   beastd ended before the answer did; try: the same command again, and see the log of beastd for the reason
         4   the request has 40000000 bytes and 33554432 are the most that beastd takes; try: less input
         75  full; try: later
@@ -71,7 +71,7 @@ fn each_error_has_its_code_and_its_line() {
         2   the staged diff is empty; try: git add FILE, or git diff | beastctl commit-msg
         2   git diff failed: fatal: not a git repository; try: cd into a git repository
         130 (silent)
-        2   /h is another program's hook; try: --chain to run it first, or call `beastctl hook run "$@"` at its end yourself
+        2   /h is another program's hook; try: --chain to run it first, or write `beastctl hook run "$@" || :` at its end yourself
         2   git looks for hooks in /h (core.hooksPath), which is outside of this repository; try: --force to install it there for all repositories that use that folder
         1   the hook is not installed in /h; try: beastctl hook install
         1   outer: inner

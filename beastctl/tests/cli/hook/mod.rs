@@ -1,6 +1,7 @@
 //! The git hook, in real repositories.
 
 mod failing;
+mod foreign;
 mod installing;
 mod reading;
 
