@@ -6,7 +6,8 @@ use anyhow::Result;
 
 use super::CommandError;
 use crate::{
-    git::{Git, Staged},
+    escapes,
+    git::{Git, GitError, Staged},
     input::{self, Input, InputError},
     output::Console,
     wait::Wait,
@@ -55,9 +56,22 @@ pub(super) fn diff(console: Console) -> Result<Material> {
         return Ok(Material { text, question: String::new(), warnings });
     }
     hint_at_stdin(console);
-    let input = input::read(&[])?;
+    let mut input = input::read(&[])?;
     if input.is_blank() {
-        return Err(InputError::Empty { example: "git diff --staged | beastctl commit-msg" }.into());
+        // Programs start others with nothing to read; whoever has staged something means that.
+        return match Staged::read(Git::new(&Wait::default())) {
+            Ok(Staged { text, warnings, .. }) => {
+                console.info("stdin is empty, so the message is for what is staged");
+                Ok(Material { text, question: String::new(), warnings })
+            }
+            Err(GitError::Missing(_) | GitError::Failed { .. } | GitError::NothingStaged) => {
+                Err(InputError::Empty { example: "git diff --staged | beastctl commit-msg" }.into())
+            }
+            Err(error) => Err(error.into()),
+        };
+    }
+    if input.text.contains(escapes::ESCAPE) {
+        input.text = escapes::removed(&input.text);
     }
     Ok(input.into())
 }

@@ -3,6 +3,7 @@
 mod failing;
 mod foreign;
 mod installing;
+mod piped;
 mod reading;
 
 use std::{
