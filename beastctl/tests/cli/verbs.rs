@@ -185,7 +185,7 @@ fn version_knows_the_daemon_or_does_without() {
     let ran = beast.run(&["version"], b"");
     expect![[r#"
         exit 0
-        out: "beastctl VERSION, protocol 1\nbeastd is not running\n"
+        out: "beastctl VERSION, protocol 2\nbeastd is not running\n"
         err: "#]]
     .assert_eq(&ran.report().replace(this, "VERSION"));
 
@@ -193,7 +193,7 @@ fn version_knows_the_daemon_or_does_without() {
     let ran = beast.run(&["version"], b"");
     expect![[r#"
         exit 0
-        out: "beastctl VERSION, protocol 1\nbeastd 0.0.1, protocol 1, process 4711, engine llama.cpp\n"
+        out: "beastctl VERSION, protocol 2\nbeastd 0.0.1, protocol 2, process 4711, engine llama.cpp\n"
         err: "#]]
     .assert_eq(&ran.report().replace(this, "VERSION"));
     daemon.join().unwrap();
@@ -202,7 +202,7 @@ fn version_knows_the_daemon_or_does_without() {
     beast.daemon_of(Welcome { protocol: 9, version: "9.1.0".into(), pid: 7 }, Peer::sees_the_end);
     let ran = beast.run(&["version", "--json"], b"");
     let object: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
-    assert_eq!((&object["protocol"], &object["daemon"]["protocol"]), (&1.into(), &9.into()));
+    assert_eq!((&object["protocol"], &object["daemon"]["protocol"]), (&2.into(), &9.into()));
 }
 
 #[test]

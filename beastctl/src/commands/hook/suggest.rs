@@ -117,10 +117,10 @@ fn sensible(message: String) -> Result<String, String> {
     }
     let lines: Vec<&str> = message.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     let count = |line: &str| lines.iter().filter(|other| **other == line).count();
-    match lines.iter().any(|line| count(line) > MAX_SAME_LINES) {
-        true => Err("the model repeats itself".into()),
-        false => Ok(message),
+    if lines.iter().any(|line| count(line) > MAX_SAME_LINES) {
+        return Err("the model repeats itself".into());
     }
+    Ok(message)
 }
 
 /// What has come of it.
