@@ -71,7 +71,7 @@ fn each_error_has_its_code_and_its_line() {
         2   the staged diff is empty; try: git add FILE, or git diff | beastctl commit-msg
         2   git diff failed: fatal: not a git repository; try: cd into a git repository
         130 (silent)
-        2   /h is another program's hook; try: --chain to run it first, or call `beastctl hook run "$@"` at its end yourself
+        2   /h is another program's hook; try: --chain to run it first, or write `beastctl hook run "$@" || :` at its end yourself
         2   git looks for hooks in /h (core.hooksPath), which is outside of this repository; try: --force to install it there for all repositories that use that folder
         1   the hook is not installed in /h; try: beastctl hook install
         1   outer: inner

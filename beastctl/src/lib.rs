@@ -9,6 +9,7 @@ pub mod client;
 pub mod commands;
 pub mod constraint;
 pub mod conversations;
+mod escapes;
 pub mod exit;
 pub mod git;
 pub mod input;

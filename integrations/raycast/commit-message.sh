@@ -34,17 +34,24 @@ case ${1:-} in
     *) folder=$1 ;;
 esac
 PATH=$PATH:/opt/homebrew/bin:/usr/local/bin
-if ! diff=$(git -C "$folder" --no-pager diff --staged --find-renames --no-color --no-ext-diff 2>&1); then
-    # Outside of a repository git takes itself for another command; this says what is wrong.
-    git -C "$folder" rev-parse --git-dir 2>&1 | tail -n 1
+unset CDPATH
+if ! problem=$({ cd -- "$folder" && git rev-parse --git-dir; } 2>&1); then
+    printf '%s\n' "$problem" | tail -n 1
     exit 1
 fi
-if [ -z "$diff" ]; then
+cd -- "$folder" || exit 1
+if git diff --staged --quiet; then
     echo "Nothing is staged; try: git add FILE"
     exit 1
 fi
-if ! message=$(printf '%s\n' "$diff" | "$beastctl" --quiet commit-msg --no-stream --strict 2>&1); then
-    printf '%s\n' "$message" | tail -n 1
+if ! words=$(mktemp); then
+    echo "There is no room for temporary files"
+    exit 1
+fi
+trap 'rm -f "$words"' EXIT
+# With nothing to read it takes what is staged. Its warnings are no part of the message.
+if ! message=$("$beastctl" --timeout 60s commit-msg --no-stream --strict </dev/null 2>"$words"); then
+    tail -n 1 "$words"
     exit 1
 fi
 if ! printf '%s' "$message" | pbcopy; then

@@ -25,9 +25,19 @@ fi
 # Without this pbpaste and pbcopy take text for something else than UTF-8.
 export LC_ALL=en_US.UTF-8
 
-# Of a text that is not whole (--strict) the rest would be lost with the clipboard.
-if ! answer=$(pbpaste | "$beastctl" --quiet run fix --no-stream --strict 2>&1); then
-    printf '%s\n' "$answer" | tail -n 1
+if [ -z "$(pbpaste | LC_ALL=C tr -d '[:space:]' | head -c 1)" ]; then
+    echo "The clipboard is empty"
+    exit 1
+fi
+
+if ! words=$(mktemp); then
+    echo "There is no room for temporary files"
+    exit 1
+fi
+trap 'rm -f "$words"' EXIT
+# Of a text that is not whole (--strict), or that was not read as it is (a warning), the rest would be lost with the clipboard.
+if ! answer=$(pbpaste | "$beastctl" run fix --no-stream --strict 2>"$words") || [ -s "$words" ]; then
+    tail -n 1 "$words"
     exit 1
 fi
 if [ -z "$answer" ]; then

@@ -25,5 +25,10 @@ fi
 # Without this pbpaste and pbcopy take text for something else than UTF-8.
 export LC_ALL=en_US.UTF-8
 
+if [ -z "$(pbpaste | LC_ALL=C tr -d '[:space:]' | head -c 1)" ]; then
+    echo "The clipboard is empty"
+    exit 1
+fi
+
 # The last line is what went wrong, when something did.
 pbpaste | "$beastctl" summarize 2>&1

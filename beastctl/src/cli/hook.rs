@@ -18,11 +18,16 @@ The hook never keeps a commit from being made. It is silent when a message is gi
 For one commit: BEAST_HOOK=0 git commit. For a repository: git config beast.hook false.
 A longer wait: git config beast.hookTimeout 30s.
 
+A hook that asks for its own name ($0), as those of husky do, cannot be chained. Write into it, or into the script that it
+runs (.husky/prepare-commit-msg):
+  beastctl hook run \"$@\" || :
+
 Examples:
   beastctl hook install
   beastctl hook install --chain --limit 20s")]
     Install {
-        /// Also into a folder of hooks that other repositories share.
+        /// Also into a folder of hooks that other repositories share, over a hook of ours that has been changed (a copy is kept),
+        /// and, with --chain, in place of a chained hook that is left over.
         #[arg(long)]
         force: bool,
         /// Run another program's hook that is there first, under a new name.
@@ -35,7 +40,11 @@ Examples:
     },
     /// Take the hook away, and put back the one that it ran first.
     #[command(after_help = "Examples:\n  beastctl hook uninstall")]
-    Uninstall,
+    Uninstall {
+        /// Also when it has been changed; a copy is kept.
+        #[arg(long)]
+        force: bool,
+    },
     /// Show where the hook is, which program it calls and how long it may take.
     #[command(after_help = "Examples:\n  beastctl hook status")]
     Status,

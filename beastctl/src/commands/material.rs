@@ -6,7 +6,8 @@ use anyhow::Result;
 
 use super::{CommandError, prompt_verb};
 use crate::{
-    git::{Git, Staged},
+    escapes,
+    git::{Git, GitError, Staged},
     input::{self, Input, InputError},
     output::Console,
     prompts,
@@ -70,13 +71,26 @@ fn words_or(error: InputError, prompt: &str) -> InputError {
 /// The material of `commit-msg`: stdin, or what is staged when a person sits there.
 pub(super) fn diff(wait: &Wait, console: Console) -> Result<Material> {
     if input::stdin_is_terminal() {
-        let Staged { text, warnings } = Staged::read(Git::new(wait))?;
+        let Staged { text, warnings, .. } = Staged::read(Git::new(wait))?;
         return Ok(Material { text, warnings, ..Material::default() });
     }
     hint_at_stdin(wait, console);
-    let input = input::read(&[], wait)?;
+    let mut input = input::read(&[], wait)?;
     if input.is_blank() {
-        return Err(InputError::Empty { example: "git diff --staged | beastctl commit-msg" }.into());
+        // Programs start others with nothing to read; whoever has staged something means that.
+        return match Staged::read(Git::new(wait)) {
+            Ok(Staged { text, warnings, .. }) => {
+                console.info("stdin is empty, so the message is for what is staged");
+                Ok(Material { text, warnings, ..Material::default() })
+            }
+            Err(GitError::Missing(_) | GitError::Failed { .. } | GitError::NothingStaged) => {
+                Err(InputError::Empty { example: "git diff --staged | beastctl commit-msg" }.into())
+            }
+            Err(error) => Err(error.into()),
+        };
+    }
+    if input.text.contains(escapes::ESCAPE) {
+        input.text = escapes::removed(&input.text);
     }
     Ok(input.into())
 }

@@ -257,6 +257,11 @@ fn of_git_and_its_hook() {
         Foreign: [HookError::Foreign(file())],
         TwoForeign: [HookError::TwoForeign(file())],
         Outside: [HookError::Outside(file())],
+        Called: [HookError::Called(file())],
+        Named: [HookError::Named(file())],
+        Changed: [HookError::Changed(file())],
+        NotExecutable: [HookError::NotExecutable { path: file(), who: "git" }],
+        NoFolder: [HookError::NoFolder],
         NotInstalled: [HookError::NotInstalled(file())],
         File: [
             of_file("read", Errno::ACCESS),
@@ -268,9 +273,14 @@ fn of_git_and_its_hook() {
         samples,
         expect![[r#"
             2   the staged diff is empty; try: git add FILE, or git diff | beastctl commit-msg
-            2   /some/file is another program's hook; try: --chain to run it first, or call `beastctl hook run "$@"` at its end yourself
-            2   /some/file is another program's hook, and prepare-commit-msg.beast-chained is there as well; try: remove one of the two, or call `beastctl hook run "$@"` yourself
+            2   /some/file is another program's hook; try: --chain to run it first, or write `beastctl hook run "$@" || :` at its end yourself
+            2   /some/file is another program's hook, and prepare-commit-msg.beast-chained is there as well; try: --chain --force to run the newer one first and drop prepare-commit-msg.beast-chained, or write `beastctl hook run "$@" || :` yourself
             2   git looks for hooks in /some/file (core.hooksPath), which is outside of this repository; try: --force to install it there for all repositories that use that folder
+            2   /some/file calls `beastctl hook run` already; try: beastctl hook status, or take that line out of it first
+            2   /some/file asks for its own name ($0), and would do nothing under another one; try: `beastctl hook run "$@" || :` at the end of the script that it runs
+            2   /some/file has been changed since it was installed; try: --force, which keeps a copy of it beside (prepare-commit-msg.beast-old)
+            1   /some/file is not executable, so git does not run it; try: chmod +x '/some/file'
+            2   core.hooksPath is set to an empty text, so git looks for no hooks in this repository; try: git config --unset core.hooksPath, or a folder as its value
             1   the hook is not installed in /some/file; try: beastctl hook install
             1   cannot read /some/file: Permission denied (os error 13); try: ls -ld /some/file, to see who may read it
             1   cannot write /some/file: Permission denied (os error 13); try: ls -ld /some, to see who may write there

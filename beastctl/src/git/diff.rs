@@ -34,6 +34,8 @@ pub struct Staged {
     pub text: String,
     /// What is missing, or was changed on the way, a line each.
     pub warnings: Vec<String>,
+    /// Only which files there are and how many lines of each: what can be read in little time.
+    pub list: String,
 }
 
 impl Staged {
@@ -75,10 +77,7 @@ impl Staged {
                 missing => format!("the staged diff is too long: that of {} files was left out", missing.len()),
             });
         }
-        if lines.len() > MAX_LINES {
-            let n = lines.len() - MAX_LINES;
-            lines.truncate(MAX_LINES);
-            lines.push(format!("and {n} more files"));
+        if let Some(n) = shorten(&mut lines) {
             warnings.push(format!("{n} changed files are not even named to the model"));
         }
         let (diff, n_replaced) = text(sections.kept);
@@ -94,8 +93,18 @@ impl Staged {
         if !text.is_empty() && !diff.is_empty() {
             text.push('\n');
         }
-        Self { text: text + &diff, warnings }
+        let mut list: Vec<String> = changes.iter().map(Change::summary).collect();
+        shorten(&mut list);
+        Self { text: text + &diff, warnings, list: list.join("\n") + "\n" }
     }
+}
+
+/// Cuts a list of files that nobody would read to its end; how many are missing.
+fn shorten(lines: &mut Vec<String>) -> Option<usize> {
+    let n = lines.len().checked_sub(MAX_LINES).filter(|n| *n > 0)?;
+    lines.truncate(MAX_LINES);
+    lines.push(format!("and {n} more files"));
+    Some(n)
 }
 
 /// What has become of the sections.

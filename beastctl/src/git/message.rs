@@ -12,6 +12,10 @@ use super::Settings;
 
 /// After the mark of a comment: the line below which nothing belongs to the message.
 const SCISSORS: &[u8] = b" ------------------------ >8 ------------------------";
+/// An editor that opens with a message commits it when it is closed, where one that opens empty ends the commit.
+const HOW_TO_ABORT: &str = "this is a suggestion; delete it to abort";
+/// What `git cherry-pick -x` writes among the trailers.
+const PICKED: &[u8] = b"(cherry picked from ";
 /// Words of which a heading such as "Here is the commit message:" is made.
 const HEADING: &[&str] = &[
     "a",
@@ -56,14 +60,28 @@ impl MessageFile {
         Ok(Self { path: path.to_owned(), bytes: fs::read(path)? })
     }
 
-    /// Whether somebody has written a message into it already.
+    /// Whether somebody has written a message into it already. Trailers alone are none: `git commit -s` puts them there
+    /// for whoever writes the message.
     pub fn has_message(&self, settings: &Settings) -> bool {
-        let comment = settings.comment.as_bytes();
-        let message = self.lines().take_while(|line| !is_scissors(line, comment));
-        message.into_iter().any(|line| !line.trim_ascii().is_empty() && !line.starts_with(comment))
+        !(self.text(settings).all(|line| line.trim_ascii().is_empty()) || self.has_only_trailers(settings))
     }
 
-    /// Puts a message at the top, and `notes` beside git's own comments; whether there were any.
+    /// Git leaves room for a subject above its trailers. A first line is a subject whatever it looks like (`fix: a thing`).
+    fn has_only_trailers(&self, settings: &Settings) -> bool {
+        let mut lines = self.text(settings).skip_while(|line| line.trim_ascii().is_empty()).peekable();
+        self.lines().next().is_some_and(|line| line.trim_ascii().is_empty())
+            && lines.peek().is_some()
+            && lines.all(|line| line.trim_ascii().is_empty() || is_trailer(line))
+    }
+
+    /// The lines that git would commit.
+    fn text(&self, settings: &Settings) -> impl Iterator<Item = &[u8]> {
+        let comment = settings.comment.as_bytes();
+        self.lines().take_while(move |line| !is_scissors(line, comment)).filter(move |line| !line.starts_with(comment))
+    }
+
+    /// Puts a message at the top, and `notes` beside git's own comments, with a line about what becomes of a message; whether
+    /// there were any such comments.
     ///
     /// # Errors
     /// Those of the file, which then is as it was.
@@ -72,11 +90,19 @@ impl MessageFile {
         let place = self.place_of_notes(settings);
         if let Some(place) = place {
             let comment = &settings.comment;
-            let notes: String = notes.iter().map(|note| format!("{comment} beast: {note}\n")).collect();
+            let notes = message.map(|_| HOW_TO_ABORT).into_iter().chain(notes.iter().map(String::as_str));
+            let notes: String = notes.map(|note| format!("{comment} beast: {note}\n")).collect();
             bytes.splice(place..place, notes.into_bytes());
         }
         if let Some(message) = message {
-            bytes.splice(0..0, format!("{message}\n").into_bytes());
+            // One empty line above trailers, and not as many as git has left there.
+            let n_blank = if self.has_only_trailers(settings) {
+                self.lines().take_while(|line| line.trim_ascii().is_empty()).map(<[u8]>::len).sum()
+            } else {
+                0
+            };
+            let gap = if n_blank == 0 { "\n" } else { "\n\n" };
+            bytes.splice(0..n_blank, format!("{message}{gap}").into_bytes());
         }
         if bytes != self.bytes {
             self.replace(&bytes)?;
@@ -133,6 +159,14 @@ fn write_new(part: &Path, bytes: &[u8], old: &Path) -> io::Result<()> {
 
 fn is_scissors(line: &[u8], comment: &[u8]) -> bool {
     line.strip_prefix(comment).is_some_and(|rest| rest.trim_ascii_end() == SCISSORS)
+}
+
+/// `Token: value`, or the line of a cherry-pick.
+fn is_trailer(line: &[u8]) -> bool {
+    let token = line.split(|byte| *byte == b':').next().unwrap_or_default();
+    let is_token = !token.is_empty() && token.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'-');
+    let has_value = line.get(token.len()..).is_some_and(|rest| rest.starts_with(b": "));
+    (is_token && has_value) || line.starts_with(PICKED)
 }
 
 /// What of an answer is a commit message; `None` when nothing is. Lines that git would take for comments lose what makes

@@ -37,6 +37,7 @@ fn the_message_goes_to_the_top_and_notes_to_the_comments() {
     expect![[r#"
         Add a thing
 
+        # beast: this is a suggestion; delete it to abort
         # beast: one
         # Please enter
         # more
@@ -58,6 +59,7 @@ fn the_message_goes_to_the_top_and_notes_to_the_comments() {
     // Nobody would take the note out again.
     assert_eq!(written("\n", None, &hash), "\n");
     assert_eq!(written("\n", Some("Add"), &hash), "Add\n\n");
+    assert_eq!(written("\n\nSigned-off-by: A\n", Some("Add"), &hash), "Add\n\nSigned-off-by: A\n");
 }
 
 #[test]
@@ -68,7 +70,8 @@ fn bytes_and_permissions_stay_as_they_are() {
     fs::write(&path, b"\n# \xff\r\n").unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o660)).unwrap();
     MessageFile::read(&path).unwrap().write(Some("New"), &[], &Settings::default()).unwrap();
-    assert_eq!(fs::read(&path).unwrap(), b"New\n\n# \xff\r\n");
+    let note = format!("New\n\n# beast: {HOW_TO_ABORT}\n");
+    assert_eq!(fs::read(&path).unwrap(), [note.as_bytes(), b"# \xff\r\n"].concat());
     assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o660);
     let names: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(names, ["MSG"], "nothing is left beside it");

@@ -7,6 +7,7 @@ mod changes;
 mod diff;
 mod hooks;
 mod message;
+mod script;
 mod sections;
 mod settings;
 mod state;
@@ -26,7 +27,7 @@ use rustix::event::PollFlags;
 
 pub use diff::Staged;
 pub(crate) use hooks::this_program;
-pub use hooks::{HookError, Hooks, Installed, Removed};
+pub use hooks::{HookError, Hooks, Installed, Removed, Status};
 pub use message::{MessageFile, clean};
 pub use settings::Settings;
 pub(crate) use settings::is_off;

@@ -16,11 +16,13 @@ pub struct Settings {
     pub timeout: Option<String>,
     /// What a comment begins with.
     pub comment: String,
+    /// `i18n.commitEncoding`, when it is another than ours.
+    pub encoding: Option<String>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { is_enabled: true, timeout: None, comment: COMMENT.into() }
+        Self { is_enabled: true, timeout: None, comment: COMMENT.into(), encoding: None }
     }
 }
 
@@ -47,6 +49,10 @@ impl Settings {
             "beast.hooktimeout" => self.timeout = Some(value.to_owned()),
             // With `auto` git takes another character only when the message has lines that begin with this one, and
             // here there is no message yet.
+            "i18n.commitencoding" => {
+                let is_ours = ["utf-8", "utf8", ""].iter().any(|name| value.eq_ignore_ascii_case(name));
+                self.encoding = (!is_ours).then(|| value.to_owned());
+            }
             "core.commentchar" | "core.commentstring" if value == "auto" => self.comment = COMMENT.into(),
             "core.commentchar" | "core.commentstring" if !value.is_empty() => self.comment = value.to_owned(),
             _ => {}

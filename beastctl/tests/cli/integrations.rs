@@ -181,6 +181,24 @@ fn raycast_scripts_answer_in_their_place() {
         assert!(request.messages[1].content.starts_with("diff --git a/b b/b\n"));
         assert_eq!(desk.clipboard(), "Add b\n\nMore.");
     }
+    // Its warnings are no part of the message.
+    desk.repo.stage("c", b"caf\xe9\n");
+    let (ran, _) = desk.asked(Some("Add c"), || desk.raycast("commit-message.sh", &["repo"]));
+    assert_eq!((ran.report().as_str(), desk.clipboard().as_str()), ("exit 0\nout: \"Add c\\n\"\nerr: ", "Add c"));
+}
+
+#[test]
+fn a_clipboard_that_cannot_be_mended_stays() {
+    let desk = Desk::new();
+    desk.repo.beast.write("clipboard", " \n\t");
+    for name in ["fix-clipboard.sh", "summarize-selection.sh"] {
+        assert_eq!(desk.raycast(name, &[]).report(), "exit 1\nout: \"The clipboard is empty\\n\"\nerr: ", "{name}");
+    }
+    desk.repo.beast.write("clipboard", b"caf\xe9 is god");
+    let (ran, _) = desk.asked(Some("Caf is good"), || desk.raycast("fix-clipboard.sh", &[]));
+    let warning = "beastctl: warning: 1 byte of invalid UTF-8 was replaced in stdin";
+    assert_eq!((ran.code, ran.stdout.trim_end()), (Some(1), warning), "{ran:?}");
+    assert_eq!(fs::read(desk.repo.beast.path("clipboard")).unwrap(), b"caf\xe9 is god");
 }
 
 #[test]

@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result};
 use super::Context;
 use crate::{
     cli::{self, HookVerb},
-    git::{self, Git, Hooks, Installed, Removed, Settings},
+    git::{self, Git, Hooks, Installed, Removed, Settings, Status},
     wait::Wait,
 };
 
@@ -18,7 +18,7 @@ use crate::{
 pub(super) fn run(context: &Context, verb: HookVerb) -> Result<()> {
     match verb {
         HookVerb::Install { force, chain, limit } => install(context, limit, force, chain),
-        HookVerb::Uninstall => uninstall(context),
+        HookVerb::Uninstall { force } => uninstall(context, force),
         HookVerb::Status => status(context),
         HookVerb::Run { limit, file, source, sha: _ } => {
             run::run(context, limit, file, source);
@@ -40,14 +40,19 @@ fn install(context: &Context, limit: Duration, force: bool, chain: bool) -> Resu
     Ok(())
 }
 
-fn uninstall(context: &Context) -> Result<()> {
+fn uninstall(context: &Context, force: bool) -> Result<()> {
     let wait = Wait::default().limited(context.timeout);
-    let text = match Hooks::find(Git::new(&wait))?.uninstall()? {
+    let text = match Hooks::find(Git::new(&wait))?.uninstall(force)? {
         Removed::Ours(path) => format!("removed {}\n", path.display()),
         Removed::Restored(path) => {
             format!("removed {}\nthe hook that was there before is back in its place\n", path.display())
         }
         Removed::Nothing(path) => format!("nothing to remove: {} is no hook of beastctl\n", path.display()),
+        Removed::Overwritten { path, chained, is_gone } => {
+            let what = if is_gone { "removed" } else { "left over, and run by nobody:" };
+            let (path, chained) = (path.display(), chained.display());
+            format!("another program has written over the hook of beastctl: {path}\n{what} {chained}\n")
+        }
     };
     context.console.print(&text)?;
     Ok(())
@@ -56,13 +61,16 @@ fn uninstall(context: &Context) -> Result<()> {
 fn status(context: &Context) -> Result<()> {
     let wait = Wait::default().limited(context.timeout);
     let git = Git::new(&wait);
-    let installed = Hooks::find(git)?.status()?;
-    context.console.print(&describe(&installed, &Settings::read(git)?))?;
+    let text = match Hooks::find(git)?.status()? {
+        Status::Installed(installed) => describe(&installed, &Settings::read(git)?),
+        Status::Called(path) => format!("hook     called from your own hook, {}\n", path.display()),
+    };
+    context.console.print(&text)?;
     Ok(())
 }
 
 fn describe(installed: &Installed, settings: &Settings) -> String {
-    let Installed { path, program, limit, chained } = installed;
+    let Installed { path, program, limit, chained, .. } = installed;
     let gone = if program.is_file() { "" } else { " (not there; beastctl of PATH, when there is one)" };
     let limit = match settings.limit(cli::duration) {
         None => format!("{limit} (set when it was installed)"),

@@ -142,26 +142,34 @@ fn work(
     let wait = Wait::default().limited(Some(left(limit)));
     let git = Git::new(&wait);
     let has_message = MessageFile::read(file)?.has_message(&settings);
-    if has_message || git.is_in_the_middle()? {
+    if has_message || git.is_in_the_middle()? || !git.has_editor()? {
         return Ok(None);
     }
     // Told late, so that the words about waiting are for those who wait.
-    let comment = settings.comment.clone();
+    let (comment, encoding) = (settings.comment.clone(), settings.encoding.clone());
     let _ = words.send(Word::Settings(settings, limit));
     if let Some(Err(problem)) = wanted {
         anyhow::bail!(problem);
+    }
+    if let Some(encoding) = encoding {
+        anyhow::bail!("git config i18n.commitEncoding is `{encoding}`, and the model writes UTF-8");
     }
     let staged = match Staged::read(git) {
         Err(GitError::NothingStaged) => return Ok(None),
         staged => staged?,
     };
-    suggest::ask(&socket?, staged, &comment, &wait).map(Some)
+    let half_time = started + limit / 2;
+    suggest::ask(&socket?, staged, &comment, half_time, &wait).map(Some)
 }
 
 /// One line: what happened, and what to do. The advice of other verbs about time is not for this one.
 fn reason(error: &anyhow::Error) -> String {
     if suggest::is_late(error) {
-        let doing = error.downcast_ref::<suggest::Doing>().map(|doing| format!(": {doing}")).unwrap_or_default();
+        let doing = error.downcast_ref::<suggest::Doing>();
+        if doing == Some(&suggest::Doing::Greeting) {
+            return format!("no message in time: {}; try: kill beastd, it is stuck", suggest::Doing::Greeting);
+        }
+        let doing = doing.map(|doing| format!(": {doing}")).unwrap_or_default();
         return format!("no message in time{doing}; try: a longer limit, like git config beast.hookTimeout 30s");
     }
     let (_, line) = exit::verdict(error);

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use beast_protocol::{Event, FinishReason, LoadStage, Welcome};
+use beast_protocol::{Event, FinishReason, LoadStage, Round, Welcome};
 use expect_test::expect;
 
 use super::Repo;
@@ -43,7 +43,8 @@ fn a_daemon_that_never_answers_is_left_at_the_limit() {
             }
             peer.sees_the_end()
         });
-        repo.stage("b", "b\n");
+        // Shorter than its list, which is not asked for then.
+        repo.stage("b", "");
         let started = Instant::now();
         let ran = repo.try_git(&["commit", "-q"]);
         assert!(started.elapsed() < Duration::from_secs(20), "not the minute of the script");
@@ -51,6 +52,55 @@ fn a_daemon_that_never_answers_is_left_at_the_limit() {
         let advice = "try: a longer limit, like git config beast.hookTimeout 30s";
         assert_eq!(repo.suggested(), format!("\n# beast: no message in time: {reason}; {advice}\n"));
         assert!(daemon.join().unwrap(), "the daemon hears of it");
+    }
+}
+
+/// The scripted daemon reads the diff in silence, or in parts, and is asked again with the list of files alone.
+#[test]
+fn a_diff_that_takes_too_long_is_given_up_for_the_list_of_files() {
+    for in_parts in [false, true] {
+        let repo = Repo::new();
+        assert_eq!(repo.hook(&["install", "--limit", "4s"]).code, Some(0));
+        let listener = UnixListener::bind(repo.beast.socket()).unwrap();
+        let daemon = thread::spawn(move || {
+            let welcome = Welcome::current("0.0.1", 1);
+            let mut peer = Peer::accept(&listener, &welcome);
+            let first = peer.generate();
+            if in_parts {
+                peer.send(&Event::Round(Round { round: 1, n_parts: 9, n_tokens: 9000 }));
+            } else {
+                peer.started();
+                peer.send(&Event::Progress { n_done: 1, n_total: 9 });
+            }
+            let is_dropped = peer.sees_the_end();
+            let mut peer = Peer::accept(&listener, &welcome);
+            let second = peer.generate();
+            peer.answer(&["Add files"]);
+            (first, is_dropped, second)
+        });
+        repo.file("a b.txt", "line\n".repeat(100));
+        repo.file("image.png", b"\x89PNG\0\0");
+        repo.file("README", "two\n");
+        repo.git(&["add", "."]);
+        let ran = repo.try_git(&["commit", "-q"]);
+        assert_eq!(ran.report(), "exit 0\nout: \"\"\nerr: ");
+        let (first, is_dropped, second) = daemon.join().unwrap();
+        assert!(is_dropped && first.messages[1].content.contains("\n+line\n"));
+        expect![[r#"
+            Only the list of the changed files is known:
+
+            README: 1 line added, 1 removed, changed
+            a b.txt: 100 lines added, 0 removed, a new file
+            image.png: binary file added
+        "#]]
+        .assert_eq(&second.messages[1].content);
+        expect![[r#"
+            Add files
+
+            # beast: this is a suggestion; delete it to abort
+            # beast: the diff took too long to read, so this is made from the list of files
+        "#]]
+        .assert_eq(&repo.suggested());
     }
 }
 
@@ -63,7 +113,11 @@ fn a_daemon_that_does_not_greet_is_left_at_the_limit() {
     let _listener = UnixListener::bind(repo.beast.socket()).unwrap();
     repo.stage("b", "b\n");
     assert_eq!(repo.try_git(&["commit", "-q"]).code, Some(0));
-    assert!(repo.suggested().contains("# beast: no message in time: beastd had not started; "), "{}", repo.suggested());
+    assert!(
+        repo.suggested().contains("# beast: no message in time: beastd does not answer; try: kill beastd"),
+        "{}",
+        repo.suggested()
+    );
 }
 
 #[test]
@@ -78,12 +132,16 @@ fn a_refusal_a_loss_and_an_empty_answer_are_noted() {
         peer.done(FinishReason::MaxTokens);
     };
     let nothing = |peer: &mut Peer| peer.answer(&["\"\""]);
+    let long = |peer: &mut Peer| peer.answer(&["Add ", &"b".repeat(197)]);
+    let round = |peer: &mut Peer| peer.answer(&["Add b\n", "- it\n", "- it\n\n", "- it\n", "- it\n"]);
     let hung_up = |_: &mut Peer| {};
     type Script = fn(&mut Peer);
-    let cases: [(Script, &str); 4] = [
+    let cases: [(Script, &str); 6] = [
         (failed, "\n# beast: no message: the prompt has 9000 tokens and 4096 fit\n"),
-        (cut, "Add\n\n# beast: the message was cut at 3 tokens\n"),
+        (cut, "Add\n\n# beast: this is a suggestion; delete it to abort\n# beast: the message was cut at 3 tokens\n"),
         (nothing, "\n# beast: no message: the answer of the model is empty\n"),
+        (long, "\n# beast: no message: the first line of the answer has 201 characters\n"),
+        (round, "\n# beast: no message: the model repeats itself\n"),
         (
             hung_up,
             "\n# beast: no message: beastd ended before the answer did; try: the same command again, and see the log of beastd for the reason\n",

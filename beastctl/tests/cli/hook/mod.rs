@@ -1,7 +1,9 @@
 //! The git hook, in real repositories.
 
 mod failing;
+mod foreign;
 mod installing;
+mod piped;
 mod reading;
 
 use std::{

@@ -1,12 +1,12 @@
 //! What is read of a commit, what is written for it, and when nobody is asked.
 
-use std::{fs, os::unix::fs::PermissionsExt};
+use std::{fs, os::unix::fs::PermissionsExt, process::Command};
 
 use beast_protocol::Overflow;
 use expect_test::expect;
 
 use super::{EDITOR, Repo};
-use crate::harness::spawn;
+use crate::harness::{Ran, spawn};
 
 #[test]
 fn the_model_reads_what_people_wrote() {
@@ -141,6 +141,8 @@ fn the_answer_is_at_the_top_and_the_rest_stays() {
     let request = daemon.join().unwrap();
     assert!(request.messages[0].content.contains("commit message"));
     assert!(matches!(request.overflow, Overflow::Refuse | Overflow::Reduce { .. }));
+    let note = "# beast: this is a suggestion; delete it to abort\n# Please enter";
+    let plain = plain.replacen("# Please enter", note, 1);
     assert_eq!(fs::read_to_string(repo.seen()).unwrap(), format!("Add `b`\n\n1 is done\n{plain}"));
     assert_eq!(repo.message(), "By hand.\nAdd `b`\n\n1 is done\n\n");
 }
@@ -196,6 +198,80 @@ fn it_is_silent_when_there_is_a_message() {
     repo.git(&["config", "beast.hook", "false"]);
     repo.stage("b", "10\n");
     is_silent(&["commit", "-q"]);
+}
+
+/// Git puts them into the file before anybody has written a message.
+#[test]
+fn trailers_are_no_message() {
+    let repo = Repo::new();
+    repo.install();
+    let picked = "(cherry picked from commit 1234)";
+    let cases: [(&[&str], &str); 3] = [
+        (&["-s"], "Signed-off-by: A <a@example.org>\n"),
+        (&["--trailer", "Reviewed-by: B"], "Reviewed-by: B\n"),
+        (&["-s", "--trailer", "Fixes: #2"], "Signed-off-by: A <a@example.org>\nFixes: #2\n"),
+    ];
+    for (n, (options, trailers)) in cases.into_iter().enumerate() {
+        repo.stage("b", format!("{n}\n"));
+        let daemon = repo.answering("Add b");
+        repo.git(&[&["commit", "-q"], options].concat());
+        daemon.join().unwrap();
+        fs::remove_file(repo.beast.socket()).unwrap();
+        let suggested = repo.suggested();
+        assert!(suggested.starts_with(&format!("Add b\n\n{trailers}")), "{suggested}");
+        assert_eq!(repo.message(), format!("By hand.\nAdd b\n\n{trailers}\n"));
+    }
+    // What stands at the very top is a subject, and a word beside the trailers is one too. Without a daemon a note would tell
+    // that it was asked for.
+    for (text, is_asked) in [
+        (format!("\n{picked}\nSigned-off-by: A\n# c\n"), true),
+        ("\n\nTicket: 7\nsome words\n# c\n".to_owned(), false),
+        ("fix: a thing\n# c\n".to_owned(), false),
+    ] {
+        repo.stage("c", &text);
+        repo.file(".git/MSG", &text);
+        repo.hook(&["run", "--", ".git/MSG"]);
+        let written = fs::read_to_string(repo.top.join(".git/MSG")).unwrap();
+        assert_eq!(written != text, is_asked, "{written}");
+    }
+}
+
+/// Git refuses an empty message that comes back from one; ours would be committed unseen.
+#[test]
+fn an_editor_that_shows_nothing_gets_no_suggestion() {
+    let repo = Repo::new();
+    repo.install();
+    repo.stage("b", "b\n");
+    let aborts = |command: &mut Command| {
+        let ran = Ran::of(spawn(command), repo.beast.dir.path());
+        assert_eq!(ran.report(), "exit 1\nout: \"\"\nerr: Aborting commit due to empty commit message.\n");
+    };
+    for editor in [":", "true", "/bin/true", "/usr/bin/true"] {
+        // `true` is looked for where it mostly is.
+        let path = format!("{}:/usr/bin:/bin", repo.beast.path("bin").display());
+        aborts(repo.git_command(&["commit", "-q"]).env("GIT_EDITOR", editor).env("PATH", path));
+    }
+    aborts(repo.git_command(&["-c", "core.editor=:", "commit", "-q"]).env_remove("GIT_EDITOR"));
+    aborts(repo.git_command(&["commit", "-q"]).env_remove("GIT_EDITOR").env("EDITOR", ":"));
+    // Nobody was asked, or a note would be there.
+    assert!(!fs::read_to_string(repo.top.join(".git/COMMIT_EDITMSG")).unwrap().contains("beast"));
+}
+
+#[test]
+fn another_encoding_than_ours_gets_none() {
+    let repo = Repo::new();
+    repo.install();
+    repo.git(&["config", "i18n.commitEncoding", "ISO-8859-1"]);
+    repo.stage("b", "b\n");
+    repo.git(&["commit", "-q"]);
+    let note = "no message: git config i18n.commitEncoding is `ISO-8859-1`, and the model writes UTF-8";
+    assert_eq!(repo.suggested(), format!("\n# beast: {note}\n"));
+    repo.git(&["config", "i18n.commitEncoding", "utf-8"]);
+    repo.stage("b", "c\n");
+    let daemon = repo.answering("Add c");
+    repo.git(&["commit", "-q"]);
+    daemon.join().unwrap();
+    assert!(repo.suggested().starts_with("Add c\n"));
 }
 
 #[test]
