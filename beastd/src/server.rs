@@ -99,7 +99,7 @@ fn admit(
     } else if let Ok(permit) = Arc::clone(refusals).try_acquire_owned() {
         sessions.spawn(async move {
             let text =
-                format!("beastd has {} connections, as many as it may; try again in a moment", config.max_connections);
+                format!("beastd has {} connections, as many as it may; try: again in a moment", config.max_connections);
             let error = WireError::new(ErrorCode::Overloaded, text);
             session::refuse(Connection::new(stream, config.handshake_timeout), error).await;
             drop(permit);

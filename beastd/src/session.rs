@@ -173,7 +173,7 @@ async fn cancelled(connection: &mut Connection) -> Result<(), SessionError> {
         None => Err(SessionError::Gone),
         Some(Request::Cancel) => Ok(()),
         Some(_) => {
-            let text = "one request at a time on a connection; open another";
+            let text = "one request at a time on a connection; try: another connection for it";
             Err(SessionError::Refused(WireError::new(ErrorCode::Protocol, text)))
         }
     }
@@ -251,7 +251,7 @@ async fn relay(
             biased;
             n = replies.recv_many(&mut batch, MAX_EVENTS) => {
                 if n == 0 {
-                    let text = "the worker has ended; see the log, then try again";
+                    let text = "the worker has ended; try: the same again, and the log of beastd for the reason";
                     return Err(SessionError::Refused(WireError::new(ErrorCode::Engine, text)));
                 }
                 let ended = batch.iter().any(|reply| matches!(reply, Reply::Done { .. } | Reply::Failed(_)));

@@ -104,11 +104,11 @@ impl WorkerHandle {
 
 /// What is told to a request that comes while the daemon goes.
 pub fn shutting_down() -> WireError {
-    WireError::new(ErrorCode::ShuttingDown, "beastd is shutting down; try again in a moment")
+    WireError::new(ErrorCode::ShuttingDown, "beastd is shutting down; try: again in a moment")
 }
 
 fn overloaded() -> WireError {
-    WireError::new(ErrorCode::Overloaded, "beastd has too many waiting requests; try again in a moment")
+    WireError::new(ErrorCode::Overloaded, "beastd has too many waiting requests; try: again in a moment")
 }
 
 /// What the worker remembers of a request besides its sequence.
@@ -423,7 +423,7 @@ impl<'model, E: Engine> Worker<'model, E> {
         tracing::error!(%error, "the engine is broken");
         self.fail_all(&WireError::new(
             ErrorCode::Engine,
-            format!("the engine failed: {error}; see the log, then try again"),
+            format!("the engine failed: {error}; try: the same again, and the log of beastd for the reason"),
         ));
         Err(error)
     }

@@ -107,7 +107,7 @@ fn of_the_connection() {
             ClientError::Daemon(WireError::new(ErrorCode::TooLong, "the input is too long; try: --truncate tail")),
             ClientError::Daemon(WireError::new(
                 ErrorCode::Overloaded,
-                "beastd has too many waiting requests; try again in a moment"
+                "beastd has too many waiting requests; try: again in a moment"
             )),
             ClientError::Daemon(WireError::new(ErrorCode::Engine, "the engine failed; try: again")),
         ],
@@ -129,7 +129,7 @@ fn of_the_connection() {
             1   the answer of beastd cannot be understood: a frame of 40000000 bytes is over the limit of 33554432; try: beastctl stop, then the same command again
             4   the request has 40000000 bytes and 33554432 are the most that beastd takes; try: less input
             4   the input is too long; try: --truncate tail
-            75  beastd has too many waiting requests; try again in a moment
+            75  beastd has too many waiting requests; try: again in a moment
             1   the engine failed; try: again
         "#]],
     );

@@ -81,14 +81,14 @@ fn what_does_not_fit_is_refused_with_both_sizes() {
         &request(&"x".repeat(100)),
         ErrorCode::TooLong,
         expect![
-            "the input is 117 tokens and the context holds 100, prompt and answer together; shorten the input, say what may be dropped (--truncate), or raise n_ctx"
+            "the input is 117 tokens and the context holds 100, prompt and answer together; try: less input, --truncate head, middle or tail, or a larger n_ctx"
         ],
     );
     check_refused(
         &request(&"x".repeat(3_000_000)),
         ErrorCode::TooLong,
         expect![
-            "the input is about 3000000 tokens and the context holds 100, prompt and answer together; shorten the input, say what may be dropped (--truncate), or raise n_ctx"
+            "the input is about 3000000 tokens and the context holds 100, prompt and answer together; try: less input, --truncate head, middle or tail, or a larger n_ctx"
         ],
     );
 }
@@ -181,13 +181,15 @@ fn a_question_that_is_too_long_without_its_material_is_refused() {
         &request,
         ErrorCode::TooLong,
         expect![[
-            "the input is 317 tokens, 217 of them are no material that may be dropped, and the context holds 100 with 10 of them for the answer; shorten the question or the conversation, or raise n_ctx"
+            "the input is 317 tokens, 217 of them are no material that may be dropped, and the context holds 100 with 10 of them for the answer; try: a shorter question or conversation, or a larger n_ctx"
         ]],
     );
     check_refused(
         &dropping(Place::Head, &"é".repeat(300), 0..1),
         ErrorCode::Invalid,
-        expect!["the material is not within the last message; this is a fault of the client"],
+        expect![
+            "the material is not within the last message, a fault of the client; try: one of the same version as beastd"
+        ],
     );
 }
 

@@ -24,7 +24,7 @@ pub async fn admit_beside(
     admitting.await.unwrap_or_else(|error| {
         Err(WireError::new(
             ErrorCode::Internal,
-            format!("the prompt could not be read: {error}; see the log, then try again"),
+            format!("the prompt could not be read: {error}; try: the same again, and the log of beastd for the reason"),
         ))
     })
 }

@@ -112,12 +112,15 @@ impl Admission {
     fn constraint(&self, request: &Generate) -> Result<Option<Constraint>, WireError> {
         let outcome = match &request.constraint {
             None => return Ok(None),
-            Some(_) if request.ignore_eos => Err("it cannot go on when the model wants to end".to_owned()),
-            Some(wire::Constraint::Grammar(text)) => {
-                self.vocab.grammar(text).map_err(|error| format!("the grammar is no GBNF: {error}; mend it there"))
+            Some(_) if request.ignore_eos => {
+                Err("a form and ignore_eos contradict each other; try: one of them".to_owned())
             }
+            Some(wire::Constraint::Grammar(text)) => self
+                .vocab
+                .grammar(text)
+                .map_err(|error| format!("the grammar is no GBNF: {error}; try: to mend it there")),
             Some(wire::Constraint::Schema(text)) => self.vocab.schema(text).map_err(|error| {
-                format!("the JSON schema cannot be followed: {error}; leave out or simplify what it names")
+                format!("the JSON schema cannot be followed: {error}; try: a schema without that, or a simpler one")
             }),
         };
         outcome.map(Some).map_err(invalid)
@@ -130,7 +133,7 @@ impl Admission {
         let render = |messages: &[Message]| {
             template
                 .render(messages)
-                .map_err(|error| invalid(format!("the model's chat template refuses this: {error:#}")))
+                .map_err(|error| invalid(format!("the model's chat template refuses this: {error:#}; try: without a system turn (-s), or another model")))
         };
         let contents = messages.iter().map(|message| message.content.as_str());
         if !contents.clone().any(|content| self.has_special(content)) {

@@ -43,7 +43,7 @@ impl Admission {
         } else {
             let prompt = self.prompt(&request.messages)?;
             if prompt.is_empty() {
-                return Err(invalid("the prompt is empty; say something"));
+                return Err(invalid("the prompt is empty; try: a question, or some text"));
             }
             if prompt.len() <= n_max {
                 return Ok(Fitted { messages: Cow::Borrowed(&request.messages), prompt, notices: Vec::new() });
@@ -93,7 +93,7 @@ impl Admission {
         }
         let n_ctx = self.n_ctx;
         let message = format!(
-            "the input is {n_prompt} tokens, {n_around} of them are no material that may be dropped, and the context holds {n_ctx} with {} of them for the answer; shorten the question or the conversation, or raise n_ctx",
+            "the input is {n_prompt} tokens, {n_around} of them are no material that may be dropped, and the context holds {n_ctx} with {} of them for the answer; try: a shorter question or conversation, or a larger n_ctx",
             n_ctx - n_max
         );
         Err(WireError::new(ErrorCode::TooLong, message))
@@ -109,7 +109,7 @@ impl Admission {
     fn too_long(&self, n_tokens: &str) -> WireError {
         let n_ctx = self.n_ctx;
         let message = format!(
-            "the input is {n_tokens} tokens and the context holds {n_ctx}, prompt and answer together; shorten the input, say what may be dropped (--truncate), or raise n_ctx"
+            "the input is {n_tokens} tokens and the context holds {n_ctx}, prompt and answer together; try: less input, --truncate head, middle or tail, or a larger n_ctx"
         );
         WireError::new(ErrorCode::TooLong, message)
     }
@@ -124,6 +124,8 @@ pub fn cut_out(content: &str, material: Span) -> Result<(&str, &str, &str), Wire
     let end = usize::try_from(material.end).unwrap_or(usize::MAX);
     match (content.get(..start), content.get(start..end), content.get(end..)) {
         (Some(before), Some(material), Some(after)) => Ok((before, material, after)),
-        _ => Err(invalid("the material is not within the last message; this is a fault of the client")),
+        _ => Err(invalid(
+            "the material is not within the last message, a fault of the client; try: one of the same version as beastd",
+        )),
     }
 }

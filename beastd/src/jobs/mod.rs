@@ -78,7 +78,10 @@ pub async fn reduce(means: Means, request: Arc<Generate>, events: mpsc::Sender<E
         let answers = reduction.round(round, &shared, pieces).await?;
         let joined = join(answers);
         if joined.is_empty() {
-            return Err(WireError::new(ErrorCode::Engine, "no part of the input got an answer; try another prompt"));
+            return Err(WireError::new(
+                ErrorCode::Engine,
+                "no part of the input got an answer; try: another prompt, or a larger --max-tokens",
+            ));
         }
         let last = Arc::new(reduction.frame.around(&joined, None, true, None));
         match admit(&reduction.means, Arc::clone(&last)).await {
@@ -103,7 +106,7 @@ impl Reduction {
             let n_max = admission.n_ctx().saturating_sub(n_around + n_answer + MARGIN);
             if n_max < MIN_PART {
                 let message = format!(
-                    "the instruction and the question are {n_around} tokens and leave no room in the context of {} for a part of the input; shorten them, or raise n_ctx",
+                    "the instruction and the question are {n_around} tokens and leave no room in the context of {} for a part of the input; try: shorter ones, or a larger n_ctx",
                     admission.n_ctx()
                 );
                 return Err(WireError::new(ErrorCode::TooLong, message));

@@ -35,5 +35,8 @@ async fn collect(means: Means, request: Generate) -> Result<Answer, WireError> {
             Reply::Queued(_) | Reply::Started | Reply::Progress(_) => {}
         }
     }
-    Err(WireError::new(ErrorCode::Engine, "the worker has ended; see the log, then try again"))
+    Err(WireError::new(
+        ErrorCode::Engine,
+        "the worker has ended; try: the same again, and the log of beastd for the reason",
+    ))
 }
