@@ -181,7 +181,7 @@ fn the_bytes_of_a_version_do_not_drift() {
         .chain(events().iter().map(|event| hex(encode(event).expect("encodes"))))
         .collect();
     expect![[r#"
-        version 1
+        version 2
         0003000e596f752073756d6d6172697a652e010c4772c3bcc39f6520f09fa6800200019a99993e016666663f0128000107014001020a0a01030101027b7d00
         0000000000000000000000000101fb2c0100
         0000000000000000000000000101fb2c0101
