@@ -26,12 +26,12 @@ fn each_event_on_the_way_has_its_line() {
     ];
     let lines: String = events.iter().map(|event| json_line(&event_object(event).unwrap())).collect();
     expect![[r#"
-        {"fraction":0.1,"stage":"model_file","type":"loading"}
-        {"position":2,"type":"queued"}
-        {"model":"cub","n_ctx":4096,"n_prompt":9,"notices":[],"type":"started"}
-        {"n_done":5,"n_total":9,"type":"progress"}
-        {"n_parts":2,"n_tokens":150,"round":1,"type":"round"}
-        {"index":1,"is_cut":true,"n_done":1,"n_overlap":5,"n_parts":2,"n_tokens":100,"round":1,"span":{"end":400,"start":0},"text":"two\nlines","type":"part"}
+        {"type":"loading","stage":"model_file","fraction":0.1}
+        {"type":"queued","position":2}
+        {"type":"started","model":"cub","n_prompt":9,"n_ctx":4096,"notices":[]}
+        {"type":"progress","n_done":5,"n_total":9}
+        {"round":1,"n_parts":2,"n_tokens":150,"type":"round"}
+        {"round":1,"index":1,"n_done":1,"n_parts":2,"span":{"start":0,"end":400},"n_tokens":100,"n_overlap":5,"is_cut":true,"text":"two\nlines","type":"part"}
     "#]].assert_eq(&lines);
 }
 

@@ -78,8 +78,26 @@ fn json_is_one_object_with_everything() {
     }
     expect![[r#"
         {
-          "finish_reason": "max_tokens",
+          "text": "yes",
           "model": "cub",
+          "finish_reason": "max_tokens",
+          "truncated": true,
+          "usage": {
+            "n_prompt": 9,
+            "n_cached": 4,
+            "n_generated": 3,
+            "n_drafted": 2,
+            "n_accepted": 1
+          },
+          "parts": null,
+          "timings": {
+            "queued_ms": 0.01,
+            "prefill_ms": 2.0,
+            "decode_ms": 4.0,
+            "first_token_ms": 3.0,
+            "prompt_tokens_per_second": 2500.0,
+            "answer_tokens_per_second": 500.0
+          },
           "notices": [
             {
               "kind": "info",
@@ -93,25 +111,7 @@ fn json_is_one_object_with_everything() {
               "kind": "warning",
               "text": "the answer was cut at 3 tokens (--max-tokens)"
             }
-          ],
-          "parts": null,
-          "text": "yes",
-          "timings": {
-            "answer_tokens_per_second": 500.0,
-            "decode_ms": 4.0,
-            "first_token_ms": 3.0,
-            "prefill_ms": 2.0,
-            "prompt_tokens_per_second": 2500.0,
-            "queued_ms": 0.01
-          },
-          "truncated": true,
-          "usage": {
-            "n_accepted": 1,
-            "n_cached": 4,
-            "n_drafted": 2,
-            "n_generated": 3,
-            "n_prompt": 9
-          }
+          ]
         }"#]]
     .assert_eq(&serde_json::to_string_pretty(&object).unwrap());
     expect![[r#"

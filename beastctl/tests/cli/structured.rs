@@ -56,7 +56,7 @@ fn lines_tell_all_that_happens_and_end_with_the_object() {
     assert_eq!((said.as_str(), &done["text"], &done["type"]), ("all of\nit", &"all of\nit".into(), &"done".into()));
     let types: Vec<&str> = lines.iter().filter_map(|line| line["type"].as_str()).collect();
     expect!["loading queued round part part round part started progress piece piece piece"].assert_eq(&types.join(" "));
-    expect![[r#"{"n_cut":1,"n_merges":1,"n_parts":2,"n_rounds":2,"n_tokens":5000}"#]]
+    expect![[r#"{"n_rounds":2,"n_parts":2,"n_tokens":5000,"n_merges":1,"n_cut":1}"#]]
         .assert_eq(&done["parts"].to_string());
     expect![[r#"
         beastctl: warning: 1 of 3 parts was cut at the token limit, something may be missing
@@ -78,7 +78,7 @@ fn each_line_is_out_before_the_next_event() {
         peer.answer(&["x"]);
     });
     let mut child = feed(beast.command(&["summarize", "--stream-json"]), b"text");
-    let expected = "{\"position\":3,\"type\":\"queued\"}\n";
+    let expected = "{\"type\":\"queued\",\"position\":3}\n";
     let mut line = vec![0; expected.len()];
     child.stdout.as_mut().unwrap().read_exact(&mut line).unwrap();
     assert_eq!(String::from_utf8(line).unwrap(), expected);
@@ -119,13 +119,13 @@ fn every_failure_is_one_last_line() {
     });
     said += &last_error(&beast, arguments, b"text");
     expect![[r#"
-        {"code":"usage","exit_code":2,"message":"unknown option '--tmep'; did you mean '--temp'?; try: beastctl ask --help","type":"error"}
-        {"code":"usage","exit_code":2,"message":"the input is empty; try: cat FILE | beastctl summarize, or beastctl summarize FILE","type":"error"}
-        {"code":"unreachable","exit_code":3,"message":"cannot reach beastd at DIR/beastd.sock (not running); try: beastd --daemonize, or leave --no-start out","type":"error"}
-        {"code":"usage","exit_code":2,"message":"there is no prompt `nothing`; try: one of ask, commit-msg, explain, fix, keywords, review, shell, summarize, title, tldr, translate, or beastctl prompts new nothing","type":"error"}
-        {"code":"usage","exit_code":2,"message":"cannot read none.json: No such file or directory (os error 2); try: ls, to see what is there","type":"error"}
-        {"code":"overloaded","exit_code":75,"message":"the queue is full; try: again later","type":"error"}
-        {"code":"failed","exit_code":1,"message":"beastd ended before the answer did; try: the same command again, and see the log of beastd for the reason","type":"error"}
+        {"type":"error","message":"unknown option '--tmep'; did you mean '--temp'?; try: beastctl ask --help","code":"usage","exit_code":2}
+        {"type":"error","message":"the input is empty; try: cat FILE | beastctl summarize, or beastctl summarize FILE","code":"usage","exit_code":2}
+        {"type":"error","message":"cannot reach beastd at DIR/beastd.sock (not running); try: beastd --daemonize, or leave --no-start out","code":"unreachable","exit_code":3}
+        {"type":"error","message":"there is no prompt `nothing`; try: one of ask, commit-msg, explain, fix, keywords, review, shell, summarize, title, tldr, translate, or beastctl prompts new nothing","code":"usage","exit_code":2}
+        {"type":"error","message":"cannot read none.json: No such file or directory (os error 2); try: ls, to see what is there","code":"usage","exit_code":2}
+        {"type":"error","message":"the queue is full; try: again later","code":"overloaded","exit_code":75}
+        {"type":"error","message":"beastd ended before the answer did; try: the same command again, and see the log of beastd for the reason","code":"failed","exit_code":1}
     "#]].assert_eq(&said);
 }
 
@@ -141,7 +141,7 @@ fn ctrl_c_is_told_to_programs_too() {
     child.stdout.as_mut().unwrap().read_exact(&mut [0; 10]).unwrap();
     kill_process(Pid::from_child(&child), Signal::INT).unwrap();
     let ran = Ran::of(child, beast.dir.path());
-    expect![[r#"{"code":"interrupted","exit_code":130,"message":"interrupted","type":"error"}"#]]
+    expect![[r#"{"type":"error","message":"interrupted","code":"interrupted","exit_code":130}"#]]
         .assert_eq(ran.stdout.lines().last().unwrap());
     assert_eq!((ran.code, ran.stderr.as_str()), (Some(130), ""));
 }

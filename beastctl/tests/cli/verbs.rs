@@ -126,7 +126,7 @@ fn status_and_stop_never_start_a_daemon() {
     .assert_eq(&beast.run(&["status"], b"").report());
     expect![[r#"
         exit 3
-        out: "{\"socket\":\"DIR/beastd.sock\",\"state\":\"stopped\"}\n"
+        out: "{\"state\":\"stopped\",\"socket\":\"DIR/beastd.sock\"}\n"
         err: beastctl: cannot reach beastd at DIR/beastd.sock (not running); try: beastd --daemonize
     "#]]
     .assert_eq(&beast.run(&["status", "--json"], b"").report());

@@ -1,10 +1,7 @@
 //! Pipelines as strangers type them, with the real programs.
 
-use std::os::unix::process::CommandExt;
-
 use beast_tests::samples::{TEXT, document};
-use beast_tests::{Beast, Output, Running, eventually, run};
-use rustix::process::Signal;
+use beast_tests::{Beast, Output, run};
 
 #[track_caller]
 fn shell(beast: &Beast, line: &str) -> Output {
@@ -59,12 +56,22 @@ fn several_files_and_paths_with_blanks_are_one_input() {
     assert!(is_one_answer(&output), "{output:?}");
 }
 
+/// Linux alone has this option. The signal is taken as in a shell that somebody types into: what runs in the background inherits that it is ignored.
+#[cfg(target_os = "linux")]
+const AS_TYPED: &str = "exec env --default-signal=INT sh -c";
+
 /// The shell's Ctrl-C goes to the whole pipeline; here it goes to the one that waits for a text without an end.
+#[cfg(target_os = "linux")]
 #[test]
 fn an_input_without_an_end_can_be_interrupted() {
+    use std::os::unix::process::CommandExt;
+
+    use beast_tests::{Running, eventually};
+    use rustix::process::Signal;
+
     let beast = Beast::start();
     beast.write("log", "started\n");
-    let mut line = beast.shell("tail -f log | tee read | beastctl summarize");
+    let mut line = beast.shell(&format!("{AS_TYPED} 'tail -f log | tee read | beastctl summarize'"));
     let running = Running::start(line.process_group(0), "");
     eventually(|| std::fs::read_to_string(beast.path("read")).is_ok_and(|text| text == "started\n"));
     running.signal_group(Signal::INT);

@@ -91,7 +91,7 @@ fn the_rooms_of_the_daemon_know_only_these() {
         prefix_store → batch, fingerprint
         scheduler → batch
         server → beast_launchd, beast_protocol, connection, daemon, session
-        session → batch, beast_protocol, clock, connection, daemon, jobs, loader, stream, worker
+        session → admission, batch, beast_protocol, clock, connection, daemon, jobs, loader, stream, worker
         speculation → batch, clock, engine
         splitter → engine
         stream → batch, beast_protocol, engine

@@ -74,49 +74,49 @@ fn programs_get_all_of_it() {
     let object = about(Trust::Busy("rustc".into())).object(vec![json!("table")]);
     expect![[r#"
         {
+          "format": 1,
+          "measured_at": "2026-11-23T04:00:00Z",
+          "is_trusted": false,
+          "warning": "these numbers are not to be trusted: rustc",
+          "n_repeats": 3,
+          "is_quick": false,
+          "machine": {
+            "cpu": "Apple M4",
+            "n_cores": 10,
+            "memory_bytes": 16000000000
+          },
+          "model": {
+            "name": "LFM2-2.6B",
+            "path": "/models/lfm2.gguf",
+            "n_bytes": 1560000000,
+            "n_params": 2569000000,
+            "n_layers": 30,
+            "n_gpu_layers": 31,
+            "backend": "Metal",
+            "n_ctx": 4096,
+            "n_ctx_train": 32768,
+            "has_chat_template": true
+          },
           "backend": "Metal",
           "build": {
             "beastctl": "VERSION",
             "beastd": "0.0.1",
             "engine": "llama.cpp"
           },
-          "format": 1,
-          "is_quick": false,
-          "is_trusted": false,
-          "machine": {
-            "cpu": "Apple M4",
-            "memory_bytes": 16000000000,
-            "n_cores": 10
-          },
-          "measured_at": "2026-11-23T04:00:00Z",
-          "model": {
-            "backend": "Metal",
-            "has_chat_template": true,
-            "n_bytes": 1560000000,
-            "n_ctx": 4096,
-            "n_ctx_train": 32768,
-            "n_gpu_layers": 31,
-            "n_layers": 30,
-            "n_params": 2569000000,
-            "name": "LFM2-2.6B",
-            "path": "/models/lfm2.gguf"
-          },
-          "n_repeats": 3,
           "profile": "baseline",
+          "tuning": {
+            "origin": "",
+            "is_calibrated": false,
+            "is_repacked": false,
+            "decode_width": 0
+          },
           "settings": {
             "model": "auto",
             "n_threads": "1"
           },
           "tables": [
             "table"
-          ],
-          "tuning": {
-            "decode_width": 0,
-            "is_calibrated": false,
-            "is_repacked": false,
-            "origin": ""
-          },
-          "warning": "these numbers are not to be trusted: rustc"
+          ]
         }"#]]
     .assert_eq(&version_free(&serde_json::to_string_pretty(&object).unwrap()));
 }
