@@ -21,6 +21,6 @@ fn rounds_and_parts_are_summed_up() {
     parts.end(&part(2, true));
     expect!["2 of 14 parts were cut at the token limit, something may be missing"].assert_eq(&parts.loss().unwrap());
     expect!["read in 12 parts, 38,211 tokens"].assert_eq(&parts.summary().unwrap());
-    expect![[r#"{"n_cut":2,"n_merges":2,"n_parts":12,"n_rounds":2,"n_tokens":38211}"#]]
+    expect![[r#"{"n_rounds":2,"n_parts":12,"n_tokens":38211,"n_merges":2,"n_cut":2}"#]]
         .assert_eq(&parts.object().to_string());
 }

@@ -49,67 +49,67 @@ fn programs_get_every_sample() {
     expect![[r#"
         [
           {
-            "absent": null,
-            "details": {},
-            "error": null,
-            "is_chosen": false,
             "label": "off",
-            "max": 21.9,
             "median": 21.7,
             "min": 21.5,
-            "ratio": 1.0,
+            "max": 21.9,
             "samples": [
               21.5,
               21.9,
               21.7
-            ]
+            ],
+            "ratio": 1.0,
+            "details": {},
+            "is_chosen": false,
+            "error": null,
+            "absent": null
           },
           {
-            "absent": null,
-            "details": {
-              "n_accepted": 60,
-              "n_drafted": 80
-            },
-            "error": null,
-            "is_chosen": true,
             "label": "lookup",
-            "max": 61.25,
             "median": 60.0,
             "min": 58.0,
-            "ratio": 2.7649769585253456,
+            "max": 61.25,
             "samples": [
               60.0,
               58.0,
               61.25
-            ]
-          },
-          {
-            "absent": "no draft model",
-            "details": {},
+            ],
+            "ratio": 2.7649769585253456,
+            "details": {
+              "n_accepted": 60,
+              "n_drafted": 80
+            },
+            "is_chosen": true,
             "error": null,
-            "is_chosen": false,
-            "label": "draft",
-            "max": null,
-            "median": null,
-            "min": null,
-            "ratio": null,
-            "samples": []
+            "absent": null
           },
           {
-            "absent": null,
-            "details": {},
-            "error": "beastd ended\nbefore the answer did",
-            "is_chosen": false,
-            "label": "other",
-            "max": null,
+            "label": "draft",
             "median": null,
             "min": null,
+            "max": null,
+            "samples": [],
             "ratio": null,
-            "samples": []
+            "details": {},
+            "is_chosen": false,
+            "error": null,
+            "absent": "no draft model"
+          },
+          {
+            "label": "other",
+            "median": null,
+            "min": null,
+            "max": null,
+            "samples": [],
+            "ratio": null,
+            "details": {},
+            "is_chosen": false,
+            "error": "beastd ended\nbefore the answer did",
+            "absent": null
           }
         ]"#]]
     .assert_eq(&text);
     let mut object = object;
     object["groups"] = json!([]);
-    expect![[r#"{"error":null,"facts":{"n_batch":1024,"n_ctx":4096},"groups":[],"name":"speculation","notes":["nothing else ran"],"title":"what guessing brings"}"#]].assert_eq(&object.to_string());
+    expect![[r#"{"name":"speculation","title":"what guessing brings","facts":{"n_batch":1024,"n_ctx":4096},"groups":[],"notes":["nothing else ran"],"error":null}"#]].assert_eq(&object.to_string());
 }
