@@ -202,7 +202,14 @@ fn ended_in_the_middle_it_leaves_the_file_as_it_was() {
             tell.send(()).unwrap();
             peer.sees_the_end()
         });
-        let mut command = Command::new(&repo.beast.program);
+        // Ctrl-C counts as in a shell that somebody types into: what runs in the background inherits that it is ignored.
+        let mut command = match cfg!(target_os = "linux") {
+            true => Command::new("/usr/bin/env"),
+            false => Command::new(&repo.beast.program),
+        };
+        if cfg!(target_os = "linux") {
+            command.arg("--default-signal=INT").arg(&repo.beast.program);
+        }
         let child = spawn(repo.environment(&mut command).args(["hook", "run", "--", ".git/MSG"]));
         told.recv().unwrap();
         rustix::process::kill_process(rustix::process::Pid::from_child(&child), signal).unwrap();
