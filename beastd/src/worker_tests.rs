@@ -17,6 +17,7 @@ const LIMITS: Limits = Limits {
     n_waiting: 2,
     decode_width: 2,
     n_prefix_cells: 512,
+    n_background_cells: usize::MAX,
 };
 
 /// Lets a test hold the engine between two steps, and see them.

@@ -37,6 +37,7 @@ fn start(n_waiting: usize) -> Fixture {
         n_waiting,
         decode_width: 3,
         n_prefix_cells: 1024,
+        n_background_cells: usize::MAX,
     };
     let of_worker = Arc::clone(&metrics);
     let thread = std::thread::spawn(move || {

@@ -71,6 +71,9 @@ impl Tuning {
             n_waiting: config.max_waiting,
             decode_width: decode_width.unwrap_or(config.n_slots).max(1),
             n_prefix_cells: usize::MAX,
+            // On a CPU each cell in use costs every token of every sequence: attention looks at the mask of the whole pool. Four parts
+            // of a context's length at once took 1.2 times as long as one after the other (LFM2-350M; 1.0 for 2.6B).
+            n_background_cells: if on_gpu { usize::MAX } else { n_ctx },
         }
     }
 

@@ -87,3 +87,30 @@ fn it_gives_way_three_times_and_then_no_more() {
     "#]],
     );
 }
+
+/// Long ones run one after the other, short ones together; who waits for himself is not held back.
+#[test]
+fn so_much_of_it_runs_at_once_and_no_more() {
+    let limits = Limits { n_slots: 3, n_background_cells: 10, ..LIMITS };
+    check(
+        limits,
+        "add a prompt=7 max=2 background; add b prompt=5 max=2 background; add c prompt=2 max=1 background; step; step; step; step",
+        expect![[r#"
+            a 0..7 sample
+            a 7..8 sample | a ends
+            b 0..5 sample | c 0..2 sample | c ends
+            b 5..6 sample | b ends
+        "#]],
+    );
+    check(
+        limits,
+        "add a prompt=7 max=2 background; add b prompt=5 max=2 background; step; add c prompt=5 max=1; step; step; step; step",
+        expect![[r#"
+            a 0..7 sample
+            a 7..8 sample | c 0..4 | a ends
+            b 0..4 | c 4..5 sample | c ends
+            b 4..5 sample
+            b 5..6 sample | b ends
+        "#]],
+    );
+}

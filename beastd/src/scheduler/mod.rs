@@ -38,6 +38,8 @@ pub struct Limits {
     pub decode_width: usize,
     /// Most cells of all kept prefixes together.
     pub n_prefix_cells: usize,
+    /// Tokens of all sequences of the background that run, beyond which no other of them is begun.
+    pub n_background_cells: usize,
 }
 
 /// What a step meant for one sequence that asked for a token.
@@ -150,7 +152,8 @@ impl Scheduler {
     /// different lengths cost the engine a pass of their own. With each, how many drafts it has room for.
     pub fn draftable(&self) -> Vec<(&Sequence, usize)> {
         let is_reading = self.running.iter().any(|sequence| sequence.n_pending() > 1);
-        let is_admitting = !self.full && !self.waiting.is_empty() && (!self.idle.is_empty() || self.is_held_up());
+        let has_slot = !self.idle.is_empty() && !self.is_held_back();
+        let is_admitting = !self.full && !self.waiting.is_empty() && (has_slot || self.is_held_up());
         if is_reading || is_admitting || self.running.len() > self.limits.decode_width {
             return Vec::new();
         }

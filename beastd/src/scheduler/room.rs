@@ -26,13 +26,21 @@ impl Scheduler {
         self.waiting.insert(n, sequence);
     }
 
+    /// Whether the next in the queue has to wait for the end of another of the background, though there is a slot for it: together
+    /// they would be longer than is good for the engine's pace.
+    pub(super) fn is_held_back(&self) -> bool {
+        let held: usize = self.running.iter().filter(|other| other.is_background).map(|other| other.tokens.len()).sum();
+        let is_too_long = |next: &Sequence| next.yields() && held + next.tokens.len() > self.limits.n_background_cells;
+        held > 0 && self.waiting.front().is_some_and(is_too_long)
+    }
+
     /// Moves sequences from the queue into idle slots, in order, as long as their prompts find room beside those that run. A
     /// kept prefix is copied instead of computed.
     pub(super) fn admit(&mut self) {
         if self.full {
             return;
         }
-        while let (Some(next), Some(&slot)) = (self.waiting.front(), self.idle.front()) {
+        while let (Some(next), Some(&slot), false) = (self.waiting.front(), self.idle.front(), self.is_held_back()) {
             let owed: usize = self.running.iter().map(Sequence::n_pending).sum();
             let n_needed = owed + next.tokens.len();
             let mut prefix = self.prefixes.find(&next.tokens);

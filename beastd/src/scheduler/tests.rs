@@ -14,6 +14,7 @@ pub(super) const LIMITS: Limits = Limits {
     n_waiting: 8,
     decode_width: 2,
     n_prefix_cells: usize::MAX,
+    n_background_cells: usize::MAX,
 };
 
 /// One of three beginnings of 20 tokens, then tokens of its own.

@@ -29,23 +29,24 @@ const MERGE: &str = "Merge these summaries of one text into one. Reply with only
 pub fn measure(setup: &Setup) -> Result<Vec<Row>> {
     let setup = setup.of_cub();
     let (beast, server) = (Beast::start(&setup)?, LlamaServer::start(&setup)?);
-    let text = samples::book(N_BYTES);
-    let question = question(&text);
+    let book = samples::book(N_BYTES + 1000 * (setup.n_repeats + 1));
     let (mut ours, mut peer, mut n_parts) = (Vec::new(), Vec::new(), 0);
-    for _ in repeats(&setup) {
+    for nth in repeats(&setup) {
+        // Another text each time: both sides keep what they have read.
+        let text = &book[1000 * nth..][..N_BYTES];
+        let question = question(text);
         let (events, took) = beast.begin(&question)?.events()?;
         ours.push(took.as_secs_f64());
         let parts: Vec<Part> = events.into_iter().filter_map(first_round).collect();
         ensure!(!parts.is_empty(), "the document was answered in one piece");
         n_parts = parts.len();
-        let calls = parts.iter().map(|part| call(&text, part)).collect();
+        let calls = parts.iter().map(|part| call(text, part)).collect();
         peer.push(in_turn(&server, calls)?.as_secs_f64());
     }
     let what = format!(
-        "Both: the built-in model, a text of {} bytes in {n_parts} parts, at most {N_ANSWER} tokens of answer each, greedy. beast divides, \
+        "Both: the built-in model, a text of {N_BYTES} bytes in {n_parts} parts, at most {N_ANSWER} tokens of answer each, greedy. beast divides, \
         answers all parts, merges the answers in rounds and writes the summary; llama-server answers the same parts from {N_SLOTS} \
-        clients, nothing else.",
-        text.len()
+        clients, nothing else."
     );
     let row = Row::new("a megabyte summarized", "s", ours).beside(peer).required(Required::RatioAtMost(1.0));
     Ok(vec![row.asked(&asked(&what, &beast, &server))])
