@@ -57,6 +57,10 @@ pub struct Config {
     #[serde(deserialize_with = "duration")]
     pub drain_timeout: Duration,
     #[serde(deserialize_with = "duration")]
+    pub idle_unload: Duration,
+    #[serde(deserialize_with = "duration")]
+    pub idle_exit: Duration,
+    #[serde(deserialize_with = "duration")]
     pub failed_linger: Duration,
 }
 
@@ -418,6 +422,8 @@ impl Config {
             idle_timeout: fresh.idle_timeout,
             stall_timeout: fresh.stall_timeout,
             drain_timeout: fresh.drain_timeout,
+            idle_unload: fresh.idle_unload,
+            idle_exit: fresh.idle_exit,
             failed_linger: fresh.failed_linger,
             ..self.clone()
         }

@@ -36,7 +36,9 @@ fn each_layer_wins_over_the_one_below_and_says_so() {
         failed_linger = "5s"           # default
         governor = true                # default
         handshake_timeout = "5s"       # default
+        idle_exit = "never"            # default
         idle_timeout = "never"         # DIR/config.toml
+        idle_unload = "30m"            # default
         log = "info,llama-cpp-2=warn"  # default
         log_dir = "/log"               # BEAST_LOG_DIR
         log_files = 7                  # default

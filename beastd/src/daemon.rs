@@ -48,6 +48,10 @@ pub struct Daemon {
     pub is_hurried: AtomicBool,
     /// Requests between their arrival and their last event.
     pub answering: watch::Sender<usize>,
+    /// Requests that need the model to stay.
+    pub n_users: watch::Sender<usize>,
+    /// Held while the model is loaded, given back or changed for another.
+    pub changing: tokio::sync::Mutex<()>,
     /// Who may tokenize: on few cores, more at once would only slow the engine down.
     pub tokenizing: Arc<Semaphore>,
     started_us: u64,
@@ -72,6 +76,8 @@ impl Daemon {
             n_connections: AtomicUsize::new(0),
             is_hurried: AtomicBool::new(false),
             answering: watch::Sender::new(0),
+            n_users: watch::Sender::new(0),
+            changing: tokio::sync::Mutex::default(),
             tokenizing: Arc::new(Semaphore::new(2)),
             started_us: now_us(),
         }
@@ -117,6 +123,8 @@ impl Daemon {
             LoadState::Loading { stage, fraction } => State::Loading { stage, fraction },
             LoadState::Ready(_) => State::Ready,
             LoadState::Failed(error) => State::Failed { message: error.message },
+            LoadState::Unloaded { failed: Some(error) } => State::Failed { message: error.message },
+            LoadState::Unloaded { failed: None } => State::Unloaded,
         };
         let limits = ready.as_ref().map(|ready| ready.limits);
         let as_u32 = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);

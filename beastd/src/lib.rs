@@ -21,6 +21,7 @@ pub mod logging;
 pub mod metrics;
 pub mod model;
 mod prefix_store;
+mod residency;
 pub mod scheduler;
 mod server;
 mod session;
@@ -34,7 +35,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use beast_launchd::Listener;
+use beast_launchd::{Listener, Origin};
 use beast_protocol::{ErrorCode, WireError};
 use tokio::net::UnixListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -66,6 +67,7 @@ pub async fn run(
     let metrics = Arc::new(Metrics::default());
     let (worker, ended) = loader::spawn(Arc::clone(&config), progress.clone(), Arc::clone(&metrics));
     let daemon = Arc::new(Daemon::new(config, progress, worker, metrics, listener.path.clone()));
+    tokio::spawn(residency::watch_idleness(Arc::clone(&daemon), listener.origin != Origin::Bound));
     tokio::select! {
         outcome = serve(listener, Arc::clone(&daemon), ended) => outcome,
         outcome = watch_signals(Arc::clone(&daemon), overrides, logging) => outcome,

@@ -3,12 +3,15 @@
 use std::sync::Mutex;
 
 use tracing::{Event, Level, Subscriber, field};
-use tracing_appender::non_blocking::WorkerGuard;
+use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_appender::rolling::{RollingFileAppender, Rotation};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::{EnvFilter, Registry, fmt, reload};
 
 use crate::config::Config;
+
+/// Lines that may wait for the disk. Room for each is taken at once: the crate's own limit takes four megabytes.
+const MAX_LINES: usize = 8192;
 
 /// Keeps the log going; dropped last, so that the last lines are written.
 pub struct Logging {
@@ -22,7 +25,7 @@ pub fn start(config: &Config, foreground: bool) -> Logging {
     let (file, guard, problem) = match config.log_dir().map(|folder| appender(folder, config.log_files)) {
         Some(Ok(appender)) => {
             // Lines are written by a thread of their own; when the disk is slow or full they are dropped, not waited for.
-            let (writer, guard) = tracing_appender::non_blocking(appender);
+            let (writer, guard) = NonBlockingBuilder::default().buffered_lines_limit(MAX_LINES).finish(appender);
             (Some(fmt::layer().with_ansi(false).with_writer(writer)), Some(guard), None)
         }
         Some(Err(error)) => (None, None, Some(error)),

@@ -44,6 +44,19 @@ pub struct Metrics {
 }
 
 impl Metrics {
+    /// What belongs to a model that is in memory no more.
+    pub fn forget_model(&self) {
+        let gauges = [
+            &self.n_threads,
+            &self.n_running,
+            &self.n_waiting,
+            &self.n_cells_used,
+            &self.n_prefixes,
+            &self.n_prefix_tokens,
+        ];
+        gauges.into_iter().for_each(|gauge| gauge.store(0, Relaxed));
+    }
+
     /// Adds to a counter.
     pub fn add(counter: &AtomicU64, n: u64) {
         counter.fetch_add(n, Relaxed);

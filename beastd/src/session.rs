@@ -18,6 +18,7 @@ use crate::connection::Connection;
 use crate::daemon::{Daemon, Phase, VERSION};
 use crate::jobs;
 use crate::loader::{LoadState, Ready};
+use crate::residency::{self, InUse};
 use crate::stream::Reply;
 use crate::worker::{Admitted, shutting_down};
 
@@ -97,6 +98,16 @@ async fn converse(daemon: &Arc<Daemon>, connection: &mut Connection) -> Result<(
                 daemon.drain();
                 connection.send(&[Event::Status(Box::new(daemon.status()))]).await?;
             }
+            Some(Request::Unload) => {
+                residency::unload(daemon).await;
+                connection.send(&[Event::Status(Box::new(daemon.status()))]).await?;
+            }
+            Some(Request::Load { model }) => match counted(daemon, load(daemon, connection, model)).await {
+                Err(SessionError::Refused(error)) if error.code != ErrorCode::Protocol => {
+                    connection.send(&[Event::Failed(error)]).await?;
+                }
+                outcome => outcome?,
+            },
             Some(Request::Generate(generate)) => match counted(daemon, answer(daemon, connection, generate)).await {
                 Err(SessionError::Refused(error)) if error.code != ErrorCode::Protocol => {
                     connection.send(&[Event::Failed(error)]).await?;
@@ -148,17 +159,45 @@ async fn answer(daemon: &Arc<Daemon>, connection: &mut Connection, request: Gene
     relay(daemon, connection, id, replies, started, n_prompt).await
 }
 
+/// Loads a model, and tells the client how far that is. When the client cancels or goes, loading goes on.
+async fn load(daemon: &Arc<Daemon>, connection: &mut Connection, model: Option<String>) -> Result<(), SessionError> {
+    let mut load = daemon.progress.watch();
+    let outcome = residency::load(daemon, model);
+    tokio::pin!(outcome);
+    loop {
+        tokio::select! {
+            outcome = &mut outcome => {
+                outcome.map_err(|_| SessionError::Refused(shutting_down()))?.map_err(SessionError::Refused)?;
+                return Ok(connection.send(&[Event::Status(Box::new(daemon.status()))]).await?);
+            }
+            changed = load.changed() => changed.map_err(|_| SessionError::Refused(shutting_down()))?,
+            outcome = cancelled(connection) => return outcome,
+        }
+        let state = load.borrow_and_update().clone();
+        if let LoadState::Loading { stage, fraction } = state {
+            connection.send(&[Event::Loading { stage, fraction }]).await?;
+        }
+    }
+}
+
 /// Tells the client how far loading is, until there is a model; `None` when it cancels meanwhile.
-async fn wait_until_ready(daemon: &Daemon, connection: &mut Connection) -> Result<Option<Arc<Ready>>, SessionError> {
+async fn wait_until_ready(daemon: &Arc<Daemon>, connection: &mut Connection) -> Result<Option<InUse>, SessionError> {
     let mut load = daemon.progress.watch();
     let mut phase = daemon.phase.subscribe();
+    let mut has_waited = false;
     loop {
         let state = load.borrow_and_update().clone();
         match state {
-            LoadState::Ready(ready) => return Ok(Some(ready)),
+            LoadState::Ready(ready) => return Ok(Some(InUse::new(daemon, ready))),
+            LoadState::Unloaded { failed: Some(error) } if has_waited => return Err(SessionError::Refused(error)),
+            LoadState::Unloaded { .. } => {
+                residency::wake(daemon);
+                continue;
+            }
             LoadState::Failed(error) => return Err(SessionError::Refused(error)),
             LoadState::Loading { stage, fraction } => connection.send(&[Event::Loading { stage, fraction }]).await?,
         }
+        has_waited = true;
         tokio::select! {
             changed = load.changed() => changed.map_err(|_| SessionError::Refused(shutting_down()))?,
             _ = phase.wait_for(|phase| *phase != Phase::Serving) => return Err(SessionError::Refused(shutting_down())),
@@ -275,7 +314,9 @@ fn event(reply: Reply, started: &mut Option<Event>, n_prompt: u32) -> Option<Eve
         Reply::Queued(position) => Event::Queued { position: as_u32(position) },
         Reply::Started => return started.take(),
         Reply::Progress(n_done) => Event::Progress { n_done: as_u32(n_done), n_total: n_prompt },
-        Reply::Piece { text, sampled_at_us } => Event::Piece { text, sampled_at_us },
+        Reply::Piece { text, tokens, sampled_at_us } => {
+            Event::Piece { text, tokens: tokens.into_iter().map(|token| token.0).collect(), sampled_at_us }
+        }
         Reply::Done { reason, usage, timings } => Event::Done { reason, usage, timings },
         Reply::Failed(error) => Event::Failed(error),
     })

@@ -9,6 +9,7 @@ use beast_protocol::{FinishReason, Timings, Usage, WireError};
 use tokio::sync::mpsc;
 
 use crate::batch::Token;
+use crate::clock::now_us;
 use crate::engine::Vocab;
 
 /// What the worker tells a session about its request.
@@ -24,6 +25,8 @@ pub enum Reply {
     Piece {
         /// Whole characters.
         text: String,
+        /// All tokens chosen since the last piece, also those whose text is held back.
+        tokens: Vec<Token>,
         /// When the engine chose the last token, see [`crate::clock::now_us`].
         sampled_at_us: u64,
     },
@@ -58,6 +61,10 @@ pub struct Stream {
     bytes: Vec<u8>,
     /// Text that may turn out to be the beginning of a stop text.
     held: String,
+    /// Chosen since the last piece.
+    untold: Vec<Token>,
+    /// Bytes of text that the client has already.
+    n_shown: usize,
     ignore_eos: bool,
     n_max_tokens: usize,
 }
@@ -71,7 +78,17 @@ impl Stream {
         ignore_eos: bool,
         n_max_tokens: usize,
     ) -> Self {
-        Self { vocab, reply, stop, bytes: Vec::new(), held: String::new(), ignore_eos, n_max_tokens }
+        Self {
+            vocab,
+            reply,
+            stop,
+            bytes: Vec::new(),
+            held: String::new(),
+            untold: Vec::new(),
+            n_shown: 0,
+            ignore_eos,
+            n_max_tokens,
+        }
     }
 
     /// Whether nobody reads any more.
@@ -92,11 +109,23 @@ impl Stream {
         }
     }
 
+    /// Takes in what another daemon had generated. The client has the first `n_shown` bytes of its text. Returns the reason when the answer
+    /// was at its end; `is_all` says that no token may follow.
+    pub fn resume(&mut self, tokens: &[Token], n_shown: usize, is_all: bool) -> Option<FinishReason> {
+        self.n_shown = n_shown;
+        let now_us = now_us();
+        let ended = tokens.iter().find_map(|&token| self.push(token, now_us));
+        // The client knows them.
+        self.untold.clear();
+        ended.or((is_all && !tokens.is_empty()).then_some(FinishReason::MaxTokens))
+    }
+
     /// Takes a token in. Returns the reason when the answer ends with it.
     pub fn push(&mut self, token: Token, sampled_at_us: u64) -> Option<FinishReason> {
         if self.vocab.is_end(token) && !self.ignore_eos {
             return Some(FinishReason::Stop);
         }
+        self.untold.push(token);
         self.vocab.piece(token, &mut self.bytes);
         let whole = whole_characters(&mut self.bytes);
         self.held.push_str(&whole);
@@ -127,9 +156,13 @@ impl Stream {
         let _ = self.reply.try_send(Reply::Failed(error));
     }
 
-    fn send_text(&self, text: String, sampled_at_us: u64) {
+    fn send_text(&mut self, mut text: String, sampled_at_us: u64) {
+        let n_known = text.floor_char_boundary(self.n_shown);
+        self.n_shown -= n_known;
+        text.drain(..n_known);
         if !text.is_empty() {
-            let _ = self.reply.try_send(Reply::Piece { text, sampled_at_us });
+            let tokens = std::mem::take(&mut self.untold);
+            let _ = self.reply.try_send(Reply::Piece { text, tokens, sampled_at_us });
         }
     }
 }

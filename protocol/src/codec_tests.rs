@@ -21,6 +21,7 @@ fn requests() -> Vec<Request> {
         speculation: Speculation::Draft,
         constraint: Some(Constraint::Schema("{}".into())),
         overflow: Overflow::Refuse,
+        resume: Some(Resume { text: "it".into(), tokens: vec![4, -1] }),
     };
     let material = Span { start: 1, end: 300 };
     let truncate = |drop| Generate { overflow: Overflow::Truncate { material, drop }, ..Generate::default() };
@@ -35,6 +36,9 @@ fn requests() -> Vec<Request> {
         Request::Generate(Generate::default()),
         Request::Cancel,
         Request::Status,
+        Request::Load { model: Some("auto".into()) },
+        Request::Load { model: None },
+        Request::Unload,
         Request::Shutdown,
     ]
 }
@@ -115,7 +119,7 @@ fn events() -> Vec<Event> {
         Event::Round(Round { round: 1, n_parts: 12, n_tokens: 40_000 }),
         Event::Part(part),
         Event::Progress { n_done: 5, n_total: 10 },
-        Event::Piece { text: "so ".into(), sampled_at_us: u64::MAX },
+        Event::Piece { text: "so ".into(), tokens: vec![7, -1], sampled_at_us: u64::MAX },
         Event::Status(Box::new(status())),
     ];
     for state in [State::Ready, State::Draining, State::Failed { message: "no file".into() }] {
@@ -181,22 +185,25 @@ fn the_bytes_of_a_version_do_not_drift() {
         .chain(events().iter().map(|event| hex(encode(event).expect("encodes"))))
         .collect();
     expect![[r#"
-        version 2
-        0003000e596f752073756d6d6172697a652e010c4772c3bcc39f6520f09fa6800200019a99993e016666663f0128000107014001020a0a01030101027b7d00
-        0000000000000000000000000101fb2c0100
-        0000000000000000000000000101fb2c0101
-        0000000000000000000000000101fb2c0102
-        000000000000000000000001000c726f6f74203a3a3d202261220201fb2c01064d657267652e
-        00000000000000000000000000
+        version 3
+        0003000e596f752073756d6d6172697a652e010c4772c3bcc39f6520f09fa6800200019a99993e016666663f0128000107014001020a0a01030101027b7d0001026974020801
+        0000000000000000000000000101fb2c010000
+        0000000000000000000000000101fb2c010100
+        0000000000000000000000000101fb2c010200
+        000000000000000000000001000c726f6f74203a3a3d202261220201fb2c01064d657267652e00
+        0000000000000000000000000000
         01
         02
-        03
+        0301046175746f
+        0300
+        04
+        05
         0103
         02036375620afb001001010b6e6f2074656d706c617465
         03010cfb409c
         040104030c09631e020002736f
         05050a
-        0603736f20fdffffffffffffffff
+        0603736f20020e01fdffffffffffffffff
         0905302e312e30096c6c616d612e6370702a0100030000003f056265617374102f72756e2f6265617374642e736f636b0103637562092f6375622e676775661018080003435055fb0010fb0010010101fb2c0104010203fb0040fb00048002050607080b0c0d0e0f01020301066c6f6f6b757001096375622d6472616674001014110e6e6f742063616c69627261746564000104090a01001a746865206275696c742d696e206d6f64656c20616e7377657273
         0905302e312e30096c6c616d612e6370702a0101056265617374102f72756e2f6265617374642e736f636b000101fb2c0104010203fb0040fb00048002050607080b0c0d0e0f01020301066c6f6f6b757001096375622d6472616674001014110e6e6f742063616c69627261746564000104090a01001a746865206275696c742d696e206d6f64656c20616e7377657273
         0905302e312e30096c6c616d612e6370702a0103056265617374102f72756e2f6265617374642e736f636b000101fb2c0104010203fb0040fb00048002050607080b0c0d0e0f01020301066c6f6f6b757001096375622d6472616674001014110e6e6f742063616c69627261746564000104090a01001a746865206275696c742d696e206d6f64656c20616e7377657273

@@ -48,6 +48,8 @@ pub enum Event {
     Piece {
         /// The text.
         text: String,
+        /// The tokens chosen since the last piece, for [`crate::Resume`].
+        tokens: Vec<i32>,
         /// When the engine chose its last token: microseconds of the machine's monotonic clock, which all processes share.
         sampled_at_us: u64,
     },
@@ -231,6 +233,8 @@ pub enum State {
     },
     /// It is finishing its last requests.
     Draining,
+    /// It will when somebody asks: the model is not in memory.
+    Unloaded,
 }
 
 /// The daemon's description of itself.

@@ -17,14 +17,15 @@ pub use event::{
     StoredPrefixes, Timings, Tuning, Usage,
 };
 pub use handshake::{HandshakeError, Hello, Welcome};
-pub use request::{Constraint, Generate, Message, Overflow, Place, Request, Role, Sampling, Span, Speculation};
+pub use request::{Constraint, Generate, Message, Overflow, Place, Request, Resume, Role, Sampling, Span, Speculation};
 
 /// Version of the messages that follow the handshake. Raised with every change of a message or of its encoding;
 /// client and daemon talk only when theirs are equal.
 ///
 /// - 1: the first.
 /// - 2: constraints and what is done with material that does not fit; parts.
-pub const VERSION: u32 = 2;
+/// - 3: answers that go on; loading, unloading and switching models.
+pub const VERSION: u32 = 3;
 
 /// Longest frame that is sent or accepted, in bytes, without its length prefix: 32 MiB, checked before any allocation.
 pub const MAX_FRAME_LEN: usize = 32 * 1024 * 1024;

@@ -11,6 +11,14 @@ pub enum Request {
     Cancel,
     /// Describe yourself: answered with one `Status` event.
     Status,
+    /// Load the model if it is not loaded: answered with `Loading` events, then `Status` or `Failed`. With a `model` (a value of the setting of
+    /// this name) that one is loaded in the place of the present one, once running requests have ended.
+    Load {
+        /// Which; none for the configured one.
+        model: Option<String>,
+    },
+    /// Give the model's memory back once running requests have ended. Answered with a `Status` event.
+    Unload,
     /// Stop taking requests, finish the running ones within the drain time and end. Answered with a `Status` event.
     Shutdown,
 }
@@ -34,6 +42,17 @@ pub struct Generate {
     pub constraint: Option<Constraint>,
     /// What is done when the prompt does not fit into the context.
     pub overflow: Overflow,
+    /// The beginning of the answer, when the daemon that gave it has ended: only what follows is sent.
+    pub resume: Option<Resume>,
+}
+
+/// What a client has of an answer that was broken off.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Resume {
+    /// The text of all its pieces.
+    pub text: String,
+    /// The tokens of all its pieces. They may go further than the text, which is held back where a stop text may begin.
+    pub tokens: Vec<i32>,
 }
 
 /// What an answer must look like: no other token can be chosen.

@@ -31,6 +31,9 @@ fn the_help_is_short() {
           status       Show what the daemon is doing; never starts one
           bench        Measure how fast answers come on this machine, or tune beastd for it
           hook         Let git ask for a message before each commit: install, uninstall, status
+          load         Load the model into memory now, so that the next request need not wait for it
+          unload       Give the memory of the model back once running requests have ended; the next request
+                       loads it again
           stop         Let the daemon finish its running requests and end
           version      Show the versions of client, protocol and daemon; never starts one
           completions  Print a script that lets your shell complete commands, options, prompts and models

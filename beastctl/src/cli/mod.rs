@@ -190,6 +190,12 @@ Examples:
         #[command(subcommand)]
         verb: HookVerb,
     },
+    /// Load the model into memory now, so that the next request need not wait for it.
+    #[command(after_help = "Examples:\n  beastctl load\n  beastctl load && beastctl summarize README.md")]
+    Load,
+    /// Give the memory of the model back once running requests have ended; the next request loads it again.
+    #[command(after_help = "Examples:\n  beastctl unload")]
+    Unload,
     /// Let the daemon finish its running requests and end.
     #[command(after_help = "Examples:\n  beastctl stop\n  beastctl stop --timeout 5s")]
     Stop,

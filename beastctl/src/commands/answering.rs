@@ -8,11 +8,11 @@ use std::{
 };
 
 use anyhow::Result;
-use beast_protocol::{Constraint, Event, FinishReason, Notice, NoticeKind, Timings, Usage};
+use beast_protocol::{Constraint, Event, FinishReason, Notice, NoticeKind, Resume, Timings, Usage};
 use rustix::time::{ClockId, clock_gettime};
 use serde_json::json;
 
-use super::{CommandError, Context};
+use super::{CommandError, Context, asking::Asking};
 use crate::{
     cli::Options,
     client::{Client, ClientError},
@@ -56,6 +56,8 @@ pub(super) struct Answering<'a> {
     notices: Vec<Notice>,
     parts: Parts,
     measured: Measured,
+    /// What the next daemon would have to know.
+    got: Resume,
     done: Option<Done>,
 }
 
@@ -86,6 +88,7 @@ impl<'a> Answering<'a> {
             notices: warnings.into_iter().map(|text| Notice { kind: NoticeKind::Warning, text }).collect(),
             parts: Parts::default(),
             measured: Measured::default(),
+            got: Resume::default(),
             done: None,
         }
     }
@@ -125,12 +128,24 @@ impl<'a> Answering<'a> {
         self.answer.set_apart();
     }
 
-    /// Takes events until the answer is complete.
-    pub(super) fn follow(&mut self, client: &mut Client, wait: &Wait) -> Result<()> {
+    /// Takes events until the answer is complete. When the daemon ends before that, the next one goes on where it stopped.
+    pub(super) fn follow(&mut self, mut client: Client, asking: &mut Asking<'_>, wait: &Wait) -> Result<()> {
         while self.done.is_none() {
-            match client.next_event(wait, self.progress.due())? {
-                Some(event) => self.take(event)?,
-                None => self.show(),
+            match client.next_event(wait, self.progress.due()) {
+                Ok(Some(event)) => {
+                    if matches!(event, Event::Piece { .. } | Event::Part(_)) {
+                        asking.is_answered();
+                    }
+                    self.take(event)?;
+                }
+                Ok(None) => self.show(),
+                Err(ClientError::Lost) => {
+                    self.waiting.say("beastd has ended; the next one goes on".into());
+                    self.show();
+                    // Nothing may come between the words of an answer: it goes on as if nothing had happened.
+                    client = asking.again(&self.got, wait, |_| {})?;
+                }
+                Err(error) => return Err(error.into()),
             }
         }
         Ok(())
@@ -154,7 +169,11 @@ impl<'a> Answering<'a> {
                 self.show();
             }
             Event::Started { model, n_ctx, notices, .. } => self.start(model, n_ctx, notices),
-            Event::Piece { text, sampled_at_us } => self.piece(&text, sampled_at_us)?,
+            Event::Piece { text, tokens, sampled_at_us } => {
+                self.got.text += &text;
+                self.got.tokens.extend(tokens);
+                self.piece(&text, sampled_at_us)?;
+            }
             Event::Done { reason: FinishReason::Cancelled, .. } => return Err(CommandError::Cancelled.into()),
             Event::Done { reason, usage, timings } => self.done = Some((reason, usage, timings)),
             Event::Failed(error) => return Err(ClientError::Daemon(error).into()),
@@ -177,7 +196,9 @@ impl<'a> Answering<'a> {
         }
     }
 
-    fn start(&mut self, model: String, n_ctx: u32, notices: Vec<Notice>) {
+    fn start(&mut self, model: String, n_ctx: u32, mut notices: Vec<Notice>) {
+        // An answer that goes on has told its own.
+        notices.retain(|notice| !self.notices.contains(notice));
         if !notices.is_empty() {
             self.progress.erase();
         }

@@ -4,16 +4,17 @@ use std::{
     env,
     io::{self, Stderr},
     mem,
-    path::{Path, PathBuf},
+    path::PathBuf,
     time::Instant,
 };
 
 use anyhow::{Context as _, Result};
-use beast_protocol::{Constraint, Generate, Request};
+use beast_protocol::Constraint;
 
 use super::{
     CommandError, Context,
     answering::{Answering, Form},
+    asking::Asking,
     conversing::Conversing,
     material, request,
 };
@@ -23,7 +24,6 @@ use crate::{
     constraint, exit,
     output::{OutputError, Progress, error_object, json_line},
     prompts::{self, Prompt},
-    start,
     wait::{Wait, WaitError},
 };
 
@@ -110,9 +110,10 @@ fn answer(context: &Context, task: Task, options: &Options) -> Result<()> {
     conversing.take_part(&prompt_name, &mut request);
 
     let wait = Wait::start(None).context("cannot watch for Ctrl-C")?.limited_as(&reading);
-    let (mut client, progress) = reach(context, options, &path, request, &wait)?;
+    let mut asking = Asking::new(&path, !options.no_start, request);
+    let (client, progress) = reach(context, &asking, &wait)?;
     let mut answering = Answering::new(context, options, progress, warnings).bound_to(form);
-    match answering.follow(&mut client, &wait) {
+    match answering.follow(client, &mut asking, &wait) {
         Ok(()) => {
             let said = answering.said();
             let outcome = answering.finish();
@@ -134,21 +135,9 @@ pub(super) fn check_markdown_wish() -> Result<(), CommandError> {
 }
 
 /// Finds the daemon, or starts one, and sends it a request.
-pub(super) fn reach(
-    context: &Context,
-    options: &Options,
-    socket: &Path,
-    request: Generate,
-    wait: &Wait,
-) -> Result<(Client, Progress<Stderr>)> {
+pub(super) fn reach(context: &Context, asking: &Asking<'_>, wait: &Wait) -> Result<(Client, Progress<Stderr>)> {
     let mut progress = Progress::with_spinner(io::stderr(), context.console.shows_progress(), context.started);
-    let client = start::connect(socket, !options.no_start, wait, |text| progress.set(text.into(), Instant::now()));
-    // The request is dropped once it is sent: an answer can take minutes, and its input tens of megabytes.
-    let request = Request::Generate(request);
-    let sent = client.and_then(|mut client| {
-        client.send(&request, wait)?;
-        Ok(client)
-    });
+    let sent = asking.send(wait, |text| progress.set(text.into(), Instant::now()));
     let client = sent.inspect_err(|_| progress.erase())?;
     Ok((client, progress))
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod alfred;
 mod answering;
+mod asking;
 mod bench;
 mod chat;
 pub mod completions;
@@ -9,6 +10,7 @@ mod conversing;
 mod generate;
 mod history;
 mod hook;
+mod load;
 pub mod man;
 mod material;
 pub mod prompt_verb;
@@ -200,6 +202,8 @@ pub fn run(cli: Cli, console: Console, started: Instant) -> Result<()> {
         Verb::Alfred { verb } => alfred::run(&context, verb),
         Verb::Hook { verb } => hook::run(&context, verb),
         Verb::Status { json } => status::run(&context, json),
+        Verb::Load => load::load(&context),
+        Verb::Unload => load::unload(&context),
         Verb::Stop => stop::run(&context),
         Verb::Version { json } => version::run(&context, json),
     }

@@ -114,6 +114,7 @@ fn describe(status: &Status) -> String {
 fn state(state: &State) -> String {
     match state {
         State::Ready => "ready".into(),
+        State::Unloaded => "unloaded: the next request loads the model".into(),
         State::Draining => "draining: it finishes its last requests".into(),
         State::Failed { message } => format!("failed: {message}"),
         State::Loading { stage, fraction } => format!("loading: {} {:.0} %", stage.label(), fraction * 100.0),

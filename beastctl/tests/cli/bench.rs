@@ -87,7 +87,7 @@ fn serve(listener: &UnixListener, end: PathBuf, answer: Answer, requests: &Mutex
                 drop(File::options().write(true).open(end).unwrap());
                 return;
             }
-            Request::Cancel => panic!("nothing is cancelled here"),
+            other => panic!("not asked for here: {other:?}"),
         }
     }
 }

@@ -3,15 +3,17 @@
 use std::{
     fs::File,
     io::Read,
+    os::unix::net::UnixListener,
     process::{Child, Stdio},
     sync::mpsc,
+    thread,
 };
 
-use beast_protocol::{Event, FinishReason};
+use beast_protocol::{Event, FinishReason, Resume, Welcome};
 use expect_test::expect;
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::harness::{Beast, Ran, feed};
+use crate::harness::{Beast, Peer, Ran, feed};
 
 fn interrupt(child: &Child) {
     kill_process(Pid::from_child(child), Signal::INT).unwrap();
@@ -108,9 +110,56 @@ fn the_time_limit_counts_in_the_queue_and_in_the_answer() {
     }
 }
 
+/// The daemon that comes after a killed one is told what has come, and says the rest.
+#[test]
+fn an_answer_goes_on_with_the_next_daemon() {
+    for option in ["--stats", "--no-stream"] {
+        let beast = Beast::alone();
+        let listener = UnixListener::bind(beast.socket()).unwrap();
+        let daemon = thread::spawn(move || {
+            let welcome = Welcome::current("0.0.1", 4711);
+            let mut first = Peer::accept(&listener, &welcome);
+            assert_eq!(first.generate().resume, None);
+            first.started();
+            first.say(&[" half", " a"]);
+            drop(first);
+            // Two that say nothing are no reason to give up.
+            drop(Peer::accept(&listener, &welcome));
+            let mut last = Peer::accept(&listener, &welcome);
+            let resume = last.generate().resume;
+            last.answer(&[" sentence."]);
+            resume
+        });
+        let ran = beast.run(&["summarize", option], b"text");
+        assert_eq!((ran.code, &*ran.stdout), (Some(0), "half a sentence.\n"), "{}", ran.report());
+        assert_eq!(daemon.join().unwrap(), Some(Resume { text: " half a".into(), tokens: vec![1, 1] }));
+    }
+}
+
+#[test]
+fn after_two_more_that_die_it_gives_up() {
+    let beast = Beast::alone();
+    let listener = UnixListener::bind(beast.socket()).unwrap();
+    let daemon = thread::spawn(move || {
+        for nth in 0..3 {
+            let mut peer = Peer::accept(&listener, &Welcome::current("0.0.1", 4711));
+            peer.generate();
+            if nth == 0 {
+                peer.say(&["half"]);
+            }
+        }
+        listener.set_nonblocking(true).unwrap();
+        listener
+    });
+    let ran = beast.run(&["summarize"], b"text");
+    assert_eq!((ran.code, &*ran.stdout), (Some(1), "half\n"), "{}", ran.report());
+    assert!(ran.stderr.starts_with("beastctl: beastd ended before the answer did; try: "), "{}", ran.report());
+    assert!(daemon.join().unwrap().accept().is_err(), "nobody called a fourth time");
+}
+
 #[test]
 fn a_daemon_that_dies_leaves_what_it_said() {
-    let beast = Beast::new();
+    let beast = Beast::alone();
     beast.daemon(|peer| {
         peer.generate();
         peer.started();
@@ -128,7 +177,7 @@ fn a_daemon_that_dies_leaves_what_it_said() {
 #[test]
 fn what_was_asked_for_in_one_piece_does_not_come_in_half() {
     for option in ["--json", "--no-stream"] {
-        let beast = Beast::new();
+        let beast = Beast::alone();
         beast.daemon(|peer| {
             peer.generate();
             peer.started();

@@ -12,7 +12,7 @@ use crate::batch::{SamplingParams, Token};
 use crate::engine::{Constraint, Vocab};
 use crate::speculation::Wish;
 use crate::template::{self, ChatTemplate};
-use crate::worker::Admitted;
+use crate::worker::{Admitted, Resumed};
 pub use beside::admit_beside;
 use overflow::Fitted;
 pub use overflow::cut_out;
@@ -86,17 +86,28 @@ impl Admission {
         let n_asked = request.max_tokens.map_or(self.max_tokens, |n| usize::try_from(n).unwrap_or(usize::MAX));
         let Fitted { messages, prompt, notices } = self.fit(request, n_asked)?;
         let shared = self.shared(&messages, &prompt);
-        let room = self.n_ctx - prompt.len();
+        let resumed = self.resumed(request);
+        let n_known = prompt.len() + resumed.tokens.len();
+        if n_known >= self.n_ctx {
+            let text = format!(
+                "the prompt and the beginning of its answer are {n_known} tokens and the context has {}; try: the same again",
+                self.n_ctx
+            );
+            return Err(WireError::new(ErrorCode::TooLong, text));
+        }
+        let room = self.n_ctx - n_known;
+        let n_max_tokens = n_asked.saturating_sub(resumed.tokens.len()).min(room);
         let admitted = Admitted {
             prompt,
             shared,
             sampling,
-            n_max_tokens: n_asked.min(room),
+            n_max_tokens,
             stop: request.stop.clone(),
             ignore_eos: request.ignore_eos,
             wish: wish(request),
             constraint,
             is_background: false,
+            resumed,
         };
         Ok((admitted, notices))
     }
@@ -107,6 +118,21 @@ impl Admission {
     /// When the template refuses it.
     pub fn n_prompt(&self, messages: &[Message]) -> Result<usize, WireError> {
         self.prompt(messages).map(|prompt| prompt.len())
+    }
+
+    /// The beginning of an answer that another daemon gave. Tokens mean nothing to another model: then its text is what counts.
+    fn resumed(&self, request: &Generate) -> Resumed {
+        let Some(resume) = &request.resume else { return Resumed::default() };
+        let n_shown = resume.text.len();
+        let tokens: Vec<Token> = resume.tokens.iter().map(|&token| Token(token)).collect();
+        let is_known = |token: &Token| usize::try_from(token.0).is_ok_and(|n| n < self.vocab.n_tokens());
+        let mut bytes = Vec::new();
+        tokens.iter().filter(|token| is_known(token)).for_each(|&token| self.vocab.piece(token, &mut bytes));
+        // A character that was cut in two was told as U+FFFD.
+        match tokens.iter().all(is_known) && String::from_utf8_lossy(&bytes).starts_with(&resume.text) {
+            true => Resumed { tokens, n_shown },
+            false => Resumed { tokens: self.vocab.tokenize(&resume.text, false, false), n_shown },
+        }
     }
 
     fn constraint(&self, request: &Generate) -> Result<Option<Constraint>, WireError> {

@@ -57,6 +57,11 @@ impl Engine for FakeEngine {
         unreachable!("the fake's vocabulary makes no {constraint:?}");
     }
 
+    fn replay(&mut self, seq: SeqId, _tokens: &[Token]) -> bool {
+        assert!(self.armed.contains_key(&seq), "{seq:?} was never armed");
+        true
+    }
+
     fn disarm(&mut self, seq: SeqId) {
         assert!(self.armed.remove(&seq).is_some(), "{seq:?} was never armed");
     }
@@ -182,6 +187,10 @@ impl Vocab for ByteVocab {
 
     fn adds_bos(&self) -> bool {
         false
+    }
+
+    fn n_tokens(&self) -> usize {
+        usize::try_from(END.0).unwrap_or(0) + 1
     }
 
     fn longest_token(&self) -> usize {

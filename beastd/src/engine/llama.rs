@@ -153,6 +153,11 @@ impl Engine for LlamaEngine<'_> {
         self.samplers.get_mut(&seq).expect("a sequence is armed before it is constrained").constrain(constraint);
     }
 
+    fn replay(&mut self, seq: SeqId, tokens: &[Token]) -> bool {
+        let sampler = self.samplers.get_mut(&seq).expect("a sequence is armed before its answer goes on");
+        tokens.iter().all(|token| sampler.replay(LlamaToken(token.0)))
+    }
+
     fn disarm(&mut self, seq: SeqId) {
         self.samplers.remove(&seq);
     }

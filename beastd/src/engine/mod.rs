@@ -14,6 +14,7 @@ pub use constraint::Constraint;
 pub use draft::DraftModel;
 pub use llama::{ContextOptions, LlamaEngine};
 pub use model::{LoadError, LoadedModel, ModelOptions, load, log_to_tracing};
+pub use raw::return_memory;
 pub use vocab::LlamaVocab;
 
 use crate::batch::{Batch, KvEdit, Sampled, SamplingParams, SeqId, SlotId, Token};
@@ -28,6 +29,10 @@ pub trait Engine {
 
     /// An armed sequence gets only tokens that this allows; then it ends.
     fn constrain(&mut self, seq: SeqId, constraint: Constraint);
+
+    /// An armed sequence has chosen these tokens before, in another process. False when what constrains it does not allow them.
+    #[must_use]
+    fn replay(&mut self, seq: SeqId, tokens: &[Token]) -> bool;
 
     /// The sequence has ended.
     fn disarm(&mut self, seq: SeqId);
@@ -115,6 +120,9 @@ pub trait Vocab: Send + Sync {
 
     /// Whether tokenizing adds BOS by itself.
     fn adds_bos(&self) -> bool;
+
+    /// How many tokens there are; theirs are the numbers below that.
+    fn n_tokens(&self) -> usize;
 
     /// Bytes of the longest token.
     fn longest_token(&self) -> usize;

@@ -1,4 +1,4 @@
-//! The only unsafe code of beastd: two things that llama.cpp can do and its wrapper does not let safe code do.
+//! The only unsafe code of beastd: what llama.cpp and the system's allocator can do and no safe code reaches.
 #![allow(unsafe_code)]
 
 use std::sync::Mutex;
@@ -21,6 +21,15 @@ pub(super) fn save(context: &LlamaContext<'_>, seq_id: i32) -> Option<Vec<u8>> {
 pub(super) fn restore(context: &mut LlamaContext<'_>, seq_id: i32, bytes: &[u8]) -> bool {
     // SAFETY: the bytes come from `save`; llama.cpp is told their length and compares the shapes that they name with its own.
     unsafe { context.state_seq_set_data_ext(bytes, seq_id, LlamaStateSeqFlags::empty()) }
+}
+
+/// Gives freed memory back to the system: glibc keeps what was freed in small pieces, which after a model is tens of megabytes.
+pub fn return_memory() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    // SAFETY: only freed memory is touched, under the allocator's own locks.
+    unsafe {
+        libc::malloc_trim(0);
+    }
 }
 
 /// Decides for the models loaded from now on whether their weights are rearranged for this CPU's instructions. llama.cpp has a

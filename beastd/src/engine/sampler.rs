@@ -37,6 +37,18 @@ impl Sampler {
         self.constraint = Some(constraint);
     }
 
+    /// Takes in a token that was chosen before. False when it is not allowed: then it was chosen by another model.
+    pub(super) fn replay(&mut self, token: LlamaToken) -> bool {
+        if let Some(constraint) = &mut self.constraint {
+            if !constraint.allows(token) {
+                return false;
+            }
+            constraint.accept(token);
+        }
+        self.chooser.accept(token);
+        true
+    }
+
     /// The next token after position `idx` of the last batch; `None` when the logits are not numbers.
     pub(super) fn sample(&mut self, context: &LlamaContext<'_>, idx: i32) -> Option<LlamaToken> {
         let logits = context.get_logits_ith(idx);

@@ -64,6 +64,10 @@ impl Vocab for LlamaVocab {
         self.0.model.vocab().should_add_bos()
     }
 
+    fn n_tokens(&self) -> usize {
+        usize::try_from(self.0.n_vocab()).unwrap_or(0)
+    }
+
     fn longest_token(&self) -> usize {
         let vocab = self.0.model.vocab();
         vocab.tokens().filter_map(|token| vocab.text(token)).map(|text| text.count_bytes()).max().unwrap_or(1)

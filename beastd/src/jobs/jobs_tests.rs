@@ -12,6 +12,7 @@ use crate::governor::Governor;
 use crate::metrics::Metrics;
 use crate::scheduler::Limits;
 use crate::speculation::{Speculation, StepCosts, Wish};
+use crate::worker::Ended;
 use crate::worker::{Parts, Worker};
 
 const N_CTX: usize = 256;
@@ -21,7 +22,7 @@ const DEFAULTS: SamplingDefaults =
 struct Fixture {
     means: Means,
     metrics: Arc<Metrics>,
-    thread: JoinHandle<Result<(), EngineError>>,
+    thread: JoinHandle<Result<Ended, EngineError>>,
 }
 
 fn start(n_waiting: usize) -> Fixture {

@@ -241,6 +241,7 @@ impl Frame {
             request.max_tokens = n_answer;
             request.constraint = None;
             request.overflow = Overflow::Refuse;
+            request.resume = None;
         }
         request
     }

@@ -20,7 +20,7 @@ use crate::metrics::Metrics;
 use crate::model;
 use crate::prefix_store::{PrefixStore, StoreKey};
 use crate::scheduler::Limits;
-use crate::worker::{Command, Parts, Worker, WorkerHandle};
+use crate::worker::{Command, Ended, Parts, Worker, WorkerHandle};
 use describe::Description;
 use speculate::{DraftFile, speculate};
 use tuning::Tuning;
@@ -39,6 +39,11 @@ pub enum LoadState {
     Ready(Arc<Ready>),
     /// There will be no model.
     Failed(WireError),
+    /// Not in memory; the next request loads it.
+    Unloaded {
+        /// Why the last try to load one failed.
+        failed: Option<WireError>,
+    },
 }
 
 /// A model that answers.
@@ -122,7 +127,18 @@ impl Progress {
     }
 
     fn at(&self, stage: LoadStage, fraction: f32) {
-        self.state.send_replace(LoadState::Loading { stage, fraction });
+        self.set(LoadState::Loading { stage, fraction });
+    }
+
+    pub(crate) fn set(&self, state: LoadState) {
+        self.state.send_replace(state);
+    }
+
+    /// The next load has stages of its own.
+    fn forget_stages(&self) {
+        if let Ok(mut stages) = self.stages.lock() {
+            stages.clear();
+        }
     }
 }
 
@@ -135,7 +151,7 @@ pub fn spawn(
     let (handle, inbox) = WorkerHandle::new();
     let (ended, outcome) = oneshot::channel();
     let body = move || {
-        let result = load_and_work(&config, &progress, metrics, inbox);
+        let result = live(config, &progress, &metrics, inbox);
         if let Err(error) = &result {
             tracing::error!(%error, "the model is gone");
             progress.state.send_replace(LoadState::Failed(error.clone()));
@@ -147,12 +163,50 @@ pub fn spawn(
     (handle, outcome)
 }
 
+/// Loads and works; gives the model back when it is told to, and waits for the next load.
+///
+/// # Errors
+/// The first load failed, or the engine broke. A later load that fails leaves a daemon without a model, which tries again.
+fn live(
+    mut config: Arc<Config>,
+    progress: &Progress,
+    metrics: &Arc<Metrics>,
+    inbox: mpsc::Receiver<Command>,
+) -> Result<(), WireError> {
+    let mut inbox = Some(inbox);
+    let mut is_first = true;
+    loop {
+        match load_and_work(&config, progress, metrics, &mut inbox) {
+            Ok(Ended::Stopped) => return Ok(()),
+            Ok(Ended::Unloaded(rest)) => inbox = Some(rest),
+            Err(error) if is_first || inbox.is_none() => return Err(error),
+            Err(error) => {
+                tracing::error!(%error, "the model cannot be loaded");
+                progress.set(LoadState::Unloaded { failed: Some(error) });
+            }
+        }
+        is_first = false;
+        engine::return_memory();
+        tracing::info!("no model is in memory");
+        let commands = inbox.as_mut().expect("it came back");
+        config = loop {
+            match commands.blocking_recv() {
+                Some(Command::Load(config)) => break config,
+                Some(Command::Submit(submission)) => submission.fail(crate::worker::shutting_down()),
+                Some(Command::Cancel(_) | Command::Unload) => {}
+                Some(Command::Stop) | None => return Ok(()),
+            }
+        };
+        progress.forget_stages();
+    }
+}
+
 fn load_and_work(
     config: &Config,
     progress: &Progress,
-    metrics: Arc<Metrics>,
-    inbox: mpsc::Receiver<Command>,
-) -> Result<(), WireError> {
+    metrics: &Arc<Metrics>,
+    inbox: &mut Option<mpsc::Receiver<Command>>,
+) -> Result<Ended, WireError> {
     let unavailable = |error: &dyn std::fmt::Display| {
         let reason = logging::take_engine_error().map_or(String::new(), |reason| format!(" (llama.cpp: {reason})"));
         WireError::new(ErrorCode::ModelUnavailable, format!("{error}{reason}"))
@@ -221,7 +275,8 @@ fn load_and_work(
         speculation,
         store: open_store(config, &tuning),
     };
-    let worker = Worker::new(parts, inbox, metrics);
+    let inbox = inbox.take().expect("one worker at a time");
+    let worker = Worker::new(parts, inbox, Arc::clone(metrics));
     worker.run().map_err(|error| WireError::new(ErrorCode::Engine, format!("the engine failed: {error}")))
 }
 

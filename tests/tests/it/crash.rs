@@ -10,7 +10,7 @@ fn a_daemon_killed_in_mid_stream_leaves_what_came_on_stdout() {
     // Nothing is kept of the first answer, so that the second is computed in the very same way.
     let mut beast = Beast::with(&["n_prefixes=0"]);
     let whole = beast.run(&BABBLE);
-    let mut running = beast.begin(&BABBLE);
+    let mut running = beast.begin(&[&BABBLE[..], &["--no-start"]].concat());
     running.wait_for_output();
     beast.kill();
     let output = running.finish();

@@ -16,6 +16,8 @@ mod overload;
 mod pipelines;
 mod prefixes;
 mod real_model;
+mod residency;
+mod resume;
 mod rooms;
 mod shapes;
 mod shell;

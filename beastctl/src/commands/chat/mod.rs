@@ -22,6 +22,7 @@ use self::{
 use super::{
     CommandError, Context,
     answering::{Answering, Form},
+    asking::Asking,
     conversing::{other_prompt, too_long},
     generate::{broken_off, check_markdown_wish, constraint, load_prompt, print_error, reach},
     material::Material,
@@ -358,8 +359,9 @@ impl<'a> Chat<'a> {
         let Context { console, timeout, .. } = *self.context;
         let context = Context { console, started: Instant::now(), socket: None, timeout };
         let form = Form::of(request.constraint.as_ref());
-        let reached = reach(&context, self.options, &self.socket, request, &self.wait);
-        let (mut client, progress) = match reached {
+        let mut asking = Asking::new(&self.socket, !self.options.no_start, request);
+        let reached = reach(&context, &asking, &self.wait);
+        let (client, progress) = match reached {
             Err(error) if self.is_stopped(&error) => return Ok((nothing(), Ok(()))),
             reached => reached?,
         };
@@ -367,9 +369,8 @@ impl<'a> Chat<'a> {
         if self.has_answered && !self.is_interactive {
             answering.set_apart();
         }
-        let followed = answering.follow(&mut client, &self.wait);
-        // Before anything else, since this is how the daemon hears that it can stop.
-        drop(client);
+        // Its connection is closed by now, which is how the daemon hears that it can stop.
+        let followed = answering.follow(client, &mut asking, &self.wait);
         self.has_answered |= answering.has_text();
         match followed {
             Ok(()) => {

@@ -1,114 +1,39 @@
 //! The inference thread: inbox, schedule, step, commit, replies. The only matchmaker between scheduler and engine.
 
+mod inbox;
+
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 
 use beast_protocol::{ErrorCode, FinishReason, Timings, Usage, WireError};
 use tokio::sync::mpsc;
 
-use crate::batch::{Batch, Sampled, SamplingParams, SeqId, Token};
+use crate::batch::{Batch, Sampled, SeqId, Token};
 use crate::clock::now_us;
-use crate::engine::{Constraint, Engine, EngineError, Vocab};
+use crate::engine::{Engine, EngineError, Vocab};
 use crate::governor::{self, Governor};
 use crate::metrics::Metrics;
 use crate::prefix_store::PrefixStore;
 use crate::scheduler::{Committed, Limits, Room, Scheduler, Sequence};
-use crate::speculation::{Candidate, Speculation, Wish};
-use crate::stream::{Reply, Stream, channel};
+use crate::speculation::{Candidate, Speculation};
+use crate::stream::{Reply, Stream};
+use inbox::overloaded;
+pub use inbox::{Admitted, Command, Resumed, Submission, WorkerHandle, shutting_down};
 
-/// A request that has passed all checks.
+/// Why a worker has ended.
 #[derive(Debug)]
-pub struct Admitted {
-    /// At least one token, and fewer than the context has.
-    pub prompt: Vec<Token>,
-    /// Lengths of beginnings of the prompt that other requests are likely to share.
-    pub shared: Vec<usize>,
-    /// How tokens are chosen.
-    pub sampling: SamplingParams,
-    /// Most tokens to generate.
-    pub n_max_tokens: usize,
-    /// Texts that end the answer; none is empty.
-    pub stop: Vec<String>,
-    /// Whether the model's own end is ignored.
-    pub ignore_eos: bool,
-    /// What may guess ahead.
-    pub wish: Wish,
-    /// What the answer must look like.
-    pub constraint: Option<Constraint>,
-    /// Whether it gives way to those that are not: nobody waits for this answer alone.
-    pub is_background: bool,
+pub enum Ended {
+    /// It was told to stop.
+    Stopped,
+    /// It has given its model back; the next worker goes on with its inbox.
+    Unloaded(mpsc::Receiver<Command>),
 }
 
-/// Commands to the worker. Bounded: who finds the inbox full is refused.
-pub enum Command {
-    /// A new request.
-    Submit(Box<Submission>),
-    /// End this request with `Cancelled`, if it still lives.
-    Cancel(SeqId),
-    /// Fail whatever lives and end.
-    Stop,
-}
-
-/// A request on its way to the worker.
-pub struct Submission {
-    id: SeqId,
-    admitted: Admitted,
-    reply: mpsc::Sender<Reply>,
-    arrived_us: u64,
-}
-
-/// Commands that may wait for the worker to look; it looks after each step.
-const INBOX_LEN: usize = 256;
-
-/// How sessions reach the worker.
-#[derive(Debug, Clone)]
-pub struct WorkerHandle {
-    inbox: mpsc::Sender<Command>,
-    next_id: Arc<AtomicU64>,
-}
-
-impl WorkerHandle {
-    /// A handle and the inbox that belongs to it.
-    pub fn new() -> (Self, mpsc::Receiver<Command>) {
-        let (inbox, commands) = mpsc::channel(INBOX_LEN);
-        (Self { inbox, next_id: Arc::default() }, commands)
-    }
-
-    /// Hands a request over. Dropping the receiver cancels it. `arrived_us` is when the client's frame was complete.
-    ///
-    /// # Errors
-    /// [`ErrorCode::Overloaded`] when the inbox is full, [`ErrorCode::ShuttingDown`] when the worker has ended.
-    pub fn submit(&self, admitted: Admitted, arrived_us: u64) -> Result<(SeqId, mpsc::Receiver<Reply>), WireError> {
-        let id = SeqId(self.next_id.fetch_add(1, Relaxed));
-        let (reply, replies) = channel(admitted.n_max_tokens);
-        let submission = Submission { id, admitted, reply, arrived_us };
-        self.inbox.try_send(Command::Submit(Box::new(submission))).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => overloaded(),
-            mpsc::error::TrySendError::Closed(_) => shutting_down(),
-        })?;
-        Ok((id, replies))
-    }
-
-    /// Asks for the end of a request.
-    pub async fn cancel(&self, id: SeqId) {
-        // A worker that has ended has cancelled everything.
-        let _ = self.inbox.send(Command::Cancel(id)).await;
-    }
-
-    /// Asks for the end of everything.
-    pub async fn stop(&self) {
-        let _ = self.inbox.send(Command::Stop).await;
-    }
-}
-
-/// What is told to a request that comes while the daemon goes.
-pub fn shutting_down() -> WireError {
-    WireError::new(ErrorCode::ShuttingDown, "beastd is shutting down; try: again in a moment")
-}
-
-fn overloaded() -> WireError {
-    WireError::new(ErrorCode::Overloaded, "beastd has too many waiting requests; try: again in a moment")
+/// What comes after the commands.
+enum Next {
+    Work,
+    End { is_unloaded: bool },
 }
 
 /// What the worker remembers of a request besides its sequence.
@@ -171,8 +96,12 @@ impl<'model, E: Engine> Worker<'model, E> {
     ///
     /// # Errors
     /// When the engine is broken; every request was told.
-    pub fn run(mut self) -> Result<(), EngineError> {
-        while self.take_commands()? {
+    pub fn run(mut self) -> Result<Ended, EngineError> {
+        let is_unloaded = loop {
+            match self.take_commands()? {
+                Next::Work => {}
+                Next::End { is_unloaded } => break is_unloaded,
+            }
             self.drop_abandoned();
             self.follow_the_machine()?;
             self.restore_prefixes()?;
@@ -190,17 +119,24 @@ impl<'model, E: Engine> Worker<'model, E> {
                         }
                     }
                     Err(EngineError::CacheFull) => self.make_room()?,
-                    Err(error) => return self.break_down(error),
+                    Err(error) => return self.break_down(error).map(|()| Ended::Stopped),
                 }
             }
             self.publish();
+        };
+        if !is_unloaded {
+            self.fail_all(&shutting_down());
+            self.save_prefixes()?;
+            return Ok(Ended::Stopped);
         }
-        self.fail_all(&shutting_down());
-        self.save_prefixes()
+        self.fail_active(&shutting_down());
+        self.save_prefixes()?;
+        self.metrics.forget_model();
+        Ok(Ended::Unloaded(self.inbox))
     }
 
-    /// Takes what is in the inbox; waits for something when there is nothing to do. Returns false at the end.
-    fn take_commands(&mut self) -> Result<bool, EngineError> {
+    /// Takes what is in the inbox; waits for something when there is nothing to do.
+    fn take_commands(&mut self) -> Result<Next, EngineError> {
         loop {
             let command = if self.scheduler.is_idle() {
                 // Every build is a release build: the audit is for the worker's own tests.
@@ -214,24 +150,46 @@ impl<'model, E: Engine> Worker<'model, E> {
             } else {
                 match self.inbox.try_recv() {
                     Ok(command) => Some(command),
-                    Err(mpsc::error::TryRecvError::Empty) => return Ok(true),
+                    Err(mpsc::error::TryRecvError::Empty) => return Ok(Next::Work),
                     Err(mpsc::error::TryRecvError::Disconnected) => None,
                 }
             };
             match command {
                 Some(Command::Submit(submission)) => self.submit(*submission),
                 Some(Command::Cancel(id)) => self.end(id, FinishReason::Cancelled),
-                Some(Command::Stop) | None => return Ok(false),
+                Some(Command::Unload) => return Ok(Next::End { is_unloaded: true }),
+                // It is loaded.
+                Some(Command::Load(_)) => {}
+                Some(Command::Stop) | None => return Ok(Next::End { is_unloaded: false }),
             }
         }
     }
 
     fn submit(&mut self, submission: Submission) {
         let Submission { id, admitted, reply, arrived_us } = submission;
-        let Admitted { prompt, shared, sampling, n_max_tokens, stop, ignore_eos, wish, constraint, is_background } =
-            admitted;
-        let stream = Stream::new(Arc::clone(&self.vocab), reply, stop, ignore_eos, n_max_tokens);
+        let Admitted {
+            mut prompt,
+            shared,
+            sampling,
+            n_max_tokens,
+            stop,
+            ignore_eos,
+            wish,
+            constraint,
+            is_background,
+            resumed,
+        } = admitted;
+        let mut stream = Stream::new(Arc::clone(&self.vocab), reply, stop, ignore_eos, n_max_tokens);
         let n_prompt = prompt.len();
+        let n_generated = resumed.tokens.len();
+        if let Some(reason) = stream.resume(&resumed.tokens, resumed.n_shown, n_max_tokens == 0) {
+            // It was broken off between its last token and its end.
+            Metrics::add(&self.metrics.n_requests, 1);
+            let as_u32 = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+            let usage = Usage { n_prompt: as_u32(n_prompt), n_generated: as_u32(n_generated), ..Usage::default() };
+            return stream.finish(reason, usage, Timings::default(), now_us());
+        }
+        prompt.extend(&resumed.tokens);
         let mut sequence = Sequence::new(id, prompt, n_max_tokens, self.n_ctx).keeping(shared);
         if is_background {
             sequence = sequence.in_background();
@@ -244,6 +202,13 @@ impl<'model, E: Engine> Worker<'model, E> {
         if let Some(constraint) = constraint {
             self.engine.constrain(id, constraint);
         }
+        if !self.engine.replay(id, &resumed.tokens) {
+            self.scheduler.finish(id);
+            self.engine.disarm(id);
+            let text =
+                "the answer cannot go on: the model that runs now would not have begun it so; try: the same again";
+            return stream.fail(WireError::new(ErrorCode::Engine, text));
+        }
         self.speculation.begin(id, wish);
         let active = Active {
             stream,
@@ -254,7 +219,7 @@ impl<'model, E: Engine> Worker<'model, E> {
             first_token_us: None,
             last_token_us: arrived_us,
             prefill_us: 0,
-            n_generated: 0,
+            n_generated,
             position: None,
         };
         self.active.insert(id, active);
@@ -459,20 +424,23 @@ impl<'model, E: Engine> Worker<'model, E> {
     }
 
     fn fail_all(&mut self, error: &WireError) {
+        self.fail_active(error);
+        self.inbox.close();
+        while let Ok(command) = self.inbox.try_recv() {
+            if let Command::Submit(submission) = command {
+                submission.fail(error.clone());
+            }
+        }
+        self.publish();
+    }
+
+    fn fail_active(&mut self, error: &WireError) {
         for (id, active) in std::mem::take(&mut self.active) {
             self.scheduler.finish(id);
             self.engine.disarm(id);
             self.speculation.end(id);
             active.stream.fail(error.clone());
         }
-        self.inbox.close();
-        while let Ok(command) = self.inbox.try_recv() {
-            if let Command::Submit(submission) = command {
-                // Who is gone needs no answer.
-                let _ = submission.reply.try_send(Reply::Failed(error.clone()));
-            }
-        }
-        self.publish();
     }
 
     fn publish(&self) {

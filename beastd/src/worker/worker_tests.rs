@@ -1,11 +1,14 @@
 use std::thread::JoinHandle;
 
 use super::*;
+use crate::batch::SamplingParams;
 use crate::batch::{KvEdit, SlotId};
+use crate::engine::Constraint;
 use crate::engine::fake::{self, ByteVocab, FakeEngine};
 use crate::governor::Governor;
 use crate::prefix_store::StoreKey;
 use crate::speculation::StepCosts;
+use crate::speculation::Wish;
 
 const LIMITS: Limits = Limits {
     n_slots: 2,
@@ -32,6 +35,9 @@ impl Engine for Gate {
     }
     fn constrain(&mut self, seq: SeqId, constraint: Constraint) {
         self.engine.constrain(seq, constraint);
+    }
+    fn replay(&mut self, seq: SeqId, tokens: &[Token]) -> bool {
+        self.engine.replay(seq, tokens)
     }
     fn disarm(&mut self, seq: SeqId) {
         self.engine.disarm(seq);
@@ -62,7 +68,7 @@ struct Fixture {
     handle: WorkerHandle,
     metrics: Arc<Metrics>,
     step: std::sync::mpsc::Sender<Result<(), EngineError>>,
-    thread: JoinHandle<Result<(), EngineError>>,
+    thread: JoinHandle<Result<Ended, EngineError>>,
 }
 
 fn start(limits: Limits) -> Fixture {
@@ -99,6 +105,7 @@ fn admitted(prompt: &str, n_max_tokens: usize) -> Admitted {
         wish: Wish::ANY,
         constraint: None,
         is_background: false,
+        resumed: Resumed::default(),
     }
 }
 
@@ -136,10 +143,42 @@ fn many_requests_at_once_get_what_each_gets_alone() {
         assert!(timings.first_token_us >= timings.queued_us);
     }
     drop(fixture.handle);
-    assert_eq!(fixture.thread.join().expect("no panic"), Ok(()));
+    assert!(matches!(fixture.thread.join().expect("no panic"), Ok(Ended::Stopped)));
     assert_eq!(fixture.metrics.n_requests.load(Relaxed), 20);
     let n_kept = fixture.metrics.n_prefix_tokens.load(Relaxed);
     assert_eq!(fixture.metrics.n_cells_used.load(Relaxed), n_kept, "only kept prefixes are left");
+}
+
+/// What another daemon has said is neither computed nor said again.
+#[test]
+fn an_answer_goes_on_where_it_was_broken_off() {
+    let fixture = start(LIMITS);
+    drop(fixture.step);
+    let answer = |prompt: &str| fake::answer(&ByteVocab.tokenize(prompt, false, false), 0, 40);
+    let prompts = (0..1000).map(|n| format!("question {n}"));
+    let prompt = &*prompts.into_iter().find(|prompt| answer(prompt).len() == 40).expect("some answers are long");
+    let whole = answer(prompt);
+    for n in [1, 7, whole.len() - 1, whole.len()] {
+        // The client has a little less than was chosen: text may be held back.
+        let resumed = Resumed { tokens: whole[..n].to_vec(), n_shown: n - 1 };
+        let admitted = Admitted { resumed, n_max_tokens: 40 - n, ..admitted(prompt, 40) };
+        let (text, end) = collect(fixture.handle.submit(admitted, now_us()).expect("room").1);
+        assert_eq!(text, expected(prompt, 40)[n - 1..]);
+        let Reply::Done { usage, .. } = end else { panic!("{end:?}") };
+        assert_eq!((usage.n_prompt as usize, usage.n_generated as usize), (prompt.len(), whole.len()));
+    }
+}
+
+#[test]
+fn a_worker_that_gives_its_model_back_hands_its_inbox_on() {
+    let fixture = start(LIMITS);
+    drop(fixture.step);
+    fixture.handle.inbox.blocking_send(Command::Unload).expect("the worker lives");
+    let replies = fixture.handle.submit(admitted("a", 3), now_us()).expect("the inbox stays open").1;
+    let Ok(Ok(Ended::Unloaded(mut inbox))) = fixture.thread.join() else { panic!("it was told to give it back") };
+    let Some(Command::Submit(submission)) = inbox.blocking_recv() else { panic!("it was sent") };
+    submission.fail(shutting_down());
+    assert!(matches!(collect(replies).1, Reply::Failed(_)));
 }
 
 #[test]
@@ -155,7 +194,7 @@ fn a_dropped_receiver_cancels_in_the_queue_and_in_a_slot() {
     drop(fixture.step);
     drop(rest);
     drop(fixture.handle);
-    assert_eq!(fixture.thread.join().expect("no panic"), Ok(()));
+    assert!(matches!(fixture.thread.join().expect("no panic"), Ok(Ended::Stopped)));
     assert_eq!(fixture.metrics.n_running.load(Relaxed), 0, "nothing is worked on for nobody");
 }
 
@@ -192,7 +231,7 @@ fn stop_fails_what_lives_and_what_comes() {
     fixture.handle.inbox.blocking_send(Command::Stop).expect("the worker lives");
     drop(fixture.step);
     assert_eq!(collect(replies).1, Reply::Failed(shutting_down()));
-    assert_eq!(fixture.thread.join().expect("no panic"), Ok(()));
+    assert!(matches!(fixture.thread.join().expect("no panic"), Ok(Ended::Stopped)));
     assert_eq!(fixture.handle.submit(admitted("a", 1), now_us()).expect_err("gone"), shutting_down());
 }
 
@@ -257,7 +296,7 @@ fn an_instruction_survives_a_restart_on_disk() {
         let Reply::Done { usage, .. } = end else { panic!("{end:?}") };
         assert_eq!(usage.n_cached as usize, n_restored * instruction.len());
         drop(fixture.handle);
-        assert_eq!(fixture.thread.join().expect("no panic"), Ok(()));
+        assert!(matches!(fixture.thread.join().expect("no panic"), Ok(Ended::Stopped)));
         assert_eq!(fixture.metrics.n_stored.load(Relaxed), 1);
         assert_eq!(fixture.metrics.n_restored.load(Relaxed), n_restored as u64);
     }

@@ -1,0 +1,89 @@
+//! `beastctl load` and `unload`: the model into memory and out of it, by hand.
+
+use std::{io, path::Path, time::Instant};
+
+use anyhow::{Context as _, Result};
+use beast_protocol::{Event, Request, Status};
+
+use super::Context;
+use crate::{
+    client::{Client, ClientError},
+    output::Progress,
+    start,
+    wait::Wait,
+};
+
+/// Loads the model; starts a daemon if need be.
+pub(super) fn load(context: &Context) -> Result<()> {
+    let path = context.socket()?;
+    let wait = Wait::start(context.timeout).context("cannot watch for Ctrl-C")?;
+    let mut progress = Progress::with_spinner(io::stderr(), context.console.shows_progress(), context.started);
+    let mut say = |text: &str| progress.set(text.into(), Instant::now());
+    let outcome = start::connect(&path, true, &wait, &mut say)
+        .map_err(anyhow::Error::from)
+        .and_then(|client| Ok(change(client, &Request::Load { model: None }, &wait, &mut say)?));
+    progress.erase();
+    tell(context, &outcome?, "loaded")
+}
+
+/// Gives the memory of the model back. A daemon that does not run holds none.
+pub(super) fn unload(context: &Context) -> Result<()> {
+    let path = context.socket()?;
+    let wait = Wait::start(context.timeout).context("cannot watch for Ctrl-C")?;
+    let client = match Client::open(&path, &wait) {
+        Ok(client) => client.same_version()?,
+        Err(error) if error.is_not_running() => {
+            context.console.info(&format!("no beastd runs at {}", path.display()));
+            return Ok(());
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let status = change(client, &Request::Unload, &wait, |_| {})?;
+    tell(context, &status, "unloaded")
+}
+
+/// Has a running daemon answer with another model, which takes until the present one has finished what it began. `None` when none runs.
+///
+/// # Errors
+/// See [`ClientError`].
+pub(super) fn switch(
+    socket: &Path,
+    model: &str,
+    wait: &Wait,
+    say: impl FnMut(&str),
+) -> Result<Option<Status>, ClientError> {
+    let client = match Client::open(socket, wait) {
+        Ok(client) => client.same_version()?,
+        Err(error) if error.is_not_running() => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    change(client, &Request::Load { model: Some(model.to_owned()) }, wait, say).map(Some)
+}
+
+/// Sends a request that ends with a status; `say` hears how far it is.
+fn change(
+    mut client: Client,
+    request: &Request,
+    wait: &Wait,
+    mut say: impl FnMut(&str),
+) -> Result<Status, ClientError> {
+    client.send(request, wait)?;
+    loop {
+        match client.next_event(wait, None)? {
+            Some(Event::Status(status)) => return Ok(*status),
+            Some(Event::Failed(error)) => return Err(error.into()),
+            Some(Event::Loading { stage, fraction }) => {
+                say(&format!("loading: {} {:.0} %", stage.label(), fraction * 100.0));
+            }
+            _ => {}
+        }
+    }
+}
+
+fn tell(context: &Context, status: &Status, what: &str) -> Result<()> {
+    if context.console.stdout_is_terminal {
+        let model = status.model.as_ref().map_or(String::new(), |model| format!(": {}", model.name));
+        context.console.print(&format!("{what}{model}\n"))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,137 @@
+//! What reaches the worker: admitted requests and commands, through one bounded inbox.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use beast_protocol::{ErrorCode, WireError};
+use tokio::sync::mpsc;
+
+use crate::batch::{SamplingParams, SeqId, Token};
+use crate::config::Config;
+use crate::engine::Constraint;
+use crate::speculation::Wish;
+use crate::stream::{Reply, channel};
+
+/// A request that has passed all checks.
+#[derive(Debug)]
+pub struct Admitted {
+    /// At least one token, and fewer than the context has.
+    pub prompt: Vec<Token>,
+    /// Lengths of beginnings of the prompt that other requests are likely to share.
+    pub shared: Vec<usize>,
+    /// How tokens are chosen.
+    pub sampling: SamplingParams,
+    /// Most tokens to generate.
+    pub n_max_tokens: usize,
+    /// Texts that end the answer; none is empty.
+    pub stop: Vec<String>,
+    /// Whether the model's own end is ignored.
+    pub ignore_eos: bool,
+    /// What may guess ahead.
+    pub wish: Wish,
+    /// What the answer must look like.
+    pub constraint: Option<Constraint>,
+    /// Whether it gives way to those that are not: nobody waits for this answer alone.
+    pub is_background: bool,
+    /// The beginning of the answer, when it goes on where another daemon stopped.
+    pub resumed: Resumed,
+}
+
+/// What of an answer is there already.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Resumed {
+    /// Its tokens; none for a new answer.
+    pub tokens: Vec<Token>,
+    /// Bytes of their text that the client has; the rest was held back.
+    pub n_shown: usize,
+}
+
+/// Commands to the worker. Bounded: who finds the inbox full is refused.
+#[derive(Debug)]
+pub enum Command {
+    /// A new request.
+    Submit(Box<Submission>),
+    /// End this request with `Cancelled`, if it still lives.
+    Cancel(SeqId),
+    /// Give the model back; whatever lives fails, so nothing should.
+    Unload,
+    /// Load the model that these settings name; nothing happens when one is loaded.
+    Load(Arc<Config>),
+    /// Fail whatever lives and end.
+    Stop,
+}
+
+/// A request on its way to the worker.
+#[derive(Debug)]
+pub struct Submission {
+    pub(super) id: SeqId,
+    pub(super) admitted: Admitted,
+    pub(super) reply: mpsc::Sender<Reply>,
+    pub(super) arrived_us: u64,
+}
+
+impl Submission {
+    /// Refuses it.
+    pub fn fail(self, error: WireError) {
+        // Who is gone needs no answer.
+        let _ = self.reply.try_send(Reply::Failed(error));
+    }
+}
+
+/// Commands that may wait for the worker to look; it looks after each step.
+const INBOX_LEN: usize = 256;
+
+/// How sessions reach the worker.
+#[derive(Debug, Clone)]
+pub struct WorkerHandle {
+    pub(super) inbox: mpsc::Sender<Command>,
+    next_id: Arc<AtomicU64>,
+}
+
+impl WorkerHandle {
+    /// A handle and the inbox that belongs to it.
+    pub fn new() -> (Self, mpsc::Receiver<Command>) {
+        let (inbox, commands) = mpsc::channel(INBOX_LEN);
+        (Self { inbox, next_id: Arc::default() }, commands)
+    }
+
+    /// Hands a request over. Dropping the receiver cancels it. `arrived_us` is when the client's frame was complete.
+    ///
+    /// # Errors
+    /// [`ErrorCode::Overloaded`] when the inbox is full, [`ErrorCode::ShuttingDown`] when the worker has ended.
+    pub fn submit(&self, admitted: Admitted, arrived_us: u64) -> Result<(SeqId, mpsc::Receiver<Reply>), WireError> {
+        let id = SeqId(self.next_id.fetch_add(1, Relaxed));
+        let (reply, replies) = channel(admitted.n_max_tokens);
+        let submission = Submission { id, admitted, reply, arrived_us };
+        self.inbox.try_send(Command::Submit(Box::new(submission))).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => overloaded(),
+            mpsc::error::TrySendError::Closed(_) => shutting_down(),
+        })?;
+        Ok((id, replies))
+    }
+
+    /// Asks for the end of a request.
+    pub async fn cancel(&self, id: SeqId) {
+        // A worker that has ended has cancelled everything.
+        let _ = self.inbox.send(Command::Cancel(id)).await;
+    }
+
+    /// Asks for the model to be given back, or loaded. There is always a thread that takes it, if not at once.
+    pub async fn command(&self, command: Command) {
+        let _ = self.inbox.send(command).await;
+    }
+
+    /// Asks for the end of everything.
+    pub async fn stop(&self) {
+        let _ = self.inbox.send(Command::Stop).await;
+    }
+}
+
+/// What is told to a request that comes while the daemon goes.
+pub fn shutting_down() -> WireError {
+    WireError::new(ErrorCode::ShuttingDown, "beastd is shutting down; try: again in a moment")
+}
+
+pub(super) fn overloaded() -> WireError {
+    WireError::new(ErrorCode::Overloaded, "beastd has too many waiting requests; try: again in a moment")
+}

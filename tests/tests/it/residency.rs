@@ -1,0 +1,86 @@
+//! Models that leave the memory and come back.
+
+use beast_protocol::{Event, Generate, Request, State};
+use beast_tests::{Beast, eventually, samples};
+
+/// The memory of a process that nothing else could use, in bytes: Linux knows.
+#[cfg(target_os = "linux")]
+fn resident(pid: u32) -> u64 {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
+    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a process has memory");
+    line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") * 1024
+}
+
+#[test]
+fn an_idle_model_leaves_and_comes_back_for_the_next_request() {
+    let beast = Beast::with(&["idle_unload=300ms"]);
+    beast.ready();
+    let question = samples::commit_msg(&samples::diff("read_all", 3));
+    let first = beast.client().ask(&question);
+    let mut watcher = beast.client();
+    eventually(|| watcher.status().state == State::Unloaded);
+    assert!(watcher.status().model.is_none());
+    #[cfg(target_os = "linux")]
+    eventually(|| resident(beast.pid()) <= 20_000_000);
+    // Neither that nor asking again wakes it.
+    assert_eq!(watcher.status().state, State::Unloaded);
+    let second = beast.client().ask(&question);
+    assert_eq!(second.text, first.text);
+    assert!(second.events.iter().any(|event| matches!(event, Event::Loading { .. })), "{:?}", second.events);
+}
+
+#[test]
+fn never_is_never_and_nothing_is_at_once() {
+    let beast = Beast::with(&["idle_unload=0"]);
+    beast.ready();
+    for _ in 0..3 {
+        beast.client().ask(&samples::commit_msg(&samples::diff("read_all", 3))).done();
+        eventually(|| beast.status().state == State::Unloaded);
+    }
+    let beast = Beast::with(&["idle_unload=never"]);
+    beast.ready();
+    beast.client().ask(&samples::commit_msg(&samples::diff("read_all", 3))).done();
+    assert_eq!(beast.status().state, State::Ready);
+}
+
+#[test]
+fn by_hand_it_goes_and_comes() {
+    let beast = Beast::start();
+    beast.ready();
+    for _ in 0..2 {
+        let output = beast.run(&["unload"]);
+        assert_eq!((output.code, &*output.stdout, &*output.stderr), (Some(0), "", ""));
+        assert_eq!(beast.status().state, State::Unloaded);
+    }
+    assert!(beast.run(&["status"]).answer().contains("unloaded"));
+    for _ in 0..2 {
+        let output = beast.run(&["load"]);
+        assert_eq!((output.code, &*output.stdout, &*output.stderr), (Some(0), "", ""));
+        assert_eq!(beast.status().state, State::Ready);
+    }
+}
+
+/// What runs is finished on the model that it began with.
+#[test]
+fn another_model_takes_over_when_nobody_uses_the_first() {
+    let beast = Beast::start();
+    beast.ready();
+    let mut running = beast.client();
+    running.begin(&Generate { max_tokens: Some(300), ..samples::babble(300) });
+    let copy = beast.write("copy of cub.gguf", std::fs::read(beast.unpacked()).expect("it was unpacked"));
+    let mut other = beast.client();
+    other.send(&Request::Load { model: Some(copy.display().to_string()) });
+    assert_eq!(running.answer().done().1.n_generated, 300);
+    let Event::Status(status) = other.until(|event| matches!(event, Event::Status(_) | Event::Failed(_))) else {
+        panic!("it can be loaded")
+    };
+    assert_eq!(status.model.expect("it is loaded").path, copy.display().to_string());
+    beast.client().ask(&samples::commit_msg(&samples::diff("read_all", 3))).done();
+    // One that cannot be loaded changes nothing.
+    let mut wrong = beast.client();
+    wrong.send(&Request::Load { model: Some("/nowhere/model.gguf".into()) });
+    let end = wrong.until(|event| matches!(event, Event::Status(_) | Event::Failed(_)));
+    assert!(matches!(&end, Event::Failed(error) if error.message.contains("/nowhere/model.gguf")), "{end:?}");
+    beast.client().ask(&samples::commit_msg(&samples::diff("read_all", 3))).done();
+    assert_eq!(beast.status().model.expect("it is back").path, copy.display().to_string());
+}

@@ -1,0 +1,85 @@
+//! Answers that outlive their daemon.
+
+use beast_protocol::{Generate, Request, Resume};
+use beast_tests::{Beast, Client, Home, Output, eventually, samples};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+/// A number that looks random and is the same in each run.
+fn mixed(n: u64) -> u64 {
+    (n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 33) ^ n
+}
+
+/// A grammar that leaves the model one answer, and that answer: whatever is computed, and in whatever company, no other can come.
+fn recited(home: &Home, n: usize) -> (String, String) {
+    let text = (1..=250).map(|word| format!("{n} word {word}")).collect::<Vec<_>>().join(", ");
+    let path = home.write(&format!("{n}.gbnf"), format!("root ::= \"{text}\"\n"));
+    (path.to_str().expect("a plain path").to_owned(), text)
+}
+
+/// The text of all pieces of `--stream-json`, as they came.
+fn pieces(output: &Output) -> String {
+    let lines = output.stdout.lines().map(|line| serde_json::from_str::<Value>(line).expect("a line is JSON"));
+    lines.filter(|line| line["type"] == "piece").map(|line| line["text"].as_str().expect("text").to_owned()).collect()
+}
+
+#[test]
+fn twenty_kills_lose_and_double_nothing() {
+    let home = Home::new();
+    let recited: Vec<_> = (1..=4).map(|n| recited(&home, n)).collect();
+    // The first starts the daemon, and later whoever misses it first starts the next.
+    let clients: Vec<_> = recited
+        .iter()
+        .map(|(grammar, _)| {
+            home.begin(&["ask", "Recite.", "--grammar", grammar, "--stream-json", "--max-tokens", "3000"])
+        })
+        .collect();
+    let mut killed = Vec::new();
+    for n in 0..20 {
+        let mut pid = 0;
+        let n_wanted = mixed(n) % 60;
+        eventually(|| {
+            let status = Client::connect(&home.socket()).ok().map(|mut client| client.status());
+            status.is_some_and(|status| {
+                pid = status.pid;
+                !killed.contains(&pid) && status.n_generated_tokens >= n_wanted
+            })
+        });
+        let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).expect("a process");
+        kill_process(pid, Signal::KILL).expect("it has just answered");
+        killed.push(pid.as_raw_nonzero().get().unsigned_abs());
+    }
+    for (client, (_, text)) in clients.into_iter().zip(&recited) {
+        let output = client.finish();
+        assert_eq!(output.code, Some(0), "{output}");
+        assert_eq!(pieces(&output), *text);
+    }
+    let output = home.run(&["stop"]);
+    assert_eq!(output.code, Some(0), "{output}");
+}
+
+#[test]
+fn an_answer_goes_on_with_the_tokens_that_it_began_with() {
+    let beast = Beast::with(&["n_prefixes=0", "speculation=off"]);
+    beast.ready();
+    let question = Generate { ignore_eos: true, max_tokens: Some(60), ..samples::ask("List the parts of a computer.") };
+    let mut client = beast.client();
+    client.send(&Request::Generate(question.clone()));
+    let (mut text, mut tokens) = (String::new(), Vec::new());
+    while tokens.len() < 30 {
+        if let Some(beast_protocol::Event::Piece { text: more, tokens: chosen, .. }) = client.event() {
+            text += &more;
+            tokens.extend(chosen);
+        }
+    }
+    drop(client);
+    let n_before = u32::try_from(tokens.len()).expect("few");
+    let resume = Some(Resume { text: text.clone(), tokens });
+    let rest = beast.client().ask(&Generate { resume, ..question.clone() });
+    assert_eq!(rest.done().1.n_generated, 60, "the limit counts the whole answer");
+    assert!(n_before < 60 && !rest.text.is_empty());
+    // Tokens of some other model: the text counts.
+    let resume = Some(Resume { text: text.clone(), tokens: vec![1, 2, 1 << 30, -7] });
+    let other = beast.client().ask(&Generate { resume, ..question });
+    assert!(!other.text.is_empty() && !other.text.starts_with(&text), "only what follows is sent");
+}
