@@ -11,8 +11,6 @@ use crate::fingerprint::hex;
 
 /// File name of the default model in the models folder.
 pub const DEFAULT_MODEL: &str = "LFM2-2.6B-Q4_K_M.gguf";
-/// Where the default model comes from.
-pub const DEFAULT_MODEL_URL: &str = "https://huggingface.co/LiquidAI/LFM2-2.6B-GGUF/resolve/main/LFM2-2.6B-Q4_K_M.gguf";
 
 /// File name of its draft model beside it.
 pub const DEFAULT_DRAFT: &str = "LFM2-350M-Q4_K_M.gguf";
@@ -93,10 +91,7 @@ pub fn locate_draft(setting: &str, model: &Located, is_cheap: bool) -> Result<Op
 
 /// What a user of the built-in model is told.
 pub fn builtin_notice() -> String {
-    let models = beast_launchd::paths::models_dir().map_or("MODELS".into(), |path| path.display().to_string());
-    format!(
-        "the tiny built-in model answers; get the real one (1.6 GB): curl -L --create-dirs -o '{models}/{DEFAULT_MODEL}' {DEFAULT_MODEL_URL} && beastctl stop"
-    )
+    "the tiny built-in model answers; get the real one (1.6 GB): beastctl models pull".into()
 }
 
 /// Sampling defaults: the file's own metadata first, then what the makers of its family recommend, then ours.

@@ -20,7 +20,7 @@ pub use program::{Output, Running, run};
 /// The end of all patience with something that happens within milliseconds on an idle machine, and may take seconds on a busy one.
 const LIMIT: Duration = Duration::from_secs(20);
 /// The same for a whole program or answer.
-pub(crate) const LONG_LIMIT: Duration = Duration::from_secs(60);
+pub const LONG_LIMIT: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(5);
 
 /// Waits until something holds.
@@ -32,7 +32,8 @@ pub fn eventually(condition: impl FnMut() -> bool) {
     assert!(holds_within(LIMIT, condition), "this did not happen within {LIMIT:?}");
 }
 
-pub(crate) fn holds_within(limit: Duration, mut condition: impl FnMut() -> bool) -> bool {
+/// Whether something holds before the limit is over.
+pub fn holds_within(limit: Duration, mut condition: impl FnMut() -> bool) -> bool {
     let began = Instant::now();
     while !condition() {
         if began.elapsed() > limit {

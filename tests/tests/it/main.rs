@@ -3,6 +3,7 @@
 //! One executable with many modules: what is linked once is linked fast. Each test has a home and a daemon of its own, so that
 //! all of them can run at once and none can spoil another's.
 
+mod activation;
 mod cancel;
 mod concurrency;
 mod config;
