@@ -194,7 +194,6 @@ fn a_file_in_the_place_of_the_socket() {
         1,
         expect![[r#"
             problem  socket         DIR/beastd.sock is not a socket; try: mv DIR/beastd.sock DIR/beastd.sock.old, which is in the way
-            warning  daemon         not running, and has left its socket DIR/beastd.sock behind: it was killed, or crashed; try: beastd --daemonize, and beastctl logs for the reason
         "#]],
     );
 }
@@ -311,7 +310,7 @@ fn a_model_that_is_not_the_one_that_was_published() {
         plant,
         1,
         expect![[r#"
-            problem  model          DIR/m.gguf is cut: it has 24 bytes and needs at least 32; try: rm DIR/m.gguf && beastctl models pull
+            problem  model          DIR/m.gguf is damaged: its SHA-256 is a4e5e156ddec27e286f75328784d7106b60a4eb1d246e950a001a3f944fbda99, and should be 0000000000000000000000000000000000000000000000000000000000000000; try: rm DIR/m.gguf && beastctl models pull
         "#]],
     );
     let plant = |beast: &Beast| {
@@ -323,9 +322,24 @@ fn a_model_that_is_not_the_one_that_was_published() {
         plant,
         0,
         expect![[r#"
-            problem  model          DIR/m.gguf is cut: it has 24 bytes and needs at least 32; try: rm DIR/m.gguf && beastctl models pull
+            warning  model          DIR/m.gguf.sha256 holds no SHA-256: invalid data; try: rm DIR/m.gguf.sha256
         "#]],
     );
+}
+
+/// Reading a large file takes seconds, which nobody should wait for who has not asked for it.
+#[test]
+fn a_large_model_is_read_whole_only_when_asked_for() {
+    let beast = healthy();
+    with_model(&beast, &empty_model());
+    fs::File::options().write(true).open(beast.path("m.gguf")).unwrap().set_len(100_000_000).unwrap();
+    beast.write("m.gguf.sha256", format!("{}  m.gguf\n", "0".repeat(64)));
+    let ran = beast.run(&["doctor"], b"");
+    assert!(ran.stdout.contains("hash not compared (beastctl doctor --hash reads all 100.0 MB)\n"), "{ran:?}");
+    assert_eq!(ran.code, Some(0));
+    let ran = beast.run(&["doctor", "--hash"], b"");
+    assert!(complaints(&ran).starts_with("problem  model          DIR/m.gguf is damaged: its SHA-256 is "), "{ran:?}");
+    assert_eq!(ran.code, Some(1));
 }
 
 #[test]
@@ -381,7 +395,7 @@ fn a_folder_that_cannot_be_written() {
         plant,
         1,
         expect![[r#"
-            problem  disk           DIR/.cache/beast is a file, where a folder for cache belongs; try: mv DIR/.cache/beast DIR/.cache/beast.old, which is in the way
+            problem  disk           DIR/.cache/beast is a file, and in the way of the folder for caches; try: mv DIR/.cache/beast DIR/.cache/beast.old, which is in the way
         "#]],
     );
 }
