@@ -2,13 +2,15 @@
 
 PREFIX  ?= /usr/local
 DESTDIR ?=
+# Where the built programs are.
+PROGRAMS ?= target/release
 # One profile everywhere: llama.cpp takes minutes to compile, once is enough.
 CARGO_BUILD = cargo build --release --workspace --locked
 
-.PHONY: help demo test lint build bench bench-peers check-macos install clean
+.PHONY: help demo test lint build bench bench-peers check-macos install uninstall deb formula check-packages clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
 
 demo: ## build, start the daemon on the built-in model, summarize README.md
 	@.ci/demo
@@ -38,11 +40,21 @@ bench-peers: build ## the same prompts through beastd and llama-server (25 minut
 check-macos: ## on Debian: compile and link everything for macOS, with clippy (first time 10 minutes)
 	@.ci/check-macos --level full --clippy
 
-install: ## copy what `make build` built to $(DESTDIR)$(PREFIX); builds only if nothing is there
-	@test -x target/release/beastd -a -x target/release/beastctl || $(MAKE) build
-	install -d "$(DESTDIR)$(PREFIX)/bin" "$(DESTDIR)$(PREFIX)/share/doc/beast"
-	install -m 755 target/release/beastd target/release/beastctl "$(DESTDIR)$(PREFIX)/bin"
-	install -m 644 LICENSE-MIT LICENSE-APACHE "$(DESTDIR)$(PREFIX)/share/doc/beast"
+install: ## programs, completions, man pages and units to $(DESTDIR)$(PREFIX); builds only if nothing is there
+	@test -x "$(PROGRAMS)/beastd" -a -x "$(PROGRAMS)/beastctl" || $(MAKE) build
+	@.ci/install "$(PREFIX)" "$(PROGRAMS)" "$(DESTDIR)"
+
+uninstall: ## remove what `make install` has installed there
+	@.ci/install --remove "$(PREFIX)" "$(PROGRAMS)" "$(DESTDIR)"
+
+deb: ## a Debian package in target/debian, for other machines too (first time 10 minutes; installs cargo-deb)
+	@.ci/deb
+
+formula: ## a Homebrew formula for HEAD in target/beast.rb
+	@.ci/formula
+
+check-packages: ## whether every kind of package holds everything
+	@.ci/check-packages "$(PROGRAMS)"
 
 clean: ## remove everything that was built, speed models and peers included
 	rm -rf target

@@ -122,7 +122,7 @@ impl ClientError {
             ClientError::HungUp(_) => "again in a moment",
             ClientError::Foreign { .. } => "another --socket",
             ClientError::OtherVersion(_) => "beastctl stop, then the same command again",
-            ClientError::Lost => "the same command again, and see the log of beastd for the reason",
+            ClientError::Lost => "the same command again, and beastctl logs for the reason",
             ClientError::Garbled(_) => "beastctl stop, then the same command again",
             ClientError::TooLong(_) => "less input",
         };

@@ -8,7 +8,7 @@ use beast_protocol::ErrorCode;
 
 use crate::{
     client::ClientError,
-    commands::{CommandError, alfred::JobError, completions::CompletionError, man::ManError},
+    commands::{CommandError, alfred::JobError, completions::CompletionError, logs::LogError, man::ManError},
     constraint::ConstraintError,
     conversations::ConversationError,
     git::{GitError, HookError},
@@ -36,7 +36,7 @@ pub const BUSY: u8 = 75;
 /// Ctrl-C.
 pub const INTERRUPTED: u8 = 130;
 
-/// A run of several questions has failed with this code, and each failure was told when it came.
+/// A run of several questions (of a person or of the doctor) has failed with this code, and each failure was told when it came.
 #[derive(Debug, thiserror::Error)]
 #[error("not every question was answered")]
 pub struct Told(pub u8);
@@ -140,6 +140,9 @@ fn known(error: &(dyn Error + 'static)) -> Option<(u8, Option<String>)> {
         return Some((error.exit_code(), error.hint()));
     }
     if let Some(error) = error.downcast_ref::<JobError>() {
+        return Some((FAILED, Some(error.hint())));
+    }
+    if let Some(error) = error.downcast_ref::<LogError>() {
         return Some((FAILED, Some(error.hint())));
     }
     // Both say it at their ends.

@@ -57,7 +57,7 @@ fn each_error_has_its_code_and_its_line() {
         3   cannot start /beastd: beastd: no; try: yes
         3   beastd at /s does not answer; try: again in a moment, or kill beastd and start it anew
         3   beastd 9 speaks protocol 9, this beastctl VERSION speaks protocol 3; try: beastctl stop, then the same command again
-        1   beastd ended before the answer did; try: the same command again, and see the log of beastd for the reason
+        1   beastd ended before the answer did; try: the same command again, and beastctl logs for the reason
         4   the request has 40000000 bytes and 33554432 are the most that beastd takes; try: less input
         75  full; try: later
         1   broken
@@ -83,7 +83,7 @@ fn each_error_has_its_code_and_its_line() {
 fn the_code_is_found_through_a_context() {
     let error = anyhow::Error::new(ClientError::Lost).context("while waiting");
     expect![[r#"
-        1   while waiting: beastd ended before the answer did; try: the same command again, and see the log of beastd for the reason
+        1   while waiting: beastd ended before the answer did; try: the same command again, and beastctl logs for the reason
     "#]]
     .assert_eq(&say(error));
 }

@@ -14,6 +14,7 @@ pub mod exit;
 pub mod git;
 pub mod input;
 pub mod output;
+pub mod program;
 pub mod prompts;
 pub mod start;
 pub mod wait;

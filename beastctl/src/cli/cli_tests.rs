@@ -30,6 +30,9 @@ fn the_help_is_short() {
           history      List, show or remove the conversations that are kept
           status       Show what the daemon is doing; never starts one
           bench        Measure how fast answers come on this machine, or tune beastd for it
+          logs         Show the log of the daemon
+          doctor       Look for everything that may keep beast from working, and say what mends it; never
+                       starts a daemon
           hook         Let git ask for a message before each commit: install, uninstall, status
           load         Load the model into memory now, so that the next request need not wait for it
           unload       Give the memory of the model back once running requests have ended; the next request

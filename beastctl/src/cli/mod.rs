@@ -2,6 +2,7 @@
 
 mod alfred;
 mod bench;
+mod care;
 pub mod completers;
 mod conversation;
 mod history;
@@ -18,6 +19,7 @@ use clap::{Parser, Subcommand};
 
 pub use alfred::AlfredVerb;
 pub use bench::{BenchOptions, BenchTable, STDOUT};
+pub use care::{DoctorOptions, LogsOptions};
 pub use conversation::ConversationOptions;
 pub use history::{HistoryOptions, HistoryVerb};
 pub use hook::HookVerb;
@@ -173,6 +175,17 @@ Examples:
   beastctl bench --json bench.json --svg bench.svg
   beastctl bench --calibrate")]
     Bench(BenchOptions),
+    /// Show the log of the daemon.
+    #[command(after_help = "Examples:\n  beastctl logs\n  beastctl logs -n 200 | grep ERROR\n  beastctl logs -f")]
+    Logs(LogsOptions),
+    /// Look for everything that may keep beast from working, and say what mends it; never starts a daemon.
+    #[command(after_help = "\
+Each line is ok, a warning or a problem. Exit code 1 when there is a problem.
+
+Examples:
+  beastctl doctor
+  beastctl doctor --json | jq -r '.findings[] | select(.verdict != \"ok\") | .fix'")]
+    Doctor(DoctorOptions),
     /// What the Alfred workflow calls.
     #[command(hide = true, disable_help_subcommand = true, after_help = "Examples:\n  beastctl alfred items 'tl'")]
     Alfred {

@@ -22,6 +22,9 @@ use crate::{
 /// The scripts set it to the name of their shell.
 pub const VARIABLE: &str = "BEAST_COMPLETE";
 const PROGRAM: &str = "beastctl";
+/// zsh runs a script of its `fpath` in the place of the function that is wanted, so the first Tab would otherwise complete nothing.
+const ZSH_AUTOLOAD: &str =
+    "\nif [[ $funcstack[1] = _beastctl ]]; then\n    _clap_dynamic_completer_beastctl \"$@\"\nfi\n";
 /// The option that gives a variable its value.
 const PARAM: &str = "param";
 
@@ -46,7 +49,7 @@ pub(super) fn run(context: &Context, shell: Option<Shell>) -> Result<()> {
     // By its name and not by its path: the path changes with the next version.
     let script = match shell {
         Shell::Bash => bash::script(VARIABLE, PROGRAM),
-        Shell::Zsh => registration(&Zsh)?,
+        Shell::Zsh => registration(&Zsh)? + ZSH_AUTOLOAD,
         Shell::Fish => registration(&Fish)?,
     };
     Ok(context.console.print(&script)?)

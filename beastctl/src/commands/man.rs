@@ -54,7 +54,7 @@ const ENVIRONMENT: [(&str, &str); 10] = [
     ("XDG_RUNTIME_DIR", "Where the folder beast of the socket is; not on macOS."),
 ];
 
-const FILES: [(&str, &str); 6] = [
+const FILES: [(&str, &str); 7] = [
     ("~/.config/beast/config.toml", "The settings of beastd; `beastd --print-config` shows them all."),
     ("~/.config/beast/prompts/NAME.md", "A prompt of your own, and so the command `beastctl NAME`."),
     ("~/.local/share/beast/models", "Models. On macOS ~/Library/Application Support/beast/models."),
@@ -63,6 +63,7 @@ const FILES: [(&str, &str); 6] = [
         "Conversations, a file each. On macOS ~/Library/Application Support/beast/conversations.",
     ),
     ("~/.local/share/beast/chat-history", "The lines typed into chats; on macOS likewise."),
+    ("~/.local/state/beast/logs", "The log of the daemon, a file a day. On macOS ~/Library/Logs/beast."),
     ("$XDG_RUNTIME_DIR/beast/beastd.sock", "The daemon. On macOS in ~/Library/Application Support/beast."),
 ];
 

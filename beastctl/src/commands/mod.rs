@@ -7,15 +7,18 @@ mod bench;
 mod chat;
 pub mod completions;
 mod conversing;
+mod doctor;
 mod generate;
 mod history;
 mod hook;
 mod load;
+pub(crate) mod logs;
 pub mod man;
 mod material;
 pub mod prompt_verb;
 mod prompts;
 mod request;
+mod settings;
 mod status;
 mod stop;
 mod version;
@@ -199,6 +202,8 @@ pub fn run(cli: Cli, console: Console, started: Instant) -> Result<()> {
         Verb::Chat { prompt, options } => chat::run(&context, prompt, &options),
         Verb::History(options) => history::run(&context, options),
         Verb::Bench(options) => bench::run(&context, &options),
+        Verb::Logs(options) => logs::run(&context, &options),
+        Verb::Doctor(options) => doctor::run(&context, &options),
         Verb::Alfred { verb } => alfred::run(&context, verb),
         Verb::Hook { verb } => hook::run(&context, verb),
         Verb::Status { json } => status::run(&context, json),

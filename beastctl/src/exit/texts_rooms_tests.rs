@@ -357,14 +357,22 @@ fn of_small_commands() {
         Gone: [JobError::Gone],
         Folder: [JobError::Folder("/some/folder".into(), os(Errno::ACCESS))],
     }));
+    all.extend(samples!(LogError {
+        None: [LogError::None("/some/folder".into())],
+        Off: [LogError::Off],
+        Unreadable: [LogError::Unreadable { path: "/some/file".into(), source: os(Errno::ACCESS) }],
+    }));
     check(
         all,
         expect![[r#"
-        2   the shell is not named, and SHELL is "/bin/tcsh"; try: beastctl completions bash, zsh or fish
-        2   the shell is not named, and SHELL is not set; try: beastctl completions bash, zsh or fish
-        2   there is no command `statsu`, did you mean `status`?; try: beastctl man, whose page lists the commands
-        1   this answer is not there any more; try: ask once more
-        1   cannot keep the answer in /some/folder: Permission denied (os error 13); try: ls -ld /some, to see who may write there
-    "#]],
+            2   the shell is not named, and SHELL is "/bin/tcsh"; try: beastctl completions bash, zsh or fish
+            2   the shell is not named, and SHELL is not set; try: beastctl completions bash, zsh or fish
+            2   there is no command `statsu`, did you mean `status`?; try: beastctl man, whose page lists the commands
+            1   this answer is not there any more; try: ask once more
+            1   cannot keep the answer in /some/folder: Permission denied (os error 13); try: ls -ld /some, to see who may write there
+            1   there is no log of beastd in /some/folder; try: beastd --daemonize, which begins one, or beastd --print-config for its log_dir
+            1   beastd writes no log files, since its setting log_dir is "none"; try: log_dir = "auto" in config.toml, or beastd in the foreground, which writes to stderr
+            1   cannot read /some/file: Permission denied (os error 13); try: ls -ld /some/file, to see who may read it
+        "#]],
     );
 }

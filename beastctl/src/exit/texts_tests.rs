@@ -125,7 +125,7 @@ fn of_the_connection() {
             3   beastd at /some/socket closed the connection without a word; try: again in a moment
             3   what listens at /some/socket is not beastd: the peer does not speak the beast protocol; try: another --socket
             3   beastd 9 speaks protocol 9, this beastctl VERSION speaks protocol 3; try: beastctl stop, then the same command again
-            1   beastd ended before the answer did; try: the same command again, and see the log of beastd for the reason
+            1   beastd ended before the answer did; try: the same command again, and beastctl logs for the reason
             1   the answer of beastd cannot be understood: a frame of 40000000 bytes is over the limit of 33554432; try: beastctl stop, then the same command again
             4   the request has 40000000 bytes and 33554432 are the most that beastd takes; try: less input
             4   the input is too long; try: --truncate tail
@@ -149,7 +149,7 @@ fn of_starting() {
     check(
         samples,
         expect![[r#"
-            1   beastd ended before the answer did; try: the same command again, and see the log of beastd for the reason
+            1   beastd ended before the answer did; try: the same command again, and beastctl logs for the reason
             130 (silent)
             3   cannot reach beastd at /some/socket (not running); try: beastd --daemonize --socket /some/socket, or leave --no-start out
             3   cannot reach beastd at /some/socket (not running), and the program beastd is not to be found; try: put beastd beside beastctl, or into a folder of PATH

@@ -16,6 +16,7 @@ mod progress;
 mod stats;
 pub mod tables;
 pub mod units;
+mod verdict;
 mod waiting;
 mod width;
 
@@ -35,6 +36,7 @@ pub use mistake::usage_line;
 pub use parts::Parts;
 pub use progress::Progress;
 pub use stats::{Measured, answer_speed, prompt_speed, stats_lines, us_to_ms};
+pub use verdict::Verdict;
 pub use waiting::Waiting;
 pub use width::excerpt;
 

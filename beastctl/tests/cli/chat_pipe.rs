@@ -37,7 +37,7 @@ fn a_pipe_goes_on_after_a_failure_and_ends_with_its_code() {
         exit 4
         out: "1\n\n4\n"
         err: beastctl: the input is 5000 tokens and the context holds 4096; try: a new --session, or beastctl history show to see how long this one is
-        beastctl: beastd ended before the answer did; try: the same command again, and see the log of beastd for the reason
+        beastctl: beastd ended before the answer did; try: the same command again, and beastctl logs for the reason
         beastctl: there is no command /nothing; try: /help
     "#]]
     .assert_eq(&beast.run(&["chat"], b"a\nb\nc\nd\n/nothing\n").report());

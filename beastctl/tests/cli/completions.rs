@@ -143,11 +143,11 @@ fn fish_completes_with_descriptions() {
 #[test]
 fn zsh_completes_what_is_typed() {
     let beast = home();
-    let tab = |line: &str, expected: &str| {
+    let tab_with = |script: &str, line: &str, expected: &str| {
         let script = format!(
             "zmodload zsh/zpty || exit 8\n\
              zpty shell zsh -f -i\n\
-             zpty -w shell 'PS1=; unsetopt beep; autoload -U compinit; compinit -u -D; source <(beastctl completions zsh); echo READY''-NOW'\n\
+             zpty -w shell 'PS1=; unsetopt beep; autoload -U compinit; {script}; echo READY''-NOW'\n\
              zpty -r shell told '*READY-NOW*'\n\
              zpty -n -w shell $'{line}\\t'\n\
              zpty -r shell told '*{expected}*'\n\
@@ -155,6 +155,8 @@ fn zsh_completes_what_is_typed() {
         );
         told(&beast, &["zsh", "-f"], &script)
     };
+    let tab =
+        |line: &str, expected: &str| tab_with("compinit -u -D; source <(beastctl completions zsh)", line, expected);
     let Some(found) = tab("beastctl run expl", "explain") else {
         eprintln!("skipped: there is no zsh");
         return;
@@ -162,6 +164,9 @@ fn zsh_completes_what_is_typed() {
     assert!(found.contains("beastctl run explain"), "{found:?}");
     assert!(tab("beastctl hai", "haiku").unwrap().contains("beastctl haiku"));
     assert!(tab("beastctl run two", "words").unwrap().contains("two\\ words"));
+    // As a package installs it: the script itself is what the first Tab calls.
+    let installed = "mkdir -p site; beastctl completions zsh >site/_beastctl; fpath=($PWD/site $fpath); compinit -u -D";
+    assert!(tab_with(installed, "beastctl run expl", "explain").unwrap().contains("beastctl run explain"));
 }
 
 #[test]

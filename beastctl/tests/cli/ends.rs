@@ -168,7 +168,7 @@ fn a_daemon_that_dies_leaves_what_it_said() {
     expect![[r#"
         exit 1
         out: "half a\n"
-        err: beastctl: beastd ended before the answer did; try: the same command again, and see the log of beastd for the reason
+        err: beastctl: beastd ended before the answer did; try: the same command again, and beastctl logs for the reason
     "#]]
     .assert_eq(&beast.run(&["summarize"], b"text").report());
 }

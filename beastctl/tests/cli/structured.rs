@@ -125,7 +125,7 @@ fn every_failure_is_one_last_line() {
         {"type":"error","message":"there is no prompt `nothing`; try: one of ask, commit-msg, explain, fix, keywords, review, shell, summarize, title, tldr, translate, or beastctl prompts new nothing","code":"usage","exit_code":2}
         {"type":"error","message":"cannot read none.json: No such file or directory (os error 2); try: ls, to see what is there","code":"usage","exit_code":2}
         {"type":"error","message":"the queue is full; try: again later","code":"overloaded","exit_code":75}
-        {"type":"error","message":"beastd ended before the answer did; try: the same command again, and see the log of beastd for the reason","code":"failed","exit_code":1}
+        {"type":"error","message":"beastd ended before the answer did; try: the same command again, and beastctl logs for the reason","code":"failed","exit_code":1}
     "#]].assert_eq(&said);
 }
 

@@ -17,7 +17,7 @@ mod lab;
 mod machine;
 mod prefix;
 mod profiles;
-mod settings;
+pub(super) mod settings;
 mod speculation;
 mod startup;
 mod steps;

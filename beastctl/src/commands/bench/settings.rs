@@ -101,7 +101,7 @@ impl Settings {
 }
 
 /// `KEY = VALUE  # SOURCE`, where the value is that of TOML: only text has quotes.
-fn parse_line(line: &str) -> Option<(&str, String, &str)> {
+pub(in crate::commands) fn parse_line(line: &str) -> Option<(&str, String, &str)> {
     let (setting, source) = line.rsplit_once("  # ")?;
     let (key, value) = setting.split_once(" = ")?;
     let value = value.trim();

@@ -25,7 +25,7 @@ fn a_note_is_one_line_that_says_what_to_do() {
     assert_eq!(reason(&anyhow::anyhow!("a\nb")), "no message: a b");
     assert_eq!(
         reason(&ClientError::Lost.into()),
-        "no message: beastd ended before the answer did; try: the same command again, and see the log of beastd for the reason"
+        "no message: beastd ended before the answer did; try: the same command again, and beastctl logs for the reason"
     );
 }
 

@@ -144,7 +144,7 @@ fn a_refusal_a_loss_and_an_empty_answer_are_noted() {
         (round, "\n# beast: no message: the model repeats itself\n"),
         (
             hung_up,
-            "\n# beast: no message: beastd ended before the answer did; try: the same command again, and see the log of beastd for the reason\n",
+            "\n# beast: no message: beastd ended before the answer did; try: the same command again, and beastctl logs for the reason\n",
         ),
     ];
     for (script, suggested) in cases {

@@ -1,0 +1,44 @@
+//! Errors among the last lines of the daemon's log.
+
+use std::path::PathBuf;
+
+use super::finding::Finding;
+use crate::{commands::logs::files, exit::advice, output::units::count};
+
+const CHECK: &str = "log";
+/// How many of the last lines are looked at.
+const N_LINES: usize = 200;
+
+/// `folder` is `None` when no log is written.
+pub(super) fn check(folder: Option<PathBuf>) -> Finding {
+    let Some(folder) = folder else {
+        return Finding::ok(CHECK, "beastd writes no log files");
+    };
+    let read = files::list(&folder).map_err(|error| (folder.clone(), error));
+    let tail = read.and_then(|files| Ok((files.len(), files::tail(&files, N_LINES)?)));
+    match tail {
+        Err((path, error)) => {
+            let text = format!("cannot read {}: {error}", path.display());
+            Finding::warning(CHECK, text, advice::reading(&path, &error))
+        }
+        Ok((0, _)) => Finding::ok(CHECK, format!("nothing in {} yet", folder.display())),
+        Ok((_, tail)) => judge(&String::from_utf8_lossy(&tail.bytes)),
+    }
+}
+
+fn judge(lines: &str) -> Finding {
+    // The time, then the level, then who says it.
+    let level = |line: &&str| line.split_whitespace().nth(1) == Some("ERROR");
+    let errors: Vec<&str> = lines.lines().filter(level).collect();
+    match errors.last() {
+        None => Finding::ok(CHECK, format!("no error in its last {}", count(lines.lines().count() as u64, "line"))),
+        Some(last) => {
+            let n = count(errors.len() as u64, "error");
+            Finding::warning(
+                CHECK,
+                format!("{n} in its last {N_LINES} lines, the last one: {last}"),
+                "beastctl logs -n 200",
+            )
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! The daemon's log files: `beastd.YYYY-MM-DD.log`, one a day, so that the order of their names is that of their days.
+
+use std::{
+    fs::{self, File},
+    io::{self, ErrorKind},
+    os::unix::fs::FileExt as _,
+    path::{Path, PathBuf},
+};
+
+/// Read at once, from the end of a file towards its beginning.
+const BLOCK_LEN: u64 = 64 * 1024;
+
+/// All of them in a folder, the oldest first; none where there is no folder.
+pub(in crate::commands) fn list(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let mut files = Vec::new();
+    for entry in entries {
+        let name = entry?.file_name();
+        if name.to_str().is_some_and(|name| name.starts_with("beastd.") && name.ends_with(".log")) {
+            files.push(folder.join(name));
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// The last lines of a log, and where they end in its newest file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::commands) struct Tail {
+    /// The lines, oldest first.
+    pub(in crate::commands) bytes: Vec<u8>,
+    /// How much of the newest file has been read, in bytes.
+    pub(in crate::commands) end: u64,
+}
+
+/// The last `n` lines of all files together.
+///
+/// # Errors
+/// The first file that cannot be read, and why.
+pub(in crate::commands) fn tail(files: &[PathBuf], n: usize) -> Result<Tail, (PathBuf, io::Error)> {
+    let mut tail = Tail { bytes: Vec::new(), end: 0 };
+    let mut n_left = n;
+    for (age, file) in files.iter().rev().enumerate() {
+        if age > 0 && n_left == 0 {
+            break;
+        }
+        let (bytes, end) = match last_lines(file, n_left) {
+            // Removed since the folder was read: the oldest goes when a new day begins.
+            Err(error) if age > 0 && error.kind() == ErrorKind::NotFound => continue,
+            Err(error) => return Err((file.clone(), error)),
+            Ok(read) => read,
+        };
+        if age == 0 {
+            tail.end = end;
+        }
+        n_left = n_left.saturating_sub(n_lines(&bytes));
+        tail.bytes.splice(0..0, bytes);
+    }
+    Ok(tail)
+}
+
+/// A line that is still being written counts.
+fn n_lines(bytes: &[u8]) -> usize {
+    let n_ended = bytes.iter().filter(|byte| **byte == b'\n').count();
+    n_ended + usize::from(bytes.last().is_some_and(|byte| *byte != b'\n'))
+}
+
+/// The last lines of one file, and its length when it was read.
+fn last_lines(file: &Path, n: usize) -> io::Result<(Vec<u8>, u64)> {
+    let file = File::open(file)?;
+    let end = file.metadata()?.len();
+    let (mut bytes, mut start) = (Vec::new(), end);
+    while n > 0 && start > 0 && n_lines(&bytes) <= n {
+        let len = start.min(BLOCK_LEN);
+        start -= len;
+        let mut block = vec![0; usize::try_from(len).expect("a block has a few bytes")];
+        file.read_exact_at(&mut block, start)?;
+        bytes.splice(0..0, block);
+    }
+    let n_surplus = n_lines(&bytes).saturating_sub(n);
+    let line_ends = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at + 1);
+    let from = if n_surplus == 0 { 0 } else { line_ends.take(n_surplus).last().unwrap_or(0) };
+    bytes.drain(..from);
+    Ok((bytes, end))
+}
+
+#[cfg(test)]
+#[path = "files_tests.rs"]
+mod tests;

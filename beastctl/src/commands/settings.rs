@@ -1,0 +1,42 @@
+//! The settings of the daemon as beastd itself says them: its file is not read here, so that only one program knows its rules.
+
+use std::path::{Path, PathBuf};
+
+use super::bench::settings::parse_line;
+use crate::{
+    program::ask,
+    wait::{Wait, WaitError},
+};
+
+/// What of them the client needs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Settings {
+    values: Vec<(String, String)>,
+}
+
+impl Settings {
+    /// Those in force; the inner error is what beastd said instead.
+    pub(super) fn ask(program: &Path, wait: &Wait) -> Result<Result<Self, String>, WaitError> {
+        let said = ask(program, &["--print-config"], wait)?;
+        Ok(said.and_then(|said| said.answer()).map(|printed| Self::parse(&printed)))
+    }
+
+    fn parse(printed: &str) -> Self {
+        let values = printed.lines().filter_map(parse_line).map(|(key, value, _)| (key.to_owned(), value)).collect();
+        Self { values }
+    }
+
+    /// One of them.
+    pub(super) fn get(&self, key: &str) -> Option<&str> {
+        self.values.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str())
+    }
+
+    /// The folder of the log files; the inner `None` when none are written, the outer when beastd did not say.
+    pub(super) fn log_dir(&self) -> Option<Option<PathBuf>> {
+        self.get("log_dir").map(|folder| (folder != "none").then(|| folder.into()))
+    }
+}
+
+#[cfg(test)]
+#[path = "settings_tests.rs"]
+mod tests;

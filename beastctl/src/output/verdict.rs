@@ -1,0 +1,46 @@
+//! What was found in an examination, a line each: `ok       disk     text; try: fix`.
+
+use super::{Console, one_line};
+
+/// How bad something is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verdict {
+    /// As it should be.
+    Ok,
+    /// Worse than it could be.
+    Warning,
+    /// It keeps something from working.
+    Problem,
+}
+
+impl Verdict {
+    /// In a word, for people and programs.
+    pub fn word(self) -> &'static str {
+        match self {
+            Verdict::Ok => "ok",
+            Verdict::Warning => "warning",
+            Verdict::Problem => "problem",
+        }
+    }
+
+    fn colour(self) -> &'static str {
+        match self {
+            Verdict::Ok => "\x1b[32m",
+            Verdict::Warning => "\x1b[33m",
+            Verdict::Problem => "\x1b[1;31m",
+        }
+    }
+}
+
+impl Console {
+    /// A line of stdout about what was found; words of others in it are made harmless.
+    pub fn verdict_line(&self, verdict: Verdict, check: &str, text: &str) -> String {
+        let word = format!("{:<9}", verdict.word());
+        let (on, off) = if self.stdout_has_colour { (verdict.colour(), "\x1b[0m") } else { ("", "") };
+        format!("{on}{word}{off}{check:<15}{}\n", one_line(text))
+    }
+}
+
+#[cfg(test)]
+#[path = "verdict_tests.rs"]
+mod tests;

@@ -1,0 +1,493 @@
+//! `doctor`: every planted fault is found, with its fix, and nothing is started or woken.
+
+use std::{
+    fs,
+    os::unix::{fs::PermissionsExt as _, net::UnixListener},
+    path::Path,
+    thread::JoinHandle,
+};
+
+use beast_protocol::{Event, Notice, NoticeKind, Request, State, Status, VERSION, Welcome};
+use expect_test::{Expect, expect};
+
+use crate::{
+    harness::{Beast, Ran, feed, spawn},
+    verbs,
+};
+
+const OURS: &str = env!("CARGO_PKG_VERSION");
+
+fn chmod(path: &Path, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+/// A beastd that answers two questions, and leaves a trace of every other call.
+fn programs(beast: &Beast, version: &str, settings: &str) {
+    beast.beastd(&format!(
+        "case $1 in --version) echo 'beastd {version}';; --print-config) cat <<'END'\n{settings}\nEND\n;; *) touch started;; esac"
+    ));
+}
+
+fn settings(beast: &Beast, model: &str) -> String {
+    format!("log_dir = \"{}\"  # default\nmodel = \"{model}\"  # file", beast.path("logs").display())
+}
+
+/// A home in which nothing is wrong.
+fn healthy() -> Beast {
+    let beast = Beast::alone();
+    chmod(beast.dir.path(), 0o700);
+    programs(&beast, OURS, &settings(&beast, "builtin"));
+    beast.write("logs/beastd.2026-11-23.log", "2026-11-23T06:41:04.544654Z  INFO beastd: listening\n");
+    beast
+}
+
+fn with_model(beast: &Beast, bytes: &[u8]) {
+    let file = beast.write("m.gguf", bytes);
+    programs(beast, OURS, &settings(beast, file.to_str().unwrap()));
+}
+
+/// The head of a model without tensors.
+fn empty_model() -> Vec<u8> {
+    [&b"GGUF\x03\0\0\0"[..], &[0; 16]].concat()
+}
+
+fn status() -> Status {
+    Status { version: OURS.into(), ..verbs::status() }
+}
+
+/// A daemon that describes itself once.
+fn daemon(beast: &Beast, status: Status) -> JoinHandle<()> {
+    let daemon = beast.daemon_of(Welcome::current(OURS, 42), move |peer| {
+        assert_eq!(peer.request(), Request::Status);
+        peer.send(&Event::Status(Box::new(status)));
+    });
+    chmod(&beast.socket(), 0o600);
+    daemon
+}
+
+/// The lines that are not ok, those about this machine left out: its memory and its disk may be nearly full.
+fn complaints(ran: &Ran) -> String {
+    let lines = ran.stdout.lines().filter(|line| !line.starts_with("ok "));
+    let of_machine = |line: &&str| line.contains(" free for ") || line.contains("needs") && line.contains("available");
+    lines.filter(|line| !of_machine(line)).map(|line| format!("{line}\n")).collect()
+}
+
+/// Plants a fault into a healthy home; what doctor says of it, and with which code it ends.
+fn find(plant: impl FnOnce(&Beast) -> Option<JoinHandle<()>>, code: i32, expected: Expect) {
+    let beast = healthy();
+    let daemon = plant(&beast);
+    let ran = beast.run(&["doctor"], b"");
+    if let Some(daemon) = daemon {
+        daemon.join().unwrap();
+    }
+    expected.assert_eq(&complaints(&ran).replace(OURS, "OURS"));
+    assert_eq!((ran.code, ran.stderr.as_str()), (Some(code), ""), "{ran:?}");
+    assert!(!beast.path("started").exists(), "it has started a daemon");
+}
+
+#[test]
+fn where_nothing_is_wrong_nothing_is_said_to_be() {
+    find(|_| None, 0, expect![""]);
+    find(|beast| Some(daemon(beast, status())), 0, expect![[""]]);
+}
+
+#[test]
+fn a_missing_program() {
+    let plant = |beast: &Beast| {
+        fs::remove_file(beast.path("beastd")).unwrap();
+        None
+    };
+    find(
+        plant,
+        1,
+        expect![[r#"
+            problem  program        the program beastd is not to be found; try: put beastd beside beastctl, or into a folder of PATH
+            warning  model          there is none, so the tiny built-in one answers; try: beastctl models pull
+        "#]],
+    );
+}
+
+#[test]
+fn a_program_of_another_version() {
+    let plant = |beast: &Beast| {
+        programs(beast, "9.9.9", &settings(beast, "builtin"));
+        None
+    };
+    find(
+        plant,
+        0,
+        expect![[r#"
+            warning  program        DIR/beastd has version 9.9.9, this beastctl OURS; try: install both from one package, then beastctl stop
+        "#]],
+    );
+}
+
+#[test]
+fn a_program_that_cannot_be_run() {
+    let plant = |beast: &Beast| {
+        beast.write("beastd", "\x7fELF of another machine");
+        None
+    };
+    find(
+        plant,
+        1,
+        expect![[r#"
+            problem  program        DIR/beastd cannot be run: Exec format error (os error 8); try: install beast anew: it may be made for another machine
+            warning  model          there is none, so the tiny built-in one answers; try: beastctl models pull
+        "#]],
+    );
+}
+
+#[test]
+fn a_configuration_that_makes_no_sense() {
+    let plant = |beast: &Beast| {
+        beast.beastd(&format!(
+            "[ $1 = --version ] && echo 'beastd {OURS}' && exit\necho \"beastd: unknown setting 'n_ctxx'\" >&2; exit 1"
+        ));
+        None
+    };
+    find(
+        plant,
+        1,
+        expect![[r#"
+            problem  configuration  unknown setting 'n_ctxx'; try: correct DIR/config/beast/config.toml, or the variable BEAST_... that it names
+            warning  model          there is none, so the tiny built-in one answers; try: beastctl models pull
+        "#]],
+    );
+}
+
+#[test]
+fn a_folder_and_a_socket_that_are_open_to_others() {
+    let plant = |beast: &Beast| {
+        chmod(beast.dir.path(), 0o755);
+        None
+    };
+    find(
+        plant,
+        1,
+        expect![[r#"
+        problem  socket         the folder DIR is open to other users (mode 0755); try: chmod 700 DIR
+    "#]],
+    );
+    let plant = |beast: &Beast| {
+        let daemon = daemon(beast, status());
+        chmod(&beast.socket(), 0o666);
+        Some(daemon)
+    };
+    find(
+        plant,
+        1,
+        expect![[r#"
+            problem  socket         the socket DIR/beastd.sock is open to other users (mode 0666); try: chmod 600 DIR/beastd.sock
+        "#]],
+    );
+}
+
+#[test]
+fn a_file_in_the_place_of_the_socket() {
+    let plant = |beast: &Beast| {
+        beast.write("beastd.sock", "");
+        None
+    };
+    find(
+        plant,
+        1,
+        expect![[r#"
+            problem  socket         DIR/beastd.sock is not a socket; try: mv DIR/beastd.sock DIR/beastd.sock.old, which is in the way
+        "#]],
+    );
+}
+
+#[test]
+fn a_socket_that_was_left_behind() {
+    let plant = |beast: &Beast| {
+        drop(UnixListener::bind(beast.socket()).unwrap());
+        chmod(&beast.socket(), 0o600);
+        None
+    };
+    find(
+        plant,
+        0,
+        expect![[r#"
+            warning  daemon         not running, and has left its socket DIR/beastd.sock behind: it was killed, or crashed; try: beastd --daemonize, and beastctl logs for the reason
+        "#]],
+    );
+}
+
+#[test]
+fn a_daemon_of_another_time() {
+    let plant = |beast: &Beast| {
+        let welcome = Welcome { protocol: VERSION + 1, version: "9.9.9".into(), pid: 1 };
+        let daemon = beast.daemon_of(welcome, |_| ());
+        chmod(&beast.socket(), 0o600);
+        Some(daemon)
+    };
+    find(
+        plant,
+        1,
+        expect![[r#"
+            problem  daemon         beastd 9.9.9 speaks protocol 3, this beastctl OURS speaks protocol 2; try: beastctl stop, then the same command again
+        "#]],
+    );
+    find(
+        |beast| Some(daemon(beast, Status { version: "9.9.9".into(), ..status() })),
+        0,
+        expect![[r#"
+            warning  daemon         beastd 9.9.9 runs, this is beastctl OURS; try: beastctl stop, then the same command again
+        "#]],
+    );
+}
+
+#[test]
+fn a_daemon_that_cannot_answer() {
+    let state = State::Failed { message: "cannot load /m.gguf: out of memory; try: a smaller n_ctx".into() };
+    find(
+        |beast| Some(daemon(beast, Status { state, model: None, ..status() })),
+        1,
+        expect![[r#"
+            problem  daemon         cannot load /m.gguf: out of memory; try: a smaller n_ctx
+        "#]],
+    );
+    let notices = vec![Notice { kind: NoticeKind::Warning, text: "the model has no chat template".into() }];
+    find(
+        |beast| Some(daemon(beast, Status { notices, ..status() })),
+        0,
+        expect![[r#"
+            warning  daemon         the model has no chat template; try: beastctl status
+        "#]],
+    );
+}
+
+#[test]
+fn a_model_that_is_not_there_or_is_none() {
+    let plant = |beast: &Beast| {
+        programs(beast, OURS, &settings(beast, beast.path("m.gguf").to_str().unwrap()));
+        None
+    };
+    find(
+        plant,
+        1,
+        expect![[r#"
+            problem  model          there is no DIR/m.gguf; try: beastctl models pull, or another model in config.toml
+        "#]],
+    );
+    let plant = |beast: &Beast| {
+        with_model(beast, b"<!doctype html><title>404</title>");
+        None
+    };
+    find(
+        plant,
+        1,
+        expect![[r#"
+            problem  model          DIR/m.gguf is not a model: it does not begin with GGUF; try: rm DIR/m.gguf && beastctl models pull
+        "#]],
+    );
+}
+
+#[test]
+fn a_model_that_was_cut() {
+    let plant = |beast: &Beast| {
+        with_model(beast, &[&b"GGUF\x03\0\0\0\x01\0\0\0\0\0\0\0"[..], &[0; 4]].concat());
+        None
+    };
+    find(
+        plant,
+        1,
+        expect![[r#"
+            problem  model          DIR/m.gguf is cut: it ends after 20 bytes, within its head; try: rm DIR/m.gguf && beastctl models pull
+        "#]],
+    );
+}
+
+#[test]
+fn a_model_that_is_not_the_one_that_was_published() {
+    let plant = |beast: &Beast| {
+        with_model(beast, &empty_model());
+        beast.write("m.gguf.sha256", format!("{}  m.gguf\n", "0".repeat(64)));
+        None
+    };
+    find(
+        plant,
+        1,
+        expect![[r#"
+            problem  model          DIR/m.gguf is damaged: its SHA-256 is a4e5e156ddec27e286f75328784d7106b60a4eb1d246e950a001a3f944fbda99, and should be 0000000000000000000000000000000000000000000000000000000000000000; try: rm DIR/m.gguf && beastctl models pull
+        "#]],
+    );
+    let plant = |beast: &Beast| {
+        with_model(beast, &empty_model());
+        beast.write("m.gguf.sha256", "404 not found\n");
+        None
+    };
+    find(
+        plant,
+        0,
+        expect![[r#"
+            warning  model          DIR/m.gguf.sha256 holds no SHA-256: invalid data; try: rm DIR/m.gguf.sha256
+        "#]],
+    );
+}
+
+/// Reading a large file takes seconds, which nobody should wait for who has not asked for it.
+#[test]
+fn a_large_model_is_read_whole_only_when_asked_for() {
+    let beast = healthy();
+    with_model(&beast, &empty_model());
+    fs::File::options().write(true).open(beast.path("m.gguf")).unwrap().set_len(100_000_000).unwrap();
+    beast.write("m.gguf.sha256", format!("{}  m.gguf\n", "0".repeat(64)));
+    let ran = beast.run(&["doctor"], b"");
+    assert!(ran.stdout.contains("hash not compared (beastctl doctor --hash reads all 100.0 MB)\n"), "{ran:?}");
+    assert_eq!(ran.code, Some(0));
+    let ran = beast.run(&["doctor", "--hash"], b"");
+    assert!(complaints(&ran).starts_with("problem  model          DIR/m.gguf is damaged: its SHA-256 is "), "{ran:?}");
+    assert_eq!(ran.code, Some(1));
+}
+
+#[test]
+fn a_download_that_has_not_ended() {
+    let folder = if cfg!(target_os = "macos") { "Library/Application Support/beast" } else { ".local/share/beast" };
+    let plant = |beast: &Beast| {
+        beast.write(&format!("{folder}/models/LFM2.gguf.part"), "half");
+        None
+    };
+    let expected = expect![[r#"
+        warning  model          unfinished downloads take 4 B, unless one is running: DIR/.local/share/beast/models/LFM2.gguf.part; try: beastctl models pull, which goes on with them, or rm DIR/.local/share/beast/models/LFM2.gguf.part
+    "#]];
+    find(plant, 0, expected);
+}
+
+#[test]
+fn layers_that_are_not_on_the_gpu() {
+    let plant = |beast: &Beast| {
+        let mut status = status();
+        status.model.as_mut().unwrap().n_gpu_layers = 10;
+        Some(daemon(beast, status))
+    };
+    find(
+        plant,
+        0,
+        expect![[r#"
+            warning  backend        10/31 layers on the GPU that this machine has (Metal, 10/31 layers offloaded); try: a smaller model, or a smaller n_ctx: the GPU has no room for the rest
+        "#]],
+    );
+}
+
+/// A file with a hole, which takes no room.
+#[test]
+fn a_model_that_is_larger_than_the_memory() {
+    let beast = healthy();
+    with_model(&beast, &empty_model());
+    fs::File::options().write(true).open(beast.path("m.gguf")).unwrap().set_len(8 << 40).unwrap();
+    let ran = beast.run(&["doctor"], b"");
+    let line = ran.stdout.lines().find(|line| line.contains("memory")).unwrap();
+    assert!(line.starts_with("problem  memory         the model needs 8796.1 GB, "), "{line}");
+    assert!(line.ends_with("; try: a smaller model: beastctl models list"), "{line}");
+    assert_eq!(ran.code, Some(1));
+}
+
+#[test]
+fn a_folder_that_cannot_be_written() {
+    let folder = if cfg!(target_os = "macos") { "Library/Caches/beast" } else { ".cache/beast" };
+    let plant = |beast: &Beast| {
+        beast.write(folder, "a file");
+        None
+    };
+    find(
+        plant,
+        1,
+        expect![[r#"
+            problem  disk           DIR/.cache/beast is a file, and in the way of the folder for caches; try: mv DIR/.cache/beast DIR/.cache/beast.old, which is in the way
+        "#]],
+    );
+}
+
+#[test]
+fn errors_in_the_log() {
+    let plant = |beast: &Beast| {
+        beast.write(
+            "logs/beastd.2026-11-23.log",
+            "2026-11-23T06:41:04Z ERROR beastd: the engine failed\n2026-11-23T06:41:05Z  INFO beastd: ERROR is only a word here\n",
+        );
+        None
+    };
+    find(
+        plant,
+        0,
+        expect![[r#"
+            warning  log            1 error in its last 200 lines, the last one: 2026-11-23T06:41:04Z ERROR beastd: the engine failed; try: beastctl logs -n 200
+        "#]],
+    );
+}
+
+#[cfg(not(target_os = "macos"))]
+#[test]
+fn a_service_whose_program_is_gone() {
+    let plant = |beast: &Beast| {
+        beast.write("config/systemd/user/beastd.socket", "[Socket]\n");
+        beast.write("config/systemd/user/beastd.service", "[Service]\nExecStart=/opt/old/beastd\n");
+        None
+    };
+    find(
+        plant,
+        1,
+        expect![[r#"
+            problem  service        DIR/config/systemd/user/beastd.service starts /opt/old/beastd, which is not there; try: beastctl service install
+        "#]],
+    );
+}
+
+/// Calling a socket that systemd holds would start the daemon.
+#[cfg(not(target_os = "macos"))]
+#[test]
+fn a_daemon_that_sleeps_is_not_woken() {
+    let beast = healthy();
+    beast.write("config/systemd/user/beastd.socket", "[Socket]\n");
+    let unit = format!("[Service]\nExecStart={}\n", beast.path("beastd").display());
+    beast.write("config/systemd/user/beastd.service", unit);
+    let systemctl = beast.write("bin/systemctl", "#!/bin/sh\necho active\necho inactive\nexit 3\n");
+    chmod(&systemctl, 0o755);
+    let listener = UnixListener::bind(beast.socket()).unwrap();
+    chmod(&beast.socket(), 0o600);
+    let mut command = beast.command(&["doctor"]);
+    command.env("PATH", beast.path("bin"));
+    let ran = Ran::of(feed(command, b""), beast.dir.path());
+    assert_eq!((complaints(&ran).as_str(), ran.code), ("", Some(0)), "{ran:?}");
+    assert!(ran.stdout.contains("daemon         not running; the system starts it at the next request\n"), "{ran:?}");
+    listener.set_nonblocking(true).unwrap();
+    assert_eq!(listener.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
+}
+
+#[test]
+fn without_a_home_it_says_so() {
+    let beast = healthy();
+    let mut command = beast.command(&["doctor"]);
+    command.env_remove("HOME").env_remove("XDG_CONFIG_HOME");
+    let ran = Ran::of(feed(command, b""), beast.dir.path());
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert!(complaints(&ran).contains("problem  disk           HOME is not set; try: set it"), "{ran:?}");
+}
+
+#[test]
+fn programs_get_one_object() {
+    let beast = healthy();
+    programs(&beast, "9.9.9", &settings(&beast, "/no such/model.gguf"));
+    let ran = beast.run(&["doctor", "--json"], b"");
+    let object: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert!(ran.stdout.lines().count() == 1 && ran.code == Some(1) && object["n_problems"] == 1, "{ran:?}");
+    let model = object["findings"].as_array().unwrap().iter().find(|finding| finding["check"] == "model").unwrap();
+    expect![[r#"
+        {
+          "check": "model",
+          "verdict": "problem",
+          "text": "there is no /no such/model.gguf",
+          "fix": "beastctl models pull, or another model in config.toml"
+        }"#]]
+    .assert_eq(&serde_json::to_string_pretty(model).unwrap());
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_is_no_failure() {
+    let beast = healthy();
+    let mut child = spawn(&mut beast.command(&["doctor"]));
+    drop(child.stdout.take());
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}

@@ -1,0 +1,101 @@
+//! `logs`: the last lines, and what follows them.
+
+use std::{
+    fs,
+    io::{BufRead as _, BufReader, Write as _},
+    path::PathBuf,
+};
+
+use expect_test::expect;
+
+use crate::harness::{Beast, Ran, feed, spawn};
+
+/// A home whose beastd says that its log is in a folder of an unusual name.
+fn beast() -> Beast {
+    let beast = Beast::alone();
+    let folder = beast.path("my logs");
+    beast.beastd(&format!("[ $1 = --print-config ] && echo 'log_dir = \"{}\"  # file'", folder.display()));
+    beast
+}
+
+fn lines(n: std::ops::Range<usize>) -> String {
+    n.map(|n| format!("line {n}\n")).collect()
+}
+
+#[test]
+fn the_last_fifty_lines_or_as_many_as_wanted() {
+    let beast = beast();
+    beast.write("my logs/beastd.2026-11-22.log", lines(0..100));
+    beast.write("my logs/beastd.2026-11-23.log", lines(100..110));
+    let said = |arguments: &[&str]| beast.run(arguments, b"").report();
+    assert_eq!(said(&["logs"]), format!("exit 0\nout: {:?}\nerr: ", lines(60..110)));
+    assert_eq!(said(&["logs", "-n", "3"]), format!("exit 0\nout: {:?}\nerr: ", lines(107..110)));
+    assert_eq!(said(&["logs", "--lines=0"]), "exit 0\nout: \"\"\nerr: ");
+}
+
+#[test]
+fn without_a_log_it_says_where_it_looked() {
+    expect![[r#"
+        exit 1
+        out: ""
+        err: beastctl: there is no log of beastd in DIR/my logs; try: beastd --daemonize, which begins one, or beastd --print-config for its log_dir
+    "#]].assert_eq(&beast().run(&["logs"], b"").report());
+    let off = Beast::alone();
+    off.beastd("echo 'log_dir = \"none\"  # file'");
+    expect![[r#"
+        exit 1
+        out: ""
+        err: beastctl: beastd writes no log files, since its setting log_dir is "none"; try: log_dir = "auto" in config.toml, or beastd in the foreground, which writes to stderr
+    "#]].assert_eq(&off.run(&["logs", "-f"], b"").report());
+    let folder = beast();
+    fs::create_dir_all(folder.path("my logs/beastd.2026-11-23.log")).unwrap();
+    expect![[r#"
+        exit 1
+        out: ""
+        err: beastctl: cannot read DIR/my logs/beastd.2026-11-23.log: Is a directory (os error 21); try: a file in it, like 'DIR/my logs/beastd.2026-11-23.log'/NAME
+    "#]].assert_eq(&folder.run(&["logs"], b"").report());
+}
+
+/// A daemon whose configuration is broken has a log all the same, which may say since when.
+#[cfg(not(target_os = "macos"))]
+#[test]
+fn without_a_beastd_to_ask_the_usual_place_is_taken() {
+    let beast = Beast::alone();
+    beast.write(".local/state/beast/logs/beastd.2026-11-23.log", "a\n");
+    assert_eq!(beast.run(&["logs"], b"").report(), "exit 0\nout: \"a\\n\"\nerr: ");
+    beast.beastd("echo 'beastd: config.toml:3: unknown key' >&2; exit 1");
+    expect![[r#"
+        exit 0
+        out: "a\n"
+        err: beastctl: warning: beastd does not say where its log is (beastd: config.toml:3: unknown key); looking in DIR/.local/state/beast/logs
+    "#]].assert_eq(&beast.run(&["logs"], b"").report());
+}
+
+#[test]
+fn following_goes_on_with_the_next_day() {
+    let beast = beast();
+    let first = beast.write("my logs/beastd.2026-11-22.log", "old\n");
+    let mut child = spawn(&mut beast.command(&["logs", "-f"]));
+    let mut stdout = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut next = || stdout.next().unwrap().unwrap();
+    assert_eq!(next(), "old");
+    fs::OpenOptions::new().append(true).open(&first).unwrap().write_all(b"added\n").unwrap();
+    assert_eq!(next(), "added");
+    beast.write("my logs/beastd.2026-11-23.log", "new day\n");
+    assert_eq!(next(), "new day");
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    let ran = Ran::of(child, beast.dir.path());
+    assert_eq!((ran.code, ran.stderr.as_str()), (Some(130), ""));
+}
+
+#[test]
+fn a_reader_that_is_gone_ends_the_following() {
+    let beast = beast();
+    beast.write("my logs/beastd.2026-11-22.log", "old\n");
+    let mut child = feed(beast.command(&["logs", "-f"]), b"");
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let ran = Ran::of(child, &PathBuf::from("/none"));
+    assert_eq!((line.as_str(), ran.code, ran.stderr.as_str()), ("old\n", Some(0), ""));
+}

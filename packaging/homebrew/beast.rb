@@ -1,0 +1,41 @@
+# Where the archive is, and its hash, are filled in by .ci/formula.
+class Beast < Formula
+  desc "Local language model that stays in memory, and a client that feels like grep"
+  homepage "@HOMEPAGE@"
+  url "@URL@"
+  sha256 "@HASH@"
+  license any_of: ["MIT", "Apache-2.0"]
+
+  depends_on "cmake" => :build
+  depends_on "rust" => :build
+  # bindgen loads libclang.
+  uses_from_macos "llvm" => :build
+
+  def install
+    %w[beastd beastctl].each { |program| system "cargo", "install", *std_cargo_args(path: program) }
+    generate_completions_from_executable(bin/"beastctl", "completions", shells: [:bash, :zsh, :fish])
+    system bin/"beastctl", "man", "--dir", man1
+    man1.install "packaging/man/beastd.1"
+  end
+
+  # Not needed: beastctl starts beastd by itself. Who wants it from login on: brew services start beast
+  service do
+    run opt_bin/"beastd"
+    keep_alive crashed: true
+    log_path var/"log/beastd.log"
+    error_log_path var/"log/beastd.log"
+  end
+
+  test do
+    assert_match version.to_s, shell_output("#{bin}/beastctl --version")
+    assert_match version.to_s, shell_output("#{bin}/beastd --version")
+    # With the built-in model and a home of its own, a whole request.
+    socket = testpath/"beastd.sock"
+    begin
+      output = shell_output("#{bin}/beastctl ask --no-log --max-tokens 8 --socket #{socket} 'What is a socket?'")
+      refute_empty output.strip
+    ensure
+      system bin/"beastctl", "stop", "--socket", socket
+    end
+  end
+end
