@@ -6,11 +6,14 @@
 use std::path::PathBuf;
 
 mod bound;
+mod notify;
 pub mod paths;
 mod plist;
 mod socket;
+pub mod systemd;
 
-pub use plist::{PlistError, plist};
+pub use notify::notify;
+pub use plist::{PlistError, listens_at, plist};
 pub use socket::{Listener, MAX_SOCKET_PATH, Origin, SocketError, check_socket_path, listen};
 
 /// The name under which launchd knows the daemon.
@@ -18,6 +21,14 @@ pub const LABEL: &str = "io.beast.beastd";
 
 /// The name of the socket: its key in the property list, and what the daemon asks launchd for.
 pub const SOCKET_NAME: &str = "Listener";
+
+/// By this, in a comment, a file that `beastctl service install` has written is known again.
+pub const MARK: &str = "Written by `beastctl service install`; `beastctl service uninstall` takes it away.";
+
+/// Whether a unit or property list is one that we have written, also another version of us.
+pub fn is_ours(text: &str) -> bool {
+    text.lines().any(|line| line.contains(MARK))
+}
 
 /// What a service is: a program that the system starts when somebody calls its socket.
 ///

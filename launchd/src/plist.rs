@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use launchd::sockets::{SocketFamily, SocketType};
 use launchd::{Launchd, ProcessType, Socket, SocketOptions};
 
-use crate::{LABEL, SOCKET_NAME, Service, SocketError, check_socket_path};
+use crate::{LABEL, MARK, SOCKET_NAME, Service, SocketError, check_socket_path, systemd};
 
 /// A service that no property list can describe.
 #[derive(Debug, thiserror::Error)]
@@ -71,6 +71,8 @@ pub fn plist(service: &Service) -> Result<String, PlistError> {
         // Somebody sits and waits for each answer. Under the default, Standard, and still more under Background,
         // macOS limits the CPU and the IO of a process that has no window, which would throttle that answer.
         .with_process_type(ProcessType::Interactive)
+        // launchd kills after 20 s otherwise, and the daemon gives the requests that run 30 s to end.
+        .with_exit_timeout(systemd::STOP_LIMIT_S)
         .with_standard_out_path(log)
         .map_err(bug)?
         .with_standard_error_path(log)
@@ -81,7 +83,18 @@ pub fn plist(service: &Service) -> Result<String, PlistError> {
     complete(String::from_utf8(xml).map_err(bug)?)
 }
 
-/// Two keys that the crate `launchd` 0.3 cannot write, each put before a key that it did write.
+/// Whether the text of a property list is ours and listens at `socket`.
+pub fn listens_at(list: &str, socket: &Path) -> bool {
+    let Some(socket) = socket.to_str() else { return false };
+    let escaped = socket.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    // The crate's writer escapes quotes as well, which no reader needs.
+    let escaped = escaped.replace('"', "&quot;").replace('\'', "&apos;");
+    let wanted = format!("<key>SockPathName</key>\n\t\t\t<string>{escaped}</string>");
+    crate::is_ours(list) && list.contains(&wanted)
+}
+
+/// Two keys that the crate `launchd` 0.3 cannot write, and the mark by which the file is known again, each put before
+/// something that it did write.
 ///
 /// `SockPathMode` has a setter, but its number is an `i128`, which the crate's own serializer refuses. For `KeepAlive` it
 /// knows `SuccessfulExit` and not `Crashed`: the former also brings back a daemon that ended because its configuration is
@@ -89,7 +102,9 @@ pub fn plist(service: &Service) -> Result<String, PlistError> {
 /// by a crash is started by the next call, since launchd keeps the socket. A release of the crate that can write both
 /// makes this function go.
 fn complete(mut xml: String) -> Result<String, PlistError> {
+    let mark = format!("<!-- {MARK} -->\n");
     let missing = [
+        ("<plist version=", mark.as_str()),
         (
             "\t<key>RunAtLoad</key>\n",
             "\t<key>KeepAlive</key>\n\t<dict>\n\t\t<key>Crashed</key>\n\t\t<true/>\n\t</dict>\n",

@@ -23,6 +23,7 @@ fn the_whole_text() {
     expect![[r#"
         <?xml version="1.0" encoding="UTF-8"?>
         <!DOCTYPE plist PUBLIC "-//Apple//DTD PLIST 1.0//EN" "http://www.apple.com/DTDs/PropertyList-1.0.dtd">
+        <!-- Written by `beastctl service install`; `beastctl service uninstall` takes it away. -->
         <plist version="1.0">
         <dict>
         	<key>Label</key>
@@ -40,6 +41,8 @@ fn the_whole_text() {
         	</dict>
         	<key>RunAtLoad</key>
         	<false/>
+        	<key>ExitTimeOut</key>
+        	<integer>60</integer>
         	<key>StandardOutPath</key>
         	<string>/Users/ada/Library/Logs/beast/launchd.log</string>
         	<key>StandardErrorPath</key>
@@ -121,4 +124,13 @@ fn what_no_list_can_hold_is_refused() {
             "the socket path has 104 bytes and at most 103 are possible: /sssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssss; try: a shorter --socket"
         ],
     );
+}
+
+#[test]
+fn a_list_of_ours_tells_where_it_listens() {
+    let odd = Service { socket: "/Users/o'neill & <sons>/\"beast\".sock".into(), ..service() };
+    let list = plist(&odd).unwrap();
+    assert!(listens_at(&list, &odd.socket), "{list}");
+    assert!(!listens_at(&list, &service().socket));
+    assert!(!listens_at(&list.replace("beastctl", "somebody"), &odd.socket));
 }
