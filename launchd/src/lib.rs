@@ -6,14 +6,16 @@
 use std::path::PathBuf;
 
 mod bound;
+mod installed;
 mod notify;
 pub mod paths;
 mod plist;
 mod socket;
 pub mod systemd;
 
+pub use installed::{installed_at, is_ours};
 pub use notify::notify;
-pub use plist::{PlistError, listens_at, plist};
+pub use plist::{PlistError, plist, socket_of};
 pub use socket::{Listener, MAX_SOCKET_PATH, Origin, SocketError, check_socket_path, listen};
 
 /// The name under which launchd knows the daemon.
@@ -24,11 +26,6 @@ pub const SOCKET_NAME: &str = "Listener";
 
 /// By this, in a comment, a file that `beastctl service install` has written is known again.
 pub const MARK: &str = "Written by `beastctl service install`; `beastctl service uninstall` takes it away.";
-
-/// Whether a unit or property list is one that we have written, also another version of us.
-pub fn is_ours(text: &str) -> bool {
-    text.lines().any(|line| line.contains(MARK))
-}
 
 /// What a service is: a program that the system starts when somebody calls its socket.
 ///

@@ -13,19 +13,19 @@ use crate::{LABEL, MARK, SOCKET_NAME, Service, SocketError, check_socket_path, s
 #[derive(Debug, thiserror::Error)]
 pub enum PlistError {
     /// launchd starts programs in `/` and looks nothing up.
-    #[error("launchd needs absolute paths and this one is relative: {}; give it in full", path.display())]
+    #[error("launchd needs absolute paths and this one is relative: {}; try: give it in full", path.display())]
     Relative {
         /// The path.
         path: PathBuf,
     },
     /// XML holds text and a path is bytes.
-    #[error("a property list cannot hold this path, which is not plain text: {path:?}; use another place")]
+    #[error("a property list cannot hold this path, which is not plain text: {path:?}; try: another place")]
     NotText {
         /// The path.
         path: PathBuf,
     },
     /// XML has no way to write most control characters.
-    #[error("a property list cannot hold this argument, which has control characters: {argument:?}; leave it out")]
+    #[error("a property list cannot hold this argument, which has control characters: {argument:?}; try: leave it out")]
     Argument {
         /// The argument.
         argument: String,
@@ -34,7 +34,7 @@ pub enum PlistError {
     #[error(transparent)]
     Socket(#[from] SocketError),
     /// The crate that writes the text has changed its ways.
-    #[error("the property list could not be written ({0}); this is a bug in beast, please report it")]
+    #[error("the property list could not be written ({0}); try: report it, this is a bug in beast")]
     Write(String),
 }
 
@@ -83,14 +83,12 @@ pub fn plist(service: &Service) -> Result<String, PlistError> {
     complete(String::from_utf8(xml).map_err(bug)?)
 }
 
-/// Whether the text of a property list is ours and listens at `socket`.
-pub fn listens_at(list: &str, socket: &Path) -> bool {
-    let Some(socket) = socket.to_str() else { return false };
-    let escaped = socket.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
-    // The crate's writer escapes quotes as well, which no reader needs.
-    let escaped = escaped.replace('"', "&quot;").replace('\'', "&apos;");
-    let wanted = format!("<key>SockPathName</key>\n\t\t\t<string>{escaped}</string>");
-    crate::is_ours(list) && list.contains(&wanted)
+/// Where a property list of ours makes launchd listen; `None` when the text is not ours.
+pub fn socket_of(list: &str) -> Option<PathBuf> {
+    let (_, rest) = list.split_once("<key>SockPathName</key>").filter(|_| crate::is_ours(list))?;
+    let (text, _) = rest.trim_start().strip_prefix("<string>")?.split_once("</string>")?;
+    let entities = [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&apos;", "'"), ("&amp;", "&")];
+    Some(entities.iter().fold(text.to_owned(), |text, (entity, plain)| text.replace(entity, plain)).into())
 }
 
 /// Two keys that the crate `launchd` 0.3 cannot write, and the mark by which the file is known again, each put before

@@ -130,7 +130,6 @@ fn what_no_list_can_hold_is_refused() {
 fn a_list_of_ours_tells_where_it_listens() {
     let odd = Service { socket: "/Users/o'neill & <sons>/\"beast\".sock".into(), ..service() };
     let list = plist(&odd).unwrap();
-    assert!(listens_at(&list, &odd.socket), "{list}");
-    assert!(!listens_at(&list, &service().socket));
-    assert!(!listens_at(&list.replace("beastctl", "somebody"), &odd.socket));
+    assert_eq!(socket_of(&list), Some(odd.socket), "{list}");
+    assert_eq!(socket_of(&list.replace("beastctl", "somebody")), None);
 }

@@ -77,15 +77,12 @@ pub fn units(service: &Service) -> Result<Units, UnitError> {
     Ok(Units { socket: socket_unit(socket), service: service_unit(&command) })
 }
 
-/// Whether the text of a socket unit is ours and listens at `socket`.
-pub fn listens_at(unit: &str, socket: &Path) -> bool {
-    let wanted = socket.to_str().map(listen_line);
-    crate::is_ours(unit) && unit.lines().any(|line| Some(line) == wanted.as_deref())
-}
+const LISTEN: &str = "ListenStream=";
 
-fn listen_line(socket: &str) -> String {
-    // No quotes here: the value is the whole line. A percent sign begins a specifier everywhere.
-    format!("ListenStream={}", socket.replace('%', "%%"))
+/// Where a socket unit of ours listens; `None` when the text is not ours.
+pub fn socket_of(unit: &str) -> Option<PathBuf> {
+    let mut lines = unit.lines().filter(|_| crate::is_ours(unit));
+    Some(lines.find_map(|line| line.strip_prefix(LISTEN))?.replace("%%", "%").into())
 }
 
 fn socket_unit(socket: &str) -> String {
@@ -98,7 +95,7 @@ fn socket_unit(socket: &str) -> String {
 Description=Socket of beastd, which keeps a local language model
 
 [Socket]
-{}
+{LISTEN}{}
 # Only the owner gets in.
 SocketMode=0600
 DirectoryMode=0700
@@ -108,7 +105,8 @@ RemoveOnStop=yes
 [Install]
 WantedBy=sockets.target
 ",
-        listen_line(socket)
+        // No quotes here: the value is the whole line. A percent sign begins a specifier everywhere.
+        socket.replace('%', "%%")
     )
 }
 

@@ -45,9 +45,8 @@ fn what_means_something_to_systemd_is_escaped() {
         .assert_eq(&command_of(&odd));
     let socket = units(&odd).unwrap().socket;
     assert!(socket.contains("\nListenStream=/run/user/1000/50%% of/it.sock\n"), "{socket}");
-    assert!(listens_at(&socket, &odd.socket));
-    assert!(!listens_at(&socket, &service().socket));
-    assert!(!listens_at(&socket.replace("beastctl", "somebody"), &odd.socket));
+    assert_eq!(socket_of(&socket), Some(odd.socket));
+    assert_eq!(socket_of(&socket.replace("beastctl", "somebody")), None);
 }
 
 #[test]

@@ -14,6 +14,7 @@ mod material;
 pub mod prompt_verb;
 mod prompts;
 mod request;
+pub(crate) mod service;
 mod status;
 mod stop;
 mod version;
@@ -199,6 +200,7 @@ pub fn run(cli: Cli, console: Console, started: Instant) -> Result<()> {
         Verb::Bench(options) => bench::run(&context, &options),
         Verb::Alfred { verb } => alfred::run(&context, verb),
         Verb::Hook { verb } => hook::run(&context, verb),
+        Verb::Service { verb } => service::run(&context, &verb),
         Verb::Status { json } => status::run(&context, json),
         Verb::Stop => stop::run(&context),
         Verb::Version { json } => version::run(&context, json),
