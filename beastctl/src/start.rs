@@ -69,7 +69,9 @@ impl StartError {
                 Some(format!("{}, or leave --no-start out", client::start(path)))
             }
             StartError::Refused(_) => Some("leave --no-start out".into()),
-            StartError::ServiceStopped { .. } => Some("beastctl service start".into()),
+            StartError::ServiceStopped { .. } => {
+                Some("beastctl service start, or beastctl service status, to see why it is".into())
+            }
             StartError::Missing(_) => Some("put beastd beside beastctl, or into a folder of PATH".into()),
             StartError::Failed { words, .. } if words.contains("; try: ") => None,
             StartError::Failed { .. } => Some("beastd, to see it start in the foreground".into()),

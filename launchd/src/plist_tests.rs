@@ -100,23 +100,25 @@ fn xml_in_a_path_stays_text() {
 fn what_no_list_can_hold_is_refused() {
     check_refusal(
         &Service { program: "bin/beastd".into(), ..service() },
-        expect!["launchd needs absolute paths and this one is relative: bin/beastd; give it in full"],
+        expect!["launchd needs absolute paths and this one is relative: bin/beastd; try: give it in full"],
     );
     check_refusal(
         &Service { log: OsStr::from_bytes(b"/tmp/\xff.log").into(), ..service() },
         expect![[
-            r#"a property list cannot hold this path, which is not plain text: "/tmp/\xFF.log"; use another place"#
+            r#"a property list cannot hold this path, which is not plain text: "/tmp/\xFF.log"; try: another place"#
         ]],
     );
     check_refusal(
         &Service { log: "/tmp/a\u{1}b".into(), ..service() },
         expect![[
-            r#"a property list cannot hold this path, which is not plain text: "/tmp/a\u{1}b"; use another place"#
+            r#"a property list cannot hold this path, which is not plain text: "/tmp/a\u{1}b"; try: another place"#
         ]],
     );
     check_refusal(
         &Service { arguments: vec!["a\nb".to_owned()], ..service() },
-        expect![[r#"a property list cannot hold this argument, which has control characters: "a\nb"; leave it out"#]],
+        expect![[
+            r#"a property list cannot hold this argument, which has control characters: "a\nb"; try: leave it out"#
+        ]],
     );
     check_refusal(
         &Service { socket: format!("/{}", "s".repeat(103)).into(), ..service() },

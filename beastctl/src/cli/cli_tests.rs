@@ -31,8 +31,7 @@ fn the_help_is_short() {
           status       Show what the daemon is doing; never starts one
           bench        Measure how fast answers come on this machine, or tune beastd for it
           hook         Let git ask for a message before each commit: install, uninstall, status
-          service      Let the system start beastd when it is called: install, uninstall, start, stop,
-                       restart, status
+          service      Let the system start beastd: install, uninstall, start, stop, restart, status
           stop         Let the daemon finish its running requests and end
           version      Show the versions of client, protocol and daemon; never starts one
           completions  Print a script that lets your shell complete commands, options, prompts and models

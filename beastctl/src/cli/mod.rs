@@ -192,7 +192,7 @@ Examples:
         #[command(subcommand)]
         verb: HookVerb,
     },
-    /// Let the system start beastd when it is called: install, uninstall, start, stop, restart, status.
+    /// Let the system start beastd: install, uninstall, start, stop, restart, status.
     #[command(
         disable_help_subcommand = true,
         after_help = "Examples:\n  beastctl service install\n  beastctl service status"

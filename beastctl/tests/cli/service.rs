@@ -12,19 +12,20 @@ use expect_test::{Expect, expect};
 
 use crate::harness::{Beast, Ran, feed, spawn};
 
-/// Its states are files: `active`, `enabled` and `pid`; `no-bus` and `refuses` make it fail.
+/// Its states are files: `active`, `failed`, `enabled` and `pid`; `no-bus` and `refuses` make it fail.
 const SYSTEMCTL: &str = r#"
 echo "$*" >> calls
 case "$*" in
 *=Version) [ ! -e no-bus ] || { echo 'Failed to connect to bus: No medium found' >&2; exit 1; } ;;
 *show*beastd.socket)
-    if [ -e active ]; then echo ActiveState=active; else echo ActiveState=inactive; fi
+    if [ -e failed ]; then echo ActiveState=failed; elif [ -e active ]; then echo ActiveState=active; else echo ActiveState=inactive; fi
     if [ -e enabled ]; then echo UnitFileState=enabled; else echo UnitFileState=disabled; fi ;;
 *show*beastd.service) echo "MainPID=$(cat pid 2>/dev/null || echo 0)" ;;
 *'enable --now'*) [ ! -e refuses ] || { echo 'Job failed.' >&2; exit 1; }; : > active; : > enabled ;;
 *' restart '*) : > active; echo 4712 > pid ;;
 *' start '*) : > active ;;
 *' stop '*) rm -f active pid ;;
+*reset-failed*) rm -f failed ;;
 *' disable '*) rm -f enabled ;;
 esac"#;
 
@@ -261,7 +262,7 @@ fn a_manager_that_goes_is_told_and_the_files_can_still_be_taken_away() {
     symlink(machine.unit("beastd.socket"), &link).unwrap();
     machine.check(&["status", "--json"], expect![[r#"
         exit 3
-        out: "{\"installed\":true,\"manager\":\"systemd\",\"files\":[\"DIR/config/systemd/user/beastd.socket\",\"DIR/config/systemd/user/beastd.service\"],\"enabled\":null,\"state\":\"unknown\",\"pid\":null,\"socket\":\"DIR/beastd.sock\"}\n"
+        out: "{\"installed\":true,\"manager\":\"systemd\",\"files\":[\"DIR/config/systemd/user/beastd.socket\",\"DIR/config/systemd/user/beastd.service\"],\"enabled\":null,\"state\":\"unknown\",\"pid\":null,\"failed\":null,\"socket\":\"DIR/beastd.sock\"}\n"
         err: beastctl: systemd does not serve this user here: `systemctl --user show --property=Version` failed (exit status: 1): Failed to connect to bus: No medium found; try: log in as this user, not through su or sudo, or loginctl enable-linger, which starts one without a login; or no service at all, since beastctl starts beastd by itself
         --user show --property=Version
     "#]]);
@@ -330,7 +331,7 @@ fn a_file_of_somebody_else_is_left_alone() {
     machine.check(&["uninstall"], expect![[r#"
         exit 2
         out: ""
-        err: beastctl: DIR/config/systemd/user/beastd.service is there already and was not written by beastctl; try: --force, which keeps a copy of it, or move it away
+        err: beastctl: DIR/config/systemd/user/beastd.service was not written by beastctl, so nothing is removed; try: rm DIR/config/systemd/user/beastd.service, if it is yours
     "#]]);
     machine.check(&["status"], expect![[r#"
         exit 3
@@ -365,7 +366,10 @@ fn a_folder_that_may_not_be_written() {
     machine.check(&["install"], expect![[r#"
         exit 1
         out: ""
-        err: beastctl: cannot read DIR/config/systemd/user/beastd.socket: Not a directory (os error 20); try: another path: a part of this one is a file and no folder
+        err: beastctl: cannot make the folder DIR/config/systemd/user: Not a directory (os error 20); try: to move the file away that is in the place of one of these folders
+        --user show --property=Version
+        --user show --property=ActiveState,UnitFileState,MainPID beastd.socket
+        --user show --property=ActiveState,UnitFileState,MainPID beastd.service
     "#]]);
     assert_eq!(fs::metadata(machine.0.path("config/systemd")).unwrap().permissions().mode() & 0o777, 0o644);
 }
@@ -428,6 +432,23 @@ fn a_systemctl_that_hangs_is_given_up() {
     .assert_eq(&Ran::of(feed(command, b""), machine.0.dir.path()).report());
 }
 
+/// What systemd makes of a beastd that cannot start, once it has tried often enough.
+#[test]
+fn a_service_that_failed_says_where_the_reason_is() {
+    let machine = Machine::installed();
+    machine.0.write("failed", "");
+    machine.check(&["status"], expect![[r#"
+        exit 3
+        out: "installed DIR/config/systemd/user/beastd.socket\n          DIR/config/systemd/user/beastd.service\nenabled   yes\nstate     stopped\nfailed    beastd ended badly: journalctl --user -u beastd.service\nsocket    DIR/beastd.sock\n"
+        err: beastctl: the service is installed and stopped, because beastd failed: nobody listens at DIR/beastd.sock; try: journalctl --user -u beastd.service, and once that is mended beastctl service start
+        --user show --property=Version
+        --user show --property=ActiveState,UnitFileState,MainPID beastd.socket
+        --user show --property=ActiveState,UnitFileState,MainPID beastd.service
+    "#]]);
+    assert_eq!(machine.run(&["start"]).code, Some(0));
+    assert_eq!(machine.run(&["status"]).code, Some(0));
+}
+
 /// The system owns the socket: a daemon beside it would be lost at the next start of the service.
 #[test]
 fn no_second_daemon_beside_a_service_that_is_stopped() {
@@ -436,7 +457,7 @@ fn no_second_daemon_beside_a_service_that_is_stopped() {
     expect![[r#"
         exit 3
         out: ""
-        err: beastctl: nobody listens at DIR/beastd.sock: beastd is installed as a service (DIR/config/systemd/user/beastd.socket), which is stopped; try: beastctl service start
+        err: beastctl: nobody listens at DIR/beastd.sock: beastd is installed as a service (DIR/config/systemd/user/beastd.socket), which is stopped; try: beastctl service start, or beastctl service status, to see why it is
     "#]].assert_eq(&ran.report());
     expect![[r#"
         exit 3

@@ -10,6 +10,7 @@ use beast_launchd::{PlistError, systemd::UnitError};
 
 use crate::{
     exit::{self, advice},
+    prompts::quoted,
     wait::WaitError,
 };
 
@@ -71,12 +72,23 @@ pub enum ServiceError {
     /// A file of the same name that is not ours.
     #[error("{} is there already and was not written by beastctl", .0.display())]
     Foreign(PathBuf),
+    /// The same, where ours was to be removed.
+    #[error("{} was not written by beastctl, so nothing is removed", .0.display())]
+    NotOurs(PathBuf),
     /// There is no service.
     #[error("beastd is not installed as a service: beastctl has written no {}", .0.display())]
     NotInstalled(PathBuf),
     /// There is one that does not listen.
     #[error("the service is installed and stopped: nobody listens at {}", .0.display())]
     Stopped(PathBuf),
+    /// The same, and the system has given up because beastd failed again and again.
+    #[error("the service is installed and stopped, because beastd failed: nobody listens at {}", .socket.display())]
+    Failing {
+        /// The socket.
+        socket: PathBuf,
+        /// What shows why it failed.
+        words: &'static str,
+    },
     /// A file cannot be read.
     #[error("cannot read {}", .path.display())]
     Read {
@@ -105,10 +117,13 @@ impl ServiceError {
     /// See [`exit`].
     pub fn exit_code(&self) -> u8 {
         match self {
-            ServiceError::NoManager { .. } | ServiceError::NotInstalled(_) | ServiceError::Stopped(_) => {
-                exit::UNREACHABLE
+            ServiceError::NoManager { .. }
+            | ServiceError::NotInstalled(_)
+            | ServiceError::Stopped(_)
+            | ServiceError::Failing { .. } => exit::UNREACHABLE,
+            ServiceError::Foreign(_) | ServiceError::NotOurs(_) | ServiceError::Plist(_) | ServiceError::Unit(_) => {
+                exit::USAGE
             }
-            ServiceError::Foreign(_) | ServiceError::Plist(_) | ServiceError::Unit(_) => exit::USAGE,
             _ => exit::FAILED,
         }
     }
@@ -129,8 +144,10 @@ impl ServiceError {
             ServiceError::Slow { command, .. } => format!("{command}, to see where it hangs"),
             ServiceError::NoManager { hint, .. } => format!("{hint}; or {WITHOUT}"),
             ServiceError::Foreign(_) => "--force, which keeps a copy of it, or move it away".into(),
+            ServiceError::NotOurs(path) => format!("rm {}, if it is yours", quoted(&path.display().to_string())),
             ServiceError::NotInstalled(_) => "beastctl service install".into(),
             ServiceError::Stopped(_) => "beastctl service start".into(),
+            ServiceError::Failing { words, .. } => format!("{words}, and once that is mended beastctl service start"),
             ServiceError::Read { path, source } => advice::reading(path, source),
             ServiceError::Write { path, source, .. } => advice::writing(path, source),
         })

@@ -22,7 +22,10 @@ pub(super) enum Found {
 pub(super) fn look(path: &Path) -> Result<Found, ServiceError> {
     let read = |source| ServiceError::Read { path: path.to_owned(), source };
     match path.symlink_metadata() {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Found::Nothing),
+        // Also where a file is in the place of a folder: that is told by whoever wants to write.
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            return Ok(Found::Nothing);
+        }
         Err(error) => return Err(read(error)),
         Ok(metadata) if !metadata.is_file() => return Ok(Found::Foreign),
         Ok(_) => {}

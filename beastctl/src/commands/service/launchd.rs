@@ -68,9 +68,19 @@ fn pid_of(description: &str) -> Option<u32> {
     description.lines().find_map(|line| line.trim().strip_prefix("pid = ")?.parse().ok())
 }
 
+/// Before its first run there is no number: `last exit code = (never exited)`. With some numbers comes their name.
+fn has_failed(description: &str) -> bool {
+    let code = description.lines().find_map(|line| line.trim().strip_prefix("last exit code = "));
+    code.is_some_and(|code| code.starts_with(|c: char| c.is_ascii_digit()) && code != "0")
+}
+
 impl Manager for Launchd<'_> {
     fn name(&self) -> &'static str {
         "launchd"
+    }
+
+    fn words_of_beastd(&self) -> &'static str {
+        "tail ~/Library/Logs/beast/service.log"
     }
 
     fn files(&self) -> Vec<PathBuf> {
@@ -110,6 +120,7 @@ impl Manager for Launchd<'_> {
             is_enabled: self.file().is_file() && !matches!(ours.map(str::trim), Some("disabled" | "true")),
             is_listening: loaded.is_some(),
             pid: loaded.as_deref().and_then(pid_of),
+            has_failed: loaded.as_deref().is_some_and(|text| pid_of(text).is_none() && has_failed(text)),
         })
     }
 

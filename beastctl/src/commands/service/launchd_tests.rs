@@ -12,7 +12,7 @@ use super::{
 };
 use crate::wait::Wait;
 
-/// Its states are files: `loaded`, `disabled`, `pid`, and `ending` with how often it still knows what it was told to forget.
+/// Its states are files: `loaded`, `disabled`, `pid`, `code`, and `ending` with how often it still knows what it was told to forget.
 const LAUNCHCTL: &str = r#"
 cd "${0%/*}"
 echo "$*" >> calls
@@ -23,6 +23,7 @@ case "$*" in
     [ -e loaded ] || { echo 'Could not find service' >&2; exit 113; }
     echo 'gui/501/io.beast.beastd = {'
     [ ! -e pid ] || printf '\tpid = %s\n' "$(cat pid)"
+    [ -e pid ] || printf '\tlast exit code = %s\n' "$(cat code 2>/dev/null || echo '(never exited)')"
     printf '\tspawn type = interactive (4)\n}\n' ;;
 print-disabled*) [ ! -e disabled ] || printf '\t\t"io.beast.beastd" => disabled\n' ;;
 enable*) rm -f disabled ;;
@@ -130,7 +131,7 @@ fn install_writes_what_launchd_reads_and_loads_it() {
 fn a_service_lives_through_all_verbs() {
     let mac = Mac::new();
     expect![[r#"
-        {"installed":false,"manager":"launchd","files":["DIR/Library/LaunchAgents/io.beast.beastd.plist"],"enabled":null,"state":"not_installed","pid":null,"socket":null}
+        {"installed":false,"manager":"launchd","files":["DIR/Library/LaunchAgents/io.beast.beastd.plist"],"enabled":null,"state":"not_installed","pid":null,"failed":null,"socket":null}
         beastd is not installed as a service: beastctl has written no DIR/Library/LaunchAgents/io.beast.beastd.plist
     "#]].assert_eq(&mac.describe());
     mac.install(&mac.service()).unwrap();
@@ -141,7 +142,7 @@ fn a_service_lives_through_all_verbs() {
         enabled   yes
         state     listening: the next request starts beastd
         socket    DIR/Library/Application Support/beast/s
-        {"installed":true,"manager":"launchd","files":["DIR/Library/LaunchAgents/io.beast.beastd.plist"],"enabled":true,"state":"listening","pid":null,"socket":"DIR/Library/Application Support/beast/s"}
+        {"installed":true,"manager":"launchd","files":["DIR/Library/LaunchAgents/io.beast.beastd.plist"],"enabled":true,"state":"listening","pid":null,"failed":false,"socket":"DIR/Library/Application Support/beast/s"}
     "#]].assert_eq(&mac.describe());
     mac.check_calls(expect![[r#"
         print gui/501
@@ -154,6 +155,19 @@ fn a_service_lives_through_all_verbs() {
         print gui/501/io.beast.beastd
         print-disabled gui/501
         print gui/501/io.beast.beastd
+        print gui/501
+        print gui/501/io.beast.beastd
+        print-disabled gui/501
+    "#]]);
+
+    mac.mark("code", "78: EX_CONFIG");
+    expect!["socket    DIR/Library/Application Support/beast/s"].assert_eq(mac.describe().lines().nth(4).unwrap());
+    mac.mark("code", "0");
+    assert!(!mac.describe().contains("badly"));
+    mac.check_calls(expect![[r#"
+        print gui/501
+        print gui/501/io.beast.beastd
+        print-disabled gui/501
         print gui/501
         print gui/501/io.beast.beastd
         print-disabled gui/501
@@ -176,7 +190,7 @@ fn a_service_lives_through_all_verbs() {
         enabled   yes
         state     running, process 4712
         socket    DIR/Library/Application Support/beast/s
-        {"installed":true,"manager":"launchd","files":["DIR/Library/LaunchAgents/io.beast.beastd.plist"],"enabled":true,"state":"running","pid":4712,"socket":"DIR/Library/Application Support/beast/s"}
+        {"installed":true,"manager":"launchd","files":["DIR/Library/LaunchAgents/io.beast.beastd.plist"],"enabled":true,"state":"running","pid":4712,"failed":false,"socket":"DIR/Library/Application Support/beast/s"}
     "#]].assert_eq(&mac.describe());
     mac.check_calls(expect![[r#"
         print gui/501
@@ -199,7 +213,7 @@ fn a_service_lives_through_all_verbs() {
         enabled   no: the next login does not make it listen
         state     stopped
         socket    DIR/Library/Application Support/beast/s
-        {"installed":true,"manager":"launchd","files":["DIR/Library/LaunchAgents/io.beast.beastd.plist"],"enabled":false,"state":"stopped","pid":null,"socket":"DIR/Library/Application Support/beast/s"}
+        {"installed":true,"manager":"launchd","files":["DIR/Library/LaunchAgents/io.beast.beastd.plist"],"enabled":false,"state":"stopped","pid":null,"failed":false,"socket":"DIR/Library/Application Support/beast/s"}
         the service is installed and stopped: nobody listens at DIR/Library/Application Support/beast/s
     "#]].assert_eq(&mac.describe());
     mac.check_calls(expect![[r#"

@@ -11,6 +11,9 @@ pub(super) trait Manager {
     /// Its name.
     fn name(&self) -> &'static str;
 
+    /// The command that shows why beastd ended.
+    fn words_of_beastd(&self) -> &'static str;
+
     /// The files of the service, the one that says where it listens first.
     fn files(&self) -> Vec<PathBuf>;
 
@@ -57,6 +60,8 @@ pub(super) struct State {
     pub(super) is_listening: bool,
     /// The process of beastd.
     pub(super) pid: Option<u32>,
+    /// Whether beastd ended badly the last time, and has not been started since.
+    pub(super) has_failed: bool,
 }
 
 impl State {

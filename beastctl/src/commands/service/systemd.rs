@@ -66,6 +66,10 @@ impl Manager for Systemd<'_> {
         "systemd"
     }
 
+    fn words_of_beastd(&self) -> &'static str {
+        "journalctl --user -u beastd.service"
+    }
+
     fn files(&self) -> Vec<PathBuf> {
         [SOCKET_UNIT, SERVICE_UNIT].map(|unit| self.folder.join(unit)).into()
     }
@@ -100,6 +104,8 @@ impl Manager for Systemd<'_> {
         Ok(State {
             is_enabled: socket.value("UnitFileState") == "enabled",
             is_listening: socket.value("ActiveState") == "active",
+            // The socket fails with its service, once that has failed too often in a row.
+            has_failed: [&socket, &service].iter().any(|unit| unit.value("ActiveState") == "failed"),
             pid: service.value("MainPID").parse().ok().filter(|pid| *pid != 0),
         })
     }

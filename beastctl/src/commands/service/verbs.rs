@@ -104,7 +104,7 @@ pub(super) fn uninstall(manager: &dyn Manager) -> Result<Removed, ServiceError> 
     for file in manager.files() {
         match look(&file)? {
             Found::Ours(_) => ours.push(file),
-            Found::Foreign => return Err(ServiceError::Foreign(file)),
+            Found::Foreign => return Err(ServiceError::NotOurs(file)),
             Found::Nothing => {}
         }
     }
@@ -147,6 +147,8 @@ pub(super) fn restart(manager: &dyn Manager, end: impl Fn(&Path) -> Result<()>) 
 #[derive(Debug)]
 pub(super) struct Status {
     manager: &'static str,
+    /// What shows why beastd ended.
+    words: &'static str,
     files: Vec<PathBuf>,
     /// Where an installed service listens.
     socket: Option<PathBuf>,
@@ -161,7 +163,8 @@ pub(super) fn status(manager: &dyn Manager) -> Result<Status, ServiceError> {
         Err(error) => return Err(error),
     };
     let state = if socket.is_some() { manager.state() } else { Ok(State::default()) };
-    Ok(Status { manager: manager.name(), files: manager.files(), socket, state })
+    let (name, words) = (manager.name(), manager.words_of_beastd());
+    Ok(Status { manager: name, words, files: manager.files(), socket, state })
 }
 
 impl Status {
@@ -186,6 +189,9 @@ impl Status {
                     None => "stopped".into(),
                 },
             );
+            if state.has_failed {
+                line("failed", format!("beastd ended badly: {}", self.words));
+            }
         }
         line("socket", socket.display().to_string());
         text
@@ -201,6 +207,7 @@ impl Status {
             "enabled": state.map(|state| state.is_enabled),
             "state": if self.socket.is_some() { state.map_or("unknown", |state| state.word()) } else { "not_installed" },
             "pid": state.and_then(|state| state.pid),
+            "failed": state.map(|state| state.has_failed),
             "socket": self.socket,
         })
     }
@@ -209,6 +216,9 @@ impl Status {
     pub(super) fn verdict(self) -> Result<(), ServiceError> {
         let Some(socket) = self.socket else { return Err(ServiceError::NotInstalled(self.files[0].clone())) };
         match self.state? {
+            State { is_listening: false, pid: None, has_failed: true, .. } => {
+                Err(ServiceError::Failing { socket, words: self.words })
+            }
             State { is_listening: false, pid: None, .. } => Err(ServiceError::Stopped(socket)),
             _ => Ok(()),
         }
