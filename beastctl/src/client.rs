@@ -130,8 +130,11 @@ impl ClientError {
     }
 }
 
-/// The command that starts a daemon there. `--socket` is said where the daemon would not find the place by itself.
+/// The command that starts a daemon there, or the service that owns the place. `--socket` is said where the daemon would not find the place by itself.
 pub fn start(path: &Path) -> String {
+    if beast_launchd::installed_at(path).is_some() {
+        return "beastctl service start".into();
+    }
     let variable = env::var_os("BEAST_SOCKET").filter(|place| !place.is_empty()).map(PathBuf::from);
     let usual = variable.or_else(|| beast_launchd::paths::socket_path().ok());
     match usual.is_some_and(|usual| usual == path) {

@@ -8,7 +8,10 @@ use beast_protocol::ErrorCode;
 
 use crate::{
     client::ClientError,
-    commands::{CommandError, alfred::JobError, completions::CompletionError, logs::LogError, man::ManError},
+    commands::{
+        CommandError, alfred::JobError, completions::CompletionError, logs::LogError, man::ManError,
+        service::ServiceError,
+    },
     constraint::ConstraintError,
     conversations::ConversationError,
     git::{GitError, HookError},
@@ -139,6 +142,9 @@ fn known(error: &(dyn Error + 'static)) -> Option<(u8, Option<String>)> {
     if let Some(error) = error.downcast_ref::<OutputError>() {
         return Some((error.exit_code(), error.hint()));
     }
+    if let Some(error) = error.downcast_ref::<ServiceError>() {
+        return Some(of_service(error));
+    }
     if let Some(error) = error.downcast_ref::<JobError>() {
         return Some((FAILED, Some(error.hint())));
     }
@@ -157,7 +163,10 @@ fn of_start(error: &StartError) -> (u8, Option<String>) {
     match error {
         StartError::Client(error) => of_client(error),
         StartError::Wait(error) => of_wait(error),
-        StartError::Refused(_) | StartError::Missing(_) | StartError::Failed { .. } => (UNREACHABLE, error.hint()),
+        StartError::Refused(_)
+        | StartError::Missing(_)
+        | StartError::Failed { .. }
+        | StartError::ServiceStopped { .. } => (UNREACHABLE, error.hint()),
     }
 }
 
@@ -171,6 +180,13 @@ fn of_client(error: &ClientError) -> (u8, Option<String>) {
 fn of_git(error: &GitError) -> (u8, Option<String>) {
     match error {
         GitError::Wait(error) => of_wait(error),
+        error => (error.exit_code(), error.hint()),
+    }
+}
+
+fn of_service(error: &ServiceError) -> (u8, Option<String>) {
+    match error {
+        ServiceError::Wait(error) => of_wait(error),
         error => (error.exit_code(), error.hint()),
     }
 }

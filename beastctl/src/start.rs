@@ -43,6 +43,14 @@ pub enum StartError {
     /// None is there and no program that could be started.
     #[error("cannot reach beastd at {} (not running), and the program beastd is not to be found", .0.display())]
     Missing(PathBuf),
+    /// None is there because the service that owns this socket is stopped: a second daemon beside it would take its place.
+    #[error("nobody listens at {}: beastd is installed as a service ({}), which is stopped", .socket.display(), .file.display())]
+    ServiceStopped {
+        /// The socket.
+        socket: PathBuf,
+        /// What installs it.
+        file: PathBuf,
+    },
     /// It did not start.
     #[error("cannot start {}: {words}", .program.display())]
     Failed {
@@ -61,6 +69,9 @@ impl StartError {
                 Some(format!("{}, or leave --no-start out", client::start(path)))
             }
             StartError::Refused(_) => Some("leave --no-start out".into()),
+            StartError::ServiceStopped { .. } => {
+                Some("beastctl service start, or beastctl service status, to see why it is".into())
+            }
             StartError::Missing(_) => Some("put beastd beside beastctl, or into a folder of PATH".into()),
             StartError::Failed { words, .. } if words.contains("; try: ") => None,
             StartError::Failed { .. } => Some("beastd, to see it start in the foreground".into()),
@@ -86,6 +97,9 @@ pub fn connect(path: &Path, may_start: bool, wait: &Wait, mut say: impl FnMut(&s
     };
     if !may_start {
         return Err(StartError::Refused(error));
+    }
+    if let Some(file) = beast_launchd::installed_at(path) {
+        return Err(StartError::ServiceStopped { socket: path.to_owned(), file });
     }
     let program = find_beastd().ok_or_else(|| StartError::Missing(path.to_owned()))?;
     let outcome = start(&program, path, wait, || say("starting beastd"))?;

@@ -67,10 +67,19 @@ pub async fn run(
     let metrics = Arc::new(Metrics::default());
     let (worker, ended) = loader::spawn(Arc::clone(&config), progress.clone(), Arc::clone(&metrics));
     let daemon = Arc::new(Daemon::new(config, progress, worker, metrics, listener.path.clone()));
+    // The socket answers from now on, also while the model is loaded: whoever starts beastd need not wait for that.
+    tell_manager("READY=1");
     tokio::spawn(residency::watch_idleness(Arc::clone(&daemon), listener.origin != Origin::Bound));
     tokio::select! {
         outcome = serve(listener, Arc::clone(&daemon), ended) => outcome,
         outcome = watch_signals(Arc::clone(&daemon), overrides, logging) => outcome,
+    }
+}
+
+/// Tells systemd; where there is none, or it does not listen, nothing is lost.
+pub(crate) fn tell_manager(state: &str) {
+    if let Err(error) = beast_launchd::notify(state) {
+        tracing::debug!(%error, state, "the service manager does not listen");
     }
 }
 

@@ -48,6 +48,7 @@ pub async fn serve(listener: UnixListener, origin: Origin, daemon: Arc<Daemon>) 
         }
     }
     let config = daemon.config();
+    crate::tell_manager("STOPPING=1");
     tracing::info!(n_running = daemon.metrics.n_running.load(Relaxed), "finishing what runs");
     let mut answering = daemon.answering.subscribe();
     let drain = async {

@@ -6,11 +6,16 @@
 use std::path::PathBuf;
 
 mod bound;
+mod installed;
+mod notify;
 pub mod paths;
 mod plist;
 mod socket;
+pub mod systemd;
 
-pub use plist::{PlistError, plist};
+pub use installed::{installed_at, is_ours};
+pub use notify::notify;
+pub use plist::{PlistError, plist, socket_of};
 pub use socket::{Listener, MAX_SOCKET_PATH, Origin, SocketError, check_socket_path, listen};
 
 /// The name under which launchd knows the daemon.
@@ -18,6 +23,9 @@ pub const LABEL: &str = "io.beast.beastd";
 
 /// The name of the socket: its key in the property list, and what the daemon asks launchd for.
 pub const SOCKET_NAME: &str = "Listener";
+
+/// By this, in a comment, a file that `beastctl service install` has written is known again.
+pub const MARK: &str = "Written by `beastctl service install`; `beastctl service uninstall` takes it away.";
 
 /// What a service is: a program that the system starts when somebody calls its socket.
 ///

@@ -76,6 +76,22 @@ pub fn socket_path() -> Result<PathBuf, PathError> {
     here(Places::socket_path)
 }
 
+/// Where systemd looks for a user's own units: `$XDG_CONFIG_HOME/systemd/user`, else `~/.config/systemd/user`.
+///
+/// # Errors
+/// [`PathError`] when the home folder is needed and not known.
+pub fn units_dir() -> Result<PathBuf, PathError> {
+    here(Places::units_dir)
+}
+
+/// Where launchd looks for a user's own agents: `~/Library/LaunchAgents`.
+///
+/// # Errors
+/// [`PathError`] when the home folder is not known.
+pub fn agents_dir() -> Result<PathBuf, PathError> {
+    here(|places| places.under_home("Library/LaunchAgents", ""))
+}
+
 fn here(place: fn(&Places<'static>) -> Result<PathBuf, PathError>) -> Result<PathBuf, PathError> {
     let system = if cfg!(target_os = "macos") { System::MacOs } else { System::Linux };
     place(&Places { var: &|name| std::env::var_os(name), system, uid: rustix::process::geteuid().as_raw() })
@@ -97,6 +113,11 @@ struct Places<'a> {
 impl Places<'_> {
     fn config_dir(&self) -> Result<PathBuf, PathError> {
         self.xdg("XDG_CONFIG_HOME", ".config", " or XDG_CONFIG_HOME")
+    }
+
+    fn units_dir(&self) -> Result<PathBuf, PathError> {
+        // Beside our own folder.
+        Ok(self.config_dir()?.with_file_name("systemd").join("user"))
     }
 
     fn data_dir(&self) -> Result<PathBuf, PathError> {

@@ -12,6 +12,7 @@ fn check(system: System, vars: &[(&str, &str)], expect: Expect) {
     let mut text = String::new();
     for (name, place) in [
         ("config", places.config_dir()),
+        ("units", places.units_dir()),
         ("data", places.data_dir()),
         ("models", places.models_dir()),
         ("cache", places.cache_dir()),
@@ -40,13 +41,14 @@ fn linux_with_home_alone() {
         System::Linux,
         &[("HOME", "/home/ada")],
         expect![[r#"
-        config: /home/ada/.config/beast
-        data: /home/ada/.local/share/beast
-        models: /home/ada/.local/share/beast/models
-        cache: /home/ada/.cache/beast
-        log: /home/ada/.local/state/beast/logs
-        socket: /tmp/beast-501/beastd.sock
-    "#]],
+            config: /home/ada/.config/beast
+            units: /home/ada/.config/systemd/user
+            data: /home/ada/.local/share/beast
+            models: /home/ada/.local/share/beast/models
+            cache: /home/ada/.cache/beast
+            log: /home/ada/.local/state/beast/logs
+            socket: /tmp/beast-501/beastd.sock
+        "#]],
     );
 }
 
@@ -56,13 +58,14 @@ fn linux_with_xdg_needs_no_home() {
         System::Linux,
         &XDG,
         expect![[r#"
-        config: /x/config/beast
-        data: /x/data/beast
-        models: /x/data/beast/models
-        cache: /x/cache/beast
-        log: /x/state/beast/logs
-        socket: /run/user/501/beast/beastd.sock
-    "#]],
+            config: /x/config/beast
+            units: /x/config/systemd/user
+            data: /x/data/beast
+            models: /x/data/beast/models
+            cache: /x/cache/beast
+            log: /x/state/beast/logs
+            socket: /run/user/501/beast/beastd.sock
+        "#]],
     );
 }
 
@@ -80,13 +83,14 @@ fn relative_and_empty_xdg_values_are_ignored() {
         System::Linux,
         &vars,
         expect![[r#"
-        config: /home/ada/.config/beast
-        data: /home/ada/.local/share/beast
-        models: /home/ada/.local/share/beast/models
-        cache: /home/ada/.cache/beast
-        log: /home/ada/.local/state/beast/logs
-        socket: /tmp/beast-501/beastd.sock
-    "#]],
+            config: /home/ada/.config/beast
+            units: /home/ada/.config/systemd/user
+            data: /home/ada/.local/share/beast
+            models: /home/ada/.local/share/beast/models
+            cache: /home/ada/.cache/beast
+            log: /home/ada/.local/state/beast/logs
+            socket: /tmp/beast-501/beastd.sock
+        "#]],
     );
 }
 
@@ -97,26 +101,28 @@ fn macos_keeps_its_own_places_whatever_xdg_says() {
         System::MacOs,
         &vars,
         expect![[r#"
-        config: /Users/ada/.config/beast
-        data: /Users/ada/Library/Application Support/beast
-        models: /Users/ada/Library/Application Support/beast/models
-        cache: /Users/ada/Library/Caches/beast
-        log: /Users/ada/Library/Logs/beast
-        socket: /Users/ada/Library/Application Support/beast/beastd.sock
-    "#]],
+            config: /Users/ada/.config/beast
+            units: /Users/ada/.config/systemd/user
+            data: /Users/ada/Library/Application Support/beast
+            models: /Users/ada/Library/Application Support/beast/models
+            cache: /Users/ada/Library/Caches/beast
+            log: /Users/ada/Library/Logs/beast
+            socket: /Users/ada/Library/Application Support/beast/beastd.sock
+        "#]],
     );
     vars.extend(XDG);
     check(
         System::MacOs,
         &vars,
         expect![[r#"
-        config: /x/config/beast
-        data: /Users/ada/Library/Application Support/beast
-        models: /Users/ada/Library/Application Support/beast/models
-        cache: /Users/ada/Library/Caches/beast
-        log: /Users/ada/Library/Logs/beast
-        socket: /Users/ada/Library/Application Support/beast/beastd.sock
-    "#]],
+            config: /x/config/beast
+            units: /x/config/systemd/user
+            data: /Users/ada/Library/Application Support/beast
+            models: /Users/ada/Library/Application Support/beast/models
+            cache: /Users/ada/Library/Caches/beast
+            log: /Users/ada/Library/Logs/beast
+            socket: /Users/ada/Library/Application Support/beast/beastd.sock
+        "#]],
     );
 }
 
@@ -127,6 +133,7 @@ fn without_home() {
         &[],
         expect![[r#"
             config: error: HOME is not set; try: set it or XDG_CONFIG_HOME
+            units: error: HOME is not set; try: set it or XDG_CONFIG_HOME
             data: error: HOME is not set; try: set it or XDG_DATA_HOME
             models: error: HOME is not set; try: set it or XDG_DATA_HOME
             cache: error: HOME is not set; try: set it or XDG_CACHE_HOME
@@ -139,6 +146,7 @@ fn without_home() {
         &[("HOME", "")],
         expect![[r#"
             config: error: HOME is not set; try: set it or XDG_CONFIG_HOME
+            units: error: HOME is not set; try: set it or XDG_CONFIG_HOME
             data: error: HOME is not set; try: set it
             models: error: HOME is not set; try: set it
             cache: error: HOME is not set; try: set it
@@ -155,6 +163,7 @@ fn a_relative_home_is_refused() {
         &[("HOME", "ada")],
         expect![[r#"
             config: error: HOME is "ada", which is not an absolute path; try: correct it or XDG_CONFIG_HOME
+            units: error: HOME is "ada", which is not an absolute path; try: correct it or XDG_CONFIG_HOME
             data: error: HOME is "ada", which is not an absolute path; try: correct it or XDG_DATA_HOME
             models: error: HOME is "ada", which is not an absolute path; try: correct it or XDG_DATA_HOME
             cache: error: HOME is "ada", which is not an absolute path; try: correct it or XDG_CACHE_HOME
@@ -167,6 +176,7 @@ fn a_relative_home_is_refused() {
         &[("HOME", "ada")],
         expect![[r#"
             config: error: HOME is "ada", which is not an absolute path; try: correct it or XDG_CONFIG_HOME
+            units: error: HOME is "ada", which is not an absolute path; try: correct it or XDG_CONFIG_HOME
             data: error: HOME is "ada", which is not an absolute path; try: correct it
             models: error: HOME is "ada", which is not an absolute path; try: correct it
             cache: error: HOME is "ada", which is not an absolute path; try: correct it

@@ -7,25 +7,25 @@ use std::path::{Path, PathBuf};
 use launchd::sockets::{SocketFamily, SocketType};
 use launchd::{Launchd, ProcessType, Socket, SocketOptions};
 
-use crate::{LABEL, SOCKET_NAME, Service, SocketError, check_socket_path};
+use crate::{LABEL, MARK, SOCKET_NAME, Service, SocketError, check_socket_path, systemd};
 
 /// A service that no property list can describe.
 #[derive(Debug, thiserror::Error)]
 pub enum PlistError {
     /// launchd starts programs in `/` and looks nothing up.
-    #[error("launchd needs absolute paths and this one is relative: {}; give it in full", path.display())]
+    #[error("launchd needs absolute paths and this one is relative: {}; try: give it in full", path.display())]
     Relative {
         /// The path.
         path: PathBuf,
     },
     /// XML holds text and a path is bytes.
-    #[error("a property list cannot hold this path, which is not plain text: {path:?}; use another place")]
+    #[error("a property list cannot hold this path, which is not plain text: {path:?}; try: another place")]
     NotText {
         /// The path.
         path: PathBuf,
     },
     /// XML has no way to write most control characters.
-    #[error("a property list cannot hold this argument, which has control characters: {argument:?}; leave it out")]
+    #[error("a property list cannot hold this argument, which has control characters: {argument:?}; try: leave it out")]
     Argument {
         /// The argument.
         argument: String,
@@ -34,7 +34,7 @@ pub enum PlistError {
     #[error(transparent)]
     Socket(#[from] SocketError),
     /// The crate that writes the text has changed its ways.
-    #[error("the property list could not be written ({0}); this is a bug in beast, please report it")]
+    #[error("the property list could not be written ({0}); try: report it, this is a bug in beast")]
     Write(String),
 }
 
@@ -71,6 +71,8 @@ pub fn plist(service: &Service) -> Result<String, PlistError> {
         // Somebody sits and waits for each answer. Under the default, Standard, and still more under Background,
         // macOS limits the CPU and the IO of a process that has no window, which would throttle that answer.
         .with_process_type(ProcessType::Interactive)
+        // launchd kills after 20 s otherwise, and the daemon gives the requests that run 30 s to end.
+        .with_exit_timeout(systemd::STOP_LIMIT_S)
         .with_standard_out_path(log)
         .map_err(bug)?
         .with_standard_error_path(log)
@@ -81,7 +83,16 @@ pub fn plist(service: &Service) -> Result<String, PlistError> {
     complete(String::from_utf8(xml).map_err(bug)?)
 }
 
-/// Two keys that the crate `launchd` 0.3 cannot write, each put before a key that it did write.
+/// Where a property list of ours makes launchd listen; `None` when the text is not ours.
+pub fn socket_of(list: &str) -> Option<PathBuf> {
+    let (_, rest) = list.split_once("<key>SockPathName</key>").filter(|_| crate::is_ours(list))?;
+    let (text, _) = rest.trim_start().strip_prefix("<string>")?.split_once("</string>")?;
+    let entities = [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&apos;", "'"), ("&amp;", "&")];
+    Some(entities.iter().fold(text.to_owned(), |text, (entity, plain)| text.replace(entity, plain)).into())
+}
+
+/// Two keys that the crate `launchd` 0.3 cannot write, and the mark by which the file is known again, each put before
+/// something that it did write.
 ///
 /// `SockPathMode` has a setter, but its number is an `i128`, which the crate's own serializer refuses. For `KeepAlive` it
 /// knows `SuccessfulExit` and not `Crashed`: the former also brings back a daemon that ended because its configuration is
@@ -89,7 +100,9 @@ pub fn plist(service: &Service) -> Result<String, PlistError> {
 /// by a crash is started by the next call, since launchd keeps the socket. A release of the crate that can write both
 /// makes this function go.
 fn complete(mut xml: String) -> Result<String, PlistError> {
+    let mark = format!("<!-- {MARK} -->\n");
     let missing = [
+        ("<plist version=", mark.as_str()),
         (
             "\t<key>RunAtLoad</key>\n",
             "\t<key>KeepAlive</key>\n\t<dict>\n\t\t<key>Crashed</key>\n\t\t<true/>\n\t</dict>\n",

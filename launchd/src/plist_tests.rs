@@ -23,6 +23,7 @@ fn the_whole_text() {
     expect![[r#"
         <?xml version="1.0" encoding="UTF-8"?>
         <!DOCTYPE plist PUBLIC "-//Apple//DTD PLIST 1.0//EN" "http://www.apple.com/DTDs/PropertyList-1.0.dtd">
+        <!-- Written by `beastctl service install`; `beastctl service uninstall` takes it away. -->
         <plist version="1.0">
         <dict>
         	<key>Label</key>
@@ -40,6 +41,8 @@ fn the_whole_text() {
         	</dict>
         	<key>RunAtLoad</key>
         	<false/>
+        	<key>ExitTimeOut</key>
+        	<integer>60</integer>
         	<key>StandardOutPath</key>
         	<string>/Users/ada/Library/Logs/beast/launchd.log</string>
         	<key>StandardErrorPath</key>
@@ -97,23 +100,25 @@ fn xml_in_a_path_stays_text() {
 fn what_no_list_can_hold_is_refused() {
     check_refusal(
         &Service { program: "bin/beastd".into(), ..service() },
-        expect!["launchd needs absolute paths and this one is relative: bin/beastd; give it in full"],
+        expect!["launchd needs absolute paths and this one is relative: bin/beastd; try: give it in full"],
     );
     check_refusal(
         &Service { log: OsStr::from_bytes(b"/tmp/\xff.log").into(), ..service() },
         expect![[
-            r#"a property list cannot hold this path, which is not plain text: "/tmp/\xFF.log"; use another place"#
+            r#"a property list cannot hold this path, which is not plain text: "/tmp/\xFF.log"; try: another place"#
         ]],
     );
     check_refusal(
         &Service { log: "/tmp/a\u{1}b".into(), ..service() },
         expect![[
-            r#"a property list cannot hold this path, which is not plain text: "/tmp/a\u{1}b"; use another place"#
+            r#"a property list cannot hold this path, which is not plain text: "/tmp/a\u{1}b"; try: another place"#
         ]],
     );
     check_refusal(
         &Service { arguments: vec!["a\nb".to_owned()], ..service() },
-        expect![[r#"a property list cannot hold this argument, which has control characters: "a\nb"; leave it out"#]],
+        expect![[
+            r#"a property list cannot hold this argument, which has control characters: "a\nb"; try: leave it out"#
+        ]],
     );
     check_refusal(
         &Service { socket: format!("/{}", "s".repeat(103)).into(), ..service() },
@@ -121,4 +126,12 @@ fn what_no_list_can_hold_is_refused() {
             "the socket path has 104 bytes and at most 103 are possible: /sssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssss; try: a shorter --socket"
         ],
     );
+}
+
+#[test]
+fn a_list_of_ours_tells_where_it_listens() {
+    let odd = Service { socket: "/Users/o'neill & <sons>/\"beast\".sock".into(), ..service() };
+    let list = plist(&odd).unwrap();
+    assert_eq!(socket_of(&list), Some(odd.socket), "{list}");
+    assert_eq!(socket_of(&list.replace("beastctl", "somebody")), None);
 }

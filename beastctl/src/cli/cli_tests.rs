@@ -37,6 +37,7 @@ fn the_help_is_short() {
           load         Load the model into memory now, so that the next request need not wait for it
           unload       Give the memory of the model back once running requests have ended; the next request
                        loads it again
+          service      Let the system start beastd: install, uninstall, start, stop, restart, status
           stop         Let the daemon finish its running requests and end
           version      Show the versions of client, protocol and daemon; never starts one
           completions  Print a script that lets your shell complete commands, options, prompts and models

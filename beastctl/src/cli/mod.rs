@@ -12,6 +12,7 @@ pub mod mistakes;
 mod options;
 mod output;
 mod prompts;
+mod service;
 
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
@@ -28,6 +29,7 @@ pub use options::{Options, SamplingOptions, Truncate};
 pub(crate) use options::{min_p, temp, top_p};
 pub use output::{ColorChoice, OutputOptions, Wishes};
 pub use prompts::{ManOptions, PromptsAction, PromptsOptions, Shell};
+pub use service::ServiceVerb;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -209,6 +211,16 @@ Examples:
     /// Give the memory of the model back once running requests have ended; the next request loads it again.
     #[command(after_help = "Examples:\n  beastctl unload")]
     Unload,
+    /// Let the system start beastd: install, uninstall, start, stop, restart, status.
+    #[command(
+        disable_help_subcommand = true,
+        after_help = "Examples:\n  beastctl service install\n  beastctl service status"
+    )]
+    Service {
+        /// What is to be done.
+        #[command(subcommand)]
+        verb: ServiceVerb,
+    },
     /// Let the daemon finish its running requests and end.
     #[command(after_help = "Examples:\n  beastctl stop\n  beastctl stop --timeout 5s")]
     Stop,

@@ -18,6 +18,7 @@ mod material;
 pub mod prompt_verb;
 mod prompts;
 mod request;
+pub(crate) mod service;
 mod settings;
 mod status;
 mod stop;
@@ -206,6 +207,7 @@ pub fn run(cli: Cli, console: Console, started: Instant) -> Result<()> {
         Verb::Doctor(options) => doctor::run(&context, &options),
         Verb::Alfred { verb } => alfred::run(&context, verb),
         Verb::Hook { verb } => hook::run(&context, verb),
+        Verb::Service { verb } => service::run(&context, &verb),
         Verb::Status { json } => status::run(&context, json),
         Verb::Load => load::load(&context),
         Verb::Unload => load::unload(&context),

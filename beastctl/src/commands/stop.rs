@@ -1,6 +1,6 @@
 //! `beastctl stop`: the daemon finishes what runs, and this waits until it has ended.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use anyhow::{Context as _, Result};
 use beast_protocol::{Event, Request, VERSION};
@@ -24,25 +24,29 @@ pub(super) fn run(context: &Context) -> Result<()> {
     let path = context.socket()?;
     let limit = context.timeout.unwrap_or(LIMIT);
     let wait = Wait::start(Some(limit)).context("cannot watch for Ctrl-C")?;
-    let client = match Client::open(&path, &wait) {
-        Ok(client) => client,
+    if !end(&path, &wait)? {
         // What was asked for is so already, as for a service that is stopped twice.
-        Err(error) if error.is_not_running() => {
-            context.console.info(&format!("no beastd runs at {}", path.display()));
-            return Ok(());
-        }
-        Err(error) => return Err(error.into()),
-    };
-    let outcome = if client.welcome().protocol == VERSION {
-        shut_down(client, &wait)
-    } else {
-        terminate(client.welcome().pid, &wait)
-    };
-    outcome.map_err(still_running)?;
-    if context.console.stdout_is_terminal {
+        context.console.info(&format!("no beastd runs at {}", path.display()));
+    } else if context.console.stdout_is_terminal {
         context.console.print("stopped\n")?;
     }
     Ok(())
+}
+
+/// Ends the daemon that serves a socket, after its requests; `false` when there was none.
+pub(super) fn end(path: &Path, wait: &Wait) -> Result<bool> {
+    let client = match Client::open(path, wait) {
+        Ok(client) => client,
+        Err(error) if error.is_not_running() => return Ok(false),
+        Err(error) => return Err(error.into()),
+    };
+    let outcome = if client.welcome().protocol == VERSION {
+        shut_down(client, wait)
+    } else {
+        terminate(client.welcome().pid, wait)
+    };
+    outcome.map_err(still_running)?;
+    Ok(true)
 }
 
 fn still_running(error: anyhow::Error) -> anyhow::Error {

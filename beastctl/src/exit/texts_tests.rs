@@ -43,6 +43,9 @@ macro_rules! samples {
 #[path = "texts_rooms_tests.rs"]
 mod rooms;
 
+#[path = "texts_service_tests.rs"]
+mod service;
+
 fn check(samples: Vec<Sample>, expected: Expect) {
     let mut lines = String::new();
     for Sample { name, error } in samples {
@@ -144,6 +147,7 @@ fn of_starting() {
         Wait: [StartError::Wait(WaitError::Interrupted)],
         Refused: [StartError::Refused(not_running())],
         Missing: [StartError::Missing("/some/socket".into())],
+        ServiceStopped: [StartError::ServiceStopped { socket: "/some/socket".into(), file: file() }],
         Failed: [failed("it ended with exit status: 1"), failed("beastd: there is no model; try: --model FILE"),],
     });
     check(
@@ -153,6 +157,7 @@ fn of_starting() {
             130 (silent)
             3   cannot reach beastd at /some/socket (not running); try: beastd --daemonize --socket /some/socket, or leave --no-start out
             3   cannot reach beastd at /some/socket (not running), and the program beastd is not to be found; try: put beastd beside beastctl, or into a folder of PATH
+            3   nobody listens at /some/socket: beastd is installed as a service (/some/file), which is stopped; try: beastctl service start, or beastctl service status, to see why it is
             3   cannot start /some/beastd: it ended with exit status: 1; try: beastd, to see it start in the foreground
             3   cannot start /some/beastd: beastd: there is no model; try: --model FILE
         "#]],

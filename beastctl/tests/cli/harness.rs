@@ -51,8 +51,13 @@ impl Beast {
 
     /// A beastd beside the client, which is a shell script.
     pub(crate) fn beastd(&self, script: &str) {
+        self.script("beastd", script);
+    }
+
+    /// A program that is a shell script.
+    pub(crate) fn script(&self, name: &str, script: &str) {
         let _lock = PROGRAMS.lock();
-        let path = self.write("beastd", format!("#!/bin/sh\nPATH=/usr/bin:/bin\n{script}\n"));
+        let path = self.write(name, format!("#!/bin/sh\nPATH=/usr/bin:/bin\n{script}\n"));
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
     }
 

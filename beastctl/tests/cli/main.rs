@@ -26,6 +26,8 @@ mod other_prompts;
 mod pipelines;
 mod prompts;
 mod screen;
+#[cfg(target_os = "linux")]
+mod service;
 mod starting;
 mod structured;
 mod terminal;

@@ -1,0 +1,155 @@
+//! Why the service is not as it was asked to be.
+
+use std::{
+    io::{self, ErrorKind},
+    path::PathBuf,
+    time::Duration,
+};
+
+use beast_launchd::{PlistError, systemd::UnitError};
+
+use crate::{
+    exit::{self, advice},
+    prompts::quoted,
+    wait::WaitError,
+};
+
+/// What to do without a service.
+const WITHOUT: &str = "no service at all, since beastctl starts beastd by itself";
+
+/// Why not.
+#[derive(Debug, thiserror::Error)]
+pub enum ServiceError {
+    /// See [`WaitError`].
+    #[error(transparent)]
+    Wait(#[from] WaitError),
+    /// No property list can describe it.
+    #[error(transparent)]
+    Plist(#[from] PlistError),
+    /// No unit can describe it.
+    #[error(transparent)]
+    Unit(#[from] UnitError),
+    /// The program that talks to the manager cannot be started.
+    #[error("cannot run {program}")]
+    NoProgram {
+        /// The program.
+        program: String,
+        /// Why not.
+        source: io::Error,
+    },
+    /// It says no.
+    #[error("`{command}` failed ({status}){}", said(.words))]
+    Failed {
+        /// As it can be typed.
+        command: String,
+        /// How it ended.
+        status: String,
+        /// What it said.
+        words: String,
+    },
+    /// It does not end.
+    #[error("`{command}` has not ended within {}", humantime::format_duration(*.limit))]
+    Slow {
+        /// As it can be typed.
+        command: String,
+        /// The time.
+        limit: Duration,
+    },
+    /// The system has no manager for this user, at least not here.
+    #[error("{manager} does not serve this user here: `{command}` failed ({status}){}", said(.words))]
+    NoManager {
+        /// Its name.
+        manager: &'static str,
+        /// What helps.
+        hint: &'static str,
+        /// As it can be typed.
+        command: String,
+        /// How it ended.
+        status: String,
+        /// What it said.
+        words: String,
+    },
+    /// A file of the same name that is not ours.
+    #[error("{} is there already and was not written by beastctl", .0.display())]
+    Foreign(PathBuf),
+    /// The same, where ours was to be removed.
+    #[error("{} was not written by beastctl, so nothing is removed", .0.display())]
+    NotOurs(PathBuf),
+    /// There is no service.
+    #[error("beastd is not installed as a service: beastctl has written no {}", .0.display())]
+    NotInstalled(PathBuf),
+    /// There is one that does not listen.
+    #[error("the service is installed and stopped: nobody listens at {}", .0.display())]
+    Stopped(PathBuf),
+    /// The same, and the system has given up because beastd failed again and again.
+    #[error("the service is installed and stopped, because beastd failed: nobody listens at {}", .socket.display())]
+    Failing {
+        /// The socket.
+        socket: PathBuf,
+        /// What shows why it failed.
+        words: &'static str,
+    },
+    /// A file cannot be read.
+    #[error("cannot read {}", .path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// A file or folder cannot be changed.
+    #[error("cannot {what} {}", .path.display())]
+    Write {
+        /// The change.
+        what: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+}
+
+fn said(words: &str) -> String {
+    if words.is_empty() { String::new() } else { format!(": {words}") }
+}
+
+impl ServiceError {
+    /// See [`exit`].
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            ServiceError::NoManager { .. }
+            | ServiceError::NotInstalled(_)
+            | ServiceError::Stopped(_)
+            | ServiceError::Failing { .. } => exit::UNREACHABLE,
+            ServiceError::Foreign(_) | ServiceError::NotOurs(_) | ServiceError::Plist(_) | ServiceError::Unit(_) => {
+                exit::USAGE
+            }
+            _ => exit::FAILED,
+        }
+    }
+
+    /// What to do next.
+    pub fn hint(&self) -> Option<String> {
+        Some(match self {
+            // All three say it at their ends, or are silent.
+            ServiceError::Wait(_) | ServiceError::Plist(_) | ServiceError::Unit(_) => return None,
+            ServiceError::NoProgram { source, .. } if source.kind() == ErrorKind::NotFound => WITHOUT.into(),
+            ServiceError::NoProgram { source, .. } => advice::system(source),
+            ServiceError::Failed { command, .. } if command.starts_with("launchctl") => {
+                "beastctl service status, or log show --last 5m --predicate 'process == \"launchd\"'".into()
+            }
+            ServiceError::Failed { .. } => {
+                "systemctl --user status beastd.socket beastd.service, or journalctl --user -u beastd".into()
+            }
+            ServiceError::Slow { command, .. } => format!("{command}, to see where it hangs"),
+            ServiceError::NoManager { hint, .. } => format!("{hint}; or {WITHOUT}"),
+            ServiceError::Foreign(_) => "--force, which keeps a copy of it, or move it away".into(),
+            ServiceError::NotOurs(path) => format!("rm {}, if it is yours", quoted(&path.display().to_string())),
+            ServiceError::NotInstalled(_) => "beastctl service install".into(),
+            ServiceError::Stopped(_) => "beastctl service start".into(),
+            ServiceError::Failing { words, .. } => format!("{words}, and once that is mended beastctl service start"),
+            ServiceError::Read { path, source } => advice::reading(path, source),
+            ServiceError::Write { path, source, .. } => advice::writing(path, source),
+        })
+    }
+}

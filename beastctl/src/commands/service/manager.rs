@@ -1,0 +1,81 @@
+//! What `service` wants of the system, whichever system it is.
+
+use std::path::{Path, PathBuf};
+
+use beast_launchd::Service;
+
+use super::{error::ServiceError, files::Text};
+
+/// The part of the system that keeps services.
+pub(super) trait Manager {
+    /// Its name.
+    fn name(&self) -> &'static str;
+
+    /// The command that shows why beastd ended.
+    fn words_of_beastd(&self) -> &'static str;
+
+    /// The files of the service, the one that says where it listens first.
+    fn files(&self) -> Vec<PathBuf>;
+
+    /// Where a file of ours says that it listens.
+    fn socket_of(&self, text: &str) -> Option<PathBuf>;
+
+    /// Their texts.
+    fn texts(&self, service: &Service) -> Result<Vec<Text>, ServiceError>;
+
+    /// Makes what the manager does not make by itself.
+    fn prepare(&self, service: &Service) -> Result<(), ServiceError>;
+
+    /// Whether it serves this user.
+    fn check(&self) -> Result<(), ServiceError>;
+
+    /// What it knows of the service.
+    fn state(&self) -> Result<State, ServiceError>;
+
+    /// Reads the files anew, and listens now and after each login.
+    fn load(&self) -> Result<(), ServiceError>;
+
+    /// Listens.
+    fn start(&self) -> Result<(), ServiceError>;
+
+    /// Ends beastd, which finishes its requests first, and does not listen any more.
+    fn stop(&self) -> Result<(), ServiceError>;
+
+    /// Ends beastd, which finishes its requests first, and starts it; its socket listens all the time.
+    fn restart(&self) -> Result<(), ServiceError>;
+
+    /// Stops it, also after the next login.
+    fn unload(&self) -> Result<(), ServiceError>;
+
+    /// The files are gone: nothing of them is to be remembered. Nothing depends on this, so it cannot fail.
+    fn forget(&self);
+}
+
+/// What a manager knows of the service.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct State {
+    /// Whether the next login makes it listen.
+    pub(super) is_enabled: bool,
+    /// Whether a request would be answered.
+    pub(super) is_listening: bool,
+    /// The process of beastd.
+    pub(super) pid: Option<u32>,
+    /// Whether beastd ended badly the last time, and has not been started since.
+    pub(super) has_failed: bool,
+}
+
+impl State {
+    /// In a word.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            State { pid: Some(_), .. } => "running",
+            State { is_listening: true, .. } => "listening",
+            _ => "stopped",
+        }
+    }
+}
+
+/// The folder of a file, which every file of a service and every socket has.
+pub(super) fn folder(path: &Path) -> &Path {
+    path.parent().unwrap_or(Path::new("/"))
+}

@@ -1,0 +1,127 @@
+//! `service`: let the system listen for beastd, and start it when somebody calls.
+
+mod error;
+mod files;
+mod launchd;
+mod manager;
+mod program;
+mod systemd;
+mod verbs;
+
+use std::{
+    env,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, Result};
+use beast_launchd::{Service, paths};
+
+pub use error::ServiceError;
+
+use self::{
+    launchd::Launchd,
+    manager::Manager,
+    program::Program,
+    systemd::Systemd,
+    verbs::{Installed, Removed},
+};
+use super::{CommandError, Context, stop};
+use crate::{cli::ServiceVerb, output::json_line, start::find_beastd, wait::Wait};
+
+/// Does what was typed.
+pub(super) fn run(context: &Context, verb: &ServiceVerb) -> Result<()> {
+    let wait = Wait::start(context.timeout).context("cannot watch for Ctrl-C")?;
+    let manager = manager(&wait)?;
+    let manager = manager.as_ref();
+    let end = |socket: &Path| -> Result<()> {
+        if stop::end(socket, &wait)? {
+            context.console.info("the beastd that was started by hand has ended");
+        }
+        Ok(())
+    };
+    match verb {
+        ServiceVerb::Install { force } => install(context, manager, *force, end),
+        ServiceVerb::Uninstall => uninstall(context, manager),
+        ServiceVerb::Start => {
+            let socket = verbs::start(manager, end)?;
+            say(context, &format!("listens at {}, the first request starts beastd\n", socket.display()))
+        }
+        ServiceVerb::Stop => {
+            verbs::stop(manager)?;
+            say(context, "stopped\n")
+        }
+        ServiceVerb::Restart => {
+            verbs::restart(manager, end)?;
+            say(context, "restarted\n")
+        }
+        ServiceVerb::Status { json } => status(context, manager, *json),
+    }
+}
+
+/// That of this system.
+fn manager(wait: &Wait) -> Result<Box<dyn Manager + '_>> {
+    Ok(match cfg!(target_os = "macos") {
+        true => Box::new(Launchd {
+            launchctl: Program::new("launchctl", wait),
+            folder: paths::agents_dir()?,
+            uid: rustix::process::geteuid().as_raw(),
+        }),
+        false => Box::new(Systemd { systemctl: Program::new("systemctl", wait), folder: paths::units_dir()? }),
+    })
+}
+
+fn install(context: &Context, manager: &dyn Manager, force: bool, end: impl Fn(&Path) -> Result<()>) -> Result<()> {
+    let program = lasting(find_beastd().ok_or(CommandError::NoProgram)?);
+    let socket = context.socket()?;
+    // Who starts beastd in another folder means the same socket.
+    let socket = std::path::absolute(&socket).with_context(|| format!("cannot find {}", socket.display()))?;
+    let log = paths::log_dir()?.join("service.log");
+    let service = Service { program, arguments: Vec::new(), socket, log };
+    let Installed { files, copies, is_new, was_there } = verbs::install(manager, &service, force, end)?;
+    let what = match (is_new, was_there) {
+        (true, false) => "installed",
+        (true, true) => "installed anew",
+        (false, _) => "is installed already:",
+    };
+    let mut text: String = files.iter().map(|file| format!("{what} {}\n", file.display())).collect();
+    for copy in copies {
+        text += &format!("what was there before is {} now\n", copy.display());
+    }
+    text += &format!("it listens at {}, the first request starts beastd\n", service.socket.display());
+    Ok(context.console.print(&text)?)
+}
+
+fn uninstall(context: &Context, manager: &dyn Manager) -> Result<()> {
+    let text = match verbs::uninstall(manager)? {
+        Removed::Files(files) => files.iter().map(|file| format!("removed {}\n", file.display())).collect(),
+        Removed::Nothing(file) => format!("nothing to remove: there is no {}\n", file.display()),
+    };
+    Ok(context.console.print(&text)?)
+}
+
+fn status(context: &Context, manager: &dyn Manager, is_json: bool) -> Result<()> {
+    let status = verbs::status(manager)?;
+    let text = if is_json { json_line(&status.object()) } else { status.describe() };
+    context.console.print(&text)?;
+    Ok(status.verdict()?)
+}
+
+/// A person sees that it is done; a script sees the exit code.
+fn say(context: &Context, text: &str) -> Result<()> {
+    if context.console.stdout_is_terminal {
+        context.console.print(text)?;
+    }
+    Ok(())
+}
+
+/// A program may be found under a name that lasts longer than its place, which Homebrew changes with each version.
+fn lasting(program: PathBuf) -> PathBuf {
+    let Ok(real) = program.canonicalize() else { return program };
+    let path = env::var_os("PATH").unwrap_or_default();
+    let named = env::split_paths(&path).filter(|folder| folder.is_absolute()).map(|folder| folder.join("beastd"));
+    named.into_iter().find(|named| named.canonicalize().is_ok_and(|named| named == real)).unwrap_or(program)
+}
+
+#[cfg(test)]
+#[path = "launchd_tests.rs"]
+mod launchd_tests;

@@ -1,0 +1,162 @@
+//! systemd, as far as it is one user's own: `systemctl --user`.
+
+use std::{fs, path::PathBuf};
+
+use beast_launchd::{
+    Service,
+    systemd::{SERVICE_UNIT, SOCKET_UNIT, socket_of, units},
+};
+
+use super::{
+    error::ServiceError,
+    files::Text,
+    manager::{Manager, State},
+    program::{LONG, Program, QUICK, Said},
+};
+
+/// What helps when there is no manager: after `su` or in a container there is none, after a login there is.
+const HINT: &str =
+    "log in as this user, not through su or sudo, or loginctl enable-linger, which starts one without a login";
+
+/// `systemctl` and the folder of the units.
+#[derive(Debug)]
+pub(super) struct Systemd<'a> {
+    pub(super) systemctl: Program<'a>,
+    pub(super) folder: PathBuf,
+}
+
+impl Systemd<'_> {
+    fn run(&self, arguments: &[&str]) -> Result<Said, ServiceError> {
+        self.systemctl.run(&with_user(arguments), LONG)
+    }
+
+    /// For what may fail without harm, such as forgetting failures that never were.
+    fn try_to(&self, arguments: &[&str]) {
+        let _ = self.systemctl.ask(&with_user(arguments), QUICK);
+    }
+
+    /// After too many failures in a row, systemd starts nothing until it is told to forget them.
+    fn forget_failures(&self) {
+        self.try_to(&["reset-failed", SOCKET_UNIT, SERVICE_UNIT]);
+    }
+
+    fn show(&self, unit: &str) -> Result<Shown, ServiceError> {
+        let properties = "--property=ActiveState,UnitFileState,MainPID";
+        let said = self.systemctl.run(&with_user(&["show", properties, unit]), QUICK)?;
+        Ok(Shown(said.stdout))
+    }
+}
+
+fn with_user<'a>(arguments: &[&'a str]) -> Vec<&'a str> {
+    [&["--user"], arguments].concat()
+}
+
+/// Lines `NAME=VALUE`.
+struct Shown(String);
+
+impl Shown {
+    fn value(&self, name: &str) -> &str {
+        let values = self.0.lines().filter_map(|line| line.split_once('='));
+        values.into_iter().find(|(key, _)| *key == name).map(|(_, value)| value).unwrap_or_default()
+    }
+}
+
+impl Manager for Systemd<'_> {
+    fn name(&self) -> &'static str {
+        "systemd"
+    }
+
+    fn words_of_beastd(&self) -> &'static str {
+        "journalctl --user -u beastd.service"
+    }
+
+    fn files(&self) -> Vec<PathBuf> {
+        [SOCKET_UNIT, SERVICE_UNIT].map(|unit| self.folder.join(unit)).into()
+    }
+
+    fn socket_of(&self, text: &str) -> Option<PathBuf> {
+        socket_of(text)
+    }
+
+    fn texts(&self, service: &Service) -> Result<Vec<Text>, ServiceError> {
+        let units = units(service)?;
+        let texts = self.files().into_iter().zip([units.socket, units.service]);
+        Ok(texts.map(|(path, text)| Text { path, text }).collect())
+    }
+
+    /// systemd makes the folder of the socket, and keeps what is said in its journal.
+    fn prepare(&self, _: &Service) -> Result<(), ServiceError> {
+        Ok(())
+    }
+
+    fn check(&self) -> Result<(), ServiceError> {
+        let said = self.systemctl.ask(&with_user(&["show", "--property=Version"]), QUICK)?;
+        if said.status.success() {
+            return Ok(());
+        }
+        let (status, words) = (said.status.to_string(), said.words());
+        Err(ServiceError::NoManager { manager: "systemd", hint: HINT, command: said.command, status, words })
+    }
+
+    fn state(&self) -> Result<State, ServiceError> {
+        self.check()?;
+        let (socket, service) = (self.show(SOCKET_UNIT)?, self.show(SERVICE_UNIT)?);
+        Ok(State {
+            is_enabled: socket.value("UnitFileState") == "enabled",
+            is_listening: socket.value("ActiveState") == "active",
+            // The socket fails with its service, once that has failed too often in a row.
+            has_failed: [&socket, &service].iter().any(|unit| unit.value("ActiveState") == "failed"),
+            pid: service.value("MainPID").parse().ok().filter(|pid| *pid != 0),
+        })
+    }
+
+    fn load(&self) -> Result<(), ServiceError> {
+        self.run(&["daemon-reload"])?;
+        self.forget_failures();
+        self.run(&["enable", "--now", SOCKET_UNIT])?;
+        Ok(())
+    }
+
+    fn start(&self) -> Result<(), ServiceError> {
+        self.forget_failures();
+        self.run(&["start", SOCKET_UNIT])?;
+        Ok(())
+    }
+
+    fn stop(&self) -> Result<(), ServiceError> {
+        // Both in one job: the socket goes last, and starts nothing while its own end is decided.
+        self.run(&["stop", SOCKET_UNIT, SERVICE_UNIT])?;
+        Ok(())
+    }
+
+    fn restart(&self) -> Result<(), ServiceError> {
+        self.forget_failures();
+        // systemd sends SIGTERM and waits. Its socket listens meanwhile: who calls now is served by the new process. That
+        // one is started at once, so that a mistake in the configuration is told here, and not to the next request.
+        self.run(&["restart", SERVICE_UNIT])?;
+        Ok(())
+    }
+
+    fn unload(&self) -> Result<(), ServiceError> {
+        let Err(error) = self.check() else {
+            self.stop()?;
+            self.run(&["disable", SOCKET_UNIT])?;
+            return Ok(());
+        };
+        // Without a manager nothing of it runs, and what `enable` has made is a link.
+        let link = self.folder.join("sockets.target.wants").join(SOCKET_UNIT);
+        match fs::remove_file(&link) {
+            Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+                Err(ServiceError::Write { what: "remove", path: link, source })
+            }
+            // A systemctl that hangs or is broken says nothing about the manager.
+            _ if matches!(error, ServiceError::NoManager { .. } | ServiceError::NoProgram { .. }) => Ok(()),
+            _ => Err(error),
+        }
+    }
+
+    fn forget(&self) {
+        self.try_to(&["daemon-reload"]);
+        self.forget_failures();
+    }
+}

@@ -1,0 +1,239 @@
+//! What each verb does, with any manager: the order of the steps, and the way back when one fails.
+
+use std::{
+    fmt::Write as _,
+    path::{Path, PathBuf},
+};
+
+use anyhow::Result;
+use beast_launchd::Service;
+use serde_json::{Value, json};
+
+use super::{
+    error::ServiceError,
+    files::{Found, Written, look, remove},
+    manager::{Manager, State},
+};
+use crate::output::one_line;
+
+/// What `install` did.
+#[derive(Debug)]
+pub(super) struct Installed {
+    pub(super) files: Vec<PathBuf>,
+    /// Somebody else's files, under the names that they have now.
+    pub(super) copies: Vec<PathBuf>,
+    /// Whether anything was written.
+    pub(super) is_new: bool,
+    /// Whether a service of ours was there.
+    pub(super) was_there: bool,
+}
+
+/// `end` ends a daemon that serves the socket and was started by hand; it finishes its requests.
+pub(super) fn install(
+    manager: &dyn Manager,
+    service: &Service,
+    force: bool,
+    end: impl Fn(&Path) -> Result<()>,
+) -> Result<Installed> {
+    let texts = manager.texts(service)?;
+    let files = manager.files();
+    let found = files.iter().map(|file| look(file)).collect::<Result<Vec<_>, _>>()?;
+    if let Some(at) = found.iter().position(|found| *found == Found::Foreign).filter(|_| !force) {
+        return Err(ServiceError::Foreign(files[at].clone()).into());
+    }
+    // Before anything is written: without a manager nothing is left half-installed.
+    let state = manager.state()?;
+    manager.prepare(service)?;
+    let was_there = found.iter().any(|found| matches!(found, Found::Ours(_)));
+    let is_new = texts.iter().zip(&found).any(|(text, found)| *found != Found::Ours(text.text.clone()));
+    let written = if is_new { Written::all(&texts)? } else { Written::default() };
+    let copies = written.copies().into_iter().map(Path::to_owned).collect();
+    let loaded = make_way(manager, service, is_new, state, end).and_then(|()| Ok(manager.load()?));
+    if let Err(error) = loaded {
+        take_back(manager, written, is_new, was_there && state.is_listening);
+        return Err(error);
+    }
+    Ok(Installed { files, copies, is_new, was_there })
+}
+
+/// An older service ends, and so does a daemon that was started by hand: both finish their requests.
+fn make_way(
+    manager: &dyn Manager,
+    service: &Service,
+    is_new: bool,
+    state: State,
+    end: impl Fn(&Path) -> Result<()>,
+) -> Result<()> {
+    let is_loaded = state.is_listening || state.pid.is_some();
+    if is_loaded && is_new {
+        manager.stop()?;
+    }
+    if !is_loaded || is_new {
+        // The system would take the socket of a living daemon away, and nobody could reach that one any more.
+        end(&service.socket)?;
+    }
+    Ok(())
+}
+
+/// As it was; what made this necessary is told, and not what fails here.
+fn take_back(manager: &dyn Manager, written: Written, is_new: bool, was_listening: bool) {
+    if !is_new {
+        return;
+    }
+    if !was_listening {
+        // What `load` has done of its work.
+        let _ = manager.unload();
+    }
+    written.undo();
+    manager.forget();
+    if was_listening {
+        let _ = manager.load();
+    }
+}
+
+/// What `uninstall` did.
+#[derive(Debug)]
+pub(super) enum Removed {
+    Files(Vec<PathBuf>),
+    /// There was no service.
+    Nothing(PathBuf),
+}
+
+pub(super) fn uninstall(manager: &dyn Manager) -> Result<Removed, ServiceError> {
+    let mut ours = Vec::new();
+    for file in manager.files() {
+        match look(&file)? {
+            Found::Ours(_) => ours.push(file),
+            Found::Foreign => return Err(ServiceError::NotOurs(file)),
+            Found::Nothing => {}
+        }
+    }
+    if ours.is_empty() {
+        return Ok(Removed::Nothing(first(manager)));
+    }
+    manager.unload()?;
+    for file in &ours {
+        remove(file)?;
+    }
+    manager.forget();
+    Ok(Removed::Files(ours))
+}
+
+/// Where it listens from now on.
+pub(super) fn start(manager: &dyn Manager, end: impl Fn(&Path) -> Result<()>) -> Result<PathBuf> {
+    let socket = installed(manager)?;
+    if !manager.state()?.is_listening {
+        end(&socket)?;
+    }
+    manager.start()?;
+    Ok(socket)
+}
+
+pub(super) fn stop(manager: &dyn Manager) -> Result<(), ServiceError> {
+    installed(manager)?;
+    manager.check()?;
+    manager.stop()
+}
+
+pub(super) fn restart(manager: &dyn Manager, end: impl Fn(&Path) -> Result<()>) -> Result<()> {
+    let socket = installed(manager)?;
+    if !manager.state()?.is_listening {
+        end(&socket)?;
+    }
+    Ok(manager.restart()?)
+}
+
+/// Everything that is to be known.
+#[derive(Debug)]
+pub(super) struct Status {
+    manager: &'static str,
+    /// What shows why beastd ended.
+    words: &'static str,
+    files: Vec<PathBuf>,
+    /// Where an installed service listens.
+    socket: Option<PathBuf>,
+    /// Why the manager does not say more.
+    state: Result<State, ServiceError>,
+}
+
+pub(super) fn status(manager: &dyn Manager) -> Result<Status, ServiceError> {
+    let socket = match installed(manager) {
+        Ok(socket) => Some(socket),
+        Err(ServiceError::NotInstalled(_)) => None,
+        Err(error) => return Err(error),
+    };
+    let state = if socket.is_some() { manager.state() } else { Ok(State::default()) };
+    let (name, words) = (manager.name(), manager.words_of_beastd());
+    Ok(Status { manager: name, words, files: manager.files(), socket, state })
+}
+
+impl Status {
+    /// In lines; nothing where the verdict says it all.
+    pub(super) fn describe(&self) -> String {
+        let Some(socket) = &self.socket else { return String::new() };
+        let mut text = String::new();
+        let mut line = |label: &str, value: String| {
+            // Writing to a String cannot fail.
+            let _ = writeln!(text, "{label:<10}{}", one_line(&value));
+        };
+        for (n, file) in self.files.iter().enumerate() {
+            line(if n == 0 { "installed" } else { "" }, file.display().to_string());
+        }
+        if let Ok(state) = &self.state {
+            line("enabled", if state.is_enabled { "yes" } else { "no: the next login does not make it listen" }.into());
+            line(
+                "state",
+                match state.pid {
+                    Some(pid) => format!("running, process {pid}"),
+                    None if state.is_listening => "listening: the next request starts beastd".into(),
+                    None => "stopped".into(),
+                },
+            );
+            if state.has_failed {
+                line("failed", format!("beastd ended badly: {}", self.words));
+            }
+        }
+        line("socket", socket.display().to_string());
+        text
+    }
+
+    /// The same for programs; what is not known is null.
+    pub(super) fn object(&self) -> Value {
+        let state = self.state.as_ref().ok().filter(|_| self.socket.is_some());
+        json!({
+            "installed": self.socket.is_some(),
+            "manager": self.manager,
+            "files": self.files,
+            "enabled": state.map(|state| state.is_enabled),
+            "state": if self.socket.is_some() { state.map_or("unknown", |state| state.word()) } else { "not_installed" },
+            "pid": state.and_then(|state| state.pid),
+            "failed": state.map(|state| state.has_failed),
+            "socket": self.socket,
+        })
+    }
+
+    /// An error unless a request would be answered.
+    pub(super) fn verdict(self) -> Result<(), ServiceError> {
+        let Some(socket) = self.socket else { return Err(ServiceError::NotInstalled(self.files[0].clone())) };
+        match self.state? {
+            State { is_listening: false, pid: None, has_failed: true, .. } => {
+                Err(ServiceError::Failing { socket, words: self.words })
+            }
+            State { is_listening: false, pid: None, .. } => Err(ServiceError::Stopped(socket)),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Where the installed service listens.
+fn installed(manager: &dyn Manager) -> Result<PathBuf, ServiceError> {
+    let file = first(manager);
+    match look(&file)? {
+        Found::Ours(text) => manager.socket_of(&text).ok_or(ServiceError::NotInstalled(file)),
+        Found::Nothing | Found::Foreign => Err(ServiceError::NotInstalled(file)),
+    }
+}
+
+fn first(manager: &dyn Manager) -> PathBuf {
+    manager.files().into_iter().next().expect("every service has a file that says where it listens")
+}

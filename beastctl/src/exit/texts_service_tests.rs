@@ -1,0 +1,76 @@
+use beast_launchd::{PlistError, systemd::UnitError};
+
+use super::*;
+use crate::commands::service::ServiceError;
+
+#[test]
+fn of_the_service() {
+    let failed = |command: &str, words: &str| ServiceError::Failed {
+        command: command.into(),
+        status: "exit status: 1".into(),
+        words: words.into(),
+    };
+    let no_program = |error| ServiceError::NoProgram { program: "systemctl".into(), source: os(error) };
+    let write = |what, error| ServiceError::Write { what, path: file(), source: os(error) };
+    let samples = samples!(ServiceError {
+        Wait: [ServiceError::Wait(WaitError::Interrupted)],
+        Plist: [
+            ServiceError::Plist(PlistError::Relative { path: "beastd".into() }),
+            ServiceError::Plist(PlistError::NotText { path: "/a\tb".into() }),
+            ServiceError::Plist(PlistError::Argument { argument: "a\tb".into() }),
+            ServiceError::Plist(PlistError::Write("no line".into())),
+        ],
+        Unit: [ServiceError::Unit(UnitError::Relative { path: "beastd".into() })],
+        NoProgram: [no_program(Errno::NOENT), no_program(Errno::NOMEM)],
+        Failed: [
+            failed("systemctl --user start beastd.socket", "Job failed."),
+            failed("launchctl bootstrap gui/501 /x", "")
+        ],
+        Slow: [ServiceError::Slow {
+            command: "systemctl --user stop beastd.socket".into(),
+            limit: Duration::from_secs(150)
+        }],
+        NoManager: [ServiceError::NoManager {
+            manager: "systemd",
+            hint: "loginctl enable-linger",
+            command: "systemctl --user show".into(),
+            status: "exit status: 1".into(),
+            words: "Failed to connect to bus".into(),
+        }],
+        Foreign: [ServiceError::Foreign(file())],
+        NotOurs: [ServiceError::NotOurs(file())],
+        NotInstalled: [ServiceError::NotInstalled(file())],
+        Stopped: [ServiceError::Stopped("/some/socket".into())],
+        Failing: [ServiceError::Failing {
+            socket: "/some/socket".into(),
+            words: "journalctl --user -u beastd.service",
+        }],
+        Read: [ServiceError::Read { path: file(), source: os(Errno::ACCESS) }],
+        Write: [write("write", Errno::ROFS), write("remove", Errno::ACCESS)],
+    });
+    check(
+        samples,
+        expect![[r#"
+            130 (silent)
+            2   launchd needs absolute paths and this one is relative: beastd; try: give it in full
+            2   a property list cannot hold this path, which is not plain text: "/a\tb"; try: another place
+            2   a property list cannot hold this argument, which has control characters: "a\tb"; try: leave it out
+            2   the property list could not be written (no line); try: report it, this is a bug in beast
+            2   systemd needs absolute paths and this one is relative: beastd; try: give it in full
+            1   cannot run systemctl: No such file or directory (os error 2); try: no service at all, since beastctl starts beastd by itself
+            1   cannot run systemctl: Cannot allocate memory (os error 12); try: end another program, then the same command again
+            1   `systemctl --user start beastd.socket` failed (exit status: 1): Job failed.; try: systemctl --user status beastd.socket beastd.service, or journalctl --user -u beastd
+            1   `launchctl bootstrap gui/501 /x` failed (exit status: 1); try: beastctl service status, or log show --last 5m --predicate 'process == "launchd"'
+            1   `systemctl --user stop beastd.socket` has not ended within 2m 30s; try: systemctl --user stop beastd.socket, to see where it hangs
+            3   systemd does not serve this user here: `systemctl --user show` failed (exit status: 1): Failed to connect to bus; try: loginctl enable-linger; or no service at all, since beastctl starts beastd by itself
+            2   /some/file is there already and was not written by beastctl; try: --force, which keeps a copy of it, or move it away
+            2   /some/file was not written by beastctl, so nothing is removed; try: rm /some/file, if it is yours
+            3   beastd is not installed as a service: beastctl has written no /some/file; try: beastctl service install
+            3   the service is installed and stopped: nobody listens at /some/socket; try: beastctl service start
+            3   the service is installed and stopped, because beastd failed: nobody listens at /some/socket; try: journalctl --user -u beastd.service, and once that is mended beastctl service start
+            1   cannot read /some/file: Permission denied (os error 13); try: ls -ld /some/file, to see who may read it
+            1   cannot write /some/file: Read-only file system (os error 30); try: a folder elsewhere, or mount, to see why this disk is read-only
+            1   cannot remove /some/file: Permission denied (os error 13); try: ls -ld /some, to see who may write there
+        "#]],
+    );
+}

@@ -1,0 +1,184 @@
+//! Service → the text of two systemd user units, a pure function.
+//!
+//! May know: what systemd reads. Never knows: where the texts go, or whether there is a systemd at all.
+//!
+//! The sandbox is made of what a manager without privileges can do by itself: filters of system calls. Everything that hides or
+//! locks a part of the file system (`ProtectSystem`, `ProtectHome`, `PrivateTmp` and the like) needs a user namespace there, which
+//! several distributions forbid: the service would then not start at all (status 226).
+
+use std::path::{Path, PathBuf};
+
+use crate::{MARK, Service, SocketError, check_socket_path};
+
+/// The unit that listens.
+pub const SOCKET_UNIT: &str = "beastd.socket";
+/// The unit that is started when somebody calls.
+pub const SERVICE_UNIT: &str = "beastd.service";
+
+/// How long systemd waits for the end of a daemon that has been told to end, in seconds.
+///
+/// Twice the daemon's own `drain_timeout` of 30 s, behind which come its last words and one step of the engine: only a daemon
+/// that hangs is killed.
+pub const STOP_LIMIT_S: u32 = 60;
+
+/// The two texts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Units {
+    /// Of [`SOCKET_UNIT`].
+    pub socket: String,
+    /// Of [`SERVICE_UNIT`].
+    pub service: String,
+}
+
+/// A service that no unit can describe.
+#[derive(Debug, thiserror::Error)]
+pub enum UnitError {
+    /// systemd looks nothing up.
+    #[error("systemd needs absolute paths and this one is relative: {}; try: give it in full", path.display())]
+    Relative {
+        /// The path.
+        path: PathBuf,
+    },
+    /// Units are lines of text; a backslash at an end joins two of them, and a blank there is dropped.
+    #[error(
+        "a systemd unit cannot hold {text:?}; try: another place, without control characters or a blank or backslash at its end"
+    )]
+    NotText {
+        /// The path or argument.
+        text: String,
+    },
+    /// systemd refuses such a unit, however the name is quoted.
+    #[error("systemd starts no program with a quote or a backslash in its path: {}; try: move it to another folder", path.display())]
+    Program {
+        /// The path.
+        path: PathBuf,
+    },
+    /// The socket could not be listened on.
+    #[error(transparent)]
+    Socket(#[from] SocketError),
+}
+
+/// The units of a service. `log` is not in them: what the daemon says goes to the journal.
+///
+/// # Errors
+/// [`UnitError`] when a path is relative, too long for a socket, or not text.
+pub fn units(service: &Service) -> Result<Units, UnitError> {
+    let program = path(&service.program)?;
+    if program.contains(['"', '\'', '\\']) {
+        return Err(UnitError::Program { path: service.program.clone() });
+    }
+    let socket = path(&service.socket)?;
+    check_socket_path(&service.socket)?;
+    let mut command = quoted(program);
+    for argument in &service.arguments {
+        // Unlike in the program's own place, a dollar in an argument names a variable.
+        command = command + " " + &quoted(plain(argument)?).replace('$', "$$");
+    }
+    Ok(Units { socket: socket_unit(socket), service: service_unit(&command) })
+}
+
+const LISTEN: &str = "ListenStream=";
+
+/// Where a socket unit of ours listens; `None` when the text is not ours.
+pub fn socket_of(unit: &str) -> Option<PathBuf> {
+    let mut lines = unit.lines().filter(|_| crate::is_ours(unit));
+    Some(lines.find_map(|line| line.strip_prefix(LISTEN))?.replace("%%", "%").into())
+}
+
+fn socket_unit(socket: &str) -> String {
+    format!(
+        "\
+# {MARK}
+# It is written anew by the next install. What you want to change: systemctl --user edit {SOCKET_UNIT}
+
+[Unit]
+Description=Socket of beastd, which keeps a local language model
+
+[Socket]
+{LISTEN}{}
+# Only the owner gets in.
+SocketMode=0600
+DirectoryMode=0700
+# A client that finds no socket knows that nobody listens; one that is left over looks like a crash.
+RemoveOnStop=yes
+
+[Install]
+WantedBy=sockets.target
+",
+        // No quotes here: the value is the whole line. A percent sign begins a specifier everywhere.
+        socket.replace('%', "%%")
+    )
+}
+
+fn service_unit(command: &str) -> String {
+    format!(
+        "\
+# {MARK}
+# It is written anew by the next install. What you want to change: systemctl --user edit {SERVICE_UNIT}
+# Settings of beastd itself are in its configuration file, which one started by hand reads as well.
+
+[Unit]
+Description=beastd, which keeps a local language model
+# There is no [Install]: the first call of the socket starts it, so that a login by itself loads no model.
+Requires={SOCKET_UNIT}
+After={SOCKET_UNIT}
+
+[Service]
+Type=notify
+ExecStart={command}
+
+# After a crash. Codes 1 and 2 are no crash: beastd says them when its configuration, its model or its command line is
+# wrong, and that is still so a second later. The next call tries again.
+Restart=on-failure
+RestartPreventExitStatus=1 2
+RestartSec=1s
+# At SIGTERM it finishes the requests that run (drain_timeout, 30 s unless set) and ends by itself.
+TimeoutStopSec={STOP_LIMIT_S}s
+
+# What it writes (conversations, states of prompts, logs) is nobody else's.
+UMask=0077
+# The memory that a crash would write to disk is full of what people have asked.
+LimitCORE=0
+
+# A sandbox without privileges: in a user's own systemd, everything that hides parts of the file system needs a user
+# namespace, and where those are forbidden the service would not start. Models may lie anywhere, so nothing of the home
+# folder is hidden; no PrivateDevices, because GPUs are /dev/nvidia* and /dev/dri; no MemoryDenyWriteExecute, because
+# the drivers of GPUs compile programs while they run.
+NoNewPrivileges=yes
+LockPersonality=yes
+RestrictNamespaces=yes
+RestrictRealtime=yes
+RestrictSUIDSGID=yes
+# Unix for clients, Internet for the HTTP endpoint and an upstream, netlink because name lookup asks for interfaces.
+RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK
+SystemCallArchitectures=native
+# What services usually call. Anything else is refused with an error, not with the end of the process.
+SystemCallFilter=@system-service
+SystemCallErrorNumber=EPERM
+"
+    )
+}
+
+fn path(path: &Path) -> Result<&str, UnitError> {
+    if path.is_relative() {
+        return Err(UnitError::Relative { path: path.to_owned() });
+    }
+    match path.to_str() {
+        Some(text) => plain(text),
+        None => Err(UnitError::NotText { text: path.display().to_string() }),
+    }
+}
+
+fn plain(text: &str) -> Result<&str, UnitError> {
+    let is_lost = text.contains(char::is_control) || text.ends_with(|c: char| c == '\\' || c.is_whitespace());
+    if is_lost { Err(UnitError::NotText { text: text.to_owned() }) } else { Ok(text) }
+}
+
+/// A word of a command line as systemd splits it.
+fn quoted(word: &str) -> String {
+    format!("\"{}\"", word.replace('\\', "\\\\").replace('"', "\\\"").replace('%', "%%"))
+}
+
+#[cfg(test)]
+#[path = "systemd_tests.rs"]
+mod tests;

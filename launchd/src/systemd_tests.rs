@@ -1,0 +1,144 @@
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::process::Command;
+
+use expect_test::{Expect, expect, expect_file};
+use tempfile::TempDir;
+
+use super::*;
+
+fn service() -> Service {
+    Service {
+        program: "/usr/local/bin/beastd".into(),
+        arguments: Vec::new(),
+        socket: "/run/user/1000/beast/beastd.sock".into(),
+        log: "/home/ada/.local/state/beast/logs/service.log".into(),
+    }
+}
+
+fn command_of(service: &Service) -> String {
+    let text = units(service).unwrap().service;
+    text.lines().find(|line| line.starts_with("ExecStart=")).unwrap().to_owned()
+}
+
+fn check_refusal(service: &Service, expect: Expect) {
+    expect.assert_eq(&units(service).unwrap_err().to_string());
+}
+
+#[test]
+fn the_whole_texts() {
+    let units = units(&service()).unwrap();
+    expect_file!["../golden/beastd.socket"].assert_eq(&units.socket);
+    expect_file!["../golden/beastd.service"].assert_eq(&units.service);
+}
+
+#[test]
+fn what_means_something_to_systemd_is_escaped() {
+    let odd = Service {
+        program: "/home/ada/50% new $HOME/beastd".into(),
+        arguments: vec!["--config".into(), "/a b/$x%h\"\\y.toml".into()],
+        socket: "/run/user/1000/50% of/it.sock".into(),
+        ..service()
+    };
+    expect![[r#"ExecStart="/home/ada/50%% new $HOME/beastd" "--config" "/a b/$$x%%h\"\\y.toml""#]]
+        .assert_eq(&command_of(&odd));
+    let socket = units(&odd).unwrap().socket;
+    assert!(socket.contains("\nListenStream=/run/user/1000/50%% of/it.sock\n"), "{socket}");
+    assert_eq!(socket_of(&socket), Some(odd.socket));
+    assert_eq!(socket_of(&socket.replace("beastctl", "somebody")), None);
+}
+
+#[test]
+fn what_no_unit_can_hold_is_refused() {
+    check_refusal(
+        &Service { program: "bin/beastd".into(), ..service() },
+        expect!["systemd needs absolute paths and this one is relative: bin/beastd; try: give it in full"],
+    );
+    for path in ["/home/o'neill/beastd", "/opt/\"new\"/beastd", "/opt/a\\b/beastd"] {
+        let refused = units(&Service { program: path.into(), ..service() });
+        assert!(matches!(refused, Err(UnitError::Program { .. })), "{path}");
+    }
+    check_refusal(
+        &Service { program: "/home/o'neill/beastd".into(), ..service() },
+        expect![
+            "systemd starts no program with a quote or a backslash in its path: /home/o'neill/beastd; try: move it to another folder"
+        ],
+    );
+    check_refusal(
+        &Service { program: OsStr::from_bytes(b"/opt/\xff/beastd").into(), ..service() },
+        expect![[
+            r#"a systemd unit cannot hold "/opt/�/beastd"; try: another place, without control characters or a blank or backslash at its end"#
+        ]],
+    );
+    check_refusal(
+        &Service { program: "/opt/a\nExecStartPre=/bin/rm/beastd".into(), ..service() },
+        expect![[
+            r#"a systemd unit cannot hold "/opt/a\nExecStartPre=/bin/rm/beastd"; try: another place, without control characters or a blank or backslash at its end"#
+        ]],
+    );
+    check_refusal(
+        &Service { socket: "/run/a\\".into(), ..service() },
+        expect![[
+            r#"a systemd unit cannot hold "/run/a\\"; try: another place, without control characters or a blank or backslash at its end"#
+        ]],
+    );
+    check_refusal(
+        &Service { socket: format!("/{}", "s".repeat(103)).into(), ..service() },
+        expect![
+            "the socket path has 104 bytes and at most 103 are possible: /sssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssss; try: a shorter --socket"
+        ],
+    );
+}
+
+/// Both units in a folder, with a program that is there and whose path has everything that systemd could misread.
+fn written() -> TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let program = dir.path().join("50% new $HOME;x/beastd");
+    fs::create_dir(program.parent().unwrap()).unwrap();
+    fs::copy("/bin/true", &program).unwrap();
+    let units = units(&Service { program, ..service() }).unwrap();
+    fs::write(dir.path().join(SOCKET_UNIT), units.socket).unwrap();
+    fs::write(dir.path().join(SERVICE_UNIT), units.service).unwrap();
+    dir
+}
+
+fn analyze(arguments: &[&str], dir: &TempDir) -> Option<(bool, String)> {
+    let mut command = Command::new("systemd-analyze");
+    command.args(arguments).env("XDG_RUNTIME_DIR", dir.path());
+    for unit in [SOCKET_UNIT, SERVICE_UNIT].iter().filter(|unit| arguments[0] == "verify" || unit.ends_with(".service"))
+    {
+        command.arg(dir.path().join(unit));
+    }
+    let Ok(output) = command.output() else {
+        eprintln!("skipped: there is no systemd-analyze");
+        return None;
+    };
+    let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap()).concat();
+    Some((output.status.success(), text))
+}
+
+#[test]
+fn systemd_has_nothing_to_complain_about() {
+    let dir = written();
+    let Some((is_good, text)) = analyze(&["verify", "--user", "--man=no"], &dir) else { return };
+    // It may complain about other units of the machine.
+    let ours: Vec<_> = text.lines().filter(|line| line.contains("beastd")).collect();
+    assert!(is_good && ours.is_empty(), "{text}");
+
+    // That it looks at all: what is wrong it finds.
+    let unit = dir.path().join(SERVICE_UNIT);
+    let wrong = fs::read_to_string(&unit).unwrap().replace("Type=notify", "Type=notfy");
+    fs::write(&unit, wrong).unwrap();
+    let (_, text) = analyze(&["verify", "--user", "--man=no"], &dir).unwrap();
+    assert!(text.contains("notfy"), "{text}");
+}
+
+/// The number is systemd's, from 0 (locked up) to 10. What is missing below 6 needs privileges.
+#[test]
+fn the_sandbox_is_as_tight_as_without_privileges() {
+    let Some((is_good, text)) = analyze(&["security", "--offline=true", "--user", "--threshold=70"], &written()) else {
+        return;
+    };
+    assert!(is_good, "{text}");
+}
