@@ -13,6 +13,7 @@ use crate::{
     conversations::ConversationError,
     git::{GitError, HookError},
     input::InputError,
+    models::ModelError,
     output::OutputError,
     prompts::PromptError,
     start::StartError,
@@ -127,6 +128,9 @@ fn known(error: &(dyn Error + 'static)) -> Option<(u8, Option<String>)> {
     if let Some(error) = error.downcast_ref::<ConstraintError>() {
         return Some((error.exit_code(), error.hint()));
     }
+    if let Some(error) = error.downcast_ref::<ModelError>() {
+        return Some(of_model(error));
+    }
     if let Some(error) = error.downcast_ref::<PromptError>() {
         return Some((error.exit_code(), error.hint()));
     }
@@ -168,6 +172,13 @@ fn of_client(error: &ClientError) -> (u8, Option<String>) {
 fn of_git(error: &GitError) -> (u8, Option<String>) {
     match error {
         GitError::Wait(error) => of_wait(error),
+        error => (error.exit_code(), error.hint()),
+    }
+}
+
+fn of_model(error: &ModelError) -> (u8, Option<String>) {
+    match error {
+        ModelError::Wait(error) => of_wait(error),
         error => (error.exit_code(), error.hint()),
     }
 }

@@ -11,6 +11,7 @@ mod history;
 mod hook;
 pub mod man;
 mod material;
+mod models;
 pub mod prompt_verb;
 mod prompts;
 mod request;
@@ -196,6 +197,7 @@ pub fn run(cli: Cli, console: Console, started: Instant) -> Result<()> {
         Verb::Man(options) => man::run(&context, &options),
         Verb::Chat { prompt, options } => chat::run(&context, prompt, &options),
         Verb::History(options) => history::run(&context, options),
+        Verb::Models(options) => models::run(&context, options),
         Verb::Bench(options) => bench::run(&context, &options),
         Verb::Alfred { verb } => alfred::run(&context, verb),
         Verb::Hook { verb } => hook::run(&context, verb),

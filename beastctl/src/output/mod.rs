@@ -15,6 +15,7 @@ mod parts;
 mod progress;
 mod stats;
 pub mod tables;
+mod transfer;
 pub mod units;
 mod waiting;
 mod width;
@@ -35,6 +36,7 @@ pub use mistake::usage_line;
 pub use parts::Parts;
 pub use progress::Progress;
 pub use stats::{Measured, answer_speed, prompt_speed, stats_lines, us_to_ms};
+pub use transfer::Transfer;
 pub use waiting::Waiting;
 pub use width::excerpt;
 
