@@ -214,7 +214,7 @@ impl ModelError {
             ModelError::NoLength(_) => "--sha256 HEX, by which its end can be checked",
             ModelError::Listing(_) => "ORG/REPO/FILE.gguf, or another HF_ENDPOINT",
             ModelError::WrongHash { .. } => "the same command again, and another source if it happens twice",
-            ModelError::NotGguf(_) => "the address of the file itself, which ends in .gguf",
+            ModelError::NotGguf(_) => "the GGUF file itself: a web page or an archive is none",
             ModelError::NoRoom { .. } => "beastctl models rm for one that is not needed, or a smaller model",
             ModelError::Locked(_) => "the same command when it is done",
             ModelError::Taken(_) => "--name OTHER.gguf, or beastctl models rm first",

@@ -13,6 +13,7 @@ pub mod lock;
 mod part;
 pub mod reference;
 pub mod setting;
+mod tries;
 mod url;
 
 pub use error::ModelError;

@@ -7,12 +7,14 @@ use std::{
     path::PathBuf,
     process::Command,
     sync::Arc,
+    time::Instant,
 };
 
+use rustix::process::{Pid, Signal, kill_process};
 use sha2::{Digest, Sha256};
 
 use crate::{
-    harness::{Beast, Ran, feed},
+    harness::{Beast, PATIENCE, Ran, feed},
     web::{Fault, Page, Web},
 };
 
@@ -156,6 +158,34 @@ fn what_came_is_kept_for_the_next_run() {
     pulled(&hub, &beast, &ran);
     assert_eq!(hub.cdn.n_sent(), 2_000_000);
     assert_eq!(hub.cdn.asked()[1].get("range"), Some("bytes=1500000-"));
+}
+
+/// Ctrl-C and a killed process leave what came, and the next run goes on with it.
+#[test]
+fn an_interrupted_pull_goes_on_in_the_next_run() {
+    let (beast, hub) = (Beast::new(), Hub::new(gguf(2_000_000)));
+    let part = models(&beast).join(format!("{FILE}.part"));
+    let word = format!("{REPO}:Q4_K_M");
+    for (signal, n) in [(Signal::INT, 500_000), (Signal::KILL, 700_000)] {
+        hub.cdn.faults([Fault::Stall(n)]);
+        let before = fs::metadata(&part).map_or(0, |meta| meta.len());
+        let mut command = command(&beast, &["models", "pull", &word]);
+        command.env("HF_ENDPOINT", hub.hub.url(""));
+        let child = feed(command, b"");
+        let begun = Instant::now();
+        while fs::metadata(&part).map_or(0, |meta| meta.len()) < before + n as u64 {
+            assert!(begun.elapsed() < PATIENCE, "the bytes never came");
+            std::thread::yield_now();
+        }
+        kill_process(Pid::from_child(&child), signal).unwrap();
+        let ran = Ran::of(child, beast.dir.path());
+        assert_eq!(ran.code, (signal == Signal::INT).then_some(130), "{}", ran.stderr);
+        assert_eq!(ran.stdout, "");
+    }
+    let ran = hub.pull(&beast, &[]);
+    // Also the lock of the killed process is gone.
+    pulled(&hub, &beast, &ran);
+    assert_eq!(hub.cdn.n_sent(), 2_000_000);
 }
 
 #[test]

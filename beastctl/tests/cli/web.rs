@@ -2,7 +2,7 @@
 
 use std::{
     collections::VecDeque,
-    io::{BufRead, BufReader, Write},
+    io::{BufRead, BufReader, Read, Write},
     net::{Shutdown, TcpListener, TcpStream},
     sync::{
         Arc, Mutex,
@@ -26,6 +26,8 @@ pub(crate) enum Fault {
     NoRanges,
     /// Bytes from another place than was asked for.
     OtherRange,
+    /// So many bytes, and then nothing until the client goes away.
+    Stall(usize),
     /// Nothing goes wrong.
     None,
 }
@@ -143,8 +145,6 @@ fn serve(mut stream: TcpStream, shared: &Shared) -> std::io::Result<()> {
         return stream.write_all(answer("404 Not Found", "Content-Length: 0\r\n").as_bytes());
     };
     if let Some(location) = &page.location {
-        // The fault is for the file itself.
-        shared.faults.lock().unwrap().push_front(fault);
         let headers = format!("Location: {location}\r\nContent-Length: 0\r\n{}", page.headers);
         return stream.write_all(answer("302 Found", &headers).as_bytes());
     }
@@ -169,10 +169,14 @@ fn serve(mut stream: TcpStream, shared: &Shared) -> std::io::Result<()> {
     let length = if let Fault::Length(length) = fault { length } else { body.len() };
     let headers = format!("Content-Length: {length}\r\n{range}{}", page.headers);
     stream.write_all(answer(status, &headers).as_bytes())?;
-    let body = if let Fault::Cut(n) = fault { &body[..n.min(body.len())] } else { body };
+    let body = if let Fault::Cut(n) | Fault::Stall(n) = fault { &body[..n.min(body.len())] } else { body };
     for chunk in body.chunks(64 * 1024) {
         stream.write_all(chunk)?;
         shared.n_sent.fetch_add(chunk.len() as u64, Ordering::SeqCst);
+    }
+    if matches!(fault, Fault::Stall(_)) {
+        // The client has nothing more to say: this ends when it does.
+        stream.read_to_end(&mut Vec::new())?;
     }
     stream.shutdown(Shutdown::Write)
 }
