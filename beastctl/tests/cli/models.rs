@@ -32,14 +32,14 @@ fn the_list_has_names_and_files() {
     beast.write("data/beast/models/Qwen3-4B-Q4_K_M.gguf.part", vec![0; 5000]);
     let listed = run(&beast, &[]);
     expect![[r#"
-        lfm2-2.6b        13 B  in use   the default: summaries, commit messages, questions about a text; LFM Open License v1.0
-        lfm2-350m    229.3 MB           guesses ahead for lfm2-2.6b; alone, the smallest that answers; LFM Open License v1.0
-        lfm2.5-1.2b  730.9 MB           newer and quicker than the default, knows less; LFM Open License v1.0
-        lfm2.5-350m  229.3 MB           for titles and keywords on weak machines; LFM Open License v1.0
+        lfm2-2.6b         13 B  in use   the default: summaries, commit messages, questions about a text; LFM Open License v1.0
+        lfm2-350m     229.3 MB           guesses ahead for lfm2-2.6b; alone, the smallest that answers; LFM Open License v1.0
+        lfm2.5-1.2b   730.9 MB           newer and quicker than the default, knows less; LFM Open License v1.0
+        lfm2.5-350m   229.3 MB           for titles and keywords on weak machines; LFM Open License v1.0
         qwen2.5-1.5b    1.1 GB           small, many languages, free licence; Apache-2.0
-        qwen3-4b       2.5 GB  partial  5.0 kB came so far; beastctl models pull qwen3-4b
-        smollm3-3b     1.9 GB           trained in the open, six European languages, free licence; Apache-2.0
-        my model         13 B  here
+        qwen3-4b        2.5 GB  partial  5.0 kB came so far; beastctl models pull qwen3-4b
+        smollm3-3b      1.9 GB           trained in the open, six European languages, free licence; Apache-2.0
+        my model          13 B  here
     "#]]
     .assert_eq(&listed.stdout);
     let json: serde_json::Value = serde_json::from_str(&run(&beast, &["list", "--json"]).stdout).unwrap();
@@ -95,7 +95,7 @@ fn use_refuses_what_is_no_model() {
     expect![[r#"
         exit 1
         out: ""
-        err: beastctl: DIR/notes.gguf is no GGUF file; try: the address of the file itself, which ends in .gguf
+        err: beastctl: DIR/notes.gguf is no GGUF file; try: the GGUF file itself: a web page or an archive is none
     "#]]
     .assert_eq(&refused("notes.gguf"));
     expect![[r#"
