@@ -113,11 +113,25 @@ fn again(reason: impl Into<String>) -> Stop {
 /// See [`ModelError`]. What has come is kept for the next time, unless it is wrong.
 pub fn download(wanted: &Wanted, target: &Path, means: &mut Means<'_>) -> Result<Fetched, ModelError> {
     let mut part = Part::open(target)?;
+    match fill(wanted, &mut part, target, means) {
+        Ok(()) => finish(part, target, means),
+        Err(error) => {
+            if part.len == 0 {
+                // Nothing came. Why that is matters more than a file that stays.
+                let _ = part.discard();
+            }
+            Err(error)
+        }
+    }
+}
+
+/// Tries until everything is there.
+fn fill(wanted: &Wanted, part: &mut Part, target: &Path, means: &mut Means<'_>) -> Result<(), ModelError> {
     let mut tries = Tries::new(&wanted.url, means.patience);
     let mut most = part.len;
     loop {
-        match attempt(wanted, &mut part, target, means) {
-            Ok(()) => break,
+        match attempt(wanted, part, target, means) {
+            Ok(()) => return Ok(()),
             Err(Stop::Final(error)) => return Err(error),
             Err(Stop::Again { failure, after }) => {
                 // A server that begins anew each time and gets no further is no progress.
@@ -127,7 +141,6 @@ pub fn download(wanted: &Wanted, target: &Path, means: &mut Means<'_>) -> Result
             }
         }
     }
-    finish(part, target, means)
 }
 
 fn attempt(wanted: &Wanted, part: &mut Part, target: &Path, means: &mut Means<'_>) -> Result<(), Stop> {

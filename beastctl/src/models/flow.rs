@@ -215,13 +215,20 @@ fn text(bytes: &[u8]) -> String {
 fn asking(error: &Error) -> Failure {
     let (reason, is_early) = match error {
         Error::Io(error) if error.kind() == io::ErrorKind::ConnectionRefused => ("connection refused".into(), true),
-        Error::Io(error) => (reading(error), false),
+        // A name that nobody knows and a network that is not there have no kind of their own.
+        Error::Io(error) => (reading(error), !is_cut(error)),
         Error::Timeout(_) => ("no answer in time".into(), false),
         Error::HostNotFound => ("there is no such host".into(), true),
         Error::Http(_) => ("the address or HF_TOKEN holds a letter that may not be there".into(), true),
         error => (error.to_string(), !matches!(error, Error::Protocol(_))),
     };
     Failure { reason, is_early }
+}
+
+/// Whether somebody was there and went away.
+fn is_cut(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, TimedOut, UnexpectedEof};
+    matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | TimedOut | UnexpectedEof)
 }
 
 fn reading(error: &io::Error) -> String {

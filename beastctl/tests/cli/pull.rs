@@ -402,6 +402,7 @@ fn nobody_listens() {
     let ran = run(&beast, &["models", "pull", "lfm2-350m"]);
     assert_eq!(ran.code, Some(1));
     assert!(ran.stderr.contains("cannot reach http://127.0.0.1:1/") && ran.stderr.contains("connection refused"));
+    assert_eq!(left(&beast), Vec::<String>::new(), "nothing came, nothing is left");
     let ran = run(&beast, &["models", "pull", "lfm2-350n"]);
     assert_eq!(ran.report(), "exit 2\nout: \"\"\nerr: beastctl: no model is called lfm2-350n; try: lfm2-350m\n");
 }

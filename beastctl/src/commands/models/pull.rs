@@ -23,7 +23,7 @@ use crate::{
         url_shown,
     },
     output::{Console, Progress, Transfer, one_line, units::bytes},
-    wait::{Wait, WaitError},
+    wait::Wait,
 };
 
 /// What is to be fetched, as far as it is known before anybody is asked.
@@ -192,7 +192,7 @@ impl<'a> Puller<'a> {
         self.console.info(&format!("{} from {}; licence: {licence}", plan.file, url_shown(&plan.wanted.url)));
         let wanted = Wanted { sha256: self.options.sha256.clone(), ..plan.wanted };
         let fetched = self.download(&wanted, &target, &plan.file).inspect_err(|error| {
-            if let (ModelError::Wait(WaitError::Interrupted), Some(n)) = (error, folder::partial(&target)) {
+            if let (ModelError::Wait(_), Some(n)) = (error, folder::partial(&target)) {
                 let kept = format!("{} of {} came and are kept; the same command goes on", bytes(n), plan.file);
                 self.console.info(&kept);
             }
