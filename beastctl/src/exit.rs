@@ -16,6 +16,7 @@ use crate::{
     conversations::ConversationError,
     git::{GitError, HookError},
     input::InputError,
+    models::ModelError,
     output::OutputError,
     prompts::PromptError,
     start::StartError,
@@ -130,6 +131,9 @@ fn known(error: &(dyn Error + 'static)) -> Option<(u8, Option<String>)> {
     if let Some(error) = error.downcast_ref::<ConstraintError>() {
         return Some((error.exit_code(), error.hint()));
     }
+    if let Some(error) = error.downcast_ref::<ModelError>() {
+        return Some(of_model(error));
+    }
     if let Some(error) = error.downcast_ref::<PromptError>() {
         return Some((error.exit_code(), error.hint()));
     }
@@ -187,6 +191,13 @@ fn of_git(error: &GitError) -> (u8, Option<String>) {
 fn of_service(error: &ServiceError) -> (u8, Option<String>) {
     match error {
         ServiceError::Wait(error) => of_wait(error),
+        error => (error.exit_code(), error.hint()),
+    }
+}
+
+fn of_model(error: &ModelError) -> (u8, Option<String>) {
+    match error {
+        ModelError::Wait(error) => of_wait(error),
         error => (error.exit_code(), error.hint()),
     }
 }

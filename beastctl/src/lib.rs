@@ -13,6 +13,7 @@ mod escapes;
 pub mod exit;
 pub mod git;
 pub mod input;
+pub mod models;
 pub mod output;
 pub mod program;
 pub mod prompts;

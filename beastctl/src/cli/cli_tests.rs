@@ -29,6 +29,7 @@ fn the_help_is_short() {
           chat         Talk with the model; stdin that is no terminal is answered line by line
           history      List, show or remove the conversations that are kept
           status       Show what the daemon is doing; never starts one
+          models       List, fetch, remove and choose models
           bench        Measure how fast answers come on this machine, or tune beastd for it
           logs         Show the log of the daemon
           doctor       Look for everything that may keep beast from working, and say what mends it; never

@@ -12,6 +12,7 @@ use clap_complete::engine::{CompletionCandidate, PathCompleter, ValueCompleter};
 
 use crate::{
     conversations::Store,
+    models::catalogue,
     prompts::{self, Prompt, Variable},
 };
 
@@ -47,6 +48,26 @@ pub fn models(current: &OsStr) -> Vec<CompletionCandidate> {
     let files = files.iter().filter(|file| begins(file.as_os_str()) || file.file_name().is_some_and(begins));
     found.extend(files.map(CompletionCandidate::new));
     found.extend(PathCompleter::file().complete(current));
+    found
+}
+
+/// The models that have a name and those that were fetched; nobody is asked over the network.
+pub fn named_models() -> Vec<CompletionCandidate> {
+    let entries = catalogue::entries();
+    let is_other = |file: &PathBuf| !entries.iter().any(|entry| file.file_name() == Some(OsStr::new(&entry.file)));
+    let files = files_of(&paths::models_dir().unwrap_or_default(), "gguf").into_iter().filter(is_other);
+    let files = files.filter_map(|file| Some(CompletionCandidate::new(file.file_stem()?)));
+    let names =
+        entries.iter().map(|entry| CompletionCandidate::new(&entry.name).help(Some(entry.about.clone().into())));
+    names.chain(files).collect()
+}
+
+/// What `models use` takes: a word, a name, a file.
+pub fn usable_models(current: &OsStr) -> Vec<CompletionCandidate> {
+    let begins = |name: &OsStr| name.as_encoded_bytes().starts_with(current.as_encoded_bytes());
+    let mut found = named_models();
+    found.retain(|candidate| begins(candidate.get_value()));
+    found.extend(models(current));
     found
 }
 

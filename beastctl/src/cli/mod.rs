@@ -9,6 +9,7 @@ mod history;
 mod hook;
 mod meant;
 pub mod mistakes;
+mod models;
 mod options;
 mod output;
 mod prompts;
@@ -25,6 +26,7 @@ pub use conversation::ConversationOptions;
 pub use history::{HistoryOptions, HistoryVerb};
 pub use hook::HookVerb;
 pub use meant::command_of;
+pub use models::{ModelsAction, ModelsOptions, PullOptions};
 pub use options::{Options, SamplingOptions, Truncate};
 pub(crate) use options::{min_p, temp, top_p};
 pub use output::{ColorChoice, OutputOptions, Wishes};
@@ -166,6 +168,19 @@ Examples:
         #[arg(long)]
         json: bool,
     },
+    /// List, fetch, remove and choose models.
+    #[command(
+        disable_help_subcommand = true,
+        after_help = "\
+A model is a name of the list, ORG/REPO:QUANT of the Hugging Face hub, an address, or the path of a GGUF file.
+
+Examples:
+  beastctl models
+  beastctl models pull lfm2-2.6b
+  beastctl models pull LiquidAI/LFM2-1.2B-GGUF:Q4_K_M
+  beastctl models use lfm2-2.6b"
+    )]
+    Models(ModelsOptions),
     /// Measure how fast answers come on this machine, or tune beastd for it.
     #[command(after_help = "\
 Starts daemons of its own, one after the other, with your model and settings; yours is left alone.

@@ -46,7 +46,7 @@ pub(super) fn unload(context: &Context) -> Result<()> {
 ///
 /// # Errors
 /// See [`ClientError`].
-pub(super) fn switch(
+pub(crate) fn switch(
     socket: &Path,
     model: &str,
     wait: &Wait,

@@ -15,6 +15,7 @@ mod load;
 pub(crate) mod logs;
 pub mod man;
 mod material;
+mod models;
 pub mod prompt_verb;
 mod prompts;
 mod request;
@@ -202,6 +203,7 @@ pub fn run(cli: Cli, console: Console, started: Instant) -> Result<()> {
         Verb::Man(options) => man::run(&context, &options),
         Verb::Chat { prompt, options } => chat::run(&context, prompt, &options),
         Verb::History(options) => history::run(&context, options),
+        Verb::Models(options) => models::run(&context, options),
         Verb::Bench(options) => bench::run(&context, &options),
         Verb::Logs(options) => logs::run(&context, &options),
         Verb::Doctor(options) => doctor::run(&context, &options),

@@ -22,9 +22,11 @@ mod integrations;
 mod logs;
 mod manual;
 mod mistakes;
+mod models;
 mod other_prompts;
 mod pipelines;
 mod prompts;
+mod pull;
 mod screen;
 #[cfg(target_os = "linux")]
 mod service;
@@ -32,3 +34,4 @@ mod starting;
 mod structured;
 mod terminal;
 mod verbs;
+mod web;

@@ -1,0 +1,179 @@
+//! `models list` and `models show`: what has a name, what is on this disk, what is in use.
+
+use std::{fmt::Write as _, path::PathBuf};
+
+use anyhow::Result;
+use serde_json::{Value, json};
+
+use super::{InUse, not_here};
+use crate::{
+    commands::Context,
+    models::{
+        catalogue::{self, Entry},
+        folder::{self, Local, Record},
+        hub::Hub,
+    },
+    output::{json_line, one_line, units::bytes},
+};
+
+/// A model, of the catalogue or of the disk.
+struct Row {
+    name: String,
+    entry: Option<Entry>,
+    /// Where it is, or would be.
+    path: PathBuf,
+    local: Option<Local>,
+    partial: Option<u64>,
+    record: Option<Record>,
+    is_in_use: bool,
+}
+
+/// Prints all of them.
+pub(super) fn list(context: &Context, is_json: bool) -> Result<()> {
+    let rows = rows(&InUse::find(context)?)?;
+    if is_json {
+        let objects: Vec<Value> = rows.iter().map(object).collect();
+        return Ok(context.console.print(&json_line(&Value::from(objects)))?);
+    }
+    Ok(context.console.print(&table(&rows))?)
+}
+
+/// Prints one of them.
+pub(super) fn show(context: &Context, name: &str, is_json: bool) -> Result<()> {
+    let folder = folder::dir()?;
+    let file = match folder::find(&folder, name)? {
+        Some(local) => local.file,
+        None => catalogue::find(name).ok_or_else(|| not_here(name))?.file,
+    };
+    let rows = rows(&InUse::find(context)?)?;
+    let row = rows.iter().find(|row| row.path == folder.join(&file)).ok_or_else(|| not_here(name))?;
+    let text = if is_json { json_line(&object(row)) } else { details(row) };
+    Ok(context.console.print(&text)?)
+}
+
+fn rows(in_use: &InUse) -> Result<Vec<Row>> {
+    let folder = folder::dir()?;
+    let local = folder::list(&folder)?;
+    let entries = catalogue::entries();
+    let is_other = |local: &&Local| !entries.iter().any(|entry| entry.file == local.file);
+    let others = local.iter().filter(is_other).map(|local| (local.file.trim_end_matches(".gguf"), None, &local.file));
+    let named = entries.iter().map(|entry| (entry.name.as_str(), Some(entry), &entry.file));
+    let row = |(name, entry, file): (&str, Option<&Entry>, &String)| {
+        let path = folder.join(file);
+        let local = local.iter().find(|local| local.file == *file).cloned();
+        let is_in_use = local.is_some() && in_use.is(&path)?;
+        let partial = folder::partial(&path);
+        let record = folder::record(&path).filter(|_| local.is_some());
+        Ok(Row { name: name.into(), entry: entry.cloned(), local, partial, record, is_in_use, path })
+    };
+    named.chain(others).map(row).collect()
+}
+
+impl Row {
+    fn bytes(&self) -> Option<u64> {
+        let of_entry = || self.entry.as_ref().map(|entry| entry.bytes);
+        self.local.as_ref().map(|local| local.bytes).or_else(of_entry)
+    }
+
+    fn state(&self) -> &'static str {
+        match (&self.local, self.partial) {
+            (Some(_), _) if self.is_in_use => "in use",
+            (Some(_), _) => "here",
+            (None, Some(_)) => "partial",
+            (None, None) => "",
+        }
+    }
+
+    fn licence(&self) -> Option<&str> {
+        let of_record = self.record.as_ref().and_then(|record| record.licence.as_deref());
+        self.entry.as_ref().map(|entry| entry.licence.as_str()).or(of_record)
+    }
+
+    fn size(&self) -> String {
+        let is_rounded = self.local.is_none() && self.entry.as_ref().is_some_and(|entry| entry.approximate);
+        let about = if is_rounded { "about " } else { "" };
+        self.bytes().map(|n| format!("{about}{}", bytes(n))).unwrap_or_default()
+    }
+}
+
+/// A row each: name, size, state, what it is for.
+fn table(rows: &[Row]) -> String {
+    let width = rows.iter().map(|row| row.name.chars().count()).max().unwrap_or_default();
+    let mut text = String::new();
+    for row in rows {
+        let about = match (&row.entry, row.state(), row.partial) {
+            (_, "partial", Some(n)) => format!("{} came so far; beastctl models pull {}", bytes(n), row.name),
+            (Some(entry), ..) => format!("{}; {}", entry.about, entry.licence),
+            (None, ..) => row.record.as_ref().map(|record| record.url.clone()).unwrap_or_default(),
+        };
+        let line = format!("{:width$}  {:>8}  {:7}  {about}", one_line(&row.name), row.size(), row.state());
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "{}", line.trim_end());
+    }
+    text
+}
+
+/// A line for each thing that is known.
+fn details(row: &Row) -> String {
+    let mut text = String::new();
+    let mut line = |label: &str, value: Option<String>| {
+        if let Some(value) = value.filter(|value| !value.is_empty()) {
+            // Writing to a String cannot fail.
+            let _ = writeln!(text, "{label:<10}{}", one_line(&value));
+        }
+    };
+    let entry = row.entry.as_ref();
+    line("name", Some(row.name.clone()));
+    line("for", entry.map(|entry| entry.about.clone()));
+    line("size", Some(row.size()));
+    line("licence", Some(row.licence().unwrap_or("not known").into()));
+    line("text", entry.map(|entry| entry.licence_url.clone()));
+    line("sampling", entry.map(|entry| entry.sampling.text()));
+    line("draft", entry.and_then(|entry| entry.draft.clone()));
+    line("source", Some(source(row)));
+    line("state", Some(state(row)));
+    line("file", row.local.as_ref().map(|local| local.path.display().to_string()));
+    line("bytes in", row.local.as_ref().and_then(|local| local.link.as_ref()).map(|link| link.display().to_string()));
+    line("sha256", Some(hash(row)));
+    text
+}
+
+fn source(row: &Row) -> String {
+    let of_entry = || row.entry.as_ref().map(|entry| Hub::of_environment().file_url(&entry.repo, &entry.file));
+    row.record.as_ref().map(|record| record.url.clone()).or_else(of_entry).unwrap_or_else(|| "not known".into())
+}
+
+fn state(row: &Row) -> String {
+    match (row.state(), row.partial) {
+        ("", _) => format!("not on this disk; beastctl models pull {}", row.name),
+        ("partial", Some(n)) => format!("{} came so far; beastctl models pull {}", bytes(n), row.name),
+        (state, _) => state.into(),
+    }
+}
+
+fn hash(row: &Row) -> String {
+    match (&row.local, row.record.as_ref().and_then(|record| record.sha256.as_deref())) {
+        (None, _) => String::new(),
+        (Some(_), Some(hash)) => format!("{hash}, verified when it was fetched"),
+        (Some(_), None) => "not verified: no hash is known".into(),
+    }
+}
+
+fn object(row: &Row) -> Value {
+    let entry = row.entry.as_ref();
+    json!({
+        "name": row.name,
+        "in_catalogue": entry.is_some(),
+        "state": match row.state() { "" => "absent", "in use" => "in_use", state => state },
+        "path": row.local.as_ref().map(|local| local.path.to_string_lossy()),
+        "bytes": row.bytes(),
+        "partial_bytes": row.partial,
+        "licence": row.licence(),
+        "licence_url": entry.map(|entry| &entry.licence_url),
+        "repo": entry.map(|entry| &entry.repo),
+        "draft": entry.and_then(|entry| entry.draft.as_ref()),
+        "sampling": entry.map(|entry| &entry.sampling),
+        "url": row.record.as_ref().map(|record| &record.url),
+        "sha256": row.record.as_ref().and_then(|record| record.sha256.as_ref()),
+    })
+}

@@ -1,0 +1,267 @@
+//! `models pull`: finds out what is meant, fetches it unless it is there, prints its path.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    time::Instant,
+};
+
+use anyhow::{Context as _, Result};
+
+use crate::{
+    cli::PullOptions,
+    commands::Context,
+    models::{
+        ModelError,
+        catalogue::Entry,
+        check,
+        download::{Means, Patience, Report, Wanted, download},
+        folder::{self, Record},
+        hub::{self, Hub},
+        lock::Lock,
+        reference::{self, Reference, What},
+        url_shown,
+    },
+    output::{Console, Progress, Transfer, one_line, units::bytes},
+    wait::Wait,
+};
+
+/// What is to be fetched, as far as it is known before anybody is asked.
+struct Plan {
+    wanted: Wanted,
+    /// Name in the models folder.
+    file: String,
+    licence: Option<String>,
+}
+
+/// Fetches a model.
+pub(super) fn run(context: &Context, options: &PullOptions) -> Result<()> {
+    let wait = Wait::start(context.timeout).context("cannot watch for Ctrl-C")?;
+    let path = match reference::parse(&options.name)? {
+        Reference::Path(path) => {
+            check::gguf(&path)?;
+            std::path::absolute(path)?
+        }
+        reference => Puller::new(context.console, options, &wait).pull(reference)?,
+    };
+    Ok(context.console.print(&format!("{}\n", path.display()))?)
+}
+
+struct Puller<'a> {
+    console: Console,
+    options: &'a PullOptions,
+    wait: &'a Wait,
+    hub: Hub,
+    progress: Progress<io::Stderr>,
+}
+
+impl<'a> Puller<'a> {
+    fn new(console: Console, options: &'a PullOptions, wait: &'a Wait) -> Self {
+        let progress = Progress::new(io::stderr(), console.shows_progress(), Instant::now());
+        Self { console, options, wait, hub: Hub::of_environment(), progress }
+    }
+
+    fn pull(&mut self, reference: Reference) -> Result<PathBuf> {
+        let draft = match &reference {
+            Reference::Entry(entry) => entry.draft.clone(),
+            _ => None,
+        };
+        let path = match reference {
+            Reference::Entry(entry) => {
+                let Entry { repo, file, licence, licence_url, .. } = *entry;
+                self.of_repo(&repo, &What::File(file), Some(format!("{licence}, {licence_url}")))?
+            }
+            Reference::Repo { repo, what } => self.of_repo(&repo, &what, None)?,
+            Reference::Url(url) => {
+                let file = self.file_name(&url)?;
+                self.fetch(Plan { wanted: Wanted { url, ..Wanted::default() }, file, licence: None })?
+            }
+            Reference::Path(path) => path,
+        };
+        if let Some(draft) =
+            draft.filter(|draft| !matches!(folder::find(&folder::dir().unwrap_or_default(), draft), Ok(Some(_))))
+        {
+            self.console.info(&format!("{draft} makes it faster on a GPU: beastctl models pull {draft}"));
+        }
+        Ok(path)
+    }
+
+    /// A file of the hub: what is on this disk first, then what the hub lists, unless the name says it all.
+    fn of_repo(&mut self, repo: &str, what: &What, licence: Option<String>) -> Result<PathBuf> {
+        if let Some(path) = self.kept(repo, what)? {
+            return Ok(path);
+        }
+        if let Some((path, file)) = hub::cached(repo, what)
+            && let Some(path) = self.adopt(&path, &self.hub.file_url(repo, &file), licence.clone())?
+        {
+            return Ok(path);
+        }
+        self.refuse_offline(&self.options.name)?;
+        let (file, licence) = match (what, licence) {
+            (What::File(file), Some(licence)) => (file.clone(), Some(licence)),
+            _ => {
+                let hub = self.hub.clone();
+                let listing = hub.listing(repo, &mut self.means(&mut |_| {}))?;
+                (hub::choose(repo, &listing.files, what)?, listing.licence)
+            }
+        };
+        let wanted = Wanted { url: self.hub.file_url(repo, &file), page: Some(self.hub.page(repo)), sha256: None };
+        let file = self.file_name(&wanted.url)?;
+        self.fetch(Plan { wanted, file, licence })
+    }
+
+    /// A file of the models folder that came from there, from this endpoint or another. Which file a quantization means
+    /// only the hub can say, as long as it may be asked.
+    fn kept(&self, repo: &str, what: &What) -> Result<Option<PathBuf>> {
+        let is_clear = self.options.offline || matches!(what, What::File(_));
+        if !is_clear || self.options.sha256.is_some() || self.options.file.is_some() {
+            return Ok(None);
+        }
+        let before = format!("/{repo}/resolve/main/");
+        let locals = folder::list(&folder::dir()?)?;
+        let files = locals.iter().filter_map(|local| match folder::record(&local.path) {
+            Some(record) => Some((record.url.split_once(&before)?.1.to_owned(), &local.path)),
+            // Put there by hand, with the name that it has in the catalogue.
+            None => self.is_named(&local.path).then(|| (local.file.clone(), &local.path)),
+        });
+        let files: Vec<(String, &PathBuf)> = files.collect();
+        let names: Vec<String> = files.iter().map(|(name, _)| name.clone()).collect();
+        let chosen = hub::choose(repo, &names, what).ok();
+        Ok(chosen.and_then(|name| Some(files.iter().find(|(file, _)| *file == name)?.1.clone())))
+    }
+
+    fn file_name(&self, url: &str) -> Result<String> {
+        if let Some(file) = &self.options.file {
+            folder::check_name(file)?;
+            return Ok(file.clone());
+        }
+        Ok(folder::name_of(url)?)
+    }
+
+    fn refuse_offline(&self, name: &str) -> Result<(), ModelError> {
+        if self.options.offline { Err(ModelError::Offline(one_line(name))) } else { Ok(()) }
+    }
+
+    fn means<'m>(&'m self, report: &'m mut dyn FnMut(Report)) -> Means<'m> {
+        let patience = Patience { n_tries: self.options.retries, ..Patience::default() };
+        Means { hub: &self.hub, wait: self.wait, patience, report }
+    }
+
+    /// Uses a file that the hub's own programs have fetched. One that is damaged is left to them.
+    fn adopt(&mut self, path: &Path, url: &str, licence: Option<String>) -> Result<Option<PathBuf>> {
+        let target = folder::dir()?.join(self.file_name(url)?);
+        if target.is_file() {
+            return self.there(&target, url, licence).map(Some);
+        }
+        let expected = self.options.sha256.clone().or_else(|| hub::cached_hash(path));
+        if let Some(expected) = &expected {
+            let total = fs::metadata(path)?.len();
+            let mut transfer = Transfer::new("checking", &path.file_name().unwrap_or_default().to_string_lossy());
+            let found = check::sha256(path, |done| {
+                let now = Instant::now();
+                self.progress.set(transfer.text(done, Some(total), now), now);
+                Ok(self.wait.pause(std::time::Duration::ZERO)?)
+            });
+            self.progress.erase();
+            if found? != *expected {
+                self.console.warning(&format!("{} is damaged and not used", path.display()));
+                return Ok(None);
+            }
+        }
+        make_folder(&target)?;
+        let _lock = Lock::take(&target)?;
+        folder::link(path, &target)?;
+        folder::keep(&target, &Record { url: url.into(), sha256: expected, licence })?;
+        self.console.info(&format!("it is in the cache of the hub already: {}", path.display()));
+        Ok(Some(target))
+    }
+
+    fn fetch(&mut self, plan: Plan) -> Result<PathBuf> {
+        let target = folder::dir()?.join(&plan.file);
+        if target.is_file() {
+            return self.there(&target, &plan.wanted.url, plan.licence);
+        }
+        self.refuse_offline(&plan.file)?;
+        make_folder(&target)?;
+        let _lock = Lock::take(&target)?;
+        // Another beastctl may have been quicker.
+        if target.is_file() {
+            return self.there(&target, &plan.wanted.url, plan.licence);
+        }
+        let licence = plan.licence.as_deref().unwrap_or("not known");
+        self.console.info(&format!("{} from {}; licence: {licence}", plan.file, url_shown(&plan.wanted.url)));
+        let wanted = Wanted { sha256: self.options.sha256.clone(), ..plan.wanted };
+        let fetched = self.download(&wanted, &target, &plan.file).inspect_err(|error| {
+            if let (ModelError::Wait(_), Some(n)) = (error, folder::partial(&target)) {
+                let kept = format!("{} of {} came and are kept; the same command goes on", bytes(n), plan.file);
+                self.console.info(&kept);
+            }
+        })?;
+        if fetched.sha256.is_none() {
+            self.console.warning(&format!("{} is not verified: no hash is known; --sha256 HEX gives one", plan.file));
+        }
+        // A part of the address may be a signature that nobody needs later.
+        let record = Record { url: url_shown(&wanted.url), sha256: fetched.sha256, licence: plan.licence };
+        folder::keep(&target, &record)?;
+        Ok(target)
+    }
+
+    fn download(
+        &mut self,
+        wanted: &Wanted,
+        target: &Path,
+        file: &str,
+    ) -> Result<crate::models::download::Fetched, ModelError> {
+        let (mut pulling, mut checking) = (Transfer::new("pulling", file), Transfer::new("checking", file));
+        let console = self.console;
+        let mut progress = Progress::new(io::stderr(), console.shows_progress(), Instant::now());
+        let mut report = |report: Report| {
+            let now = Instant::now();
+            match report {
+                Report::Bytes { done, total } => progress.set(pulling.text(done, total, now), now),
+                Report::Checked { done, total } => progress.set(checking.text(done, Some(total), now), now),
+                Report::Pause(reason, pause) => {
+                    let pause = humantime::format_duration(pause);
+                    progress.set(format!("{}: {}; again in {pause}", file, one_line(&reason)), now);
+                }
+                Report::Anew(why) => {
+                    progress.erase();
+                    console.warning(&format!("{file} begins anew: {why}"));
+                }
+            }
+        };
+        let fetched = download(wanted, target, &mut self.means(&mut report));
+        progress.erase();
+        fetched
+    }
+
+    /// A file of this name is there: the one that is meant, or one from elsewhere.
+    fn there(&self, target: &Path, url: &str, licence: Option<String>) -> Result<PathBuf> {
+        let record = folder::record(target);
+        let is_it = record.as_ref().is_some_and(|record| record.url == url_shown(url));
+        if let Some(wanted) = &self.options.sha256 {
+            let found = check::sha256(target, |_| Ok(self.wait.pause(std::time::Duration::ZERO)?))?;
+            if found != *wanted {
+                return Err(ModelError::Taken(target.into()).into());
+            }
+            folder::keep(target, &Record { url: url_shown(url), sha256: Some(found), licence })?;
+        } else if !is_it && (record.is_some() || !self.is_named(target)) {
+            return Err(ModelError::Taken(target.into()).into());
+        }
+        check::gguf(target)?;
+        self.console.info("it is there already");
+        Ok(target.into())
+    }
+
+    /// What has the name of a file in the catalogue, and was put there by hand, is that model.
+    fn is_named(&self, target: &Path) -> bool {
+        let entry = target.file_name().and_then(|name| crate::models::catalogue::of_file(name.to_str()?));
+        entry.is_some_and(|entry| entry.name.eq_ignore_ascii_case(&self.options.name))
+    }
+}
+
+fn make_folder(target: &Path) -> Result<(), ModelError> {
+    let folder = target.parent().unwrap_or(Path::new("."));
+    let failed = |source| ModelError::File { action: "make", path: folder.into(), source };
+    fs::create_dir_all(folder).map_err(failed)
+}

@@ -1,0 +1,75 @@
+//! `models use`: writes the setting and tells a running daemon.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    time::Instant,
+};
+
+use anyhow::Result;
+use beast_protocol::Status;
+
+use super::not_here;
+use crate::{
+    commands::{Context, load},
+    models::{ModelError, check, folder, setting},
+    output::Progress,
+    wait::Wait,
+};
+
+/// Chooses a model.
+pub(super) fn run(context: &Context, name: &str) -> Result<()> {
+    let model = value(name)?;
+    let path = setting::path()?;
+    setting::write(&path, &model)?;
+    let console = context.console;
+    if std::env::var_os("BEAST_MODEL").is_some() {
+        console.warning("BEAST_MODEL is set and wins over the configuration where beastd is started with it");
+    }
+    match tell_daemon(context, &model)? {
+        Some(status) => {
+            let name = status.model.map_or(model, |model| model.name);
+            console.info(&format!("beastd answers with {name} from now on"));
+        }
+        None => {
+            console.info(&format!("{} says model = {model}; no beastd runs, the next one takes it", path.display()))
+        }
+    }
+    Ok(())
+}
+
+/// Lets a running daemon switch to `model`, which is a value of the setting; `None` when none runs.
+fn tell_daemon(context: &Context, model: &str) -> Result<Option<Status>> {
+    let socket = context.socket()?;
+    let wait = Wait::start(context.timeout)?;
+    let mut progress = Progress::with_spinner(io::stderr(), context.console.shows_progress(), context.started);
+    progress.set("waiting for running requests".into(), Instant::now());
+    let outcome = load::switch(&socket, model, &wait, |text| progress.set(text.into(), Instant::now()));
+    progress.erase();
+    Ok(outcome?)
+}
+
+/// The value of the setting: a word, or the whole path of a file that is a model.
+fn value(name: &str) -> Result<String> {
+    if matches!(name, setting::AUTO | setting::BUILTIN) {
+        return Ok(name.into());
+    }
+    let path = match folder::find(&folder::dir()?, name)? {
+        Some(local) => local.path,
+        None if name.contains('/') || name.ends_with(".gguf") || Path::new(name).is_file() => file(name)?,
+        None => return Err(not_here(name).into()),
+    };
+    check::gguf(&path)?;
+    let text = path.to_str().map(str::to_owned);
+    Ok(text.ok_or_else(|| ModelError::Usage {
+        what: format!("{} is not UTF-8, and config.toml can hold nothing else", path.display()),
+        hint: "another name for it, like ln -s FILE model.gguf".into(),
+    })?)
+}
+
+/// A file that was typed; what looks like a place on the hub instead has to be fetched first.
+fn file(name: &str) -> Result<PathBuf> {
+    let path = std::path::absolute(name)?;
+    let is_elsewhere = !path.exists() && !name.starts_with(['/', '.']);
+    if is_elsewhere { Err(not_here(name).into()) } else { Ok(path) }
+}

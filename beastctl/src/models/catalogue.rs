@@ -1,0 +1,89 @@
+//! The models that have a name: what each is for, how large it is, under which licence, how it likes to be sampled.
+//!
+//! It knows nothing of what is on disk.
+
+use serde::{Deserialize, Serialize};
+
+/// Of a model in the catalogue.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Entry {
+    /// What a person types.
+    pub name: String,
+    /// What it is for.
+    pub about: String,
+    /// `ORG/NAME` on the hub.
+    pub repo: String,
+    /// File in that repository, and its name in the models folder.
+    pub file: String,
+    /// Size of the file.
+    pub bytes: u64,
+    /// The size is rounded.
+    pub approximate: bool,
+    /// Its name.
+    pub licence: String,
+    /// Its text.
+    pub licence_url: String,
+    /// Name of the entry that guesses ahead for this one.
+    pub draft: Option<String>,
+    /// What the makers recommend.
+    pub sampling: Sampling,
+}
+
+/// What the makers recommend; `None` where they say nothing.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "the names are those of the sampling options")]
+pub struct Sampling {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub temp: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub top_k: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub top_p: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min_p: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub repeat_penalty: Option<f64>,
+}
+
+#[derive(Deserialize)]
+struct Catalogue {
+    model: Vec<Entry>,
+}
+
+/// All of them, the default first.
+pub fn entries() -> Vec<Entry> {
+    let catalogue: Catalogue =
+        toml_edit::de::from_str(include_str!("catalogue.toml")).expect("catalogue.toml is valid, a test reads it");
+    catalogue.model
+}
+
+/// The one of this name, in capitals or not.
+pub fn find(name: &str) -> Option<Entry> {
+    entries().into_iter().find(|entry| entry.name.eq_ignore_ascii_case(name))
+}
+
+/// The one whose file has this name.
+pub fn of_file(file: &str) -> Option<Entry> {
+    entries().into_iter().find(|entry| entry.file == file)
+}
+
+impl Sampling {
+    /// As the options are typed.
+    pub fn text(&self) -> String {
+        let options = [
+            ("--temp", self.temp.map(|n| n.to_string())),
+            ("--top-k", self.top_k.map(|n| n.to_string())),
+            ("--top-p", self.top_p.map(|n| n.to_string())),
+            ("--min-p", self.min_p.map(|n| n.to_string())),
+            ("repeat penalty", self.repeat_penalty.map(|n| n.to_string())),
+        ];
+        let said = options.into_iter().filter_map(|(name, value)| Some(format!("{name} {}", value?)));
+        said.collect::<Vec<_>>().join(", ")
+    }
+}
+
+#[cfg(test)]
+#[path = "catalogue_tests.rs"]
+mod tests;

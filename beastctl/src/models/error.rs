@@ -1,0 +1,233 @@
+//! Why a model cannot be fetched, found or chosen.
+
+use std::{io, path::PathBuf, time::Duration};
+
+use crate::{
+    exit::{self, advice},
+    output::units::bytes,
+    prompts::quoted,
+    wait::WaitError,
+};
+
+/// Why a model cannot be fetched, found or chosen.
+#[derive(Debug, thiserror::Error)]
+pub enum ModelError {
+    /// Ctrl-C, the time limit.
+    #[error(transparent)]
+    Wait(#[from] WaitError),
+    /// The disk says no.
+    #[error("cannot {action} {}", .path.display())]
+    File {
+        /// What was tried.
+        action: &'static str,
+        /// With which file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// Neither in the catalogue nor anything that names a place.
+    #[error("no model is called {word}")]
+    Unknown {
+        /// What was typed.
+        word: String,
+        /// What was meant, perhaps.
+        nearest: Option<String>,
+    },
+    /// Known, but not fetched yet.
+    #[error("{0} is not on this disk")]
+    NotHere(String),
+    /// The repository has no such file, or the wish fits several.
+    #[error("{repo} has {} GGUF file of {wanted}", if *.n_found == 0 { "no" } else { "more than one" })]
+    Choice {
+        /// `ORG/NAME`.
+        repo: String,
+        /// The quantization that was asked for.
+        wanted: String,
+        /// How many fit.
+        n_found: usize,
+        /// What there is, as it can be typed.
+        there: Vec<String>,
+    },
+    /// In several files, of which each alone is of no use.
+    #[error("{0} is one part of a model in several files, which beast does not load")]
+    Split(String),
+    /// `--offline`.
+    #[error("{0} is not on this disk, and --offline forbids to fetch it")]
+    Offline(String),
+    /// 401, 403.
+    #[error("the server refuses {url} ({status})")]
+    Denied {
+        /// Of the answer.
+        status: u16,
+        /// What was asked for.
+        url: String,
+        /// Where its licence can be accepted.
+        page: Option<String>,
+        /// `HF_TOKEN` was sent.
+        had_token: bool,
+    },
+    /// 404.
+    #[error("there is nothing at {0} (404)")]
+    Missing(String),
+    /// Another answer that trying again does not change.
+    #[error("the server answers {status} to {url}")]
+    Status {
+        /// Of the answer.
+        status: u16,
+        /// What was asked for.
+        url: String,
+    },
+    /// Nobody could be reached at all.
+    #[error("cannot reach {url} ({reason})")]
+    Unreachable {
+        /// Where.
+        url: String,
+        /// Why not.
+        reason: String,
+    },
+    /// It was tried often enough.
+    #[error("gave up on {url} after {n_tries} tries without a new byte ({reason})")]
+    GaveUp {
+        /// Where.
+        url: String,
+        /// What went wrong last.
+        reason: String,
+        /// How often.
+        n_tries: u32,
+        /// What is kept of it.
+        n_kept: u64,
+    },
+    /// 429, or 503 with a long `Retry-After`.
+    #[error("the server of {url} wants to be left alone for {}", humantime::format_duration(*.pause))]
+    TooManyRequests {
+        /// Where.
+        url: String,
+        /// How long.
+        pause: Duration,
+    },
+    /// Its end cannot be known.
+    #[error("the server does not say how long {0} is")]
+    NoLength(String),
+    /// What the hub lists cannot be understood.
+    #[error("the list of files at {0} cannot be understood")]
+    Listing(String),
+    /// The bytes are others.
+    #[error("{name} has the wrong SHA-256: {found}, and {wanted} was expected; nothing of it is kept")]
+    WrongHash {
+        /// Of the file.
+        name: String,
+        /// Of what came.
+        found: String,
+        /// Of what was promised.
+        wanted: String,
+    },
+    /// A page of a web site, most often.
+    #[error("{0} is no GGUF file")]
+    NotGguf(String),
+    /// It would not fit.
+    #[error("{name} needs {}, and {} is free in {}", bytes(*.needed), bytes(*.free), .folder.display())]
+    NoRoom {
+        /// Of the file.
+        name: String,
+        /// What is still missing of it.
+        needed: u64,
+        /// What an ordinary user may still write.
+        free: u64,
+        /// Where.
+        folder: PathBuf,
+    },
+    /// Another process is at it.
+    #[error("{0} is in the hands of another beastctl")]
+    Locked(String),
+    /// A file of this name came from elsewhere.
+    #[error("{} is there already and came from elsewhere", .0.display())]
+    Taken(PathBuf),
+    /// An option that makes no sense.
+    #[error("{what}")]
+    Usage {
+        /// What is wrong.
+        what: String,
+        /// What would be right.
+        hint: String,
+    },
+    /// The model in use.
+    #[error("{0} is in use")]
+    InUse(String),
+    /// Nobody said yes.
+    #[error("nothing was removed: {0}")]
+    NotRemoved(&'static str),
+    /// The configuration is no TOML.
+    #[error("{}: {message}", .path.display())]
+    Config {
+        /// The file.
+        path: PathBuf,
+        /// Where and why.
+        message: String,
+    },
+}
+
+impl ModelError {
+    /// See [`exit`].
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            ModelError::Unknown { .. }
+            | ModelError::Choice { .. }
+            | ModelError::Split(_)
+            | ModelError::Taken(_)
+            | ModelError::Usage { .. }
+            | ModelError::InUse(_)
+            | ModelError::NotRemoved(_) => exit::USAGE,
+            ModelError::Locked(_) | ModelError::TooManyRequests { .. } => exit::BUSY,
+            _ => exit::FAILED,
+        }
+    }
+
+    /// What to do next.
+    pub fn hint(&self) -> Option<String> {
+        let hint = match self {
+            // Asked for by those who know more about waiting.
+            ModelError::Wait(_) => return None,
+            ModelError::File { path, source, action: "read" } => return Some(advice::reading(path, source)),
+            ModelError::File { path, source, .. } => return Some(advice::writing(path, source)),
+            ModelError::Unknown { nearest: Some(nearest), .. } => return Some(nearest.clone()),
+            ModelError::Unknown { .. } => "beastctl models list, ORG/REPO:QUANT, an address or the path of a GGUF file",
+            ModelError::NotHere(name) => return Some(format!("beastctl models pull {}", quoted(name))),
+            ModelError::Choice { there, .. } if there.is_empty() => "another repository: this one has no GGUF files",
+            ModelError::Choice { there, .. } => return Some(there.join(", ")),
+            ModelError::Split(_) => "a smaller quantization, in one file",
+            ModelError::Offline(_) => "the same command without --offline, or beastctl models list",
+            ModelError::Denied { page: Some(page), had_token: false, .. } => {
+                return Some(format!("export HF_TOKEN=..., after accepting the licence at {page}"));
+            }
+            ModelError::Denied { page: Some(page), .. } => {
+                return Some(format!("to accept the licence at {page} with the account of HF_TOKEN"));
+            }
+            ModelError::Denied { .. } => "another address: only the hub gets HF_TOKEN",
+            ModelError::Missing(_) => "beastctl models list, or the address in a browser",
+            ModelError::Status { .. } => "the address in a browser",
+            ModelError::Unreachable { .. } => "the network, and HTTPS_PROXY if there is a proxy, then the same command",
+            ModelError::GaveUp { n_kept: 0, .. } => "the same command later",
+            ModelError::GaveUp { n_kept, .. } => {
+                return Some(format!("the same command later, which goes on after the {} that came", bytes(*n_kept)));
+            }
+            ModelError::TooManyRequests { .. } => "the same command then",
+            ModelError::NoLength(_) => "--sha256 HEX, by which its end can be checked",
+            ModelError::Listing(_) => "ORG/REPO/FILE.gguf, or another HF_ENDPOINT",
+            ModelError::WrongHash { .. } => "the same command again, and another source if it happens twice",
+            ModelError::NotGguf(_) => "the GGUF file itself: a web page or an archive is none",
+            ModelError::NoRoom { .. } => "beastctl models rm for one that is not needed, or a smaller model",
+            ModelError::Locked(_) => "the same command when it is done",
+            ModelError::Taken(_) => "--name OTHER.gguf, or beastctl models rm first",
+            ModelError::Usage { hint, .. } => hint,
+            ModelError::InUse(_) => "beastctl models use with another one first, or --force",
+            ModelError::NotRemoved(_) => "-y",
+            ModelError::Config { .. } => "an editor on that line",
+        };
+        Some(hint.into())
+    }
+
+    pub(super) fn file(action: &'static str, path: &std::path::Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| ModelError::File { action, path, source }
+    }
+}

@@ -1,0 +1,240 @@
+//! One answer of a web server, read by a thread of its own, so that Ctrl-C never waits for the network.
+//!
+//! Redirects are followed here and not by the client library: the hub says size and hash of a file in the answer that
+//! redirects, and its token must not reach the host that it redirects to.
+
+use std::{
+    io::{self, Read, Write},
+    os::{fd::AsFd, unix::net::UnixStream},
+    sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel},
+    thread,
+    time::Duration,
+};
+
+use rustix::event::PollFlags;
+use ureq::{
+    Agent, Body, Error,
+    http::Response,
+    tls::{RootCerts, TlsConfig},
+};
+
+use super::url::{joined, origin};
+use crate::wait::{Wait, WaitError};
+
+/// Of a file, in one message.
+const CHUNK_LEN: usize = 128 * 1024;
+/// Messages on the way: the disk may be slower than the network, the memory stays bounded.
+const N_MESSAGES: usize = 8;
+const MAX_REDIRECTS: usize = 10;
+const CONNECT_LIMIT: Duration = Duration::from_secs(20);
+/// A server that sends nothing for this long is gone.
+const SILENCE_LIMIT: Duration = Duration::from_secs(60);
+
+/// What is asked for.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Ask {
+    pub(super) url: String,
+    /// Whom the hub's token may be sent to, and the token.
+    pub(super) secret: Option<(String, String)>,
+    /// The hub, whose word on size and hash counts.
+    pub(super) hub: Option<String>,
+    pub(super) headers: Vec<(&'static str, String)>,
+}
+
+/// The beginning of an answer.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Head {
+    pub(super) status: u16,
+    pub(super) headers: Vec<(String, String)>,
+    /// What the hub says of the file, wherever it lies.
+    pub(super) linked_etag: Option<String>,
+    pub(super) linked_size: Option<u64>,
+}
+
+impl Head {
+    /// A header; names in small letters.
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+}
+
+/// What comes.
+#[derive(Debug)]
+pub(super) enum Message {
+    Head(Head),
+    Chunk(Vec<u8>),
+    End,
+    Failed(Failure),
+}
+
+/// Why nothing more comes.
+#[derive(Debug, Clone)]
+pub(super) struct Failure {
+    pub(super) reason: String,
+    /// Nobody was reached: trying again helps only those who have been there before.
+    pub(super) is_early: bool,
+}
+
+/// An answer on its way. Dropping it ends the connection.
+#[derive(Debug)]
+pub(super) struct Flow {
+    messages: Receiver<Message>,
+    wake: UnixStream,
+}
+
+impl Flow {
+    pub(super) fn open(ask: Ask) -> io::Result<Self> {
+        let (sender, messages) = sync_channel(N_MESSAGES);
+        let (wake, waker) = UnixStream::pair()?;
+        let mut out = Out { sender, waker };
+        thread::Builder::new().name("flow".into()).spawn(move || fetch(&ask, &mut out))?;
+        Ok(Self { messages, wake })
+    }
+
+    pub(super) fn next(&mut self, wait: &Wait) -> Result<Message, WaitError> {
+        loop {
+            match self.messages.try_recv() {
+                Ok(message) => return Ok(message),
+                Err(TryRecvError::Disconnected) => return Ok(failed("the connection ended", false)),
+                Err(TryRecvError::Empty) => {}
+            }
+            wait.ready(self.wake.as_fd(), PollFlags::IN, None)?;
+            // Its bytes mean nothing, and a failure is one of the channel too.
+            let _ = self.wake.read(&mut [0; 64]);
+        }
+    }
+}
+
+struct Out {
+    sender: SyncSender<Message>,
+    waker: UnixStream,
+}
+
+impl Out {
+    /// False when nobody wants to know.
+    fn send(&mut self, message: Message) -> bool {
+        self.sender.send(message).is_ok() && self.waker.write_all(&[0]).is_ok()
+    }
+}
+
+fn failed(reason: &str, is_early: bool) -> Message {
+    Message::Failed(Failure { reason: reason.into(), is_early })
+}
+
+fn fetch(ask: &Ask, out: &mut Out) {
+    let (head, mut body) = match walk(&agent(), ask) {
+        Ok(answer) => answer,
+        Err(failure) => {
+            out.send(Message::Failed(failure));
+            return;
+        }
+    };
+    if !out.send(Message::Head(head)) {
+        return;
+    }
+    let mut reader = body.as_reader();
+    loop {
+        let mut chunk = vec![0; CHUNK_LEN];
+        let message = match reader.read(&mut chunk) {
+            Ok(0) => Message::End,
+            Ok(n) => {
+                chunk.truncate(n);
+                Message::Chunk(chunk)
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => failed(&reading(&error), false),
+        };
+        let is_last = !matches!(message, Message::Chunk(_));
+        if !out.send(message) || is_last {
+            return;
+        }
+    }
+}
+
+fn agent() -> Agent {
+    let tls = TlsConfig::builder().root_certs(RootCerts::PlatformVerifier).build();
+    // The proxy is that of the environment: HTTPS_PROXY, ALL_PROXY, HTTP_PROXY, NO_PROXY.
+    let config = Agent::config_builder()
+        .tls_config(tls)
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .max_redirects_will_error(false)
+        .user_agent(concat!("beastctl/", env!("CARGO_PKG_VERSION")))
+        .accept_encoding("identity")
+        .timeout_connect(Some(CONNECT_LIMIT))
+        .timeout_recv_response(Some(SILENCE_LIMIT))
+        .timeout_per_read(Some(SILENCE_LIMIT))
+        .build();
+    config.new_agent()
+}
+
+/// Follows redirects to the answer itself.
+fn walk(agent: &Agent, ask: &Ask) -> Result<(Head, Body), Failure> {
+    let early = |reason: String| Failure { reason, is_early: true };
+    let mut url = ask.url.clone();
+    let mut head = Head::default();
+    for _ in 0..=MAX_REDIRECTS {
+        let here = origin(&url);
+        let mut request = agent.get(&url);
+        for (name, value) in &ask.headers {
+            request = request.header(*name, value);
+        }
+        if let Some((_, token)) = ask.secret.as_ref().filter(|(whom, _)| Some(whom) == here.as_ref()) {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
+        let answer = request.call().map_err(|error| asking(&error))?;
+        if here.is_some() && here == ask.hub {
+            head.linked_etag = header(&answer, "x-linked-etag").or(head.linked_etag);
+            head.linked_size = header(&answer, "x-linked-size").and_then(|size| size.parse().ok()).or(head.linked_size);
+        }
+        let location = header(&answer, "location").filter(|_| answer.status().is_redirection());
+        let Some(location) = location else {
+            head.status = answer.status().as_u16();
+            head.headers =
+                answer.headers().iter().map(|(key, value)| (key.to_string(), text(value.as_bytes()))).collect();
+            return Ok((head, answer.into_body()));
+        };
+        let next = joined(&url, &location).ok_or_else(|| early("it redirects to no address".into()))?;
+        if url.starts_with("https://") && !next.starts_with("https://") {
+            return Err(early("it redirects to an address without encryption".into()));
+        }
+        url = next;
+    }
+    Err(early(format!("more than {MAX_REDIRECTS} redirects")))
+}
+
+fn header(answer: &Response<Body>, name: &str) -> Option<String> {
+    answer.headers().get(name).map(|value| text(value.as_bytes()))
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Why there is no answer. What the library says of a header could hold the token, so that is not repeated.
+fn asking(error: &Error) -> Failure {
+    let (reason, is_early) = match error {
+        Error::Io(error) if error.kind() == io::ErrorKind::ConnectionRefused => ("connection refused".into(), true),
+        // A name that nobody knows and a network that is not there have no kind of their own.
+        Error::Io(error) => (reading(error), !is_cut(error)),
+        Error::Timeout(_) => ("no answer in time".into(), false),
+        Error::HostNotFound => ("there is no such host".into(), true),
+        Error::Http(_) => ("the address or HF_TOKEN holds a letter that may not be there".into(), true),
+        error => (error.to_string(), !matches!(error, Error::Protocol(_))),
+    };
+    Failure { reason, is_early }
+}
+
+/// Whether somebody was there and went away.
+fn is_cut(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, TimedOut, UnexpectedEof};
+    matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | TimedOut | UnexpectedEof)
+}
+
+fn reading(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset => "the connection was cut".into(),
+        io::ErrorKind::TimedOut => "nothing came for too long".into(),
+        _ => error.to_string(),
+    }
+}

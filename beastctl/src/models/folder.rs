@@ -1,0 +1,166 @@
+//! The models folder: which files are there, and what is known of where they came from.
+
+use std::{
+    ffi::OsString,
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use beast_launchd::paths;
+use serde::{Deserialize, Serialize};
+
+use super::{ModelError, catalogue, lock::Lock, url};
+
+/// Where a file came from, kept beside it as `NAME.gguf.json`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// The address, or the path of a file that was there.
+    pub url: String,
+    /// What was checked; nothing when nobody knew a hash.
+    pub sha256: Option<String>,
+    /// As its page says it.
+    pub licence: Option<String>,
+}
+
+/// A model in the folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Local {
+    /// Its name, which ends in `.gguf`.
+    pub file: String,
+    /// Where it is.
+    pub path: PathBuf,
+    /// Its size.
+    pub bytes: u64,
+    /// Where its bytes are when another program keeps them.
+    pub link: Option<PathBuf>,
+}
+
+/// The folder.
+///
+/// # Errors
+/// Without a home.
+pub fn dir() -> Result<PathBuf, paths::PathError> {
+    paths::models_dir()
+}
+
+/// The name of a file with something behind it.
+pub(super) fn beside(target: &Path, suffix: &str) -> PathBuf {
+    let mut name = OsString::from(target);
+    name.push(suffix);
+    name.into()
+}
+
+/// The name that a file of this address gets.
+///
+/// # Errors
+/// [`ModelError::Usage`] when the address has none.
+pub fn name_of(url: &str) -> Result<String, ModelError> {
+    let name = url::file_name(url).unwrap_or_default();
+    check_name(&name).map(|()| name)
+}
+
+/// Refuses names that would be no model, or lie elsewhere.
+///
+/// # Errors
+/// [`ModelError::Usage`].
+pub fn check_name(name: &str) -> Result<(), ModelError> {
+    let is_hidden = name.starts_with(['.', '-']);
+    let is_plain = !name.chars().any(|c| c == '/' || c.is_control()) && name.len() <= 200;
+    if name.ends_with(".gguf") && is_plain && !is_hidden {
+        return Ok(());
+    }
+    let what = match name {
+        "" => "the address ends in no file name".into(),
+        name => format!("{} is no name for a model", crate::output::one_line(name)),
+    };
+    Err(ModelError::Usage { what, hint: "--name MODEL.gguf".into() })
+}
+
+/// What is there, in order. A folder that is not there is empty.
+///
+/// # Errors
+/// [`ModelError::File`].
+pub fn list(folder: &Path) -> Result<Vec<Local>, ModelError> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(ModelError::file("read", folder))?,
+    };
+    let mut found: Vec<Local> = entries.flatten().filter_map(|entry| local(entry.path())).collect();
+    found.sort_by(|one, other| one.file.cmp(&other.file));
+    Ok(found)
+}
+
+fn local(path: PathBuf) -> Option<Local> {
+    let file = path.file_name()?.to_str()?.to_owned();
+    let meta = fs::metadata(&path).ok().filter(|meta| meta.is_file())?;
+    let is_model = file.ends_with(".gguf") && !file.starts_with('.');
+    let link = fs::read_link(&path).ok();
+    is_model.then_some(Local { file, path, bytes: meta.len(), link })
+}
+
+/// The one of this name: of the catalogue, or of the file, with `.gguf` or without.
+///
+/// # Errors
+/// [`ModelError::File`].
+pub fn find(folder: &Path, name: &str) -> Result<Option<Local>, ModelError> {
+    let file = catalogue::find(name).map_or_else(|| name.to_owned(), |entry| entry.file);
+    let is_it = |local: &Local| local.file == file || local.file.strip_suffix(".gguf") == Some(&file);
+    Ok(list(folder)?.into_iter().find(is_it))
+}
+
+/// How much has come of a file that is not complete.
+pub fn partial(target: &Path) -> Option<u64> {
+    fs::metadata(beside(target, ".part")).ok().map(|meta| meta.len())
+}
+
+/// What is known of where it came from.
+pub fn record(target: &Path) -> Option<Record> {
+    serde_json::from_slice(&fs::read(beside(target, ".json")).ok()?).ok()
+}
+
+/// Keeps where it came from.
+///
+/// # Errors
+/// [`ModelError::File`].
+pub fn keep(target: &Path, record: &Record) -> Result<(), ModelError> {
+    let path = beside(target, ".json");
+    let text = serde_json::to_string(record).expect("texts become JSON") + "\n";
+    fs::write(&path, text).map_err(ModelError::file("write", &path))
+}
+
+/// Puts a file that another program keeps under a name of its own here, without a copy.
+///
+/// # Errors
+/// [`ModelError::File`].
+pub fn link(path: &Path, target: &Path) -> Result<(), ModelError> {
+    // What is left of a link to a file that went away.
+    if fs::symlink_metadata(target).is_ok_and(|meta| meta.is_symlink()) {
+        fs::remove_file(target).map_err(ModelError::file("remove", target))?;
+    }
+    std::os::unix::fs::symlink(path, target).map_err(ModelError::file("write", target))
+}
+
+/// Removes a model, also one that is not complete, with what is known of it; says whether anything was there.
+///
+/// # Errors
+/// [`ModelError::Locked`] while it is pulled; [`ModelError::File`].
+pub fn remove(target: &Path) -> Result<bool, ModelError> {
+    if !target.parent().is_some_and(Path::is_dir) {
+        return Ok(false);
+    }
+    let _lock = Lock::take(target)?;
+    let mut is_there = false;
+    for (suffix, is_model) in [("", true), (".part", true), (".part.json", false), (".json", false)] {
+        let path = beside(target, suffix);
+        match fs::remove_file(&path) {
+            Ok(()) => is_there |= is_model,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(ModelError::file("remove", &path)(error)),
+        }
+    }
+    Ok(is_there)
+}
+
+#[cfg(test)]
+#[path = "folder_tests.rs"]
+mod tests;

@@ -1,0 +1,102 @@
+//! What has come of a file so far, `NAME.gguf.part`, and beside it what it is a part of, `NAME.gguf.part.json`.
+//!
+//! Bytes without that knowledge are worth nothing: nobody could say whether the rest belongs to them.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::Write,
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+
+use super::{ModelError, folder::beside};
+
+/// What the bytes are a part of.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Known {
+    /// Where they come from.
+    pub(super) url: String,
+    /// What the whole file must have.
+    pub(super) sha256: Option<String>,
+    /// What the server calls this state of the file: a strong ETag or a date.
+    pub(super) validator: Option<String>,
+    /// Of the whole file.
+    pub(super) size: Option<u64>,
+}
+
+#[derive(Debug)]
+pub(super) struct Part {
+    file: File,
+    path: PathBuf,
+    known_path: PathBuf,
+    pub(super) len: u64,
+    pub(super) known: Option<Known>,
+}
+
+impl Part {
+    pub(super) fn open(target: &Path) -> Result<Self, ModelError> {
+        let (path, known_path) = (beside(target, ".part"), beside(target, ".part.json"));
+        let file =
+            OpenOptions::new().create(true).append(true).open(&path).map_err(ModelError::file("write", &path))?;
+        let len = file.metadata().map_err(ModelError::file("read", &path))?.len();
+        // What cannot be read says nothing; the download then begins anew.
+        let known = fs::read(&known_path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        let mut part = Self { file, path, known_path, len, known };
+        if part.known.is_none() {
+            part.restart()?;
+        }
+        Ok(part)
+    }
+
+    /// Forgets everything.
+    pub(super) fn restart(&mut self) -> Result<(), ModelError> {
+        self.known = None;
+        self.file.set_len(0).map_err(ModelError::file("write", &self.path))?;
+        self.len = 0;
+        Ok(())
+    }
+
+    /// What the bytes to come are a part of. Written before the first of them.
+    pub(super) fn learn(&mut self, known: Known) -> Result<(), ModelError> {
+        if self.known.as_ref() != Some(&known) {
+            let text = serde_json::to_vec(&known).expect("texts and numbers become JSON");
+            fs::write(&self.known_path, text).map_err(ModelError::file("write", &self.known_path))?;
+            self.known = Some(known);
+        }
+        Ok(())
+    }
+
+    pub(super) fn append(&mut self, bytes: &[u8]) -> Result<(), ModelError> {
+        let written = self.file.write_all(bytes);
+        if written.is_err() {
+            // A part of them may be there: the length counts, not what was meant.
+            self.len = self.file.metadata().map_or(self.len, |meta| meta.len());
+        } else {
+            self.len += bytes.len() as u64;
+        }
+        written.map_err(ModelError::file("write", &self.path))
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Makes it the file; a power cut leaves either the one or the other.
+    pub(super) fn finish(self, target: &Path) -> Result<(), ModelError> {
+        self.file.sync_all().map_err(ModelError::file("write", &self.path))?;
+        fs::rename(&self.path, target).map_err(ModelError::file("write", target))?;
+        if let Some(folder) = target.parent().and_then(|folder| File::open(folder).ok()) {
+            // Some systems cannot; the file is there all the same.
+            let _ = folder.sync_all();
+        }
+        let _ = fs::remove_file(&self.known_path);
+        Ok(())
+    }
+
+    /// Nothing of it is of use.
+    pub(super) fn discard(self) -> Result<(), ModelError> {
+        let _ = fs::remove_file(&self.known_path);
+        fs::remove_file(&self.path).map_err(ModelError::file("remove", &self.path))
+    }
+}

@@ -1,0 +1,111 @@
+//! What a person types to name a model: a name of the catalogue, `ORG/REPO:QUANT`, an address, a path.
+
+use std::path::{Path, PathBuf};
+
+use super::{
+    ModelError,
+    catalogue::{self, Entry},
+    url::is_web,
+};
+use crate::prompts::nearest;
+
+/// Which model is meant.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Reference {
+    /// One of the catalogue.
+    Entry(Box<Entry>),
+    /// A file of a repository on the hub.
+    Repo {
+        /// `ORG/NAME`.
+        repo: String,
+        /// Which of its files.
+        what: What,
+    },
+    /// An address of the web.
+    Url(String),
+    /// A file on this disk.
+    Path(PathBuf),
+}
+
+/// Which file of a repository.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum What {
+    /// The one of this quantization.
+    Quant(String),
+    /// The one of this path.
+    File(String),
+    /// The only one.
+    Any,
+}
+
+/// Understands what was typed.
+///
+/// # Errors
+/// [`ModelError::Unknown`].
+pub fn parse(word: &str) -> Result<Reference, ModelError> {
+    if let Some(entry) = catalogue::find(word) {
+        return Ok(Reference::Entry(Box::new(entry)));
+    }
+    if is_web(word) {
+        return Ok(of_page(word));
+    }
+    let is_path = ["/", "./", "../"].iter().any(|start| word.starts_with(start)) || Path::new(word).is_file();
+    if is_path {
+        return Ok(Reference::Path(word.into()));
+    }
+    let of_hub = ["hf.co/", "huggingface.co/"].iter().find_map(|host| word.strip_prefix(host)).unwrap_or(word);
+    of_repo(of_hub).ok_or_else(|| {
+        let names: Vec<String> = catalogue::entries().into_iter().map(|entry| entry.name).collect();
+        let nearest = nearest(word, names.iter().map(String::as_str)).map(str::to_owned);
+        ModelError::Unknown { word: word.into(), nearest }
+    })
+}
+
+fn of_repo(word: &str) -> Option<Reference> {
+    let (path, quant) = match word.split_once(':') {
+        Some((path, quant)) => (path, Some(quant)),
+        None => (word, None),
+    };
+    let mut names = path.splitn(3, '/');
+    let (org, name, file) = (names.next()?, names.next()?, names.next());
+    if ![org, name].iter().all(|name| is_name(name)) {
+        return None;
+    }
+    let what = match (file, quant) {
+        (None, Some(quant)) if is_name(quant) => What::Quant(quant.into()),
+        (None, None) => What::Any,
+        (Some(file), None) if file.ends_with(".gguf") => What::File(file.into()),
+        _ => return None,
+    };
+    Some(Reference::Repo { repo: format!("{org}/{name}"), what })
+}
+
+/// The letters that names on the hub have; `..` would lead elsewhere.
+fn is_name(text: &str) -> bool {
+    let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    !text.is_empty() && text.bytes().all(is_letter) && !text.starts_with('.') && !text.contains("..")
+}
+
+/// The page of a file, which people copy from the browser, stands for the file; the page of a repository for it.
+fn of_page(url: &str) -> Reference {
+    let plain = url.split(['?', '#']).next().unwrap_or(url);
+    let path = ["https://huggingface.co/", "https://hf.co/"].iter().find_map(|start| plain.strip_prefix(start));
+    let Some(path) = path else { return Reference::Url(url.into()) };
+    let names: Vec<&str> = path.trim_end_matches('/').split('/').collect();
+    match names.as_slice() {
+        [org, name] if is_name(org) && is_name(name) => {
+            Reference::Repo { repo: format!("{org}/{name}"), what: What::Any }
+        }
+        [org, name, "blob" | "resolve", "main", file @ ..]
+            if !file.is_empty() && is_name(org) && is_name(name) && !path.contains('%') =>
+        {
+            Reference::Repo { repo: format!("{org}/{name}"), what: What::File(file.join("/")) }
+        }
+        [_, _, "blob", ..] => Reference::Url(url.replacen("/blob/", "/resolve/", 1)),
+        _ => Reference::Url(url.into()),
+    }
+}
+
+#[cfg(test)]
+#[path = "reference_tests.rs"]
+mod tests;

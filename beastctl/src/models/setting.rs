@@ -1,0 +1,111 @@
+//! The setting `model` in `config.toml`: read, and written without touching anything else in the file.
+
+use std::{
+    env, fs, io,
+    io::Write as _,
+    path::{Path, PathBuf},
+};
+
+use beast_launchd::paths;
+use toml_edit::{DocumentMut, Item, Value};
+
+use super::{ModelError, catalogue, folder, folder::beside, lock::Lock};
+
+/// The default model when it is there, else the built-in one.
+pub const AUTO: &str = "auto";
+/// The one that beastd brings along.
+pub const BUILTIN: &str = "builtin";
+
+/// The file of the settings.
+///
+/// # Errors
+/// Without a home.
+pub fn path() -> Result<PathBuf, paths::PathError> {
+    Ok(paths::config_dir()?.join("config.toml"))
+}
+
+/// The setting in force: of the environment, of the file, else `auto`.
+///
+/// # Errors
+/// [`ModelError::File`], [`ModelError::Config`].
+pub fn read(path: &Path) -> Result<String, ModelError> {
+    if let Ok(model) = env::var("BEAST_MODEL") {
+        return Ok(model);
+    }
+    let document = document(path)?;
+    Ok(document.get("model").and_then(Item::as_str).unwrap_or(AUTO).to_owned())
+}
+
+/// The file that a setting stands for; `None` for the built-in model. A relative path is one from here.
+pub fn file_of(setting: &str, models: &Path) -> Option<PathBuf> {
+    match setting {
+        BUILTIN => None,
+        AUTO => {
+            let default = models.join(&catalogue::entries().first()?.file);
+            default.is_file().then_some(default)
+        }
+        path => {
+            let home = path.strip_prefix("~/").and_then(|rest| Some(env::home_dir()?.join(rest)));
+            let path = home.unwrap_or_else(|| path.into());
+            Some(std::path::absolute(&path).unwrap_or(path))
+        }
+    }
+}
+
+/// Writes the setting; the file is replaced as a whole or not at all.
+///
+/// # Errors
+/// [`ModelError::File`], [`ModelError::Config`], [`ModelError::Locked`].
+pub fn write(path: &Path, model: &str) -> Result<(), ModelError> {
+    // An editor's link to a file elsewhere stays a link.
+    let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let parent = path.parent().unwrap_or(Path::new("."));
+    fs::create_dir_all(parent).map_err(ModelError::file("make", parent))?;
+    let _lock = Lock::take(&path)?;
+    let mut document = document(&path)?;
+    match document.get_mut("model").and_then(Item::as_value_mut) {
+        Some(value) => {
+            // The comment behind the value belongs to the line.
+            let decor = value.decor().clone();
+            *value = Value::from(model);
+            *value.decor_mut() = decor;
+        }
+        None => document["model"] = toml_edit::value(model),
+    }
+    let new = beside(&path, ".new");
+    let written = put(&new, &document.to_string(), fs::metadata(&path).ok());
+    written.map_err(ModelError::file("write", &new))?;
+    fs::rename(&new, &path).map_err(ModelError::file("write", &path))
+}
+
+fn put(path: &Path, text: &str, like: Option<fs::Metadata>) -> io::Result<()> {
+    let mut file = fs::File::create(path)?;
+    if let Some(meta) = like {
+        file.set_permissions(meta.permissions())?;
+    }
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
+}
+
+fn document(path: &Path) -> Result<DocumentMut, ModelError> {
+    let text = match fs::read_to_string(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+        text => text.map_err(ModelError::file("read", path))?,
+    };
+    text.parse().map_err(|error: toml_edit::TomlError| {
+        let line = error.span().map_or(1, |span| text[..span.start].lines().count().max(1));
+        ModelError::Config { path: path.into(), message: format!("line {line}: {}", error.message()) }
+    })
+}
+
+/// Whether a file is the one that a setting stands for, also through links.
+pub fn is_chosen(file: &Path, setting: &str) -> Result<bool, paths::PathError> {
+    let same = |one: &Path, other: &Path| {
+        one == other || one.canonicalize().is_ok_and(|one| other.canonicalize().is_ok_and(|other| one == other))
+    };
+    Ok(file_of(setting, &folder::dir()?).is_some_and(|chosen| same(&chosen, file)))
+}
+
+#[cfg(test)]
+#[path = "setting_tests.rs"]
+mod tests;

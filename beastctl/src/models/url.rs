@@ -1,0 +1,86 @@
+//! Addresses of the web: as little of them as redirects and file names need.
+
+/// Scheme, host and port, in small letters: who gets a secret.
+pub(super) fn origin(url: &str) -> Option<String> {
+    let (scheme, rest) = url.split_once("://")?;
+    let authority = rest.split(['/', '?', '#']).next()?;
+    let host = authority.rsplit('@').next()?.to_ascii_lowercase();
+    let scheme = scheme.to_ascii_lowercase();
+    let usual = if scheme == "https" { ":443" } else { ":80" };
+    Some(format!("{scheme}://{}", host.strip_suffix(usual).unwrap_or(&host)))
+}
+
+/// Where `location` leads from `base`.
+pub(super) fn joined(base: &str, location: &str) -> Option<String> {
+    if is_web(location) {
+        return Some(location.into());
+    }
+    let (scheme, _) = base.split_once("://")?;
+    if let Some(rest) = location.strip_prefix("//") {
+        return Some(format!("{scheme}://{rest}"));
+    }
+    let start = scheme.len() + 3;
+    let path = base[start..].find('/').map_or(base.len(), |at| start + at);
+    if location.starts_with('/') {
+        return Some(format!("{}{location}", &base[..path]));
+    }
+    let end = base.find(['?', '#']).unwrap_or(base.len());
+    let folder = base[..end].rfind('/').filter(|at| *at >= path).unwrap_or(end);
+    Some(format!("{}/{location}", &base[..folder]))
+}
+
+/// Whether this is an address of the web.
+pub fn is_web(text: &str) -> bool {
+    let begins = |scheme: &str| text.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme));
+    begins("https://") || begins("http://")
+}
+
+/// The last name of the path, with `%20` and the like resolved.
+pub(super) fn file_name(url: &str) -> Option<String> {
+    let path = url.split(['?', '#']).next()?.split_once("://")?.1;
+    let (_, name) = path.rsplit_once('/')?;
+    String::from_utf8(decoded(name)).ok()
+}
+
+/// Without the query, which may hold a signature or a password; for people.
+pub fn shown(url: &str) -> String {
+    let plain = url.split(['?', '#']).next().unwrap_or(url);
+    match plain.split_once("://") {
+        Some((scheme, rest)) => {
+            let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+            format!("{scheme}://{}{path}", authority.rsplit('@').next().unwrap_or(authority))
+        }
+        None => plain.into(),
+    }
+}
+
+/// A path for an address: all but the usual letters as `%20`.
+pub(super) fn encoded(path: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte);
+    path.bytes()
+        .map(|byte| if is_plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
+        .collect()
+}
+
+fn decoded(text: &str) -> Vec<u8> {
+    let bytes = text.as_bytes();
+    let (mut out, mut at) = (Vec::new(), 0);
+    while at < bytes.len() {
+        let hex = (bytes[at] == b'%').then(|| text.get(at + 1..at + 3)).flatten();
+        match hex.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
+            Some(byte) => {
+                out.push(byte);
+                at += 3;
+            }
+            None => {
+                out.push(bytes[at]);
+                at += 1;
+            }
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+#[path = "url_tests.rs"]
+mod tests;

@@ -1,0 +1,170 @@
+//! `models list|show|use|rm`.
+
+use std::{fs, path::PathBuf};
+
+use beast_protocol::{Event, Request};
+use expect_test::expect;
+
+use crate::{
+    harness::{Beast, Ran, feed},
+    verbs::status,
+};
+
+fn run(beast: &Beast, arguments: &[&str]) -> Ran {
+    let mut command = beast.command(&[&["models"], arguments].concat());
+    command.env("XDG_DATA_HOME", beast.path("data"));
+    Ran::of(feed(command, b""), beast.dir.path())
+}
+
+fn model(beast: &Beast, name: &str) -> PathBuf {
+    beast.write(&format!("data/beast/models/{name}"), "GGUF and more")
+}
+
+fn config(beast: &Beast) -> String {
+    fs::read_to_string(beast.path("config/beast/config.toml")).unwrap_or_default()
+}
+
+#[test]
+fn the_list_has_names_and_files() {
+    let beast = Beast::new();
+    model(&beast, "LFM2-2.6B-Q4_K_M.gguf");
+    model(&beast, "my model.gguf");
+    beast.write("data/beast/models/Qwen3-4B-Q4_K_M.gguf.part", vec![0; 5000]);
+    let listed = run(&beast, &[]);
+    expect![[r#"
+        lfm2-2.6b         13 B  in use   the default: summaries, commit messages, questions about a text; LFM Open License v1.0
+        lfm2-350m     229.3 MB           guesses ahead for lfm2-2.6b; alone, the smallest that answers; LFM Open License v1.0
+        lfm2.5-1.2b   730.9 MB           newer and quicker than the default, knows less; LFM Open License v1.0
+        lfm2.5-350m   229.3 MB           for titles and keywords on weak machines; LFM Open License v1.0
+        qwen2.5-1.5b    1.1 GB           small, many languages, free licence; Apache-2.0
+        qwen3-4b        2.5 GB  partial  5.0 kB came so far; beastctl models pull qwen3-4b
+        smollm3-3b      1.9 GB           trained in the open, six European languages, free licence; Apache-2.0
+        my model          13 B  here
+    "#]]
+    .assert_eq(&listed.stdout);
+    let json: serde_json::Value = serde_json::from_str(&run(&beast, &["list", "--json"]).stdout).unwrap();
+    assert_eq!(json[0]["state"], "in_use");
+    assert_eq!(json[1]["state"], "absent");
+    assert_eq!(json[5]["partial_bytes"], 5000);
+    assert_eq!(json[7]["name"], "my model");
+    assert_eq!(run(&beast, &["--json"]).stdout, run(&beast, &["list", "--json"]).stdout);
+}
+
+#[test]
+fn one_is_shown_with_all_that_is_known() {
+    let beast = Beast::new();
+    expect![[r#"
+        exit 0
+        out: "name      lfm2-2.6b\nfor       the default: summaries, commit messages, questions about a text\nsize      1.6 GB\nlicence   LFM Open License v1.0\ntext      https://huggingface.co/LiquidAI/LFM2-2.6B-GGUF/blob/main/LICENSE\nsampling  --temp 0.3, --min-p 0.15, repeat penalty 1.05\ndraft     lfm2-350m\nsource    https://huggingface.co/LiquidAI/LFM2-2.6B-GGUF/resolve/main/LFM2-2.6B-Q4_K_M.gguf\nstate     not on this disk; beastctl models pull lfm2-2.6b\n"
+        err: "#]]
+    .assert_eq(&run(&beast, &["show", "lfm2-2.6b"]).report());
+    model(&beast, "my model.gguf");
+    expect![[r#"
+        exit 0
+        out: "name      my model\nsize      13 B\nlicence   not known\nsource    not known\nstate     here\nfile      DIR/data/beast/models/my model.gguf\nsha256    not verified: no hash is known\n"
+        err: "#]]
+    .assert_eq(&run(&beast, &["show", "my model"]).report());
+    let json: serde_json::Value =
+        serde_json::from_str(&run(&beast, &["show", "--json", "lfm2.5-1.2b"]).stdout).unwrap();
+    assert_eq!(json["sampling"]["top_k"], 50);
+    let unknown = run(&beast, &["show", "my modle"]);
+    assert_eq!(unknown.report(), "exit 2\nout: \"\"\nerr: beastctl: no model is called my modle; try: my model\n");
+}
+
+#[test]
+fn use_changes_one_line_of_the_configuration() {
+    let beast = Beast::new();
+    model(&beast, "LFM2-350M-Q4_K_M.gguf");
+    let before = "# mine\nn_slots = 2\nmodel = \"auto\" # for now\n";
+    beast.write("config/beast/config.toml", before);
+    assert_eq!(run(&beast, &["use", "lfm2-350m"]).report(), "exit 0\nout: \"\"\nerr: ");
+    let path = beast.path("data/beast/models/LFM2-350M-Q4_K_M.gguf");
+    assert_eq!(config(&beast), before.replace("auto", path.to_str().unwrap()));
+    assert_eq!(run(&beast, &["use", "builtin"]).code, Some(0));
+    assert_eq!(config(&beast), before.replace("auto", "builtin"));
+    let own = beast.write("own/a model.gguf", "GGUF");
+    assert_eq!(run(&beast, &["use", "own/a model.gguf"]).code, Some(0));
+    assert_eq!(config(&beast), before.replace("auto", own.to_str().unwrap()));
+}
+
+#[test]
+fn use_refuses_what_is_no_model() {
+    let beast = Beast::new();
+    beast.write("notes.gguf", "just words");
+    let refused = |name: &str| run(&beast, &["use", name]).report();
+    expect![[r#"
+        exit 1
+        out: ""
+        err: beastctl: DIR/notes.gguf is no GGUF file; try: the GGUF file itself: a web page or an archive is none
+    "#]]
+    .assert_eq(&refused("notes.gguf"));
+    expect![[r#"
+        exit 1
+        out: ""
+        err: beastctl: lfm2-2.6b is not on this disk; try: beastctl models pull lfm2-2.6b
+    "#]]
+    .assert_eq(&refused("lfm2-2.6b"));
+    expect![[r#"
+        exit 1
+        out: ""
+        err: beastctl: org/repo:Q4_0 is not on this disk; try: beastctl models pull 'org/repo:Q4_0'
+    "#]]
+    .assert_eq(&refused("org/repo:Q4_0"));
+    expect![[r#"
+        exit 1
+        out: ""
+        err: beastctl: cannot read /no/such.gguf: No such file or directory (os error 2); try: ls /no, to see what is there
+    "#]]
+    .assert_eq(&refused("/no/such.gguf"));
+    assert_eq!(config(&beast), "");
+}
+
+#[test]
+fn the_model_in_use_is_not_removed_by_a_slip() {
+    let beast = Beast::new();
+    let path = model(&beast, "LFM2-2.6B-Q4_K_M.gguf");
+    expect![[r#"
+        exit 2
+        out: ""
+        err: beastctl: LFM2-2.6B-Q4_K_M.gguf is in use; try: beastctl models use with another one first, or --force
+    "#]]
+    .assert_eq(&run(&beast, &["rm", "-y", "lfm2-2.6b"]).report());
+    expect![[r#"
+        exit 2
+        out: ""
+        err: beastctl: nothing was removed: nobody can be asked; try: -y
+    "#]]
+    .assert_eq(&run(&beast, &["rm", "--force", "lfm2-2.6b"]).report());
+    assert!(path.exists());
+    assert_eq!(run(&beast, &["rm", "--force", "-y", "lfm2-2.6b"]).report(), "exit 0\nout: \"\"\nerr: ");
+    assert!(!path.exists());
+    assert_eq!(run(&beast, &["rm", "-y", "lfm2-2.6b"]).code, Some(1));
+    assert_eq!(run(&beast, &["rm", "-y", "../../config"]).code, Some(2));
+}
+
+#[test]
+fn what_a_running_daemon_has_loaded_is_in_use() {
+    let beast = Beast::new();
+    let path = model(&beast, "mine.gguf");
+    let loaded = path.to_str().unwrap().to_owned();
+    let daemon = beast.daemon(move |peer| {
+        assert_eq!(peer.request(), Request::Status);
+        let mut status = status();
+        status.model.as_mut().unwrap().path = loaded;
+        peer.send(&Event::Status(Box::new(status)));
+    });
+    let ran = run(&beast, &["rm", "-y", "mine"]);
+    daemon.join().unwrap();
+    assert!(ran.code == Some(2) && ran.stderr.contains("mine.gguf is in use"), "{}", ran.report());
+    assert!(path.exists());
+}
+
+#[test]
+fn a_download_that_was_given_up_can_be_removed() {
+    let beast = Beast::new();
+    for ending in ["part", "part.json"] {
+        beast.write(&format!("data/beast/models/LFM2-350M-Q4_K_M.gguf.{ending}"), "half");
+    }
+    assert_eq!(run(&beast, &["rm", "-y", "lfm2-350m"]).report(), "exit 0\nout: \"\"\nerr: ");
+    assert_eq!(fs::read_dir(beast.path("data/beast/models")).unwrap().count(), 0);
+}
