@@ -26,6 +26,8 @@ mod prompts;
 mod screen;
 #[cfg(target_os = "linux")]
 mod service;
+#[cfg(target_os = "linux")]
+mod service_failures;
 mod starting;
 mod structured;
 mod terminal;
