@@ -30,6 +30,8 @@ mod pull;
 mod screen;
 #[cfg(target_os = "linux")]
 mod service;
+#[cfg(target_os = "linux")]
+mod service_failures;
 mod starting;
 mod structured;
 mod terminal;

@@ -65,7 +65,7 @@ impl Mac {
     }
 
     fn install(&self, service: &beast_launchd::Service) -> anyhow::Result<verbs::Installed> {
-        verbs::install(&self.manager(), service, false, |socket| self.end(socket))
+        verbs::install(&self.manager(), &self.manager(), service, false, |socket| self.end(socket))
     }
 
     fn end(&self, _: &Path) -> anyhow::Result<()> {
@@ -161,7 +161,8 @@ fn a_service_lives_through_all_verbs() {
     "#]]);
 
     mac.mark("code", "78: EX_CONFIG");
-    expect!["socket    DIR/Library/Application Support/beast/s"].assert_eq(mac.describe().lines().nth(4).unwrap());
+    expect!["failed    beastd ended badly: tail ~/Library/Logs/beast/service.log"]
+        .assert_eq(mac.describe().lines().nth(3).unwrap());
     mac.mark("code", "0");
     assert!(!mac.describe().contains("badly"));
     mac.check_calls(expect![[r#"

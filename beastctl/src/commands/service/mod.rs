@@ -11,6 +11,7 @@ mod verbs;
 use std::{
     env,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use anyhow::{Context as _, Result};
@@ -28,9 +29,12 @@ use self::{
 use super::{CommandError, Context, stop};
 use crate::{cli::ServiceVerb, output::json_line, start::find_beastd, wait::Wait};
 
+/// For everything together: an end with its last requests, and a start. Each step has a limit of its own.
+const LIMIT: Duration = Duration::from_secs(300);
+
 /// Does what was typed.
 pub(super) fn run(context: &Context, verb: &ServiceVerb) -> Result<()> {
-    let wait = Wait::start(context.timeout).context("cannot watch for Ctrl-C")?;
+    let wait = Wait::start(Some(context.timeout.unwrap_or(LIMIT))).context("cannot watch for Ctrl-C")?;
     let manager = manager(&wait)?;
     let manager = manager.as_ref();
     let end = |socket: &Path| -> Result<()> {
@@ -76,8 +80,11 @@ fn install(context: &Context, manager: &dyn Manager, force: bool, end: impl Fn(&
     // Who starts beastd in another folder means the same socket.
     let socket = std::path::absolute(&socket).with_context(|| format!("cannot find {}", socket.display()))?;
     let log = paths::log_dir()?.join("service.log");
+    let calm = Wait::default();
+    let way_back = self::manager(&calm)?;
     let service = Service { program, arguments: Vec::new(), socket, log };
-    let Installed { files, copies, is_new, was_there } = verbs::install(manager, &service, force, end)?;
+    let Installed { files, copies, is_new, was_there } =
+        verbs::install(manager, way_back.as_ref(), &service, force, end)?;
     let what = match (is_new, was_there) {
         (true, false) => "installed",
         (true, true) => "installed anew",

@@ -28,9 +28,10 @@ pub(super) struct Installed {
     pub(super) was_there: bool,
 }
 
-/// `end` ends a daemon that serves the socket and was started by hand; it finishes its requests.
+/// `way_back` is the same manager, but neither Ctrl-C nor the time limit keeps it from taking back what was done. `end` ends a daemon that serves the socket and was started by hand; it finishes its requests.
 pub(super) fn install(
     manager: &dyn Manager,
+    way_back: &dyn Manager,
     service: &Service,
     force: bool,
     end: impl Fn(&Path) -> Result<()>,
@@ -50,7 +51,7 @@ pub(super) fn install(
     let copies = written.copies().into_iter().map(Path::to_owned).collect();
     let loaded = make_way(manager, service, is_new, state, end).and_then(|()| Ok(manager.load()?));
     if let Err(error) = loaded {
-        take_back(manager, written, is_new, was_there && state.is_listening);
+        take_back(way_back, written, is_new, was_there && state.is_listening);
         return Err(error);
     }
     Ok(Installed { files, copies, is_new, was_there })
