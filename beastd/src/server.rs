@@ -20,6 +20,8 @@ use crate::session;
 const MAX_REFUSALS: usize = 512;
 /// How long the last words of running requests may take once they are given up.
 const LAST_WORDS: Duration = Duration::from_secs(2);
+/// What the end may take besides: the last step of the engine, last words, prefixes that are saved.
+const REST_OF_THE_END: Duration = Duration::from_secs(30);
 /// Pause after an error of accept, which is a lack of file descriptors and would repeat at once.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -48,7 +50,7 @@ pub async fn serve(listener: UnixListener, origin: Origin, daemon: Arc<Daemon>) 
         }
     }
     let config = daemon.config();
-    crate::tell_manager("STOPPING=1");
+    tell_of_the_end(daemon.config().drain_timeout);
     tracing::info!(n_running = daemon.metrics.n_running.load(Relaxed), "finishing what runs");
     let mut answering = daemon.answering.subscribe();
     let drain = async {
@@ -67,6 +69,12 @@ pub async fn serve(listener: UnixListener, origin: Origin, daemon: Arc<Daemon>) 
     }
     daemon.worker.stop().await;
     sessions
+}
+
+/// Asks systemd for the time that running requests may take, which may be more than what it gives by itself.
+fn tell_of_the_end(drain_timeout: Duration) {
+    let limit = drain_timeout.saturating_add(REST_OF_THE_END).as_micros();
+    crate::tell_manager(&format!("STOPPING=1\nEXTEND_TIMEOUT_USEC={}", u64::try_from(limit).unwrap_or(u64::MAX)));
 }
 
 /// Lets open sessions say their last words, then hangs up: the sign for `beastctl stop` that everything is over.

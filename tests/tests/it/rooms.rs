@@ -89,14 +89,15 @@ fn the_rooms_of_the_daemon_know_only_these() {
         logging → config
         model → admission, beast_launchd, fingerprint
         prefix_store → batch, fingerprint
+        residency → beast_protocol, config, daemon, loader, worker
         scheduler → batch
-        server → beast_launchd, beast_protocol, connection, daemon, session
-        session → admission, batch, beast_protocol, clock, connection, daemon, jobs, loader, stream, worker
+        server → beast_launchd, beast_protocol, connection, daemon, session, tell_manager
+        session → admission, batch, beast_protocol, clock, connection, daemon, jobs, loader, residency, stream, worker
         speculation → batch, clock, engine
         splitter → engine
-        stream → batch, beast_protocol, engine
+        stream → batch, beast_protocol, clock, engine
         template → beast_protocol
-        worker → batch, beast_protocol, clock, engine, governor, metrics, prefix_store, scheduler, speculation, stream
+        worker → batch, beast_protocol, clock, config, engine, governor, metrics, prefix_store, scheduler, speculation, stream
     "#]].assert_eq(&map);
 }
 
