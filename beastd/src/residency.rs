@@ -73,14 +73,14 @@ pub fn load(daemon: &Arc<Daemon>, model: Option<String>) -> oneshot::Receiver<Re
 async fn replace(daemon: &Arc<Daemon>, model: Option<String>) -> Result<(), WireError> {
     let _alone = daemon.changing.lock().await;
     let old = daemon.config();
+    let is_asked = model.is_some();
     let config = match model {
         // A draft model goes with the model that it was configured for.
         Some(model) if model != old.model => Arc::new(Config { model, draft: "auto".into(), ..(*old).clone() }),
         _ => Arc::clone(&old),
     };
-    let is_other = config.model != old.model;
     match settled(daemon).await? {
-        LoadState::Ready(_) if !is_other => return Ok(()),
+        LoadState::Ready(ready) if !is_asked || is_file_of(&ready, &config).await => return Ok(()),
         LoadState::Ready(_) => {
             // Whoever asks from now on waits for the next model.
             daemon.progress.begin();
@@ -94,7 +94,7 @@ async fn replace(daemon: &Arc<Daemon>, model: Option<String>) -> Result<(), Wire
     match settled(daemon).await? {
         LoadState::Unloaded { failed: Some(error) } => Err(error),
         _ => {
-            if is_other {
+            if config.model != old.model {
                 tracing::info!(model = config.model, "another model answers");
                 daemon.config.send_modify(|now| {
                     *now = Arc::new(Config {
@@ -107,6 +107,14 @@ async fn replace(daemon: &Arc<Daemon>, model: Option<String>) -> Result<(), Wire
             Ok(())
         }
     }
+}
+
+/// Whether these settings name the file that is loaded: `auto` may be another one since.
+async fn is_file_of(ready: &Ready, config: &Arc<Config>) -> bool {
+    let config = Arc::clone(config);
+    let located = tokio::task::spawn_blocking(move || crate::model::locate(&config.model)).await;
+    // What cannot be found is not what is loaded; loading it says why.
+    located.is_ok_and(|located| located.is_ok_and(|located| located.path.display().to_string() == ready.model.path))
 }
 
 /// The state once nothing is being loaded.

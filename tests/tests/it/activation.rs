@@ -1,13 +1,13 @@
 //! A socket that the system keeps: it is there before the daemon and after it.
 
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::net::UnixListener;
+use std::os::unix::net::{UnixDatagram, UnixListener};
 use std::process::{Child, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::thread;
 
 use beast_protocol::State;
-use beast_tests::{Client, Home, LONG_LIMIT, eventually, holds_within, run, samples};
+use beast_tests::{Beast, Client, Home, LONG_LIMIT, eventually, holds_within, run, samples};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -104,4 +104,24 @@ fn a_daemon_that_nobody_starts_again_does_not_end() {
     beast.client().ask(&samples::commit_msg(&samples::diff("read_all", 3))).done();
     eventually(|| beast.status().state == State::Unloaded);
     run(&mut beast.ctl(&["summarize", "--no-start"]), samples::TEXT).answer();
+}
+
+/// systemd waits for the first word and gives the time that the last one asks for.
+#[test]
+fn systemd_hears_when_it_is_ready_and_when_it_ends() {
+    let home = Home::new();
+    let manager = UnixDatagram::bind(home.path("notify")).expect("the home is writable");
+    manager.set_read_timeout(Some(LONG_LIMIT)).expect("a limit can be set");
+    let heard = || {
+        let mut bytes = [0; 256];
+        let n = manager.recv(&mut bytes).expect("it says something");
+        String::from_utf8_lossy(&bytes[..n]).into_owned()
+    };
+    let mut command = home.beastd(&["--set", "drain_timeout=100s"]);
+    command.env("NOTIFY_SOCKET", home.path("notify"));
+    let mut beast = Beast::launch(home, command);
+    assert_eq!(heard(), "READY=1");
+    beast.signal(Signal::TERM);
+    assert_eq!(heard(), "STOPPING=1\nEXTEND_TIMEOUT_USEC=130000000");
+    assert_eq!(beast.exit(), Some(0));
 }

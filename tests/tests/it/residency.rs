@@ -60,6 +60,27 @@ fn by_hand_it_goes_and_comes() {
     }
 }
 
+/// `auto` means the real model as soon as there is one: here it is a copy of the built-in one under its name.
+#[test]
+fn a_model_that_was_fetched_is_used_without_a_restart() {
+    let beast = Beast::start();
+    beast.ready();
+    let pid = beast.pid();
+    let models =
+        if cfg!(target_os = "macos") { "Library/Application Support/beast/models" } else { "data/beast/models" };
+    let name = format!("{models}/LFM2-2.6B-Q4_K_M.gguf");
+    let fetched = beast.write(&name, std::fs::read(beast.unpacked()).expect("it was unpacked"));
+    let output = beast.run(&["models", "use", "auto"]);
+    assert_eq!(output.code, Some(0), "{output}");
+    let status = beast.status();
+    assert_eq!((status.pid, status.model.expect("loaded").path), (pid, fetched.display().to_string()));
+    let output = beast.run(&["models", "use", "builtin"]);
+    assert_eq!(output.code, Some(0), "{output}");
+    assert_eq!(beast.status().model.expect("loaded").path, beast.unpacked().display().to_string());
+    let output = beast.run(&["models", "use", "/nowhere/model.gguf"]);
+    assert_ne!(output.code, Some(0), "{output}");
+}
+
 /// What runs is finished on the model that it began with.
 #[test]
 fn another_model_takes_over_when_nobody_uses_the_first() {
