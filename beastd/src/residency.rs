@@ -138,6 +138,7 @@ pub async fn unload(daemon: &Daemon) {
     if n_users.wait_for(|n| *n == 0).await.is_ok() {
         daemon.progress.unloaded();
         daemon.worker.command(Command::Unload).await;
+        daemon.progress.given_back().await;
     }
 }
 

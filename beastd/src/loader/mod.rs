@@ -79,6 +79,8 @@ pub struct Progress {
     state: Arc<watch::Sender<LoadState>>,
     stages: Arc<Mutex<Vec<Stage>>>,
     abandoned: Arc<AtomicBool>,
+    /// Whether a model is in memory, or on its way there or back.
+    occupied: Arc<watch::Sender<bool>>,
 }
 
 impl Default for Progress {
@@ -91,7 +93,8 @@ impl Progress {
     /// Nothing is loaded yet.
     pub fn new() -> Self {
         let state = LoadState::Loading { stage: LoadStage::ProcessStart, fraction: 0.0 };
-        Self { state: Arc::new(watch::Sender::new(state)), stages: Arc::default(), abandoned: Arc::default() }
+        let occupied = Arc::new(watch::Sender::new(true));
+        Self { state: Arc::new(watch::Sender::new(state)), stages: Arc::default(), abandoned: Arc::default(), occupied }
     }
 
     /// How far loading is, now and later.
@@ -132,6 +135,12 @@ impl Progress {
 
     pub(crate) fn set(&self, state: LoadState) {
         self.state.send_replace(state);
+    }
+
+    /// Waits until the memory of the model has been given back.
+    pub(crate) async fn given_back(&self) {
+        // The sender lives as long as this.
+        let _ = self.occupied.subscribe().wait_for(|occupied| !occupied).await;
     }
 
     /// The next load has stages of its own.
@@ -187,6 +196,7 @@ fn live(
         }
         is_first = false;
         engine::return_memory();
+        progress.occupied.send_replace(false);
         tracing::info!("no model is in memory");
         let commands = inbox.as_mut().expect("it came back");
         config = loop {
@@ -197,6 +207,7 @@ fn live(
                 Some(Command::Stop) | None => return Ok(()),
             }
         };
+        progress.occupied.send_replace(true);
         progress.forget_stages();
     }
 }
