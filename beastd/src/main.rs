@@ -59,6 +59,7 @@ fn key_value(text: &str) -> Result<(String, String), String> {
 
 fn main() -> ExitCode {
     let started_us = now_us();
+    beastd::engine::keep_memory_together();
     match run(Args::parse(), started_us) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -14,7 +14,7 @@ pub use constraint::Constraint;
 pub use draft::DraftModel;
 pub use llama::{ContextOptions, LlamaEngine};
 pub use model::{LoadError, LoadedModel, ModelOptions, load, log_to_tracing};
-pub use raw::return_memory;
+pub use raw::{keep_memory_together, return_memory};
 pub use vocab::LlamaVocab;
 
 use crate::batch::{Batch, KvEdit, Sampled, SamplingParams, SeqId, SlotId, Token};

@@ -89,7 +89,7 @@ fn the_rooms_of_the_daemon_know_only_these() {
         logging → config
         model → admission, beast_launchd, fingerprint
         prefix_store → batch, fingerprint
-        residency → beast_protocol, config, daemon, loader, worker
+        residency → beast_protocol, config, daemon, loader, model, worker
         scheduler → batch
         server → beast_launchd, beast_protocol, connection, daemon, session, tell_manager
         session → admission, batch, beast_protocol, clock, connection, daemon, jobs, loader, residency, stream, worker
