@@ -39,6 +39,7 @@ pub struct Config {
     pub governor: bool,
     pub n_gpu_layers: i64,
     pub repack: String,
+    pub kernels: bool,
     pub calibration: bool,
     pub speculation: String,
     pub draft: String,

@@ -39,6 +39,7 @@ fn each_layer_wins_over_the_one_below_and_says_so() {
         idle_exit = "never"            # default
         idle_timeout = "never"         # DIR/config.toml
         idle_unload = "30m"            # default
+        kernels = true                 # default
         log = "info,llama-cpp-2=warn"  # default
         log_dir = "/log"               # BEAST_LOG_DIR
         log_files = 7                  # default

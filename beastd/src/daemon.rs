@@ -9,7 +9,7 @@ use tokio::sync::{Semaphore, watch};
 
 use crate::clock::now_us;
 use crate::config::Config;
-use crate::engine::ENGINE;
+use crate::engine;
 use crate::loader::{LoadState, Progress, Ready};
 use crate::metrics::Metrics;
 use crate::worker::WorkerHandle;
@@ -130,7 +130,7 @@ impl Daemon {
         let as_u32 = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         Status {
             version: VERSION.into(),
-            engine: ENGINE.into(),
+            engine: engine::build(config.kernels),
             pid: std::process::id(),
             uptime_ms: (now_us() - self.started_us) / 1000,
             state,

@@ -103,7 +103,7 @@ pub fn run(
         );
     }
     let measured_at = humantime::format_rfc3339_seconds(std::time::SystemTime::now()).to_string();
-    let engine = engine::ENGINE.to_owned();
+    let engine = engine::build(config.kernels);
     let model = Model { name: model.name(), fingerprint: fingerprint::hex(&fingerprint), n_bytes: model.n_bytes() };
     Ok(Calibration { version: VERSION, measured_at, engine, machine, model, chosen, variants, prefill, verify, decode })
 }
@@ -132,7 +132,8 @@ fn describe(repack: bool, n_threads: usize) -> String {
 
 fn load(config: &Config, path: &std::path::Path, repack: bool) -> anyhow::Result<LoadedModel> {
     let n_gpu_layers = u32::try_from(config.n_gpu_layers).ok();
-    let options = ModelOptions { path: path.to_owned(), n_gpu_layers, mmap: config.mmap, repack };
+    let options =
+        ModelOptions { path: path.to_owned(), n_gpu_layers, mmap: config.mmap, repack, kernels: config.kernels };
     Ok(engine::load(&options, |_| true)?)
 }
 

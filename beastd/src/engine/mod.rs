@@ -4,9 +4,11 @@ mod constraint;
 mod draft;
 pub mod fake;
 mod gbnf;
+pub mod kernels;
 mod llama;
 mod model;
 mod raw;
+mod read_ahead;
 mod sampler;
 mod vocab;
 
@@ -21,6 +23,15 @@ use crate::batch::{Batch, KvEdit, Sampled, SamplingParams, SeqId, SlotId, Token}
 
 /// The engine and the wrapper it comes in, which fixes its build.
 pub const ENGINE: &str = "llama.cpp (llama-cpp-2 0.1.160)";
+
+/// The same for people and calibrations: with kernels of ours or without, it is not as fast.
+pub fn build(are_kernels_wanted: bool) -> String {
+    if are_kernels_wanted && kernels::are_supported() {
+        format!("{ENGINE}, kernels of beastd")
+    } else {
+        ENGINE.to_owned()
+    }
+}
 
 /// Runs batches. Lives and dies on the worker thread.
 pub trait Engine {

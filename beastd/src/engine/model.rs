@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use super::constraint::Constraints;
-use super::raw;
+use super::{kernels, raw, read_ahead};
 use llama_cpp_2::gguf::GgufContext;
 use llama_cpp_2::llama_backend::LlamaBackend;
 use llama_cpp_2::model::LlamaModel;
@@ -25,6 +25,8 @@ pub struct ModelOptions {
     pub mmap: bool,
     /// Whether weights are rearranged for the CPU's instructions. They are read then, not mapped: both would hold them in memory twice.
     pub repack: bool,
+    /// Multiply with kernels of ours where there are some (`kernels`), for all models from now on.
+    pub kernels: bool,
 }
 
 /// Why a model or its context cannot be used.
@@ -82,20 +84,33 @@ pub fn log_to_tracing() {
     send_logs_to_tracing(LogOptions::default());
 }
 
+/// The share of loading that reading the file is, for the progress.
+const MOST: f32 = 0.9;
+
 /// Reads a model. `progress` is told the share that is done, 0 to 1, and ends the reading by answering false.
 ///
 /// # Errors
 /// See [`LoadError`].
-pub fn load(options: &ModelOptions, progress: impl FnMut(f32) -> bool + 'static) -> Result<LoadedModel, LoadError> {
+pub fn load(options: &ModelOptions, mut progress: impl FnMut(f32) -> bool + 'static) -> Result<LoadedModel, LoadError> {
     let path = options.path.clone();
     check_magic(&path)?;
     let gpu = backend().supports_gpu_offload().then(first_gpu).flatten();
     let n_gpu_layers = if gpu.is_some() { options.n_gpu_layers.unwrap_or(u32::MAX) } else { 0 };
+    let is_mapped = options.mmap && !options.repack;
+    // Reading is what takes time; then llama.cpp finds all of it in memory.
+    let mut share_read = 0.0;
+    if is_mapped {
+        read_ahead::read_in_large_pages(&path, |share| {
+            share_read = share * MOST;
+            progress(share_read)
+        });
+    }
     let params = LlamaModelParams::default()
         .with_n_gpu_layers(n_gpu_layers)
-        .with_use_mmap(options.mmap && !options.repack)
-        .with_progress_callback(progress);
+        .with_use_mmap(is_mapped)
+        .with_progress_callback(move |share| progress(share_read + share * (1.0 - share_read)));
     raw::set_repack(options.repack);
+    kernels::use_ours(options.kernels);
     let model =
         LlamaModel::load_from_file(backend(), &path, &params).map_err(|_| LoadError::Refused { path: path.clone() })?;
     let n_gpu_layers = n_gpu_layers.min(model.n_layer() + 1);

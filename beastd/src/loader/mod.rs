@@ -235,6 +235,7 @@ fn load_and_work(
         n_gpu_layers: u32::try_from(config.n_gpu_layers).ok(),
         mmap: config.mmap,
         repack: tuning.repack,
+        kernels: config.kernels,
     };
     let reporter = progress.clone();
     let report = move |share| {

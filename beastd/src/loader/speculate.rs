@@ -31,7 +31,8 @@ impl DraftFile {
             let Some(path) = path else { return Ok(None) };
             let n_gpu_layers = u32::try_from(config.n_gpu_layers).ok();
             // A small model's weights are worth no calibration of their own.
-            let options = ModelOptions { path, n_gpu_layers, mmap: config.mmap, repack: false };
+            let options =
+                ModelOptions { path, n_gpu_layers, mmap: config.mmap, repack: false, kernels: config.kernels };
             engine::load(&options, |_| true).map(Some).map_err(|error| error.to_string())
         });
         match loaded {

@@ -3,7 +3,7 @@
 
 use crate::calibration::{self, Calibration, Found};
 use crate::config::Config;
-use crate::engine::ENGINE;
+use crate::engine;
 use crate::fingerprint;
 use crate::model::Located;
 use crate::scheduler::Limits;
@@ -22,7 +22,9 @@ impl Tuning {
     pub(super) fn new(config: &Config, located: &Located) -> Self {
         let fingerprint = fingerprint::fingerprint(&located.path).ok();
         let found = match fingerprint {
-            Some(fingerprint) if config.calibration => calibration::find(&located.path, &fingerprint, ENGINE),
+            Some(fingerprint) if config.calibration => {
+                calibration::find(&located.path, &fingerprint, &engine::build(config.kernels))
+            }
             _ => Found::Nothing,
         };
         let (calibration, origin) = match found {

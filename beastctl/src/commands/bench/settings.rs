@@ -13,10 +13,11 @@ use super::daemon::words_of;
 use crate::start::StartError;
 
 /// Settings that change how fast it is. The others (sockets, logs, limits) belong to the daemon that is measured.
-const OF_SPEED: [&str; 18] = [
+const OF_SPEED: [&str; 19] = [
     "calibration",
     "draft",
     "governor",
+    "kernels",
     "mmap",
     "n_batch",
     "n_cells",

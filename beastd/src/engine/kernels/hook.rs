@@ -1,0 +1,207 @@
+//! Where llama.cpp's matrix products come by: which of them are ours, and how its threads share them.
+
+use std::ffi::c_void;
+use std::ops::Range;
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use llama_cpp_sys_2 as sys;
+
+use super::avx512::{self, Activations, BLOCK, Q4K, Q5K, Q6K, Weights};
+
+/// More columns than this are llama.cpp's: its tiles cost as much for 9 as for 16 (2.6B, two cores: 350 ms, ours 290) and gain from there on.
+const MOST_COLUMNS: i64 = 16;
+
+/// The rows of one product, shared by the threads: each begins with a long piece of its own, and who is done first takes short ones of what is left, so that a thread without a
+/// core holds up little. Long, because memory is read fastest in one go: the 2.6B's 1.56 GB take two threads 41 ms in halves and 45 in pieces of 128 rows.
+pub(super) struct Shares {
+    n_rows: usize,
+    n_threads: usize,
+    /// Rows of a long piece, and of a short one.
+    long: usize,
+    short: usize,
+}
+
+impl Shares {
+    pub(super) fn new(n_rows: usize, n_threads: usize) -> Self {
+        let share = n_rows.div_ceil(n_threads);
+        let long = share - share / 4;
+        Self { n_rows, n_threads, long, short: (share - long).div_ceil(2).max(1) }
+    }
+
+    /// Piece `i`; empty from the first on that nobody needs. The first `n_threads` are the long ones.
+    pub(super) fn piece(&self, i: usize) -> Range<usize> {
+        let (from, n) = match i.checked_sub(self.n_threads) {
+            None => (i * self.long, self.long),
+            Some(i) => (self.n_threads * self.long + i * self.short, self.short),
+        };
+        from.min(self.n_rows)..(from + n).min(self.n_rows)
+    }
+}
+
+/// How many products were computed here, counted by each of their threads.
+#[cfg(test)]
+pub(super) static N_PRODUCTS: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
+
+static ARE_WANTED: AtomicBool = AtomicBool::new(true);
+
+/// Whether this CPU can.
+pub fn are_supported() -> bool {
+    static CAN: LazyLock<bool> = LazyLock::new(avx512::is_supported);
+    *CAN
+}
+
+/// Whether matrix products of a few columns are ours: wanted, and this CPU can.
+fn are_used() -> bool {
+    ARE_WANTED.load(Ordering::Relaxed) && are_supported()
+}
+
+/// Decides it for all that is computed from now on.
+pub fn use_ours(are_wanted: bool) {
+    ARE_WANTED.store(are_wanted, Ordering::Relaxed);
+}
+
+/// `struct ggml_compute_params` of ggml-cpu-impl.h, in the version of llama.cpp that Cargo.toml pins.
+#[repr(C)]
+pub(super) struct ComputeParams {
+    /// This thread's number, and how many there are.
+    pub ith: i32,
+    pub nth: i32,
+    /// The work buffer that all threads share, in bytes.
+    pub wsize: usize,
+    pub wdata: *mut c_void,
+    pub threadpool: *mut c_void,
+    /// Whether the plainest arithmetic is asked for.
+    pub use_ref: bool,
+}
+
+unsafe extern "C" {
+    fn __real_ggml_compute_forward_mul_mat_tiled(params: *const ComputeParams, dst: *mut sys::ggml_tensor) -> bool;
+    fn ggml_barrier(threadpool: *mut c_void);
+    fn ggml_threadpool_chunk_set(threadpool: *mut c_void, value: i32);
+    fn ggml_threadpool_chunk_add(threadpool: *mut c_void, value: i32) -> i32;
+}
+
+/// Called by each of llama.cpp's threads for each matrix product. True when the product was computed here.
+///
+/// # Safety
+/// For llama.cpp alone, which passes its own structures.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn __wrap_ggml_compute_forward_mul_mat_tiled(
+    params: *const ComputeParams,
+    dst: *mut sys::ggml_tensor,
+) -> bool {
+    // SAFETY: both are llama.cpp's and live through this call; nobody writes to them meanwhile but in the places that `multiply` is told.
+    unsafe {
+        match Product::of(&*params, &*dst) {
+            Some((product, sys::GGML_TYPE_Q4_K)) => product.multiply::<Q4K>(&*params),
+            Some((product, sys::GGML_TYPE_Q5_K)) => product.multiply::<Q5K>(&*params),
+            Some((product, sys::GGML_TYPE_Q6_K)) => product.multiply::<Q6K>(&*params),
+            _ => return __real_ggml_compute_forward_mul_mat_tiled(params, dst),
+        }
+    }
+    true
+}
+
+/// A product that is ours: `n_rows` rows of weights, `n_columns` columns of `n_blocks` blocks each.
+struct Product {
+    n_rows: usize,
+    n_columns: usize,
+    n_blocks: usize,
+    weights: *const u8,
+    /// From one row of weights to the next, in bytes; `column_bytes` and `to_bytes` from one column to the next.
+    row_bytes: usize,
+    columns: *const u8,
+    column_bytes: usize,
+    to: *mut u8,
+    to_bytes: usize,
+}
+
+impl Product {
+    /// The product and the type of its weights, if it is ours.
+    ///
+    /// # Safety
+    /// `dst` is a matrix product of llama.cpp's.
+    unsafe fn of(params: &ComputeParams, dst: &sys::ggml_tensor) -> Option<(Self, sys::ggml_type)> {
+        // SAFETY: a matrix product has two sources.
+        let (weights, columns) = unsafe { (&*dst.src[0], &*dst.src[1]) };
+        let n_columns = columns.ne[1];
+        // Weights with an `extra` lie in an order of llama.cpp's own.
+        let is_ours = matches!(weights.type_, sys::GGML_TYPE_Q4_K | sys::GGML_TYPE_Q5_K | sys::GGML_TYPE_Q6_K)
+            && are_used()
+            && !params.use_ref
+            && weights.extra.is_null()
+            && (1..=MOST_COLUMNS).contains(&n_columns)
+            && columns.type_ == sys::GGML_TYPE_F32
+            && dst.type_ == sys::GGML_TYPE_F32
+            && columns.nb[0] == size_of::<f32>()
+            && dst.nb[0] == size_of::<f32>()
+            && [weights, columns, dst].iter().all(|tensor| tensor.ne[2] == 1 && tensor.ne[3] == 1)
+            && weights.ne[0] % BLOCK as i64 == 0;
+        if !is_ours {
+            return None;
+        }
+        let n_columns = usize::try_from(n_columns).ok()?;
+        let n_blocks = usize::try_from(weights.ne[0]).ok()? / BLOCK;
+        // llama.cpp plans a little less room for its own rounding than ours takes, and more for its tiles, which share the buffer.
+        let needed = n_columns * n_blocks * size_of::<Activations>() + align_of::<Activations>();
+        (params.wsize >= needed).then_some((
+            Self {
+                n_rows: usize::try_from(weights.ne[1]).ok()?,
+                n_columns,
+                n_blocks,
+                weights: weights.data.cast(),
+                row_bytes: weights.nb[1],
+                columns: columns.data.cast(),
+                column_bytes: columns.nb[1],
+                to: dst.data.cast(),
+                to_bytes: dst.nb[1],
+            },
+            weights.type_,
+        ))
+    }
+
+    /// This thread's part: first of rounding the columns, then, when all are rounded, of the rows.
+    ///
+    /// # Safety
+    /// All threads of `params` call this for the same product; its tensors are as `of` found them; the CPU has what `avx512` needs.
+    unsafe fn multiply<W: Weights>(&self, params: &ComputeParams) {
+        // SAFETY: the buffer has room for that (`of`), and nobody else uses it until all threads have left this product. Threads write to
+        // different blocks, and read only behind the barrier. Rows and columns lie where the tensors say, and each row's results are written by the one thread that took it.
+        #[cfg(test)]
+        N_PRODUCTS.fetch_add(1, Ordering::Relaxed);
+        unsafe {
+            let room: *mut Activations =
+                params.wdata.cast::<u8>().add(params.wdata.align_offset(align_of::<Activations>())).cast();
+            let (this, n_threads) = (params.ith as usize, params.nth as usize);
+            let n_all = self.n_columns * self.n_blocks;
+            for i in (this..n_all).step_by(n_threads) {
+                let (column, block) = (i / self.n_blocks, i % self.n_blocks);
+                let x = self.columns.add(column * self.column_bytes).cast::<[f32; BLOCK]>().add(block);
+                avx512::quantize::<W>(&*x, &mut *room.add(i));
+            }
+            if this == 0 {
+                ggml_threadpool_chunk_set(params.threadpool, params.nth);
+            }
+            ggml_barrier(params.threadpool);
+            let columns = std::slice::from_raw_parts(room, n_all);
+            let shares = Shares::new(self.n_rows, n_threads);
+            let mut i = this;
+            loop {
+                let piece = shares.piece(i);
+                // With few rows a thread's own piece may be empty while others are not; the short ones are in order.
+                if piece.is_empty() && i >= n_threads {
+                    break;
+                }
+                for row in piece {
+                    let weights =
+                        std::slice::from_raw_parts(self.weights.add(row * self.row_bytes).cast::<W>(), self.n_blocks);
+                    avx512::row(weights, columns, |column, product| {
+                        *self.to.add(column * self.to_bytes).cast::<f32>().add(row) = product;
+                    });
+                }
+                i = ggml_threadpool_chunk_add(params.threadpool, 1) as usize;
+            }
+        }
+    }
+}

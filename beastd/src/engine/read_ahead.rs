@@ -1,0 +1,52 @@
+//! Brings a model's file into the page cache in pages of 2 MiB, before it is mapped as weights. Decoding reads all weights for each token, and in pages of 4 KiB a good part of its time goes
+//! into finding them: 42 ms a token against 35 for the 2.6B on two cores, 52 against 46 when neighbours used the memory. Linux 6.16 and ext4 were seen to do it; where the system
+//! does not, this is what reading would have been anyway.
+#![cfg_attr(target_os = "linux", allow(unsafe_code))]
+
+use std::path::Path;
+
+/// Reads the file, if most of it is not in memory yet: what is there already keeps its pages. `progress` is told the share that is done, 0 to 1, and ends the reading by answering false,
+/// as errors do: whoever maps the file next meets them again.
+#[cfg(target_os = "linux")]
+pub(super) fn read_in_large_pages(path: &Path, mut progress: impl FnMut(f32) -> bool) {
+    use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap, munmap};
+
+    /// Between two words about the progress.
+    const STEP: usize = 64 << 20;
+    let Ok(file) = std::fs::File::open(path) else { return };
+    let Ok(n_bytes) = file.metadata().map(|metadata| usize::try_from(metadata.len()).unwrap_or(0)) else { return };
+    if n_bytes == 0 {
+        return;
+    }
+    // SAFETY: a new mapping at a place of the system's choice, which nobody else knows and which is never read through; it ends here.
+    unsafe {
+        let Ok(start) = mmap(std::ptr::null_mut(), n_bytes, ProtFlags::READ, MapFlags::SHARED, &file, 0) else {
+            return;
+        };
+        if !is_mostly_in_memory(start, n_bytes) && madvise(start, n_bytes, Advice::LinuxHugepage).is_ok() {
+            for from in (0..n_bytes).step_by(STEP) {
+                let is_read = madvise(start.add(from), STEP.min(n_bytes - from), Advice::LinuxPopulateRead).is_ok();
+                #[expect(clippy::cast_precision_loss, reason = "a share for people")]
+                if !is_read || !progress((from + STEP).min(n_bytes) as f32 / n_bytes as f32) {
+                    break;
+                }
+            }
+        }
+        let _ = munmap(start, n_bytes);
+    }
+}
+
+/// Whether more than half of these pages are in the page cache.
+///
+/// # Safety
+/// The mapping is as long as that.
+#[cfg(target_os = "linux")]
+unsafe fn is_mostly_in_memory(start: *mut std::ffi::c_void, n_bytes: usize) -> bool {
+    let mut pages = vec![0_u8; n_bytes.div_ceil(rustix::param::page_size())];
+    // SAFETY: one byte for each page of the mapping.
+    let is_known = unsafe { libc::mincore(start, n_bytes, pages.as_mut_ptr()) } == 0;
+    is_known && pages.iter().filter(|&&page| page & 1 == 1).count() * 2 > pages.len()
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(super) fn read_in_large_pages(_path: &Path, _progress: impl FnMut(f32) -> bool) {}
