@@ -9,26 +9,27 @@ use std::{
 
 use sha2::{Digest, Sha256};
 
-use super::ModelError;
+use super::{
+    ModelError,
+    gguf::{self, Damage},
+};
 
-/// Every GGUF file begins so.
-pub(super) const MAGIC: &[u8; 4] = b"GGUF";
-
-/// Refuses a file that is no GGUF.
+/// Refuses a file that is no GGUF, or one that its own head says to be longer.
 ///
 /// # Errors
-/// [`ModelError::NotGguf`], [`ModelError::File`].
+/// [`ModelError::NotGguf`], [`ModelError::Cut`], [`ModelError::Garbled`], [`ModelError::File`].
 pub fn gguf(path: &Path) -> Result<(), ModelError> {
-    let read = |path: &Path| -> io::Result<[u8; 4]> {
-        let mut magic = [0; 4];
-        File::open(path)?.read_exact(&mut magic)?;
-        Ok(magic)
-    };
-    match read(path) {
-        Ok(magic) if &magic == MAGIC => Ok(()),
-        Err(source) if source.kind() != io::ErrorKind::UnexpectedEof => Err(ModelError::file("read", path)(source)),
-        _ => Err(ModelError::NotGguf(path.display().to_string())),
-    }
+    let failed = |source| ModelError::file("read", path)(source);
+    let file = File::open(path).map_err(failed)?;
+    let n_bytes = file.metadata().map_err(failed)?.len();
+    let file_name = || path.display().to_string();
+    gguf::check(file, n_bytes).map_err(|damage| match damage {
+        Damage::Magic => ModelError::NotGguf(file_name()),
+        Damage::Cut(needed) => ModelError::Cut { path: path.into(), n_bytes, needed: Some(needed) },
+        Damage::Headless => ModelError::Cut { path: path.into(), n_bytes, needed: None },
+        Damage::Garbled => ModelError::Garbled(path.into()),
+        Damage::Io(source) => failed(source),
+    })
 }
 
 /// The SHA-256 in small hexadecimal letters; `report` hears of every few megabytes and can end it.

@@ -9,6 +9,7 @@ use std::{
 use super::{
     ModelError, check,
     flow::{Ask, Failure, Flow, Head, Message},
+    gguf,
     hub::Hub,
     part::{Known, Part},
     tries::Tries,
@@ -319,8 +320,8 @@ fn copy(flow: &mut Flow, part: &mut Part, total: Option<u64>, means: &mut Means<
         (means.report)(Report::Bytes { done: part.len, total });
         match flow.next(means.wait)? {
             Message::Chunk(bytes) => {
-                let is_first = part.len == 0 && bytes.len() >= check::MAGIC.len();
-                if is_first && !bytes.starts_with(check::MAGIC) {
+                let is_first = part.len == 0 && bytes.len() >= gguf::MAGIC.len();
+                if is_first && !bytes.starts_with(gguf::MAGIC) {
                     let url = part.known.as_ref().map(|known| shown(&known.url)).unwrap_or_default();
                     return Err(ModelError::NotGguf(format!("what comes from {url}")).into());
                 }
@@ -351,9 +352,15 @@ fn finish(part: Part, target: &Path, means: &mut Means<'_>) -> Result<Fetched, M
             return Err(ModelError::WrongHash { name, found, wanted: wanted.clone() });
         }
     }
-    if check::gguf(&path).is_err() {
+    // A server can announce the length of half a file.
+    if let Err(error) = check::gguf(&path) {
         part.discard()?;
-        return Err(ModelError::NotGguf(name));
+        return Err(match error {
+            ModelError::NotGguf(_) => ModelError::NotGguf(name),
+            ModelError::Cut { n_bytes, needed, .. } => ModelError::Cut { path: target.into(), n_bytes, needed },
+            ModelError::Garbled(_) => ModelError::Garbled(target.into()),
+            error => error,
+        });
     }
     part.finish(target)?;
     let bytes = fs::metadata(target).map_err(ModelError::file("read", target))?.len();

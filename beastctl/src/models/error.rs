@@ -124,6 +124,22 @@ pub enum ModelError {
     /// A page of a web site, most often.
     #[error("{0} is no GGUF file")]
     NotGguf(String),
+    /// What a download by other means has left behind, most often.
+    #[error(
+        "{} is cut: it has {n_bytes} bytes{}", .path.display(),
+        .needed.map_or(String::new(), |needed| format!(" and needs at least {needed}"))
+    )]
+    Cut {
+        /// The file.
+        path: PathBuf,
+        /// How much is there.
+        n_bytes: u64,
+        /// What it takes; unknown where even its head is cut.
+        needed: Option<u64>,
+    },
+    /// It begins as a model does, and goes on as none.
+    #[error("{} is damaged: its head makes no sense", .0.display())]
+    Garbled(PathBuf),
     /// It would not fit.
     #[error("{name} needs {}, and {} is free in {}", bytes(*.needed), bytes(*.free), .folder.display())]
     NoRoom {
@@ -214,6 +230,9 @@ impl ModelError {
             ModelError::NoLength(_) => "--sha256 HEX, by which its end can be checked",
             ModelError::Listing(_) => "ORG/REPO/FILE.gguf, or another HF_ENDPOINT",
             ModelError::WrongHash { .. } => "the same command again, and another source if it happens twice",
+            ModelError::Cut { path, .. } | ModelError::Garbled(path) => {
+                return Some(format!("rm {} && beastctl models pull", quoted(&path.display().to_string())));
+            }
             ModelError::NotGguf(_) => "the GGUF file itself: a web page or an archive is none",
             ModelError::NoRoom { .. } => "beastctl models rm for one that is not needed, or a smaller model",
             ModelError::Locked(_) => "the same command when it is done",

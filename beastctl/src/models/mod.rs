@@ -8,6 +8,7 @@ pub mod download;
 mod error;
 mod flow;
 pub mod folder;
+pub mod gguf;
 pub mod hub;
 pub mod lock;
 mod part;

@@ -82,7 +82,7 @@ fn use_changes_one_line_of_the_configuration() {
     assert_eq!(config(&beast), before.replace("auto", path.to_str().unwrap()));
     assert_eq!(run(&beast, &["use", "builtin"]).code, Some(0));
     assert_eq!(config(&beast), before.replace("auto", "builtin"));
-    let own = beast.write("own/a model.gguf", "GGUF");
+    let own = beast.write("own/a model.gguf", "GGUF and more");
     assert_eq!(run(&beast, &["use", "own/a model.gguf"]).code, Some(0));
     assert_eq!(config(&beast), before.replace("auto", own.to_str().unwrap()));
 }
@@ -117,6 +117,27 @@ fn use_refuses_what_is_no_model() {
     "#]]
     .assert_eq(&refused("/no/such.gguf"));
     assert_eq!(config(&beast), "");
+}
+
+/// Half of a download by other means, under the name of the default model.
+#[test]
+fn a_cut_file_is_not_the_default_model() {
+    let beast = Beast::new();
+    let whole = fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/../models/cub/cub.gguf")).unwrap();
+    let path = beast.write("data/beast/models/LFM2-2.6B-Q4_K_M.gguf", &whole[..whole.len() / 2]);
+    let listed = run(&beast, &["list"]).stdout;
+    assert!(listed.contains("damaged  DIR/data/beast/models/LFM2-2.6B-Q4_K_M.gguf is cut: it has "), "{listed}");
+    for arguments in [["pull", "lfm2-2.6b"], ["use", "auto"], ["use", "lfm2-2.6b"]] {
+        let ran = run(&beast, &arguments);
+        assert_eq!((ran.code, ran.stdout.as_str()), (Some(1), ""), "{arguments:?}: {}", ran.stderr);
+        let next = "; try: rm DIR/data/beast/models/LFM2-2.6B-Q4_K_M.gguf && beastctl models pull\n";
+        assert!(ran.stderr.contains(" is cut: it has ") && ran.stderr.ends_with(next), "{}", ran.stderr);
+    }
+    assert_eq!(config(&beast), "");
+    // Whole as it is, and yet not what the catalogue means.
+    fs::write(path, whole).unwrap();
+    let ran = run(&beast, &["pull", "lfm2-2.6b"]);
+    assert!(ran.code == Some(1) && ran.stderr.contains("needs at least 1563668704;"), "{}", ran.report());
 }
 
 #[test]

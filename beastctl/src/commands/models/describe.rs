@@ -1,6 +1,9 @@
 //! `models list` and `models show`: what has a name, what is on this disk, what is in use.
 
-use std::{fmt::Write as _, path::PathBuf};
+use std::{
+    fmt::Write as _,
+    path::{Path, PathBuf},
+};
 
 use anyhow::Result;
 use serde_json::{Value, json};
@@ -9,7 +12,9 @@ use super::{InUse, not_here};
 use crate::{
     commands::Context,
     models::{
+        ModelError,
         catalogue::{self, Entry},
+        check,
         folder::{self, Local, Record},
         hub::Hub,
     },
@@ -26,6 +31,8 @@ struct Row {
     partial: Option<u64>,
     record: Option<Record>,
     is_in_use: bool,
+    /// Why no daemon can load it.
+    damage: Option<String>,
 }
 
 /// Prints all of them.
@@ -64,9 +71,18 @@ fn rows(in_use: &InUse) -> Result<Vec<Row>> {
         let is_in_use = local.is_some() && in_use.is(&path)?;
         let partial = folder::partial(&path);
         let record = folder::record(&path).filter(|_| local.is_some());
-        Ok(Row { name: name.into(), entry: entry.cloned(), local, partial, record, is_in_use, path })
+        let damage = local.as_ref().and_then(|local| damage(&local.path));
+        Ok(Row { name: name.into(), entry: entry.cloned(), local, partial, record, is_in_use, damage, path })
     };
     named.chain(others).map(row).collect()
+}
+
+/// A file that only may not be read is not damaged as far as anybody knows.
+fn damage(path: &Path) -> Option<String> {
+    match check::gguf(path) {
+        Ok(()) | Err(ModelError::File { .. }) => None,
+        Err(error) => Some(error.to_string()),
+    }
 }
 
 impl Row {
@@ -77,6 +93,7 @@ impl Row {
 
     fn state(&self) -> &'static str {
         match (&self.local, self.partial) {
+            (Some(_), _) if self.damage.is_some() => "damaged",
             (Some(_), _) if self.is_in_use => "in use",
             (Some(_), _) => "here",
             (None, Some(_)) => "partial",
@@ -103,10 +120,12 @@ fn table(rows: &[Row]) -> String {
     for row in rows {
         let about = match (&row.entry, row.state(), row.partial) {
             (_, "partial", Some(n)) => format!("{} came so far; beastctl models pull {}", bytes(n), row.name),
+            (_, "damaged", _) => row.damage.clone().unwrap_or_default(),
             (Some(entry), ..) => format!("{}; {}", entry.about, entry.licence),
             (None, ..) => row.record.as_ref().map(|record| record.url.clone()).unwrap_or_default(),
         };
-        let line = format!("{:width$}  {:>8}  {:7}  {about}", one_line(&row.name), row.size(), row.state());
+        let (name, size, about) = (one_line(&row.name), row.size(), one_line(&about));
+        let line = format!("{name:width$}  {size:>8}  {:7}  {about}", row.state());
         // Writing to a String cannot fail.
         let _ = writeln!(text, "{}", line.trim_end());
     }
@@ -147,7 +166,7 @@ fn state(row: &Row) -> String {
     match (row.state(), row.partial) {
         ("", _) => format!("not on this disk; beastctl models pull {}", row.name),
         ("partial", Some(n)) => format!("{} came so far; beastctl models pull {}", bytes(n), row.name),
-        (state, _) => state.into(),
+        (state, _) => row.damage.clone().unwrap_or_else(|| state.into()),
     }
 }
 

@@ -13,7 +13,7 @@ use crate::{
     commands::Context,
     models::{
         ModelError,
-        catalogue::Entry,
+        catalogue::{self, Entry},
         check,
         download::{Means, Patience, Report, Wanted, download},
         folder::{self, Record},
@@ -119,15 +119,20 @@ impl<'a> Puller<'a> {
         }
         let before = format!("/{repo}/resolve/main/");
         let locals = folder::list(&folder::dir()?)?;
-        let files = locals.iter().filter_map(|local| match folder::record(&local.path) {
-            Some(record) => Some((record.url.split_once(&before)?.1.to_owned(), &local.path)),
-            // Put there by hand, with the name that it has in the catalogue.
-            None => self.is_named(&local.path).then(|| (local.file.clone(), &local.path)),
-        });
-        let files: Vec<(String, &PathBuf)> = files.collect();
+        let mut files: Vec<(String, &PathBuf)> = Vec::new();
+        for local in &locals {
+            let name = match folder::record(&local.path) {
+                Some(record) => record.url.split_once(&before).map(|(_, name)| name.to_owned()),
+                // Put there by hand, with the name that it has in the catalogue.
+                None => self.is_named(&local.path)?.then(|| local.file.clone()),
+            };
+            files.extend(name.map(|name| (name, &local.path)));
+        }
         let names: Vec<String> = files.iter().map(|(name, _)| name.clone()).collect();
-        let chosen = hub::choose(repo, &names, what).ok();
-        Ok(chosen.and_then(|name| Some(files.iter().find(|(file, _)| *file == name)?.1.clone())))
+        let Ok(chosen) = hub::choose(repo, &names, what) else { return Ok(None) };
+        let path = files.into_iter().find(|(file, _)| *file == chosen).map(|(_, path)| path.clone());
+        path.as_deref().map_or(Ok(()), check::gguf)?;
+        Ok(path)
     }
 
     fn file_name(&self, url: &str) -> Result<String> {
@@ -245,7 +250,7 @@ impl<'a> Puller<'a> {
                 return Err(ModelError::Taken(target.into()).into());
             }
             folder::keep(target, &Record { url: url_shown(url), sha256: Some(found), licence })?;
-        } else if !is_it && (record.is_some() || !self.is_named(target)) {
+        } else if !is_it && (record.is_some() || !self.is_named(target)?) {
             return Err(ModelError::Taken(target.into()).into());
         }
         check::gguf(target)?;
@@ -253,10 +258,19 @@ impl<'a> Puller<'a> {
         Ok(target.into())
     }
 
-    /// What has the name of a file in the catalogue, and was put there by hand, is that model.
-    fn is_named(&self, target: &Path) -> bool {
-        let entry = target.file_name().and_then(|name| crate::models::catalogue::of_file(name.to_str()?));
-        entry.is_some_and(|entry| entry.name.eq_ignore_ascii_case(&self.options.name))
+    /// What has the name of a file in the catalogue, and was put there by hand, is that model if it is as long.
+    fn is_named(&self, target: &Path) -> Result<bool, ModelError> {
+        let entry = target.file_name().and_then(|name| catalogue::of_file(name.to_str()?));
+        let Some(entry) = entry.filter(|entry| entry.name.eq_ignore_ascii_case(&self.options.name)) else {
+            return Ok(false);
+        };
+        check::gguf(target)?;
+        let read = |source| ModelError::File { action: "read", path: target.into(), source };
+        let n_bytes = fs::metadata(target).map_err(read)?.len();
+        if !entry.approximate && n_bytes < entry.bytes {
+            return Err(ModelError::Cut { path: target.into(), n_bytes, needed: Some(entry.bytes) });
+        }
+        Ok(entry.approximate || n_bytes == entry.bytes)
     }
 }
 

@@ -52,6 +52,8 @@ fn tell_daemon(context: &Context, model: &str) -> Result<Option<Status>> {
 /// The value of the setting: a word, or the whole path of a file that is a model.
 fn value(name: &str) -> Result<String> {
     if matches!(name, setting::AUTO | setting::BUILTIN) {
+        let file = setting::file_of(name, &folder::dir()?);
+        file.as_deref().map_or(Ok(()), check::gguf)?;
         return Ok(name.into());
     }
     let path = match folder::find(&folder::dir()?, name)? {
