@@ -222,9 +222,7 @@ fn accept_rest(head: &Head, part: &mut Part, means: &mut Means<'_>) -> Result<()
     };
     let had = part.known.clone().unwrap_or_default();
     let size = head.linked_size.or(total);
-    let hash = head.linked_etag.as_deref().and_then(check::as_sha256);
-    let is_other_hash = hash.is_some() && had.sha256.is_some() && hash != had.sha256;
-    if is_other_hash || (size.is_some() && had.size.is_some() && size != had.size) {
+    if is_other_file(head, &had) || (size.is_some() && had.size.is_some() && size != had.size) {
         anew(part, "it has changed on the server", means)?;
         return Err(again("it has changed on the server"));
     }
@@ -236,6 +234,20 @@ fn accept_rest(head: &Head, part: &mut Part, means: &mut Means<'_>) -> Result<()
         (Some(length), Some(size)) if length > size - part.len => Err(again("the server announces too much")),
         _ => Ok(()),
     }
+}
+
+/// Whether what the server or the hub calls the file has changed; not every server looks at `If-Range`.
+fn is_other_file(head: &Head, had: &Known) -> bool {
+    let hash = head.linked_etag.as_deref().and_then(check::as_sha256);
+    if hash.is_some() && had.sha256.is_some() {
+        return hash != had.sha256;
+    }
+    let is_date = had.validator.as_ref().is_some_and(|validator| !validator.starts_with('"'));
+    let said = head.get(if is_date { "last-modified" } else { "etag" });
+    let is_other_state = said.is_some() && had.validator.is_some() && said != had.validator.as_deref();
+    // The name of a state says nothing against a hash, unless it is one itself: hosts of the same bytes need not agree.
+    let is_telling = |hash: &String| said.and_then(check::as_sha256).is_some_and(|said| said != *hash);
+    is_other_state && had.sha256.as_ref().is_none_or(is_telling)
 }
 
 fn anew(part: &mut Part, why: &str, means: &mut Means<'_>) -> Result<(), ModelError> {

@@ -22,7 +22,7 @@ const REPO: &str = "org/repo-GGUF";
 const FILE: &str = "m-Q4_K_M.gguf";
 
 /// Bytes that differ everywhere, so that one in a wrong place is noticed.
-fn gguf(n: usize) -> Arc<Vec<u8>> {
+pub(crate) fn gguf(n: usize) -> Arc<Vec<u8>> {
     let mut bytes = Vec::with_capacity(n + 8);
     bytes.extend(b"GGUF");
     let mut state = 88_172_645_463_325_252_u64;
@@ -36,7 +36,7 @@ fn gguf(n: usize) -> Arc<Vec<u8>> {
     Arc::new(bytes)
 }
 
-fn hash(bytes: &[u8]) -> String {
+pub(crate) fn hash(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
@@ -76,21 +76,21 @@ impl Hub {
     }
 }
 
-fn command(beast: &Beast, arguments: &[&str]) -> Command {
+pub(crate) fn command(beast: &Beast, arguments: &[&str]) -> Command {
     let mut command = beast.command(arguments);
     command.env("XDG_DATA_HOME", beast.path("data")).env("HF_ENDPOINT", "http://127.0.0.1:1");
     command
 }
 
-fn models(beast: &Beast) -> PathBuf {
+pub(crate) fn models(beast: &Beast) -> PathBuf {
     beast.path("data/beast/models")
 }
 
-fn run(beast: &Beast, arguments: &[&str]) -> Ran {
+pub(crate) fn run(beast: &Beast, arguments: &[&str]) -> Ran {
     Ran::of(feed(command(beast, arguments), b""), beast.dir.path())
 }
 
-fn left(beast: &Beast) -> Vec<String> {
+pub(crate) fn left(beast: &Beast) -> Vec<String> {
     let entries = fs::read_dir(models(beast)).into_iter().flatten().flatten();
     let mut names: Vec<String> = entries.map(|entry| entry.file_name().into_string().unwrap()).collect();
     names.sort();

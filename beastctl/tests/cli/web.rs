@@ -24,6 +24,8 @@ pub(crate) enum Fault {
     Length(usize),
     /// The whole file, whatever part was asked for.
     NoRanges,
+    /// The part that was asked for, also of another state of the file than the client has.
+    NoIfRange,
     /// Bytes from another place than was asked for.
     OtherRange,
     /// So many bytes, and then nothing until the client goes away.
@@ -150,7 +152,8 @@ fn serve(mut stream: TcpStream, shared: &Shared) -> std::io::Result<()> {
     }
     let total = page.bytes.len();
     let start = asked.get("range").and_then(|range| range.strip_prefix("bytes=")?.strip_suffix('-')?.parse().ok());
-    let is_same = asked.get("if-range").is_none_or(|validator| page.headers.contains(validator));
+    let is_same = matches!(fault, Fault::NoIfRange)
+        || asked.get("if-range").is_none_or(|validator| page.headers.contains(validator));
     let start = start.filter(|_| is_same && !matches!(fault, Fault::NoRanges));
     let (status, range, body) = match start {
         Some(start) if start >= total => {
