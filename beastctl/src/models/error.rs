@@ -121,6 +121,16 @@ pub enum ModelError {
         /// Of what was promised.
         wanted: String,
     },
+    /// The same of a file that somebody else keeps.
+    #[error("{} has another SHA-256: {found}, and {wanted} was expected", .path.display())]
+    OtherHash {
+        /// The file.
+        path: PathBuf,
+        /// What it has.
+        found: String,
+        /// What it should have.
+        wanted: String,
+    },
     /// A page of a web site, most often.
     #[error("{0} is no GGUF file")]
     NotGguf(String),
@@ -230,6 +240,7 @@ impl ModelError {
             ModelError::NoLength(_) => "--sha256 HEX, by which its end can be checked",
             ModelError::Listing(_) => "ORG/REPO/FILE.gguf, or another HF_ENDPOINT",
             ModelError::WrongHash { .. } => "the same command again, and another source if it happens twice",
+            ModelError::OtherHash { .. } => "another copy of the file, or sha256sum to see which one it is",
             ModelError::Cut { path, .. } | ModelError::Garbled(path) => {
                 return Some(format!("rm {} && beastctl models pull", quoted(&path.display().to_string())));
             }

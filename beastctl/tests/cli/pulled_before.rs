@@ -36,3 +36,17 @@ fn two_states_of_a_file_are_not_glued_together() {
         assert!(fs::read(models(&beast).join("m.gguf")).unwrap() == *new, "the bytes are of both");
     }
 }
+
+#[test]
+fn a_file_of_this_disk_is_checked_as_one_that_is_fetched() {
+    let beast = Beast::new();
+    let bytes = gguf(1000);
+    beast.write("m.gguf", &**bytes);
+    let pull = |more: &[&str]| run(&beast, &[&["models", "pull", "./m.gguf"], more].concat()).report();
+    assert_eq!(pull(&["--sha256", &hash(&bytes)]), "exit 0\nout: \"DIR/m.gguf\\n\"\nerr: ");
+    let wrong = "0".repeat(64);
+    let refused = pull(&["--sha256", &wrong]);
+    assert!(refused.starts_with("exit 1\nout: \"\"") && refused.contains("has another SHA-256"), "{refused}");
+    let refused = pull(&["--name", "other.gguf"]);
+    assert!(refused.starts_with("exit 2\nout: \"\"") && refused.contains("without --name"), "{refused}");
+}

@@ -3,7 +3,7 @@
 use std::{
     fs, io,
     path::{Path, PathBuf},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result};
@@ -38,13 +38,26 @@ struct Plan {
 pub(super) fn run(context: &Context, options: &PullOptions) -> Result<()> {
     let wait = Wait::start(context.timeout).context("cannot watch for Ctrl-C")?;
     let path = match reference::parse(&options.name)? {
-        Reference::Path(path) => {
-            check::gguf(&path)?;
-            std::path::absolute(path)?
-        }
+        Reference::Path(path) => here(path, options, &wait)?,
         reference => Puller::new(context.console, options, &wait).pull(reference)?,
     };
     Ok(context.console.print(&format!("{}\n", path.display()))?)
+}
+
+/// A file that is there already, wherever that is.
+fn here(path: PathBuf, options: &PullOptions, wait: &Wait) -> Result<PathBuf> {
+    if options.file.is_some() {
+        let what = format!("--name is for what is fetched, and {} is on this disk", path.display());
+        return Err(ModelError::Usage { what, hint: "the same command without --name".into() }.into());
+    }
+    check::gguf(&path)?;
+    if let Some(wanted) = &options.sha256 {
+        let found = check::sha256(&path, |_| Ok(wait.pause(Duration::ZERO)?))?;
+        if found != *wanted {
+            return Err(ModelError::OtherHash { path, found, wanted: wanted.clone() }.into());
+        }
+    }
+    Ok(std::path::absolute(path)?)
 }
 
 struct Puller<'a> {
@@ -165,7 +178,7 @@ impl<'a> Puller<'a> {
             let found = check::sha256(path, |done| {
                 let now = Instant::now();
                 self.progress.set(transfer.text(done, Some(total), now), now);
-                Ok(self.wait.pause(std::time::Duration::ZERO)?)
+                Ok(self.wait.pause(Duration::ZERO)?)
             });
             self.progress.erase();
             if found? != *expected {
@@ -245,7 +258,7 @@ impl<'a> Puller<'a> {
         let record = folder::record(target);
         let is_it = record.as_ref().is_some_and(|record| record.url == url_shown(url));
         if let Some(wanted) = &self.options.sha256 {
-            let found = check::sha256(target, |_| Ok(self.wait.pause(std::time::Duration::ZERO)?))?;
+            let found = check::sha256(target, |_| Ok(self.wait.pause(Duration::ZERO)?))?;
             if found != *wanted {
                 return Err(ModelError::Taken(target.into()).into());
             }
