@@ -54,11 +54,20 @@ pub fn sha256(path: &Path, mut report: impl FnMut(u64) -> Result<(), ModelError>
             Err(error) => return Err(failed(error)),
         }
     }
-    Ok(hasher.finalize().iter().fold(String::new(), |mut hex, byte| {
+    Ok(hexadecimal(&hasher.finalize()))
+}
+
+/// The same of a few bytes.
+pub(super) fn sha256_of(bytes: &[u8]) -> String {
+    hexadecimal(&Sha256::digest(bytes))
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut hex, byte| {
         // Writing to a String cannot fail.
         let _ = write!(hex, "{byte:02x}");
         hex
-    }))
+    })
 }
 
 /// A SHA-256 as people and servers write it: quoted, weak or in capitals; `None` for anything else.

@@ -9,17 +9,36 @@ use std::{
 use beast_launchd::paths;
 use serde::{Deserialize, Serialize};
 
-use super::{ModelError, catalogue, lock::Lock, url};
+use super::{ModelError, catalogue, check, lock::Lock, url};
 
 /// Where a file came from, kept beside it as `NAME.gguf.json`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
-    /// The address, or the path of a file that was there.
+    /// The address as it may be shown.
     pub url: String,
+    /// SHA-256 of the whole address where that one is not all of it: what is left out may say which file is meant, and may
+    /// be a secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url_sha256: Option<String>,
     /// What was checked; nothing when nobody knew a hash.
     pub sha256: Option<String>,
     /// As its page says it.
     pub licence: Option<String>,
+}
+
+impl Record {
+    /// Of what came from `url`.
+    pub fn new(url: &str, sha256: Option<String>, licence: Option<String>) -> Self {
+        let shown = url::shown(url);
+        let url_sha256 = (shown != url).then(|| check::sha256_of(url.as_bytes()));
+        Self { url: shown, url_sha256, sha256, licence }
+    }
+
+    /// Whether it came from there.
+    pub fn is_of(&self, url: &str) -> bool {
+        let other = Self::new(url, None, None);
+        (&self.url, &self.url_sha256) == (&other.url, &other.url_sha256)
+    }
 }
 
 /// A model in the folder.

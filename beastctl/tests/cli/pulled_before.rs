@@ -50,3 +50,18 @@ fn a_file_of_this_disk_is_checked_as_one_that_is_fetched() {
     let refused = pull(&["--name", "other.gguf"]);
     assert!(refused.starts_with("exit 2\nout: \"\"") && refused.contains("without --name"), "{refused}");
 }
+
+#[test]
+fn another_query_is_another_file() {
+    let (beast, web) = (Beast::new(), Web::new());
+    let headers = "ETag: \"1\"\r\n".to_owned();
+    web.page("/m.gguf", Page { bytes: gguf(1000), headers, location: None });
+    let pull = |query: &str| run(&beast, &["models", "pull", &web.url(&format!("/m.gguf?{query}"))]);
+    assert_eq!(pull("v=secret").code, Some(0));
+    assert_eq!(pull("v=secret").code, Some(0));
+    assert_eq!(web.asked().len(), 1, "the second time it is there");
+    let other = pull("v=2");
+    assert!(other.code == Some(2) && other.stderr.contains("came from elsewhere"), "{}", other.report());
+    let record = fs::read_to_string(models(&beast).join("m.gguf.json")).unwrap();
+    assert!(!record.contains("secret"), "{record}");
+}

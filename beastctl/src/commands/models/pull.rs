@@ -189,7 +189,7 @@ impl<'a> Puller<'a> {
         make_folder(&target)?;
         let _lock = Lock::take(&target)?;
         folder::link(path, &target)?;
-        folder::keep(&target, &Record { url: url.into(), sha256: expected, licence })?;
+        folder::keep(&target, &Record::new(url, expected, licence))?;
         self.console.info(&format!("it is in the cache of the hub already: {}", path.display()));
         Ok(Some(target))
     }
@@ -218,9 +218,7 @@ impl<'a> Puller<'a> {
         if fetched.sha256.is_none() {
             self.console.warning(&format!("{} is not verified: no hash is known; --sha256 HEX gives one", plan.file));
         }
-        // A part of the address may be a signature that nobody needs later.
-        let record = Record { url: url_shown(&wanted.url), sha256: fetched.sha256, licence: plan.licence };
-        folder::keep(&target, &record)?;
+        folder::keep(&target, &Record::new(&wanted.url, fetched.sha256, plan.licence))?;
         Ok(target)
     }
 
@@ -256,13 +254,13 @@ impl<'a> Puller<'a> {
     /// A file of this name is there: the one that is meant, or one from elsewhere.
     fn there(&self, target: &Path, url: &str, licence: Option<String>) -> Result<PathBuf> {
         let record = folder::record(target);
-        let is_it = record.as_ref().is_some_and(|record| record.url == url_shown(url));
+        let is_it = record.as_ref().is_some_and(|record| record.is_of(url));
         if let Some(wanted) = &self.options.sha256 {
             let found = check::sha256(target, |_| Ok(self.wait.pause(Duration::ZERO)?))?;
             if found != *wanted {
                 return Err(ModelError::Taken(target.into()).into());
             }
-            folder::keep(target, &Record { url: url_shown(url), sha256: Some(found), licence })?;
+            folder::keep(target, &Record::new(url, Some(found), licence))?;
         } else if !is_it && (record.is_some() || !self.is_named(target)?) {
             return Err(ModelError::Taken(target.into()).into());
         }
