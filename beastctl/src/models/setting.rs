@@ -52,16 +52,38 @@ pub fn file_of(setting: &str, models: &Path) -> Option<PathBuf> {
     }
 }
 
+/// A setting that was just written. Nobody else writes it as long as this lives.
+#[derive(Debug)]
+pub struct Change {
+    path: PathBuf,
+    before: Option<Vec<u8>>,
+    _lock: Lock,
+}
+
+impl Change {
+    /// Puts back what was there.
+    ///
+    /// # Errors
+    /// [`ModelError::File`].
+    pub fn undo(self) -> Result<(), ModelError> {
+        match &self.before {
+            Some(bytes) => replace(&self.path, bytes),
+            None => fs::remove_file(&self.path).map_err(ModelError::file("remove", &self.path)),
+        }
+    }
+}
+
 /// Writes the setting; the file is replaced as a whole or not at all.
 ///
 /// # Errors
 /// [`ModelError::File`], [`ModelError::Config`], [`ModelError::Locked`].
-pub fn write(path: &Path, model: &str) -> Result<(), ModelError> {
+pub fn write(path: &Path, model: &str) -> Result<Change, ModelError> {
     // An editor's link to a file elsewhere stays a link.
     let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let parent = path.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(parent).map_err(ModelError::file("make", parent))?;
-    let _lock = Lock::take(&path)?;
+    let lock = Lock::take(&path)?;
+    let before = fs::read(&path).ok();
     let mut document = document(&path)?;
     match document.get_mut("model").and_then(Item::as_value_mut) {
         Some(value) => {
@@ -72,18 +94,22 @@ pub fn write(path: &Path, model: &str) -> Result<(), ModelError> {
         }
         None => document["model"] = toml_edit::value(model),
     }
-    let new = beside(&path, ".new");
-    let written = put(&new, &document.to_string(), fs::metadata(&path).ok());
-    written.map_err(ModelError::file("write", &new))?;
-    fs::rename(&new, &path).map_err(ModelError::file("write", &path))
+    replace(&path, document.to_string().as_bytes())?;
+    Ok(Change { path, before, _lock: lock })
 }
 
-fn put(path: &Path, text: &str, like: Option<fs::Metadata>) -> io::Result<()> {
+fn replace(path: &Path, bytes: &[u8]) -> Result<(), ModelError> {
+    let new = beside(path, ".new");
+    put(&new, bytes, fs::metadata(path).ok()).map_err(ModelError::file("write", &new))?;
+    fs::rename(&new, path).map_err(ModelError::file("write", path))
+}
+
+fn put(path: &Path, bytes: &[u8], like: Option<fs::Metadata>) -> io::Result<()> {
     let mut file = fs::File::create(path)?;
     if let Some(meta) = like {
         file.set_permissions(meta.permissions())?;
     }
-    file.write_all(text.as_bytes())?;
+    file.write_all(bytes)?;
     file.sync_all()
 }
 

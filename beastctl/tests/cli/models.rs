@@ -2,7 +2,7 @@
 
 use std::{fs, path::PathBuf};
 
-use beast_protocol::{Event, Request};
+use beast_protocol::{ErrorCode, Event, Request, WireError};
 use expect_test::expect;
 
 use crate::{
@@ -117,6 +117,28 @@ fn use_refuses_what_is_no_model() {
     "#]]
     .assert_eq(&refused("/no/such.gguf"));
     assert_eq!(config(&beast), "");
+}
+
+#[test]
+fn what_the_daemon_refuses_is_not_set() {
+    let (beast, before) = (Beast::new(), "# mine\nmodel = \"builtin\"\n");
+    let path = model(&beast, "mine.gguf");
+    beast.write("config/beast/config.toml", before);
+    let second = beast.command(&["models", "use", "builtin"]);
+    let dir = beast.dir.path().to_owned();
+    let daemon = beast.daemon(move |peer| {
+        assert_eq!(peer.request(), Request::Load { model: Some(path.to_str().unwrap().into()) });
+        let second = Ran::of(feed(second, b""), &dir);
+        let error = WireError::new(ErrorCode::ModelUnavailable, "no tensor of this name");
+        peer.send(&Event::Failed(error));
+        second
+    });
+    let ran = run(&beast, &["use", "mine"]);
+    let second = daemon.join().unwrap();
+    assert!(ran.code == Some(1) && ran.stderr.contains("no tensor"), "{}", ran.report());
+    assert!(second.code == Some(75) && second.stderr.contains("config.toml is in the hands"), "{}", second.report());
+    assert_eq!(config(&beast), before);
+    assert_eq!(fs::read_dir(beast.path("config/beast")).unwrap().count(), 1);
 }
 
 /// Half of a download by other means, under the name of the default model.
