@@ -125,11 +125,16 @@ fn document(path: &Path) -> Result<DocumentMut, ModelError> {
 }
 
 /// Whether a file is the one that a setting stands for, also through links.
+///
+/// # Errors
+/// Without a home.
 pub fn is_chosen(file: &Path, setting: &str) -> Result<bool, paths::PathError> {
-    let same = |one: &Path, other: &Path| {
-        one == other || one.canonicalize().is_ok_and(|one| other.canonicalize().is_ok_and(|other| one == other))
-    };
-    Ok(file_of(setting, &folder::dir()?).is_some_and(|chosen| same(&chosen, file)))
+    Ok(file_of(setting, &folder::dir()?).is_some_and(|chosen| is_same(&chosen, file)))
+}
+
+/// Whether two paths lead to one file.
+pub fn is_same(one: &Path, other: &Path) -> bool {
+    one == other || one.canonicalize().is_ok_and(|one| other.canonicalize().is_ok_and(|other| one == other))
 }
 
 #[cfg(test)]

@@ -185,11 +185,13 @@ fn the_model_in_use_is_not_removed_by_a_slip() {
     assert_eq!(run(&beast, &["rm", "-y", "../../config"]).code, Some(2));
 }
 
+/// Also where the daemon knows the file by another way to the same folder.
 #[test]
 fn what_a_running_daemon_has_loaded_is_in_use() {
     let beast = Beast::new();
     let path = model(&beast, "mine.gguf");
-    let loaded = path.to_str().unwrap().to_owned();
+    std::os::unix::fs::symlink(beast.path("data/beast"), beast.path("link")).unwrap();
+    let loaded = beast.path("link/models/mine.gguf").to_str().unwrap().to_owned();
     let daemon = beast.daemon(move |peer| {
         assert_eq!(peer.request(), Request::Status);
         let mut status = status();
@@ -198,6 +200,17 @@ fn what_a_running_daemon_has_loaded_is_in_use() {
     });
     let ran = run(&beast, &["rm", "-y", "mine"]);
     daemon.join().unwrap();
+    assert!(ran.code == Some(2) && ran.stderr.contains("mine.gguf is in use"), "{}", ran.report());
+    assert!(path.exists());
+}
+
+#[test]
+fn what_beastd_would_load_next_is_in_use() {
+    let beast = Beast::alone();
+    let path = model(&beast, "mine.gguf");
+    let printed = format!("model = \"{}\"  # profile", path.display());
+    beast.beastd(&format!("[ \"$*\" = --print-config ] && echo '{printed}'"));
+    let ran = run(&beast, &["rm", "-y", "mine"]);
     assert!(ran.code == Some(2) && ran.stderr.contains("mine.gguf is in use"), "{}", ran.report());
     assert!(path.exists());
 }

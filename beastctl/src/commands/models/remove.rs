@@ -16,7 +16,7 @@ use crate::{
 /// Removes what was named; all names are understood before the first file goes.
 pub(super) fn run(context: &Context, names: &[String], is_sure: bool, is_forced: bool) -> Result<()> {
     let folder = folder::dir()?;
-    let in_use = InUse::find(context)?;
+    let in_use = InUse::find_all(context)?;
     let mut targets = Vec::new();
     for name in names {
         let file = match folder::find(&folder, name)? {
