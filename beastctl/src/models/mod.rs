@@ -9,6 +9,7 @@ mod error;
 mod flow;
 pub mod folder;
 pub mod gguf;
+mod head;
 pub mod hub;
 pub mod lock;
 mod part;

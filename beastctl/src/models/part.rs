@@ -100,3 +100,16 @@ impl Part {
         fs::remove_file(&self.path).map_err(ModelError::file("remove", &self.path))
     }
 }
+
+/// Refuses what does not fit beside what has come of it.
+pub(super) fn has_room(target: &Path, total: Option<u64>, len: u64) -> Result<(), ModelError> {
+    let folder = target.parent().unwrap_or(Path::new("."));
+    // A file system that does not say it is no reason to stop: a full disk is noticed when it is full.
+    let (Some(total), Ok(disk)) = (total, rustix::fs::statvfs(folder)) else { return Ok(()) };
+    let (needed, free) = (total.saturating_sub(len), disk.f_bavail.saturating_mul(disk.f_frsize));
+    if needed <= free {
+        return Ok(());
+    }
+    let name = target.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    Err(ModelError::NoRoom { name, needed, free, folder: folder.into() })
+}

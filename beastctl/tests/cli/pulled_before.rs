@@ -65,3 +65,75 @@ fn another_query_is_another_file() {
     let record = fs::read_to_string(models(&beast).join("m.gguf.json")).unwrap();
     assert!(!record.contains("secret"), "{record}");
 }
+
+/// A mirror of the same bytes goes on where the first source stopped; one that does not answer costs nothing.
+#[test]
+fn a_part_outlives_another_source() {
+    let (beast, first, second) = (Beast::new(), Web::new(), Web::new());
+    let bytes = gguf(300_000);
+    let headers = format!("ETag: \"{}\"\r\n", hash(&bytes));
+    for web in [&first, &second] {
+        web.page("/m.gguf", Page { bytes: Arc::clone(&bytes), headers: headers.clone(), location: None });
+    }
+    first.faults([Fault::Cut(100_000), Fault::Status(500, "")]);
+    let pull = |web: &Web| run(&beast, &["models", "pull", &web.url("/m.gguf"), "--retries", "0"]);
+    assert_eq!(pull(&first).code, Some(1));
+    let part = models(&beast).join("m.gguf.part");
+    second.faults([Fault::Status(404, ""), Fault::Status(500, "")]);
+    for _ in 0..2 {
+        assert_eq!(pull(&second).code, Some(1));
+        assert_eq!(fs::metadata(&part).unwrap().len(), 100_000);
+    }
+    let ran = pull(&second);
+    assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""));
+    assert!(fs::read(models(&beast).join("m.gguf")).unwrap() == **bytes);
+    assert_eq!(second.asked()[3].get("range"), Some("bytes=100000-"));
+}
+
+#[test]
+fn a_part_of_another_file_goes_with_a_word() {
+    let (beast, first, second) = (Beast::new(), Web::new(), Web::new());
+    let bytes = gguf(200_000);
+    let tagged = |bytes, tag: &str| Page { bytes, headers: format!("ETag: \"{tag}\"\r\n"), location: None };
+    first.page("/m.gguf", tagged(gguf(300_000), "a"));
+    second.page("/m.gguf", tagged(Arc::clone(&bytes), "b"));
+    first.faults([Fault::Cut(100_000), Fault::Status(500, "")]);
+    assert_eq!(run(&beast, &["models", "pull", &first.url("/m.gguf"), "--retries", "0"]).code, Some(1));
+    let ran = run(&beast, &["models", "pull", &second.url("/m.gguf")]);
+    assert_eq!(ran.code, Some(0));
+    assert!(ran.stderr.contains("begins anew: what came of it is of another source"), "{}", ran.stderr);
+    assert!(fs::read(models(&beast).join("m.gguf")).unwrap() == **bytes);
+}
+
+/// The whole file has come, and the hash is known only now.
+#[test]
+fn a_hash_that_comes_late_is_checked_against_what_is_here() {
+    let (beast, web) = (Beast::new(), Web::new());
+    let bytes = gguf(300_000);
+    beast.write("data/beast/models/m.gguf.part", &**bytes);
+    let known = format!(r#"{{"url":"{}","sha256":null,"validator":"\"1\"","size":300000}}"#, web.url("/m.gguf"));
+    beast.write("data/beast/models/m.gguf.part.json", known);
+    let ran = run(&beast, &["models", "pull", &web.url("/m.gguf"), "--sha256", &hash(&bytes)]);
+    assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""));
+    assert_eq!(web.asked().len(), 0);
+}
+
+/// The network of a hotel: every address answers with its own page until somebody has logged in.
+#[test]
+fn a_web_page_in_between_costs_nothing() {
+    let (beast, web) = (Beast::new(), Web::new());
+    let bytes = gguf(300_000);
+    let headers = "ETag: \"1\"\r\n".to_owned();
+    let model = Page { bytes: Arc::clone(&bytes), headers, location: None };
+    web.page("/m.gguf", model.clone());
+    web.faults([Fault::Cut(100_000), Fault::Status(500, "")]);
+    let pull = || run(&beast, &["models", "pull", &web.url("/m.gguf"), "--retries", "0"]);
+    assert_eq!(pull().code, Some(1));
+    web.page("/m.gguf", Page { bytes: Arc::new(b"<html>please log in</html>".to_vec()), ..Page::default() });
+    let ran = pull();
+    assert!(ran.code == Some(1) && ran.stderr.contains("is no GGUF file"), "{}", ran.report());
+    web.page("/m.gguf", model);
+    assert_eq!(pull().code, Some(0));
+    assert_eq!(web.asked().last().unwrap().get("range"), Some("bytes=100000-"));
+    assert!(fs::read(models(&beast).join("m.gguf")).unwrap() == **bytes);
+}
