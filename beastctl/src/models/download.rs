@@ -9,6 +9,7 @@ use std::{
 use super::{
     ModelError, check,
     flow::{Ask, Failure, Flow, Head, Message},
+    folder::{self, Record},
     gguf,
     head::{content_range, expected_hash, is_other_file, retry_after, validator},
     hub::Hub,
@@ -31,6 +32,8 @@ pub struct Wanted {
     pub sha256: Option<String>,
     /// Where its licence can be accepted.
     pub page: Option<String>,
+    /// As its page says it.
+    pub licence: Option<String>,
 }
 
 /// How long a server is borne with.
@@ -340,16 +343,16 @@ fn copy(flow: &mut Flow, part: &mut Part, total: Option<u64>, means: &mut Means<
 fn finish(part: Part, wanted: &Wanted, target: &Path, means: &mut Means<'_>) -> Result<Fetched, ModelError> {
     let (total, path) = (part.len, part.path().to_owned());
     // One that was given only after the first bytes came is as good.
-    let wanted = part.known.as_ref().and_then(|known| known.sha256.clone()).or_else(|| wanted.sha256.clone());
+    let hash = part.known.as_ref().and_then(|known| known.sha256.clone()).or_else(|| wanted.sha256.clone());
     let name = target.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    if let Some(wanted) = &wanted {
+    if let Some(hash) = &hash {
         let found = check::sha256(&path, |done| {
             (means.report)(Report::Checked { done, total });
             Ok(means.wait.pause(Duration::ZERO)?)
         })?;
-        if found != *wanted {
+        if found != *hash {
             part.discard()?;
-            return Err(ModelError::WrongHash { name, found, wanted: wanted.clone() });
+            return Err(ModelError::WrongHash { name, found, wanted: hash.clone() });
         }
     }
     // A server can announce the length of half a file.
@@ -362,9 +365,11 @@ fn finish(part: Part, wanted: &Wanted, target: &Path, means: &mut Means<'_>) -> 
             error => error,
         });
     }
+    // Before the file has its name: one without a record would be of nobody knows where.
+    folder::keep(target, &Record::new(&wanted.url, hash.clone(), wanted.licence.clone()))?;
     part.finish(target)?;
     let bytes = fs::metadata(target).map_err(ModelError::file("read", target))?.len();
-    Ok(Fetched { sha256: wanted, bytes })
+    Ok(Fetched { sha256: hash, bytes })
 }
 
 /// A small answer as a whole, for lists.

@@ -96,7 +96,7 @@ impl Hub {
     /// Those of the network, and [`ModelError::Listing`].
     pub fn listing(&self, repo: &str, means: &mut Means<'_>) -> Result<Listing, ModelError> {
         let url = format!("{}/api/models/{repo}", self.endpoint);
-        let wanted = Wanted { url: url.clone(), sha256: None, page: Some(self.page(repo)) };
+        let wanted = Wanted { url: url.clone(), sha256: None, page: Some(self.page(repo)), licence: None };
         let bytes = get(&wanted, MAX_LISTING, means)?;
         listing_of(&bytes).ok_or(ModelError::Listing(url))
     }

@@ -137,3 +137,17 @@ fn a_web_page_in_between_costs_nothing() {
     assert_eq!(web.asked().last().unwrap().get("range"), Some("bytes=100000-"));
     assert!(fs::read(models(&beast).join("m.gguf")).unwrap() == **bytes);
 }
+
+#[test]
+fn no_file_gets_its_name_without_its_record() {
+    let (beast, web) = (Beast::new(), Web::new());
+    web.page("/m.gguf", Page { bytes: gguf(1000), headers: "ETag: \"1\"\r\n".into(), location: None });
+    fs::create_dir_all(models(&beast).join("m.gguf.json")).unwrap();
+    let ran = run(&beast, &["models", "pull", &web.url("/m.gguf")]);
+    assert!(
+        ran.code == Some(1) && ran.stderr.contains("cannot write DIR/data/beast/models/m.gguf.json"),
+        "{}",
+        ran.report()
+    );
+    assert!(!models(&beast).join("m.gguf").exists());
+}

@@ -31,7 +31,6 @@ struct Plan {
     wanted: Wanted,
     /// Name in the models folder.
     file: String,
-    licence: Option<String>,
 }
 
 /// Fetches a model.
@@ -87,7 +86,7 @@ impl<'a> Puller<'a> {
             Reference::Repo { repo, what } => self.of_repo(&repo, &what, None)?,
             Reference::Url(url) => {
                 let file = self.file_name(&url)?;
-                self.fetch(Plan { wanted: Wanted { url, ..Wanted::default() }, file, licence: None })?
+                self.fetch(Plan { wanted: Wanted { url, ..Wanted::default() }, file })?
             }
             Reference::Path(path) => path,
         };
@@ -118,9 +117,9 @@ impl<'a> Puller<'a> {
                 (hub::choose(repo, &listing.files, what)?, listing.licence)
             }
         };
-        let wanted = Wanted { url: self.hub.file_url(repo, &file), page: Some(self.hub.page(repo)), sha256: None };
-        let file = self.file_name(&wanted.url)?;
-        self.fetch(Plan { wanted, file, licence })
+        let (url, page) = (self.hub.file_url(repo, &file), Some(self.hub.page(repo)));
+        let file = self.file_name(&url)?;
+        self.fetch(Plan { wanted: Wanted { url, page, licence, sha256: None }, file })
     }
 
     /// A file of the models folder that came from there, from this endpoint or another. Which file a quantization means
@@ -188,8 +187,8 @@ impl<'a> Puller<'a> {
         }
         make_folder(&target)?;
         let _lock = Lock::take(&target)?;
-        folder::link(path, &target)?;
         folder::keep(&target, &Record::new(url, expected, licence))?;
+        folder::link(path, &target)?;
         self.console.info(&format!("it is in the cache of the hub already: {}", path.display()));
         Ok(Some(target))
     }
@@ -197,16 +196,16 @@ impl<'a> Puller<'a> {
     fn fetch(&mut self, plan: Plan) -> Result<PathBuf> {
         let target = folder::dir()?.join(&plan.file);
         if target.is_file() {
-            return self.there(&target, &plan.wanted.url, plan.licence);
+            return self.there(&target, &plan.wanted.url, plan.wanted.licence);
         }
         self.refuse_offline(&plan.file)?;
         make_folder(&target)?;
         let _lock = Lock::take(&target)?;
         // Another beastctl may have been quicker.
         if target.is_file() {
-            return self.there(&target, &plan.wanted.url, plan.licence);
+            return self.there(&target, &plan.wanted.url, plan.wanted.licence);
         }
-        let licence = plan.licence.as_deref().unwrap_or("not known");
+        let licence = plan.wanted.licence.as_deref().unwrap_or("not known");
         self.console.info(&format!("{} from {}; licence: {licence}", plan.file, url_shown(&plan.wanted.url)));
         let wanted = Wanted { sha256: self.options.sha256.clone(), ..plan.wanted };
         let fetched = self.download(&wanted, &target, &plan.file).inspect_err(|error| {
@@ -218,7 +217,6 @@ impl<'a> Puller<'a> {
         if fetched.sha256.is_none() {
             self.console.warning(&format!("{} is not verified: no hash is known; --sha256 HEX gives one", plan.file));
         }
-        folder::keep(&target, &Record::new(&wanted.url, fetched.sha256, plan.licence))?;
         Ok(target)
     }
 
