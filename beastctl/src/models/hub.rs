@@ -12,7 +12,7 @@ use super::{
     download::{Means, Wanted, get},
     flow::Ask,
     reference::What,
-    url::{encoded, origin},
+    url::{encoded, origin, shown},
 };
 
 const ENDPOINT: &str = "https://huggingface.co";
@@ -77,6 +77,13 @@ impl Hub {
     /// The address of a file.
     pub fn file_url(&self, repo: &str, file: &str) -> String {
         format!("{}/{repo}/resolve/main/{}", self.endpoint, encoded(file))
+    }
+
+    /// The name in a repository of what came from `url`; `None` for anybody else's address, however it goes on.
+    pub fn name_in(&self, repo: &str, url: &str) -> Option<String> {
+        let endpoints = [shown(&self.endpoint), ENDPOINT.into()];
+        let rest = endpoints.iter().find_map(|endpoint| url.strip_prefix(&format!("{endpoint}/{repo}/resolve/main/")));
+        rest.map(str::to_owned)
     }
 
     /// The page of a repository, for people.

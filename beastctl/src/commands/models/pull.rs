@@ -122,19 +122,18 @@ impl<'a> Puller<'a> {
         self.fetch(Plan { wanted: Wanted { url, page, licence, sha256: None }, file })
     }
 
-    /// A file of the models folder that came from there, from this endpoint or another. Which file a quantization means
-    /// only the hub can say, as long as it may be asked.
+    /// A file of the models folder that came from there, from this endpoint or the hub's own. Which file a quantization
+    /// means only the hub can say, as long as it may be asked.
     fn kept(&self, repo: &str, what: &What) -> Result<Option<PathBuf>> {
         let is_clear = self.options.offline || matches!(what, What::File(_));
         if !is_clear || self.options.sha256.is_some() || self.options.file.is_some() {
             return Ok(None);
         }
-        let before = format!("/{repo}/resolve/main/");
         let locals = folder::list(&folder::dir()?)?;
         let mut files: Vec<(String, &PathBuf)> = Vec::new();
         for local in &locals {
             let name = match folder::record(&local.path) {
-                Some(record) => record.url.split_once(&before).map(|(_, name)| name.to_owned()),
+                Some(record) => self.hub.name_in(repo, &record.url),
                 // Put there by hand, with the name that it has in the catalogue.
                 None => self.is_named(&local.path)?.then(|| local.file.clone()),
             };
