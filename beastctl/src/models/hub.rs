@@ -88,7 +88,7 @@ impl Hub {
 
     /// The page of a repository, for people.
     pub fn page(&self, repo: &str) -> String {
-        format!("{}/{repo}", self.endpoint)
+        format!("{}/{repo}", shown(&self.endpoint))
     }
 
     pub(super) fn ask(&self, url: String, headers: Vec<(&'static str, String)>) -> Ask {
@@ -105,7 +105,7 @@ impl Hub {
         let url = format!("{}/api/models/{repo}", self.endpoint);
         let wanted = Wanted { url: url.clone(), sha256: None, page: Some(self.page(repo)), licence: None };
         let bytes = get(&wanted, MAX_LISTING, means)?;
-        listing_of(&bytes).ok_or(ModelError::Listing(url))
+        listing_of(&bytes).ok_or_else(|| ModelError::Listing(shown(&url)))
     }
 }
 

@@ -60,6 +60,7 @@ fn the_token_is_in_no_log() {
 fn only_the_hub_and_this_endpoint_say_what_a_file_is() {
     let hub = Hub { endpoint: "https://me:word@mirror.example".into(), token: None };
     let name = |url: &str| hub.name_in("o/r", url);
+    assert_eq!(hub.page("o/r"), "https://mirror.example/o/r");
     assert_eq!(name("https://mirror.example/o/r/resolve/main/m.gguf").as_deref(), Some("m.gguf"));
     assert_eq!(name("https://huggingface.co/o/r/resolve/main/m.gguf").as_deref(), Some("m.gguf"));
     assert_eq!(name("https://evil.example/o/r/resolve/main/m.gguf"), None);

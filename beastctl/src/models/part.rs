@@ -4,7 +4,8 @@
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::Write,
+    io::{self, Write},
+    os::unix::fs::{OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 
@@ -61,7 +62,7 @@ impl Part {
     pub(super) fn learn(&mut self, known: Known) -> Result<(), ModelError> {
         if self.known.as_ref() != Some(&known) {
             let text = serde_json::to_vec(&known).expect("texts and numbers become JSON");
-            fs::write(&self.known_path, text).map_err(ModelError::file("write", &self.known_path))?;
+            write_private(&self.known_path, &text).map_err(ModelError::file("write", &self.known_path))?;
             self.known = Some(known);
         }
         Ok(())
@@ -99,6 +100,13 @@ impl Part {
         let _ = fs::remove_file(&self.known_path);
         fs::remove_file(&self.path).map_err(ModelError::file("remove", &self.path))
     }
+}
+
+/// The address may hold a password or a signature.
+fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(path)?;
+    file.set_permissions(fs::Permissions::from_mode(0o600))?;
+    file.write_all(bytes)
 }
 
 /// Refuses what does not fit beside what has come of it.

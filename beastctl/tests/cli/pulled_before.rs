@@ -1,6 +1,6 @@
 //! `models pull` where the file that is here, or a part of it, may be of another source or state than the one that is asked for.
 
-use std::{fs, sync::Arc};
+use std::{fs, os::unix::fs::PermissionsExt, sync::Arc};
 
 use crate::{
     harness::Beast,
@@ -78,6 +78,8 @@ fn a_part_outlives_another_source() {
     first.faults([Fault::Cut(100_000), Fault::Status(500, "")]);
     let pull = |web: &Web| run(&beast, &["models", "pull", &web.url("/m.gguf"), "--retries", "0"]);
     assert_eq!(pull(&first).code, Some(1));
+    let known = fs::metadata(models(&beast).join("m.gguf.part.json")).unwrap();
+    assert_eq!(known.permissions().mode() & 0o777, 0o600, "an address may hold a password");
     let part = models(&beast).join("m.gguf.part");
     second.faults([Fault::Status(404, ""), Fault::Status(500, "")]);
     for _ in 0..2 {

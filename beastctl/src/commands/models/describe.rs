@@ -17,6 +17,7 @@ use crate::{
         check,
         folder::{self, Local, Record},
         hub::Hub,
+        url_shown,
     },
     output::{json_line, one_line, units::bytes},
 };
@@ -158,7 +159,8 @@ fn details(row: &Row) -> String {
 }
 
 fn source(row: &Row) -> String {
-    let of_entry = || row.entry.as_ref().map(|entry| Hub::of_environment().file_url(&entry.repo, &entry.file));
+    let url = |entry: &Entry| url_shown(&Hub::of_environment().file_url(&entry.repo, &entry.file));
+    let of_entry = || row.entry.as_ref().map(url);
     row.record.as_ref().map(|record| record.url.clone()).or_else(of_entry).unwrap_or_else(|| "not known".into())
 }
 
