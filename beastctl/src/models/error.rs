@@ -168,6 +168,9 @@ pub enum ModelError {
     /// A file of this name came from elsewhere.
     #[error("{} is there already and came from elsewhere", .0.display())]
     Taken(PathBuf),
+    /// Where the file should be.
+    #[error("{} is a folder", .0.display())]
+    Folder(PathBuf),
     /// An option that makes no sense.
     #[error("{what}")]
     Usage {
@@ -200,6 +203,7 @@ impl ModelError {
             | ModelError::Choice { .. }
             | ModelError::Split(_)
             | ModelError::Taken(_)
+            | ModelError::Folder(_)
             | ModelError::Usage { .. }
             | ModelError::InUse(_)
             | ModelError::NotRemoved(_) => exit::USAGE,
@@ -248,6 +252,7 @@ impl ModelError {
             ModelError::NoRoom { .. } => "beastctl models rm for one that is not needed, or a smaller model",
             ModelError::Locked(_) => "the same command when it is done",
             ModelError::Taken(_) => "--name OTHER.gguf, or beastctl models rm first",
+            ModelError::Folder(_) => "--name OTHER.gguf, or move it away",
             ModelError::Usage { hint, .. } => hint,
             ModelError::InUse(_) => "beastctl models use with another one first, or --force",
             ModelError::NotRemoved(_) => "-y",

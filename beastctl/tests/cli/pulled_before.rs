@@ -153,3 +153,13 @@ fn no_file_gets_its_name_without_its_record() {
     );
     assert!(!models(&beast).join("m.gguf").exists());
 }
+
+#[test]
+fn a_folder_in_the_place_of_the_file_is_seen_at_once() {
+    let (beast, web) = (Beast::new(), Web::new());
+    fs::create_dir_all(models(&beast).join("m.gguf")).unwrap();
+    let ran = run(&beast, &["models", "pull", &web.url("/m.gguf")]);
+    let words = "beastctl: DIR/data/beast/models/m.gguf is a folder; try: --name OTHER.gguf, or move it away\n";
+    assert_eq!((ran.code, ran.stderr.as_str()), (Some(2), words));
+    assert_eq!(web.asked().len(), 0);
+}

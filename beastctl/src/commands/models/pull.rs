@@ -194,6 +194,10 @@ impl<'a> Puller<'a> {
 
     fn fetch(&mut self, plan: Plan) -> Result<PathBuf> {
         let target = folder::dir()?.join(&plan.file);
+        if target.is_dir() {
+            // Now, and not when gigabytes have come.
+            return Err(ModelError::Folder(target).into());
+        }
         if target.is_file() {
             return self.there(&target, &plan.wanted.url, plan.wanted.licence);
         }
