@@ -18,7 +18,7 @@ use ureq::{
     tls::{RootCerts, TlsConfig},
 };
 
-use super::url::{joined, origin};
+use super::url::{is_encrypted, joined, origin};
 use crate::wait::{Wait, WaitError};
 
 /// Of a file, in one message.
@@ -195,7 +195,7 @@ fn walk(agent: &Agent, ask: &Ask) -> Result<(Head, Body), Failure> {
             return Ok((head, answer.into_body()));
         };
         let next = joined(&url, &location).ok_or_else(|| early("it redirects to no address".into()))?;
-        if url.starts_with("https://") && !next.starts_with("https://") {
+        if is_encrypted(&url) && !is_encrypted(&next) {
             return Err(early("it redirects to an address without encryption".into()));
         }
         url = next;
