@@ -13,6 +13,7 @@ mod head;
 pub mod hub;
 pub mod lock;
 mod part;
+mod proxy;
 pub mod reference;
 pub mod setting;
 mod tries;

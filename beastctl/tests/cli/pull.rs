@@ -392,7 +392,15 @@ fn proxies_of_the_environment_are_used() {
     pull("");
     let n_asked = proxy.asked().len();
     assert!(n_asked > 0 && proxy.asked()[0].path.contains("models.example"), "{:?}", proxy.asked());
-    pull("models.example");
+    for exception in ["models.example", "127.0.0.0/8,models.example:80"] {
+        pull(exception);
+        assert_eq!(proxy.asked().len(), n_asked, "{exception}");
+    }
+    // Going there without the proxy would be against what was said.
+    let mut command = command(&beast, &["models", "pull", &proxy.url("/m.gguf")]);
+    command.env("HTTP_PROXY", "ftp://proxy.example:1");
+    let ran = Ran::of(feed(command, b""), beast.dir.path());
+    assert!(ran.code == Some(1) && ran.stderr.contains("HTTP_PROXY names no proxy"), "{}", ran.report());
     assert_eq!(proxy.asked().len(), n_asked);
 }
 
