@@ -16,6 +16,9 @@ pub const AUTO: &str = "auto";
 /// The one that beastd brings along.
 pub const BUILTIN: &str = "builtin";
 
+/// Of UTF-8, as some editors write it.
+const MARK: &str = "\u{feff}";
+
 /// The file of the settings.
 ///
 /// # Errors
@@ -78,11 +81,14 @@ impl Change {
 /// # Errors
 /// [`ModelError::File`], [`ModelError::Config`], [`ModelError::Locked`].
 pub fn write(path: &Path, model: &str) -> Result<Change, ModelError> {
-    // An editor's link to a file elsewhere stays a link.
-    let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let path = behind_links(path);
     let parent = path.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(parent).map_err(ModelError::file("make", parent))?;
     let lock = Lock::take(&path)?;
+    if fs::metadata(&path).is_ok_and(|meta| meta.permissions().readonly()) {
+        // A new file in its place would not ask.
+        return Err(ModelError::file("write", &path)(io::ErrorKind::PermissionDenied.into()));
+    }
     let before = fs::read(&path).ok();
     let mut document = document(&path)?;
     match document.get_mut("model").and_then(Item::as_value_mut) {
@@ -94,8 +100,27 @@ pub fn write(path: &Path, model: &str) -> Result<Change, ModelError> {
         }
         None => document["model"] = toml_edit::value(model),
     }
-    replace(&path, document.to_string().as_bytes())?;
+    replace(&path, like(&document.to_string(), before.as_deref().unwrap_or_default()).as_bytes())?;
     Ok(Change { path, before, _lock: lock })
+}
+
+/// An editor's link to a file elsewhere stays a link, also to one that is not there yet.
+fn behind_links(path: &Path) -> PathBuf {
+    let behind = |path: &PathBuf| Some(path.parent()?.join(fs::read_link(path).ok()?));
+    // As many as the system follows.
+    let last = std::iter::successors(Some(path.to_owned()), behind).take(40).last();
+    path.canonicalize().ok().or(last).unwrap_or_else(|| path.to_owned())
+}
+
+/// With the mark at the beginning and the ends of lines that editors of another system have written.
+fn like(text: &str, before: &[u8]) -> String {
+    let (n_lines, n_returns) =
+        (before.split(|byte| *byte == b'\n').count() - 1, before.windows(2).filter(|two| two == b"\r\n").count());
+    let is_with_returns = n_lines > 0 && n_lines == n_returns;
+    let text = text.replace("\r\n", "\n");
+    let text = if is_with_returns { text.replace('\n', "\r\n") } else { text };
+    let mark = if before.starts_with(MARK.as_bytes()) { MARK } else { "" };
+    format!("{mark}{}", text.trim_start_matches(MARK))
 }
 
 fn replace(path: &Path, bytes: &[u8]) -> Result<(), ModelError> {
