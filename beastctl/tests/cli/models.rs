@@ -30,6 +30,11 @@ fn the_list_has_names_and_files() {
     model(&beast, "LFM2-2.6B-Q4_K_M.gguf");
     model(&beast, "my model.gguf");
     beast.write("data/beast/models/Qwen3-4B-Q4_K_M.gguf.part", vec![0; 5000]);
+    // What nobody would find otherwise: a download that was given up, and a link into a cache that was emptied.
+    beast.write("data/beast/models/half.gguf.part", vec![0; 5000]);
+    let known = r#"{"url":"https://a.example/half.gguf","sha256":null,"validator":null,"size":null}"#;
+    beast.write("data/beast/models/half.gguf.part.json", known);
+    std::os::unix::fs::symlink("/no/such.gguf", beast.path("data/beast/models/gone.gguf")).unwrap();
     let listed = run(&beast, &[]);
     expect![[r#"
         lfm2-2.6b         13 B  in use   the default: summaries, commit messages, questions about a text; LFM Open License v1.0
@@ -39,6 +44,8 @@ fn the_list_has_names_and_files() {
         qwen2.5-1.5b    1.1 GB           small, many languages, free licence; Apache-2.0
         qwen3-4b        2.5 GB  partial  5.0 kB came so far; beastctl models pull qwen3-4b
         smollm3-3b      1.9 GB           trained in the open, six European languages, free licence; Apache-2.0
+        gone                    lost     its bytes were in /no/such.gguf, which is gone; beastctl models rm gone
+        half                    partial  5.0 kB came so far; beastctl models pull 'https://a.example/half.gguf'
         my model          13 B  here
     "#]]
     .assert_eq(&listed.stdout);
@@ -46,7 +53,9 @@ fn the_list_has_names_and_files() {
     assert_eq!(json[0]["state"], "in_use");
     assert_eq!(json[1]["state"], "absent");
     assert_eq!(json[5]["partial_bytes"], 5000);
-    assert_eq!(json[7]["name"], "my model");
+    assert_eq!((&json[7]["state"], &json[8]["state"]), (&"lost".into(), &"partial".into()));
+    assert_eq!(json[9]["name"], "my model");
+    assert!(run(&beast, &["show", "half"]).stdout.contains("5.0 kB came so far"));
     assert_eq!(run(&beast, &["--json"]).stdout, run(&beast, &["list", "--json"]).stdout);
 }
 

@@ -82,6 +82,11 @@ fn loaded(context: &Context) -> Option<PathBuf> {
     }
 }
 
+/// A file's name, however it was typed.
+fn with_ending(name: &str) -> String {
+    if name.ends_with(".gguf") { name.into() } else { format!("{name}.gguf") }
+}
+
 /// Nothing on this disk has this name: what that is, and what would help.
 fn not_here(name: &str) -> ModelError {
     let is_fetchable = !matches!(reference::parse(name), Err(_) | Ok(reference::Reference::Path(_)));
