@@ -332,6 +332,10 @@ fn copy(flow: &mut Flow, part: &mut Part, total: Option<u64>, means: &mut Means<
         (means.report)(Report::Bytes { done: part.len, total });
         match flow.next(means.wait)? {
             Message::Chunk(bytes) => append(part, &bytes, total)?,
+            // Without a length, what ends and what is cut look the same.
+            Message::End if total.is_none() && matches!(check::gguf(part.path()), Err(ModelError::Cut { .. })) => {
+                return Err(again("it ends before the model does"));
+            }
             Message::End if total.is_none_or(|total| total == part.len) => return Ok(()),
             Message::End => return Err(again(SHORT)),
             Message::Failed(failure) => return Err(Stop::Again { failure, after: None }),
@@ -358,12 +362,7 @@ fn finish(part: Part, wanted: &Wanted, target: &Path, means: &mut Means<'_>) -> 
     // A server can announce the length of half a file.
     if let Err(error) = check::gguf(&path) {
         part.discard()?;
-        return Err(match error {
-            ModelError::NotGguf(_) => ModelError::NotGguf(name),
-            ModelError::Cut { n_bytes, needed, .. } => ModelError::Cut { path: target.into(), n_bytes, needed },
-            ModelError::Garbled(_) => ModelError::Garbled(target.into()),
-            error => error,
-        });
+        return Err(error.of(target));
     }
     // Before the file has its name: one without a record would be of nobody knows where.
     folder::keep(target, &Record::new(&wanted.url, hash.clone(), wanted.licence.clone()))?;

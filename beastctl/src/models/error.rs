@@ -261,6 +261,16 @@ impl ModelError {
         Some(hint.into())
     }
 
+    /// What is wrong with a part, said of the file that it was to become.
+    pub(super) fn of(self, target: &std::path::Path) -> Self {
+        match self {
+            ModelError::NotGguf(_) => ModelError::NotGguf(target.display().to_string()),
+            ModelError::Cut { n_bytes, needed, .. } => ModelError::Cut { path: target.into(), n_bytes, needed },
+            ModelError::Garbled(_) => ModelError::Garbled(target.into()),
+            error => error,
+        }
+    }
+
     pub(super) fn file(action: &'static str, path: &std::path::Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |source| ModelError::File { action, path, source }

@@ -163,3 +163,16 @@ fn a_folder_in_the_place_of_the_file_is_seen_at_once() {
     assert_eq!((ran.code, ran.stderr.as_str()), (Some(2), words));
     assert_eq!(web.asked().len(), 0);
 }
+
+#[test]
+fn a_cut_answer_without_a_length_is_not_the_whole_file() {
+    let (beast, web) = (Beast::new(), Web::new());
+    let bytes = fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/../models/cub/cub-draft.gguf")).unwrap();
+    web.page("/m.gguf", Page { bytes: Arc::new(bytes.clone()), ..Page::default() });
+    web.faults([Fault::NoLength(1_000_000), Fault::NoLength(1_000_000), Fault::NoLength(usize::MAX)]);
+    let ran = run(&beast, &["models", "pull", &web.url("/m.gguf"), "--sha256", &hash(&bytes)]);
+    assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""));
+    assert!(fs::read(models(&beast).join("m.gguf")).unwrap() == bytes);
+    assert_eq!(web.asked().len(), 3);
+    assert_eq!(web.n_sent(), bytes.len() as u64);
+}

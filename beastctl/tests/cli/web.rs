@@ -30,6 +30,8 @@ pub(crate) enum Fault {
     OtherRange,
     /// So many bytes, and then nothing until the client goes away.
     Stall(usize),
+    /// So many bytes, and no word of how many there are: the end of the connection is that of the file.
+    NoLength(usize),
     /// Nothing goes wrong.
     None,
 }
@@ -170,9 +172,14 @@ fn serve(mut stream: TcpStream, shared: &Shared) -> std::io::Result<()> {
         None => ("200 OK", String::new(), &page.bytes[..]),
     };
     let length = if let Fault::Length(length) = fault { length } else { body.len() };
-    let headers = format!("Content-Length: {length}\r\n{range}{}", page.headers);
+    let length = if let Fault::NoLength(_) = fault { String::new() } else { format!("Content-Length: {length}\r\n") };
+    let headers = format!("{length}{range}{}", page.headers);
     stream.write_all(answer(status, &headers).as_bytes())?;
-    let body = if let Fault::Cut(n) | Fault::Stall(n) = fault { &body[..n.min(body.len())] } else { body };
+    let body = if let Fault::Cut(n) | Fault::Stall(n) | Fault::NoLength(n) = fault {
+        &body[..n.min(body.len())]
+    } else {
+        body
+    };
     for chunk in body.chunks(64 * 1024) {
         stream.write_all(chunk)?;
         shared.n_sent.fetch_add(chunk.len() as u64, Ordering::SeqCst);
