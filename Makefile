@@ -50,7 +50,7 @@ uninstall: ## remove what `make install` has installed there
 deb: ## a Debian package in target/debian, for other machines too (first time 10 minutes; installs cargo-deb)
 	@.ci/deb
 
-formula: ## a Homebrew formula for HEAD in target/beast.rb
+formula: ## a Homebrew formula for HEAD in target/beast.rb; says how to try it
 	@.ci/formula
 
 check-packages: ## whether every kind of package holds everything
