@@ -122,10 +122,8 @@ pub fn download(wanted: &Wanted, target: &Path, means: &mut Means<'_>) -> Result
     match fill(wanted, &mut part, target, means) {
         Ok(()) => finish(part, wanted, target, means),
         Err(error) => {
-            if part.len == 0 {
-                // Nothing came. Why that is matters more than a file that stays.
-                let _ = part.discard();
-            }
+            // Why it ended matters more than a file that stays, or one that does not.
+            let _ = if part.len == 0 { part.discard() } else { part.settle() };
             Err(error)
         }
     }
@@ -234,6 +232,7 @@ fn accept(head: &Head, wanted: &Wanted, part: &mut Part, means: &mut Means<'_>) 
         sha256: expected_hash(head, wanted)?,
         validator: validator(head),
         size: head.linked_size.or(length),
+        n_synced: None,
     };
     if known.size.is_none() && known.sha256.is_none() {
         return Err(ModelError::NoLength(shown(&wanted.url)).into());

@@ -196,7 +196,9 @@ pub fn remove(target: &Path) -> Result<bool, ModelError> {
     }
     let _lock = Lock::take(target)?;
     let mut is_there = false;
-    for (suffix, is_model) in [("", true), (".part", true), (".part.json", false), (".json", false)] {
+    for (suffix, is_model) in
+        [("", true), (".part", true), (".part.json", false), (".part.json.new", false), (".json", false)]
+    {
         let path = beside(target, suffix);
         match fs::remove_file(&path) {
             Ok(()) => is_there |= is_model,

@@ -24,7 +24,13 @@ pub(super) struct Known {
     pub(super) validator: Option<String>,
     /// Of the whole file.
     pub(super) size: Option<u64>,
+    /// So many bytes are on the disk whatever happens; not counted where a hash tells what a power cut has left behind.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) n_synced: Option<u64>,
 }
+
+/// Bytes that a power cut may cost.
+const SYNC_EVERY: u64 = 64 * 1024 * 1024;
 
 #[derive(Debug)]
 pub(super) struct Part {
@@ -47,6 +53,11 @@ impl Part {
         if part.known.is_none() {
             part.restart()?;
         }
+        // The length of a file can outlive its bytes.
+        if let Some(n_synced) = part.n_synced().filter(|n| *n < len) {
+            part.file.set_len(n_synced).map_err(ModelError::file("write", &part.path))?;
+            part.len = n_synced;
+        }
         Ok(part)
     }
 
@@ -59,7 +70,28 @@ impl Part {
     }
 
     /// What the bytes to come are a part of. Written before the first of them.
-    pub(super) fn learn(&mut self, known: Known) -> Result<(), ModelError> {
+    pub(super) fn learn(&mut self, mut known: Known) -> Result<(), ModelError> {
+        known.n_synced = known.sha256.is_none().then_some(0);
+        self.write(known)
+    }
+
+    /// Makes sure that the next run can go on with all that came.
+    pub(super) fn settle(&mut self) -> Result<(), ModelError> {
+        match (&self.known, self.n_synced()) {
+            (Some(known), Some(n)) if n < self.len => {
+                let known = Known { n_synced: Some(self.len), ..known.clone() };
+                self.file.sync_data().map_err(ModelError::file("write", &self.path))?;
+                self.write(known)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn n_synced(&self) -> Option<u64> {
+        self.known.as_ref().filter(|known| known.sha256.is_none()).and_then(|known| known.n_synced)
+    }
+
+    fn write(&mut self, known: Known) -> Result<(), ModelError> {
         if self.known.as_ref() != Some(&known) {
             let text = serde_json::to_vec(&known).expect("texts and numbers become JSON");
             write_private(&self.known_path, &text).map_err(ModelError::file("write", &self.known_path))?;
@@ -76,7 +108,9 @@ impl Part {
         } else {
             self.len += bytes.len() as u64;
         }
-        written.map_err(ModelError::file("write", &self.path))
+        written.map_err(ModelError::file("write", &self.path))?;
+        let is_due = self.n_synced().is_some_and(|n| self.len - n >= SYNC_EVERY);
+        if is_due { self.settle() } else { Ok(()) }
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -102,11 +136,14 @@ impl Part {
     }
 }
 
-/// The address may hold a password or a signature.
+/// As a whole or not at all; the address may hold a password or a signature.
 fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(path)?;
+    let new = path.with_added_extension("new");
+    let mut file = OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(&new)?;
     file.set_permissions(fs::Permissions::from_mode(0o600))?;
-    file.write_all(bytes)
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(new, path)
 }
 
 /// Refuses what does not fit beside what has come of it.

@@ -176,3 +176,19 @@ fn a_cut_answer_without_a_length_is_not_the_whole_file() {
     assert_eq!(web.asked().len(), 3);
     assert_eq!(web.n_sent(), bytes.len() as u64);
 }
+
+/// After a power cut a file can be longer than what was written of it for good.
+#[test]
+fn what_a_power_cut_left_behind_is_not_built_upon() {
+    let (beast, web) = (Beast::new(), Web::new());
+    let bytes = gguf(300_000);
+    web.page("/m.gguf", Page { bytes: Arc::clone(&bytes), headers: "ETag: \"1\"\r\n".into(), location: None });
+    web.faults([Fault::Cut(100_000), Fault::Status(500, "")]);
+    let pull = || run(&beast, &["models", "pull", &web.url("/m.gguf"), "--retries", "0"]);
+    assert_eq!(pull().code, Some(1));
+    let part = models(&beast).join("m.gguf.part");
+    fs::OpenOptions::new().write(true).open(part).unwrap().set_len(150_000).unwrap();
+    assert_eq!(pull().code, Some(0));
+    assert!(fs::read(models(&beast).join("m.gguf")).unwrap() == **bytes);
+    assert_eq!(web.asked().last().unwrap().get("range"), Some("bytes=100000-"));
+}
