@@ -358,18 +358,6 @@ fn any_address_will_do() {
 }
 
 #[test]
-fn without_a_hash_or_a_name_of_the_state_nothing_is_glued_together() {
-    let (beast, web) = (Beast::new(), Web::new());
-    let bytes = gguf(300_000);
-    web.page("/m.gguf", Page { bytes: Arc::clone(&bytes), ..Page::default() });
-    web.faults([Fault::Cut(100_000)]);
-    let ran = run(&beast, &["models", "pull", &web.url("/m.gguf")]);
-    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
-    assert!(web.asked().iter().all(|asked| asked.get("range").is_none()));
-    assert!(fs::read(models(&beast).join("m.gguf")).unwrap() == **bytes);
-}
-
-#[test]
 fn a_web_page_is_no_model() {
     let (beast, web) = (Beast::new(), Web::new());
     web.page("/m.gguf", Page { bytes: Arc::new(b"<html>please log in</html>".to_vec()), ..Page::default() });
