@@ -40,8 +40,10 @@ bench-peers: build ## the same prompts through beastd and llama-server (25 minut
 check-macos: ## on Debian: compile and link everything for macOS, with clippy (first time 10 minutes)
 	@.ci/check-macos --level full --clippy
 
-install: ## programs, completions, man pages and units to $(DESTDIR)$(PREFIX); builds only if nothing is there
-	@test -x "$(PROGRAMS)/beastd" -a -x "$(PROGRAMS)/beastctl" || $(MAKE) build
+install: ## programs, completions, man pages and units to $(DESTDIR)$(PREFIX); builds first, under sudo only if nothing is there
+	@if [ "$(origin PROGRAMS)" = file ] && [ -z "$$SUDO_USER" ]; then $(MAKE) build; \
+	elif [ ! -x "$(PROGRAMS)/beastd" ] || [ ! -x "$(PROGRAMS)/beastctl" ]; then $(MAKE) build; \
+	elif [ "$(origin PROGRAMS)" = file ]; then echo "make: under sudo nothing is built; for programs of today: make build && sudo make install" >&2; fi
 	@.ci/install "$(PREFIX)" "$(PROGRAMS)" "$(DESTDIR)"
 
 uninstall: ## remove what `make install` has installed there
@@ -50,7 +52,7 @@ uninstall: ## remove what `make install` has installed there
 deb: ## a Debian package in target/debian, for other machines too (first time 10 minutes; installs cargo-deb)
 	@.ci/deb
 
-formula: ## a Homebrew formula for HEAD in target/beast.rb
+formula: ## a Homebrew formula for HEAD in target/beast.rb; says how to try it
 	@.ci/formula
 
 check-packages: ## whether every kind of package holds everything

@@ -74,7 +74,10 @@ pub fn units(service: &Service) -> Result<Units, UnitError> {
         // Unlike in the program's own place, a dollar in an argument names a variable.
         command = command + " " + &quoted(plain(argument)?).replace('$', "$$");
     }
-    Ok(Units { socket: socket_unit(socket), service: service_unit(&command) })
+    let head = |unit| format!("{MARK}\n# It is written anew by the next install. {}", change_of(unit));
+    // No quotes here: the value is the whole line. A percent sign begins a specifier everywhere.
+    let socket = socket_unit(&head(SOCKET_UNIT), &socket.replace('%', "%%"));
+    Ok(Units { socket, service: service_unit(&head(SERVICE_UNIT), &command) })
 }
 
 const LISTEN: &str = "ListenStream=";
@@ -85,17 +88,21 @@ pub fn socket_of(unit: &str) -> Option<PathBuf> {
     Some(lines.find_map(|line| line.strip_prefix(LISTEN))?.replace("%%", "%").into())
 }
 
-fn socket_unit(socket: &str) -> String {
+fn change_of(unit: &str) -> String {
+    format!("What you want to change: systemctl --user edit {unit}")
+}
+
+/// Also that of packages, which differs in nothing but the comment at its beginning and the place.
+fn socket_unit(head: &str, socket: &str) -> String {
     format!(
         "\
-# {MARK}
-# It is written anew by the next install. What you want to change: systemctl --user edit {SOCKET_UNIT}
+# {head}
 
 [Unit]
 Description=Socket of beastd, which keeps a local language model
 
 [Socket]
-{LISTEN}{}
+{LISTEN}{socket}
 # Only the owner gets in.
 SocketMode=0600
 DirectoryMode=0700
@@ -104,17 +111,15 @@ RemoveOnStop=yes
 
 [Install]
 WantedBy=sockets.target
-",
-        // No quotes here: the value is the whole line. A percent sign begins a specifier everywhere.
-        socket.replace('%', "%%")
+"
     )
 }
 
-fn service_unit(command: &str) -> String {
+/// See [`socket_unit`].
+fn service_unit(head: &str, command: &str) -> String {
     format!(
         "\
-# {MARK}
-# It is written anew by the next install. What you want to change: systemctl --user edit {SERVICE_UNIT}
+# {head}
 # Settings of beastd itself are in its configuration file, which one started by hand reads as well.
 
 [Unit]

@@ -33,6 +33,18 @@ fn the_whole_texts() {
     expect_file!["../golden/beastd.service"].assert_eq(&units.service);
 }
 
+/// Packages have the same units, for whichever user starts them. `UPDATE_EXPECT=1` writes them anew.
+#[test]
+fn packages_have_the_same_texts() {
+    let head = |unit| format!("Of a package of beast: what installed it takes it away. {}", change_of(unit));
+    let socket = socket_unit(&head(SOCKET_UNIT), "%t/beast/beastd.sock");
+    // `.ci/install` puts the program of its PREFIX there.
+    let service = service_unit(&head(SERVICE_UNIT), &quoted("/usr/bin/beastd"));
+    expect_file!["../../packaging/systemd/beastd.socket"].assert_eq(&socket);
+    expect_file!["../../packaging/systemd/beastd.service"].assert_eq(&service);
+    assert!(!crate::is_ours(&socket), "beastctl service uninstall must not take it away");
+}
+
 #[test]
 fn what_means_something_to_systemd_is_escaped() {
     let odd = Service {

@@ -9,26 +9,27 @@ use std::{
 
 use sha2::{Digest, Sha256};
 
-use super::ModelError;
+use super::{
+    ModelError,
+    gguf::{self, Damage},
+};
 
-/// Every GGUF file begins so.
-pub(super) const MAGIC: &[u8; 4] = b"GGUF";
-
-/// Refuses a file that is no GGUF.
+/// Refuses a file that is no GGUF, or one that its own head says to be longer.
 ///
 /// # Errors
-/// [`ModelError::NotGguf`], [`ModelError::File`].
+/// [`ModelError::NotGguf`], [`ModelError::Cut`], [`ModelError::Garbled`], [`ModelError::File`].
 pub fn gguf(path: &Path) -> Result<(), ModelError> {
-    let read = |path: &Path| -> io::Result<[u8; 4]> {
-        let mut magic = [0; 4];
-        File::open(path)?.read_exact(&mut magic)?;
-        Ok(magic)
-    };
-    match read(path) {
-        Ok(magic) if &magic == MAGIC => Ok(()),
-        Err(source) if source.kind() != io::ErrorKind::UnexpectedEof => Err(ModelError::file("read", path)(source)),
-        _ => Err(ModelError::NotGguf(path.display().to_string())),
-    }
+    let failed = |source| ModelError::file("read", path)(source);
+    let file = File::open(path).map_err(failed)?;
+    let n_bytes = file.metadata().map_err(failed)?.len();
+    let file_name = || path.display().to_string();
+    gguf::check(file, n_bytes).map_err(|damage| match damage {
+        Damage::Magic => ModelError::NotGguf(file_name()),
+        Damage::Cut(needed) => ModelError::Cut { path: path.into(), n_bytes, needed: Some(needed) },
+        Damage::Headless => ModelError::Cut { path: path.into(), n_bytes, needed: None },
+        Damage::Garbled => ModelError::Garbled(path.into()),
+        Damage::Io(source) => failed(source),
+    })
 }
 
 /// The SHA-256 in small hexadecimal letters; `report` hears of every few megabytes and can end it.
@@ -53,11 +54,20 @@ pub fn sha256(path: &Path, mut report: impl FnMut(u64) -> Result<(), ModelError>
             Err(error) => return Err(failed(error)),
         }
     }
-    Ok(hasher.finalize().iter().fold(String::new(), |mut hex, byte| {
+    Ok(hexadecimal(&hasher.finalize()))
+}
+
+/// The same of a few bytes.
+pub(super) fn sha256_of(bytes: &[u8]) -> String {
+    hexadecimal(&Sha256::digest(bytes))
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut hex, byte| {
         // Writing to a String cannot fail.
         let _ = write!(hex, "{byte:02x}");
         hex
-    }))
+    })
 }
 
 /// A SHA-256 as people and servers write it: quoted, weak or in capitals; `None` for anything else.

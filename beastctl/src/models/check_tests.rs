@@ -16,7 +16,9 @@ fn the_hash_is_the_known_one() {
 fn only_gguf_is_gguf() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("m.gguf");
-    for (bytes, is_gguf) in [("GGUF\x03", true), ("GGU", false), ("", false), ("<html>", false)] {
+    for (bytes, is_gguf) in
+        [("GGUF and more", true), ("GGUF\x03\0\0\0", false), ("GGU", false), ("", false), ("<html>", false)]
+    {
         std::fs::write(&path, bytes).unwrap();
         assert_eq!(gguf(&path).is_ok(), is_gguf, "{bytes}");
     }

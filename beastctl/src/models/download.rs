@@ -9,8 +9,11 @@ use std::{
 use super::{
     ModelError, check,
     flow::{Ask, Failure, Flow, Head, Message},
+    folder::{self, Record},
+    gguf,
+    head::{content_range, expected_hash, is_other_file, retry_after, validator},
     hub::Hub,
-    part::{Known, Part},
+    part::{Known, Part, has_room},
     tries::Tries,
     url::shown,
 };
@@ -18,6 +21,7 @@ use crate::wait::Wait;
 
 /// A server that wants more than this is not waited for.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(120);
+const SHORT: &str = "the server sent less than it announced";
 
 /// What is wanted.
 #[derive(Debug, Clone, Default)]
@@ -28,6 +32,8 @@ pub struct Wanted {
     pub sha256: Option<String>,
     /// Where its licence can be accepted.
     pub page: Option<String>,
+    /// As its page says it.
+    pub licence: Option<String>,
 }
 
 /// How long a server is borne with.
@@ -114,12 +120,10 @@ fn again(reason: impl Into<String>) -> Stop {
 pub fn download(wanted: &Wanted, target: &Path, means: &mut Means<'_>) -> Result<Fetched, ModelError> {
     let mut part = Part::open(target)?;
     match fill(wanted, &mut part, target, means) {
-        Ok(()) => finish(part, target, means),
+        Ok(()) => finish(part, wanted, target, means),
         Err(error) => {
-            if part.len == 0 {
-                // Nothing came. Why that is matters more than a file that stays.
-                let _ = part.discard();
-            }
+            // Why it ended matters more than a file that stays, or one that does not.
+            let _ = if part.len == 0 { part.discard() } else { part.settle() };
             Err(error)
         }
     }
@@ -143,34 +147,61 @@ fn fill(wanted: &Wanted, part: &mut Part, target: &Path, means: &mut Means<'_>) 
     }
 }
 
+/// What an answer is.
+enum Answer {
+    /// What belongs behind what is there.
+    Rest,
+    /// The file from its beginning; why what is there does not count.
+    Whole(Known, &'static str),
+    /// The file from its beginning, of which some is there already, from another address.
+    Same(Known),
+}
+
 fn attempt(wanted: &Wanted, part: &mut Part, target: &Path, means: &mut Means<'_>) -> Result<(), Stop> {
-    let is_same = |known: &Known| {
-        known.url == wanted.url && (wanted.sha256.is_none() || wanted.sha256 == known.sha256)
-            // Without either nobody could say whether the rest belongs to what is there.
-            && (known.sha256.is_some() || known.validator.is_some())
-    };
-    if !part.known.as_ref().is_some_and(is_same) || part.known.as_ref().and_then(|known| known.size) < Some(part.len) {
-        part.restart()?;
-    }
-    if part.known.as_ref().is_some_and(|known| known.size == Some(part.len)) {
+    let is_part = is_part(wanted, part);
+    if is_part && part.known.as_ref().is_some_and(|known| known.size == Some(part.len)) {
         return Ok(());
     }
-    let flow = Flow::open(ask(wanted, part, means.hub)).map_err(ModelError::file("start a thread for", target));
-    let mut flow = flow?;
+    let flow = Flow::open(ask(wanted, part, is_part, means.hub));
+    let mut flow = flow.map_err(ModelError::file("start a thread for", target))?;
     let head = match flow.next(means.wait)? {
         Message::Head(head) => head,
         Message::Failed(failure) => return Err(Stop::Again { failure, after: None }),
         Message::Chunk(_) | Message::End => return Err(again("an answer without a beginning")),
     };
-    accept(&head, wanted, part, means)?;
+    match accept(&head, wanted, part, means)? {
+        Answer::Rest => {}
+        Answer::Whole(known, why) => {
+            has_room(target, known.size, part.len)?;
+            begin(&mut flow, known, why, part, means)?;
+        }
+        Answer::Same(known) => {
+            part.learn(known)?;
+            drop(flow);
+            return attempt(wanted, part, target, means);
+        }
+    }
     let total = part.known.as_ref().and_then(|known| known.size);
     has_room(target, total, part.len)?;
     copy(&mut flow, part, total, means)
 }
 
-fn ask(wanted: &Wanted, part: &Part, hub: &Hub) -> Ask {
+/// Whether what is there is the beginning of what is wanted, as far as can be said before anybody is asked.
+fn is_part(wanted: &Wanted, part: &Part) -> bool {
+    let Some(known) = &part.known else { return false };
+    let is_short_enough = known.size.is_none_or(|size| part.len <= size);
+    let is_it = match (&known.sha256, &wanted.sha256) {
+        (Some(known_hash), Some(wanted)) => known_hash == wanted,
+        (Some(_), None) => known.url == wanted.url,
+        // Without any of them nobody could say whether the rest belongs to what is there.
+        (None, wanted_hash) => known.url == wanted.url && (known.validator.is_some() || wanted_hash.is_some()),
+    };
+    is_short_enough && is_it
+}
+
+fn ask(wanted: &Wanted, part: &Part, is_part: bool, hub: &Hub) -> Ask {
     let mut headers = Vec::new();
-    if part.len > 0 {
+    if part.len > 0 && is_part {
         headers.push(("range", format!("bytes={}-", part.len)));
         // With a hash the outcome is checked anyway, and the hub's several hosts need not agree about ETags.
         let known = part.known.as_ref().filter(|known| known.sha256.is_none());
@@ -179,11 +210,11 @@ fn ask(wanted: &Wanted, part: &Part, hub: &Hub) -> Ask {
     hub.ask(wanted.url.clone(), headers)
 }
 
-/// Decides what the answer is worth. Afterwards what comes belongs behind what is there.
-fn accept(head: &Head, wanted: &Wanted, part: &mut Part, means: &mut Means<'_>) -> Result<(), Stop> {
+/// Decides what the answer is worth.
+fn accept(head: &Head, wanted: &Wanted, part: &mut Part, means: &mut Means<'_>) -> Result<Answer, Stop> {
     match head.status {
         200 => {}
-        206 => return accept_rest(head, part, means),
+        206 => return accept_rest(head, part, means).map(|()| Answer::Rest),
         416 => {
             anew(part, "the server has no more of it than is here", means)?;
             return Err(again("the server has no such part of it"));
@@ -201,16 +232,49 @@ fn accept(head: &Head, wanted: &Wanted, part: &mut Part, means: &mut Means<'_>) 
         sha256: expected_hash(head, wanted)?,
         validator: validator(head),
         size: head.linked_size.or(length),
+        n_synced: None,
     };
     if known.size.is_none() && known.sha256.is_none() {
         return Err(ModelError::NoLength(shown(&wanted.url)).into());
     }
+    let had = part.known.clone().unwrap_or_default();
+    let is_same = had.sha256 == known.sha256 && had.size == known.size;
+    Ok(match had.url == known.url {
+        false if part.len > 0 && is_same && known.sha256.is_some() => Answer::Same(known),
+        false => Answer::Whole(known, "what came of it is of another source"),
+        true if is_same => Answer::Whole(known, "the server sends it from its beginning"),
+        true => Answer::Whole(known, "it has changed on the server"),
+    })
+}
+
+/// Takes the first bytes of a file. What is there stays until they are those of a model: a network that wants a login first
+/// answers with a page.
+fn begin(flow: &mut Flow, known: Known, why: &str, part: &mut Part, means: &mut Means<'_>) -> Result<(), Stop> {
+    let mut first = Vec::new();
+    while first.len() < gguf::MAGIC.len() {
+        match flow.next(means.wait)? {
+            Message::Chunk(bytes) => first.extend(bytes),
+            Message::Failed(failure) => return Err(Stop::Again { failure, after: None }),
+            Message::End if known.size.is_some_and(|size| size > first.len() as u64) => return Err(again(SHORT)),
+            Message::End | Message::Head(_) => break,
+        }
+    }
+    if !first.starts_with(gguf::MAGIC) {
+        return Err(ModelError::NotGguf(format!("what comes from {}", shown(&known.url))).into());
+    }
     if part.len > 0 {
-        let is_same = part.known.as_ref().is_some_and(|had| had.sha256 == known.sha256 && had.size == known.size);
-        let why = if is_same { "the server sends it from its beginning" } else { "it has changed on the server" };
         anew(part, why, means)?;
     }
-    Ok(part.learn(known)?)
+    let total = known.size;
+    part.learn(known)?;
+    append(part, &first, total)
+}
+
+fn append(part: &mut Part, bytes: &[u8], total: Option<u64>) -> Result<(), Stop> {
+    if total.is_some_and(|total| part.len + bytes.len() as u64 > total) {
+        return Err(again("the server sends more than it announced"));
+    }
+    Ok(part.append(bytes)?)
 }
 
 /// The rest of what is here, if it is that.
@@ -221,9 +285,7 @@ fn accept_rest(head: &Head, part: &mut Part, means: &mut Means<'_>) -> Result<()
     };
     let had = part.known.clone().unwrap_or_default();
     let size = head.linked_size.or(total);
-    let hash = head.linked_etag.as_deref().and_then(check::as_sha256);
-    let is_other_hash = hash.is_some() && had.sha256.is_some() && hash != had.sha256;
-    if is_other_hash || (size.is_some() && had.size.is_some() && size != had.size) {
+    if is_other_file(head, &had) || (size.is_some() && had.size.is_some() && size != had.size) {
         anew(part, "it has changed on the server", means)?;
         return Err(again("it has changed on the server"));
     }
@@ -240,30 +302,6 @@ fn accept_rest(head: &Head, part: &mut Part, means: &mut Means<'_>) -> Result<()
 fn anew(part: &mut Part, why: &str, means: &mut Means<'_>) -> Result<(), ModelError> {
     (means.report)(Report::Anew(why.into()));
     part.restart()
-}
-
-/// What the file must have: what the user says, what the hub says, what the server calls it if that is a SHA-256.
-fn expected_hash(head: &Head, wanted: &Wanted) -> Result<Option<String>, ModelError> {
-    let said = [head.linked_etag.as_deref(), head.get("etag")].into_iter().flatten().find_map(check::as_sha256);
-    match (&wanted.sha256, head.linked_etag.as_deref().and_then(check::as_sha256)) {
-        (Some(wanted_hash), Some(said)) if *wanted_hash != said => {
-            Err(ModelError::WrongHash { name: shown(&wanted.url), found: said, wanted: wanted_hash.clone() })
-        }
-        (Some(hash), _) => Ok(Some(hash.clone())),
-        (None, _) => Ok(said),
-    }
-}
-
-/// Only what stands for the very same bytes.
-fn validator(head: &Head) -> Option<String> {
-    let strong = head.get("etag").filter(|etag| !etag.starts_with("W/"));
-    strong.or_else(|| head.get("last-modified")).map(str::to_owned)
-}
-
-/// `bytes 5-9/10` as `(5, Some(10))`.
-fn content_range(text: &str) -> Option<(u64, Option<u64>)> {
-    let (range, total) = text.strip_prefix("bytes ")?.split_once('/')?;
-    Some((range.split_once('-')?.0.parse().ok()?, total.parse().ok()))
 }
 
 fn refusal(head: &Head, wanted: &Wanted, hub: &Hub) -> Stop {
@@ -288,76 +326,48 @@ fn refusal(head: &Head, wanted: &Wanted, hub: &Hub) -> Stop {
     })
 }
 
-/// Seconds, or a date as HTTP writes it.
-fn retry_after(text: &str, now: SystemTime) -> Option<Duration> {
-    if let Ok(seconds) = text.trim().parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    // `Sun, 06 Nov 1994 08:49:37 GMT`
-    let mut words = text.split_once(", ")?.1.split(' ');
-    let (day, month, year, time) = (words.next()?, words.next()?, words.next()?, words.next()?);
-    let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-    let month = months.iter().position(|name| *name == month)? + 1;
-    let at = humantime::parse_rfc3339(&format!("{year}-{month:02}-{day}T{time}Z")).ok()?;
-    Some(at.duration_since(now).unwrap_or_default())
-}
-
-fn has_room(target: &Path, total: Option<u64>, len: u64) -> Result<(), ModelError> {
-    let folder = target.parent().unwrap_or(Path::new("."));
-    // A file system that does not say it is no reason to stop: a full disk is noticed when it is full.
-    let (Some(total), Ok(disk)) = (total, rustix::fs::statvfs(folder)) else { return Ok(()) };
-    let (needed, free) = (total.saturating_sub(len), disk.f_bavail.saturating_mul(disk.f_frsize));
-    if needed <= free {
-        return Ok(());
-    }
-    let name = target.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    Err(ModelError::NoRoom { name, needed, free, folder: folder.into() })
-}
-
 fn copy(flow: &mut Flow, part: &mut Part, total: Option<u64>, means: &mut Means<'_>) -> Result<(), Stop> {
     loop {
         (means.report)(Report::Bytes { done: part.len, total });
         match flow.next(means.wait)? {
-            Message::Chunk(bytes) => {
-                let is_first = part.len == 0 && bytes.len() >= check::MAGIC.len();
-                if is_first && !bytes.starts_with(check::MAGIC) {
-                    let url = part.known.as_ref().map(|known| shown(&known.url)).unwrap_or_default();
-                    return Err(ModelError::NotGguf(format!("what comes from {url}")).into());
-                }
-                if total.is_some_and(|total| part.len + bytes.len() as u64 > total) {
-                    return Err(again("the server sends more than it announced"));
-                }
-                part.append(&bytes)?;
+            Message::Chunk(bytes) => append(part, &bytes, total)?,
+            // Without a length, what ends and what is cut look the same.
+            Message::End if total.is_none() && matches!(check::gguf(part.path()), Err(ModelError::Cut { .. })) => {
+                return Err(again("it ends before the model does"));
             }
             Message::End if total.is_none_or(|total| total == part.len) => return Ok(()),
-            Message::End => return Err(again("the server sent less than it announced")),
+            Message::End => return Err(again(SHORT)),
             Message::Failed(failure) => return Err(Stop::Again { failure, after: None }),
             Message::Head(_) => return Err(again("the answer begins twice")),
         }
     }
 }
 
-fn finish(part: Part, target: &Path, means: &mut Means<'_>) -> Result<Fetched, ModelError> {
+fn finish(part: Part, wanted: &Wanted, target: &Path, means: &mut Means<'_>) -> Result<Fetched, ModelError> {
     let (total, path) = (part.len, part.path().to_owned());
-    let wanted = part.known.as_ref().and_then(|known| known.sha256.clone());
+    // One that was given only after the first bytes came is as good.
+    let hash = part.known.as_ref().and_then(|known| known.sha256.clone()).or_else(|| wanted.sha256.clone());
     let name = target.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    if let Some(wanted) = &wanted {
+    if let Some(hash) = &hash {
         let found = check::sha256(&path, |done| {
             (means.report)(Report::Checked { done, total });
             Ok(means.wait.pause(Duration::ZERO)?)
         })?;
-        if found != *wanted {
+        if found != *hash {
             part.discard()?;
-            return Err(ModelError::WrongHash { name, found, wanted: wanted.clone() });
+            return Err(ModelError::WrongHash { name, found, wanted: hash.clone() });
         }
     }
-    if check::gguf(&path).is_err() {
+    // A server can announce the length of half a file.
+    if let Err(error) = check::gguf(&path) {
         part.discard()?;
-        return Err(ModelError::NotGguf(name));
+        return Err(error.of(target));
     }
+    // Before the file has its name: one without a record would be of nobody knows where.
+    folder::keep(target, &Record::new(&wanted.url, hash.clone(), wanted.licence.clone()))?;
     part.finish(target)?;
     let bytes = fs::metadata(target).map_err(ModelError::file("read", target))?.len();
-    Ok(Fetched { sha256: wanted, bytes })
+    Ok(Fetched { sha256: hash, bytes })
 }
 
 /// A small answer as a whole, for lists.
@@ -387,7 +397,3 @@ fn get_once(wanted: &Wanted, most: usize, means: &mut Means<'_>) -> Result<Vec<u
         }
     }
 }
-
-#[cfg(test)]
-#[path = "download_tests.rs"]
-mod tests;

@@ -121,9 +121,35 @@ pub enum ModelError {
         /// Of what was promised.
         wanted: String,
     },
+    /// The same of a file that somebody else keeps.
+    #[error("{} has another SHA-256: {found}, and {wanted} was expected", .path.display())]
+    OtherHash {
+        /// The file.
+        path: PathBuf,
+        /// What it has.
+        found: String,
+        /// What it should have.
+        wanted: String,
+    },
     /// A page of a web site, most often.
     #[error("{0} is no GGUF file")]
     NotGguf(String),
+    /// What a download by other means has left behind, most often.
+    #[error(
+        "{} is cut: it has {n_bytes} bytes{}", .path.display(),
+        .needed.map_or(String::new(), |needed| format!(" and needs at least {needed}"))
+    )]
+    Cut {
+        /// The file.
+        path: PathBuf,
+        /// How much is there.
+        n_bytes: u64,
+        /// What it takes; unknown where even its head is cut.
+        needed: Option<u64>,
+    },
+    /// It begins as a model does, and goes on as none.
+    #[error("{} is damaged: its head makes no sense", .0.display())]
+    Garbled(PathBuf),
     /// It would not fit.
     #[error("{name} needs {}, and {} is free in {}", bytes(*.needed), bytes(*.free), .folder.display())]
     NoRoom {
@@ -142,6 +168,9 @@ pub enum ModelError {
     /// A file of this name came from elsewhere.
     #[error("{} is there already and came from elsewhere", .0.display())]
     Taken(PathBuf),
+    /// Where the file should be.
+    #[error("{} is a folder", .0.display())]
+    Folder(PathBuf),
     /// An option that makes no sense.
     #[error("{what}")]
     Usage {
@@ -174,6 +203,7 @@ impl ModelError {
             | ModelError::Choice { .. }
             | ModelError::Split(_)
             | ModelError::Taken(_)
+            | ModelError::Folder(_)
             | ModelError::Usage { .. }
             | ModelError::InUse(_)
             | ModelError::NotRemoved(_) => exit::USAGE,
@@ -214,16 +244,31 @@ impl ModelError {
             ModelError::NoLength(_) => "--sha256 HEX, by which its end can be checked",
             ModelError::Listing(_) => "ORG/REPO/FILE.gguf, or another HF_ENDPOINT",
             ModelError::WrongHash { .. } => "the same command again, and another source if it happens twice",
+            ModelError::OtherHash { .. } => "another copy of the file, or sha256sum to see which one it is",
+            ModelError::Cut { path, .. } | ModelError::Garbled(path) => {
+                return Some(format!("rm {} && beastctl models pull", quoted(&path.display().to_string())));
+            }
             ModelError::NotGguf(_) => "the GGUF file itself: a web page or an archive is none",
             ModelError::NoRoom { .. } => "beastctl models rm for one that is not needed, or a smaller model",
             ModelError::Locked(_) => "the same command when it is done",
             ModelError::Taken(_) => "--name OTHER.gguf, or beastctl models rm first",
+            ModelError::Folder(_) => "--name OTHER.gguf, or move it away",
             ModelError::Usage { hint, .. } => hint,
             ModelError::InUse(_) => "beastctl models use with another one first, or --force",
             ModelError::NotRemoved(_) => "-y",
             ModelError::Config { .. } => "an editor on that line",
         };
         Some(hint.into())
+    }
+
+    /// What is wrong with a part, said of the file that it was to become.
+    pub(super) fn of(self, target: &std::path::Path) -> Self {
+        match self {
+            ModelError::NotGguf(_) => ModelError::NotGguf(target.display().to_string()),
+            ModelError::Cut { n_bytes, needed, .. } => ModelError::Cut { path: target.into(), n_bytes, needed },
+            ModelError::Garbled(_) => ModelError::Garbled(target.into()),
+            error => error,
+        }
     }
 
     pub(super) fn file(action: &'static str, path: &std::path::Path) -> impl FnOnce(io::Error) -> Self {

@@ -4,6 +4,7 @@
 //! redirects, and its token must not reach the host that it redirects to.
 
 use std::{
+    env,
     io::{self, Read, Write},
     os::{fd::AsFd, unix::net::UnixStream},
     sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel},
@@ -13,12 +14,15 @@ use std::{
 
 use rustix::event::PollFlags;
 use ureq::{
-    Agent, Body, Error,
+    Agent, Body, Error, Proxy,
     http::Response,
     tls::{RootCerts, TlsConfig},
 };
 
-use super::url::{joined, origin};
+use super::{
+    proxy,
+    url::{is_encrypted, joined, origin},
+};
 use crate::wait::{Wait, WaitError};
 
 /// Of a file, in one message.
@@ -122,7 +126,7 @@ fn failed(reason: &str, is_early: bool) -> Message {
 }
 
 fn fetch(ask: &Ask, out: &mut Out) {
-    let (head, mut body) = match walk(&agent(), ask) {
+    let (head, mut body) = match walk(ask) {
         Ok(answer) => answer,
         Err(failure) => {
             out.send(Message::Failed(failure));
@@ -151,11 +155,11 @@ fn fetch(ask: &Ask, out: &mut Out) {
     }
 }
 
-fn agent() -> Agent {
+fn agent(proxy: Option<Proxy>) -> Agent {
     let tls = TlsConfig::builder().root_certs(RootCerts::PlatformVerifier).build();
-    // The proxy is that of the environment: HTTPS_PROXY, ALL_PROXY, HTTP_PROXY, NO_PROXY.
     let config = Agent::config_builder()
         .tls_config(tls)
+        .proxy(proxy)
         .http_status_as_error(false)
         .max_redirects(0)
         .max_redirects_will_error(false)
@@ -169,12 +173,13 @@ fn agent() -> Agent {
 }
 
 /// Follows redirects to the answer itself.
-fn walk(agent: &Agent, ask: &Ask) -> Result<(Head, Body), Failure> {
+fn walk(ask: &Ask) -> Result<(Head, Body), Failure> {
     let early = |reason: String| Failure { reason, is_early: true };
     let mut url = ask.url.clone();
     let mut head = Head::default();
     for _ in 0..=MAX_REDIRECTS {
         let here = origin(&url);
+        let agent = agent(proxy::of(&url, |name| env::var(name).ok()).map_err(early)?);
         let mut request = agent.get(&url);
         for (name, value) in &ask.headers {
             request = request.header(*name, value);
@@ -195,7 +200,7 @@ fn walk(agent: &Agent, ask: &Ask) -> Result<(Head, Body), Failure> {
             return Ok((head, answer.into_body()));
         };
         let next = joined(&url, &location).ok_or_else(|| early("it redirects to no address".into()))?;
-        if url.starts_with("https://") && !next.starts_with("https://") {
+        if is_encrypted(&url) && !is_encrypted(&next) {
             return Err(early("it redirects to an address without encryption".into()));
         }
         url = next;

@@ -9,17 +9,36 @@ use std::{
 use beast_launchd::paths;
 use serde::{Deserialize, Serialize};
 
-use super::{ModelError, catalogue, lock::Lock, url};
+use super::{ModelError, catalogue, check, lock::Lock, part::Known, url};
 
 /// Where a file came from, kept beside it as `NAME.gguf.json`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
-    /// The address, or the path of a file that was there.
+    /// The address as it may be shown.
     pub url: String,
+    /// SHA-256 of the whole address where that one is not all of it: what is left out may say which file is meant, and may
+    /// be a secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url_sha256: Option<String>,
     /// What was checked; nothing when nobody knew a hash.
     pub sha256: Option<String>,
     /// As its page says it.
     pub licence: Option<String>,
+}
+
+impl Record {
+    /// Of what came from `url`.
+    pub fn new(url: &str, sha256: Option<String>, licence: Option<String>) -> Self {
+        let shown = url::shown(url);
+        let url_sha256 = (shown != url).then(|| check::sha256_of(url.as_bytes()));
+        Self { url: shown, url_sha256, sha256, licence }
+    }
+
+    /// Whether it came from there.
+    pub fn is_of(&self, url: &str) -> bool {
+        let other = Self::new(url, None, None);
+        (&self.url, &self.url_sha256) == (&other.url, &other.url_sha256)
+    }
 }
 
 /// A model in the folder.
@@ -98,6 +117,27 @@ fn local(path: PathBuf) -> Option<Local> {
     is_model.then_some(Local { file, path, bytes: meta.len(), link })
 }
 
+/// What is there of models that are not: the names of files of which only a part came, or whose link leads nowhere.
+///
+/// # Errors
+/// [`ModelError::File`].
+pub fn leftovers(folder: &Path) -> Result<Vec<String>, ModelError> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(ModelError::file("read", folder))?,
+    };
+    let name_of = |entry: fs::DirEntry| {
+        let name = entry.file_name().into_string().ok()?;
+        let file = name.strip_suffix(".part").unwrap_or(&name).to_owned();
+        let is_left = !folder.join(&file).exists() && (file != name || entry.path().is_symlink());
+        (is_left && check_name(&file).is_ok()).then_some(file)
+    };
+    let mut names: Vec<String> = entries.flatten().filter_map(name_of).collect();
+    names.sort();
+    names.dedup();
+    Ok(names)
+}
+
 /// The one of this name: of the catalogue, or of the file, with `.gguf` or without.
 ///
 /// # Errors
@@ -111,6 +151,12 @@ pub fn find(folder: &Path, name: &str) -> Result<Option<Local>, ModelError> {
 /// How much has come of a file that is not complete.
 pub fn partial(target: &Path) -> Option<u64> {
     fs::metadata(beside(target, ".part")).ok().map(|meta| meta.len())
+}
+
+/// Where that came from; `None` when the address holds what is not to be shown, without which it would be another.
+pub fn partial_source(target: &Path) -> Option<String> {
+    let known: Known = serde_json::from_slice(&fs::read(beside(target, ".part.json")).ok()?).ok()?;
+    Some(known.url).filter(|url| url::shown(url) == *url)
 }
 
 /// What is known of where it came from.
@@ -150,7 +196,9 @@ pub fn remove(target: &Path) -> Result<bool, ModelError> {
     }
     let _lock = Lock::take(target)?;
     let mut is_there = false;
-    for (suffix, is_model) in [("", true), (".part", true), (".part.json", false), (".json", false)] {
+    for (suffix, is_model) in
+        [("", true), (".part", true), (".part.json", false), (".part.json.new", false), (".json", false)]
+    {
         let path = beside(target, suffix);
         match fs::remove_file(&path) {
             Ok(()) => is_there |= is_model,

@@ -12,7 +12,7 @@ use super::{
     download::{Means, Wanted, get},
     flow::Ask,
     reference::What,
-    url::{encoded, origin},
+    url::{encoded, origin, shown},
 };
 
 const ENDPOINT: &str = "https://huggingface.co";
@@ -79,9 +79,16 @@ impl Hub {
         format!("{}/{repo}/resolve/main/{}", self.endpoint, encoded(file))
     }
 
+    /// The name in a repository of what came from `url`; `None` for anybody else's address, however it goes on.
+    pub fn name_in(&self, repo: &str, url: &str) -> Option<String> {
+        let endpoints = [shown(&self.endpoint), ENDPOINT.into()];
+        let rest = endpoints.iter().find_map(|endpoint| url.strip_prefix(&format!("{endpoint}/{repo}/resolve/main/")));
+        rest.map(str::to_owned)
+    }
+
     /// The page of a repository, for people.
     pub fn page(&self, repo: &str) -> String {
-        format!("{}/{repo}", self.endpoint)
+        format!("{}/{repo}", shown(&self.endpoint))
     }
 
     pub(super) fn ask(&self, url: String, headers: Vec<(&'static str, String)>) -> Ask {
@@ -96,9 +103,9 @@ impl Hub {
     /// Those of the network, and [`ModelError::Listing`].
     pub fn listing(&self, repo: &str, means: &mut Means<'_>) -> Result<Listing, ModelError> {
         let url = format!("{}/api/models/{repo}", self.endpoint);
-        let wanted = Wanted { url: url.clone(), sha256: None, page: Some(self.page(repo)) };
+        let wanted = Wanted { url: url.clone(), sha256: None, page: Some(self.page(repo)), licence: None };
         let bytes = get(&wanted, MAX_LISTING, means)?;
-        listing_of(&bytes).ok_or(ModelError::Listing(url))
+        listing_of(&bytes).ok_or_else(|| ModelError::Listing(shown(&url)))
     }
 }
 

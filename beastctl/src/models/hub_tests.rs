@@ -55,3 +55,14 @@ fn the_token_is_in_no_log() {
     assert!(hub.owns("https://hub.example/a") && !hub.owns("https://cdn.example/a") && !hub.owns("nonsense"));
     assert_eq!(hub.file_url("o/r", "a b.gguf"), "https://hub.example/o/r/resolve/main/a%20b.gguf");
 }
+
+#[test]
+fn only_the_hub_and_this_endpoint_say_what_a_file_is() {
+    let hub = Hub { endpoint: "https://me:word@mirror.example".into(), token: None };
+    let name = |url: &str| hub.name_in("o/r", url);
+    assert_eq!(hub.page("o/r"), "https://mirror.example/o/r");
+    assert_eq!(name("https://mirror.example/o/r/resolve/main/m.gguf").as_deref(), Some("m.gguf"));
+    assert_eq!(name("https://huggingface.co/o/r/resolve/main/m.gguf").as_deref(), Some("m.gguf"));
+    assert_eq!(name("https://evil.example/o/r/resolve/main/m.gguf"), None);
+    assert_eq!(name("https://evil.example/huggingface.co/o/r/resolve/main/m.gguf"), None);
+}

@@ -4,7 +4,8 @@
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::Write,
+    io::{self, Write},
+    os::unix::fs::{OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 
@@ -23,7 +24,13 @@ pub(super) struct Known {
     pub(super) validator: Option<String>,
     /// Of the whole file.
     pub(super) size: Option<u64>,
+    /// So many bytes are on the disk whatever happens; not counted where a hash tells what a power cut has left behind.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) n_synced: Option<u64>,
 }
+
+/// Bytes that a power cut may cost.
+const SYNC_EVERY: u64 = 64 * 1024 * 1024;
 
 #[derive(Debug)]
 pub(super) struct Part {
@@ -46,6 +53,11 @@ impl Part {
         if part.known.is_none() {
             part.restart()?;
         }
+        // The length of a file can outlive its bytes.
+        if let Some(n_synced) = part.n_synced().filter(|n| *n < len) {
+            part.file.set_len(n_synced).map_err(ModelError::file("write", &part.path))?;
+            part.len = n_synced;
+        }
         Ok(part)
     }
 
@@ -58,10 +70,31 @@ impl Part {
     }
 
     /// What the bytes to come are a part of. Written before the first of them.
-    pub(super) fn learn(&mut self, known: Known) -> Result<(), ModelError> {
+    pub(super) fn learn(&mut self, mut known: Known) -> Result<(), ModelError> {
+        known.n_synced = known.sha256.is_none().then_some(0);
+        self.write(known)
+    }
+
+    /// Makes sure that the next run can go on with all that came.
+    pub(super) fn settle(&mut self) -> Result<(), ModelError> {
+        match (&self.known, self.n_synced()) {
+            (Some(known), Some(n)) if n < self.len => {
+                let known = Known { n_synced: Some(self.len), ..known.clone() };
+                self.file.sync_data().map_err(ModelError::file("write", &self.path))?;
+                self.write(known)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn n_synced(&self) -> Option<u64> {
+        self.known.as_ref().filter(|known| known.sha256.is_none()).and_then(|known| known.n_synced)
+    }
+
+    fn write(&mut self, known: Known) -> Result<(), ModelError> {
         if self.known.as_ref() != Some(&known) {
             let text = serde_json::to_vec(&known).expect("texts and numbers become JSON");
-            fs::write(&self.known_path, text).map_err(ModelError::file("write", &self.known_path))?;
+            write_private(&self.known_path, &text).map_err(ModelError::file("write", &self.known_path))?;
             self.known = Some(known);
         }
         Ok(())
@@ -75,7 +108,9 @@ impl Part {
         } else {
             self.len += bytes.len() as u64;
         }
-        written.map_err(ModelError::file("write", &self.path))
+        written.map_err(ModelError::file("write", &self.path))?;
+        let is_due = self.n_synced().is_some_and(|n| self.len - n >= SYNC_EVERY);
+        if is_due { self.settle() } else { Ok(()) }
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -99,4 +134,27 @@ impl Part {
         let _ = fs::remove_file(&self.known_path);
         fs::remove_file(&self.path).map_err(ModelError::file("remove", &self.path))
     }
+}
+
+/// As a whole or not at all; the address may hold a password or a signature.
+fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let new = path.with_added_extension("new");
+    let mut file = OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(&new)?;
+    file.set_permissions(fs::Permissions::from_mode(0o600))?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(new, path)
+}
+
+/// Refuses what does not fit beside what has come of it.
+pub(super) fn has_room(target: &Path, total: Option<u64>, len: u64) -> Result<(), ModelError> {
+    let folder = target.parent().unwrap_or(Path::new("."));
+    // A file system that does not say it is no reason to stop: a full disk is noticed when it is full.
+    let (Some(total), Ok(disk)) = (total, rustix::fs::statvfs(folder)) else { return Ok(()) };
+    let (needed, free) = (total.saturating_sub(len), disk.f_bavail.saturating_mul(disk.f_frsize));
+    if needed <= free {
+        return Ok(());
+    }
+    let name = target.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    Err(ModelError::NoRoom { name, needed, free, folder: folder.into() })
 }

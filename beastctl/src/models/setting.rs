@@ -16,6 +16,9 @@ pub const AUTO: &str = "auto";
 /// The one that beastd brings along.
 pub const BUILTIN: &str = "builtin";
 
+/// Of UTF-8, as some editors write it.
+const MARK: &str = "\u{feff}";
+
 /// The file of the settings.
 ///
 /// # Errors
@@ -52,16 +55,41 @@ pub fn file_of(setting: &str, models: &Path) -> Option<PathBuf> {
     }
 }
 
+/// A setting that was just written. Nobody else writes it as long as this lives.
+#[derive(Debug)]
+pub struct Change {
+    path: PathBuf,
+    before: Option<Vec<u8>>,
+    _lock: Lock,
+}
+
+impl Change {
+    /// Puts back what was there.
+    ///
+    /// # Errors
+    /// [`ModelError::File`].
+    pub fn undo(self) -> Result<(), ModelError> {
+        match &self.before {
+            Some(bytes) => replace(&self.path, bytes),
+            None => fs::remove_file(&self.path).map_err(ModelError::file("remove", &self.path)),
+        }
+    }
+}
+
 /// Writes the setting; the file is replaced as a whole or not at all.
 ///
 /// # Errors
 /// [`ModelError::File`], [`ModelError::Config`], [`ModelError::Locked`].
-pub fn write(path: &Path, model: &str) -> Result<(), ModelError> {
-    // An editor's link to a file elsewhere stays a link.
-    let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+pub fn write(path: &Path, model: &str) -> Result<Change, ModelError> {
+    let path = behind_links(path);
     let parent = path.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(parent).map_err(ModelError::file("make", parent))?;
-    let _lock = Lock::take(&path)?;
+    let lock = Lock::take(&path)?;
+    if fs::metadata(&path).is_ok_and(|meta| meta.permissions().readonly()) {
+        // A new file in its place would not ask.
+        return Err(ModelError::file("write", &path)(io::ErrorKind::PermissionDenied.into()));
+    }
+    let before = fs::read(&path).ok();
     let mut document = document(&path)?;
     match document.get_mut("model").and_then(Item::as_value_mut) {
         Some(value) => {
@@ -72,18 +100,41 @@ pub fn write(path: &Path, model: &str) -> Result<(), ModelError> {
         }
         None => document["model"] = toml_edit::value(model),
     }
-    let new = beside(&path, ".new");
-    let written = put(&new, &document.to_string(), fs::metadata(&path).ok());
-    written.map_err(ModelError::file("write", &new))?;
-    fs::rename(&new, &path).map_err(ModelError::file("write", &path))
+    replace(&path, like(&document.to_string(), before.as_deref().unwrap_or_default()).as_bytes())?;
+    Ok(Change { path, before, _lock: lock })
 }
 
-fn put(path: &Path, text: &str, like: Option<fs::Metadata>) -> io::Result<()> {
+/// An editor's link to a file elsewhere stays a link, also to one that is not there yet.
+fn behind_links(path: &Path) -> PathBuf {
+    let behind = |path: &PathBuf| Some(path.parent()?.join(fs::read_link(path).ok()?));
+    // As many as the system follows.
+    let last = std::iter::successors(Some(path.to_owned()), behind).take(40).last();
+    path.canonicalize().ok().or(last).unwrap_or_else(|| path.to_owned())
+}
+
+/// With the mark at the beginning and the ends of lines that editors of another system have written.
+fn like(text: &str, before: &[u8]) -> String {
+    let (n_lines, n_returns) =
+        (before.split(|byte| *byte == b'\n').count() - 1, before.windows(2).filter(|two| two == b"\r\n").count());
+    let is_with_returns = n_lines > 0 && n_lines == n_returns;
+    let text = text.replace("\r\n", "\n");
+    let text = if is_with_returns { text.replace('\n', "\r\n") } else { text };
+    let mark = if before.starts_with(MARK.as_bytes()) { MARK } else { "" };
+    format!("{mark}{}", text.trim_start_matches(MARK))
+}
+
+fn replace(path: &Path, bytes: &[u8]) -> Result<(), ModelError> {
+    let new = beside(path, ".new");
+    put(&new, bytes, fs::metadata(path).ok()).map_err(ModelError::file("write", &new))?;
+    fs::rename(&new, path).map_err(ModelError::file("write", path))
+}
+
+fn put(path: &Path, bytes: &[u8], like: Option<fs::Metadata>) -> io::Result<()> {
     let mut file = fs::File::create(path)?;
     if let Some(meta) = like {
         file.set_permissions(meta.permissions())?;
     }
-    file.write_all(text.as_bytes())?;
+    file.write_all(bytes)?;
     file.sync_all()
 }
 
@@ -99,11 +150,16 @@ fn document(path: &Path) -> Result<DocumentMut, ModelError> {
 }
 
 /// Whether a file is the one that a setting stands for, also through links.
+///
+/// # Errors
+/// Without a home.
 pub fn is_chosen(file: &Path, setting: &str) -> Result<bool, paths::PathError> {
-    let same = |one: &Path, other: &Path| {
-        one == other || one.canonicalize().is_ok_and(|one| other.canonicalize().is_ok_and(|other| one == other))
-    };
-    Ok(file_of(setting, &folder::dir()?).is_some_and(|chosen| same(&chosen, file)))
+    Ok(file_of(setting, &folder::dir()?).is_some_and(|chosen| is_same(&chosen, file)))
+}
+
+/// Whether two paths lead to one file.
+pub fn is_same(one: &Path, other: &Path) -> bool {
+    one == other || one.canonicalize().is_ok_and(|one| other.canonicalize().is_ok_and(|other| one == other))
 }
 
 #[cfg(test)]

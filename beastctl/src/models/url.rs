@@ -25,8 +25,16 @@ pub(super) fn joined(base: &str, location: &str) -> Option<String> {
         return Some(format!("{}{location}", &base[..path]));
     }
     let end = base.find(['?', '#']).unwrap_or(base.len());
+    if location.starts_with('?') {
+        return Some(format!("{}{location}", &base[..end]));
+    }
     let folder = base[..end].rfind('/').filter(|at| *at >= path).unwrap_or(end);
     Some(format!("{}/{location}", &base[..folder]))
+}
+
+/// Whether nobody on the way reads along.
+pub(super) fn is_encrypted(url: &str) -> bool {
+    origin(url).is_some_and(|origin| origin.starts_with("https://"))
 }
 
 /// Whether this is an address of the web.

@@ -7,6 +7,7 @@ fn a_redirect_leads_where_browsers_go() {
     assert_eq!(joined(base, "//cdn.example/f").as_deref(), Some("https://cdn.example/f"));
     assert_eq!(joined(base, "/f").as_deref(), Some("https://hub.example/f"));
     assert_eq!(joined(base, "f").as_deref(), Some("https://hub.example/a/b/f"));
+    assert_eq!(joined(base, "?y=2").as_deref(), Some("https://hub.example/a/b/c.gguf?y=2"));
     assert_eq!(joined("https://hub.example", "f").as_deref(), Some("https://hub.example/f"));
 }
 
@@ -34,4 +35,10 @@ fn secrets_are_not_shown() {
 #[test]
 fn a_name_with_spaces_becomes_an_address() {
     assert_eq!(encoded("a b/ü.gguf"), "a%20b/%C3%BC.gguf");
+}
+
+#[test]
+fn capitals_do_not_make_an_address_readable_on_the_way() {
+    assert!(is_encrypted("HTTPS://hub.example/f") && is_encrypted("https://hub.example"));
+    assert!(!is_encrypted("http://hub.example/https://") && !is_encrypted("f"));
 }

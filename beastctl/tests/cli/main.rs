@@ -27,6 +27,7 @@ mod other_prompts;
 mod pipelines;
 mod prompts;
 mod pull;
+mod pulled_before;
 mod screen;
 #[cfg(target_os = "linux")]
 mod service;

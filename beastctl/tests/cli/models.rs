@@ -2,7 +2,7 @@
 
 use std::{fs, path::PathBuf};
 
-use beast_protocol::{Event, Request};
+use beast_protocol::{ErrorCode, Event, Request, WireError};
 use expect_test::expect;
 
 use crate::{
@@ -30,6 +30,11 @@ fn the_list_has_names_and_files() {
     model(&beast, "LFM2-2.6B-Q4_K_M.gguf");
     model(&beast, "my model.gguf");
     beast.write("data/beast/models/Qwen3-4B-Q4_K_M.gguf.part", vec![0; 5000]);
+    // What nobody would find otherwise: a download that was given up, and a link into a cache that was emptied.
+    beast.write("data/beast/models/half.gguf.part", vec![0; 5000]);
+    let known = r#"{"url":"https://a.example/half.gguf","sha256":null,"validator":null,"size":null}"#;
+    beast.write("data/beast/models/half.gguf.part.json", known);
+    std::os::unix::fs::symlink("/no/such.gguf", beast.path("data/beast/models/gone.gguf")).unwrap();
     let listed = run(&beast, &[]);
     expect![[r#"
         lfm2-2.6b         13 B  in use   the default: summaries, commit messages, questions about a text; LFM Open License v1.0
@@ -39,6 +44,8 @@ fn the_list_has_names_and_files() {
         qwen2.5-1.5b    1.1 GB           small, many languages, free licence; Apache-2.0
         qwen3-4b        2.5 GB  partial  5.0 kB came so far; beastctl models pull qwen3-4b
         smollm3-3b      1.9 GB           trained in the open, six European languages, free licence; Apache-2.0
+        gone                    lost     its bytes were in /no/such.gguf, which is gone; beastctl models rm gone
+        half                    partial  5.0 kB came so far; beastctl models pull 'https://a.example/half.gguf'
         my model          13 B  here
     "#]]
     .assert_eq(&listed.stdout);
@@ -46,7 +53,9 @@ fn the_list_has_names_and_files() {
     assert_eq!(json[0]["state"], "in_use");
     assert_eq!(json[1]["state"], "absent");
     assert_eq!(json[5]["partial_bytes"], 5000);
-    assert_eq!(json[7]["name"], "my model");
+    assert_eq!((&json[7]["state"], &json[8]["state"]), (&"lost".into(), &"partial".into()));
+    assert_eq!(json[9]["name"], "my model");
+    assert!(run(&beast, &["show", "half"]).stdout.contains("5.0 kB came so far"));
     assert_eq!(run(&beast, &["--json"]).stdout, run(&beast, &["list", "--json"]).stdout);
 }
 
@@ -82,7 +91,7 @@ fn use_changes_one_line_of_the_configuration() {
     assert_eq!(config(&beast), before.replace("auto", path.to_str().unwrap()));
     assert_eq!(run(&beast, &["use", "builtin"]).code, Some(0));
     assert_eq!(config(&beast), before.replace("auto", "builtin"));
-    let own = beast.write("own/a model.gguf", "GGUF");
+    let own = beast.write("own/a model.gguf", "GGUF and more");
     assert_eq!(run(&beast, &["use", "own/a model.gguf"]).code, Some(0));
     assert_eq!(config(&beast), before.replace("auto", own.to_str().unwrap()));
 }
@@ -120,6 +129,49 @@ fn use_refuses_what_is_no_model() {
 }
 
 #[test]
+fn what_the_daemon_refuses_is_not_set() {
+    let (beast, before) = (Beast::new(), "# mine\nmodel = \"builtin\"\n");
+    let path = model(&beast, "mine.gguf");
+    beast.write("config/beast/config.toml", before);
+    let second = beast.command(&["models", "use", "builtin"]);
+    let dir = beast.dir.path().to_owned();
+    let daemon = beast.daemon(move |peer| {
+        assert_eq!(peer.request(), Request::Load { model: Some(path.to_str().unwrap().into()) });
+        let second = Ran::of(feed(second, b""), &dir);
+        let error = WireError::new(ErrorCode::ModelUnavailable, "no tensor of this name");
+        peer.send(&Event::Failed(error));
+        second
+    });
+    let ran = run(&beast, &["use", "mine"]);
+    let second = daemon.join().unwrap();
+    assert!(ran.code == Some(1) && ran.stderr.contains("no tensor"), "{}", ran.report());
+    assert!(second.code == Some(75) && second.stderr.contains("config.toml is in the hands"), "{}", second.report());
+    assert_eq!(config(&beast), before);
+    assert_eq!(fs::read_dir(beast.path("config/beast")).unwrap().count(), 1);
+}
+
+/// Half of a download by other means, under the name of the default model.
+#[test]
+fn a_cut_file_is_not_the_default_model() {
+    let beast = Beast::new();
+    let whole = fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/../models/cub/cub.gguf")).unwrap();
+    let path = beast.write("data/beast/models/LFM2-2.6B-Q4_K_M.gguf", &whole[..whole.len() / 2]);
+    let listed = run(&beast, &["list"]).stdout;
+    assert!(listed.contains("damaged  DIR/data/beast/models/LFM2-2.6B-Q4_K_M.gguf is cut: it has "), "{listed}");
+    for arguments in [["pull", "lfm2-2.6b"], ["use", "auto"], ["use", "lfm2-2.6b"]] {
+        let ran = run(&beast, &arguments);
+        assert_eq!((ran.code, ran.stdout.as_str()), (Some(1), ""), "{arguments:?}: {}", ran.stderr);
+        let next = "; try: rm DIR/data/beast/models/LFM2-2.6B-Q4_K_M.gguf && beastctl models pull\n";
+        assert!(ran.stderr.contains(" is cut: it has ") && ran.stderr.ends_with(next), "{}", ran.stderr);
+    }
+    assert_eq!(config(&beast), "");
+    // Whole as it is, and yet not what the catalogue means.
+    fs::write(path, whole).unwrap();
+    let ran = run(&beast, &["pull", "lfm2-2.6b"]);
+    assert!(ran.code == Some(1) && ran.stderr.contains("needs at least 1563668704;"), "{}", ran.report());
+}
+
+#[test]
 fn the_model_in_use_is_not_removed_by_a_slip() {
     let beast = Beast::new();
     let path = model(&beast, "LFM2-2.6B-Q4_K_M.gguf");
@@ -142,11 +194,13 @@ fn the_model_in_use_is_not_removed_by_a_slip() {
     assert_eq!(run(&beast, &["rm", "-y", "../../config"]).code, Some(2));
 }
 
+/// Also where the daemon knows the file by another way to the same folder.
 #[test]
 fn what_a_running_daemon_has_loaded_is_in_use() {
     let beast = Beast::new();
     let path = model(&beast, "mine.gguf");
-    let loaded = path.to_str().unwrap().to_owned();
+    std::os::unix::fs::symlink(beast.path("data/beast"), beast.path("link")).unwrap();
+    let loaded = beast.path("link/models/mine.gguf").to_str().unwrap().to_owned();
     let daemon = beast.daemon(move |peer| {
         assert_eq!(peer.request(), Request::Status);
         let mut status = status();
@@ -155,6 +209,17 @@ fn what_a_running_daemon_has_loaded_is_in_use() {
     });
     let ran = run(&beast, &["rm", "-y", "mine"]);
     daemon.join().unwrap();
+    assert!(ran.code == Some(2) && ran.stderr.contains("mine.gguf is in use"), "{}", ran.report());
+    assert!(path.exists());
+}
+
+#[test]
+fn what_beastd_would_load_next_is_in_use() {
+    let beast = Beast::alone();
+    let path = model(&beast, "mine.gguf");
+    let printed = format!("model = \"{}\"  # profile", path.display());
+    beast.beastd(&format!("[ \"$*\" = --print-config ] && echo '{printed}'"));
+    let ran = run(&beast, &["rm", "-y", "mine"]);
     assert!(ran.code == Some(2) && ran.stderr.contains("mine.gguf is in use"), "{}", ran.report());
     assert!(path.exists());
 }

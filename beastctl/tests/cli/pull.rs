@@ -22,7 +22,7 @@ const REPO: &str = "org/repo-GGUF";
 const FILE: &str = "m-Q4_K_M.gguf";
 
 /// Bytes that differ everywhere, so that one in a wrong place is noticed.
-fn gguf(n: usize) -> Arc<Vec<u8>> {
+pub(crate) fn gguf(n: usize) -> Arc<Vec<u8>> {
     let mut bytes = Vec::with_capacity(n + 8);
     bytes.extend(b"GGUF");
     let mut state = 88_172_645_463_325_252_u64;
@@ -36,7 +36,7 @@ fn gguf(n: usize) -> Arc<Vec<u8>> {
     Arc::new(bytes)
 }
 
-fn hash(bytes: &[u8]) -> String {
+pub(crate) fn hash(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
@@ -76,21 +76,21 @@ impl Hub {
     }
 }
 
-fn command(beast: &Beast, arguments: &[&str]) -> Command {
+pub(crate) fn command(beast: &Beast, arguments: &[&str]) -> Command {
     let mut command = beast.command(arguments);
     command.env("XDG_DATA_HOME", beast.path("data")).env("HF_ENDPOINT", "http://127.0.0.1:1");
     command
 }
 
-fn models(beast: &Beast) -> PathBuf {
+pub(crate) fn models(beast: &Beast) -> PathBuf {
     beast.path("data/beast/models")
 }
 
-fn run(beast: &Beast, arguments: &[&str]) -> Ran {
+pub(crate) fn run(beast: &Beast, arguments: &[&str]) -> Ran {
     Ran::of(feed(command(beast, arguments), b""), beast.dir.path())
 }
 
-fn left(beast: &Beast) -> Vec<String> {
+pub(crate) fn left(beast: &Beast) -> Vec<String> {
     let entries = fs::read_dir(models(beast)).into_iter().flatten().flatten();
     let mut names: Vec<String> = entries.map(|entry| entry.file_name().into_string().unwrap()).collect();
     names.sort();
@@ -358,18 +358,6 @@ fn any_address_will_do() {
 }
 
 #[test]
-fn without_a_hash_or_a_name_of_the_state_nothing_is_glued_together() {
-    let (beast, web) = (Beast::new(), Web::new());
-    let bytes = gguf(300_000);
-    web.page("/m.gguf", Page { bytes: Arc::clone(&bytes), ..Page::default() });
-    web.faults([Fault::Cut(100_000)]);
-    let ran = run(&beast, &["models", "pull", &web.url("/m.gguf")]);
-    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
-    assert!(web.asked().iter().all(|asked| asked.get("range").is_none()));
-    assert!(fs::read(models(&beast).join("m.gguf")).unwrap() == **bytes);
-}
-
-#[test]
 fn a_web_page_is_no_model() {
     let (beast, web) = (Beast::new(), Web::new());
     web.page("/m.gguf", Page { bytes: Arc::new(b"<html>please log in</html>".to_vec()), ..Page::default() });
@@ -392,7 +380,15 @@ fn proxies_of_the_environment_are_used() {
     pull("");
     let n_asked = proxy.asked().len();
     assert!(n_asked > 0 && proxy.asked()[0].path.contains("models.example"), "{:?}", proxy.asked());
-    pull("models.example");
+    for exception in ["models.example", "127.0.0.0/8,models.example:80"] {
+        pull(exception);
+        assert_eq!(proxy.asked().len(), n_asked, "{exception}");
+    }
+    // Going there without the proxy would be against what was said.
+    let mut command = command(&beast, &["models", "pull", &proxy.url("/m.gguf")]);
+    command.env("HTTP_PROXY", "ftp://proxy.example:1");
+    let ran = Ran::of(feed(command, b""), beast.dir.path());
+    assert!(ran.code == Some(1) && ran.stderr.contains("HTTP_PROXY names no proxy"), "{}", ran.report());
     assert_eq!(proxy.asked().len(), n_asked);
 }
 

@@ -24,10 +24,14 @@ pub(crate) enum Fault {
     Length(usize),
     /// The whole file, whatever part was asked for.
     NoRanges,
+    /// The part that was asked for, also of another state of the file than the client has.
+    NoIfRange,
     /// Bytes from another place than was asked for.
     OtherRange,
     /// So many bytes, and then nothing until the client goes away.
     Stall(usize),
+    /// So many bytes, and no word of how many there are: the end of the connection is that of the file.
+    NoLength(usize),
     /// Nothing goes wrong.
     None,
 }
@@ -150,7 +154,8 @@ fn serve(mut stream: TcpStream, shared: &Shared) -> std::io::Result<()> {
     }
     let total = page.bytes.len();
     let start = asked.get("range").and_then(|range| range.strip_prefix("bytes=")?.strip_suffix('-')?.parse().ok());
-    let is_same = asked.get("if-range").is_none_or(|validator| page.headers.contains(validator));
+    let is_same = matches!(fault, Fault::NoIfRange)
+        || asked.get("if-range").is_none_or(|validator| page.headers.contains(validator));
     let start = start.filter(|_| is_same && !matches!(fault, Fault::NoRanges));
     let (status, range, body) = match start {
         Some(start) if start >= total => {
@@ -167,9 +172,14 @@ fn serve(mut stream: TcpStream, shared: &Shared) -> std::io::Result<()> {
         None => ("200 OK", String::new(), &page.bytes[..]),
     };
     let length = if let Fault::Length(length) = fault { length } else { body.len() };
-    let headers = format!("Content-Length: {length}\r\n{range}{}", page.headers);
+    let length = if let Fault::NoLength(_) = fault { String::new() } else { format!("Content-Length: {length}\r\n") };
+    let headers = format!("{length}{range}{}", page.headers);
     stream.write_all(answer(status, &headers).as_bytes())?;
-    let body = if let Fault::Cut(n) | Fault::Stall(n) = fault { &body[..n.min(body.len())] } else { body };
+    let body = if let Fault::Cut(n) | Fault::Stall(n) | Fault::NoLength(n) = fault {
+        &body[..n.min(body.len())]
+    } else {
+        body
+    };
     for chunk in body.chunks(64 * 1024) {
         stream.write_all(chunk)?;
         shared.n_sent.fetch_add(chunk.len() as u64, Ordering::SeqCst);

@@ -7,7 +7,6 @@ mod configuration;
 mod daemon;
 mod disk;
 mod finding;
-mod gguf;
 mod hash;
 mod log;
 mod memory;
@@ -26,6 +25,7 @@ use super::{Context, settings::Settings};
 use crate::{
     cli::DoctorOptions,
     exit::{self, Told},
+    models::gguf,
     output::{Verdict, json_line},
     wait::Wait,
 };

@@ -1,19 +1,27 @@
 //! `models list` and `models show`: what has a name, what is on this disk, what is in use.
 
-use std::{fmt::Write as _, path::PathBuf};
+use std::{
+    fmt::Write as _,
+    fs,
+    path::{Path, PathBuf},
+};
 
 use anyhow::Result;
 use serde_json::{Value, json};
 
-use super::{InUse, not_here};
+use super::{InUse, not_here, with_ending};
 use crate::{
     commands::Context,
     models::{
+        ModelError,
         catalogue::{self, Entry},
+        check,
         folder::{self, Local, Record},
         hub::Hub,
+        url_shown,
     },
     output::{json_line, one_line, units::bytes},
+    prompts::quoted,
 };
 
 /// A model, of the catalogue or of the disk.
@@ -24,8 +32,12 @@ struct Row {
     path: PathBuf,
     local: Option<Local>,
     partial: Option<u64>,
+    /// Where its bytes were, when they are there no more.
+    lost: Option<PathBuf>,
     record: Option<Record>,
     is_in_use: bool,
+    /// Why no daemon can load it.
+    damage: Option<String>,
 }
 
 /// Prints all of them.
@@ -43,7 +55,7 @@ pub(super) fn show(context: &Context, name: &str, is_json: bool) -> Result<()> {
     let folder = folder::dir()?;
     let file = match folder::find(&folder, name)? {
         Some(local) => local.file,
-        None => catalogue::find(name).ok_or_else(|| not_here(name))?.file,
+        None => catalogue::find(name).map_or_else(|| with_ending(name), |entry| entry.file),
     };
     let rows = rows(&InUse::find(context)?)?;
     let row = rows.iter().find(|row| row.path == folder.join(&file)).ok_or_else(|| not_here(name))?;
@@ -56,7 +68,10 @@ fn rows(in_use: &InUse) -> Result<Vec<Row>> {
     let local = folder::list(&folder)?;
     let entries = catalogue::entries();
     let is_other = |local: &&Local| !entries.iter().any(|entry| entry.file == local.file);
-    let others = local.iter().filter(is_other).map(|local| (local.file.trim_end_matches(".gguf"), None, &local.file));
+    let mut others: Vec<String> = local.iter().filter(is_other).map(|local| local.file.clone()).collect();
+    others.extend(folder::leftovers(&folder)?.into_iter().filter(|file| catalogue::of_file(file).is_none()));
+    others.sort();
+    let others = others.iter().map(|file| (file.strip_suffix(".gguf").unwrap_or(file), None, file));
     let named = entries.iter().map(|entry| (entry.name.as_str(), Some(entry), &entry.file));
     let row = |(name, entry, file): (&str, Option<&Entry>, &String)| {
         let path = folder.join(file);
@@ -64,9 +79,19 @@ fn rows(in_use: &InUse) -> Result<Vec<Row>> {
         let is_in_use = local.is_some() && in_use.is(&path)?;
         let partial = folder::partial(&path);
         let record = folder::record(&path).filter(|_| local.is_some());
-        Ok(Row { name: name.into(), entry: entry.cloned(), local, partial, record, is_in_use, path })
+        let damage = local.as_ref().and_then(|local| damage(&local.path));
+        let lost = fs::read_link(&path).ok().filter(|_| local.is_none());
+        Ok(Row { name: name.into(), lost, entry: entry.cloned(), local, partial, record, is_in_use, damage, path })
     };
     named.chain(others).map(row).collect()
+}
+
+/// A file that only may not be read is not damaged as far as anybody knows.
+fn damage(path: &Path) -> Option<String> {
+    match check::gguf(path) {
+        Ok(()) | Err(ModelError::File { .. }) => None,
+        Err(error) => Some(error.to_string()),
+    }
 }
 
 impl Row {
@@ -77,9 +102,11 @@ impl Row {
 
     fn state(&self) -> &'static str {
         match (&self.local, self.partial) {
+            (Some(_), _) if self.damage.is_some() => "damaged",
             (Some(_), _) if self.is_in_use => "in use",
             (Some(_), _) => "here",
             (None, Some(_)) => "partial",
+            (None, None) if self.lost.is_some() => "lost",
             (None, None) => "",
         }
     }
@@ -102,11 +129,14 @@ fn table(rows: &[Row]) -> String {
     let mut text = String::new();
     for row in rows {
         let about = match (&row.entry, row.state(), row.partial) {
-            (_, "partial", Some(n)) => format!("{} came so far; beastctl models pull {}", bytes(n), row.name),
+            (_, "partial", Some(n)) => so_far(row, n),
+            (_, "damaged", _) => row.damage.clone().unwrap_or_default(),
+            (_, "lost", _) => lost(row),
             (Some(entry), ..) => format!("{}; {}", entry.about, entry.licence),
             (None, ..) => row.record.as_ref().map(|record| record.url.clone()).unwrap_or_default(),
         };
-        let line = format!("{:width$}  {:>8}  {:7}  {about}", one_line(&row.name), row.size(), row.state());
+        let (name, size, about) = (one_line(&row.name), row.size(), one_line(&about));
+        let line = format!("{name:width$}  {size:>8}  {:7}  {about}", row.state());
         // Writing to a String cannot fail.
         let _ = writeln!(text, "{}", line.trim_end());
     }
@@ -139,16 +169,33 @@ fn details(row: &Row) -> String {
 }
 
 fn source(row: &Row) -> String {
-    let of_entry = || row.entry.as_ref().map(|entry| Hub::of_environment().file_url(&entry.repo, &entry.file));
+    let url = |entry: &Entry| url_shown(&Hub::of_environment().file_url(&entry.repo, &entry.file));
+    let of_entry = || row.entry.as_ref().map(url);
     row.record.as_ref().map(|record| record.url.clone()).or_else(of_entry).unwrap_or_else(|| "not known".into())
 }
 
 fn state(row: &Row) -> String {
     match (row.state(), row.partial) {
         ("", _) => format!("not on this disk; beastctl models pull {}", row.name),
-        ("partial", Some(n)) => format!("{} came so far; beastctl models pull {}", bytes(n), row.name),
-        (state, _) => state.into(),
+        ("partial", Some(n)) => so_far(row, n),
+        ("lost", _) => lost(row),
+        (state, _) => row.damage.clone().unwrap_or_else(|| state.into()),
     }
+}
+
+fn so_far(row: &Row, n_bytes: u64) -> String {
+    let source = match &row.entry {
+        Some(_) => Some(row.name.clone()),
+        None => folder::partial_source(&row.path),
+    };
+    let next = source.map_or_else(|| format!("rm {}", quoted(&row.name)), |source| format!("pull {}", quoted(&source)));
+    format!("{} came so far; beastctl models {next}", bytes(n_bytes))
+}
+
+fn lost(row: &Row) -> String {
+    let place = row.lost.as_deref().unwrap_or(&row.path).display();
+    let verb = if row.entry.is_some() { "pull" } else { "rm" };
+    format!("its bytes were in {place}, which is gone; beastctl models {verb} {}", quoted(&row.name))
 }
 
 fn hash(row: &Row) -> String {

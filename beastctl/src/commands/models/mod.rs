@@ -13,12 +13,13 @@ use std::{
 use anyhow::Result;
 use beast_protocol::{Event, Request};
 
-use super::Context;
+use super::{Context, settings::Settings};
 use crate::{
     cli::{ModelsAction, ModelsOptions},
     client::Client,
     models::{ModelError, catalogue, folder, reference, setting},
     prompts::nearest,
+    start,
     wait::Wait,
 };
 
@@ -41,16 +42,29 @@ struct InUse {
     setting: String,
     /// What a running daemon has loaded.
     loaded: Option<PathBuf>,
+    /// The setting as beastd itself understands it, where it was asked.
+    configured: Option<String>,
 }
 
 impl InUse {
     fn find(context: &Context) -> Result<Self> {
-        Ok(Self { setting: setting::read(&setting::path()?)?, loaded: loaded(context) })
+        Ok(Self { setting: setting::read(&setting::path()?)?, loaded: loaded(context), configured: None })
+    }
+
+    /// Also with what a daemon would load next, or anew after an unload, by rules that only beastd knows: of profiles, of
+    /// relative paths.
+    fn find_all(context: &Context) -> Result<Self> {
+        let wait = Wait::default().limited(Some(LIMIT));
+        let settings = start::find_beastd().and_then(|program| Settings::ask(&program, &wait).ok()?.ok());
+        let configured = settings.and_then(|settings| settings.get("model").map(str::to_owned));
+        Ok(Self { configured, ..Self::find(context)? })
     }
 
     fn is(&self, file: &Path) -> Result<bool> {
-        let is_loaded = self.loaded.as_deref().is_some_and(|loaded| loaded == file);
-        Ok(is_loaded || setting::is_chosen(file, &self.setting)?)
+        let is_loaded = self.loaded.as_deref().is_some_and(|loaded| setting::is_same(loaded, file));
+        let is_configured = |setting: &String| setting::is_chosen(file, setting);
+        let is_configured = self.configured.as_ref().map(is_configured).transpose()?.unwrap_or_default();
+        Ok(is_loaded || is_configured || setting::is_chosen(file, &self.setting)?)
     }
 }
 
@@ -66,6 +80,11 @@ fn loaded(context: &Context) -> Option<PathBuf> {
             _ => {}
         }
     }
+}
+
+/// A file's name, however it was typed.
+fn with_ending(name: &str) -> String {
+    if name.ends_with(".gguf") { name.into() } else { format!("{name}.gguf") }
 }
 
 /// Nothing on this disk has this name: what that is, and what would help.

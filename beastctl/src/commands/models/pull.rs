@@ -3,7 +3,7 @@
 use std::{
     fs, io,
     path::{Path, PathBuf},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result};
@@ -13,7 +13,7 @@ use crate::{
     commands::Context,
     models::{
         ModelError,
-        catalogue::Entry,
+        catalogue::{self, Entry},
         check,
         download::{Means, Patience, Report, Wanted, download},
         folder::{self, Record},
@@ -31,20 +31,32 @@ struct Plan {
     wanted: Wanted,
     /// Name in the models folder.
     file: String,
-    licence: Option<String>,
 }
 
 /// Fetches a model.
 pub(super) fn run(context: &Context, options: &PullOptions) -> Result<()> {
     let wait = Wait::start(context.timeout).context("cannot watch for Ctrl-C")?;
     let path = match reference::parse(&options.name)? {
-        Reference::Path(path) => {
-            check::gguf(&path)?;
-            std::path::absolute(path)?
-        }
+        Reference::Path(path) => here(path, options, &wait)?,
         reference => Puller::new(context.console, options, &wait).pull(reference)?,
     };
     Ok(context.console.print(&format!("{}\n", path.display()))?)
+}
+
+/// A file that is there already, wherever that is.
+fn here(path: PathBuf, options: &PullOptions, wait: &Wait) -> Result<PathBuf> {
+    if options.file.is_some() {
+        let what = format!("--name is for what is fetched, and {} is on this disk", path.display());
+        return Err(ModelError::Usage { what, hint: "the same command without --name".into() }.into());
+    }
+    check::gguf(&path)?;
+    if let Some(wanted) = &options.sha256 {
+        let found = check::sha256(&path, |_| Ok(wait.pause(Duration::ZERO)?))?;
+        if found != *wanted {
+            return Err(ModelError::OtherHash { path, found, wanted: wanted.clone() }.into());
+        }
+    }
+    Ok(std::path::absolute(path)?)
 }
 
 struct Puller<'a> {
@@ -74,7 +86,7 @@ impl<'a> Puller<'a> {
             Reference::Repo { repo, what } => self.of_repo(&repo, &what, None)?,
             Reference::Url(url) => {
                 let file = self.file_name(&url)?;
-                self.fetch(Plan { wanted: Wanted { url, ..Wanted::default() }, file, licence: None })?
+                self.fetch(Plan { wanted: Wanted { url, ..Wanted::default() }, file })?
             }
             Reference::Path(path) => path,
         };
@@ -105,29 +117,33 @@ impl<'a> Puller<'a> {
                 (hub::choose(repo, &listing.files, what)?, listing.licence)
             }
         };
-        let wanted = Wanted { url: self.hub.file_url(repo, &file), page: Some(self.hub.page(repo)), sha256: None };
-        let file = self.file_name(&wanted.url)?;
-        self.fetch(Plan { wanted, file, licence })
+        let (url, page) = (self.hub.file_url(repo, &file), Some(self.hub.page(repo)));
+        let file = self.file_name(&url)?;
+        self.fetch(Plan { wanted: Wanted { url, page, licence, sha256: None }, file })
     }
 
-    /// A file of the models folder that came from there, from this endpoint or another. Which file a quantization means
-    /// only the hub can say, as long as it may be asked.
+    /// A file of the models folder that came from there, from this endpoint or the hub's own. Which file a quantization
+    /// means only the hub can say, as long as it may be asked.
     fn kept(&self, repo: &str, what: &What) -> Result<Option<PathBuf>> {
         let is_clear = self.options.offline || matches!(what, What::File(_));
         if !is_clear || self.options.sha256.is_some() || self.options.file.is_some() {
             return Ok(None);
         }
-        let before = format!("/{repo}/resolve/main/");
         let locals = folder::list(&folder::dir()?)?;
-        let files = locals.iter().filter_map(|local| match folder::record(&local.path) {
-            Some(record) => Some((record.url.split_once(&before)?.1.to_owned(), &local.path)),
-            // Put there by hand, with the name that it has in the catalogue.
-            None => self.is_named(&local.path).then(|| (local.file.clone(), &local.path)),
-        });
-        let files: Vec<(String, &PathBuf)> = files.collect();
+        let mut files: Vec<(String, &PathBuf)> = Vec::new();
+        for local in &locals {
+            let name = match folder::record(&local.path) {
+                Some(record) => self.hub.name_in(repo, &record.url),
+                // Put there by hand, with the name that it has in the catalogue.
+                None => self.is_named(&local.path)?.then(|| local.file.clone()),
+            };
+            files.extend(name.map(|name| (name, &local.path)));
+        }
         let names: Vec<String> = files.iter().map(|(name, _)| name.clone()).collect();
-        let chosen = hub::choose(repo, &names, what).ok();
-        Ok(chosen.and_then(|name| Some(files.iter().find(|(file, _)| *file == name)?.1.clone())))
+        let Ok(chosen) = hub::choose(repo, &names, what) else { return Ok(None) };
+        let path = files.into_iter().find(|(file, _)| *file == chosen).map(|(_, path)| path.clone());
+        path.as_deref().map_or(Ok(()), check::gguf)?;
+        Ok(path)
     }
 
     fn file_name(&self, url: &str) -> Result<String> {
@@ -160,7 +176,7 @@ impl<'a> Puller<'a> {
             let found = check::sha256(path, |done| {
                 let now = Instant::now();
                 self.progress.set(transfer.text(done, Some(total), now), now);
-                Ok(self.wait.pause(std::time::Duration::ZERO)?)
+                Ok(self.wait.pause(Duration::ZERO)?)
             });
             self.progress.erase();
             if found? != *expected {
@@ -170,25 +186,29 @@ impl<'a> Puller<'a> {
         }
         make_folder(&target)?;
         let _lock = Lock::take(&target)?;
+        folder::keep(&target, &Record::new(url, expected, licence))?;
         folder::link(path, &target)?;
-        folder::keep(&target, &Record { url: url.into(), sha256: expected, licence })?;
         self.console.info(&format!("it is in the cache of the hub already: {}", path.display()));
         Ok(Some(target))
     }
 
     fn fetch(&mut self, plan: Plan) -> Result<PathBuf> {
         let target = folder::dir()?.join(&plan.file);
+        if target.is_dir() {
+            // Now, and not when gigabytes have come.
+            return Err(ModelError::Folder(target).into());
+        }
         if target.is_file() {
-            return self.there(&target, &plan.wanted.url, plan.licence);
+            return self.there(&target, &plan.wanted.url, plan.wanted.licence);
         }
         self.refuse_offline(&plan.file)?;
         make_folder(&target)?;
         let _lock = Lock::take(&target)?;
         // Another beastctl may have been quicker.
         if target.is_file() {
-            return self.there(&target, &plan.wanted.url, plan.licence);
+            return self.there(&target, &plan.wanted.url, plan.wanted.licence);
         }
-        let licence = plan.licence.as_deref().unwrap_or("not known");
+        let licence = plan.wanted.licence.as_deref().unwrap_or("not known");
         self.console.info(&format!("{} from {}; licence: {licence}", plan.file, url_shown(&plan.wanted.url)));
         let wanted = Wanted { sha256: self.options.sha256.clone(), ..plan.wanted };
         let fetched = self.download(&wanted, &target, &plan.file).inspect_err(|error| {
@@ -200,9 +220,6 @@ impl<'a> Puller<'a> {
         if fetched.sha256.is_none() {
             self.console.warning(&format!("{} is not verified: no hash is known; --sha256 HEX gives one", plan.file));
         }
-        // A part of the address may be a signature that nobody needs later.
-        let record = Record { url: url_shown(&wanted.url), sha256: fetched.sha256, licence: plan.licence };
-        folder::keep(&target, &record)?;
         Ok(target)
     }
 
@@ -238,14 +255,14 @@ impl<'a> Puller<'a> {
     /// A file of this name is there: the one that is meant, or one from elsewhere.
     fn there(&self, target: &Path, url: &str, licence: Option<String>) -> Result<PathBuf> {
         let record = folder::record(target);
-        let is_it = record.as_ref().is_some_and(|record| record.url == url_shown(url));
+        let is_it = record.as_ref().is_some_and(|record| record.is_of(url));
         if let Some(wanted) = &self.options.sha256 {
-            let found = check::sha256(target, |_| Ok(self.wait.pause(std::time::Duration::ZERO)?))?;
+            let found = check::sha256(target, |_| Ok(self.wait.pause(Duration::ZERO)?))?;
             if found != *wanted {
                 return Err(ModelError::Taken(target.into()).into());
             }
-            folder::keep(target, &Record { url: url_shown(url), sha256: Some(found), licence })?;
-        } else if !is_it && (record.is_some() || !self.is_named(target)) {
+            folder::keep(target, &Record::new(url, Some(found), licence))?;
+        } else if !is_it && (record.is_some() || !self.is_named(target)?) {
             return Err(ModelError::Taken(target.into()).into());
         }
         check::gguf(target)?;
@@ -253,10 +270,19 @@ impl<'a> Puller<'a> {
         Ok(target.into())
     }
 
-    /// What has the name of a file in the catalogue, and was put there by hand, is that model.
-    fn is_named(&self, target: &Path) -> bool {
-        let entry = target.file_name().and_then(|name| crate::models::catalogue::of_file(name.to_str()?));
-        entry.is_some_and(|entry| entry.name.eq_ignore_ascii_case(&self.options.name))
+    /// What has the name of a file in the catalogue, and was put there by hand, is that model if it is as long.
+    fn is_named(&self, target: &Path) -> Result<bool, ModelError> {
+        let entry = target.file_name().and_then(|name| catalogue::of_file(name.to_str()?));
+        let Some(entry) = entry.filter(|entry| entry.name.eq_ignore_ascii_case(&self.options.name)) else {
+            return Ok(false);
+        };
+        check::gguf(target)?;
+        let read = |source| ModelError::File { action: "read", path: target.into(), source };
+        let n_bytes = fs::metadata(target).map_err(read)?.len();
+        if !entry.approximate && n_bytes < entry.bytes {
+            return Err(ModelError::Cut { path: target.into(), n_bytes, needed: Some(entry.bytes) });
+        }
+        Ok(entry.approximate || n_bytes == entry.bytes)
     }
 }
 

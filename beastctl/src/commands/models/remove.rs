@@ -4,7 +4,7 @@ use std::io::{self, BufRead as _};
 
 use anyhow::Result;
 
-use super::{InUse, not_here};
+use super::{InUse, not_here, with_ending};
 use crate::{
     commands::Context,
     input,
@@ -16,7 +16,7 @@ use crate::{
 /// Removes what was named; all names are understood before the first file goes.
 pub(super) fn run(context: &Context, names: &[String], is_sure: bool, is_forced: bool) -> Result<()> {
     let folder = folder::dir()?;
-    let in_use = InUse::find(context)?;
+    let in_use = InUse::find_all(context)?;
     let mut targets = Vec::new();
     for name in names {
         let file = match folder::find(&folder, name)? {
@@ -45,10 +45,6 @@ pub(super) fn run(context: &Context, names: &[String], is_sure: bool, is_forced:
         }
     }
     Ok(())
-}
-
-fn with_ending(name: &str) -> String {
-    if name.ends_with(".gguf") { name.into() } else { format!("{name}.gguf") }
 }
 
 fn ask(context: &Context, targets: &[(std::path::PathBuf, String)]) -> Result<(), ModelError> {

@@ -1,4 +1,4 @@
-//! `models use`: writes the setting and tells a running daemon.
+//! `models use`: writes the setting and tells a running daemon; what that one does not take is not set.
 
 use std::{
     io,
@@ -21,12 +21,20 @@ use crate::{
 pub(super) fn run(context: &Context, name: &str) -> Result<()> {
     let model = value(name)?;
     let path = setting::path()?;
-    setting::write(&path, &model)?;
+    let change = setting::write(&path, &model)?;
     let console = context.console;
     if std::env::var_os("BEAST_MODEL").is_some() {
         console.warning("BEAST_MODEL is set and wins over the configuration where beastd is started with it");
     }
-    match tell_daemon(context, &model)? {
+    let told = match tell_daemon(context, &model) {
+        Ok(told) => told,
+        Err(error) => {
+            // The next start would fail at what this daemon would not take.
+            change.undo()?;
+            return Err(error);
+        }
+    };
+    match told {
         Some(status) => {
             let name = status.model.map_or(model, |model| model.name);
             console.info(&format!("beastd answers with {name} from now on"));
@@ -52,6 +60,8 @@ fn tell_daemon(context: &Context, model: &str) -> Result<Option<Status>> {
 /// The value of the setting: a word, or the whole path of a file that is a model.
 fn value(name: &str) -> Result<String> {
     if matches!(name, setting::AUTO | setting::BUILTIN) {
+        let file = setting::file_of(name, &folder::dir()?);
+        file.as_deref().map_or(Ok(()), check::gguf)?;
         return Ok(name.into());
     }
     let path = match folder::find(&folder::dir()?, name)? {

@@ -7,7 +7,7 @@ use std::io::{self, BufReader, ErrorKind, Read, Seek};
 
 /// What is wrong with a file.
 #[derive(Debug)]
-pub(super) enum Damage {
+pub enum Damage {
     /// It does not begin as such a file does.
     Magic,
     /// It ends before its last tensor does: at least so many bytes are needed.
@@ -29,7 +29,8 @@ impl From<io::Error> for Damage {
     }
 }
 
-const MAGIC: &[u8; 4] = b"GGUF";
+/// Every GGUF file begins so.
+pub(super) const MAGIC: &[u8; 4] = b"GGUF";
 /// Those whose layout is the one above.
 const VERSIONS: std::ops::RangeInclusive<u32> = 2..=3;
 /// Far above every model there is; a file that promises more is damaged.
@@ -45,7 +46,7 @@ const ARRAY: u32 = 9;
 ///
 /// # Errors
 /// See [`Damage`].
-pub(super) fn check(file: impl Read + Seek, len: u64) -> Result<(), Damage> {
+pub fn check(file: impl Read + Seek, len: u64) -> Result<(), Damage> {
     let mut head = Head { reader: BufReader::with_capacity(64 * 1024, file), at: 0 };
     match head.array() {
         Ok(magic) if magic == *MAGIC => {}

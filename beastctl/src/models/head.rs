@@ -1,0 +1,61 @@
+//! What the head of an answer says of a file: which one it is, in which state, which part of it, when to ask again.
+
+use std::time::{Duration, SystemTime};
+
+use super::{ModelError, check, download::Wanted, flow::Head, part::Known, url::shown};
+
+/// Whether what the server or the hub calls the file has changed; not every server looks at `If-Range`.
+pub(super) fn is_other_file(head: &Head, had: &Known) -> bool {
+    let hash = head.linked_etag.as_deref().and_then(check::as_sha256);
+    if hash.is_some() && had.sha256.is_some() {
+        return hash != had.sha256;
+    }
+    let is_date = had.validator.as_ref().is_some_and(|validator| !validator.starts_with('"'));
+    let said = head.get(if is_date { "last-modified" } else { "etag" });
+    let is_other_state = said.is_some() && had.validator.is_some() && said != had.validator.as_deref();
+    // The name of a state says nothing against a hash, unless it is one itself: hosts of the same bytes need not agree.
+    let is_telling = |hash: &String| said.and_then(check::as_sha256).is_some_and(|said| said != *hash);
+    is_other_state && had.sha256.as_ref().is_none_or(is_telling)
+}
+
+/// What the file must have: what the user says, what the hub says, what the server calls it if that is a SHA-256.
+pub(super) fn expected_hash(head: &Head, wanted: &Wanted) -> Result<Option<String>, ModelError> {
+    let said = [head.linked_etag.as_deref(), head.get("etag")].into_iter().flatten().find_map(check::as_sha256);
+    match (&wanted.sha256, head.linked_etag.as_deref().and_then(check::as_sha256)) {
+        (Some(wanted_hash), Some(said)) if *wanted_hash != said => {
+            Err(ModelError::WrongHash { name: shown(&wanted.url), found: said, wanted: wanted_hash.clone() })
+        }
+        (Some(hash), _) => Ok(Some(hash.clone())),
+        (None, _) => Ok(said),
+    }
+}
+
+/// Only what stands for the very same bytes.
+pub(super) fn validator(head: &Head) -> Option<String> {
+    let strong = head.get("etag").filter(|etag| !etag.starts_with("W/"));
+    strong.or_else(|| head.get("last-modified")).map(str::to_owned)
+}
+
+/// `bytes 5-9/10` as `(5, Some(10))`.
+pub(super) fn content_range(text: &str) -> Option<(u64, Option<u64>)> {
+    let (range, total) = text.strip_prefix("bytes ")?.split_once('/')?;
+    Some((range.split_once('-')?.0.parse().ok()?, total.parse().ok()))
+}
+
+/// Seconds, or a date as HTTP writes it.
+pub(super) fn retry_after(text: &str, now: SystemTime) -> Option<Duration> {
+    if let Ok(seconds) = text.trim().parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    // `Sun, 06 Nov 1994 08:49:37 GMT`
+    let mut words = text.split_once(", ")?.1.split(' ');
+    let (day, month, year, time) = (words.next()?, words.next()?, words.next()?, words.next()?);
+    let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let month = months.iter().position(|name| *name == month)? + 1;
+    let at = humantime::parse_rfc3339(&format!("{year}-{month:02}-{day}T{time}Z")).ok()?;
+    Some(at.duration_since(now).unwrap_or_default())
+}
+
+#[cfg(test)]
+#[path = "head_tests.rs"]
+mod tests;

@@ -1,0 +1,71 @@
+//! Which proxy stands between this machine and an address: `ALL_PROXY`, `HTTPS_PROXY`, `HTTP_PROXY`, and `NO_PROXY` against them.
+//!
+//! The client library reads them too. What it leaves out is here: a proxy that it cannot use must not mean none, and
+//! `NO_PROXY` also names networks and ports.
+
+use std::net::IpAddr;
+
+use ureq::Proxy;
+
+/// In the order of the client library.
+const NAMES: [&str; 6] = ["ALL_PROXY", "all_proxy", "HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"];
+const EXCEPTIONS: [&str; 2] = ["NO_PROXY", "no_proxy"];
+
+/// The proxy for `url`, by the variables that `var` knows; the error names the variable, whose value may hold a password.
+pub(super) fn of(url: &str, var: impl Fn(&str) -> Option<String>) -> Result<Option<Proxy>, String> {
+    let set = |name: &&str| var(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
+    let Some((name, value)) = NAMES.iter().find_map(|name| Some((name, set(name)?))) else { return Ok(None) };
+    if Proxy::new(&value).is_err() {
+        return Err(format!("{name} names no proxy that beastctl can use: http://HOST:PORT is one"));
+    }
+    let exceptions = EXCEPTIONS.iter().find_map(set).unwrap_or_default();
+    let is_exception = exceptions.split(',').any(|exception| is_in(url, exception.trim()));
+    // The library's own reading of NO_PROXY, names and their endings, comes with its own reading of the proxy.
+    Ok(if is_exception { None } else { Proxy::try_from_env() })
+}
+
+/// Whether the host of `url` is in a network, or is a host with a port, that `exception` names.
+fn is_in(url: &str, exception: &str) -> bool {
+    let Some((host, port)) = host_and_port(url) else { return false };
+    if let Some((network, n_bits)) = exception.split_once('/') {
+        let (Ok(network), Ok(n_bits), Ok(host)) = (network.parse(), n_bits.parse(), host.parse()) else { return false };
+        return is_in_network(host, network, n_bits);
+    }
+    let Some((other, other_port)) = exception.rsplit_once(':') else { return false };
+    let other = other.trim_matches(['[', ']']);
+    // What is no port is a part of an address of version 6.
+    let is_same_port = other_port.parse().is_ok_and(|other: u16| other == port);
+    is_same_port && (other.eq_ignore_ascii_case(&host) || is_below(&host, other))
+}
+
+/// `.example.org` names all hosts of that domain.
+fn is_below(host: &str, domain: &str) -> bool {
+    let domain = domain.to_ascii_lowercase();
+    domain.starts_with('.') && host.ends_with(&domain)
+}
+
+fn host_and_port(url: &str) -> Option<(String, u16)> {
+    let (scheme, rest) = url.split_once("://")?;
+    let authority = rest.split(['/', '?', '#']).next()?.rsplit('@').next()?.to_ascii_lowercase();
+    let usual = if scheme.eq_ignore_ascii_case("https") { 443 } else { 80 };
+    let (host, port) = match authority.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host.to_owned(), port.parse().ok()?),
+        _ => (authority, usual),
+    };
+    Some((host.trim_matches(['[', ']']).to_owned(), port))
+}
+
+fn is_in_network(host: IpAddr, network: IpAddr, n_bits: u32) -> bool {
+    let (host, network, width) = match (host, network) {
+        (IpAddr::V4(host), IpAddr::V4(network)) => (u128::from(host.to_bits()), u128::from(network.to_bits()), 32),
+        (IpAddr::V6(host), IpAddr::V6(network)) => (host.to_bits(), network.to_bits(), 128),
+        _ => return false,
+    };
+    let Some(n_free) = u32::checked_sub(width, n_bits) else { return false };
+    // A shift by the whole width is none.
+    (host ^ network).checked_shr(n_free).unwrap_or_default() == 0
+}
+
+#[cfg(test)]
+#[path = "proxy_tests.rs"]
+mod tests;
