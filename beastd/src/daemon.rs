@@ -115,13 +115,13 @@ impl Daemon {
         let config = self.config();
         let load = self.progress.watch().borrow().clone();
         let ready = match &load {
-            LoadState::Ready(ready) => Some(Arc::clone(ready)),
+            LoadState::Ready(ready) | LoadState::Leaving(ready) => Some(Arc::clone(ready)),
             _ => None,
         };
         let state = match load {
             _ if self.phase() != Phase::Serving => State::Draining,
             LoadState::Loading { stage, fraction } => State::Loading { stage, fraction },
-            LoadState::Ready(_) => State::Ready,
+            LoadState::Ready(_) | LoadState::Leaving(_) => State::Ready,
             LoadState::Failed(error) => State::Failed { message: error.message },
             LoadState::Unloaded { failed: Some(error) } => State::Failed { message: error.message },
             LoadState::Unloaded { failed: None } => State::Unloaded,

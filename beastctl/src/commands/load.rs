@@ -3,7 +3,7 @@
 use std::{io, path::Path, time::Instant};
 
 use anyhow::{Context as _, Result};
-use beast_protocol::{Event, Request, Status};
+use beast_protocol::{ErrorCode, Event, Request, Status};
 
 use super::Context;
 use crate::{
@@ -21,7 +21,7 @@ pub(super) fn load(context: &Context) -> Result<()> {
     let mut say = |text: &str| progress.set(text.into(), Instant::now());
     let outcome = start::connect(&path, true, &wait, &mut say)
         .map_err(anyhow::Error::from)
-        .and_then(|client| Ok(change(client, &Request::Load { model: None }, &wait, &mut say)?));
+        .and_then(|mut client| Ok(change(&mut client, &Request::Load { model: None }, &wait, &mut say)?));
     progress.erase();
     tell(context, &outcome?, "loaded")
 }
@@ -30,7 +30,7 @@ pub(super) fn load(context: &Context) -> Result<()> {
 pub(super) fn unload(context: &Context) -> Result<()> {
     let path = context.socket()?;
     let wait = Wait::start(context.timeout).context("cannot watch for Ctrl-C")?;
-    let client = match Client::open(&path, &wait) {
+    let mut client = match Client::open(&path, &wait) {
         Ok(client) => client.same_version()?,
         Err(error) if error.is_not_running() => {
             context.console.info(&format!("no beastd runs at {}", path.display()));
@@ -38,11 +38,12 @@ pub(super) fn unload(context: &Context) -> Result<()> {
         }
         Err(error) => return Err(error.into()),
     };
-    let status = change(client, &Request::Unload, &wait, |_| {})?;
+    let status = change(&mut client, &Request::Unload, &wait, |_| {})?;
     tell(context, &status, "unloaded")
 }
 
-/// Has a running daemon answer with another model, which takes until the present one has finished what it began. `None` when none runs.
+/// Has a running daemon answer with another model, which takes until the present one has finished what it began. `None` when none runs,
+/// also after this has waited for the end of one that ends.
 ///
 /// # Errors
 /// See [`ClientError`].
@@ -52,17 +53,23 @@ pub(crate) fn switch(
     wait: &Wait,
     say: impl FnMut(&str),
 ) -> Result<Option<Status>, ClientError> {
-    let client = match Client::open(socket, wait) {
+    let mut client = match Client::open(socket, wait) {
         Ok(client) => client.same_version()?,
         Err(error) if error.is_not_running() => return Ok(None),
         Err(error) => return Err(error),
     };
-    change(client, &Request::Load { model: Some(model.to_owned()) }, wait, say).map(Some)
+    match change(&mut client, &Request::Load { model: Some(model.to_owned()) }, wait, say) {
+        // The next one reads the setting.
+        Err(ClientError::Daemon(error)) if error.code == ErrorCode::ShuttingDown => {
+            client.wait_for_end(wait).map(|()| None)
+        }
+        outcome => outcome.map(Some),
+    }
 }
 
 /// Sends a request that ends with a status; `say` hears how far it is.
 fn change(
-    mut client: Client,
+    client: &mut Client,
     request: &Request,
     wait: &Wait,
     mut say: impl FnMut(&str),
