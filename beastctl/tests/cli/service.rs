@@ -269,7 +269,7 @@ fn no_second_daemon_beside_a_service_that_is_stopped() {
     expect![[r#"
         exit 3
         out: ""
-        err: beastctl: nobody listens at DIR/beastd.sock: beastd is installed as a service (DIR/config/systemd/user/beastd.socket), which is stopped; try: beastctl service start, or beastctl service status, to see why it is
+        err: beastctl: nobody listens at DIR/beastd.sock: beastd is installed as a service (DIR/config/systemd/user/beastd.socket), which is stopped; try: beastctl service start, or where no service manager runs, as in a container, --socket with another place or beastctl service uninstall
     "#]].assert_eq(&ran.report());
     expect![[r#"
         exit 3

@@ -42,7 +42,7 @@ pub(super) fn check(
 }
 
 fn ask(path: &Path, wait: &Wait) -> Result<Status, ClientError> {
-    let mut client = Client::open(path, wait)?.same_version()?;
+    let mut client = Client::reach(path, wait)?.same_version()?;
     client.send(&Request::Status, wait)?;
     let until = Instant::now() + LIMIT;
     loop {
