@@ -42,6 +42,8 @@ pub struct Daemon {
     pub phase: watch::Sender<Phase>,
     /// Where it answers.
     pub socket: PathBuf,
+    /// Whether the system keeps the socket: there is always a next daemon.
+    pub is_kept: bool,
     /// Open connections.
     pub n_connections: AtomicUsize,
     /// Whether somebody did not want to wait for running requests.
@@ -65,6 +67,7 @@ impl Daemon {
         worker: WorkerHandle,
         metrics: Arc<Metrics>,
         socket: PathBuf,
+        is_kept: bool,
     ) -> Self {
         Self {
             config: watch::Sender::new(config),
@@ -73,6 +76,7 @@ impl Daemon {
             metrics,
             phase: watch::Sender::new(Phase::Serving),
             socket,
+            is_kept,
             n_connections: AtomicUsize::new(0),
             is_hurried: AtomicBool::new(false),
             answering: watch::Sender::new(0),

@@ -218,7 +218,7 @@ fn adopt(daemon: &Daemon, config: &Config) {
 }
 
 /// Gives the model back after `idle_unload` without a request, and ends a daemon that the system starts again after `idle_exit`.
-pub async fn watch_idleness(daemon: Arc<Daemon>, is_activated: bool) {
+pub async fn watch_idleness(daemon: Arc<Daemon>) {
     let mut answering = daemon.answering.subscribe();
     let mut load = daemon.progress.watch();
     let mut config = daemon.config.subscribe();
@@ -236,7 +236,7 @@ pub async fn watch_idleness(daemon: Arc<Daemon>, is_activated: bool) {
             let grace = if is_first { FIRST_REQUEST } else { Duration::ZERO };
             // `never` is longer than any clock goes.
             let unload_at = since.checked_add(settings.idle_unload.max(grace)).filter(|_| is_ready);
-            let exit_at = since.checked_add(settings.idle_exit.max(grace)).filter(|_| is_activated);
+            let exit_at = since.checked_add(settings.idle_exit.max(grace)).filter(|_| daemon.is_kept);
             let next = unload_at.into_iter().chain(exit_at).min();
             tokio::select! {
                 () = sleep_until(next.unwrap_or(since)), if next.is_some() => {

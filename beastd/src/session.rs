@@ -108,7 +108,12 @@ async fn converse(daemon: &Arc<Daemon>, connection: &mut Connection) -> Result<(
             }
             Some(Request::Generate(generate)) => {
                 let outcome = counted(daemon, answer(daemon, connection, generate)).await;
-                told(connection, outcome).await?;
+                match outcome {
+                    Err(SessionError::Refused(error)) if error.code == ErrorCode::ShuttingDown && daemon.is_kept => {
+                        return hold(daemon, connection).await;
+                    }
+                    outcome => told(connection, outcome).await?,
+                }
             }
         }
     }
@@ -122,6 +127,19 @@ async fn told(connection: &mut Connection, outcome: Result<(), SessionError>) ->
         }
         outcome => outcome,
     }
+}
+
+/// Keeps a request that came too late for this daemon until its end. Then its client is hung up on, and goes on with the next one, which
+/// the system starts.
+async fn hold(daemon: &Daemon, connection: &mut Connection) -> Result<(), SessionError> {
+    let position = u32::try_from(*daemon.n_users.borrow()).unwrap_or(u32::MAX);
+    connection.send(&[Event::Queued { position }]).await?;
+    let mut phase = daemon.phase.subscribe();
+    tokio::select! {
+        _ = phase.wait_for(|phase| *phase == Phase::Ending) => {}
+        outcome = cancelled(connection) => outcome?,
+    }
+    Ok(())
 }
 
 /// Keeps count of the requests that the end of the daemon waits for; also when the future is dropped.
@@ -307,9 +325,13 @@ async fn relay(
                     let text = "the worker has ended; try: the same again, and the log of beastd for the reason";
                     return Err(SessionError::Refused(WireError::new(ErrorCode::Engine, text)));
                 }
-                let ended = batch.iter().any(|reply| matches!(reply, Reply::Done { .. } | Reply::Failed(_)));
+                let ended = batch.iter().any(|reply| matches!(reply, Reply::Done { .. }));
+                let failed = batch.pop_if(|reply| matches!(reply, Reply::Failed(_)));
                 let events: Vec<Event> = batch.drain(..).filter_map(|reply| event(reply, &mut started, n_prompt)).collect();
                 connection.send(&events).await?;
+                if let Some(Reply::Failed(error)) = failed {
+                    return Err(SessionError::Refused(error));
+                }
                 if ended {
                     return Ok(());
                 }

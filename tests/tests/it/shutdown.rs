@@ -78,7 +78,7 @@ fn what_still_runs_when_the_time_is_over_is_given_up() {
 #[test]
 fn without_any_time_to_drain_a_pipeline_keeps_what_came_and_may_try_again() {
     let mut beast = Beast::with(&["drain_timeout=0"]);
-    let mut running = beast.begin(&BABBLE);
+    let mut running = beast.begin(&[&BABBLE[..], &["--no-start"]].concat());
     running.wait_for_output();
     beast.signal(Signal::TERM);
     let output = running.finish();
@@ -86,6 +86,19 @@ fn without_any_time_to_drain_a_pipeline_keeps_what_came_and_may_try_again() {
     assert!(output.stdout.len() > 1 && output.stdout.ends_with('\n'), "{output}");
     assert!(output.stderr.contains("shutting down"), "{output}");
     assert_eq!(beast.exit(), Some(0));
+}
+
+/// An answer that has begun is worth a daemon of its own.
+#[test]
+fn without_any_time_to_drain_an_answer_goes_on_with_the_next_daemon() {
+    let mut beast = Beast::with(&["drain_timeout=0"]);
+    let mut running = beast.begin(&[&BABBLE[..], &["--max-tokens", "600"]].concat());
+    running.wait_for_output();
+    beast.signal(Signal::TERM);
+    let output = running.finish();
+    assert_eq!(output.code, Some(0), "{output}");
+    assert_eq!(beast.exit(), Some(0));
+    assert_eq!(beast.run(&["stop"]).code, Some(0), "the client has started another one");
 }
 
 #[test]
