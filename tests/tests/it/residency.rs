@@ -29,6 +29,21 @@ fn an_idle_model_leaves_and_comes_back_for_the_next_request() {
     assert!(second.events.iter().any(|event| matches!(event, Event::Loading { .. })), "{:?}", second.events);
 }
 
+/// A request in the moment in which the idle model leaves.
+#[test]
+fn requests_about_as_far_apart_as_the_idle_time_hold_nobody_up() {
+    let beast = Beast::with(&["idle_unload=0"]);
+    beast.ready();
+    let mut asks = beast.client();
+    for _ in 0..30 {
+        asks.ask(&samples::commit_msg(&samples::diff("read_all", 3))).done();
+    }
+    eventually(|| beast.status().state == State::Unloaded);
+    let mut unloads = beast.client();
+    unloads.send(&Request::Unload);
+    unloads.until(|event| matches!(event, Event::Status(_)));
+}
+
 #[test]
 fn never_is_never_and_nothing_is_at_once() {
     let beast = Beast::with(&["idle_unload=0"]);

@@ -134,6 +134,22 @@ fn stop_waits_until_the_daemon_has_ended() {
     assert_eq!(beast.exit(), Some(0));
 }
 
+/// Whoever comes in the moment of the end finds a daemon that hangs up without a word.
+#[test]
+fn many_at_once_may_want_the_end() {
+    for _ in 0..6 {
+        let beast = Beast::start();
+        beast.ready();
+        let stops: Vec<_> = (0..3).map(|_| beast.begin(&["stop"])).collect();
+        let status = beast.run(&["status"]);
+        for stop in stops {
+            let output = stop.finish();
+            assert_eq!(output.code, Some(0), "{output}");
+        }
+        assert!(status.code == Some(0) || status.failure(3).contains("(not running"), "{status}");
+    }
+}
+
 #[test]
 fn stop_has_a_time_limit_of_its_own() {
     let beast = Beast::start();

@@ -13,7 +13,7 @@ use beast_protocol::{Event, Notice, NoticeKind, Request, State, Status, VERSION,
 use expect_test::{Expect, expect};
 
 use crate::{
-    harness::{Beast, Peer, Ran, feed, spawn},
+    harness::{Beast, Ran, feed, spawn},
     verbs,
 };
 
@@ -321,7 +321,7 @@ fn a_daemon_beside_a_service_that_sleeps_is_asked() {
     let listener = UnixListener::bind(beast.path("other/beastd.sock")).unwrap();
     chmod(&beast.path("other/beastd.sock"), 0o600);
     let daemon = std::thread::spawn(move || {
-        let mut peer = Peer::accept(&listener, &Welcome::current("0.0.1", 4711));
+        let mut peer = crate::harness::Peer::accept(&listener, &Welcome::current("0.0.1", 4711));
         peer.request()
     });
     let mut command = beast.command(&["doctor", "--socket", "other/beastd.sock"]);
