@@ -13,8 +13,8 @@ use std::{
 };
 
 use beast_protocol::{
-    CodecError, Event, FrameBuffer, HandshakeError, Hello, MAX_FRAME_LEN, Request, VERSION, Welcome, WireError,
-    append_frame, decode, encode,
+    CodecError, ErrorCode, Event, FrameBuffer, HandshakeError, Hello, MAX_FRAME_LEN, Request, VERSION, Welcome,
+    WireError, append_frame, decode, encode,
 };
 use rustix::{
     event::PollFlags,
@@ -32,6 +32,9 @@ use crate::{
 const GREETING_LIMIT: Duration = Duration::from_secs(10);
 /// Between two tries while the daemon's queue of connections is full.
 const FULL_QUEUE_PAUSE: Duration = Duration::from_millis(10);
+/// How long a daemon at its end may be in the way, and the pause between two looks.
+const END_LIMIT: Duration = Duration::from_secs(2);
+const END_PAUSE: Duration = Duration::from_millis(10);
 /// Asked of the socket at once; a piece of an answer is some 20 bytes.
 const READ_LEN: usize = 16 * 1024;
 
@@ -97,6 +100,11 @@ impl ClientError {
     pub fn is_not_running(&self) -> bool {
         matches!(self, ClientError::Unreachable { error, .. }
             if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused))
+    }
+
+    /// Whether the daemon refuses because it ends.
+    pub fn is_shutting_down(&self) -> bool {
+        matches!(self, ClientError::Daemon(error) if error.code == ErrorCode::ShuttingDown)
     }
 
     /// See [`exit`].
@@ -170,6 +178,20 @@ impl Client {
         let mut client = Self { stream, path, welcome, frames, events, garbled: None, is_closed: false };
         client.greet(wait, until)?;
         Ok(client)
+    }
+
+    /// The same past the end of a daemon: that hangs up on those that it did not get to. A moment later it is gone, or its successor is there.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub fn reach(path: &Path, wait: &Wait) -> Result<Self, ClientError> {
+        let until = Instant::now() + END_LIMIT;
+        loop {
+            match Self::open(path, wait) {
+                Err(ClientError::HungUp(_)) if Instant::now() < until => wait.pause(END_PAUSE)?,
+                outcome => return outcome,
+            }
+        }
     }
 
     /// What the daemon said of itself.

@@ -70,7 +70,7 @@ impl StartError {
             }
             StartError::Refused(_) => Some("leave --no-start out".into()),
             StartError::ServiceStopped { .. } => {
-                Some("beastctl service start, or beastctl service status, to see why it is".into())
+                Some("beastctl service start, or where no service manager runs, as in a container, --socket with another place or beastctl service uninstall".into())
             }
             StartError::Missing(_) => Some("put beastd beside beastctl, or into a folder of PATH".into()),
             StartError::Failed { words, .. } if words.contains("; try: ") => None,
@@ -85,15 +85,10 @@ impl StartError {
 /// # Errors
 /// See [`StartError`].
 pub fn connect(path: &Path, may_start: bool, wait: &Wait, mut say: impl FnMut(&str)) -> Result<Client, StartError> {
-    let until = Instant::now() + CONNECT_LIMIT;
-    let error = loop {
-        match Client::open(path, wait) {
-            Ok(client) => return Ok(client.same_version()?),
-            Err(error) if error.is_not_running() => break error,
-            // A daemon at its end hangs up on those that it did not get to; a moment later it is gone, or its successor is there.
-            Err(ClientError::HungUp(_)) if Instant::now() < until => wait.pause(PAUSE)?,
-            Err(error) => return Err(error.into()),
-        }
+    let error = match Client::reach(path, wait) {
+        Ok(client) => return Ok(client.same_version()?),
+        Err(error) if error.is_not_running() => error,
+        Err(error) => return Err(error.into()),
     };
     if !may_start {
         return Err(StartError::Refused(error));
@@ -106,7 +101,7 @@ pub fn connect(path: &Path, may_start: bool, wait: &Wait, mut say: impl FnMut(&s
     // Even when it failed: two clients may have started one each, and the other's daemon got the socket.
     let until = Instant::now() + if outcome.is_ok() { CONNECT_LIMIT } else { Duration::ZERO };
     loop {
-        match Client::open(path, wait) {
+        match Client::reach(path, wait) {
             Ok(client) => return Ok(client.same_version()?),
             Err(error) if error.is_not_running() && Instant::now() < until => wait.pause(PAUSE)?,
             Err(error) if !error.is_not_running() => return Err(error.into()),

@@ -42,6 +42,8 @@ pub struct Daemon {
     pub phase: watch::Sender<Phase>,
     /// Where it answers.
     pub socket: PathBuf,
+    /// Whether the system keeps the socket: there is always a next daemon.
+    pub is_kept: bool,
     /// Open connections.
     pub n_connections: AtomicUsize,
     /// Whether somebody did not want to wait for running requests.
@@ -65,6 +67,7 @@ impl Daemon {
         worker: WorkerHandle,
         metrics: Arc<Metrics>,
         socket: PathBuf,
+        is_kept: bool,
     ) -> Self {
         Self {
             config: watch::Sender::new(config),
@@ -73,6 +76,7 @@ impl Daemon {
             metrics,
             phase: watch::Sender::new(Phase::Serving),
             socket,
+            is_kept,
             n_connections: AtomicUsize::new(0),
             is_hurried: AtomicBool::new(false),
             answering: watch::Sender::new(0),
@@ -115,13 +119,13 @@ impl Daemon {
         let config = self.config();
         let load = self.progress.watch().borrow().clone();
         let ready = match &load {
-            LoadState::Ready(ready) => Some(Arc::clone(ready)),
+            LoadState::Ready(ready) | LoadState::Leaving(ready) => Some(Arc::clone(ready)),
             _ => None,
         };
         let state = match load {
             _ if self.phase() != Phase::Serving => State::Draining,
             LoadState::Loading { stage, fraction } => State::Loading { stage, fraction },
-            LoadState::Ready(_) => State::Ready,
+            LoadState::Ready(_) | LoadState::Leaving(_) => State::Ready,
             LoadState::Failed(error) => State::Failed { message: error.message },
             LoadState::Unloaded { failed: Some(error) } => State::Failed { message: error.message },
             LoadState::Unloaded { failed: None } => State::Unloaded,

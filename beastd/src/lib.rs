@@ -66,10 +66,11 @@ pub async fn run(
     let config = Arc::new(loaded.config);
     let metrics = Arc::new(Metrics::default());
     let (worker, ended) = loader::spawn(Arc::clone(&config), progress.clone(), Arc::clone(&metrics));
-    let daemon = Arc::new(Daemon::new(config, progress, worker, metrics, listener.path.clone()));
+    let is_kept = listener.origin != Origin::Bound;
+    let daemon = Arc::new(Daemon::new(config, progress, worker, metrics, listener.path.clone(), is_kept));
     // The socket answers from now on, also while the model is loaded: whoever starts beastd need not wait for that.
     tell_manager("READY=1");
-    tokio::spawn(residency::watch_idleness(Arc::clone(&daemon), listener.origin != Origin::Bound));
+    tokio::spawn(residency::watch_idleness(Arc::clone(&daemon)));
     tokio::select! {
         outcome = serve(listener, Arc::clone(&daemon), ended) => outcome,
         outcome = watch_signals(Arc::clone(&daemon), overrides, logging) => outcome,
@@ -87,7 +88,7 @@ type Ended = oneshot::Receiver<Result<(), WireError>>;
 
 async fn serve(listener: Listener, daemon: Arc<Daemon>, mut ended: Ended) -> anyhow::Result<()> {
     let socket = UnixListener::from_std(listener.socket.try_clone()?)?;
-    let serving = server::serve(socket, listener.origin, Arc::clone(&daemon));
+    let serving = server::serve(socket, Arc::clone(&daemon));
     tokio::pin!(serving);
     let (sessions, failure) = tokio::select! {
         sessions = &mut serving => {

@@ -39,7 +39,7 @@ pub struct Located {
 #[derive(Debug, thiserror::Error)]
 pub enum ModelError {
     /// The built-in model cannot be unpacked.
-    #[error("cannot unpack the built-in model to {}: {source}; free some space, or set XDG_CACHE_HOME to another place", path.display())]
+    #[error("cannot unpack the built-in model to {}: {source}; try: {}", path.display(), way_out(source))]
     Unpack {
         /// Where to.
         path: PathBuf,
@@ -49,6 +49,16 @@ pub enum ModelError {
     /// No place for models or caches.
     #[error(transparent)]
     Paths(#[from] beast_launchd::paths::PathError),
+}
+
+/// A disk that is full, or a folder that cannot be made or written.
+fn way_out(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
+            "free some space, or set XDG_CACHE_HOME to another place"
+        }
+        _ => "set XDG_CACHE_HOME to a folder that can be written",
+    }
 }
 
 /// Finds the file for the setting `model`, and unpacks the built-in one if need be.
@@ -180,6 +190,17 @@ mod tests {
         fs::write(&path, b"GGUF and then nothing").expect("writable");
         unpack_into(&CUB, &cache.path().join("new")).expect("there is room");
         assert_eq!(sha256_of(&path).expect("readable"), expected_hash(&CUB));
+    }
+
+    #[test]
+    fn a_full_disk_and_a_folder_that_cannot_be_made_are_told_apart() {
+        let place = tempfile::tempdir().expect("a folder");
+        let file = place.path().join("file");
+        fs::write(&file, "").expect("writable");
+        let error = unpack_into(&CUB, &file.join("cache")).expect_err("a file is in the way").to_string();
+        assert!(error.ends_with("; try: set XDG_CACHE_HOME to a folder that can be written"), "{error}");
+        let full = ModelError::Unpack { path: file, source: io::ErrorKind::StorageFull.into() }.to_string();
+        assert!(full.contains("; try: free some space"), "{full}");
     }
 
     #[test]

@@ -8,14 +8,14 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use beast_protocol::{LoadStage, WireError};
+use beast_protocol::{ErrorCode, LoadStage, WireError};
 use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 
 use crate::config::Config;
 use crate::daemon::{Daemon, Phase};
 use crate::loader::{LoadState, Ready};
-use crate::worker::{Command, shutting_down};
+use crate::worker::shutting_down;
 
 /// A daemon that has answered nothing yet was started by somebody who is about to ask.
 const FIRST_REQUEST: Duration = Duration::from_secs(10);
@@ -54,96 +54,171 @@ pub fn wake(daemon: &Arc<Daemon>) {
     if daemon.progress.is_unloaded() {
         daemon.progress.begin();
         let (daemon, config) = (Arc::clone(daemon), daemon.config());
-        tokio::spawn(async move { daemon.worker.command(Command::Load(config)).await });
+        tokio::spawn(async move {
+            if let Err(error) = daemon.worker.load(config).await {
+                daemon.progress.has_failed(Some(error));
+            }
+        });
     }
 }
 
-/// Loads this model in the place of the present one, which answers what it has begun; without one, loads the configured one. It goes on
-/// when the receiver is dropped.
-pub fn load(daemon: &Arc<Daemon>, model: Option<String>) -> oneshot::Receiver<Result<(), WireError>> {
-    let (done, outcome) = oneshot::channel();
+/// What can be asked for.
+pub enum Change {
+    /// Load this model in the place of the present one, which answers what it has begun; without one, load the configured one.
+    Load(Option<String>),
+    /// Give the model's memory back as soon as no request uses it.
+    Unload,
+}
+
+/// Who waits for a change; closed when they have gone.
+type Asker = oneshot::Sender<Result<(), WireError>>;
+
+/// Begins a change. When the receiver is dropped, what waits for running requests is given up, and what has begun goes on.
+pub fn change(daemon: &Arc<Daemon>, change: Change) -> oneshot::Receiver<Result<(), WireError>> {
+    let (mut asker, outcome) = oneshot::channel();
     let daemon = Arc::clone(daemon);
     tokio::spawn(async move {
+        let result = match change {
+            Change::Load(model) => load(&daemon, model, &mut asker).await,
+            Change::Unload => unload(&daemon, &mut asker).await,
+        };
         // Who asked may have gone.
-        let _ = done.send(replace(&daemon, model).await);
+        let _ = asker.send(result);
     });
     outcome
 }
 
-async fn replace(daemon: &Arc<Daemon>, model: Option<String>) -> Result<(), WireError> {
-    let _alone = daemon.changing.lock().await;
-    let old = daemon.config();
-    let is_asked = model.is_some();
-    let config = match model {
-        // A draft model goes with the model that it was configured for.
-        Some(model) if model != old.model => Arc::new(Config { model, draft: "auto".into(), ..(*old).clone() }),
-        _ => Arc::clone(&old),
-    };
-    match settled(daemon).await? {
-        LoadState::Ready(ready) if !is_asked || is_file_of(&ready, &config).await => return Ok(()),
-        LoadState::Ready(_) => {
-            // Whoever asks from now on waits for the next model.
-            daemon.progress.begin();
-            let mut n_users = daemon.n_users.subscribe();
-            n_users.wait_for(|n| *n == 0).await.map_err(|_| shutting_down())?;
-            daemon.worker.command(Command::Unload).await;
+async fn load(daemon: &Arc<Daemon>, model: Option<String>, asker: &mut Asker) -> Result<(), WireError> {
+    // What is there needs no turn: an unload may be waiting for a long answer.
+    if is_there(daemon, model.as_deref()).await {
+        return Ok(());
+    }
+    let _alone = until(asker, daemon.changing.lock()).await?;
+    let state = until(asker, settled(daemon)).await?;
+    if is_there(daemon, model.as_deref()).await {
+        return Ok(());
+    }
+    let config = wanted(daemon, model.as_deref());
+    let was_ready = matches!(state, LoadState::Ready(_));
+    match state {
+        LoadState::Ready(_) => make_way(daemon, asker).await?,
+        LoadState::Failed(_) if model.is_some() => {
+            // This process is at its end; the next one reads the configuration anew.
+            daemon.drain();
+            return Err(shutting_down());
         }
+        LoadState::Failed(error) => return Err(error),
         _ => daemon.progress.begin(),
     }
-    daemon.worker.command(Command::Load(Arc::clone(&config))).await;
-    match settled(daemon).await? {
-        LoadState::Unloaded { failed: Some(error) } => Err(error),
-        _ => {
-            if config.model != old.model {
-                tracing::info!(model = config.model, "another model answers");
-                daemon.config.send_modify(|now| {
-                    *now = Arc::new(Config {
-                        model: config.model.clone(),
-                        draft: config.draft.clone(),
-                        ..(**now).clone()
-                    });
-                });
+    let outcome = daemon.worker.load(Arc::clone(&config)).await;
+    match &outcome {
+        Ok(()) => adopt(daemon, &config),
+        Err(error) => {
+            // Whoever else waits has not asked for that model, and wakes the configured one.
+            daemon.progress.has_failed(model.is_none().then(|| error.clone()));
+            if was_ready {
+                wake(daemon);
             }
-            Ok(())
         }
+    }
+    outcome
+}
+
+async fn unload(daemon: &Daemon, asker: &mut Asker) -> Result<(), WireError> {
+    let _alone = until(asker, daemon.changing.lock()).await?;
+    until(asker, settled(daemon)).await?;
+    until(asker, unused(daemon)).await?;
+    let is_leaving = daemon.progress.advance(|state| match state {
+        LoadState::Ready(_) => Some(LoadState::Unloaded { failed: None }),
+        _ => None,
+    });
+    if is_leaving { daemon.worker.unload().await } else { Ok(()) }
+}
+
+/// Gives the model back for another one. Whoever asks from now on waits for that, or a busy daemon would never change it.
+async fn make_way(daemon: &Daemon, asker: &mut Asker) -> Result<(), WireError> {
+    daemon.progress.advance(|state| match state {
+        LoadState::Ready(ready) => Some(LoadState::Leaving(Arc::clone(ready))),
+        _ => None,
+    });
+    tracing::info!(n_users = *daemon.n_users.borrow(), "another model waits for running requests");
+    let outcome = until(asker, unused(daemon)).await;
+    let is_leaving = daemon.progress.advance(|state| match state {
+        LoadState::Leaving(_) if outcome.is_ok() => Some(beginning()),
+        LoadState::Leaving(ready) => Some(LoadState::Ready(Arc::clone(ready))),
+        _ => None,
+    });
+    outcome?;
+    // Otherwise the engine has broken meanwhile.
+    if is_leaving { daemon.worker.unload().await } else { Err(shutting_down()) }
+}
+
+/// Waits for something as long as somebody wants it.
+async fn until<T>(asker: &mut Asker, event: impl Future<Output = T>) -> Result<T, WireError> {
+    tokio::select! {
+        biased;
+        happened = event => Ok(happened),
+        // Nobody hears this.
+        () = asker.closed() => Err(WireError::new(ErrorCode::Internal, "whoever asked has gone")),
     }
 }
 
-/// Whether these settings name the file that is loaded: `auto` may be another one since.
-async fn is_file_of(ready: &Ready, config: &Arc<Config>) -> bool {
-    let config = Arc::clone(config);
-    let located = tokio::task::spawn_blocking(move || crate::model::locate(&config.model)).await;
-    // What cannot be found is not what is loaded; loading it says why.
-    located.is_ok_and(|located| located.is_ok_and(|located| located.path.display().to_string() == ready.model.path))
+/// Resolves when no request uses the model.
+async fn unused(daemon: &Daemon) {
+    // The sender lives as long as the daemon.
+    let _ = daemon.n_users.subscribe().wait_for(|n| *n == 0).await;
 }
 
 /// The state once nothing is being loaded.
-async fn settled(daemon: &Daemon) -> Result<LoadState, WireError> {
+async fn settled(daemon: &Daemon) -> LoadState {
     let mut load = daemon.progress.watch();
-    let state =
-        load.wait_for(|state| !matches!(state, LoadState::Loading { .. })).await.map_err(|_| shutting_down())?;
-    match &*state {
-        LoadState::Failed(error) => Err(error.clone()),
-        state => Ok(state.clone()),
+    // Alike.
+    let _ = load.wait_for(|state| !matches!(state, LoadState::Loading { .. })).await;
+    load.borrow().clone()
+}
+
+/// The settings with which this model, or the configured one, is loaded.
+fn wanted(daemon: &Daemon, model: Option<&str>) -> Arc<Config> {
+    let old = daemon.config();
+    match model {
+        // A draft model goes with the model that it was configured for.
+        Some(model) if model != old.model => {
+            Arc::new(Config { model: model.to_owned(), draft: "auto".into(), ..(*old).clone() })
+        }
+        _ => old,
     }
 }
 
-/// Gives the model's memory back as soon as no request uses it.
-pub async fn unload(daemon: &Daemon) {
-    let _alone = daemon.changing.lock().await;
-    if !matches!(settled(daemon).await, Ok(LoadState::Ready(_))) {
-        return;
+/// Whether this model, or any when none is named, is in memory and stays there. Then its name is the setting from now on: `auto` may be
+/// another file later.
+async fn is_there(daemon: &Daemon, model: Option<&str>) -> bool {
+    let LoadState::Ready(ready) = daemon.progress.watch().borrow().clone() else { return false };
+    let Some(model) = model.map(str::to_owned) else { return true };
+    let name = model.clone();
+    let located = tokio::task::spawn_blocking(move || crate::model::locate(&name)).await;
+    // What cannot be found is not what is loaded; loading it says why.
+    let is_same =
+        located.is_ok_and(|located| located.is_ok_and(|found| found.path.display().to_string() == ready.model.path));
+    if is_same {
+        adopt(daemon, &Config { model, ..(*daemon.config()).clone() });
     }
-    let mut n_users = daemon.n_users.subscribe();
-    if n_users.wait_for(|n| *n == 0).await.is_ok() {
-        daemon.progress.unloaded();
-        daemon.worker.command(Command::Unload).await;
-        daemon.progress.given_back().await;
-    }
+    is_same
+}
+
+/// The model that was asked for is the configured one from now on.
+fn adopt(daemon: &Daemon, config: &Config) {
+    daemon.config.send_if_modified(|now| {
+        let is_new = now.model != config.model;
+        if is_new {
+            tracing::info!(model = config.model, "another model answers");
+            *now = Arc::new(Config { model: config.model.clone(), draft: config.draft.clone(), ..(**now).clone() });
+        }
+        is_new
+    });
 }
 
 /// Gives the model back after `idle_unload` without a request, and ends a daemon that the system starts again after `idle_exit`.
-pub async fn watch_idleness(daemon: Arc<Daemon>, is_activated: bool) {
+pub async fn watch_idleness(daemon: Arc<Daemon>) {
     let mut answering = daemon.answering.subscribe();
     let mut load = daemon.progress.watch();
     let mut config = daemon.config.subscribe();
@@ -161,7 +236,7 @@ pub async fn watch_idleness(daemon: Arc<Daemon>, is_activated: bool) {
             let grace = if is_first { FIRST_REQUEST } else { Duration::ZERO };
             // `never` is longer than any clock goes.
             let unload_at = since.checked_add(settings.idle_unload.max(grace)).filter(|_| is_ready);
-            let exit_at = since.checked_add(settings.idle_exit.max(grace)).filter(|_| is_activated);
+            let exit_at = since.checked_add(settings.idle_exit.max(grace)).filter(|_| daemon.is_kept);
             let next = unload_at.into_iter().chain(exit_at).min();
             tokio::select! {
                 () = sleep_until(next.unwrap_or(since)), if next.is_some() => {
@@ -175,7 +250,8 @@ pub async fn watch_idleness(daemon: Arc<Daemon>, is_activated: bool) {
                         since = Instant::now();
                     } else if is_over(unload_at) {
                         tracing::info!(idle = ?settings.idle_unload, "nobody asks; the model is given back");
-                        unload(&daemon).await;
+                        // Nobody waits for it who could go.
+                        let _ = change(&daemon, Change::Unload).await;
                     }
                 }
                 // A borrowed value must not live until another branch has waited.
@@ -191,15 +267,19 @@ pub async fn watch_idleness(daemon: Arc<Daemon>, is_activated: bool) {
     }
 }
 
+fn beginning() -> LoadState {
+    LoadState::Loading { stage: LoadStage::ModelFile, fraction: 0.0 }
+}
+
 impl crate::loader::Progress {
     /// Loading begins.
     fn begin(&self) {
-        self.set(LoadState::Loading { stage: LoadStage::ModelFile, fraction: 0.0 });
+        self.set(beginning());
     }
 
-    /// The model is being given back.
-    fn unloaded(&self) {
-        self.set(LoadState::Unloaded { failed: None });
+    /// Loading has failed; the reason is for those who wait for a model, whichever. A worker that has ended has said so itself.
+    fn has_failed(&self, failed: Option<WireError>) {
+        self.advance(|state| matches!(state, LoadState::Loading { .. }).then_some(LoadState::Unloaded { failed }));
     }
 
     /// Whether a request has to load the model first.

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use beast_launchd::Origin;
 use beast_protocol::{ErrorCode, WireError};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
@@ -27,10 +26,9 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Serves until the daemon drains, then finishes what runs. Returns the sessions that are still open.
 ///
-/// The order of the end: no new requests; those that run go on for `drain_timeout`; the worker fails what is left. A socket of our
-/// own is answered meanwhile, with "shutting down"; one that launchd or systemd keeps is left alone, so that whoever connects now
-/// is served by the next process.
-pub async fn serve(listener: UnixListener, origin: Origin, daemon: Arc<Daemon>) -> JoinSet<()> {
+/// The order of the end: no new requests; those that run go on for `drain_timeout`; the worker fails what is left. Whoever connects
+/// meanwhile is answered: a client that is not greeted takes the daemon for stuck.
+pub async fn serve(listener: UnixListener, daemon: Arc<Daemon>) -> JoinSet<()> {
     let mut phase = daemon.phase.subscribe();
     let mut sessions = JoinSet::new();
     let permits = Arc::new(Semaphore::new(daemon.config().max_connections));
@@ -56,7 +54,7 @@ pub async fn serve(listener: UnixListener, origin: Origin, daemon: Arc<Daemon>) 
     let drain = async {
         loop {
             tokio::select! {
-                Ok((stream, _)) = listener.accept(), if origin == Origin::Bound => {
+                Ok((stream, _)) = listener.accept() => {
                     admit(stream, &daemon, &permits, &refusals, &mut sessions);
                 }
                 _ = answering.wait_for(|n| *n == 0) => break,

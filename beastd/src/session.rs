@@ -18,7 +18,7 @@ use crate::connection::Connection;
 use crate::daemon::{Daemon, Phase, VERSION};
 use crate::jobs;
 use crate::loader::{LoadState, Ready};
-use crate::residency::{self, InUse};
+use crate::residency::{self, Change, InUse};
 use crate::stream::Reply;
 use crate::worker::{Admitted, shutting_down};
 
@@ -99,23 +99,47 @@ async fn converse(daemon: &Arc<Daemon>, connection: &mut Connection) -> Result<(
                 connection.send(&[Event::Status(Box::new(daemon.status()))]).await?;
             }
             Some(Request::Unload) => {
-                residency::unload(daemon).await;
-                connection.send(&[Event::Status(Box::new(daemon.status()))]).await?;
+                let outcome = counted(daemon, change(daemon, connection, Change::Unload)).await;
+                told(connection, outcome).await?;
             }
-            Some(Request::Load { model }) => match counted(daemon, load(daemon, connection, model)).await {
-                Err(SessionError::Refused(error)) if error.code != ErrorCode::Protocol => {
-                    connection.send(&[Event::Failed(error)]).await?;
+            Some(Request::Load { model }) => {
+                let outcome = counted(daemon, change(daemon, connection, Change::Load(model))).await;
+                told(connection, outcome).await?;
+            }
+            Some(Request::Generate(generate)) => {
+                let outcome = counted(daemon, answer(daemon, connection, generate)).await;
+                match outcome {
+                    Err(SessionError::Refused(error)) if error.code == ErrorCode::ShuttingDown && daemon.is_kept => {
+                        return hold(daemon, connection).await;
+                    }
+                    outcome => told(connection, outcome).await?,
                 }
-                outcome => outcome?,
-            },
-            Some(Request::Generate(generate)) => match counted(daemon, answer(daemon, connection, generate)).await {
-                Err(SessionError::Refused(error)) if error.code != ErrorCode::Protocol => {
-                    connection.send(&[Event::Failed(error)]).await?;
-                }
-                outcome => outcome?,
-            },
+            }
         }
     }
+}
+
+/// Tells the client why its request failed; the connection goes on.
+async fn told(connection: &mut Connection, outcome: Result<(), SessionError>) -> Result<(), SessionError> {
+    match outcome {
+        Err(SessionError::Refused(error)) if error.code != ErrorCode::Protocol => {
+            Ok(connection.send(&[Event::Failed(error)]).await?)
+        }
+        outcome => outcome,
+    }
+}
+
+/// Keeps a request that came too late for this daemon until its end. Then its client is hung up on, and goes on with the next one, which
+/// the system starts.
+async fn hold(daemon: &Daemon, connection: &mut Connection) -> Result<(), SessionError> {
+    let position = u32::try_from(*daemon.n_users.borrow()).unwrap_or(u32::MAX);
+    connection.send(&[Event::Queued { position }]).await?;
+    let mut phase = daemon.phase.subscribe();
+    tokio::select! {
+        _ = phase.wait_for(|phase| *phase == Phase::Ending) => {}
+        outcome = cancelled(connection) => outcome?,
+    }
+    Ok(())
 }
 
 /// Keeps count of the requests that the end of the daemon waits for; also when the future is dropped.
@@ -159,25 +183,29 @@ async fn answer(daemon: &Arc<Daemon>, connection: &mut Connection, request: Gene
     relay(daemon, connection, id, replies, started, n_prompt).await
 }
 
-/// Loads a model, and tells the client how far that is. When the client cancels or goes, loading goes on.
-async fn load(daemon: &Arc<Daemon>, connection: &mut Connection, model: Option<String>) -> Result<(), SessionError> {
+/// Loads a model or gives it back, and tells the client how far that is.
+async fn change(daemon: &Arc<Daemon>, connection: &mut Connection, change: Change) -> Result<(), SessionError> {
+    if daemon.phase() != Phase::Serving {
+        return Err(SessionError::Refused(shutting_down()));
+    }
     let mut load = daemon.progress.watch();
-    let outcome = residency::load(daemon, model);
+    let mut phase = daemon.phase.subscribe();
+    let outcome = residency::change(daemon, change);
     tokio::pin!(outcome);
-    loop {
+    let outcome = loop {
         tokio::select! {
-            outcome = &mut outcome => {
-                outcome.map_err(|_| SessionError::Refused(shutting_down()))?.map_err(SessionError::Refused)?;
-                return Ok(connection.send(&[Event::Status(Box::new(daemon.status()))]).await?);
-            }
+            outcome = &mut outcome => break outcome,
             changed = load.changed() => changed.map_err(|_| SessionError::Refused(shutting_down()))?,
+            _ = phase.wait_for(|phase| *phase != Phase::Serving) => return Err(SessionError::Refused(shutting_down())),
             outcome = cancelled(connection) => return outcome,
         }
         let state = load.borrow_and_update().clone();
         if let LoadState::Loading { stage, fraction } = state {
             connection.send(&[Event::Loading { stage, fraction }]).await?;
         }
-    }
+    };
+    outcome.map_err(|_| SessionError::Refused(shutting_down()))?.map_err(SessionError::Refused)?;
+    Ok(connection.send(&[Event::Status(Box::new(daemon.status()))]).await?)
 }
 
 /// Tells the client how far loading is, until there is a model; `None` when it cancels meanwhile.
@@ -195,6 +223,10 @@ async fn wait_until_ready(daemon: &Arc<Daemon>, connection: &mut Connection) -> 
                 continue;
             }
             LoadState::Failed(error) => return Err(SessionError::Refused(error)),
+            LoadState::Leaving(_) => {
+                let position = u32::try_from(*daemon.n_users.borrow()).unwrap_or(u32::MAX);
+                connection.send(&[Event::Queued { position }]).await?;
+            }
             LoadState::Loading { stage, fraction } => connection.send(&[Event::Loading { stage, fraction }]).await?,
         }
         has_waited = true;
@@ -293,9 +325,13 @@ async fn relay(
                     let text = "the worker has ended; try: the same again, and the log of beastd for the reason";
                     return Err(SessionError::Refused(WireError::new(ErrorCode::Engine, text)));
                 }
-                let ended = batch.iter().any(|reply| matches!(reply, Reply::Done { .. } | Reply::Failed(_)));
+                let ended = batch.iter().any(|reply| matches!(reply, Reply::Done { .. }));
+                let failed = batch.pop_if(|reply| matches!(reply, Reply::Failed(_)));
                 let events: Vec<Event> = batch.drain(..).filter_map(|reply| event(reply, &mut started, n_prompt)).collect();
                 connection.send(&events).await?;
+                if let Some(Reply::Failed(error)) = failed {
+                    return Err(SessionError::Refused(error));
+                }
                 if ended {
                     return Ok(());
                 }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::Result;
-use beast_protocol::{Constraint, Event, FinishReason, Notice, NoticeKind, Resume, Timings, Usage};
+use beast_protocol::{Constraint, ErrorCode, Event, FinishReason, Notice, NoticeKind, Resume, Timings, Usage};
 use rustix::time::{ClockId, clock_gettime};
 use serde_json::json;
 
@@ -132,23 +132,31 @@ impl<'a> Answering<'a> {
     pub(super) fn follow(&mut self, mut client: Client, asking: &mut Asking<'_>, wait: &Wait) -> Result<()> {
         while self.done.is_none() {
             match client.next_event(wait, self.progress.due()) {
+                // What has begun is worth the next daemon; what has not is refused by one that somebody wants to end.
+                Ok(Some(Event::Failed(error)))
+                    if error.code == ErrorCode::ShuttingDown && !self.got.tokens.is_empty() =>
+                {
+                    client.wait_for_end(wait)?;
+                    client = self.go_on(error.into(), asking, wait)?;
+                }
                 Ok(Some(event)) => {
-                    if matches!(event, Event::Piece { .. } | Event::Part(_)) {
-                        asking.is_answered();
-                    }
+                    asking.hear(&event);
                     self.take(event)?;
                 }
                 Ok(None) => self.show(),
-                Err(ClientError::Lost) => {
-                    self.waiting.say("beastd has ended; the next one goes on".into());
-                    self.show();
-                    // Nothing may come between the words of an answer: it goes on as if nothing had happened.
-                    client = asking.again(&self.got, wait, |_| {})?;
-                }
+                Err(error @ ClientError::Lost) => client = self.go_on(error, asking, wait)?,
                 Err(error) => return Err(error.into()),
             }
         }
         Ok(())
+    }
+
+    /// With the next daemon, after the present one has ended.
+    fn go_on(&mut self, why: ClientError, asking: &mut Asking<'_>, wait: &Wait) -> Result<Client> {
+        self.waiting.say("beastd has ended; the next one goes on".into());
+        self.show();
+        // Nothing may come between the words of an answer: it goes on as if nothing had happened.
+        asking.again(&self.got, why, wait, |_| {})
     }
 
     fn take(&mut self, event: Event) -> Result<()> {

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use beast_protocol::{Generate, Request, Resume};
+use anyhow::Result;
+use beast_protocol::{Event, Generate, Request, Resume};
 
 use crate::{
     client::{Client, ClientError},
@@ -19,11 +20,13 @@ pub(super) struct Asking<'a> {
     may_start: bool,
     request: Request,
     n_tries: usize,
+    /// The furthest that the parts of a long input have come, as round and number: each daemon begins them anew.
+    best_part: (u32, u32),
 }
 
 impl<'a> Asking<'a> {
     pub(super) fn new(socket: &'a Path, may_start: bool, request: Generate) -> Self {
-        Self { socket, may_start, request: Request::Generate(request), n_tries: 0 }
+        Self { socket, may_start, request: Request::Generate(request), n_tries: 0, best_part: (0, 0) }
     }
 
     /// Finds the daemon, or starts one, and sends it the request. `say` hears what takes time.
@@ -33,33 +36,46 @@ impl<'a> Asking<'a> {
         Ok(client)
     }
 
-    /// Something new has come: whoever sends it is alive.
-    pub(super) fn is_answered(&mut self) {
-        self.n_tries = 0;
+    /// Hears what comes: whoever sends something new is alive.
+    pub(super) fn hear(&mut self, event: &Event) {
+        match event {
+            Event::Piece { .. } => self.n_tries = 0,
+            Event::Part(part) if (part.round, part.n_done) > self.best_part => {
+                self.best_part = (part.round, part.n_done);
+                self.n_tries = 0;
+            }
+            _ => {}
+        }
     }
 
-    /// The daemon has ended in the middle: the next one goes on behind what has come.
+    /// The daemon has ended in the middle, `why` says how: the next one goes on behind what has come.
     ///
     /// # Errors
-    /// [`ClientError::Lost`] when that was tried often enough, or there is no other; see also [`Wait`].
+    /// `why` when that was tried often enough, or no daemon may or can be started; otherwise why there is no other. See also [`Wait`].
     pub(super) fn again(
         &mut self,
         got: &Resume,
+        why: ClientError,
         wait: &Wait,
         mut say: impl FnMut(&str),
-    ) -> Result<Client, ClientError> {
+    ) -> Result<Client> {
         if let Request::Generate(request) = &mut self.request {
             request.resume = (!got.text.is_empty()).then(|| got.clone());
         }
+        let mut reason = why.into();
         while self.n_tries < MAX_TRIES {
             self.n_tries += 1;
             match self.send(wait, &mut say) {
                 Ok(client) => return Ok(client),
-                Err(StartError::Wait(error) | StartError::Client(ClientError::Wait(error))) => return Err(error.into()),
-                Err(StartError::Client(error @ ClientError::OtherVersion(_))) => return Err(error),
-                Err(_) => {}
+                Err(StartError::Wait(error) | StartError::Client(ClientError::Wait(error))) => {
+                    return Err(ClientError::from(error).into());
+                }
+                Err(error @ StartError::Client(ClientError::OtherVersion(_))) => return Err(error.into()),
+                // That nobody is there is no news.
+                Err(StartError::Refused(_) | StartError::Missing(_)) => break,
+                Err(error) => reason = error.into(),
             }
         }
-        Err(ClientError::Lost)
+        Err(reason)
     }
 }

@@ -19,18 +19,26 @@ pub(super) fn load(context: &Context) -> Result<()> {
     let wait = Wait::start(context.timeout).context("cannot watch for Ctrl-C")?;
     let mut progress = Progress::with_spinner(io::stderr(), context.console.shows_progress(), context.started);
     let mut say = |text: &str| progress.set(text.into(), Instant::now());
-    let outcome = start::connect(&path, true, &wait, &mut say)
-        .map_err(anyhow::Error::from)
-        .and_then(|client| Ok(change(client, &Request::Load { model: None }, &wait, &mut say)?));
+    let outcome = load_past_an_end(&path, &wait, &mut say);
     progress.erase();
     tell(context, &outcome?, "loaded")
+}
+
+fn load_past_an_end(path: &Path, wait: &Wait, mut say: impl FnMut(&str)) -> Result<Status> {
+    loop {
+        let mut client = start::connect(path, true, wait, &mut say)?;
+        match change(&mut client, &Request::Load { model: None }, wait, &mut say) {
+            Err(error) if error.is_shutting_down() => client.wait_for_end(wait)?,
+            outcome => return Ok(outcome?),
+        }
+    }
 }
 
 /// Gives the memory of the model back. A daemon that does not run holds none.
 pub(super) fn unload(context: &Context) -> Result<()> {
     let path = context.socket()?;
     let wait = Wait::start(context.timeout).context("cannot watch for Ctrl-C")?;
-    let client = match Client::open(&path, &wait) {
+    let mut client = match Client::reach(&path, &wait) {
         Ok(client) => client.same_version()?,
         Err(error) if error.is_not_running() => {
             context.console.info(&format!("no beastd runs at {}", path.display()));
@@ -38,11 +46,16 @@ pub(super) fn unload(context: &Context) -> Result<()> {
         }
         Err(error) => return Err(error.into()),
     };
-    let status = change(client, &Request::Unload, &wait, |_| {})?;
-    tell(context, &status, "unloaded")
+    match change(&mut client, &Request::Unload, &wait, |_| {}) {
+        Ok(status) => tell(context, &status, "unloaded"),
+        // Its end gives the memory back as well.
+        Err(error) if error.is_shutting_down() => Ok(client.wait_for_end(&wait)?),
+        Err(error) => Err(error.into()),
+    }
 }
 
-/// Has a running daemon answer with another model, which takes until the present one has finished what it began. `None` when none runs.
+/// Has a running daemon answer with another model, which takes until the present one has finished what it began. `None` when none runs,
+/// also after this has waited for the end of one that ends.
 ///
 /// # Errors
 /// See [`ClientError`].
@@ -52,17 +65,21 @@ pub(crate) fn switch(
     wait: &Wait,
     say: impl FnMut(&str),
 ) -> Result<Option<Status>, ClientError> {
-    let client = match Client::open(socket, wait) {
+    let mut client = match Client::reach(socket, wait) {
         Ok(client) => client.same_version()?,
         Err(error) if error.is_not_running() => return Ok(None),
         Err(error) => return Err(error),
     };
-    change(client, &Request::Load { model: Some(model.to_owned()) }, wait, say).map(Some)
+    match change(&mut client, &Request::Load { model: Some(model.to_owned()) }, wait, say) {
+        // The next one reads the setting.
+        Err(error) if error.is_shutting_down() => client.wait_for_end(wait).map(|()| None),
+        outcome => outcome.map(Some),
+    }
 }
 
 /// Sends a request that ends with a status; `say` hears how far it is.
 fn change(
-    mut client: Client,
+    client: &mut Client,
     request: &Request,
     wait: &Wait,
     mut say: impl FnMut(&str),

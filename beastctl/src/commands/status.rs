@@ -1,6 +1,6 @@
 //! `beastctl status`: what the daemon is doing, for people or for programs.
 
-use std::{fmt::Write as _, time::Duration};
+use std::{fmt::Write as _, path::Path, time::Duration};
 
 use anyhow::{Context as _, Result};
 use beast_protocol::{
@@ -25,8 +25,8 @@ const LIMIT: Duration = Duration::from_secs(10);
 pub(super) fn run(context: &Context, is_json: bool) -> Result<()> {
     let path = context.socket()?;
     let wait = Wait::start(Some(context.timeout.unwrap_or(LIMIT))).context("cannot watch for Ctrl-C")?;
-    let client = match Client::open(&path, &wait) {
-        Ok(client) => client.same_version()?,
+    let status = match ask_past_an_end(&path, &wait) {
+        Ok(status) => status,
         Err(error) if error.is_not_running() => {
             if is_json {
                 context.console.print(&json_line(&json!({ "state": "stopped", "socket": path })))?;
@@ -35,9 +35,18 @@ pub(super) fn run(context: &Context, is_json: bool) -> Result<()> {
         }
         Err(error) => return Err(error.into()),
     };
-    let status = ask(client, &wait)?;
     let text = if is_json { serde_json::to_string(&status)? + "\n" } else { describe(&status) };
     Ok(context.console.print(&text)?)
+}
+
+/// A daemon may end between its greeting and its answer: then nobody is there, or the next one.
+fn ask_past_an_end(path: &Path, wait: &Wait) -> Result<Status, ClientError> {
+    loop {
+        match ask(Client::reach(path, wait)?.same_version()?, wait) {
+            Err(ClientError::Lost) => {}
+            outcome => return outcome,
+        }
+    }
 }
 
 fn ask(mut client: Client, wait: &Wait) -> Result<Status, ClientError> {

@@ -35,7 +35,7 @@ pub(super) fn run(context: &Context) -> Result<()> {
 
 /// Ends the daemon that serves a socket, after its requests; `false` when there was none.
 pub(super) fn end(path: &Path, wait: &Wait) -> Result<bool> {
-    let client = match Client::open(path, wait) {
+    let client = match Client::reach(path, wait) {
         Ok(client) => client,
         Err(error) if error.is_not_running() => return Ok(false),
         Err(error) => return Err(error.into()),
@@ -73,7 +73,11 @@ fn terminate(pid: u32, wait: &Wait) -> Result<()> {
     // Process 1 is never a beastd, and 0 would mean every process of this group.
     let process = i32::try_from(pid).ok().filter(|pid| *pid > 1).and_then(Pid::from_raw);
     let process = process.ok_or_else(|| cannot(Errno::SRCH))?;
-    kill_process(process, Signal::TERM).map_err(cannot)?;
+    match kill_process(process, Signal::TERM) {
+        // It has ended by itself since it greeted.
+        Ok(()) | Err(Errno::SRCH) => {}
+        Err(error) => return Err(cannot(error).into()),
+    }
     while test_kill_process(process).is_ok() {
         wait.pause(PAUSE).map_err(ClientError::from)?;
     }

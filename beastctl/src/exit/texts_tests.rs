@@ -157,7 +157,7 @@ fn of_starting() {
             130 (silent)
             3   cannot reach beastd at /some/socket (not running); try: beastd --daemonize --socket /some/socket, or leave --no-start out
             3   cannot reach beastd at /some/socket (not running), and the program beastd is not to be found; try: put beastd beside beastctl, or into a folder of PATH
-            3   nobody listens at /some/socket: beastd is installed as a service (/some/file), which is stopped; try: beastctl service start, or beastctl service status, to see why it is
+            3   nobody listens at /some/socket: beastd is installed as a service (/some/file), which is stopped; try: beastctl service start, or where no service manager runs, as in a container, --socket with another place or beastctl service uninstall
             3   cannot start /some/beastd: it ended with exit status: 1; try: beastd, to see it start in the foreground
             3   cannot start /some/beastd: beastd: there is no model; try: --model FILE
         "#]],

@@ -21,13 +21,14 @@ pub struct Parts {
 }
 
 impl Parts {
-    /// A round begins.
+    /// A round begins. With the first one everything begins anew, also after the end of a daemon in the middle.
     pub fn begin(&mut self, round: &Round) {
-        self.n_rounds = self.n_rounds.max(round.round);
-        if round.round <= 1 {
-            (self.n_parts, self.n_tokens) = (round.n_parts, round.n_tokens);
+        let Round { round, n_parts, n_tokens } = *round;
+        if round <= 1 {
+            *self = Self { n_rounds: round, n_parts, n_tokens, n_merges: 0, n_cut: 0 };
         } else {
-            self.n_merges += round.n_parts;
+            self.n_rounds = self.n_rounds.max(round);
+            self.n_merges += n_parts;
         }
     }
 

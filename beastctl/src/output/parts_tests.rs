@@ -24,3 +24,14 @@ fn rounds_and_parts_are_summed_up() {
     expect![[r#"{"n_rounds":2,"n_parts":12,"n_tokens":38211,"n_merges":2,"n_cut":2}"#]]
         .assert_eq(&parts.object().to_string());
 }
+
+/// The next daemon reads everything once more.
+#[test]
+fn what_a_daemon_that_ended_had_done_does_not_count() {
+    let mut parts = Parts::default();
+    for n_done in [2, 1] {
+        parts.begin(&Round { round: 1, n_parts: 4, n_tokens: 100 });
+        (0..n_done).for_each(|_| parts.end(&part(1, true)));
+    }
+    expect!["1 of 4 parts was cut at the token limit, something may be missing"].assert_eq(&parts.loss().unwrap());
+}

@@ -9,11 +9,11 @@ use std::{
     thread,
 };
 
-use beast_protocol::{Event, FinishReason, Resume, Welcome};
+use beast_protocol::{ErrorCode, Event, FinishReason, Part, Resume, Round, Span, Welcome, WireError};
 use expect_test::expect;
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::harness::{Beast, Peer, Ran, feed};
+use crate::harness::{Beast, Peer, Ran, accept, feed};
 
 fn interrupt(child: &Child) {
     kill_process(Pid::from_child(child), Signal::INT).unwrap();
@@ -155,6 +155,133 @@ fn after_two_more_that_die_it_gives_up() {
     assert_eq!((ran.code, &*ran.stdout), (Some(1), "half\n"), "{}", ran.report());
     assert!(ran.stderr.starts_with("beastctl: beastd ended before the answer did; try: "), "{}", ran.report());
     assert!(daemon.join().unwrap().accept().is_err(), "nobody called a fourth time");
+}
+
+/// Each daemon begins the parts anew: what was there before is no sign of life.
+#[test]
+fn a_part_that_ends_every_daemon_is_given_up() {
+    let beast = Beast::alone();
+    let listener = UnixListener::bind(beast.socket()).unwrap();
+    let daemon = thread::spawn(move || {
+        // The second gets further than the first, so that two more are tried.
+        for n_last in [1, 2, 2, 1] {
+            let mut peer = Peer::accept(&listener, &Welcome::current("0.0.1", 4711));
+            assert_eq!(peer.generate().resume, None);
+            peer.send(&Event::Round(Round { round: 1, n_parts: 3, n_tokens: 90 }));
+            for n_done in 1..=n_last {
+                let (round, index, n_parts, n_tokens, n_overlap) = (1, n_done - 1, 3, 30, 0);
+                let (span, is_cut, text) = (Span::default(), false, String::new());
+                peer.send(&Event::Part(Part {
+                    round,
+                    index,
+                    n_done,
+                    n_parts,
+                    span,
+                    n_tokens,
+                    n_overlap,
+                    is_cut,
+                    text,
+                }));
+            }
+        }
+        listener.set_nonblocking(true).unwrap();
+        listener
+    });
+    let ran = beast.run(&["summarize"], b"text");
+    expect![[r#"
+        exit 1
+        out: ""
+        err: beastctl: beastd ended before the answer did; try: the same command again, and beastctl logs for the reason
+    "#]]
+    .assert_eq(&ran.report());
+    assert!(daemon.join().unwrap().accept().is_err(), "nobody called a fifth time");
+}
+
+/// A daemon whose time to end is over goes on with the next one, like one that was killed, but not before it has ended.
+#[test]
+fn an_answer_that_has_begun_outlives_the_end_that_somebody_wants() {
+    let beast = Beast::alone();
+    let listener = UnixListener::bind(beast.socket()).unwrap();
+    let end = |peer: &mut Peer| {
+        peer.send(&Event::Failed(WireError::new(ErrorCode::ShuttingDown, "beastd is shutting down; try: again")));
+    };
+    let daemon = thread::spawn(move || {
+        let welcome = Welcome::current("0.0.1", 4711);
+        let mut first = Peer::accept(&listener, &welcome);
+        first.generate();
+        first.started();
+        first.say(&[" half", " a"]);
+        end(&mut first);
+        listener.set_nonblocking(true).unwrap();
+        assert!(listener.accept().is_err(), "its client waits for the end");
+        listener.set_nonblocking(false).unwrap();
+        drop(first);
+        let mut last = Peer::accept(&listener, &welcome);
+        let resume = last.generate().resume;
+        last.answer(&[" sentence."]);
+        resume
+    });
+    let ran = beast.run(&["summarize"], b"text");
+    assert_eq!(ran.report(), "exit 0\nout: \"half a sentence.\\n\"\nerr: ");
+    assert_eq!(daemon.join().unwrap(), Some(Resume { text: " half a".into(), tokens: vec![1, 1] }));
+
+    // Where there is no other, that is what is told.
+    let beast = Beast::alone();
+    beast.daemon(move |peer| {
+        peer.generate();
+        peer.say(&["half"]);
+        end(peer);
+    });
+    expect![[r#"
+        exit 75
+        out: "half\n"
+        err: beastctl: beastd is shutting down; try: again
+    "#]]
+    .assert_eq(&beast.run(&["summarize"], b"text").report());
+}
+
+#[test]
+fn why_there_is_no_next_daemon_is_told() {
+    let beast = Beast::alone();
+    beast.beastd("echo 'beastd: config.toml:3: unknown key; try: beastd --help' >&2; exit 2");
+    beast.daemon(|peer| {
+        peer.generate();
+        peer.say(&["half"]);
+    });
+    expect![[r#"
+        exit 3
+        out: "half\n"
+        err: beastctl: cannot start DIR/beastd: beastd: config.toml:3: unknown key; try: beastd --help
+    "#]]
+    .assert_eq(&beast.run(&["summarize"], b"text").report());
+}
+
+/// A daemon at its end hangs up on those that it did not get to.
+#[test]
+fn whoever_calls_in_the_last_moment_finds_nobody() {
+    for (verb, expected) in [
+        ("stop", expect!["exit 0\nout: \"\"\nerr: "]),
+        ("unload", expect!["exit 0\nout: \"\"\nerr: "]),
+        (
+            "status",
+            expect![[r#"
+                exit 3
+                out: ""
+                err: beastctl: cannot reach beastd at DIR/beastd.sock (not running, its socket is left over); try: beastd --daemonize
+            "#]],
+        ),
+    ] {
+        let beast = Beast::alone();
+        let listener = UnixListener::bind(beast.socket()).unwrap();
+        let daemon = thread::spawn(move || drop(accept(&listener)));
+        expected.assert_eq(&beast.run(&[verb], b"").report());
+        daemon.join().unwrap();
+    }
+    // It has greeted, and says no more.
+    let beast = Beast::alone();
+    let daemon = beast.daemon(|peer| drop(peer.request()));
+    assert_eq!(beast.run(&["status"], b"").code, Some(3));
+    daemon.join().unwrap();
 }
 
 #[test]

@@ -170,7 +170,7 @@ fn a_schema_gives_all_of_it_or_nothing() {
 fn half_of_a_form_never_comes_out() {
     for (option, file) in [("--schema", "a.json"), ("--grammar", "a.gbnf")] {
         for timeout in [&[][..], &["--timeout", "200ms"]] {
-            let beast = Beast::new();
+            let beast = Beast::alone();
             beast.write(file, "true");
             let is_slow = !timeout.is_empty();
             beast.daemon(move |peer| {

@@ -267,7 +267,7 @@ fn the_line_is_gone_whatever_the_end() {
     let refusal = Event::Failed(WireError::new(ErrorCode::Engine, "broken"));
     // Without one the daemon is gone in the middle.
     for end in [Some(refusal), None] {
-        let beast = Beast::new();
+        let beast = Beast::alone();
         let (go_on, may_go_on) = mpsc::channel();
         beast.daemon(move |peer| {
             peer.generate();

@@ -7,7 +7,7 @@ use expect_test::{Expect, expect};
 
 use crate::harness::{Beast, Ran, feed, spawn};
 
-/// Its states are files: `active`, `failed`, `enabled` and `pid`; `no-bus` and `refuses` make it fail.
+/// Its states are files: `active`, `failed`, `enabled` and `pid`; `no-bus`, `refuses` and a unit that is missing make it fail.
 const SYSTEMCTL: &str = r#"
 echo "$*" >> calls
 case "$*" in
@@ -19,9 +19,12 @@ case "$*" in
 *'enable --now'*) [ ! -e refuses ] || { echo 'Job failed.' >&2; exit 1; }; : > active; : > enabled ;;
 *' restart '*) : > active; echo 4712 > pid ;;
 *' start '*) : > active ;;
-*' stop '*) rm -f active pid ;;
+*' stop '*) rm -f active pid
+    for unit in beastd.socket beastd.service; do
+        [ -e config/systemd/user/$unit ] || { echo "Failed to stop $unit: Unit $unit not loaded." >&2; exit 5; }
+    done ;;
 *reset-failed*) rm -f failed ;;
-*' disable '*) rm -f enabled ;;
+*' disable '*) [ -e config/systemd/user/beastd.socket ] || { echo 'does not exist' >&2; exit 1; }; rm -f enabled ;;
 esac"#;
 
 pub(crate) struct Machine(pub(crate) Beast);
@@ -269,7 +272,7 @@ fn no_second_daemon_beside_a_service_that_is_stopped() {
     expect![[r#"
         exit 3
         out: ""
-        err: beastctl: nobody listens at DIR/beastd.sock: beastd is installed as a service (DIR/config/systemd/user/beastd.socket), which is stopped; try: beastctl service start, or beastctl service status, to see why it is
+        err: beastctl: nobody listens at DIR/beastd.sock: beastd is installed as a service (DIR/config/systemd/user/beastd.socket), which is stopped; try: beastctl service start, or where no service manager runs, as in a container, --socket with another place or beastctl service uninstall
     "#]].assert_eq(&ran.report());
     expect![[r#"
         exit 3
@@ -281,4 +284,17 @@ fn no_second_daemon_beside_a_service_that_is_stopped() {
     // Another socket is nobody's.
     let ran = machine.0.run(&["summarize", "--socket", "other.sock"], b"text");
     assert!(machine.0.path("started").exists(), "{ran:?}");
+}
+
+/// Half of it was removed by hand: the other half goes as well.
+#[test]
+fn what_is_left_of_a_service_is_taken_away() {
+    for (gone, left) in [("beastd.service", "beastd.socket"), ("beastd.socket", "beastd.service")] {
+        let machine = Machine::installed();
+        fs::remove_file(machine.unit(gone)).unwrap();
+        let ran = machine.run(&["uninstall"]);
+        assert_eq!(ran.report(), format!("exit 0\nout: \"removed DIR/config/systemd/user/{left}\\n\"\nerr: "));
+        assert_eq!(machine.units(), [""; 0]);
+        assert!(!machine.0.path("active").exists());
+    }
 }

@@ -37,6 +37,8 @@ pub enum LoadState {
     },
     /// Requests can be admitted.
     Ready(Arc<Ready>),
+    /// Another model takes over when this one has answered what it has begun; whoever asks now waits for that.
+    Leaving(Arc<Ready>),
     /// There will be no model.
     Failed(WireError),
     /// Not in memory; the next request loads it.
@@ -79,8 +81,6 @@ pub struct Progress {
     state: Arc<watch::Sender<LoadState>>,
     stages: Arc<Mutex<Vec<Stage>>>,
     abandoned: Arc<AtomicBool>,
-    /// Whether a model is in memory, or on its way there or back.
-    occupied: Arc<watch::Sender<bool>>,
 }
 
 impl Default for Progress {
@@ -93,8 +93,7 @@ impl Progress {
     /// Nothing is loaded yet.
     pub fn new() -> Self {
         let state = LoadState::Loading { stage: LoadStage::ProcessStart, fraction: 0.0 };
-        let occupied = Arc::new(watch::Sender::new(true));
-        Self { state: Arc::new(watch::Sender::new(state)), stages: Arc::default(), abandoned: Arc::default(), occupied }
+        Self { state: Arc::new(watch::Sender::new(state)), stages: Arc::default(), abandoned: Arc::default() }
     }
 
     /// How far loading is, now and later.
@@ -137,10 +136,9 @@ impl Progress {
         self.state.send_replace(state);
     }
 
-    /// Waits until the memory of the model has been given back.
-    pub(crate) async fn given_back(&self) {
-        // The sender lives as long as this.
-        let _ = self.occupied.subscribe().wait_for(|occupied| !occupied).await;
+    /// Goes on to another state, if this one allows it; returns whether it did.
+    pub(crate) fn advance(&self, next: impl FnOnce(&LoadState) -> Option<LoadState>) -> bool {
+        self.state.send_if_modified(|state| next(state).map(|next| *state = next).is_some())
     }
 
     /// The next load has stages of its own.
@@ -163,7 +161,7 @@ pub fn spawn(
         let result = live(config, &progress, &metrics, inbox);
         if let Err(error) = &result {
             tracing::error!(%error, "the model is gone");
-            progress.state.send_replace(LoadState::Failed(error.clone()));
+            progress.set(LoadState::Failed(error.clone()));
         }
         // Nobody waits for it during a shutdown.
         let _ = ended.send(result);
@@ -172,10 +170,13 @@ pub fn spawn(
     (handle, outcome)
 }
 
+/// Who waits for the model.
+type Asker = oneshot::Sender<Result<(), WireError>>;
+
 /// Loads and works; gives the model back when it is told to, and waits for the next load.
 ///
 /// # Errors
-/// The first load failed, or the engine broke. A later load that fails leaves a daemon without a model, which tries again.
+/// The first load failed, or the engine broke. A later load that fails leaves a daemon without a model; whoever asked is told why.
 fn live(
     mut config: Arc<Config>,
     progress: &Progress,
@@ -183,32 +184,46 @@ fn live(
     inbox: mpsc::Receiver<Command>,
 ) -> Result<(), WireError> {
     let mut inbox = Some(inbox);
+    // The first load was asked for by nobody: the daemon ends when it fails.
+    let mut asker: Option<Asker> = None;
     let mut is_first = true;
     loop {
-        match load_and_work(&config, progress, metrics, &mut inbox) {
+        let outcome = match load_and_work(&config, progress, metrics, &mut inbox, &mut asker) {
             Ok(Ended::Stopped) => return Ok(()),
-            Ok(Ended::Unloaded(rest)) => inbox = Some(rest),
+            Ok(Ended::Unloaded(rest, given_back)) => Ok((rest, given_back)),
             Err(error) if is_first || inbox.is_none() => return Err(error),
+            Err(error) => Err(error),
+        };
+        engine::return_memory();
+        tracing::info!("no model is in memory");
+        // Only now: the next model may need the memory. Who asked may have gone.
+        match outcome {
+            Ok((rest, given_back)) => {
+                inbox = Some(rest);
+                let _ = given_back.send(());
+            }
             Err(error) => {
                 tracing::error!(%error, "the model cannot be loaded");
-                progress.set(LoadState::Unloaded { failed: Some(error) });
+                let _ = asker.take().map(|asker| asker.send(Err(error)));
             }
         }
         is_first = false;
-        engine::return_memory();
-        progress.occupied.send_replace(false);
-        tracing::info!("no model is in memory");
-        let commands = inbox.as_mut().expect("it came back");
-        config = loop {
-            match commands.blocking_recv() {
-                Some(Command::Load(config)) => break config,
-                Some(Command::Submit(submission)) => submission.fail(crate::worker::shutting_down()),
-                Some(Command::Cancel(_) | Command::Unload) => {}
-                Some(Command::Stop) | None => return Ok(()),
-            }
-        };
-        progress.occupied.send_replace(true);
+        let Some((next, loaded)) = next_load(inbox.as_mut().expect("it came back")) else { return Ok(()) };
+        (config, asker) = (next, Some(loaded));
         progress.forget_stages();
+    }
+}
+
+/// Waits, without a model, for the next to be loaded; `None` at the end.
+fn next_load(commands: &mut mpsc::Receiver<Command>) -> Option<(Arc<Config>, Asker)> {
+    loop {
+        match commands.blocking_recv()? {
+            Command::Load(config, loaded) => return Some((config, loaded)),
+            Command::Submit(submission) => submission.fail(crate::worker::shutting_down()),
+            Command::Unload(given_back) => drop(given_back.send(())),
+            Command::Cancel(_) => {}
+            Command::Stop => return None,
+        }
     }
 }
 
@@ -217,6 +232,7 @@ fn load_and_work(
     progress: &Progress,
     metrics: &Arc<Metrics>,
     inbox: &mut Option<mpsc::Receiver<Command>>,
+    asker: &mut Option<Asker>,
 ) -> Result<Ended, WireError> {
     let unavailable = |error: &dyn std::fmt::Display| {
         let reason = logging::take_engine_error().map_or(String::new(), |reason| format!(" (llama.cpp: {reason})"));
@@ -274,7 +290,8 @@ fn load_and_work(
     let (speculation, speculation_status) = speculate(config, &engine, &vocab, draft, &tuning);
     let description = Description { config, loaded: &loaded, limits, n_ctx, is_builtin: located.is_builtin };
     let ready = description.ready(&vocab, tuning.status(limits), speculation_status, state_bytes);
-    progress.state.send_replace(LoadState::Ready(Arc::new(ready)));
+    progress.set(LoadState::Ready(Arc::new(ready)));
+    let _ = asker.take().map(|asker| asker.send(Ok(())));
     // A GPU does not wait for the CPU's threads.
     let n_governed = if config.governor && !on_gpu { context.n_threads } else { 1 };
     let n_cores = std::thread::available_parallelism().map_or(1, usize::from);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use beast_protocol::{ErrorCode, WireError};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::batch::{SamplingParams, SeqId, Token};
 use crate::config::Config;
@@ -53,10 +53,10 @@ pub enum Command {
     Submit(Box<Submission>),
     /// End this request with `Cancelled`, if it still lives.
     Cancel(SeqId),
-    /// Give the model back; whatever lives fails, so nothing should.
-    Unload,
-    /// Load the model that these settings name; nothing happens when one is loaded.
-    Load(Arc<Config>),
+    /// Give the model back, and answer when its memory is free; whatever lives fails, so nothing should.
+    Unload(oneshot::Sender<()>),
+    /// Load the model that these settings name, and answer what came of it; nothing happens when one is loaded.
+    Load(Arc<Config>, oneshot::Sender<Result<(), WireError>>),
     /// Fail whatever lives and end.
     Stop,
 }
@@ -116,9 +116,27 @@ impl WorkerHandle {
         let _ = self.inbox.send(Command::Cancel(id)).await;
     }
 
-    /// Asks for the model to be given back, or loaded. There is always a thread that takes it, if not at once.
-    pub async fn command(&self, command: Command) {
-        let _ = self.inbox.send(command).await;
+    /// Gives the model back; returns when its memory is free.
+    ///
+    /// # Errors
+    /// [`ErrorCode::ShuttingDown`] when the worker has ended.
+    pub async fn unload(&self) -> Result<(), WireError> {
+        self.ask(Command::Unload).await
+    }
+
+    /// Loads the model that these settings name.
+    ///
+    /// # Errors
+    /// Why it cannot be loaded; [`ErrorCode::ShuttingDown`] when the worker has ended.
+    pub async fn load(&self, config: Arc<Config>) -> Result<(), WireError> {
+        self.ask(|loaded| Command::Load(config, loaded)).await?
+    }
+
+    /// A command whose end somebody waits for: it is dropped unanswered only with the thread.
+    async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, WireError> {
+        let (answer, answered) = oneshot::channel();
+        let _ = self.inbox.send(command(answer)).await;
+        answered.await.map_err(|_| shutting_down())
     }
 
     /// Asks for the end of everything.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use beast_protocol::{ErrorCode, FinishReason, Timings, Usage, WireError};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::batch::{Batch, Sampled, SeqId, Token};
 use crate::clock::now_us;
@@ -26,14 +26,15 @@ pub use inbox::{Admitted, Command, Resumed, Submission, WorkerHandle, shutting_d
 pub enum Ended {
     /// It was told to stop.
     Stopped,
-    /// It has given its model back; the next worker goes on with its inbox.
-    Unloaded(mpsc::Receiver<Command>),
+    /// It gives its model back; the next worker goes on with its inbox, and somebody waits until the memory is free.
+    Unloaded(mpsc::Receiver<Command>, oneshot::Sender<()>),
 }
 
 /// What comes after the commands.
 enum Next {
     Work,
-    End { is_unloaded: bool },
+    /// Told to stop, or to give the model back for whoever waits.
+    End(Option<oneshot::Sender<()>>),
 }
 
 /// What the worker remembers of a request besides its sequence.
@@ -97,10 +98,10 @@ impl<'model, E: Engine> Worker<'model, E> {
     /// # Errors
     /// When the engine is broken; every request was told.
     pub fn run(mut self) -> Result<Ended, EngineError> {
-        let is_unloaded = loop {
+        let unloading = loop {
             match self.take_commands()? {
                 Next::Work => {}
-                Next::End { is_unloaded } => break is_unloaded,
+                Next::End(unloading) => break unloading,
             }
             self.drop_abandoned();
             self.follow_the_machine()?;
@@ -124,15 +125,15 @@ impl<'model, E: Engine> Worker<'model, E> {
             }
             self.publish();
         };
-        if !is_unloaded {
+        let Some(given_back) = unloading else {
             self.fail_all(&shutting_down());
             self.save_prefixes()?;
             return Ok(Ended::Stopped);
-        }
+        };
         self.fail_active(&shutting_down());
         self.save_prefixes()?;
         self.metrics.forget_model();
-        Ok(Ended::Unloaded(self.inbox))
+        Ok(Ended::Unloaded(self.inbox, given_back))
     }
 
     /// Takes what is in the inbox; waits for something when there is nothing to do.
@@ -157,10 +158,10 @@ impl<'model, E: Engine> Worker<'model, E> {
             match command {
                 Some(Command::Submit(submission)) => self.submit(*submission),
                 Some(Command::Cancel(id)) => self.end(id, FinishReason::Cancelled),
-                Some(Command::Unload) => return Ok(Next::End { is_unloaded: true }),
-                // It is loaded.
-                Some(Command::Load(_)) => {}
-                Some(Command::Stop) | None => return Ok(Next::End { is_unloaded: false }),
+                Some(Command::Unload(given_back)) => return Ok(Next::End(Some(given_back))),
+                // It is loaded. Who asked may have gone.
+                Some(Command::Load(_, loaded)) => drop(loaded.send(Ok(()))),
+                Some(Command::Stop) | None => return Ok(Next::End(None)),
             }
         }
     }

@@ -173,9 +173,9 @@ fn an_answer_goes_on_where_it_was_broken_off() {
 fn a_worker_that_gives_its_model_back_hands_its_inbox_on() {
     let fixture = start(LIMITS);
     drop(fixture.step);
-    fixture.handle.inbox.blocking_send(Command::Unload).expect("the worker lives");
+    fixture.handle.inbox.blocking_send(Command::Unload(oneshot::channel().0)).expect("the worker lives");
     let replies = fixture.handle.submit(admitted("a", 3), now_us()).expect("the inbox stays open").1;
-    let Ok(Ok(Ended::Unloaded(mut inbox))) = fixture.thread.join() else { panic!("it was told to give it back") };
+    let Ok(Ok(Ended::Unloaded(mut inbox, _))) = fixture.thread.join() else { panic!("it was told to give it back") };
     let Some(Command::Submit(submission)) = inbox.blocking_recv() else { panic!("it was sent") };
     submission.fail(shutting_down());
     assert!(matches!(collect(replies).1, Reply::Failed(_)));

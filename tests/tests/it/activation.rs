@@ -96,6 +96,52 @@ fn an_idle_daemon_ends_and_the_next_call_starts_it_again() {
     });
 }
 
+/// As `service restart` does it: the daemon finishes what runs, and whoever comes meanwhile is answered by the next one.
+#[test]
+fn who_calls_while_the_daemon_ends_is_answered_by_the_next_one() {
+    with_kept_socket(&["n_prefixes=0"], |home, n_starts| {
+        let mut running = Client::connect(&home.socket()).expect("it listens");
+        running.begin(&samples::babble(1500));
+        let pid = running.welcome.pid;
+        kill_process(Pid::from_raw(pid.cast_signed()).expect("a process"), Signal::TERM).expect("it runs");
+        eventually(|| home.log_files().contains("finishing what runs"));
+        let mut status = Client::connect(&home.socket()).expect("it listens").status();
+        assert_eq!((status.pid, &status.state), (pid, &State::Draining));
+        let late: Vec<_> = (0..3).map(|_| home.begin(&["ask", "Why?", "--max-tokens", "3", "--no-start"])).collect();
+        eventually(|| {
+            status = Client::connect(&home.socket()).expect("it listens").status();
+            status.pid != pid || status.n_connections >= 5
+        });
+        assert_eq!(running.answer().done().1.n_generated, 1500);
+        for client in late {
+            let output = client.finish();
+            assert_eq!(output.code, Some(0), "{output}");
+        }
+        assert_eq!(n_starts.load(Relaxed), 2);
+    });
+}
+
+/// What runs and what waits when the time to drain is over goes on as well.
+#[test]
+fn what_an_end_breaks_off_goes_on_with_the_next_daemon() {
+    with_kept_socket(&["n_prefixes=0", "n_slots=1", "drain_timeout=0"], |home, n_starts| {
+        let mut running = home.begin(&[&samples::BABBLE[..], &["--no-start", "--max-tokens", "600"]].concat());
+        running.wait_for_output();
+        let waiting = home.begin(&["ask", "Why?", "--max-tokens", "3", "--no-start"]);
+        let mut status = Client::connect(&home.socket()).expect("it listens").status();
+        eventually(|| {
+            status = Client::connect(&home.socket()).expect("it listens").status();
+            status.n_waiting == 1
+        });
+        kill_process(Pid::from_raw(status.pid.cast_signed()).expect("a process"), Signal::TERM).expect("it runs");
+        for client in [running, waiting] {
+            let output = client.finish();
+            assert_eq!(output.code, Some(0), "{output}");
+        }
+        assert_eq!(n_starts.load(Relaxed), 2);
+    });
+}
+
 /// Where nobody would start it again, it stays.
 #[test]
 fn a_daemon_that_nobody_starts_again_does_not_end() {

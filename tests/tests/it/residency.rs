@@ -1,7 +1,7 @@
 //! Models that leave the memory and come back.
 
 use beast_protocol::{Event, Generate, Request, State};
-use beast_tests::{Beast, eventually, samples};
+use beast_tests::{Beast, Home, eventually, samples};
 
 /// The memory of a process that nothing else could use, in bytes: Linux knows.
 #[cfg(target_os = "linux")]
@@ -27,6 +27,21 @@ fn an_idle_model_leaves_and_comes_back_for_the_next_request() {
     let second = beast.client().ask(&question);
     assert_eq!(second.text, first.text);
     assert!(second.events.iter().any(|event| matches!(event, Event::Loading { .. })), "{:?}", second.events);
+}
+
+/// A request in the moment in which the idle model leaves.
+#[test]
+fn requests_about_as_far_apart_as_the_idle_time_hold_nobody_up() {
+    let beast = Beast::with(&["idle_unload=0"]);
+    beast.ready();
+    let mut asks = beast.client();
+    for _ in 0..30 {
+        asks.ask(&samples::commit_msg(&samples::diff("read_all", 3))).done();
+    }
+    eventually(|| beast.status().state == State::Unloaded);
+    let mut unloads = beast.client();
+    unloads.send(&Request::Unload);
+    unloads.until(|event| matches!(event, Event::Status(_)));
 }
 
 #[test]
@@ -104,4 +119,111 @@ fn another_model_takes_over_when_nobody_uses_the_first() {
     assert!(matches!(&end, Event::Failed(error) if error.message.contains("/nowhere/model.gguf")), "{end:?}");
     beast.client().ask(&samples::commit_msg(&samples::diff("read_all", 3))).done();
     assert_eq!(beast.status().model.expect("it is back").path, copy.display().to_string());
+}
+
+/// Neither the request that comes while the memory is being given back nor the next change waits for ever.
+#[test]
+fn a_request_in_the_middle_of_an_unload_holds_nobody_up() {
+    let beast = Beast::with(&["idle_unload=never"]);
+    beast.ready();
+    let question = samples::commit_msg(&samples::diff("read_all", 3));
+    for _ in 0..20 {
+        let (mut asks, mut unloads) = (beast.client(), beast.client());
+        unloads.send(&Request::Unload);
+        asks.send(&Request::Generate(question.clone()));
+        assert!(matches!(unloads.until(|event| matches!(event, Event::Status(_))), Event::Status(_)));
+        asks.answer().done();
+    }
+}
+
+/// Until whoever asks is held up for another model.
+fn another_waits(beast: &Beast) {
+    eventually(|| beast.log_files().contains("another model waits for running requests"));
+}
+
+#[test]
+fn who_goes_takes_the_wish_for_another_model_along() {
+    let beast = Beast::start();
+    beast.ready();
+    let mut running = beast.client();
+    running.begin(&samples::babble(3900));
+    let copy = beast.write("copy of cub.gguf", std::fs::read(beast.unpacked()).expect("it was unpacked"));
+    let mut other = beast.client();
+    other.send(&Request::Load { model: Some(copy.display().to_string()) });
+    another_waits(&beast);
+    // Whoever asks now is told that somebody is before it.
+    let mut waiting = beast.client();
+    waiting.send(&Request::Generate(samples::commit_msg(&samples::diff("read_all", 3))));
+    let is_held_up = |event: &Event| matches!(event, Event::Queued { position: 1 } | Event::Started { .. });
+    let first = waiting.until(is_held_up);
+    drop(other);
+    let answer = waiting.answer();
+    answer.done();
+    assert!(matches!(first, Event::Queued { .. }), "{first:?}");
+    assert!(!answer.events.iter().any(|event| matches!(event, Event::Loading { .. })), "{:?}", answer.events);
+    assert_eq!(beast.status().n_running, 1, "the first still runs");
+    assert_eq!(beast.status().model.expect("it stays").path, beast.unpacked().display().to_string());
+}
+
+#[test]
+fn an_unload_that_waits_holds_no_load_up_and_ends_with_its_client() {
+    let beast = Beast::start();
+    beast.ready();
+    let mut running = beast.client();
+    running.begin(&samples::babble(3900));
+    let mut unloads = beast.client();
+    unloads.send(&Request::Unload);
+    let copy = beast.write("copy of cub.gguf", std::fs::read(beast.unpacked()).expect("it was unpacked"));
+    let is_status = |event: &Event| matches!(event, Event::Status(_));
+    // It is loaded.
+    let mut loads = beast.client();
+    for model in [None, Some("builtin".to_owned())] {
+        loads.send(&Request::Load { model });
+        loads.until(is_status);
+    }
+    drop(unloads);
+    // This one waits for its turn and for the request; both come.
+    loads.send(&Request::Load { model: Some(copy.display().to_string()) });
+    drop(running);
+    let Event::Status(status) = loads.until(is_status) else { unreachable!("a status was waited for") };
+    assert_eq!(status.model.expect("it is loaded").path, copy.display().to_string());
+}
+
+/// Whoever waits meanwhile has not asked for that model.
+#[test]
+fn a_model_that_cannot_be_loaded_is_told_to_whoever_asked_for_it_alone() {
+    let beast = Beast::start();
+    beast.ready();
+    let mut running = beast.client();
+    running.begin(&samples::babble(1000));
+    let mut wrong = beast.client();
+    wrong.send(&Request::Load { model: Some("/nowhere/model.gguf".into()) });
+    another_waits(&beast);
+    let mut waiting = beast.client();
+    waiting.send(&Request::Generate(samples::commit_msg(&samples::diff("read_all", 3))));
+    waiting.until(|event| matches!(event, Event::Queued { position: 1 }));
+    running.answer().done();
+    let end = wrong.until(|event| matches!(event, Event::Status(_) | Event::Failed(_)));
+    assert!(matches!(&end, Event::Failed(error) if error.message.contains("/nowhere/model.gguf")), "{end:?}");
+    waiting.answer().done();
+    // Nobody has to ask for the old one.
+    let mut other = beast.client();
+    other.send(&Request::Load { model: Some("/nowhere/model.gguf".into()) });
+    let end = other.until(|event| matches!(event, Event::Status(_) | Event::Failed(_)));
+    assert!(matches!(end, Event::Failed(_)), "{end:?}");
+    eventually(|| beast.status().state == State::Ready);
+    assert_eq!(beast.status().model.expect("it is back").path, beast.unpacked().display().to_string());
+}
+
+/// The way out of a model that cannot be loaded: the next daemon takes the other one.
+#[test]
+fn another_model_is_chosen_while_the_daemon_says_why_there_is_none() {
+    let home = Home::new();
+    home.configure("model = \"/nowhere/model.gguf\"\nfailed_linger = \"1h\"\n");
+    let question = ["ask", "Why?", "--max-tokens", "3"];
+    assert_eq!(home.run(&question).code, Some(1));
+    let output = home.run(&["models", "use", "builtin"]);
+    assert_eq!(output.code, Some(0), "{output}");
+    assert_eq!(home.run(&question).code, Some(0));
+    assert_eq!(home.run(&["stop"]).code, Some(0));
 }

@@ -78,7 +78,7 @@ fn what_still_runs_when_the_time_is_over_is_given_up() {
 #[test]
 fn without_any_time_to_drain_a_pipeline_keeps_what_came_and_may_try_again() {
     let mut beast = Beast::with(&["drain_timeout=0"]);
-    let mut running = beast.begin(&BABBLE);
+    let mut running = beast.begin(&[&BABBLE[..], &["--no-start"]].concat());
     running.wait_for_output();
     beast.signal(Signal::TERM);
     let output = running.finish();
@@ -86,6 +86,19 @@ fn without_any_time_to_drain_a_pipeline_keeps_what_came_and_may_try_again() {
     assert!(output.stdout.len() > 1 && output.stdout.ends_with('\n'), "{output}");
     assert!(output.stderr.contains("shutting down"), "{output}");
     assert_eq!(beast.exit(), Some(0));
+}
+
+/// An answer that has begun is worth a daemon of its own.
+#[test]
+fn without_any_time_to_drain_an_answer_goes_on_with_the_next_daemon() {
+    let mut beast = Beast::with(&["drain_timeout=0"]);
+    let mut running = beast.begin(&[&BABBLE[..], &["--max-tokens", "600"]].concat());
+    running.wait_for_output();
+    beast.signal(Signal::TERM);
+    let output = running.finish();
+    assert_eq!(output.code, Some(0), "{output}");
+    assert_eq!(beast.exit(), Some(0));
+    assert_eq!(beast.run(&["stop"]).code, Some(0), "the client has started another one");
 }
 
 #[test]
@@ -119,6 +132,22 @@ fn stop_waits_until_the_daemon_has_ended() {
     assert_eq!(answer.done().0, FinishReason::MaxTokens, "what runs is finished first");
     has_left_nothing(&beast);
     assert_eq!(beast.exit(), Some(0));
+}
+
+/// Whoever comes in the moment of the end finds a daemon that hangs up without a word.
+#[test]
+fn many_at_once_may_want_the_end() {
+    for _ in 0..6 {
+        let beast = Beast::start();
+        beast.ready();
+        let stops: Vec<_> = (0..3).map(|_| beast.begin(&["stop"])).collect();
+        let status = beast.run(&["status"]);
+        for stop in stops {
+            let output = stop.finish();
+            assert_eq!(output.code, Some(0), "{output}");
+        }
+        assert!(status.code == Some(0) || status.failure(3).contains("(not running"), "{status}");
+    }
 }
 
 #[test]

@@ -29,7 +29,7 @@ pub(super) fn check(
     wait: &Wait,
 ) -> Result<(Vec<Finding>, Option<Status>), WaitError> {
     if let Some(service) = service
-        && service.is_asleep(wait)?
+        && service.is_asleep(path, wait)?
     {
         let text = "not running; the system starts it at the next request";
         return Ok((vec![Finding::ok(CHECK, text)], None));
@@ -42,7 +42,7 @@ pub(super) fn check(
 }
 
 fn ask(path: &Path, wait: &Wait) -> Result<Status, ClientError> {
-    let mut client = Client::open(path, wait)?.same_version()?;
+    let mut client = Client::reach(path, wait)?.same_version()?;
     client.send(&Request::Status, wait)?;
     let until = Instant::now() + LIMIT;
     loop {
@@ -58,6 +58,11 @@ fn ask(path: &Path, wait: &Wait) -> Result<Status, ClientError> {
 fn unreached(path: &Path, error: &ClientError) -> Finding {
     if !error.is_not_running() {
         return Finding::said(Verdict::Problem, CHECK, &error.to_string(), &error.hint().unwrap_or(AGAIN.into()));
+    }
+    // No client starts a daemon beside a service.
+    if beast_launchd::installed_at(path).is_some() {
+        let text = format!("the service is installed and stopped: nobody listens at {}", path.display());
+        return Finding::problem(CHECK, text, "beastctl service start");
     }
     // Anything else there is told by the check of the socket.
     if path.symlink_metadata().is_ok_and(|metadata| metadata.file_type().is_socket()) {

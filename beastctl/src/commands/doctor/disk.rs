@@ -37,10 +37,20 @@ pub(super) fn check(settings: &Settings) -> Vec<Finding> {
             }
             Err(_) => {}
             Ok(folder) => match look(&folder) {
-                Ok(n) => match judge(name, &folder, n) {
+                Ok(Some(n)) => match judge(name, &folder, n) {
                     Some(finding) => findings.push(finding),
                     None => free.push(format!("{name} {}", bytes(n))),
                 },
+                Ok(None) if folder.is_dir() => free.push(format!("{name} (its disk does not say)")),
+                Ok(None) => {
+                    let text = format!(
+                        "the folder for {name}, {}, is not there, on a disk without any room of its own",
+                        folder.display()
+                    );
+                    let fix =
+                        format!("mkdir -p {}, to see whether it can be made", quoted(&folder.display().to_string()));
+                    findings.push(Finding::warning(CHECK, text, fix));
+                }
                 Err((path, error)) => findings.push(unusable(name, &path, &error)),
             },
         }
@@ -51,8 +61,9 @@ pub(super) fn check(settings: &Settings) -> Vec<Finding> {
     findings
 }
 
-/// Free bytes for a folder, or for the nearest one above that exists; what is in the way of writing there.
-fn look(folder: &Path) -> Result<u64, (PathBuf, io::Error)> {
+/// Free bytes for a folder, or for the nearest one above that exists, `None` where the disk has no blocks to count; what is in the
+/// way of writing there.
+fn look(folder: &Path) -> Result<Option<u64>, (PathBuf, io::Error)> {
     let fail = |path: &Path, error: io::Error| (path.to_owned(), error);
     for path in folder.ancestors() {
         match path.metadata() {
@@ -64,7 +75,7 @@ fn look(folder: &Path) -> Result<u64, (PathBuf, io::Error)> {
         }
         access(path, Access::WRITE_OK | Access::EXEC_OK).map_err(|error| fail(path, error.into()))?;
         let room = statvfs(path).map_err(|error| fail(path, error.into()))?;
-        return Ok(room.f_bavail.saturating_mul(room.f_frsize));
+        return Ok((room.f_blocks > 0).then(|| room.f_bavail.saturating_mul(room.f_frsize)));
     }
     Err(fail(folder, io::ErrorKind::NotFound.into()))
 }

@@ -13,8 +13,17 @@ fn little_room_is_a_warning_and_hardly_any_a_problem() {
 #[test]
 fn a_folder_that_is_not_there_yet_has_the_room_above_it() {
     let dir = tempfile::tempdir().unwrap();
-    assert!(look(&dir.path().join("a/b/c")).unwrap() > 0);
+    assert!(look(&dir.path().join("a/b/c")).unwrap().unwrap() > 0);
     std::fs::write(dir.path().join("a"), "").unwrap();
     let (path, error) = look(&dir.path().join("a/b/c")).unwrap_err();
     assert_eq!((path, error.kind()), (dir.path().join("a"), io::ErrorKind::NotADirectory));
+}
+
+/// What has no blocks is not full.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_disk_that_is_none_says_nothing_of_its_room() {
+    let own = format!("/proc/{}/task", std::process::id());
+    // Who is not root may not write there at all.
+    assert!(matches!(look(Path::new(&own)), Ok(None) | Err(_)));
 }

@@ -39,8 +39,20 @@ pub(super) fn find() -> Option<Service> {
 }
 
 impl Service {
-    /// Whether the system listens in the place of a daemon that does not run: calling the socket would start it.
-    pub(super) fn is_asleep(&self, wait: &Wait) -> Result<bool, WaitError> {
+    /// Where the system listens; `None` when its file does not say so.
+    fn socket(&self) -> Option<PathBuf> {
+        match self {
+            Service::Systemd(unit) => listens_at(&fs::read_to_string(unit).ok()?),
+            Service::Launchd(list) => beast_launchd::socket_of(&fs::read_to_string(list).ok()?),
+        }
+    }
+
+    /// Whether the system listens at `path` in the place of a daemon that does not run: calling the socket would start it.
+    pub(super) fn is_asleep(&self, path: &Path, wait: &Wait) -> Result<bool, WaitError> {
+        let is_elsewhere = |socket: PathBuf| std::path::absolute(path).is_ok_and(|path| path != socket);
+        if self.socket().is_some_and(is_elsewhere) {
+            return Ok(false);
+        }
         // Whoever cannot be asked does not hold the socket either.
         Ok(match self {
             Service::Systemd(_) => {
@@ -80,6 +92,13 @@ pub(super) fn check(service: Option<&Service>) -> Finding {
         }
         Ok(Some(program)) => Finding::ok(CHECK, format!("{place} starts {program}")),
     }
+}
+
+/// The path of `ListenStream=`, with the folder that a package's unit leaves to systemd.
+fn listens_at(text: &str) -> Option<PathBuf> {
+    let place = text.lines().find_map(|line| line.trim().strip_prefix("ListenStream="))?;
+    let Some(rest) = place.strip_prefix("%t/") else { return Some(place.replace("%%", "%").into()) };
+    Some(PathBuf::from(env::var_os("XDG_RUNTIME_DIR")?).join(rest))
 }
 
 /// The first word of `ExecStart=`, without the marks that may stand before it, and as systemd reads quotes and `%%`.

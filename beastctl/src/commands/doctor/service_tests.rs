@@ -24,3 +24,13 @@ fn the_program_of_a_property_list_is_found() {
     assert_eq!(of_plist(&text), Some("/Users/a & b/<beastd>".into()));
     assert_eq!(of_plist("<dict/>"), None);
 }
+
+#[test]
+fn the_socket_of_a_unit_is_found() {
+    assert_eq!(listens_at("[Socket]\nListenStream=/a b/100%%.sock\n"), Some("/a b/100%.sock".into()));
+    assert_eq!(listens_at("[Socket]\n"), None);
+    if let Some(folder) = env::var_os("XDG_RUNTIME_DIR") {
+        let expected = PathBuf::from(folder).join("beast/beastd.sock");
+        assert_eq!(listens_at("[Socket]\nListenStream=%t/beast/beastd.sock\n"), Some(expected));
+    }
+}

@@ -42,7 +42,7 @@ pub(in crate::commands) struct Tail {
 /// # Errors
 /// The first file that cannot be read, and why.
 pub(in crate::commands) fn tail(files: &[PathBuf], n: usize) -> Result<Tail, (PathBuf, io::Error)> {
-    let mut tail = Tail { bytes: Vec::new(), end: 0 };
+    let (mut parts, mut end_of_newest) = (Vec::new(), 0);
     let mut n_left = n;
     for (age, file) in files.iter().rev().enumerate() {
         if age > 0 && n_left == 0 {
@@ -55,33 +55,44 @@ pub(in crate::commands) fn tail(files: &[PathBuf], n: usize) -> Result<Tail, (Pa
             Ok(read) => read,
         };
         if age == 0 {
-            tail.end = end;
+            end_of_newest = end;
         }
         n_left = n_left.saturating_sub(n_lines(&bytes));
-        tail.bytes.splice(0..0, bytes);
+        parts.push(bytes);
     }
-    Ok(tail)
+    parts.reverse();
+    Ok(Tail { bytes: parts.concat(), end: end_of_newest })
 }
 
 /// A line that is still being written counts.
 fn n_lines(bytes: &[u8]) -> usize {
-    let n_ended = bytes.iter().filter(|byte| **byte == b'\n').count();
-    n_ended + usize::from(bytes.last().is_some_and(|byte| *byte != b'\n'))
+    n_ends(bytes) + usize::from(is_half(bytes))
 }
 
-/// The last lines of one file, and its length when it was read.
+fn n_ends(bytes: &[u8]) -> usize {
+    bytes.iter().filter(|byte| **byte == b'\n').count()
+}
+
+fn is_half(bytes: &[u8]) -> bool {
+    bytes.last().is_some_and(|byte| *byte != b'\n')
+}
+
+/// The last lines of one file, and its length when it was read. Each block is looked at once, however many there are.
 fn last_lines(file: &Path, n: usize) -> io::Result<(Vec<u8>, u64)> {
     let file = File::open(file)?;
     let end = file.metadata()?.len();
-    let (mut bytes, mut start) = (Vec::new(), end);
-    while n > 0 && start > 0 && n_lines(&bytes) <= n {
+    let (mut blocks, mut start, mut n_found) = (Vec::new(), end, 0);
+    while n > 0 && start > 0 && n_found <= n {
         let len = start.min(BLOCK_LEN);
         start -= len;
         let mut block = vec![0; usize::try_from(len).expect("a block has a few bytes")];
         file.read_exact_at(&mut block, start)?;
-        bytes.splice(0..0, block);
+        n_found += n_ends(&block) + usize::from(blocks.is_empty() && is_half(&block));
+        blocks.push(block);
     }
-    let n_surplus = n_lines(&bytes).saturating_sub(n);
+    blocks.reverse();
+    let mut bytes = blocks.concat();
+    let n_surplus = n_found.saturating_sub(n);
     let line_ends = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at + 1);
     let from = if n_surplus == 0 { 0 } else { line_ends.take(n_surplus).last().unwrap_or(0) };
     bytes.drain(..from);

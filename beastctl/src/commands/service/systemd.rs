@@ -18,6 +18,9 @@ use super::{
 const HINT: &str =
     "log in as this user, not through su or sudo, or loginctl enable-linger, which starts one without a login";
 
+/// How `systemctl stop` ends when it does not know one of the units.
+const NOT_LOADED: i32 = 5;
+
 /// `systemctl` and the folder of the units.
 #[derive(Debug)]
 pub(super) struct Systemd<'a> {
@@ -125,8 +128,9 @@ impl Manager for Systemd<'_> {
 
     fn stop(&self) -> Result<(), ServiceError> {
         // Both in one job: the socket goes last, and starts nothing while its own end is decided.
-        self.run(&["stop", SOCKET_UNIT, SERVICE_UNIT])?;
-        Ok(())
+        let said = self.systemctl.ask(&with_user(&["stop", SOCKET_UNIT, SERVICE_UNIT]), LONG)?;
+        // What systemd does not know, because somebody has removed its file, does not run; the other one is stopped all the same.
+        if said.status.success() || said.status.code() == Some(NOT_LOADED) { Ok(()) } else { Err(said.failed()) }
     }
 
     fn restart(&self) -> Result<(), ServiceError> {
@@ -138,20 +142,25 @@ impl Manager for Systemd<'_> {
     }
 
     fn unload(&self) -> Result<(), ServiceError> {
-        let Err(error) = self.check() else {
+        let checked = self.check();
+        if checked.is_ok() {
             self.stop()?;
-            self.run(&["disable", SOCKET_UNIT])?;
-            return Ok(());
-        };
-        // Without a manager nothing of it runs, and what `enable` has made is a link.
+            if self.folder.join(SOCKET_UNIT).symlink_metadata().is_ok() {
+                self.run(&["disable", SOCKET_UNIT])?;
+                return Ok(());
+            }
+        }
+        // Without a manager nothing of it runs, and without its unit nothing can be disabled; what `enable` has made is a link.
         let link = self.folder.join("sockets.target.wants").join(SOCKET_UNIT);
         match fs::remove_file(&link) {
             Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
                 Err(ServiceError::Write { what: "remove", path: link, source })
             }
-            // A systemctl that hangs or is broken says nothing about the manager.
-            _ if matches!(error, ServiceError::NoManager { .. } | ServiceError::NoProgram { .. }) => Ok(()),
-            _ => Err(error),
+            _ => match checked {
+                // A systemctl that hangs or is broken says nothing about the manager.
+                Err(ServiceError::NoManager { .. } | ServiceError::NoProgram { .. }) => Ok(()),
+                checked => checked,
+            },
         }
     }
 

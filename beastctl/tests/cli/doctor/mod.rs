@@ -283,16 +283,59 @@ fn a_service_whose_program_is_gone() {
     );
 }
 
+/// A service at the usual socket, of which systemctl says this.
+#[cfg(not(target_os = "macos"))]
+fn service(beast: &Beast, socket: &str, daemon: &str) {
+    let unit = format!("# {}\n[Socket]\nListenStream={}\n", beast_launchd::MARK, beast.socket().display());
+    beast.write("config/systemd/user/beastd.socket", unit);
+    let unit = format!("[Service]\nExecStart={}\n", beast.path("beastd").display());
+    beast.write("config/systemd/user/beastd.service", unit);
+    beast.script("bin/systemctl", &format!("echo {socket}\necho {daemon}\nexit 3"));
+}
+
+/// Each request would fail: no client starts a daemon beside it.
+#[cfg(not(target_os = "macos"))]
+#[test]
+fn a_service_that_is_stopped() {
+    let plant = |beast: &Beast| {
+        service(beast, "inactive", "inactive");
+        None
+    };
+    find(
+        plant,
+        1,
+        expect![[r#"
+            problem  daemon         the service is installed and stopped: nobody listens at DIR/beastd.sock; try: beastctl service start
+        "#]],
+    );
+}
+
+/// The service sleeps, and another socket is none of its business.
+#[cfg(not(target_os = "macos"))]
+#[test]
+fn a_daemon_beside_a_service_that_sleeps_is_asked() {
+    let beast = healthy();
+    service(&beast, "active", "inactive");
+    std::fs::create_dir(beast.path("other")).unwrap();
+    chmod(&beast.path("other"), 0o700);
+    let listener = UnixListener::bind(beast.path("other/beastd.sock")).unwrap();
+    chmod(&beast.path("other/beastd.sock"), 0o600);
+    let daemon = std::thread::spawn(move || {
+        let mut peer = crate::harness::Peer::accept(&listener, &Welcome::current("0.0.1", 4711));
+        peer.request()
+    });
+    let mut command = beast.command(&["doctor", "--socket", "other/beastd.sock"]);
+    command.env("PATH", beast.path("bin"));
+    let ran = Ran::of(feed(command, b""), beast.dir.path());
+    assert_eq!(daemon.join().unwrap(), Request::Status, "{ran:?}");
+}
+
 /// Calling a socket that systemd holds would start the daemon.
 #[cfg(not(target_os = "macos"))]
 #[test]
 fn a_daemon_that_sleeps_is_not_woken() {
     let beast = healthy();
-    beast.write("config/systemd/user/beastd.socket", "[Socket]\n");
-    let unit = format!("[Service]\nExecStart={}\n", beast.path("beastd").display());
-    beast.write("config/systemd/user/beastd.service", unit);
-    let systemctl = beast.write("bin/systemctl", "#!/bin/sh\necho active\necho inactive\nexit 3\n");
-    chmod(&systemctl, 0o755);
+    service(&beast, "active", "inactive");
     let listener = UnixListener::bind(beast.socket()).unwrap();
     chmod(&beast.socket(), 0o600);
     let mut command = beast.command(&["doctor"]);
