@@ -11,12 +11,16 @@ use llama_cpp_2::token::LlamaToken;
 
 use super::llama::{ContextOptions, new_context};
 use super::sampler::argmax;
-use super::{Drafter, LoadError, LoadedModel};
+use super::{Drafter, Guesses, LoadError, LoadedModel};
 use crate::batch::{SeqId, Token};
+use crate::clock::now_us;
 
 /// It stops guessing at a token that it gives less than this chance: checking a guess costs the large model part of a step,
 /// so one that is more likely wrong than right seldom pays.
 const MIN_CONFIDENCE: f32 = 0.5;
+
+/// More new tokens than this are a prompt, or what came while the draft model was left alone: a step settles no more at once.
+const MOST_NEW: usize = 16;
 
 /// See the module's text.
 pub struct DraftModel<'model> {
@@ -108,9 +112,10 @@ impl<'model> DraftModel<'model> {
 
 impl Drafter for DraftModel<'_> {
     /// A long prompt is read in chunks, one a call, so that nobody waits for it; no guesses come before it is read.
-    fn draft(&mut self, seq: SeqId, tokens: &[Token], n_max: usize) -> Vec<Token> {
+    fn draft(&mut self, seq: SeqId, tokens: &[Token], n_max: usize) -> Guesses {
+        let began_us = now_us();
         if !self.held.contains_key(&seq) {
-            let Some(place) = self.free.pop() else { return Vec::new() };
+            let Some(place) = self.free.pop() else { return Guesses::default() };
             self.held.insert(seq, Held { place, n_done: 0 });
         }
         let held = self.held[&seq];
@@ -119,11 +124,17 @@ impl Drafter for DraftModel<'_> {
         if !self.compute(held.place, held.n_done, &tokens[held.n_done..end]) {
             // Out of cells, most likely: this request goes on without guesses.
             self.forget(seq);
-            return Vec::new();
+            return Guesses::default();
         }
         let held = Held { n_done: end, ..held };
         self.held.insert(seq, held);
-        if end < tokens.len() { Vec::new() } else { self.try_out(held, n_max) }
+        if end < tokens.len() {
+            return Guesses::default();
+        }
+        let tokens = self.try_out(held, n_max);
+        let is_reading = n_new > MOST_NEW;
+        let each_us = (!is_reading).then(|| (now_us() - began_us) as f64 / tokens.len().max(1) as f64);
+        Guesses { tokens, each_us }
     }
 
     fn forget(&mut self, seq: SeqId) {

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::*;
-use crate::engine::{ModelOptions, load, log_to_tracing};
+use crate::engine::{Drafter, Guesses, ModelOptions, load, log_to_tracing};
 
 const TEXT: &str = "Write a commit message for this diff. Use the imperative mood. The daemon keeps a model in memory and answers \
     on a socket; clients send a prompt and get tokens back, one by one, until the model has nothing more to say. A scheduler puts \
@@ -267,14 +267,20 @@ fn the_draft_model_foresees_much_of_what_the_model_says() {
     let (mut n_right, mut n_guessed) = (0, 0);
     let mut known = tokens.clone();
     // A long prompt is read a chunk a call.
-    while crate::engine::Drafter::draft(&mut draft, SeqId(1), &known, 1).is_empty() && n_guessed < 8 {
+    loop {
+        let Guesses { tokens, each_us } = draft.draft(SeqId(1), &known, 1);
+        assert_eq!(each_us, None, "reading a prompt is not what a guess takes");
         n_guessed += 1;
+        if !tokens.is_empty() || n_guessed > 8 {
+            break;
+        }
     }
     n_guessed = 0;
-    for n in (0..answer.len()).step_by(2) {
+    for n in (1..answer.len()).step_by(2) {
         known.truncate(tokens.len());
         known.extend(&answer[..n]);
-        let guesses = crate::engine::Drafter::draft(&mut draft, SeqId(1), &known, 4);
+        let Guesses { tokens: guesses, each_us } = draft.draft(SeqId(1), &known, 4);
+        assert!(each_us.is_some_and(|us| us > 0.0), "{each_us:?}");
         n_guessed += guesses.len();
         n_right += guesses.iter().zip(&answer[n..]).take_while(|(a, b)| a == b).count();
     }

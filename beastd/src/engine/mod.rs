@@ -85,10 +85,19 @@ pub trait Engine {
     fn restore(&mut self, slot: SlotId, state: &[u8]) -> Result<bool, EngineError>;
 }
 
+/// What a drafter answers.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Guesses {
+    /// One after the other.
+    pub tokens: Vec<Token>,
+    /// What each took, in microseconds; `None` when the time went into reading a prompt, which is done once.
+    pub each_us: Option<f64>,
+}
+
 /// Guesses the tokens that follow. Never decides: the model checks every guess.
 pub trait Drafter {
-    /// At most `n_max` tokens that may follow `tokens`, which are all that is known of the sequence; empty when it would rather not.
-    fn draft(&mut self, seq: SeqId, tokens: &[Token], n_max: usize) -> Vec<Token>;
+    /// At most `n_max` tokens that may follow `tokens`, which are all that is known of the sequence; none when it would rather not.
+    fn draft(&mut self, seq: SeqId, tokens: &[Token], n_max: usize) -> Guesses;
 
     /// The sequence has ended.
     fn forget(&mut self, seq: SeqId);

@@ -16,8 +16,7 @@ pub use costs::StepCosts;
 use lookup::Place;
 
 use crate::batch::{Batch, Sampled, SeqId, Token};
-use crate::clock::now_us;
-use crate::engine::{Drafter, Vocab};
+use crate::engine::{Drafter, Guesses, Vocab};
 
 /// What may guess for a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -296,17 +295,14 @@ impl<'model> Speculation<'model> {
                 request.n_pause = PAUSE;
                 return Vec::new();
             }
-            let began_us = now_us();
-            let mut tokens = draft.draft(candidate.seq, candidate.tokens, n);
-            if tokens.is_empty() {
-                return Vec::new();
+            let Guesses { mut tokens, each_us } = draft.draft(candidate.seq, candidate.tokens, n);
+            if let Some(us) = each_us {
+                self.draft_us = if self.draft_us == 0.0 {
+                    us
+                } else {
+                    self.draft_us + (us.min(2.0 * self.draft_us) - self.draft_us) * 0.2
+                };
             }
-            let us = (now_us() - began_us) as f64 / tokens.len() as f64;
-            self.draft_us = if self.draft_us == 0.0 {
-                us
-            } else {
-                self.draft_us + (us.min(2.0 * self.draft_us) - self.draft_us) * 0.2
-            };
             let n_before_end = tokens.iter().position(|token| self.vocab.is_end(*token)).unwrap_or(tokens.len());
             tokens.truncate(n_before_end);
             if tokens.is_empty() {

@@ -128,8 +128,9 @@ fn before_a_step_was_measured_nothing_is_guessed_and_then_it_is_tried() {
 struct Told(Vec<Token>);
 
 impl Drafter for Told {
-    fn draft(&mut self, _seq: SeqId, tokens: &[Token], n_max: usize) -> Vec<Token> {
-        self.0.iter().skip(tokens.len()).take(n_max).copied().collect()
+    fn draft(&mut self, _seq: SeqId, tokens: &[Token], n_max: usize) -> Guesses {
+        let tokens = self.0.iter().skip(tokens.len()).take(n_max).copied().collect();
+        Guesses { tokens, each_us: Some(1.0) }
     }
     fn forget(&mut self, _seq: SeqId) {}
     fn set_threads(&mut self, _n_threads: usize) {}

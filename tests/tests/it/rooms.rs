@@ -90,7 +90,7 @@ fn the_rooms_of_the_daemon_know_only_these() {
         config → beast_launchd, cores
         connection → beast_protocol
         daemon → beast_protocol, clock, config, engine, loader, metrics, worker
-        engine → batch
+        engine → batch, clock
         jobs → admission, beast_protocol, clock, splitter, stream, worker
         loader → admission, batch, beast_launchd, beast_protocol, calibration, clock, config, engine, fingerprint, governor, logging, metrics, model, prefix_store, scheduler, speculation, template, worker
         logging → config
@@ -100,7 +100,7 @@ fn the_rooms_of_the_daemon_know_only_these() {
         scheduler → batch
         server → beast_protocol, connection, daemon, session, tell_manager
         session → admission, batch, beast_protocol, clock, connection, daemon, jobs, loader, residency, stream, worker
-        speculation → batch, clock, engine
+        speculation → batch, engine
         splitter → engine
         stream → batch, beast_protocol, clock, engine
         template → beast_protocol

@@ -1,6 +1,6 @@
 //! What Linux tells in `/proc`: the machine, who uses it, and what a process takes.
 
-use std::{collections::HashMap, fs, thread, time::Duration};
+use std::{collections::HashMap, fs, path::Path, thread, time::Duration};
 
 use anyhow::{Context as _, Result};
 
@@ -17,6 +17,14 @@ impl Machine {
         let cpu = cpuinfo.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
         let cpu = cpu.map_or(std::env::consts::ARCH, |(_, name)| name.trim()).to_owned();
         Ok(Self { cpu, n_cores: thread::available_parallelism().map_or(1, usize::from) })
+    }
+}
+
+/// Drops a file from the page cache, as far as nobody has it mapped.
+pub fn forget(path: &Path) {
+    if let Ok(file) = fs::File::open(path) {
+        // What stays is measured as it is.
+        let _ = rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed);
     }
 }
 
