@@ -71,6 +71,8 @@ enum Source {
 struct Rates {
     lookup: [Rate; 6],
     draft: Rate,
+    /// The chance that the draft model guesses at all when it is asked.
+    answered: Rate,
 }
 
 impl Rates {
@@ -97,8 +99,9 @@ struct Request {
     expected: Vec<Token>,
     n_drafted: usize,
     n_accepted: usize,
-    /// Steps until the draft model is asked again after it did not pay.
+    /// Steps until the draft model is asked again after it did not pay, and how many times it did not.
     n_pause: usize,
+    n_pauses: u32,
 }
 
 impl Request {
@@ -140,8 +143,9 @@ impl Request {
 
 /// A gain smaller than this is noise.
 const WORTH_IT: f64 = 1.03;
-/// Steps without the draft model after it did not pay, before it is tried again.
+/// Steps without the draft model after it did not pay, before it is tried again; twice as many each time, so many times.
 const PAUSE: usize = 64;
+const MOST_PAUSES: u32 = 4;
 
 /// Proposes for all requests.
 pub struct Speculation<'model> {
@@ -169,7 +173,7 @@ impl<'model> Speculation<'model> {
         costs: StepCosts,
     ) -> Self {
         let lookup = [0.3, 0.2, 0.35, 0.5, 0.7, 0.85].map(Rate::believed);
-        let rates = Rates { lookup, draft: Rate::believed(0.9) };
+        let rates = Rates { lookup, draft: Rate::believed(0.9), answered: Rate::believed(0.9) };
         let allowed = allowed.and(Wish { draft: draft.is_some(), ..Wish::ANY });
         let (requests, proposed) = (HashMap::new(), HashMap::new());
         Self { allowed, n_max, vocab, draft, costs, draft_us: 0.0, rates, requests, proposed }
@@ -185,6 +189,7 @@ impl<'model> Speculation<'model> {
             n_drafted: 0,
             n_accepted: 0,
             n_pause: 0,
+            n_pauses: 0,
         };
         self.requests.insert(seq, request);
     }
@@ -290,9 +295,12 @@ impl<'model> Speculation<'model> {
             }
             let p = request.rates.draft.share();
             let n_max = self.n_max.min(candidate.n_max);
-            let n = best_length(&self.costs, candidates.len(), &vec![(p, n_max); candidates.len()], self.draft_us);
+            let asking = Asking { each_us: self.draft_us, answered: request.rates.answered.share() };
+            let n = best_length(&self.costs, candidates.len(), &vec![(p, n_max); candidates.len()], asking);
             if n == 0 {
-                request.n_pause = PAUSE;
+                // It must read what came meanwhile when it is asked again, so a hopeless one is asked ever less.
+                request.n_pause = PAUSE << request.n_pauses.min(MOST_PAUSES);
+                request.n_pauses += 1;
                 return Vec::new();
             }
             let Guesses { mut tokens, each_us } = draft.draft(candidate.seq, candidate.tokens, n);
@@ -302,6 +310,8 @@ impl<'model> Speculation<'model> {
                 } else {
                     self.draft_us + (us.min(2.0 * self.draft_us) - self.draft_us) * 0.2
                 };
+                request.rates.answered.record(!tokens.is_empty());
+                self.rates.answered.record(!tokens.is_empty());
             }
             let n_before_end = tokens.iter().position(|token| self.vocab.is_end(*token)).unwrap_or(tokens.len());
             tokens.truncate(n_before_end);
@@ -319,20 +329,37 @@ impl<'model> Speculation<'model> {
             return 0;
         }
         let chances: Vec<_> = proposals.iter().map(|proposal| (proposal.p, proposal.tokens.len())).collect();
-        best_length(&self.costs, n_seqs, &chances, 0.0)
+        best_length(&self.costs, n_seqs, &chances, Asking::FREE)
     }
 }
 
+/// What it takes to have guesses.
+#[derive(Debug, Clone, Copy)]
+struct Asking {
+    /// One guess, in microseconds.
+    each_us: f64,
+    /// The chance that there are any; a drafter that would rather not guess has taken the time of one all the same.
+    answered: f64,
+}
+
+impl Asking {
+    const FREE: Self = Self { each_us: 0.0, answered: 1.0 };
+}
+
 /// How many guesses for each sequence yield most tokens a second; 0 when plain decoding does. `chances` has for each the chance of
-/// a right guess and how many there are; making one takes `draft_us`.
-fn best_length(costs: &StepCosts, n_seqs: usize, chances: &[(f64, usize)], draft_us: f64) -> usize {
+/// a right guess and how many there are.
+fn best_length(costs: &StepCosts, n_seqs: usize, chances: &[(f64, usize)], asking: Asking) -> usize {
     let Some(plain_us) = costs.us(n_seqs) else { return 0 };
     let n_max = chances.iter().map(|(_, n)| *n).min().unwrap_or(0);
     let mut best = (n_seqs as f64 / plain_us * WORTH_IT, 0);
     for k in 1..=n_max {
         let n_tokens: f64 = chances.iter().map(|(p, _)| expected_tokens(*p, k)).sum();
         let Some(us) = costs.us(n_seqs * (k + 1)) else { break };
-        let speed = n_tokens / (us + (n_seqs * k) as f64 * draft_us);
+        let Asking { each_us, answered } = asking;
+        let guessed_us = us + (n_seqs * k) as f64 * each_us;
+        let declined_us = plain_us + n_seqs as f64 * each_us;
+        let n_tokens = answered * n_tokens + (1.0 - answered) * n_seqs as f64;
+        let speed = n_tokens / (answered * guessed_us + (1.0 - answered) * declined_us);
         if speed > best.0 {
             best = (speed, k);
         }

@@ -1,3 +1,6 @@
+use std::cell::Cell;
+use std::rc::Rc;
+
 use super::*;
 use crate::batch::{Row, SlotId};
 use crate::engine::fake::{ByteVocab, END};
@@ -147,6 +150,29 @@ fn a_draft_model_that_is_right_is_followed_and_one_that_is_not_is_left_alone() {
         let outcome = run(&mut speculation(costs, Some(Box::new(wrong))), prompt, OTHER);
         assert!(outcome.time < 1.1, "{}, {} guesses of a drafter that is never right", outcome.time, outcome.n_drafted);
     }
+}
+
+/// Takes a fifth of a step to find that it would rather not guess, and counts how often.
+struct Silent(Rc<Cell<usize>>);
+
+impl Drafter for Silent {
+    fn draft(&mut self, _seq: SeqId, _tokens: &[Token], _n_max: usize) -> Guesses {
+        self.0.set(self.0.get() + 1);
+        Guesses { tokens: Vec::new(), each_us: Some(20.0) }
+    }
+    fn forget(&mut self, _seq: SeqId) {}
+    fn set_threads(&mut self, _n_threads: usize) {}
+}
+
+#[test]
+fn a_draft_model_that_keeps_silent_is_asked_ever_less() {
+    let n_asked = Rc::new(Cell::new(0));
+    let mut speculation = speculation(cpu(), Some(Box::new(Silent(Rc::clone(&n_asked)))));
+    speculation.begin(SEQ, Wish { lookup: false, draft: true });
+    let answer = OTHER.repeat(10);
+    let outcome = run(&mut speculation, "Q", &answer);
+    assert!(outcome.n_steps > 500, "{} steps are too few for this test", outcome.n_steps);
+    assert!(n_asked.get() < 20, "asked {} times in {} steps", n_asked.get(), outcome.n_steps);
 }
 
 #[test]
