@@ -25,6 +25,8 @@ const START_LIMIT: Duration = Duration::from_secs(30);
 /// How long a daemon that has been started may take until it can be reached.
 const CONNECT_LIMIT: Duration = Duration::from_secs(2);
 const PAUSE: Duration = Duration::from_millis(10);
+/// How many times a daemon is started because another one held the socket and was gone again.
+const MAX_STARTS: usize = 3;
 /// What is kept of the words of a daemon that does not start.
 const MAX_WORDS: usize = 16 * 1024;
 
@@ -97,18 +99,25 @@ pub fn connect(path: &Path, may_start: bool, wait: &Wait, mut say: impl FnMut(&s
         return Err(StartError::ServiceStopped { socket: path.to_owned(), file });
     }
     let program = find_beastd().ok_or_else(|| StartError::Missing(path.to_owned()))?;
-    let outcome = start(&program, path, wait, || say("starting beastd"))?;
-    // Even when it failed: two clients may have started one each, and the other's daemon got the socket.
-    let until = Instant::now() + if outcome.is_ok() { CONNECT_LIMIT } else { Duration::ZERO };
+    let mut n_starts = 0;
     loop {
-        match Client::reach(path, wait) {
-            Ok(client) => return Ok(client.same_version()?),
-            Err(error) if error.is_not_running() && Instant::now() < until => wait.pause(PAUSE)?,
-            Err(error) if !error.is_not_running() => return Err(error.into()),
-            Err(error) => {
-                let words = outcome.err().unwrap_or_else(|| error.to_string());
-                return Err(StartError::Failed { program, words });
+        n_starts += 1;
+        let outcome = start(&program, path, wait, || say("starting beastd"))?;
+        // Even when it failed: two clients may have started one each, and the other's daemon got the socket.
+        let until = Instant::now() + if outcome.is_ok() { CONNECT_LIMIT } else { Duration::ZERO };
+        let error = loop {
+            match Client::reach(path, wait) {
+                Ok(client) => return Ok(client.same_version()?),
+                Err(error) if error.is_not_running() && Instant::now() < until => wait.pause(PAUSE)?,
+                Err(error) if !error.is_not_running() => return Err(error.into()),
+                Err(error) => break error,
             }
+        };
+        let words = outcome.err().unwrap_or_else(|| error.to_string());
+        // The other's daemon had the socket a moment ago and is gone again: it was killed, or told to end.
+        let is_free_again = words.contains("is already running");
+        if !is_free_again || n_starts == MAX_STARTS {
+            return Err(StartError::Failed { program, words });
         }
     }
 }

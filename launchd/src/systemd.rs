@@ -157,8 +157,9 @@ RestrictSUIDSGID=yes
 # Unix for clients, Internet for the HTTP endpoint and an upstream, netlink because name lookup asks for interfaces.
 RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK
 SystemCallArchitectures=native
-# What services usually call. Anything else is refused with an error, not with the end of the process.
-SystemCallFilter=@system-service
+# What services usually call, and mincore, which tells how much of a model is in memory already. Anything else is refused with an
+# error, not with the end of the process.
+SystemCallFilter=@system-service mincore
 SystemCallErrorNumber=EPERM
 "
     )

@@ -100,6 +100,31 @@ fn the_daemon_of_another_client_is_as_good() {
     daemon.join().unwrap();
 }
 
+/// The other's daemon may be killed, or told to end, before this client has reached it: then it is this one's turn again.
+#[test]
+fn a_daemon_of_another_client_that_is_gone_again_is_replaced() {
+    let beast = Beast::alone();
+    let listener = UnixListener::bind(beast.path("later.sock")).unwrap();
+    let daemon = thread::spawn(move || {
+        let mut peer = Peer::accept(&listener, &Welcome::current("0.0.1", 1));
+        peer.generate();
+        peer.answer(&["mine"]);
+    });
+    beast.beastd(
+        r#"if [ ! -e other ]; then touch other; echo "beastd: beastd is already running on $3 (process 1); try: x" >&2; exit 1; fi
+mv later.sock "$3""#,
+    );
+    assert_eq!(beast.run(&["summarize"], b"text").report(), "exit 0\nout: \"mine\\n\"\nerr: ");
+    daemon.join().unwrap();
+    // One that is always there for beastd and never for the client is told in the end.
+    beast.beastd(
+        "echo try >> tries; echo 'beastd: beastd is already running on S; try: beastctl stop, to end it' >&2; exit 1",
+    );
+    fs::remove_file(beast.socket()).unwrap();
+    assert_eq!(beast.run(&["summarize"], b"text").code, Some(3));
+    assert_eq!(fs::read_to_string(beast.path("tries")).unwrap().lines().count(), 3);
+}
+
 #[test]
 fn a_daemon_in_the_background_may_keep_the_pipe() {
     let beast = Beast::alone();

@@ -36,7 +36,7 @@ pub(super) fn read_in_large_pages(path: &Path, mut progress: impl FnMut(f32) -> 
     }
 }
 
-/// Whether more than half of these pages are in the page cache.
+/// Whether more than half of these pages are in the page cache; yes where the system does not tell.
 ///
 /// # Safety
 /// The mapping is as long as that.
@@ -45,8 +45,60 @@ unsafe fn is_mostly_in_memory(start: *mut std::ffi::c_void, n_bytes: usize) -> b
     let mut pages = vec![0_u8; n_bytes.div_ceil(rustix::param::page_size())];
     // SAFETY: one byte for each page of the mapping.
     let is_known = unsafe { libc::mincore(start, n_bytes, pages.as_mut_ptr()) } == 0;
-    is_known && pages.iter().filter(|&&page| page & 1 == 1).count() * 2 > pages.len()
+    !is_known || pages.iter().filter(|&&page| page & 1 == 1).count() * 2 > pages.len()
 }
 
 #[cfg(not(target_os = "linux"))]
 pub(super) fn read_in_large_pages(_path: &Path, _progress: impl FnMut(f32) -> bool) {}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn is_in_memory(path: &Path) -> bool {
+        let file = fs::File::open(path).expect("it is there");
+        let n_bytes = usize::try_from(file.metadata().expect("it is open").len()).expect("short");
+        let (read, shared) = (rustix::mm::ProtFlags::READ, rustix::mm::MapFlags::SHARED);
+        // SAFETY: a mapping of its own, as long as the file, never read.
+        unsafe {
+            let start =
+                rustix::mm::mmap(std::ptr::null_mut(), n_bytes, read, shared, &file, 0).expect("it can be mapped");
+            let is = is_mostly_in_memory(start, n_bytes);
+            rustix::mm::munmap(start, n_bytes).expect("it was mapped");
+            is
+        }
+    }
+
+    #[test]
+    fn what_is_not_in_memory_is_read_to_its_end_and_what_is_there_is_left_alone() {
+        // Not in /tmp, which is memory itself on many machines.
+        let folder = tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR")).expect("a folder");
+        let path = folder.path().join("model");
+        fs::write(&path, vec![1; 5 << 20]).expect("it can be written");
+        let file = fs::File::open(&path).expect("it is there");
+        file.sync_all().expect("it can be synced");
+        let mut told = Vec::new();
+        let mut tell = |share| {
+            told.push(share);
+            true
+        };
+        read_in_large_pages(&path, &mut tell);
+        rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed).expect("it can be forgotten");
+        let is_forgotten = !is_in_memory(&path);
+        read_in_large_pages(&path, &mut tell);
+        assert!(is_in_memory(&path));
+        // Some file systems keep what they are told to forget.
+        assert_eq!(told, if is_forgotten { vec![1.0] } else { vec![] });
+    }
+
+    #[test]
+    fn no_file_and_an_empty_one_are_left_to_whoever_reads_them() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("model");
+        read_in_large_pages(&path, |_| panic!("there is nothing to read"));
+        fs::write(&path, "").expect("it can be written");
+        read_in_large_pages(&path, |_| panic!("there is nothing to read"));
+    }
+}

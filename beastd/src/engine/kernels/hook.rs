@@ -56,7 +56,7 @@ fn are_used() -> bool {
     ARE_WANTED.load(Ordering::Relaxed) && are_supported()
 }
 
-/// Decides it for all that is computed from now on.
+/// Decides it for all that is computed from now on. Nothing may be computing meanwhile: the threads of a product would not agree.
 pub fn use_ours(are_wanted: bool) {
     ARE_WANTED.store(are_wanted, Ordering::Relaxed);
 }
