@@ -1,7 +1,7 @@
 //! A daemon of a few lines, and the real beastctl against it. Nothing here sleeps: both sides wait for each other.
 
 use std::{
-    io::{Read, Write},
+    io::{ErrorKind, Read, Write},
     os::unix::{
         fs::PermissionsExt,
         net::{UnixListener, UnixStream},
@@ -10,7 +10,7 @@ use std::{
     process::{Child, Command, Output, Stdio},
     sync::Mutex,
     thread::{self, JoinHandle},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use beast_protocol::{
@@ -124,7 +124,16 @@ impl Beast {
 
 pub(crate) fn spawn(command: &mut Command) -> Child {
     let _lock = PROGRAMS.lock();
-    command.spawn().unwrap()
+    let until = Instant::now() + PATIENCE;
+    loop {
+        match command.spawn() {
+            // What another test has forked by itself holds a program that was being written until it becomes a program of its own.
+            Err(error) if error.kind() == ErrorKind::ExecutableFileBusy && Instant::now() < until => {
+                thread::yield_now()
+            }
+            child => return child.unwrap(),
+        }
+    }
 }
 
 /// Starts a command and gives it its whole input.
