@@ -16,7 +16,7 @@ fn cheap() -> StepCosts {
     StepCosts::new(1).knowing([(1, 100.0), (17, 130.0)])
 }
 
-/// Two CPU cores and a model of 2.6 billion parameters, as measured.
+/// Two CPU cores and a model of 2.6 billion parameters, as measured with llama.cpp's kernels.
 fn cpu() -> StepCosts {
     StepCosts::new(1).knowing([(1, 54.0), (2, 120.0), (4, 186.0), (8, 303.0), (16, 322.0)])
 }
