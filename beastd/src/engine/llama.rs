@@ -10,6 +10,7 @@ use llama_cpp_2::context::session::LlamaStateSeqFlags;
 use llama_cpp_2::llama_batch::LlamaBatch;
 use llama_cpp_2::token::LlamaToken;
 
+use super::kernels::Helpers;
 use super::model::backend;
 use super::raw;
 use super::sampler::Sampler;
@@ -45,6 +46,10 @@ pub struct LlamaEngine<'model> {
     /// Slots whose last drafts were taken back, until they compute again. llama.cpp remembers that beside the sequence, where a copy within
     /// the cache does not find it.
     rolled_back: HashSet<SlotId>,
+    /// What computes besides a single thread, on cores that others use.
+    helpers: Helpers,
+    /// Threads on a machine that nobody else uses.
+    n_threads_alone: usize,
 }
 
 impl<'model> LlamaEngine<'model> {
@@ -65,6 +70,8 @@ impl<'model> LlamaEngine<'model> {
             n_vocab,
             n_rollback: 0,
             rolled_back: HashSet::new(),
+            helpers: Helpers::of_this_thread(0),
+            n_threads_alone: options.n_threads,
         })
     }
 
@@ -163,7 +170,7 @@ impl Engine for LlamaEngine<'_> {
     }
 
     /// The wrapper has no setter for threads: a new context is made, and takes over what the slots hold. Copies that shared cells
-    /// have cells of their own after that, which is how the scheduler counts them anyway.
+    /// have cells of their own after that, which is how the scheduler counts them anyway. A single thread gets helpers where others use the cores.
     fn set_threads(&mut self, n_threads: usize) -> Result<bool, EngineError> {
         let options = ContextOptions { n_threads, ..self.options };
         let Ok(mut context) = new_context(self.model, &options) else { return Ok(false) };
@@ -178,6 +185,8 @@ impl Engine for LlamaEngine<'_> {
         self.rolled_back.clear();
         self.context = context;
         self.options = options;
+        let n_helpers = if n_threads == 1 { self.n_threads_alone - 1 } else { 0 };
+        self.helpers = Helpers::of_this_thread(n_helpers);
         Ok(true)
     }
 

@@ -48,6 +48,7 @@ fn what_may_be_unsafe_is_the_socket_of_the_system_the_engine_and_its_kernels() {
     let files = [
         "launchd/src/socket.rs",
         "beastd/src/engine/kernels/avx512.rs",
+        "beastd/src/engine/kernels/crew.rs",
         "beastd/src/engine/kernels/hook.rs",
         "beastd/src/engine/raw.rs",
         "beastd/src/engine/read_ahead.rs",

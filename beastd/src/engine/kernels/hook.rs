@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use llama_cpp_sys_2 as sys;
 
 use super::avx512::{self, Activations, BLOCK, Q4K, Q5K, Q6K, Weights};
+use super::crew;
 
 /// More columns than this are llama.cpp's: its tiles cost as much for 9 as for 16 (2.6B, two cores: 350 ms, ours 290) and gain from there on.
 const MOST_COLUMNS: i64 = 16;
@@ -104,20 +105,64 @@ pub unsafe extern "C" fn __wrap_ggml_compute_forward_mul_mat_tiled(
 }
 
 /// A product that is ours: `n_rows` rows of weights, `n_columns` columns of `n_blocks` blocks each.
-struct Product {
-    n_rows: usize,
-    n_columns: usize,
+#[derive(Clone, Copy)]
+pub(super) struct Product {
+    pub(super) n_rows: usize,
+    pub(super) n_columns: usize,
     n_blocks: usize,
     weights: *const u8,
-    /// From one row of weights to the next, in bytes; `column_bytes` and `to_bytes` from one column to the next.
+    /// From one row of weights to the next, in bytes; `column_bytes` from one column to the next.
     row_bytes: usize,
     columns: *const u8,
     column_bytes: usize,
-    to: *mut u8,
-    to_bytes: usize,
+    pub(super) to: To,
+}
+
+/// Where products go: that of a row and a column is a float at `at + column * column_bytes + row * 4`.
+#[derive(Clone, Copy)]
+pub(super) struct To {
+    pub(super) at: *mut u8,
+    pub(super) column_bytes: usize,
+}
+
+impl To {
+    /// # Safety
+    /// The place must be there.
+    unsafe fn place(self, column: usize, row: usize) -> *mut f32 {
+        // SAFETY: as promised by the caller.
+        unsafe { self.at.add(column * self.column_bytes).cast::<f32>().add(row) }
+    }
 }
 
 impl Product {
+    /// Of nothing.
+    pub(super) const NONE: Self = Self {
+        n_rows: 0,
+        n_columns: 0,
+        n_blocks: 0,
+        weights: std::ptr::null(),
+        row_bytes: 0,
+        columns: std::ptr::null(),
+        column_bytes: 0,
+        to: To { at: std::ptr::null_mut(), column_bytes: 0 },
+    };
+
+    /// Of whole rows and columns that lie one behind the other.
+    #[cfg(test)]
+    pub(super) fn of_parts<W: Weights>(weights: &[u8], columns: &[f32], n_blocks: usize, to: To) -> Self {
+        let row_bytes = n_blocks * size_of::<W>();
+        Self {
+            n_rows: weights.len() / row_bytes,
+            n_columns: columns.len() / (n_blocks * BLOCK),
+            n_blocks,
+            weights: weights.as_ptr(),
+            row_bytes,
+            columns: columns.as_ptr().cast(),
+            column_bytes: n_blocks * BLOCK * size_of::<f32>(),
+            to,
+        }
+    }
+
     /// The product and the type of its weights, if it is ours.
     ///
     /// # Safety
@@ -154,8 +199,7 @@ impl Product {
                 row_bytes: weights.nb[1],
                 columns: columns.data.cast(),
                 column_bytes: columns.nb[1],
-                to: dst.data.cast(),
-                to_bytes: dst.nb[1],
+                to: To { at: dst.data.cast(), column_bytes: dst.nb[1] },
             },
             weights.type_,
         ))
@@ -166,19 +210,20 @@ impl Product {
     /// # Safety
     /// All threads of `params` call this for the same product; its tensors are as `of` found them; the CPU has what `avx512` needs.
     unsafe fn multiply<W: Weights>(&self, params: &ComputeParams) {
-        // SAFETY: the buffer has room for that (`of`), and nobody else uses it until all threads have left this product. Threads write to
-        // different blocks, and read only behind the barrier. Rows and columns lie where the tensors say, and each row's results are written by the one thread that took it.
         #[cfg(test)]
         N_PRODUCTS.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: the buffer has room for that (`of`), and nobody else uses it until all threads have left this product. Threads write to
+        // different blocks, and read only behind the barrier. Rows and columns lie where the tensors say, and each row's results are written by the one thread that took it.
         unsafe {
+            if params.nth == 1 && crew::multiply::<W>(self) {
+                return;
+            }
             let room: *mut Activations =
                 params.wdata.cast::<u8>().add(params.wdata.align_offset(align_of::<Activations>())).cast();
             let (this, n_threads) = (params.ith as usize, params.nth as usize);
             let n_all = self.n_columns * self.n_blocks;
             for i in (this..n_all).step_by(n_threads) {
-                let (column, block) = (i / self.n_blocks, i % self.n_blocks);
-                let x = self.columns.add(column * self.column_bytes).cast::<[f32; BLOCK]>().add(block);
-                avx512::quantize::<W>(&*x, &mut *room.add(i));
+                avx512::quantize::<W>(&*self.block(i), &mut *room.add(i));
             }
             if this == 0 {
                 ggml_threadpool_chunk_set(params.threadpool, params.nth);
@@ -193,14 +238,59 @@ impl Product {
                 if piece.is_empty() && i >= n_threads {
                     break;
                 }
-                for row in piece {
-                    let weights =
-                        std::slice::from_raw_parts(self.weights.add(row * self.row_bytes).cast::<W>(), self.n_blocks);
-                    avx512::row(weights, columns, |column, product| {
-                        *self.to.add(column * self.to_bytes).cast::<f32>().add(row) = product;
-                    });
-                }
+                self.compute::<W>(columns, piece, self.to);
                 i = ggml_threadpool_chunk_add(params.threadpool, 1) as usize;
+            }
+        }
+    }
+
+    /// Activations of the block `i`, counted through all columns.
+    ///
+    /// # Safety
+    /// The columns are there, and have such a block.
+    unsafe fn block(&self, i: usize) -> *const [f32; BLOCK] {
+        let (column, block) = (i / self.n_blocks, i % self.n_blocks);
+        // SAFETY: as promised by the caller.
+        unsafe { self.columns.add(column * self.column_bytes).cast::<[f32; BLOCK]>().add(block) }
+    }
+
+    /// Rounds all columns.
+    ///
+    /// # Safety
+    /// The columns are there; the CPU has what `avx512` needs.
+    pub(super) unsafe fn round<W: Weights>(&self, to: &mut Vec<Activations>) {
+        to.resize(self.n_columns * self.n_blocks, Activations::ZERO);
+        for (i, to) in to.iter_mut().enumerate() {
+            // SAFETY: as promised by the caller.
+            unsafe { avx512::quantize::<W>(&*self.block(i), to) };
+        }
+    }
+
+    /// These rows' products with all columns, which were rounded for these weights.
+    ///
+    /// # Safety
+    /// The weights are there; `to` has a place for each product, and nobody else uses those of these rows; the CPU has what `avx512` needs.
+    pub(super) unsafe fn compute<W: Weights>(&self, columns: &[Activations], rows: Range<usize>, to: To) {
+        for row in rows {
+            // SAFETY: as promised by the caller.
+            unsafe {
+                let weights =
+                    std::slice::from_raw_parts(self.weights.add(row * self.row_bytes).cast::<W>(), self.n_blocks);
+                avx512::row(weights, columns, |column, product| *to.place(column, row) = product);
+            }
+        }
+    }
+
+    /// Takes these rows' products over from where they were put meanwhile.
+    ///
+    /// # Safety
+    /// They are there, and nobody writes them any more.
+    pub(super) unsafe fn copy(&self, from: To, rows: Range<usize>) {
+        for column in 0..self.n_columns {
+            // SAFETY: as promised by the caller; the places are of different buffers.
+            unsafe {
+                let (from, to) = (from.place(column, rows.start), self.to.place(column, rows.start));
+                std::ptr::copy_nonoverlapping(from, to, rows.len());
             }
         }
     }

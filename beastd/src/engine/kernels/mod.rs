@@ -12,8 +12,12 @@
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod avx512;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+mod crew;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod hook;
 
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+pub use crew::Helpers;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 pub use hook::{are_supported, use_ours};
 
@@ -21,6 +25,18 @@ pub use hook::{are_supported, use_ours};
 #[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
 pub fn are_supported() -> bool {
     false
+}
+
+/// There are none here.
+#[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
+pub struct Helpers;
+
+#[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
+impl Helpers {
+    /// None.
+    pub fn of_this_thread(_n: usize) -> Self {
+        Self
+    }
 }
 
 /// Has no effect here.

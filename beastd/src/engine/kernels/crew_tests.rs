@@ -1,0 +1,174 @@
+//! That helpers only add: right products whatever they do, and no waiting for one that is held up.
+
+use std::sync::atomic::AtomicUsize;
+use std::sync::mpsc;
+
+use super::*;
+use crate::engine::kernels::avx512::{self, Q4K};
+
+/// A matrix of `n_rows` rows with two blocks each, and three columns; all bytes from a fixed order.
+struct Example {
+    weights: Vec<u8>,
+    columns: Vec<f32>,
+    n_rows: usize,
+}
+
+const N_BLOCKS: usize = 2;
+const N_COLUMNS: usize = 3;
+
+impl Example {
+    fn new(n_rows: usize, mut seed: u64) -> Self {
+        let mut next = || {
+            // xorshift64 (Marsaglia 2003).
+            seed ^= seed << 13;
+            seed ^= seed >> 7;
+            seed ^= seed << 17;
+            seed
+        };
+        let mut weights: Vec<u8> = (0..n_rows * N_BLOCKS * size_of::<Q4K>()).map(|_| next().to_le_bytes()[0]).collect();
+        for block in weights.chunks_mut(size_of::<Q4K>()) {
+            // Halves of about 0.01: any bytes would also be infinities.
+            (block[1], block[3]) = (0x21, 0x21);
+        }
+        let columns = (0..N_COLUMNS * N_BLOCKS * avx512::BLOCK).map(|_| (next() % 2001) as f32 / 1000.0 - 1.0);
+        Self { weights, columns: columns.collect(), n_rows }
+    }
+
+    fn product(&self, to: &mut [f32]) -> Product {
+        assert_eq!(to.len(), self.n_rows * N_COLUMNS);
+        Product::of_parts::<Q4K>(
+            &self.weights,
+            &self.columns,
+            N_BLOCKS,
+            To { at: to.as_mut_ptr().cast(), column_bytes: self.n_rows * size_of::<f32>() },
+        )
+    }
+
+    /// What comes out without helpers.
+    fn expected(&self) -> Vec<f32> {
+        let mut to = vec![f32::NAN; self.n_rows * N_COLUMNS];
+        let product = self.product(&mut to);
+        let mut columns = Vec::new();
+        // SAFETY: the parts live, and the CPU was asked by the test.
+        unsafe {
+            product.round::<Q4K>(&mut columns);
+            product.compute::<Q4K>(&columns, 0..self.n_rows, product.to);
+        }
+        to
+    }
+
+    fn computed(&self, crew: &Crew, compute: Compute) -> Vec<f32> {
+        let mut to = vec![f32::NAN; self.n_rows * N_COLUMNS];
+        // SAFETY: as above.
+        unsafe { crew.multiply(&self.product(&mut to), Product::round::<Q4K>, compute) };
+        to
+    }
+}
+
+fn is_supported() -> bool {
+    let is_supported = avx512::is_supported();
+    if !is_supported {
+        eprintln!("this CPU has no AVX-512 VNNI: nothing is tested");
+    }
+    is_supported
+}
+
+#[test]
+fn products_are_the_same_however_many_help() {
+    if !is_supported() {
+        return;
+    }
+    // More helpers than cores: they are paused at any moment, and their pieces computed again.
+    for n_helpers in [1, 2, 7] {
+        let sizes = [1, 2, 15, 16, 17, 33, 512, 1000, 4096].repeat(20);
+        // Weights live longer than the helpers, which may be late.
+        let examples: Vec<_> = (1..).zip(sizes).map(|(seed, n_rows)| Example::new(n_rows, seed)).collect();
+        let crew = Crew::new(n_helpers);
+        for example in &examples {
+            let n_rows = example.n_rows;
+            assert_eq!(
+                example.computed(&crew, Product::compute::<Q4K>),
+                example.expected(),
+                "{n_rows} rows, {n_helpers} helpers"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_helper_that_is_held_up_holds_up_nobody() {
+    /// Helpers that have begun a piece and may not end it.
+    static N_HELD: AtomicUsize = AtomicUsize::new(0);
+    static MAY_END: AtomicBool = AtomicBool::new(false);
+
+    unsafe fn compute(product: &Product, columns: &[Activations], rows: Range<usize>, to: To) {
+        if thread::current().name().is_some_and(|name| name.starts_with("helper")) {
+            N_HELD.fetch_add(1, Ordering::SeqCst);
+            while !MAY_END.load(Ordering::SeqCst) {
+                thread::yield_now();
+            }
+        }
+        // SAFETY: as promised by the caller.
+        unsafe { product.compute::<Q4K>(columns, rows, to) };
+    }
+
+    if !is_supported() {
+        return;
+    }
+    // Weights live longer than the helpers, which may be late.
+    let example = Example::new(512, 7);
+    let crew = Crew::new(2);
+    let expected = example.expected();
+    // Helpers need a moment to get their first piece; all products meanwhile must be right as well.
+    while N_HELD.load(Ordering::SeqCst) < 2 {
+        assert_eq!(example.computed(&crew, compute), expected);
+    }
+    // Both hold a job up, for as long as they like.
+    for seed in 1..50 {
+        let other = Example::new(300, seed);
+        assert_eq!(other.computed(&crew, compute), other.expected());
+    }
+    MAY_END.store(true, Ordering::SeqCst);
+    assert_eq!(example.computed(&crew, compute), expected);
+}
+
+#[test]
+fn helpers_sleep_when_there_is_nothing_to_do_and_wake_up_again() {
+    if !is_supported() {
+        return;
+    }
+    static N_HELPED: AtomicUsize = AtomicUsize::new(0);
+    unsafe fn compute(product: &Product, columns: &[Activations], rows: Range<usize>, to: To) {
+        let is_helper = thread::current().name().is_some_and(|name| name.starts_with("helper"));
+        N_HELPED.fetch_add(usize::from(is_helper), Ordering::SeqCst);
+        // SAFETY: as promised by the caller.
+        unsafe { product.compute::<Q4K>(columns, rows, to) };
+    }
+    let example = Example::new(512, 9);
+    let crew = Crew::new(1);
+    for _ in 0..3 {
+        while !crew.shared.helpers[0].is_asleep.load(Ordering::SeqCst) {
+            thread::yield_now();
+        }
+        let before = N_HELPED.load(Ordering::SeqCst);
+        while N_HELPED.load(Ordering::SeqCst) == before {
+            example.computed(&crew, compute);
+        }
+    }
+}
+
+#[test]
+fn each_thread_has_helpers_of_its_own_for_as_long_as_somebody_keeps_them() {
+    let n_helpers = || CREW.with_borrow(Weak::upgrade).map_or(0, |crew| crew.threads.len());
+    let first = Helpers::of_this_thread(2);
+    let second = Helpers::of_this_thread(2);
+    assert_eq!(n_helpers(), 2);
+    drop(first);
+    assert_eq!(n_helpers(), 2);
+    let (tell, told) = mpsc::channel();
+    thread::spawn(move || tell.send(CREW.with_borrow(Weak::upgrade).is_none())).join().expect("it ends").expect("told");
+    assert!(told.recv().expect("it was told"), "another thread has none");
+    drop(second);
+    assert_eq!(n_helpers(), 0);
+    drop(Helpers::of_this_thread(0));
+}
