@@ -1,9 +1,10 @@
 //! A draft model: a small one with the same vocabulary, which guesses what the large one will say.
 //!
 //! It has a context of its own, with a sequence for each request that holds only tokens which are certain, and one for trying: a guess
-//! goes on from a copy, so that nothing has to be taken back.
+//! goes on from a copy, so that nothing has to be taken back. Reading a prompt takes it longer than all guesses of a short answer, so
+//! beginnings that come again are kept, as sequences too.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 
 use llama_cpp_2::context::LlamaContext;
 use llama_cpp_2::llama_batch::LlamaBatch;
@@ -22,6 +23,12 @@ const MIN_CONFIDENCE: f32 = 0.5;
 /// More new tokens than this are a prompt, or what came while the draft model was left alone: a step settles no more at once.
 const MOST_NEW: usize = 16;
 
+/// Beginnings that are kept. Each takes a place with its convolution states, and cells, of which every one costs each token a little.
+const N_KEPT: usize = 4;
+
+/// Reading fewer tokens than this takes no longer than a pass, whatever is kept.
+const LEAST_KEPT: usize = 16;
+
 /// See the module's text.
 pub struct DraftModel<'model> {
     model: &'model LoadedModel,
@@ -29,16 +36,25 @@ pub struct DraftModel<'model> {
     context: LlamaContext<'model>,
     batch: LlamaBatch<'static>,
     held: HashMap<SeqId, Held>,
+    /// Beginnings that may come again, the least recently used first.
+    kept: VecDeque<Held>,
+    /// The prompt that came last: what the next one has in common with it is worth keeping.
+    last_prompt: Vec<Token>,
     free: Vec<i32>,
     /// The sequence for trying.
     scratch: i32,
+    /// Tokens computed so far.
+    #[cfg(test)]
+    n_computed: usize,
 }
 
-/// Where the certain tokens of a request are, and how many of them are computed.
-#[derive(Debug, Clone, Copy)]
+/// What a place holds: computed tokens, all of them certain.
+#[derive(Debug)]
 struct Held {
     place: i32,
-    n_done: usize,
+    tokens: Vec<Token>,
+    /// Of a request: a length at which it is kept on the way, because another prompt began the same.
+    keep_at: Option<usize>,
 }
 
 impl<'model> DraftModel<'model> {
@@ -55,11 +71,106 @@ impl<'model> DraftModel<'model> {
         if !same_vocabulary(model, target) {
             return Err(LoadError::Vocabulary { path: model.path().to_owned() });
         }
-        let options = ContextOptions { n_places: n_slots + 1, n_draft: 0, n_batch: options.n_ubatch, ..*options };
-        let scratch = i32::try_from(n_slots).expect("few slots");
+        let n_places = n_slots + N_KEPT + 1;
+        let options = ContextOptions { n_places, n_draft: 0, n_batch: options.n_ubatch, ..*options };
+        let scratch = i32::try_from(n_places - 1).expect("few slots");
         let context = new_context(model, &options)?;
         let batch = LlamaBatch::new(options.n_batch, 1);
-        Ok(Self { model, options, context, batch, held: HashMap::new(), free: (0..scratch).collect(), scratch })
+        let (held, kept, last_prompt) = (HashMap::new(), VecDeque::new(), Vec::new());
+        Ok(Self {
+            model,
+            options,
+            context,
+            batch,
+            held,
+            kept,
+            last_prompt,
+            free: (0..scratch).collect(),
+            scratch,
+            #[cfg(test)]
+            n_computed: 0,
+        })
+    }
+
+    /// A place for a new request, with the longest kept beginning of its tokens.
+    fn begin(&mut self, tokens: &[Token]) -> Option<Held> {
+        let n_common = n_common(tokens, &self.last_prompt);
+        self.last_prompt = tokens.to_vec();
+        let place = self.take_place()?;
+        // The last token is computed anew: guesses come from it.
+        let fits = |kept: &&Held| kept.tokens.len() < tokens.len() && tokens.starts_with(&kept.tokens);
+        let longest = self.kept.iter().filter(fits).max_by_key(|kept| kept.tokens.len());
+        let nth = longest.and_then(|longest| self.kept.iter().position(|kept| kept.place == longest.place));
+        let mut known = Vec::new();
+        if let Some(kept) = nth.and_then(|nth| self.kept.remove(nth)) {
+            if self.context.copy_kv_cache_seq(kept.place, place, None, None).is_ok() {
+                known = kept.tokens.clone();
+            }
+            self.kept.push_back(kept);
+        }
+        let is_worth_it = n_common >= known.len() + LEAST_KEPT && n_common < tokens.len();
+        Some(Held { place, tokens: known, keep_at: is_worth_it.then_some(n_common) })
+    }
+
+    /// A free place, that of a kept beginning if there is no other.
+    fn take_place(&mut self) -> Option<i32> {
+        self.free.pop().or_else(|| self.evict())
+    }
+
+    /// Gives up the least recently used beginning; its place is empty then.
+    fn evict(&mut self) -> Option<i32> {
+        let kept = self.kept.pop_front()?;
+        self.clear(kept.place);
+        Some(kept.place)
+    }
+
+    /// Keeps what a place holds, if that is worth it; else the place is free.
+    fn keep(&mut self, held: Held) {
+        let is_known = self.kept.iter().any(|kept| kept.tokens == held.tokens);
+        if held.tokens.len() < LEAST_KEPT || is_known {
+            self.clear(held.place);
+            self.free.push(held.place);
+            return;
+        }
+        self.kept.push_back(held);
+        if self.kept.len() > N_KEPT {
+            let place = self.evict();
+            self.free.extend(place);
+        }
+    }
+
+    /// Keeps a copy of what a request has computed so far.
+    fn keep_copy(&mut self, held: &Held) {
+        let Some(place) = self.take_place() else { return };
+        if self.context.copy_kv_cache_seq(held.place, place, None, None).is_ok() {
+            self.keep(Held { place, tokens: held.tokens.clone(), keep_at: None });
+        } else {
+            self.free.push(place);
+        }
+    }
+
+    /// Computes what is not known of a request's tokens, as far as one call goes; the logits after the last one are there then.
+    fn catch_up(&mut self, held: &mut Held, tokens: &[Token]) -> bool {
+        let n_done = held.tokens.len();
+        let end = tokens.len().min(n_done + self.options.n_batch);
+        // In two passes where a beginning is to be kept: a state can be had only at the end of one.
+        let middle = held.keep_at.filter(|at| (n_done + 1..end).contains(at)).unwrap_or(end);
+        for part in [n_done..middle, middle..end] {
+            if part.is_empty() {
+                continue;
+            }
+            while !self.compute(held.place, part.start, &tokens[part.clone()]) {
+                // Out of cells, most likely: those of kept beginnings go first.
+                let Some(place) = self.evict() else { return false };
+                self.free.push(place);
+            }
+            held.tokens.extend(&tokens[part]);
+            if held.keep_at == Some(held.tokens.len()) {
+                held.keep_at = None;
+                self.keep_copy(held);
+            }
+        }
+        true
     }
 
     /// Computes tokens of a sequence; the logits after the last one are there then.
@@ -70,6 +181,10 @@ impl<'model> DraftModel<'model> {
             if self.batch.add(LlamaToken(token.0), pos, &[place], n + 1 == tokens.len()).is_err() {
                 return false;
             }
+        }
+        #[cfg(test)]
+        {
+            self.n_computed += tokens.len();
         }
         self.context.decode(&mut self.batch).is_ok()
     }
@@ -84,7 +199,7 @@ impl<'model> DraftModel<'model> {
     }
 
     /// Goes on from what is computed, one guess after the other.
-    fn try_out(&mut self, held: Held, n_max: usize) -> Vec<Token> {
+    fn try_out(&mut self, held: &Held, n_max: usize) -> Vec<Token> {
         let mut guesses: Vec<Token> = self.guess().into_iter().collect();
         if n_max < 2
             || guesses.is_empty()
@@ -94,7 +209,7 @@ impl<'model> DraftModel<'model> {
         }
         while guesses.len() < n_max {
             let last = guesses.len() - 1;
-            if !self.compute(self.scratch, held.n_done + last, &[guesses[last]]) {
+            if !self.compute(self.scratch, held.tokens.len() + last, &[guesses[last]]) {
                 break;
             }
             let Some(token) = self.guess() else { break };
@@ -114,33 +229,28 @@ impl Drafter for DraftModel<'_> {
     /// A long prompt is read in chunks, one a call, so that nobody waits for it; no guesses come before it is read.
     fn draft(&mut self, seq: SeqId, tokens: &[Token], n_max: usize) -> Guesses {
         let began_us = now_us();
-        if !self.held.contains_key(&seq) {
-            let Some(place) = self.free.pop() else { return Guesses::default() };
-            self.held.insert(seq, Held { place, n_done: 0 });
-        }
-        let held = self.held[&seq];
-        let n_new = (tokens.len() - held.n_done).min(self.options.n_batch);
-        let end = held.n_done + n_new;
-        if !self.compute(held.place, held.n_done, &tokens[held.n_done..end]) {
-            // Out of cells, most likely: this request goes on without guesses.
-            self.forget(seq);
-            return Guesses::default();
-        }
-        let held = Held { n_done: end, ..held };
-        self.held.insert(seq, held);
-        if end < tokens.len() {
-            return Guesses::default();
-        }
-        let tokens = self.try_out(held, n_max);
-        let is_reading = n_new > MOST_NEW;
-        let each_us = (!is_reading).then(|| (now_us() - began_us) as f64 / tokens.len().max(1) as f64);
-        Guesses { tokens, each_us }
-    }
-
-    fn forget(&mut self, seq: SeqId) {
-        if let Some(held) = self.held.remove(&seq) {
+        let Some(mut held) = self.held.remove(&seq).or_else(|| self.begin(tokens)) else { return Guesses::default() };
+        let n_before = held.tokens.len();
+        if !self.catch_up(&mut held, tokens) {
+            // This request goes on without guesses.
             self.clear(held.place);
             self.free.push(held.place);
+            return Guesses::default();
+        }
+        let n_new = held.tokens.len() - n_before;
+        // Nothing new: a step was not run. The logits are of whoever was asked last.
+        let is_read = n_new > 0 && held.tokens.len() == tokens.len();
+        let guesses = if is_read { self.try_out(&held, n_max) } else { Vec::new() };
+        self.held.insert(seq, held);
+        let each_us =
+            (is_read && n_new <= MOST_NEW).then(|| (now_us() - began_us) as f64 / guesses.len().max(1) as f64);
+        Guesses { tokens: guesses, each_us }
+    }
+
+    /// A conversation goes on where the answer ends, so that is kept.
+    fn forget(&mut self, seq: SeqId) {
+        if let Some(held) = self.held.remove(&seq) {
+            self.keep(held);
         }
     }
 
@@ -151,9 +261,15 @@ impl Drafter for DraftModel<'_> {
             self.context = context;
             self.options = options;
             self.held.clear();
+            self.kept.clear();
             self.free = (0..self.scratch).collect();
         }
     }
+}
+
+/// How many tokens both begin with.
+fn n_common(a: &[Token], b: &[Token]) -> usize {
+    a.iter().zip(b).take_while(|(a, b)| a == b).count()
 }
 
 /// Whether both models write the same text with the same tokens.
@@ -161,3 +277,7 @@ fn same_vocabulary(a: &LoadedModel, b: &LoadedModel) -> bool {
     let (a, b) = (a.model.vocab(), b.model.vocab());
     a.n_tokens() == b.n_tokens() && a.tokens().all(|token| a.text(token) == b.text(token))
 }
+
+#[cfg(test)]
+#[path = "draft_tests.rs"]
+mod tests;
