@@ -337,8 +337,9 @@ async fn relay(
                 }
             }
             outcome = cancelled(connection) => {
-                outcome?;
+                // Also for a client that has gone: the worker hears of that sooner than from the closed channel.
                 daemon.worker.cancel(id).await;
+                outcome?;
             }
         }
     }
