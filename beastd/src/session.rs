@@ -337,7 +337,10 @@ async fn relay(
                 }
             }
             outcome = cancelled(connection) => {
-                // Also for a client that has gone: the worker hears of that sooner than from the closed channel.
+                // Also for a client that has gone: the closed channel is looked at between steps, a cancel interrupts one.
+                if outcome.is_err() {
+                    tracing::debug!(request = id.0, "the client is gone");
+                }
                 daemon.worker.cancel(id).await;
                 outcome?;
             }
