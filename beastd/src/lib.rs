@@ -15,6 +15,7 @@ pub mod daemon;
 pub mod engine;
 mod fingerprint;
 pub mod governor;
+mod interrupt;
 mod jobs;
 pub mod loader;
 pub mod logging;

@@ -337,8 +337,12 @@ async fn relay(
                 }
             }
             outcome = cancelled(connection) => {
-                outcome?;
+                // Also for a client that has gone: the closed channel is looked at between steps, a cancel interrupts one.
+                if outcome.is_err() {
+                    tracing::debug!(request = id.0, "the client is gone");
+                }
                 daemon.worker.cancel(id).await;
+                outcome?;
             }
         }
     }

@@ -8,7 +8,7 @@ fn calibration() -> Calibration {
         engine: "engine 1".into(),
         machine: machine(),
         model: Model { name: "m".into(), fingerprint: fingerprint::hex(&[7; 32]), n_bytes: 1 },
-        chosen: Chosen { n_threads: 2, repack: false, prefill_chunk: 128, lone_chunk: 256, decode_width: 4 },
+        chosen: Chosen { n_threads: 2, repack: false, prefill_chunk: 128, lone_chunk: 128, decode_width: 4 },
         variants: vec![Variant { repack: false, n_threads: 2, prefill_tps: 100.0, decode_tps: 20.0 }],
         prefill: vec![cost(64, 800.0), cost(128, 1400.0)],
         verify: vec![cost(1, 50.0)],
@@ -47,19 +47,57 @@ fn the_variant_that_answers_a_typical_request_first_is_chosen() {
     assert_eq!(best_variant(&[]), None);
 }
 
+fn costs(list: &[(usize, f64)]) -> Vec<Cost> {
+    list.iter().map(|&(n_tokens, ms)| Cost { n_tokens, ms }).collect()
+}
+
+/// The chunk beside others, and alone.
+fn chunks(list: &[(usize, f64)]) -> (usize, usize) {
+    let best = |longest_ms| best_chunk(&costs(list), longest_ms).expect("there are some");
+    (best(LONGEST_CHUNK_MS), best(LONGEST_LONE_CHUNK_MS))
+}
+
 #[test]
 fn the_smallest_chunk_that_is_nearly_the_quickest_is_chosen_if_it_is_short() {
-    let costs =
-        |list: &[(usize, f64)]| -> Vec<Cost> { list.iter().map(|&(n_tokens, ms)| Cost { n_tokens, ms }).collect() };
-    assert_eq!(best_chunk(&costs(&[(32, 40.0), (64, 60.0), (128, 119.0), (256, 236.0)]), LONGEST_CHUNK_MS), Some(64));
+    assert_eq!(chunks(&[(32, 31.0), (64, 60.0), (128, 118.0), (256, 234.0)]), (64, 64));
     assert_eq!(
-        best_chunk(&costs(&[(32, 480.0), (64, 800.0), (128, 1420.0), (256, 2600.0)]), LONGEST_CHUNK_MS),
-        Some(128)
+        chunks(&[(32, 480.0), (64, 800.0), (128, 1420.0), (256, 2600.0)]),
+        (128, 256),
+        "alone it may take longer"
     );
-    assert_eq!(best_chunk(&costs(&[(32, 4000.0), (64, 7000.0)]), LONGEST_CHUNK_MS), Some(32), "one must be taken");
-    let two_cores = costs(&[(64, 788.0), (128, 1421.0), (256, 2653.0), (512, 5330.0)]);
-    assert_eq!(best_chunk(&two_cores, LONGEST_LONE_CHUNK_MS), Some(256), "alone it may take longer");
+    assert_eq!(chunks(&[(32, 4000.0), (64, 7000.0)]), (32, 32), "one must be taken");
+    assert_eq!(chunks(&[(64, 900.0)]), (64, 64), "there is no line through a single time");
+    let gpu = [(16, 5.0), (32, 5.2), (64, 5.5), (128, 7.0), (256, 11.0), (512, 20.0)];
+    assert_eq!(chunks(&gpu), (512, 512));
+    let slower_and_slower = [(16, 20.0), (32, 40.0), (64, 80.0), (128, 161.0), (256, 330.0), (512, 680.0)];
+    assert_eq!(chunks(&slower_and_slower), (16, 16), "no line that begins above zero");
     assert_eq!(best_chunk(&[], LONGEST_CHUNK_MS), None);
+}
+
+/// Two measurements of one machine, which others used a little meanwhile.
+#[test]
+fn a_few_percent_do_not_tip_the_choice() {
+    for ms_of_128 in [1504.0, 1552.0] {
+        let seen = [(16, 289.0), (32, 476.0), (64, 801.0), (128, ms_of_128), (256, 2639.0), (512, 5421.0)];
+        assert_eq!(chunks(&seen), (128, 256));
+        // Each of the times a little off.
+        for (nth, percent) in (0..seen.len()).flat_map(|nth| [(nth, 0.95), (nth, 1.05)]) {
+            let mut seen = seen;
+            seen[nth].1 *= percent;
+            assert_eq!(chunks(&seen), (128, 256), "{seen:?}");
+        }
+    }
+    assert_eq!(chunks(&[(64, 788.0), (128, 1421.0), (256, 2653.0), (512, 5330.0)]), (128, 256));
+}
+
+#[test]
+fn the_chunks_of_a_file_follow_from_its_times() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let model = folder.path().join("model.gguf");
+    let other =
+        Calibration { chosen: Chosen { prefill_chunk: 64, lone_chunk: 512, ..calibration().chosen }, ..calibration() };
+    write(&other, &model).expect("writable");
+    assert_eq!(find(&model, &[7; 32], "engine 1"), Found::Fitting(Box::new(calibration())));
 }
 
 #[test]

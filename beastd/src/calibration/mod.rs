@@ -18,11 +18,11 @@ const VERSION: u32 = 2;
 /// A typical request, by which variants are compared: tokens of its prompt and of its answer.
 const TYPICAL: (f64, f64) = (1000.0, 150.0);
 /// A chunk of a prompt takes no longer than this, in milliseconds, since it is what a cancel or a new request waits for.
-const LONGEST_CHUNK_MS: f64 = 1500.0;
-/// The same for a prompt that is alone, when only one who comes in its very middle waits.
-const LONGEST_LONE_CHUNK_MS: f64 = 3000.0;
+const LONGEST_CHUNK_MS: f64 = 1600.0;
+/// The same for a prompt that is alone: it is given up when somebody comes, and its work is lost. Where the engine cannot give it up, somebody waits.
+const LONGEST_LONE_CHUNK_MS: f64 = 3200.0;
 /// The smallest chunk with this share of the best speed is large enough.
-const NEARLY_BEST: f64 = 0.95;
+const NEARLY_BEST: f64 = 0.97;
 /// Decoding fewer sequences at once must yield so much more in all before it is worth taking turns.
 const WORTH_TAKING_TURNS: f64 = 1.1;
 
@@ -134,6 +134,13 @@ impl Calibration {
         best_width(&self.decode, n_slots)
     }
 
+    /// The chunks that follow from what was measured: those in the file may have been chosen by another version's rules.
+    fn choose_chunks(&mut self) {
+        let Chosen { prefill_chunk, lone_chunk, .. } = &mut self.chosen;
+        *prefill_chunk = best_chunk(&self.prefill, LONGEST_CHUNK_MS).unwrap_or(*prefill_chunk);
+        *lone_chunk = best_chunk(&self.prefill, LONGEST_LONE_CHUNK_MS).unwrap_or(*lone_chunk);
+    }
+
     /// When and where, for `status`.
     pub fn origin(&self) -> String {
         format!("measured {} on {}", self.measured_at, self.machine.cpu)
@@ -148,7 +155,7 @@ pub fn find(model: &Path, fingerprint: &[u8; 32], engine: &str) -> Found {
     else {
         return Found::Nothing;
     };
-    let calibration: Calibration = match serde_json::from_str(&text) {
+    let mut calibration: Calibration = match serde_json::from_str(&text) {
         Ok(calibration) => calibration,
         Err(error) => return Found::Foreign(format!("{} cannot be read: {error}", path.display())),
     };
@@ -157,7 +164,10 @@ pub fn find(model: &Path, fingerprint: &[u8; 32], engine: &str) -> Found {
         () if calibration.version != VERSION || calibration.engine != engine => differs("version of the engine"),
         () if calibration.machine != machine() => differs("machine"),
         () if calibration.model.fingerprint != fingerprint::hex(fingerprint) => differs("model"),
-        () => Found::Fitting(Box::new(calibration)),
+        () => {
+            calibration.choose_chunks();
+            Found::Fitting(Box::new(calibration))
+        }
     }
 }
 
@@ -218,11 +228,34 @@ fn best_variant(variants: &[Variant]) -> Option<Variant> {
 
 /// The smallest chunk that is nearly as quick as the best of those that are short enough.
 fn best_chunk(prefill: &[Cost], longest_ms: f64) -> Option<usize> {
+    let prefill = smoothed(prefill);
     let speed = |cost: &Cost| cost.n_tokens as f64 / cost.ms;
     let short: Vec<_> = prefill.iter().filter(|cost| cost.ms <= longest_ms).collect();
     let best = short.iter().map(|cost| speed(cost)).fold(0.0, f64::max);
     let chosen = short.iter().find(|cost| speed(cost) >= best * NEARLY_BEST);
     chosen.copied().or(prefill.first()).map(|cost| cost.n_tokens)
+}
+
+/// What the chunks take when each is a part that is the same for all and as much for every token: reading the weights, and
+/// multiplying with them. Fitted by least squares of the relative errors, because a single time that is a few percent off would tip
+/// the choice, and does so on a machine that somebody else uses too.
+fn smoothed(prefill: &[Cost]) -> Vec<Cost> {
+    let [mut w, mut n, mut ms, mut nn, mut nms] = [0.0; 5];
+    for cost in prefill {
+        let (x, weight) = (cost.n_tokens as f64, cost.ms.powi(-2));
+        w += weight;
+        n += weight * x;
+        ms += weight * cost.ms;
+        nn += weight * x * x;
+        nms += weight * x * cost.ms;
+    }
+    let each = (w * nms - n * ms) / (w * nn - n * n);
+    let fixed = (ms - each * n) / w;
+    // A single time has no line, and what falls or begins below zero is none that a machine could have.
+    if prefill.len() < 2 || !(each > 0.0 && fixed >= 0.0) {
+        return prefill.to_vec();
+    }
+    prefill.iter().map(|cost| Cost { ms: fixed + each * cost.n_tokens as f64, ..*cost }).collect()
 }
 
 /// How many of `n_slots` sequences to decode in one step: all, unless fewer at a time yield clearly more.

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use super::{Constraint, Engine, EngineError, Vocab};
+use super::{Constraint, Engine, EngineError, IsInterrupted, Vocab};
 use crate::batch::{Batch, KvEdit, Sampled, SamplingParams, SeqId, SlotId, Token};
 
 /// Ends an answer.
@@ -111,6 +111,15 @@ impl Engine for FakeEngine {
             }
         }
         Ok(sampled)
+    }
+
+    fn step_unless(&mut self, batch: &Batch, is_interrupted: IsInterrupted) -> Result<Vec<Sampled>, EngineError> {
+        assert!(matches!(&batch.rows[..], [row] if row.n_draft == 0), "{batch:?} cannot be put back");
+        self.edit(&batch.edits)?;
+        if is_interrupted() {
+            return Err(EngineError::Interrupted);
+        }
+        self.step(&Batch { edits: Vec::new(), rows: batch.rows.clone() })
     }
 
     fn n_rollback(&self) -> usize {

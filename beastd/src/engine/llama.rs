@@ -12,10 +12,13 @@ use llama_cpp_2::token::LlamaToken;
 
 use super::kernels::Helpers;
 use super::model::backend;
-use super::raw;
 use super::sampler::Sampler;
-use super::{Constraint, Engine, EngineError, LoadError, LoadedModel};
+use super::{Constraint, Engine, EngineError, IsInterrupted, LoadError, LoadedModel};
+use super::{abort, raw};
 use crate::batch::{Batch, KvEdit, Row, Sampled, SamplingParams, SeqId, SlotId, Token};
+
+/// What `llama_decode` returns when it was asked to give up.
+const ABORTED: i32 = 2;
 
 /// Sizes of a context.
 #[derive(Debug, Clone, Copy)]
@@ -196,28 +199,27 @@ impl Engine for LlamaEngine<'_> {
 
     fn step(&mut self, batch: &Batch) -> Result<Vec<Sampled>, EngineError> {
         self.edit(&batch.edits)?;
-        self.batch.clear();
-        let mut asked = Vec::new();
-        for row in &batch.rows {
-            if row.sample {
-                asked.push((row, self.batch.n_tokens() + i32::try_from(row.n_known() - 1).expect("a short row")));
-            }
-            for (n, (token, pos)) in row.tokens.iter().zip(row.pos..).enumerate() {
-                let sample = row.sample && n + 1 >= row.n_known();
-                let pos = i32::try_from(pos).expect("a position fits into 31 bits");
-                self.batch
-                    .add(LlamaToken(token.0), pos, &[id(row.slot)], sample)
-                    .map_err(|error| EngineError::Fatal(format!("a plan over n_batch: {error}")))?;
-            }
+        self.compute(&batch.rows)
+    }
+
+    /// What is given up leaves a hybrid model's convolution states half overwritten, and they cannot be cut back. So the slot is
+    /// copied first, into a place that is empty and is left so; the copy shares its cells and takes microseconds. Where that cannot be
+    /// done, the step goes to its end: without a second slot, or directly after guesses were taken back.
+    fn step_unless(&mut self, batch: &Batch, is_interrupted: IsInterrupted) -> Result<Vec<Sampled>, EngineError> {
+        self.edit(&batch.edits)?;
+        let [row] = &batch.rows[..] else { return self.compute(&batch.rows) };
+        let slot = row.slot;
+        // A GPU asks nobody.
+        let is_possible = abort::IS_POSSIBLE && self.model.n_gpu_layers() == 0 && !self.rolled_back.contains(&slot);
+        let (true, Some(spare)) = (is_possible, self.empty_place(slot)) else { return self.compute(&batch.rows) };
+        self.edit_one(KvEdit::Copy { from: slot, to: spare })?;
+        let outcome = abort::unless(is_interrupted, || self.compute(&batch.rows));
+        if outcome == Err(EngineError::Interrupted) {
+            self.edit_one(KvEdit::Clear(slot))?;
+            self.edit_one(KvEdit::Copy { from: spare, to: slot })?;
         }
-        self.context.decode(&mut self.batch).map_err(|error| match error {
-            DecodeError::NoKvCacheSlot => EngineError::CacheFull,
-            error => EngineError::Fatal(format!("llama.cpp failed to decode: {error}")),
-        })?;
-        for row in &batch.rows {
-            self.rolled_back.remove(&row.slot);
-        }
-        asked.into_iter().map(|(row, idx)| self.verify(row, idx)).collect()
+        self.edit_one(KvEdit::Clear(spare))?;
+        outcome
     }
 
     fn n_rollback(&self) -> usize {
@@ -240,6 +242,39 @@ impl Engine for LlamaEngine<'_> {
 }
 
 impl LlamaEngine<'_> {
+    /// A place besides this slot that holds nothing.
+    fn empty_place(&self, slot: SlotId) -> Option<SlotId> {
+        let mut places = (0..).map(SlotId).take(self.options.n_places);
+        places.find(|&place| place != slot && self.context.kv_cache_seq_pos_max(id(place)) < 0)
+    }
+
+    /// Computes the rows and chooses tokens.
+    fn compute(&mut self, rows: &[Row]) -> Result<Vec<Sampled>, EngineError> {
+        self.batch.clear();
+        let mut asked = Vec::new();
+        for row in rows {
+            if row.sample {
+                asked.push((row, self.batch.n_tokens() + i32::try_from(row.n_known() - 1).expect("a short row")));
+            }
+            for (n, (token, pos)) in row.tokens.iter().zip(row.pos..).enumerate() {
+                let sample = row.sample && n + 1 >= row.n_known();
+                let pos = i32::try_from(pos).expect("a position fits into 31 bits");
+                self.batch
+                    .add(LlamaToken(token.0), pos, &[id(row.slot)], sample)
+                    .map_err(|error| EngineError::Fatal(format!("a plan over n_batch: {error}")))?;
+            }
+        }
+        self.context.decode(&mut self.batch).map_err(|error| match error {
+            DecodeError::NoKvCacheSlot => EngineError::CacheFull,
+            DecodeError::Unknown(ABORTED) => EngineError::Interrupted,
+            error => EngineError::Fatal(format!("llama.cpp failed to decode: {error}")),
+        })?;
+        for row in rows {
+            self.rolled_back.remove(&row.slot);
+        }
+        asked.into_iter().map(|(row, idx)| self.verify(row, idx)).collect()
+    }
+
     /// Chooses tokens while they are what was guessed, and one more; takes the rest of the guesses back. Drawing from the model at each
     /// position and keeping a guess that was drawn is speculative sampling (Leviathan et al. 2023, <https://arxiv.org/abs/2211.17192>)
     /// for a drafter that is certain of its guess: it is accepted with the model's own probability for it, and what is drawn instead

@@ -1,6 +1,8 @@
 //! The real engine on the built-in model: however a prompt is computed, the outcome is the same but for rounding.
 
+use std::cell::Cell;
 use std::path::Path;
+use std::rc::Rc;
 
 use super::*;
 use crate::engine::{Drafter, Guesses, ModelOptions, load, log_to_tracing};
@@ -285,4 +287,93 @@ fn the_draft_model_foresees_much_of_what_the_model_says() {
         n_right += guesses.iter().zip(&answer[n..]).take_while(|(a, b)| a == b).count();
     }
     assert!(n_guessed > 20 && n_right * 2 > n_guessed, "{n_right} of {n_guessed} guesses were right");
+}
+
+/// Says yes from the `nth` time on that it is asked, and counts.
+fn asked(nth: usize) -> (IsInterrupted, Rc<Cell<usize>>) {
+    let n_asked = Rc::new(Cell::new(0));
+    let count = Rc::clone(&n_asked);
+    let is_interrupted = move || {
+        count.set(count.get() + 1);
+        count.get() > nth
+    };
+    (Rc::new(is_interrupted), n_asked)
+}
+
+fn step_unless(engine: &mut LlamaEngine<'_>, row: Row, nth: usize) -> (Result<Vec<Sampled>, EngineError>, usize) {
+    engine.arm(row.seq, &SamplingParams::GREEDY);
+    let (is_interrupted, n_asked) = asked(nth);
+    let outcome = engine.step_unless(&Batch { edits: vec![], rows: vec![row] }, is_interrupted);
+    (outcome, n_asked.get())
+}
+
+/// Elsewhere llama.cpp asks nobody.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_step_that_is_given_up_leaves_everything_as_it_was() {
+    let model = model();
+    let tokens = tokens(&model);
+    let mut engine = engine(&model);
+    let (whole, end) = (logits(&mut engine, vec![], vec![row(0, 0, &tokens, true)]), tokens.len());
+    let kept = SlotId(6);
+    for start in [0, 40] {
+        let chunk = row(1, start, &tokens[start..], true);
+        let begin = |engine: &mut LlamaEngine<'_>| {
+            let slots = (0..8).map(|slot| KvEdit::Clear(SlotId(slot)));
+            engine.edit(&slots.collect::<Vec<_>>()).expect("emptied");
+            if start > 0 {
+                // A copy and a neighbour, as there are prefixes beside a prompt.
+                logits(engine, vec![], vec![row(2, 0, &tokens[30..60], true), row(1, 0, &tokens[..start], true)]);
+                engine.edit(&[KvEdit::Copy { from: SlotId(1), to: kept }]).expect("copied");
+            }
+        };
+        begin(&mut engine);
+        let (outcome, n_asked) = step_unless(&mut engine, chunk.clone(), usize::MAX);
+        assert!(outcome.is_ok() && n_asked > 100, "{outcome:?} after {n_asked} questions");
+        let undisturbed = engine.context.get_logits_ith(engine.batch.n_tokens() - 1).to_vec();
+        assert!(difference(&whole, &undisturbed) < ROUNDING, "not given up: {}", difference(&whole, &undisturbed));
+        for nth in [0, 1, n_asked / 3, n_asked / 2, n_asked - 2, n_asked - 1] {
+            begin(&mut engine);
+            let held = |engine: &LlamaEngine<'_>| {
+                (0..8).map(|slot| engine.context.kv_cache_seq_pos_max(slot)).collect::<Vec<_>>()
+            };
+            let before = held(&engine);
+            // Twice, as if the next one were given up as well.
+            for _ in 0..2 {
+                assert_eq!(step_unless(&mut engine, chunk.clone(), nth).0, Err(EngineError::Interrupted));
+                assert_eq!(held(&engine), before);
+            }
+            let again = logits(&mut engine, vec![], vec![chunk.clone()]);
+            assert!(
+                difference(&undisturbed, &again) < ROUNDING,
+                "{start}, {nth}: {}",
+                difference(&undisturbed, &again)
+            );
+            if start > 0 {
+                let edits = vec![KvEdit::Copy { from: kept, to: SlotId(3) }];
+                let copied = logits(&mut engine, edits, vec![row(3, start, &tokens[start..], true)]);
+                assert!(difference(&whole, &copied) < ROUNDING, "a copy: {}", difference(&whole, &copied));
+                let neighbour = logits(&mut engine, vec![], vec![row(2, 30, &tokens[60..end], true)]);
+                let alone = logits(&mut engine, vec![KvEdit::Clear(SlotId(4))], vec![row(4, 0, &tokens[30..], true)]);
+                assert!(difference(&alone, &neighbour) < ROUNDING, "a neighbour: {}", difference(&alone, &neighbour));
+                engine.edit(&[KvEdit::Clear(SlotId(4))]).expect("emptied");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_step_that_could_not_be_put_back_goes_to_its_end() {
+    let model = model();
+    let tokens = tokens(&model);
+    let options = ContextOptions { n_cells: 512, n_places: 1, n_batch: 512, n_ubatch: 128, n_threads: 1, n_draft: 8 };
+    let mut single = LlamaEngine::new(&model, &options).expect("there is memory");
+    assert!(step_unless(&mut single, row(0, 0, &tokens[..40], false), 0).0.is_ok(), "there is no place for a copy");
+
+    let mut engine = engine(&model);
+    logits(&mut engine, vec![], vec![row(0, 0, &tokens[..40], true)]);
+    let wrong = Row { n_draft: 4, ..row(0, 40, &[tokens[40]; 5], true) };
+    let n_right = engine.step(&Batch { edits: vec![], rows: vec![wrong] }).expect("room")[0].tokens.len() - 1;
+    assert!(engine.rolled_back.contains(&SlotId(0)), "{n_right} of 4 same words were right");
+    assert!(step_unless(&mut engine, row(0, 41 + n_right, &tokens[41..80], false), 0).0.is_ok());
 }

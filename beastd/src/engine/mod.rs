@@ -1,5 +1,6 @@
 //! What computes: the traits that the worker drives, small enough to fake.
 
+mod abort;
 mod constraint;
 mod draft;
 pub mod fake;
@@ -19,7 +20,12 @@ pub use model::{LoadError, LoadedModel, ModelOptions, load, log_to_tracing};
 pub use raw::{keep_memory_together, return_memory};
 pub use vocab::LlamaVocab;
 
+use std::rc::Rc;
+
 use crate::batch::{Batch, KvEdit, Sampled, SamplingParams, SeqId, SlotId, Token};
+
+/// Whether a step is to be given up; asked again and again while it is computed, so the answer must be quick.
+pub type IsInterrupted = Rc<dyn Fn() -> bool>;
 
 /// The engine and the wrapper it comes in, which fixes its build.
 pub const ENGINE: &str = "llama.cpp (llama-cpp-2 0.1.160)";
@@ -69,6 +75,13 @@ pub trait Engine {
     /// See [`EngineError`]; the edits were made in any case.
     fn step(&mut self, batch: &Batch) -> Result<Vec<Sampled>, EngineError>;
 
+    /// The same for a single row without drafts, unless it is interrupted. An engine that cannot ask, or could not put the slot back,
+    /// computes to the end.
+    ///
+    /// # Errors
+    /// See [`EngineError`].
+    fn step_unless(&mut self, batch: &Batch, is_interrupted: IsInterrupted) -> Result<Vec<Sampled>, EngineError>;
+
     /// Most drafts of a row that can be taken back; 0 for a model whose memory cannot.
     fn n_rollback(&self) -> usize;
 
@@ -112,6 +125,9 @@ pub enum EngineError {
     /// No room for the rows; nothing was computed. The worker preempts and tries again.
     #[error("the KV cache is full")]
     CacheFull,
+    /// The step was given up: every slot holds what it held before, but for the edits.
+    #[error("the step was interrupted")]
+    Interrupted,
     /// The engine is in an unknown state: every sequence fails and the process ends.
     #[error("{0}")]
     Fatal(String),

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
 use beast_protocol::{ErrorCode, LoadStage, Model, Notice, NoticeKind, SpeculationStatus, Stage, WireError};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 
 use crate::admission::Admission;
 use crate::clock::now_us;
@@ -20,7 +20,7 @@ use crate::metrics::Metrics;
 use crate::model;
 use crate::prefix_store::{PrefixStore, StoreKey};
 use crate::scheduler::Limits;
-use crate::worker::{Command, Ended, Parts, Worker, WorkerHandle};
+use crate::worker::{Command, Ended, Inbox, Parts, Worker, WorkerHandle};
 use describe::Description;
 use speculate::{DraftFile, speculate};
 use tuning::Tuning;
@@ -177,12 +177,7 @@ type Asker = oneshot::Sender<Result<(), WireError>>;
 ///
 /// # Errors
 /// The first load failed, or the engine broke. A later load that fails leaves a daemon without a model; whoever asked is told why.
-fn live(
-    mut config: Arc<Config>,
-    progress: &Progress,
-    metrics: &Arc<Metrics>,
-    inbox: mpsc::Receiver<Command>,
-) -> Result<(), WireError> {
+fn live(mut config: Arc<Config>, progress: &Progress, metrics: &Arc<Metrics>, inbox: Inbox) -> Result<(), WireError> {
     let mut inbox = Some(inbox);
     // The first load was asked for by nobody: the daemon ends when it fails.
     let mut asker: Option<Asker> = None;
@@ -215,9 +210,9 @@ fn live(
 }
 
 /// Waits, without a model, for the next to be loaded; `None` at the end.
-fn next_load(commands: &mut mpsc::Receiver<Command>) -> Option<(Arc<Config>, Asker)> {
+fn next_load(inbox: &mut Inbox) -> Option<(Arc<Config>, Asker)> {
     loop {
-        match commands.blocking_recv()? {
+        match inbox.commands.blocking_recv()? {
             Command::Load(config, loaded) => return Some((config, loaded)),
             Command::Submit(submission) => submission.fail(crate::worker::shutting_down()),
             Command::Unload(given_back) => drop(given_back.send(())),
@@ -231,7 +226,7 @@ fn load_and_work(
     config: &Config,
     progress: &Progress,
     metrics: &Arc<Metrics>,
-    inbox: &mut Option<mpsc::Receiver<Command>>,
+    inbox: &mut Option<Inbox>,
     asker: &mut Option<Asker>,
 ) -> Result<Ended, WireError> {
     let unavailable = |error: &dyn std::fmt::Display| {
@@ -239,6 +234,8 @@ fn load_and_work(
         WireError::new(ErrorCode::ModelUnavailable, format!("{error}{reason}"))
     };
     engine::log_to_tracing();
+    // What llama.cpp said before is not the reason for what fails now.
+    drop(logging::take_engine_error());
     let (located, tuning) = progress
         .stage(LoadStage::ModelFile, || {
             let located = model::locate(&config.model)?;

@@ -11,9 +11,9 @@ fn the_background_has_all_slots_that_nobody_needs() {
         LIMITS,
         &format!("{ADD_TWO}; add c prompt=4 max=1 background; step"),
         expect![[r#"
-        a 0..4 sample | b 0..4 sample
-        a 4..5 sample | b 4..5 sample
-    "#]],
+            a 0..4 sample
+            a 4..5 sample | b 0..4 sample
+        "#]],
     );
 }
 
@@ -23,13 +23,13 @@ fn it_gives_way_at_once_and_goes_on_later() {
         LIMITS,
         &format!("{ADD_TWO}; step; add c prompt=4 max=2; step; step; step; step"),
         expect![[r#"
-        a 0..4 sample | b 0..4 sample
-        a 4..5 sample | b 4..5 sample
-        a 5..6 sample | c 0..4 sample | a ends
-        b 0..4 | c 4..5 sample | c ends
-        b 4..6 sample | b ends
-        nothing
-    "#]],
+            a 0..4 sample
+            a 4..5 sample | b 0..4 sample
+            a 5..6 sample | c 0..4 sample | a ends
+            b 0..4 | c 4..5 sample | c ends
+            b 4..5 sample
+            b 5..6 sample | b ends
+        "#]],
     );
 }
 
@@ -94,11 +94,12 @@ fn so_much_of_it_runs_at_once_and_no_more() {
     let limits = Limits { n_slots: 3, n_background_cells: 10, ..LIMITS };
     check(
         limits,
-        "add a prompt=7 max=2 background; add b prompt=5 max=2 background; add c prompt=2 max=1 background; step; step; step; step",
+        "add a prompt=7 max=2 background; add b prompt=5 max=2 background; add c prompt=2 max=1 background; step; step; step; step; step",
         expect![[r#"
             a 0..7 sample
             a 7..8 sample | a ends
-            b 0..5 sample | c 0..2 sample | c ends
+            c 0..2 sample | c ends
+            b 0..5 sample
             b 5..6 sample | b ends
         "#]],
     );

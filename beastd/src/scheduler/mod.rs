@@ -30,7 +30,7 @@ pub struct Limits {
     pub n_batch: usize,
     /// Prompt tokens of one step, which is what a cancel or a new request waits for. Halved while others decode.
     pub prefill_chunk: usize,
-    /// The same for a prompt that is alone; not smaller.
+    /// The same for a prompt that is alone, which the engine gives up when somebody comes; not smaller.
     pub lone_chunk: usize,
     /// Sequences that may wait.
     pub n_waiting: usize,
@@ -61,8 +61,8 @@ struct Planned {
     n_draft: usize,
 }
 
-/// The oldest prompt gets this part of a chunk, whatever comes after it.
-const OLDEST_SHARE: usize = 8;
+/// The oldest prompt is read in one of so many steps that read a prompt, whatever comes after it.
+const OLDEST_EVERY: u32 = 8;
 
 /// What was given up for room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -162,7 +162,7 @@ impl Scheduler {
 
     /// The next step's work; empty when there is none. Must be followed by `commit` or `undo`.
     ///
-    /// Running sequences come first, one token each and what is guessed to follow. What is left of the budget goes to prompts.
+    /// Running sequences come first, one token each and what is guessed to follow. What is left of the budget goes to a prompt.
     pub fn schedule(&mut self, drafts: &[(SeqId, Vec<Token>)]) -> Batch {
         assert!(self.planned.is_empty(), "the last plan was neither committed nor undone");
         let mut batch = Batch::default();
@@ -229,6 +229,17 @@ impl Scheduler {
                 self.cache.give_back(slot, n_known + n_draft);
             }
         }
+    }
+
+    /// Forgets the plan like `undo`: the engine gave it up for somebody who came. The prompt that was read in it goes on in regular
+    /// chunks to its end, so that a stream of short requests takes one large chunk from it and no more.
+    pub fn interrupt(&mut self) {
+        for Planned { seq, .. } in &self.planned {
+            if let Some(sequence) = self.running.iter_mut().find(|sequence| sequence.id == *seq) {
+                sequence.was_interrupted = true;
+            }
+        }
+        self.undo();
     }
 
     /// Finds room when the engine found none: kept prefixes go first, then the youngest running sequence.
@@ -385,26 +396,26 @@ impl Scheduler {
         if n_tokens <= self.limits.n_batch.min(self.cache.n_free()) { drafts } else { &[] }
     }
 
-    /// Spends the prefill budget: the oldest prompt gets an eighth of it, so that it cannot starve; the rest goes to the shortest
-    /// remainder first, so that a short request gets its first token within one chunk, however long the others are.
-    fn grant_prefill(&self, rows: &mut [usize], n_decoding: usize) {
-        let chunk = match self.running.len() {
+    /// Grants the prefill budget to one prompt: to the one with the shortest remainder, so that a short request gets its first token
+    /// within one chunk, however long the others are; every eighth time to the oldest, so that it cannot starve. What is left of the
+    /// budget is left: rows of different lengths cost a hybrid model a graph pass each, whose fixed part the short request would wait for.
+    fn grant_prefill(&mut self, rows: &mut [usize], n_decoding: usize) {
+        let chunk = match &self.running[..] {
             _ if n_decoding > 0 => self.limits.prefill_chunk.div_ceil(2),
-            1 if self.waiting.is_empty() => self.limits.lone_chunk,
+            [one] if self.waiting.is_empty() && !one.was_interrupted => self.limits.lone_chunk,
             _ => self.limits.prefill_chunk,
         };
-        let mut budget = chunk.min(self.limits.n_batch - n_decoding).min(self.cache.n_free() - n_decoding);
-        let mut owing: Vec<usize> = (0..rows.len()).filter(|&n| self.running[n].n_pending() > 1).collect();
-        if let [oldest, _, ..] = owing[..] {
-            rows[oldest] = self.running[oldest].n_to_boundary().min(budget.div_ceil(OLDEST_SHARE));
-            budget -= rows[oldest];
-        }
-        owing.sort_by_key(|&n| self.running[n].n_pending() - rows[n]);
-        for n in owing {
-            let more = (self.running[n].n_to_boundary() - rows[n]).min(budget);
-            rows[n] += more;
-            budget -= more;
-        }
+        let budget = chunk.min(self.limits.n_batch - n_decoding).min(self.cache.n_free() - n_decoding);
+        let owing = || (0..rows.len()).filter(|&n| self.running[n].n_pending() > 1);
+        let (Some(oldest), Some(shortest)) = (owing().next(), owing().min_by_key(|&n| self.running[n].n_pending()))
+        else {
+            return;
+        };
+        let is_its_turn = self.running[oldest].n_passed_over + 1 >= OLDEST_EVERY;
+        let next = if is_its_turn { oldest } else { shortest };
+        rows[next] = self.running[next].n_to_boundary().min(budget);
+        let n_passed_over = &mut self.running[oldest].n_passed_over;
+        *n_passed_over = if next == oldest { 0 } else { *n_passed_over + 1 };
     }
 
     fn free(&mut self, sequence: &mut Sequence) {
@@ -429,6 +440,8 @@ fn row(sequence: &Sequence, n_known: usize, drafts: &[Token]) -> Row {
 
 #[cfg(test)]
 mod background_tests;
+#[cfg(test)]
+mod prefill_tests;
 #[cfg(test)]
 mod property_tests;
 #[cfg(test)]

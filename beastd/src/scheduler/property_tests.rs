@@ -1,5 +1,7 @@
 //! Random histories: whatever runs beside a request, it gets the text that it gets alone.
 
+use std::rc::Rc;
+
 use proptest::prelude::*;
 
 use super::tests::{SHARED, prompt};
@@ -10,9 +12,15 @@ use crate::engine::{Engine, EngineError};
 
 #[derive(Debug, Clone)]
 enum Move {
-    Add { n_prompt: usize, n_max: usize, is_background: bool },
+    Add {
+        n_prompt: usize,
+        n_max: usize,
+        is_background: bool,
+    },
     Cancel(usize),
     Step,
+    /// A step that the engine gives up, if it could.
+    Interrupted,
 }
 
 fn moves() -> impl Strategy<Value = Vec<Move>> {
@@ -21,6 +29,7 @@ fn moves() -> impl Strategy<Value = Vec<Move>> {
             .prop_map(|(n_prompt, n_max, is_background)| Move::Add { n_prompt, n_max, is_background }),
         1 => any::<prop::sample::Index>().prop_map(|n| Move::Cancel(n.index(64))),
         6 => Just(Move::Step),
+        1 => Just(Move::Interrupted),
     ];
     proptest::collection::vec(one, 0..80)
 }
@@ -63,7 +72,7 @@ fn run(limits: Limits, engine: &mut FakeEngine, moves: &[Move]) -> Vec<(Vec<Toke
                     engine.disarm(id);
                 }
             }
-            Move::Step => {
+            Move::Step | Move::Interrupted => {
                 let drafts = drafts(&scheduler, n);
                 let batch = scheduler.schedule(&drafts);
                 scheduler.check();
@@ -76,7 +85,12 @@ fn run(limits: Limits, engine: &mut FakeEngine, moves: &[Move]) -> Vec<(Vec<Toke
                     continue;
                 }
                 assert!(batch.n_tokens() <= limits.n_batch, "a plan keeps to its budget");
-                match engine.step(&batch) {
+                let is_interrupted = matches!((one, &batch.rows[..]), (Move::Interrupted, [row]) if row.n_draft == 0);
+                let outcome = match is_interrupted {
+                    true => engine.step_unless(&batch, Rc::new(|| true)),
+                    false => engine.step(&batch),
+                };
+                match outcome {
                     Ok(sampled) => {
                         for committed in scheduler.commit(&sampled) {
                             if committed.tokens.contains(&fake::END) || committed.at_limit {
@@ -94,6 +108,7 @@ fn run(limits: Limits, engine: &mut FakeEngine, moves: &[Move]) -> Vec<(Vec<Toke
                         scheduler.undo();
                         assert!(scheduler.make_room() != Room::None, "one alone always fits");
                     }
+                    Err(EngineError::Interrupted) => scheduler.interrupt(),
                     Err(EngineError::Fatal(error)) => panic!("{error}"),
                 }
             }

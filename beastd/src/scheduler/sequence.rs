@@ -23,6 +23,10 @@ pub struct Sequence {
     pub(super) slot: Option<SlotId>,
     /// The step that it had a row in last.
     pub(super) last_step: u64,
+    /// Steps in a row that read another prompt while this one was the oldest.
+    pub(super) n_passed_over: u32,
+    /// Whether a chunk of its prompt was given up for somebody who came.
+    pub(super) was_interrupted: bool,
     /// Whether nobody waits for this sequence alone.
     pub(super) is_background: bool,
     /// How often it will still give way to those for which somebody waits.
@@ -45,6 +49,8 @@ impl Sequence {
             n_cached: 0,
             slot: None,
             last_step: 0,
+            n_passed_over: 0,
+            was_interrupted: false,
             is_background: false,
             n_yields: 0,
         }

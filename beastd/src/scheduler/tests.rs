@@ -28,8 +28,8 @@ pub(super) fn prompt(seed: u64, n: usize) -> Vec<Token> {
 
 pub(super) const SHARED: usize = 20;
 
-/// Runs a script of `add NAME prompt=N max=N [keep=N|background]`, `step`, `full` (a step for which the engine finds no room), `cancel NAME`,
-/// `preempt`, and shows what every step computed.
+/// Runs a script of `add NAME prompt=N max=N [keep=N|background]`, `step`, `full` (a step for which the engine finds no room),
+/// `interrupt` (one that it gives up), `cancel NAME`, `preempt`, and shows what every step computed.
 pub(super) fn check(limits: Limits, script: &str, expected: Expect) {
     let mut scheduler = Scheduler::new(limits);
     let mut out = String::new();
@@ -48,7 +48,7 @@ pub(super) fn check(limits: Limits, script: &str, expected: Expect) {
                     writeln!(out, "{name} refused").expect("a string");
                 }
             }
-            ["step" | "full", ref guesses @ ..] => {
+            ["step" | "full" | "interrupt", ref guesses @ ..] => {
                 // NAME=N/R: of N guesses R are right.
                 let guesses: Vec<(SeqId, usize, usize)> = guesses
                     .iter()
@@ -73,9 +73,15 @@ pub(super) fn check(limits: Limits, script: &str, expected: Expect) {
                     let end = row.pos as usize + row.n_known();
                     rows.push(format!("{} {}..{end}{guessed}{sample}", name(row.seq), row.pos));
                 }
-                if command.starts_with("full") {
-                    scheduler.undo();
-                    writeln!(out, "{} → no room", rows.join(" | ")).expect("a string");
+                let outcome = match command {
+                    "full" => Some(("no room", Scheduler::undo as fn(&mut Scheduler))),
+                    "interrupt" => Some(("given up", Scheduler::interrupt as fn(&mut Scheduler))),
+                    _ => None,
+                };
+                if let Some((outcome, forget)) = outcome {
+                    forget(&mut scheduler);
+                    scheduler.check();
+                    writeln!(out, "{} → {outcome}", rows.join(" | ")).expect("a string");
                     continue;
                 }
                 let sampled: Vec<_> = batch
@@ -129,64 +135,6 @@ fn a_prompt_is_read_in_chunks_and_then_decoded_token_by_token() {
 }
 
 #[test]
-fn running_sequences_come_first_and_halve_the_chunk_of_the_others() {
-    check(
-        LIMITS,
-        "add a prompt=2 max=9; step; add b prompt=10 max=2; step; step; step; step",
-        expect![[r#"
-        a 0..2 sample
-        a 2..3 sample | b 0..4
-        a 3..4 sample | b 4..8
-        a 4..5 sample | b 8..10 sample
-        a 5..6 sample | b 10..11 sample | b ends
-    "#]],
-    );
-}
-
-#[test]
-fn a_prompt_that_is_alone_is_read_in_larger_chunks_until_somebody_comes() {
-    let limits = Limits { lone_chunk: 16, n_batch: 32, ..LIMITS };
-    check(
-        limits,
-        "add a prompt=40 max=2; step; add b prompt=20 max=1; step; step; cancel b; step",
-        expect![[r#"
-        a 0..16
-        a 16..17 | b 0..7
-        a 17..18 | b 7..14
-        a 18..34
-    "#]],
-    );
-}
-
-#[test]
-fn a_short_prompt_gets_its_first_token_within_one_chunk_of_a_long_one() {
-    check(
-        LIMITS,
-        "add a prompt=40 max=2; step; add b prompt=3 max=1; step; step",
-        expect![[r#"
-        a 0..8
-        a 8..13 | b 0..3 sample | b ends
-        a 13..21
-    "#]],
-    );
-}
-
-#[test]
-fn the_oldest_prompt_keeps_a_part_of_the_chunk_whatever_comes_after() {
-    let limits = Limits { n_slots: 4, n_cells: 256, ..LIMITS };
-    check(
-        limits,
-        "add a prompt=20 max=1; add b prompt=20 max=1; add c prompt=5 max=1; add d prompt=2 max=1; step; step; step; step",
-        expect![[r#"
-            a 0..1 | c 0..5 sample | d 0..2 sample | c ends | d ends
-            a 1..9
-            a 9..17
-            a 17..20 sample | b 0..5 | a ends
-        "#]],
-    );
-}
-
-#[test]
 fn who_finds_no_slot_waits_in_order_and_starts_when_one_is_free() {
     check(
         LIMITS,
@@ -221,11 +169,11 @@ fn a_cancelled_sequence_leaves_at_once_whether_it_waits_reads_or_decodes() {
         LIMITS,
         "add a prompt=20 max=5; add b prompt=2 max=9; add c prompt=2 max=2; step; cancel a; step; cancel b; step; cancel c; step",
         expect![[r#"
-        a 0..6 | b 0..2 sample
-        b 2..3 sample | c 0..2 sample
-        c 2..3 sample | c ends
-        nothing
-    "#]],
+            b 0..2 sample
+            b 2..3 sample | c 0..2 sample
+            c 2..3 sample | c ends
+            nothing
+        "#]],
     );
 }
 
@@ -235,15 +183,15 @@ fn a_step_without_room_is_undone_and_the_youngest_gives_way() {
         LIMITS,
         "add a prompt=3 max=5; add b prompt=3 max=5; step; full; preempt; step; step; preempt; preempt; step",
         expect![[r#"
-        a 0..3 sample | b 0..3 sample
-        a 3..4 sample | b 3..4 sample → no room
-        b preempted
-        a 3..4 sample
-        a 4..5 sample
-        nobody preempted
-        nobody preempted
-        a 5..6 sample
-    "#]],
+            a 0..3 sample
+            a 3..4 sample | b 0..3 sample → no room
+            b preempted
+            a 3..4 sample
+            a 4..5 sample
+            nobody preempted
+            nobody preempted
+            a 5..6 sample
+        "#]],
     );
 }
 
@@ -254,19 +202,19 @@ fn when_the_pool_is_smaller_than_the_sequences_grow_the_youngest_starts_again() 
         limits,
         "add a prompt=4 max=8; add b prompt=4 max=4; step; step; step; step; step; step; step; step; step; step; step; step",
         expect![[r#"
-        a 0..4 sample | b 0..4 sample
-        a 4..5 sample | b 4..5 sample
-        a 5..6 sample | b 5..6 sample
-        a 6..7 sample
-        a 7..8 sample
-        a 8..9 sample
-        a 9..10 sample
-        a 10..11 sample | a ends
-        b 0..7 sample | b ends
-        nothing
-        nothing
-        nothing
-    "#]],
+            a 0..4 sample
+            a 4..5 sample | b 0..4 sample
+            a 5..6 sample | b 4..5 sample
+            a 6..7 sample
+            a 7..8 sample
+            a 8..9 sample
+            a 9..10 sample
+            a 10..11 sample | a ends
+            b 0..6 sample
+            b 6..7 sample | b ends
+            nothing
+            nothing
+        "#]],
     );
 }
 
@@ -291,12 +239,13 @@ const KEEPING: Limits =
 fn a_shared_beginning_is_computed_once_and_copied_from_then_on() {
     check(
         KEEPING,
-        "add a prompt=40 max=1 keep=20; step; step; add b prompt=30 max=1 keep=20; add c prompt=20 max=2 keep=20; step; step",
+        "add a prompt=40 max=1 keep=20; step; step; add b prompt=30 max=1 keep=20; add c prompt=20 max=2 keep=20; step; step; step",
         expect![[r#"
             a 0..20
             copy 0 to 3 | a 20..40 sample | a ends
-            copy 0 to 2 | copy 3 to 1 | b 20..30 sample | c 0..20 sample | b ends
-            copy 1 to 2 | c 20..21 sample | c ends
+            copy 0 to 2 | copy 3 to 1 | b 20..30 sample | b ends
+            copy 1 to 2 | c 0..20 sample
+            c 20..21 sample | c ends
         "#]],
     );
 }

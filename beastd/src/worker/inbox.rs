@@ -9,6 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::batch::{SamplingParams, SeqId, Token};
 use crate::config::Config;
 use crate::engine::Constraint;
+use crate::interrupt::Interrupt;
 use crate::speculation::Wish;
 use crate::stream::{Reply, channel};
 
@@ -81,18 +82,29 @@ impl Submission {
 /// Commands that may wait for the worker to look; it looks after each step.
 const INBOX_LEN: usize = 256;
 
+/// What reaches the worker.
+#[derive(Debug)]
+pub struct Inbox {
+    /// In the order of arrival.
+    pub commands: mpsc::Receiver<Command>,
+    /// Told what comes, so that a long step can end early.
+    pub(super) interrupt: Arc<Interrupt>,
+}
+
 /// How sessions reach the worker.
 #[derive(Debug, Clone)]
 pub struct WorkerHandle {
     pub(super) inbox: mpsc::Sender<Command>,
+    pub(super) interrupt: Arc<Interrupt>,
     next_id: Arc<AtomicU64>,
 }
 
 impl WorkerHandle {
     /// A handle and the inbox that belongs to it.
-    pub fn new() -> (Self, mpsc::Receiver<Command>) {
+    pub fn new() -> (Self, Inbox) {
         let (inbox, commands) = mpsc::channel(INBOX_LEN);
-        (Self { inbox, next_id: Arc::default() }, commands)
+        let interrupt = Arc::<Interrupt>::default();
+        (Self { inbox, interrupt: Arc::clone(&interrupt), next_id: Arc::default() }, Inbox { commands, interrupt })
     }
 
     /// Hands a request over. Dropping the receiver cancels it. `arrived_us` is when the client's frame was complete.
@@ -102,11 +114,16 @@ impl WorkerHandle {
     pub fn submit(&self, admitted: Admitted, arrived_us: u64) -> Result<(SeqId, mpsc::Receiver<Reply>), WireError> {
         let id = SeqId(self.next_id.fetch_add(1, Relaxed));
         let (reply, replies) = channel(admitted.n_max_tokens);
+        let n_tokens = admitted.prompt.len() + admitted.resumed.tokens.len();
+        let is_background = admitted.is_background;
         let submission = Submission { id, admitted, reply, arrived_us };
         self.inbox.try_send(Command::Submit(Box::new(submission))).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => overloaded(),
             mpsc::error::TrySendError::Closed(_) => shutting_down(),
         })?;
+        if !is_background {
+            self.interrupt.announce(n_tokens);
+        }
         Ok((id, replies))
     }
 
@@ -114,6 +131,7 @@ impl WorkerHandle {
     pub async fn cancel(&self, id: SeqId) {
         // A worker that has ended has cancelled everything.
         let _ = self.inbox.send(Command::Cancel(id)).await;
+        self.interrupt.announce_end();
     }
 
     /// Gives the model back; returns when its memory is free.
@@ -142,6 +160,7 @@ impl WorkerHandle {
     /// Asks for the end of everything.
     pub async fn stop(&self) {
         let _ = self.inbox.send(Command::Stop).await;
+        self.interrupt.announce_end();
     }
 }
 

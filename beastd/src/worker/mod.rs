@@ -1,6 +1,7 @@
 //! The inference thread: inbox, schedule, step, commit, replies. The only matchmaker between scheduler and engine.
 
 mod inbox;
+mod step;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -19,7 +20,8 @@ use crate::scheduler::{Committed, Limits, Room, Scheduler, Sequence};
 use crate::speculation::{Candidate, Speculation};
 use crate::stream::{Reply, Stream};
 use inbox::overloaded;
-pub use inbox::{Admitted, Command, Resumed, Submission, WorkerHandle, shutting_down};
+pub use inbox::{Admitted, Command, Inbox, Resumed, Submission, WorkerHandle, shutting_down};
+use step::Pace;
 
 /// Why a worker has ended.
 #[derive(Debug)]
@@ -27,7 +29,7 @@ pub enum Ended {
     /// It was told to stop.
     Stopped,
     /// It gives its model back; the next worker goes on with its inbox, and somebody waits until the memory is free.
-    Unloaded(mpsc::Receiver<Command>, oneshot::Sender<()>),
+    Unloaded(Inbox, oneshot::Sender<()>),
 }
 
 /// What comes after the commands.
@@ -76,21 +78,23 @@ pub struct Worker<'model, E> {
     engine: E,
     vocab: Arc<dyn Vocab>,
     scheduler: Scheduler,
-    inbox: mpsc::Receiver<Command>,
+    inbox: Inbox,
     metrics: Arc<Metrics>,
     n_ctx: usize,
     governor: Governor,
     speculation: Speculation<'model>,
     store: Option<PrefixStore>,
     active: HashMap<SeqId, Active>,
+    pace: Pace,
 }
 
 impl<'model, E: Engine> Worker<'model, E> {
     /// An idle worker.
-    pub fn new(parts: Parts<'model, E>, inbox: mpsc::Receiver<Command>, metrics: Arc<Metrics>) -> Self {
+    pub fn new(parts: Parts<'model, E>, inbox: Inbox, metrics: Arc<Metrics>) -> Self {
         let Parts { engine, vocab, limits, n_ctx, governor, speculation, store } = parts;
         let (scheduler, active) = (Scheduler::new(limits), HashMap::new());
-        Self { engine, vocab, scheduler, inbox, metrics, n_ctx, governor, speculation, store, active }
+        let pace = Pace::new(limits.prefill_chunk);
+        Self { engine, vocab, scheduler, inbox, metrics, n_ctx, governor, speculation, store, active, pace }
     }
 
     /// Works until it is told to stop or no handle is left.
@@ -111,7 +115,7 @@ impl<'model, E: Engine> Worker<'model, E> {
             if !batch.rows.is_empty() {
                 self.announce(&batch);
                 let began_us = now_us();
-                match self.engine.step(&batch) {
+                match self.step(&batch, began_us) {
                     Ok(sampled) => {
                         let committed = self.scheduler.commit(&sampled);
                         self.account(&batch, &sampled, began_us);
@@ -120,6 +124,7 @@ impl<'model, E: Engine> Worker<'model, E> {
                         }
                     }
                     Err(EngineError::CacheFull) => self.make_room()?,
+                    Err(EngineError::Interrupted) => self.interrupted(&batch, began_us),
                     Err(error) => return self.break_down(error).map(|()| Ended::Stopped),
                 }
             }
@@ -138,6 +143,7 @@ impl<'model, E: Engine> Worker<'model, E> {
 
     /// Takes what is in the inbox; waits for something when there is nothing to do.
     fn take_commands(&mut self) -> Result<Next, EngineError> {
+        self.inbox.interrupt.clear();
         loop {
             let command = if self.scheduler.is_idle() {
                 // Every build is a release build: the audit is for the worker's own tests.
@@ -147,9 +153,9 @@ impl<'model, E: Engine> Worker<'model, E> {
                 self.save_prefixes()?;
                 self.publish();
                 self.governor.rest();
-                self.inbox.blocking_recv()
+                self.inbox.commands.blocking_recv()
             } else {
-                match self.inbox.try_recv() {
+                match self.inbox.commands.try_recv() {
                     Ok(command) => Some(command),
                     Err(mpsc::error::TryRecvError::Empty) => return Ok(Next::Work),
                     Err(mpsc::error::TryRecvError::Disconnected) => None,
@@ -293,7 +299,7 @@ impl<'model, E: Engine> Worker<'model, E> {
             if let Err(error) = store.write(&tokens, &state) {
                 tracing::warn!(%error, "a prefix cannot be kept on disk");
             }
-            if !self.inbox.is_empty() {
+            if !self.inbox.commands.is_empty() {
                 break;
             }
         }
@@ -426,8 +432,8 @@ impl<'model, E: Engine> Worker<'model, E> {
 
     fn fail_all(&mut self, error: &WireError) {
         self.fail_active(error);
-        self.inbox.close();
-        while let Ok(command) = self.inbox.try_recv() {
+        self.inbox.commands.close();
+        while let Ok(command) = self.inbox.commands.try_recv() {
             if let Command::Submit(submission) = command {
                 submission.fail(error.clone());
             }

@@ -3,14 +3,14 @@ use std::thread::JoinHandle;
 use super::*;
 use crate::batch::SamplingParams;
 use crate::batch::{KvEdit, SlotId};
-use crate::engine::Constraint;
 use crate::engine::fake::{self, ByteVocab, FakeEngine};
+use crate::engine::{Constraint, IsInterrupted};
 use crate::governor::Governor;
 use crate::prefix_store::StoreKey;
 use crate::speculation::StepCosts;
 use crate::speculation::Wish;
 
-const LIMITS: Limits = Limits {
+pub(super) const LIMITS: Limits = Limits {
     n_slots: 2,
     n_prefixes: 2,
     n_cells: 512,
@@ -27,6 +27,16 @@ const LIMITS: Limits = Limits {
 struct Gate {
     engine: FakeEngine,
     step: std::sync::mpsc::Receiver<Result<(), EngineError>>,
+    begun: std::sync::mpsc::Sender<Batch>,
+}
+
+impl Gate {
+    fn pass(&mut self, batch: &Batch) -> Result<(), EngineError> {
+        // Most tests do not look.
+        let _ = self.begun.send(batch.clone());
+        // A test that has dropped its end lets everything run.
+        self.step.recv().unwrap_or(Ok(()))
+    }
 }
 
 impl Engine for Gate {
@@ -58,26 +68,35 @@ impl Engine for Gate {
         self.engine.restore(slot, state)
     }
     fn step(&mut self, batch: &Batch) -> Result<Vec<crate::batch::Sampled>, EngineError> {
-        // A test that has dropped its end lets everything run.
-        self.step.recv().unwrap_or(Ok(()))?;
+        self.pass(batch)?;
         self.engine.step(batch)
+    }
+    fn step_unless(
+        &mut self,
+        batch: &Batch,
+        is_interrupted: IsInterrupted,
+    ) -> Result<Vec<crate::batch::Sampled>, EngineError> {
+        self.pass(batch)?;
+        self.engine.step_unless(batch, is_interrupted)
     }
 }
 
-struct Fixture {
-    handle: WorkerHandle,
-    metrics: Arc<Metrics>,
-    step: std::sync::mpsc::Sender<Result<(), EngineError>>,
+pub(super) struct Fixture {
+    pub handle: WorkerHandle,
+    pub metrics: Arc<Metrics>,
+    pub step: std::sync::mpsc::Sender<Result<(), EngineError>>,
+    pub begun: std::sync::mpsc::Receiver<Batch>,
     thread: JoinHandle<Result<Ended, EngineError>>,
 }
 
-fn start(limits: Limits) -> Fixture {
+pub(super) fn start(limits: Limits) -> Fixture {
     start_with(limits, None)
 }
 
 fn start_with(limits: Limits, store: Option<PrefixStore>) -> Fixture {
     let (handle, inbox) = WorkerHandle::new();
     let (step, gate) = std::sync::mpsc::channel();
+    let (begin, begun) = std::sync::mpsc::channel();
     let metrics = Arc::new(Metrics::default());
     let worker_metrics = Arc::clone(&metrics);
     let thread = std::thread::spawn(move || {
@@ -85,15 +104,15 @@ fn start_with(limits: Limits, store: Option<PrefixStore>) -> Fixture {
         let engine = FakeEngine::default().rolling_back(4);
         let costs = StepCosts::new(1).knowing([(1, 100.0), (16, 150.0)]);
         let speculation = Speculation::new(Wish::ANY, engine.n_rollback(), Arc::clone(&vocab), None, costs);
-        let engine = Gate { engine, step: gate };
+        let engine = Gate { engine, step: gate, begun: begin };
         let governor = Governor::new(1, 1);
         let parts = Parts { engine, vocab, limits, n_ctx: 256, governor, speculation, store };
         Worker::new(parts, inbox, worker_metrics).run()
     });
-    Fixture { handle, metrics, step, thread }
+    Fixture { handle, metrics, step, begun, thread }
 }
 
-fn admitted(prompt: &str, n_max_tokens: usize) -> Admitted {
+pub(super) fn admitted(prompt: &str, n_max_tokens: usize) -> Admitted {
     let prompt = ByteVocab.tokenize(prompt, false, false);
     Admitted {
         prompt,
@@ -109,13 +128,13 @@ fn admitted(prompt: &str, n_max_tokens: usize) -> Admitted {
     }
 }
 
-fn expected(prompt: &str, n_max_tokens: usize) -> String {
+pub(super) fn expected(prompt: &str, n_max_tokens: usize) -> String {
     let tokens = fake::answer(&ByteVocab.tokenize(prompt, false, false), 0, n_max_tokens);
     tokens.iter().map(|token| char::from(u8::try_from(token.0).expect("a letter"))).collect()
 }
 
 /// Text and end of a request.
-fn collect(mut replies: mpsc::Receiver<Reply>) -> (String, Reply) {
+pub(super) fn collect(mut replies: mpsc::Receiver<Reply>) -> (String, Reply) {
     let mut text = String::new();
     while let Some(reply) = replies.blocking_recv() {
         match reply {
@@ -176,7 +195,7 @@ fn a_worker_that_gives_its_model_back_hands_its_inbox_on() {
     fixture.handle.inbox.blocking_send(Command::Unload(oneshot::channel().0)).expect("the worker lives");
     let replies = fixture.handle.submit(admitted("a", 3), now_us()).expect("the inbox stays open").1;
     let Ok(Ok(Ended::Unloaded(mut inbox, _))) = fixture.thread.join() else { panic!("it was told to give it back") };
-    let Some(Command::Submit(submission)) = inbox.blocking_recv() else { panic!("it was sent") };
+    let Some(Command::Submit(submission)) = inbox.commands.blocking_recv() else { panic!("it was sent") };
     submission.fail(shutting_down());
     assert!(matches!(collect(replies).1, Reply::Failed(_)));
 }

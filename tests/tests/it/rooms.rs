@@ -40,13 +40,17 @@ fn one_file_knows_how_messages_become_bytes() {
 fn one_room_knows_llama_cpp() {
     let files = files_that_name("llama_cpp_2");
     assert!(!files.is_empty() && files.iter().all(|file| file.starts_with("beastd/src/engine/")), "{files:?}");
-    assert_eq!(files_that_name("llama_cpp_sys_2"), ["beastd/src/engine/kernels/hook.rs", "beastd/src/engine/raw.rs"]);
+    assert_eq!(
+        files_that_name("llama_cpp_sys_2"),
+        ["beastd/src/engine/abort.rs", "beastd/src/engine/kernels/hook.rs", "beastd/src/engine/raw.rs"]
+    );
 }
 
 #[test]
 fn what_may_be_unsafe_is_the_socket_of_the_system_the_engine_and_its_kernels() {
     let files = [
         "launchd/src/socket.rs",
+        "beastd/src/engine/abort.rs",
         "beastd/src/engine/kernels/avx512.rs",
         "beastd/src/engine/kernels/crew.rs",
         "beastd/src/engine/kernels/hook.rs",
@@ -105,7 +109,7 @@ fn the_rooms_of_the_daemon_know_only_these() {
         splitter → engine
         stream → batch, beast_protocol, clock, engine
         template → beast_protocol
-        worker → batch, beast_protocol, clock, config, engine, governor, metrics, prefix_store, scheduler, speculation, stream
+        worker → batch, beast_protocol, clock, config, engine, governor, interrupt, metrics, prefix_store, scheduler, speculation, stream
     "#]].assert_eq(&map);
 }
 

@@ -1,0 +1,181 @@
+use std::fmt::Write;
+
+use expect_test::expect;
+use proptest::prelude::*;
+
+use super::tests::{LIMITS, check, prompt};
+use super::*;
+
+#[test]
+fn running_sequences_come_first_and_halve_the_chunk_of_the_others() {
+    check(
+        LIMITS,
+        "add a prompt=2 max=9; step; add b prompt=10 max=2; step; step; step; step",
+        expect![[r#"
+        a 0..2 sample
+        a 2..3 sample | b 0..4
+        a 3..4 sample | b 4..8
+        a 4..5 sample | b 8..10 sample
+        a 5..6 sample | b 10..11 sample | b ends
+    "#]],
+    );
+}
+
+const LONE: Limits = Limits { lone_chunk: 16, n_batch: 32, n_cells: 256, ..LIMITS };
+
+#[test]
+fn a_prompt_that_is_alone_is_read_in_larger_chunks_until_somebody_comes() {
+    check(
+        LONE,
+        "add a prompt=40 max=2; step; add b prompt=20 max=1; step; step; cancel b; step",
+        expect![[r#"
+        a 0..16
+        b 0..8
+        b 8..16
+        a 16..32
+    "#]],
+    );
+}
+
+#[test]
+fn a_prompt_that_was_interrupted_once_goes_on_in_regular_chunks() {
+    check(
+        LONE,
+        "add a prompt=100 max=1; step; interrupt; add b prompt=5 max=1; step; step; step; cancel a; add c prompt=40 max=1; step",
+        expect![[r#"
+            a 0..16
+            a 16..32 → given up
+            b 0..5 sample | b ends
+            a 16..24
+            a 24..32
+            c 0..16
+        "#]],
+    );
+}
+
+#[test]
+fn what_a_given_up_step_copied_stays_copied() {
+    let limits = Limits { n_prefixes: 2, ..LONE };
+    check(
+        limits,
+        "add a prompt=30 max=1 keep=20; step; step; step; add b prompt=60 max=1 keep=20; interrupt; step",
+        expect![[r#"
+            a 0..16
+            a 16..20
+            copy 0 to 3 | a 20..30 sample | a ends
+            copy 0 to 2 | copy 2 to 1 | b 30..46 → given up
+            b 30..38
+        "#]],
+    );
+}
+
+#[test]
+fn a_short_prompt_gets_its_first_token_in_the_step_after_it_comes() {
+    check(
+        LIMITS,
+        "add a prompt=40 max=2; step; add b prompt=3 max=1; step; step",
+        expect![[r#"
+        a 0..8
+        b 0..3 sample | b ends
+        a 8..16
+    "#]],
+    );
+}
+
+/// Two rows of different lengths would be two passes, and the short one would wait for both.
+#[test]
+fn a_step_reads_one_prompt() {
+    let limits = Limits { n_slots: 4, n_cells: 256, ..LIMITS };
+    check(
+        limits,
+        "add a prompt=20 max=1; add b prompt=20 max=1; add c prompt=5 max=1; add d prompt=2 max=1; step; step; step; step; step; step",
+        expect![[r#"
+            d 0..2 sample | d ends
+            c 0..5 sample | c ends
+            a 0..8
+            a 8..16
+            a 16..20 sample | a ends
+            b 0..8
+        "#]],
+    );
+}
+
+#[test]
+fn every_eighth_step_is_for_the_oldest_prompt_whatever_comes_after() {
+    let others: String = ('b'..='u').fold(String::new(), |mut script, name| {
+        write!(script, "; add {name} prompt=3 max=1; step").expect("a string");
+        script
+    });
+    check(
+        LIMITS,
+        &format!("add a prompt=20 max=1; step{others}; step; step"),
+        expect![[r#"
+        a 0..8
+        b 0..3 sample | b ends
+        c 0..3 sample | c ends
+        d 0..3 sample | d ends
+        e 0..3 sample | e ends
+        f 0..3 sample | f ends
+        g 0..3 sample | g ends
+        h 0..3 sample | h ends
+        a 8..16
+        i 0..3 sample | i ends
+        j 0..3 sample | j ends
+        k 0..3 sample | k ends
+        l 0..3 sample | l ends
+        m 0..3 sample | m ends
+        n 0..3 sample | n ends
+        o 0..3 sample | o ends
+        a 16..20 sample | a ends
+        p 0..3 sample | p ends
+        q 0..3 sample | q ends
+        r 0..3 sample | r ends
+        s 0..3 sample | s ends
+        t 0..3 sample | t ends
+        u 0..3 sample | u ends
+    "#]],
+    );
+}
+
+proptest! {
+    /// Nobody starves: with new requests in every step, however short, the oldest prompt is read in one step of eight.
+    #[test]
+    fn the_oldest_prompt_is_never_passed_over_for_long(
+        n_slots in 2usize..6,
+        chunk in 1usize..20,
+        lengths in proptest::collection::vec(1usize..30, 60),
+        fates in proptest::collection::vec(0u8..8, 60),
+    ) {
+        let limits = Limits { n_slots, prefill_chunk: chunk, lone_chunk: 2 * chunk, n_batch: 64, n_cells: 400, ..LIMITS };
+        let mut scheduler = Scheduler::new(limits);
+        let mut n_added = 0;
+        let mut passed_over = (SeqId(0), 0);
+        for (n, fate) in lengths.iter().zip(fates) {
+            while scheduler.waiting().next().is_none() {
+                n_added += 1;
+                scheduler.add(Sequence::new(SeqId(n_added), prompt(n_added, *n), 2, 60)).expect("nobody waits");
+            }
+            let batch = scheduler.schedule(&[]);
+            let reading = |seq| scheduler.running().find(|sequence| sequence.id == seq).is_some_and(|s| s.n_pending() > 1);
+            let read: Vec<_> = batch.rows.iter().map(|row| row.seq).filter(|&seq| reading(seq)).collect();
+            prop_assert!(read.len() <= 1, "two prompts in a step: {batch:?}");
+            let oldest = scheduler.running().find(|sequence| sequence.n_pending() > 1).map(|sequence| sequence.id);
+            if let (Some(oldest), [read]) = (oldest, &read[..]) {
+                let n_before = if passed_over.0 == oldest { passed_over.1 } else { 0 };
+                passed_over = (oldest, if *read == oldest { 0 } else { n_before + 1 });
+                prop_assert!(passed_over.1 < 8, "{oldest:?} is passed over again and again");
+            }
+            // Now and then the engine has no room, or somebody is gone.
+            if fate == 0 {
+                scheduler.undo();
+                continue;
+            }
+            let rows = batch.rows.iter().filter(|row| row.sample);
+            let sampled: Vec<_> = rows.map(|row| Sampled { seq: row.seq, tokens: vec![Token(65)] }).collect();
+            for committed in scheduler.commit(&sampled).into_iter().filter(|committed| committed.at_limit) {
+                scheduler.finish(committed.seq);
+            }
+            scheduler.check();
+        }
+    }
+}
