@@ -13,6 +13,7 @@ use crate::batch::{Batch, Sampled, SeqId, Token};
 use crate::clock::now_us;
 use crate::engine::{Engine, EngineError, Vocab};
 use crate::governor::{self, Governor};
+use crate::in_use::InUse;
 use crate::metrics::Metrics;
 use crate::prefix_store::PrefixStore;
 use crate::scheduler::{Committed, Limits, Room, Scheduler, Sequence};
@@ -51,6 +52,8 @@ struct Active {
     /// Tokens given to the stream; drafts that were right may go on after the end.
     n_generated: usize,
     position: Option<usize>,
+    /// Goes with the rest.
+    _in_use: Option<InUse>,
 }
 
 /// What a worker is put together from.
@@ -167,7 +170,7 @@ impl<'model, E: Engine> Worker<'model, E> {
     }
 
     fn submit(&mut self, submission: Submission) {
-        let Submission { id, admitted, reply, arrived_us } = submission;
+        let Submission { id, admitted, reply, arrived_us, in_use } = submission;
         let Admitted {
             mut prompt,
             shared,
@@ -222,6 +225,7 @@ impl<'model, E: Engine> Worker<'model, E> {
             prefill_us: 0,
             n_generated,
             position: None,
+            _in_use: in_use,
         };
         self.active.insert(id, active);
     }

@@ -99,12 +99,12 @@ fn the_rooms_of_the_daemon_know_only_these() {
         residency → beast_protocol, config, daemon, loader, model, worker
         scheduler → batch
         server → beast_protocol, connection, daemon, session, tell_manager
-        session → admission, batch, beast_protocol, clock, connection, daemon, jobs, loader, residency, stream, worker
+        session → admission, batch, beast_protocol, clock, connection, daemon, in_use, jobs, loader, residency, stream, worker
         speculation → batch, engine
         splitter → engine
         stream → batch, beast_protocol, clock, engine
         template → beast_protocol
-        worker → batch, beast_protocol, clock, config, engine, governor, metrics, prefix_store, scheduler, speculation, stream
+        worker → batch, beast_protocol, clock, config, engine, governor, in_use, metrics, prefix_store, scheduler, speculation, stream
     "#]].assert_eq(&map);
 }
 
