@@ -98,6 +98,21 @@ fn a_model_that_was_fetched_is_used_without_a_restart() {
     assert_ne!(output.code, Some(0), "{output}");
 }
 
+/// The configuration does not name it: the daemon was started with it.
+#[test]
+fn the_model_that_comes_back_is_not_removed_by_a_slip() {
+    let home = Home::new();
+    let cub = std::fs::read(beast_tests::project("models/cub/cub.gguf")).expect("the built-in model is there");
+    let path = home.write(&format!("{MODELS}/mine.gguf"), cub);
+    let beast = home.start(&[&format!("model={}", path.display())]);
+    beast.ready();
+    assert_eq!(beast.run(&["unload"]).code, Some(0));
+    assert!(beast.run(&["status"]).answer().contains(&format!("{}, not in memory", path.display())));
+    let output = beast.run(&["models", "rm", "-y", "mine"]);
+    assert!(output.failure(2).contains("mine.gguf is in use"), "{output}");
+    assert!(path.exists());
+}
+
 /// What runs is finished on the model that it began with.
 #[test]
 fn another_model_takes_over_when_nobody_uses_the_first() {
