@@ -13,9 +13,9 @@ mod plist;
 mod socket;
 pub mod systemd;
 
-pub use installed::{installed_at, is_ours};
+pub use installed::{installed_at, is_ours, packaged_in};
 pub use notify::notify;
-pub use plist::{PlistError, plist, socket_of};
+pub use plist::{PlistError, plist, program_of, socket_of};
 pub use socket::{Listener, MAX_SOCKET_PATH, Origin, SocketError, check_socket_path, listen};
 
 /// The name under which launchd knows the daemon.

@@ -86,7 +86,19 @@ pub fn plist(service: &Service) -> Result<String, PlistError> {
 /// Where a property list of ours makes launchd listen; `None` when the text is not ours.
 pub fn socket_of(list: &str) -> Option<PathBuf> {
     let (_, rest) = list.split_once("<key>SockPathName</key>").filter(|_| crate::is_ours(list))?;
-    let (text, _) = rest.trim_start().strip_prefix("<string>")?.split_once("</string>")?;
+    first_string(rest)
+}
+
+/// What any property list starts: the first word of `ProgramArguments`.
+pub fn program_of(list: &str) -> Option<PathBuf> {
+    let (_, arguments) = list.split_once("<key>ProgramArguments</key>")?;
+    first_string(arguments)
+}
+
+/// The first text, as it is without XML.
+fn first_string(xml: &str) -> Option<PathBuf> {
+    let (_, rest) = xml.split_once("<string>")?;
+    let (text, _) = rest.split_once("</string>")?;
     let entities = [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&apos;", "'"), ("&amp;", "&")];
     Some(entities.iter().fold(text.to_owned(), |text, (entity, plain)| text.replace(entity, plain)).into())
 }

@@ -135,3 +135,10 @@ fn a_list_of_ours_tells_where_it_listens() {
     assert_eq!(socket_of(&list), Some(odd.socket), "{list}");
     assert_eq!(socket_of(&list.replace("beastctl", "somebody")), None);
 }
+
+#[test]
+fn the_program_is_found_again() {
+    let odd = Service { program: "/Users/a & b/<beastd>".into(), arguments: vec!["--set".into()], ..service() };
+    assert_eq!(program_of(&plist(&odd).unwrap()), Some(odd.program));
+    assert_eq!(program_of("<dict/>"), None);
+}

@@ -15,6 +15,9 @@ pub const SOCKET_UNIT: &str = "beastd.socket";
 /// The unit that is started when somebody calls.
 pub const SERVICE_UNIT: &str = "beastd.service";
 
+/// The folder, in one of units, whose links are what a login makes listen.
+pub const ENABLED_IN: &str = "sockets.target.wants";
+
 /// How long systemd waits for the end of a daemon that has been told to end, in seconds.
 ///
 /// Twice the daemon's own `drain_timeout` of 30 s, behind which come its last words and one step of the engine: only a daemon
@@ -84,8 +87,37 @@ const LISTEN: &str = "ListenStream=";
 
 /// Where a socket unit of ours listens; `None` when the text is not ours.
 pub fn socket_of(unit: &str) -> Option<PathBuf> {
-    let mut lines = unit.lines().filter(|_| crate::is_ours(unit));
-    Some(lines.find_map(|line| line.strip_prefix(LISTEN))?.replace("%%", "%").into())
+    // Ours give the path in full.
+    crate::is_ours(unit).then(|| listens_at(unit, Path::new("/"))).flatten()
+}
+
+/// Where any socket unit listens, also that of a package, which leaves the folder `runtime` to systemd.
+pub fn listens_at(unit: &str, runtime: &Path) -> Option<PathBuf> {
+    let place = unit.lines().find_map(|line| line.trim().strip_prefix(LISTEN))?;
+    Some(match place.strip_prefix("%t/") {
+        Some(rest) => runtime.join(rest.replace("%%", "%")),
+        None => place.replace("%%", "%").into(),
+    })
+}
+
+/// What any service unit starts: the first word of `ExecStart=`, without the marks that may stand before it, and as systemd reads
+/// quotes and `%%`.
+pub fn program_of(unit: &str) -> Option<PathBuf> {
+    let command = unit.lines().find_map(|line| line.trim().strip_prefix("ExecStart="))?;
+    let command = command.trim_start_matches(['-', '@', ':', '+', '!']).trim_start();
+    let mut word = String::new();
+    let mut quote = None;
+    let mut chars = command.chars();
+    while let Some(c) = chars.next() {
+        match c {
+            '\\' => word.push(chars.next()?),
+            _ if quote == Some(c) => quote = None,
+            '"' | '\'' if quote.is_none() => quote = Some(c),
+            _ if c.is_whitespace() && quote.is_none() => break,
+            _ => word.push(c),
+        }
+    }
+    (!word.is_empty()).then(|| word.replace("%%", "%").into())
 }
 
 fn change_of(unit: &str) -> String {

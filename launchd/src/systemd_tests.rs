@@ -62,6 +62,25 @@ fn what_means_something_to_systemd_is_escaped() {
 }
 
 #[test]
+fn the_socket_of_any_unit_is_found() {
+    let at = |unit: &str| listens_at(unit, Path::new("/run/user/7"));
+    assert_eq!(at("[Socket]\nListenStream=/a b/100%%.sock\n"), Some("/a b/100%.sock".into()));
+    assert_eq!(at("[Socket]\nListenStream=%t/beast/beastd.sock\n"), Some("/run/user/7/beast/beastd.sock".into()));
+    assert_eq!(at("[Socket]\n"), None);
+}
+
+#[test]
+fn the_program_of_a_unit_is_its_first_word() {
+    let of = |line: &str| program_of(&format!("[Service]\nType=simple\nExecStart={line}\n"));
+    assert_eq!(of("/usr/bin/beastd"), Some("/usr/bin/beastd".into()));
+    assert_eq!(of("-/usr/bin/beastd --socket /s"), Some("/usr/bin/beastd".into()));
+    assert_eq!(of("\"/my programs/100%% beastd\" --x"), Some("/my programs/100% beastd".into()));
+    assert_eq!(of("/a\\ b/beastd"), Some("/a b/beastd".into()));
+    assert_eq!(of(""), None);
+    assert_eq!(program_of("[Service]\n"), None);
+}
+
+#[test]
 fn what_no_unit_can_hold_is_refused() {
     check_refusal(
         &Service { program: "bin/beastd".into(), ..service() },

@@ -1,6 +1,6 @@
 //! `service` on Linux: the real client, and a systemctl of a few lines that remembers what it was asked.
 
-use std::{fs, path::PathBuf, process::Command};
+use std::{fs, os::unix::fs::symlink, path::PathBuf, process::Command};
 
 use beast_protocol::Request;
 use expect_test::{Expect, expect};
@@ -21,10 +21,11 @@ case "$*" in
 *' start '*) : > active ;;
 *' stop '*) rm -f active pid
     for unit in beastd.socket beastd.service; do
-        [ -e config/systemd/user/$unit ] || { echo "Failed to stop $unit: Unit $unit not loaded." >&2; exit 5; }
+        [ -e config/systemd/user/$unit ] || [ -e package/$unit ] || { echo "Failed to stop $unit: Unit $unit not loaded." >&2; exit 5; }
     done ;;
 *reset-failed*) rm -f failed ;;
-*' disable '*) [ -e config/systemd/user/beastd.socket ] || { echo 'does not exist' >&2; exit 1; }; rm -f enabled ;;
+*' disable '*) [ -e config/systemd/user/beastd.socket ] || [ -e package/beastd.socket ] || { echo 'does not exist' >&2; exit 1; }
+    rm -f enabled config/systemd/user/sockets.target.wants/beastd.socket ;;
 esac"#;
 
 pub(crate) struct Machine(pub(crate) Beast);
@@ -52,6 +53,30 @@ impl Machine {
         let calls = fs::read_to_string(self.0.path("calls")).unwrap_or_default();
         let _ = fs::remove_file(self.0.path("calls"));
         calls
+    }
+
+    /// With the units of a package, which this user has enabled; where they listen.
+    pub(crate) fn packaged() -> (Self, PathBuf) {
+        let machine = Self::new();
+        let program = format!("ExecStart=\"{}\"", machine.0.path("beastd").display());
+        for unit in ["beastd.socket", "beastd.service"] {
+            let text =
+                fs::read_to_string(format!("{}/../packaging/systemd/{unit}", env!("CARGO_MANIFEST_DIR"))).unwrap();
+            machine.0.write(&format!("package/{unit}"), text.replace("ExecStart=\"/usr/bin/beastd\"", &program));
+        }
+        machine.enable();
+        let socket = machine.0.path("beast/beastd.sock");
+        fs::create_dir(socket.parent().unwrap()).unwrap();
+        (machine, socket)
+    }
+
+    /// As `systemctl --user enable --now` does it.
+    fn enable(&self) {
+        let link = self.unit("sockets.target.wants/beastd.socket");
+        fs::create_dir_all(link.parent().unwrap()).unwrap();
+        symlink(self.0.path("package/beastd.socket"), link).unwrap();
+        self.0.write("active", "");
+        self.0.write("enabled", "");
     }
 
     pub(crate) fn unit(&self, name: &str) -> PathBuf {

@@ -101,6 +101,10 @@ fn install(context: &Context, manager: &dyn Manager, force: bool, end: impl Fn(&
 fn uninstall(context: &Context, manager: &dyn Manager) -> Result<()> {
     let text = match verbs::uninstall(manager)? {
         Removed::Files(files) => files.iter().map(|file| format!("removed {}\n", file.display())).collect(),
+        Removed::Disabled(file) => format!(
+            "disabled {}, which stays: it is a package's (systemctl --user enable --now beastd.socket brings it back)\n",
+            file.display()
+        ),
         Removed::Nothing(file) => format!("nothing to remove: there is no {}\n", file.display()),
     };
     Ok(context.console.print(&text)?)
