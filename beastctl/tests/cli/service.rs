@@ -28,12 +28,19 @@ case "$*" in
     rm -f enabled config/systemd/user/sockets.target.wants/beastd.socket ;;
 esac"#;
 
+/// It refuses its configuration where `broken` is, and when it is given a setting; any other call leaves a trace.
+const BEASTD: &str = r#"
+[ "$1" = --print-config ] || { touch started; exit; }
+if [ -e broken ] || [ -n "$BEAST_N_CTX" ]; then echo 'beastd: n_ctx = 0 (config.toml): too few' >&2; exit 1; fi
+echo "drain_timeout = \"$(cat drain 2>/dev/null || echo 30s)\"  # default"
+"#;
+
 pub(crate) struct Machine(pub(crate) Beast);
 
 impl Machine {
     pub(crate) fn new() -> Self {
         let beast = Beast::alone();
-        beast.beastd("touch started");
+        beast.beastd(BEASTD);
         beast.script("bin/systemctl", SYSTEMCTL);
         Self(beast)
     }
@@ -46,13 +53,6 @@ impl Machine {
 
     pub(crate) fn run(&self, arguments: &[&str]) -> Ran {
         Ran::of(feed(self.command(arguments), b""), self.0.dir.path())
-    }
-
-    /// What systemctl was asked, since the last time.
-    fn calls(&self) -> String {
-        let calls = fs::read_to_string(self.0.path("calls")).unwrap_or_default();
-        let _ = fs::remove_file(self.0.path("calls"));
-        calls
     }
 
     /// With the units of a package, which this user has enabled; where they listen.
@@ -77,6 +77,13 @@ impl Machine {
         symlink(self.0.path("package/beastd.socket"), link).unwrap();
         self.0.write("active", "");
         self.0.write("enabled", "");
+    }
+
+    /// What systemctl was asked, since the last time.
+    fn calls(&self) -> String {
+        let calls = fs::read_to_string(self.0.path("calls")).unwrap_or_default();
+        let _ = fs::remove_file(self.0.path("calls"));
+        calls
     }
 
     pub(crate) fn unit(&self, name: &str) -> PathBuf {
@@ -309,6 +316,18 @@ fn no_second_daemon_beside_a_service_that_is_stopped() {
     // Another socket is nobody's.
     let ran = machine.0.run(&["summarize", "--socket", "other.sock"], b"text");
     assert!(machine.0.path("started").exists(), "{ran:?}");
+}
+
+/// What beastd gives its last requests is not cut short by the system.
+#[test]
+fn the_system_waits_as_long_as_the_configuration_says() {
+    let machine = Machine::new();
+    for (drain, limit) in [("5m", "330s"), ("0", "30s"), ("never", "86400s")] {
+        machine.0.write("drain", drain);
+        assert_eq!(machine.run(&["install"]).code, Some(0));
+        let unit = fs::read_to_string(machine.unit("beastd.service")).unwrap();
+        assert!(unit.contains(&format!("\nTimeoutStopSec={limit}\n")), "{unit}");
+    }
 }
 
 /// Half of it was removed by hand: the other half goes as well.

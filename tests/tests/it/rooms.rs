@@ -98,7 +98,7 @@ fn the_rooms_of_the_daemon_know_only_these() {
         prefix_store → batch, fingerprint
         residency → beast_protocol, config, daemon, loader, model, worker
         scheduler → batch
-        server → beast_protocol, connection, daemon, session, tell_manager
+        server → beast_launchd, beast_protocol, connection, daemon, session, tell_manager
         session → admission, batch, beast_protocol, clock, connection, daemon, in_use, jobs, loader, residency, stream, worker
         speculation → batch, engine
         splitter → engine

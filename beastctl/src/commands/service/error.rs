@@ -85,6 +85,14 @@ pub enum ServiceError {
         /// Where it listens.
         socket: PathBuf,
     },
+    /// beastd refuses its configuration, so nothing was changed: the system would listen, and every request would fail.
+    #[error("{} would not start: {words}", .program.display())]
+    Unfit {
+        /// beastd.
+        program: PathBuf,
+        /// What it says.
+        words: String,
+    },
     /// There is no service.
     #[error("beastd is not installed as a service: beastctl has written no {}", .0.display())]
     NotInstalled(PathBuf),
@@ -164,6 +172,8 @@ impl ServiceError {
             ServiceError::Packaged { .. } => {
                 "beastctl service uninstall, which disables that one, then this again".into()
             }
+            ServiceError::Unfit { words, .. } if words.contains("; try: ") => return None,
+            ServiceError::Unfit { .. } => "beastctl doctor, which looks at all that beastd needs".into(),
             ServiceError::NotInstalled(_) => "beastctl service install".into(),
             ServiceError::Stopped(_) => "beastctl service start".into(),
             ServiceError::Failing { words, .. } => format!("{words}, and once that is mended beastctl service start"),
