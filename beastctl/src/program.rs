@@ -54,12 +54,15 @@ impl Said {
 /// # Errors
 /// See [`WaitError`].
 pub fn ask<S: AsRef<OsStr>>(program: &Path, arguments: &[S], wait: &Wait) -> Result<Result<Said, String>, WaitError> {
-    let child = Command::new(program)
-        .args(arguments)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn();
+    hear_out(Command::new(program).args(arguments), wait)
+}
+
+/// The same for a program that is not run as everything else here.
+///
+/// # Errors
+/// See [`WaitError`].
+pub fn hear_out(command: &mut Command, wait: &Wait) -> Result<Result<Said, String>, WaitError> {
+    let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
     let mut running = match child {
         Ok(child) => Running(child),
         Err(error) => return Ok(Err(error.to_string())),

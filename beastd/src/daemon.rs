@@ -140,6 +140,7 @@ impl Daemon {
             state,
             profile: config.profile.clone(),
             socket: self.socket.display().to_string(),
+            configured: config.model.clone(),
             model: ready.as_ref().map(|ready| ready.model.clone()),
             stages: self.progress.stages(),
             n_slots: as_u32(config.n_slots),

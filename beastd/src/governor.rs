@@ -22,11 +22,11 @@ impl Sample {
 }
 
 /// Looks are this far apart while there is work, in microseconds: the kernel counts in hundredths of a second.
-pub const PERIOD_US: u64 = 250_000;
+pub const PERIOD_US: u64 = 100_000;
 /// A core counts as free up to this much use by others: bookkeeping, a client that prints.
 const TOLERATED_CORES: f64 = 0.3;
-/// Looks in a row at which more threads must have been possible before there are more.
-const CALM_LOOKS: u32 = 2;
+/// More threads must have been possible for so long, in microseconds, and at two looks in a row at least, before there are more.
+const CALM_US: u64 = 500_000;
 
 /// Chooses a number of threads from samples; has no clock of its own.
 #[derive(Debug)]
@@ -35,13 +35,14 @@ pub struct Governor {
     n_max: usize,
     n_now: usize,
     last: Option<Sample>,
-    n_calm: u32,
+    /// Since when more threads would have been possible, as far as looks tell.
+    calm_since_us: Option<u64>,
 }
 
 impl Governor {
     /// Starts with all `n_max` threads, on a machine of `n_cores` cores.
     pub fn new(n_max: usize, n_cores: usize) -> Self {
-        Self { n_cores, n_max, n_now: n_max, last: None, n_calm: 0 }
+        Self { n_cores, n_max, n_now: n_max, last: None, calm_since_us: None }
     }
 
     /// Whether a look is due. Others cannot take a core from a single thread's point of view.
@@ -60,19 +61,24 @@ impl Governor {
         let n_free = (self.n_cores as f64 - others + TOLERATED_CORES).floor().max(1.0) as usize;
         let n_wanted = n_free.min(self.n_max);
         // Down at once, up when it has been calm: to have a thread too many costs far more than one too few.
-        self.n_calm = if n_wanted > self.n_now { self.n_calm + 1 } else { 0 };
-        if n_wanted < self.n_now || self.n_calm >= CALM_LOOKS {
-            self.n_now = n_wanted;
-            self.n_calm = 0;
-            return Some(n_wanted);
+        if n_wanted > self.n_now {
+            let since_us = *self.calm_since_us.get_or_insert(last.at_us);
+            if since_us == last.at_us || sample.at_us < since_us + CALM_US {
+                return None;
+            }
+        } else if n_wanted == self.n_now {
+            self.calm_since_us = None;
+            return None;
         }
-        None
+        self.calm_since_us = None;
+        self.n_now = n_wanted;
+        Some(n_wanted)
     }
 
     /// There was nothing to do: what others did meanwhile says nothing about what they do when there is.
     pub fn rest(&mut self) {
         self.last = None;
-        self.n_calm = 0;
+        self.calm_since_us = None;
     }
 
     /// The number of threads in force.
@@ -140,9 +146,20 @@ mod tests {
     }
 
     #[test]
-    fn a_core_that_is_taken_is_given_back_at_once_and_taken_again_after_two_calm_looks() {
-        assert_eq!(check(2, 2, &[0.0, 0.7, 1.0, 0.0, 0.0, 0.0]), [2, 1, 1, 1, 2, 2]);
-        assert_eq!(check(2, 2, &[0.9, 0.0, 0.9, 0.0, 0.9]), [1, 1, 1, 1, 1], "no to and fro");
+    fn a_core_that_is_taken_is_given_back_at_once_and_taken_again_when_it_was_calm_for_half_a_second() {
+        assert_eq!(check(2, 2, &[0.0, 0.7, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]), [2, 1, 1, 1, 1, 1, 1, 2, 2]);
+        let to_and_fro = [0.9, 0.0, 0.0, 0.0, 0.0].repeat(3);
+        assert_eq!(check(2, 2, &to_and_fro), [1; 15], "no to and fro");
+    }
+
+    #[test]
+    fn a_single_look_at_a_long_step_is_not_enough() {
+        let mut governor = Governor::new(2, 2);
+        let mut look = |at_us, others_us| governor.observe(Sample { at_us, others_us });
+        assert_eq!(look(0, 0), None);
+        assert_eq!(look(3_000_000, 3_000_000), Some(1));
+        assert_eq!(look(6_000_000, 3_000_000), None);
+        assert_eq!(look(9_000_000, 3_000_000), Some(2));
     }
 
     #[test]

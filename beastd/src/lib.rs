@@ -15,6 +15,7 @@ pub mod daemon;
 pub mod engine;
 mod fingerprint;
 pub mod governor;
+mod in_use;
 mod interrupt;
 mod jobs;
 pub mod loader;

@@ -1,53 +1,23 @@
 //! Whether the model is in memory: loaded when somebody asks, given back when nobody does, changed when nobody uses it.
 //!
 //! Runs on the sockets' thread, as the sessions do: between two awaits nothing changes. So what the state says is set here, in the same
-//! breath as the decision, and the worker's inbox keeps the order.
+//! breath as the decision, and the worker's inbox keeps the order. Only users of the model may go meanwhile, on the worker's thread.
 
-use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use beast_protocol::{ErrorCode, LoadStage, WireError};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until};
 
 use crate::config::Config;
 use crate::daemon::{Daemon, Phase};
-use crate::loader::{LoadState, Ready};
+use crate::loader::LoadState;
 use crate::worker::shutting_down;
 
 /// A daemon that has answered nothing yet was started by somebody who is about to ask.
 const FIRST_REQUEST: Duration = Duration::from_secs(10);
-
-/// A model that stays in memory as long as this lives.
-pub struct InUse {
-    ready: Arc<Ready>,
-    n_users: watch::Sender<usize>,
-}
-
-impl InUse {
-    /// The model that answers now is used from now on.
-    pub fn new(daemon: &Daemon, ready: Arc<Ready>) -> Self {
-        let n_users = daemon.n_users.clone();
-        n_users.send_modify(|n| *n += 1);
-        Self { ready, n_users }
-    }
-}
-
-impl Deref for InUse {
-    type Target = Arc<Ready>;
-
-    fn deref(&self) -> &Arc<Ready> {
-        &self.ready
-    }
-}
-
-impl Drop for InUse {
-    fn drop(&mut self) {
-        self.n_users.send_modify(|n| *n -= 1);
-    }
-}
 
 /// Loads the configured model, if it was given back; returns at once.
 pub fn wake(daemon: &Arc<Daemon>) {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use beast_launchd::REST_OF_THE_END;
 use beast_protocol::{ErrorCode, WireError};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
@@ -19,8 +20,6 @@ use crate::session;
 const MAX_REFUSALS: usize = 512;
 /// How long the last words of running requests may take once they are given up.
 const LAST_WORDS: Duration = Duration::from_secs(2);
-/// What the end may take besides: the last step of the engine, last words, prefixes that are saved.
-const REST_OF_THE_END: Duration = Duration::from_secs(30);
 /// Pause after an error of accept, which is a lack of file descriptors and would repeat at once.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 

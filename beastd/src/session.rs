@@ -16,9 +16,10 @@ use crate::batch::SeqId;
 use crate::clock::now_us;
 use crate::connection::Connection;
 use crate::daemon::{Daemon, Phase, VERSION};
+use crate::in_use::InUse;
 use crate::jobs;
 use crate::loader::{LoadState, Ready};
-use crate::residency::{self, Change, InUse};
+use crate::residency::{self, Change};
 use crate::stream::Reply;
 use crate::worker::{Admitted, shutting_down};
 
@@ -160,7 +161,7 @@ async fn answer(daemon: &Arc<Daemon>, connection: &mut Connection, request: Gene
     if daemon.phase() != Phase::Serving {
         return Err(SessionError::Refused(shutting_down()));
     }
-    let Some(ready) = wait_until_ready(daemon, connection).await? else { return cancel(connection).await };
+    let Some((ready, in_use)) = wait_until_ready(daemon, connection).await? else { return cancel(connection).await };
     let request = Arc::new(request);
     let (admitted, notices) = match admit(daemon, &ready, &request).await {
         Err(error) if error.code == ErrorCode::TooLong && matches!(request.overflow, Overflow::Reduce { .. }) => {
@@ -172,7 +173,8 @@ async fn answer(daemon: &Arc<Daemon>, connection: &mut Connection, request: Gene
         outcome => outcome.map_err(SessionError::Refused)?,
     };
     let n_prompt = u32::try_from(admitted.prompt.len()).unwrap_or(u32::MAX);
-    let (id, replies) = daemon.worker.submit(admitted, arrived_us).map_err(SessionError::Refused)?;
+    let (id, replies) =
+        daemon.worker.submit_using(admitted, arrived_us, Some(in_use)).map_err(SessionError::Refused)?;
     tracing::info!(request = id.0, n_prompt, "accepted");
     let started = Event::Started {
         model: ready.model.name.clone(),
@@ -180,6 +182,8 @@ async fn answer(daemon: &Arc<Daemon>, connection: &mut Connection, request: Gene
         n_ctx: ready.model.n_ctx,
         notices: [ready.notices_to_tell(), notices].concat(),
     };
+    // A part of the model, which may be given back while the client still reads.
+    drop(ready);
     relay(daemon, connection, id, replies, started, n_prompt).await
 }
 
@@ -209,14 +213,17 @@ async fn change(daemon: &Arc<Daemon>, connection: &mut Connection, change: Chang
 }
 
 /// Tells the client how far loading is, until there is a model; `None` when it cancels meanwhile.
-async fn wait_until_ready(daemon: &Arc<Daemon>, connection: &mut Connection) -> Result<Option<InUse>, SessionError> {
+async fn wait_until_ready(
+    daemon: &Arc<Daemon>,
+    connection: &mut Connection,
+) -> Result<Option<(Arc<Ready>, InUse)>, SessionError> {
     let mut load = daemon.progress.watch();
     let mut phase = daemon.phase.subscribe();
     let mut has_waited = false;
     loop {
         let state = load.borrow_and_update().clone();
         match state {
-            LoadState::Ready(ready) => return Ok(Some(InUse::new(daemon, ready))),
+            LoadState::Ready(ready) => return Ok(Some((ready, InUse::new(&daemon.n_users)))),
             LoadState::Unloaded { failed: Some(error) } if has_waited => return Err(SessionError::Refused(error)),
             LoadState::Unloaded { .. } => {
                 residency::wake(daemon);

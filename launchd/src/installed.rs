@@ -1,4 +1,4 @@
-//! The files of an installed service: which are ours, and where they make the system listen.
+//! The files of an installed service: which are ours, which a package's, and where they make the system listen.
 //!
 //! May know: the file system. Never knows: whether the system has read them.
 
@@ -12,14 +12,43 @@ pub fn is_ours(text: &str) -> bool {
     text.lines().any(|line| line.contains(MARK))
 }
 
-/// The file of ours that makes the system listen at `socket`, when there is one: the service owns that socket then, also
-/// while it is stopped.
+/// The file that makes the system listen at `socket`, ours or that of a package, when there is one: the service owns that socket
+/// then, also while it is stopped.
 pub fn installed_at(socket: &Path) -> Option<PathBuf> {
-    let (file, socket_of): (_, fn(&str) -> Option<PathBuf>) = match cfg!(target_os = "macos") {
-        true => (paths::agents_dir().ok()?.join(format!("{LABEL}.plist")), plist::socket_of),
-        false => (paths::units_dir().ok()?.join(systemd::SOCKET_UNIT), systemd::socket_of),
-    };
     // A file that cannot be read says nothing.
-    let found = socket_of(&fs::read_to_string(&file).ok()?)?;
+    let read = |file: &Path| fs::read_to_string(file).ok();
+    let (file, found) = if cfg!(target_os = "macos") {
+        let file = paths::agents_dir().ok()?.join(format!("{LABEL}.plist"));
+        let found = plist::socket_of(&read(&file)?)?;
+        (file, found)
+    } else {
+        let folder = paths::units_dir().ok()?;
+        if let Some(file) = packaged_in(&folder) {
+            let found = systemd::listens_at(&read(&file)?, &paths::runtime_dir())?;
+            (file, found)
+        } else {
+            let file = folder.join(systemd::SOCKET_UNIT);
+            let found = systemd::socket_of(&read(&file)?)?;
+            (file, found)
+        }
+    };
     (found == socket).then_some(file)
 }
+
+/// The socket unit outside of the user's own `folder` of units that is enabled there: a package's, which is not ours to write or to
+/// remove. Its service unit lies beside it.
+pub fn packaged_in(folder: &Path) -> Option<PathBuf> {
+    // What lies in the user's own folder goes before every package, wherever the link leads.
+    if folder.join(systemd::SOCKET_UNIT).symlink_metadata().is_ok() {
+        return None;
+    }
+    // What `systemctl --user enable` makes, and `disable` removes.
+    let link = folder.join(systemd::ENABLED_IN).join(systemd::SOCKET_UNIT);
+    let unit = link.parent()?.join(link.read_link().ok()?);
+    // A package that was removed leaves the link behind.
+    unit.is_file().then_some(unit)
+}
+
+#[cfg(test)]
+#[path = "installed_tests.rs"]
+mod tests;

@@ -4,6 +4,7 @@
 //! a runtime, a log. beastd and beastctl both build on it, so that they cannot disagree about a path.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 mod bound;
 mod installed;
@@ -13,9 +14,9 @@ mod plist;
 mod socket;
 pub mod systemd;
 
-pub use installed::{installed_at, is_ours};
+pub use installed::{installed_at, is_ours, packaged_in};
 pub use notify::notify;
-pub use plist::{PlistError, plist, socket_of};
+pub use plist::{PlistError, plist, program_of, socket_of};
 pub use socket::{Listener, MAX_SOCKET_PATH, Origin, SocketError, check_socket_path, listen};
 
 /// The name under which launchd knows the daemon.
@@ -27,9 +28,13 @@ pub const SOCKET_NAME: &str = "Listener";
 /// By this, in a comment, a file that `beastctl service install` has written is known again.
 pub const MARK: &str = "Written by `beastctl service install`; `beastctl service uninstall` takes it away.";
 
+/// What the end of a daemon may take besides its `drain_timeout`: the last step of the engine, last words, prefixes that are saved.
+pub const REST_OF_THE_END: Duration = Duration::from_secs(30);
+
 /// What a service is: a program that the system starts when somebody calls its socket.
 ///
-/// There are no settings in it: those stand in the configuration file, which a daemon started by hand reads as well.
+/// There are no settings in it but one, since the system must not kill a daemon that is busy ending: the others stand in the
+/// configuration file, which a daemon started by hand reads as well.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Service {
     /// The daemon's executable, an absolute path.
@@ -41,4 +46,6 @@ pub struct Service {
     /// Where its stdout and stderr go, an absolute path. What it says before its own log is open, or while it
     /// crashes, is found here.
     pub log: PathBuf,
+    /// How long the system waits for the end of a daemon that has been told to end: only one that hangs is killed.
+    pub stop_limit: Duration,
 }

@@ -84,6 +84,21 @@ pub fn units_dir() -> Result<PathBuf, PathError> {
     here(Places::units_dir)
 }
 
+/// Where systemd looks for units that were installed for one user alone: `$XDG_DATA_HOME/systemd/user`, else
+/// `~/.local/share/systemd/user`.
+///
+/// # Errors
+/// [`PathError`] when the home folder is needed and not known.
+pub fn data_units_dir() -> Result<PathBuf, PathError> {
+    here(Places::data_units_dir)
+}
+
+/// What systemd calls `%t` in a user's own unit: `$XDG_RUNTIME_DIR`, else `/run/user/UID`, where a login makes it.
+pub fn runtime_dir() -> PathBuf {
+    let set = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|folder| folder.is_absolute());
+    set.unwrap_or_else(|| Path::new("/run/user").join(rustix::process::geteuid().as_raw().to_string()))
+}
+
 /// Where launchd looks for a user's own agents: `~/Library/LaunchAgents`.
 ///
 /// # Errors
@@ -118,6 +133,12 @@ impl Places<'_> {
     fn units_dir(&self) -> Result<PathBuf, PathError> {
         // Beside our own folder.
         Ok(self.config_dir()?.with_file_name("systemd").join("user"))
+    }
+
+    /// The same place on every system: only systemd looks there.
+    fn data_units_dir(&self) -> Result<PathBuf, PathError> {
+        let ours = self.xdg("XDG_DATA_HOME", ".local/share", " or XDG_DATA_HOME")?;
+        Ok(ours.with_file_name("systemd").join("user"))
     }
 
     fn data_dir(&self) -> Result<PathBuf, PathError> {

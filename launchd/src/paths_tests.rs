@@ -13,6 +13,7 @@ fn check(system: System, vars: &[(&str, &str)], expect: Expect) {
     for (name, place) in [
         ("config", places.config_dir()),
         ("units", places.units_dir()),
+        ("data units", places.data_units_dir()),
         ("data", places.data_dir()),
         ("models", places.models_dir()),
         ("cache", places.cache_dir()),
@@ -43,6 +44,7 @@ fn linux_with_home_alone() {
         expect![[r#"
             config: /home/ada/.config/beast
             units: /home/ada/.config/systemd/user
+            data units: /home/ada/.local/share/systemd/user
             data: /home/ada/.local/share/beast
             models: /home/ada/.local/share/beast/models
             cache: /home/ada/.cache/beast
@@ -60,6 +62,7 @@ fn linux_with_xdg_needs_no_home() {
         expect![[r#"
             config: /x/config/beast
             units: /x/config/systemd/user
+            data units: /x/data/systemd/user
             data: /x/data/beast
             models: /x/data/beast/models
             cache: /x/cache/beast
@@ -85,6 +88,7 @@ fn relative_and_empty_xdg_values_are_ignored() {
         expect![[r#"
             config: /home/ada/.config/beast
             units: /home/ada/.config/systemd/user
+            data units: /home/ada/.local/share/systemd/user
             data: /home/ada/.local/share/beast
             models: /home/ada/.local/share/beast/models
             cache: /home/ada/.cache/beast
@@ -103,6 +107,7 @@ fn macos_keeps_its_own_places_whatever_xdg_says() {
         expect![[r#"
             config: /Users/ada/.config/beast
             units: /Users/ada/.config/systemd/user
+            data units: /Users/ada/.local/share/systemd/user
             data: /Users/ada/Library/Application Support/beast
             models: /Users/ada/Library/Application Support/beast/models
             cache: /Users/ada/Library/Caches/beast
@@ -117,6 +122,7 @@ fn macos_keeps_its_own_places_whatever_xdg_says() {
         expect![[r#"
             config: /x/config/beast
             units: /x/config/systemd/user
+            data units: /x/data/systemd/user
             data: /Users/ada/Library/Application Support/beast
             models: /Users/ada/Library/Application Support/beast/models
             cache: /Users/ada/Library/Caches/beast
@@ -134,6 +140,7 @@ fn without_home() {
         expect![[r#"
             config: error: HOME is not set; try: set it or XDG_CONFIG_HOME
             units: error: HOME is not set; try: set it or XDG_CONFIG_HOME
+            data units: error: HOME is not set; try: set it or XDG_DATA_HOME
             data: error: HOME is not set; try: set it or XDG_DATA_HOME
             models: error: HOME is not set; try: set it or XDG_DATA_HOME
             cache: error: HOME is not set; try: set it or XDG_CACHE_HOME
@@ -147,6 +154,7 @@ fn without_home() {
         expect![[r#"
             config: error: HOME is not set; try: set it or XDG_CONFIG_HOME
             units: error: HOME is not set; try: set it or XDG_CONFIG_HOME
+            data units: error: HOME is not set; try: set it or XDG_DATA_HOME
             data: error: HOME is not set; try: set it
             models: error: HOME is not set; try: set it
             cache: error: HOME is not set; try: set it
@@ -164,6 +172,7 @@ fn a_relative_home_is_refused() {
         expect![[r#"
             config: error: HOME is "ada", which is not an absolute path; try: correct it or XDG_CONFIG_HOME
             units: error: HOME is "ada", which is not an absolute path; try: correct it or XDG_CONFIG_HOME
+            data units: error: HOME is "ada", which is not an absolute path; try: correct it or XDG_DATA_HOME
             data: error: HOME is "ada", which is not an absolute path; try: correct it or XDG_DATA_HOME
             models: error: HOME is "ada", which is not an absolute path; try: correct it or XDG_DATA_HOME
             cache: error: HOME is "ada", which is not an absolute path; try: correct it or XDG_CACHE_HOME
@@ -177,6 +186,7 @@ fn a_relative_home_is_refused() {
         expect![[r#"
             config: error: HOME is "ada", which is not an absolute path; try: correct it or XDG_CONFIG_HOME
             units: error: HOME is "ada", which is not an absolute path; try: correct it or XDG_CONFIG_HOME
+            data units: error: HOME is "ada", which is not an absolute path; try: correct it or XDG_DATA_HOME
             data: error: HOME is "ada", which is not an absolute path; try: correct it
             models: error: HOME is "ada", which is not an absolute path; try: correct it
             cache: error: HOME is "ada", which is not an absolute path; try: correct it

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use launchd::sockets::{SocketFamily, SocketType};
 use launchd::{Launchd, ProcessType, Socket, SocketOptions};
 
-use crate::{LABEL, MARK, SOCKET_NAME, Service, SocketError, check_socket_path, systemd};
+use crate::{LABEL, MARK, SOCKET_NAME, Service, SocketError, check_socket_path, systemd::whole_seconds};
 
 /// A service that no property list can describe.
 #[derive(Debug, thiserror::Error)]
@@ -71,8 +71,8 @@ pub fn plist(service: &Service) -> Result<String, PlistError> {
         // Somebody sits and waits for each answer. Under the default, Standard, and still more under Background,
         // macOS limits the CPU and the IO of a process that has no window, which would throttle that answer.
         .with_process_type(ProcessType::Interactive)
-        // launchd kills after 20 s otherwise, and the daemon gives the requests that run 30 s to end.
-        .with_exit_timeout(systemd::STOP_LIMIT_S)
+        // launchd kills after 20 s otherwise, and the daemon gives the requests that run more time to end. Zero would be never.
+        .with_exit_timeout(u32::try_from(whole_seconds(service.stop_limit)).unwrap_or(u32::MAX).max(1))
         .with_standard_out_path(log)
         .map_err(bug)?
         .with_standard_error_path(log)
@@ -86,7 +86,19 @@ pub fn plist(service: &Service) -> Result<String, PlistError> {
 /// Where a property list of ours makes launchd listen; `None` when the text is not ours.
 pub fn socket_of(list: &str) -> Option<PathBuf> {
     let (_, rest) = list.split_once("<key>SockPathName</key>").filter(|_| crate::is_ours(list))?;
-    let (text, _) = rest.trim_start().strip_prefix("<string>")?.split_once("</string>")?;
+    first_string(rest)
+}
+
+/// What any property list starts: the first word of `ProgramArguments`.
+pub fn program_of(list: &str) -> Option<PathBuf> {
+    let (_, arguments) = list.split_once("<key>ProgramArguments</key>")?;
+    first_string(arguments)
+}
+
+/// The first text, as it is without XML.
+fn first_string(xml: &str) -> Option<PathBuf> {
+    let (_, rest) = xml.split_once("<string>")?;
+    let (text, _) = rest.split_once("</string>")?;
     let entities = [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&apos;", "'"), ("&amp;", "&")];
     Some(entities.iter().fold(text.to_owned(), |text, (entity, plain)| text.replace(entity, plain)).into())
 }

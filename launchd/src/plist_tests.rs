@@ -1,5 +1,6 @@
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
+use std::time::Duration;
 
 use expect_test::{Expect, expect};
 
@@ -11,6 +12,7 @@ fn service() -> Service {
         arguments: Vec::new(),
         socket: "/Users/ada/Library/Application Support/beast/beastd.sock".into(),
         log: "/Users/ada/Library/Logs/beast/launchd.log".into(),
+        stop_limit: Duration::from_secs(60),
     }
 }
 
@@ -134,4 +136,23 @@ fn a_list_of_ours_tells_where_it_listens() {
     let list = plist(&odd).unwrap();
     assert_eq!(socket_of(&list), Some(odd.socket), "{list}");
     assert_eq!(socket_of(&list.replace("beastctl", "somebody")), None);
+}
+
+#[test]
+fn the_program_is_found_again() {
+    let odd = Service { program: "/Users/a & b/<beastd>".into(), arguments: vec!["--set".into()], ..service() };
+    assert_eq!(program_of(&plist(&odd).unwrap()), Some(odd.program));
+    assert_eq!(program_of("<dict/>"), None);
+}
+
+#[test]
+fn launchd_waits_as_long_as_the_daemon_may_take() {
+    let exit_timeout = |limit| {
+        let text = plist(&Service { stop_limit: limit, ..service() }).unwrap();
+        let (_, rest) = text.split_once("<key>ExitTimeOut</key>").unwrap();
+        rest.split(['<', '>']).nth(2).unwrap().to_owned()
+    };
+    assert_eq!(exit_timeout(Duration::from_secs(330)), "330");
+    // It would wait for ever.
+    assert_eq!(exit_timeout(Duration::ZERO), "1");
 }

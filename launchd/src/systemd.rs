@@ -7,6 +7,7 @@
 //! several distributions forbid: the service would then not start at all (status 226).
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::{MARK, Service, SocketError, check_socket_path};
 
@@ -15,11 +16,8 @@ pub const SOCKET_UNIT: &str = "beastd.socket";
 /// The unit that is started when somebody calls.
 pub const SERVICE_UNIT: &str = "beastd.service";
 
-/// How long systemd waits for the end of a daemon that has been told to end, in seconds.
-///
-/// Twice the daemon's own `drain_timeout` of 30 s, behind which come its last words and one step of the engine: only a daemon
-/// that hangs is killed.
-pub const STOP_LIMIT_S: u32 = 60;
+/// The folder, in one of units, whose links are what a login makes listen.
+pub const ENABLED_IN: &str = "sockets.target.wants";
 
 /// The two texts.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,15 +75,44 @@ pub fn units(service: &Service) -> Result<Units, UnitError> {
     let head = |unit| format!("{MARK}\n# It is written anew by the next install. {}", change_of(unit));
     // No quotes here: the value is the whole line. A percent sign begins a specifier everywhere.
     let socket = socket_unit(&head(SOCKET_UNIT), &socket.replace('%', "%%"));
-    Ok(Units { socket, service: service_unit(&head(SERVICE_UNIT), &command) })
+    Ok(Units { socket, service: service_unit(&head(SERVICE_UNIT), &command, service.stop_limit) })
 }
 
 const LISTEN: &str = "ListenStream=";
 
 /// Where a socket unit of ours listens; `None` when the text is not ours.
 pub fn socket_of(unit: &str) -> Option<PathBuf> {
-    let mut lines = unit.lines().filter(|_| crate::is_ours(unit));
-    Some(lines.find_map(|line| line.strip_prefix(LISTEN))?.replace("%%", "%").into())
+    // Ours give the path in full.
+    crate::is_ours(unit).then(|| listens_at(unit, Path::new("/"))).flatten()
+}
+
+/// Where any socket unit listens, also that of a package, which leaves the folder `runtime` to systemd.
+pub fn listens_at(unit: &str, runtime: &Path) -> Option<PathBuf> {
+    let place = unit.lines().find_map(|line| line.trim().strip_prefix(LISTEN))?;
+    Some(match place.strip_prefix("%t/") {
+        Some(rest) => runtime.join(rest.replace("%%", "%")),
+        None => place.replace("%%", "%").into(),
+    })
+}
+
+/// What any service unit starts: the first word of `ExecStart=`, without the marks that may stand before it, and as systemd reads
+/// quotes and `%%`.
+pub fn program_of(unit: &str) -> Option<PathBuf> {
+    let command = unit.lines().find_map(|line| line.trim().strip_prefix("ExecStart="))?;
+    let command = command.trim_start_matches(['-', '@', ':', '+', '!']).trim_start();
+    let mut word = String::new();
+    let mut quote = None;
+    let mut chars = command.chars();
+    while let Some(c) = chars.next() {
+        match c {
+            '\\' => word.push(chars.next()?),
+            _ if quote == Some(c) => quote = None,
+            '"' | '\'' if quote.is_none() => quote = Some(c),
+            _ if c.is_whitespace() && quote.is_none() => break,
+            _ => word.push(c),
+        }
+    }
+    (!word.is_empty()).then(|| word.replace("%%", "%").into())
 }
 
 fn change_of(unit: &str) -> String {
@@ -116,7 +143,8 @@ WantedBy=sockets.target
 }
 
 /// See [`socket_unit`].
-fn service_unit(head: &str, command: &str) -> String {
+fn service_unit(head: &str, command: &str, stop_limit: Duration) -> String {
+    let stop_limit_s = whole_seconds(stop_limit);
     format!(
         "\
 # {head}
@@ -137,8 +165,9 @@ ExecStart={command}
 Restart=on-failure
 RestartPreventExitStatus=1 2
 RestartSec=1s
-# At SIGTERM it finishes the requests that run (drain_timeout, 30 s unless set) and ends by itself.
-TimeoutStopSec={STOP_LIMIT_S}s
+# At SIGTERM it finishes the requests that run and ends by itself. This is drain_timeout as it was when this was written, and
+# half a minute for the rest; a longer one beastd asks for when it ends.
+TimeoutStopSec={stop_limit_s}s
 
 # What it writes (conversations, states of prompts, logs) is nobody else's.
 UMask=0077
@@ -163,6 +192,11 @@ SystemCallFilter=@system-service mincore
 SystemCallErrorNumber=EPERM
 "
     )
+}
+
+/// Never less than what was meant.
+pub(crate) fn whole_seconds(limit: Duration) -> u64 {
+    limit.as_secs() + u64::from(limit.subsec_nanos() > 0)
 }
 
 fn path(path: &Path) -> Result<&str, UnitError> {

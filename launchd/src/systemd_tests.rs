@@ -14,8 +14,12 @@ fn service() -> Service {
         arguments: Vec::new(),
         socket: "/run/user/1000/beast/beastd.sock".into(),
         log: "/home/ada/.local/state/beast/logs/service.log".into(),
+        stop_limit: DEFAULT_LIMIT,
     }
 }
+
+/// Of a daemon whose `drain_timeout` nobody has set.
+const DEFAULT_LIMIT: Duration = Duration::from_secs(60);
 
 fn command_of(service: &Service) -> String {
     let text = units(service).unwrap().service;
@@ -39,10 +43,16 @@ fn packages_have_the_same_texts() {
     let head = |unit| format!("Of a package of beast: what installed it takes it away. {}", change_of(unit));
     let socket = socket_unit(&head(SOCKET_UNIT), "%t/beast/beastd.sock");
     // `.ci/install` puts the program of its PREFIX there.
-    let service = service_unit(&head(SERVICE_UNIT), &quoted("/usr/bin/beastd"));
+    let service = service_unit(&head(SERVICE_UNIT), &quoted("/usr/bin/beastd"), DEFAULT_LIMIT);
     expect_file!["../../packaging/systemd/beastd.socket"].assert_eq(&socket);
     expect_file!["../../packaging/systemd/beastd.service"].assert_eq(&service);
     assert!(!crate::is_ours(&socket), "beastctl service uninstall must not take it away");
+}
+
+#[test]
+fn systemd_waits_as_long_as_the_daemon_may_take() {
+    let text = units(&Service { stop_limit: Duration::from_millis(90_500), ..service() }).unwrap().service;
+    assert!(text.contains("\nTimeoutStopSec=91s\n"), "{text}");
 }
 
 #[test]
@@ -59,6 +69,25 @@ fn what_means_something_to_systemd_is_escaped() {
     assert!(socket.contains("\nListenStream=/run/user/1000/50%% of/it.sock\n"), "{socket}");
     assert_eq!(socket_of(&socket), Some(odd.socket));
     assert_eq!(socket_of(&socket.replace("beastctl", "somebody")), None);
+}
+
+#[test]
+fn the_socket_of_any_unit_is_found() {
+    let at = |unit: &str| listens_at(unit, Path::new("/run/user/7"));
+    assert_eq!(at("[Socket]\nListenStream=/a b/100%%.sock\n"), Some("/a b/100%.sock".into()));
+    assert_eq!(at("[Socket]\nListenStream=%t/beast/beastd.sock\n"), Some("/run/user/7/beast/beastd.sock".into()));
+    assert_eq!(at("[Socket]\n"), None);
+}
+
+#[test]
+fn the_program_of_a_unit_is_its_first_word() {
+    let of = |line: &str| program_of(&format!("[Service]\nType=simple\nExecStart={line}\n"));
+    assert_eq!(of("/usr/bin/beastd"), Some("/usr/bin/beastd".into()));
+    assert_eq!(of("-/usr/bin/beastd --socket /s"), Some("/usr/bin/beastd".into()));
+    assert_eq!(of("\"/my programs/100%% beastd\" --x"), Some("/my programs/100% beastd".into()));
+    assert_eq!(of("/a\\ b/beastd"), Some("/a b/beastd".into()));
+    assert_eq!(of(""), None);
+    assert_eq!(program_of("[Service]\n"), None);
 }
 
 #[test]

@@ -254,6 +254,8 @@ pub struct Status {
     pub profile: String,
     /// Path of the socket it answers on.
     pub socket: String,
+    /// The model that the next load takes, as it is configured: `auto`, `builtin` or a path.
+    pub configured: String,
     /// The model; `None` until it is loaded.
     pub model: Option<Model>,
     /// The finished stages of loading, in order.

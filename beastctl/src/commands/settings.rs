@@ -1,10 +1,14 @@
 //! The settings of the daemon as beastd itself says them: its file is not read here, so that only one program knows its rules.
 
-use std::path::{Path, PathBuf};
+use std::{
+    env,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use super::bench::settings::parse_line;
 use crate::{
-    program::ask,
+    program::{ask, hear_out},
     wait::{Wait, WaitError},
 };
 
@@ -18,6 +22,16 @@ impl Settings {
     /// Those in force; the inner error is what beastd said instead.
     pub(super) fn ask(program: &Path, wait: &Wait) -> Result<Result<Self, String>, WaitError> {
         let said = ask(program, &["--print-config"], wait)?;
+        Ok(said.and_then(|said| said.answer()).map(|printed| Self::parse(&printed)))
+    }
+
+    /// Those with which the system would start it: a service knows nothing of the variables of this shell.
+    pub(super) fn of_service(program: &Path, wait: &Wait) -> Result<Result<Self, String>, WaitError> {
+        let mut command = Command::new(program);
+        for (name, _) in env::vars_os().filter(|(name, _)| name.as_encoded_bytes().starts_with(b"BEAST_")) {
+            command.env_remove(name);
+        }
+        let said = hear_out(command.arg("--print-config"), wait)?;
         Ok(said.and_then(|said| said.answer()).map(|printed| Self::parse(&printed)))
     }
 

@@ -72,11 +72,14 @@ fn describe(status: &Status) -> String {
     line("daemon", format!("beastd {}, process {}, up {}", status.version, status.pid, span(status.uptime_ms)));
     line("socket", status.socket.clone());
     line("engine", status.engine.clone());
-    if let Some(model) = &status.model {
-        line("model", name_and_size(model));
-        line("file", model.path.clone());
-        line("context", context_of(model));
-        line("backend", backend(model));
+    match &status.model {
+        Some(model) => {
+            line("model", name_and_size(model));
+            line("file", model.path.clone());
+            line("context", context_of(model));
+            line("backend", backend(model));
+        }
+        None => line("model", format!("{}, not in memory", status.configured)),
     }
     line(
         "profile",

@@ -13,6 +13,7 @@ pub(in crate::commands) fn status() -> Status {
         state: State::Loading { stage: LoadStage::Weights, fraction: 0.425 },
         profile: "baseline".into(),
         socket: "/s".into(),
+        configured: "/m.gguf".into(),
         model: None,
         stages: vec![Stage { stage: LoadStage::ProcessStart, us: 2_100 }],
         n_slots: 1,
@@ -49,6 +50,7 @@ fn a_daemon_that_loads_says_how_far_it_is() {
         daemon    beastd 0.0.1, process 42, up 900ms
         socket    /s
         engine    llama.cpp
+        model     /m.gguf, not in memory
         profile   baseline: batch 512, prompts in steps of 128, 2 threads
         slots     0 of 1 busy, 3 waiting, 4 connections
         prefixes  0 kept, 0 tokens; used 0 times, which saved 0 tokens

@@ -39,6 +39,15 @@ fn of_the_service() {
         }],
         Foreign: [ServiceError::Foreign(file())],
         NotOurs: [ServiceError::NotOurs(file())],
+        Packaged: [ServiceError::Packaged {
+            file: file(),
+            program: Some("/some/beastd".into()),
+            socket: "/some/socket".into(),
+        }],
+        Unfit: [
+            ServiceError::Unfit { program: "/some/beastd".into(), words: "n_ctx = 0 (/some/file): too few".into() },
+            ServiceError::Unfit { program: "/some/beastd".into(), words: "no HOME; try: set it".into() },
+        ],
         NotInstalled: [ServiceError::NotInstalled(file())],
         Stopped: [ServiceError::Stopped("/some/socket".into())],
         Failing: [ServiceError::Failing {
@@ -65,6 +74,9 @@ fn of_the_service() {
             3   systemd does not serve this user here: `systemctl --user show` failed (exit status: 1): Failed to connect to bus; try: loginctl enable-linger; or no service at all, since beastctl starts beastd by itself
             2   /some/file is there already and was not written by beastctl; try: --force, which keeps a copy of it, or move it away
             2   /some/file was not written by beastctl, so nothing is removed; try: rm /some/file, if it is yours
+            2   the service of a package is enabled already: /some/file starts /some/beastd and listens at /some/socket; try: beastctl service uninstall, which disables that one, then this again
+            1   /some/beastd would not start: n_ctx = 0 (/some/file): too few; try: beastctl doctor, which looks at all that beastd needs
+            1   /some/beastd would not start: no HOME; try: set it
             3   beastd is not installed as a service: beastctl has written no /some/file; try: beastctl service install
             3   the service is installed and stopped: nobody listens at /some/socket; try: beastctl service start
             3   the service is installed and stopped, because beastd failed: nobody listens at /some/socket; try: journalctl --user -u beastd.service, and once that is mended beastctl service start

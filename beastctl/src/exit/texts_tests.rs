@@ -46,6 +46,9 @@ mod rooms;
 #[path = "texts_service_tests.rs"]
 mod service;
 
+#[path = "texts_models_tests.rs"]
+mod models;
+
 fn check(samples: Vec<Sample>, expected: Expect) {
     let mut lines = String::new();
     for Sample { name, error } in samples {

@@ -33,6 +33,8 @@ mod screen;
 mod service;
 #[cfg(target_os = "linux")]
 mod service_failures;
+#[cfg(target_os = "linux")]
+mod service_packaged;
 mod starting;
 mod structured;
 mod terminal;

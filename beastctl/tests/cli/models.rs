@@ -2,11 +2,11 @@
 
 use std::{fs, path::PathBuf};
 
-use beast_protocol::{ErrorCode, Event, Request, WireError};
+use beast_protocol::{ErrorCode, Event, Request, Status, Welcome, WireError};
 use expect_test::expect;
 
 use crate::{
-    harness::{Beast, Ran, feed},
+    harness::{Beast, Peer, Ran, feed},
     verbs::status,
 };
 
@@ -207,6 +207,29 @@ fn what_a_running_daemon_has_loaded_is_in_use() {
         status.model.as_mut().unwrap().path = loaded;
         peer.send(&Event::Status(Box::new(status)));
     });
+    let ran = run(&beast, &["rm", "-y", "mine"]);
+    daemon.join().unwrap();
+    assert!(ran.code == Some(2) && ran.stderr.contains("mine.gguf is in use"), "{}", ran.report());
+    assert!(path.exists());
+}
+
+/// One that was started with `--model` and has given its model back, whatever the configuration says.
+#[test]
+fn what_a_running_daemon_loads_next_is_in_use() {
+    let beast = Beast::new();
+    let path = model(&beast, "mine.gguf");
+    let configured = path.to_str().unwrap().to_owned();
+    let listener = std::os::unix::net::UnixListener::bind(beast.socket()).unwrap();
+    let daemon = std::thread::spawn(move || {
+        for _ in 0..2 {
+            let mut peer = Peer::accept(&listener, &Welcome::current("0.0.1", 1));
+            assert_eq!(peer.request(), Request::Status);
+            let status = Status { model: None, configured: configured.clone(), ..status() };
+            peer.send(&Event::Status(Box::new(status)));
+        }
+    });
+    let listed = run(&beast, &["list"]).stdout;
+    assert!(listed.lines().any(|line| line.starts_with("mine") && line.contains("in use")), "{listed}");
     let ran = run(&beast, &["rm", "-y", "mine"]);
     daemon.join().unwrap();
     assert!(ran.code == Some(2) && ran.stderr.contains("mine.gguf is in use"), "{}", ran.report());

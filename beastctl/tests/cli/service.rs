@@ -1,6 +1,6 @@
 //! `service` on Linux: the real client, and a systemctl of a few lines that remembers what it was asked.
 
-use std::{fs, path::PathBuf, process::Command};
+use std::{fs, os::unix::fs::symlink, path::PathBuf, process::Command};
 
 use beast_protocol::Request;
 use expect_test::{Expect, expect};
@@ -21,18 +21,26 @@ case "$*" in
 *' start '*) : > active ;;
 *' stop '*) rm -f active pid
     for unit in beastd.socket beastd.service; do
-        [ -e config/systemd/user/$unit ] || { echo "Failed to stop $unit: Unit $unit not loaded." >&2; exit 5; }
+        [ -e config/systemd/user/$unit ] || [ -e package/$unit ] || { echo "Failed to stop $unit: Unit $unit not loaded." >&2; exit 5; }
     done ;;
 *reset-failed*) rm -f failed ;;
-*' disable '*) [ -e config/systemd/user/beastd.socket ] || { echo 'does not exist' >&2; exit 1; }; rm -f enabled ;;
+*' disable '*) [ -e config/systemd/user/beastd.socket ] || [ -e package/beastd.socket ] || { echo 'does not exist' >&2; exit 1; }
+    rm -f enabled config/systemd/user/sockets.target.wants/beastd.socket ;;
 esac"#;
+
+/// It refuses its configuration where `broken` is, and when it is given a setting; any other call leaves a trace.
+const BEASTD: &str = r#"
+[ "$1" = --print-config ] || { touch started; exit; }
+if [ -e broken ] || [ -n "$BEAST_N_CTX" ]; then echo 'beastd: n_ctx = 0 (config.toml): too few' >&2; exit 1; fi
+echo "drain_timeout = \"$(cat drain 2>/dev/null || echo 30s)\"  # default"
+"#;
 
 pub(crate) struct Machine(pub(crate) Beast);
 
 impl Machine {
     pub(crate) fn new() -> Self {
         let beast = Beast::alone();
-        beast.beastd("touch started");
+        beast.beastd(BEASTD);
         beast.script("bin/systemctl", SYSTEMCTL);
         Self(beast)
     }
@@ -45,6 +53,30 @@ impl Machine {
 
     pub(crate) fn run(&self, arguments: &[&str]) -> Ran {
         Ran::of(feed(self.command(arguments), b""), self.0.dir.path())
+    }
+
+    /// With the units of a package, which this user has enabled; where they listen.
+    pub(crate) fn packaged() -> (Self, PathBuf) {
+        let machine = Self::new();
+        let program = format!("ExecStart=\"{}\"", machine.0.path("beastd").display());
+        for unit in ["beastd.socket", "beastd.service"] {
+            let text =
+                fs::read_to_string(format!("{}/../packaging/systemd/{unit}", env!("CARGO_MANIFEST_DIR"))).unwrap();
+            machine.0.write(&format!("package/{unit}"), text.replace("ExecStart=\"/usr/bin/beastd\"", &program));
+        }
+        machine.enable();
+        let socket = machine.0.path("beast/beastd.sock");
+        fs::create_dir(socket.parent().unwrap()).unwrap();
+        (machine, socket)
+    }
+
+    /// As `systemctl --user enable --now` does it.
+    fn enable(&self) {
+        let link = self.unit("sockets.target.wants/beastd.socket");
+        fs::create_dir_all(link.parent().unwrap()).unwrap();
+        symlink(self.0.path("package/beastd.socket"), link).unwrap();
+        self.0.write("active", "");
+        self.0.write("enabled", "");
     }
 
     /// What systemctl was asked, since the last time.
@@ -284,6 +316,18 @@ fn no_second_daemon_beside_a_service_that_is_stopped() {
     // Another socket is nobody's.
     let ran = machine.0.run(&["summarize", "--socket", "other.sock"], b"text");
     assert!(machine.0.path("started").exists(), "{ran:?}");
+}
+
+/// What beastd gives its last requests is not cut short by the system.
+#[test]
+fn the_system_waits_as_long_as_the_configuration_says() {
+    let machine = Machine::new();
+    for (drain, limit) in [("5m", "330s"), ("0", "30s"), ("never", "86400s")] {
+        machine.0.write("drain", drain);
+        assert_eq!(machine.run(&["install"]).code, Some(0));
+        let unit = fs::read_to_string(machine.unit("beastd.service")).unwrap();
+        assert!(unit.contains(&format!("\nTimeoutStopSec={limit}\n")), "{unit}");
+    }
 }
 
 /// Half of it was removed by hand: the other half goes as well.

@@ -141,6 +141,38 @@ fn a_file_of_somebody_else_is_left_alone() {
     assert_eq!(ran.code, Some(2), "{ran:?}");
 }
 
+/// The system would listen, and each request would start a beastd that ends at once.
+#[test]
+fn what_beastd_refuses_is_told_before_anything_is_done() {
+    let machine = Machine::installed();
+    machine.0.write("broken", "");
+    machine.check(&["start"], expect![[r#"
+        exit 1
+        out: ""
+        err: beastctl: DIR/beastd would not start: n_ctx = 0 (config.toml): too few; try: beastctl doctor, which looks at all that beastd needs
+    "#]]);
+    machine.check(&["restart"], expect![[r#"
+        exit 1
+        out: ""
+        err: beastctl: DIR/beastd would not start: n_ctx = 0 (config.toml): too few; try: beastctl doctor, which looks at all that beastd needs
+    "#]]);
+    // A service has none of the variables of a shell.
+    fs::remove_file(machine.0.path("broken")).unwrap();
+    let mut command = machine.command(&["start"]);
+    command.env("BEAST_N_CTX", "0");
+    let ran = Ran::of(feed(command, b""), machine.0.dir.path());
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+
+    let new = Machine::new();
+    new.0.write("broken", "");
+    new.check(&["install"], expect![[r#"
+        exit 1
+        out: ""
+        err: beastctl: DIR/beastd would not start: n_ctx = 0 (config.toml): too few; try: beastctl doctor, which looks at all that beastd needs
+    "#]]);
+    assert_eq!(new.units(), [""; 0]);
+}
+
 #[test]
 fn a_folder_that_may_not_be_written() {
     let machine = Machine::new();

@@ -18,6 +18,7 @@ pub(crate) fn status() -> Status {
         state: State::Ready,
         profile: "beast".into(),
         socket: "/run/beastd.sock".into(),
+        configured: "auto".into(),
         model: Some(Model {
             name: "LFM2-2.6B".into(),
             path: "/lfm2.gguf".into(),

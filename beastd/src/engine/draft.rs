@@ -6,10 +6,10 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use llama_cpp_2::context::LlamaContext;
 use llama_cpp_2::llama_batch::LlamaBatch;
 use llama_cpp_2::token::LlamaToken;
 
+use super::context::Context;
 use super::llama::{ContextOptions, new_context};
 use super::sampler::argmax;
 use super::{Drafter, Guesses, LoadError, LoadedModel};
@@ -31,9 +31,8 @@ const LEAST_KEPT: usize = 16;
 
 /// See the module's text.
 pub struct DraftModel<'model> {
-    model: &'model LoadedModel,
     options: ContextOptions,
-    context: LlamaContext<'model>,
+    context: Context<'model>,
     batch: LlamaBatch<'static>,
     held: HashMap<SeqId, Held>,
     /// Beginnings that may come again, the least recently used first.
@@ -78,7 +77,6 @@ impl<'model> DraftModel<'model> {
         let batch = LlamaBatch::new(options.n_batch, 1);
         let (held, kept, last_prompt) = (HashMap::new(), VecDeque::new(), Vec::new());
         Ok(Self {
-            model,
             options,
             context,
             batch,
@@ -254,16 +252,8 @@ impl Drafter for DraftModel<'_> {
         }
     }
 
-    /// A new context; what was read is read again where it is needed.
     fn set_threads(&mut self, n_threads: usize) {
-        let options = ContextOptions { n_threads, ..self.options };
-        if let Ok(context) = new_context(self.model, &options) {
-            self.context = context;
-            self.options = options;
-            self.held.clear();
-            self.kept.clear();
-            self.free = (0..self.scratch).collect();
-        }
+        self.context.set_threads(n_threads);
     }
 }
 

@@ -4,17 +4,16 @@ use std::collections::{HashMap, HashSet};
 use std::num::NonZeroU32;
 
 use llama_cpp_2::DecodeError;
-use llama_cpp_2::context::LlamaContext;
 use llama_cpp_2::context::params::LlamaContextParams;
 use llama_cpp_2::context::session::LlamaStateSeqFlags;
 use llama_cpp_2::llama_batch::LlamaBatch;
 use llama_cpp_2::token::LlamaToken;
 
+use super::context::Context;
 use super::kernels::Helpers;
-use super::model::backend;
 use super::sampler::Sampler;
 use super::{Constraint, Engine, EngineError, IsInterrupted, LoadError, LoadedModel};
-use super::{abort, raw};
+use super::{context, raw};
 use crate::batch::{Batch, KvEdit, Row, Sampled, SamplingParams, SeqId, SlotId, Token};
 
 /// What `llama_decode` returns when it was asked to give up.
@@ -31,7 +30,7 @@ pub struct ContextOptions {
     pub n_batch: usize,
     /// Tokens of one graph pass at most; compute buffers grow with it.
     pub n_ubatch: usize,
-    /// Threads that compute on the CPU.
+    /// Threads that compute on the CPU while nobody else uses it.
     pub n_threads: usize,
     /// Most drafts of a row: past states that a hybrid model keeps for each place, to take drafts back.
     pub n_draft: usize,
@@ -41,7 +40,7 @@ pub struct ContextOptions {
 pub struct LlamaEngine<'model> {
     model: &'model LoadedModel,
     options: ContextOptions,
-    context: LlamaContext<'model>,
+    context: Context<'model>,
     batch: LlamaBatch<'static>,
     samplers: HashMap<SeqId, Sampler>,
     n_vocab: i32,
@@ -51,8 +50,6 @@ pub struct LlamaEngine<'model> {
     rolled_back: HashSet<SlotId>,
     /// What computes besides a single thread, on cores that others use.
     helpers: Helpers,
-    /// Threads on a machine that nobody else uses.
-    n_threads_alone: usize,
 }
 
 impl<'model> LlamaEngine<'model> {
@@ -74,7 +71,6 @@ impl<'model> LlamaEngine<'model> {
             n_rollback: 0,
             rolled_back: HashSet::new(),
             helpers: Helpers::of_this_thread(0),
-            n_threads_alone: options.n_threads,
         })
     }
 
@@ -172,25 +168,14 @@ impl Engine for LlamaEngine<'_> {
         self.samplers.remove(&seq);
     }
 
-    /// The wrapper has no setter for threads: a new context is made, and takes over what the slots hold. Copies that shared cells
-    /// have cells of their own after that, which is how the scheduler counts them anyway. A single thread gets helpers where others use the cores.
-    fn set_threads(&mut self, n_threads: usize) -> Result<bool, EngineError> {
-        let options = ContextOptions { n_threads, ..self.options };
-        let Ok(mut context) = new_context(self.model, &options) else { return Ok(false) };
-        let n_places = i32::try_from(self.options.n_places).expect("few slots");
-        for place in (0..n_places).filter(|&place| self.context.kv_cache_seq_pos_max(place) >= 0) {
-            let moved = self.context.state_seq_get(place, LlamaStateSeqFlags::empty());
-            moved
-                .and_then(|state| context.state_seq_set(&state, place))
-                .map_err(|error| EngineError::Fatal(format!("slot {place} cannot be moved: {error}")))?;
+    /// A single thread gets helpers, on cores that others use.
+    fn set_threads(&mut self, n_threads: usize) -> bool {
+        if !self.context.set_threads(n_threads) {
+            return false;
         }
-        // A moved state is the one that is meant.
-        self.rolled_back.clear();
-        self.context = context;
-        self.options = options;
-        let n_helpers = if n_threads == 1 { self.n_threads_alone - 1 } else { 0 };
+        let n_helpers = if n_threads == 1 { self.options.n_threads - 1 } else { 0 };
         self.helpers = Helpers::of_this_thread(n_helpers);
-        Ok(true)
+        true
     }
 
     fn edit(&mut self, edits: &[KvEdit]) -> Result<(), EngineError> {
@@ -210,10 +195,10 @@ impl Engine for LlamaEngine<'_> {
         let [row] = &batch.rows[..] else { return self.compute(&batch.rows) };
         let slot = row.slot;
         // A GPU asks nobody.
-        let is_possible = abort::IS_POSSIBLE && self.model.n_gpu_layers() == 0 && !self.rolled_back.contains(&slot);
+        let is_possible = context::IS_POSSIBLE && self.model.n_gpu_layers() == 0 && !self.rolled_back.contains(&slot);
         let (true, Some(spare)) = (is_possible, self.empty_place(slot)) else { return self.compute(&batch.rows) };
         self.edit_one(KvEdit::Copy { from: slot, to: spare })?;
-        let outcome = abort::unless(is_interrupted, || self.compute(&batch.rows));
+        let outcome = context::unless(is_interrupted, || self.compute(&batch.rows));
         if outcome == Err(EngineError::Interrupted) {
             self.edit_one(KvEdit::Clear(slot))?;
             self.edit_one(KvEdit::Copy { from: spare, to: slot })?;
@@ -307,7 +292,7 @@ impl LlamaEngine<'_> {
 pub(super) fn new_context<'model>(
     model: &'model LoadedModel,
     options: &ContextOptions,
-) -> Result<LlamaContext<'model>, LoadError> {
+) -> Result<Context<'model>, LoadError> {
     let n_threads = i32::try_from(options.n_threads).unwrap_or(i32::MAX);
     let as_u32 = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
     // llama.cpp insists on room for an output of each sequence, however small the steps are.
@@ -324,9 +309,7 @@ pub(super) fn new_context<'model>(
         // Sequences of any length share one pool; without this each slot has a fixed share of it.
         .with_kv_unified(true)
         .with_no_perf(true);
-    model
-        .model
-        .new_context(backend(), params)
+    Context::new(model, params)
         .map_err(|_| LoadError::Context { path: model.path().to_owned(), n_cells: options.n_cells })
 }
 

@@ -1,7 +1,7 @@
 //! What computes: the traits that the worker drives, small enough to fake.
 
-mod abort;
 mod constraint;
+mod context;
 mod draft;
 pub mod fake;
 mod gbnf;
@@ -54,12 +54,8 @@ pub trait Engine {
     /// The sequence has ended.
     fn disarm(&mut self, seq: SeqId);
 
-    /// Computes with this many threads from now on; what the slots hold stays. False when there is no memory for the change, and
-    /// things stay as they are.
-    ///
-    /// # Errors
-    /// [`EngineError::Fatal`] when what they held is lost.
-    fn set_threads(&mut self, n_threads: usize) -> Result<bool, EngineError>;
+    /// Computes with this many threads from now on. False when that cannot be changed.
+    fn set_threads(&mut self, n_threads: usize) -> bool;
 
     /// Makes these edits now instead of with the next batch.
     ///

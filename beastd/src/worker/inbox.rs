@@ -9,6 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::batch::{SamplingParams, SeqId, Token};
 use crate::config::Config;
 use crate::engine::Constraint;
+use crate::in_use::InUse;
 use crate::interrupt::Interrupt;
 use crate::speculation::Wish;
 use crate::stream::{Reply, channel};
@@ -69,6 +70,8 @@ pub struct Submission {
     pub(super) admitted: Admitted,
     pub(super) reply: mpsc::Sender<Reply>,
     pub(super) arrived_us: u64,
+    /// Kept until the answer has been computed.
+    pub(super) in_use: Option<InUse>,
 }
 
 impl Submission {
@@ -112,11 +115,24 @@ impl WorkerHandle {
     /// # Errors
     /// [`ErrorCode::Overloaded`] when the inbox is full, [`ErrorCode::ShuttingDown`] when the worker has ended.
     pub fn submit(&self, admitted: Admitted, arrived_us: u64) -> Result<(SeqId, mpsc::Receiver<Reply>), WireError> {
+        self.submit_using(admitted, arrived_us, None)
+    }
+
+    /// The same, for a request that keeps the model by itself: until its answer has been computed, read or not.
+    ///
+    /// # Errors
+    /// As [`Self::submit`].
+    pub fn submit_using(
+        &self,
+        admitted: Admitted,
+        arrived_us: u64,
+        in_use: Option<InUse>,
+    ) -> Result<(SeqId, mpsc::Receiver<Reply>), WireError> {
         let id = SeqId(self.next_id.fetch_add(1, Relaxed));
         let (reply, replies) = channel(admitted.n_max_tokens);
         let n_tokens = admitted.prompt.len() + admitted.resumed.tokens.len();
         let is_background = admitted.is_background;
-        let submission = Submission { id, admitted, reply, arrived_us };
+        let submission = Submission { id, admitted, reply, arrived_us, in_use };
         self.inbox.try_send(Command::Submit(Box::new(submission))).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => overloaded(),
             mpsc::error::TrySendError::Closed(_) => shutting_down(),

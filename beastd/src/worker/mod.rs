@@ -14,6 +14,7 @@ use crate::batch::{Batch, Sampled, SeqId, Token};
 use crate::clock::now_us;
 use crate::engine::{Engine, EngineError, Vocab};
 use crate::governor::{self, Governor};
+use crate::in_use::InUse;
 use crate::metrics::Metrics;
 use crate::prefix_store::PrefixStore;
 use crate::scheduler::{Committed, Limits, Room, Scheduler, Sequence};
@@ -53,6 +54,8 @@ struct Active {
     /// Tokens given to the stream; drafts that were right may go on after the end.
     n_generated: usize,
     position: Option<usize>,
+    /// Goes with the rest.
+    _in_use: Option<InUse>,
 }
 
 /// What a worker is put together from.
@@ -108,7 +111,7 @@ impl<'model, E: Engine> Worker<'model, E> {
                 Next::End(unloading) => break unloading,
             }
             self.drop_abandoned();
-            self.follow_the_machine()?;
+            self.follow_the_machine();
             self.restore_prefixes()?;
             let drafts = self.guess();
             let batch = self.scheduler.schedule(&drafts);
@@ -173,7 +176,7 @@ impl<'model, E: Engine> Worker<'model, E> {
     }
 
     fn submit(&mut self, submission: Submission) {
-        let Submission { id, admitted, reply, arrived_us } = submission;
+        let Submission { id, admitted, reply, arrived_us, in_use } = submission;
         let Admitted {
             mut prompt,
             shared,
@@ -228,6 +231,7 @@ impl<'model, E: Engine> Worker<'model, E> {
             prefill_us: 0,
             n_generated,
             position: None,
+            _in_use: in_use,
         };
         self.active.insert(id, active);
     }
@@ -243,25 +247,16 @@ impl<'model, E: Engine> Worker<'model, E> {
     }
 
     /// Computes with as many threads as the machine has cores to spare.
-    fn follow_the_machine(&mut self) -> Result<(), EngineError> {
+    fn follow_the_machine(&mut self) {
         let now_us = now_us();
         if !self.governor.is_due(now_us) {
-            return Ok(());
+            return;
         }
         let change = governor::sample(now_us).and_then(|sample| self.governor.observe(sample));
-        let Some(n_threads) = change else { return Ok(()) };
-        match self.engine.set_threads(n_threads) {
-            Ok(true) => {
-                tracing::info!(n_threads, us = crate::clock::now_us() - now_us, "others use the machine more, or less");
-                self.metrics.n_threads.store(n_threads, Relaxed);
-                self.speculation.set_threads(n_threads);
-                Ok(())
-            }
-            Ok(false) => {
-                tracing::warn!(n_threads, "no memory to change the number of threads");
-                Ok(())
-            }
-            Err(error) => self.break_down(error),
+        if let Some(n_threads) = change.filter(|&n_threads| self.engine.set_threads(n_threads)) {
+            tracing::info!(n_threads, "others use the machine more, or less");
+            self.metrics.n_threads.store(n_threads, Relaxed);
+            self.speculation.set_threads(n_threads);
         }
     }
 

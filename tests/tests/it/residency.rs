@@ -11,6 +11,10 @@ fn resident(pid: u32) -> u64 {
     line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") * 1024
 }
 
+/// Where models are, in a home of a test.
+const MODELS: &str =
+    if cfg!(target_os = "macos") { "Library/Application Support/beast/models" } else { "data/beast/models" };
+
 #[test]
 fn an_idle_model_leaves_and_comes_back_for_the_next_request() {
     let beast = Beast::with(&["idle_unload=300ms"]);
@@ -81,9 +85,7 @@ fn a_model_that_was_fetched_is_used_without_a_restart() {
     let beast = Beast::start();
     beast.ready();
     let pid = beast.pid();
-    let models =
-        if cfg!(target_os = "macos") { "Library/Application Support/beast/models" } else { "data/beast/models" };
-    let name = format!("{models}/LFM2-2.6B-Q4_K_M.gguf");
+    let name = format!("{MODELS}/LFM2-2.6B-Q4_K_M.gguf");
     let fetched = beast.write(&name, std::fs::read(beast.unpacked()).expect("it was unpacked"));
     let output = beast.run(&["models", "use", "auto"]);
     assert_eq!(output.code, Some(0), "{output}");
@@ -94,6 +96,21 @@ fn a_model_that_was_fetched_is_used_without_a_restart() {
     assert_eq!(beast.status().model.expect("loaded").path, beast.unpacked().display().to_string());
     let output = beast.run(&["models", "use", "/nowhere/model.gguf"]);
     assert_ne!(output.code, Some(0), "{output}");
+}
+
+/// The configuration does not name it: the daemon was started with it.
+#[test]
+fn the_model_that_comes_back_is_not_removed_by_a_slip() {
+    let home = Home::new();
+    let cub = std::fs::read(beast_tests::project("models/cub/cub.gguf")).expect("the built-in model is there");
+    let path = home.write(&format!("{MODELS}/mine.gguf"), cub);
+    let beast = home.start(&[&format!("model={}", path.display())]);
+    beast.ready();
+    assert_eq!(beast.run(&["unload"]).code, Some(0));
+    assert!(beast.run(&["status"]).answer().contains(&format!("{}, not in memory", path.display())));
+    let output = beast.run(&["models", "rm", "-y", "mine"]);
+    assert!(output.failure(2).contains("mine.gguf is in use"), "{output}");
+    assert!(path.exists());
 }
 
 /// What runs is finished on the model that it began with.
@@ -119,6 +136,24 @@ fn another_model_takes_over_when_nobody_uses_the_first() {
     assert!(matches!(&end, Event::Failed(error) if error.message.contains("/nowhere/model.gguf")), "{end:?}");
     beast.client().ask(&samples::commit_msg(&samples::diff("read_all", 3))).done();
     assert_eq!(beast.status().model.expect("it is back").path, copy.display().to_string());
+}
+
+/// Its answer has been computed: whether it is ever read is nothing that the model has to wait for.
+#[test]
+fn a_client_that_stops_reading_keeps_no_model() {
+    let beast = Beast::start();
+    beast.ready();
+    let mut stalled = beast.client();
+    // More pieces than a socket holds.
+    stalled.begin(&samples::babble(1500));
+    let mut watcher = beast.client();
+    eventually(|| watcher.status().n_running == 0);
+    let mut unloads = beast.client();
+    unloads.send(&Request::Unload);
+    unloads.until(|event| matches!(event, Event::Status(_)));
+    assert_eq!(watcher.status().state, State::Unloaded);
+    // When it reads after all, everything is there.
+    assert_eq!(stalled.answer().done().1.n_generated, 1500);
 }
 
 /// Neither the request that comes while the memory is being given back nor the next change waits for ever.

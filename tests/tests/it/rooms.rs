@@ -42,7 +42,7 @@ fn one_room_knows_llama_cpp() {
     assert!(!files.is_empty() && files.iter().all(|file| file.starts_with("beastd/src/engine/")), "{files:?}");
     assert_eq!(
         files_that_name("llama_cpp_sys_2"),
-        ["beastd/src/engine/abort.rs", "beastd/src/engine/kernels/hook.rs", "beastd/src/engine/raw.rs"]
+        ["beastd/src/engine/context.rs", "beastd/src/engine/kernels/hook.rs", "beastd/src/engine/raw.rs"]
     );
 }
 
@@ -50,7 +50,7 @@ fn one_room_knows_llama_cpp() {
 fn what_may_be_unsafe_is_the_socket_of_the_system_the_engine_and_its_kernels() {
     let files = [
         "launchd/src/socket.rs",
-        "beastd/src/engine/abort.rs",
+        "beastd/src/engine/context.rs",
         "beastd/src/engine/kernels/avx512.rs",
         "beastd/src/engine/kernels/crew.rs",
         "beastd/src/engine/kernels/hook.rs",
@@ -103,13 +103,13 @@ fn the_rooms_of_the_daemon_know_only_these() {
         prefix_store → batch, fingerprint
         residency → beast_protocol, config, daemon, loader, model, worker
         scheduler → batch
-        server → beast_protocol, connection, daemon, session, tell_manager
-        session → admission, batch, beast_protocol, clock, connection, daemon, jobs, loader, residency, stream, worker
+        server → beast_launchd, beast_protocol, connection, daemon, session, tell_manager
+        session → admission, batch, beast_protocol, clock, connection, daemon, in_use, jobs, loader, residency, stream, worker
         speculation → batch, engine
         splitter → engine
         stream → batch, beast_protocol, clock, engine
         template → beast_protocol
-        worker → batch, beast_protocol, clock, config, engine, governor, interrupt, metrics, prefix_store, scheduler, speculation, stream
+        worker → batch, beast_protocol, clock, config, engine, governor, in_use, interrupt, metrics, prefix_store, scheduler, speculation, stream
     "#]].assert_eq(&map);
 }
 

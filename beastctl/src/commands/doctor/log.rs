@@ -3,7 +3,12 @@
 use std::path::PathBuf;
 
 use super::finding::Finding;
-use crate::{commands::logs::files, exit::advice, output::units::count};
+use crate::{
+    commands::logs::files::{self, TailError},
+    exit::advice,
+    output::units::count,
+    wait::Wait,
+};
 
 const CHECK: &str = "log";
 /// How many of the last lines are looked at.
@@ -14,10 +19,12 @@ pub(super) fn check(folder: Option<PathBuf>) -> Finding {
     let Some(folder) = folder else {
         return Finding::ok(CHECK, "beastd writes no log files");
     };
-    let read = files::list(&folder).map_err(|error| (folder.clone(), error));
-    let tail = read.and_then(|files| Ok((files.len(), files::tail(&files, N_LINES)?)));
+    let read = files::list(&folder).map_err(|error| TailError::File(folder.clone(), error));
+    // So few lines are read at once.
+    let tail = read.and_then(|files| Ok((files.len(), files::tail(&files, N_LINES, &Wait::default())?)));
     match tail {
-        Err((path, error)) => {
+        Err(TailError::Wait(error)) => Finding::warning(CHECK, error.to_string(), "again"),
+        Err(TailError::File(path, error)) => {
             let text = format!("cannot read {}: {error}", path.display());
             Finding::warning(CHECK, text, advice::reading(&path, &error))
         }

@@ -5,7 +5,10 @@ use std::{
     io::{self, ErrorKind},
     os::unix::fs::FileExt as _,
     path::{Path, PathBuf},
+    time::Duration,
 };
+
+use crate::wait::{Wait, WaitError};
 
 /// Read at once, from the end of a file towards its beginning.
 const BLOCK_LEN: u64 = 64 * 1024;
@@ -37,22 +40,30 @@ pub(in crate::commands) struct Tail {
     pub(in crate::commands) end: u64,
 }
 
-/// The last `n` lines of all files together.
+/// Why the last lines cannot be had.
+#[derive(Debug)]
+pub(in crate::commands) enum TailError {
+    /// The first file that cannot be read, and why.
+    File(PathBuf, io::Error),
+    /// Nobody waits for them any more.
+    Wait(WaitError),
+}
+
+/// The last `n` lines of all files together. Looks at `wait` again and again: logs may be long, and so may what is wanted of them.
 ///
 /// # Errors
-/// The first file that cannot be read, and why.
-pub(in crate::commands) fn tail(files: &[PathBuf], n: usize) -> Result<Tail, (PathBuf, io::Error)> {
+/// See [`TailError`].
+pub(in crate::commands) fn tail(files: &[PathBuf], n: usize, wait: &Wait) -> Result<Tail, TailError> {
     let (mut parts, mut end_of_newest) = (Vec::new(), 0);
     let mut n_left = n;
     for (age, file) in files.iter().rev().enumerate() {
         if age > 0 && n_left == 0 {
             break;
         }
-        let (bytes, end) = match last_lines(file, n_left) {
+        let (bytes, end) = match last_lines(file, n_left, wait) {
             // Removed since the folder was read: the oldest goes when a new day begins.
-            Err(error) if age > 0 && error.kind() == ErrorKind::NotFound => continue,
-            Err(error) => return Err((file.clone(), error)),
-            Ok(read) => read,
+            Err(TailError::File(_, error)) if age > 0 && error.kind() == ErrorKind::NotFound => continue,
+            read => read?,
         };
         if age == 0 {
             end_of_newest = end;
@@ -78,15 +89,17 @@ fn is_half(bytes: &[u8]) -> bool {
 }
 
 /// The last lines of one file, and its length when it was read. Each block is looked at once, however many there are.
-fn last_lines(file: &Path, n: usize) -> io::Result<(Vec<u8>, u64)> {
-    let file = File::open(file)?;
-    let end = file.metadata()?.len();
+fn last_lines(path: &Path, n: usize, wait: &Wait) -> Result<(Vec<u8>, u64), TailError> {
+    let failed = |error| TailError::File(path.to_owned(), error);
+    let file = File::open(path).map_err(failed)?;
+    let end = file.metadata().map_err(failed)?.len();
     let (mut blocks, mut start, mut n_found) = (Vec::new(), end, 0);
     while n > 0 && start > 0 && n_found <= n {
+        wait.pause(Duration::ZERO).map_err(TailError::Wait)?;
         let len = start.min(BLOCK_LEN);
         start -= len;
         let mut block = vec![0; usize::try_from(len).expect("a block has a few bytes")];
-        file.read_exact_at(&mut block, start)?;
+        file.read_exact_at(&mut block, start).map_err(failed)?;
         n_found += n_ends(&block) + usize::from(blocks.is_empty() && is_half(&block));
         blocks.push(block);
     }

@@ -10,7 +10,7 @@ fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
 
 fn last(files: &[(&str, &str)], n: usize) -> String {
     let dir = folder(files);
-    String::from_utf8(tail(&list(dir.path()).unwrap(), n).unwrap().bytes).unwrap()
+    String::from_utf8(tail(&list(dir.path()).unwrap(), n, &Wait::default()).unwrap().bytes).unwrap()
 }
 
 #[test]
@@ -43,4 +43,13 @@ fn long_files_are_read_from_their_end() {
     for n in [1, 50, 9_000, 39_999, 40_000, 50_000] {
         assert_eq!(last(&file, n), lines[lines.len().saturating_sub(n)..].concat(), "{n}");
     }
+}
+
+/// Ctrl-C and the time limit are the same to whoever waits: here the time is over before the first block.
+#[test]
+fn the_search_ends_when_nobody_waits_for_it() {
+    let dir = folder(&[("beastd.2026-11-23.log", "a\nb\n")]);
+    let over = Wait::default().limited(Some(Duration::ZERO));
+    let ended = tail(&list(dir.path()).unwrap(), 100_000_000, &over);
+    assert!(matches!(ended, Err(TailError::Wait(WaitError::TimedOut(_)))), "{ended:?}");
 }

@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::{Context as _, Result};
 
-use self::follow::Follower;
+use self::{files::TailError, follow::Follower};
 use super::{Context, settings::Settings};
 use crate::{
     cli::LogsOptions,
@@ -62,7 +62,10 @@ pub(super) fn run(context: &Context, options: &LogsOptions) -> Result<()> {
     let Some(newest) = files.last() else {
         return Err(LogError::None(folder).into());
     };
-    let tail = files::tail(&files, options.lines).map_err(unreadable)?;
+    let tail = files::tail(&files, options.lines, &wait).map_err(|error| match error {
+        TailError::File(path, source) => unreadable((path, source)).into(),
+        TailError::Wait(error) => anyhow::Error::from(error),
+    })?;
     show(context.console, &tail.bytes)?;
     if options.follow {
         let mut follower = Follower::new(folder, newest.clone(), tail.end);

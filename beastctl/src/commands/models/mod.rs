@@ -11,7 +11,7 @@ use std::{
 };
 
 use anyhow::Result;
-use beast_protocol::{Event, Request};
+use beast_protocol::{Event, Request, Status};
 
 use super::{Context, settings::Settings};
 use crate::{
@@ -39,43 +39,49 @@ pub(super) fn run(context: &Context, options: ModelsOptions) -> Result<()> {
 
 /// Which model is in use.
 struct InUse {
-    setting: String,
     /// What a running daemon has loaded.
     loaded: Option<PathBuf>,
-    /// The setting as beastd itself understands it, where it was asked.
-    configured: Option<String>,
+    /// Those that a running daemon, or the next one, follows at its next load.
+    settings: Vec<String>,
 }
 
 impl InUse {
     fn find(context: &Context) -> Result<Self> {
-        Ok(Self { setting: setting::read(&setting::path()?)?, loaded: loaded(context), configured: None })
+        let mut settings = vec![setting::read(&setting::path()?)?];
+        let running = running(context);
+        // Whatever the configuration says by now: it may have been started with another one, and loads that again after an unload.
+        settings.extend(running.as_ref().map(|status| status.configured.clone()));
+        Ok(Self { loaded: running.and_then(|status| Some(status.model?.path.into())), settings })
     }
 
-    /// Also with what a daemon would load next, or anew after an unload, by rules that only beastd knows: of profiles, of
-    /// relative paths.
+    /// Also with what the next daemon would load by rules that only beastd knows: of profiles, of relative paths.
     fn find_all(context: &Context) -> Result<Self> {
         let wait = Wait::default().limited(Some(LIMIT));
         let settings = start::find_beastd().and_then(|program| Settings::ask(&program, &wait).ok()?.ok());
-        let configured = settings.and_then(|settings| settings.get("model").map(str::to_owned));
-        Ok(Self { configured, ..Self::find(context)? })
+        let mut in_use = Self::find(context)?;
+        in_use.settings.extend(settings.and_then(|settings| settings.get("model").map(str::to_owned)));
+        Ok(in_use)
     }
 
     fn is(&self, file: &Path) -> Result<bool> {
         let is_loaded = self.loaded.as_deref().is_some_and(|loaded| setting::is_same(loaded, file));
-        let is_configured = |setting: &String| setting::is_chosen(file, setting);
-        let is_configured = self.configured.as_ref().map(is_configured).transpose()?.unwrap_or_default();
-        Ok(is_loaded || is_configured || setting::is_chosen(file, &self.setting)?)
+        for setting in &self.settings {
+            if setting::is_chosen(file, setting)? {
+                return Ok(true);
+            }
+        }
+        Ok(is_loaded)
     }
 }
 
-/// What a running daemon has loaded. One that does not run, or is busy with something else, has nothing to say about it.
-fn loaded(context: &Context) -> Option<PathBuf> {
+/// What a running daemon says of itself; one that is busy with something else says nothing.
+fn running(context: &Context) -> Option<Status> {
     let wait = Wait::default().limited(Some(LIMIT));
     let mut client = Client::open(&context.socket().ok()?, &wait).ok()?.same_version().ok()?;
     client.send(&Request::Status, &wait).ok()?;
     loop {
         match client.next_event(&wait, None).ok()?? {
-            Event::Status(status) => return status.model.map(|model| model.path.into()),
+            Event::Status(status) => return Some(*status),
             Event::Failed(_) => return None,
             _ => {}
         }

@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, ErrorKind},
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::Duration,
 };
 
@@ -75,6 +75,24 @@ pub enum ServiceError {
     /// The same, where ours was to be removed.
     #[error("{} was not written by beastctl, so nothing is removed", .0.display())]
     NotOurs(PathBuf),
+    /// A package's service is there, and is not the one that was to be installed.
+    #[error("the service of a package is enabled already: {} {}listens at {}", .file.display(), starts(.program.as_deref()), .socket.display())]
+    Packaged {
+        /// Its unit.
+        file: PathBuf,
+        /// What it starts.
+        program: Option<PathBuf>,
+        /// Where it listens.
+        socket: PathBuf,
+    },
+    /// beastd refuses its configuration, so nothing was changed: the system would listen, and every request would fail.
+    #[error("{} would not start: {words}", .program.display())]
+    Unfit {
+        /// beastd.
+        program: PathBuf,
+        /// What it says.
+        words: String,
+    },
     /// There is no service.
     #[error("beastd is not installed as a service: beastctl has written no {}", .0.display())]
     NotInstalled(PathBuf),
@@ -113,6 +131,10 @@ fn said(words: &str) -> String {
     if words.is_empty() { String::new() } else { format!(": {words}") }
 }
 
+fn starts(program: Option<&Path>) -> String {
+    program.map(|program| format!("starts {} and ", program.display())).unwrap_or_default()
+}
+
 impl ServiceError {
     /// See [`exit`].
     pub fn exit_code(&self) -> u8 {
@@ -121,9 +143,11 @@ impl ServiceError {
             | ServiceError::NotInstalled(_)
             | ServiceError::Stopped(_)
             | ServiceError::Failing { .. } => exit::UNREACHABLE,
-            ServiceError::Foreign(_) | ServiceError::NotOurs(_) | ServiceError::Plist(_) | ServiceError::Unit(_) => {
-                exit::USAGE
-            }
+            ServiceError::Foreign(_)
+            | ServiceError::NotOurs(_)
+            | ServiceError::Packaged { .. }
+            | ServiceError::Plist(_)
+            | ServiceError::Unit(_) => exit::USAGE,
             _ => exit::FAILED,
         }
     }
@@ -145,6 +169,11 @@ impl ServiceError {
             ServiceError::NoManager { hint, .. } => format!("{hint}; or {WITHOUT}"),
             ServiceError::Foreign(_) => "--force, which keeps a copy of it, or move it away".into(),
             ServiceError::NotOurs(path) => format!("rm {}, if it is yours", quoted(&path.display().to_string())),
+            ServiceError::Packaged { .. } => {
+                "beastctl service uninstall, which disables that one, then this again".into()
+            }
+            ServiceError::Unfit { words, .. } if words.contains("; try: ") => return None,
+            ServiceError::Unfit { .. } => "beastctl doctor, which looks at all that beastd needs".into(),
             ServiceError::NotInstalled(_) => "beastctl service install".into(),
             ServiceError::Stopped(_) => "beastctl service start".into(),
             ServiceError::Failing { words, .. } => format!("{words}, and once that is mended beastctl service start"),

@@ -20,18 +20,24 @@ pub(super) enum Found {
 
 /// A link is somebody's own way to provide the file, so it is theirs wherever it leads.
 pub(super) fn look(path: &Path) -> Result<Found, ServiceError> {
-    let read = |source| ServiceError::Read { path: path.to_owned(), source };
+    let failed = |source| ServiceError::Read { path: path.to_owned(), source };
     match path.symlink_metadata() {
         // Also where a file is in the place of a folder: that is told by whoever wants to write.
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
             return Ok(Found::Nothing);
         }
-        Err(error) => return Err(read(error)),
+        Err(error) => return Err(failed(error)),
         Ok(metadata) if !metadata.is_file() => return Ok(Found::Foreign),
         Ok(_) => {}
     }
-    let text = String::from_utf8_lossy(&fs::read(path).map_err(read)?).into_owned();
+    let text = read(path)?;
     Ok(if beast_launchd::is_ours(&text) { Found::Ours(text) } else { Found::Foreign })
+}
+
+/// Whosever it is.
+pub(super) fn read(path: &Path) -> Result<String, ServiceError> {
+    let bytes = fs::read(path).map_err(|source| ServiceError::Read { path: path.to_owned(), source })?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 /// A file with its text.

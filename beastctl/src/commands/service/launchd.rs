@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, time::Instant};
 
-use beast_launchd::{LABEL, Service, plist, socket_of};
+use beast_launchd::{LABEL, Service, plist, program_of, socket_of};
 
 use super::{
     error::ServiceError,
@@ -87,8 +87,17 @@ impl Manager for Launchd<'_> {
         vec![self.file()]
     }
 
+    /// Homebrew has services of its own, under names of its own.
+    fn packaged(&self) -> Option<Vec<PathBuf>> {
+        None
+    }
+
     fn socket_of(&self, text: &str) -> Option<PathBuf> {
         socket_of(text)
+    }
+
+    fn program_of(&self, text: &str) -> Option<PathBuf> {
+        program_of(text)
     }
 
     fn texts(&self, service: &Service) -> Result<Vec<Text>, ServiceError> {

@@ -61,6 +61,7 @@ impl Mac {
             arguments: Vec::new(),
             socket: self.dir.path().join("Library/Application Support/beast/s"),
             log: self.dir.path().join("Library/Logs/beast/service.log"),
+            stop_limit: std::time::Duration::from_secs(60),
         }
     }
 

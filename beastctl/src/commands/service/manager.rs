@@ -14,11 +14,17 @@ pub(super) trait Manager {
     /// The command that shows why beastd ended.
     fn words_of_beastd(&self) -> &'static str;
 
-    /// The files of the service, the one that says where it listens first.
+    /// The files of the service that we write: the first says where it listens, the last what it starts.
     fn files(&self) -> Vec<PathBuf>;
 
-    /// Where a file of ours says that it listens.
+    /// Those of a package, when this user has enabled them and ours are not in their place. Nothing of them is written or removed.
+    fn packaged(&self) -> Option<Vec<PathBuf>>;
+
+    /// Where the first of these files says that it listens.
     fn socket_of(&self, text: &str) -> Option<PathBuf>;
+
+    /// What the last of them starts.
+    fn program_of(&self, text: &str) -> Option<PathBuf>;
 
     /// Their texts.
     fn texts(&self, service: &Service) -> Result<Vec<Text>, ServiceError>;
@@ -47,7 +53,7 @@ pub(super) trait Manager {
     /// Stops it, also after the next login.
     fn unload(&self) -> Result<(), ServiceError>;
 
-    /// The files are gone: nothing of them is to be remembered. Nothing depends on this, so it cannot fail.
+    /// The files are gone, or disabled: nothing of them is to be remembered. Nothing depends on this, so it cannot fail.
     fn forget(&self);
 }
 

@@ -15,7 +15,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use beast_launchd::{Service, paths};
+use beast_launchd::{REST_OF_THE_END, Service, paths};
 
 pub use error::ServiceError;
 
@@ -24,13 +24,22 @@ use self::{
     manager::Manager,
     program::Program,
     systemd::Systemd,
-    verbs::{Installed, Removed},
+    verbs::{Installed, Present, Removed},
 };
-use super::{CommandError, Context, stop};
-use crate::{cli::ServiceVerb, output::json_line, start::find_beastd, wait::Wait};
+use super::{CommandError, Context, settings::Settings, stop};
+use crate::{
+    cli::ServiceVerb,
+    output::{json_line, one_line},
+    start::find_beastd,
+    wait::Wait,
+};
 
 /// For everything together: an end with its last requests, and a start. Each step has a limit of its own.
 const LIMIT: Duration = Duration::from_secs(300);
+/// What beastd gives its last requests when it does not say.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
+/// The longest that the system waits for the end of beastd.
+const MAX_STOP_LIMIT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Does what was typed.
 pub(super) fn run(context: &Context, verb: &ServiceVerb) -> Result<()> {
@@ -44,9 +53,10 @@ pub(super) fn run(context: &Context, verb: &ServiceVerb) -> Result<()> {
         Ok(())
     };
     match verb {
-        ServiceVerb::Install { force } => install(context, manager, *force, end),
+        ServiceVerb::Install { force } => install(context, manager, *force, &wait, end),
         ServiceVerb::Uninstall => uninstall(context, manager),
         ServiceVerb::Start => {
+            check(manager, &wait)?;
             let socket = verbs::start(manager, end)?;
             say(context, &format!("listens at {}, the first request starts beastd\n", socket.display()))
         }
@@ -55,6 +65,8 @@ pub(super) fn run(context: &Context, verb: &ServiceVerb) -> Result<()> {
             say(context, "stopped\n")
         }
         ServiceVerb::Restart => {
+            // What runs goes on until its successor can start.
+            check(manager, &wait)?;
             verbs::restart(manager, end)?;
             say(context, "restarted\n")
         }
@@ -74,15 +86,49 @@ fn manager(wait: &Wait) -> Result<Box<dyn Manager + '_>> {
     })
 }
 
-fn install(context: &Context, manager: &dyn Manager, force: bool, end: impl Fn(&Path) -> Result<()>) -> Result<()> {
+/// Whether what is installed can start, which the system itself would find out at the first request.
+fn check(manager: &dyn Manager, wait: &Wait) -> Result<(), ServiceError> {
+    let Present { program, .. } = verbs::installed(manager)?;
+    program.map(|program| settings(&program, wait)).transpose()?;
+    Ok(())
+}
+
+/// The settings with which the system starts it.
+fn settings(program: &Path, wait: &Wait) -> Result<Settings, ServiceError> {
+    Settings::of_service(program, wait)?.map_err(|words| {
+        let words = one_line(words.strip_prefix("beastd: ").unwrap_or(&words));
+        ServiceError::Unfit { program: program.to_owned(), words }
+    })
+}
+
+/// How long the system waits for the end of a daemon with these settings.
+fn stop_limit(settings: &Settings) -> Duration {
+    // As beastd reads them; another version of it may know none.
+    let drain = match settings.get("drain_timeout") {
+        Some("never") => Duration::MAX,
+        Some("0") => Duration::ZERO,
+        text => text.and_then(|text| humantime::parse_duration(text).ok()).unwrap_or(DRAIN_TIMEOUT),
+    };
+    // Rather than never: launchd would hold up the end of the whole system.
+    drain.saturating_add(REST_OF_THE_END).min(MAX_STOP_LIMIT)
+}
+
+fn install(
+    context: &Context,
+    manager: &dyn Manager,
+    force: bool,
+    wait: &Wait,
+    end: impl Fn(&Path) -> Result<()>,
+) -> Result<()> {
     let program = lasting(find_beastd().ok_or(CommandError::NoProgram)?);
+    let stop_limit = stop_limit(&settings(&program, wait)?);
     let socket = context.socket()?;
     // Who starts beastd in another folder means the same socket.
     let socket = std::path::absolute(&socket).with_context(|| format!("cannot find {}", socket.display()))?;
     let log = paths::log_dir()?.join("service.log");
     let calm = Wait::default();
     let way_back = self::manager(&calm)?;
-    let service = Service { program, arguments: Vec::new(), socket, log };
+    let service = Service { program, arguments: Vec::new(), socket, log, stop_limit };
     let Installed { files, copies, is_new, was_there } =
         verbs::install(manager, way_back.as_ref(), &service, force, end)?;
     let what = match (is_new, was_there) {
@@ -101,6 +147,10 @@ fn install(context: &Context, manager: &dyn Manager, force: bool, end: impl Fn(&
 fn uninstall(context: &Context, manager: &dyn Manager) -> Result<()> {
     let text = match verbs::uninstall(manager)? {
         Removed::Files(files) => files.iter().map(|file| format!("removed {}\n", file.display())).collect(),
+        Removed::Disabled(file) => format!(
+            "disabled {}, which stays: it is a package's (systemctl --user enable --now beastd.socket brings it back)\n",
+            file.display()
+        ),
         Removed::Nothing(file) => format!("nothing to remove: there is no {}\n", file.display()),
     };
     Ok(context.console.print(&text)?)

@@ -3,8 +3,8 @@
 use std::{fs, path::PathBuf};
 
 use beast_launchd::{
-    Service,
-    systemd::{SERVICE_UNIT, SOCKET_UNIT, socket_of, units},
+    Service, packaged_in, paths,
+    systemd::{ENABLED_IN, SERVICE_UNIT, SOCKET_UNIT, listens_at, program_of, units},
 };
 
 use super::{
@@ -77,8 +77,18 @@ impl Manager for Systemd<'_> {
         [SOCKET_UNIT, SERVICE_UNIT].map(|unit| self.folder.join(unit)).into()
     }
 
+    fn packaged(&self) -> Option<Vec<PathBuf>> {
+        let socket = packaged_in(&self.folder)?;
+        let service = socket.with_file_name(SERVICE_UNIT);
+        Some(vec![socket, service])
+    }
+
     fn socket_of(&self, text: &str) -> Option<PathBuf> {
-        socket_of(text)
+        listens_at(text, &paths::runtime_dir())
+    }
+
+    fn program_of(&self, text: &str) -> Option<PathBuf> {
+        program_of(text)
     }
 
     fn texts(&self, service: &Service) -> Result<Vec<Text>, ServiceError> {
@@ -145,13 +155,13 @@ impl Manager for Systemd<'_> {
         let checked = self.check();
         if checked.is_ok() {
             self.stop()?;
-            if self.folder.join(SOCKET_UNIT).symlink_metadata().is_ok() {
+            if self.folder.join(SOCKET_UNIT).symlink_metadata().is_ok() || self.packaged().is_some() {
                 self.run(&["disable", SOCKET_UNIT])?;
                 return Ok(());
             }
         }
         // Without a manager nothing of it runs, and without its unit nothing can be disabled; what `enable` has made is a link.
-        let link = self.folder.join("sockets.target.wants").join(SOCKET_UNIT);
+        let link = self.folder.join(ENABLED_IN).join(SOCKET_UNIT);
         match fs::remove_file(&link) {
             Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
                 Err(ServiceError::Write { what: "remove", path: link, source })

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::{
     error::ServiceError,
-    files::{Found, Written, look, remove},
+    files::{Found, Written, look, read, remove},
     manager::{Manager, State},
 };
 use crate::output::one_line;
@@ -37,6 +37,9 @@ pub(super) fn install(
     end: impl Fn(&Path) -> Result<()>,
 ) -> Result<Installed> {
     let texts = manager.texts(service)?;
+    if let Some(files) = manager.packaged() {
+        return adopt(manager, service, files, end);
+    }
     let files = manager.files();
     let found = files.iter().map(|file| look(file)).collect::<Result<Vec<_>, _>>()?;
     if let Some(at) = found.iter().position(|found| *found == Found::Foreign).filter(|_| !force) {
@@ -55,6 +58,25 @@ pub(super) fn install(
         return Err(error);
     }
     Ok(Installed { files, copies, is_new, was_there })
+}
+
+/// The service of a package is there already. Only where it is the one that would be installed: with ours in its place, nobody would know
+/// which of the two the package's next version changes.
+fn adopt(
+    manager: &dyn Manager,
+    service: &Service,
+    files: Vec<PathBuf>,
+    end: impl Fn(&Path) -> Result<()>,
+) -> Result<Installed> {
+    let Present { socket, program, .. } = installed(manager)?;
+    let real = |program: &Path| program.canonicalize().unwrap_or_else(|_| program.to_owned());
+    let is_same = program.as_deref().is_some_and(|program| real(program) == real(&service.program));
+    if socket != service.socket || !is_same {
+        return Err(ServiceError::Packaged { file: first(&files), program, socket }.into());
+    }
+    make_way(manager, service, false, manager.state()?, end)?;
+    manager.load()?;
+    Ok(Installed { files, copies: Vec::new(), is_new: false, was_there: true })
 }
 
 /// An older service ends, and so does a daemon that was started by hand: both finish their requests.
@@ -96,6 +118,8 @@ fn take_back(manager: &dyn Manager, written: Written, is_new: bool, was_listenin
 #[derive(Debug)]
 pub(super) enum Removed {
     Files(Vec<PathBuf>),
+    /// Its first file stays, which is a package's.
+    Disabled(PathBuf),
     /// There was no service.
     Nothing(PathBuf),
 }
@@ -110,7 +134,10 @@ pub(super) fn uninstall(manager: &dyn Manager) -> Result<Removed, ServiceError> 
         }
     }
     if ours.is_empty() {
-        return Ok(Removed::Nothing(first(manager)));
+        let Some(files) = manager.packaged() else { return Ok(Removed::Nothing(first(&manager.files()))) };
+        manager.unload()?;
+        manager.forget();
+        return Ok(Removed::Disabled(first(&files)));
     }
     manager.unload()?;
     for file in &ours {
@@ -122,7 +149,7 @@ pub(super) fn uninstall(manager: &dyn Manager) -> Result<Removed, ServiceError> 
 
 /// Where it listens from now on.
 pub(super) fn start(manager: &dyn Manager, end: impl Fn(&Path) -> Result<()>) -> Result<PathBuf> {
-    let socket = installed(manager)?;
+    let Present { socket, .. } = installed(manager)?;
     if !manager.state()?.is_listening {
         end(&socket)?;
     }
@@ -137,7 +164,7 @@ pub(super) fn stop(manager: &dyn Manager) -> Result<(), ServiceError> {
 }
 
 pub(super) fn restart(manager: &dyn Manager, end: impl Fn(&Path) -> Result<()>) -> Result<()> {
-    let socket = installed(manager)?;
+    let Present { socket, .. } = installed(manager)?;
     if !manager.state()?.is_listening {
         end(&socket)?;
     }
@@ -158,14 +185,14 @@ pub(super) struct Status {
 }
 
 pub(super) fn status(manager: &dyn Manager) -> Result<Status, ServiceError> {
-    let socket = match installed(manager) {
-        Ok(socket) => Some(socket),
-        Err(ServiceError::NotInstalled(_)) => None,
+    let (files, socket) = match installed(manager) {
+        Ok(Present { files, socket, .. }) => (files, Some(socket)),
+        Err(ServiceError::NotInstalled(_)) => (manager.files(), None),
         Err(error) => return Err(error),
     };
     let state = if socket.is_some() { manager.state() } else { Ok(State::default()) };
     let (name, words) = (manager.name(), manager.words_of_beastd());
-    Ok(Status { manager: name, words, files: manager.files(), socket, state })
+    Ok(Status { manager: name, words, files, socket, state })
 }
 
 impl Status {
@@ -226,15 +253,31 @@ impl Status {
     }
 }
 
-/// Where the installed service listens.
-fn installed(manager: &dyn Manager) -> Result<PathBuf, ServiceError> {
-    let file = first(manager);
-    match look(&file)? {
-        Found::Ours(text) => manager.socket_of(&text).ok_or(ServiceError::NotInstalled(file)),
-        Found::Nothing | Found::Foreign => Err(ServiceError::NotInstalled(file)),
-    }
+/// The service that is there, ours or a package's.
+#[derive(Debug)]
+pub(super) struct Present {
+    pub(super) files: Vec<PathBuf>,
+    /// Where it listens.
+    pub(super) socket: PathBuf,
+    /// What it starts, as far as its file says so.
+    pub(super) program: Option<PathBuf>,
 }
 
-fn first(manager: &dyn Manager) -> PathBuf {
-    manager.files().into_iter().next().expect("every service has a file that says where it listens")
+pub(super) fn installed(manager: &dyn Manager) -> Result<Present, ServiceError> {
+    let packaged = manager.packaged();
+    let is_ours = packaged.is_none();
+    let files = packaged.unwrap_or_else(|| manager.files());
+    let file = first(&files);
+    let text = match look(&file)? {
+        Found::Ours(text) => Some(text),
+        Found::Foreign if !is_ours => Some(read(&file)?),
+        Found::Nothing | Found::Foreign => None,
+    };
+    let socket = text.and_then(|text| manager.socket_of(&text)).ok_or(ServiceError::NotInstalled(file))?;
+    let program = files.last().and_then(|file| manager.program_of(&read(file).ok()?));
+    Ok(Present { files, socket, program })
+}
+
+fn first(files: &[PathBuf]) -> PathBuf {
+    files.first().cloned().expect("every service has a file that says where it listens")
 }

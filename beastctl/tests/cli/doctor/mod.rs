@@ -283,6 +283,25 @@ fn a_service_whose_program_is_gone() {
     );
 }
 
+/// Where `make install PREFIX=~/.local` puts units, and where a package's lie that is enabled, wherever that is.
+#[cfg(not(target_os = "macos"))]
+#[test]
+fn units_of_a_package_are_found() {
+    for (folder, link) in [(".local/share/systemd/user", None), ("package", Some("package/beastd.socket"))] {
+        let beast = healthy();
+        beast.write(&format!("{folder}/beastd.socket"), "[Socket]\nListenStream=/nobody\n");
+        beast.write(&format!("{folder}/beastd.service"), "[Service]\nExecStart=/opt/old/beastd\n");
+        if let Some(target) = link {
+            let place = beast.path("config/systemd/user/sockets.target.wants/beastd.socket");
+            fs::create_dir_all(place.parent().unwrap()).unwrap();
+            std::os::unix::fs::symlink(beast.path(target), place).unwrap();
+        }
+        let ran = beast.run(&["doctor"], b"");
+        let expected = format!("DIR/{folder}/beastd.service starts /opt/old/beastd, which is not there");
+        assert!(complaints(&ran).contains(&expected), "{ran:?}");
+    }
+}
+
 /// A service at the usual socket, of which systemctl says this.
 #[cfg(not(target_os = "macos"))]
 fn service(beast: &Beast, socket: &str, daemon: &str) {

@@ -1,0 +1,109 @@
+//! The rooms that fetch and choose models.
+
+use super::*;
+use crate::models::ModelError;
+
+#[test]
+fn of_models() {
+    let text = |text: &str| text.to_owned();
+    let url = || text("https://some.where/model.gguf");
+    let file_error = |action, error| ModelError::File { action, path: file(), source: os(error) };
+    let unknown =
+        |nearest: Option<&str>| ModelError::Unknown { word: text("lfm2-26b"), nearest: nearest.map(str::to_owned) };
+    let choice = |n_found, there: &[&str]| ModelError::Choice {
+        repo: text("org/name"),
+        wanted: text("Q4_0"),
+        n_found,
+        there: there.iter().copied().map(str::to_owned).collect(),
+    };
+    let denied = |page: Option<&str>, had_token| ModelError::Denied {
+        status: 403,
+        url: url(),
+        page: page.map(str::to_owned),
+        had_token,
+    };
+    let gave_up = |n_kept| ModelError::GaveUp { url: url(), reason: text("connection reset"), n_tries: 5, n_kept };
+    let cut = |needed| ModelError::Cut { path: file(), n_bytes: 13, needed };
+    let samples = samples!(ModelError {
+        Wait: [ModelError::Wait(WaitError::Interrupted), ModelError::Wait(WaitError::TimedOut(Duration::from_secs(1)))],
+        File: [file_error("read", Errno::NOENT), file_error("write", Errno::NOSPC), file_error("make", Errno::ACCESS),],
+        Unknown: [unknown(Some("lfm2-2.6b")), unknown(None)],
+        NotHere: [ModelError::NotHere(text("lfm2-2.6b"))],
+        Choice: [choice(0, &[]), choice(0, &["org/name:Q8_0"]), choice(2, &["org/name/a.gguf", "org/name/b.gguf"])],
+        Split: [ModelError::Split(text("model-00001-of-00002.gguf"))],
+        Offline: [ModelError::Offline(text("lfm2-2.6b"))],
+        Denied: [
+            denied(Some("https://some.where/page"), false),
+            denied(Some("https://some.where/page"), true),
+            denied(None, false),
+        ],
+        Missing: [ModelError::Missing(url())],
+        Status: [ModelError::Status { status: 500, url: url() }],
+        Unreachable: [ModelError::Unreachable { url: url(), reason: text("no such host") }],
+        GaveUp: [gave_up(0), gave_up(34_000_000)],
+        TooManyRequests: [ModelError::TooManyRequests { url: url(), pause: Duration::from_secs(90) }],
+        NoLength: [ModelError::NoLength(url())],
+        Listing: [ModelError::Listing(url())],
+        WrongHash: [ModelError::WrongHash { name: text("model.gguf"), found: text("1f"), wanted: text("2e") }],
+        OtherHash: [ModelError::OtherHash { path: file(), found: text("1f"), wanted: text("2e") }],
+        NotGguf: [ModelError::NotGguf(text("/some/file"))],
+        Cut: [cut(Some(1_563_668_704)), cut(None)],
+        Garbled: [ModelError::Garbled(file())],
+        NoRoom: [ModelError::NoRoom {
+            name: text("model.gguf"),
+            needed: 1_600_000_000,
+            free: 34_000_000,
+            folder: "/some".into(),
+        }],
+        Locked: [ModelError::Locked(text("model.gguf"))],
+        Taken: [ModelError::Taken(file())],
+        Folder: [ModelError::Folder(file())],
+        Usage: [ModelError::Usage { what: text("a model has no name"), hint: text("--name OTHER.gguf") }],
+        InUse: [ModelError::InUse(text("model.gguf"))],
+        NotRemoved: [ModelError::NotRemoved("nobody can be asked")],
+        Config: [ModelError::Config { path: file(), message: text("line 3: a value is expected") }],
+    });
+    check(
+        samples,
+        expect![[r#"
+        130 (silent)
+        1   no answer within 1s; try: a longer --timeout, or beastctl status
+        1   cannot read /some/file: No such file or directory (os error 2); try: ls /some, to see what is there
+        1   cannot write /some/file: No space left on device (os error 28); try: make room there, or write somewhere else
+        1   cannot make /some/file: Permission denied (os error 13); try: ls -ld /some, to see who may write there
+        2   no model is called lfm2-26b; try: lfm2-2.6b
+        2   no model is called lfm2-26b; try: beastctl models list, ORG/REPO:QUANT, an address or the path of a GGUF file
+        1   lfm2-2.6b is not on this disk; try: beastctl models pull lfm2-2.6b
+        2   org/name has no GGUF file of Q4_0; try: another repository: this one has no GGUF files
+        2   org/name has no GGUF file of Q4_0; try: org/name:Q8_0
+        2   org/name has more than one GGUF file of Q4_0; try: org/name/a.gguf, org/name/b.gguf
+        2   model-00001-of-00002.gguf is one part of a model in several files, which beast does not load; try: a smaller quantization, in one file
+        1   lfm2-2.6b is not on this disk, and --offline forbids to fetch it; try: the same command without --offline, or beastctl models list
+        1   the server refuses https://some.where/model.gguf (403); try: export HF_TOKEN=..., after accepting the licence at https://some.where/page
+        1   the server refuses https://some.where/model.gguf (403); try: to accept the licence at https://some.where/page with the account of HF_TOKEN
+        1   the server refuses https://some.where/model.gguf (403); try: another address: only the hub gets HF_TOKEN
+        1   there is nothing at https://some.where/model.gguf (404); try: beastctl models list, or the address in a browser
+        1   the server answers 500 to https://some.where/model.gguf; try: the address in a browser
+        1   cannot reach https://some.where/model.gguf (no such host); try: the network, and HTTPS_PROXY if there is a proxy, then the same command
+        1   gave up on https://some.where/model.gguf after 5 tries without a new byte (connection reset); try: the same command later
+        1   gave up on https://some.where/model.gguf after 5 tries without a new byte (connection reset); try: the same command later, which goes on after the 34.0 MB that came
+        75  the server of https://some.where/model.gguf wants to be left alone for 1m 30s; try: the same command then
+        1   the server does not say how long https://some.where/model.gguf is; try: --sha256 HEX, by which its end can be checked
+        1   the list of files at https://some.where/model.gguf cannot be understood; try: ORG/REPO/FILE.gguf, or another HF_ENDPOINT
+        1   model.gguf has the wrong SHA-256: 1f, and 2e was expected; nothing of it is kept; try: the same command again, and another source if it happens twice
+        1   /some/file has another SHA-256: 1f, and 2e was expected; try: another copy of the file, or sha256sum to see which one it is
+        1   /some/file is no GGUF file; try: the GGUF file itself: a web page or an archive is none
+        1   /some/file is cut: it has 13 bytes and needs at least 1563668704; try: rm /some/file && beastctl models pull
+        1   /some/file is cut: it has 13 bytes; try: rm /some/file && beastctl models pull
+        1   /some/file is damaged: its head makes no sense; try: rm /some/file && beastctl models pull
+        1   model.gguf needs 1.6 GB, and 34.0 MB is free in /some; try: beastctl models rm for one that is not needed, or a smaller model
+        75  model.gguf is in the hands of another beastctl; try: the same command when it is done
+        2   /some/file is there already and came from elsewhere; try: --name OTHER.gguf, or beastctl models rm first
+        2   /some/file is a folder; try: --name OTHER.gguf, or move it away
+        2   a model has no name; try: --name OTHER.gguf
+        2   model.gguf is in use; try: beastctl models use with another one first, or --force
+        2   nothing was removed: nobody can be asked; try: -y
+        1   /some/file: line 3: a value is expected; try: an editor on that line
+    "#]],
+    );
+}

@@ -1,0 +1,149 @@
+//! llama.cpp's context, with two things that the wrapper does not pass on: giving a step up in the middle, and another number of threads.
+//!
+//! On a CPU llama.cpp asks after each operation whether to go on (`abort_callback`), and takes a number of threads at any time (`llama_set_n_threads`). The
+//! wrapper has neither, and keeps its context to itself. So the linker sends its call that makes a context to `__wrap_…` here (`build.rs`), which adds
+//! the question and remembers the address. What would let this go: both in the wrapper.
+#![allow(unsafe_code)]
+
+use std::ops::{Deref, DerefMut};
+
+use llama_cpp_2::LlamaContextLoadError;
+use llama_cpp_2::context::LlamaContext;
+use llama_cpp_2::context::params::LlamaContextParams;
+
+use super::LoadedModel;
+use super::model::backend;
+
+/// The wrapper's context, and more.
+pub(super) struct Context<'model> {
+    inner: LlamaContext<'model>,
+    #[cfg(target_os = "linux")]
+    address: Option<std::ptr::NonNull<llama_cpp_sys_2::llama_context>>,
+}
+
+impl<'model> Context<'model> {
+    /// Makes one.
+    ///
+    /// # Errors
+    /// When llama.cpp does not.
+    pub(super) fn new(model: &'model LoadedModel, params: LlamaContextParams) -> Result<Self, LlamaContextLoadError> {
+        let inner = model.model.new_context(backend(), params)?;
+        Ok(Self {
+            inner,
+            #[cfg(target_os = "linux")]
+            address: hook::take_address(),
+        })
+    }
+
+    /// Computes with this many threads from the next step on. False where that is not possible.
+    pub(super) fn set_threads(&mut self, n_threads: usize) -> bool {
+        #[cfg(target_os = "linux")]
+        if let (Some(address), Ok(n_threads)) = (self.address, i32::try_from(n_threads)) {
+            // SAFETY: the address is that of the context in `inner`, which lives, and nobody computes: `self` is borrowed alone.
+            unsafe { llama_cpp_sys_2::llama_set_n_threads(address.as_ptr(), n_threads, n_threads) };
+            return true;
+        }
+        let _ = n_threads;
+        false
+    }
+}
+
+impl<'model> Deref for Context<'model> {
+    type Target = LlamaContext<'model>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.inner
+    }
+}
+
+impl DerefMut for Context<'_> {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.inner
+    }
+}
+
+#[cfg(target_os = "linux")]
+pub(super) use hook::unless;
+
+/// Whether steps can be given up on this system.
+pub(super) const IS_POSSIBLE: bool = cfg!(target_os = "linux");
+
+/// Computes: nobody asks here.
+#[cfg(not(target_os = "linux"))]
+pub(super) fn unless<T>(_is_interrupted: super::IsInterrupted, compute: impl FnOnce() -> T) -> T {
+    compute()
+}
+
+#[cfg(target_os = "linux")]
+mod hook {
+    use std::cell::{Cell, RefCell};
+    use std::ffi::c_void;
+    use std::ptr::NonNull;
+
+    use llama_cpp_sys_2 as sys;
+    use tracing::Dispatch;
+    use tracing::dispatcher::{DefaultGuard, set_default};
+
+    use super::super::IsInterrupted;
+
+    /// Of the step that this thread computes.
+    struct Question {
+        is_interrupted: IsInterrupted,
+        /// llama.cpp calls what is given up a failure, in three lines; they would only alarm whoever reads the log.
+        silence: Option<DefaultGuard>,
+    }
+
+    thread_local! {
+        /// llama.cpp asks on the thread that called it, so that engines on several threads do not answer for each other.
+        static QUESTION: RefCell<Option<Question>> = const { RefCell::new(None) };
+        /// Of the context that was made last on this thread.
+        static ADDRESS: Cell<Option<NonNull<sys::llama_context>>> = const { Cell::new(None) };
+    }
+
+    pub(super) fn take_address() -> Option<NonNull<sys::llama_context>> {
+        ADDRESS.take()
+    }
+
+    /// Computes; llama.cpp gives up when `is_interrupted`.
+    pub fn unless<T>(is_interrupted: IsInterrupted, compute: impl FnOnce() -> T) -> T {
+        QUESTION.set(Some(Question { is_interrupted, silence: None }));
+        let outcome = compute();
+        QUESTION.set(None);
+        outcome
+    }
+
+    unsafe extern "C" {
+        fn __real_llama_new_context_with_model(
+            model: *mut sys::llama_model,
+            params: sys::llama_context_params,
+        ) -> *mut sys::llama_context;
+    }
+
+    /// Called by the wrapper in place of llama.cpp's function.
+    ///
+    /// # Safety
+    /// As for that.
+    #[unsafe(no_mangle)]
+    pub unsafe extern "C" fn __wrap_llama_new_context_with_model(
+        model: *mut sys::llama_model,
+        params: sys::llama_context_params,
+    ) -> *mut sys::llama_context {
+        let params = sys::llama_context_params { abort_callback: Some(is_interrupted), ..params };
+        // SAFETY: the caller's arguments, and a function that reads nothing of what it is given.
+        let context = unsafe { __real_llama_new_context_with_model(model, params) };
+        ADDRESS.set(NonNull::new(context));
+        context
+    }
+
+    /// Asked by llama.cpp after each operation of a graph.
+    unsafe extern "C" fn is_interrupted(_: *mut c_void) -> bool {
+        QUESTION.with_borrow_mut(|question| {
+            let Some(question) = question else { return false };
+            let is_interrupted = (question.is_interrupted)();
+            if is_interrupted {
+                question.silence.get_or_insert_with(|| set_default(&Dispatch::none()));
+            }
+            is_interrupted
+        })
+    }
+}
