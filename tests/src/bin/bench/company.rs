@@ -15,6 +15,8 @@ use crate::{
 
 const N_WORDS: usize = 20;
 const N_GENERATED: u32 = 64;
+/// Without a governor a token was seen to take three seconds.
+const N_GENERATED_WITHOUT: u32 = 12;
 const NEIGHBOUR_LIMIT_S: &str = "300";
 
 /// Alone, in company, and alone again, in turn. The neighbour is a real program in a session of its own, as if started from
@@ -23,21 +25,21 @@ pub fn measure(setup: &Setup) -> Result<Vec<Row>> {
     let governed = Beast::start(setup)?;
     let ungoverned = Beast::start_with(setup, &["governor=false"])?;
     let mut words = Words::new();
-    let mut speed = |beast: &Beast| {
-        let answer = beast.ask(&exactly(None, &words.text(N_WORDS), N_GENERATED))?;
+    let mut speed = |beast: &Beast, n_tokens: u32| {
+        let answer = beast.ask(&exactly(None, &words.text(N_WORDS), n_tokens))?;
         anyhow::Ok(answer.decode_speed())
     };
     let [mut alone, mut company, mut without, mut after] = [const { Vec::new() }; 4];
     for n in 1..=setup.n_repeats {
         say(&format!("  repeat {n} of {}", setup.n_repeats));
-        alone.push(speed(&governed)?);
+        alone.push(speed(&governed, N_GENERATED)?);
         let neighbour = neighbour()?;
-        company.push(speed(&governed)?);
-        without.push(speed(&ungoverned)?);
+        company.push(speed(&governed, N_GENERATED)?);
+        without.push(speed(&ungoverned, N_GENERATED_WITHOUT)?);
         drop(neighbour);
         // The first answer after that finds the machine calm; the second has all threads from its beginning.
-        speed(&governed)?;
-        after.push(speed(&governed)?);
+        speed(&governed, N_GENERATED)?;
+        after.push(speed(&governed, N_GENERATED)?);
     }
     Ok(vec![
         Row::new("decode, one core taken by xz", "tokens/s", company)
