@@ -2,7 +2,8 @@
 //!
 //! Every operation of the engine ends in a barrier. A thread that shares its core with a busy program is paused for
 //! milliseconds at a time, and all others wait for it: two threads on two cores, one of them taken, were seen to decode up to forty times slower
-//! than on an idle machine, and much slower than one thread alone. So a core that somebody else uses is left to them.
+//! than on an idle machine, and much slower than one thread alone. So a core that somebody else uses is left to them, but for helpers of a single thread that
+//! nobody waits for (`engine/kernels/crew.rs`).
 
 /// CPU time of everybody else on this machine, at a moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +29,9 @@ const TOLERATED_CORES: f64 = 0.3;
 /// More threads must have been possible for so long, in microseconds, and at two looks in a row at least, before there are more.
 const CALM_US: u64 = 500_000;
 
+/// What others did in a rest that was shorter than this, in microseconds, says what they do now. A longer one says too little of its end.
+const SHORT_REST_US: u64 = 5_000_000;
+
 /// Chooses a number of threads from samples; has no clock of its own.
 #[derive(Debug)]
 pub struct Governor {
@@ -37,12 +41,14 @@ pub struct Governor {
     last: Option<Sample>,
     /// Since when more threads would have been possible, as far as looks tell.
     calm_since_us: Option<u64>,
+    /// Whether nothing was computed since the last sample.
+    has_rested: bool,
 }
 
 impl Governor {
     /// Starts with all `n_max` threads, on a machine of `n_cores` cores.
     pub fn new(n_max: usize, n_cores: usize) -> Self {
-        Self { n_cores, n_max, n_now: n_max, last: None, calm_since_us: None }
+        Self { n_cores, n_max, n_now: n_max, last: None, calm_since_us: None, has_rested: false }
     }
 
     /// Whether a look is due. Others cannot take a core from a single thread's point of view.
@@ -53,8 +59,9 @@ impl Governor {
     /// Takes a sample in; returns the number of threads when it changes.
     pub fn observe(&mut self, sample: Sample) -> Option<usize> {
         let last = self.last.replace(sample)?;
+        let has_rested = std::mem::take(&mut self.has_rested);
         let elapsed_us = sample.at_us.saturating_sub(last.at_us);
-        if elapsed_us < PERIOD_US / 2 {
+        if elapsed_us < PERIOD_US / 2 || (has_rested && elapsed_us > SHORT_REST_US) {
             return None;
         }
         let others = sample.others_since(last);
@@ -63,7 +70,9 @@ impl Governor {
         // Down at once, up when it has been calm: to have a thread too many costs far more than one too few.
         if n_wanted > self.n_now {
             let since_us = *self.calm_since_us.get_or_insert(last.at_us);
-            if since_us == last.at_us || sample.at_us < since_us + CALM_US {
+            // A single long step may have begun in company and ended alone; in a rest there was time to look.
+            let is_first_look = since_us == last.at_us && !has_rested;
+            if is_first_look || sample.at_us < since_us + CALM_US {
                 return None;
             }
         } else if n_wanted == self.n_now {
@@ -75,9 +84,9 @@ impl Governor {
         Some(n_wanted)
     }
 
-    /// There was nothing to do: what others did meanwhile says nothing about what they do when there is.
+    /// There is nothing to do until the next look.
     pub fn rest(&mut self) {
-        self.last = None;
+        self.has_rested = true;
         self.calm_since_us = None;
     }
 
@@ -174,17 +183,27 @@ mod tests {
     }
 
     #[test]
-    fn what_happened_while_there_was_nothing_to_do_does_not_count() {
+    fn after_a_short_rest_the_first_look_counts_and_after_a_long_one_it_does_not() {
         let mut governor = Governor::new(2, 2);
-        governor.observe(Sample { at_us: 0, others_us: 0 });
-        governor.rest();
-        let busy_us = 2 * PERIOD_US;
-        assert_eq!(governor.observe(Sample { at_us: busy_us, others_us: busy_us }), None);
-        assert!(!governor.is_due(busy_us + PERIOD_US - 1));
-        assert!(governor.is_due(busy_us + PERIOD_US));
+        let mut at = |at_us, others_us, has_rested: bool| {
+            if has_rested {
+                governor.rest();
+            }
+            governor.observe(Sample { at_us, others_us })
+        };
+        let second = 1_000_000;
+        assert_eq!(at(0, 0, false), None);
+        assert_eq!(at(second, second, true), Some(1), "somebody was busy until now");
+        assert_eq!(at(2 * second, second, true), Some(2), "nobody was");
+        assert_eq!(at(2 * second + PERIOD_US, second + PERIOD_US, false), Some(1));
+        assert_eq!(at(2 * second + 3 * PERIOD_US, second + PERIOD_US, true), None, "too short to tell");
+        let long = 60 * second;
+        assert_eq!(at(long, 2 * second, true), None);
         // A step may take long, just because others are busy.
-        let later_us = busy_us + 20 * PERIOD_US;
-        assert_eq!(governor.observe(Sample { at_us: later_us, others_us: later_us }), Some(1));
+        assert_eq!(at(long + 10 * second, 10 * second, false), None, "there is only one thread already");
+        assert_eq!(governor.n_threads(), 1);
+        assert!(!governor.is_due(long + 10 * second + PERIOD_US - 1));
+        assert!(governor.is_due(long + 10 * second + PERIOD_US));
     }
 
     #[cfg(target_os = "linux")]
