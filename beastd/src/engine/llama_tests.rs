@@ -377,3 +377,28 @@ fn a_step_that_could_not_be_put_back_goes_to_its_end() {
     assert!(engine.rolled_back.contains(&SlotId(0)), "{n_right} of 4 same words were right");
     assert!(step_unless(&mut engine, row(0, 41 + n_right, &tokens[41..80], false), 0).0.is_ok());
 }
+
+#[test]
+fn helpers_in_place_of_threads_change_nothing() {
+    let model = model();
+    let tokens = tokens(&model);
+    let options = ContextOptions { n_cells: 512, n_places: 2, n_batch: 128, n_ubatch: 128, n_threads: 3, n_draft: 0 };
+    let mut engine = LlamaEngine::new(&model, &options).expect("there is memory");
+    let answers = |engine: &mut LlamaEngine<'_>| {
+        engine.edit(&[KvEdit::Clear(SlotId(0))]).expect("emptied");
+        decode(engine, 0, &tokens, 20)
+    };
+    let together = answers(&mut engine);
+    assert!(engine.set_threads(1));
+    let helped = answers(&mut engine);
+    assert!(engine.set_threads(3));
+    let again = answers(&mut engine);
+    for (n, ((token, logits), (helped, with_helpers))) in together.iter().zip(&helped).enumerate() {
+        assert!(difference(logits, with_helpers) < ROUNDING, "token {n}");
+        if token != helped {
+            // A near tie, which rounding may decide; what follows is another text.
+            break;
+        }
+    }
+    assert_eq!(again[0].0, together[0].0);
+}

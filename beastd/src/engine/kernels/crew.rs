@@ -181,6 +181,8 @@ pub struct Helpers(Option<Rc<Crew>>);
 impl Helpers {
     /// Helpers for the products that llama.cpp computes on this thread alone.
     pub fn of_this_thread(n: usize) -> Self {
+        // Each wants a piece of its own, and numbers of jobs are bytes.
+        let n = n.min(MOST_PIECES - 1);
         CREW.with_borrow_mut(|current| {
             if n == 0 {
                 return Self(None);
