@@ -232,10 +232,9 @@ impl Peer {
 
     /// Whether the client hangs up, and says nothing more before.
     pub(crate) fn sees_the_end(&mut self) -> bool {
+        // `read_exact` goes on after an interruption, which a read with a time limit does not.
         let mut byte = [0];
-        match self.stream.read(&mut byte) {
-            Ok(n) => n == 0,
-            Err(error) => error.kind() == std::io::ErrorKind::ConnectionReset,
-        }
+        let outcome = self.stream.read_exact(&mut byte).map_err(|error| error.kind());
+        matches!(outcome, Err(ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset))
     }
 }
