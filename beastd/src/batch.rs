@@ -16,7 +16,7 @@ pub struct SeqId(pub u64);
 pub struct SlotId(pub u32);
 
 /// How the tokens of one sequence are chosen; every value is settled.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct SamplingParams {
     /// Temperature; 0 is greedy, whatever the filters below say.
     pub temp: f32,
@@ -26,15 +26,43 @@ pub struct SamplingParams {
     pub top_p: f32,
     /// Drop tokens less likely than this share of the most likely one; 0 keeps all.
     pub min_p: f32,
-    /// Divides the logits of recent tokens (Keskar et al. 2019, <https://arxiv.org/abs/1909.05858>); 1 does nothing.
-    pub repeat_penalty: f32,
+    /// What makes recent tokens less likely.
+    pub penalties: Penalties,
+    /// Added to the logits of these tokens before anything else; minus infinity forbids one.
+    pub logit_bias: Vec<(Token, f32)>,
     /// Seed of the random choice.
     pub seed: u32,
 }
 
+/// What makes recent tokens less likely.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Penalties {
+    /// Divides their logits (Keskar et al. 2019, <https://arxiv.org/abs/1909.05858>); 1 does nothing.
+    pub repeat: f32,
+    /// Subtracted for each time that one occurs.
+    pub frequency: f32,
+    /// Subtracted once.
+    pub presence: f32,
+    /// How many tokens are recent; 0 for none.
+    pub last_n: u32,
+}
+
+impl Penalties {
+    /// Nothing; 64 recent tokens, llama.cpp's own default.
+    pub const NONE: Self = Self { repeat: 1.0, frequency: 0.0, presence: 0.0, last_n: 64 };
+}
+
 impl SamplingParams {
     /// Always the most likely token.
-    pub const GREEDY: Self = Self { temp: 0.0, top_k: 0, top_p: 1.0, min_p: 0.0, repeat_penalty: 1.0, seed: 0 };
+    pub const GREEDY: Self = Self {
+        temp: 0.0,
+        top_k: 0,
+        top_p: 1.0,
+        min_p: 0.0,
+        penalties: Penalties::NONE,
+        logit_bias: Vec::new(),
+        seed: 0,
+    };
 }
 
 /// Tokens of one sequence that are computed in this step.

@@ -5,6 +5,8 @@
 //! text → the session sends it. ARCHITECTURE.md tells the same with reasons.
 
 pub mod admission;
+pub mod admitted;
+mod answering;
 pub mod batch;
 pub mod calibration;
 pub mod clock;
@@ -22,8 +24,10 @@ pub mod loader;
 pub mod logging;
 pub mod metrics;
 pub mod model;
+mod prefix_cache;
 mod prefix_store;
 mod residency;
+pub mod sampling;
 pub mod scheduler;
 mod server;
 mod session;
@@ -31,6 +35,7 @@ pub mod speculation;
 mod splitter;
 pub mod stream;
 pub mod template;
+mod tools;
 pub mod worker;
 
 use std::sync::Arc;

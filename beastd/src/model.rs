@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use crate::admission::SamplingDefaults;
 use crate::fingerprint::hex;
+use crate::sampling::SamplingDefaults;
 
 /// File name of the default model in the models folder.
 pub const DEFAULT_MODEL: &str = "LFM2-2.6B-Q4_K_M.gguf";

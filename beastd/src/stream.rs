@@ -5,49 +5,18 @@
 
 use std::sync::Arc;
 
-use beast_protocol::{FinishReason, Timings, Usage, WireError};
+use beast_protocol::{Event, FinishReason, Timings, Usage, WireError};
 use tokio::sync::mpsc;
 
 use crate::batch::Token;
 use crate::clock::now_us;
 use crate::engine::Vocab;
 
-/// What the worker tells a session about its request.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Reply {
-    /// Waits; this many are ahead of it.
-    Queued(usize),
-    /// Has a slot.
-    Started,
-    /// Prompt tokens computed so far.
-    Progress(usize),
-    /// More text.
-    Piece {
-        /// Whole characters.
-        text: String,
-        /// All tokens chosen since the last piece, also those whose text is held back.
-        tokens: Vec<Token>,
-        /// When the engine chose the last token, see [`crate::clock::now_us`].
-        sampled_at_us: u64,
-    },
-    /// The end.
-    Done {
-        /// Why.
-        reason: FinishReason,
-        /// Tokens.
-        usage: Usage,
-        /// Times.
-        timings: Timings,
-    },
-    /// The end, by a failure.
-    Failed(WireError),
-}
-
 /// Room that is kept for the end of a request and a little of what comes before its text.
 const SPARE: usize = 16;
 
 /// Makes the channel of a request that generates `n_max_tokens` at most.
-pub fn channel(n_max_tokens: usize) -> (mpsc::Sender<Reply>, mpsc::Receiver<Reply>) {
+pub fn channel(n_max_tokens: usize) -> (mpsc::Sender<Event>, mpsc::Receiver<Event>) {
     // Every token makes one piece at most, and what is held back at the end makes one more.
     mpsc::channel(n_max_tokens + SPARE)
 }
@@ -55,8 +24,12 @@ pub fn channel(n_max_tokens: usize) -> (mpsc::Sender<Reply>, mpsc::Receiver<Repl
 /// One request's way out.
 pub struct Stream {
     vocab: Arc<dyn Vocab>,
-    reply: mpsc::Sender<Reply>,
+    events: mpsc::Sender<Event>,
+    /// Said when the request has its slot.
+    started: Option<Event>,
     stop: Vec<String>,
+    /// The one that was found.
+    stop_text: Option<String>,
     /// Bytes that are not yet a whole character.
     bytes: Vec<u8>,
     /// Text that may turn out to be the beginning of a stop text.
@@ -73,15 +46,18 @@ impl Stream {
     /// The stream of a request with these stop texts.
     pub fn new(
         vocab: Arc<dyn Vocab>,
-        reply: mpsc::Sender<Reply>,
+        events: mpsc::Sender<Event>,
+        started: Event,
         stop: Vec<String>,
         ignore_eos: bool,
         n_max_tokens: usize,
     ) -> Self {
         Self {
             vocab,
-            reply,
+            events,
+            started: Some(started),
             stop,
+            stop_text: None,
             bytes: Vec::new(),
             held: String::new(),
             untold: Vec::new(),
@@ -93,19 +69,21 @@ impl Stream {
 
     /// Whether nobody reads any more.
     pub fn is_closed(&self) -> bool {
-        self.reply.is_closed()
+        self.events.is_closed()
     }
 
     /// Says that the request has its slot.
-    pub fn started(&self) {
-        let _ = self.reply.try_send(Reply::Started);
+    pub fn started(&mut self) {
+        if let Some(started) = self.started.take() {
+            let _ = self.events.try_send(started);
+        }
     }
 
     /// Says something that may be left out when the reader is far behind.
-    pub fn hint(&self, reply: Reply) {
-        if self.reply.capacity() > self.n_max_tokens + SPARE / 2 {
+    pub fn hint(&self, event: Event) {
+        if self.events.capacity() > self.n_max_tokens + SPARE / 2 {
             // Closed is found out in the next round.
-            let _ = self.reply.try_send(reply);
+            let _ = self.events.try_send(event);
         }
     }
 
@@ -130,7 +108,8 @@ impl Stream {
         let whole = whole_characters(&mut self.bytes);
         self.held.push_str(&whole);
         let (keep, found) = match find_stop(&self.held, &self.stop) {
-            Some(at) => {
+            Some((at, stop)) => {
+                self.stop_text = Some(stop.clone());
                 self.held.truncate(at);
                 (0, true)
             }
@@ -148,12 +127,13 @@ impl Stream {
             let text = std::mem::take(&mut self.held) + &rest;
             self.send_text(text, now_us);
         }
-        let _ = self.reply.try_send(Reply::Done { reason, usage, timings });
+        let stop_text = self.stop_text;
+        let _ = self.events.try_send(Event::Done { reason, usage, timings, stop_text });
     }
 
     /// Ends the stream with an error.
     pub fn fail(self, error: WireError) {
-        let _ = self.reply.try_send(Reply::Failed(error));
+        let _ = self.events.try_send(Event::Failed(error));
     }
 
     fn send_text(&mut self, mut text: String, sampled_at_us: u64) {
@@ -161,8 +141,9 @@ impl Stream {
         self.n_shown -= n_known;
         text.drain(..n_known);
         if !text.is_empty() {
-            let tokens = std::mem::take(&mut self.untold);
-            let _ = self.reply.try_send(Reply::Piece { text, tokens, sampled_at_us });
+            let tokens = std::mem::take(&mut self.untold).into_iter().map(|token| token.0).collect();
+            let piece = Event::Piece { text, tokens, sampled_at_us, deltas: Vec::new(), logprobs: Vec::new() };
+            let _ = self.events.try_send(piece);
         }
     }
 }
@@ -195,9 +176,9 @@ fn whole_characters(bytes: &mut Vec<u8>) -> String {
     text
 }
 
-/// Where the first stop text begins.
-fn find_stop(text: &str, stop: &[String]) -> Option<usize> {
-    stop.iter().filter_map(|stop| text.find(stop.as_str())).min()
+/// Where the first stop text begins, and which it is.
+fn find_stop<'a>(text: &str, stop: &'a [String]) -> Option<(usize, &'a String)> {
+    stop.iter().filter_map(|stop| Some((text.find(stop.as_str())?, stop))).min()
 }
 
 /// Length of the longest end of `text` with which a stop text begins.

@@ -64,7 +64,7 @@ fn without_system(messages: &[Message]) -> Option<Vec<Message>> {
     if system.role != Role::System || user.role != Role::User {
         return None;
     }
-    let first = Message { role: Role::User, content: format!("{}\n\n{}", system.content, user.content) };
+    let first = Message { content: format!("{}\n\n{}", system.content, user.content), ..user.clone() };
     Some(std::iter::once(first).chain(rest.iter().cloned()).collect())
 }
 
@@ -76,7 +76,7 @@ mod tests {
 
     fn check(template: &str, expected: Expect) {
         let template = ChatTemplate::new(template.into(), "<s>".into(), "</s>".into()).expect("valid");
-        let message = |role, content: &str| Message { role, content: content.into() };
+        let message = |role, content: &str| Message::new(role, content);
         let messages = [
             message(Role::System, "Be brief."),
             message(Role::User, "Hi"),

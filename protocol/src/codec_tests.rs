@@ -10,11 +10,27 @@ use crate::*;
 fn requests() -> Vec<Request> {
     let generate = Generate {
         messages: vec![
-            Message { role: Role::System, content: "You summarize.".into() },
-            Message { role: Role::User, content: "Grüße 🦀".into() },
-            Message { role: Role::Assistant, content: String::new() },
+            Message::new(Role::System, "You summarize."),
+            Message::new(Role::User, "Grüße 🦀"),
+            Message {
+                reasoning: "hm".into(),
+                tool_calls: vec![ToolCall { id: "1".into(), name: "f".into(), arguments: "{}".into() }],
+                ..Message::new(Role::Assistant, String::new())
+            },
+            Message { tool_call_id: Some("1".into()), ..Message::new(Role::Tool, "42") },
         ],
-        sampling: Sampling { temp: Some(0.3), top_p: Some(0.9), top_k: Some(40), min_p: None, seed: Some(7) },
+        sampling: Sampling {
+            temp: Some(0.3),
+            top_p: Some(0.9),
+            top_k: Some(40),
+            min_p: None,
+            seed: Some(7),
+            repeat_penalty: Some(1.1),
+            repeat_last_n: Some(32),
+            frequency_penalty: Some(-0.5),
+            presence_penalty: Some(0.5),
+            logit_bias: vec![(3, -1.5), (4, f32::NEG_INFINITY)],
+        },
         max_tokens: Some(64),
         stop: vec!["\n\n".into()],
         ignore_eos: true,
@@ -22,6 +38,15 @@ fn requests() -> Vec<Request> {
         constraint: Some(Constraint::Schema("{}".into())),
         overflow: Overflow::Refuse,
         resume: Some(Resume { text: "it".into(), tokens: vec![4, -1] }),
+        raw: Some(RawPrompt::Tokens(vec![1, 2])),
+        template: TemplateOptions { thinking: Some(true), variables: "{}".into(), continue_last: true },
+        tools: Tools {
+            functions: vec![Function { name: "f".into(), description: "d".into(), parameters: "{}".into() }],
+            choice: ToolChoice::Named("f".into()),
+            only_one: true,
+        },
+        logprobs: Some(3),
+        priority: Priority::Background,
     };
     let material = Span { start: 1, end: 300 };
     let truncate = |drop| Generate { overflow: Overflow::Truncate { material, drop }, ..Generate::default() };
@@ -120,7 +145,28 @@ fn events() -> Vec<Event> {
         Event::Round(Round { round: 1, n_parts: 12, n_tokens: 40_000 }),
         Event::Part(part),
         Event::Progress { n_done: 5, n_total: 10 },
-        Event::Piece { text: "so ".into(), tokens: vec![7, -1], sampled_at_us: u64::MAX },
+        Event::Piece {
+            text: "so ".into(),
+            tokens: vec![7, -1],
+            sampled_at_us: u64::MAX,
+            deltas: Vec::new(),
+            logprobs: Vec::new(),
+        },
+        Event::Piece {
+            text: "<tool_call>{".into(),
+            tokens: vec![9],
+            sampled_at_us: 3,
+            deltas: vec![
+                Delta::Reasoning("hm".into()),
+                Delta::Text("Well".into()),
+                Delta::Call { index: 0, id: "call_1".into(), name: "f".into() },
+                Delta::Arguments { index: 0, text: "{".into() },
+            ],
+            logprobs: vec![TokenLogprob {
+                chosen: Logprob { token: 9, bytes: vec![0xc3], logprob: -0.25 },
+                top: vec![Logprob { token: 8, bytes: b"a".to_vec(), logprob: f32::NEG_INFINITY }],
+            }],
+        },
         Event::Status(Box::new(status())),
     ];
     for state in [State::Ready, State::Draining, State::Failed { message: "no file".into() }] {
@@ -143,7 +189,12 @@ fn events() -> Vec<Event> {
         FinishReason::ContextFull,
         FinishReason::Cancelled,
     ] {
-        events.push(Event::Done { reason, usage, timings });
+        events.push(Event::Done {
+            reason,
+            usage,
+            timings,
+            stop_text: (reason == FinishReason::StopText).then(|| "\n".into()),
+        });
     }
     for code in [
         ErrorCode::Invalid,

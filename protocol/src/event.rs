@@ -52,6 +52,10 @@ pub enum Event {
         tokens: Vec<i32>,
         /// When the engine chose its last token: microseconds of the machine's monotonic clock, which all processes share.
         sampled_at_us: u64,
+        /// The same text taken apart: thoughts, tool calls, what is said. Empty when all of it is said.
+        deltas: Vec<Delta>,
+        /// One for each of `tokens`, when they were asked for.
+        logprobs: Vec<TokenLogprob>,
     },
     /// The end of an answer.
     Done {
@@ -61,11 +65,58 @@ pub enum Event {
         usage: Usage,
         /// What it took, in time.
         timings: Timings,
+        /// The stop text that ended it, when the reason is that.
+        stop_text: Option<String>,
     },
     /// The end of a request that failed; what was sent before stays valid.
     Failed(WireError),
     /// The daemon's description of itself.
     Status(Box<Status>),
+}
+
+/// A piece of an answer, told apart.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Delta {
+    /// More of what is said.
+    Text(String),
+    /// More of what is thought before.
+    Reasoning(String),
+    /// A call begins.
+    Call {
+        /// Which, from 0.
+        index: u32,
+        /// A new one, by which the function's answer refers to it.
+        id: String,
+        /// The function.
+        name: String,
+    },
+    /// More of the arguments of the call that began last.
+    Arguments {
+        /// Which.
+        index: u32,
+        /// More of a JSON object, as text.
+        text: String,
+    },
+}
+
+/// How likely a token was, before any sampler changed that.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TokenLogprob {
+    /// The one that was chosen.
+    pub chosen: Logprob,
+    /// The likeliest ones, in order.
+    pub top: Vec<Logprob>,
+}
+
+/// A token and its log-probability.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Logprob {
+    /// Of the model's vocabulary.
+    pub token: i32,
+    /// Its bytes, which need not be whole characters.
+    pub bytes: Vec<u8>,
+    /// Natural logarithm of its probability.
+    pub logprob: f32,
 }
 
 /// A round of answers to parts. The first divides the material, each further one the answers of the one before.

@@ -13,11 +13,14 @@ mod request;
 pub use codec::{CodecError, FrameBuffer, append_frame, decode, encode, read_frame, write_frame};
 pub use error::{ErrorCode, WireError};
 pub use event::{
-    Event, FinishReason, LoadStage, Model, Notice, NoticeKind, Part, Round, SpeculationStatus, Stage, State, Status,
-    StoredPrefixes, Timings, Tuning, Usage,
+    Delta, Event, FinishReason, LoadStage, Logprob, Model, Notice, NoticeKind, Part, Round, SpeculationStatus, Stage,
+    State, Status, StoredPrefixes, Timings, TokenLogprob, Tuning, Usage,
 };
 pub use handshake::{HandshakeError, Hello, Welcome};
-pub use request::{Constraint, Generate, Message, Overflow, Place, Request, Resume, Role, Sampling, Span, Speculation};
+pub use request::{
+    Constraint, Function, Generate, Message, Overflow, Place, Priority, RawPrompt, Request, Resume, Role, Sampling,
+    Span, Speculation, TemplateOptions, ToolCall, ToolChoice, Tools,
+};
 
 /// Version of the messages that follow the handshake. Raised with every change of a message or of its encoding;
 /// client and daemon talk only when theirs are equal.
@@ -25,7 +28,8 @@ pub use request::{Constraint, Generate, Message, Overflow, Place, Request, Resum
 /// - 1: the first.
 /// - 2: constraints and what is done with material that does not fit; parts.
 /// - 3: answers that go on; loading, unloading and switching models.
-pub const VERSION: u32 = 3;
+/// - 4: tools, thoughts, raw prompts, log-probabilities, more of sampling, priorities.
+pub const VERSION: u32 = 4;
 
 /// Longest frame that is sent or accepted, in bytes, without its length prefix: 32 MiB, checked before any allocation.
 pub const MAX_FRAME_LEN: usize = 32 * 1024 * 1024;

@@ -3,6 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 /// A message from client to daemon.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one at a time on a connection, and nearly all are the large one"
+)]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Request {
     /// Generate an answer. One at a time on a connection; closing the connection cancels it.
@@ -26,8 +30,14 @@ pub enum Request {
 /// Everything that a generation needs.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Generate {
-    /// The conversation so far, rendered by the model's own chat template.
+    /// The conversation so far, rendered by the model's own chat template. Empty when there is a `raw` prompt.
     pub messages: Vec<Message>,
+    /// A prompt that the model continues as it is, without chat template.
+    pub raw: Option<RawPrompt>,
+    /// How the chat template is rendered, besides the messages.
+    pub template: TemplateOptions,
+    /// Functions that the model may call, and whether it has to.
+    pub tools: Tools,
     /// How tokens are chosen; what is absent is taken from the model.
     pub sampling: Sampling,
     /// Most tokens to generate; `None` for the daemon's default. The rest of the context bounds it.
@@ -44,6 +54,76 @@ pub struct Generate {
     pub overflow: Overflow,
     /// The beginning of the answer, when the daemon that gave it has ended: only what follows is sent.
     pub resume: Option<Resume>,
+    /// For each token of the answer, its log-probability and those of this many likeliest tokens.
+    pub logprobs: Option<u32>,
+    /// Who goes first.
+    pub priority: Priority,
+}
+
+/// A prompt that is no conversation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RawPrompt {
+    /// Text; spellings of control tokens, such as `<|im_end|>`, are read as those tokens.
+    Text(String),
+    /// Tokens of the model's vocabulary.
+    Tokens(Vec<i32>),
+}
+
+/// What a chat template is told besides messages and tools.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct TemplateOptions {
+    /// Whether the model thinks before it answers, where its template can tell it; `None` for the template's own default.
+    pub thinking: Option<bool>,
+    /// More variables, as the text of a JSON object; empty for none. They win over ours.
+    pub variables: String,
+    /// The answer continues the last message, which is the assistant's.
+    pub continue_last: bool,
+}
+
+/// Functions that the model may call.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Tools {
+    /// The functions; their names differ.
+    pub functions: Vec<Function>,
+    /// Whether one is called.
+    pub choice: ToolChoice,
+    /// At most one call in an answer.
+    pub only_one: bool,
+}
+
+/// A function that the model may call.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Function {
+    /// Its name.
+    pub name: String,
+    /// What it does, for the model; may be empty.
+    pub description: String,
+    /// A JSON schema of an object, as JSON text: its arguments. Empty for a function without any.
+    pub parameters: String,
+}
+
+/// Whether a function is called.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum ToolChoice {
+    /// The model decides.
+    #[default]
+    Auto,
+    /// None; the model is not told of them.
+    None,
+    /// At least one.
+    Required,
+    /// The one of this name.
+    Named(String),
+}
+
+/// Who goes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Priority {
+    /// Somebody waits for the answer.
+    #[default]
+    Normal,
+    /// Yields its slot to requests of normal priority.
+    Background,
 }
 
 /// What a client has of an answer that was broken off.
@@ -123,24 +203,51 @@ pub enum Speculation {
 }
 
 /// One turn of a conversation.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Message {
     /// Who speaks.
     pub role: Role,
     /// What is said.
     pub content: String,
+    /// What the assistant thought before it said that; empty for nothing.
+    pub reasoning: String,
+    /// Functions that the assistant called.
+    pub tool_calls: Vec<ToolCall>,
+    /// Of a tool's message: the call that it answers.
+    pub tool_call_id: Option<String>,
+}
+
+impl Message {
+    /// A turn that is only text.
+    pub fn new(role: Role, content: impl Into<String>) -> Self {
+        Self { role, content: content.into(), ..Self::default() }
+    }
+}
+
+/// A call of a function.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ToolCall {
+    /// By which the answer to it refers to it.
+    pub id: String,
+    /// Of the function.
+    pub name: String,
+    /// A JSON object, as text.
+    pub arguments: String,
 }
 
 /// Who speaks in a conversation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
     /// Instructions that hold for the whole conversation.
     System,
     /// The person.
+    #[default]
     User,
     /// The model.
     Assistant,
+    /// What a called function returned.
+    Tool,
 }
 
 impl Role {
@@ -150,12 +257,13 @@ impl Role {
             Role::System => "system",
             Role::User => "user",
             Role::Assistant => "assistant",
+            Role::Tool => "tool",
         }
     }
 }
 
 /// How tokens are chosen. Every field that is `None` falls back to the model's own default.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Sampling {
     /// Temperature, 0 for greedy.
     pub temp: Option<f32>,
@@ -167,4 +275,14 @@ pub struct Sampling {
     pub min_p: Option<f32>,
     /// Seed of the random choice; without one each request differs.
     pub seed: Option<u32>,
+    /// Divides the logits of recent tokens; 1 does nothing.
+    pub repeat_penalty: Option<f32>,
+    /// How many recent tokens the penalties look at; 0 for none.
+    pub repeat_last_n: Option<u32>,
+    /// Subtracted from the logits of recent tokens for each time that they occur, in [-2, 2].
+    pub frequency_penalty: Option<f32>,
+    /// Subtracted once from the logits of recent tokens, in [-2, 2].
+    pub presence_penalty: Option<f32>,
+    /// Added to the logits of tokens; minus infinity forbids one.
+    pub logit_bias: Vec<(i32, f32)>,
 }

@@ -85,7 +85,7 @@ pub fn book(n_bytes: usize) -> String {
 
 /// A request with this text as the user's turn, greedy as the built-in model wants it.
 pub fn ask(text: &str) -> Generate {
-    let message = Message { role: Role::User, content: text.into() };
+    let message = Message::new(Role::User, text);
     Generate { messages: vec![message], ..Generate::default() }
 }
 
@@ -99,19 +99,27 @@ pub fn instructed(prompt: &str, text: &str) -> Generate {
     let prompt =
         std::fs::read_to_string(project(&format!("beastctl/prompts/{prompt}.md"))).expect("the prompt is there");
     let system = prompt.rsplit("---\n").next().expect("a prompt has text").trim();
-    let message = |role, content: &str| Message { role, content: content.into() };
+    let message = |role, content: &str| Message::new(role, content);
     Generate { messages: vec![message(Role::System, system), message(Role::User, text)], ..Generate::default() }
 }
 
 /// A request for exactly `n` tokens: chosen almost at random, so that nearly each of them is text, and the model's wish to end
 /// is ignored. A thousand take seconds.
 pub fn babble(n: u32) -> Generate {
-    Generate { max_tokens: Some(n), ignore_eos: true, sampling: AT_RANDOM, ..ask("Tell me everything.") }
+    Generate { max_tokens: Some(n), ignore_eos: true, sampling: at_random(), ..ask("Tell me everything.") }
 }
 
 /// The same in words for `beastctl`, which cannot ignore the end: with this seed it does not come for a thousand tokens.
 pub const BABBLE: [&str; 12] =
     ["ask", "Tell me everything.", "--temp", "5", "--top-k", "0", "--top-p", "1", "--min-p", "0", "--seed", "1"];
 
-const AT_RANDOM: Sampling =
-    Sampling { temp: Some(5.0), top_p: Some(1.0), top_k: Some(0), min_p: Some(0.0), seed: Some(1) };
+fn at_random() -> Sampling {
+    Sampling {
+        temp: Some(5.0),
+        top_p: Some(1.0),
+        top_k: Some(0),
+        min_p: Some(0.0),
+        seed: Some(1),
+        ..Sampling::default()
+    }
+}

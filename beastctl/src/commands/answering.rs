@@ -177,13 +177,13 @@ impl<'a> Answering<'a> {
                 self.show();
             }
             Event::Started { model, n_ctx, notices, .. } => self.start(model, n_ctx, notices),
-            Event::Piece { text, tokens, sampled_at_us } => {
+            Event::Piece { text, tokens, sampled_at_us, .. } => {
                 self.got.text += &text;
                 self.got.tokens.extend(tokens);
                 self.piece(&text, sampled_at_us)?;
             }
             Event::Done { reason: FinishReason::Cancelled, .. } => return Err(CommandError::Cancelled.into()),
-            Event::Done { reason, usage, timings } => self.done = Some((reason, usage, timings)),
+            Event::Done { reason, usage, timings, .. } => self.done = Some((reason, usage, timings)),
             Event::Failed(error) => return Err(ClientError::Daemon(error).into()),
             // Nobody asked for it; it does no harm.
             Event::Status(_) => {}

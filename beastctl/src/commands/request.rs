@@ -18,6 +18,7 @@ pub(super) fn generate(prompt: Prompt, material: Material, options: &Options) ->
         top_k: sampling.top_k.or(request.sampling.top_k),
         min_p: sampling.min_p.or(request.sampling.min_p),
         seed: sampling.seed.or(request.sampling.seed),
+        ..request.sampling
     };
     request.max_tokens = max_tokens.or(request.max_tokens);
     request.stop.clone_from(stop);
@@ -32,9 +33,9 @@ pub(super) fn generate(prompt: Prompt, material: Material, options: &Options) ->
 /// daemon can keep the beginning, which is the same for every input, and reads only what is new. A question follows its material,
 /// as a person would ask.
 pub(super) fn of_prompt(prompt: Prompt, material: Material) -> (Generate, Span) {
-    let system = Message { role: Role::System, content: prompt.system };
+    let system = Message::new(Role::System, prompt.system);
     let (content, span) = user_turn(&prompt.instruction, material);
-    let user = Message { role: Role::User, content };
+    let user = Message::new(Role::User, content);
     let has_system = !system.content.trim().is_empty();
     let request = Generate {
         messages: if has_system { vec![system, user] } else { vec![user] },

@@ -251,7 +251,7 @@ impl Conversation {
 
     /// What goes before the next question: the system turn, then the exchanges of this range.
     pub fn messages(&self, range: std::ops::Range<usize>) -> Vec<Message> {
-        let message = |role, content: &String| Message { role, content: content.clone() };
+        let message = |role, content: &String| Message::new(role, content.clone());
         let has_system = !self.head.system.trim().is_empty();
         let system = has_system.then(|| message(Role::System, &self.head.system));
         let turns = self.exchanges[range].iter().flat_map(|exchange| {

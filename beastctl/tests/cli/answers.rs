@@ -28,7 +28,7 @@ fn the_answer_is_all_there_is_with_one_newline() {
     .assert_eq(&ran.report());
     let request = daemon.join().unwrap();
     assert_eq!(request.messages[0].role, Role::System);
-    assert_eq!(request.messages[1], Message { role: Role::User, content: "some text\n".into() });
+    assert_eq!(request.messages[1], Message::new(Role::User, "some text\n"));
     assert_eq!(request.sampling, Sampling { temp: Some(0.0), ..Sampling::default() });
     assert_eq!((request.max_tokens, request.stop), (Some(64), vec!["END".to_owned()]));
 }

@@ -213,14 +213,20 @@ impl Peer {
 
     pub(crate) fn say(&mut self, pieces: &[&str]) {
         for piece in pieces {
-            self.send(&Event::Piece { text: (*piece).into(), tokens: vec![1], sampled_at_us: 1 });
+            self.send(&Event::Piece {
+                text: (*piece).into(),
+                tokens: vec![1],
+                sampled_at_us: 1,
+                deltas: Vec::new(),
+                logprobs: Vec::new(),
+            });
         }
     }
 
     pub(crate) fn done(&mut self, reason: FinishReason) {
         let usage = Usage { n_prompt: 9, n_cached: 4, n_generated: 3, n_drafted: 2, n_accepted: 1 };
         let timings = Timings { queued_us: 10, prefill_us: 2000, decode_us: 4000, first_token_us: 3000 };
-        self.send(&Event::Done { reason, usage, timings });
+        self.send(&Event::Done { reason, usage, timings, stop_text: None });
     }
 
     /// A whole answer.

@@ -17,7 +17,7 @@ const TEMPLATE: &str =
     "{% for message in messages %}{{ message.role }}: {{ message.content }}<end>{% endfor %}assistant:";
 
 fn request(content: &str) -> Generate {
-    Generate { messages: vec![Message { role: Role::User, content: content.into() }], ..Generate::default() }
+    Generate { messages: vec![Message::new(Role::User, content)], ..Generate::default() }
 }
 
 fn text(tokens: &[Token]) -> String {
@@ -42,9 +42,9 @@ fn the_template_is_rendered_and_its_control_tokens_are_read() {
 
 #[test]
 fn the_system_turn_is_known_as_what_others_share() {
-    let system = Message { role: Role::System, content: "Be brief.".into() };
+    let system = Message::new(Role::System, "Be brief.");
     let with = |content: &str| Generate {
-        messages: vec![system.clone(), Message { role: Role::User, content: content.into() }],
+        messages: vec![system.clone(), Message::new(Role::User, content)],
         ..Generate::default()
     };
     for content in ["hello", "x", "yes"] {

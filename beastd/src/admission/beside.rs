@@ -7,7 +7,7 @@ use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 
 use super::Admission;
-use crate::worker::Admitted;
+use crate::admitted::Admitted;
 
 /// [`Admission::admit`] on a thread of its own, once `permits` has one to spare.
 ///

@@ -6,31 +6,17 @@ mod overflow;
 use std::sync::Arc;
 
 use aho_corasick::AhoCorasick;
-use beast_protocol::{self as wire, ErrorCode, Generate, Message, Notice, Role, Sampling, Speculation, WireError};
+use beast_protocol::{self as wire, ErrorCode, Generate, Message, Notice, Priority, Role, Speculation, WireError};
 
-use crate::batch::{SamplingParams, Token};
+use crate::admitted::{Admitted, Resumed};
+use crate::batch::Token;
 use crate::engine::{Constraint, Vocab};
+use crate::sampling::SamplingDefaults;
 use crate::speculation::Wish;
 use crate::template::{self, ChatTemplate};
-use crate::worker::{Admitted, Resumed};
 pub use beside::admit_beside;
 use overflow::Fitted;
 pub use overflow::cut_out;
-
-/// What a model wants when the request leaves it open.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct SamplingDefaults {
-    /// See [`SamplingParams`].
-    pub temp: f32,
-    /// See [`SamplingParams`].
-    pub top_k: u32,
-    /// See [`SamplingParams`].
-    pub top_p: f32,
-    /// See [`SamplingParams`].
-    pub min_p: f32,
-    /// See [`SamplingParams`].
-    pub repeat_penalty: f32,
-}
 
 /// The checks and their limits, made once for a model.
 pub struct Admission {
@@ -81,7 +67,7 @@ impl Admission {
     /// in parts and has to be.
     pub fn admit(&self, request: &Generate) -> Result<(Admitted, Vec<Notice>), WireError> {
         check_request(request)?;
-        let sampling = self.settle(&request.sampling)?;
+        let sampling = self.defaults.settle(&request.sampling, self.vocab.n_tokens())?;
         let constraint = self.constraint(request)?;
         let n_asked = request.max_tokens.map_or(self.max_tokens, |n| usize::try_from(n).unwrap_or(usize::MAX));
         let Fitted { messages, prompt, notices } = self.fit(request, n_asked)?;
@@ -106,8 +92,9 @@ impl Admission {
             ignore_eos: request.ignore_eos,
             wish: wish(request),
             constraint,
-            is_background: false,
+            is_background: request.priority == Priority::Background,
             resumed,
+            parser: None,
         };
         Ok((admitted, notices))
     }
@@ -169,7 +156,7 @@ impl Admission {
         // Somebody's text spells a control token, such as `<|im_end|>`: it must stay text. The template is rendered around
         // marks in its place, and only what the template itself wrote is read for control tokens.
         let mark = |n: usize| format!("\u{f8ff}{n}\u{f8ff}");
-        let marked = messages.iter().enumerate().map(|(n, message)| Message { role: message.role, content: mark(n) });
+        let marked = messages.iter().enumerate().map(|(n, message)| Message::new(message.role, mark(n)));
         let text = render(&marked.collect::<Vec<_>>())?;
         let mut tokens = Vec::new();
         let mut rest = text.as_str();
@@ -200,7 +187,7 @@ impl Admission {
         {
             // What stays the same when the user says something else, whatever the template looks like.
             let content = if next.content.starts_with('x') { "y" } else { "x" }.to_owned();
-            let other = [system.clone(), Message { role: next.role, content }];
+            let other = [system.clone(), Message::new(next.role, content)];
             if let Ok(other) = self.prompt(&other) {
                 lengths.push(prompt.iter().zip(&other).take_while(|(a, b)| a == b).count());
             }
@@ -215,30 +202,6 @@ impl Admission {
 
     fn has_special(&self, text: &str) -> bool {
         self.specials.as_ref().is_some_and(|specials| specials.is_match(text))
-    }
-
-    fn settle(&self, sampling: &Sampling) -> Result<SamplingParams, WireError> {
-        let params = SamplingParams {
-            temp: sampling.temp.unwrap_or(self.defaults.temp),
-            top_k: sampling.top_k.unwrap_or(self.defaults.top_k),
-            top_p: sampling.top_p.unwrap_or(self.defaults.top_p),
-            min_p: sampling.min_p.unwrap_or(self.defaults.min_p),
-            repeat_penalty: self.defaults.repeat_penalty,
-            seed: sampling.seed.unwrap_or_else(random_seed),
-        };
-        // Negated, so that NaN is refused too.
-        if !(params.temp >= 0.0 && params.temp.is_finite()) {
-            return Err(invalid(format!("temp is {}; it must be 0 or more", params.temp)));
-        }
-        if !(params.top_p > 0.0 && params.top_p <= 1.0) {
-            return Err(invalid(format!("top_p is {}; it must be above 0 and at most 1", params.top_p)));
-        }
-        if !(0.0..=1.0).contains(&params.min_p) {
-            return Err(invalid(format!("min_p is {}; it must be between 0 and 1", params.min_p)));
-        }
-        // "temp 0" in a request means greedy, also for a model that wants a penalty otherwise.
-        let repeat_penalty = if sampling.temp == Some(0.0) { 1.0 } else { params.repeat_penalty };
-        Ok(SamplingParams { repeat_penalty, ..params })
     }
 }
 
@@ -269,13 +232,6 @@ fn check_request(request: &Generate) -> Result<(), WireError> {
 
 fn invalid(message: impl Into<String>) -> WireError {
     WireError::new(ErrorCode::Invalid, message)
-}
-
-fn random_seed() -> u32 {
-    use std::hash::{BuildHasher, RandomState};
-    // The standard library's hasher is keyed anew each time: random enough for a choice that nobody fixed.
-    let hash = RandomState::new().hash_one(crate::clock::now_us());
-    u32::try_from(hash >> 32).expect("the upper half fits")
 }
 
 #[cfg(test)]

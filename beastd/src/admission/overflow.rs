@@ -68,7 +68,7 @@ impl Admission {
         let (before, text, after) = cut_out(&last.content, material)?;
         let with = |text: &str| {
             let content = [before, text, after].concat();
-            [earlier, &[Message { role: last.role, content }]].concat()
+            [earlier, &[Message { content, ..last.clone() }]].concat()
         };
         let n_around = self.n_prompt(&with(""))?;
         let mut n_keep = n_max.saturating_sub(n_around + MARK_ROOM);

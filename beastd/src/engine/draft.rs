@@ -4,17 +4,18 @@
 //! goes on from a copy, so that nothing has to be taken back. Reading a prompt takes it longer than all guesses of a short answer, so
 //! beginnings that come again are kept, as sequences too.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 
 use llama_cpp_2::llama_batch::LlamaBatch;
 use llama_cpp_2::token::LlamaToken;
 
 use super::context::Context;
-use super::llama::{ContextOptions, new_context};
+use super::llama::{ContextOptions, id, new_context};
 use super::sampler::argmax;
 use super::{Drafter, Guesses, LoadError, LoadedModel};
-use crate::batch::{SeqId, Token};
+use crate::batch::{SeqId, SlotId, Token};
 use crate::clock::now_us;
+use crate::prefix_cache::{MIN_TOKENS, PrefixCache};
 
 /// It stops guessing at a token that it gives less than this chance: checking a guess costs the large model part of a step,
 /// so one that is more likely wrong than right seldom pays.
@@ -26,33 +27,31 @@ const MOST_NEW: usize = 16;
 /// Beginnings that are kept. Each takes a place with its convolution states, and cells, of which every one costs each token a little.
 const N_KEPT: usize = 4;
 
-/// Reading fewer tokens than this takes no longer than a pass, whatever is kept.
-const LEAST_KEPT: usize = 16;
-
 /// See the module's text.
 pub struct DraftModel<'model> {
     options: ContextOptions,
     context: Context<'model>,
     batch: LlamaBatch<'static>,
     held: HashMap<SeqId, Held>,
-    /// Beginnings that may come again, the least recently used first.
-    kept: VecDeque<Held>,
+    /// Beginnings that may come again.
+    kept: PrefixCache,
     /// The prompt that came last: what the next one has in common with it is worth keeping.
     last_prompt: Vec<Token>,
-    free: Vec<i32>,
-    /// The sequence for trying.
-    scratch: i32,
+    /// Of requests.
+    free: Vec<SlotId>,
+    /// The place for trying.
+    scratch: SlotId,
     /// Tokens computed so far.
     #[cfg(test)]
     n_computed: usize,
 }
 
-/// What a place holds: computed tokens, all of them certain.
+/// What the place of a request holds: computed tokens, all of them certain.
 #[derive(Debug)]
 struct Held {
-    place: i32,
+    place: SlotId,
     tokens: Vec<Token>,
-    /// Of a request: a length at which it is kept on the way, because another prompt began the same.
+    /// A length at which it is kept on the way, because another prompt began the same.
     keep_at: Option<usize>,
 }
 
@@ -72,19 +71,19 @@ impl<'model> DraftModel<'model> {
         }
         let n_places = n_slots + N_KEPT + 1;
         let options = ContextOptions { n_places, n_draft: 0, n_batch: options.n_ubatch, ..*options };
-        let scratch = i32::try_from(n_places - 1).expect("few slots");
         let context = new_context(model, &options)?;
         let batch = LlamaBatch::new(options.n_batch, 1);
-        let (held, kept, last_prompt) = (HashMap::new(), VecDeque::new(), Vec::new());
+        let place = |n: usize| SlotId(u32::try_from(n).expect("few slots"));
+        let kept = PrefixCache::new((n_slots..n_places - 1).map(place).collect());
         Ok(Self {
             options,
             context,
             batch,
-            held,
+            held: HashMap::new(),
             kept,
-            last_prompt,
-            free: (0..scratch).collect(),
-            scratch,
+            last_prompt: Vec::new(),
+            free: (0..n_slots).map(place).collect(),
+            scratch: place(n_places - 1),
             #[cfg(test)]
             n_computed: 0,
         })
@@ -94,57 +93,44 @@ impl<'model> DraftModel<'model> {
     fn begin(&mut self, tokens: &[Token]) -> Option<Held> {
         let n_common = n_common(tokens, &self.last_prompt);
         self.last_prompt = tokens.to_vec();
-        let place = self.take_place()?;
-        // The last token is computed anew: guesses come from it.
-        let fits = |kept: &&Held| kept.tokens.len() < tokens.len() && tokens.starts_with(&kept.tokens);
-        let longest = self.kept.iter().filter(fits).max_by_key(|kept| kept.tokens.len());
-        let nth = longest.and_then(|longest| self.kept.iter().position(|kept| kept.place == longest.place));
-        let mut known = Vec::new();
-        if let Some(kept) = nth.and_then(|nth| self.kept.remove(nth)) {
-            if self.context.copy_kv_cache_seq(kept.place, place, None, None).is_ok() {
-                known = kept.tokens.clone();
+        let place = self.free.pop()?;
+        let n_known = match self.kept.find(tokens) {
+            Some((kept, n)) if self.copy(kept, place) => {
+                self.kept.hit(kept);
+                n
             }
-            self.kept.push_back(kept);
-        }
-        let is_worth_it = n_common >= known.len() + LEAST_KEPT && n_common < tokens.len();
-        Some(Held { place, tokens: known, keep_at: is_worth_it.then_some(n_common) })
+            _ => 0,
+        };
+        let is_worth_it = n_common >= n_known + MIN_TOKENS && n_common < tokens.len();
+        Some(Held { place, tokens: tokens[..n_known].to_vec(), keep_at: is_worth_it.then_some(n_common) })
     }
 
-    /// A free place, that of a kept beginning if there is no other.
-    fn take_place(&mut self) -> Option<i32> {
-        self.free.pop().or_else(|| self.evict())
-    }
-
-    /// Gives up the least recently used beginning; its place is empty then.
-    fn evict(&mut self) -> Option<i32> {
-        let kept = self.kept.pop_front()?;
-        self.clear(kept.place);
-        Some(kept.place)
-    }
-
-    /// Keeps what a place holds, if that is worth it; else the place is free.
-    fn keep(&mut self, held: Held) {
-        let is_known = self.kept.iter().any(|kept| kept.tokens == held.tokens);
-        if held.tokens.len() < LEAST_KEPT || is_known {
-            self.clear(held.place);
-            self.free.push(held.place);
+    /// Keeps a copy of what a request has computed so far, if that is worth it.
+    fn keep(&mut self, held: &Held) {
+        if held.tokens.len() < MIN_TOKENS || self.kept.contains(&held.tokens) {
             return;
         }
-        self.kept.push_back(held);
-        if self.kept.len() > N_KEPT {
-            let place = self.evict();
-            self.free.extend(place);
+        if !self.kept.has_place() {
+            self.evict();
+        }
+        let Some(place) = self.kept.take_place() else { return };
+        if self.copy(held.place, place) {
+            self.kept.insert(place, held.tokens.clone(), false);
+        } else {
+            self.kept.give_place_back(place);
         }
     }
 
-    /// Keeps a copy of what a request has computed so far.
-    fn keep_copy(&mut self, held: &Held) {
-        let Some(place) = self.take_place() else { return };
-        if self.context.copy_kv_cache_seq(held.place, place, None, None).is_ok() {
-            self.keep(Held { place, tokens: held.tokens.clone(), keep_at: None });
-        } else {
-            self.free.push(place);
-        }
+    /// Gives the least useful beginning up; false when there is none.
+    fn evict(&mut self) -> bool {
+        let place = self.kept.evict(None);
+        place.inspect(|&place| self.clear(place)).is_some()
+    }
+
+    /// The request has ended, or goes on without guesses.
+    fn free(&mut self, held: Held) {
+        self.clear(held.place);
+        self.free.push(held.place);
     }
 
     /// Computes what is not known of a request's tokens, as far as one call goes; the logits after the last one are there then.
@@ -159,24 +145,25 @@ impl<'model> DraftModel<'model> {
             }
             while !self.compute(held.place, part.start, &tokens[part.clone()]) {
                 // Out of cells, most likely: those of kept beginnings go first.
-                let Some(place) = self.evict() else { return false };
-                self.free.push(place);
+                if !self.evict() {
+                    return false;
+                }
             }
             held.tokens.extend(&tokens[part]);
             if held.keep_at == Some(held.tokens.len()) {
                 held.keep_at = None;
-                self.keep_copy(held);
+                self.keep(held);
             }
         }
         true
     }
 
     /// Computes tokens of a sequence; the logits after the last one are there then.
-    fn compute(&mut self, place: i32, pos: usize, tokens: &[Token]) -> bool {
+    fn compute(&mut self, place: SlotId, pos: usize, tokens: &[Token]) -> bool {
         self.batch.clear();
         for (n, token) in tokens.iter().enumerate() {
             let pos = i32::try_from(pos + n).expect("a position fits into 31 bits");
-            if self.batch.add(LlamaToken(token.0), pos, &[place], n + 1 == tokens.len()).is_err() {
+            if self.batch.add(LlamaToken(token.0), pos, &[id(place)], n + 1 == tokens.len()).is_err() {
                 return false;
             }
         }
@@ -199,10 +186,7 @@ impl<'model> DraftModel<'model> {
     /// Goes on from what is computed, one guess after the other.
     fn try_out(&mut self, held: &Held, n_max: usize) -> Vec<Token> {
         let mut guesses: Vec<Token> = self.guess().into_iter().collect();
-        if n_max < 2
-            || guesses.is_empty()
-            || self.context.copy_kv_cache_seq(held.place, self.scratch, None, None).is_err()
-        {
+        if n_max < 2 || guesses.is_empty() || !self.copy(held.place, self.scratch) {
             return guesses;
         }
         while guesses.len() < n_max {
@@ -217,9 +201,13 @@ impl<'model> DraftModel<'model> {
         guesses
     }
 
-    fn clear(&mut self, place: i32) {
-        // Removing a whole sequence cannot fail; a negative place would.
-        let _ = self.context.clear_kv_cache_seq(u32::try_from(place).ok(), None, None);
+    fn copy(&mut self, from: SlotId, to: SlotId) -> bool {
+        self.context.copy_kv_cache_seq(id(from), id(to), None, None).is_ok()
+    }
+
+    fn clear(&mut self, place: SlotId) {
+        // Removing a whole sequence cannot fail.
+        let _ = self.context.clear_kv_cache_seq(Some(place.0), None, None);
     }
 }
 
@@ -231,8 +219,7 @@ impl Drafter for DraftModel<'_> {
         let n_before = held.tokens.len();
         if !self.catch_up(&mut held, tokens) {
             // This request goes on without guesses.
-            self.clear(held.place);
-            self.free.push(held.place);
+            self.free(held);
             return Guesses::default();
         }
         let n_new = held.tokens.len() - n_before;
@@ -248,7 +235,8 @@ impl Drafter for DraftModel<'_> {
     /// A conversation goes on where the answer ends, so that is kept.
     fn forget(&mut self, seq: SeqId) {
         if let Some(held) = self.held.remove(&seq) {
-            self.keep(held);
+            self.keep(&held);
+            self.free(held);
         }
     }
 

@@ -146,7 +146,7 @@ impl<'model> LlamaEngine<'model> {
     }
 }
 
-fn id(slot: SlotId) -> i32 {
+pub(super) fn id(slot: SlotId) -> i32 {
     i32::try_from(slot.0).expect("few slots")
 }
 

@@ -5,12 +5,10 @@ use llama_cpp_2::sampling::LlamaSampler;
 use llama_cpp_2::token::LlamaToken;
 use llama_cpp_2::token::data::LlamaTokenData;
 use llama_cpp_2::token::data_array::LlamaTokenDataArray;
+use llama_cpp_2::token::logit_bias::LlamaLogitBias;
 
 use super::Constraint;
-use crate::batch::SamplingParams;
-
-/// Tokens that the repeat penalty looks back on: llama.cpp's own default.
-const PENALTY_LAST_N: i32 = 64;
+use crate::batch::{Penalties, SamplingParams, Token};
 
 /// Chooses the tokens of one sequence.
 pub(super) struct Sampler {
@@ -83,13 +81,19 @@ fn candidates(logits: &[f32]) -> LlamaTokenDataArray {
 
 impl Chooser {
     fn new(params: &SamplingParams, n_vocab: i32) -> Self {
-        let penalizes = params.repeat_penalty != 1.0;
-        if params.temp <= 0.0 && !penalizes {
+        let Penalties { repeat, frequency, presence, last_n } = params.penalties;
+        let penalizes = last_n > 0 && (repeat != 1.0 || frequency != 0.0 || presence != 0.0);
+        if params.temp <= 0.0 && !penalizes && params.logit_bias.is_empty() {
             return Chooser::Greedy;
         }
         let mut chain = Vec::new();
+        if !params.logit_bias.is_empty() {
+            let bias = |&(token, bias): &(Token, f32)| LlamaLogitBias::new(LlamaToken(token.0), bias);
+            chain.push(LlamaSampler::logit_bias(n_vocab, &params.logit_bias.iter().map(bias).collect::<Vec<_>>()));
+        }
         if penalizes {
-            chain.push(LlamaSampler::penalties(n_vocab, PENALTY_LAST_N, params.repeat_penalty, 0.0, 0.0));
+            let last_n = i32::try_from(last_n).unwrap_or(i32::MAX);
+            chain.push(LlamaSampler::penalties(n_vocab, last_n, repeat, frequency, presence));
         }
         if params.temp <= 0.0 {
             chain.push(LlamaSampler::greedy());

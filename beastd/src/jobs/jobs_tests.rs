@@ -4,12 +4,12 @@ use std::thread::JoinHandle;
 use beast_protocol::{Message, Sampling};
 
 use super::*;
-use crate::admission::SamplingDefaults;
 use crate::engine::EngineError;
 use crate::engine::fake::{self, ByteVocab, FakeEngine};
 use crate::engine::{Engine as _, Vocab};
 use crate::governor::Governor;
 use crate::metrics::Metrics;
+use crate::sampling::SamplingDefaults;
 use crate::scheduler::Limits;
 use crate::speculation::{Speculation, StepCosts, Wish};
 use crate::worker::Ended;
@@ -55,7 +55,7 @@ fn start(n_waiting: usize) -> Fixture {
 }
 
 fn request(material: &str, question: &str, instruction: &str) -> Arc<Generate> {
-    let message = |role, content: String| Message { role, content };
+    let message = |role, content: String| Message::new(role, content);
     let end = material.len() as u64;
     Arc::new(Generate {
         messages: vec![message(Role::System, "Sum up.".into()), message(Role::User, format!("{material}{question}"))],

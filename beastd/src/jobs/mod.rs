@@ -17,8 +17,9 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::task::{JoinSet, spawn_blocking};
 
 use crate::admission::{Admission, admit_beside, cut_out};
+use crate::admitted::Admitted;
 use crate::splitter::{self, Piece, Sizes};
-use crate::worker::{Admitted, WorkerHandle};
+use crate::worker::WorkerHandle;
 use part::{Answer, answer};
 
 /// An answer to a part may take this share of the context: then a round leaves an eighth of what it was given, at most.

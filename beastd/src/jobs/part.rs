@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use beast_protocol::{ErrorCode, Generate, WireError};
+use beast_protocol::{ErrorCode, Event, Generate, WireError};
 
 use super::{Means, admit};
 use crate::clock::now_us;
-use crate::stream::Reply;
+use crate::worker::Ticket;
 
 /// What came of a part.
 pub(super) struct Answer {
@@ -25,14 +25,16 @@ async fn collect(means: Means, request: Generate) -> Result<Answer, WireError> {
     admitted.is_background = true;
     // What is read once is not worth keeping; the instruction before it is.
     admitted.shared.retain(|&n| n + 1 < admitted.prompt.len());
-    let (_, mut replies) = means.worker.submit(admitted, now_us())?;
+    let started = Event::Progress { n_done: 0, n_total: 0 }; // Nobody listens to that.
+    let ticket = Ticket { arrived_us: now_us(), started, in_use: None };
+    let (_, mut events) = means.worker.submit(admitted, ticket)?;
     let mut text = String::new();
-    while let Some(reply) = replies.recv().await {
-        match reply {
-            Reply::Piece { text: piece, .. } => text += &piece,
-            Reply::Done { reason, .. } => return Ok(Answer { text, is_cut: reason.is_cut() }),
-            Reply::Failed(error) => return Err(error),
-            Reply::Queued(_) | Reply::Started | Reply::Progress(_) => {}
+    while let Some(event) = events.recv().await {
+        match event {
+            Event::Piece { text: piece, .. } => text += &piece,
+            Event::Done { reason, .. } => return Ok(Answer { text, is_cut: reason.is_cut() }),
+            Event::Failed(error) => return Err(error),
+            _ => {}
         }
     }
     Err(WireError::new(

@@ -4,18 +4,16 @@
 //! scheduler touches no tensor and has no clock, channel, lock, log or randomness, so that a test can replay any history.
 
 mod kv_cache;
-mod prefix_cache;
 mod room;
 mod sequence;
 
 use std::collections::VecDeque;
 
 pub use kv_cache::KvCache;
-use prefix_cache::PrefixCache;
-pub use prefix_cache::PrefixStats;
 pub use sequence::Sequence;
 
 use crate::batch::{Batch, KvEdit, Row, Sampled, SeqId, SlotId, Token};
+use crate::prefix_cache::{PrefixCache, PrefixStats};
 
 /// The bounds of a plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,6 +1,7 @@
 //! Who gets cells: sequences that are admitted, those that run, and prefixes that are kept in what is left.
 
-use super::{KvEdit, Room, Scheduler, Sequence, SlotId, prefix_cache};
+use super::{KvEdit, Room, Scheduler, Sequence, SlotId};
+use crate::prefix_cache;
 
 impl Scheduler {
     /// Whether somebody waits for a slot that a sequence of the background has.

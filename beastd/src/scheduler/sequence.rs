@@ -1,7 +1,7 @@
 //! One request as the scheduler sees it: tokens known, tokens computed.
 
-use super::prefix_cache::MIN_TOKENS;
 use crate::batch::{SeqId, SlotId, Token};
+use crate::prefix_cache::MIN_TOKENS;
 
 /// A request that waits or runs. There is no prefill phase and no decode phase: a sequence only owes the tokens that are known
 /// but not computed, many at first, one at a time later.

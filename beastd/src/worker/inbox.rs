@@ -3,50 +3,15 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use beast_protocol::{ErrorCode, WireError};
+use beast_protocol::{ErrorCode, Event, WireError};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::batch::{SamplingParams, SeqId, Token};
+use crate::admitted::Admitted;
+use crate::batch::SeqId;
 use crate::config::Config;
-use crate::engine::Constraint;
 use crate::in_use::InUse;
 use crate::interrupt::Interrupt;
-use crate::speculation::Wish;
-use crate::stream::{Reply, channel};
-
-/// A request that has passed all checks.
-#[derive(Debug)]
-pub struct Admitted {
-    /// At least one token, and fewer than the context has.
-    pub prompt: Vec<Token>,
-    /// Lengths of beginnings of the prompt that other requests are likely to share.
-    pub shared: Vec<usize>,
-    /// How tokens are chosen.
-    pub sampling: SamplingParams,
-    /// Most tokens to generate.
-    pub n_max_tokens: usize,
-    /// Texts that end the answer; none is empty.
-    pub stop: Vec<String>,
-    /// Whether the model's own end is ignored.
-    pub ignore_eos: bool,
-    /// What may guess ahead.
-    pub wish: Wish,
-    /// What the answer must look like.
-    pub constraint: Option<Constraint>,
-    /// Whether it gives way to those that are not: nobody waits for this answer alone.
-    pub is_background: bool,
-    /// The beginning of the answer, when it goes on where another daemon stopped.
-    pub resumed: Resumed,
-}
-
-/// What of an answer is there already.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Resumed {
-    /// Its tokens; none for a new answer.
-    pub tokens: Vec<Token>,
-    /// Bytes of their text that the client has; the rest was held back.
-    pub n_shown: usize,
-}
+use crate::stream::channel;
 
 /// Commands to the worker. Bounded: who finds the inbox full is refused.
 #[derive(Debug)]
@@ -68,17 +33,26 @@ pub enum Command {
 pub struct Submission {
     pub(super) id: SeqId,
     pub(super) admitted: Admitted,
-    pub(super) reply: mpsc::Sender<Reply>,
-    pub(super) arrived_us: u64,
-    /// Kept until the answer has been computed.
-    pub(super) in_use: Option<InUse>,
+    pub(super) events: mpsc::Sender<Event>,
+    pub(super) ticket: Ticket,
+}
+
+/// What goes with a request to the worker.
+#[derive(Debug)]
+pub struct Ticket {
+    /// When it was complete, see [`crate::clock::now_us`].
+    pub arrived_us: u64,
+    /// What is said when the request has a slot.
+    pub started: Event,
+    /// Keeps the model until the answer has been computed, read or not.
+    pub in_use: Option<InUse>,
 }
 
 impl Submission {
     /// Refuses it.
     pub fn fail(self, error: WireError) {
         // Who is gone needs no answer.
-        let _ = self.reply.try_send(Reply::Failed(error));
+        let _ = self.events.try_send(Event::Failed(error));
     }
 }
 
@@ -110,29 +84,17 @@ impl WorkerHandle {
         (Self { inbox, interrupt: Arc::clone(&interrupt), next_id: Arc::default() }, Inbox { commands, interrupt })
     }
 
-    /// Hands a request over. Dropping the receiver cancels it. `arrived_us` is when the client's frame was complete.
+    /// Hands a request over. Dropping the receiver cancels it. What it says is `Queued`, `Started` (the ticket's), `Progress`, `Piece` and one
+    /// `Done` or `Failed`.
     ///
     /// # Errors
     /// [`ErrorCode::Overloaded`] when the inbox is full, [`ErrorCode::ShuttingDown`] when the worker has ended.
-    pub fn submit(&self, admitted: Admitted, arrived_us: u64) -> Result<(SeqId, mpsc::Receiver<Reply>), WireError> {
-        self.submit_using(admitted, arrived_us, None)
-    }
-
-    /// The same, for a request that keeps the model by itself: until its answer has been computed, read or not.
-    ///
-    /// # Errors
-    /// As [`Self::submit`].
-    pub fn submit_using(
-        &self,
-        admitted: Admitted,
-        arrived_us: u64,
-        in_use: Option<InUse>,
-    ) -> Result<(SeqId, mpsc::Receiver<Reply>), WireError> {
+    pub fn submit(&self, admitted: Admitted, ticket: Ticket) -> Result<(SeqId, mpsc::Receiver<Event>), WireError> {
         let id = SeqId(self.next_id.fetch_add(1, Relaxed));
-        let (reply, replies) = channel(admitted.n_max_tokens);
+        let (events, received) = channel(admitted.n_max_tokens);
         let n_tokens = admitted.prompt.len() + admitted.resumed.tokens.len();
         let is_background = admitted.is_background;
-        let submission = Submission { id, admitted, reply, arrived_us, in_use };
+        let submission = Submission { id, admitted, events, ticket };
         self.inbox.try_send(Command::Submit(Box::new(submission))).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => overloaded(),
             mpsc::error::TrySendError::Closed(_) => shutting_down(),
@@ -140,7 +102,7 @@ impl WorkerHandle {
         if !is_background {
             self.interrupt.announce(n_tokens);
         }
-        Ok((id, replies))
+        Ok((id, received))
     }
 
     /// Asks for the end of a request.

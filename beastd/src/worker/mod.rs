@@ -7,9 +7,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use beast_protocol::{ErrorCode, FinishReason, Timings, Usage, WireError};
+use beast_protocol::{ErrorCode, Event, FinishReason, Timings, Usage, WireError};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::admitted::Admitted;
 use crate::batch::{Batch, Sampled, SeqId, Token};
 use crate::clock::now_us;
 use crate::engine::{Engine, EngineError, Vocab};
@@ -19,9 +20,9 @@ use crate::metrics::Metrics;
 use crate::prefix_store::PrefixStore;
 use crate::scheduler::{Committed, Limits, Room, Scheduler, Sequence};
 use crate::speculation::{Candidate, Speculation};
-use crate::stream::{Reply, Stream};
+use crate::stream::Stream;
 use inbox::overloaded;
-pub use inbox::{Admitted, Command, Inbox, Resumed, Submission, WorkerHandle, shutting_down};
+pub use inbox::{Command, Inbox, Submission, Ticket, WorkerHandle, shutting_down};
 use step::Pace;
 
 /// Why a worker has ended.
@@ -176,7 +177,7 @@ impl<'model, E: Engine> Worker<'model, E> {
     }
 
     fn submit(&mut self, submission: Submission) {
-        let Submission { id, admitted, reply, arrived_us, in_use } = submission;
+        let Submission { id, admitted, events, ticket: Ticket { arrived_us, started, in_use } } = submission;
         let Admitted {
             mut prompt,
             shared,
@@ -188,14 +189,14 @@ impl<'model, E: Engine> Worker<'model, E> {
             constraint,
             is_background,
             resumed,
+            parser: _,
         } = admitted;
-        let mut stream = Stream::new(Arc::clone(&self.vocab), reply, stop, ignore_eos, n_max_tokens);
+        let mut stream = Stream::new(Arc::clone(&self.vocab), events, started, stop, ignore_eos, n_max_tokens);
         let n_prompt = prompt.len();
         let n_generated = resumed.tokens.len();
         if let Some(reason) = stream.resume(&resumed.tokens, resumed.n_shown, n_max_tokens == 0) {
             // It was broken off between its last token and its end.
             Metrics::add(&self.metrics.n_requests, 1);
-            let as_u32 = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
             let usage = Usage { n_prompt: as_u32(n_prompt), n_generated: as_u32(n_generated), ..Usage::default() };
             return stream.finish(reason, usage, Timings::default(), now_us());
         }
@@ -325,7 +326,7 @@ impl<'model, E: Engine> Worker<'model, E> {
         for (position, sequence) in self.scheduler.waiting().enumerate() {
             let active = self.active.get_mut(&sequence.id).expect("what waits is active");
             if active.position.replace(position) != Some(position) {
-                active.stream.hint(Reply::Queued(position));
+                active.stream.hint(Event::Queued { position: as_u32(position) });
             }
         }
     }
@@ -342,7 +343,8 @@ impl<'model, E: Engine> Worker<'model, E> {
             let n_done = row.pos as usize + row.tokens.len();
             if active.first_token_us.is_none() {
                 active.prefill_us += step_us;
-                active.stream.hint(Reply::Progress(n_done.min(active.n_prompt)));
+                let (n_done, n_total) = (as_u32(n_done.min(active.n_prompt)), as_u32(active.n_prompt));
+                active.stream.hint(Event::Progress { n_done, n_total });
             }
             let n_of_prompt = active.n_prompt.saturating_sub(row.pos as usize).min(row.tokens.len());
             Metrics::add(&self.metrics.n_prompt_tokens, n_of_prompt as u64);
@@ -404,7 +406,6 @@ impl<'model, E: Engine> Worker<'model, E> {
         let now_us = now_us();
         // The token that ends an answer is not part of it.
         let n_generated = active.n_generated - usize::from(reason == FinishReason::Stop);
-        let as_u32 = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         let usage = Usage {
             n_prompt: as_u32(active.n_prompt),
             n_cached: as_u32(active.n_cached),
@@ -462,6 +463,10 @@ impl<'model, E: Engine> Worker<'model, E> {
             self.metrics.n_restored.store(stored.n_restored, Relaxed);
         }
     }
+}
+
+fn as_u32(n: usize) -> u32 {
+    u32::try_from(n).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]

@@ -95,14 +95,15 @@ fn the_rooms_of_the_daemon_know_only_these() {
         config → beast_launchd, cores
         connection → beast_protocol
         daemon → beast_protocol, clock, config, engine, loader, metrics, worker
-        engine → batch, clock
+        engine → batch, clock, prefix_cache
         jobs → admission, beast_protocol, clock, splitter, stream, worker
         loader → admission, batch, beast_launchd, beast_protocol, calibration, clock, config, engine, fingerprint, governor, logging, metrics, model, prefix_store, scheduler, speculation, template, worker
         logging → config
         model → admission, beast_launchd, fingerprint
+        prefix_cache → batch
         prefix_store → batch, fingerprint
         residency → beast_protocol, config, daemon, loader, model, worker
-        scheduler → batch
+        scheduler → batch, prefix_cache
         server → beast_launchd, beast_protocol, connection, daemon, session, tell_manager
         session → admission, batch, beast_protocol, clock, connection, daemon, in_use, jobs, loader, residency, stream, worker
         speculation → batch, engine

@@ -92,7 +92,7 @@ pub(super) fn behind(instruction: Option<&str>, n: usize) -> Generate {
 
 /// Greedy, and one token after the other unless somebody asks for more.
 fn request(system: Option<&str>, user: &str, n_answer: u32) -> Generate {
-    let message = |role, content: &str| Message { role, content: content.into() };
+    let message = |role, content: &str| Message::new(role, content);
     let system = system.map(|system| message(Role::System, system));
     Generate {
         messages: system.into_iter().chain([message(Role::User, user)]).collect(),

@@ -21,8 +21,8 @@ pub fn greedy(question: Generate, n_tokens: u32) -> Generate {
 ///
 /// Nothing is guessed ahead: a model that must go on after its end repeats itself, and to foresee that is no merit.
 pub fn exactly(system: Option<&str>, text: &str, n_tokens: u32) -> Generate {
-    let system = system.map(|content| Message { role: Role::System, content: content.into() });
-    let user = Message { role: Role::User, content: text.into() };
+    let system = system.map(|content| Message::new(Role::System, content));
+    let user = Message::new(Role::User, text);
     let messages = system.into_iter().chain([user]).collect();
     let question = Generate { messages, ignore_eos: true, speculation: Speculation::Off, ..Generate::default() };
     greedy(question, n_tokens)

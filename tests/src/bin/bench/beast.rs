@@ -162,7 +162,7 @@ impl Asked {
                 Event::Piece { .. } => {
                     first_token.get_or_insert_with(|| self.began.elapsed());
                 }
-                Event::Done { reason, usage, timings } => {
+                Event::Done { reason, usage, timings, .. } => {
                     let n = usage.n_generated;
                     ensure!(self.n_exactly.is_none_or(|exactly| n == exactly), "{n} tokens are not what was asked for");
                     return Ok(answer(reason, usage, timings, first_token));

@@ -1,0 +1,42 @@
+//! What admission makes of a request, and what the worker computes.
+
+use crate::batch::{SamplingParams, Token};
+use crate::engine::Constraint;
+use crate::speculation::Wish;
+use crate::tools::AnswerParser;
+
+/// A request that has passed all checks.
+#[derive(Debug)]
+pub struct Admitted {
+    /// At least one token, and fewer than the context has.
+    pub prompt: Vec<Token>,
+    /// Lengths of beginnings of the prompt that other requests are likely to share.
+    pub shared: Vec<usize>,
+    /// How tokens are chosen.
+    pub sampling: SamplingParams,
+    /// Most tokens to generate.
+    pub n_max_tokens: usize,
+    /// Texts that end the answer; none is empty.
+    pub stop: Vec<String>,
+    /// Whether the model's own end is ignored.
+    pub ignore_eos: bool,
+    /// What may guess ahead.
+    pub wish: Wish,
+    /// What the answer must look like.
+    pub constraint: Option<Constraint>,
+    /// Whether it gives way to those that are not: nobody waits for this answer alone.
+    pub is_background: bool,
+    /// The beginning of the answer, when it goes on where another daemon stopped.
+    pub resumed: Resumed,
+    /// Takes the answer apart, where it is more than text.
+    pub parser: Option<AnswerParser>,
+}
+
+/// What of an answer is there already.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Resumed {
+    /// Its tokens; none for a new answer.
+    pub tokens: Vec<Token>,
+    /// Bytes of their text that the client has; the rest was held back.
+    pub n_shown: usize,
+}
