@@ -3,19 +3,23 @@ use proptest::prelude::*;
 use super::*;
 use crate::engine::fake::{ByteVocab, END};
 
+fn started() -> Event {
+    Event::Started { model: "bytes".into(), n_prompt: 0, n_ctx: 0, notices: Vec::new() }
+}
+
 /// What a client sees of these bytes, piece by piece, and the reason for an early end.
 fn stream(bytes: &[u8], stop: &[&str]) -> (Vec<String>, Option<FinishReason>) {
     let (tx, mut rx) = channel(bytes.len());
     let stop = stop.iter().map(ToString::to_string).collect();
-    let mut stream = Stream::new(Arc::new(ByteVocab), tx, stop, false, bytes.len());
+    let mut stream = Stream::new(Arc::new(ByteVocab), tx, started(), stop, false, bytes.len());
     let tokens = bytes.iter().map(|&byte| Token(i32::from(byte)));
     let ended = tokens.into_iter().find_map(|token| stream.push(token, 1));
     stream.finish(ended.unwrap_or(FinishReason::MaxTokens), Usage::default(), Timings::default(), 2);
     let mut pieces = Vec::new();
     while let Ok(reply) = rx.try_recv() {
         match reply {
-            Reply::Piece { text, .. } => pieces.push(text),
-            Reply::Done { .. } => return (pieces, ended),
+            Event::Piece { text, .. } => pieces.push(text),
+            Event::Done { .. } => return (pieces, ended),
             reply => panic!("{reply:?}"),
         }
     }
@@ -49,7 +53,7 @@ fn what_looks_like_a_stop_text_is_held_back_and_comes_when_it_is_none() {
 #[test]
 fn the_end_token_ends_the_answer() {
     let (tx, mut rx) = channel(4);
-    let mut stream = Stream::new(Arc::new(ByteVocab), tx, Vec::new(), false, 4);
+    let mut stream = Stream::new(Arc::new(ByteVocab), tx, started(), Vec::new(), false, 4);
     assert_eq!(stream.push(END, 1), Some(FinishReason::Stop));
     drop(stream);
     assert!(rx.try_recv().is_err(), "the end has no text");
@@ -58,9 +62,9 @@ fn the_end_token_ends_the_answer() {
 #[test]
 fn hints_never_take_the_room_of_the_answer() {
     let (tx, mut rx) = channel(3);
-    let mut stream = Stream::new(Arc::new(ByteVocab), tx, Vec::new(), false, 3);
+    let mut stream = Stream::new(Arc::new(ByteVocab), tx, started(), Vec::new(), false, 3);
     for n in 0..1000 {
-        stream.hint(Reply::Progress(n));
+        stream.hint(Event::Progress { n_done: n, n_total: 0 });
     }
     for _ in 0..3 {
         stream.push(Token(97), 1);
@@ -70,7 +74,7 @@ fn hints_never_take_the_room_of_the_answer() {
     while let Ok(reply) = rx.try_recv() {
         last = Some(reply);
     }
-    assert!(matches!(last, Some(Reply::Done { .. })));
+    assert!(matches!(last, Some(Event::Done { .. })));
 }
 
 proptest! {

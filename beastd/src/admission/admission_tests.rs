@@ -1,7 +1,8 @@
-use beast_protocol::{Overflow, Place, Role, Span};
+use beast_protocol::{Overflow, Place, Role, Sampling, Span};
 use expect_test::{Expect, expect};
 
 use super::*;
+use crate::batch::SamplingParams;
 use crate::engine::fake::{ByteVocab, END};
 
 const DEFAULTS: SamplingDefaults =
@@ -129,7 +130,7 @@ fn what_makes_no_sense_is_refused() {
 fn a_request_overrides_the_model_and_temp_0_is_greedy() {
     let sampling = Sampling { temp: Some(0.0), seed: Some(7), ..Sampling::default() };
     let admitted = admission(None).admit(&Generate { sampling, ..request("a") }).expect("fine").0;
-    let expected = SamplingParams { temp: 0.0, top_k: 40, top_p: 0.9, min_p: 0.1, repeat_penalty: 1.0, seed: 7 };
+    let expected = SamplingParams { temp: 0.0, top_k: 40, top_p: 0.9, min_p: 0.1, seed: 7, ..SamplingParams::GREEDY };
     assert_eq!(admitted.sampling, expected);
 }
 

@@ -1,11 +1,13 @@
 //! Who comes while a large chunk of a lone prompt is read.
 
-use super::super::tests::{Fixture, LIMITS, admitted, collect, expected, start};
+use beast_protocol::Event;
+
+use super::super::tests::{Fixture, LIMITS, admitted, collect, expected, start, ticket};
 use super::*;
+use crate::admitted::Admitted;
 use crate::batch::SeqId;
 use crate::scheduler::Limits;
-use crate::stream::Reply;
-use crate::worker::{Admitted, FinishReason};
+use crate::worker::FinishReason;
 
 const LONE: Limits = Limits { lone_chunk: 64, ..LIMITS };
 
@@ -29,8 +31,8 @@ fn go_on(fixture: &Fixture) {
     fixture.step.send(Ok(())).expect("the worker lives");
 }
 
-fn submit(fixture: &Fixture, admitted: Admitted) -> (SeqId, tokio::sync::mpsc::Receiver<Reply>) {
-    fixture.handle.submit(admitted, now_us()).expect("there is room")
+fn submit(fixture: &Fixture, admitted: Admitted) -> (SeqId, tokio::sync::mpsc::Receiver<Event>) {
+    fixture.handle.submit(admitted, ticket()).expect("there is room")
 }
 
 #[test]
@@ -97,7 +99,7 @@ fn a_cancel_interrupts() {
     runtime.block_on(fixture.handle.cancel(first));
     go_on(&fixture);
     let (_, end) = collect(replies);
-    assert!(matches!(end, Reply::Done { reason: FinishReason::Cancelled, .. }), "{end:?}");
+    assert!(matches!(end, Event::Done { reason: FinishReason::Cancelled, .. }), "{end:?}");
     let n_read = fixture.metrics.n_prompt_tokens.load(std::sync::atomic::Ordering::Relaxed);
     assert_eq!(n_read, 0, "the chunk was given up");
 }

@@ -1,6 +1,7 @@
 use std::thread::JoinHandle;
 
 use super::*;
+use crate::admitted::Resumed;
 use crate::batch::SamplingParams;
 use crate::batch::{KvEdit, SlotId};
 use crate::engine::fake::{self, ByteVocab, FakeEngine};
@@ -125,6 +126,7 @@ pub(super) fn admitted(prompt: &str, n_max_tokens: usize) -> Admitted {
         constraint: None,
         is_background: false,
         resumed: Resumed::default(),
+        parser: None,
     }
 }
 
@@ -134,12 +136,17 @@ pub(super) fn expected(prompt: &str, n_max_tokens: usize) -> String {
 }
 
 /// Text and end of a request.
-pub(super) fn collect(mut replies: mpsc::Receiver<Reply>) -> (String, Reply) {
+pub(super) fn ticket() -> Ticket {
+    let started = Event::Started { model: "fake".into(), n_prompt: 0, n_ctx: 0, notices: Vec::new() };
+    Ticket { arrived_us: now_us(), started, in_use: None }
+}
+
+pub(super) fn collect(mut replies: mpsc::Receiver<Event>) -> (String, Event) {
     let mut text = String::new();
     while let Some(reply) = replies.blocking_recv() {
         match reply {
-            Reply::Piece { text: more, .. } => text.push_str(&more),
-            Reply::Done { .. } | Reply::Failed(_) => return (text, reply),
+            Event::Piece { text: more, .. } => text.push_str(&more),
+            Event::Done { .. } | Event::Failed(_) => return (text, reply),
             _ => {}
         }
     }
@@ -151,12 +158,12 @@ fn many_requests_at_once_get_what_each_gets_alone() {
     let fixture = start(Limits { n_waiting: 32, ..LIMITS });
     drop(fixture.step);
     let prompts: Vec<String> = (0..20).map(|n| format!("question number {n} {}", "x".repeat(n * 3))).collect();
-    let submit = |prompt: &String| fixture.handle.submit(admitted(prompt, 40), now_us()).expect("room").1;
+    let submit = |prompt: &String| fixture.handle.submit(admitted(prompt, 40), ticket()).expect("room").1;
     let replies: Vec<_> = prompts.iter().map(submit).collect();
     for (prompt, replies) in prompts.iter().zip(replies) {
         let (text, end) = collect(replies);
         assert_eq!(text, expected(prompt, 40));
-        let Reply::Done { usage, timings, .. } = end else { panic!("{end:?}") };
+        let Event::Done { usage, timings, .. } = end else { panic!("{end:?}") };
         assert_eq!(usage.n_prompt as usize, prompt.len());
         assert_eq!(usage.n_generated as usize, text.len());
         assert!(timings.first_token_us >= timings.queued_us);
@@ -181,9 +188,9 @@ fn an_answer_goes_on_where_it_was_broken_off() {
         // The client has a little less than was chosen: text may be held back.
         let resumed = Resumed { tokens: whole[..n].to_vec(), n_shown: n - 1 };
         let admitted = Admitted { resumed, n_max_tokens: 40 - n, ..admitted(prompt, 40) };
-        let (text, end) = collect(fixture.handle.submit(admitted, now_us()).expect("room").1);
+        let (text, end) = collect(fixture.handle.submit(admitted, ticket()).expect("room").1);
         assert_eq!(text, expected(prompt, 40)[n - 1..]);
-        let Reply::Done { usage, .. } = end else { panic!("{end:?}") };
+        let Event::Done { usage, .. } = end else { panic!("{end:?}") };
         assert_eq!((usage.n_prompt as usize, usage.n_generated as usize), (prompt.len(), whole.len()));
     }
 }
@@ -193,18 +200,18 @@ fn a_worker_that_gives_its_model_back_hands_its_inbox_on() {
     let fixture = start(LIMITS);
     drop(fixture.step);
     fixture.handle.inbox.blocking_send(Command::Unload(oneshot::channel().0)).expect("the worker lives");
-    let replies = fixture.handle.submit(admitted("a", 3), now_us()).expect("the inbox stays open").1;
+    let replies = fixture.handle.submit(admitted("a", 3), ticket()).expect("the inbox stays open").1;
     let Ok(Ok(Ended::Unloaded(mut inbox, _))) = fixture.thread.join() else { panic!("it was told to give it back") };
     let Some(Command::Submit(submission)) = inbox.commands.blocking_recv() else { panic!("it was sent") };
     submission.fail(shutting_down());
-    assert!(matches!(collect(replies).1, Reply::Failed(_)));
+    assert!(matches!(collect(replies).1, Event::Failed(_)));
 }
 
 #[test]
 fn a_dropped_receiver_cancels_in_the_queue_and_in_a_slot() {
     let fixture = start(LIMITS);
     let requests: Vec<_> =
-        (0..4).map(|n| fixture.handle.submit(admitted(&format!("{n}"), 100), now_us()).expect("room").1).collect();
+        (0..4).map(|n| fixture.handle.submit(admitted(&format!("{n}"), 100), ticket()).expect("room").1).collect();
     let mut requests = requests.into_iter();
     let (running, waiting) = (requests.next(), requests.nth(1));
     let (rest, last) = (requests.next(), fixture.step.send(Ok(())));
@@ -220,25 +227,25 @@ fn a_dropped_receiver_cancels_in_the_queue_and_in_a_slot() {
 #[test]
 fn a_cancel_is_answered_with_what_was_done() {
     let fixture = start(LIMITS);
-    let (id, mut replies) = fixture.handle.submit(admitted("hello", 100), now_us()).expect("room");
+    let (id, mut replies) = fixture.handle.submit(admitted("hello", 100), ticket()).expect("room");
     fixture.step.send(Ok(())).expect("the worker lives");
-    while !matches!(replies.blocking_recv(), Some(Reply::Piece { .. })) {}
+    while !matches!(replies.blocking_recv(), Some(Event::Piece { .. })) {}
     fixture.handle.inbox.blocking_send(Command::Cancel(id)).expect("the worker lives");
     fixture.step.send(Ok(())).expect("the worker lives");
     let (_, end) = collect(replies);
-    assert!(matches!(end, Reply::Done { reason: FinishReason::Cancelled, .. }), "{end:?}");
+    assert!(matches!(end, Event::Done { reason: FinishReason::Cancelled, .. }), "{end:?}");
 }
 
 #[test]
 fn the_queue_refuses_what_it_cannot_hold() {
     let fixture = start(LIMITS);
-    let first = fixture.handle.submit(admitted("a", 1), now_us()).expect("room").1;
-    let submit = |_| fixture.handle.submit(admitted("b", 1), now_us()).expect("the inbox has room").1;
+    let first = fixture.handle.submit(admitted("a", 1), ticket()).expect("room").1;
+    let submit = |_| fixture.handle.submit(admitted("b", 1), ticket()).expect("the inbox has room").1;
     let others: Vec<_> = (0..8).map(submit).collect();
     drop(fixture.step);
-    assert!(matches!(collect(first).1, Reply::Done { .. }));
+    assert!(matches!(collect(first).1, Event::Done { .. }));
     let ends: Vec<_> = others.into_iter().map(|replies| collect(replies).1).collect();
-    let is_refusal = |end: &&Reply| matches!(end, Reply::Failed(error) if error.code == ErrorCode::Overloaded);
+    let is_refusal = |end: &&Event| matches!(end, Event::Failed(error) if error.code == ErrorCode::Overloaded);
     let n_refused = ends.iter().filter(is_refusal).count();
     assert!((1..=5).contains(&n_refused), "two slots and two places hold at least three of eight: {ends:?}");
 }
@@ -246,20 +253,20 @@ fn the_queue_refuses_what_it_cannot_hold() {
 #[test]
 fn stop_fails_what_lives_and_what_comes() {
     let fixture = start(LIMITS);
-    let (_, replies) = fixture.handle.submit(admitted("a", 100), now_us()).expect("room");
+    let (_, replies) = fixture.handle.submit(admitted("a", 100), ticket()).expect("room");
     fixture.handle.inbox.blocking_send(Command::Stop).expect("the worker lives");
     drop(fixture.step);
-    assert_eq!(collect(replies).1, Reply::Failed(shutting_down()));
+    assert_eq!(collect(replies).1, Event::Failed(shutting_down()));
     assert!(matches!(fixture.thread.join().expect("no panic"), Ok(Ended::Stopped)));
-    assert_eq!(fixture.handle.submit(admitted("a", 1), now_us()).expect_err("gone"), shutting_down());
+    assert_eq!(fixture.handle.submit(admitted("a", 1), ticket()).expect_err("gone"), shutting_down());
 }
 
 #[test]
 fn a_broken_engine_fails_every_request_and_ends_the_worker() {
     let fixture = start(LIMITS);
-    let (_, replies) = fixture.handle.submit(admitted("a", 100), now_us()).expect("room");
+    let (_, replies) = fixture.handle.submit(admitted("a", 100), ticket()).expect("room");
     fixture.step.send(Err(EngineError::Fatal("cosmic ray".into()))).expect("the worker lives");
-    let Reply::Failed(error) = collect(replies).1 else { panic!("no failure") };
+    let Event::Failed(error) = collect(replies).1 else { panic!("no failure") };
     assert_eq!(error.code, ErrorCode::Engine);
     assert!(error.message.contains("cosmic ray"), "{error}");
     assert!(fixture.thread.join().expect("no panic").is_err());
@@ -269,10 +276,10 @@ fn a_broken_engine_fails_every_request_and_ends_the_worker() {
 fn a_reader_that_stops_reading_holds_nobody() {
     let fixture = start(LIMITS);
     drop(fixture.step);
-    let stuck = fixture.handle.submit(admitted("nobody reads this", 200), now_us()).expect("room").1;
+    let stuck = fixture.handle.submit(admitted("nobody reads this", 200), ticket()).expect("room").1;
     for n in 0..5 {
         let prompt = format!("read {n}");
-        let (text, _) = collect(fixture.handle.submit(admitted(&prompt, 30), now_us()).expect("room").1);
+        let (text, _) = collect(fixture.handle.submit(admitted(&prompt, 30), ticket()).expect("room").1);
         assert_eq!(text, expected(&prompt, 30));
     }
     assert_eq!(collect(stuck).0, expected("nobody reads this", 200), "and it is all there when it reads after all");
@@ -288,9 +295,9 @@ fn a_text_that_repeats_itself_is_guessed_ahead_and_stays_the_same() {
         let question = format!("question {seed} ");
         let said = expected(&question, 100);
         let prompt = format!("{question}{said}!{question}");
-        let (text, end) = collect(fixture.handle.submit(admitted(&prompt, 60), now_us()).expect("room").1);
+        let (text, end) = collect(fixture.handle.submit(admitted(&prompt, 60), ticket()).expect("room").1);
         assert_eq!(text, expected(&prompt, 60), "guessing changes nothing");
-        let Reply::Done { usage, .. } = end else { panic!("{end:?}") };
+        let Event::Done { usage, .. } = end else { panic!("{end:?}") };
         assert_eq!(usage.n_generated as usize, text.len());
         assert!(usage.n_accepted <= usage.n_drafted);
         n_accepted += usage.n_accepted;
@@ -310,9 +317,9 @@ fn an_instruction_survives_a_restart_on_disk() {
         drop(fixture.step);
         let prompt = format!("{instruction}{text} text");
         let admitted = Admitted { shared: vec![instruction.len()], ..admitted(&prompt, 20) };
-        let (answer, end) = collect(fixture.handle.submit(admitted, now_us()).expect("room").1);
+        let (answer, end) = collect(fixture.handle.submit(admitted, ticket()).expect("room").1);
         assert_eq!(answer, expected(&prompt, 20));
-        let Reply::Done { usage, .. } = end else { panic!("{end:?}") };
+        let Event::Done { usage, .. } = end else { panic!("{end:?}") };
         assert_eq!(usage.n_cached as usize, n_restored * instruction.len());
         drop(fixture.handle);
         assert!(matches!(fixture.thread.join().expect("no panic"), Ok(Ended::Stopped)));
