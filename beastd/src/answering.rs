@@ -32,6 +32,11 @@ pub trait Peer: Send {
     /// When it cannot be reached.
     fn send(&mut self, events: &[Event]) -> impl Future<Output = io::Result<()>> + Send;
 
+    /// Its request has passed all checks; whether the queue has room shows in the next event.
+    fn accepted(&mut self) -> impl Future<Output = io::Result<()>> + Send {
+        std::future::ready(Ok(()))
+    }
+
     /// Resolves when it wants no more of its answer. May be dropped and called again.
     fn departure(&mut self) -> impl Future<Output = Stopped> + Send;
 }
@@ -105,6 +110,7 @@ async fn answer_whole<P: Peer>(daemon: &Arc<Daemon>, peer: &mut P, request: Gene
     let ticket = Ticket { arrived_us, started, in_use: Some(in_use) };
     let (id, events) = daemon.worker.submit(admitted, ticket).map_err(Stopped::Refused)?;
     tracing::info!(request = id.0, n_prompt, "accepted");
+    peer.accepted().await?;
     // A part of the model, which may be unloaded while the client still reads.
     drop(ready);
     relay(daemon, peer, id, events, parser).await

@@ -63,6 +63,32 @@ pub struct Config {
     pub idle_exit: Duration,
     #[serde(deserialize_with = "duration")]
     pub failed_linger: Duration,
+    #[serde(skip)]
+    pub http: Http,
+}
+
+/// STUB
+#[derive(Debug, Clone, PartialEq, Default)]
+#[allow(missing_docs)]
+pub struct Http {
+    pub listen: Vec<std::net::SocketAddr>,
+    pub socket: Option<PathBuf>,
+    pub ollama: Option<std::net::SocketAddr>,
+    pub api_keys: Vec<ApiKey>,
+    pub hosts: Vec<String>,
+    pub origins: Vec<String>,
+    pub is_strict: bool,
+    pub max_body: usize,
+    pub max_connections: usize,
+}
+/// STUB
+#[derive(Clone, PartialEq, Debug)]
+pub struct ApiKey(pub String);
+impl ApiKey {
+    /// STUB
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
 }
 
 /// Where a value came from.
@@ -191,6 +217,10 @@ pub fn load(overrides: &Overrides) -> Result<Loaded, ConfigError> {
     resolve_paths(&mut values)?;
     let config = parse(&values)?;
     check(&config, &values)?;
+    let mut config = config;
+    config.http.listen = overrides.env.get("BEAST_HTTP_LISTEN").and_then(|a| a.parse().ok()).into_iter().collect(); // STUB
+    config.http.max_body = 32 << 20;
+    config.http.max_connections = 512;
     Ok(Loaded { config, values })
 }
 

@@ -17,6 +17,7 @@ pub mod daemon;
 pub mod engine;
 mod fingerprint;
 pub mod governor;
+pub mod http;
 mod in_use;
 mod interrupt;
 mod jobs;
@@ -51,6 +52,7 @@ use tokio::time::timeout;
 
 use config::{Loaded, Overrides};
 use daemon::{Daemon, Phase};
+use http::Endpoint;
 use loader::Progress;
 use logging::Logging;
 use metrics::Metrics;
@@ -58,13 +60,14 @@ use metrics::Metrics;
 /// How long the end waits for the engine to leave its current step.
 const LAST_STEP: Duration = Duration::from_secs(10);
 
-/// Runs the daemon on a socket that listens already, until it is told to end. `overrides` are what SIGHUP loads the configuration
+/// Runs the daemon on sockets that listen already, until it is told to end. `overrides` are what SIGHUP loads the configuration
 /// from again.
 ///
 /// # Errors
 /// When the model cannot be loaded or the engine breaks: the process should end with an error, so that its manager notices.
 pub async fn run(
     listener: Listener,
+    endpoints: Vec<Endpoint>,
     loaded: Loaded,
     overrides: Overrides,
     progress: Progress,
@@ -79,7 +82,7 @@ pub async fn run(
     tell_manager("READY=1");
     tokio::spawn(residency::watch_idleness(Arc::clone(&daemon)));
     tokio::select! {
-        outcome = serve(listener, Arc::clone(&daemon), ended) => outcome,
+        outcome = serve(listener, endpoints, Arc::clone(&daemon), ended) => outcome,
         outcome = watch_signals(Arc::clone(&daemon), overrides, logging) => outcome,
     }
 }
@@ -93,7 +96,13 @@ pub(crate) fn tell_manager(state: &str) {
 
 type Ended = oneshot::Receiver<Result<(), WireError>>;
 
-async fn serve(listener: Listener, daemon: Arc<Daemon>, mut ended: Ended) -> anyhow::Result<()> {
+async fn serve(
+    listener: Listener,
+    endpoints: Vec<Endpoint>,
+    daemon: Arc<Daemon>,
+    mut ended: Ended,
+) -> anyhow::Result<()> {
+    let http = tokio::spawn(http::serve(endpoints, Arc::clone(&daemon)));
     let socket = UnixListener::from_std(listener.socket.try_clone()?)?;
     let serving = server::serve(socket, Arc::clone(&daemon));
     tokio::pin!(serving);
@@ -122,6 +131,8 @@ async fn serve(listener: Listener, daemon: Arc<Daemon>, mut ended: Ended) -> any
     // The place is given back before anybody hears of the end: who calls then finds no daemon, and may start the next.
     drop(listener);
     server::hang_up(&daemon, sessions).await;
+    // Answers that are computed leave; it bounds itself.
+    let _ = http.await;
     if daemon.is_hurried.load(Relaxed) {
         anyhow::bail!("ended by a second signal");
     }

@@ -11,6 +11,7 @@ use beast_protocol::LoadStage;
 use beastd::calibration;
 use beastd::clock::now_us;
 use beastd::config::{self, Loaded, Overrides};
+use beastd::http::Endpoint;
 use beastd::loader::Progress;
 use beastd::logging;
 use clap::Parser;
@@ -83,6 +84,7 @@ fn run(args: Args, started_us: u64) -> anyhow::Result<()> {
     let listening_us = now_us();
     let listener = beast_launchd::listen(&loaded.config.socket)?;
     let listened_us = now_us();
+    let endpoints = beastd::http::bind(&loaded.config.http)?;
 
     // After binding, so that whoever started us can connect as soon as we return; before any thread, which a fork would lose.
     let foreground = !args.daemonize || listener.origin != Origin::Bound;
@@ -95,7 +97,7 @@ fn run(args: Args, started_us: u64) -> anyhow::Result<()> {
     let progress = Progress::new();
     progress.finished(LoadStage::ProcessStart, listening_us - started_us);
     progress.finished(LoadStage::Socket, listened_us - listening_us);
-    let outcome = serve(listener, loaded, overrides, progress, &logging);
+    let outcome = serve(listener, endpoints, loaded, overrides, progress, &logging);
     if let Err(error) = &outcome {
         tracing::error!("{error:#}");
     }
@@ -125,6 +127,7 @@ fn calibrate(config: &config::Config, is_forced: bool) -> anyhow::Result<()> {
 
 fn serve(
     listener: Listener,
+    endpoints: Vec<Endpoint>,
     loaded: Loaded,
     overrides: Overrides,
     progress: Progress,
@@ -138,7 +141,7 @@ fn serve(
         .max_blocking_threads(4)
         .thread_keep_alive(Duration::from_secs(1))
         .build()?;
-    let outcome = runtime.block_on(beastd::run(listener, loaded, overrides, progress, logging));
+    let outcome = runtime.block_on(beastd::run(listener, endpoints, loaded, overrides, progress, logging));
     runtime.shutdown_background();
     outcome
 }

@@ -114,7 +114,7 @@ fn admit(
 }
 
 /// Only the same user and root get in, whatever the modes of the socket and its folder have become.
-fn check_peer(stream: &UnixStream) -> io::Result<()> {
+pub(crate) fn check_peer(stream: &UnixStream) -> io::Result<()> {
     let peer = stream.peer_cred()?.uid();
     if peer == rustix::process::geteuid().as_raw() || peer == 0 {
         return Ok(());

@@ -32,11 +32,29 @@ pub struct WireError {
     pub code: ErrorCode,
     /// For people: one line that says what happened and the next step.
     pub message: String,
+    /// Of a prompt that does not fit.
+    pub sizes: Option<Sizes>,
+}
+
+/// A prompt and the context that it does not fit into, in tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sizes {
+    /// The prompt; of a very long one an estimate.
+    pub n_prompt: u32,
+    /// The context of one request.
+    pub n_ctx: u32,
 }
 
 impl WireError {
     /// An error of this kind with this text.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into() }
+        Self { code, message: message.into(), sizes: None }
+    }
+
+    /// The same with the sizes of a prompt that does not fit.
+    #[must_use]
+    pub fn with_sizes(self, n_prompt: usize, n_ctx: usize) -> Self {
+        let as_u32 = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        Self { sizes: Some(Sizes { n_prompt: as_u32(n_prompt), n_ctx: as_u32(n_ctx) }), ..self }
     }
 }

@@ -11,7 +11,7 @@ mod handshake;
 mod request;
 
 pub use codec::{CodecError, FrameBuffer, append_frame, decode, encode, read_frame, write_frame};
-pub use error::{ErrorCode, WireError};
+pub use error::{ErrorCode, Sizes, WireError};
 pub use event::{
     Delta, Event, FinishReason, LoadStage, Logprob, Model, Notice, NoticeKind, Part, Round, SpeculationStatus, Stage,
     State, Status, StoredPrefixes, Timings, TokenLogprob, Tuning, Usage,

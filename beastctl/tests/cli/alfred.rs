@@ -155,7 +155,7 @@ fn what_fails_is_told_once() {
         peer.generate();
         peer.started();
         peer.say(&["half"]);
-        peer.send(&Event::Failed(WireError { code: ErrorCode::Engine, message: "it broke; try: again".into() }));
+        peer.send(&Event::Failed(WireError::new(ErrorCode::Engine, "it broke; try: again")));
     });
     let view = alfred(&beast, &["start", "tldr"], "text");
     let view = look(&beast, &job(&view), is_over);

@@ -149,7 +149,7 @@ impl Desk {
                 Some(answer) => peer.answer(&[answer]),
                 None => {
                     let message = "the model is gone; try: beastctl stop".into();
-                    peer.send(&Event::Failed(WireError { code: ErrorCode::ModelUnavailable, message }));
+                    peer.send(&Event::Failed(WireError::new(ErrorCode::ModelUnavailable, message)));
                 }
             }
             request

@@ -1,0 +1,210 @@
+//! From requests to answers: runs one or more generations for an HTTP request, and knows no dialect.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+
+use beast_protocol::{
+    Delta, ErrorCode, Event, FinishReason, Generate, Timings, TokenLogprob, ToolCall, Usage, WireError,
+};
+use tokio::sync::mpsc;
+
+use crate::answering::{self, Peer, Stopped};
+use crate::daemon::Daemon;
+
+/// Events of one answer that wait for a slow reader; beyond that the engine's own bounded channel holds them.
+const MAX_WAITING: usize = 64;
+
+/// The answers to one HTTP request, on their way. Dropping it cancels them.
+#[derive(Debug)]
+pub struct Answers {
+    events: mpsc::Receiver<Said>,
+    /// What was said before all had been accepted.
+    first: VecDeque<(usize, Event)>,
+    n_open: usize,
+}
+
+#[derive(Debug)]
+enum Said {
+    /// Passed all checks and is on its way to the worker.
+    Accepted(usize),
+    Event(usize, Event),
+}
+
+struct Choice {
+    index: usize,
+    said: mpsc::Sender<Said>,
+}
+
+impl Peer for Choice {
+    async fn send(&mut self, events: &[Event]) -> io::Result<()> {
+        for event in events {
+            // Who has gone is found out by `departure`.
+            let _ = self.said.send(Said::Event(self.index, event.clone())).await;
+        }
+        Ok(())
+    }
+
+    async fn accepted(&mut self) -> io::Result<()> {
+        let _ = self.said.send(Said::Accepted(self.index)).await;
+        Ok(())
+    }
+
+    async fn departure(&mut self) -> Stopped {
+        self.said.closed().await;
+        Stopped::Gone
+    }
+}
+
+impl Answers {
+    /// Starts these requests and waits until all have passed the checks and have a place in the queue: from then on a client can be
+    /// told that it gets an answer.
+    ///
+    /// # Errors
+    /// Why the first of them is refused; the others are cancelled.
+    pub async fn begin(daemon: &Arc<Daemon>, requests: Vec<Generate>) -> Result<Self, WireError> {
+        let n_open = requests.len();
+        let (said, events) = mpsc::channel(MAX_WAITING);
+        for (index, request) in requests.into_iter().enumerate() {
+            let (daemon, said) = (Arc::clone(daemon), said.clone());
+            tokio::spawn(async move {
+                let mut choice = Choice { index, said };
+                if let Err(Stopped::Refused(error)) = answering::answer(&daemon, &mut choice, request).await {
+                    let _ = choice.send(&[Event::Failed(error)]).await;
+                }
+            });
+        }
+        let mut answers = Self { events, first: VecDeque::new(), n_open };
+        let mut accepted = vec![Acceptance::None; n_open];
+        while accepted.iter().any(|&acceptance| acceptance != Acceptance::Queued) {
+            match answers.events.recv().await {
+                None => return Err(gone()),
+                Some(Said::Accepted(index)) => accepted[index] = Acceptance::Checked,
+                Some(Said::Event(_, Event::Failed(error))) => return Err(error),
+                Some(Said::Event(index, event)) => {
+                    if accepted[index] == Acceptance::Checked {
+                        accepted[index] = Acceptance::Queued;
+                    }
+                    answers.first.push_back((index, event));
+                }
+            }
+        }
+        Ok(answers)
+    }
+
+    /// What is said next, and in which answer; each ends with `Done` or `Failed`. `None` when all have ended.
+    pub async fn next(&mut self) -> Option<(usize, Event)> {
+        if let Some(first) = self.first.pop_front() {
+            return Some(self.count(first));
+        }
+        if self.n_open == 0 {
+            return None;
+        }
+        loop {
+            match self.events.recv().await {
+                Some(Said::Accepted(_)) => {}
+                Some(Said::Event(index, event)) => return Some(self.count((index, event))),
+                None => {
+                    self.n_open = 0;
+                    return Some((0, Event::Failed(gone())));
+                }
+            }
+        }
+    }
+
+    fn count(&mut self, (index, event): (usize, Event)) -> (usize, Event) {
+        if matches!(event, Event::Done { .. } | Event::Failed(_)) {
+            self.n_open = self.n_open.saturating_sub(1);
+        }
+        (index, event)
+    }
+
+    /// Waits for all of them to end.
+    ///
+    /// # Errors
+    /// The first failure; the others are cancelled.
+    pub async fn collect(mut self, n_answers: usize) -> Result<Vec<Answer>, WireError> {
+        let mut answers = vec![Answer::default(); n_answers];
+        while let Some((index, event)) = self.next().await {
+            match event {
+                Event::Failed(error) => return Err(error),
+                event => answers[index].take(event),
+            }
+        }
+        Ok(answers)
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Acceptance {
+    None,
+    Checked,
+    Queued,
+}
+
+fn gone() -> WireError {
+    WireError::new(ErrorCode::Engine, "the answer broke off; try: the same again, and the log of beastd for the reason")
+}
+
+/// One whole answer.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Answer {
+    /// Name of the model that gave it.
+    pub model: String,
+    /// What is said.
+    pub text: String,
+    /// What was thought before.
+    pub reasoning: String,
+    /// Functions that it calls.
+    pub calls: Vec<ToolCall>,
+    /// Its tokens, thoughts and calls included.
+    pub tokens: Vec<i32>,
+    /// One for each token, when they were asked for.
+    pub logprobs: Vec<TokenLogprob>,
+    /// Why it ended.
+    pub reason: Option<FinishReason>,
+    /// The stop text that ended it.
+    pub stop_text: Option<String>,
+    /// Tokens.
+    pub usage: Usage,
+    /// Times.
+    pub timings: Timings,
+}
+
+impl Answer {
+    /// Takes in what is said next.
+    pub fn take(&mut self, event: Event) {
+        match event {
+            Event::Started { model, .. } => self.model = model,
+            Event::Piece { text, tokens, deltas, logprobs, .. } => {
+                self.tokens.extend(tokens);
+                self.logprobs.extend(logprobs);
+                for delta in deltas_of(text, deltas) {
+                    self.take_delta(delta);
+                }
+            }
+            Event::Done { reason, usage, timings, stop_text } => {
+                (self.reason, self.usage, self.timings, self.stop_text) = (Some(reason), usage, timings, stop_text);
+            }
+            _ => {}
+        }
+    }
+
+    fn take_delta(&mut self, delta: Delta) {
+        match delta {
+            Delta::Text(text) => self.text += &text,
+            Delta::Reasoning(text) => self.reasoning += &text,
+            Delta::Call { id, name, .. } => self.calls.push(ToolCall { id, name, arguments: String::new() }),
+            Delta::Arguments { index, text } => {
+                if let Some(call) = self.calls.get_mut(index as usize) {
+                    call.arguments += &text;
+                }
+            }
+        }
+    }
+}
+
+/// What a piece says: all of its text where nothing was told apart.
+pub fn deltas_of(text: String, deltas: Vec<Delta>) -> Vec<Delta> {
+    if deltas.is_empty() && !text.is_empty() { vec![Delta::Text(text)] } else { deltas }
+}

@@ -1,0 +1,120 @@
+//! Bodies: what a client sends, bounded and decoded, and what it gets.
+
+use std::convert::Infallible;
+use std::io::Read;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::{Frame, SizeHint};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::body::Incoming;
+use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
+use hyper::{Response, StatusCode};
+use serde_json::Value;
+use tokio::sync::mpsc;
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
+
+use super::refusal::Refusal;
+
+/// How long a body may take to arrive.
+const ARRIVAL: Duration = Duration::from_secs(60);
+
+/// An answer.
+pub type Reply = Response<Body>;
+
+/// The bytes of an answer.
+#[derive(Debug)]
+pub enum Body {
+    /// All there.
+    Whole(Option<Bytes>),
+    /// As they come. The sender waits while the client does not read, and is closed when it goes.
+    Stream(mpsc::Receiver<Bytes>),
+}
+
+impl http_body::Body for Body {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        match self.get_mut() {
+            Body::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Body::Stream(chunks) => chunks.poll_recv(cx).map(|bytes| bytes.map(|bytes| Ok(Frame::data(bytes)))),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        matches!(self, Body::Whole(None))
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Body::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
+            Body::Stream(_) => SizeHint::default(),
+        }
+    }
+}
+
+/// An answer that is all there.
+pub fn reply(status: StatusCode, content_type: &'static str, bytes: impl Into<Bytes>) -> Reply {
+    let mut reply = Response::new(Body::Whole(Some(bytes.into())));
+    *reply.status_mut() = status;
+    reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    reply
+}
+
+/// An answer in JSON.
+pub fn json_reply(status: StatusCode, value: &Value) -> Reply {
+    reply(status, "application/json; charset=utf-8", value.to_string())
+}
+
+/// Reads a body of at most `max` bytes, also once it is decompressed.
+///
+/// # Errors
+/// 413 when it is longer, 408 when it does not arrive, 415 for an encoding that is not known.
+pub async fn read(body: Incoming, headers: &HeaderMap, max: usize) -> Result<Bytes, Refusal> {
+    let bytes = match timeout(ARRIVAL, Limited::new(body, max).collect()).await {
+        Ok(Ok(collected)) => collected.to_bytes(),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => return Err(too_large(max)),
+        Ok(Err(error)) => return Err(Refusal::invalid(format!("cannot read the request body: {error}"))),
+        Err(_) => {
+            let text = format!("the request body did not arrive within {ARRIVAL:?}");
+            return Err(Refusal::new(StatusCode::REQUEST_TIMEOUT, "invalid_request_error", text));
+        }
+    };
+    let encoding = headers.get(CONTENT_ENCODING).map(|value| value.to_str().unwrap_or("?").trim().to_ascii_lowercase());
+    match encoding.as_deref() {
+        None | Some("" | "identity") => Ok(bytes),
+        Some(encoding) => {
+            let encoding = encoding.to_owned();
+            let decoding = spawn_blocking(move || decode(&bytes, &encoding, max));
+            decoding.await.unwrap_or_else(|_| Err(Refusal::invalid("the request body cannot be decompressed")))
+        }
+    }
+}
+
+fn decode(bytes: &[u8], encoding: &str, max: usize) -> Result<Bytes, Refusal> {
+    let decoder: Box<dyn Read + '_> = match encoding {
+        "gzip" | "x-gzip" => Box::new(flate2::read::MultiGzDecoder::new(bytes)),
+        "deflate" => Box::new(flate2::read::ZlibDecoder::new(bytes)),
+        "zstd" => Box::new(ruzstd::decoding::StreamingDecoder::new(bytes).map_err(broken)?),
+        other => {
+            let text = format!("unknown content encoding '{other}'; try: gzip, deflate, zstd or none");
+            return Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "invalid_request_error", text));
+        }
+    };
+    let mut decoded = Vec::new();
+    decoder.take(max as u64 + 1).read_to_end(&mut decoded).map_err(broken)?;
+    if decoded.len() > max { Err(too_large(max)) } else { Ok(decoded.into()) }
+}
+
+fn broken(error: impl std::fmt::Display) -> Refusal {
+    Refusal::invalid(format!("the request body cannot be decompressed: {error}"))
+}
+
+fn too_large(max: usize) -> Refusal {
+    let text = format!("the request body is larger than {max} bytes; try: less text, or a larger http.max_body_mib");
+    Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "invalid_request_error", text)
+}

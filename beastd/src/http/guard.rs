@@ -1,0 +1,141 @@
+//! Who may ask, before anything of a request is read: the Host, the Origin, the key, the kind of body.
+//!
+//! A web page in the user's browser reaches every port of this machine. What protects from it: a Host that is ours (a page whose name was
+//! rebound to 127.0.0.1 sends its own), and no Origin but those that were allowed.
+
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, HeaderValue, ORIGIN};
+use hyper::{Method, StatusCode, Uri};
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+use super::refusal::Refusal;
+use crate::config::Http;
+
+/// How a connection came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Via {
+    /// To an address, which web pages reach as well.
+    Tcp(std::net::SocketAddr),
+    /// To a socket in a folder that is ours alone.
+    Unix,
+}
+
+/// Answers without a key, as llama-server does: whether it is there, and what it is called.
+const PUBLIC: [&str; 6] = ["/", "/health", "/v1/health", "/models", "/v1/models", "/api/version"];
+
+/// Checks who asks. Returns the origin to allow, when the request came from a page that may.
+///
+/// # Errors
+/// 400, 401, 403 or 415 with the reason.
+pub fn check(
+    via: Via,
+    method: &Method,
+    uri: &Uri,
+    headers: &HeaderMap,
+    http: &Http,
+) -> Result<Option<HeaderValue>, Refusal> {
+    if let Via::Tcp(address) = via {
+        check_host(address, uri, headers, http)?;
+    }
+    let origin = check_origin(headers, http)?;
+    // A preflight carries neither key nor body.
+    if method != Method::OPTIONS {
+        if method == Method::POST {
+            check_content_type(headers, origin.is_some())?;
+        }
+        if !PUBLIC.contains(&uri.path()) {
+            check_key(headers, http)?;
+        }
+    }
+    Ok(origin)
+}
+
+fn check_host(address: std::net::SocketAddr, uri: &Uri, headers: &HeaderMap, http: &Http) -> Result<(), Refusal> {
+    let mut hosts = headers.get_all(HOST).iter();
+    let named = match (uri.host(), hosts.next(), hosts.next()) {
+        (Some(host), ..) => host.to_owned(),
+        (None, Some(host), None) => host_name(host.to_str().unwrap_or_default()).to_owned(),
+        _ => return Err(Refusal::invalid("the request needs one Host header")),
+    };
+    let name = named.trim_end_matches('.').to_ascii_lowercase();
+    let bare = name.trim_start_matches('[').trim_end_matches(']');
+    let is_ours = name == "localhost"
+        || bare.parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback() || ip == address.ip())
+        || http.hosts.iter().any(|host| host.eq_ignore_ascii_case(&name));
+    if is_ours {
+        return Ok(());
+    }
+    let text = format!("host '{}' is not allowed; try: add it to http.hosts", excerpt(&named));
+    Err(Refusal::new(StatusCode::FORBIDDEN, "permission_error", text))
+}
+
+/// Without the port; an IPv6 address keeps its brackets.
+fn host_name(host: &str) -> &str {
+    match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) && !name.ends_with(':') => name,
+        _ => host,
+    }
+}
+
+fn check_origin(headers: &HeaderMap, http: &Http) -> Result<Option<HeaderValue>, Refusal> {
+    let Some(origin) = headers.get(ORIGIN) else { return Ok(None) };
+    if http.origins.iter().any(|allowed| allowed.as_bytes() == origin.as_bytes()) {
+        return Ok(Some(origin.clone()));
+    }
+    let text = format!(
+        "origin '{}' is not allowed; try: add it to http.origins",
+        excerpt(&String::from_utf8_lossy(origin.as_bytes()))
+    );
+    Err(Refusal::new(StatusCode::FORBIDDEN, "permission_error", text))
+}
+
+/// A page may send these kinds without asking first; curl sends a form by default, and no Sec-Fetch header.
+fn check_content_type(headers: &HeaderMap, is_allowed_page: bool) -> Result<(), Refusal> {
+    let Some(kind) = headers.get(CONTENT_TYPE) else { return Ok(()) };
+    let kind = kind.to_str().unwrap_or("?").split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let is_page = is_allowed_page || headers.contains_key("sec-fetch-site") || headers.contains_key("sec-fetch-mode");
+    let is_json = kind == "application/json" || kind.ends_with("+json") || kind.is_empty();
+    if is_json || (kind == "application/x-www-form-urlencoded" && !is_page) {
+        return Ok(());
+    }
+    let text = format!("content type '{}' is not supported; try: application/json", excerpt(&kind));
+    Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "invalid_request_error", text))
+}
+
+fn check_key(headers: &HeaderMap, http: &Http) -> Result<(), Refusal> {
+    if http.api_keys.is_empty() {
+        return Ok(());
+    }
+    let bearer = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(|value| {
+        let (scheme, key) = value.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then_some(key.trim())
+    });
+    let given = bearer.or_else(|| headers.get("x-api-key").and_then(|value| value.to_str().ok()));
+    // All keys are compared, each by its digest: neither their number nor their lengths show in the time.
+    let digest = |text: &str| Sha256::digest(text.as_bytes());
+    let is_known = given.is_some_and(|given| {
+        let given = digest(given);
+        let equal = http.api_keys.iter().map(|key| digest(key.reveal()).ct_eq(&given));
+        equal.fold(subtle::Choice::from(0), |any, equal| any | equal).into()
+    });
+    if is_known {
+        return Ok(());
+    }
+    let text = match given {
+        Some(_) => "invalid API key; try: a key of http.api_key or http.api_key_file",
+        None => "missing API key; try: the header 'Authorization: Bearer KEY'",
+    };
+    Err(Refusal {
+        code: Some("invalid_api_key"),
+        ..Refusal::new(StatusCode::UNAUTHORIZED, "authentication_error", text)
+    })
+}
+
+/// What a client wrote, short and without control characters.
+fn excerpt(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(80).collect()
+}
+
+#[cfg(test)]
+#[path = "guard_tests.rs"]
+mod tests;

@@ -1,0 +1,127 @@
+//! The front end on HTTP: OpenAI's, Anthropic's and Ollama's dialects and llama-server's own routes, on the same life of a request as the Unix
+//! socket ([`crate::answering`]). Knows nothing of tokens and llama.cpp.
+//!
+//! A request: [`serve`] accepts → `guard` checks who asks → `route` finds the handler → a dialect (`openai/`, `anthropic/`, `ollama/`,
+//! `native/`) turns the body into [`beast_protocol::Generate`] → `answers` runs it → `stream` or the dialect writes the answer.
+
+mod answers;
+mod body;
+mod endpoint;
+mod fields;
+mod guard;
+mod models;
+mod openai;
+mod refusal;
+mod route;
+mod stream;
+mod wire;
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+
+use crate::daemon::{Daemon, Phase};
+use endpoint::Listening;
+pub use endpoint::{Endpoint, EndpointError, bind};
+use guard::Via;
+use wire::{Line, Socket};
+
+/// How long a client may take to send the head of a request.
+const HEAD: Duration = Duration::from_secs(10);
+/// Headers of a request.
+const MAX_HEADERS: usize = 100;
+/// Bytes of a request's head, and of what is read ahead.
+const MAX_BUFFER: usize = 64 * 1024;
+/// Pause after an error of accept, which is a lack of file descriptors and would repeat at once.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// How long answers that have been computed may take to leave at the end.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// What a handler knows of its connection.
+#[derive(Clone)]
+pub(crate) struct Client {
+    daemon: Arc<Daemon>,
+    via: Via,
+    line: Line,
+}
+
+/// Serves until the daemon ends, and lets answers that run be finished.
+pub async fn serve(endpoints: Vec<Endpoint>, daemon: Arc<Daemon>) {
+    let permits = Arc::new(Semaphore::new(daemon.config().http.max_connections));
+    let mut listeners = JoinSet::new();
+    for endpoint in endpoints {
+        match endpoint.listen() {
+            Ok(listening) => drop(listeners.spawn(listen(listening, Arc::clone(&daemon), Arc::clone(&permits)))),
+            Err(error) => tracing::error!(%error, "cannot serve HTTP"),
+        }
+    }
+    while listeners.join_next().await.is_some() {}
+}
+
+async fn listen(endpoint: Listening, daemon: Arc<Daemon>, permits: Arc<Semaphore>) {
+    let mut phase = daemon.phase.subscribe();
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = endpoint.accept() => match accepted {
+                Ok((socket, via)) => {
+                    // Who finds no place is hung up on: reading its request would already cost what is short.
+                    let Ok(permit) = Arc::clone(&permits).try_acquire_owned() else { continue };
+                    let daemon = Arc::clone(&daemon);
+                    connections.spawn(async move {
+                        daemon.n_connections.fetch_add(1, Relaxed);
+                        connection(socket, via, &daemon).await;
+                        daemon.n_connections.fetch_sub(1, Relaxed);
+                        drop(permit);
+                    });
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept an HTTP connection");
+                    sleep(ACCEPT_PAUSE).await;
+                }
+            },
+            // A borrowed value must not live until another branch has waited.
+            _ = async { phase.wait_for(|phase| *phase == Phase::Ending).await.is_ok() } => break,
+            Some(_) = connections.join_next() => {}
+        }
+    }
+    drop(endpoint);
+    let _ = timeout(LAST_WORDS, async { while connections.join_next().await.is_some() {} }).await;
+}
+
+async fn connection(socket: Socket, via: Via, daemon: &Arc<Daemon>) {
+    let (bytes, line) = wire::split(socket);
+    let client = Client { daemon: Arc::clone(daemon), via, line };
+    let service = service_fn(move |request| {
+        let client = client.clone();
+        async move { Ok::<_, Infallible>(route::answer(&client, request).await) }
+    });
+    let serving = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD)
+        .half_close(true)
+        .max_headers(MAX_HEADERS)
+        .max_buf_size(MAX_BUFFER)
+        .serve_connection(TokioIo::new(bytes), service);
+    tokio::pin!(serving);
+    let mut phase = daemon.phase.subscribe();
+    let is_ending = async { phase.wait_for(|phase| *phase == Phase::Ending).await.is_ok() };
+    let outcome = tokio::select! {
+        outcome = &mut serving => outcome,
+        _ = is_ending => {
+            serving.as_mut().graceful_shutdown();
+            serving.await
+        }
+    };
+    if let Err(error) = outcome {
+        tracing::debug!(%error, "an HTTP connection ended early");
+    }
+}

@@ -1,0 +1,76 @@
+//! What the model is called and how it is described, the same in every dialect; wakes nothing.
+
+use std::sync::Arc;
+
+use beast_protocol::Model;
+
+use super::refusal::Refusal;
+use crate::daemon::Daemon;
+use crate::loader::{LoadState, Ready};
+
+/// The model that answers, or that will once it is loaded.
+#[derive(Debug, Clone)]
+pub struct ModelCard {
+    /// By which requests name it.
+    pub id: String,
+    /// What the file says; `None` while it is not loaded.
+    pub model: Option<Model>,
+    /// When the file was written, in seconds since 1970; 0 when that is unknown.
+    pub created: u64,
+}
+
+impl ModelCard {
+    /// The card of the present model.
+    pub fn current(daemon: &Daemon) -> Self {
+        let model = ready(daemon).map(|ready| ready.model.clone());
+        let configured = daemon.config().model.clone();
+        let (id, path) = match &model {
+            Some(model) => (model.name.clone(), model.path.clone()),
+            None => {
+                let stem = std::path::Path::new(&configured).file_stem();
+                (stem.map_or_else(String::new, |stem| stem.to_string_lossy().into_owned()), configured)
+            }
+        };
+        let modified = std::fs::metadata(&path).and_then(|metadata| metadata.modified()).ok();
+        let since_1970 = modified.and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok());
+        Self { id, model, created: since_1970.map_or(0, |time| time.as_secs()) }
+    }
+
+    /// The name in Ollama's style, with a tag.
+    pub fn tagged(&self) -> String {
+        if self.id.contains(':') { self.id.clone() } else { format!("{}:latest", self.id) }
+    }
+
+    /// Whether this is the model's name; case and the tag `latest` do not matter.
+    pub fn is_called(&self, name: &str) -> bool {
+        let plain = |name: &str| name.trim().trim_end_matches(":latest").to_ascii_lowercase();
+        plain(name) == plain(&self.id)
+    }
+}
+
+/// Whether a request may name this model.
+///
+/// # Errors
+/// 404 for another one, where names are strict.
+pub fn check_name(daemon: &Daemon, name: Option<&str>) -> Result<(), Refusal> {
+    let Some(name) = name.filter(|_| daemon.config().http.is_strict) else { return Ok(()) };
+    if ModelCard::current(daemon).is_called(name) { Ok(()) } else { Err(unknown(name)) }
+}
+
+/// The refusal of a name.
+pub fn unknown(name: &str) -> Refusal {
+    let name: String = name.chars().filter(|c| !c.is_control()).take(80).collect();
+    Refusal {
+        code: Some("model_not_found"),
+        param: Some("model".into()),
+        ..Refusal::not_found(format!("model '{name}' not found; try: GET /v1/models"))
+    }
+}
+
+/// The loaded model.
+pub fn ready(daemon: &Daemon) -> Option<Arc<Ready>> {
+    match &*daemon.progress.watch().borrow() {
+        LoadState::Ready(ready) | LoadState::Leaving(ready) => Some(Arc::clone(ready)),
+        _ => None,
+    }
+}

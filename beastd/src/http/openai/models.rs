@@ -1,0 +1,78 @@
+//! `/v1/models`: which model answers, and its context in every spelling that clients look for.
+
+use hyper::StatusCode;
+use serde_json::{Value, json};
+
+use crate::http::body::{Reply, json_reply};
+use crate::http::models::{ModelCard, unknown};
+use crate::http::refusal::Refusal;
+use crate::http::route::Asked;
+
+/// All models.
+pub(crate) fn list(asked: &Asked) -> Reply {
+    let card = ModelCard::current(&asked.client.daemon);
+    let body = json!({
+        "object": "list",
+        "data": [describe(&card, asked)],
+        // Ollama's clients look here, at this path too.
+        "models": [{ "name": card.id, "model": card.id, "capabilities": capabilities() }],
+    });
+    json_reply(StatusCode::OK, &body)
+}
+
+/// One model.
+pub(crate) fn one(asked: &Asked) -> Result<Reply, Refusal> {
+    let name = asked.path.trim_start_matches("/v1").trim_start_matches("/models/");
+    let card = ModelCard::current(&asked.client.daemon);
+    if card.is_called(&percent_decoded(name)) {
+        Ok(json_reply(StatusCode::OK, &describe(&card, asked)))
+    } else {
+        Err(unknown(name))
+    }
+}
+
+fn describe(card: &ModelCard, asked: &Asked) -> Value {
+    let n_ctx = card.model.as_ref().map_or(asked.client.daemon.config().n_ctx, |model| model.n_ctx as usize);
+    let model = card.model.as_ref();
+    json!({
+        "id": card.id,
+        "object": "model",
+        "created": card.created,
+        "owned_by": "beast",
+        "context_length": n_ctx,
+        "context_window": n_ctx,
+        "max_context_length": n_ctx,
+        "max_model_len": n_ctx,
+        "capabilities": capabilities(),
+        "meta": {
+            "n_ctx": n_ctx,
+            "n_ctx_train": model.map(|model| model.n_ctx_train),
+            "n_params": model.map(|model| model.n_params),
+            "size": model.map(|model| model.n_bytes),
+        },
+    })
+}
+
+fn capabilities() -> Value {
+    json!(["completion", "chat", "tools", "embedding"])
+}
+
+/// Names have slashes, which some clients escape.
+fn percent_decoded(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&byte, after)) = rest.split_first() {
+        let hex = (byte == b'%').then(|| after.get(..2)).flatten().and_then(|hex| std::str::from_utf8(hex).ok());
+        match hex.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
+            Some(decoded) => {
+                bytes.push(decoded);
+                rest = &after[2..];
+            }
+            None => {
+                bytes.push(byte);
+                rest = after;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}

@@ -1,0 +1,145 @@
+//! A request that gets no answer: the status and the reason, and what each dialect makes of it.
+
+use beast_protocol::{ErrorCode, Sizes, WireError};
+use hyper::StatusCode;
+use hyper::header::{ALLOW, HeaderValue, RETRY_AFTER};
+use serde_json::{Value, json};
+
+use super::body::{Reply, json_reply};
+
+/// Whose clients are told, and how errors look there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dialect {
+    /// `{"error": {message, type, param, code}}`; also for routes of llama-server.
+    OpenAi,
+    /// `{"type": "error", "error": {type, message}}`.
+    Anthropic,
+    /// `{"error": "…"}`.
+    Ollama,
+}
+
+/// Why there is no answer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Refusal {
+    /// The status line.
+    pub status: StatusCode,
+    /// OpenAI's `type`.
+    pub kind: &'static str,
+    /// OpenAI's `code`.
+    pub code: Option<&'static str>,
+    /// The field that is wrong.
+    pub param: Option<String>,
+    /// What happened, and what to do.
+    pub message: String,
+    /// Of a prompt that is too long.
+    pub sizes: Option<Sizes>,
+    /// Seconds after which the same request may succeed.
+    pub retry_after: Option<u32>,
+    /// Methods that the path takes.
+    pub allowed: Option<String>,
+}
+
+impl Refusal {
+    /// A request that makes no sense: 400.
+    pub fn invalid(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "invalid_request_error", message)
+    }
+
+    /// The same, with the field that is wrong.
+    pub fn invalid_field(param: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { param: Some(param.into()), ..Self::invalid(message) }
+    }
+
+    /// With this status and OpenAI's `type`.
+    pub fn new(status: StatusCode, kind: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            status,
+            kind,
+            code: None,
+            param: None,
+            message: message.into(),
+            sizes: None,
+            retry_after: None,
+            allowed: None,
+        }
+    }
+
+    /// A name that is not known: 404.
+    pub fn not_found(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_found_error", message)
+    }
+
+    /// The error as this dialect writes it, in an answer or in the middle of a stream.
+    pub fn json(&self, dialect: Dialect) -> Value {
+        match dialect {
+            Dialect::Ollama => json!({ "error": self.message }),
+            Dialect::Anthropic => {
+                json!({ "type": "error", "error": { "type": self.anthropic_kind(), "message": self.message } })
+            }
+            Dialect::OpenAi => {
+                let mut error = json!({
+                    "message": self.message,
+                    "type": self.kind,
+                    "param": self.param,
+                    "code": self.code,
+                });
+                if let Some(sizes) = self.sizes {
+                    error["n_prompt_tokens"] = sizes.n_prompt.into();
+                    error["n_ctx"] = sizes.n_ctx.into();
+                }
+                json!({ "error": error })
+            }
+        }
+    }
+
+    /// The whole answer.
+    pub fn reply(&self, dialect: Dialect) -> Reply {
+        let mut reply = json_reply(self.status, &self.json(dialect));
+        if let Some(seconds) = self.retry_after {
+            reply.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if let Some(allowed) = self.allowed.as_deref().and_then(|allowed| HeaderValue::from_str(allowed).ok()) {
+            reply.headers_mut().insert(ALLOW, allowed);
+        }
+        reply
+    }
+
+    fn anthropic_kind(&self) -> &'static str {
+        match self.status.as_u16() {
+            401 => "authentication_error",
+            403 => "permission_error",
+            404 => "not_found_error",
+            413 => "request_too_large",
+            429 => "rate_limit_error",
+            503 | 529 => "overloaded_error",
+            400..=499 => "invalid_request_error",
+            _ => "api_error",
+        }
+    }
+}
+
+impl From<WireError> for Refusal {
+    fn from(error: WireError) -> Self {
+        let WireError { code, message, sizes } = error;
+        let unavailable = |message| Self {
+            retry_after: Some(1),
+            ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable_error", message)
+        };
+        match code {
+            ErrorCode::Invalid | ErrorCode::Protocol => Self::invalid(message),
+            ErrorCode::TooLong => Self {
+                kind: "exceed_context_size_error",
+                code: Some("context_length_exceeded"),
+                sizes,
+                ..Self::invalid(message)
+            },
+            ErrorCode::Overloaded => {
+                Self { retry_after: Some(1), ..Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limit_error", message) }
+            }
+            ErrorCode::ModelUnavailable | ErrorCode::ShuttingDown => unavailable(message),
+            ErrorCode::Engine | ErrorCode::Internal => {
+                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "server_error", message)
+            }
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! Streaming: answers as they come, in the words of a dialect, with the rules that keep proxies and clients alive.
+
+use std::time::Duration;
+
+use beast_protocol::Event;
+use bytes::Bytes;
+use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue};
+use hyper::{Response, StatusCode};
+use serde_json::Value;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until};
+
+use super::answers::Answers;
+use super::body::{Body, Reply};
+use super::refusal::Refusal;
+use super::wire::{Gone, Line};
+
+/// Chunks that wait for the client to read; then whoever writes waits.
+const MAX_CHUNKS: usize = 16;
+/// Silence after which a comment is sent: proxies give up after a minute.
+const PING_AFTER: Duration = Duration::from_secs(10);
+/// The same for a peer that may have gone: what is written tells.
+const PROBE_AFTER: Duration = Duration::from_millis(250);
+
+/// How one dialect tells answers as they come. Bytes are appended to `out`, whole messages at a time.
+pub trait Script: Send + 'static {
+    /// The media type.
+    const CONTENT_TYPE: &'static str = "text/event-stream";
+    /// What may be sent while there is nothing to say; `None` where clients take it for an answer.
+    const PING: Option<&'static str> = Some(": ping\n\n");
+
+    /// What is said next in an answer: `Started`, `Progress`, `Piece` or `Done`; others mean nothing.
+    fn event(&mut self, choice: usize, event: Event, out: &mut Vec<u8>);
+
+    /// One answer has failed, and with it the request: nothing follows.
+    fn failed(&mut self, refusal: &Refusal, out: &mut Vec<u8>);
+
+    /// All answers have ended.
+    fn end(&mut self, out: &mut Vec<u8>);
+}
+
+/// Appends an event of an SSE stream without a name.
+pub fn data(out: &mut Vec<u8>, value: &Value) {
+    out.extend_from_slice(b"data: ");
+    out.extend_from_slice(value.to_string().as_bytes());
+    out.extend_from_slice(b"\n\n");
+}
+
+/// The same with a name.
+pub fn named(out: &mut Vec<u8>, name: &str, value: &Value) {
+    out.extend_from_slice(format!("event: {name}\n").as_bytes());
+    data(out, value);
+}
+
+/// The reply whose body is told by a script. A client that goes ends it, which cancels the answers.
+pub fn reply<S: Script>(answers: Answers, script: S, line: Line) -> Reply {
+    let (chunks, body) = mpsc::channel(MAX_CHUNKS);
+    tokio::spawn(tell(answers, script, chunks, line));
+    let mut reply = Response::new(Body::Stream(body));
+    *reply.status_mut() = StatusCode::OK;
+    let headers = reply.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(S::CONTENT_TYPE));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    // nginx would collect an answer before it passes it on.
+    headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
+    reply
+}
+
+async fn tell<S: Script>(mut answers: Answers, mut script: S, chunks: mpsc::Sender<Bytes>, line: Line) {
+    let mut out = Vec::new();
+    let mut silence = PING_AFTER;
+    let mut is_half_gone = false;
+    loop {
+        let ping_at = Instant::now() + silence;
+        tokio::select! {
+            // What is there goes first.
+            biased;
+            said = answers.next() => match said {
+                Some((_, Event::Failed(error))) => {
+                    script.failed(&error.into(), &mut out);
+                    send(&chunks, &mut out).await;
+                    return;
+                }
+                Some((choice, event)) => script.event(choice, event, &mut out),
+                None => {
+                    script.end(&mut out);
+                    send(&chunks, &mut out).await;
+                    return;
+                }
+            },
+            () = chunks.closed() => return,
+            gone = line.gone(), if !is_half_gone => match (gone, S::PING) {
+                (Gone::Whole, _) | (Gone::Half, None) => return,
+                (Gone::Half, Some(ping)) => {
+                    is_half_gone = true;
+                    silence = PROBE_AFTER;
+                    out.extend_from_slice(ping.as_bytes());
+                }
+            },
+            () = line.gone_whole(), if is_half_gone => return,
+            () = sleep_until(ping_at) => {
+                if let Some(ping) = S::PING {
+                    out.extend_from_slice(ping.as_bytes());
+                }
+            }
+        }
+        if !send(&chunks, &mut out).await {
+            return;
+        }
+    }
+}
+
+/// Waits until the client has room; false when it has gone.
+async fn send(chunks: &mpsc::Sender<Bytes>, out: &mut Vec<u8>) -> bool {
+    out.is_empty() || chunks.send(std::mem::take(out).into()).await.is_ok()
+}
+
+/// Waits for something that becomes one JSON document while the peer may go. A peer that has only closed its writing half still gets it: blanks
+/// before the document find out whether it reads.
+pub async fn whole<F>(line: &Line, document: F) -> Reply
+where
+    F: Future<Output = Reply> + Send + 'static,
+{
+    let mut document = Box::pin(document);
+    tokio::select! {
+        biased;
+        reply = &mut document => return reply,
+        gone = line.gone() => if gone == Gone::Whole {
+            // Nobody reads it.
+            return Response::new(Body::Whole(None));
+        },
+    }
+    let (chunks, body) = mpsc::channel(MAX_CHUNKS);
+    let line = line.clone();
+    tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                biased;
+                reply = &mut document => {
+                    if let Body::Whole(Some(bytes)) = reply.into_body() {
+                        let _ = chunks.send(bytes).await;
+                    }
+                    return;
+                }
+                () = line.gone_whole() => return,
+                () = tokio::time::sleep(PROBE_AFTER) => if chunks.send(Bytes::from_static(b" ")).await.is_err() { return },
+            }
+        }
+    });
+    let mut reply = Response::new(Body::Stream(body));
+    reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"));
+    reply
+}
