@@ -12,6 +12,7 @@ mod guard;
 mod models;
 mod openai;
 mod refusal;
+mod resumable;
 mod route;
 mod stream;
 mod wire;
@@ -32,6 +33,7 @@ use crate::daemon::{Daemon, Phase};
 use endpoint::Listening;
 pub use endpoint::{Endpoint, EndpointError, bind};
 use guard::Via;
+use resumable::Streams;
 use wire::{Line, Socket};
 
 /// How long a client may take to send the head of a request.
@@ -51,22 +53,30 @@ pub(crate) struct Client {
     daemon: Arc<Daemon>,
     via: Via,
     line: Line,
+    streams: Arc<Streams>,
 }
 
 /// Serves until the daemon ends, and lets answers that run be finished.
 pub async fn serve(endpoints: Vec<Endpoint>, daemon: Arc<Daemon>) {
     let permits = Arc::new(Semaphore::new(daemon.config().http.max_connections));
+    let folder = beast_launchd::paths::cache_dir().ok().map(|folder| folder.join("streams"));
+    let streams = Arc::new(Streams::new(folder));
     let mut listeners = JoinSet::new();
     for endpoint in endpoints {
         match endpoint.listen() {
-            Ok(listening) => drop(listeners.spawn(listen(listening, Arc::clone(&daemon), Arc::clone(&permits)))),
+            Ok(listening) => drop(listeners.spawn(listen(
+                listening,
+                Arc::clone(&daemon),
+                Arc::clone(&permits),
+                Arc::clone(&streams),
+            ))),
             Err(error) => tracing::error!(%error, "cannot serve HTTP"),
         }
     }
     while listeners.join_next().await.is_some() {}
 }
 
-async fn listen(endpoint: Listening, daemon: Arc<Daemon>, permits: Arc<Semaphore>) {
+async fn listen(endpoint: Listening, daemon: Arc<Daemon>, permits: Arc<Semaphore>, streams: Arc<Streams>) {
     let mut phase = daemon.phase.subscribe();
     let mut connections = JoinSet::new();
     loop {
@@ -75,10 +85,10 @@ async fn listen(endpoint: Listening, daemon: Arc<Daemon>, permits: Arc<Semaphore
                 Ok((socket, via)) => {
                     // Who finds no place is hung up on: reading its request would already cost what is short.
                     let Ok(permit) = Arc::clone(&permits).try_acquire_owned() else { continue };
-                    let daemon = Arc::clone(&daemon);
+                    let (daemon, streams) = (Arc::clone(&daemon), Arc::clone(&streams));
                     connections.spawn(async move {
                         daemon.n_connections.fetch_add(1, Relaxed);
-                        connection(socket, via, &daemon).await;
+                        connection(socket, via, &daemon, streams).await;
                         daemon.n_connections.fetch_sub(1, Relaxed);
                         drop(permit);
                     });
@@ -97,9 +107,9 @@ async fn listen(endpoint: Listening, daemon: Arc<Daemon>, permits: Arc<Semaphore
     let _ = timeout(LAST_WORDS, async { while connections.join_next().await.is_some() {} }).await;
 }
 
-async fn connection(socket: Socket, via: Via, daemon: &Arc<Daemon>) {
+async fn connection(socket: Socket, via: Via, daemon: &Arc<Daemon>, streams: Arc<Streams>) {
     let (bytes, line) = wire::split(socket);
-    let client = Client { daemon: Arc::clone(daemon), via, line };
+    let client = Client { daemon: Arc::clone(daemon), via, line, streams };
     let service = service_fn(move |request| {
         let client = client.clone();
         async move { Ok::<_, Infallible>(route::answer(&client, request).await) }

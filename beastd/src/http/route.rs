@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use super::body::{self, Body, Reply, reply};
 use super::refusal::{Dialect, Refusal};
-use super::{Client, fields, guard, openai};
+use super::{Client, fields, guard, openai, resumable};
 
 /// A request whose sender may ask.
 pub(crate) struct Asked {
@@ -74,6 +74,9 @@ enum Handler {
     Completions,
     Models,
     Model,
+    Stream,
+    StopStream,
+    Streams,
 }
 
 /// Method, path, handler. A path that ends with a slash is a prefix, for a name that has slashes itself.
@@ -85,6 +88,9 @@ const ROUTES: &[(Method, &str, Handler)] = &[
     (Method::GET, "/models", Handler::Models),
     (Method::GET, "/v1/models/", Handler::Model),
     (Method::GET, "/models/", Handler::Model),
+    (Method::GET, "/v1/stream", Handler::Stream),
+    (Method::DELETE, "/v1/stream", Handler::StopStream),
+    (Method::POST, "/v1/streams/lookup", Handler::Streams),
 ];
 
 async fn dispatch(client: &Client, request: Request<Incoming>) -> Result<Reply, Refusal> {
@@ -97,7 +103,7 @@ async fn dispatch(client: &Client, request: Request<Incoming>) -> Result<Reply, 
     let handler = find(&method, path)?;
     let max = client.daemon.config().http.max_body;
     let body = match method {
-        Method::GET => Map::new(),
+        Method::GET | Method::DELETE => Map::new(),
         _ => fields::parse(&body::read(incoming, &head.headers, max).await?)?,
     };
     let asked = Asked {
@@ -112,6 +118,9 @@ async fn dispatch(client: &Client, request: Request<Incoming>) -> Result<Reply, 
         Handler::Completions => openai::completions::answer(asked).await,
         Handler::Models => Ok(openai::models::list(&asked)),
         Handler::Model => openai::models::one(&asked),
+        Handler::Stream => resumable::attach(&asked).await,
+        Handler::StopStream => resumable::stop(&asked).await,
+        Handler::Streams => resumable::lookup(&asked),
     }
 }
 

@@ -10,6 +10,7 @@ use crate::http::body::{Reply, json_reply};
 use crate::http::fields::Fields;
 use crate::http::models;
 use crate::http::refusal::{Dialect, Refusal};
+use crate::http::resumable;
 use crate::http::route::Asked;
 use crate::http::stream::{self, Script, data};
 
@@ -36,8 +37,12 @@ pub(crate) async fn answer(asked: Asked) -> Result<Reply, Refusal> {
     let wishes = wishes(&fields)?;
     let request = Generate { priority: super::priority(&asked.headers)?, ..generate(&fields)? };
     let requests = choices(request, wishes.n_choices);
-    let answers = Answers::begin(&asked.client.daemon, requests).await?;
     let identity = Identity::new("chatcmpl", "chat.completion", String::new());
+    if let Some(id) = resumable::id(&asked.headers)?.filter(|_| wishes.is_stream) {
+        let script = Chunks::new(identity.clone(), wishes);
+        return resumable::begin(&asked, id, requests, identity, script).await;
+    }
+    let answers = Answers::begin(&asked.client.daemon, requests).await?;
     if wishes.is_stream {
         return Ok(stream::reply(answers, Chunks::new(identity, wishes), asked.client.line));
     }
@@ -57,6 +62,11 @@ pub(super) fn choices(request: Generate, n: usize) -> Vec<Generate> {
         request.sampling.seed = request.sampling.seed.map(|seed| seed.wrapping_add(n));
     }
     requests
+}
+
+/// What tells a streamed answer, for one that goes on.
+pub(crate) fn script(fields: &Fields<'_>, identity: Identity) -> Result<Chunks, Refusal> {
+    Ok(Chunks::new(identity, wishes(fields)?))
 }
 
 fn wishes(fields: &Fields<'_>) -> Result<Wishes, Refusal> {
@@ -187,7 +197,7 @@ fn choice(index: usize, answer: &Answer, wishes: Wishes) -> Value {
 }
 
 /// The answers as they come.
-struct Chunks {
+pub(crate) struct Chunks {
     identity: Identity,
     wishes: Wishes,
     has_begun: Vec<bool>,
@@ -201,7 +211,7 @@ impl Chunks {
     fn new(identity: Identity, wishes: Wishes) -> Self {
         let n = wishes.n_choices;
         Self {
-            identity: Identity { object: "chat.completion.chunk", ..identity },
+            identity: Identity { object: "chat.completion.chunk".into(), ..identity },
             wishes,
             has_begun: vec![false; n],
             has_calls: vec![false; n],

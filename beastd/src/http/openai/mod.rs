@@ -7,9 +7,11 @@ pub(crate) mod models;
 mod params;
 mod tools;
 
+use std::borrow::Cow;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use beast_protocol::{FinishReason, Logprob, Timings, TokenLogprob, ToolCall, Usage};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 pub(crate) use messages::messages;
@@ -17,18 +19,18 @@ pub(crate) use params::{constraint, priority, sampling};
 pub(crate) use tools::{choice, functions};
 
 /// What one HTTP answer is called in all its parts.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Identity {
     id: String,
     created: u64,
-    object: &'static str,
+    object: Cow<'static, str>,
     /// The true name of the model; known when the answer begins.
     pub(crate) model: String,
 }
 
 impl Identity {
     pub(crate) fn new(prefix: &str, object: &'static str, model: String) -> Self {
-        Self { id: format!("{prefix}-{}", random_id(24)), created: now_s(), object, model }
+        Self { id: format!("{prefix}-{}", random_id(24)), created: now_s(), object: object.into(), model }
     }
 
     /// A part of the answer, without its choices.
