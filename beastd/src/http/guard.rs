@@ -37,8 +37,12 @@ pub fn check(
     if let Via::Tcp(address) = via {
         check_host(address, uri, headers, http)?;
     }
-    let origin = check_origin(headers, http)?;
-    // A preflight carries neither key nor body.
+    let origin = match check_origin(headers, http) {
+        // A preflight that is answered without headers allows nothing.
+        Err(_) if method == Method::OPTIONS => None,
+        outcome => outcome?,
+    };
+    // It carries neither key nor body.
     if method != Method::OPTIONS {
         if method == Method::POST {
             check_content_type(headers, origin.is_some())?;
@@ -79,7 +83,11 @@ fn host_name(host: &str) -> &str {
 
 fn check_origin(headers: &HeaderMap, http: &Http) -> Result<Option<HeaderValue>, Refusal> {
     let Some(origin) = headers.get(ORIGIN) else { return Ok(None) };
-    if http.origins.iter().any(|allowed| allowed.as_bytes() == origin.as_bytes()) {
+    let is_allowed = |allowed: &String| match allowed.as_str() {
+        "localhost" => origin.to_str().is_ok_and(is_of_this_machine),
+        allowed => allowed.as_bytes() == origin.as_bytes(),
+    };
+    if http.origins.iter().any(is_allowed) {
         return Ok(Some(origin.clone()));
     }
     let text = format!(
@@ -87,6 +95,12 @@ fn check_origin(headers: &HeaderMap, http: &Http) -> Result<Option<HeaderValue>,
         excerpt(&String::from_utf8_lossy(origin.as_bytes()))
     );
     Err(Refusal::new(StatusCode::FORBIDDEN, "permission_error", text))
+}
+
+/// A page that this machine serves, at any port.
+fn is_of_this_machine(origin: &str) -> bool {
+    let Some((scheme, host)) = origin.split_once("://") else { return false };
+    ["http", "https"].contains(&scheme) && ["localhost", "127.0.0.1", "[::1]"].contains(&host_name(host))
 }
 
 /// A page may send these kinds without asking first; curl sends a form by default, and no Sec-Fetch header.

@@ -123,6 +123,13 @@ impl Refusal {
     }
 }
 
+/// In words that clients of llama-server look for.
+fn too_long(Sizes { n_prompt, n_ctx }: Sizes) -> String {
+    format!(
+        "the request ({n_prompt} tokens) exceeds the available context size ({n_ctx} tokens); try: a shorter prompt, or a larger n_ctx"
+    )
+}
+
 impl From<WireError> for Refusal {
     fn from(error: WireError) -> Self {
         let WireError { code, message, sizes } = error;
@@ -133,6 +140,7 @@ impl From<WireError> for Refusal {
         match code {
             ErrorCode::Invalid | ErrorCode::Protocol => Self::invalid(message),
             ErrorCode::TooLong => Self {
+                message: sizes.map_or(message.clone(), too_long),
                 kind: "exceed_context_size_error",
                 code: Some("context_length_exceeded"),
                 sizes,

@@ -30,7 +30,10 @@ pub(crate) async fn answer(client: &Client, request: Request<Incoming>) -> Reply
     let checked = guard::check(client.via, request.method(), request.uri(), request.headers(), &http.http);
     let (origin, outcome) = match checked {
         Err(refusal) => (None, Err(refusal)),
-        Ok(origin) if request.method() == Method::OPTIONS => (origin, Ok(preflight())),
+        Ok(origin) if request.method() == Method::OPTIONS => {
+            let reply = preflight(origin.is_some());
+            (origin, Ok(reply))
+        }
         Ok(origin) => (origin, dispatch(client, request).await),
     };
     let mut reply = outcome.unwrap_or_else(|refusal| {
@@ -57,8 +60,11 @@ fn dialect_of(path: &str) -> Dialect {
     }
 }
 
-fn preflight() -> Reply {
-    let mut reply = reply(StatusCode::NO_CONTENT, "text/plain", "");
+fn preflight(is_allowed: bool) -> Reply {
+    let mut reply = reply(StatusCode::OK, "text/plain", "");
+    if !is_allowed {
+        return reply;
+    }
     let headers = reply.headers_mut();
     headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST, DELETE, OPTIONS"));
     let allowed = "Authorization, Content-Type, X-Api-Key, Anthropic-Version, Anthropic-Beta, X-Beast-Priority";
