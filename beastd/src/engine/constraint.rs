@@ -152,3 +152,7 @@ fn in_short(error: &dyn fmt::Display) -> String {
 fn check_len(text: &str) -> Result<(), String> {
     if text.len() <= MAX_LEN { Ok(()) } else { Err(format!("it has {} bytes, and {MAX_LEN} are the most", text.len())) }
 }
+
+#[cfg(test)]
+#[path = "constraint_tests.rs"]
+mod tests;
