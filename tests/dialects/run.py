@@ -106,7 +106,7 @@ def typed(variants: int, log: Path) -> Results:
 
 
 def fuzz(n: int, seed: int, log: Path) -> Results:
-    with serving(log, "--ctx-size", "1024", "--parallel", "4", "--n-predict", "16", settings="http.max_body=4194304") as env:
+    with serving(log, "--ctx-size", "1024", "--parallel", "4", "--n-predict", "16", settings="http.max_body_mib=4") as env:
         code, text = run([sys.executable, str(HERE / "fuzz.py"), "-n", str(n), "--seed", str(seed)], env, log, 7200)
     return results_of_lines(text, code)
 

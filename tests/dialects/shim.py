@@ -8,6 +8,7 @@ What has no counterpart is ignored and listed in DIALECTS_LOG.
 Environment
   DIALECTS_BEASTD   the daemon (default: target/release/beastd)
   DIALECTS_PEER     a real llama-server to run instead
+  DIALECTS_PEER_FLAGS  more flags for it, such as --no-repack where its build has AMX and the machine has not
   DIALECTS_MODEL    the model file (default: models/cub/cub.gguf)
   DIALECTS_WORK     where homes and copies of the model go (default: target/dialects)
   DIALECTS_LOG      append what was started and what was ignored to this file
@@ -162,6 +163,7 @@ def become_peer(peer: str, arguments: list[str]) -> None:
     changes = {"lfm2.context_length": int(n)} if (n := os.environ.get("DIALECTS_CONTEXT")) else {}
     is_router = not any(flag in flags for flag in OF_MODEL)
     kept = [part for flag, value in flags.items() if flag not in OF_MODEL for part in ([flag, value] if value else [flag])]
+    kept += os.environ.get("DIALECTS_PEER_FLAGS", "").split()
     command = [peer, *kept] if is_router else [peer, "--model", str(model_with(changes)), *kept]
     log("peer: " + " ".join(command))
     os.execv(peer, command)

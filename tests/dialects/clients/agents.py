@@ -6,7 +6,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from check import expect_idle, get, running
+from check import expect_idle, running
 
 NODE = Path(os.environ["DIALECTS_NODE"]) / "node_modules"
 
@@ -43,8 +43,3 @@ def cut_off(command: list[str], env: dict[str, str]) -> None:
             os.killpg(child.pid, signal.SIGKILL)
         child.wait()
     expect_idle()
-
-
-def prompt_tokens() -> int:
-    """How many tokens the last prompts had, by the server's own count, or 0 where it says nothing."""
-    return max((slot.get("n_prompt_tokens", 0) for slot in get("/slots")), default=0)

@@ -32,19 +32,19 @@ def max_tokens():
 
 @check
 def stop_sequence():
-    whole = client.messages.create(model=MODEL, max_tokens=24, messages=SAY, temperature=0).content[0].text
+    whole = client.messages.create(model=MODEL, max_tokens=24, messages=SAY).content[0].text
     word = whole.split()[1]
-    answer = client.messages.create(model=MODEL, max_tokens=24, messages=SAY, temperature=0, stop_sequences=[word])
+    answer = client.messages.create(model=MODEL, max_tokens=24, messages=SAY, stop_sequences=[word])
     assert answer.stop_reason == "stop_sequence" and answer.stop_sequence == word, answer
 
 
 @check
 def stream():
-    with client.messages.stream(model=MODEL, max_tokens=24, messages=SAY, temperature=0) as events:
+    with client.messages.stream(model=MODEL, max_tokens=24, messages=SAY) as events:
         text = "".join(events.text_stream)
         final = events.get_final_message()
     assert text == final.content[0].text and final.stop_reason, final
-    whole = client.messages.create(model=MODEL, max_tokens=24, messages=SAY, temperature=0)
+    whole = client.messages.create(model=MODEL, max_tokens=24, messages=SAY)
     assert whole.content[0].text == text, (whole, text)
     assert final.usage.output_tokens == whole.usage.output_tokens, (final.usage, whole.usage)
 
@@ -109,7 +109,7 @@ def count_tokens():
 
 @check
 def errors():
-    for bad in (dict(messages=[{"role": "robot", "content": "x"}]), dict(messages=SAY, temperature=-1),
+    for bad in (dict(messages=[{"role": "robot", "content": "x"}]), dict(messages=SAY, extra_body={"temperature": -1}),
                 dict(messages=[{"role": "user", "content": "word " * 20000}])):
         try:
             client.messages.create(model=MODEL, max_tokens=8, **bad)

@@ -15,8 +15,8 @@ TOOL_FLAT = {"type": "function", "name": "weather", "description": "The forecast
 
 
 class Person(pydantic.BaseModel):
-    name: str
-    age: int
+    name: str = pydantic.Field(max_length=12)
+    age: int = pydantic.Field(ge=0, le=150)
 
 
 @check
