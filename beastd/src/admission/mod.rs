@@ -2,6 +2,7 @@
 
 mod beside;
 mod overflow;
+mod rendering;
 
 use std::sync::Arc;
 

@@ -9,11 +9,15 @@ mod body;
 mod endpoint;
 mod fields;
 mod guard;
+mod live;
 mod models;
+mod native;
 mod openai;
+mod prompts;
 mod refusal;
 mod route;
 mod stream;
+mod vocabulary;
 mod wire;
 
 use std::convert::Infallible;
