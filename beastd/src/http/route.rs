@@ -9,6 +9,7 @@ use hyper::{Method, Request, StatusCode};
 use serde_json::{Map, Value};
 
 use super::body::{self, Body, Reply, reply};
+use super::openai::embeddings::Shape;
 use super::refusal::{Dialect, Refusal};
 use super::{Client, fields, guard, native, openai};
 
@@ -73,6 +74,7 @@ enum Handler {
     Chat,
     Completions,
     Responses,
+    Embeddings(Shape),
     Models,
     Model,
     Health,
@@ -99,6 +101,9 @@ const ROUTES: &[(Method, &str, Handler)] = &[
     (Method::POST, "/v1/completions", Handler::Completions),
     (Method::POST, "/v1/responses", Handler::Responses),
     (Method::POST, "/responses", Handler::Responses),
+    (Method::POST, "/v1/embeddings", Handler::Embeddings(Shape::OpenAi)),
+    (Method::POST, "/embeddings", Handler::Embeddings(Shape::Llama)),
+    (Method::POST, "/embedding", Handler::Embeddings(Shape::Llama)),
     (Method::GET, "/v1/models", Handler::Models),
     (Method::GET, "/models", Handler::Models),
     (Method::GET, "/v1/models/", Handler::Model),
@@ -163,6 +168,7 @@ async fn dispatch(client: &Client, request: Request<Incoming>) -> Result<Reply, 
         Handler::Chat => openai::chat::answer(asked).await,
         Handler::Completions => openai::completions::answer(asked).await,
         Handler::Responses => openai::responses::answer(asked).await,
+        Handler::Embeddings(shape) => openai::embeddings::answer(asked, shape).await,
         Handler::Health => native::state::health(&asked),
         Handler::Props => native::state::props(&asked),
         Handler::Slots => native::state::slots(&asked),
@@ -183,6 +189,11 @@ fn find(method: &Method, path: &str) -> Result<Handler, Refusal> {
     let is_at = |known: &str| known == path || (known.len() > 1 && known.ends_with('/') && path.starts_with(known));
     let mut there = ROUTES.iter().filter(|(_, known, _)| is_at(known)).peekable();
     if there.peek().is_none() {
+        return Err(Refusal::not_found(format!("{method} {} not found", excerpt(path))));
+    }
+    // Under a prefix, another method means another thing, which is not there.
+    let is_exact = |known: &str| !known.ends_with('/') || known == "/";
+    if !there.clone().any(|(known_method, known, _)| known_method == method || is_exact(known)) {
         return Err(Refusal::not_found(format!("{method} {} not found", excerpt(path))));
     }
     let methods: Vec<&str> = there.clone().map(|(method, ..)| method.as_str()).collect();
