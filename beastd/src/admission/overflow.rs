@@ -20,7 +20,7 @@ pub(super) struct Fitted<'a> {
 /// Whoever lets a long input be shortened or divided wants this share of the context for the answer, unless a shorter one is asked for.
 const ANSWER_SHARE: usize = 4;
 /// Tokenizing more only to refuse it takes seconds.
-const MAX_EXACT: usize = 256 * 1024;
+pub(super) const MAX_EXACT: usize = 256 * 1024;
 /// Room for the words that stand where something was dropped, and for what a cut makes of the tokens around it.
 const MARK_ROOM: usize = 32;
 /// Tries to shorten, each by some percent more.

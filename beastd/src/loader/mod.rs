@@ -233,7 +233,8 @@ fn next_load(inbox: &mut Inbox) -> Option<(Arc<Config>, Asker)> {
             Command::Load(config, loaded) => return Some((config, loaded)),
             Command::Submit(submission) => submission.fail(crate::worker::shutting_down()),
             Command::Unload(given_back) => drop(given_back.send(())),
-            Command::Cancel(_) => {}
+            // Dropping a job's end of its channel tells whoever waits the same.
+            Command::Cancel(_) | Command::Embed(_) | Command::StopEmbedding => {}
             Command::Stop => return None,
         }
     }
