@@ -3,6 +3,7 @@
 mod beside;
 mod overflow;
 mod raw;
+mod rendering;
 
 use std::borrow::Cow;
 use std::sync::Arc;

@@ -9,12 +9,16 @@ mod body;
 mod endpoint;
 mod fields;
 mod guard;
+mod live;
 mod models;
+mod native;
 mod openai;
+mod prompts;
 mod refusal;
 mod resumable;
 mod route;
 mod stream;
+mod vocabulary;
 mod wire;
 
 use std::convert::Infallible;

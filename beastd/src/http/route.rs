@@ -9,8 +9,9 @@ use hyper::{Method, Request, StatusCode};
 use serde_json::{Map, Value};
 
 use super::body::{self, Body, Reply, reply};
+use super::openai::embeddings::Shape;
 use super::refusal::{Dialect, Refusal};
-use super::{Client, fields, guard, openai, resumable};
+use super::{Client, fields, guard, native, openai, resumable};
 
 /// A request whose sender may ask.
 pub(crate) struct Asked {
@@ -78,18 +79,40 @@ fn preflight(is_allowed: bool) -> Reply {
 enum Handler {
     Chat,
     Completions,
+    Responses,
+    Embeddings(Shape),
     Models,
     Model,
     Stream,
     StopStream,
     Streams,
+    Health,
+    Props,
+    Slots,
+    Metrics,
+    Completion,
+    Tokenize,
+    Detokenize,
+    ApplyTemplate,
+    CountChat,
+    CountResponses,
+    /// A route of llama-server that is not there, and why.
+    Unsupported(&'static str),
 }
+
+const RERANK: &str = "reranking is not supported; try: POST /v1/embeddings";
+const LORA: &str = "LoRA adapters are not supported; try: a model with the adapter merged in";
 
 /// Method, path, handler. A path that ends with a slash is a prefix, for a name that has slashes itself.
 const ROUTES: &[(Method, &str, Handler)] = &[
     (Method::POST, "/v1/chat/completions", Handler::Chat),
     (Method::POST, "/chat/completions", Handler::Chat),
     (Method::POST, "/v1/completions", Handler::Completions),
+    (Method::POST, "/v1/responses", Handler::Responses),
+    (Method::POST, "/responses", Handler::Responses),
+    (Method::POST, "/v1/embeddings", Handler::Embeddings(Shape::OpenAi)),
+    (Method::POST, "/embeddings", Handler::Embeddings(Shape::Llama)),
+    (Method::POST, "/embedding", Handler::Embeddings(Shape::Llama)),
     (Method::GET, "/v1/models", Handler::Models),
     (Method::GET, "/models", Handler::Models),
     (Method::GET, "/v1/models/", Handler::Model),
@@ -97,6 +120,37 @@ const ROUTES: &[(Method, &str, Handler)] = &[
     (Method::GET, "/v1/stream", Handler::Stream),
     (Method::DELETE, "/v1/stream", Handler::StopStream),
     (Method::POST, "/v1/streams/lookup", Handler::Streams),
+    (Method::GET, "/health", Handler::Health),
+    (Method::GET, "/v1/health", Handler::Health),
+    (Method::GET, "/props", Handler::Props),
+    (Method::GET, "/slots", Handler::Slots),
+    (Method::GET, "/metrics", Handler::Metrics),
+    (Method::POST, "/completion", Handler::Completion),
+    (Method::POST, "/completions", Handler::Completion),
+    (Method::POST, "/tokenize", Handler::Tokenize),
+    (Method::POST, "/detokenize", Handler::Detokenize),
+    (Method::POST, "/apply-template", Handler::ApplyTemplate),
+    (Method::POST, "/chat/completions/input_tokens", Handler::CountChat),
+    (Method::POST, "/v1/chat/completions/input_tokens", Handler::CountChat),
+    (Method::POST, "/responses/input_tokens", Handler::CountResponses),
+    (Method::POST, "/v1/responses/input_tokens", Handler::CountResponses),
+    (Method::POST, "/props", Handler::Unsupported("settings are not changed over HTTP; try: config.toml")),
+    (
+        Method::POST,
+        "/slots/",
+        Handler::Unsupported("slots are not saved or restored over HTTP: prefixes are kept by themselves"),
+    ),
+    (
+        Method::POST,
+        "/infill",
+        Handler::Unsupported("infill is not supported; try: POST /completion with the model's own markers"),
+    ),
+    (Method::POST, "/rerank", Handler::Unsupported(RERANK)),
+    (Method::POST, "/reranking", Handler::Unsupported(RERANK)),
+    (Method::POST, "/v1/rerank", Handler::Unsupported(RERANK)),
+    (Method::POST, "/v1/reranking", Handler::Unsupported(RERANK)),
+    (Method::GET, "/lora-adapters", Handler::Unsupported(LORA)),
+    (Method::POST, "/lora-adapters", Handler::Unsupported(LORA)),
 ];
 
 async fn dispatch(client: &Client, request: Request<Incoming>) -> Result<Reply, Refusal> {
@@ -107,6 +161,9 @@ async fn dispatch(client: &Client, request: Request<Incoming>) -> Result<Reply, 
     };
     let method = if head.method == Method::HEAD { Method::GET } else { head.method };
     let handler = find(&method, path)?;
+    if let Handler::Unsupported(reason) = handler {
+        return Err(Refusal::new(StatusCode::NOT_IMPLEMENTED, "not_supported_error", reason));
+    }
     let max = client.daemon.config().http.max_body;
     let body = match method {
         Method::GET | Method::DELETE => Map::new(),
@@ -122,6 +179,19 @@ async fn dispatch(client: &Client, request: Request<Incoming>) -> Result<Reply, 
     match handler {
         Handler::Chat => openai::chat::answer(asked).await,
         Handler::Completions => openai::completions::answer(asked).await,
+        Handler::Responses => openai::responses::answer(asked).await,
+        Handler::Embeddings(shape) => openai::embeddings::answer(asked, shape).await,
+        Handler::Health => native::state::health(&asked),
+        Handler::Props => native::state::props(&asked),
+        Handler::Slots => native::state::slots(&asked),
+        Handler::Metrics => native::metrics::answer(&asked),
+        Handler::Completion => native::completion::answer(asked).await,
+        Handler::Tokenize => native::tokens::tokenize(asked).await,
+        Handler::Detokenize => native::tokens::detokenize(asked).await,
+        Handler::ApplyTemplate => native::tokens::apply_template(asked).await,
+        Handler::CountChat => native::tokens::count_chat(asked).await,
+        Handler::CountResponses => native::tokens::count_responses(asked).await,
+        Handler::Unsupported(_) => unreachable!("it was refused above"),
         Handler::Models => Ok(openai::models::list(&asked)),
         Handler::Model => openai::models::one(&asked),
         Handler::Stream => resumable::attach(&asked).await,
@@ -134,6 +204,11 @@ fn find(method: &Method, path: &str) -> Result<Handler, Refusal> {
     let is_at = |known: &str| known == path || (known.len() > 1 && known.ends_with('/') && path.starts_with(known));
     let mut there = ROUTES.iter().filter(|(_, known, _)| is_at(known)).peekable();
     if there.peek().is_none() {
+        return Err(Refusal::not_found(format!("{method} {} not found", excerpt(path))));
+    }
+    // Under a prefix, another method means another thing, which is not there.
+    let is_exact = |known: &str| !known.ends_with('/') || known == "/";
+    if !there.clone().any(|(known_method, known, _)| known_method == method || is_exact(known)) {
         return Err(Refusal::not_found(format!("{method} {} not found", excerpt(path))));
     }
     let methods: Vec<&str> = there.clone().map(|(method, ..)| method.as_str()).collect();

@@ -10,8 +10,26 @@ use crate::admission::Admission;
 use crate::config::Config;
 use crate::engine::{LoadedModel, Vocab};
 use crate::model;
+use crate::sampling::SamplingDefaults;
 use crate::scheduler::Limits;
 use crate::template::ChatTemplate;
+
+/// What is known of a model, also when it is no longer in memory.
+#[derive(Debug)]
+pub struct ModelFacts {
+    /// The setting that named it.
+    pub configured: String,
+    /// Its description.
+    pub model: Model,
+    /// The source of its chat template; empty without one.
+    pub chat_template: String,
+    /// Text of the token at the beginning of a sequence.
+    pub bos: String,
+    /// Text of the token at the end of a turn.
+    pub eos: String,
+    /// How tokens are chosen when a request leaves it open.
+    pub sampling: SamplingDefaults,
+}
 
 /// What it is made of.
 pub(super) struct Description<'a> {
@@ -42,8 +60,16 @@ impl Description<'_> {
         let defaults = model::sampling_defaults(&model.name, |key| self.loaded.meta(key));
         let admission = Admission::new(Arc::clone(vocab), template, defaults, self.n_ctx, self.config.max_tokens);
         let admission = Arc::new(admission);
+        let facts = Arc::new(ModelFacts {
+            configured: self.config.model.clone(),
+            model: model.clone(),
+            chat_template: self.loaded.chat_template().unwrap_or_default(),
+            bos: vocab.bos_text(),
+            eos: vocab.eos_text(),
+            sampling: defaults,
+        });
         let told = AtomicBool::new(false);
-        Ready { admission, model, limits: self.limits, tuning, speculation, state_bytes, notices, told }
+        Ready { admission, model, limits: self.limits, tuning, speculation, state_bytes, facts, notices, told }
     }
 
     fn notices(&self, speculation: &SpeculationStatus) -> Vec<Notice> {

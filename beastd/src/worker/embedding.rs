@@ -125,6 +125,7 @@ impl<E: Engine> Worker<'_, E> {
             Ok(vector) => {
                 *n_done = end;
                 Metrics::add(&self.metrics.n_prompt_tokens, n_tokens as u64);
+                self.metrics.stepped(1, 0);
                 if let Some(vector) = vector {
                     self.embeddings.finished(vector);
                 }

@@ -329,6 +329,8 @@ impl<'model, E: Engine> Worker<'model, E> {
                 // The first row begins where the copy ends.
                 active.n_cached = row.pos as usize;
                 active.stream.started();
+                let (n_done, n_total) = (as_u32(active.n_cached.min(active.n_prompt)), as_u32(active.n_prompt));
+                active.stream.hint(Event::Progress { n_done, n_total });
             }
         }
         for (position, sequence) in self.scheduler.waiting().enumerate() {
@@ -343,6 +345,8 @@ impl<'model, E: Engine> Worker<'model, E> {
     fn account(&mut self, batch: &Batch, sampled: &[Sampled], began_us: u64) {
         let step_us = now_us() - began_us;
         Metrics::add(&self.metrics.busy_us, step_us);
+        let n_verified = batch.rows.iter().filter(|row| row.n_draft > 0).count();
+        self.metrics.stepped(batch.rows.len(), n_verified);
         let (n_drafted, n_accepted) = self.speculation.observe(batch, sampled, step_us);
         Metrics::add(&self.metrics.n_drafted, n_drafted as u64);
         Metrics::add(&self.metrics.n_accepted, n_accepted as u64);
@@ -430,6 +434,7 @@ impl<'model, E: Engine> Worker<'model, E> {
             first_token_us: first_token_us - active.arrived_us,
         };
         tracing::info!(request = id.0, ?reason, ?usage, ?timings, "done");
+        self.metrics.answered(&usage, &timings);
         // Before the client hears of the end: a status that it asks for then must not show the request any more.
         self.publish();
         active.stream.finish(reason, usage, timings, now_us);

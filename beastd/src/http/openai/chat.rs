@@ -8,6 +8,7 @@ use super::{Identity, finish_reason, logprobs, timings, tool_call, usage};
 use crate::http::answers::{Answer, Answers, deltas_of};
 use crate::http::body::{Reply, json_reply};
 use crate::http::fields::Fields;
+use crate::http::live::Live;
 use crate::http::models;
 use crate::http::refusal::{Dialect, Refusal};
 use crate::http::resumable;
@@ -204,7 +205,7 @@ pub(crate) struct Chunks {
     has_calls: Vec<bool>,
     usages: Vec<Usage>,
     timings: Option<Value>,
-    n_cached: Option<u32>,
+    live: Vec<Live>,
 }
 
 impl Chunks {
@@ -217,7 +218,7 @@ impl Chunks {
             has_calls: vec![false; n],
             usages: vec![Usage::default(); n],
             timings: None,
-            n_cached: None,
+            live: vec![Live::default(); n],
         }
     }
 
@@ -234,6 +235,8 @@ impl Chunks {
         part["choices"] = json!([{ "index": index, "delta": delta, "logprobs": logprobs, "finish_reason": finish }]);
         if let Some(timings) = self.timings.as_ref().filter(|_| finish.is_some() && !self.wishes.has_usage) {
             part["timings"] = timings.clone();
+        } else if self.wishes.has_timings && self.live[index].n_generated() > 0 && finish.is_none() {
+            part["timings"] = self.live[index].timings();
         }
         data(out, &part);
     }
@@ -267,26 +270,27 @@ impl Chunks {
         }
     }
 
-    fn progress(&mut self, index: usize, n_done: u32, n_total: u32, out: &mut Vec<u8>) {
-        let n_cached = *self.n_cached.get_or_insert(0);
+    fn progress(&mut self, index: usize, out: &mut Vec<u8>) {
         self.begin(index, out);
         let mut part = self.part();
         part["choices"] = json!([{ "index": index, "delta": {}, "logprobs": null, "finish_reason": null }]);
-        part["prompt_progress"] = json!({ "total": n_total, "cache": n_cached, "processed": n_done, "time_ms": 0 });
+        part["prompt_progress"] = self.live[index].progress();
+        if self.wishes.has_timings {
+            part["timings"] = self.live[index].timings();
+        }
         data(out, &part);
     }
 }
 
 impl Script for Chunks {
     fn event(&mut self, choice: usize, event: Event, out: &mut Vec<u8>) {
+        self.live[choice].take(&event);
         match event {
             Event::Started { model, .. } => {
                 self.identity.model = model;
                 self.begin(choice, out);
             }
-            Event::Progress { n_done, n_total } if self.wishes.has_progress => {
-                self.progress(choice, n_done, n_total, out)
-            }
+            Event::Progress { .. } if self.wishes.has_progress => self.progress(choice, out),
             Event::Piece { text, deltas, logprobs, .. } => {
                 self.begin(choice, out);
                 self.piece(choice, deltas_of(text, deltas), &logprobs, out);

@@ -2,9 +2,11 @@
 
 pub(crate) mod chat;
 pub(crate) mod completions;
+pub(crate) mod embeddings;
 mod messages;
 pub(crate) mod models;
 mod params;
+pub(crate) mod responses;
 mod tools;
 
 use std::borrow::Cow;
@@ -96,7 +98,9 @@ pub(crate) fn timings(usage: &Usage, timings: &Timings) -> Value {
     let n_prompt = usage.n_prompt.saturating_sub(usage.n_cached);
     let (prompt_ms, predicted_ms) = (ms(timings.prefill_us), ms(timings.decode_us));
     let per_token = |ms: f64, n: u32| if n == 0 { 0.0 } else { ms / f64::from(n) };
-    let per_second = |ms: f64, n: u32| if ms > 0.0 { f64::from(n) * 1000.0 / ms } else { 0.0 };
+    let per_second = |ms: f64, n: u32| if ms > 0.0 { 1000.0 / ms * f64::from(n) } else { 0.0 };
+    // The first token comes with the last step of the prompt: decoding begins after it.
+    let n_decoded = usage.n_generated.saturating_sub(1);
     let mut value = json!({
         "cache_n": usage.n_cached,
         "prompt_n": n_prompt,
@@ -105,8 +109,8 @@ pub(crate) fn timings(usage: &Usage, timings: &Timings) -> Value {
         "prompt_per_second": per_second(prompt_ms, n_prompt),
         "predicted_n": usage.n_generated,
         "predicted_ms": predicted_ms,
-        "predicted_per_token_ms": per_token(predicted_ms, usage.n_generated),
-        "predicted_per_second": per_second(predicted_ms, usage.n_generated),
+        "predicted_per_token_ms": per_token(predicted_ms, n_decoded),
+        "predicted_per_second": per_second(predicted_ms, n_decoded),
     });
     if usage.n_drafted > 0 {
         value["draft_n"] = usage.n_drafted.into();
