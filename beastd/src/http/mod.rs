@@ -5,15 +5,18 @@
 //! `native/`) turns the body into [`beast_protocol::Generate`] → `answers` runs it → `stream` or the dialect writes the answer.
 
 mod answers;
+mod anthropic;
 mod body;
 mod endpoint;
 mod fields;
 mod guard;
 mod models;
+mod ollama;
 mod openai;
 mod refusal;
 mod route;
 mod stream;
+mod vocabulary;
 mod wire;
 
 use std::convert::Infallible;

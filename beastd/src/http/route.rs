@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use super::body::{self, Body, Reply, reply};
 use super::refusal::{Dialect, Refusal};
-use super::{Client, fields, guard, openai};
+use super::{Client, anthropic, fields, guard, ollama, openai};
 
 /// A request whose sender may ask.
 pub(crate) struct Asked {
@@ -74,6 +74,18 @@ enum Handler {
     Completions,
     Models,
     Model,
+    Messages,
+    CountTokens,
+    Root,
+    Version,
+    Tags,
+    Show,
+    Ps,
+    OllamaChat,
+    OllamaGenerate,
+    Embed,
+    Embeddings,
+    Pull,
 }
 
 /// Method, path, handler. A path that ends with a slash is a prefix, for a name that has slashes itself.
@@ -85,6 +97,18 @@ const ROUTES: &[(Method, &str, Handler)] = &[
     (Method::GET, "/models", Handler::Models),
     (Method::GET, "/v1/models/", Handler::Model),
     (Method::GET, "/models/", Handler::Model),
+    (Method::POST, "/v1/messages", Handler::Messages),
+    (Method::POST, "/v1/messages/count_tokens", Handler::CountTokens),
+    (Method::GET, "/", Handler::Root),
+    (Method::GET, "/api/version", Handler::Version),
+    (Method::GET, "/api/tags", Handler::Tags),
+    (Method::POST, "/api/show", Handler::Show),
+    (Method::GET, "/api/ps", Handler::Ps),
+    (Method::POST, "/api/chat", Handler::OllamaChat),
+    (Method::POST, "/api/generate", Handler::OllamaGenerate),
+    (Method::POST, "/api/embed", Handler::Embed),
+    (Method::POST, "/api/embeddings", Handler::Embeddings),
+    (Method::POST, "/api/pull", Handler::Pull),
 ];
 
 async fn dispatch(client: &Client, request: Request<Incoming>) -> Result<Reply, Refusal> {
@@ -112,6 +136,18 @@ async fn dispatch(client: &Client, request: Request<Incoming>) -> Result<Reply, 
         Handler::Completions => openai::completions::answer(asked).await,
         Handler::Models => Ok(openai::models::list(&asked)),
         Handler::Model => openai::models::one(&asked),
+        Handler::Messages => anthropic::messages::answer(asked).await,
+        Handler::CountTokens => anthropic::count::answer(asked).await,
+        Handler::Root => Ok(ollama::root()),
+        Handler::Version => Ok(ollama::version()),
+        Handler::Tags => Ok(ollama::models::tags(&asked)),
+        Handler::Show => ollama::models::show(&asked),
+        Handler::Ps => Ok(ollama::models::ps(&asked)),
+        Handler::OllamaChat => ollama::chat::answer(asked).await,
+        Handler::OllamaGenerate => ollama::generate::answer(asked).await,
+        Handler::Embed => ollama::embed::many(asked).await,
+        Handler::Embeddings => ollama::embed::one(asked).await,
+        Handler::Pull => ollama::models::pull(&asked),
     }
 }
 
