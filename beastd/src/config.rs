@@ -205,8 +205,11 @@ impl Loaded {
             Some(text) if http::is_secret(key) && !text.is_empty() => "\"(set)\"".to_owned(),
             _ => value.to_string(),
         };
-        let lines: Vec<_> =
-            self.values.iter().map(|(key, (value, source))| (format!("{key} = {}", shown(key, value)), source)).collect();
+        let lines: Vec<_> = self
+            .values
+            .iter()
+            .map(|(key, (value, source))| (format!("{key} = {}", shown(key, value)), source))
+            .collect();
         let width = lines.iter().map(|(line, _)| line.chars().count()).max().unwrap_or(0).min(48);
         lines.iter().fold(String::new(), |mut out, (line, source)| {
             writeln!(out, "{line:width$}  # {source}").expect("a string takes everything");
@@ -310,7 +313,10 @@ fn resolve_paths(values: &mut BTreeMap<String, (Value, Source)>) -> Result<(), C
     ] {
         let Some((Value::String(text), _)) = values.get_mut(key) else { continue };
         let path = match (key, text.as_str()) {
-            ("model", "auto" | "builtin") | ("draft", "auto" | "builtin" | "none") | ("log_dir", "none") | ("http.socket" | "http.api_key_file", "") => {
+            ("model", "auto" | "builtin")
+            | ("draft", "auto" | "builtin" | "none")
+            | ("log_dir", "none")
+            | ("http.socket" | "http.api_key_file", "") => {
                 continue;
             }
             (_, "auto") => auto()?,

@@ -74,7 +74,8 @@ struct Texts {
 impl From<Texts> for Http {
     fn from(texts: Texts) -> Self {
         let addresses = |text: &str| list(text).filter_map(|item| item.parse().ok()).collect::<Vec<_>>();
-        let from_file = if texts.api_key_file.is_empty() { Ok(Vec::new()) } else { key_file(Path::new(&texts.api_key_file)) };
+        let from_file =
+            if texts.api_key_file.is_empty() { Ok(Vec::new()) } else { key_file(Path::new(&texts.api_key_file)) };
         let own = (!texts.api_key.is_empty()).then_some(texts.api_key);
         Self {
             listen: addresses(&texts.listen),
@@ -132,22 +133,27 @@ pub(super) fn check(values: &Values) -> Result<(), ConfigError> {
         return Err(invalid(values, "http.ollama_listen", "an address such as 127.0.0.1:11434 is expected"));
     }
     let has_key = !text("http.api_key").is_empty() || !text("http.api_key_file").is_empty();
-    if let Some((key, _)) = addresses.iter().find(|(key, address)| is_on(key) && !address.ip().is_loopback() && !has_key) {
-        let reason = "others can reach this address; set http.api_key_file, or use a loopback address such as 127.0.0.1";
+    if let Some((key, _)) =
+        addresses.iter().find(|(key, address)| is_on(key) && !address.ip().is_loopback() && !has_key)
+    {
+        let reason =
+            "others can reach this address; set http.api_key_file, or use a loopback address such as 127.0.0.1";
         return Err(invalid(values, key, reason));
     }
     if !text("http.api_key").bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(invalid(values, "http.api_key", "a key has visible ASCII characters only, and no blank"));
     }
     if !text("http.api_key_file").is_empty() {
-        key_file(Path::new(text("http.api_key_file"))).map_err(|reason| invalid(values, "http.api_key_file", &reason))?;
+        key_file(Path::new(text("http.api_key_file")))
+            .map_err(|reason| invalid(values, "http.api_key_file", &reason))?;
     }
     for origin in list(text("http.origins")) {
         let is_origin = origin.split_once("://").is_some_and(|(scheme, host)| {
             !scheme.is_empty() && !host.is_empty() && !host.contains(['/', '*', '?', '#', ' '])
         });
         if !is_origin && origin != "localhost" {
-            let reason = "origins such as https://chat.example.org are expected, or localhost for any port of this machine";
+            let reason =
+                "origins such as https://chat.example.org are expected, or localhost for any port of this machine";
             return Err(invalid(values, "http.origins", reason));
         }
     }
@@ -176,7 +182,11 @@ fn key_file(path: &Path) -> Result<Vec<String>, String> {
         return Err("it is not a regular file".into());
     }
     if metadata.mode() & 0o077 != 0 {
-        return Err(format!("others may read it (mode {:o}); run: chmod 600 {}", metadata.mode() & 0o777, path.display()));
+        return Err(format!(
+            "others may read it (mode {:o}); run: chmod 600 {}",
+            metadata.mode() & 0o777,
+            path.display()
+        ));
     }
     let mut text = String::new();
     file.take(MAX_KEY_FILE).read_to_string(&mut text).map_err(|error| format!("it cannot be read: {error}"))?;

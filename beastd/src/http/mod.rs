@@ -5,6 +5,7 @@
 //! `native/`) turns the body into [`beast_protocol::Generate`] → `answers` runs it → `stream` or the dialect writes the answer.
 
 mod answers;
+mod anthropic;
 mod body;
 mod endpoint;
 mod fields;
@@ -12,11 +13,13 @@ mod guard;
 mod live;
 mod models;
 mod native;
+mod ollama;
 mod openai;
 mod prompts;
 mod refusal;
 mod resumable;
 mod route;
+mod routes;
 mod stream;
 mod vocabulary;
 mod wire;

@@ -38,7 +38,7 @@ impl ModelCard {
 
     /// The name in Ollama's style, with a tag.
     pub fn tagged(&self) -> String {
-        if self.id.contains(':') { self.id.clone() } else { format!("{}:latest", self.id) }
+        tagged(&self.id)
     }
 
     /// Whether this is the model's name; case and the tag `latest` do not matter.
@@ -46,6 +46,11 @@ impl ModelCard {
         let plain = |name: &str| name.trim().trim_end_matches(":latest").to_ascii_lowercase();
         plain(name) == plain(&self.id)
     }
+}
+
+/// A name in Ollama's style, with a tag.
+pub fn tagged(name: &str) -> String {
+    if name.contains(':') { name.to_owned() } else { format!("{name}:latest") }
 }
 
 /// Whether a request may name this model.

@@ -5,6 +5,7 @@ use hyper::StatusCode;
 use hyper::header::{ALLOW, HeaderValue, RETRY_AFTER};
 use serde_json::{Value, json};
 
+use super::anthropic;
 use super::body::{Reply, json_reply};
 
 /// Whose clients are told, and how errors look there.
@@ -79,7 +80,12 @@ impl Refusal {
         match dialect {
             Dialect::Ollama => json!({ "error": self.message }),
             Dialect::Anthropic => {
-                json!({ "type": "error", "error": { "type": self.anthropic_kind(), "message": self.message } })
+                let message = match self.sizes {
+                    // Claude Code shortens its conversation when it reads these words.
+                    Some(sizes) => format!("prompt is too long: {} tokens > {} maximum", sizes.n_prompt, sizes.n_ctx),
+                    None => self.message.clone(),
+                };
+                json!({ "type": "error", "error": { "type": self.anthropic_kind(), "message": message } })
             }
             Dialect::OpenAi => {
                 let mut error = json!({
@@ -99,7 +105,15 @@ impl Refusal {
 
     /// The whole answer.
     pub fn reply(&self, dialect: Dialect) -> Reply {
-        let mut reply = json_reply(self.status, &self.json(dialect));
+        let mut body = self.json(dialect);
+        let id = (dialect == Dialect::Anthropic).then(anthropic::request_id);
+        if let Some(id) = &id {
+            body["request_id"] = id.as_str().into();
+        }
+        let mut reply = json_reply(self.status, &body);
+        if let Some(id) = id {
+            anthropic::name_request(&mut reply, &id);
+        }
         if let Some(seconds) = self.retry_after {
             reply.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
         }

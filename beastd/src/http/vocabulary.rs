@@ -17,6 +17,7 @@ use crate::batch::Token;
 use crate::engine::Vocab;
 use crate::in_use::InUse;
 use crate::loader::Ready;
+use crate::residency::Change;
 
 /// A loaded model, which stays as long as this lives.
 pub(crate) struct Held {
@@ -33,6 +34,15 @@ pub(crate) async fn hold(client: &Client) -> Result<Held, Refusal> {
     let mut waiting = Waiting(client.line.clone());
     let (ready, in_use) = answering::wait_until_ready(&client.daemon, &mut waiting).await.map_err(refusal)?;
     Ok(Held { ready, client: client.clone(), _in_use: in_use })
+}
+
+/// Loads or unloads the model and waits for that.
+///
+/// # Errors
+/// Why it does not happen.
+pub(crate) async fn change(client: &Client, change: Change) -> Result<(), Refusal> {
+    let mut waiting = Waiting(client.line.clone());
+    answering::change(&client.daemon, &mut waiting, change).await.map_err(refusal)
 }
 
 impl Held {

@@ -29,7 +29,16 @@ pub struct ModelFacts {
     pub eos: String,
     /// How tokens are chosen when a request leaves it open.
     pub sampling: SamplingDefaults,
+    /// Numbers and names from the file's metadata.
+    pub metadata: Vec<(String, String)>,
 }
+
+/// Keys of a file's metadata that clients look for, without the architecture before them.
+const OF_ARCHITECTURE: [&str; 6] =
+    ["attention.head_count", "block_count", "embedding_length", "feed_forward_length", "rope.freq_base", "vocab_size"];
+/// The same, as they are.
+const OF_ALL: [&str; 4] =
+    ["general.architecture", "general.file_type", "general.quantization_version", "tokenizer.ggml.model"];
 
 /// What it is made of.
 pub(super) struct Description<'a> {
@@ -67,9 +76,17 @@ impl Description<'_> {
             bos: vocab.bos_text(),
             eos: vocab.eos_text(),
             sampling: defaults,
+            metadata: self.metadata(),
         });
         let told = AtomicBool::new(false);
         Ready { admission, model, limits: self.limits, tuning, speculation, state_bytes, facts, notices, told }
+    }
+
+    fn metadata(&self) -> Vec<(String, String)> {
+        let architecture = self.loaded.meta("general.architecture").unwrap_or_default();
+        let of_architecture = OF_ARCHITECTURE.iter().map(|key| format!("{architecture}.{key}"));
+        let keys = OF_ALL.iter().map(|&key| key.to_owned()).chain(of_architecture);
+        keys.filter_map(|key| self.loaded.meta(&key).map(|value| (key, value))).collect()
     }
 
     fn notices(&self, speculation: &SpeculationStatus) -> Vec<Notice> {
