@@ -35,25 +35,23 @@ Results = dict[str, str]
 
 
 def run(command: list[str], env: dict[str, str], log: Path, seconds: int, cwd: Path = HERE) -> tuple[int, str]:
-    """Runs a program in a home of its own; its stdout, which also goes to the log."""
+    """Runs a program in a home of its own: its exit code and the log with what it said."""
     with tempfile.TemporaryDirectory(prefix="beast-client-") as home, open(log, "a") as errors:
         env = {**os.environ, "HOME": home, "XDG_CONFIG_HOME": f"{home}/.config", "XDG_DATA_HOME": f"{home}/.local/share",
                "XDG_CACHE_HOME": f"{home}/.cache", "NO_COLOR": "1", "DO_NOT_TRACK": "1", **env}
         for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "all_proxy"):
             env.pop(name, None)
         try:
-            done = subprocess.run(command, env=env, cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors,
-                                  text=True, timeout=seconds, check=False)
-            code, text = done.returncode, done.stdout
-        except subprocess.TimeoutExpired as late:
-            text = (late.stdout or b"").decode() if isinstance(late.stdout, bytes) else late.stdout or ""
-            code, text = 124, text + f"FAIL ended: not within {seconds} s\n"
-        errors.write(text)
-        return code, text
+            code = subprocess.run(command, env=env, cwd=cwd, stdin=subprocess.DEVNULL, stdout=errors, stderr=subprocess.STDOUT,
+                                  timeout=seconds, check=False).returncode
+        except subprocess.TimeoutExpired:
+            code = 124
+            print(f"FAIL ended: not within {seconds} s", file=errors)
+    return code, log.read_text(errors="replace")
 
 
 def results_of_lines(text: str, code: int) -> Results:
-    """Cases from lines such as "ok NAME: ..."."""
+    """Cases from lines such as "ok NAME: ..."; the server's own lines begin otherwise."""
     results = {}
     for line in text.splitlines():
         verdict, _, rest = line.partition(" ")
@@ -68,7 +66,7 @@ def llama(files: list[str], log: Path) -> Results:
     """llama.cpp's own tests, all of these files in one session."""
     report = WORK / "llama.xml"
     report.unlink(missing_ok=True)
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not slow", "--timeout=60", "--tb=short",
+    command = [sys.executable, "-m", "pytest", "-v", "-p", "no:cacheprovider", "-m", "not slow", "--timeout=120", "--tb=short", "--show-capture=no",
                f"--junit-xml={report}", *[f"unit/test_{name}.py" for name in files]]
     env = {"LLAMA_SERVER_BIN_PATH": str(HERE / "shim.py"), "LLAMA_CACHE": str(WORK / "cache"),
            "DIALECTS_LOG": str(WORK / "shim.log"), "PORT": str(8480 + os.getpid() % 500)}

@@ -74,9 +74,10 @@ def metadata(flags: dict[str, str]) -> dict[str, gguf.Value]:
         template = TEMPLATES.get(name, name)
     if file := flags.get("--chat-template-file"):
         template = Path(file).read_text()
-    if template is not None and (reasoning := flags.get("--reasoning")) in ("on", "off"):
-        template = "{%- set enable_thinking = " + ("true" if reasoning == "on" else "false") + " -%}" + template
     if template is not None:
+        # llama-server lets models think unless it is told not to.
+        default = "false" if flags.get("--reasoning") == "off" else "true"
+        template = "{%- if enable_thinking is not defined -%}{%- set enable_thinking = " + default + " -%}{%- endif -%}" + template
         changes["tokenizer.chat_template"] = template
     return changes
 
@@ -118,6 +119,9 @@ def settings(flags: dict[str, str]) -> dict[str, str]:
             wanted[key] = flags[flag]
     if "--batch-size" in flags:
         wanted["prefill_chunk"] = flags.get("--ubatch-size", flags["--batch-size"])
+    if "--tools" in flags:
+        # llama-server's default for origins once it has tools.
+        wanted.setdefault("http.origins", "localhost")
     if "--sleep-idle-seconds" in flags:
         wanted["idle_unload"] = flags["--sleep-idle-seconds"] + "s"
     for pair in os.environ.get("DIALECTS_SET", "").split():
@@ -128,7 +132,7 @@ def settings(flags: dict[str, str]) -> dict[str, str]:
 
 MAPPED = {
     "--port", "--host", "--parallel", "--ctx-size", "--kv-unified", "--n-predict", "--batch-size", "--ubatch-size", "--threads",
-    "--api-key", "--cors-origins", "--sleep-idle-seconds", "--alias", "--temp", "--chat-template", "--chat-template-file",
+    "--api-key", "--cors-origins", "--sleep-idle-seconds", "--tools", "--alias", "--temp", "--chat-template", "--chat-template-file",
     "--reasoning", "--offline", "--cont-batching", "--embedding", "--jinja", "--metrics", "--slots",
 }
 
