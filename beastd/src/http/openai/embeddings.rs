@@ -99,9 +99,9 @@ fn body_of(vectors: &[Vec<f32>], n_tokens: usize, held: &Held, wishes: Wishes) -
             "usage": { "prompt_tokens": n_tokens, "total_tokens": n_tokens },
         }),
         // One vector for each token it could have; ours are pooled.
-        Shape::Llama => {
-            each.map(|(index, vector)| json!({ "index": index, "embedding": [written(vector, wishes.format)] })).collect()
-        }
+        Shape::Llama => each
+            .map(|(index, vector)| json!({ "index": index, "embedding": [written(vector, wishes.format)] }))
+            .collect(),
     })
 }
 
