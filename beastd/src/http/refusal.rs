@@ -158,7 +158,13 @@ impl From<WireError> for Refusal {
                 kind: "exceed_context_size_error",
                 code: Some("context_length_exceeded"),
                 sizes,
-                ..Self::invalid(message)
+                // llama-server's words, which its clients look for.
+                ..Self::invalid(match sizes {
+                    None => message,
+                    Some(Sizes { n_prompt, n_ctx }) => format!(
+                        "the request exceeds the available context size: it is {n_prompt} tokens and the context holds {n_ctx}, prompt and answer together; try: a shorter prompt, or a larger n_ctx"
+                    ),
+                })
             },
             ErrorCode::Overloaded => {
                 Self { retry_after: Some(1), ..Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limit_error", message) }
