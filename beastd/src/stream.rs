@@ -105,7 +105,8 @@ impl Stream {
         ended.or((is_all && !tokens.is_empty()).then_some(FinishReason::MaxTokens))
     }
 
-    /// Takes a token in, and how likely it was if the client wants to know. Returns the reason when the answer ends with it.
+    /// Takes a token in, and how likely it was if the client wants to know. Returns the reason when the answer ends
+    /// with it.
     pub fn push(&mut self, token: Token, logprobs: Option<Logprobs>, sampled_at_us: u64) -> Option<FinishReason> {
         if !self.ends(token) {
             let start = self.held.len() + self.bytes.len();

@@ -50,7 +50,8 @@ impl Admission {
     fn raw_too_long(&self, n_tokens: &str, n_prompt: usize) -> WireError {
         let n_ctx = self.n_ctx;
         let text = format!(
-            "the prompt is {n_tokens} tokens and the context holds {n_ctx}, prompt and answer together; try: a shorter prompt, or a larger n_ctx"
+            "the prompt is {n_tokens} tokens and the context holds {n_ctx}, prompt and answer together; \
+             try: a shorter prompt, or a larger n_ctx"
         );
         WireError::new(ErrorCode::TooLong, text).with_sizes(n_prompt, n_ctx)
     }

@@ -23,7 +23,8 @@ pub struct Constraint(Kind);
 enum Kind {
     /// GBNF, by llama.cpp.
     Grammar(LlamaSampler),
-    /// A JSON schema or a grammar in Lark, by llguidance: llama.cpp's own translation of schemas into GBNF leaves keywords out without a word.
+    /// A JSON schema or a grammar in Lark, by llguidance: llama.cpp's own translation of schemas into GBNF leaves
+    /// keywords out without a word.
     Guided(Box<Matcher>),
 }
 
@@ -131,7 +132,7 @@ impl Constraint {
     }
 }
 
-/// One token is tried instead of all: where nearly everything is allowed, the mask of a vocabulary takes a thousand times as long.
+/// Tries one token instead of all: where nearly everything is allowed, a mask of the vocabulary is wasted work.
 fn is_allowed(matcher: &mut Matcher, token: u32) -> bool {
     if matcher.is_stopped() {
         // After the end there is only the end; nothing after an error.
