@@ -70,11 +70,18 @@ impl Constraints {
             ..JsonCompileOptions::default()
         };
         options.apply_to(&mut schema);
+        self.compile(model, TopLevelGrammar::from_json_schema(schema))
+    }
+
+    /// Reads a grammar in llguidance's Lark, whose first rule is `start`. Costs the same at the first time.
+    pub(super) fn lark(&self, model: &LoadedModel, text: &str) -> Result<Constraint, String> {
+        self.compile(model, TopLevelGrammar::from_lark(text.to_owned()))
+    }
+
+    fn compile(&self, model: &LoadedModel, grammar: TopLevelGrammar) -> Result<Constraint, String> {
         let factory = self.0.get_or_init(|| new_factory(model)).clone()?;
-        let parser = factory.create_parser(TopLevelGrammar::from_json_schema(schema));
-        parser
-            .map(|parser| Constraint(Kind::Schema(Box::new(Matcher::new(Ok(parser))))))
-            .map_err(|error| in_short(&error))
+        let parser = factory.create_parser(grammar).map_err(|error| in_short(&error))?;
+        Ok(Constraint(Kind::Schema(Box::new(Matcher::new(Ok(parser))))))
     }
 }
 
@@ -86,6 +93,14 @@ fn new_factory(model: &LoadedModel) -> Result<Arc<ParserFactory>, String> {
 }
 
 impl Constraint {
+    /// Another one at its beginning, without reading the text again; none where the kind cannot be copied.
+    pub fn again(&self) -> Option<Self> {
+        match &self.0 {
+            Kind::Grammar(_) => None,
+            Kind::Schema(matcher) => Some(Self(Kind::Schema(Box::new(matcher.deep_clone())))),
+        }
+    }
+
     /// Whether the token may come next.
     pub(super) fn allows(&mut self, token: LlamaToken) -> bool {
         match &mut self.0 {

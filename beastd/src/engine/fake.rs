@@ -213,4 +213,8 @@ impl Vocab for ByteVocab {
     fn schema(&self, _text: &str) -> Result<Constraint, String> {
         Err("the fake knows no schemas".into())
     }
+
+    fn lark(&self, _text: &str) -> Result<Constraint, String> {
+        Err("the fake knows no grammars".into())
+    }
 }

@@ -170,4 +170,10 @@ pub trait Vocab: Send + Sync {
     /// # Errors
     /// What is wrong with it, in words.
     fn schema(&self, text: &str) -> Result<Constraint, String>;
+
+    /// Reads a grammar in llguidance's Lark; takes time as a schema does.
+    ///
+    /// # Errors
+    /// What is wrong with it, in words.
+    fn lark(&self, text: &str) -> Result<Constraint, String>;
 }
