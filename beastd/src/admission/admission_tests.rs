@@ -9,8 +9,9 @@ const DEFAULTS: SamplingDefaults =
     SamplingDefaults { temp: 0.3, top_k: 40, top_p: 0.9, min_p: 0.1, repeat_penalty: 1.05 };
 
 fn admission(template: Option<&str>) -> Admission {
-    let template = template
-        .map(|source| ChatTemplate::new(source.into(), String::new(), "<end>".into()).expect("a valid template"));
+    let template = template.map(|source| {
+        ChatTemplate::new(source, String::new(), "<end>".into(), &["<end>".into()]).expect("a valid template")
+    });
     Admission::new(Arc::new(ByteVocab), template, DEFAULTS, 100, 20)
 }
 
