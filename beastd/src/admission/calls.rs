@@ -188,3 +188,7 @@ pub(super) fn check(tools: &Tools) -> Result<(), WireError> {
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+#[path = "calls_tests.rs"]
+mod tests;
