@@ -7,7 +7,6 @@ use minijinja::{Environment, Error, Value};
 use serde_json::{Map, Value as Json, json};
 
 use crate::tools::{self, Dialect, Format, THINK_CLOSE, THINK_OPEN};
-pub use functions::to_json;
 
 /// A compiled template of a GGUF file.
 #[derive(Debug)]

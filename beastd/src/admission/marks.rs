@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use crate::batch::Token;
 use crate::engine::Vocab;
-use crate::template::{Setting, to_json};
-use crate::tools::{THINK_CLOSE, THINK_OPEN};
+use crate::template::Setting;
+use crate::tools::{THINK_CLOSE, THINK_OPEN, to_json};
 
 /// Stands around a mark's number; it is replaced itself where somebody's text has it.
 const EDGE: char = '\u{f8ff}';

@@ -4,9 +4,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use minijinja::value::{Kwargs, Rest};
 use minijinja::{Environment, Error, ErrorKind, Value};
-use serde::Serialize;
-use serde_json::Value as Json;
-use serde_json::ser::{Formatter, PrettyFormatter, Serializer};
+
+use crate::tools::{to_json, to_json_indented};
 
 /// An environment with this template in it.
 pub(super) fn environment(name: &'static str, source: &str) -> Result<Environment<'static>, Error> {
@@ -47,36 +46,9 @@ fn tojson(value: &Value, _positional: Rest<Value>, options: Kwargs) -> Result<Va
     let json =
         serde_json::to_value(value).map_err(|error| Error::new(ErrorKind::BadSerialization, error.to_string()))?;
     Ok(Value::from_safe_string(match indent {
-        Some(n) => write(&json, PrettyFormatter::with_indent(" ".repeat(n.min(16)).as_bytes())),
+        Some(n) => to_json_indented(&json, n.min(16)),
         None => to_json(&json),
     }))
-}
-
-/// JSON as Python writes it: a blank after each comma and colon.
-pub fn to_json(value: &Json) -> String {
-    write(value, Spaced)
-}
-
-fn write(value: &Json, formatter: impl Formatter) -> String {
-    let mut bytes = Vec::new();
-    value.serialize(&mut Serializer::with_formatter(&mut bytes, formatter)).expect("a value has no other form");
-    String::from_utf8(bytes).expect("JSON is text")
-}
-
-struct Spaced;
-
-impl Formatter for Spaced {
-    fn begin_array_value<W: ?Sized + std::io::Write>(&mut self, writer: &mut W, first: bool) -> std::io::Result<()> {
-        if first { Ok(()) } else { writer.write_all(b", ") }
-    }
-
-    fn begin_object_key<W: ?Sized + std::io::Write>(&mut self, writer: &mut W, first: bool) -> std::io::Result<()> {
-        if first { Ok(()) } else { writer.write_all(b", ") }
-    }
-
-    fn begin_object_value<W: ?Sized + std::io::Write>(&mut self, writer: &mut W) -> std::io::Result<()> {
-        writer.write_all(b": ")
-    }
 }
 
 const MONTHS: [&str; 12] = [

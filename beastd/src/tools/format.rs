@@ -3,6 +3,8 @@
 use beast_protocol::ToolCall;
 use serde_json::Value;
 
+use super::json::to_json;
+
 /// Opens a model's reasoning.
 pub const THINK_OPEN: &str = "<think>";
 /// Closes it.
@@ -103,7 +105,7 @@ impl Dialect {
         }
         let write = |call: &ToolCall| {
             let object = serde_json::json!({ "name": call.name, "arguments": arguments(call) });
-            format!("<tool_call>\n{}\n</tool_call>", crate::template::to_json(&object))
+            format!("<tool_call>\n{}\n</tool_call>", to_json(&object))
         };
         calls.iter().map(write).collect::<Vec<_>>().join("\n")
     }
@@ -111,7 +113,7 @@ impl Dialect {
 
 /// What a model whose template knows no tools is told of them; the way in which Hermes was taught.
 pub fn instruction(tools: &[Value]) -> String {
-    let list: Vec<String> = tools.iter().map(crate::template::to_json).collect();
+    let list: Vec<String> = tools.iter().map(to_json).collect();
     format!(
         "# Tools\n\nYou can call functions to help with the request. Their signatures, one JSON object a line:\n<tools>\n{}\n</tools>\n\n\
          To call a function, answer with its name and arguments as a JSON object within <tool_call></tool_call> tags:\n\

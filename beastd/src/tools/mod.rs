@@ -5,9 +5,11 @@
 mod envelope;
 mod format;
 pub mod grammar;
+mod json;
 mod literal;
 mod parser;
 mod python;
 
 pub use format::{Dialect, Format, THINK_CLOSE, THINK_OPEN, instruction};
+pub use json::{to_json, to_json_indented};
 pub use parser::AnswerParser;
