@@ -42,7 +42,7 @@ pub(crate) async fn answer(asked: Asked) -> Result<Reply, Refusal> {
     let requests = choices(request, wishes.n_choices);
     let identity = Identity::new("chatcmpl", "chat.completion", String::new());
     if let Some(id) = resumable::id(&asked.headers)?.filter(|_| wishes.is_stream) {
-        let script = Chunks::new(identity.clone(), wishes);
+        let script = Chunks::new(identity.clone(), wishes, None);
         return resumable::begin(&asked, id, requests, identity, script).await;
     }
     let answers = Answers::begin(&asked.client.daemon, requests).await?;
@@ -87,7 +87,7 @@ pub(super) fn choices(request: Generate, n: usize) -> Vec<Generate> {
 
 /// What tells a streamed answer, for one that goes on.
 pub(crate) fn script(fields: &Fields<'_>, identity: Identity) -> Result<Chunks, Refusal> {
-    Ok(Chunks::new(identity, wishes(fields)?))
+    Ok(Chunks::new(identity, wishes(fields)?, None))
 }
 
 fn wishes(fields: &Fields<'_>) -> Result<Wishes, Refusal> {
