@@ -9,6 +9,8 @@ mod concurrency;
 mod config;
 mod crash;
 mod disk;
+mod http_anthropic;
+mod http_ollama;
 mod input;
 mod loading;
 mod long;
