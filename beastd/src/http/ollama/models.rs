@@ -1,4 +1,5 @@
-//! `/api/tags`, `/api/show`, `/api/ps`, `/api/pull`: the model in Ollama's words. Changes nothing, and wakes no model that was loaded once.
+//! `/api/tags`, `/api/show`, `/api/ps`, `/api/pull`: the model in Ollama's words. Changes nothing, and reloads no model
+//! that was loaded once.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
