@@ -9,6 +9,8 @@ mod concurrency;
 mod config;
 mod crash;
 mod disk;
+mod http_anthropic;
+mod http_ollama;
 mod http_native;
 mod http_responses;
 mod input;
