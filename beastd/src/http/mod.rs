@@ -58,6 +58,10 @@ pub async fn serve(endpoints: Vec<Endpoint>, daemon: Arc<Daemon>) {
     let permits = Arc::new(Semaphore::new(daemon.config().http.max_connections));
     let mut listeners = JoinSet::new();
     for endpoint in endpoints {
+        // With port 0 only the system knows it.
+        if let Some(address) = endpoint.address() {
+            tracing::info!(%address, "serving HTTP");
+        }
         match endpoint.listen() {
             Ok(listening) => drop(listeners.spawn(listen(listening, Arc::clone(&daemon), Arc::clone(&permits)))),
             Err(error) => tracing::error!(%error, "cannot serve HTTP"),
