@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use beast_protocol::{State, Status};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::http::Address;
+use crate::http_client::Address;
 use crate::{Client, Home, LONG_LIMIT, eventually, holds_within};
 
 /// A daemon that runs, and its home. Dropped, it is killed; when the test has failed, its stderr is shown.
