@@ -74,6 +74,8 @@ impl Answers {
                 }
             });
         }
+        // When all who answer have ended, so has this.
+        drop(said);
         let mut answers = Self { events, first: VecDeque::new(), n_open };
         let mut accepted = vec![Acceptance::None; n_open];
         while accepted.iter().any(|&acceptance| acceptance != Acceptance::Queued) {

@@ -6,7 +6,7 @@ use std::os::unix::net::UnixListener;
 
 use super::guard::Via;
 use super::wire::Socket;
-use crate::config::Http;
+use crate::config::http::Http;
 
 /// A bound socket.
 #[derive(Debug)]

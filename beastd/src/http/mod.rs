@@ -25,8 +25,9 @@ mod vocabulary;
 mod wire;
 
 use std::convert::Infallible;
+use std::io;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use hyper::server::conn::http1;
@@ -51,6 +52,8 @@ const MAX_HEADERS: usize = 100;
 const MAX_BUFFER: usize = 64 * 1024;
 /// Pause after an error of accept, which is a lack of file descriptors and would repeat at once.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// How long a client that was refused may go on sending before it is hung up on.
+const LINGER: Duration = Duration::from_secs(1);
 /// How long answers that have been computed may take to leave at the end.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
@@ -61,6 +64,8 @@ pub(crate) struct Client {
     via: Via,
     line: Line,
     streams: Arc<Streams>,
+    /// Whether a request was refused whose body may still be on its way.
+    has_unread: Arc<AtomicBool>,
 }
 
 /// Serves until the daemon ends, and lets answers that run be finished.
@@ -70,6 +75,10 @@ pub async fn serve(endpoints: Vec<Endpoint>, daemon: Arc<Daemon>) {
     let streams = Arc::new(Streams::new(folder));
     let mut listeners = JoinSet::new();
     for endpoint in endpoints {
+        // With port 0 only the system knows it.
+        if let Some(address) = endpoint.address() {
+            tracing::info!(%address, "serving HTTP");
+        }
         match endpoint.listen() {
             Ok(listening) => drop(listeners.spawn(listen(
                 listening,
@@ -94,15 +103,16 @@ async fn listen(endpoint: Listening, daemon: Arc<Daemon>, permits: Arc<Semaphore
                     let Ok(permit) = Arc::clone(&permits).try_acquire_owned() else { continue };
                     let (daemon, streams) = (Arc::clone(&daemon), Arc::clone(&streams));
                     connections.spawn(async move {
-                        daemon.n_connections.fetch_add(1, Relaxed);
+                        let _count = Count::new(&daemon);
                         connection(socket, via, &daemon, streams).await;
-                        daemon.n_connections.fetch_sub(1, Relaxed);
                         drop(permit);
                     });
                 }
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept an HTTP connection");
-                    sleep(ACCEPT_PAUSE).await;
+                    if error.kind() != io::ErrorKind::PermissionDenied {
+                        sleep(ACCEPT_PAUSE).await;
+                    }
                 }
             },
             // A borrowed value must not live until another branch has waited.
@@ -114,9 +124,32 @@ async fn listen(endpoint: Listening, daemon: Arc<Daemon>, permits: Arc<Semaphore
     let _ = timeout(LAST_WORDS, async { while connections.join_next().await.is_some() {} }).await;
 }
 
+/// Counts a connection, also one that panics.
+struct Count<'a>(&'a Daemon);
+
+impl<'a> Count<'a> {
+    fn new(daemon: &'a Daemon) -> Self {
+        daemon.n_connections.fetch_add(1, Relaxed);
+        Self(daemon)
+    }
+}
+
+impl Drop for Count<'_> {
+    fn drop(&mut self) {
+        self.0.n_connections.fetch_sub(1, Relaxed);
+    }
+}
+
 async fn connection(socket: Socket, via: Via, daemon: &Arc<Daemon>, streams: Arc<Streams>) {
-    let (bytes, line) = wire::split(socket);
-    let client = Client { daemon: Arc::clone(daemon), via, line, streams };
+    let (bytes, line) = wire::split(socket, daemon.config().stall_timeout);
+    let has_unread = Arc::new(AtomicBool::new(false));
+    let client = Client {
+        daemon: Arc::clone(daemon),
+        via,
+        line: line.clone(),
+        streams,
+        has_unread: Arc::clone(&has_unread),
+    };
     let service = service_fn(move |request| {
         let client = client.clone();
         async move { Ok::<_, Infallible>(route::answer(&client, request).await) }
@@ -138,7 +171,11 @@ async fn connection(socket: Socket, via: Via, daemon: &Arc<Daemon>, streams: Arc
             serving.await
         }
     };
+    let is_broken = outcome.as_ref().is_err_and(hyper::Error::is_parse);
     if let Err(error) = outcome {
         tracing::debug!(%error, "an HTTP connection ended early");
+    }
+    if is_broken || has_unread.load(Relaxed) {
+        line.drain(LINGER).await;
     }
 }
