@@ -36,6 +36,17 @@ fn each_layer_wins_over_the_one_below_and_says_so() {
         failed_linger = "5s"           # default
         governor = true                # default
         handshake_timeout = "5s"       # default
+        http.api_key = ""              # default
+        http.api_key_file = ""         # default
+        http.hosts = ""                # default
+        http.listen = ""               # default
+        http.max_body_mib = 32         # default
+        http.max_connections = 512     # default
+        http.models = "any"            # default
+        http.ollama = false            # default
+        http.ollama_listen = "127.0.0.1:11434"  # default
+        http.origins = ""              # default
+        http.socket = ""               # default
         idle_exit = "never"            # default
         idle_timeout = "never"         # DIR/config.toml
         idle_unload = "30m"            # default

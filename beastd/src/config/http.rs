@@ -1,0 +1,239 @@
+//! The `[http]` table: texts in, checked addresses, names and keys out.
+//!
+//! May know: addresses, and the file that holds keys. Never knows: HTTP, who connects, what a key opens.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use beast_launchd::check_socket_path;
+use subtle::ConstantTimeEq;
+use toml::Value;
+
+use super::key_file;
+use super::{ConfigError, Values, invalid, one_of, text_of as text, within};
+
+/// What `--print-config` shows in place of a key.
+pub(super) const HIDDEN: &str = "(set)";
+/// The settings whose value no text may show.
+const SECRETS: [&str; 1] = ["http.api_key"];
+
+/// The HTTP endpoint; by default all of it is off.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Http {
+    /// Addresses of the endpoint.
+    pub listen: Vec<SocketAddr>,
+    /// The Unix socket of the endpoint, an absolute path.
+    pub socket: Option<PathBuf>,
+    /// The address for Ollama's clients.
+    pub ollama: Option<SocketAddr>,
+    /// A request needs one of these; when there are none, no key is asked for.
+    pub api_keys: Vec<ApiKey>,
+    /// `Host` names accepted besides the loopback ones: lower case, without a port; an IPv6 address without brackets.
+    pub hosts: Vec<String>,
+    /// Origins allowed by CORS, spelled as browsers send them.
+    pub origins: Vec<String>,
+    /// Whether an unknown model name is an error.
+    pub is_strict: bool,
+    /// Most bytes of a body, decoded.
+    pub max_body: usize,
+    /// Most connections at once.
+    pub max_connections: usize,
+}
+
+/// A key that a client must show. No formatting reveals it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ApiKey(String);
+
+impl ApiKey {
+    /// Takes visible ASCII, which is what a header can carry unchanged.
+    ///
+    /// # Errors
+    /// Why the text cannot be a key, without the text.
+    pub fn new(text: &str) -> Result<Self, String> {
+        match text {
+            "" => Err("it is empty".into()),
+            HIDDEN => Err(format!("{HIDDEN} stands for a key in the output of --print-config; write the key itself")),
+            text if !text.bytes().all(|byte| byte.is_ascii_graphic()) => {
+                Err("a key may contain only letters, digits and signs of ASCII, no spaces".into())
+            }
+            text => Ok(Self(text.to_owned())),
+        }
+    }
+
+    /// Compares in a time that depends on the lengths alone.
+    pub fn matches(&self, candidate: &[u8]) -> bool {
+        self.0.as_bytes().ct_eq(candidate).into()
+    }
+}
+
+impl fmt::Debug for ApiKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(HIDDEN)
+    }
+}
+
+impl fmt::Display for ApiKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(HIDDEN)
+    }
+}
+
+impl Http {
+    /// Whether the endpoint listens anywhere.
+    pub fn is_on(&self) -> bool {
+        !self.listen.is_empty() || self.socket.is_some() || self.ollama.is_some()
+    }
+
+    /// All TCP addresses.
+    pub fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
+        self.listen.iter().copied().chain(self.ollama)
+    }
+
+    /// These settings, with those of `fresh` that can change while the daemon runs.
+    pub(super) fn with_live_settings_of(&self, fresh: &Http) -> Http {
+        // The listeners stay, so an address that needs a key goes on needing it, whatever the new ones would need.
+        let stays_locked = fresh.api_keys.is_empty() && self.addresses().any(|address| !is_loopback(address));
+        let api_keys = if stays_locked { &self.api_keys } else { &fresh.api_keys };
+        Http {
+            api_keys: api_keys.clone(),
+            hosts: fresh.hosts.clone(),
+            origins: fresh.origins.clone(),
+            is_strict: fresh.is_strict,
+            ..self.clone()
+        }
+    }
+}
+
+/// A value as output and errors may show it.
+pub(super) fn shown(key: &str, value: &Value) -> String {
+    let is_secret = SECRETS.contains(&key) && value.as_str() != Some("");
+    if is_secret { Value::from(HIDDEN).to_string() } else { value.to_string() }
+}
+
+/// Whether a setting belongs to this table.
+pub(super) fn is_of_http(key: &str) -> bool {
+    key.starts_with("http.")
+}
+
+/// Reads and checks the table.
+pub(super) fn parse(values: &Values, socket_of_beast: &Path) -> Result<Http, ConfigError> {
+    one_of(values, "http.models", &["any", "strict"])?;
+    let max_body_mib = within(values, "http.max_body_mib", 1, 1024)?;
+    let max_connections = within(values, "http.max_connections", 1, 4096)?;
+    let ollama_listen =
+        address(text(values, "http.ollama_listen")).map_err(|reason| invalid(values, "http.ollama_listen", &reason))?;
+    let http = Http {
+        listen: list(values, "http.listen", address)?,
+        socket: socket(values, socket_of_beast)?,
+        ollama: (values["http.ollama"].0 == Value::Boolean(true)).then_some(ollama_listen),
+        api_keys: api_keys(values)?,
+        hosts: list(values, "http.hosts", host)?,
+        origins: list(values, "http.origins", origin)?,
+        is_strict: text(values, "http.models") == "strict",
+        max_body: max_body_mib << 20,
+        max_connections,
+    };
+    check_addresses(&http, values)?;
+    Ok(http)
+}
+
+fn check_addresses(http: &Http, values: &Values) -> Result<(), ConfigError> {
+    let own = http.listen.iter().map(|address| ("http.listen", *address));
+    let all: Vec<_> = own.chain(http.ollama.map(|address| ("http.ollama_listen", address))).collect();
+    for (at, (key, address)) in all.iter().enumerate() {
+        if address.port() != 0 && all[..at].iter().any(|(_, earlier)| earlier == address) {
+            return Err(invalid(values, key, &format!("{address} is listed twice")));
+        }
+        if http.api_keys.is_empty() && !is_loopback(*address) {
+            let reason = format!(
+                "{address} can be reached from other machines, which requires a key; try: set http.api_key_file, \
+                 or listen on 127.0.0.1"
+            );
+            return Err(invalid(values, key, &reason));
+        }
+    }
+    Ok(())
+}
+
+fn is_loopback(address: SocketAddr) -> bool {
+    address.ip().to_canonical().is_loopback()
+}
+
+/// What commas separate.
+fn list<T>(values: &Values, key: &str, parse: fn(&str) -> Result<T, String>) -> Result<Vec<T>, ConfigError> {
+    let items = text(values, key).split(',').map(str::trim).filter(|item| !item.is_empty());
+    items.map(|item| parse(item).map_err(|reason| invalid(values, key, &reason))).collect()
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    // The one name that needs no lookup.
+    let number = text.strip_prefix("localhost:").map(|port| format!("127.0.0.1:{port}"));
+    number
+        .as_deref()
+        .unwrap_or(text)
+        .parse()
+        .map_err(|_| format!("'{text}' is not an address with a port, such as 127.0.0.1:8484 or [::1]:8484"))
+}
+
+fn socket(values: &Values, socket_of_beast: &Path) -> Result<Option<PathBuf>, ConfigError> {
+    const KEY: &str = "http.socket";
+    let path = match text(values, KEY) {
+        "" => return Ok(None),
+        path => PathBuf::from(path),
+    };
+    if path == socket_of_beast {
+        return Err(invalid(values, KEY, "beastctl's own protocol is spoken there; it must be another path"));
+    }
+    check_socket_path(&path).map_err(|error| invalid(values, KEY, &error.to_string()))?;
+    Ok(Some(path))
+}
+
+fn api_keys(values: &Values) -> Result<Vec<ApiKey>, ConfigError> {
+    let mut keys = Vec::new();
+    let key = text(values, "http.api_key");
+    if !key.is_empty() {
+        keys.push(ApiKey::new(key).map_err(|reason| invalid(values, "http.api_key", &reason))?);
+    }
+    let file = text(values, "http.api_key_file");
+    if !file.is_empty() {
+        let read = key_file::read(Path::new(file));
+        keys.extend(read.map_err(|reason| invalid(values, "http.api_key_file", &reason))?);
+    }
+    Ok(keys)
+}
+
+fn host(text: &str) -> Result<String, String> {
+    let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
+    let bare = bare.trim_end_matches('.').to_ascii_lowercase();
+    let is_name = !bare.is_empty() && bare.chars().all(|c| c.is_ascii_alphanumeric() || "-._".contains(c));
+    if is_name || bare.parse::<std::net::Ipv6Addr>().is_ok() {
+        return Ok(bare);
+    }
+    Err(format!("'{text}' is not a host name, such as desk.local; give it without scheme and port"))
+}
+
+fn origin(text: &str) -> Result<String, String> {
+    let refuse = || format!("'{text}' is not an origin, such as https://example.org or http://localhost:3000");
+    let lower = text.to_ascii_lowercase();
+    let (scheme, rest) = lower.split_once("://").ok_or_else(refuse)?;
+    let (name, port) = match rest.rsplit_once(':') {
+        // A colon within brackets belongs to the address.
+        Some((name, port)) if !port.ends_with(']') => (name, Some(port.parse::<u16>().map_err(|_| refuse())?)),
+        _ => (rest, None),
+    };
+    let is_scheme = scheme.starts_with(|c: char| c.is_ascii_lowercase())
+        && scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+.-".contains(c));
+    if !is_scheme || host(name).is_err() || name.ends_with('.') {
+        return Err(refuse());
+    }
+    // Browsers leave the usual port out.
+    Ok(match (scheme, port) {
+        ("http", Some(80)) | ("https", Some(443)) | (_, None) => format!("{scheme}://{name}"),
+        (_, Some(port)) => format!("{scheme}://{name}:{port}"),
+    })
+}
+
+#[cfg(test)]
+#[path = "http_tests.rs"]
+mod tests;
