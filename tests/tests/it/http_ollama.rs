@@ -1,7 +1,8 @@
 //! Ollama's dialect, as its clients see it.
 
 use beast_protocol::State;
-use beast_tests::http::{self, Address, Response, get, post, request};
+use beast_tests::Home;
+use beast_tests::http_client::{Address, Response, get, post, request};
 use serde_json::{Value, json};
 
 const TEXT: &str = "Summarize: Redis is a server that keeps data in memory.";
@@ -29,7 +30,8 @@ fn lines(response: &Response) -> Vec<Value> {
 
 #[test]
 fn clients_find_an_ollama() {
-    let (_beast, address) = http::start();
+    let _beast = Home::new().start_http(&[]);
+    let address = _beast.http();
     let root = get(&address, "/");
     assert_eq!((root.status, root.text()), (200, "Ollama is running"));
     let head = request(&address, "HEAD", "/", &[], b"");
@@ -41,7 +43,8 @@ fn clients_find_an_ollama() {
 
 #[test]
 fn the_model_is_described() {
-    let (_beast, address) = http::start();
+    let _beast = Home::new().start_http(&[]);
+    let address = _beast.http();
     // Asked while it is loaded, the list waits for its name.
     let tags = get(&address, "/api/tags").json();
     let entry = &tags["models"][0];
@@ -66,7 +69,8 @@ fn the_model_is_described() {
 
 #[test]
 fn an_answer_is_the_same_whole_and_line_by_line() {
-    let (_beast, address) = http::start();
+    let _beast = Home::new().start_http(&[]);
+    let address = _beast.http();
     let lines = lines(&post(&address, "/api/chat", &chat(&json!({}))));
     let (last, before) = lines.split_last().expect("there are lines");
     let text: String = before.iter().map(|line| line["message"]["content"].as_str().expect("a text")).collect();
@@ -82,7 +86,8 @@ fn an_answer_is_the_same_whole_and_line_by_line() {
 
 #[test]
 fn a_prompt_is_answered_as_a_conversation_of_one_turn() {
-    let (_beast, address) = http::start();
+    let _beast = Home::new().start_http(&[]);
+    let address = _beast.http();
     let options = chat(&json!({}))["options"].clone();
     let body = json!({ "model": "cub", "prompt": TEXT, "options": options });
     let lines = lines(&post(&address, "/api/generate", &body));
@@ -93,7 +98,8 @@ fn a_prompt_is_answered_as_a_conversation_of_one_turn() {
 
 #[test]
 fn a_format_is_kept() {
-    let (_beast, address) = http::start();
+    let _beast = Home::new().start_http(&[]);
+    let address = _beast.http();
     let schema = json!({ "type": "object", "properties": { "n": { "enum": [7] } }, "required": ["n"],
         "additionalProperties": false });
     let more = json!({ "stream": false, "format": schema, "options": { "num_predict": 64, "temperature": 0 } });
@@ -104,7 +110,8 @@ fn a_format_is_kept() {
 
 #[test]
 fn an_empty_prompt_loads_and_unloads() {
-    let (beast, address) = http::start();
+    let beast = Home::new().start_http(&[]);
+    let address = beast.http();
     beast.ready();
     let keep = |path: &str, body: Value| {
         let response = post(&address, path, &body);
@@ -126,7 +133,8 @@ fn an_empty_prompt_loads_and_unloads() {
 
 #[test]
 fn nothing_is_fetched_made_or_deleted() {
-    let (_beast, address) = http::start();
+    let _beast = Home::new().start_http(&[]);
+    let address = _beast.http();
     assert_eq!(get(&address, "/api/tags").status, 200, "the model is loaded");
     let pull = |body: Value| post(&address, "/api/pull", &body);
     assert_eq!(lines(&pull(json!({ "model": "cub" }))), [json!({ "status": "success" })]);
@@ -144,7 +152,8 @@ fn nothing_is_fetched_made_or_deleted() {
 
 #[test]
 fn errors_are_one_text_and_come_before_any_stream() {
-    let (_beast, address) = http::start();
+    let _beast = Home::new().start_http(&[]);
+    let address = _beast.http();
     let image = json!({ "messages": [{ "role": "user", "content": "What is this?", "images": ["AAAA"] }] });
     let long = json!({ "messages": [{ "role": "user", "content": "word ".repeat(20_000) }] });
     for more in [image, long, json!({ "options": { "temperature": "hot" } }), json!({ "keep_alive": "soon" })] {
