@@ -128,7 +128,7 @@ fn model() -> Arc<LoadedModel> {
 fn generate(engine: &mut LlamaEngine<'_>, vocab: &dyn Vocab, seq: SeqId, admitted: Admitted) -> (String, bool) {
     let (slot, mut pos) = (SlotId(0), 0);
     engine.edit(&[KvEdit::Clear(slot)]).expect("an edit");
-    engine.arm(seq, &admitted.sampling);
+    engine.arm(seq, &admitted.sampling, None);
     engine.constrain(seq, admitted.constraint.expect("tools make one"));
     let mut bytes = Vec::new();
     let mut next = admitted.prompt;

@@ -134,7 +134,7 @@ fn metrics_count_what_answers_say() {
     let scrape = || {
         let response = get(&address, "/metrics");
         assert!(response.header("process-start-time-unix").is_some());
-        response.text()
+        response.text().to_owned()
     };
     let value = |text: &str, name: &str| -> f64 {
         let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
