@@ -135,7 +135,8 @@ impl From<WireError> for Refusal {
                 ..Self::invalid(match sizes {
                     None => message,
                     Some(Sizes { n_prompt, n_ctx }) => format!(
-                        "the request exceeds the available context size: it is {n_prompt} tokens and the context holds {n_ctx}, prompt and answer together; try: a shorter prompt, or a larger n_ctx"
+                        "the request exceeds the available context size: the prompt is {n_prompt} tokens and the \
+                         context holds {n_ctx}, answer included; try: a shorter prompt, or a larger n_ctx"
                     ),
                 })
             },

@@ -60,14 +60,18 @@ fn a_stream_ends_with_the_whole_story_and_no_mark() {
         piece("\n", &[6], Vec::new()),
         done(FinishReason::StopText, Some("END")),
     ];
-    check(wishes(), events, expect![[r#"
+    check(
+        wishes(),
+        events,
+        expect![[r#"
         data: {"index":0,"content":" a","tokens":[5],"stop":false,"id_slot":-1,"tokens_predicted":1,"tokens_evaluated":3}
 
         data: {"index":0,"content":"\n","tokens":[6],"stop":false,"id_slot":-1,"tokens_predicted":2,"tokens_evaluated":3}
 
         data: {"index":0,"content":"","tokens":[],"id_slot":-1,"stop":true,"model":"cub","tokens_predicted":2,"tokens_evaluated":3,"generation_settings":{"n_predict":2},"prompt":"Once","has_new_line":true,"truncated":false,"stop_type":"word","stopping_word":"END","tokens_cached":5,"timings":{"cache_n":1,"prompt_n":2,"prompt_ms":4.0,"prompt_per_token_ms":2.0,"prompt_per_second":500.0,"predicted_n":2,"predicted_ms":2.0,"predicted_per_token_ms":2.0,"predicted_per_second":500.0}}
 
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]

@@ -69,7 +69,9 @@ fn thoughts_text_and_calls_are_items_of_their_own() {
         piece(vec![arguments(0, "}"), call(1, "c2"), arguments(1, "{}")]),
         done(FinishReason::Stop),
     ];
-    check(events, expect![[r#"
+    check(
+        events,
+        expect![[r#"
         response.created {}
         response.in_progress {}
         response.output_item.added {"output_index":0,"item":{"id":"rs_0","type":"reasoning","summary":[],"content":[],"encrypted_content":null,"status":"in_progress"}}
@@ -95,12 +97,15 @@ fn thoughts_text_and_calls_are_items_of_their_own() {
         response.function_call_arguments.done {"name":"rain","arguments":"{}","item_id":"fc_3","output_index":3}
         response.output_item.done {"output_index":3,"item":{"id":"fc_3","type":"function_call","call_id":"c2","name":"rain","arguments":"{}","status":"completed"}}
         response.completed {}
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn an_answer_of_nothing_is_an_empty_message() {
-    check(vec![started(), done(FinishReason::Stop)], expect![[r#"
+    check(
+        vec![started(), done(FinishReason::Stop)],
+        expect![[r#"
         response.created {}
         response.in_progress {}
         response.output_item.added {"output_index":0,"item":{"id":"msg_0","type":"message","role":"assistant","status":"in_progress","content":[]}}
@@ -109,7 +114,8 @@ fn an_answer_of_nothing_is_an_empty_message() {
         response.content_part.done {"part":{"type":"output_text","text":"","annotations":[],"logprobs":[]},"item_id":"msg_0","output_index":0,"content_index":0}
         response.output_item.done {"output_index":0,"item":{"id":"msg_0","type":"message","role":"assistant","status":"completed","content":[{"type":"output_text","text":"","annotations":[],"logprobs":[]}]}}
         response.completed {}
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -136,7 +142,8 @@ fn a_failure_is_told_in_the_response_once_there_is_one() {
     early.failed(&refusal, &mut out);
     expect![[r#"
         error {"code":null,"message":"it broke","param":null}
-    "#]].assert_eq(&tell(std::mem::take(&mut out)));
+    "#]]
+    .assert_eq(&tell(std::mem::take(&mut out)));
     let mut late = narration();
     late.take(started(), &mut out);
     late.failed(&refusal, &mut out);

@@ -22,10 +22,13 @@ fn tell(message: &Message) -> String {
 
 #[test]
 fn a_text_is_the_users() {
-    check(&json!({ "input": "Hi", "instructions": "Be brief." }), expect![[r#"
+    check(
+        &json!({ "input": "Hi", "instructions": "Be brief." }),
+        expect![[r#"
         system: "Be brief."
         user: "Hi"
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -43,7 +46,9 @@ fn items_of_one_turn_become_one_message() {
         { "type": "reasoning", "content": [{ "type": "reasoning_text", "text": "again" }], "summary": [] },
         { "type": "function_call", "call_id": "c3", "name": "rain", "arguments": "{}" },
     ]);
-    check(&json!({ "input": input, "instructions": "Be brief." }), expect![[r#"
+    check(
+        &json!({ "input": input, "instructions": "Be brief." }),
+        expect![[r#"
         system: "Be brief.\n\nUse tools."
         user: "Rain?"
         assistant: "I look." c1=rain{"at":1} c2=rain{} thinking "look"
@@ -51,31 +56,53 @@ fn items_of_one_turn_become_one_message() {
         tool: "no" answers c2
         assistant: "No."
         assistant: "" c3=rain{} thinking "again"
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn what_cannot_be_read_is_named() {
     let item = |item: Value| json!({ "input": [item] });
-    check(&json!({}), expect![[r#"
+    check(
+        &json!({}),
+        expect![[r#"
         invalid input: expected a string or an array of at least one item (input)
-    "#]]);
-    check(&item(json!("x")), expect![[r#"
+    "#]],
+    );
+    check(
+        &item(json!("x")),
+        expect![[r#"
         invalid input[0]: expected an object (input[0])
-    "#]]);
-    check(&item(json!({ "type": "item_reference", "id": "msg_1" })), expect![[r#"
+    "#]],
+    );
+    check(
+        &item(json!({ "type": "item_reference", "id": "msg_1" })),
+        expect![[r#"
         item_reference is not supported: responses are not stored; try: send the item itself (input)
-    "#]]);
-    check(&item(json!({ "type": "computer_call" })), expect![[r#"
+    "#]],
+    );
+    check(
+        &item(json!({ "type": "computer_call" })),
+        expect![[r#"
         invalid input[0].type: expected message, function_call, function_call_output or reasoning (input[0].type)
-    "#]]);
-    check(&item(json!({ "role": "robot", "content": "x" })), expect![[r#"
+    "#]],
+    );
+    check(
+        &item(json!({ "role": "robot", "content": "x" })),
+        expect![[r#"
         invalid input[0].role: expected system, developer, user or assistant (input[0].role)
-    "#]]);
-    check(&item(json!({ "role": "user", "content": [{ "type": "input_image" }] })), expect![[r#"
+    "#]],
+    );
+    check(
+        &item(json!({ "role": "user", "content": [{ "type": "input_image" }] })),
+        expect![[r#"
         this model reads text only, not input_image; try: leave it out (input)
-    "#]]);
-    check(&item(json!({ "type": "function_call", "name": "f", "arguments": "[1]" })), expect![[r#"
+    "#]],
+    );
+    check(
+        &item(json!({ "type": "function_call", "name": "f", "arguments": "[1]" })),
+        expect![[r#"
         invalid input[0].arguments: expected a JSON object, as a string (input[0].arguments)
-    "#]]);
+    "#]],
+    );
 }
