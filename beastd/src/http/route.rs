@@ -115,12 +115,9 @@ async fn dispatch(client: &Client, request: Request<Incoming>) -> Result<Reply, 
     };
     let method = if head.method == Method::HEAD { Method::GET } else { head.method };
     let handler = find(&method, path)?;
-    if let Handler::Unsupported(reason) = handler {
-        return Err(Refusal::new(StatusCode::NOT_IMPLEMENTED, "not_supported_error", reason));
-    }
     let max = client.daemon.config().http.max_body;
-    let body = match method {
-        Method::GET | Method::DELETE => Map::new(),
+    let body = match (method, handler) {
+        (Method::GET | Method::DELETE, _) | (_, Handler::Unsupported(_)) => Map::new(),
         _ => parse(body::read(incoming, &head.headers, max).await?).await?,
     };
     let asked = Asked {
@@ -145,7 +142,7 @@ async fn dispatch(client: &Client, request: Request<Incoming>) -> Result<Reply, 
         Handler::ApplyTemplate => native::tokens::apply_template(asked).await,
         Handler::CountChat => native::tokens::count_chat(asked).await,
         Handler::CountResponses => native::tokens::count_responses(asked).await,
-        Handler::Unsupported(_) => unreachable!("it was refused above"),
+        Handler::Unsupported(reason) => Err(Refusal::new(StatusCode::NOT_IMPLEMENTED, "not_supported_error", reason)),
         Handler::Models => Ok(openai::models::list(&asked)),
         Handler::Model => openai::models::one(&asked),
         Handler::Stream => resumable::attach(&asked).await,
