@@ -7,7 +7,7 @@ PROGRAMS ?= target/release
 # One profile everywhere: llama.cpp takes minutes to compile, once is enough.
 CARGO_BUILD = cargo build --release --workspace --locked
 
-.PHONY: help demo test lint build bench bench-peers check-macos install uninstall deb formula check-packages clean
+.PHONY: help demo test test-dialects lint build bench bench-peers check-macos install uninstall deb formula check-packages clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -18,6 +18,9 @@ demo: ## build, start the daemon on the built-in model, summarize README.md
 test: lint ## what a stranger, a developer and CI run: set-up, lint, build, all tests
 	$(CARGO_BUILD)
 	cargo test --release --workspace --locked
+
+test-dialects: build ## the HTTP endpoint by others' tests, clients and types (ARGS=--quick: 4 minutes; needs package registries)
+	@.ci/test-dialects $(ARGS)
 
 lint: ## formatting and clippy, warnings denied
 	@.ci/setup

@@ -14,6 +14,8 @@ pub struct Admitted {
     pub shared: Vec<usize>,
     /// How tokens are chosen.
     pub sampling: SamplingParams,
+    /// For each token its log-probability, and those of this many likeliest.
+    pub n_logprobs: Option<usize>,
     /// Most tokens to generate.
     pub n_max_tokens: usize,
     /// Texts that end the answer; none is empty.

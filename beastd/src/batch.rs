@@ -119,11 +119,22 @@ impl Batch {
     }
 }
 
+/// How likely a chosen token was to the model alone: before penalties, biases and constraints.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Logprobs {
+    /// Natural logarithm of its probability.
+    pub chosen: f32,
+    /// The likeliest tokens and theirs, in descending order.
+    pub top: Vec<(Token, f32)>,
+}
+
 /// The tokens that a row asked for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Sampled {
     /// Whose they are.
     pub seq: SeqId,
     /// The drafts that were right, then one that was not guessed: at least one, at most `n_draft + 1`.
     pub tokens: Vec<Token>,
+    /// One for each of them if the sequence was armed for that, else none.
+    pub logprobs: Vec<Logprobs>,
 }

@@ -10,6 +10,9 @@ use serde::{Deserialize, Deserializer};
 use toml::{Table, Value};
 
 use crate::cores;
+pub use http::{ApiKey, Http};
+
+mod http;
 
 const DEFAULTS: &str = include_str!("config.default.toml");
 
@@ -63,32 +66,7 @@ pub struct Config {
     pub idle_exit: Duration,
     #[serde(deserialize_with = "duration")]
     pub failed_linger: Duration,
-    #[serde(skip)]
     pub http: Http,
-}
-
-/// STUB
-#[derive(Debug, Clone, PartialEq, Default)]
-#[allow(missing_docs)]
-pub struct Http {
-    pub listen: Vec<std::net::SocketAddr>,
-    pub socket: Option<PathBuf>,
-    pub ollama: Option<std::net::SocketAddr>,
-    pub api_keys: Vec<ApiKey>,
-    pub hosts: Vec<String>,
-    pub origins: Vec<String>,
-    pub is_strict: bool,
-    pub max_body: usize,
-    pub max_connections: usize,
-}
-/// STUB
-#[derive(Clone, PartialEq, Debug)]
-pub struct ApiKey(pub String);
-impl ApiKey {
-    /// STUB
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
 }
 
 /// Where a value came from.
@@ -190,7 +168,7 @@ pub struct Loaded {
 pub fn load(overrides: &Overrides) -> Result<Loaded, ConfigError> {
     let defaults: Table = DEFAULTS.parse().expect("config.default.toml is valid, a test reads it");
     let mut values: BTreeMap<String, (Value, Source)> =
-        defaults.into_iter().map(|(key, value)| (key, (value, Source::Default))).collect();
+        flat(defaults).map(|(key, value)| (key, (value, Source::Default))).collect();
 
     let mut layers = read_file(overrides)?;
     for (key, value) in env_layer(&values, &overrides.env) {
@@ -217,18 +195,21 @@ pub fn load(overrides: &Overrides) -> Result<Loaded, ConfigError> {
     resolve_paths(&mut values)?;
     let config = parse(&values)?;
     check(&config, &values)?;
-    let mut config = config;
-    config.http.listen = overrides.env.get("BEAST_HTTP_LISTEN").and_then(|a| a.parse().ok()).into_iter().collect(); // STUB
-    config.http.max_body = 32 << 20;
-    config.http.max_connections = 512;
     Ok(Loaded { config, values })
 }
 
 impl Loaded {
     /// The settings as TOML, each with where it came from; what `--print-config` shows.
     pub fn print(&self) -> String {
-        let lines: Vec<_> =
-            self.values.iter().map(|(key, (value, source))| (format!("{key} = {value}"), source)).collect();
+        let shown = |key: &str, value: &Value| match value.as_str() {
+            Some(text) if http::is_secret(key) && !text.is_empty() => "\"(set)\"".to_owned(),
+            _ => value.to_string(),
+        };
+        let lines: Vec<_> = self
+            .values
+            .iter()
+            .map(|(key, (value, source))| (format!("{key} = {}", shown(key, value)), source))
+            .collect();
         let width = lines.iter().map(|(line, _)| line.chars().count()).max().unwrap_or(0).min(48);
         lines.iter().fold(String::new(), |mut out, (line, source)| {
             writeln!(out, "{line:width$}  # {source}").expect("a string takes everything");
@@ -246,7 +227,7 @@ pub fn process_env() -> BTreeMap<String, String> {
 }
 
 fn env_name(key: &str) -> String {
-    format!("BEAST_{}", key.to_ascii_uppercase())
+    format!("BEAST_{}", key.to_ascii_uppercase().replace('.', "_"))
 }
 
 /// Other `BEAST_*` variables belong to the client: only those of our settings are looked at.
@@ -276,7 +257,15 @@ fn read_file(overrides: &Overrides) -> Result<Layer, ConfigError> {
         let line = error.span().map_or(0, |span| text[..span.start].lines().count().max(1));
         ConfigError::Syntax { path: path.clone(), message: format!("line {line}: {}", error.message()) }
     })?;
-    Ok(table.into_iter().map(|(key, value)| (key, value, Source::File(path.clone()))).collect())
+    Ok(flat(table).map(|(key, value)| (key, value, Source::File(path.clone()))).collect())
+}
+
+/// Settings of a table `[http]` become `http.listen` and so on.
+fn flat(table: Table) -> impl Iterator<Item = (String, Value)> {
+    table.into_iter().flat_map(|(key, value)| match value {
+        Value::Table(inner) => inner.into_iter().map(|(name, value)| (format!("{key}.{name}"), value)).collect(),
+        value => vec![(key, value)],
+    })
 }
 
 fn profile_layer(name: &str, source: Source) -> Result<Table, ConfigError> {
@@ -319,10 +308,17 @@ fn resolve_paths(values: &mut BTreeMap<String, (Value, Source)>) -> Result<(), C
         ("log_dir", paths::log_dir),
         ("model", || Ok(PathBuf::from("auto"))),
         ("draft", || Ok(PathBuf::from("auto"))),
+        ("http.socket", || Ok(paths::socket_path()?.with_file_name("http.sock"))),
+        ("http.api_key_file", || Ok(PathBuf::from("auto"))),
     ] {
         let Some((Value::String(text), _)) = values.get_mut(key) else { continue };
         let path = match (key, text.as_str()) {
-            ("model", "auto" | "builtin") | ("draft", "auto" | "builtin" | "none") | ("log_dir", "none") => continue,
+            ("model", "auto" | "builtin")
+            | ("draft", "auto" | "builtin" | "none")
+            | ("log_dir", "none")
+            | ("http.socket" | "http.api_key_file", "") => {
+                continue;
+            }
             (_, "auto") => auto()?,
             (_, text) => absolute(text),
         };
@@ -341,7 +337,7 @@ fn parse(values: &BTreeMap<String, (Value, Source)>) -> Result<Config, ConfigErr
     let mut table = Table::new();
     for (key, (value, source)) in values {
         // One by one, so that an error can say which and where from.
-        table.insert(key.clone(), value.clone());
+        insert(&mut table, key, value.clone());
         if let Value::Integer(n) = value
             && *n < 0
             && key != "n_gpu_layers"
@@ -357,7 +353,19 @@ fn parse(values: &BTreeMap<String, (Value, Source)>) -> Result<Config, ConfigErr
             })?;
         }
     }
+    http::check(values)?;
     Ok(table.try_into().expect("every key has a field of the same name and kind, a test reads them"))
+}
+
+/// The opposite of [`flat`].
+fn insert(table: &mut Table, key: &str, value: Value) {
+    match key.split_once('.') {
+        None => drop(table.insert(key.to_owned(), value)),
+        Some((outer, inner)) => {
+            let nested = table.entry(outer).or_insert_with(|| Value::Table(Table::new()));
+            nested.as_table_mut().expect("no setting is called like a table").insert(inner.to_owned(), value);
+        }
+    }
 }
 
 fn is_duration(key: &str) -> bool {
@@ -399,12 +407,8 @@ fn one_of(values: &BTreeMap<String, (Value, Source)>, key: &str, choices: &[&str
 
 fn invalid(values: &BTreeMap<String, (Value, Source)>, key: &str, reason: &str) -> ConfigError {
     let (value, source) = &values[key];
-    ConfigError::Invalid {
-        key: key.into(),
-        value: value.to_string(),
-        source_of_key: source.clone(),
-        reason: reason.into(),
-    }
+    let value = if http::is_secret(key) { "…".to_owned() } else { value.to_string() };
+    ConfigError::Invalid { key: key.into(), value, source_of_key: source.clone(), reason: reason.into() }
 }
 
 fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
@@ -456,6 +460,7 @@ impl Config {
             idle_unload: fresh.idle_unload,
             idle_exit: fresh.idle_exit,
             failed_linger: fresh.failed_linger,
+            http: self.http.with_live_settings_of(&fresh.http),
             ..self.clone()
         }
     }

@@ -21,6 +21,8 @@ pub struct SamplingDefaults {
 
 /// Largest penalty for an occurrence, either way: the bound that the OpenAI API documents.
 const MAX_PENALTY: f32 = 2.0;
+/// Largest change of a logit, either way: those of a token add up, and must stay numbers.
+const MAX_BIAS: f32 = 10_000.0;
 /// Most tokens whose logits a request may change: what the OpenAI API takes.
 const MAX_BIASES: usize = 1024;
 
@@ -82,8 +84,11 @@ fn check_biases(biases: &[(Token, f32)], n_vocab: usize) -> Result<(), WireError
         if !usize::try_from(token.0).is_ok_and(|n| n < n_vocab) {
             return Err(invalid(format!("logit_bias names token {}; the vocabulary has {n_vocab}", token.0)));
         }
-        if bias.is_nan() || *bias == f32::INFINITY {
-            return Err(invalid(format!("logit_bias of token {} is {bias}; it must be a number", token.0)));
+        if !(-MAX_BIAS..=MAX_BIAS).contains(bias) && *bias != f32::NEG_INFINITY {
+            return Err(invalid(format!(
+                "logit_bias of token {} is {bias}; it must be between -{MAX_BIAS} and {MAX_BIAS}, or minus infinity",
+                token.0
+            )));
         }
     }
     Ok(())
@@ -99,3 +104,7 @@ fn random_seed() -> u32 {
     let hash = RandomState::new().hash_one(crate::clock::now_us());
     u32::try_from(hash >> 32).expect("the upper half fits")
 }
+
+#[cfg(test)]
+#[path = "sampling_tests.rs"]
+mod tests;

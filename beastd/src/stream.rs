@@ -5,10 +5,10 @@
 
 use std::sync::Arc;
 
-use beast_protocol::{Event, FinishReason, Timings, Usage, WireError};
+use beast_protocol::{Event, FinishReason, Logprob, Timings, TokenLogprob, Usage, WireError};
 use tokio::sync::mpsc;
 
-use crate::batch::Token;
+use crate::batch::{Logprobs, Token};
 use crate::clock::now_us;
 use crate::engine::Vocab;
 
@@ -19,6 +19,14 @@ const SPARE: usize = 16;
 pub fn channel(n_max_tokens: usize) -> (mpsc::Sender<Event>, mpsc::Receiver<Event>) {
     // Every token makes one piece at most, and what is held back at the end makes one more.
     mpsc::channel(n_max_tokens + SPARE)
+}
+
+/// A token that the client has not heard of.
+struct Untold {
+    token: Token,
+    logprobs: Option<Logprobs>,
+    /// Where its text begins in what is held back.
+    start: usize,
 }
 
 /// One request's way out.
@@ -35,7 +43,7 @@ pub struct Stream {
     /// Text that may turn out to be the beginning of a stop text.
     held: String,
     /// Chosen since the last piece.
-    untold: Vec<Token>,
+    untold: Vec<Untold>,
     /// Bytes of text that the client has already.
     n_shown: usize,
     ignore_eos: bool,
@@ -92,18 +100,30 @@ impl Stream {
     pub fn resume(&mut self, tokens: &[Token], n_shown: usize, is_all: bool) -> Option<FinishReason> {
         self.n_shown = n_shown;
         let now_us = now_us();
-        let ended = tokens.iter().find_map(|&token| self.push(token, now_us));
-        // The client knows them.
-        self.untold.clear();
+        // The client knows the tokens.
+        let ended = tokens.iter().find_map(|&token| self.take_in(token, now_us));
         ended.or((is_all && !tokens.is_empty()).then_some(FinishReason::MaxTokens))
     }
 
-    /// Takes a token in. Returns the reason when the answer ends with it.
-    pub fn push(&mut self, token: Token, sampled_at_us: u64) -> Option<FinishReason> {
-        if self.vocab.is_end(token) && !self.ignore_eos {
+    /// Takes a token in, and how likely it was if the client wants to know. Returns the reason when the answer ends
+    /// with it.
+    pub fn push(&mut self, token: Token, logprobs: Option<Logprobs>, sampled_at_us: u64) -> Option<FinishReason> {
+        if !self.ends(token) {
+            let start = self.held.len() + self.bytes.len();
+            self.untold.push(Untold { token, logprobs, start });
+        }
+        self.take_in(token, sampled_at_us)
+    }
+
+    /// Whether the model ends its answer with this token.
+    fn ends(&self, token: Token) -> bool {
+        self.vocab.is_end(token) && !self.ignore_eos
+    }
+
+    fn take_in(&mut self, token: Token, sampled_at_us: u64) -> Option<FinishReason> {
+        if self.ends(token) {
             return Some(FinishReason::Stop);
         }
-        self.untold.push(token);
         self.vocab.piece(token, &mut self.bytes);
         let whole = whole_characters(&mut self.bytes);
         self.held.push_str(&whole);
@@ -111,6 +131,8 @@ impl Stream {
             Some((at, stop)) => {
                 self.stop_text = Some(stop.clone());
                 self.held.truncate(at);
+                // Those of the stop text are no more part of the answer than that.
+                self.untold.retain(|untold| untold.start < at);
                 (0, true)
             }
             None => (stop_prefix_len(&self.held, &self.stop), false),
@@ -127,6 +149,11 @@ impl Stream {
             let text = std::mem::take(&mut self.held) + &rest;
             self.send_text(text, now_us);
         }
+        if self.untold.iter().any(|untold| untold.logprobs.is_some()) {
+            // Tokens without text; whoever wants to know how likely they were hears of them all the same.
+            let rest = std::mem::take(&mut self.untold);
+            self.send_piece(String::new(), rest, now_us);
+        }
         let stop_text = self.stop_text;
         let _ = self.events.try_send(Event::Done { reason, usage, timings, stop_text });
     }
@@ -137,14 +164,35 @@ impl Stream {
     }
 
     fn send_text(&mut self, mut text: String, sampled_at_us: u64) {
+        let n_out = text.len();
         let n_known = text.floor_char_boundary(self.n_shown);
         self.n_shown -= n_known;
         text.drain(..n_known);
         if !text.is_empty() {
-            let tokens = std::mem::take(&mut self.untold).into_iter().map(|token| token.0).collect();
-            let piece = Event::Piece { text, tokens, sampled_at_us, deltas: Vec::new(), logprobs: Vec::new() };
-            let _ = self.events.try_send(piece);
+            // What begins behind the text is held back with its own.
+            let n = self.untold.partition_point(|untold| untold.start < n_out);
+            let told = self.untold.drain(..n).collect();
+            self.send_piece(text, told, sampled_at_us);
         }
+        for untold in &mut self.untold {
+            untold.start = untold.start.saturating_sub(n_out);
+        }
+    }
+
+    fn send_piece(&mut self, text: String, untold: Vec<Untold>, sampled_at_us: u64) {
+        let tokens = untold.iter().map(|untold| untold.token.0).collect();
+        let logprobs = untold.into_iter().filter_map(|untold| Some(self.token_logprob(untold.token, untold.logprobs?)));
+        let logprobs = logprobs.collect();
+        let _ = self.events.try_send(Event::Piece { text, tokens, sampled_at_us, deltas: Vec::new(), logprobs });
+    }
+
+    fn token_logprob(&self, token: Token, logprobs: Logprobs) -> TokenLogprob {
+        let logprob = |(token, logprob): (Token, f32)| {
+            let mut bytes = Vec::new();
+            self.vocab.piece(token, &mut bytes);
+            Logprob { token: token.0, bytes, logprob }
+        };
+        TokenLogprob { chosen: logprob((token, logprobs.chosen)), top: logprobs.top.into_iter().map(logprob).collect() }
     }
 }
 

@@ -13,7 +13,7 @@ fn stream(bytes: &[u8], stop: &[&str]) -> (Vec<String>, Option<FinishReason>) {
     let stop = stop.iter().map(ToString::to_string).collect();
     let mut stream = Stream::new(Arc::new(ByteVocab), tx, started(), stop, false, bytes.len());
     let tokens = bytes.iter().map(|&byte| Token(i32::from(byte)));
-    let ended = tokens.into_iter().find_map(|token| stream.push(token, 1));
+    let ended = tokens.into_iter().find_map(|token| stream.push(token, None, 1));
     stream.finish(ended.unwrap_or(FinishReason::MaxTokens), Usage::default(), Timings::default(), 2);
     let mut pieces = Vec::new();
     while let Ok(reply) = rx.try_recv() {
@@ -54,7 +54,7 @@ fn what_looks_like_a_stop_text_is_held_back_and_comes_when_it_is_none() {
 fn the_end_token_ends_the_answer() {
     let (tx, mut rx) = channel(4);
     let mut stream = Stream::new(Arc::new(ByteVocab), tx, started(), Vec::new(), false, 4);
-    assert_eq!(stream.push(END, 1), Some(FinishReason::Stop));
+    assert_eq!(stream.push(END, None, 1), Some(FinishReason::Stop));
     drop(stream);
     assert!(rx.try_recv().is_err(), "the end has no text");
 }
@@ -67,7 +67,7 @@ fn hints_never_take_the_room_of_the_answer() {
         stream.hint(Event::Progress { n_done: n, n_total: 0 });
     }
     for _ in 0..3 {
-        stream.push(Token(97), 1);
+        stream.push(Token(97), None, 1);
     }
     stream.finish(FinishReason::MaxTokens, Usage::default(), Timings::default(), 1);
     let mut last = None;
@@ -90,4 +90,69 @@ proptest! {
             .map_or(text.as_str(), |at| &text[..at]);
         prop_assert_eq!(stream(text.as_bytes(), &stop).0.concat(), expected);
     }
+}
+
+/// What a client with stop texts hears when each byte's log-probability is its number divided by -100: text, tokens and
+/// log-probabilities.
+fn likely(bytes: &[u8], stop: &[&str], n_resumed: usize) -> Vec<(String, Vec<i32>, Vec<TokenLogprob>)> {
+    let (tx, mut rx) = channel(bytes.len());
+    let stop = stop.iter().map(ToString::to_string).collect();
+    let mut stream = Stream::new(Arc::new(ByteVocab), tx, started(), stop, true, bytes.len());
+    let tokens: Vec<_> = bytes.iter().map(|&byte| if byte == b'$' { END } else { Token(i32::from(byte)) }).collect();
+    let (before, after) = tokens.split_at(n_resumed);
+    stream.resume(before, n_resumed, false);
+    let of = |token: Token| Logprobs { chosen: token.0 as f32 / -100.0, top: vec![(Token(0xc3), -0.5), (END, -1.0)] };
+    let ended = after.iter().find_map(|&token| stream.push(token, Some(of(token)), 1));
+    stream.finish(ended.unwrap_or(FinishReason::MaxTokens), Usage::default(), Timings::default(), 2);
+    let mut pieces = Vec::new();
+    while let Ok(Event::Piece { text, tokens, logprobs, .. }) = rx.try_recv() {
+        assert_eq!(logprobs.iter().map(|logprob| logprob.chosen.token).collect::<Vec<_>>(), tokens);
+        assert!(logprobs.iter().all(|logprob| logprob.chosen.logprob == logprob.chosen.token as f32 / -100.0));
+        pieces.push((text, tokens, logprobs));
+    }
+    pieces
+}
+
+/// The text of each piece and its tokens as bytes, `$` for the end token.
+fn likely_pieces(bytes: &[u8], stop: &[&str], n_resumed: usize) -> Vec<(String, Vec<u8>)> {
+    let byte = |token: i32| u8::try_from(token).unwrap_or(b'$');
+    let pieces = likely(bytes, stop, n_resumed).into_iter();
+    pieces.map(|(text, tokens, _)| (text, tokens.into_iter().map(byte).collect())).collect()
+}
+
+fn piece(text: &str, tokens: &[u8]) -> (String, Vec<u8>) {
+    (text.into(), tokens.to_vec())
+}
+
+#[test]
+fn each_token_of_a_piece_has_its_log_probability_and_bytes() {
+    let pieces = likely("aé".as_bytes(), &[], 0);
+    let [(_, _, first), (_, _, second)] = &pieces[..] else { panic!("{pieces:?}") };
+    let bytes =
+        |logprobs: &[TokenLogprob]| logprobs.iter().map(|logprob| logprob.chosen.bytes.clone()).collect::<Vec<_>>();
+    assert_eq!((bytes(first), bytes(second)), (vec![vec![b'a']], vec![vec![0xc3], vec![0xa9]]));
+    let top = |token, bytes, logprob| Logprob { token, bytes, logprob };
+    assert_eq!(first[0].top, [top(0xc3, vec![0xc3], -0.5), top(256, vec![], -1.0)]);
+}
+
+#[test]
+fn log_probabilities_wait_with_their_tokens() {
+    assert_eq!(likely_pieces("aé".as_bytes(), &[], 0), [piece("a", b"a"), piece("é", "é".as_bytes())]);
+    assert_eq!(likely_pieces(b"x EN y", &["END"], 0)[2..], [piece("EN ", b"EN "), piece("y", b"y")]);
+    assert_eq!(likely_pieces(b"a$$b", &[], 0), [piece("a", b"a"), piece("b", b"$$b")]);
+    assert_eq!(likely_pieces(b"ab", &[], 1), [piece("b", b"b")], "what was there is not told again");
+}
+
+#[test]
+fn tokens_without_text_are_told_at_the_end() {
+    assert_eq!(likely_pieces(b"a$$", &[], 0), [piece("a", b"a"), piece("", b"$$")]);
+    assert_eq!(likely_pieces(b"$", &[], 0), [piece("", b"$")]);
+    assert_eq!(likely_pieces(b"a\xe2\x82", &[], 0), [piece("a", b"a"), piece("\u{fffd}", b"\xe2\x82")]);
+}
+
+#[test]
+fn the_tokens_of_a_stop_text_are_not_part_of_the_answer() {
+    assert_eq!(likely_pieces(b"a END", &["END"], 0), [piece("a", b"a"), piece(" ", b" ")]);
+    assert_eq!(likely_pieces(b"EEND", &["END"], 0), [piece("E", b"E")]);
+    assert_eq!(likely_pieces(b"xENyEND", &["END"], 0)[1..], [piece("ENy", b"ENy")]);
 }

@@ -8,20 +8,24 @@ use crate::engine::fake::{ByteVocab, END};
 const DEFAULTS: SamplingDefaults =
     SamplingDefaults { temp: 0.3, top_k: 40, top_p: 0.9, min_p: 0.1, repeat_penalty: 1.05 };
 
-fn admission(template: Option<&str>) -> Admission {
-    let template = template
-        .map(|source| ChatTemplate::new(source.into(), String::new(), "<end>".into()).expect("a valid template"));
-    Admission::new(Arc::new(ByteVocab), template, DEFAULTS, 100, 20)
+pub(super) fn admission(template: Option<&str>) -> Admission {
+    admission_of(template, 100)
 }
 
-const TEMPLATE: &str =
+pub(super) fn admission_of(template: Option<&str>, n_ctx: usize) -> Admission {
+    let template = template
+        .map(|source| ChatTemplate::new(source.into(), String::new(), "<end>".into()).expect("a valid template"));
+    Admission::new(Arc::new(ByteVocab), template, DEFAULTS, n_ctx, 20)
+}
+
+pub(super) const TEMPLATE: &str =
     "{% for message in messages %}{{ message.role }}: {{ message.content }}<end>{% endfor %}assistant:";
 
 fn request(content: &str) -> Generate {
     Generate { messages: vec![Message::new(Role::User, content)], ..Generate::default() }
 }
 
-fn text(tokens: &[Token]) -> String {
+pub(super) fn text(tokens: &[Token]) -> String {
     tokens
         .iter()
         .map(|token| if *token == END { '§' } else { char::from(u8::try_from(token.0).expect("a byte")) })

@@ -2,7 +2,10 @@
 
 mod beside;
 mod overflow;
+mod raw;
+mod rendering;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use aho_corasick::AhoCorasick;
@@ -17,6 +20,9 @@ use crate::template::{self, ChatTemplate};
 pub use beside::admit_beside;
 use overflow::Fitted;
 pub use overflow::cut_out;
+
+/// Most tokens whose log-probabilities come with each token of an answer.
+pub const MAX_LOGPROBS: u32 = 100;
 
 /// The checks and their limits, made once for a model.
 pub struct Admission {
@@ -67,10 +73,15 @@ impl Admission {
     /// in parts and has to be.
     pub fn admit(&self, request: &Generate) -> Result<(Admitted, Vec<Notice>), WireError> {
         check_request(request)?;
-        let sampling = self.defaults.settle(&request.sampling, self.vocab.n_tokens())?;
+        let mut sampling = self.defaults.settle(&request.sampling, self.vocab.n_tokens())?;
+        // More than all tokens there can be; the engine has memory for so many.
+        sampling.penalties.last_n = sampling.penalties.last_n.min(u32::try_from(self.n_ctx).unwrap_or(u32::MAX));
         let constraint = self.constraint(request)?;
         let n_asked = request.max_tokens.map_or(self.max_tokens, |n| usize::try_from(n).unwrap_or(usize::MAX));
-        let Fitted { messages, prompt, notices } = self.fit(request, n_asked)?;
+        let Fitted { messages, prompt, notices } = match &request.raw {
+            Some(raw) => Fitted { messages: Cow::Borrowed(&[]), prompt: self.raw(request, raw)?, notices: Vec::new() },
+            None => self.fit(request, n_asked)?,
+        };
         let shared = self.shared(&messages, &prompt);
         let resumed = self.resumed(request);
         let n_known = prompt.len() + resumed.tokens.len();
@@ -87,6 +98,7 @@ impl Admission {
             prompt,
             shared,
             sampling,
+            n_logprobs: request.logprobs.map(|n| n as usize),
             n_max_tokens,
             stop: request.stop.clone(),
             ignore_eos: request.ignore_eos,
@@ -218,11 +230,14 @@ fn wish(request: &Generate) -> Wish {
 }
 
 fn check_request(request: &Generate) -> Result<(), WireError> {
-    if request.messages.iter().all(|message| message.content.trim().is_empty()) {
+    if request.raw.is_none() && request.messages.iter().all(|message| message.content.trim().is_empty()) {
         return Err(invalid("there is no text in the request; give it at least one message"));
     }
     if request.max_tokens == Some(0) {
         return Err(invalid("max_tokens is 0; ask for at least one"));
+    }
+    if let Some(n) = request.logprobs.filter(|&n| n > MAX_LOGPROBS) {
+        return Err(invalid(format!("logprobs is {n}; it must be at most {MAX_LOGPROBS}")));
     }
     if request.stop.iter().any(String::is_empty) {
         return Err(invalid("a stop text is empty; leave it out"));

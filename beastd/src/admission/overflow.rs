@@ -20,7 +20,7 @@ pub(super) struct Fitted<'a> {
 /// Whoever lets a long input be shortened or divided wants this share of the context for the answer, unless a shorter one is asked for.
 const ANSWER_SHARE: usize = 4;
 /// Tokenizing more only to refuse it takes seconds.
-const MAX_EXACT: usize = 256 * 1024;
+pub(super) const MAX_EXACT: usize = 256 * 1024;
 /// Room for the words that stand where something was dropped, and for what a cut makes of the tokens around it.
 const MARK_ROOM: usize = 32;
 /// Tries to shorten, each by some percent more.
@@ -38,8 +38,9 @@ impl Admission {
         let n_bytes: usize = request.messages.iter().map(|message| message.content.len()).sum();
         // What cannot fit is measured by its beginning.
         let is_hopeless = n_bytes / self.longest_token > self.n_ctx && n_bytes > MAX_EXACT;
-        let n_prompt = if is_hopeless {
-            format!("about {}", self.estimate(request, n_bytes))
+        let (n_prompt, n_tokens) = if is_hopeless {
+            let n_tokens = self.estimate(request, n_bytes);
+            (format!("about {n_tokens}"), n_tokens)
         } else {
             let prompt = self.prompt(&request.messages)?;
             if prompt.is_empty() {
@@ -48,11 +49,18 @@ impl Admission {
             if prompt.len() <= n_max {
                 return Ok(Fitted { messages: Cow::Borrowed(&request.messages), prompt, notices: Vec::new() });
             }
-            prompt.len().to_string()
+            (prompt.len().to_string(), prompt.len())
         };
         match request.overflow {
-            Overflow::Truncate { material, drop } => self.shorten(request, material, drop, n_max, &n_prompt),
-            Overflow::Refuse | Overflow::Reduce { .. } => Err(self.too_long(&n_prompt)),
+            Overflow::Truncate { material, drop } => {
+                self.shorten(request, material, drop, n_max, &n_prompt).map_err(|error| match error.code {
+                    ErrorCode::TooLong => error.with_sizes(n_tokens, self.n_ctx),
+                    _ => error,
+                })
+            }
+            Overflow::Refuse | Overflow::Reduce { .. } => {
+                Err(self.too_long(&n_prompt).with_sizes(n_tokens, self.n_ctx))
+            }
         }
     }
 

@@ -160,7 +160,7 @@ impl<'model> Bench<'model> {
         let mut engine = LlamaEngine::new(model, &options)?;
         engine.warm_up(Token(1), model.n_gpu_layers() > 0)?;
         for slot in 0..MAX_SEQS {
-            engine.arm(SeqId(slot as u64), &SamplingParams::GREEDY);
+            engine.arm(SeqId(slot as u64), &SamplingParams::GREEDY, None);
         }
         let n_draft = engine.n_rollback();
         Ok(Self { engine, n_threads, n_draft, n_vocab: model.n_vocab(), state: 1 })

@@ -1,4 +1,4 @@
-//! What an answer must look like: a grammar or a JSON schema, as a filter of the next token.
+//! What an answer must look like: a grammar or a JSON schema, as a filter of the next token. Knows no request.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -8,9 +8,9 @@ use llama_cpp_2::token::LlamaToken;
 use llama_cpp_2::token::data::LlamaTokenData;
 use llama_cpp_2::token::data_array::LlamaTokenDataArray;
 use llguidance::api::TopLevelGrammar;
-use llguidance::{JsonCompileOptions, Matcher, ParserFactory};
+use llguidance::{Matcher, ParserFactory};
 
-use super::{LoadedModel, gbnf};
+use super::{LoadedModel, gbnf, lark};
 
 /// Longest grammar or schema, in bytes.
 const MAX_LEN: usize = 256 * 1024;
@@ -23,15 +23,16 @@ pub struct Constraint(Kind);
 enum Kind {
     /// GBNF, by llama.cpp.
     Grammar(LlamaSampler),
-    /// A JSON schema, by llguidance: llama.cpp's own translation into GBNF leaves keywords out without a word.
-    Schema(Box<Matcher>),
+    /// A JSON schema or a grammar in Lark, by llguidance: llama.cpp's own translation of schemas into GBNF leaves
+    /// keywords out without a word.
+    Guided(Box<Matcher>),
 }
 
 impl fmt::Debug for Constraint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.0 {
             Kind::Grammar(_) => "Constraint(grammar)",
-            Kind::Schema(_) => "Constraint(schema)",
+            Kind::Guided(_) => "Constraint(guided)",
         })
     }
 }
@@ -62,19 +63,23 @@ impl Constraints {
             schema @ serde_json::Value::Object(_) => schema,
             _ => return Err("a schema is an object".into()),
         };
-        // Blanks between values are where small models lose themselves: there is one way to write a value.
-        let options = JsonCompileOptions {
-            item_separator: ", ".into(),
-            key_separator: ": ".into(),
-            whitespace_flexible: false,
-            ..JsonCompileOptions::default()
-        };
-        options.apply_to(&mut schema);
+        lark::json_options().apply_to(&mut schema);
+        self.guided(model, TopLevelGrammar::from_json_schema(schema))
+    }
+
+    /// Reads a grammar in llguidance's Lark; for the first one, see `schema`.
+    pub(super) fn lark(&self, model: &LoadedModel, text: &str) -> Result<Constraint, String> {
+        check_len(text)?;
+        self.guided(model, TopLevelGrammar::from_lark(lark::with_json_options(text)))
+    }
+
+    fn guided(&self, model: &LoadedModel, grammar: TopLevelGrammar) -> Result<Constraint, String> {
         let factory = self.0.get_or_init(|| new_factory(model)).clone()?;
-        let parser = factory.create_parser(TopLevelGrammar::from_json_schema(schema));
-        parser
-            .map(|parser| Constraint(Kind::Schema(Box::new(Matcher::new(Ok(parser))))))
-            .map_err(|error| in_short(&error))
+        let matcher = Matcher::new(factory.create_parser(grammar));
+        match matcher.get_error() {
+            None => Ok(Constraint(Kind::Guided(Box::new(matcher)))),
+            Some(error) => Err(in_short(&error)),
+        }
     }
 }
 
@@ -94,10 +99,7 @@ impl Constraint {
                 one.apply_sampler(sampler);
                 one.data.first().is_some_and(|data| data.logit().is_finite())
             }
-            Kind::Schema(matcher) => match matcher.compute_mask_or_eos() {
-                Ok(mask) => mask.is_allowed(token.0.cast_unsigned()),
-                Err(_) => false,
-            },
+            Kind::Guided(matcher) => is_allowed(matcher, token.0.cast_unsigned()),
         }
     }
 
@@ -105,10 +107,10 @@ impl Constraint {
     pub(super) fn mask(&mut self, candidates: &mut LlamaTokenDataArray) -> bool {
         match &mut self.0 {
             Kind::Grammar(sampler) => candidates.apply_sampler(sampler),
-            Kind::Schema(matcher) => match matcher.compute_mask_or_eos() {
+            Kind::Guided(matcher) => match matcher.compute_mask_or_eos() {
                 Ok(mask) => candidates.data.retain(|data| mask.is_allowed(data.id().0.cast_unsigned())),
                 Err(error) => {
-                    tracing::warn!(error = in_short(&error), "the schema cannot be followed any further");
+                    tracing::warn!(error = in_short(&error), "the constraint cannot be followed any further");
                     return false;
                 }
             },
@@ -121,13 +123,24 @@ impl Constraint {
     pub(super) fn accept(&mut self, token: LlamaToken) {
         match &mut self.0 {
             Kind::Grammar(sampler) => sampler.accept(token),
-            Kind::Schema(matcher) if !matcher.is_stopped() => {
+            Kind::Guided(matcher) if !matcher.is_stopped() => {
                 // What follows an error is no token: `mask` says so.
                 let _ = matcher.consume_token(token.0.cast_unsigned());
             }
-            Kind::Schema(_) => {}
+            Kind::Guided(_) => {}
         }
     }
+}
+
+/// Tries one token instead of all: where nearly everything is allowed, a mask of the vocabulary is wasted work.
+fn is_allowed(matcher: &mut Matcher, token: u32) -> bool {
+    if matcher.is_stopped() {
+        // After the end there is only the end; nothing after an error.
+        return matcher.compute_mask_or_eos().is_ok_and(|mask| mask.is_allowed(token));
+    }
+    // A token without bytes would pass, because there is nothing wrong with any of them.
+    let has_bytes = matcher.tok_env().is_ok_and(|vocab| !vocab.tok_trie().token(token).is_empty());
+    has_bytes && matcher.validate_tokens(&[token]).is_ok_and(|n_valid| n_valid == 1)
 }
 
 /// Complaints of others are blocks of text, with a picture of the place in the middle.
@@ -140,3 +153,7 @@ fn in_short(error: &dyn fmt::Display) -> String {
 fn check_len(text: &str) -> Result<(), String> {
     if text.len() <= MAX_LEN { Ok(()) } else { Err(format!("it has {} bytes, and {MAX_LEN} are the most", text.len())) }
 }
+
+#[cfg(test)]
+#[path = "constraint_tests.rs"]
+mod tests;

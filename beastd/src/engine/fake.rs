@@ -4,9 +4,10 @@
 //! edit or a mixed-up slot therefore changes the text: bookkeeping errors cannot hide.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use super::{Constraint, Engine, EngineError, IsInterrupted, Vocab};
-use crate::batch::{Batch, KvEdit, Sampled, SamplingParams, SeqId, SlotId, Token};
+use crate::batch::{Batch, KvEdit, Logprobs, Sampled, SamplingParams, SeqId, SlotId, Token};
 
 /// Ends an answer.
 pub const END: Token = Token(256);
@@ -24,13 +25,29 @@ pub fn answer(prompt: &[Token], seed: u32, n_max_tokens: usize) -> Vec<Token> {
     tokens.split_off(prompt.len())
 }
 
+/// The fake's log-probabilities of the token after these: the chosen one is the likeliest, and which others follow is
+/// told by the token.
+pub fn logprobs(before: &[Token], chosen: Token, n: usize) -> Logprobs {
+    let sure = -((hash(before, 0) % 1000) as f32) / 1000.0;
+    let nth = |n: u16| (Token((chosen.0 + i32::from(n)) % (END.0 + 1)), sure - f32::from(n));
+    Logprobs { chosen: sure, top: (0..).take(n).map(nth).collect() }
+}
+
+/// The fake's embedding of a text.
+pub fn embedding(text: &[Token]) -> Vec<f32> {
+    let angle = (hash(text, 0) % 1000) as f32;
+    vec![angle.cos(), angle.sin()]
+}
+
 /// See the module's text.
 #[derive(Debug, Default)]
 pub struct FakeEngine {
     /// Cells that really exist; 0 for no limit.
     n_cells: usize,
     slots: HashMap<SlotId, Vec<Token>>,
-    armed: HashMap<SeqId, u32>,
+    armed: HashMap<SeqId, (u32, Option<usize>)>,
+    /// Tokens of the text that becomes an embedding.
+    embedding: Option<Vec<Token>>,
     n_rollback: usize,
 }
 
@@ -48,8 +65,8 @@ impl FakeEngine {
 }
 
 impl Engine for FakeEngine {
-    fn arm(&mut self, seq: SeqId, sampling: &SamplingParams) {
-        let before = self.armed.insert(seq, sampling.seed);
+    fn arm(&mut self, seq: SeqId, sampling: &SamplingParams, n_logprobs: Option<usize>) {
+        let before = self.armed.insert(seq, (sampling.seed, n_logprobs));
         assert_eq!(before, None, "{seq:?} is armed twice");
     }
 
@@ -64,6 +81,20 @@ impl Engine for FakeEngine {
 
     fn disarm(&mut self, seq: SeqId) {
         assert!(self.armed.remove(&seq).is_some(), "{seq:?} was never armed");
+    }
+
+    fn embed(&mut self, text: &[Token], chunk: Range<usize>) -> Result<Option<Vec<f32>>, EngineError> {
+        let done = self.embedding.get_or_insert_default();
+        if chunk.start == 0 {
+            done.clear();
+        }
+        assert_eq!(done[..], text[..chunk.start], "a chunk of another text, a gap or an overlap");
+        done.extend(&text[chunk]);
+        Ok((done.len() == text.len()).then(|| embedding(done)))
+    }
+
+    fn stop_embedding(&mut self) {
+        self.embedding = None;
     }
 
     fn set_threads(&mut self, _n_threads: usize) -> bool {
@@ -98,16 +129,19 @@ impl Engine for FakeEngine {
             assert_eq!(stored.len(), row.pos as usize, "{row:?} leaves a gap or overlaps");
             stored.extend(&row.tokens[..row.n_known()]);
             if row.sample {
-                let seed = self.armed[&row.seq];
+                let (seed, n_logprobs) = self.armed[&row.seq];
                 let mut tokens = vec![next_token(stored, seed)];
+                let mut likely = Vec::new();
                 for &draft in &row.tokens[row.n_known()..] {
                     if tokens.last() != Some(&draft) {
                         break;
                     }
+                    likely.extend(n_logprobs.map(|n| logprobs(stored, draft, n)));
                     stored.push(draft);
                     tokens.push(next_token(stored, seed));
                 }
-                sampled.push(Sampled { seq: row.seq, tokens });
+                likely.extend(n_logprobs.map(|n| logprobs(stored, tokens[tokens.len() - 1], n)));
+                sampled.push(Sampled { seq: row.seq, tokens, logprobs: likely });
             }
         }
         Ok(sampled)
@@ -143,13 +177,18 @@ impl Engine for FakeEngine {
     }
 }
 
-/// FNV-1a over everything before: letters mostly, a space now and then, the end one time in 32.
-fn next_token(tokens: &[Token], seed: u32) -> Token {
+/// The upper half of FNV-1a over everything before.
+fn hash(tokens: &[Token], seed: u32) -> u64 {
     let mut hash = 0xcbf2_9ce4_8422_2325 ^ u64::from(seed);
     for token in tokens {
         hash = (hash ^ u64::from(token.0.unsigned_abs())).wrapping_mul(0x0100_0000_01b3);
     }
-    match (hash >> 32) % 32 {
+    hash >> 32
+}
+
+/// Letters mostly, a space now and then, the end one time in 32.
+fn next_token(tokens: &[Token], seed: u32) -> Token {
+    match hash(tokens, seed) % 32 {
         0 => END,
         n @ 1..=26 => Token(i32::from(b'a') + i32::try_from(n - 1).expect("below 26")),
         _ => Token(i32::from(b' ')),
@@ -212,5 +251,9 @@ impl Vocab for ByteVocab {
 
     fn schema(&self, _text: &str) -> Result<Constraint, String> {
         Err("the fake knows no schemas".into())
+    }
+
+    fn lark(&self, _text: &str) -> Result<Constraint, String> {
+        Err("the fake knows no grammars".into())
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::num::NonZeroU32;
+use std::ops::Range;
 
 use llama_cpp_2::DecodeError;
 use llama_cpp_2::context::params::LlamaContextParams;
@@ -10,11 +11,12 @@ use llama_cpp_2::llama_batch::LlamaBatch;
 use llama_cpp_2::token::LlamaToken;
 
 use super::context::Context;
+use super::embedder::Embedder;
 use super::kernels::Helpers;
 use super::sampler::Sampler;
 use super::{Constraint, Engine, EngineError, IsInterrupted, LoadError, LoadedModel};
 use super::{context, raw};
-use crate::batch::{Batch, KvEdit, Row, Sampled, SamplingParams, SeqId, SlotId, Token};
+use crate::batch::{Batch, KvEdit, Logprobs, Row, Sampled, SamplingParams, SeqId, SlotId, Token};
 
 /// What `llama_decode` returns when it was asked to give up.
 const ABORTED: i32 = 2;
@@ -48,6 +50,10 @@ pub struct LlamaEngine<'model> {
     /// Slots whose last drafts were taken back, until they compute again. llama.cpp remembers that beside the sequence, where a copy within
     /// the cache does not find it.
     rolled_back: HashSet<SlotId>,
+    /// Made for the first embedding.
+    embedder: Option<Embedder<'model>>,
+    /// That compute now.
+    n_threads: usize,
     /// What computes besides a single thread, on cores that others use.
     helpers: Helpers,
 }
@@ -70,6 +76,8 @@ impl<'model> LlamaEngine<'model> {
             n_vocab,
             n_rollback: 0,
             rolled_back: HashSet::new(),
+            embedder: None,
+            n_threads: options.n_threads,
             helpers: Helpers::of_this_thread(0),
         })
     }
@@ -84,7 +92,7 @@ impl<'model> LlamaEngine<'model> {
     pub fn warm_up(&mut self, token: Token, on_gpu: bool) -> Result<(u64, u64), EngineError> {
         let seq = SeqId(u64::MAX);
         let slot = SlotId(0);
-        self.arm(seq, &SamplingParams::GREEDY);
+        self.arm(seq, &SamplingParams::GREEDY, None);
         let row = |pos, tokens| Row { seq, slot, pos, tokens, n_draft: 0, sample: true };
         self.step(&Batch { edits: Vec::new(), rows: vec![row(0, vec![token; 2])] })?;
         let state_bytes = self.state_bytes(slot, 2);
@@ -151,8 +159,9 @@ pub(super) fn id(slot: SlotId) -> i32 {
 }
 
 impl Engine for LlamaEngine<'_> {
-    fn arm(&mut self, seq: SeqId, sampling: &SamplingParams) {
-        self.samplers.insert(seq, Sampler::new(sampling, self.n_vocab, self.model.model.vocab().eos()));
+    fn arm(&mut self, seq: SeqId, sampling: &SamplingParams, n_logprobs: Option<usize>) {
+        let end = self.model.model.vocab().eos();
+        self.samplers.insert(seq, Sampler::new(sampling, n_logprobs, self.n_vocab, end));
     }
 
     fn constrain(&mut self, seq: SeqId, constraint: Constraint) {
@@ -168,10 +177,29 @@ impl Engine for LlamaEngine<'_> {
         self.samplers.remove(&seq);
     }
 
+    fn embed(&mut self, text: &[Token], chunk: Range<usize>) -> Result<Option<Vec<f32>>, EngineError> {
+        if !self.embedder.as_ref().is_some_and(|embedder| embedder.holds(text.len(), chunk.len())) {
+            // The old one first: there may not be room for both.
+            self.embedder = None;
+            self.embedder = Some(Embedder::new(self.model, text.len(), chunk.len(), self.n_threads)?);
+        }
+        self.embedder.as_mut().expect("just made").embed(text, chunk)
+    }
+
+    fn stop_embedding(&mut self) {
+        if self.embedder.take().is_some() {
+            raw::return_memory();
+        }
+    }
+
     /// A single thread gets helpers, on cores that others use.
     fn set_threads(&mut self, n_threads: usize) -> bool {
         if !self.context.set_threads(n_threads) {
             return false;
+        }
+        self.n_threads = n_threads;
+        if let Some(embedder) = &mut self.embedder {
+            embedder.set_threads(n_threads);
         }
         let n_helpers = if n_threads == 1 { self.options.n_threads - 1 } else { 0 };
         self.helpers = Helpers::of_this_thread(n_helpers);
@@ -266,9 +294,11 @@ impl LlamaEngine<'_> {
     /// has the distribution that is left. `idx` is the place of the last known token in the llama.cpp batch.
     fn verify(&mut self, row: &Row, idx: i32) -> Result<Sampled, EngineError> {
         let drafts = &row.tokens[row.n_known()..];
-        let mut tokens = Vec::with_capacity(1);
+        let (mut tokens, mut logprobs) = (Vec::with_capacity(1), Vec::new());
         for (draft, idx) in drafts.iter().map(Some).chain([None]).zip(idx..) {
-            tokens.push(self.sample(row.seq, idx)?);
+            let (token, likely) = self.sample(row.seq, idx)?;
+            tokens.push(token);
+            logprobs.extend(likely);
             if tokens.last() != draft {
                 break;
             }
@@ -277,27 +307,34 @@ impl LlamaEngine<'_> {
         if n_kept < row.tokens.len() {
             self.cut(row.slot, row.pos + u32::try_from(n_kept).expect("a short row"))?;
         }
-        Ok(Sampled { seq: row.seq, tokens })
+        Ok(Sampled { seq: row.seq, tokens, logprobs })
     }
 
-    fn sample(&mut self, seq: SeqId, idx: i32) -> Result<Token, EngineError> {
+    fn sample(&mut self, seq: SeqId, idx: i32) -> Result<(Token, Option<Logprobs>), EngineError> {
         let sampler = self.samplers.get_mut(&seq).expect("a sequence is armed before it asks for a token");
-        let token = sampler.sample(&self.context, idx);
-        let token = token
-            .ok_or_else(|| EngineError::Fatal("the model's output is not a number; the file may be damaged".into()))?;
-        Ok(Token(token.0))
+        sampler.sample(&self.context, idx).ok_or_else(not_a_number)
     }
+}
+
+pub(super) fn not_a_number() -> EngineError {
+    EngineError::Fatal("the model's output is not a number; the file may be damaged".into())
 }
 
 pub(super) fn new_context<'model>(
     model: &'model LoadedModel,
     options: &ContextOptions,
 ) -> Result<Context<'model>, LoadError> {
+    Context::new(model, params(options))
+        .map_err(|_| LoadError::Context { path: model.path().to_owned(), n_cells: options.n_cells })
+}
+
+/// The settings of a context of these sizes.
+pub(super) fn params(options: &ContextOptions) -> LlamaContextParams {
     let n_threads = i32::try_from(options.n_threads).unwrap_or(i32::MAX);
     let as_u32 = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
     // llama.cpp insists on room for an output of each sequence, however small the steps are.
     let n_batch = options.n_batch.max(options.n_places);
-    let params = LlamaContextParams::default()
+    LlamaContextParams::default()
         .with_n_ctx(NonZeroU32::new(as_u32(options.n_cells)))
         .with_n_batch(as_u32(n_batch))
         // llama.cpp insists that a pass holds more than a row of drafts, whose states must stay together.
@@ -308,11 +345,13 @@ pub(super) fn new_context<'model>(
         .with_n_threads_batch(n_threads)
         // Sequences of any length share one pool; without this each slot has a fixed share of it.
         .with_kv_unified(true)
-        .with_no_perf(true);
-    Context::new(model, params)
-        .map_err(|_| LoadError::Context { path: model.path().to_owned(), n_cells: options.n_cells })
+        .with_no_perf(true)
 }
 
 #[cfg(test)]
 #[path = "llama_tests.rs"]
-mod tests;
+pub(super) mod tests;
+
+#[cfg(test)]
+#[path = "sampling_tests.rs"]
+mod sampling_tests;

@@ -14,7 +14,7 @@ const TEXT: &str = "Write a commit message for this diff. Use the imperative moo
 /// Largest difference of a logit that rounding explains: sums of a row are added up in another order in a larger batch.
 const ROUNDING: f32 = 0.45;
 
-fn model() -> LoadedModel {
+pub(in crate::engine) fn model() -> LoadedModel {
     // Without a subscriber this silences llama.cpp.
     log_to_tracing();
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/cub/cub.gguf");
@@ -22,19 +22,19 @@ fn model() -> LoadedModel {
         .expect("the built-in model is there")
 }
 
-fn engine(model: &LoadedModel) -> LlamaEngine<'_> {
+pub(in crate::engine) fn engine(model: &LoadedModel) -> LlamaEngine<'_> {
     let options = ContextOptions { n_cells: 2048, n_places: 8, n_batch: 512, n_ubatch: 128, n_threads: 1, n_draft: 8 };
     let mut engine = LlamaEngine::new(model, &options).expect("there is memory for a small context");
     engine.warm_up(Token(5), false).expect("two tokens can be computed");
     engine
 }
 
-fn tokens(model: &LoadedModel) -> Vec<Token> {
+pub(in crate::engine) fn tokens(model: &LoadedModel) -> Vec<Token> {
     let tokens = model.model.vocab().tokenize(TEXT.as_bytes(), true, false);
     tokens.into_iter().map(|token| Token(token.0)).collect()
 }
 
-fn row(slot: u32, pos: usize, tokens: &[Token], sample: bool) -> Row {
+pub(in crate::engine) fn row(slot: u32, pos: usize, tokens: &[Token], sample: bool) -> Row {
     let pos = u32::try_from(pos).expect("short");
     Row { seq: SeqId(slot.into()), slot: SlotId(slot), pos, tokens: tokens.to_vec(), n_draft: 0, sample }
 }
@@ -42,7 +42,7 @@ fn row(slot: u32, pos: usize, tokens: &[Token], sample: bool) -> Row {
 /// Runs the rows and returns the logits after the last token of the last row.
 fn logits(engine: &mut LlamaEngine<'_>, edits: Vec<KvEdit>, rows: Vec<Row>) -> Vec<f32> {
     for row in &rows {
-        engine.arm(row.seq, &SamplingParams::GREEDY);
+        engine.arm(row.seq, &SamplingParams::GREEDY, None);
     }
     engine.step(&Batch { edits, rows }).expect("there is room");
     engine.context.get_logits_ith(engine.batch.n_tokens() - 1).to_vec()
@@ -142,7 +142,7 @@ fn check_guessing(
     let rows: Vec<_> =
         all.iter().map(|plain| row(plain.slot, 0, &plain.prompt[..plain.prompt.len() - 1], false)).collect();
     for row in &rows {
-        engine.arm(row.seq, &SamplingParams::GREEDY);
+        engine.arm(row.seq, &SamplingParams::GREEDY, None);
     }
     engine.step(&Batch { edits: vec![], rows }).expect("room");
     let (mut n_said, mut n_guessed) = (0, 0);
@@ -301,7 +301,7 @@ fn asked(nth: usize) -> (IsInterrupted, Rc<Cell<usize>>) {
 }
 
 fn step_unless(engine: &mut LlamaEngine<'_>, row: Row, nth: usize) -> (Result<Vec<Sampled>, EngineError>, usize) {
-    engine.arm(row.seq, &SamplingParams::GREEDY);
+    engine.arm(row.seq, &SamplingParams::GREEDY, None);
     let (is_interrupted, n_asked) = asked(nth);
     let outcome = engine.step_unless(&Batch { edits: vec![], rows: vec![row] }, is_interrupted);
     (outcome, n_asked.get())

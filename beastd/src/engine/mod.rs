@@ -3,10 +3,13 @@
 mod constraint;
 mod context;
 mod draft;
+mod embedder;
 pub mod fake;
 mod gbnf;
 pub mod kernels;
+mod lark;
 mod llama;
+mod logprobs;
 mod model;
 mod raw;
 mod read_ahead;
@@ -20,6 +23,7 @@ pub use model::{LoadError, LoadedModel, ModelOptions, load, log_to_tracing};
 pub use raw::{keep_memory_together, return_memory};
 pub use vocab::LlamaVocab;
 
+use std::ops::Range;
 use std::rc::Rc;
 
 use crate::batch::{Batch, KvEdit, Sampled, SamplingParams, SeqId, SlotId, Token};
@@ -41,8 +45,9 @@ pub fn build(are_kernels_wanted: bool) -> String {
 
 /// Runs batches. Lives and dies on the worker thread.
 pub trait Engine {
-    /// A sequence will soon ask for tokens: how they are chosen. Its sampler lives until `disarm`, also across a preemption.
-    fn arm(&mut self, seq: SeqId, sampling: &SamplingParams);
+    /// A sequence will soon ask for tokens: how they are chosen, and whether each comes with its log-probability and
+    /// those of so many likeliest. Its sampler lives until `disarm`, also across a preemption.
+    fn arm(&mut self, seq: SeqId, sampling: &SamplingParams, n_logprobs: Option<usize>);
 
     /// An armed sequence gets only tokens that this allows; then it ends.
     fn constrain(&mut self, seq: SeqId, constraint: Constraint);
@@ -53,6 +58,16 @@ pub trait Engine {
 
     /// The sequence has ended.
     fn disarm(&mut self, seq: SeqId);
+
+    /// Computes a chunk of a text that becomes an embedding; returns that, of length one, with the last chunk. Chunks
+    /// follow each other without a gap; one that begins at 0 begins anew. No sequence is touched.
+    ///
+    /// # Errors
+    /// [`EngineError::NoEmbeddings`], [`EngineError::Fatal`].
+    fn embed(&mut self, text: &[Token], chunk: Range<usize>) -> Result<Option<Vec<f32>>, EngineError>;
+
+    /// Frees the memory that embeddings take; the next one takes it again.
+    fn stop_embedding(&mut self);
 
     /// Computes with this many threads from now on. False when that cannot be changed.
     fn set_threads(&mut self, n_threads: usize) -> bool;
@@ -124,6 +139,9 @@ pub enum EngineError {
     /// The step was given up: every slot holds what it held before, but for the edits.
     #[error("the step was interrupted")]
     Interrupted,
+    /// There is no memory for embeddings, most likely. Nothing was changed.
+    #[error("{0}")]
+    NoEmbeddings(String),
     /// The engine is in an unknown state: every sequence fails and the process ends.
     #[error("{0}")]
     Fatal(String),
@@ -170,4 +188,11 @@ pub trait Vocab: Send + Sync {
     /// # Errors
     /// What is wrong with it, in words.
     fn schema(&self, text: &str) -> Result<Constraint, String>;
+
+    /// Reads a grammar in llguidance's variant of Lark, which knows regular expressions, JSON schemas (`%json`) and
+    /// control tokens (`<|name|>`).
+    ///
+    /// # Errors
+    /// What is wrong with it, in words.
+    fn lark(&self, text: &str) -> Result<Constraint, String>;
 }

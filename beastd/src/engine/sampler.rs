@@ -8,12 +8,17 @@ use llama_cpp_2::token::data_array::LlamaTokenDataArray;
 use llama_cpp_2::token::logit_bias::LlamaLogitBias;
 
 use super::Constraint;
-use crate::batch::{Penalties, SamplingParams, Token};
+use super::logprobs::logprobs;
+use crate::batch::{Logprobs, Penalties, SamplingParams, Token};
+
+/// Below this a temperature is 0: logits divided by less would no longer be numbers.
+const MIN_TEMP: f32 = 1e-5;
 
 /// Chooses the tokens of one sequence.
 pub(super) struct Sampler {
     chooser: Chooser,
     constraint: Option<Constraint>,
+    n_logprobs: Option<usize>,
     /// What ends an answer when the constraint leaves nothing else.
     end: LlamaToken,
 }
@@ -25,9 +30,9 @@ enum Chooser {
 }
 
 impl Sampler {
-    /// A sampler for a vocabulary of `n_vocab` tokens.
-    pub(super) fn new(params: &SamplingParams, n_vocab: i32, end: LlamaToken) -> Self {
-        Self { chooser: Chooser::new(params, n_vocab), constraint: None, end }
+    /// A sampler for a vocabulary of `n_vocab` tokens, of which `end` ends an answer.
+    pub(super) fn new(params: &SamplingParams, n_logprobs: Option<usize>, n_vocab: i32, end: LlamaToken) -> Self {
+        Self { chooser: Chooser::new(params, n_vocab), constraint: None, n_logprobs, end }
     }
 
     /// From now on only what this allows.
@@ -47,30 +52,36 @@ impl Sampler {
         true
     }
 
-    /// The next token after position `idx` of the last batch; `None` when the logits are not numbers.
-    pub(super) fn sample(&mut self, context: &LlamaContext<'_>, idx: i32) -> Option<LlamaToken> {
+    /// The next token after position `idx` of the last batch, and how likely it was if somebody wants to know. `None`
+    /// when the logits are not numbers.
+    pub(super) fn sample(&mut self, context: &LlamaContext<'_>, idx: i32) -> Option<(Token, Option<Logprobs>)> {
         let logits = context.get_logits_ith(idx);
         if !logits[argmax(logits)].is_finite() {
             return None;
         }
+        let token = Token(self.choose(context, idx, logits).0);
+        Some((token, self.n_logprobs.map(|n| logprobs(logits, token, n))))
+    }
+
+    fn choose(&mut self, context: &LlamaContext<'_>, idx: i32, logits: &[f32]) -> LlamaToken {
         let Some(constraint) = &mut self.constraint else {
-            return Some(self.chooser.sample(context, idx, logits));
+            return self.chooser.sample(context, idx, logits);
         };
         // Most tokens are right by themselves, and finding all that would be is slow in llama.cpp. What is drawn freely and kept only when it
         // is allowed, else drawn again among the allowed ones, has their distribution.
-        let mut token = self.chooser.choose(&mut candidates(logits));
+        let mut token = self.chooser.choose_freely(logits);
         if !constraint.allows(token) {
             let mut allowed = candidates(logits);
             if !constraint.mask(&mut allowed) {
                 // A dead end: a grammar may lead to where no token goes on. llama.cpp's grammars end the process when they are told of an
                 // end that they do not expect.
-                return Some(self.end);
+                return self.end;
             }
             token = self.chooser.choose(&mut allowed);
         }
         constraint.accept(token);
         self.chooser.accept(token);
-        Some(token)
+        token
     }
 }
 
@@ -83,7 +94,7 @@ impl Chooser {
     fn new(params: &SamplingParams, n_vocab: i32) -> Self {
         let Penalties { repeat, frequency, presence, last_n } = params.penalties;
         let penalizes = last_n > 0 && (repeat != 1.0 || frequency != 0.0 || presence != 0.0);
-        if params.temp <= 0.0 && !penalizes && params.logit_bias.is_empty() {
+        if params.temp < MIN_TEMP && !penalizes && params.logit_bias.is_empty() {
             return Chooser::Greedy;
         }
         let mut chain = Vec::new();
@@ -95,7 +106,7 @@ impl Chooser {
             let last_n = i32::try_from(last_n).unwrap_or(i32::MAX);
             chain.push(LlamaSampler::penalties(n_vocab, last_n, repeat, frequency, presence));
         }
-        if params.temp <= 0.0 {
+        if params.temp < MIN_TEMP {
             chain.push(LlamaSampler::greedy());
         } else {
             // llama.cpp's own order, so that the same values mean the same there and here.
@@ -117,8 +128,16 @@ impl Chooser {
     /// Draws from the last batch, and remembers the choice.
     fn sample(&mut self, context: &LlamaContext<'_>, idx: i32, logits: &[f32]) -> LlamaToken {
         match self {
-            Chooser::Greedy => LlamaToken(i32::try_from(argmax(logits)).expect("a vocabulary fits into 31 bits")),
+            Chooser::Greedy => most_likely(logits),
             Chooser::Chain(chain) => chain.sample(context, idx),
+        }
+    }
+
+    /// Draws from the whole vocabulary; `accept` says what was kept.
+    fn choose_freely(&mut self, logits: &[f32]) -> LlamaToken {
+        match self {
+            Chooser::Greedy => most_likely(logits),
+            Chooser::Chain(_) => self.choose(&mut candidates(logits)),
         }
     }
 
@@ -143,6 +162,10 @@ impl Chooser {
     }
 }
 
+fn most_likely(logits: &[f32]) -> LlamaToken {
+    LlamaToken(i32::try_from(argmax(logits)).expect("a vocabulary fits into 31 bits"))
+}
+
 /// The first of the largest values; ties go to the lower token, as in llama.cpp.
 pub(super) fn argmax(logits: &[f32]) -> usize {
     // Block by block: the compiler turns the maximum of a block into vector instructions, which a search for the place prevents.
@@ -159,23 +182,5 @@ pub(super) fn argmax(logits: &[f32]) -> usize {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_largest_logit_is_found_wherever_it_is() {
-        for n in [0, 1, 1023, 1024, 2047, 4999] {
-            let mut logits = vec![-1.0; 5000];
-            logits[n] = 3.5;
-            assert_eq!(argmax(&logits), n);
-            logits[4999] = 3.5;
-            assert_eq!(argmax(&logits), n, "ties go to the lower token");
-        }
-    }
-
-    #[test]
-    fn logits_that_are_not_numbers_are_noticed() {
-        assert!(!vec![f32::NAN; 10][argmax(&[f32::NAN; 10])].is_finite());
-        assert_eq!(argmax(&[f32::NAN, 2.0, 5.0]), 2);
-    }
-}
+#[path = "sampler_tests.rs"]
+mod tests;

@@ -80,4 +80,8 @@ impl Vocab for LlamaVocab {
     fn schema(&self, text: &str) -> Result<Constraint, String> {
         self.0.constraints.schema(&self.0, text)
     }
+
+    fn lark(&self, text: &str) -> Result<Constraint, String> {
+        self.0.constraints.lark(&self.0, text)
+    }
 }

@@ -6,7 +6,7 @@ use std::os::unix::net::UnixListener;
 
 use super::guard::Via;
 use super::wire::Socket;
-use crate::config::http::Http;
+use crate::config::Http;
 
 /// A bound socket.
 #[derive(Debug)]

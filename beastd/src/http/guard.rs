@@ -5,9 +5,11 @@
 
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, HeaderValue, ORIGIN};
 use hyper::{Method, StatusCode, Uri};
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
 
 use super::refusal::Refusal;
-use crate::config::http::Http;
+use crate::config::Http;
 
 /// How a connection came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,10 +37,14 @@ pub fn check(
     if let Via::Tcp(address) = via {
         check_host(address, uri, headers, http)?;
     }
-    let origin = check_origin(headers, http)?;
-    check_site(method, headers, origin.is_some())?;
-    // A preflight carries neither key nor body.
+    let origin = match check_origin(headers, http) {
+        // A preflight that is answered without headers allows nothing.
+        Err(_) if method == Method::OPTIONS => None,
+        outcome => outcome?,
+    };
+    // It carries neither key nor body.
     if method != Method::OPTIONS {
+        check_site(method, headers, origin.is_some())?;
         if method == Method::POST {
             check_content_type(headers, origin.is_some())?;
         }
@@ -84,7 +90,11 @@ fn host_name(host: &str) -> &str {
 
 fn check_origin(headers: &HeaderMap, http: &Http) -> Result<Option<HeaderValue>, Refusal> {
     let Some(origin) = headers.get(ORIGIN) else { return Ok(None) };
-    if http.origins.iter().any(|allowed| allowed.as_bytes() == origin.as_bytes()) {
+    let is_allowed = |allowed: &String| match allowed.as_str() {
+        "localhost" => origin.to_str().is_ok_and(is_of_this_machine),
+        allowed => allowed.as_bytes() == origin.as_bytes(),
+    };
+    if http.origins.iter().any(is_allowed) {
         return Ok(Some(origin.clone()));
     }
     let text = format!(
@@ -103,6 +113,12 @@ fn check_site(method: &Method, headers: &HeaderMap, is_allowed_page: bool) -> Re
     }
     let text = "a page of another site may not send this; try: add its origin to http.origins";
     Err(Refusal::new(StatusCode::FORBIDDEN, "permission_error", text))
+}
+
+/// A page that this machine serves, at any port.
+fn is_of_this_machine(origin: &str) -> bool {
+    let Some((scheme, host)) = origin.split_once("://") else { return false };
+    ["http", "https"].contains(&scheme) && ["localhost", "127.0.0.1", "[::1]"].contains(&host_name(host))
 }
 
 /// A page may send these kinds without asking first; curl sends a form by default, and no Sec-Fetch header.
@@ -127,11 +143,14 @@ fn check_key(headers: &HeaderMap, http: &Http) -> Result<(), Refusal> {
         scheme.eq_ignore_ascii_case("bearer").then_some(key.trim())
     });
     let given = [bearer, headers.get("x-api-key").and_then(|value| value.to_str().ok())];
-    // All keys are compared: which of them it was does not show in the time.
-    let is_known = given
+    // All keys are compared, each by its digest: neither their number nor their lengths show in the time.
+    let digest = |text: &str| Sha256::digest(text.as_bytes());
+    let is_known: bool = given
         .iter()
         .flatten()
-        .fold(false, |any, given| http.api_keys.iter().fold(any, |any, key| any | key.matches(given.as_bytes())));
+        .flat_map(|given| http.api_keys.iter().map(move |key| digest(key.reveal()).ct_eq(&digest(given))))
+        .fold(subtle::Choice::from(0), |any, equal| any | equal)
+        .into();
     if is_known {
         return Ok(());
     }

@@ -5,15 +5,23 @@
 //! `native/`) turns the body into [`beast_protocol::Generate`] → `answers` runs it → `stream` or the dialect writes the answer.
 
 mod answers;
+mod anthropic;
 mod body;
 mod endpoint;
 mod fields;
 mod guard;
+mod live;
 mod models;
+mod native;
+mod ollama;
 mod openai;
+mod prompts;
 mod refusal;
+mod resumable;
 mod route;
+mod routes;
 mod stream;
+mod vocabulary;
 mod wire;
 
 use std::convert::Infallible;
@@ -33,6 +41,7 @@ use crate::daemon::{Daemon, Phase};
 use endpoint::Listening;
 pub use endpoint::{Endpoint, EndpointError, bind};
 use guard::Via;
+use resumable::Streams;
 use wire::{Line, Socket};
 
 /// How long a client may take to send the head of a request.
@@ -56,11 +65,14 @@ pub(crate) struct Client {
     line: Line,
     /// Whether a request was refused whose body may still be on its way.
     has_unread: Arc<AtomicBool>,
+    streams: Arc<Streams>,
 }
 
 /// Serves until the daemon ends, and lets answers that run be finished.
 pub async fn serve(endpoints: Vec<Endpoint>, daemon: Arc<Daemon>) {
     let permits = Arc::new(Semaphore::new(daemon.config().http.max_connections));
+    let folder = beast_launchd::paths::cache_dir().ok().map(|folder| folder.join("streams"));
+    let streams = Arc::new(Streams::new(folder));
     let mut listeners = JoinSet::new();
     for endpoint in endpoints {
         // With port 0 only the system knows it.
@@ -68,14 +80,19 @@ pub async fn serve(endpoints: Vec<Endpoint>, daemon: Arc<Daemon>) {
             tracing::info!(%address, "serving HTTP");
         }
         match endpoint.listen() {
-            Ok(listening) => drop(listeners.spawn(listen(listening, Arc::clone(&daemon), Arc::clone(&permits)))),
+            Ok(listening) => drop(listeners.spawn(listen(
+                listening,
+                Arc::clone(&daemon),
+                Arc::clone(&permits),
+                Arc::clone(&streams),
+            ))),
             Err(error) => tracing::error!(%error, "cannot serve HTTP"),
         }
     }
     while listeners.join_next().await.is_some() {}
 }
 
-async fn listen(endpoint: Listening, daemon: Arc<Daemon>, permits: Arc<Semaphore>) {
+async fn listen(endpoint: Listening, daemon: Arc<Daemon>, permits: Arc<Semaphore>, streams: Arc<Streams>) {
     let mut phase = daemon.phase.subscribe();
     let mut connections = JoinSet::new();
     loop {
@@ -84,10 +101,10 @@ async fn listen(endpoint: Listening, daemon: Arc<Daemon>, permits: Arc<Semaphore
                 Ok((socket, via)) => {
                     // Who finds no place is hung up on: reading its request would already cost what is short.
                     let Ok(permit) = Arc::clone(&permits).try_acquire_owned() else { continue };
-                    let daemon = Arc::clone(&daemon);
+                    let (daemon, streams) = (Arc::clone(&daemon), Arc::clone(&streams));
                     connections.spawn(async move {
                         let _count = Count::new(&daemon);
-                        connection(socket, via, &daemon).await;
+                        connection(socket, via, &daemon, streams).await;
                         drop(permit);
                     });
                 }
@@ -123,10 +140,11 @@ impl Drop for Count<'_> {
     }
 }
 
-async fn connection(socket: Socket, via: Via, daemon: &Arc<Daemon>) {
+async fn connection(socket: Socket, via: Via, daemon: &Arc<Daemon>, streams: Arc<Streams>) {
     let (bytes, line) = wire::split(socket, daemon.config().stall_timeout);
     let has_unread = Arc::new(AtomicBool::new(false));
-    let client = Client { daemon: Arc::clone(daemon), via, line: line.clone(), has_unread: Arc::clone(&has_unread) };
+    let client =
+        Client { daemon: Arc::clone(daemon), via, line: line.clone(), has_unread: Arc::clone(&has_unread), streams };
     let service = service_fn(move |request| {
         let client = client.clone();
         async move { Ok::<_, Infallible>(route::answer(&client, request).await) }

@@ -6,14 +6,14 @@ use beast_protocol::Model;
 
 use super::refusal::Refusal;
 use crate::daemon::Daemon;
-use crate::loader::{LoadState, Ready};
+use crate::loader::{LoadState, ModelFacts, Ready};
 
 /// The model that answers, or that will once it is loaded.
 #[derive(Debug, Clone)]
 pub struct ModelCard {
     /// By which requests name it.
     pub id: String,
-    /// What the file says; `None` while it is not loaded.
+    /// What the file says; `None` until it has been loaded once.
     pub model: Option<Model>,
     /// When the file was written, in seconds since 1970; 0 when that is unknown.
     pub created: u64,
@@ -22,8 +22,8 @@ pub struct ModelCard {
 impl ModelCard {
     /// The card of the present model.
     pub fn current(daemon: &Daemon) -> Self {
-        let model = ready(daemon).map(|ready| ready.model.clone());
         let configured = daemon.config().model.clone();
+        let model = facts(daemon).map(|facts| facts.model.clone());
         let (id, path) = match &model {
             Some(model) => (model.name.clone(), model.path.clone()),
             None => {
@@ -38,7 +38,7 @@ impl ModelCard {
 
     /// The name in Ollama's style, with a tag.
     pub fn tagged(&self) -> String {
-        if self.id.contains(':') { self.id.clone() } else { format!("{}:latest", self.id) }
+        tagged(&self.id)
     }
 
     /// Whether this is the model's name; case and the tag `latest` do not matter.
@@ -46,6 +46,11 @@ impl ModelCard {
         let plain = |name: &str| name.trim().trim_end_matches(":latest").to_ascii_lowercase();
         plain(name) == plain(&self.id)
     }
+}
+
+/// A name in Ollama's style, with a tag.
+pub fn tagged(name: &str) -> String {
+    if name.contains(':') { name.to_owned() } else { format!("{name}:latest") }
 }
 
 /// Whether a request may name this model.
@@ -64,6 +69,14 @@ pub fn unknown(name: &str) -> Refusal {
         code: Some("model_not_found"),
         param: Some("model".into()),
         ..Refusal::not_found(format!("model '{name}' not found; try: GET /v1/models"))
+    }
+}
+
+/// What is known of the model that answers, or answered last and will again.
+pub fn facts(daemon: &Daemon) -> Option<Arc<ModelFacts>> {
+    match ready(daemon) {
+        Some(ready) => Some(Arc::clone(&ready.facts)),
+        None => daemon.progress.last().filter(|last| last.configured == daemon.config().model),
     }
 }
 

@@ -5,6 +5,7 @@ use hyper::StatusCode;
 use hyper::header::{ALLOW, HeaderValue, RETRY_AFTER};
 use serde_json::{Value, json};
 
+use super::anthropic;
 use super::body::{Reply, json_reply};
 
 /// Whose clients are told, and how errors look there.
@@ -64,6 +65,11 @@ impl Refusal {
         }
     }
 
+    /// Something went wrong here: 500.
+    pub fn internal(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "server_error", message)
+    }
+
     /// A name that is not known: 404.
     pub fn not_found(message: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, "not_found_error", message)
@@ -74,7 +80,12 @@ impl Refusal {
         match dialect {
             Dialect::Ollama => json!({ "error": self.message }),
             Dialect::Anthropic => {
-                json!({ "type": "error", "error": { "type": self.anthropic_kind(), "message": self.message } })
+                let message = match self.sizes {
+                    // Claude Code shortens its conversation when it reads these words.
+                    Some(sizes) => format!("prompt is too long: {} tokens > {} maximum", sizes.n_prompt, sizes.n_ctx),
+                    None => self.message.clone(),
+                };
+                json!({ "type": "error", "error": { "type": self.anthropic_kind(), "message": message } })
             }
             Dialect::OpenAi => {
                 let mut error = json!({
@@ -94,7 +105,15 @@ impl Refusal {
 
     /// The whole answer.
     pub fn reply(&self, dialect: Dialect) -> Reply {
-        let mut reply = json_reply(self.status, &self.json(dialect));
+        let mut body = self.json(dialect);
+        let id = (dialect == Dialect::Anthropic).then(anthropic::request_id);
+        if let Some(id) = &id {
+            body["request_id"] = id.as_str().into();
+        }
+        let mut reply = json_reply(self.status, &body);
+        if let Some(id) = id {
+            anthropic::name_request(&mut reply, &id);
+        }
         if let Some(seconds) = self.retry_after {
             reply.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
@@ -118,6 +137,13 @@ impl Refusal {
     }
 }
 
+/// In words that clients of llama-server look for.
+fn too_long(Sizes { n_prompt, n_ctx }: Sizes) -> String {
+    format!(
+        "the request ({n_prompt} tokens) exceeds the available context size ({n_ctx} tokens); try: a shorter prompt, or a larger n_ctx"
+    )
+}
+
 impl From<WireError> for Refusal {
     fn from(error: WireError) -> Self {
         let WireError { code, message, sizes } = error;
@@ -128,10 +154,17 @@ impl From<WireError> for Refusal {
         match code {
             ErrorCode::Invalid | ErrorCode::Protocol => Self::invalid(message),
             ErrorCode::TooLong => Self {
+                message: sizes.map_or(message.clone(), too_long),
                 kind: "exceed_context_size_error",
                 code: Some("context_length_exceeded"),
                 sizes,
-                ..Self::invalid(message)
+                // llama-server's words, which its clients look for.
+                ..Self::invalid(match sizes {
+                    None => message,
+                    Some(Sizes { n_prompt, n_ctx }) => format!(
+                        "the request exceeds the available context size: it is {n_prompt} tokens and the context holds {n_ctx}, prompt and answer together; try: a shorter prompt, or a larger n_ctx"
+                    ),
+                })
             },
             ErrorCode::Overloaded => {
                 Self { retry_after: Some(1), ..Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limit_error", message) }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use hyper::body::{Body as _, Incoming};
 use hyper::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_MAX_AGE,
-    ALLOW, CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderValue, VARY,
+    CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderValue, VARY,
 };
 use hyper::{Method, Request, StatusCode};
 use serde_json::{Map, Value};
@@ -14,7 +14,8 @@ use tokio::task::spawn_blocking;
 
 use super::body::{self, Body, Reply, reply};
 use super::refusal::{Dialect, Refusal};
-use super::{Client, fields, guard, openai};
+use super::routes::{Handler, find};
+use super::{Client, anthropic, fields, guard, native, ollama, openai, resumable};
 use crate::daemon::Phase;
 
 /// A request whose sender may ask.
@@ -82,17 +83,16 @@ fn dialect_of(path: &str) -> Dialect {
     }
 }
 
-fn preflight(is_page: bool) -> Reply {
-    const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, DELETE, OPTIONS");
-    let mut reply = reply(StatusCode::NO_CONTENT, "text/plain", "");
-    let headers = reply.headers_mut();
-    headers.insert(ALLOW, METHODS);
-    if is_page {
-        headers.insert(ACCESS_CONTROL_ALLOW_METHODS, METHODS);
-        let allowed = "Authorization, Content-Type, X-Api-Key, Anthropic-Version, Anthropic-Beta, X-Beast-Priority";
-        headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static(allowed));
-        headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
+fn preflight(is_allowed: bool) -> Reply {
+    let mut reply = reply(StatusCode::OK, "text/plain", "");
+    if !is_allowed {
+        return reply;
     }
+    let headers = reply.headers_mut();
+    headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST, DELETE, OPTIONS"));
+    let allowed = "Authorization, Content-Type, X-Api-Key, Anthropic-Version, Anthropic-Beta, X-Beast-Priority";
+    headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static(allowed));
+    headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
     reply
 }
 
@@ -106,26 +106,6 @@ async fn parse(bytes: Bytes) -> Result<Map<String, Value>, Refusal> {
     parsing.await.unwrap_or_else(|_| Err(Refusal::invalid("the request body cannot be parsed")))
 }
 
-/// What answers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Handler {
-    Chat,
-    Completions,
-    Models,
-    Model,
-}
-
-/// Method, path, handler. A path that ends with a slash is a prefix, for a name that has slashes itself.
-const ROUTES: &[(Method, &str, Handler)] = &[
-    (Method::POST, "/v1/chat/completions", Handler::Chat),
-    (Method::POST, "/chat/completions", Handler::Chat),
-    (Method::POST, "/v1/completions", Handler::Completions),
-    (Method::GET, "/v1/models", Handler::Models),
-    (Method::GET, "/models", Handler::Models),
-    (Method::GET, "/v1/models/", Handler::Model),
-    (Method::GET, "/models/", Handler::Model),
-];
-
 async fn dispatch(client: &Client, request: Request<Incoming>) -> Result<Reply, Refusal> {
     let (head, incoming) = request.into_parts();
     let path = match head.uri.path() {
@@ -134,9 +114,12 @@ async fn dispatch(client: &Client, request: Request<Incoming>) -> Result<Reply, 
     };
     let method = if head.method == Method::HEAD { Method::GET } else { head.method };
     let handler = find(&method, path)?;
+    if let Handler::Unsupported(reason) = handler {
+        return Err(Refusal::new(StatusCode::NOT_IMPLEMENTED, "not_supported_error", reason));
+    }
     let max = client.daemon.config().http.max_body;
     let body = match method {
-        Method::GET => Map::new(),
+        Method::GET | Method::DELETE => Map::new(),
         _ => parse(body::read(incoming, &head.headers, max).await?).await?,
     };
     let asked = Asked {
@@ -149,28 +132,35 @@ async fn dispatch(client: &Client, request: Request<Incoming>) -> Result<Reply, 
     match handler {
         Handler::Chat => openai::chat::answer(asked).await,
         Handler::Completions => openai::completions::answer(asked).await,
+        Handler::Responses => openai::responses::answer(asked).await,
+        Handler::Embeddings(shape) => openai::embeddings::answer(asked, shape).await,
+        Handler::Health => native::state::health(&asked),
+        Handler::Props => native::state::props(&asked),
+        Handler::Slots => native::state::slots(&asked),
+        Handler::Metrics => native::metrics::answer(&asked),
+        Handler::Completion => native::completion::answer(asked).await,
+        Handler::Tokenize => native::tokens::tokenize(asked).await,
+        Handler::Detokenize => native::tokens::detokenize(asked).await,
+        Handler::ApplyTemplate => native::tokens::apply_template(asked).await,
+        Handler::CountChat => native::tokens::count_chat(asked).await,
+        Handler::CountResponses => native::tokens::count_responses(asked).await,
+        Handler::Unsupported(_) => unreachable!("it was refused above"),
         Handler::Models => Ok(openai::models::list(&asked)),
         Handler::Model => openai::models::one(&asked),
+        Handler::Stream => resumable::attach(&asked).await,
+        Handler::StopStream => resumable::stop(&asked).await,
+        Handler::Streams => resumable::lookup(&asked),
+        Handler::Messages => anthropic::messages::answer(asked).await,
+        Handler::CountTokens => anthropic::count::answer(asked).await,
+        Handler::Root => Ok(ollama::root()),
+        Handler::Version => Ok(ollama::version()),
+        Handler::Tags => Ok(ollama::models::tags(&asked)),
+        Handler::Show => ollama::models::show(&asked),
+        Handler::Ps => Ok(ollama::models::ps(&asked)),
+        Handler::OllamaChat => ollama::chat::answer(asked).await,
+        Handler::OllamaGenerate => ollama::generate::answer(asked).await,
+        Handler::OllamaEmbed => ollama::embed::many(asked).await,
+        Handler::OllamaEmbeddings => ollama::embed::one(asked).await,
+        Handler::Pull => ollama::models::pull(&asked),
     }
-}
-
-fn find(method: &Method, path: &str) -> Result<Handler, Refusal> {
-    let is_at = |known: &str| known == path || (known.len() > 1 && known.ends_with('/') && path.starts_with(known));
-    let mut there = ROUTES.iter().filter(|(_, known, _)| is_at(known)).peekable();
-    if there.peek().is_none() {
-        return Err(Refusal::not_found(format!("{method} {} not found", excerpt(path))));
-    }
-    let methods: Vec<&str> = there.clone().map(|(method, ..)| method.as_str()).collect();
-    there.find(|(known, ..)| known == method).map(|(.., handler)| *handler).ok_or_else(|| Refusal {
-        allowed: Some(methods.join(", ")),
-        ..Refusal::new(
-            StatusCode::METHOD_NOT_ALLOWED,
-            "invalid_request_error",
-            format!("{method} is not allowed for {}; try: {}", excerpt(path), methods.join(", ")),
-        )
-    })
-}
-
-fn excerpt(path: &str) -> String {
-    path.chars().filter(|c| !c.is_control()).take(80).collect()
 }

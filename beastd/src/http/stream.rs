@@ -18,7 +18,7 @@ use super::wire::{Gone, Line};
 /// Chunks that wait for the client to read; then whoever writes waits.
 const MAX_CHUNKS: usize = 16;
 /// Silence after which a comment is sent: proxies give up after a minute.
-const PING_AFTER: Duration = Duration::from_secs(10);
+pub const PING_AFTER: Duration = Duration::from_secs(10);
 /// The same for a peer that may have gone: what is written tells.
 const PROBE_AFTER: Duration = Duration::from_millis(250);
 

@@ -10,8 +10,35 @@ use crate::admission::Admission;
 use crate::config::Config;
 use crate::engine::{LoadedModel, Vocab};
 use crate::model;
+use crate::sampling::SamplingDefaults;
 use crate::scheduler::Limits;
 use crate::template::ChatTemplate;
+
+/// What is known of a model, also when it is no longer in memory.
+#[derive(Debug)]
+pub struct ModelFacts {
+    /// The setting that named it.
+    pub configured: String,
+    /// Its description.
+    pub model: Model,
+    /// The source of its chat template; empty without one.
+    pub chat_template: String,
+    /// Text of the token at the beginning of a sequence.
+    pub bos: String,
+    /// Text of the token at the end of a turn.
+    pub eos: String,
+    /// How tokens are chosen when a request leaves it open.
+    pub sampling: SamplingDefaults,
+    /// Numbers and names from the file's metadata.
+    pub metadata: Vec<(String, String)>,
+}
+
+/// Keys of a file's metadata that clients look for, without the architecture before them.
+const OF_ARCHITECTURE: [&str; 6] =
+    ["attention.head_count", "block_count", "embedding_length", "feed_forward_length", "rope.freq_base", "vocab_size"];
+/// The same, as they are.
+const OF_ALL: [&str; 4] =
+    ["general.architecture", "general.file_type", "general.quantization_version", "tokenizer.ggml.model"];
 
 /// What it is made of.
 pub(super) struct Description<'a> {
@@ -42,8 +69,24 @@ impl Description<'_> {
         let defaults = model::sampling_defaults(&model.name, |key| self.loaded.meta(key));
         let admission = Admission::new(Arc::clone(vocab), template, defaults, self.n_ctx, self.config.max_tokens);
         let admission = Arc::new(admission);
+        let facts = Arc::new(ModelFacts {
+            configured: self.config.model.clone(),
+            model: model.clone(),
+            chat_template: self.loaded.chat_template().unwrap_or_default(),
+            bos: vocab.bos_text(),
+            eos: vocab.eos_text(),
+            sampling: defaults,
+            metadata: self.metadata(),
+        });
         let told = AtomicBool::new(false);
-        Ready { admission, model, limits: self.limits, tuning, speculation, state_bytes, notices, told }
+        Ready { admission, model, limits: self.limits, tuning, speculation, state_bytes, facts, notices, told }
+    }
+
+    fn metadata(&self) -> Vec<(String, String)> {
+        let architecture = self.loaded.meta("general.architecture").unwrap_or_default();
+        let of_architecture = OF_ARCHITECTURE.iter().map(|key| format!("{architecture}.{key}"));
+        let keys = OF_ALL.iter().map(|&key| key.to_owned()).chain(of_architecture);
+        keys.filter_map(|key| self.loaded.meta(&key).map(|value| (key, value))).collect()
     }
 
     fn notices(&self, speculation: &SpeculationStatus) -> Vec<Notice> {

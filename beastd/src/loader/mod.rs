@@ -22,6 +22,7 @@ use crate::prefix_store::{PrefixStore, StoreKey};
 use crate::scheduler::Limits;
 use crate::worker::{Command, Ended, Inbox, Parts, Worker, WorkerHandle};
 use describe::Description;
+pub use describe::ModelFacts;
 use speculate::{DraftFile, speculate};
 use tuning::Tuning;
 
@@ -62,6 +63,8 @@ pub struct Ready {
     pub speculation: SpeculationStatus,
     /// Bytes of a kept prefix: for each of its tokens, and besides.
     pub state_bytes: (u64, u64),
+    /// What stays known of it.
+    pub facts: Arc<ModelFacts>,
     /// What users should know.
     pub notices: Vec<Notice>,
     told: AtomicBool,
@@ -81,6 +84,7 @@ pub struct Progress {
     state: Arc<watch::Sender<LoadState>>,
     stages: Arc<Mutex<Vec<Stage>>>,
     abandoned: Arc<AtomicBool>,
+    last: Arc<Mutex<Option<Arc<ModelFacts>>>>,
 }
 
 impl Default for Progress {
@@ -93,7 +97,12 @@ impl Progress {
     /// Nothing is loaded yet.
     pub fn new() -> Self {
         let state = LoadState::Loading { stage: LoadStage::ProcessStart, fraction: 0.0 };
-        Self { state: Arc::new(watch::Sender::new(state)), stages: Arc::default(), abandoned: Arc::default() }
+        Self {
+            state: Arc::new(watch::Sender::new(state)),
+            stages: Arc::default(),
+            abandoned: Arc::default(),
+            last: Arc::default(),
+        }
     }
 
     /// How far loading is, now and later.
@@ -132,7 +141,15 @@ impl Progress {
         self.set(LoadState::Loading { stage, fraction });
     }
 
+    /// The model that was loaded last, whether it still is or not.
+    pub fn last(&self) -> Option<Arc<ModelFacts>> {
+        self.last.lock().ok().and_then(|last| last.clone())
+    }
+
     pub(crate) fn set(&self, state: LoadState) {
+        if let (LoadState::Ready(ready), Ok(mut last)) = (&state, self.last.lock()) {
+            *last = Some(Arc::clone(&ready.facts));
+        }
         self.state.send_replace(state);
     }
 
@@ -216,7 +233,8 @@ fn next_load(inbox: &mut Inbox) -> Option<(Arc<Config>, Asker)> {
             Command::Load(config, loaded) => return Some((config, loaded)),
             Command::Submit(submission) => submission.fail(crate::worker::shutting_down()),
             Command::Unload(given_back) => drop(given_back.send(())),
-            Command::Cancel(_) => {}
+            // Dropping a job's end of its channel tells whoever waits the same.
+            Command::Cancel(_) | Command::Embed(_) | Command::StopEmbedding => {}
             Command::Stop => return None,
         }
     }

@@ -12,7 +12,7 @@ use std::collections::VecDeque;
 pub use kv_cache::KvCache;
 pub use sequence::Sequence;
 
-use crate::batch::{Batch, KvEdit, Row, Sampled, SeqId, SlotId, Token};
+use crate::batch::{Batch, KvEdit, Logprobs, Row, Sampled, SeqId, SlotId, Token};
 use crate::prefix_cache::{PrefixCache, PrefixStats};
 
 /// The bounds of a plan.
@@ -41,12 +41,14 @@ pub struct Limits {
 }
 
 /// What a step meant for one sequence that asked for a token.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Committed {
     /// Whose they are.
     pub seq: SeqId,
     /// Its next tokens; several when drafts were right.
     pub tokens: Vec<Token>,
+    /// One for each of them, or none.
+    pub logprobs: Vec<Logprobs>,
     /// Whether it has reached its limit; it must be finished now.
     pub at_limit: bool,
 }
@@ -209,11 +211,12 @@ impl Scheduler {
             }
         }
         let mut committed = Vec::with_capacity(sampled.len());
-        for Sampled { seq, tokens } in sampled {
+        for Sampled { seq, tokens, logprobs } in sampled {
             if let Some(sequence) = self.running.iter_mut().find(|sequence| sequence.id == *seq) {
                 sequence.tokens.extend(tokens);
                 let at_limit = sequence.tokens.len() >= sequence.n_max;
-                committed.push(Committed { seq: *seq, tokens: tokens.clone(), at_limit });
+                let (tokens, logprobs) = (tokens.clone(), logprobs.clone());
+                committed.push(Committed { seq: *seq, tokens, logprobs, at_limit });
             }
         }
         committed

@@ -171,7 +171,9 @@ proptest! {
                 continue;
             }
             let rows = batch.rows.iter().filter(|row| row.sample);
-            let sampled: Vec<_> = rows.map(|row| Sampled { seq: row.seq, tokens: vec![Token(65)] }).collect();
+            let sampled: Vec<_> = rows
+                .map(|row| Sampled { seq: row.seq, tokens: vec![Token(65)], logprobs: Vec::new() })
+                .collect();
             for committed in scheduler.commit(&sampled).into_iter().filter(|committed| committed.at_limit) {
                 scheduler.finish(committed.seq);
             }

@@ -61,7 +61,7 @@ fn run(limits: Limits, engine: &mut FakeEngine, moves: &[Move]) -> Vec<(Vec<Toke
                     Sequence::new(id, prompt(n_added, *n_prompt), *n_max, 48).keeping(vec![SHARED, n_prompt - 1]);
                 let sequence = if *is_background { sequence.in_background() } else { sequence };
                 if scheduler.add(sequence).is_ok() {
-                    engine.arm(id, &SamplingParams::GREEDY);
+                    engine.arm(id, &SamplingParams::GREEDY, None);
                     alive.push(id);
                 }
             }
@@ -109,7 +109,7 @@ fn run(limits: Limits, engine: &mut FakeEngine, moves: &[Move]) -> Vec<(Vec<Toke
                         assert!(scheduler.make_room() != Room::None, "one alone always fits");
                     }
                     Err(EngineError::Interrupted) => scheduler.interrupt(),
-                    Err(EngineError::Fatal(error)) => panic!("{error}"),
+                    Err(error) => panic!("{error}"),
                 }
             }
         }

@@ -242,7 +242,7 @@ impl<'model> Speculation<'model> {
             self.costs.record(batch.n_tokens(), step_us as f64);
         }
         let (mut n_drafted, mut n_accepted) = (0, 0);
-        for Sampled { seq, tokens } in sampled {
+        for Sampled { seq, tokens, .. } in sampled {
             let Some(request) = self.requests.get_mut(seq) else { continue };
             let n_draft = batch.rows.iter().find(|row| row.seq == *seq).map_or(0, |row| row.n_draft);
             let source = self.proposed.remove(seq).filter(|_| n_draft > 0);

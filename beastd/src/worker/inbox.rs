@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use beast_protocol::{ErrorCode, Event, WireError};
 use tokio::sync::{mpsc, oneshot};
 
+use super::embedding::{EmbedJob, Timer};
 use crate::admitted::Admitted;
 use crate::batch::SeqId;
 use crate::config::Config;
@@ -20,6 +21,10 @@ pub enum Command {
     Submit(Box<Submission>),
     /// End this request with `Cancelled`, if it still lives.
     Cancel(SeqId),
+    /// Compute embeddings.
+    Embed(EmbedJob),
+    /// Free the memory that embeddings take, if none are wanted.
+    StopEmbedding,
     /// Give the model back, and answer when its memory is free; whatever lives fails, so nothing should.
     Unload(oneshot::Sender<()>),
     /// Load the model that these settings name, and answer what came of it; nothing happens when one is loaded.
@@ -73,6 +78,7 @@ pub struct Inbox {
 pub struct WorkerHandle {
     pub(super) inbox: mpsc::Sender<Command>,
     pub(super) interrupt: Arc<Interrupt>,
+    pub(super) timer: Timer,
     next_id: Arc<AtomicU64>,
 }
 
@@ -81,7 +87,11 @@ impl WorkerHandle {
     pub fn new() -> (Self, Inbox) {
         let (inbox, commands) = mpsc::channel(INBOX_LEN);
         let interrupt = Arc::<Interrupt>::default();
-        (Self { inbox, interrupt: Arc::clone(&interrupt), next_id: Arc::default() }, Inbox { commands, interrupt })
+        let timer = Timer::default();
+        (
+            Self { inbox, interrupt: Arc::clone(&interrupt), timer, next_id: Arc::default() },
+            Inbox { commands, interrupt },
+        )
     }
 
     /// Hands a request over. Dropping the receiver cancels it. What it says is `Queued`, `Started` (the ticket's), `Progress`, `Piece` and one
@@ -95,14 +105,18 @@ impl WorkerHandle {
         let n_tokens = admitted.prompt.len() + admitted.resumed.tokens.len();
         let is_background = admitted.is_background;
         let submission = Submission { id, admitted, events, ticket };
-        self.inbox.try_send(Command::Submit(Box::new(submission))).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => overloaded(),
-            mpsc::error::TrySendError::Closed(_) => shutting_down(),
-        })?;
+        self.try_send(Command::Submit(Box::new(submission)))?;
         if !is_background {
             self.interrupt.announce(n_tokens);
         }
         Ok((id, received))
+    }
+
+    pub(super) fn try_send(&self, command: Command) -> Result<(), WireError> {
+        self.inbox.try_send(command).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => overloaded(),
+            mpsc::error::TrySendError::Closed(_) => shutting_down(),
+        })
     }
 
     /// Asks for the end of a request.

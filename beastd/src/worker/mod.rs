@@ -1,5 +1,6 @@
 //! The inference thread: inbox, schedule, step, commit, replies. The only matchmaker between scheduler and engine.
 
+mod embedding;
 mod inbox;
 mod step;
 
@@ -21,6 +22,8 @@ use crate::prefix_store::PrefixStore;
 use crate::scheduler::{Committed, Limits, Room, Scheduler, Sequence};
 use crate::speculation::{Candidate, Speculation};
 use crate::stream::Stream;
+pub use embedding::EmbedJob;
+use embedding::Embeddings;
 use inbox::overloaded;
 pub use inbox::{Command, Inbox, Submission, Ticket, WorkerHandle, shutting_down};
 use step::Pace;
@@ -89,6 +92,7 @@ pub struct Worker<'model, E> {
     speculation: Speculation<'model>,
     store: Option<PrefixStore>,
     active: HashMap<SeqId, Active>,
+    embeddings: Embeddings,
     pace: Pace,
 }
 
@@ -97,8 +101,8 @@ impl<'model, E: Engine> Worker<'model, E> {
     pub fn new(parts: Parts<'model, E>, inbox: Inbox, metrics: Arc<Metrics>) -> Self {
         let Parts { engine, vocab, limits, n_ctx, governor, speculation, store } = parts;
         let (scheduler, active) = (Scheduler::new(limits), HashMap::new());
-        let pace = Pace::new(limits.prefill_chunk);
-        Self { engine, vocab, scheduler, inbox, metrics, n_ctx, governor, speculation, store, active, pace }
+        let (embeddings, pace) = (Embeddings::new(limits), Pace::new(limits.prefill_chunk));
+        Self { engine, vocab, scheduler, inbox, metrics, n_ctx, governor, speculation, store, active, embeddings, pace }
     }
 
     /// Works until it is told to stop or no handle is left.
@@ -132,6 +136,7 @@ impl<'model, E: Engine> Worker<'model, E> {
                     Err(error) => return self.break_down(error).map(|()| Ended::Stopped),
                 }
             }
+            self.embed()?;
             self.publish();
         };
         let Some(given_back) = unloading else {
@@ -149,7 +154,7 @@ impl<'model, E: Engine> Worker<'model, E> {
     fn take_commands(&mut self) -> Result<Next, EngineError> {
         self.inbox.interrupt.clear();
         loop {
-            let command = if self.scheduler.is_idle() {
+            let command = if self.scheduler.is_idle() && self.embeddings.is_empty() {
                 // Every build is a release build: the audit is for the worker's own tests.
                 if cfg!(test) {
                     self.scheduler.check();
@@ -167,6 +172,8 @@ impl<'model, E: Engine> Worker<'model, E> {
             };
             match command {
                 Some(Command::Submit(submission)) => self.submit(*submission),
+                Some(Command::Embed(job)) => self.embeddings.add(job, self.n_ctx, self.vocab.n_tokens()),
+                Some(Command::StopEmbedding) => self.stop_embedding(),
                 Some(Command::Cancel(id)) => self.end(id, FinishReason::Cancelled),
                 Some(Command::Unload(given_back)) => return Ok(Next::End(Some(given_back))),
                 // It is loaded. Who asked may have gone.
@@ -182,6 +189,7 @@ impl<'model, E: Engine> Worker<'model, E> {
             mut prompt,
             shared,
             sampling,
+            n_logprobs,
             n_max_tokens,
             stop,
             ignore_eos,
@@ -209,7 +217,7 @@ impl<'model, E: Engine> Worker<'model, E> {
             Metrics::add(&self.metrics.n_requests, 1);
             return stream.fail(overloaded());
         }
-        self.engine.arm(id, &sampling);
+        self.engine.arm(id, &sampling, n_logprobs);
         if let Some(constraint) = constraint {
             self.engine.constrain(id, constraint);
         }
@@ -321,6 +329,8 @@ impl<'model, E: Engine> Worker<'model, E> {
                 // The first row begins where the copy ends.
                 active.n_cached = row.pos as usize;
                 active.stream.started();
+                let (n_done, n_total) = (as_u32(active.n_cached.min(active.n_prompt)), as_u32(active.n_prompt));
+                active.stream.hint(Event::Progress { n_done, n_total });
             }
         }
         for (position, sequence) in self.scheduler.waiting().enumerate() {
@@ -335,6 +345,8 @@ impl<'model, E: Engine> Worker<'model, E> {
     fn account(&mut self, batch: &Batch, sampled: &[Sampled], began_us: u64) {
         let step_us = now_us() - began_us;
         Metrics::add(&self.metrics.busy_us, step_us);
+        let n_verified = batch.rows.iter().filter(|row| row.n_draft > 0).count();
+        self.metrics.stepped(batch.rows.len(), n_verified);
         let (n_drafted, n_accepted) = self.speculation.observe(batch, sampled, step_us);
         Metrics::add(&self.metrics.n_drafted, n_drafted as u64);
         Metrics::add(&self.metrics.n_accepted, n_accepted as u64);
@@ -352,7 +364,8 @@ impl<'model, E: Engine> Worker<'model, E> {
     }
 
     fn deliver(&mut self, committed: Committed) {
-        let Committed { seq, tokens, at_limit } = committed;
+        let Committed { seq, tokens, logprobs, at_limit } = committed;
+        let mut logprobs = logprobs.into_iter();
         let active = self.active.get_mut(&seq).expect("what was sampled is active");
         active.last_token_us = now_us();
         active.first_token_us.get_or_insert(active.last_token_us);
@@ -360,7 +373,7 @@ impl<'model, E: Engine> Worker<'model, E> {
         for token in tokens {
             active.n_generated += 1;
             Metrics::add(&self.metrics.n_generated_tokens, 1);
-            ended = active.stream.push(token, active.last_token_us);
+            ended = active.stream.push(token, logprobs.next(), active.last_token_us);
             if ended.is_some() {
                 break;
             }
@@ -421,6 +434,7 @@ impl<'model, E: Engine> Worker<'model, E> {
             first_token_us: first_token_us - active.arrived_us,
         };
         tracing::info!(request = id.0, ?reason, ?usage, ?timings, "done");
+        self.metrics.answered(&usage, &timings);
         // Before the client hears of the end: a status that it asks for then must not show the request any more.
         self.publish();
         active.stream.finish(reason, usage, timings, now_us);
@@ -444,11 +458,12 @@ impl<'model, E: Engine> Worker<'model, E> {
             self.speculation.end(id);
             active.stream.fail(error.clone());
         }
+        self.embeddings.fail(error);
     }
 
     fn publish(&self) {
         self.metrics.n_running.store(self.scheduler.running().count(), Relaxed);
-        self.metrics.n_waiting.store(self.scheduler.waiting().count(), Relaxed);
+        self.metrics.n_waiting.store(self.scheduler.waiting().count() + self.embeddings.n_inputs(), Relaxed);
         self.metrics.n_cells_used.store(self.scheduler.cache().n_used(), Relaxed);
         self.metrics.n_preempted.store(self.scheduler.n_preempted(), Relaxed);
         let prefixes = self.scheduler.prefixes();

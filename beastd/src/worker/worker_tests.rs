@@ -1,3 +1,4 @@
+use std::ops::Range;
 use std::thread::JoinHandle;
 
 use super::*;
@@ -41,8 +42,8 @@ impl Gate {
 }
 
 impl Engine for Gate {
-    fn arm(&mut self, seq: SeqId, sampling: &SamplingParams) {
-        self.engine.arm(seq, sampling);
+    fn arm(&mut self, seq: SeqId, sampling: &SamplingParams, n_logprobs: Option<usize>) {
+        self.engine.arm(seq, sampling, n_logprobs);
     }
     fn constrain(&mut self, seq: SeqId, constraint: Constraint) {
         self.engine.constrain(seq, constraint);
@@ -52,6 +53,14 @@ impl Engine for Gate {
     }
     fn disarm(&mut self, seq: SeqId) {
         self.engine.disarm(seq);
+    }
+    /// A chunk passes like a step without rows.
+    fn embed(&mut self, text: &[Token], chunk: Range<usize>) -> Result<Option<Vec<f32>>, EngineError> {
+        self.pass(&Batch::default())?;
+        self.engine.embed(text, chunk)
+    }
+    fn stop_embedding(&mut self) {
+        self.engine.stop_embedding();
     }
     fn set_threads(&mut self, n_threads: usize) -> bool {
         self.engine.set_threads(n_threads)
@@ -119,6 +128,7 @@ pub(super) fn admitted(prompt: &str, n_max_tokens: usize) -> Admitted {
         prompt,
         shared: Vec::new(),
         sampling: SamplingParams::GREEDY,
+        n_logprobs: None,
         n_max_tokens,
         stop: Vec::new(),
         ignore_eos: false,
@@ -326,4 +336,57 @@ fn an_instruction_survives_a_restart_on_disk() {
         assert_eq!(fixture.metrics.n_stored.load(Relaxed), 1);
         assert_eq!(fixture.metrics.n_restored.load(Relaxed), n_restored as u64);
     }
+}
+
+/// The tokens of an answer and what the client hears of each.
+fn told(mut replies: mpsc::Receiver<Event>) -> Vec<(Token, Option<beast_protocol::TokenLogprob>)> {
+    let mut told = Vec::new();
+    while let Some(reply) = replies.blocking_recv() {
+        match reply {
+            Event::Piece { tokens, logprobs, .. } => {
+                assert!(logprobs.is_empty() || logprobs.len() == tokens.len());
+                let logprobs = logprobs.into_iter().map(Some).chain(std::iter::repeat(None));
+                told.extend(tokens.into_iter().map(Token).zip(logprobs));
+            }
+            Event::Done { .. } => return told,
+            Event::Failed(error) => panic!("{error}"),
+            _ => {}
+        }
+    }
+    panic!("the stream ended without an end")
+}
+
+/// Drafts and a break in the middle change nothing; those who did not ask get none.
+#[test]
+fn log_probabilities_stay_with_their_tokens() {
+    let fixture = start(Limits { n_cells: 2048, ..LIMITS });
+    drop(fixture.step);
+    let mut n_drafted = 0;
+    for seed in 0..20 {
+        let question = format!("question {seed} ");
+        let said = expected(&question, 100);
+        let prompt = ByteVocab.tokenize(&format!("{question}{said}!{question}"), false, false);
+        let answer = fake::answer(&prompt, 0, 60);
+        let (n_resumed, n) = (answer.len() / 3, seed % 5);
+        let resumed = Resumed { tokens: answer[..n_resumed].to_vec(), n_shown: n_resumed };
+        let asked = Admitted { prompt: prompt.clone(), n_logprobs: Some(n), ..admitted("", 60) };
+        let on = Admitted { resumed, n_logprobs: Some(n), prompt: prompt.clone(), ..admitted("", 60 - n_resumed) };
+        let not_asked = Admitted { prompt: prompt.clone(), ..admitted("", 60) };
+        let submit = |admitted| told(fixture.handle.submit(admitted, ticket()).expect("room").1);
+        assert!(submit(not_asked).iter().all(|(_, logprob)| logprob.is_none()));
+        for (told, n_before) in [(submit(asked), 0), (submit(on), n_resumed)] {
+            let tokens: Vec<Token> = told.iter().map(|(token, _)| *token).collect();
+            assert_eq!(tokens, answer[n_before..]);
+            for (nth, (token, logprob)) in told.iter().enumerate() {
+                let before = [&prompt[..], &answer[..n_before + nth]].concat();
+                let expected = fake::logprobs(&before, *token, n);
+                let logprob = logprob.as_ref().expect("it was asked for");
+                assert_eq!((logprob.chosen.token, logprob.chosen.logprob), (token.0, expected.chosen));
+                let top: Vec<_> = logprob.top.iter().map(|top| (Token(top.token), top.logprob)).collect();
+                assert_eq!(top, expected.top);
+            }
+        }
+        n_drafted = fixture.metrics.n_drafted.load(Relaxed);
+    }
+    assert!(n_drafted > 0);
 }

@@ -90,27 +90,31 @@ fn the_rooms_of_the_daemon_know_only_these() {
         }
     }
     expect![[r#"
-        admission → batch, beast_protocol, clock, engine, speculation, splitter, template, worker
+        admission → admitted, batch, beast_protocol, engine, sampling, speculation, splitter, template
+        admitted → batch, engine, speculation, tools
+        answering → admission, admitted, batch, beast_protocol, clock, daemon, in_use, jobs, loader, residency, tools, worker
         calibration → batch, beast_launchd, clock, config, engine, fingerprint, governor
         config → beast_launchd, cores
         connection → beast_protocol
         daemon → beast_protocol, clock, config, engine, loader, metrics, worker
         engine → batch, clock, prefix_cache
-        jobs → admission, beast_protocol, clock, splitter, stream, worker
+        jobs → admission, admitted, beast_protocol, clock, splitter, worker
         loader → admission, batch, beast_launchd, beast_protocol, calibration, clock, config, engine, fingerprint, governor, logging, metrics, model, prefix_store, scheduler, speculation, template, worker
         logging → config
-        model → admission, beast_launchd, fingerprint
+        model → beast_launchd, fingerprint, sampling
         prefix_cache → batch
         prefix_store → batch, fingerprint
         residency → beast_protocol, config, daemon, loader, model, worker
+        sampling → batch, beast_protocol, clock
         scheduler → batch, prefix_cache
         server → beast_launchd, beast_protocol, connection, daemon, session, tell_manager
-        session → admission, batch, beast_protocol, clock, connection, daemon, in_use, jobs, loader, residency, stream, worker
+        session → answering, beast_protocol, connection, daemon, residency
         speculation → batch, engine
         splitter → engine
         stream → batch, beast_protocol, clock, engine
         template → beast_protocol
-        worker → batch, beast_protocol, clock, config, engine, governor, in_use, interrupt, metrics, prefix_store, scheduler, speculation, stream
+        tools → beast_protocol
+        worker → admitted, batch, beast_protocol, clock, config, engine, governor, in_use, interrupt, metrics, prefix_store, scheduler, speculation, stream
     "#]].assert_eq(&map);
 }
 

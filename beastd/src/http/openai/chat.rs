@@ -8,10 +8,13 @@ use super::{Identity, finish_reason, logprobs, timings, tool_call, usage};
 use crate::http::answers::{Answer, Answers, deltas_of};
 use crate::http::body::{Reply, json_reply};
 use crate::http::fields::Fields;
+use crate::http::live::Live;
 use crate::http::models;
 use crate::http::refusal::{Dialect, Refusal};
+use crate::http::resumable;
 use crate::http::route::Asked;
 use crate::http::stream::{self, Script, data};
+use crate::http::vocabulary::hold;
 
 /// Answers of one request.
 const MAX_CHOICES: i64 = 64;
@@ -35,19 +38,42 @@ pub(crate) async fn answer(asked: Asked) -> Result<Reply, Refusal> {
     models::check_name(&asked.client.daemon, fields.text("model")?)?;
     let wishes = wishes(&fields)?;
     let request = Generate { priority: super::priority(&asked.headers)?, ..generate(&fields)? };
+    let verbose = verbose(&asked, &request).await?;
     let requests = choices(request, wishes.n_choices);
-    let answers = Answers::begin(&asked.client.daemon, requests).await?;
     let identity = Identity::new("chatcmpl", "chat.completion", String::new());
+    if let Some(id) = resumable::id(&asked.headers)?.filter(|_| wishes.is_stream) {
+        let script = Chunks::new(identity.clone(), wishes, verbose);
+        return resumable::begin(&asked, id, requests, identity, script).await;
+    }
+    let answers = Answers::begin(&asked.client.daemon, requests).await?;
     if wishes.is_stream {
-        return Ok(stream::reply(answers, Chunks::new(identity, wishes), asked.client.line));
+        return Ok(stream::reply(answers, Chunks::new(identity, wishes, verbose), asked.client.line));
     }
     Ok(stream::whole(&asked.client.line, async move {
         match answers.collect(wishes.n_choices).await {
-            Ok(answers) => json_reply(StatusCode::OK, &whole(&identity, &answers, wishes)),
+            Ok(answers) => json_reply(StatusCode::OK, &with_verbose(whole(&identity, &answers, wishes), verbose)),
             Err(error) => Refusal::from(error).reply(Dialect::OpenAi),
         }
     })
     .await)
+}
+
+/// What llama-server tells who asks for `verbose`: the prompt as the model gets it.
+async fn verbose(asked: &Asked, request: &Generate) -> Result<Option<Value>, Refusal> {
+    if !Fields::new(&asked.body).flag("verbose")?.unwrap_or(false) {
+        return Ok(None);
+    }
+    let request = request.clone();
+    let held = hold(&asked.client).await?;
+    let prompt = held.beside(move |admission| Ok(admission.rendered(&request)?)).await?;
+    Ok(Some(json!({ "prompt": prompt })))
+}
+
+fn with_verbose(mut body: Value, verbose: Option<Value>) -> Value {
+    if let Some(verbose) = verbose {
+        body["__verbose"] = verbose;
+    }
+    body
 }
 
 /// The same request several times; with a seed, each has its own.
@@ -57,6 +83,11 @@ pub(super) fn choices(request: Generate, n: usize) -> Vec<Generate> {
         request.sampling.seed = request.sampling.seed.map(|seed| seed.wrapping_add(n));
     }
     requests
+}
+
+/// What tells a streamed answer, for one that goes on.
+pub(crate) fn script(fields: &Fields<'_>, identity: Identity) -> Result<Chunks, Refusal> {
+    Ok(Chunks::new(identity, wishes(fields)?, None))
 }
 
 fn wishes(fields: &Fields<'_>) -> Result<Wishes, Refusal> {
@@ -187,27 +218,30 @@ fn choice(index: usize, answer: &Answer, wishes: Wishes) -> Value {
 }
 
 /// The answers as they come.
-struct Chunks {
+pub(crate) struct Chunks {
     identity: Identity,
     wishes: Wishes,
     has_begun: Vec<bool>,
     has_calls: Vec<bool>,
     usages: Vec<Usage>,
     timings: Option<Value>,
-    n_cached: Option<u32>,
+    live: Vec<Live>,
+    /// Told with the first chunk.
+    verbose: Option<Value>,
 }
 
 impl Chunks {
-    fn new(identity: Identity, wishes: Wishes) -> Self {
+    fn new(identity: Identity, wishes: Wishes, verbose: Option<Value>) -> Self {
         let n = wishes.n_choices;
         Self {
-            identity: Identity { object: "chat.completion.chunk", ..identity },
+            identity: Identity { object: "chat.completion.chunk".into(), ..identity },
             wishes,
             has_begun: vec![false; n],
             has_calls: vec![false; n],
             usages: vec![Usage::default(); n],
             timings: None,
-            n_cached: None,
+            live: vec![Live::default(); n],
+            verbose,
         }
     }
 
@@ -219,13 +253,16 @@ impl Chunks {
         part
     }
 
-    fn chunk(&self, index: usize, delta: Value, logprobs: Value, finish: Option<&str>, out: &mut Vec<u8>) {
+    fn chunk(&mut self, index: usize, delta: Value, logprobs: Value, finish: Option<&str>, out: &mut Vec<u8>) {
         let mut part = self.part();
         part["choices"] = json!([{ "index": index, "delta": delta, "logprobs": logprobs, "finish_reason": finish }]);
         if let Some(timings) = self.timings.as_ref().filter(|_| finish.is_some() && !self.wishes.has_usage) {
             part["timings"] = timings.clone();
+        } else if self.wishes.has_timings && self.live[index].n_generated() > 0 && finish.is_none() {
+            part["timings"] = self.live[index].timings();
         }
-        data(out, &part);
+        let verbose = self.verbose.take();
+        data(out, &with_verbose(part, verbose));
     }
 
     fn begin(&mut self, index: usize, out: &mut Vec<u8>) {
@@ -257,26 +294,27 @@ impl Chunks {
         }
     }
 
-    fn progress(&mut self, index: usize, n_done: u32, n_total: u32, out: &mut Vec<u8>) {
-        let n_cached = *self.n_cached.get_or_insert(0);
+    fn progress(&mut self, index: usize, out: &mut Vec<u8>) {
         self.begin(index, out);
         let mut part = self.part();
         part["choices"] = json!([{ "index": index, "delta": {}, "logprobs": null, "finish_reason": null }]);
-        part["prompt_progress"] = json!({ "total": n_total, "cache": n_cached, "processed": n_done, "time_ms": 0 });
+        part["prompt_progress"] = self.live[index].progress();
+        if self.wishes.has_timings {
+            part["timings"] = self.live[index].timings();
+        }
         data(out, &part);
     }
 }
 
 impl Script for Chunks {
     fn event(&mut self, choice: usize, event: Event, out: &mut Vec<u8>) {
+        self.live[choice].take(&event);
         match event {
             Event::Started { model, .. } => {
                 self.identity.model = model;
                 self.begin(choice, out);
             }
-            Event::Progress { n_done, n_total } if self.wishes.has_progress => {
-                self.progress(choice, n_done, n_total, out)
-            }
+            Event::Progress { .. } if self.wishes.has_progress => self.progress(choice, out),
             Event::Piece { text, deltas, logprobs, .. } => {
                 self.begin(choice, out);
                 self.piece(choice, deltas_of(text, deltas), &logprobs, out);

@@ -63,7 +63,8 @@ fn text_of<'a>(fields: &Fields<'_>, part: &'a Value) -> Result<&'a str, Refusal>
         Some("text" | "input_text" | "output_text") => part.get("text"),
         Some("refusal") => part.get("refusal"),
         Some("image_url" | "input_image" | "input_audio" | "file" | "input_file" | "video_url") => {
-            let text = format!("this model reads text only, not {}; try: leave it out", kind.unwrap_or_default());
+            let what = kind.unwrap_or_default().trim_start_matches("input_").trim_end_matches("_url");
+            let text = format!("{what} input is not supported by this model; try: text only");
             return Err(Refusal::invalid_field("messages", text));
         }
         _ => None,

@@ -2,14 +2,18 @@
 
 pub(crate) mod chat;
 pub(crate) mod completions;
+pub(crate) mod embeddings;
 mod messages;
 pub(crate) mod models;
 mod params;
+pub(crate) mod responses;
 mod tools;
 
+use std::borrow::Cow;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use beast_protocol::{FinishReason, Logprob, Timings, TokenLogprob, ToolCall, Usage};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 pub(crate) use messages::messages;
@@ -17,18 +21,18 @@ pub(crate) use params::{constraint, priority, sampling};
 pub(crate) use tools::{choice, functions};
 
 /// What one HTTP answer is called in all its parts.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Identity {
     id: String,
     created: u64,
-    object: &'static str,
+    object: Cow<'static, str>,
     /// The true name of the model; known when the answer begins.
     pub(crate) model: String,
 }
 
 impl Identity {
     pub(crate) fn new(prefix: &str, object: &'static str, model: String) -> Self {
-        Self { id: format!("{prefix}-{}", random_id(24)), created: now_s(), object, model }
+        Self { id: format!("{prefix}-{}", random_id(24)), created: now_s(), object: object.into(), model }
     }
 
     /// A part of the answer, without its choices.
@@ -94,7 +98,9 @@ pub(crate) fn timings(usage: &Usage, timings: &Timings) -> Value {
     let n_prompt = usage.n_prompt.saturating_sub(usage.n_cached);
     let (prompt_ms, predicted_ms) = (ms(timings.prefill_us), ms(timings.decode_us));
     let per_token = |ms: f64, n: u32| if n == 0 { 0.0 } else { ms / f64::from(n) };
-    let per_second = |ms: f64, n: u32| if ms > 0.0 { f64::from(n) * 1000.0 / ms } else { 0.0 };
+    let per_second = |ms: f64, n: u32| if ms > 0.0 { 1000.0 / ms * f64::from(n) } else { 0.0 };
+    // The first token comes with the last step of the prompt: decoding begins after it.
+    let n_decoded = usage.n_generated.saturating_sub(1);
     let mut value = json!({
         "cache_n": usage.n_cached,
         "prompt_n": n_prompt,
@@ -103,8 +109,8 @@ pub(crate) fn timings(usage: &Usage, timings: &Timings) -> Value {
         "prompt_per_second": per_second(prompt_ms, n_prompt),
         "predicted_n": usage.n_generated,
         "predicted_ms": predicted_ms,
-        "predicted_per_token_ms": per_token(predicted_ms, usage.n_generated),
-        "predicted_per_second": per_second(predicted_ms, usage.n_generated),
+        "predicted_per_token_ms": per_token(predicted_ms, n_decoded),
+        "predicted_per_second": per_second(predicted_ms, n_decoded),
     });
     if usage.n_drafted > 0 {
         value["draft_n"] = usage.n_drafted.into();

@@ -58,7 +58,7 @@ fn capabilities() -> Value {
 }
 
 /// Names have slashes, which some clients escape.
-fn percent_decoded(text: &str) -> String {
+pub(crate) fn percent_decoded(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((&byte, after)) = rest.split_first() {

@@ -127,6 +127,23 @@ impl LlamaServer {
 
     /// Asks and does not wait; dropping what this returns hangs up. The template is rendered by the server.
     pub fn begin(&self, question: &Generate) -> Result<Asked> {
+        Sse::at(self.port).begin(question)
+    }
+}
+
+/// A server that speaks OpenAI's dialect, llama-server or beastd, and tells `timings`.
+pub struct Sse {
+    port: u16,
+}
+
+impl Sse {
+    /// The one that listens there.
+    pub fn at(port: u16) -> Self {
+        Self { port }
+    }
+
+    /// Asks and does not wait; dropping what this returns hangs up.
+    pub fn begin(&self, question: &Generate) -> Result<Asked> {
         let began = Instant::now();
         let turn =
             |message: &beast_protocol::Message| json!({ "role": message.role.as_str(), "content": message.content });
@@ -139,6 +156,12 @@ impl LlamaServer {
         });
         let events = http::post(self.port, "/v1/chat/completions", &request.to_string())?;
         Ok(Asked { events, began, n_exactly: question.max_tokens.filter(|_| question.ignore_eos) })
+    }
+}
+
+impl Side for Sse {
+    fn ask(&self, question: &Generate) -> Result<Answer> {
+        self.begin(question)?.answer()
     }
 }
 
@@ -159,9 +182,11 @@ pub struct Asked {
 impl Asked {
     fn answer(mut self) -> Result<Answer> {
         let (mut first_token, mut last) = (None, Value::Null);
-        // Nothing is sent before the first token; times come with the last event.
+        // Times come with the last event.
         while let Some(event) = self.events.next()? {
-            first_token.get_or_insert_with(|| self.began.elapsed());
+            if event["choices"][0]["delta"]["content"].as_str().is_some_and(|text| !text.is_empty()) {
+                first_token.get_or_insert_with(|| self.began.elapsed());
+            }
             last = event;
         }
         let answer = answer(&last["timings"], first_token.context("llama-server answers nothing")?);

@@ -62,25 +62,25 @@ pub fn measure(setup: &Setup) -> Result<Vec<Row>> {
     Ok(rows.map(|row| row.asked(&asked)).into())
 }
 
-fn questions(words: &mut Words, n: usize, n_tokens: u32) -> Vec<Generate> {
+pub(super) fn questions(words: &mut Words, n: usize, n_tokens: u32) -> Vec<Generate> {
     (0..n).map(|_| exactly(None, &words.text(N_WORDS), n_tokens)).collect()
 }
 
 /// What the clients of one side got, of each repeat one number.
 #[derive(Default)]
-struct Crowd {
+pub(super) struct Crowd {
     /// Tokens a second of all together.
-    speeds: Vec<f64>,
+    pub(super) speeds: Vec<f64>,
     /// First tokens in milliseconds.
-    medians: Vec<f64>,
+    pub(super) medians: Vec<f64>,
     slowest: Vec<f64>,
     /// The slowest as a multiple of the median.
     stretches: Vec<f64>,
-    n_prompt: u32,
+    pub(super) n_prompt: u32,
 }
 
 impl Crowd {
-    fn add(&mut self, side: &dyn Side, questions: &[Generate]) -> Result<()> {
+    pub(super) fn add(&mut self, side: &dyn Side, questions: &[Generate]) -> Result<()> {
         let (answers, took) = at_once(side, questions)?;
         let n_tokens: u32 = answers.iter().map(|answer| answer.n_after_first + 1).sum();
         self.speeds.push(f64::from(n_tokens) / took.as_secs_f64());

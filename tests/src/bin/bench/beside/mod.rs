@@ -14,6 +14,7 @@ mod memory;
 mod new_prompt;
 mod nothing;
 mod prefix;
+mod sse;
 
 use std::fmt;
 
@@ -37,6 +38,7 @@ pub const MEASUREMENTS: &[Measurement] = &[
     Measurement { name: "nothing-to-copy", run: nothing::measure },
     Measurement { name: "draft", run: draft::measure },
     Measurement { name: "four-clients", run: clients::measure },
+    Measurement { name: "sse", run: sse::measure },
     Measurement { name: "long", run: long::measure },
     Measurement { name: "company", run: company::measure },
     Measurement { name: "memory", run: memory::measure },

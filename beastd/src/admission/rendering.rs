@@ -1,0 +1,29 @@
+//! A conversation as the text that the model is given, for whoever wants to see or count it. Answers nothing.
+
+use beast_protocol::{Generate, WireError};
+
+use super::{Admission, invalid};
+use crate::template;
+
+impl Admission {
+    /// The prompt of a conversation, as text.
+    ///
+    /// # Errors
+    /// [`beast_protocol::ErrorCode::Invalid`] when the template refuses it.
+    pub fn rendered(&self, request: &Generate) -> Result<String, WireError> {
+        match &self.template {
+            None => Ok(template::plain(&request.messages)),
+            Some(template) => template.render(&request.messages).map_err(|error| {
+                invalid(format!("the chat template rejects these messages: {error:#}; try: without a system message"))
+            }),
+        }
+    }
+
+    /// The length of the same in tokens, whether it fits or not.
+    ///
+    /// # Errors
+    /// See [`Admission::rendered`].
+    pub fn n_rendered(&self, request: &Generate) -> Result<usize, WireError> {
+        self.prompt(&request.messages).map(|prompt| prompt.len())
+    }
+}

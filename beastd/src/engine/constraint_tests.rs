@@ -1,0 +1,189 @@
+use std::fmt::Write as _;
+use std::time::Instant;
+
+use super::super::llama::tests::{engine, model, row};
+use super::super::{Engine, LlamaEngine};
+use super::*;
+use crate::batch::{Batch, KvEdit, SamplingParams, SeqId, SlotId, Token};
+
+fn ids(model: &LoadedModel, text: &str) -> Vec<LlamaToken> {
+    model.model.vocab().tokenize(text.as_bytes(), false, true)
+}
+
+fn lark(model: &LoadedModel, text: &str) -> Constraint {
+    model.constraints.lark(model, text).expect("a valid grammar")
+}
+
+/// Takes the tokens of a text in, as far as they are allowed: how many of how many, and whether the end may follow.
+fn follow(model: &LoadedModel, mut constraint: Constraint, text: &str) -> (usize, usize, bool) {
+    let tokens = ids(model, text);
+    let is_taken = |token: &&LlamaToken| {
+        let is_allowed = constraint.allows(**token);
+        if is_allowed {
+            constraint.accept(**token);
+        }
+        is_allowed
+    };
+    let n = tokens.iter().take_while(is_taken).count();
+    (n, tokens.len(), constraint.allows(model.model.vocab().eos()))
+}
+
+#[track_caller]
+fn check_whole(model: &LoadedModel, grammar: &str, text: &str, may_end: bool) {
+    let (n, n_all, ends) = follow(model, lark(model, grammar), text);
+    assert_eq!((n, ends), (n_all, may_end), "{text:?}");
+}
+
+#[track_caller]
+fn check_refused(model: &LoadedModel, grammar: &str, text: &str) {
+    let (n, n_all, _) = follow(model, lark(model, grammar), text);
+    assert!(n < n_all, "{text:?} is allowed");
+}
+
+/// cub has no tokens for tool calls; any control token will do.
+const CALL: &str = r#"
+start: TEXT | TEXT? call TEXT?
+TEXT: /(.|\n)+/
+call: <|fim_pre|> "[" (%json {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}) "]" <|fim_suf|>
+"#;
+
+#[test]
+fn control_tokens_are_terminals_and_no_text() {
+    let model = model();
+    check_whole(&model, CALL, "Any text at all: é, \"quotes\" and [brackets].\n", true);
+    check_whole(&model, CALL, "<|fim_pre|>[{\"a\": 1}]<|fim_suf|>", true);
+    check_whole(&model, CALL, "First text. <|fim_pre|>[{\"a\": 12}]<|fim_suf|> And then.", true);
+    check_whole(&model, CALL, "<|fim_pre|>[{\"a\": 12}]", false);
+    check_refused(&model, CALL, "<|fim_mid|>");
+    check_refused(&model, CALL, "text <|im_start|>");
+    check_refused(&model, CALL, "<|fim_pre|>[{\"b\": 1}]");
+    check_refused(&model, CALL, "<|fim_pre|>[{\"a\":1}]<|fim_suf|>");
+}
+
+#[test]
+fn json_in_a_grammar_is_written_like_a_schemas() {
+    let model = model();
+    let schema = r#"{"type": "object", "properties": {"a": {"type": "integer"}, "b": {"type": "boolean"}}, "required": ["a", "b"]}"#;
+    let in_grammar = format!("start: %json {schema}");
+    check_whole(&model, &in_grammar, "{\"a\": 1, \"b\": true}", true);
+    for text in ["{\"a\":1", "{\"a\": 1,\"b\"", "{ \"a\"", "{\n"] {
+        check_refused(&model, &in_grammar, text);
+        let alone = model.constraints.schema(&model, schema).expect("a valid schema");
+        let (n, n_all, _) = follow(&model, alone, text);
+        assert!(n < n_all, "{text:?} is allowed by the schema");
+    }
+}
+
+#[test]
+fn what_is_wrong_with_a_grammar_is_told() {
+    let model = model();
+    for (text, part) in [
+        ("start: <|tool_call_start|>", "unknown special token"),
+        ("start: missing", "missing"),
+        ("start: \"open", "lexer error"),
+        ("start: %json 7", ""),
+        ("start: %json {\"type\": \"nonsense\"}", ""),
+        ("", ""),
+        (&"x".repeat(MAX_LEN + 1), "are the most"),
+    ] {
+        let error = model.constraints.lark(&model, text).expect_err(&text[..text.len().min(40)]);
+        assert!(error.contains(part) && !error.is_empty() && !error.contains('\n'), "{error:?}");
+    }
+}
+
+/// Whatever has been said: asking for one token gives what the mask of all tokens says.
+#[test]
+fn one_token_is_allowed_exactly_when_the_mask_allows_it() {
+    let model = model();
+    let vocab: Vec<LlamaToken> = model.model.vocab().tokens().collect();
+    let object = model.constraints.schema(&model, r#"{"type":"object"}"#).expect("a valid schema");
+    let texts = ["So: <|fim_pre|>[{\"a\": 1}]<|fim_suf|> x", "{\"key\": [1, \"two\", {}], \"é\": null}"];
+    for (mut constraint, text) in [lark(&model, CALL), object].into_iter().zip(texts) {
+        for token in ids(&model, text).into_iter().chain([model.model.vocab().eos()]) {
+            let all = vocab.iter().map(|&token| LlamaTokenData::new(token, 0.0, 0.0));
+            let mut candidates = LlamaTokenDataArray::from_iter(all, false);
+            assert!(constraint.mask(&mut candidates));
+            let mut is_allowed = vec![false; vocab.len()];
+            candidates.data.iter().for_each(|data| is_allowed[data.id().0 as usize] = true);
+            let differing = |other: &&LlamaToken| constraint.allows(**other) != is_allowed[other.0 as usize];
+            let differing: Vec<_> = vocab.iter().filter(differing).collect();
+            assert!(differing.is_empty(), "before {token} of {text:?}: {differing:?}");
+            constraint.accept(token);
+        }
+        let end = model.model.vocab().eos();
+        let allowed: Vec<_> = vocab.iter().filter(|token| constraint.allows(**token)).collect();
+        assert!(allowed.contains(&&end) && allowed.iter().all(|token| model.model.vocab().is_eog(**token)));
+    }
+}
+
+/// What the model says under a constraint, up to the end; none when it has not ended after `n_max` tokens.
+fn said(
+    engine: &mut LlamaEngine<'_>,
+    model: &LoadedModel,
+    constraint: Constraint,
+    sampling: &SamplingParams,
+    n_max: usize,
+) -> Option<String> {
+    let (seq, slot) = (SeqId(0), SlotId(0));
+    engine.edit(&[KvEdit::Clear(slot)]).expect("emptied");
+    engine.arm(seq, sampling, None);
+    engine.constrain(seq, constraint);
+    let prompt = "<|im_start|>user\nWhat is a daemon?<|im_end|>\n<|im_start|>assistant\n";
+    let mut known: Vec<Token> = ids(model, prompt).into_iter().map(|token| Token(token.0)).collect();
+    let mut n_done = 0;
+    let n_prompt = known.len();
+    let mut bytes = Vec::new();
+    while known.len() < n_prompt + n_max {
+        let rows = vec![row(0, n_done, &known[n_done..], true)];
+        n_done = known.len();
+        let Token(token) = engine.step(&Batch { edits: vec![], rows }).expect("room").remove(0).tokens[0];
+        if model.model.vocab().is_eog(LlamaToken(token)) {
+            return Some(String::from_utf8(bytes).expect("whole characters"));
+        }
+        model.model.vocab().token_to_piece_into(LlamaToken(token), &mut bytes, true, None);
+        known.push(Token(token));
+    }
+    None
+}
+
+#[test]
+fn any_object_comes_to_an_end() {
+    let model = model();
+    let mut engine = engine(&model);
+    let mut n_ended = 0;
+    for seed in 0..6 {
+        let object = model.constraints.schema(&model, r#"{"type":"object"}"#).expect("a valid schema");
+        let temp = [0.0, 0.5, 1.0][seed as usize % 3];
+        let sampling = SamplingParams { temp, seed, ..SamplingParams::GREEDY };
+        let Some(text) = said(&mut engine, &model, object, &sampling, 400) else { continue };
+        assert!(serde_json::from_str::<serde_json::Value>(&text).is_ok_and(|value| value.is_object()), "{text}");
+        n_ended += 1;
+    }
+    assert!(n_ended >= 3, "{n_ended} of 6 ended");
+}
+
+#[test]
+fn text_around_a_call_ends_where_the_model_ends_it() {
+    let model = model();
+    let mut engine = engine(&model);
+    let free = said(&mut engine, &model, lark(&model, "start: /(.|\\n)*/"), &SamplingParams::GREEDY, 200);
+    let call = said(&mut engine, &model, lark(&model, CALL), &SamplingParams::GREEDY, 200);
+    assert!(free.as_ref().is_some_and(|text| !text.is_empty()), "{free:?}");
+    assert_eq!(free, call, "it makes no call by itself");
+    let required = CALL.replace("TEXT | TEXT? call TEXT?", "call");
+    let required = said(&mut engine, &model, lark(&model, &required), &SamplingParams::GREEDY, 200).expect("it ends");
+    assert!(required.starts_with("<|fim_pre|>[{\"a\": ") && required.ends_with("<|fim_suf|>"), "{required}");
+}
+
+/// The reason for asking for one token at a time; generous, because tests run beside each other.
+#[test]
+fn free_text_is_not_slowed_down_by_masks() {
+    let model = model();
+    let mut text = String::new();
+    (0..200).for_each(|n| write!(text, "line {n} of some text; ").expect("a string"));
+    let began = Instant::now();
+    let (n, n_all, _) = follow(&model, lark(&model, CALL), &text);
+    let each = began.elapsed() / u32::try_from(n_all).expect("few");
+    assert_eq!(n, n_all);
+    assert!(each.as_micros() < 1000, "{each:?} for each of {n_all} tokens, the reading of the grammar included");
+}

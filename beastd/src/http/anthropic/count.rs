@@ -1,0 +1,30 @@
+//! `/v1/messages/count_tokens`: how long a prompt is; answers nothing.
+
+use beast_protocol::Generate;
+use hyper::StatusCode;
+use serde_json::json;
+
+use super::request::conversation;
+use super::{name_request, request_id};
+use crate::admission::Admission;
+use crate::http::body::{Reply, json_reply};
+use crate::http::fields::Fields;
+use crate::http::models;
+use crate::http::refusal::Refusal;
+use crate::http::route::Asked;
+use crate::http::vocabulary::hold;
+
+/// Answers a request.
+pub(crate) async fn answer(asked: Asked) -> Result<Reply, Refusal> {
+    let fields = Fields::new(&asked.body);
+    models::check_name(&asked.client.daemon, fields.text("model")?)?;
+    let request = conversation(&fields)?;
+    let n = hold(&asked.client).await?.beside(move |admission| n_prompt(admission, &request)).await?;
+    let mut reply = json_reply(StatusCode::OK, &json!({ "input_tokens": n }));
+    name_request(&mut reply, &request_id());
+    Ok(reply)
+}
+
+fn n_prompt(admission: &Admission, request: &Generate) -> Result<usize, Refusal> {
+    Ok(admission.n_prompt(&request.messages)?)
+}

@@ -1,0 +1,46 @@
+//! `/completion`: raw prompts that are continued, in llama-server's words.
+
+use beast_protocol::Generate;
+use hyper::StatusCode;
+use serde_json::Value;
+
+use super::request::{self, Completions};
+use super::script::{Partials, whole};
+use crate::http::answers::Answers;
+use crate::http::body::{Reply, json_reply};
+use crate::http::openai;
+use crate::http::refusal::{Dialect, Refusal};
+use crate::http::route::Asked;
+use crate::http::stream;
+use crate::http::vocabulary::hold;
+
+/// Answers a request.
+pub(crate) async fn answer(asked: Asked) -> Result<Reply, Refusal> {
+    let Asked { client, headers, body, .. } = asked;
+    let priority = openai::priority(&headers)?;
+    let held = hold(&client).await?;
+    let (defaults, max_tokens) = (held.ready.facts.sampling, client.daemon.config().max_tokens);
+    let Completions { wishes, all } =
+        held.beside(move |admission| request::read(&body, admission, defaults, max_tokens)).await?;
+    let requests: Vec<Generate> =
+        all.iter().map(|completion| Generate { priority, ..completion.request.clone() }).collect();
+    let n_answers = requests.len();
+    let answers = Answers::begin(&client.daemon, requests).await?;
+    // The requests have a hold of their own.
+    drop(held);
+    if wishes.is_stream {
+        return Ok(stream::reply(answers, Partials::new(wishes, all), client.line));
+    }
+    Ok(stream::whole(&client.line, async move {
+        let answers = match answers.collect(n_answers).await {
+            Ok(answers) => answers,
+            Err(error) => return Refusal::from(error).reply(Dialect::OpenAi),
+        };
+        let each = all.iter().zip(&answers).enumerate();
+        let mut bodies: Vec<Value> =
+            each.map(|(n, (completion, answer))| whole(n, completion, answer, &wishes)).collect();
+        let body = if wishes.is_list { Value::Array(bodies) } else { bodies.swap_remove(0) };
+        json_reply(StatusCode::OK, &body)
+    })
+    .await)
+}

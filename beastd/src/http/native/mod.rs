@@ -1,0 +1,9 @@
+//! llama-server's own routes: state, tokens, and completions of raw prompts.
+
+pub(crate) mod completion;
+pub(crate) mod metrics;
+mod request;
+mod script;
+mod settings;
+pub(crate) mod state;
+pub(crate) mod tokens;

@@ -1,0 +1,109 @@
+//! `/api/embed` and `/api/embeddings`: texts as vectors.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use hyper::StatusCode;
+use serde_json::{Value, json};
+
+use super::keep_alive;
+use crate::admission::Admission;
+use crate::batch::Token;
+use crate::daemon::Daemon;
+use crate::http::Client;
+use crate::http::body::{Reply, json_reply};
+use crate::http::fields::Fields;
+use crate::http::models::{self, tagged};
+use crate::http::refusal::Refusal;
+use crate::http::route::Asked;
+use crate::http::vocabulary::hold;
+
+/// Texts of one request.
+const MAX_INPUTS: usize = 2048;
+
+/// Some vectors, and what they took.
+struct Embedded {
+    model: String,
+    vectors: Vec<Vec<f32>>,
+    n_tokens: usize,
+    load_ns: u64,
+}
+
+/// `/api/embed`: one text or several.
+pub(crate) async fn many(asked: Asked) -> Result<Reply, Refusal> {
+    let arrived = Instant::now();
+    let fields = Fields::new(&asked.body);
+    models::check_name(&asked.client.daemon, fields.text("model")?)?;
+    keep_alive::is_over(&fields)?;
+    let texts = fields.texts("input", MAX_INPUTS)?;
+    let is_truncated = fields.flag("truncate")?.unwrap_or(true);
+    let n_dimensions = fields.integer("dimensions", 1..=i64::from(u32::MAX))?.and_then(|n| usize::try_from(n).ok());
+    let mut embedded = embed(&asked.client, texts, is_truncated).await?;
+    if let Some(n) = n_dimensions {
+        embedded.vectors.iter_mut().for_each(|vector| shorten(vector, n));
+    }
+    let body = json!({
+        "model": tagged(&embedded.model),
+        "embeddings": embedded.vectors,
+        "total_duration": u64::try_from(arrived.elapsed().as_nanos()).unwrap_or(u64::MAX),
+        "load_duration": embedded.load_ns,
+        "prompt_eval_count": embedded.n_tokens,
+    });
+    Ok(json_reply(StatusCode::OK, &body))
+}
+
+/// `/api/embeddings`, the older route: one text.
+pub(crate) async fn one(asked: Asked) -> Result<Reply, Refusal> {
+    let fields = Fields::new(&asked.body);
+    models::check_name(&asked.client.daemon, fields.text("model")?)?;
+    keep_alive::is_over(&fields)?;
+    let text = fields.text("prompt")?.unwrap_or_default().to_owned();
+    let mut embedded = embed(&asked.client, vec![text], true).await?;
+    let vector: Value = embedded.vectors.pop().unwrap_or_default().into();
+    Ok(json_reply(StatusCode::OK, &json!({ "embedding": vector })))
+}
+
+/// An empty text has no vector: Ollama's clients send one to load the model.
+async fn embed(client: &Client, mut texts: Vec<String>, is_truncated: bool) -> Result<Embedded, Refusal> {
+    let arrived = Instant::now();
+    texts.retain(|text| !text.is_empty());
+    let held = hold(client).await?;
+    let load_ns = u64::try_from(arrived.elapsed().as_nanos()).unwrap_or(u64::MAX);
+    let inputs = held.beside(move |admission| tokens(admission, &texts, is_truncated)).await?;
+    let n_tokens = inputs.iter().map(Vec::len).sum();
+    let vectors = if inputs.is_empty() { Vec::new() } else { vectors(&client.daemon, inputs).await? };
+    Ok(Embedded { model: held.ready.model.name.clone(), vectors, n_tokens, load_ns })
+}
+
+fn tokens(admission: &Admission, texts: &[String], is_truncated: bool) -> Result<Vec<Vec<Token>>, Refusal> {
+    let n_ctx = admission.n_ctx();
+    let one = |text: &String| {
+        let mut tokens = admission.vocab().tokenize(text, true, false);
+        if tokens.len() > n_ctx && !is_truncated {
+            let text = format!("the input length {} exceeds the context length {n_ctx}; try: truncate", tokens.len());
+            return Err(Refusal::invalid_field("input", text));
+        }
+        tokens.truncate(n_ctx);
+        Ok(tokens)
+    };
+    texts.iter().map(one).collect()
+}
+
+/// The first dimensions, with length 1 again.
+fn shorten(vector: &mut Vec<f32>, n_dimensions: usize) {
+    vector.truncate(n_dimensions);
+    let length = vector.iter().map(|x| x * x).sum::<f32>().sqrt();
+    if length > 0.0 {
+        vector.iter_mut().for_each(|x| *x /= length);
+    }
+}
+
+/// One vector of length 1 for each input.
+async fn vectors(_daemon: &Arc<Daemon>, _inputs: Vec<Vec<Token>>) -> Result<Vec<Vec<f32>>, Refusal> {
+    let text = "embeddings are not supported by this build of beastd; try: a newer one";
+    Err(Refusal::new(StatusCode::NOT_IMPLEMENTED, "not_supported_error", text))
+}
+
+#[cfg(test)]
+#[path = "embed_tests.rs"]
+mod tests;

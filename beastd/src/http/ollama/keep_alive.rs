@@ -1,0 +1,78 @@
+//! `keep_alive`: how long a model stays. Only that it goes at once is obeyed, as the daemon has a rule of its own for the rest.
+
+use std::time::SystemTime;
+
+use serde_json::{Value, json};
+
+use super::{rfc_3339, single};
+use crate::http::body::Reply;
+use crate::http::fields::Fields;
+use crate::http::models::ModelCard;
+use crate::http::refusal::Refusal;
+use crate::http::route::Asked;
+use crate::http::vocabulary::change;
+use crate::residency::Change;
+
+/// Whether the model is to go.
+pub(super) fn is_over(fields: &Fields<'_>) -> Result<bool, Refusal> {
+    let wrong = || fields.wrong("keep_alive", "seconds or a duration such as 5m");
+    match fields.value("keep_alive") {
+        None => Ok(false),
+        Some(Value::Number(seconds)) => Ok(seconds.as_f64() == Some(0.0)),
+        Some(Value::String(text)) => Ok(seconds(text).ok_or_else(wrong)? == 0.0),
+        Some(_) => Err(wrong()),
+    }
+}
+
+/// Go's way to write a duration: `1h30m`, `-1s`; also a bare number of seconds.
+fn seconds(text: &str) -> Option<f64> {
+    let text = text.trim();
+    if let Ok(seconds) = text.parse::<f64>() {
+        return seconds.is_finite().then_some(seconds);
+    }
+    let (sign, mut rest) = match text.strip_prefix('-') {
+        Some(rest) => (-1.0, rest),
+        None => (1.0, text.strip_prefix('+').unwrap_or(text)),
+    };
+    if rest.is_empty() {
+        return None;
+    }
+    let mut total = 0.0;
+    while !rest.is_empty() {
+        let n_digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
+        let number: f64 = rest[..n_digits].parse().ok()?;
+        rest = &rest[n_digits..];
+        let n_letters = rest.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(rest.len());
+        let unit = match &rest[..n_letters] {
+            "ns" => 1e-9,
+            "us" | "µs" => 1e-6,
+            "ms" => 1e-3,
+            "s" => 1.0,
+            "m" => 60.0,
+            "h" => 3600.0,
+            _ => return None,
+        };
+        total += number * unit;
+        rest = &rest[n_letters..];
+    }
+    Some(sign * total)
+}
+
+/// Answers a request without a prompt: it loads the model, or unloads it. `empty` is where an answer would be.
+pub(super) async fn change_model(asked: &Asked, empty: (&str, Value), is_stream: bool) -> Result<Reply, Refusal> {
+    let is_over = is_over(&Fields::new(&asked.body))?;
+    let wanted = if is_over { Change::Unload } else { Change::Load(None) };
+    change(&asked.client, wanted).await?;
+    let mut body = json!({
+        "model": ModelCard::current(&asked.client.daemon).tagged(),
+        "created_at": rfc_3339(SystemTime::now()),
+    });
+    body[empty.0] = empty.1;
+    body["done"] = true.into();
+    body["done_reason"] = if is_over { "unload" } else { "load" }.into();
+    Ok(single(&body, is_stream))
+}
+
+#[cfg(test)]
+#[path = "keep_alive_tests.rs"]
+mod tests;

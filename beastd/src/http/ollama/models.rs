@@ -1,0 +1,221 @@
+//! `/api/tags`, `/api/show`, `/api/ps`, `/api/pull`: the model in Ollama's words. Wakes nothing, changes nothing.
+
+use std::fmt::Write as _;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use hyper::StatusCode;
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+
+use super::{rfc_3339, single};
+use crate::daemon::Daemon;
+use crate::http::body::{Reply, json_reply};
+use crate::http::fields::Fields;
+use crate::http::models::{self, ModelCard};
+use crate::http::refusal::Refusal;
+use crate::http::route::Asked;
+use crate::loader::ModelFacts;
+
+/// A century: who never unloads has no time for it.
+const NEVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+
+/// `/api/tags`.
+pub(crate) fn tags(asked: &Asked) -> Reply {
+    let daemon = &asked.client.daemon;
+    let mut entry = entry(daemon);
+    entry["modified_at"] = modified_at(&ModelCard::current(daemon)).into();
+    entry["capabilities"] = capabilities(models::facts(daemon).as_deref());
+    json_reply(StatusCode::OK, &json!({ "models": [entry] }))
+}
+
+/// `/api/ps`: what is in memory.
+pub(crate) fn ps(asked: &Asked) -> Reply {
+    let daemon = &asked.client.daemon;
+    let Some(ready) = models::ready(daemon) else { return json_reply(StatusCode::OK, &json!({ "models": [] })) };
+    let mut entry = entry(daemon);
+    let stays = daemon.config().idle_unload.min(NEVER);
+    let (n_layers, n_on_gpu) = (u64::from(ready.model.n_layers) + 1, u64::from(ready.model.n_gpu_layers));
+    entry["expires_at"] = rfc_3339(SystemTime::now() + stays).into();
+    entry["size_vram"] = (ready.model.n_bytes / n_layers * n_on_gpu.min(n_layers)).into();
+    entry["context_length"] = ready.model.n_ctx.into();
+    json_reply(StatusCode::OK, &json!({ "models": [entry] }))
+}
+
+/// `/api/show`.
+pub(crate) fn show(asked: &Asked) -> Result<Reply, Refusal> {
+    let daemon = &asked.client.daemon;
+    let name = name(&Fields::new(&asked.body))?;
+    models::check_name(daemon, Some(&name))?;
+    let facts = models::facts(daemon);
+    let facts = facts.as_deref();
+    let card = ModelCard::current(daemon);
+    let body = json!({
+        "license": "",
+        "modelfile": format!("# Modelfile of beast\nFROM {}\n", card.tagged()),
+        "parameters": facts.map_or_else(String::new, parameters),
+        "template": facts.map_or("", |facts| &facts.chat_template),
+        "details": details(facts),
+        "model_info": facts.map(model_info).unwrap_or_default(),
+        "capabilities": capabilities(facts),
+        "modified_at": modified_at(&card),
+    });
+    Ok(json_reply(StatusCode::OK, &body))
+}
+
+/// `/api/pull` of what is there. Nothing is fetched for a stranger.
+pub(crate) fn pull(asked: &Asked) -> Result<Reply, Refusal> {
+    let fields = Fields::new(&asked.body);
+    let name = name(&fields)?;
+    let is_stream = fields.flag("stream")?.unwrap_or(true);
+    if ModelCard::current(&asked.client.daemon).is_called(&name) {
+        Ok(single(&json!({ "status": "success" }), is_stream))
+    } else {
+        Err(models::unknown(&name))
+    }
+}
+
+/// Clients of all ages: `model`, `name`.
+fn name(fields: &Fields<'_>) -> Result<String, Refusal> {
+    let name = match fields.text("model")?.filter(|name| !name.is_empty()) {
+        Some(name) => Some(name),
+        None => fields.text("name")?.filter(|name| !name.is_empty()),
+    };
+    name.map(str::to_owned).ok_or_else(|| fields.wrong("model", "the name of a model"))
+}
+
+/// What both lists say.
+fn entry(daemon: &Daemon) -> Value {
+    let card = ModelCard::current(daemon);
+    let name = card.tagged();
+    let size = card.model.as_ref().map_or(0, |model| model.n_bytes);
+    json!({
+        "name": name,
+        "model": name,
+        "size": size,
+        "digest": digest(&card, size),
+        "details": details(models::facts(daemon).as_deref()),
+    })
+}
+
+/// Tells files apart without reading gigabytes: by place, size and time.
+fn digest(card: &ModelCard, size: u64) -> String {
+    let path = card.model.as_ref().map_or(card.id.as_str(), |model| &model.path);
+    let hash = Sha256::digest(format!("{path}\n{size}\n{}", card.created));
+    hash.iter().fold(String::new(), |mut hex, byte| {
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
+}
+
+fn modified_at(card: &ModelCard) -> String {
+    rfc_3339(UNIX_EPOCH + Duration::from_secs(card.created))
+}
+
+fn metadata<'a>(facts: &'a ModelFacts, key: &str) -> Option<&'a str> {
+    facts.metadata.iter().find(|(known, _)| known == key).map(|(_, value)| value.as_str())
+}
+
+fn details(facts: Option<&ModelFacts>) -> Value {
+    let family = facts.and_then(|facts| metadata(facts, "general.architecture")).unwrap_or_default();
+    let file_type = facts.and_then(|facts| metadata(facts, "general.file_type"));
+    json!({
+        "parent_model": "",
+        "format": "gguf",
+        "family": family,
+        "families": [family],
+        "parameter_size": facts.map_or_else(String::new, |facts| short(facts.model.n_params)),
+        "quantization_level": file_type.and_then(|n| n.parse().ok()).map_or("unknown", quantization),
+    })
+}
+
+/// `1.2B`, `268.10M`, as Ollama writes it.
+fn short(n: u64) -> String {
+    match n {
+        1_000_000_000.. => format!("{:.1}B", n as f64 / 1e9),
+        1_000_000.. => format!("{:.2}M", n as f64 / 1e6),
+        1_000.. => format!("{:.2}K", n as f64 / 1e3),
+        _ => n.to_string(),
+    }
+}
+
+/// llama.cpp's `llama_ftype`.
+fn quantization(file_type: u32) -> &'static str {
+    const NAMES: [(u32, &str); 33] = [
+        (0, "F32"),
+        (1, "F16"),
+        (2, "Q4_0"),
+        (3, "Q4_1"),
+        (7, "Q8_0"),
+        (8, "Q5_0"),
+        (9, "Q5_1"),
+        (10, "Q2_K"),
+        (11, "Q3_K_S"),
+        (12, "Q3_K_M"),
+        (13, "Q3_K_L"),
+        (14, "Q4_K_S"),
+        (15, "Q4_K_M"),
+        (16, "Q5_K_S"),
+        (17, "Q5_K_M"),
+        (18, "Q6_K"),
+        (19, "IQ2_XXS"),
+        (20, "IQ2_XS"),
+        (21, "Q2_K_S"),
+        (22, "IQ3_XS"),
+        (23, "IQ3_XXS"),
+        (24, "IQ1_S"),
+        (25, "IQ4_NL"),
+        (26, "IQ3_S"),
+        (27, "IQ3_M"),
+        (28, "IQ2_S"),
+        (29, "IQ2_M"),
+        (30, "IQ4_XS"),
+        (31, "IQ1_M"),
+        (32, "BF16"),
+        (36, "TQ1_0"),
+        (37, "TQ2_0"),
+        (38, "MXFP4"),
+    ];
+    NAMES.iter().find(|(known, _)| *known == file_type).map_or("unknown", |(_, name)| name)
+}
+
+fn model_info(facts: &ModelFacts) -> Value {
+    let numbers = facts.metadata.iter().map(|(key, value)| {
+        let number = value.parse::<i64>().ok().map(Value::from);
+        let number = number.or_else(|| value.parse::<f64>().ok().map(Value::from));
+        (key.clone(), number.unwrap_or_else(|| value.as_str().into()))
+    });
+    let mut info: Map<String, Value> = numbers.collect();
+    let architecture = metadata(facts, "general.architecture").unwrap_or("unknown").to_owned();
+    info.insert("general.basename".into(), facts.model.name.as_str().into());
+    info.insert("general.parameter_count".into(), facts.model.n_params.into());
+    // Clients fill what this says: it is the room that there is, not the one that the model was trained for.
+    info.insert(format!("{architecture}.context_length"), facts.model.n_ctx.into());
+    info.into()
+}
+
+/// In the words of a Modelfile.
+fn parameters(facts: &ModelFacts) -> String {
+    let sampling = &facts.sampling;
+    let all = [
+        ("num_ctx", facts.model.n_ctx.to_string()),
+        ("temperature", sampling.temp.to_string()),
+        ("top_k", sampling.top_k.to_string()),
+        ("top_p", sampling.top_p.to_string()),
+        ("min_p", sampling.min_p.to_string()),
+        ("repeat_penalty", sampling.repeat_penalty.to_string()),
+    ];
+    all.map(|(name, value)| format!("{name:<30} {value}")).join("\n")
+}
+
+fn capabilities(facts: Option<&ModelFacts>) -> Value {
+    let mut capabilities = vec!["completion", "tools", "embedding"];
+    let template = facts.map_or("", |facts| &facts.chat_template);
+    if template.contains("enable_thinking") || template.contains("<think>") || template.contains("reasoning_content") {
+        capabilities.push("thinking");
+    }
+    capabilities.into()
+}
+
+#[cfg(test)]
+#[path = "models_tests.rs"]
+mod tests;

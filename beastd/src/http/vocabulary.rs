@@ -1,0 +1,139 @@
+//! What handlers do with a model's vocabulary and template before, or without, an answer: beside the thread of the sockets.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::Arc;
+
+use beast_protocol::Event;
+use hyper::StatusCode;
+use tokio::task::spawn_blocking;
+
+use super::Client;
+use super::refusal::Refusal;
+use super::wire::Line;
+use crate::admission::Admission;
+use crate::answering::{self, Peer, Stopped};
+use crate::batch::Token;
+use crate::engine::Vocab;
+use crate::in_use::InUse;
+use crate::loader::Ready;
+use crate::residency::Change;
+
+/// A loaded model, which stays as long as this lives.
+pub(crate) struct Held {
+    pub(crate) ready: Arc<Ready>,
+    client: Client,
+    _in_use: InUse,
+}
+
+/// Waits for the model; loads it if it is not in memory.
+///
+/// # Errors
+/// Why there is none.
+pub(crate) async fn hold(client: &Client) -> Result<Held, Refusal> {
+    let mut waiting = Waiting(client.line.clone());
+    let (ready, in_use) = answering::wait_until_ready(&client.daemon, &mut waiting).await.map_err(refusal)?;
+    Ok(Held { ready, client: client.clone(), _in_use: in_use })
+}
+
+/// Loads or unloads the model and waits for that.
+///
+/// # Errors
+/// Why it does not happen.
+pub(crate) async fn change(client: &Client, change: Change) -> Result<(), Refusal> {
+    let mut waiting = Waiting(client.line.clone());
+    answering::change(&client.daemon, &mut waiting, change).await.map_err(refusal)
+}
+
+impl Held {
+    /// Computes something with the model's text side.
+    ///
+    /// # Errors
+    /// Those of `work`.
+    pub(crate) async fn beside<T, W>(&self, work: W) -> Result<T, Refusal>
+    where
+        T: Send + 'static,
+        W: FnOnce(&Admission) -> Result<T, Refusal> + Send + 'static,
+    {
+        let _permit = self.client.daemon.tokenizing.acquire().await.expect("it is never closed");
+        let admission = Arc::clone(&self.ready.admission);
+        spawn_blocking(move || work(&admission)).await.unwrap_or_else(|error| {
+            let text = format!("reading the request failed: {error}; try: the same again, and the log of beastd");
+            Err(Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "server_error", text))
+        })
+    }
+}
+
+fn refusal(stopped: Stopped) -> Refusal {
+    match stopped {
+        Stopped::Refused(error) => error.into(),
+        // Nobody reads it.
+        stopped => Refusal::invalid(stopped.to_string()),
+    }
+}
+
+/// A client that waits for the model.
+struct Waiting(Line);
+
+impl Peer for Waiting {
+    async fn send(&mut self, _: &[Event]) -> io::Result<()> {
+        Ok(())
+    }
+
+    async fn departure(&mut self) -> Stopped {
+        self.0.gone_whole().await;
+        Stopped::Gone
+    }
+}
+
+/// Turns tokens into bytes, control tokens into their spelling.
+pub(crate) struct Pieces<'a> {
+    vocab: &'a dyn Vocab,
+    /// Control tokens, once one was met.
+    specials: Option<HashMap<Token, String>>,
+}
+
+impl<'a> Pieces<'a> {
+    pub(crate) fn new(vocab: &'a dyn Vocab) -> Self {
+        Self { vocab, specials: None }
+    }
+
+    /// The bytes of a token.
+    ///
+    /// # Errors
+    /// 400 for a number that is no token.
+    pub(crate) fn bytes(&mut self, token: i32) -> Result<Vec<u8>, Refusal> {
+        let n_tokens = self.vocab.n_tokens();
+        if !usize::try_from(token).is_ok_and(|n| n < n_tokens) {
+            let text = format!("invalid tokens: {token} is not a token; the vocabulary has {n_tokens}");
+            return Err(Refusal::invalid_field("tokens", text));
+        }
+        let mut bytes = Vec::new();
+        self.vocab.piece(Token(token), &mut bytes);
+        if bytes.is_empty() {
+            let specials = self.specials.get_or_insert_with(|| specials(self.vocab));
+            bytes.extend(specials.get(&Token(token)).map_or(&b""[..], |text| text.as_bytes()));
+        }
+        Ok(bytes)
+    }
+
+    /// The text of tokens.
+    ///
+    /// # Errors
+    /// See [`Pieces::bytes`].
+    pub(crate) fn text(&mut self, tokens: &[i32]) -> Result<String, Refusal> {
+        let mut bytes = Vec::new();
+        for &token in tokens {
+            bytes.extend(self.bytes(token)?);
+        }
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+}
+
+fn specials(vocab: &dyn Vocab) -> HashMap<Token, String> {
+    let token_of = |text: String| match vocab.tokenize(&text, false, true)[..] {
+        [token] => Some((token, text)),
+        _ => None,
+    };
+    vocab.special_texts().into_iter().filter_map(token_of).collect()
+}

@@ -1,0 +1,34 @@
+"""Codex, headless: its own prompt and tools over Responses, its JSON events, cancel."""
+
+import json
+
+from agents import NODE, ask, cut_off, folder
+from check import BASE_URL, MODEL, QUESTION, check, main
+
+PROVIDER = f'{{name="beast",base_url="{BASE_URL}/v1",wire_api="responses",env_key="KEY",request_max_retries=0,stream_max_retries=0}}'
+COMMAND = ["node", str(NODE / "@openai/codex/bin/codex.js"), "exec", "--skip-git-repo-check", "-s", "read-only", "-m", MODEL,
+           "-c", "model_provider=beast", "-c", f"model_providers.beast={PROVIDER}", "-c", "analytics.enabled=false",
+           "-c", "check_for_update_on_startup=false"]
+ENV = {"KEY": "none", "CODEX_HOME": str(folder("codex"))}
+
+
+@check
+def whole_prompt_and_tools():
+    assert ask([*COMMAND, QUESTION], ENV).strip()
+
+
+@check
+def events():
+    lines = [json.loads(line) for line in ask([*COMMAND, "--json", QUESTION], ENV).splitlines()]
+    kinds = [line["type"] for line in lines]
+    assert "turn.completed" in kinds and "turn.failed" not in kinds, kinds
+    usage = next(line["usage"] for line in lines if line["type"] == "turn.completed")
+    assert usage["input_tokens"] > 0 and usage["output_tokens"] > 0, usage
+
+
+@check
+def cancel():
+    cut_off([*COMMAND, QUESTION + " Explain. " * 4000], ENV)
+
+
+main()

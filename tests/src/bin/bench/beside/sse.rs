@@ -1,0 +1,61 @@
+//! The same clients over SSE on both sides, and over our own socket: what HTTP costs, and who is quicker.
+
+use anyhow::Result;
+
+use super::clients::{Crowd, questions};
+use super::{asked, repeats};
+use crate::{
+    Setup,
+    beast::Beast,
+    http,
+    peers::{LlamaServer, Sse},
+    report::{Required, Row},
+    words::Words,
+};
+
+const WIDTHS: [usize; 3] = [1, 4, 16];
+const N_GENERATED: u32 = 48;
+
+/// Ratios allow for what two runs of the same program differ by.
+const EQUAL: f64 = 0.97;
+
+/// One, four and sixteen clients on four slots.
+pub fn measure(setup: &Setup) -> Result<Vec<Row>> {
+    let port = http::free_port()?;
+    // Over HTTP nobody can ask for plain decoding, and llama-server guesses nothing by itself.
+    let beast = Beast::start_with(setup, &[&format!("http.listen=127.0.0.1:{port}"), "speculation=off"])?;
+    let (server, sse) = (LlamaServer::start(setup)?, Sse::at(port));
+    let mut words = Words::new();
+    let mut rows = Vec::new();
+    for width in WIDTHS {
+        let [mut over_socket, mut over_sse, mut peer] = [(); 3].map(|()| Crowd::default());
+        for _ in repeats(setup) {
+            // Each side sees texts that it has not seen.
+            over_sse.add(&sse, &questions(&mut words, width, N_GENERATED))?;
+            peer.add(&server, &questions(&mut words, width, N_GENERATED))?;
+            over_socket.add(&beast, &questions(&mut words, width, N_GENERATED))?;
+        }
+        let what = format!(
+            "{width} clients at the same moment on four slots, texts of about {} tokens, {N_GENERATED} tokens of answer each; beast over \
+            /v1/chat/completions with stream: true, as llama-server.",
+            over_sse.n_prompt
+        );
+        let asked = asked(&what, &beast, &server);
+        let name = |what: &str| format!("SSE, {width} clients, {what}");
+        rows.extend([
+            Row::new(name("in all"), "tokens/s", over_sse.speeds.clone())
+                .beside(peer.speeds)
+                .required(Required::RatioAtLeast(1.0))
+                .asked(&asked),
+            Row::new(name("median first token"), "ms", over_sse.medians.clone()).beside(peer.medians).asked(&asked),
+            Row::new(name("our socket (left) beside our SSE (right)"), "tokens/s", over_socket.speeds)
+                .beside(over_sse.speeds)
+                .required(Required::RatioAtLeast(EQUAL))
+                .asked(&asked),
+            Row::new(name("first token, our socket (left) beside our SSE (right)"), "ms", over_socket.medians)
+                .beside(over_sse.medians)
+                .asked(&asked),
+        ]);
+    }
+    Ok(rows)
+}
