@@ -210,3 +210,7 @@ impl Answer {
 pub fn deltas_of(text: String, deltas: Vec<Delta>) -> Vec<Delta> {
     if deltas.is_empty() && !text.is_empty() { vec![Delta::Text(text)] } else { deltas }
 }
+
+#[cfg(test)]
+#[path = "answers_tests.rs"]
+pub(super) mod tests;

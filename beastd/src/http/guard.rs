@@ -102,12 +102,6 @@ fn check_origin(headers: &HeaderMap, http: &Http) -> Result<Option<HeaderValue>,
     Err(Refusal::new(StatusCode::FORBIDDEN, "permission_error", text))
 }
 
-/// A page that this machine serves, at any port.
-fn is_of_this_machine(origin: &str) -> bool {
-    let Some((scheme, host)) = origin.split_once("://") else { return false };
-    ["http", "https"].contains(&scheme) && ["localhost", "127.0.0.1", "[::1]"].contains(&host_name(host))
-}
-
 /// Browsers name the page in `Origin` when it changes something, and where it comes from in `Sec-Fetch-Site`; old ones leave the first out.
 fn check_site(method: &Method, headers: &HeaderMap, is_allowed_page: bool) -> Result<(), Refusal> {
     let site = headers.get("sec-fetch-site").map(HeaderValue::as_bytes);
@@ -117,6 +111,12 @@ fn check_site(method: &Method, headers: &HeaderMap, is_allowed_page: bool) -> Re
     }
     let text = "a page of another site may not send this; try: add its origin to http.origins";
     Err(Refusal::new(StatusCode::FORBIDDEN, "permission_error", text))
+}
+
+/// A page that this machine serves, at any port.
+fn is_of_this_machine(origin: &str) -> bool {
+    let Some((scheme, host)) = origin.split_once("://") else { return false };
+    ["http", "https"].contains(&scheme) && ["localhost", "127.0.0.1", "[::1]"].contains(&host_name(host))
 }
 
 /// A page may send these kinds without asking first; curl sends a form by default, and no Sec-Fetch header.
