@@ -14,6 +14,7 @@ mod http_life;
 mod http_native;
 mod http_ollama;
 mod http_responses;
+mod http_resume;
 mod http_security;
 mod http_sse;
 mod http_wire;
