@@ -56,6 +56,12 @@ pub struct Response {
 }
 
 impl Response {
+    /// The data of its events but the last word, in order.
+    pub fn events(&self) -> Vec<Value> {
+        let data = self.text().lines().filter_map(|line| line.strip_prefix("data: ")).filter(|data| *data != "[DONE]");
+        data.map(|data| serde_json::from_str(data).expect("an event is JSON")).collect()
+    }
+
     /// The value of a header.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(known, _)| *known == name.to_ascii_lowercase()).map(|(_, value)| value.as_str())

@@ -6,7 +6,6 @@
 mod beast;
 mod client;
 mod home;
-pub mod http;
 pub mod http_client;
 mod program;
 pub mod samples;

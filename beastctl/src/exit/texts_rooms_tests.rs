@@ -60,7 +60,14 @@ fn of_constraints() {
             unreadable("/some/folder", Errno::ISDIR)
         ],
         StdinTaken: [ConstraintError::StdinTaken { option: "--schema" }],
-        TooLong: [ConstraintError::TooLong { name: "/some/file".into() }],
+        TooLong: [ConstraintError::TooLong { name: "/some/file".into(), limit: 262144 }],
+        NotAFile: [ConstraintError::NotAFile { name: "/some/pipe".into() }],
+        Tool: [ConstraintError::Tool { name: "/some/file".into(), n: 2, problem: "`name` must be text".into() }],
+        NoSuchTool: [ConstraintError::NoSuchTool {
+            name: "/some/file".into(),
+            choice: "then".into(),
+            known: "auto, none, required, now".into(),
+        }],
         Malformed: [ConstraintError::Malformed {
             name: "/some/file".into(),
             line: 2,
@@ -303,6 +310,7 @@ fn of_commands() {
         Incomplete: [CommandError::Incomplete(Duration::from_secs(90))],
         Cancelled: [CommandError::Cancelled],
         NoQuestion: [CommandError::NoQuestion],
+        ToolsInChat: [CommandError::ToolsInChat],
         Chat: [CommandError::Chat("there is no question yet".into())],
         ConversationTooLong: [CommandError::ConversationTooLong(too_long)],
         LogWish: [CommandError::LogWish("maybe".into())],

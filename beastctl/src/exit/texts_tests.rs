@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use beast_launchd::{SocketError, paths::PathError};
+use beast_launchd::{HttpRole, SocketError, paths::PathError};
 use beast_protocol::{CodecError, ErrorCode, HandshakeError, Welcome, WireError};
 use expect_test::{Expect, expect};
 use rustix::io::Errno;
@@ -207,6 +207,8 @@ fn of_places() {
     "#]],
     );
     let path = file;
+    let of_address =
+        |role, address: &str, error| SocketError::Address { address: address.parse().unwrap(), role, error: os(error) };
     let samples = samples!(SocketError {
         TooLong: [SocketError::TooLong { path: path(), len: 104 }],
         NoName: [SocketError::NoName { path: "/".into() }],
@@ -220,6 +222,13 @@ fn of_places() {
         Occupied: [SocketError::Occupied { path: path(), expected: "socket" }],
         PermissionDenied: [SocketError::PermissionDenied { action: "lock", path: path() }],
         Activation: [SocketError::Activation("systemd (2 sockets)".into())],
+        Address: [
+            of_address(HttpRole::Http, "127.0.0.1:8484", Errno::ADDRINUSE),
+            of_address(HttpRole::Ollama, "127.0.0.1:11434", Errno::ADDRINUSE),
+            of_address(HttpRole::Http, "192.0.2.1:8484", Errno::ADDRNOTAVAIL),
+            of_address(HttpRole::Http, "127.0.0.1:80", Errno::ACCESS),
+            of_address(HttpRole::Http, "127.0.0.1:8484", Errno::MFILE),
+        ],
         Io: [SocketError::Io { action: "lock", path: path(), error: os(Errno::NOSPC) }],
     });
     check(

@@ -342,3 +342,22 @@ fn what_is_left_of_a_service_is_taken_away() {
         assert!(!machine.0.path("active").exists());
     }
 }
+
+/// beastd says where the endpoint is; an address that goes away takes its unit with it.
+#[test]
+fn the_endpoint_has_its_units_as_long_as_it_is_configured() {
+    let machine = Machine::new();
+    let settings = "http.listen = \"127.0.0.1:8484\"  # file\nhttp.ollama = true  # file\nhttp.ollama_listen = \"127.0.0.1:11434\"  # default";
+    machine.0.beastd(&format!("cat <<'END'\n{settings}\nEND"));
+    machine.check(&["install"], expect![[""]]);
+    let unit = fs::read_to_string(machine.unit("beastd-http.socket")).unwrap();
+    assert!(unit.contains("\nListenStream=127.0.0.1:8484\n"), "{unit}");
+    assert!(machine.unit("beastd-ollama.socket").is_file());
+    machine.check(&["stop"], expect![[""]]);
+
+    machine.0.beastd("echo 'http.listen = \"127.0.0.1:8484\"  # file'");
+    machine.check(&["install"], expect![[""]]);
+    assert!(machine.unit("beastd-http.socket").is_file() && !machine.unit("beastd-ollama.socket").exists());
+    machine.check(&["uninstall"], expect![[""]]);
+    assert_eq!(machine.units(), [""; 0]);
+}

@@ -91,6 +91,14 @@ fn new_factory(model: &LoadedModel) -> Result<Arc<ParserFactory>, String> {
 }
 
 impl Constraint {
+    /// Another one at its beginning, without reading the text again; none where the kind cannot be copied.
+    pub fn again(&self) -> Option<Self> {
+        match &self.0 {
+            Kind::Grammar(_) => None,
+            Kind::Guided(matcher) => Some(Self(Kind::Guided(Box::new(matcher.deep_clone())))),
+        }
+    }
+
     /// Whether the token may come next.
     pub(super) fn allows(&mut self, token: LlamaToken) -> bool {
         match &mut self.0 {

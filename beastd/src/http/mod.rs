@@ -30,6 +30,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
+use beast_launchd::HttpListener;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -39,7 +40,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::daemon::{Daemon, Phase};
 use endpoint::Listening;
-pub use endpoint::{Endpoint, EndpointError, bind};
+pub use endpoint::bind;
 use guard::Via;
 use resumable::Streams;
 use wire::{Line, Socket};
@@ -63,33 +64,29 @@ pub(crate) struct Client {
     daemon: Arc<Daemon>,
     via: Via,
     line: Line,
+    streams: Arc<Streams>,
     /// Whether a request was refused whose body may still be on its way.
     has_unread: Arc<AtomicBool>,
-    streams: Arc<Streams>,
 }
 
 /// Serves until the daemon ends, and lets answers that run be finished.
-pub async fn serve(endpoints: Vec<Endpoint>, daemon: Arc<Daemon>) {
+pub async fn serve(listeners: Vec<HttpListener>, daemon: Arc<Daemon>) {
     let permits = Arc::new(Semaphore::new(daemon.config().http.max_connections));
     let folder = beast_launchd::paths::cache_dir().ok().map(|folder| folder.join("streams"));
     let streams = Arc::new(Streams::new(folder));
-    let mut listeners = JoinSet::new();
-    for endpoint in endpoints {
-        // With port 0 only the system knows it.
-        if let Some(address) = endpoint.address() {
-            tracing::info!(%address, "serving HTTP");
-        }
-        match endpoint.listen() {
-            Ok(listening) => drop(listeners.spawn(listen(
-                listening,
-                Arc::clone(&daemon),
-                Arc::clone(&permits),
-                Arc::clone(&streams),
-            ))),
+    let mut listening = JoinSet::new();
+    for listener in listeners {
+        match Listening::new(listener) {
+            Ok(endpoint) => {
+                // With port 0 only the system knows it.
+                tracing::info!(address = endpoint.place(), "serving HTTP");
+                let (daemon, permits, streams) = (Arc::clone(&daemon), Arc::clone(&permits), Arc::clone(&streams));
+                listening.spawn(listen(endpoint, daemon, permits, streams));
+            }
             Err(error) => tracing::error!(%error, "cannot serve HTTP"),
         }
     }
-    while listeners.join_next().await.is_some() {}
+    while listening.join_next().await.is_some() {}
 }
 
 async fn listen(endpoint: Listening, daemon: Arc<Daemon>, permits: Arc<Semaphore>, streams: Arc<Streams>) {
@@ -144,7 +141,7 @@ async fn connection(socket: Socket, via: Via, daemon: &Arc<Daemon>, streams: Arc
     let (bytes, line) = wire::split(socket, daemon.config().stall_timeout);
     let has_unread = Arc::new(AtomicBool::new(false));
     let client =
-        Client { daemon: Arc::clone(daemon), via, line: line.clone(), has_unread: Arc::clone(&has_unread), streams };
+        Client { daemon: Arc::clone(daemon), via, line: line.clone(), streams, has_unread: Arc::clone(&has_unread) };
     let service = service_fn(move |request| {
         let client = client.clone();
         async move { Ok::<_, Infallible>(route::answer(&client, request).await) }

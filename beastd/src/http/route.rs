@@ -6,7 +6,7 @@ use bytes::Bytes;
 use hyper::body::{Body as _, Incoming};
 use hyper::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_MAX_AGE,
-    CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderValue, VARY,
+    ALLOW, CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderValue, VARY,
 };
 use hyper::{Method, Request, StatusCode};
 use serde_json::{Map, Value};
@@ -83,16 +83,17 @@ fn dialect_of(path: &str) -> Dialect {
     }
 }
 
-fn preflight(is_allowed: bool) -> Reply {
+fn preflight(is_page: bool) -> Reply {
+    const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, DELETE, OPTIONS");
     let mut reply = reply(StatusCode::OK, "text/plain", "");
-    if !is_allowed {
-        return reply;
-    }
     let headers = reply.headers_mut();
-    headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST, DELETE, OPTIONS"));
-    let allowed = "Authorization, Content-Type, X-Api-Key, Anthropic-Version, Anthropic-Beta, X-Beast-Priority";
-    headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static(allowed));
-    headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
+    headers.insert(ALLOW, METHODS);
+    if is_page {
+        headers.insert(ACCESS_CONTROL_ALLOW_METHODS, METHODS);
+        let allowed = "Authorization, Content-Type, X-Api-Key, Anthropic-Version, Anthropic-Beta, X-Beast-Priority";
+        headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static(allowed));
+        headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
+    }
     reply
 }
 
@@ -114,12 +115,9 @@ async fn dispatch(client: &Client, request: Request<Incoming>) -> Result<Reply, 
     };
     let method = if head.method == Method::HEAD { Method::GET } else { head.method };
     let handler = find(&method, path)?;
-    if let Handler::Unsupported(reason) = handler {
-        return Err(Refusal::new(StatusCode::NOT_IMPLEMENTED, "not_supported_error", reason));
-    }
     let max = client.daemon.config().http.max_body;
-    let body = match method {
-        Method::GET | Method::DELETE => Map::new(),
+    let body = match (method, handler) {
+        (Method::GET | Method::DELETE, _) | (_, Handler::Unsupported(_)) => Map::new(),
         _ => parse(body::read(incoming, &head.headers, max).await?).await?,
     };
     let asked = Asked {
@@ -144,7 +142,7 @@ async fn dispatch(client: &Client, request: Request<Incoming>) -> Result<Reply, 
         Handler::ApplyTemplate => native::tokens::apply_template(asked).await,
         Handler::CountChat => native::tokens::count_chat(asked).await,
         Handler::CountResponses => native::tokens::count_responses(asked).await,
-        Handler::Unsupported(_) => unreachable!("it was refused above"),
+        Handler::Unsupported(reason) => Err(Refusal::new(StatusCode::NOT_IMPLEMENTED, "not_supported_error", reason)),
         Handler::Models => Ok(openai::models::list(&asked)),
         Handler::Model => openai::models::one(&asked),
         Handler::Stream => resumable::attach(&asked).await,
@@ -154,8 +152,8 @@ async fn dispatch(client: &Client, request: Request<Incoming>) -> Result<Reply, 
         Handler::CountTokens => anthropic::count::answer(asked).await,
         Handler::Root => Ok(ollama::root()),
         Handler::Version => Ok(ollama::version()),
-        Handler::Tags => Ok(ollama::models::tags(&asked)),
-        Handler::Show => ollama::models::show(&asked),
+        Handler::Tags => Ok(ollama::models::tags(asked).await),
+        Handler::Show => ollama::models::show(asked).await,
         Handler::Ps => Ok(ollama::models::ps(&asked)),
         Handler::OllamaChat => ollama::chat::answer(asked).await,
         Handler::OllamaGenerate => ollama::generate::answer(asked).await,

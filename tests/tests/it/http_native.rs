@@ -1,7 +1,7 @@
 //! llama-server's own routes, and embeddings.
 
 use beast_protocol::{LoadStage, State};
-use beast_tests::http::{get, post, serving};
+use beast_tests::http_client::{get, post};
 use beast_tests::{Home, eventually};
 use serde_json::{Value, json};
 
@@ -9,65 +9,68 @@ use serde_json::{Value, json};
 fn health_says_whether_the_model_is_there_and_wakes_nothing() {
     let home = Home::with_own_cache();
     let gate = home.gate();
-    let (beast, address) = serving(home, &[]);
+    let beast = home.start_http(&[]);
+    let address = beast.http();
     let is_loading = |state: &State| matches!(state, State::Loading { stage: LoadStage::ModelFile, .. });
     eventually(|| is_loading(&beast.status().state));
-    let refused = get(address, "/health");
+    let refused = get(&address, "/health");
     assert_eq!((refused.status, refused.header("retry-after")), (503, Some("1")));
     assert_eq!(refused.json()["error"]["type"], "unavailable_error");
     assert_eq!(refused.json()["error"]["message"], "Loading model");
     gate.open();
     beast.ready();
-    assert_eq!(get(address, "/health").json(), json!({ "status": "ok" }));
+    assert_eq!(get(&address, "/health").json(), json!({ "status": "ok" }));
 
-    let awake = get(address, "/props").json();
-    let metrics = get(address, "/metrics").text();
+    let awake = get(&address, "/props").json();
+    let metrics = get(&address, "/metrics").text().to_owned();
     assert_eq!(awake["is_sleeping"], false);
     beast.run(&["unload"]).answer();
-    let asleep = get(address, "/props").json();
+    let asleep = get(&address, "/props").json();
     assert_eq!(asleep["is_sleeping"], true);
     assert_eq!(asleep["chat_template"], awake["chat_template"]);
-    assert_eq!(get(address, "/health").status, 200);
-    assert_eq!(get(address, "/slots").json()[0]["is_processing"], false);
-    assert_eq!(get(address, "/models").json()["data"][0]["id"], awake["model_alias"]);
-    assert_eq!(get(address, "/metrics").text(), metrics);
+    assert_eq!(get(&address, "/health").status, 200);
+    assert_eq!(get(&address, "/slots").json()[0]["is_processing"], false);
+    assert_eq!(get(&address, "/models").json()["data"][0]["id"], awake["model_alias"]);
+    assert_eq!(get(&address, "/metrics").text(), metrics);
     assert_eq!(beast.status().state, State::Unloaded);
 
-    assert_eq!(post(address, "/tokenize", &json!({ "content": "Hi" })).status, 200);
-    assert_eq!(get(address, "/props").json()["is_sleeping"], false);
+    assert_eq!(post(&address, "/tokenize", &json!({ "content": "Hi" })).status, 200);
+    assert_eq!(get(&address, "/props").json()["is_sleeping"], false);
 }
 
 #[test]
 fn tokens_become_text_again() {
-    let (_beast, address) = serving(Home::new(), &[]);
+    let _beast = Home::new().start_http(&[]);
+    let address = _beast.http();
     let text = "Grüße, 🦀! <|im_end|>";
     let body = json!({ "content": text, "add_special": true, "with_pieces": true });
-    let with_pieces = post(address, "/tokenize", &body).json();
+    let with_pieces = post(&address, "/tokenize", &body).json();
     let list = with_pieces["tokens"].as_array().expect("a list");
     assert_eq!(list[0]["piece"], "<|startoftext|>");
     assert!(list.iter().any(|token| token["piece"].is_array()), "half a character is told as bytes: {list:?}");
     let tokens: Vec<&Value> = list[1..].iter().map(|token| &token["id"]).collect();
-    assert_eq!(post(address, "/tokenize", &json!({ "content": text })).json(), json!({ "tokens": tokens }));
-    assert_eq!(post(address, "/detokenize", &json!({ "tokens": tokens })).json(), json!({ "content": text }));
-    let refused = post(address, "/detokenize", &json!({ "tokens": [i32::MAX] }));
+    assert_eq!(post(&address, "/tokenize", &json!({ "content": text })).json(), json!({ "tokens": tokens }));
+    assert_eq!(post(&address, "/detokenize", &json!({ "tokens": tokens })).json(), json!({ "content": text }));
+    let refused = post(&address, "/detokenize", &json!({ "tokens": [i32::MAX] }));
     assert_eq!((refused.status, &refused.json()["error"]["param"]), (400, &json!("tokens")));
 
     let messages = json!({ "messages": [{ "role": "user", "content": "Hi" }] });
-    let prompt = post(address, "/apply-template", &messages).json()["prompt"].clone();
-    let n_tokens = post(address, "/tokenize", &json!({ "content": prompt })).json()["tokens"].as_array().map(Vec::len);
-    let counted = post(address, "/v1/chat/completions/input_tokens", &messages).json();
+    let prompt = post(&address, "/apply-template", &messages).json()["prompt"].clone();
+    let n_tokens = post(&address, "/tokenize", &json!({ "content": prompt })).json()["tokens"].as_array().map(Vec::len);
+    let counted = post(&address, "/v1/chat/completions/input_tokens", &messages).json();
     assert_eq!(counted["input_tokens"].as_u64(), n_tokens.map(|n| n as u64));
-    assert_eq!(post(address, "/responses/input_tokens", &json!({ "input": "Hi" })).json(), counted);
+    assert_eq!(post(&address, "/responses/input_tokens", &json!({ "input": "Hi" })).json(), counted);
 }
 
 #[test]
 fn a_completion_says_how_it_was_made() {
-    let (_beast, address) = serving(Home::new(), &[]);
+    let _beast = Home::new().start_http(&[]);
+    let address = _beast.http();
     let ask = |more: Value| {
         let mut body =
             json!({ "prompt": "A short text about cats", "n_predict": 4, "temperature": 0, "ignore_eos": true });
         body.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
-        post(address, "/completion", &body)
+        post(&address, "/completion", &body)
     };
     let whole = ask(json!({ "n_probs": 3, "return_tokens": true })).json();
     assert_eq!(whole["tokens_predicted"], 4);
@@ -104,8 +107,9 @@ fn a_completion_says_how_it_was_made() {
 
 #[test]
 fn a_prompt_that_does_not_fit_is_refused_with_its_size() {
-    let (_beast, address) = serving(Home::new(), &["n_ctx=128"]);
-    let refused = post(address, "/completion", &json!({ "prompt": "many words ".repeat(200), "stream": true }));
+    let _beast = Home::new().start_http(&["n_ctx=128"]);
+    let address = _beast.http();
+    let refused = post(&address, "/completion", &json!({ "prompt": "many words ".repeat(200), "stream": true }));
     let error = &refused.json()["error"];
     assert_eq!((refused.status, &error["type"]), (400, &json!("exceed_context_size_error")));
     assert!(error["n_prompt_tokens"].as_u64().is_some_and(|n| n > 128), "{error}");
@@ -116,20 +120,21 @@ fn a_prompt_that_does_not_fit_is_refused_with_its_size() {
 
 #[test]
 fn metrics_count_what_answers_say() {
-    let (_beast, address) = serving(Home::new(), &["n_slots=1"]);
+    let _beast = Home::new().start_http(&["n_slots=1"]);
+    let address = _beast.http();
     let (mut n_prompt, mut n_cached, mut n_predicted) = (0, 0, 0);
     for n_predict in [1, 9] {
         let body = json!({ "prompt": "the quick brown fox jumps over the lazy dog", "n_predict": n_predict });
-        let timings = post(address, "/completion", &body).json()["timings"].clone();
+        let timings = post(&address, "/completion", &body).json()["timings"].clone();
         let n = |name: &str| timings[name].as_u64().expect("a number");
         n_prompt += n("prompt_n");
         n_cached += n("cache_n");
         n_predicted += n("predicted_n");
     }
     let scrape = || {
-        let response = get(address, "/metrics");
+        let response = get(&address, "/metrics");
         assert!(response.header("process-start-time-unix").is_some());
-        response.text()
+        response.text().to_owned()
     };
     let value = |text: &str, name: &str| -> f64 {
         let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
@@ -147,8 +152,9 @@ fn metrics_count_what_answers_say() {
 
 #[test]
 fn embeddings_have_length_one_in_either_format() {
-    let (_beast, address) = serving(Home::new(), &[]);
-    let ask = |body: Value| post(address, "/v1/embeddings", &body);
+    let _beast = Home::new().start_http(&[]);
+    let address = _beast.http();
+    let ask = |body: Value| post(&address, "/v1/embeddings", &body);
     let two = ask(json!({ "input": ["a cat", "a house"], "model": "x" })).json();
     let vectors: Vec<Vec<f64>> =
         two["data"].as_array().expect("a list").iter().map(|data| numbers(&data["embedding"])).collect();
@@ -172,7 +178,7 @@ fn embeddings_have_length_one_in_either_format() {
             "{wrong}"
         );
     }
-    let native = post(address, "/embedding", &json!({ "content": "a cat" })).json();
+    let native = post(&address, "/embedding", &json!({ "content": "a cat" })).json();
     assert_eq!(numbers(&native[0]["embedding"][0]), vectors[0]);
 }
 
@@ -182,10 +188,11 @@ fn numbers(list: &Value) -> Vec<f64> {
 
 #[test]
 fn what_would_change_state_is_not_there() {
-    let (_beast, address) = serving(Home::new(), &[]);
-    let status = |path: &str| post(address, path, &json!({})).status;
+    let _beast = Home::new().start_http(&[]);
+    let address = _beast.http();
+    let status = |path: &str| post(&address, path, &json!({})).status;
     assert_eq!(["/props", "/slots/0?action=save", "/lora-adapters", "/infill"].map(status), [501; 4]);
     assert_eq!(["/models/load", "/models/unload", "/nothing"].map(status), [404; 3]);
-    let wrong = get(address, "/completion");
+    let wrong = get(&address, "/completion");
     assert_eq!((wrong.status, wrong.header("allow")), (405, Some("POST")));
 }

@@ -1,14 +1,15 @@
 //! OpenAI's Responses API.
 
 use beast_tests::Home;
-use beast_tests::http::{post, serving};
+use beast_tests::http_client::post;
 use serde_json::{Value, json};
 
 #[test]
 fn the_last_event_holds_what_the_others_said() {
-    let (_beast, address) = serving(Home::new(), &[]);
+    let _beast = Home::new().start_http(&[]);
+    let address = _beast.http();
     let body = json!({ "input": "What are you?", "stream": true, "temperature": 0 });
-    let streamed = post(address, "/v1/responses", &body);
+    let streamed = post(&address, "/v1/responses", &body);
     let events = streamed.events();
     let names: Vec<&str> = streamed
         .body
@@ -26,15 +27,16 @@ fn the_last_event_holds_what_the_others_said() {
     assert_eq!(last["response"]["output"][0]["content"][0]["text"], text);
     assert_eq!(last["response"]["id"], events[0]["response"]["id"]);
 
-    let whole = post(address, "/responses", &json!({ "input": "What are you?", "temperature": 0 })).json();
+    let whole = post(&address, "/responses", &json!({ "input": "What are you?", "temperature": 0 })).json();
     assert_eq!(whole["output"][0]["content"][0]["text"], text);
     assert_eq!(whole["status"], "completed");
 }
 
 #[test]
 fn a_limit_a_schema_and_probabilities() {
-    let (_beast, address) = serving(Home::new(), &[]);
-    let ask = |body: Value| post(address, "/v1/responses", &body).json();
+    let _beast = Home::new().start_http(&[]);
+    let address = _beast.http();
+    let ask = |body: Value| post(&address, "/v1/responses", &body).json();
     let cut = ask(json!({ "input": "What are you?", "max_output_tokens": 2 }));
     assert_eq!(
         (&cut["status"], &cut["incomplete_details"]["reason"]),
@@ -54,13 +56,14 @@ fn a_limit_a_schema_and_probabilities() {
 
 #[test]
 fn what_would_have_to_be_stored_is_refused() {
-    let (_beast, address) = serving(Home::new(), &[]);
+    let _beast = Home::new().start_http(&[]);
+    let address = _beast.http();
     for (field, value) in
         [("previous_response_id", json!("resp_1")), ("conversation", json!("conv_1")), ("background", json!(true))]
     {
-        let refused = post(address, "/v1/responses", &json!({ "input": "Hi", field: value }));
+        let refused = post(&address, "/v1/responses", &json!({ "input": "Hi", field: value }));
         assert_eq!((refused.status, &refused.json()["error"]["param"]), (400, &json!(field)));
     }
     let reference = json!({ "input": [{ "type": "item_reference", "id": "msg_1" }], "stream": true });
-    assert_eq!(post(address, "/v1/responses", &reference).status, 400);
+    assert_eq!(post(&address, "/v1/responses", &reference).status, 400);
 }

@@ -1,6 +1,7 @@
 //! `doctor`: every planted fault is found, with its fix, and nothing is started or woken.
 
 mod files;
+mod http;
 
 use std::{
     fs,

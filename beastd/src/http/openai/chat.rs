@@ -42,7 +42,7 @@ pub(crate) async fn answer(asked: Asked) -> Result<Reply, Refusal> {
     let requests = choices(request, wishes.n_choices);
     let identity = Identity::new("chatcmpl", "chat.completion", String::new());
     if let Some(id) = resumable::id(&asked.headers)?.filter(|_| wishes.is_stream) {
-        let script = Chunks::new(identity.clone(), wishes, verbose);
+        let script = Chunks::new(identity.clone(), wishes, None);
         return resumable::begin(&asked, id, requests, identity, script).await;
     }
     let answers = Answers::begin(&asked.client.daemon, requests).await?;
