@@ -82,7 +82,8 @@ impl Beast {
         eventually(|| {
             let log = self.stderr();
             let lines = log.lines().filter(|line| line.contains("serving HTTP"));
-            let values = lines.filter_map(|line| line.rsplit_once("address=")).map(|(_, value)| value.trim_matches('"'));
+            let values =
+                lines.filter_map(|line| line.rsplit_once("address=")).map(|(_, value)| value.trim_matches('"'));
             address = values.filter_map(|value| value.parse().ok()).last();
             address.is_some()
         });

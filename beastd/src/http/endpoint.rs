@@ -6,7 +6,7 @@ use beast_launchd::{HttpListener, HttpPlaces, HttpSocket, SocketError, listen_ht
 
 use super::guard::Via;
 use super::wire::Socket;
-use crate::config::Http;
+use crate::config::http::Http;
 
 /// The sockets of the endpoint: those that the system hands over, the others bound. To be called once, before any fork.
 ///
