@@ -81,9 +81,10 @@ impl Beast {
         let mut address = None;
         eventually(|| {
             let log = self.stderr();
-            let line = log.lines().rfind(|line| line.contains("serving HTTP"));
-            let value = line.and_then(|line| line.rsplit_once("address=")).map(|(_, value)| value.trim());
-            address = value.and_then(|value| value.parse().ok());
+            let lines = log.lines().filter(|line| line.contains("serving HTTP"));
+            let values =
+                lines.filter_map(|line| line.rsplit_once("address=")).map(|(_, value)| value.trim_matches('"'));
+            address = values.filter_map(|value| value.parse().ok()).last();
             address.is_some()
         });
         Address::Tcp(address.expect("it was waited for"))

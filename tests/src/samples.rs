@@ -1,7 +1,6 @@
 //! Texts and requests. The built-in model has seen little of the world: what it is asked here is about software.
 
 use beast_protocol::{Generate, Message, Role, Sampling};
-
 use serde_json::{Value, json};
 
 use crate::project;

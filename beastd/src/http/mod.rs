@@ -151,6 +151,7 @@ async fn connection(socket: Socket, via: Via, daemon: &Arc<Daemon>, streams: Arc
         .header_read_timeout(HEAD)
         .half_close(true)
         .max_headers(MAX_HEADERS)
+        .max_header_size(MAX_BUFFER)
         .max_buf_size(MAX_BUFFER)
         .serve_connection(TokioIo::new(bytes), service);
     tokio::pin!(serving);

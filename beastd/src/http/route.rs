@@ -6,7 +6,7 @@ use bytes::Bytes;
 use hyper::body::{Body as _, Incoming};
 use hyper::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_MAX_AGE,
-    CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderValue, VARY,
+    ALLOW, CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderValue, VARY,
 };
 use hyper::{Method, Request, StatusCode};
 use serde_json::{Map, Value};
@@ -83,16 +83,17 @@ fn dialect_of(path: &str) -> Dialect {
     }
 }
 
-fn preflight(is_allowed: bool) -> Reply {
+fn preflight(is_page: bool) -> Reply {
+    const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, DELETE, OPTIONS");
     let mut reply = reply(StatusCode::OK, "text/plain", "");
-    if !is_allowed {
-        return reply;
-    }
     let headers = reply.headers_mut();
-    headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST, DELETE, OPTIONS"));
-    let allowed = "Authorization, Content-Type, X-Api-Key, Anthropic-Version, Anthropic-Beta, X-Beast-Priority";
-    headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static(allowed));
-    headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
+    headers.insert(ALLOW, METHODS);
+    if is_page {
+        headers.insert(ACCESS_CONTROL_ALLOW_METHODS, METHODS);
+        let allowed = "Authorization, Content-Type, X-Api-Key, Anthropic-Version, Anthropic-Beta, X-Beast-Priority";
+        headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static(allowed));
+        headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
+    }
     reply
 }
 

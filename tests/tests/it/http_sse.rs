@@ -1,8 +1,9 @@
 //! What a streamed answer is on the wire, and that nobody pays for a client that has gone or does not read.
 
+use std::io::ErrorKind;
 use std::thread;
 
-use beast_tests::http_client::{Address, Connection, JSON, Response, post, request};
+use beast_tests::http_client::{Address, Connection, JSON, Response, post, request, written};
 use beast_tests::samples::{chat, chat_babble, document, streamed};
 use beast_tests::{Beast, Home, eventually};
 use rustix::process::Signal;
@@ -241,17 +242,25 @@ fn a_thousand_streams_that_are_left_leave_nothing_behind() {
 }
 
 #[test]
-fn a_reader_that_pauses_costs_only_its_own_connection() {
-    let beast = Beast::with_http(&["stall_timeout=500ms"]);
+fn a_reader_that_pauses_stops_nobody_and_loses_nothing() {
+    let beast = Beast::with_http(&[]);
     let address = beast.http();
-    // Alternatives make an event ten times as long: more than the system's buffers hold.
-    let mut body = chat_babble(3900);
-    (body["logprobs"], body["top_logprobs"]) = (true.into(), 20.into());
-    let stalled = begin(&address, &body);
+    let mut paused = begin(&address, &chat_babble(400));
     assert_eq!(post(&address, CHAT, &chat_babble(20)).status, 200, "others are served meanwhile");
-    let mut watcher = beast.client();
-    eventually(|| watcher.status().n_connections == 1);
-    eventually(|| watcher.status().n_running == 0);
-    assert!(watcher.status().n_generated_tokens < 3900, "the rest is not made for nobody");
-    drop(stalled);
+    beast.idle();
+    let rest = paused.rest();
+    assert_eq!(rest.last().map(String::as_str), Some("[DONE]"));
+    let end: Value = serde_json::from_str(&rest[rest.len() - 2]).expect("data is JSON");
+    assert_eq!((&end["choices"][0]["finish_reason"], &end["timings"]["predicted_n"]), (&json!("length"), &json!(400)));
+}
+
+#[test]
+fn a_reader_that_never_comes_back_is_hung_up_on() {
+    let beast = Beast::with_http(&["stall_timeout=500ms"]);
+    let mut stalled = Connection::open(&beast.http());
+    let asking = written("GET", "/v1/models", &[], b"").repeat(100);
+    // It reads no answer: when the system's buffers are full, the daemon waits, and then waits no more.
+    let refused = (0..10_000).find_map(|_| stalled.raw(&asking).err()).expect("the daemon hangs up");
+    assert!(matches!(refused.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe), "{refused}");
+    beast.watcher();
 }

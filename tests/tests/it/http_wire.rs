@@ -1,8 +1,11 @@
 //! HTTP/1.1 as clients use it: connections that are kept, bodies in chunks, old versions.
 
-use beast_tests::Beast;
-use beast_tests::http_client::{Connection, JSON, written};
+use std::os::unix::fs::PermissionsExt;
+
+use beast_tests::http_client::{Address, Connection, JSON, request, written};
 use beast_tests::samples::{chat_babble, streamed};
+use beast_tests::{Beast, Home, eventually};
+use serde_json::Value;
 
 const CHAT: &str = "/v1/chat/completions";
 
@@ -105,4 +108,35 @@ fn a_refusal_is_read_by_who_still_sends() {
         connection.send("POST", CHAT, headers, &body);
         assert!(matches!(connection.response().status, 413 | 415));
     }
+}
+
+#[test]
+fn a_unix_socket_speaks_it_as_well_and_only_to_its_user() {
+    let home = Home::new();
+    let path = home.path("http.sock");
+    let beast = home.start_http(&[&format!("http.socket={}", path.display())]);
+    let address = Address::Unix(path.clone());
+    eventually(|| path.exists());
+    let mode = std::fs::metadata(&path).expect("it is there").permissions().mode();
+    assert_eq!(mode & 0o077, 0, "{mode:o}");
+    assert_eq!(request(&address, "POST", CHAT, &[JSON], chat_babble(3).to_string().as_bytes()).status, 200);
+    let named = [JSON, ("Host", "whatever")];
+    assert_eq!(request(&address, "POST", CHAT, &named, chat_babble(3).to_string().as_bytes()).status, 200);
+    // There the system tells a client that has gone from one that only writes no more.
+    let send = |body: &Value| {
+        let mut connection = Connection::open(&address);
+        connection.send("POST", CHAT, &[JSON], body.to_string().as_bytes());
+        connection
+    };
+    let mut half = send(&streamed(chat_babble(200)));
+    half.shutdown_write();
+    assert_eq!(half.head().status, 200);
+    assert_eq!(half.rest().last().map(String::as_str), Some("[DONE]"));
+    for body in [chat_babble(3900), streamed(chat_babble(3900))] {
+        let gone = send(&body);
+        eventually(|| beast.status().n_running == 1);
+        drop(gone);
+        beast.idle();
+    }
+    assert!(beast.status().n_generated_tokens < 3900, "nothing is made for nobody");
 }
