@@ -362,12 +362,15 @@ fn the_endpoint_has_its_units_as_long_as_it_is_configured() {
     let unit = fs::read_to_string(machine.unit("beastd-http.socket")).unwrap();
     assert!(unit.contains("\nListenStream=127.0.0.1:8484\n"), "{unit}");
     assert!(machine.unit("beastd-ollama.socket").is_file());
-    machine.check(&["stop"], expect![[r#"
+    machine.check(
+        &["stop"],
+        expect![[r#"
         exit 0
         out: ""
         err: --user show --property=Version
         --user stop beastd.socket beastd-http.socket beastd-ollama.socket beastd.service
-    "#]]);
+    "#]],
+    );
 
     machine.0.beastd("echo 'http.listen = \"127.0.0.1:8484\"  # file'");
     machine.check(&["install"], expect![[r#"
