@@ -2,8 +2,8 @@
 //!
 //! May know: addresses, descriptors, Unix sockets. Never knows: HTTP, or who may connect.
 //!
-//! The configuration decides where the endpoint answers. A handed-over socket that it does not name is closed here and told
-//! of: it was checked for a configuration that has changed since.
+//! The configuration decides where the endpoint answers. A handed-over socket that it does not name is closed here and
+//! reported: it was checked for a configuration that has changed since.
 
 use std::fmt;
 use std::io;
@@ -136,8 +136,8 @@ impl HttpListener {
 pub struct HttpListeners {
     /// One for each place of the configuration.
     pub listeners: Vec<HttpListener>,
-    /// Where the system listens for the endpoint and the configuration does not: worth a warning that names `beastctl service
-    /// install`.
+    /// Where the system listens for the endpoint and the configuration does not: worth a warning that names
+    /// `beastctl service install`.
     pub strays: Vec<String>,
 }
 

@@ -64,7 +64,7 @@ pub enum Truncate {
 /// Functions that the model may call.
 #[derive(Debug, Args)]
 pub struct ToolOptions {
-    /// Functions that the model may call, as a JSON array of OpenAI's tools; each call is a line of JSON after the text.
+    /// Functions that the model may call: a JSON array of OpenAI's tools. Each call is printed as a line of JSON.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["schema", "grammar", "extract"])]
     pub tools: Option<PathBuf>,
 

@@ -6,7 +6,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use beast_launchd::check_socket_path;
+use beast_launchd::{HttpPlaces, check_socket_path};
 use subtle::ConstantTimeEq;
 use toml::Value;
 
@@ -83,6 +83,11 @@ impl Http {
     /// Whether the endpoint listens anywhere.
     pub fn is_on(&self) -> bool {
         !self.listen.is_empty() || self.socket.is_some() || self.ollama.is_some()
+    }
+
+    /// Where to listen, for [`beast_launchd::listen_http`].
+    pub fn places(&self) -> HttpPlaces {
+        HttpPlaces { listen: self.listen.clone(), socket: self.socket.clone(), ollama: self.ollama }
     }
 
     /// All TCP addresses.

@@ -40,8 +40,11 @@ impl Calls {
 
     /// The calls, in order.
     pub(super) fn objects(&self) -> Vec<Value> {
-        let object = |(_, call): &(u32, ToolCall)| json!({ "id": call.id, "name": call.name, "arguments": arguments(&call.arguments) });
-        self.calls.iter().map(object).collect()
+        let object = |ToolCall { id, name, arguments }: &ToolCall| {
+            let arguments = self::arguments(arguments);
+            json!({ "id": id, "name": name, "arguments": arguments })
+        };
+        self.calls.iter().map(|(_, call)| object(call)).collect()
     }
 }
 
