@@ -1,6 +1,8 @@
-//! What an answer has to look like: a JSON schema or a grammar from a file, checked as far as that is possible without a model.
+//! What an answer has to look like: a JSON schema, a grammar or tools from a file, checked as far as that is possible without a model.
 //!
 //! It knows files and JSON, nothing of prompts or the daemon.
+
+mod tools;
 
 use std::{
     fs::File,
@@ -18,6 +20,8 @@ use crate::{
 
 /// The largest file that is taken.
 pub const MAX_LEN: usize = 256 * 1024;
+
+pub use tools::tools;
 
 /// How a complaint about text that is no JSON begins.
 const NO_JSON: &str = "no JSON";
@@ -42,10 +46,38 @@ pub enum ConstraintError {
         option: &'static str,
     },
     /// Nothing can mean so much.
-    #[error("{name} has more than {MAX_LEN} bytes")]
+    #[error("{name} has more than {limit} bytes")]
     TooLong {
         /// The file.
         name: String,
+        /// The limit.
+        limit: usize,
+    },
+    /// A pipe or a device may never end.
+    #[error("{name} is not a regular file")]
+    NotAFile {
+        /// What it is called.
+        name: String,
+    },
+    /// A file of tools is wrong in one of them.
+    #[error("{name}: tool {n}: {problem}")]
+    Tool {
+        /// The file.
+        name: String,
+        /// Which, from 1.
+        n: usize,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The tool that must be called is not among them.
+    #[error("--tool-choice {choice}: {name} has no such tool")]
+    NoSuchTool {
+        /// The file.
+        name: String,
+        /// What was asked for.
+        choice: String,
+        /// What could be, separated by commas.
+        known: String,
     },
     /// It makes no sense.
     #[error("{name}:{line}:{column}: {problem}")]
@@ -78,6 +110,9 @@ impl ConstraintError {
                 Some("a FILE by its name, instead of `-`".into())
             }
             ConstraintError::Unreadable { name, source } => Some(advice::reading(Path::new(name), source)),
+            ConstraintError::NotAFile { .. } => Some("save it to a file first".into()),
+            ConstraintError::Tool { .. } => Some(tools::EXAMPLE.into()),
+            ConstraintError::NoSuchTool { known, .. } => Some(format!("one of {known}")),
             ConstraintError::Malformed { hint, .. } => Some(hint.clone()),
         }
     }
@@ -91,7 +126,7 @@ pub fn schema(path: &Path, stdin_is_free: bool) -> Result<Constraint, Constraint
     let (name, text) = read("--schema", path, stdin_is_free)?;
     check_schema(&text).map_err(|(place, problem)| {
         let hint = match problem.strip_prefix(NO_JSON) {
-            Some(_) => format!("mend it there, until jq . {} is content", quoted(&name)),
+            Some(_) => until_content(&name),
             None => r#"{"type": "object"}, to begin with"#.into(),
         };
         malformed(&name, place, &problem, &hint)
@@ -109,13 +144,20 @@ pub fn check_schema(text: &str) -> Result<(), ((usize, usize), String)> {
         Ok(Value::Object(_) | Value::Bool(true)) => Ok(()),
         Ok(Value::Bool(false)) => Err(((1, 1), "nothing satisfies the schema false".into())),
         Ok(_) => Err(((1, 1), "a JSON schema is an object or true".into())),
-        Err(error) => {
-            let (line, column, problem) = (error.line(), error.column(), error.to_string());
-            let place = format!(" at line {line} column {column}");
-            // Where a line begins serde_json says 0.
-            Err(((line, column.max(1)), format!("{NO_JSON}: {}", problem.strip_suffix(&place).unwrap_or(&problem))))
-        }
+        Err(error) => Err(no_json(&error)),
     }
+}
+
+/// Where a text stops being JSON, and why.
+fn no_json(error: &serde_json::Error) -> ((usize, usize), String) {
+    let (line, column, problem) = (error.line(), error.column(), error.to_string());
+    let place = format!(" at line {line} column {column}");
+    // Where a line begins serde_json says 0.
+    ((line, column.max(1)), format!("{NO_JSON}: {}", problem.strip_suffix(&place).unwrap_or(&problem)))
+}
+
+fn until_content(name: &str) -> String {
+    format!("mend it there, until jq . {} is content", quoted(name))
 }
 
 /// Reads a grammar; what it says, only the daemon knows.
@@ -144,15 +186,20 @@ fn read(option: &'static str, path: &Path, stdin_is_free: bool) -> Result<(Strin
     };
     outcome.map_err(|source| ConstraintError::Unreadable { name: name.clone(), source })?;
     if bytes.len() > MAX_LEN {
-        return Err(ConstraintError::TooLong { name });
+        return Err(ConstraintError::TooLong { name, limit: MAX_LEN });
     }
+    let text = text(&name, bytes)?;
+    Ok((name, text))
+}
+
+fn text(name: &str, bytes: Vec<u8>) -> Result<String, ConstraintError> {
     match String::from_utf8(bytes) {
-        Ok(text) => Ok((name, text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))),
+        Ok(text) => Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text)),
         Err(error) => {
             let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
             let line = good.iter().filter(|byte| **byte == b'\n').count() + 1;
             let column = good.iter().rev().take_while(|byte| **byte != b'\n').count() + 1;
-            Err(malformed(&name, (line, column), "this is no UTF-8", "iconv -t UTF-8, to make text of it first"))
+            Err(malformed(name, (line, column), "this is no UTF-8", "iconv -t UTF-8, to make text of it first"))
         }
     }
 }

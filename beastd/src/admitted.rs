@@ -32,6 +32,8 @@ pub struct Admitted {
     pub resumed: Resumed,
     /// Takes the answer apart, where it is more than text.
     pub parser: Option<AnswerParser>,
+    /// Control tokens that it goes by, and their texts.
+    pub shown: Vec<(Token, String)>,
 }
 
 /// What of an answer is there already.

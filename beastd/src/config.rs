@@ -1,7 +1,7 @@
 //! Every limit and default, where each value came from, and the checks: what leaves this room is valid.
 
 use std::collections::BTreeMap;
-use std::fmt::{self, Write};
+use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -10,9 +10,13 @@ use serde::{Deserialize, Deserializer};
 use toml::{Table, Value};
 
 use crate::cores;
-pub use http::{ApiKey, Http};
 
-mod http;
+mod error;
+pub mod http;
+mod key_file;
+
+pub use error::{ConfigError, Source};
+use http::Http;
 
 const DEFAULTS: &str = include_str!("config.default.toml");
 
@@ -66,81 +70,13 @@ pub struct Config {
     pub idle_exit: Duration,
     #[serde(deserialize_with = "duration")]
     pub failed_linger: Duration,
+    // Texts become addresses and keys, each with its own checks: `http::parse` fills it.
+    #[serde(skip)]
     pub http: Http,
 }
 
-/// Where a value came from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Source {
-    /// Built in.
-    Default,
-    /// The profile of this name.
-    Profile(String),
-    /// This file.
-    File(PathBuf),
-    /// This environment variable.
-    Env(String),
-    /// This flag.
-    Flag(String),
-}
-
-impl fmt::Display for Source {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Source::Default => write!(f, "default"),
-            Source::Profile(name) => write!(f, "profile {name}"),
-            Source::File(path) => write!(f, "{}", path.display()),
-            Source::Env(name) => write!(f, "{name}"),
-            Source::Flag(flag) => write!(f, "{flag}"),
-        }
-    }
-}
-
-/// A configuration that cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
-    /// The file cannot be read.
-    #[error("cannot read the configuration {}: {source}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// The file is no TOML.
-    #[error("{}: {message}", path.display())]
-    Syntax {
-        /// The file.
-        path: PathBuf,
-        /// Line, column and reason.
-        message: String,
-    },
-    /// There is no such setting.
-    #[error("unknown setting '{key}' ({source_of_key}){}", nearest.as_ref().map_or(String::new(), |name| format!("; did you mean '{name}'?")))]
-    UnknownKey {
-        /// What was written.
-        key: String,
-        /// Where.
-        source_of_key: Source,
-        /// What was meant, perhaps.
-        nearest: Option<String>,
-    },
-    /// The value does not fit.
-    #[error("{key} = {value} ({source_of_key}): {reason}")]
-    Invalid {
-        /// The setting.
-        key: String,
-        /// What was written.
-        value: String,
-        /// Where.
-        source_of_key: Source,
-        /// Why it does not fit.
-        reason: String,
-    },
-    /// There is no home.
-    #[error(transparent)]
-    Paths(#[from] PathError),
-}
+/// Every setting and where it came from. One of a table is `TABLE.KEY`.
+type Values = BTreeMap<String, (Value, Source)>;
 
 /// What was said outside of the file.
 #[derive(Debug, Clone, Default)]
@@ -158,7 +94,7 @@ pub struct Overrides {
 pub struct Loaded {
     /// The settings.
     pub config: Config,
-    values: BTreeMap<String, (Value, Source)>,
+    values: Values,
 }
 
 /// Puts the layers on each other and checks the outcome.
@@ -167,10 +103,10 @@ pub struct Loaded {
 /// See [`ConfigError`].
 pub fn load(overrides: &Overrides) -> Result<Loaded, ConfigError> {
     let defaults: Table = DEFAULTS.parse().expect("config.default.toml is valid, a test reads it");
-    let mut values: BTreeMap<String, (Value, Source)> =
-        flat(defaults).map(|(key, value)| (key, (value, Source::Default))).collect();
+    let mut values: Values =
+        flat(defaults, |_| true).into_iter().map(|(key, value)| (key, (value, Source::Default))).collect();
 
-    let mut layers = read_file(overrides)?;
+    let mut layers = read_file(overrides, &values)?;
     for (key, value) in env_layer(&values, &overrides.env) {
         layers.push((key.clone(), Value::String(value), Source::Env(env_name(&key))));
     }
@@ -186,6 +122,14 @@ pub fn load(overrides: &Overrides) -> Result<Loaded, ConfigError> {
     }
     for (key, value, source) in layers {
         let Some((current, _)) = values.get(&key) else {
+            if is_table(&values, &key) {
+                return Err(ConfigError::Invalid {
+                    value: value.to_string(),
+                    source_of_key: source,
+                    reason: format!("it is a table: write [{key}] and its settings below"),
+                    key,
+                });
+            }
             let nearest = nearest(&key, values.keys());
             return Err(ConfigError::UnknownKey { key, source_of_key: source, nearest });
         };
@@ -201,14 +145,10 @@ pub fn load(overrides: &Overrides) -> Result<Loaded, ConfigError> {
 impl Loaded {
     /// The settings as TOML, each with where it came from; what `--print-config` shows.
     pub fn print(&self) -> String {
-        let shown = |key: &str, value: &Value| match value.as_str() {
-            Some(text) if http::is_secret(key) && !text.is_empty() => "\"(set)\"".to_owned(),
-            _ => value.to_string(),
-        };
         let lines: Vec<_> = self
             .values
             .iter()
-            .map(|(key, (value, source))| (format!("{key} = {}", shown(key, value)), source))
+            .map(|(key, (value, source))| (format!("{key} = {}", http::shown(key, value)), source))
             .collect();
         let width = lines.iter().map(|(line, _)| line.chars().count()).max().unwrap_or(0).min(48);
         lines.iter().fold(String::new(), |mut out, (line, source)| {
@@ -230,14 +170,32 @@ fn env_name(key: &str) -> String {
     format!("BEAST_{}", key.to_ascii_uppercase().replace('.', "_"))
 }
 
+/// The settings of a file, those of a table as `TABLE.KEY`.
+fn flat(table: Table, is_table: impl Fn(&str) -> bool) -> Vec<(String, Value)> {
+    let mut settings = Vec::new();
+    for (key, value) in table {
+        match value {
+            Value::Table(table) if is_table(&key) => {
+                settings.extend(table.into_iter().map(|(name, value)| (format!("{key}.{name}"), value)));
+            }
+            value => settings.push((key, value)),
+        }
+    }
+    settings
+}
+
+fn is_table(values: &Values, key: &str) -> bool {
+    values.keys().any(|name| name.strip_prefix(key).is_some_and(|rest| rest.starts_with('.')))
+}
+
 /// Other `BEAST_*` variables belong to the client: only those of our settings are looked at.
-fn env_layer(values: &BTreeMap<String, (Value, Source)>, env: &BTreeMap<String, String>) -> Vec<(String, String)> {
+fn env_layer(values: &Values, env: &BTreeMap<String, String>) -> Vec<(String, String)> {
     values.keys().filter_map(|key| Some((key.clone(), env.get(&env_name(key))?.clone()))).collect()
 }
 
 type Layer = Vec<(String, Value, Source)>;
 
-fn read_file(overrides: &Overrides) -> Result<Layer, ConfigError> {
+fn read_file(overrides: &Overrides, known: &Values) -> Result<Layer, ConfigError> {
     let path = match &overrides.file {
         Some(path) => path.clone(),
         None => match paths::config_dir() {
@@ -257,15 +215,8 @@ fn read_file(overrides: &Overrides) -> Result<Layer, ConfigError> {
         let line = error.span().map_or(0, |span| text[..span.start].lines().count().max(1));
         ConfigError::Syntax { path: path.clone(), message: format!("line {line}: {}", error.message()) }
     })?;
-    Ok(flat(table).map(|(key, value)| (key, value, Source::File(path.clone()))).collect())
-}
-
-/// Settings of a table `[http]` become `http.listen` and so on.
-fn flat(table: Table) -> impl Iterator<Item = (String, Value)> {
-    table.into_iter().flat_map(|(key, value)| match value {
-        Value::Table(inner) => inner.into_iter().map(|(name, value)| (format!("{key}.{name}"), value)).collect(),
-        value => vec![(key, value)],
-    })
+    let settings = flat(table, |key| is_table(known, key)).into_iter();
+    Ok(settings.map(|(key, value)| (key, value, Source::File(path.clone()))).collect())
 }
 
 fn profile_layer(name: &str, source: Source) -> Result<Table, ConfigError> {
@@ -290,35 +241,44 @@ fn like(default: &Value, value: Value, key: &str, source: &Source) -> Result<Val
     };
     parsed.ok_or_else(|| ConfigError::Invalid {
         key: key.into(),
-        value: value.to_string(),
+        value: http::shown(key, &value),
         source_of_key: source.clone(),
         reason: format!("a value like {default} is expected"),
     })
 }
 
 fn nearest<'a>(key: &str, keys: impl Iterator<Item = &'a String>) -> Option<String> {
-    let by_distance = keys.map(|name| (strsim::damerau_levenshtein(key, name), name));
-    by_distance.min().filter(|(distance, _)| *distance <= key.len().div_ceil(2)).map(|(_, name)| name.clone())
+    let (table, own) = split(key);
+    let by_distance = keys.map(|name| {
+        let (other_table, other) = split(name);
+        // One forgets a table more easily than a name.
+        (strsim::damerau_levenshtein(own, other) + usize::from(table != other_table), name)
+    });
+    by_distance.min().filter(|(distance, _)| *distance <= own.len().div_ceil(2)).map(|(_, name)| name.clone())
+}
+
+/// The table of a setting, and its name there.
+fn split(key: &str) -> (&str, &str) {
+    key.rsplit_once('.').unwrap_or(("", key))
 }
 
 /// Turns "auto" and relative paths into absolute ones: a daemon changes its folder.
-fn resolve_paths(values: &mut BTreeMap<String, (Value, Source)>) -> Result<(), ConfigError> {
+fn resolve_paths(values: &mut Values) -> Result<(), ConfigError> {
     for (key, auto) in [
         ("socket", paths::socket_path as fn() -> Result<PathBuf, PathError>),
         ("log_dir", paths::log_dir),
         ("model", || Ok(PathBuf::from("auto"))),
         ("draft", || Ok(PathBuf::from("auto"))),
-        ("http.socket", || Ok(paths::socket_path()?.with_file_name("http.sock"))),
+        ("http.socket", || Ok(PathBuf::from("auto"))),
         ("http.api_key_file", || Ok(PathBuf::from("auto"))),
     ] {
+        let beside = PathBuf::from(text_of(values, "socket")).with_file_name("http.sock");
         let Some((Value::String(text), _)) = values.get_mut(key) else { continue };
         let path = match (key, text.as_str()) {
-            ("model", "auto" | "builtin")
-            | ("draft", "auto" | "builtin" | "none")
-            | ("log_dir", "none")
-            | ("http.socket" | "http.api_key_file", "") => {
-                continue;
-            }
+            ("model", "auto" | "builtin") | ("draft", "auto" | "builtin" | "none") | ("log_dir", "none") => continue,
+            ("http.socket" | "http.api_key_file", "") => continue,
+            ("http.socket", "auto") => beside,
+            ("http.api_key_file", text) => absolute(text),
             (_, "auto") => auto()?,
             (_, text) => absolute(text),
         };
@@ -327,17 +287,23 @@ fn resolve_paths(values: &mut BTreeMap<String, (Value, Source)>) -> Result<(), C
     Ok(())
 }
 
+fn text_of<'a>(values: &'a Values, key: &str) -> &'a str {
+    values[key].0.as_str().unwrap_or_default()
+}
+
 fn absolute(text: &str) -> PathBuf {
     let home = text.strip_prefix("~/").and_then(|rest| Some(std::env::home_dir()?.join(rest)));
     let path = home.unwrap_or_else(|| PathBuf::from(text));
     std::path::absolute(&path).unwrap_or(path)
 }
 
-fn parse(values: &BTreeMap<String, (Value, Source)>) -> Result<Config, ConfigError> {
+fn parse(values: &Values) -> Result<Config, ConfigError> {
     let mut table = Table::new();
     for (key, (value, source)) in values {
+        if !http::is_of_http(key) {
+            table.insert(key.clone(), value.clone());
+        }
         // One by one, so that an error can say which and where from.
-        insert(&mut table, key, value.clone());
         if let Value::Integer(n) = value
             && *n < 0
             && key != "n_gpu_layers"
@@ -353,62 +319,59 @@ fn parse(values: &BTreeMap<String, (Value, Source)>) -> Result<Config, ConfigErr
             })?;
         }
     }
-    http::check(values)?;
-    Ok(table.try_into().expect("every key has a field of the same name and kind, a test reads them"))
-}
-
-/// The opposite of [`flat`].
-fn insert(table: &mut Table, key: &str, value: Value) {
-    match key.split_once('.') {
-        None => drop(table.insert(key.to_owned(), value)),
-        Some((outer, inner)) => {
-            let nested = table.entry(outer).or_insert_with(|| Value::Table(Table::new()));
-            nested.as_table_mut().expect("no setting is called like a table").insert(inner.to_owned(), value);
-        }
-    }
+    let mut config: Config =
+        table.try_into().expect("every key has a field of the same name and kind, a test reads them");
+    config.http = http::parse(values, &config.socket)?;
+    Ok(config)
 }
 
 fn is_duration(key: &str) -> bool {
     key.ends_with("_timeout") || key.ends_with("_linger")
 }
 
-fn check(config: &Config, values: &BTreeMap<String, (Value, Source)>) -> Result<(), ConfigError> {
-    let within = |key: &str, n: usize, min: usize, max: usize| match (min..=max).contains(&n) {
-        true => Ok(()),
-        false => Err(invalid(values, key, &format!("it must be between {min} and {max}"))),
-    };
+fn check(config: &Config, values: &Values) -> Result<(), ConfigError> {
     // llama.cpp numbers sequences up to 255 (LLAMA_MAX_SEQ).
-    within("n_slots", config.n_slots, 1, 64)?;
-    within("n_prefixes", config.n_prefixes, 0, 128)?;
-    within("n_ctx", config.n_ctx, 64, 1 << 24)?;
+    within(values, "n_slots", 1, 64)?;
+    within(values, "n_prefixes", 0, 128)?;
+    within(values, "n_ctx", 64, 1 << 24)?;
     // Two tokens are the smallest step that tells whether guesses can be taken back.
-    within("n_batch", config.n_batch, config.n_slots.max(2), 1 << 20)?;
-    within("prefill_chunk", config.prefill_chunk, 0, config.n_batch)?;
-    within("n_threads", config.n_threads, 0, 1024)?;
-    within("n_draft", config.n_draft, 0, 64)?;
+    within(values, "n_batch", config.n_slots.max(2), 1 << 20)?;
+    within(values, "prefill_chunk", 0, config.n_batch)?;
+    within(values, "n_threads", 0, 1024)?;
+    within(values, "n_draft", 0, 64)?;
     one_of(values, "speculation", &["auto", "lookup", "draft", "off"])?;
     one_of(values, "repack", &["auto", "on", "off"])?;
-    within("max_tokens", config.max_tokens, 1, 1 << 24)?;
-    within("max_connections", config.max_connections, 1, 4096)?;
-    within("max_waiting", config.max_waiting, 0, 4096)?;
-    within("log_files", config.log_files, 1, 1000)?;
+    within(values, "max_tokens", 1, 1 << 24)?;
+    within(values, "max_connections", 1, 4096)?;
+    within(values, "max_waiting", 0, 4096)?;
+    within(values, "log_files", 1, 1000)?;
     if config.n_cells != 0 && config.n_cells < config.n_ctx {
         return Err(invalid(values, "n_cells", "it must be 0, or at least n_ctx: one request needs that much"));
     }
     Ok(())
 }
 
-fn one_of(values: &BTreeMap<String, (Value, Source)>, key: &str, choices: &[&str]) -> Result<(), ConfigError> {
+fn within(values: &Values, key: &str, min: usize, max: usize) -> Result<usize, ConfigError> {
+    let n = values[key].0.as_integer().and_then(|n| usize::try_from(n).ok());
+    n.filter(|n| (min..=max).contains(n))
+        .ok_or_else(|| invalid(values, key, &format!("it must be between {min} and {max}")))
+}
+
+fn one_of(values: &Values, key: &str, choices: &[&str]) -> Result<(), ConfigError> {
     match values[key].0.as_str() {
         Some(text) if choices.contains(&text) => Ok(()),
         _ => Err(invalid(values, key, &format!("it must be one of {}", choices.join(", ")))),
     }
 }
 
-fn invalid(values: &BTreeMap<String, (Value, Source)>, key: &str, reason: &str) -> ConfigError {
+fn invalid(values: &Values, key: &str, reason: &str) -> ConfigError {
     let (value, source) = &values[key];
-    let value = if http::is_secret(key) { "…".to_owned() } else { value.to_string() };
-    ConfigError::Invalid { key: key.into(), value, source_of_key: source.clone(), reason: reason.into() }
+    ConfigError::Invalid {
+        key: key.into(),
+        value: http::shown(key, value),
+        source_of_key: source.clone(),
+        reason: reason.into(),
+    }
 }
 
 fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {

@@ -30,40 +30,51 @@ fn each_layer_wins_over_the_one_below_and_says_so() {
     assert_eq!((loaded.config.n_ctx, loaded.config.n_slots, loaded.config.max_tokens), (2048, 2, 7));
     assert_eq!(loaded.config.idle_timeout, Duration::MAX);
     expect![[r#"
-        calibration = true             # default
-        draft = "auto"                 # default
-        drain_timeout = "30s"          # default
-        failed_linger = "5s"           # default
-        governor = true                # default
-        handshake_timeout = "5s"       # default
-        idle_exit = "never"            # default
-        idle_timeout = "never"         # DIR/config.toml
-        idle_unload = "30m"            # default
-        kernels = true                 # default
-        log = "info,llama-cpp-2=warn"  # default
-        log_dir = "/log"               # BEAST_LOG_DIR
-        log_files = 7                  # default
-        max_connections = 128          # default
-        max_tokens = 7                 # --set
-        max_waiting = 64               # default
-        mmap = false                   # BEAST_MMAP
-        model = "auto"                 # default
-        n_batch = 512                  # profile baseline
-        n_cells = 0                    # default
-        n_ctx = 2048                   # profile baseline
-        n_draft = 15                   # default
-        n_gpu_layers = -1              # default
-        n_prefixes = 8                 # default
-        n_slots = 2                    # DIR/config.toml
-        n_threads = 0                  # default
-        prefill_chunk = 0              # default
-        prefix_disk_mib = 512          # default
-        prefix_ram_mib = 0             # default
-        profile = "baseline"           # DIR/config.toml
-        repack = "auto"                # default
-        socket = "/run/b.sock"         # BEAST_SOCKET
-        speculation = "auto"           # default
-        stall_timeout = "1h"           # default
+        calibration = true                      # default
+        draft = "auto"                          # default
+        drain_timeout = "30s"                   # default
+        failed_linger = "5s"                    # default
+        governor = true                         # default
+        handshake_timeout = "5s"                # default
+        http.api_key = ""                       # default
+        http.api_key_file = ""                  # default
+        http.hosts = ""                         # default
+        http.listen = ""                        # default
+        http.max_body_mib = 32                  # default
+        http.max_connections = 512              # default
+        http.models = "any"                     # default
+        http.ollama = false                     # default
+        http.ollama_listen = "127.0.0.1:11434"  # default
+        http.origins = ""                       # default
+        http.socket = ""                        # default
+        idle_exit = "never"                     # default
+        idle_timeout = "never"                  # DIR/config.toml
+        idle_unload = "30m"                     # default
+        kernels = true                          # default
+        log = "info,llama-cpp-2=warn"           # default
+        log_dir = "/log"                        # BEAST_LOG_DIR
+        log_files = 7                           # default
+        max_connections = 128                   # default
+        max_tokens = 7                          # --set
+        max_waiting = 64                        # default
+        mmap = false                            # BEAST_MMAP
+        model = "auto"                          # default
+        n_batch = 512                           # profile baseline
+        n_cells = 0                             # default
+        n_ctx = 2048                            # profile baseline
+        n_draft = 15                            # default
+        n_gpu_layers = -1                       # default
+        n_prefixes = 8                          # default
+        n_slots = 2                             # DIR/config.toml
+        n_threads = 0                           # default
+        prefill_chunk = 0                       # default
+        prefix_disk_mib = 512                   # default
+        prefix_ram_mib = 0                      # default
+        profile = "baseline"                    # DIR/config.toml
+        repack = "auto"                         # default
+        socket = "/run/b.sock"                  # BEAST_SOCKET
+        speculation = "auto"                    # default
+        stall_timeout = "1h"                    # default
     "#]]
     .assert_eq(&loaded.print().replace(&folder.path().display().to_string(), "DIR"));
 }

@@ -43,7 +43,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use beast_launchd::{Listener, Origin};
+use beast_launchd::{HttpListener, Listener, Origin};
 use beast_protocol::{ErrorCode, WireError};
 use tokio::net::UnixListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -52,7 +52,6 @@ use tokio::time::timeout;
 
 use config::{Loaded, Overrides};
 use daemon::{Daemon, Phase};
-use http::Endpoint;
 use loader::Progress;
 use logging::Logging;
 use metrics::Metrics;
@@ -67,7 +66,7 @@ const LAST_STEP: Duration = Duration::from_secs(10);
 /// When the model cannot be loaded or the engine breaks: the process should end with an error, so that its manager notices.
 pub async fn run(
     listener: Listener,
-    endpoints: Vec<Endpoint>,
+    endpoints: Vec<HttpListener>,
     loaded: Loaded,
     overrides: Overrides,
     progress: Progress,
@@ -98,7 +97,7 @@ type Ended = oneshot::Receiver<Result<(), WireError>>;
 
 async fn serve(
     listener: Listener,
-    endpoints: Vec<Endpoint>,
+    endpoints: Vec<HttpListener>,
     daemon: Arc<Daemon>,
     mut ended: Ended,
 ) -> anyhow::Result<()> {

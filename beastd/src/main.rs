@@ -6,12 +6,11 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
-use beast_launchd::{Listener, Origin};
+use beast_launchd::{HttpListener, Listener, Origin};
 use beast_protocol::LoadStage;
 use beastd::calibration;
 use beastd::clock::now_us;
 use beastd::config::{self, Loaded, Overrides};
-use beastd::http::Endpoint;
 use beastd::loader::Progress;
 use beastd::logging;
 use clap::Parser;
@@ -92,6 +91,7 @@ fn run(args: Args, started_us: u64) -> anyhow::Result<()> {
         daemonize::Daemonize::new().umask(0o077).start().context("cannot go to the background")?;
     }
     listener.record_pid()?;
+    endpoints.iter().try_for_each(HttpListener::record_pid)?;
     let logging = logging::start(&loaded.config, foreground);
     log_panics();
     let progress = Progress::new();
@@ -127,7 +127,7 @@ fn calibrate(config: &config::Config, is_forced: bool) -> anyhow::Result<()> {
 
 fn serve(
     listener: Listener,
-    endpoints: Vec<Endpoint>,
+    endpoints: Vec<HttpListener>,
     loaded: Loaded,
     overrides: Overrides,
     progress: Progress,

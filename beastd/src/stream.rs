@@ -48,6 +48,8 @@ pub struct Stream {
     n_shown: usize,
     ignore_eos: bool,
     n_max_tokens: usize,
+    /// Control tokens that have a text here.
+    shown: Vec<(Token, String)>,
 }
 
 impl Stream {
@@ -72,7 +74,14 @@ impl Stream {
             n_shown: 0,
             ignore_eos,
             n_max_tokens,
+            shown: Vec::new(),
         }
+    }
+
+    /// Shows these control tokens as text: whoever takes the answer apart goes by them.
+    #[must_use]
+    pub fn showing(self, shown: Vec<(Token, String)>) -> Self {
+        Self { shown, ..self }
     }
 
     /// Whether nobody reads any more.
@@ -105,7 +114,8 @@ impl Stream {
         ended.or((is_all && !tokens.is_empty()).then_some(FinishReason::MaxTokens))
     }
 
-    /// Takes a token in, and how likely it was if the client wants to know. Returns the reason when the answer ends with it.
+    /// Takes a token in, and how likely it was if the client wants to know. Returns the reason when the answer ends
+    /// with it.
     pub fn push(&mut self, token: Token, logprobs: Option<Logprobs>, sampled_at_us: u64) -> Option<FinishReason> {
         if !self.ends(token) {
             let start = self.held.len() + self.bytes.len();
@@ -123,7 +133,10 @@ impl Stream {
         if self.ends(token) {
             return Some(FinishReason::Stop);
         }
-        self.vocab.piece(token, &mut self.bytes);
+        match self.shown.iter().find(|(control, _)| *control == token) {
+            Some((_, text)) => self.bytes.extend(text.bytes()),
+            None => self.vocab.piece(token, &mut self.bytes),
+        }
         let whole = whole_characters(&mut self.bytes);
         self.held.push_str(&whole);
         let (keep, found) = match find_stop(&self.held, &self.stop) {

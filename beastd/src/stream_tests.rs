@@ -92,7 +92,8 @@ proptest! {
     }
 }
 
-/// What a client with stop texts hears when each byte's log-probability is its number divided by -100: text, tokens and log-probabilities.
+/// What a client with stop texts hears when each byte's log-probability is its number divided by -100: text, tokens and
+/// log-probabilities.
 fn likely(bytes: &[u8], stop: &[&str], n_resumed: usize) -> Vec<(String, Vec<i32>, Vec<TokenLogprob>)> {
     let (tx, mut rx) = channel(bytes.len());
     let stop = stop.iter().map(ToString::to_string).collect();

@@ -1,7 +1,12 @@
-//! The chat template: messages → the text that the model was trained on.
+//! The chat template: messages and tools → the text that the model was trained on. Never sees a token.
 
-use beast_protocol::{Message, Role};
-use minijinja::{Environment, Error, ErrorKind, context};
+mod functions;
+
+use beast_protocol::{Message, Role, TemplateOptions};
+use minijinja::{Environment, Error, Value};
+use serde_json::{Map, Value as Json, json};
+
+use crate::tools::{self, Dialect, Format, THINK_CLOSE, THINK_OPEN};
 
 /// A compiled template of a GGUF file.
 #[derive(Debug)]
@@ -9,48 +14,195 @@ pub struct ChatTemplate {
     environment: Environment<'static>,
     bos: String,
     eos: String,
+    dialect: Dialect,
+}
+
+/// What a template is told besides the messages.
+#[derive(Debug, Clone, Default)]
+pub struct Setting {
+    /// Functions, as OpenAI describes them.
+    pub tools: Vec<Json>,
+    /// Whether the model is to think, where that can be told.
+    pub thinking: Option<bool>,
+    /// More variables; they win.
+    pub variables: Map<String, Json>,
+    /// The last message is the beginning of the answer.
+    pub continue_last: bool,
+}
+
+impl Setting {
+    /// What a request says, without its tools.
+    ///
+    /// # Errors
+    /// When its variables are no JSON object.
+    pub fn new(options: &TemplateOptions) -> Result<Self, serde_json::Error> {
+        let text = options.variables.trim();
+        let variables = if text.is_empty() { Map::new() } else { serde_json::from_str(text)? };
+        Ok(Self { tools: Vec::new(), thinking: options.thinking, variables, continue_last: options.continue_last })
+    }
 }
 
 const NAME: &str = "chat";
 
 impl ChatTemplate {
-    /// Compiles a template. `bos` and `eos` are the texts of those tokens, which templates write themselves.
+    /// Compiles a template. `bos` and `eos` are the texts of those tokens, which templates write themselves; `specials` those of all control
+    /// tokens.
     ///
     /// # Errors
     /// When it is no valid Jinja.
-    pub fn new(source: String, bos: String, eos: String) -> Result<Self, Error> {
-        let mut environment = Environment::new();
-        // What the models' own library sets (transformers, `apply_chat_template`).
-        environment.set_trim_blocks(true);
-        environment.set_lstrip_blocks(true);
-        environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
-        environment.add_function("raise_exception", |message: String| -> Result<String, Error> {
-            Err(Error::new(ErrorKind::InvalidOperation, message))
-        });
-        environment.add_template_owned(NAME, source)?;
-        Ok(Self { environment, bos, eos })
+    pub fn new(source: &str, bos: String, eos: String, specials: &[String]) -> Result<Self, Error> {
+        let dialect = Dialect::detect(source, specials);
+        Ok(Self { environment: functions::environment(NAME, source)?, bos, eos, dialect })
     }
 
-    /// Renders a conversation, up to where the model's answer begins.
+    /// How the model speaks of tools and thoughts.
+    pub fn dialect(&self) -> Dialect {
+        self.dialect
+    }
+
+    /// Renders a conversation, up to where the model's answer begins or goes on.
     ///
     /// # Errors
     /// When the template refuses the conversation.
-    pub fn render(&self, messages: &[Message]) -> Result<String, Error> {
-        self.render_as_is(messages).or_else(|error| {
-            // Some models know no system turn and say so by raising an exception: it then opens the first user turn.
-            without_system(messages).map_or(Err(error), |messages| self.render_as_is(&messages))
+    pub fn render(&self, messages: &[Message], setting: &Setting) -> Result<String, Error> {
+        let (messages, begun) = match messages.split_last() {
+            Some((last, before)) if setting.continue_last => (before, Some(last)),
+            _ => (messages, None),
+        };
+        let messages = self.prepare(messages, setting);
+        let text = self.render_somehow(&messages, setting)?;
+        Ok(match begun {
+            Some(begun) => self.begin(text, begun),
+            None => text,
         })
     }
 
-    fn render_as_is(&self, messages: &[Message]) -> Result<String, Error> {
-        let messages: Vec<_> = messages
-            .iter()
-            .map(|message| context! { role => message.role.as_str(), content => message.content })
-            .collect();
-        let context =
-            context! { messages, add_generation_prompt => true, bos_token => self.bos, eos_token => self.eos };
-        self.environment.get_template(NAME)?.render(context)
+    /// Whether the prompt itself opens the model's thoughts, in front of this beginning of the answer.
+    pub fn opens_thought(&self, setting: &Setting, begun: Option<&Message>) -> bool {
+        if !self.dialect.thinks {
+            return false;
+        }
+        let setting = Setting { tools: Vec::new(), continue_last: begun.is_some(), ..setting.clone() };
+        let messages: Vec<Message> = [Message::new(Role::User, "x")].into_iter().chain(begun.cloned()).collect();
+        let text = self.render(&messages, &setting).unwrap_or_default();
+        let place = |tag| text.rfind(tag).map_or(0, |at| at + 1);
+        place(THINK_OPEN) > place(THINK_CLOSE)
     }
+
+    fn begin(&self, mut text: String, begun: &Message) -> String {
+        if !begun.reasoning.is_empty() && self.dialect.thinks {
+            if !text.trim_end().ends_with(THINK_OPEN) {
+                text = text + THINK_OPEN + "\n";
+            }
+            text += &begun.reasoning;
+            if !begun.content.is_empty() {
+                text = text + "\n" + THINK_CLOSE + "\n\n";
+            }
+        }
+        text + &begun.content
+    }
+
+    /// What the template cannot write itself becomes text.
+    fn prepare(&self, messages: &[Message], setting: &Setting) -> Vec<Message> {
+        let mut prepared: Vec<Message> = Vec::new();
+        let mut last_was_tool = false;
+        for message in messages {
+            let mut message = message.clone();
+            if !self.dialect.writes_calls && !message.tool_calls.is_empty() {
+                let calls = self.dialect.spell(&std::mem::take(&mut message.tool_calls));
+                let gap = if message.content.is_empty() { "" } else { "\n" };
+                message.content = message.content + gap + &calls;
+            }
+            let is_tool = message.role == Role::Tool;
+            if is_tool && !self.dialect.is_native {
+                let content = format!("<tool_response>\n{}\n</tool_response>", message.content);
+                match prepared.last_mut() {
+                    Some(last) if last_was_tool => last.content = format!("{}\n{content}", last.content),
+                    _ => prepared.push(Message::new(Role::User, content)),
+                }
+            } else {
+                prepared.push(message);
+            }
+            last_was_tool = is_tool;
+        }
+        if !self.dialect.is_native && !setting.tools.is_empty() {
+            let instruction = tools::instruction(&setting.tools);
+            match prepared.first_mut() {
+                Some(first) if first.role == Role::System => {
+                    first.content = format!("{}\n\n{instruction}", first.content)
+                }
+                _ => prepared.insert(0, Message::new(Role::System, instruction)),
+            }
+        }
+        prepared
+    }
+
+    /// Templates differ in what they take: arguments as an object or as its text, a system turn or none.
+    fn render_somehow(&self, messages: &[Message], setting: &Setting) -> Result<String, Error> {
+        let has_calls = messages.iter().any(|message| !message.tool_calls.is_empty());
+        let render = |messages: &[Message]| {
+            self.render_as_is(messages, setting, false).or_else(|error| {
+                if has_calls { self.render_as_is(messages, setting, true).map_err(|_| error) } else { Err(error) }
+            })
+        };
+        render(messages).or_else(|error| {
+            // Some models know no system turn and say so by raising an exception: it then opens the first user turn.
+            without_system(messages).map_or(Err(error), |messages| render(&messages))
+        })
+    }
+
+    fn render_as_is(&self, messages: &[Message], setting: &Setting, as_text: bool) -> Result<String, Error> {
+        let format = self.dialect.format;
+        let messages: Vec<Json> =
+            messages.iter().enumerate().map(|(n, message)| turn(message, &messages[..n], format, as_text)).collect();
+        let tools = (self.dialect.is_native && !setting.tools.is_empty()).then_some(&setting.tools);
+        let mut context = json!({
+            "messages": messages, "tools": tools, "documents": null, "add_generation_prompt": true,
+            "bos_token": self.bos, "eos_token": self.eos,
+        });
+        let variables = context.as_object_mut().expect("just made one");
+        if let Some(thinking) = setting.thinking {
+            variables.insert("enable_thinking".into(), thinking.into());
+        }
+        variables.extend(setting.variables.clone());
+        self.environment.get_template(NAME)?.render(Value::from_serialize(&context))
+    }
+}
+
+/// A message as templates know them. `before` are those before it.
+fn turn(message: &Message, before: &[Message], format: Format, as_text: bool) -> Json {
+    let mut turn = json!({ "role": message.role.as_str(), "content": message.content });
+    let entries = turn.as_object_mut().expect("just made one");
+    if !message.reasoning.is_empty() {
+        entries.insert("reasoning_content".into(), message.reasoning.clone().into());
+    }
+    if !message.tool_calls.is_empty() {
+        let calls = message.tool_calls.iter().map(|call| {
+            let text = Json::from(call.arguments.clone());
+            let arguments = if as_text { text } else { serde_json::from_str(&call.arguments).unwrap_or(text) };
+            let function = json!({ "name": call.name, "arguments": arguments });
+            json!({ "id": call_id(&call.id, format), "type": "function", "function": function })
+        });
+        entries.insert("tool_calls".into(), calls.collect());
+    }
+    if let Some(id) = &message.tool_call_id {
+        entries.insert("tool_call_id".into(), call_id(id, format).into());
+        let call = before.iter().rev().flat_map(|message| &message.tool_calls).find(|call| call.id == *id);
+        if let Some(call) = call {
+            entries.insert("name".into(), call.name.clone().into());
+        }
+    }
+    turn
+}
+
+/// Mistral's templates refuse any id but nine letters and digits.
+fn call_id(id: &str, format: Format) -> String {
+    if !matches!(format, Format::Mistral | Format::MistralArgs) {
+        return id.to_owned();
+    }
+    let letters: Vec<char> = id.chars().filter(char::is_ascii_alphanumeric).collect();
+    let id: String = letters[letters.len().saturating_sub(9)..].iter().collect();
+    format!("{id:0>9}")
 }
 
 /// What a conversation is for a model without a template: its texts, one after the other.
@@ -69,93 +221,5 @@ fn without_system(messages: &[Message]) -> Option<Vec<Message>> {
 }
 
 #[cfg(test)]
-mod tests {
-    use expect_test::{Expect, expect};
-
-    use super::*;
-
-    fn check(template: &str, expected: Expect) {
-        let template = ChatTemplate::new(template.into(), "<s>".into(), "</s>".into()).expect("valid");
-        let message = |role, content: &str| Message::new(role, content);
-        let messages = [
-            message(Role::System, "Be brief."),
-            message(Role::User, "Hi"),
-            message(Role::Assistant, "<think>hm</think>Hello"),
-            message(Role::User, "Who?"),
-        ];
-        expected.assert_eq(&template.render(&messages).unwrap_or_else(|error| format!("{error:#}")));
-    }
-
-    #[test]
-    fn chatml() {
-        check(
-            "{{- bos_token -}}{%- for message in messages -%}{{- '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n' -}}{%- endfor -%}{%- if add_generation_prompt -%}{{- '<|im_start|>assistant\n' -}}{%- endif -%}",
-            expect![[r#"
-                <s><|im_start|>system
-                Be brief.<|im_end|>
-                <|im_start|>user
-                Hi<|im_end|>
-                <|im_start|>assistant
-                <think>hm</think>Hello<|im_end|>
-                <|im_start|>user
-                Who?<|im_end|>
-                <|im_start|>assistant
-            "#]],
-        );
-    }
-
-    /// The turns that LFM2's own template takes: a namespace, a slice, tools that are undefined, text cut at a mark, JSON.
-    #[test]
-    fn the_jinja_that_real_models_use() {
-        check(
-            "{{- bos_token -}}
-{%- set ns = namespace(system='') -%}
-{%- if messages[0]['role'] == 'system' -%}
-  {%- set ns.system = messages[0]['content'] -%}
-  {%- set messages = messages[1:] -%}
-{%- endif -%}
-{%- if tools -%}{%- set ns.system = ns.system + (tools | tojson) -%}{%- endif -%}
-{%- if ns.system -%}<|im_start|>system\n{{ ns.system }}<|im_end|>\n{%- endif -%}
-{%- for message in messages -%}
-  {%- set content = message['content'] -%}
-  {%- if content is not string -%}{%- set content = content | tojson -%}{%- endif -%}
-  {%- if message['role'] == 'assistant' and '</think>' in content and not loop.last -%}
-    {%- set content = content.split('</think>')[-1].strip() -%}
-  {%- endif -%}
-  {{- '<|im_start|>' + message['role'] + '\n' + content + '<|im_end|>\n' -}}
-{%- endfor -%}
-{%- if add_generation_prompt -%}{{- '<|im_start|>assistant\n' -}}{%- endif -%}",
-            expect![[r#"
-                <s><|im_start|>system
-                Be brief.<|im_end|><|im_start|>user
-                Hi<|im_end|>
-                <|im_start|>assistant
-                Hello<|im_end|>
-                <|im_start|>user
-                Who?<|im_end|>
-                <|im_start|>assistant
-            "#]],
-        );
-    }
-
-    #[test]
-    fn a_model_without_a_system_turn_gets_it_in_the_first_user_turn() {
-        check(
-            "{% if messages[0].role == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}{% for message in messages %}[{{ message.role }}] {{ message.content | trim }}{{ eos_token }}{% endfor %}",
-            expect![[r#"
-                [user] Be brief.
-
-                Hi</s>[assistant] <think>hm</think>Hello</s>[user] Who?</s>"#]],
-        );
-    }
-
-    #[test]
-    fn what_the_template_refuses_is_an_error_with_its_words() {
-        check("{{ raise_exception('Only with tools') }}", expect!["invalid operation: Only with tools (in chat:1)"]);
-    }
-
-    #[test]
-    fn a_template_that_is_no_jinja_is_found_out_at_once() {
-        assert!(ChatTemplate::new("{% for %}".into(), String::new(), String::new()).is_err());
-    }
-}
+#[path = "template_tests.rs"]
+mod tests;

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 mod bound;
+mod http;
 mod installed;
 mod notify;
 pub mod paths;
@@ -14,6 +15,7 @@ mod plist;
 mod socket;
 pub mod systemd;
 
+pub use http::{HttpListener, HttpListeners, HttpPlaces, HttpRole, HttpSocket, listen_http};
 pub use installed::{installed_at, is_ours, packaged_in};
 pub use notify::notify;
 pub use plist::{PlistError, plist, program_of, socket_of};
@@ -43,6 +45,8 @@ pub struct Service {
     pub arguments: Vec<String>,
     /// Where the system listens in the daemon's place, an absolute path.
     pub socket: PathBuf,
+    /// Where it listens for the HTTP endpoint.
+    pub http: HttpPlaces,
     /// Where its stdout and stderr go, an absolute path. What it says before its own log is open, or while it
     /// crashes, is found here.
     pub log: PathBuf,

@@ -2,12 +2,14 @@
 //!
 //! May know: what launchd reads. Never knows: where the text goes, or whether there is a launchd at all.
 
+use std::fmt::Write;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use launchd::sockets::{SocketFamily, SocketType};
 use launchd::{Launchd, ProcessType, Socket, SocketOptions};
 
-use crate::{LABEL, MARK, SOCKET_NAME, Service, SocketError, check_socket_path, systemd::whole_seconds};
+use crate::{HttpRole, LABEL, MARK, SOCKET_NAME, Service, SocketError, check_socket_path, systemd::whole_seconds};
 
 /// A service that no property list can describe.
 #[derive(Debug, thiserror::Error)]
@@ -80,7 +82,7 @@ pub fn plist(service: &Service) -> Result<String, PlistError> {
 
     let mut xml = Vec::new();
     list.to_writer_xml(&mut xml).map_err(bug)?;
-    complete(String::from_utf8(xml).map_err(bug)?)
+    complete(String::from_utf8(xml).map_err(bug)?, &http_sockets(service)?)
 }
 
 /// Where a property list of ours makes launchd listen; `None` when the text is not ours.
@@ -111,7 +113,10 @@ fn first_string(xml: &str) -> Option<PathBuf> {
 /// wrong, every ten seconds for ever, and launchd takes it to mean `RunAtLoad`. A daemon that ended in any other way than
 /// by a crash is started by the next call, since launchd keeps the socket. A release of the crate that can write both
 /// makes this function go.
-fn complete(mut xml: String) -> Result<String, PlistError> {
+///
+/// `http` are the sockets of the endpoint. The crate keeps several in a map without an order, which would write another text each
+/// time.
+fn complete(mut xml: String, http: &str) -> Result<String, PlistError> {
     let mark = format!("<!-- {MARK} -->\n");
     let missing = [
         ("<plist version=", mark.as_str()),
@@ -121,6 +126,8 @@ fn complete(mut xml: String) -> Result<String, PlistError> {
         ),
         // Property lists know no octal numbers: 384 is 0600.
         ("\t\t\t<key>SockPathName</key>\n", "\t\t\t<key>SockPathMode</key>\n\t\t\t<integer>384</integer>\n"),
+        // Last, since it may have such a key itself: behind the socket that is found first.
+        ("\t</dict>\n</dict>\n</plist>", http),
     ];
     for (anchor, addition) in missing {
         // No path can forge an anchor: its angle brackets are escaped in the text.
@@ -131,6 +138,53 @@ fn complete(mut xml: String) -> Result<String, PlistError> {
         xml.insert_str(at, addition);
     }
     Ok(xml)
+}
+
+/// The sockets of the HTTP endpoint as entries of `Sockets`; empty where there are none.
+fn http_sockets(service: &Service) -> Result<String, PlistError> {
+    let places = &service.http;
+    let mut own: Vec<_> = places.listen.iter().map(|address| of_address(*address)).collect();
+    if let Some(path) = &places.socket {
+        check_socket_path(path)?;
+        let name = text(path)?.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+        own.push(vec![
+            ("SockFamily", "<string>Unix</string>".into()),
+            ("SockPathMode", "<integer>384</integer>".into()),
+            ("SockPathName", format!("<string>{name}</string>")),
+        ]);
+    }
+    let ollama: Vec<_> = places.ollama.iter().map(|address| of_address(*address)).collect();
+    let mut xml = String::new();
+    for (role, sockets) in [(HttpRole::Http, own), (HttpRole::Ollama, ollama)] {
+        if !sockets.is_empty() {
+            entry(&mut xml, role.name(), &sockets);
+        }
+    }
+    Ok(xml)
+}
+
+type Keys = Vec<(&'static str, String)>;
+
+fn of_address(address: SocketAddr) -> Keys {
+    let family = if address.is_ipv4() { "IPv4" } else { "IPv6" };
+    vec![
+        ("SockFamily", format!("<string>{family}</string>")),
+        ("SockNodeName", format!("<string>{}</string>", address.ip())),
+        ("SockServiceName", format!("<string>{}</string>", address.port())),
+    ]
+}
+
+fn entry(xml: &mut String, name: &str, sockets: &[Keys]) {
+    const INTACT: &str = "a string takes everything";
+    write!(xml, "\t\t<key>{name}</key>\n\t\t<array>\n").expect(INTACT);
+    for keys in sockets {
+        write!(xml, "\t\t\t<dict>\n\t\t\t\t<key>SockType</key>\n\t\t\t\t<string>stream</string>\n").expect(INTACT);
+        for (key, value) in keys {
+            write!(xml, "\t\t\t\t<key>{key}</key>\n\t\t\t\t{value}\n").expect(INTACT);
+        }
+        xml.push_str("\t\t\t</dict>\n");
+    }
+    xml.push_str("\t\t</array>\n");
 }
 
 fn text(path: &Path) -> Result<&str, PlistError> {

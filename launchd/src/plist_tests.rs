@@ -5,12 +5,14 @@ use std::time::Duration;
 use expect_test::{Expect, expect};
 
 use super::*;
+use crate::HttpPlaces;
 
 fn service() -> Service {
     Service {
         program: "/opt/homebrew/bin/beastd".into(),
         arguments: Vec::new(),
         socket: "/Users/ada/Library/Application Support/beast/beastd.sock".into(),
+        http: HttpPlaces::default(),
         log: "/Users/ada/Library/Logs/beast/launchd.log".into(),
         stop_limit: Duration::from_secs(60),
     }
@@ -155,4 +157,56 @@ fn launchd_waits_as_long_as_the_daemon_may_take() {
     assert_eq!(exit_timeout(Duration::from_secs(330)), "330");
     // It would wait for ever.
     assert_eq!(exit_timeout(Duration::ZERO), "1");
+}
+
+#[test]
+fn the_sockets_of_the_endpoint_follow_the_one_of_beastctl() {
+    let http = HttpPlaces {
+        listen: vec!["127.0.0.1:8484".parse().unwrap()],
+        socket: Some("/Users/ada/a & b/http.sock".into()),
+        ollama: Some("[::1]:11434".parse().unwrap()),
+    };
+    let with = plist(&Service { http, ..service() }).unwrap();
+    let without = plist(&service()).unwrap();
+    assert_eq!(socket_of(&with), socket_of(&without));
+    let (head, tail) = without.split_at(without.rfind("\t</dict>\n</dict>").unwrap());
+    let added = with.strip_prefix(head).and_then(|rest| rest.strip_suffix(tail)).unwrap();
+    expect![[r#"
+        <key>http</key>
+        		<array>
+        			<dict>
+        				<key>SockType</key>
+        				<string>stream</string>
+        				<key>SockFamily</key>
+        				<string>IPv4</string>
+        				<key>SockNodeName</key>
+        				<string>127.0.0.1</string>
+        				<key>SockServiceName</key>
+        				<string>8484</string>
+        			</dict>
+        			<dict>
+        				<key>SockType</key>
+        				<string>stream</string>
+        				<key>SockFamily</key>
+        				<string>Unix</string>
+        				<key>SockPathMode</key>
+        				<integer>384</integer>
+        				<key>SockPathName</key>
+        				<string>/Users/ada/a &amp; b/http.sock</string>
+        			</dict>
+        		</array>
+        		<key>ollama</key>
+        		<array>
+        			<dict>
+        				<key>SockType</key>
+        				<string>stream</string>
+        				<key>SockFamily</key>
+        				<string>IPv6</string>
+        				<key>SockNodeName</key>
+        				<string>::1</string>
+        				<key>SockServiceName</key>
+        				<string>11434</string>
+        			</dict>
+        		</array>"#]]
+    .assert_eq(added.trim());
 }

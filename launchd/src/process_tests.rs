@@ -11,6 +11,7 @@ use tempfile::TempDir;
 
 use super::tests::{SPAWN, bind, check_reachable, folder, lock_file};
 use super::*;
+use crate::{HttpListeners, HttpPlaces, listen_http};
 
 /// The other process of the tests below: this same executable, in which it listens on the path in `BEAST_TEST_LISTEN`, says
 /// what it got, and stays until its stdin ends. Without that variable it has nothing to do.
@@ -22,7 +23,8 @@ fn child() {
         Ok(listener) => {
             let closed = rustix::io::fcntl_getfd(&listener.socket).unwrap().contains(rustix::io::FdFlags::CLOEXEC);
             let waits = listener.socket.accept().is_err_and(|error| error.kind() != io::ErrorKind::WouldBlock);
-            say(&format!("{:?} {} closed={closed} waits={waits}", listener.origin, listener.path.display()));
+            let http = http_of_child();
+            say(&format!("{:?} {} closed={closed} waits={waits}{http}", listener.origin, listener.path.display()));
             io::stdin().read_line(&mut String::new()).unwrap();
             match listen(Path::new(&path)) {
                 Ok(_) => "twice".to_owned(),
@@ -31,6 +33,23 @@ fn child() {
         }
     };
     say(&line);
+}
+
+/// What it got for the endpoint, where `BEAST_TEST_HTTP` and `BEAST_TEST_OLLAMA` want one there.
+fn http_of_child() -> String {
+    let wanted = |name: &str| std::env::var(name).ok().map(|text| text.parse().unwrap());
+    let places = HttpPlaces {
+        listen: wanted("BEAST_TEST_HTTP").into_iter().collect(),
+        ollama: wanted("BEAST_TEST_OLLAMA"),
+        ..HttpPlaces::default()
+    };
+    match listen_http(&places) {
+        Err(error) => format!(" error: {error}"),
+        Ok(HttpListeners { listeners, strays }) => {
+            let got = listeners.iter().map(|got| format!(" {}={} {:?}", got.role.name(), got.place(), got.origin));
+            got.chain(strays.iter().map(|place| format!(" stray={place}"))).collect()
+        }
+    }
 }
 
 /// In a line that can be told from what the test harness prints.
@@ -47,6 +66,11 @@ struct Process {
 impl Process {
     /// Starts `child` through a shell line, whose `"$@"` is its command and whose fd 0 is `handed`.
     fn start(path: &Path, shell: &str, handed: Option<OwnedFd>) -> Self {
+        Self::begin(path, shell, handed, None)
+    }
+
+    /// The same with a second descriptor, as fd 2.
+    fn begin(path: &Path, shell: &str, handed: Option<OwnedFd>, second: Option<OwnedFd>) -> Self {
         let name = format!("{}::child", module_path!().split_once("::").unwrap().1);
         let _spawn = SPAWN.write().unwrap();
         let mut child = Command::new("sh")
@@ -58,6 +82,7 @@ impl Process {
             .env_remove("LISTEN_FDS")
             .stdin(handed.map_or(Stdio::piped(), Stdio::from))
             .stdout(Stdio::piped())
+            .stderr(second.map_or_else(Stdio::inherit, Stdio::from))
             .spawn()
             .unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap());
@@ -155,6 +180,37 @@ mod systemd {
         assert!(dir.path().join("held").exists());
         assert!(!dir.path().join("asked").exists());
         UnixStream::connect(dir.path().join("held")).unwrap();
+    }
+
+    /// As systemd does it with two socket units, of which the first is called `name`.
+    fn two(name: &str, wants: &str) -> String {
+        let dir = folder();
+        let held = UnixListener::bind(dir.path().join("held")).unwrap();
+        let tcp = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = tcp.local_addr().unwrap().to_string();
+        let shell = format!(
+            "export LISTEN_PID=$$ LISTEN_FDS=2 LISTEN_FDNAMES={name}:beastd.socket {}; {}",
+            wants.replace("HERE", &address),
+            r#"exec "$0" "$@" 3<&2 4<&0 </dev/null"#
+        );
+        let mut process = Process::begin(&dir.path().join("asked"), &shell, Some(held.into()), Some(tcp.into()));
+        process.line().replace(dir.path().to_str().unwrap(), "DIR").replace(&address, "HERE")
+    }
+
+    #[test]
+    fn sockets_of_the_endpoint_are_told_apart_by_their_names() {
+        expect!["Systemd DIR/held closed=true waits=false http=HERE Systemd"]
+            .assert_eq(&two("http", "BEAST_TEST_HTTP=HERE"));
+        expect!["Systemd DIR/held closed=true waits=false ollama=HERE Systemd"]
+            .assert_eq(&two("ollama", "BEAST_TEST_OLLAMA=HERE"));
+    }
+
+    #[test]
+    fn what_the_configuration_does_not_name_is_not_served() {
+        expect!["Systemd DIR/held closed=true waits=false stray=HERE"].assert_eq(&two("http", ""));
+        // The same address for somebody else is another listener.
+        let said = two("http", "BEAST_TEST_OLLAMA=HERE");
+        assert!(said.contains("error: cannot listen on HERE: another program listens there"), "{said}");
     }
 
     #[test]

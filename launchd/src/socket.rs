@@ -3,13 +3,16 @@
 //! May know: descriptors, and the two protocols by which a service manager hands one over. Never knows: what is said over
 //! a connection. The only file with `unsafe`: three calls that have no safe form, each behind a function of its own.
 
+use std::fmt;
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
 use crate::bound::{self, Claim};
+use crate::http::HttpRole;
 
 /// The longest path of a socket in bytes. macOS has room for 104 with the final NUL and Linux for 108; the smaller one
 /// holds everywhere, so that a configuration works on both.
@@ -55,6 +58,15 @@ pub enum Origin {
     Systemd,
     /// This process.
     Bound,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Origin::Launchd => "launchd",
+            Origin::Systemd | Origin::Bound => "systemd",
+        })
+    }
 }
 
 /// There is no socket to listen on.
@@ -136,6 +148,16 @@ pub enum SocketError {
     /// launchd or systemd started us and what they handed over is of no use.
     #[error("cannot use the socket handed over by {0}; try: beastctl service install, which writes the service anew")]
     Activation(String),
+    /// An address of the HTTP endpoint cannot be used.
+    #[error("cannot listen on {address}: {}", why_not(*address, *role, error))]
+    Address {
+        /// The address.
+        address: SocketAddr,
+        /// Whom it is for.
+        role: HttpRole,
+        /// What the system said.
+        error: io::Error,
+    },
     /// Everything else.
     #[error("cannot {action} {}: {error}; try: correct that, or another --socket", path.display())]
     Io {
@@ -155,6 +177,28 @@ impl SocketError {
             io::ErrorKind::PermissionDenied => SocketError::PermissionDenied { action, path },
             _ => SocketError::Io { action, path, error },
         }
+    }
+}
+
+/// Why an address cannot be used, and what to do.
+fn why_not(address: SocketAddr, role: HttpRole, error: &io::Error) -> String {
+    let setting = match role {
+        HttpRole::Http => "http.listen",
+        HttpRole::Ollama => "http.ollama_listen",
+    };
+    let elsewhere = format!("another {setting}");
+    match (error.kind(), role) {
+        (io::ErrorKind::AddrInUse, HttpRole::Ollama) => format!(
+            "another program listens there, probably Ollama; try: stop it, set http.ollama = false, or {elsewhere}"
+        ),
+        (io::ErrorKind::AddrInUse, HttpRole::Http) => {
+            format!("another program listens there; try: stop it, or {elsewhere}")
+        }
+        (io::ErrorKind::AddrNotAvailable, _) => format!("this machine has no such address; try: {elsewhere}"),
+        (io::ErrorKind::PermissionDenied, _) if address.port() < 1024 => {
+            format!("ports below 1024 are reserved for root; try: {elsewhere}")
+        }
+        _ => format!("{error}; try: {elsewhere}"),
     }
 }
 
@@ -199,11 +243,7 @@ pub fn listen(path: &Path) -> Result<Listener, SocketError> {
 }
 
 fn adopt(socket: UnixListener, origin: Origin) -> Result<Listener, SocketError> {
-    let from = match origin {
-        Origin::Launchd => "launchd",
-        Origin::Systemd | Origin::Bound => "systemd",
-    };
-    let refuse = |problem: String| SocketError::Activation(format!("{from} ({problem})"));
+    let refuse = |problem: String| SocketError::Activation(format!("{origin} ({problem})"));
     let path = listening_path(socket.as_fd()).map_err(refuse)?;
     socket.set_nonblocking(true).map_err(|error| refuse(error.to_string()))?;
     // Both hand their descriptors over open to every program that we start.
@@ -212,7 +252,7 @@ fn adopt(socket: UnixListener, origin: Origin) -> Result<Listener, SocketError> 
 }
 
 /// Where a listening Unix stream socket is; anything else is refused in words that fit into brackets.
-fn listening_path(fd: BorrowedFd<'_>) -> Result<PathBuf, String> {
+pub(crate) fn listening_path(fd: BorrowedFd<'_>) -> Result<PathBuf, String> {
     use rustix::net::{AddressFamily, SocketAddrUnix, SocketType, getsockname, sockopt};
 
     let address = getsockname(fd).map_err(|error| match error {
@@ -240,19 +280,53 @@ fn listening_path(fd: BorrowedFd<'_>) -> Result<PathBuf, String> {
 /// The first descriptor that systemd hands over, by its protocol.
 const FIRST_FD: RawFd = 3;
 
-/// The socket that systemd hands over, or any other program that speaks the protocol of `sd_listen_fds`.
+/// The socket that systemd hands over for beastctl's protocol, or any other program that speaks the protocol of `sd_listen_fds`.
 ///
 /// The variables stay in the environment, since removing them is unsound as soon as there is a second thread. They cannot
 /// mislead a program that we start: `LISTEN_PID` names us, and the socket is closed in it.
 fn activated_by_systemd() -> Result<Option<UnixListener>, SocketError> {
     let refuse = |problem: String| SocketError::Activation(format!("systemd ({problem})"));
-    let var = |name: &str| std::env::var(name).ok();
-    match handed_over(var, std::process::id()).map_err(refuse)? {
-        None => Ok(None),
-        Some(1) => take_first_fd().map(Some).map_err(refuse),
-        Some(n_fds) => Err(refuse(format!("there are {n_fds} of them and beastd serves one"))),
+    let is_http = |name: &String| [HttpRole::Http, HttpRole::Ollama].iter().any(|role| role.name() == name);
+    let names = handed_names().map_err(refuse)?;
+    let ours: Vec<RawFd> = (FIRST_FD..).zip(&names).filter(|(_, name)| !is_http(name)).map(|(fd, _)| fd).collect();
+    match ours[..] {
+        [] => Ok(None),
+        [fd] => {
+            // SAFETY: the borrow ends with this statement and only system calls see it, which answer EBADF for a closed one.
+            #[allow(unsafe_code)]
+            listening_path(unsafe { BorrowedFd::borrow_raw(fd) }).map_err(refuse)?;
+            take(fd).map(|fd| Some(fd.into())).map_err(refuse)
+        }
+        _ => Err(refuse(format!("there are {} of them and beastd serves one", ours.len()))),
     }
 }
+
+/// What launchd or systemd hand over under a name, and which of the two.
+pub(crate) fn handed_for(name: &str) -> Result<(Origin, Vec<OwnedFd>), SocketError> {
+    let sockets = launchd_sockets_for(name)?;
+    if !sockets.is_empty() {
+        return Ok((Origin::Launchd, sockets));
+    }
+    let refuse = |problem: String| SocketError::Activation(format!("systemd as {name} ({problem})"));
+    let names = handed_names().map_err(refuse)?;
+    let ours = (FIRST_FD..).zip(&names).filter(|(_, handed)| *handed == name);
+    let sockets = ours.map(|(fd, _)| take(fd)).collect::<Result<_, _>>().map_err(refuse)?;
+    Ok((Origin::Systemd, sockets))
+}
+
+/// The names of the sockets that systemd hands over, in their order; empty ones when it gives none.
+fn handed_names() -> Result<Vec<String>, String> {
+    let var = |name: &str| std::env::var(name).ok();
+    let Some(n_fds) = handed_over(var, std::process::id())? else { return Ok(Vec::new()) };
+    let n_fds = usize::try_from(n_fds).unwrap_or(usize::MAX).min(MAX_FDS);
+    let mut names: Vec<_> =
+        var("LISTEN_FDNAMES").unwrap_or_default().split(':').map(str::to_owned).take(n_fds).collect();
+    names.resize(n_fds, String::new());
+    Ok(names)
+}
+
+/// More than anybody hands over.
+const MAX_FDS: usize = 1024;
 
 /// How many sockets the environment speaks of; `None` when it does not speak to us.
 fn handed_over(var: impl Fn(&str) -> Option<String>, pid: u32) -> Result<Option<u64>, String> {
@@ -268,22 +342,47 @@ fn handed_over(var: impl Fn(&str) -> Option<String>, pid: u32) -> Result<Option<
     }
 }
 
-fn take_first_fd() -> Result<UnixListener, String> {
-    use std::sync::atomic::{AtomicBool, Ordering};
+/// Makes a descriptor ours that was put there for this process.
+fn take(fd: RawFd) -> Result<OwnedFd, String> {
+    use std::sync::Mutex;
 
-    static TAKEN: AtomicBool = AtomicBool::new(false);
-    if TAKEN.swap(true, Ordering::Relaxed) {
+    static TAKEN: Mutex<Vec<RawFd>> = Mutex::new(Vec::new());
+    let mut taken = TAKEN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    if taken.contains(&fd) {
         return Err("it was taken before, by this same process".to_owned());
     }
     // Looked at before it is owned: when the environment is wrong, a descriptor of somebody else is not closed.
     // SAFETY: the borrow ends with this statement and only system calls see it, which answer EBADF for a closed one.
     #[allow(unsafe_code)]
-    listening_path(unsafe { BorrowedFd::borrow_raw(FIRST_FD) })?;
-    // SAFETY: it is open, as the line above found out; it is ours, since whoever started us put it there for this
-    // process by its id; it has no other owner, since TAKEN lets nobody come here twice.
+    if rustix::net::getsockname(unsafe { BorrowedFd::borrow_raw(fd) }).is_err() {
+        return Err("there is none".to_owned());
+    }
+    taken.push(fd);
+    // SAFETY: it is open, as the lines above found out; it is ours, since whoever started us put it there for this
+    // process by its id; it has no other owner, since `taken` lets nobody come here twice.
     #[allow(unsafe_code)]
-    let fd = unsafe { OwnedFd::from_raw_fd(FIRST_FD) };
-    Ok(fd.into())
+    let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+    Ok(fd)
+}
+
+#[cfg(target_os = "macos")]
+fn launchd_sockets_for(name: &str) -> Result<Vec<OwnedFd>, SocketError> {
+    match launchd_sockets(name) {
+        // Not started by launchd, or with a property list that has no such socket.
+        Err(libc::ESRCH | libc::ENOENT) => Ok(Vec::new()),
+        Err(errno) => {
+            let error = io::Error::from_raw_os_error(errno);
+            Err(SocketError::Activation(format!("launchd as {name} ({error})")))
+        }
+        Ok(sockets) => Ok(sockets),
+    }
+}
+
+/// launchd is macOS's own.
+#[cfg(not(target_os = "macos"))]
+#[expect(clippy::unnecessary_wraps, reason = "it can fail where there is a launchd")]
+fn launchd_sockets_for(_: &str) -> Result<Vec<OwnedFd>, SocketError> {
+    Ok(Vec::new())
 }
 
 #[cfg(target_os = "macos")]
@@ -371,7 +470,7 @@ pub(crate) fn peer_pid(stream: &UnixStream) -> Option<u32> {
 
 #[cfg(test)]
 #[path = "socket_tests.rs"]
-mod tests;
+pub(crate) mod tests;
 
 #[cfg(test)]
 #[path = "process_tests.rs"]

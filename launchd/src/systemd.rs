@@ -9,12 +9,18 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::{MARK, Service, SocketError, check_socket_path};
+use crate::{HttpPlaces, HttpRole, MARK, Service, SocketError, check_socket_path};
 
 /// The unit that listens.
 pub const SOCKET_UNIT: &str = "beastd.socket";
 /// The unit that is started when somebody calls.
 pub const SERVICE_UNIT: &str = "beastd.service";
+
+/// The unit that listens for the HTTP endpoint, where that is configured. A unit of its own: its sockets have another name, and
+/// an address that is taken must not keep beastctl's socket from listening.
+pub const HTTP_SOCKET_UNIT: &str = "beastd-http.socket";
+/// The same for Ollama's clients.
+pub const OLLAMA_SOCKET_UNIT: &str = "beastd-ollama.socket";
 
 /// The folder, in one of units, whose links are what a login makes listen.
 pub const ENABLED_IN: &str = "sockets.target.wants";
@@ -24,6 +30,8 @@ pub const ENABLED_IN: &str = "sockets.target.wants";
 pub struct Units {
     /// Of [`SOCKET_UNIT`].
     pub socket: String,
+    /// Of [`HTTP_SOCKET_UNIT`] and [`OLLAMA_SOCKET_UNIT`], as far as they are needed: name and text.
+    pub http: Vec<(&'static str, String)>,
     /// Of [`SERVICE_UNIT`].
     pub service: String,
 }
@@ -75,7 +83,8 @@ pub fn units(service: &Service) -> Result<Units, UnitError> {
     let head = |unit| format!("{MARK}\n# It is written anew by the next install. {}", change_of(unit));
     // No quotes here: the value is the whole line. A percent sign begins a specifier everywhere.
     let socket = socket_unit(&head(SOCKET_UNIT), &socket.replace('%', "%%"));
-    Ok(Units { socket, service: service_unit(&head(SERVICE_UNIT), &command, service.stop_limit) })
+    let http = http_units(&service.http, &head)?;
+    Ok(Units { socket, http, service: service_unit(&head(SERVICE_UNIT), &command, service.stop_limit) })
 }
 
 const LISTEN: &str = "ListenStream=";
@@ -134,6 +143,50 @@ Description=Socket of beastd, which keeps a local language model
 SocketMode=0600
 DirectoryMode=0700
 # A client that finds no socket knows that nobody listens; one that is left over looks like a crash.
+RemoveOnStop=yes
+
+[Install]
+WantedBy=sockets.target
+"
+    )
+}
+
+fn http_units(
+    places: &HttpPlaces,
+    head: &dyn Fn(&'static str) -> String,
+) -> Result<Vec<(&'static str, String)>, UnitError> {
+    let mut own: Vec<String> = places.listen.iter().map(ToString::to_string).collect();
+    if let Some(socket) = &places.socket {
+        check_socket_path(socket)?;
+        own.push(path(socket)?.to_owned());
+    }
+    let ollama: Vec<String> = places.ollama.iter().map(ToString::to_string).collect();
+    let all = [(HTTP_SOCKET_UNIT, HttpRole::Http, own), (OLLAMA_SOCKET_UNIT, HttpRole::Ollama, ollama)];
+    let needed = all.into_iter().filter(|(.., places)| !places.is_empty());
+    Ok(needed.map(|(unit, role, places)| (unit, http_unit(&head(unit), role.name(), &places))).collect())
+}
+
+/// See [`socket_unit`].
+fn http_unit(head: &str, name: &str, places: &[String]) -> String {
+    let listens: String = places.iter().map(|place| format!("{LISTEN}{}\n", place.replace('%', "%%"))).collect();
+    format!(
+        "\
+# {head}
+# Its addresses are those of [http] in the configuration file, as they were when this was written.
+
+[Unit]
+Description=HTTP endpoint of beastd, which keeps a local language model
+
+[Socket]
+{listens}# By this name beastd tells these sockets from the one that beastctl uses.
+FileDescriptorName={name}
+Service={SERVICE_UNIT}
+BindIPv6Only=ipv6-only
+Backlog=1024
+NoDelay=yes
+# For a Unix socket: only the owner gets in, and none is left over.
+SocketMode=0600
+DirectoryMode=0700
 RemoveOnStop=yes
 
 [Install]

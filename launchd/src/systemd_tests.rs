@@ -13,6 +13,7 @@ fn service() -> Service {
         program: "/usr/local/bin/beastd".into(),
         arguments: Vec::new(),
         socket: "/run/user/1000/beast/beastd.sock".into(),
+        http: HttpPlaces::default(),
         log: "/home/ada/.local/state/beast/logs/service.log".into(),
         stop_limit: DEFAULT_LIMIT,
     }
@@ -182,4 +183,34 @@ fn the_sandbox_is_as_tight_as_without_privileges() {
         return;
     };
     assert!(is_good, "{text}");
+}
+
+fn with_http(http: HttpPlaces) -> Service {
+    Service { http, ..service() }
+}
+
+#[test]
+fn the_endpoint_has_units_of_its_own() {
+    let http = HttpPlaces {
+        listen: vec!["127.0.0.1:8484".parse().unwrap(), "[::1]:8484".parse().unwrap()],
+        socket: Some("/run/user/1000/50%/http.sock".into()),
+        ollama: Some("127.0.0.1:11434".parse().unwrap()),
+    };
+    let with = units(&with_http(http)).unwrap();
+    let without = units(&service()).unwrap();
+    assert_eq!((&with.socket, &with.service), (&without.socket, &without.service));
+    assert!(without.http.is_empty());
+    let [(http_unit, http), (ollama_unit, ollama)] = &with.http[..] else { panic!("two") };
+    assert_eq!((*http_unit, *ollama_unit), (HTTP_SOCKET_UNIT, OLLAMA_SOCKET_UNIT));
+    expect_file!["../golden/beastd-http.socket"].assert_eq(http);
+    assert!(ollama.contains("\nListenStream=127.0.0.1:11434\n"), "{ollama}");
+    assert!(ollama.contains("\nFileDescriptorName=ollama\n") && crate::is_ours(ollama), "{ollama}");
+}
+
+#[test]
+fn a_socket_of_the_endpoint_is_checked_as_well() {
+    check_refusal(
+        &with_http(HttpPlaces { socket: Some("http.sock".into()), ..HttpPlaces::default() }),
+        expect!["systemd needs absolute paths and this one is relative: http.sock; try: give it in full"],
+    );
 }

@@ -46,7 +46,7 @@ pub enum Event {
     },
     /// More of the answer; always whole characters.
     Piece {
-        /// The text.
+        /// The text, with the markers of thoughts and calls in it: raw, as [`crate::Resume`] wants it.
         text: String,
         /// The tokens chosen since the last piece, for [`crate::Resume`].
         tokens: Vec<i32>,

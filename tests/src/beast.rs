@@ -8,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 use beast_protocol::{State, Status};
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::http_client::Address;
 use crate::{Client, Home, LONG_LIMIT, eventually, holds_within};
 
 /// A daemon that runs, and its home. Dropped, it is killed; when the test has failed, its stderr is shown.
@@ -36,6 +37,11 @@ impl Beast {
     /// The same with some settings, `KEY=VALUE`.
     pub fn with(settings: &[&str]) -> Self {
         Home::new().start(settings)
+    }
+
+    /// The same for a daemon that speaks HTTP as well: see [`Beast::http`].
+    pub fn with_http(settings: &[&str]) -> Self {
+        Home::new().start_http(settings)
     }
 
     /// Starts this command and waits until the home's socket answers.
@@ -68,6 +74,20 @@ impl Beast {
     /// A new connection that has been greeted.
     pub fn client(&self) -> Client {
         Client::connect(&self.home.socket()).expect("the daemon answers")
+    }
+
+    /// Where it speaks HTTP over TCP: at the last address that it has logged.
+    pub fn http(&self) -> Address {
+        let mut address = None;
+        eventually(|| {
+            let log = self.stderr();
+            let lines = log.lines().filter(|line| line.contains("serving HTTP"));
+            let values =
+                lines.filter_map(|line| line.rsplit_once("address=")).map(|(_, value)| value.trim_matches('"'));
+            address = values.filter_map(|value| value.parse().ok()).last();
+            address.is_some()
+        });
+        Address::Tcp(address.expect("it was waited for"))
     }
 
     /// Its own description.

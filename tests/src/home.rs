@@ -139,6 +139,14 @@ impl Home {
         Beast::launch(self, command)
     }
 
+    /// The same for a daemon that speaks HTTP as well, at a port that was free: [`Beast::http`] knows it.
+    pub fn start_http(self, settings: &[&str]) -> Beast {
+        let arguments: Vec<&str> = settings.iter().flat_map(|setting| ["--set", setting]).collect();
+        let mut command = self.beastd(&arguments);
+        command.env("BEAST_HTTP_LISTEN", "127.0.0.1:0");
+        Beast::launch(self, command)
+    }
+
     /// Any program with the environment of this home and nothing else.
     fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
         let mut command = Command::new(program);

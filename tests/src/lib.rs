@@ -6,6 +6,7 @@
 mod beast;
 mod client;
 mod home;
+pub mod http_client;
 mod program;
 pub mod samples;
 

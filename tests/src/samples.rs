@@ -1,6 +1,7 @@
 //! Texts and requests. The built-in model has seen little of the world: what it is asked here is about software.
 
 use beast_protocol::{Generate, Message, Role, Sampling};
+use serde_json::{Value, json};
 
 use crate::project;
 
@@ -122,4 +123,26 @@ fn at_random() -> Sampling {
         seed: Some(1),
         ..Sampling::default()
     }
+}
+
+/// The body of `/v1/chat/completions` with this text as the user's turn.
+pub fn chat(text: &str) -> Value {
+    json!({ "messages": [{ "role": "user", "content": text }] })
+}
+
+/// The same for exactly `n` tokens: what [`babble`] is on the socket.
+pub fn chat_babble(n: u32) -> Value {
+    let mut body = chat("Tell me everything.");
+    for (name, value) in [("max_tokens", n), ("temperature", 2), ("top_k", 0), ("top_p", 1), ("min_p", 0), ("seed", 1)]
+    {
+        body[name] = value.into();
+    }
+    body["ignore_eos"] = true.into();
+    body
+}
+
+/// The same as a stream.
+pub fn streamed(mut body: Value) -> Value {
+    body["stream"] = true.into();
+    body
 }

@@ -1,5 +1,7 @@
 //! What all verbs that generate an answer share.
 
+use std::path::PathBuf;
+
 use clap::{Args, ValueEnum, value_parser};
 
 use super::{ConversationOptions, OutputOptions};
@@ -35,6 +37,10 @@ pub struct Options {
     #[command(flatten, next_help_heading = "Conversation")]
     pub conversation: ConversationOptions,
 
+    /// Functions that the model may call.
+    #[command(flatten, next_help_heading = "Tools")]
+    pub tools: ToolOptions,
+
     /// How tokens are chosen.
     #[command(flatten, next_help_heading = "Sampling")]
     pub sampling: SamplingOptions,
@@ -53,6 +59,18 @@ pub enum Truncate {
     Middle,
     /// Its end.
     Tail,
+}
+
+/// Functions that the model may call.
+#[derive(Debug, Args)]
+pub struct ToolOptions {
+    /// Functions that the model may call: a JSON array of OpenAI's tools. Each call is printed as a line of JSON.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["schema", "grammar", "extract"])]
+    pub tools: Option<PathBuf>,
+
+    /// Whether it calls one: auto, none, required, or the NAME of the one to call.
+    #[arg(long, value_name = "CHOICE", requires = "tools")]
+    pub tool_choice: Option<String>,
 }
 
 /// How tokens are chosen.
@@ -74,6 +92,10 @@ pub struct SamplingOptions {
     #[arg(long, value_name = "P", value_parser = min_p, allow_negative_numbers = true)]
     pub min_p: Option<f32>,
 
+    /// Divide the logits of recent tokens by this: above 1 for less repetition, 1 for no penalty.
+    #[arg(long, value_name = "P", value_parser = repeat_penalty, allow_negative_numbers = true)]
+    pub repeat_penalty: Option<f32>,
+
     /// Seed of the random choice, to get the same answer again.
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub seed: Option<u32>,
@@ -89,6 +111,10 @@ pub(crate) fn top_p(text: &str) -> Result<f32, String> {
 
 pub(crate) fn min_p(text: &str) -> Result<f32, String> {
     number(text, |n| (0.0..=1.0).contains(&n), "from 0 to 1")
+}
+
+pub(crate) fn repeat_penalty(text: &str) -> Result<f32, String> {
+    number(text, |n| n > 0.0, "above 0")
 }
 
 fn number(text: &str, is_allowed: impl Fn(f32) -> bool, range: &str) -> Result<f32, String> {

@@ -1,5 +1,6 @@
 //! One answer from its first event to its last: what is shown while it comes. What is said at its end is in `ending`.
 
+mod calls;
 mod ending;
 
 use std::{
@@ -8,7 +9,8 @@ use std::{
 };
 
 use anyhow::Result;
-use beast_protocol::{Constraint, ErrorCode, Event, FinishReason, Notice, NoticeKind, Resume, Timings, Usage};
+use beast_protocol::{Constraint, Delta, ErrorCode, Event, FinishReason, Notice, NoticeKind, Resume, Timings, Usage};
+use calls::Calls;
 use rustix::time::{ClockId, clock_gettime};
 use serde_json::json;
 
@@ -17,7 +19,7 @@ use crate::{
     cli::Options,
     client::{Client, ClientError},
     conversations::Said,
-    output::{Answer, Measured, OutputError, Parts, Progress, Waiting, event_object, json_line},
+    output::{Answer, Measured, OutputError, Parts, Progress, Waiting, delta_object, event_object, json_line},
     wait::Wait,
 };
 
@@ -55,6 +57,7 @@ pub(super) struct Answering<'a> {
     n_ctx: u32,
     notices: Vec<Notice>,
     parts: Parts,
+    calls: Calls,
     measured: Measured,
     /// What the next daemon would have to know.
     got: Resume,
@@ -87,6 +90,7 @@ impl<'a> Answering<'a> {
             n_ctx: 0,
             notices: warnings.into_iter().map(|text| Notice { kind: NoticeKind::Warning, text }).collect(),
             parts: Parts::default(),
+            calls: Calls::default(),
             measured: Measured::default(),
             got: Resume::default(),
             done: None,
@@ -177,10 +181,13 @@ impl<'a> Answering<'a> {
                 self.show();
             }
             Event::Started { model, n_ctx, notices, .. } => self.start(model, n_ctx, notices),
-            Event::Piece { text, tokens, sampled_at_us, .. } => {
+            Event::Piece { text, tokens, sampled_at_us, deltas, .. } => {
                 self.got.text += &text;
                 self.got.tokens.extend(tokens);
-                self.piece(&text, sampled_at_us)?;
+                self.measured.first_token.get_or_insert_with(|| self.context.started.elapsed());
+                self.measured.lags_us.push(now_us().saturating_sub(sampled_at_us));
+                let deltas = if deltas.is_empty() { vec![Delta::Text(text)] } else { deltas };
+                deltas.into_iter().try_for_each(|delta| self.delta(delta))?;
             }
             Event::Done { reason: FinishReason::Cancelled, .. } => return Err(CommandError::Cancelled.into()),
             Event::Done { reason, usage, timings, .. } => self.done = Some((reason, usage, timings)),
@@ -221,7 +228,23 @@ impl<'a> Answering<'a> {
         self.notices.extend(notices);
     }
 
-    fn piece(&mut self, text: &str, sampled_at_us: u64) -> Result<(), OutputError> {
+    /// What is thought and what is called is kept; only what is said is the answer.
+    fn delta(&mut self, delta: Delta) -> Result<(), OutputError> {
+        let what = match &delta {
+            Delta::Text(text) => return self.piece(text),
+            Delta::Reasoning(_) => "thinking",
+            Delta::Call { .. } | Delta::Arguments { .. } => "calling a tool",
+        };
+        if self.options.output.stream_json {
+            self.context.console.print(&json_line(&delta_object(&delta)))?;
+        }
+        self.calls.take(delta);
+        self.waiting.say(what.into());
+        self.show();
+        Ok(())
+    }
+
+    fn piece(&mut self, text: &str) -> Result<(), OutputError> {
         if self.is_streamed {
             self.progress.erase();
         }
@@ -233,8 +256,6 @@ impl<'a> Answering<'a> {
             self.waiting.say("writing the answer".into());
             self.show();
         }
-        self.measured.first_token.get_or_insert_with(|| self.context.started.elapsed());
-        self.measured.lags_us.push(now_us().saturating_sub(sampled_at_us));
         Ok(())
     }
 

@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use beast_protocol::Constraint;
+use beast_protocol::{Constraint, Tools};
 
 use super::{
     CommandError, Context,
@@ -19,7 +19,7 @@ use super::{
     material, request,
 };
 use crate::{
-    cli::Options,
+    cli::{Options, ToolOptions},
     client::{Client, ClientError},
     constraint, exit,
     output::{OutputError, Progress, error_object, json_line},
@@ -90,6 +90,7 @@ fn answer(context: &Context, task: Task, options: &Options) -> Result<()> {
     let prompt_name = task.prompt().to_owned();
     let prompt = load_prompt(&prompt_name, options)?;
     let constraint = constraint(options, task.leaves_stdin())?;
+    let tools = tools(options)?;
     // Ctrl-C ends the reading at once: there is nothing to tidy up yet.
     let reading = Wait::default().limited(context.timeout);
     let mut conversing = Conversing::begin(options, matches!(task, Task::Ask { .. }), console)?;
@@ -106,6 +107,7 @@ fn answer(context: &Context, task: Task, options: &Options) -> Result<()> {
     let mut request = request::generate(prompt, material, options);
     // What is typed wins over what the prompt itself asks for.
     request.constraint = constraint.or(request.constraint);
+    request.tools = tools;
     let form = Form::of(request.constraint.as_ref());
     conversing.take_part(&prompt_name, &mut request);
 
@@ -168,6 +170,13 @@ pub(super) fn constraint(options: &Options, stdin_is_free: bool) -> Result<Optio
         (None, Some(path)) => Some(constraint::grammar(path, stdin_is_free)?),
         (None, None) => None,
     })
+}
+
+/// Functions of the command line; none without `--tools`.
+fn tools(options: &Options) -> Result<Tools> {
+    let ToolOptions { tools, tool_choice } = &options.tools;
+    let read = tools.as_deref().map(|path| constraint::tools(path, tool_choice.as_deref())).transpose()?;
+    Ok(read.unwrap_or_default())
 }
 
 pub(super) fn load_prompt(name: &str, options: &Options) -> Result<Prompt> {

@@ -68,6 +68,9 @@ pub enum CommandError {
     /// `BEAST_MARKDOWN` has a value that means nothing.
     #[error("BEAST_MARKDOWN is `{0}`, and may be `always` or `never`")]
     MarkdownWish(String),
+    /// Nobody could answer the calls.
+    #[error("a chat cannot answer the calls of --tools")]
+    ToolsInChat,
     /// `history rm --all` may not go on by itself.
     #[error("nothing was removed: {0}")]
     NotRemoved(&'static str),
@@ -109,6 +112,7 @@ impl CommandError {
             CommandError::NotMeasured(_) | CommandError::NotCalibrated(_) => exit::FAILED,
             CommandError::ConversationTooLong(_) => exit::TOO_LONG,
             CommandError::NoQuestion
+            | CommandError::ToolsInChat
             | CommandError::Chat(_)
             | CommandError::LogWish(_)
             | CommandError::MarkdownWish(_)
@@ -131,6 +135,7 @@ impl CommandError {
                 "a new --session, or beastctl history show to see how long this one is"
             }
             CommandError::Chat(_) => "/help",
+            CommandError::ToolsInChat => "beastctl ask --tools FILE 'QUESTION'",
             CommandError::LogWish(_) => "export BEAST_LOG_CONVERSATIONS=never",
             CommandError::MarkdownWish(_) => "export BEAST_MARKDOWN=never",
             CommandError::NotRemoved(_) => "--force",

@@ -10,6 +10,7 @@ use std::{
 };
 
 use anyhow::Result;
+use beast_protocol::Sampling;
 use serde_json::{Value, json};
 
 use super::{Context, prompt_verb};
@@ -68,7 +69,8 @@ fn object(entry: &Entry) -> Value {
             object["system"] = json!(prompt.system);
             object["instruction"] = json!(prompt.instruction);
             object["max_tokens"] = json!(prompt.max_tokens);
-            object["sampling"] = json!(prompt.sampling);
+            object["stop"] = json!(prompt.stop);
+            object["sampling"] = sampling_object(&prompt.sampling);
             object["schema"] = prompt.schema.as_ref().map_or(Value::Null, |schema| schema_object(schema));
             // As it is written in a file.
             object["reduce"] = match prompt.reduce.as_deref() {
@@ -77,6 +79,16 @@ fn object(entry: &Entry) -> Value {
                 Some(instruction) => instruction.into(),
             };
         }
+    }
+    object
+}
+
+/// What a prompt can set; the protocol knows more.
+fn sampling_object(sampling: &Sampling) -> Value {
+    let Sampling { temp, top_p, top_k, min_p, seed, repeat_penalty, .. } = sampling;
+    let mut object = json!({ "temp": temp, "top_p": top_p, "top_k": top_k, "min_p": min_p, "seed": seed });
+    if let Some(repeat_penalty) = repeat_penalty {
+        object["repeat_penalty"] = json!(repeat_penalty);
     }
     object
 }

@@ -18,10 +18,13 @@ pub(super) fn generate(prompt: Prompt, material: Material, options: &Options) ->
         top_k: sampling.top_k.or(request.sampling.top_k),
         min_p: sampling.min_p.or(request.sampling.min_p),
         seed: sampling.seed.or(request.sampling.seed),
+        repeat_penalty: sampling.repeat_penalty.or(request.sampling.repeat_penalty),
         ..request.sampling
     };
     request.max_tokens = max_tokens.or(request.max_tokens);
-    request.stop.clone_from(stop);
+    if !stop.is_empty() {
+        request.stop.clone_from(stop);
+    }
     if let Some(place) = truncate {
         // Whoever says what may be dropped does not want it reduced.
         request.overflow = Overflow::Truncate { material, drop: of_place(*place) };
@@ -41,6 +44,7 @@ pub(super) fn of_prompt(prompt: Prompt, material: Material) -> (Generate, Span) 
         messages: if has_system { vec![system, user] } else { vec![user] },
         sampling: prompt.sampling,
         max_tokens: prompt.max_tokens,
+        stop: prompt.stop,
         constraint: prompt.schema.map(Constraint::Schema),
         overflow: match prompt.reduce {
             Some(instruction) => Overflow::Reduce { material: span, instruction },

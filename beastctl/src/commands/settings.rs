@@ -2,9 +2,12 @@
 
 use std::{
     env,
+    net::SocketAddr,
     path::{Path, PathBuf},
     process::Command,
 };
+
+use beast_launchd::HttpPlaces;
 
 use super::bench::settings::parse_line;
 use crate::{
@@ -43,6 +46,21 @@ impl Settings {
     /// One of them.
     pub(super) fn get(&self, key: &str) -> Option<&str> {
         self.values.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str())
+    }
+
+    /// Where the HTTP endpoint answers. beastd has checked all of it; a port that the system is to choose is known to nobody before.
+    pub(super) fn http(&self) -> HttpPlaces {
+        let addresses = |key: &str| -> Vec<SocketAddr> {
+            let texts = self.get(key).unwrap_or_default().split(',').map(str::trim);
+            let numbers = texts.map(|text| text.replacen("localhost:", "127.0.0.1:", 1));
+            numbers.filter_map(|text| text.parse().ok()).filter(|address: &SocketAddr| address.port() != 0).collect()
+        };
+        let is_ollama = self.get("http.ollama") == Some("true");
+        HttpPlaces {
+            listen: addresses("http.listen"),
+            socket: self.get("http.socket").filter(|path| !path.is_empty()).map(PathBuf::from),
+            ollama: addresses("http.ollama_listen").first().copied().filter(|_| is_ollama),
+        }
     }
 
     /// The folder of the log files; the inner `None` when none are written, the outer when beastd did not say.

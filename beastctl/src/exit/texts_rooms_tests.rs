@@ -60,7 +60,14 @@ fn of_constraints() {
             unreadable("/some/folder", Errno::ISDIR)
         ],
         StdinTaken: [ConstraintError::StdinTaken { option: "--schema" }],
-        TooLong: [ConstraintError::TooLong { name: "/some/file".into() }],
+        TooLong: [ConstraintError::TooLong { name: "/some/file".into(), limit: 262144 }],
+        NotAFile: [ConstraintError::NotAFile { name: "/some/pipe".into() }],
+        Tool: [ConstraintError::Tool { name: "/some/file".into(), n: 2, problem: "`name` must be text".into() }],
+        NoSuchTool: [ConstraintError::NoSuchTool {
+            name: "/some/file".into(),
+            choice: "then".into(),
+            known: "auto, none, required, now".into(),
+        }],
         Malformed: [ConstraintError::Malformed {
             name: "/some/file".into(),
             line: 2,
@@ -77,6 +84,9 @@ fn of_constraints() {
             2   cannot read /some/folder: Is a directory (os error 21); try: a file in it, like /some/folder/NAME
             2   stdin is the material, so `-` cannot be the file of --schema; try: --schema with the name of a file
             2   /some/file has more than 262144 bytes; try: a smaller one, without what the answer does not need
+            2   /some/pipe is not a regular file; try: save it to a file first
+            2   /some/file: tool 2: `name` must be text; try: {"type": "function", "function": {"name": "now", "parameters": {"type": "object", "properties": {}}}}
+            2   --tool-choice then: /some/file has no such tool; try: one of auto, none, required, now
             2   /some/file:2:7: no JSON: expected `,` or `}`; try: mend it there, until jq . /some/file is content
         "#]],
     );
@@ -303,6 +313,7 @@ fn of_commands() {
         Incomplete: [CommandError::Incomplete(Duration::from_secs(90))],
         Cancelled: [CommandError::Cancelled],
         NoQuestion: [CommandError::NoQuestion],
+        ToolsInChat: [CommandError::ToolsInChat],
         Chat: [CommandError::Chat("there is no question yet".into())],
         ConversationTooLong: [CommandError::ConversationTooLong(too_long)],
         LogWish: [CommandError::LogWish("maybe".into())],
@@ -328,6 +339,7 @@ fn of_commands() {
             1   the answer was not complete within 1m 30s; try: a longer --timeout, or a smaller --max-tokens
             75  beastd cancelled the answer; try: the same command again
             2   the question is missing; try: beastctl ask 'QUESTION'
+            2   a chat cannot answer the calls of --tools; try: beastctl ask --tools FILE 'QUESTION'
             2   there is no question yet; try: /help
             4   the input is too long; try: a new --session, or beastctl history show to see how long this one is
             2   BEAST_LOG_CONVERSATIONS is `maybe`, and may be `always` or `never`; try: export BEAST_LOG_CONVERSATIONS=never

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use beast_launchd::{SocketError, paths::PathError};
+use beast_launchd::{HttpRole, SocketError, paths::PathError};
 use beast_protocol::{CodecError, ErrorCode, HandshakeError, Welcome, WireError};
 use expect_test::{Expect, expect};
 use rustix::io::Errno;
@@ -130,7 +130,7 @@ fn of_the_connection() {
             3   beastd at /some/socket does not answer; try: again in a moment, or kill beastd and start it anew
             3   beastd at /some/socket closed the connection without a word; try: again in a moment
             3   what listens at /some/socket is not beastd: the peer does not speak the beast protocol; try: another --socket
-            3   beastd 9 speaks protocol 9, this beastctl VERSION speaks protocol 3; try: beastctl stop, then the same command again
+            3   beastd 9 speaks protocol 9, this beastctl VERSION speaks protocol 4; try: beastctl stop, then the same command again
             1   beastd ended before the answer did; try: the same command again, and beastctl logs for the reason
             1   the answer of beastd cannot be understood: a frame of 40000000 bytes is over the limit of 33554432; try: beastctl stop, then the same command again
             4   the request has 40000000 bytes and 33554432 are the most that beastd takes; try: less input
@@ -207,6 +207,8 @@ fn of_places() {
     "#]],
     );
     let path = file;
+    let of_address =
+        |role, address: &str, error| SocketError::Address { address: address.parse().unwrap(), role, error: os(error) };
     let samples = samples!(SocketError {
         TooLong: [SocketError::TooLong { path: path(), len: 104 }],
         NoName: [SocketError::NoName { path: "/".into() }],
@@ -220,6 +222,13 @@ fn of_places() {
         Occupied: [SocketError::Occupied { path: path(), expected: "socket" }],
         PermissionDenied: [SocketError::PermissionDenied { action: "lock", path: path() }],
         Activation: [SocketError::Activation("systemd (2 sockets)".into())],
+        Address: [
+            of_address(HttpRole::Http, "127.0.0.1:8484", Errno::ADDRINUSE),
+            of_address(HttpRole::Ollama, "127.0.0.1:11434", Errno::ADDRINUSE),
+            of_address(HttpRole::Http, "192.0.2.1:8484", Errno::ADDRNOTAVAIL),
+            of_address(HttpRole::Http, "127.0.0.1:80", Errno::ACCESS),
+            of_address(HttpRole::Http, "127.0.0.1:8484", Errno::MFILE),
+        ],
         Io: [SocketError::Io { action: "lock", path: path(), error: os(Errno::NOSPC) }],
     });
     check(
@@ -235,6 +244,11 @@ fn of_places() {
             3   /some/file exists and is not a socket, so it is left alone; try: move it away, or another --socket
             3   not permitted to lock /some/file; try: ls -ld /some/file, to see who owns it, or another --socket
             3   cannot use the socket handed over by systemd (2 sockets); try: beastctl service install, which writes the service anew
+            3   cannot listen on 127.0.0.1:8484: another program listens there; try: stop it, or another http.listen
+            3   cannot listen on 127.0.0.1:11434: another program listens there, probably Ollama; try: stop it, set http.ollama = false, or another http.ollama_listen
+            3   cannot listen on 192.0.2.1:8484: this machine has no such address; try: another http.listen
+            3   cannot listen on 127.0.0.1:80: ports below 1024 are reserved for root; try: another http.listen
+            3   cannot listen on 127.0.0.1:8484: Too many open files (os error 24); try: another http.listen
             3   cannot lock /some/file: No space left on device (os error 28); try: correct that, or another --socket
         "#]],
     );

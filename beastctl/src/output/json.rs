@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use beast_protocol::{Event, FinishReason, Notice, Timings, Usage};
+use beast_protocol::{Delta, Event, FinishReason, Notice, Timings, Usage};
 use serde_json::{Value, json};
 
 use super::{
@@ -25,6 +25,10 @@ pub struct Told<'a> {
     pub measured: &'a Measured,
     /// How it was made in parts.
     pub parts: &'a Parts,
+    /// What was thought before it.
+    pub reasoning: Option<&'a str>,
+    /// Functions that it calls.
+    pub tool_calls: Vec<Value>,
     /// Under `--schema`: what it says.
     pub value: Option<Value>,
     /// Under `--extract`: its code, if it has any.
@@ -37,6 +41,8 @@ pub fn answer_object(told: &Told<'_>) -> Value {
     let (lag_median, lag_max) = told.measured.lag_ms().unzip();
     let mut object = json!({
         "text": told.text,
+        "reasoning": told.reasoning,
+        "tool_calls": told.tool_calls,
         "model": told.model,
         "finish_reason": reason,
         "truncated": reason.is_cut(),
@@ -90,6 +96,16 @@ pub fn event_object(event: &Event) -> Option<Value> {
         Event::Piece { .. } | Event::Done { .. } | Event::Failed(_) | Event::Status(_) => return None,
     };
     Some(object)
+}
+
+/// A piece of an answer that is not its text.
+pub fn delta_object(delta: &Delta) -> Value {
+    match delta {
+        Delta::Text(text) => json!({"type": "piece", "text": text}),
+        Delta::Reasoning(text) => json!({"type": "reasoning", "text": text}),
+        Delta::Call { index, id, name } => json!({"type": "tool_call", "index": index, "id": id, "name": name}),
+        Delta::Arguments { index, text } => json!({"type": "tool_call_arguments", "index": index, "text": text}),
+    }
 }
 
 /// The last line of a run that failed.

@@ -30,7 +30,7 @@ use std::{
 pub use answer::Answer;
 pub use fence::first_code_block;
 pub use file::WholeFile;
-pub use json::{Told, answer_line, answer_object, error_object, event_object, json_line};
+pub use json::{Told, answer_line, answer_object, delta_object, error_object, event_object, json_line};
 pub use lines::{columns, harmless};
 pub use markdown::Markdown;
 pub use mistake::usage_line;

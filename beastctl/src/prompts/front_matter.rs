@@ -11,8 +11,8 @@ use super::{
 };
 use crate::cli;
 
-const KEYS: [&str; 7] = ["description", "system", "variables", "sampling", "max_tokens", "schema", "reduce"];
-const SAMPLING_KEYS: [&str; 5] = ["temp", "top_p", "top_k", "min_p", "seed"];
+const KEYS: [&str; 8] = ["description", "system", "variables", "sampling", "max_tokens", "stop", "schema", "reduce"];
+const SAMPLING_KEYS: [&str; 6] = ["temp", "top_p", "top_k", "min_p", "repeat_penalty", "seed"];
 
 /// The parts of a file.
 struct Parts<'a> {
@@ -131,6 +131,7 @@ impl Settings<'_> {
             }
             "sampling" => self.prompt.sampling = sampling(node)?,
             "max_tokens" => self.prompt.max_tokens = Some(number("max_tokens", node, tokens)?),
+            "stop" => self.prompt.stop = stop(node)?,
             "schema" => self.prompt.schema = Some(schema::read(node, self.folder)?),
             "reduce" => match &node.value {
                 Value::Bool(true) => self.prompt.reduce = Some(String::new()),
@@ -198,11 +199,28 @@ fn sampling(node: &Node) -> Result<Sampling, Mistake> {
             "top_p" => sampling.top_p = Some(number("top_p", node, cli::top_p)?),
             "top_k" => sampling.top_k = Some(number("top_k", node, whole)?),
             "min_p" => sampling.min_p = Some(number("min_p", node, cli::min_p)?),
+            "repeat_penalty" => {
+                sampling.repeat_penalty = Some(number("repeat_penalty", node, cli::repeat_penalty)?);
+            }
             "seed" => sampling.seed = Some(number("seed", node, whole)?),
             _ => return Err(unknown(key, " of `sampling`", &SAMPLING_KEYS)),
         }
     }
     Ok(sampling)
+}
+
+/// One text or several.
+fn stop(node: &Node) -> Result<Vec<String>, Mistake> {
+    let nodes = match &node.value {
+        Value::List(nodes) => nodes.iter().collect(),
+        _ => vec![node],
+    };
+    let text = |node: &Node| match &node.value {
+        Value::Text(text) if !text.is_empty() => Ok(text.clone()),
+        Value::Text(_) => Err(Mistake::new(node.line, "a text of `stop` must not be empty")),
+        _ => Err(wrong_kind("stop", "text, or a list of texts", node)),
+    };
+    nodes.into_iter().map(text).collect()
 }
 
 /// A number within its range, read as the command line reads it.

@@ -89,10 +89,16 @@ fn every_setting_is_read() {
                 seed: Some(
                     7,
                 ),
+                repeat_penalty: None,
+                repeat_last_n: None,
+                frequency_penalty: None,
+                presence_penalty: None,
+                logit_bias: [],
             },
             max_tokens: Some(
                 20,
             ),
+            stop: [],
             schema: Some(
                 "{\"type\":\"object\",\"properties\":{\"zebra\":{\"type\":\"string\",\"enum\":[\"a\",1,2.5,true,null]},\"ant\":{}}}",
             ),
@@ -159,11 +165,11 @@ fn a_wrong_key_is_told_with_the_right_one() {
             "---\nsampling:\n  mirostat: 1\n---\nx",
         ],
         expect![[r#"
-            3: unknown key `descripton`, did you mean `description`? [one of description, system, variables, sampling, max_tokens, schema, reduce]
-            2: unknown key `author` [one of description, system, variables, sampling, max_tokens, schema, reduce]
+            3: unknown key `descripton`, did you mean `description`? [one of description, system, variables, sampling, max_tokens, stop, schema, reduce]
+            2: unknown key `author` [one of description, system, variables, sampling, max_tokens, stop, schema, reduce]
             2: unknown key `temp` [`temp` under `sampling:`, two spaces further in]
-            4: unknown key `topp` of `sampling`, did you mean `top_p`? [one of temp, top_p, top_k, min_p, seed]
-            3: unknown key `mirostat` of `sampling` [one of temp, top_p, top_k, min_p, seed]
+            4: unknown key `topp` of `sampling`, did you mean `top_p`? [one of temp, top_p, top_k, min_p, repeat_penalty, seed]
+            3: unknown key `mirostat` of `sampling` [one of temp, top_p, top_k, min_p, repeat_penalty, seed]
         "#]],
     );
 }

@@ -269,6 +269,8 @@ pub struct Prompt {
     pub sampling: Sampling,
     /// Its own limit of the answer, unless the command line has one.
     pub max_tokens: Option<u32>,
+    /// The answer ends before the first of these texts, unless the command line has its own.
+    pub stop: Vec<String>,
     /// A JSON schema that the answer has to satisfy, as JSON text.
     pub schema: Option<String>,
     /// How answers to parts of a long input become one: the instruction for that, empty for the prompt's own; `None` refuses long input.

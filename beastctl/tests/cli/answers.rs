@@ -79,6 +79,8 @@ fn json_is_one_object_with_everything() {
     expect![[r#"
         {
           "text": "yes",
+          "reasoning": null,
+          "tool_calls": [],
           "model": "cub",
           "finish_reason": "max_tokens",
           "truncated": true,

@@ -148,7 +148,7 @@ impl Desk {
             match answer {
                 Some(answer) => peer.answer(&[answer]),
                 None => {
-                    let message = "the model is gone; try: beastctl stop".into();
+                    let message = "the model is gone; try: beastctl stop";
                     peer.send(&Event::Failed(WireError::new(ErrorCode::ModelUnavailable, message)));
                 }
             }

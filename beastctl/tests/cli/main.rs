@@ -38,5 +38,6 @@ mod service_packaged;
 mod starting;
 mod structured;
 mod terminal;
+mod tools;
 mod verbs;
 mod web;

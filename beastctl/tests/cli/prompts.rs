@@ -103,13 +103,13 @@ fn mistakes_on_the_command_line_are_told_before_a_daemon_is_asked() {
         err: beastctl: the prompt `explain` has no variable `to`; try: without -p: it has none
         exit 2
         out: ""
-        err: beastctl: DIR/config/beast/prompts/broken.md:2: unknown key `max_token`, did you mean `max_tokens`?; try: one of description, system, variables, sampling, max_tokens, schema, reduce
+        err: beastctl: DIR/config/beast/prompts/broken.md:2: unknown key `max_token`, did you mean `max_tokens`?; try: one of description, system, variables, sampling, max_tokens, stop, schema, reduce
         exit 2
         out: ""
-        err: beastctl: DIR/config/beast/prompts/broken.md:2: unknown key `max_token`, did you mean `max_tokens`?; try: one of description, system, variables, sampling, max_tokens, schema, reduce
+        err: beastctl: DIR/config/beast/prompts/broken.md:2: unknown key `max_token`, did you mean `max_tokens`?; try: one of description, system, variables, sampling, max_tokens, stop, schema, reduce
         exit 2
         out: ""
-        err: beastctl: DIR/config/beast/prompts/broken.md:2: unknown key `max_token`, did you mean `max_tokens`?; try: one of description, system, variables, sampling, max_tokens, schema, reduce
+        err: beastctl: DIR/config/beast/prompts/broken.md:2: unknown key `max_token`, did you mean `max_tokens`?; try: one of description, system, variables, sampling, max_tokens, stop, schema, reduce
         exit 2
         out: ""
         err: beastctl: unknown command `summarise`, did you mean `summarize`?; try: beastctl --help for the commands, beastctl prompts for the prompts

@@ -342,3 +342,57 @@ fn what_is_left_of_a_service_is_taken_away() {
         assert!(!machine.0.path("active").exists());
     }
 }
+
+/// beastd says where the endpoint is; an address that goes away takes its unit with it.
+#[test]
+fn the_endpoint_has_its_units_as_long_as_it_is_configured() {
+    let machine = Machine::new();
+    let settings = "http.listen = \"127.0.0.1:8484\"  # file\nhttp.ollama = true  # file\nhttp.ollama_listen = \"127.0.0.1:11434\"  # default";
+    machine.0.beastd(&format!("cat <<'END'\n{settings}\nEND"));
+    machine.check(&["install"], expect![[r#"
+        exit 0
+        out: "installed DIR/config/systemd/user/beastd.socket\ninstalled DIR/config/systemd/user/beastd-http.socket\ninstalled DIR/config/systemd/user/beastd-ollama.socket\ninstalled DIR/config/systemd/user/beastd.service\nit listens at DIR/beastd.sock, the first request starts beastd\nit answers HTTP at 127.0.0.1:8484\nit answers HTTP at 127.0.0.1:11434\n"
+        err: --user show --property=Version
+        --user show --property=ActiveState,UnitFileState,MainPID beastd.socket
+        --user show --property=ActiveState,UnitFileState,MainPID beastd.service
+        --user daemon-reload
+        --user reset-failed beastd.socket beastd-http.socket beastd-ollama.socket beastd.service
+        --user enable --now beastd.socket beastd-http.socket beastd-ollama.socket
+    "#]]);
+    let unit = fs::read_to_string(machine.unit("beastd-http.socket")).unwrap();
+    assert!(unit.contains("\nListenStream=127.0.0.1:8484\n"), "{unit}");
+    assert!(machine.unit("beastd-ollama.socket").is_file());
+    machine.check(
+        &["stop"],
+        expect![[r#"
+        exit 0
+        out: ""
+        err: --user show --property=Version
+        --user stop beastd.socket beastd-http.socket beastd-ollama.socket beastd.service
+    "#]],
+    );
+
+    machine.0.beastd("echo 'http.listen = \"127.0.0.1:8484\"  # file'");
+    machine.check(&["install"], expect![[r#"
+        exit 0
+        out: "installed anew DIR/config/systemd/user/beastd.socket\ninstalled anew DIR/config/systemd/user/beastd-http.socket\ninstalled anew DIR/config/systemd/user/beastd.service\nit listens at DIR/beastd.sock, the first request starts beastd\nit answers HTTP at 127.0.0.1:8484\n"
+        err: --user show --property=Version
+        --user show --property=ActiveState,UnitFileState,MainPID beastd.socket
+        --user show --property=ActiveState,UnitFileState,MainPID beastd.service
+        --user disable --now beastd-ollama.socket
+        --user daemon-reload
+        --user reset-failed beastd.socket beastd-http.socket beastd.service
+        --user enable --now beastd.socket beastd-http.socket
+    "#]]);
+    assert!(machine.unit("beastd-http.socket").is_file() && !machine.unit("beastd-ollama.socket").exists());
+    machine.check(&["uninstall"], expect![[r#"
+        exit 0
+        out: "removed DIR/config/systemd/user/beastd.socket\nremoved DIR/config/systemd/user/beastd-http.socket\nremoved DIR/config/systemd/user/beastd.service\n"
+        err: --user show --property=Version
+        --user stop beastd.socket beastd-http.socket beastd.service
+        --user disable beastd.socket beastd-http.socket
+        --user daemon-reload
+        --user reset-failed beastd.socket beastd.service
+    "#]]);
+    assert_eq!(machine.units(), [""; 0]);
+}

@@ -13,8 +13,9 @@ pub(super) fn admission(template: Option<&str>) -> Admission {
 }
 
 pub(super) fn admission_of(template: Option<&str>, n_ctx: usize) -> Admission {
-    let template = template
-        .map(|source| ChatTemplate::new(source.into(), String::new(), "<end>".into()).expect("a valid template"));
+    let template = template.map(|source| {
+        ChatTemplate::new(source, String::new(), "<end>".into(), &["<end>".into()]).expect("a valid template")
+    });
     Admission::new(Arc::new(ByteVocab), template, DEFAULTS, n_ctx, 20)
 }
 

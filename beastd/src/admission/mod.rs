@@ -1,6 +1,8 @@
 //! The door: a wire request becomes tokens and settled parameters, or a refusal that says why.
 
 mod beside;
+mod calls;
+mod marks;
 mod overflow;
 mod raw;
 mod rendering;
@@ -8,7 +10,6 @@ mod rendering;
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use aho_corasick::AhoCorasick;
 use beast_protocol::{self as wire, ErrorCode, Generate, Message, Notice, Priority, Role, Speculation, WireError};
 
 use crate::admitted::{Admitted, Resumed};
@@ -16,8 +17,10 @@ use crate::batch::Token;
 use crate::engine::{Constraint, Vocab};
 use crate::sampling::SamplingDefaults;
 use crate::speculation::Wish;
-use crate::template::{self, ChatTemplate};
+use crate::template::{self, ChatTemplate, Setting};
 pub use beside::admit_beside;
+use calls::{Answering, Kept};
+use marks::Specials;
 use overflow::Fitted;
 pub use overflow::cut_out;
 
@@ -34,7 +37,9 @@ pub struct Admission {
     n_ctx: usize,
     /// Most tokens of an answer when the request does not say.
     max_tokens: usize,
-    specials: Option<AhoCorasick>,
+    specials: Specials,
+    /// Grammars of tools.
+    kept: Kept,
     bos: String,
     /// Bytes of the longest token: a text is at least its length divided by this, in tokens.
     longest_token: usize,
@@ -50,9 +55,9 @@ impl Admission {
         max_tokens: usize,
     ) -> Self {
         let longest_token = vocab.longest_token().max(1);
-        let specials = AhoCorasick::new(vocab.special_texts()).ok();
+        let specials = Specials::new(vocab.special_texts());
         let bos = vocab.bos_text();
-        Self { vocab, template, defaults, n_ctx, max_tokens, specials, bos, longest_token }
+        Self { vocab, template, defaults, n_ctx, max_tokens, specials, kept: Kept::default(), bos, longest_token }
     }
 
     /// Room of one request in tokens.
@@ -76,14 +81,19 @@ impl Admission {
         let mut sampling = self.defaults.settle(&request.sampling, self.vocab.n_tokens())?;
         // More than all tokens there can be; the engine has memory for so many.
         sampling.penalties.last_n = sampling.penalties.last_n.min(u32::try_from(self.n_ctx).unwrap_or(u32::MAX));
-        let constraint = self.constraint(request)?;
+        let setting = self.setting(request)?;
+        let Answering { constraint: of_tools, parser, shown } = self.answering(request, &setting)?;
+        let constraint = match of_tools {
+            Some(constraint) => Some(constraint),
+            None => self.constraint(request)?,
+        };
         let n_asked = request.max_tokens.map_or(self.max_tokens, |n| usize::try_from(n).unwrap_or(usize::MAX));
         let Fitted { messages, prompt, notices } = match &request.raw {
             Some(raw) => Fitted { messages: Cow::Borrowed(&[]), prompt: self.raw(request, raw)?, notices: Vec::new() },
-            None => self.fit(request, n_asked)?,
+            None => self.fit(request, &setting, n_asked)?,
         };
-        let shared = self.shared(&messages, &prompt);
-        let resumed = self.resumed(request);
+        let shared = self.shared(&messages, &setting, &prompt);
+        let resumed = self.resumed(request, &shown);
         let n_known = prompt.len() + resumed.tokens.len();
         if n_known >= self.n_ctx {
             let text = format!(
@@ -106,7 +116,8 @@ impl Admission {
             constraint,
             is_background: request.priority == Priority::Background,
             resumed,
-            parser: None,
+            parser,
+            shown,
         };
         Ok((admitted, notices))
     }
@@ -115,22 +126,28 @@ impl Admission {
     ///
     /// # Errors
     /// When the template refuses it.
-    pub fn n_prompt(&self, messages: &[Message]) -> Result<usize, WireError> {
-        self.prompt(messages).map(|prompt| prompt.len())
+    pub fn n_prompt(&self, request: &Generate) -> Result<usize, WireError> {
+        self.prompt(&request.messages, &self.setting(request)?).map(|prompt| prompt.len())
     }
 
     /// The beginning of an answer that another daemon gave. Tokens mean nothing to another model: then its text is what counts.
-    fn resumed(&self, request: &Generate) -> Resumed {
+    fn resumed(&self, request: &Generate, shown: &[(Token, String)]) -> Resumed {
         let Some(resume) = &request.resume else { return Resumed::default() };
         let n_shown = resume.text.len();
         let tokens: Vec<Token> = resume.tokens.iter().map(|&token| Token(token)).collect();
         let is_known = |token: &Token| usize::try_from(token.0).is_ok_and(|n| n < self.vocab.n_tokens());
         let mut bytes = Vec::new();
-        tokens.iter().filter(|token| is_known(token)).for_each(|&token| self.vocab.piece(token, &mut bytes));
+        for token in tokens.iter().filter(|token| is_known(token)) {
+            match shown.iter().find(|(control, _)| control == token) {
+                Some((_, text)) => bytes.extend(text.bytes()),
+                None => self.vocab.piece(*token, &mut bytes),
+            }
+        }
         // A character that was cut in two was told as U+FFFD.
         match tokens.iter().all(is_known) && String::from_utf8_lossy(&bytes).starts_with(&resume.text) {
             true => Resumed { tokens, n_shown },
-            false => Resumed { tokens: self.vocab.tokenize(&resume.text, false, false), n_shown },
+            // Where markers are shown, their texts stand for them.
+            false => Resumed { tokens: self.vocab.tokenize(&resume.text, false, !shown.is_empty()), n_shown },
         }
     }
 
@@ -151,56 +168,43 @@ impl Admission {
         outcome.map(Some).map_err(invalid)
     }
 
-    fn prompt(&self, messages: &[Message]) -> Result<Vec<Token>, WireError> {
+    fn prompt(&self, messages: &[Message], setting: &Setting) -> Result<Vec<Token>, WireError> {
         let Some(template) = &self.template else {
             return Ok(self.vocab.tokenize(&template::plain(messages), true, false));
         };
-        let render = |messages: &[Message]| {
-            template
-                .render(messages)
-                .map_err(|error| invalid(format!("the model's chat template refuses this: {error:#}; try: without a system turn (-s), or another model")))
-        };
-        let contents = messages.iter().map(|message| message.content.as_str());
-        if !contents.clone().any(|content| self.has_special(content)) {
-            let text = render(messages)?;
-            return Ok(self.vocab.tokenize(&text, self.adds_bos(&text), true));
-        }
-        // Somebody's text spells a control token, such as `<|im_end|>`: it must stay text. The template is rendered around
-        // marks in its place, and only what the template itself wrote is read for control tokens.
-        let mark = |n: usize| format!("\u{f8ff}{n}\u{f8ff}");
-        let marked = messages.iter().enumerate().map(|(n, message)| Message::new(message.role, mark(n)));
-        let text = render(&marked.collect::<Vec<_>>())?;
-        let mut tokens = Vec::new();
-        let mut rest = text.as_str();
-        for (n, content) in contents.enumerate() {
-            // A template may leave a message out.
-            let Some((before, after)) = rest.split_once(&mark(n)) else { continue };
-            let add_special = tokens.is_empty() && self.adds_bos(before);
-            tokens.extend(self.vocab.tokenize(before, add_special, true));
-            tokens.extend(self.vocab.tokenize(content, false, false));
-            rest = after;
-        }
-        tokens.extend(self.vocab.tokenize(rest, tokens.is_empty() && self.adds_bos(rest), true));
-        Ok(tokens)
+        let marked = self.specials.mark(messages, setting);
+        let text = template.render(&marked.messages, &marked.setting).map_err(|error| {
+            invalid(format!(
+                "the model's chat template refuses this: {error:#}; try: without a system turn (-s), or another model"
+            ))
+        })?;
+        Ok(marked.tokenize(&text, &*self.vocab, self.adds_bos(&text)))
     }
 
     /// Lengths of the prompt's beginnings that other requests are likely to share: the system turn, and for a long prompt all of it
     /// but the last token, which must be computed to go on from.
-    fn shared(&self, messages: &[Message], prompt: &[Token]) -> Vec<usize> {
+    fn shared(&self, messages: &[Message], setting: &Setting, prompt: &[Token]) -> Vec<usize> {
         // Stopping before the last token costs a step of its own, a percent of reading such a prompt.
         const WORTH_A_STEP: usize = 256;
         let mut lengths = Vec::new();
         if prompt.len() >= WORTH_A_STEP {
             lengths.push(prompt.len() - 1);
         }
-        if let [system, next, ..] = messages
-            && system.role == Role::System
-            && self.template.is_some()
-        {
+        let next = match messages {
+            [system, next, ..] if system.role == Role::System => Some(next),
+            // The tools are an instruction as well.
+            [first, ..] if !setting.tools.is_empty() => Some(first),
+            _ => None,
+        };
+        if let Some(next) = next.filter(|_| self.template.is_some()) {
             // What stays the same when the user says something else, whatever the template looks like.
-            let content = if next.content.starts_with('x') { "y" } else { "x" }.to_owned();
-            let other = [system.clone(), Message::new(next.role, content)];
-            if let Ok(other) = self.prompt(&other) {
+            let content = if next.content.starts_with('x') { "y" } else { "x" };
+            let other: Vec<Message> = match messages {
+                [system, ..] if system.role == Role::System => vec![system.clone(), Message::new(next.role, content)],
+                _ => vec![Message::new(next.role, content)],
+            };
+            let setting = Setting { continue_last: false, ..setting.clone() };
+            if let Ok(other) = self.prompt(&other, &setting) {
                 lengths.push(prompt.iter().zip(&other).take_while(|(a, b)| a == b).count());
             }
         }
@@ -210,10 +214,6 @@ impl Admission {
     /// Whether tokenizing is to add BOS: not when the template wrote it already.
     fn adds_bos(&self, text: &str) -> bool {
         self.vocab.adds_bos() && (self.bos.is_empty() || !text.starts_with(&self.bos))
-    }
-
-    fn has_special(&self, text: &str) -> bool {
-        self.specials.as_ref().is_some_and(|specials| specials.is_match(text))
     }
 }
 
@@ -242,7 +242,15 @@ fn check_request(request: &Generate) -> Result<(), WireError> {
     if request.stop.iter().any(String::is_empty) {
         return Err(invalid("a stop text is empty; leave it out"));
     }
-    Ok(())
+    let last = request.messages.last();
+    if request.template.continue_last
+        && last.is_none_or(|last| last.role != Role::Assistant || !last.tool_calls.is_empty())
+    {
+        return Err(invalid(
+            "cannot continue the last message: it is not a text of the assistant; try: to end with one",
+        ));
+    }
+    calls::check(&request.tools)
 }
 
 fn invalid(message: impl Into<String>) -> WireError {

@@ -7,6 +7,7 @@ use beast_protocol::{ErrorCode, Generate, Message, Notice, NoticeKind, Overflow,
 use super::{Admission, invalid};
 use crate::batch::Token;
 use crate::splitter::{self, Ends};
+use crate::template::Setting;
 
 /// A prompt that fits.
 pub(super) struct Fitted<'a> {
@@ -28,7 +29,12 @@ const N_TRIES: usize = 8;
 
 impl Admission {
     /// Makes the prompt of a request whose answer may take `n_asked` tokens.
-    pub(super) fn fit<'a>(&self, request: &'a Generate, n_asked: usize) -> Result<Fitted<'a>, WireError> {
+    pub(super) fn fit<'a>(
+        &self,
+        request: &'a Generate,
+        setting: &Setting,
+        n_asked: usize,
+    ) -> Result<Fitted<'a>, WireError> {
         let n_answer = match request.overflow {
             // One token must be left; whoever wants more says so.
             Overflow::Refuse => 1,
@@ -38,29 +44,37 @@ impl Admission {
         let n_bytes: usize = request.messages.iter().map(|message| message.content.len()).sum();
         // What cannot fit is measured by its beginning.
         let is_hopeless = n_bytes / self.longest_token > self.n_ctx && n_bytes > MAX_EXACT;
-        let n_prompt = if is_hopeless {
-            format!("about {}", self.estimate(request, n_bytes))
+        let (n_prompt, n_tokens) = if is_hopeless {
+            let n_tokens = self.estimate(request, n_bytes);
+            (format!("about {n_tokens}"), n_tokens)
         } else {
-            let prompt = self.prompt(&request.messages)?;
+            let prompt = self.prompt(&request.messages, setting)?;
             if prompt.is_empty() {
                 return Err(invalid("the prompt is empty; try: a question, or some text"));
             }
             if prompt.len() <= n_max {
                 return Ok(Fitted { messages: Cow::Borrowed(&request.messages), prompt, notices: Vec::new() });
             }
-            prompt.len().to_string()
+            (prompt.len().to_string(), prompt.len())
         };
         match request.overflow {
-            Overflow::Truncate { material, drop } => self.shorten(request, material, drop, n_max, &n_prompt),
-            Overflow::Refuse | Overflow::Reduce { .. } => Err(self.too_long(&n_prompt)),
+            Overflow::Truncate { material, drop } => {
+                self.shorten(request, setting, (material, drop), n_max, &n_prompt).map_err(|error| match error.code {
+                    ErrorCode::TooLong => error.with_sizes(n_tokens, self.n_ctx),
+                    _ => error,
+                })
+            }
+            Overflow::Refuse | Overflow::Reduce { .. } => {
+                Err(self.too_long(&n_prompt).with_sizes(n_tokens, self.n_ctx))
+            }
         }
     }
 
     fn shorten<'a>(
         &self,
         request: &'a Generate,
-        material: Span,
-        drop: Place,
+        setting: &Setting,
+        (material, drop): (Span, Place),
         n_max: usize,
         n_prompt: &str,
     ) -> Result<Fitted<'a>, WireError> {
@@ -70,7 +84,7 @@ impl Admission {
             let content = [before, text, after].concat();
             [earlier, &[Message { content, ..last.clone() }]].concat()
         };
-        let n_around = self.n_prompt(&with(""))?;
+        let n_around = self.prompt(&with(""), setting)?.len();
         let mut n_keep = n_max.saturating_sub(n_around + MARK_ROOM);
         let (ends, place) = match drop {
             Place::Head => (Ends::Last, "beginning"),
@@ -83,7 +97,7 @@ impl Admission {
             // The model should know as well, or it takes the ends for neighbours.
             let mark = format!("\n[… {n_gone} tokens left out …]\n");
             let messages = with(&[&text[..gone.start], mark.as_str(), &text[gone.end..]].concat());
-            let prompt = self.prompt(&messages)?;
+            let prompt = self.prompt(&messages, setting)?;
             if prompt.len() <= n_max && n_keep > 0 {
                 let text = format!("the {place} of the input was left out: {n_gone} of {n_prompt} tokens");
                 let notices = vec![Notice { kind: NoticeKind::Warning, text }];

@@ -25,7 +25,7 @@ impl Admission {
         };
         match prompt.len() {
             0 => Err(invalid("the prompt is empty; try: some text")),
-            n if n >= self.n_ctx => Err(self.raw_too_long(&n.to_string())),
+            n if n >= self.n_ctx => Err(self.raw_too_long(&n.to_string(), n)),
             _ => Ok(prompt),
         }
     }
@@ -33,7 +33,7 @@ impl Admission {
     fn raw_text(&self, text: &str) -> Result<Vec<Token>, WireError> {
         if text.len() / self.longest_token > self.n_ctx && text.len() > MAX_EXACT {
             let n = splitter::estimate(text, &*self.vocab);
-            return Err(self.raw_too_long(&format!("about {n}")));
+            return Err(self.raw_too_long(&format!("about {n}"), n));
         }
         Ok(self.vocab.tokenize(text, self.adds_bos(text), true))
     }
@@ -47,12 +47,13 @@ impl Admission {
         }
     }
 
-    fn raw_too_long(&self, n_tokens: &str) -> WireError {
+    fn raw_too_long(&self, n_tokens: &str, n_prompt: usize) -> WireError {
         let n_ctx = self.n_ctx;
         let text = format!(
-            "the prompt is {n_tokens} tokens and the context holds {n_ctx}, prompt and answer together; try: a shorter prompt, or a larger n_ctx"
+            "the prompt is {n_tokens} tokens and the context holds {n_ctx}, prompt and answer together; \
+             try: a shorter prompt, or a larger n_ctx"
         );
-        WireError::new(ErrorCode::TooLong, text)
+        WireError::new(ErrorCode::TooLong, text).with_sizes(n_prompt, n_ctx)
     }
 }
 

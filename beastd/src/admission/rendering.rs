@@ -13,7 +13,7 @@ impl Admission {
     pub fn rendered(&self, request: &Generate) -> Result<String, WireError> {
         match &self.template {
             None => Ok(template::plain(&request.messages)),
-            Some(template) => template.render(&request.messages).map_err(|error| {
+            Some(template) => template.render(&request.messages, &self.setting(request)?).map_err(|error| {
                 invalid(format!("the chat template rejects these messages: {error:#}; try: without a system message"))
             }),
         }
@@ -24,6 +24,6 @@ impl Admission {
     /// # Errors
     /// See [`Admission::rendered`].
     pub fn n_rendered(&self, request: &Generate) -> Result<usize, WireError> {
-        self.prompt(&request.messages).map(|prompt| prompt.len())
+        self.n_prompt(request)
     }
 }

@@ -1,106 +1,107 @@
-//! The settings of the HTTP endpoint: read from texts, checked together.
+//! The `[http]` table: texts in, checked addresses, names and keys out.
+//!
+//! May know: addresses, and the file that holds keys. Never knows: HTTP, who connects, what a key opens.
 
-use std::collections::BTreeMap;
 use std::fmt;
-use std::fs::OpenOptions;
-use std::io::Read;
 use std::net::SocketAddr;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::OFlags;
-use serde::Deserialize;
+use beast_launchd::{HttpPlaces, check_socket_path};
+use subtle::ConstantTimeEq;
 use toml::Value;
 
-use super::{ConfigError, Source, invalid};
+use super::key_file;
+use super::{ConfigError, Values, invalid, one_of, text_of as text, within};
 
-/// Longest file of keys, in bytes.
-const MAX_KEY_FILE: u64 = 64 * 1024;
+/// What `--print-config` shows in place of a key.
+pub(super) const HIDDEN: &str = "(set)";
+/// The settings whose value no text may show.
+const SECRETS: [&str; 1] = ["http.api_key"];
 
-/// The endpoint's settings in force. `config.default.toml` says what each means.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(from = "Texts")]
-#[allow(missing_docs, reason = "config.default.toml is the one place that describes them")]
+/// The HTTP endpoint; by default all of it is off.
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Http {
+    /// Addresses of the endpoint.
     pub listen: Vec<SocketAddr>,
+    /// The Unix socket of the endpoint, an absolute path.
     pub socket: Option<PathBuf>,
-    /// Where Ollama's clients look, when that is wanted.
+    /// The address for Ollama's clients.
     pub ollama: Option<SocketAddr>,
-    /// Any of them opens.
+    /// A request needs one of these; when there are none, no key is asked for.
     pub api_keys: Vec<ApiKey>,
+    /// `Host` names accepted besides the loopback ones: lower case, without a port; an IPv6 address without brackets.
     pub hosts: Vec<String>,
+    /// Origins allowed by CORS, spelled as browsers send them.
     pub origins: Vec<String>,
-    /// Whether a request must name the loaded model.
+    /// Whether an unknown model name is an error.
     pub is_strict: bool,
-    /// In bytes.
+    /// Most bytes of a body, decoded.
     pub max_body: usize,
+    /// Most connections at once.
     pub max_connections: usize,
 }
 
-/// A key that clients show. It is never printed.
+/// A key that a client must show. No formatting reveals it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ApiKey(String);
 
 impl ApiKey {
-    /// The key itself.
-    pub fn reveal(&self) -> &str {
-        &self.0
+    /// Takes visible ASCII, which is what a header can carry unchanged.
+    ///
+    /// # Errors
+    /// Why the text cannot be a key, without the text.
+    pub fn new(text: &str) -> Result<Self, String> {
+        match text {
+            "" => Err("it is empty".into()),
+            HIDDEN => Err(format!("{HIDDEN} stands for a key in the output of --print-config; write the key itself")),
+            text if !text.bytes().all(|byte| byte.is_ascii_graphic()) => {
+                Err("a key may contain only letters, digits and signs of ASCII, no spaces".into())
+            }
+            text => Ok(Self(text.to_owned())),
+        }
+    }
+
+    /// Compares in a time that depends on the lengths alone.
+    pub fn matches(&self, candidate: &[u8]) -> bool {
+        self.0.as_bytes().ct_eq(candidate).into()
     }
 }
 
 impl fmt::Debug for ApiKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("ApiKey(…)")
+        f.write_str(HIDDEN)
     }
 }
 
-/// As they are written. [`check`] has seen them.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Texts {
-    listen: String,
-    socket: String,
-    ollama: bool,
-    ollama_listen: String,
-    api_key: String,
-    api_key_file: String,
-    hosts: String,
-    origins: String,
-    models: String,
-    max_body_mib: usize,
-    max_connections: usize,
-}
-
-impl From<Texts> for Http {
-    fn from(texts: Texts) -> Self {
-        let addresses = |text: &str| list(text).filter_map(|item| item.parse().ok()).collect::<Vec<_>>();
-        let from_file =
-            if texts.api_key_file.is_empty() { Ok(Vec::new()) } else { key_file(Path::new(&texts.api_key_file)) };
-        let own = (!texts.api_key.is_empty()).then_some(texts.api_key);
-        Self {
-            listen: addresses(&texts.listen),
-            socket: (!texts.socket.is_empty()).then(|| PathBuf::from(texts.socket)),
-            ollama: addresses(&texts.ollama_listen).first().copied().filter(|_| texts.ollama),
-            api_keys: own.into_iter().chain(from_file.unwrap_or_default()).map(ApiKey).collect(),
-            hosts: list(&texts.hosts).map(str::to_owned).collect(),
-            origins: list(&texts.origins).map(str::to_owned).collect(),
-            is_strict: texts.models == "strict",
-            max_body: texts.max_body_mib << 20,
-            max_connections: texts.max_connections,
-        }
+impl fmt::Display for ApiKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(HIDDEN)
     }
 }
 
 impl Http {
-    /// Whether anything listens.
+    /// Whether the endpoint listens anywhere.
     pub fn is_on(&self) -> bool {
         !self.listen.is_empty() || self.socket.is_some() || self.ollama.is_some()
     }
 
+    /// Where to listen, for [`beast_launchd::listen_http`].
+    pub fn places(&self) -> HttpPlaces {
+        HttpPlaces { listen: self.listen.clone(), socket: self.socket.clone(), ollama: self.ollama }
+    }
+
+    /// All TCP addresses.
+    pub fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
+        self.listen.iter().copied().chain(self.ollama)
+    }
+
     /// These settings, with those of `fresh` that can change while the daemon runs.
     pub(super) fn with_live_settings_of(&self, fresh: &Http) -> Http {
+        // The listeners stay, so an address that needs a key goes on needing it, whatever the new ones would need.
+        let stays_locked = fresh.api_keys.is_empty() && self.addresses().any(|address| !is_loopback(address));
+        let api_keys = if stays_locked { &self.api_keys } else { &fresh.api_keys };
         Http {
-            api_keys: fresh.api_keys.clone(),
+            api_keys: api_keys.clone(),
             hosts: fresh.hosts.clone(),
             origins: fresh.origins.clone(),
             is_strict: fresh.is_strict,
@@ -109,92 +110,139 @@ impl Http {
     }
 }
 
-/// Whether a setting must not be shown.
-pub(super) fn is_secret(key: &str) -> bool {
-    key == "http.api_key"
+/// A value as output and errors may show it.
+pub(super) fn shown(key: &str, value: &Value) -> String {
+    let is_secret = SECRETS.contains(&key) && value.as_str() != Some("");
+    if is_secret { Value::from(HIDDEN).to_string() } else { value.to_string() }
 }
 
-type Values = BTreeMap<String, (Value, Source)>;
+/// Whether a setting belongs to this table.
+pub(super) fn is_of_http(key: &str) -> bool {
+    key.starts_with("http.")
+}
 
-/// Checks the texts, one by one and together.
-pub(super) fn check(values: &Values) -> Result<(), ConfigError> {
-    let text = |key: &str| values[key].0.as_str().unwrap_or_default();
-    let number = |key: &str| values[key].0.as_integer().unwrap_or_default();
-    let mut addresses = Vec::new();
-    for key in ["http.listen", "http.ollama_listen"] {
-        for item in list(text(key)) {
-            let reason = "an address such as 127.0.0.1:8484 is expected";
-            let address: SocketAddr = item.parse().map_err(|_| invalid(values, key, reason))?;
-            addresses.push((key, address));
+/// Reads and checks the table.
+pub(super) fn parse(values: &Values, socket_of_beast: &Path) -> Result<Http, ConfigError> {
+    one_of(values, "http.models", &["any", "strict"])?;
+    let max_body_mib = within(values, "http.max_body_mib", 1, 1024)?;
+    let max_connections = within(values, "http.max_connections", 1, 4096)?;
+    let ollama_listen =
+        address(text(values, "http.ollama_listen")).map_err(|reason| invalid(values, "http.ollama_listen", &reason))?;
+    let http = Http {
+        listen: list(values, "http.listen", address)?,
+        socket: socket(values, socket_of_beast)?,
+        ollama: (values["http.ollama"].0 == Value::Boolean(true)).then_some(ollama_listen),
+        api_keys: api_keys(values)?,
+        hosts: list(values, "http.hosts", host)?,
+        origins: list(values, "http.origins", origin)?,
+        is_strict: text(values, "http.models") == "strict",
+        max_body: max_body_mib << 20,
+        max_connections,
+    };
+    check_addresses(&http, values)?;
+    Ok(http)
+}
+
+fn check_addresses(http: &Http, values: &Values) -> Result<(), ConfigError> {
+    let own = http.listen.iter().map(|address| ("http.listen", *address));
+    let all: Vec<_> = own.chain(http.ollama.map(|address| ("http.ollama_listen", address))).collect();
+    for (at, (key, address)) in all.iter().enumerate() {
+        if address.port() != 0 && all[..at].iter().any(|(_, earlier)| earlier == address) {
+            return Err(invalid(values, key, &format!("{address} is listed twice")));
         }
-    }
-    let is_on = |key: &str| key == "http.listen" || values["http.ollama"].0.as_bool() == Some(true);
-    if text("http.ollama_listen").is_empty() && is_on("http.ollama_listen") {
-        return Err(invalid(values, "http.ollama_listen", "an address such as 127.0.0.1:11434 is expected"));
-    }
-    let has_key = !text("http.api_key").is_empty() || !text("http.api_key_file").is_empty();
-    if let Some((key, _)) =
-        addresses.iter().find(|(key, address)| is_on(key) && !address.ip().is_loopback() && !has_key)
-    {
-        let reason =
-            "others can reach this address; set http.api_key_file, or use a loopback address such as 127.0.0.1";
-        return Err(invalid(values, key, reason));
-    }
-    if !text("http.api_key").bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(invalid(values, "http.api_key", "a key has visible ASCII characters only, and no blank"));
-    }
-    if !text("http.api_key_file").is_empty() {
-        key_file(Path::new(text("http.api_key_file")))
-            .map_err(|reason| invalid(values, "http.api_key_file", &reason))?;
-    }
-    for origin in list(text("http.origins")) {
-        let is_origin = origin.split_once("://").is_some_and(|(scheme, host)| {
-            !scheme.is_empty() && !host.is_empty() && !host.contains(['/', '*', '?', '#', ' '])
-        });
-        if !is_origin && origin != "localhost" {
-            let reason =
-                "origins such as https://chat.example.org are expected, or localhost for any port of this machine";
-            return Err(invalid(values, "http.origins", reason));
-        }
-    }
-    if !["any", "strict"].contains(&text("http.models")) {
-        return Err(invalid(values, "http.models", "it must be one of any, strict"));
-    }
-    for (key, max) in [("http.max_body_mib", 1024), ("http.max_connections", 65_536)] {
-        if !(1..=max).contains(&number(key)) {
-            return Err(invalid(values, key, &format!("it must be between 1 and {max}")));
+        if http.api_keys.is_empty() && !is_loopback(*address) {
+            let reason = format!(
+                "{address} can be reached from other machines, which requires a key; try: set http.api_key_file, \
+                 or listen on 127.0.0.1"
+            );
+            return Err(invalid(values, key, &reason));
         }
     }
     Ok(())
 }
 
-fn list(text: &str) -> impl Iterator<Item = &str> {
-    text.split(',').map(str::trim).filter(|item| !item.is_empty())
+fn is_loopback(address: SocketAddr) -> bool {
+    address.ip().to_canonical().is_loopback()
 }
 
-/// The keys of a file, one a line.
-fn key_file(path: &Path) -> Result<Vec<String>, String> {
-    // A pipe would wait for a writer for ever.
-    let opened = OpenOptions::new().read(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed()).open(path);
-    let file = opened.map_err(|error| format!("it cannot be read: {error}"))?;
-    let metadata = file.metadata().map_err(|error| format!("it cannot be read: {error}"))?;
-    if !metadata.is_file() {
-        return Err("it is not a regular file".into());
-    }
-    if metadata.mode() & 0o077 != 0 {
-        return Err(format!(
-            "others may read it (mode {:o}); run: chmod 600 {}",
-            metadata.mode() & 0o777,
-            path.display()
-        ));
-    }
-    let mut text = String::new();
-    file.take(MAX_KEY_FILE).read_to_string(&mut text).map_err(|error| format!("it cannot be read: {error}"))?;
-    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
-    let keys: Vec<String> = lines.map(str::to_owned).collect();
-    match keys.iter().all(|key| key.bytes().all(|byte| byte.is_ascii_graphic())) {
-        true if keys.is_empty() => Err("it has no key".into()),
-        true => Ok(keys),
-        false => Err("a key has visible ASCII characters only, and no blank".into()),
-    }
+/// What commas separate.
+fn list<T>(values: &Values, key: &str, parse: fn(&str) -> Result<T, String>) -> Result<Vec<T>, ConfigError> {
+    let items = text(values, key).split(',').map(str::trim).filter(|item| !item.is_empty());
+    items.map(|item| parse(item).map_err(|reason| invalid(values, key, &reason))).collect()
 }
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    // The one name that needs no lookup.
+    let number = text.strip_prefix("localhost:").map(|port| format!("127.0.0.1:{port}"));
+    number
+        .as_deref()
+        .unwrap_or(text)
+        .parse()
+        .map_err(|_| format!("'{text}' is not an address with a port, such as 127.0.0.1:8484 or [::1]:8484"))
+}
+
+fn socket(values: &Values, socket_of_beast: &Path) -> Result<Option<PathBuf>, ConfigError> {
+    const KEY: &str = "http.socket";
+    let path = match text(values, KEY) {
+        "" => return Ok(None),
+        path => PathBuf::from(path),
+    };
+    if path == socket_of_beast {
+        return Err(invalid(values, KEY, "beastctl's own protocol is spoken there; it must be another path"));
+    }
+    check_socket_path(&path).map_err(|error| invalid(values, KEY, &error.to_string()))?;
+    Ok(Some(path))
+}
+
+fn api_keys(values: &Values) -> Result<Vec<ApiKey>, ConfigError> {
+    let mut keys = Vec::new();
+    let key = text(values, "http.api_key");
+    if !key.is_empty() {
+        keys.push(ApiKey::new(key).map_err(|reason| invalid(values, "http.api_key", &reason))?);
+    }
+    let file = text(values, "http.api_key_file");
+    if !file.is_empty() {
+        let read = key_file::read(Path::new(file));
+        keys.extend(read.map_err(|reason| invalid(values, "http.api_key_file", &reason))?);
+    }
+    Ok(keys)
+}
+
+fn host(text: &str) -> Result<String, String> {
+    let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
+    let bare = bare.trim_end_matches('.').to_ascii_lowercase();
+    let is_name = !bare.is_empty() && bare.chars().all(|c| c.is_ascii_alphanumeric() || "-._".contains(c));
+    if is_name || bare.parse::<std::net::Ipv6Addr>().is_ok() {
+        return Ok(bare);
+    }
+    Err(format!("'{text}' is not a host name, such as desk.local; give it without scheme and port"))
+}
+
+fn origin(text: &str) -> Result<String, String> {
+    // Pages of this machine, at any port.
+    if text.eq_ignore_ascii_case("localhost") {
+        return Ok(text.to_ascii_lowercase());
+    }
+    let refuse = || format!("'{text}' is not an origin, such as https://example.org or http://localhost:3000");
+    let lower = text.to_ascii_lowercase();
+    let (scheme, rest) = lower.split_once("://").ok_or_else(refuse)?;
+    let (name, port) = match rest.rsplit_once(':') {
+        // A colon within brackets belongs to the address.
+        Some((name, port)) if !port.ends_with(']') => (name, Some(port.parse::<u16>().map_err(|_| refuse())?)),
+        _ => (rest, None),
+    };
+    let is_scheme = scheme.starts_with(|c: char| c.is_ascii_lowercase())
+        && scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+.-".contains(c));
+    if !is_scheme || host(name).is_err() || name.ends_with('.') {
+        return Err(refuse());
+    }
+    // Browsers leave the usual port out.
+    Ok(match (scheme, port) {
+        ("http", Some(80)) | ("https", Some(443)) | (_, None) => format!("{scheme}://{name}"),
+        (_, Some(port)) => format!("{scheme}://{name}:{port}"),
+    })
+}
+
+#[cfg(test)]
+#[path = "http_tests.rs"]
+mod tests;

@@ -23,7 +23,8 @@ pub struct Constraint(Kind);
 enum Kind {
     /// GBNF, by llama.cpp.
     Grammar(LlamaSampler),
-    /// A JSON schema or a grammar in Lark, by llguidance: llama.cpp's own translation of schemas into GBNF leaves keywords out without a word.
+    /// A JSON schema or a grammar in Lark, by llguidance: llama.cpp's own translation of schemas into GBNF leaves
+    /// keywords out without a word.
     Guided(Box<Matcher>),
 }
 
@@ -90,6 +91,14 @@ fn new_factory(model: &LoadedModel) -> Result<Arc<ParserFactory>, String> {
 }
 
 impl Constraint {
+    /// Another one at its beginning, without reading the text again; none where the kind cannot be copied.
+    pub fn again(&self) -> Option<Self> {
+        match &self.0 {
+            Kind::Grammar(_) => None,
+            Kind::Guided(matcher) => Some(Self(Kind::Guided(Box::new(matcher.deep_clone())))),
+        }
+    }
+
     /// Whether the token may come next.
     pub(super) fn allows(&mut self, token: LlamaToken) -> bool {
         match &mut self.0 {
@@ -131,7 +140,7 @@ impl Constraint {
     }
 }
 
-/// One token is tried instead of all: where nearly everything is allowed, the mask of a vocabulary takes a thousand times as long.
+/// Tries one token instead of all: where nearly everything is allowed, a mask of the vocabulary is wasted work.
 fn is_allowed(matcher: &mut Matcher, token: u32) -> bool {
     if matcher.is_stopped() {
         // After the end there is only the end; nothing after an error.

@@ -25,7 +25,8 @@ pub fn answer(prompt: &[Token], seed: u32, n_max_tokens: usize) -> Vec<Token> {
     tokens.split_off(prompt.len())
 }
 
-/// The fake's log-probabilities of the token after these: the chosen one is the likeliest, and which others follow is told by the token.
+/// The fake's log-probabilities of the token after these: the chosen one is the likeliest, and which others follow is
+/// told by the token.
 pub fn logprobs(before: &[Token], chosen: Token, n: usize) -> Logprobs {
     let sure = -((hash(before, 0) % 1000) as f32) / 1000.0;
     let nth = |n: u16| (Token((chosen.0 + i32::from(n)) % (END.0 + 1)), sure - f32::from(n));

@@ -3,7 +3,8 @@
 use llguidance::JsonCompileOptions;
 use serde_json::Value;
 
-/// How values of a JSON schema are written. Blanks between them are where small models lose themselves: there is one way.
+/// How values of a JSON schema are written. Blanks between them are where small models lose themselves: there is one
+/// way.
 pub(super) fn json_options() -> JsonCompileOptions {
     JsonCompileOptions {
         item_separator: ", ".into(),
@@ -13,7 +14,8 @@ pub(super) fn json_options() -> JsonCompileOptions {
     }
 }
 
-/// The same grammar, whose `%json` schemas are followed with our options. What is no JSON stays, for llguidance to complain about.
+/// The same grammar, whose `%json` schemas are followed with our options. What is no JSON stays, for llguidance to
+/// complain about.
 pub(super) fn with_json_options(text: &str) -> String {
     const KEYWORD: &str = "%json";
     let mut out = String::with_capacity(text.len());

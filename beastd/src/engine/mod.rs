@@ -45,8 +45,8 @@ pub fn build(are_kernels_wanted: bool) -> String {
 
 /// Runs batches. Lives and dies on the worker thread.
 pub trait Engine {
-    /// A sequence will soon ask for tokens: how they are chosen, and whether each comes with its log-probability and those of so many
-    /// likeliest. Its sampler lives until `disarm`, also across a preemption.
+    /// A sequence will soon ask for tokens: how they are chosen, and whether each comes with its log-probability and
+    /// those of so many likeliest. Its sampler lives until `disarm`, also across a preemption.
     fn arm(&mut self, seq: SeqId, sampling: &SamplingParams, n_logprobs: Option<usize>);
 
     /// An armed sequence gets only tokens that this allows; then it ends.
@@ -59,8 +59,8 @@ pub trait Engine {
     /// The sequence has ended.
     fn disarm(&mut self, seq: SeqId);
 
-    /// Computes a chunk of a text that becomes an embedding; returns that, of length one, with the last chunk. Chunks follow each other
-    /// without a gap; one that begins at 0 begins anew. No sequence is touched.
+    /// Computes a chunk of a text that becomes an embedding; returns that, of length one, with the last chunk. Chunks
+    /// follow each other without a gap; one that begins at 0 begins anew. No sequence is touched.
     ///
     /// # Errors
     /// [`EngineError::NoEmbeddings`], [`EngineError::Fatal`].
@@ -189,7 +189,8 @@ pub trait Vocab: Send + Sync {
     /// What is wrong with it, in words.
     fn schema(&self, text: &str) -> Result<Constraint, String>;
 
-    /// Reads a grammar in llguidance's variant of Lark, which knows regular expressions, JSON schemas (`%json`) and control tokens (`<|name|>`).
+    /// Reads a grammar in llguidance's variant of Lark, which knows regular expressions, JSON schemas (`%json`) and
+    /// control tokens (`<|name|>`).
     ///
     /// # Errors
     /// What is wrong with it, in words.

@@ -52,8 +52,8 @@ impl Sampler {
         true
     }
 
-    /// The next token after position `idx` of the last batch, and how likely it was if somebody wants to know. `None` when the logits are
-    /// not numbers.
+    /// The next token after position `idx` of the last batch, and how likely it was if somebody wants to know. `None`
+    /// when the logits are not numbers.
     pub(super) fn sample(&mut self, context: &LlamaContext<'_>, idx: i32) -> Option<(Token, Option<Logprobs>)> {
         let logits = context.get_logits_ith(idx);
         if !logits[argmax(logits)].is_finite() {

@@ -7,7 +7,8 @@ use crate::batch::Penalties;
 const GREEDY: SamplingParams = SamplingParams::GREEDY;
 const N: usize = 40;
 
-/// Decodes `N` tokens with drafts from `guesses`, the nth for the nth token: tokens, log-probabilities, and how many drafts were right.
+/// Decodes `N` tokens with drafts from `guesses`, the nth for the nth token: tokens, log-probabilities, and how many
+/// drafts were right.
 fn answer(
     engine: &mut LlamaEngine<'_>,
     sampling: &SamplingParams,

@@ -74,6 +74,8 @@ impl Answers {
                 }
             });
         }
+        // When all who answer have ended, so has this.
+        drop(said);
         let mut answers = Self { events, first: VecDeque::new(), n_open };
         let mut accepted = vec![Acceptance::None; n_open];
         while accepted.iter().any(|&acceptance| acceptance != Acceptance::Queued) {
@@ -208,3 +210,7 @@ impl Answer {
 pub fn deltas_of(text: String, deltas: Vec<Delta>) -> Vec<Delta> {
     if deltas.is_empty() && !text.is_empty() { vec![Delta::Text(text)] } else { deltas }
 }
+
+#[cfg(test)]
+#[path = "answers_tests.rs"]
+pub(super) mod tests;

@@ -6,10 +6,9 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http_body::{Frame, SizeHint};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
-use hyper::body::Incoming;
+use http_body_util::BodyExt;
 use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
 use hyper::{Response, StatusCode};
 use serde_json::Value;
@@ -21,6 +20,8 @@ use super::refusal::Refusal;
 
 /// How long a body may take to arrive.
 const ARRIVAL: Duration = Duration::from_secs(60);
+/// How long it may pause meanwhile.
+const SILENCE: Duration = Duration::from_secs(10);
 
 /// An answer.
 pub type Reply = Response<Body>;
@@ -74,16 +75,15 @@ pub fn json_reply(status: StatusCode, value: &Value) -> Reply {
 ///
 /// # Errors
 /// 413 when it is longer, 408 when it does not arrive, 415 for an encoding that is not known.
-pub async fn read(body: Incoming, headers: &HeaderMap, max: usize) -> Result<Bytes, Refusal> {
-    let bytes = match timeout(ARRIVAL, Limited::new(body, max).collect()).await {
-        Ok(Ok(collected)) => collected.to_bytes(),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => return Err(too_large(max)),
-        Ok(Err(error)) => return Err(Refusal::invalid(format!("cannot read the request body: {error}"))),
-        Err(_) => {
-            let text = format!("the request body did not arrive within {ARRIVAL:?}");
-            return Err(Refusal::new(StatusCode::REQUEST_TIMEOUT, "invalid_request_error", text));
-        }
-    };
+pub async fn read<B>(body: B, headers: &HeaderMap, max: usize) -> Result<Bytes, Refusal>
+where
+    B: http_body::Body<Data = Bytes, Error: std::fmt::Display> + Unpin,
+{
+    // Before a byte of it is read: who expects 100-continue need not send it.
+    if body.size_hint().lower() > max as u64 {
+        return Err(too_large(max));
+    }
+    let bytes = timeout(ARRIVAL, collect(body, max)).await.unwrap_or_else(|_| Err(too_late(ARRIVAL)))?;
     let encoding = headers.get(CONTENT_ENCODING).map(|value| value.to_str().unwrap_or("?").trim().to_ascii_lowercase());
     match encoding.as_deref() {
         None | Some("" | "identity") => Ok(bytes),
@@ -91,6 +91,27 @@ pub async fn read(body: Incoming, headers: &HeaderMap, max: usize) -> Result<Byt
             let encoding = encoding.to_owned();
             let decoding = spawn_blocking(move || decode(&bytes, &encoding, max));
             decoding.await.unwrap_or_else(|_| Err(Refusal::invalid("the request body cannot be decompressed")))
+        }
+    }
+}
+
+async fn collect<B>(mut body: B, max: usize) -> Result<Bytes, Refusal>
+where
+    B: http_body::Body<Data = Bytes, Error: std::fmt::Display> + Unpin,
+{
+    let mut bytes = BytesMut::new();
+    loop {
+        let frame = match timeout(SILENCE, body.frame()).await {
+            Err(_) => return Err(too_late(SILENCE)),
+            Ok(None) => return Ok(bytes.freeze()),
+            Ok(Some(frame)) => frame,
+        };
+        let frame = frame.map_err(|error| Refusal::invalid(format!("cannot read the request body: {error}")))?;
+        if let Some(data) = frame.data_ref() {
+            if bytes.len() + data.len() > max {
+                return Err(too_large(max));
+            }
+            bytes.extend_from_slice(data);
         }
     }
 }
@@ -114,7 +135,16 @@ fn broken(error: impl std::fmt::Display) -> Refusal {
     Refusal::invalid(format!("the request body cannot be decompressed: {error}"))
 }
 
+fn too_late(limit: Duration) -> Refusal {
+    let text = format!("the request body did not arrive within {limit:?}; try: send it faster");
+    Refusal::new(StatusCode::REQUEST_TIMEOUT, "invalid_request_error", text)
+}
+
 fn too_large(max: usize) -> Refusal {
     let text = format!("the request body is larger than {max} bytes; try: less text, or a larger http.max_body_mib");
     Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "invalid_request_error", text)
 }
+
+#[cfg(test)]
+#[path = "body_tests.rs"]
+mod tests;

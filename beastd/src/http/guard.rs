@@ -5,11 +5,9 @@
 
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, HeaderValue, ORIGIN};
 use hyper::{Method, StatusCode, Uri};
-use sha2::{Digest, Sha256};
-use subtle::ConstantTimeEq;
 
 use super::refusal::Refusal;
-use crate::config::Http;
+use crate::config::http::Http;
 
 /// How a connection came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,8 +40,9 @@ pub fn check(
         Err(_) if method == Method::OPTIONS => None,
         outcome => outcome?,
     };
-    // It carries neither key nor body.
+    // A preflight carries neither key nor body.
     if method != Method::OPTIONS {
+        check_site(method, headers, origin.is_some())?;
         if method == Method::POST {
             check_content_type(headers, origin.is_some())?;
         }
@@ -56,21 +55,27 @@ pub fn check(
 
 fn check_host(address: std::net::SocketAddr, uri: &Uri, headers: &HeaderMap, http: &Http) -> Result<(), Refusal> {
     let mut hosts = headers.get_all(HOST).iter();
-    let named = match (uri.host(), hosts.next(), hosts.next()) {
-        (Some(host), ..) => host.to_owned(),
-        (None, Some(host), None) => host_name(host.to_str().unwrap_or_default()).to_owned(),
-        _ => return Err(Refusal::invalid("the request needs one Host header")),
+    let (Some(host), None) = (hosts.next(), hosts.next()) else {
+        return Err(Refusal::invalid("the request needs one Host header"));
     };
-    let name = named.trim_end_matches('.').to_ascii_lowercase();
-    let bare = name.trim_start_matches('[').trim_end_matches(']');
-    let is_ours = name == "localhost"
-        || bare.parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback() || ip == address.ip())
-        || http.hosts.iter().any(|host| host.eq_ignore_ascii_case(&name));
-    if is_ours {
-        return Ok(());
+    let host = host_name(host.to_str().unwrap_or_default());
+    // A whole address in the first line says it once more.
+    for named in uri.host().into_iter().chain([host]) {
+        if !is_ours(named, address, http) {
+            let text = format!("host '{}' is not allowed; try: add it to http.hosts", excerpt(named));
+            return Err(Refusal::new(StatusCode::FORBIDDEN, "permission_error", text));
+        }
     }
-    let text = format!("host '{}' is not allowed; try: add it to http.hosts", excerpt(&named));
-    Err(Refusal::new(StatusCode::FORBIDDEN, "permission_error", text))
+    Ok(())
+}
+
+fn is_ours(named: &str, address: std::net::SocketAddr, http: &Http) -> bool {
+    let name = named.strip_suffix('.').unwrap_or(named);
+    let bare = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(name);
+    let is_ip = |ip: std::net::IpAddr| ip.is_loopback() || ip.to_canonical() == address.ip().to_canonical();
+    name.eq_ignore_ascii_case("localhost")
+        || bare.parse().is_ok_and(is_ip)
+        || http.hosts.iter().any(|host| host.eq_ignore_ascii_case(bare))
 }
 
 /// Without the port; an IPv6 address keeps its brackets.
@@ -94,6 +99,17 @@ fn check_origin(headers: &HeaderMap, http: &Http) -> Result<Option<HeaderValue>,
         "origin '{}' is not allowed; try: add it to http.origins",
         excerpt(&String::from_utf8_lossy(origin.as_bytes()))
     );
+    Err(Refusal::new(StatusCode::FORBIDDEN, "permission_error", text))
+}
+
+/// Browsers name the page in `Origin` when it changes something, and where it comes from in `Sec-Fetch-Site`; old ones leave the first out.
+fn check_site(method: &Method, headers: &HeaderMap, is_allowed_page: bool) -> Result<(), Refusal> {
+    let site = headers.get("sec-fetch-site").map(HeaderValue::as_bytes);
+    let is_foreign = site.is_some_and(|site| site != b"none" && site != b"same-origin");
+    if !is_foreign || is_allowed_page || *method == Method::GET || *method == Method::HEAD {
+        return Ok(());
+    }
+    let text = "a page of another site may not send this; try: add its origin to http.origins";
     Err(Refusal::new(StatusCode::FORBIDDEN, "permission_error", text))
 }
 
@@ -124,20 +140,18 @@ fn check_key(headers: &HeaderMap, http: &Http) -> Result<(), Refusal> {
         let (scheme, key) = value.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then_some(key.trim())
     });
-    let given = bearer.or_else(|| headers.get("x-api-key").and_then(|value| value.to_str().ok()));
-    // All keys are compared, each by its digest: neither their number nor their lengths show in the time.
-    let digest = |text: &str| Sha256::digest(text.as_bytes());
-    let is_known = given.is_some_and(|given| {
-        let given = digest(given);
-        let equal = http.api_keys.iter().map(|key| digest(key.reveal()).ct_eq(&given));
-        equal.fold(subtle::Choice::from(0), |any, equal| any | equal).into()
-    });
+    let given = [bearer, headers.get("x-api-key").and_then(|value| value.to_str().ok())];
+    // All keys are compared: which of them it was does not show in the time.
+    let is_known = given
+        .iter()
+        .flatten()
+        .fold(false, |any, given| http.api_keys.iter().fold(any, |any, key| any | key.matches(given.as_bytes())));
     if is_known {
         return Ok(());
     }
-    let text = match given {
-        Some(_) => "invalid API key; try: a key of http.api_key or http.api_key_file",
-        None => "missing API key; try: the header 'Authorization: Bearer KEY'",
+    let text = match given.iter().any(Option::is_some) {
+        true => "invalid API key; try: a key of http.api_key or http.api_key_file",
+        false => "missing API key; try: the header 'Authorization: Bearer KEY'",
     };
     Err(Refusal {
         code: Some("invalid_api_key"),

@@ -25,10 +25,12 @@ mod vocabulary;
 mod wire;
 
 use std::convert::Infallible;
+use std::io;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
+use beast_launchd::HttpListener;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -38,7 +40,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::daemon::{Daemon, Phase};
 use endpoint::Listening;
-pub use endpoint::{Endpoint, EndpointError, bind};
+pub use endpoint::bind;
 use guard::Via;
 use resumable::Streams;
 use wire::{Line, Socket};
@@ -51,6 +53,8 @@ const MAX_HEADERS: usize = 100;
 const MAX_BUFFER: usize = 64 * 1024;
 /// Pause after an error of accept, which is a lack of file descriptors and would repeat at once.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// How long a client that was refused may go on sending before it is hung up on.
+const LINGER: Duration = Duration::from_secs(1);
 /// How long answers that have been computed may take to leave at the end.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
@@ -61,26 +65,28 @@ pub(crate) struct Client {
     via: Via,
     line: Line,
     streams: Arc<Streams>,
+    /// Whether a request was refused whose body may still be on its way.
+    has_unread: Arc<AtomicBool>,
 }
 
 /// Serves until the daemon ends, and lets answers that run be finished.
-pub async fn serve(endpoints: Vec<Endpoint>, daemon: Arc<Daemon>) {
+pub async fn serve(listeners: Vec<HttpListener>, daemon: Arc<Daemon>) {
     let permits = Arc::new(Semaphore::new(daemon.config().http.max_connections));
     let folder = beast_launchd::paths::cache_dir().ok().map(|folder| folder.join("streams"));
     let streams = Arc::new(Streams::new(folder));
-    let mut listeners = JoinSet::new();
-    for endpoint in endpoints {
-        match endpoint.listen() {
-            Ok(listening) => drop(listeners.spawn(listen(
-                listening,
-                Arc::clone(&daemon),
-                Arc::clone(&permits),
-                Arc::clone(&streams),
-            ))),
+    let mut listening = JoinSet::new();
+    for listener in listeners {
+        match Listening::new(listener) {
+            Ok(endpoint) => {
+                // With port 0 only the system knows it.
+                tracing::info!(address = endpoint.place(), "serving HTTP");
+                let (daemon, permits, streams) = (Arc::clone(&daemon), Arc::clone(&permits), Arc::clone(&streams));
+                listening.spawn(listen(endpoint, daemon, permits, streams));
+            }
             Err(error) => tracing::error!(%error, "cannot serve HTTP"),
         }
     }
-    while listeners.join_next().await.is_some() {}
+    while listening.join_next().await.is_some() {}
 }
 
 async fn listen(endpoint: Listening, daemon: Arc<Daemon>, permits: Arc<Semaphore>, streams: Arc<Streams>) {
@@ -94,15 +100,16 @@ async fn listen(endpoint: Listening, daemon: Arc<Daemon>, permits: Arc<Semaphore
                     let Ok(permit) = Arc::clone(&permits).try_acquire_owned() else { continue };
                     let (daemon, streams) = (Arc::clone(&daemon), Arc::clone(&streams));
                     connections.spawn(async move {
-                        daemon.n_connections.fetch_add(1, Relaxed);
+                        let _count = Count::new(&daemon);
                         connection(socket, via, &daemon, streams).await;
-                        daemon.n_connections.fetch_sub(1, Relaxed);
                         drop(permit);
                     });
                 }
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept an HTTP connection");
-                    sleep(ACCEPT_PAUSE).await;
+                    if error.kind() != io::ErrorKind::PermissionDenied {
+                        sleep(ACCEPT_PAUSE).await;
+                    }
                 }
             },
             // A borrowed value must not live until another branch has waited.
@@ -114,9 +121,27 @@ async fn listen(endpoint: Listening, daemon: Arc<Daemon>, permits: Arc<Semaphore
     let _ = timeout(LAST_WORDS, async { while connections.join_next().await.is_some() {} }).await;
 }
 
+/// Counts a connection, also one that panics.
+struct Count<'a>(&'a Daemon);
+
+impl<'a> Count<'a> {
+    fn new(daemon: &'a Daemon) -> Self {
+        daemon.n_connections.fetch_add(1, Relaxed);
+        Self(daemon)
+    }
+}
+
+impl Drop for Count<'_> {
+    fn drop(&mut self) {
+        self.0.n_connections.fetch_sub(1, Relaxed);
+    }
+}
+
 async fn connection(socket: Socket, via: Via, daemon: &Arc<Daemon>, streams: Arc<Streams>) {
-    let (bytes, line) = wire::split(socket);
-    let client = Client { daemon: Arc::clone(daemon), via, line, streams };
+    let (bytes, line) = wire::split(socket, daemon.config().stall_timeout);
+    let has_unread = Arc::new(AtomicBool::new(false));
+    let client =
+        Client { daemon: Arc::clone(daemon), via, line: line.clone(), streams, has_unread: Arc::clone(&has_unread) };
     let service = service_fn(move |request| {
         let client = client.clone();
         async move { Ok::<_, Infallible>(route::answer(&client, request).await) }
@@ -126,6 +151,7 @@ async fn connection(socket: Socket, via: Via, daemon: &Arc<Daemon>, streams: Arc
         .header_read_timeout(HEAD)
         .half_close(true)
         .max_headers(MAX_HEADERS)
+        .max_header_size(MAX_BUFFER)
         .max_buf_size(MAX_BUFFER)
         .serve_connection(TokioIo::new(bytes), service);
     tokio::pin!(serving);
@@ -138,7 +164,11 @@ async fn connection(socket: Socket, via: Via, daemon: &Arc<Daemon>, streams: Arc
             serving.await
         }
     };
+    let is_broken = outcome.as_ref().is_err_and(hyper::Error::is_parse);
     if let Err(error) = outcome {
         tracing::debug!(%error, "an HTTP connection ended early");
+    }
+    if is_broken || has_unread.load(Relaxed) {
+        line.drain(LINGER).await;
     }
 }

@@ -1,4 +1,5 @@
-//! Prompts that are no conversation, in all shapes that llama-server takes: text, tokens, both mixed, objects, and lists of those.
+//! Prompts that are no conversation, in all shapes that llama-server takes: text, tokens, both mixed, objects, and lists
+//! of those. Knows no route.
 
 use beast_protocol::RawPrompt;
 use serde_json::Value;
@@ -7,14 +8,16 @@ use super::fields::whole_number;
 use super::refusal::Refusal;
 use crate::engine::Vocab;
 
-/// Most prompts of one request.
-const MAX_PROMPTS: usize = 256;
-
-/// Reads a prompt or a list of prompts from the field `name`.
+/// Reads a prompt or a list of at most `max` prompts from the field `name`.
 ///
 /// # Errors
 /// 400 for anything else.
-pub(crate) fn read(name: &str, value: Option<&Value>, vocab: &dyn Vocab) -> Result<Vec<RawPrompt>, Refusal> {
+pub(crate) fn read(
+    name: &str,
+    value: Option<&Value>,
+    max: usize,
+    vocab: &dyn Vocab,
+) -> Result<Vec<RawPrompt>, Refusal> {
     let wrong = |expected: &str| Refusal::invalid_field(name, format!("invalid {name}: expected {expected}"));
     let expected = "a string, tokens, a mix of both, or an array of those";
     match value {
@@ -22,8 +25,8 @@ pub(crate) fn read(name: &str, value: Option<&Value>, vocab: &dyn Vocab) -> Resu
         Some(Value::Array(list)) if list.is_empty() => Err(wrong("at least one prompt")),
         // With a number in it, the list is one prompt.
         Some(Value::Array(list)) if !list.iter().any(Value::is_number) => {
-            if list.len() > MAX_PROMPTS {
-                return Err(wrong(&format!("at most {MAX_PROMPTS} prompts")));
+            if list.len() > max {
+                return Err(wrong(&format!("at most {max} prompts")));
             }
             list.iter().map(|item| one(item, vocab)?.ok_or_else(|| wrong(expected))).collect()
         }

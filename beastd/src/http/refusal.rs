@@ -8,6 +8,9 @@ use serde_json::{Value, json};
 use super::anthropic;
 use super::body::{Reply, json_reply};
 
+/// OpenAI's `type` for a prompt that is too long, as llama-server has it.
+const TOO_LONG: &str = "exceed_context_size_error";
+
 /// Whose clients are told, and how errors look there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dialect {
@@ -83,6 +86,7 @@ impl Refusal {
                 let message = match self.sizes {
                     // Claude Code shortens its conversation when it reads these words.
                     Some(sizes) => format!("prompt is too long: {} tokens > {} maximum", sizes.n_prompt, sizes.n_ctx),
+                    None if self.kind == TOO_LONG => format!("prompt is too long: {}", self.message),
                     None => self.message.clone(),
                 };
                 json!({ "type": "error", "error": { "type": self.anthropic_kind(), "message": message } })
@@ -154,11 +158,10 @@ impl From<WireError> for Refusal {
         match code {
             ErrorCode::Invalid | ErrorCode::Protocol => Self::invalid(message),
             ErrorCode::TooLong => Self {
-                message: sizes.map_or(message.clone(), too_long),
-                kind: "exceed_context_size_error",
+                kind: TOO_LONG,
                 code: Some("context_length_exceeded"),
                 sizes,
-                ..Self::invalid(message)
+                ..Self::invalid(sizes.map_or(message, too_long))
             },
             ErrorCode::Overloaded => {
                 Self { retry_after: Some(1), ..Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limit_error", message) }

@@ -1,17 +1,22 @@
 //! Which path is whose.
 
-use hyper::body::Incoming;
+use std::sync::atomic::Ordering::Relaxed;
+
+use bytes::Bytes;
+use hyper::body::{Body as _, Incoming};
 use hyper::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_MAX_AGE,
-    HeaderMap, HeaderValue, VARY,
+    ALLOW, CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderValue, VARY,
 };
 use hyper::{Method, Request, StatusCode};
 use serde_json::{Map, Value};
+use tokio::task::spawn_blocking;
 
 use super::body::{self, Body, Reply, reply};
 use super::refusal::{Dialect, Refusal};
 use super::routes::{Handler, find};
 use super::{Client, anthropic, fields, guard, native, ollama, openai, resumable};
+use crate::daemon::Phase;
 
 /// A request whose sender may ask.
 pub(crate) struct Asked {
@@ -27,6 +32,7 @@ pub(crate) struct Asked {
 pub(crate) async fn answer(client: &Client, request: Request<Incoming>) -> Reply {
     let dialect = dialect_of(request.uri().path());
     let is_head = request.method() == Method::HEAD;
+    let has_body = !request.body().is_end_stream();
     let http = client.daemon.config();
     let checked = guard::check(client.via, request.method(), request.uri(), request.headers(), &http.http);
     let (origin, outcome) = match checked {
@@ -35,20 +41,36 @@ pub(crate) async fn answer(client: &Client, request: Request<Incoming>) -> Reply
             let reply = preflight(origin.is_some());
             (origin, Ok(reply))
         }
-        Ok(origin) => (origin, dispatch(client, request).await),
+        Ok(origin) => (origin, attended(client, dispatch(client, request)).await),
     };
     let mut reply = outcome.unwrap_or_else(|refusal| {
         tracing::debug!(status = refusal.status.as_u16(), reason = refusal.message, "an HTTP request is refused");
+        client.has_unread.fetch_or(has_body, Relaxed);
         refusal.reply(dialect)
     });
     if let Some(origin) = origin {
         reply.headers_mut().insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
         reply.headers_mut().append(VARY, HeaderValue::from_static("Origin"));
     }
+    if client.daemon.phase() != Phase::Serving {
+        reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
     if is_head {
+        if let Some(n) = reply.body().size_hint().exact() {
+            reply.headers_mut().insert(CONTENT_LENGTH, n.into());
+        }
         *reply.body_mut() = Body::Whole(None);
     }
     reply
+}
+
+/// Gives up when the client has gone: a request may wait for its model, and nobody writes meanwhile.
+async fn attended(client: &Client, answer: impl Future<Output = Result<Reply, Refusal>>) -> Result<Reply, Refusal> {
+    tokio::select! {
+        biased;
+        outcome = answer => outcome,
+        () = client.line.gone_whole() => Err(Refusal::invalid("the client has gone")),
+    }
 }
 
 fn dialect_of(path: &str) -> Dialect {
@@ -61,17 +83,28 @@ fn dialect_of(path: &str) -> Dialect {
     }
 }
 
-fn preflight(is_allowed: bool) -> Reply {
+fn preflight(is_page: bool) -> Reply {
+    const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, DELETE, OPTIONS");
     let mut reply = reply(StatusCode::OK, "text/plain", "");
-    if !is_allowed {
-        return reply;
-    }
     let headers = reply.headers_mut();
-    headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST, DELETE, OPTIONS"));
-    let allowed = "Authorization, Content-Type, X-Api-Key, Anthropic-Version, Anthropic-Beta, X-Beast-Priority";
-    headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static(allowed));
-    headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
+    headers.insert(ALLOW, METHODS);
+    if is_page {
+        headers.insert(ACCESS_CONTROL_ALLOW_METHODS, METHODS);
+        let allowed = "Authorization, Content-Type, X-Api-Key, Anthropic-Version, Anthropic-Beta, X-Beast-Priority";
+        headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static(allowed));
+        headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
+    }
     reply
+}
+
+/// Parses a body; a large one beside the sockets' thread.
+async fn parse(bytes: Bytes) -> Result<Map<String, Value>, Refusal> {
+    const SMALL: usize = 64 * 1024;
+    if bytes.len() <= SMALL {
+        return fields::parse(&bytes);
+    }
+    let parsing = spawn_blocking(move || fields::parse(&bytes));
+    parsing.await.unwrap_or_else(|_| Err(Refusal::invalid("the request body cannot be parsed")))
 }
 
 async fn dispatch(client: &Client, request: Request<Incoming>) -> Result<Reply, Refusal> {
@@ -82,13 +115,10 @@ async fn dispatch(client: &Client, request: Request<Incoming>) -> Result<Reply, 
     };
     let method = if head.method == Method::HEAD { Method::GET } else { head.method };
     let handler = find(&method, path)?;
-    if let Handler::Unsupported(reason) = handler {
-        return Err(Refusal::new(StatusCode::NOT_IMPLEMENTED, "not_supported_error", reason));
-    }
     let max = client.daemon.config().http.max_body;
-    let body = match method {
-        Method::GET | Method::DELETE => Map::new(),
-        _ => fields::parse(&body::read(incoming, &head.headers, max).await?)?,
+    let body = match (method, handler) {
+        (Method::GET | Method::DELETE, _) | (_, Handler::Unsupported(_)) => Map::new(),
+        _ => parse(body::read(incoming, &head.headers, max).await?).await?,
     };
     let asked = Asked {
         client: client.clone(),
@@ -112,7 +142,7 @@ async fn dispatch(client: &Client, request: Request<Incoming>) -> Result<Reply, 
         Handler::ApplyTemplate => native::tokens::apply_template(asked).await,
         Handler::CountChat => native::tokens::count_chat(asked).await,
         Handler::CountResponses => native::tokens::count_responses(asked).await,
-        Handler::Unsupported(_) => unreachable!("it was refused above"),
+        Handler::Unsupported(reason) => Err(Refusal::new(StatusCode::NOT_IMPLEMENTED, "not_supported_error", reason)),
         Handler::Models => Ok(openai::models::list(&asked)),
         Handler::Model => openai::models::one(&asked),
         Handler::Stream => resumable::attach(&asked).await,
@@ -122,8 +152,8 @@ async fn dispatch(client: &Client, request: Request<Incoming>) -> Result<Reply, 
         Handler::CountTokens => anthropic::count::answer(asked).await,
         Handler::Root => Ok(ollama::root()),
         Handler::Version => Ok(ollama::version()),
-        Handler::Tags => Ok(ollama::models::tags(&asked)),
-        Handler::Show => ollama::models::show(&asked),
+        Handler::Tags => Ok(ollama::models::tags(asked).await),
+        Handler::Show => ollama::models::show(asked).await,
         Handler::Ps => Ok(ollama::models::ps(&asked)),
         Handler::OllamaChat => ollama::chat::answer(asked).await,
         Handler::OllamaGenerate => ollama::generate::answer(asked).await,

@@ -8,7 +8,7 @@ use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::{Response, StatusCode};
 use serde_json::Value;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::answers::Answers;
 use super::body::{Body, Reply};
@@ -28,6 +28,11 @@ pub trait Script: Send + 'static {
     const CONTENT_TYPE: &'static str = "text/event-stream";
     /// What may be sent while there is nothing to say; `None` where clients take it for an answer.
     const PING: Option<&'static str> = Some(": ping\n\n");
+    /// What may be sent in any case to find out whether the peer reads: blanks may stand before any JSON.
+    const PROBE: &'static str = match Self::PING {
+        Some(ping) => ping,
+        None => " ",
+    };
 
     /// What is said next in an answer: `Started`, `Progress`, `Piece` or `Done`; others mean nothing.
     fn event(&mut self, choice: usize, event: Event, out: &mut Vec<u8>);
@@ -68,10 +73,10 @@ pub fn reply<S: Script>(answers: Answers, script: S, line: Line) -> Reply {
 
 async fn tell<S: Script>(mut answers: Answers, mut script: S, chunks: mpsc::Sender<Bytes>, line: Line) {
     let mut out = Vec::new();
-    let mut silence = PING_AFTER;
+    let (mut silence, mut ping) = (PING_AFTER, S::PING);
     let mut is_half_gone = false;
+    let mut spoke = Instant::now();
     loop {
-        let ping_at = Instant::now() + silence;
         tokio::select! {
             // What is there goes first.
             biased;
@@ -89,23 +94,25 @@ async fn tell<S: Script>(mut answers: Answers, mut script: S, chunks: mpsc::Send
                 }
             },
             () = chunks.closed() => return,
-            gone = line.gone(), if !is_half_gone => match (gone, S::PING) {
-                (Gone::Whole, _) | (Gone::Half, None) => return,
-                (Gone::Half, Some(ping)) => {
+            gone = line.gone(), if !is_half_gone => match gone {
+                Gone::Whole => return,
+                Gone::Half => {
                     is_half_gone = true;
-                    silence = PROBE_AFTER;
-                    out.extend_from_slice(ping.as_bytes());
+                    if line.is_ambiguous() {
+                        (silence, ping) = (PROBE_AFTER, Some(S::PROBE));
+                        out.extend_from_slice(S::PROBE.as_bytes());
+                    }
                 }
             },
             () = line.gone_whole(), if is_half_gone => return,
-            () = sleep_until(ping_at) => {
-                if let Some(ping) = S::PING {
-                    out.extend_from_slice(ping.as_bytes());
-                }
-            }
+            // Counted from what was last sent: many events of the engine are not told.
+            () = sleep_until(spoke + silence), if ping.is_some() => out.extend_from_slice(ping.unwrap_or_default().as_bytes()),
         }
-        if !send(&chunks, &mut out).await {
-            return;
+        if !out.is_empty() {
+            if !send(&chunks, &mut out).await {
+                return;
+            }
+            spoke = Instant::now();
         }
     }
 }
@@ -130,6 +137,13 @@ where
             return Response::new(Body::Whole(None));
         },
     }
+    // As long as it can, its status says what came of it.
+    tokio::select! {
+        biased;
+        reply = &mut document => return reply,
+        () = line.gone_whole() => return Response::new(Body::Whole(None)),
+        () = sleep(PROBE_AFTER), if line.is_ambiguous() => {}
+    }
     let (chunks, body) = mpsc::channel(MAX_CHUNKS);
     let line = line.clone();
     tokio::spawn(async move {
@@ -143,7 +157,8 @@ where
                     return;
                 }
                 () = line.gone_whole() => return,
-                () = tokio::time::sleep(PROBE_AFTER) => if chunks.send(Bytes::from_static(b" ")).await.is_err() { return },
+                () = chunks.closed() => return,
+                () = sleep(PROBE_AFTER) => if chunks.send(Bytes::from_static(b" ")).await.is_err() { return },
             }
         }
     });
@@ -151,3 +166,7 @@ where
     reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"));
     reply
 }
+
+#[cfg(test)]
+#[path = "stream_tests.rs"]
+mod tests;

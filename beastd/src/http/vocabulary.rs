@@ -1,4 +1,5 @@
-//! What handlers do with a model's vocabulary and template before, or without, an answer: beside the thread of the sockets.
+//! What handlers do with a model's vocabulary and template before, or without, an answer: beside the thread of the
+//! sockets. Knows no dialect.
 
 use std::collections::HashMap;
 use std::io;

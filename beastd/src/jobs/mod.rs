@@ -103,7 +103,7 @@ impl Reduction {
         let guard = Guard::default();
         let is_over = Arc::clone(&guard.0);
         let dividing = spawn_blocking(move || {
-            let n_around = admission.n_prompt(&around.messages)?;
+            let n_around = admission.n_prompt(&around)?;
             let n_max = admission.n_ctx().saturating_sub(n_around + n_answer + MARGIN);
             if n_max < MIN_PART {
                 let message = format!(

@@ -110,7 +110,7 @@ impl Description<'_> {
         let Some(source) = self.loaded.chat_template() else {
             return Err(warning("the model has no chat template: the prompt goes to it as plain text".into()));
         };
-        ChatTemplate::new(source, vocab.bos_text(), vocab.eos_text()).map_err(|error| {
+        ChatTemplate::new(&source, vocab.bos_text(), vocab.eos_text(), &vocab.special_texts()).map_err(|error| {
             warning(format!("the model's chat template cannot be read ({error}): the prompt goes to it as plain text"))
         })
     }

@@ -1,36 +1,15 @@
-//! What an answer is made of besides text: thoughts and calls of functions, in the format of each model family.
+//! Tool calls: how each model family writes them, the grammar that holds the model to it, and the parser that takes an answer apart.
+//!
+//! Knows messages and texts, never tokens, sockets or the engine.
 
-use beast_protocol::{Delta, Event};
+mod envelope;
+mod format;
+pub mod grammar;
+mod json;
+mod literal;
+mod parser;
+mod python;
 
-/// Takes an answer apart while it comes.
-#[derive(Debug)]
-pub struct AnswerParser;
-
-impl AnswerParser {
-    /// More text of the answer.
-    pub fn push(&mut self, text: &str) -> Vec<Delta> {
-        vec![Delta::Text(text.to_owned())]
-    }
-
-    /// What was held back when the answer ends.
-    pub fn finish(&mut self) -> Vec<Delta> {
-        Vec::new()
-    }
-
-    /// Fills the pieces of a batch of events.
-    pub fn take_apart(&mut self, events: &mut Vec<Event>) {
-        for event in events.iter_mut() {
-            if let Event::Piece { text, deltas, .. } = event {
-                *deltas = self.push(text);
-            }
-        }
-        if matches!(events.last(), Some(Event::Done { .. })) {
-            let deltas = self.finish();
-            if !deltas.is_empty() {
-                let (text, tokens, sampled_at_us, logprobs) = (String::new(), Vec::new(), 0, Vec::new());
-                let rest = Event::Piece { text, tokens, sampled_at_us, deltas, logprobs };
-                events.insert(events.len() - 1, rest);
-            }
-        }
-    }
-}
+pub use format::{Dialect, Format, THINK_CLOSE, THINK_OPEN, instruction};
+pub use json::{to_json, to_json_indented};
+pub use parser::AnswerParser;

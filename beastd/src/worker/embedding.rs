@@ -1,4 +1,5 @@
-//! Texts that become embeddings, a chunk a round, so that whoever generates goes on in between. Knows no pooling and no llama.cpp.
+//! Texts that become embeddings, a chunk a round, so that whoever generates goes on in between. Knows no pooling and no
+//! llama.cpp.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -151,8 +152,9 @@ impl WorkerHandle {
     /// The embedding of each of these texts, in order: vectors of length one. Dropping the future cancels it.
     ///
     /// # Errors
-    /// [`ErrorCode::Invalid`] for a text without tokens, [`ErrorCode::TooLong`] with both sizes, [`ErrorCode::Overloaded`] when too many
-    /// wait, [`ErrorCode::ShuttingDown`] when the worker has ended or has no model, [`ErrorCode::Engine`].
+    /// [`ErrorCode::Invalid`] for a text without tokens, [`ErrorCode::TooLong`] with both sizes,
+    /// [`ErrorCode::Overloaded`] when too many wait, [`ErrorCode::ShuttingDown`] when the worker has ended or has no
+    /// model, [`ErrorCode::Engine`].
     pub async fn embed(&self, inputs: Vec<Vec<Token>>) -> Result<Vec<Vec<f32>>, WireError> {
         let (answer, answered) = oneshot::channel();
         let n_tokens = inputs.iter().map(Vec::len).sum();

@@ -137,6 +137,7 @@ pub(super) fn admitted(prompt: &str, n_max_tokens: usize) -> Admitted {
         is_background: false,
         resumed: Resumed::default(),
         parser: None,
+        shown: Vec::new(),
     }
 }
 

@@ -28,7 +28,7 @@ impl Answering<'_> {
         let made = self.make(cut.as_deref())?;
         let is_error = cut.is_some() && self.options.output.strict;
         let mut warnings: Vec<String> = cut.iter().filter(|_| !is_error).cloned().collect();
-        if !self.has_text() {
+        if !self.has_text() && self.calls.is_empty() {
             warnings.push("the answer is empty".into());
         }
         if made.code.as_ref().is_some_and(|code| code.trim().is_empty()) {
@@ -56,7 +56,8 @@ impl Answering<'_> {
         if let Some(cut) = cut.filter(|_| self.form.is_some()) {
             return Err(CommandError::Withheld(cut.into()));
         }
-        if self.form == Some(Form::Json) {
+        let is_only_calls = !self.has_text() && !self.calls.is_empty();
+        if self.form == Some(Form::Json) && !is_only_calls {
             let value = serde_json::from_str(self.text()).map_err(CommandError::NoJson)?;
             return Ok(Made { value: Some(value), ..Made::default() });
         }
@@ -82,7 +83,8 @@ impl Answering<'_> {
                 Some(code) => self.answer.finish_with(code)?,
                 None => self.answer.finish()?,
             }
-            return Ok(());
+            let lines: String = self.calls.objects().iter().map(json_line).collect();
+            return if lines.is_empty() { Ok(()) } else { self.context.console.print(&lines) };
         }
         let told = Told {
             text: self.answer.text(),
@@ -91,6 +93,8 @@ impl Answering<'_> {
             notices: &self.notices,
             measured: &self.measured,
             parts: &self.parts,
+            reasoning: self.calls.reasoning(),
+            tool_calls: self.calls.objects(),
             value: made.value,
             extracted: output.extract.then_some(made.code.as_deref()),
         };

@@ -43,6 +43,9 @@ const PROMPT: &str = "ask";
 
 /// Talks until the person, or the pipe, has said enough.
 pub(super) fn run(context: &Context, prompt: Option<String>, options: &Options) -> Result<()> {
+    if options.tools.tools.is_some() {
+        return Err(CommandError::ToolsInChat.into());
+    }
     let begun = Chat::begin(context, prompt.as_deref().unwrap_or(PROMPT), options);
     let outcome = begun.and_then(|mut chat| if chat.is_interactive { chat.with_person() } else { chat.with_pipe() });
     outcome.inspect_err(|error| {

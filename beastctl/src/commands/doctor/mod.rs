@@ -8,6 +8,7 @@ mod daemon;
 mod disk;
 mod finding;
 mod hash;
+mod http;
 mod log;
 mod memory;
 mod model;
@@ -62,6 +63,12 @@ fn examine(context: &Context, is_hash_wanted: bool, wait: &Wait) -> Result<Vec<F
             findings.push(socket::check(&path));
             let (of_daemon, known) = daemon::check(&path, service.as_ref(), wait)?;
             findings.extend(of_daemon);
+            let beastd = match (&known, &service) {
+                (Some(_), _) => http::Beastd::Running,
+                (None, Some(service)) if service.is_asleep(&path, wait)? => http::Beastd::Asleep,
+                (None, _) => http::Beastd::Stopped,
+            };
+            findings.extend(http::check(&settings, beastd));
             status = known;
         }
     }

@@ -90,6 +90,15 @@ impl Written {
         write(path, text)
     }
 
+    /// Removes one of ours; the way back writes it again.
+    pub(super) fn without(&mut self, path: &Path) -> Result<(), ServiceError> {
+        if let Found::Ours(text) = look(path)? {
+            self.before.push((path.to_owned(), Before::Ours(text)));
+            remove(path)?;
+        }
+        Ok(())
+    }
+
     /// Somebody else's files, under the names that they have now.
     pub(super) fn copies(&self) -> Vec<&Path> {
         let copies = self.before.iter().filter_map(|(_, before)| match before {

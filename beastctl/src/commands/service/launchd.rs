@@ -104,9 +104,15 @@ impl Manager for Launchd<'_> {
         Ok(vec![Text { path: self.file(), text: plist(service)? }])
     }
 
+    /// There is one file.
+    fn retire(&self, _: &[PathBuf]) -> Result<(), ServiceError> {
+        Ok(())
+    }
+
     /// launchd makes neither the folder of a socket nor that of a log.
     fn prepare(&self, service: &Service) -> Result<(), ServiceError> {
         private_folder(folder(&service.socket))?;
+        service.http.socket.as_deref().map_or(Ok(()), |socket| private_folder(folder(socket)))?;
         private_folder(folder(&service.log))
     }
 

@@ -60,6 +60,7 @@ impl Mac {
             program: "/opt/homebrew/bin/beastd".into(),
             arguments: Vec::new(),
             socket: self.dir.path().join("Library/Application Support/beast/s"),
+            http: beast_launchd::HttpPlaces::default(),
             log: self.dir.path().join("Library/Logs/beast/service.log"),
             stop_limit: std::time::Duration::from_secs(60),
         }

@@ -29,6 +29,9 @@ pub(super) trait Manager {
     /// Their texts.
     fn texts(&self, service: &Service) -> Result<Vec<Text>, ServiceError>;
 
+    /// Some of these files are not needed any more: the system forgets what they made it do, before they go.
+    fn retire(&self, files: &[PathBuf]) -> Result<(), ServiceError>;
+
     /// Makes what the manager does not make by itself.
     fn prepare(&self, service: &Service) -> Result<(), ServiceError>;
 

@@ -121,14 +121,15 @@ fn install(
     end: impl Fn(&Path) -> Result<()>,
 ) -> Result<()> {
     let program = lasting(find_beastd().ok_or(CommandError::NoProgram)?);
-    let stop_limit = stop_limit(&settings(&program, wait)?);
+    let settings = settings(&program, wait)?;
+    let (stop_limit, http) = (stop_limit(&settings), settings.http());
     let socket = context.socket()?;
     // Who starts beastd in another folder means the same socket.
     let socket = std::path::absolute(&socket).with_context(|| format!("cannot find {}", socket.display()))?;
     let log = paths::log_dir()?.join("service.log");
     let calm = Wait::default();
     let way_back = self::manager(&calm)?;
-    let service = Service { program, arguments: Vec::new(), socket, log, stop_limit };
+    let service = Service { program, arguments: Vec::new(), socket, http, log, stop_limit };
     let Installed { files, copies, is_new, was_there } =
         verbs::install(manager, way_back.as_ref(), &service, force, end)?;
     let what = match (is_new, was_there) {
@@ -141,6 +142,9 @@ fn install(
         text += &format!("what was there before is {} now\n", copy.display());
     }
     text += &format!("it listens at {}, the first request starts beastd\n", service.socket.display());
+    for place in service.http.names() {
+        text += &format!("it answers HTTP at {place}\n");
+    }
     Ok(context.console.print(&text)?)
 }
 

@@ -4,7 +4,9 @@ use std::{fs, path::PathBuf};
 
 use beast_launchd::{
     Service, packaged_in, paths,
-    systemd::{ENABLED_IN, SERVICE_UNIT, SOCKET_UNIT, listens_at, program_of, units},
+    systemd::{
+        ENABLED_IN, HTTP_SOCKET_UNIT, OLLAMA_SOCKET_UNIT, SERVICE_UNIT, SOCKET_UNIT, listens_at, program_of, units,
+    },
 };
 
 use super::{
@@ -40,7 +42,19 @@ impl Systemd<'_> {
 
     /// After too many failures in a row, systemd starts nothing until it is told to forget them.
     fn forget_failures(&self) {
-        self.try_to(&["reset-failed", SOCKET_UNIT, SERVICE_UNIT]);
+        self.try_to(&[&["reset-failed"], &self.sockets()[..], &[SERVICE_UNIT]].concat());
+    }
+
+    /// The units of the HTTP endpoint that are there; a link or a folder counts too, so that it is found to be somebody else's.
+    fn http_sockets(&self) -> Vec<&'static str> {
+        let mut units = vec![HTTP_SOCKET_UNIT, OLLAMA_SOCKET_UNIT];
+        units.retain(|unit| self.folder.join(unit).symlink_metadata().is_ok());
+        units
+    }
+
+    /// All units that listen.
+    fn sockets(&self) -> Vec<&'static str> {
+        [vec![SOCKET_UNIT], self.http_sockets()].concat()
     }
 
     fn show(&self, unit: &str) -> Result<Shown, ServiceError> {
@@ -74,7 +88,7 @@ impl Manager for Systemd<'_> {
     }
 
     fn files(&self) -> Vec<PathBuf> {
-        [SOCKET_UNIT, SERVICE_UNIT].map(|unit| self.folder.join(unit)).into()
+        self.sockets().into_iter().chain([SERVICE_UNIT]).map(|unit| self.folder.join(unit)).collect()
     }
 
     fn packaged(&self) -> Option<Vec<PathBuf>> {
@@ -93,8 +107,14 @@ impl Manager for Systemd<'_> {
 
     fn texts(&self, service: &Service) -> Result<Vec<Text>, ServiceError> {
         let units = units(service)?;
-        let texts = self.files().into_iter().zip([units.socket, units.service]);
-        Ok(texts.map(|(path, text)| Text { path, text }).collect())
+        let own = [(SOCKET_UNIT, units.socket)].into_iter().chain(units.http).chain([(SERVICE_UNIT, units.service)]);
+        Ok(own.map(|(unit, text)| Text { path: self.folder.join(unit), text }).collect())
+    }
+
+    fn retire(&self, files: &[PathBuf]) -> Result<(), ServiceError> {
+        let units: Vec<_> = files.iter().filter_map(|file| file.file_name()?.to_str()).collect();
+        self.run(&[&["disable", "--now"], &units[..]].concat())?;
+        Ok(())
     }
 
     /// systemd makes the folder of the socket, and keeps what is said in its journal.
@@ -126,19 +146,20 @@ impl Manager for Systemd<'_> {
     fn load(&self) -> Result<(), ServiceError> {
         self.run(&["daemon-reload"])?;
         self.forget_failures();
-        self.run(&["enable", "--now", SOCKET_UNIT])?;
+        self.run(&[&["enable", "--now"], &self.sockets()[..]].concat())?;
         Ok(())
     }
 
     fn start(&self) -> Result<(), ServiceError> {
         self.forget_failures();
-        self.run(&["start", SOCKET_UNIT])?;
+        self.run(&[&["start"], &self.sockets()[..]].concat())?;
         Ok(())
     }
 
     fn stop(&self) -> Result<(), ServiceError> {
-        // Both in one job: the socket goes last, and starts nothing while its own end is decided.
-        let said = self.systemctl.ask(&with_user(&["stop", SOCKET_UNIT, SERVICE_UNIT]), LONG)?;
+        // All in one job: the socket goes last, and starts nothing while its own end is decided.
+        let units = [&["stop"], &self.sockets()[..], &[SERVICE_UNIT]].concat();
+        let said = self.systemctl.ask(&with_user(&units), LONG)?;
         // What systemd does not know, because somebody has removed its file, does not run; the other one is stopped all the same.
         if said.status.success() || said.status.code() == Some(NOT_LOADED) { Ok(()) } else { Err(said.failed()) }
     }
@@ -156,21 +177,24 @@ impl Manager for Systemd<'_> {
         if checked.is_ok() {
             self.stop()?;
             if self.folder.join(SOCKET_UNIT).symlink_metadata().is_ok() || self.packaged().is_some() {
-                self.run(&["disable", SOCKET_UNIT])?;
+                self.run(&[&["disable"], &self.sockets()[..]].concat())?;
                 return Ok(());
             }
         }
         // Without a manager nothing of it runs, and without its unit nothing can be disabled; what `enable` has made is a link.
-        let link = self.folder.join(ENABLED_IN).join(SOCKET_UNIT);
-        match fs::remove_file(&link) {
-            Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
-                Err(ServiceError::Write { what: "remove", path: link, source })
+        for unit in self.sockets() {
+            let link = self.folder.join(ENABLED_IN).join(unit);
+            match fs::remove_file(&link) {
+                Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(ServiceError::Write { what: "remove", path: link, source });
+                }
+                _ => {}
             }
-            _ => match checked {
-                // A systemctl that hangs or is broken says nothing about the manager.
-                Err(ServiceError::NoManager { .. } | ServiceError::NoProgram { .. }) => Ok(()),
-                checked => checked,
-            },
+        }
+        match checked {
+            // A systemctl that hangs or is broken says nothing about the manager.
+            Err(ServiceError::NoManager { .. } | ServiceError::NoProgram { .. }) => Ok(()),
+            checked => checked,
         }
     }
 

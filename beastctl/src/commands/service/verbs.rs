@@ -40,8 +40,10 @@ pub(super) fn install(
     if let Some(files) = manager.packaged() {
         return adopt(manager, service, files, end);
     }
-    let files = manager.files();
+    let files: Vec<_> = texts.iter().map(|text| text.path.clone()).collect();
     let found = files.iter().map(|file| look(file)).collect::<Result<Vec<_>, _>>()?;
+    let mut stale = manager.files();
+    stale.retain(|file| !files.contains(file) && matches!(look(file), Ok(Found::Ours(_))));
     if let Some(at) = found.iter().position(|found| *found == Found::Foreign).filter(|_| !force) {
         return Err(ServiceError::Foreign(files[at].clone()).into());
     }
@@ -50,7 +52,15 @@ pub(super) fn install(
     manager.prepare(service)?;
     let was_there = found.iter().any(|found| matches!(found, Found::Ours(_)));
     let is_new = texts.iter().zip(&found).any(|(text, found)| *found != Found::Ours(text.text.clone()));
-    let written = if is_new { Written::all(&texts)? } else { Written::default() };
+    let is_new = is_new || !stale.is_empty();
+    if !stale.is_empty() {
+        manager.retire(&stale)?;
+    }
+    let mut written = if is_new { Written::all(&texts)? } else { Written::default() };
+    if let Err(error) = stale.iter().try_for_each(|file| written.without(file)) {
+        take_back(way_back, written, is_new, was_there && state.is_listening);
+        return Err(error.into());
+    }
     let copies = written.copies().into_iter().map(Path::to_owned).collect();
     let loaded = make_way(manager, service, is_new, state, end).and_then(|()| Ok(manager.load()?));
     if let Err(error) = loaded {

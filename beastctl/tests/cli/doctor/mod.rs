@@ -1,6 +1,7 @@
 //! `doctor`: every planted fault is found, with its fix, and nothing is started or woken.
 
 mod files;
+mod http;
 
 use std::{
     fs,
@@ -218,7 +219,7 @@ fn a_daemon_of_another_time() {
         plant,
         1,
         expect![[r#"
-            problem  daemon         beastd 9.9.9 speaks protocol 4, this beastctl OURS speaks protocol 3; try: beastctl stop, then the same command again
+            problem  daemon         beastd 9.9.9 speaks protocol 5, this beastctl OURS speaks protocol 4; try: beastctl stop, then the same command again
         "#]],
     );
     find(

@@ -123,7 +123,7 @@ fn a_daemon_that_does_not_greet_is_left_at_the_limit() {
 #[test]
 fn a_refusal_a_loss_and_an_empty_answer_are_noted() {
     let failed = |peer: &mut Peer| {
-        let message = "the prompt has 9000 tokens\nand 4096 fit".into();
+        let message = "the prompt has 9000 tokens\nand 4096 fit";
         peer.send(&Event::Failed(beast_protocol::WireError::new(beast_protocol::ErrorCode::TooLong, message)));
     };
     let cut = |peer: &mut Peer| {

@@ -26,5 +26,5 @@ pub(crate) async fn answer(asked: Asked) -> Result<Reply, Refusal> {
 }
 
 fn n_prompt(admission: &Admission, request: &Generate) -> Result<usize, Refusal> {
-    Ok(admission.n_prompt(&request.messages)?)
+    Ok(admission.n_prompt(request)?)
 }

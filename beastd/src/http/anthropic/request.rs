@@ -62,7 +62,8 @@ fn functions(fields: &Fields<'_>) -> Result<Vec<Function>, Refusal> {
     Ok(functions)
 }
 
-/// `None` for a tool that Anthropic's servers run or describe, such as a search of the web: Claude Code sends some and goes on without.
+/// `None` for a tool that Anthropic's servers run or describe, such as web search: Claude Code sends some and goes on
+/// without.
 fn function(fields: &Fields<'_>) -> Result<Option<Function>, Refusal> {
     let name = fields.text("name")?.filter(|name| !name.is_empty());
     if let Some(kind) = fields.text("type")?.filter(|&kind| kind != "custom") {

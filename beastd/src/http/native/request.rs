@@ -14,6 +14,8 @@ use crate::http::refusal::Refusal;
 use crate::http::vocabulary::Pieces;
 use crate::sampling::SamplingDefaults;
 
+/// Most prompts of one request; each is a request to the queue.
+const MAX_PROMPTS: usize = 64;
 /// Most alternatives of a token.
 const MAX_PROBS: i64 = 100;
 /// What llama-server takes no offence at; the engine's own bound is lower than any number that means something.
@@ -64,7 +66,7 @@ pub(super) fn read(
     let fields = Fields::new(&body);
     let asked = max_predict(&fields)?;
     let request = generate(&fields, asked)?;
-    let prompts = prompts::read("prompt", fields.value("prompt"), vocab)?;
+    let prompts = prompts::read("prompt", fields.value("prompt"), MAX_PROMPTS, vocab)?;
     let wishes = wishes(&fields, asked == Some(0), &prompts)?;
     let n_predict = asked.unwrap_or_else(|| i64::try_from(max_tokens).unwrap_or(-1));
     let mut settings = settings::of(&request, defaults, n_predict, &never(&request, vocab));

@@ -1,4 +1,5 @@
-//! `generation_settings`: how an answer is made, in llama-server's words. Samplers that we do not have are told as switched off.
+//! `generation_settings`: how an answer is made, in llama-server's words. Samplers that we do not have are told as
+//! switched off.
 
 use beast_protocol::{Constraint, Generate, Sampling};
 use serde_json::{Value, json};

@@ -78,6 +78,9 @@ pub(crate) fn slots(asked: &Asked) -> Result<Reply, Refusal> {
         });
     }
     let speculative = !status.speculation.drafters.is_empty();
-    let slot = |id: u32| json!({ "id": id, "n_ctx": n_ctx, "speculative": speculative, "is_processing": id < status.n_running });
+    let slot = |id: u32| {
+        let is_processing = id < status.n_running;
+        json!({ "id": id, "n_ctx": n_ctx, "speculative": speculative, "is_processing": is_processing })
+    };
     Ok(json_reply(StatusCode::OK, &Value::Array((0..status.n_slots).map(slot).collect())))
 }

@@ -99,9 +99,8 @@ fn shorten(vector: &mut Vec<f32>, n_dimensions: usize) {
 }
 
 /// One vector of length 1 for each input.
-async fn vectors(_daemon: &Arc<Daemon>, _inputs: Vec<Vec<Token>>) -> Result<Vec<Vec<f32>>, Refusal> {
-    let text = "embeddings are not supported by this build of beastd; try: a newer one";
-    Err(Refusal::new(StatusCode::NOT_IMPLEMENTED, "not_supported_error", text))
+async fn vectors(daemon: &Arc<Daemon>, inputs: Vec<Vec<Token>>) -> Result<Vec<Vec<f32>>, Refusal> {
+    Ok(daemon.worker.embed(inputs).await?)
 }
 
 #[cfg(test)]

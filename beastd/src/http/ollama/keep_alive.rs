@@ -1,4 +1,5 @@
-//! `keep_alive`: how long a model stays. Only that it goes at once is obeyed, as the daemon has a rule of its own for the rest.
+//! `keep_alive`: how long a model stays loaded. Only 0 without a prompt is obeyed (unload now); the daemon has its own
+//! idle time for the rest.
 
 use std::time::SystemTime;
 

@@ -1,11 +1,14 @@
-//! `/api/tags`, `/api/show`, `/api/ps`, `/api/pull`: the model in Ollama's words. Wakes nothing, changes nothing.
+//! `/api/tags`, `/api/show`, `/api/ps`, `/api/pull`: the model in Ollama's words. Changes nothing, and reloads no model
+//! that was loaded once.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use hyper::StatusCode;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
+use tokio::time::timeout;
 
 use super::{rfc_3339, single};
 use crate::daemon::Daemon;
@@ -14,14 +17,22 @@ use crate::http::fields::Fields;
 use crate::http::models::{self, ModelCard};
 use crate::http::refusal::Refusal;
 use crate::http::route::Asked;
+use crate::http::vocabulary::hold;
 use crate::loader::ModelFacts;
 
 /// A century: who never unloads has no time for it.
 const NEVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
+/// How long a list waits for the first load, which finds out what the model is called.
+const FIRST_LOAD: Duration = Duration::from_secs(5);
+
 /// `/api/tags`.
-pub(crate) fn tags(asked: &Asked) -> Reply {
+pub(crate) async fn tags(asked: Asked) -> Reply {
     let daemon = &asked.client.daemon;
+    if models::facts(daemon).is_none() {
+        // Without a model there is still a list.
+        let _ = timeout(FIRST_LOAD, hold(&asked.client)).await;
+    }
     let mut entry = entry(daemon);
     entry["modified_at"] = modified_at(&ModelCard::current(daemon)).into();
     entry["capabilities"] = capabilities(models::facts(daemon).as_deref());
@@ -42,21 +53,24 @@ pub(crate) fn ps(asked: &Asked) -> Reply {
 }
 
 /// `/api/show`.
-pub(crate) fn show(asked: &Asked) -> Result<Reply, Refusal> {
+pub(crate) async fn show(asked: Asked) -> Result<Reply, Refusal> {
     let daemon = &asked.client.daemon;
     let name = name(&Fields::new(&asked.body))?;
     models::check_name(daemon, Some(&name))?;
-    let facts = models::facts(daemon);
-    let facts = facts.as_deref();
+    let facts = match models::facts(daemon) {
+        Some(facts) => facts,
+        None => Arc::clone(&hold(&asked.client).await?.ready.facts),
+    };
+    let facts = &*facts;
     let card = ModelCard::current(daemon);
     let body = json!({
         "license": "",
         "modelfile": format!("# Modelfile of beast\nFROM {}\n", card.tagged()),
-        "parameters": facts.map_or_else(String::new, parameters),
-        "template": facts.map_or("", |facts| &facts.chat_template),
-        "details": details(facts),
-        "model_info": facts.map(model_info).unwrap_or_default(),
-        "capabilities": capabilities(facts),
+        "parameters": parameters(facts),
+        "template": facts.chat_template,
+        "details": details(Some(facts)),
+        "model_info": model_info(facts),
+        "capabilities": capabilities(Some(facts)),
         "modified_at": modified_at(&card),
     });
     Ok(json_reply(StatusCode::OK, &body))

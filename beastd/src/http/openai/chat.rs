@@ -14,6 +14,7 @@ use crate::http::refusal::{Dialect, Refusal};
 use crate::http::resumable;
 use crate::http::route::Asked;
 use crate::http::stream::{self, Script, data};
+use crate::http::vocabulary::hold;
 
 /// Answers of one request.
 const MAX_CHOICES: i64 = 64;
@@ -37,23 +38,42 @@ pub(crate) async fn answer(asked: Asked) -> Result<Reply, Refusal> {
     models::check_name(&asked.client.daemon, fields.text("model")?)?;
     let wishes = wishes(&fields)?;
     let request = Generate { priority: super::priority(&asked.headers)?, ..generate(&fields)? };
+    let verbose = verbose(&asked, &request).await?;
     let requests = choices(request, wishes.n_choices);
     let identity = Identity::new("chatcmpl", "chat.completion", String::new());
     if let Some(id) = resumable::id(&asked.headers)?.filter(|_| wishes.is_stream) {
-        let script = Chunks::new(identity.clone(), wishes);
+        let script = Chunks::new(identity.clone(), wishes, verbose);
         return resumable::begin(&asked, id, requests, identity, script).await;
     }
     let answers = Answers::begin(&asked.client.daemon, requests).await?;
     if wishes.is_stream {
-        return Ok(stream::reply(answers, Chunks::new(identity, wishes), asked.client.line));
+        return Ok(stream::reply(answers, Chunks::new(identity, wishes, verbose), asked.client.line));
     }
     Ok(stream::whole(&asked.client.line, async move {
         match answers.collect(wishes.n_choices).await {
-            Ok(answers) => json_reply(StatusCode::OK, &whole(&identity, &answers, wishes)),
+            Ok(answers) => json_reply(StatusCode::OK, &with_verbose(whole(&identity, &answers, wishes), verbose)),
             Err(error) => Refusal::from(error).reply(Dialect::OpenAi),
         }
     })
     .await)
+}
+
+/// What llama-server tells who asks for `verbose`: the prompt as the model gets it.
+async fn verbose(asked: &Asked, request: &Generate) -> Result<Option<Value>, Refusal> {
+    if !Fields::new(&asked.body).flag("verbose")?.unwrap_or(false) {
+        return Ok(None);
+    }
+    let request = request.clone();
+    let held = hold(&asked.client).await?;
+    let prompt = held.beside(move |admission| Ok(admission.rendered(&request)?)).await?;
+    Ok(Some(json!({ "prompt": prompt })))
+}
+
+fn with_verbose(mut body: Value, verbose: Option<Value>) -> Value {
+    if let Some(verbose) = verbose {
+        body["__verbose"] = verbose;
+    }
+    body
 }
 
 /// The same request several times; with a seed, each has its own.
@@ -67,7 +87,7 @@ pub(super) fn choices(request: Generate, n: usize) -> Vec<Generate> {
 
 /// What tells a streamed answer, for one that goes on.
 pub(crate) fn script(fields: &Fields<'_>, identity: Identity) -> Result<Chunks, Refusal> {
-    Ok(Chunks::new(identity, wishes(fields)?))
+    Ok(Chunks::new(identity, wishes(fields)?, None))
 }
 
 fn wishes(fields: &Fields<'_>) -> Result<Wishes, Refusal> {
@@ -206,10 +226,12 @@ pub(crate) struct Chunks {
     usages: Vec<Usage>,
     timings: Option<Value>,
     live: Vec<Live>,
+    /// Told with the first chunk.
+    verbose: Option<Value>,
 }
 
 impl Chunks {
-    fn new(identity: Identity, wishes: Wishes) -> Self {
+    fn new(identity: Identity, wishes: Wishes, verbose: Option<Value>) -> Self {
         let n = wishes.n_choices;
         Self {
             identity: Identity { object: "chat.completion.chunk".into(), ..identity },
@@ -219,6 +241,7 @@ impl Chunks {
             usages: vec![Usage::default(); n],
             timings: None,
             live: vec![Live::default(); n],
+            verbose,
         }
     }
 
@@ -230,7 +253,7 @@ impl Chunks {
         part
     }
 
-    fn chunk(&self, index: usize, delta: Value, logprobs: Value, finish: Option<&str>, out: &mut Vec<u8>) {
+    fn chunk(&mut self, index: usize, delta: Value, logprobs: Value, finish: Option<&str>, out: &mut Vec<u8>) {
         let mut part = self.part();
         part["choices"] = json!([{ "index": index, "delta": delta, "logprobs": logprobs, "finish_reason": finish }]);
         if let Some(timings) = self.timings.as_ref().filter(|_| finish.is_some() && !self.wishes.has_usage) {
@@ -238,7 +261,8 @@ impl Chunks {
         } else if self.wishes.has_timings && self.live[index].n_generated() > 0 && finish.is_none() {
             part["timings"] = self.live[index].timings();
         }
-        data(out, &part);
+        let verbose = self.verbose.take();
+        data(out, &with_verbose(part, verbose));
     }
 
     fn begin(&mut self, index: usize, out: &mut Vec<u8>) {

@@ -17,6 +17,9 @@ use crate::http::route::Asked;
 use crate::http::vocabulary::{Held, hold};
 use crate::http::{models, prompts, stream};
 
+/// Most texts of one request, OpenAI's own bound.
+const MAX_INPUTS: usize = 2048;
+
 /// How the numbers are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Format {
@@ -74,7 +77,7 @@ fn wishes(fields: &Fields<'_>, shape: Shape) -> Result<Wishes, Refusal> {
 
 fn inputs(fields: &Fields<'_>, vocab: &dyn Vocab) -> Result<Vec<Vec<Token>>, Refusal> {
     let name = if !fields.has("input") && fields.has("content") { "content" } else { "input" };
-    let prompts = prompts::read(name, fields.value(name), vocab)?;
+    let prompts = prompts::read(name, fields.value(name), MAX_INPUTS, vocab)?;
     let tokens = |prompt| match prompt {
         RawPrompt::Text(text) => vocab.tokenize(&text, true, false),
         RawPrompt::Tokens(tokens) => tokens.into_iter().map(Token).collect(),

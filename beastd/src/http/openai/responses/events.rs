@@ -1,4 +1,5 @@
-//! An answer as the events of the Responses API; the last holds the whole response, which is also what is answered without streaming.
+//! An answer as the events of the Responses API; the last holds the whole response, which is also what is answered
+//! without streaming. Knows no bytes.
 
 use beast_protocol::{Delta, Event, FinishReason, Logprob, TokenLogprob};
 use serde_json::{Value, json};

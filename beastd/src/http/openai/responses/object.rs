@@ -1,7 +1,7 @@
 //! The response object: what the request said, how far the answer is.
 
 use beast_protocol::{Generate, ToolChoice, Usage};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::http::fields::Fields;
 use crate::http::openai::{now_s, random_id};
@@ -9,7 +9,7 @@ use crate::http::refusal::Refusal;
 
 /// The parts of a request that its response repeats.
 #[derive(Debug, Clone)]
-pub(super) struct Echo(Map<String, Value>);
+pub(super) struct Echo(Value);
 
 impl Echo {
     /// Reads them, after the request itself.
@@ -43,7 +43,6 @@ impl Echo {
             "truncation": "disabled",
             "user": fields.text("user")?,
         });
-        let Value::Object(echo) = echo else { unreachable!("it is written as an object") };
         Ok(Self(echo))
     }
 }
@@ -128,7 +127,7 @@ impl Response {
             "output": output,
             "usage": self.usage.as_ref().map(|usage| self.usage(usage)),
         });
-        for (name, value) in &self.echo.0 {
+        for (name, value) in self.echo.0.as_object().into_iter().flatten() {
             response[name] = value.clone();
         }
         response

@@ -1,0 +1,194 @@
+//! The tools of a request: checked, told to the template, made a constraint and a parser.
+
+use std::collections::{HashSet, VecDeque};
+use std::sync::{Mutex, PoisonError};
+
+use beast_protocol::{Function, Generate, ToolChoice, Tools, WireError};
+use serde_json::{Value, json};
+
+use super::{Admission, invalid};
+use crate::batch::Token;
+use crate::engine::{Constraint, Vocab};
+use crate::template::Setting;
+use crate::tools::grammar::{self, Atom};
+use crate::tools::{AnswerParser, Dialect, THINK_CLOSE, THINK_OPEN};
+
+const MAX_FUNCTIONS: usize = 128;
+const MAX_NAME: usize = 64;
+/// Of all schemas together, in bytes.
+const MAX_SCHEMAS: usize = 256 * 1024;
+/// Grammars that are kept: agents send the same tools each turn.
+const N_KEPT: usize = 8;
+
+/// Grammars that were compiled last, each with its text.
+#[derive(Default)]
+pub(super) struct Kept(Mutex<VecDeque<(String, Constraint)>>);
+
+impl Kept {
+    fn constraint(&self, vocab: &dyn Vocab, text: String) -> Result<Constraint, String> {
+        let find = || {
+            let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let at = kept.iter().position(|(other, _)| *other == text)?;
+            let entry = kept.remove(at)?;
+            let again = entry.1.again();
+            kept.push_back(entry);
+            again
+        };
+        if let Some(constraint) = find() {
+            return Ok(constraint);
+        }
+        let constraint = vocab.lark(&text)?;
+        if let Some(again) = constraint.again() {
+            let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            kept.push_back((text, again));
+            if kept.len() > N_KEPT {
+                kept.pop_front();
+            }
+        }
+        Ok(constraint)
+    }
+}
+
+/// How an answer is held to its form and taken apart.
+#[derive(Default)]
+pub(super) struct Answering {
+    pub(super) constraint: Option<Constraint>,
+    pub(super) parser: Option<AnswerParser>,
+    pub(super) shown: Vec<(Token, String)>,
+}
+
+impl Admission {
+    /// What the template is told.
+    pub(super) fn setting(&self, request: &Generate) -> Result<Setting, WireError> {
+        let mut setting = Setting::new(&request.template).map_err(|error| {
+            invalid(format!("invalid template variables: {error}; try: a JSON object, such as {{\"key\": \"value\"}}"))
+        })?;
+        if are_active(&request.tools) {
+            setting.tools = request.tools.functions.iter().map(described).collect();
+        }
+        Ok(setting)
+    }
+
+    /// The constraint of a request with tools, and the parser of one whose answer is more than text.
+    pub(super) fn answering(&self, request: &Generate, setting: &Setting) -> Result<Answering, WireError> {
+        let Some(template) = self.template.as_ref().filter(|_| request.raw.is_none()) else {
+            return match are_active(&request.tools) {
+                true => Err(invalid(
+                    "cannot offer tools: the prompt does not go through a chat template; try: messages, and a model with a chat template",
+                )),
+                false => Ok(Answering::default()),
+            };
+        };
+        let dialect = template.dialect();
+        let is_active = are_active(&request.tools);
+        if !is_active && !dialect.thinks {
+            return Ok(Answering::default());
+        }
+        let begun = request.messages.last().filter(|_| setting.continue_last);
+        // A form that the client gave has no room for thoughts.
+        let is_thinking = request.constraint.is_none() && template.opens_thought(setting, begun);
+        let mut markers = if dialect.thinks { vec![THINK_OPEN, THINK_CLOSE] } else { Vec::new() };
+        let mut constraint = None;
+        if is_active {
+            markers.extend(dialect.format.markers());
+            constraint = Some(self.tools_constraint(request, dialect, is_thinking)?);
+        }
+        let shown = markers.into_iter().filter_map(|text| Some((self.control(text)?, text.to_owned()))).collect();
+        let format = is_active.then_some(dialect.format);
+        let mut parser = AnswerParser::new(format, dialect.thinks, is_thinking);
+        if let Some(resume) = &request.resume {
+            // The client has the deltas of that.
+            parser.push(&resume.text);
+        }
+        Ok(Answering { constraint, parser: Some(parser), shown })
+    }
+
+    fn tools_constraint(
+        &self,
+        request: &Generate,
+        dialect: Dialect,
+        is_thinking: bool,
+    ) -> Result<Constraint, WireError> {
+        if request.constraint.is_some() || request.ignore_eos {
+            return Err(invalid(
+                "cannot combine tools with a schema, a grammar or ignore_eos; try: one of them, or tool choice none",
+            ));
+        }
+        let atom = |text: &str| match self.control(text) {
+            Some(token) => Atom { lark: format!("<[{}]>", token.0), is_control: true },
+            None => Atom { lark: grammar::quoted(text), is_control: false },
+        };
+        let text = grammar::lark(&request.tools, dialect, is_thinking, atom);
+        self.kept
+            .constraint(&*self.vocab, text)
+            .map_err(|error| invalid(format!("cannot compile the tools' schemas: {error}; try: simpler parameters")))
+    }
+
+    /// The control token of this text, if it is one.
+    fn control(&self, text: &str) -> Option<Token> {
+        let &[token] = &self.vocab.tokenize(text, false, true)[..] else { return None };
+        let mut bytes = Vec::new();
+        self.vocab.piece(token, &mut bytes);
+        bytes.is_empty().then_some(token)
+    }
+}
+
+/// Whether there are functions that may be called.
+fn are_active(tools: &Tools) -> bool {
+    !tools.functions.is_empty() && tools.choice != ToolChoice::None
+}
+
+/// A function as OpenAI describes it, which is what templates know.
+fn described(function: &Function) -> Value {
+    let mut entry = json!({ "name": function.name });
+    if !function.description.is_empty() {
+        entry["description"] = function.description.clone().into();
+    }
+    let none = || json!({ "type": "object", "properties": {} });
+    entry["parameters"] = serde_json::from_str(&function.parameters).unwrap_or_else(|_| none());
+    json!({ "type": "function", "function": entry })
+}
+
+/// Checks what can be checked without a model.
+pub(super) fn check(tools: &Tools) -> Result<(), WireError> {
+    let functions = &tools.functions;
+    if functions.len() > MAX_FUNCTIONS {
+        let text = format!("too many tools: {} of at most {MAX_FUNCTIONS}; try: fewer", functions.len());
+        return Err(invalid(text));
+    }
+    let mut names = HashSet::new();
+    for function in functions {
+        let name = &function.name;
+        let is_letter = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+        if name.is_empty() || name.len() > MAX_NAME || !name.chars().all(is_letter) {
+            let text = format!("invalid tool name {name:?}; try: 1 to {MAX_NAME} letters, digits, `_` and `-`");
+            return Err(invalid(text));
+        }
+        if !names.insert(name) {
+            return Err(invalid(format!("two tools are called {name}; try: a name of its own for each")));
+        }
+        let is_object = serde_json::from_str::<Value>(&function.parameters).is_ok_and(|schema| schema.is_object());
+        if !function.parameters.trim().is_empty() && !is_object {
+            return Err(invalid(format!("invalid parameters of tool {name}; try: a JSON schema, which is an object")));
+        }
+    }
+    let n_bytes: usize = functions.iter().map(|function| function.parameters.len() + function.description.len()).sum();
+    if n_bytes > MAX_SCHEMAS {
+        let text =
+            format!("the tools' descriptions are too long: {n_bytes} of at most {MAX_SCHEMAS} bytes; try: fewer tools");
+        return Err(invalid(text));
+    }
+    match &tools.choice {
+        ToolChoice::Named(name) if !names.contains(name) => {
+            Err(invalid(format!("the tool to call, {name:?}, is not among the tools; try: one of their names")))
+        }
+        ToolChoice::Required if functions.is_empty() => {
+            Err(invalid("a tool call is required, but there are no tools; try: at least one, or tool choice auto"))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+#[path = "calls_tests.rs"]
+mod tests;

@@ -1,0 +1,216 @@
+//! Random tools, the built-in model at a high temperature, every format: each call is well formed and satisfies its schema.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use beast_protocol::{Delta, Function, Generate, Message, Role, Sampling, ToolChoice, Tools};
+use serde_json::{Map, Value, json};
+
+use super::*;
+use crate::admitted::Admitted;
+use crate::batch::{Batch, KvEdit, Row, SeqId, SlotId};
+use crate::engine::{ContextOptions, Engine, LlamaEngine, LlamaVocab, LoadedModel, ModelOptions, load, log_to_tracing};
+use crate::sampling::SamplingDefaults;
+use crate::template::ChatTemplate;
+
+const PLAIN: &str = "{{ bos_token }}{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n{% endfor %}<|im_start|>assistant\n";
+
+/// A template for each format, and one without any.
+fn templates() -> Vec<String> {
+    let markers = [
+        "",
+        "<tool_call>",
+        "<|tool_call_start|>",
+        "[TOOL_CALLS]",
+        "[TOOL_CALLS][ARGS]",
+        "<|python_tag|>",
+        "<tool_call><think>",
+    ];
+    let write = |marker: &&str| match *marker {
+        "" => PLAIN.to_owned(),
+        marker => format!("{{# {marker} #}}{{% if tools %}}{{{{ tools | tojson }}}}{{% endif %}}{PLAIN}"),
+    };
+    markers.iter().map(write).collect()
+}
+
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, n: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from((self.0 >> 33) % n as u64).expect("below n")
+    }
+
+    fn name(&mut self) -> String {
+        const NAMES: [&str; 8] = ["get", "get_x", "city", "class", "n", "unit_2", "Deep", "x"];
+        format!("{}_{}", NAMES[self.roll(8)], self.roll(100))
+    }
+
+    fn schema(&mut self, depth: usize) -> Value {
+        match self.roll(if depth > 2 { 6 } else { 9 }) {
+            0 => json!({ "type": "string", "maxLength": 8 }),
+            1 => json!({ "enum": ["a", "it's", "say \"x\"", 3, null, true] }),
+            2 => json!({ "type": "integer", "minimum": -5, "maximum": 120 }),
+            3 => json!({ "type": "number", "minimum": 0, "maximum": 10 }),
+            4 => json!({ "type": "boolean" }),
+            5 => json!({ "type": ["string", "null"], "maxLength": 4 }),
+            6 => json!({ "type": "array", "items": self.schema(depth + 1), "minItems": self.roll(2), "maxItems": 3 }),
+            7 => json!({ "anyOf": [{ "type": "integer", "minimum": 0, "maximum": 9 }, { "type": "boolean" }] }),
+            _ => self.object(depth + 1),
+        }
+    }
+
+    fn object(&mut self, depth: usize) -> Value {
+        let mut properties = Map::new();
+        for _ in 0..self.roll(4) {
+            let (name, schema) = (self.name(), self.schema(depth));
+            properties.insert(name, schema);
+        }
+        let required: Vec<String> = properties.keys().filter(|_| self.roll(2) == 0).cloned().collect();
+        json!({ "type": "object", "properties": properties, "required": required })
+    }
+
+    fn tools(&mut self, choice: ToolChoice) -> Tools {
+        let mut functions: Vec<Function> = Vec::new();
+        for n in 0..=self.roll(4) {
+            let parameters = self.object(0).to_string();
+            functions.push(Function { name: format!("{}-{n}", self.name()), description: "x".into(), parameters });
+        }
+        Tools { functions, choice, only_one: self.roll(2) == 0 }
+    }
+}
+
+fn satisfies(value: &Value, schema: &Value) -> bool {
+    if let Some(values) = schema["enum"].as_array() {
+        return values.contains(value);
+    }
+    if let Some(schemas) = schema["anyOf"].as_array() {
+        return schemas.iter().any(|schema| satisfies(value, schema));
+    }
+    let is = |kind: &Value| match kind.as_str() {
+        Some("string") => {
+            let longest = schema["maxLength"].as_u64().unwrap_or(u64::MAX);
+            value.as_str().is_some_and(|text| text.chars().count() as u64 <= longest)
+        }
+        Some("integer" | "number") => {
+            let is_whole = kind == "number" || value.as_i64().is_some();
+            let (least, most) = (schema["minimum"].as_f64(), schema["maximum"].as_f64());
+            value.as_f64().is_some_and(|n| is_whole && least.is_none_or(|m| n >= m) && most.is_none_or(|m| n <= m))
+        }
+        Some("boolean") => value.is_boolean(),
+        Some("null") => value.is_null(),
+        Some("array") => value.as_array().is_some_and(|items| {
+            let n = items.len() as u64;
+            n >= schema["minItems"].as_u64().unwrap_or(0)
+                && n <= schema["maxItems"].as_u64().unwrap_or(n)
+                && items.iter().all(|item| satisfies(item, &schema["items"]))
+        }),
+        Some("object") => value.as_object().is_some_and(|entries| {
+            let required = schema["required"].as_array().expect("ours has one");
+            required.iter().all(|key| entries.contains_key(key.as_str().expect("a name")))
+                && entries
+                    .iter()
+                    .all(|(key, value)| schema["properties"].get(key).is_some_and(|schema| satisfies(value, schema)))
+        }),
+        _ => panic!("{schema}"),
+    };
+    schema["type"].as_array().map_or_else(|| is(&schema["type"]), |kinds| kinds.iter().any(is))
+}
+
+fn model() -> Arc<LoadedModel> {
+    log_to_tracing();
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/cub/cub.gguf");
+    let options = ModelOptions { path, n_gpu_layers: Some(0), mmap: true, repack: false, kernels: true };
+    Arc::new(load(&options, |_| true).expect("the built-in model is there"))
+}
+
+/// What the model answers, as the stream would show it; and whether it came to an end.
+fn generate(engine: &mut LlamaEngine<'_>, vocab: &dyn Vocab, seq: SeqId, admitted: Admitted) -> (String, bool) {
+    let (slot, mut pos) = (SlotId(0), 0);
+    engine.edit(&[KvEdit::Clear(slot)]).expect("an edit");
+    engine.arm(seq, &admitted.sampling, None);
+    engine.constrain(seq, admitted.constraint.expect("tools make one"));
+    let mut bytes = Vec::new();
+    let mut next = admitted.prompt;
+    let mut has_ended = false;
+    for _ in 0..admitted.n_max_tokens {
+        while next.len() > 128 {
+            let rest = next.split_off(128);
+            let row = Row { seq, slot, pos, tokens: next, n_draft: 0, sample: false };
+            engine.step(&Batch { edits: Vec::new(), rows: vec![row] }).expect("room");
+            (next, pos) = (rest, pos + 128);
+        }
+        let n = u32::try_from(next.len()).expect("short");
+        let row = Row { seq, slot, pos, tokens: next, n_draft: 0, sample: true };
+        let token = engine.step(&Batch { edits: Vec::new(), rows: vec![row] }).expect("room")[0].tokens[0];
+        pos += n;
+        if vocab.is_end(token) {
+            has_ended = true;
+            break;
+        }
+        vocab.piece(token, &mut bytes);
+        next = vec![token];
+    }
+    engine.disarm(seq);
+    (String::from_utf8_lossy(&bytes).into_owned(), has_ended)
+}
+
+/// The calls of an answer, with their arguments' text.
+fn calls(mut parser: AnswerParser, answer: &str) -> Vec<(String, String)> {
+    let mut calls: Vec<(String, String)> = Vec::new();
+    for delta in [parser.push(answer), parser.finish()].concat() {
+        match delta {
+            Delta::Call { name, .. } => calls.push((name, String::new())),
+            Delta::Arguments { text, .. } => calls.last_mut().expect("a call").1 += &text,
+            Delta::Text(_) | Delta::Reasoning(_) => {}
+        }
+    }
+    calls
+}
+
+/// More with `BEAST_TOOL_CASES`.
+#[test]
+fn whatever_the_tools_and_the_format_each_call_satisfies_its_schema() {
+    let n_cases: u64 = std::env::var("BEAST_TOOL_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(21);
+    let model = model();
+    let vocab: Arc<dyn Vocab> = Arc::new(LlamaVocab::new(Arc::clone(&model)));
+    let options = ContextOptions { n_cells: 8192, n_places: 4, n_batch: 128, n_ubatch: 128, n_threads: 1, n_draft: 0 };
+    let mut engine = LlamaEngine::new(&model, &options).expect("memory");
+    let defaults = SamplingDefaults { temp: 1.0, top_k: 0, top_p: 1.0, min_p: 0.0, repeat_penalty: 1.0 };
+    let admissions: Vec<Admission> = templates()
+        .iter()
+        .map(|source| {
+            let template = ChatTemplate::new(source, vocab.bos_text(), vocab.eos_text(), &vocab.special_texts());
+            Admission::new(Arc::clone(&vocab), Some(template.expect("Jinja")), defaults, 8192, 500)
+        })
+        .collect();
+    let (mut n_ended, mut n_calls) = (0, 0);
+    for case in 0..n_cases {
+        let mut dice = Dice(case);
+        let admission = &admissions[usize::try_from(case).expect("few") % admissions.len()];
+        let is_auto = dice.roll(4) == 0;
+        let tools = dice.tools(if is_auto { ToolChoice::Auto } else { ToolChoice::Required });
+        let sampling = Sampling { temp: Some([0.7, 1.0, 1.5][dice.roll(3)]), seed: Some(7), ..Sampling::default() };
+        let messages = vec![Message::new(Role::User, format!("What is the weather in Oslo? {case}"))];
+        let request = Generate { messages, tools: tools.clone(), sampling, ..Generate::default() };
+        let (mut admitted, _) = admission.admit(&request).unwrap_or_else(|error| panic!("{case}: {error:?} {tools:?}"));
+        let parser = admitted.parser.take().expect("tools make one");
+        let (answer, has_ended) = generate(&mut engine, &*vocab, SeqId(case), admitted);
+        let found = calls(parser, &answer);
+        let shown = format!("case {case}: {answer:?}\n{tools:#?}");
+        for (n, (name, arguments)) in found.iter().enumerate() {
+            if !has_ended && n + 1 == found.len() {
+                continue;
+            }
+            let function = tools.functions.iter().find(|function| function.name == *name).expect(&shown);
+            let value: Value = serde_json::from_str(arguments).unwrap_or_else(|error| panic!("{error} {shown}"));
+            let schema: Value = serde_json::from_str(&function.parameters).expect("ours is JSON");
+            assert!(satisfies(&value, &schema), "{arguments} {shown}");
+            n_calls += 1;
+        }
+        assert!(!has_ended || is_auto || !found.is_empty(), "{shown}");
+        assert!(!tools.only_one || found.len() <= 1, "{shown}");
+        n_ended += u64::from(has_ended);
+    }
+    assert!(n_calls > n_cases / 4 && n_ended > n_cases / 4, "{n_calls} calls, {n_ended} of {n_cases} came to an end");
+}

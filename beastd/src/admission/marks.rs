@@ -1,0 +1,119 @@
+//! Control tokens that somebody's text spells, such as `<|im_end|>`, must stay text: a template is rendered around marks in their
+//! place, and only what the template itself wrote is read for control tokens.
+
+use aho_corasick::AhoCorasick;
+use beast_protocol::{Message, Role};
+use serde_json::Value;
+
+use crate::batch::Token;
+use crate::engine::Vocab;
+use crate::template::Setting;
+use crate::tools::{THINK_CLOSE, THINK_OPEN, to_json};
+
+/// Stands around a mark's number; it is replaced itself where somebody's text has it.
+const EDGE: char = '\u{f8ff}';
+
+/// What is looked for in somebody's text.
+pub(super) struct Specials(Option<AhoCorasick>);
+
+impl Specials {
+    pub(super) fn new(mut texts: Vec<String>) -> Self {
+        texts.push(EDGE.into());
+        Self(AhoCorasick::new(texts).ok())
+    }
+
+    /// A conversation with marks in place of control tokens.
+    pub(super) fn mark(&self, messages: &[Message], setting: &Setting) -> Marked {
+        let mut marks = Marks { specials: self, texts: Vec::new() };
+        let messages = messages.iter().map(|message| marks.message(message)).collect();
+        let mut setting = setting.clone();
+        setting.tools.iter_mut().for_each(|tool| marks.json(tool));
+        setting.variables.iter_mut().for_each(|(_, value)| marks.json(value));
+        Marked { messages, setting, texts: marks.texts }
+    }
+}
+
+/// A conversation with marks.
+pub(super) struct Marked {
+    pub(super) messages: Vec<Message>,
+    pub(super) setting: Setting,
+    /// What stood in their places.
+    texts: Vec<String>,
+}
+
+impl Marked {
+    /// The tokens of the rendered text; `adds_bos` says whether its beginning wants BOS.
+    pub(super) fn tokenize(&self, text: &str, vocab: &dyn Vocab, adds_bos: bool) -> Vec<Token> {
+        let mut tokens = Vec::new();
+        for (n, part) in text.split(EDGE).enumerate() {
+            let marked = (n % 2 == 1).then(|| part.parse::<usize>().ok().and_then(|n| self.texts.get(n))).flatten();
+            match marked {
+                Some(text) => tokens.extend(vocab.tokenize(text, false, false)),
+                None if part.is_empty() && n > 0 => {}
+                None => tokens.extend(vocab.tokenize(part, n == 0 && adds_bos, true)),
+            }
+        }
+        tokens
+    }
+}
+
+struct Marks<'a> {
+    specials: &'a Specials,
+    texts: Vec<String>,
+}
+
+impl Marks<'_> {
+    fn message(&mut self, message: &Message) -> Message {
+        let is_own = message.role == Role::Assistant;
+        let mut message = message.clone();
+        message.content = self.text(&message.content, is_own);
+        message.reasoning = self.text(&message.reasoning, false);
+        message.tool_call_id = message.tool_call_id.map(|id| self.text(&id, false));
+        for call in &mut message.tool_calls {
+            call.id = self.text(&call.id, false);
+            call.name = self.text(&call.name, false);
+            // Read first: JSON can spell a letter in two ways.
+            call.arguments = match serde_json::from_str(&call.arguments) {
+                Ok(mut arguments) => {
+                    self.json(&mut arguments);
+                    to_json(&arguments)
+                }
+                Err(_) => self.text(&call.arguments, false),
+            };
+        }
+        message
+    }
+
+    /// A text with marks. What a model wrote itself may have its thoughts in it, which templates look for.
+    fn text(&mut self, text: &str, is_own: bool) -> String {
+        let Some(specials) = &self.specials.0 else { return text.to_owned() };
+        let mut out = String::new();
+        let mut end = 0;
+        for found in specials.find_iter(text) {
+            let special = &text[found.range()];
+            if is_own && matches!(special, THINK_OPEN | THINK_CLOSE) {
+                continue;
+            }
+            out += &text[end..found.start()];
+            out += &format!("{EDGE}{}{EDGE}", self.texts.len());
+            self.texts.push(special.to_owned());
+            end = found.end();
+        }
+        out + &text[end..]
+    }
+
+    fn json(&mut self, value: &mut Value) {
+        match value {
+            Value::String(text) => *text = self.text(text, false),
+            Value::Array(items) => items.iter_mut().for_each(|item| self.json(item)),
+            Value::Object(entries) => {
+                let taken = std::mem::take(entries);
+                for (key, mut value) in taken {
+                    self.json(&mut value);
+                    entries.insert(self.text(&key, false), value);
+                }
+            }
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,353 @@
+//! Takes an answer apart while it comes: thoughts, text, calls. Knows no tokens: what it reads has the markers in it.
+
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hasher};
+
+use beast_protocol::{Delta, Event};
+
+use super::envelope::{Envelope, Said};
+use super::format::{Format, THINK_CLOSE, THINK_OPEN};
+use super::literal::{Literal, Step};
+
+/// Takes an answer apart while it comes. However the text is cut into pieces, the deltas add up to the same.
+#[derive(Debug)]
+pub struct AnswerParser {
+    /// How calls are written; `None` where there are none to make.
+    format: Option<Format>,
+    thinks: bool,
+    at: At,
+    /// Not yet understood.
+    text: String,
+    /// Blanks that count only if something follows.
+    blank: String,
+    /// Whether blanks come between a thought or a call and something else, and count for nothing.
+    is_between: bool,
+    /// Whether anything but blanks has come.
+    has_begun: bool,
+    n_calls: u32,
+    deltas: Vec<Delta>,
+}
+
+#[derive(Debug)]
+enum At {
+    Text,
+    Reasoning,
+    /// In a call, or between calls where a format writes several into one place.
+    Json(Envelope),
+    /// Mistral's list, between envelopes.
+    List,
+    /// A name that `[ARGS]` ends.
+    Name,
+    Python(Python),
+    /// Everything up to the format's closer.
+    Closing,
+    /// After the last thing that can come.
+    Over,
+}
+
+/// Where in `[f(a='x'), g()]`.
+#[derive(Debug)]
+enum Python {
+    /// Before the name of a function.
+    Function(String),
+    /// Before the name of an argument.
+    Key {
+        name: String,
+        is_first: bool,
+    },
+    Value(Literal),
+    /// In `**{…}`.
+    Dict(Literal),
+    /// Behind it.
+    AfterDict,
+}
+
+impl AnswerParser {
+    /// For a model that writes calls like this, if any, and whose prompt may have opened its thoughts already.
+    pub fn new(format: Option<Format>, thinks: bool, is_thinking: bool) -> Self {
+        let at = if is_thinking { At::Reasoning } else { At::Text };
+        let (text, blank, deltas) = (String::new(), String::new(), Vec::new());
+        Self { format, thinks, at, text, blank, is_between: is_thinking, has_begun: false, n_calls: 0, deltas }
+    }
+
+    /// More of the answer.
+    pub fn push(&mut self, text: &str) -> Vec<Delta> {
+        self.text.push_str(text);
+        while self.step() {}
+        std::mem::take(&mut self.deltas)
+    }
+
+    /// What was held back when the answer ends.
+    pub fn finish(&mut self) -> Vec<Delta> {
+        let rest = std::mem::take(&mut self.text);
+        match self.at {
+            At::Text => {
+                self.say(&rest);
+                if !self.is_between && !self.blank.is_empty() {
+                    let blank = std::mem::take(&mut self.blank);
+                    self.tell(Delta::Text(blank));
+                }
+            }
+            At::Reasoning => self.say(&rest),
+            _ => {}
+        }
+        std::mem::take(&mut self.deltas)
+    }
+
+    /// Fills the pieces of a batch of events.
+    pub fn take_apart(&mut self, events: &mut Vec<Event>) {
+        for event in events.iter_mut() {
+            if let Event::Piece { text, deltas, .. } = event {
+                *deltas = self.push(text);
+                if deltas.is_empty() {
+                    // No deltas at all would mean that everything is said.
+                    deltas.push(Delta::Text(String::new()));
+                }
+            }
+        }
+        if matches!(events.last(), Some(Event::Done { .. })) {
+            let deltas = self.finish();
+            if !deltas.is_empty() {
+                let (text, tokens, sampled_at_us, logprobs) = (String::new(), Vec::new(), 0, Vec::new());
+                let rest = Event::Piece { text, tokens, sampled_at_us, deltas, logprobs };
+                events.insert(events.len() - 1, rest);
+            }
+        }
+    }
+
+    /// Understands a little more; false when that takes more text.
+    fn step(&mut self) -> bool {
+        match &self.at {
+            At::Text => self.step_text(),
+            At::Reasoning => match self.until(&[THINK_CLOSE]) {
+                Some(_) => self.turn(At::Text),
+                None => false,
+            },
+            At::Closing => {
+                let closer = self.format.map_or("", Format::closer);
+                let Some(at) = self.text.find(closer) else { return false };
+                self.text.drain(..at + closer.len());
+                self.turn(At::Text)
+            }
+            At::Name => {
+                let Some((name, rest)) = self.text.split_once("[ARGS]") else { return false };
+                let (name, rest) = (name.trim().to_owned(), rest.to_owned());
+                self.text = rest;
+                self.call(name);
+                self.turn(At::Json(Envelope::of_arguments()))
+            }
+            At::Over => {
+                self.text.clear();
+                false
+            }
+            At::List | At::Json(_) | At::Python(_) => {
+                let Some(c) = self.text.chars().next() else { return false };
+                self.text.drain(..c.len_utf8());
+                self.read(c);
+                true
+            }
+        }
+    }
+
+    fn step_text(&mut self) -> bool {
+        if self.format == Some(Format::Llama3) && !self.has_begun {
+            const TAG: &str = "<|python_tag|>";
+            let begun = self.text.trim_start();
+            if let Some(rest) = begun.strip_prefix(TAG) {
+                self.text = rest.to_owned();
+                return self.turn(At::Json(Envelope::new()));
+            }
+            if begun.starts_with('{') {
+                self.text = begun.to_owned();
+                return self.turn(At::Json(Envelope::new()));
+            }
+            if TAG.starts_with(begun) {
+                return false;
+            }
+        }
+        let think = if self.thinks { THINK_OPEN } else { "" };
+        let opener = self.format.map_or("", Format::opener);
+        match self.until(&[think, opener]) {
+            None => false,
+            Some(found) if found == think => self.turn(At::Reasoning),
+            Some(_) => {
+                let next = match self.format {
+                    Some(Format::Lfm2) => At::Python(Python::Function(String::new())),
+                    Some(Format::Mistral) => At::List,
+                    Some(Format::MistralArgs) => At::Name,
+                    _ => At::Json(Envelope::new()),
+                };
+                self.turn(next)
+            }
+        }
+    }
+
+    fn turn(&mut self, at: At) -> bool {
+        self.at = at;
+        self.blank.clear();
+        self.is_between = true;
+        true
+    }
+
+    /// Says what comes before the first of these marks, and takes that away. What may become a mark stays.
+    fn until<'a>(&mut self, marks: &[&'a str]) -> Option<&'a str> {
+        let marks = || marks.iter().filter(|mark| !mark.is_empty());
+        let found = marks().filter_map(|mark| Some((self.text.find(mark)?, *mark))).min();
+        if let Some((at, mark)) = found {
+            let said: String = self.text.drain(..at).collect();
+            self.say(&said);
+            self.text.drain(..mark.len());
+            return Some(mark);
+        }
+        let n_held = marks().map(|mark| n_begun(&self.text, mark)).max().unwrap_or(0);
+        let said: String = self.text.drain(..self.text.len() - n_held).collect();
+        self.say(&said);
+        None
+    }
+
+    /// Tells text or thoughts; blanks at their end wait.
+    fn say(&mut self, text: &str) {
+        let kept = text.trim_end();
+        if kept.is_empty() {
+            self.blank.push_str(text);
+            return;
+        }
+        let mut said = std::mem::take(&mut self.blank) + kept;
+        if self.is_between {
+            said = said.trim_start().to_owned();
+        }
+        self.blank = text[kept.len()..].to_owned();
+        self.is_between = false;
+        self.has_begun = true;
+        let is_thought = matches!(self.at, At::Reasoning);
+        self.tell(if is_thought { Delta::Reasoning(said) } else { Delta::Text(said) });
+    }
+
+    /// Appends to the last delta where it can.
+    fn tell(&mut self, delta: Delta) {
+        match (self.deltas.last_mut(), delta) {
+            (Some(Delta::Text(text)), Delta::Text(more)) | (Some(Delta::Reasoning(text)), Delta::Reasoning(more)) => {
+                text.push_str(&more);
+            }
+            (Some(Delta::Arguments { index, text }), Delta::Arguments { index: of, text: more }) if *index == of => {
+                text.push_str(&more);
+            }
+            (_, delta) => self.deltas.push(delta),
+        }
+    }
+
+    fn call(&mut self, name: String) {
+        self.has_begun = true;
+        let id = match self.format {
+            // Their templates refuse any other.
+            Some(Format::Mistral | Format::MistralArgs) => random_text(9),
+            _ => format!("call_{}", random_text(24)),
+        };
+        self.deltas.push(Delta::Call { index: self.n_calls, id, name });
+        self.n_calls += 1;
+    }
+
+    fn arguments(&mut self, text: String) {
+        if !text.is_empty() && self.n_calls > 0 {
+            self.tell(Delta::Arguments { index: self.n_calls - 1, text });
+        }
+    }
+
+    /// A character of a call.
+    fn read(&mut self, c: char) {
+        let at = std::mem::replace(&mut self.at, At::Over);
+        self.at = match at {
+            At::Json(envelope) => self.read_json(envelope, c),
+            At::List => match c {
+                '{' => self.read_json(Envelope::new(), c),
+                ']' => At::Over,
+                _ => At::List,
+            },
+            At::Python(python) => self.read_python(python, c),
+            at => at,
+        };
+    }
+
+    fn read_json(&mut self, mut envelope: Envelope, c: char) -> At {
+        let mut said = Vec::new();
+        let goes_on = envelope.push(c, &mut said);
+        for said in said {
+            match said {
+                Said::Name(name) => self.call(name),
+                Said::Arguments(text) => self.arguments(text),
+            }
+        }
+        let is_over = !goes_on || envelope.is_over();
+        match self.format {
+            Some(Format::MistralArgs) if envelope.has_arguments() => At::Text,
+            _ if !is_over => At::Json(envelope),
+            Some(Format::Mistral) => At::List,
+            Some(Format::Llama3) => At::Over,
+            _ => At::Closing,
+        }
+    }
+
+    fn read_python(&mut self, python: Python, c: char) -> At {
+        let mut out = String::new();
+        let next = match python {
+            Python::Function(name) if c == '(' => {
+                self.call(name);
+                out.push('{');
+                Python::Key { name: String::new(), is_first: true }
+            }
+            Python::Function(_) if c == ']' => return At::Closing,
+            Python::Function(name) if c == '[' || c == ',' || c.is_whitespace() => Python::Function(name),
+            Python::Function(name) => Python::Function(name + c.encode_utf8(&mut [0; 4])),
+            Python::Key { .. } if c == ')' => {
+                out.push('}');
+                Python::Function(String::new())
+            }
+            Python::Key { name, is_first } if c == '=' => {
+                out += if is_first { "" } else { ", " };
+                out += &serde_json::Value::from(name).to_string();
+                out += ": ";
+                Python::Value(Literal::default())
+            }
+            Python::Key { name, .. } if c == '{' && name == "**" => Python::Dict(Literal::within('}')),
+            Python::Key { name, is_first } if c == ',' || c.is_whitespace() => Python::Key { name, is_first },
+            Python::Key { name, is_first } => Python::Key { name: name + c.encode_utf8(&mut [0; 4]), is_first },
+            Python::Value(mut literal) => match literal.push(c, &mut out) {
+                Step::Inside => Python::Value(literal),
+                Step::Ended if c == ')' => {
+                    out.push('}');
+                    Python::Function(String::new())
+                }
+                Step::Ended => Python::Key { name: String::new(), is_first: false },
+            },
+            Python::Dict(mut literal) => {
+                literal.push(c, &mut out);
+                if literal.is_closed() { Python::AfterDict } else { Python::Dict(literal) }
+            }
+            Python::AfterDict if c == ')' => Python::Function(String::new()),
+            Python::AfterDict => Python::AfterDict,
+        };
+        self.arguments(out);
+        At::Python(next)
+    }
+}
+
+/// Length of the longest end of a text with which the mark begins.
+fn n_begun(text: &str, mark: &str) -> usize {
+    (1..mark.len()).rev().find(|&n| mark.is_char_boundary(n) && text.ends_with(&mark[..n])).unwrap_or(0)
+}
+
+/// Letters and digits that nobody can foresee: the standard library's hasher has random keys.
+fn random_text(n: usize) -> String {
+    const LETTERS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    let keys = RandomState::new();
+    let letter = |n: usize| {
+        let mut hasher = keys.build_hasher();
+        hasher.write_usize(n);
+        char::from(LETTERS[usize::try_from(hasher.finish() % 62).unwrap_or(0)])
+    };
+    (0..n).map(letter).collect()
+}
+
+#[cfg(test)]
+#[path = "parser_tests.rs"]
+mod tests;
