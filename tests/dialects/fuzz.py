@@ -286,7 +286,7 @@ def mutate_value(dice: random.Random, body):
     for key in at:
         inner = inner[key]
     n = dice.choice([2, 50, 2000])
-    return put(body, at, [copy.deepcopy(inner)] * n if len(json.dumps(inner)) * n < 400_000 else inner)
+    return put(body, at, [copy.deepcopy(inner) for _ in range(n)] if len(json.dumps(inner)) * n < 400_000 else inner)
 
 
 def encode(dice: random.Random, body) -> bytes:
