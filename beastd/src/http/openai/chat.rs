@@ -1,6 +1,6 @@
 //! `/v1/chat/completions`.
 
-use beast_protocol::{Delta, Event, Generate, Role, TemplateOptions, TokenLogprob, Tools, Usage};
+use beast_protocol::{Delta, Event, Generate, RawPrompt, Role, TemplateOptions, TokenLogprob, Tools, Usage};
 use hyper::StatusCode;
 use serde_json::{Map, Value, json};
 
@@ -39,7 +39,7 @@ pub(crate) async fn answer(asked: Asked) -> Result<Reply, Refusal> {
     let wishes = wishes(&fields)?;
     let request = Generate { priority: super::priority(&asked.headers)?, ..generate(&fields)? };
     let verbose = verbose(&asked, &request).await?;
-    let requests = choices(request, wishes.n_choices);
+    let requests = choices(request, wishes.n_choices)?;
     let identity = Identity::new("chatcmpl", "chat.completion", String::new());
     if let Some(id) = resumable::id(&asked.headers)?.filter(|_| wishes.is_stream) {
         let script = Chunks::new(identity.clone(), wishes, verbose);
@@ -77,12 +77,25 @@ fn with_verbose(mut body: Value, verbose: Option<Value>) -> Value {
 }
 
 /// The same request several times; with a seed, each has its own.
-pub(super) fn choices(request: Generate, n: usize) -> Vec<Generate> {
+///
+/// # Errors
+/// 400 when the copies would take more memory than a prompt that can be answered.
+pub(super) fn choices(request: Generate, n: usize) -> Result<Vec<Generate>, Refusal> {
+    const MAX_COPIED: usize = 64 * 1024 * 1024;
+    let n_bytes: usize = request.messages.iter().map(|message| message.content.len()).sum();
+    let n_raw = match &request.raw {
+        Some(RawPrompt::Text(text)) => text.len(),
+        Some(RawPrompt::Tokens(tokens)) => size_of_val(&tokens[..]),
+        None => 0,
+    };
+    if (n_bytes + n_raw).saturating_mul(n) > MAX_COPIED {
+        return Err(Refusal::invalid_field("n", "invalid n: too many answers to so long a prompt; try: n = 1"));
+    }
     let mut requests = vec![request; n];
     for (n, request) in (0..).zip(&mut requests) {
         request.sampling.seed = request.sampling.seed.map(|seed| seed.wrapping_add(n));
     }
-    requests
+    Ok(requests)
 }
 
 /// What tells a streamed answer, for one that goes on.
