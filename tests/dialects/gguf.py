@@ -1,5 +1,8 @@
-"""Rewrites the metadata of a GGUF file. Exists because a model's name, template and sampling defaults lie in its file, and
-llama.cpp's tests set them by flags. Knows nothing of tensors: their bytes are copied."""
+"""Rewrites the metadata of a GGUF file.
+
+Exists because a model's name, template and sampling defaults lie in its file, and llama.cpp's tests set them by flags.
+Knows nothing of tensors: their bytes are copied.
+"""
 
 import struct
 from pathlib import Path

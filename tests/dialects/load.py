@@ -42,12 +42,20 @@ def running() -> int:
 
 
 def request(i: int, max_tokens: int) -> bytes:
-    body = json.dumps({
-        "model": MODEL, "stream": True, "max_tokens": max_tokens, "temperature": 0, "logit_bias": {"7": -100},
-        "messages": [{"role": "user", "content": f"What is a daemon? ({i})"}],
-    }).encode()
-    head = (f"POST /v1/chat/completions HTTP/1.1\r\nHost: {ADDRESS.netloc}\r\nContent-Type: application/json\r\n"
-            f"Authorization: Bearer none\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n")
+    body = json.dumps(
+        {
+            "model": MODEL,
+            "stream": True,
+            "max_tokens": max_tokens,
+            "temperature": 0,
+            "logit_bias": {"7": -100},
+            "messages": [{"role": "user", "content": f"What is a daemon? ({i})"}],
+        }
+    ).encode()
+    head = (
+        f"POST /v1/chat/completions HTTP/1.1\r\nHost: {ADDRESS.netloc}\r\nContent-Type: application/json\r\n"
+        f"Authorization: Bearer none\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+    )
     return head.encode() + body
 
 
@@ -85,9 +93,12 @@ def judge(raw: bytes) -> str:
 async def concurrent(arguments, dice: random.Random) -> list[str]:
     """All at once; some leave at random."""
     leaving = set(dice.sample(range(arguments.streams), arguments.aborted))
-    outcomes = await asyncio.gather(*(
-        stream(i, 40, dice.uniform(0.01, 3) if i in leaving else None, dice.random() < 0.5) for i in range(arguments.streams)
-    ))
+    outcomes = await asyncio.gather(
+        *(
+            stream(i, 40, dice.uniform(0.01, 3) if i in leaving else None, dice.random() < 0.5)
+            for i in range(arguments.streams)
+        )
+    )
     stayed = [outcome for i, outcome in enumerate(outcomes) if i not in leaving]
     return [f"a stream of {arguments.streams}: {outcome}" for outcome in stayed if outcome != "whole"]
 
@@ -113,6 +124,10 @@ async def settle(seconds: float = 10) -> list[str]:
     return []
 
 
+def verdict(wrong: list[str]) -> str:
+    return "FAIL" if wrong else "ok"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--streams", type=int, default=200)
@@ -126,7 +141,8 @@ def main() -> None:
     asyncio.run(stream(0, 40, None))
     files = open_files()
     wrong += asyncio.run(concurrent(arguments, dice)) + asyncio.run(settle())
-    print(f"{'FAIL' if wrong else 'ok'} concurrent: {arguments.streams} streams, {arguments.aborted} left, {time.monotonic() - started:.0f} s")
+    seconds = time.monotonic() - started
+    print(f"{verdict(wrong)} concurrent: {arguments.streams} streams, {arguments.aborted} left, {seconds:.0f} s")
     # The first round fills the allocator's and the caches' pools; from then on memory is flat.
     before, started = resident_kib(), time.monotonic()
     late = asyncio.run(leaving(arguments, dice)) + asyncio.run(settle())
@@ -138,8 +154,9 @@ def main() -> None:
         late.append(f"memory grew by {growth} KiB")
     if files_now > files + 8:
         late.append(f"{files_now - files} more files are open than before")
-    print(f"{'FAIL' if late else 'ok'} leaving: {arguments.leave} streams left, memory {growth:+} KiB, files {files_now - files:+}, "
-          f"{time.monotonic() - started:.0f} s")
+    seconds = time.monotonic() - started
+    figures = f"memory {growth:+} KiB, files {files_now - files:+}, {seconds:.0f} s"
+    print(f"{verdict(late)} leaving: {arguments.leave} streams left, {figures}")
     for text in (wrong + late)[:20]:
         print("  " + text)
     sys.exit(1 if wrong or late else 0)

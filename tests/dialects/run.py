@@ -5,7 +5,7 @@ Usage: run.py [--quick] [--peer LLAMA_SERVER] [--suite NAME]... [--update] [--li
   --peer     judge this llama-server instead of beastd, for a baseline; nothing is expected of it
   --suite    only these
   --update   write what passes now into expected.txt
-A case is a line "SUITE CASE"; those in expected.txt must pass. Others are counted, and listed in target/dialects/results.txt.
+A case is a line "SUITE CASE"; those in expected.txt must pass. target/dialects/results.txt has all.
 """
 
 import argparse
@@ -27,7 +27,17 @@ TESTS = WORK / "llama.cpp/tools/server/tests"
 EXPECTED = HERE / "expected.txt"
 PASSED, FAILED, SKIPPED = "ok", "FAIL", "skip"
 
-NINE = ["basic", "chat_completion", "compat_anthropic", "compat_oai_responses", "completion", "ctx_shift", "security", "sleep", "metrics"]
+NINE = [
+    "basic",
+    "chat_completion",
+    "compat_anthropic",
+    "compat_oai_responses",
+    "completion",
+    "ctx_shift",
+    "security",
+    "sleep",
+    "metrics",
+]
 MORE = ["tokenize", "template", "embedding", "tool_call", "stream", "ignore_eos", "speculative"]
 QUICK = ["basic", "security", "metrics", "compat_oai_responses", "tokenize"]
 
@@ -35,25 +45,39 @@ Results = dict[str, str]
 
 
 def run(command: list[str], env: dict[str, str], log: Path, seconds: int, cwd: Path = HERE) -> tuple[int, str]:
-    """Runs a program in a home of its own; its stdout, which also goes to the log."""
+    """Runs a program in a home of its own: its exit code and the log with what it said."""
     with tempfile.TemporaryDirectory(prefix="beast-client-") as home, open(log, "a") as errors:
-        env = {**os.environ, "HOME": home, "XDG_CONFIG_HOME": f"{home}/.config", "XDG_DATA_HOME": f"{home}/.local/share",
-               "XDG_CACHE_HOME": f"{home}/.cache", "NO_COLOR": "1", "DO_NOT_TRACK": "1", **env}
+        env = {
+            **os.environ,
+            "HOME": home,
+            "XDG_CONFIG_HOME": f"{home}/.config",
+            "XDG_DATA_HOME": f"{home}/.local/share",
+            "XDG_CACHE_HOME": f"{home}/.cache",
+            "NO_COLOR": "1",
+            "DO_NOT_TRACK": "1",
+            **env,
+        }
         for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "all_proxy"):
             env.pop(name, None)
         try:
-            done = subprocess.run(command, env=env, cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors,
-                                  text=True, timeout=seconds, check=False)
-            code, text = done.returncode, done.stdout
-        except subprocess.TimeoutExpired as late:
-            text = (late.stdout or b"").decode() if isinstance(late.stdout, bytes) else late.stdout or ""
-            code, text = 124, text + f"FAIL ended: not within {seconds} s\n"
-        errors.write(text)
-        return code, text
+            code = subprocess.run(
+                command,
+                env=env,
+                cwd=cwd,
+                stdin=subprocess.DEVNULL,
+                stdout=errors,
+                stderr=subprocess.STDOUT,
+                timeout=seconds,
+                check=False,
+            ).returncode
+        except subprocess.TimeoutExpired:
+            code = 124
+            print(f"FAIL ended: not within {seconds} s", file=errors)
+    return code, log.read_text(errors="replace")
 
 
 def results_of_lines(text: str, code: int) -> Results:
-    """Cases from lines such as "ok NAME: ..."."""
+    """Cases from lines such as "ok NAME: ..."; the server's own lines begin otherwise."""
     results = {}
     for line in text.splitlines():
         verdict, _, rest = line.partition(" ")
@@ -68,10 +92,27 @@ def llama(files: list[str], log: Path) -> Results:
     """llama.cpp's own tests, all of these files in one session."""
     report = WORK / "llama.xml"
     report.unlink(missing_ok=True)
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not slow", "--timeout=60", "--tb=short",
-               f"--junit-xml={report}", *[f"unit/test_{name}.py" for name in files]]
-    env = {"LLAMA_SERVER_BIN_PATH": str(HERE / "shim.py"), "LLAMA_CACHE": str(WORK / "cache"),
-           "DIALECTS_LOG": str(WORK / "shim.log"), "PORT": str(8480 + os.getpid() % 500)}
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-v",
+        "-p",
+        "no:cacheprovider",
+        "-m",
+        "not slow",
+        "--timeout=120",
+        "--tb=short",
+        "--show-capture=no",
+        f"--junit-xml={report}",
+        *[f"unit/test_{name}.py" for name in files],
+    ]
+    env = {
+        "LLAMA_SERVER_BIN_PATH": str(HERE / "shim.py"),
+        "LLAMA_CACHE": str(WORK / "cache"),
+        "DIALECTS_LOG": str(WORK / "shim.log"),
+        "PORT": str(8480 + os.getpid() % 500),
+    }
     code, _ = run(command, env, log, 3600, cwd=TESTS)
     if not report.exists():
         return {"ended": FAILED, f"pytest exit {code}": FAILED}
@@ -79,11 +120,15 @@ def llama(files: list[str], log: Path) -> Results:
     for case in xml.etree.ElementTree.parse(report).getroot().iter("testcase"):
         name = f"{case.get('classname', '').removeprefix('unit.test_')}::{case.get('name', '').removeprefix('test_')}"
         kinds = {child.tag for child in case}
-        results[ascii(name)[1:-1]] = FAILED if kinds & {"failure", "error"} else SKIPPED if "skipped" in kinds else PASSED
+        results[ascii(name)[1:-1]] = (
+            FAILED if kinds & {"failure", "error"} else SKIPPED if "skipped" in kinds else PASSED
+        )
     return results
 
 
-def client(script: str, log: Path, seconds: int = 300, context: int | None = None, more: tuple[str, ...] = ()) -> Results:
+def client(
+    script: str, log: Path, seconds: int = 300, context: int | None = None, more: tuple[str, ...] = ()
+) -> Results:
     """A client's script against a server of its own."""
     node = WORK / "node"
     if script.endswith(".mjs"):
@@ -106,13 +151,22 @@ def typed(variants: int, log: Path) -> Results:
 
 
 def fuzz(n: int, seed: int, log: Path) -> Results:
-    with serving(log, "--ctx-size", "1024", "--parallel", "4", "--n-predict", "16", settings="http.max_body_mib=4") as env:
+    with serving(
+        log, "--ctx-size", "1024", "--parallel", "4", "--n-predict", "16", settings="http.max_body_mib=4"
+    ) as env:
         code, text = run([sys.executable, str(HERE / "fuzz.py"), "-n", str(n), "--seed", str(seed)], env, log, 7200)
     return results_of_lines(text, code)
 
 
 def load(log: Path, *more: str) -> Results:
-    with serving(log, "--ctx-size", "8192", "--parallel", "4", settings="max_waiting=512 max_connections=1024 http.max_connections=1024") as env:
+    with serving(
+        log,
+        "--ctx-size",
+        "8192",
+        "--parallel",
+        "4",
+        settings="max_waiting=512 max_connections=1024 http.max_connections=1024",
+    ) as env:
         code, text = run([sys.executable, str(HERE / "load.py"), *more], env, log, 1800)
     return results_of_lines(text, code)
 
@@ -173,7 +227,9 @@ def arguments_of() -> argparse.Namespace:
 
 def main() -> None:
     arguments = arguments_of()
-    chosen = {name: start for name, start in suites(arguments).items() if not arguments.suite or name in arguments.suite}
+    chosen = {
+        name: start for name, start in suites(arguments).items() if not arguments.suite or name in arguments.suite
+    }
     if arguments.list:
         print("\n".join(chosen))
         return
@@ -196,16 +252,20 @@ def main() -> None:
         if not arguments.quick or name != "llama":
             lost += sorted(case for case in must if case.startswith(f"{name} ") and case not in mine)
         missed += lost
-        print(f"{name}: {counts[PASSED]} of {len(mine) - counts[SKIPPED]} passed, {counts[SKIPPED]} skipped, "
-              f"{len(lost)} expected ones failed, {time.monotonic() - started:.0f} s", flush=True)
+        print(
+            f"{name}: {counts[PASSED]} of {len(mine) - counts[SKIPPED]} passed, {counts[SKIPPED]} skipped, "
+            f"{len(lost)} expected ones failed, {time.monotonic() - started:.0f} s",
+            flush=True,
+        )
     (WORK / "results.txt").write_text("".join(f"{verdict} {case}\n" for case, verdict in sorted(results.items())))
     if arguments.update and not arguments.peer:
         update(results)
     for case in missed:
         print(f"  expected to pass: {case}")
     n_passed = sum(verdict == PASSED for verdict in results.values())
-    print(f"total: {n_passed} of {sum(v != SKIPPED for v in results.values())} cases passed, {len(missed)} of the expected failed "
-          f"(every case: target/dialects/results.txt)")
+    n_judged = sum(verdict != SKIPPED for verdict in results.values())
+    print(f"total: {n_passed} of {n_judged} cases passed, {len(missed)} of the expected failed", end=" ")
+    print("(every case: target/dialects/results.txt)")
     sys.exit(1 if missed and not arguments.update else 0)
 
 

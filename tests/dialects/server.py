@@ -42,8 +42,26 @@ def serving(log: Path, *flags: str, settings: str = "", context: int | None = No
     env = {**os.environ, "DIALECTS_SET": " ".join(filter(None, [os.environ.get("DIALECTS_SET", ""), settings]))}
     if context:
         env["DIALECTS_CONTEXT"] = str(context)
-    command = [sys.executable, str(HERE / "shim.py"), "--host", "127.0.0.1", "--port", str(port), "--alias", "cub",
-               "--temp", "0", "--seed", "42", "--jinja", "--slots", "--metrics", "--hf-repo", "ours", *flags]
+    command = [
+        sys.executable,
+        str(HERE / "shim.py"),
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+        "--alias",
+        "cub",
+        "--temp",
+        "0",
+        "--seed",
+        "42",
+        "--jinja",
+        "--slots",
+        "--metrics",
+        "--hf-repo",
+        "ours",
+        *flags,
+    ]
     with open(log, "a") as file:
         process = subprocess.Popen(command, env=env, stdout=file, stderr=file)
         try:

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Stands in for llama-server: takes its flags and becomes beastd (or, for a baseline, the real llama-server) on our model.
+"""Stands in for llama-server: takes its flags and becomes beastd, or the real llama-server, on our model.
 
 llama.cpp's tests start the program that LLAMA_SERVER_BIN_PATH names. The model they ask for is dropped; flags become
 settings of beastd, or metadata in a copy of the model file where a model's name, template and sampling defaults live.
@@ -32,18 +32,36 @@ MODEL = Path(os.environ.get("DIALECTS_MODEL", ROOT / "models/cub/cub.gguf")).res
 # Flags that name a model; with their value.
 OF_MODEL = {"--hf-repo", "--hf-file", "--model", "--model-url", "--model-draft", "--mmproj-url", "-m", "-hf"}
 SWITCHES = {
-    "--offline", "--cont-batching", "--embedding", "--reranking", "--metrics", "--kv-unified", "--swa-full", "--slots",
-    "--no-slots", "--context-shift", "--no-ui", "--no-models-autoload", "--jinja", "--no-jinja", "--no-mmproj", "--verbose",
-    "--no-cache-idle-slots", "--ui-mcp-proxy", "--backend_sampling", "--no-webui",
+    "--offline",
+    "--cont-batching",
+    "--embedding",
+    "--reranking",
+    "--metrics",
+    "--kv-unified",
+    "--swa-full",
+    "--slots",
+    "--no-slots",
+    "--context-shift",
+    "--no-ui",
+    "--no-models-autoload",
+    "--jinja",
+    "--no-jinja",
+    "--no-mmproj",
+    "--verbose",
+    "--no-cache-idle-slots",
+    "--ui-mcp-proxy",
+    "--backend_sampling",
+    "--no-webui",
 }
 LLAMA3 = (
-    "{% for m in messages %}{{ '<|start_header_id|>' + m.role + '<|end_header_id|>\n\n' + m.content | trim + '<|eot_id|>' }}"
+    "{% for m in messages %}"
+    "{{ '<|start_header_id|>' + m.role + '<|end_header_id|>\n\n' + m.content | trim + '<|eot_id|>' }}"
     "{% endfor %}{% if add_generation_prompt %}{{ '<|start_header_id|>assistant<|end_header_id|>\n\n' }}{% endif %}"
 )
 COMMAND_R = (
-    "{% for m in messages %}{{ '<|START_OF_TURN_TOKEN|><|' + {'system': 'SYSTEM', 'user': 'USER'}.get(m.role, 'CHATBOT')"
-    " + '_TOKEN|>' + m.content | trim + '<|END_OF_TURN_TOKEN|>' }}{% endfor %}"
-    "{% if add_generation_prompt %}{{ '<|START_OF_TURN_TOKEN|><|CHATBOT_TOKEN|>' }}{% endif %}"
+    "{% set names = {'system': 'SYSTEM', 'user': 'USER', 'assistant': 'CHATBOT'} %}{% for m in messages %}"
+    "{{ '<|START_OF_TURN_TOKEN|><|' + names[m.role] + '_TOKEN|>' + m.content | trim + '<|END_OF_TURN_TOKEN|>' }}"
+    "{% endfor %}{% if add_generation_prompt %}{{ '<|START_OF_TURN_TOKEN|><|CHATBOT_TOKEN|>' }}{% endif %}"
 )
 CHATML = (
     "{% for m in messages %}{{ '<|im_start|>' + m.role + '\n' + m.content + '<|im_end|>\n' }}{% endfor %}"
@@ -74,9 +92,15 @@ def metadata(flags: dict[str, str]) -> dict[str, gguf.Value]:
         template = TEMPLATES.get(name, name)
     if file := flags.get("--chat-template-file"):
         template = Path(file).read_text()
-    if template is not None and (reasoning := flags.get("--reasoning")) in ("on", "off"):
-        template = "{%- set enable_thinking = " + ("true" if reasoning == "on" else "false") + " -%}" + template
     if template is not None:
+        # llama-server lets models think unless it is told not to.
+        default = "false" if flags.get("--reasoning") == "off" else "true"
+        template = (
+            "{%- if enable_thinking is not defined -%}{%- set enable_thinking = "
+            + default
+            + " -%}{%- endif -%}"
+            + template
+        )
         changes["tokenizer.chat_template"] = template
     return changes
 
@@ -112,12 +136,19 @@ def settings(flags: dict[str, str]) -> dict[str, str]:
     wanted["n_slots"] = str(n_slots)
     n_predict = int(flags.get("--n-predict", "-1"))
     wanted["max_tokens"] = str(n_predict if n_predict > 0 else n_ctx)
-    for flag, key in [("--batch-size", "n_batch"), ("--threads", "n_threads"), ("--api-key", "http.api_key"),
-                      ("--cors-origins", "http.origins")]:
+    for flag, key in [
+        ("--batch-size", "n_batch"),
+        ("--threads", "n_threads"),
+        ("--api-key", "http.api_key"),
+        ("--cors-origins", "http.origins"),
+    ]:
         if flag in flags:
             wanted[key] = flags[flag]
     if "--batch-size" in flags:
         wanted["prefill_chunk"] = flags.get("--ubatch-size", flags["--batch-size"])
+    if "--tools" in flags:
+        # llama-server's default for origins once it has tools.
+        wanted.setdefault("http.origins", "localhost")
     if "--sleep-idle-seconds" in flags:
         wanted["idle_unload"] = flags["--sleep-idle-seconds"] + "s"
     for pair in os.environ.get("DIALECTS_SET", "").split():
@@ -127,9 +158,30 @@ def settings(flags: dict[str, str]) -> dict[str, str]:
 
 
 MAPPED = {
-    "--port", "--host", "--parallel", "--ctx-size", "--kv-unified", "--n-predict", "--batch-size", "--ubatch-size", "--threads",
-    "--api-key", "--cors-origins", "--sleep-idle-seconds", "--alias", "--temp", "--chat-template", "--chat-template-file",
-    "--reasoning", "--offline", "--cont-batching", "--embedding", "--jinja", "--metrics", "--slots",
+    "--port",
+    "--host",
+    "--parallel",
+    "--ctx-size",
+    "--kv-unified",
+    "--n-predict",
+    "--batch-size",
+    "--ubatch-size",
+    "--threads",
+    "--api-key",
+    "--cors-origins",
+    "--sleep-idle-seconds",
+    "--tools",
+    "--alias",
+    "--temp",
+    "--chat-template",
+    "--chat-template-file",
+    "--reasoning",
+    "--offline",
+    "--cont-batching",
+    "--embedding",
+    "--jinja",
+    "--metrics",
+    "--slots",
 }
 
 
@@ -140,7 +192,7 @@ def log(line: str) -> None:
 
 
 def home() -> Path:
-    """A home that no other process has. Below /tmp, as the path of a socket must be short; those whose process has ended go."""
+    """A home below /tmp, as the path of a socket must be short. Those whose process has ended are removed."""
     for old in Path("/tmp").glob("beast-dialects-*"):
         pid = old.name.split("-")[2]
         if pid.isdigit() and not Path(f"/proc/{pid}").exists():
@@ -162,7 +214,9 @@ def become_peer(peer: str, arguments: list[str]) -> None:
     flags = parse(arguments)
     changes = {"lfm2.context_length": int(n)} if (n := os.environ.get("DIALECTS_CONTEXT")) else {}
     is_router = not any(flag in flags for flag in OF_MODEL)
-    kept = [part for flag, value in flags.items() if flag not in OF_MODEL for part in ([flag, value] if value else [flag])]
+    kept = [
+        part for flag, value in flags.items() if flag not in OF_MODEL for part in ([flag, value] if value else [flag])
+    ]
     kept += os.environ.get("DIALECTS_PEER_FLAGS", "").split()
     command = [peer, *kept] if is_router else [peer, "--model", str(model_with(changes)), *kept]
     log("peer: " + " ".join(command))

@@ -20,16 +20,31 @@ def folder(name: str) -> Path:
 
 def ask(command: list[str], env: dict[str, str]) -> str:
     """What it prints; its end is awaited."""
-    done = subprocess.run(command, env={**os.environ, **env}, cwd=folder("work"), stdin=subprocess.DEVNULL, capture_output=True,
-                          text=True, timeout=180, check=False)
+    done = subprocess.run(
+        command,
+        env={**os.environ, **env},
+        cwd=folder("work"),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+    )
     assert done.returncode == 0, f"exit {done.returncode}: {done.stdout[-300:]} {done.stderr[-300:]}"
     return done.stdout
 
 
 def cut_off(command: list[str], env: dict[str, str]) -> None:
     """Interrupts it while the server computes for it; nothing may run on."""
-    child = subprocess.Popen(command, env={**os.environ, **env}, cwd=folder("work"), stdin=subprocess.DEVNULL,
-                             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    child = subprocess.Popen(
+        command,
+        env={**os.environ, **env},
+        cwd=folder("work"),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
     try:
         deadline = time.monotonic() + 60
         while running() == 0:

@@ -67,7 +67,11 @@ def tools_any():
     assert answer.stop_reason == "tool_use" and call.name == "weather" and call.id, answer
     assert set(call.input) == {"city", "days"}, call
     result = {"type": "tool_result", "tool_use_id": call.id, "content": "sunny"}
-    history = [*SAY, {"role": "assistant", "content": [call.model_dump(exclude_none=True)]}, {"role": "user", "content": [result]}]
+    history = [
+        *SAY,
+        {"role": "assistant", "content": [call.model_dump(exclude_none=True)]},
+        {"role": "user", "content": [result]},
+    ]
     again = client.messages.create(model=MODEL, max_tokens=24, messages=history, tools=[TOOL])
     assert again.content, again
 
@@ -104,18 +108,26 @@ def count_tokens():
     n = client.messages.count_tokens(model=MODEL, messages=SAY, system="Answer briefly.").input_tokens
     answer = client.messages.create(model=MODEL, max_tokens=1, messages=SAY, system="Answer briefly.")
     usage = answer.usage
-    assert n == usage.input_tokens + (usage.cache_read_input_tokens or 0) + (usage.cache_creation_input_tokens or 0), (n, usage)
+    assert n == usage.input_tokens + (usage.cache_read_input_tokens or 0) + (usage.cache_creation_input_tokens or 0), (
+        n,
+        usage,
+    )
 
 
 @check
 def errors():
-    for bad in (dict(messages=[{"role": "robot", "content": "x"}]), dict(messages=SAY, extra_body={"temperature": -1}),
-                dict(messages=[{"role": "user", "content": "word " * 20000}])):
+    for bad in (
+        dict(messages=[{"role": "robot", "content": "x"}]),
+        dict(messages=SAY, extra_body={"temperature": -1}),
+        dict(messages=[{"role": "user", "content": "word " * 20000}]),
+    ):
         try:
             client.messages.create(model=MODEL, max_tokens=8, **bad)
         except anthropic.APIStatusError as error:
             assert error.status_code == 400, error
-            assert error.body["type"] == "error" and error.body["error"]["type"] and error.body["error"]["message"], error.body
+            assert error.body["type"] == "error" and error.body["error"]["type"] and error.body["error"]["message"], (
+                error.body
+            )
         else:
             raise AssertionError(f"accepted: {str(bad)[:80]}")
 

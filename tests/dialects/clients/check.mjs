@@ -6,7 +6,7 @@ export const API_KEY = process.env.API_KEY ?? 'none';
 export const QUESTION = 'What is a daemon?';
 export const WEATHER = {
   type: 'object',
-  properties: { city: { type: 'string', maxLength: 20 }, days: { type: 'integer' } },
+  properties: { city: { type: 'string', maxLength: 20 }, days: { type: 'integer', minimum: 0, maximum: 14 } },
   required: ['city', 'days'],
   additionalProperties: false,
 };
@@ -42,7 +42,11 @@ export async function main(checks) {
       console.log(reason ? `skip ${name}: ${reason}` : `ok ${name}`);
     } catch (error) {
       failed += 1;
-      console.log(`FAIL ${name}: ${String(error?.stack && process.env.DIALECTS_TRACE ? error.stack : error).replace(/\s+/g, ' ').slice(0, 300)}`);
+      console.log(
+        `FAIL ${name}: ${String(error?.stack && process.env.DIALECTS_TRACE ? error.stack : error)
+          .replace(/\s+/g, ' ')
+          .slice(0, 300)}`,
+      );
     }
   }
   process.exit(failed ? 1 : 0);

@@ -16,7 +16,10 @@ API_KEY = os.environ.get("API_KEY", "none")
 QUESTION = "What is a daemon?"
 WEATHER = {
     "type": "object",
-    "properties": {"city": {"type": "string", "maxLength": 20}, "days": {"type": "integer"}},
+    "properties": {
+        "city": {"type": "string", "maxLength": 20},
+        "days": {"type": "integer", "minimum": 0, "maximum": 14},
+    },
     "required": ["city", "days"],
     "additionalProperties": False,
 }

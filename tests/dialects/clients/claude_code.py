@@ -1,4 +1,4 @@
-"""Claude Code, headless, its telemetry and updates off: a short prompt, its own prompt with all its tools, JSON, cancel."""
+"""Claude Code, headless, without telemetry and updates: a short prompt, its own with all its tools, JSON, cancel."""
 
 import json
 import os
@@ -8,8 +8,13 @@ from check import API_KEY, BASE_URL, MODEL, QUESTION, check, main
 
 PROGRAM = str(next(iter(sorted((NODE / "@anthropic-ai").glob("claude-code-*/claude"))), "claude"))
 ENV = {
-    "ANTHROPIC_BASE_URL": BASE_URL, "ANTHROPIC_API_KEY": API_KEY, "ANTHROPIC_MODEL": MODEL, "ANTHROPIC_DEFAULT_HAIKU_MODEL": MODEL,
-    "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1", "DISABLE_TELEMETRY": "1", "DISABLE_AUTOUPDATER": "1",
+    "ANTHROPIC_BASE_URL": BASE_URL,
+    "ANTHROPIC_API_KEY": API_KEY,
+    "ANTHROPIC_MODEL": MODEL,
+    "ANTHROPIC_DEFAULT_HAIKU_MODEL": MODEL,
+    "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
+    "DISABLE_TELEMETRY": "1",
+    "DISABLE_AUTOUPDATER": "1",
     "CLAUDE_CODE_MAX_OUTPUT_TOKENS": "32",
 }
 SHORT = ["--system-prompt", "Answer briefly.", "--tools", ""]
@@ -22,7 +27,10 @@ def short_prompt():
 
 @check
 def stream_json():
-    lines = ask([PROGRAM, "-p", QUESTION, *SHORT, "--output-format", "stream-json", "--verbose", "--include-partial-messages"], ENV)
+    lines = ask(
+        [PROGRAM, "-p", QUESTION, *SHORT, "--output-format", "stream-json", "--verbose", "--include-partial-messages"],
+        ENV,
+    )
     events = [json.loads(line) for line in lines.splitlines()]
     kinds = {event["event"]["type"] for event in events if event["type"] == "stream_event"}
     assert {"message_start", "content_block_delta", "message_stop"} <= kinds, kinds

@@ -5,10 +5,26 @@ import json
 from agents import NODE, ask, cut_off, folder
 from check import BASE_URL, MODEL, QUESTION, check, main
 
-PROVIDER = f'{{name="beast",base_url="{BASE_URL}/v1",wire_api="responses",env_key="KEY",request_max_retries=0,stream_max_retries=0}}'
-COMMAND = ["node", str(NODE / "@openai/codex/bin/codex.js"), "exec", "--skip-git-repo-check", "-s", "read-only", "-m", MODEL,
-           "-c", "model_provider=beast", "-c", f"model_providers.beast={PROVIDER}", "-c", "analytics.enabled=false",
-           "-c", "check_for_update_on_startup=false"]
+RETRIES = "request_max_retries=0,stream_max_retries=0"
+PROVIDER = f'{{name="beast",base_url="{BASE_URL}/v1",wire_api="responses",env_key="KEY",{RETRIES}}}'
+COMMAND = [
+    "node",
+    str(NODE / "@openai/codex/bin/codex.js"),
+    "exec",
+    "--skip-git-repo-check",
+    "-s",
+    "read-only",
+    "-m",
+    MODEL,
+    "-c",
+    "model_provider=beast",
+    "-c",
+    f"model_providers.beast={PROVIDER}",
+    "-c",
+    "analytics.enabled=false",
+    "-c",
+    "check_for_update_on_startup=false",
+]
 ENV = {"KEY": "none", "CODEX_HOME": str(folder("codex"))}
 
 

@@ -115,7 +115,9 @@ def ollama_tools():
 
 @check
 def ollama_format():
-    answer = ask(OLLAMA, max_tokens=200, response_format={"type": "json_schema", "json_schema": {"name": "w", "schema": WEATHER}})
+    answer = ask(
+        OLLAMA, max_tokens=200, response_format={"type": "json_schema", "json_schema": {"name": "w", "schema": WEATHER}}
+    )
     assert set(json.loads(answer.choices[0].message.content)) == {"city", "days"}, answer
 
 

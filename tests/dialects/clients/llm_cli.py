@@ -1,4 +1,4 @@
-"""llm, the command line: its OpenAI plugin with api_base (chat, completion, Responses), schema, and the plugin llm-ollama."""
+"""llm, the command line: its OpenAI plugin (chat, completion, Responses, schema, tools) and the plugin llm-ollama."""
 
 import json
 import os
@@ -67,11 +67,20 @@ def responses():
 @check
 def tools():
     # The model need not call it; the request and the answer must work.
-    llm("-m", "chat", "--functions", "def add(a: int, b: int) -> int:\n    return a + b", "-o", "max_tokens", "60", QUESTION)
+    llm(
+        "-m",
+        "chat",
+        "--functions",
+        "def add(a: int, b: int) -> int:\n    return a + b",
+        "-o",
+        "max_tokens",
+        "60",
+        QUESTION,
+    )
 
 
 def ollama_model():
-    listed = llm("ollama", "list-models")
+    listed = llm("ollama", "models")
     return next(line.split()[0] for line in listed.splitlines() if line.startswith(MODEL))
 
 

@@ -38,11 +38,21 @@ await main({
     assert((await client.generate({ model: MODEL, prompt: QUESTION, options })).response, 'nothing');
   },
   async tools() {
-    const answer = await client.chat({ model: MODEL, messages, tools: [tool], options: { ...options, num_predict: 200 } });
+    const answer = await client.chat({
+      model: MODEL,
+      messages,
+      tools: [tool],
+      options: { ...options, num_predict: 200 },
+    });
     for (const call of answer.message.tool_calls ?? []) assert(typeof call.function.arguments === 'object', call);
   },
   async format() {
-    const answer = await client.chat({ model: MODEL, messages, format: WEATHER, options: { ...options, num_predict: 200 } });
+    const answer = await client.chat({
+      model: MODEL,
+      messages,
+      format: WEATHER,
+      options: { ...options, num_predict: 200 },
+    });
     assert(Object.keys(JSON.parse(answer.message.content)).sort().join() === 'city,days', answer);
   },
   async embed() {
@@ -54,7 +64,13 @@ await main({
   },
   async cancel() {
     for (let round = 0; round < 4; round += 1) {
-      const stream = await client.chat({ model: MODEL, messages, format: LONG_LIST, options: { num_predict: 3500, temperature: 0 }, stream: true });
+      const stream = await client.chat({
+        model: MODEL,
+        messages,
+        format: LONG_LIST,
+        options: { num_predict: 3500, temperature: 0 },
+        stream: true,
+      });
       let n = 0;
       try {
         for await (const _ of stream) if (++n === 4) stream.abort();

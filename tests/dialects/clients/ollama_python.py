@@ -73,8 +73,11 @@ def chat_tools():
 @check
 def chat_tool_result():
     call = {"function": {"name": "weather", "arguments": {"city": "Rome", "days": 1}}}
-    messages = [*SAY, {"role": "assistant", "content": "", "tool_calls": [call]},
-                {"role": "tool", "tool_name": "weather", "content": "sunny"}]
+    messages = [
+        *SAY,
+        {"role": "assistant", "content": "", "tool_calls": [call]},
+        {"role": "tool", "tool_name": "weather", "content": "sunny"},
+    ]
     assert client.chat(MODEL, messages, tools=[TOOL], options=SHORT).done
 
 
@@ -132,7 +135,11 @@ def pull():
 
 @check
 def no_management():
-    for call in (lambda: client.delete(MODEL), lambda: client.copy(MODEL, "other"), lambda: client.create("x", from_=MODEL)):
+    for call in (
+        lambda: client.delete(MODEL),
+        lambda: client.copy(MODEL, "other"),
+        lambda: client.create("x", from_=MODEL),
+    ):
         try:
             call()
         except ollama.ResponseError as error:

@@ -11,7 +11,13 @@ from check import API_KEY, BASE_URL, ENDLESS, MODEL, QUESTION, WEATHER, check, e
 client = openai.OpenAI(base_url=f"{BASE_URL}/v1", api_key=API_KEY, timeout=60, max_retries=0)
 SAY = [{"role": "system", "content": "Answer briefly."}, {"role": "user", "content": QUESTION}]
 TOOL = {"type": "function", "function": {"name": "weather", "description": "The forecast", "parameters": WEATHER}}
-TOOL_FLAT = {"type": "function", "name": "weather", "description": "The forecast", "parameters": WEATHER, "strict": True}
+TOOL_FLAT = {
+    "type": "function",
+    "name": "weather",
+    "description": "The forecast",
+    "parameters": WEATHER,
+    "strict": True,
+}
 
 
 class Person(pydantic.BaseModel):
@@ -39,9 +45,15 @@ def chat_length():
 
 @check
 def chat_stop():
-    whole = client.chat.completions.create(model=MODEL, messages=SAY, max_tokens=24, temperature=0).choices[0].message.content
+    whole = (
+        client.chat.completions.create(model=MODEL, messages=SAY, max_tokens=24, temperature=0)
+        .choices[0]
+        .message.content
+    )
     stop = whole.split()[1]
-    cut = client.chat.completions.create(model=MODEL, messages=SAY, max_tokens=24, temperature=0, stop=[stop]).choices[0]
+    cut = client.chat.completions.create(model=MODEL, messages=SAY, max_tokens=24, temperature=0, stop=[stop]).choices[
+        0
+    ]
     assert cut.finish_reason == "stop" and stop not in cut.message.content, (stop, cut)
     assert whole.startswith(cut.message.content), (whole, cut)
 
@@ -73,7 +85,11 @@ def stream():
     assert [chunk.choices[0].finish_reason for chunk in chunks][-1] in ("stop", "length")
     assert all(chunk.choices[0].finish_reason is None for chunk in chunks[:-1])
     text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
-    whole = client.chat.completions.create(model=MODEL, messages=SAY, max_tokens=24, temperature=0).choices[0].message.content
+    whole = (
+        client.chat.completions.create(model=MODEL, messages=SAY, max_tokens=24, temperature=0)
+        .choices[0]
+        .message.content
+    )
     assert text == whole, (text, whole)
 
 
@@ -150,7 +166,9 @@ def tools_named():
 @check
 def tools_auto_and_none():
     for choice in ("auto", "none"):
-        answer = client.chat.completions.create(model=MODEL, messages=SAY, tools=[TOOL], tool_choice=choice, max_tokens=100)
+        answer = client.chat.completions.create(
+            model=MODEL, messages=SAY, tools=[TOOL], tool_choice=choice, max_tokens=100
+        )
         message = answer.choices[0].message
         assert message.content or message.tool_calls, answer
         assert choice == "auto" or not message.tool_calls, answer
@@ -173,9 +191,16 @@ def tools_stream():
 
 @check
 def tools_result():
-    call = {"id": "call_1", "type": "function", "function": {"name": "weather", "arguments": '{"city":"Rome","days":1}'}}
-    messages = [*SAY, {"role": "assistant", "content": None, "tool_calls": [call]},
-                {"role": "tool", "tool_call_id": "call_1", "content": "sunny"}]
+    call = {
+        "id": "call_1",
+        "type": "function",
+        "function": {"name": "weather", "arguments": '{"city":"Rome","days":1}'},
+    }
+    messages = [
+        *SAY,
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "call_1", "content": "sunny"},
+    ]
     answer = client.chat.completions.create(model=MODEL, messages=messages, tools=[TOOL], max_tokens=24)
     assert answer.choices[0].message is not None, answer
 
@@ -194,9 +219,7 @@ def logprobs():
 
 @check
 def logit_bias():
-    first = client.chat.completions.create(
-        model=MODEL, messages=SAY, max_tokens=30, temperature=0, logit_bias=ENDLESS
-    )
+    first = client.chat.completions.create(model=MODEL, messages=SAY, max_tokens=30, temperature=0, logit_bias=ENDLESS)
     assert first.choices[0].finish_reason == "length", first
 
 
@@ -232,8 +255,15 @@ def responses_stream():
     events = list(client.responses.create(model=MODEL, input=SAY, max_output_tokens=24, temperature=0, stream=True))
     kinds = [event.type for event in events]
     assert kinds[0] == "response.created" and kinds[-1] in ("response.completed", "response.incomplete"), kinds
-    for kind in ("in_progress", "output_item.added", "content_part.added", "output_text.delta", "output_text.done",
-                 "content_part.done", "output_item.done"):
+    for kind in (
+        "in_progress",
+        "output_item.added",
+        "content_part.added",
+        "output_text.delta",
+        "output_text.done",
+        "content_part.done",
+        "output_item.done",
+    ):
         assert f"response.{kind}" in kinds, kinds
     numbers = [event.sequence_number for event in events]
     assert numbers == list(range(numbers[0], numbers[0] + len(numbers))), numbers
@@ -263,18 +293,25 @@ def responses_tools():
     call = [item for item in answer.output if item.type == "function_call"][0]
     assert call.name == "weather" and call.call_id and set(json.loads(call.arguments)) == {"city", "days"}, call
     again = client.responses.create(
-        model=MODEL, tools=[TOOL_FLAT], max_output_tokens=24,
-        input=[{"role": "user", "content": QUESTION}, call.model_dump(exclude_none=True),
-               {"type": "function_call_output", "call_id": call.call_id, "output": "sunny"}],
+        model=MODEL,
+        tools=[TOOL_FLAT],
+        max_output_tokens=24,
+        input=[
+            {"role": "user", "content": QUESTION},
+            call.model_dump(exclude_none=True),
+            {"type": "function_call_output", "call_id": call.call_id, "output": "sunny"},
+        ],
     )
     assert again.output is not None, again
 
 
 @check
 def responses_tools_stream():
-    events = list(client.responses.create(
-        model=MODEL, input=QUESTION, tools=[TOOL_FLAT], tool_choice="required", max_output_tokens=200, stream=True
-    ))
+    events = list(
+        client.responses.create(
+            model=MODEL, input=QUESTION, tools=[TOOL_FLAT], tool_choice="required", max_output_tokens=200, stream=True
+        )
+    )
     arguments = "".join(event.delta for event in events if event.type == "response.function_call_arguments.delta")
     done = [event for event in events if event.type == "response.function_call_arguments.done"]
     assert len(done) == 1 and done[0].arguments == arguments, (arguments, done)
@@ -306,7 +343,17 @@ def errors():
         (dict(messages=SAY, temperature=3), 400),
         (dict(messages=SAY, stream_options={"include_usage": True}), 400),
         (dict(messages=[{"role": "user", "content": "word " * 20000}]), 400),
-        (dict(messages=[{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:image/png;base64,AA"}}]}]), 400),
+        (
+            dict(
+                messages=[
+                    {
+                        "role": "user",
+                        "content": [{"type": "image_url", "image_url": {"url": "data:image/png;base64,AA"}}],
+                    }
+                ]
+            ),
+            400,
+        ),
     ]:
         try:
             client.chat.completions.create(model=MODEL, **bad)
