@@ -188,17 +188,20 @@ fn template(fields: &Fields<'_>, messages: &[beast_protocol::Message]) -> Result
     if continues == Some(true) && !is_last {
         return Err(Refusal::invalid_field("continue_final_message", "the last message is not the assistant's"));
     }
-    let variables = fields.object("chat_template_kwargs")?;
+    let mut variables = fields.object("chat_template_kwargs")?.cloned().unwrap_or_default();
+    if fields.flag("add_generation_prompt")? == Some(false) {
+        variables.insert("add_generation_prompt".into(), false.into());
+    }
     let thinking = match fields.text("reasoning_effort")? {
         Some("none" | "minimal") => Some(false),
         Some("low" | "medium" | "high" | "xhigh") => Some(true),
         Some(_) => return Err(fields.wrong("reasoning_effort", "none, minimal, low, medium, high or xhigh")),
         None => None,
     };
-    let in_variables = variables.and_then(|variables| variables.get("enable_thinking")).and_then(Value::as_bool);
+    let in_variables = variables.get("enable_thinking").and_then(Value::as_bool);
     Ok(TemplateOptions {
         thinking: in_variables.or(thinking),
-        variables: variables.map(|variables| Value::Object(variables.clone()).to_string()).unwrap_or_default(),
+        variables: if variables.is_empty() { String::new() } else { Value::Object(variables).to_string() },
         continue_last: continues.unwrap_or(is_last),
     })
 }
