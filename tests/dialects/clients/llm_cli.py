@@ -81,7 +81,7 @@ def tools():
 
 def ollama_model():
     listed = llm("ollama", "models")
-    return next(line.split()[0] for line in listed.splitlines() if line.startswith(MODEL))
+    return "ollama/" + next(line.split()[0] for line in listed.splitlines() if line.startswith(MODEL))
 
 
 @check
