@@ -73,16 +73,26 @@ pub async fn answer<P: Peer>(daemon: &Arc<Daemon>, peer: &mut P, request: Genera
     }
 }
 
-/// Keeps count of the requests that the end of the daemon waits for; also when the future is dropped.
-async fn counted<T>(daemon: &Daemon, answer: impl Future<Output = T>) -> T {
-    struct Count<'a>(&'a Daemon);
-    impl Drop for Count<'_> {
-        fn drop(&mut self) {
-            self.0.answering.send_modify(|n| *n -= 1);
-        }
+/// A request that the end of the daemon waits for, and its idleness; counted as long as this lives.
+pub struct Counted(Arc<Daemon>);
+
+impl Counted {
+    /// One more.
+    pub fn new(daemon: &Arc<Daemon>) -> Self {
+        daemon.answering.send_modify(|n| *n += 1);
+        Self(Arc::clone(daemon))
     }
-    daemon.answering.send_modify(|n| *n += 1);
-    let _count = Count(daemon);
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.answering.send_modify(|n| *n -= 1);
+    }
+}
+
+/// Counts a request while it is answered, also when the future is dropped.
+async fn counted<T>(daemon: &Arc<Daemon>, answer: impl Future<Output = T>) -> T {
+    let _counted = Counted::new(daemon);
     answer.await
 }
 

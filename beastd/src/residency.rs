@@ -193,6 +193,7 @@ pub async fn watch_idleness(daemon: Arc<Daemon>) {
     let mut load = daemon.progress.watch();
     let mut config = daemon.config.subscribe();
     let mut phase = daemon.phase.subscribe();
+    let mut is_first = true;
     loop {
         if answering.wait_for(|n| *n == 0).await.is_err() {
             return;
@@ -202,7 +203,6 @@ pub async fn watch_idleness(daemon: Arc<Daemon>) {
             let settings = daemon.config();
             load.mark_unchanged();
             let is_ready = matches!(&*load.borrow(), LoadState::Ready(_));
-            let is_first = daemon.metrics.n_requests.load(Relaxed) == 0;
             let grace = if is_first { FIRST_REQUEST } else { Duration::ZERO };
             // `never` is longer than any clock goes.
             let unload_at = since.checked_add(settings.idle_unload.max(grace)).filter(|_| is_ready);
@@ -226,7 +226,10 @@ pub async fn watch_idleness(daemon: Arc<Daemon>) {
                 }
                 // A borrowed value must not live until another branch has waited.
                 is_there = async { answering.wait_for(|n| *n > 0).await.is_ok() } => match is_there {
-                    true => break,
+                    true => {
+                        is_first = false;
+                        break;
+                    }
                     false => return,
                 },
                 changed = load.changed() => if changed.is_err() { return },

@@ -159,6 +159,8 @@ impl ChatTemplate {
         let mut context = json!({
             "messages": messages, "tools": tools, "documents": null, "add_generation_prompt": true,
             "bos_token": self.bos, "eos_token": self.eos,
+            // As llama.cpp writes them: Llama's templates would otherwise name a day of 2024.
+            "date_string": functions::now("%d %b %Y"), "datetime": functions::now("%b %d %Y"),
         });
         let variables = context.as_object_mut().expect("just made one");
         if let Some(thinking) = setting.thinking {

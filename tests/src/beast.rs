@@ -84,7 +84,7 @@ impl Beast {
             let lines = log.lines().filter(|line| line.contains("serving HTTP"));
             let values =
                 lines.filter_map(|line| line.rsplit_once("address=")).map(|(_, value)| value.trim_matches('"'));
-            address = values.filter_map(|value| value.parse().ok()).last();
+            address = values.filter_map(|value| value.parse().ok()).next_back();
             address.is_some()
         });
         Address::Tcp(address.expect("it was waited for"))

@@ -83,7 +83,7 @@ fn what_makes_no_sense_is_refused() {
         ErrorCode::Invalid,
         expect!["a raw prompt cannot be truncated or divided; try: a message instead"],
     );
-    let tools = Tools { functions: vec![Function::default()], ..Tools::default() };
+    let tools = Tools { functions: vec![Function { name: "f".into(), ..Function::default() }], ..Tools::default() };
     check_refused(
         &Generate { tools, ..raw_text("a") },
         ErrorCode::Invalid,

@@ -163,7 +163,7 @@ fn names_and_origins_are_checked() {
         refused("hosts", host);
     }
     for origin in
-        ["*", "null", "localhost", "http://", "http://a/", "http://a:b", "http://a:99999", "://a", "http://u@a"]
+        ["*", "null", "localhost:80", "http://", "http://a/", "http://a:b", "http://a:99999", "://a", "http://u@a"]
     {
         refused("origins", origin);
     }

@@ -150,6 +150,8 @@ async fn connection(socket: Socket, via: Via, daemon: &Arc<Daemon>, streams: Arc
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD)
         .half_close(true)
+        // Some clients look for names as they are usually written.
+        .title_case_headers(true)
         .max_headers(MAX_HEADERS)
         .max_header_size(MAX_BUFFER)
         .max_buf_size(MAX_BUFFER)

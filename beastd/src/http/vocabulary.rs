@@ -13,7 +13,7 @@ use super::Client;
 use super::refusal::Refusal;
 use super::wire::Line;
 use crate::admission::Admission;
-use crate::answering::{self, Peer, Stopped};
+use crate::answering::{self, Counted, Peer, Stopped};
 use crate::batch::Token;
 use crate::engine::Vocab;
 use crate::in_use::InUse;
@@ -25,6 +25,7 @@ pub(crate) struct Held {
     pub(crate) ready: Arc<Ready>,
     client: Client,
     _in_use: InUse,
+    _counted: Counted,
 }
 
 /// Waits for the model; loads it if it is not in memory.
@@ -32,9 +33,10 @@ pub(crate) struct Held {
 /// # Errors
 /// Why there is none.
 pub(crate) async fn hold(client: &Client) -> Result<Held, Refusal> {
+    let counted = Counted::new(&client.daemon);
     let mut waiting = Waiting(client.line.clone());
     let (ready, in_use) = answering::wait_until_ready(&client.daemon, &mut waiting).await.map_err(refusal)?;
-    Ok(Held { ready, client: client.clone(), _in_use: in_use })
+    Ok(Held { ready, client: client.clone(), _in_use: in_use, _counted: counted })
 }
 
 /// Loads or unloads the model and waits for that.

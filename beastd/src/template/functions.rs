@@ -17,10 +17,7 @@ pub(super) fn environment(name: &'static str, source: &str) -> Result<Environmen
     environment.add_function("raise_exception", |message: String| -> Result<String, Error> {
         Err(Error::new(ErrorKind::InvalidOperation, message))
     });
-    environment.add_function("strftime_now", |format: String| {
-        let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        strftime(&format, seconds)
-    });
+    environment.add_function("strftime_now", |format: String| now(&format));
     environment.add_filter("tojson", tojson);
     environment.add_template_owned(name, without_generation(source))?;
     Ok(environment)
@@ -66,6 +63,12 @@ const MONTHS: [&str; 12] = [
     "December",
 ];
 const DAYS: [&str; 7] = ["Thursday", "Friday", "Saturday", "Sunday", "Monday", "Tuesday", "Wednesday"];
+
+/// The present time in the words of `format`, see [`strftime`].
+pub(super) fn now(format: &str) -> String {
+    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    strftime(format, seconds)
+}
 
 /// The fields that templates use, in UTC.
 pub(super) fn strftime(format: &str, seconds: u64) -> String {

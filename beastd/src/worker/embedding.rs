@@ -173,7 +173,9 @@ fn check(inputs: &[Vec<Token>], n_ctx: usize, n_vocab: usize) -> Result<(), Wire
             (ErrorCode::Invalid, format!("{name} is empty; try: some text"))
         } else if input.len() > n_ctx {
             let n = input.len();
-            let text = format!("{name} is {n} tokens and the context holds {n_ctx}; try: less text, or a larger n_ctx");
+            let text = format!(
+                "{name} is too large: {n} tokens, and the context holds {n_ctx}; try: less text, or a larger n_ctx"
+            );
             (ErrorCode::TooLong, text)
         } else if let Some(Token(token)) = input.iter().find(|token| !is_known(token)) {
             (ErrorCode::Invalid, format!("{name} has token {token}; the vocabulary has {n_vocab}"))

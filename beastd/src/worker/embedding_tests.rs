@@ -103,7 +103,7 @@ fn what_cannot_be_is_refused_with_the_reason() {
     let fixture = start(LIMITS);
     drop(fixture.step);
     let refused = |inputs| refused(&fixture.handle, inputs);
-    let text = "the input is 257 tokens and the context holds 256; try: less text, or a larger n_ctx";
+    let text = "the input is too large: 257 tokens, and the context holds 256; try: less text, or a larger n_ctx";
     assert_eq!(refused(vec![tokens(&"x".repeat(257))]), (ErrorCode::TooLong, text.into()));
     let text = "input 1 is empty; try: some text";
     assert_eq!(refused(vec![tokens("a"), Vec::new()]), (ErrorCode::Invalid, text.into()));

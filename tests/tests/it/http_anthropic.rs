@@ -34,8 +34,8 @@ fn events(response: &Response) -> Vec<(String, Value)> {
 
 #[test]
 fn an_answer_is_the_same_whole_and_streamed() {
-    let _beast = Home::new().start_http(&[]);
-    let address = _beast.http();
+    let beast = Home::new().start_http(&[]);
+    let address = beast.http();
     let response = ask(&address, &json!({}));
     assert_eq!(response.status, 200, "{}", response.text());
     assert!(response.header("request-id").is_some_and(|id| id.starts_with("req_")), "{:?}", response.headers);
@@ -79,8 +79,8 @@ fn an_answer_is_the_same_whole_and_streamed() {
 
 #[test]
 fn an_answer_ends_before_a_stop_sequence_and_names_it() {
-    let _beast = Home::new().start_http(&[]);
-    let address = _beast.http();
+    let beast = Home::new().start_http(&[]);
+    let address = beast.http();
     let whole = ask(&address, &json!({ "max_tokens": 64, "stop_sequences": ["memory"] })).json();
     assert_eq!((&whole["stop_reason"], &whole["stop_sequence"]), (&json!("stop_sequence"), &json!("memory")));
     assert!(!whole["content"].to_string().contains("memory"), "{whole}");
@@ -88,8 +88,8 @@ fn an_answer_ends_before_a_stop_sequence_and_names_it() {
 
 #[test]
 fn claude_codes_changing_block_does_not_change_the_prompt() {
-    let _beast = Home::new().start_http(&[]);
-    let address = _beast.http();
+    let beast = Home::new().start_http(&[]);
+    let address = beast.http();
     let count = |system: Value| {
         let body = json!({ "system": system, "messages": [{ "role": "user", "content": TEXT }] });
         post(&address, "/v1/messages/count_tokens?beta=true", &body).json()["input_tokens"].as_u64().expect("a number")
@@ -107,8 +107,8 @@ fn claude_codes_changing_block_does_not_change_the_prompt() {
 
 #[test]
 fn errors_are_anthropics_and_come_before_any_stream() {
-    let _beast = Home::new().start_http(&[]);
-    let address = _beast.http();
+    let beast = Home::new().start_http(&[]);
+    let address = beast.http();
     let long = "word ".repeat(20_000);
     let all = [
         (json!({ "max_tokens": null }), "invalid max_tokens: "),

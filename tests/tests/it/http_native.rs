@@ -24,7 +24,8 @@ fn health_says_whether_the_model_is_there_and_wakes_nothing() {
     let awake = get(&address, "/props").json();
     let metrics = get(&address, "/metrics").text().to_owned();
     assert_eq!(awake["is_sleeping"], false);
-    beast.run(&["unload"]).answer();
+    let output = beast.run(&["unload"]);
+    assert_eq!(output.code, Some(0), "{output}");
     let asleep = get(&address, "/props").json();
     assert_eq!(asleep["is_sleeping"], true);
     assert_eq!(asleep["chat_template"], awake["chat_template"]);
@@ -40,8 +41,8 @@ fn health_says_whether_the_model_is_there_and_wakes_nothing() {
 
 #[test]
 fn tokens_become_text_again() {
-    let _beast = Home::new().start_http(&[]);
-    let address = _beast.http();
+    let beast = Home::new().start_http(&[]);
+    let address = beast.http();
     let text = "Grüße, 🦀! <|im_end|>";
     let body = json!({ "content": text, "add_special": true, "with_pieces": true });
     let with_pieces = post(&address, "/tokenize", &body).json();
@@ -64,8 +65,8 @@ fn tokens_become_text_again() {
 
 #[test]
 fn a_completion_says_how_it_was_made() {
-    let _beast = Home::new().start_http(&[]);
-    let address = _beast.http();
+    let beast = Home::new().start_http(&[]);
+    let address = beast.http();
     let ask = |more: Value| {
         let mut body =
             json!({ "prompt": "A short text about cats", "n_predict": 4, "temperature": 0, "ignore_eos": true });
@@ -107,8 +108,8 @@ fn a_completion_says_how_it_was_made() {
 
 #[test]
 fn a_prompt_that_does_not_fit_is_refused_with_its_size() {
-    let _beast = Home::new().start_http(&["n_ctx=128"]);
-    let address = _beast.http();
+    let beast = Home::new().start_http(&["n_ctx=128"]);
+    let address = beast.http();
     let refused = post(&address, "/completion", &json!({ "prompt": "many words ".repeat(200), "stream": true }));
     let error = &refused.json()["error"];
     assert_eq!((refused.status, &error["type"]), (400, &json!("exceed_context_size_error")));
@@ -120,8 +121,8 @@ fn a_prompt_that_does_not_fit_is_refused_with_its_size() {
 
 #[test]
 fn metrics_count_what_answers_say() {
-    let _beast = Home::new().start_http(&["n_slots=1"]);
-    let address = _beast.http();
+    let beast = Home::new().start_http(&["n_slots=1"]);
+    let address = beast.http();
     let (mut n_prompt, mut n_cached, mut n_predicted) = (0, 0, 0);
     for n_predict in [1, 9] {
         let body = json!({ "prompt": "the quick brown fox jumps over the lazy dog", "n_predict": n_predict });
@@ -152,8 +153,8 @@ fn metrics_count_what_answers_say() {
 
 #[test]
 fn embeddings_have_length_one_in_either_format() {
-    let _beast = Home::new().start_http(&[]);
-    let address = _beast.http();
+    let beast = Home::new().start_http(&[]);
+    let address = beast.http();
     let ask = |body: Value| post(&address, "/v1/embeddings", &body);
     let two = ask(json!({ "input": ["a cat", "a house"], "model": "x" })).json();
     let vectors: Vec<Vec<f64>> =
@@ -188,8 +189,8 @@ fn numbers(list: &Value) -> Vec<f64> {
 
 #[test]
 fn what_would_change_state_is_not_there() {
-    let _beast = Home::new().start_http(&[]);
-    let address = _beast.http();
+    let beast = Home::new().start_http(&[]);
+    let address = beast.http();
     let status = |path: &str| post(&address, path, &json!({})).status;
     assert_eq!(["/props", "/slots/0?action=save", "/lora-adapters", "/infill"].map(status), [501; 4]);
     assert_eq!(["/models/load", "/models/unload", "/nothing"].map(status), [404; 3]);

@@ -2,7 +2,7 @@
 
 use beast_protocol::State;
 use beast_tests::Home;
-use beast_tests::http_client::{Address, Response, get, post, request};
+use beast_tests::http_client::{Address, Connection, Response, get, post, request};
 use serde_json::{Value, json};
 
 const TEXT: &str = "Summarize: Redis is a server that keeps data in memory.";
@@ -30,11 +30,13 @@ fn lines(response: &Response) -> Vec<Value> {
 
 #[test]
 fn clients_find_an_ollama() {
-    let _beast = Home::new().start_http(&[]);
-    let address = _beast.http();
+    let beast = Home::new().start_http(&[]);
+    let address = beast.http();
     let root = get(&address, "/");
     assert_eq!((root.status, root.text()), (200, "Ollama is running"));
-    let head = request(&address, "HEAD", "/", &[], b"");
+    let mut connection = Connection::open(&address);
+    connection.send("HEAD", "/", &[], b"");
+    let head = connection.response_to_head();
     assert_eq!((head.status, head.text()), (200, ""));
     let version = get(&address, "/api/version").json()["version"].as_str().expect("a version").to_owned();
     let parts: Vec<u32> = version.split('.').map(|part| part.parse().expect("a number")).collect();
@@ -43,8 +45,8 @@ fn clients_find_an_ollama() {
 
 #[test]
 fn the_model_is_described() {
-    let _beast = Home::new().start_http(&[]);
-    let address = _beast.http();
+    let beast = Home::new().start_http(&[]);
+    let address = beast.http();
     // Asked while it is loaded, the list waits for its name.
     let tags = get(&address, "/api/tags").json();
     let entry = &tags["models"][0];
@@ -69,8 +71,8 @@ fn the_model_is_described() {
 
 #[test]
 fn an_answer_is_the_same_whole_and_line_by_line() {
-    let _beast = Home::new().start_http(&[]);
-    let address = _beast.http();
+    let beast = Home::new().start_http(&[]);
+    let address = beast.http();
     let lines = lines(&post(&address, "/api/chat", &chat(&json!({}))));
     let (last, before) = lines.split_last().expect("there are lines");
     let text: String = before.iter().map(|line| line["message"]["content"].as_str().expect("a text")).collect();
@@ -86,8 +88,8 @@ fn an_answer_is_the_same_whole_and_line_by_line() {
 
 #[test]
 fn a_prompt_is_answered_as_a_conversation_of_one_turn() {
-    let _beast = Home::new().start_http(&[]);
-    let address = _beast.http();
+    let beast = Home::new().start_http(&[]);
+    let address = beast.http();
     let options = chat(&json!({}))["options"].clone();
     let body = json!({ "model": "cub", "prompt": TEXT, "options": options });
     let lines = lines(&post(&address, "/api/generate", &body));
@@ -98,8 +100,8 @@ fn a_prompt_is_answered_as_a_conversation_of_one_turn() {
 
 #[test]
 fn a_format_is_kept() {
-    let _beast = Home::new().start_http(&[]);
-    let address = _beast.http();
+    let beast = Home::new().start_http(&[]);
+    let address = beast.http();
     let schema = json!({ "type": "object", "properties": { "n": { "enum": [7] } }, "required": ["n"],
         "additionalProperties": false });
     let more = json!({ "stream": false, "format": schema, "options": { "num_predict": 64, "temperature": 0 } });
@@ -133,8 +135,8 @@ fn an_empty_prompt_loads_and_unloads() {
 
 #[test]
 fn nothing_is_fetched_made_or_deleted() {
-    let _beast = Home::new().start_http(&[]);
-    let address = _beast.http();
+    let beast = Home::new().start_http(&[]);
+    let address = beast.http();
     assert_eq!(get(&address, "/api/tags").status, 200, "the model is loaded");
     let pull = |body: Value| post(&address, "/api/pull", &body);
     assert_eq!(lines(&pull(json!({ "model": "cub" }))), [json!({ "status": "success" })]);
@@ -152,8 +154,8 @@ fn nothing_is_fetched_made_or_deleted() {
 
 #[test]
 fn errors_are_one_text_and_come_before_any_stream() {
-    let _beast = Home::new().start_http(&[]);
-    let address = _beast.http();
+    let beast = Home::new().start_http(&[]);
+    let address = beast.http();
     let image = json!({ "messages": [{ "role": "user", "content": "What is this?", "images": ["AAAA"] }] });
     let long = json!({ "messages": [{ "role": "user", "content": "word ".repeat(20_000) }] });
     for more in [image, long, json!({ "options": { "temperature": "hot" } }), json!({ "keep_alive": "soon" })] {

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 #[test]
 fn the_last_event_holds_what_the_others_said() {
-    let _beast = Home::new().start_http(&[]);
-    let address = _beast.http();
+    let beast = Home::new().start_http(&[]);
+    let address = beast.http();
     let body = json!({ "input": "What are you?", "stream": true, "temperature": 0 });
     let streamed = post(&address, "/v1/responses", &body);
     let events = streamed.events();
@@ -34,8 +34,8 @@ fn the_last_event_holds_what_the_others_said() {
 
 #[test]
 fn a_limit_a_schema_and_probabilities() {
-    let _beast = Home::new().start_http(&[]);
-    let address = _beast.http();
+    let beast = Home::new().start_http(&[]);
+    let address = beast.http();
     let ask = |body: Value| post(&address, "/v1/responses", &body).json();
     let cut = ask(json!({ "input": "What are you?", "max_output_tokens": 2 }));
     assert_eq!(
@@ -56,8 +56,8 @@ fn a_limit_a_schema_and_probabilities() {
 
 #[test]
 fn what_would_have_to_be_stored_is_refused() {
-    let _beast = Home::new().start_http(&[]);
-    let address = _beast.http();
+    let beast = Home::new().start_http(&[]);
+    let address = beast.http();
     for (field, value) in
         [("previous_response_id", json!("resp_1")), ("conversation", json!("conv_1")), ("background", json!(true))]
     {

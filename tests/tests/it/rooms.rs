@@ -90,7 +90,7 @@ fn the_rooms_of_the_daemon_know_only_these() {
         }
     }
     expect![[r#"
-        admission → admitted, batch, beast_protocol, engine, sampling, speculation, splitter, template
+        admission → admitted, batch, beast_protocol, engine, sampling, speculation, splitter, template, tools
         admitted → batch, engine, speculation, tools
         answering → admission, admitted, batch, beast_protocol, clock, daemon, in_use, jobs, loader, residency, tools, worker
         calibration → batch, beast_launchd, clock, config, engine, fingerprint, governor
@@ -98,9 +98,11 @@ fn the_rooms_of_the_daemon_know_only_these() {
         connection → beast_protocol
         daemon → beast_protocol, clock, config, engine, loader, metrics, worker
         engine → batch, clock, prefix_cache
+        http → admission, answering, batch, beast_launchd, beast_protocol, config, daemon, engine, fingerprint, in_use, loader, metrics, residency, sampling, server
         jobs → admission, admitted, beast_protocol, clock, splitter, worker
-        loader → admission, batch, beast_launchd, beast_protocol, calibration, clock, config, engine, fingerprint, governor, logging, metrics, model, prefix_store, scheduler, speculation, template, worker
+        loader → admission, batch, beast_launchd, beast_protocol, calibration, clock, config, engine, fingerprint, governor, logging, metrics, model, prefix_store, sampling, scheduler, speculation, template, worker
         logging → config
+        metrics → beast_protocol
         model → beast_launchd, fingerprint, sampling
         prefix_cache → batch
         prefix_store → batch, fingerprint
@@ -112,7 +114,7 @@ fn the_rooms_of_the_daemon_know_only_these() {
         speculation → batch, engine
         splitter → engine
         stream → batch, beast_protocol, clock, engine
-        template → beast_protocol
+        template → beast_protocol, tools
         tools → beast_protocol
         worker → admitted, batch, beast_protocol, clock, config, engine, governor, in_use, interrupt, metrics, prefix_store, scheduler, speculation, stream
     "#]].assert_eq(&map);

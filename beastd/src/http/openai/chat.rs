@@ -1,6 +1,6 @@
 //! `/v1/chat/completions`.
 
-use beast_protocol::{Delta, Event, Generate, Role, TemplateOptions, TokenLogprob, Tools, Usage};
+use beast_protocol::{Delta, Event, Generate, RawPrompt, Role, TemplateOptions, TokenLogprob, Tools, Usage};
 use hyper::StatusCode;
 use serde_json::{Map, Value, json};
 
@@ -39,7 +39,7 @@ pub(crate) async fn answer(asked: Asked) -> Result<Reply, Refusal> {
     let wishes = wishes(&fields)?;
     let request = Generate { priority: super::priority(&asked.headers)?, ..generate(&fields)? };
     let verbose = verbose(&asked, &request).await?;
-    let requests = choices(request, wishes.n_choices);
+    let requests = choices(request, wishes.n_choices)?;
     let identity = Identity::new("chatcmpl", "chat.completion", String::new());
     if let Some(id) = resumable::id(&asked.headers)?.filter(|_| wishes.is_stream) {
         let script = Chunks::new(identity.clone(), wishes, verbose);
@@ -77,12 +77,25 @@ fn with_verbose(mut body: Value, verbose: Option<Value>) -> Value {
 }
 
 /// The same request several times; with a seed, each has its own.
-pub(super) fn choices(request: Generate, n: usize) -> Vec<Generate> {
+///
+/// # Errors
+/// 400 when the copies would take more memory than a prompt that can be answered.
+pub(super) fn choices(request: Generate, n: usize) -> Result<Vec<Generate>, Refusal> {
+    const MAX_COPIED: usize = 64 * 1024 * 1024;
+    let n_bytes: usize = request.messages.iter().map(|message| message.content.len()).sum();
+    let n_raw = match &request.raw {
+        Some(RawPrompt::Text(text)) => text.len(),
+        Some(RawPrompt::Tokens(tokens)) => size_of_val(&tokens[..]),
+        None => 0,
+    };
+    if (n_bytes + n_raw).saturating_mul(n) > MAX_COPIED {
+        return Err(Refusal::invalid_field("n", "invalid n: too many answers to so long a prompt; try: n = 1"));
+    }
     let mut requests = vec![request; n];
     for (n, request) in (0..).zip(&mut requests) {
         request.sampling.seed = request.sampling.seed.map(|seed| seed.wrapping_add(n));
     }
-    requests
+    Ok(requests)
 }
 
 /// What tells a streamed answer, for one that goes on.
@@ -175,17 +188,20 @@ fn template(fields: &Fields<'_>, messages: &[beast_protocol::Message]) -> Result
     if continues == Some(true) && !is_last {
         return Err(Refusal::invalid_field("continue_final_message", "the last message is not the assistant's"));
     }
-    let variables = fields.object("chat_template_kwargs")?;
+    let mut variables = fields.object("chat_template_kwargs")?.cloned().unwrap_or_default();
+    if fields.flag("add_generation_prompt")? == Some(false) {
+        variables.insert("add_generation_prompt".into(), false.into());
+    }
     let thinking = match fields.text("reasoning_effort")? {
         Some("none" | "minimal") => Some(false),
         Some("low" | "medium" | "high" | "xhigh") => Some(true),
         Some(_) => return Err(fields.wrong("reasoning_effort", "none, minimal, low, medium, high or xhigh")),
         None => None,
     };
-    let in_variables = variables.and_then(|variables| variables.get("enable_thinking")).and_then(Value::as_bool);
+    let in_variables = variables.get("enable_thinking").and_then(Value::as_bool);
     Ok(TemplateOptions {
         thinking: in_variables.or(thinking),
-        variables: variables.map(|variables| Value::Object(variables.clone()).to_string()).unwrap_or_default(),
+        variables: if variables.is_empty() { String::new() } else { Value::Object(variables).to_string() },
         continue_last: continues.unwrap_or(is_last),
     })
 }

@@ -39,8 +39,10 @@ pub(crate) async fn answer(asked: Asked) -> Result<Reply, Refusal> {
         return Err(Refusal::invalid_field("n", format!("invalid n: at most {MAX_CHOICES} answers of one request")));
     }
     let echoes = echoes(&fields, &prompts, n)?;
-    let requests: Vec<_> =
-        prompts.into_iter().flat_map(|prompt| choices(Generate { raw: Some(prompt), ..request.clone() }, n)).collect();
+    let mut requests = Vec::new();
+    for prompt in prompts {
+        requests.extend(choices(Generate { raw: Some(prompt), ..request.clone() }, n)?);
+    }
     let n_answers = requests.len();
     let answers = Answers::begin(&asked.client.daemon, requests).await?;
     let identity = Identity::new("cmpl", "text_completion", String::new());
