@@ -26,3 +26,9 @@ fn what_only_looks_like_one_stays() {
         check(text, text);
     }
 }
+
+#[test]
+fn a_schema_with_options_of_its_own_keeps_them() {
+    let text = "start: %json {\"x-guidance\":{\"lenient\":true}}";
+    assert_eq!(with_json_options(text), text);
+}

@@ -206,9 +206,13 @@ impl Answer {
     }
 }
 
-/// What a piece says: all of its text where nothing was told apart.
-pub fn deltas_of(text: String, deltas: Vec<Delta>) -> Vec<Delta> {
-    if deltas.is_empty() && !text.is_empty() { vec![Delta::Text(text)] } else { deltas }
+/// What a piece says: all of its text where nothing was told apart. Nothing while the parser holds it back.
+pub fn deltas_of(text: String, mut deltas: Vec<Delta>) -> Vec<Delta> {
+    if deltas.is_empty() {
+        deltas.push(Delta::Text(text));
+    }
+    deltas.retain(|delta| *delta != Delta::Text(String::new()));
+    deltas
 }
 
 #[cfg(test)]

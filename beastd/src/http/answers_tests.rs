@@ -47,3 +47,10 @@ async fn an_answer_that_breaks_off_is_no_answer() {
     drop(said);
     assert_eq!(answers.collect(1).await.expect_err("its end is missing").code, ErrorCode::Engine);
 }
+
+#[test]
+fn a_piece_that_is_held_back_says_nothing() {
+    assert_eq!(deltas_of("<tool".into(), vec![Delta::Text(String::new())]), []);
+    assert_eq!(deltas_of("a".into(), Vec::new()), [Delta::Text("a".into())]);
+    assert_eq!(deltas_of(String::new(), Vec::new()), []);
+}

@@ -32,7 +32,8 @@ pub(crate) struct Asked {
 pub(crate) async fn answer(client: &Client, request: Request<Incoming>) -> Reply {
     let dialect = dialect_of(request.uri().path());
     let is_head = request.method() == Method::HEAD;
-    let has_body = !request.body().is_end_stream();
+    // A body that is not read would be taken for the next request.
+    let mut is_read = request.body().is_end_stream();
     let http = client.daemon.config();
     let checked = guard::check(client.via, request.method(), request.uri(), request.headers(), &http.http);
     let (origin, outcome) = match checked {
@@ -41,18 +42,18 @@ pub(crate) async fn answer(client: &Client, request: Request<Incoming>) -> Reply
             let reply = preflight(origin.is_some());
             (origin, Ok(reply))
         }
-        Ok(origin) => (origin, attended(client, dispatch(client, request)).await),
+        Ok(origin) => (origin, attended(client, dispatch(client, request, &mut is_read)).await),
     };
     let mut reply = outcome.unwrap_or_else(|refusal| {
         tracing::debug!(status = refusal.status.as_u16(), reason = refusal.message, "an HTTP request is refused");
-        client.has_unread.fetch_or(has_body, Relaxed);
         refusal.reply(dialect)
     });
+    client.has_unread.fetch_or(!is_read, Relaxed);
     if let Some(origin) = origin {
         reply.headers_mut().insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
         reply.headers_mut().append(VARY, HeaderValue::from_static("Origin"));
     }
-    if client.daemon.phase() != Phase::Serving {
+    if client.daemon.phase() != Phase::Serving || !is_read {
         reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     if is_head {
@@ -107,7 +108,7 @@ async fn parse(bytes: Bytes) -> Result<Map<String, Value>, Refusal> {
     parsing.await.unwrap_or_else(|_| Err(Refusal::invalid("the request body cannot be parsed")))
 }
 
-async fn dispatch(client: &Client, request: Request<Incoming>) -> Result<Reply, Refusal> {
+async fn dispatch(client: &Client, request: Request<Incoming>, is_read: &mut bool) -> Result<Reply, Refusal> {
     let (head, incoming) = request.into_parts();
     let path = match head.uri.path() {
         "/" => "/",
@@ -118,7 +119,11 @@ async fn dispatch(client: &Client, request: Request<Incoming>) -> Result<Reply, 
     let max = client.daemon.config().http.max_body;
     let body = match (method, handler) {
         (Method::GET | Method::DELETE, _) | (_, Handler::Unsupported(_)) => Map::new(),
-        _ => parse(body::read(incoming, &head.headers, max).await?).await?,
+        _ => {
+            let bytes = body::read(incoming, &head.headers, max).await?;
+            *is_read = true;
+            parse(bytes).await?
+        }
     };
     let asked = Asked {
         client: client.clone(),

@@ -140,3 +140,16 @@ fn a_unix_socket_speaks_it_as_well_and_only_to_its_user() {
     }
     assert!(beast.status().n_generated_tokens < 3900, "nothing is made for nobody");
 }
+
+#[test]
+fn a_body_that_nobody_read_is_not_taken_for_a_request() {
+    let beast = Beast::with_http(&[]);
+    for (path, kind) in [(CHAT, "text/plain"), ("/nothing", "application/json")] {
+        let mut connection = Connection::open(&beast.http());
+        connection.send("POST", path, &[("Content-Type", kind)], b"GET /v1/models HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        let response = connection.response();
+        assert!([404, 415].contains(&response.status), "{response:?}");
+        assert_eq!(response.header("connection"), Some("close"));
+        assert!(connection.is_closed(), "nothing follows");
+    }
+}

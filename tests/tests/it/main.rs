@@ -17,6 +17,7 @@ mod http_responses;
 mod http_resume;
 mod http_security;
 mod http_sse;
+mod http_tools;
 mod http_wire;
 mod input;
 mod loading;
