@@ -198,9 +198,8 @@ async fn admit(
     request: &Arc<Generate>,
 ) -> Result<(Admitted, Vec<Notice>), WireError> {
     const SMALL: usize = 4096;
-    let n_bytes: usize = request.messages.iter().map(|message| message.content.len()).sum();
     let is_plain = request.constraint.is_none() && request.raw.is_none() && request.tools.functions.is_empty();
-    if n_bytes <= SMALL && is_plain {
+    if request.n_bytes() <= SMALL && is_plain {
         return ready.admission.admit(request);
     }
     admit_beside(&ready.admission, &daemon.tokenizing, request).await

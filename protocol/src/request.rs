@@ -60,6 +60,35 @@ pub struct Generate {
     pub priority: Priority,
 }
 
+impl Generate {
+    /// Bytes of all that its client wrote, and some for each message: what reading it costs grows with this.
+    pub fn n_bytes(&self) -> usize {
+        const OF_A_MESSAGE: usize = 64;
+        let of_call = |call: &ToolCall| call.id.len() + call.name.len() + call.arguments.len();
+        let of_message = |message: &Message| {
+            let calls: usize = message.tool_calls.iter().map(of_call).sum();
+            OF_A_MESSAGE + message.content.len() + message.reasoning.len() + calls
+        };
+        let messages: usize = self.messages.iter().map(of_message).sum();
+        let raw = match &self.raw {
+            Some(RawPrompt::Text(text)) => text.len(),
+            Some(RawPrompt::Tokens(tokens)) => size_of_val(&tokens[..]),
+            None => 0,
+        };
+        let constraint = match &self.constraint {
+            Some(Constraint::Grammar(text) | Constraint::Schema(text)) => text.len(),
+            None => 0,
+        };
+        let of_function =
+            |function: &Function| function.name.len() + function.description.len() + function.parameters.len();
+        let tools: usize = self.tools.functions.iter().map(of_function).sum();
+        let stop: usize = self.stop.iter().map(|text| OF_A_MESSAGE + text.len()).sum();
+        let resume = self.resume.as_ref().map_or(0, |resume| resume.text.len() + size_of_val(&resume.tokens[..]));
+        let biases = size_of_val(&self.sampling.logit_bias[..]);
+        messages + raw + constraint + tools + stop + resume + biases + self.template.variables.len()
+    }
+}
+
 /// A prompt that is no conversation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RawPrompt {

@@ -43,7 +43,9 @@ impl Admission {
         let n_max = self.n_ctx - n_answer;
         let n_bytes: usize = request.messages.iter().map(|message| message.content.len()).sum();
         // What cannot fit is measured by its beginning.
-        let is_hopeless = n_bytes / self.longest_token > self.n_ctx && n_bytes > MAX_EXACT;
+        let is_hopeless = (n_bytes / self.longest_token > self.n_ctx && n_bytes > MAX_EXACT)
+            // No template writes a message without a token.
+            || request.messages.len() > self.n_ctx;
         let (n_prompt, n_tokens) = if is_hopeless {
             let n_tokens = self.estimate(request, n_bytes);
             (format!("about {n_tokens}"), n_tokens)

@@ -1,6 +1,7 @@
 //! The only unsafe code of beastd: what llama.cpp and the system's allocator can do and no safe code reaches.
 #![allow(unsafe_code)]
 
+use std::ffi::CStr;
 use std::sync::Mutex;
 
 use llama_cpp_2::LlamaStateSeqFlags;
@@ -54,8 +55,33 @@ pub(super) fn set_repack(is_wanted: bool) {
     // SAFETY: the list is a vector of llama.cpp's that lives as long as the process and holds at least the null pointer at its end. It is
     // read while a model is loaded and at no other time; models are loaded one at a time, and not while this runs.
     unsafe {
+        leave_amx_out(list);
         let saved = *first.get_or_insert(*list as usize);
         *list = if is_wanted { saved as sys::ggml_backend_buffer_type_t } else { std::ptr::null_mut() };
+    }
+}
+
+/// Takes AMX off the list. There are virtual machines whose CPU says that it has AMX, whose kernel permits it, and where its first
+/// instruction ends the process with SIGILL (seen on an Intel Xeon). Trying it in another process would let this go.
+///
+/// # Safety
+/// As for [`set_repack`]: the list ends at a null pointer, and nobody reads it meanwhile.
+unsafe fn leave_amx_out(list: *mut sys::ggml_backend_buffer_type_t) {
+    // SAFETY: every place up to the null pointer is read, and what follows AMX moves down by one, the null pointer included; names are
+    // texts that live as long as the process.
+    unsafe {
+        let mut at = list;
+        while !(*at).is_null() {
+            if CStr::from_ptr(sys::ggml_backend_buft_name(*at)) != c"AMX" {
+                at = at.add(1);
+                continue;
+            }
+            let mut next = at;
+            while !(*next).is_null() {
+                *next = *next.add(1);
+                next = next.add(1);
+            }
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! `/v1/chat/completions`.
 
-use beast_protocol::{Delta, Event, Generate, RawPrompt, Role, TemplateOptions, TokenLogprob, Tools, Usage};
+use beast_protocol::{Delta, Event, Generate, Role, TemplateOptions, TokenLogprob, Tools, Usage};
 use hyper::StatusCode;
 use serde_json::{Map, Value, json};
 
@@ -82,14 +82,8 @@ fn with_verbose(mut body: Value, verbose: Option<Value>) -> Value {
 /// 400 when the copies would take more memory than a prompt that can be answered.
 pub(super) fn choices(request: Generate, n: usize) -> Result<Vec<Generate>, Refusal> {
     const MAX_COPIED: usize = 64 * 1024 * 1024;
-    let n_bytes: usize = request.messages.iter().map(|message| message.content.len()).sum();
-    let n_raw = match &request.raw {
-        Some(RawPrompt::Text(text)) => text.len(),
-        Some(RawPrompt::Tokens(tokens)) => size_of_val(&tokens[..]),
-        None => 0,
-    };
-    if (n_bytes + n_raw).saturating_mul(n) > MAX_COPIED {
-        return Err(Refusal::invalid_field("n", "invalid n: too many answers to so long a prompt; try: n = 1"));
+    if n > 1 && request.n_bytes().saturating_mul(n) > MAX_COPIED {
+        return Err(Refusal::invalid_field("n", "invalid n: too many answers to so large a request; try: n = 1"));
     }
     let mut requests = vec![request; n];
     for (n, request) in (0..).zip(&mut requests) {

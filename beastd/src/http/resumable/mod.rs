@@ -78,7 +78,10 @@ impl Streams {
                     ..Refusal::new(StatusCode::TOO_MANY_REQUESTS, "rate_limit_error", text)
                 });
             };
-            open.remove(&oldest);
+            // Its timer must not remove the journal of a stream that takes its name later.
+            if let Some(evicted) = open.remove(&oldest) {
+                evicted.stop();
+            }
         }
         if let Some(replaced) = open.insert(id.to_owned(), Arc::clone(log)) {
             replaced.stop();
