@@ -87,7 +87,9 @@ fn what_makes_no_sense_is_refused() {
     check_refused(
         &Generate { tools, ..raw_text("a") },
         ErrorCode::Invalid,
-        expect!["a raw prompt cannot have tools: only a chat template tells of them; try: messages"],
+        expect![
+            "cannot offer tools: the prompt does not go through a chat template; try: messages, and a model with a chat template"
+        ],
     );
 }
 
