@@ -4,7 +4,7 @@ use beast_protocol::{Delta, Event, Generate, Role, TemplateOptions, TokenLogprob
 use hyper::StatusCode;
 use serde_json::{Map, Value, json};
 
-use super::{Identity, finish_reason, logprobs, timings, tool_call, usage};
+use super::{Identity, Streaming, finish_reason, logprobs, timings, tool_call, usage};
 use crate::http::answers::{Answer, Answers, deltas_of};
 use crate::http::body::{Reply, json_reply};
 use crate::http::fields::Fields;
@@ -98,15 +98,7 @@ pub(crate) fn script(fields: &Fields<'_>, identity: Identity) -> Result<Chunks, 
 }
 
 fn wishes(fields: &Fields<'_>) -> Result<Wishes, Refusal> {
-    let is_stream = fields.flag("stream")?.unwrap_or(false);
-    let options = fields.object("stream_options")?;
-    if options.is_some() && !is_stream {
-        return Err(Refusal::invalid_field("stream_options", "stream_options needs stream: true"));
-    }
-    let has_usage = match options {
-        Some(options) => Fields::within(options, "stream_options.").flag("include_usage")?.unwrap_or(false),
-        None => false,
-    };
+    let Streaming { is_stream, has_usage } = super::streaming(fields)?;
     Ok(Wishes {
         n_choices: usize::try_from(fields.integer("n", 1..=MAX_CHOICES)?.unwrap_or(1)).unwrap_or(1),
         is_stream,

@@ -5,7 +5,7 @@ use hyper::StatusCode;
 use serde_json::{Map, Value, json};
 
 use super::chat::{choices, max_tokens, stop};
-use super::{Identity, finish_reason, finite, timings, usage};
+use super::{Identity, Streaming, finish_reason, finite, timings, usage};
 use crate::http::answers::{Answers, deltas_of};
 use crate::http::body::{Reply, json_reply};
 use crate::http::fields::{Fields, whole_number};
@@ -23,15 +23,7 @@ const MAX_LOGPROBS: i64 = 20;
 pub(crate) async fn answer(asked: Asked) -> Result<Reply, Refusal> {
     let fields = Fields::new(&asked.body);
     models::check_name(&asked.client.daemon, fields.text("model")?)?;
-    let is_stream = fields.flag("stream")?.unwrap_or(false);
-    let options = fields.object("stream_options")?;
-    if options.is_some() && !is_stream {
-        return Err(Refusal::invalid_field("stream_options", "stream_options needs stream: true"));
-    }
-    let has_usage = match options {
-        Some(options) => Fields::within(options, "stream_options.").flag("include_usage")?.unwrap_or(false),
-        None => false,
-    };
+    let Streaming { is_stream, has_usage } = super::streaming(&fields)?;
     let request = Generate { priority: super::priority(&asked.headers)?, ..generate(&fields)? };
     let n = usize::try_from(fields.integer("n", 1..=64)?.unwrap_or(1)).unwrap_or(1);
     let prompts = prompts(&fields)?;

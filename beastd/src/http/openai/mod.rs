@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 pub(crate) use messages::messages;
-pub(crate) use params::{constraint, priority, sampling};
+pub(crate) use params::{Streaming, constraint, priority, sampling, streaming};
 pub(crate) use tools::{choice, functions};
 
 /// What one HTTP answer is called in all its parts.

@@ -69,6 +69,27 @@ fn logit_bias(fields: &Fields<'_>) -> Result<Vec<(i32, f32)>, Refusal> {
     }
 }
 
+/// How an answer is sent.
+pub(crate) struct Streaming {
+    pub(crate) is_stream: bool,
+    /// Whether a stream ends with its usage.
+    pub(crate) has_usage: bool,
+}
+
+/// Reads `stream` and `stream_options`.
+pub(crate) fn streaming(fields: &Fields<'_>) -> Result<Streaming, Refusal> {
+    let is_stream = fields.flag("stream")?.unwrap_or(false);
+    let options = fields.object("stream_options")?;
+    if options.is_some() && !is_stream {
+        return Err(Refusal::invalid_field("stream_options", "stream_options needs stream: true"));
+    }
+    let has_usage = match options {
+        Some(options) => Fields::within(options, "stream_options.").flag("include_usage")?.unwrap_or(false),
+        None => false,
+    };
+    Ok(Streaming { is_stream, has_usage })
+}
+
 /// Reads what the answer must look like: `response_format`, or llama-server's `json_schema` and `grammar`.
 pub(crate) fn constraint(fields: &Fields<'_>) -> Result<Option<Constraint>, Refusal> {
     let of_format = match fields.object("response_format")? {
