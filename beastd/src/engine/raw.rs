@@ -61,8 +61,9 @@ pub(super) fn set_repack(is_wanted: bool) {
     }
 }
 
-/// Takes AMX off the list. There are virtual machines whose CPU says that it has AMX, whose kernel permits it, and where its first
-/// instruction ends the process with SIGILL (seen on an Intel Xeon). Trying it in another process would let this go.
+/// Takes AMX off the list. GCC's header (seen in 12) says that `_tile_loadconfig` reads 8 bytes where it reads 64, so that the compiler
+/// leaves out most of the configuration that llama.cpp has written for it: the first product of a long prompt ends the process with SIGILL.
+/// What would let this go: a llama.cpp that is never built by such a compiler.
 ///
 /// # Safety
 /// As for [`set_repack`]: the list ends at a null pointer, and nobody reads it meanwhile.
