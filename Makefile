@@ -16,6 +16,7 @@ demo: ## build, start the daemon on the built-in model, summarize README.md
 	@.ci/demo
 
 test: lint ## what a stranger, a developer and CI run: set-up, lint, build, all tests
+	@.ci/foreign-model >/dev/null || true
 	$(CARGO_BUILD)
 	cargo test --release --workspace --locked
 

@@ -5,11 +5,13 @@
 
 mod beast;
 mod client;
+pub mod gguf;
 mod home;
 pub mod http_client;
 mod program;
 pub mod samples;
 
+use std::io::Write;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -48,4 +50,21 @@ pub fn holds_within(limit: Duration, mut condition: impl FnMut() -> bool) -> boo
 /// A file or folder of the project.
 pub fn project(path: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ lies in the project").join(path)
+}
+
+/// Another's model, which `.ci/foreign-model` gets; where there is none a test says that it is skipped.
+pub fn foreign_model() -> Option<PathBuf> {
+    let path = project("target/models/SmolLM2-135M-Instruct.Q4_1.gguf");
+    if path.is_file() {
+        return Some(path);
+    }
+    skip("no foreign model; get it with: .ci/foreign-model");
+    None
+}
+
+/// Says that this test does not run here, and why, where the test runner does not hide it.
+pub fn skip(reason: &str) {
+    let thread = std::thread::current();
+    // Not by a macro: what those print is shown for failed tests alone. Nothing is lost when nobody listens.
+    let _ = writeln!(std::io::stderr(), "skipped: {}: {reason}", thread.name().unwrap_or("a test"));
 }

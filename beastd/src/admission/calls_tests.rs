@@ -1,9 +1,11 @@
 //! Random tools, the built-in model at a high temperature, every format: each call is well formed and satisfies its schema.
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use beast_protocol::{Delta, Function, Generate, Message, Role, Sampling, ToolChoice, Tools};
+use beast_tests::gguf::Gguf;
 use serde_json::{Map, Value, json};
 
 use super::*;
@@ -117,11 +119,14 @@ fn satisfies(value: &Value, schema: &Value) -> bool {
     schema["type"].as_array().map_or_else(|| is(&schema["type"]), |kinds| kinds.iter().any(is))
 }
 
-fn model() -> Arc<LoadedModel> {
+fn cub() -> PathBuf {
+    beast_tests::project("models/cub/cub.gguf")
+}
+
+fn load_model(path: PathBuf) -> Arc<LoadedModel> {
     log_to_tracing();
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/cub/cub.gguf");
     let options = ModelOptions { path, n_gpu_layers: Some(0), mmap: true, repack: false, kernels: true };
-    Arc::new(load(&options, |_| true).expect("the built-in model is there"))
+    Arc::new(load(&options, |_| true).expect("a sound model"))
 }
 
 /// What the model answers, as the stream would show it; and whether it came to an end.
@@ -168,26 +173,40 @@ fn calls(mut parser: AnswerParser, answer: &str) -> Vec<(String, String)> {
     calls
 }
 
-/// More with `BEAST_TOOL_CASES`.
-#[test]
-fn whatever_the_tools_and_the_format_each_call_satisfies_its_schema() {
-    let n_cases: u64 = std::env::var("BEAST_TOOL_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(21);
-    let model = model();
-    let vocab: Arc<dyn Vocab> = Arc::new(LlamaVocab::new(Arc::clone(&model)));
-    let options = ContextOptions { n_cells: 8192, n_places: 4, n_batch: 128, n_ubatch: 128, n_threads: 1, n_draft: 0 };
-    let mut engine = LlamaEngine::new(&model, &options).expect("memory");
-    let defaults = SamplingDefaults { temp: 1.0, top_k: 0, top_p: 1.0, min_p: 0.0, repeat_penalty: 1.0 };
-    let admissions: Vec<Admission> = templates()
-        .iter()
-        .map(|source| {
+/// What became of the cases of one thread.
+#[derive(Default)]
+struct Tally {
+    n_cases: u64,
+    n_ended: u64,
+    n_calls: u64,
+}
+
+/// One engine, and every format's admission.
+struct Bench<'model> {
+    vocab: Arc<dyn Vocab>,
+    engine: LlamaEngine<'model>,
+    admissions: Vec<Admission>,
+    tally: Tally,
+}
+
+impl<'model> Bench<'model> {
+    fn new(model: &'model Arc<LoadedModel>) -> Self {
+        let vocab: Arc<dyn Vocab> = Arc::new(LlamaVocab::new(Arc::clone(model)));
+        let options =
+            ContextOptions { n_cells: 8192, n_places: 4, n_batch: 128, n_ubatch: 128, n_threads: 1, n_draft: 0 };
+        let defaults = SamplingDefaults { temp: 1.0, top_k: 0, top_p: 1.0, min_p: 0.0, repeat_penalty: 1.0 };
+        let admission = |source: &String| {
             let template = ChatTemplate::new(source, vocab.bos_text(), vocab.eos_text(), &vocab.special_texts());
             Admission::new(Arc::clone(&vocab), Some(template.expect("Jinja")), defaults, 8192, 500)
-        })
-        .collect();
-    let (mut n_ended, mut n_calls) = (0, 0);
-    for case in 0..n_cases {
+        };
+        let admissions = templates().iter().map(admission).collect();
+        let engine = LlamaEngine::new(model, &options).expect("memory");
+        Self { vocab, engine, admissions, tally: Tally::default() }
+    }
+
+    fn try_case(&mut self, case: u64) {
         let mut dice = Dice(case);
-        let admission = &admissions[usize::try_from(case).expect("few") % admissions.len()];
+        let admission = &self.admissions[usize::try_from(case).expect("few") % self.admissions.len()];
         let is_auto = dice.roll(4) == 0;
         let tools = dice.tools(if is_auto { ToolChoice::Auto } else { ToolChoice::Required });
         let sampling = Sampling { temp: Some([0.7, 1.0, 1.5][dice.roll(3)]), seed: Some(7), ..Sampling::default() };
@@ -195,7 +214,7 @@ fn whatever_the_tools_and_the_format_each_call_satisfies_its_schema() {
         let request = Generate { messages, tools: tools.clone(), sampling, ..Generate::default() };
         let (mut admitted, _) = admission.admit(&request).unwrap_or_else(|error| panic!("{case}: {error:?} {tools:?}"));
         let parser = admitted.parser.take().expect("tools make one");
-        let (answer, has_ended) = generate(&mut engine, &*vocab, SeqId(case), admitted);
+        let (answer, has_ended) = generate(&mut self.engine, &*self.vocab, SeqId(case), admitted);
         let found = calls(parser, &answer);
         let shown = format!("case {case}: {answer:?}\n{tools:#?}");
         for (n, (name, arguments)) in found.iter().enumerate() {
@@ -206,11 +225,73 @@ fn whatever_the_tools_and_the_format_each_call_satisfies_its_schema() {
             let value: Value = serde_json::from_str(arguments).unwrap_or_else(|error| panic!("{error} {shown}"));
             let schema: Value = serde_json::from_str(&function.parameters).expect("ours is JSON");
             assert!(satisfies(&value, &schema), "{arguments} {shown}");
-            n_calls += 1;
+            self.tally.n_calls += 1;
         }
         assert!(!has_ended || is_auto || !found.is_empty(), "{shown}");
         assert!(!tools.only_one || found.len() <= 1, "{shown}");
-        n_ended += u64::from(has_ended);
+        self.tally.n_ended += u64::from(has_ended);
+        self.tally.n_cases += 1;
     }
-    assert!(n_calls > n_cases / 4 && n_ended > n_cases / 4, "{n_calls} calls, {n_ended} of {n_cases} came to an end");
+}
+
+/// As many random cases as `BEAST_TOOL_CASES` says, on all cores.
+fn try_tools_on(path: PathBuf) {
+    let n_cases: u64 = std::env::var("BEAST_TOOL_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(21);
+    let model = load_model(path);
+    let next = AtomicU64::new(0);
+    let work = || {
+        let mut bench = Bench::new(&model);
+        loop {
+            let case = next.fetch_add(1, Ordering::Relaxed);
+            if case >= n_cases {
+                return bench.tally;
+            }
+            bench.try_case(case);
+        }
+    };
+    let all = std::thread::scope(|scope| {
+        let n_threads = std::thread::available_parallelism().map_or(1, usize::from);
+        let threads: Vec<_> = (0..n_threads).map(|_| scope.spawn(work)).collect();
+        let add = |all: Tally, tally: Tally| Tally {
+            n_cases: all.n_cases + tally.n_cases,
+            n_ended: all.n_ended + tally.n_ended,
+            n_calls: all.n_calls + tally.n_calls,
+        };
+        threads.into_iter().map(|thread| thread.join().expect("no case failed")).fold(Tally::default(), add)
+    });
+    println!("{} cases, {} came to an end, {} calls", all.n_cases, all.n_ended, all.n_calls);
+    assert!(all.n_calls > n_cases / 4 && all.n_ended > n_cases / 4, "{} calls, {} ended", all.n_calls, all.n_ended);
+}
+
+#[test]
+fn whatever_the_tools_and_the_format_each_call_satisfies_its_schema() {
+    try_tools_on(cub());
+}
+
+/// As in the families' own vocabularies, where each marker is one token.
+#[test]
+fn whatever_the_tools_markers_that_are_control_tokens_make_sound_calls() {
+    let markers = [
+        "<|tool_call_start|>",
+        "<|tool_call_end|>",
+        "<tool_call>",
+        "</tool_call>",
+        "[TOOL_CALLS]",
+        "[ARGS]",
+        "<|python_tag|>",
+        "<think>",
+        "</think>",
+    ];
+    let bytes = std::fs::read(cub()).expect("it is part of the project");
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("cub-with-markers.gguf");
+    std::fs::write(&path, Gguf::parse(&bytes).with_control_tokens(&markers).bytes()).expect("room");
+    try_tools_on(path);
+}
+
+#[test]
+fn whatever_the_tools_a_foreign_model_makes_sound_calls() {
+    if let Some(path) = beast_tests::foreign_model() {
+        try_tools_on(path);
+    }
 }

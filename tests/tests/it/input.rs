@@ -155,7 +155,7 @@ fn a_socket_without_permission_is_told_apart_from_no_daemon() {
 #[test]
 fn another_user_is_not_served_even_when_the_socket_lets_him_through() {
     if !rustix::process::geteuid().is_root() {
-        println!("skipped: only root can become another user");
+        beast_tests::skip("only root can become another user");
         return;
     }
     let beast = Beast::start();

@@ -6,7 +6,7 @@ use beast_tests::{Home, project, run};
 #[test]
 fn a_real_model_summarizes() {
     let Ok(model) = std::env::var("BEAST_TEST_MODEL") else {
-        println!("skipped: BEAST_TEST_MODEL names no GGUF file");
+        beast_tests::skip("BEAST_TEST_MODEL names no GGUF file");
         return;
     };
     let model = project(&model).display().to_string();

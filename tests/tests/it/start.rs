@@ -126,7 +126,7 @@ fn a_socket_that_is_none_is_refused_with_the_reason() {
 #[test]
 fn an_idle_daemon_does_not_wake_up() {
     if !cfg!(target_os = "linux") {
-        println!("skipped: only Linux counts the switches of each thread");
+        beast_tests::skip("only Linux counts the switches of each thread");
         return;
     }
     // As users have it, with threads of the engine that have worked and now rest.
