@@ -182,6 +182,12 @@ def load(log: Path, *more: str) -> Results:
     return results_of_lines(text, code)
 
 
+def exploits(log: Path) -> Results:
+    with serving(log, "--ctx-size", "4096", "--parallel", "2", "--n-predict", "16") as env:
+        code, text = run([sys.executable, str(HERE / "exploits.py")], env, log, 600)
+    return results_of_lines(text, code)
+
+
 def suites(arguments) -> dict:
     """Every suite and what runs it; the quick ones first."""
     quick = {
@@ -193,6 +199,7 @@ def suites(arguments) -> dict:
         "ollama_node": lambda log: client("ollama_node.mjs", log),
         "typed": lambda log: typed(25, log),
         "fuzz": lambda log: fuzz(3000, arguments.seed, log),
+        "exploits": exploits,
         "load": lambda log: load(log, "--streams", "100", "--aborted", "25", "--leave", "200"),
     }
     whole = {
