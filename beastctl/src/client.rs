@@ -12,6 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use beast_launchd::peer::NotOurs;
 use beast_protocol::{
     CodecError, ErrorCode, Event, FrameBuffer, HandshakeError, Hello, MAX_FRAME_LEN, Request, VERSION, Welcome,
     WireError, append_frame, decode, encode,
@@ -58,6 +59,9 @@ pub enum ClientError {
     /// It hung up instead of greeting.
     #[error("beastd at {} closed the connection without a word", .0.display())]
     HungUp(PathBuf),
+    /// Another user could be listening there.
+    #[error(transparent)]
+    NotOurs(#[from] NotOurs),
     /// Something else listens there.
     #[error("what listens at {} is not beastd", .path.display())]
     Foreign {
@@ -129,6 +133,7 @@ impl ClientError {
             ClientError::Silent(_) => "again in a moment, or kill beastd and start it anew",
             ClientError::HungUp(_) => "again in a moment",
             ClientError::Foreign { .. } => "another --socket",
+            ClientError::NotOurs(_) => "--socket with a socket in a folder of your own, or set XDG_RUNTIME_DIR",
             ClientError::OtherVersion(_) => "beastctl stop, then the same command again",
             ClientError::Lost => "the same command again, and beastctl logs for the reason",
             ClientError::Garbled(_) => "beastctl stop, then the same command again",
@@ -171,7 +176,9 @@ impl Client {
     /// See [`ClientError`].
     pub fn open(path: &Path, wait: &Wait) -> Result<Self, ClientError> {
         let until = Instant::now() + GREETING_LIMIT;
+        beast_launchd::peer::check_folder(path)?;
         let stream = connect_until(path, wait, until)?;
+        beast_launchd::peer::check_peer(&stream, path)?;
         let welcome = Welcome { protocol: 0, version: String::new(), pid: 0 };
         let path = path.to_owned();
         let (frames, events) = (FrameBuffer::default(), VecDeque::new());

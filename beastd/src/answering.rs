@@ -66,7 +66,7 @@ pub async fn answer<P: Peer>(daemon: &Arc<Daemon>, peer: &mut P, request: Genera
     match counted(daemon, answer_whole(daemon, peer, request)).await {
         Err(Stopped::Cancelled) => {
             let (reason, usage, timings) = (FinishReason::Cancelled, Usage::default(), Timings::default());
-            peer.send(&[Event::Done { reason, usage, timings, stop_text: None }]).await?;
+            peer.send(&[Event::Done { reason, usage, timings, stop_text: None, dead_end: None }]).await?;
             Err(Stopped::Cancelled)
         }
         outcome => outcome,
@@ -273,6 +273,7 @@ async fn relay<P: Peer>(
                     return Ok(());
                 }
             }
+            never = daemon.metrics.watchdog.watch() => match never {},
             stopped = peer.departure(), if !is_cancelled => {
                 // Also for a peer that has gone: the closed channel is looked at between steps, a cancel interrupts one.
                 daemon.worker.cancel(id).await;

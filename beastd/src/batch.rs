@@ -137,4 +137,15 @@ pub struct Sampled {
     pub tokens: Vec<Token>,
     /// One for each of them if the sequence was armed for that, else none.
     pub logprobs: Vec<Logprobs>,
+    /// Set when the last of the tokens was not chosen: it only fills the place, and the sequence must end.
+    pub stuck: Option<Stuck>,
+}
+
+/// Why no token could be chosen for a sequence. Others are not concerned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stuck {
+    /// Its constraint leaves no token, or following it any further would cost too much; in words.
+    Constraint(String),
+    /// The logits are not numbers.
+    NotANumber,
 }

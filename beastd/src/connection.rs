@@ -8,6 +8,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 
+use crate::budget::{Budget, FREE, Room};
+
 /// Reads ask for this many bytes; a request with a document comes in several.
 const READ_LEN: usize = 64 * 1024;
 
@@ -16,15 +18,24 @@ pub struct Connection {
     stream: UnixStream,
     incoming: FrameBuffer,
     stall_timeout: Duration,
+    budget: Budget,
+    /// For the frame that comes, or came last.
+    room: Option<Room>,
 }
 
 impl Connection {
     /// A connection whose reader may stop reading for `stall_timeout`.
-    pub fn new(stream: UnixStream, stall_timeout: Duration) -> Self {
-        Self { stream, incoming: FrameBuffer::default(), stall_timeout }
+    pub fn new(stream: UnixStream, stall_timeout: Duration, budget: Budget) -> Self {
+        Self { stream, incoming: FrameBuffer::default(), stall_timeout, budget, room: None }
     }
 
-    /// The next frame, `None` when the client has closed. Can be cancelled and called again without losing a byte.
+    /// The request that came last is answered: the memory that it took is free for others.
+    pub fn release(&mut self) {
+        self.room = None;
+    }
+
+    /// The next frame, `None` when the client has closed. Can be cancelled and called again without losing a byte. A large one waits for room
+    /// before it is read.
     ///
     /// # Errors
     /// Those of the socket; `InvalidData` for a frame over the limit; `UnexpectedEof` for half a frame.
@@ -33,6 +44,11 @@ impl Connection {
         loop {
             if let Some(frame) = self.incoming.next_frame()? {
                 return Ok(Some(frame));
+            }
+            if self.room.is_none()
+                && let Some(n_bytes) = self.incoming.announced().filter(|&n_bytes| n_bytes > FREE)
+            {
+                self.room = Some(self.budget.take(n_bytes).await);
             }
             self.stream.readable().await?;
             buffer.resize(READ_LEN, 0);

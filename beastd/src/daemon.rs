@@ -7,11 +7,13 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use beast_protocol::{SpeculationStatus, State, Status, StoredPrefixes};
 use tokio::sync::{Semaphore, watch};
 
+use crate::budget::Budget;
 use crate::clock::now_us;
 use crate::config::Config;
 use crate::engine;
 use crate::loader::{LoadState, Progress, Ready};
 use crate::metrics::Metrics;
+use crate::watchdog::Stall;
 use crate::worker::WorkerHandle;
 
 /// Version of beastd.
@@ -56,6 +58,8 @@ pub struct Daemon {
     pub changing: tokio::sync::Mutex<()>,
     /// Who may tokenize: on few cores, more at once would only slow the engine down.
     pub tokenizing: Arc<Semaphore>,
+    /// Memory for what clients send.
+    pub budget: Budget,
     started_us: u64,
 }
 
@@ -83,6 +87,7 @@ impl Daemon {
             n_users: watch::Sender::new(0),
             changing: tokio::sync::Mutex::default(),
             tokenizing: Arc::new(Semaphore::new(2)),
+            budget: Budget::default(),
             started_us: now_us(),
         }
     }
@@ -125,7 +130,12 @@ impl Daemon {
         let state = match load {
             _ if self.phase() != Phase::Serving => State::Draining,
             LoadState::Loading { stage, fraction } => State::Loading { stage, fraction },
-            LoadState::Ready(_) | LoadState::Leaving(_) => State::Ready,
+            LoadState::Ready(_) | LoadState::Leaving(_) => match self.metrics.watchdog.stall(now_us()) {
+                Some(Stall { lasts, requests }) => {
+                    State::Stalled { ms: u64::try_from(lasts.as_millis()).unwrap_or(u64::MAX), requests }
+                }
+                None => State::Ready,
+            },
             LoadState::Failed(error) => State::Failed { message: error.message },
             LoadState::Unloaded { failed: Some(error) } => State::Failed { message: error.message },
             LoadState::Unloaded { failed: None } => State::Unloaded,

@@ -8,6 +8,7 @@ pub mod admission;
 pub mod admitted;
 mod answering;
 pub mod batch;
+mod budget;
 pub mod calibration;
 pub mod clock;
 pub mod config;
@@ -37,6 +38,7 @@ mod splitter;
 pub mod stream;
 pub mod template;
 mod tools;
+mod watchdog;
 pub mod worker;
 
 use std::sync::Arc;

@@ -1,5 +1,6 @@
 //! Counters that the worker publishes after each step, for everybody to read.
 
+use crate::watchdog::Watchdog;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 
@@ -8,6 +9,8 @@ use beast_protocol::{Timings, Usage};
 /// All since the start of the process, or as of the last step.
 #[derive(Debug, Default)]
 pub struct Metrics {
+    /// The step that the engine is in.
+    pub watchdog: Watchdog,
     /// Threads that compute; 0 before the first look at the machine.
     pub n_threads: AtomicUsize,
     /// Sequences with a slot.

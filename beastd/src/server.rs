@@ -12,6 +12,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
+use crate::budget::Budget;
 use crate::connection::Connection;
 use crate::daemon::{Daemon, Phase};
 use crate::session;
@@ -98,7 +99,8 @@ fn admit(
         let daemon = Arc::clone(daemon);
         daemon.n_connections.fetch_add(1, Relaxed);
         sessions.spawn(async move {
-            session::serve(Arc::clone(&daemon), Connection::new(stream, config.stall_timeout)).await;
+            session::serve(Arc::clone(&daemon), Connection::new(stream, config.stall_timeout, daemon.budget.clone()))
+                .await;
             daemon.n_connections.fetch_sub(1, Relaxed);
             drop(permit);
         });
@@ -107,7 +109,7 @@ fn admit(
             let text =
                 format!("beastd has {} connections, as many as it may; try: again in a moment", config.max_connections);
             let error = WireError::new(ErrorCode::Overloaded, text);
-            session::refuse(Connection::new(stream, config.handshake_timeout), error).await;
+            session::refuse(Connection::new(stream, config.handshake_timeout, Budget::default()), error).await;
             drop(permit);
         });
     }

@@ -79,6 +79,7 @@ async fn converse(daemon: &Arc<Daemon>, connection: &mut Connection) -> Result<(
     }
     let mut phase = daemon.phase.subscribe();
     loop {
+        connection.release();
         let request = tokio::select! {
             request = timeout(daemon.config().idle_timeout, connection.read_request()) => request,
             _ = phase.wait_for(|phase| *phase == Phase::Ending) => return Ok(()),

@@ -155,7 +155,16 @@ impl Stream {
     }
 
     /// Ends the stream. What was held back is text after all, unless a stop text has begun there.
-    pub fn finish(mut self, reason: FinishReason, usage: Usage, timings: Timings, now_us: u64) {
+    pub fn finish(self, reason: FinishReason, usage: Usage, timings: Timings, now_us: u64) {
+        self.close(reason, usage, timings, now_us, None);
+    }
+
+    /// Ends a stream that its constraint does not let go on, with the reason in words.
+    pub fn finish_stuck(self, dead_end: String, usage: Usage, timings: Timings, now_us: u64) {
+        self.close(FinishReason::DeadEnd, usage, timings, now_us, Some(dead_end));
+    }
+
+    fn close(mut self, reason: FinishReason, usage: Usage, timings: Timings, now_us: u64, dead_end: Option<String>) {
         if reason != FinishReason::StopText {
             let rest = String::from_utf8_lossy(&self.bytes).into_owned();
             let text = std::mem::take(&mut self.held) + &rest;
@@ -167,7 +176,7 @@ impl Stream {
             self.send_piece(String::new(), rest, now_us);
         }
         let stop_text = self.stop_text;
-        let _ = self.events.try_send(Event::Done { reason, usage, timings, stop_text });
+        let _ = self.events.try_send(Event::Done { reason, usage, timings, stop_text, dead_end });
     }
 
     /// Ends the stream with an error.

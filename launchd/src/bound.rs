@@ -14,7 +14,8 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
-use crate::socket::{SocketError, check_socket_path, peer_pid};
+use crate::peer::peer_pid;
+use crate::socket::{SocketError, check_socket_path};
 
 /// Binds a path that nobody serves; `default_folder` is the folder that is ours by its name.
 pub(crate) fn bind(path: &Path, default_folder: Option<&Path>) -> Result<(UnixListener, Claim), SocketError> {

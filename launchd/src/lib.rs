@@ -11,6 +11,7 @@ mod http;
 mod installed;
 mod notify;
 pub mod paths;
+pub mod peer;
 mod plist;
 mod socket;
 pub mod systemd;

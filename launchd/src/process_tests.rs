@@ -4,6 +4,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixDatagram;
+use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
 
 use expect_test::expect;
@@ -155,6 +156,8 @@ fn a_relative_path_is_made_absolute() {
 }
 
 mod systemd {
+    use std::os::unix::net::UnixStream;
+
     use super::*;
 
     /// As systemd does it: the id of the process that is about to become the daemon, and the socket as descriptor 3.

@@ -1,14 +1,14 @@
 //! The daemon's socket: taken from launchd or systemd when they started us, else bound safely (`bound.rs`).
 //!
 //! May know: descriptors, and the two protocols by which a service manager hands one over. Never knows: what is said over
-//! a connection. The only file with `unsafe`: three calls that have no safe form, each behind a function of its own.
+//! a connection. `unsafe` for two calls that have no safe form, each behind a function of its own.
 
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
 use crate::bound::{self, Claim};
@@ -440,32 +440,6 @@ fn launchd_sockets(name: &str) -> Result<Vec<OwnedFd>, libc::c_int> {
         sockets
     };
     Ok(sockets)
-}
-
-/// The process at the other end: for a listening socket, the one that called `listen`.
-///
-/// Not through rustix, whose type for a process id has no zero, and zero is what Linux answers for a process outside of our
-/// container. `None` then, and when the system does not say.
-pub(crate) fn peer_pid(stream: &UnixStream) -> Option<u32> {
-    use std::os::fd::AsRawFd;
-
-    #[cfg(target_os = "linux")]
-    let (level, option, mut answer) = (libc::SOL_SOCKET, libc::SO_PEERCRED, libc::ucred { pid: 0, uid: 0, gid: 0 });
-    #[cfg(target_os = "macos")]
-    let (level, option, mut answer): (_, _, libc::pid_t) = (libc::SOL_LOCAL, libc::LOCAL_PEERPID, 0);
-
-    let size = size_of_val(&answer) as libc::socklen_t;
-    let mut len = size;
-    // SAFETY: the descriptor is open through the borrow of `stream`; the answer is plain integers, and the kernel writes at
-    // most `len` bytes of it.
-    #[allow(unsafe_code)]
-    let code = unsafe { libc::getsockopt(stream.as_raw_fd(), level, option, (&raw mut answer).cast(), &raw mut len) };
-    if code != 0 || len != size {
-        return None;
-    }
-    #[cfg(target_os = "linux")]
-    let answer = answer.pid;
-    u32::try_from(answer).ok().filter(|&pid| pid != 0)
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::UnixDatagram;
+use std::os::unix::net::UnixStream;
 use std::sync::{Barrier, RwLock};
 
 use expect_test::{Expect, expect};

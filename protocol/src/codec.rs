@@ -140,6 +140,11 @@ impl FrameBuffer {
         Ok(Some(frame))
     }
 
+    /// Bytes of the frame that has begun, once it has said so.
+    pub fn announced(&self) -> Option<usize> {
+        self.bytes.first_chunk().map(|prefix| u32::from_le_bytes(*prefix) as usize)
+    }
+
     /// Whether a frame has begun but not ended.
     pub fn is_partial(&self) -> bool {
         !self.bytes.is_empty()

@@ -188,12 +188,14 @@ fn events() -> Vec<Event> {
         FinishReason::MaxTokens,
         FinishReason::ContextFull,
         FinishReason::Cancelled,
+        FinishReason::DeadEnd,
     ] {
         events.push(Event::Done {
             reason,
             usage,
             timings,
             stop_text: (reason == FinishReason::StopText).then(|| "\n".into()),
+            dead_end: (reason == FinishReason::DeadEnd).then(|| "no token can follow".into()),
         });
     }
     for code in [

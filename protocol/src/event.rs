@@ -67,6 +67,8 @@ pub enum Event {
         timings: Timings,
         /// The stop text that ended it, when the reason is that.
         stop_text: Option<String>,
+        /// What no token could follow, in words, when the reason is [`FinishReason::DeadEnd`].
+        dead_end: Option<String>,
     },
     /// The end of a request that failed; what was sent before stays valid.
     Failed(WireError),
@@ -167,12 +169,14 @@ pub enum FinishReason {
     ContextFull,
     /// The client asked for the end.
     Cancelled,
+    /// No token goes on with what the grammar or schema has begun, or following it further costs too much: the answer is cut.
+    DeadEnd,
 }
 
 impl FinishReason {
     /// Whether the model would have said more.
     pub fn is_cut(self) -> bool {
-        matches!(self, FinishReason::MaxTokens | FinishReason::ContextFull)
+        matches!(self, FinishReason::MaxTokens | FinishReason::ContextFull | FinishReason::DeadEnd)
     }
 }
 
@@ -286,6 +290,13 @@ pub enum State {
     Draining,
     /// It will when somebody asks: the model is not in memory.
     Unloaded,
+    /// A step of the engine does not come to its end.
+    Stalled {
+        /// For how long by now, in milliseconds.
+        ms: u64,
+        /// The requests that are computed in it, by their numbers in the log.
+        requests: Vec<u64>,
+    },
 }
 
 /// The daemon's description of itself.

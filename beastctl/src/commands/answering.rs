@@ -62,6 +62,8 @@ pub(super) struct Answering<'a> {
     /// What the next daemon would have to know.
     got: Resume,
     done: Option<Done>,
+    /// Why its grammar or schema did not let it go on.
+    dead_end: Option<String>,
 }
 
 impl<'a> Answering<'a> {
@@ -94,6 +96,7 @@ impl<'a> Answering<'a> {
             measured: Measured::default(),
             got: Resume::default(),
             done: None,
+            dead_end: None,
         }
     }
 
@@ -135,7 +138,9 @@ impl<'a> Answering<'a> {
     /// Takes events until the answer is complete. When the daemon ends before that, the next one goes on where it stopped.
     pub(super) fn follow(&mut self, mut client: Client, asking: &mut Asking<'_>, wait: &Wait) -> Result<()> {
         while self.done.is_none() {
-            match client.next_event(wait, self.progress.due()) {
+            let patient_until = asking.patient_until();
+            let due = self.progress.due().map_or(patient_until, |due| due.min(patient_until));
+            match client.next_event(wait, Some(due)) {
                 // What has begun is worth the next daemon; what has not is refused by one that somebody wants to end.
                 Ok(Some(Event::Failed(error)))
                     if error.code == ErrorCode::ShuttingDown && !self.got.tokens.is_empty() =>
@@ -147,6 +152,7 @@ impl<'a> Answering<'a> {
                     asking.hear(&event);
                     self.take(event)?;
                 }
+                Ok(None) if Instant::now() >= patient_until => asking.probe(wait)?,
                 Ok(None) => self.show(),
                 Err(error @ ClientError::Lost) => client = self.go_on(error, asking, wait)?,
                 Err(error) => return Err(error.into()),
@@ -190,7 +196,10 @@ impl<'a> Answering<'a> {
                 deltas.into_iter().try_for_each(|delta| self.delta(delta))?;
             }
             Event::Done { reason: FinishReason::Cancelled, .. } => return Err(CommandError::Cancelled.into()),
-            Event::Done { reason, usage, timings, .. } => self.done = Some((reason, usage, timings)),
+            Event::Done { reason, usage, timings, dead_end, .. } => {
+                self.done = Some((reason, usage, timings));
+                self.dead_end = dead_end;
+            }
             Event::Failed(error) => return Err(ClientError::Daemon(error).into()),
             // Nobody asked for it; it does no harm.
             Event::Status(_) => {}

@@ -1,6 +1,9 @@
 //! A request and the way to whoever answers it: the daemon, and when that ends in the middle, the next one.
 
-use std::path::Path;
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use anyhow::Result;
 use beast_protocol::{Event, Generate, Request, Resume};
@@ -11,22 +14,32 @@ use crate::{
     wait::Wait,
 };
 
-/// A daemon may end under an answer so often in a row, without a word in between, until it is the request that is to blame.
-const MAX_TRIES: usize = 2;
+/// Without a sign of life for so long, whoever asks gives up.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Between two tries to reach a daemon.
+const PAUSE: Duration = Duration::from_millis(100);
+/// So many daemons may end while they compute this answer, without a new word in between, until it is the request that is to blame.
+const MAX_ENDS: usize = 30;
 
 /// A request on its way. It is kept until its answer is complete: it may have to be sent again.
 pub(super) struct Asking<'a> {
     socket: &'a Path,
     may_start: bool,
     request: Request,
-    n_tries: usize,
+    /// When something was heard last.
+    heard: Instant,
+    /// Whether the present daemon has begun to compute.
+    has_begun: bool,
+    /// Daemons that have ended over the next word.
+    n_ends: usize,
     /// The furthest that the parts of a long input have come, as round and number: each daemon begins them anew.
     best_part: (u32, u32),
 }
 
 impl<'a> Asking<'a> {
     pub(super) fn new(socket: &'a Path, may_start: bool, request: Generate) -> Self {
-        Self { socket, may_start, request: Request::Generate(request), n_tries: 0, best_part: (0, 0) }
+        let (request, heard) = (Request::Generate(request), Instant::now());
+        Self { socket, may_start, request, heard, has_begun: false, n_ends: 0, best_part: (0, 0) }
     }
 
     /// Finds the daemon, or starts one, and sends it the request. `say` hears what takes time.
@@ -36,22 +49,43 @@ impl<'a> Asking<'a> {
         Ok(client)
     }
 
-    /// Hears what comes: whoever sends something new is alive.
+    /// Hears what comes: whoever says how far it is, is alive, whether it loads, reads or lets others go first.
     pub(super) fn hear(&mut self, event: &Event) {
+        self.heard = Instant::now();
         match event {
-            Event::Piece { .. } => self.n_tries = 0,
+            Event::Progress { n_done: 1.., .. } => self.has_begun = true,
+            Event::Piece { .. } => self.n_ends = 0,
             Event::Part(part) if (part.round, part.n_done) > self.best_part => {
                 self.best_part = (part.round, part.n_done);
-                self.n_tries = 0;
+                self.n_ends = 0;
             }
             _ => {}
         }
     }
 
+    /// When silence has lasted so long that it is time for [`Asking::probe`].
+    pub(super) fn patient_until(&self) -> Instant {
+        self.heard + PATIENCE
+    }
+
+    /// After a long silence: whoever still greets is alive, busy as it may be.
+    ///
+    /// # Errors
+    /// [`ClientError::Silent`], or see [`Wait`].
+    pub(super) fn probe(&mut self, wait: &Wait) -> Result<(), ClientError> {
+        match Client::open(self.socket, wait) {
+            Ok(_) => self.heard = Instant::now(),
+            Err(error @ ClientError::Wait(_)) => return Err(error),
+            Err(_) => return Err(ClientError::Silent(self.socket.to_owned())),
+        }
+        Ok(())
+    }
+
     /// The daemon has ended in the middle, `why` says how: the next one goes on behind what has come.
     ///
     /// # Errors
-    /// `why` when that was tried often enough, or no daemon may or can be started; otherwise why there is no other. See also [`Wait`].
+    /// `why` when too many have ended over this answer, or no daemon may or can be started; otherwise why there was none within a minute.
+    /// See also [`Wait`].
     pub(super) fn again(
         &mut self,
         got: &Resume,
@@ -62,9 +96,9 @@ impl<'a> Asking<'a> {
         if let Request::Generate(request) = &mut self.request {
             request.resume = (!got.text.is_empty()).then(|| got.clone());
         }
+        self.n_ends += usize::from(std::mem::take(&mut self.has_begun));
         let mut reason = why.into();
-        while self.n_tries < MAX_TRIES {
-            self.n_tries += 1;
+        while self.n_ends < MAX_ENDS && Instant::now() < self.patient_until() {
             match self.send(wait, &mut say) {
                 Ok(client) => return Ok(client),
                 Err(StartError::Wait(error) | StartError::Client(ClientError::Wait(error))) => {
@@ -75,6 +109,7 @@ impl<'a> Asking<'a> {
                 Err(StartError::Refused(_) | StartError::Missing(_)) => break,
                 Err(error) => reason = error.into(),
             }
+            wait.pause(PAUSE).map_err(ClientError::from)?;
         }
         Err(reason)
     }

@@ -24,11 +24,16 @@ pub(super) fn load(context: &Context) -> Result<()> {
     tell(context, &outcome?, "loaded")
 }
 
+/// So many daemons may end while they load, until the model is to blame.
+const MAX_ENDS: usize = 5;
+
 fn load_past_an_end(path: &Path, wait: &Wait, mut say: impl FnMut(&str)) -> Result<Status> {
+    let mut n_ends = 0;
     loop {
         let mut client = start::connect(path, true, wait, &mut say)?;
         match change(&mut client, &Request::Load { model: None }, wait, &mut say) {
             Err(error) if error.is_shutting_down() => client.wait_for_end(wait)?,
+            Err(ClientError::Lost) if n_ends < MAX_ENDS => n_ends += 1,
             outcome => return Ok(outcome?),
         }
     }
@@ -63,17 +68,21 @@ pub(crate) fn switch(
     socket: &Path,
     model: &str,
     wait: &Wait,
-    say: impl FnMut(&str),
+    mut say: impl FnMut(&str),
 ) -> Result<Option<Status>, ClientError> {
-    let mut client = match Client::reach(socket, wait) {
-        Ok(client) => client.same_version()?,
-        Err(error) if error.is_not_running() => return Ok(None),
-        Err(error) => return Err(error),
-    };
-    match change(&mut client, &Request::Load { model: Some(model.to_owned()) }, wait, say) {
-        // The next one reads the setting.
-        Err(error) if error.is_shutting_down() => client.wait_for_end(wait).map(|()| None),
-        outcome => outcome.map(Some),
+    let mut n_ends = 0;
+    loop {
+        let mut client = match Client::reach(socket, wait) {
+            Ok(client) => client.same_version()?,
+            // Also after one was lost: the next one reads the setting.
+            Err(error) if error.is_not_running() => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        match change(&mut client, &Request::Load { model: Some(model.to_owned()) }, wait, &mut say) {
+            Err(error) if error.is_shutting_down() => return client.wait_for_end(wait).map(|()| None),
+            Err(ClientError::Lost) if n_ends < MAX_ENDS => n_ends += 1,
+            outcome => return outcome.map(Some),
+        }
     }
 }
 

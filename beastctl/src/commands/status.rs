@@ -39,13 +39,19 @@ pub(super) fn run(context: &Context, is_json: bool) -> Result<()> {
     Ok(context.console.print(&text)?)
 }
 
+/// How often a daemon may hang up after its greeting, and the pause after that.
+const MAX_TRIES: usize = 20;
+const PAUSE: Duration = Duration::from_millis(50);
+
 /// A daemon may end between its greeting and its answer: then nobody is there, or the next one.
 fn ask_past_an_end(path: &Path, wait: &Wait) -> Result<Status, ClientError> {
+    let mut n_tries = 0;
     loop {
         match ask(Client::reach(path, wait)?.same_version()?, wait) {
-            Err(ClientError::Lost) => {}
+            Err(ClientError::Lost) if n_tries < MAX_TRIES => n_tries += 1,
             outcome => return outcome,
         }
+        wait.pause(PAUSE)?;
     }
 }
 
@@ -127,6 +133,10 @@ fn state(state: &State) -> String {
     match state {
         State::Ready => "ready".into(),
         State::Unloaded => "unloaded: the next request loads the model".into(),
+        State::Stalled { ms, requests } => format!(
+            "stalled: one step of the engine has lasted {} (requests {requests:?} of the log); try: kill the process below and start it anew",
+            span(*ms)
+        ),
         State::Draining => "draining: it finishes its last requests".into(),
         State::Failed { message } => format!("failed: {message}"),
         State::Loading { stage, fraction } => format!("loading: {} {:.0} %", stage.label(), fraction * 100.0),

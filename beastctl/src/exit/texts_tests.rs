@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use beast_launchd::{HttpRole, SocketError, paths::PathError};
+use beast_launchd::{HttpRole, SocketError, paths::PathError, peer::NotOurs};
 use beast_protocol::{CodecError, ErrorCode, HandshakeError, Welcome, WireError};
 use expect_test::{Expect, expect};
 use rustix::io::Errno;
@@ -101,6 +101,11 @@ fn of_the_connection() {
             unreachable(Errno::ACCESS),
             unreachable(Errno::NOTDIR),
             ClientError::Unreachable { path: "/some/socket of mine".into(), error: os(Errno::NOENT) },
+        ],
+        NotOurs: [
+            ClientError::NotOurs(NotOurs::Peer { path: socket(), who: "user 1001 (mallory)".into() }),
+            ClientError::NotOurs(NotOurs::Folder { folder: "/tmp/beast-1000".into(), who: "user 1001".into() }),
+            ClientError::NotOurs(NotOurs::OpenFolder { folder: "/tmp".into(), mode: 0o777 }),
         ],
         Silent: [ClientError::Silent(socket())],
         HungUp: [ClientError::HungUp(socket())],

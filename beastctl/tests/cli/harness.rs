@@ -226,7 +226,7 @@ impl Peer {
     pub(crate) fn done(&mut self, reason: FinishReason) {
         let usage = Usage { n_prompt: 9, n_cached: 4, n_generated: 3, n_drafted: 2, n_accepted: 1 };
         let timings = Timings { queued_us: 10, prefill_us: 2000, decode_us: 4000, first_token_us: 3000 };
-        self.send(&Event::Done { reason, usage, timings, stop_text: None });
+        self.send(&Event::Done { reason, usage, timings, stop_text: None, dead_end: None });
     }
 
     /// A whole answer.

@@ -209,3 +209,34 @@ fn what_may_be_divided_leaves_room_for_an_answer() {
     let request = Generate { max_tokens: Some(20), ..request };
     assert_eq!(admission(None).admit(&request).expect("room").0.n_max_tokens, 20);
 }
+
+#[test]
+fn what_would_be_looked_for_after_each_token_is_bounded() {
+    let with = |stop: Vec<String>| Generate { stop, ..request("hi") };
+    assert!(admission(Some(TEMPLATE)).admit(&with(vec!["x".repeat(4096); 256])).is_ok());
+    check_refused(
+        &with(vec!["x".into(); 257]),
+        ErrorCode::Invalid,
+        expect!["there are 257 stop texts; try: 256 at most"],
+    );
+    let long = with(vec!["x".repeat(4097)]);
+    check_refused(&long, ErrorCode::Invalid, expect!["a stop text has 4097 bytes; try: 4096 at most"]);
+}
+
+#[test]
+fn a_beginning_longer_than_any_answer_is_refused_unread() {
+    let resuming = |text: &str, tokens: Vec<i32>| Generate {
+        resume: Some(beast_protocol::Resume { text: text.into(), tokens }),
+        ..request("hi")
+    };
+    let long = resuming(&"x".repeat(20_000_000), Vec::new());
+    check_refused(
+        &long,
+        ErrorCode::TooLong,
+        expect![
+            "the beginning of the answer has 0 tokens and 20000000 bytes, more than the context of 100 tokens holds; try: the same again"
+        ],
+    );
+    let error = admission(Some(TEMPLATE)).admit(&resuming("x", vec![120; 100])).expect_err("refused");
+    assert_eq!(error.code, ErrorCode::TooLong);
+}

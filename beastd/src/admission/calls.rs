@@ -1,14 +1,13 @@
 //! The tools of a request: checked, told to the template, made a constraint and a parser.
 
-use std::collections::{HashSet, VecDeque};
-use std::sync::{Mutex, PoisonError};
+use std::collections::HashSet;
 
 use beast_protocol::{Function, Generate, ToolChoice, Tools, WireError};
 use serde_json::{Value, json};
 
 use super::{Admission, invalid};
 use crate::batch::Token;
-use crate::engine::{Constraint, Vocab};
+use crate::engine::Constraint;
 use crate::template::Setting;
 use crate::tools::grammar::{self, Atom};
 use crate::tools::{AnswerParser, Dialect, THINK_CLOSE, THINK_OPEN};
@@ -17,37 +16,6 @@ const MAX_FUNCTIONS: usize = 128;
 const MAX_NAME: usize = 64;
 /// Of all schemas together, in bytes.
 const MAX_SCHEMAS: usize = 256 * 1024;
-/// Grammars that are kept: agents send the same tools each turn.
-const N_KEPT: usize = 8;
-
-/// Grammars that were compiled last, each with its text.
-#[derive(Default)]
-pub(super) struct Kept(Mutex<VecDeque<(String, Constraint)>>);
-
-impl Kept {
-    fn constraint(&self, vocab: &dyn Vocab, text: String) -> Result<Constraint, String> {
-        let find = || {
-            let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            let at = kept.iter().position(|(other, _)| *other == text)?;
-            let entry = kept.remove(at)?;
-            let again = entry.1.again();
-            kept.push_back(entry);
-            again
-        };
-        if let Some(constraint) = find() {
-            return Ok(constraint);
-        }
-        let constraint = vocab.lark(&text)?;
-        if let Some(again) = constraint.again() {
-            let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            kept.push_back((text, again));
-            if kept.len() > N_KEPT {
-                kept.pop_front();
-            }
-        }
-        Ok(constraint)
-    }
-}
 
 /// How an answer is held to its form and taken apart.
 #[derive(Default)]
@@ -119,8 +87,8 @@ impl Admission {
             None => Atom { lark: grammar::quoted(text), is_control: false },
         };
         let text = grammar::lark(&request.tools, dialect, is_thinking, atom);
-        self.kept
-            .constraint(&*self.vocab, text)
+        self.vocab
+            .lark(&text)
             .map_err(|error| invalid(format!("cannot compile the tools' schemas: {error}; try: simpler parameters")))
     }
 

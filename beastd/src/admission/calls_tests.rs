@@ -11,7 +11,9 @@ use serde_json::{Map, Value, json};
 use super::*;
 use crate::admitted::Admitted;
 use crate::batch::{Batch, KvEdit, Row, SeqId, SlotId};
-use crate::engine::{ContextOptions, Engine, LlamaEngine, LlamaVocab, LoadedModel, ModelOptions, load, log_to_tracing};
+use crate::engine::{
+    ContextOptions, Engine, LlamaEngine, LlamaVocab, LoadedModel, ModelOptions, Vocab, load, log_to_tracing,
+};
 use crate::sampling::SamplingDefaults;
 use crate::template::ChatTemplate;
 

@@ -19,13 +19,17 @@ use crate::sampling::SamplingDefaults;
 use crate::speculation::Wish;
 use crate::template::{self, ChatTemplate, Setting};
 pub use beside::admit_beside;
-use calls::{Answering, Kept};
+use calls::Answering;
 use marks::Specials;
 use overflow::Fitted;
 pub use overflow::cut_out;
 
 /// Most tokens whose log-probabilities come with each token of an answer.
 pub const MAX_LOGPROBS: u32 = 100;
+/// Stop texts of a request.
+const MAX_STOPS: usize = 256;
+/// Bytes of one.
+const MAX_STOP_LEN: usize = 4096;
 
 /// The checks and their limits, made once for a model.
 pub struct Admission {
@@ -39,7 +43,6 @@ pub struct Admission {
     max_tokens: usize,
     specials: Specials,
     /// Grammars of tools.
-    kept: Kept,
     bos: String,
     /// Bytes of the longest token: a text is at least its length divided by this, in tokens.
     longest_token: usize,
@@ -57,7 +60,7 @@ impl Admission {
         let longest_token = vocab.longest_token().max(1);
         let specials = Specials::new(vocab.special_texts());
         let bos = vocab.bos_text();
-        Self { vocab, template, defaults, n_ctx, max_tokens, specials, kept: Kept::default(), bos, longest_token }
+        Self { vocab, template, defaults, n_ctx, max_tokens, specials, bos, longest_token }
     }
 
     /// Room of one request in tokens.
@@ -78,6 +81,7 @@ impl Admission {
     /// in parts and has to be.
     pub fn admit(&self, request: &Generate) -> Result<(Admitted, Vec<Notice>), WireError> {
         check_request(request)?;
+        self.check_resume(request)?;
         let mut sampling = self.defaults.settle(&request.sampling, self.vocab.n_tokens())?;
         // More than all tokens there can be; the engine has memory for so many.
         sampling.penalties.last_n = sampling.penalties.last_n.min(u32::try_from(self.n_ctx).unwrap_or(u32::MAX));
@@ -128,6 +132,20 @@ impl Admission {
     /// When the template refuses it.
     pub fn n_prompt(&self, request: &Generate) -> Result<usize, WireError> {
         self.prompt(&request.messages, &self.setting(request)?).map(|prompt| prompt.len())
+    }
+
+    /// What is longer than any answer is not tokenized to find that out.
+    fn check_resume(&self, request: &Generate) -> Result<(), WireError> {
+        let Some(resume) = &request.resume else { return Ok(()) };
+        if resume.tokens.len() >= self.n_ctx || resume.text.len() / self.longest_token >= self.n_ctx {
+            let (n_tokens, n_bytes) = (resume.tokens.len(), resume.text.len());
+            let text = format!(
+                "the beginning of the answer has {n_tokens} tokens and {n_bytes} bytes, more than the context of {} tokens holds; try: the same again",
+                self.n_ctx
+            );
+            return Err(WireError::new(ErrorCode::TooLong, text));
+        }
+        Ok(())
     }
 
     /// The beginning of an answer that another daemon gave. Tokens mean nothing to another model: then its text is what counts.
@@ -241,6 +259,13 @@ fn check_request(request: &Generate) -> Result<(), WireError> {
     }
     if request.stop.iter().any(String::is_empty) {
         return Err(invalid("a stop text is empty; leave it out"));
+    }
+    // Each is looked for after each token.
+    if request.stop.len() > MAX_STOPS {
+        return Err(invalid(format!("there are {} stop texts; try: {MAX_STOPS} at most", request.stop.len())));
+    }
+    if let Some(text) = request.stop.iter().find(|text| text.len() > MAX_STOP_LEN) {
+        return Err(invalid(format!("a stop text has {} bytes; try: {MAX_STOP_LEN} at most", text.len())));
     }
     let last = request.messages.last();
     if request.template.continue_last

@@ -1,13 +1,13 @@
 //! What an answer must look like: a grammar or a JSON schema, as a filter of the next token. Knows no request.
 
+use std::collections::VecDeque;
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use llama_cpp_2::sampling::LlamaSampler;
 use llama_cpp_2::token::LlamaToken;
-use llama_cpp_2::token::data::LlamaTokenData;
 use llama_cpp_2::token::data_array::LlamaTokenDataArray;
-use llguidance::api::TopLevelGrammar;
+use llguidance::api::{ParserLimits, TopLevelGrammar};
 use llguidance::{Matcher, ParserFactory};
 
 use super::{LoadedModel, gbnf, lark};
@@ -16,139 +16,167 @@ use super::{LoadedModel, gbnf, lark};
 const MAX_LEN: usize = 256 * 1024;
 /// Of a complaint of others; theirs can be long.
 const MAX_WORDS: usize = 300;
+/// Constraints that are kept compiled: agents send the same tools each turn, scripts the same schema each call.
+const N_KEPT: usize = 8;
 
-/// The state of one answer's constraint.
-pub struct Constraint(Kind);
+/// What one constraint may cost. The speeds are those that llguidance gives for its units.
+const LIMITS: ParserLimits = ParserLimits {
+    max_items_in_row: 2000,
+    // 20 ms: 50,000 a millisecond.
+    initial_lexer_fuel: 1_000_000,
+    // 35 ms a mask: 14,000 a millisecond.
+    step_lexer_fuel: 500_000,
+    // 100 ms a mask: 20,000 a millisecond. A grammar with circles is followed character by character through the whole vocabulary.
+    step_max_items: 2_000_000,
+    // 50 to 100 MB.
+    max_lexer_states: 50_000,
+    max_grammar_size: 500_000,
+    precompute_large_lexemes: true,
+    verbose_errors: false,
+};
 
-enum Kind {
-    /// GBNF, by llama.cpp.
-    Grammar(LlamaSampler),
-    /// A JSON schema or a grammar in Lark, by llguidance: llama.cpp's own translation of schemas into GBNF leaves
-    /// keywords out without a word.
-    Guided(Box<Matcher>),
-}
+/// The state of one answer's constraint. llguidance follows all kinds: its steps are bounded, and it says what is wrong. llama.cpp's own grammars
+/// are not, and its translation of schemas into them leaves keywords out without a word.
+pub struct Constraint(Box<Matcher>);
 
 impl fmt::Debug for Constraint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.0 {
-            Kind::Grammar(_) => "Constraint(grammar)",
-            Kind::Guided(_) => "Constraint(guided)",
-        })
+        f.write_str("Constraint")
     }
 }
 
 /// What constraints of one model share.
 #[derive(Default)]
-pub(super) struct Constraints(OnceLock<Result<Arc<ParserFactory>, String>>);
+pub(super) struct Constraints {
+    factory: OnceLock<Result<Arc<ParserFactory>, String>>,
+    /// Those that were compiled last, each with its kind and text.
+    kept: Mutex<VecDeque<(Kind, String, Constraint)>>,
+}
+
+/// How a constraint is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// llama.cpp's grammars; the first rule is `root`.
+    Gbnf,
+    /// JSON schema.
+    Schema,
+    /// llguidance's Lark.
+    Lark,
+}
 
 impl Constraints {
-    /// Reads a grammar in GBNF, whose first rule is `root`.
-    pub(super) fn grammar(model: &LoadedModel, text: &str) -> Result<Constraint, String> {
-        check_len(text)?;
-        gbnf::check(text)?;
-        let sampler = LlamaSampler::grammar(&model.model, text, "root").map_err(|_| {
-            // It says why to stderr alone; of what has passed the check, this is what is left most often.
-            "llama.cpp refuses it; perhaps a rule begins with itself, or repeats too often"
-        })?;
-        Ok(Constraint(Kind::Grammar(sampler)))
-    }
-
-    /// Reads a JSON schema. The first one of a model takes some tenths of a second: its vocabulary is made a trie.
-    pub(super) fn schema(&self, model: &LoadedModel, text: &str) -> Result<Constraint, String> {
-        check_len(text)?;
-        let schema: serde_json::Value = serde_json::from_str(text).map_err(|error| error.to_string())?;
-        // Both say nothing about the value, and llguidance wants its options in an object.
-        let mut schema = match schema {
-            serde_json::Value::Bool(true) => serde_json::json!({}),
-            schema @ serde_json::Value::Object(_) => schema,
-            _ => return Err("a schema is an object".into()),
-        };
-        lark::json_options().apply_to(&mut schema);
-        self.guided(model, TopLevelGrammar::from_json_schema(schema))
-    }
-
-    /// Reads a grammar in llguidance's Lark; for the first one, see `schema`.
-    pub(super) fn lark(&self, model: &LoadedModel, text: &str) -> Result<Constraint, String> {
-        check_len(text)?;
-        self.guided(model, TopLevelGrammar::from_lark(lark::with_json_options(text)))
-    }
-
-    fn guided(&self, model: &LoadedModel, grammar: TopLevelGrammar) -> Result<Constraint, String> {
-        let factory = self.0.get_or_init(|| new_factory(model)).clone()?;
-        let matcher = Matcher::new(factory.create_parser(grammar));
-        match matcher.get_error() {
-            None => Ok(Constraint(Kind::Guided(Box::new(matcher)))),
-            Some(error) => Err(in_short(&error)),
+    /// Reads a constraint. The first one of a model takes some tenths of a second, in which its vocabulary is made a trie; one that was read before, next to nothing.
+    pub(super) fn read(&self, model: &LoadedModel, kind: Kind, text: &str) -> Result<Constraint, String> {
+        if text.len() > MAX_LEN {
+            return Err(format!("it has {} bytes, and {MAX_LEN} are the most", text.len()));
         }
+        if let Some(constraint) = self.again(kind, text) {
+            return Ok(constraint);
+        }
+        let grammar = match kind {
+            Kind::Gbnf => TopLevelGrammar::from_lark(gbnf::to_lark(&gbnf::read(text)?, |text| token(model, text))?),
+            Kind::Schema => schema(text)?,
+            Kind::Lark => TopLevelGrammar::from_lark(lark::with_json_options(text)),
+        };
+        let factory = self.factory.get_or_init(|| new_factory(model)).clone()?;
+        let matcher = Matcher::new(factory.create_parser(grammar));
+        if let Some(error) = matcher.get_error() {
+            return Err(in_short(&error));
+        }
+        let constraint = Constraint(Box::new(matcher));
+        self.keep(kind, text, constraint.again());
+        Ok(constraint)
+    }
+
+    fn again(&self, kind: Kind, text: &str) -> Option<Constraint> {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = kept.iter().position(|(other_kind, other, _)| *other_kind == kind && other == text)?;
+        let entry = kept.remove(at)?;
+        let again = entry.2.again();
+        kept.push_back(entry);
+        Some(again)
+    }
+
+    fn keep(&self, kind: Kind, text: &str, constraint: Constraint) {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.push_back((kind, text.to_owned(), constraint));
+        if kept.len() > N_KEPT {
+            kept.pop_front();
+        }
+    }
+}
+
+fn schema(text: &str) -> Result<TopLevelGrammar, String> {
+    let schema: serde_json::Value = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    // Both say nothing about the value, and llguidance wants its options in an object.
+    let mut schema = match schema {
+        serde_json::Value::Bool(true) => serde_json::json!({}),
+        schema @ serde_json::Value::Object(_) => schema,
+        _ => return Err("a schema is an object".into()),
+    };
+    lark::json_options().apply_to(&mut schema);
+    Ok(TopLevelGrammar::from_json_schema(schema))
+}
+
+/// The number of the token with this text.
+fn token(model: &LoadedModel, text: &str) -> Option<u32> {
+    match model.model.vocab().tokenize(text.as_bytes(), false, true)[..] {
+        [token] => Some(token.0.cast_unsigned()),
+        _ => None,
     }
 }
 
 fn new_factory(model: &LoadedModel) -> Result<Arc<ParserFactory>, String> {
     let vocab = LlamaSampler::llguidance_tok_env(&model.model);
     let mut factory = ParserFactory::new_simple(&vocab).map_err(|error| in_short(&error))?;
-    factory.quiet().limits_mut().verbose_errors = false;
+    *factory.quiet().limits_mut() = LIMITS;
     Ok(Arc::new(factory))
 }
 
 impl Constraint {
-    /// Another one at its beginning, without reading the text again; none where the kind cannot be copied.
-    pub fn again(&self) -> Option<Self> {
-        match &self.0 {
-            Kind::Grammar(_) => None,
-            Kind::Guided(matcher) => Some(Self(Kind::Guided(Box::new(matcher.deep_clone())))),
-        }
+    /// Another one in the same state, without reading the text again.
+    pub fn again(&self) -> Self {
+        Self(Box::new(self.0.deep_clone()))
     }
 
     /// Whether the token may come next.
     pub(super) fn allows(&mut self, token: LlamaToken) -> bool {
-        match &mut self.0 {
-            Kind::Grammar(sampler) => {
-                let mut one = LlamaTokenDataArray::new(vec![LlamaTokenData::new(token, 0.0, 0.0)], false);
-                one.apply_sampler(sampler);
-                one.data.first().is_some_and(|data| data.logit().is_finite())
-            }
-            Kind::Guided(matcher) => is_allowed(matcher, token.0.cast_unsigned()),
+        let (matcher, token) = (&mut self.0, token.0.cast_unsigned());
+        if matcher.is_stopped() {
+            // After the end there is only the end; nothing after an error.
+            let is_end = matcher.stop_reason().is_ok();
+            return is_end && matcher.compute_mask_or_eos().is_ok_and(|mask| mask.is_allowed(token));
         }
+        // A token without bytes would pass, because there is nothing wrong with any of them.
+        let has_bytes = matcher.tok_env().is_ok_and(|vocab| !vocab.tok_trie().token(token).is_empty());
+        // One token instead of all: where nearly everything is allowed, a mask of the vocabulary is wasted work.
+        has_bytes && matcher.validate_tokens(&[token]).is_ok_and(|n_valid| n_valid == 1)
     }
 
-    /// Makes all tokens impossible that may not come next. False when none is left.
-    pub(super) fn mask(&mut self, candidates: &mut LlamaTokenDataArray) -> bool {
-        match &mut self.0 {
-            Kind::Grammar(sampler) => candidates.apply_sampler(sampler),
-            Kind::Guided(matcher) => match matcher.compute_mask_or_eos() {
-                Ok(mask) => candidates.data.retain(|data| mask.is_allowed(data.id().0.cast_unsigned())),
-                Err(error) => {
-                    tracing::warn!(error = in_short(&error), "the constraint cannot be followed any further");
-                    return false;
-                }
-            },
+    /// Leaves the candidates that may come next, of which there is one at least.
+    ///
+    /// # Errors
+    /// In words: none may, or finding out costs more than [`LIMITS`].
+    pub(super) fn mask(&mut self, candidates: &mut LlamaTokenDataArray) -> Result<(), String> {
+        let matcher = &mut self.0;
+        let reason = matcher.stop_reason();
+        if !reason.is_ok() {
+            return Err(matcher
+                .get_error()
+                .map_or_else(|| format!("it is too complex: {reason}"), |error| in_short(&error)));
         }
-        candidates.data.retain(|data| data.logit().is_finite());
-        !candidates.data.is_empty()
+        let mask = matcher.compute_mask_or_eos().map_err(|error| in_short(&error))?;
+        candidates.data.retain(|data| mask.is_allowed(data.id().0.cast_unsigned()) && data.logit() > f32::NEG_INFINITY);
+        if candidates.data.is_empty() { Err("no token can follow".into()) } else { Ok(()) }
     }
 
     /// The token was chosen, among those that are allowed.
     pub(super) fn accept(&mut self, token: LlamaToken) {
-        match &mut self.0 {
-            Kind::Grammar(sampler) => sampler.accept(token),
-            Kind::Guided(matcher) if !matcher.is_stopped() => {
-                // What follows an error is no token: `mask` says so.
-                let _ = matcher.consume_token(token.0.cast_unsigned());
-            }
-            Kind::Guided(_) => {}
+        if !self.0.is_stopped() {
+            // What follows an error is no token: `mask` says so.
+            let _ = self.0.consume_token(token.0.cast_unsigned());
         }
     }
-}
-
-/// Tries one token instead of all: where nearly everything is allowed, a mask of the vocabulary is wasted work.
-fn is_allowed(matcher: &mut Matcher, token: u32) -> bool {
-    if matcher.is_stopped() {
-        // After the end there is only the end; nothing after an error.
-        return matcher.compute_mask_or_eos().is_ok_and(|mask| mask.is_allowed(token));
-    }
-    // A token without bytes would pass, because there is nothing wrong with any of them.
-    let has_bytes = matcher.tok_env().is_ok_and(|vocab| !vocab.tok_trie().token(token).is_empty());
-    has_bytes && matcher.validate_tokens(&[token]).is_ok_and(|n_valid| n_valid == 1)
 }
 
 /// Complaints of others are blocks of text, with a picture of the place in the middle.
@@ -156,10 +184,6 @@ fn in_short(error: &dyn fmt::Display) -> String {
     let text = error.to_string();
     let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
     words.chars().take(MAX_WORDS).collect()
-}
-
-fn check_len(text: &str) -> Result<(), String> {
-    if text.len() <= MAX_LEN { Ok(()) } else { Err(format!("it has {} bytes, and {MAX_LEN} are the most", text.len())) }
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 use std::fmt::Write as _;
 use std::time::Instant;
 
+use llama_cpp_2::token::data::LlamaTokenData;
+
 use super::super::llama::tests::{engine, model, row};
 use super::super::{Engine, LlamaEngine};
 use super::*;
@@ -11,7 +13,7 @@ fn ids(model: &LoadedModel, text: &str) -> Vec<LlamaToken> {
 }
 
 fn lark(model: &LoadedModel, text: &str) -> Constraint {
-    model.constraints.lark(model, text).expect("a valid grammar")
+    model.constraints.read(model, Kind::Lark, text).expect("a valid grammar")
 }
 
 /// Takes the tokens of a text in, as far as they are allowed: how many of how many, and whether the end may follow.
@@ -68,7 +70,7 @@ fn json_in_a_grammar_is_written_like_a_schemas() {
     check_whole(&model, &in_grammar, "{\"a\": 1, \"b\": true}", true);
     for text in ["{\"a\":1", "{\"a\": 1,\"b\"", "{ \"a\"", "{\n"] {
         check_refused(&model, &in_grammar, text);
-        let alone = model.constraints.schema(&model, schema).expect("a valid schema");
+        let alone = model.constraints.read(&model, Kind::Schema, schema).expect("a valid schema");
         let (n, n_all, _) = follow(&model, alone, text);
         assert!(n < n_all, "{text:?} is allowed by the schema");
     }
@@ -86,7 +88,7 @@ fn what_is_wrong_with_a_grammar_is_told() {
         ("", ""),
         (&"x".repeat(MAX_LEN + 1), "are the most"),
     ] {
-        let error = model.constraints.lark(&model, text).expect_err(&text[..text.len().min(40)]);
+        let error = model.constraints.read(&model, Kind::Lark, text).expect_err(&text[..text.len().min(40)]);
         assert!(error.contains(part) && !error.is_empty() && !error.contains('\n'), "{error:?}");
     }
 }
@@ -96,13 +98,13 @@ fn what_is_wrong_with_a_grammar_is_told() {
 fn one_token_is_allowed_exactly_when_the_mask_allows_it() {
     let model = model();
     let vocab: Vec<LlamaToken> = model.model.vocab().tokens().collect();
-    let object = model.constraints.schema(&model, r#"{"type":"object"}"#).expect("a valid schema");
+    let object = model.constraints.read(&model, Kind::Schema, r#"{"type":"object"}"#).expect("a valid schema");
     let texts = ["So: <|fim_pre|>[{\"a\": 1}]<|fim_suf|> x", "{\"key\": [1, \"two\", {}], \"é\": null}"];
     for (mut constraint, text) in [lark(&model, CALL), object].into_iter().zip(texts) {
         for token in ids(&model, text).into_iter().chain([model.model.vocab().eos()]) {
             let all = vocab.iter().map(|&token| LlamaTokenData::new(token, 0.0, 0.0));
             let mut candidates = LlamaTokenDataArray::from_iter(all, false);
-            assert!(constraint.mask(&mut candidates));
+            assert_eq!(constraint.mask(&mut candidates), Ok(()));
             let mut is_allowed = vec![false; vocab.len()];
             candidates.data.iter().for_each(|data| is_allowed[data.id().0 as usize] = true);
             let differing = |other: &&LlamaToken| constraint.allows(**other) != is_allowed[other.0 as usize];
@@ -152,7 +154,7 @@ fn any_object_comes_to_an_end() {
     let mut engine = engine(&model);
     let mut n_ended = 0;
     for seed in 0..6 {
-        let object = model.constraints.schema(&model, r#"{"type":"object"}"#).expect("a valid schema");
+        let object = model.constraints.read(&model, Kind::Schema, r#"{"type":"object"}"#).expect("a valid schema");
         let temp = [0.0, 0.5, 1.0][seed as usize % 3];
         let sampling = SamplingParams { temp, seed, ..SamplingParams::GREEDY };
         let Some(text) = said(&mut engine, &model, object, &sampling, 400) else { continue };
@@ -186,4 +188,71 @@ fn free_text_is_not_slowed_down_by_masks() {
     let each = began.elapsed() / u32::try_from(n_all).expect("few");
     assert_eq!(n, n_all);
     assert!(each.as_micros() < 1000, "{each:?} for each of {n_all} tokens, the reading of the grammar included");
+}
+
+/// Whole vocabulary, as the model would offer it.
+fn all_tokens(model: &LoadedModel) -> LlamaTokenDataArray {
+    let all = model.model.vocab().tokens().map(|token| LlamaTokenData::new(token, 0.0, 0.0));
+    LlamaTokenDataArray::from_iter(all, false)
+}
+
+/// Each of these has blocked a daemon, or taken all its memory, when llama.cpp followed it.
+#[test]
+fn what_would_cost_too_much_is_refused_or_bounded_at_each_step() {
+    let model = model();
+    let optional = |part: &str, n: usize| format!("root ::= {}", format!("{part}? ").repeat(n));
+    let nested = format!("root ::= {}\"a\"{}", "(".repeat(60), ")* \"a\"?".repeat(60));
+    for text in [
+        optional("[a-z]", 250),
+        optional("\"a\"", 3000),
+        "root ::= (\"a\"{0,1000}){0,1000}".to_owned(),
+        "root ::= r r r r r r r r\nr ::= [a-z]? r? [a-z]? r? [a-z]?".to_owned(),
+        "root ::= root root | \"a\" | \"\"".to_owned(),
+        "root ::= ([a-z]* [a-z]* [a-z]* [a-z]* root?)*".to_owned(),
+        nested,
+    ] {
+        let shown = &text[..text.len().min(60)];
+        let Ok(mut constraint) = model.constraints.read(&model, Kind::Gbnf, &text) else { continue };
+        for token in ids(&model, &"ab".repeat(40)) {
+            let began = Instant::now();
+            let outcome = constraint.mask(&mut all_tokens(&model));
+            assert!(began.elapsed().as_secs() < 5, "{shown}: {:?}", began.elapsed());
+            if outcome.is_err() || !constraint.allows(token) {
+                break;
+            }
+            constraint.accept(token);
+        }
+    }
+}
+
+#[test]
+fn a_dead_end_and_what_llguidance_gives_up_say_why() {
+    let model = model();
+    let mut constraint = model.constraints.read(&model, Kind::Gbnf, "root ::= \"yes\" <[999999]> \"no\"");
+    match &mut constraint {
+        Err(error) => assert!(!error.is_empty()),
+        Ok(constraint) => {
+            for token in ids(&model, "yes") {
+                assert!(constraint.allows(token));
+                constraint.accept(token);
+            }
+            assert_eq!(constraint.mask(&mut all_tokens(&model)), Err("no token can follow".into()));
+        }
+    }
+    let objects: Vec<_> = (0..5000).map(|n| serde_json::json!({ "key": n, "name": format!("object {n}") })).collect();
+    let text = serde_json::json!({ "enum": objects }).to_string();
+    if let Ok(mut constraint) = model.constraints.read(&model, Kind::Schema, &text) {
+        assert_eq!(constraint.mask(&mut all_tokens(&model)), Ok(()));
+    }
+}
+
+#[test]
+fn what_was_read_before_begins_anew() {
+    let model = model();
+    let read = || model.constraints.read(&model, Kind::Gbnf, "root ::= \"ab\"").expect("a grammar");
+    let token = ids(&model, "a")[0];
+    let mut first = read();
+    assert!(first.allows(token));
+    first.accept(token);
+    assert!(read().allows(token) && !first.allows(token));
 }

@@ -9,7 +9,7 @@ use llama_cpp_2::llama_batch::LlamaBatch;
 use llama_cpp_2::token::LlamaToken;
 
 use super::context::Context;
-use super::llama::{ContextOptions, not_a_number, params};
+use super::llama::{ContextOptions, params};
 use super::{EngineError, LoadedModel};
 use crate::batch::Token;
 
@@ -69,7 +69,9 @@ impl<'model> Embedder<'model> {
         let options = ContextOptions { n_cells, n_places: 1, n_batch, n_ubatch: n_batch, n_threads, n_draft: 0 };
         let params = params(&options).with_embeddings(true).with_pooling_type(LlamaPoolingType::None);
         let context = Context::new(model, params).map_err(|error| {
-            EngineError::NoEmbeddings(format!("no context for embeddings of {n_cells} tokens: {error}"))
+            EngineError::NoEmbeddings(format!(
+                "no context for embeddings of {n_cells} tokens: {error}; try: a smaller n_ctx or fewer slots"
+            ))
         })?;
         let batch = LlamaBatch::new(n_batch, 1);
         Ok(Self { context, batch, n_cells, n_batch, pooling: Pooling::of(model), n_done: 0, sum: Vec::new() })
@@ -98,7 +100,11 @@ impl<'model> Embedder<'model> {
         if self.n_done < text.len() {
             return Ok(None);
         }
-        unit(std::mem::take(&mut self.sum)).map(Some).ok_or_else(not_a_number)
+        unit(std::mem::take(&mut self.sum)).map(Some).ok_or_else(|| {
+            EngineError::NoEmbeddings(
+                "the model's output is not a number; its file may be damaged; try: to pull the model again".into(),
+            )
+        })
     }
 
     fn compute(&mut self, tokens: &[Token]) -> Result<(), EngineError> {

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use super::{Constraint, Engine, EngineError, IsInterrupted, Vocab};
-use crate::batch::{Batch, KvEdit, Logprobs, Sampled, SamplingParams, SeqId, SlotId, Token};
+use crate::batch::{Batch, KvEdit, Logprobs, Sampled, SamplingParams, SeqId, SlotId, Stuck, Token};
 
 /// Ends an answer.
 pub const END: Token = Token(256);
@@ -49,12 +49,19 @@ pub struct FakeEngine {
     /// Tokens of the text that becomes an embedding.
     embedding: Option<Vec<Token>>,
     n_rollback: usize,
+    /// A sequence for which no token can be chosen, and why.
+    stuck: Option<(SeqId, Stuck)>,
 }
 
 impl FakeEngine {
     /// An engine with this many cells. Fewer than the scheduler believes provoke `CacheFull`.
     pub fn with_cells(n_cells: usize) -> Self {
         Self { n_cells, ..Self::default() }
+    }
+
+    /// The same engine, which can choose no token for this sequence.
+    pub fn sticking(self, seq: SeqId, stuck: Stuck) -> Self {
+        Self { stuck: Some((seq, stuck)), ..self }
     }
 
     /// The same engine, able to take this many drafts back.
@@ -141,7 +148,8 @@ impl Engine for FakeEngine {
                     tokens.push(next_token(stored, seed));
                 }
                 likely.extend(n_logprobs.map(|n| logprobs(stored, tokens[tokens.len() - 1], n)));
-                sampled.push(Sampled { seq: row.seq, tokens, logprobs: likely });
+                let stuck = self.stuck.as_ref().filter(|(seq, _)| *seq == row.seq).map(|(_, stuck)| stuck.clone());
+                sampled.push(Sampled { seq: row.seq, tokens, logprobs: likely, stuck });
             }
         }
         Ok(sampled)

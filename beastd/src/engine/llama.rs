@@ -16,7 +16,7 @@ use super::kernels::Helpers;
 use super::sampler::Sampler;
 use super::{Constraint, Engine, EngineError, IsInterrupted, LoadError, LoadedModel};
 use super::{context, raw};
-use crate::batch::{Batch, KvEdit, Logprobs, Row, Sampled, SamplingParams, SeqId, SlotId, Token};
+use crate::batch::{Batch, KvEdit, Row, Sampled, SamplingParams, SeqId, SlotId, Token};
 
 /// What `llama_decode` returns when it was asked to give up.
 const ABORTED: i32 = 2;
@@ -294,12 +294,14 @@ impl LlamaEngine<'_> {
     /// has the distribution that is left. `idx` is the place of the last known token in the llama.cpp batch.
     fn verify(&mut self, row: &Row, idx: i32) -> Result<Sampled, EngineError> {
         let drafts = &row.tokens[row.n_known()..];
-        let (mut tokens, mut logprobs) = (Vec::with_capacity(1), Vec::new());
+        let (mut tokens, mut logprobs, mut stuck) = (Vec::with_capacity(1), Vec::new(), None);
         for (draft, idx) in drafts.iter().map(Some).chain([None]).zip(idx..) {
-            let (token, likely) = self.sample(row.seq, idx)?;
-            tokens.push(token);
-            logprobs.extend(likely);
-            if tokens.last() != draft {
+            let sampler = self.samplers.get_mut(&row.seq).expect("a sequence is armed before it asks for a token");
+            let choice = sampler.sample(&self.context, idx);
+            tokens.push(choice.token);
+            logprobs.extend(choice.logprobs);
+            stuck = choice.stuck;
+            if stuck.is_some() || tokens.last() != draft {
                 break;
             }
         }
@@ -307,17 +309,8 @@ impl LlamaEngine<'_> {
         if n_kept < row.tokens.len() {
             self.cut(row.slot, row.pos + u32::try_from(n_kept).expect("a short row"))?;
         }
-        Ok(Sampled { seq: row.seq, tokens, logprobs })
+        Ok(Sampled { seq: row.seq, tokens, logprobs, stuck })
     }
-
-    fn sample(&mut self, seq: SeqId, idx: i32) -> Result<(Token, Option<Logprobs>), EngineError> {
-        let sampler = self.samplers.get_mut(&seq).expect("a sequence is armed before it asks for a token");
-        sampler.sample(&self.context, idx).ok_or_else(not_a_number)
-    }
-}
-
-pub(super) fn not_a_number() -> EngineError {
-    EngineError::Fatal("the model's output is not a number; the file may be damaged".into())
 }
 
 pub(super) fn new_context<'model>(

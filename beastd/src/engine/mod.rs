@@ -139,7 +139,7 @@ pub enum EngineError {
     /// The step was given up: every slot holds what it held before, but for the edits.
     #[error("the step was interrupted")]
     Interrupted,
-    /// There is no memory for embeddings, most likely. Nothing was changed.
+    /// No embedding of this text: there is no memory, most likely. Nothing else was changed.
     #[error("{0}")]
     NoEmbeddings(String),
     /// The engine is in an unknown state: every sequence fails and the process ends.

@@ -9,7 +9,7 @@ use llama_cpp_2::token::logit_bias::LlamaLogitBias;
 
 use super::Constraint;
 use super::logprobs::logprobs;
-use crate::batch::{Logprobs, Penalties, SamplingParams, Token};
+use crate::batch::{Logprobs, Penalties, SamplingParams, Stuck, Token};
 
 /// Below this a temperature is 0: logits divided by less would no longer be numbers.
 const MIN_TEMP: f32 = 1e-5;
@@ -19,8 +19,16 @@ pub(super) struct Sampler {
     chooser: Chooser,
     constraint: Option<Constraint>,
     n_logprobs: Option<usize>,
-    /// What ends an answer when the constraint leaves nothing else.
+    /// Fills the place of a token that could not be chosen.
     end: LlamaToken,
+}
+
+/// What was chosen.
+pub(super) struct Choice {
+    pub(super) token: Token,
+    pub(super) logprobs: Option<Logprobs>,
+    /// Why nothing was.
+    pub(super) stuck: Option<Stuck>,
 }
 
 enum Chooser {
@@ -52,36 +60,40 @@ impl Sampler {
         true
     }
 
-    /// The next token after position `idx` of the last batch, and how likely it was if somebody wants to know. `None`
-    /// when the logits are not numbers.
-    pub(super) fn sample(&mut self, context: &LlamaContext<'_>, idx: i32) -> Option<(Token, Option<Logprobs>)> {
+    /// The next token after position `idx` of the last batch, and how likely it was if somebody wants to know.
+    pub(super) fn sample(&mut self, context: &LlamaContext<'_>, idx: i32) -> Choice {
         let logits = context.get_logits_ith(idx);
-        if !logits[argmax(logits)].is_finite() {
-            return None;
+        // llama.cpp sorts: with one value that is not a number there is no order, and it reads where nothing is.
+        let are_numbers = logits[argmax(logits)].is_finite() && !logits.iter().any(|logit| logit.is_nan());
+        let outcome = if are_numbers { self.choose(context, idx, logits) } else { Err(Stuck::NotANumber) };
+        match outcome {
+            Ok(token) => {
+                let token = Token(token.0);
+                Choice { token, logprobs: self.n_logprobs.map(|n| logprobs(logits, token, n)), stuck: None }
+            }
+            Err(stuck) => Choice {
+                token: Token(self.end.0),
+                logprobs: self.n_logprobs.map(|_| Logprobs::default()),
+                stuck: Some(stuck),
+            },
         }
-        let token = Token(self.choose(context, idx, logits).0);
-        Some((token, self.n_logprobs.map(|n| logprobs(logits, token, n))))
     }
 
-    fn choose(&mut self, context: &LlamaContext<'_>, idx: i32, logits: &[f32]) -> LlamaToken {
+    fn choose(&mut self, context: &LlamaContext<'_>, idx: i32, logits: &[f32]) -> Result<LlamaToken, Stuck> {
         let Some(constraint) = &mut self.constraint else {
-            return self.chooser.sample(context, idx, logits);
+            return Ok(self.chooser.sample(context, idx, logits));
         };
         // Most tokens are right by themselves, and finding all that would be is slow in llama.cpp. What is drawn freely and kept only when it
         // is allowed, else drawn again among the allowed ones, has their distribution.
         let mut token = self.chooser.choose_freely(logits);
         if !constraint.allows(token) {
             let mut allowed = candidates(logits);
-            if !constraint.mask(&mut allowed) {
-                // A dead end: a grammar may lead to where no token goes on. llama.cpp's grammars end the process when they are told of an
-                // end that they do not expect.
-                return self.end;
-            }
+            constraint.mask(&mut allowed).map_err(Stuck::Constraint)?;
             token = self.chooser.choose(&mut allowed);
         }
         constraint.accept(token);
         self.chooser.accept(token);
-        token
+        Ok(token)
     }
 }
 
@@ -120,7 +132,8 @@ impl Chooser {
                 chain.push(LlamaSampler::min_p(params.min_p, 1));
             }
             chain.push(LlamaSampler::temp(params.temp));
-            chain.push(LlamaSampler::dist(params.seed));
+            // With the largest number llama.cpp draws a seed by chance.
+            chain.push(LlamaSampler::dist(params.seed.min(u32::MAX - 1)));
         }
         Chooser::Chain(LlamaSampler::chain(chain, true))
     }

@@ -2,7 +2,7 @@
 
 use super::tests::{engine, model, row, tokens};
 use super::*;
-use crate::batch::Penalties;
+use crate::batch::{Logprobs, Penalties};
 
 const GREEDY: SamplingParams = SamplingParams::GREEDY;
 const N: usize = 40;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use llama_cpp_2::token::LlamaToken;
 use llama_cpp_2::token_type::LlamaTokenAttr;
 
-use super::constraint::Constraints;
+use super::constraint::Kind;
 use super::{Constraint, LoadedModel, Vocab};
 use crate::batch::Token;
 
@@ -74,14 +74,14 @@ impl Vocab for LlamaVocab {
     }
 
     fn grammar(&self, text: &str) -> Result<Constraint, String> {
-        Constraints::grammar(&self.0, text)
+        self.0.constraints.read(&self.0, Kind::Gbnf, text)
     }
 
     fn schema(&self, text: &str) -> Result<Constraint, String> {
-        self.0.constraints.schema(&self.0, text)
+        self.0.constraints.read(&self.0, Kind::Schema, text)
     }
 
     fn lark(&self, text: &str) -> Result<Constraint, String> {
-        self.0.constraints.lark(&self.0, text)
+        self.0.constraints.read(&self.0, Kind::Lark, text)
     }
 }

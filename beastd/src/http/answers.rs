@@ -185,7 +185,7 @@ impl Answer {
                     self.take_delta(delta);
                 }
             }
-            Event::Done { reason, usage, timings, stop_text } => {
+            Event::Done { reason, usage, timings, stop_text, .. } => {
                 (self.reason, self.usage, self.timings, self.stop_text) = (Some(reason), usage, timings, stop_text);
             }
             _ => {}

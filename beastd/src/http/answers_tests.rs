@@ -22,7 +22,7 @@ impl Said {
 
     pub(crate) async fn done(&self) {
         let (usage, timings) = (Usage::default(), Timings::default());
-        self.event(Event::Done { reason: FinishReason::Stop, usage, timings, stop_text: None }).await;
+        self.event(Event::Done { reason: FinishReason::Stop, usage, timings, stop_text: None, dead_end: None }).await;
     }
 
     pub(crate) async fn closed(&self) {

@@ -16,6 +16,7 @@ use super::body::{self, Body, Reply, reply};
 use super::refusal::{Dialect, Refusal};
 use super::routes::{Handler, find};
 use super::{Client, anthropic, fields, guard, native, ollama, openai, resumable};
+use crate::budget::FREE;
 use crate::daemon::Phase;
 
 /// A request whose sender may ask.
@@ -120,6 +121,9 @@ async fn dispatch(client: &Client, request: Request<Incoming>, is_read: &mut boo
     let body = match (method, handler) {
         (Method::GET | Method::DELETE, _) | (_, Handler::Unsupported(_)) => Map::new(),
         _ => {
+            // A body of unknown length may become as large as any.
+            let n_bytes = incoming.size_hint().upper().and_then(|n| usize::try_from(n).ok()).unwrap_or(max).min(max);
+            let _room = if n_bytes > FREE { Some(client.daemon.budget.take(n_bytes).await) } else { None };
             let bytes = body::read(incoming, &head.headers, max).await?;
             *is_read = true;
             parse(bytes).await?

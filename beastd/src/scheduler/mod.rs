@@ -211,7 +211,7 @@ impl Scheduler {
             }
         }
         let mut committed = Vec::with_capacity(sampled.len());
-        for Sampled { seq, tokens, logprobs } in sampled {
+        for Sampled { seq, tokens, logprobs, .. } in sampled {
             if let Some(sequence) = self.running.iter_mut().find(|sequence| sequence.id == *seq) {
                 sequence.tokens.extend(tokens);
                 let at_limit = sequence.tokens.len() >= sequence.n_max;

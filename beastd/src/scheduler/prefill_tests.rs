@@ -172,7 +172,7 @@ proptest! {
             }
             let rows = batch.rows.iter().filter(|row| row.sample);
             let sampled: Vec<_> = rows
-                .map(|row| Sampled { seq: row.seq, tokens: vec![Token(65)], logprobs: Vec::new() })
+                .map(|row| Sampled { seq: row.seq, tokens: vec![Token(65)], logprobs: Vec::new(), stuck: None })
                 .collect();
             for committed in scheduler.commit(&sampled).into_iter().filter(|committed| committed.at_limit) {
                 scheduler.finish(committed.seq);

@@ -92,7 +92,7 @@ pub(super) fn check(limits: Limits, script: &str, expected: Expect) {
                         let n_right =
                             guesses.iter().find(|(id, ..)| *id == row.seq).map_or(0, |(_, _, n_right)| *n_right);
                         let tokens = vec![Token(65); n_right.min(row.n_draft) + 1];
-                        Sampled { seq: row.seq, tokens, logprobs: Vec::new() }
+                        Sampled { seq: row.seq, tokens, logprobs: Vec::new(), stuck: None }
                     })
                     .collect();
                 let ended: Vec<_> =
@@ -403,7 +403,7 @@ fn an_instruction_is_worth_saving_and_a_text_only_when_it_was_used_again() {
     scheduler.schedule(&[]);
     scheduler.commit(&[]);
     scheduler.schedule(&[]);
-    scheduler.commit(&[Sampled { seq: SeqId(1), tokens: vec![Token(1)], logprobs: Vec::new() }]);
+    scheduler.commit(&[Sampled { seq: SeqId(1), tokens: vec![Token(1)], logprobs: Vec::new(), stuck: None }]);
     scheduler.finish(SeqId(1));
     assert_eq!(scheduler.prefixes().n_entries, 2, "the instruction and the whole");
     assert_eq!(scheduler.next_to_save().expect("the instruction").1, prompt(1, 20));

@@ -62,7 +62,7 @@ fn run(speculation: &mut Speculation<'_>, prompt: &str, answer: &str) -> Run {
             n_draft: drafts.len(),
             sample: true,
         };
-        let sampled = vec![Sampled { seq: SEQ, tokens: rest[..=n_right].to_vec(), logprobs: Vec::new() }];
+        let sampled = vec![Sampled { seq: SEQ, tokens: rest[..=n_right].to_vec(), logprobs: Vec::new(), stuck: None }];
         // What the curve says, so that nothing is learned from it.
         let step_us = speculation.costs.us(1 + drafts.len()).expect("known");
         us += step_us;

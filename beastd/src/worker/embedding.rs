@@ -133,7 +133,7 @@ impl<E: Engine> Worker<'_, E> {
                 Ok(())
             }
             Err(EngineError::NoEmbeddings(reason)) => {
-                let text = format!("the engine failed: {reason}; try: a smaller n_ctx or fewer slots");
+                let text = format!("the engine failed: {reason}");
                 self.embeddings.fail(&WireError::new(ErrorCode::Engine, text));
                 Ok(())
             }

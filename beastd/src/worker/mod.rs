@@ -1,6 +1,7 @@
 //! The inference thread: inbox, schedule, step, commit, replies. The only matchmaker between scheduler and engine.
 
 mod embedding;
+mod ending;
 mod inbox;
 mod step;
 
@@ -19,7 +20,7 @@ use crate::governor::{self, Governor};
 use crate::in_use::InUse;
 use crate::metrics::Metrics;
 use crate::prefix_store::PrefixStore;
-use crate::scheduler::{Committed, Limits, Room, Scheduler, Sequence};
+use crate::scheduler::{Limits, Room, Scheduler, Sequence};
 use crate::speculation::{Candidate, Speculation};
 use crate::stream::Stream;
 pub use embedding::EmbedJob;
@@ -128,7 +129,8 @@ impl<'model, E: Engine> Worker<'model, E> {
                         let committed = self.scheduler.commit(&sampled);
                         self.account(&batch, &sampled, began_us);
                         for committed in committed {
-                            self.deliver(committed);
+                            let stuck = sampled.iter().find(|sampled| sampled.seq == committed.seq);
+                            self.deliver(committed, stuck.and_then(|sampled| sampled.stuck.clone()));
                         }
                     }
                     Err(EngineError::CacheFull) => self.make_room()?,
@@ -365,31 +367,6 @@ impl<'model, E: Engine> Worker<'model, E> {
         }
     }
 
-    fn deliver(&mut self, committed: Committed) {
-        let Committed { seq, tokens, logprobs, at_limit } = committed;
-        let mut logprobs = logprobs.into_iter();
-        let active = self.active.get_mut(&seq).expect("what was sampled is active");
-        active.last_token_us = now_us();
-        active.first_token_us.get_or_insert(active.last_token_us);
-        let mut ended = None;
-        for token in tokens {
-            active.n_generated += 1;
-            Metrics::add(&self.metrics.n_generated_tokens, 1);
-            ended = active.stream.push(token, logprobs.next(), active.last_token_us);
-            if ended.is_some() {
-                break;
-            }
-        }
-        if let Some(reason) = ended {
-            self.end(seq, reason);
-        } else if at_limit {
-            let n_known =
-                self.scheduler.running().find(|sequence| sequence.id == seq).map(|sequence| sequence.tokens.len());
-            let full = n_known.is_some_and(|n_known| n_known >= self.n_ctx);
-            self.end(seq, if full { FinishReason::ContextFull } else { FinishReason::MaxTokens });
-        }
-    }
-
     /// The engine found no room for a plan that fits by the books: cells are scattered. Something gives way.
     fn make_room(&mut self) -> Result<(), EngineError> {
         self.scheduler.undo();
@@ -410,57 +387,6 @@ impl<'model, E: Engine> Worker<'model, E> {
             format!("the engine failed: {error}; try: the same again, and the log of beastd for the reason"),
         ));
         Err(error)
-    }
-
-    fn end(&mut self, id: SeqId, reason: FinishReason) {
-        let Some(active) = self.active.remove(&id) else { return };
-        self.scheduler.finish(id).expect("what is active is scheduled");
-        self.engine.disarm(id);
-        let (n_drafted, n_accepted) = self.speculation.end(id);
-        Metrics::add(&self.metrics.n_requests, 1);
-        let now_us = now_us();
-        // The token that ends an answer is not part of it.
-        let n_generated = active.n_generated - usize::from(reason == FinishReason::Stop);
-        let usage = Usage {
-            n_prompt: as_u32(active.n_prompt),
-            n_cached: as_u32(active.n_cached),
-            n_generated: as_u32(n_generated),
-            n_drafted: as_u32(n_drafted),
-            n_accepted: as_u32(n_accepted),
-        };
-        let first_token_us = active.first_token_us.unwrap_or(now_us);
-        let timings = Timings {
-            queued_us: active.started_us.unwrap_or(now_us) - active.arrived_us,
-            prefill_us: active.prefill_us,
-            decode_us: active.last_token_us.saturating_sub(first_token_us),
-            first_token_us: first_token_us - active.arrived_us,
-        };
-        tracing::info!(request = id.0, ?reason, ?usage, ?timings, "done");
-        self.metrics.answered(&usage, &timings);
-        // Before the client hears of the end: a status that it asks for then must not show the request any more.
-        self.publish();
-        active.stream.finish(reason, usage, timings, now_us);
-    }
-
-    fn fail_all(&mut self, error: &WireError) {
-        self.fail_active(error);
-        self.inbox.commands.close();
-        while let Ok(command) = self.inbox.commands.try_recv() {
-            if let Command::Submit(submission) = command {
-                submission.fail(error.clone());
-            }
-        }
-        self.publish();
-    }
-
-    fn fail_active(&mut self, error: &WireError) {
-        for (id, active) in std::mem::take(&mut self.active) {
-            self.scheduler.finish(id);
-            self.engine.disarm(id);
-            self.speculation.end(id);
-            active.stream.fail(error.clone());
-        }
-        self.embeddings.fail(error);
     }
 
     fn publish(&self) {

@@ -35,6 +35,13 @@ impl<E: Engine> Worker<'_, E> {
     /// Runs the plan. A chunk that is as large as it is because its prompt is alone is given up when a request comes whose prompt is
     /// shorter than what this one still owes, as another would wait for it anyway, or a command that ends something.
     pub(super) fn step(&mut self, batch: &Batch, began_us: u64) -> Result<Vec<Sampled>, EngineError> {
+        self.metrics.watchdog.begin(batch, began_us);
+        let outcome = self.step_unless_interrupted(batch, began_us);
+        self.metrics.watchdog.end();
+        outcome
+    }
+
+    fn step_unless_interrupted(&mut self, batch: &Batch, began_us: u64) -> Result<Vec<Sampled>, EngineError> {
         let [Row { tokens, n_draft: 0, .. }] = &batch.rows[..] else { return self.engine.step(batch) };
         let Some(until_us) = self.pace.until_us(began_us, tokens.len()) else { return self.engine.step(batch) };
         let n_owed: usize = self.scheduler.running().map(Sequence::n_pending).sum();

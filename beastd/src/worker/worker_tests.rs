@@ -104,6 +104,10 @@ pub(super) fn start(limits: Limits) -> Fixture {
 }
 
 fn start_with(limits: Limits, store: Option<PrefixStore>) -> Fixture {
+    start_on(FakeEngine::default(), limits, store)
+}
+
+pub(super) fn start_on(engine: FakeEngine, limits: Limits, store: Option<PrefixStore>) -> Fixture {
     let (handle, inbox) = WorkerHandle::new();
     let (step, gate) = std::sync::mpsc::channel();
     let (begin, begun) = std::sync::mpsc::channel();
@@ -111,7 +115,7 @@ fn start_with(limits: Limits, store: Option<PrefixStore>) -> Fixture {
     let worker_metrics = Arc::clone(&metrics);
     let thread = std::thread::spawn(move || {
         let vocab: Arc<dyn Vocab> = Arc::new(ByteVocab);
-        let engine = FakeEngine::default().rolling_back(4);
+        let engine = engine.rolling_back(4);
         let costs = StepCosts::new(1).knowing([(1, 100.0), (16, 150.0)]);
         let speculation = Speculation::new(Wish::ANY, engine.n_rollback(), Arc::clone(&vocab), None, costs);
         let engine = Gate { engine, step: gate, begun: begin };

@@ -1,9 +1,9 @@
 //! More than the daemon takes, and clients that take their time: each costs its own connection, nobody else's.
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::thread;
 
-use beast_protocol::{ErrorCode, Event, FinishReason, Request};
+use beast_protocol::{ErrorCode, Event, FinishReason, MAX_FRAME_LEN, Request};
 use beast_tests::samples::{TEXT, ask, babble};
 use beast_tests::{Beast, Client, eventually, run};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -203,4 +203,45 @@ fn a_reader_that_never_comes_back_is_given_up() {
         n_events += 1;
     }
     assert!((1..3900).contains(&n_events), "{n_events}");
+}
+
+/// Each announces the largest frame there can be, and never sends its last byte: only as many are read as there is room for.
+#[test]
+fn those_who_announce_large_requests_share_one_budget() {
+    const N_CLIENTS: usize = 40;
+    const ROOM: usize = 256 << 20;
+    let beast = Beast::with(&["max_connections=64"]);
+    beast.ready();
+    let prefix = u32::try_from(MAX_FRAME_LEN).expect("it fits").to_le_bytes();
+    let mut senders: Vec<(Client, usize)> = (0..N_CLIENTS).map(|_| (beast.client(), MAX_FRAME_LEN - 1)).collect();
+    for (client, _) in &mut senders {
+        client.stream.write_all(&prefix).expect("it is little");
+        client.stream.set_nonblocking(true).expect("a socket");
+    }
+    let zeros = vec![0; 1 << 20];
+    let mut send_round = || -> usize {
+        let mut n_sent = 0;
+        for (client, n_left) in &mut senders {
+            while let Ok(n) = client.stream.write(&zeros[..zeros.len().min(*n_left)])
+                && n > 0
+            {
+                *n_left -= n;
+                n_sent += n;
+            }
+        }
+        n_sent
+    };
+    let mut n_sent = 0;
+    eventually(|| {
+        n_sent += send_round();
+        n_sent >= ROOM - N_CLIENTS
+    });
+    // Those beside us are served.
+    for _ in 0..20 {
+        n_sent += send_round();
+        beast.status();
+    }
+    assert_eq!(beast.client().ask(&ask(TEXT)).done().0, FinishReason::Stop);
+    let in_sockets = N_CLIENTS * (1 << 20);
+    assert!(n_sent <= ROOM + in_sockets, "{n_sent} bytes were taken");
 }

@@ -49,6 +49,7 @@ fn one_room_knows_llama_cpp() {
 #[test]
 fn what_may_be_unsafe_is_the_socket_of_the_system_the_engine_and_its_kernels() {
     let files = [
+        "launchd/src/peer.rs",
         "launchd/src/socket.rs",
         "beastd/src/engine/context.rs",
         "beastd/src/engine/kernels/avx512.rs",

@@ -112,6 +112,10 @@ impl Answering<'_> {
             FinishReason::ContextFull => {
                 Some(format!("the answer was cut at {tokens}: the context of {} tokens is full", self.n_ctx))
             }
+            FinishReason::DeadEnd => {
+                let why = self.dead_end.as_deref().unwrap_or("no token can follow");
+                Some(format!("the answer was cut at {tokens}, in the middle of its grammar or schema: {why}"))
+            }
             FinishReason::Stop | FinishReason::StopText | FinishReason::Cancelled => None,
         }
     }

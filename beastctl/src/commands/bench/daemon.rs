@@ -100,7 +100,7 @@ fn get_ready(
         match &status.state {
             State::Ready => return Ok(*status),
             State::Failed { message } => return Err(WireError::new(ErrorCode::ModelUnavailable, message).into()),
-            State::Draining | State::Unloaded => return Err(ClientError::Lost),
+            State::Draining | State::Unloaded | State::Stalled { .. } => return Err(ClientError::Lost),
             State::Loading { stage, .. } => say(stage.label()),
         }
         wait.pause(PAUSE)?;

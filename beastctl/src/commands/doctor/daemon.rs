@@ -77,6 +77,10 @@ fn of_status(status: &Status) -> Vec<Finding> {
     let about = format!("beastd {}, process {}, up {}", status.version, status.pid, span(status.uptime_ms));
     let first = match &status.state {
         State::Failed { message } => Finding::said(Verdict::Problem, CHECK, message, "beastctl logs for the reason"),
+        State::Stalled { ms, .. } => {
+            let text = format!("{about}; one step of the engine has lasted {}", span(*ms));
+            Finding::problem(CHECK, text, format!("kill {}, then {}", status.pid, "the same command again"))
+        }
         State::Draining => {
             Finding::warning(CHECK, format!("{about}; it is ending"), "again when it has finished its last requests")
         }

@@ -10,7 +10,10 @@ use std::{
     time::Duration,
 };
 
-use beast_launchd::HttpPlaces;
+use beast_launchd::{
+    HttpPlaces,
+    peer::{check_folder, check_peer},
+};
 
 use super::finding::Finding;
 use crate::{commands::settings::Settings, exit::advice, prompts::quoted};
@@ -70,7 +73,12 @@ fn of_places(places: &HttpPlaces, is_running: bool) -> Vec<Finding> {
         of_place(&address.to_string(), call, other, is_running)
     });
     let unix = places.socket.iter().map(|path| {
-        let call = |page: &str| UnixStream::connect(path).and_then(|stream| get(stream, page));
+        let call = |page: &str| {
+            check_folder(path).map_err(io::Error::other)?;
+            let stream = UnixStream::connect(path)?;
+            check_peer(&stream, path).map_err(io::Error::other)?;
+            get(stream, page)
+        };
         of_place(&path.display().to_string(), call, "another http.socket", is_running)
     });
     tcp.chain(unix).collect()

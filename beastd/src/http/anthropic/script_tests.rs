@@ -13,7 +13,7 @@ fn piece(deltas: Vec<Delta>) -> Event {
 
 fn done(reason: FinishReason, stop_text: Option<&str>) -> Event {
     let usage = Usage { n_prompt: 20, n_cached: 16, n_generated: 5, ..Usage::default() };
-    Event::Done { reason, usage, timings: Timings::default(), stop_text: stop_text.map(str::to_owned) }
+    Event::Done { reason, usage, timings: Timings::default(), stop_text: stop_text.map(str::to_owned), dead_end: None }
 }
 
 fn tell(events: Vec<Event>) -> String {

@@ -36,7 +36,7 @@ fn last(
     let stop_type = match answer.reason {
         Some(FinishReason::Stop) => "eos",
         Some(FinishReason::StopText) => "word",
-        Some(FinishReason::MaxTokens | FinishReason::ContextFull) => "limit",
+        Some(FinishReason::MaxTokens | FinishReason::ContextFull | FinishReason::DeadEnd) => "limit",
         Some(FinishReason::Cancelled) | None => "none",
     };
     json!({

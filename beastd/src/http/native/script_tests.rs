@@ -36,7 +36,7 @@ fn piece(text: &str, tokens: &[i32], logprobs: Vec<TokenLogprob>) -> Event {
 fn done(reason: FinishReason, stop_text: Option<&str>) -> Event {
     let usage = Usage { n_prompt: 3, n_cached: 1, n_generated: 2, ..Usage::default() };
     let timings = Timings { prefill_us: 4000, decode_us: 2000, ..Timings::default() };
-    Event::Done { reason, usage, timings, stop_text: stop_text.map(str::to_owned) }
+    Event::Done { reason, usage, timings, stop_text: stop_text.map(str::to_owned), dead_end: None }
 }
 
 fn told(wishes: Wishes, events: Vec<Event>) -> String {

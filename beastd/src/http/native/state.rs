@@ -25,6 +25,7 @@ fn available(state: &State) -> Result<(), Refusal> {
         State::Ready | State::Unloaded => Ok(()),
         State::Loading { .. } => Err(unavailable("Loading model")),
         State::Failed { message } => Err(unavailable(message)),
+        State::Stalled { .. } => Err(unavailable("a step of the engine does not end; try: beastctl status")),
         State::Draining => Err(unavailable("the daemon is shutting down; try: again in a moment")),
     }
 }

@@ -18,7 +18,7 @@ fn piece(deltas: Vec<Delta>) -> Event {
 fn done(reason: FinishReason) -> Event {
     let usage = Usage { n_prompt: 20, n_cached: 16, n_generated: 5, ..Usage::default() };
     let timings = Timings { prefill_us: 3, decode_us: 4, ..Timings::default() };
-    Event::Done { reason, usage, timings, stop_text: None }
+    Event::Done { reason, usage, timings, stop_text: None, dead_end: None }
 }
 
 /// What is another time each time.

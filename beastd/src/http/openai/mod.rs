@@ -73,7 +73,7 @@ pub(crate) fn fingerprint() -> String {
 /// OpenAI's word for the end of an answer.
 pub(crate) fn finish_reason(reason: Option<FinishReason>, has_calls: bool) -> &'static str {
     match reason {
-        Some(FinishReason::MaxTokens | FinishReason::ContextFull) => "length",
+        Some(FinishReason::MaxTokens | FinishReason::ContextFull | FinishReason::DeadEnd) => "length",
         _ if has_calls => "tool_calls",
         _ => "stop",
     }

@@ -25,7 +25,7 @@ fn piece(deltas: Vec<Delta>) -> Event {
 
 fn done(reason: FinishReason) -> Event {
     let usage = Usage { n_prompt: 3, n_cached: 1, n_generated: 4, ..Usage::default() };
-    Event::Done { reason, usage, timings: Timings::default(), stop_text: None }
+    Event::Done { reason, usage, timings: Timings::default(), stop_text: None, dead_end: None }
 }
 
 /// The events on a line each, with ids replaced by their order and the response left out.

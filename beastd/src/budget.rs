@@ -1,0 +1,58 @@
+//! Memory for what clients send, of all of them together: however many announce large requests at once, only so much of that is read.
+
+use std::sync::Arc;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// In all, in bytes: eight of the largest frames.
+const ROOM: usize = 256 << 20;
+/// What needs no room: nearly every request is smaller.
+pub const FREE: usize = 64 * 1024;
+/// One permit, in bytes.
+const UNIT: usize = 1024;
+
+/// The room that is left.
+#[derive(Debug, Clone)]
+pub struct Budget(Arc<Semaphore>);
+
+/// Room that is taken, until this is dropped.
+#[derive(Debug)]
+pub struct Room(#[expect(dead_code, reason = "held")] OwnedSemaphorePermit);
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(ROOM / UNIT)))
+    }
+}
+
+impl Budget {
+    /// Waits for room for so many bytes, of [`ROOM`] at most. Those who wait are served in turn.
+    pub async fn take(&self, n_bytes: usize) -> Room {
+        let permit = Arc::clone(&self.0).acquire_many_owned(units(n_bytes)).await;
+        Room(permit.expect("it is never closed"))
+    }
+
+    /// The same now or not at all.
+    pub fn try_take(&self, n_bytes: usize) -> Option<Room> {
+        Arc::clone(&self.0).try_acquire_many_owned(units(n_bytes)).ok().map(Room)
+    }
+}
+
+fn units(n_bytes: usize) -> u32 {
+    u32::try_from(n_bytes.min(ROOM).div_ceil(UNIT)).expect("few")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn there_is_room_for_so_much_and_again_once_it_is_given_back() {
+        let budget = Budget::default();
+        let held: Vec<Room> = (0..8).map(|_| budget.try_take(ROOM / 8).expect("room")).collect();
+        assert!(budget.try_take(1).is_none());
+        drop(held);
+        budget.take(2 * ROOM).await;
+        assert!(budget.try_take(ROOM).is_some());
+    }
+}
