@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use beast_protocol::State;
 use beast_tests::http_client::{Address, Connection, JSON, Response, get, post, request};
 use beast_tests::samples::{chat_babble, streamed};
-use beast_tests::{Beast, Home, eventually};
+use beast_tests::{Beast, Home, LONG_LIMIT, eventually, holds_within};
 use serde_json::{Value, json};
 
 const CHAT: &str = "/v1/chat/completions";
@@ -172,8 +172,8 @@ fn more_than_was_said_cannot_be_asked_for() {
 
 #[test]
 fn a_lookup_that_names_nothing_is_refused() {
-    let address = &Beast::with_http(&[]);
-    let address = address.http();
+    let beast = Beast::with_http(&[]);
+    let address = beast.http();
     for body in [json!({}), json!({ "conversation_ids": "a" }), json!({ "conversation_ids": [1] })] {
         let refused = post(&address, "/v1/streams/lookup", &body);
         assert_eq!(refused.json()["error"]["param"], "conversation_ids");
@@ -203,21 +203,26 @@ fn without_room_on_disk_a_stream_goes_on_and_that_is_said_once() {
 /// Its answer is computed whether or not somebody reads; then nothing holds the model.
 #[test]
 fn streams_that_nobody_reads_keep_no_model() {
-    let beast = Home::with_own_cache().start_http(&["stall_timeout=1s", "idle_unload=1s"]);
+    let home = Home::with_own_cache();
+    let socket = home.path("http.sock");
+    let place = format!("http.socket={}", socket.display());
+    let beast = home.start_http(&[&place, "stall_timeout=1s", "idle_unload=1s"]);
     beast.ready();
-    let address = beast.http();
-    let mut body = streamed(chat_babble(2000));
-    // More than sockets hold.
+    let mut body = streamed(chat_babble(300));
+    // More than a Unix socket holds.
     (body["logprobs"], body["top_logprobs"]) = (true.into(), 20.into());
     let unread = |headers: &[(&str, &str)]| {
-        let mut connection = Connection::open(&address);
+        let mut connection = Connection::open(&Address::Unix(socket.clone()));
         connection.send("POST", CHAT, &[&[JSON], headers].concat(), body.to_string().as_bytes());
         assert_eq!(connection.head().status, 200);
         connection
     };
-    let _unread = [unread(&[]), unread(&[ID])];
+    let _by_hand = [unread(&[]), unread(&[ID])];
     assert_eq!(beast.run(&["unload"]).code, Some(0));
     assert_eq!(beast.status().state, State::Unloaded);
-    let _unread = [unread(&[]), unread(&[ID])];
-    eventually(|| beast.status().state == State::Unloaded);
+    let _by_itself = [unread(&[]), unread(&[ID])];
+    assert!(
+        holds_within(LONG_LIMIT, || beast.status().state == State::Unloaded),
+        "whoever does not read is waited for"
+    );
 }

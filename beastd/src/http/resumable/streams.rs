@@ -1,5 +1,5 @@
-//! Which streams there are: those that this process writes or has written, and those that earlier ones have left on disk. Knows nothing of
-//! what they say.
+//! Which streams there are: those that this process writes or has written, and those that earlier ones have left on disk.
+//! Knows nothing of what they say.
 
 use std::collections::HashMap;
 use std::io;
@@ -91,7 +91,8 @@ pub(super) fn is_expired(at: u64, now: u64) -> bool {
 pub(super) type Turn = OwnedMutexGuard<()>;
 
 impl Streams {
-    /// Those of this folder. What earlier processes have left is looked at beside the caller, before anybody else has a turn.
+    /// Those of this folder. What earlier processes have left is looked at beside the caller, before anybody else has a
+    /// turn.
     pub(crate) fn open(folder: Option<PathBuf>) -> Arc<Self> {
         let turn = Arc::new(tokio::sync::Mutex::default());
         let first = Arc::clone(&turn).try_lock_owned();
@@ -128,8 +129,8 @@ impl Streams {
         Arc::clone(&self.turn).lock_owned().await
     }
 
-    /// Does something with the folder beside the sockets' thread; nobody else has a turn meanwhile, also when the caller goes. `None`
-    /// without a folder.
+    /// Does something with the folder beside the sockets' thread; nobody else has a turn meanwhile, also when the caller
+    /// goes. `None` without a folder.
     pub(super) async fn on_disk<T: Send + 'static>(
         &self,
         turn: Turn,
@@ -167,8 +168,8 @@ impl Streams {
         found.map(|(id, stream)| (id.clone(), stream.summary())).collect()
     }
 
-    /// Takes a stream in, in the place of another of this name, which is stopped. Returns the name of one that had to go: its file is
-    /// still there.
+    /// Takes a stream in, in the place of another of this name, which is stopped. Returns the name of one that had to go:
+    /// its file is still there.
     ///
     /// # Errors
     /// 429 when as many as there may be are being written.
