@@ -114,6 +114,19 @@ impl Answers {
         }
     }
 
+    /// What has been said already, of what [`Self::next`] would wait for.
+    pub fn ready(&mut self) -> Option<(usize, Event)> {
+        if let Some(first) = self.first.pop_front() {
+            return Some(self.count(first));
+        }
+        loop {
+            match self.events.try_recv().ok()? {
+                Said::Accepted(_) => {}
+                Said::Event(index, event) => return Some(self.count((index, event))),
+            }
+        }
+    }
+
     fn count(&mut self, (index, event): (usize, Event)) -> (usize, Event) {
         if matches!(event, Event::Done { .. } | Event::Failed(_)) {
             self.n_open = self.n_open.saturating_sub(1);

@@ -73,7 +73,7 @@ pub(crate) struct Client {
 pub async fn serve(listeners: Vec<HttpListener>, daemon: Arc<Daemon>) {
     let permits = Arc::new(Semaphore::new(daemon.config().http.max_connections));
     let folder = beast_launchd::paths::cache_dir().ok().map(|folder| folder.join("streams"));
-    let streams = Arc::new(Streams::new(folder));
+    let streams = Streams::open(folder);
     let mut listening = JoinSet::new();
     for listener in listeners {
         match Listening::new(listener) {

@@ -8,6 +8,7 @@ use hyper::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_MAX_AGE,
     ALLOW, CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderValue, VARY,
 };
+use hyper::http::request::Parts;
 use hyper::{Method, Request, StatusCode};
 use serde_json::{Map, Value};
 use tokio::task::spawn_blocking;
@@ -115,8 +116,26 @@ async fn dispatch(client: &Client, request: Request<Incoming>, is_read: &mut boo
         "/" => "/",
         path => path.trim_end_matches('/'),
     };
-    let method = if head.method == Method::HEAD { Method::GET } else { head.method };
+    let method = if head.method == Method::HEAD { Method::GET } else { head.method.clone() };
     let handler = find(&method, path)?;
+    // From its head on: a DELETE may come before the body does.
+    let announced = (handler == Handler::Chat).then(|| resumable::announce(&client.streams, &head.headers)).flatten();
+    let path = path.to_owned();
+    let answer = handled(client, handler, (method, path), head, incoming, is_read);
+    match announced {
+        Some(announced) => announced.unless_stopped(answer).await,
+        None => answer.await,
+    }
+}
+
+async fn handled(
+    client: &Client,
+    handler: Handler,
+    (method, path): (Method, String),
+    head: Parts,
+    incoming: Incoming,
+    is_read: &mut bool,
+) -> Result<Reply, Refusal> {
     let max = client.daemon.config().http.max_body;
     let body = match (method, handler) {
         (Method::GET | Method::DELETE, _) | (_, Handler::Unsupported(_)) => Map::new(),
@@ -131,7 +150,7 @@ async fn dispatch(client: &Client, request: Request<Incoming>, is_read: &mut boo
     };
     let asked = Asked {
         client: client.clone(),
-        path: path.to_owned(),
+        path,
         query: head.uri.query().unwrap_or_default().to_owned(),
         headers: head.headers,
         body,
@@ -156,7 +175,7 @@ async fn dispatch(client: &Client, request: Request<Incoming>, is_read: &mut boo
         Handler::Model => openai::models::one(&asked),
         Handler::Stream => resumable::attach(&asked).await,
         Handler::StopStream => resumable::stop(&asked).await,
-        Handler::Streams => resumable::lookup(&asked),
+        Handler::Streams => resumable::lookup(&asked).await,
         Handler::Messages => anthropic::messages::answer(asked).await,
         Handler::CountTokens => anthropic::count::answer(asked).await,
         Handler::Root => Ok(ollama::root()),

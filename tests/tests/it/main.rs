@@ -15,6 +15,7 @@ mod http_native;
 mod http_ollama;
 mod http_responses;
 mod http_resume;
+mod http_resume_edges;
 mod http_security;
 mod http_sse;
 mod http_tools;

@@ -1,28 +1,30 @@
-//! What was asked and answered, on disk while it is answered, so that the next daemon can go on after this one was killed.
+//! What was asked and answered, on disk while it is answered, so that the next daemon can go on after this one was
+//! killed.
 //!
-//! A file for each stream, lines of JSON: a head, then an entry for each thing that was said, then one that says that it is over. Every line
-//! is written before the client has it, so a client never knows more than the file; a last line that was cut off counts as not
-//! there. The files hold what users wrote: nobody else may read them.
+//! A file for each stream, lines of JSON: a head, then an entry for each thing that was said, then one that says that it
+//! is over. Every line is written before the client has it, so a client never knows more than the file; a last line that
+//! was cut off counts as not there. The files hold what users wrote: nobody else may read them. Whoever writes one holds
+//! its lock, so that another daemon leaves it alone. Everything here waits for the disk and is called beside the sockets'
+//! thread; knows no stream but by its id.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::UNIX_EPOCH;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
-use beast_protocol::{Event, decode, encode};
+use beast_protocol::{Event, Priority, decode, encode};
 use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
+use super::streams::{Summary, is_expired};
 use crate::fingerprint::hex;
-use crate::http::openai::Identity;
+use crate::http::openai::{Identity, now_s};
 
-/// A journal that nobody has asked for is removed at the next start after this time.
-const MAX_AGE: Duration = Duration::from_hours(1);
 /// Longest journal that is read back.
 const MAX_BYTES: u64 = 256 * 1024 * 1024;
 
@@ -36,6 +38,11 @@ pub(super) struct Head {
     pub(super) identity: Identity,
     /// The request, as it came.
     pub(super) body: Map<String, Value>,
+    #[serde(default)]
+    pub(super) priority: Priority,
+    /// Seconds since 1970.
+    #[serde(default)]
+    pub(super) started_at: u64,
 }
 
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -68,7 +75,6 @@ pub(super) struct Found {
 #[derive(Debug)]
 pub(super) struct Journal {
     file: File,
-    path: PathBuf,
 }
 
 impl Journal {
@@ -78,52 +84,40 @@ impl Journal {
         let path = path(folder, &head.id);
         remove(&path)?;
         let mut file = OpenOptions::new().append(true).create_new(true).mode(0o600).open(&path)?;
-        file.write_all(line(head)?.as_bytes())?;
-        Ok(Self { file, path })
+        let begun = file.try_lock().map_err(io::Error::from).and_then(|()| file.write_all(line(head)?.as_bytes()));
+        // Half a head is of no use.
+        begun.inspect_err(|_| remove(&path).unwrap_or_default())?;
+        Ok(Self { file })
     }
 
     /// Reads the one of this id, as far as it goes.
     pub(super) fn find(folder: &Path, id: &str) -> io::Result<Option<Found>> {
-        let path = path(folder, id);
-        // Neither a link nor a pipe that somebody has put there.
-        let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
-        let opened = OpenOptions::new().read(true).append(true).custom_flags(flags.bits().cast_signed()).open(&path);
-        let file = match opened {
-            Ok(file) if file.metadata()?.is_file() => file,
-            Ok(_) => return Ok(None),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error),
-        };
-        let mut lines = Lines { reader: BufReader::new(file.try_clone()?.take(MAX_BYTES)), n_bytes: 0 };
-        let Some(head) = lines.next::<Head>()? else { return Ok(None) };
-        if head.protocol != beast_protocol::VERSION || head.id != id {
-            return Ok(None);
-        }
+        let Some((file, _)) = open(&path(folder, id))? else { return Ok(None) };
+        let Some((head, mut lines)) = begun(&file)?.filter(|(head, _)| head.id == id) else { return Ok(None) };
         let (mut entries, mut is_done) = (Vec::new(), false);
         while let Some(line) = lines.next::<Line>()? {
-            let Some(event) = line.event.map(|event| event_of(&event)).transpose()? else {
-                is_done = is_done || line.is_last;
-                entries.push(Entry { bytes: line.bytes, event: None });
-                continue;
-            };
-            entries.push(Entry { bytes: line.bytes, event: Some(event) });
+            is_done = is_done || line.is_last;
+            let event = line.event.map(|event| event_of(&event)).transpose()?;
+            entries.push(Entry { bytes: line.bytes, event });
         }
-        // What was cut off goes, so that what is written next is a line of its own.
-        file.set_len(lines.n_bytes)?;
-        Ok(Some(Found { head, entries, is_done, journal: Self { file, path } }))
+        // What was cut off goes, so that what is written next is a line of its own. Otherwise its age stays what it is.
+        if file.metadata()?.len() > lines.n_bytes {
+            file.set_len(lines.n_bytes)?;
+        }
+        Ok(Some(Found { head, entries, is_done, journal: Self { file } }))
     }
 
-    /// Writes what is said next.
-    pub(super) fn write(&mut self, bytes: &str, event: Option<&Event>, is_last: bool) -> io::Result<()> {
-        let event = event.map(|event| encode(event).map(|bytes| STANDARD_NO_PAD.encode(bytes)));
-        let event = event.transpose().map_err(io::Error::other)?;
-        self.file.write_all(line(&Line { bytes: bytes.to_owned(), event, is_last })?.as_bytes())
+    /// Writes what is said next: whole lines.
+    pub(super) fn write(&mut self, lines: &str) -> io::Result<()> {
+        self.file.write_all(lines.as_bytes())
     }
+}
 
-    /// It is no longer needed.
-    pub(super) fn remove(&self) {
-        let _ = remove(&self.path);
-    }
+/// The line for what is said next.
+pub(super) fn entry(bytes: &str, event: Option<&Event>, is_last: bool) -> io::Result<String> {
+    let event = event.map(|event| encode(event).map(|bytes| STANDARD_NO_PAD.encode(bytes)));
+    let event = event.transpose().map_err(io::Error::other)?;
+    line(&Line { bytes: bytes.to_owned(), event, is_last })
 }
 
 /// Removes what a client names; whether it was there does not matter.
@@ -131,17 +125,73 @@ pub(super) fn forget(folder: &Path, id: &str) -> io::Result<()> {
     remove(&path(folder, id))
 }
 
-/// Removes journals that nobody came for.
-pub(super) fn clean(folder: &Path) {
-    let Ok(entries) = fs::read_dir(folder) else { return };
-    for entry in entries.flatten() {
-        let modified = entry.metadata().and_then(|metadata| metadata.modified());
-        let age = modified.ok().and_then(|time| SystemTime::now().duration_since(time).ok());
-        let is_ours = entry.path().extension().is_some_and(|extension| extension == EXTENSION);
-        if is_ours && age.is_some_and(|age| age > MAX_AGE) {
-            let _ = fs::remove_file(entry.path());
+/// What earlier processes have left, by id, the latest first: at most so many. The rest goes, and so does what is too old
+/// or cannot be read.
+pub(super) fn scan(folder: &Path, n_max: usize) -> Vec<(String, Summary)> {
+    let mut found = Vec::new();
+    for path in fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()) {
+        if path.extension().is_none_or(|extension| extension != EXTENSION) {
+            continue;
+        }
+        match summary(folder, &path) {
+            Ok(Some((id, summary))) => found.push((id, summary)),
+            // Another daemon writes it, or it cannot be opened.
+            Err(error) if error.kind() != io::ErrorKind::InvalidData => {}
+            Ok(None) | Err(_) => remove(&path).unwrap_or_default(),
         }
     }
+    found.sort_by_key(|(_, summary)| std::cmp::Reverse(summary.at));
+    for (id, _) in found.drain(n_max.min(found.len())..) {
+        forget(folder, &id).unwrap_or_default();
+    }
+    found
+}
+
+/// What there is to know of a journal without its text; `None` for one that is of no use any more.
+fn summary(folder: &Path, place: &Path) -> io::Result<Option<(String, Summary)>> {
+    let Some((file, metadata)) = open(place)? else { return Ok(None) };
+    let at = written_at(&metadata)?;
+    if is_expired(at, now_s()) {
+        return Ok(None);
+    }
+    let Some((head, mut lines)) = begun(&file)?.filter(|(head, _)| path(folder, &head.id) == *place) else {
+        return Ok(None);
+    };
+    let mut summary = Summary { started_at: head.started_at, n_bytes: 0, is_done: false, at };
+    while let Some(line) = lines.next::<Line>()? {
+        summary.n_bytes += line.bytes.len();
+        summary.is_done = summary.is_done || line.is_last;
+    }
+    Ok(Some((head.id, summary)))
+}
+
+/// Opens a journal that nobody writes; `None` where there is none.
+fn open(path: &Path) -> io::Result<Option<(File, Metadata)>> {
+    // Neither a link nor a pipe that somebody has put there.
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let file = match OpenOptions::new().read(true).append(true).custom_flags(flags.bits().cast_signed()).open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let metadata = file.metadata()?;
+    if !metadata.is_file() {
+        return Ok(None);
+    }
+    file.try_lock()?;
+    Ok(Some((file, metadata)))
+}
+
+/// Reads the head; `None` when this version cannot go on with what follows.
+fn begun(file: &File) -> io::Result<Option<(Head, Lines)>> {
+    let mut lines = Lines { reader: BufReader::new(file.try_clone()?.take(MAX_BYTES)), n_bytes: 0 };
+    let head = lines.next::<Head>()?.filter(|head| head.protocol == beast_protocol::VERSION);
+    Ok(head.map(|head| (head, lines)))
+}
+
+/// When it was last written, in seconds since 1970: when its stream ended, or was interrupted.
+fn written_at(metadata: &Metadata) -> io::Result<u64> {
+    Ok(metadata.modified()?.duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs()))
 }
 
 const EXTENSION: &str = "stream";
@@ -184,3 +234,7 @@ impl Lines {
         Ok(Some(serde_json::from_str(&line)?))
     }
 }
+
+#[cfg(test)]
+#[path = "journal_tests.rs"]
+pub(super) mod tests;

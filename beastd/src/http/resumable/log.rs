@@ -1,11 +1,11 @@
-//! What a stream has said so far, for any number of readers.
+//! What a stream has said so far, for any number of readers. Knows nothing of its name and its journal.
 
 use std::sync::Mutex;
 
+use bytes::Bytes;
 use tokio::sync::watch;
-use tokio::time::Instant;
 
-use crate::http::openai::now_s;
+use crate::http::refusal::Refusal;
 
 /// The bytes of a stream, from its beginning.
 #[derive(Debug)]
@@ -16,16 +16,26 @@ pub(super) struct Log {
     pub(super) started_at: u64,
 }
 
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 struct State {
     n_bytes: usize,
-    ended: Option<(Instant, u64)>,
-    is_stopped: bool,
+    /// Seconds since 1970.
+    ended_at: Option<u64>,
+    stopped: Option<Refusal>,
+}
+
+/// What a reader gets next.
+#[derive(Debug, PartialEq)]
+pub(super) enum Read {
+    More(Bytes),
+    End,
+    /// It breaks off here.
+    Stopped(Refusal),
 }
 
 impl Log {
-    pub(super) fn new() -> Self {
-        Self { bytes: Mutex::default(), state: watch::Sender::default(), started_at: now_s() }
+    pub(super) fn new(started_at: u64) -> Self {
+        Self { bytes: Mutex::default(), state: watch::Sender::default(), started_at }
     }
 
     /// Bytes so far.
@@ -42,38 +52,54 @@ impl Log {
         self.state.send_modify(|state| state.n_bytes = bytes.len());
     }
 
-    /// Nothing follows.
-    pub(super) fn end(&self) {
-        self.state.send_modify(|state| state.ended = Some((Instant::now(), now_s())));
+    /// Nothing follows, since this second.
+    pub(super) fn end(&self, at: u64) {
+        self.state.send_modify(|state| state.ended_at = Some(at));
     }
 
-    /// When it ended.
-    pub(super) fn ended(&self) -> Option<Instant> {
-        self.state.borrow().ended.map(|(at, _)| at)
+    /// When it ended, in seconds since 1970.
+    pub(super) fn ended_at(&self) -> Option<u64> {
+        self.state.borrow().ended_at
     }
 
-    /// The same in seconds since 1970; 0 while it goes on.
-    pub(super) fn completed_at(&self) -> u64 {
-        self.state.borrow().ended.map_or(0, |(_, at)| at)
+    /// Breaks off what has not ended yet, for this reason. The first one counts.
+    pub(super) fn stop(&self, why: Refusal) {
+        self.state.send_if_modified(|state| {
+            let is_open = state.stopped.is_none();
+            if is_open {
+                state.stopped = Some(why);
+            }
+            is_open
+        });
     }
 
-    /// Nobody wants it any more.
-    pub(super) fn stop(&self) {
-        self.state.send_modify(|state| state.is_stopped = true);
+    /// Whether nobody wants it any more.
+    pub(super) fn is_stopped(&self) -> bool {
+        self.state.borrow().stopped.is_some()
     }
 
     /// Resolves when nobody wants it any more.
     pub(super) async fn stopped(&self) {
-        let _ = self.state.subscribe().wait_for(|state| state.is_stopped).await;
+        let _ = self.state.subscribe().wait_for(|state| state.stopped.is_some()).await;
     }
 
-    /// What follows a byte, as soon as there is something; `None` at the end.
-    pub(super) async fn read(&self, from: usize) -> Option<Vec<u8>> {
+    /// What follows a byte, as soon as there is something.
+    pub(super) async fn read(&self, from: usize) -> Read {
         let mut state = self.state.subscribe();
-        let is_over = |state: &State| state.ended.is_some() || state.is_stopped;
+        let is_over = |state: &State| state.ended_at.is_some() || state.stopped.is_some();
         // The sender is ours.
-        let n_bytes =
-            state.wait_for(|state| state.n_bytes > from || is_over(state)).await.map_or(0, |state| state.n_bytes);
-        (n_bytes > from).then(|| self.bytes.lock().expect("nobody panics with it")[from..].to_vec())
+        let _ = state.wait_for(|state| state.n_bytes > from || is_over(state)).await;
+        let State { n_bytes, ended_at, stopped } = state.borrow().clone();
+        match stopped {
+            _ if n_bytes > from => {
+                Read::More(Bytes::copy_from_slice(&self.bytes.lock().expect("nobody panics with it")[from..]))
+            }
+            Some(why) if ended_at.is_none() => Read::Stopped(why),
+            _ => Read::End,
+        }
     }
 }
+
+#[cfg(test)]
+#[path = "log_tests.rs"]
+mod tests;

@@ -1,0 +1,242 @@
+//! Writes a stream to its end, whoever reads it: into its journal first, then for its readers. Knows no connection.
+
+use std::sync::Arc;
+
+use beast_protocol::{Event, Generate, Resume};
+use tokio::sync::oneshot;
+use tokio::task::spawn_blocking;
+use tokio::time::{Instant, sleep_until};
+
+use super::journal::{self, Found, Head, Journal};
+use super::log::Log;
+use super::streams::{Streams, Summary, cancelled};
+use crate::daemon::Daemon;
+use crate::http::answers::Answers;
+use crate::http::fields::Fields;
+use crate::http::openai::chat::{self, Chunks};
+use crate::http::refusal::Refusal;
+use crate::http::stream::{PING_AFTER, Script};
+
+/// Events that are written with one call.
+const MAX_EVENTS: usize = 64;
+
+/// Begins a stream, which goes on by itself. Returns when its head is on disk: whoever is told of it now can come back.
+pub(super) async fn spawn(
+    streams: &Arc<Streams>,
+    log: &Arc<Log>,
+    answers: Answers,
+    script: Chunks,
+    head: Head,
+    evicted: Option<String>,
+) {
+    let (streams, log) = (Arc::clone(streams), Arc::clone(log));
+    let (begun, has_begun) = oneshot::channel();
+    tokio::spawn(async move {
+        let id = head.id.clone();
+        let journal = streams.journal(head, &log).await;
+        // The client may have gone.
+        let _ = begun.send(());
+        if let Some(evicted) = evicted {
+            let turn = streams.turn().await;
+            // If it stays, the next start removes it.
+            let _ = streams.remove_files(turn, vec![evicted]).await;
+        }
+        produce(&streams, &id, &log, answers, script, journal).await;
+    });
+    // It is told or has ended.
+    let _ = has_begun.await;
+}
+
+/// Reads a stream back that another process has begun, and goes on with it if that was interrupted.
+///
+/// # Errors
+/// 404 when there is none; why it cannot go on, which may be otherwise later.
+pub(super) async fn recover(daemon: &Arc<Daemon>, streams: &Arc<Streams>, id: &str) -> Result<Arc<Log>, Refusal> {
+    let unknown = || Refusal::not_found("stream not found or expired");
+    let turn = streams.turn().await;
+    if let Some(log) = streams.get(id) {
+        return Ok(log);
+    }
+    let summary = streams.stored(id).ok_or_else(unknown)?;
+    let name = id.to_owned();
+    let read = streams.on_disk(turn, move |folder| Journal::find(folder, &name).map(|found| found.map(replay))).await;
+    let (turn, read) = read.ok_or_else(unknown)?;
+    let replayed = read.map_err(|error| {
+        tracing::warn!(%error, "a stream cannot be read back");
+        unknown()
+    })?;
+    let Replayed { request, script, journal, bytes, is_done } = replayed.ok_or_else(unknown)??;
+    let log = Arc::new(Log::new(summary.started_at));
+    log.append(&bytes);
+    if is_done {
+        log.end(summary.at);
+    }
+    // Somebody may have deleted it meanwhile.
+    if !streams.reopen(id, &log) {
+        return Err(unknown());
+    }
+    drop(turn);
+    if !is_done {
+        tracing::info!("a stream goes on that another process began");
+        go_on(daemon, streams, id, &log, summary, (request, script, journal)).await?;
+    }
+    Ok(log)
+}
+
+/// Asks the model for the rest. Like any stream it does that without its client; returns when it is accepted.
+async fn go_on(
+    daemon: &Arc<Daemon>,
+    streams: &Arc<Streams>,
+    id: &str,
+    log: &Arc<Log>,
+    summary: Summary,
+    (request, script, journal): (Generate, Chunks, Journal),
+) -> Result<(), Refusal> {
+    let (daemon, streams, id, log) = (Arc::clone(daemon), Arc::clone(streams), id.to_owned(), Arc::clone(log));
+    let (begun, has_begun) = oneshot::channel();
+    tokio::spawn(async move {
+        let answers = tokio::select! {
+            () = log.stopped() => return,
+            answers = Answers::begin(&daemon, vec![request]) => answers,
+        };
+        match answers {
+            Ok(answers) => {
+                let _ = begun.send(Ok(()));
+                produce(&streams, &id, &log, answers, script, Some(journal)).await;
+            }
+            Err(error) => {
+                // Its lock, before the next one asks.
+                drop(journal);
+                let refusal = Refusal::from(error);
+                streams.put_back(&id, &log, summary);
+                log.stop(refusal.clone());
+                let _ = begun.send(Err(refusal));
+            }
+        }
+    });
+    has_begun.await.unwrap_or_else(|_| Err(cancelled()))
+}
+
+/// A stream as far as it was told.
+struct Replayed {
+    /// For the rest.
+    request: Generate,
+    script: Chunks,
+    journal: Journal,
+    bytes: Vec<u8>,
+    is_done: bool,
+}
+
+fn replay(found: Found) -> Result<Replayed, Refusal> {
+    let Found { head, entries, is_done, journal } = found;
+    let mut script = chat::script(&Fields::new(&head.body), head.identity)?;
+    let (mut resume, mut bytes) = (Resume::default(), Vec::new());
+    for entry in entries {
+        bytes.extend_from_slice(entry.bytes.as_bytes());
+        let Some(event) = entry.event else { continue };
+        if let Event::Piece { text, tokens, .. } = &event {
+            resume.text += text;
+            resume.tokens.extend(tokens);
+        }
+        // Its bytes are there; the script must know what it has said.
+        script.event(0, event, &mut Vec::new());
+    }
+    let request =
+        Generate { resume: Some(resume), priority: head.priority, ..chat::generate(&Fields::new(&head.body))? };
+    Ok(Replayed { request, script, journal, bytes, is_done })
+}
+
+/// What is said next, before anybody has it.
+#[derive(Default)]
+struct Batch {
+    /// For readers.
+    bytes: Vec<u8>,
+    /// For the journal.
+    lines: String,
+    is_last: bool,
+}
+
+impl Batch {
+    fn take(&mut self, said: Option<(usize, Event)>, script: &mut Chunks) {
+        let (mut out, mut event) = (Vec::new(), None);
+        match said {
+            Some((_, Event::Failed(error))) => {
+                script.failed(&error.into(), &mut out);
+                self.is_last = true;
+            }
+            Some((choice, said)) => {
+                script.event(choice, said.clone(), &mut out);
+                event = Some(said);
+            }
+            None => {
+                script.end(&mut out);
+                self.is_last = true;
+            }
+        }
+        self.add(&out, event.as_ref());
+    }
+
+    fn add(&mut self, out: &[u8], event: Option<&Event>) {
+        if !out.is_empty() || matches!(event, Some(Event::Piece { .. })) || self.is_last {
+            let entry = journal::entry(&String::from_utf8_lossy(out), event, self.is_last);
+            self.lines += &entry.expect("broken invariant: an event is encodable");
+        }
+        self.bytes.extend_from_slice(out);
+    }
+}
+
+async fn produce(
+    streams: &Arc<Streams>,
+    id: &str,
+    log: &Arc<Log>,
+    mut answers: Answers,
+    mut script: Chunks,
+    mut journal: Option<Journal>,
+) {
+    loop {
+        let mut batch = Batch::default();
+        let ping_at = Instant::now() + PING_AFTER;
+        tokio::select! {
+            biased;
+            () = log.stopped() => return,
+            said = answers.next() => {
+                batch.take(said, &mut script);
+                // While the disk was busy, more was said.
+                for _ in 1..MAX_EVENTS {
+                    match answers.ready() {
+                        Some(said) if !batch.is_last => batch.take(Some(said), &mut script),
+                        _ => break,
+                    }
+                }
+            }
+            () = sleep_until(ping_at) => batch.add(Chunks::PING.unwrap_or_default().as_bytes(), None),
+        }
+        if let Some(open) = journal.take() {
+            tokio::select! {
+                written = write(open, batch.lines) => match written {
+                    Ok(open) => journal = Some(open),
+                    Err(error) => streams.give_up(id, log, &error).await,
+                },
+                // Also while the disk hangs.
+                () = log.stopped() => return,
+            }
+        }
+        log.append(&batch.bytes);
+        if batch.is_last {
+            return streams.end(log);
+        }
+    }
+}
+
+/// Writes lines beside the sockets' thread. One call at a time: the order is kept, and what comes meanwhile waits in the
+/// answer's own bounded channel.
+async fn write(mut journal: Journal, lines: String) -> std::io::Result<Journal> {
+    if lines.is_empty() {
+        return Ok(journal);
+    }
+    spawn_blocking(move || journal.write(&lines).map(|()| journal)).await?
+}
+
+#[cfg(test)]
+#[path = "producer_tests.rs"]
+mod tests;

@@ -1,0 +1,365 @@
+//! Which streams there are: those that this process writes or has written, and those that earlier ones have left on disk.
+//! Knows nothing of what they say.
+
+use std::collections::HashMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use hyper::StatusCode;
+use tokio::sync::{Notify, OwnedMutexGuard, oneshot};
+use tokio::task::spawn_blocking;
+use tokio::time::sleep;
+
+use super::journal::{self, Head, Journal};
+use super::log::Log;
+use crate::http::openai::now_s;
+use crate::http::refusal::Refusal;
+
+/// Seconds for which a stream can be asked for once it has ended or was interrupted, across restarts.
+pub(super) const KEPT: u64 = 300;
+/// Streams that are kept at once.
+pub(super) const MAX_STREAMS: usize = 64;
+
+/// All streams that can be asked for.
+#[derive(Debug)]
+pub(crate) struct Streams {
+    /// Where journals are; none without a home.
+    folder: Option<PathBuf>,
+    known: Mutex<HashMap<String, Stream>>,
+    /// Requests that will begin a stream of this name, and how they are told that nobody wants it.
+    announced: Mutex<HashMap<u64, (String, oneshot::Sender<()>)>>,
+    /// Held by whoever makes, reads or removes files, so that files and `known` tell the same.
+    turn: Arc<tokio::sync::Mutex<()>>,
+    /// Something will expire.
+    changed: Notify,
+    /// Whether the log has been told that journals cannot be written.
+    is_failing: AtomicBool,
+}
+
+#[derive(Debug)]
+enum Stream {
+    Open(Arc<Log>),
+    /// On disk alone.
+    Stored(Summary),
+}
+
+/// What is known of a stream without its text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Summary {
+    pub(super) started_at: u64,
+    pub(super) n_bytes: usize,
+    pub(super) is_done: bool,
+    /// When it ended or was last written, in seconds since 1970.
+    pub(super) at: u64,
+}
+
+impl Stream {
+    fn summary(&self) -> Summary {
+        match self {
+            Self::Stored(summary) => *summary,
+            Self::Open(log) => Summary {
+                started_at: log.started_at,
+                n_bytes: log.len(),
+                is_done: log.ended_at().is_some(),
+                at: log.ended_at().unwrap_or(u64::MAX),
+            },
+        }
+    }
+
+    /// Since when it waits for somebody to come back; `None` while it is written.
+    fn at_rest_since(&self) -> Option<u64> {
+        match self {
+            Self::Stored(summary) => Some(summary.at),
+            Self::Open(log) => log.ended_at(),
+        }
+    }
+
+    fn is_expired(&self) -> bool {
+        self.at_rest_since().is_some_and(|at| is_expired(at, now_s()))
+    }
+}
+
+/// Whether the time of a stream is over. A clock that was set back makes no stream immortal.
+pub(super) fn is_expired(at: u64, now: u64) -> bool {
+    now.abs_diff(at) >= KEPT
+}
+
+/// The only user of the files.
+pub(super) type Turn = OwnedMutexGuard<()>;
+
+impl Streams {
+    /// Those of this folder. What earlier processes have left is looked at beside the caller, before anybody else has a
+    /// turn.
+    pub(crate) fn open(folder: Option<PathBuf>) -> Arc<Self> {
+        let turn = Arc::new(tokio::sync::Mutex::default());
+        let first = Arc::clone(&turn).try_lock_owned();
+        let streams = Arc::new(Self {
+            folder,
+            known: Mutex::default(),
+            announced: Mutex::default(),
+            turn,
+            changed: Notify::new(),
+            is_failing: AtomicBool::new(false),
+        });
+        let found = Arc::clone(&streams);
+        spawn_blocking(move || {
+            let _turn = first.expect("nobody else knows it yet");
+            let stored = found.folder.as_deref().map(|folder| journal::scan(folder, MAX_STREAMS)).unwrap_or_default();
+            let mut known = found.known();
+            for (id, summary) in stored {
+                // A new stream may have taken the name meanwhile.
+                known.entry(id).or_insert(Stream::Stored(summary));
+            }
+            drop(known);
+            found.changed.notify_one();
+        });
+        tokio::spawn(Arc::clone(&streams).sweep());
+        streams
+    }
+
+    fn known(&self) -> MutexGuard<'_, HashMap<String, Stream>> {
+        self.known.lock().expect("nobody panics with it")
+    }
+
+    /// Waits until nobody else uses the files.
+    pub(super) async fn turn(&self) -> Turn {
+        Arc::clone(&self.turn).lock_owned().await
+    }
+
+    /// Does something with the folder beside the sockets' thread; nobody else has a turn meanwhile, also when the caller
+    /// goes. `None` without a folder.
+    pub(super) async fn on_disk<T: Send + 'static>(
+        &self,
+        turn: Turn,
+        work: impl FnOnce(&Path) -> T + Send + 'static,
+    ) -> Option<(Turn, T)> {
+        let folder = self.folder.clone()?;
+        spawn_blocking(move || {
+            let done = work(&folder);
+            (turn, done)
+        })
+        .await
+        .ok()
+    }
+
+    /// One that this process writes or has written.
+    pub(super) fn get(&self, id: &str) -> Option<Arc<Log>> {
+        match self.known().get(id) {
+            Some(stream @ Stream::Open(log)) if !stream.is_expired() => Some(Arc::clone(log)),
+            _ => None,
+        }
+    }
+
+    /// One that is on disk alone.
+    pub(super) fn stored(&self, id: &str) -> Option<Summary> {
+        match self.known().get(id) {
+            Some(stream @ Stream::Stored(summary)) if !stream.is_expired() => Some(*summary),
+            _ => None,
+        }
+    }
+
+    /// Those whose id is wanted.
+    pub(super) fn find(&self, is_wanted: impl Fn(&str) -> bool) -> Vec<(String, Summary)> {
+        let known = self.known();
+        let found = known.iter().filter(|(id, stream)| is_wanted(id) && !stream.is_expired());
+        found.map(|(id, stream)| (id.clone(), stream.summary())).collect()
+    }
+
+    /// Takes a stream in, in the place of another of this name, which is stopped. Returns the name of one that had to go:
+    /// its file is still there.
+    ///
+    /// # Errors
+    /// 429 when as many as there may be are being written.
+    pub(super) fn insert(&self, id: &str, log: &Arc<Log>) -> Result<Option<String>, Refusal> {
+        let mut known = self.known();
+        let mut evicted = None;
+        if !known.contains_key(id) && known.len() >= MAX_STREAMS {
+            let at_rest = known.iter().filter_map(|(id, stream)| Some((stream.at_rest_since()?, id.clone())));
+            let Some((_, oldest)) = at_rest.min() else {
+                let text = format!("{MAX_STREAMS} resumable streams are running; try: again in a moment");
+                return Err(Refusal {
+                    retry_after: Some(1),
+                    ..Refusal::new(StatusCode::TOO_MANY_REQUESTS, "rate_limit_error", text)
+                });
+            };
+            known.remove(&oldest);
+            evicted = Some(oldest);
+        }
+        if let Some(Stream::Open(replaced)) = known.insert(id.to_owned(), Stream::Open(Arc::clone(log))) {
+            replaced.stop(conflict("the stream was replaced: a new request has its X-Conversation-Id"));
+        }
+        Ok(evicted)
+    }
+
+    /// A stream that was on disk alone is written on, or read; false when it is no longer there.
+    pub(super) fn reopen(&self, id: &str, log: &Arc<Log>) -> bool {
+        match self.known().get_mut(id) {
+            Some(stream @ Stream::Stored(_)) => {
+                *stream = Stream::Open(Arc::clone(log));
+                self.changed.notify_one();
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// It could not be written on, and is on disk alone again.
+    pub(super) fn put_back(&self, id: &str, log: &Arc<Log>, summary: Summary) {
+        if let Some(stream) = self.known().get_mut(id)
+            && matches!(stream, Stream::Open(there) if Arc::ptr_eq(there, log))
+        {
+            *stream = Stream::Stored(summary);
+            self.changed.notify_one();
+        }
+    }
+
+    /// It has ended: from now on it expires.
+    pub(super) fn end(&self, log: &Log) {
+        log.end(now_s());
+        self.changed.notify_one();
+    }
+
+    /// A request is here that will begin a stream of this name: who stops the name ends it too.
+    pub(super) fn announce(self: &Arc<Self>, id: String) -> Announced {
+        let (stop, stopped) = oneshot::channel();
+        let mut announced = self.announced.lock().expect("nobody panics with it");
+        let n = (0..).find(|n| !announced.contains_key(n)).expect("there are fewer requests than numbers");
+        announced.insert(n, (id, stop));
+        Announced { streams: Arc::clone(self), n, stopped }
+    }
+
+    /// Ends whatever has this name or is about to.
+    ///
+    /// # Errors
+    /// When its file cannot be removed.
+    pub(super) async fn delete(&self, id: &str) -> io::Result<()> {
+        self.stop(id);
+        let turn = self.turn().await;
+        // Whoever had the turn may have found it on disk.
+        if self.stored(id).is_some() {
+            self.stop(id);
+        }
+        self.remove_files(turn, vec![id.to_owned()]).await
+    }
+
+    fn stop(&self, id: &str) {
+        let mut announced = self.announced.lock().expect("nobody panics with it");
+        for (_, (_, stop)) in announced.extract_if(|_, (name, _)| name == id) {
+            // It may have got its answer in this moment.
+            let _ = stop.send(());
+        }
+        if let Some(Stream::Open(log)) = self.known().remove(id) {
+            log.stop(cancelled());
+        }
+    }
+
+    /// Removes the files of these streams, but for those whose name has been taken again.
+    pub(super) async fn remove_files(&self, turn: Turn, mut ids: Vec<String>) -> io::Result<()> {
+        ids.retain(|id| !self.known().contains_key(id));
+        let removed = self.on_disk(turn, move |folder| ids.iter().try_for_each(|id| journal::forget(folder, id))).await;
+        removed.map_or(Ok(()), |(_, removed)| removed)
+    }
+
+    /// Begins the journal of a stream; none when it cannot be written, or the stream is not wanted any more.
+    pub(super) async fn journal(&self, head: Head, log: &Log) -> Option<Journal> {
+        let turn = self.turn().await;
+        if log.is_stopped() {
+            return None;
+        }
+        let (_, begun) = self.on_disk(turn, move |folder| Journal::begin(folder, &head)).await?;
+        match begun {
+            Ok(journal) => {
+                self.is_failing.store(false, Relaxed);
+                Some(journal)
+            }
+            Err(error) => {
+                self.complain(&error);
+                None
+            }
+        }
+    }
+
+    /// Lets go of a journal that cannot be written on: half of it must not be taken for a stream later.
+    pub(super) async fn give_up(&self, id: &str, log: &Arc<Log>, error: &io::Error) {
+        self.complain(error);
+        let turn = self.turn().await;
+        let is_ours = matches!(self.known().get(id), Some(Stream::Open(there)) if Arc::ptr_eq(there, log));
+        if is_ours {
+            let id = id.to_owned();
+            self.on_disk(turn, move |folder| journal::forget(folder, &id)).await;
+        }
+    }
+
+    /// Once, until one can be written again.
+    fn complain(&self, error: &io::Error) {
+        if !self.is_failing.swap(true, Relaxed) {
+            tracing::warn!(%error, "cannot keep named streams on disk: they go on, but end with this process");
+        }
+    }
+
+    /// Removes streams whose time is over. Sleeps for good while there are none.
+    async fn sweep(self: Arc<Self>) {
+        loop {
+            let since = self.known().values().filter_map(Stream::at_rest_since).min();
+            // A clock that was set back is looked at again.
+            let left = since.map(|at| (at.saturating_add(KEPT)).saturating_sub(now_s()).min(KEPT));
+            tokio::select! {
+                () = sleep(Duration::from_secs(left.unwrap_or_default())), if left.is_some() => {}
+                () = self.changed.notified() => continue,
+            }
+            let turn = self.turn().await;
+            let expired = self.known().extract_if(|_, stream| stream.is_expired()).map(|(id, _)| id).collect();
+            if let Err(error) = self.remove_files(turn, expired).await {
+                tracing::warn!(%error, "cannot remove a stream whose time is over");
+            }
+        }
+    }
+}
+
+/// See [`Streams::announce`]; dropped, it is no longer.
+#[derive(Debug)]
+pub(crate) struct Announced {
+    streams: Arc<Streams>,
+    n: u64,
+    stopped: oneshot::Receiver<()>,
+}
+
+impl Announced {
+    /// Answers the request, unless its stream is stopped first.
+    ///
+    /// # Errors
+    /// Those of the answer; 400 when it was stopped.
+    pub(crate) async fn unless_stopped<T>(
+        mut self,
+        answer: impl Future<Output = Result<T, Refusal>>,
+    ) -> Result<T, Refusal> {
+        tokio::select! {
+            // Once it is stopped, it must not go one step further.
+            biased;
+            Ok(()) = &mut self.stopped => Err(cancelled()),
+            outcome = answer => outcome,
+        }
+    }
+}
+
+impl Drop for Announced {
+    fn drop(&mut self) {
+        self.streams.announced.lock().expect("nobody panics with it").remove(&self.n);
+    }
+}
+
+/// In a word that llama-server's clients look for.
+pub(super) fn cancelled() -> Refusal {
+    Refusal::invalid("the stream was cancelled: DELETE /v1/stream has named it")
+}
+
+fn conflict(message: &str) -> Refusal {
+    Refusal::new(StatusCode::CONFLICT, "invalid_request_error", message)
+}
+
+#[cfg(test)]
+#[path = "streams_tests.rs"]
+mod tests;

@@ -1,0 +1,82 @@
+use std::future::{pending, ready};
+
+use super::*;
+use crate::http::resumable::journal::tests::head;
+
+fn log() -> Arc<Log> {
+    Arc::new(Log::new(now_s()))
+}
+
+#[test]
+fn time_is_over_after_five_minutes_on_any_clock() {
+    assert!(!is_expired(1000, 1000 + KEPT - 1));
+    assert!(is_expired(1000, 1000 + KEPT));
+    assert!(is_expired(1000 + KEPT, 1000), "the clock was set back");
+}
+
+#[tokio::test]
+async fn who_stops_a_name_stops_the_requests_that_will_begin_it_and_no_later_ones() {
+    let streams = Streams::open(None);
+    let (first, second, other) =
+        (streams.announce("a".into()), streams.announce("a".into()), streams.announce("b".into()));
+    streams.delete("a").await.expect("there is no disk");
+    for announced in [first, second] {
+        // Not even an answer that is there counts any more.
+        let outcome = announced.unless_stopped(ready(Ok(()))).await;
+        assert!(outcome.is_err_and(|refusal| refusal.status == 400 && refusal.message.contains("cancelled")));
+    }
+    assert_eq!(other.unless_stopped(ready(Ok(1))).await, Ok(1));
+    assert_eq!(streams.announce("a".into()).unless_stopped(ready(Ok(2))).await, Ok(2));
+    assert!(streams.announced.lock().expect("nobody panics with it").is_empty());
+}
+
+#[tokio::test]
+async fn a_request_that_waits_ends_when_its_name_is_stopped() {
+    let streams = Streams::open(None);
+    let announced = streams.announce("a".into());
+    let (outcome, deleted) =
+        tokio::join!(announced.unless_stopped(pending::<Result<(), Refusal>>()), streams.delete("a"));
+    deleted.expect("there is no disk");
+    assert_eq!(outcome, Err(cancelled()));
+}
+
+#[tokio::test]
+async fn the_stream_that_ended_first_makes_room_and_one_that_runs_never_does() {
+    let streams = Streams::open(None);
+    let logs: Vec<_> = (0..MAX_STREAMS).map(|_| log()).collect();
+    for (n, log) in logs.iter().enumerate() {
+        assert_eq!(streams.insert(&n.to_string(), log), Ok(None));
+    }
+    let refused = streams.insert("new", &log()).expect_err("all of them run");
+    assert_eq!(refused.status, StatusCode::TOO_MANY_REQUESTS);
+    logs[3].end(now_s());
+    logs[5].end(now_s() - 1);
+    assert_eq!(streams.insert("new", &log()), Ok(Some("5".into())));
+    assert_eq!(streams.insert("3", &log()), Ok(None), "a name that is taken needs no room");
+    assert!(streams.get("5").is_none());
+}
+
+#[tokio::test]
+async fn a_stream_that_was_deleted_before_its_file_was_made_gets_none() {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let streams = Streams::open(Some(folder.path().to_owned()));
+    let log = log();
+    streams.insert("a", &log).expect("there is room");
+    streams.delete("a").await.expect("the folder is writable");
+    assert!(log.is_stopped());
+    assert!(streams.journal(head("a"), &log).await.is_none());
+    assert!(journal::scan(folder.path(), 1).is_empty());
+}
+
+#[tokio::test]
+async fn a_folder_that_cannot_be_written_is_told_once() {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let place = folder.path().join("streams");
+    std::fs::write(&place, "").expect("the folder is writable");
+    let streams = Streams::open(Some(place.clone()));
+    assert!(streams.journal(head("a"), &log()).await.is_none());
+    assert!(streams.is_failing.load(Relaxed));
+    std::fs::remove_file(&place).expect("it is there");
+    assert!(streams.journal(head("a"), &log()).await.is_some());
+    assert!(!streams.is_failing.load(Relaxed));
+}
