@@ -155,7 +155,10 @@ fn generate(engine: &mut LlamaEngine<'_>, vocab: &dyn Vocab, seq: SeqId, admitte
             has_ended = true;
             break;
         }
-        vocab.piece(token, &mut bytes);
+        match admitted.shown.iter().find(|(control, _)| *control == token) {
+            Some((_, text)) => bytes.extend(text.bytes()),
+            None => vocab.piece(token, &mut bytes),
+        }
         next = vec![token];
     }
     engine.disarm(seq);
