@@ -132,3 +132,27 @@ fn sizes_that_are_left_open_are_chosen() {
     assert_eq!((config.n_cells(4096), config.prefill_chunk(false), config.prefill_chunk(true)), (16384, 128, 512));
     assert!(config.n_threads() >= 1);
 }
+
+#[test]
+fn any_text_is_a_configuration_or_an_error_of_one_line() {
+    let corpus: [&[u8]; 2] =
+        [DEFAULTS.as_bytes(), b"n_slots = 2\nidle_unload = \"5min\"\n[http]\nlisten = \"127.0.0.1:1\"\n"];
+    let words = [
+        "\n[http]\n",
+        "= \"\"\n",
+        "= -1\n",
+        "= 1e308\n",
+        "= [1, {a = 2}]\n",
+        "= \"half an hour\"\n",
+        "= true\n",
+        "nan",
+        "\"\"\"",
+    ];
+    let (folder, overrides) = with_file("");
+    beast_tests::fuzz::fuzz("configuration", &corpus, &words, |bytes| {
+        std::fs::write(folder.path().join("config.toml"), bytes).expect("room");
+        if let Err(error) = load(&overrides) {
+            assert!(!error.to_string().is_empty());
+        }
+    });
+}

@@ -392,3 +392,28 @@ proptest! {
         prop_assert_eq!(frames, payloads);
     }
 }
+
+/// Whatever comes over a socket, in whatever pieces, is a message or an error.
+#[test]
+fn any_bytes_are_messages_or_errors() {
+    let mut corpus = Vec::new();
+    for payload in requests().iter().map(encode).chain(events().iter().map(encode)) {
+        let mut frame = Vec::new();
+        append_frame(&mut frame, &payload.expect("ours")).expect("short");
+        corpus.push(frame);
+    }
+    corpus.push(Hello::current("1").to_bytes());
+    corpus.push(Welcome::current("1", 2).to_bytes());
+    let corpus: Vec<&[u8]> = corpus.iter().map(Vec::as_slice).collect();
+    beast_tests::fuzz::fuzz("frames", &corpus, &["\u{1}\0\0\0", "\u{fb}\u{ff}\u{ff}", "\u{fd}"], |bytes| {
+        let mut frames = FrameBuffer::default();
+        for piece in bytes.chunks(1 + bytes.len() / 3) {
+            frames.extend(piece);
+            while let Ok(Some(frame)) = frames.next_frame() {
+                let _ = (decode::<Request>(&frame), decode::<Event>(&frame));
+            }
+        }
+        let _ =
+            (Hello::from_bytes(bytes), Welcome::from_bytes(bytes), decode::<Request>(bytes), decode::<Event>(bytes));
+    });
+}

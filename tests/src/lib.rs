@@ -5,6 +5,7 @@
 
 mod beast;
 mod client;
+pub mod fuzz;
 pub mod gguf;
 mod home;
 pub mod http_client;

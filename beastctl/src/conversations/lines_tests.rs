@@ -79,3 +79,15 @@ fn an_exchange_that_was_asked_again_takes_the_place_of_the_first_try() {
     assert_eq!(questions(&parsed), ["a", "b"]);
     assert_eq!(parsed.conversation.unwrap().exchanges[1].answer.content, "better");
 }
+
+#[test]
+fn any_bytes_are_a_conversation_or_a_flaw() {
+    let whole = text(&[exchange("a", "1"), exchange("b \u{1F980}", "2\n3")]);
+    let corpus: [&[u8]; 2] = [whole.as_bytes(), b"{\"version\":1}\n"];
+    let words = ["\n", "{\"role\":\"user\",\"content\":\"", "\"}", "null", "\\u0000", "[", "{\"version\":2}"];
+    beast_tests::fuzz::fuzz("conversations", &corpus, &words, |bytes| {
+        if let Ok(parsed) = parse(bytes) {
+            assert!(parsed.n_good <= bytes.len() as u64, "what makes sense is part of the file");
+        }
+    });
+}

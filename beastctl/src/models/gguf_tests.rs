@@ -40,3 +40,11 @@ fn numbers_that_make_no_sense_are_not_believed() {
     later[4] = 9;
     assert!(damage(&later).is_none());
 }
+
+#[test]
+fn any_bytes_are_a_head_or_damaged() {
+    let head = built_in()[..16 * 1024].to_vec();
+    beast_tests::fuzz::fuzz("GGUF heads", &[&head, &head[..200]], &["GGUF", "\u{8}\0\0\0\0\0\0\0"], |bytes| {
+        let _ = check(std::io::Cursor::new(bytes), bytes.len() as u64);
+    });
+}

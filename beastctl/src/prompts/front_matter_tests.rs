@@ -299,3 +299,29 @@ fn a_schema_lies_beside_the_prompt() {
     "#]]
     .assert_eq(&["none.json", "bad.json", "list.json", "latin.json", "long.json", "folder.json"].map(message).concat());
 }
+
+#[test]
+fn any_text_is_a_prompt_or_a_mistake() {
+    let corpus: [&[u8]; 4] = [
+        b"---\ndescription: Poems\nmax_tokens: 9\ntemp: 0.3\nstop: [a, 'b']\nvars:\n  to: French\n---\nWrite about {{input}} in {{to}}.\n",
+        b"---\nschema: none.json\n# comment\nsystem: >\n  Long\n  text\n---\nx",
+        b"No settings at all {{input}}",
+        b"\xef\xbb\xbf---\r\nmax_tokens: 1\r\n---\r\nx",
+    ];
+    let words = [
+        "---\n",
+        "{{input}}",
+        "{{",
+        "}}",
+        "max_tokens: ",
+        "temp: .inf",
+        "&a [*a]",
+        "!!binary ",
+        "- ",
+        "? ",
+        "\u{2028}",
+    ];
+    beast_tests::fuzz::fuzz("front matter", &corpus, &words, |bytes| {
+        drop(parse("name", &String::from_utf8_lossy(bytes), None));
+    });
+}

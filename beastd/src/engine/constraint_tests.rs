@@ -1,6 +1,7 @@
 use std::fmt::Write as _;
 use std::time::Instant;
 
+use beast_tests::fuzz::Dice;
 use llama_cpp_2::token::data::LlamaTokenData;
 
 use super::super::llama::tests::{engine, model, row};
@@ -255,4 +256,74 @@ fn what_was_read_before_begins_anew() {
     assert!(first.allows(token));
     first.accept(token);
     assert!(read().allows(token) && !first.allows(token));
+}
+
+/// What is compiled is followed for a few tokens as well.
+fn try_constraint(model: &LoadedModel, kind: Kind, bytes: &[u8]) {
+    let Ok(mut constraint) = model.constraints.read(model, kind, &String::from_utf8_lossy(bytes)) else { return };
+    let mut dice = Dice::new(bytes.len() as u64);
+    for _ in 0..8 {
+        let mut candidates = all_tokens(model);
+        if constraint.mask(&mut candidates).is_err() {
+            return;
+        }
+        let token = dice.one_of(&candidates.data).id();
+        constraint.accept(token);
+    }
+}
+
+#[test]
+fn any_grammar_is_followed_or_refused() {
+    let model = model();
+    let corpus: [&[u8]; 4] = [
+        b"root ::= \"yes\" | \"no\"",
+        b"root ::= object\nvalue ::= object | array | string | number | (\"true\" | \"null\") ws\nobject ::= \"{\" ws (string \":\" ws value (\",\" ws string \":\" ws value)*)? \"}\" ws\narray ::= \"[\" ws (value (\",\" ws value)*)? \"]\" ws\nstring ::= \"\\\"\" ([^\"\\\\] | \"\\\\\" [\"\\\\bfnrt])* \"\\\"\" ws\nnumber ::= \"-\"? [0-9]{1,15} ws\nws ::= | \" \" | \"\\n\" [ \\t]{0,20}",
+        b"root ::= item+ .?\nitem ::= [a-z]* <[42]> !<[7]> \"\\x41\\u00fc\"\n",
+        b"root ::= a{2,} (b | c)?\na ::= [^a-c] # one\nb ::= root \"b\"\nc ::= \"\"",
+    ];
+    let words = [
+        "root ::= ",
+        "root",
+        "(",
+        ")",
+        "|",
+        "*",
+        "{0,100000}",
+        "{3}",
+        "[a-z]?",
+        "\"a\"",
+        ".",
+        "\n",
+        "<[1]>",
+        "!<[1]>",
+        "[^]",
+        "::=",
+    ];
+    beast_tests::fuzz::fuzz("GBNF", &corpus, &words, |bytes| try_constraint(&model, Kind::Gbnf, bytes));
+}
+
+#[test]
+fn any_schema_is_followed_or_refused() {
+    let model = model();
+    let corpus: [&[u8]; 4] = [
+        br#"{"type":"object","properties":{"a":{"type":"integer","minimum":0},"b":{"type":"array","items":{"enum":["x",1,null]},"maxItems":3}},"required":["a"],"additionalProperties":false}"#,
+        br##"{"$defs":{"node":{"type":"object","properties":{"next":{"$ref":"#/$defs/node"}}}},"$ref":"#/$defs/node"}"##,
+        br#"{"anyOf":[{"type":"string","pattern":"^[a-z]{1,9}$","maxLength":4},{"type":"number","exclusiveMinimum":1.5,"multipleOf":0.5},{"const":[1]}]}"#,
+        br#"{"type":["string","null"],"format":"date-time","allOf":[{"minLength":2},{"maxLength":30}],"oneOf":[true,{}]}"#,
+    ];
+    let words = [
+        r##"{"$ref":"#"}"##,
+        r#""items":"#,
+        r#""pattern":"(a*)*b","#,
+        r#""minLength":99999999,"#,
+        r#""enum":["#,
+        r#""required":["a"],"#,
+        "[[[[",
+        r#"{"type":"object"},"#,
+        r#""patternProperties":{"^x":{}},"#,
+        r#""uniqueItems":true,"#,
+        "1e308",
+        "-0",
+    ];
+    beast_tests::fuzz::fuzz("schemas", &corpus, &words, |bytes| try_constraint(&model, Kind::Schema, bytes));
 }
