@@ -7,7 +7,7 @@ PROGRAMS ?= target/release
 # One profile everywhere: llama.cpp takes minutes to compile, once is enough.
 CARGO_BUILD = cargo build --release --workspace --locked
 
-.PHONY: help demo test fuzz test-dialects lint build bench bench-peers check-macos install uninstall deb formula check-packages clean
+.PHONY: help demo test fuzz faults test-dialects lint build bench bench-peers check-macos install uninstall deb formula check-packages clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -22,6 +22,9 @@ test: lint ## what a stranger, a developer and CI run: set-up, lint, build, all 
 
 fuzz: ## everything that takes what strangers wrote, an hour of random inputs (BEAST_FUZZ_SEED=N repeats a run)
 	BEAST_FUZZ_SECONDS=900 cargo test --release --workspace --locked --lib -- any_
+
+faults: build ## a thousand daemons killed, stopped and changed at random under six clients (BEAST_FUZZ_SEED=N repeats a run)
+	BEAST_FAULTS=1000 cargo test --release --locked -p beast-tests --test it faults -- --nocapture
 
 test-dialects: build ## the HTTP endpoint by others' tests, clients and types (ARGS=--quick: 4 minutes; needs package registries)
 	@.ci/test-dialects $(ARGS)

@@ -9,6 +9,7 @@ mod concurrency;
 mod config;
 mod crash;
 mod disk;
+mod faults;
 mod http_anthropic;
 mod http_life;
 mod http_native;
