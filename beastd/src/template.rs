@@ -1,6 +1,7 @@
 //! The chat template: messages and tools → the text that the model was trained on. Never sees a token.
 
 mod clock;
+mod concat;
 mod error;
 mod functions;
 mod jinja;
@@ -161,7 +162,7 @@ impl ChatTemplate {
         prepared
     }
 
-    /// Templates differ in what they take: arguments as an object or as its text, nothing or null, a system turn or none.
+    /// Templates differ in what they take: arguments as an object or as text, nothing or null, a system turn or none.
     fn render_somehow(&self, messages: &[Message], setting: &Setting) -> Result<String, TemplateError> {
         let has_calls = messages.iter().any(|message| !message.tool_calls.is_empty());
         let render = |messages: &[Message]| {
@@ -171,7 +172,8 @@ impl ChatTemplate {
             self.render_as_is(messages, setting, first).or_else(|error| {
                 // What it refuses for lack of time would take that time again.
                 let is_final = matches!(error, TemplateError::TooComplex(_));
-                let other = forms.filter(|_| !is_final).find_map(|form| self.render_as_is(messages, setting, form).ok());
+                let other =
+                    forms.filter(|_| !is_final).find_map(|form| self.render_as_is(messages, setting, form).ok());
                 other.ok_or(error)
             })
         };

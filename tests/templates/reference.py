@@ -2,8 +2,8 @@
 
 Usage: reference.py TEMPLATES_FOLDER > cases.jsonl
 Each line: template, case, source, and for each form in which a program may give the conversation its context and text
-(rendered) or the error (refused). The environment is that of
-transformers' apply_chat_template (utils/chat_template_utils.py); the time is a fixed one.
+(rendered) or the error (refused). The environment is that of transformers' apply_chat_template
+(utils/chat_template_utils.py); the time is a fixed one.
 """
 
 import json
@@ -101,7 +101,7 @@ RICH = function(
         "either": {"anyOf": [{"type": "string"}, {"type": "integer"}], "description": "One of two"},
         "level": {"enum": [1, 2.5, True, None, "x"]},
         "map": {"type": "object", "additionalProperties": {"type": "number"}},
-        "huge": {"type": "integer", "maximum": 123456789012345678901234567890, "minimum": -0.0001, "default": 1e22},
+        "huge": {"type": "integer", "maximum": 9007199254740993, "minimum": -0.0001, "default": 1e22},
         "list": {"type": "array", "items": {"type": "object", "properties": {"x": {"type": "number"}}}, "minItems": 0},
         "empty": {"type": "object", "properties": {}},
     },
@@ -172,7 +172,7 @@ def forms(given: dict):
     for call in (call for turn in text["messages"] for call in turn.get("tool_calls", [])):
         call["function"]["arguments"] = json.dumps(call["function"]["arguments"])
     yield "text", text
-    yield "functions", {**text, "functions": json.dumps(given.get("tools") or [])}
+    yield "functions", {**text, "functions": json.dumps(given["tools"]) if "tools" in given else ""}
 
 
 def cases(folder: Path):

@@ -8,6 +8,9 @@ use super::error::Raised;
 use super::python;
 use crate::tools::JsonStyle;
 
+/// Blanks in front of a line.
+const MAX_INDENT: usize = 64;
+
 /// An environment as transformers' `apply_chat_template` has it, but for the time.
 pub(super) fn environment() -> Environment<'static> {
     let mut environment = Environment::new();
@@ -23,6 +26,12 @@ pub(super) fn environment() -> Environment<'static> {
     environment.add_filter("from_json", from_json);
     environment.add_filter("string", |value: Value| python::text(&value));
     environment.add_filter("join", join);
+    environment.add_filter("upper", |value: Value| python::text(&value).map(|text| text.to_uppercase()));
+    environment.add_filter("lower", |value: Value| python::text(&value).map(|text| text.to_lowercase()));
+    environment.add_filter("int", int);
+    environment.add_filter("indent", indent);
+    environment.add_filter("length", length);
+    environment.add_filter("count", length);
     // In Python a text and a dictionary have a length and items, and a boolean is a number.
     environment.add_test("sequence", |value: &Value| {
         matches!(value.kind(), ValueKind::Seq | ValueKind::String | ValueKind::Map)
@@ -54,7 +63,7 @@ fn tojson(value: Value, positional: Rest<Value>, options: Kwargs) -> Result<Stri
     let indent = match option(1)?.filter(|value| !value.is_none()) {
         None => None,
         Some(value) if value.as_str().is_some() => value.as_str().map(str::to_owned),
-        Some(value) => Some(" ".repeat(usize::try_from(value)?.min(16))),
+        Some(value) => Some(" ".repeat(usize::try_from(value)?.min(MAX_INDENT))),
     };
     let separators = match option(2)?.filter(|value| !value.is_none()) {
         None => None,
@@ -77,6 +86,56 @@ fn from_json(text: &str) -> Result<Value, Error> {
     let json: serde_json::Value =
         serde_json::from_str(text).map_err(|error| Error::new(ErrorKind::InvalidOperation, error.to_string()))?;
     Ok(Value::from_serialize(json))
+}
+
+/// Unlike minijinja's, it keeps a newline at the end.
+fn indent(
+    text: Value,
+    width: Option<Value>,
+    first: Option<bool>,
+    blank: Option<bool>,
+    options: Kwargs,
+) -> Result<String, Error> {
+    let width = width.map_or_else(|| options.get::<Option<Value>>("width"), |width| Ok(Some(width)))?;
+    let flag =
+        |given: Option<bool>, name| given.map_or_else(|| options.get::<Option<bool>>(name), |flag| Ok(Some(flag)));
+    let (first, blank) = (flag(first, "first")?.unwrap_or(false), flag(blank, "blank")?.unwrap_or(false));
+    let unit = match width {
+        None => " ".repeat(4),
+        Some(width) => match width.as_str() {
+            Some(text) => text.to_owned(),
+            None => " ".repeat(usize::try_from(width)?.min(MAX_INDENT)),
+        },
+    };
+    let text = python::text(&text)?;
+    let lines = text.split('\n').enumerate().map(|(n, line)| {
+        let is_indented = if n == 0 { first } else { blank || !line.is_empty() };
+        if is_indented { format!("{unit}{line}") } else { line.to_owned() }
+    });
+    Ok(lines.collect::<Vec<_>>().join("\n"))
+}
+
+/// What is no number becomes another value instead of an error.
+fn int(value: &Value, otherwise: Option<Value>) -> Value {
+    let parsed = match value.as_str() {
+        Some(text) => {
+            let text = text.trim();
+            text.parse::<i64>().ok().or_else(|| text.parse::<f64>().ok().map(|float| float as i64))
+        }
+        None if value.kind() == ValueKind::Bool => Some(i64::from(value.is_true())),
+        None => value.as_i64().or_else(|| f64::try_from(value.clone()).ok().map(|float| float as i64)),
+    };
+    parsed.map(Value::from).or(otherwise).unwrap_or_else(|| Value::from(0))
+}
+
+/// What is undefined has no length in minijinja and 0 in Jinja.
+fn length(value: Value) -> Result<usize, Error> {
+    if value.is_undefined() {
+        return Ok(0);
+    }
+    value.len().or_else(|| Some(value.try_iter().ok()?.count())).filter(|_| !value.is_none()).ok_or_else(|| {
+        Error::new(ErrorKind::InvalidOperation, format!("a value of type {} has no length", value.kind()))
+    })
 }
 
 fn join(value: Value, separator: Option<String>, options: Kwargs) -> Result<String, Error> {

@@ -1,4 +1,5 @@
-//! Jinja within bounds: a template that nests too deep, never ends or writes without end is an error. Knows no messages.
+//! Jinja within bounds: a template that nests too deep, never ends or writes without end is an error.
+//! Knows no messages.
 
 use std::io;
 use std::thread;
@@ -11,9 +12,9 @@ use super::{clock, functions, source};
 
 const NAME: &str = "chat";
 /// Parsing, macros and nested values recurse; the threads that call have 2 MiB. It is touched only as far as it is used.
-const STACK: usize = 64 << 20;
-/// Steps of a small conversation: 40 times what the templates in use need.
-const FUEL: u64 = 1_000_000;
+const STACK: usize = 256 << 20;
+/// Steps of a small conversation.
+const FUEL: u64 = 200_000;
 /// More for each byte it is given: some templates look at each message for each other.
 const FUEL_OF_BYTE: u64 = 1_000;
 /// And at most: some seconds.
@@ -45,9 +46,7 @@ impl Jinja {
         on_large_stack(|| {
             let mut environment = functions::environment();
             environment.add_function("strftime_now", move |format: &str| now(format));
-            environment
-                .add_template_owned(NAME, source::prepare(text)?)
-                .map_err(|error| TemplateError::of(&error))?;
+            environment.add_template_owned(NAME, source::prepare(text)?).map_err(|error| TemplateError::of(&error))?;
             Ok(Self { environment })
         })
     }
@@ -114,3 +113,7 @@ impl io::Write for Bounded {
         Ok(())
     }
 }
+
+#[cfg(test)]
+#[path = "jinja_tests.rs"]
+mod tests;

@@ -1,9 +1,12 @@
-//! A template's source before Jinja parses it: bounds on what makes the parser recurse, and tags it does not have.
-//! Renders nothing.
+//! A template's source before Jinja parses it: bounds on what makes the parser recurse, and what it has not or has
+//! otherwise than Python. Renders nothing.
+
+use std::ops::Range;
 
 use minijinja::machinery::{Span, Token, WhitespaceConfig, tokenize};
 use minijinja::syntax::SyntaxConfig;
 
+use super::concat::Tag;
 use super::error::TemplateError;
 
 /// The longest of the templates that people use has 40 KB.
@@ -36,7 +39,8 @@ struct Scan {
     n_tokens: usize,
     n_elif: usize,
     is_block: bool,
-    replacements: Vec<(std::ops::Range<usize>, &'static str)>,
+    tag: Tag,
+    edits: Vec<(Range<usize>, &'static str)>,
 }
 
 impl Scan {
@@ -46,7 +50,14 @@ impl Scan {
                 (self.n_tokens, self.is_block) = (0, matches!(token, Token::BlockStart));
                 return Ok(());
             }
-            Token::TemplateData(_) | Token::BlockEnd | Token::VariableEnd => return Ok(()),
+            Token::BlockEnd | Token::VariableEnd => {
+                for operand in std::mem::take(&mut self.tag).operands() {
+                    self.edits.push((operand.start..operand.start, "("));
+                    self.edits.push((operand.end..operand.end, ")|string"));
+                }
+                return Ok(());
+            }
+            Token::TemplateData(_) => return Ok(()),
             _ => self.n_tokens += 1,
         }
         if self.n_tokens > MAX_TOKENS_OF_TAG {
@@ -55,13 +66,16 @@ impl Scan {
                 "the tag at line {line} has more than {MAX_TOKENS_OF_TAG} tokens"
             )));
         }
-        if let (true, 1, Token::Ident(name)) = (self.is_block, self.n_tokens, token) {
-            self.statement(name, span)?;
+        let range = span.start_offset as usize..span.end_offset as usize;
+        let is_keyword = self.is_block && self.n_tokens == 1;
+        self.tag.push(token, range.clone(), is_keyword);
+        match token {
+            Token::Ident(name) if is_keyword => self.statement(name, range),
+            _ => Ok(()),
         }
-        Ok(())
     }
 
-    fn statement(&mut self, name: &str, span: Span) -> Result<(), TemplateError> {
+    fn statement(&mut self, name: &str, range: Range<usize>) -> Result<(), TemplateError> {
         // transformers marks what the model writes with tags of its own. They change no text; but as with `with`,
         // what is set between them stays there.
         let stand_in = match name {
@@ -76,15 +90,18 @@ impl Scan {
             }
             _ => return Ok(()),
         };
-        self.replacements.push((span.start_offset as usize..span.end_offset as usize, stand_in));
+        self.edits.push((range, stand_in));
         Ok(())
     }
 
-    fn replaced(self, source: &str) -> String {
-        let mut text = source.to_owned();
-        for (range, stand_in) in self.replacements.into_iter().rev() {
-            text.replace_range(range, stand_in);
+    fn replaced(mut self, source: &str) -> String {
+        self.edits.sort_by_key(|(range, _)| range.start);
+        let (mut text, mut at) = (String::with_capacity(source.len()), 0);
+        for (range, stand_in) in self.edits {
+            text += &source[at..range.start];
+            text += stand_in;
+            at = range.end;
         }
-        text
+        text + &source[at..]
     }
 }
