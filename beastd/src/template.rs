@@ -210,6 +210,10 @@ impl ChatTemplate {
             variables.insert("enable_thinking".into(), thinking.into());
         }
         variables.extend(setting.variables.clone());
+        if setting.continue_last {
+            // What begins an answer comes behind the head of its turn, whatever the request says of that.
+            variables.insert("add_generation_prompt".into(), true.into());
+        }
         self.jinja.render(&context)
     }
 }

@@ -115,6 +115,10 @@ fn a_variable_of_the_request_wins() {
     let variables = json!({ "add_generation_prompt": false }).as_object().cloned().unwrap_or_default();
     let setting = Setting { variables, ..Setting::default() };
     assert_eq!(template.render(&[Message::new(Role::User, "x")], &setting), Ok(String::new()));
+    // But for the head of an answer that is to go on.
+    let messages = [Message::new(Role::User, "x"), Message::new(Role::Assistant, "It")];
+    let setting = Setting { continue_last: true, ..setting };
+    assert_eq!(template.render(&messages, &setting), Ok("<answer>It".into()));
 }
 
 /// Templates differ in what they take for nothing, and for the arguments of a call.
