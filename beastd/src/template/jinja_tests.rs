@@ -90,6 +90,14 @@ fn values_that_nest_as_deep_as_the_steps_allow_fit_the_stack() {
 }
 
 #[test]
+fn a_value_within_itself_cannot_be_written() {
+    for use_it in ["{{ ns }}", "{{ ns | tojson }}", "{{ ns ~ '' }}", "{{ [ns] | join }}", "{{ {'a': ns} | string }}"] {
+        let source = format!("{{% set ns = namespace() %}}{{% set ns.v = ns %}}{use_it}");
+        assert!(matches!(render(&source), Err(TemplateError::Failed(_))), "{source}");
+    }
+}
+
+#[test]
 fn values_are_written_as_python_writes_them() {
     let cases = [
         ("{{ yes }} {{ none }} {{ missing }}.", "True None ."),
@@ -111,7 +119,7 @@ fn values_are_written_as_python_writes_them() {
         ("{{ 'a' ~ yes ~ none ~ list ~ missing ~ 1e22 }}", "aTrueNone[1, 2.5, \"it's\"]1e+22"),
         ("{% if not x ~ yes == 'aTrue' %}no{% else %}{{ -n ~ yes if x ~ n else n }}{% endif %}", "-1True"),
         ("{% set y = [x ~ yes, {'k': n + 1 ~ yes if no else (n ~ yes)}] %}{{ y }}", "['aTrue', {'k': '1True'}]"),
-        ("{{ (x ~ yes) | upper ~ x[0:(1 ~ '')|int] }}{% for c in x ~ n %}{{ c ~ c }}{% endfor %}", "ATRUEaa11"),
+        ("{{ (x ~ yes) | upper ~ x[0:(1 ~ '')|int] }}{% for c in x ~ n %}{{ c ~ c }}{% endfor %}", "ATRUEaaa11"),
         (
             "{{ n is not string ~ x }}{{ (n not in list) ~ yes }}{{ ['b' ~ n ~ 'c', yes] ~ '' }}",
             "TrueaFalseTrue['b1c', True]",
