@@ -132,6 +132,13 @@ fn values_are_written_as_python_writes_them() {
     }
 }
 
+/// Else a control token that somebody spelled would not be found again.
+#[test]
+fn marks_are_never_escaped() {
+    let source = "{{ '\u{f8ff}1\u{f8ff}é' | tojson(ensure_ascii=true) }}";
+    assert_eq!(render(source), Ok("\"\u{f8ff}1\u{f8ff}\\u00e9\"".into()));
+}
+
 #[test]
 fn what_is_set_between_generation_tags_stays_there() {
     let source = "{% set a = 1 %}{% generation %}{% set a = 2 %}{{ a }}{% endgeneration %}{{ a }}";

@@ -5,6 +5,9 @@ use serde_json::Value;
 use serde_json::ser::{CharEscape, Formatter, Serializer};
 use std::io;
 
+/// Stands around the number of a mark that takes the place of a control token in somebody's text. No style escapes it.
+pub const MARK_EDGE: char = '\u{f8ff}';
+
 /// The options of Python's `json.dumps` that templates use.
 #[derive(Debug, Clone, Default)]
 pub struct JsonStyle {
@@ -125,8 +128,8 @@ impl Formatter for Python<'_> {
             return writer.write_all(fragment.as_bytes());
         }
         for c in fragment.chars() {
-            if c.is_ascii() && c != '\u{7f}' {
-                writer.write_all(&[c as u8])?;
+            if (c.is_ascii() && c != '\u{7f}') || c == MARK_EDGE {
+                writer.write_all(c.encode_utf8(&mut [0; 4]).as_bytes())?;
                 continue;
             }
             for unit in c.encode_utf16(&mut [0; 2]) {
