@@ -8,6 +8,8 @@ use super::error::Raised;
 use super::python;
 use crate::tools::JsonStyle;
 
+/// The variable that says how much text there may be.
+pub(super) const ROOM: &str = "_room";
 /// Blanks in front of a line.
 const MAX_INDENT: usize = 64;
 
@@ -26,6 +28,7 @@ pub(super) fn environment() -> Environment<'static> {
     environment.add_filter("from_json", from_json);
     environment.add_filter("string", |value: Value| python::text(&value));
     environment.add_filter("join", join);
+    environment.add_filter("_bounded", bounded);
     environment.add_filter("upper", |value: Value| python::text(&value).map(|text| text.to_uppercase()));
     environment.add_filter("lower", |value: Value| python::text(&value).map(|text| text.to_lowercase()));
     environment.add_filter("int", int);
@@ -113,6 +116,16 @@ fn indent(
         if is_indented { format!("{unit}{line}") } else { line.to_owned() }
     });
     Ok(lines.collect::<Vec<_>>().join("\n"))
+}
+
+/// What `source` puts around the value of each `set`: text that grows out of proportion ends here.
+fn bounded(state: &State<'_, '_>, value: Value) -> Result<Value, Error> {
+    let n_bytes = value.as_str().map_or(0, str::len);
+    let room = state.lookup(ROOM).and_then(|room| usize::try_from(room).ok()).unwrap_or(usize::MAX);
+    match n_bytes > room {
+        true => Err(Error::new(ErrorKind::WriteFailure, "a text is too long")),
+        false => Ok(value),
+    }
 }
 
 /// What is no number becomes another value instead of an error.

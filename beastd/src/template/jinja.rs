@@ -59,10 +59,11 @@ impl Jinja {
         let n_bytes = n_bytes(variables);
         let fuel = FUEL.saturating_add(FUEL_OF_BYTE.saturating_mul(n_bytes as u64)).min(MAX_FUEL);
         on_large_stack(|| {
+            let room = MAX_OUTPUT.saturating_add(OUTPUT_OF_BYTE.saturating_mul(n_bytes));
             let mut environment = self.environment.clone();
             environment.set_fuel(Some(fuel));
+            environment.add_global(functions::ROOM, room);
             let template = environment.get_template(NAME).map_err(|error| TemplateError::of(&error))?;
-            let room = MAX_OUTPUT.saturating_add(OUTPUT_OF_BYTE.saturating_mul(n_bytes));
             let mut output = Bounded { bytes: Vec::new(), room };
             template
                 .render_captured_to(Value::from_serialize(variables), &mut output)

@@ -76,6 +76,22 @@ fn text_without_end_is_given_up() {
     assert_eq!(render(&source), Err(TemplateError::TooComplex("it writes too much text".into())));
 }
 
+/// A few steps would take all memory.
+#[test]
+fn text_that_doubles_is_given_up() {
+    let too_much = Err(TemplateError::TooComplex("it writes too much text".into()));
+    for double in [
+        "{% set ns.t = ns.t + ns.t %}",
+        "{% set ns.t = ns.t ~ ns.t %}",
+        "{% set ns.t %}{{ ns.t }}{{ ns.t }}{% endset %}",
+    ] {
+        let loops = format!("{{% for i in range(60) %}}{double}{{% endfor %}}");
+        assert_eq!(render(&format!("{{% set ns = namespace(t='x') %}}{loops}")), too_much, "{double}");
+    }
+    let sets = "{% set a, b = 1, [2, {'c': 3}] %}{% set d %}{{ a }}{{ b }}{% endset %}{% set e | upper %}x{% endset %}";
+    assert_eq!(render(&format!("{sets}{{{{ d ~ e }}}}")), Ok("1[2, {'c': 3}]X".into()));
+}
+
 /// Dropping and writing such values recurses.
 #[test]
 fn values_that_nest_as_deep_as_the_steps_allow_fit_the_stack() {

@@ -16,6 +16,10 @@ const MAX_TOKENS_OF_TAG: usize = 1000;
 /// Each `elif` nests the tree as well; the most in use are 21.
 const MAX_ELIF: usize = 500;
 
+/// See [`super::functions`].
+const BOUNDED: &str = ")|_bounded";
+const BOUNDED_BLOCK: &str = "|_bounded";
+
 /// What Jinja is to parse.
 ///
 /// # Errors
@@ -27,7 +31,7 @@ pub(super) fn prepare(source: &str) -> Result<String, TemplateError> {
     let mut scan = Scan::default();
     // As `functions::environment` sets it up: whitespace does not change what is a tag.
     let whitespace = WhitespaceConfig { keep_trailing_newline: false, lstrip_blocks: true, trim_blocks: true };
-    for token in tokenize(source, false, SyntaxConfig::default(), whitespace) {
+    for token in tokenize(source, false, SyntaxConfig, whitespace) {
         let (token, span) = token.map_err(|error| TemplateError::of(&error))?;
         scan.take(&token, span)?;
     }
@@ -39,6 +43,13 @@ struct Scan {
     n_tokens: usize,
     n_elif: usize,
     is_block: bool,
+    is_set: bool,
+    /// Depth of brackets in this tag.
+    depth: usize,
+    /// Where its last token ends.
+    end: usize,
+    /// Where the value of a `set` begins.
+    value: Option<usize>,
     tag: Tag,
     edits: Vec<(Range<usize>, &'static str)>,
 }
@@ -48,6 +59,7 @@ impl Scan {
         match token {
             Token::BlockStart | Token::VariableStart => {
                 (self.n_tokens, self.is_block) = (0, matches!(token, Token::BlockStart));
+                (self.is_set, self.depth, self.value) = (false, 0, None);
                 return Ok(());
             }
             Token::BlockEnd | Token::VariableEnd => {
@@ -55,6 +67,8 @@ impl Scan {
                     self.edits.push((operand.start..operand.start, "("));
                     self.edits.push((operand.end..operand.end, ")|string"));
                 }
+                // Around the operands: edits at one place keep their order.
+                self.bound_set();
                 return Ok(());
             }
             Token::TemplateData(_) => return Ok(()),
@@ -69,9 +83,27 @@ impl Scan {
         let range = span.start_offset as usize..span.end_offset as usize;
         let is_keyword = self.is_block && self.n_tokens == 1;
         self.tag.push(token, range.clone(), is_keyword);
+        self.end = range.end;
+        match token {
+            Token::Ident("set") if is_keyword => self.is_set = true,
+            Token::ParenOpen | Token::BracketOpen | Token::BraceOpen => self.depth += 1,
+            Token::ParenClose | Token::BracketClose | Token::BraceClose => self.depth = self.depth.saturating_sub(1),
+            Token::Assign if self.depth == 0 && self.value.is_none() => self.value = Some(range.end),
+            _ => {}
+        }
         match token {
             Token::Ident(name) if is_keyword => self.statement(name, range),
             _ => Ok(()),
+        }
+    }
+
+    /// A text that is doubled again and again has to be set, however few steps that takes.
+    fn bound_set(&mut self) {
+        let end = self.end..self.end;
+        match self.value {
+            _ if !self.is_set => {}
+            Some(start) => self.edits.extend([(start..start, "("), (end, BOUNDED)]),
+            None => self.edits.push((end, BOUNDED_BLOCK)),
         }
     }
 
