@@ -1,17 +1,24 @@
 //! The chat template: messages and tools → the text that the model was trained on. Never sees a token.
 
+mod clock;
+mod concat;
+mod error;
 mod functions;
+mod jinja;
+mod python;
+mod source;
 
 use beast_protocol::{Message, Role, TemplateOptions};
-use minijinja::{Environment, Error, Value};
 use serde_json::{Map, Value as Json, json};
 
-use crate::tools::{self, Dialect, Format, THINK_CLOSE, THINK_OPEN};
+pub use self::error::TemplateError;
+use self::jinja::Jinja;
+use crate::tools::{self, Dialect, Format, JsonStyle, THINK_CLOSE, THINK_OPEN};
 
 /// A compiled template of a GGUF file.
 #[derive(Debug)]
 pub struct ChatTemplate {
-    environment: Environment<'static>,
+    jinja: Jinja,
     bos: String,
     eos: String,
     dialect: Dialect,
@@ -42,17 +49,35 @@ impl Setting {
     }
 }
 
-const NAME: &str = "chat";
-
 impl ChatTemplate {
     /// Compiles a template. `bos` and `eos` are the texts of those tokens, which templates write themselves; `specials` those of all control
     /// tokens.
     ///
     /// # Errors
-    /// When it is no valid Jinja.
-    pub fn new(source: &str, bos: String, eos: String, specials: &[String]) -> Result<Self, Error> {
+    /// When it is no valid Jinja, uses what Jinja does not have, or does not end.
+    pub fn new(source: &str, bos: String, eos: String, specials: &[String]) -> Result<Self, TemplateError> {
         let dialect = Dialect::detect(source, specials);
-        Ok(Self { environment: functions::environment(NAME, source)?, bos, eos, dialect })
+        let template = Self { jinja: Jinja::new(source)?, bos, eos, dialect };
+        template.try_out()?;
+        Ok(template)
+    }
+
+    /// That a filter does not exist is found out when a template comes to use it: now, instead of at the first request.
+    fn try_out(&self) -> Result<(), TemplateError> {
+        let message = |role| Message::new(role, "x");
+        let conversations = [
+            vec![message(Role::User)],
+            vec![message(Role::System), message(Role::User)],
+            vec![message(Role::User), message(Role::Assistant), message(Role::User)],
+        ];
+        for messages in conversations {
+            match self.render(&messages, &Setting::default()) {
+                // It is the template's right to take no such conversation.
+                Ok(_) | Err(TemplateError::Refused(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 
     /// How the model speaks of tools and thoughts.
@@ -64,7 +89,7 @@ impl ChatTemplate {
     ///
     /// # Errors
     /// When the template refuses the conversation.
-    pub fn render(&self, messages: &[Message], setting: &Setting) -> Result<String, Error> {
+    pub fn render(&self, messages: &[Message], setting: &Setting) -> Result<String, TemplateError> {
         let (messages, begun) = match messages.split_last() {
             Some((last, before)) if setting.continue_last => (before, Some(last)),
             _ => (messages, None),
@@ -137,38 +162,71 @@ impl ChatTemplate {
         prepared
     }
 
-    /// Templates differ in what they take: arguments as an object or as its text, a system turn or none.
-    fn render_somehow(&self, messages: &[Message], setting: &Setting) -> Result<String, Error> {
+    /// Templates differ in what they take: arguments as an object or as text, nothing or null, a system turn or none.
+    fn render_somehow(&self, messages: &[Message], setting: &Setting) -> Result<String, TemplateError> {
         let has_calls = messages.iter().any(|message| !message.tool_calls.is_empty());
         let render = |messages: &[Message]| {
-            self.render_as_is(messages, setting, false).or_else(|error| {
-                if has_calls { self.render_as_is(messages, setting, true).map_err(|_| error) } else { Err(error) }
+            let forms = [Form::Whole, Form::Text, Form::Undefined];
+            let mut forms = forms.into_iter().filter(|form| has_calls || !matches!(form, Form::Text));
+            let first = forms.next().map_or(Form::Whole, |form| form);
+            self.render_as_is(messages, setting, first).or_else(|error| {
+                // What it refuses for lack of time would take that time again.
+                let is_final = matches!(error, TemplateError::TooComplex(_));
+                let other =
+                    forms.filter(|_| !is_final).find_map(|form| self.render_as_is(messages, setting, form).ok());
+                other.ok_or(error)
             })
         };
         render(messages).or_else(|error| {
             // Some models know no system turn and say so by raising an exception: it then opens the first user turn.
-            without_system(messages).map_or(Err(error), |messages| render(&messages))
+            let is_refusal = !matches!(error, TemplateError::TooComplex(_) | TemplateError::Unsupported(_));
+            let other = without_system(messages).filter(|_| is_refusal).and_then(|messages| render(&messages).ok());
+            other.ok_or(error)
         })
     }
 
-    fn render_as_is(&self, messages: &[Message], setting: &Setting, as_text: bool) -> Result<String, Error> {
+    fn render_as_is(&self, messages: &[Message], setting: &Setting, form: Form) -> Result<String, TemplateError> {
         let format = self.dialect.format;
+        let as_text = matches!(form, Form::Text);
         let messages: Vec<Json> =
             messages.iter().enumerate().map(|(n, message)| turn(message, &messages[..n], format, as_text)).collect();
         let tools = (self.dialect.is_native && !setting.tools.is_empty()).then_some(&setting.tools);
+        let listed = tools.map(|tools| JsonStyle::default().write(&tools.clone().into())).unwrap_or_default();
         let mut context = json!({
-            "messages": messages, "tools": tools, "documents": null, "add_generation_prompt": true,
-            "bos_token": self.bos, "eos_token": self.eos,
+            "messages": messages, "add_generation_prompt": true, "bos_token": self.bos, "eos_token": self.eos,
             // As llama.cpp writes them: Llama's templates would otherwise name a day of 2024.
-            "date_string": functions::now("%d %b %Y"), "datetime": functions::now("%b %d %Y"),
+            "date_string": clock::now("%d %b %Y"), "datetime": clock::now("%b %d %Y"),
+            // Firefunction's template takes the tools as text.
+            "functions": listed,
         });
         let variables = context.as_object_mut().expect("just made one");
+        if tools.is_some() || !matches!(form, Form::Undefined) {
+            variables.insert("tools".into(), json!(tools));
+        }
+        if !matches!(form, Form::Undefined) {
+            variables.insert("documents".into(), Json::Null);
+        }
         if let Some(thinking) = setting.thinking {
             variables.insert("enable_thinking".into(), thinking.into());
         }
         variables.extend(setting.variables.clone());
-        self.environment.get_template(NAME)?.render(Value::from_serialize(&context))
+        if setting.continue_last {
+            // What begins an answer comes behind the head of its turn, whatever the request says of that.
+            variables.insert("add_generation_prompt".into(), true.into());
+        }
+        self.jinja.render(&context)
     }
+}
+
+/// What templates take in one form or another.
+#[derive(Debug, Clone, Copy)]
+enum Form {
+    /// As transformers has it.
+    Whole,
+    /// A call's arguments as the text of their JSON.
+    Text,
+    /// Without variables for what there is none of.
+    Undefined,
 }
 
 /// A message as templates know them. `before` are those before it.
@@ -225,3 +283,7 @@ fn without_system(messages: &[Message]) -> Option<Vec<Message>> {
 #[cfg(test)]
 #[path = "template_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "template/reference_tests.rs"]
+mod reference_tests;

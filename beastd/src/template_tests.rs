@@ -79,10 +79,55 @@ fn a_model_without_a_system_turn_gets_it_in_the_first_user_turn() {
 
 #[test]
 fn what_the_template_refuses_is_an_error_with_its_words() {
-    check("{{ raise_exception('Only with tools') }}", expect!["invalid operation: Only with tools (in chat:1)"]);
+    check("{{ raise_exception('Only with tools') }}", expect!["it refuses this conversation: Only with tools"]);
 }
 
 #[test]
 fn a_template_that_is_no_jinja_is_found_out_at_once() {
     assert!(ChatTemplate::new("{% for %}", String::new(), String::new(), &[]).is_err());
+}
+
+/// Not at the first request: then the model is told as plain text from the beginning, and status says why.
+#[test]
+fn a_template_that_uses_what_there_is_not_is_found_out_at_once() {
+    let new = |source: &str| ChatTemplate::new(source, String::new(), String::new(), &[]).map(drop);
+    let error = new("{{ messages[0].content | frobnicate }}").expect_err("no such filter");
+    assert!(error.to_string().contains("frobnicate"), "{error}");
+    assert!(error.advice(&[Message::new(Role::System, "x")]).contains("another model"));
+    let error = new("{% if messages|length > 2 %}{{ frobnicate() }}{% endif %}").expect_err("no such function");
+    assert!(error.to_string().contains("frobnicate"), "{error}");
+    assert_eq!(new("{{ raise_exception('I take only tools') }}"), Ok(()));
+}
+
+#[test]
+fn advice_is_about_the_system_message_only_where_there_is_one() {
+    let template = ChatTemplate::new("{{ raise_exception('No') }}", String::new(), String::new(), &[]).expect("valid");
+    let user = [Message::new(Role::User, "x")];
+    let error = template.render(&user, &Setting::default()).expect_err("refused");
+    assert!(!error.advice(&user).contains("system"));
+    assert!(error.advice(&[Message::new(Role::System, "x"), user[0].clone()]).contains("system"));
+}
+
+#[test]
+fn a_variable_of_the_request_wins() {
+    let source = "{% if add_generation_prompt %}<answer>{% endif %}";
+    let template = ChatTemplate::new(source, String::new(), String::new(), &[]).expect("valid");
+    let variables = json!({ "add_generation_prompt": false }).as_object().cloned().unwrap_or_default();
+    let setting = Setting { variables, ..Setting::default() };
+    assert_eq!(template.render(&[Message::new(Role::User, "x")], &setting), Ok(String::new()));
+    // But for the head of an answer that is to go on.
+    let messages = [Message::new(Role::User, "x"), Message::new(Role::Assistant, "It")];
+    let setting = Setting { continue_last: true, ..setting };
+    assert_eq!(template.render(&messages, &setting), Ok("<answer>It".into()));
+}
+
+/// Templates differ in what they take for nothing, and for the arguments of a call.
+#[test]
+fn the_form_that_a_template_takes_is_found() {
+    let new = |source: &str| ChatTemplate::new(source, String::new(), String::new(), &[]).expect("valid");
+    let user = [Message::new(Role::User, "x")];
+    let undefined = "{{ raise_exception('null') if tools is defined }}{% for tool in tools %}{% endfor %}ok";
+    assert_eq!(new(undefined).render(&user, &Setting::default()), Ok("ok".into()));
+    let whole = "{% if tools is none and documents is none %}ok{% endif %}";
+    assert_eq!(new(whole).render(&user, &Setting::default()), Ok("ok".into()));
 }

@@ -188,9 +188,33 @@ def exploits(log: Path) -> Results:
     return results_of_lines(text, code)
 
 
+def templates(log: Path) -> Results:
+    """A case is a chat template that people use: all its conversations come out as from Jinja itself."""
+    if "DIALECTS_PEER" in os.environ:
+        return {"beastd's own templates": SKIPPED}
+    cases = WORK / "templates.jsonl"
+    found = cases.with_name(f"{cases.name}.results")
+    found.unlink(missing_ok=True)
+    generator = [sys.executable, str(ROOT / "tests/templates/reference.py"), str(WORK / "llama.cpp/models/templates")]
+    judge = ["cargo", "test", "--release", "--package", "beastd", "--lib", "template::reference_tests"]
+    with open(log, "a") as said:
+        with open(cases, "w") as lines:
+            subprocess.run(generator, stdout=lines, stderr=said, timeout=300, check=False)
+        env = {**os.environ, "BEAST_TEMPLATE_CASES": str(cases)}
+        subprocess.run(judge, cwd=ROOT, env=env, stdout=said, stderr=said, timeout=3600, check=False)
+    results: Results = {}
+    for line in found.read_text().splitlines():
+        verdict, _, case = line.partition(" ")
+        template = case.split("::")[0]
+        if verdict == FAILED or template not in results:
+            results[template] = FAILED if verdict == FAILED else PASSED
+    return results
+
+
 def suites(arguments) -> dict:
     """Every suite and what runs it; the quick ones first."""
     quick = {
+        "templates": templates,
         "llama": lambda log: llama(QUICK, log),
         "openai_python": lambda log: client("openai_python.py", log),
         "openai_node": lambda log: client("openai_node.mjs", log),

@@ -148,7 +148,7 @@ pub(super) fn name_and_size(model: &Model) -> String {
 }
 
 fn context_of(model: &Model) -> String {
-    let template = if model.has_chat_template { "" } else { ", the file has no chat template" };
+    let template = if model.has_chat_template { "" } else { ", without a chat template" };
     format!("{} tokens, trained for {}{template}", model.n_ctx, model.n_ctx_train)
 }
 

@@ -8,10 +8,10 @@ use serde_json::Value;
 use crate::batch::Token;
 use crate::engine::Vocab;
 use crate::template::Setting;
-use crate::tools::{THINK_CLOSE, THINK_OPEN, to_json};
+use crate::tools::{MARK_EDGE, THINK_CLOSE, THINK_OPEN, to_json};
 
 /// Stands around a mark's number; it is replaced itself where somebody's text has it.
-const EDGE: char = '\u{f8ff}';
+const EDGE: char = MARK_EDGE;
 
 /// What is looked for in somebody's text.
 pub(super) struct Specials(Option<AhoCorasick>);

@@ -191,11 +191,9 @@ impl Admission {
             return Ok(self.vocab.tokenize(&template::plain(messages), true, false));
         };
         let marked = self.specials.mark(messages, setting);
-        let text = template.render(&marked.messages, &marked.setting).map_err(|error| {
-            invalid(format!(
-                "the model's chat template refuses this: {error:#}; try: without a system turn (-s), or another model"
-            ))
-        })?;
+        let text = template
+            .render(&marked.messages, &marked.setting)
+            .map_err(|error| rendering::template_refusal(&error, messages))?;
         Ok(marked.tokenize(&text, &*self.vocab, self.adds_bos(&text)))
     }
 

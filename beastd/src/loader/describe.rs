@@ -111,7 +111,7 @@ impl Description<'_> {
             return Err(warning("the model has no chat template: the prompt goes to it as plain text".into()));
         };
         ChatTemplate::new(&source, vocab.bos_text(), vocab.eos_text(), &vocab.special_texts()).map_err(|error| {
-            warning(format!("the model's chat template cannot be read ({error}): the prompt goes to it as plain text"))
+            warning(format!("cannot use the model's chat template: {error}; its prompts are plain text"))
         })
     }
 

@@ -1,117 +1,198 @@
 //! What templates may call, and how the models' own library sets Jinja up. Knows no messages.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use minijinja::value::{Kwargs, Rest, ValueKind};
+use minijinja::{Environment, Error, ErrorKind, Output, State, Value};
+use minijinja_contrib::pycompat::unknown_method_callback;
 
-use minijinja::value::{Kwargs, Rest};
-use minijinja::{Environment, Error, ErrorKind, Value};
+use super::error::Raised;
+use super::python;
+use crate::tools::JsonStyle;
 
-use crate::tools::{to_json, to_json_indented};
+/// The variable that says how much text there may be.
+pub(super) const ROOM: &str = "_room";
+/// Blanks in front of a line.
+const MAX_INDENT: usize = 64;
 
-/// An environment with this template in it.
-pub(super) fn environment(name: &'static str, source: &str) -> Result<Environment<'static>, Error> {
+/// An environment as transformers' `apply_chat_template` has it, but for the time.
+pub(super) fn environment() -> Environment<'static> {
     let mut environment = Environment::new();
-    // What the models' own library sets (transformers, `apply_chat_template`).
     environment.set_trim_blocks(true);
     environment.set_lstrip_blocks(true);
-    environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
-    environment.add_function("raise_exception", |message: String| -> Result<String, Error> {
-        Err(Error::new(ErrorKind::InvalidOperation, message))
+    environment.set_debug(false);
+    environment.set_formatter(write);
+    environment.set_unknown_method_callback(method);
+    environment.add_function("raise_exception", |words: Value| -> Result<String, Error> {
+        Err(Error::new(ErrorKind::InvalidOperation, python::text(&words)?).with_source(Raised))
     });
-    environment.add_function("strftime_now", |format: String| now(&format));
     environment.add_filter("tojson", tojson);
-    environment.add_template_owned(name, without_generation(source))?;
-    Ok(environment)
+    environment.add_filter("from_json", from_json);
+    environment.add_filter("string", |value: Value| python::text(&value));
+    environment.add_filter("join", join);
+    environment.add_filter("_bounded", bounded);
+    environment.add_filter("upper", |value: Value| python::text(&value).map(|text| text.to_uppercase()));
+    environment.add_filter("lower", |value: Value| python::text(&value).map(|text| text.to_lowercase()));
+    environment.add_filter("int", int);
+    environment.add_filter("indent", indent);
+    environment.add_filter("length", length);
+    environment.add_filter("count", length);
+    // In Python a text and a dictionary have a length and items, and a boolean is a number.
+    environment.add_test("sequence", |value: &Value| {
+        matches!(value.kind(), ValueKind::Seq | ValueKind::String | ValueKind::Map)
+            || (value.kind() == ValueKind::Iterable && value.len().is_some())
+    });
+    environment.add_test("iterable", |value: &Value| !value.is_none() && value.try_iter().is_ok());
+    environment.add_test("number", |value: &Value| matches!(value.kind(), ValueKind::Number | ValueKind::Bool));
+    environment
 }
 
-/// transformers marks what the model writes with a tag of its own, which changes no text.
-fn without_generation(source: &str) -> String {
-    let mut source = source.to_owned();
-    for (tag, stand_in) in [("generation", "if true"), ("endgeneration", "endif")] {
-        for open in ["{% ", "{%- "] {
-            for close in [" %}", " -%}"] {
-                source = source.replace(&format!("{open}{tag}{close}"), &format!("{open}{stand_in}{close}"));
-            }
+fn write(out: &mut Output<'_>, _state: &State<'_, '_>, value: &Value) -> Result<(), Error> {
+    let written = match value.as_str() {
+        Some(text) => out.write_str(text),
+        None => out.write_str(&python::text(value)?),
+    };
+    written.map_err(|error| Error::new(ErrorKind::WriteFailure, "the text").with_source(error))
+}
+
+/// As transformers has it, `json.dumps`: nothing is escaped for HTML, keys keep their order.
+fn tojson(value: Value, positional: Rest<Value>, options: Kwargs) -> Result<String, Error> {
+    // The order of its parameters.
+    let named = ["ensure_ascii", "indent", "separators", "sort_keys"];
+    let option = |n: usize| -> Result<Option<Value>, Error> {
+        match positional.get(n) {
+            Some(value) => Ok(Some(value.clone())),
+            None => options.get::<Option<Value>>(named[n]),
         }
+    };
+    let indent = match option(1)?.filter(|value| !value.is_none()) {
+        None => None,
+        Some(value) if value.as_str().is_some() => value.as_str().map(str::to_owned),
+        Some(value) => Some(" ".repeat(usize::try_from(value)?.min(MAX_INDENT))),
+    };
+    let separators = match option(2)?.filter(|value| !value.is_none()) {
+        None => None,
+        Some(value) => {
+            let text = |n: usize| Ok::<_, Error>(value.get_item_by_index(n)?.as_str().unwrap_or_default().to_owned());
+            Some((text(0)?, text(1)?))
+        }
+    };
+    let is_true = |value: Option<Value>| value.is_some_and(|value| value.is_true());
+    let style = JsonStyle { ensure_ascii: is_true(option(0)?), indent, separators };
+    let mut json = python::json(&value)?;
+    if is_true(option(3)?) {
+        json.sort_all_objects();
     }
-    source
+    Ok(style.write(&json))
 }
 
-/// As transformers has it: nothing is escaped for HTML, keys keep their order, Python's blanks.
-fn tojson(value: &Value, _positional: Rest<Value>, options: Kwargs) -> Result<Value, Error> {
-    let indent: Option<usize> = options.get("indent")?;
-    // The others are about what is so here anyway.
-    let json =
-        serde_json::to_value(value).map_err(|error| Error::new(ErrorKind::BadSerialization, error.to_string()))?;
-    Ok(Value::from_safe_string(match indent {
-        Some(n) => to_json_indented(&json, n.min(16)),
-        None => to_json(&json),
-    }))
+/// What DeepSeek's templates take for granted although transformers has no such filter.
+fn from_json(text: &str) -> Result<Value, Error> {
+    let json: serde_json::Value =
+        serde_json::from_str(text).map_err(|error| Error::new(ErrorKind::InvalidOperation, error.to_string()))?;
+    Ok(Value::from_serialize(json))
 }
 
-const MONTHS: [&str; 12] = [
-    "January",
-    "February",
-    "March",
-    "April",
-    "May",
-    "June",
-    "July",
-    "August",
-    "September",
-    "October",
-    "November",
-    "December",
-];
-const DAYS: [&str; 7] = ["Thursday", "Friday", "Saturday", "Sunday", "Monday", "Tuesday", "Wednesday"];
-
-/// The present time in the words of `format`, see [`strftime`].
-pub(super) fn now(format: &str) -> String {
-    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    strftime(format, seconds)
+/// Unlike minijinja's, it keeps a newline at the end.
+fn indent(
+    text: Value,
+    width: Option<Value>,
+    first: Option<bool>,
+    blank: Option<bool>,
+    options: Kwargs,
+) -> Result<String, Error> {
+    let width = width.map_or_else(|| options.get::<Option<Value>>("width"), |width| Ok(Some(width)))?;
+    let flag =
+        |given: Option<bool>, name| given.map_or_else(|| options.get::<Option<bool>>(name), |flag| Ok(Some(flag)));
+    let (first, blank) = (flag(first, "first")?.unwrap_or(false), flag(blank, "blank")?.unwrap_or(false));
+    let unit = match width {
+        None => " ".repeat(4),
+        Some(width) => match width.as_str() {
+            Some(text) => text.to_owned(),
+            None => " ".repeat(usize::try_from(width)?.min(MAX_INDENT)),
+        },
+    };
+    let text = python::text(&text)?;
+    let lines = text.split('\n').enumerate().map(|(n, line)| {
+        let is_indented = if n == 0 { first } else { blank || !line.is_empty() };
+        if is_indented { format!("{unit}{line}") } else { line.to_owned() }
+    });
+    Ok(lines.collect::<Vec<_>>().join("\n"))
 }
 
-/// The fields that templates use, in UTC.
-pub(super) fn strftime(format: &str, seconds: u64) -> String {
-    let days = seconds / 86_400;
-    let (year, month, day) = date(days);
-    let month_name = MONTHS[usize::try_from(month - 1).unwrap_or(0)];
-    let day_name = DAYS[usize::try_from(days % 7).unwrap_or(0)];
+/// What `source` puts around the value of each `set`: text that grows out of proportion ends here.
+fn bounded(state: &State<'_, '_>, value: Value) -> Result<Value, Error> {
+    let n_bytes = value.as_str().map_or(0, str::len);
+    let room = state.lookup(ROOM).and_then(|room| usize::try_from(room).ok()).unwrap_or(usize::MAX);
+    match n_bytes > room {
+        true => Err(Error::new(ErrorKind::WriteFailure, "a text is too long")),
+        false => Ok(value),
+    }
+}
+
+/// What is no number becomes another value instead of an error.
+fn int(value: &Value, otherwise: Option<Value>) -> Value {
+    let parsed = match value.as_str() {
+        Some(text) => {
+            let text = text.trim();
+            text.parse::<i64>().ok().or_else(|| text.parse::<f64>().ok().map(|float| float as i64))
+        }
+        None if value.kind() == ValueKind::Bool => Some(i64::from(value.is_true())),
+        None => value.as_i64().or_else(|| f64::try_from(value.clone()).ok().map(|float| float as i64)),
+    };
+    parsed.map(Value::from).or(otherwise).unwrap_or_else(|| Value::from(0))
+}
+
+/// What is undefined has no length in minijinja and 0 in Jinja.
+fn length(value: Value) -> Result<usize, Error> {
+    if value.is_undefined() {
+        return Ok(0);
+    }
+    value.len().or_else(|| Some(value.try_iter().ok()?.count())).filter(|_| !value.is_none()).ok_or_else(|| {
+        Error::new(ErrorKind::InvalidOperation, format!("a value of type {} has no length", value.kind()))
+    })
+}
+
+fn join(value: Value, separator: Option<String>, options: Kwargs) -> Result<String, Error> {
+    let attribute: Option<String> = options.get("attribute")?;
     let mut out = String::new();
-    let mut chars = format.chars();
-    while let Some(c) = chars.next() {
-        if c != '%' {
-            out.push(c);
-            continue;
+    for (n, item) in value.try_iter()?.enumerate() {
+        if let (Some(separator), true) = (&separator, n > 0) {
+            out += separator;
         }
-        match chars.next() {
-            Some('Y') => out += &year.to_string(),
-            Some('y') => out += &format!("{:02}", year % 100),
-            Some('m') => out += &format!("{month:02}"),
-            Some('d') => out += &format!("{day:02}"),
-            Some('B') => out += month_name,
-            Some('b') => out += &month_name[..3],
-            Some('A') => out += day_name,
-            Some('a') => out += &day_name[..3],
-            Some('H') => out += &format!("{:02}", seconds / 3600 % 24),
-            Some('M') => out += &format!("{:02}", seconds / 60 % 60),
-            Some('S') => out += &format!("{:02}", seconds % 60),
-            Some('F') => out += &format!("{year}-{month:02}-{day:02}"),
-            Some('%') => out.push('%'),
-            Some(other) => out.extend(['%', other]),
-            None => out.push('%'),
-        }
+        let item = match &attribute {
+            Some(name) => item.get_attr(name)?,
+            None => item,
+        };
+        out += &python::text(&item)?;
     }
-    out
+    Ok(out)
 }
 
-/// Year, month and day after so many days since 1970 (Howard Hinnant's `civil_from_days`).
-fn date(days: u64) -> (u64, u64, u64) {
-    let z = days + 719_468;
-    let (era, of_era) = (z / 146_097, z % 146_097);
-    let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year + year / 4 - year / 100);
-    let shifted = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * shifted + 2) / 5 + 1;
-    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
-    (year + era * 400 + u64::from(month <= 2), month, day)
+/// Methods that Python has and the compatibility package has not.
+fn method(state: &State<'_, '_>, value: &Value, name: &str, arguments: &[Value]) -> Result<Value, Error> {
+    match (value.as_str(), name, arguments.first().and_then(Value::as_str)) {
+        (Some(text), "removeprefix", Some(prefix)) => Ok(text.strip_prefix(prefix).unwrap_or(text).into()),
+        (Some(text), "removesuffix", Some(suffix)) => Ok(text.strip_suffix(suffix).unwrap_or(text).into()),
+        (Some(text), "partition", Some(at)) => Ok(match text.split_once(at) {
+            Some((before, after)) => [before, at, after].map(Value::from).into_iter().collect(),
+            None => [text, "", ""].map(Value::from).into_iter().collect(),
+        }),
+        (Some(text), "rpartition", Some(at)) => Ok(match text.rsplit_once(at) {
+            Some((before, after)) => [before, at, after].map(Value::from).into_iter().collect(),
+            None => ["", "", text].map(Value::from).into_iter().collect(),
+        }),
+        (Some(text), "rsplit", Some(at)) if !at.is_empty() => {
+            let n = arguments.get(1).and_then(Value::as_i64).and_then(|n| usize::try_from(n).ok());
+            let mut parts: Vec<&str> = match n {
+                Some(n) => text.rsplitn(n + 1, at).collect(),
+                None => text.rsplit(at).collect(),
+            };
+            parts.reverse();
+            Ok(parts.into_iter().map(Value::from).collect())
+        }
+        // A list in memory cannot change: transformers' own sandbox refuses this as well.
+        (None, "append" | "extend" | "insert", _) => {
+            Err(Error::new(ErrorKind::UnknownMethod, format!("a list has no method {name}")))
+        }
+        _ => unknown_method_callback(state, value, name, arguments),
+    }
 }

@@ -73,6 +73,8 @@ impl Dialect {
     /// Finds out from a template's source and the texts of control tokens.
     pub fn detect(source: &str, specials: &[String]) -> Self {
         let has = |text: &str| source.contains(text);
+        // Arguments as XML, all calls as one list, the name in the tag: none of the formats that are read here.
+        let is_another = ["<function=", "<arg_key>", "<invoke", "<tool_calls>["].iter().any(|text| has(text));
         let knows = |text: &str| specials.iter().any(|special| special == text);
         let format = if has(Format::Lfm2.opener()) || has("<|tool_list_start|>") || knows(Format::Lfm2.opener()) {
             Some(Format::Lfm2)
@@ -80,9 +82,9 @@ impl Dialect {
             Some(Format::MistralArgs)
         } else if has("[TOOL_CALLS]") {
             Some(Format::Mistral)
-        } else if has("<tool_call>") && !has("<function=") && !has("<arg_key>") {
+        } else if has("<tool_call>") && !is_another {
             Some(Format::Hermes)
-        } else if has("<|python_tag|>") || (has("<|start_header_id|>") && has("\"parameters\"")) {
+        } else if !is_another && (has("<|python_tag|>") || (has("<|start_header_id|>") && has("\"parameters\""))) {
             Some(Format::Llama3)
         } else {
             None

@@ -11,6 +11,9 @@ fn the_format_is_what_the_template_speaks() {
     check("{% if tools %}List of tools: [", "<|tool_call_start|>", Format::Lfm2, true);
     check("{% if tools %}<tool_call>", "", Format::Hermes, true);
     check("{% if tools %}<tool_call>\n<function=", "", Format::Hermes, false);
+    check("{% if tools %}{{ ns ~ '<tool_call>' }}{{ ns ~ '<invoke name=' }}", "", Format::Hermes, false);
+    check("{% if tools %}<tool_call></tool_call> tags: <tool_calls>[{", "", Format::Hermes, false);
+    check("{% if tools %}<|python_tag|> or <function=f>{}</function>", "", Format::Hermes, false);
     check("{% if tools %}[TOOL_CALLS][", "", Format::Mistral, true);
     check("{% if tools %}[TOOL_CALLS]f[ARGS]{", "", Format::MistralArgs, true);
     check("<|start_header_id|>{% if tools %}{\"name\": f, \"parameters\": p}", "", Format::Llama3, true);

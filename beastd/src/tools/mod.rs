@@ -11,5 +11,5 @@ mod parser;
 mod python;
 
 pub use format::{Dialect, Format, THINK_CLOSE, THINK_OPEN, instruction};
-pub use json::{to_json, to_json_indented};
+pub use json::{JsonStyle, MARK_EDGE, python_float, to_json};
 pub use parser::AnswerParser;

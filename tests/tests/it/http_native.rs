@@ -64,6 +64,29 @@ fn tokens_become_text_again() {
 }
 
 #[test]
+fn a_finished_conversation_is_rendered_as_it_stands() {
+    let beast = Home::new().start_http(&[]);
+    let address = beast.http();
+    let rendered = |more: Value, messages: Value| {
+        let mut body = json!({ "messages": messages });
+        body.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+        post(&address, "/apply-template", &body).json()["prompt"].as_str().expect("a prompt").to_owned()
+    };
+    let user = json!([{ "role": "user", "content": "Hi" }]);
+    let head = "<|im_start|>assistant\n";
+    let whole = rendered(json!({}), user.clone());
+    let finished = rendered(json!({ "add_generation_prompt": false }), user);
+    assert_eq!(whole, finished.clone() + head);
+
+    let both = json!([{ "role": "user", "content": "Hi" }, { "role": "assistant", "content": "Hello" }]);
+    assert_eq!(rendered(json!({}), both.clone()), whole.clone() + "Hello");
+    let answered = rendered(json!({ "add_generation_prompt": false }), both.clone());
+    assert_eq!(answered, whole.clone() + "Hello<|im_end|>\n");
+    let more = json!({ "add_generation_prompt": false, "continue_final_message": true });
+    assert_eq!(rendered(more, both), whole + "Hello");
+}
+
+#[test]
 fn a_completion_says_how_it_was_made() {
     let beast = Home::new().start_http(&[]);
     let address = beast.http();

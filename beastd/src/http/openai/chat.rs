@@ -175,7 +175,9 @@ fn template(fields: &Fields<'_>, messages: &[beast_protocol::Message]) -> Result
         return Err(Refusal::invalid_field("continue_final_message", "the last message is not the assistant's"));
     }
     let mut variables = fields.object("chat_template_kwargs")?.cloned().unwrap_or_default();
-    if fields.flag("add_generation_prompt")? == Some(false) {
+    // The conversation is meant as it stands, also where its last message is the assistant's.
+    let is_finished = fields.flag("add_generation_prompt")? == Some(false);
+    if is_finished {
         variables.insert("add_generation_prompt".into(), false.into());
     }
     let thinking = match fields.text("reasoning_effort")? {
@@ -188,7 +190,7 @@ fn template(fields: &Fields<'_>, messages: &[beast_protocol::Message]) -> Result
     Ok(TemplateOptions {
         thinking: in_variables.or(thinking),
         variables: if variables.is_empty() { String::new() } else { Value::Object(variables).to_string() },
-        continue_last: continues.unwrap_or(is_last),
+        continue_last: continues.unwrap_or(is_last && !is_finished),
     })
 }
 

@@ -1,0 +1,120 @@
+//! Jinja within bounds: a template that nests too deep, never ends or writes without end is an error.
+//! Knows no messages.
+
+use std::io;
+use std::thread;
+
+use minijinja::{Environment, Value};
+use serde_json::Value as Json;
+
+use super::error::TemplateError;
+use super::{clock, functions, source};
+
+const NAME: &str = "chat";
+/// Parsing, macros and nested values recurse; the threads that call have 2 MiB. It is touched only as far as it is used.
+const STACK: usize = 256 << 20;
+/// Steps of a small conversation.
+const FUEL: u64 = 200_000;
+/// More for each byte it is given: some templates look at each message for each other.
+const FUEL_OF_BYTE: u64 = 1_000;
+/// And at most: some seconds.
+const MAX_FUEL: u64 = 50_000_000;
+/// What it may write, besides some times what it is given.
+const MAX_OUTPUT: usize = 4 << 20;
+const OUTPUT_OF_BYTE: usize = 16;
+
+/// A compiled template.
+#[derive(Debug)]
+pub(super) struct Jinja {
+    environment: Environment<'static>,
+}
+
+impl Jinja {
+    /// Compiles a template.
+    ///
+    /// # Errors
+    /// When it is no Jinja, or nested too deep.
+    pub(super) fn new(text: &str) -> Result<Self, TemplateError> {
+        Self::with_time(text, clock::now)
+    }
+
+    /// The same with another `strftime_now`.
+    pub(super) fn with_time(
+        text: &str,
+        now: impl Fn(&str) -> String + Send + Sync + 'static,
+    ) -> Result<Self, TemplateError> {
+        on_large_stack(|| {
+            let mut environment = functions::environment();
+            environment.add_function("strftime_now", move |format: &str| now(format));
+            environment.add_template_owned(NAME, source::prepare(text)?).map_err(|error| TemplateError::of(&error))?;
+            Ok(Self { environment })
+        })
+    }
+
+    /// Renders it with these variables.
+    ///
+    /// # Errors
+    /// When it refuses them, fails or does too much.
+    pub(super) fn render(&self, variables: &Json) -> Result<String, TemplateError> {
+        let n_bytes = n_bytes(variables);
+        let fuel = FUEL.saturating_add(FUEL_OF_BYTE.saturating_mul(n_bytes as u64)).min(MAX_FUEL);
+        on_large_stack(|| {
+            let room = MAX_OUTPUT.saturating_add(OUTPUT_OF_BYTE.saturating_mul(n_bytes));
+            let mut environment = self.environment.clone();
+            environment.set_fuel(Some(fuel));
+            environment.add_global(functions::ROOM, room);
+            let template = environment.get_template(NAME).map_err(|error| TemplateError::of(&error))?;
+            let mut output = Bounded { bytes: Vec::new(), room };
+            template
+                .render_captured_to(Value::from_serialize(variables), &mut output)
+                .map_err(|error| TemplateError::of(&error))?;
+            String::from_utf8(output.bytes).map_err(|error| TemplateError::Failed(error.to_string()))
+        })
+    }
+}
+
+/// Runs this on a thread of its own, and waits.
+fn on_large_stack<T: Send>(task: impl FnOnce() -> Result<T, TemplateError> + Send) -> Result<T, TemplateError> {
+    let failed = |why: &str| TemplateError::Failed(format!("the thread that renders it {why}"));
+    thread::scope(|scope| {
+        let thread = thread::Builder::new()
+            .name("template".into())
+            .stack_size(STACK)
+            .spawn_scoped(scope, task)
+            .map_err(|error| failed(&format!("did not start: {error}")))?;
+        thread.join().unwrap_or_else(|_| Err(failed("panicked")))
+    })
+}
+
+/// The size of all texts, and one for each value.
+fn n_bytes(value: &Json) -> usize {
+    1 + match value {
+        Json::String(text) => text.len(),
+        Json::Array(items) => items.iter().map(n_bytes).sum(),
+        Json::Object(entries) => entries.iter().map(|(key, value)| key.len() + n_bytes(value)).sum(),
+        _ => 0,
+    }
+}
+
+struct Bounded {
+    bytes: Vec<u8>,
+    room: usize,
+}
+
+impl io::Write for Bounded {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.bytes.len() + bytes.len() > self.room {
+            return Err(io::Error::from(io::ErrorKind::StorageFull));
+        }
+        self.bytes.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+#[path = "jinja_tests.rs"]
+mod tests;
