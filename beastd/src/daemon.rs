@@ -1,8 +1,8 @@
 //! What all connections share, and the daemon's description of itself.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 
 use beast_protocol::{SpeculationStatus, State, Status, StoredPrefixes};
 use tokio::sync::{Semaphore, watch};
@@ -56,6 +56,10 @@ pub struct Daemon {
     pub changing: tokio::sync::Mutex<()>,
     /// Who may tokenize: on few cores, more at once would only slow the engine down.
     pub tokenizing: Arc<Semaphore>,
+    /// Where it speaks HTTP, once it does.
+    pub http: OnceLock<Vec<String>>,
+    /// Whether anything was asked over HTTP.
+    pub has_visitors: watch::Sender<bool>,
     started_us: u64,
 }
 
@@ -83,6 +87,8 @@ impl Daemon {
             n_users: watch::Sender::new(0),
             changing: tokio::sync::Mutex::default(),
             tokenizing: Arc::new(Semaphore::new(2)),
+            http: OnceLock::new(),
+            has_visitors: watch::Sender::new(false),
             started_us: now_us(),
         }
     }
@@ -140,6 +146,7 @@ impl Daemon {
             state,
             profile: config.profile.clone(),
             socket: self.socket.display().to_string(),
+            http: self.http.get().cloned().unwrap_or_default(),
             configured: config.model.clone(),
             model: ready.as_ref().map(|ready| ready.model.clone()),
             stages: self.progress.stages(),
