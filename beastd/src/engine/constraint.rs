@@ -8,9 +8,11 @@ use llama_cpp_2::token::LlamaToken;
 use llama_cpp_2::token::data::LlamaTokenData;
 use llama_cpp_2::token::data_array::LlamaTokenDataArray;
 use llguidance::api::TopLevelGrammar;
+use llguidance::toktrie::SimpleVob;
 use llguidance::{Matcher, ParserFactory};
 
-use super::{LoadedModel, gbnf, lark};
+use super::digits::Digits;
+use super::{LoadedModel, gbnf, lark, schema};
 
 /// Longest grammar or schema, in bytes.
 const MAX_LEN: usize = 256 * 1024;
@@ -25,7 +27,14 @@ enum Kind {
     Grammar(LlamaSampler),
     /// A JSON schema or a grammar in Lark, by llguidance: llama.cpp's own translation of schemas into GBNF leaves
     /// keywords out without a word.
-    Guided(Box<Matcher>),
+    Guided(Box<Guided>),
+}
+
+/// By llguidance.
+struct Guided {
+    matcher: Matcher,
+    /// Of a text that is JSON and nothing else.
+    digits: Option<Digits>,
 }
 
 impl fmt::Debug for Constraint {
@@ -63,21 +72,27 @@ impl Constraints {
             schema @ serde_json::Value::Object(_) => schema,
             _ => return Err("a schema is an object".into()),
         };
+        schema::add_types(&mut schema);
         lark::json_options().apply_to(&mut schema);
-        self.guided(model, TopLevelGrammar::from_json_schema(schema))
+        self.guided(model, TopLevelGrammar::from_json_schema(schema), Some(Digits::default()))
     }
 
     /// Reads a grammar in llguidance's Lark; for the first one, see `schema`.
     pub(super) fn lark(&self, model: &LoadedModel, text: &str) -> Result<Constraint, String> {
         check_len(text)?;
-        self.guided(model, TopLevelGrammar::from_lark(lark::with_json_options(text)))
+        self.guided(model, TopLevelGrammar::from_lark(lark::with_json_options(text)), None)
     }
 
-    fn guided(&self, model: &LoadedModel, grammar: TopLevelGrammar) -> Result<Constraint, String> {
+    fn guided(
+        &self,
+        model: &LoadedModel,
+        grammar: TopLevelGrammar,
+        digits: Option<Digits>,
+    ) -> Result<Constraint, String> {
         let factory = self.0.get_or_init(|| new_factory(model)).clone()?;
         let matcher = Matcher::new(factory.create_parser(grammar));
         match matcher.get_error() {
-            None => Ok(Constraint(Kind::Guided(Box::new(matcher)))),
+            None => Ok(Constraint(Kind::Guided(Box::new(Guided { matcher, digits })))),
             Some(error) => Err(in_short(&error)),
         }
     }
@@ -95,7 +110,10 @@ impl Constraint {
     pub fn again(&self) -> Option<Self> {
         match &self.0 {
             Kind::Grammar(_) => None,
-            Kind::Guided(matcher) => Some(Self(Kind::Guided(Box::new(matcher.deep_clone())))),
+            Kind::Guided(guided) => {
+                let Guided { matcher, digits } = &**guided;
+                Some(Self(Kind::Guided(Box::new(Guided { matcher: matcher.deep_clone(), digits: *digits }))))
+            }
         }
     }
 
@@ -107,7 +125,7 @@ impl Constraint {
                 one.apply_sampler(sampler);
                 one.data.first().is_some_and(|data| data.logit().is_finite())
             }
-            Kind::Guided(matcher) => is_allowed(matcher, token.0.cast_unsigned()),
+            Kind::Guided(guided) => guided.allows(token.0.cast_unsigned()),
         }
     }
 
@@ -115,10 +133,10 @@ impl Constraint {
     pub(super) fn mask(&mut self, candidates: &mut LlamaTokenDataArray) -> bool {
         match &mut self.0 {
             Kind::Grammar(sampler) => candidates.apply_sampler(sampler),
-            Kind::Guided(matcher) => match matcher.compute_mask_or_eos() {
+            Kind::Guided(guided) => match guided.allowed() {
                 Ok(mask) => candidates.data.retain(|data| mask.is_allowed(data.id().0.cast_unsigned())),
                 Err(error) => {
-                    tracing::warn!(error = in_short(&error), "the constraint cannot be followed any further");
+                    tracing::warn!(error, "the constraint cannot be followed any further");
                     return false;
                 }
             },
@@ -131,12 +149,49 @@ impl Constraint {
     pub(super) fn accept(&mut self, token: LlamaToken) {
         match &mut self.0 {
             Kind::Grammar(sampler) => sampler.accept(token),
-            Kind::Guided(matcher) if !matcher.is_stopped() => {
-                // What follows an error is no token: `mask` says so.
-                let _ = matcher.consume_token(token.0.cast_unsigned());
-            }
-            Kind::Guided(_) => {}
+            Kind::Guided(guided) => guided.accept(token.0.cast_unsigned()),
         }
+    }
+}
+
+impl Guided {
+    fn allows(&mut self, token: u32) -> bool {
+        if !is_allowed(&mut self.matcher, token) {
+            return false;
+        }
+        // Whatever else may follow is looked at only by who is about to write a digit too many.
+        !self.exceeds(token) || self.allowed().is_ok_and(|mask| mask.is_allowed(token))
+    }
+
+    /// All tokens that may come next: none that makes a number too long, unless nothing else is left.
+    fn allowed(&mut self) -> Result<SimpleVob, String> {
+        let mut mask = self.matcher.compute_mask_or_eos().map_err(|error| in_short(&error))?;
+        if self.digits.is_none_or(|digits| !digits.is_in_number()) {
+            return Ok(mask);
+        }
+        let n_tokens = u32::try_from(mask.len()).unwrap_or(u32::MAX);
+        let (too_long, others): (Vec<u32>, Vec<u32>) =
+            (0..n_tokens).filter(|&token| mask.is_allowed(token)).partition(|&token| self.exceeds(token));
+        if !others.is_empty() {
+            too_long.into_iter().for_each(|token| mask.disallow_token(token));
+        }
+        Ok(mask)
+    }
+
+    fn exceeds(&self, token: u32) -> bool {
+        let Some(digits) = self.digits.filter(|digits| digits.is_in_number()) else { return false };
+        self.matcher.tok_env().is_ok_and(|vocab| digits.exceed_with(vocab.tok_trie().token(token)))
+    }
+
+    fn accept(&mut self, token: u32) {
+        if self.matcher.is_stopped() {
+            return;
+        }
+        if let (Some(digits), Ok(vocab)) = (&mut self.digits, self.matcher.tok_env()) {
+            digits.take(vocab.tok_trie().token(token));
+        }
+        // What follows an error is no token: `mask` says so.
+        let _ = self.matcher.consume_token(token);
     }
 }
 
