@@ -243,7 +243,7 @@ fn like(default: &Value, value: Value, key: &str, source: &Source) -> Result<Val
         key: key.into(),
         value: http::shown(key, &value),
         source_of_key: source.clone(),
-        reason: format!("a value like {default} is expected"),
+        reason: http::hint(key, &value).unwrap_or_else(|| format!("a value like {default} is expected")),
     })
 }
 

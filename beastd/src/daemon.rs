@@ -1,8 +1,8 @@
 //! What all connections share, and the daemon's description of itself.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 
 use beast_protocol::{SpeculationStatus, State, Status, StoredPrefixes};
 use tokio::sync::{Semaphore, watch};
@@ -60,6 +60,10 @@ pub struct Daemon {
     pub tokenizing: Arc<Semaphore>,
     /// Memory for what clients send.
     pub budget: Budget,
+    /// Where it speaks HTTP, once it does.
+    pub http: OnceLock<Vec<String>>,
+    /// Whether anything was asked over HTTP.
+    pub has_visitors: watch::Sender<bool>,
     started_us: u64,
 }
 
@@ -88,6 +92,8 @@ impl Daemon {
             changing: tokio::sync::Mutex::default(),
             tokenizing: Arc::new(Semaphore::new(2)),
             budget: Budget::default(),
+            http: OnceLock::new(),
+            has_visitors: watch::Sender::new(false),
             started_us: now_us(),
         }
     }
@@ -150,6 +156,7 @@ impl Daemon {
             state,
             profile: config.profile.clone(),
             socket: self.socket.display().to_string(),
+            http: self.http.get().cloned().unwrap_or_default(),
             configured: config.model.clone(),
             model: ready.as_ref().map(|ready| ready.model.clone()),
             stages: self.progress.stages(),

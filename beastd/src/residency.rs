@@ -16,7 +16,8 @@ use crate::daemon::{Daemon, Phase};
 use crate::loader::LoadState;
 use crate::worker::shutting_down;
 
-/// A daemon that has answered nothing yet was started by somebody who is about to ask.
+/// A daemon that has answered nothing yet was started by somebody who is about to ask. Whoever speaks HTTP has not started it, so once
+/// somebody does this is over.
 const FIRST_REQUEST: Duration = Duration::from_secs(10);
 
 /// Loads the configured model, if it was given back; returns at once.
@@ -193,16 +194,24 @@ pub async fn watch_idleness(daemon: Arc<Daemon>) {
     let mut load = daemon.progress.watch();
     let mut config = daemon.config.subscribe();
     let mut phase = daemon.phase.subscribe();
+    let mut has_visitors = daemon.has_visitors.subscribe();
     let mut is_first = true;
     loop {
         if answering.wait_for(|n| *n == 0).await.is_err() {
             return;
         }
         let mut since = Instant::now();
+        let mut was_ready = false;
         loop {
             let settings = daemon.config();
             load.mark_unchanged();
             let is_ready = matches!(&*load.borrow(), LoadState::Ready(_));
+            if is_ready && !was_ready {
+                // A model that has just come has not been idle while it was loaded.
+                since = Instant::now();
+            }
+            was_ready = is_ready;
+            is_first &= !*has_visitors.borrow_and_update();
             let grace = if is_first { FIRST_REQUEST } else { Duration::ZERO };
             // `never` is longer than any clock goes.
             let unload_at = since.checked_add(settings.idle_unload.max(grace)).filter(|_| is_ready);
@@ -233,6 +242,7 @@ pub async fn watch_idleness(daemon: Arc<Daemon>) {
                     false => return,
                 },
                 changed = load.changed() => if changed.is_err() { return },
+                changed = has_visitors.changed() => if changed.is_err() { return },
                 changed = config.changed() => if changed.is_err() { return },
                 () = async { let _ = phase.wait_for(|phase| *phase != Phase::Serving).await; } => return,
             }

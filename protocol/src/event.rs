@@ -316,6 +316,8 @@ pub struct Status {
     pub profile: String,
     /// Path of the socket it answers on.
     pub socket: String,
+    /// Where it speaks HTTP: addresses with their ports, and the path of a Unix socket; empty when it is off.
+    pub http: Vec<String>,
     /// The model that the next load takes, as it is configured: `auto`, `builtin` or a path.
     pub configured: String,
     /// The model; `None` until it is loaded.

@@ -77,6 +77,9 @@ fn describe(status: &Status) -> String {
     line("state", state(&status.state));
     line("daemon", format!("beastd {}, process {}, up {}", status.version, status.pid, span(status.uptime_ms)));
     line("socket", status.socket.clone());
+    if !status.http.is_empty() {
+        line("http", status.http.iter().map(|place| http_place(place)).collect::<Vec<_>>().join(", "));
+    }
     line("engine", status.engine.clone());
     match &status.model {
         Some(model) => {
@@ -141,6 +144,11 @@ fn state(state: &State) -> String {
         State::Failed { message } => format!("failed: {message}"),
         State::Loading { stage, fraction } => format!("loading: {} {:.0} %", stage.label(), fraction * 100.0),
     }
+}
+
+/// An address as one opens it; a Unix socket has none.
+pub(super) fn http_place(place: &str) -> String {
+    if place.starts_with('/') { place.to_owned() } else { format!("http://{place}") }
 }
 
 pub(super) fn name_and_size(model: &Model) -> String {

@@ -13,6 +13,7 @@ pub(in crate::commands) fn status() -> Status {
         state: State::Loading { stage: LoadStage::Weights, fraction: 0.425 },
         profile: "baseline".into(),
         socket: "/s".into(),
+        http: Vec::new(),
         configured: "/m.gguf".into(),
         model: None,
         stages: vec![Stage { stage: LoadStage::ProcessStart, us: 2_100 }],

@@ -39,12 +39,14 @@ pub struct Told<'a> {
 pub fn answer_object(told: &Told<'_>) -> Value {
     let (reason, usage, timings) = told.done;
     let (lag_median, lag_max) = told.measured.lag_ms().unzip();
+    // The model has said all that it wants to say, and waits for what the functions return.
+    let is_called = !told.tool_calls.is_empty() && reason == FinishReason::Stop;
     let mut object = json!({
         "text": told.text,
         "reasoning": told.reasoning,
         "tool_calls": told.tool_calls,
         "model": told.model,
-        "finish_reason": reason,
+        "finish_reason": if is_called { json!("tool_calls") } else { json!(reason) },
         "truncated": reason.is_cut(),
         "usage": usage,
         "parts": told.parts.object(),

@@ -72,6 +72,7 @@ fn the_object_has_calls_and_reasoning() {
     let ran = beast.run(&["ask", "Rome?", "--tools", "tools.json", "--json"], b"");
     let object = &lines(&ran)[0];
     assert_eq!((&object["text"], &object["reasoning"]), (&"Let me look.".into(), &"Hm, weather.".into()));
+    assert_eq!(object["finish_reason"], "tool_calls");
     expect![[
         r#"[{"id":"call_0","name":"weather","arguments":{"city":"Rome"}},{"id":"call_1","name":"now","arguments":{}}]"#
     ]]
@@ -86,6 +87,7 @@ fn lines_tell_of_calls_as_they_come() {
     let mut lines = lines(&ran);
     let done = lines.pop().unwrap();
     assert_eq!((&done["type"], done["tool_calls"].as_array().unwrap().len()), (&"done".into(), 2));
+    assert_eq!(done["finish_reason"], "tool_calls");
     let on_the_way: String = lines[1..].iter().map(|line| format!("{line}\n")).collect();
     expect![[r#"
         {"type":"reasoning","text":"Hm, "}

@@ -18,6 +18,7 @@ pub(crate) fn status() -> Status {
         state: State::Ready,
         profile: "beast".into(),
         socket: "/run/beastd.sock".into(),
+        http: vec!["127.0.0.1:8484".into(), "/run/http.sock".into()],
         configured: "auto".into(),
         model: Some(Model {
             name: "LFM2-2.6B".into(),
@@ -85,6 +86,7 @@ fn status_is_for_people() {
         state     ready
         daemon    beastd 0.0.1, process 42, up 1m 1s
         socket    /run/beastd.sock
+        http      http://127.0.0.1:8484, /run/http.sock
         engine    llama.cpp
         model     LFM2-2.6B, 2.6 B parameters, 1.6 GB
         file      /lfm2.gguf
@@ -113,6 +115,7 @@ fn status_is_for_programs() {
     let ran = beast.run(&["status", "--json"], b"");
     let object: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
     assert_eq!((&object["state"], &object["model"]["n_gpu_layers"]), (&"ready".into(), &31.into()));
+    assert_eq!(object["http"], serde_json::json!(["127.0.0.1:8484", "/run/http.sock"]));
     assert_eq!(ran.stdout.lines().count(), 1);
 }
 

@@ -3,7 +3,7 @@
 //! May know: addresses, and the file that holds keys. Never knows: HTTP, who connects, what a key opens.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use beast_launchd::{HttpPlaces, check_socket_path};
@@ -126,10 +126,10 @@ pub(super) fn parse(values: &Values, socket_of_beast: &Path) -> Result<Http, Con
     one_of(values, "http.models", &["any", "strict"])?;
     let max_body_mib = within(values, "http.max_body_mib", 1, 1024)?;
     let max_connections = within(values, "http.max_connections", 1, 4096)?;
-    let ollama_listen =
-        address(text(values, "http.ollama_listen")).map_err(|reason| invalid(values, "http.ollama_listen", &reason))?;
+    const OLLAMA: &str = "http.ollama_listen";
+    let ollama_listen = address(OLLAMA, text(values, OLLAMA)).map_err(|reason| invalid(values, OLLAMA, &reason))?;
     let http = Http {
-        listen: list(values, "http.listen", address)?,
+        listen: list(values, "http.listen", |text| address("http.listen", text))?,
         socket: socket(values, socket_of_beast)?,
         ollama: (values["http.ollama"].0 == Value::Boolean(true)).then_some(ollama_listen),
         api_keys: api_keys(values)?,
@@ -166,19 +166,55 @@ fn is_loopback(address: SocketAddr) -> bool {
 }
 
 /// What commas separate.
-fn list<T>(values: &Values, key: &str, parse: fn(&str) -> Result<T, String>) -> Result<Vec<T>, ConfigError> {
+fn list<T>(values: &Values, key: &str, parse: impl Fn(&str) -> Result<T, String>) -> Result<Vec<T>, ConfigError> {
     let items = text(values, key).split(',').map(str::trim).filter(|item| !item.is_empty());
     items.map(|item| parse(item).map_err(|reason| invalid(values, key, &reason))).collect()
 }
 
-fn address(text: &str) -> Result<SocketAddr, String> {
+fn address(key: &str, text: &str) -> Result<SocketAddr, String> {
     // The one name that needs no lookup.
     let number = text.strip_prefix("localhost:").map(|port| format!("127.0.0.1:{port}"));
-    number
-        .as_deref()
-        .unwrap_or(text)
-        .parse()
-        .map_err(|_| format!("'{text}' is not an address with a port, such as 127.0.0.1:8484 or [::1]:8484"))
+    number.as_deref().unwrap_or(text).parse().map_err(|_| {
+        let what = format!("'{text}' is not an address with a port");
+        match meant(key, text) {
+            Some(address) => format!("{what}; try: {} = \"{address}\"", own_name(key)),
+            None => format!("{what}, such as 127.0.0.1:8484 or [::1]:8484"),
+        }
+    })
+}
+
+/// The address that somebody had in mind who left half of it out.
+fn meant(key: &str, text: &str) -> Option<SocketAddr> {
+    let text = text.trim_start_matches("http://").trim_end_matches('/');
+    let default_port = if key == "http.ollama_listen" { 11434 } else { 8484 };
+    let loopback = |port| SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port);
+    let with_default = |ip| SocketAddr::new(ip, default_port);
+    let rest = text.strip_prefix("localhost").unwrap_or(text);
+    match rest.strip_prefix(':').unwrap_or(rest) {
+        "" if !text.is_empty() => Some(loopback(default_port)),
+        rest => {
+            let port = rest.parse().ok().filter(|&port| port > 0).map(loopback);
+            let bare = text.trim_matches(['[', ']']).parse().ok().map(with_default);
+            port.or(bare).or_else(|| text.parse().ok())
+        }
+    }
+}
+
+/// What to write in place of a value of another kind, where that can be known.
+pub(super) fn hint(key: &str, value: &Value) -> Option<String> {
+    let written = match (key, value) {
+        ("http.listen" | "http.ollama_listen", Value::Integer(port)) => meant(key, &port.to_string())?.to_string(),
+        ("http.listen", Value::Array(list)) => {
+            list.iter().map(Value::as_str).collect::<Option<Vec<_>>>().filter(|list| !list.is_empty())?.join(", ")
+        }
+        _ => return None,
+    };
+    Some(format!("one text is expected; try: {} = {}", own_name(key), Value::from(written)))
+}
+
+/// Without the table.
+fn own_name(key: &str) -> &str {
+    key.trim_start_matches("http.")
 }
 
 fn socket(values: &Values, socket_of_beast: &Path) -> Result<Option<PathBuf>, ConfigError> {

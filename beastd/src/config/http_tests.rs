@@ -115,7 +115,17 @@ fn addresses_are_checked() {
     check_error(
         "listen = '8484'",
         expect![[
-            r#"http.listen = "8484" (DIR/config.toml): '8484' is not an address with a port, such as 127.0.0.1:8484 or [::1]:8484"#
+            r#"http.listen = "8484" (DIR/config.toml): '8484' is not an address with a port; try: listen = "127.0.0.1:8484""#
+        ]],
+    );
+    check_error(
+        "listen = 8599",
+        expect![[r#"http.listen = 8599 (DIR/config.toml): one text is expected; try: listen = "127.0.0.1:8599""#]],
+    );
+    check_error(
+        "listen = ['127.0.0.1:1', '[::1]:1']",
+        expect![[
+            r#"http.listen = ["127.0.0.1:1", "[::1]:1"] (DIR/config.toml): one text is expected; try: listen = "127.0.0.1:1, [::1]:1""#
         ]],
     );
     check_error(
@@ -132,6 +142,29 @@ fn addresses_are_checked() {
             r#"http.socket = "/run/b.sock" (DIR/config.toml): beastctl's own protocol is spoken there; it must be another path"#
         ]],
     );
+}
+
+#[test]
+fn half_an_address_is_completed_in_the_hint() {
+    let hint = |key: &str, text: &str| address(key, text).expect_err("refused");
+    let listen = |text: &str| hint("http.listen", text);
+    for (text, address) in [
+        ("8599", "127.0.0.1:8599"),
+        (":8599", "127.0.0.1:8599"),
+        ("localhost", "127.0.0.1:8484"),
+        ("127.0.0.1", "127.0.0.1:8484"),
+        ("0.0.0.0", "0.0.0.0:8484"),
+        ("::1", "[::1]:8484"),
+        ("[::1]", "[::1]:8484"),
+        ("http://localhost:8599", "127.0.0.1:8599"),
+        ("http://127.0.0.1:8599/", "127.0.0.1:8599"),
+    ] {
+        assert_eq!(listen(text), format!("'{text}' is not an address with a port; try: listen = \"{address}\""));
+    }
+    assert!(hint("http.ollama_listen", "localhost").ends_with("; try: ollama_listen = \"127.0.0.1:11434\""));
+    for text in ["desk.local:80", "70000", "0", "127.0.0.1:x"] {
+        assert!(listen(text).ends_with(", such as 127.0.0.1:8484 or [::1]:8484"), "{text}");
+    }
 }
 
 #[test]

@@ -8,9 +8,11 @@ use llama_cpp_2::sampling::LlamaSampler;
 use llama_cpp_2::token::LlamaToken;
 use llama_cpp_2::token::data_array::LlamaTokenDataArray;
 use llguidance::api::{ParserLimits, TopLevelGrammar};
+use llguidance::toktrie::SimpleVob;
 use llguidance::{Matcher, ParserFactory};
 
-use super::{LoadedModel, gbnf, lark};
+use super::digits::Digits;
+use super::{LoadedModel, gbnf, lark, schema};
 
 /// Longest grammar or schema, in bytes.
 const MAX_LEN: usize = 256 * 1024;
@@ -37,7 +39,11 @@ const LIMITS: ParserLimits = ParserLimits {
 
 /// The state of one answer's constraint. llguidance follows all kinds: its steps are bounded, and it says what is wrong. llama.cpp's own grammars
 /// are not, and its translation of schemas into them leaves keywords out without a word.
-pub struct Constraint(Box<Matcher>);
+pub struct Constraint {
+    matcher: Box<Matcher>,
+    /// Of a text that is JSON and nothing else.
+    digits: Option<Digits>,
+}
 
 impl fmt::Debug for Constraint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -75,7 +81,7 @@ impl Constraints {
         }
         let grammar = match kind {
             Kind::Gbnf => TopLevelGrammar::from_lark(gbnf::to_lark(&gbnf::read(text)?, |text| token(model, text))?),
-            Kind::Schema => schema(text)?,
+            Kind::Schema => schema_grammar(text)?,
             Kind::Lark => TopLevelGrammar::from_lark(lark::with_json_options(text)),
         };
         let factory = self.factory.get_or_init(|| new_factory(model)).clone()?;
@@ -83,7 +89,8 @@ impl Constraints {
         if let Some(error) = matcher.get_error() {
             return Err(in_short(&error));
         }
-        let constraint = Constraint(Box::new(matcher));
+        let digits = (kind == Kind::Schema).then(Digits::default);
+        let constraint = Constraint { matcher: Box::new(matcher), digits };
         self.keep(kind, text, constraint.again());
         Ok(constraint)
     }
@@ -106,7 +113,7 @@ impl Constraints {
     }
 }
 
-fn schema(text: &str) -> Result<TopLevelGrammar, String> {
+fn schema_grammar(text: &str) -> Result<TopLevelGrammar, String> {
     let schema: serde_json::Value = serde_json::from_str(text).map_err(|error| error.to_string())?;
     // Both say nothing about the value, and llguidance wants its options in an object.
     let mut schema = match schema {
@@ -114,6 +121,7 @@ fn schema(text: &str) -> Result<TopLevelGrammar, String> {
         schema @ serde_json::Value::Object(_) => schema,
         _ => return Err("a schema is an object".into()),
     };
+    schema::add_types(&mut schema);
     lark::json_options().apply_to(&mut schema);
     Ok(TopLevelGrammar::from_json_schema(schema))
 }
@@ -136,21 +144,23 @@ fn new_factory(model: &LoadedModel) -> Result<Arc<ParserFactory>, String> {
 impl Constraint {
     /// Another one in the same state, without reading the text again.
     pub fn again(&self) -> Self {
-        Self(Box::new(self.0.deep_clone()))
+        Self { matcher: Box::new(self.matcher.deep_clone()), digits: self.digits }
     }
 
     /// Whether the token may come next.
     pub(super) fn allows(&mut self, token: LlamaToken) -> bool {
-        let (matcher, token) = (&mut self.0, token.0.cast_unsigned());
-        if matcher.is_stopped() {
+        let token = token.0.cast_unsigned();
+        if self.matcher.is_stopped() {
             // After the end there is only the end; nothing after an error.
-            let is_end = matcher.stop_reason().is_ok();
-            return is_end && matcher.compute_mask_or_eos().is_ok_and(|mask| mask.is_allowed(token));
+            let is_end = self.matcher.stop_reason().is_ok();
+            return is_end && self.matcher.compute_mask_or_eos().is_ok_and(|mask| mask.is_allowed(token));
         }
         // A token without bytes would pass, because there is nothing wrong with any of them.
-        let has_bytes = matcher.tok_env().is_ok_and(|vocab| !vocab.tok_trie().token(token).is_empty());
+        let has_bytes = self.matcher.tok_env().is_ok_and(|vocab| !vocab.tok_trie().token(token).is_empty());
         // One token instead of all: where nearly everything is allowed, a mask of the vocabulary is wasted work.
-        has_bytes && matcher.validate_tokens(&[token]).is_ok_and(|n_valid| n_valid == 1)
+        let is_valid = has_bytes && self.matcher.validate_tokens(&[token]).is_ok_and(|n_valid| n_valid == 1);
+        // Whatever else may follow is looked at only by who is about to write a digit too many.
+        is_valid && (!self.exceeds(token) || self.allowed().is_ok_and(|mask| mask.is_allowed(token)))
     }
 
     /// Leaves the candidates that may come next, of which there is one at least.
@@ -158,24 +168,47 @@ impl Constraint {
     /// # Errors
     /// In words: none may, or finding out costs more than [`LIMITS`].
     pub(super) fn mask(&mut self, candidates: &mut LlamaTokenDataArray) -> Result<(), String> {
-        let matcher = &mut self.0;
-        let reason = matcher.stop_reason();
+        let reason = self.matcher.stop_reason();
         if !reason.is_ok() {
-            return Err(matcher
-                .get_error()
-                .map_or_else(|| format!("it is too complex: {reason}"), |error| in_short(&error)));
+            let error = self.matcher.get_error();
+            return Err(error.map_or_else(|| format!("it is too complex: {reason}"), |error| in_short(&error)));
         }
-        let mask = matcher.compute_mask_or_eos().map_err(|error| in_short(&error))?;
+        let mask = self.allowed()?;
         candidates.data.retain(|data| mask.is_allowed(data.id().0.cast_unsigned()) && data.logit() > f32::NEG_INFINITY);
         if candidates.data.is_empty() { Err("no token can follow".into()) } else { Ok(()) }
     }
 
+    /// All tokens that may come next: none that makes a number too long, unless nothing else is left.
+    fn allowed(&mut self) -> Result<SimpleVob, String> {
+        let mut mask = self.matcher.compute_mask_or_eos().map_err(|error| in_short(&error))?;
+        if self.digits.is_none_or(|digits| !digits.is_in_number()) {
+            return Ok(mask);
+        }
+        let n_tokens = u32::try_from(mask.len()).unwrap_or(u32::MAX);
+        let (too_long, others): (Vec<u32>, Vec<u32>) =
+            (0..n_tokens).filter(|&token| mask.is_allowed(token)).partition(|&token| self.exceeds(token));
+        if !others.is_empty() {
+            too_long.into_iter().for_each(|token| mask.disallow_token(token));
+        }
+        Ok(mask)
+    }
+
+    fn exceeds(&self, token: u32) -> bool {
+        let Some(digits) = self.digits.filter(|digits| digits.is_in_number()) else { return false };
+        self.matcher.tok_env().is_ok_and(|vocab| digits.exceed_with(vocab.tok_trie().token(token)))
+    }
+
     /// The token was chosen, among those that are allowed.
     pub(super) fn accept(&mut self, token: LlamaToken) {
-        if !self.0.is_stopped() {
-            // What follows an error is no token: `mask` says so.
-            let _ = self.0.consume_token(token.0.cast_unsigned());
+        let token = token.0.cast_unsigned();
+        if self.matcher.is_stopped() {
+            return;
         }
+        if let (Some(digits), Ok(vocab)) = (&mut self.digits, self.matcher.tok_env()) {
+            digits.take(vocab.tok_trie().token(token));
+        }
+        // What follows an error is no token: `mask` says so.
+        let _ = self.matcher.consume_token(token);
     }
 }
 

@@ -119,6 +119,65 @@ fn one_token_is_allowed_exactly_when_the_mask_allows_it() {
     }
 }
 
+/// How much of a text a schema takes, and whether the end may follow.
+fn taken(model: &LoadedModel, schema: &str, text: &str) -> (String, bool) {
+    let tokens = ids(model, text);
+    let constraint = model.constraints.schema(model, schema).expect("a valid schema");
+    let (n, _, ends) = follow(model, constraint, text);
+    let mut bytes = Vec::new();
+    tokens[..n].iter().for_each(|&token| model.model.vocab().token_to_piece_into(token, &mut bytes, true, None));
+    (String::from_utf8(bytes).expect("whole characters"), ends)
+}
+
+#[test]
+fn a_number_does_not_go_on_for_ever() {
+    let model = model();
+    let many = "7".repeat(60);
+    for kind in ["integer", "number"] {
+        let (text, ends) = taken(&model, &format!(r#"{{"type":"{kind}"}}"#), &many);
+        assert!((15..=20).contains(&text.len()) && ends, "{kind}: {text}");
+    }
+    let (text, ends) = taken(&model, r#"{"type":"number"}"#, &format!("0.{many}"));
+    assert!((15..=22).contains(&text.len()) && ends, "{text}");
+    let (text, ends) = taken(&model, r#"{"type":"number"}"#, "1e12345");
+    assert!(text.len() <= 5 && ends, "{text}");
+    let array = r#"{"type":"array","items":{"type":"integer"}}"#;
+    assert_eq!(taken(&model, array, "[12345678901234567890, 12345678901234567890]").0.len(), 44);
+}
+
+#[test]
+fn digits_that_must_come_do_come() {
+    let model = model();
+    let many = "7".repeat(60);
+    assert_eq!(taken(&model, &format!(r#"{{"type":"string","const":"{many}"}}"#), &format!("\"{many}\"")).0.len(), 62);
+    assert_eq!(taken(&model, r#"{"type":"string"}"#, &format!("\"{many}\"")).0.len(), 62);
+    // A multiple is looked for as long as it takes.
+    let tens = model.constraints.schema(&model, r#"{"type":"integer","multipleOf":10}"#);
+    let mut constraint = tens.expect("a valid schema");
+    ids(&model, &many[..20]).into_iter().for_each(|token| constraint.accept(token));
+    assert!(!constraint.allows(model.model.vocab().eos()));
+    let zero = ids(&model, "0")[0];
+    assert!(constraint.allows(zero));
+    constraint.accept(zero);
+    assert!(constraint.allows(model.model.vocab().eos()) && !constraint.allows(zero));
+}
+
+#[test]
+fn one_token_of_a_long_number_is_allowed_exactly_when_the_mask_allows_it() {
+    let model = model();
+    let vocab: Vec<LlamaToken> = model.model.vocab().tokens().collect();
+    let mut constraint = model.constraints.schema(&model, r#"{"type":"number"}"#).expect("a valid schema");
+    for token in ids(&model, "12345678901234567890") {
+        constraint.accept(token);
+        let all = vocab.iter().map(|&token| LlamaTokenData::new(token, 0.0, 0.0));
+        let mut candidates = LlamaTokenDataArray::from_iter(all, false);
+        assert!(constraint.mask(&mut candidates));
+        let allowed: Vec<_> = candidates.data.iter().map(|data| data.id()).collect();
+        let singly: Vec<_> = vocab.iter().copied().filter(|token| constraint.allows(*token)).collect();
+        assert_eq!(allowed, singly);
+    }
+}
+
 /// What the model says under a constraint, up to the end; none when it has not ended after `n_max` tokens.
 fn said(
     engine: &mut LlamaEngine<'_>,

@@ -53,6 +53,7 @@ fn json_prefix(text: &str) -> Option<(Value, usize)> {
         schema @ Value::Object(_) => schema,
         _ => return None,
     };
+    super::schema::add_types(&mut schema);
     // Whoever wrote the grammar may have options of its own.
     if schema.get("x-guidance").is_none() {
         json_options().apply_to(&mut schema);

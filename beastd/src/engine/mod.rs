@@ -2,6 +2,7 @@
 
 mod constraint;
 mod context;
+mod digits;
 mod draft;
 mod embedder;
 pub mod fake;
@@ -14,6 +15,7 @@ mod model;
 mod raw;
 mod read_ahead;
 mod sampler;
+mod schema;
 mod vocab;
 
 pub use constraint::Constraint;

@@ -21,36 +21,29 @@ pub enum Via {
 /// Answers without a key, as llama-server does: whether it is there, and what it is called.
 const PUBLIC: [&str; 6] = ["/", "/health", "/v1/health", "/models", "/v1/models", "/api/version"];
 
-/// Checks who asks. Returns the origin to allow, when the request came from a page that may.
+/// The origin of the page that asks, when it may: its browser is told so, whatever else is wrong with the request.
+pub fn listed_origin(headers: &HeaderMap, http: &Http) -> Option<HeaderValue> {
+    check_origin(headers, http).ok().flatten()
+}
+
+/// Checks who asks.
 ///
 /// # Errors
 /// 400, 401, 403 or 415 with the reason.
-pub fn check(
-    via: Via,
-    method: &Method,
-    uri: &Uri,
-    headers: &HeaderMap,
-    http: &Http,
-) -> Result<Option<HeaderValue>, Refusal> {
+pub fn check(via: Via, method: &Method, uri: &Uri, headers: &HeaderMap, http: &Http) -> Result<(), Refusal> {
     if let Via::Tcp(address) = via {
         check_host(address, uri, headers, http)?;
     }
-    let origin = match check_origin(headers, http) {
-        // A preflight that is answered without headers allows nothing.
-        Err(_) if method == Method::OPTIONS => None,
-        outcome => outcome?,
-    };
-    // A preflight carries neither key nor body.
-    if method != Method::OPTIONS {
-        check_site(method, headers, origin.is_some())?;
-        if method == Method::POST {
-            check_content_type(headers, origin.is_some())?;
-        }
-        if !PUBLIC.contains(&uri.path()) {
-            check_key(headers, http)?;
-        }
+    // A preflight carries neither key nor body, and one that is answered without headers allows nothing.
+    if method == Method::OPTIONS {
+        return Ok(());
     }
-    Ok(origin)
+    let origin = check_origin(headers, http)?;
+    check_site(method, headers, origin.is_some())?;
+    if method == Method::POST {
+        check_content_type(headers, origin.is_some())?;
+    }
+    if PUBLIC.contains(&uri.path()) { Ok(()) } else { check_key(headers, http) }
 }
 
 fn check_host(address: std::net::SocketAddr, uri: &Uri, headers: &HeaderMap, http: &Http) -> Result<(), Refusal> {

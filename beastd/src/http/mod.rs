@@ -7,6 +7,7 @@
 mod answers;
 mod anthropic;
 mod body;
+mod cors;
 mod endpoint;
 mod fields;
 mod guard;
@@ -75,10 +76,12 @@ pub async fn serve(listeners: Vec<HttpListener>, daemon: Arc<Daemon>) {
     let folder = beast_launchd::paths::cache_dir().ok().map(|folder| folder.join("streams"));
     let streams = Streams::open(folder);
     let mut listening = JoinSet::new();
+    let mut places = Vec::new();
     for listener in listeners {
         match Listening::new(listener) {
             Ok(endpoint) => {
                 // With port 0 only the system knows it.
+                places.push(endpoint.place());
                 tracing::info!(address = endpoint.place(), "serving HTTP");
                 let (daemon, permits, streams) = (Arc::clone(&daemon), Arc::clone(&permits), Arc::clone(&streams));
                 listening.spawn(listen(endpoint, daemon, permits, streams));
@@ -86,6 +89,8 @@ pub async fn serve(listeners: Vec<HttpListener>, daemon: Arc<Daemon>) {
             Err(error) => tracing::error!(%error, "cannot serve HTTP"),
         }
     }
+    // The daemon calls this once.
+    let _ = daemon.http.set(places);
     while listening.join_next().await.is_some() {}
 }
 

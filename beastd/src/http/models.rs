@@ -64,12 +64,17 @@ pub fn check_name(daemon: &Daemon, name: Option<&str>) -> Result<(), Refusal> {
 
 /// The refusal of a name.
 pub fn unknown(name: &str) -> Refusal {
-    let name: String = name.chars().filter(|c| !c.is_control()).take(80).collect();
+    let name = excerpt(name);
     Refusal {
         code: Some("model_not_found"),
         param: Some("model".into()),
         ..Refusal::not_found(format!("model '{name}' not found; try: GET /v1/models"))
     }
+}
+
+/// A name as a text may show it.
+pub fn excerpt(name: &str) -> String {
+    name.chars().filter(|c| !c.is_control()).take(80).collect()
 }
 
 /// What is known of the model that answers, or answered last and will again.

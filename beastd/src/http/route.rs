@@ -4,21 +4,21 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use bytes::Bytes;
 use hyper::body::{Body as _, Incoming};
-use hyper::header::{
-    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_MAX_AGE,
-    ALLOW, CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderValue, VARY,
-};
+use hyper::header::{CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderValue, SERVER};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, StatusCode};
 use serde_json::{Map, Value};
 use tokio::task::spawn_blocking;
 
-use super::body::{self, Body, Reply, reply};
+use super::body::{self, Body, Reply};
 use super::refusal::{Dialect, Refusal};
 use super::routes::{Handler, find};
-use super::{Client, anthropic, fields, guard, native, ollama, openai, resumable};
+use super::{Client, anthropic, cors, fields, guard, native, ollama, openai, resumable};
 use crate::budget::FREE;
 use crate::daemon::Phase;
+
+/// By which programs tell beastd from whatever else may listen at its address.
+const NAME: &str = "beastd";
 
 /// A request whose sender may ask.
 pub(crate) struct Asked {
@@ -32,28 +32,27 @@ pub(crate) struct Asked {
 
 /// Answers a request, whatever comes of it.
 pub(crate) async fn answer(client: &Client, request: Request<Incoming>) -> Reply {
-    let dialect = dialect_of(request.uri().path());
+    client.daemon.has_visitors.send_if_modified(|has| !std::mem::replace(has, true));
+    let dialect = dialect_of(request.uri().path(), request.headers());
     let is_head = request.method() == Method::HEAD;
     // A body that is not read would be taken for the next request.
     let mut is_read = request.body().is_end_stream();
     let http = client.daemon.config();
+    let origin = guard::listed_origin(request.headers(), &http.http);
     let checked = guard::check(client.via, request.method(), request.uri(), request.headers(), &http.http);
-    let (origin, outcome) = match checked {
-        Err(refusal) => (None, Err(refusal)),
-        Ok(origin) if request.method() == Method::OPTIONS => {
-            let reply = preflight(origin.is_some());
-            (origin, Ok(reply))
-        }
-        Ok(origin) => (origin, attended(client, dispatch(client, request, &mut is_read)).await),
+    let outcome = match checked {
+        Err(refusal) => Err(refusal),
+        Ok(()) if request.method() == Method::OPTIONS => Ok(cors::preflight(origin.is_some(), request.headers())),
+        Ok(()) => attended(client, dispatch(client, request, &mut is_read)).await,
     };
     let mut reply = outcome.unwrap_or_else(|refusal| {
         tracing::debug!(status = refusal.status.as_u16(), reason = refusal.message, "an HTTP request is refused");
         refusal.reply(dialect)
     });
     client.has_unread.fetch_or(!is_read, Relaxed);
+    reply.headers_mut().insert(SERVER, HeaderValue::from_static(NAME));
     if let Some(origin) = origin {
-        reply.headers_mut().insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-        reply.headers_mut().append(VARY, HeaderValue::from_static("Origin"));
+        cors::allow(&mut reply, origin);
     }
     if client.daemon.phase() != Phase::Serving || !is_read {
         reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
@@ -76,28 +75,15 @@ async fn attended(client: &Client, answer: impl Future<Output = Result<Reply, Re
     }
 }
 
-fn dialect_of(path: &str) -> Dialect {
-    if path.starts_with("/v1/messages") {
+fn dialect_of(path: &str, headers: &HeaderMap) -> Dialect {
+    let is_list = ["/v1/models", "/models"].iter().any(|known| path.starts_with(known));
+    if path.starts_with("/v1/messages") || (is_list && anthropic::is_asked(headers)) {
         Dialect::Anthropic
     } else if path.starts_with("/api/") {
         Dialect::Ollama
     } else {
         Dialect::OpenAi
     }
-}
-
-fn preflight(is_page: bool) -> Reply {
-    const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, DELETE, OPTIONS");
-    let mut reply = reply(StatusCode::OK, "text/plain", "");
-    let headers = reply.headers_mut();
-    headers.insert(ALLOW, METHODS);
-    if is_page {
-        headers.insert(ACCESS_CONTROL_ALLOW_METHODS, METHODS);
-        let allowed = "Authorization, Content-Type, X-Api-Key, Anthropic-Version, Anthropic-Beta, X-Beast-Priority";
-        headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static(allowed));
-        headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
-    }
-    reply
 }
 
 /// Parses a body; a large one beside the sockets' thread.
@@ -171,7 +157,9 @@ async fn handled(
         Handler::CountChat => native::tokens::count_chat(asked).await,
         Handler::CountResponses => native::tokens::count_responses(asked).await,
         Handler::Unsupported(reason) => Err(Refusal::new(StatusCode::NOT_IMPLEMENTED, "not_supported_error", reason)),
+        Handler::Models if anthropic::is_asked(&asked.headers) => Ok(anthropic::models::list(&asked)),
         Handler::Models => Ok(openai::models::list(&asked)),
+        Handler::Model if anthropic::is_asked(&asked.headers) => anthropic::models::one(&asked),
         Handler::Model => openai::models::one(&asked),
         Handler::Stream => resumable::attach(&asked).await,
         Handler::StopStream => resumable::stop(&asked).await,

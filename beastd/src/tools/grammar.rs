@@ -7,7 +7,7 @@ use beast_protocol::{Function, ToolChoice, Tools};
 use serde_json::{Map, Value, json};
 
 use super::format::{Dialect, Format, THINK_CLOSE, THINK_OPEN};
-use super::python;
+use super::{bounds, python};
 
 /// Most calls in an answer: a model that loses itself repeats them for ever.
 const MAX_CALLS: usize = 16;
@@ -129,6 +129,7 @@ fn calls(
 pub fn schema(function: &Function) -> Value {
     let mut schema = serde_json::from_str(&function.parameters).unwrap_or_else(|_| json!({}));
     close(&mut schema, true);
+    bounds::bound_integers(&mut schema);
     schema
 }
 

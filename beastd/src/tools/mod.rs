@@ -2,6 +2,7 @@
 //!
 //! Knows messages and texts, never tokens, sockets or the engine.
 
+mod bounds;
 mod envelope;
 mod format;
 pub mod grammar;

@@ -109,6 +109,10 @@ impl Writer<'_> {
                 number.retain(|key, _| {
                     matches!(&**key, "minimum" | "maximum" | "exclusiveMinimum" | "exclusiveMaximum" | "multipleOf")
                 });
+                // Bounds leave the exponent out. Without them there is a rule that ends.
+                if kind == "number" && number.is_empty() {
+                    return "PY_NUM".into();
+                }
                 number.insert("type".into(), kind.into());
                 number.insert("x-guidance".into(), json_options());
                 self.rule(&format!("%json {}", Value::Object(number)))

@@ -38,11 +38,18 @@ pub(super) struct Embeddings {
     /// Tokens of the present text of the first job that are computed.
     n_done: usize,
     limits: Limits,
+    metrics: Arc<Metrics>,
 }
 
 impl Embeddings {
-    pub(super) fn new(limits: Limits) -> Self {
-        Self { jobs: VecDeque::new(), n_done: 0, limits }
+    pub(super) fn new(limits: Limits, metrics: Arc<Metrics>) -> Self {
+        Self { jobs: VecDeque::new(), n_done: 0, limits, metrics }
+    }
+
+    /// The end of a job, which counts as a request like any other. Who is gone needs no answer.
+    fn end(&self, job: EmbedJob, outcome: Result<Vec<Vec<f32>>, WireError>) {
+        Metrics::add(&self.metrics.n_requests, 1);
+        drop(job.answer.send(outcome));
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -62,17 +69,16 @@ impl Embeddings {
             if is_full { Err(overloaded()) } else { Ok(()) }
         });
         match outcome {
-            // Who is gone needs no answer, here and below.
-            Err(error) => drop(job.answer.send(Err(error))),
-            Ok(()) if job.inputs.is_empty() => drop(job.answer.send(Ok(Vec::new()))),
+            Err(error) => self.end(job, Err(error)),
+            Ok(()) if job.inputs.is_empty() => self.end(job, Ok(Vec::new())),
             Ok(()) => self.jobs.push_back(Running { job, vectors: Vec::new() }),
         }
     }
 
     /// Ends all of them.
     pub(super) fn fail(&mut self, error: &WireError) {
-        for Running { job, .. } in self.jobs.drain(..) {
-            drop(job.answer.send(Err(error.clone())));
+        for Running { job, .. } in std::mem::take(&mut self.jobs) {
+            self.end(job, Err(error.clone()));
         }
         self.n_done = 0;
     }
@@ -82,7 +88,9 @@ impl Embeddings {
         if self.jobs.front().is_some_and(Running::is_abandoned) {
             self.n_done = 0;
         }
+        let n_jobs = self.jobs.len();
         self.jobs.retain(|running| !running.is_abandoned());
+        Metrics::add(&self.metrics.n_requests, (n_jobs - self.jobs.len()) as u64);
     }
 
     /// The present text has its vector: the next text is another job's, if there is one.
@@ -93,7 +101,7 @@ impl Embeddings {
         if running.n_left() > 0 {
             self.jobs.push_back(running);
         } else {
-            drop(running.job.answer.send(Ok(running.vectors)));
+            self.end(running.job, Ok(running.vectors));
         }
     }
 }
@@ -112,7 +120,7 @@ impl<E: Engine> Worker<'_, E> {
     /// Computes the next chunk, if there is any.
     pub(super) fn embed(&mut self) -> Result<(), EngineError> {
         self.embeddings.drop_abandoned();
-        let Embeddings { jobs, n_done, limits } = &mut self.embeddings;
+        let Embeddings { jobs, n_done, limits, .. } = &mut self.embeddings;
         let Some(running) = jobs.front() else { return Ok(()) };
         let text = &running.job.inputs[running.vectors.len()];
         // Halved while others generate, like a prompt's.
@@ -169,20 +177,21 @@ fn check(inputs: &[Vec<Token>], n_ctx: usize, n_vocab: usize) -> Result<(), Wire
     let is_known = |token: &Token| usize::try_from(token.0).is_ok_and(|n| n < n_vocab);
     for (nth, input) in inputs.iter().enumerate() {
         let name = if inputs.len() == 1 { "the input".to_owned() } else { format!("input {nth}") };
-        let (code, text) = if input.is_empty() {
-            (ErrorCode::Invalid, format!("{name} is empty; try: some text"))
-        } else if input.len() > n_ctx {
+        let invalid = |text: String| Err(WireError::new(ErrorCode::Invalid, text));
+        if input.is_empty() {
+            return invalid(format!("{name} is empty; try: some text"));
+        }
+        if input.len() > n_ctx {
             let n = input.len();
+            // In words that clients of llama-server look for.
             let text = format!(
-                "{name} is too large: {n} tokens, and the context holds {n_ctx}; try: less text, or a larger n_ctx"
+                "{name} ({n} tokens) exceeds the available context size ({n_ctx} tokens); try: less text, or a larger n_ctx"
             );
-            (ErrorCode::TooLong, text)
-        } else if let Some(Token(token)) = input.iter().find(|token| !is_known(token)) {
-            (ErrorCode::Invalid, format!("{name} has token {token}; the vocabulary has {n_vocab}"))
-        } else {
-            continue;
-        };
-        return Err(WireError::new(code, text));
+            return Err(WireError::new(ErrorCode::TooLong, text).with_sizes(n, n_ctx));
+        }
+        if let Some(Token(token)) = input.iter().find(|token| !is_known(token)) {
+            return invalid(format!("{name} has token {token}; the vocabulary has {n_vocab}"));
+        }
     }
     Ok(())
 }

@@ -46,7 +46,8 @@ fn several_texts_get_what_each_gets_alone() {
 
 #[test]
 fn jobs_take_turns_by_their_texts() {
-    let mut embeddings = Embeddings::new(Limits { n_waiting: 8, ..LIMITS });
+    let metrics = Arc::new(Metrics::default());
+    let mut embeddings = Embeddings::new(Limits { n_waiting: 8, ..LIMITS }, Arc::clone(&metrics));
     let mut add = |n| {
         let (answer, answered) = oneshot::channel();
         embeddings.add(EmbedJob { inputs: texts(n), answer }, 256, 257);
@@ -62,6 +63,28 @@ fn jobs_take_turns_by_their_texts() {
     embeddings.finished(vec![4.0]);
     assert_eq!(many.try_recv().expect("it is done").expect("fine"), [[1.0], [3.0], [4.0]]);
     assert!(embeddings.is_empty());
+    assert_eq!(metrics.n_requests.load(Relaxed), 2);
+}
+
+#[test]
+fn every_end_of_a_job_counts_as_a_request() {
+    let metrics = Arc::new(Metrics::default());
+    let mut embeddings = Embeddings::new(Limits { n_waiting: 8, ..LIMITS }, Arc::clone(&metrics));
+    let mut add = |inputs| {
+        let (answer, answered) = oneshot::channel();
+        embeddings.add(EmbedJob { inputs, answer }, 256, 257);
+        (answered, metrics.n_requests.load(Relaxed))
+    };
+    assert_eq!(add(Vec::new()).1, 1, "nothing to do");
+    assert_eq!(add(vec![Vec::new()]).1, 2, "refused");
+    let (kept, n_ended) = add(texts(1));
+    assert_eq!(n_ended, 2, "it runs");
+    drop(add(texts(1)).0);
+    embeddings.drop_abandoned();
+    assert_eq!(metrics.n_requests.load(Relaxed), 3, "given up");
+    embeddings.fail(&shutting_down());
+    assert_eq!(metrics.n_requests.load(Relaxed), 4);
+    drop(kept);
 }
 
 #[test]
@@ -103,7 +126,8 @@ fn what_cannot_be_is_refused_with_the_reason() {
     let fixture = start(LIMITS);
     drop(fixture.step);
     let refused = |inputs| refused(&fixture.handle, inputs);
-    let text = "the input is too large: 257 tokens, and the context holds 256; try: less text, or a larger n_ctx";
+    let text =
+        "the input (257 tokens) exceeds the available context size (256 tokens); try: less text, or a larger n_ctx";
     assert_eq!(refused(vec![tokens(&"x".repeat(257))]), (ErrorCode::TooLong, text.into()));
     let text = "input 1 is empty; try: some text";
     assert_eq!(refused(vec![tokens("a"), Vec::new()]), (ErrorCode::Invalid, text.into()));

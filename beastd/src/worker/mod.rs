@@ -102,7 +102,7 @@ impl<'model, E: Engine> Worker<'model, E> {
     pub fn new(parts: Parts<'model, E>, inbox: Inbox, metrics: Arc<Metrics>) -> Self {
         let Parts { engine, vocab, limits, n_ctx, governor, speculation, store } = parts;
         let (scheduler, active) = (Scheduler::new(limits), HashMap::new());
-        let (embeddings, pace) = (Embeddings::new(limits), Pace::new(limits.prefill_chunk));
+        let (embeddings, pace) = (Embeddings::new(limits, Arc::clone(&metrics)), Pace::new(limits.prefill_chunk));
         Self { engine, vocab, scheduler, inbox, metrics, n_ctx, governor, speculation, store, active, embeddings, pace }
     }
 

@@ -73,6 +73,9 @@ fn an_answer_is_the_same_whole_and_streamed() {
     let (_, end) = &events[events.len() - 2];
     assert_eq!(end["delta"], json!({ "stop_reason": "max_tokens", "stop_sequence": null }));
     let usage = |usage: &Value| usage["input_tokens"].as_u64().zip(usage["cache_read_input_tokens"].as_u64());
+    let (_, start) = &events[0];
+    let (of_start, of_end) = (usage(&start["message"]["usage"]), usage(&end["usage"]));
+    assert_eq!(of_start, of_end, "what was known is told at once");
     let (of_whole, of_stream) = (usage(&whole["usage"]).expect("both"), usage(&end["usage"]).expect("both"));
     assert_eq!(of_whole.0 + of_whole.1, of_stream.0 + of_stream.1, "the same prompt");
 }
@@ -113,6 +116,7 @@ fn errors_are_anthropics_and_come_before_any_stream() {
     let all = [
         (json!({ "max_tokens": null }), "invalid max_tokens: "),
         (json!({ "messages": [] }), "invalid messages: "),
+        (json!({ "tool_choice": { "type": "any" } }), "tool_choice any needs "),
         (json!({ "stream": true, "messages": [{ "role": "user", "content": long }] }), "prompt is too long: "),
     ];
     for (body, start) in all {
@@ -125,4 +129,24 @@ fn errors_are_anthropics_and_come_before_any_stream() {
     }
     let response = request(&address, "GET", "/v1/messages", &[], b"");
     assert_eq!((response.status, response.header("allow")), (405, Some("POST")));
+}
+
+#[test]
+fn models_are_described_in_anthropics_words_to_who_speaks_them() {
+    let beast = Home::new().start_http(&[]);
+    let address = beast.http();
+    beast.ready();
+    let ask = |path: &str| request(&address, "GET", path, &[("anthropic-version", "2023-06-01")], b"");
+    let list = ask("/v1/models?limit=1000");
+    assert!(list.header("request-id").is_some(), "{list:?}");
+    let list = list.json();
+    let model = list["data"][0].clone();
+    assert_eq!((&model["type"], &model["id"], &model["display_name"]), (&json!("model"), &json!("cub"), &json!("cub")));
+    assert!(model["created_at"].as_str().is_some_and(|time| time.ends_with('Z') && time.len() == 20), "{model}");
+    assert_eq!(list, json!({ "data": [model], "has_more": false, "first_id": "cub", "last_id": "cub" }));
+    assert_eq!(ask("/v1/models/cub").json(), model);
+    let missing = ask("/v1/models/none");
+    assert_eq!((missing.status, &missing.json()["error"]["type"]), (404, &json!("not_found_error")));
+    assert_eq!(missing.json()["type"], "error");
+    assert_eq!(request(&address, "GET", "/v1/models", &[], b"").json()["object"], "list");
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Mutex;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use beast_protocol::{Event, Request, State};
 use beast_tests::http_client::{Address, Connection, JSON, get, post, request};
@@ -91,6 +92,54 @@ fn a_request_wakes_the_model_and_looking_does_not() {
     let mut stream = begin(&address, &[], chat_babble(300));
     assert_eq!(stream.rest().last().map(String::as_str), Some("[DONE]"));
     eventually(|| beast.status().state == State::Unloaded);
+}
+
+/// Whoever asks over HTTP has not started the daemon for a question of its own.
+#[test]
+fn an_idle_model_leaves_before_the_first_request_once_somebody_has_looked() {
+    let beast = Beast::with_http(&["idle_unload=1s"]);
+    let address = beast.http();
+    let is_sleeping = || get(&address, "/props").json()["is_sleeping"] == true;
+    eventually(|| get(&address, "/health").status == 200);
+    let began = Instant::now();
+    eventually(is_sleeping);
+    assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
+    assert_eq!(get(&address, "/health").status, 200);
+    assert_eq!(post(&address, "/completion", &json!({ "prompt": "I", "n_predict": 1 })).status, 200);
+    eventually(is_sleeping);
+}
+
+#[test]
+fn counting_tokens_loads_the_model() {
+    let beast = Beast::with_http(&[]);
+    let address = beast.http();
+    let messages = json!({ "messages": [{ "role": "user", "content": "Hello" }] });
+    for (path, body) in [
+        ("/tokenize", json!({ "content": "Hello" })),
+        ("/v1/messages/count_tokens", messages.clone()),
+        ("/v1/chat/completions/input_tokens", messages),
+        ("/v1/responses/input_tokens", json!({ "input": "Hello" })),
+    ] {
+        assert_eq!(beast.run(&["unload"]).code, Some(0));
+        assert_eq!(get(&address, "/props").json()["is_sleeping"], true);
+        let counted = post(&address, path, &body).json();
+        let n = counted["input_tokens"].as_u64().or(counted["tokens"].as_array().map(|list| list.len() as u64));
+        assert!(n.is_some_and(|n| n > 0), "{path}: {counted}");
+        assert_eq!(get(&address, "/props").json()["is_sleeping"], false, "{path}");
+    }
+}
+
+#[test]
+fn the_daemon_says_where_it_speaks_http() {
+    let beast = Home::new().start_http(&["http.socket=auto"]);
+    let address = beast.http();
+    let places = beast.status().http;
+    assert!(matches!(&address, Address::Tcp(tcp) if places[0] == tcp.to_string()), "{places:?}");
+    assert_eq!(places[1], beast.socket().with_file_name("http.sock").display().to_string());
+    let line = format!("http      http://{}, {}", places[0], places[1]);
+    assert!(beast.run(&["status"]).answer().contains(&line));
+    assert_eq!(get(&address, "/health").header("server"), Some("beastd"));
+    assert_eq!(Beast::start().status().http, Vec::<String>::new());
 }
 
 #[test]

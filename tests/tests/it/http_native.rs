@@ -194,6 +194,12 @@ fn embeddings_have_length_one_in_either_format() {
     assert_eq!(ask(json!({ "input": "a cat", "dimensions": n })).status, 200);
     let refused = ask(json!({ "input": "a cat", "dimensions": n - 1 }));
     assert_eq!((refused.status, &refused.json()["error"]["param"]), (400, &json!("dimensions")));
+    let long = ask(json!({ "input": ["a", "many words ".repeat(4000)] }));
+    let error = &long.json()["error"];
+    assert_eq!((long.status, &error["type"]), (400, &json!("exceed_context_size_error")));
+    assert_eq!((&error["code"], &error["param"]), (&json!("context_length_exceeded"), &json!("input")));
+    assert!(error["n_prompt_tokens"].as_u64().is_some_and(|n| n > 4096) && error["n_ctx"] == 4096, "{error}");
+    assert!(error["message"].as_str().is_some_and(|text| text.starts_with("input 1 (")), "{error}");
     for wrong in [json!([]), json!(true), json!({ "content": "x" }), json!(["a", null])] {
         let refused = ask(json!({ "input": wrong }));
         assert_eq!(
@@ -202,8 +208,10 @@ fn embeddings_have_length_one_in_either_format() {
             "{wrong}"
         );
     }
+    let n_requests = beast.status().n_requests;
     let native = post(&address, "/embedding", &json!({ "content": "a cat" })).json();
     assert_eq!(numbers(&native[0]["embedding"][0]), vectors[0]);
+    assert_eq!(beast.status().n_requests, n_requests + 1, "it counts as a request");
 }
 
 fn numbers(list: &Value) -> Vec<f64> {

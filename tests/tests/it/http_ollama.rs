@@ -150,6 +150,8 @@ fn nothing_is_fetched_made_or_deleted() {
         assert_eq!(refused(&address, "POST", path), 404, "{path}");
     }
     assert_eq!(refused(&address, "DELETE", "/api/delete"), 404);
+    let text = pull(json!({ "model": "x" })).json()["error"].as_str().expect("a text").to_owned();
+    assert_eq!(text, "model 'x' not found: nothing is downloaded over HTTP; try: beastctl models pull");
 }
 
 #[test]
@@ -163,4 +165,22 @@ fn errors_are_one_text_and_come_before_any_stream() {
         assert_eq!(response.status, 400, "{}", response.text());
         assert!(response.json()["error"].is_string(), "{}", response.text());
     }
+}
+
+#[test]
+fn what_the_model_cannot_do_is_said() {
+    let beast = Home::new().start_http(&[]);
+    let address = beast.http();
+    let tags = get(&address, "/api/tags").json();
+    assert!(!tags["models"][0]["capabilities"].to_string().contains("thinking"), "cub does not think: {tags}");
+    for (path, think) in [("/api/chat", json!(true)), ("/api/chat", json!("low")), ("/api/generate", json!(true))] {
+        let response = post(&address, path, &chat(&json!({ "prompt": TEXT, "think": think })));
+        let text = response.json()["error"].as_str().expect("a text").to_owned();
+        assert_eq!((response.status, text.as_str()), (400, "\"cub\" does not support thinking"));
+    }
+    assert_eq!(post(&address, "/api/chat", &chat(&json!({ "think": false }))).status, 200);
+    let template = json!({ "prompt": TEXT, "template": "{{ .Prompt }}" });
+    let response = post(&address, "/api/generate", &chat(&template));
+    assert_eq!(response.status, 400);
+    assert!(response.json()["error"].as_str().is_some_and(|text| text.starts_with("template is not supported")));
 }

@@ -54,6 +54,33 @@ fn a_limit_a_schema_and_probabilities() {
     assert!(logprobs.iter().all(|token| token["top_logprobs"].as_array().is_some_and(|top| top.len() == 2)));
 }
 
+/// A schema without a type, and numbers that the model would go on with for ever.
+#[test]
+fn a_schema_says_what_it_means_and_its_numbers_end() {
+    let beast = Home::new().start_http(&[]);
+    let address = beast.http();
+    let schema = json!({ "items": [{ "type": "integer" }], "minItems": 1, "maxItems": 1 });
+    let body = json!({
+        "messages": [{ "role": "user", "content": "Count to a million" }],
+        "max_tokens": 60,
+        "temperature": 0,
+        // Digits are all that it wants to say.
+        "logit_bias": {},
+        "response_format": { "type": "json_object", "schema": schema },
+    });
+    let digits = post(&address, "/tokenize", &json!({ "content": "7" })).json()["tokens"].clone();
+    let mut biased = body.clone();
+    biased["logit_bias"] =
+        json!(digits.as_array().expect("a list").iter().map(|token| json!([token, 100])).collect::<Vec<_>>());
+    for body in [body, biased] {
+        let choice = post(&address, "/v1/chat/completions", &body).json()["choices"][0].clone();
+        let text = choice["message"]["content"].as_str().expect("a text");
+        let value: Value = serde_json::from_str(text).expect(text);
+        assert!(value.as_array().is_some_and(|list| list.len() == 1 && list[0].is_number()), "{text}");
+        assert_eq!(choice["finish_reason"], "stop", "{text}");
+    }
+}
+
 #[test]
 fn what_would_have_to_be_stored_is_refused() {
     let beast = Home::new().start_http(&[]);
@@ -64,6 +91,12 @@ fn what_would_have_to_be_stored_is_refused() {
         let refused = post(&address, "/v1/responses", &json!({ "input": "Hi", field: value }));
         assert_eq!((refused.status, &refused.json()["error"]["param"]), (400, &json!(field)));
     }
+    let prompt = post(&address, "/v1/responses", &json!({ "input": "Hi", "prompt": { "id": "pmpt_1" } }));
+    let message = prompt.json()["error"]["message"].as_str().expect("a text").to_owned();
+    assert_eq!(
+        message,
+        "prompt is not supported: it names a template that OpenAI stores; try: its text in instructions"
+    );
     let reference = json!({ "input": [{ "type": "item_reference", "id": "msg_1" }], "stream": true });
     assert_eq!(post(&address, "/v1/responses", &reference).status, 400);
 }

@@ -96,9 +96,36 @@ fn a_page_gets_nothing_unless_it_was_allowed() {
     assert_eq!((allowed.status, allowed.header("access-control-allow-origin")), (200, Some(page.1)));
     assert_eq!(allowed.header("access-control-allow-credentials"), None);
     assert_eq!(allowed.header("vary"), Some("Origin"));
-    let preflight = request(&address, "OPTIONS", CHAT, &[page, ("Access-Control-Request-Method", "POST")], b"");
+    let asked = ("Access-Control-Request-Headers", "authorization,x-conversation-id,x-stainless-os");
+    let preflight = request(&address, "OPTIONS", CHAT, &[page, ("Access-Control-Request-Method", "POST"), asked], b"");
     assert_eq!(preflight.header("access-control-allow-origin"), Some(page.1));
     assert!(preflight.header("access-control-allow-methods").is_some_and(|methods| methods.contains("POST")));
+    assert_eq!(
+        preflight.header("access-control-allow-headers"),
+        Some("authorization, x-conversation-id, x-stainless-os")
+    );
+}
+
+#[test]
+fn a_page_that_was_allowed_can_read_why_it_is_refused() {
+    let beast = Beast::with_http(&["http.origins=https://chat.example.org", &format!("http.api_key={KEY}")]);
+    let address = beast.http();
+    let page = ("Origin", "https://chat.example.org");
+    let key = ("x-api-key", KEY);
+    let plain = ("Content-Type", "text/plain");
+    for (status, path, headers) in [
+        (401, CHAT, &[page, JSON][..]),
+        (415, CHAT, &[page, key, plain]),
+        (400, CHAT, &[page, key, JSON]),
+        (404, "/nothing", &[page, key, JSON]),
+        (405, "/slots", &[page, key, JSON]),
+        (403, CHAT, &[page, key, JSON, ("Host", "evil.com")]),
+    ] {
+        let refused = request(&address, "POST", path, headers, b"{}");
+        assert_eq!(refused.status, status, "{path}");
+        assert_eq!(refused.header("access-control-allow-origin"), Some(page.1), "{status}");
+        assert!(!refused.text().is_empty(), "{status}");
+    }
 }
 
 #[test]

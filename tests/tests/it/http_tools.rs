@@ -70,6 +70,14 @@ fn a_call_is_the_same_whole_and_in_pieces() {
 }
 
 #[test]
+fn a_tool_of_chat_has_a_function() {
+    let beast = Beast::with_http(&[]);
+    let body = json!({ "messages": [{ "role": "user", "content": "Hi" }], "tools": [{ "name": "f" }] });
+    let refused = post(&beast.http(), "/v1/chat/completions", &body);
+    assert_eq!((refused.status, &refused.json()["error"]["param"]), (400, &json!("tools[0].function")));
+}
+
+#[test]
 fn a_response_ends_with_the_arguments_that_it_streamed() {
     let beast = Beast::with_http(&[]);
     let body = json!({

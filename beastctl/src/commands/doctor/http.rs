@@ -19,6 +19,8 @@ use super::finding::Finding;
 use crate::{commands::settings::Settings, exit::advice, prompts::quoted};
 
 const CHECK: &str = "http";
+/// By which beastd names itself in the header `Server`.
+const NAME: &str = "beastd";
 /// Who takes longer to say how it is, is stuck.
 const LIMIT: Duration = Duration::from_secs(3);
 /// Most bytes of an answer that are looked at.
@@ -70,7 +72,7 @@ fn of_places(places: &HttpPlaces, is_running: bool) -> Vec<Finding> {
     let ollama = places.ollama.iter().map(|address| (address, "http.ollama = false"));
     let tcp = own.chain(ollama).map(|(address, other)| {
         let call = |path: &str| TcpStream::connect_timeout(&reachable(*address), LIMIT).and_then(|s| get(s, path));
-        of_place(&address.to_string(), call, other, is_running)
+        of_place(&address.to_string(), "http://", call, other, is_running)
     });
     let unix = places.socket.iter().map(|path| {
         let call = |page: &str| {
@@ -79,7 +81,7 @@ fn of_places(places: &HttpPlaces, is_running: bool) -> Vec<Finding> {
             check_peer(&stream, path).map_err(io::Error::other)?;
             get(stream, page)
         };
-        of_place(&path.display().to_string(), call, "another http.socket", is_running)
+        of_place(&path.display().to_string(), "", call, "another http.socket", is_running)
     });
     tcp.chain(unix).collect()
 }
@@ -94,7 +96,13 @@ fn reachable(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, address.port())
 }
 
-fn of_place(place: &str, call: impl Fn(&str) -> io::Result<Page>, other: &str, is_running: bool) -> Finding {
+fn of_place(
+    place: &str,
+    scheme: &str,
+    call: impl Fn(&str) -> io::Result<Page>,
+    other: &str,
+    is_running: bool,
+) -> Finding {
     let is_nobody =
         |error: &io::Error| matches!(error.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound);
     match call("/health") {
@@ -106,9 +114,9 @@ fn of_place(place: &str, call: impl Fn(&str) -> io::Result<Page>, other: &str, i
             Finding::problem(CHECK, text, "beastctl stop, then the next request starts it anew")
         }
         // Without beastd, whoever answers is somebody else.
-        Ok(page) if is_running && page.is_health() => {
+        Ok(page) if is_running && page.is_beastds => {
             let state = if page.status == 503 { ", still loading" } else { "" };
-            Finding::ok(CHECK, format!("http://{place} answers{state}"))
+            Finding::ok(CHECK, format!("{scheme}{place} answers{state}"))
         }
         Ok(_) => {
             let is_ollama = call("/").is_ok_and(|page| page.body.contains("Ollama is running"));
@@ -126,27 +134,28 @@ fn of_place(place: &str, call: impl Fn(&str) -> io::Result<Page>, other: &str, i
 #[derive(Debug)]
 struct Page {
     status: u16,
+    /// Whether it says that it is beastd's.
+    is_beastds: bool,
     body: String,
-}
-
-impl Page {
-    /// Whether beastd would say this of itself; a key may be asked for.
-    fn is_health(&self) -> bool {
-        matches!(self.status, 200 | 401 | 503)
-    }
 }
 
 /// By hand: ureq knows no Unix sockets, and would ask a proxy.
 fn get(mut stream: impl Read + Write + Limited, path: &str) -> io::Result<Page> {
     stream.limit()?;
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nAccept: */*\r\nConnection: close\r\n\r\n")?;
+    // At once: who has read enough of it to answer may hang up.
+    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nAccept: */*\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes())?;
     let mut bytes = Vec::new();
     stream.take(MAX_LEN).read_to_end(&mut bytes)?;
     let text = String::from_utf8_lossy(&bytes);
     let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
     let status = head.strip_prefix("HTTP/1.").and_then(|rest| rest.split(' ').nth(1)?.parse().ok());
     let status = status.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "that is not HTTP"))?;
-    Ok(Page { status, body: body.to_owned() })
+    let is_name = |line: &str| {
+        let name = line.split_once(':').filter(|(name, _)| name.eq_ignore_ascii_case("server"));
+        name.is_some_and(|(_, value)| value.trim() == NAME)
+    };
+    Ok(Page { status, is_beastds: head.lines().any(is_name), body: body.to_owned() })
 }
 
 /// A stream whose other end may be silent.

@@ -46,8 +46,10 @@ fn examine(context: &Context, is_hash_wanted: bool, wait: &Wait) -> Result<Vec<F
     let (program_finding, program) = program::check(wait)?;
     let mut findings = vec![program_finding];
     let mut settings = Settings::default();
+    let mut is_configuration_fine = false;
     if let Some(program) = &program {
         let (finding, known) = configuration::check(program, wait)?;
+        is_configuration_fine = finding.verdict == Verdict::Ok;
         findings.push(finding);
         settings = known;
     }
@@ -80,7 +82,7 @@ fn examine(context: &Context, is_hash_wanted: bool, wait: &Wait) -> Result<Vec<F
     }
     findings.push(memory::check(loaded.map(|model| model.n_bytes), located.n_bytes(), wait)?);
     findings.extend(disk::check(&settings));
-    findings.push(log::check(log_dir(&settings)));
+    findings.push(log::check(log_dir(&settings), is_configuration_fine));
     Ok(findings)
 }
 

@@ -44,10 +44,15 @@ fn page(text: &str) -> Page {
     Page { bytes: text.as_bytes().to_vec().into(), ..Page::default() }
 }
 
+/// A page of beastd.
+fn own_page(text: &str) -> Page {
+    Page { headers: "Server: beastd\r\n".into(), ..page(text) }
+}
+
 #[test]
 fn an_endpoint_that_answers() {
     let web = Web::new();
-    web.page("/health", page(r#"{"status":"ok"}"#));
+    web.page("/health", own_page(r#"{"status":"ok"}"#));
     check(
         &web,
         true,
@@ -56,7 +61,7 @@ fn an_endpoint_that_answers() {
         ok       http           http://ADDRESS answers
     "#]],
     );
-    web.faults([Fault::Status(503, "")]);
+    web.faults([Fault::Status(503, "Server: beastd\r\n")]);
     check(
         &web,
         true,
@@ -70,6 +75,16 @@ fn an_endpoint_that_answers() {
 #[test]
 fn a_port_that_another_program_holds() {
     let web = Web::new();
+    check(
+        &web,
+        true,
+        1,
+        expect![[r#"
+        problem  http           another program listens on ADDRESS; try: stop it, or another http.listen
+    "#]],
+    );
+    // Many servers have a page of that name.
+    web.page("/health", page(r#"{"status":"ok"}"#));
     check(
         &web,
         true,
@@ -120,13 +135,13 @@ fn a_unix_socket_is_called_as_well() {
         use std::io::{Read, Write};
         let (mut stream, _) = listener.accept().unwrap();
         let n_read = stream.read(&mut [0; 1024]).unwrap();
-        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").unwrap();
+        stream.write_all(b"HTTP/1.1 200 OK\r\nserver: beastd\r\nContent-Length: 2\r\n\r\nok").unwrap();
         n_read
     });
     let ran = doctor(&beast, true);
     assert!(server.join().unwrap() > 0);
     expect![[r#"
-        ok       http           http://DIR/http.sock answers
+        ok       http           DIR/http.sock answers
     "#]]
     .assert_eq(&said(&ran, "ADDRESS"));
 }
@@ -137,7 +152,7 @@ fn a_file_of_keys_that_others_can_read() {
     let file = beast.write("keys", "k");
     chmod(&file, 0o644);
     let web = Web::new();
-    web.page("/health", page("ok"));
+    web.page("/health", own_page("ok"));
     let lines = [listen(web.address()), format!("http.api_key_file = \"{}\"  # file", file.display())];
     programs(&beast, OURS, &format!("{}\n{}", settings(&beast, "builtin"), lines.join("\n")));
     expect![[r#"

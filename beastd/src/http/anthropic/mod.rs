@@ -3,13 +3,19 @@
 mod content;
 pub(crate) mod count;
 pub(crate) mod messages;
+pub(crate) mod models;
 mod request;
 mod script;
 
-use hyper::header::{HeaderName, HeaderValue};
+use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 
 use super::body::Reply;
 use super::openai::random_id;
+
+/// Whether a request to a route that OpenAI has as well speaks this dialect.
+pub(crate) fn is_asked(headers: &HeaderMap) -> bool {
+    headers.contains_key("anthropic-version")
+}
 
 /// By which a request is named in its answer and its errors.
 pub(crate) fn request_id() -> String {

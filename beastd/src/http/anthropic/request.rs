@@ -79,11 +79,15 @@ fn function(fields: &Fields<'_>) -> Result<Option<Function>, Refusal> {
 }
 
 fn tools(fields: &Fields<'_>, functions: Vec<Function>) -> Result<Tools, Refusal> {
-    let Some(object) = fields.object("tool_choice")?.filter(|_| !functions.is_empty()) else {
-        return Ok(Tools { functions, ..Tools::default() });
-    };
+    let Some(object) = fields.object("tool_choice")? else { return Ok(Tools { functions, ..Tools::default() }) };
     let wanted = Fields::within(object, "tool_choice.");
     let choice = match wanted.text("type")? {
+        Some(kind @ ("any" | "tool")) if functions.is_empty() => {
+            // Also when all of them are tools of Anthropic's servers: what was asked for cannot be done.
+            let text =
+                format!("tool_choice {kind} needs a tool that can be called here; try: tools with an input_schema");
+            return Err(Refusal::invalid_field("tool_choice", text));
+        }
         Some("auto") => ToolChoice::Auto,
         Some("any") => ToolChoice::Required,
         Some("none") => ToolChoice::None,

@@ -143,10 +143,13 @@ fn every_choice_of_tools() {
     assert_eq!(choice(json!({ "type": "auto" })), ToolChoice::Auto);
     assert_eq!(choice(json!({ "type": "none" })), ToolChoice::None);
     assert_eq!(choice(json!({ "type": "tool", "name": "f" })), ToolChoice::Named("f".into()));
-    // Nothing is left to be called.
+    // Nothing is left to be called, which only a choice that insists on a call minds.
     let ignored = json!([{ "type": "bash_20250124", "name": "bash" }]);
-    let request = read(json!({ "tools": ignored, "tool_choice": { "type": "any" } }));
+    let request = read(json!({ "tools": ignored, "tool_choice": { "type": "auto" } }));
     assert_eq!(request.tools, Tools::default());
+    assert!(
+        refusal(json!({ "tools": ignored, "tool_choice": { "type": "any" } })).starts_with("tool_choice any needs")
+    );
 }
 
 #[test]
@@ -188,6 +191,9 @@ fn what_makes_no_sense_is_named() {
         json!({ "thinking": { "type": "maybe" } }),
         json!({ "tools": [{ "description": "nameless" }] }),
         json!({ "tools": [{ "name": "f" }], "tool_choice": { "type": "tool", "name": "g" } }),
+        json!({ "tool_choice": { "type": "any" } }),
+        json!({ "tools": [], "tool_choice": { "type": "tool", "name": "g" } }),
+        json!({ "tool_choice": { "type": "some" } }),
         json!({ "output_config": { "format": { "type": "xml" } } }),
     ];
     let told: String = all.into_iter().map(|value| refusal(value) + "\n").collect();
@@ -206,6 +212,9 @@ fn what_makes_no_sense_is_named() {
         invalid thinking.type: expected enabled, adaptive or disabled
         invalid tools[0].name: expected the name of a tool
         invalid tool_choice.name: expected the name of one of the tools
+        tool_choice any needs a tool that can be called here; try: tools with an input_schema
+        tool_choice tool needs a tool that can be called here; try: tools with an input_schema
+        invalid tool_choice.type: expected auto, any, tool or none
         invalid output_config.format.type: expected json_schema
     "#]]
     .assert_eq(&told);

@@ -71,7 +71,8 @@ enum Kind {
 pub(super) struct Told {
     id: String,
     request_id: String,
-    has_begun: bool,
+    /// The model and the length of the prompt, until the message is begun.
+    start: Option<(String, u32)>,
     has_calls: bool,
     /// The block that is open.
     open: Option<Kind>,
@@ -81,13 +82,13 @@ pub(super) struct Told {
 
 impl Told {
     pub(super) fn new(id: String, request_id: String) -> Self {
-        Self { id, request_id, has_begun: false, has_calls: false, open: None, n_closed: 0 }
+        Self { id, request_id, start: None, has_calls: false, open: None, n_closed: 0 }
     }
 
-    fn begin(&mut self, model: &str, n_prompt: u32, out: &mut Vec<u8>) {
-        if !std::mem::replace(&mut self.has_begun, true) {
-            // How much of it is known already shows at the end.
-            let message = message(&self.id, model, Vec::new(), usage(Usage { n_prompt, ..Usage::default() }));
+    fn begin(&mut self, n_cached: u32, out: &mut Vec<u8>) {
+        if let Some((model, n_prompt)) = self.start.take() {
+            let usage = usage(Usage { n_prompt, n_cached, ..Usage::default() });
+            let message = message(&self.id, &model, Vec::new(), usage);
             named(out, "message_start", &json!({ "type": "message_start", "message": message }));
         }
     }
@@ -145,13 +146,18 @@ impl Script for Told {
 
     fn event(&mut self, _: usize, event: Event, out: &mut Vec<u8>) {
         match event {
-            Event::Started { model, n_prompt, .. } => self.begin(&model, n_prompt, out),
+            Event::Started { model, n_prompt, .. } => self.start = Some((model, n_prompt)),
+            // The first comes with the start, before anything is computed, and says how much was known. It is left out for a reader
+            // that is far behind.
+            Event::Progress { n_done, .. } => self.begin(n_done, out),
             Event::Piece { text, deltas, .. } => {
+                self.begin(0, out);
                 for delta in deltas_of(text, deltas) {
                     self.said(delta, out);
                 }
             }
             Event::Done { reason, usage: used, stop_text, .. } => {
+                self.begin(used.n_cached, out);
                 self.close(out);
                 let delta = json!({
                     "stop_reason": stop_reason(Some(reason), self.has_calls),

@@ -39,13 +39,20 @@ fn a_text() {
         deltas: Vec::new(),
         logprobs: Vec::new(),
     };
-    let progress = Event::Progress { n_done: 1, n_total: 20 };
-    let events = vec![started(), progress, text, piece(vec![Delta::Text("lo".into())]), done(FinishReason::Stop, None)];
+    let progress = |n_done| Event::Progress { n_done, n_total: 20 };
+    let events = vec![
+        started(),
+        progress(16),
+        progress(20),
+        text,
+        piece(vec![Delta::Text("lo".into())]),
+        done(FinishReason::Stop, None),
+    ];
     check(
         events,
         expect![[r#"
         event: message_start
-        data: {"type":"message_start","message":{"id":"msg_1","type":"message","role":"assistant","model":"cub","content":[],"stop_reason":null,"stop_sequence":null,"usage":{"input_tokens":20,"cache_creation_input_tokens":0,"cache_read_input_tokens":0,"output_tokens":0}}}
+        data: {"type":"message_start","message":{"id":"msg_1","type":"message","role":"assistant","model":"cub","content":[],"stop_reason":null,"stop_sequence":null,"usage":{"input_tokens":4,"cache_creation_input_tokens":0,"cache_read_input_tokens":16,"output_tokens":0}}}
 
         event: content_block_start
         data: {"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}
@@ -147,7 +154,7 @@ fn nothing_is_said() {
         vec![started(), done(FinishReason::Stop, None)],
         expect![[r#"
         event: message_start
-        data: {"type":"message_start","message":{"id":"msg_1","type":"message","role":"assistant","model":"cub","content":[],"stop_reason":null,"stop_sequence":null,"usage":{"input_tokens":20,"cache_creation_input_tokens":0,"cache_read_input_tokens":0,"output_tokens":0}}}
+        data: {"type":"message_start","message":{"id":"msg_1","type":"message","role":"assistant","model":"cub","content":[],"stop_reason":null,"stop_sequence":null,"usage":{"input_tokens":4,"cache_creation_input_tokens":0,"cache_read_input_tokens":16,"output_tokens":0}}}
 
         event: message_delta
         data: {"type":"message_delta","delta":{"stop_reason":"end_turn","stop_sequence":null},"usage":{"input_tokens":4,"cache_creation_input_tokens":0,"cache_read_input_tokens":16,"output_tokens":5}}

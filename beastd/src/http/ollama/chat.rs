@@ -22,6 +22,7 @@ pub(crate) async fn answer(asked: Asked) -> Result<Reply, Refusal> {
         return keep_alive::change_model(&asked, empty, is_stream).await;
     }
     let request = chat(&fields, messages, asked.client.daemon.config().n_ctx)?;
+    super::models::check_thinking(&asked.client, &fields, &request.template).await?;
     let request = Generate { priority: openai::priority(&asked.headers)?, ..request };
     generate::run(asked.client, request, Shape::Chat, is_stream).await
 }

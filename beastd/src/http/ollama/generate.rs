@@ -24,6 +24,7 @@ pub(crate) async fn answer(asked: Asked) -> Result<Reply, Refusal> {
         return keep_alive::change_model(&asked, ("response", "".into()), is_stream).await;
     }
     let request = generate(&fields, asked.client.daemon.config().n_ctx)?;
+    super::models::check_thinking(&asked.client, &fields, &request.template).await?;
     let request = Generate { priority: openai::priority(&asked.headers)?, ..request };
     run(asked.client, request, Shape::Generate, is_stream).await
 }
@@ -35,8 +36,9 @@ fn generate(fields: &Fields<'_>, n_ctx: usize) -> Result<Generate, Refusal> {
         return Err(Refusal::invalid_field("suffix", "suffix is not supported; try: without it"));
     }
     if fields.text("template")?.is_some_and(|template| !template.is_empty()) {
-        // It is in Go's language, and whoever sends one has written it for another model.
-        tracing::info!("a template is ignored: the model's own is used");
+        // It is in Go's language, and was written for another model.
+        let text = "template is not supported: the model's own is used; try: the whole prompt with raw: true";
+        return Err(Refusal::invalid_field("template", text));
     }
     let prompt = fields.text("prompt")?.unwrap_or_default().to_owned();
     let request = Generate { constraint: format(fields)?, template: think(fields)?, ..options::read(fields, n_ctx)? };

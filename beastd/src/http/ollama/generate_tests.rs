@@ -8,8 +8,7 @@ fn read(body: Value) -> Result<Generate, String> {
 
 #[test]
 fn a_prompt_is_a_conversation_unless_it_is_raw() {
-    let request =
-        read(json!({ "prompt": "Hi", "system": "Be brief.", "context": [1, 2], "template": "{{ .Prompt }}" }));
+    let request = read(json!({ "prompt": "Hi", "system": "Be brief.", "context": [1, 2], "template": "" }));
     let messages = request.expect("valid").messages;
     assert_eq!(messages, [Message::new(Role::System, "Be brief."), Message::new(Role::User, "Hi")]);
     let request = read(json!({ "prompt": "Hi", "system": "Be brief.", "raw": true })).expect("valid");
@@ -22,5 +21,6 @@ fn what_is_not_supported_is_refused() {
     assert_eq!(refused(json!({ "prompt": "x", "suffix": "y" })), "suffix is not supported; try: without it");
     let text = "unsupported images: this model reads text only; try: leave them out";
     assert_eq!(refused(json!({ "prompt": "x", "images": ["AAAA"] })), text);
+    assert!(refused(json!({ "prompt": "x", "template": "{{ .Prompt }}" })).starts_with("template is not supported"));
     assert!(read(json!({ "prompt": "x", "suffix": "", "images": [] })).is_ok());
 }

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use beast_protocol::TemplateOptions;
 use hyper::StatusCode;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
@@ -12,6 +13,7 @@ use tokio::time::timeout;
 
 use super::{rfc_3339, single};
 use crate::daemon::Daemon;
+use crate::http::Client;
 use crate::http::body::{Reply, json_reply};
 use crate::http::fields::Fields;
 use crate::http::models::{self, ModelCard};
@@ -84,7 +86,8 @@ pub(crate) fn pull(asked: &Asked) -> Result<Reply, Refusal> {
     if ModelCard::current(&asked.client.daemon).is_called(&name) {
         Ok(single(&json!({ "status": "success" }), is_stream))
     } else {
-        Err(models::unknown(&name))
+        let reason = "nothing is downloaded over HTTP; try: beastctl models pull";
+        Err(Refusal::not_found(format!("model '{}' not found: {reason}", models::excerpt(&name))))
     }
 }
 
@@ -223,11 +226,40 @@ fn parameters(facts: &ModelFacts) -> String {
 
 fn capabilities(facts: Option<&ModelFacts>) -> Value {
     let mut capabilities = vec!["completion", "tools", "embedding"];
-    let template = facts.map_or("", |facts| &facts.chat_template);
-    if template.contains("enable_thinking") || template.contains("<think>") || template.contains("reasoning_content") {
+    if facts.is_some_and(thinks) {
         capabilities.push("thinking");
     }
     capabilities.into()
+}
+
+/// Whether the model's template knows thoughts.
+fn thinks(facts: &ModelFacts) -> bool {
+    let template = &facts.chat_template;
+    ["enable_thinking", "<think>", "reasoning_content"].iter().any(|word| template.contains(word))
+}
+
+/// Whether this request may ask for thoughts; loads a model that has not been loaded before.
+///
+/// # Errors
+/// 400 in Ollama's words when the model has none.
+pub(super) async fn check_thinking(
+    client: &Client,
+    fields: &Fields<'_>,
+    options: &TemplateOptions,
+) -> Result<(), Refusal> {
+    if options.thinking != Some(true) {
+        return Ok(());
+    }
+    let facts = match models::facts(&client.daemon) {
+        Some(facts) => facts,
+        None => Arc::clone(&hold(client).await?.ready.facts),
+    };
+    if thinks(&facts) {
+        return Ok(());
+    }
+    let name = fields.text("model")?.map_or_else(|| ModelCard::current(&client.daemon).tagged(), str::to_owned);
+    let name = models::excerpt(&name);
+    Err(Refusal::invalid_field("think", format!("\"{name}\" does not support thinking")))
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use beast_protocol::RawPrompt;
+use beast_protocol::{RawPrompt, WireError};
 use hyper::StatusCode;
 use serde_json::{Value, json};
 
@@ -53,7 +53,7 @@ pub(crate) async fn answer(asked: Asked, shape: Shape) -> Result<Reply, Refusal>
     let (line, daemon) = (client.line, Arc::clone(&client.daemon));
     let computing = async move {
         let n_tokens: usize = inputs.iter().map(Vec::len).sum();
-        let outcome = daemon.worker.embed(inputs).await.map_err(Refusal::from);
+        let outcome = daemon.worker.embed(inputs).await.map_err(refusal);
         let body = outcome.and_then(|vectors| body_of(&vectors, n_tokens, &held, wishes));
         match body {
             Ok(body) => json_reply(StatusCode::OK, &body),
@@ -61,6 +61,13 @@ pub(crate) async fn answer(asked: Asked, shape: Shape) -> Result<Reply, Refusal>
         }
     };
     Ok(stream::whole(&line, computing).await)
+}
+
+/// Of several texts, the worker's words say which is too long.
+fn refusal(error: WireError) -> Refusal {
+    let message = error.message.clone();
+    let refusal = Refusal::from(error);
+    if refusal.sizes.is_some() { Refusal { message, param: Some("input".into()), ..refusal } } else { refusal }
 }
 
 fn wishes(fields: &Fields<'_>, shape: Shape) -> Result<Wishes, Refusal> {

@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 
 pub(crate) use messages::messages;
 pub(crate) use params::{Streaming, constraint, priority, sampling, streaming};
-pub(crate) use tools::{choice, functions};
+pub(crate) use tools::{choice, flat_functions, functions};
 
 /// What one HTTP answer is called in all its parts.
 #[derive(Debug, Clone, Serialize, Deserialize)]

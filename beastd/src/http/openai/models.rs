@@ -22,13 +22,14 @@ pub(crate) fn list(asked: &Asked) -> Reply {
 
 /// One model.
 pub(crate) fn one(asked: &Asked) -> Result<Reply, Refusal> {
-    let name = asked.path.trim_start_matches("/v1").trim_start_matches("/models/");
+    let name = name_in(&asked.path);
     let card = ModelCard::current(&asked.client.daemon);
-    if card.is_called(&percent_decoded(name)) {
-        Ok(json_reply(StatusCode::OK, &describe(&card, asked)))
-    } else {
-        Err(unknown(name))
-    }
+    if card.is_called(&name) { Ok(json_reply(StatusCode::OK, &describe(&card, asked))) } else { Err(unknown(&name)) }
+}
+
+/// The model that a path names.
+pub(crate) fn name_in(path: &str) -> String {
+    percent_decoded(path.trim_start_matches("/v1").trim_start_matches("/models/"))
 }
 
 fn describe(card: &ModelCard, asked: &Asked) -> Value {

@@ -6,24 +6,38 @@ use serde_json::Value;
 use crate::http::fields::Fields;
 use crate::http::refusal::Refusal;
 
-/// Reads `tools`.
+/// Reads `tools`, each with its `function`.
 pub(crate) fn functions(fields: &Fields<'_>) -> Result<Vec<Function>, Refusal> {
-    let Some(list) = fields.list("tools")? else { return Ok(Vec::new()) };
-    list.iter().enumerate().map(|(n, tool)| function(n, tool)).collect()
+    read(fields, false)
 }
 
-fn function(n: usize, tool: &Value) -> Result<Function, Refusal> {
+/// Reads `tools` of the Responses API, where they are functions themselves.
+pub(crate) fn flat_functions(fields: &Fields<'_>) -> Result<Vec<Function>, Refusal> {
+    read(fields, true)
+}
+
+fn read(fields: &Fields<'_>, is_flat: bool) -> Result<Vec<Function>, Refusal> {
+    let Some(list) = fields.list("tools")? else { return Ok(Vec::new()) };
+    list.iter().enumerate().map(|(n, tool)| function(n, tool, is_flat)).collect()
+}
+
+fn function(n: usize, tool: &Value, is_flat: bool) -> Result<Function, Refusal> {
     let path = format!("tools[{n}].");
     let wrong = |expected: &str| {
         Refusal::invalid_field(format!("tools[{n}]"), format!("invalid tools[{n}]: expected {expected}"))
     };
     let tool = tool.as_object().ok_or_else(|| wrong("an object"))?;
-    if Fields::within(tool, &path).text("type")?.is_some_and(|kind| kind != "function") {
+    let outer = Fields::within(tool, &path);
+    if outer.text("type")?.is_some_and(|kind| kind != "function") {
         return Err(wrong("the type 'function'"));
     }
-    // The Responses API has no `function` in between.
-    let object = tool.get("function").and_then(Value::as_object).unwrap_or(tool);
-    let fields = Fields::within(object, &path);
+    let inner = format!("{path}function.");
+    let (object, path) = match outer.object("function")? {
+        Some(object) => (object, &inner),
+        None if is_flat => (tool, &path),
+        None => return Err(outer.wrong("function", "an object with the name of a function")),
+    };
+    let fields = Fields::within(object, path);
     Ok(Function {
         name: fields.text("name")?.ok_or_else(|| fields.wrong("name", "the name of a function"))?.to_owned(),
         description: fields.text("description")?.unwrap_or_default().to_owned(),
@@ -49,3 +63,7 @@ pub(crate) fn choice(fields: &Fields<'_>) -> Result<ToolChoice, Refusal> {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "tools_tests.rs"]
+mod tests;

@@ -48,7 +48,11 @@ pub(crate) fn generate(fields: &Fields<'_>) -> Result<Generate, Refusal> {
 
 /// Nothing is kept between two requests.
 fn refuse_state(fields: &Fields<'_>) -> Result<(), Refusal> {
-    for name in ["previous_response_id", "conversation", "prompt"] {
+    if fields.has("prompt") {
+        let text = "prompt is not supported: it names a template that OpenAI stores; try: its text in instructions";
+        return Err(Refusal::invalid_field("prompt", text));
+    }
+    for name in ["previous_response_id", "conversation"] {
         if fields.has(name) {
             let text =
                 format!("{name} is not supported: responses are not stored; try: send the whole conversation in input");
@@ -76,7 +80,7 @@ fn tools(fields: &Fields<'_>) -> Result<Tools, Refusal> {
     let functions: Vec<Value> = list.iter().filter(is_function).cloned().collect();
     let object = json!({ "tools": functions });
     let object = object.as_object().expect("it is one");
-    let mut functions = openai::functions(&Fields::new(object))?;
+    let mut functions = openai::flat_functions(&Fields::new(object))?;
     let choice = choice(fields, &mut functions)?;
     Ok(Tools { functions, choice, only_one: fields.flag("parallel_tool_calls")? == Some(false) })
 }

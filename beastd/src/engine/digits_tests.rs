@@ -1,0 +1,33 @@
+use super::*;
+
+/// Whether the rest is too long after the beginning.
+fn is_too_long(text: &str, rest: &str) -> bool {
+    let mut digits = Digits::default();
+    digits.take(text.as_bytes());
+    digits.exceed_with(rest.as_bytes())
+}
+
+#[test]
+fn each_part_of_a_number_has_its_bound() {
+    let most = "1".repeat(20);
+    for text in [&*most, &format!("-{most}"), &format!("{most}."), &format!("[{most}, "), &format!("{most}.{most}")] {
+        assert!(!is_too_long("", text), "{text}");
+    }
+    assert!(is_too_long(&most, "1"));
+    assert!(!is_too_long(&most, ", 1"));
+    assert!(is_too_long(&most, &format!(", {most}1")), "the next number within the same token");
+    assert!(is_too_long(&format!("{most}."), &format!("{most}0")));
+    assert!(!is_too_long("1e", "+308"));
+    assert!(is_too_long("1e-", "1000"));
+    assert!(!is_too_long("[true, ", &most), "no exponent");
+}
+
+#[test]
+fn texts_hold_any_digits() {
+    let many = "1".repeat(50);
+    for text in ["{\"a\": \"", "\"\\\"", "\"\\\\\\\""] {
+        assert!(!is_too_long(text, &many), "{text}");
+    }
+    assert!(is_too_long("{\"a\": \"1\\\\\", \"b\": ", &many));
+    assert!(is_too_long("{\"11\": ", &many));
+}
