@@ -365,7 +365,8 @@ fn parse(values: &Values) -> Result<Config, ConfigError> {
         }
     }
     // Each value has been checked, and what is left is an error all the same: a running daemon reads this as well.
-    let mut config: Config = table.try_into().map_err(|error: toml::de::Error| ConfigError::Unusable(error.to_string()))?;
+    let mut config: Config =
+        table.try_into().map_err(|error: toml::de::Error| ConfigError::Unusable(error.to_string()))?;
     config.http = http::parse(values, &config.socket)?;
     Ok(config)
 }

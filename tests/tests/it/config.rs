@@ -141,7 +141,9 @@ fn an_invalid_configuration_leaves_the_old_one_in_force() {
     let home = Home::new();
     home.configure("idle_timeout = \"100ms\"\n");
     let beast = home.start(&[]);
-    for invalid in ["idle_timeout = ", "idle_timeot = \"1h\"", "n_slots = 0", "idle_unload = \"half an hour\"", "log = \",,==\""] {
+    for invalid in
+        ["idle_timeout = ", "idle_timeot = \"1h\"", "n_slots = 0", "idle_unload = \"half an hour\"", "log = \",,==\""]
+    {
         beast.configure(invalid);
         reload(&beast, "the configuration stays as it is");
         assert_eq!(beast.client().last_words(), None, "the old idle_timeout is in force");
