@@ -18,9 +18,10 @@ The hook never keeps a commit from being made. It is silent when a message is gi
 For one commit: BEAST_HOOK=0 git commit. For a repository: git config beast.hook false.
 A longer wait: git config beast.hookTimeout 30s.
 
-It is silent as well when a template (commit.template, -t) begins the message with words; comments and blanks are no message.
+It is silent as well when a template (commit.template, -t) begins the message with words; comments and blanks are none.
 
-Hooks of husky, pre-commit and lefthook cannot be chained: they ask for their own name, or are written anew. Let them call it.
+Hooks of husky, pre-commit and lefthook cannot be chained: they ask for their own name, or are written anew. Let them call
+beastctl.
 husky, in .husky/prepare-commit-msg (graphical programs have a short PATH):
   PATH=\"$PATH:/usr/local/bin:/opt/homebrew/bin:$HOME/.local/bin\" beastctl hook run \"$@\" || :
 pre-commit, in .pre-commit-config.yaml, then pre-commit install --hook-type prepare-commit-msg:

@@ -121,8 +121,8 @@ fn guarded<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
 
 /// What can be told without asking git.
 fn is_unwanted(source: Option<&OsString>) -> bool {
-    // Whatever the source: there is a message already, or somebody else's beginning of one. A template may be comments alone,
-    // which the file shows.
+    // Whatever the source: there is a message already, or somebody else's beginning of one. A template may be comments
+    // alone, which the file shows.
     let has_source = source.is_some_and(|source| !source.is_empty() && source != "template");
     // Git says so when no editor will open: then nobody would see the suggestion before it is committed.
     let has_no_editor = env::var_os("GIT_EDITOR").is_some_and(|editor| editor == ":");

@@ -60,7 +60,7 @@ fn run(repo: &Repo, program: &Path, arguments: &[&str]) -> Ran {
 /// A commit under the short PATH; what the editor was given.
 fn commit(repo: &Repo, name: &str, options: &[&str]) -> String {
     let _ = fs::remove_file(repo.seen());
-    repo.stage(name, "b\n");
+    repo.stage(name, repo.git(&["rev-parse", "HEAD"]));
     let mut command = Command::new("git");
     let ran = Ran::of(spawn(environment(repo, command.arg("commit").args(options))), repo.beast.dir.path());
     assert_eq!(ran.code, Some(0), "{ran:?}");
