@@ -17,6 +17,7 @@ demo: ## build, start the daemon on the built-in model, summarize README.md
 
 test: lint ## what a stranger, a developer and CI run: set-up, lint, build, all tests
 	@.ci/foreign-model >/dev/null || true
+	@.ci/hook-managers
 	$(CARGO_BUILD)
 	cargo test --release --workspace --locked
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use beast_launchd::paths::{self, PathError};
 use serde::{Deserialize, Deserializer};
 use toml::{Table, Value};
+use tracing_subscriber::EnvFilter;
 
 use crate::cores;
 
@@ -23,6 +24,31 @@ const DEFAULTS: &str = include_str!("config.default.toml");
 /// What a profile changes of the defaults.
 const PROFILES: [(&str, &str); 2] =
     [("beast", "n_ctx = 4096\nn_batch = 1024"), ("baseline", "n_ctx = 2048\nn_batch = 512")];
+
+/// The settings that are lengths of time.
+const DURATIONS: [&str; 7] = [
+    "handshake_timeout",
+    "idle_timeout",
+    "stall_timeout",
+    "drain_timeout",
+    "idle_unload",
+    "idle_exit",
+    "failed_linger",
+];
+/// Most megabytes that can be counted in bytes.
+const MAX_MIB: usize = 1 << 30;
+/// Variables of the client and of the tests, which are no settings of the daemon.
+const OTHER_VARIABLES: [&str; 7] = [
+    "BEAST_COLOR",
+    "BEAST_HOOK",
+    "BEAST_HTTP_FUZZ",
+    "BEAST_LOG_CONVERSATIONS",
+    "BEAST_MARKDOWN",
+    "BEAST_TIMEOUT",
+    "BEAST_TOOL_CASES",
+];
+/// Beginnings of such variables.
+const OTHER_PREFIXES: [&str; 2] = ["BEAST_TEST_", "BEAST_COMPLETE"];
 
 /// The settings in force. `config.default.toml` says what each means.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -94,6 +120,8 @@ pub struct Overrides {
 pub struct Loaded {
     /// The settings.
     pub config: Config,
+    /// What was said and is not understood, a line each.
+    pub warnings: Vec<String>,
     values: Values,
 }
 
@@ -106,6 +134,7 @@ pub fn load(overrides: &Overrides) -> Result<Loaded, ConfigError> {
     let mut values: Values =
         flat(defaults, |_| true).into_iter().map(|(key, value)| (key, (value, Source::Default))).collect();
 
+    let warnings = unknown_variables(&values, &overrides.env);
     let mut layers = read_file(overrides, &values)?;
     for (key, value) in env_layer(&values, &overrides.env) {
         layers.push((key.clone(), Value::String(value), Source::Env(env_name(&key))));
@@ -139,7 +168,7 @@ pub fn load(overrides: &Overrides) -> Result<Loaded, ConfigError> {
     resolve_paths(&mut values)?;
     let config = parse(&values)?;
     check(&config, &values)?;
-    Ok(Loaded { config, values })
+    Ok(Loaded { config, warnings, values })
 }
 
 impl Loaded {
@@ -191,6 +220,22 @@ fn is_table(values: &Values, key: &str) -> bool {
 /// Other `BEAST_*` variables belong to the client: only those of our settings are looked at.
 fn env_layer(values: &Values, env: &BTreeMap<String, String>) -> Vec<(String, String)> {
     values.keys().filter_map(|key| Some((key.clone(), env.get(&env_name(key))?.clone()))).collect()
+}
+
+/// A variable that is meant for us and that nobody reads. It may be another version's, so it is no error.
+fn unknown_variables(values: &Values, env: &BTreeMap<String, String>) -> Vec<String> {
+    let names: Vec<String> = values.keys().map(|key| env_name(key)).collect();
+    let is_known = |name: &str| {
+        names.iter().any(|known| known == name)
+            || OTHER_VARIABLES.contains(&name)
+            || OTHER_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+    };
+    let unknown = env.keys().filter(|name| name.starts_with("BEAST_") && !is_known(name));
+    let line = |name: &String| match nearest(name, names.iter()) {
+        Some(nearest) => format!("unknown variable {name}; did you mean {nearest}?"),
+        None => format!("unknown variable {name}; try: unset {name}"),
+    };
+    unknown.map(line).collect()
 }
 
 type Layer = Vec<(String, Value, Source)>;
@@ -310,7 +355,7 @@ fn parse(values: &Values) -> Result<Config, ConfigError> {
         {
             return Err(invalid(values, key, "it must not be negative"));
         }
-        if let (true, Value::String(text)) = (is_duration(key), value) {
+        if let (true, Value::String(text)) = (DURATIONS.contains(&key.as_str()), value) {
             parse_duration(text).map_err(|reason| ConfigError::Invalid {
                 key: key.clone(),
                 value: value.to_string(),
@@ -319,14 +364,11 @@ fn parse(values: &Values) -> Result<Config, ConfigError> {
             })?;
         }
     }
+    // Each value has been checked, and what is left is an error all the same: a running daemon reads this as well.
     let mut config: Config =
-        table.try_into().expect("every key has a field of the same name and kind, a test reads them");
+        table.try_into().map_err(|error: toml::de::Error| ConfigError::Unusable(error.to_string()))?;
     config.http = http::parse(values, &config.socket)?;
     Ok(config)
-}
-
-fn is_duration(key: &str) -> bool {
-    key.ends_with("_timeout") || key.ends_with("_linger")
 }
 
 fn check(config: &Config, values: &Values) -> Result<(), ConfigError> {
@@ -339,6 +381,12 @@ fn check(config: &Config, values: &Values) -> Result<(), ConfigError> {
     within(values, "prefill_chunk", 0, config.n_batch)?;
     within(values, "n_threads", 0, 1024)?;
     within(values, "n_draft", 0, 64)?;
+    within(values, "prefix_ram_mib", 0, MAX_MIB)?;
+    within(values, "prefix_disk_mib", 0, MAX_MIB)?;
+    if config.n_gpu_layers < -1 {
+        return Err(invalid(values, "n_gpu_layers", "it must be -1 for all, or the number of layers"));
+    }
+    EnvFilter::try_new(&config.log).map_err(|error| invalid(values, "log", &error.to_string()))?;
     one_of(values, "speculation", &["auto", "lookup", "draft", "off"])?;
     one_of(values, "repack", &["auto", "on", "off"])?;
     within(values, "max_tokens", 1, 1 << 24)?;

@@ -155,4 +155,101 @@ fn any_text_is_a_configuration_or_an_error_of_one_line() {
             assert!(!error.to_string().is_empty());
         }
     });
+
+/// What no setting of this kind takes, as TOML.
+fn wrong(key: &str, default: &Value) -> Vec<&'static str> {
+    let mut wrong = vec!["[]", "[1, 2]", "1.5", "nan", "2026-11-26", "{ a = 1 }"];
+    wrong.extend(match default {
+        Value::Integer(_) => {
+            ["true", "'many'", "''", "'1.5'", "-7", "-9223372036854775808", "'99999999999999999999'"].as_slice()
+        }
+        Value::Boolean(_) => &["1", "'maybe'", "''", "'1'"],
+        _ => &["7", "true"],
+    });
+    wrong.extend(match key {
+        _ if DURATIONS.contains(&key) => {
+            ["'half an hour'", "''", "'-5s'", "'30'", "'5 parsecs'", "'99999999999999999999y'"].as_slice()
+        }
+        "log" => &["',,=='", "'info,beastd=loud'"],
+        "profile" | "repack" | "speculation" | "http.models" => &["'best'", "''"],
+        "http.listen" => &["'here'", "'127.0.0.1'", "'0.0.0.0:1'", "'127.0.0.1:1,127.0.0.1:1'"],
+        "http.ollama_listen" => &["''", "'here'"],
+        "http.api_key" => &["'a b'", "'(set)'"],
+        "http.api_key_file" => &["'/nowhere/keys'"],
+        "http.hosts" => &["'http://desk'"],
+        "http.origins" => &["'desk'"],
+        "http.socket" => &["'/run/b.sock'"],
+        "n_ctx" => &["1", "99999999999"],
+        "n_slots" | "max_connections" | "http.max_connections" | "http.max_body_mib" => &["0", "99999999999"],
+        "n_batch" | "max_tokens" | "log_files" => &["0", "9223372036854775807"],
+        "n_cells" => &["1"],
+        "prefix_ram_mib" | "prefix_disk_mib" | "max_waiting" | "n_threads" | "n_draft" | "n_prefixes"
+        | "prefill_chunk" => &["9223372036854775807"],
+        _ => &[],
+    });
+    wrong
+}
+
+/// One that is refused names the setting; nothing ends in a panic.
+#[test]
+fn each_setting_refuses_what_it_cannot_use_wherever_it_stands() {
+    let (folder, overrides) = with_file("");
+    let file = folder.path().join("config.toml");
+    let values = load(&overrides).expect("valid").values;
+    for (key, (default, _)) in &values {
+        let refused = |overrides: &Overrides, text: &str| {
+            let outcome = load(overrides);
+            let error = outcome.err().unwrap_or_else(|| panic!("{key} = {text} was taken")).to_string();
+            assert!(error.contains(key.as_str()) && !error.contains('\n'), "{key} = {text}: {error}");
+        };
+        for text in wrong(key, default) {
+            std::fs::write(&file, format!("{key} = {text}\n")).expect("writable");
+            refused(&overrides, text);
+            // Elsewhere everything is text.
+            let Ok(Value::String(word)) =
+                format!("v = {text}").parse::<Table>().map(|mut table| table.remove("v").expect("v"))
+            else {
+                continue;
+            };
+            std::fs::write(&file, "").expect("writable");
+            let mut by_env = overrides.clone();
+            by_env.env.insert(env_name(key), word.clone());
+            let mut by_flag = overrides.clone();
+            by_flag.flags.push(("--set".into(), key.clone(), word));
+            // `http.socket` and `socket` are only wrong together.
+            refused(&by_env, text);
+            refused(&by_flag, text);
+        }
+    }
+    std::fs::write(&file, "n_gpu_layers = 0\nidle_unload = '0'\nidle_exit = '1h 30m'\nlog = 'debug'\n")
+        .expect("writable");
+    let config = load(&overrides).expect("valid").config;
+    assert_eq!((config.n_gpu_layers, config.idle_unload, config.idle_exit.as_secs()), (0, Duration::ZERO, 5400));
+}
+
+#[test]
+fn the_settings_that_are_lengths_of_time_are_all_known() {
+    let (_folder, overrides) = with_file("");
+    let values = load(&overrides).expect("valid").values;
+    let is_length = |value: &Value| value.as_str().is_some_and(|text| !text.is_empty() && parse_duration(text).is_ok());
+    let mut found: Vec<&str> =
+        values.iter().filter(|(_, (value, _))| is_length(value)).map(|(key, _)| key.as_str()).collect();
+    let mut known = DURATIONS.to_vec();
+    found.sort_unstable();
+    known.sort_unstable();
+    assert_eq!(found, known);
+}
+
+#[test]
+fn a_variable_that_nobody_reads_is_told() {
+    let (_folder, mut overrides) = with_file("");
+    for name in ["BEAST_NCTX", "BEAST_SOMETHING_ELSE_ENTIRELY", "BEAST_HOOK", "BEAST_TEST_MODEL", "BEAST_COMPLETE_WORD"]
+    {
+        overrides.env.insert(name.into(), "5".into());
+    }
+    overrides.env.insert("BEAST_HTTP_LISTEN".into(), String::new());
+    expect![[r#"
+        unknown variable BEAST_NCTX; did you mean BEAST_N_CTX?
+        unknown variable BEAST_SOMETHING_ELSE_ENTIRELY; try: unset BEAST_SOMETHING_ELSE_ENTIRELY"#]]
+    .assert_eq(&load(&overrides).expect("valid").warnings.join("\n"));
 }

@@ -73,6 +73,10 @@ fn main() -> ExitCode {
 fn run(args: Args, started_us: u64) -> anyhow::Result<()> {
     let overrides = overrides(&args);
     let loaded = config::load(&overrides)?;
+    if args.print_config || args.calibrate {
+        // Here no log is open that they could be told in.
+        loaded.warnings.iter().for_each(|warning| drop(writeln!(std::io::stderr(), "beastd: warning: {warning}")));
+    }
     if args.print_config {
         std::io::stdout().write_all(loaded.print().as_bytes()).context("cannot write the configuration")?;
         return Ok(());
@@ -133,6 +137,7 @@ fn serve(
     progress: Progress,
     logging: &logging::Logging,
 ) -> anyhow::Result<()> {
+    loaded.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     tracing::info!(version = beastd::daemon::VERSION, socket = %listener.path.display(), origin = ?listener.origin, "listening");
     // One thread is enough for sockets, and leaves the cores to the engine. Threads that tokenize large prompts go soon after,
     // so that an idle daemon is really idle.

@@ -121,11 +121,27 @@ impl Lock {
 
     /// The process that wrote its id last. Only a hint to people while the lock is held by another.
     fn pid(&self) -> Option<u32> {
-        let mut bytes = [0; 16];
-        let n_read = self.file.read_at(&mut bytes, 0).ok()?;
-        let (line, _) = std::str::from_utf8(&bytes[..n_read]).ok()?.split_once('\n')?;
-        line.parse().ok()
+        recorded(&self.file)
     }
+}
+
+/// The process that serves a socket that beastd has bound, by what it has written beside it; for advice to people.
+pub fn recorded_pid(socket: &Path) -> Option<u32> {
+    let mut path = socket.as_os_str().to_owned();
+    path.push(".lock");
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let file = File::from(rustix::fs::open(PathBuf::from(path).as_path(), flags, Mode::empty()).ok()?);
+    // What nobody holds was left by a process that has ended, and its id may be another's by now.
+    let is_held = || matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock));
+    let is_file = file.metadata().is_ok_and(|metadata| metadata.is_file());
+    (is_file && is_held()).then(|| recorded(&file)).flatten()
+}
+
+fn recorded(file: &File) -> Option<u32> {
+    let mut bytes = [0; 16];
+    let n_read = file.read_at(&mut bytes, 0).ok()?;
+    let (line, _) = std::str::from_utf8(&bytes[..n_read]).ok()?.split_once('\n')?;
+    line.parse().ok()
 }
 
 /// What tells two files of one name apart.

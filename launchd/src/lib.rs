@@ -16,6 +16,7 @@ mod plist;
 mod socket;
 pub mod systemd;
 
+pub use bound::recorded_pid;
 pub use http::{HttpListener, HttpListeners, HttpPlaces, HttpRole, HttpSocket, listen_http};
 pub use installed::{installed_at, is_ours, packaged_in};
 pub use notify::notify;

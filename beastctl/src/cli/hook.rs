@@ -18,8 +18,28 @@ The hook never keeps a commit from being made. It is silent when a message is gi
 For one commit: BEAST_HOOK=0 git commit. For a repository: git config beast.hook false.
 A longer wait: git config beast.hookTimeout 30s.
 
-A hook that asks for its own name ($0), as those of husky do, cannot be chained. Write into it, or into the script that it
-runs (.husky/prepare-commit-msg):
+It is silent as well when a template (commit.template, -t) begins the message with words; comments and blanks are none.
+
+Hooks of husky, pre-commit and lefthook cannot be chained: they ask for their own name, or are written anew. Let them call
+beastctl.
+husky, in .husky/prepare-commit-msg (graphical programs have a short PATH):
+  PATH=\"$PATH:/usr/local/bin:/opt/homebrew/bin:$HOME/.local/bin\" beastctl hook run \"$@\" || :
+pre-commit, in .pre-commit-config.yaml, then pre-commit install --hook-type prepare-commit-msg:
+  repos:
+    - repo: local
+      hooks:
+        - id: beast
+          name: beast
+          entry: beastctl hook run
+          language: system
+          stages: [prepare-commit-msg]
+          always_run: true
+lefthook, in lefthook.yml, then lefthook install:
+  prepare-commit-msg:
+    commands:
+      beast:
+        run: beastctl hook run {0}
+Any other hook that asks for its name:
   beastctl hook run \"$@\" || :
 
 Examples:

@@ -83,7 +83,9 @@ pub(super) fn diff(wait: &Wait, console: Console) -> Result<Material> {
                 console.info("stdin is empty, so the message is for what is staged");
                 Ok(Material { text, warnings, ..Material::default() })
             }
-            Err(GitError::Missing(_) | GitError::Failed { .. } | GitError::NothingStaged) => {
+            // What git says of a repository that it refuses is the real reason.
+            Err(GitError::Failed { command, reason }) => Err(GitError::NoInput { command, reason }.into()),
+            Err(GitError::Missing(_) | GitError::NothingStaged) => {
                 Err(InputError::Empty { example: "git diff --staged | beastctl commit-msg" }.into())
             }
             Err(error) => Err(error.into()),

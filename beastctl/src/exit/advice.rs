@@ -35,7 +35,10 @@ pub fn writing(path: &Path, error: &io::Error) -> String {
         ErrorKind::PermissionDenied => format!("ls -ld {folder}, to see who may write there"),
         ErrorKind::ReadOnlyFilesystem => "a folder elsewhere, or mount, to see why this disk is read-only".into(),
         ErrorKind::AlreadyExists => in_the_way(path),
-        ErrorKind::NotADirectory => "to move the file away that is in the place of one of these folders".into(),
+        ErrorKind::NotADirectory => match path.ancestors().skip(1).find(|path| path.symlink_metadata().is_ok()) {
+            Some(other) if !is_movable(other) => another_path(other),
+            _ => "to move the file away that is in the place of one of these folders".into(),
+        },
         ErrorKind::InvalidFilename => "a shorter path".into(),
         _ => system(error),
     }
@@ -43,7 +46,16 @@ pub fn writing(path: &Path, error: &io::Error) -> String {
 
 /// What to do about something that stands where something else belongs.
 pub fn in_the_way(path: &Path) -> String {
-    format!("mv {0} {0}.old, which is in the way", typed(path))
+    if is_movable(path) { format!("mv {0} {0}.old, which is in the way", typed(path)) } else { another_path(path) }
+}
+
+/// A device, a pipe or a socket belongs to the system or to another program: without it more than ours breaks.
+fn is_movable(path: &Path) -> bool {
+    path.metadata().map_or(true, |metadata| metadata.is_file() || metadata.is_dir())
+}
+
+fn another_path(path: &Path) -> String {
+    format!("another path: {} is neither a file nor a folder", typed(path))
 }
 
 /// What to do about a folder in the place of several files.

@@ -245,6 +245,10 @@ fn of_git_and_its_hook() {
             failed("fatal: not a git repository (or any of the parent directories): .git"),
             failed("fatal: detected dubious ownership in repository at '/some/folder'"),
         ],
+        NoInput: [
+            GitError::NoInput { command: "diff".into(), reason: "fatal: not a git repository".into() },
+            GitError::NoInput { command: "diff".into(), reason: "fatal: bad config line 1".into() },
+        ],
         Wait: [GitError::Wait(WaitError::Interrupted)],
         Garbled: [GitError::Garbled { command: "diff".into(), problem: "a field is missing".into() }],
         NothingStaged: [GitError::NothingStaged],
@@ -252,14 +256,16 @@ fn of_git_and_its_hook() {
     check(
         samples,
         expect![[r#"
-        1   cannot run git: No such file or directory (os error 2); try: install git, or put it into a folder of PATH
-        1   cannot run git: Permission denied (os error 13); try: git --version, to see whether it runs at all
-        2   git diff failed: fatal: not a git repository (or any of the parent directories): .git; try: cd into a git repository
-        2   git diff failed: fatal: detected dubious ownership in repository at '/some/folder'; try: git status, which says more, or cd into another git repository
-        130 (silent)
-        1   cannot understand git diff: a field is missing; try: git diff --staged | beastctl commit-msg
-        2   the staged diff is empty; try: git add FILE, or git diff | beastctl commit-msg
-    "#]],
+            1   cannot run git: No such file or directory (os error 2); try: install git, or put it into a folder of PATH
+            1   cannot run git: Permission denied (os error 13); try: git --version, to see whether it runs at all
+            2   git diff failed: fatal: not a git repository (or any of the parent directories): .git; try: cd into a git repository
+            2   git diff failed: fatal: detected dubious ownership in repository at '/some/folder'; try: git status, which says more, or cd into another git repository
+            2   the input is empty, and git diff failed: fatal: not a git repository; try: git diff --staged | beastctl commit-msg
+            2   the input is empty, and git diff failed: fatal: bad config line 1; try: git status, which says more
+            130 (silent)
+            1   cannot understand git diff: a field is missing; try: git diff --staged | beastctl commit-msg
+            2   the staged diff is empty; try: git add FILE, or git diff | beastctl commit-msg
+        "#]],
     );
     let of_file = |what, error| HookError::File { what, path: file(), source: os(error) };
     let samples = samples!(HookError {
@@ -267,6 +273,19 @@ fn of_git_and_its_hook() {
         Foreign: [HookError::Foreign(file())],
         TwoForeign: [HookError::TwoForeign(file())],
         Outside: [HookError::Outside(file())],
+        Linked: [HookError::Linked { folder: file(), real: file() }],
+        NotFolder: [
+            HookError::NotFolder { path: "/dev/null".into(), by: "core.hooksPath" },
+            HookError::NotFolder { path: "/dev/null".into(), by: "its usual place" },
+            HookError::NotFolder { path: file(), by: "its usual place" }
+        ],
+        NoWorkTree: [HookError::NoWorkTree],
+        Managed: [
+            HookError::Managed { path: file(), manager: crate::git::Manager::Husky },
+            HookError::Managed { path: file(), manager: crate::git::Manager::PreCommit },
+            HookError::Managed { path: file(), manager: crate::git::Manager::Lefthook }
+        ],
+        Dead: [HookError::Dead { path: file(), manager: crate::git::Manager::Lefthook }],
         Called: [HookError::Called(file())],
         Named: [HookError::Named(file())],
         Changed: [HookError::Changed(file())],
@@ -286,6 +305,15 @@ fn of_git_and_its_hook() {
             2   /some/file is another program's hook; try: --chain to run it first, or write `beastctl hook run "$@" || :` at its end yourself
             2   /some/file is another program's hook, and prepare-commit-msg.beast-chained is there as well; try: --chain --force to run the newer one first and drop prepare-commit-msg.beast-chained, or write `beastctl hook run "$@" || :` yourself
             2   git looks for hooks in /some/file (core.hooksPath), which is outside of this repository; try: --force to install it there for all repositories that use that folder
+            2   /some/file is a link to /some/file, which is outside of this repository; try: --force to install it there for all repositories that use that folder
+            2   git looks for hooks in /dev/null (core.hooksPath), which is not a folder; try: git config --show-origin core.hooksPath, which says where it is set, then unset it there
+            2   git looks for hooks in /dev/null (its usual place), which is not a folder; try: another path: /dev/null is neither a file nor a folder
+            2   git looks for hooks in /some/file (its usual place), which is not a folder; try: mv /some/file /some/file.old, which is in the way
+            2   this is not in a work tree (a bare repository, or a .git folder); try: cd into a work tree: git worktree list shows them
+            2   /some/file is written by husky; try: `PATH="$PATH:/usr/local/bin:/opt/homebrew/bin:$HOME/.local/bin" beastctl hook run "$@" || :` as a line of .husky/prepare-commit-msg
+            2   /some/file is written by pre-commit; try: beastctl help hook install, for the lines that belong into .pre-commit-config.yaml
+            2   /some/file is written by lefthook; try: beastctl help hook install, for the lines that belong into lefthook.yml
+            2   lefthook has moved the hook of beastctl to /some/file, where nobody runs it; try: beastctl help hook install, for the lines that belong into lefthook.yml
             2   /some/file calls `beastctl hook run` already; try: beastctl hook status, or take that line out of it first
             2   /some/file asks for its own name ($0), and would do nothing under another one; try: `beastctl hook run "$@" || :` at the end of the script that it runs
             2   /some/file has been changed since it was installed; try: --force, which keeps a copy of it beside (prepare-commit-msg.beast-old)

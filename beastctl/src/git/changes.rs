@@ -108,17 +108,6 @@ impl Change {
         format!("{}: {} added, {removed} removed, {note}", show(&self.path), lines(added))
     }
 
-    /// All that is said of it where nobody has the time for diffs.
-    pub(super) fn summary(&self) -> String {
-        self.line().unwrap_or_else(|| {
-            self.counts(match self.status {
-                b'A' => "a new file",
-                b'R' => "renamed and changed",
-                _ => "changed",
-            })
-        })
-    }
-
     fn mode(&self) -> Option<String> {
         let [old, new] = &self.modes;
         (old != new).then(|| format!("mode changed from {old} to {new}"))

@@ -34,8 +34,8 @@ pub struct Staged {
     pub text: String,
     /// What is missing, or was changed on the way, a line each.
     pub warnings: Vec<String>,
-    /// Only which files there are and how many lines of each: what can be read in little time.
-    pub list: String,
+    /// Changed files that the text does not even name.
+    pub n_unnamed: usize,
 }
 
 impl Staged {
@@ -77,7 +77,9 @@ impl Staged {
                 missing => format!("the staged diff is too long: that of {} files was left out", missing.len()),
             });
         }
-        if let Some(n) = shorten(&mut lines) {
+        let n_unnamed = shorten(&mut lines).unwrap_or(0);
+        if n_unnamed > 0 {
+            let n = n_unnamed;
             warnings.push(format!("{n} changed files are not even named to the model"));
         }
         let (diff, n_replaced) = text(sections.kept);
@@ -93,9 +95,7 @@ impl Staged {
         if !text.is_empty() && !diff.is_empty() {
             text.push('\n');
         }
-        let mut list: Vec<String> = changes.iter().map(Change::summary).collect();
-        shorten(&mut list);
-        Self { text: text + &diff, warnings, list: list.join("\n") + "\n" }
+        Self { text: text + &diff, warnings, n_unnamed }
     }
 }
 

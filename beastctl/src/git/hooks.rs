@@ -8,112 +8,32 @@ use std::{
 };
 
 use super::{
-    Git, GitError,
+    Git, HookError, Manager, MessageFile, Settings,
+    hook_error::CONFIGURED,
     script::{LIMIT, MARK, PROGRAM, SUM, checksum, script, unquoted, write_program},
 };
-use crate::exit::{self, advice};
 
 /// The hook that writes messages.
 const NAME: &str = "prepare-commit-msg";
-/// What another program's hook is called once ours runs it.
 /// What is tried with a file that is not changed.
-const READ: &str = "read";
-
+pub(super) const READ: &str = "read";
+/// What another program's hook is called once ours runs it.
 pub(super) const CHAINED: &str = "prepare-commit-msg.beast-chained";
-/// What somebody writes into a hook of their own.
-const CALL: &str = "`beastctl hook run \"$@\" || :`";
-/// What a changed hook of ours is called when it has to make room.
-const KEPT: &str = "prepare-commit-msg.beast-old";
+/// What a hook is called that has to make room: a changed one of ours, or one that git does not run.
+pub(super) const KEPT: &str = "prepare-commit-msg.beast-old";
 /// How a program asks what it was called as.
 const OWN_NAMES: [&[u8]; 5] = [b"$0", b"${0", b"BASH_SOURCE", b"argv[0]", b"PROGRAM_NAME"];
-/// Why the hook cannot be installed or removed.
-#[derive(Debug, thiserror::Error)]
-pub enum HookError {
-    /// See [`GitError`].
-    #[error(transparent)]
-    Git(#[from] GitError),
-    /// Somebody else's hook is there.
-    #[error("{} is another program's hook", .0.display())]
-    Foreign(PathBuf),
-    /// Two hooks of others: one in the place of ours, one that ours ran.
-    #[error("{} is another program's hook, and {CHAINED} is there as well", .0.display())]
-    TwoForeign(PathBuf),
-    /// The folder serves other repositories, too.
-    #[error("git looks for hooks in {} (core.hooksPath), which is outside of this repository", .0.display())]
-    Outside(PathBuf),
-    /// What is there already calls us.
-    #[error("{} calls `beastctl hook run` already", .0.display())]
-    Called(PathBuf),
-    /// Under another name it would look for another hook's work.
-    #[error("{} asks for its own name ($0), and would do nothing under another one", .0.display())]
-    Named(PathBuf),
-    /// Ours, with somebody's own lines.
-    #[error("{} has been changed since it was installed", .0.display())]
-    Changed(PathBuf),
-    /// Git passes over such a file, and so does our script.
-    #[error("{} is not executable, so {who} does not run it", .path.display())]
-    NotExecutable {
-        /// The file.
-        path: PathBuf,
-        /// Who should.
-        who: &'static str,
-    },
-    /// `core.hooksPath` has no value.
-    #[error("core.hooksPath is set to an empty text, so git looks for no hooks in this repository")]
-    NoFolder,
-    /// `status` found none.
-    #[error("the hook is not installed in {}", .0.display())]
-    NotInstalled(PathBuf),
-    /// A file cannot be changed.
-    #[error("cannot {what} {}", .path.display())]
-    File {
-        /// The change.
-        what: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
-}
-
-impl HookError {
-    /// See [`exit`].
-    pub fn exit_code(&self) -> u8 {
-        match self {
-            HookError::Git(error) => error.exit_code(),
-            HookError::NotInstalled(_) | HookError::NotExecutable { .. } | HookError::File { .. } => exit::FAILED,
-            _ => exit::USAGE,
-        }
-    }
-
-    /// What to do next.
-    pub fn hint(&self) -> Option<String> {
-        Some(match self {
-            HookError::Git(error) => return error.hint(),
-            HookError::Foreign(_) => {
-                format!("--chain to run it first, or write {CALL} at its end yourself")
-            }
-            HookError::TwoForeign(_) => {
-                format!("--chain --force to run the newer one first and drop {CHAINED}, or write {CALL} yourself")
-            }
-            HookError::Called(_) => "beastctl hook status, or take that line out of it first".into(),
-            HookError::Named(_) => format!("{CALL} at the end of the script that it runs"),
-            HookError::Changed(_) => format!("--force, which keeps a copy of it beside ({KEPT})"),
-            HookError::NotExecutable { path, .. } => format!("chmod +x '{}'", path.display()),
-            HookError::NoFolder => "git config --unset core.hooksPath, or a folder as its value".into(),
-            HookError::Outside(_) => "--force to install it there for all repositories that use that folder".into(),
-            HookError::NotInstalled(_) => "beastctl hook install".into(),
-            HookError::File { what: READ, path, source } => advice::reading(path, source),
-            HookError::File { path, source, .. } => advice::writing(path, source),
-        })
-    }
-}
-
 /// The folder where git looks for the hooks of this repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hooks {
     folder: PathBuf,
+    /// Of the work tree.
+    top: PathBuf,
     is_outside: bool,
+    /// `core.hooksPath` says where they are.
+    is_configured: bool,
+    /// The folder lies among the files that are committed.
+    is_shared: bool,
 }
 
 /// A hook of ours.
@@ -127,6 +47,10 @@ pub struct Installed {
     pub limit: String,
     /// Another program's hook that it runs first.
     pub chained: Option<PathBuf>,
+    /// Where a hook is now that git did not run.
+    pub set_aside: Option<PathBuf>,
+    /// Who runs it, when it is not git.
+    pub runner: Option<Manager>,
     /// Whether it is not as it was written.
     is_changed: bool,
 }
@@ -166,18 +90,28 @@ impl Hooks {
     /// # Errors
     /// See [`HookError`].
     pub fn find(git: Git<'_>) -> Result<Self, HookError> {
+        if git.output(&["rev-parse", "--is-inside-work-tree"])?.trim_ascii() != b"true" {
+            return Err(HookError::NoWorkTree);
+        }
         // Where hooks run: a relative folder is meant from there.
         let top = git.path(&["rev-parse", "--show-toplevel"])?;
         let git = git.at(&top);
+        let configured = git.output(&["config", "--null", "--get", CONFIGURED]).ok();
         // Of an empty value git's own answers make folders that nobody meant.
-        if git.output(&["config", "--null", "--get", "core.hooksPath"]).is_ok_and(|value| value == b"\0") {
+        if configured.as_deref() == Some(b"\0") {
             return Err(HookError::NoFolder);
         }
+        let is_configured = configured.is_some();
         let folder = top.join(git.path(&["rev-parse", "--git-path", "hooks"])?);
+        if folder.metadata().is_ok_and(|metadata| !metadata.is_dir()) {
+            let by = if is_configured { CONFIGURED } else { "its usual place" };
+            return Err(HookError::NotFolder { path: folder, by });
+        }
         let common = top.join(git.path(&["rev-parse", "--git-common-dir"])?);
         let real = real(&folder);
-        let is_inside = [&top, &common].iter().any(|place| real.starts_with(self::real(place)));
-        Ok(Self { folder, is_outside: !is_inside })
+        let is_of = |place: &Path| real.starts_with(self::real(place));
+        let (is_outside, is_shared) = (!is_of(&top) && !is_of(&common), is_of(&top) && !is_of(&common));
+        Ok(Self { folder, top, is_outside, is_configured, is_shared })
     }
 
     /// Puts ours there, or renews it. `chain`: another program's hook that is there runs first from now on.
@@ -186,10 +120,13 @@ impl Hooks {
     /// See [`HookError`].
     pub fn install(&self, program: &Path, limit: Duration, force: bool, chain: bool) -> Result<Installed, HookError> {
         if self.is_outside && !force {
-            return Err(HookError::Outside(self.folder.clone()));
+            return Err(self.outside());
         }
         let (path, ours) = (self.path(), self.ours()?);
-        let is_foreign = exists(&path) && ours.is_none();
+        let is_there = exists(&path) && ours.is_none();
+        // Git passes over it, so it need not run first either.
+        let is_idle = is_there && path.is_file() && !is_executable(&path);
+        let is_foreign = is_there && !is_idle;
         if is_foreign {
             self.check_foreign(force, chain)?;
         }
@@ -198,14 +135,33 @@ impl Hooks {
         }
         fs::create_dir_all(&self.folder).map_err(|source| file("make the folder", &self.folder, source))?;
         let part = self.folder.join(format!(".{NAME}.{}.part", std::process::id()));
+        let program = Some(program).filter(|_| !self.is_shared);
+        let set_aside = is_idle.then(|| free(&path));
         let placed = write_program(&part, &script(program, limit))
+            .and_then(|()| set_aside.as_ref().map_or(Ok(()), |aside| fs::rename(&path, aside)))
             .map_err(|source| file("write", &path, source))
             .and_then(|()| self.place(&part, is_foreign));
         if placed.is_err() {
             let _ = fs::remove_file(&part);
         }
         placed?;
-        self.ours()?.ok_or(HookError::NotInstalled(path))
+        let installed = self.ours()?.ok_or(HookError::NotInstalled(path))?;
+        Ok(Installed { set_aside, ..installed })
+    }
+
+    fn outside(&self) -> HookError {
+        let folder = self.folder.clone();
+        match self.is_configured {
+            true => HookError::Outside(folder),
+            false => HookError::Linked { real: real(&folder), folder },
+        }
+    }
+
+    /// The template of a repository whose commits begin with words, so that none is asked for.
+    pub fn template(&self, git: Git<'_>, settings: &Settings) -> Option<PathBuf> {
+        let path = git.at(&self.top).path(&["config", "--type=path", "--get", "commit.template"]).ok()?;
+        let path = self.top.join(path);
+        MessageFile::read(&path).is_ok_and(|file| file.has_message(settings)).then_some(path)
     }
 
     /// Whether the hook that is there can be run by ours.
@@ -213,6 +169,12 @@ impl Hooks {
         let (path, chained) = (self.path(), self.chained());
         if let Some(path) = self.caller() {
             return Err(HookError::Called(path));
+        }
+        if let Some(manager) = Manager::of(&path) {
+            return Err(match self.moved(manager)? {
+                Some(ours) if manager.runs_moved() => HookError::Called(ours.path),
+                _ => HookError::Managed { path, manager },
+            });
         }
         let bytes = fs::read(&path).unwrap_or_default();
         if !bytes.contains(&0) && OWN_NAMES.iter().any(|name| contains(&bytes, name)) {
@@ -230,7 +192,9 @@ impl Hooks {
     /// Somebody's own hook that calls us: the one that git runs, or the one that husky's runs, which is a folder above.
     fn caller(&self) -> Option<PathBuf> {
         let above = self.folder.parent().map(|folder| folder.join(NAME)).filter(|_| self.folder.ends_with("_"));
-        [Some(self.path()), above].into_iter().flatten().find(|path| {
+        let files = Manager::of(&self.path()).map(Manager::files).unwrap_or_default();
+        let files = files.iter().map(|name| Some(self.top.join(name)));
+        [Some(self.path()), above].into_iter().chain(files).flatten().find(|path| {
             let bytes = fs::read(path).unwrap_or_default();
             let is_call = |line: &[u8]| {
                 !line.trim_ascii_start().starts_with(b"#") && contains(line, b"beastctl") && contains(line, b"hook run")
@@ -258,7 +222,15 @@ impl Hooks {
     /// See [`HookError`].
     pub fn uninstall(&self, force: bool) -> Result<Removed, HookError> {
         let (path, chained) = (self.path(), self.chained());
-        match self.ours()? {
+        let ours = self.ours()?;
+        if ours.is_none()
+            && let Some(moved) = self.any_moved()?
+        {
+            keep(&moved, force)?;
+            fs::remove_file(&moved.path).map_err(|source| file("remove", &moved.path, source))?;
+            return Ok(Removed::Ours(moved.path));
+        }
+        match ours {
             Some(ours) => keep(&ours, force)?,
             None if exists(&path) && exists(&chained) => {
                 let is_gone = is_same(&path, &chained);
@@ -289,17 +261,30 @@ impl Hooks {
         let status = match (self.ours()?, self.caller()) {
             (Some(installed), _) => Status::Installed(installed),
             (None, Some(caller)) if exists(&path) => Status::Called(caller),
-            (None, _) if exists(&path) => return Err(HookError::Foreign(path)),
+            (None, None) if exists(&path) => Status::Installed(self.moved_or_foreign(path.clone())?),
             (None, _) => return Err(HookError::NotInstalled(self.folder.clone())),
         };
         if !is_executable(&path) {
             return Err(HookError::NotExecutable { path, who: "git" });
         }
         match &status {
+            Status::Installed(Installed { path, runner: Some(manager), .. }) if !is_executable(path) => {
+                Err(HookError::NotExecutable { path: path.clone(), who: manager.name() })
+            }
             Status::Installed(Installed { chained: Some(chained), .. }) if !is_executable(chained) => {
                 Err(HookError::NotExecutable { path: chained.clone(), who: "the hook of beastctl" })
             }
             _ => Ok(status),
+        }
+    }
+
+    /// Ours where another program runs it, whose hook is in its place.
+    fn moved_or_foreign(&self, path: PathBuf) -> Result<Installed, HookError> {
+        let Some(manager) = Manager::of(&path) else { return Err(HookError::Foreign(path)) };
+        match self.moved(manager)? {
+            Some(ours) if manager.runs_moved() => Ok(ours),
+            Some(ours) => Err(HookError::Dead { path: ours.path, manager }),
+            None => Err(HookError::Managed { path, manager }),
         }
     }
 
@@ -313,7 +298,21 @@ impl Hooks {
 
     /// Ours, when it is there. A link is somebody's way to share one hook, so it is theirs wherever it leads.
     fn ours(&self) -> Result<Option<Installed>, HookError> {
-        let path = self.path();
+        self.ours_at(self.path())
+    }
+
+    /// Ours, where the program whose hook is in its place has moved it.
+    fn any_moved(&self) -> Result<Option<Installed>, HookError> {
+        Manager::of(&self.path()).map_or(Ok(None), |manager| self.moved(manager))
+    }
+
+    fn moved(&self, manager: Manager) -> Result<Option<Installed>, HookError> {
+        let Some(end) = manager.moved_end() else { return Ok(None) };
+        let ours = self.ours_at(self.folder.join(format!("{NAME}{end}")))?;
+        Ok(ours.map(|ours| Installed { runner: Some(manager), ..ours }))
+    }
+
+    fn ours_at(&self, path: PathBuf) -> Result<Option<Installed>, HookError> {
         if !path.symlink_metadata().is_ok_and(|metadata| metadata.is_file()) {
             return Ok(None);
         }
@@ -328,7 +327,8 @@ impl Hooks {
         let chained = Some(self.chained()).filter(|path| exists(path));
         let sum = lines.iter().find_map(|line| line.strip_prefix(SUM.as_bytes()));
         let is_changed = sum != Some(checksum(&bytes).as_bytes());
-        Ok(Some(Installed { path, program: unquoted(quoted), limit: limit.to_owned(), chained, is_changed }))
+        let (program, limit) = (unquoted(quoted), limit.to_owned());
+        Ok(Some(Installed { path, program, limit, chained, set_aside: None, runner: None, is_changed }))
     }
 }
 
@@ -342,11 +342,16 @@ fn keep(ours: &Installed, force: bool) -> Result<(), HookError> {
     if !force {
         return Err(HookError::Changed(path.clone()));
     }
-    let names = (1..).map(|n| if n == 1 { KEPT.to_owned() } else { format!("{KEPT}.{n}") });
-    let free = names.map(|name| path.with_file_name(name)).find(|copy| !exists(copy) || is_same(path, copy));
-    let copy = free.expect("there are more numbers than files");
+    let copy = free(path);
     fs::copy(path, &copy).map_err(|source| file("keep a copy as", &copy, source))?;
     Ok(())
+}
+
+/// A name beside a hook that nothing has, or the same text.
+fn free(path: &Path) -> PathBuf {
+    let names = (1..).map(|n| if n == 1 { KEPT.to_owned() } else { format!("{KEPT}.{n}") });
+    let free = names.map(|name| path.with_file_name(name)).find(|copy| !exists(copy) || is_same(path, copy));
+    free.expect("broken invariant: there are more numbers than files")
 }
 
 /// Whether both say the same.

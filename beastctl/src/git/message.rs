@@ -25,6 +25,7 @@ const HEADING: &[&str] = &[
     "here",
     "here's",
     "is",
+    "one-line",
     "line",
     "of",
     "proposed",
@@ -191,13 +192,21 @@ pub fn clean(answer: &str, comment: &str) -> Option<String> {
 /// Without a first line, or the beginning of one, that only says what follows.
 fn without_heading(text: &str) -> &str {
     let Some((heading, rest)) = text.split_once(':') else { return text };
-    let heading = heading.trim_matches(|c: char| c.is_whitespace() || matches!(c, '*' | '#' | '_')).to_lowercase();
-    let mut words = heading.split_whitespace().peekable();
-    let is_heading = words.peek().is_some()
-        && words.clone().all(|word| HEADING.contains(&word))
-        && words.any(|word| HEADING_NOUNS.contains(&word));
     // The end of emphasis that began before the heading.
-    if is_heading { rest.trim_start_matches(|c: char| c == '*' || c == '_' || c.is_whitespace()) } else { text }
+    if is_heading(heading) {
+        rest.trim_start_matches(|c: char| c == '*' || c == '_' || c.is_whitespace())
+    } else {
+        text
+    }
+}
+
+/// Whether a line, or its beginning, only says what follows.
+pub(super) fn is_heading(text: &str) -> bool {
+    let heading = text.trim_matches(|c: char| c.is_whitespace() || matches!(c, '*' | '#' | '_')).to_lowercase();
+    let mut words = heading.split_whitespace().peekable();
+    words.peek().is_some()
+        && words.clone().all(|word| HEADING.contains(&word))
+        && words.any(|word| HEADING_NOUNS.contains(&word))
 }
 
 /// Without the fence of a block of code around all of it.

@@ -5,12 +5,15 @@
 
 mod changes;
 mod diff;
+mod hook_error;
 mod hooks;
+mod managers;
 mod message;
 mod script;
 mod sections;
 mod settings;
 mod state;
+mod subject;
 
 use std::{
     ffi::{OsStr, OsString},
@@ -26,11 +29,14 @@ use std::{
 use rustix::event::PollFlags;
 
 pub use diff::Staged;
+pub use hook_error::HookError;
 pub(crate) use hooks::this_program;
-pub use hooks::{HookError, Hooks, Installed, Removed, Status};
-pub use message::{MessageFile, clean};
+pub use hooks::{Hooks, Installed, Removed, Status};
+pub use managers::Manager;
+pub use message::MessageFile;
 pub use settings::Settings;
 pub(crate) use settings::is_off;
+pub use subject::{Given, message, subject};
 
 use crate::{
     exit,
@@ -65,6 +71,14 @@ pub enum GitError {
         /// Its own first line.
         reason: String,
     },
+    /// It refused, where nothing came from stdin either.
+    #[error("the input is empty, and git {command} failed: {reason}")]
+    NoInput {
+        /// The subcommand.
+        command: String,
+        /// Its own first line.
+        reason: String,
+    },
     /// See [`WaitError`].
     #[error(transparent)]
     Wait(#[from] WaitError),
@@ -86,7 +100,7 @@ impl GitError {
     pub fn exit_code(&self) -> u8 {
         match self {
             GitError::Missing(_) | GitError::Garbled { .. } | GitError::Wait(_) => exit::FAILED,
-            GitError::Failed { .. } | GitError::NothingStaged => exit::USAGE,
+            GitError::Failed { .. } | GitError::NoInput { .. } | GitError::NothingStaged => exit::USAGE,
         }
     }
 
@@ -100,7 +114,8 @@ impl GitError {
             GitError::Failed { reason, .. } if reason.contains(NO_REPOSITORY) => "cd into a git repository",
             // Of what git says only the first line is told here.
             GitError::Failed { .. } => "git status, which says more, or cd into another git repository",
-            GitError::Garbled { .. } => "git diff --staged | beastctl commit-msg",
+            GitError::NoInput { reason, .. } if !reason.contains(NO_REPOSITORY) => "git status, which says more",
+            GitError::NoInput { .. } | GitError::Garbled { .. } => "git diff --staged | beastctl commit-msg",
             GitError::NothingStaged => "git add FILE, or git diff | beastctl commit-msg",
             GitError::Wait(_) => return None,
         };

@@ -21,19 +21,31 @@ pub(super) const PROGRAM: &str = "beastctl=";
 pub(super) const SUM: &str = "# Unchanged as long as its checksum is ";
 pub(super) const LIMIT: &str = "--limit ";
 
-/// A commit must never fail because of us: each way out ends well, but for the failure of the hook that came first.
-pub(super) fn script(program: &Path, limit: Duration) -> Vec<u8> {
+/// Where programs are installed that the PATH of a graphical program does not name.
+pub(super) const MORE_PATH: &str = "$PATH:/usr/local/bin:/opt/homebrew/bin:$HOME/.local/bin";
+
+/// A commit must never fail because of us: each way out ends well, but for the failure of the hook that came first. Without a
+/// `program` nothing of it belongs to this machine: others commit and share it, perhaps without beastctl, and then it is silent.
+pub(super) fn script(program: Option<&Path>, limit: Duration) -> Vec<u8> {
     let mut script = format!(
         "#!/bin/sh\n{MARK}\n\
         chained=\"${{0%/*}}/{CHAINED}\"\n\
         if [ -f \"$chained\" ] && [ -x \"$chained\" ]; then\n    \"$chained\" \"$@\" || exit $?\nfi\n{PROGRAM}"
     )
     .into_bytes();
-    script.extend(quoted(program.as_os_str()));
+    script.extend(quoted(program.unwrap_or(Path::new("")).as_os_str()));
     let limit = humantime::format_duration(limit).to_string().replace(' ', "");
+    // Said only where a message would have been written.
+    let gone = match program {
+        Some(_) => {
+            "[ -n \"$2\" ] || echo \"beast: no message: beastctl not found; try: install it again, or rm $0\" >&2\n        "
+        }
+        None => "",
+    };
     script.extend(
         format!(
-            "\n[ -f \"$beastctl\" ] && [ -x \"$beastctl\" ] || beastctl=$(command -v beastctl) || exit 0\n\
+            "\nif ! [ -f \"$beastctl\" ] || ! [ -x \"$beastctl\" ]; then\n    \
+            beastctl=$(PATH=\"{MORE_PATH}\"; command -v beastctl) || {{\n        {gone}exit 0\n    }}\nfi\n\
             \"$beastctl\" hook run {LIMIT}{limit} -- \"$@\"\nexit 0\n"
         )
         .into_bytes(),

@@ -59,6 +59,14 @@ impl Settings {
         }
     }
 
+    /// Why a message cannot be written as the repository wants it; letters of ASCII are the same in every encoding that git takes.
+    pub fn unwritable(&self, message: &str) -> Option<String> {
+        let encoding = self.encoding.as_ref().filter(|_| !message.is_ascii())?;
+        Some(format!(
+            "git config i18n.commitEncoding is `{encoding}`, and the message contains letters outside of ASCII"
+        ))
+    }
+
     /// The time limit, when there is one; the inner error says what is wrong with it.
     pub fn limit(&self, parse: impl FnOnce(&str) -> Result<Duration, String>) -> Option<Result<Duration, String>> {
         let text = self.timeout.as_deref()?;

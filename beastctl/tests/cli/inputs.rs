@@ -86,7 +86,7 @@ fn unusable_input_is_refused_before_any_request() {
         expect![[r#"
         exit 2
         out: ""
-        err: beastctl: the input is empty; try: git diff --staged | beastctl commit-msg
+        err: beastctl: the input is empty, and git diff failed: fatal: not a git repository (or any of the parent directories): .git; try: git diff --staged | beastctl commit-msg
     "#]],
     );
     refused(

@@ -75,6 +75,9 @@ pub enum ConfigError {
         /// Why it does not fit.
         reason: String,
     },
+    /// The settings do not fit together.
+    #[error("cannot use the settings: {0}")]
+    Unusable(String),
     /// There is no home.
     #[error(transparent)]
     Paths(#[from] PathError),

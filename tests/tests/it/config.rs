@@ -141,7 +141,9 @@ fn an_invalid_configuration_leaves_the_old_one_in_force() {
     let home = Home::new();
     home.configure("idle_timeout = \"100ms\"\n");
     let beast = home.start(&[]);
-    for invalid in ["idle_timeout = ", "idle_timeot = \"1h\"", "n_slots = 0"] {
+    for invalid in
+        ["idle_timeout = ", "idle_timeot = \"1h\"", "n_slots = 0", "idle_unload = \"half an hour\"", "log = \",,==\""]
+    {
         beast.configure(invalid);
         reload(&beast, "the configuration stays as it is");
         assert_eq!(beast.client().last_words(), None, "the old idle_timeout is in force");
@@ -158,4 +160,46 @@ fn settings_that_need_a_restart_are_told_and_not_taken_over() {
     beast.configure("n_slots = 3\n");
     reload(&beast, "need a restart");
     assert_eq!(beast.status().n_slots, 2);
+}
+
+/// Each setting with a value that it cannot use: at its start beastd says so in a line and ends, and a daemon that runs says so in
+/// its log and goes on with the settings that it has.
+#[test]
+fn no_setting_ends_a_running_daemon() {
+    let home = Home::new();
+    home.configure("");
+    let shown = run(&mut home.beastd(&["--print-config"]), "").answer().to_owned();
+    let settings: Vec<(&str, &str)> = shown.lines().filter_map(|line| line.split_once(" = ")).collect();
+    assert!(settings.len() > 40, "{shown}");
+    let beast = home.start(&[]);
+    let before = beast.status();
+    for (key, default) in settings {
+        let wrong = if default.starts_with('"') { "7" } else { "\"half an hour\"" };
+        let line = format!("{key} = {wrong}");
+        let file = beast.write("wrong.toml", &line);
+        let output = run(&mut beast.beastd(&["--config", file.to_str().expect("a plain name")]), "");
+        let error = output.failure(1);
+        // A key is never shown.
+        let shown = line.replace("api_key = 7", "api_key = \"(set)\"");
+        assert!(error.starts_with(&format!("beastd: {shown} (")) && !error.contains("panicked"), "{error}");
+        beast.configure(&line);
+        reload(&beast, "the configuration stays as it is");
+        assert!(beast.stderr().contains(&shown), "{line}");
+    }
+    for line in ["idle_unload = \"half an hour\"", "idle_exit = \"soon\"", "log = \",,==\"", "n_gpu_layers = -7"] {
+        beast.configure(line);
+        reload(&beast, "the configuration stays as it is");
+    }
+    let after = beast.status();
+    assert_eq!((after.pid, after.socket, after.n_slots), (before.pid, before.socket, before.n_slots));
+    assert_eq!(beast.client().ask(&ask(TEXT)).done().0, FinishReason::Stop);
+}
+
+#[test]
+fn a_variable_that_nobody_reads_is_told() {
+    let home = Home::new();
+    let mut command = home.beastd(&["--print-config"]);
+    let output = run(command.env("BEAST_NCTX", "5").env("BEAST_HOOK", "0"), "");
+    assert!(output.code == Some(0) && output.stdout.contains("n_ctx = 4096"), "{output}");
+    assert_eq!(output.stderr.trim(), "beastd: warning: unknown variable BEAST_NCTX; did you mean BEAST_N_CTX?");
 }

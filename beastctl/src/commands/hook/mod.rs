@@ -1,5 +1,6 @@
 //! `hook`: install, uninstall, status, and what the installed script calls.
 
+mod pace;
 mod run;
 mod suggest;
 
@@ -31,10 +32,16 @@ fn install(context: &Context, limit: Duration, force: bool, chain: bool) -> Resu
     let wait = Wait::default().limited(context.timeout);
     let program = git::this_program().context("cannot tell where beastctl is")?;
     let hooks = Hooks::find(Git::new(&wait))?;
-    let Installed { path, limit, chained, .. } = hooks.install(&program, limit, force, chain)?;
+    let Installed { path, limit, chained, set_aside, .. } = hooks.install(&program, limit, force, chain)?;
     let mut text = format!("installed {} (a commit waits {limit} at most)\n", path.display());
     if let Some(chained) = chained {
         text += &format!("the hook that was there runs first, as {}\n", chained.display());
+    }
+    if let Some(aside) = set_aside {
+        text += &format!(
+            "the hook that was there is not executable, so git did not run it; it is now {}\n",
+            aside.display()
+        );
     }
     context.console.print(&text)?;
     Ok(())
@@ -61,28 +68,41 @@ fn uninstall(context: &Context, force: bool) -> Result<()> {
 fn status(context: &Context) -> Result<()> {
     let wait = Wait::default().limited(context.timeout);
     let git = Git::new(&wait);
-    let text = match Hooks::find(git)?.status()? {
-        Status::Installed(installed) => describe(&installed, &Settings::read(git)?),
+    let hooks = Hooks::find(git)?;
+    let settings = Settings::read(git)?;
+    let mut text = match hooks.status()? {
+        Status::Installed(installed) => describe(&installed, &settings),
         Status::Called(path) => format!("hook     called from your own hook, {}\n", path.display()),
     };
+    if !settings.is_enabled {
+        text += "silent   git config beast.hook is false\n";
+    }
+    if let Some(template) = hooks.template(git, &settings) {
+        text += &format!("silent   {} (commit.template) begins each message with words\n", template.display());
+    }
     context.console.print(&text)?;
     Ok(())
 }
 
 fn describe(installed: &Installed, settings: &Settings) -> String {
-    let Installed { path, program, limit, chained, .. } = installed;
-    let gone = if program.is_file() { "" } else { " (not there; beastctl of PATH, when there is one)" };
+    let Installed { path, program, limit, chained, runner, .. } = installed;
+    let program = match program.as_os_str().is_empty() {
+        true => "beastctl of PATH (the folder of hooks is committed)".to_owned(),
+        false if program.is_file() => program.display().to_string(),
+        false => format!(
+            "{} (not there; beastctl of PATH runs, if there is one; try: beastctl hook install)",
+            program.display()
+        ),
+    };
     let limit = match settings.limit(cli::duration) {
         None => format!("{limit} (set when it was installed)"),
         Some(Ok(limit)) => format!("{} (git config beast.hookTimeout)", humantime::format_duration(limit)),
         Some(Err(problem)) => format!("none: {problem}"),
     };
-    let mut text = format!("hook     {}\nprogram  {}{gone}\nlimit    {limit}\n", path.display(), program.display());
+    let runner = runner.map(|manager| format!(" (run by {})", manager.name())).unwrap_or_default();
+    let mut text = format!("hook     {}{runner}\nprogram  {program}\nlimit    {limit}\n", path.display());
     if let Some(chained) = chained {
         text += &format!("first    {}\n", Path::display(chained));
-    }
-    if !settings.is_enabled {
-        text += "silent   git config beast.hook is false\n";
     }
     text
 }

@@ -16,7 +16,10 @@ use std::{
 
 use anyhow::Result;
 
-use super::{super::Context, suggest};
+use super::{
+    super::Context,
+    suggest::{self, Limit, TooLong},
+};
 use crate::{
     cli, exit,
     git::{self, Git, GitError, MessageFile, Settings, Staged},
@@ -46,13 +49,14 @@ enum Word {
     End(Result<Option<Suggestion>>),
 }
 
-/// Writes a suggestion into `file`, or why there is none. Says nothing: nobody could answer.
+/// Writes a suggestion into `file`, or why there is none; what finds no place there goes to stderr.
 pub(super) fn run(context: &Context, limit: Duration, file: PathBuf, source: Option<OsString>) {
     if is_unwanted(source.as_ref()) {
         return;
     }
     let (words, heard) = mpsc::channel();
     let (started, socket) = (context.started, context.socket());
+    let place = socket.as_ref().ok().cloned();
     let work_file = file.clone();
     let told = words.clone();
     let spawned = thread::Builder::new().spawn(move || {
@@ -90,16 +94,16 @@ pub(super) fn run(context: &Context, limit: Duration, file: PathBuf, source: Opt
     let suggestion = match end {
         Ok(None) => return,
         Ok(Some(suggestion)) => suggestion,
-        Err(error) => Suggestion { message: None, notes: vec![reason(&error)] },
+        Err(error) => Suggestion { message: None, notes: vec![reason(&error, place.as_deref())] },
     };
-    // What finds no place in the file is for a person only: the commit goes on.
+    // The commit goes on whatever is said.
     let told = match write(&file, &suggestion, &settings) {
         Ok(true) => Vec::new(),
         Ok(false) => suggestion.notes,
         Err(error) => vec![format!("no message was written into {}: {error}", file.display())],
     };
     for line in told {
-        context.console.info(&line);
+        context.console.warning(&line);
     }
 }
 
@@ -117,8 +121,9 @@ fn guarded<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
 
 /// What can be told without asking git.
 fn is_unwanted(source: Option<&OsString>) -> bool {
-    // Whatever the source: there is a message already, or somebody else's beginning of one.
-    let has_source = source.is_some_and(|source| !source.is_empty());
+    // Whatever the source: there is a message already, or somebody else's beginning of one. A template may be comments
+    // alone, which the file shows.
+    let has_source = source.is_some_and(|source| !source.is_empty() && source != "template");
     // Git says so when no editor will open: then nobody would see the suggestion before it is committed.
     let has_no_editor = env::var_os("GIT_EDITOR").is_some_and(|editor| editor == ":");
     has_source || has_no_editor || git::is_off(env::var_os("BEAST_HOOK"))
@@ -146,31 +151,32 @@ fn work(
         return Ok(None);
     }
     // Told late, so that the words about waiting are for those who wait.
-    let (comment, encoding) = (settings.comment.clone(), settings.encoding.clone());
-    let _ = words.send(Word::Settings(settings, limit));
+    let _ = words.send(Word::Settings(settings.clone(), limit));
     if let Some(Err(problem)) = wanted {
         anyhow::bail!(problem);
-    }
-    if let Some(encoding) = encoding {
-        anyhow::bail!("git config i18n.commitEncoding is `{encoding}`, and the model writes UTF-8");
     }
     let staged = match Staged::read(git) {
         Err(GitError::NothingStaged) => return Ok(None),
         staged => staged?,
     };
-    let half_time = started + limit / 2;
-    suggest::ask(&socket?, staged, &comment, half_time, &wait).map(Some)
+    let limit = Limit { whole: limit, end: started.checked_add(limit) };
+    suggest::ask(&socket?, staged, &settings, limit, &wait).map(Some)
 }
 
 /// One line: what happened, and what to do. The advice of other verbs about time is not for this one.
-fn reason(error: &anyhow::Error) -> String {
+fn reason(error: &anyhow::Error, socket: Option<&Path>) -> String {
     if suggest::is_late(error) {
         let doing = error.downcast_ref::<suggest::Doing>();
         if doing == Some(&suggest::Doing::Greeting) {
-            return format!("no message in time: {}; try: kill beastd, it is stuck", suggest::Doing::Greeting);
+            let pid = socket.and_then(beast_launchd::recorded_pid);
+            let advice = pid.map_or("beastctl doctor".to_owned(), |pid| format!("kill {pid}, which is stuck"));
+            return format!("no message in time: {}; try: {advice}", suggest::Doing::Greeting);
         }
         let doing = doing.map(|doing| format!(": {doing}")).unwrap_or_default();
         return format!("no message in time{doing}; try: a longer limit, like git config beast.hookTimeout 30s");
+    }
+    if let Some(too_long) = error.downcast_ref::<TooLong>() {
+        return format!("no message: {too_long}; try: {}", too_long.hint());
     }
     let (_, line) = exit::verdict(error);
     one_line(&format!("no message: {}", line.unwrap_or_else(|| error.to_string())))

@@ -3,9 +3,10 @@ use crate::{client::ClientError, start::StartError};
 
 #[test]
 fn only_a_missing_source_asks_for_a_message() {
-    for source in ["message", "template", "merge", "squash", "commit", "something new"] {
+    for source in ["message", "merge", "squash", "commit", "something new"] {
         assert!(is_unwanted(Some(&source.into())), "{source}");
     }
+    assert!(!is_unwanted(Some(&"template".into())), "it may be comments alone");
 }
 
 #[test]
@@ -13,25 +14,25 @@ fn a_note_is_one_line_that_says_what_to_do() {
     let limit = Duration::from_secs(10);
     let late = anyhow::Error::from(GitError::Wait(WaitError::TimedOut(limit)));
     let advice = "try: a longer limit, like git config beast.hookTimeout 30s";
-    assert_eq!(reason(&late), format!("no message in time; {advice}"));
+    assert_eq!(reason(&late, None), format!("no message in time; {advice}"));
     for error in [
         anyhow::Error::from(StartError::Client(ClientError::Wait(WaitError::TimedOut(limit)))),
         StartError::Wait(WaitError::TimedOut(limit)).into(),
         ClientError::Wait(WaitError::TimedOut(limit)).into(),
     ] {
         let error = error.context(suggest::Doing::Loading);
-        assert_eq!(reason(&error), format!("no message in time: the model was still being loaded; {advice}"));
+        assert_eq!(reason(&error, None), format!("no message in time: the model was still being loaded; {advice}"));
     }
-    assert_eq!(reason(&anyhow::anyhow!("a\nb")), "no message: a b");
+    assert_eq!(reason(&anyhow::anyhow!("a\nb"), None), "no message: a b");
     assert_eq!(
-        reason(&ClientError::Lost.into()),
+        reason(&ClientError::Lost.into(), None),
         "no message: beastd ended before the answer did; try: the same command again, and beastctl logs for the reason"
     );
 }
 
 #[test]
 fn a_panic_is_a_failure_with_words() {
-    let note = |work: fn() -> Result<()>| reason(&guarded(work).unwrap_err());
+    let note = |work: fn() -> Result<()>| reason(&guarded(work).unwrap_err(), None);
     assert_eq!(note(|| panic!("number {}\n", 7)), "no message: it broke: number 7");
     assert_eq!(note(|| panic!("plain")), "no message: it broke: plain");
     assert_eq!(note(|| panic::panic_any(7_u8)), "no message: it broke: without a word");

@@ -1,20 +1,30 @@
 //! One question to the daemon: which message fits these changes?
 
-use std::{fmt, path::Path, time::Instant};
+use std::{
+    fmt,
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use anyhow::Result;
-use beast_protocol::{Event, FinishReason, NoticeKind, Request};
+use beast_protocol::{Delta, Event, FinishReason, Generate, NoticeKind, Overflow, Request, Span};
 
-use super::run::Suggestion;
+use super::{
+    pace::{self, Pace},
+    run::Suggestion,
+};
 use crate::{
     client::{Client, ClientError},
     commands::{CommandError, material::Material, request::of_prompt},
-    git::{self, GitError, Staged},
+    git::{self, GitError, Given, Settings, Staged},
     output::one_line,
-    prompts,
+    prompts::{self, Origin},
     start::{self, StartError},
     wait::{Wait, WaitError},
 };
+
+/// The prompt that writes messages.
+const PROMPT: &str = "commit-msg";
 
 /// What was being waited for: it tells a person whether waiting longer would help.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,81 +52,98 @@ impl fmt::Display for Doing {
     }
 }
 
-/// More of a first line is no subject: the model has lost its way.
-const MAX_SUBJECT_CHARS: usize = 200;
-/// A line that comes more often than this is a model that goes round in circles.
-const MAX_SAME_LINES: usize = 3;
-/// What stands above the list of files.
-const LIST_HEADING: &str = "Only the list of the changed files is known:";
-
-/// Starts a daemon when none runs. `comment` is what no line of the message may begin with. A diff that is still being read at
-/// `half_time` is given up for the list of files, which takes a moment.
-pub(super) fn ask(socket: &Path, staged: Staged, comment: &str, half_time: Instant, wait: &Wait) -> Result<Suggestion> {
-    let Staged { text, warnings, list } = staged;
-    let list = format!("{LIST_HEADING}\n\n{list}");
-    // A diff that is as short as its list is not what takes the time.
-    let until = (list.len() < text.len()).then_some(half_time);
-    let answer = match answer(socket, text, warnings, until, wait)? {
-        Some(answer) => answer,
-        None => {
-            let note = "the diff took too long to read, so this is made from the list of files".into();
-            answer(socket, list, vec![note], None, wait)?.expect("without a half time an answer comes, or an error")
-        }
-    };
-    let mut notes = answer.notes;
-    let message = match git::clean(&answer.text, comment).map(sensible) {
-        Some(Ok(message)) => Some(message),
-        Some(Err(problem)) => {
-            notes.push(format!("no message: {problem}"));
-            None
-        }
-        None => {
-            notes.push("no message: the answer of the model is empty".into());
-            None
-        }
-    };
-    Ok(Suggestion { message, notes: notes.iter().map(|note| one_line(note)).collect() })
+/// The time that a commit may take, and when it is over.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limit {
+    pub(super) whole: Duration,
+    pub(super) end: Option<Instant>,
 }
 
-/// `None` when it is `until` and the material is still being read: leaving the connection ends that.
-fn answer(
-    socket: &Path,
-    text: String,
-    notes: Vec<String>,
-    until: Option<Instant>,
-    wait: &Wait,
-) -> Result<Option<Answer>> {
+/// Starts a daemon when none runs. `settings` tell how a comment begins, and the encoding.
+pub(super) fn ask(socket: &Path, staged: Staged, settings: &Settings, limit: Limit, wait: &Wait) -> Result<Suggestion> {
+    let Staged { text, warnings, n_unnamed } = staged;
+    if n_unnamed > 0 || pace::is_too_long(text.len(), limit.whole) {
+        return Err(TooLong::Known { n_bytes: text.len(), n_unnamed, limit: limit.whole }.into());
+    }
     // Without a home there are no prompts of the user's own; the built-in ones need none.
-    let prompt = prompts::load("commit-msg", prompts::folder().ok().as_deref())?.fill(&[])?;
-    let (request, _) = of_prompt(prompt, Material { text, ..Material::default() });
-    let request = Request::Generate(request);
+    let source = prompts::find(PROMPT, prompts::folder().ok().as_deref())?;
+    let is_subject = source.origin == Origin::BuiltIn;
+    let (request, span) = of_prompt(source.parse()?.fill(&[])?, Material { text, ..Material::default() });
     let mut client = start::connect(socket, true, wait, |_| {}).map_err(|error| {
         // A daemon that takes a connection and does not greet is there, and stuck.
         let doing = if matches!(error, StartError::Client(_)) { Doing::Greeting } else { Doing::Starting };
         while_doing(error, doing)
     })?;
-    client.send(&request, wait).map_err(|error| while_doing(error, Doing::Reading))?;
-    let mut answer = Answer { text: String::new(), notes, doing: Doing::Reading };
-    while !answer.take_next(&mut client, until, wait)? {
-        if answer.is_reading() && until.is_some_and(|until| Instant::now() >= until) {
-            return Ok(None);
-        }
-    }
-    Ok(Some(answer))
+    let asked = Request::Generate(request.clone());
+    client.send(&asked, wait).map_err(|error| while_doing(error, Doing::Reading))?;
+    drop(asked);
+    let own = Own::of(&request, span);
+    let mut answer = Answer::new(warnings);
+    let found = answer.follow(&mut client, is_subject, &settings.comment, &own.given(), limit, wait)?;
+    // Leaving the connection ends what is still being written.
+    drop(client);
+    Ok(answer.suggestion(found, settings))
 }
 
-/// A message that a person could have written; otherwise what is wrong with it.
-fn sensible(message: String) -> Result<String, String> {
-    let n_chars = message.lines().next().unwrap_or_default().chars().count();
-    if n_chars > MAX_SUBJECT_CHARS {
-        return Err(format!("the first line of the answer has {n_chars} characters"));
+/// The words that went to the model.
+struct Own<'a> {
+    instructions: Vec<&'a str>,
+    material: &'a str,
+}
+
+impl<'a> Own<'a> {
+    fn of(request: &'a Generate, span: Span) -> Self {
+        let (last, earlier) = request.messages.split_last().expect("broken invariant: a request has a user turn");
+        let at = |n: u64| usize::try_from(n).expect("broken invariant: a place in a text in memory");
+        let (before, rest) = last.content.split_at(at(span.start));
+        let (material, after) = rest.split_at(at(span.end - span.start));
+        let mut instructions: Vec<&str> = earlier.iter().map(|message| message.content.as_str()).collect();
+        instructions.extend([before, after]);
+        if let Overflow::Reduce { instruction, .. } = &request.overflow {
+            instructions.push(instruction);
+        }
+        Self { instructions, material }
     }
-    let lines: Vec<&str> = message.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-    let count = |line: &str| lines.iter().filter(|other| **other == line).count();
-    if lines.iter().any(|line| count(line) > MAX_SAME_LINES) {
-        return Err("the model repeats itself".into());
+
+    fn given(&self) -> Given<'_> {
+        Given { instructions: &self.instructions, material: self.material }
     }
-    Ok(message)
+}
+
+/// Why nothing is read to its end.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum TooLong {
+    /// Seen before anybody was asked.
+    #[error("{}", known(*.n_bytes, *.n_unnamed, *.limit))]
+    Known {
+        /// Of the diff.
+        n_bytes: usize,
+        /// Files that are not even named.
+        n_unnamed: usize,
+        /// In which it would have to be read.
+        limit: Duration,
+    },
+    /// Seen by the speed of the reading.
+    #[error("the diff is too long to be read within {}", humantime::format_duration(*.0))]
+    Slow(Duration),
+}
+
+fn known(n_bytes: usize, n_unnamed: usize, limit: Duration) -> String {
+    if n_unnamed > 0 {
+        return format!("the commit changes {n_unnamed} files more than can be named");
+    }
+    let limit = humantime::format_duration(limit);
+    format!("the diff is too long to be read within {limit} ({} KiB)", n_bytes / 1024)
+}
+
+impl TooLong {
+    /// What to do next.
+    pub(super) fn hint(&self) -> &'static str {
+        match self {
+            TooLong::Known { n_unnamed: 1.., .. } => "smaller commits",
+            _ => "smaller commits, or git config beast.hookTimeout 1m",
+        }
+    }
 }
 
 /// What has come of it.
@@ -124,18 +151,89 @@ struct Answer {
     text: String,
     notes: Vec<String>,
     doing: Doing,
+    pace: Pace,
+    /// At which token it was cut, if it was.
+    cut_at: Option<u32>,
 }
 
+/// A message, or why there is none.
+type Found = Result<String, String>;
+
 impl Answer {
-    /// Whether the model has not begun to write, and nobody else is waited for.
-    fn is_reading(&self) -> bool {
-        matches!(self.doing, Doing::Reading | Doing::Parts)
+    fn new(notes: Vec<String>) -> Self {
+        Self { text: String::new(), notes, doing: Doing::Reading, pace: Pace::default(), cut_at: None }
     }
 
-    /// Takes the next event, when it comes before `until` or nothing is being read then; whether it was the last.
-    fn take_next(&mut self, client: &mut Client, until: Option<Instant>, wait: &Wait) -> Result<bool> {
-        let until = until.filter(|_| self.is_reading());
-        let event = client.next_event(wait, until).map_err(|error| while_doing(error, self.doing))?;
+    /// Until there is a message: as soon as its first line is whole, where a subject is all that was asked for.
+    fn follow(
+        &mut self,
+        client: &mut Client,
+        is_subject: bool,
+        comment: &str,
+        given: &Given<'_>,
+        limit: Limit,
+        wait: &Wait,
+    ) -> Result<Option<Found>> {
+        loop {
+            let is_end = match self.take_next(client, wait) {
+                // A first line that is there is worth more than a rest that is not.
+                Err(error) if is_late(&error) => {
+                    let found = git::subject(&self.text, comment, false, given).filter(Result::is_ok);
+                    let found = found.ok_or(error)?;
+                    self.notes.push("only the first line was written in time".into());
+                    return Ok(Some(found));
+                }
+                outcome => outcome?,
+            };
+            let is_whole = is_end && self.cut_at.is_none();
+            // Until its first line is whole, an answer is worth a look only at its end.
+            let found = match is_subject {
+                true => git::subject(&self.text, comment, is_whole, given),
+                false if is_end => self.message(comment, given),
+                false => None,
+            };
+            if is_end || found.is_some() {
+                return Ok(found);
+            }
+            if limit.end.is_some_and(|end| self.pace.is_hopeless(Instant::now(), end)) {
+                return Err(TooLong::Slow(limit.whole).into());
+            }
+        }
+    }
+
+    /// All of the answer; of one that was cut, what ends with a line.
+    fn message(&mut self, comment: &str, given: &Given<'_>) -> Option<Found> {
+        let Some(n) = self.cut_at else { return git::message(&self.text, comment, given) };
+        let (whole, _) = self.text.rsplit_once('\n')?;
+        let found = git::message(whole, comment, given);
+        self.notes.push(format!("the message was cut at {n} tokens"));
+        found
+    }
+
+    fn suggestion(mut self, found: Option<Found>, settings: &Settings) -> Suggestion {
+        let problem = match (found, self.cut_at) {
+            (Some(Ok(message)), _) => match settings.unwritable(&message) {
+                None => return Suggestion { message: Some(message), notes: self.one_line_notes() },
+                Some(problem) => problem,
+            },
+            (Some(Err(problem)), _) => problem,
+            (None, Some(n)) => format!("the first line of the answer was not complete after {n} tokens"),
+            (None, None) => "the answer of the model is empty".into(),
+        };
+        self.notes.push(format!("no message: {problem}"));
+        Suggestion { message: None, notes: self.one_line_notes() }
+    }
+
+    fn one_line_notes(&self) -> Vec<String> {
+        self.notes.iter().map(|note| one_line(note)).collect()
+    }
+
+    /// Takes the next event; whether it was the last.
+    fn take_next(&mut self, client: &mut Client, wait: &Wait) -> Result<bool> {
+        let event = client.next_event(wait, None).map_err(|error| while_doing(error, self.doing))?;
+        if let Some(event) = &event {
+            self.pace.hear(event, Instant::now());
+        }
         match event {
             Some(Event::Loading { .. }) => self.doing = Doing::Loading,
             Some(Event::Queued { .. }) => self.doing = Doing::Queued,
@@ -146,21 +244,30 @@ impl Answer {
                 let warnings = notices.into_iter().filter(|notice| notice.kind == NoticeKind::Warning);
                 self.notes.extend(warnings.map(|notice| notice.text));
             }
-            Some(Event::Piece { text, .. }) => {
+            Some(Event::Piece { text, deltas, .. }) => {
                 self.doing = Doing::Writing;
-                self.text += &text;
+                // What is thought or called is no part of a message.
+                match deltas.is_empty() {
+                    true => self.text += &text,
+                    false => self.text.extend(deltas.into_iter().filter_map(said)),
+                }
             }
             Some(Event::Done { reason: FinishReason::Cancelled, .. }) => return Err(CommandError::Cancelled.into()),
             Some(Event::Done { reason, usage, .. }) => {
-                if reason.is_cut() {
-                    self.notes.push(format!("the message was cut at {} tokens", usage.n_generated));
-                }
+                self.cut_at = reason.is_cut().then_some(usage.n_generated);
                 return Ok(true);
             }
             Some(Event::Failed(error)) => return Err(ClientError::Daemon(error).into()),
             Some(Event::Status(_)) | None => {}
         }
         Ok(false)
+    }
+}
+
+fn said(delta: Delta) -> Option<String> {
+    match delta {
+        Delta::Text(text) => Some(text),
+        _ => None,
     }
 }
 

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use beast_protocol::{Event, FinishReason, LoadStage, Round, Welcome};
+use beast_protocol::{Event, FinishReason, LoadStage, Part, Round, Span, Welcome};
 use expect_test::expect;
 
 use super::Repo;
@@ -43,7 +43,6 @@ fn a_daemon_that_never_answers_is_left_at_the_limit() {
             }
             peer.sees_the_end()
         });
-        // Shorter than its list, which is not asked for then.
         repo.stage("b", "");
         let started = Instant::now();
         let ran = repo.try_git(&["commit", "-q"]);
@@ -55,53 +54,137 @@ fn a_daemon_that_never_answers_is_left_at_the_limit() {
     }
 }
 
-/// The scripted daemon reads the diff in silence, or in parts, and is asked again with the list of files alone.
+/// What is hopeless is not waited for: the first words about the speed are enough.
 #[test]
-fn a_diff_that_takes_too_long_is_given_up_for_the_list_of_files() {
+fn a_diff_that_takes_far_too_long_is_given_up_at_once() {
     for in_parts in [false, true] {
         let repo = Repo::new();
-        assert_eq!(repo.hook(&["install", "--limit", "4s"]).code, Some(0));
-        let listener = UnixListener::bind(repo.beast.socket()).unwrap();
-        let daemon = thread::spawn(move || {
-            let welcome = Welcome::current("0.0.1", 1);
-            let mut peer = Peer::accept(&listener, &welcome);
-            let first = peer.generate();
+        repo.install();
+        let daemon = repo.beast.daemon(move |peer| {
+            let request = peer.generate();
             if in_parts {
-                peer.send(&Event::Round(Round { round: 1, n_parts: 9, n_tokens: 9000 }));
+                let n_parts = u32::MAX;
+                peer.send(&Event::Round(Round { round: 1, n_parts, n_tokens: 9_000_000 }));
+                let span = Span { start: 0, end: 9 };
+                let text = String::new();
+                peer.send(&Event::Part(Part {
+                    round: 1,
+                    index: 0,
+                    n_done: 1,
+                    n_parts,
+                    span,
+                    n_tokens: 9,
+                    n_overlap: 0,
+                    is_cut: false,
+                    text,
+                }));
             } else {
                 peer.started();
-                peer.send(&Event::Progress { n_done: 1, n_total: 9 });
+                peer.send(&Event::Progress { n_done: 0, n_total: u32::MAX });
+                peer.send(&Event::Progress { n_done: 1, n_total: u32::MAX });
             }
-            let is_dropped = peer.sees_the_end();
-            let mut peer = Peer::accept(&listener, &welcome);
-            let second = peer.generate();
-            peer.answer(&["Add files"]);
-            (first, is_dropped, second)
+            (request, peer.sees_the_end())
         });
-        repo.file("a b.txt", "line\n".repeat(100));
-        repo.file("image.png", b"\x89PNG\0\0");
-        repo.file("README", "two\n");
-        repo.git(&["add", "."]);
+        repo.stage("a b.txt", "line\n".repeat(100));
         let ran = repo.try_git(&["commit", "-q"]);
         assert_eq!(ran.report(), "exit 0\nout: \"\"\nerr: ");
-        let (first, is_dropped, second) = daemon.join().unwrap();
-        assert!(is_dropped && first.messages[1].content.contains("\n+line\n"));
+        let (request, is_dropped) = daemon.join().unwrap();
+        assert!(is_dropped && request.messages[1].content.contains("\n+line\n"));
         expect![[r#"
-            Only the list of the changed files is known:
 
-            README: 1 line added, 1 removed, changed
-            a b.txt: 100 lines added, 0 removed, a new file
-            image.png: binary file added
-        "#]]
-        .assert_eq(&second.messages[1].content);
-        expect![[r#"
-            Add files
-
-            # beast: this is a suggestion; delete it to abort
-            # beast: the diff took too long to read, so this is made from the list of files
+            # beast: no message: the diff is too long to be read within 10s; try: smaller commits, or git config beast.hookTimeout 1m
         "#]]
         .assert_eq(&repo.suggested());
     }
+}
+
+/// Sizes are known before anybody is asked. There is no daemon, which the note would tell otherwise.
+#[test]
+fn a_commit_that_nobody_could_read_asks_nobody() {
+    let repo = Repo::new();
+    repo.install();
+    repo.stage("long.txt", "0123456789abcdef\n".repeat(2 * 1024 * 1024 / 17));
+    repo.git(&["commit", "-q"]);
+    let suggested = repo.suggested();
+    assert!(
+        suggested.starts_with("\n# beast: no message: the diff is too long to be read within 10s (2"),
+        "{suggested}"
+    );
+    assert!(suggested.ends_with(" KiB); try: smaller commits, or git config beast.hookTimeout 1m\n"), "{suggested}");
+    for n in 0..700 {
+        repo.file(&format!("empty/{n}"), "");
+    }
+    repo.git(&["add", "."]);
+    repo.git(&["commit", "-q"]);
+    let problem = "the commit changes 200 files more than can be named; try: smaller commits";
+    assert_eq!(repo.suggested(), format!("\n# beast: no message: {problem}\n"));
+}
+
+/// The hook ends as soon as there is a message, whatever the model would write after it.
+#[test]
+fn the_first_finished_line_ends_the_waiting() {
+    for beginning in ["Add b\n", "\nAdd b\n\n", "```\nAdd b\n", "Here is the commit message:\nAdd b\nand more"] {
+        let repo = Repo::new();
+        assert_eq!(repo.hook(&["install", "--limit", "1m"]).code, Some(0));
+        repo.stage("b", "b\n");
+        let daemon = repo.beast.daemon(move |peer| {
+            let request = peer.generate();
+            peer.started();
+            peer.say(&[beginning]);
+            (request, peer.sees_the_end())
+        });
+        let started = Instant::now();
+        assert_eq!(repo.try_git(&["commit", "-q"]).report(), "exit 0\nout: \"\"\nerr: ");
+        assert!(started.elapsed() < Duration::from_secs(30), "not the minute of the limit");
+        assert_eq!(repo.suggested(), "Add b\n\n# beast: this is a suggestion; delete it to abort\n");
+        let (request, is_dropped) = daemon.join().unwrap();
+        assert!(is_dropped, "the rest is cancelled");
+        assert_eq!(request.max_tokens, Some(64));
+    }
+}
+
+/// What models were seen to answer; the daemon is left at the first line, and nothing of it is committed.
+#[test]
+fn neither_diffs_nor_words_of_ours_become_a_message() {
+    let cases = [
+        ("diff --git a/b b/b\nnew file mode 100644\n", "the model repeats the diff"),
+        ("index 5936a48..1f9f159\n", "the model repeats the diff"),
+        ("--- a/b\n+++ b/b\n", "the model repeats the diff"),
+        ("List of files, all of one commit.", "the model repeats its instructions"),
+        ("Reply with only the message.", "the model repeats its instructions"),
+        ("image.png: binary file added", "the model repeats its instructions"),
+        ("Rename b to b\n", "`Rename b to b` says nothing about the changes"),
+    ];
+    for (answer, problem) in cases {
+        let repo = Repo::new();
+        repo.install();
+        repo.file("image.png", b"\x89PNG\0\0");
+        repo.stage("b", "b\n");
+        let daemon = repo.answering(answer);
+        assert_eq!(repo.try_git(&["commit", "-q"]).report(), "exit 0\nout: \"\"\nerr: ");
+        daemon.join().unwrap();
+        assert_eq!(repo.suggested(), format!("\n# beast: no message: {problem}\n"));
+        assert_eq!(repo.message(), "By hand.\n\n");
+    }
+}
+
+/// Only the user's own prompt asks for more than a subject.
+#[test]
+fn at_the_limit_a_first_line_is_better_than_nothing() {
+    let repo = Repo::new();
+    assert_eq!(repo.hook(&["install", "--limit", "3s"]).code, Some(0));
+    repo.beast.write("config/beast/prompts/commit-msg.md", "Write a subject and a body.");
+    repo.stage("b", "b\n");
+    let daemon = repo.beast.daemon(move |peer| {
+        peer.generate();
+        peer.started();
+        peer.say(&["Add b\n\nIt is the"]);
+        peer.sees_the_end()
+    });
+    repo.git(&["commit", "-q"]);
+    assert!(daemon.join().unwrap());
+    let note = "# beast: this is a suggestion; delete it to abort\n# beast: only the first line was written in time\n";
+    assert_eq!(repo.suggested(), format!("Add b\n\n{note}"));
 }
 
 /// Not even greeted: a listener whose program is stopped.
@@ -111,13 +194,19 @@ fn a_daemon_that_does_not_greet_is_left_at_the_limit() {
     // What git is asked before takes its part of the limit, and more of it on a busy machine.
     assert_eq!(repo.hook(&["install", "--limit", "5"]).code, Some(0));
     let _listener = UnixListener::bind(repo.beast.socket()).unwrap();
-    repo.stage("b", "b\n");
-    assert_eq!(repo.try_git(&["commit", "-q"]).code, Some(0));
-    assert!(
-        repo.suggested().contains("# beast: no message in time: beastd does not answer; try: kill beastd"),
-        "{}",
-        repo.suggested()
-    );
+    // As beastd keeps it, which writes its process id there.
+    let lock = fs::File::create(repo.beast.path("beastd.sock.lock")).unwrap();
+    fs::write(repo.beast.path("beastd.sock.lock"), "4711\n").unwrap();
+    lock.lock().unwrap();
+    let advice = |advice: &str| {
+        repo.stage("b", advice);
+        assert_eq!(repo.try_git(&["commit", "-q"]).code, Some(0));
+        assert_eq!(repo.suggested(), format!("\n# beast: no message in time: beastd does not answer; try: {advice}\n"));
+    };
+    advice("kill 4711, which is stuck");
+    // The id of a process that has ended may be another's.
+    lock.unlock().unwrap();
+    advice("beastctl doctor");
 }
 
 #[test]
@@ -133,14 +222,14 @@ fn a_refusal_a_loss_and_an_empty_answer_are_noted() {
     };
     let nothing = |peer: &mut Peer| peer.answer(&["\"\""]);
     let long = |peer: &mut Peer| peer.answer(&["Add ", &"b".repeat(197)]);
-    let round = |peer: &mut Peer| peer.answer(&["Add b\n", "- it\n", "- it\n\n", "- it\n", "- it\n"]);
+    let round = |peer: &mut Peer| peer.answer(&["file.", "file.", "file.", "file.", "file.", "file.", "file."]);
     let hung_up = |_: &mut Peer| {};
     type Script = fn(&mut Peer);
     let cases: [(Script, &str); 6] = [
         (failed, "\n# beast: no message: the prompt has 9000 tokens and 4096 fit\n"),
-        (cut, "Add\n\n# beast: this is a suggestion; delete it to abort\n# beast: the message was cut at 3 tokens\n"),
+        (cut, "\n# beast: no message: the first line of the answer was not complete after 3 tokens\n"),
         (nothing, "\n# beast: no message: the answer of the model is empty\n"),
-        (long, "\n# beast: no message: the first line of the answer has 201 characters\n"),
+        (long, "\n# beast: no message: the first line of the answer exceeds 200 characters\n"),
         (round, "\n# beast: no message: the model repeats itself\n"),
         (
             hung_up,
@@ -236,9 +325,12 @@ fn without_a_home_the_socket_is_still_found() {
 #[test]
 fn run_never_fails() {
     let repo = Repo::new();
+    let is_told = |ran: Ran| {
+        assert_eq!((ran.code, ran.stdout.as_str()), (Some(0), ""), "{ran:?}");
+        assert!(ran.stderr.starts_with("beastctl: warning: no message"), "{ran:?}");
+    };
     for arguments in [&["run", "--", "missing"][..], &["run", "--", "."], &["run", "--", ".git/MSG", "", ""]] {
-        let ran = repo.hook(arguments);
-        assert_eq!(ran.report(), "exit 0\nout: \"\"\nerr: ", "{arguments:?}");
+        is_told(repo.hook(arguments));
     }
     // A folder where nothing can be written beside the file.
     repo.stage("b", "b\n");
@@ -247,5 +339,5 @@ fn run_never_fails() {
     fs::set_permissions(&locked, fs::Permissions::from_mode(0o500)).unwrap();
     let ran = repo.hook(&["run", "--", "../locked/MSG"]);
     fs::set_permissions(&locked, fs::Permissions::from_mode(0o700)).unwrap();
-    assert_eq!(ran.report(), "exit 0\nout: \"\"\nerr: ");
+    is_told(ran);
 }

@@ -27,7 +27,7 @@ fn set_mode(path: &Path, mode: u32) {
 #[test]
 fn a_hook_that_asks_for_its_name_is_not_chained() {
     let repo = Repo::new();
-    let text = "#!/bin/sh\n. \"$(dirname \"$0\")/h\"";
+    let text = "#!/bin/sh\nexec \"${0%/*}/all\" \"${0##*/}\"";
     let path = write_hook(&repo, text);
     for arguments in [&["install"][..], &["install", "--chain"], &["install", "--chain", "--force"]] {
         expect![[r#"
@@ -163,4 +163,18 @@ fn what_git_does_not_run_is_told() {
             err: beastctl: core.hooksPath is set to an empty text, so git looks for no hooks in this repository; try: git config --unset core.hooksPath, or a folder as its value
         "#]].assert_eq(&repo.hook(&[verb]).report());
     }
+}
+
+/// Git passes over it, so it is in nobody's way, and it is not lost.
+#[test]
+fn a_hook_that_git_does_not_run_makes_room() {
+    let repo = Repo::new();
+    let path = write_hook(&repo, "#!/bin/sh\nexit 1");
+    set_mode(&path, 0o644);
+    expect![[r#"
+        exit 0
+        out: "installed DIR/repo/.git/hooks/prepare-commit-msg (a commit waits 10s at most)\nthe hook that was there is not executable, so git did not run it; it is now DIR/repo/.git/hooks/prepare-commit-msg.beast-old\n"
+        err: "#]].assert_eq(&repo.hook(&["install"]).report());
+    assert_eq!(repo.hook(&["status"]).code, Some(0));
+    assert_eq!(fs::read_to_string(path.with_extension("beast-old")).unwrap(), "#!/bin/sh\nexit 1\n");
 }

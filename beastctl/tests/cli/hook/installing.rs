@@ -139,6 +139,16 @@ fn git_says_where_hooks_are() {
     repo.environment(command.args(["hook", "install"])).current_dir(repo.top.join("deep"));
     let ran = Ran::of(spawn(&mut command), repo.beast.dir.path());
     assert!(ran.stdout.starts_with("installed DIR/repo/.githooks/prepare-commit-msg "), "{ran:?}");
+    // The folder is committed, so nothing of this machine may stand in it.
+    let script = fs::read_to_string(repo.top.join(".githooks/prepare-commit-msg")).unwrap();
+    assert!(!script.contains(&repo.beast.dir.path().display().to_string()), "{script}");
+    assert!(repo.hook(&["status"]).stdout.contains("\nprogram  beastctl of PATH (the folder of hooks is committed)\n"));
+    // Whoever has no beastctl is not told of it with each commit.
+    repo.stage("deep/a", "a\n");
+    assert_eq!(repo.try_git(&["commit", "-q"]).report(), "exit 0\nout: \"\"\nerr: ");
+    // As it is with `make install PREFIX=$HOME/.local`, under the short PATH of a graphical program.
+    fs::create_dir_all(repo.beast.path(".local/bin")).unwrap();
+    fs::copy(&repo.beast.program, repo.beast.path(".local/bin/beastctl")).unwrap();
     let daemon = repo.answering("Add a folder of hooks");
     repo.stage("deep/b", "b\n");
     repo.git(&["-C", "deep", "commit", "-q"]);
@@ -207,6 +217,77 @@ fn names_may_have_spaces_and_quotes() {
     fs::remove_file(repo.beast.path("bin/beastctl")).unwrap();
     repo.stage("d", "d\n");
     let ran = repo.try_git(&["commit", "-q"]);
-    assert_eq!(ran.report(), "exit 0\nout: \"\"\nerr: ");
+    let gone = "beast: no message: beastctl not found; try: install it again, or rm .git/hooks/prepare-commit-msg";
+    assert_eq!(ran.report(), format!("exit 0\nout: \"\"\nerr: {gone}\n"));
     assert_eq!(repo.suggested(), "\n");
+    // Where no message would have been written, nothing is missed.
+    repo.stage("e", "e\n");
+    assert_eq!(repo.try_git(&["commit", "-q", "-m", "e"]).report(), "exit 0\nout: \"\"\nerr: ");
+    let status = repo.beast.program.with_file_name("other");
+    fs::copy(env!("CARGO_BIN_EXE_beastctl"), &status).unwrap();
+    repo.beast.program = status;
+    let ran = repo.hook(&["status"]);
+    assert!(
+        ran.stdout.contains("(not there; beastctl of PATH runs, if there is one; try: beastctl hook install)"),
+        "{ran:?}"
+    );
+}
+
+/// Who has switched hooks off by it must not be told to move the device.
+#[test]
+fn a_device_is_no_folder_of_hooks() {
+    let repo = Repo::new();
+    repo.git(&["config", "core.hooksPath", "/dev/null"]);
+    for arguments in
+        [&["install"][..], &["install", "--force"], &["install", "--force", "--chain"], &["status"], &["uninstall"]]
+    {
+        expect![[r#"
+            exit 2
+            out: ""
+            err: beastctl: git looks for hooks in /dev/null (core.hooksPath), which is not a folder; try: git config --show-origin core.hooksPath, which says where it is set, then unset it there
+        "#]].assert_eq(&repo.hook(arguments).report());
+    }
+    repo.git(&["config", "core.hooksPath", "/dev/null/hooks"]);
+    let ran = repo.hook(&["install", "--force"]);
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert!(ran.stderr.ends_with("; try: another path: /dev/null is neither a file nor a folder\n"), "{ran:?}");
+    repo.git(&["config", "--unset", "core.hooksPath"]);
+    let _ = fs::remove_dir_all(repo.top.join(".git/hooks"));
+    repo.file(".git/hooks", "");
+    expect![[r#"
+        exit 2
+        out: ""
+        err: beastctl: git looks for hooks in DIR/repo/.git/hooks (its usual place), which is not a folder; try: mv DIR/repo/.git/hooks DIR/repo/.git/hooks.old, which is in the way
+    "#]].assert_eq(&repo.hook(&["install"]).report());
+}
+
+#[test]
+fn a_folder_of_hooks_that_is_a_link_is_called_one() {
+    let repo = Repo::new();
+    let _ = fs::remove_dir_all(repo.top.join(".git/hooks"));
+    fs::create_dir(repo.beast.path("shared")).unwrap();
+    std::os::unix::fs::symlink(repo.beast.path("shared"), repo.top.join(".git/hooks")).unwrap();
+    expect![[r#"
+        exit 2
+        out: ""
+        err: beastctl: DIR/repo/.git/hooks is a link to DIR/shared, which is outside of this repository; try: --force to install it there for all repositories that use that folder
+    "#]].assert_eq(&repo.hook(&["install"]).report());
+    assert_eq!(repo.hook(&["install", "--force"]).code, Some(0));
+    assert!(repo.beast.path("shared/prepare-commit-msg").is_file());
+}
+
+#[test]
+fn nobody_commits_without_a_work_tree() {
+    let mut repo = Repo::new();
+    repo.git(&["init", "-q", "--bare", "../bare"]);
+    for folder in ["bare", "repo/.git"] {
+        repo.top = repo.beast.path(folder);
+        for verb in ["install", "status", "uninstall"] {
+            expect![[r#"
+                exit 2
+                out: ""
+                err: beastctl: this is not in a work tree (a bare repository, or a .git folder); try: cd into a work tree: git worktree list shows them
+            "#]].assert_eq(&repo.hook(&[verb]).report());
+        }
+    }
 }

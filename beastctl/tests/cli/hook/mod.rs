@@ -3,8 +3,10 @@
 mod failing;
 mod foreign;
 mod installing;
+mod managers;
 mod piped;
 mod reading;
+mod situations;
 
 use std::{
     fs,

@@ -38,3 +38,15 @@ fn with_nothing_to_read_it_takes_what_is_staged() {
     assert_eq!(ran.report(), "exit 0\nout: \"Add b\\n\"\nerr: ");
     assert!(daemon.join().unwrap().messages[1].content.starts_with("diff --git a/b b/b\n"));
 }
+
+/// Programs start others with stdin at /dev/null; that it is empty is then not what is wrong.
+#[test]
+fn what_git_says_of_its_repository_is_not_hidden_by_an_empty_input() {
+    let repo = Repo::new();
+    repo.file(".git/config", "[core\n");
+    let ran = Ran::of(spawn(&mut commit_msg(&repo)), repo.beast.dir.path());
+    assert_eq!(ran.code, Some(2));
+    let beginning = "beastctl: the input is empty, and git diff failed: fatal: bad config line 1 in file ";
+    assert!(ran.stderr.starts_with(beginning), "{ran:?}");
+    assert!(ran.stderr.ends_with("; try: git status, which says more\n"), "{ran:?}");
+}

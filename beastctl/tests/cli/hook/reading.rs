@@ -104,6 +104,7 @@ fn only_what_is_committed_is_read() {
 fn a_huge_diff_is_read_up_to_a_limit() {
     let repo = Repo::new();
     repo.install();
+    repo.git(&["config", "beast.hookTimeout", "1m"]);
     repo.file("a.txt", "first\n");
     repo.file("b.txt", "0123456789abcdef\n".repeat(20 * 1024 * 1024 / 17));
     repo.file("c.txt", "third\n");
@@ -143,8 +144,8 @@ fn the_answer_is_at_the_top_and_the_rest_stays() {
     assert!(matches!(request.overflow, Overflow::Refuse | Overflow::Reduce { .. }));
     let note = "# beast: this is a suggestion; delete it to abort\n# Please enter";
     let plain = plain.replacen("# Please enter", note, 1);
-    assert_eq!(fs::read_to_string(repo.seen()).unwrap(), format!("Add `b`\n\n1 is done\n{plain}"));
-    assert_eq!(repo.message(), "By hand.\nAdd `b`\n\n1 is done\n\n");
+    assert_eq!(fs::read_to_string(repo.seen()).unwrap(), format!("Add `b`\n{plain}"));
+    assert_eq!(repo.message(), "By hand.\nAdd `b`\n\n");
 }
 
 /// Whoever has a message, or is in the middle of something, is not disturbed; nobody is asked, or there would be a note
@@ -257,21 +258,54 @@ fn an_editor_that_shows_nothing_gets_no_suggestion() {
     assert!(!fs::read_to_string(repo.top.join(".git/COMMIT_EDITMSG")).unwrap().contains("beast"));
 }
 
+/// Letters of ASCII are the same in every encoding that git takes.
 #[test]
-fn another_encoding_than_ours_gets_none() {
+fn another_encoding_than_ours_gets_ascii_alone() {
     let repo = Repo::new();
     repo.install();
+    let suggested = |text: &str, answer: &'static str| {
+        repo.stage("b", text);
+        let daemon = repo.answering(answer);
+        repo.git(&["commit", "-q"]);
+        daemon.join().unwrap();
+        fs::remove_file(repo.beast.socket()).unwrap();
+        repo.suggested()
+    };
     repo.git(&["config", "i18n.commitEncoding", "ISO-8859-1"]);
-    repo.stage("b", "b\n");
-    repo.git(&["commit", "-q"]);
-    let note = "no message: git config i18n.commitEncoding is `ISO-8859-1`, and the model writes UTF-8";
-    assert_eq!(repo.suggested(), format!("\n# beast: {note}\n"));
+    assert!(suggested("b\n", "Add b\n").starts_with("Add b\n\n"));
+    let problem = "git config i18n.commitEncoding is `ISO-8859-1`, and the message contains letters outside of ASCII";
+    assert_eq!(suggested("c\n", "Füge c hinzu\n"), format!("\n# beast: no message: {problem}\n"));
     repo.git(&["config", "i18n.commitEncoding", "utf-8"]);
+    assert!(suggested("d\n", "Füge d hinzu\n").starts_with("Füge d hinzu\n\n"));
+}
+
+/// Comments and blanks are what the committer is to read; words are the beginning of a message.
+#[test]
+fn a_template_of_comments_alone_is_no_message() {
+    let repo = Repo::new();
+    repo.install();
+    repo.beast.write("template", "\n# Why?\n\n# Which ticket?\n");
+    for (n, options) in [&["commit", "-q", "-t", "../template"][..], &["commit", "-q"]].into_iter().enumerate() {
+        repo.stage("b", format!("{n}\n"));
+        let daemon = repo.answering("Add b\n");
+        repo.git(options);
+        daemon.join().unwrap();
+        fs::remove_file(repo.beast.socket()).unwrap();
+        let note = "# beast: this is a suggestion; delete it to abort";
+        assert_eq!(repo.suggested(), format!("Add b\n\n{note}\n# Why?\n\n# Which ticket?\n\n"));
+        repo.git(&["config", "commit.template", "../template"]);
+    }
+    assert!(!repo.hook(&["status"]).stdout.contains("silent"));
+    repo.beast.write("template", "Ticket: \n# Why?\n");
     repo.stage("b", "c\n");
-    let daemon = repo.answering("Add c");
-    repo.git(&["commit", "-q"]);
-    daemon.join().unwrap();
-    assert!(repo.suggested().starts_with("Add c\n"));
+    let ran = repo.try_git(&["commit", "-q"]);
+    assert_eq!(ran.report(), "exit 0\nout: \"\"\nerr: ");
+    assert_eq!(repo.suggested(), "Ticket: \n# Why?\n\n");
+    let ran = repo.hook(&["status"]);
+    assert!(
+        ran.stdout.ends_with("silent   DIR/repo/../template (commit.template) begins each message with words\n"),
+        "{ran:?}"
+    );
 }
 
 #[test]
@@ -312,7 +346,7 @@ fn comments_begin_as_the_repository_wants_it() {
         daemon.join().unwrap();
         let seen = fs::read_to_string(repo.seen()).unwrap();
         assert!(seen.contains(&format!("\n{comment} Please enter")), "{seen}");
-        assert!(seen.lines().take(2).all(|line| !line.starts_with(comment) && !line.is_empty()), "{seen}");
+        assert!(seen.lines().take(1).all(|line| !line.starts_with(comment) && line.ends_with("Add b")), "{seen}");
         fs::remove_file(repo.beast.socket()).unwrap();
         repo.stage("c", "c\n");
         repo.git(&["commit", "-q"]);
@@ -333,7 +367,13 @@ fn without_comments_of_gits_there_are_none_of_ours() {
     repo.install();
     repo.git(&["config", "commit.status", "false"]);
     repo.stage("b", "b\n");
-    assert_eq!(repo.try_git(&["commit", "-q"]).report(), "exit 0\nout: \"\"\nerr: ");
+    // What finds no place in the file is said where there is one.
+    expect![[r#"
+        exit 0
+        out: ""
+        err: beastctl: warning: no message: cannot reach beastd at DIR/beastd.sock (not running), and the program beastd is not to be found; try: put beastd beside beastctl, or into a folder of PATH
+    "#]]
+    .assert_eq(&repo.try_git(&["commit", "-q"]).report());
     assert_eq!(fs::read_to_string(repo.seen()).unwrap(), "");
     repo.stage("c", "c\n");
     let daemon = repo.answering("Add c");

@@ -1,0 +1,140 @@
+//! Why the hook cannot be installed, found or removed, and what to do about it.
+
+use std::{io, path::PathBuf};
+
+use super::{
+    GitError, Manager,
+    hooks::{CHAINED, KEPT, READ},
+};
+use crate::exit::{self, advice};
+
+/// What somebody writes into a hook of their own.
+const CALL: &str = "`beastctl hook run \"$@\" || :`";
+/// Where a folder of hooks is set.
+pub(super) const CONFIGURED: &str = "core.hooksPath";
+
+/// Why the hook cannot be installed or removed.
+#[derive(Debug, thiserror::Error)]
+pub enum HookError {
+    /// See [`GitError`].
+    #[error(transparent)]
+    Git(#[from] GitError),
+    /// Somebody else's hook is there.
+    #[error("{} is another program's hook", .0.display())]
+    Foreign(PathBuf),
+    /// Two hooks of others: one in the place of ours, one that ours ran.
+    #[error("{} is another program's hook, and {CHAINED} is there as well", .0.display())]
+    TwoForeign(PathBuf),
+    /// The folder serves other repositories, too.
+    #[error("git looks for hooks in {} (core.hooksPath), which is outside of this repository", .0.display())]
+    Outside(PathBuf),
+    /// The same by a link.
+    #[error("{} is a link to {}, which is outside of this repository", .folder.display(), .real.display())]
+    Linked {
+        /// Where git looks.
+        folder: PathBuf,
+        /// Where that leads.
+        real: PathBuf,
+    },
+    /// A file or a device stands where a folder belongs; with `/dev/null` somebody has switched hooks off.
+    #[error("git looks for hooks in {} ({by}), which is not a folder", .path.display())]
+    NotFolder {
+        /// What stands there.
+        path: PathBuf,
+        /// Who says that git looks there.
+        by: &'static str,
+    },
+    /// Nobody commits there.
+    #[error("this is not in a work tree (a bare repository, or a .git folder)")]
+    NoWorkTree,
+    /// Its program writes it anew whenever it likes.
+    #[error("{} is written by {}", .path.display(), .manager.name())]
+    Managed {
+        /// The file.
+        path: PathBuf,
+        /// Whose it is.
+        manager: Manager,
+    },
+    /// Another program has moved ours where nobody runs it.
+    #[error("{} has moved the hook of beastctl to {}, where nobody runs it", .manager.name(), .path.display())]
+    Dead {
+        /// Where ours is.
+        path: PathBuf,
+        /// Who did it.
+        manager: Manager,
+    },
+    /// What is there already calls us.
+    #[error("{} calls `beastctl hook run` already", .0.display())]
+    Called(PathBuf),
+    /// Under another name it would look for another hook's work.
+    #[error("{} asks for its own name ($0), and would do nothing under another one", .0.display())]
+    Named(PathBuf),
+    /// Ours, with somebody's own lines.
+    #[error("{} has been changed since it was installed", .0.display())]
+    Changed(PathBuf),
+    /// Git passes over such a file, and so does our script.
+    #[error("{} is not executable, so {who} does not run it", .path.display())]
+    NotExecutable {
+        /// The file.
+        path: PathBuf,
+        /// Who should.
+        who: &'static str,
+    },
+    /// `core.hooksPath` has no value.
+    #[error("core.hooksPath is set to an empty text, so git looks for no hooks in this repository")]
+    NoFolder,
+    /// `status` found none.
+    #[error("the hook is not installed in {}", .0.display())]
+    NotInstalled(PathBuf),
+    /// A file cannot be changed.
+    #[error("cannot {what} {}", .path.display())]
+    File {
+        /// The change.
+        what: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+}
+
+impl HookError {
+    /// See [`exit`].
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            HookError::Git(error) => error.exit_code(),
+            HookError::NotInstalled(_) | HookError::NotExecutable { .. } | HookError::File { .. } => exit::FAILED,
+            _ => exit::USAGE,
+        }
+    }
+
+    /// What to do next.
+    pub fn hint(&self) -> Option<String> {
+        Some(match self {
+            HookError::Git(error) => return error.hint(),
+            HookError::Foreign(_) => {
+                format!("--chain to run it first, or write {CALL} at its end yourself")
+            }
+            HookError::TwoForeign(_) => {
+                format!("--chain --force to run the newer one first and drop {CHAINED}, or write {CALL} yourself")
+            }
+            HookError::Called(_) => "beastctl hook status, or take that line out of it first".into(),
+            HookError::Named(_) => format!("{CALL} at the end of the script that it runs"),
+            HookError::Changed(_) => format!("--force, which keeps a copy of it beside ({KEPT})"),
+            HookError::NotExecutable { path, .. } => format!("chmod +x '{}'", path.display()),
+            HookError::NoFolder => "git config --unset core.hooksPath, or a folder as its value".into(),
+            HookError::NotFolder { by: CONFIGURED, .. } => {
+                "git config --show-origin core.hooksPath, which says where it is set, then unset it there".into()
+            }
+            HookError::NotFolder { path, .. } => advice::in_the_way(path),
+            HookError::NoWorkTree => "cd into a work tree: git worktree list shows them".into(),
+            HookError::Managed { manager, .. } | HookError::Dead { manager, .. } => manager.recipe().into(),
+            HookError::Outside(_) | HookError::Linked { .. } => {
+                "--force to install it there for all repositories that use that folder".into()
+            }
+            HookError::NotInstalled(_) => "beastctl hook install".into(),
+            HookError::File { what: READ, path, source } => advice::reading(path, source),
+            HookError::File { path, source, .. } => advice::writing(path, source),
+        })
+    }
+}
