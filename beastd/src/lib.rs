@@ -37,6 +37,7 @@ mod splitter;
 pub mod stream;
 pub mod template;
 mod tools;
+pub mod trial;
 pub mod worker;
 
 use std::sync::Arc;

@@ -7,6 +7,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 mod bound;
+pub mod file;
+pub mod gguf;
 mod http;
 mod installed;
 mod notify;

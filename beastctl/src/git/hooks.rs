@@ -26,6 +26,9 @@ const CALL: &str = "`beastctl hook run \"$@\" || :`";
 const KEPT: &str = "prepare-commit-msg.beast-old";
 /// How a program asks what it was called as.
 const OWN_NAMES: [&[u8]; 5] = [b"$0", b"${0", b"BASH_SOURCE", b"argv[0]", b"PROGRAM_NAME"];
+/// Hooks are scripts and sometimes programs.
+const MAX_BYTES: u64 = 64 << 20;
+
 /// Why the hook cannot be installed or removed.
 #[derive(Debug, thiserror::Error)]
 pub enum HookError {
@@ -214,7 +217,7 @@ impl Hooks {
         if let Some(path) = self.caller() {
             return Err(HookError::Called(path));
         }
-        let bytes = fs::read(&path).unwrap_or_default();
+        let bytes = read(&path).unwrap_or_default();
         if !bytes.contains(&0) && OWN_NAMES.iter().any(|name| contains(&bytes, name)) {
             return Err(HookError::Named(path));
         }
@@ -231,7 +234,7 @@ impl Hooks {
     fn caller(&self) -> Option<PathBuf> {
         let above = self.folder.parent().map(|folder| folder.join(NAME)).filter(|_| self.folder.ends_with("_"));
         [Some(self.path()), above].into_iter().flatten().find(|path| {
-            let bytes = fs::read(path).unwrap_or_default();
+            let bytes = read(path).unwrap_or_default();
             let is_call = |line: &[u8]| {
                 !line.trim_ascii_start().starts_with(b"#") && contains(line, b"beastctl") && contains(line, b"hook run")
             };
@@ -317,7 +320,7 @@ impl Hooks {
         if !path.symlink_metadata().is_ok_and(|metadata| metadata.is_file()) {
             return Ok(None);
         }
-        let bytes = fs::read(&path).map_err(|source| file(READ, &path, source))?;
+        let bytes = read(&path).map_err(|source| file(READ, &path, source))?;
         let lines: Vec<&[u8]> = bytes.split(|byte| *byte == b'\n').collect();
         if !lines.contains(&MARK.as_bytes()) {
             return Ok(None);
@@ -351,7 +354,7 @@ fn keep(ours: &Installed, force: bool) -> Result<(), HookError> {
 
 /// Whether both say the same.
 fn is_same(one: &Path, other: &Path) -> bool {
-    matches!((fs::read(one), fs::read(other)), (Ok(one), Ok(other)) if one == other)
+    matches!((read(one), read(other)), (Ok(one), Ok(other)) if one == other)
 }
 
 fn is_executable(path: &Path) -> bool {
@@ -389,6 +392,10 @@ pub(crate) fn this_program() -> io::Result<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     let named = env::split_paths(&path).filter(|folder| folder.is_absolute()).map(|folder| folder.join("beastctl"));
     Ok(named.into_iter().find(|named| named.canonicalize().is_ok_and(|named| named == real)).unwrap_or(exe))
+}
+
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    beast_launchd::file::read(path, MAX_BYTES)
 }
 
 #[cfg(test)]

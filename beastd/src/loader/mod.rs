@@ -13,13 +13,14 @@ use tokio::sync::{oneshot, watch};
 use crate::admission::Admission;
 use crate::clock::now_us;
 use crate::config::Config;
-use crate::engine::{self, ContextOptions, ENGINE, LlamaEngine, LlamaVocab, ModelOptions, Vocab};
+use crate::engine::{self, ContextOptions, ENGINE, LlamaEngine, LlamaVocab, LoadedModel, ModelOptions, Vocab};
 use crate::governor::Governor;
 use crate::logging;
 use crate::metrics::Metrics;
-use crate::model;
+use crate::model::{self, Located};
 use crate::prefix_store::{PrefixStore, StoreKey};
 use crate::scheduler::Limits;
+use crate::trial;
 use crate::worker::{Command, Ended, Inbox, Parts, Worker, WorkerHandle};
 use describe::Description;
 pub use describe::ModelFacts;
@@ -261,20 +262,9 @@ fn load_and_work(
             Ok::<_, model::ModelError>((located, tuning))
         })
         .map_err(|error| unavailable(&error))?;
-    let options = ModelOptions {
-        path: located.path.clone(),
-        n_gpu_layers: u32::try_from(config.n_gpu_layers).ok(),
-        mmap: config.mmap,
-        repack: tuning.repack,
-        kernels: config.kernels,
-    };
-    let reporter = progress.clone();
-    let report = move |share| {
-        reporter.at(LoadStage::Weights, share);
-        !reporter.abandoned.load(Relaxed)
-    };
-    let loaded =
-        progress.stage(LoadStage::Weights, || engine::load(&options, report)).map_err(|error| unavailable(&error))?;
+    let loaded = progress
+        .stage(LoadStage::Weights, || weights(config, progress, &located, &tuning))
+        .map_err(|error| unavailable(&error))?;
     let loaded = Arc::new(loaded);
 
     let n_ctx = config.n_ctx.min(loaded.n_ctx_train() as usize);
@@ -322,6 +312,31 @@ fn load_and_work(
     let inbox = inbox.take().expect("one worker at a time");
     let worker = Worker::new(parts, inbox, Arc::clone(metrics));
     worker.run().map_err(|error| WireError::new(ErrorCode::Engine, format!("the engine failed: {error}")))
+}
+
+/// Reads the weights, of a file that has survived a trial: the built-in model needs none.
+fn weights(
+    config: &Config,
+    progress: &Progress,
+    located: &Located,
+    tuning: &Tuning,
+) -> Result<LoadedModel, engine::LoadError> {
+    if !located.is_builtin {
+        let is_abandoned = || progress.abandoned.load(Relaxed);
+        trial::ensure(&located.path, tuning.fingerprint, is_abandoned).map_err(engine::LoadError::Trial)?;
+    }
+    let options = ModelOptions {
+        path: located.path.clone(),
+        n_gpu_layers: u32::try_from(config.n_gpu_layers).ok(),
+        mmap: config.mmap,
+        repack: tuning.repack,
+        kernels: config.kernels,
+    };
+    let reporter = progress.clone();
+    engine::load(&options, move |share| {
+        reporter.at(LoadStage::Weights, share);
+        !reporter.abandoned.load(Relaxed)
+    })
 }
 
 /// The prefixes on disk; none when they are not wanted or cannot be had, which the log says.
