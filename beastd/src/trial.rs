@@ -50,6 +50,7 @@ pub fn ensure(path: &Path, fingerprint: Option<[u8; 32]>, is_abandoned: impl Fn(
     }
     let unusable = |reason| LoadError::Unusable { path: path.to_owned(), reason }.to_string();
     let limit = LIMIT + LIMIT_OF_A_MIB * u32::try_from(metadata.len() >> 20).unwrap_or(u32::MAX);
+    tracing::info!(path = %path.display(), "a new model is tried");
     let mut child = match begin(path) {
         Ok(child) => child,
         Err(error) => {
