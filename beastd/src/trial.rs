@@ -3,11 +3,11 @@
 //! May know: processes, files, fingerprints; the child's half also the engine and templates. Never knows: who asks for the model.
 
 use std::fs::{self, DirBuilder};
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
@@ -36,45 +36,120 @@ const MAX_WORDS: usize = 16 << 10;
 /// Half of the smallest stack on which the daemon renders templates: what is too deep ends here.
 const STACK: usize = 1 << 20;
 
-/// Tries a model, unless this very file was tried before. A file that nobody can read is left to whoever loads it, and a machine that
-/// cannot start a process gets on without a trial.
+/// A trial that is one step ahead: the model was loaded there and may be loaded here, while its vocabulary, template and weights are still
+/// looked at. Dropped, it is given up.
+#[derive(Debug)]
+pub struct Trial {
+    child: Child,
+    path: PathBuf,
+    record: Record,
+    words: Vec<u8>,
+    ends_at: Instant,
+    limit: Duration,
+}
+
+/// What has come of a trial.
+enum Heard {
+    Loaded,
+    End,
+    Nothing,
+}
+
+/// Begins to try a model, unless this very file was tried before, and waits until it was loaded. A file that nobody can read is left to
+/// whoever loads it, and a machine that cannot start a process gets on without a trial.
 ///
 /// # Errors
 /// The words of the process that tried it, or [`LoadError::Unusable`] in words when that did not end well.
-pub fn ensure(path: &Path, fingerprint: Option<[u8; 32]>, is_abandoned: impl Fn() -> bool) -> Result<(), String> {
-    let Some(fingerprint) = fingerprint else { return Ok(()) };
-    let Ok(metadata) = fs::metadata(path) else { return Ok(()) };
+pub fn begin(
+    path: &Path,
+    fingerprint: Option<[u8; 32]>,
+    is_given_up: impl Fn() -> bool,
+) -> Result<Option<Trial>, String> {
+    let (Some(fingerprint), Ok(metadata)) = (fingerprint, fs::metadata(path)) else { return Ok(None) };
     let record = Record::new(&fingerprint, &metadata);
     if record.is_kept() {
-        return Ok(());
+        return Ok(None);
     }
-    let unusable = |reason| LoadError::Unusable { path: path.to_owned(), reason }.to_string();
-    let limit = LIMIT + LIMIT_OF_A_MIB * u32::try_from(metadata.len() >> 20).unwrap_or(u32::MAX);
     tracing::info!(path = %path.display(), "a new model is tried");
-    let mut child = match begin(path) {
+    let child = match start(path) {
         Ok(child) => child,
         Err(error) => {
             tracing::warn!(%error, "a model is loaded without a trial");
-            return Ok(());
+            return Ok(None);
         }
     };
-    let mut stderr = child.stderr.take().expect("it was asked for");
-    let heard = listen(&mut stderr, limit, is_abandoned);
-    let (words, is_over) = heard.unwrap_or_default();
-    if !is_over {
-        // It may have ended in this moment.
-        let _ = child.kill();
+    let limit = LIMIT + LIMIT_OF_A_MIB * u32::try_from(metadata.len() >> 20).unwrap_or(u32::MAX);
+    let ends_at = Instant::now() + limit;
+    let mut trial = Trial { child, path: path.to_owned(), record, words: Vec::new(), ends_at, limit };
+    match trial.listen(true, is_given_up) {
+        Ok(Heard::Loaded) => Ok(Some(trial)),
+        heard => trial.judge(heard.is_ok_and(|heard| matches!(heard, Heard::End))).map(|()| None),
     }
-    let status = child.wait().map_err(|error| unusable(format!("cannot wait for its trial: {error}")))?;
-    match said(&words) {
-        _ if !is_over => Err(unusable(format!("its trial did not end within {limit:?}"))),
-        _ if status.success() => {
-            record.keep();
-            Ok(())
+}
+
+impl Trial {
+    /// Waits for the end of the trial.
+    ///
+    /// # Errors
+    /// As [`begin`].
+    pub fn finish(mut self, is_given_up: impl Fn() -> bool) -> Result<(), String> {
+        let heard = self.listen(false, is_given_up);
+        self.judge(heard.is_ok_and(|heard| matches!(heard, Heard::End)))
+    }
+
+    /// Hears what it says, to its end or until it has loaded the model.
+    fn listen(&mut self, is_loading: bool, is_given_up: impl Fn() -> bool) -> io::Result<Heard> {
+        let mut stdout = self.child.stdout.take().filter(|_| is_loading);
+        let stderr = self.child.stderr.as_mut().expect("it was asked for");
+        let mut block = [0; 4096];
+        while Instant::now() < self.ends_at && !is_given_up() {
+            let mut pipes = vec![PollFd::new(&*stderr, PollFlags::IN)];
+            pipes.extend(stdout.as_ref().map(|stdout| PollFd::new(stdout, PollFlags::IN)));
+            if poll(&mut pipes, Some(&LOOK))? == 0 {
+                continue;
+            }
+            let has_said = |pipe: Option<&PollFd<'_>>| pipe.is_some_and(|pipe| !pipe.revents().is_empty());
+            let (is_word, is_sign) = (has_said(pipes.first()), has_said(pipes.get(1)));
+            if is_sign {
+                match stdout.as_mut().map(|stdout| stdout.read(&mut block)).transpose()? {
+                    Some(0) | None => stdout = None,
+                    Some(_) => return Ok(Heard::Loaded),
+                }
+            }
+            if is_word {
+                match stderr.read(&mut block)? {
+                    0 => return Ok(Heard::End),
+                    n => self.words.extend_from_slice(&block[..n]),
+                }
+                self.words.drain(..self.words.len().saturating_sub(MAX_WORDS));
+            }
         }
-        // A refusal in words of ours, with its advice.
-        Some(words) if status.code().is_some() => Err(words.to_owned()),
-        words => Err(unusable(format!("llama.cpp ended over it in a trial ({})", death(status, words)))),
+        Ok(Heard::Nothing)
+    }
+
+    fn judge(mut self, is_over: bool) -> Result<(), String> {
+        let unusable = |reason| LoadError::Unusable { path: self.path.clone(), reason }.to_string();
+        if !is_over {
+            return Err(unusable(format!("its trial did not end within {:?}", self.limit)));
+        }
+        let status = self.child.wait().map_err(|error| unusable(format!("cannot wait for its trial: {error}")))?;
+        match said(&self.words) {
+            _ if status.success() => {
+                self.record.keep();
+                Ok(())
+            }
+            // A refusal in words of ours, with its advice.
+            Some(words) if status.code().is_some() => Err(words.to_owned()),
+            words => Err(unusable(format!("llama.cpp ended over it in a trial ({})", death(status, words)))),
+        }
+    }
+}
+
+impl Drop for Trial {
+    fn drop(&mut self) {
+        // It has ended, or nobody wants to know any more.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
@@ -87,37 +162,11 @@ fn death(status: ExitStatus, words: Option<&str>) -> String {
 }
 
 /// Starts it: its stdin is a pipe that ends with this process, and so does it.
-fn begin(path: &Path) -> io::Result<Child> {
+fn start(path: &Path) -> io::Result<Child> {
     // Also after an update has put another program in its place.
     let program = if cfg!(target_os = "linux") { PathBuf::from("/proc/self/exe") } else { std::env::current_exe()? };
-    Command::new(program)
-        .arg(OPTION)
-        .arg(path)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-}
-
-/// The end of what a process says, and whether it has said all.
-fn listen(
-    stderr: &mut ChildStderr,
-    limit: Duration,
-    is_abandoned: impl Fn() -> bool,
-) -> io::Result<(Vec<u8>, bool)> {
-    let began = Instant::now();
-    let (mut words, mut block) = (Vec::new(), [0; 4096]);
-    while began.elapsed() < limit && !is_abandoned() {
-        if poll(&mut [PollFd::new(stderr, PollFlags::IN)], Some(&LOOK))? == 0 {
-            continue;
-        }
-        match stderr.read(&mut block)? {
-            0 => return Ok((words, true)),
-            n => words.extend_from_slice(&block[..n]),
-        }
-        words.drain(..words.len().saturating_sub(MAX_WORDS));
-    }
-    Ok((words, false))
+    let mut command = Command::new(program);
+    command.arg(OPTION).arg(path).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()
 }
 
 /// The last line that is ours, else the last at all.
@@ -128,6 +177,7 @@ fn said(words: &[u8]) -> Option<&str> {
 }
 
 /// What is kept of a trial that went well. A fingerprint does not see every byte, so the time of the last change counts too.
+#[derive(Debug)]
 struct Record {
     path: Option<PathBuf>,
     text: String,
@@ -152,7 +202,7 @@ impl Record {
             let folder = path.parent().ok_or(io::ErrorKind::NotFound)?;
             DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
             let mut part = tempfile::NamedTempFile::new_in(folder)?;
-            io::Write::write_all(&mut part, self.text.as_bytes())?;
+            part.write_all(self.text.as_bytes())?;
             part.persist(path).map(|_| ()).map_err(|error| error.error)
         };
         if let Some(Err(error)) = self.path.as_deref().map(write) {
@@ -171,10 +221,17 @@ pub fn child(path: &Path) -> Result<(), String> {
     thread::spawn(end_with_parent);
     logging::listen_to_engine();
     crate::engine::log_to_tracing();
-    run(path, template).map_err(|error| match logging::take_engine_error() {
+    run(path, tell_loaded, template).map_err(|error| match logging::take_engine_error() {
         Some(reason) => format!("{error} (llama.cpp: {reason})").replace('\n', " "),
         None => error,
     })
+}
+
+/// The daemon may load the model as well.
+fn tell_loaded() {
+    let mut out = io::stdout();
+    // It may have given up.
+    let _ = writeln!(out, "loaded").and_then(|()| out.flush());
 }
 
 /// Nobody writes into stdin; it ends with the daemon.

@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::{LABEL, file, MARK, paths, plist, systemd};
+use crate::{LABEL, MARK, file, paths, plist, systemd};
 
 /// Whether a unit or property list is one that we have written, also another version of us.
 pub fn is_ours(text: &str) -> bool {

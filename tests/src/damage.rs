@@ -94,7 +94,8 @@ fn file(mut bytes: Vec<u8>, dice: &mut Dice) -> (String, Vec<u8>) {
 fn metadata(model: &mut Gguf, dice: &mut Dice) -> String {
     let at = dice.below(model.metadata.len());
     // What a program computes with is more worth looking at than a name.
-    let numbers: Vec<_> = (0..model.metadata.len()).filter(|&at| matches!(model.metadata[at].1, Value::Scalar(..))).collect();
+    let numbers: Vec<_> =
+        (0..model.metadata.len()).filter(|&at| matches!(model.metadata[at].1, Value::Scalar(..))).collect();
     let at = if dice.below(3) > 0 { dice.one_of(&numbers) } else { at };
     let (key, value) = &mut model.metadata[at];
     let key = key.clone();
@@ -215,7 +216,10 @@ fn template(model: &mut Gguf, dice: &mut Dice) -> String {
         4 => ("lists", around("[", "]")),
         5 => ("conditions", "{% if x %}".repeat(depth) + &"{% endif %}".repeat(depth)),
         6 => ("attributes", around("", ".x")),
-        _ => ("garbage", (0..depth).map(|_| dice.one_of(&["{%", "%}", "{{", "}}", " for ", "x", "|", "\u{0}"])).collect()),
+        _ => (
+            "garbage",
+            (0..depth).map(|_| dice.one_of(&["{%", "%}", "{{", "}}", " for ", "x", "|", "\u{0}"])).collect(),
+        ),
     };
     model.set("tokenizer.chat_template", Value::text(&text));
     format!("template of {what}, {depth} deep")

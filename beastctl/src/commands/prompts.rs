@@ -187,10 +187,11 @@ fn create(path: &Path, name: &str, text: &str) -> Result<(), PromptError> {
         // What people ask of a model is their own business.
         DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| unwritable(folder, error))?;
     }
-    let mut file = File::options().write(true).create_new(true).mode(0o600).open(path).map_err(|error| match error.kind() {
-        ErrorKind::AlreadyExists => PromptError::Exists { path: path.to_owned(), name: name.to_owned() },
-        _ => unwritable(path, error),
-    })?;
+    let mut file =
+        File::options().write(true).create_new(true).mode(0o600).open(path).map_err(|error| match error.kind() {
+            ErrorKind::AlreadyExists => PromptError::Exists { path: path.to_owned(), name: name.to_owned() },
+            _ => unwritable(path, error),
+        })?;
     file.write_all(text.as_bytes()).map_err(|error| {
         let _ = fs::remove_file(path);
         unwritable(path, error)

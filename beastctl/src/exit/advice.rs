@@ -25,7 +25,9 @@ pub fn reading(path: &Path, error: &io::Error) -> String {
         ErrorKind::InvalidFilename => "a shorter path".into(),
         _ => match file::refusal(error) {
             Some(Refusal::NotRegular(_)) => format!("ls -l {}, to see what is in the place of the file", typed(path)),
-            Some(Refusal::TooLong(_)) => format!("ls -l {}, to see whether this is the file that was meant", typed(path)),
+            Some(Refusal::TooLong(_)) => {
+                format!("ls -l {}, to see whether this is the file that was meant", typed(path))
+            }
             None => system(error),
         },
     }

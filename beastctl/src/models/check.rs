@@ -6,11 +6,11 @@ use std::{
     path::Path,
 };
 
-use sha2::{Digest, Sha256};
 use beast_launchd::{
     file,
     gguf::{self, Damage},
 };
+use sha2::{Digest, Sha256};
 
 use super::ModelError;
 

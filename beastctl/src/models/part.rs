@@ -48,8 +48,8 @@ pub(super) struct Part {
 impl Part {
     pub(super) fn open(target: &Path) -> Result<Self, ModelError> {
         let (path, known_path) = (beside(target, ".part"), beside(target, ".part.json"));
-        let file =
-            file::open_with(OpenOptions::new().create(true).append(true), &path).map_err(ModelError::file("write", &path))?;
+        let file = file::open_with(OpenOptions::new().create(true).append(true), &path)
+            .map_err(ModelError::file("write", &path))?;
         let len = file.metadata().map_err(ModelError::file("read", &path))?.len();
         // What cannot be read says nothing; the download then begins anew.
         let known = file::read(&known_path, MAX_RECORD).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());

@@ -8,8 +8,8 @@ mod measure;
 use std::io;
 use std::path::{Path, PathBuf};
 
-pub use measure::{Progress, run};
 use beast_launchd::file;
+pub use measure::{Progress, run};
 use serde::{Deserialize, Serialize};
 
 use crate::fingerprint;

@@ -14,16 +14,21 @@ const TEXT: &str = "Hello, world 42!\r\n\t\u{1}\u{7f}é漢🦀\u{10ffff}";
 const SMALL: ContextOptions =
     ContextOptions { n_cells: 256, n_places: 1, n_batch: 16, n_ubatch: 16, n_threads: 1, n_draft: 0 };
 
-/// Loads a model, reads and writes with its vocabulary, hands that to `check`, computes, and looks for weights that are not numbers.
+/// Loads a model, tells so, reads and writes with its vocabulary, hands that to `check`, computes, and looks for weights that are not numbers.
 ///
 /// # Errors
 /// What a daemon would meet with this file, in words.
-pub fn run(path: &Path, check: impl FnOnce(&LoadedModel, &dyn Vocab) -> Result<(), String>) -> Result<(), String> {
+pub fn run(
+    path: &Path,
+    tell_loaded: impl FnOnce(),
+    check: impl FnOnce(&LoadedModel, &dyn Vocab) -> Result<(), String>,
+) -> Result<(), String> {
     let file = path.to_owned();
     let weights = thread::spawn(move || raw::broken_tensor(&file));
     let options =
         ModelOptions { path: path.to_owned(), n_gpu_layers: Some(0), mmap: true, repack: false, kernels: true };
     let loaded = Arc::new(load(&options, |_| true).map_err(|error| error.to_string())?);
+    tell_loaded();
     let vocab = LlamaVocab::new(Arc::clone(&loaded));
     let tokens = vocab.tokenize(TEXT, true, true);
     let mut bytes = Vec::new();

@@ -13,7 +13,9 @@ use tokio::sync::{oneshot, watch};
 use crate::admission::Admission;
 use crate::clock::now_us;
 use crate::config::Config;
-use crate::engine::{self, ContextOptions, ENGINE, LlamaEngine, LlamaVocab, LoadedModel, ModelOptions, Vocab};
+use crate::engine::{
+    self, ContextOptions, ENGINE, LlamaEngine, LlamaVocab, LoadError, LoadedModel, ModelOptions, Vocab,
+};
 use crate::governor::Governor;
 use crate::logging;
 use crate::metrics::Metrics;
@@ -284,7 +286,7 @@ fn load_and_work(
     let (mut engine, draft) = progress
         .stage(LoadStage::Context, || {
             let engine = LlamaEngine::new(&loaded, &context)?;
-            Ok::<_, engine::LoadError>((engine, draft.context(&loaded, limits.n_slots, &context)))
+            Ok::<_, LoadError>((engine, draft.context(&loaded, limits.n_slots, &context)))
         })
         .map_err(|error| unavailable(&error))?;
     let first = vocab.tokenize("a", false, false).first().copied().unwrap_or(crate::batch::Token(0));
@@ -315,16 +317,10 @@ fn load_and_work(
 }
 
 /// Reads the weights, of a file that has survived a trial: the built-in model needs none.
-fn weights(
-    config: &Config,
-    progress: &Progress,
-    located: &Located,
-    tuning: &Tuning,
-) -> Result<LoadedModel, engine::LoadError> {
-    if !located.is_builtin {
-        let is_abandoned = || progress.abandoned.load(Relaxed);
-        trial::ensure(&located.path, tuning.fingerprint, is_abandoned).map_err(engine::LoadError::Trial)?;
-    }
+fn weights(config: &Config, progress: &Progress, located: &Located, tuning: &Tuning) -> Result<LoadedModel, LoadError> {
+    let is_abandoned = || progress.abandoned.load(Relaxed);
+    let fingerprint = tuning.fingerprint.filter(|_| !located.is_builtin);
+    let trial = trial::begin(&located.path, fingerprint, is_abandoned).map_err(LoadError::Trial)?;
     let options = ModelOptions {
         path: located.path.clone(),
         n_gpu_layers: u32::try_from(config.n_gpu_layers).ok(),
@@ -333,10 +329,13 @@ fn weights(
         kernels: config.kernels,
     };
     let reporter = progress.clone();
-    engine::load(&options, move |share| {
+    let loaded = engine::load(&options, move |share| {
         reporter.at(LoadStage::Weights, share);
         !reporter.abandoned.load(Relaxed)
-    })
+    })?;
+    // Before anything is computed, and before anybody reads its template.
+    trial.map_or(Ok(()), |trial| trial.finish(is_abandoned)).map_err(LoadError::Trial)?;
+    Ok(loaded)
 }
 
 /// The prefixes on disk; none when they are not wanted or cannot be had, which the log says.

@@ -33,7 +33,8 @@ impl DraftFile {
             let Some(path) = path else { return Ok(None) };
             let is_builtin = config.draft == "builtin" || located.is_builtin && config.draft == "auto";
             if !is_builtin {
-                trial::ensure(&path, fingerprint(&path).ok(), || false)?;
+                let trial = trial::begin(&path, fingerprint(&path).ok(), || false)?;
+                trial.map_or(Ok(()), |trial| trial.finish(|| false))?;
             }
             let n_gpu_layers = u32::try_from(config.n_gpu_layers).ok();
             // A small model's weights are worth no calibration of their own.

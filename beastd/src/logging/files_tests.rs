@@ -19,7 +19,8 @@ fn a_full_file_is_followed_by_another_and_the_oldest_goes() {
     }
     let expected = [3, 4, 5].map(|part| format!("beastd.{DAY}.part{part:03}.log"));
     assert_eq!(sorted(folder.path()), expected);
-    let text: String = expected.iter().map(|name| fs::read_to_string(folder.path().join(name)).expect("text")).collect();
+    let text: String =
+        expected.iter().map(|name| fs::read_to_string(folder.path().join(name)).expect("text")).collect();
     let lines: Vec<_> = (20..50).map(|n| format!("line {n:04}")).collect();
     assert_eq!(text.lines().collect::<Vec<_>>(), lines, "in the order of the names");
 }

@@ -29,6 +29,9 @@ fn main() -> ExitCode {
     }
     all.failures.iter().for_each(|failure| tell(failure.clone()));
     let (refused, taken, failed) = (all.n_refused, all.n_taken, all.failures.len());
-    tell(format!("{n} models: {refused} refused, {taken} loaded, {failed} ended or held up the daemon ({:.0?})", began.elapsed()));
+    tell(format!(
+        "{n} models: {refused} refused, {taken} loaded, {failed} ended or held up the daemon ({:.0?})",
+        began.elapsed()
+    ));
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -110,7 +110,8 @@ fn material_may_be_a_pipe() {
 fn conversations_that_are_no_files_are_left_alone() {
     let home = Home::new();
     let pipe = home.pipe("data/beast/conversations/work.jsonl");
-    for arguments in [&["ask", "--session", "work", "hi"][..], &["history", "show", "work"], &["history", "rm", "work"]] {
+    for arguments in [&["ask", "--session", "work", "hi"][..], &["history", "show", "work"], &["history", "rm", "work"]]
+    {
         let output = home.run(arguments);
         assert!(!output.code.is_none_or(|code| code == 0), "{output}");
     }

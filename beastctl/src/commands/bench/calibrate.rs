@@ -97,7 +97,11 @@ fn calibrate(options: &BenchOptions, program: &Path, wait: &Wait, steps: &mut St
         Line::Other => {}
     })?;
     let status = child.child.wait().context("cannot see how beastd ended")?;
-    let said = || words_of(&beast_launchd::file::read(&words, 1 << 20).unwrap_or_default(), status).trim_start_matches("beastd: ").to_owned();
+    let said = || {
+        words_of(&beast_launchd::file::read(&words, 1 << 20).unwrap_or_default(), status)
+            .trim_start_matches("beastd: ")
+            .to_owned()
+    };
     match object {
         Some(object) if status.success() => Ok(Found { object, written }),
         None if status.success() => Err(CommandError::NotCalibrated("it ended without a result".into()).into()),

@@ -1,8 +1,7 @@
 //! The model file: there, whole, and the one that was published.
 
 use std::{
-    fs,
-    io,
+    fs, io,
     path::{Path, PathBuf},
 };
 
