@@ -235,7 +235,10 @@ fn program(name: &str) -> PathBuf {
 /// `target/release`.
 fn profile_dir() -> PathBuf {
     let exe = std::env::current_exe().expect("the system knows what runs");
-    exe.ancestors().nth(2).expect("cargo puts tests into target/PROFILE/deps").to_owned()
+    let folder = exe.parent().expect("it lies in a folder");
+    // Tests lie in target/PROFILE/deps, programs above.
+    let is_test = folder.ends_with("deps");
+    if is_test { folder.parent().expect("deps lies in a folder").to_owned() } else { folder.to_owned() }
 }
 
 fn target() -> PathBuf {

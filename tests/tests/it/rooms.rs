@@ -123,11 +123,12 @@ fn the_rooms_of_the_daemon_know_only_these() {
         config → beast_launchd, cores
         connection → beast_protocol
         daemon → beast_protocol, clock, config, engine, loader, metrics, worker
-        engine → batch, clock, prefix_cache
+        engine → batch, beast_launchd, clock, prefix_cache
+        fingerprint → beast_launchd
         http → admission, answering, batch, beast_launchd, beast_protocol, config, daemon, engine, fingerprint, in_use, loader, metrics, residency, sampling, server
         jobs → admission, admitted, beast_protocol, clock, splitter, worker
-        loader → admission, batch, beast_launchd, beast_protocol, calibration, clock, config, engine, fingerprint, governor, logging, metrics, model, prefix_store, sampling, scheduler, speculation, template, worker
-        logging → config
+        loader → admission, batch, beast_launchd, beast_protocol, calibration, clock, config, engine, fingerprint, governor, logging, metrics, model, prefix_store, sampling, scheduler, speculation, template, trial, worker
+        logging → beast_launchd, config
         metrics → beast_protocol
         model → beast_launchd, fingerprint, sampling
         prefix_cache → batch
@@ -142,6 +143,7 @@ fn the_rooms_of_the_daemon_know_only_these() {
         stream → batch, beast_protocol, clock, engine
         template → beast_protocol, tools
         tools → beast_protocol
+        trial → beast_launchd, beast_protocol, engine, fingerprint, logging, template
         worker → admitted, batch, beast_protocol, clock, config, engine, governor, in_use, interrupt, metrics, prefix_store, scheduler, speculation, stream
     "#]].assert_eq(&map);
 }
