@@ -7,7 +7,7 @@ PROGRAMS ?= target/release
 # One profile everywhere: llama.cpp takes minutes to compile, once is enough.
 CARGO_BUILD = cargo build --release --workspace --locked
 
-.PHONY: help demo test fuzz faults test-dialects lint build bench bench-peers check-macos install uninstall deb formula check-packages clean
+.PHONY: help demo test fuzz faults test-dialects lint build bench bench-peers damage check-macos install uninstall deb formula check-packages clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -47,6 +47,9 @@ bench-peers: build ## the same prompts through beastd and llama-server (25 minut
 	@peers=$$(.ci/peers) && model=$$(.ci/speed-model) && draft=$$(.ci/speed-model 350m) && \
 	cargo run --release --locked -p beast-tests --bin bench -- --group peers --model "$$model" --draft "$$draft" \
 	  --peers "$$peers" --repeats 3 $(ARGS)
+
+damage: build ## a thousand damaged models, which the daemon must outlive (20 minutes; ARGS="N SEED" repeats a part)
+	@cargo run --release --locked -p beast-tests --bin damage -- $(ARGS)
 
 check-macos: ## on Debian: compile and link everything for macOS, with clippy (first time 10 minutes)
 	@.ci/check-macos --level full --clippy

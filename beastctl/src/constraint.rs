@@ -5,11 +5,11 @@
 mod tools;
 
 use std::{
-    fs::File,
     io::{self, Read},
     path::Path,
 };
 
+use beast_launchd::file::{self, Refusal};
 use beast_protocol::Constraint;
 use serde_json::Value;
 
@@ -178,18 +178,27 @@ fn read(option: &'static str, path: &Path, stdin_is_free: bool) -> Result<(Strin
     if is_stdin && !stdin_is_free {
         return Err(ConstraintError::StdinTaken { option });
     }
+    if !is_stdin {
+        let text = text(&name, bytes_of(path, &name, MAX_LEN)?)?;
+        return Ok((name, text));
+    }
     let mut bytes = Vec::new();
-    let n = MAX_LEN as u64 + 1;
-    let outcome = match is_stdin {
-        true => io::stdin().lock().take(n).read_to_end(&mut bytes),
-        false => File::open(path).and_then(|file| file.take(n).read_to_end(&mut bytes)),
-    };
+    let outcome = io::stdin().lock().take(MAX_LEN as u64 + 1).read_to_end(&mut bytes);
     outcome.map_err(|source| ConstraintError::Unreadable { name: name.clone(), source })?;
     if bytes.len() > MAX_LEN {
         return Err(ConstraintError::TooLong { name, limit: MAX_LEN });
     }
     let text = text(&name, bytes)?;
     Ok((name, text))
+}
+
+/// A file of at most so many bytes.
+fn bytes_of(path: &Path, name: &str, limit: usize) -> Result<Vec<u8>, ConstraintError> {
+    file::read(path, limit as u64).map_err(|source| match file::refusal(&source) {
+        Some(Refusal::NotRegular(_)) => ConstraintError::NotAFile { name: name.into() },
+        Some(Refusal::TooLong(_)) => ConstraintError::TooLong { name: name.into(), limit },
+        None => ConstraintError::Unreadable { name: name.into(), source },
+    })
 }
 
 fn text(name: &str, bytes: Vec<u8>) -> Result<String, ConstraintError> {

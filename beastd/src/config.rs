@@ -5,6 +5,7 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use beast_launchd::file;
 use beast_launchd::paths::{self, PathError};
 use serde::{Deserialize, Deserializer};
 use toml::{Table, Value};
@@ -19,6 +20,8 @@ mod key_file;
 pub use error::{ConfigError, Source};
 use http::Http;
 
+/// Longer than any configuration.
+const MAX_BYTES: u64 = 1 << 20;
 const DEFAULTS: &str = include_str!("config.default.toml");
 
 /// What a profile changes of the defaults.
@@ -249,7 +252,7 @@ fn read_file(overrides: &Overrides, known: &Values) -> Result<Layer, ConfigError
             Err(_) => return Ok(Layer::new()),
         },
     };
-    let text = match std::fs::read_to_string(&path) {
+    let text = match file::read_text(&path, MAX_BYTES) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound && overrides.file.is_none() => {
             return Ok(Layer::new());

@@ -155,6 +155,7 @@ fn any_text_is_a_configuration_or_an_error_of_one_line() {
             assert!(!error.to_string().is_empty());
         }
     });
+}
 
 /// What no setting of this kind takes, as TOML.
 fn wrong(key: &str, default: &Value) -> Vec<&'static str> {

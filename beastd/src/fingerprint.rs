@@ -2,11 +2,11 @@
 //!
 //! May know: files. Never knows: what stands in a model file, or what a fingerprint is used for.
 
-use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
+use beast_launchd::file;
 use sha2::{Digest, Sha256};
 
 /// Bytes that are read at the beginning and at the end each.
@@ -30,11 +30,7 @@ const WHOLE: u64 = 2 * EDGE + N_BLOCKS * BLOCK;
 /// # Errors
 /// When the path is not a regular file, cannot be read, or the file shrinks meanwhile.
 pub fn fingerprint(path: &Path) -> io::Result<[u8; 32]> {
-    // Asked before it is opened: the open of a pipe would wait for a writer.
-    if !fs::metadata(path)?.is_file() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
-    }
-    let file = File::open(path)?;
+    let file = file::open(path)?;
     let len = file.metadata()?.len();
     let mut hasher = Sha256::new_with_prefix(len.to_le_bytes());
     let mut buffer = Vec::new();
@@ -68,6 +64,8 @@ pub fn hex(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     /// A file in which no two blocks are equal, longer than what is read as a whole.

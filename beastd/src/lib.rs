@@ -38,6 +38,7 @@ mod splitter;
 pub mod stream;
 pub mod template;
 mod tools;
+pub mod trial;
 mod watchdog;
 pub mod worker;
 

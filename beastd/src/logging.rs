@@ -1,14 +1,16 @@
-//! Where the log goes: daily files, bounded in number, and stderr in the foreground.
+//! Where the log goes: files bounded in number and size, and stderr in the foreground.
+
+mod files;
 
 use std::sync::Mutex;
 
 use tracing::{Event, Level, Subscriber, field};
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
-use tracing_appender::rolling::{RollingFileAppender, Rotation};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::{EnvFilter, Registry, fmt, reload};
 
 use crate::config::Config;
+use files::LogFiles;
 
 /// Lines that may wait for the disk. Room for each is taken at once: the crate's own limit takes four megabytes.
 const MAX_LINES: usize = 8192;
@@ -22,10 +24,10 @@ pub struct Logging {
 /// Starts logging. A log that cannot be written never stops the daemon: what is left of it goes to stderr.
 pub fn start(config: &Config, foreground: bool) -> Logging {
     let (filter, filter_handle) = reload::Layer::new(env_filter(&config.log));
-    let (file, guard, problem) = match config.log_dir().map(|folder| appender(folder, config.log_files)) {
-        Some(Ok(appender)) => {
+    let (file, guard, problem) = match config.log_dir().map(|folder| LogFiles::open(folder, config.log_files)) {
+        Some(Ok(files)) => {
             // Lines are written by a thread of their own; when the disk is slow or full they are dropped, not waited for.
-            let (writer, guard) = NonBlockingBuilder::default().buffered_lines_limit(MAX_LINES).finish(appender);
+            let (writer, guard) = NonBlockingBuilder::default().buffered_lines_limit(MAX_LINES).finish(files);
             (Some(fmt::layer().with_ansi(false).with_writer(writer)), Some(guard), None)
         }
         Some(Err(error)) => (None, None, Some(error)),
@@ -56,11 +58,10 @@ fn env_filter(filter: &str) -> EnvFilter {
     EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"))
 }
 
-fn appender(folder: &std::path::Path, n_files: usize) -> Result<RollingFileAppender, Box<dyn std::error::Error>> {
-    std::fs::create_dir_all(folder)?;
-    let builder =
-        RollingFileAppender::builder().rotation(Rotation::DAILY).filename_prefix("beastd").filename_suffix("log");
-    Ok(builder.max_log_files(n_files).build(folder)?)
+/// Keeps what llama.cpp complains about for [`take_engine_error`], and nothing else: for a process without a log.
+pub fn listen_to_engine() {
+    // Only tests start twice in one process; the first then stays.
+    let _ = tracing::subscriber::set_global_default(Registry::default().with(LastEngineError));
 }
 
 /// The last thing that llama.cpp complained about: its functions only say that they failed, the reason is in its log.

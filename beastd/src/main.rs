@@ -47,6 +47,9 @@ struct Args {
     /// With --calibrate: keep what was measured also when other programs used the cores
     #[arg(long, requires = "calibrate")]
     force: bool,
+    /// Load this model once and end: the daemon lets a process of its own do that first, which may end over a damaged file
+    #[arg(long, hide = true, value_name = "FILE", exclusive = true)]
+    try_model: Option<PathBuf>,
     /// Show the settings in force and where each comes from, then end
     #[arg(long)]
     print_config: bool,
@@ -60,6 +63,7 @@ fn key_value(text: &str) -> Result<(String, String), String> {
 fn main() -> ExitCode {
     let started_us = now_us();
     beastd::engine::keep_memory_together();
+    beastd::engine::end_without_debugger();
     match run(Args::parse(), started_us) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -71,6 +75,9 @@ fn main() -> ExitCode {
 }
 
 fn run(args: Args, started_us: u64) -> anyhow::Result<()> {
+    if let Some(path) = &args.try_model {
+        return beastd::trial::child(path).map_err(anyhow::Error::msg);
+    }
     let overrides = overrides(&args);
     let loaded = config::load(&overrides)?;
     if args.print_config || args.calibrate {

@@ -43,6 +43,8 @@ pub struct Metrics {
     pub n_drafted: AtomicU64,
     /// How many of them were right.
     pub n_accepted: AtomicU64,
+    /// Connections that were refused, or broke the protocol.
+    pub n_refused: AtomicU64,
     /// Times that a sequence lost its cells.
     pub n_preempted: AtomicU64,
     /// Time spent in engine steps, in microseconds.

@@ -1,9 +1,11 @@
 //! Which file to load: the configured one, else the default model when it is on disk, else the built-in one.
 
-use std::fs;
+use std::fs::{self, File, TryLockError};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
+use beast_launchd::file;
 use sha2::{Digest, Sha256};
 
 use crate::fingerprint::hex;
@@ -14,6 +16,10 @@ pub const DEFAULT_MODEL: &str = "LFM2-2.6B-Q4_K_M.gguf";
 
 /// File name of its draft model beside it.
 pub const DEFAULT_DRAFT: &str = "LFM2-350M-Q4_K_M.gguf";
+
+/// How long one process waits for another that unpacks, and between two looks.
+const PATIENCE: Duration = Duration::from_secs(30);
+const LOOK: Duration = Duration::from_millis(10);
 
 /// A file that beastd brings along.
 struct Builtin {
@@ -133,16 +139,39 @@ pub fn sampling_defaults(name: &str, meta: impl Fn(&str) -> Option<String>) -> S
 /// of its own and renames it, so that nobody ever sees half a model.
 fn unpack_into(file: &Builtin, cache: &Path) -> Result<PathBuf, ModelError> {
     let path = cache.join(file.name);
-    if sha256_of(&path).is_ok_and(|hash| hash == expected_hash(file)) {
+    if is_whole(file, &path) {
         return Ok(path);
     }
-    write(file, cache, &path).map_err(|source| ModelError::Unpack { path: path.clone(), source })?;
-    tracing::info!(path = %path.display(), "unpacked a built-in model");
+    let failed = |source| ModelError::Unpack { path: path.clone(), source };
+    fs::create_dir_all(cache).map_err(failed)?;
+    // Who unpacks does it for all who start at the same time.
+    let _lock = lock(cache);
+    if !is_whole(file, &path) {
+        write(file, cache, &path).map_err(failed)?;
+        tracing::info!(path = %path.display(), "unpacked a built-in model");
+    }
     Ok(path)
 }
 
+fn is_whole(file: &Builtin, path: &Path) -> bool {
+    sha256_of(path, file.bytes.len() as u64).is_ok_and(|hash| hash == expected_hash(file))
+}
+
+/// Locks a folder. `None` where that is not possible, or somebody holds it for longer than any unpacking takes: two that unpack are no
+/// danger to each other.
+fn lock(folder: &Path) -> Option<File> {
+    let folder = file::open_folder(folder).ok()?;
+    let began = Instant::now();
+    loop {
+        match folder.try_lock() {
+            Ok(()) => return Some(folder),
+            Err(TryLockError::WouldBlock) if began.elapsed() < PATIENCE => std::thread::sleep(LOOK),
+            Err(_) => return None,
+        }
+    }
+}
+
 fn write(file: &Builtin, cache: &Path, path: &Path) -> io::Result<()> {
-    fs::create_dir_all(cache)?;
     let mut part = tempfile::NamedTempFile::new_in(cache)?;
     part.write_all(file.bytes)?;
     part.as_file().sync_all()?;
@@ -155,8 +184,13 @@ fn expected_hash(file: &Builtin) -> &'static str {
     line.expect("SHA256SUMS names the built-in models").trim()
 }
 
-fn sha256_of(path: &Path) -> io::Result<String> {
-    let mut file = fs::File::open(path)?;
+/// The hash of a file of this length; what has another one is not read.
+fn sha256_of(path: &Path, len: u64) -> io::Result<String> {
+    let file = file::open(path)?;
+    if file.metadata()?.len() != len {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    let mut file = file.take(len);
     let mut hasher = Sha256::new();
     let mut buffer = vec![0; 256 * 1024];
     loop {
@@ -189,7 +223,7 @@ mod tests {
         assert_eq!(written(&path), first, "an unharmed file is left alone");
         fs::write(&path, b"GGUF and then nothing").expect("writable");
         unpack_into(&CUB, &cache.path().join("new")).expect("there is room");
-        assert_eq!(sha256_of(&path).expect("readable"), expected_hash(&CUB));
+        assert!(is_whole(&CUB, &path));
     }
 
     #[test]
@@ -214,7 +248,7 @@ mod tests {
         let names: Vec<_> =
             fs::read_dir(cache.path()).expect("readable").flatten().map(|entry| entry.file_name()).collect();
         assert_eq!(names, [CUB.name]);
-        assert_eq!(sha256_of(&cache.path().join(CUB.name)).expect("readable"), expected_hash(&CUB));
+        assert!(is_whole(&CUB, &cache.path().join(CUB.name)));
     }
 
     #[test]

@@ -92,7 +92,8 @@ fn admit(
 ) {
     let config = daemon.config();
     if let Err(error) = check_peer(&stream) {
-        tracing::warn!(%error, "a connection is refused");
+        daemon.metrics.n_refused.fetch_add(1, Relaxed);
+        tracing::debug!(%error, "a connection is refused");
         return;
     }
     if let Ok(permit) = Arc::clone(permits).try_acquire_owned() {

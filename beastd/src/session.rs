@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use beast_protocol::{ErrorCode, Event, Hello, Request, VERSION as PROTOCOL, Welcome, WireError};
@@ -48,7 +49,9 @@ pub async fn serve(daemon: Arc<Daemon>, mut connection: Connection) {
             return;
         }
     };
-    tracing::info!(error = %refusal, "a client is refused");
+    // Counted, since anybody could fill the log with it.
+    daemon.metrics.n_refused.fetch_add(1, Relaxed);
+    tracing::debug!(error = %refusal, "a client is refused");
     // It may not listen any more.
     let _ = connection.send(&[Event::Failed(refusal)]).await;
     connection.close(FAREWELL).await;
@@ -74,7 +77,8 @@ async fn converse(daemon: &Arc<Daemon>, connection: &mut Connection) -> Result<(
     connection.welcome(&Welcome::current(VERSION, std::process::id())).await?;
     if hello.protocol != PROTOCOL {
         // The client has our version from the welcome and says so itself.
-        tracing::info!(client = hello.version, protocol = hello.protocol, "a client of another version");
+        daemon.metrics.n_refused.fetch_add(1, Relaxed);
+        tracing::debug!(client = hello.version, protocol = hello.protocol, "a client of another version");
         return Ok(());
     }
     let mut phase = daemon.phase.subscribe();

@@ -2,10 +2,9 @@
 //!
 //! May know: the file system. Never knows: whether the system has read them.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::{LABEL, MARK, paths, plist, systemd};
+use crate::{LABEL, MARK, file, paths, plist, systemd};
 
 /// Whether a unit or property list is one that we have written, also another version of us.
 pub fn is_ours(text: &str) -> bool {
@@ -16,7 +15,7 @@ pub fn is_ours(text: &str) -> bool {
 /// then, also while it is stopped.
 pub fn installed_at(socket: &Path) -> Option<PathBuf> {
     // A file that cannot be read says nothing.
-    let read = |file: &Path| fs::read_to_string(file).ok();
+    let read = |file: &Path| file::read_text(file, 1 << 20).ok();
     let (file, found) = if cfg!(target_os = "macos") {
         let file = paths::agents_dir().ok()?.join(format!("{LABEL}.plist"));
         let found = plist::socket_of(&read(&file)?)?;

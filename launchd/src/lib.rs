@@ -1,12 +1,15 @@
-//! What the system keeps for beastd: its places, its socket, its service.
+//! What the system keeps for beastd: its places, its socket, its service, its files.
 //!
-//! May know: the environment, the file system, launchd and systemd. Never knows: the wire, the model, the configuration,
+//! May know: the environment, the file system, launchd and systemd, the format of a model's head. Never knows: the wire, what a model
+//! is for, the configuration,
 //! a runtime, a log. beastd and beastctl both build on it, so that they cannot disagree about a path.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 mod bound;
+pub mod file;
+pub mod gguf;
 mod http;
 mod installed;
 mod notify;

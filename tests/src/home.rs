@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use rustix::fs::{Mode, OFlags};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
@@ -170,15 +169,25 @@ impl Home {
         command
     }
 
-    /// Makes the next daemon wait in the middle of loading until [`Gate::open`]: what it looks for in the cache is a pipe, and
-    /// reading a pipe waits for a writer. Once that has gone, the daemon finds the file damaged and unpacks it anew.
+    /// Makes the next daemon wait in the middle of loading until [`Gate::open`]: the test unpacks the built-in model, as far as the daemon
+    /// can see, which waits for others that do.
     pub fn gate(&self) -> Gate {
-        let pipe = self.unpacked();
-        assert!(pipe.starts_with(self.dir.path()), "the shared cache is not to be broken: use Home::with_own_cache");
-        std::fs::create_dir_all(pipe.parent().expect("it has a folder")).expect("the home is writable");
-        let made = Command::new("mkfifo").arg(&pipe).status().expect("mkfifo is part of every system");
-        assert!(made.success(), "cannot make {}", pipe.display());
-        Gate { pipe }
+        let model = self.unpacked();
+        assert!(model.starts_with(self.dir.path()), "the shared cache is not to be held: use Home::with_own_cache");
+        let folder = model.parent().expect("it has a folder");
+        std::fs::create_dir_all(folder).expect("the home is writable");
+        let folder = std::fs::File::open(folder).expect("it was just made");
+        folder.lock().expect("nobody else holds it");
+        Gate { folder }
+    }
+
+    /// A pipe with a name, which nobody writes into.
+    pub fn pipe(&self, name: &str) -> PathBuf {
+        let path = self.path(name);
+        std::fs::create_dir_all(path.parent().expect("it lies in the home")).expect("the home is writable");
+        let made = Command::new("mkfifo").arg(&path).status().expect("mkfifo is part of every system");
+        assert!(made.success(), "cannot make {}", path.display());
+        path
     }
 }
 
@@ -206,14 +215,13 @@ fn kill_daemon(socket: &Path) {
 /// See [`Home::gate`].
 #[derive(Debug)]
 pub struct Gate {
-    pipe: PathBuf,
+    folder: std::fs::File,
 }
 
 impl Gate {
     /// Lets the daemon load.
     pub fn open(self) {
-        // Opened for writing, and closed at once. Without waiting: the daemon may not have come to it yet.
-        eventually(|| rustix::fs::open(&self.pipe, OFlags::WRONLY | OFlags::NONBLOCK, Mode::empty()).is_ok());
+        self.folder.unlock().expect("it is locked");
     }
 }
 
@@ -227,7 +235,10 @@ fn program(name: &str) -> PathBuf {
 /// `target/release`.
 fn profile_dir() -> PathBuf {
     let exe = std::env::current_exe().expect("the system knows what runs");
-    exe.ancestors().nth(2).expect("cargo puts tests into target/PROFILE/deps").to_owned()
+    let folder = exe.parent().expect("it lies in a folder");
+    // Tests lie in target/PROFILE/deps, programs above.
+    let is_test = folder.ends_with("deps");
+    if is_test { folder.parent().expect("deps lies in a folder").to_owned() } else { folder.to_owned() }
 }
 
 fn target() -> PathBuf {

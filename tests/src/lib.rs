@@ -5,6 +5,7 @@
 
 mod beast;
 mod client;
+pub mod damage;
 pub mod fuzz;
 pub mod gguf;
 mod home;

@@ -4,7 +4,7 @@ use std::{
     fmt::Write as _,
     fs::{self, DirBuilder, File},
     io::{ErrorKind, Write as _},
-    os::unix::fs::DirBuilderExt,
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::Path,
     process::Command,
 };
@@ -187,10 +187,11 @@ fn create(path: &Path, name: &str, text: &str) -> Result<(), PromptError> {
         // What people ask of a model is their own business.
         DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| unwritable(folder, error))?;
     }
-    let mut file = File::options().write(true).create_new(true).open(path).map_err(|error| match error.kind() {
-        ErrorKind::AlreadyExists => PromptError::Exists { path: path.to_owned(), name: name.to_owned() },
-        _ => unwritable(path, error),
-    })?;
+    let mut file =
+        File::options().write(true).create_new(true).mode(0o600).open(path).map_err(|error| match error.kind() {
+            ErrorKind::AlreadyExists => PromptError::Exists { path: path.to_owned(), name: name.to_owned() },
+            _ => unwritable(path, error),
+        })?;
     file.write_all(text.as_bytes()).map_err(|error| {
         let _ = fs::remove_file(path);
         unwritable(path, error)
@@ -210,7 +211,7 @@ fn edit(context: &Context, name: &str) -> Result<()> {
     };
     let edited = open_editor(&path);
     // A copy that says the same would only hide what a later version improves.
-    if copy.is_some_and(|copy| fs::read(&path).is_ok_and(|bytes| bytes == copy.as_bytes())) {
+    if copy.is_some_and(|copy| beast_launchd::file::read(&path, 1 << 20).is_ok_and(|bytes| bytes == copy.as_bytes())) {
         fs::remove_file(&path).map_err(|source| PromptError::Unwritable { path: path.clone(), source })?;
         edited?;
         context.console.info(&format!("nothing was changed, so {name} is still the built-in prompt"));

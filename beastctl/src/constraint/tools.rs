@@ -2,13 +2,12 @@
 //!
 //! It knows files and JSON, nothing of what a function does.
 
-use std::{fs::OpenOptions, io::Read, os::unix::fs::OpenOptionsExt, path::Path};
+use std::path::Path;
 
 use beast_protocol::{Function, ToolChoice, Tools};
-use rustix::fs::OFlags;
 use serde_json::{Map, Value};
 
-use super::{ConstraintError, malformed, no_json, text, until_content};
+use super::{ConstraintError, bytes_of, malformed, no_json, text, until_content};
 
 /// The largest file that is taken.
 const MAX_LEN: usize = 1 << 20;
@@ -50,20 +49,7 @@ pub fn tools(path: &Path, choice: Option<&str>) -> Result<Tools, ConstraintError
 }
 
 fn read(path: &Path, name: &str) -> Result<String, ConstraintError> {
-    let unreadable = |source| ConstraintError::Unreadable { name: name.into(), source };
-    // Not waiting at a pipe.
-    let flags = i32::try_from(OFlags::NONBLOCK.bits()).expect("flags of open are an int");
-    let file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(unreadable)?;
-    let metadata = file.metadata().map_err(unreadable)?;
-    if !metadata.is_file() && !metadata.is_dir() {
-        return Err(ConstraintError::NotAFile { name: name.into() });
-    }
-    let mut bytes = Vec::new();
-    file.take(MAX_LEN as u64 + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-    if bytes.len() > MAX_LEN {
-        return Err(ConstraintError::TooLong { name: name.into(), limit: MAX_LEN });
-    }
-    text(name, bytes)
+    text(name, bytes_of(path, name, MAX_LEN)?)
 }
 
 /// A function, also without what OpenAI puts around it.

@@ -46,7 +46,8 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Parsed, Flaw> {
             match head(line) {
                 Ok(head) => parsed.conversation = Some(Conversation::new(head)),
                 // A first line with an end was never cut off: this is another kind of file, which is not ours to overwrite.
-                Err(Flaw::Line { problem, .. }) if is_ended => return Err(flaw(problem)),
+                // Nor was one that does not begin as a head does.
+                Err(Flaw::Line { problem, .. }) if is_ended || !is_cut_head(line) => return Err(flaw(problem)),
                 Err(Flaw::Line { .. }) => break,
                 Err(version) => return Err(version),
             }
@@ -70,6 +71,13 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Parsed, Flaw> {
     }
     parsed.is_damaged = parsed.n_good < bytes.len() as u64;
     Ok(parsed)
+}
+
+/// Whether a power cut can have left this of a head.
+fn is_cut_head(line: &[u8]) -> bool {
+    const BEGINNING: &[u8] = br#"{"version":"#;
+    let n = line.len().min(BEGINNING.len());
+    line[..n] == BEGINNING[..n]
 }
 
 fn head(line: &[u8]) -> Result<Head, Flaw> {

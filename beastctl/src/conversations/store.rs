@@ -5,11 +5,13 @@
 
 use std::{
     fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError},
-    io::{self, ErrorKind, Read as _, Write},
+    io::{self, ErrorKind, Write},
     os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
     time::SystemTime,
 };
+
+use beast_launchd::file;
 
 use super::{
     Conversation, ConversationError, Exchange, Head,
@@ -19,6 +21,8 @@ use super::{
 
 /// So many automatic conversations are kept; the longest unused go first.
 const MAX_AUTOMATIC: usize = 1000;
+/// Longer than any context; a file that is longer was meant for something else.
+const MAX_BYTES: u64 = 64 << 20;
 /// How often a file may be replaced under our hands, or a name be taken, before that is told.
 const MAX_TRIES: usize = 100;
 const EXTENSION: &str = "jsonl";
@@ -124,7 +128,7 @@ impl Store {
     /// See [`ConversationError`].
     pub fn read(&self, name: &str) -> Result<Read, ConversationError> {
         let path = self.path(name)?;
-        let bytes = fs::read(&path).map_err(|source| missing(name, failure("read", &path, source)))?;
+        let bytes = file::read(&path, MAX_BYTES).map_err(|source| missing(name, failure("read", &path, source)))?;
         let parsed = lines::parse(&bytes).map_err(|flaw| flawed(&path, flaw))?;
         let conversation = parsed.conversation.ok_or_else(|| ConversationError::Unknown(name.into()))?;
         Ok(Read { conversation, is_damaged: parsed.is_damaged })
@@ -199,7 +203,7 @@ impl Store {
     pub fn remove(&self, name: &str) -> Result<(), ConversationError> {
         let path = self.path(name)?;
         for _ in 0..MAX_TRIES {
-            let file = File::open(&path).map_err(|source| missing(name, failure("open", &path, source)))?;
+            let file = file::open(&path).map_err(|source| missing(name, failure("open", &path, source)))?;
             lock(&file, name, &path)?;
             // Another of this name, begun between the opening and the lock, is not the one that is locked.
             if is_at(&file, &path) {
@@ -305,13 +309,8 @@ impl Open {
 
     fn take(name: &str, path: PathBuf, may_create: bool) -> Result<Self, ConversationError> {
         for _ in 0..MAX_TRIES {
-            let file = new_file()
-                .create(may_create)
-                .open(&path)
+            let file = file::open_with(new_file().create(may_create), &path)
                 .map_err(|source| missing(name, failure("open", &path, source)))?;
-            if !file.metadata().is_ok_and(|metadata| metadata.is_file()) {
-                return Err(failure("open", &path, io::Error::other("it is not a file")));
-            }
             lock(&file, name, &path)?;
             // Between the opening and the lock it may have been removed or renamed.
             if is_at(&file, &path) {
@@ -326,9 +325,8 @@ impl Open {
         Self::read(name, path, file)
     }
 
-    fn read(name: &str, path: PathBuf, mut file: File) -> Result<Self, ConversationError> {
-        let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes).map_err(|source| failure("read", &path, source))?;
+    fn read(name: &str, path: PathBuf, file: File) -> Result<Self, ConversationError> {
+        let bytes = file::read_all(&file, MAX_BYTES).map_err(|source| failure("read", &path, source))?;
         let parsed = lines::parse(&bytes).map_err(|flaw| flawed(&path, flaw))?;
         let Parsed { conversation, n_good, is_damaged, is_unended } = parsed;
         Ok(Self { name: name.into(), path, file, conversation, n_good, is_unended, is_damaged })

@@ -7,6 +7,7 @@ use std::{
     path::Path,
 };
 
+use beast_launchd::file::{self, Refusal};
 use rustix::io::Errno;
 
 use crate::prompts::quoted;
@@ -22,7 +23,13 @@ pub fn reading(path: &Path, error: &io::Error) -> String {
         ErrorKind::PermissionDenied => format!("ls -ld {}, to see who may read it", typed(path)),
         ErrorKind::NotADirectory => "another path: a part of this one is a file and no folder".into(),
         ErrorKind::InvalidFilename => "a shorter path".into(),
-        _ => system(error),
+        _ => match file::refusal(error) {
+            Some(Refusal::NotRegular(_)) => format!("ls -l {}, to see what is in the place of the file", typed(path)),
+            Some(Refusal::TooLong(_)) => {
+                format!("ls -l {}, to see whether this is the file that was meant", typed(path))
+            }
+            None => system(error),
+        },
     }
 }
 

@@ -23,6 +23,9 @@ pub(super) const CHAINED: &str = "prepare-commit-msg.beast-chained";
 pub(super) const KEPT: &str = "prepare-commit-msg.beast-old";
 /// How a program asks what it was called as.
 const OWN_NAMES: [&[u8]; 5] = [b"$0", b"${0", b"BASH_SOURCE", b"argv[0]", b"PROGRAM_NAME"];
+/// Hooks are scripts and sometimes programs.
+const MAX_BYTES: u64 = 64 << 20;
+
 /// The folder where git looks for the hooks of this repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hooks {
@@ -176,7 +179,7 @@ impl Hooks {
                 _ => HookError::Managed { path, manager },
             });
         }
-        let bytes = fs::read(&path).unwrap_or_default();
+        let bytes = read(&path).unwrap_or_default();
         if !bytes.contains(&0) && OWN_NAMES.iter().any(|name| contains(&bytes, name)) {
             return Err(HookError::Named(path));
         }
@@ -195,7 +198,7 @@ impl Hooks {
         let files = Manager::of(&self.path()).map(Manager::files).unwrap_or_default();
         let files = files.iter().map(|name| Some(self.top.join(name)));
         [Some(self.path()), above].into_iter().chain(files).flatten().find(|path| {
-            let bytes = fs::read(path).unwrap_or_default();
+            let bytes = read(path).unwrap_or_default();
             let is_call = |line: &[u8]| {
                 !line.trim_ascii_start().starts_with(b"#") && contains(line, b"beastctl") && contains(line, b"hook run")
             };
@@ -316,7 +319,7 @@ impl Hooks {
         if !path.symlink_metadata().is_ok_and(|metadata| metadata.is_file()) {
             return Ok(None);
         }
-        let bytes = fs::read(&path).map_err(|source| file(READ, &path, source))?;
+        let bytes = read(&path).map_err(|source| file(READ, &path, source))?;
         let lines: Vec<&[u8]> = bytes.split(|byte| *byte == b'\n').collect();
         if !lines.contains(&MARK.as_bytes()) {
             return Ok(None);
@@ -356,7 +359,7 @@ fn free(path: &Path) -> PathBuf {
 
 /// Whether both say the same.
 fn is_same(one: &Path, other: &Path) -> bool {
-    matches!((fs::read(one), fs::read(other)), (Ok(one), Ok(other)) if one == other)
+    matches!((read(one), read(other)), (Ok(one), Ok(other)) if one == other)
 }
 
 fn is_executable(path: &Path) -> bool {
@@ -394,6 +397,10 @@ pub(crate) fn this_program() -> io::Result<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     let named = env::split_paths(&path).filter(|folder| folder.is_absolute()).map(|folder| folder.join("beastctl"));
     Ok(named.into_iter().find(|named| named.canonicalize().is_ok_and(|named| named == real)).unwrap_or(exe))
+}
+
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    beast_launchd::file::read(path, MAX_BYTES)
 }
 
 #[cfg(test)]

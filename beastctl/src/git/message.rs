@@ -8,7 +8,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use beast_launchd::file;
+
 use super::Settings;
+
+/// Far more than git writes, the diff of `commit -v` included.
+const MAX_BYTES: u64 = 64 << 20;
 
 /// After the mark of a comment: the line below which nothing belongs to the message.
 const SCISSORS: &[u8] = b" ------------------------ >8 ------------------------";
@@ -58,7 +63,7 @@ impl MessageFile {
     /// # Errors
     /// Those of the file.
     pub fn read(path: &Path) -> io::Result<Self> {
-        Ok(Self { path: path.to_owned(), bytes: fs::read(path)? })
+        Ok(Self { path: path.to_owned(), bytes: file::read(path, MAX_BYTES)? })
     }
 
     /// Whether somebody has written a message into it already. Trailers alone are none: `git commit -s` puts them there

@@ -2,17 +2,17 @@
 
 use std::{
     fmt::Write as _,
-    fs::File,
     io::{self, Read},
     path::Path,
 };
 
-use sha2::{Digest, Sha256};
-
-use super::{
-    ModelError,
+use beast_launchd::{
+    file,
     gguf::{self, Damage},
 };
+use sha2::{Digest, Sha256};
+
+use super::ModelError;
 
 /// Refuses a file that is no GGUF, or one that its own head says to be longer.
 ///
@@ -20,7 +20,7 @@ use super::{
 /// [`ModelError::NotGguf`], [`ModelError::Cut`], [`ModelError::Garbled`], [`ModelError::File`].
 pub fn gguf(path: &Path) -> Result<(), ModelError> {
     let failed = |source| ModelError::file("read", path)(source);
-    let file = File::open(path).map_err(failed)?;
+    let file = file::open(path).map_err(failed)?;
     let n_bytes = file.metadata().map_err(failed)?.len();
     let file_name = || path.display().to_string();
     gguf::check(file, n_bytes).map_err(|damage| match damage {
@@ -38,7 +38,7 @@ pub fn gguf(path: &Path) -> Result<(), ModelError> {
 /// [`ModelError::File`], and those of `report`.
 pub fn sha256(path: &Path, mut report: impl FnMut(u64) -> Result<(), ModelError>) -> Result<String, ModelError> {
     let failed = |source| ModelError::file("read", path)(source);
-    let mut file = File::open(path).map_err(failed)?;
+    let mut file = file::open(path).map_err(failed)?;
     let mut hasher = Sha256::new();
     let mut buffer = vec![0; 4 * 1024 * 1024];
     let mut n_read = 0;

@@ -10,7 +10,6 @@ use super::{
     ModelError, check,
     flow::{Ask, Failure, Flow, Head, Message},
     folder::{self, Record},
-    gguf,
     head::{content_range, expected_hash, is_other_file, retry_after, validator},
     hub::Hub,
     part::{Known, Part, has_room},
@@ -251,7 +250,7 @@ fn accept(head: &Head, wanted: &Wanted, part: &mut Part, means: &mut Means<'_>) 
 /// answers with a page.
 fn begin(flow: &mut Flow, known: Known, why: &str, part: &mut Part, means: &mut Means<'_>) -> Result<(), Stop> {
     let mut first = Vec::new();
-    while first.len() < gguf::MAGIC.len() {
+    while first.len() < beast_launchd::gguf::MAGIC.len() {
         match flow.next(means.wait)? {
             Message::Chunk(bytes) => first.extend(bytes),
             Message::Failed(failure) => return Err(Stop::Again { failure, after: None }),
@@ -259,7 +258,7 @@ fn begin(flow: &mut Flow, known: Known, why: &str, part: &mut Part, means: &mut 
             Message::End | Message::Head(_) => break,
         }
     }
-    if !first.starts_with(gguf::MAGIC) {
+    if !first.starts_with(beast_launchd::gguf::MAGIC) {
         return Err(ModelError::NotGguf(format!("what comes from {}", shown(&known.url))).into());
     }
     if part.len > 0 {

@@ -6,10 +6,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use beast_launchd::paths;
+use beast_launchd::{file, paths};
 use serde::{Deserialize, Serialize};
 
 use super::{ModelError, catalogue, check, lock::Lock, part::Known, url};
+
+/// A record is a few lines of JSON.
+pub(super) const MAX_RECORD: u64 = 1 << 20;
 
 /// Where a file came from, kept beside it as `NAME.gguf.json`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -155,13 +158,13 @@ pub fn partial(target: &Path) -> Option<u64> {
 
 /// Where that came from; `None` when the address holds what is not to be shown, without which it would be another.
 pub fn partial_source(target: &Path) -> Option<String> {
-    let known: Known = serde_json::from_slice(&fs::read(beside(target, ".part.json")).ok()?).ok()?;
+    let known: Known = serde_json::from_slice(&file::read(&beside(target, ".part.json"), MAX_RECORD).ok()?).ok()?;
     Some(known.url).filter(|url| url::shown(url) == *url)
 }
 
 /// What is known of where it came from.
 pub fn record(target: &Path) -> Option<Record> {
-    serde_json::from_slice(&fs::read(beside(target, ".json")).ok()?).ok()
+    serde_json::from_slice(&file::read(&beside(target, ".json"), MAX_RECORD).ok()?).ok()
 }
 
 /// Keeps where it came from.

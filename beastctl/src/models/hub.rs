@@ -5,6 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use beast_launchd::file;
 use serde::Deserialize;
 
 use super::{
@@ -191,7 +192,7 @@ fn cache() -> Option<PathBuf> {
 pub fn cached(repo: &str, what: &What) -> Option<(PathBuf, String)> {
     let folder = cache()?.join(format!("models--{}", repo.replace('/', "--")));
     let snapshots = folder.join("snapshots");
-    let main = fs::read_to_string(folder.join("refs/main")).ok().map(|revision| snapshots.join(revision.trim()));
+    let main = file::read_text(&folder.join("refs/main"), 4096).ok().map(|revision| snapshots.join(revision.trim()));
     let mut all: Vec<PathBuf> =
         fs::read_dir(&snapshots).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
     all.sort();

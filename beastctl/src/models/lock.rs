@@ -6,6 +6,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use beast_launchd::file;
+
 use super::{ModelError, folder::beside};
 
 /// Held as long as it lives.
@@ -23,7 +25,7 @@ impl Lock {
     pub fn take(target: &Path) -> Result<Self, ModelError> {
         let path = beside(target, ".lock");
         loop {
-            let opened = OpenOptions::new().create(true).append(true).open(&path);
+            let opened = file::open_with(OpenOptions::new().create(true).append(true), &path);
             let file = opened.map_err(ModelError::file("write", &path))?;
             match file.try_lock() {
                 Ok(()) => {}

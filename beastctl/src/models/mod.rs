@@ -8,7 +8,6 @@ pub mod download;
 mod error;
 mod flow;
 pub mod folder;
-pub mod gguf;
 mod head;
 pub mod hub;
 pub mod lock;

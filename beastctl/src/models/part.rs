@@ -9,9 +9,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use beast_launchd::file;
 use serde::{Deserialize, Serialize};
 
-use super::{ModelError, folder::beside};
+use super::{
+    ModelError,
+    folder::{MAX_RECORD, beside},
+};
 
 /// What the bytes are a part of.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -44,11 +48,11 @@ pub(super) struct Part {
 impl Part {
     pub(super) fn open(target: &Path) -> Result<Self, ModelError> {
         let (path, known_path) = (beside(target, ".part"), beside(target, ".part.json"));
-        let file =
-            OpenOptions::new().create(true).append(true).open(&path).map_err(ModelError::file("write", &path))?;
+        let file = file::open_with(OpenOptions::new().create(true).append(true), &path)
+            .map_err(ModelError::file("write", &path))?;
         let len = file.metadata().map_err(ModelError::file("read", &path))?.len();
         // What cannot be read says nothing; the download then begins anew.
-        let known = fs::read(&known_path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        let known = file::read(&known_path, MAX_RECORD).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
         let mut part = Self { file, path, known_path, len, known };
         if part.known.is_none() {
             part.restart()?;
@@ -121,7 +125,7 @@ impl Part {
     pub(super) fn finish(self, target: &Path) -> Result<(), ModelError> {
         self.file.sync_all().map_err(ModelError::file("write", &self.path))?;
         fs::rename(&self.path, target).map_err(ModelError::file("write", target))?;
-        if let Some(folder) = target.parent().and_then(|folder| File::open(folder).ok()) {
+        if let Some(folder) = target.parent().and_then(|folder| file::open_folder(folder).ok()) {
             // Some systems cannot; the file is there all the same.
             let _ = folder.sync_all();
         }
@@ -139,7 +143,8 @@ impl Part {
 /// As a whole or not at all; the address may hold a password or a signature.
 fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let new = path.with_added_extension("new");
-    let mut file = OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(&new)?;
+    let mut options = OpenOptions::new();
+    let mut file = file::open_with(options.create(true).write(true).truncate(true).mode(0o600), &new)?;
     file.set_permissions(fs::Permissions::from_mode(0o600))?;
     file.write_all(bytes)?;
     file.sync_all()?;

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use beast_launchd::paths;
+use beast_launchd::{file, paths};
 use toml_edit::{DocumentMut, Item, Value};
 
 use super::{ModelError, catalogue, folder, folder::beside, lock::Lock};
@@ -16,6 +16,8 @@ pub const AUTO: &str = "auto";
 /// The one that beastd brings along.
 pub const BUILTIN: &str = "builtin";
 
+/// Longer than any configuration.
+const MAX_BYTES: u64 = 1 << 20;
 /// Of UTF-8, as some editors write it.
 const MARK: &str = "\u{feff}";
 
@@ -89,7 +91,7 @@ pub fn write(path: &Path, model: &str) -> Result<Change, ModelError> {
         // A new file in its place would not ask.
         return Err(ModelError::file("write", &path)(io::ErrorKind::PermissionDenied.into()));
     }
-    let before = fs::read(&path).ok();
+    let before = file::read(&path, MAX_BYTES).ok();
     let mut document = document(&path)?;
     match document.get_mut("model").and_then(Item::as_value_mut) {
         Some(value) => {
@@ -130,7 +132,7 @@ fn replace(path: &Path, bytes: &[u8]) -> Result<(), ModelError> {
 }
 
 fn put(path: &Path, bytes: &[u8], like: Option<fs::Metadata>) -> io::Result<()> {
-    let mut file = fs::File::create(path)?;
+    let mut file = file::open_with(fs::OpenOptions::new().create(true).write(true).truncate(true), path)?;
     if let Some(meta) = like {
         file.set_permissions(meta.permissions())?;
     }
@@ -139,7 +141,7 @@ fn put(path: &Path, bytes: &[u8], like: Option<fs::Metadata>) -> io::Result<()> 
 }
 
 fn document(path: &Path) -> Result<DocumentMut, ModelError> {
-    let text = match fs::read_to_string(path) {
+    let text = match file::read_text(path, MAX_BYTES) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
         text => text.map_err(ModelError::file("read", path))?,
     };

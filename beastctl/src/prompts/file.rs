@@ -1,10 +1,12 @@
 //! Reading a file that a user wrote: small, text, and really a file.
 
 use std::{
-    fs::{self, File},
-    io::{self, ErrorKind, Read},
+    fs,
+    io::{self, ErrorKind},
     path::Path,
 };
+
+use beast_launchd::file::{self, Refusal};
 
 /// Most bytes of a prompt or a schema. Both are read by a model each time, so more is a file that was meant for something else.
 pub(super) const MAX_LEN: usize = 256 * 1024;
@@ -38,7 +40,7 @@ impl From<io::Error> for FileError {
 
 /// The text of a file, without the mark that Windows puts at the beginning.
 pub(super) fn read(path: &Path) -> Result<String, FileError> {
-    let metadata = match fs::metadata(path) {
+    match fs::metadata(path) {
         // Beneath what is no folder there is nothing either; /dev/null as a folder is how some say that they have none.
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
             // A link to nowhere was meant to be something.
@@ -46,18 +48,10 @@ pub(super) fn read(path: &Path) -> Result<String, FileError> {
         }
         metadata => metadata?,
     };
-    if metadata.is_dir() {
-        return Err(io::Error::from(ErrorKind::IsADirectory).into());
-    }
-    // A named pipe would be waited for without an end.
-    if !metadata.is_file() {
-        return Err(io::Error::other("it is no file").into());
-    }
-    let mut bytes = Vec::new();
-    File::open(path)?.take(MAX_LEN as u64 + 1).read_to_end(&mut bytes)?;
-    if bytes.len() > MAX_LEN {
-        return Err(FileError::TooLong);
-    }
+    let bytes = match file::read(path, MAX_LEN as u64) {
+        Err(error) if matches!(file::refusal(&error), Some(Refusal::TooLong(_))) => return Err(FileError::TooLong),
+        bytes => bytes?,
+    };
     let text = String::from_utf8(bytes).map_err(|error| FileError::NotUtf8 {
         line: line_after(&error.as_bytes()[..error.utf8_error().valid_up_to()]),
     })?;

@@ -8,6 +8,7 @@ mod measure;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use beast_launchd::file;
 pub use measure::{Progress, run};
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +16,8 @@ use crate::fingerprint;
 
 /// Raised when the meaning of a field changes; others are ignored.
 const VERSION: u32 = 2;
+/// A calibration is a few kilobytes of JSON.
+const MAX_BYTES: u64 = 1 << 20;
 /// A typical request, by which variants are compared: tokens of its prompt and of its answer.
 const TYPICAL: (f64, f64) = (1000.0, 150.0);
 /// A chunk of a prompt takes no longer than this, in milliseconds, since it is what a cancel or a new request waits for.
@@ -151,7 +154,7 @@ impl Calibration {
 pub fn find(model: &Path, fingerprint: &[u8; 32], engine: &str) -> Found {
     let places = places(model, &fingerprint::hex(fingerprint));
     let Some((path, text)) =
-        places.into_iter().find_map(|path| Some((path.clone(), std::fs::read_to_string(path).ok()?)))
+        places.into_iter().find_map(|path| Some((path.clone(), file::read_text(&path, MAX_BYTES).ok()?)))
     else {
         return Found::Nothing;
     };

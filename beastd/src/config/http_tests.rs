@@ -241,10 +241,10 @@ fn a_file_of_keys_is_private_and_plain() {
         0o600,
         expect!["line 2: a key may contain only letters, digits and signs of ASCII, no spaces"],
     );
-    check_key_file(&"k\n".repeat(40_000), 0o600, expect!["it has more than 64 KiB"]);
+    check_key_file(&"k\n".repeat(40_000), 0o600, expect!["it is longer than 64 KiB"]);
     check_error(
         "api_key_file = 'DIR'",
-        expect![[r#"http.api_key_file = "DIR" (DIR/config.toml): it is not a regular file"#]],
+        expect![[r#"http.api_key_file = "DIR" (DIR/config.toml): cannot read it: Is a directory (os error 21)"#]],
     );
     check_error(
         "api_key_file = 'DIR/none'",

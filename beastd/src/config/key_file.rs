@@ -2,12 +2,11 @@
 //!
 //! May know: files and their modes. Never knows: the settings, or what a key is for.
 
-use std::fs::OpenOptions;
-use std::io::Read;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use rustix::fs::OFlags;
+use beast_launchd::file;
 
 use super::http::ApiKey;
 
@@ -16,14 +15,12 @@ const MAX_BYTES: u64 = 64 << 10;
 
 /// Reads the keys; blank lines and lines that begin with `#` hold none. A text that says why not holds no key either.
 pub(super) fn read(path: &Path) -> Result<Vec<ApiKey>, String> {
-    // Not waiting at a pipe.
-    let flags = i32::try_from(OFlags::NONBLOCK.bits()).expect("flags of open are an int");
-    let opened = OpenOptions::new().read(true).custom_flags(flags).open(path);
-    let file = opened.map_err(|error| format!("cannot read it: {error}"))?;
-    let metadata = file.metadata().map_err(|error| format!("cannot read it: {error}"))?;
-    if !metadata.is_file() {
-        return Err("it is not a regular file".into());
-    }
+    let failed = |error: io::Error| match file::refusal(&error) {
+        Some(refusal) => refusal.to_string(),
+        None => format!("cannot read it: {error}"),
+    };
+    let file = file::open(path).map_err(failed)?;
+    let metadata = file.metadata().map_err(failed)?;
     let mode = metadata.mode() & 0o777;
     if mode & 0o077 != 0 {
         return Err(format!("other users can open it (mode {mode:04o}); try: chmod 600 {}", path.display()));
@@ -32,12 +29,8 @@ pub(super) fn read(path: &Path) -> Result<Vec<ApiKey>, String> {
     if ![us, 0].contains(&metadata.uid()) {
         return Err(format!("it belongs to user {}, not to you; try: a file of your own", metadata.uid()));
     }
-    let mut text = String::new();
-    let read = file.take(MAX_BYTES + 1).read_to_string(&mut text);
-    read.map_err(|error| format!("cannot read it: {error}"))?;
-    if text.len() as u64 > MAX_BYTES {
-        return Err(format!("it has more than {} KiB", MAX_BYTES >> 10));
-    }
+    let bytes = file::read_all(&file, MAX_BYTES).map_err(failed)?;
+    let text = String::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())?;
     let keys = keys_in(&text)?;
     if keys.is_empty() { Err("it contains no key; write one a line".into()) } else { Ok(keys) }
 }

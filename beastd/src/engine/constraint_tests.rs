@@ -122,7 +122,7 @@ fn one_token_is_allowed_exactly_when_the_mask_allows_it() {
 /// How much of a text a schema takes, and whether the end may follow.
 fn taken(model: &LoadedModel, schema: &str, text: &str) -> (String, bool) {
     let tokens = ids(model, text);
-    let constraint = model.constraints.schema(model, schema).expect("a valid schema");
+    let constraint = model.constraints.read(model, Kind::Schema, schema).expect("a valid schema");
     let (n, _, ends) = follow(model, constraint, text);
     let mut bytes = Vec::new();
     tokens[..n].iter().for_each(|&token| model.model.vocab().token_to_piece_into(token, &mut bytes, true, None));
@@ -152,7 +152,7 @@ fn digits_that_must_come_do_come() {
     assert_eq!(taken(&model, &format!(r#"{{"type":"string","const":"{many}"}}"#), &format!("\"{many}\"")).0.len(), 62);
     assert_eq!(taken(&model, r#"{"type":"string"}"#, &format!("\"{many}\"")).0.len(), 62);
     // A multiple is looked for as long as it takes.
-    let tens = model.constraints.schema(&model, r#"{"type":"integer","multipleOf":10}"#);
+    let tens = model.constraints.read(&model, Kind::Schema, r#"{"type":"integer","multipleOf":10}"#);
     let mut constraint = tens.expect("a valid schema");
     ids(&model, &many[..20]).into_iter().for_each(|token| constraint.accept(token));
     assert!(!constraint.allows(model.model.vocab().eos()));
@@ -166,12 +166,12 @@ fn digits_that_must_come_do_come() {
 fn one_token_of_a_long_number_is_allowed_exactly_when_the_mask_allows_it() {
     let model = model();
     let vocab: Vec<LlamaToken> = model.model.vocab().tokens().collect();
-    let mut constraint = model.constraints.schema(&model, r#"{"type":"number"}"#).expect("a valid schema");
+    let mut constraint = model.constraints.read(&model, Kind::Schema, r#"{"type":"number"}"#).expect("a valid schema");
     for token in ids(&model, "12345678901234567890") {
         constraint.accept(token);
         let all = vocab.iter().map(|&token| LlamaTokenData::new(token, 0.0, 0.0));
         let mut candidates = LlamaTokenDataArray::from_iter(all, false);
-        assert!(constraint.mask(&mut candidates));
+        assert_eq!(constraint.mask(&mut candidates), Ok(()));
         let allowed: Vec<_> = candidates.data.iter().map(|data| data.id()).collect();
         let singly: Vec<_> = vocab.iter().copied().filter(|token| constraint.allows(*token)).collect();
         assert_eq!(allowed, singly);

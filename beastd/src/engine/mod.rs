@@ -7,6 +7,7 @@ mod draft;
 mod embedder;
 pub mod fake;
 mod gbnf;
+mod head;
 pub mod kernels;
 mod lark;
 mod llama;
@@ -16,13 +17,14 @@ mod raw;
 mod read_ahead;
 mod sampler;
 mod schema;
+pub mod trial;
 mod vocab;
 
 pub use constraint::Constraint;
 pub use draft::DraftModel;
 pub use llama::{ContextOptions, LlamaEngine};
 pub use model::{LoadError, LoadedModel, ModelOptions, load, log_to_tracing};
-pub use raw::{keep_memory_together, return_memory};
+pub use raw::{end_without_debugger, keep_memory_together, return_memory};
 pub use vocab::LlamaVocab;
 
 use std::ops::Range;

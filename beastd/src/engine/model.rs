@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use super::constraint::Constraints;
-use super::{kernels, raw, read_ahead};
+use super::{head, kernels, raw, read_ahead};
 use llama_cpp_2::gguf::GgufContext;
 use llama_cpp_2::llama_backend::LlamaBackend;
 use llama_cpp_2::model::LlamaModel;
@@ -33,7 +33,7 @@ pub struct ModelOptions {
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// It cannot be opened.
-    #[error("cannot read the model {}: {source}; check `model` in the configuration", path.display())]
+    #[error("cannot read the model {}: {source}; try: check `model` in the configuration", path.display())]
     File {
         /// The file.
         path: PathBuf,
@@ -52,6 +52,17 @@ pub enum LoadError {
         /// The file.
         path: PathBuf,
     },
+    /// Its head says what no model can mean, or a trial of it failed.
+    #[error("cannot use the model {}: {reason}; try: get the file again, or choose another", path.display())]
+    Unusable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// What a trial said of it.
+    #[error("{0}")]
+    Trial(String),
     /// It cannot guess for this model.
     #[error("the draft model {} has another vocabulary than the model; choose one of the same family", path.display())]
     Vocabulary {
@@ -60,7 +71,7 @@ pub enum LoadError {
     },
     /// There is not enough memory for the context, most likely.
     #[error(
-        "llama.cpp cannot make a context of {n_cells} cells for {}; lower n_ctx or n_slots", path.display()
+        "not enough memory for a context of {n_cells} cells for {}; try: lower n_ctx or n_slots", path.display()
     )]
     Context {
         /// The model's file.
@@ -93,7 +104,7 @@ const MOST: f32 = 0.9;
 /// See [`LoadError`].
 pub fn load(options: &ModelOptions, mut progress: impl FnMut(f32) -> bool + 'static) -> Result<LoadedModel, LoadError> {
     let path = options.path.clone();
-    check_magic(&path)?;
+    head::check(&path)?;
     let gpu = backend().supports_gpu_offload().then(first_gpu).flatten();
     let n_gpu_layers = if gpu.is_some() { options.n_gpu_layers.unwrap_or(u32::MAX) } else { 0 };
     let is_mapped = options.mmap && !options.repack;
@@ -218,17 +229,4 @@ fn first_gpu() -> Option<LlamaBackendDevice> {
         matches!(device.device_type, LlamaBackendDeviceType::Gpu | LlamaBackendDeviceType::IntegratedGpu)
     };
     list_llama_ggml_backend_devices().into_iter().find(is_gpu)
-}
-
-/// Tells a missing file and a file of another kind apart, which llama.cpp does only in its log.
-fn check_magic(path: &Path) -> Result<(), LoadError> {
-    use std::io::Read;
-    let file_error = |source| LoadError::File { path: path.to_owned(), source };
-    let file = std::fs::File::open(path).map_err(file_error)?;
-    if file.metadata().map_err(file_error)?.is_dir() {
-        return Err(file_error(std::io::ErrorKind::IsADirectory.into()));
-    }
-    let mut magic = Vec::new();
-    file.take(4).read_to_end(&mut magic).map_err(file_error)?;
-    if magic == b"GGUF" { Ok(()) } else { Err(LoadError::NotGguf { path: path.to_owned() }) }
 }

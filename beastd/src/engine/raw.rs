@@ -1,9 +1,15 @@
 //! The only unsafe code of beastd: what llama.cpp and the system's allocator can do and no safe code reaches.
 #![allow(unsafe_code)]
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
+use std::fs::File;
+use std::io::Write;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
 use std::sync::Mutex;
 
+use beast_launchd::file;
 use llama_cpp_2::LlamaStateSeqFlags;
 use llama_cpp_2::context::LlamaContext;
 use llama_cpp_sys_2 as sys;
@@ -101,4 +107,75 @@ fn extra_buffer_types() -> Option<*mut sys::ggml_backend_buffer_type_t> {
         let list = ask?(device);
         (!list.is_null()).then_some(list)
     }
+}
+
+/// The name of a tensor in whose weights a value is not a number; `None` when all are, or the file is not one that llama.cpp reads.
+pub(super) fn broken_tensor(path: &Path) -> Option<String> {
+    let name = CString::new(path.as_os_str().as_bytes()).ok()?;
+    let file = file::open(path).ok()?;
+    let params = sys::gguf_init_params { no_alloc: true, ctx: std::ptr::null_mut() };
+    // SAFETY: a path that ends with a null byte; what comes back is checked, asked for tensors that it has counted itself, and freed once.
+    unsafe {
+        let head = sys::gguf_init_from_file(name.as_ptr(), params);
+        if head.is_null() {
+            return None;
+        }
+        let broken = (0..sys::gguf_get_n_tensors(head)).find(|&n| !is_sound(head, n, &file));
+        let broken = broken.map(|n| CStr::from_ptr(sys::gguf_get_tensor_name(head, n)).to_string_lossy().into_owned());
+        sys::gguf_free(head);
+        broken
+    }
+}
+
+/// Whether all weights of a tensor are numbers; a part that cannot be read is left to whoever loads it.
+///
+/// # Safety
+/// The head is one of llama.cpp's, and has a tensor of this number.
+unsafe fn is_sound(head: *const sys::gguf_context, n: i64, file: &File) -> bool {
+    const CHUNK: usize = 1 << 20;
+    // SAFETY: as the caller promises; the type is one that the head has accepted, and the buffer as long as what is said of it.
+    unsafe {
+        let kind = sys::gguf_get_tensor_type(head, n);
+        let start = sys::gguf_get_data_offset(head) as u64 + sys::gguf_get_tensor_offset(head, n) as u64;
+        let (size, unit) = (sys::gguf_get_tensor_size(head, n), sys::ggml_type_size(kind).max(1));
+        let mut buffer = vec![0_u8; CHUNK.next_multiple_of(unit).min(size)];
+        for at in (0..size).step_by(buffer.len().max(1)) {
+            let part = &mut buffer[..(size - at).min(CHUNK.next_multiple_of(unit))];
+            if file.read_exact_at(part, start + at as u64).is_err() {
+                return true;
+            }
+            if !sys::ggml_validate_row_data(kind, part.as_ptr().cast(), part.len()) {
+                return false;
+            }
+        }
+    }
+    true
+}
+
+/// Makes an assertion of llama.cpp's end the process at once, for the beginning of the process: it starts gdb on it otherwise, which may hang, and
+/// says nothing in the log.
+pub fn end_without_debugger() {
+    // SAFETY: no other thread runs yet, which could read the environment meanwhile; the function is one that may be called there.
+    unsafe {
+        std::env::set_var("GGML_NO_BACKTRACE", "1");
+        sys::ggml_set_abort_callback(Some(say_last_words));
+    }
+}
+
+/// Called by llama.cpp before it ends the process.
+///
+/// # Safety
+/// The text ends with a null byte.
+unsafe extern "C" fn say_last_words(text: *const std::ffi::c_char) {
+    // What the writer of the log needs for a line.
+    const TIME_TO_WRITE: std::time::Duration = std::time::Duration::from_millis(100);
+    if text.is_null() {
+        return;
+    }
+    // SAFETY: as llama.cpp promises.
+    let text = unsafe { CStr::from_ptr(text) }.to_string_lossy();
+    // Nobody may be listening.
+    let _ = writeln!(std::io::stderr(), "beastd: llama.cpp ended the process: {text}");
+    tracing::error!(reason = %text, "llama.cpp ends the process");
+    std::thread::sleep(TIME_TO_WRITE);
 }

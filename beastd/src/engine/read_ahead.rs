@@ -13,7 +13,7 @@ pub(super) fn read_in_large_pages(path: &Path, mut progress: impl FnMut(f32) -> 
 
     /// Between two words about the progress.
     const STEP: usize = 64 << 20;
-    let Ok(file) = std::fs::File::open(path) else { return };
+    let Ok(file) = beast_launchd::file::open(path) else { return };
     let Ok(n_bytes) = file.metadata().map(|metadata| usize::try_from(metadata.len()).unwrap_or(0)) else { return };
     if n_bytes == 0 {
         return;

@@ -13,13 +13,16 @@ use tokio::sync::{oneshot, watch};
 use crate::admission::Admission;
 use crate::clock::now_us;
 use crate::config::Config;
-use crate::engine::{self, ContextOptions, ENGINE, LlamaEngine, LlamaVocab, ModelOptions, Vocab};
+use crate::engine::{
+    self, ContextOptions, ENGINE, LlamaEngine, LlamaVocab, LoadError, LoadedModel, ModelOptions, Vocab,
+};
 use crate::governor::Governor;
 use crate::logging;
 use crate::metrics::Metrics;
-use crate::model;
+use crate::model::{self, Located};
 use crate::prefix_store::{PrefixStore, StoreKey};
 use crate::scheduler::Limits;
+use crate::trial;
 use crate::worker::{Command, Ended, Inbox, Parts, Worker, WorkerHandle};
 use describe::Description;
 pub use describe::ModelFacts;
@@ -261,20 +264,9 @@ fn load_and_work(
             Ok::<_, model::ModelError>((located, tuning))
         })
         .map_err(|error| unavailable(&error))?;
-    let options = ModelOptions {
-        path: located.path.clone(),
-        n_gpu_layers: u32::try_from(config.n_gpu_layers).ok(),
-        mmap: config.mmap,
-        repack: tuning.repack,
-        kernels: config.kernels,
-    };
-    let reporter = progress.clone();
-    let report = move |share| {
-        reporter.at(LoadStage::Weights, share);
-        !reporter.abandoned.load(Relaxed)
-    };
-    let loaded =
-        progress.stage(LoadStage::Weights, || engine::load(&options, report)).map_err(|error| unavailable(&error))?;
+    let loaded = progress
+        .stage(LoadStage::Weights, || weights(config, progress, &located, &tuning))
+        .map_err(|error| unavailable(&error))?;
     let loaded = Arc::new(loaded);
 
     let n_ctx = config.n_ctx.min(loaded.n_ctx_train() as usize);
@@ -294,7 +286,7 @@ fn load_and_work(
     let (mut engine, draft) = progress
         .stage(LoadStage::Context, || {
             let engine = LlamaEngine::new(&loaded, &context)?;
-            Ok::<_, engine::LoadError>((engine, draft.context(&loaded, limits.n_slots, &context)))
+            Ok::<_, LoadError>((engine, draft.context(&loaded, limits.n_slots, &context)))
         })
         .map_err(|error| unavailable(&error))?;
     let first = vocab.tokenize("a", false, false).first().copied().unwrap_or(crate::batch::Token(0));
@@ -322,6 +314,28 @@ fn load_and_work(
     let inbox = inbox.take().expect("one worker at a time");
     let worker = Worker::new(parts, inbox, Arc::clone(metrics));
     worker.run().map_err(|error| WireError::new(ErrorCode::Engine, format!("the engine failed: {error}")))
+}
+
+/// Reads the weights, of a file that has survived a trial: the built-in model needs none.
+fn weights(config: &Config, progress: &Progress, located: &Located, tuning: &Tuning) -> Result<LoadedModel, LoadError> {
+    let is_abandoned = || progress.abandoned.load(Relaxed);
+    let fingerprint = tuning.fingerprint.filter(|_| !located.is_builtin);
+    let trial = trial::begin(&located.path, fingerprint, is_abandoned).map_err(LoadError::Trial)?;
+    let options = ModelOptions {
+        path: located.path.clone(),
+        n_gpu_layers: u32::try_from(config.n_gpu_layers).ok(),
+        mmap: config.mmap,
+        repack: tuning.repack,
+        kernels: config.kernels,
+    };
+    let reporter = progress.clone();
+    let loaded = engine::load(&options, move |share| {
+        reporter.at(LoadStage::Weights, share);
+        !reporter.abandoned.load(Relaxed)
+    })?;
+    // Before anything is computed, and before anybody reads its template.
+    trial.map_or(Ok(()), |trial| trial.finish(is_abandoned)).map_err(LoadError::Trial)?;
+    Ok(loaded)
 }
 
 /// The prefixes on disk; none when they are not wanted or cannot be had, which the log says.

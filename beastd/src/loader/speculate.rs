@@ -7,8 +7,10 @@ use beast_protocol::SpeculationStatus;
 use super::tuning::Tuning;
 use crate::config::Config;
 use crate::engine::{self, ContextOptions, DraftModel, Drafter, Engine, LlamaEngine, LoadedModel, ModelOptions, Vocab};
+use crate::fingerprint::fingerprint;
 use crate::model::{self, Located};
 use crate::speculation::{Speculation, StepCosts, Wish};
+use crate::trial;
 
 /// A draft model in memory, or why there is none. A draft model that cannot be used never keeps the model from answering.
 pub(super) struct DraftFile {
@@ -29,6 +31,11 @@ impl DraftFile {
         let path = if is_wanted { model::locate_draft(&config.draft, located, on_gpu) } else { Ok(None) };
         let loaded = path.map_err(|error| error.to_string()).and_then(|path| {
             let Some(path) = path else { return Ok(None) };
+            let is_builtin = config.draft == "builtin" || located.is_builtin && config.draft == "auto";
+            if !is_builtin {
+                let trial = trial::begin(&path, fingerprint(&path).ok(), || false)?;
+                trial.map_or(Ok(()), |trial| trial.finish(|| false))?;
+            }
             let n_gpu_layers = u32::try_from(config.n_gpu_layers).ok();
             // A small model's weights are worth no calibration of their own.
             let options =

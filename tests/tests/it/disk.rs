@@ -27,7 +27,7 @@ fn a_disk_full_while_unpacking_is_told_to_the_client() {
         assert!(line.starts_with(&expected) && line.contains("free some space"), "{line}");
     }
     assert!(matches!(beast.status().state, State::Failed { .. }));
-    assert_eq!(names_beside(&beast.unpacked()), ["cub.gguf"], "half a model is not left behind");
+    assert!(names_beside(&beast.unpacked()).is_empty(), "half a model is not left behind");
 }
 
 #[test]

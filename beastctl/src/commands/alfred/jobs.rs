@@ -17,6 +17,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use beast_launchd::file;
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use crate::{exit::advice, input::Input};
@@ -29,6 +30,8 @@ const UNSEEN: Duration = Duration::from_secs(10);
 const KEPT: Duration = Duration::from_secs(600);
 /// The exit code of Ctrl-C, which is what stopping a job is.
 const STOPPED: &str = "130";
+/// Longer than any answer.
+const MAX_BYTES: u64 = 64 << 20;
 const PREFIX: &str = "job-";
 
 /// Why there is no such answer.
@@ -106,7 +109,7 @@ impl Jobs {
             .arg(program)
             .args(arguments)
             .current_dir(folder)
-            .stdin(File::open(folder.join("text"))?)
+            .stdin(file::open(&folder.join("text"))?)
             .stdout(create("answer")?)
             .stderr(Stdio::from(error))
             // Alfred ends the group of a script whose window is closed, and cancelling ends this one.
@@ -121,9 +124,9 @@ impl Jobs {
         let _ = fs::write(folder.join("seen"), "");
         // In this order: what ends between the two is seen as ended.
         let is_alive = is_alive(&folder).map_err(|_| JobError::Gone)?;
-        let end = fs::read_to_string(folder.join("end")).ok();
-        let text = fs::read(folder.join("answer")).map_err(|_| JobError::Gone)?;
-        let words = fs::read(folder.join("error")).unwrap_or_default();
+        let end = file::read_text(&folder.join("end"), MAX_BYTES).ok();
+        let text = file::read(&folder.join("answer"), MAX_BYTES).map_err(|_| JobError::Gone)?;
+        let words = file::read(&folder.join("error"), MAX_BYTES).unwrap_or_default();
         let words = String::from_utf8_lossy(&words).lines().last().unwrap_or_default().to_owned();
         let is_running = end.is_none() && is_alive;
         let text = shown(&text, is_running);
@@ -180,7 +183,7 @@ impl Jobs {
 }
 
 fn is_alive(folder: &Path) -> io::Result<bool> {
-    match File::open(folder.join("error"))?.try_lock_shared() {
+    match file::open(&folder.join("error"))?.try_lock_shared() {
         Ok(()) => Ok(false),
         Err(TryLockError::WouldBlock) => Ok(true),
         Err(TryLockError::Error(error)) => Err(error),
@@ -189,7 +192,7 @@ fn is_alive(folder: &Path) -> io::Result<bool> {
 
 /// Only for a job that is alive, whose number nobody else can have.
 fn kill(folder: &Path) {
-    let number = fs::read_to_string(folder.join("process")).ok().and_then(|text| text.trim().parse().ok());
+    let number = file::read_text(&folder.join("process"), MAX_BYTES).ok().and_then(|text| text.trim().parse().ok());
     if let Some(pid) = number.and_then(Pid::from_raw) {
         let _ = kill_process_group(pid, Signal::TERM);
     }

@@ -1,7 +1,7 @@
 //! `beastctl bench --calibrate`: beastd measures itself and keeps what it finds; here its progress is shown and its results.
 
 use std::{
-    fs::{self, File},
+    fs::File,
     io::{ErrorKind, Read},
     os::fd::AsFd,
     path::Path,
@@ -97,7 +97,11 @@ fn calibrate(options: &BenchOptions, program: &Path, wait: &Wait, steps: &mut St
         Line::Other => {}
     })?;
     let status = child.child.wait().context("cannot see how beastd ended")?;
-    let said = || words_of(&fs::read(&words).unwrap_or_default(), status).trim_start_matches("beastd: ").to_owned();
+    let said = || {
+        words_of(&beast_launchd::file::read(&words, 1 << 20).unwrap_or_default(), status)
+            .trim_start_matches("beastd: ")
+            .to_owned()
+    };
     match object {
         Some(object) if status.success() => Ok(Found { object, written }),
         None if status.success() => Err(CommandError::NotCalibrated("it ended without a result".into()).into()),

@@ -1,7 +1,7 @@
 //! A daemon of our own: started, waited for, asked, ended.
 
 use std::{
-    fs::{self, File},
+    fs::File,
     path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
     time::{Duration, Instant},
@@ -63,7 +63,8 @@ impl Daemon {
             // Why the connection broke off is known to the one who broke it off.
             Err(error @ (ClientError::Lost | ClientError::HungUp(_) | ClientError::Unreachable { .. })) => {
                 let status = ended(&mut child, wait, Duration::from_secs(1))?;
-                let said = status.map(|status| words_of(&fs::read(&words).unwrap_or_default(), status));
+                let said = status
+                    .map(|status| words_of(&beast_launchd::file::read(&words, 1 << 20).unwrap_or_default(), status));
                 Err(said.map_or_else(|| error.into(), |words| failed(words).into()))
             }
             Err(error) => Err(error.into()),

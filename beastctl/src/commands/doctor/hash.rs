@@ -1,12 +1,12 @@
 //! The SHA-256 of a model against the note beside it, `NAME.gguf.sha256`, in the format of sha256sum: `HEX  NAME`.
 
 use std::{
-    fs::{self, File},
     io::{self, ErrorKind, Read},
     path::{Path, PathBuf},
     time::Duration,
 };
 
+use beast_launchd::file;
 use sha2::{Digest, Sha256};
 
 use crate::wait::{Wait, WaitError};
@@ -26,7 +26,7 @@ pub(super) fn note_of(model: &Path) -> PathBuf {
 /// # Errors
 /// Those of the system, and [`ErrorKind::InvalidData`] for a note that holds no hash.
 pub(super) fn noted(model: &Path) -> io::Result<Option<String>> {
-    let text = match fs::read_to_string(note_of(model)) {
+    let text = match file::read_text(&note_of(model), 64 << 10) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         text => text?,
     };
@@ -40,7 +40,7 @@ pub(super) fn noted(model: &Path) -> io::Result<Option<String>> {
 /// # Errors
 /// See [`WaitError`]; the inner error is the system's.
 pub(super) fn of_file(path: &Path, wait: &Wait) -> Result<io::Result<String>, WaitError> {
-    let mut file = match File::open(path) {
+    let mut file = match file::open(path) {
         Ok(file) => file,
         Err(error) => return Ok(Err(error)),
     };

@@ -26,7 +26,6 @@ use super::{Context, settings::Settings};
 use crate::{
     cli::DoctorOptions,
     exit::{self, Told},
-    models::gguf,
     output::{Verdict, json_line},
     wait::Wait,
 };

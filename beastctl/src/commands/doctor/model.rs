@@ -1,16 +1,16 @@
 //! The model file: there, whole, and the one that was published.
 
 use std::{
-    fs::{self, File},
-    io,
+    fs, io,
     path::{Path, PathBuf},
 };
 
-use super::{
-    finding::Finding,
+use beast_launchd::{
+    file,
     gguf::{self, Damage},
-    hash,
 };
+
+use super::{finding::Finding, hash};
 use crate::{
     commands::settings::Settings,
     exit::advice,
@@ -75,9 +75,9 @@ pub(super) fn check(located: &Located, is_hash_wanted: bool, wait: &Wait) -> Res
 
 fn of_file(path: &Path, is_hash_wanted: bool, wait: &Wait) -> Result<Vec<Finding>, WaitError> {
     let place = path.display();
-    let opened = File::open(path).and_then(|file| Ok((file.metadata()?, file)));
+    let opened = file::open(path).and_then(|file| Ok((file.metadata()?, file)));
     let (metadata, file) = match opened {
-        Ok((metadata, _)) if metadata.is_dir() => {
+        Err(error) if error.kind() == io::ErrorKind::IsADirectory => {
             return Ok(vec![Finding::problem(CHECK, format!("{place} is a folder"), "model = FILE in config.toml")]);
         }
         Ok(opened) => opened,

@@ -1,11 +1,11 @@
 //! The service: a systemd unit of the user, or a property list of launchd, and whether the program it names is still there.
 
 use std::{
-    fs,
+    io,
     path::{Path, PathBuf},
 };
 
-use beast_launchd::{paths, systemd};
+use beast_launchd::{file, paths, systemd};
 
 use super::finding::Finding;
 use crate::{
@@ -46,8 +46,8 @@ impl Service {
     /// Where the system listens; `None` when its file does not say so.
     fn socket(&self) -> Option<PathBuf> {
         match self {
-            Service::Systemd(unit) => systemd::listens_at(&fs::read_to_string(unit).ok()?, &paths::runtime_dir()),
-            Service::Launchd(list) => beast_launchd::socket_of(&fs::read_to_string(list).ok()?),
+            Service::Systemd(unit) => systemd::listens_at(&read(unit).ok()?, &paths::runtime_dir()),
+            Service::Launchd(list) => beast_launchd::socket_of(&read(list).ok()?),
         }
     }
 
@@ -82,10 +82,10 @@ pub(super) fn check(service: Option<&Service>) -> Finding {
     let (file, program) = match service {
         Service::Systemd(socket) => {
             let unit = socket.with_extension("service");
-            let program = fs::read_to_string(&unit).map(|text| systemd::program_of(&text));
+            let program = read(&unit).map(|text| systemd::program_of(&text));
             (unit, program)
         }
-        Service::Launchd(file) => (file.clone(), fs::read_to_string(file).map(|text| beast_launchd::program_of(&text))),
+        Service::Launchd(file) => (file.clone(), read(file).map(|text| beast_launchd::program_of(&text))),
     };
     let place = file.display();
     match program {
@@ -96,4 +96,8 @@ pub(super) fn check(service: Option<&Service>) -> Finding {
         }
         Ok(Some(program)) => Finding::ok(CHECK, format!("{place} starts {}", program.display())),
     }
+}
+
+fn read(unit: &Path) -> io::Result<String> {
+    file::read_text(unit, 1 << 20)
 }

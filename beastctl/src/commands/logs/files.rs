@@ -1,12 +1,14 @@
 //! The daemon's log files: `beastd.YYYY-MM-DD.log`, one a day, so that the order of their names is that of their days.
 
 use std::{
-    fs::{self, File},
+    fs,
     io::{self, ErrorKind},
     os::unix::fs::FileExt as _,
     path::{Path, PathBuf},
     time::Duration,
 };
+
+use beast_launchd::file;
 
 use crate::wait::{Wait, WaitError};
 
@@ -91,7 +93,7 @@ fn is_half(bytes: &[u8]) -> bool {
 /// The last lines of one file, and its length when it was read. Each block is looked at once, however many there are.
 fn last_lines(path: &Path, n: usize, wait: &Wait) -> Result<(Vec<u8>, u64), TailError> {
     let failed = |error| TailError::File(path.to_owned(), error);
-    let file = File::open(path).map_err(failed)?;
+    let file = file::open(path).map_err(failed)?;
     let end = file.metadata().map_err(failed)?.len();
     let (mut blocks, mut start, mut n_found) = (Vec::new(), end, 0);
     while n > 0 && start > 0 && n_found <= n {

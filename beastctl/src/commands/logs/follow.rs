@@ -1,13 +1,14 @@
 //! What is added to a log while somebody looks on, also when a new day begins a new file.
 
 use std::{
-    fs::File,
     io::{self, ErrorKind},
     mem,
     os::unix::fs::FileExt as _,
     path::PathBuf,
     time::Duration,
 };
+
+use beast_launchd::file;
 
 use super::files;
 
@@ -55,7 +56,7 @@ impl Follower {
     /// Whether that was all there is.
     fn read(&mut self) -> Result<bool, (PathBuf, io::Error)> {
         let mut read = || {
-            let file = match File::open(&self.path) {
+            let file = match file::open(&self.path) {
                 // Removed: a newer one comes, or this one again.
                 Err(error) if error.kind() == ErrorKind::NotFound => return Ok(0),
                 file => file?,

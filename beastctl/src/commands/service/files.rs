@@ -7,6 +7,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use beast_launchd::file;
+
 use super::error::ServiceError;
 
 /// What is at the place of a file of ours.
@@ -36,7 +38,7 @@ pub(super) fn look(path: &Path) -> Result<Found, ServiceError> {
 
 /// Whosever it is.
 pub(super) fn read(path: &Path) -> Result<String, ServiceError> {
-    let bytes = fs::read(path).map_err(|source| ServiceError::Read { path: path.to_owned(), source })?;
+    let bytes = file::read(path, 1 << 20).map_err(|source| ServiceError::Read { path: path.to_owned(), source })?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 

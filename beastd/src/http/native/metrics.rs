@@ -76,6 +76,7 @@ fn counters(metrics: &Metrics) -> Vec<Row> {
         ("beast_prefix_hits_total", "Prompts that began with a prefix from the cache", n(&metrics.n_prefix_hits)),
         ("beast_prefix_tokens_saved_total", "Tokens that were therefore not computed", n(&metrics.n_tokens_saved)),
         ("beast_prefixes_restored_total", "Prefixes read back from disk", n(&metrics.n_restored)),
+        ("beast_refused_clients_total", "Connections that were refused, or broke the protocol", n(&metrics.n_refused)),
         ("beast_preemptions_total", "Sequences that lost their cells and began again", n(&metrics.n_preempted)),
         ("beast_engine_busy_seconds_total", "Time spent in steps of the engine", seconds(&metrics.busy_us)),
     ]

@@ -1,3 +1,5 @@
+//! Sound, cut and garbled heads, and what they say.
+
 use std::{fs, io::Cursor, path::Path};
 
 use super::*;
@@ -45,6 +47,35 @@ fn numbers_that_make_no_sense_are_not_believed() {
 fn any_bytes_are_a_head_or_damaged() {
     let head = built_in()[..16 * 1024].to_vec();
     beast_tests::fuzz::fuzz("GGUF heads", &[&head, &head[..200]], &["GGUF", "\u{8}\0\0\0\0\0\0\0"], |bytes| {
-        let _ = check(std::io::Cursor::new(bytes), bytes.len() as u64);
+        drop(read(Cursor::new(bytes), bytes.len() as u64, &["tokenizer.ggml.tokens"]));
     });
+}
+
+#[test]
+fn values_are_kept_and_arrays_when_they_are_asked_for() {
+    const TOKENS: &str = "tokenizer.ggml.tokens";
+    let model = built_in();
+    let head = |arrays: &[&str]| {
+        read(Cursor::new(&model), model.len() as u64, arrays).expect("sound").expect("of a known version")
+    };
+    let without = head(&[]);
+    assert_eq!(without.text("general.architecture"), Some("lfm2"));
+    assert!(matches!(without.get("lfm2.block_count"), Some(Value::Integer(1..=64))));
+    assert!(matches!(without.get("lfm2.attention.layer_norm_rms_epsilon"), Some(Value::Float(n)) if *n > 0.0));
+    let Some(Value::Other(n)) = without.get(TOKENS) else { panic!("an array that nobody has asked for") };
+    assert!(matches!(head(&[TOKENS]).get(TOKENS), Some(Value::Texts(texts)) if texts.len() as u64 == *n));
+}
+
+/// A count that leads beyond the end is no reason to look at sixteen million places there.
+#[test]
+fn the_end_of_the_file_ends_every_count() {
+    let mut bytes = b"GGUF\x03\0\0\0".to_vec();
+    bytes.extend(0_u64.to_le_bytes());
+    bytes.extend(1_u64.to_le_bytes());
+    bytes.extend(1_u64.to_le_bytes());
+    bytes.push(b'k');
+    bytes.extend(ARRAY.to_le_bytes());
+    bytes.extend(U32.to_le_bytes());
+    bytes.extend(MAX_COUNT.to_le_bytes());
+    assert!(matches!(damage(&bytes), Some(Damage::Headless)));
 }

@@ -1,0 +1,49 @@
+//! All that a model can do to llama.cpp, done once to a file that nobody knows, in a process whose end costs nothing.
+//!
+//! Never knows: who waits for the outcome.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::thread;
+
+use super::{ContextOptions, LlamaEngine, LlamaVocab, LoadError, LoadedModel, ModelOptions, Vocab, load, raw};
+use crate::batch::Token;
+
+/// Words, marks, characters of several bytes, and one that no vocabulary has as a token.
+const TEXT: &str = "Hello, world 42!\r\n\t\u{1}\u{7f}é漢🦀\u{10ffff}";
+const SMALL: ContextOptions =
+    ContextOptions { n_cells: 256, n_places: 1, n_batch: 16, n_ubatch: 16, n_threads: 1, n_draft: 0 };
+
+/// Loads a model, tells so, reads and writes with its vocabulary, hands that to `check`, computes, and looks for weights that are not numbers.
+///
+/// # Errors
+/// What a daemon would meet with this file, in words.
+pub fn run(
+    path: &Path,
+    tell_loaded: impl FnOnce(),
+    check: impl FnOnce(&LoadedModel, &dyn Vocab) -> Result<(), String>,
+) -> Result<(), String> {
+    let file = path.to_owned();
+    let weights = thread::spawn(move || raw::broken_tensor(&file));
+    let options =
+        ModelOptions { path: path.to_owned(), n_gpu_layers: Some(0), mmap: true, repack: false, kernels: true };
+    let loaded = Arc::new(load(&options, |_| true).map_err(|error| error.to_string())?);
+    tell_loaded();
+    let vocab = LlamaVocab::new(Arc::clone(&loaded));
+    let tokens = vocab.tokenize(TEXT, true, true);
+    let mut bytes = Vec::new();
+    tokens.iter().for_each(|token| vocab.piece(*token, &mut bytes));
+    check(&loaded, &vocab)?;
+    let engine = LlamaEngine::new(&loaded, &SMALL).map_err(|error| error.to_string());
+    let first = tokens.first().copied().unwrap_or(Token(0));
+    engine?.warm_up(first, false).map_err(|error| unusable(path, &format!("it cannot compute: {error}")))?;
+    match weights.join() {
+        Ok(None) => Ok(()),
+        Ok(Some(name)) => Err(unusable(path, &format!("the tensor {name} holds values that are not numbers"))),
+        Err(_) => Err(unusable(path, "its weights cannot be read")),
+    }
+}
+
+fn unusable(path: &Path, reason: &str) -> String {
+    LoadError::Unusable { path: path.to_owned(), reason: reason.to_owned() }.to_string()
+}

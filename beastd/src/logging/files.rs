@@ -1,0 +1,129 @@
+//! The log's files: `beastd.YYYY-MM-DD.log`, then `beastd.YYYY-MM-DD.part002.log`, so that the order of their names is that of their lines.
+//!
+//! May know: files and the date. Never knows: what is logged.
+
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use beast_launchd::{file, paths};
+
+/// A file that has grown to this is followed by another.
+const MAX_BYTES: u64 = 4 << 20;
+
+/// Files that nobody else can read; the oldest go, so that there are at most `n_files` of `max_bytes`.
+pub(super) struct LogFiles {
+    folder: PathBuf,
+    n_files: usize,
+    max_bytes: u64,
+    day: String,
+    part: u32,
+    n_bytes: u64,
+    file: File,
+}
+
+impl LogFiles {
+    /// Goes on with the last file of today.
+    ///
+    /// # Errors
+    /// When the folder cannot be made, or the file is not a regular one that can be written.
+    pub(super) fn open(folder: &Path, n_files: usize) -> io::Result<Self> {
+        DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+        let is_ours = paths::log_dir().is_ok_and(|ours| ours == folder);
+        if is_ours && fs::metadata(folder)?.permissions().mode() & 0o077 != 0 {
+            // Made before it was private. Whoever named a folder has it as it is.
+            let _ = fs::set_permissions(folder, Permissions::from_mode(0o700));
+        }
+        Self::at(folder, n_files, MAX_BYTES, &today())
+    }
+
+    fn at(folder: &Path, n_files: usize, max_bytes: u64, day: &str) -> io::Result<Self> {
+        let of_today = names(folder)?.into_iter().filter_map(|name| part_of(&name, day));
+        let part = of_today.max().unwrap_or(1);
+        let (file, n_bytes) = open(&folder.join(name(day, part)))?;
+        let mut files =
+            Self { folder: folder.to_owned(), n_files, max_bytes, day: day.to_owned(), part, n_bytes, file };
+        files.forget_oldest();
+        if files.n_bytes >= max_bytes {
+            files.next(day)?;
+        }
+        Ok(files)
+    }
+
+    fn next(&mut self, day: &str) -> io::Result<()> {
+        let part = if day == self.day { self.part + 1 } else { 1 };
+        (self.file, self.n_bytes) = open(&self.folder.join(name(day, part)))?;
+        (self.day, self.part) = (day.to_owned(), part);
+        self.forget_oldest();
+        Ok(())
+    }
+
+    /// What cannot be removed stays.
+    fn forget_oldest(&self) {
+        let Ok(mut names) = names(&self.folder) else { return };
+        names.sort();
+        let n_surplus = names.len().saturating_sub(self.n_files.max(1));
+        for name in &names[..n_surplus] {
+            let _ = fs::remove_file(self.folder.join(name));
+        }
+    }
+
+    fn write_at(&mut self, line: &[u8], day: &str) -> io::Result<usize> {
+        let is_full = self.n_bytes > 0 && self.n_bytes + line.len() as u64 > self.max_bytes;
+        if is_full || day != self.day {
+            self.next(day)?;
+        }
+        let n = self.file.write(line)?;
+        self.n_bytes += n as u64;
+        Ok(n)
+    }
+}
+
+impl Write for LogFiles {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.write_at(line, &today())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+/// In UTC, as the lines are.
+fn today() -> String {
+    let now = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
+    now.split('T').next().unwrap_or_default().to_owned()
+}
+
+fn name(day: &str, part: u32) -> String {
+    // `log` comes before `part` and what follows it.
+    if part == 1 { format!("beastd.{day}.log") } else { format!("beastd.{day}.part{part:03}.log") }
+}
+
+/// Which part of a day a file is.
+fn part_of(file_name: &str, day: &str) -> Option<u32> {
+    let part = file_name.strip_prefix("beastd.")?.strip_prefix(day)?.strip_suffix("log")?;
+    if part == "." { Some(1) } else { part.strip_prefix(".part")?.strip_suffix('.')?.parse().ok() }
+}
+
+fn names(folder: &Path) -> io::Result<Vec<String>> {
+    let names = fs::read_dir(folder)?.flatten().filter_map(|entry| entry.file_name().into_string().ok());
+    Ok(names.filter(|name| name.starts_with("beastd.") && name.ends_with(".log")).collect())
+}
+
+/// The file and its length.
+fn open(path: &Path) -> io::Result<(File, u64)> {
+    let file = file::open_with(OpenOptions::new().append(true).create(true).mode(0o600), path)?;
+    let metadata = file.metadata()?;
+    if metadata.permissions().mode() & 0o077 != 0 {
+        // Fails where it is not ours.
+        let _ = file.set_permissions(Permissions::from_mode(0o600));
+    }
+    Ok((file, metadata.len()))
+}
+
+#[cfg(test)]
+#[path = "files_tests.rs"]
+mod tests;

@@ -1,0 +1,259 @@
+//! A model that was never loaded is tried first: a short-lived process of ours does to it what the daemon will do, and may end over it.
+//!
+//! May know: processes, files, fingerprints; the child's half also the engine and templates. Never knows: who asks for the model.
+
+use std::fs::{self, DirBuilder};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread;
+use std::time::{Duration, Instant, UNIX_EPOCH};
+
+use beast_launchd::{file, paths};
+use beast_protocol::{Message, Role};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Resource, Rlimit, Signal, kill_process, setrlimit};
+
+use crate::engine::trial::run;
+use crate::engine::{ENGINE, LoadError, LoadedModel, Vocab};
+use crate::fingerprint::hex;
+use crate::logging;
+use crate::template::{ChatTemplate, Setting};
+
+/// The hidden option of the program.
+pub const OPTION: &str = "--try-model";
+/// How a process that refuses a model begins the line that says why.
+const SAID: &str = "beastd: ";
+/// What a trial may take, and a megabyte of the file besides.
+const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT_OF_A_MIB: Duration = Duration::from_millis(50);
+/// Between two looks whether the daemon is to end.
+const LOOK: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
+/// The end of what it says, in bytes.
+const MAX_WORDS: usize = 16 << 10;
+/// Half of the smallest stack on which the daemon renders templates: what is too deep ends here.
+const STACK: usize = 1 << 20;
+
+/// A trial that is one step ahead: the model was loaded there and may be loaded here, while its vocabulary, template and weights are still
+/// looked at. Dropped, it is given up.
+#[derive(Debug)]
+pub struct Trial {
+    child: Child,
+    path: PathBuf,
+    record: Record,
+    words: Vec<u8>,
+    ends_at: Instant,
+    limit: Duration,
+}
+
+/// What has come of a trial.
+enum Heard {
+    Loaded,
+    End,
+    Nothing,
+}
+
+/// Begins to try a model, unless this very file was tried before, and waits until it was loaded. A file that nobody can read is left to
+/// whoever loads it, and a machine that cannot start a process gets on without a trial.
+///
+/// # Errors
+/// The words of the process that tried it, or [`LoadError::Unusable`] in words when that did not end well.
+pub fn begin(
+    path: &Path,
+    fingerprint: Option<[u8; 32]>,
+    is_given_up: impl Fn() -> bool,
+) -> Result<Option<Trial>, String> {
+    let (Some(fingerprint), Ok(metadata)) = (fingerprint, fs::metadata(path)) else { return Ok(None) };
+    let record = Record::new(&fingerprint, &metadata);
+    if record.is_kept() {
+        return Ok(None);
+    }
+    tracing::info!(path = %path.display(), "a new model is tried");
+    let child = match start(path) {
+        Ok(child) => child,
+        Err(error) => {
+            tracing::warn!(%error, "a model is loaded without a trial");
+            return Ok(None);
+        }
+    };
+    let limit = LIMIT + LIMIT_OF_A_MIB * u32::try_from(metadata.len() >> 20).unwrap_or(u32::MAX);
+    let ends_at = Instant::now() + limit;
+    let mut trial = Trial { child, path: path.to_owned(), record, words: Vec::new(), ends_at, limit };
+    match trial.listen(true, is_given_up) {
+        Ok(Heard::Loaded) => Ok(Some(trial)),
+        heard => trial.judge(heard.is_ok_and(|heard| matches!(heard, Heard::End))).map(|()| None),
+    }
+}
+
+impl Trial {
+    /// Waits for the end of the trial.
+    ///
+    /// # Errors
+    /// As [`begin`].
+    pub fn finish(mut self, is_given_up: impl Fn() -> bool) -> Result<(), String> {
+        let heard = self.listen(false, is_given_up);
+        self.judge(heard.is_ok_and(|heard| matches!(heard, Heard::End)))
+    }
+
+    /// Hears what it says, to its end or until it has loaded the model.
+    fn listen(&mut self, is_loading: bool, is_given_up: impl Fn() -> bool) -> io::Result<Heard> {
+        let mut stdout = self.child.stdout.take().filter(|_| is_loading);
+        let stderr = self.child.stderr.as_mut().expect("it was asked for");
+        let mut block = [0; 4096];
+        while Instant::now() < self.ends_at && !is_given_up() {
+            let mut pipes = vec![PollFd::new(&*stderr, PollFlags::IN)];
+            pipes.extend(stdout.as_ref().map(|stdout| PollFd::new(stdout, PollFlags::IN)));
+            if poll(&mut pipes, Some(&LOOK))? == 0 {
+                continue;
+            }
+            let has_said = |pipe: Option<&PollFd<'_>>| pipe.is_some_and(|pipe| !pipe.revents().is_empty());
+            let (is_word, is_sign) = (has_said(pipes.first()), has_said(pipes.get(1)));
+            if is_sign {
+                match stdout.as_mut().map(|stdout| stdout.read(&mut block)).transpose()? {
+                    Some(0) | None => stdout = None,
+                    Some(_) => return Ok(Heard::Loaded),
+                }
+            }
+            if is_word {
+                match stderr.read(&mut block)? {
+                    0 => return Ok(Heard::End),
+                    n => self.words.extend_from_slice(&block[..n]),
+                }
+                self.words.drain(..self.words.len().saturating_sub(MAX_WORDS));
+            }
+        }
+        Ok(Heard::Nothing)
+    }
+
+    fn judge(mut self, is_over: bool) -> Result<(), String> {
+        let unusable = |reason| LoadError::Unusable { path: self.path.clone(), reason }.to_string();
+        if !is_over {
+            return Err(unusable(format!("its trial did not end within {:?}", self.limit)));
+        }
+        let status = self.child.wait().map_err(|error| unusable(format!("cannot wait for its trial: {error}")))?;
+        match said(&self.words) {
+            _ if status.success() => {
+                self.record.keep();
+                Ok(())
+            }
+            // A refusal in words of ours, with its advice.
+            Some(words) if status.code().is_some() => Err(words.to_owned()),
+            words => Err(unusable(format!("llama.cpp ended over it in a trial ({})", death(status, words)))),
+        }
+    }
+}
+
+impl Drop for Trial {
+    fn drop(&mut self) {
+        // It has ended, or nobody wants to know any more.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn death(status: ExitStatus, words: Option<&str>) -> String {
+    let how = match status.signal() {
+        Some(signal) => format!("signal {signal}"),
+        None => status.to_string(),
+    };
+    words.map_or(how.clone(), |words| format!("{how}: {words}"))
+}
+
+/// Starts it: its stdin is a pipe that ends with this process, and so does it.
+fn start(path: &Path) -> io::Result<Child> {
+    // Also after an update has put another program in its place.
+    let program = if cfg!(target_os = "linux") { PathBuf::from("/proc/self/exe") } else { std::env::current_exe()? };
+    let mut command = Command::new(program);
+    command.arg(OPTION).arg(path).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()
+}
+
+/// The last line that is ours, else the last at all.
+fn said(words: &[u8]) -> Option<&str> {
+    let text = std::str::from_utf8(words).ok()?;
+    let ours = text.lines().rev().find_map(|line| line.strip_prefix(SAID));
+    ours.or_else(|| text.lines().rev().find(|line| !line.trim().is_empty()))
+}
+
+/// What is kept of a trial that went well. A fingerprint does not see every byte, so the time of the last change counts too.
+#[derive(Debug)]
+struct Record {
+    path: Option<PathBuf>,
+    text: String,
+}
+
+impl Record {
+    fn new(fingerprint: &[u8; 32], metadata: &fs::Metadata) -> Self {
+        let changed = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+        let changed = changed.map_or(0, |time| time.as_nanos());
+        let path = paths::cache_dir().ok().map(|folder| folder.join("tried").join(hex(fingerprint)));
+        Self { path, text: format!("{} {ENGINE} {changed}\n", env!("CARGO_PKG_VERSION")) }
+    }
+
+    fn is_kept(&self) -> bool {
+        let kept = self.path.as_deref().and_then(|path| file::read_text(path, 4096).ok());
+        kept.is_some_and(|kept| kept == self.text)
+    }
+
+    /// Where that is not possible the next start tries again.
+    fn keep(&self) {
+        let write = |path: &Path| {
+            let folder = path.parent().ok_or(io::ErrorKind::NotFound)?;
+            DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+            let mut part = tempfile::NamedTempFile::new_in(folder)?;
+            part.write_all(self.text.as_bytes())?;
+            part.persist(path).map(|_| ()).map_err(|error| error.error)
+        };
+        if let Some(Err(error)) = self.path.as_deref().map(write) {
+            tracing::debug!(%error, "the trial of a model cannot be remembered");
+        }
+    }
+}
+
+/// The child's half: does to the model what a daemon does, as far as that can end a process.
+///
+/// # Errors
+/// Why the model cannot be used, in words.
+pub fn child(path: &Path) -> Result<(), String> {
+    // A core file of what may well end would only fill the disk.
+    let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
+    thread::spawn(end_with_parent);
+    logging::listen_to_engine();
+    crate::engine::log_to_tracing();
+    run(path, tell_loaded, template).map_err(|error| match logging::take_engine_error() {
+        Some(reason) => format!("{error} (llama.cpp: {reason})").replace('\n', " "),
+        None => error,
+    })
+}
+
+/// The daemon may load the model as well.
+fn tell_loaded() {
+    let mut out = io::stdout();
+    // It may have given up.
+    let _ = writeln!(out, "loaded").and_then(|()| out.flush());
+}
+
+/// Nobody writes into stdin; it ends with the daemon.
+fn end_with_parent() {
+    let _ = io::copy(&mut io::stdin(), &mut io::sink());
+    let _ = kill_process(rustix::process::getpid(), Signal::KILL);
+}
+
+/// A template that is wrong costs the daemon its template, not its life; what is too deep ends this process.
+fn template(model: &LoadedModel, vocab: &dyn Vocab) -> Result<(), String> {
+    let Some(source) = model.chat_template() else { return Ok(()) };
+    let (bos, eos, specials) = (vocab.bos_text(), vocab.eos_text(), vocab.special_texts());
+    let render = move || {
+        let template = ChatTemplate::new(&source, bos, eos, &specials).ok()?;
+        template.render(&[Message::new(Role::User, "x")], &Setting::default()).ok()
+    };
+    let thread = thread::Builder::new().stack_size(STACK).spawn(render).map_err(|error| error.to_string())?;
+    // What it refuses to render the daemon is told as well. A panic would be the daemon's.
+    let unusable = || LoadError::Unusable { path: model.path().to_owned(), reason: "its chat template panics".into() };
+    thread.join().map(|_| ()).map_err(|_| unusable().to_string())
+}
+
+#[cfg(test)]
+#[path = "trial_tests.rs"]
+mod tests;

@@ -1,0 +1,275 @@
+//! The head of a GGUF file: what it says of the model, and how long the file must be.
+//!
+//! May know: the format. Never knows: what an engine makes of it, nor how many bits a type of tensor takes.
+//!
+//! `"GGUF"  u32 version  u64 tensors  u64 pairs`, then the pairs of key and value, then name, shape, type and place of each tensor, then,
+//! aligned, the tensors. Integers are little-endian. Every count is bounded: what a damaged file promises is neither believed nor allocated.
+
+use std::collections::HashMap;
+use std::io::{self, BufReader, ErrorKind, Read, Seek};
+
+/// What is wrong with a file.
+#[derive(Debug)]
+pub enum Damage {
+    /// It does not begin as such a file does.
+    Magic,
+    /// It ends before its last tensor does: at least so many bytes are needed.
+    Cut(u64),
+    /// It ends within its own head.
+    Headless,
+    /// Its head makes no sense.
+    Garbled,
+    /// It cannot be read.
+    Io(io::Error),
+}
+
+impl From<io::Error> for Damage {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            ErrorKind::UnexpectedEof => Damage::Headless,
+            _ => Damage::Io(error),
+        }
+    }
+}
+
+/// Every GGUF file begins so.
+pub const MAGIC: &[u8; 4] = b"GGUF";
+/// Those whose layout is the one above.
+const VERSIONS: std::ops::RangeInclusive<u32> = 2..=3;
+/// Far above every model there is; a file that promises more is damaged.
+const MAX_COUNT: u64 = 1 << 24;
+const MAX_DEPTH: u32 = 4;
+/// The specification allows keys of this length.
+const MAX_KEY: u64 = 65_535;
+/// The longest text that is kept; those of values that a check looks at are words.
+const MAX_TEXT: u64 = 4096;
+const ALIGNMENT: &str = "general.alignment";
+
+const U32: u32 = 4;
+const F32: u32 = 6;
+const F64: u32 = 12;
+const STRING: u32 = 8;
+const ARRAY: u32 = 9;
+
+/// A value, as far as it is kept.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Value {
+    /// An integer or boolean.
+    Integer(i128),
+    /// A float.
+    Float(f64),
+    /// A short text.
+    Text(Vec<u8>),
+    /// The texts of an array that was asked for.
+    Texts(Vec<Vec<u8>>),
+    /// Something else, an array by its length: a long text, an array that nobody asked for.
+    Other(u64),
+}
+
+/// What a head says.
+#[derive(Debug, Default)]
+pub struct Head {
+    values: HashMap<String, Value>,
+}
+
+impl Head {
+    /// The value of a key.
+    pub fn get(&self, key: &str) -> Option<&Value> {
+        self.values.get(key)
+    }
+
+    /// The short text of a key.
+    pub fn text(&self, key: &str) -> Option<&str> {
+        match self.get(key)? {
+            Value::Text(bytes) => std::str::from_utf8(bytes).ok(),
+            _ => None,
+        }
+    }
+}
+
+/// Checks the head of a file of `len` bytes.
+///
+/// # Errors
+/// See [`Damage`].
+pub fn check(file: impl Read + Seek, len: u64) -> Result<(), Damage> {
+    read(file, len, &[]).map(|_| ())
+}
+
+/// Reads the head of a file of `len` bytes, with the texts of these arrays. `None` for a version that nobody knows yet, which is left to the engine.
+///
+/// # Errors
+/// See [`Damage`].
+pub fn read(file: impl Read + Seek, len: u64, arrays: &[&str]) -> Result<Option<Head>, Damage> {
+    let mut reader = Reader { reader: BufReader::with_capacity(64 * 1024, file), at: 0, len };
+    match reader.array() {
+        Ok(magic) if magic == *MAGIC => {}
+        Ok(_) | Err(Damage::Headless) => return Err(Damage::Magic),
+        Err(damage) => return Err(damage),
+    }
+    if !VERSIONS.contains(&reader.u32()?) {
+        return Ok(None);
+    }
+    let (n_tensors, n_pairs) = (reader.count()?, reader.count()?);
+    let mut head = Head::default();
+    for _ in 0..n_pairs {
+        let key = String::from_utf8(reader.bytes(MAX_KEY)?).map_err(|_| Damage::Garbled)?;
+        let kind = reader.u32()?;
+        let value = reader.value(kind, arrays.contains(&&*key))?;
+        head.values.insert(key, value);
+    }
+    let alignment = match head.get(ALIGNMENT) {
+        Some(Value::Integer(n)) => u64::try_from(*n).unwrap_or(1).max(1),
+        _ => 32,
+    };
+    let mut end = 0;
+    for _ in 0..n_tensors {
+        end = reader.tensor()?.max(end);
+    }
+    if n_tensors == 0 {
+        return Ok(Some(head));
+    }
+    let needed = reader.at.checked_next_multiple_of(alignment).and_then(|start| start.checked_add(end));
+    match needed.ok_or(Damage::Garbled)? {
+        needed if needed > len => Err(Damage::Cut(needed)),
+        _ => Ok(Some(head)),
+    }
+}
+
+/// A reader that knows where it is.
+struct Reader<R> {
+    reader: BufReader<R>,
+    at: u64,
+    len: u64,
+}
+
+impl<R: Read + Seek> Reader<R> {
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], Damage> {
+        let mut bytes = [0; N];
+        self.reader.read_exact(&mut bytes)?;
+        self.at += N as u64;
+        Ok(bytes)
+    }
+
+    fn u32(&mut self) -> Result<u32, Damage> {
+        self.array().map(u32::from_le_bytes)
+    }
+
+    fn u64(&mut self) -> Result<u64, Damage> {
+        self.array().map(u64::from_le_bytes)
+    }
+
+    fn count(&mut self) -> Result<u64, Damage> {
+        self.u64().and_then(|n| if n <= MAX_COUNT { Ok(n) } else { Err(Damage::Garbled) })
+    }
+
+    fn skip(&mut self, n: u64) -> Result<(), Damage> {
+        self.reader.seek_relative(i64::try_from(n).map_err(|_| Damage::Garbled)?)?;
+        self.at = self.at.checked_add(n).ok_or(Damage::Garbled)?;
+        // Seeking does not notice the end, and a damaged count would go on beyond it for a long time.
+        if self.at > self.len { Err(Damage::Headless) } else { Ok(()) }
+    }
+
+    /// Its length, then a text of at most so many bytes.
+    fn bytes(&mut self, max: u64) -> Result<Vec<u8>, Damage> {
+        let len = self.u64()?;
+        if len > max {
+            return Err(Damage::Garbled);
+        }
+        let mut bytes = vec![0; usize::try_from(len).map_err(|_| Damage::Garbled)?];
+        self.reader.read_exact(&mut bytes)?;
+        self.at += len;
+        Ok(bytes)
+    }
+
+    fn value(&mut self, kind: u32, is_wanted: bool) -> Result<Value, Damage> {
+        match kind {
+            STRING => {
+                let len = self.u64()?;
+                if len > MAX_TEXT {
+                    self.skip(len)?;
+                    return Ok(Value::Other(len));
+                }
+                let mut bytes = vec![0; usize::try_from(len).map_err(|_| Damage::Garbled)?];
+                self.reader.read_exact(&mut bytes)?;
+                self.at += len;
+                Ok(Value::Text(bytes))
+            }
+            ARRAY => self.array_value(0, is_wanted),
+            F32 => Ok(Value::Float(f64::from(f32::from_le_bytes(self.array()?)))),
+            F64 => Ok(Value::Float(f64::from_le_bytes(self.array()?))),
+            kind => self.integer(kind).map(Value::Integer),
+        }
+    }
+
+    fn integer(&mut self, kind: u32) -> Result<i128, Damage> {
+        Ok(match kind {
+            0 | 7 => self.array::<1>()?[0].into(),
+            1 => i8::from_le_bytes(self.array()?).into(),
+            2 => u16::from_le_bytes(self.array()?).into(),
+            3 => i16::from_le_bytes(self.array()?).into(),
+            U32 => self.u32()?.into(),
+            5 => i32::from_le_bytes(self.array()?).into(),
+            10 => self.u64()?.into(),
+            11 => i64::from_le_bytes(self.array()?).into(),
+            _ => return Err(Damage::Garbled),
+        })
+    }
+
+    fn array_value(&mut self, depth: u32, is_wanted: bool) -> Result<Value, Damage> {
+        let (kind, n) = (self.u32()?, self.count()?);
+        if depth >= MAX_DEPTH {
+            return Err(Damage::Garbled);
+        }
+        match (kind, size_of(kind)) {
+            (_, Some(size)) => self.skip(n * size)?,
+            (STRING, _) if is_wanted => {
+                let texts = (0..n).map(|_| self.bytes(MAX_KEY)).collect::<Result<_, _>>()?;
+                return Ok(Value::Texts(texts));
+            }
+            (STRING, _) => {
+                for _ in 0..n {
+                    let len = self.u64()?;
+                    self.skip(len)?;
+                }
+            }
+            (ARRAY, _) => {
+                for _ in 0..n {
+                    self.array_value(depth + 1, false)?;
+                }
+            }
+            _ => return Err(Damage::Garbled),
+        }
+        Ok(Value::Other(n))
+    }
+
+    /// The least place at which the tensor can end, counted from the first.
+    fn tensor(&mut self) -> Result<u64, Damage> {
+        self.bytes(MAX_KEY)?;
+        let n_dims = self.u32()?;
+        if n_dims > 8 {
+            return Err(Damage::Garbled);
+        }
+        let mut n_numbers: u64 = 1;
+        for _ in 0..n_dims {
+            n_numbers = n_numbers.checked_mul(self.u64()?).ok_or(Damage::Garbled)?;
+        }
+        let _kind = self.u32()?;
+        // No type takes less than a bit for a number.
+        self.u64()?.checked_add(n_numbers.div_ceil(8)).ok_or(Damage::Garbled)
+    }
+}
+
+/// Of the types whose values all have the same size.
+fn size_of(kind: u32) -> Option<u64> {
+    match kind {
+        0 | 1 | 7 => Some(1),
+        2 | 3 => Some(2),
+        4..=6 => Some(4),
+        10..=12 => Some(8),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+#[path = "gguf_tests.rs"]
+mod tests;
