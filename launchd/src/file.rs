@@ -115,7 +115,7 @@ pub fn read_all(file: &File, max: u64) -> io::Result<Vec<u8>> {
 fn check(kind: FileType) -> io::Result<()> {
     let what = match () {
         () if kind.is_file() => return Ok(()),
-        () if kind.is_dir() => return Err(Errno::ISDIR.into()),
+        () if kind.is_dir() => return Err(ErrorKind::IsADirectory.into()),
         () if kind.is_fifo() => "a pipe",
         () if kind.is_socket() => "a socket",
         () => "a device",

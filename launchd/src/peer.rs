@@ -72,9 +72,12 @@ fn is_trusted(uid: u32) -> bool {
     uid == 0 || uid == rustix::process::geteuid().as_raw()
 }
 
+/// Of `/etc/passwd`, in bytes.
+const MAX_PASSWD: u64 = 1 << 20;
+
 /// A user by name and number, as far as `/etc/passwd` knows.
 fn who(uid: u32) -> String {
-    let text = fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let text = crate::file::read_text(Path::new("/etc/passwd"), MAX_PASSWD).unwrap_or_default();
     let name = text.lines().find_map(|line| {
         let mut fields = line.split(':');
         let (name, id) = (fields.next()?, fields.nth(1)?);

@@ -14,7 +14,7 @@ use crate::{
     wait::Wait,
 };
 
-/// Without a sign of life for so long, whoever asks gives up.
+/// After so long without a sign of life the daemon is probed, and whoever has none to ask gives up; `BEAST_PATIENCE` sets the second.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Between two tries to reach a daemon.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -26,6 +26,7 @@ pub(super) struct Asking<'a> {
     socket: &'a Path,
     may_start: bool,
     request: Request,
+    patience: Duration,
     /// When something was heard last.
     heard: Instant,
     /// Whether the present daemon has begun to compute.
@@ -39,7 +40,9 @@ pub(super) struct Asking<'a> {
 impl<'a> Asking<'a> {
     pub(super) fn new(socket: &'a Path, may_start: bool, request: Generate) -> Self {
         let (request, heard) = (Request::Generate(request), Instant::now());
-        Self { socket, may_start, request, heard, has_begun: false, n_ends: 0, best_part: (0, 0) }
+        let said = std::env::var("BEAST_PATIENCE").ok();
+        let patience = said.and_then(|text| humantime::parse_duration(&text).ok()).unwrap_or(PATIENCE);
+        Self { socket, may_start, request, patience, heard, has_begun: false, n_ends: 0, best_part: (0, 0) }
     }
 
     /// Finds the daemon, or starts one, and sends it the request. `say` hears what takes time.
@@ -53,7 +56,7 @@ impl<'a> Asking<'a> {
     pub(super) fn hear(&mut self, event: &Event) {
         self.heard = Instant::now();
         match event {
-            Event::Progress { n_done: 1.., .. } => self.has_begun = true,
+            Event::Progress { n_done: 1.., .. } | Event::Round(_) => self.has_begun = true,
             Event::Piece { .. } => self.n_ends = 0,
             Event::Part(part) if (part.round, part.n_done) > self.best_part => {
                 self.best_part = (part.round, part.n_done);
@@ -98,7 +101,7 @@ impl<'a> Asking<'a> {
         }
         self.n_ends += usize::from(std::mem::take(&mut self.has_begun));
         let mut reason = why.into();
-        while self.n_ends < MAX_ENDS && Instant::now() < self.patient_until() {
+        while self.n_ends < MAX_ENDS && self.heard.elapsed() < self.patience {
             match self.send(wait, &mut say) {
                 Ok(client) => return Ok(client),
                 Err(StartError::Wait(error) | StartError::Client(ClientError::Wait(error))) => {

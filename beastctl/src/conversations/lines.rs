@@ -76,6 +76,10 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Parsed, Flaw> {
 /// Whether a power cut can have left this of a head.
 fn is_cut_head(line: &[u8]) -> bool {
     const BEGINNING: &[u8] = br#"{"version":"#;
+    // File systems put zeros where nothing was written yet.
+    if line.iter().all(|byte| *byte == 0) {
+        return true;
+    }
     let n = line.len().min(BEGINNING.len());
     line[..n] == BEGINNING[..n]
 }

@@ -26,11 +26,8 @@ pub(crate) fn daemon(beast: &Beast, answers: &'static [&'static str]) -> JoinHan
                     let message = "the input is 5000 tokens and the context holds 4096";
                     peer.send(&Event::Failed(WireError::new(ErrorCode::TooLong, message)));
                 }
-                // A client asks twice more before it gives up.
-                "LOST" => {
-                    drop(peer);
-                    (0..2).for_each(|_| drop(Peer::accept(&listener, &Welcome::current("0.0.1", 4711)).generate()));
-                }
+                // Tests with this one have an impatient client, which does not ask again.
+                "LOST" => drop(peer),
                 answer => peer.answer(&[answer]),
             }
             request

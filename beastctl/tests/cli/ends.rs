@@ -136,14 +136,18 @@ fn an_answer_goes_on_with_the_next_daemon() {
     }
 }
 
+/// So many daemons may end over the same next word.
+const N_ENDS: u32 = 30;
+
 #[test]
-fn after_two_more_that_die_it_gives_up() {
+fn after_thirty_that_die_over_the_same_word_it_gives_up() {
     let beast = Beast::alone();
     let listener = UnixListener::bind(beast.socket()).unwrap();
     let daemon = thread::spawn(move || {
-        for nth in 0..3 {
+        for nth in 0..=N_ENDS {
             let mut peer = Peer::accept(&listener, &Welcome::current("0.0.1", 4711));
             peer.generate();
+            peer.send(&Event::Progress { n_done: 1, n_total: 2 });
             if nth == 0 {
                 peer.say(&["half"]);
             }
@@ -154,17 +158,38 @@ fn after_two_more_that_die_it_gives_up() {
     let ran = beast.run(&["summarize"], b"text");
     assert_eq!((ran.code, &*ran.stdout), (Some(1), "half\n"), "{}", ran.report());
     assert!(ran.stderr.starts_with("beastctl: beastd ended before the answer did; try: "), "{}", ran.report());
-    assert!(daemon.join().unwrap().accept().is_err(), "nobody called a fourth time");
+    assert!(daemon.join().unwrap().accept().is_err(), "nobody called once more");
 }
 
-/// Each daemon begins the parts anew: what was there before is no sign of life.
+/// Loading and a place in the queue are signs of life, and no work on the answer: however many end there, the next is asked.
+#[test]
+fn daemons_that_end_before_they_begin_are_no_reason_to_give_up() {
+    let beast = Beast::alone();
+    let listener = UnixListener::bind(beast.socket()).unwrap();
+    let daemon = thread::spawn(move || {
+        for _ in 0..2 * N_ENDS {
+            let mut peer = Peer::accept(&listener, &Welcome::current("0.0.1", 4711));
+            peer.generate();
+            peer.send(&Event::Queued { position: 1 });
+        }
+        let mut last = Peer::accept(&listener, &Welcome::current("0.0.1", 4711));
+        last.generate();
+        last.answer(&["whole"]);
+    });
+    let ran = beast.run(&["summarize"], b"text");
+    assert_eq!((ran.code, &*ran.stdout), (Some(0), "whole\n"), "{}", ran.report());
+    daemon.join().unwrap();
+}
+
+/// Each daemon begins the parts anew: what was there before is no sign of progress.
 #[test]
 fn a_part_that_ends_every_daemon_is_given_up() {
     let beast = Beast::alone();
     let listener = UnixListener::bind(beast.socket()).unwrap();
     let daemon = thread::spawn(move || {
-        // The second gets further than the first, so that two more are tried.
-        for n_last in [1, 2, 2, 1] {
+        // The second gets further than the first, so that as many more are tried.
+        for nth in 0..=N_ENDS {
+            let n_last = if nth == 0 { 1 } else { 2 };
             let mut peer = Peer::accept(&listener, &Welcome::current("0.0.1", 4711));
             assert_eq!(peer.generate().resume, None);
             peer.send(&Event::Round(Round { round: 1, n_parts: 3, n_tokens: 90 }));
@@ -194,7 +219,7 @@ fn a_part_that_ends_every_daemon_is_given_up() {
         err: beastctl: beastd ended before the answer did; try: the same command again, and beastctl logs for the reason
     "#]]
     .assert_eq(&ran.report());
-    assert!(daemon.join().unwrap().accept().is_err(), "nobody called a fifth time");
+    assert!(daemon.join().unwrap().accept().is_err(), "nobody called once more");
 }
 
 /// A daemon whose time to end is over goes on with the next one, like one that was killed, but not before it has ended.

@@ -30,12 +30,14 @@ static PROGRAMS: Mutex<()> = Mutex::new(());
 pub(crate) struct Beast {
     pub(crate) dir: TempDir,
     pub(crate) program: PathBuf,
+    /// How long a client looks for another daemon when one is lost.
+    pub(crate) patience: &'static str,
 }
 
 impl Beast {
     pub(crate) fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        Self { dir, program: env!("CARGO_BIN_EXE_beastctl").into() }
+        Self { dir, program: env!("CARGO_BIN_EXE_beastctl").into(), patience: "0s" }
     }
 
     /// With a program that has no beastd beside it.
@@ -46,6 +48,7 @@ impl Beast {
         std::fs::copy(&beast.program, &program).unwrap();
         drop(lock);
         beast.program = program;
+        beast.patience = "60s";
         beast
     }
 
@@ -111,6 +114,7 @@ impl Beast {
             .env("XDG_CONFIG_HOME", self.path("config"))
             .env("XDG_RUNTIME_DIR", self.dir.path())
             .env("BEAST_SOCKET", self.socket())
+            .env("BEAST_PATIENCE", self.patience)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());

@@ -167,7 +167,12 @@ fn another_user_is_not_served_even_when_the_socket_lets_him_through() {
     let (mut command, _folder) = as_another_user(&beast);
     let output = run(command.args(["ask", "What is a socket?", "--no-start"]), "");
     assert_eq!((output.code, output.stdout.as_str()), (Some(3), ""), "{output}");
-    assert_eq!(beast.run(&["ask", "What is a socket?"]).code, Some(0), "its owner is");
+    // Nor does its owner speak through a folder where anybody can put a socket.
+    let output = beast.run(&["ask", "What is a socket?"]);
+    assert!(output.failure(3).contains("can be written by other users"), "{output}");
+    let folder = beast.socket().parent().expect("it lies in a folder").to_owned();
+    std::fs::set_permissions(&folder, PermissionsExt::from_mode(0o700)).expect("it is ours");
+    assert_eq!(beast.run(&["ask", "What is a socket?"]).code, Some(0));
 }
 
 /// `beastctl` as a user without rights. It must be a copy: the project may lie where nobody else can read.
