@@ -132,6 +132,9 @@ fn of_the_connection() {
             3   cannot reach beastd at /some/socket (permission denied: it belongs to another user); try: --socket with a socket of your own
             3   cannot reach beastd at /some/socket (Not a directory (os error 20)); try: another --socket
             3   cannot reach beastd at /some/socket of mine (not running); try: beastd --daemonize --socket '/some/socket of mine'
+            3   what listens at /some/socket belongs to user 1001 (mallory); nothing was sent; try: --socket with a socket in a folder of your own, or set XDG_RUNTIME_DIR
+            3   the folder /tmp/beast-1000 belongs to user 1001, who can put any socket there; nothing was sent; try: --socket with a socket in a folder of your own, or set XDG_RUNTIME_DIR
+            3   the folder /tmp can be written by other users (mode 0777), who can put any socket there; nothing was sent; try: --socket with a socket in a folder of your own, or set XDG_RUNTIME_DIR
             3   beastd at /some/socket does not answer; try: again in a moment, or kill beastd and start it anew
             3   beastd at /some/socket closed the connection without a word; try: again in a moment
             3   what listens at /some/socket is not beastd: the peer does not speak the beast protocol; try: another --socket

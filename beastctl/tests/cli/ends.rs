@@ -144,7 +144,7 @@ fn after_thirty_that_die_over_the_same_word_it_gives_up() {
     let beast = Beast::alone();
     let listener = UnixListener::bind(beast.socket()).unwrap();
     let daemon = thread::spawn(move || {
-        for nth in 0..=N_ENDS {
+        for nth in 0..N_ENDS {
             let mut peer = Peer::accept(&listener, &Welcome::current("0.0.1", 4711));
             peer.generate();
             peer.send(&Event::Progress { n_done: 1, n_total: 2 });

@@ -78,7 +78,7 @@ fn a_form_that_makes_no_sense_is_refused_with_its_place() {
         err: beastctl: cannot read none: No such file or directory (os error 2); try: ls, to see what is there
         exit 2
         out: ""
-        err: beastctl: cannot read .: Is a directory (os error 21); try: a file in it, like ./NAME
+        err: beastctl: cannot read .: is a directory; try: a file in it, like ./NAME
     "#]]
     .assert_eq(&said.concat());
 }

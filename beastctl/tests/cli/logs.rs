@@ -52,7 +52,7 @@ fn without_a_log_it_says_where_it_looked() {
     expect![[r#"
         exit 1
         out: ""
-        err: beastctl: cannot read DIR/my logs/beastd.2026-11-23.log: Is a directory (os error 21); try: a file in it, like 'DIR/my logs/beastd.2026-11-23.log'/NAME
+        err: beastctl: cannot read DIR/my logs/beastd.2026-11-23.log: is a directory; try: a file in it, like 'DIR/my logs/beastd.2026-11-23.log'/NAME
     "#]].assert_eq(&folder.run(&["logs"], b"").report());
 }
 

@@ -122,22 +122,22 @@ fn the_rooms_of_the_daemon_know_only_these() {
         answering → admission, admitted, batch, beast_protocol, clock, daemon, in_use, jobs, loader, residency, tools, worker
         calibration → batch, beast_launchd, clock, config, engine, fingerprint, governor
         config → beast_launchd, cores
-        connection → beast_protocol
-        daemon → beast_protocol, clock, config, engine, loader, metrics, worker
+        connection → beast_protocol, budget
+        daemon → beast_protocol, budget, clock, config, engine, loader, metrics, watchdog, worker
         engine → batch, beast_launchd, clock, prefix_cache
         fingerprint → beast_launchd
-        http → admission, answering, batch, beast_launchd, beast_protocol, config, daemon, engine, fingerprint, in_use, loader, metrics, residency, sampling, server
+        http → admission, answering, batch, beast_launchd, beast_protocol, budget, config, daemon, engine, fingerprint, in_use, loader, metrics, residency, sampling, server
         jobs → admission, admitted, beast_protocol, clock, splitter, worker
         loader → admission, batch, beast_launchd, beast_protocol, calibration, clock, config, engine, fingerprint, governor, logging, metrics, model, prefix_store, sampling, scheduler, speculation, template, trial, worker
         logging → beast_launchd, config
-        metrics → beast_protocol
+        metrics → beast_protocol, watchdog
         model → beast_launchd, fingerprint, sampling
         prefix_cache → batch
         prefix_store → batch, fingerprint
         residency → beast_protocol, config, daemon, loader, model, worker
         sampling → batch, beast_protocol, clock
         scheduler → batch, prefix_cache
-        server → beast_launchd, beast_protocol, connection, daemon, session, tell_manager
+        server → beast_launchd, beast_protocol, budget, connection, daemon, session, tell_manager
         session → answering, beast_protocol, connection, daemon, residency
         speculation → batch, engine
         splitter → engine
@@ -145,6 +145,7 @@ fn the_rooms_of_the_daemon_know_only_these() {
         template → beast_protocol, tools
         tools → beast_protocol
         trial → beast_launchd, beast_protocol, engine, fingerprint, logging, template
+        watchdog → batch, clock
         worker → admitted, batch, beast_protocol, clock, config, engine, governor, in_use, interrupt, metrics, prefix_store, scheduler, speculation, stream
     "#]].assert_eq(&map);
 }
