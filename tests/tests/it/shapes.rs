@@ -88,11 +88,11 @@ fn a_grammar_allows_nothing_else() {
     }
 }
 
-/// No character is none, and a rule that always comes back to itself has no end: no answer begins, it is told, and the daemon goes on.
+/// No character is none, and what begins with itself has no end: no answer begins, it is told, and the daemon goes on.
 #[test]
 fn a_grammar_that_leads_nowhere_ends_the_answer() {
     let beast = Beast::start();
-    for (text, expected) in [("root ::= \"a\" [^\\x00-\\U0010FFFF]", ""), ("root ::= x \"a\"\nx ::= \"b\" root", "")] {
+    for (text, expected) in [("root ::= \"a\" [^\\x00-\\U0010FFFF]", ""), ("root ::= root \"a\"", "")] {
         let answer = beast.client().ask(&Generate { constraint: grammar(text), ..ask("hi") });
         assert_eq!(answer.done().0, FinishReason::DeadEnd, "{text}");
         let why = answer.events.iter().find_map(|event| match event {
