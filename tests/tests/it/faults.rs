@@ -9,7 +9,8 @@ use beast_tests::gguf::{Gguf, Value};
 use beast_tests::{Client, Home, project};
 use rustix::process::{Pid, Signal, kill_process};
 
-const N_CLIENTS: usize = 6;
+/// When the runner is large, and beside other tests.
+const N_CLIENTS: [u64; 2] = [6, 2];
 
 fn number(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().and_then(|n| n.parse().ok()).unwrap_or(default)
@@ -37,7 +38,9 @@ fn ask_until(home: &Home, first: u64, is_over: &AtomicBool) -> usize {
         let text = text(first + n_asked as u64);
         let grammar = home.write(&format!("{first}-{n_asked}.gbnf"), format!("root ::= \"{text}\""));
         let path = grammar.display().to_string();
-        let output = home.run(&["ask", "Recite.", "--grammar", &path, "--max-tokens", "1000"]);
+        let ask = || home.run(&["ask", "Recite.", "--grammar", &path, "--max-tokens", "1000"]);
+        // 75 says "again": a daemon that somebody has told to end takes nothing new.
+        let output = std::iter::repeat_with(ask).find(|output| output.code != Some(75)).expect("it goes on for ever");
         assert_eq!((output.code, output.stdout.trim_end()), (Some(0), text.as_str()), "{output}");
         std::fs::remove_file(&grammar).expect("it is ours");
         n_asked += 1;
@@ -71,13 +74,14 @@ fn strike(home: &Home, dice: &mut Dice, models: &[String]) -> bool {
 
 #[test]
 fn whatever_happens_to_daemons_every_answer_is_whole_and_right() {
-    let (n_ends, seed) = (number("BEAST_FAULTS", 15), number("BEAST_FUZZ_SEED", 1));
+    let n_clients = N_CLIENTS[usize::from(std::env::var_os("BEAST_FAULTS").is_none())];
+    let (n_ends, seed) = (number("BEAST_FAULTS", 8), number("BEAST_FUZZ_SEED", 1));
     let home = Home::new();
     let models = ["builtin".to_owned(), second_model(&home)];
     let (is_over, n_answers) = (AtomicBool::new(false), AtomicUsize::new(0));
     let mut dice = Dice::new(seed);
     std::thread::scope(|scope| {
-        for n in 0..N_CLIENTS as u64 {
+        for n in 0..n_clients {
             let (home, is_over, n_answers) = (&home, &is_over, &n_answers);
             scope.spawn(move || n_answers.fetch_add(ask_until(home, n << 32, is_over), Relaxed));
         }
@@ -91,5 +95,5 @@ fn whatever_happens_to_daemons_every_answer_is_whole_and_right() {
     });
     let n_answers = n_answers.into_inner();
     println!("{n_ends} daemons ended, {n_answers} answers, seed {seed}");
-    assert!(n_answers >= N_CLIENTS, "{n_answers} answers");
+    assert!(n_answers as u64 >= n_clients, "{n_answers} answers");
 }
