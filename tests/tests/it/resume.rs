@@ -1,7 +1,7 @@
 //! Answers that outlive their daemon.
 
 use beast_protocol::{Generate, Request, Resume};
-use beast_tests::{Beast, Client, Home, Output, eventually, samples};
+use beast_tests::{Beast, Client, Home, LONG_LIMIT, Output, samples};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
@@ -39,13 +39,17 @@ fn twenty_kills_lose_and_double_nothing() {
         let mut pid = 0;
         // Who gets no word from two daemons in a row gives up, as it should: so many that each of the four has had one.
         let n_wanted = 30 + mixed(n) % 60;
-        eventually(|| {
-            let status = Client::connect(&home.socket()).ok().map(|mut client| client.status());
-            status.is_some_and(|status| {
-                pid = status.pid;
-                !killed.contains(&pid) && status.n_generated_tokens >= n_wanted
-            })
-        });
+        assert!(
+            beast_tests::holds_within(LONG_LIMIT, || {
+                let status = Client::connect(&home.socket()).ok().map(|mut client| client.status());
+                status.is_some_and(|status| {
+                    pid = status.pid;
+                    !killed.contains(&pid) && status.n_generated_tokens >= n_wanted
+                })
+            }),
+            "daemon {n} did not come that far: {}",
+            home.log_files()
+        );
         let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).expect("a process");
         kill_process(pid, Signal::KILL).expect("it has just answered");
         killed.push(pid.as_raw_nonzero().get().unsigned_abs());
