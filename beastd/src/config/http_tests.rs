@@ -244,7 +244,7 @@ fn a_file_of_keys_is_private_and_plain() {
     check_key_file(&"k\n".repeat(40_000), 0o600, expect!["it is longer than 64 KiB"]);
     check_error(
         "api_key_file = 'DIR'",
-        expect![[r#"http.api_key_file = "DIR" (DIR/config.toml): cannot read it: Is a directory (os error 21)"#]],
+        expect![[r#"http.api_key_file = "DIR" (DIR/config.toml): cannot read it: is a directory"#]],
     );
     check_error(
         "api_key_file = 'DIR/none'",
