@@ -1,4 +1,4 @@
-//! Memory for what clients send, of all of them together: however many announce large requests at once, only so much of that is read.
+//! A limit on the memory that incoming requests take, shared by all clients: beyond it, large requests wait before they are read.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// In all, in bytes: eight of the largest frames.
 const ROOM: usize = 256 << 20;
-/// What needs no room: nearly every request is smaller.
+/// Requests up to this size never wait, and nearly all are smaller.
 pub const FREE: usize = 64 * 1024;
 /// One permit, in bytes.
 const UNIT: usize = 1024;

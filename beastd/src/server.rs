@@ -12,7 +12,6 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use crate::budget::Budget;
 use crate::connection::Connection;
 use crate::daemon::{Daemon, Phase};
 use crate::session;
@@ -106,11 +105,12 @@ fn admit(
             drop(permit);
         });
     } else if let Ok(permit) = Arc::clone(refusals).try_acquire_owned() {
+        let budget = daemon.budget.clone();
         sessions.spawn(async move {
             let text =
                 format!("beastd has {} connections, as many as it may; try: again in a moment", config.max_connections);
             let error = WireError::new(ErrorCode::Overloaded, text);
-            session::refuse(Connection::new(stream, config.handshake_timeout, Budget::default()), error).await;
+            session::refuse(Connection::new(stream, config.handshake_timeout, budget), error).await;
             drop(permit);
         });
     }

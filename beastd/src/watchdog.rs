@@ -1,4 +1,4 @@
-//! Sees a step of the engine that does not come to its end, and whose it is. Nobody can end such a step: it can only be told.
+//! Notices a step of the engine that does not end, and which requests are in it. Such a step cannot be stopped, only reported.
 
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::batch::{Batch, SeqId};
 use crate::clock::now_us;
 
-/// A step that takes longer is told of. The largest chunk of a prompt is some 500 tokens: a machine that reads five a second is slow, not broken.
+/// A longer step is reported. The largest chunk of a prompt is some 500 tokens: a machine that reads five a second is slow, not broken.
 const LIMIT: Duration = Duration::from_secs(120);
 
 /// The step that the worker is in.
@@ -54,7 +54,7 @@ impl Watchdog {
         })
     }
 
-    /// Looks now and then, for as long as somebody waits for an answer; a stall is logged once. Never resolves.
+    /// Checks now and then while a client waits for its answer, and logs a stall once. Never resolves.
     pub async fn watch(&self) -> std::convert::Infallible {
         loop {
             tokio::time::sleep(LIMIT).await;

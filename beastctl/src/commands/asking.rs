@@ -14,7 +14,8 @@ use crate::{
     wait::Wait,
 };
 
-/// After so long without a sign of life the daemon is probed, and whoever has none to ask gives up; `BEAST_PATIENCE` sets the second.
+/// How long a client waits without a sign of life: then it checks whether the daemon still greets, or gives up looking for another one. `BEAST_PATIENCE` changes
+/// the latter.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Between two tries to reach a daemon.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -66,7 +67,7 @@ impl<'a> Asking<'a> {
         }
     }
 
-    /// When silence has lasted so long that it is time for [`Asking::probe`].
+    /// When the silence is long enough for [`Asking::probe`].
     pub(super) fn patient_until(&self) -> Instant {
         self.heard + PATIENCE
     }

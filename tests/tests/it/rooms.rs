@@ -137,7 +137,7 @@ fn the_rooms_of_the_daemon_know_only_these() {
         residency → beast_protocol, config, daemon, loader, model, worker
         sampling → batch, beast_protocol, clock
         scheduler → batch, prefix_cache
-        server → beast_launchd, beast_protocol, budget, connection, daemon, session, tell_manager
+        server → beast_launchd, beast_protocol, connection, daemon, session, tell_manager
         session → answering, beast_protocol, connection, daemon, residency
         speculation → batch, engine
         splitter → engine
