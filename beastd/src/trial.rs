@@ -12,7 +12,6 @@ use std::thread;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use beast_launchd::{file, paths};
-use beast_protocol::{Message, Role};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Resource, Rlimit, Signal, kill_process, setrlimit};
 
@@ -20,7 +19,7 @@ use crate::engine::trial::run;
 use crate::engine::{ENGINE, LoadError, LoadedModel, Vocab};
 use crate::fingerprint::hex;
 use crate::logging;
-use crate::template::{ChatTemplate, Setting};
+use crate::template::ChatTemplate;
 
 /// The hidden option of the program.
 pub const OPTION: &str = "--try-model";
@@ -33,8 +32,6 @@ const LIMIT_OF_A_MIB: Duration = Duration::from_millis(50);
 const LOOK: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
 /// The end of what it says, in bytes.
 const MAX_WORDS: usize = 16 << 10;
-/// Half of the smallest stack on which the daemon renders templates: what is too deep ends here.
-const STACK: usize = 1 << 20;
 
 /// A trial that is one step ahead: the model was loaded there and may be loaded here, while its vocabulary, template and weights are still
 /// looked at. Dropped, it is given up.
@@ -240,18 +237,11 @@ fn end_with_parent() {
     let _ = kill_process(rustix::process::getpid(), Signal::KILL);
 }
 
-/// A template that is wrong costs the daemon its template, not its life; what is too deep ends this process.
-fn template(model: &LoadedModel, vocab: &dyn Vocab) -> Result<(), String> {
-    let Some(source) = model.chat_template() else { return Ok(()) };
-    let (bos, eos, specials) = (vocab.bos_text(), vocab.eos_text(), vocab.special_texts());
-    let render = move || {
-        let template = ChatTemplate::new(&source, bos, eos, &specials).ok()?;
-        template.render(&[Message::new(Role::User, "x")], &Setting::default()).ok()
-    };
-    let thread = thread::Builder::new().stack_size(STACK).spawn(render).map_err(|error| error.to_string())?;
-    // What it refuses to render the daemon is told as well. A panic would be the daemon's.
-    let unusable = || LoadError::Unusable { path: model.path().to_owned(), reason: "its chat template panics".into() };
-    thread.join().map(|_| ()).map_err(|_| unusable().to_string())
+/// A template that is wrong costs the daemon its template, not its life: what matters here is that trying it ends nothing.
+fn template(model: &LoadedModel, vocab: &dyn Vocab) {
+    if let Some(source) = model.chat_template() {
+        drop(ChatTemplate::new(&source, vocab.bos_text(), vocab.eos_text(), &vocab.special_texts()));
+    }
 }
 
 #[cfg(test)]

@@ -49,7 +49,7 @@ pub fn check_folder(path: &Path) -> Result<(), NotOurs> {
     if !is_trusted(metadata.uid()) {
         return Err(NotOurs::Folder { folder, who: who(metadata.uid()) });
     }
-    match metadata.mode() & 0o777 {
+    match metadata.mode() & 0o7777 {
         mode if mode & 0o022 != 0 => Err(NotOurs::OpenFolder { folder, mode }),
         _ => Ok(()),
     }

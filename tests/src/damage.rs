@@ -8,41 +8,20 @@ use std::path::Path;
 
 use beast_protocol::{Event, Generate, Request};
 
+use crate::dice::Dice;
 use crate::gguf::{Gguf, I32, U32, Value};
 use crate::{Beast, Client, Home, samples};
 
-/// A number after another, each as good as any: splitmix64.
-#[derive(Debug, Clone)]
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, n: usize) -> usize {
-        (self.roll() % n.max(1) as u64) as usize
-    }
-
-    fn one_of<T: Clone>(&mut self, all: &[T]) -> T {
-        all[self.below(all.len())].clone()
-    }
-
-    /// Numbers at the edges of what programs expect, and any.
-    fn edge(&mut self) -> u64 {
-        let any = self.roll();
-        let around = [0, 1, 2, 7, 512, 513, (1 << 31) - 1, 1 << 31, u64::from(u32::MAX), 1 << 40, 1 << 63, u64::MAX];
-        if self.below(4) == 0 { any } else { self.one_of(&around) }
-    }
+/// Numbers at the edges of what programs expect, and any.
+fn edge(dice: &mut Dice) -> u64 {
+    let any = dice.number();
+    let around = [0, 1, 2, 7, 512, 513, (1 << 31) - 1, 1 << 31, u64::from(u32::MAX), 1 << 40, 1 << 63, u64::MAX];
+    if dice.below(4) == 0 { any } else { dice.one_of(&around) }
 }
 
 /// Damages a model; says what was done to it.
 pub fn damaged(original: &Gguf, seed: u64) -> (String, Vec<u8>) {
-    let mut dice = Dice(seed);
+    let mut dice = Dice::new(seed);
     match dice.below(12) {
         0 | 1 => file(original.bytes(), &mut dice),
         kind => {
@@ -74,7 +53,7 @@ fn file(mut bytes: Vec<u8>, dice: &mut Dice) -> (String, Vec<u8>) {
             format!("version {version}")
         }
         2 => {
-            let (at, n) = (dice.one_of(&[8, 16]), dice.edge());
+            let (at, n) = (dice.one_of(&[8, 16]), edge(dice));
             bytes[at..at + 8].copy_from_slice(&n.to_le_bytes());
             format!("count at {at} is {n}")
         }
@@ -83,7 +62,7 @@ fn file(mut bytes: Vec<u8>, dice: &mut Dice) -> (String, Vec<u8>) {
             let n = 1 + dice.below(8);
             for _ in 0..n {
                 let at = 8 + dice.below(reach);
-                bytes[at] = dice.roll() as u8;
+                bytes[at] = dice.number() as u8;
             }
             format!("{n} bytes among the first {reach}")
         }
@@ -108,7 +87,7 @@ fn metadata(model: &mut Gguf, dice: &mut Dice) -> String {
             *value = match dice.below(4) {
                 0 => Value::text("x"),
                 1 => Value::Array(U32, vec![Value::u32(1); dice.below(600)]),
-                2 => Value::Scalar(10, dice.edge().to_le_bytes().to_vec()),
+                2 => Value::Scalar(10, edge(dice).to_le_bytes().to_vec()),
                 _ => Value::f32(dice.one_of(&[f32::NAN, -1.0, 0.0, f32::INFINITY, 1e38])),
             };
             format!("another type for {key}")
@@ -116,7 +95,7 @@ fn metadata(model: &mut Gguf, dice: &mut Dice) -> String {
         _ => {
             if let Value::Scalar(_, bytes) = value {
                 let float = dice.one_of(&[f32::NAN, -1.0, 0.0, f32::NEG_INFINITY, 1e-40]).to_le_bytes();
-                let n = dice.edge().to_le_bytes();
+                let n = edge(dice).to_le_bytes();
                 let n_bytes = bytes.len();
                 let is_float = dice.below(3) == 0 && n_bytes == 4;
                 bytes.copy_from_slice(if is_float { &float } else { &n[..n_bytes] });
@@ -135,11 +114,11 @@ fn tensor(model: &mut Gguf, dice: &mut Dice) -> String {
     match dice.below(6) {
         0 => {
             let dim = dice.below(tensor.dims.len());
-            tensor.dims[dim] = dice.edge();
+            tensor.dims[dim] = edge(dice);
             format!("{name} has dimensions {:?}", tensor.dims)
         }
         1 => {
-            tensor.dims = vec![1 + dice.edge() % 64; dice.below(6)];
+            tensor.dims = vec![1 + edge(dice) % 64; dice.below(6)];
             format!("{name} has dimensions {:?}", tensor.dims)
         }
         2 => {
@@ -164,7 +143,7 @@ fn tensor(model: &mut Gguf, dice: &mut Dice) -> String {
 fn vocabulary(model: &mut Gguf, dice: &mut Dice) -> String {
     if dice.below(4) == 0 {
         let name = dice.one_of(&["bos", "eos", "padding", "unknown", "eot", "eom"]);
-        let (key, id) = (format!("tokenizer.ggml.{name}_token_id"), dice.edge() as u32);
+        let (key, id) = (format!("tokenizer.ggml.{name}_token_id"), edge(dice) as u32);
         model.set(&key, Value::u32(id));
         return format!("{key} is {id}");
     }
@@ -192,7 +171,7 @@ fn vocabulary(model: &mut Gguf, dice: &mut Dice) -> String {
             let at = dice.below(n);
             items[at] = match &items[at] {
                 Value::Text(_) => dice.one_of(&[Value::text(""), Value::Text(vec![0xff, 0]), Value::text("no merge")]),
-                _ => Value::Scalar(I32, (dice.edge() as u32).to_le_bytes().to_vec()),
+                _ => Value::Scalar(I32, (edge(dice) as u32).to_le_bytes().to_vec()),
             };
             format!("other at {at}")
         }
@@ -239,7 +218,7 @@ fn weights(model: &mut Gguf, dice: &mut Dice) -> String {
         let at = dice.below(data.len());
         let part = &mut data[at..];
         let n = part.len().min(if n > 100 { 1 } else { 64 });
-        part[..n].fill(if n == 1 { dice.roll() as u8 } else { 0xff });
+        part[..n].fill(if n == 1 { dice.number() as u8 } else { 0xff });
     }
     format!("{n} places in {name}")
 }

@@ -7,41 +7,14 @@ use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
+use crate::dice::Dice;
+
 /// How long a target runs without `BEAST_FUZZ_SECONDS`: hardly at all, since every test run runs it.
 const DEFAULT_SECONDS: u64 = 2;
 /// One input may take so long on a busy machine; more is a hang.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Longest input, in bytes.
 const MAX_LEN: usize = 16 * 1024;
-
-/// A source of numbers that a seed repeats.
-#[derive(Debug, Clone)]
-pub struct Dice(u64);
-
-impl Dice {
-    /// The same rolls for the same seed.
-    pub fn new(seed: u64) -> Self {
-        Self(seed)
-    }
-
-    /// A number below `n`.
-    ///
-    /// # Panics
-    /// When `n` is 0.
-    pub fn roll(&mut self, n: usize) -> usize {
-        // SplitMix64: <https://prng.di.unimi.it/splitmix64.c>.
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        usize::try_from((z ^ (z >> 31)) % n as u64).expect("below n")
-    }
-
-    /// One of these.
-    pub fn one_of<'a, T>(&mut self, items: &'a [T]) -> &'a T {
-        &items[self.roll(items.len())]
-    }
-}
 
 /// Feeds inputs to `target` until the time is over. `corpus` are good inputs, `dictionary` parts of such.
 ///
@@ -72,7 +45,7 @@ pub fn fuzz(name: &str, corpus: &[&[u8]], dictionary: &[&str], mut target: impl 
         assert!(began.elapsed() < PATIENCE, "{} took {:?}", shown(), began.elapsed());
         n_inputs += 1;
         // A few of them become ground for others.
-        if dice.roll(64) == 0 && pool.len() < 4 * corpus.len() + 64 {
+        if dice.below(64) == 0 && pool.len() < 4 * corpus.len() + 64 {
             pool.push(input);
         }
     }
@@ -86,8 +59,8 @@ fn words(panic: &(dyn Any + Send)) -> &str {
 }
 
 fn mutated(pool: &[Vec<u8>], dictionary: &[&str], dice: &mut Dice) -> Vec<u8> {
-    let mut input = dice.one_of(pool).clone();
-    for _ in 0..=dice.roll(6) {
+    let mut input = dice.one_of(pool);
+    for _ in 0..=dice.below(6) {
         mutate(&mut input, pool, dictionary, dice);
         input.truncate(MAX_LEN);
     }
@@ -96,36 +69,36 @@ fn mutated(pool: &[Vec<u8>], dictionary: &[&str], dice: &mut Dice) -> Vec<u8> {
 
 fn mutate(input: &mut Vec<u8>, pool: &[Vec<u8>], dictionary: &[&str], dice: &mut Dice) {
     const EDGES: [u8; 9] = [0, 1, 0x7F, 0x80, 0xFF, b'\n', b'"', b'\\', b'{'];
-    let at = dice.roll(input.len() + 1);
-    let range = at..input.len().min(at + 1 + dice.roll(32));
-    match dice.roll(9) {
+    let at = dice.below(input.len() + 1);
+    let range = at..input.len().min(at + 1 + dice.below(32));
+    match dice.below(9) {
         0 => input.truncate(at),
         1 => drop(input.drain(range)),
         2 => {
             if let Some(byte) = input.get_mut(at) {
-                *byte ^= 1 << dice.roll(8);
+                *byte ^= 1 << dice.below(8);
             }
         }
-        3 => input.insert(at, *dice.one_of(&EDGES)),
+        3 => input.insert(at, dice.one_of(&EDGES)),
         4 => {
             let part: Vec<u8> = input[range].to_vec();
-            let times = [1, 2, 8, 200][dice.roll(4)];
+            let times = [1, 2, 8, 200][dice.below(4)];
             let more: Vec<u8> = part.iter().copied().cycle().take((part.len() * times).min(MAX_LEN)).collect();
             input.splice(at..at, more);
         }
         5 | 6 if !dictionary.is_empty() => {
-            let word = *dice.one_of(dictionary);
-            let times = [1, 1, 1, 3, 500][dice.roll(5)];
+            let word = dice.one_of(dictionary);
+            let times = [1, 1, 1, 3, 500][dice.below(5)];
             input.splice(at..at, word.repeat(times).into_bytes());
         }
         7 => {
-            let number = *dice.one_of(&["-1", "0", "4294967296", "9223372036854775808", "1e308", "NaN", "1e-320"]);
+            let number = dice.one_of(&["-1", "0", "4294967296", "9223372036854775808", "1e308", "NaN", "1e-320"]);
             input.splice(range, number.bytes());
         }
         _ => {
             let other = dice.one_of(pool);
-            let from = dice.roll(other.len() + 1);
-            let to = other.len().min(from + dice.roll(256));
+            let from = dice.below(other.len() + 1);
+            let to = other.len().min(from + dice.below(256));
             input.splice(at..at, other[from..to].iter().copied());
         }
     }

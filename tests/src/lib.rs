@@ -6,6 +6,7 @@
 mod beast;
 mod client;
 pub mod damage;
+pub mod dice;
 pub mod fuzz;
 pub mod gguf;
 mod home;

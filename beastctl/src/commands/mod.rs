@@ -44,6 +44,9 @@ pub enum CommandError {
     /// Not what it was bound to be: nothing of it was printed.
     #[error("{0}, so nothing is printed")]
     Withheld(String),
+    /// The same when its grammar or schema allows nothing more.
+    #[error("the grammar or schema leads nowhere: {0}, so nothing is printed")]
+    DeadEnd(String),
     /// The same under `--schema`, without a cut that explains it.
     #[error("the answer is no JSON ({0}), so nothing is printed")]
     NoJson(serde_json::Error),
@@ -106,7 +109,9 @@ impl CommandError {
     /// See [`exit`].
     pub fn exit_code(&self) -> u8 {
         match self {
-            CommandError::Cut(_) | CommandError::Withheld(_) | CommandError::NoJson(_) => exit::CUT,
+            CommandError::Cut(_) | CommandError::Withheld(_) | CommandError::DeadEnd(_) | CommandError::NoJson(_) => {
+                exit::CUT
+            }
             CommandError::Cancelled | CommandError::MachineBusy(_) => exit::BUSY,
             CommandError::NoProgram => exit::UNREACHABLE,
             CommandError::NotMeasured(_) | CommandError::NotCalibrated(_) => exit::FAILED,
@@ -128,6 +133,7 @@ impl CommandError {
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
             CommandError::Cut(_) | CommandError::Withheld(_) => "a larger --max-tokens, or less input",
+            CommandError::DeadEnd(_) => "another grammar or schema",
             CommandError::NoJson(_) => "the same command again, or a simpler --schema",
             CommandError::Incomplete(_) => "a longer --timeout, or a smaller --max-tokens",
             CommandError::Cancelled => "the same command again",

@@ -336,6 +336,7 @@ fn of_commands() {
     let samples = samples!(CommandError {
         Cut: [CommandError::Cut("the answer was cut at 9 tokens (--max-tokens)".into())],
         MarkdownWish: [CommandError::MarkdownWish("no".into())],
+        DeadEnd: [CommandError::DeadEnd("no token can follow".into())],
         Withheld: [CommandError::Withheld("the answer was cut at 9 tokens (--max-tokens)".into())],
         NoJson: [CommandError::NoJson(no_json)],
         Incomplete: [CommandError::Incomplete(Duration::from_secs(90))],
@@ -362,6 +363,7 @@ fn of_commands() {
         expect![[r#"
             5   the answer was cut at 9 tokens (--max-tokens); try: a larger --max-tokens, or less input
             2   BEAST_MARKDOWN is `no`, and may be `always` or `never`; try: export BEAST_MARKDOWN=never
+            5   the grammar or schema leads nowhere: no token can follow, so nothing is printed; try: another grammar or schema
             5   the answer was cut at 9 tokens (--max-tokens), so nothing is printed; try: a larger --max-tokens, or less input
             5   the answer is no JSON (EOF while parsing an object at line 1 column 1), so nothing is printed; try: the same command again, or a simpler --schema
             1   the answer was not complete within 1m 30s; try: a longer --timeout, or a smaller --max-tokens

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use beast_protocol::{Delta, Function, Generate, Message, Role, Sampling, ToolChoice, Tools};
+use beast_tests::dice::Dice;
 use beast_tests::gguf::Gguf;
 use serde_json::{Map, Value, json};
 
@@ -37,28 +38,26 @@ fn templates() -> Vec<String> {
     markers.iter().map(write).collect()
 }
 
-struct Dice(u64);
+/// Writes tools.
+struct Author(Dice);
 
-impl Dice {
-    fn roll(&mut self, n: usize) -> usize {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        usize::try_from((self.0 >> 33) % n as u64).expect("below n")
-    }
-
+impl Author {
     fn name(&mut self) -> String {
         const NAMES: [&str; 8] = ["get", "get_x", "city", "class", "n", "unit_2", "Deep", "x"];
-        format!("{}_{}", NAMES[self.roll(8)], self.roll(100))
+        format!("{}_{}", NAMES[self.0.below(8)], self.0.below(100))
     }
 
     fn schema(&mut self, depth: usize) -> Value {
-        match self.roll(if depth > 2 { 6 } else { 9 }) {
+        match self.0.below(if depth > 2 { 6 } else { 9 }) {
             0 => json!({ "type": "string", "maxLength": 8 }),
             1 => json!({ "enum": ["a", "it's", "say \"x\"", 3, null, true] }),
             2 => json!({ "type": "integer", "minimum": -5, "maximum": 120 }),
             3 => json!({ "type": "number", "minimum": 0, "maximum": 10 }),
             4 => json!({ "type": "boolean" }),
             5 => json!({ "type": ["string", "null"], "maxLength": 4 }),
-            6 => json!({ "type": "array", "items": self.schema(depth + 1), "minItems": self.roll(2), "maxItems": 3 }),
+            6 => {
+                json!({ "type": "array", "items": self.schema(depth + 1), "minItems": self.0.below(2), "maxItems": 3 })
+            }
             7 => json!({ "anyOf": [{ "type": "integer", "minimum": 0, "maximum": 9 }, { "type": "boolean" }] }),
             _ => self.object(depth + 1),
         }
@@ -66,21 +65,21 @@ impl Dice {
 
     fn object(&mut self, depth: usize) -> Value {
         let mut properties = Map::new();
-        for _ in 0..self.roll(4) {
+        for _ in 0..self.0.below(4) {
             let (name, schema) = (self.name(), self.schema(depth));
             properties.insert(name, schema);
         }
-        let required: Vec<String> = properties.keys().filter(|_| self.roll(2) == 0).cloned().collect();
+        let required: Vec<String> = properties.keys().filter(|_| self.0.below(2) == 0).cloned().collect();
         json!({ "type": "object", "properties": properties, "required": required })
     }
 
     fn tools(&mut self, choice: ToolChoice) -> Tools {
         let mut functions: Vec<Function> = Vec::new();
-        for n in 0..=self.roll(4) {
+        for n in 0..=self.0.below(4) {
             let parameters = self.object(0).to_string();
             functions.push(Function { name: format!("{}-{n}", self.name()), description: "x".into(), parameters });
         }
-        Tools { functions, choice, only_one: self.roll(2) == 0 }
+        Tools { functions, choice, only_one: self.0.below(2) == 0 }
     }
 }
 
@@ -210,11 +209,12 @@ impl<'model> Bench<'model> {
     }
 
     fn try_case(&mut self, case: u64) {
-        let mut dice = Dice(case);
+        let mut author = Author(Dice::new(case));
         let admission = &self.admissions[usize::try_from(case).expect("few") % self.admissions.len()];
-        let is_auto = dice.roll(4) == 0;
-        let tools = dice.tools(if is_auto { ToolChoice::Auto } else { ToolChoice::Required });
-        let sampling = Sampling { temp: Some([0.7, 1.0, 1.5][dice.roll(3)]), seed: Some(7), ..Sampling::default() };
+        let is_auto = author.0.below(4) == 0;
+        let tools = author.tools(if is_auto { ToolChoice::Auto } else { ToolChoice::Required });
+        let sampling =
+            Sampling { temp: Some([0.7, 1.0, 1.5][author.0.below(3)]), seed: Some(7), ..Sampling::default() };
         let messages = vec![Message::new(Role::User, format!("What is the weather in Oslo? {case}"))];
         let request = Generate { messages, tools: tools.clone(), sampling, ..Generate::default() };
         let (mut admitted, _) = admission.admit(&request).unwrap_or_else(|error| panic!("{case}: {error:?} {tools:?}"));

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use llama_cpp_2::sampling::LlamaSampler;
 use llama_cpp_2::token::LlamaToken;
 use llama_cpp_2::token::data_array::LlamaTokenDataArray;
-use llguidance::api::{ParserLimits, TopLevelGrammar};
+use llguidance::api::{ParserLimits, StopReason, TopLevelGrammar};
 use llguidance::toktrie::SimpleVob;
 use llguidance::{Matcher, ParserFactory};
 
@@ -18,6 +18,8 @@ use super::{LoadedModel, gbnf, lark, schema};
 const MAX_LEN: usize = 256 * 1024;
 /// Of a complaint of others; theirs can be long.
 const MAX_WORDS: usize = 300;
+/// Why an answer cannot go on, in most cases.
+const NO_TOKEN: &str = "no token can follow";
 /// Constraints that are kept compiled: agents send the same tools each turn, scripts the same schema each call.
 const N_KEPT: usize = 8;
 
@@ -168,14 +170,23 @@ impl Constraint {
     /// # Errors
     /// In words: none may, or finding out costs more than [`LIMITS`].
     pub(super) fn mask(&mut self, candidates: &mut LlamaTokenDataArray) -> Result<(), String> {
-        let reason = self.matcher.stop_reason();
-        if !reason.is_ok() {
-            let error = self.matcher.get_error();
-            return Err(error.map_or_else(|| format!("it is too complex: {reason}"), |error| in_short(&error)));
-        }
-        let mask = self.allowed()?;
+        let mask = if self.matcher.stop_reason().is_ok() { self.allowed().ok() } else { None };
+        let mask = mask.ok_or_else(|| self.why_stuck())?;
         candidates.data.retain(|data| mask.is_allowed(data.id().0.cast_unsigned()) && data.logit() > f32::NEG_INFINITY);
-        if candidates.data.is_empty() { Err("no token can follow".into()) } else { Ok(()) }
+        if candidates.data.is_empty() { Err(NO_TOKEN.into()) } else { Ok(()) }
+    }
+
+    /// After an error of the matcher. Its own words name its parts, which nobody who wrote a grammar knows.
+    fn why_stuck(&self) -> String {
+        let error = self.matcher.get_error().unwrap_or_default();
+        let is = |reason: StopReason| self.matcher.stop_reason() == reason || error.contains(&format!("{reason:?}"));
+        if is(StopReason::NoExtension) || is(StopReason::NoExtensionBias) {
+            NO_TOKEN.into()
+        } else if is(StopReason::LexerTooComplex) || is(StopReason::ParserTooComplex) {
+            "following it any further takes too long".into()
+        } else {
+            in_short(&error)
+        }
     }
 
     /// All tokens that may come next: none that makes a number too long, unless nothing else is left.

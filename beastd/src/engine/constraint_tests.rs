@@ -1,7 +1,7 @@
 use std::fmt::Write as _;
 use std::time::Instant;
 
-use beast_tests::fuzz::Dice;
+use beast_tests::dice::Dice;
 use llama_cpp_2::token::data::LlamaTokenData;
 
 use super::super::llama::tests::{engine, model, row};

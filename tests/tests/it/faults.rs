@@ -4,7 +4,7 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
-use beast_tests::fuzz::Dice;
+use beast_tests::dice::Dice;
 use beast_tests::gguf::{Gguf, Value};
 use beast_tests::{Client, Home, project};
 use rustix::process::{Pid, Signal, kill_process};
@@ -20,7 +20,7 @@ fn number(name: &str, default: u64) -> u64 {
 fn text(n: u64) -> String {
     let mut dice = Dice::new(n);
     let words: Vec<&str> =
-        (0..40).map(|_| *dice.one_of(&["alpha", "beta", "gamma", "delta", "one", "two", "three", "é"])).collect();
+        (0..40).map(|_| dice.one_of(&["alpha", "beta", "gamma", "delta", "one", "two", "three", "é"])).collect();
     words.join(" ")
 }
 
@@ -50,10 +50,10 @@ fn ask_until(home: &Home, first: u64, is_over: &AtomicBool) -> usize {
 
 /// One fault: whether a daemon was ended by it.
 fn strike(home: &Home, dice: &mut Dice, models: &[String]) -> bool {
-    let fault = dice.roll(10);
+    let fault = dice.below(10);
     if fault == 0 {
         // It may be killed in the middle by nobody but us, and we wait for it.
-        let output = home.run(&["models", "use", dice.one_of(models).as_str()]);
+        let output = home.run(&["models", "use", &dice.one_of(models)]);
         assert_eq!(output.code, Some(0), "{output}");
         return false;
     }
@@ -63,7 +63,7 @@ fn strike(home: &Home, dice: &mut Dice, models: &[String]) -> bool {
     match fault {
         1 => {
             send(Signal::STOP);
-            std::thread::sleep(Duration::from_millis(1 + dice.roll(300) as u64));
+            std::thread::sleep(Duration::from_millis(1 + dice.below(300) as u64));
             send(Signal::CONT);
             false
         }
@@ -89,7 +89,7 @@ fn whatever_happens_to_daemons_every_answer_is_whole_and_right() {
         while n_ended < n_ends {
             n_ended += u64::from(strike(&home, &mut dice, &models));
             // Faults come at random moments of an answer: there is nothing to wait for.
-            std::thread::sleep(Duration::from_millis(20 + dice.roll(400) as u64));
+            std::thread::sleep(Duration::from_millis(20 + dice.below(400) as u64));
         }
         is_over.store(true, Relaxed);
     });

@@ -53,6 +53,9 @@ impl Answering<'_> {
     /// # Errors
     /// [`CommandError::Withheld`] and [`CommandError::NoJson`] for a text that would be taken for what it is not.
     fn make(&self, cut: Option<&str>) -> Result<Made, CommandError> {
+        if let Some(why) = self.dead_end.as_ref().filter(|_| self.form.is_some()) {
+            return Err(CommandError::DeadEnd(why.clone()));
+        }
         if let Some(cut) = cut.filter(|_| self.form.is_some()) {
             return Err(CommandError::Withheld(cut.into()));
         }

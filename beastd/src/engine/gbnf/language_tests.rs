@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use beast_tests::dice::Dice;
 use llama_cpp_2::sampling::LlamaSampler;
 use llama_cpp_2::token::LlamaToken;
 use llama_cpp_2::token::data::LlamaTokenData;
@@ -11,28 +12,20 @@ use crate::engine::LoadedModel;
 use crate::engine::constraint::{Constraint, Kind};
 use crate::engine::llama::tests::model;
 
-struct Dice(u64);
+/// Writes grammars.
+struct Author(Dice);
 
-impl Dice {
-    fn roll(&mut self, n: usize) -> usize {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        usize::try_from((self.0 >> 33) % n as u64).expect("below n")
-    }
-
-    fn one_of<'a>(&mut self, texts: &[&'a str]) -> &'a str {
-        texts[self.roll(texts.len())]
-    }
-
+impl Author {
     /// A part of rule `rule` of `n_rules`. What leads back comes after a character: llama.cpp refuses rules that begin with themselves.
     fn part(&mut self, rule: usize, n_rules: usize, depth: usize, out: &mut String) {
-        match self.roll(if depth > 2 { 4 } else { 8 }) {
-            0 => *out += self.one_of(&["\"a\"", "\"ab\"", "\"ba\"", "\"\"", "\"aab\"", "\"é\""]),
-            1 => *out += self.one_of(&["[ab]", "[^a]", "[b-e]", "[^ \\n]", "."]),
+        match self.0.below(if depth > 2 { 4 } else { 8 }) {
+            0 => *out += self.0.one_of(&["\"a\"", "\"ab\"", "\"ba\"", "\"\"", "\"aab\"", "\"é\""]),
+            1 => *out += self.0.one_of(&["[ab]", "[^a]", "[b-e]", "[^ \\n]", "."]),
             2 if rule + 1 < n_rules => {
-                let _ = write!(out, "r{}", rule + 1 + self.roll(n_rules - rule - 1));
+                let _ = write!(out, "r{}", rule + 1 + self.0.below(n_rules - rule - 1));
             }
-            3 if self.roll(3) == 0 => {
-                let _ = write!(out, "\"b\" r{}", self.roll(n_rules));
+            3 if self.0.below(3) == 0 => {
+                let _ = write!(out, "\"b\" r{}", self.0.below(n_rules));
             }
             2 | 3 => *out += "\"b\"",
             4 => {
@@ -42,16 +35,16 @@ impl Dice {
             }
             _ => {
                 // llama.cpp repeats for ever what may be empty.
-                *out += self.one_of(&["\"a\"", "[ab]", "(\"ab\" | \"b\")"]);
-                *out += self.one_of(&["*", "+", "?", "{2}", "{1,}", "{0,2}", "{1,3}"]);
+                *out += self.0.one_of(&["\"a\"", "[ab]", "(\"ab\" | \"b\")"]);
+                *out += self.0.one_of(&["*", "+", "?", "{2}", "{1,}", "{0,2}", "{1,3}"]);
             }
         }
     }
 
     fn choice(&mut self, rule: usize, n_rules: usize, depth: usize, out: &mut String) {
-        for n in 0..=self.roll(3) {
+        for n in 0..=self.0.below(3) {
             *out += if n > 0 { " | " } else { "" };
-            for _ in 0..=self.roll(3) {
+            for _ in 0..=self.0.below(3) {
                 self.part(rule, n_rules, depth, out);
                 out.push(' ');
             }
@@ -59,7 +52,7 @@ impl Dice {
     }
 
     fn grammar(&mut self) -> String {
-        let n_rules = 1 + self.roll(4);
+        let n_rules = 1 + self.0.below(4);
         let mut out = "root ::= r0\n".to_owned();
         for rule in 0..n_rules {
             let _ = write!(out, "r{rule} ::= ");
@@ -106,7 +99,7 @@ fn walk(model: &LoadedModel, grammar: &str, tokens: &[LlamaToken], dice: &mut Di
         if next.is_empty() {
             return n;
         }
-        let token = next[dice.roll(next.len())];
+        let token = next[dice.below(next.len())];
         said += &String::from_utf8_lossy(&model.model.vocab().token_to_piece(token, false, None));
         theirs.accept(token);
         ours.accept(token);
@@ -121,9 +114,9 @@ fn what_may_follow_is_what_llama_cpp_lets_follow() {
     assert!(tokens.len() > 20, "{}", tokens.len());
     let n_steps: usize = (0..400)
         .map(|seed| {
-            let mut dice = Dice(seed);
-            let grammar = dice.grammar();
-            walk(&model, &grammar, &tokens, &mut dice)
+            let mut author = Author(Dice::new(seed));
+            let grammar = author.grammar();
+            walk(&model, &grammar, &tokens, &mut author.0)
         })
         .sum();
     assert!(n_steps > 800, "{n_steps} steps in all");
