@@ -144,7 +144,7 @@ fn the_rooms_of_the_daemon_know_only_these() {
         stream → batch, beast_protocol, clock, engine
         template → beast_protocol, tools
         tools → beast_protocol
-        trial → beast_launchd, beast_protocol, engine, fingerprint, logging, template
+        trial → beast_launchd, engine, fingerprint, logging, template
         watchdog → batch, clock
         worker → admitted, batch, beast_protocol, clock, config, engine, governor, in_use, interrupt, metrics, prefix_store, scheduler, speculation, stream
     "#]].assert_eq(&map);
