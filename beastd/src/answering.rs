@@ -250,6 +250,8 @@ async fn relay<P: Peer>(
 ) -> Result<(), Stopped> {
     let mut batch = Vec::new();
     let mut is_cancelled = false;
+    let watching = daemon.metrics.watchdog.watch();
+    tokio::pin!(watching);
     loop {
         tokio::select! {
             // Events first: a peer that has closed is found out by writing as well.
@@ -273,7 +275,7 @@ async fn relay<P: Peer>(
                     return Ok(());
                 }
             }
-            never = daemon.metrics.watchdog.watch() => match never {},
+            never = &mut watching => match never {},
             stopped = peer.departure(), if !is_cancelled => {
                 // Also for a peer that has gone: the closed channel is looked at between steps, a cancel interrupts one.
                 daemon.worker.cancel(id).await;

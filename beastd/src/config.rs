@@ -440,9 +440,8 @@ fn parse_duration(text: &str) -> Result<Duration, String> {
     match text.trim() {
         "never" => Ok(Duration::MAX),
         "0" => Ok(Duration::ZERO),
-        text => {
-            humantime::parse_duration(text).map_err(|_| "a duration like 30s, 5m, 1h, 0 or never is expected".into())
-        }
+        text => humantime::parse_duration(text)
+            .map_err(|_| "a duration like 30s, 5m, 1h, 0 or never is expected; try: 30m".into()),
     }
 }
 

@@ -108,7 +108,9 @@ fn mistakes_are_named_with_place_and_remedy() {
     );
     check_error(
         "drain_timeout = 'soon'",
-        expect![[r#"drain_timeout = "soon" (DIR/config.toml): a duration like 30s, 5m, 1h, 0 or never is expected"#]],
+        expect![[
+            r#"drain_timeout = "soon" (DIR/config.toml): a duration like 30s, 5m, 1h, 0 or never is expected; try: 30m"#
+        ]],
     );
     check_error(
         "profile = 'kitten'",
