@@ -175,10 +175,9 @@ impl Admission {
             Some(_) if request.ignore_eos => {
                 Err("a form and ignore_eos contradict each other; try: one of them".to_owned())
             }
-            Some(wire::Constraint::Grammar(text)) => self
-                .vocab
-                .grammar(text)
-                .map_err(|error| format!("the grammar is no GBNF: {error}; try: to mend it there")),
+            Some(wire::Constraint::Grammar(text)) => self.vocab.grammar(text).map_err(|error| {
+                format!("the grammar cannot be used: {error}; try: to mend it there, or a simpler one")
+            }),
             Some(wire::Constraint::Schema(text)) => self.vocab.schema(text).map_err(|error| {
                 format!("the JSON schema cannot be followed: {error}; try: a schema without that, or a simpler one")
             }),

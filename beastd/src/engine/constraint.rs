@@ -20,6 +20,8 @@ const MAX_LEN: usize = 256 * 1024;
 const MAX_WORDS: usize = 300;
 /// Why an answer cannot go on, in most cases.
 const NO_TOKEN: &str = "no token can follow";
+/// What exceeds [`LIMITS`].
+const TOO_MUCH: &str = "it takes too much work to follow";
 /// Constraints that are kept compiled: agents send the same tools each turn, scripts the same schema each call.
 const N_KEPT: usize = 8;
 
@@ -183,7 +185,7 @@ impl Constraint {
         if is(StopReason::NoExtension) || is(StopReason::NoExtensionBias) {
             NO_TOKEN.into()
         } else if is(StopReason::LexerTooComplex) || is(StopReason::ParserTooComplex) {
-            "following it any further takes too long".into()
+            TOO_MUCH.into()
         } else {
             in_short(&error)
         }
@@ -226,6 +228,10 @@ impl Constraint {
 /// Complaints of others are blocks of text, with a picture of the place in the middle.
 fn in_short(error: &dyn fmt::Display) -> String {
     let text = error.to_string();
+    // llguidance advises to raise limits, which are ours.
+    if text.contains("limits.") || text.contains("fuel exhausted") {
+        return TOO_MUCH.into();
+    }
     let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
     words.chars().take(MAX_WORDS).collect()
 }

@@ -307,6 +307,13 @@ fn a_dead_end_and_what_llguidance_gives_up_say_why() {
 }
 
 #[test]
+fn what_is_too_large_to_be_read_says_so_in_plain_words() {
+    let model = model();
+    let text = format!("root ::= {}", "\"a\"? ".repeat(3000));
+    assert_eq!(model.constraints.read(&model, Kind::Gbnf, &text).map(drop), Err(TOO_MUCH.into()));
+}
+
+#[test]
 fn what_was_read_before_begins_anew() {
     let model = model();
     let read = || model.constraints.read(&model, Kind::Gbnf, "root ::= \"ab\"").expect("a grammar");
