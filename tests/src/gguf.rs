@@ -152,6 +152,31 @@ impl Gguf {
         }
     }
 
+    /// Only the first layers of the model: what it says is worse, its vocabulary is whole, and it says it sooner.
+    ///
+    /// # Panics
+    /// When the file names no architecture.
+    pub fn with_layers(mut self, n_layers: u32) -> Self {
+        let Some(Value::Text(architecture)) = self.get_mut("general.architecture") else { panic!("no architecture") };
+        let key = format!("{}.block_count", String::from_utf8_lossy(architecture));
+        self.set(&key, Value::u32(n_layers));
+        let ends: Vec<u64> =
+            self.tensors.iter().skip(1).map(|next| next.offset).chain([self.data.len() as u64]).collect();
+        let mut data: Vec<u8> = Vec::new();
+        let mut kept = Vec::new();
+        for (mut tensor, end) in self.tensors.into_iter().zip(ends) {
+            let layer = tensor.name.strip_prefix("blk.").and_then(|name| name.split('.').next()?.parse::<u32>().ok());
+            if layer.is_some_and(|layer| layer >= n_layers) {
+                continue;
+            }
+            let bytes = usize::try_from(tensor.offset).expect("in memory")..usize::try_from(end).expect("in memory");
+            tensor.offset = data.len() as u64;
+            data.extend(&self.data[bytes]);
+            kept.push(tensor);
+        }
+        Self { tensors: kept, data, ..self }
+    }
+
     /// Makes control tokens of these texts, in place of as many ordinary tokens from the end of the vocabulary, with the merges that made those.
     ///
     /// # Panics

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use beast_protocol::{
     Delta, ErrorCode, Event, FinishReason, Generate, Timings, TokenLogprob, ToolCall, Usage, WireError,
 };
+use serde_json::{Map, Value};
 use tokio::sync::mpsc;
 
 use crate::answering::{self, Peer, Stopped};
@@ -216,6 +217,23 @@ impl Answer {
                 }
             }
         }
+    }
+}
+
+/// The arguments of a call as an object; none where it was cut at the limit of tokens. A schema's integer may be written `-0`, which
+/// would go on as -0.0 and be no integer for whoever reads strictly.
+pub fn arguments(call: &ToolCall) -> Map<String, Value> {
+    let mut arguments: Map<String, Value> = serde_json::from_str(&call.arguments).unwrap_or_default();
+    arguments.values_mut().for_each(without_negative_zero);
+    arguments
+}
+
+fn without_negative_zero(value: &mut Value) {
+    match value {
+        Value::Number(number) if number.as_f64() == Some(0.0) => *value = 0.into(),
+        Value::Array(items) => items.iter_mut().for_each(without_negative_zero),
+        Value::Object(entries) => entries.values_mut().for_each(without_negative_zero),
+        _ => {}
     }
 }
 

@@ -54,3 +54,14 @@ fn a_piece_that_is_held_back_says_nothing() {
     assert_eq!(deltas_of("a".into(), Vec::new()), [Delta::Text("a".into())]);
     assert_eq!(deltas_of(String::new(), Vec::new()), []);
 }
+
+#[test]
+fn a_negative_zero_is_the_integer_that_its_schema_wants() {
+    let call = |text: &str| ToolCall { id: "1".into(), name: "f".into(), arguments: text.into() };
+    let written = |text| Value::Object(arguments(&call(text))).to_string();
+    assert_eq!(
+        written(r#"{"a": -0, "b": [-0, {"c": -0, "d": "-0"}], "e": -1.5}"#),
+        r#"{"a":0,"b":[0,{"c":0,"d":"-0"}],"e":-1.5}"#
+    );
+    assert_eq!(written(r#"{"a": "cut at the lim"#), "{}");
+}

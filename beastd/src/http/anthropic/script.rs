@@ -1,9 +1,9 @@
 //! Answers in Anthropic's words: a list of blocks, whole or as events. Knows nothing of requests.
 
 use beast_protocol::{Delta, Event, FinishReason, Usage};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use crate::http::answers::{Answer, deltas_of};
+use crate::http::answers::{Answer, arguments, deltas_of};
 use crate::http::refusal::{Dialect, Refusal};
 use crate::http::stream::{Script, named};
 
@@ -16,11 +16,12 @@ pub(super) fn whole(id: &str, answer: &Answer) -> Value {
     if !answer.text.is_empty() {
         content.push(json!({ "type": "text", "text": answer.text }));
     }
-    content.extend(answer.calls.iter().map(|call| {
-        // What was cut at the limit of tokens is no object yet.
-        let input: Map<String, Value> = serde_json::from_str(&call.arguments).unwrap_or_default();
-        json!({ "type": "tool_use", "id": call.id, "name": call.name, "input": input })
-    }));
+    content.extend(
+        answer
+            .calls
+            .iter()
+            .map(|call| json!({ "type": "tool_use", "id": call.id, "name": call.name, "input": arguments(call) })),
+    );
     let mut message = message(id, &answer.model, content, usage(answer.usage));
     message["stop_reason"] = stop_reason(answer.reason, !answer.calls.is_empty()).into();
     message["stop_sequence"] = answer.stop_text.clone().into();

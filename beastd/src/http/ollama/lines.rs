@@ -3,10 +3,10 @@
 use std::time::{Duration, Instant, SystemTime};
 
 use beast_protocol::{Delta, Event, FinishReason, Logprob, Timings, TokenLogprob, ToolCall, Usage};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::{NDJSON, rfc_3339};
-use crate::http::answers::{Answer, deltas_of};
+use crate::http::answers::{Answer, arguments, deltas_of};
 use crate::http::models::tagged;
 use crate::http::openai::finite;
 use crate::http::refusal::{Dialect, Refusal};
@@ -99,8 +99,7 @@ impl Said {
 
 /// Arguments are an object; a call that was cut at the limit of tokens has none.
 fn call(call: &ToolCall) -> Value {
-    let arguments: Map<String, Value> = serde_json::from_str(&call.arguments).unwrap_or_default();
-    json!({ "function": { "name": call.name, "arguments": arguments } })
+    json!({ "function": { "name": call.name, "arguments": arguments(call) } })
 }
 
 fn logprob(token: &TokenLogprob) -> Value {
