@@ -1,7 +1,6 @@
 //! Every limit and default, where each value came from, and the checks: what leaves this room is valid.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -9,16 +8,18 @@ use beast_launchd::file;
 use beast_launchd::paths::{self, PathError};
 use serde::{Deserialize, Deserializer};
 use toml::{Table, Value};
-use tracing_subscriber::EnvFilter;
 
 use crate::cores;
 
 mod error;
 pub mod http;
 mod key_file;
+mod keys;
+mod print;
 
 pub use error::{ConfigError, Source};
 use http::Http;
+use keys::{KEYS, parse_duration};
 
 /// Longer than any configuration.
 const MAX_BYTES: u64 = 1 << 20;
@@ -28,20 +29,8 @@ const DEFAULTS: &str = include_str!("config.default.toml");
 const PROFILES: [(&str, &str); 2] =
     [("beast", "n_ctx = 4096\nn_batch = 1024"), ("baseline", "n_ctx = 2048\nn_batch = 512")];
 
-/// The settings that are lengths of time.
-const DURATIONS: [&str; 7] = [
-    "handshake_timeout",
-    "idle_timeout",
-    "stall_timeout",
-    "drain_timeout",
-    "idle_unload",
-    "idle_exit",
-    "failed_linger",
-];
-/// Most megabytes that can be counted in bytes.
-const MAX_MIB: usize = 1 << 30;
 /// Variables of the client and of the tests, which are no settings of the daemon.
-const OTHER_VARIABLES: [&str; 12] = [
+const OTHER_VARIABLES: [&str; 13] = [
     "BEAST_COLOR",
     "BEAST_FAULTS",
     "BEAST_FUZZ_SECONDS",
@@ -54,6 +43,7 @@ const OTHER_VARIABLES: [&str; 12] = [
     "BEAST_TEMPLATE_CASES",
     "BEAST_TIMEOUT",
     "BEAST_TOOL_CASES",
+    "BEAST_TOOL_FIRST",
 ];
 /// Beginnings of such variables.
 const OTHER_PREFIXES: [&str; 2] = ["BEAST_TEST_", "BEAST_COMPLETE"];
@@ -177,22 +167,6 @@ pub fn load(overrides: &Overrides) -> Result<Loaded, ConfigError> {
     let config = parse(&values)?;
     check(&config, &values)?;
     Ok(Loaded { config, warnings, values })
-}
-
-impl Loaded {
-    /// The settings as TOML, each with where it came from; what `--print-config` shows.
-    pub fn print(&self) -> String {
-        let lines: Vec<_> = self
-            .values
-            .iter()
-            .map(|(key, (value, source))| (format!("{key} = {}", http::shown(key, value)), source))
-            .collect();
-        let width = lines.iter().map(|(line, _)| line.chars().count()).max().unwrap_or(0).min(48);
-        lines.iter().fold(String::new(), |mut out, (line, source)| {
-            writeln!(out, "{line:width$}  # {source}").expect("a string takes everything");
-            out
-        })
-    }
 }
 
 /// `BEAST_*` of the process's environment.
@@ -352,24 +326,13 @@ fn absolute(text: &str) -> PathBuf {
 
 fn parse(values: &Values) -> Result<Config, ConfigError> {
     let mut table = Table::new();
-    for (key, (value, source)) in values {
-        if !http::is_of_http(key) {
-            table.insert(key.clone(), value.clone());
-        }
+    for (name, (value, _)) in values {
         // One by one, so that an error can say which and where from.
-        if let Value::Integer(n) = value
-            && *n < 0
-            && key != "n_gpu_layers"
-        {
-            return Err(invalid(values, key, "it must not be negative"));
+        if let Some(key) = keys::find(name) {
+            key.kind.check(value).map_err(|reason| invalid(values, name, &reason))?;
         }
-        if let (true, Value::String(text)) = (DURATIONS.contains(&key.as_str()), value) {
-            parse_duration(text).map_err(|reason| ConfigError::Invalid {
-                key: key.clone(),
-                value: value.to_string(),
-                source_of_key: source.clone(),
-                reason,
-            })?;
+        if !http::is_of_http(name) {
+            table.insert(name.clone(), value.clone());
         }
     }
     // Each value has been checked, and what is left is an error all the same: a running daemon reads this as well.
@@ -379,45 +342,19 @@ fn parse(values: &Values) -> Result<Config, ConfigError> {
     Ok(config)
 }
 
+/// What values must be beside each other.
 fn check(config: &Config, values: &Values) -> Result<(), ConfigError> {
-    // llama.cpp numbers sequences up to 255 (LLAMA_MAX_SEQ).
-    within(values, "n_slots", 1, 64)?;
-    within(values, "n_prefixes", 0, 128)?;
-    within(values, "n_ctx", 64, 1 << 24)?;
-    // Two tokens are the smallest step that tells whether guesses can be taken back.
-    within(values, "n_batch", config.n_slots.max(2), 1 << 20)?;
-    within(values, "prefill_chunk", 0, config.n_batch)?;
-    within(values, "n_threads", 0, 1024)?;
-    within(values, "n_draft", 0, 64)?;
-    within(values, "prefix_ram_mib", 0, MAX_MIB)?;
-    within(values, "prefix_disk_mib", 0, MAX_MIB)?;
-    if config.n_gpu_layers < -1 {
-        return Err(invalid(values, "n_gpu_layers", "it must be -1 for all, or the number of layers"));
+    if config.n_batch < config.n_slots {
+        return Err(invalid(values, "n_batch", &format!("it must be at least n_slots, which is {}", config.n_slots)));
     }
-    EnvFilter::try_new(&config.log).map_err(|error| invalid(values, "log", &error.to_string()))?;
-    one_of(values, "speculation", &["auto", "lookup", "draft", "off"])?;
-    one_of(values, "repack", &["auto", "on", "off"])?;
-    within(values, "max_tokens", 1, 1 << 24)?;
-    within(values, "max_connections", 1, 4096)?;
-    within(values, "max_waiting", 0, 4096)?;
-    within(values, "log_files", 1, 1000)?;
+    if config.prefill_chunk > config.n_batch {
+        let reason = format!("it must be at most n_batch, which is {}", config.n_batch);
+        return Err(invalid(values, "prefill_chunk", &reason));
+    }
     if config.n_cells != 0 && config.n_cells < config.n_ctx {
         return Err(invalid(values, "n_cells", "it must be 0, or at least n_ctx: one request needs that much"));
     }
     Ok(())
-}
-
-fn within(values: &Values, key: &str, min: usize, max: usize) -> Result<usize, ConfigError> {
-    let n = values[key].0.as_integer().and_then(|n| usize::try_from(n).ok());
-    n.filter(|n| (min..=max).contains(n))
-        .ok_or_else(|| invalid(values, key, &format!("it must be between {min} and {max}")))
-}
-
-fn one_of(values: &Values, key: &str, choices: &[&str]) -> Result<(), ConfigError> {
-    match values[key].0.as_str() {
-        Some(text) if choices.contains(&text) => Ok(()),
-        _ => Err(invalid(values, key, &format!("it must be one of {}", choices.join(", ")))),
-    }
 }
 
 fn invalid(values: &Values, key: &str, reason: &str) -> ConfigError {
@@ -433,16 +370,6 @@ fn invalid(values: &Values, key: &str, reason: &str) -> ConfigError {
 fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     let text = String::deserialize(deserializer)?;
     parse_duration(&text).map_err(serde::de::Error::custom)
-}
-
-/// `5m`, `1h 30m`, `0` or `never`.
-fn parse_duration(text: &str) -> Result<Duration, String> {
-    match text.trim() {
-        "never" => Ok(Duration::MAX),
-        "0" => Ok(Duration::ZERO),
-        text => humantime::parse_duration(text)
-            .map_err(|_| "a duration like 30s, 5m, 1h, 0 or never is expected; try: 30m".into()),
-    }
 }
 
 impl Config {
@@ -469,18 +396,11 @@ impl Config {
 
     /// These settings, with those of `fresh` that can change while the daemon runs.
     pub fn with_live_settings_of(&self, fresh: &Config) -> Config {
-        Config {
-            log: fresh.log.clone(),
-            handshake_timeout: fresh.handshake_timeout,
-            idle_timeout: fresh.idle_timeout,
-            stall_timeout: fresh.stall_timeout,
-            drain_timeout: fresh.drain_timeout,
-            idle_unload: fresh.idle_unload,
-            idle_exit: fresh.idle_exit,
-            failed_linger: fresh.failed_linger,
-            http: self.http.with_live_settings_of(&fresh.http),
-            ..self.clone()
+        let mut next = self.clone();
+        for copy in KEYS.iter().filter_map(|key| key.live) {
+            copy(&mut next, fresh);
         }
+        next
     }
 
     /// Folder of the log files, if they are wanted.

@@ -101,7 +101,7 @@ fn mistakes_are_named_with_place_and_remedy() {
     check_error("quite_something_else = 1", expect!["unknown setting 'quite_something_else' (DIR/config.toml)"]);
     check_error("n_ctx = 'many'", expect![[r#"n_ctx = "many" (DIR/config.toml): a value like 4096 is expected"#]]);
     check_error("n_ctx = 1", expect!["n_ctx = 1 (DIR/config.toml): it must be between 64 and 16777216"]);
-    check_error("n_slots = -1", expect!["n_slots = -1 (DIR/config.toml): it must not be negative"]);
+    check_error("n_slots = -1", expect!["n_slots = -1 (DIR/config.toml): it must be between 1 and 64"]);
     check_error(
         "n_cells = 100",
         expect!["n_cells = 100 (DIR/config.toml): it must be 0, or at least n_ctx: one request needs that much"],
@@ -170,7 +170,7 @@ fn wrong(key: &str, default: &Value) -> Vec<&'static str> {
         _ => &["7", "true"],
     });
     wrong.extend(match key {
-        _ if DURATIONS.contains(&key) => {
+        _ if matches!(keys::find(key).expect("known").kind, keys::Kind::Duration) => {
             ["'half an hour'", "''", "'-5s'", "'30'", "'5 parsecs'", "'99999999999999999999y'"].as_slice()
         }
         "log" => &["',,=='", "'info,beastd=loud'"],
@@ -231,16 +231,71 @@ fn each_setting_refuses_what_it_cannot_use_wherever_it_stands() {
 }
 
 #[test]
-fn the_settings_that_are_lengths_of_time_are_all_known() {
-    let (_folder, overrides) = with_file("");
-    let values = load(&overrides).expect("valid").values;
-    let is_length = |value: &Value| value.as_str().is_some_and(|text| !text.is_empty() && parse_duration(text).is_ok());
-    let mut found: Vec<&str> =
-        values.iter().filter(|(_, (value, _))| is_length(value)).map(|(key, _)| key.as_str()).collect();
-    let mut known = DURATIONS.to_vec();
-    found.sort_unstable();
-    known.sort_unstable();
-    assert_eq!(found, known);
+fn the_table_holds_each_setting_with_a_default_that_it_takes() {
+    let defaults = flat(DEFAULTS.parse().expect("TOML"), |_| true);
+    let names: Vec<&str> = defaults.iter().map(|(name, _)| name.as_str()).collect();
+    let mut known: Vec<&str> = KEYS.iter().map(|key| key.name).collect();
+    let (mut sorted, _) = (names.clone(), known.sort_unstable());
+    sorted.sort_unstable();
+    assert_eq!(sorted, known);
+    for (name, default) in &defaults {
+        let key = keys::find(name).expect("it is in both");
+        key.kind.check(default).unwrap_or_else(|reason| panic!("{name} = {default}: {reason}"));
+    }
+}
+
+/// What `docs/configuration.md` says of each setting.
+#[test]
+fn the_reference_is_the_table() {
+    let mut text = String::new();
+    let mut table = "";
+    let mut comment = String::new();
+    for line in DEFAULTS.lines().skip_while(|line| !line.is_empty()) {
+        if let Some(rest) = line.strip_prefix("# ") {
+            comment += &format!("{}{rest}", if comment.is_empty() { "" } else { " " });
+        } else if line == "[http]" {
+            table = "http.";
+            text += &format!("\n## \\[http\\]\n\n{comment}\n");
+            comment.clear();
+        } else if let Some((name, default)) = line.split_once(" = ") {
+            let key = keys::find(&format!("{table}{name}")).expect("a test holds both together");
+            let when = if key.live.is_some() { "Changes on SIGHUP." } else { "Takes a restart." };
+            let takes = key.kind.words();
+            text += &format!("\n### `{}`\n\n{comment}\n\nTakes {takes}. Default: `{default}`. {when}\n", key.name);
+            comment.clear();
+        }
+    }
+    let path = beast_tests::project("docs/configuration.md");
+    let page = std::fs::read_to_string(&path).expect("it is part of the project");
+    let (head, _) = page.split_once("<!-- settings -->\n").expect("the mark");
+    expect_test::expect_file![path].assert_eq(&format!("{head}<!-- settings -->\n{text}"));
+}
+
+#[test]
+fn for_programs_each_setting_says_what_it_takes() {
+    let (folder, mut overrides) = with_file("n_ctx = 1000\n[http]\napi_key = 'sesame'");
+    overrides.env.insert("BEAST_LOG".into(), "debug".into());
+    let text = load(&overrides).expect("valid").json();
+    let printed: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    assert_eq!(printed.as_object().expect("an object").len(), KEYS.len());
+    assert!(!text.contains("sesame"));
+    let shown = format!("{}\n{}\n{}", printed["n_ctx"], printed["log"], printed["http.api_key"]["value"]);
+    expect![[r#"
+        {"value":1000,"layer":"file","source":"DIR/config.toml","takes":"64 to 16777216","live":false,"of_speed":true}
+        {"value":"debug","layer":"env","source":"BEAST_LOG","takes":"the syntax of RUST_LOG","live":true,"of_speed":false}
+        "(set)""#]].assert_eq(&shown.replace(&folder.path().display().to_string(), "DIR"));
+}
+
+#[test]
+fn what_takes_a_restart_is_named() {
+    let loaded = |text: &str| {
+        let (_folder, overrides) = with_file(text);
+        load(&overrides).expect("valid")
+    };
+    let (old, fresh) = (loaded("n_ctx = 1000\nlog = 'info'"), loaded("n_ctx = 2000\nlog = 'debug'\nmmap = false"));
+    assert_eq!(old.that_need_a_restart(&fresh).collect::<Vec<_>>(), ["n_ctx", "mmap"]);
+    let next = old.config.with_live_settings_of(&fresh.config);
+    assert_eq!((next.n_ctx, next.log.as_str(), next.mmap), (1000, "debug", true));
 }
 
 #[test]

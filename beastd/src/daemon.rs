@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 
-use beast_protocol::{SpeculationStatus, State, Status, StoredPrefixes};
+use beast_protocol::{Notice, NoticeKind, SpeculationStatus, State, Status, StoredPrefixes};
 use tokio::sync::{Semaphore, watch};
 
 use crate::budget::Budget;
@@ -34,6 +34,8 @@ pub enum Phase {
 pub struct Daemon {
     /// The settings; those that can change without a restart change here.
     pub config: watch::Sender<Arc<Config>>,
+    /// Why the file was not read again, when it could not be.
+    pub config_problem: watch::Sender<Option<String>>,
     /// Loading, and what came of it.
     pub progress: Progress,
     /// The way to the worker.
@@ -79,6 +81,7 @@ impl Daemon {
     ) -> Self {
         Self {
             config: watch::Sender::new(config),
+            config_problem: watch::Sender::new(None),
             progress,
             worker,
             metrics,
@@ -193,8 +196,14 @@ impl Daemon {
             tuning: ready.as_ref().map(|ready| ready.tuning.clone()).unwrap_or_default(),
             n_preempted: self.metrics.n_preempted.load(Relaxed),
             busy_us: self.metrics.busy_us.load(Relaxed),
-            notices: ready.map(|ready| ready.notices.clone()).unwrap_or_default(),
+            notices: self.notices(ready.as_deref()),
         }
+    }
+
+    fn notices(&self, ready: Option<&Ready>) -> Vec<Notice> {
+        let problem = self.config_problem.borrow().clone();
+        let problem = problem.map(|text| Notice { kind: NoticeKind::Warning, text });
+        problem.into_iter().chain(ready.into_iter().flat_map(|ready| ready.notices.clone())).collect()
     }
 
     fn prefix_bytes(&self, ready: &Ready) -> u64 {

@@ -75,7 +75,7 @@ pub async fn run(
     progress: Progress,
     logging: &Logging,
 ) -> anyhow::Result<()> {
-    let config = Arc::new(loaded.config);
+    let config = Arc::new(loaded.config.clone());
     let metrics = Arc::new(Metrics::default());
     let (worker, ended) = loader::spawn(Arc::clone(&config), progress.clone(), Arc::clone(&metrics));
     let is_kept = listener.origin != Origin::Bound;
@@ -85,7 +85,7 @@ pub async fn run(
     tokio::spawn(residency::watch_idleness(Arc::clone(&daemon)));
     tokio::select! {
         outcome = serve(listener, endpoints, Arc::clone(&daemon), ended) => outcome,
-        outcome = watch_signals(Arc::clone(&daemon), overrides, logging) => outcome,
+        outcome = watch_signals(Arc::clone(&daemon), loaded, overrides, logging) => outcome,
     }
 }
 
@@ -154,7 +154,12 @@ async fn linger(daemon: &Daemon, error: &WireError) {
 /// SIGTERM and SIGINT end the daemon politely; a second one gives running requests up and waits for no more than the engine's current
 /// step, because a process that ends under a computing engine crashes on its way out; a third one waits for nothing. SIGHUP
 /// reads the configuration again.
-async fn watch_signals(daemon: Arc<Daemon>, overrides: Overrides, logging: &Logging) -> anyhow::Result<()> {
+async fn watch_signals(
+    daemon: Arc<Daemon>,
+    at_start: Loaded,
+    overrides: Overrides,
+    logging: &Logging,
+) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hangup = signal(SignalKind::hangup())?;
@@ -163,7 +168,7 @@ async fn watch_signals(daemon: Arc<Daemon>, overrides: Overrides, logging: &Logg
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
             _ = hangup.recv() => {
-                reload(&daemon, &overrides, logging);
+                reload(&daemon, &at_start, &overrides, logging);
                 continue;
             }
         }
@@ -181,16 +186,26 @@ async fn watch_signals(daemon: Arc<Daemon>, overrides: Overrides, logging: &Logg
     }
 }
 
-/// Takes over what can change without a restart; what cannot is named.
-fn reload(daemon: &Daemon, overrides: &Overrides, logging: &Logging) {
+/// Takes over what can change without a restart; what cannot is named, and so is a file that cannot be used, until one can.
+fn reload(daemon: &Daemon, at_start: &Loaded, overrides: &Overrides, logging: &Logging) {
     let fresh = match config::load(overrides) {
-        Ok(loaded) => loaded.config,
-        Err(error) => return tracing::error!(%error, "the configuration stays as it is"),
+        Ok(fresh) => fresh,
+        Err(error) => {
+            tracing::error!(%error, "the configuration stays as it is");
+            let problem =
+                format!("the configuration was not read again: {error}; try: mend it, then pkill -HUP beastd");
+            daemon.config_problem.send_replace(Some(problem));
+            return;
+        }
     };
-    let old = daemon.config();
-    let next = old.with_live_settings_of(&fresh);
-    if next != fresh {
-        tracing::warn!("some changed settings need a restart: beastctl stop");
+    daemon.config_problem.send_replace(None);
+    fresh.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+    let next = daemon.config().with_live_settings_of(&fresh.config);
+    // The model may have been changed by a request.
+    let is_in_force = |key: &str| key == "model" && next.model == fresh.config.model;
+    let pending: Vec<_> = at_start.that_need_a_restart(&fresh).filter(|key| !is_in_force(key)).collect();
+    if !pending.is_empty() {
+        tracing::warn!("changed settings that need a restart: {}; try: beastctl stop", pending.join(", "));
     }
     logging.set_filter(&next.log);
     daemon.config.send_replace(Arc::new(next));

@@ -51,8 +51,17 @@ struct Args {
     #[arg(long, hide = true, value_name = "FILE", exclusive = true)]
     try_model: Option<PathBuf>,
     /// Show the settings in force and where each comes from, then end
-    #[arg(long)]
-    print_config: bool,
+    #[arg(long, value_name = "FORMAT", num_args = 0..=1, require_equals = true, default_missing_value = "toml")]
+    print_config: Option<Format>,
+}
+
+/// How the settings are written.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Format {
+    /// For people, and for the file.
+    Toml,
+    /// For programs: with layer, range, and whether a running daemon follows.
+    Json,
 }
 
 fn key_value(text: &str) -> Result<(String, String), String> {
@@ -80,12 +89,16 @@ fn run(args: Args, started_us: u64) -> anyhow::Result<()> {
     }
     let overrides = overrides(&args);
     let loaded = config::load(&overrides)?;
-    if args.print_config || args.calibrate {
+    if args.print_config.is_some() || args.calibrate {
         // Here no log is open that they could be told in.
         loaded.warnings.iter().for_each(|warning| drop(writeln!(std::io::stderr(), "beastd: warning: {warning}")));
     }
-    if args.print_config {
-        std::io::stdout().write_all(loaded.print().as_bytes()).context("cannot write the configuration")?;
+    if let Some(format) = args.print_config {
+        let text = match format {
+            Format::Toml => loaded.print(),
+            Format::Json => loaded.json(),
+        };
+        std::io::stdout().write_all(text.as_bytes()).context("cannot write the configuration")?;
         return Ok(());
     }
     if args.calibrate {

@@ -46,7 +46,7 @@ impl Daemons {
         fs::create_dir(beast.path("tmp")).unwrap();
         // Each takes the next socket, and lives until somebody opens its pipe.
         beast.beastd(
-            "case $1 in --print-config) echo 'n_threads = 1  # BEAST_N_THREADS'; exit;; esac\n\
+            "case $1 in --print-config=json) echo '{\"n_threads\": {\"value\": 1, \"layer\": \"env\", \"of_speed\": true}}'; exit;; esac\n\
              echo \"$@\" >> arguments\n\
              for n in 0 1 2 3 4 5; do if [ -e $n.later ]; then mv $n.later \"$2\"; exec cat $n.end; fi; done",
         );
@@ -182,8 +182,7 @@ fn a_beastd_that_does_not_start_says_why() {
     expect![[r#"
         beastctl: cannot start DIR/beastd: beastd: config.toml:3: unknown key; try: beastd, to see it start in the foreground
     "#]].assert_eq(&check("echo 'beastd: config.toml:3: unknown key' >&2; exit 2"));
-    let dies =
-        "case $1 in --print-config) exit;; esac\necho 'INFO x' >&2\necho 'beastd: no socket; try: another' >&2\nexit 1";
+    let dies = "case $1 in --print-config=json) echo {}; exit;; esac\necho 'INFO x' >&2\necho 'beastd: no socket; try: another' >&2\nexit 1";
     expect![[r#"
         beastctl: cannot start DIR/beastd: beastd: no socket; try: another
     "#]]

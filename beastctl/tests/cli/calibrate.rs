@@ -16,9 +16,7 @@ not for us
 
 /// What `--calibrate` does; `--print-config` is asked first.
 fn beastd(beast: &Beast, script: &str) {
-    beast.beastd(&format!(
-        "case $1 in --print-config) echo 'model = \"auto\"  # default'; exit;; esac\necho \"$@\" > arguments\n{script}"
-    ));
+    beast.beastd(&format!("case $1 in --print-config=json) echo {{}}; exit;; esac\necho \"$@\" > arguments\n{script}"));
 }
 
 /// How busy the machine is, is not what is tested.

@@ -126,6 +126,17 @@ impl Beast {
     }
 }
 
+/// What `beastd --print-config=json` says, for lines like `model = "auto"  # default`.
+pub(crate) fn printed(lines: &str) -> String {
+    let entry = |line: &str| {
+        let (setting, layer) = line.rsplit_once("  # ").expect("a layer");
+        let (key, value) = setting.split_once(" = ").expect("a value");
+        let value: serde_json::Value = serde_json::from_str(value).expect("as in JSON");
+        (key.to_owned(), serde_json::json!({ "value": value, "layer": layer, "of_speed": false }))
+    };
+    serde_json::Value::Object(lines.lines().map(entry).collect()).to_string()
+}
+
 pub(crate) fn spawn(command: &mut Command) -> Child {
     let _lock = PROGRAMS.lock();
     let until = Instant::now() + PATIENCE;

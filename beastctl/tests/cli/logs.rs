@@ -8,13 +8,14 @@ use std::{
 
 use expect_test::expect;
 
-use crate::harness::{Beast, Ran, feed, spawn};
+use crate::harness::{Beast, Ran, feed, printed, spawn};
 
 /// A home whose beastd says that its log is in a folder of an unusual name.
 fn beast() -> Beast {
     let beast = Beast::alone();
     let folder = beast.path("my logs");
-    beast.beastd(&format!("[ $1 = --print-config ] && echo 'log_dir = \"{}\"  # file'", folder.display()));
+    let printed = printed(&format!("log_dir = \"{}\"  # file", folder.display()));
+    beast.beastd(&format!("[ $1 = --print-config=json ] && echo '{printed}'"));
     beast
 }
 

@@ -6,7 +6,7 @@ use beast_protocol::{ErrorCode, Event, Request, Status, Welcome, WireError};
 use expect_test::expect;
 
 use crate::{
-    harness::{Beast, Peer, Ran, feed},
+    harness::{Beast, Peer, Ran, feed, printed},
     verbs::status,
 };
 
@@ -240,8 +240,8 @@ fn what_a_running_daemon_loads_next_is_in_use() {
 fn what_beastd_would_load_next_is_in_use() {
     let beast = Beast::alone();
     let path = model(&beast, "mine.gguf");
-    let printed = format!("model = \"{}\"  # profile", path.display());
-    beast.beastd(&format!("[ \"$*\" = --print-config ] && echo '{printed}'"));
+    let printed = printed(&format!("model = \"{}\"  # profile", path.display()));
+    beast.beastd(&format!("[ \"$*\" = --print-config=json ] && echo '{printed}'"));
     let ran = run(&beast, &["rm", "-y", "mine"]);
     assert!(ran.code == Some(2) && ran.stderr.contains("mine.gguf is in use"), "{}", ran.report());
     assert!(path.exists());

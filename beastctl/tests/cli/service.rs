@@ -30,9 +30,9 @@ esac"#;
 
 /// It refuses its configuration where `broken` is, and when it is given a setting; any other call leaves a trace.
 const BEASTD: &str = r#"
-[ "$1" = --print-config ] || { touch started; exit; }
+[ "$1" = --print-config=json ] || { touch started; exit; }
 if [ -e broken ] || [ -n "$BEAST_N_CTX" ]; then echo 'beastd: n_ctx = 0 (config.toml): too few' >&2; exit 1; fi
-echo "drain_timeout = \"$(cat drain 2>/dev/null || echo 30s)\"  # default"
+echo "{\"drain_timeout\": {\"value\": \"$(cat drain 2>/dev/null || echo 30s)\", \"layer\": \"default\", \"of_speed\": false}}"
 "#;
 
 pub(crate) struct Machine(pub(crate) Beast);

@@ -11,7 +11,7 @@ use subtle::ConstantTimeEq;
 use toml::Value;
 
 use super::key_file;
-use super::{ConfigError, Values, invalid, one_of, text_of as text, within};
+use super::{ConfigError, Values, invalid, text_of as text};
 
 /// What `--print-config` shows in place of a key.
 pub(super) const HIDDEN: &str = "(set)";
@@ -95,25 +95,24 @@ impl Http {
         self.listen.iter().copied().chain(self.ollama)
     }
 
-    /// These settings, with those of `fresh` that can change while the daemon runs.
-    pub(super) fn with_live_settings_of(&self, fresh: &Http) -> Http {
-        // The listeners stay, so an address that needs a key goes on needing it, whatever the new ones would need.
+    /// Takes other keys. The listeners stay, so an address that needs a key goes on needing it, whatever the new ones would need.
+    pub(super) fn take_keys_of(&mut self, fresh: &Http) {
         let stays_locked = fresh.api_keys.is_empty() && self.addresses().any(|address| !is_loopback(address));
-        let api_keys = if stays_locked { &self.api_keys } else { &fresh.api_keys };
-        Http {
-            api_keys: api_keys.clone(),
-            hosts: fresh.hosts.clone(),
-            origins: fresh.origins.clone(),
-            is_strict: fresh.is_strict,
-            ..self.clone()
+        if !stays_locked {
+            self.api_keys.clone_from(&fresh.api_keys);
         }
     }
 }
 
-/// A value as output and errors may show it.
+/// A value as output and errors may show it, as TOML.
 pub(super) fn shown(key: &str, value: &Value) -> String {
+    masked(key, value).to_string()
+}
+
+/// A value as others may see it.
+pub(super) fn masked(key: &str, value: &Value) -> Value {
     let is_secret = SECRETS.contains(&key) && value.as_str() != Some("");
-    if is_secret { Value::from(HIDDEN).to_string() } else { value.to_string() }
+    if is_secret { Value::from(HIDDEN) } else { value.clone() }
 }
 
 /// Whether a setting belongs to this table.
@@ -123,9 +122,7 @@ pub(super) fn is_of_http(key: &str) -> bool {
 
 /// Reads and checks the table.
 pub(super) fn parse(values: &Values, socket_of_beast: &Path) -> Result<Http, ConfigError> {
-    one_of(values, "http.models", &["any", "strict"])?;
-    let max_body_mib = within(values, "http.max_body_mib", 1, 1024)?;
-    let max_connections = within(values, "http.max_connections", 1, 4096)?;
+    let number = |key: &str| values[key].0.as_integer().and_then(|n| usize::try_from(n).ok()).unwrap_or_default();
     const OLLAMA: &str = "http.ollama_listen";
     let ollama_listen = address(OLLAMA, text(values, OLLAMA)).map_err(|reason| invalid(values, OLLAMA, &reason))?;
     let http = Http {
@@ -136,8 +133,8 @@ pub(super) fn parse(values: &Values, socket_of_beast: &Path) -> Result<Http, Con
         hosts: list(values, "http.hosts", host)?,
         origins: list(values, "http.origins", origin)?,
         is_strict: text(values, "http.models") == "strict",
-        max_body: max_body_mib << 20,
-        max_connections,
+        max_body: number("http.max_body_mib") << 20,
+        max_connections: number("http.max_connections"),
     };
     check_addresses(&http, values)?;
     Ok(http)

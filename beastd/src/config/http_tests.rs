@@ -102,7 +102,7 @@ fn mistakes_are_named_with_their_table() {
     check_error("max_body_mib = 0", expect!["http.max_body_mib = 0 (DIR/config.toml): it must be between 1 and 1024"]);
     check_error(
         "max_connections = -1",
-        expect!["http.max_connections = -1 (DIR/config.toml): it must not be negative"],
+        expect!["http.max_connections = -1 (DIR/config.toml): it must be between 1 and 4096"],
     );
     let (_folder, mut overrides) = with_table("");
     overrides.flags.push(("--set".into(), "http".into(), "on".into()));

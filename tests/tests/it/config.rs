@@ -148,8 +148,13 @@ fn an_invalid_configuration_leaves_the_old_one_in_force() {
         reload(&beast, "the configuration stays as it is");
         assert_eq!(beast.client().last_words(), None, "the old idle_timeout is in force");
         assert_eq!(beast.client().ask(&ask(TEXT)).done().0, FinishReason::Stop);
+        let warning = |text: &str| text.starts_with("the configuration was not read again: ");
+        assert!(beast.status().notices.iter().any(|notice| warning(&notice.text)), "status says so as well");
     }
     assert!(!beast.stderr().contains(READ_AGAIN));
+    beast.configure("idle_timeout = \"5m\"\n");
+    reload(&beast, READ_AGAIN);
+    assert_eq!(beast.status().notices.iter().filter(|notice| notice.text.contains("read again")).count(), 0);
 }
 
 #[test]
@@ -158,7 +163,7 @@ fn settings_that_need_a_restart_are_told_and_not_taken_over() {
     home.configure("n_slots = 2\n");
     let beast = home.start(&[]);
     beast.configure("n_slots = 3\n");
-    reload(&beast, "need a restart");
+    reload(&beast, "need a restart: n_slots");
     assert_eq!(beast.status().n_slots, 2);
 }
 

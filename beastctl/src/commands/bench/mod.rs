@@ -75,9 +75,9 @@ fn plan(table: BenchTable) -> &'static Plan {
 pub(super) fn run(context: &Context, options: &BenchOptions) -> Result<()> {
     // Everything that is the user's to mend is found before anything is measured.
     let program = find_beastd().ok_or(CommandError::NoProgram)?;
-    let settings = Settings::of_user(&program, options.model.clone())?;
     // From here on there may be programs that have to be ended.
     let wait = Wait::start_with_children(context.timeout).context("cannot watch for Ctrl-C")?;
+    let settings = Settings::of_user(&program, options.model.clone(), &wait)?;
     let sinks = Sinks::open(options)?;
     let trust = Trust::judge(busy::look(Path::new("/proc"), &wait)?, options.force)?;
     // The tables say it themselves.

@@ -1,39 +1,12 @@
 //! What the user's configuration says about computing, so that what is measured is what they have.
 
-use std::{
-    env,
-    path::Path,
-    process::{Command, Stdio},
-};
+use std::path::Path;
 
 use anyhow::Result;
 use serde_json::{Map, Value};
 
-use super::daemon::words_of;
-use crate::start::StartError;
+use crate::{commands::settings::Settings as Printed, start::StartError, wait::Wait};
 
-/// Settings that change how fast it is. The others (sockets, logs, limits) belong to the daemon that is measured.
-const OF_SPEED: [&str; 19] = [
-    "calibration",
-    "draft",
-    "governor",
-    "kernels",
-    "mmap",
-    "n_batch",
-    "n_cells",
-    "n_ctx",
-    "n_draft",
-    "n_gpu_layers",
-    "n_prefixes",
-    "n_slots",
-    "n_threads",
-    "prefill_chunk",
-    "prefix_disk_mib",
-    "prefix_ram_mib",
-    "profile",
-    "repack",
-    "speculation",
-];
 /// What a profile sets, and what would hide it.
 const OF_PROFILE: [&str; 4] = ["profile", "n_batch", "n_ctx", "n_cells"];
 
@@ -48,28 +21,22 @@ pub(super) struct Settings {
 
 impl Settings {
     /// What `beastd --print-config` says, with another model when one was asked for.
-    pub(super) fn of_user(program: &Path, model: Option<String>) -> Result<Self> {
-        let failed = |words| StartError::Failed { program: program.to_owned(), words };
-        let output = Command::new(program).arg("--print-config").stdin(Stdio::null()).output();
-        let output = output.map_err(|error| failed(error.to_string()))?;
-        if !output.status.success() {
-            return Err(failed(words_of(&output.stderr, output.status)).into());
-        }
-        let mut settings = Self::parse(&String::from_utf8_lossy(&output.stdout));
-        settings.model = model.unwrap_or(settings.model);
-        Ok(settings)
+    pub(super) fn of_user(program: &Path, model: Option<String>, wait: &Wait) -> Result<Self> {
+        let failed = |words: String| {
+            let own = words.rfind("beastd: ").map_or("", |at| &words[at..]);
+            let words = if own.is_empty() { words.clone() } else { own.to_owned() };
+            StartError::Failed { program: program.to_owned(), words }
+        };
+        let printed = Printed::ask(program, wait)?.map_err(failed)?;
+        Ok(Self::of(&printed, model))
     }
 
-    fn parse(printed: &str) -> Self {
-        let mut settings = Self { model: "auto".into(), own: Vec::new() };
-        for (key, value, source) in printed.lines().filter_map(parse_line) {
-            if key == "model" {
-                settings.model = value;
-            } else if OF_SPEED.contains(&key) && source != "default" && !source.starts_with("profile ") {
-                settings.own.push((key.into(), value));
-            }
+    fn of(printed: &Printed, model: Option<String>) -> Self {
+        let own = printed.of_speed().filter(|(key, _)| *key != "model");
+        Self {
+            model: model.or_else(|| printed.get("model")).unwrap_or_else(|| "auto".into()),
+            own: own.map(|(key, value)| (key.to_owned(), value)).collect(),
         }
-        settings
     }
 
     /// The arguments of a daemon that is set up as the user's is, but for `overrides`.
@@ -99,27 +66,6 @@ impl Settings {
     pub(super) fn has(&self, key: &str, value: &str) -> bool {
         self.own.iter().any(|(own, set)| own == key && set == value)
     }
-}
-
-/// `KEY = VALUE  # SOURCE`, where the value is that of TOML: only text has quotes.
-pub(in crate::commands) fn parse_line(line: &str) -> Option<(&str, String, &str)> {
-    let (setting, source) = line.rsplit_once("  # ")?;
-    let (key, value) = setting.split_once(" = ")?;
-    let value = value.trim();
-    let value = match value.chars().next()? {
-        // Its escapes are those of JSON, but for some that no path has.
-        '"' => serde_json::from_str(value).ok()?,
-        '\'' => value.trim_matches('\'').to_owned(),
-        // A file's name may look like the mark before it.
-        _ => value.split_whitespace().next()?.to_owned(),
-    };
-    Some((key.trim(), from_home(value), source.trim()))
-}
-
-/// The daemon that is measured may have another home.
-fn from_home(value: String) -> String {
-    let path = value.strip_prefix("~/").and_then(|rest| Some(env::home_dir()?.join(rest)));
-    path.map_or(value, |path| path.to_string_lossy().into_owned())
 }
 
 #[cfg(test)]

@@ -28,7 +28,7 @@ pub(super) fn check(model: &Model, settings: &Settings, has_gpu: bool) -> Findin
         n if n >= n_all => Finding::ok(CHECK, text),
         0 if !has_gpu => Finding::ok(CHECK, format!("{text}; this machine shows no GPU")),
         n => {
-            let limit = settings.get("n_gpu_layers").filter(|limit| *limit != "-1");
+            let limit = settings.get("n_gpu_layers").filter(|limit| limit != "-1");
             let fix = match limit {
                 Some(limit) => format!("n_gpu_layers = -1 in config.toml (it is {limit}), then beastctl stop"),
                 None if n > 0 => "a smaller model, or a smaller n_ctx: the GPU has no room for the rest".into(),

@@ -42,7 +42,7 @@ pub(super) fn check(settings: &Settings, beastd: Beastd) -> Vec<Finding> {
         return Vec::new();
     }
     let key_file = settings.get("http.api_key_file").filter(|path| !path.is_empty());
-    let mut findings: Vec<_> = key_file.and_then(|path| of_key_file(Path::new(path))).into_iter().collect();
+    let mut findings: Vec<_> = key_file.and_then(|path| of_key_file(Path::new(&path))).into_iter().collect();
     if beastd == Beastd::Asleep {
         let text = format!("not checked, since beastd does not run: {}", places.names().join(", "));
         findings.push(Finding::ok(CHECK, text));

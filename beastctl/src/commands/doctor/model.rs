@@ -47,7 +47,7 @@ impl Located {
 
 /// By the same rules as beastd.
 pub(super) fn locate(settings: &Settings) -> Located {
-    match settings.get("model").unwrap_or("auto") {
+    match settings.get("model").as_deref().unwrap_or("auto") {
         "builtin" => Located::BuiltIn { is_wanted: true },
         "auto" => {
             let file = beast_launchd::paths::models_dir().map(|folder| folder.join(DEFAULT));

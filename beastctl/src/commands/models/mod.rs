@@ -59,7 +59,7 @@ impl InUse {
         let wait = Wait::default().limited(Some(LIMIT));
         let settings = start::find_beastd().and_then(|program| Settings::ask(&program, &wait).ok()?.ok());
         let mut in_use = Self::find(context)?;
-        in_use.settings.extend(settings.and_then(|settings| settings.get("model").map(str::to_owned)));
+        in_use.settings.extend(settings.and_then(|settings| settings.get("model")));
         Ok(in_use)
     }
 

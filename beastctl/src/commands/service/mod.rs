@@ -104,7 +104,7 @@ fn settings(program: &Path, wait: &Wait) -> Result<Settings, ServiceError> {
 /// How long the system waits for the end of a daemon with these settings.
 fn stop_limit(settings: &Settings) -> Duration {
     // As beastd reads them; another version of it may know none.
-    let drain = match settings.get("drain_timeout") {
+    let drain = match settings.get("drain_timeout").as_deref() {
         Some("never") => Duration::MAX,
         Some("0") => Duration::ZERO,
         text => text.and_then(|text| humantime::parse_duration(text).ok()).unwrap_or(DRAIN_TIMEOUT),

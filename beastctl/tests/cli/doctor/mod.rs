@@ -14,7 +14,7 @@ use beast_protocol::{Event, Notice, NoticeKind, Request, State, Status, VERSION,
 use expect_test::{Expect, expect};
 
 use crate::{
-    harness::{Beast, Ran, feed, spawn},
+    harness::{Beast, Ran, feed, printed, spawn},
     verbs,
 };
 
@@ -27,7 +27,8 @@ fn chmod(path: &Path, mode: u32) {
 /// A beastd that answers two questions, and leaves a trace of every other call.
 fn programs(beast: &Beast, version: &str, settings: &str) {
     beast.beastd(&format!(
-        "case $1 in --version) echo 'beastd {version}';; --print-config) cat <<'END'\n{settings}\nEND\n;; *) touch started;; esac"
+        "case $1 in --version) echo 'beastd {version}';; --print-config=json) cat <<'END'\n{}\nEND\n;; *) touch started;; esac",
+        printed(settings)
     ));
 }
 

@@ -1,0 +1,161 @@
+//! Every setting: its name, what it takes, whether it can change while the daemon runs, whether it changes how fast that computes.
+//!
+//! Checks, `--print-config`, SIGHUP, `beastctl bench` and docs/configuration.md follow from this table. What a setting means, and its
+//! default, stand in `config.default.toml`. Never knows: where a value came from.
+
+use std::time::Duration;
+
+use toml::Value;
+use tracing_subscriber::EnvFilter;
+
+use super::Config;
+
+/// A setting.
+pub struct Key {
+    /// As in the file; one of a table is `TABLE.KEY`.
+    pub name: &'static str,
+    /// What it takes.
+    pub kind: Kind,
+    /// Copies it from one configuration to another, where a running daemon can follow; otherwise it takes a restart.
+    pub live: Option<fn(&mut Config, &Config)>,
+    /// Whether what is measured depends on it. The others (sockets, logs, limits) do not.
+    pub is_of_speed: bool,
+}
+
+/// What a setting takes.
+pub enum Kind {
+    /// A file or folder, or one of these words.
+    Path(&'static [&'static str]),
+    /// One of these words.
+    Choice(&'static [&'static str]),
+    /// A whole number, both ends included.
+    Number(i64, i64),
+    /// True or false.
+    Switch,
+    /// `30s`, `1h 30m`, `0` or `never`.
+    Duration,
+    /// The syntax of RUST_LOG.
+    Filter,
+    /// Texts of its own, which `http.rs` checks.
+    Http(&'static str),
+}
+
+impl Kind {
+    /// Checks a value by itself; whether it fits the others is not asked here.
+    ///
+    /// # Errors
+    /// Why it cannot be used.
+    pub(super) fn check(&self, value: &Value) -> Result<(), String> {
+        let text = value.as_str().unwrap_or_default();
+        match self {
+            Self::Choice(words) if !words.contains(&text) => Err(format!("it must be one of {}", words.join(", "))),
+            Self::Number(min, max) if !value.as_integer().is_some_and(|n| (*min..=*max).contains(&n)) => {
+                Err(format!("it must be between {min} and {max}"))
+            }
+            Self::Duration => parse_duration(text).map(drop),
+            Self::Filter => EnvFilter::try_new(text).map(drop).map_err(|error| error.to_string()),
+            _ => Ok(()),
+        }
+    }
+
+    /// What it takes, in words.
+    pub(super) fn words(&self) -> String {
+        let alternatives = |words: &[&str]| words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ");
+        match self {
+            Self::Path([]) => "a path".into(),
+            Self::Path(words) => format!("a path, or {}", alternatives(words)),
+            Self::Choice(words) => alternatives(words),
+            Self::Number(min, max) => format!("{min} to {max}"),
+            Self::Switch => "`true`, `false`".into(),
+            Self::Duration => "a duration such as `30s` or `1h 30m`, `0`, `never`".into(),
+            Self::Filter => "the syntax of RUST_LOG".into(),
+            Self::Http(words) => (*words).into(),
+        }
+    }
+}
+
+/// `5m`, `1h 30m`, `0` or `never`.
+pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
+    match text.trim() {
+        "never" => Ok(Duration::MAX),
+        "0" => Ok(Duration::ZERO),
+        text => humantime::parse_duration(text)
+            .map_err(|_| "a duration like 30s, 5m, 1h, 0 or never is expected; try: 30m".into()),
+    }
+}
+
+/// The setting of this name.
+pub(super) fn find(name: &str) -> Option<&'static Key> {
+    KEYS.iter().find(|key| key.name == name)
+}
+
+const fn fixed(name: &'static str, kind: Kind) -> Key {
+    Key { name, kind, live: None, is_of_speed: false }
+}
+
+const fn of_speed(name: &'static str, kind: Kind) -> Key {
+    Key { name, kind, live: None, is_of_speed: true }
+}
+
+const fn live(name: &'static str, kind: Kind, copy: fn(&mut Config, &Config)) -> Key {
+    Key { name, kind, live: Some(copy), is_of_speed: false }
+}
+
+/// Most megabytes that can be counted in bytes.
+const MAX_MIB: i64 = 1 << 30;
+const MAX_TOKENS: i64 = 1 << 24;
+
+use Kind::{Choice, Filter, Http, Number, Path, Switch};
+
+/// All of them, in the order of `config.default.toml`.
+pub static KEYS: [Key; 45] = [
+    fixed("model", Path(&["auto", "builtin"])),
+    of_speed("profile", Choice(&["beast", "baseline"])),
+    fixed("socket", Path(&["auto"])),
+    fixed("log_dir", Path(&["auto", "none"])),
+    live("log", Filter, |to, from| to.log.clone_from(&from.log)),
+    fixed("log_files", Number(1, 1000)),
+    of_speed("n_ctx", Number(64, MAX_TOKENS)),
+    // llama.cpp numbers sequences up to 255 (LLAMA_MAX_SEQ).
+    of_speed("n_slots", Number(1, 64)),
+    of_speed("n_prefixes", Number(0, 128)),
+    of_speed("prefix_ram_mib", Number(0, MAX_MIB)),
+    of_speed("n_cells", Number(0, 64 * MAX_TOKENS)),
+    // Two tokens are the smallest step that tells whether guesses can be taken back.
+    of_speed("n_batch", Number(2, 1 << 20)),
+    of_speed("prefill_chunk", Number(0, 1 << 20)),
+    of_speed("n_threads", Number(0, 1024)),
+    of_speed("governor", Switch),
+    of_speed("n_gpu_layers", Number(-1, i32::MAX as i64)),
+    of_speed("repack", Choice(&["auto", "on", "off"])),
+    of_speed("kernels", Switch),
+    of_speed("calibration", Switch),
+    of_speed("speculation", Choice(&["auto", "lookup", "draft", "off"])),
+    of_speed("draft", Path(&["auto", "builtin", "none"])),
+    of_speed("n_draft", Number(0, 64)),
+    of_speed("prefix_disk_mib", Number(0, MAX_MIB)),
+    of_speed("mmap", Switch),
+    fixed("max_tokens", Number(1, MAX_TOKENS)),
+    fixed("max_waiting", Number(0, 4096)),
+    fixed("max_connections", Number(1, 4096)),
+    live("idle_unload", Kind::Duration, |to, from| to.idle_unload = from.idle_unload),
+    live("idle_exit", Kind::Duration, |to, from| to.idle_exit = from.idle_exit),
+    live("handshake_timeout", Kind::Duration, |to, from| to.handshake_timeout = from.handshake_timeout),
+    live("idle_timeout", Kind::Duration, |to, from| to.idle_timeout = from.idle_timeout),
+    live("stall_timeout", Kind::Duration, |to, from| to.stall_timeout = from.stall_timeout),
+    live("drain_timeout", Kind::Duration, |to, from| to.drain_timeout = from.drain_timeout),
+    live("failed_linger", Kind::Duration, |to, from| to.failed_linger = from.failed_linger),
+    fixed("http.listen", Http("addresses such as `127.0.0.1:8484`, separated by commas")),
+    fixed("http.socket", Path(&["auto", ""])),
+    fixed("http.ollama", Switch),
+    fixed("http.ollama_listen", Http("an address such as `127.0.0.1:11434`")),
+    live("http.api_key", Http("a key of visible ASCII"), |to, from| to.http.take_keys_of(&from.http)),
+    live("http.api_key_file", Path(&[""]), |to, from| to.http.take_keys_of(&from.http)),
+    live("http.hosts", Http("names, separated by commas"), |to, from| to.http.hosts.clone_from(&from.http.hosts)),
+    live("http.origins", Http("origins, separated by commas"), |to, from| {
+        to.http.origins.clone_from(&from.http.origins);
+    }),
+    live("http.models", Choice(&["any", "strict"]), |to, from| to.http.is_strict = from.http.is_strict),
+    fixed("http.max_body_mib", Number(1, 1024)),
+    fixed("http.max_connections", Number(1, 4096)),
+];
