@@ -14,7 +14,7 @@ use beast_protocol::Constraint;
 use serde_json::Value;
 
 use crate::{
-    exit::{self, advice},
+    exit::{self, Failing, advice},
     prompts::quoted,
 };
 
@@ -95,14 +95,12 @@ pub enum ConstraintError {
     },
 }
 
-impl ConstraintError {
-    /// See [`exit`].
-    pub fn exit_code(&self) -> u8 {
+impl Failing for ConstraintError {
+    fn exit_code(&self) -> u8 {
         exit::USAGE
     }
 
-    /// What to do next.
-    pub fn hint(&self) -> Option<String> {
+    fn hint(&self) -> Option<String> {
         match self {
             ConstraintError::StdinTaken { option } => Some(format!("{option} with the name of a file")),
             ConstraintError::TooLong { .. } => Some("a smaller one, without what the answer does not need".into()),

@@ -15,7 +15,7 @@ use beast_protocol::MAX_FRAME_LEN;
 use rustix::event::PollFlags;
 
 use crate::{
-    exit::{self, advice},
+    exit::{self, Failing, advice},
     prompts::quoted,
     wait::{Wait, WaitError},
 };
@@ -81,9 +81,8 @@ fn size(known: Option<u64>, limit: usize) -> String {
     known.map_or_else(|| format!("more than {limit}"), |known| known.to_string())
 }
 
-impl InputError {
-    /// See [`exit`].
-    pub fn exit_code(&self) -> u8 {
+impl Failing for InputError {
+    fn exit_code(&self) -> u8 {
         match self {
             InputError::TooLong { .. } => exit::TOO_LONG,
             InputError::TimedOut(_) => exit::FAILED,
@@ -91,8 +90,7 @@ impl InputError {
         }
     }
 
-    /// What to do next.
-    pub fn hint(&self) -> Option<String> {
+    fn hint(&self) -> Option<String> {
         let hint = match self {
             InputError::Empty { example } => example,
             InputError::Binary { encoding: Some(encoding), .. } => {

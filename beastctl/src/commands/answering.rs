@@ -8,7 +8,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::Result;
 use beast_protocol::{Constraint, Delta, ErrorCode, Event, FinishReason, Notice, NoticeKind, Resume, Timings, Usage};
 use calls::Calls;
 use rustix::time::{ClockId, clock_gettime};
@@ -19,6 +18,7 @@ use crate::{
     cli::Options,
     client::{Client, ClientError},
     conversations::Said,
+    exit::Result,
     output::{Answer, Measured, OutputError, Parts, Progress, Waiting, delta_object, event_object, json_line},
     wait::Wait,
 };

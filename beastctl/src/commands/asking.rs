@@ -5,11 +5,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::Result;
 use beast_protocol::{Event, Generate, Request, Resume};
 
 use crate::{
     client::{Client, ClientError},
+    exit::Result,
     start::{self, StartError},
     wait::Wait,
 };

@@ -4,7 +4,6 @@ mod bash;
 
 use std::{env, ffi::OsString, io, path::Path};
 
-use anyhow::Result;
 use clap::{Arg, Args as _, Command, CommandFactory, ValueEnum as _, ValueHint, value_parser};
 use clap_complete::{
     ArgValueCandidates,
@@ -14,7 +13,7 @@ use clap_complete::{
 use super::{Context, prompt_verb};
 use crate::{
     cli::{Cli, Options, Shell, completers},
-    exit,
+    exit::{self, Failing, Result},
     output::Console,
     prompts::{self, Prompt},
 };
@@ -36,10 +35,13 @@ pub enum CompletionError {
     NoShell(Option<OsString>),
 }
 
-impl CompletionError {
-    /// What to do next.
-    pub fn hint(&self) -> String {
-        format!("{PROGRAM} completions bash, zsh or fish")
+impl Failing for CompletionError {
+    fn exit_code(&self) -> u8 {
+        exit::USAGE
+    }
+
+    fn hint(&self) -> Option<String> {
+        Some(format!("{PROGRAM} completions bash, zsh or fish"))
     }
 }
 
@@ -58,7 +60,7 @@ pub(super) fn run(context: &Context, shell: Option<Shell>) -> Result<()> {
 fn registration(completer: &dyn EnvCompleter) -> Result<String> {
     let mut script = Vec::new();
     completer.write_registration(VARIABLE, PROGRAM, PROGRAM, PROGRAM, &mut script)?;
-    Ok(String::from_utf8(script)?)
+    Ok(String::from_utf8_lossy(&script).into_owned())
 }
 
 fn own_shell() -> Result<Shell, CompletionError> {

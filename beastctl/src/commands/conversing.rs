@@ -2,15 +2,13 @@
 
 use std::{env, time::SystemTime};
 
-use anyhow::Result;
 use beast_protocol::{Generate, Role};
 
 use super::CommandError;
 use crate::{
     cli::Options,
-    client::ClientError,
     conversations::{Conversation, ConversationError, Exchange, Head, Open, Said, Store},
-    exit,
+    exit::{self, Failure, Result},
     output::Console,
     prompts::Prompt,
 };
@@ -89,7 +87,7 @@ impl Conversing {
     }
 
     /// An error that came instead of the answer, with what to do about a conversation that has grown too long.
-    pub(super) fn explain(&self, error: anyhow::Error) -> anyhow::Error {
+    pub(super) fn explain(&self, error: Failure) -> Failure {
         match &self.place {
             Place::Open(open) if open.conversation().is_some() => too_long(error),
             _ => error,
@@ -172,17 +170,14 @@ pub(super) fn damage(name: &str) -> String {
 
 /// Says that the answer is not kept.
 pub(super) fn warn_of_log(error: ConversationError, console: Console) {
-    let (_, line) = exit::verdict(&error.into());
+    let line = Failure::from(error).line();
     console.warning(&format!("the conversation is not kept: {}", line.unwrap_or_default()));
 }
 
 /// The same error; when the request was too long, with the hint that the conversation is why.
-pub(super) fn too_long(error: anyhow::Error) -> anyhow::Error {
-    if exit::verdict(&error).0 != exit::TOO_LONG {
+pub(super) fn too_long(error: Failure) -> Failure {
+    if error.code() != exit::TOO_LONG {
         return error;
     }
-    match error.downcast::<ClientError>() {
-        Ok(error) => CommandError::ConversationTooLong(error).into(),
-        Err(error) => error,
-    }
+    CommandError::ConversationTooLong(error.to_string()).into()
 }

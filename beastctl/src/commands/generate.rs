@@ -8,7 +8,6 @@ use std::{
     time::Instant,
 };
 
-use anyhow::{Context as _, Result};
 use beast_protocol::{Constraint, Tools};
 
 use super::{
@@ -20,8 +19,9 @@ use super::{
 };
 use crate::{
     cli::{Options, ToolOptions},
-    client::{Client, ClientError},
-    constraint, exit,
+    client::Client,
+    constraint,
+    exit::{self, During as _, Failure, Result},
     output::{OutputError, Progress, error_object, json_line},
     prompts::{self, Prompt},
     wait::{Wait, WaitError},
@@ -72,13 +72,13 @@ pub(super) fn run(context: &Context, task: Task, options: &Options) -> Result<()
 }
 
 /// The last line of a run of `--stream-json` that failed; nothing for what a line has told already.
-pub(super) fn print_error(context: &Context, error: &anyhow::Error) {
-    let (code, line) = exit::verdict(error);
-    let is_told = matches!(error.downcast_ref(), Some(CommandError::Cut(_)));
+pub(super) fn print_error(context: &Context, error: &Failure) {
+    let (code, line) = (error.code(), error.line());
+    let is_told = matches!(error.find(), Some(CommandError::Cut(_)));
     if code != exit::DONE && !is_told {
         let message = line.unwrap_or_else(|| error.to_string());
         // Where stdout cannot be written, the line on stderr has to do.
-        let _ = context.console.print(&json_line(&error_object(&message, &exit::word(error), code)));
+        let _ = context.console.print(&json_line(&error_object(&message, &error.word(), code)));
     }
 }
 
@@ -145,8 +145,8 @@ pub(super) fn reach(context: &Context, asking: &Asking<'_>, wait: &Wait) -> Resu
 }
 
 /// What has come stays, with its newline; then the reason is told.
-pub(super) fn broken_off(answering: &mut Answering<'_>, error: anyhow::Error) -> anyhow::Error {
-    let (code, _) = exit::verdict(&error);
+pub(super) fn broken_off(answering: &mut Answering<'_>, error: Failure) -> Failure {
+    let code = error.code();
     if code == exit::DONE || error.is::<OutputError>() {
         answering.give_up();
         return error;
@@ -154,10 +154,8 @@ pub(super) fn broken_off(answering: &mut Answering<'_>, error: anyhow::Error) ->
     if let Err(error) = answering.abandon(code == exit::INTERRUPTED) {
         return error;
     }
-    match error.downcast_ref() {
-        Some(ClientError::Wait(WaitError::TimedOut(limit))) if answering.has_text() => {
-            CommandError::Incomplete(*limit).into()
-        }
+    match error.find() {
+        Some(WaitError::TimedOut(limit)) if answering.has_text() => CommandError::Incomplete(*limit).into(),
         _ => error,
     }
 }

@@ -7,14 +7,14 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use anyhow::Result;
 use serde_json::{Value, json};
 
 use super::{CommandError, Context, conversing::damage};
 use crate::{
     cli::{HistoryOptions, HistoryVerb},
     conversations::{Conversation, ConversationError, Entry, Exchange, Store, is_automatic},
-    exit, input,
+    exit::{Failure, Result},
+    input,
     output::{Console, columns, excerpt, harmless, json_line, units::count},
 };
 
@@ -43,7 +43,7 @@ fn list(store: &Store, is_json: bool, console: Console) -> Result<()> {
             Ok(read) => rows.push((entry, read.conversation)),
             // Removed since the folder was read, or begun and not yet written.
             Err(ConversationError::Unknown(_)) => {}
-            Err(error) => console.warning(&exit::verdict(&error.into()).1.unwrap_or_default()),
+            Err(error) => console.warning(&Failure::from(error).line().unwrap_or_default()),
         }
     }
     if is_json {

@@ -8,7 +8,6 @@ use std::{
     process::{Command, Stdio},
 };
 
-use anyhow::{Context as _, Result};
 use clap::CommandFactory;
 use clap_mangen::{
     Man,
@@ -18,6 +17,7 @@ use clap_mangen::{
 use super::Context;
 use crate::{
     cli::{Cli, ManOptions},
+    exit::{self, During as _, Failing, Result},
     output::{OutputError, WholeFile},
     prompts,
     wait::Wait,
@@ -80,10 +80,13 @@ pub enum ManError {
     },
 }
 
-impl ManError {
-    /// What to do next.
-    pub fn hint(&self) -> String {
-        "beastctl man, whose page lists the commands".into()
+impl Failing for ManError {
+    fn exit_code(&self) -> u8 {
+        exit::USAGE
+    }
+
+    fn hint(&self) -> Option<String> {
+        Some("beastctl man, whose page lists the commands".into())
     }
 }
 
@@ -178,7 +181,7 @@ fn page(command: &clap::Command) -> Result<String> {
         roff.control("SH", ["SEE ALSO"]).text([bold("beastctl"), roman("(1)")]);
         roff.to_writer(&mut page)?;
     }
-    Ok(once(&String::from_utf8(page)?))
+    Ok(once(&String::from_utf8_lossy(&page)))
 }
 
 /// Every section brings roff's definition of an apostrophe; the page needs it once.

@@ -2,11 +2,10 @@
 
 use std::{io::ErrorKind, path::PathBuf, time::Duration};
 
-use anyhow::Result;
-
 use super::{CommandError, prompt_verb};
 use crate::{
     escapes,
+    exit::Result,
     git::{Git, GitError, Staged},
     input::{self, Input, InputError},
     output::Console,

@@ -27,11 +27,9 @@ mod version;
 
 use std::{path::PathBuf, time::Instant};
 
-use anyhow::Result;
-
 use crate::{
     cli::{Cli, Verb},
-    exit,
+    exit::{self, Failing, Result},
     output::Console,
 };
 
@@ -63,8 +61,8 @@ pub enum CommandError {
     #[error("{0}")]
     Chat(String),
     /// What was said before does not fit any more.
-    #[error(transparent)]
-    ConversationTooLong(crate::client::ClientError),
+    #[error("{0}")]
+    ConversationTooLong(String),
     /// `BEAST_LOG_CONVERSATIONS` has a value that means nothing; a guess could keep what must not be kept.
     #[error("BEAST_LOG_CONVERSATIONS is `{0}`, and may be `always` or `never`")]
     LogWish(String),
@@ -105,9 +103,8 @@ pub enum CommandError {
     NotCalibrated(String),
 }
 
-impl CommandError {
-    /// See [`exit`].
-    pub fn exit_code(&self) -> u8 {
+impl Failing for CommandError {
+    fn exit_code(&self) -> u8 {
         match self {
             CommandError::Cut(_) | CommandError::Withheld(_) | CommandError::DeadEnd(_) | CommandError::NoJson(_) => {
                 exit::CUT
@@ -129,8 +126,7 @@ impl CommandError {
         }
     }
 
-    /// What to do next.
-    pub fn hint(&self) -> Option<String> {
+    fn hint(&self) -> Option<String> {
         let hint = match self {
             CommandError::Cut(_) | CommandError::Withheld(_) => "a larger --max-tokens, or less input",
             CommandError::DeadEnd(_) => "another grammar or schema",

@@ -2,11 +2,11 @@
 
 use std::{ffi::OsString, fmt::Write as _, path::Path};
 
-use anyhow::Result;
 use clap::{Command, CommandFactory, FromArgMatches, Parser};
 
 use crate::{
     cli::{Cli, Verb},
+    exit::Result,
     prompts::{self, Prompt, PromptError},
 };
 

@@ -9,13 +9,13 @@ use std::{
     process::Command,
 };
 
-use anyhow::Result;
 use beast_protocol::Sampling;
 use serde_json::{Value, json};
 
 use super::{Context, prompt_verb};
 use crate::{
     cli::{PromptsAction, PromptsOptions},
+    exit::Result,
     output::{json_line, one_line},
     prompts::{self, Entry, Origin, PromptError},
 };

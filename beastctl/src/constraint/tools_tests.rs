@@ -1,6 +1,7 @@
 use expect_test::{Expect, expect};
 
 use super::*;
+use crate::exit::Failing;
 
 fn parse(text: &str, choice: Option<&str>) -> Result<Tools, String> {
     let dir = tempfile::tempdir().unwrap();

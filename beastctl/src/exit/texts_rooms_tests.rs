@@ -344,7 +344,7 @@ fn of_commands() {
         NoQuestion: [CommandError::NoQuestion],
         ToolsInChat: [CommandError::ToolsInChat],
         Chat: [CommandError::Chat("there is no question yet".into())],
-        ConversationTooLong: [CommandError::ConversationTooLong(too_long)],
+        ConversationTooLong: [CommandError::ConversationTooLong(too_long.to_string())],
         LogWish: [CommandError::LogWish("maybe".into())],
         NotRemoved: [CommandError::NotRemoved("the answer was no")],
         CannotStop: [not_stopped(Errno::PERM), not_stopped(Errno::SRCH)],

@@ -13,6 +13,20 @@ use expect_test::{Expect, expect};
 use rustix::io::Errno;
 
 use super::*;
+use crate::{
+    client::ClientError,
+    commands::{
+        CommandError, alfred::JobError, completions::CompletionError, logs::LogError, man::ManError,
+    },
+    constraint::ConstraintError,
+    conversations::ConversationError,
+    git::{GitError, HookError},
+    input::InputError,
+    output::OutputError,
+    prompts::PromptError,
+    start::StartError,
+    wait::WaitError,
+};
 
 /// The texts that need no step of their own behind `; try: `, and why.
 const WITHOUT_STEP: [(&str, &str); 1] =
@@ -21,7 +35,7 @@ const WITHOUT_STEP: [(&str, &str); 1] =
 /// One line of a list.
 struct Sample {
     name: String,
-    error: anyhow::Error,
+    error: Failure,
 }
 
 /// Samples of every variant of an error, each under its variant. Two checks by the compiler: no variant is missing, and none
@@ -52,7 +66,7 @@ mod models;
 fn check(samples: Vec<Sample>, expected: Expect) {
     let mut lines = String::new();
     for Sample { name, error } in samples {
-        let (code, line) = verdict(&error);
+        let (code, line) = (error.code(), error.line());
         if let Some(line) = &line {
             check_line(&name, line);
         } else {
@@ -266,7 +280,7 @@ fn of_places() {
 #[test]
 fn of_the_system() {
     let sample =
-        |what: &'static str, error| Sample { name: what.into(), error: anyhow::Error::new(os(error)).context(what) };
+        |what: &'static str, error| Sample { name: what.into(), error: Failure::from(os(error)).context(what) };
     let samples = vec![
         sample("cannot watch for Ctrl-C", Errno::MFILE),
         sample("cannot edit lines", Errno::IO),

@@ -39,7 +39,7 @@ pub(crate) use settings::is_off;
 pub use subject::{Given, message, subject};
 
 use crate::{
-    exit,
+    exit::{self, Failing},
     wait::{Wait, WaitError},
 };
 
@@ -95,17 +95,16 @@ pub enum GitError {
     NothingStaged,
 }
 
-impl GitError {
-    /// See [`exit`].
-    pub fn exit_code(&self) -> u8 {
+impl Failing for GitError {
+    fn exit_code(&self) -> u8 {
         match self {
-            GitError::Missing(_) | GitError::Garbled { .. } | GitError::Wait(_) => exit::FAILED,
+            GitError::Wait(error) => error.exit_code(),
+            GitError::Missing(_) | GitError::Garbled { .. } => exit::FAILED,
             GitError::Failed { .. } | GitError::NoInput { .. } | GitError::NothingStaged => exit::USAGE,
         }
     }
 
-    /// What to do next.
-    pub fn hint(&self) -> Option<String> {
+    fn hint(&self) -> Option<String> {
         let hint = match self {
             GitError::Missing(error) if error.kind() == ErrorKind::NotFound => {
                 "install git, or put it into a folder of PATH"
@@ -117,9 +116,13 @@ impl GitError {
             GitError::NoInput { reason, .. } if !reason.contains(NO_REPOSITORY) => "git status, which says more",
             GitError::NoInput { .. } | GitError::Garbled { .. } => "git diff --staged | beastctl commit-msg",
             GitError::NothingStaged => "git add FILE, or git diff | beastctl commit-msg",
-            GitError::Wait(_) => return None,
+            GitError::Wait(error) => return error.hint(),
         };
         Some(hint.into())
+    }
+
+    fn passed_on(&self) -> Option<&dyn Failing> {
+        if let GitError::Wait(error) = self { Some(error) } else { None }
     }
 }
 

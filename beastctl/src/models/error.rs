@@ -3,7 +3,7 @@
 use std::{io, path::PathBuf, time::Duration};
 
 use crate::{
-    exit::{self, advice},
+    exit::{self, Failing, advice},
     output::units::bytes,
     prompts::quoted,
     wait::WaitError,
@@ -195,10 +195,10 @@ pub enum ModelError {
     },
 }
 
-impl ModelError {
-    /// See [`exit`].
-    pub fn exit_code(&self) -> u8 {
+impl Failing for ModelError {
+    fn exit_code(&self) -> u8 {
         match self {
+            ModelError::Wait(error) => error.exit_code(),
             ModelError::Unknown { .. }
             | ModelError::Choice { .. }
             | ModelError::Split(_)
@@ -212,11 +212,9 @@ impl ModelError {
         }
     }
 
-    /// What to do next.
-    pub fn hint(&self) -> Option<String> {
+    fn hint(&self) -> Option<String> {
         let hint = match self {
-            // Asked for by those who know more about waiting.
-            ModelError::Wait(_) => return None,
+            ModelError::Wait(error) => return error.hint(),
             ModelError::File { path, source, action: "read" } => return Some(advice::reading(path, source)),
             ModelError::File { path, source, .. } => return Some(advice::writing(path, source)),
             ModelError::Unknown { nearest: Some(nearest), .. } => return Some(nearest.clone()),
@@ -261,6 +259,12 @@ impl ModelError {
         Some(hint.into())
     }
 
+    fn passed_on(&self) -> Option<&dyn Failing> {
+        if let ModelError::Wait(error) = self { Some(error) } else { None }
+    }
+}
+
+impl ModelError {
     /// What is wrong with a part, said of the file that it was to become.
     pub(super) fn of(self, target: &std::path::Path) -> Self {
         match self {

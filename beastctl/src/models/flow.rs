@@ -68,12 +68,12 @@ pub(super) enum Message {
     Head(Head),
     Chunk(Vec<u8>),
     End,
-    Failed(Failure),
+    Failed(FlowError),
 }
 
 /// Why nothing more comes.
 #[derive(Debug, Clone)]
-pub(super) struct Failure {
+pub(super) struct FlowError {
     pub(super) reason: String,
     /// Nobody was reached: trying again helps only those who have been there before.
     pub(super) is_early: bool,
@@ -122,7 +122,7 @@ impl Out {
 }
 
 fn failed(reason: &str, is_early: bool) -> Message {
-    Message::Failed(Failure { reason: reason.into(), is_early })
+    Message::Failed(FlowError { reason: reason.into(), is_early })
 }
 
 fn fetch(ask: &Ask, out: &mut Out) {
@@ -173,8 +173,8 @@ fn agent(proxy: Option<Proxy>) -> Agent {
 }
 
 /// Follows redirects to the answer itself.
-fn walk(ask: &Ask) -> Result<(Head, Body), Failure> {
-    let early = |reason: String| Failure { reason, is_early: true };
+fn walk(ask: &Ask) -> Result<(Head, Body), FlowError> {
+    let early = |reason: String| FlowError { reason, is_early: true };
     let mut url = ask.url.clone();
     let mut head = Head::default();
     for _ in 0..=MAX_REDIRECTS {
@@ -217,7 +217,7 @@ fn text(bytes: &[u8]) -> String {
 }
 
 /// Why there is no answer. What the library says of a header could hold the token, so that is not repeated.
-fn asking(error: &Error) -> Failure {
+fn asking(error: &Error) -> FlowError {
     let (reason, is_early) = match error {
         Error::Io(error) if error.kind() == io::ErrorKind::ConnectionRefused => ("connection refused".into(), true),
         // A name that nobody knows and a network that is not there have no kind of their own.
@@ -227,7 +227,7 @@ fn asking(error: &Error) -> Failure {
         Error::Http(_) => ("the address or HF_TOKEN holds a letter that may not be there".into(), true),
         error => (error.to_string(), !matches!(error, Error::Protocol(_))),
     };
-    Failure { reason, is_early }
+    FlowError { reason, is_early }
 }
 
 /// Whether somebody was there and went away.

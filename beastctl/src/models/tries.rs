@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{
     ModelError,
     download::{Means, Patience, Report},
-    flow::Failure,
+    flow::FlowError,
     url::shown,
 };
 
@@ -30,7 +30,7 @@ impl Tries {
     /// Waits for the next try, or says why there is none.
     pub(super) fn failed(
         &mut self,
-        failure: Failure,
+        failure: FlowError,
         after: Option<Duration>,
         has_progress: bool,
         n_kept: u64,

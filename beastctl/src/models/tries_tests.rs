@@ -8,7 +8,7 @@ fn tries_end_without_progress_and_start_over_with_it() {
     let mut report = |report: Report| pauses.push(report);
     let mut means = Means { hub: &hub, wait: &wait, patience, report: &mut report };
     let mut tries = Tries::new("http://a.example/m.gguf?secret", patience);
-    let failure = |is_early| Failure { reason: "cut".into(), is_early };
+    let failure = |is_early| FlowError { reason: "cut".into(), is_early };
     let mut failed = |has_progress, is_early| tries.failed(failure(is_early), None, has_progress, 7, &mut means);
     failed(false, false).unwrap();
     failed(false, false).unwrap();

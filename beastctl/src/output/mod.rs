@@ -44,7 +44,7 @@ pub use width::excerpt;
 
 use crate::{
     cli::ColorChoice,
-    exit::{self, advice},
+    exit::{self, Failing, advice},
 };
 
 /// Why stdout, or a file that was asked for, cannot be written.
@@ -75,17 +75,15 @@ impl From<io::Error> for OutputError {
     }
 }
 
-impl OutputError {
-    /// See [`exit`].
-    pub fn exit_code(&self) -> u8 {
+impl Failing for OutputError {
+    fn exit_code(&self) -> u8 {
         match self {
             OutputError::ReaderGone => exit::DONE,
             OutputError::Write(_) | OutputError::File { .. } => exit::FAILED,
         }
     }
 
-    /// What to do next.
-    pub fn hint(&self) -> Option<String> {
+    fn hint(&self) -> Option<String> {
         match self {
             OutputError::ReaderGone => None,
             OutputError::Write(error) if error.kind() == io::ErrorKind::StorageFull => Some(advice::system(error)),

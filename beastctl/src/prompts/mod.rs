@@ -15,10 +15,10 @@ use std::{io, path::PathBuf};
 use beast_launchd::paths::{self, PathError};
 use beast_protocol::Sampling;
 
+use crate::exit::{self, Failing, advice};
+
 pub use catalogue::{Entry, Origin, Source, check_name, find, is_built_in, list, load, names, own_file};
 pub use variables::Variable;
-
-use crate::exit::{self, advice};
 
 /// A name with more than one wrong letter in so many is another name, not a slip.
 const LETTERS_PER_SLIP: usize = 3;
@@ -129,17 +129,15 @@ pub enum PromptError {
     },
 }
 
-impl PromptError {
-    /// See [`exit`].
-    pub fn exit_code(&self) -> u8 {
+impl Failing for PromptError {
+    fn exit_code(&self) -> u8 {
         match self {
             PromptError::Unwritable { .. } | PromptError::Editor { .. } => exit::FAILED,
             _ => exit::USAGE,
         }
     }
 
-    /// What to do next.
-    pub fn hint(&self) -> Option<String> {
+    fn hint(&self) -> Option<String> {
         Some(match self {
             PromptError::Name(_) => {
                 "a name without `/` that begins with a letter or digit; the file NAME.md is found by it".into()

@@ -1,12 +1,12 @@
 //! The end of a complete answer: whether it may be shown, its newline or its object, and what there is to say about it.
 
-use anyhow::Result;
 use beast_protocol::{FinishReason, Notice, NoticeKind};
 use serde_json::Value;
 
 use super::{Answering, Done, Form};
 use crate::{
     commands::CommandError,
+    exit::Result,
     output::{OutputError, Told, answer_line, answer_object, first_code_block, json_line, stats_lines, units::count},
 };
 

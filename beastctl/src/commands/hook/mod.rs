@@ -6,11 +6,10 @@ mod suggest;
 
 use std::{path::Path, time::Duration};
 
-use anyhow::{Context as _, Result};
-
 use super::Context;
 use crate::{
     cli::{self, HookVerb},
+    exit::{During as _, Result},
     git::{self, Git, Hooks, Installed, Removed, Settings, Status},
     wait::Wait,
 };

@@ -6,7 +6,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::Result;
 use beast_protocol::{Delta, Event, FinishReason, Generate, NoticeKind, Overflow, Request, Span};
 
 use super::{
@@ -16,7 +15,8 @@ use super::{
 use crate::{
     client::{Client, ClientError},
     commands::{CommandError, material::Material, request::of_prompt},
-    git::{self, GitError, Given, Settings, Staged},
+    exit::{self, Failing, Failure, Result},
+    git::{self, Given, Settings, Staged},
     output::one_line,
     prompts::{self, Origin},
     start::{self, StartError},
@@ -136,13 +136,17 @@ fn known(n_bytes: usize, n_unnamed: usize, limit: Duration) -> String {
     format!("the diff is too long to be read within {limit} ({} KiB)", n_bytes / 1024)
 }
 
-impl TooLong {
-    /// What to do next.
-    pub(super) fn hint(&self) -> &'static str {
-        match self {
+impl Failing for TooLong {
+    fn exit_code(&self) -> u8 {
+        exit::TOO_LONG
+    }
+
+    fn hint(&self) -> Option<String> {
+        let hint = match self {
             TooLong::Known { n_unnamed: 1.., .. } => "smaller commits",
             _ => "smaller commits, or git config beast.hookTimeout 1m",
-        }
+        };
+        Some(hint.into())
     }
 }
 
@@ -271,25 +275,30 @@ fn said(delta: Delta) -> Option<String> {
     }
 }
 
-/// An error of waiting, with what was waited for.
-fn while_doing(error: impl Into<anyhow::Error>, doing: Doing) -> anyhow::Error {
+/// The time limit came while this was being done.
+#[derive(Debug, thiserror::Error)]
+#[error("{doing}")]
+pub(super) struct Late {
+    pub(super) doing: Doing,
+}
+
+impl Failing for Late {
+    fn exit_code(&self) -> u8 {
+        exit::FAILED
+    }
+
+    fn hint(&self) -> Option<String> {
+        Some("a longer limit, like git config beast.hookTimeout 30s".into())
+    }
+}
+
+/// An error of waiting becomes what was waited for.
+pub(super) fn while_doing(error: impl Into<Failure>, doing: Doing) -> Failure {
     let error = error.into();
-    if is_late(&error) { error.context(doing) } else { error }
+    if is_late(&error) { Late { doing }.into() } else { error }
 }
 
 /// Whether an error is about the time limit.
-pub(super) fn is_late(error: &anyhow::Error) -> bool {
-    let of_start = match error.downcast_ref() {
-        Some(StartError::Wait(error) | StartError::Client(ClientError::Wait(error))) => Some(error),
-        _ => None,
-    };
-    let of_client = match error.downcast_ref() {
-        Some(ClientError::Wait(error)) => Some(error),
-        _ => None,
-    };
-    let of_git = match error.downcast_ref() {
-        Some(GitError::Wait(error)) => Some(error),
-        _ => None,
-    };
-    matches!(of_start.or(of_client).or(of_git).or(error.downcast_ref()), Some(WaitError::TimedOut(_)))
+pub(super) fn is_late(error: &Failure) -> bool {
+    error.is::<Late>() || matches!(error.find(), Some(WaitError::TimedOut(_)))
 }

@@ -6,12 +6,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::Result;
 use serde_json::{Value, json};
 
 use super::{InUse, not_here, with_ending};
 use crate::{
     commands::Context,
+    exit::Result,
     models::{
         ModelError,
         catalogue::{self, Entry},

@@ -10,13 +10,13 @@ use std::{
     time::Duration,
 };
 
-use anyhow::Result;
 use beast_protocol::{Event, Request, Status};
 
 use super::{Context, settings::Settings};
 use crate::{
     cli::{ModelsAction, ModelsOptions},
     client::Client,
+    exit::Result,
     models::{ModelError, catalogue, folder, reference, setting},
     prompts::nearest,
     start,

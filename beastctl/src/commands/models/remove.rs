@@ -2,11 +2,10 @@
 
 use std::io::{self, BufRead as _};
 
-use anyhow::Result;
-
 use super::{InUse, not_here, with_ending};
 use crate::{
     commands::Context,
+    exit::Result,
     input,
     models::{ModelError, catalogue, folder},
     output::units::bytes,

@@ -14,7 +14,6 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context as _, Result};
 use beast_launchd::{REST_OF_THE_END, Service, paths};
 
 pub use error::ServiceError;
@@ -29,6 +28,7 @@ use self::{
 use super::{CommandError, Context, settings::Settings, stop};
 use crate::{
     cli::ServiceVerb,
+    exit::{During as _, Result},
     output::{json_line, one_line},
     start::find_beastd,
     wait::Wait,
