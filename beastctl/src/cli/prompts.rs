@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand, ValueEnum, ValueHint};
 use clap_complete::ArgValueCandidates;
 
 use super::completers;
@@ -87,6 +87,6 @@ pub struct ManOptions {
     #[arg(value_name = "COMMAND")]
     pub command: Vec<String>,
     /// Write all pages into this folder, as beastctl-COMMAND.1.
-    #[arg(long, value_name = "DIR", conflicts_with = "command")]
+    #[arg(long, value_name = "DIR", conflicts_with = "command", value_hint = ValueHint::DirPath)]
     pub dir: Option<PathBuf>,
 }
