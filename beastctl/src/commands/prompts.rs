@@ -48,7 +48,7 @@ fn list(context: &Context, is_json: bool) -> Result<()> {
         let prompts: Vec<_> = entries.iter().map(object).collect();
         return Ok(context.console.print(&json_line(&json!({ "folder": folder, "prompts": prompts })))?);
     }
-    Ok(context.console.print(&table(&entries))?)
+    Ok(context.console.print_lines(&table(&entries))?)
 }
 
 fn object(entry: &Entry) -> Value {
