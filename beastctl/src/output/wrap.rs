@@ -139,7 +139,7 @@ impl Wrap {
         self.column += mem::take(&mut self.word_width);
         if self.column > self.n_columns {
             // The terminal has broken what no line could hold.
-            self.column %= self.n_columns;
+            self.column = (self.column - 1) % self.n_columns + 1;
         }
     }
 

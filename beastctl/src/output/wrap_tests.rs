@@ -29,7 +29,8 @@ fn words_go_to_the_next_line_before_the_edge() {
         ("「你」好", 6, "「你」\n好"),
         ("👩\u{200d}💻", 2, "👩\u{200d}💻"),
         // What fits into no line is left to the terminal.
-        ("a averyverylongword b", 8, "a\naveryverylongword\nb"),
+        ("a averyverylongword b", 8, "a\naveryverylongword b"),
+        ("sixteen-letters- b", 8, "sixteen-letters-\nb"),
         ("a\tb", 9, "a\tb"),
         ("a\tb", 8, "a\nb"),
     ] {

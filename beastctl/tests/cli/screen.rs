@@ -165,7 +165,24 @@ fn tables_and_help_keep_their_words_whole() {
         assert_eq!(out.lines().filter(too_wide).collect::<Vec<_>>(), Vec::<&str>::new(), "{arguments:?}");
     }
     let (_, _, err) = Seen::start(command(&beast, &["chat"], &[]), 44, b"/help\n").finish();
-    expect![[r#""#]].assert_eq(&err);
+    expect![[r#"
+        /clear          begin a new conversation
+        /system [TEXT]  show the system turn; with a
+                        text, begin a new
+                        conversation with that
+        /save NAME      give this conversation a
+                        name, by which --session
+                        finds it
+        /retry          ask the last question again
+        /file PATH      put a file before the next
+                        question
+        /quit           end, like Ctrl-D
+        """ opens and closes a question of several
+        lines; \ at the end of a line goes on with
+        the next.
+        Ctrl-C stops an answer.
+    "#]]
+    .assert_eq(&err);
 }
 
 #[test]

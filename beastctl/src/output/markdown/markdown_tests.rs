@@ -412,8 +412,7 @@ fn words_move_to_the_next_line_and_code_does_not() {
         ‹2›ls --a-line-of-code that is longer than the terminal is wide‹0›
         | a table | that is wider than | the terminal |
 
-            indented code that is
-            longer than the terminal
+            indented code that is longer than the terminal
         日本語の文章は単語の間に空白が
         ありません。
     "#]]
@@ -438,8 +437,7 @@ fn words_move_to_the_next_line_and_code_does_not() {
         ```
         | a table | that is wider than | the terminal |
 
-            indented code that is
-            longer than the terminal
+            indented code that is longer than the terminal
         日本語の文章は単語の間に空白が
         ありません。
     "#]]
