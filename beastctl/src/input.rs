@@ -16,7 +16,6 @@ use rustix::event::PollFlags;
 
 use crate::{
     exit::{self, Failing, advice},
-    prompts::quoted,
     wait::{Wait, WaitError},
 };
 
@@ -58,8 +57,8 @@ pub enum InputError {
     Words {
         /// What was given.
         words: String,
-        /// The command that takes them on stdin.
-        command: String,
+        /// The command that takes them as text.
+        way: String,
     },
     /// More than one request holds. Reading stops there, so the whole size may be unknown.
     #[error("the input has {} bytes and {limit} are the most that one request holds", size(*.known, *.limit))]
@@ -96,9 +95,7 @@ impl Failing for InputError {
             InputError::Binary { encoding: Some(encoding), .. } => {
                 return Some(format!("iconv -f {encoding} -t UTF-8, to make text of it first"));
             }
-            InputError::Words { words, command } => {
-                return Some(format!("echo {} | beastctl {command}", quoted(words)));
-            }
+            InputError::Words { way, .. } => return Some(way.clone()),
             InputError::Binary { .. } => "pdftotext, or iconv -t UTF-8, to make text of it first",
             InputError::TooLong { .. } => "a part of it, for instance through head -c",
             InputError::Unreadable { name, .. } if name == STDIN => "a FILE by its name, instead of stdin",

@@ -110,16 +110,18 @@ pub enum Verb {
     /// Run any prompt: built in, or your own prompts/NAME.md beside the configuration.
     #[command(after_help = "\
 `beastctl prompts` lists them. Every prompt is a command too: beastctl explain script.sh.
+One argument with blanks that names no file is the text itself; after a pipe it is asked about what comes.
 
 Examples:
   beastctl run explain script.sh
   beastctl run translate -p to=French letter.txt
+  beastctl run shell 'list the five largest files'
   git diff | beastctl run review")]
     Run {
         /// Name of the prompt.
         #[arg(value_name = "PROMPT")]
         prompt: String,
-        /// Files to read, `-` for stdin [default: stdin].
+        /// Files to read, `-` for stdin, or one text in quotes [default: stdin].
         #[arg(value_name = "FILE")]
         files: Vec<PathBuf>,
         /// How to answer.

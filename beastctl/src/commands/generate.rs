@@ -44,11 +44,22 @@ pub(super) enum Task {
         /// Its material.
         files: Vec<PathBuf>,
     },
+    /// `run` with a text in the place of files.
+    Text {
+        /// Of the prompt.
+        name: String,
+        /// What was typed.
+        text: String,
+    },
 }
 
 impl Task {
-    pub(super) fn summarize(files: Vec<PathBuf>) -> Self {
-        Task::Prompt { name: "summarize".into(), files }
+    /// Files, or a text that can be none.
+    pub(super) fn of_prompt(name: String, files: Vec<PathBuf>) -> Self {
+        match material::words::text(&name, &files).map(str::to_owned) {
+            Some(text) => Task::Text { name, text },
+            None => Task::Prompt { name, files },
+        }
     }
 
     /// Whether nobody reads stdin for this.
@@ -60,7 +71,7 @@ impl Task {
         match self {
             Task::Ask { .. } => "ask",
             Task::CommitMsg => "commit-msg",
-            Task::Prompt { name, .. } => name,
+            Task::Prompt { name, .. } | Task::Text { name, .. } => name,
         }
     }
 }
@@ -98,6 +109,7 @@ fn answer(context: &Context, task: Task, options: &Options) -> Result<()> {
         Task::Ask { question } => material::question(&question, &reading, console)?,
         Task::CommitMsg => material::diff(&reading, console)?,
         Task::Prompt { name, files } => material::files(&name, &files, &reading, console)?,
+        Task::Text { text, .. } => material::text(&text, &reading, console)?,
     };
     material.front = conversing.front(&prompt_name, &prompt);
     let warnings = mem::take(&mut material.warnings);

@@ -15,7 +15,7 @@ use crate::{
     conversations::{Conversation, ConversationError, Entry, Exchange, Store, is_automatic},
     exit::{Failure, Result},
     input,
-    output::{Console, columns, excerpt, harmless, json_line, units::count},
+    output::{Answer, Console, OutputError, columns, excerpt, json_line, units::count},
 };
 
 /// Columns of a list whose reader is no terminal.
@@ -110,10 +110,16 @@ fn show(store: &Store, name: Option<&str>, is_json: bool, console: Console) -> R
         object["exchanges"] = read.conversation.exchanges.iter().map(exchange_object).collect();
         return Ok(console.print(&json_line(&object))?);
     }
-    let text = markdown(&read.conversation);
-    // A file takes it as it was said; a terminal takes no commands from it.
-    let text = if console.stdout_is_terminal { harmless(&text) } else { text };
-    Ok(console.print(&text)?)
+    for (n, exchange) in read.conversation.exchanges.iter().enumerate() {
+        // A file takes it as it was said; a terminal takes no commands from it. One block of code that never ends does not go on in
+        // the next answer.
+        let mut shown = Answer::new(io::stdout(), true, console.stdout_is_terminal).painted(console.markdown());
+        if n > 0 {
+            shown.set_apart();
+        }
+        shown.push(&markdown(exchange)).and_then(|_| shown.finish()).map_err(OutputError::from)?;
+    }
+    Ok(())
 }
 
 fn exchange_object(exchange: &Exchange) -> Value {
@@ -126,15 +132,12 @@ fn exchange_object(exchange: &Exchange) -> Value {
     })
 }
 
-/// Questions as quotations, answers as they are.
-fn markdown(conversation: &Conversation) -> String {
-    let said = conversation.exchanges.iter().map(|exchange| {
-        let question = exchange.question.content.trim_end();
-        let quoted: Vec<String> = question.lines().map(|line| format!("> {line}").trim_end().to_owned()).collect();
-        let cut = if exchange.answer.is_cut { " […]" } else { "" };
-        format!("{}\n\n{}{cut}\n", quoted.join("\n"), exchange.answer.content)
-    });
-    said.collect::<Vec<_>>().join("\n")
+/// The question as a quotation, the answer as it is.
+fn markdown(exchange: &Exchange) -> String {
+    let question = exchange.question.content.trim_end();
+    let quoted: Vec<String> = question.lines().map(|line| format!("> {line}").trim_end().to_owned()).collect();
+    let cut = if exchange.answer.is_cut { " […]" } else { "" };
+    format!("{}\n\n{}{cut}\n", quoted.join("\n"), exchange.answer.content)
 }
 
 /// All names are found before the first goes, so that a slip costs nothing.

@@ -39,7 +39,8 @@ fn a_list_is_cut_to_the_width() {
 
 #[test]
 fn a_conversation_reads_as_markdown() {
-    let text = markdown(&conversation(&[("a\n\nb\n", "yes\n- so", false), ("c", "half", true)]));
+    let conversation = conversation(&[("a\n\nb\n", "yes\n- so", false), ("c", "half", true)]);
+    let text = conversation.exchanges.iter().map(markdown).collect::<Vec<_>>().join("\n");
     expect![[r#"
         > a
         >

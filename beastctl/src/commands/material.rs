@@ -1,6 +1,8 @@
 //! What a task is about: files, stdin, a diff, a question. Nothing here has seen a prompt or the daemon.
 
-use std::{io::ErrorKind, path::PathBuf, time::Duration};
+pub(super) mod words;
+
+use std::{path::PathBuf, time::Duration};
 
 use super::{CommandError, prompt_verb};
 use crate::{
@@ -9,7 +11,6 @@ use crate::{
     git::{Git, GitError, Staged},
     input::{self, Input, InputError},
     output::Console,
-    prompts,
     wait::Wait,
 };
 
@@ -40,7 +41,7 @@ pub(super) fn files(prompt: &str, files: &[PathBuf], wait: &Wait, console: Conso
     if files.is_empty() {
         hint_at_stdin(wait, console);
     }
-    let input = input::read(files, wait).map_err(|error| words_or(error, prompt))?;
+    let input = input::read(files, wait).map_err(|error| words::explained(error, prompt, files))?;
     if input.is_blank() {
         let example = match prompt {
             "summarize" => "cat FILE | beastctl summarize, or beastctl summarize FILE",
@@ -51,20 +52,16 @@ pub(super) fn files(prompt: &str, files: &[PathBuf], wait: &Wait, console: Conso
     Ok(input.into())
 }
 
-/// Nothing is called by several words as often as a question, given where a file was meant.
-fn words_or(error: InputError, prompt: &str) -> InputError {
-    match error {
-        InputError::Unreadable { name, source }
-            if source.kind() == ErrorKind::NotFound && name.trim().contains(char::is_whitespace) =>
-        {
-            let is_command = prompts::check_name(prompt).is_ok() && !prompt_verb::is_command(prompt);
-            let is_command = is_command || prompt == "summarize";
-            let command = prompts::quoted(prompt);
-            let command = if is_command { command } else { format!("run {command}") };
-            InputError::Words { words: prompts::excerpt(&name), command }
+/// The material of `run` when its only argument is a text: that, or what is piped in with the words after it, as for `ask`.
+pub(super) fn text(text: &str, wait: &Wait, console: Console) -> Result<Material, InputError> {
+    if !input::stdin_is_terminal() {
+        hint_at_stdin(wait, console);
+        let input = input::read(&[], wait)?;
+        if !input.is_blank() {
+            return Ok(Material { question: text.trim().into(), ..input.into() });
         }
-        error => error,
     }
+    Ok(Material { text: text.into(), ..Material::default() })
 }
 
 /// The material of `commit-msg`: stdin, or what is staged when a person sits there.

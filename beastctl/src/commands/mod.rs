@@ -196,11 +196,13 @@ impl Context {
 pub fn run(cli: Cli, console: Console, started: Instant) -> Result<()> {
     let context = Context { console, started, socket: cli.socket, timeout: cli.timeout };
     match cli.verb {
-        Verb::Summarize { files, options } => generate::run(&context, generate::Task::summarize(files), &options),
+        Verb::Summarize { files, options } => {
+            generate::run(&context, generate::Task::of_prompt("summarize".into(), files), &options)
+        }
         Verb::Ask { question, options } => generate::run(&context, generate::Task::Ask { question }, &options),
         Verb::CommitMsg { options } => generate::run(&context, generate::Task::CommitMsg, &options),
         Verb::Run { prompt, files, options } => {
-            generate::run(&context, generate::Task::Prompt { name: prompt, files }, &options)
+            generate::run(&context, generate::Task::of_prompt(prompt, files), &options)
         }
         // Not reached: `prompt_verb::parse` has made the help of it.
         Verb::Help { .. } => Ok(()),

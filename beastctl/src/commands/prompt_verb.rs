@@ -67,7 +67,10 @@ fn disguise(run: Command, prompt: &Prompt) -> Command {
         }
         after.push('\n');
     }
-    let _ = write!(after, "Examples:\n  beastctl {name} FILE\n  beastctl prompts show {name}");
+    let _ = write!(
+        after,
+        "Examples:\n  beastctl {name} FILE\n  beastctl {name} 'a text with blanks'\n  beastctl prompts show {name}"
+    );
     run.about(about)
         .override_usage(format!("beastctl {name} [OPTIONS] [FILE]..."))
         // Not mut_arg, which would put it behind the files.

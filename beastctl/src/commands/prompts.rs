@@ -16,6 +16,7 @@ use super::{Context, prompt_verb};
 use crate::{
     cli::{PromptsAction, PromptsOptions},
     exit::Result,
+    input,
     output::{json_line, one_line},
     prompts::{self, Entry, Origin, PromptError},
 };
@@ -43,13 +44,11 @@ fn list(context: &Context, is_json: bool) -> Result<()> {
     // Without a home there are still the built-in ones.
     let folder = prompts::folder().ok();
     let entries = prompts::list(folder.as_deref())?;
-    let text = if is_json {
+    if is_json {
         let prompts: Vec<_> = entries.iter().map(object).collect();
-        json_line(&json!({ "folder": folder, "prompts": prompts }))
-    } else {
-        table(&entries)
-    };
-    Ok(context.console.print(&text)?)
+        return Ok(context.console.print(&json_line(&json!({ "folder": folder, "prompts": prompts })))?);
+    }
+    Ok(context.console.print_lines(&table(&entries))?)
 }
 
 fn object(entry: &Entry) -> Value {
@@ -177,7 +176,15 @@ fn new(context: &Context, name: &str, from: Option<&str>) -> Result<()> {
         return Err(PromptError::BuiltIn(name.into()).into());
     }
     create(&path, name, &text)?;
-    Ok(context.console.print(&format!("{}\n", path.display()))?)
+    context.console.print(&format!("{}\n", path.display()))?;
+    let console = context.console;
+    if console.stdout_is_terminal && console.stderr_is_terminal && input::stdin_is_terminal() {
+        open_editor(&path)?;
+        prompts::load(name, Some(&folder))?;
+    } else {
+        console.info(&format!("write into it what is to be done: beastctl prompts edit {}", prompts::quoted(name)));
+    }
+    Ok(())
 }
 
 /// Writes a file that must not be there yet, whole or not at all.

@@ -35,8 +35,11 @@ pub(super) fn run(context: &Context, is_json: bool) -> Result<()> {
         }
         Err(error) => return Err(error.into()),
     };
-    let text = if is_json { json_line(&json!(status)) } else { describe(&status) };
-    Ok(context.console.print(&text)?)
+    match is_json {
+        true => context.console.print(&json_line(&json!(status)))?,
+        false => context.console.print_lines(&describe(&status))?,
+    }
+    Ok(())
 }
 
 /// How often a daemon may hang up after its greeting, and the pause after that.

@@ -21,7 +21,7 @@ fn of_input() {
             InputError::Binary { name: "/some/file".into(), offset: 1, encoding: Some("UTF-16") },
         ],
         TimedOut: [InputError::TimedOut(Duration::from_secs(1))],
-        Words: [InputError::Words { words: "list files".into(), command: "shell".into() }],
+        Words: [InputError::Words { words: "hello".into(), way: "echo hello | beastctl fix".into() }],
         TooLong: [
             InputError::TooLong { known: Some(40_000_000), limit: 33_554_432 },
             InputError::TooLong { known: None, limit: 33_554_432 },
@@ -42,7 +42,7 @@ fn of_input() {
             2   /some/file is binary (a NUL byte at offset 3); try: pdftotext, or iconv -t UTF-8, to make text of it first
             2   /some/file is binary (a NUL byte at offset 1); try: iconv -f UTF-16 -t UTF-8, to make text of it first
             1   no end of the input within 1s; try: a longer --timeout, or < /dev/null when there is no input
-            2   there is no file `list files`; try: echo 'list files' | beastctl shell
+            2   there is no file `hello`; try: echo hello | beastctl fix
             4   the input has 40000000 bytes and 33554432 are the most that one request holds; try: a part of it, for instance through head -c
             4   the input has more than 33554432 bytes and 33554432 are the most that one request holds; try: a part of it, for instance through head -c
             2   `-` is named more than once; try: one `-`, and other material as FILE

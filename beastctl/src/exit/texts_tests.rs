@@ -15,9 +15,7 @@ use rustix::io::Errno;
 use super::*;
 use crate::{
     client::ClientError,
-    commands::{
-        CommandError, alfred::JobError, completions::CompletionError, logs::LogError, man::ManError,
-    },
+    commands::{CommandError, alfred::JobError, completions::CompletionError, logs::LogError, man::ManError},
     constraint::ConstraintError,
     conversations::ConversationError,
     git::{GitError, HookError},

@@ -1,15 +1,20 @@
 //! Whole lines for a person, and text of others made harmless for a terminal.
 
 use std::{
+    borrow::Cow,
     io::{self, Write},
     os::fd::AsFd,
 };
 
-use super::Console;
+use super::{Console, wrap};
 
 impl Console {
     /// Lines that a person has asked for in the middle of something else; or a question, without its newline.
     pub fn lines(&self, text: &str) {
+        let text = match columns(io::stderr()).filter(|_| self.stderr_is_terminal) {
+            Some(n_columns) => Cow::Owned(wrap::lines(text, n_columns)),
+            None => Cow::Borrowed(text),
+        };
         // Nowhere is left to say that stderr cannot be written.
         let _ = io::stderr().write_all(text.as_bytes());
     }

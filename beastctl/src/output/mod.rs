@@ -20,6 +20,7 @@ pub mod units;
 mod verdict;
 mod waiting;
 mod width;
+mod wrap;
 
 use std::{
     env,
@@ -121,10 +122,31 @@ impl Console {
         }
     }
 
-    /// What paints the answer; `None` where it stays as the model wrote it.
+    /// What paints the answer, and moves its words on a terminal; `None` where it stays as the model wrote it.
     pub fn markdown(&self) -> Option<Markdown> {
         let is_wanted = env::var_os("BEAST_MARKDOWN").is_none_or(|value| value != "never");
-        (self.stdout_has_colour && is_wanted).then(|| Markdown::new(tables::is_utf8()))
+        let n_columns = self.stdout_columns();
+        if !is_wanted || !self.stdout_has_colour && n_columns.is_none() {
+            return None;
+        }
+        let markdown = Markdown::new(tables::is_utf8()).wrapped(n_columns);
+        Some(if self.stdout_has_colour { markdown } else { markdown.plain() })
+    }
+
+    /// Columns of the terminal that stdout is; `None` for a pipe, whose bytes stay as they are.
+    fn stdout_columns(&self) -> Option<usize> {
+        columns(io::stdout()).filter(|_| self.stdout_is_terminal)
+    }
+
+    /// Prints lines for people, whose words stay whole on a terminal. The last cell of a line is as wide as it likes.
+    ///
+    /// # Errors
+    /// See [`OutputError`].
+    pub fn print_lines(&self, text: &str) -> Result<(), OutputError> {
+        match self.stdout_columns() {
+            Some(n_columns) => self.print(&wrap::lines(text, n_columns)),
+            None => self.print(text),
+        }
     }
 
     /// Whether a line may come and go.

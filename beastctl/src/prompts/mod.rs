@@ -6,6 +6,7 @@
 mod catalogue;
 mod file;
 mod front_matter;
+mod parts;
 mod schema;
 mod variables;
 mod yaml;

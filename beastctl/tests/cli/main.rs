@@ -37,6 +37,7 @@ mod service_failures;
 mod service_packaged;
 mod starting;
 mod structured;
+mod tab;
 mod terminal;
 mod tools;
 mod verbs;

@@ -33,8 +33,10 @@ use crate::{
 pub(super) fn run(context: &Context, options: &DoctorOptions) -> Result<()> {
     let wait = Wait::start(context.timeout).context("cannot watch for Ctrl-C")?;
     let findings = examine(context, options.hash, &wait)?;
-    let text = if options.json { json_line(&object(&findings)) } else { lines(context, &findings) };
-    context.console.print(&text)?;
+    match options.json {
+        true => context.console.print(&json_line(&object(&findings)))?,
+        false => context.console.print_lines(&lines(context, &findings))?,
+    }
     // The lines have said it.
     if count(&findings, Verdict::Problem) > 0 { Err(AlreadyTold(exit::FAILED).into()) } else { Ok(()) }
 }

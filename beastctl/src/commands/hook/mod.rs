@@ -42,7 +42,7 @@ fn install(context: &Context, limit: Duration, force: bool, chain: bool) -> Resu
             aside.display()
         );
     }
-    context.console.print(&text)?;
+    context.console.print_lines(&text)?;
     Ok(())
 }
 
@@ -60,7 +60,7 @@ fn uninstall(context: &Context, force: bool) -> Result<()> {
             format!("another program has written over the hook of beastctl: {path}\n{what} {chained}\n")
         }
     };
-    context.console.print(&text)?;
+    context.console.print_lines(&text)?;
     Ok(())
 }
 
@@ -79,7 +79,7 @@ fn status(context: &Context) -> Result<()> {
     if let Some(template) = hooks.template(git, &settings) {
         text += &format!("silent   {} (commit.template) begins each message with words\n", template.display());
     }
-    context.console.print(&text)?;
+    context.console.print_lines(&text)?;
     Ok(())
 }
 

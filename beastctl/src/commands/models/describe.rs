@@ -47,7 +47,7 @@ pub(super) fn list(context: &Context, is_json: bool) -> Result<()> {
         let objects: Vec<Value> = rows.iter().map(object).collect();
         return Ok(context.console.print(&json_line(&Value::from(objects)))?);
     }
-    Ok(context.console.print(&table(&rows))?)
+    Ok(context.console.print_lines(&table(&rows))?)
 }
 
 /// Prints one of them.
@@ -59,8 +59,11 @@ pub(super) fn show(context: &Context, name: &str, is_json: bool) -> Result<()> {
     };
     let rows = rows(&InUse::find(context)?)?;
     let row = rows.iter().find(|row| row.path == folder.join(&file)).ok_or_else(|| not_here(name))?;
-    let text = if is_json { json_line(&object(row)) } else { details(row) };
-    Ok(context.console.print(&text)?)
+    Ok(if is_json {
+        context.console.print(&json_line(&object(row)))
+    } else {
+        context.console.print_lines(&details(row))
+    }?)
 }
 
 fn rows(in_use: &InUse) -> Result<Vec<Row>> {
