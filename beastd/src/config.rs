@@ -5,8 +5,8 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use beast_launchd::file;
 use beast_launchd::paths::{self, PathError};
+use beast_launchd::{file, shown};
 use serde::{Deserialize, Deserializer};
 use toml::{Table, Value};
 use tracing_subscriber::EnvFilter;
@@ -189,7 +189,8 @@ impl Loaded {
             .collect();
         let width = lines.iter().map(|(line, _)| line.chars().count()).max().unwrap_or(0).min(48);
         lines.iter().fold(String::new(), |mut out, (line, source)| {
-            writeln!(out, "{line:width$}  # {source}").expect("a string takes everything");
+            writeln!(out, "{line:width$}  # {}", shown::logged(&source.to_string()))
+                .expect("a string takes everything");
             out
         })
     }
