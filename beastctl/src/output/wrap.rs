@@ -1,5 +1,5 @@
-//! Words moved to the next line before the edge of a terminal, while they come. Widths are those that a terminal shows; escape codes
-//! have none. It knows nothing of Markdown.
+//! Words moved to the next line before the edge of a terminal, while they come. Widths are those that a terminal shows;
+//! escape codes have none. It knows nothing of Markdown.
 
 use std::mem;
 
@@ -7,7 +7,8 @@ use unicode_width::UnicodeWidthChar;
 
 use crate::escapes;
 
-/// A word that begins nearer to the edge is held back until it is known to fit. Longer ones are rare, and are cut by the terminal.
+/// A word that begins nearer to the edge is held back until it is known to fit. Longer ones, which are rare, the terminal
+/// cuts.
 const MAX_HELD: usize = 24;
 /// Columns between the stops of a tab.
 const TAB: usize = 8;
@@ -93,7 +94,7 @@ impl Wrap {
         self.hang.clear();
     }
 
-    /// Where no blank is: between Chinese, Japanese or Korean characters, but not before what closes or after what opens.
+    /// Where no blank is: between Chinese, Japanese or Korean characters, not before what closes or after what opens.
     fn may_break_before(&self, c: char) -> bool {
         let Some(last) = self.last else { return false };
         let n = c.width().unwrap_or(0);

@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use super::found::Found;
 
 const SCRIPT: &str = r#"function __PROGRAM_found
-    VARIABLE=fish PROGRAM -- (commandline --current-process --tokenize --cut-at-cursor) (commandline --current-token --cut-at-cursor) 2>/dev/null
+    set -l words (commandline --current-process --tokenize --cut-at-cursor)
+    VARIABLE=fish PROGRAM -- $words (commandline --current-token --cut-at-cursor) 2>/dev/null
 end
 function __PROGRAM_words
     set -l found (__PROGRAM_found)

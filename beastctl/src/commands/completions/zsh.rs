@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::found::Found;
 
-/// Installed as a file of the `fpath`, the script runs in the place of the function that is wanted, so it has to call it.
+/// A file of the `fpath` runs in the place of the function that is wanted, so the script calls that.
 const SCRIPT: &str = r#"#compdef PROGRAM
 _PROGRAM() {
     local word=$PREFIX kind prefix result=1

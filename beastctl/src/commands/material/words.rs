@@ -1,5 +1,5 @@
-//! Words given where a file is expected: `beastctl shell 'list the five largest files'`. Which of them are the text itself, and
-//! what to say of those that may be a slip. It reads no file.
+//! Words given where a file is expected: `beastctl shell 'list the five largest files'`. Which of them are the text
+//! itself, and what to say of those that may be a slip. It reads no file.
 
 use std::{
     fs,
@@ -62,7 +62,7 @@ fn is_like_a_path(path: &Path) -> bool {
     path.to_str().is_none_or(looks_like_a_path)
 }
 
-/// Whether somebody who types this means a file: `./x`, `/x`, `~/x`, `my notes.txt`, `docs/plan`. Nobody writes lines into a name.
+/// Whether somebody who types this means a file: `./x`, `/x`, `~/x`, `my notes.txt`, `docs/plan`. A name has no lines.
 fn looks_like_a_path(text: &str) -> bool {
     let text = text.trim();
     if text.contains('\n') {
