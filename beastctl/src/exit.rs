@@ -2,7 +2,7 @@
 
 pub mod advice;
 
-use std::{error::Error, fmt::Write as _, io};
+use std::{error::Error, io};
 
 use beast_protocol::ErrorCode;
 
@@ -40,6 +40,9 @@ pub const BUSY: u8 = 75;
 /// Ctrl-C.
 pub const INTERRUPTED: u8 = 130;
 
+/// Between what went wrong and what to do about it.
+const STEP: &str = "; try: ";
+
 /// A run of several questions (of a person or of the doctor) has failed with this code, and each failure was told when it came.
 #[derive(Debug, thiserror::Error)]
 #[error("not every question was answered")]
@@ -50,12 +53,9 @@ pub fn of_wire(code: ErrorCode) -> u8 {
     match code {
         ErrorCode::TooLong => TOO_LONG,
         ErrorCode::Overloaded | ErrorCode::ShuttingDown => BUSY,
-        // Invalid too: the command line was checked here, so what the daemon finds is not a matter of usage.
-        ErrorCode::Invalid
-        | ErrorCode::ModelUnavailable
-        | ErrorCode::Engine
-        | ErrorCode::Protocol
-        | ErrorCode::Internal => FAILED,
+        // A schema or a grammar that only the daemon can judge is as much a matter of usage as one that is no JSON.
+        ErrorCode::Invalid => USAGE,
+        ErrorCode::ModelUnavailable | ErrorCode::Engine | ErrorCode::Protocol | ErrorCode::Internal => FAILED,
     }
 }
 
@@ -69,9 +69,11 @@ pub fn verdict(error: &anyhow::Error) -> (u8, Option<String>) {
         return (code, None);
     }
     let mut line = error.chain().map(ToString::to_string).collect::<Vec<_>>().join(": ");
-    if let Some(hint) = hint {
-        // Writing to a String cannot fail.
-        let _ = write!(line, "; try: {hint}");
+    // One next step is enough: what comes from the daemon, or from another program of ours, has its own.
+    match line.match_indices(STEP).map(|(at, _)| at).nth(1) {
+        Some(second) => line.truncate(second),
+        None if line.contains(STEP) => {}
+        None => line.extend(hint.map(|hint| format!("{STEP}{hint}"))),
     }
     (code, Some(line))
 }

@@ -43,12 +43,7 @@ fn list(context: &Context, is_json: bool) -> Result<()> {
     // Without a home there are still the built-in ones.
     let folder = prompts::folder().ok();
     let entries = prompts::list(folder.as_deref())?;
-    let text = if is_json {
-        let prompts: Vec<_> = entries.iter().map(object).collect();
-        json_line(&json!({ "folder": folder, "prompts": prompts }))
-    } else {
-        table(&entries)
-    };
+    let text = if is_json { json_line(&entries.iter().map(object).collect()) } else { table(&entries) };
     Ok(context.console.print(&text)?)
 }
 

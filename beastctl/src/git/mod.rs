@@ -93,6 +93,9 @@ pub enum GitError {
     /// There is nothing to write a commit message for.
     #[error("the staged diff is empty")]
     NothingStaged,
+    /// It would start none on this terminal.
+    #[error("git has no editor that works on this terminal")]
+    NoEditor,
 }
 
 impl GitError {
@@ -100,7 +103,9 @@ impl GitError {
     pub fn exit_code(&self) -> u8 {
         match self {
             GitError::Missing(_) | GitError::Garbled { .. } | GitError::Wait(_) => exit::FAILED,
-            GitError::Failed { .. } | GitError::NoInput { .. } | GitError::NothingStaged => exit::USAGE,
+            GitError::Failed { .. } | GitError::NoInput { .. } | GitError::NothingStaged | GitError::NoEditor => {
+                exit::USAGE
+            }
         }
     }
 
@@ -117,6 +122,7 @@ impl GitError {
             GitError::NoInput { reason, .. } if !reason.contains(NO_REPOSITORY) => "git status, which says more",
             GitError::NoInput { .. } | GitError::Garbled { .. } => "git diff --staged | beastctl commit-msg",
             GitError::NothingStaged => "git add FILE, or git diff | beastctl commit-msg",
+            GitError::NoEditor => "git config --global core.editor nano, or git commit -m MESSAGE",
             GitError::Wait(_) => return None,
         };
         Some(hint.into())

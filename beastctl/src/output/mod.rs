@@ -5,6 +5,7 @@
 
 mod answer;
 mod colour;
+mod echo;
 mod fence;
 mod file;
 mod json;
@@ -28,10 +29,13 @@ use std::{
 };
 
 pub use answer::Answer;
+/// Words of others (the daemon, git, a file's name) must not break the line, nor reach the terminal as commands.
+pub use beast_launchd::shown::one_line;
+pub use echo::Unechoed;
 pub use fence::first_code_block;
 pub use file::WholeFile;
 pub use json::{Told, answer_line, answer_object, delta_object, error_object, event_object, json_line};
-pub use lines::{columns, harmless};
+pub use lines::{columns, is_stdout_lost};
 pub use markdown::Markdown;
 pub use mistake::usage_line;
 pub use parts::Parts;
@@ -41,6 +45,8 @@ pub use transfer::Transfer;
 pub use verdict::Verdict;
 pub use waiting::Waiting;
 pub use width::excerpt;
+
+use beast_launchd::shown::harmless;
 
 use crate::{
     cli::ColorChoice,
@@ -134,11 +140,19 @@ impl Console {
         self.stderr_is_terminal && !self.is_quiet && !is_dumb()
     }
 
-    /// Prints what was asked for.
+    /// Prints what was asked for: a terminal takes no commands from it, anything else gets its bytes.
     ///
     /// # Errors
     /// See [`OutputError`].
     pub fn print(&self, text: &str) -> Result<(), OutputError> {
+        if self.stdout_is_terminal { self.print_painted(&harmless(text)) } else { self.print_painted(text) }
+    }
+
+    /// Prints what has colours of ours in it. The words of others in it went through [`one_line`].
+    ///
+    /// # Errors
+    /// See [`OutputError`].
+    pub fn print_painted(&self, text: &str) -> Result<(), OutputError> {
         let mut stdout = io::stdout().lock();
         stdout.write_all(text.as_bytes())?;
         stdout.flush()?;
@@ -179,13 +193,6 @@ impl Console {
 
 fn is_dumb() -> bool {
     env::var_os("TERM").is_some_and(|term| term == "dumb")
-}
-
-/// Words of others (the daemon, git, a file's name) must not break the line, nor reach the terminal as commands.
-pub fn one_line(text: &str) -> String {
-    let is_break = |c: char| c == '\n' || c == '\r';
-    let lines = text.split(is_break).map(str::trim).filter(|line| !line.is_empty());
-    lines.collect::<Vec<_>>().join(" ").chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 #[cfg(test)]

@@ -35,7 +35,7 @@ pub(super) fn run(context: &Context, options: &DoctorOptions) -> Result<()> {
     let wait = Wait::start(context.timeout).context("cannot watch for Ctrl-C")?;
     let findings = examine(context, options.hash, &wait)?;
     let text = if options.json { json_line(&object(&findings)) } else { lines(context, &findings) };
-    context.console.print(&text)?;
+    context.console.print_painted(&text)?;
     // The lines have said it.
     if count(&findings, Verdict::Problem) > 0 { Err(Told(exit::FAILED).into()) } else { Ok(()) }
 }

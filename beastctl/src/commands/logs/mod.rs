@@ -12,13 +12,7 @@ use anyhow::{Context as _, Result};
 
 use self::{files::TailError, follow::Follower};
 use super::{Context, settings::Settings};
-use crate::{
-    cli::LogsOptions,
-    exit::advice,
-    output::{Console, harmless},
-    start::find_beastd,
-    wait::Wait,
-};
+use crate::{cli::LogsOptions, exit::advice, output::Console, start::find_beastd, wait::Wait};
 
 /// Why there is nothing to show.
 #[derive(Debug, thiserror::Error)]
@@ -82,10 +76,8 @@ fn unreadable((path, source): (PathBuf, io::Error)) -> LogError {
     LogError::Unreadable { path, source }
 }
 
-/// A log holds words of others; a terminal would obey some of them.
 fn show(console: Console, bytes: &[u8]) -> Result<()> {
     let text = String::from_utf8_lossy(bytes);
-    let text = if console.stdout_is_terminal { harmless(&text).into() } else { text };
     Ok(if text.is_empty() { Ok(()) } else { console.print(&text) }?)
 }
 
