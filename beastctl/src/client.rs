@@ -25,6 +25,7 @@ use rustix::{
 
 use crate::{
     exit::{self, Failing},
+    output::units::{above, binary},
     prompts::quoted,
     wait::{Wait, WaitError},
 };
@@ -83,7 +84,7 @@ pub enum ClientError {
     #[error("the answer of beastd cannot be understood")]
     Garbled(#[source] CodecError),
     /// The request does not fit into a frame.
-    #[error("the request has {0} bytes and {MAX_FRAME_LEN} are the most that beastd takes")]
+    #[error("the request has {} and beastd takes at most {}", above(*.0 as u64, MAX_FRAME_LEN as u64), binary(MAX_FRAME_LEN as u64))]
     TooLong(usize),
     /// What the daemon says when a request fails.
     #[error(transparent)]

@@ -4,7 +4,7 @@ pub mod advice;
 
 use std::{
     error::Error,
-    fmt::{self, Display, Write as _},
+    fmt::{self, Display},
     io,
 };
 
@@ -27,6 +27,9 @@ pub const CUT: u8 = 5;
 pub const BUSY: u8 = 75;
 /// Ctrl-C.
 pub const INTERRUPTED: u8 = 130;
+
+/// Between what went wrong and what to do about it.
+const STEP: &str = "; try: ";
 
 /// An error that can end a run.
 pub trait Failing: Error + Send + Sync + 'static {
@@ -92,9 +95,11 @@ impl Failure {
             return None;
         }
         let mut line = self.to_string();
-        if let Some(hint) = self.error.hint() {
-            // Writing to a String cannot fail.
-            let _ = write!(line, "; try: {hint}");
+        // One next step is enough: what comes from the daemon, or from another program of ours, has its own.
+        match line.match_indices(STEP).map(|(at, _)| at).nth(1) {
+            Some(second) => line.truncate(second),
+            None if line.contains(STEP) => {}
+            None => line.extend(self.error.hint().map(|hint| format!("{STEP}{hint}"))),
         }
         Some(line)
     }
@@ -209,12 +214,9 @@ pub fn of_wire(code: ErrorCode) -> u8 {
     match code {
         ErrorCode::TooLong => TOO_LONG,
         ErrorCode::Overloaded | ErrorCode::ShuttingDown => BUSY,
-        // Invalid too: the command line was checked here, so what the daemon finds is not a matter of usage.
-        ErrorCode::Invalid
-        | ErrorCode::ModelUnavailable
-        | ErrorCode::Engine
-        | ErrorCode::Protocol
-        | ErrorCode::Internal => FAILED,
+        // A schema or a grammar that only the daemon can judge is as much a matter of usage as one that is no JSON.
+        ErrorCode::Invalid => USAGE,
+        ErrorCode::ModelUnavailable | ErrorCode::Engine | ErrorCode::Protocol | ErrorCode::Internal => FAILED,
     }
 }
 

@@ -15,6 +15,18 @@ use crate::{
 };
 
 #[test]
+fn an_error_has_one_next_step() {
+    for (text, expected) in [
+        ("a; try: b", "c: a; try: b"),
+        ("a; try: b; try: d", "c: a; try: b"),
+        ("a", "c: a; try: the same command again, and dmesg for what the system says of it"),
+    ] {
+        let error = Failure::from(io::Error::other(text)).context("c");
+        assert_eq!(error.line().as_deref(), Some(expected));
+    }
+}
+
+#[test]
 fn what_was_told_is_not_told_again() {
     assert_eq!(
         {
@@ -74,7 +86,7 @@ fn each_error_has_its_code_and_its_line() {
         3   beastd at /s does not answer; try: again in a moment, or kill beastd and start it anew
         3   beastd 9 speaks protocol 9, this beastctl VERSION speaks protocol 4; try: beastctl stop, then the same command again
         1   beastd ended before the answer did; try: the same command again, and beastctl logs for the reason
-        4   the request has 40000000 bytes and 33554432 are the most that beastd takes; try: less input
+        4   the request has 38.1 MiB and beastd takes at most 32 MiB; try: less input
         75  full; try: later
         1   broken
         1   no answer within 1m 30s; try: a longer --timeout, or beastctl status

@@ -16,6 +16,7 @@ use rustix::event::PollFlags;
 
 use crate::{
     exit::{self, Failing, advice},
+    output::units::{above, binary},
     wait::{Wait, WaitError},
 };
 
@@ -61,7 +62,7 @@ pub enum InputError {
         way: String,
     },
     /// More than one request holds. Reading stops there, so the whole size may be unknown.
-    #[error("the input has {} bytes and {limit} are the most that one request holds", size(*.known, *.limit))]
+    #[error("the input has {} and one request holds at most {}", size(*.known, *.limit), binary(*.limit as u64))]
     TooLong {
         /// Its size, where the system knows it.
         known: Option<u64>,
@@ -77,7 +78,7 @@ pub enum InputError {
 }
 
 fn size(known: Option<u64>, limit: usize) -> String {
-    known.map_or_else(|| format!("more than {limit}"), |known| known.to_string())
+    above(known.unwrap_or(limit as u64), limit as u64)
 }
 
 impl Failing for InputError {

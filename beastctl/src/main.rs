@@ -40,7 +40,7 @@ fn refuse(error: &Failure) -> u8 {
     if let Some(usage) = usage.filter(|usage| !usage.use_stderr()) {
         let text = usage.render();
         let text = if console.stdout_has_colour { text.ansi().to_string() } else { text.to_string() };
-        return console.print(&text).map_or_else(|error| fail(console, &error.into()), |()| exit::DONE);
+        return console.print_painted(&text).map_or_else(|error| fail(console, &error.into()), |()| exit::DONE);
     }
     // Two names for one thing: a variable of the environment that sets an option makes the difference.
     let nothing = [ErrorKind::MissingSubcommand, ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand];
@@ -51,7 +51,9 @@ fn refuse(error: &Failure) -> u8 {
     let (code, line) = match usage {
         Some(usage) => {
             let arguments = || env::args_os().skip(1);
-            (exit::USAGE, Some(usage_line(&mistakes::told(usage, arguments()), &command_of(arguments()))))
+            let variables = prompt_verb::variables(arguments(), prompts::folder().ok().as_deref());
+            let told = mistakes::told(usage, arguments(), &variables);
+            (exit::USAGE, Some(usage_line(&told, &command_of(arguments()))))
         }
         None => (error.code(), error.line()),
     };

@@ -12,6 +12,7 @@ use clap_complete::engine::CompletionCandidate;
 use crate::{
     conversations::Store,
     models::catalogue,
+    output::one_line,
     prompts::{self, Prompt, Variable},
 };
 
@@ -24,13 +25,13 @@ pub fn prompts() -> Vec<CompletionCandidate> {
     let description = |name: &str| prompts::load(name, folder.as_deref()).ok()?.description;
     prompts::names(folder.as_deref())
         .into_iter()
-        .map(|name| CompletionCandidate::new(&name).help(description(&name).map(Into::into)))
+        .map(|name| CompletionCandidate::new(&name).help(description(&name).map(|text| one_line(&text).into())))
         .collect()
 }
 
 /// What `--param` takes for this prompt, up to the value.
 pub fn variables(prompt: &Prompt) -> Vec<CompletionCandidate> {
-    let default = |default: &String| format!("[default: {default}]").into();
+    let default = |default: &String| format!("[default: {}]", one_line(default)).into();
     let candidate = |variable: &Variable| {
         CompletionCandidate::new(format!("{}=", variable.name)).help(variable.default.as_ref().map(default))
     };

@@ -45,7 +45,7 @@ Examples:
         /// Do not ask.
         #[arg(short, long)]
         yes: bool,
-        /// Also the model in use.
+        /// Do not ask, and remove also the model in use.
         #[arg(long)]
         force: bool,
     },

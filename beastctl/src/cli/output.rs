@@ -15,11 +15,12 @@ pub struct OutputOptions {
     #[arg(long, conflicts_with_all = ["json", "no_stream"])]
     pub stream_json: bool,
 
-    /// An answer that fits this JSON schema; all of it or, with exit code 5, nothing.
+    /// An answer that fits this JSON schema, a file or the JSON itself; all of it or, with exit code 5, nothing.
     #[arg(long, value_name = "FILE")]
     pub schema: Option<PathBuf>,
 
-    /// An answer that fits this grammar, in GBNF; all of it or, with exit code 5, nothing.
+    /// An answer that fits this grammar in GBNF, a file or the rules themselves; all of it or, with exit code 5,
+    /// nothing.
     #[arg(long, value_name = "FILE", conflicts_with = "schema")]
     pub grammar: Option<PathBuf>,
 

@@ -23,9 +23,7 @@ pub struct PromptsOptions {
 #[derive(Debug, Subcommand)]
 pub enum PromptsAction {
     /// List all prompts: what each is for, and where it comes from.
-    #[command(
-        after_help = "Examples:\n  beastctl prompts list\n  beastctl prompts list --json | jq -r '.prompts[].name'"
-    )]
+    #[command(after_help = "Examples:\n  beastctl prompts list\n  beastctl prompts list --json | jq -r '.[].name'")]
     List {
         /// One JSON object, with what each prompt sets.
         #[arg(long)]

@@ -46,6 +46,14 @@ impl<'a> Asking<'a> {
         Self { socket, may_start, request, patience, heard, has_begun: false, n_ends: 0, best_part: (0, 0) }
     }
 
+    /// What is asked, to be changed before it is sent again.
+    pub(super) fn request(&mut self) -> &mut Generate {
+        match &mut self.request {
+            Request::Generate(request) => request,
+            _ => unreachable!("broken invariant: nothing else is asked here"),
+        }
+    }
+
     /// Finds the daemon, or starts one, and sends it the request. `say` hears what takes time.
     pub(super) fn send(&self, wait: &Wait, say: impl FnMut(&str)) -> Result<Client, StartError> {
         let mut client = start::connect(self.socket, self.may_start, wait, say)?;

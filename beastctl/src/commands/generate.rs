@@ -8,12 +8,13 @@ use std::{
     time::Instant,
 };
 
-use beast_protocol::{Constraint, Tools};
+use beast_protocol::{Constraint, Generate, Span, Tools};
 
 use super::{
     CommandError, Context,
     answering::{Answering, Form},
     asking::Asking,
+    commit_message::{self, Guard},
     conversing::Conversing,
     material, request,
 };
@@ -22,10 +23,13 @@ use crate::{
     client::Client,
     constraint,
     exit::{self, During as _, Failure, Result},
-    output::{OutputError, Progress, error_object, json_line},
-    prompts::{self, Prompt},
+    output::{OutputError, Progress, error_object, is_stdout_lost, json_line},
+    prompts::{self, Origin, Prompt},
     wait::{Wait, WaitError},
 };
+
+/// What git takes for the beginning of a comment, where no repository says otherwise.
+const COMMENT: &str = "#";
 
 /// What is to be done with what.
 #[derive(Debug)]
@@ -102,6 +106,9 @@ fn answer(context: &Context, task: Task, options: &Options) -> Result<()> {
     let prompt = load_prompt(&prompt_name, options)?;
     let constraint = constraint(options, task.leaves_stdin())?;
     let tools = tools(options)?;
+    if is_stdout_lost() {
+        console.info("stdout is closed or /dev/null, so nobody sees the answer");
+    }
     // Ctrl-C ends the reading at once: there is nothing to tidy up yet.
     let reading = Wait::default().limited(context.timeout);
     let mut conversing = Conversing::begin(options, matches!(task, Task::Ask { .. }), console)?;
@@ -116,25 +123,32 @@ fn answer(context: &Context, task: Task, options: &Options) -> Result<()> {
     for warning in &warnings {
         console.warning(warning);
     }
-    let mut request = request::generate(prompt, material, options);
+    let (mut request, span) = request::generate(prompt, material, options);
     // What is typed wins over what the prompt itself asks for.
     request.constraint = constraint.or(request.constraint);
     request.tools = tools;
     let form = Form::of(request.constraint.as_ref());
+    let guard = guard(&prompt_name, &request, span, options)?;
     conversing.take_part(&prompt_name, &mut request);
 
     let wait = Wait::start(None).context("cannot watch for Ctrl-C")?.limited_as(&reading);
     let mut asking = Asking::new(&path, !options.no_start, request);
-    let (client, progress) = reach(context, &asking, &wait)?;
-    let mut answering = Answering::new(context, options, progress, warnings).bound_to(form);
-    match answering.follow(client, &mut asking, &wait) {
-        Ok(()) => {
-            let said = answering.said();
-            let outcome = answering.finish();
-            conversing.keep(said, console)?;
-            outcome
+    loop {
+        let (client, progress) = reach(context, &asking, &wait)?;
+        let notices = warnings.iter().cloned().chain(conversing.loss()).collect();
+        let mut answering = Answering::new(context, options, progress, notices).bound_to(form).guarded(guard.as_ref());
+        if let Err(error) = answering.follow(client, &mut asking, &wait) {
+            if conversing.make_room(&error, asking.request()) {
+                answering.give_up();
+                continue;
+            }
+            return Err(broken_off(&mut answering, error));
         }
-        Err(error) => Err(conversing.explain(broken_off(&mut answering, error))),
+        let said = answering.said();
+        let outcome = answering.finish();
+        conversing.loss().iter().for_each(|loss| console.warning(loss));
+        conversing.keep(said, console)?;
+        return outcome;
     }
 }
 
@@ -180,6 +194,17 @@ pub(super) fn constraint(options: &Options, stdin_is_free: bool) -> Result<Optio
         (None, Some(path)) => Some(constraint::grammar(path, stdin_is_free)?),
         (None, None) => None,
     })
+}
+
+/// What an answer of `commit-msg` has to pass: scripts take it as it is. One that is bound to a form is no message.
+fn guard(prompt: &str, request: &Generate, span: Span, options: &Options) -> Result<Option<Guard>> {
+    let is_free = request.constraint.is_none() && request.tools.functions.is_empty() && !options.output.extract;
+    if prompt != commit_message::PROMPT || !is_free {
+        return Ok(None);
+    }
+    // Who writes an instruction may want more than one line.
+    let is_ours = prompts::find(prompt, prompts::folder().ok().as_deref())?.origin == Origin::BuiltIn;
+    Ok(Some(Guard::new(request, span, is_ours && options.system.is_none(), COMMENT)))
 }
 
 /// Functions of the command line; none without `--tools`.

@@ -30,7 +30,7 @@ pub(super) fn run(context: &Context, options: HistoryOptions) -> Result<()> {
     match options.verb.unwrap_or(HistoryVerb::List { json: options.json }) {
         HistoryVerb::List { json } => list(&store, json, console),
         HistoryVerb::Show { name, json } => show(&store, name.as_deref(), json, console),
-        HistoryVerb::Rm { all: true, force, .. } => remove_all(&store, force, console),
+        HistoryVerb::Rm { all: true, yes, .. } => remove_all(&store, yes, console),
         HistoryVerb::Rm { names, .. } => remove(&store, &names),
     }
 }
@@ -73,14 +73,15 @@ fn object(name: &str, conversation: &Conversation) -> Value {
 
 /// A row each: name, age, number of questions, the first question as far as it fits.
 fn table(rows: &[(Entry, Conversation)], now: SystemTime, width: usize) -> String {
-    let name_width = rows.iter().map(|(entry, _)| entry.name.len()).max().unwrap_or_default();
+    let name_width = rows.iter().map(|(entry, _)| entry.name.chars().count()).max().unwrap_or_default();
     let mut text = String::new();
     for (entry, conversation) in rows {
         let age = age(now.duration_since(entry.modified).unwrap_or_default());
         let turns = count(conversation.exchanges.len() as u64, "turn");
         let start = format!("{:name_width$}  {age:>4}  {turns:>9}  ", entry.name);
         let question = conversation.exchanges.first().map(|exchange| exchange.question.content.as_str());
-        let question = excerpt(question.unwrap_or_default(), width.saturating_sub(start.len()).max(MIN_QUESTION));
+        let question =
+            excerpt(question.unwrap_or_default(), width.saturating_sub(start.chars().count()).max(MIN_QUESTION));
         // Writing to a String cannot fail.
         let _ = writeln!(text, "{}", format!("{start}{question}").trim_end());
     }

@@ -2,7 +2,10 @@
 
 pub(super) mod words;
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use super::{CommandError, prompt_verb};
 use crate::{
@@ -98,6 +101,7 @@ pub(super) fn question(words: &[String], wait: &Wait, console: Console) -> Resul
     let names_stdin = words.iter().any(|word| word == "-");
     let question = words.iter().filter(|word| *word != "-").map(String::as_str).collect::<Vec<_>>().join(" ");
     let question = question.trim().to_owned();
+    hint_at_file(words, console);
     if input::stdin_is_terminal() && !names_stdin {
         if question.is_empty() {
             return Err(CommandError::NoQuestion.into());
@@ -114,6 +118,16 @@ pub(super) fn question(words: &[String], wait: &Wait, console: Console) -> Resul
     }
     // A pipe without anything in it: many programs start others that way.
     Ok(Material { question, ..Material::default() })
+}
+
+/// `ask notes.txt` asks about two words, where other programs would read the file.
+fn hint_at_file(words: &[String], console: Console) {
+    // Many a word is also the name of some file.
+    let looks_like_file = |word: &&String| words.len() == 1 || word.contains(['.', '/']);
+    if let Some(file) = words.iter().find(|word| looks_like_file(word) && Path::new(word.as_str()).is_file()) {
+        let text = "is the question itself, its content is not read; try: beastctl ask 'QUESTION' <";
+        console.info(&format!("`{file}` {text} {}", crate::prompts::quoted(file)));
+    }
 }
 
 /// A program that waits for input in silence looks as if it hung.

@@ -5,6 +5,7 @@ mod answering;
 mod asking;
 mod bench;
 mod chat;
+mod commit_message;
 pub mod completions;
 mod conversing;
 mod doctor;
@@ -48,6 +49,9 @@ pub enum CommandError {
     /// The same under `--schema`, without a cut that explains it.
     #[error("the answer is no JSON ({0}), so nothing is printed")]
     NoJson(serde_json::Error),
+    /// `commit-msg` has an answer that is none.
+    #[error("no message: {0}")]
+    NoMessage(String),
     /// The time limit came in the middle.
     #[error("the answer was not complete within {}", humantime::format_duration(*.0))]
     Incomplete(std::time::Duration),
@@ -60,9 +64,6 @@ pub enum CommandError {
     /// What was typed into a chat makes no sense.
     #[error("{0}")]
     Chat(String),
-    /// What was said before does not fit any more.
-    #[error("{0}")]
-    ConversationTooLong(String),
     /// `BEAST_LOG_CONVERSATIONS` has a value that means nothing; a guess could keep what must not be kept.
     #[error("BEAST_LOG_CONVERSATIONS is `{0}`, and may be `always` or `never`")]
     LogWish(String),
@@ -112,16 +113,16 @@ impl Failing for CommandError {
             CommandError::Cancelled | CommandError::MachineBusy(_) => exit::BUSY,
             CommandError::NoProgram => exit::UNREACHABLE,
             CommandError::NotMeasured(_) | CommandError::NotCalibrated(_) => exit::FAILED,
-            CommandError::ConversationTooLong(_) => exit::TOO_LONG,
             CommandError::NoQuestion
             | CommandError::ToolsInChat
             | CommandError::Chat(_)
             | CommandError::LogWish(_)
             | CommandError::MarkdownWish(_)
             | CommandError::NotRemoved(_) => exit::USAGE,
-            CommandError::Incomplete(_) | CommandError::CannotStop { .. } | CommandError::StillRunning(_) => {
-                exit::FAILED
-            }
+            CommandError::NoMessage(_)
+            | CommandError::Incomplete(_)
+            | CommandError::CannotStop { .. }
+            | CommandError::StillRunning(_) => exit::FAILED,
             CommandError::NotRunning(error) => error.exit_code(),
         }
     }
@@ -131,16 +132,16 @@ impl Failing for CommandError {
             CommandError::Cut(_) | CommandError::Withheld(_) => "a larger --max-tokens, or less input",
             CommandError::DeadEnd(_) => "another grammar or schema",
             CommandError::NoJson(_) => "the same command again, or a simpler --schema",
+            CommandError::NoMessage(_) => {
+                "the same command again, less at once, or a larger model: beastctl models list"
+            }
             CommandError::Incomplete(_) => "a longer --timeout, or a smaller --max-tokens",
             CommandError::Cancelled => "the same command again",
-            CommandError::ConversationTooLong(_) => {
-                "a new --session, or beastctl history show to see how long this one is"
-            }
             CommandError::Chat(_) => "/help",
             CommandError::ToolsInChat => "beastctl ask --tools FILE 'QUESTION'",
             CommandError::LogWish(_) => "export BEAST_LOG_CONVERSATIONS=never",
             CommandError::MarkdownWish(_) => "export BEAST_MARKDOWN=never",
-            CommandError::NotRemoved(_) => "--force",
+            CommandError::NotRemoved(_) => "-y",
             CommandError::NoQuestion => "beastctl ask 'QUESTION'",
             CommandError::CannotStop { pid, source } if source.kind() == std::io::ErrorKind::PermissionDenied => {
                 return Some(format!("as the user who started it: ps -o user= -p {pid}"));

@@ -45,8 +45,7 @@ fn list(context: &Context, is_json: bool) -> Result<()> {
     let folder = prompts::folder().ok();
     let entries = prompts::list(folder.as_deref())?;
     if is_json {
-        let prompts: Vec<_> = entries.iter().map(object).collect();
-        return Ok(context.console.print(&json_line(&json!({ "folder": folder, "prompts": prompts })))?);
+        return Ok(context.console.print(&json_line(&entries.iter().map(object).collect()))?);
     }
     Ok(context.console.print_lines(&table(&entries))?)
 }

@@ -152,8 +152,8 @@ fn of_the_connection() {
             3   what listens at /some/socket is not beastd: the peer does not speak the beast protocol; try: another --socket
             3   beastd 9 speaks protocol 9, this beastctl VERSION speaks protocol 4; try: beastctl stop, then the same command again
             1   beastd ended before the answer did; try: the same command again, and beastctl logs for the reason
-            1   the answer of beastd cannot be understood: a frame of 40000000 bytes is over the limit of 33554432; try: beastctl stop, then the same command again
-            4   the request has 40000000 bytes and 33554432 are the most that beastd takes; try: less input
+            1   the answer of beastd cannot be understood: a frame of 40000000 bytes is over the limit of 32 MiB; try: beastctl stop, then the same command again
+            4   the request has 38.1 MiB and beastd takes at most 32 MiB; try: less input
             4   the input is too long; try: --truncate tail
             75  beastd has too many waiting requests; try: again in a moment
             1   the engine failed; try: again

@@ -93,6 +93,9 @@ pub enum GitError {
     /// There is nothing to write a commit message for.
     #[error("the staged diff is empty")]
     NothingStaged,
+    /// It would start none on this terminal.
+    #[error("git has no editor that works on this terminal")]
+    NoEditor,
 }
 
 impl Failing for GitError {
@@ -100,7 +103,9 @@ impl Failing for GitError {
         match self {
             GitError::Wait(error) => error.exit_code(),
             GitError::Missing(_) | GitError::Garbled { .. } => exit::FAILED,
-            GitError::Failed { .. } | GitError::NoInput { .. } | GitError::NothingStaged => exit::USAGE,
+            GitError::Failed { .. } | GitError::NoInput { .. } | GitError::NothingStaged | GitError::NoEditor => {
+                exit::USAGE
+            }
         }
     }
 
@@ -116,6 +121,7 @@ impl Failing for GitError {
             GitError::NoInput { reason, .. } if !reason.contains(NO_REPOSITORY) => "git status, which says more",
             GitError::NoInput { .. } | GitError::Garbled { .. } => "git diff --staged | beastctl commit-msg",
             GitError::NothingStaged => "git add FILE, or git diff | beastctl commit-msg",
+            GitError::NoEditor => "git config --global core.editor nano, or git commit -m MESSAGE",
             GitError::Wait(error) => return error.hint(),
         };
         Some(hint.into())

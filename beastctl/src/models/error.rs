@@ -85,6 +85,14 @@ pub enum ModelError {
         /// Why not.
         reason: String,
     },
+    /// Somebody was, and sends everybody round in circles.
+    #[error("the server of {url} leads nowhere ({reason})")]
+    Misled {
+        /// Where.
+        url: String,
+        /// What it does.
+        reason: String,
+    },
     /// It was tried often enough.
     #[error("gave up on {url} after {n_tries} tries without a new byte ({reason})")]
     GaveUp {
@@ -232,7 +240,7 @@ impl Failing for ModelError {
             }
             ModelError::Denied { .. } => "another address: only the hub gets HF_TOKEN",
             ModelError::Missing(_) => "beastctl models list, or the address in a browser",
-            ModelError::Status { .. } => "the address in a browser",
+            ModelError::Status { .. } | ModelError::Misled { .. } => "the address in a browser",
             ModelError::Unreachable { .. } => "the network, and HTTPS_PROXY if there is a proxy, then the same command",
             ModelError::GaveUp { n_kept: 0, .. } => "the same command later",
             ModelError::GaveUp { n_kept, .. } => {

@@ -5,6 +5,7 @@
 
 mod answer;
 mod colour;
+mod echo;
 mod fence;
 mod file;
 mod json;
@@ -29,10 +30,13 @@ use std::{
 };
 
 pub use answer::Answer;
+/// Words of others (the daemon, git, a file's name) must not break the line, nor reach the terminal as commands.
+pub use beast_launchd::shown::one_line;
+pub use echo::Unechoed;
 pub use fence::first_code_block;
 pub use file::WholeFile;
 pub use json::{Told, answer_line, answer_object, delta_object, error_object, event_object, json_line};
-pub use lines::{columns, harmless};
+pub use lines::{columns, is_stdout_lost};
 pub use markdown::Markdown;
 pub use mistake::usage_line;
 pub use parts::Parts;
@@ -42,6 +46,8 @@ pub use transfer::Transfer;
 pub use verdict::Verdict;
 pub use waiting::Waiting;
 pub use width::excerpt;
+
+use beast_launchd::shown::harmless;
 
 use crate::{
     cli::ColorChoice,
@@ -149,16 +155,35 @@ impl Console {
         }
     }
 
+    /// The same for lines with colours of ours; see [`Console::print_painted`].
+    ///
+    /// # Errors
+    /// See [`OutputError`].
+    pub fn print_painted_lines(&self, text: &str) -> Result<(), OutputError> {
+        match self.stdout_columns() {
+            Some(n_columns) => self.print_painted(&wrap::lines(text, n_columns)),
+            None => self.print_painted(text),
+        }
+    }
+
     /// Whether a line may come and go.
     pub fn shows_progress(&self) -> bool {
         self.stderr_is_terminal && !self.is_quiet && !is_dumb()
     }
 
-    /// Prints what was asked for.
+    /// Prints what was asked for: a terminal takes no commands from it, anything else gets its bytes.
     ///
     /// # Errors
     /// See [`OutputError`].
     pub fn print(&self, text: &str) -> Result<(), OutputError> {
+        if self.stdout_is_terminal { self.print_painted(&harmless(text)) } else { self.print_painted(text) }
+    }
+
+    /// Prints what has colours of ours in it. The words of others in it went through [`one_line`].
+    ///
+    /// # Errors
+    /// See [`OutputError`].
+    pub fn print_painted(&self, text: &str) -> Result<(), OutputError> {
         let mut stdout = io::stdout().lock();
         stdout.write_all(text.as_bytes())?;
         stdout.flush()?;
@@ -199,13 +224,6 @@ impl Console {
 
 fn is_dumb() -> bool {
     env::var_os("TERM").is_some_and(|term| term == "dumb")
-}
-
-/// Words of others (the daemon, git, a file's name) must not break the line, nor reach the terminal as commands.
-pub fn one_line(text: &str) -> String {
-    let is_break = |c: char| c == '\n' || c == '\r';
-    let lines = text.split(is_break).map(str::trim).filter(|line| !line.is_empty());
-    lines.collect::<Vec<_>>().join(" ").chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 #[cfg(test)]

@@ -92,6 +92,14 @@ pub enum PromptError {
         /// Which ones.
         keys: Vec<String>,
     },
+    /// A variable was given nothing.
+    #[error("the value of `{key}` is empty, and the prompt `{prompt}` needs one")]
+    EmptyVariable {
+        /// The prompt.
+        prompt: String,
+        /// The variable.
+        key: String,
+    },
     /// Without a home there is no folder for prompts.
     #[error(transparent)]
     NoFolder(#[from] PathError),
@@ -156,6 +164,7 @@ impl Failing for PromptError {
                 let given: Vec<_> = keys.iter().map(|key| format!("-p {key}=VALUE")).collect();
                 given.join(" ")
             }
+            PromptError::EmptyVariable { key, .. } => format!("-p {key}=VALUE"),
             PromptError::Exists { name, .. } => format!("beastctl prompts edit {}", quoted(name)),
             PromptError::Reserved(_) => "another name".into(),
             PromptError::BuiltIn(name) => {

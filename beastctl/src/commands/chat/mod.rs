@@ -22,7 +22,7 @@ use super::{
     CommandError, Context,
     answering::{Answering, Form},
     asking::Asking,
-    conversing::{other_prompt, too_long},
+    conversing::{left_out, n_to_leave_out, other_prompt},
     generate::{broken_off, check_markdown_wish, constraint, load_prompt, print_error, reach},
     material::Material,
     request,
@@ -161,6 +161,9 @@ impl<'a> Chat<'a> {
             };
             if entry.typed != Typed::Nothing {
                 keyboard.keep(&entry.text, self.console);
+            }
+            if entry.typed.is_farewell() {
+                return Ok(());
             }
             match self.act(entry.typed) {
                 Ok(Next::Line) => {}
@@ -304,8 +307,7 @@ impl<'a> Chat<'a> {
         if answered.is_err() {
             self.n_left_out = n_left_out;
         } else if self.n_left_out > n_left_out {
-            let n = count(self.n_left_out as u64, "oldest exchange");
-            self.console.warning(&format!("no longer sent, because there is no room: the {n} of this conversation"));
+            self.console.warning(&left_out(self.n_left_out));
         }
         let (question, said, outcome) = answered?;
         if !said.text.is_empty() {
@@ -331,13 +333,13 @@ impl<'a> Chat<'a> {
             let question = request.messages.last().map(|message| message.content.clone()).unwrap_or_default();
             match self.exchange(request) {
                 Ok((said, outcome)) => return Ok((question, said, outcome)),
-                Err(error) if error.code() == exit::TOO_LONG && self.n_left_out < n_earlier => {
-                    if !self.is_interactive {
-                        return Err(too_long(error));
+                Err(error) => {
+                    let n = n_to_leave_out(&error, &self.conversation.exchanges[self.n_left_out..n_earlier]);
+                    if n == 0 {
+                        return Err(error);
                     }
-                    self.n_left_out += 1;
+                    self.n_left_out += n;
                 }
-                Err(error) => return Err(error),
             }
         }
     }
@@ -347,7 +349,7 @@ impl<'a> Chat<'a> {
         if last.is_turn {
             prompt.instruction.clear();
         }
-        let mut request = request::generate(prompt, last.material, self.options);
+        let (mut request, _) = request::generate(prompt, last.material, self.options);
         request.constraint = self.constraint.clone().or(request.constraint);
         // Spans of the request are about its last message, which stays the last.
         let question = request.messages.pop();

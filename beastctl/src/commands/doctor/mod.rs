@@ -35,7 +35,7 @@ pub(super) fn run(context: &Context, options: &DoctorOptions) -> Result<()> {
     let findings = examine(context, options.hash, &wait)?;
     match options.json {
         true => context.console.print(&json_line(&object(&findings)))?,
-        false => context.console.print_lines(&lines(context, &findings))?,
+        false => context.console.print_painted_lines(&lines(context, &findings))?,
     }
     // The lines have said it.
     if count(&findings, Verdict::Problem) > 0 { Err(AlreadyTold(exit::FAILED).into()) } else { Ok(()) }

@@ -93,6 +93,10 @@ pub(super) fn run(context: &Context, limit: Duration, file: PathBuf, source: Opt
     let suggestion = match end {
         Ok(None) => return,
         Ok(Some(suggestion)) => suggestion,
+        // Nobody will see the file: git gives up next, and says only that the terminal is dumb.
+        Err(error) if matches!(error.find(), Some(GitError::NoEditor)) => {
+            return context.console.warning(&reason(&error, None));
+        }
         Err(error) => Suggestion { message: None, notes: vec![reason(&error, place.as_deref())] },
     };
     // The commit goes on whatever is said.

@@ -13,7 +13,7 @@ use super::{Context, settings::Settings};
 use crate::{
     cli::LogsOptions,
     exit::{self, During as _, Failing, Failure, Result, advice},
-    output::{Console, harmless},
+    output::Console,
     start::find_beastd,
     wait::Wait,
 };
@@ -83,10 +83,8 @@ fn unreadable((path, source): (PathBuf, io::Error)) -> LogError {
     LogError::Unreadable { path, source }
 }
 
-/// A log holds words of others; a terminal would obey some of them.
 fn show(console: Console, bytes: &[u8]) -> Result<()> {
     let text = String::from_utf8_lossy(bytes);
-    let text = if console.stdout_is_terminal { harmless(&text).into() } else { text };
     Ok(if text.is_empty() { Ok(()) } else { console.print(&text) }?)
 }
 
