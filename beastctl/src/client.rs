@@ -26,7 +26,7 @@ use rustix::{
 use crate::{
     exit::{self, Failing},
     output::units::{above, binary},
-    prompts::quoted,
+    text::quoted,
     wait::{Wait, WaitError},
 };
 

@@ -16,7 +16,7 @@ use serde_json::Value;
 use crate::{
     exit::{self, Failing, advice},
     output::units::binary,
-    prompts::quoted,
+    text::quoted,
 };
 
 /// The largest file that is taken.

@@ -10,7 +10,8 @@ use clap::{
 };
 
 use super::{Cli, command_of};
-use crate::prompts::{nearest, quoted};
+
+use crate::text::{nearest, quoted};
 
 /// What the parser has compared, and what it suggests instead. It goes by letters in common, so that `--stop` is near
 /// to `--to`.

@@ -28,10 +28,11 @@ pub use hook::HookVerb;
 pub use meant::command_of;
 pub use models::{ModelsAction, ModelsOptions, PullOptions};
 pub use options::{Options, SamplingOptions, ToolOptions, Truncate};
-pub(crate) use options::{min_p, repeat_penalty, temp, top_p};
-pub use output::{ColorChoice, OutputOptions, Wishes};
+pub use output::{OutputOptions, Wishes};
 pub use prompts::{ManOptions, PromptsAction, PromptsOptions, Shell};
 pub use service::ServiceVerb;
+
+use crate::{numbers::duration, output::ColorChoice};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -276,13 +277,6 @@ Examples:
     /// The name of a prompt and what follows it.
     #[command(external_subcommand)]
     Prompt(Vec<OsString>),
-}
-
-/// A bare number counts seconds, as for timeout(1).
-pub(crate) fn duration(text: &str) -> Result<Duration, String> {
-    let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    let duration = seconds.or_else(|| humantime::parse_duration(text).ok());
-    duration.filter(|duration| !duration.is_zero()).ok_or_else(|| "must be a time above 0, like 10s or 2m".into())
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use super::{ConversationOptions, OutputOptions};
+use crate::numbers::{max_tokens, min_p, repeat_penalty, seed, temp, top_k, top_p};
 
 /// What all verbs that generate an answer share.
 #[derive(Debug, Args)]
@@ -100,49 +101,6 @@ pub struct SamplingOptions {
     /// Seed of the random choice, to get the same answer again.
     #[arg(long, value_name = "N", value_parser = seed, allow_negative_numbers = true)]
     pub seed: Option<u32>,
-}
-
-pub(crate) fn temp(text: &str) -> Result<f32, String> {
-    number(text, |n| n >= 0.0, "0 or more")
-}
-
-pub(crate) fn top_p(text: &str) -> Result<f32, String> {
-    number(text, |n| n > 0.0 && n <= 1.0, "above 0 and at most 1")
-}
-
-pub(crate) fn min_p(text: &str) -> Result<f32, String> {
-    number(text, |n| (0.0..=1.0).contains(&n), "from 0 to 1")
-}
-
-pub(crate) fn repeat_penalty(text: &str) -> Result<f32, String> {
-    number(text, |n| n > 0.0, "above 0")
-}
-
-fn max_tokens(text: &str) -> Result<u32, String> {
-    whole(text, 1, "")
-}
-
-fn top_k(text: &str) -> Result<u32, String> {
-    whole(text, 0, "; 0 allows all tokens")
-}
-
-/// Other programs take -1 for a seed that nobody knows.
-fn seed(text: &str) -> Result<u32, String> {
-    whole(text, 0, "; without --seed each answer is drawn anew")
-}
-
-fn whole(text: &str, min: u32, meaning: &str) -> Result<u32, String> {
-    let is_large = !text.is_empty() && text.chars().all(|c| c.is_ascii_digit());
-    match text.parse() {
-        Ok(number) if number >= min => Ok(number),
-        Err(_) if is_large => Err(format!("must be at most {}", u32::MAX)),
-        _ => Err(format!("must be a whole number, {min} or more{meaning}")),
-    }
-}
-
-fn number(text: &str, is_allowed: impl Fn(f32) -> bool, range: &str) -> Result<f32, String> {
-    let number = text.parse().ok().filter(|n: &f32| n.is_finite() && is_allowed(*n));
-    number.ok_or_else(|| format!("must be a number, {range}"))
 }
 
 fn key_value(text: &str) -> Result<(String, String), String> {

@@ -4,6 +4,8 @@ use std::{ffi::OsStr, path::PathBuf};
 
 use clap::{Args, ValueEnum};
 
+use crate::output::ColorChoice;
+
 /// How the answer is shown.
 #[derive(Debug, Args)]
 pub struct OutputOptions {
@@ -43,20 +45,6 @@ pub struct OutputOptions {
     /// Exit with 5 when the answer was cut.
     #[arg(long)]
     pub strict: bool,
-}
-
-/// When something is coloured.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub enum ColorChoice {
-    /// On a terminal, unless NO_COLOR is set.
-    #[default]
-    // An empty variable is none.
-    #[value(alias = "")]
-    Auto,
-    /// Also into files and pipes.
-    Always,
-    /// Never.
-    Never,
 }
 
 /// What a command line that cannot be parsed says about colours and objects: what is said about it follows both as well.

@@ -21,7 +21,7 @@ use crate::{
     cli::{Cli, ManOptions},
     exit::{self, During as _, Failing, Result},
     output::{OutputError, WholeFile},
-    prompts,
+    prompts, text,
     wait::Wait,
 };
 
@@ -76,7 +76,7 @@ const FILES: [(&str, &str); 7] = [
 #[derive(Debug, thiserror::Error)]
 pub enum ManError {
     /// No such command.
-    #[error("there is no command `{command}`{}", prompts::did_you_mean(nearest.as_deref()))]
+    #[error("there is no command `{command}`{}", text::did_you_mean(nearest.as_deref()))]
     Unknown {
         /// What was asked for.
         command: String,
@@ -136,7 +136,7 @@ fn find<'a>(mut command: &'a clap::Command, words: &[String]) -> Result<&'a clap
     for word in words {
         command = command.find_subcommand(word).ok_or_else(|| ManError::Unknown {
             command: words.join(" "),
-            nearest: prompts::nearest(word, command.get_subcommands().map(clap::Command::get_name)).map(str::to_owned),
+            nearest: text::nearest(word, command.get_subcommands().map(clap::Command::get_name)).map(str::to_owned),
         })?;
     }
     Ok(command)

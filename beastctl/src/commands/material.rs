@@ -126,7 +126,7 @@ fn hint_at_file(words: &[String], console: Console) {
     let looks_like_file = |word: &&String| words.len() == 1 || word.contains(['.', '/']);
     if let Some(file) = words.iter().find(|word| looks_like_file(word) && Path::new(word.as_str()).is_file()) {
         let text = "is the question itself, its content is not read; try: beastctl ask 'QUESTION' <";
-        console.info(&format!("`{file}` {text} {}", crate::prompts::quoted(file)));
+        console.info(&format!("`{file}` {text} {}", crate::text::quoted(file)));
     }
 }
 

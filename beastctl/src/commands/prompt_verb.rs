@@ -9,6 +9,7 @@ use crate::{
     exit::Result,
     output::one_line,
     prompts::{self, Prompt, PromptError},
+    text,
 };
 
 /// Reads the command line; `folder` holds the user's own prompts.
@@ -53,7 +54,7 @@ fn asking_for_help(arguments: &[OsString], command: Vec<OsString>) -> Vec<OsStri
 
 /// `run` as it looks to somebody who typed the name of a prompt.
 fn disguise(run: Command, prompt: &Prompt) -> Command {
-    let name = prompts::quoted(&prompt.name);
+    let name = text::quoted(&prompt.name);
     // The parser paints its help, so the words of others must be harmless before.
     let description = prompt.description.as_deref().map(one_line);
     let about = description.unwrap_or_else(|| format!("Run the prompt {name}"));
@@ -88,8 +89,8 @@ pub(super) fn unknown(words: &[OsString], folder: Option<&Path>) -> PromptError 
     let own = prompts::names(folder);
     let names = command.get_subcommands().map(Command::get_name).chain(own.iter().map(String::as_str));
     // Other programs have such a command, and no name of ours is near to it.
-    let nearest = if word == "help" { Some("--help") } else { prompts::nearest(&word, names) };
-    PromptError::NoCommand { word: prompts::excerpt(&word), nearest: nearest.map(str::to_owned) }
+    let nearest = if word == "help" { Some("--help") } else { text::nearest(&word, names) };
+    PromptError::NoCommand { word: text::excerpt(&word), nearest: nearest.map(str::to_owned) }
 }
 
 /// The variables of the first prompt that these words name.

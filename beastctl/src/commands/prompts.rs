@@ -19,6 +19,7 @@ use crate::{
     input,
     output::{json_line, one_line},
     prompts::{self, Entry, Origin, PromptError},
+    text,
 };
 
 /// What a new prompt says: every setting, commented out.
@@ -181,7 +182,7 @@ fn new(context: &Context, name: &str, from: Option<&str>) -> Result<()> {
         open_editor(&path)?;
         prompts::load(name, Some(&folder))?;
     } else {
-        console.info(&format!("write into it what is to be done: beastctl prompts edit {}", prompts::quoted(name)));
+        console.info(&format!("write into it what is to be done: beastctl prompts edit {}", text::quoted(name)));
     }
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::{io, path::PathBuf, time::Duration};
 use crate::{
     exit::{self, Failing, advice},
     output::units::bytes,
-    prompts::quoted,
+    text::quoted,
     wait::WaitError,
 };
 

@@ -32,6 +32,7 @@ use std::{
 pub use answer::Answer;
 /// Words of others (the daemon, git, a file's name) must not break the line, nor reach the terminal as commands.
 pub use beast_launchd::shown::one_line;
+pub use colour::ColorChoice;
 pub use echo::Unechoed;
 pub use fence::first_code_block;
 pub use file::WholeFile;
@@ -49,10 +50,7 @@ pub use width::excerpt;
 
 use beast_launchd::shown::harmless;
 
-use crate::{
-    cli::ColorChoice,
-    exit::{self, Failing, advice},
-};
+use crate::exit::{self, Failing, advice};
 
 /// Why stdout, or a file that was asked for, cannot be written.
 #[derive(Debug, thiserror::Error)]

@@ -5,13 +5,16 @@ use std::path::Path;
 use beast_protocol::Sampling;
 
 use super::{
-    Mistake, Prompt, Variable, did_you_mean, nearest,
+    Mistake, Prompt, Variable,
     parts::{self, Parts},
     schema,
     variables::{self, is_name},
     yaml::{self, Key, Node, Value},
 };
-use crate::cli;
+use crate::{
+    numbers,
+    text::{did_you_mean, nearest},
+};
 
 const KEYS: [&str; 8] = ["description", "system", "variables", "sampling", "max_tokens", "stop", "schema", "reduce"];
 /// Stands in a new prompt in place of its text.
@@ -182,12 +185,12 @@ fn sampling(node: &Node) -> Result<Sampling, Mistake> {
     let mut sampling = Sampling::default();
     for (key, node) in entries(node, "`sampling`")? {
         match key.name.as_str() {
-            "temp" => sampling.temp = Some(number("temp", node, cli::temp)?),
-            "top_p" => sampling.top_p = Some(number("top_p", node, cli::top_p)?),
+            "temp" => sampling.temp = Some(number("temp", node, numbers::temp)?),
+            "top_p" => sampling.top_p = Some(number("top_p", node, numbers::top_p)?),
             "top_k" => sampling.top_k = Some(number("top_k", node, whole)?),
-            "min_p" => sampling.min_p = Some(number("min_p", node, cli::min_p)?),
+            "min_p" => sampling.min_p = Some(number("min_p", node, numbers::min_p)?),
             "repeat_penalty" => {
-                sampling.repeat_penalty = Some(number("repeat_penalty", node, cli::repeat_penalty)?);
+                sampling.repeat_penalty = Some(number("repeat_penalty", node, numbers::repeat_penalty)?);
             }
             "seed" => sampling.seed = Some(number("seed", node, whole)?),
             _ => return Err(unknown(key, " of `sampling`", &SAMPLING_KEYS)),

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::{Mistake, Prompt, PromptError, did_you_mean, nearest};
+use super::{Mistake, Prompt, PromptError};
+
+use crate::text::{did_you_mean, nearest};
 
 const OPEN: &str = "{{";
 const CLOSE: &str = "}}";

@@ -8,9 +8,10 @@ use std::{path::Path, time::Duration};
 
 use super::Context;
 use crate::{
-    cli::{self, HookVerb},
+    cli::HookVerb,
     exit::{During as _, Result},
     git::{self, Git, Hooks, Installed, Removed, Settings, Status},
+    numbers,
     wait::Wait,
 };
 
@@ -93,7 +94,7 @@ fn describe(installed: &Installed, settings: &Settings) -> String {
             program.display()
         ),
     };
-    let limit = match settings.limit(cli::duration) {
+    let limit = match settings.limit(numbers::duration) {
         None => format!("{limit} (set when it was installed)"),
         Some(Ok(limit)) => format!("{} (git config beast.hookTimeout)", humantime::format_duration(limit)),
         Some(Err(problem)) => format!("none: {problem}"),

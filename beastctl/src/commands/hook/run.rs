@@ -19,9 +19,9 @@ use super::{
     suggest::{self, Limit},
 };
 use crate::{
-    cli,
     exit::{self, Failing, Failure, Result},
     git::{self, Git, GitError, MessageFile, Settings, Staged},
+    numbers,
     output::{Progress, one_line},
     wait::{Wait, WaitError},
 };
@@ -144,7 +144,7 @@ fn work(
     if !settings.is_enabled {
         return Ok(None);
     }
-    let wanted = settings.limit(cli::duration);
+    let wanted = settings.limit(numbers::duration);
     let limit = wanted.as_ref().and_then(|wanted| wanted.as_ref().ok()).copied().unwrap_or(limit);
     let wait = Wait::default().limited(Some(left(limit)));
     let git = Git::new(&wait);

@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::prompt_verb;
-use crate::{input::InputError, prompts};
+use crate::{input::InputError, prompts, text};
 
 /// The prompt whose material is always a document: words in its place are a file that is not there.
 const OF_DOCUMENTS: &str = "summarize";
@@ -34,12 +34,12 @@ pub(super) fn explained(error: InputError, prompt: &str, files: &[PathBuf]) -> I
     let are_words = files.len() > 1 && files.iter().all(|file| is_nowhere(file) && !is_like_a_path(file));
     let is_word = files.len() == 1 && !looks_like_a_path(name);
     let (words, way) = if are_words && prompt != OF_DOCUMENTS {
-        let words = prompts::excerpt(&all.join(" "));
-        let way = format!("{command} {}", prompts::quoted(&words));
+        let words = text::excerpt(&all.join(" "));
+        let way = format!("{command} {}", text::quoted(&words));
         (words, way)
     } else if name.trim().contains(char::is_whitespace) || is_word && prompt != OF_DOCUMENTS {
-        let words = prompts::excerpt(name);
-        let way = format!("echo {} | {command}", prompts::quoted(&words));
+        let words = text::excerpt(name);
+        let way = format!("echo {} | {command}", text::quoted(&words));
         (words, way)
     } else {
         return error;
@@ -50,7 +50,7 @@ pub(super) fn explained(error: InputError, prompt: &str, files: &[PathBuf]) -> I
 /// How the prompt is called.
 fn command(prompt: &str) -> String {
     let is_command = prompts::check_name(prompt).is_ok() && !prompt_verb::is_command(prompt) || prompt == OF_DOCUMENTS;
-    format!("beastctl {}{}", if is_command { "" } else { "run " }, prompts::quoted(prompt))
+    format!("beastctl {}{}", if is_command { "" } else { "run " }, text::quoted(prompt))
 }
 
 fn is_nowhere(path: &Path) -> bool {

@@ -21,7 +21,7 @@ use crate::{
         setting, url_shown,
     },
     output::{json_line, one_line, units::bytes},
-    prompts::quoted,
+    text::quoted,
 };
 
 /// A model, of the catalogue or of the disk.

@@ -18,8 +18,8 @@ use crate::{
     client::Client,
     exit::Result,
     models::{ModelError, catalogue, folder, reference, setting},
-    prompts::nearest,
     start,
+    text::nearest,
     wait::Wait,
 };
 

@@ -9,7 +9,7 @@ use crate::{
     input,
     models::{ModelError, catalogue, folder},
     output::units::bytes,
-    prompts::quoted,
+    text::quoted,
 };
 
 /// Removes what was named; all names are understood before the first file goes.

@@ -10,7 +10,7 @@ use beast_launchd::{PlistError, systemd::UnitError};
 
 use crate::{
     exit::{self, Failing, advice},
-    prompts::quoted,
+    text::quoted,
     wait::WaitError,
 };
 
