@@ -24,8 +24,9 @@ use rustix::{
 };
 
 use crate::{
-    exit,
-    prompts::quoted,
+    exit::{self, Failing},
+    output::units::{above, binary},
+    text::quoted,
     wait::{Wait, WaitError},
 };
 
@@ -83,7 +84,7 @@ pub enum ClientError {
     #[error("the answer of beastd cannot be understood")]
     Garbled(#[source] CodecError),
     /// The request does not fit into a frame.
-    #[error("the request has {0} bytes and {MAX_FRAME_LEN} are the most that beastd takes")]
+    #[error("the request has {} and beastd takes at most {}", above(*.0 as u64, MAX_FRAME_LEN as u64), binary(MAX_FRAME_LEN as u64))]
     TooLong(usize),
     /// What the daemon says when a request fails.
     #[error(transparent)]
@@ -110,21 +111,24 @@ impl ClientError {
     pub fn is_shutting_down(&self) -> bool {
         matches!(self, ClientError::Daemon(error) if error.code == ErrorCode::ShuttingDown)
     }
+}
 
-    /// See [`exit`].
-    pub fn exit_code(&self) -> u8 {
+impl Failing for ClientError {
+    fn exit_code(&self) -> u8 {
         match self {
             ClientError::Daemon(error) => exit::of_wire(error.code),
             ClientError::TooLong(_) => exit::TOO_LONG,
-            ClientError::Wait(_) | ClientError::Lost | ClientError::Garbled(_) => exit::FAILED,
+            ClientError::Wait(error) => error.exit_code(),
+            ClientError::Lost | ClientError::Garbled(_) => exit::FAILED,
             _ => exit::UNREACHABLE,
         }
     }
 
     /// What to do next. The daemon's own messages say it themselves.
-    pub fn hint(&self) -> Option<String> {
+    fn hint(&self) -> Option<String> {
         let hint = match self {
-            ClientError::Wait(_) | ClientError::Daemon(_) => return None,
+            ClientError::Wait(error) => return error.hint(),
+            ClientError::Daemon(_) => return None,
             ClientError::Unreachable { error, .. } if error.kind() == ErrorKind::PermissionDenied => {
                 "--socket with a socket of your own"
             }
@@ -140,6 +144,15 @@ impl ClientError {
             ClientError::TooLong(_) => "less input",
         };
         Some(hint.into())
+    }
+
+    fn word(&self) -> Option<String> {
+        let ClientError::Daemon(error) = self else { return None };
+        Some(serde_json::to_value(error.code).ok()?.as_str()?.to_owned())
+    }
+
+    fn passed_on(&self) -> Option<&dyn Failing> {
+        if let ClientError::Wait(error) = self { Some(error) } else { None }
     }
 }
 

@@ -14,8 +14,9 @@ use beast_protocol::Constraint;
 use serde_json::Value;
 
 use crate::{
-    exit::{self, advice},
-    prompts::quoted,
+    exit::{self, Failing, advice},
+    output::units::binary,
+    text::quoted,
 };
 
 /// The largest file that is taken.
@@ -46,7 +47,7 @@ pub enum ConstraintError {
         option: &'static str,
     },
     /// Nothing can mean so much.
-    #[error("{name} has more than {limit} bytes")]
+    #[error("{name} has more than {}", binary(*.limit as u64))]
     TooLong {
         /// The file.
         name: String,
@@ -95,14 +96,12 @@ pub enum ConstraintError {
     },
 }
 
-impl ConstraintError {
-    /// See [`exit`].
-    pub fn exit_code(&self) -> u8 {
+impl Failing for ConstraintError {
+    fn exit_code(&self) -> u8 {
         exit::USAGE
     }
 
-    /// What to do next.
-    pub fn hint(&self) -> Option<String> {
+    fn hint(&self) -> Option<String> {
         match self {
             ConstraintError::StdinTaken { option } => Some(format!("{option} with the name of a file")),
             ConstraintError::TooLong { .. } => Some("a smaller one, without what the answer does not need".into()),
@@ -157,6 +156,9 @@ fn no_json(error: &serde_json::Error) -> ((usize, usize), String) {
 }
 
 fn until_content(name: &str) -> String {
+    if name.starts_with("--") {
+        return format!("{name} with the name of a file, or with JSON between single quotes");
+    }
     format!("mend it there, until jq . {} is content", quoted(name))
 }
 
@@ -172,7 +174,11 @@ pub fn grammar(path: &Path, stdin_is_free: bool) -> Result<Constraint, Constrain
     Ok(Constraint::Grammar(text))
 }
 
+/// The name and the text of a file, or of what stands on the command line in its place.
 fn read(option: &'static str, path: &Path, stdin_is_free: bool) -> Result<(String, String), ConstraintError> {
+    if let Some(text) = path.to_str().filter(|text| is_inline(option, text)) {
+        return Ok((option.to_owned(), text.to_owned()));
+    }
     let is_stdin = path.as_os_str() == "-";
     let name = if is_stdin { STDIN.to_owned() } else { path.display().to_string() };
     if is_stdin && !stdin_is_free {
@@ -190,6 +196,15 @@ fn read(option: &'static str, path: &Path, stdin_is_free: bool) -> Result<(Strin
     }
     let text = text(&name, bytes)?;
     Ok((name, text))
+}
+
+/// No file is called like that.
+fn is_inline(option: &str, text: &str) -> bool {
+    match option {
+        "--grammar" => text.contains("::="),
+        "--tools" => text.trim_start().starts_with('['),
+        _ => text.trim_start().starts_with('{'),
+    }
 }
 
 /// A file of at most so many bytes.

@@ -1,27 +1,15 @@
-//! Exit codes, and what a failed run says: the only place that knows the errors of every room.
+//! Exit codes, and what a failed run says. It knows no room: each room's error says its own code and advice ([`Failing`]).
 
 pub mod advice;
 
-use std::{error::Error, fmt::Write as _, io};
-
-use beast_protocol::ErrorCode;
-
-use crate::{
-    client::ClientError,
-    commands::{
-        CommandError, alfred::JobError, completions::CompletionError, logs::LogError, man::ManError,
-        service::ServiceError,
-    },
-    constraint::ConstraintError,
-    conversations::ConversationError,
-    git::{GitError, HookError},
-    input::InputError,
-    models::ModelError,
-    output::OutputError,
-    prompts::PromptError,
-    start::StartError,
-    wait::WaitError,
+use std::{
+    error::Error,
+    fmt::{self, Display},
+    io,
 };
+
+use beast_launchd::{SocketError, paths::PathError};
+use beast_protocol::ErrorCode;
 
 /// Done; also when the reader of stdout had seen enough.
 pub const DONE: u8 = 0;
@@ -40,53 +28,196 @@ pub const BUSY: u8 = 75;
 /// Ctrl-C.
 pub const INTERRUPTED: u8 = 130;
 
+/// Between what went wrong and what to do about it.
+const STEP: &str = "; try: ";
+
+/// An error that can end a run.
+pub trait Failing: Error + Send + Sync + 'static {
+    /// One of the codes above.
+    fn exit_code(&self) -> u8;
+
+    /// What to do next: an imperative or a command. `None` where the text says it already.
+    fn hint(&self) -> Option<String>;
+
+    /// What went wrong in a word, for programs, where that says more than the exit code.
+    fn word(&self) -> Option<String> {
+        None
+    }
+
+    /// The error of another room that this one only passes on.
+    fn passed_on(&self) -> Option<&dyn Failing> {
+        None
+    }
+}
+
+/// Why a run failed: an error of any room, and what was being done when it came.
+pub struct Failure {
+    error: Box<dyn Failing>,
+    /// The outermost last.
+    doing: Vec<String>,
+}
+
+/// What commands return.
+pub type Result<T, E = Failure> = std::result::Result<T, E>;
+
+impl<E: Failing> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self { error: Box::new(error), doing: Vec::new() }
+    }
+}
+
+impl Failure {
+    /// Says what was being done.
+    pub fn context(mut self, doing: impl Display) -> Self {
+        self.doing.push(doing.to_string());
+        self
+    }
+
+    /// The error of this type: it, or one that it passes on.
+    pub fn find<E: Failing>(&self) -> Option<&E> {
+        let causes = std::iter::successors(Some(&*self.error), |error| error.passed_on());
+        causes.map(|error| error as &dyn Error).find_map(|error| error.downcast_ref())
+    }
+
+    /// Whether the error is one of this type.
+    pub fn is<E: Failing>(&self) -> bool {
+        self.find::<E>().is_some()
+    }
+
+    /// The exit code.
+    pub fn code(&self) -> u8 {
+        self.error.exit_code()
+    }
+
+    /// The line to print, or `None` when there is nothing to say.
+    pub fn line(&self) -> Option<String> {
+        if self.is::<AlreadyTold>() || matches!(self.code(), DONE | INTERRUPTED) {
+            return None;
+        }
+        let mut line = self.to_string();
+        // One next step is enough: what comes from the daemon, or from another program of ours, has its own.
+        match line.match_indices(STEP).map(|(at, _)| at).nth(1) {
+            Some(second) => line.truncate(second),
+            None if line.contains(STEP) => {}
+            None => line.extend(self.error.hint().map(|hint| format!("{STEP}{hint}"))),
+        }
+        Some(line)
+    }
+
+    /// What went wrong in a word, for programs: the daemon's own where it refused, else what the exit code means.
+    pub fn word(&self) -> String {
+        self.error.word().unwrap_or_else(|| of_code(self.code()).into())
+    }
+}
+
+/// What was being done, the error, and its causes, all on one line.
+impl Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for doing in self.doing.iter().rev() {
+            write!(f, "{doing}: ")?;
+        }
+        write!(f, "{}", self.error)?;
+        let mut cause = self.error.source();
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} {:?}", self.doing, self.error)
+    }
+}
+
+/// Results that can say what was being done.
+pub trait During<T> {
+    /// Says it.
+    fn context(self, doing: impl Display) -> Result<T>;
+
+    /// The same where it costs something to say it.
+    fn with_context<D: Display>(self, doing: impl FnOnce() -> D) -> Result<T>;
+}
+
+impl<T, E: Into<Failure>> During<T> for std::result::Result<T, E> {
+    fn context(self, doing: impl Display) -> Result<T> {
+        self.map_err(|error| error.into().context(doing))
+    }
+
+    fn with_context<D: Display>(self, doing: impl FnOnce() -> D) -> Result<T> {
+        self.map_err(|error| error.into().context(doing()))
+    }
+}
+
 /// A run of several questions (of a person or of the doctor) has failed with this code, and each failure was told when it came.
 #[derive(Debug, thiserror::Error)]
 #[error("not every question was answered")]
-pub struct Told(pub u8);
+pub struct AlreadyTold(pub u8);
+
+impl Failing for AlreadyTold {
+    fn exit_code(&self) -> u8 {
+        self.0
+    }
+
+    fn hint(&self) -> Option<String> {
+        None
+    }
+}
+
+impl Failing for io::Error {
+    fn exit_code(&self) -> u8 {
+        FAILED
+    }
+
+    fn hint(&self) -> Option<String> {
+        Some(advice::system(self))
+    }
+}
+
+/// Help and version among them: the parser's messages are worded where they are printed.
+impl Failing for clap::Error {
+    fn exit_code(&self) -> u8 {
+        USAGE
+    }
+
+    fn hint(&self) -> Option<String> {
+        None
+    }
+}
+
+/// It says at its end what to do.
+impl Failing for PathError {
+    fn exit_code(&self) -> u8 {
+        UNREACHABLE
+    }
+
+    fn hint(&self) -> Option<String> {
+        None
+    }
+}
+
+/// It says at its end what to do.
+impl Failing for SocketError {
+    fn exit_code(&self) -> u8 {
+        UNREACHABLE
+    }
+
+    fn hint(&self) -> Option<String> {
+        None
+    }
+}
 
 /// The exit code of what the daemon answers when a request fails.
 pub fn of_wire(code: ErrorCode) -> u8 {
     match code {
         ErrorCode::TooLong => TOO_LONG,
         ErrorCode::Overloaded | ErrorCode::ShuttingDown => BUSY,
-        // Invalid too: the command line was checked here, so what the daemon finds is not a matter of usage.
-        ErrorCode::Invalid
-        | ErrorCode::ModelUnavailable
-        | ErrorCode::Engine
-        | ErrorCode::Protocol
-        | ErrorCode::Internal => FAILED,
+        // A schema or a grammar that only the daemon can judge is as much a matter of usage as one that is no JSON.
+        ErrorCode::Invalid => USAGE,
+        ErrorCode::ModelUnavailable | ErrorCode::Engine | ErrorCode::Protocol | ErrorCode::Internal => FAILED,
     }
-}
-
-/// The exit code of an error, and the line to print for it; `None` when there is nothing to say.
-pub fn verdict(error: &anyhow::Error) -> (u8, Option<String>) {
-    if let Some(Told(code)) = error.downcast_ref() {
-        return (*code, None);
-    }
-    let (code, hint) = error.chain().find_map(known).unwrap_or((FAILED, None));
-    if matches!(code, DONE | INTERRUPTED) {
-        return (code, None);
-    }
-    let mut line = error.chain().map(ToString::to_string).collect::<Vec<_>>().join(": ");
-    if let Some(hint) = hint {
-        // Writing to a String cannot fail.
-        let _ = write!(line, "; try: {hint}");
-    }
-    (code, Some(line))
-}
-
-/// What went wrong in a word, for programs: the daemon's own where it refused, else what the exit code means.
-pub fn word(error: &anyhow::Error) -> String {
-    let refusal = error.chain().find_map(|error| match error.downcast_ref() {
-        Some(ClientError::Daemon(error)) => Some(error.code),
-        _ => match error.downcast_ref() {
-            Some(StartError::Client(ClientError::Daemon(error))) => Some(error.code),
-            _ => None,
-        },
-    });
-    let word = refusal.and_then(|code| Some(serde_json::to_value(code).ok()?.as_str()?.to_owned()));
-    word.unwrap_or_else(|| of_code(verdict(error).0).into())
 }
 
 /// What an exit code means, in a word.
@@ -100,114 +231,6 @@ pub fn of_code(code: u8) -> &'static str {
         BUSY => "busy",
         INTERRUPTED => "interrupted",
         _ => "failed",
-    }
-}
-
-fn known(error: &(dyn Error + 'static)) -> Option<(u8, Option<String>)> {
-    if let Some(error) = error.downcast_ref::<CommandError>() {
-        return Some((error.exit_code(), error.hint()));
-    }
-    if let Some(error) = error.downcast_ref::<ConversationError>() {
-        return Some((error.exit_code(), error.hint()));
-    }
-    if let Some(error) = error.downcast_ref::<StartError>() {
-        return Some(of_start(error));
-    }
-    if let Some(error) = error.downcast_ref::<ClientError>() {
-        return Some(of_client(error));
-    }
-    if let Some(error) = error.downcast_ref::<WaitError>() {
-        return Some(of_wait(error));
-    }
-    if let Some(error) = error.downcast_ref::<InputError>() {
-        return Some((error.exit_code(), error.hint()));
-    }
-    if let Some(error) = error.downcast_ref::<GitError>() {
-        return Some(of_git(error));
-    }
-    if let Some(error) = error.downcast_ref::<HookError>() {
-        return Some((error.exit_code(), error.hint()));
-    }
-    if let Some(error) = error.downcast_ref::<ConstraintError>() {
-        return Some((error.exit_code(), error.hint()));
-    }
-    if let Some(error) = error.downcast_ref::<ModelError>() {
-        return Some(of_model(error));
-    }
-    if let Some(error) = error.downcast_ref::<PromptError>() {
-        return Some((error.exit_code(), error.hint()));
-    }
-    if let Some(error) = error.downcast_ref::<CompletionError>() {
-        return Some((USAGE, Some(error.hint())));
-    }
-    if let Some(error) = error.downcast_ref::<ManError>() {
-        return Some((USAGE, Some(error.hint())));
-    }
-    if let Some(error) = error.downcast_ref::<OutputError>() {
-        return Some((error.exit_code(), error.hint()));
-    }
-    if let Some(error) = error.downcast_ref::<ServiceError>() {
-        return Some(of_service(error));
-    }
-    if let Some(error) = error.downcast_ref::<JobError>() {
-        return Some((FAILED, Some(error.hint())));
-    }
-    if let Some(error) = error.downcast_ref::<LogError>() {
-        return Some((FAILED, Some(error.hint())));
-    }
-    // Both say it at their ends.
-    if error.is::<beast_launchd::paths::PathError>() || error.is::<beast_launchd::SocketError>() {
-        return Some((UNREACHABLE, None));
-    }
-    // The innermost of all: whoever knows more about it has been asked before.
-    error.downcast_ref::<io::Error>().map(|error| (FAILED, Some(advice::system(error))))
-}
-
-fn of_start(error: &StartError) -> (u8, Option<String>) {
-    match error {
-        StartError::Client(error) => of_client(error),
-        StartError::Wait(error) => of_wait(error),
-        StartError::Refused(_)
-        | StartError::Missing(_)
-        | StartError::Failed { .. }
-        | StartError::ServiceStopped { .. } => (UNREACHABLE, error.hint()),
-    }
-}
-
-fn of_client(error: &ClientError) -> (u8, Option<String>) {
-    match error {
-        ClientError::Wait(error) => of_wait(error),
-        error => (error.exit_code(), error.hint()),
-    }
-}
-
-fn of_git(error: &GitError) -> (u8, Option<String>) {
-    match error {
-        GitError::Wait(error) => of_wait(error),
-        error => (error.exit_code(), error.hint()),
-    }
-}
-
-fn of_service(error: &ServiceError) -> (u8, Option<String>) {
-    match error {
-        ServiceError::Wait(error) => of_wait(error),
-        error => (error.exit_code(), error.hint()),
-    }
-}
-
-fn of_model(error: &ModelError) -> (u8, Option<String>) {
-    match error {
-        ModelError::Wait(error) => of_wait(error),
-        error => (error.exit_code(), error.hint()),
-    }
-}
-
-fn of_wait(error: &WaitError) -> (u8, Option<String>) {
-    match error {
-        WaitError::Interrupted => (INTERRUPTED, None),
-        WaitError::ReaderGone => (DONE, None),
-        WaitError::TimedOut(_) => (FAILED, Some("a longer --timeout, or beastctl status".into())),
-        WaitError::Poll(error) => (FAILED, Some(advice::system(error))),
     }
 }
 

@@ -4,14 +4,42 @@ use beast_protocol::{Welcome, WireError};
 use expect_test::expect;
 
 use super::*;
+use crate::{
+    client::ClientError,
+    commands::CommandError,
+    constraint::ConstraintError,
+    git::{GitError, HookError},
+    output::OutputError,
+    start::StartError,
+    wait::WaitError,
+};
+
+#[test]
+fn an_error_has_one_next_step() {
+    for (text, expected) in [
+        ("a; try: b", "c: a; try: b"),
+        ("a; try: b; try: d", "c: a; try: b"),
+        ("a", "c: a; try: the same command again, and dmesg for what the system says of it"),
+    ] {
+        let error = Failure::from(io::Error::other(text)).context("c");
+        assert_eq!(error.line().as_deref(), Some(expected));
+    }
+}
 
 #[test]
 fn what_was_told_is_not_told_again() {
-    assert_eq!(verdict(&Told(TOO_LONG).into()), (TOO_LONG, None));
+    assert_eq!(
+        {
+            let error = Failure::from(AlreadyTold(TOO_LONG));
+            (error.code(), error.line())
+        },
+        (TOO_LONG, None)
+    );
 }
 
-fn say(error: impl Into<anyhow::Error>) -> String {
-    let (code, line) = verdict(&error.into());
+fn say(error: impl Into<Failure>) -> String {
+    let error = error.into();
+    let (code, line) = (error.code(), error.line());
     format!("{code:<3} {}\n", line.unwrap_or_else(|| "(silent)".into()))
 }
 
@@ -44,7 +72,7 @@ fn each_error_has_its_code_and_its_line() {
         say(HookError::Foreign("/h".into())),
         say(HookError::Outside("/h".into())),
         say(HookError::NotInstalled("/h".into())),
-        say(anyhow::anyhow!("inner").context("outer")),
+        say(Failure::from(io::Error::other("inner")).context("outer")),
     ]
     .concat()
     .replace(env!("CARGO_PKG_VERSION"), "VERSION");
@@ -58,7 +86,7 @@ fn each_error_has_its_code_and_its_line() {
         3   beastd at /s does not answer; try: again in a moment, or kill beastd and start it anew
         3   beastd 9 speaks protocol 9, this beastctl VERSION speaks protocol 4; try: beastctl stop, then the same command again
         1   beastd ended before the answer did; try: the same command again, and beastctl logs for the reason
-        4   the request has 40000000 bytes and 33554432 are the most that beastd takes; try: less input
+        4   the request has 38.1 MiB and beastd takes at most 32 MiB; try: less input
         75  full; try: later
         1   broken
         1   no answer within 1m 30s; try: a longer --timeout, or beastctl status
@@ -74,14 +102,14 @@ fn each_error_has_its_code_and_its_line() {
         2   /h is another program's hook; try: --chain to run it first, or write `beastctl hook run "$@" || :` at its end yourself
         2   git looks for hooks in /h (core.hooksPath), which is outside of this repository; try: --force to install it there for all repositories that use that folder
         1   the hook is not installed in /h; try: beastctl hook install
-        1   outer: inner
+        1   outer: inner; try: the same command again, and dmesg for what the system says of it
     "#]].assert_eq(&lines);
 }
 
 /// A context around an error adds to its line and changes nothing else.
 #[test]
 fn the_code_is_found_through_a_context() {
-    let error = anyhow::Error::new(ClientError::Lost).context("while waiting");
+    let error = Failure::from(ClientError::Lost).context("while waiting");
     expect![[r#"
         1   while waiting: beastd ended before the answer did; try: the same command again, and beastctl logs for the reason
     "#]]
@@ -93,7 +121,7 @@ fn programs_get_a_word() {
     let refused = || ClientError::Daemon(WireError::new(ErrorCode::ModelUnavailable, "no model"));
     for (error, expected) in [
         (refused().into(), "model_unavailable"),
-        (anyhow::Error::from(StartError::Client(refused())).context("while asking"), "model_unavailable"),
+        (Failure::from(StartError::Client(refused())).context("while asking"), "model_unavailable"),
         (ClientError::TooLong(40_000_000).into(), "too_long"),
         (CommandError::Withheld("the answer was cut".into()).into(), "cut"),
         (CommandError::Cancelled.into(), "busy"),
@@ -102,6 +130,6 @@ fn programs_get_a_word() {
         (ConstraintError::StdinTaken { option: "--schema" }.into(), "usage"),
         (ClientError::Lost.into(), "failed"),
     ] {
-        assert_eq!(word(&error), expected, "{error:?}");
+        assert_eq!(error.word(), expected, "{error:?}");
     }
 }

@@ -15,8 +15,8 @@ use beast_protocol::MAX_FRAME_LEN;
 use rustix::event::PollFlags;
 
 use crate::{
-    exit::{self, advice},
-    prompts::quoted,
+    exit::{self, Failing, advice},
+    output::units::{above, binary},
     wait::{Wait, WaitError},
 };
 
@@ -58,11 +58,11 @@ pub enum InputError {
     Words {
         /// What was given.
         words: String,
-        /// The command that takes them on stdin.
-        command: String,
+        /// The command that takes them as text.
+        way: String,
     },
     /// More than one request holds. Reading stops there, so the whole size may be unknown.
-    #[error("the input has {} bytes and {limit} are the most that one request holds", size(*.known, *.limit))]
+    #[error("the input has {} and one request holds at most {}", size(*.known, *.limit), binary(*.limit as u64))]
     TooLong {
         /// Its size, where the system knows it.
         known: Option<u64>,
@@ -78,12 +78,11 @@ pub enum InputError {
 }
 
 fn size(known: Option<u64>, limit: usize) -> String {
-    known.map_or_else(|| format!("more than {limit}"), |known| known.to_string())
+    above(known.unwrap_or(limit as u64), limit as u64)
 }
 
-impl InputError {
-    /// See [`exit`].
-    pub fn exit_code(&self) -> u8 {
+impl Failing for InputError {
+    fn exit_code(&self) -> u8 {
         match self {
             InputError::TooLong { .. } => exit::TOO_LONG,
             InputError::TimedOut(_) => exit::FAILED,
@@ -91,16 +90,13 @@ impl InputError {
         }
     }
 
-    /// What to do next.
-    pub fn hint(&self) -> Option<String> {
+    fn hint(&self) -> Option<String> {
         let hint = match self {
             InputError::Empty { example } => example,
             InputError::Binary { encoding: Some(encoding), .. } => {
                 return Some(format!("iconv -f {encoding} -t UTF-8, to make text of it first"));
             }
-            InputError::Words { words, command } => {
-                return Some(format!("echo {} | beastctl {command}", quoted(words)));
-            }
+            InputError::Words { way, .. } => return Some(way.clone()),
             InputError::Binary { .. } => "pdftotext, or iconv -t UTF-8, to make text of it first",
             InputError::TooLong { .. } => "a part of it, for instance through head -c",
             InputError::Unreadable { name, .. } if name == STDIN => "a FILE by its name, instead of stdin",

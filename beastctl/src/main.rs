@@ -5,7 +5,7 @@ use std::{env, ffi::OsString, process::ExitCode, time::Instant};
 use beastctl::{
     cli::{Cli, Wishes, command_of, mistakes},
     commands::{self, completions, prompt_verb},
-    exit,
+    exit::{self, Failure},
     output::{Console, error_object, json_line, usage_line},
     prompts,
 };
@@ -33,14 +33,14 @@ fn run(cli: Cli, started: Instant) -> u8 {
 }
 
 /// Help and version are printed as asked for; a mistake becomes one line like every other error.
-fn refuse(error: &anyhow::Error) -> u8 {
+fn refuse(error: &Failure) -> u8 {
     let wishes = Wishes::of(env::args_os().skip(1), env::var_os("BEAST_COLOR").as_deref());
     let console = Console::new(false, Some(wishes.color));
-    let usage = error.downcast_ref::<clap::Error>();
+    let usage = error.find::<clap::Error>();
     if let Some(usage) = usage.filter(|usage| !usage.use_stderr()) {
         let text = usage.render();
         let text = if console.stdout_has_colour { text.ansi().to_string() } else { text.to_string() };
-        return console.print(&text).map_or_else(|error| fail(console, &error.into()), |()| exit::DONE);
+        return console.print_painted(&text).map_or_else(|error| fail(console, &error.into()), |()| exit::DONE);
     }
     // Two names for one thing: a variable of the environment that sets an option makes the difference.
     let nothing = [ErrorKind::MissingSubcommand, ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand];
@@ -51,9 +51,11 @@ fn refuse(error: &anyhow::Error) -> u8 {
     let (code, line) = match usage {
         Some(usage) => {
             let arguments = || env::args_os().skip(1);
-            (exit::USAGE, Some(usage_line(&mistakes::told(usage, arguments()), &command_of(arguments()))))
+            let variables = prompt_verb::variables(arguments(), prompts::folder().ok().as_deref());
+            let told = mistakes::told(usage, arguments(), &variables);
+            (exit::USAGE, Some(usage_line(&told, &command_of(arguments()))))
         }
-        None => exit::verdict(error),
+        None => (error.code(), error.line()),
     };
     let line = line.unwrap_or_default();
     if console.stderr_is_terminal && usage.is_some_and(|usage| usage.kind() == ErrorKind::InvalidSubcommand) {
@@ -68,8 +70,8 @@ fn refuse(error: &anyhow::Error) -> u8 {
     code
 }
 
-fn fail(console: Console, error: &anyhow::Error) -> u8 {
-    let (code, line) = exit::verdict(error);
+fn fail(console: Console, error: &Failure) -> u8 {
+    let (code, line) = (error.code(), error.line());
     if let Some(line) = line {
         console.error(&line);
     }

@@ -17,6 +17,7 @@ use rustix::event::PollFlags;
 
 use crate::{
     client::{self, Client, ClientError},
+    exit::{self, Failing},
     wait::{Wait, WaitError},
 };
 
@@ -63,9 +64,23 @@ pub enum StartError {
     },
 }
 
-impl StartError {
-    /// What to do next.
-    pub fn hint(&self) -> Option<String> {
+impl Failing for StartError {
+    fn exit_code(&self) -> u8 {
+        match self {
+            StartError::Client(error) => error.exit_code(),
+            StartError::Wait(error) => error.exit_code(),
+            StartError::Refused(_)
+            | StartError::Missing(_)
+            | StartError::Failed { .. }
+            | StartError::ServiceStopped { .. } => exit::UNREACHABLE,
+        }
+    }
+
+    fn word(&self) -> Option<String> {
+        if let StartError::Client(error) = self { error.word() } else { None }
+    }
+
+    fn hint(&self) -> Option<String> {
         match self {
             StartError::Refused(ClientError::Unreachable { path, .. }) => {
                 Some(format!("{}, or leave --no-start out", client::start(path)))
@@ -77,7 +92,16 @@ impl StartError {
             StartError::Missing(_) => Some("put beastd beside beastctl, or into a folder of PATH".into()),
             StartError::Failed { words, .. } if words.contains("; try: ") => None,
             StartError::Failed { .. } => Some("beastd, to see it start in the foreground".into()),
-            StartError::Client(_) | StartError::Wait(_) => None,
+            StartError::Client(error) => error.hint(),
+            StartError::Wait(error) => error.hint(),
+        }
+    }
+
+    fn passed_on(&self) -> Option<&dyn Failing> {
+        match self {
+            StartError::Client(error) => Some(error),
+            StartError::Wait(error) => Some(error),
+            _ => None,
         }
     }
 }

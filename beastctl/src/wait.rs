@@ -27,6 +27,8 @@ use signal_hook::{
     low_level::pipe,
 };
 
+use crate::exit::{self, Failing, advice};
+
 /// Why waiting ended without what was waited for.
 #[derive(Debug, thiserror::Error)]
 pub enum WaitError {
@@ -42,6 +44,24 @@ pub enum WaitError {
     /// The system refused to wait.
     #[error("cannot wait for an answer")]
     Poll(#[source] io::Error),
+}
+
+impl Failing for WaitError {
+    fn exit_code(&self) -> u8 {
+        match self {
+            WaitError::Interrupted => exit::INTERRUPTED,
+            WaitError::ReaderGone => exit::DONE,
+            WaitError::TimedOut(_) | WaitError::Poll(_) => exit::FAILED,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            WaitError::Interrupted | WaitError::ReaderGone => None,
+            WaitError::TimedOut(_) => Some("a longer --timeout, or beastctl status".into()),
+            WaitError::Poll(error) => Some(advice::system(error)),
+        }
+    }
 }
 
 /// What every wait also listens to.

@@ -4,8 +4,12 @@ mod files;
 
 use std::sync::Mutex;
 
+use beast_launchd::shown;
 use tracing::{Event, Level, Subscriber, field};
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
+use tracing_subscriber::field::RecordFields;
+use tracing_subscriber::fmt::FormatFields;
+use tracing_subscriber::fmt::format::{DefaultFields, Writer};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::{EnvFilter, Registry, fmt, reload};
 
@@ -28,14 +32,14 @@ pub fn start(config: &Config, foreground: bool) -> Logging {
         Some(Ok(files)) => {
             // Lines are written by a thread of their own; when the disk is slow or full they are dropped, not waited for.
             let (writer, guard) = NonBlockingBuilder::default().buffered_lines_limit(MAX_LINES).finish(files);
-            (Some(fmt::layer().with_ansi(false).with_writer(writer)), Some(guard), None)
+            (Some(fmt::layer().with_ansi(false).fmt_fields(Harmless).with_writer(writer)), Some(guard), None)
         }
         Some(Err(error)) => (None, None, Some(error)),
         None => (None, None, None),
     };
     let stderr = foreground.then(|| {
         let ansi = std::io::IsTerminal::is_terminal(&std::io::stderr());
-        fmt::layer().with_ansi(ansi).with_writer(std::io::stderr)
+        fmt::layer().with_ansi(ansi).fmt_fields(Harmless).with_writer(std::io::stderr)
     });
     let subscriber = Registry::default().with(filter).with(file).with(stderr).with(LastEngineError);
     // Only tests start twice in one process; the first then stays.
@@ -51,6 +55,17 @@ impl Logging {
     pub fn set_filter(&self, filter: &str) {
         // Fails only when the subscriber is gone, with it the log.
         let _ = self.filter.reload(env_filter(filter));
+    }
+}
+
+/// Names of files, words of clients and of llama.cpp: none of them makes a line of its own, nor commands a terminal.
+struct Harmless;
+
+impl<'writer> FormatFields<'writer> for Harmless {
+    fn format_fields<R: RecordFields>(&self, mut writer: Writer<'writer>, fields: R) -> std::fmt::Result {
+        let mut text = String::new();
+        DefaultFields::new().format_fields(Writer::new(&mut text), fields)?;
+        writer.write_str(&shown::logged(&text))
     }
 }
 

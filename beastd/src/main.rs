@@ -1,12 +1,12 @@
 //! The program: arguments, configuration, socket, log, then [`beastd::run`].
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
-use beast_launchd::{HttpListener, Listener, Origin};
+use beast_launchd::{HttpListener, Listener, Origin, shown};
 use beast_protocol::LoadStage;
 use beastd::calibration;
 use beastd::clock::now_us;
@@ -73,14 +73,27 @@ fn main() -> ExitCode {
     let started_us = now_us();
     beastd::engine::keep_memory_together();
     beastd::engine::end_without_debugger();
-    match run(Args::parse(), started_us) {
+    let args = Args::try_parse().unwrap_or_else(|error| {
+        if error.use_stderr() {
+            let _ = write!(std::io::stderr(), "{}", shown::harmless(&error.to_string()));
+            std::process::exit(error.exit_code());
+        }
+        error.exit()
+    });
+    match run(args, started_us) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // Once, on one line, with the whole chain of causes. Nobody may be listening.
-            let _ = writeln!(std::io::stderr(), "beastd: {error:#}");
+            // Once, on one line, with the whole chain of causes.
+            say(&format!("{error:#}"));
             ExitCode::FAILURE
         }
     }
+}
+
+/// A line about the words of others: a key of the configuration, a path.
+fn say(text: &str) {
+    // Nobody may be listening.
+    let _ = writeln!(std::io::stderr(), "beastd: {}", shown::logged(text));
 }
 
 fn run(args: Args, started_us: u64) -> anyhow::Result<()> {
@@ -91,14 +104,16 @@ fn run(args: Args, started_us: u64) -> anyhow::Result<()> {
     let loaded = config::load(&overrides)?;
     if args.print_config.is_some() || args.calibrate {
         // Here no log is open that they could be told in.
-        loaded.warnings.iter().for_each(|warning| drop(writeln!(std::io::stderr(), "beastd: warning: {warning}")));
+        loaded.warnings.iter().for_each(|warning| say(&format!("warning: {warning}")));
     }
     if let Some(format) = args.print_config {
         let text = match format {
             Format::Toml => loaded.print(),
             Format::Json => loaded.json(),
         };
-        std::io::stdout().write_all(text.as_bytes()).context("cannot write the configuration")?;
+        let mut out = std::io::stdout();
+        let text = if out.is_terminal() { shown::harmless(&text) } else { text.into() };
+        out.write_all(text.as_bytes()).context("cannot write the configuration")?;
         return Ok(());
     }
     if args.calibrate {

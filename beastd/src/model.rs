@@ -1,11 +1,12 @@
 //! Which file to load: the configured one, else the default model when it is on disk, else the built-in one.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, DirBuilder, File, TryLockError};
 use std::io::{self, Read, Write};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use beast_launchd::file;
+use beast_launchd::{file, paths, peer};
 use sha2::{Digest, Sha256};
 
 use crate::fingerprint::hex;
@@ -54,7 +55,7 @@ pub enum ModelError {
     },
     /// No place for models or caches.
     #[error(transparent)]
-    Paths(#[from] beast_launchd::paths::PathError),
+    Paths(#[from] paths::PathError),
 }
 
 /// A disk that is full, or a folder that cannot be made or written.
@@ -73,12 +74,12 @@ fn way_out(error: &io::Error) -> &'static str {
 /// See [`ModelError`].
 pub fn locate(setting: &str) -> Result<Located, ModelError> {
     if setting == "builtin" {
-        return Ok(Located { path: unpack_into(&CUB, &beast_launchd::paths::cache_dir()?)?, is_builtin: true });
+        return Ok(Located { path: unpack(&CUB)?, is_builtin: true });
     }
     if setting != "auto" {
         return Ok(Located { path: PathBuf::from(setting), is_builtin: false });
     }
-    let default = beast_launchd::paths::models_dir()?.join(DEFAULT_MODEL);
+    let default = paths::models_dir()?.join(DEFAULT_MODEL);
     if default.is_file() {
         return Ok(Located { path: default, is_builtin: false });
     }
@@ -100,7 +101,7 @@ pub fn locate_draft(setting: &str, model: &Located, is_cheap: bool) -> Result<Op
             let beside = model.path.with_file_name(DEFAULT_DRAFT);
             Ok((is_default && beside.is_file()).then_some(beside))
         }
-        "builtin" => Ok(Some(unpack_into(&CUB_DRAFT, &beast_launchd::paths::cache_dir()?)?)),
+        "builtin" => Ok(Some(unpack(&CUB_DRAFT)?)),
         path => Ok(Some(PathBuf::from(path))),
     }
 }
@@ -133,6 +134,28 @@ pub fn sampling_defaults(name: &str, meta: impl Fn(&str) -> Option<String>) -> S
             _ => family.repeat_penalty,
         }),
     }
+}
+
+/// Puts a built-in file where it can be read from: into the cache folder or, where nothing can be written there, beside
+/// the usual socket. That folder lies in memory on most machines, and is ours alone. The error is that of the cache
+/// folder.
+fn unpack(file: &Builtin) -> Result<PathBuf, ModelError> {
+    let cache = paths::cache_dir().map_err(ModelError::from).and_then(|cache| unpack_into(file, &cache));
+    cache.or_else(|error| {
+        let runtime = runtime_folder().ok_or(()).and_then(|folder| unpack_into(file, &folder).map_err(drop));
+        runtime
+            .inspect(|path| tracing::warn!(%error, path = %path.display(), "a built-in model is elsewhere"))
+            .map_err(|()| error)
+    })
+}
+
+/// Where another user may have made it first, it is no place for a file that is trusted.
+fn runtime_folder() -> Option<PathBuf> {
+    let socket = paths::socket_path().ok()?;
+    let folder = socket.parent()?.to_owned();
+    // It may be there already.
+    let _ = DirBuilder::new().recursive(true).mode(0o700).create(&folder);
+    peer::check_folder(&socket).ok().map(|()| folder)
 }
 
 /// Puts a built-in file into the cache folder, unless it is there unharmed. Two daemons may do this at once: each writes a file

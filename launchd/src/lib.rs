@@ -2,7 +2,8 @@
 //!
 //! May know: the environment, the file system, launchd and systemd, the format of a model's head. Never knows: the wire, what a model
 //! is for, the configuration,
-//! a runtime, a log. beastd and beastctl both build on it, so that they cannot disagree about a path.
+//! a runtime, a log. beastd and beastctl both build on it, so that they cannot disagree about a path, nor about what of
+//! it is shown.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -16,6 +17,7 @@ mod notify;
 pub mod paths;
 pub mod peer;
 mod plist;
+pub mod shown;
 mod socket;
 pub mod systemd;
 

@@ -16,6 +16,7 @@ class Beast < Formula
     generate_completions_from_executable(bin/"beastctl", "completions", shells: [:bash, :zsh, :fish])
     system bin/"beastctl", "man", "--dir", man1
     man1.install "packaging/man/beastd.1"
+    pkgshare.install "integrations"
   end
 
   # Not needed: beastctl starts beastd by itself. Who wants it from login on: brew services start beast

@@ -12,7 +12,7 @@ const PREFIX_LEN: usize = 4;
 #[derive(Debug, thiserror::Error)]
 pub enum CodecError {
     /// Longer than a frame may be; nothing was allocated for it.
-    #[error("a frame of {len} bytes is over the limit of {MAX_FRAME_LEN}")]
+    #[error("a frame of {len} bytes is over the limit of {} MiB", MAX_FRAME_LEN >> 20)]
     TooLarge {
         /// What the prefix says, or what would have to be sent, in bytes.
         len: usize,

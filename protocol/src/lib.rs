@@ -4,6 +4,8 @@
 //! other, each as one frame: a little-endian `u32` length and that many bytes. No IO beyond `Read` and `Write`, no runtime:
 //! the client blocks on a plain socket, the daemon feeds a [`FrameBuffer`] from an async one.
 
+#![warn(missing_docs)]
+
 mod codec;
 mod error;
 mod event;

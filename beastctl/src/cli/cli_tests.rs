@@ -1,10 +1,8 @@
 use clap::CommandFactory;
 use expect_test::expect;
 
-use super::{
-    options::{min_p, temp, top_p},
-    *,
-};
+use super::*;
+use crate::numbers::{min_p, temp, top_p};
 
 #[test]
 fn the_command_line_is_consistent() {

@@ -7,14 +7,17 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use beast_launchd::paths;
-use clap_complete::engine::{CompletionCandidate, PathCompleter, ValueCompleter};
+use clap_complete::engine::CompletionCandidate;
 
 use crate::{
     conversations::Store,
     models::catalogue,
+    output::one_line,
     prompts::{self, Prompt, Variable},
 };
+
+/// Begins the id of a candidate that stands for paths.
+const PATHS: &str = "paths:";
 
 /// The prompts, each with what it is for; also those that are broken, since they are to be mended.
 pub fn prompts() -> Vec<CompletionCandidate> {
@@ -22,40 +25,82 @@ pub fn prompts() -> Vec<CompletionCandidate> {
     let description = |name: &str| prompts::load(name, folder.as_deref()).ok()?.description;
     prompts::names(folder.as_deref())
         .into_iter()
-        .map(|name| CompletionCandidate::new(&name).help(description(&name).map(Into::into)))
+        .map(|name| CompletionCandidate::new(&name).help(description(&name).map(|text| one_line(&text).into())))
         .collect()
 }
 
 /// What `--param` takes for this prompt, up to the value.
 pub fn variables(prompt: &Prompt) -> Vec<CompletionCandidate> {
-    let default = |default: &String| format!("[default: {default}]").into();
+    let default = |default: &String| format!("[default: {}]", one_line(default)).into();
     let candidate = |variable: &Variable| {
         CompletionCandidate::new(format!("{}=", variable.name)).help(variable.default.as_ref().map(default))
     };
     prompt.variables.iter().map(candidate).collect()
 }
 
+/// A kind of paths, which the shell completes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Paths {
+    /// Any file.
+    Any,
+    /// Models, in any folder.
+    Gguf,
+    /// Folders only.
+    Folders,
+}
+
+impl Paths {
+    const ALL: [Paths; 3] = [Paths::Any, Paths::Gguf, Paths::Folders];
+
+    /// How the shell's script is told.
+    pub fn name(self) -> &'static str {
+        match self {
+            Paths::Any => "files",
+            Paths::Gguf => "gguf",
+            Paths::Folders => "folders",
+        }
+    }
+
+    /// The kind that this candidate stands for, if it is no word of its own.
+    pub fn of(candidate: &CompletionCandidate) -> Option<Self> {
+        let id = candidate.get_id()?.strip_prefix(PATHS)?;
+        Self::ALL.into_iter().find(|kind| kind.name() == id)
+    }
+}
+
+/// A candidate that stands for paths of a kind.
+pub fn paths(kind: Paths) -> CompletionCandidate {
+    CompletionCandidate::new("").id(Some(format!("{PATHS}{}", kind.name())))
+}
+
 /// What `--model` takes: a word, a file among the fetched models, any other file.
 pub fn models(current: &OsStr) -> Vec<CompletionCandidate> {
-    let begins = |name: &OsStr| name.as_encoded_bytes().starts_with(current.as_encoded_bytes());
-    let words =
-        [("auto", "the default model when it is there, else the built-in one"), ("builtin", "the built-in one")];
-    let words = words.into_iter().filter(|(word, _)| begins(word.as_ref()));
-    let mut found: Vec<_> = words.map(|(word, help)| CompletionCandidate::new(word).help(Some(help.into()))).collect();
-    let folder = paths::models_dir().unwrap_or_default();
+    let folder = beast_launchd::paths::models_dir().unwrap_or_default();
     let files = files_of(&folder, "gguf");
     // The path is what the option wants; the name is what a person begins to type.
-    let files = files.iter().filter(|file| begins(file.as_os_str()) || file.file_name().is_some_and(begins));
-    found.extend(files.map(CompletionCandidate::new));
-    found.extend(PathCompleter::file().complete(current));
-    found
+    let files = files
+        .iter()
+        .filter(|file| begins(file.as_os_str(), current) || file.file_name().is_some_and(|name| begins(name, current)));
+    words(current).chain(files.map(CompletionCandidate::new)).chain([paths(Paths::Gguf)]).collect()
+}
+
+/// The words that stand for a model.
+fn words(current: &OsStr) -> impl Iterator<Item = CompletionCandidate> {
+    let words =
+        [("auto", "the default model when it is there, else the built-in one"), ("builtin", "the built-in one")];
+    let words = words.into_iter().filter(move |(word, _)| begins(word.as_ref(), current));
+    words.map(|(word, help)| CompletionCandidate::new(word).help(Some(help.into())))
+}
+
+fn begins(name: &OsStr, current: &OsStr) -> bool {
+    name.as_encoded_bytes().starts_with(current.as_encoded_bytes())
 }
 
 /// The models that have a name and those that were fetched; nobody is asked over the network.
 pub fn named_models() -> Vec<CompletionCandidate> {
     let entries = catalogue::entries();
     let is_other = |file: &PathBuf| !entries.iter().any(|entry| file.file_name() == Some(OsStr::new(&entry.file)));
-    let files = files_of(&paths::models_dir().unwrap_or_default(), "gguf").into_iter().filter(is_other);
+    let files = files_of(&beast_launchd::paths::models_dir().unwrap_or_default(), "gguf").into_iter().filter(is_other);
     let files = files.filter_map(|file| Some(CompletionCandidate::new(file.file_stem()?)));
     let names =
         entries.iter().map(|entry| CompletionCandidate::new(&entry.name).help(Some(entry.about.clone().into())));
@@ -64,10 +109,14 @@ pub fn named_models() -> Vec<CompletionCandidate> {
 
 /// What `models use` takes: a word, a name, a file.
 pub fn usable_models(current: &OsStr) -> Vec<CompletionCandidate> {
-    let begins = |name: &OsStr| name.as_encoded_bytes().starts_with(current.as_encoded_bytes());
+    named_and_files(current).into_iter().chain(words(current)).collect()
+}
+
+/// What `models pull` takes: a name or a file.
+pub fn named_and_files(current: &OsStr) -> Vec<CompletionCandidate> {
     let mut found = named_models();
-    found.retain(|candidate| begins(candidate.get_value()));
-    found.extend(models(current));
+    found.retain(|candidate| begins(candidate.get_value(), current));
+    found.push(paths(Paths::Gguf));
     found
 }
 

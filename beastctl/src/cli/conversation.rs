@@ -4,7 +4,7 @@ use clap::Args;
 use clap_complete::ArgValueCandidates;
 
 use super::completers;
-use crate::conversations;
+use crate::{conversations, exit::Failing};
 
 /// Which conversation a question belongs to.
 #[derive(Debug, Clone, Args)]

@@ -45,7 +45,7 @@ pub enum HistoryVerb {
         #[arg(long)]
         all: bool,
         /// Do not ask.
-        #[arg(long)]
-        force: bool,
+        #[arg(short, long, visible_alias = "force")]
+        yes: bool,
     },
 }

@@ -4,7 +4,7 @@ use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use clap::Subcommand;
 
-use super::duration;
+use crate::numbers::duration;
 
 /// How long a commit may be kept waiting, unless something else is said.
 const LIMIT: &str = "10s";

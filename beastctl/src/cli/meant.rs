@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use clap::{Command, CommandFactory};
 
 use super::Cli;
-use crate::prompts::quoted;
+use crate::text::quoted;
 
 /// The command as it is typed, like `beastctl prompts new`, without options; where no command is found, `beastctl`.
 pub fn command_of<S: AsRef<OsStr>>(words: impl IntoIterator<Item = S>) -> String {

@@ -9,13 +9,29 @@ use clap::{
     error::{ContextKind, ContextValue, ErrorKind},
 };
 
-use super::Cli;
-use crate::prompts::quoted;
+use super::{Cli, command_of};
 
-/// What the error says, in words about what was typed; `arguments` are without the program.
-pub fn told(error: &clap::Error, arguments: impl IntoIterator<Item = OsString>) -> String {
-    let text = error.render().to_string();
+use crate::text::{nearest, quoted};
+
+/// What the parser has compared, and what it suggests instead. It goes by letters in common, so that `--stop` is near
+/// to `--to`.
+const SUGGESTIONS: [(ContextKind, ContextKind); 3] = [
+    (ContextKind::InvalidArg, ContextKind::SuggestedArg),
+    (ContextKind::InvalidSubcommand, ContextKind::SuggestedSubcommand),
+    (ContextKind::InvalidValue, ContextKind::SuggestedValue),
+];
+
+/// What the error says, in words about what was typed; `arguments` are without the program, `variables` are those of
+/// the prompt.
+pub fn told(error: &clap::Error, arguments: impl IntoIterator<Item = OsString>, variables: &[String]) -> String {
     let arguments: Vec<_> = arguments.into_iter().take_while(|argument| argument != "--").collect();
+    if let Some(text) = question(error, &arguments) {
+        return text;
+    }
+    // What a value must be stands in no part of the error that could be copied.
+    let near = (error.kind() != ErrorKind::ValueValidation).then(|| with_near_names(error, variables));
+    let error = near.as_ref().unwrap_or(error);
+    let text = error.render().to_string();
     let Some(ContextValue::String(blamed)) = error.get(ContextKind::InvalidArg) else { return text };
     match error.kind() {
         ErrorKind::InvalidValue | ErrorKind::ValueValidation => match variable(blamed, &arguments) {
@@ -32,6 +48,62 @@ pub fn told(error: &clap::Error, arguments: impl IntoIterator<Item = OsString>) 
         },
         _ => text,
     }
+}
+
+/// The same error with suggestions that a slip could have made what was typed of; for an option, also a variable of the
+/// prompt.
+fn with_near_names(error: &clap::Error, variables: &[String]) -> clap::Error {
+    let mut near = clap::Error::new(error.kind());
+    let is_suggestion = |kind: ContextKind| SUGGESTIONS.iter().any(|(_, suggested)| *suggested == kind);
+    for (kind, value) in error.context().filter(|(kind, _)| !is_suggestion(*kind)) {
+        near.insert(kind, value.clone());
+    }
+    for (typed, suggested) in SUGGESTIONS {
+        let Some(ContextValue::String(typed)) = error.get(typed) else { continue };
+        let all: &[String] = match error.get(suggested) {
+            Some(ContextValue::String(name)) => std::slice::from_ref(name),
+            Some(ContextValue::Strings(names)) => names,
+            _ => &[],
+        };
+        let bare = |name: &str| name.trim_start_matches('-').to_owned();
+        let names: Vec<_> = all.iter().map(|name| bare(name)).collect();
+        let found = nearest(&bare(typed), names.iter().map(String::as_str));
+        if let Some(name) = all.iter().find(|name| found.is_some_and(|found| bare(name) == found)) {
+            near.insert(suggested, ContextValue::String(name.clone()));
+        }
+    }
+    if let Some(ContextValue::String(typed)) = error.get(ContextKind::InvalidArg)
+        && let Some(name) = variables.iter().find(|name| typed.strip_prefix("--") == Some(name.as_str()))
+    {
+        near = clap::Error::new(error.kind());
+        near.insert(ContextKind::InvalidArg, ContextValue::String(typed.clone()));
+        near.insert(ContextKind::SuggestedArg, ContextValue::String(format!("-p {name}=VALUE")));
+    }
+    near
+}
+
+/// What is said when a text that begins with `-` was read as options.
+fn question(error: &clap::Error, arguments: &[OsString]) -> Option<String> {
+    let mut words = arguments.iter().filter_map(|argument| argument.to_str());
+    let is_text = |word: &&str| word.starts_with('-') && word.contains(char::is_whitespace);
+    let string = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.as_str()),
+        _ => None,
+    };
+    let word = match error.kind() {
+        ErrorKind::UnknownArgument => {
+            let blamed = string(ContextKind::InvalidArg)?;
+            file(blamed, arguments).or_else(|| words.find(|word| *word == blamed)).filter(is_text)?
+        }
+        // Of `-p what?` the option takes ` what?`.
+        ErrorKind::InvalidValue | ErrorKind::ValueValidation => {
+            let value = string(ContextKind::InvalidValue).filter(|value| value.starts_with(char::is_whitespace))?;
+            words.find(|word| word.strip_suffix(value).is_some_and(|option| option.starts_with('-')))?
+        }
+        _ => return None,
+    };
+    let (command, word) = (command_of(arguments), quoted(word));
+    Some(format!("{word} begins with a dash, so it was read as options; try: {command} -- {word}"))
 }
 
 /// The variable that an option has its value from, which nobody has typed: `--color <WHEN>` is `BEAST_COLOR`.

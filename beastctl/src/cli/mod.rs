@@ -28,10 +28,11 @@ pub use hook::HookVerb;
 pub use meant::command_of;
 pub use models::{ModelsAction, ModelsOptions, PullOptions};
 pub use options::{Options, SamplingOptions, ToolOptions, Truncate};
-pub(crate) use options::{min_p, repeat_penalty, temp, top_p};
-pub use output::{ColorChoice, OutputOptions, Wishes};
+pub use output::{OutputOptions, Wishes};
 pub use prompts::{ManOptions, PromptsAction, PromptsOptions, Shell};
 pub use service::ServiceVerb;
+
+use crate::{numbers::duration, output::ColorChoice};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -110,16 +111,18 @@ pub enum Verb {
     /// Run any prompt: built in, or your own prompts/NAME.md beside the configuration.
     #[command(after_help = "\
 `beastctl prompts` lists them. Every prompt is a command too: beastctl explain script.sh.
+One argument with blanks that names no file is the text itself; after a pipe it is asked about what comes.
 
 Examples:
   beastctl run explain script.sh
   beastctl run translate -p to=French letter.txt
+  beastctl run shell 'list the five largest files'
   git diff | beastctl run review")]
     Run {
         /// Name of the prompt.
         #[arg(value_name = "PROMPT")]
         prompt: String,
-        /// Files to read, `-` for stdin [default: stdin].
+        /// Files to read, `-` for stdin, or one text in quotes [default: stdin].
         #[arg(value_name = "FILE")]
         files: Vec<PathBuf>,
         /// How to answer.
@@ -274,13 +277,6 @@ Examples:
     /// The name of a prompt and what follows it.
     #[command(external_subcommand)]
     Prompt(Vec<OsString>),
-}
-
-/// A bare number counts seconds, as for timeout(1).
-pub(crate) fn duration(text: &str) -> Result<Duration, String> {
-    let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    let duration = seconds.or_else(|| humantime::parse_duration(text).ok());
-    duration.filter(|duration| !duration.is_zero()).ok_or_else(|| "must be a time above 0, like 10s or 2m".into())
 }
 
 #[cfg(test)]

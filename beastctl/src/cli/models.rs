@@ -45,7 +45,7 @@ Examples:
         /// Do not ask.
         #[arg(short, long)]
         yes: bool,
-        /// Also the model in use.
+        /// Do not ask, and remove also the model in use.
         #[arg(long)]
         force: bool,
     },
@@ -78,7 +78,7 @@ Examples:
 #[derive(Debug, Args)]
 pub struct PullOptions {
     /// Name of a model, ORG/REPO:QUANT, ORG/REPO/FILE.gguf, an address, or the path of a file.
-    #[arg(value_name = "MODEL", add = ArgValueCandidates::new(completers::named_models))]
+    #[arg(value_name = "MODEL", add = ArgValueCompleter::new(completers::named_and_files))]
     pub name: String,
     /// The SHA-256 that the file must have.
     #[arg(long, value_name = "HEX", value_parser = sha256)]

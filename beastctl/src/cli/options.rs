@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum, value_parser};
+use clap::{Args, ValueEnum};
 
 use super::{ConversationOptions, OutputOptions};
+use crate::numbers::{max_tokens, min_p, repeat_penalty, seed, temp, top_k, top_p};
 
 /// What all verbs that generate an answer share.
 #[derive(Debug, Args)]
@@ -13,12 +14,12 @@ pub struct Options {
     #[arg(short, long, value_name = "TEXT")]
     pub system: Option<String>,
 
-    /// Value of a variable of the prompt; may be given more than once.
+    /// Value of a variable of the prompt, empty only where its default is; may be given more than once.
     #[arg(short, long, value_name = "KEY=VALUE", value_parser = key_value)]
     pub param: Vec<(String, String)>,
 
     /// Longest answer, in tokens.
-    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..), allow_negative_numbers = true)]
+    #[arg(long, value_name = "N", value_parser = max_tokens, allow_negative_numbers = true)]
     pub max_tokens: Option<u32>,
 
     /// End the answer before this text; may be given more than once.
@@ -64,7 +65,8 @@ pub enum Truncate {
 /// Functions that the model may call.
 #[derive(Debug, Args)]
 pub struct ToolOptions {
-    /// Functions that the model may call: a JSON array of OpenAI's tools. Each call is printed as a line of JSON.
+    /// Functions that the model may call: a JSON array of OpenAI's tools, a file or the JSON itself. Each call is
+    /// printed as a line of JSON.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["schema", "grammar", "extract"])]
     pub tools: Option<PathBuf>,
 
@@ -85,7 +87,7 @@ pub struct SamplingOptions {
     pub top_p: Option<f32>,
 
     /// Choose among this many likeliest tokens, 0 for all.
-    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    #[arg(long, value_name = "N", value_parser = top_k, allow_negative_numbers = true)]
     pub top_k: Option<u32>,
 
     /// Drop tokens less likely than this share of the likeliest.
@@ -97,33 +99,12 @@ pub struct SamplingOptions {
     pub repeat_penalty: Option<f32>,
 
     /// Seed of the random choice, to get the same answer again.
-    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    #[arg(long, value_name = "N", value_parser = seed, allow_negative_numbers = true)]
     pub seed: Option<u32>,
 }
 
-pub(crate) fn temp(text: &str) -> Result<f32, String> {
-    number(text, |n| n >= 0.0, "0 or more")
-}
-
-pub(crate) fn top_p(text: &str) -> Result<f32, String> {
-    number(text, |n| n > 0.0 && n <= 1.0, "above 0 and at most 1")
-}
-
-pub(crate) fn min_p(text: &str) -> Result<f32, String> {
-    number(text, |n| (0.0..=1.0).contains(&n), "from 0 to 1")
-}
-
-pub(crate) fn repeat_penalty(text: &str) -> Result<f32, String> {
-    number(text, |n| n > 0.0, "above 0")
-}
-
-fn number(text: &str, is_allowed: impl Fn(f32) -> bool, range: &str) -> Result<f32, String> {
-    let number = text.parse().ok().filter(|n: &f32| n.is_finite() && is_allowed(*n));
-    number.ok_or_else(|| format!("must be a number, {range}"))
-}
-
 fn key_value(text: &str) -> Result<(String, String), String> {
-    let (key, value) = text.split_once('=').ok_or("must be KEY=VALUE")?;
+    let (key, value) = text.split_once('=').filter(|(key, _)| !key.is_empty()).ok_or("must be KEY=VALUE")?;
     Ok((key.to_owned(), value.to_owned()))
 }
 

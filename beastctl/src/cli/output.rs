@@ -4,6 +4,8 @@ use std::{ffi::OsStr, path::PathBuf};
 
 use clap::{Args, ValueEnum};
 
+use crate::output::ColorChoice;
+
 /// How the answer is shown.
 #[derive(Debug, Args)]
 pub struct OutputOptions {
@@ -15,11 +17,12 @@ pub struct OutputOptions {
     #[arg(long, conflicts_with_all = ["json", "no_stream"])]
     pub stream_json: bool,
 
-    /// An answer that fits this JSON schema; all of it or, with exit code 5, nothing.
+    /// An answer that fits this JSON schema, a file or the JSON itself; all of it or, with exit code 5, nothing.
     #[arg(long, value_name = "FILE")]
     pub schema: Option<PathBuf>,
 
-    /// An answer that fits this grammar, in GBNF; all of it or, with exit code 5, nothing.
+    /// An answer that fits this grammar in GBNF, a file or the rules themselves; all of it or, with exit code 5,
+    /// nothing.
     #[arg(long, value_name = "FILE", conflicts_with = "schema")]
     pub grammar: Option<PathBuf>,
 
@@ -42,20 +45,6 @@ pub struct OutputOptions {
     /// Exit with 5 when the answer was cut.
     #[arg(long)]
     pub strict: bool,
-}
-
-/// When something is coloured.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub enum ColorChoice {
-    /// On a terminal, unless NO_COLOR is set.
-    #[default]
-    // An empty variable is none.
-    #[value(alias = "")]
-    Auto,
-    /// Also into files and pipes.
-    Always,
-    /// Never.
-    Never,
 }
 
 /// What a command line that cannot be parsed says about colours and objects: what is said about it follows both as well.

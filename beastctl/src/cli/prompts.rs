@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand, ValueEnum, ValueHint};
 use clap_complete::ArgValueCandidates;
 
 use super::completers;
@@ -23,9 +23,7 @@ pub struct PromptsOptions {
 #[derive(Debug, Subcommand)]
 pub enum PromptsAction {
     /// List all prompts: what each is for, and where it comes from.
-    #[command(
-        after_help = "Examples:\n  beastctl prompts list\n  beastctl prompts list --json | jq -r '.prompts[].name'"
-    )]
+    #[command(after_help = "Examples:\n  beastctl prompts list\n  beastctl prompts list --json | jq -r '.[].name'")]
     List {
         /// One JSON object, with what each prompt sets.
         #[arg(long)]
@@ -38,8 +36,11 @@ pub enum PromptsAction {
         #[arg(value_name = "NAME", add = ArgValueCandidates::new(completers::prompts))]
         name: String,
     },
-    /// Write a prompt of your own to begin with, and print where it is; overwrites nothing.
-    #[command(after_help = "Examples:\n  beastctl prompts new haiku\n  beastctl prompts new brief --from tldr")]
+    /// Write a prompt of your own to begin with, print where it is, and open it in your editor; overwrites nothing.
+    #[command(after_help = "\
+No editor is opened where nobody sits at a terminal. A prompt that still holds the line to be replaced is not run.
+
+Examples:\n  beastctl prompts new haiku\n  beastctl prompts new brief --from tldr")]
     New {
         /// Name of the new prompt, by which it becomes a command.
         #[arg(value_name = "NAME")]
@@ -87,6 +88,6 @@ pub struct ManOptions {
     #[arg(value_name = "COMMAND")]
     pub command: Vec<String>,
     /// Write all pages into this folder, as beastctl-COMMAND.1.
-    #[arg(long, value_name = "DIR", conflicts_with = "command")]
+    #[arg(long, value_name = "DIR", conflicts_with = "command", value_hint = ValueHint::DirPath)]
     pub dir: Option<PathBuf>,
 }

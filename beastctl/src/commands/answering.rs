@@ -8,18 +8,20 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::Result;
 use beast_protocol::{Constraint, Delta, ErrorCode, Event, FinishReason, Notice, NoticeKind, Resume, Timings, Usage};
 use calls::Calls;
 use rustix::time::{ClockId, clock_gettime};
 use serde_json::json;
 
-use super::{CommandError, Context, asking::Asking};
+use super::{CommandError, Context, asking::Asking, commit_message::Guard};
 use crate::{
     cli::Options,
     client::{Client, ClientError},
     conversations::Said,
-    output::{Answer, Measured, OutputError, Parts, Progress, Waiting, delta_object, event_object, json_line},
+    exit::Result,
+    output::{
+        Answer, Measured, OutputError, Parts, Progress, Unechoed, Waiting, delta_object, event_object, json_line,
+    },
     wait::Wait,
 };
 
@@ -64,6 +66,10 @@ pub(super) struct Answering<'a> {
     done: Option<Done>,
     /// Why its grammar or schema did not let it go on.
     dead_end: Option<String>,
+    /// What it has to pass.
+    guard: Option<&'a Guard>,
+    /// What somebody types meanwhile is not for the answer.
+    _unechoed: Option<Unechoed>,
 }
 
 impl<'a> Answering<'a> {
@@ -97,6 +103,8 @@ impl<'a> Answering<'a> {
             got: Resume::default(),
             done: None,
             dead_end: None,
+            guard: None,
+            _unechoed: context.console.stdout_is_terminal.then(Unechoed::begin).flatten(),
         }
     }
 
@@ -108,6 +116,16 @@ impl<'a> Answering<'a> {
         }
         let answer = Answer::new(io::stdout(), false, self.context.console.stdout_is_terminal);
         Self { form, answer, is_streamed: false, ..self }
+    }
+
+    /// An answer that has to be a commit message, or nothing of it is shown.
+    #[must_use]
+    pub(super) fn guarded(self, guard: Option<&'a Guard>) -> Self {
+        if guard.is_none() {
+            return self;
+        }
+        let answer = Answer::new(io::stdout(), false, self.context.console.stdout_is_terminal);
+        Self { guard, answer, is_streamed: false, ..self }
     }
 
     /// What has come, without whitespace around it.
@@ -258,7 +276,7 @@ impl<'a> Answering<'a> {
             self.progress.erase();
         }
         let more = self.answer.push(text)?;
-        if self.options.output.stream_json && !more.is_empty() {
+        if self.options.output.stream_json && self.guard.is_none() && !more.is_empty() {
             self.context.console.print(&json_line(&json!({"type": "piece", "text": more})))?;
         }
         if !self.is_streamed {

@@ -5,11 +5,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::Result;
 use beast_protocol::{Event, Generate, Request, Resume};
 
 use crate::{
     client::{Client, ClientError},
+    exit::Result,
     start::{self, StartError},
     wait::Wait,
 };
@@ -44,6 +44,14 @@ impl<'a> Asking<'a> {
         let said = std::env::var("BEAST_PATIENCE").ok();
         let patience = said.and_then(|text| humantime::parse_duration(&text).ok()).unwrap_or(PATIENCE);
         Self { socket, may_start, request, patience, heard, has_begun: false, n_ends: 0, best_part: (0, 0) }
+    }
+
+    /// What is asked, to be changed before it is sent again.
+    pub(super) fn request(&mut self) -> &mut Generate {
+        match &mut self.request {
+            Request::Generate(request) => request,
+            _ => unreachable!("broken invariant: nothing else is asked here"),
+        }
     }
 
     /// Finds the daemon, or starts one, and sends it the request. `say` hears what takes time.

@@ -1,20 +1,20 @@
 //! `beastctl completions`, and what its scripts call when Tab is pressed.
 
 mod bash;
+mod fish;
+mod found;
+mod zsh;
 
-use std::{env, ffi::OsString, io, path::Path};
+use std::{env, ffi::OsString, path::Path};
 
-use anyhow::Result;
 use clap::{Arg, Args as _, Command, CommandFactory, ValueEnum as _, ValueHint, value_parser};
-use clap_complete::{
-    ArgValueCandidates,
-    env::{EnvCompleter, Fish, Zsh},
-};
+use clap_complete::ArgValueCandidates;
+use found::Found;
 
 use super::{Context, prompt_verb};
 use crate::{
     cli::{Cli, Options, Shell, completers},
-    exit,
+    exit::{self, Failing, Result},
     output::Console,
     prompts::{self, Prompt},
 };
@@ -22,9 +22,6 @@ use crate::{
 /// The scripts set it to the name of their shell.
 pub const VARIABLE: &str = "BEAST_COMPLETE";
 const PROGRAM: &str = "beastctl";
-/// zsh runs a script of its `fpath` in the place of the function that is wanted, so the first Tab would otherwise complete nothing.
-const ZSH_AUTOLOAD: &str =
-    "\nif [[ $funcstack[1] = _beastctl ]]; then\n    _clap_dynamic_completer_beastctl \"$@\"\nfi\n";
 /// The option that gives a variable its value.
 const PARAM: &str = "param";
 
@@ -36,10 +33,13 @@ pub enum CompletionError {
     NoShell(Option<OsString>),
 }
 
-impl CompletionError {
-    /// What to do next.
-    pub fn hint(&self) -> String {
-        format!("{PROGRAM} completions bash, zsh or fish")
+impl Failing for CompletionError {
+    fn exit_code(&self) -> u8 {
+        exit::USAGE
+    }
+
+    fn hint(&self) -> Option<String> {
+        Some(format!("{PROGRAM} completions bash, zsh or fish"))
     }
 }
 
@@ -49,16 +49,10 @@ pub(super) fn run(context: &Context, shell: Option<Shell>) -> Result<()> {
     // By its name and not by its path: the path changes with the next version.
     let script = match shell {
         Shell::Bash => bash::script(VARIABLE, PROGRAM),
-        Shell::Zsh => registration(&Zsh)? + ZSH_AUTOLOAD,
-        Shell::Fish => registration(&Fish)?,
+        Shell::Zsh => zsh::script(VARIABLE, PROGRAM),
+        Shell::Fish => fish::script(VARIABLE, PROGRAM),
     };
     Ok(context.console.print(&script)?)
-}
-
-fn registration(completer: &dyn EnvCompleter) -> Result<String> {
-    let mut script = Vec::new();
-    completer.write_registration(VARIABLE, PROGRAM, PROGRAM, PROGRAM, &mut script)?;
-    Ok(String::from_utf8(script)?)
 }
 
 fn own_shell() -> Result<Shell, CompletionError> {
@@ -80,20 +74,16 @@ pub fn complete(shell: &str, arguments: &[OsString], console: Console) -> u8 {
     if words.is_empty() {
         return exit::USAGE;
     }
-    let folder = env::current_dir().ok();
-    let found = match shell {
-        Shell::Bash => bash::found(&mut command(), &words, folder.as_deref()),
-        Shell::Zsh => found(&Zsh, words, folder.as_deref()),
-        Shell::Fish => found(&Fish, words, folder.as_deref()),
+    let told = match shell {
+        Shell::Bash => bash::told(command(), &words),
+        Shell::Zsh => Found::new(command(), words).map(|found| zsh::told(&found)),
+        Shell::Fish => {
+            let words = words.iter().map(|word| bash::unquoted(word)).collect();
+            Found::new(command(), words).map(|found| fish::told(&found))
+        }
     };
-    let is_told = found.is_ok_and(|found| console.print(&found).is_ok());
+    let is_told = told.is_ok_and(|told| console.print(&told).is_ok());
     if is_told { exit::DONE } else { exit::FAILED }
-}
-
-fn found(completer: &dyn EnvCompleter, words: Vec<OsString>, folder: Option<&Path>) -> io::Result<String> {
-    let mut found = Vec::new();
-    completer.write_complete(&mut command(), words, folder, &mut found)?;
-    Ok(String::from_utf8_lossy(&found).into_owned())
 }
 
 /// The commands, and every prompt as one of them. Where a prompt is named its variables are known, so it is a command there

@@ -2,16 +2,15 @@
 
 use std::{env, time::SystemTime};
 
-use anyhow::Result;
-use beast_protocol::{Generate, Role};
+use beast_protocol::{Generate, Role, Sizes};
 
 use super::CommandError;
 use crate::{
     cli::Options,
     client::ClientError,
     conversations::{Conversation, ConversationError, Exchange, Head, Open, Said, Store},
-    exit,
-    output::Console,
+    exit::{self, Failure, Result},
+    output::{Console, units::count},
     prompts::Prompt,
 };
 
@@ -27,6 +26,8 @@ pub(super) struct Conversing {
     place: Place,
     head: Head,
     question: String,
+    /// So many of the oldest exchanges are not sent: they do not fit.
+    n_left_out: usize,
 }
 
 #[derive(Debug)]
@@ -53,7 +54,7 @@ impl Conversing {
         if let Place::Open(open) = &place {
             warn_of_damage(open, console);
         }
-        Ok(Self { place, head: Head::new("", ""), question: String::new() })
+        Ok(Self { place, head: Head::new("", ""), question: String::new(), n_left_out: 0 })
     }
 
     /// What goes before the material, see [`other_prompt`].
@@ -78,22 +79,37 @@ impl Conversing {
         self.question.clone_from(&question.content);
         let system = request.messages.iter().find(|message| message.role == Role::System);
         self.head = Head::new(prompt, system.map(|message| message.content.as_str()).unwrap_or_default());
-        if let Place::Open(open) = &self.place
-            && let Some(conversation) = open.conversation()
-        {
+        self.put_before(request);
+    }
+
+    fn earlier(&self) -> Option<&Conversation> {
+        match &self.place {
+            Place::Open(open) => open.conversation(),
+            Place::Alone | Place::Own => None,
+        }
+    }
+
+    fn put_before(&self, request: &mut Generate) {
+        if let Some(conversation) = self.earlier() {
             // Spans of the request are about its last message, which stays the last.
             let question = request.messages.pop();
-            request.messages = conversation.messages(0..conversation.exchanges.len());
+            request.messages = conversation.messages(self.n_left_out..conversation.exchanges.len());
             request.messages.extend(question);
         }
     }
 
-    /// An error that came instead of the answer, with what to do about a conversation that has grown too long.
-    pub(super) fn explain(&self, error: anyhow::Error) -> anyhow::Error {
-        match &self.place {
-            Place::Open(open) if open.conversation().is_some() => too_long(error),
-            _ => error,
-        }
+    /// Leaves out the oldest exchanges of a conversation that does not fit; whether there was anything to leave out,
+    /// and this was the error.
+    pub(super) fn make_room(&mut self, error: &Failure, request: &mut Generate) -> bool {
+        let n = self.earlier().map_or(0, |earlier| n_to_leave_out(error, &earlier.exchanges[self.n_left_out..]));
+        self.n_left_out += n;
+        self.put_before(request);
+        n > 0
+    }
+
+    /// What was lost.
+    pub(super) fn loss(&self) -> Option<String> {
+        (self.n_left_out > 0).then(|| left_out(self.n_left_out))
     }
 
     /// Keeps question and answer. What nobody asked to be kept is not worth a failure.
@@ -104,7 +120,7 @@ impl Conversing {
         if said.text.is_empty() {
             return Ok(());
         }
-        let Self { place, mut head, question } = self;
+        let Self { place, mut head, question, .. } = self;
         head.model.clone_from(&said.model);
         let exchange = Exchange::new(question, said);
         match place {
@@ -172,17 +188,41 @@ pub(super) fn damage(name: &str) -> String {
 
 /// Says that the answer is not kept.
 pub(super) fn warn_of_log(error: ConversationError, console: Console) {
-    let (_, line) = exit::verdict(&error.into());
+    let line = Failure::from(error).line();
     console.warning(&format!("the conversation is not kept: {}", line.unwrap_or_default()));
 }
 
-/// The same error; when the request was too long, with the hint that the conversation is why.
-pub(super) fn too_long(error: anyhow::Error) -> anyhow::Error {
-    if exit::verdict(&error).0 != exit::TOO_LONG {
-        return error;
+/// How many of these exchanges, the oldest first, are not sent any more after this error: none after another one than
+/// that all of it is too long. Where both sizes are known, as many as are needed by their share of the text; another
+/// try shows whether they were enough.
+pub(super) fn n_to_leave_out(error: &Failure, exchanges: &[Exchange]) -> usize {
+    if error.code() != exit::TOO_LONG {
+        return 0;
     }
-    match error.downcast::<ClientError>() {
-        Ok(error) => CommandError::ConversationTooLong(error).into(),
-        Err(error) => error,
-    }
+    let sizes = match error.find() {
+        Some(ClientError::Daemon(error)) => error.sizes,
+        _ => None,
+    };
+    let len = |exchange: &Exchange| (exchange.question.content.len() + exchange.answer.content.len()) as u64;
+    // Of the whole prompt, as if it had nothing but this text: rather too few than too many.
+    let all: u64 = exchanges.iter().map(len).sum();
+    let needed = sizes.map_or(0, |Sizes { n_prompt, n_ctx }| {
+        all * u64::from(n_prompt.saturating_sub(n_ctx)) / u64::from(n_prompt.max(1))
+    });
+    let mut gone = 0;
+    let enough = exchanges.iter().position(|exchange| {
+        gone += len(exchange);
+        gone >= needed
+    });
+    enough.map_or(exchanges.len(), |n| n + 1)
 }
+
+/// What is said about it.
+pub(super) fn left_out(n: usize) -> String {
+    let n = count(n as u64, "oldest exchange");
+    format!("no longer sent, because there is no room: the {n} of this conversation")
+}
+
+#[cfg(test)]
+#[path = "conversing_tests.rs"]
+mod tests;

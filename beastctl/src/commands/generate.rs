@@ -8,24 +8,28 @@ use std::{
     time::Instant,
 };
 
-use anyhow::{Context as _, Result};
-use beast_protocol::{Constraint, Tools};
+use beast_protocol::{Constraint, Generate, Span, Tools};
 
 use super::{
     CommandError, Context,
     answering::{Answering, Form},
     asking::Asking,
+    commit_message::{self, Guard},
     conversing::Conversing,
     material, request,
 };
 use crate::{
     cli::{Options, ToolOptions},
-    client::{Client, ClientError},
-    constraint, exit,
-    output::{OutputError, Progress, error_object, json_line},
-    prompts::{self, Prompt},
+    client::Client,
+    constraint,
+    exit::{self, During as _, Failure, Result},
+    output::{OutputError, Progress, error_object, is_stdout_lost, json_line},
+    prompts::{self, Origin, Prompt},
     wait::{Wait, WaitError},
 };
+
+/// What git takes for the beginning of a comment, where no repository says otherwise.
+const COMMENT: &str = "#";
 
 /// What is to be done with what.
 #[derive(Debug)]
@@ -44,11 +48,22 @@ pub(super) enum Task {
         /// Its material.
         files: Vec<PathBuf>,
     },
+    /// `run` with a text in the place of files.
+    Text {
+        /// Of the prompt.
+        name: String,
+        /// What was typed.
+        text: String,
+    },
 }
 
 impl Task {
-    pub(super) fn summarize(files: Vec<PathBuf>) -> Self {
-        Task::Prompt { name: "summarize".into(), files }
+    /// Files, or a text that can be none.
+    pub(super) fn of_prompt(name: String, files: Vec<PathBuf>) -> Self {
+        match material::words::text(&name, &files).map(str::to_owned) {
+            Some(text) => Task::Text { name, text },
+            None => Task::Prompt { name, files },
+        }
     }
 
     /// Whether nobody reads stdin for this.
@@ -60,7 +75,7 @@ impl Task {
         match self {
             Task::Ask { .. } => "ask",
             Task::CommitMsg => "commit-msg",
-            Task::Prompt { name, .. } => name,
+            Task::Prompt { name, .. } | Task::Text { name, .. } => name,
         }
     }
 }
@@ -72,13 +87,13 @@ pub(super) fn run(context: &Context, task: Task, options: &Options) -> Result<()
 }
 
 /// The last line of a run of `--stream-json` that failed; nothing for what a line has told already.
-pub(super) fn print_error(context: &Context, error: &anyhow::Error) {
-    let (code, line) = exit::verdict(error);
-    let is_told = matches!(error.downcast_ref(), Some(CommandError::Cut(_)));
+pub(super) fn print_error(context: &Context, error: &Failure) {
+    let (code, line) = (error.code(), error.line());
+    let is_told = matches!(error.find(), Some(CommandError::Cut(_)));
     if code != exit::DONE && !is_told {
         let message = line.unwrap_or_else(|| error.to_string());
         // Where stdout cannot be written, the line on stderr has to do.
-        let _ = context.console.print(&json_line(&error_object(&message, &exit::word(error), code)));
+        let _ = context.console.print(&json_line(&error_object(&message, &error.word(), code)));
     }
 }
 
@@ -91,6 +106,9 @@ fn answer(context: &Context, task: Task, options: &Options) -> Result<()> {
     let prompt = load_prompt(&prompt_name, options)?;
     let constraint = constraint(options, task.leaves_stdin())?;
     let tools = tools(options)?;
+    if is_stdout_lost() {
+        console.info("stdout is closed or /dev/null, so nobody sees the answer");
+    }
     // Ctrl-C ends the reading at once: there is nothing to tidy up yet.
     let reading = Wait::default().limited(context.timeout);
     let mut conversing = Conversing::begin(options, matches!(task, Task::Ask { .. }), console)?;
@@ -98,31 +116,39 @@ fn answer(context: &Context, task: Task, options: &Options) -> Result<()> {
         Task::Ask { question } => material::question(&question, &reading, console)?,
         Task::CommitMsg => material::diff(&reading, console)?,
         Task::Prompt { name, files } => material::files(&name, &files, &reading, console)?,
+        Task::Text { text, .. } => material::text(&text, &reading, console)?,
     };
     material.front = conversing.front(&prompt_name, &prompt);
     let warnings = mem::take(&mut material.warnings);
     for warning in &warnings {
         console.warning(warning);
     }
-    let mut request = request::generate(prompt, material, options);
+    let (mut request, span) = request::generate(prompt, material, options);
     // What is typed wins over what the prompt itself asks for.
     request.constraint = constraint.or(request.constraint);
     request.tools = tools;
     let form = Form::of(request.constraint.as_ref());
+    let guard = guard(&prompt_name, &request, span, options)?;
     conversing.take_part(&prompt_name, &mut request);
 
     let wait = Wait::start(None).context("cannot watch for Ctrl-C")?.limited_as(&reading);
     let mut asking = Asking::new(&path, !options.no_start, request);
-    let (client, progress) = reach(context, &asking, &wait)?;
-    let mut answering = Answering::new(context, options, progress, warnings).bound_to(form);
-    match answering.follow(client, &mut asking, &wait) {
-        Ok(()) => {
-            let said = answering.said();
-            let outcome = answering.finish();
-            conversing.keep(said, console)?;
-            outcome
+    loop {
+        let (client, progress) = reach(context, &asking, &wait)?;
+        let notices = warnings.iter().cloned().chain(conversing.loss()).collect();
+        let mut answering = Answering::new(context, options, progress, notices).bound_to(form).guarded(guard.as_ref());
+        if let Err(error) = answering.follow(client, &mut asking, &wait) {
+            if conversing.make_room(&error, asking.request()) {
+                answering.give_up();
+                continue;
+            }
+            return Err(broken_off(&mut answering, error));
         }
-        Err(error) => Err(conversing.explain(broken_off(&mut answering, error))),
+        let said = answering.said();
+        let outcome = answering.finish();
+        conversing.loss().iter().for_each(|loss| console.warning(loss));
+        conversing.keep(said, console)?;
+        return outcome;
     }
 }
 
@@ -145,8 +171,8 @@ pub(super) fn reach(context: &Context, asking: &Asking<'_>, wait: &Wait) -> Resu
 }
 
 /// What has come stays, with its newline; then the reason is told.
-pub(super) fn broken_off(answering: &mut Answering<'_>, error: anyhow::Error) -> anyhow::Error {
-    let (code, _) = exit::verdict(&error);
+pub(super) fn broken_off(answering: &mut Answering<'_>, error: Failure) -> Failure {
+    let code = error.code();
     if code == exit::DONE || error.is::<OutputError>() {
         answering.give_up();
         return error;
@@ -154,10 +180,8 @@ pub(super) fn broken_off(answering: &mut Answering<'_>, error: anyhow::Error) ->
     if let Err(error) = answering.abandon(code == exit::INTERRUPTED) {
         return error;
     }
-    match error.downcast_ref() {
-        Some(ClientError::Wait(WaitError::TimedOut(limit))) if answering.has_text() => {
-            CommandError::Incomplete(*limit).into()
-        }
+    match error.find() {
+        Some(WaitError::TimedOut(limit)) if answering.has_text() => CommandError::Incomplete(*limit).into(),
         _ => error,
     }
 }
@@ -170,6 +194,17 @@ pub(super) fn constraint(options: &Options, stdin_is_free: bool) -> Result<Optio
         (None, Some(path)) => Some(constraint::grammar(path, stdin_is_free)?),
         (None, None) => None,
     })
+}
+
+/// What an answer of `commit-msg` has to pass: scripts take it as it is. One that is bound to a form is no message.
+fn guard(prompt: &str, request: &Generate, span: Span, options: &Options) -> Result<Option<Guard>> {
+    let is_free = request.constraint.is_none() && request.tools.functions.is_empty() && !options.output.extract;
+    if prompt != commit_message::PROMPT || !is_free {
+        return Ok(None);
+    }
+    // Who writes an instruction may want more than one line.
+    let is_ours = prompts::find(prompt, prompts::folder().ok().as_deref())?.origin == Origin::BuiltIn;
+    Ok(Some(Guard::new(request, span, is_ours && options.system.is_none(), COMMENT)))
 }
 
 /// Functions of the command line; none without `--tools`.

@@ -7,15 +7,15 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use anyhow::Result;
 use serde_json::{Value, json};
 
 use super::{CommandError, Context, conversing::damage};
 use crate::{
     cli::{HistoryOptions, HistoryVerb},
     conversations::{Conversation, ConversationError, Entry, Exchange, Store, is_automatic},
-    exit, input,
-    output::{Console, columns, excerpt, harmless, json_line, units::count},
+    exit::{Failure, Result},
+    input,
+    output::{Answer, Console, OutputError, columns, excerpt, json_line, units::count},
 };
 
 /// Columns of a list whose reader is no terminal.
@@ -30,7 +30,7 @@ pub(super) fn run(context: &Context, options: HistoryOptions) -> Result<()> {
     match options.verb.unwrap_or(HistoryVerb::List { json: options.json }) {
         HistoryVerb::List { json } => list(&store, json, console),
         HistoryVerb::Show { name, json } => show(&store, name.as_deref(), json, console),
-        HistoryVerb::Rm { all: true, force, .. } => remove_all(&store, force, console),
+        HistoryVerb::Rm { all: true, yes, .. } => remove_all(&store, yes, console),
         HistoryVerb::Rm { names, .. } => remove(&store, &names),
     }
 }
@@ -43,7 +43,7 @@ fn list(store: &Store, is_json: bool, console: Console) -> Result<()> {
             Ok(read) => rows.push((entry, read.conversation)),
             // Removed since the folder was read, or begun and not yet written.
             Err(ConversationError::Unknown(_)) => {}
-            Err(error) => console.warning(&exit::verdict(&error.into()).1.unwrap_or_default()),
+            Err(error) => console.warning(&Failure::from(error).line().unwrap_or_default()),
         }
     }
     if is_json {
@@ -73,14 +73,15 @@ fn object(name: &str, conversation: &Conversation) -> Value {
 
 /// A row each: name, age, number of questions, the first question as far as it fits.
 fn table(rows: &[(Entry, Conversation)], now: SystemTime, width: usize) -> String {
-    let name_width = rows.iter().map(|(entry, _)| entry.name.len()).max().unwrap_or_default();
+    let name_width = rows.iter().map(|(entry, _)| entry.name.chars().count()).max().unwrap_or_default();
     let mut text = String::new();
     for (entry, conversation) in rows {
         let age = age(now.duration_since(entry.modified).unwrap_or_default());
         let turns = count(conversation.exchanges.len() as u64, "turn");
         let start = format!("{:name_width$}  {age:>4}  {turns:>9}  ", entry.name);
         let question = conversation.exchanges.first().map(|exchange| exchange.question.content.as_str());
-        let question = excerpt(question.unwrap_or_default(), width.saturating_sub(start.len()).max(MIN_QUESTION));
+        let question =
+            excerpt(question.unwrap_or_default(), width.saturating_sub(start.chars().count()).max(MIN_QUESTION));
         // Writing to a String cannot fail.
         let _ = writeln!(text, "{}", format!("{start}{question}").trim_end());
     }
@@ -110,10 +111,16 @@ fn show(store: &Store, name: Option<&str>, is_json: bool, console: Console) -> R
         object["exchanges"] = read.conversation.exchanges.iter().map(exchange_object).collect();
         return Ok(console.print(&json_line(&object))?);
     }
-    let text = markdown(&read.conversation);
-    // A file takes it as it was said; a terminal takes no commands from it.
-    let text = if console.stdout_is_terminal { harmless(&text) } else { text };
-    Ok(console.print(&text)?)
+    for (n, exchange) in read.conversation.exchanges.iter().enumerate() {
+        // A file takes it as it was said; a terminal takes no commands from it. A block of code that never ends does not
+        // go on in the next answer.
+        let mut shown = Answer::new(io::stdout(), true, console.stdout_is_terminal).painted(console.markdown());
+        if n > 0 {
+            shown.set_apart();
+        }
+        shown.push(&markdown(exchange)).and_then(|_| shown.finish()).map_err(OutputError::from)?;
+    }
+    Ok(())
 }
 
 fn exchange_object(exchange: &Exchange) -> Value {
@@ -126,15 +133,12 @@ fn exchange_object(exchange: &Exchange) -> Value {
     })
 }
 
-/// Questions as quotations, answers as they are.
-fn markdown(conversation: &Conversation) -> String {
-    let said = conversation.exchanges.iter().map(|exchange| {
-        let question = exchange.question.content.trim_end();
-        let quoted: Vec<String> = question.lines().map(|line| format!("> {line}").trim_end().to_owned()).collect();
-        let cut = if exchange.answer.is_cut { " […]" } else { "" };
-        format!("{}\n\n{}{cut}\n", quoted.join("\n"), exchange.answer.content)
-    });
-    said.collect::<Vec<_>>().join("\n")
+/// The question as a quotation, the answer as it is.
+fn markdown(exchange: &Exchange) -> String {
+    let question = exchange.question.content.trim_end();
+    let quoted: Vec<String> = question.lines().map(|line| format!("> {line}").trim_end().to_owned()).collect();
+    let cut = if exchange.answer.is_cut { " […]" } else { "" };
+    format!("{}\n\n{}{cut}\n", quoted.join("\n"), exchange.answer.content)
 }
 
 /// All names are found before the first goes, so that a slip costs nothing.

@@ -2,6 +2,7 @@ use expect_test::expect;
 
 use super::*;
 use crate::conversations::{Head, Said};
+use crate::exit;
 
 fn conversation(exchanges: &[(&str, &str, bool)]) -> Conversation {
     let mut conversation = Conversation::new(Head::new("ask", ""));
@@ -38,7 +39,8 @@ fn a_list_is_cut_to_the_width() {
 
 #[test]
 fn a_conversation_reads_as_markdown() {
-    let text = markdown(&conversation(&[("a\n\nb\n", "yes\n- so", false), ("c", "half", true)]));
+    let conversation = conversation(&[("a\n\nb\n", "yes\n- so", false), ("c", "half", true)]);
+    let text = conversation.exchanges.iter().map(markdown).collect::<Vec<_>>().join("\n");
     expect![[r#"
         > a
         >
@@ -65,6 +67,6 @@ fn one_in_use_does_not_keep_the_others() {
     fs::write(store.typed_lines(), "?").unwrap();
     let _open = store.open("b").unwrap();
     let error = remove_all(&store, true, Console::new(true, None)).unwrap_err();
-    assert_eq!(exit::verdict(&error).0, exit::BUSY);
+    assert_eq!(error.code(), exit::BUSY);
     assert!(store.has_file("b") && !store.has_file("a") && !store.has_file("c") && !store.typed_lines().exists());
 }

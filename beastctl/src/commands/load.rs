@@ -2,12 +2,12 @@
 
 use std::{io, path::Path, time::Instant};
 
-use anyhow::{Context as _, Result};
 use beast_protocol::{Event, Request, Status};
 
 use super::Context;
 use crate::{
     client::{Client, ClientError},
+    exit::{During as _, Result},
     output::Progress,
     start,
     wait::Wait,

@@ -1,6 +1,8 @@
 //! `beastctl man`: the manual, made from the parser, so that it says of commands and options what the program does. What the
 //! parser does not know stands in the lists below: exit codes, variables without an option, files.
 
+mod synopsis;
+
 use std::{
     fs,
     io::{self, Write as _},
@@ -8,7 +10,6 @@ use std::{
     process::{Command, Stdio},
 };
 
-use anyhow::{Context as _, Result};
 use clap::CommandFactory;
 use clap_mangen::{
     Man,
@@ -18,10 +19,14 @@ use clap_mangen::{
 use super::Context;
 use crate::{
     cli::{Cli, ManOptions},
+    exit::{self, During as _, Failing, Result},
     output::{OutputError, WholeFile},
-    prompts,
+    prompts, text,
     wait::Wait,
 };
+
+/// The day on which what the pages say was last looked through.
+const DATE: &str = "2026-11-27";
 
 const EXIT_CODES: [(&str, &str); 8] = [
     ("0", "Done; also when the reader of stdout had seen enough."),
@@ -44,7 +49,7 @@ const ENVIRONMENT: [(&str, &str); 10] = [
     ("BEAST_MARKDOWN", "`never`: the Markdown of answers is not painted; the same as --no-markdown."),
     ("BEAST_LOG_CONVERSATIONS", "`never`: no conversation is kept that nobody has named; the same as --no-log."),
     ("BEAST_HOOK", "false, no, off, 0 or nothing: the git hook does nothing."),
-    ("VISUAL, EDITOR", "What `beastctl prompts edit` opens; arguments are allowed."),
+    ("VISUAL, EDITOR", "What `beastctl prompts edit` and `new` open; arguments are allowed."),
     ("SHELL", "Whose script `beastctl completions` prints."),
     ("XDG_CONFIG_HOME", "Where the folder beast of the configuration and the prompts is, instead of ~/.config."),
     (
@@ -71,7 +76,7 @@ const FILES: [(&str, &str); 7] = [
 #[derive(Debug, thiserror::Error)]
 pub enum ManError {
     /// No such command.
-    #[error("there is no command `{command}`{}", prompts::did_you_mean(nearest.as_deref()))]
+    #[error("there is no command `{command}`{}", text::did_you_mean(nearest.as_deref()))]
     Unknown {
         /// What was asked for.
         command: String,
@@ -80,10 +85,13 @@ pub enum ManError {
     },
 }
 
-impl ManError {
-    /// What to do next.
-    pub fn hint(&self) -> String {
-        "beastctl man, whose page lists the commands".into()
+impl Failing for ManError {
+    fn exit_code(&self) -> u8 {
+        exit::USAGE
+    }
+
+    fn hint(&self) -> Option<String> {
+        Some("beastctl man, whose page lists the commands".into())
     }
 }
 
@@ -128,7 +136,7 @@ fn find<'a>(mut command: &'a clap::Command, words: &[String]) -> Result<&'a clap
     for word in words {
         command = command.find_subcommand(word).ok_or_else(|| ManError::Unknown {
             command: words.join(" "),
-            nearest: prompts::nearest(word, command.get_subcommands().map(clap::Command::get_name)).map(str::to_owned),
+            nearest: text::nearest(word, command.get_subcommands().map(clap::Command::get_name)).map(str::to_owned),
         })?;
     }
     Ok(command)
@@ -151,12 +159,11 @@ fn all(command: &clap::Command) -> Vec<&clap::Command> {
 
 fn page(command: &clap::Command) -> Result<String> {
     let source = concat!("beast ", env!("CARGO_PKG_VERSION"));
-    // A page without a date: an empty one would be left out, and the source taken for it.
-    let man = Man::new(command.clone()).date(" ").source(source).manual("beast");
+    let man = Man::new(command.clone()).date(DATE).source(source).manual("beast");
     let mut page = Vec::new();
     man.render_title(&mut page)?;
     man.render_name_section(&mut page)?;
-    man.render_synopsis_section(&mut page)?;
+    synopsis::section(command).to_writer(&mut page)?;
     man.render_description_section(&mut page)?;
     notes(command, &mut page)?;
     man.render_options_section(&mut page)?;
@@ -178,7 +185,8 @@ fn page(command: &clap::Command) -> Result<String> {
         roff.control("SH", ["SEE ALSO"]).text([bold("beastctl"), roman("(1)")]);
         roff.to_writer(&mut page)?;
     }
-    Ok(once(&String::from_utf8(page)?))
+    // Two breaks with a blank line between them are more than mandoc likes to see.
+    Ok(once(&String::from_utf8_lossy(&page)).replace("\n.br\n\n.br\n", "\n.sp\n"))
 }
 
 /// Every section brings roff's definition of an apostrophe; the page needs it once.

@@ -1,16 +1,19 @@
 //! What a task is about: files, stdin, a diff, a question. Nothing here has seen a prompt or the daemon.
 
-use std::{io::ErrorKind, path::PathBuf, time::Duration};
+pub(super) mod words;
 
-use anyhow::Result;
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use super::{CommandError, prompt_verb};
 use crate::{
     escapes,
+    exit::Result,
     git::{Git, GitError, Staged},
     input::{self, Input, InputError},
     output::Console,
-    prompts,
     wait::Wait,
 };
 
@@ -41,7 +44,7 @@ pub(super) fn files(prompt: &str, files: &[PathBuf], wait: &Wait, console: Conso
     if files.is_empty() {
         hint_at_stdin(wait, console);
     }
-    let input = input::read(files, wait).map_err(|error| words_or(error, prompt))?;
+    let input = input::read(files, wait).map_err(|error| words::explained(error, prompt, files))?;
     if input.is_blank() {
         let example = match prompt {
             "summarize" => "cat FILE | beastctl summarize, or beastctl summarize FILE",
@@ -52,20 +55,16 @@ pub(super) fn files(prompt: &str, files: &[PathBuf], wait: &Wait, console: Conso
     Ok(input.into())
 }
 
-/// Nothing is called by several words as often as a question, given where a file was meant.
-fn words_or(error: InputError, prompt: &str) -> InputError {
-    match error {
-        InputError::Unreadable { name, source }
-            if source.kind() == ErrorKind::NotFound && name.trim().contains(char::is_whitespace) =>
-        {
-            let is_command = prompts::check_name(prompt).is_ok() && !prompt_verb::is_command(prompt);
-            let is_command = is_command || prompt == "summarize";
-            let command = prompts::quoted(prompt);
-            let command = if is_command { command } else { format!("run {command}") };
-            InputError::Words { words: prompts::excerpt(&name), command }
+/// The material of `run` when its only argument is a text: that, or what is piped in with the text after it, as in `ask`.
+pub(super) fn text(text: &str, wait: &Wait, console: Console) -> Result<Material, InputError> {
+    if !input::stdin_is_terminal() {
+        hint_at_stdin(wait, console);
+        let input = input::read(&[], wait)?;
+        if !input.is_blank() {
+            return Ok(Material { question: text.trim().into(), ..input.into() });
         }
-        error => error,
     }
+    Ok(Material { text: text.into(), ..Material::default() })
 }
 
 /// The material of `commit-msg`: stdin, or what is staged when a person sits there.
@@ -102,6 +101,7 @@ pub(super) fn question(words: &[String], wait: &Wait, console: Console) -> Resul
     let names_stdin = words.iter().any(|word| word == "-");
     let question = words.iter().filter(|word| *word != "-").map(String::as_str).collect::<Vec<_>>().join(" ");
     let question = question.trim().to_owned();
+    hint_at_file(words, console);
     if input::stdin_is_terminal() && !names_stdin {
         if question.is_empty() {
             return Err(CommandError::NoQuestion.into());
@@ -118,6 +118,16 @@ pub(super) fn question(words: &[String], wait: &Wait, console: Console) -> Resul
     }
     // A pipe without anything in it: many programs start others that way.
     Ok(Material { question, ..Material::default() })
+}
+
+/// `ask notes.txt` asks about two words, where other programs would read the file.
+fn hint_at_file(words: &[String], console: Console) {
+    // Many a word is also the name of some file.
+    let looks_like_file = |word: &&String| words.len() == 1 || word.contains(['.', '/']);
+    if let Some(file) = words.iter().find(|word| looks_like_file(word) && Path::new(word.as_str()).is_file()) {
+        let text = "is the question itself, its content is not read; try: beastctl ask 'QUESTION' <";
+        console.info(&format!("`{file}` {text} {}", crate::text::quoted(file)));
+    }
 }
 
 /// A program that waits for input in silence looks as if it hung.

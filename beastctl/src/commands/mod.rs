@@ -5,6 +5,7 @@ mod answering;
 mod asking;
 mod bench;
 mod chat;
+mod commit_message;
 pub mod completions;
 mod conversing;
 mod doctor;
@@ -27,11 +28,9 @@ mod version;
 
 use std::{path::PathBuf, time::Instant};
 
-use anyhow::Result;
-
 use crate::{
     cli::{Cli, Verb},
-    exit,
+    exit::{self, Failing, Result},
     output::Console,
 };
 
@@ -50,6 +49,9 @@ pub enum CommandError {
     /// The same under `--schema`, without a cut that explains it.
     #[error("the answer is no JSON ({0}), so nothing is printed")]
     NoJson(serde_json::Error),
+    /// `commit-msg` has an answer that is none.
+    #[error("no message: {0}")]
+    NoMessage(String),
     /// The time limit came in the middle.
     #[error("the answer was not complete within {}", humantime::format_duration(*.0))]
     Incomplete(std::time::Duration),
@@ -62,9 +64,6 @@ pub enum CommandError {
     /// What was typed into a chat makes no sense.
     #[error("{0}")]
     Chat(String),
-    /// What was said before does not fit any more.
-    #[error(transparent)]
-    ConversationTooLong(crate::client::ClientError),
     /// `BEAST_LOG_CONVERSATIONS` has a value that means nothing; a guess could keep what must not be kept.
     #[error("BEAST_LOG_CONVERSATIONS is `{0}`, and may be `always` or `never`")]
     LogWish(String),
@@ -105,9 +104,8 @@ pub enum CommandError {
     NotCalibrated(String),
 }
 
-impl CommandError {
-    /// See [`exit`].
-    pub fn exit_code(&self) -> u8 {
+impl Failing for CommandError {
+    fn exit_code(&self) -> u8 {
         match self {
             CommandError::Cut(_) | CommandError::Withheld(_) | CommandError::DeadEnd(_) | CommandError::NoJson(_) => {
                 exit::CUT
@@ -115,36 +113,35 @@ impl CommandError {
             CommandError::Cancelled | CommandError::MachineBusy(_) => exit::BUSY,
             CommandError::NoProgram => exit::UNREACHABLE,
             CommandError::NotMeasured(_) | CommandError::NotCalibrated(_) => exit::FAILED,
-            CommandError::ConversationTooLong(_) => exit::TOO_LONG,
             CommandError::NoQuestion
             | CommandError::ToolsInChat
             | CommandError::Chat(_)
             | CommandError::LogWish(_)
             | CommandError::MarkdownWish(_)
             | CommandError::NotRemoved(_) => exit::USAGE,
-            CommandError::Incomplete(_) | CommandError::CannotStop { .. } | CommandError::StillRunning(_) => {
-                exit::FAILED
-            }
+            CommandError::NoMessage(_)
+            | CommandError::Incomplete(_)
+            | CommandError::CannotStop { .. }
+            | CommandError::StillRunning(_) => exit::FAILED,
             CommandError::NotRunning(error) => error.exit_code(),
         }
     }
 
-    /// What to do next.
-    pub fn hint(&self) -> Option<String> {
+    fn hint(&self) -> Option<String> {
         let hint = match self {
             CommandError::Cut(_) | CommandError::Withheld(_) => "a larger --max-tokens, or less input",
             CommandError::DeadEnd(_) => "another grammar or schema",
             CommandError::NoJson(_) => "the same command again, or a simpler --schema",
+            CommandError::NoMessage(_) => {
+                "the same command again, less at once, or a larger model: beastctl models list"
+            }
             CommandError::Incomplete(_) => "a longer --timeout, or a smaller --max-tokens",
             CommandError::Cancelled => "the same command again",
-            CommandError::ConversationTooLong(_) => {
-                "a new --session, or beastctl history show to see how long this one is"
-            }
             CommandError::Chat(_) => "/help",
             CommandError::ToolsInChat => "beastctl ask --tools FILE 'QUESTION'",
             CommandError::LogWish(_) => "export BEAST_LOG_CONVERSATIONS=never",
             CommandError::MarkdownWish(_) => "export BEAST_MARKDOWN=never",
-            CommandError::NotRemoved(_) => "--force",
+            CommandError::NotRemoved(_) => "-y",
             CommandError::NoQuestion => "beastctl ask 'QUESTION'",
             CommandError::CannotStop { pid, source } if source.kind() == std::io::ErrorKind::PermissionDenied => {
                 return Some(format!("as the user who started it: ps -o user= -p {pid}"));
@@ -200,11 +197,13 @@ impl Context {
 pub fn run(cli: Cli, console: Console, started: Instant) -> Result<()> {
     let context = Context { console, started, socket: cli.socket, timeout: cli.timeout };
     match cli.verb {
-        Verb::Summarize { files, options } => generate::run(&context, generate::Task::summarize(files), &options),
+        Verb::Summarize { files, options } => {
+            generate::run(&context, generate::Task::of_prompt("summarize".into(), files), &options)
+        }
         Verb::Ask { question, options } => generate::run(&context, generate::Task::Ask { question }, &options),
         Verb::CommitMsg { options } => generate::run(&context, generate::Task::CommitMsg, &options),
         Verb::Run { prompt, files, options } => {
-            generate::run(&context, generate::Task::Prompt { name: prompt, files }, &options)
+            generate::run(&context, generate::Task::of_prompt(prompt, files), &options)
         }
         // Not reached: `prompt_verb::parse` has made the help of it.
         Verb::Help { .. } => Ok(()),

@@ -2,12 +2,14 @@
 
 use std::{ffi::OsString, fmt::Write as _, path::Path};
 
-use anyhow::Result;
 use clap::{Command, CommandFactory, FromArgMatches, Parser};
 
 use crate::{
     cli::{Cli, Verb},
+    exit::Result,
+    output::one_line,
     prompts::{self, Prompt, PromptError},
+    text,
 };
 
 /// Reads the command line; `folder` holds the user's own prompts.
@@ -52,14 +54,16 @@ fn asking_for_help(arguments: &[OsString], command: Vec<OsString>) -> Vec<OsStri
 
 /// `run` as it looks to somebody who typed the name of a prompt.
 fn disguise(run: Command, prompt: &Prompt) -> Command {
-    let name = prompts::quoted(&prompt.name);
-    let about = prompt.description.clone().unwrap_or_else(|| format!("Run the prompt {name}"));
+    let name = text::quoted(&prompt.name);
+    // The parser paints its help, so the words of others must be harmless before.
+    let description = prompt.description.as_deref().map(one_line);
+    let about = description.unwrap_or_else(|| format!("Run the prompt {name}"));
     let mut after = String::new();
     if !prompt.variables.is_empty() {
         after += "Variables:\n";
         for variable in &prompt.variables {
             let default = match &variable.default {
-                Some(default) => format!("[default: {default}]"),
+                Some(default) => format!("[default: {}]", one_line(default)),
                 None => "(must be given)".into(),
             };
             // Writing to a String cannot fail.
@@ -67,7 +71,10 @@ fn disguise(run: Command, prompt: &Prompt) -> Command {
         }
         after.push('\n');
     }
-    let _ = write!(after, "Examples:\n  beastctl {name} FILE\n  beastctl prompts show {name}");
+    let _ = write!(
+        after,
+        "Examples:\n  beastctl {name} FILE\n  beastctl {name} 'a text with blanks'\n  beastctl prompts show {name}"
+    );
     run.about(about)
         .override_usage(format!("beastctl {name} [OPTIONS] [FILE]..."))
         // Not mut_arg, which would put it behind the files.
@@ -82,8 +89,15 @@ pub(super) fn unknown(words: &[OsString], folder: Option<&Path>) -> PromptError 
     let own = prompts::names(folder);
     let names = command.get_subcommands().map(Command::get_name).chain(own.iter().map(String::as_str));
     // Other programs have such a command, and no name of ours is near to it.
-    let nearest = if word == "help" { Some("--help") } else { prompts::nearest(&word, names) };
-    PromptError::NoCommand { word: prompts::excerpt(&word), nearest: nearest.map(str::to_owned) }
+    let nearest = if word == "help" { Some("--help") } else { text::nearest(&word, names) };
+    PromptError::NoCommand { word: text::excerpt(&word), nearest: nearest.map(str::to_owned) }
+}
+
+/// The variables of the first prompt that these words name.
+pub fn variables(words: impl IntoIterator<Item = OsString>, folder: Option<&Path>) -> Vec<String> {
+    let prompt = |word: OsString| prompts::load(word.to_str()?, folder).ok();
+    let prompt = words.into_iter().find_map(prompt);
+    prompt.into_iter().flat_map(|prompt| prompt.variables).map(|variable| variable.name).collect()
 }
 
 /// Whether a command has this name, so that no prompt can be called by it.

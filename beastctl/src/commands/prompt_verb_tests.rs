@@ -40,8 +40,8 @@ fn commands_win_over_prompts() {
 
 #[test]
 fn what_is_neither_is_told_in_one_line() {
-    let told = |word: &str| match typed(&[word]).unwrap_err().downcast::<PromptError>() {
-        Ok(PromptError::NoCommand { word, nearest }) => (word, nearest),
+    let told = |word: &str| match typed(&[word]).unwrap_err().find::<PromptError>() {
+        Some(PromptError::NoCommand { word, nearest }) => (word.clone(), nearest.clone()),
         other => panic!("{other:?}"),
     };
     assert_eq!(told("explian"), ("explian".into(), Some("explain".into())));
@@ -53,7 +53,7 @@ fn what_is_neither_is_told_in_one_line() {
 
 #[test]
 fn help_and_mistakes_speak_of_the_prompt() {
-    let error = |words: &[&str]| typed(words).unwrap_err().downcast::<clap::Error>().unwrap().to_string();
+    let error = |words: &[&str]| typed(words).unwrap_err().find::<clap::Error>().unwrap().to_string();
     let help = error(&["translate", "--help"]);
     assert!(help.starts_with("Into English"), "{help}");
     for text in ["Usage: beastctl translate [OPTIONS] [FILE]...", "-p to=VALUE  [default: English]", "--temp"] {

@@ -9,15 +9,17 @@ use std::{
     process::Command,
 };
 
-use anyhow::Result;
 use beast_protocol::Sampling;
 use serde_json::{Value, json};
 
 use super::{Context, prompt_verb};
 use crate::{
     cli::{PromptsAction, PromptsOptions},
+    exit::Result,
+    input,
     output::{json_line, one_line},
     prompts::{self, Entry, Origin, PromptError},
+    text,
 };
 
 /// What a new prompt says: every setting, commented out.
@@ -43,13 +45,10 @@ fn list(context: &Context, is_json: bool) -> Result<()> {
     // Without a home there are still the built-in ones.
     let folder = prompts::folder().ok();
     let entries = prompts::list(folder.as_deref())?;
-    let text = if is_json {
-        let prompts: Vec<_> = entries.iter().map(object).collect();
-        json_line(&json!({ "folder": folder, "prompts": prompts }))
-    } else {
-        table(&entries)
-    };
-    Ok(context.console.print(&text)?)
+    if is_json {
+        return Ok(context.console.print(&json_line(&entries.iter().map(object).collect()))?);
+    }
+    Ok(context.console.print_lines(&table(&entries))?)
 }
 
 fn object(entry: &Entry) -> Value {
@@ -177,7 +176,15 @@ fn new(context: &Context, name: &str, from: Option<&str>) -> Result<()> {
         return Err(PromptError::BuiltIn(name.into()).into());
     }
     create(&path, name, &text)?;
-    Ok(context.console.print(&format!("{}\n", path.display()))?)
+    context.console.print(&format!("{}\n", path.display()))?;
+    let console = context.console;
+    if console.stdout_is_terminal && console.stderr_is_terminal && input::stdin_is_terminal() {
+        open_editor(&path)?;
+        prompts::load(name, Some(&folder))?;
+    } else {
+        console.info(&format!("write into it what is to be done: beastctl prompts edit {}", text::quoted(name)));
+    }
+    Ok(())
 }
 
 /// Writes a file that must not be there yet, whole or not at all.

@@ -8,8 +8,8 @@ use crate::{
     prompts::Prompt,
 };
 
-/// What is asked with a prompt, as the command line wants it.
-pub(super) fn generate(prompt: Prompt, material: Material, options: &Options) -> Generate {
+/// What is asked with a prompt, as the command line wants it, and where in its last message the material is.
+pub(super) fn generate(prompt: Prompt, material: Material, options: &Options) -> (Generate, Span) {
     let (mut request, material) = of_prompt(prompt, material);
     let Options { max_tokens, stop, truncate, sampling, .. } = options;
     request.sampling = Sampling {
@@ -29,7 +29,7 @@ pub(super) fn generate(prompt: Prompt, material: Material, options: &Options) ->
         // Whoever says what may be dropped does not want it reduced.
         request.overflow = Overflow::Truncate { material, drop: of_place(*place) };
     }
-    request
+    (request, material)
 }
 
 /// What is asked with a prompt whose variables have their values, and where in its last message the material is. The instruction is the system turn and the material the user turn: so the

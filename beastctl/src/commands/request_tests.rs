@@ -19,10 +19,14 @@ fn text(text: &str) -> Material {
     Material { text: text.into(), ..Material::default() }
 }
 
+fn asked(prompt: Prompt, material: Material, options: &Options) -> Generate {
+    generate(prompt, material, options).0
+}
+
 #[test]
 fn instruction_and_material_have_a_turn_each() {
     let request =
-        generate(prompt(), text("text"), &options(&["--top-k", "40", "--seed", "7", "--stop", "a", "--stop", "b"]));
+        asked(prompt(), text("text"), &options(&["--top-k", "40", "--seed", "7", "--stop", "a", "--stop", "b"]));
     let turns: Vec<_> = request.messages.iter().map(|message| (message.role, message.content.as_str())).collect();
     assert_eq!(turns, [(Role::System, "Do it."), (Role::User, "text")]);
     assert_eq!((request.sampling.top_k, request.sampling.seed, request.sampling.temp), (Some(40), Some(7), None));
@@ -31,20 +35,20 @@ fn instruction_and_material_have_a_turn_each() {
 
 #[test]
 fn the_command_line_is_stronger_than_the_prompt() {
-    assert_eq!(generate(prompt(), Material::default(), &options(&[])).max_tokens, Some(9));
-    assert_eq!(generate(prompt(), Material::default(), &options(&["--max-tokens", "20"])).max_tokens, Some(20));
+    assert_eq!(asked(prompt(), Material::default(), &options(&[])).max_tokens, Some(9));
+    assert_eq!(asked(prompt(), Material::default(), &options(&["--max-tokens", "20"])).max_tokens, Some(20));
 }
 
 #[test]
 fn an_empty_instruction_is_no_turn() {
     let prompt = Prompt { system: " ".into(), ..prompt() };
-    assert_eq!(generate(prompt, text("text"), &options(&[])).messages.len(), 1);
+    assert_eq!(asked(prompt, text("text"), &options(&[])).messages.len(), 1);
 }
 
 #[test]
 fn a_question_follows_its_material_and_is_no_part_of_it() {
     let material = Material { question: "why?".into(), ..text("a log\n") };
-    let request = generate(prompt(), material, &options(&["--truncate", "middle"]));
+    let request = asked(prompt(), material, &options(&["--truncate", "middle"]));
     assert_eq!(request.messages[1].content, "a log\n\nwhy?");
     let material = Span { start: 0, end: 5 };
     assert_eq!(request.overflow, Overflow::Truncate { material, drop: Place::Middle });
@@ -54,7 +58,7 @@ fn a_question_follows_its_material_and_is_no_part_of_it() {
 fn what_is_constant_opens_the_user_turn_and_is_no_part_of_the_material() {
     let prompt = Prompt { instruction: "Rate it:".into(), ..prompt() };
     let material = Material { question: "why?".into(), ..text("a log\n") };
-    let request = generate(prompt, material, &options(&["--truncate", "head"]));
+    let request = asked(prompt, material, &options(&["--truncate", "head"]));
     assert_eq!(request.messages[1].content, "Rate it:\n\na log\n\nwhy?");
     let material = Span { start: 10, end: 15 };
     assert_eq!(request.overflow, Overflow::Truncate { material, drop: Place::Head });
@@ -64,7 +68,7 @@ fn what_is_constant_opens_the_user_turn_and_is_no_part_of_the_material() {
 fn the_command_line_chooses_tokens_before_the_prompt_does() {
     let sampling = beast_protocol::Sampling { temp: Some(0.5), top_k: Some(7), ..Default::default() };
     let prompt = Prompt { sampling, schema: Some("{}".into()), ..prompt() };
-    let request = generate(prompt, text("x"), &options(&["--temp", "0"]));
+    let request = asked(prompt, text("x"), &options(&["--temp", "0"]));
     assert_eq!((request.sampling.temp, request.sampling.top_k, request.sampling.seed), (Some(0.0), Some(7), None));
     assert_eq!(request.constraint, Some(Constraint::Schema("{}".into())));
 }
@@ -72,7 +76,7 @@ fn the_command_line_chooses_tokens_before_the_prompt_does() {
 #[test]
 fn what_does_not_fit_is_refused_reduced_or_dropped_as_it_was_asked() {
     let reducing = || Prompt { reduce: Some("Merge.".into()), ..prompt() };
-    let overflow = |prompt, arguments: &[&str]| generate(prompt, text("long"), &options(arguments)).overflow;
+    let overflow = |prompt, arguments: &[&str]| asked(prompt, text("long"), &options(arguments)).overflow;
     let material = Span { start: 0, end: 4 };
     assert_eq!(overflow(prompt(), &[]), Overflow::Refuse);
     assert_eq!(overflow(reducing(), &[]), Overflow::Reduce { material, instruction: "Merge.".into() });

@@ -2,7 +2,6 @@
 
 use std::{fmt::Write as _, path::Path, time::Duration};
 
-use anyhow::{Context as _, Result};
 use beast_protocol::{
     Event, Model, NoticeKind, Request, SpeculationStatus, Stage, State, Status, StoredPrefixes, Tuning,
 };
@@ -11,6 +10,7 @@ use serde_json::json;
 use super::{CommandError, Context};
 use crate::{
     client::{Client, ClientError},
+    exit::{During as _, Result},
     output::{
         json_line, one_line,
         units::{bytes, count, parameters, percent, span},
@@ -35,8 +35,11 @@ pub(super) fn run(context: &Context, is_json: bool) -> Result<()> {
         }
         Err(error) => return Err(error.into()),
     };
-    let text = if is_json { serde_json::to_string(&status)? + "\n" } else { describe(&status) };
-    Ok(context.console.print(&text)?)
+    match is_json {
+        true => context.console.print(&json_line(&json!(status)))?,
+        false => context.console.print_lines(&describe(&status))?,
+    }
+    Ok(())
 }
 
 /// How often a daemon may hang up after its greeting, and the pause after that.

@@ -2,7 +2,6 @@
 
 use std::{path::Path, time::Duration};
 
-use anyhow::{Context as _, Result};
 use beast_protocol::{Event, Request, VERSION};
 use rustix::{
     io::Errno,
@@ -12,6 +11,7 @@ use rustix::{
 use super::{CommandError, Context};
 use crate::{
     client::{Client, ClientError},
+    exit::{During as _, Failure, Result},
     wait::{Wait, WaitError},
 };
 
@@ -49,9 +49,9 @@ pub(super) fn end(path: &Path, wait: &Wait) -> Result<bool> {
     Ok(true)
 }
 
-fn still_running(error: anyhow::Error) -> anyhow::Error {
-    match error.downcast_ref() {
-        Some(ClientError::Wait(WaitError::TimedOut(limit))) => CommandError::StillRunning(*limit).into(),
+fn still_running(error: Failure) -> Failure {
+    match error.find() {
+        Some(WaitError::TimedOut(limit)) => CommandError::StillRunning(*limit).into(),
         _ => error,
     }
 }

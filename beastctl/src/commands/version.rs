@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
 use beast_protocol::{Event, Request, Status, VERSION, Welcome};
 use serde_json::{Value, json};
 
 use super::Context;
 use crate::{
     client::{Client, ClientError},
+    exit::{During as _, Result},
     output::json_line,
     wait::{Wait, WaitError},
 };

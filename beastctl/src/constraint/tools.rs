@@ -7,8 +7,10 @@ use std::path::Path;
 use beast_protocol::{Function, ToolChoice, Tools};
 use serde_json::{Map, Value};
 
-use super::{ConstraintError, bytes_of, malformed, no_json, text, until_content};
+use super::{ConstraintError, bytes_of, is_inline, malformed, no_json, text, until_content};
 
+/// How it is typed.
+const OPTION: &str = "--tools";
 /// The largest file that is taken.
 const MAX_LEN: usize = 1 << 20;
 /// The longest name, as OpenAI has it.
@@ -23,14 +25,21 @@ pub(super) const EXAMPLE: &str =
 /// # Errors
 /// See [`ConstraintError`].
 pub fn tools(path: &Path, choice: Option<&str>) -> Result<Tools, ConstraintError> {
-    let name = path.display().to_string();
-    let text = read(path, &name)?;
+    let inline = path.to_str().filter(|text| is_inline(OPTION, text));
+    let (name, text) = match inline {
+        Some(text) => (OPTION.to_owned(), text.to_owned()),
+        None => {
+            let name = path.display().to_string();
+            let text = read(path, &name)?;
+            (name, text)
+        }
+    };
     let value: Value = serde_json::from_str(&text).map_err(|error| {
         let (place, problem) = no_json(&error);
         malformed(&name, place, &problem, &until_content(&name))
     })?;
     let Value::Array(items) = value else {
-        return Err(malformed(&name, (1, 1), "the file must be a JSON array of tools", &format!("[{EXAMPLE}]")));
+        return Err(malformed(&name, (1, 1), "it must be a JSON array of tools", &format!("[{EXAMPLE}]")));
     };
     if items.is_empty() {
         return Err(malformed(&name, (1, 1), "the array has no tool", &format!("[{EXAMPLE}]")));

@@ -1,6 +1,7 @@
 use expect_test::{Expect, expect};
 
 use super::*;
+use crate::exit::Failing;
 
 fn parse(text: &str, choice: Option<&str>) -> Result<Tools, String> {
     let dir = tempfile::tempdir().unwrap();
@@ -52,7 +53,7 @@ fn mistakes_are_named_with_their_place() {
         "{}",
         None,
         expect![[
-            r#"DIR/tools.json:1:1: the file must be a JSON array of tools; try: [{"type": "function", "function": {"name": "now", "parameters": {"type": "object", "properties": {}}}}]"#
+            r#"DIR/tools.json:1:1: it must be a JSON array of tools; try: [{"type": "function", "function": {"name": "now", "parameters": {"type": "object", "properties": {}}}}]"#
         ]],
     );
     check_error(
@@ -92,5 +93,5 @@ fn only_a_file_of_a_sensible_size_is_read() {
     assert!(error("/").starts_with("cannot read /; try: "));
     assert!(error("/nowhere/tools.json").starts_with("cannot read /nowhere/tools.json; try: "));
     let long = parse(&" ".repeat(MAX_LEN + 1), None).unwrap_err();
-    assert!(long.starts_with("DIR/tools.json has more than 1048576 bytes; try: "), "{long}");
+    assert!(long.starts_with("DIR/tools.json has more than 1 MiB; try: "), "{long}");
 }

@@ -12,7 +12,7 @@ use beast_launchd::paths::PathError;
 use beast_protocol::{Message, Role};
 use serde::{Deserialize, Serialize};
 
-use crate::exit::{self, advice};
+use crate::exit::{self, Failing, advice};
 
 pub use names::{check as check_name, is_automatic};
 pub use store::{Entry, Open, Read, Store};
@@ -87,9 +87,8 @@ pub enum ConversationError {
     NoPlace(PathError),
 }
 
-impl ConversationError {
-    /// See [`exit`].
-    pub fn exit_code(&self) -> u8 {
+impl Failing for ConversationError {
+    fn exit_code(&self) -> u8 {
         match self {
             ConversationError::InUse(_) => exit::BUSY,
             ConversationError::OtherVersion { .. }
@@ -100,8 +99,7 @@ impl ConversationError {
         }
     }
 
-    /// What to do next.
-    pub fn hint(&self) -> Option<String> {
+    fn hint(&self) -> Option<String> {
         let hint = match self {
             ConversationError::Name(_) => return Some(names::rule()),
             ConversationError::Automatic(_) | ConversationError::Taken(_) => "another name",
@@ -127,7 +125,9 @@ impl ConversationError {
         };
         Some(hint.into())
     }
+}
 
+impl ConversationError {
     /// Whether nothing can be kept at all, which is no reason against an answer.
     pub fn is_of_the_system(&self) -> bool {
         matches!(self, ConversationError::File { .. } | ConversationError::NoPlace(_))

@@ -11,7 +11,7 @@ const FORM: &str = "dddd-dd-dd-dddddd";
 
 /// What a name may be, in words.
 pub(super) fn rule() -> String {
-    format!("letters, digits, `-`, `_` and `.`, at most {MAX_LEN}, not beginning with `.` or `-`")
+    format!("letters, digits, `-`, `_` and `.`, at most {MAX_LEN} bytes, not beginning with `.` or `-`")
 }
 
 /// Refuses what cannot be the name of a file in the folder, or would be taken for an option.
@@ -19,7 +19,8 @@ pub(super) fn rule() -> String {
 /// # Errors
 /// [`ConversationError::Name`].
 pub fn check(name: &str) -> Result<(), ConversationError> {
-    let is_allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    // Letters of any script: the file systems of both systems take them.
+    let is_allowed = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.');
     let is_good = (1..=MAX_LEN).contains(&name.len()) && !name.starts_with(['.', '-']) && name.chars().all(is_allowed);
     if is_good { Ok(()) } else { Err(ConversationError::Name(name.into())) }
 }

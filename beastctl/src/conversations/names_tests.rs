@@ -4,10 +4,24 @@ use super::*;
 
 #[test]
 fn a_name_is_a_file_in_the_folder_and_no_option() {
-    for name in ["a", "Parser-2_b.c", "2026-11-23-071530", "x".repeat(64).as_str()] {
+    for name in ["a", "Parser-2_b.c", "ünïcode", "日記", "2026-11-23-071530", "x".repeat(64).as_str()] {
         assert!(check(name).is_ok(), "{name}");
     }
-    for name in ["", ".", "..", ".a", "-a", "a/b", "a b", "é", "a\n", "a\0", "x".repeat(65).as_str()] {
+    for name in [
+        "",
+        ".",
+        "..",
+        ".a",
+        "-a",
+        "a/b",
+        "a b",
+        "a\u{202e}b",
+        "a\u{301}",
+        "a\n",
+        "é".repeat(33).as_str(),
+        "a\0",
+        "x".repeat(65).as_str(),
+    ] {
         assert!(matches!(check(name), Err(ConversationError::Name(_))), "{name:?}");
     }
 }

@@ -9,6 +9,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::conversations::Said;
+use crate::exit::Failing;
 
 fn store() -> (TempDir, Store) {
     let dir = tempfile::tempdir().unwrap();

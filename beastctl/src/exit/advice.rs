@@ -10,7 +10,7 @@ use std::{
 use beast_launchd::file::{self, Refusal};
 use rustix::io::Errno;
 
-use crate::prompts::quoted;
+use crate::text::quoted;
 
 /// What to do about a file or folder that cannot be read.
 pub fn reading(path: &Path, error: &io::Error) -> String {

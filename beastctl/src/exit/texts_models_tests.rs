@@ -39,6 +39,7 @@ fn of_models() {
         ],
         Missing: [ModelError::Missing(url())],
         Status: [ModelError::Status { status: 500, url: url() }],
+        Misled: [ModelError::Misled { url: url(), reason: text("more than 10 redirects") }],
         Unreachable: [ModelError::Unreachable { url: url(), reason: text("no such host") }],
         GaveUp: [gave_up(0), gave_up(34_000_000)],
         TooManyRequests: [ModelError::TooManyRequests { url: url(), pause: Duration::from_secs(90) }],
@@ -66,44 +67,45 @@ fn of_models() {
     check(
         samples,
         expect![[r#"
-        130 (silent)
-        1   no answer within 1s; try: a longer --timeout, or beastctl status
-        1   cannot read /some/file: No such file or directory (os error 2); try: ls /some, to see what is there
-        1   cannot write /some/file: No space left on device (os error 28); try: make room there, or write somewhere else
-        1   cannot make /some/file: Permission denied (os error 13); try: ls -ld /some, to see who may write there
-        2   no model is called lfm2-26b; try: lfm2-2.6b
-        2   no model is called lfm2-26b; try: beastctl models list, ORG/REPO:QUANT, an address or the path of a GGUF file
-        1   lfm2-2.6b is not on this disk; try: beastctl models pull lfm2-2.6b
-        2   org/name has no GGUF file of Q4_0; try: another repository: this one has no GGUF files
-        2   org/name has no GGUF file of Q4_0; try: org/name:Q8_0
-        2   org/name has more than one GGUF file of Q4_0; try: org/name/a.gguf, org/name/b.gguf
-        2   model-00001-of-00002.gguf is one part of a model in several files, which beast does not load; try: a smaller quantization, in one file
-        1   lfm2-2.6b is not on this disk, and --offline forbids to fetch it; try: the same command without --offline, or beastctl models list
-        1   the server refuses https://some.where/model.gguf (403); try: export HF_TOKEN=..., after accepting the licence at https://some.where/page
-        1   the server refuses https://some.where/model.gguf (403); try: to accept the licence at https://some.where/page with the account of HF_TOKEN
-        1   the server refuses https://some.where/model.gguf (403); try: another address: only the hub gets HF_TOKEN
-        1   there is nothing at https://some.where/model.gguf (404); try: beastctl models list, or the address in a browser
-        1   the server answers 500 to https://some.where/model.gguf; try: the address in a browser
-        1   cannot reach https://some.where/model.gguf (no such host); try: the network, and HTTPS_PROXY if there is a proxy, then the same command
-        1   gave up on https://some.where/model.gguf after 5 tries without a new byte (connection reset); try: the same command later
-        1   gave up on https://some.where/model.gguf after 5 tries without a new byte (connection reset); try: the same command later, which goes on after the 34.0 MB that came
-        75  the server of https://some.where/model.gguf wants to be left alone for 1m 30s; try: the same command then
-        1   the server does not say how long https://some.where/model.gguf is; try: --sha256 HEX, by which its end can be checked
-        1   the list of files at https://some.where/model.gguf cannot be understood; try: ORG/REPO/FILE.gguf, or another HF_ENDPOINT
-        1   model.gguf has the wrong SHA-256: 1f, and 2e was expected; nothing of it is kept; try: the same command again, and another source if it happens twice
-        1   /some/file has another SHA-256: 1f, and 2e was expected; try: another copy of the file, or sha256sum to see which one it is
-        1   /some/file is no GGUF file; try: the GGUF file itself: a web page or an archive is none
-        1   /some/file is cut: it has 13 bytes and needs at least 1563668704; try: rm /some/file && beastctl models pull
-        1   /some/file is cut: it has 13 bytes; try: rm /some/file && beastctl models pull
-        1   /some/file is damaged: its head makes no sense; try: rm /some/file && beastctl models pull
-        1   model.gguf needs 1.6 GB, and 34.0 MB is free in /some; try: beastctl models rm for one that is not needed, or a smaller model
-        75  model.gguf is in the hands of another beastctl; try: the same command when it is done
-        2   /some/file is there already and came from elsewhere; try: --name OTHER.gguf, or beastctl models rm first
-        2   /some/file is a folder; try: --name OTHER.gguf, or move it away
-        2   a model has no name; try: --name OTHER.gguf
-        2   model.gguf is in use; try: beastctl models use with another one first, or --force
-        2   nothing was removed: nobody can be asked; try: -y
-        1   /some/file: line 3: a value is expected; try: an editor on that line
-    "#]],
+            130 (silent)
+            1   no answer within 1s; try: a longer --timeout, or beastctl status
+            1   cannot read /some/file: No such file or directory (os error 2); try: ls /some, to see what is there
+            1   cannot write /some/file: No space left on device (os error 28); try: make room there, or write somewhere else
+            1   cannot make /some/file: Permission denied (os error 13); try: ls -ld /some, to see who may write there
+            2   no model is called lfm2-26b; try: lfm2-2.6b
+            2   no model is called lfm2-26b; try: beastctl models list, ORG/REPO:QUANT, an address or the path of a GGUF file
+            1   lfm2-2.6b is not on this disk; try: beastctl models pull lfm2-2.6b
+            2   org/name has no GGUF file of Q4_0; try: another repository: this one has no GGUF files
+            2   org/name has no GGUF file of Q4_0; try: org/name:Q8_0
+            2   org/name has more than one GGUF file of Q4_0; try: org/name/a.gguf, org/name/b.gguf
+            2   model-00001-of-00002.gguf is one part of a model in several files, which beast does not load; try: a smaller quantization, in one file
+            1   lfm2-2.6b is not on this disk, and --offline forbids to fetch it; try: the same command without --offline, or beastctl models list
+            1   the server refuses https://some.where/model.gguf (403); try: export HF_TOKEN=..., after accepting the licence at https://some.where/page
+            1   the server refuses https://some.where/model.gguf (403); try: to accept the licence at https://some.where/page with the account of HF_TOKEN
+            1   the server refuses https://some.where/model.gguf (403); try: another address: only the hub gets HF_TOKEN
+            1   there is nothing at https://some.where/model.gguf (404); try: beastctl models list, or the address in a browser
+            1   the server answers 500 to https://some.where/model.gguf; try: the address in a browser
+            1   the server of https://some.where/model.gguf leads nowhere (more than 10 redirects); try: the address in a browser
+            1   cannot reach https://some.where/model.gguf (no such host); try: the network, and HTTPS_PROXY if there is a proxy, then the same command
+            1   gave up on https://some.where/model.gguf after 5 tries without a new byte (connection reset); try: the same command later
+            1   gave up on https://some.where/model.gguf after 5 tries without a new byte (connection reset); try: the same command later, which goes on after the 34.0 MB that came
+            75  the server of https://some.where/model.gguf wants to be left alone for 1m 30s; try: the same command then
+            1   the server does not say how long https://some.where/model.gguf is; try: --sha256 HEX, by which its end can be checked
+            1   the list of files at https://some.where/model.gguf cannot be understood; try: ORG/REPO/FILE.gguf, or another HF_ENDPOINT
+            1   model.gguf has the wrong SHA-256: 1f, and 2e was expected; nothing of it is kept; try: the same command again, and another source if it happens twice
+            1   /some/file has another SHA-256: 1f, and 2e was expected; try: another copy of the file, or sha256sum to see which one it is
+            1   /some/file is no GGUF file; try: the GGUF file itself: a web page or an archive is none
+            1   /some/file is cut: it has 13 bytes and needs at least 1563668704; try: rm /some/file && beastctl models pull
+            1   /some/file is cut: it has 13 bytes; try: rm /some/file && beastctl models pull
+            1   /some/file is damaged: its head makes no sense; try: rm /some/file && beastctl models pull
+            1   model.gguf needs 1.6 GB, and 34.0 MB is free in /some; try: beastctl models rm for one that is not needed, or a smaller model
+            75  model.gguf is in the hands of another beastctl; try: the same command when it is done
+            2   /some/file is there already and came from elsewhere; try: --name OTHER.gguf, or beastctl models rm first
+            2   /some/file is a folder; try: --name OTHER.gguf, or move it away
+            2   a model has no name; try: --name OTHER.gguf
+            2   model.gguf is in use; try: beastctl models use with another one first, or --force
+            2   nothing was removed: nobody can be asked; try: -y
+            1   /some/file: line 3: a value is expected; try: an editor on that line
+        "#]],
     );
 }

@@ -21,7 +21,7 @@ fn of_input() {
             InputError::Binary { name: "/some/file".into(), offset: 1, encoding: Some("UTF-16") },
         ],
         TimedOut: [InputError::TimedOut(Duration::from_secs(1))],
-        Words: [InputError::Words { words: "list files".into(), command: "shell".into() }],
+        Words: [InputError::Words { words: "hello".into(), way: "echo hello | beastctl fix".into() }],
         TooLong: [
             InputError::TooLong { known: Some(40_000_000), limit: 33_554_432 },
             InputError::TooLong { known: None, limit: 33_554_432 },
@@ -42,9 +42,9 @@ fn of_input() {
             2   /some/file is binary (a NUL byte at offset 3); try: pdftotext, or iconv -t UTF-8, to make text of it first
             2   /some/file is binary (a NUL byte at offset 1); try: iconv -f UTF-16 -t UTF-8, to make text of it first
             1   no end of the input within 1s; try: a longer --timeout, or < /dev/null when there is no input
-            2   there is no file `list files`; try: echo 'list files' | beastctl shell
-            4   the input has 40000000 bytes and 33554432 are the most that one request holds; try: a part of it, for instance through head -c
-            4   the input has more than 33554432 bytes and 33554432 are the most that one request holds; try: a part of it, for instance through head -c
+            2   there is no file `hello`; try: echo hello | beastctl fix
+            4   the input has 38.1 MiB and one request holds at most 32 MiB; try: a part of it, for instance through head -c
+            4   the input has more than 32 MiB and one request holds at most 32 MiB; try: a part of it, for instance through head -c
             2   `-` is named more than once; try: one `-`, and other material as FILE
         "#]],
     );
@@ -83,7 +83,7 @@ fn of_constraints() {
             2   cannot read stdin: Input/output error (os error 5); try: a FILE by its name, instead of `-`
             2   cannot read /some/folder: Is a directory (os error 21); try: a file in it, like /some/folder/NAME
             2   stdin is the material, so `-` cannot be the file of --schema; try: --schema with the name of a file
-            2   /some/file has more than 262144 bytes; try: a smaller one, without what the answer does not need
+            2   /some/file has more than 256 KiB; try: a smaller one, without what the answer does not need
             2   /some/pipe is not a regular file; try: save it to a file first
             2   /some/file: tool 2: `name` must be text; try: {"type": "function", "function": {"name": "now", "parameters": {"type": "object", "properties": {}}}}
             2   --tool-choice then: /some/file has no such tool; try: one of auto, none, required, now
@@ -147,6 +147,7 @@ fn of_prompts() {
             prompt: "tldr".into(),
             keys: vec!["to".into(), "by".into()]
         }],
+        EmptyVariable: [PromptError::EmptyVariable { prompt: "tldr".into(), key: "to".into() }],
         NoFolder: [PromptError::NoFolder(PathError::HomeNotSet { or: " or XDG_CONFIG_HOME" })],
         Exists: [PromptError::Exists { path: file(), name: "tldr".into() }],
         Reserved: [PromptError::Reserved("status".into())],
@@ -171,6 +172,7 @@ fn of_prompts() {
             2   the prompt `tldr` has no variable `lenght`, did you mean `length`?; try: one of length
             2   the prompt `tldr` has no variable `lenght`; try: without -p: it has none
             2   the prompt `tldr` needs a value for to, by; try: -p to=VALUE -p by=VALUE
+            2   the value of `to` is empty, and the prompt `tldr` needs one; try: -p to=VALUE
             2   HOME is not set; try: set it or XDG_CONFIG_HOME
             2   /some/file exists already; try: beastctl prompts edit tldr
             2   `status` is a command; try: another name
@@ -216,7 +218,7 @@ fn of_conversations() {
     check(
         samples,
         expect![[r#"
-            2   `a b` is not a name of a conversation; try: letters, digits, `-`, `_` and `.`, at most 64, not beginning with `.` or `-`
+            2   `a b` is not a name of a conversation; try: letters, digits, `-`, `_` and `.`, at most 64 bytes, not beginning with `.` or `-`
             2   there is no conversation `2026-11-23-120000`, and names of this form are given automatically; try: another name
             2   there is no conversation `parser`; try: beastctl history, for the names there are
             2   `p` is the beginning of 2 conversations; try: one of p0, p1
@@ -252,6 +254,7 @@ fn of_git_and_its_hook() {
         Wait: [GitError::Wait(WaitError::Interrupted)],
         Garbled: [GitError::Garbled { command: "diff".into(), problem: "a field is missing".into() }],
         NothingStaged: [GitError::NothingStaged],
+        NoEditor: [GitError::NoEditor],
     });
     check(
         samples,
@@ -265,6 +268,7 @@ fn of_git_and_its_hook() {
             130 (silent)
             1   cannot understand git diff: a field is missing; try: git diff --staged | beastctl commit-msg
             2   the staged diff is empty; try: git add FILE, or git diff | beastctl commit-msg
+            2   git has no editor that works on this terminal; try: git config --global core.editor nano, or git commit -m MESSAGE
         "#]],
     );
     let of_file = |what, error| HookError::File { what, path: file(), source: os(error) };
@@ -331,7 +335,6 @@ fn of_git_and_its_hook() {
 fn of_commands() {
     let not_stopped = |error| CommandError::CannotStop { pid: 4711, source: os(error) };
     let no_json = serde_json::from_str::<serde_json::Value>("{").unwrap_err();
-    let too_long = ClientError::Daemon(WireError::new(ErrorCode::TooLong, "the input is too long"));
     let not_running = ClientError::Unreachable { path: "/some/socket".into(), error: os(Errno::NOENT) };
     let samples = samples!(CommandError {
         Cut: [CommandError::Cut("the answer was cut at 9 tokens (--max-tokens)".into())],
@@ -339,12 +342,12 @@ fn of_commands() {
         DeadEnd: [CommandError::DeadEnd("no token can follow".into())],
         Withheld: [CommandError::Withheld("the answer was cut at 9 tokens (--max-tokens)".into())],
         NoJson: [CommandError::NoJson(no_json)],
+        NoMessage: [CommandError::NoMessage("the model repeats the diff".into())],
         Incomplete: [CommandError::Incomplete(Duration::from_secs(90))],
         Cancelled: [CommandError::Cancelled],
         NoQuestion: [CommandError::NoQuestion],
         ToolsInChat: [CommandError::ToolsInChat],
         Chat: [CommandError::Chat("there is no question yet".into())],
-        ConversationTooLong: [CommandError::ConversationTooLong(too_long)],
         LogWish: [CommandError::LogWish("maybe".into())],
         NotRemoved: [CommandError::NotRemoved("the answer was no")],
         CannotStop: [not_stopped(Errno::PERM), not_stopped(Errno::SRCH)],
@@ -366,14 +369,14 @@ fn of_commands() {
             5   the grammar or schema leads nowhere: no token can follow, so nothing is printed; try: another grammar or schema
             5   the answer was cut at 9 tokens (--max-tokens), so nothing is printed; try: a larger --max-tokens, or less input
             5   the answer is no JSON (EOF while parsing an object at line 1 column 1), so nothing is printed; try: the same command again, or a simpler --schema
+            1   no message: the model repeats the diff; try: the same command again, less at once, or a larger model: beastctl models list
             1   the answer was not complete within 1m 30s; try: a longer --timeout, or a smaller --max-tokens
             75  beastd cancelled the answer; try: the same command again
             2   the question is missing; try: beastctl ask 'QUESTION'
             2   a chat cannot answer the calls of --tools; try: beastctl ask --tools FILE 'QUESTION'
             2   there is no question yet; try: /help
-            4   the input is too long; try: a new --session, or beastctl history show to see how long this one is
             2   BEAST_LOG_CONVERSATIONS is `maybe`, and may be `always` or `never`; try: export BEAST_LOG_CONVERSATIONS=never
-            2   nothing was removed: the answer was no; try: --force
+            2   nothing was removed: the answer was no; try: -y
             1   cannot stop beastd (process 4711): Operation not permitted (os error 1); try: as the user who started it: ps -o user= -p 4711
             1   cannot stop beastd (process 4711): No such process (os error 3); try: beastctl status, to see whether it still runs
             1   beastd has not ended within 1m; try: a longer --timeout, or beastctl status

@@ -13,6 +13,18 @@ use expect_test::{Expect, expect};
 use rustix::io::Errno;
 
 use super::*;
+use crate::{
+    client::ClientError,
+    commands::{CommandError, alfred::JobError, completions::CompletionError, logs::LogError, man::ManError},
+    constraint::ConstraintError,
+    conversations::ConversationError,
+    git::{GitError, HookError},
+    input::InputError,
+    output::OutputError,
+    prompts::PromptError,
+    start::StartError,
+    wait::WaitError,
+};
 
 /// The texts that need no step of their own behind `; try: `, and why.
 const WITHOUT_STEP: [(&str, &str); 1] =
@@ -21,7 +33,7 @@ const WITHOUT_STEP: [(&str, &str); 1] =
 /// One line of a list.
 struct Sample {
     name: String,
-    error: anyhow::Error,
+    error: Failure,
 }
 
 /// Samples of every variant of an error, each under its variant. Two checks by the compiler: no variant is missing, and none
@@ -52,7 +64,7 @@ mod models;
 fn check(samples: Vec<Sample>, expected: Expect) {
     let mut lines = String::new();
     for Sample { name, error } in samples {
-        let (code, line) = verdict(&error);
+        let (code, line) = (error.code(), error.line());
         if let Some(line) = &line {
             check_line(&name, line);
         } else {
@@ -140,8 +152,8 @@ fn of_the_connection() {
             3   what listens at /some/socket is not beastd: the peer does not speak the beast protocol; try: another --socket
             3   beastd 9 speaks protocol 9, this beastctl VERSION speaks protocol 4; try: beastctl stop, then the same command again
             1   beastd ended before the answer did; try: the same command again, and beastctl logs for the reason
-            1   the answer of beastd cannot be understood: a frame of 40000000 bytes is over the limit of 33554432; try: beastctl stop, then the same command again
-            4   the request has 40000000 bytes and 33554432 are the most that beastd takes; try: less input
+            1   the answer of beastd cannot be understood: a frame of 40000000 bytes is over the limit of 32 MiB; try: beastctl stop, then the same command again
+            4   the request has 38.1 MiB and beastd takes at most 32 MiB; try: less input
             4   the input is too long; try: --truncate tail
             75  beastd has too many waiting requests; try: again in a moment
             1   the engine failed; try: again
@@ -266,7 +278,7 @@ fn of_places() {
 #[test]
 fn of_the_system() {
     let sample =
-        |what: &'static str, error| Sample { name: what.into(), error: anyhow::Error::new(os(error)).context(what) };
+        |what: &'static str, error| Sample { name: what.into(), error: Failure::from(os(error)).context(what) };
     let samples = vec![
         sample("cannot watch for Ctrl-C", Errno::MFILE),
         sample("cannot edit lines", Errno::IO),

@@ -6,7 +6,8 @@ use super::{
     GitError, Manager,
     hooks::{CHAINED, KEPT, READ},
 };
-use crate::exit::{self, advice};
+
+use crate::exit::{self, Failing, advice};
 
 /// What somebody writes into a hook of their own.
 const CALL: &str = "`beastctl hook run \"$@\" || :`";
@@ -98,9 +99,8 @@ pub enum HookError {
     },
 }
 
-impl HookError {
-    /// See [`exit`].
-    pub fn exit_code(&self) -> u8 {
+impl Failing for HookError {
+    fn exit_code(&self) -> u8 {
         match self {
             HookError::Git(error) => error.exit_code(),
             HookError::NotInstalled(_) | HookError::NotExecutable { .. } | HookError::File { .. } => exit::FAILED,
@@ -108,8 +108,7 @@ impl HookError {
         }
     }
 
-    /// What to do next.
-    pub fn hint(&self) -> Option<String> {
+    fn hint(&self) -> Option<String> {
         Some(match self {
             HookError::Git(error) => return error.hint(),
             HookError::Foreign(_) => {

@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use beast_launchd::file;
+use beast_launchd::{file, shown::is_hidden};
 
 use super::Settings;
 
@@ -179,7 +179,7 @@ fn is_trailer(line: &[u8]) -> bool {
 /// them so.
 pub fn clean(answer: &str, comment: &str) -> Option<String> {
     let text: String = answer.replace("\r\n", "\n").replace('\r', "\n");
-    let text: String = text.chars().filter(|c| !c.is_control() || *c == '\n' || *c == '\t').collect();
+    let text: String = text.chars().filter(|c| !is_hidden(*c)).collect();
     let mut text = text.trim();
     // A heading may be quoted, and what follows it may be, too.
     loop {

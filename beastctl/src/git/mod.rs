@@ -39,7 +39,7 @@ pub(crate) use settings::is_off;
 pub use subject::{Given, message, subject};
 
 use crate::{
-    exit,
+    exit::{self, Failing},
     wait::{Wait, WaitError},
 };
 
@@ -93,19 +93,23 @@ pub enum GitError {
     /// There is nothing to write a commit message for.
     #[error("the staged diff is empty")]
     NothingStaged,
+    /// It would start none on this terminal.
+    #[error("git has no editor that works on this terminal")]
+    NoEditor,
 }
 
-impl GitError {
-    /// See [`exit`].
-    pub fn exit_code(&self) -> u8 {
+impl Failing for GitError {
+    fn exit_code(&self) -> u8 {
         match self {
-            GitError::Missing(_) | GitError::Garbled { .. } | GitError::Wait(_) => exit::FAILED,
-            GitError::Failed { .. } | GitError::NoInput { .. } | GitError::NothingStaged => exit::USAGE,
+            GitError::Wait(error) => error.exit_code(),
+            GitError::Missing(_) | GitError::Garbled { .. } => exit::FAILED,
+            GitError::Failed { .. } | GitError::NoInput { .. } | GitError::NothingStaged | GitError::NoEditor => {
+                exit::USAGE
+            }
         }
     }
 
-    /// What to do next.
-    pub fn hint(&self) -> Option<String> {
+    fn hint(&self) -> Option<String> {
         let hint = match self {
             GitError::Missing(error) if error.kind() == ErrorKind::NotFound => {
                 "install git, or put it into a folder of PATH"
@@ -117,9 +121,14 @@ impl GitError {
             GitError::NoInput { reason, .. } if !reason.contains(NO_REPOSITORY) => "git status, which says more",
             GitError::NoInput { .. } | GitError::Garbled { .. } => "git diff --staged | beastctl commit-msg",
             GitError::NothingStaged => "git add FILE, or git diff | beastctl commit-msg",
-            GitError::Wait(_) => return None,
+            GitError::NoEditor => "git config --global core.editor nano, or git commit -m MESSAGE",
+            GitError::Wait(error) => return error.hint(),
         };
         Some(hint.into())
+    }
+
+    fn passed_on(&self) -> Option<&dyn Failing> {
+        if let GitError::Wait(error) = self { Some(error) } else { None }
     }
 }
 

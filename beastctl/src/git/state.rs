@@ -19,15 +19,14 @@ impl Git<'_> {
         Ok(MARKS.iter().any(|name| mark.with_file_name(name).symlink_metadata().is_ok()))
     }
 
-    /// Whether the editor that git would start is one.
+    /// Whether the editor that git would start shows anything.
     ///
     /// # Errors
-    /// See [`GitError`].
+    /// [`GitError::NoEditor`], and what git fails with.
     pub fn has_editor(&self) -> Result<bool, GitError> {
         match self.output(&["var", "GIT_EDITOR"]) {
             Ok(editor) => Ok(!NO_EDITORS.contains(&editor.trim_ascii())),
-            // It has none that could run here, and will say so.
-            Err(GitError::Failed { .. }) => Ok(false),
+            Err(GitError::Failed { .. }) => Err(GitError::NoEditor),
             Err(error) => Err(error),
         }
     }

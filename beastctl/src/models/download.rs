@@ -8,7 +8,7 @@ use std::{
 
 use super::{
     ModelError, check,
-    flow::{Ask, Failure, Flow, Head, Message},
+    flow::{Ask, Flow, FlowError, Head, Message, Whose},
     folder::{self, Record},
     head::{content_range, expected_hash, is_other_file, retry_after, validator},
     hub::Hub,
@@ -97,7 +97,7 @@ pub struct Means<'a> {
 /// Why a try ended before the file did.
 enum Stop {
     /// Worth another.
-    Again { failure: Failure, after: Option<Duration> },
+    Again { failure: FlowError, after: Option<Duration> },
     /// Not.
     Final(ModelError),
 }
@@ -109,7 +109,7 @@ impl<E: Into<ModelError>> From<E> for Stop {
 }
 
 fn again(reason: impl Into<String>) -> Stop {
-    Stop::Again { failure: Failure { reason: reason.into(), is_early: false }, after: None }
+    Stop::Again { failure: FlowError { reason: reason.into(), whose: Whose::Connection }, after: None }
 }
 
 /// Fetches `wanted` to `target`, whose lock is held and whose folder is there.
@@ -319,7 +319,7 @@ fn refusal(head: &Head, wanted: &Wanted, hub: &Hub) -> Stop {
                 return ModelError::TooManyRequests { url, pause }.into();
             }
             let reason = format!("the server answers {}", head.status);
-            return Stop::Again { failure: Failure { reason, is_early: false }, after };
+            return Stop::Again { failure: FlowError { reason, whose: Whose::Connection }, after };
         }
         status => ModelError::Status { status, url },
     })

@@ -3,9 +3,9 @@
 use std::{io, path::PathBuf, time::Duration};
 
 use crate::{
-    exit::{self, advice},
+    exit::{self, Failing, advice},
     output::units::bytes,
-    prompts::quoted,
+    text::quoted,
     wait::WaitError,
 };
 
@@ -83,6 +83,14 @@ pub enum ModelError {
         /// Where.
         url: String,
         /// Why not.
+        reason: String,
+    },
+    /// Somebody was, and sends everybody round in circles.
+    #[error("the server of {url} leads nowhere ({reason})")]
+    Misled {
+        /// Where.
+        url: String,
+        /// What it does.
         reason: String,
     },
     /// It was tried often enough.
@@ -195,10 +203,10 @@ pub enum ModelError {
     },
 }
 
-impl ModelError {
-    /// See [`exit`].
-    pub fn exit_code(&self) -> u8 {
+impl Failing for ModelError {
+    fn exit_code(&self) -> u8 {
         match self {
+            ModelError::Wait(error) => error.exit_code(),
             ModelError::Unknown { .. }
             | ModelError::Choice { .. }
             | ModelError::Split(_)
@@ -212,11 +220,9 @@ impl ModelError {
         }
     }
 
-    /// What to do next.
-    pub fn hint(&self) -> Option<String> {
+    fn hint(&self) -> Option<String> {
         let hint = match self {
-            // Asked for by those who know more about waiting.
-            ModelError::Wait(_) => return None,
+            ModelError::Wait(error) => return error.hint(),
             ModelError::File { path, source, action: "read" } => return Some(advice::reading(path, source)),
             ModelError::File { path, source, .. } => return Some(advice::writing(path, source)),
             ModelError::Unknown { nearest: Some(nearest), .. } => return Some(nearest.clone()),
@@ -234,7 +240,7 @@ impl ModelError {
             }
             ModelError::Denied { .. } => "another address: only the hub gets HF_TOKEN",
             ModelError::Missing(_) => "beastctl models list, or the address in a browser",
-            ModelError::Status { .. } => "the address in a browser",
+            ModelError::Status { .. } | ModelError::Misled { .. } => "the address in a browser",
             ModelError::Unreachable { .. } => "the network, and HTTPS_PROXY if there is a proxy, then the same command",
             ModelError::GaveUp { n_kept: 0, .. } => "the same command later",
             ModelError::GaveUp { n_kept, .. } => {
@@ -261,6 +267,12 @@ impl ModelError {
         Some(hint.into())
     }
 
+    fn passed_on(&self) -> Option<&dyn Failing> {
+        if let ModelError::Wait(error) = self { Some(error) } else { None }
+    }
+}
+
+impl ModelError {
     /// What is wrong with a part, said of the file that it was to become.
     pub(super) fn of(self, target: &std::path::Path) -> Self {
         match self {

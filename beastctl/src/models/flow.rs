@@ -20,6 +20,7 @@ use ureq::{
 };
 
 use super::{
+    forward::{self, Forward, ToProxy},
     proxy,
     url::{is_encrypted, joined, origin},
 };
@@ -68,15 +69,25 @@ pub(super) enum Message {
     Head(Head),
     Chunk(Vec<u8>),
     End,
-    Failed(Failure),
+    Failed(FlowError),
 }
 
 /// Why nothing more comes.
 #[derive(Debug, Clone)]
-pub(super) struct Failure {
+pub(super) struct FlowError {
     pub(super) reason: String,
+    pub(super) whose: Whose,
+}
+
+/// Where something went wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Whose {
     /// Nobody was reached: trying again helps only those who have been there before.
-    pub(super) is_early: bool,
+    Way,
+    /// The connection, in the middle.
+    Connection,
+    /// The server answers, and will answer the same again.
+    Server,
 }
 
 /// An answer on its way. Dropping it ends the connection.
@@ -99,7 +110,7 @@ impl Flow {
         loop {
             match self.messages.try_recv() {
                 Ok(message) => return Ok(message),
-                Err(TryRecvError::Disconnected) => return Ok(failed("the connection ended", false)),
+                Err(TryRecvError::Disconnected) => return Ok(failed("the connection ended")),
                 Err(TryRecvError::Empty) => {}
             }
             wait.ready(self.wake.as_fd(), PollFlags::IN, None)?;
@@ -121,8 +132,8 @@ impl Out {
     }
 }
 
-fn failed(reason: &str, is_early: bool) -> Message {
-    Message::Failed(Failure { reason: reason.into(), is_early })
+fn failed(reason: &str) -> Message {
+    Message::Failed(FlowError { reason: reason.into(), whose: Whose::Connection })
 }
 
 fn fetch(ask: &Ask, out: &mut Out) {
@@ -146,7 +157,7 @@ fn fetch(ask: &Ask, out: &mut Out) {
                 Message::Chunk(chunk)
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => failed(&reading(&error), false),
+            Err(error) => failed(&reading(&error)),
         };
         let is_last = !matches!(message, Message::Chunk(_));
         if !out.send(message) || is_last {
@@ -155,7 +166,12 @@ fn fetch(ask: &Ask, out: &mut Out) {
     }
 }
 
-fn agent(proxy: Option<Proxy>) -> Agent {
+/// For one request to this address.
+fn agent(url: &str, proxy: Option<Proxy>) -> Agent {
+    let (forwarded, proxy) = match proxy {
+        Some(proxy) if forward::is_forwarded(url, &proxy) => (Some(proxy), None),
+        proxy => (None, proxy),
+    };
     let tls = TlsConfig::builder().root_certs(RootCerts::PlatformVerifier).build();
     let config = Agent::config_builder()
         .tls_config(tls)
@@ -169,18 +185,27 @@ fn agent(proxy: Option<Proxy>) -> Agent {
         .timeout_recv_response(Some(SILENCE_LIMIT))
         .timeout_per_read(Some(SILENCE_LIMIT))
         .build();
-    config.new_agent()
+    match forwarded {
+        Some(proxy) => Agent::with_parts(config, Forward::default(), ToProxy(proxy.uri().clone())),
+        None => config.new_agent(),
+    }
 }
 
 /// Follows redirects to the answer itself.
-fn walk(ask: &Ask) -> Result<(Head, Body), Failure> {
-    let early = |reason: String| Failure { reason, is_early: true };
+fn walk(ask: &Ask) -> Result<(Head, Body), FlowError> {
+    let of_server = |reason: String| FlowError { reason, whose: Whose::Server };
     let mut url = ask.url.clone();
     let mut head = Head::default();
     for _ in 0..=MAX_REDIRECTS {
         let here = origin(&url);
-        let agent = agent(proxy::of(&url, |name| env::var(name).ok()).map_err(early)?);
-        let mut request = agent.get(&url);
+        let proxy = proxy::of(&url, |name| env::var(name).ok());
+        let proxy = proxy.map_err(|reason| FlowError { reason, whose: Whose::Way })?;
+        let credentials =
+            proxy.as_ref().filter(|proxy| forward::is_forwarded(&url, proxy)).and_then(forward::credentials);
+        let mut request = agent(&url, proxy).get(&url);
+        if let Some(credentials) = credentials {
+            request = request.header("proxy-authorization", credentials);
+        }
         for (name, value) in &ask.headers {
             request = request.header(*name, value);
         }
@@ -199,13 +224,13 @@ fn walk(ask: &Ask) -> Result<(Head, Body), Failure> {
                 answer.headers().iter().map(|(key, value)| (key.to_string(), text(value.as_bytes()))).collect();
             return Ok((head, answer.into_body()));
         };
-        let next = joined(&url, &location).ok_or_else(|| early("it redirects to no address".into()))?;
+        let next = joined(&url, &location).ok_or_else(|| of_server("it redirects to no address".into()))?;
         if is_encrypted(&url) && !is_encrypted(&next) {
-            return Err(early("it redirects to an address without encryption".into()));
+            return Err(of_server("it redirects to an address without encryption".into()));
         }
         url = next;
     }
-    Err(early(format!("more than {MAX_REDIRECTS} redirects")))
+    Err(of_server(format!("more than {MAX_REDIRECTS} redirects")))
 }
 
 fn header(answer: &Response<Body>, name: &str) -> Option<String> {
@@ -217,7 +242,7 @@ fn text(bytes: &[u8]) -> String {
 }
 
 /// Why there is no answer. What the library says of a header could hold the token, so that is not repeated.
-fn asking(error: &Error) -> Failure {
+fn asking(error: &Error) -> FlowError {
     let (reason, is_early) = match error {
         Error::Io(error) if error.kind() == io::ErrorKind::ConnectionRefused => ("connection refused".into(), true),
         // A name that nobody knows and a network that is not there have no kind of their own.
@@ -227,7 +252,7 @@ fn asking(error: &Error) -> Failure {
         Error::Http(_) => ("the address or HF_TOKEN holds a letter that may not be there".into(), true),
         error => (error.to_string(), !matches!(error, Error::Protocol(_))),
     };
-    Failure { reason, is_early }
+    FlowError { reason, whose: if is_early { Whose::Way } else { Whose::Connection } }
 }
 
 /// Whether somebody was there and went away.

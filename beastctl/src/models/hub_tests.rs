@@ -1,4 +1,5 @@
 use super::*;
+use crate::exit::Failing;
 
 fn choose_of(files: &[&str], what: What) -> Result<String, ModelError> {
     choose("org/repo", &files.iter().map(|file| (*file).to_owned()).collect::<Vec<_>>(), &what)

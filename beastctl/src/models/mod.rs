@@ -8,6 +8,7 @@ pub mod download;
 mod error;
 mod flow;
 pub mod folder;
+mod forward;
 mod head;
 pub mod hub;
 pub mod lock;

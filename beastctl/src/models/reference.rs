@@ -7,7 +7,7 @@ use super::{
     catalogue::{self, Entry},
     url::is_web,
 };
-use crate::prompts::nearest;
+use crate::text::nearest;
 
 /// Which model is meant.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,4 +1,5 @@
 use super::*;
+use crate::exit::Failing;
 
 fn repo(repo: &str, what: What) -> Reference {
     Reference::Repo { repo: repo.into(), what }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{
     ModelError,
     download::{Means, Patience, Report},
-    flow::Failure,
+    flow::{FlowError, Whose},
     url::shown,
 };
 
@@ -30,7 +30,7 @@ impl Tries {
     /// Waits for the next try, or says why there is none.
     pub(super) fn failed(
         &mut self,
-        failure: Failure,
+        failure: FlowError,
         after: Option<Duration>,
         has_progress: bool,
         n_kept: u64,
@@ -38,8 +38,10 @@ impl Tries {
     ) -> Result<(), ModelError> {
         let (url, reason) = (self.url.clone(), failure.reason);
         self.had_progress |= has_progress;
-        if failure.is_early && !self.had_progress {
-            return Err(ModelError::Unreachable { url, reason });
+        match failure.whose {
+            Whose::Server => return Err(ModelError::Misled { url, reason }),
+            Whose::Way if !self.had_progress => return Err(ModelError::Unreachable { url, reason }),
+            Whose::Way | Whose::Connection => {}
         }
         self.n_failed = if has_progress { 0 } else { self.n_failed + 1 };
         if self.n_failed > self.patience.n_tries {

@@ -6,10 +6,9 @@ use std::{
     mem,
 };
 
-use super::{
-    lines::{harmless, is_command},
-    markdown::Markdown,
-};
+use beast_launchd::shown::harmless;
+
+use super::markdown::Markdown;
 
 /// What has come of an answer, and how much of it has been written.
 #[derive(Debug)]
@@ -121,8 +120,7 @@ impl<W: Write> Answer<W> {
     fn write(&mut self, text: &str) -> io::Result<()> {
         self.out.write_all(mem::take(&mut self.lead).as_bytes())?;
         // Both characters of another system's newline come together: what ends a piece is held.
-        let is_unsafe = self.is_terminal && text.contains(is_command);
-        let text = if is_unsafe { Cow::Owned(harmless(text)) } else { Cow::Borrowed(text) };
+        let text = if self.is_terminal { harmless(text) } else { Cow::Borrowed(text) };
         match &mut self.markdown {
             Some(markdown) => self.out.write_all(markdown.push(&text).as_bytes())?,
             None => self.out.write_all(text.as_bytes())?,

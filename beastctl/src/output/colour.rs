@@ -2,7 +2,21 @@
 
 use std::{env, ffi::OsString};
 
-use crate::cli::ColorChoice;
+use clap::ValueEnum;
+
+/// When something is coloured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum ColorChoice {
+    /// On a terminal, unless NO_COLOR is set.
+    #[default]
+    // An empty variable is none.
+    #[value(alias = "")]
+    Auto,
+    /// Also into files and pipes.
+    Always,
+    /// Never.
+    Never,
+}
 
 /// Whether what is written to a stream may be styled.
 pub(super) fn is_styled(choice: Option<ColorChoice>, is_terminal: bool) -> bool {

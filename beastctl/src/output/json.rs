@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use beast_launchd::shown::is_escaped_in_json;
 use beast_protocol::{Delta, Event, FinishReason, Notice, Timings, Usage};
 use serde_json::{Value, json};
 
@@ -125,11 +126,12 @@ fn of_type(kind: &str, mut object: Value) -> Value {
     object
 }
 
-/// An object as one line. JSON leaves some control characters as they are; a terminal would obey them.
+/// An object as one line. JSON leaves some control characters as they are, and what changes the direction; a terminal
+/// would obey them.
 pub fn json_line(object: &Value) -> String {
     let mut line = String::new();
     for c in object.to_string().chars() {
-        if c.is_control() {
+        if is_escaped_in_json(c) {
             line += &format!("\\u{:04x}", u32::from(c));
         } else {
             line.push(c);

@@ -4,7 +4,7 @@ use super::one_line;
 
 /// Clap speaks of arguments and subcommands, where our help speaks of options and commands; and a few of its texts are
 /// Rust's own, about digits and target types. What is not here stays as it is.
-const WORDS: [(&str, &str); 10] = [
+const WORDS: [(&str, &str); 9] = [
     ("unexpected argument '-", "unknown option '-"),
     ("unrecognized subcommand '", "unknown command '"),
     ("' found", "'"),
@@ -14,7 +14,6 @@ const WORDS: [(&str, &str); 10] = [
     ("a similar value exists: ", "did you mean "),
     ("invalid digit found in string", "must be a whole number"),
     ("number too large to fit in target type", "is too large"),
-    (" is not in 1..=4294967295", " is not a number from 1 to 4294967295"),
 ];
 
 /// The mistake, its advice, and where the help is. `command` is the command that the mistake belongs to, which clap names
@@ -25,6 +24,9 @@ pub fn usage_line(text: &str, command: &str) -> String {
     let mistake = one_line(mistake.strip_prefix("error: ").unwrap_or(mistake)).replace(" tip: ", "; ");
     let mistake = WORDS.iter().fold(mistake, |mistake, (theirs, ours)| mistake.replace(theirs, ours));
     let mistake = rebuilt(&mistake).unwrap_or(mistake);
+    if mistake.contains("; try: ") {
+        return mistake;
+    }
     let question = if mistake.contains("; did you mean ") { "?" } else { "" };
     format!("{mistake}{question}; try: {command} --help")
 }
@@ -36,6 +38,11 @@ fn rebuilt(mistake: &str) -> Option<String> {
     }
     if let Some(option) = mistake.strip_prefix("a value is required for ") {
         return Some(format!("{} needs a value", option.strip_suffix(" but none was supplied")?));
+    }
+    if let Some((number, range)) = mistake.split_once(" is not in ")
+        && let Some((first, last)) = range.split_once("..=")
+    {
+        return Some(format!("{number} is not a number from {first} to {last}"));
     }
     // Without the list, which names hidden commands as well; the help has it.
     let (command, _) = mistake.split_once(" requires a subcommand but one was not provided")?;

@@ -5,6 +5,7 @@
 
 mod answer;
 mod colour;
+mod echo;
 mod fence;
 mod file;
 mod json;
@@ -20,6 +21,7 @@ pub mod units;
 mod verdict;
 mod waiting;
 mod width;
+mod wrap;
 
 use std::{
     env,
@@ -28,10 +30,14 @@ use std::{
 };
 
 pub use answer::Answer;
+/// Words of others (the daemon, git, a file's name) must not break the line, nor reach the terminal as commands.
+pub use beast_launchd::shown::one_line;
+pub use colour::ColorChoice;
+pub use echo::Unechoed;
 pub use fence::first_code_block;
 pub use file::WholeFile;
 pub use json::{Told, answer_line, answer_object, delta_object, error_object, event_object, json_line};
-pub use lines::{columns, harmless};
+pub use lines::{columns, is_stdout_lost};
 pub use markdown::Markdown;
 pub use mistake::usage_line;
 pub use parts::Parts;
@@ -42,10 +48,9 @@ pub use verdict::Verdict;
 pub use waiting::Waiting;
 pub use width::excerpt;
 
-use crate::{
-    cli::ColorChoice,
-    exit::{self, advice},
-};
+use beast_launchd::shown::harmless;
+
+use crate::exit::{self, Failing, advice};
 
 /// Why stdout, or a file that was asked for, cannot be written.
 #[derive(Debug, thiserror::Error)]
@@ -75,17 +80,15 @@ impl From<io::Error> for OutputError {
     }
 }
 
-impl OutputError {
-    /// See [`exit`].
-    pub fn exit_code(&self) -> u8 {
+impl Failing for OutputError {
+    fn exit_code(&self) -> u8 {
         match self {
             OutputError::ReaderGone => exit::DONE,
             OutputError::Write(_) | OutputError::File { .. } => exit::FAILED,
         }
     }
 
-    /// What to do next.
-    pub fn hint(&self) -> Option<String> {
+    fn hint(&self) -> Option<String> {
         match self {
             OutputError::ReaderGone => None,
             OutputError::Write(error) if error.kind() == io::ErrorKind::StorageFull => Some(advice::system(error)),
@@ -123,10 +126,42 @@ impl Console {
         }
     }
 
-    /// What paints the answer; `None` where it stays as the model wrote it.
+    /// What paints the answer, and moves its words on a terminal; `None` where it stays as the model wrote it.
     pub fn markdown(&self) -> Option<Markdown> {
         let is_wanted = env::var_os("BEAST_MARKDOWN").is_none_or(|value| value != "never");
-        (self.stdout_has_colour && is_wanted).then(|| Markdown::new(tables::is_utf8()))
+        let n_columns = self.stdout_columns();
+        if !is_wanted || !self.stdout_has_colour && n_columns.is_none() {
+            return None;
+        }
+        let markdown = Markdown::new(tables::is_utf8()).wrapped(n_columns);
+        Some(if self.stdout_has_colour { markdown } else { markdown.plain() })
+    }
+
+    /// Columns of the terminal that stdout is; `None` for a pipe, whose bytes stay as they are.
+    fn stdout_columns(&self) -> Option<usize> {
+        columns(io::stdout()).filter(|_| self.stdout_is_terminal)
+    }
+
+    /// Prints lines for people, whose words stay whole on a terminal. The last cell of a line is as wide as it likes.
+    ///
+    /// # Errors
+    /// See [`OutputError`].
+    pub fn print_lines(&self, text: &str) -> Result<(), OutputError> {
+        match self.stdout_columns() {
+            Some(n_columns) => self.print(&wrap::lines(text, n_columns)),
+            None => self.print(text),
+        }
+    }
+
+    /// The same for lines with colours of ours; see [`Console::print_painted`].
+    ///
+    /// # Errors
+    /// See [`OutputError`].
+    pub fn print_painted_lines(&self, text: &str) -> Result<(), OutputError> {
+        match self.stdout_columns() {
+            Some(n_columns) => self.print_painted(&wrap::lines(text, n_columns)),
+            None => self.print_painted(text),
+        }
     }
 
     /// Whether a line may come and go.
@@ -134,11 +169,19 @@ impl Console {
         self.stderr_is_terminal && !self.is_quiet && !is_dumb()
     }
 
-    /// Prints what was asked for.
+    /// Prints what was asked for: a terminal takes no commands from it, anything else gets its bytes.
     ///
     /// # Errors
     /// See [`OutputError`].
     pub fn print(&self, text: &str) -> Result<(), OutputError> {
+        if self.stdout_is_terminal { self.print_painted(&harmless(text)) } else { self.print_painted(text) }
+    }
+
+    /// Prints what has colours of ours in it. The words of others in it went through [`one_line`].
+    ///
+    /// # Errors
+    /// See [`OutputError`].
+    pub fn print_painted(&self, text: &str) -> Result<(), OutputError> {
         let mut stdout = io::stdout().lock();
         stdout.write_all(text.as_bytes())?;
         stdout.flush()?;
@@ -179,13 +222,6 @@ impl Console {
 
 fn is_dumb() -> bool {
     env::var_os("TERM").is_some_and(|term| term == "dumb")
-}
-
-/// Words of others (the daemon, git, a file's name) must not break the line, nor reach the terminal as commands.
-pub fn one_line(text: &str) -> String {
-    let is_break = |c: char| c == '\n' || c == '\r';
-    let lines = text.split(is_break).map(str::trim).filter(|line| !line.is_empty());
-    lines.collect::<Vec<_>>().join(" ").chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{columns, tables::is_utf8, width::cut};
+use super::{columns, one_line, tables::is_utf8, width::cut};
 
 /// Nothing is shown sooner, nor changed faster: what a person cannot read only flickers.
 const PACE: Duration = Duration::from_millis(150);
@@ -46,7 +46,7 @@ impl<E: Write> Progress<E> {
     /// What is going on now.
     pub fn set(&mut self, text: String, now: Instant) {
         if self.is_enabled {
-            self.text = Some(text);
+            self.text = Some(one_line(&text));
             self.is_new = true;
             self.tick(now);
         }

@@ -7,6 +7,19 @@ pub fn bytes(n: u64) -> String {
     format!("{}B", si(n))
 }
 
+/// A limit, which is a round number of a kind: 33,554,432 as `32 MiB`.
+pub fn binary(n: u64) -> String {
+    let units = [(30, "GiB"), (20, "MiB"), (10, "KiB")];
+    let unit = units.into_iter().find(|(bits, _)| n >= 1 << bits && n.is_multiple_of(1 << bits));
+    unit.map_or_else(|| bytes(n), |(bits, name)| format!("{} {name}", n >> bits))
+}
+
+/// What is above such a limit, in the same units: `40.1 MiB`, or `more than 32 MiB` where both would look the same.
+pub fn above(n: u64, limit: u64) -> String {
+    let mib = |n: u64| format!("{:.1} MiB", n as f64 / f64::from(1 << 20));
+    if mib(n) == mib(limit) { format!("more than {}", binary(limit)) } else { mib(n) }
+}
+
 /// 1,560,000,000 as `1.6 G`.
 pub fn si(n: u64) -> String {
     let (unit, letter) = match n {

@@ -28,3 +28,13 @@ fn long_numbers_are_grouped() {
         assert_eq!(grouped(n), expected);
     }
 }
+
+#[test]
+fn limits_are_round() {
+    assert_eq!(above((32 << 20) + 1, 32 << 20), "more than 32 MiB");
+    assert_eq!(above(42 << 20, 32 << 20), "42.0 MiB");
+    assert_eq!(
+        ["32 MiB", "256 KiB", "1 GiB", "1.5 kB", "0 B"].map(str::to_owned),
+        [32 << 20, 256 << 10, 1 << 30, 1500, 0].map(binary)
+    );
+}

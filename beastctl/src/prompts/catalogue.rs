@@ -6,10 +6,11 @@ use std::{
 };
 
 use super::{
-    Mistake, Prompt, PromptError, excerpt,
+    Mistake, Prompt, PromptError,
     file::{self, FileError, MAX_LEN},
-    front_matter, nearest, quoted,
+    front_matter,
 };
+use crate::text::{excerpt, nearest, quoted};
 
 macro_rules! built_in {
     ($($name:literal),* $(,)?) => {

@@ -99,8 +99,8 @@ fn what_is_no_readable_text_is_told_and_never_passed_over() {
     fs::write(path("tldr.md"), "one\ntwo\0\n").unwrap();
     std::os::unix::fs::symlink("nowhere", path("title.md")).unwrap();
     let message = |name: &str| {
-        let error = anyhow::Error::from(load(name, Some(dir.path())).unwrap_err());
-        let (code, line) = crate::exit::verdict(&error);
+        let error = crate::exit::Failure::from(load(name, Some(dir.path())).unwrap_err());
+        let (code, line) = (error.code(), error.line());
         assert_eq!(code, crate::exit::USAGE, "{name}");
         line.unwrap().replace(&dir.path().display().to_string(), "DIR")
     };

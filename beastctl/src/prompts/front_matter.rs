@@ -1,36 +1,35 @@
-//! A prompt's file: where its settings end and its text begins, which settings there are, and what each may be.
+//! A prompt's file: which settings there are, and what each may be.
 
 use std::path::Path;
 
 use beast_protocol::Sampling;
 
 use super::{
-    Mistake, Prompt, Variable, did_you_mean, nearest, schema,
+    Mistake, Prompt, Variable,
+    parts::{self, Parts},
+    schema,
     variables::{self, is_name},
     yaml::{self, Key, Node, Value},
 };
-use crate::cli;
+use crate::{
+    numbers,
+    text::{did_you_mean, nearest},
+};
 
 const KEYS: [&str; 8] = ["description", "system", "variables", "sampling", "max_tokens", "stop", "schema", "reduce"];
+/// Stands in a new prompt in place of its text.
+const PLACEHOLDER: &str = "Replace this line with what is to be done with the input.";
 const SAMPLING_KEYS: [&str; 6] = ["temp", "top_p", "top_k", "min_p", "repeat_penalty", "seed"];
-
-/// The parts of a file.
-struct Parts<'a> {
-    /// Without the lines around them.
-    settings: &'a str,
-    body: &'a str,
-    /// The line that the body begins in, from 1.
-    body_line: usize,
-}
 
 /// Reads the text of a prompt. `folder` is where its file is.
 pub(super) fn parse(name: &str, text: &str, folder: Option<&Path>) -> Result<Prompt, Mistake> {
-    let Parts { settings, body, body_line } = split(text)?;
-    let settings = yaml::parse(settings, 1)?;
+    let Parts { settings, settings_line, body, body_line } = parts::split(text, &KEYS)?;
+    let settings = yaml::parse(settings, settings_line - 1)?;
     let mut reader = Settings { folder, ..Settings::default() };
     for (key, node) in entries(&settings, "the settings")? {
         reader.set(key, node)?;
     }
+    check_written(body, body_line)?;
     let Settings { mut prompt, system, reduce, variable_lines, .. } = reader;
     let mut texts = vec![(body, (body_line, body))];
     texts.extend(system.iter().chain(&reduce).map(|node| (text_of(node), (node.line, node.source.as_str()))));
@@ -59,21 +58,12 @@ pub(super) fn parse(name: &str, text: &str, folder: Option<&Path>) -> Result<Pro
     Ok(prompt)
 }
 
-fn split(text: &str) -> Result<Parts<'_>, Mistake> {
-    let is_fence = |line: &str| line.trim_end() == "---";
-    let mut lines = text.split_inclusive('\n');
-    let Some(first) = lines.next().filter(|line| is_fence(line)) else {
-        return Ok(Parts { settings: "", body: text, body_line: 1 });
-    };
-    let mut end = first.len();
-    for (n, line) in lines.enumerate() {
-        if is_fence(line) {
-            return Ok(Parts { settings: &text[first.len()..end], body: &text[end + line.len()..], body_line: n + 3 });
-        }
-        end += line.len();
+/// What `prompts new` has written is no instruction.
+fn check_written(body: &str, line: usize) -> Result<(), Mistake> {
+    match body.lines().position(|line| line.trim() == PLACEHOLDER) {
+        Some(n) => Err(Mistake::new(line + n, "the prompt is not written yet: this line is to be replaced")),
+        None => Ok(()),
     }
-    let problem = "the settings that begin here never end, a line `---` is missing";
-    Err(Mistake::new(1, problem).hint("a line `---` between the settings and the text"))
 }
 
 fn entries<'a>(node: &'a Node, what: &str) -> Result<&'a [(Key, Node)], Mistake> {
@@ -195,12 +185,12 @@ fn sampling(node: &Node) -> Result<Sampling, Mistake> {
     let mut sampling = Sampling::default();
     for (key, node) in entries(node, "`sampling`")? {
         match key.name.as_str() {
-            "temp" => sampling.temp = Some(number("temp", node, cli::temp)?),
-            "top_p" => sampling.top_p = Some(number("top_p", node, cli::top_p)?),
+            "temp" => sampling.temp = Some(number("temp", node, numbers::temp)?),
+            "top_p" => sampling.top_p = Some(number("top_p", node, numbers::top_p)?),
             "top_k" => sampling.top_k = Some(number("top_k", node, whole)?),
-            "min_p" => sampling.min_p = Some(number("min_p", node, cli::min_p)?),
+            "min_p" => sampling.min_p = Some(number("min_p", node, numbers::min_p)?),
             "repeat_penalty" => {
-                sampling.repeat_penalty = Some(number("repeat_penalty", node, cli::repeat_penalty)?);
+                sampling.repeat_penalty = Some(number("repeat_penalty", node, numbers::repeat_penalty)?);
             }
             "seed" => sampling.seed = Some(number("seed", node, whole)?),
             _ => return Err(unknown(key, " of `sampling`", &SAMPLING_KEYS)),

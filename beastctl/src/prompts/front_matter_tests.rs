@@ -23,8 +23,7 @@ fn settings_are_optional() {
     assert_eq!(read("Do it.\n"), Prompt { name: "name".into(), system: "Do it.".into(), ..Prompt::default() });
     assert_eq!(read("---\n---\nDo it.").system, "Do it.");
     assert_eq!(read("---\n# nothing\n\n---\nDo it.").system, "Do it.");
-    // Only the first line opens them.
-    assert_eq!(read("\n---\nDo it.").system, "---\nDo it.");
+    assert_eq!(read("\n---\nmax_tokens: 3\n---\nDo it.").max_tokens, Some(3));
 }
 
 #[test]
@@ -252,6 +251,32 @@ fn variables_and_texts_belong_together() {
             4: the variable `idle` is used nowhere [{{idle}} in the text, or without the variable]
             1: `{{` without `}}` after it [{{NAME}}, for a variable]
             1: `{{}}` names no variable [declare it under `variables:`; braces that stand for themselves come from a variable with the default "{{"]
+        "#]],
+    );
+}
+
+#[test]
+fn settings_that_are_written_otherwise_are_told() {
+    mistakes(
+        &["+++\nmax_tokens = 3\n+++\nx", "max_tokens: 3\nx", "\n\n---\nmax_tokens: 0\n---\nx"],
+        expect![[r#"
+        1: the settings are in TOML (`+++`), which is not read here [YAML between two lines `---`, like `max_tokens: 200`]
+        1: `max_tokens` is a setting, but the settings do not begin with the first line, `---` [a line `---` as the first of the file, and one after the settings; two such lines alone before a text without any]
+        4: `max_tokens` is 0, but must be a whole number, from 1 to 4294967295
+    "#]],
+    );
+}
+
+#[test]
+fn a_prompt_that_is_not_written_is_told() {
+    mistakes(
+        &[
+            include_str!("../../prompts/template.txt"),
+            "Replace this line with what is to be done with the input.\nWrite a haiku.",
+        ],
+        expect![[r#"
+            34: the prompt is not written yet: this line is to be replaced
+            1: the prompt is not written yet: this line is to be replaced
         "#]],
     );
 }

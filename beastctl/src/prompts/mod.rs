@@ -6,6 +6,7 @@
 mod catalogue;
 mod file;
 mod front_matter;
+mod parts;
 mod schema;
 mod variables;
 mod yaml;
@@ -15,17 +16,13 @@ use std::{io, path::PathBuf};
 use beast_launchd::paths::{self, PathError};
 use beast_protocol::Sampling;
 
+use crate::{
+    exit::{self, Failing, advice},
+    text::{did_you_mean, quoted, some},
+};
+
 pub use catalogue::{Entry, Origin, Source, check_name, find, is_built_in, list, load, names, own_file};
 pub use variables::Variable;
-
-use crate::exit::{self, advice};
-
-/// A name with more than one wrong letter in so many is another name, not a slip.
-const LETTERS_PER_SLIP: usize = 3;
-/// So many letters that begin a name are meant as that name.
-const LETTERS_OF_A_BEGINNING: usize = 3;
-/// More names than these make a hint that nobody reads.
-const MAX_NAMES: usize = 12;
 
 /// Why a prompt cannot be used or written.
 #[derive(Debug, thiserror::Error)]
@@ -91,6 +88,14 @@ pub enum PromptError {
         /// Which ones.
         keys: Vec<String>,
     },
+    /// A variable was given nothing.
+    #[error("the value of `{key}` is empty, and the prompt `{prompt}` needs one")]
+    EmptyVariable {
+        /// The prompt.
+        prompt: String,
+        /// The variable.
+        key: String,
+    },
     /// Without a home there is no folder for prompts.
     #[error(transparent)]
     NoFolder(#[from] PathError),
@@ -129,17 +134,15 @@ pub enum PromptError {
     },
 }
 
-impl PromptError {
-    /// See [`exit`].
-    pub fn exit_code(&self) -> u8 {
+impl Failing for PromptError {
+    fn exit_code(&self) -> u8 {
         match self {
             PromptError::Unwritable { .. } | PromptError::Editor { .. } => exit::FAILED,
             _ => exit::USAGE,
         }
     }
 
-    /// What to do next.
-    pub fn hint(&self) -> Option<String> {
+    fn hint(&self) -> Option<String> {
         Some(match self {
             PromptError::Name(_) => {
                 "a name without `/` that begins with a letter or digit; the file NAME.md is found by it".into()
@@ -157,6 +160,7 @@ impl PromptError {
                 let given: Vec<_> = keys.iter().map(|key| format!("-p {key}=VALUE")).collect();
                 given.join(" ")
             }
+            PromptError::EmptyVariable { key, .. } => format!("-p {key}=VALUE"),
             PromptError::Exists { name, .. } => format!("beastctl prompts edit {}", quoted(name)),
             PromptError::Reserved(_) => "another name".into(),
             PromptError::BuiltIn(name) => {
@@ -183,53 +187,6 @@ impl PromptError {
 /// [`PathError`] when there is no home.
 pub fn folder() -> Result<PathBuf, PathError> {
     Ok(paths::config_dir()?.join("prompts"))
-}
-
-/// A name or path as a shell wants it.
-pub fn quoted(name: &str) -> String {
-    let is_plain = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | '/');
-    if !name.is_empty() && name.chars().all(is_plain) {
-        name.into()
-    } else {
-        format!("'{}'", name.replace('\'', r"'\''"))
-    }
-}
-
-/// The beginning of a word that may be a whole text, given where a name was meant.
-pub fn excerpt(word: &str) -> String {
-    const MAX_CHARS: usize = 60;
-    match word.char_indices().nth(MAX_CHARS) {
-        Some((end, _)) => format!("{}…", &word[..end]),
-        None => word.to_owned(),
-    }
-}
-
-/// Names as a list that stays a line.
-fn some(names: &[String]) -> String {
-    match names.get(..MAX_NAMES) {
-        Some(some) if names.len() > MAX_NAMES => {
-            format!("{} and {} more", some.join(", "), names.len() - MAX_NAMES)
-        }
-        _ => names.join(", "),
-    }
-}
-
-/// The end of a sentence about a name that does not exist.
-pub fn did_you_mean(nearest: Option<&str>) -> String {
-    nearest.map(|name| format!(", did you mean `{name}`?")).unwrap_or_default()
-}
-
-/// The most similar of these names, if a slip could have made `name` of it.
-pub fn nearest<'a>(name: &str, all: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let is_begun = |other: &str| name.chars().count() >= LETTERS_OF_A_BEGINNING && other.starts_with(name);
-    let is_slip = |distance: usize, other: &str| {
-        let n = other.chars().count();
-        // Of a name that is only one letter long, every other one would be a slip.
-        distance <= (n / LETTERS_PER_SLIP).max(1) && distance < n
-    };
-    let distances = all.into_iter().map(|other| (strsim::osa_distance(name, other), other));
-    let likely = distances.filter(|(distance, other)| is_slip(*distance, other) || is_begun(other));
-    likely.min_by_key(|(distance, _)| *distance).map(|(_, nearest)| nearest)
 }
 
 /// What is wrong in a file, and where.

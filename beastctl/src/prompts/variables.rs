@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::{Mistake, Prompt, PromptError, did_you_mean, nearest};
+use super::{Mistake, Prompt, PromptError};
+
+use crate::text::{did_you_mean, nearest};
 
 const OPEN: &str = "{{";
 const CLOSE: &str = "}}";
@@ -82,6 +84,10 @@ pub(super) fn values<'a>(
     for Variable { name, default } in &prompt.variables {
         // The last one wins, as among other options that are given twice.
         let value = given.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value);
+        // Only a prompt that is made for it says something without its value.
+        if value.is_some_and(|value| value.trim().is_empty()) && default.as_deref() != Some("") {
+            return Err(PromptError::EmptyVariable { prompt: prompt.name.clone(), key: name.clone() });
+        }
         match value.or(default.as_ref()) {
             Some(value) => drop(values.insert(name.clone(), value.clone())),
             None => missing.push(name.clone()),

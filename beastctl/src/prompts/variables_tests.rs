@@ -1,4 +1,5 @@
 use super::*;
+use crate::exit::Failing;
 
 fn prompt() -> Prompt {
     let variable = |name: &str, default: Option<&str>| Variable { name: name.into(), default: default.map(Into::into) };

@@ -32,16 +32,16 @@ fn a_pipe_is_answered_line_by_line() {
 #[test]
 fn a_pipe_goes_on_after_a_failure_and_ends_with_its_code() {
     let beast = Beast::new();
-    let daemon = daemon(&beast, &["1", "TOO LONG", "LOST", "4"]);
+    let daemon = daemon(&beast, &["1", "TOO LONG", "TOO LONG", "LOST", "4"]);
     expect![[r#"
         exit 4
         out: "1\n\n4\n"
-        err: beastctl: the input is 5000 tokens and the context holds 4096; try: a new --session, or beastctl history show to see how long this one is
+        err: beastctl: the input is 5000 tokens and the context holds 4096
         beastctl: beastd ended before the answer did; try: the same command again, and beastctl logs for the reason
         beastctl: there is no command /nothing; try: /help
     "#]]
     .assert_eq(&beast.run(&["chat"], b"a\nb\nc\nd\n/nothing\n").report());
-    assert_eq!(turns(&daemon.join().unwrap()[3]), ["a", "1", "d"]);
+    assert_eq!(turns(&daemon.join().unwrap()[4]), ["a", "1", "d"]);
 }
 
 #[test]
@@ -72,7 +72,7 @@ fn mistakes_in_commands_change_nothing() {
         out: "2\n"
         err: beastctl: there is no question yet; try: /help
         beastctl: there is a conversation `talk` already; try: another name
-        beastctl: `../x` is not a name of a conversation; try: letters, digits, `-`, `_` and `.`, at most 64, not beginning with `.` or `-`
+        beastctl: `../x` is not a name of a conversation; try: letters, digits, `-`, `_` and `.`, at most 64 bytes, not beginning with `.` or `-`
         beastctl: cannot read nowhere: No such file or directory (os error 2); try: ls, to see what is there
         beastctl: /save needs a word behind it; try: /help
         beastctl: there is a conversation `talk` already; try: another name

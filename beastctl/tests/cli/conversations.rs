@@ -167,7 +167,7 @@ fn what_makes_no_sense_is_refused_before_anything_is_asked() {
     expect![[r#"
         exit 2
         out: ""
-        err: beastctl: invalid value 'a/b' for '--session <NAME>': may have letters, digits, `-`, `_` and `.`, at most 64, not beginning with `.` or `-`; try: beastctl ask --help
+        err: beastctl: invalid value 'a/b' for '--session <NAME>': may have letters, digits, `-`, `_` and `.`, at most 64 bytes, not beginning with `.` or `-`; try: beastctl ask --help
     "#]]
     .assert_eq(&report(&["ask", "--session", "a/b", "a"]));
     expect![[r#"
@@ -305,16 +305,44 @@ fn a_conversation_that_is_in_use_is_busy() {
 }
 
 #[test]
-fn a_conversation_that_has_grown_too_long_says_what_to_do() {
+fn a_conversation_that_has_grown_too_long_loses_its_oldest_part_and_says_so() {
+    let lost =
+        "beastctl: warning: no longer sent, because there is no room: the 1 oldest exchange of this conversation\n";
+    for goes_on in [&["ask", "-c", "b"][..], &["ask", "--session", "s", "b"], &["chat", "--session", "s"]] {
+        let beast = Beast::new();
+        let daemon = daemon(&beast, &["yes", "TOO LONG", "no"]);
+        beast.ok(&["ask", "--session", "s", "a"]);
+        let input: &[u8] = if goes_on[0] == "chat" { b"b\n" } else { b"" };
+        let ran = beast.run(goes_on, input);
+        assert_eq!(ran.report(), format!("exit 0\nout: \"no\\n\"\nerr: {lost}"), "{goes_on:?}");
+        let asked = daemon.join().unwrap();
+        assert_eq!((turns(&asked[1]), turns(&asked[2])), (vec!["a", "yes", "b"], vec!["b"]));
+        assert_eq!(beast.ok(&["history", "show", "s"]), "> a\n\nyes\n\n> b\n\nno\n", "all of it is kept");
+    }
+}
+
+#[test]
+fn a_question_that_is_too_long_by_itself_is_refused() {
+    for goes_on in [&["ask", "-c", "b"][..], &["chat", "--session", "s"]] {
+        let beast = Beast::new();
+        daemon(&beast, &["yes", "TOO LONG", "TOO LONG"]);
+        beast.ok(&["ask", "--session", "s", "a"]);
+        let input: &[u8] = if goes_on[0] == "chat" { b"b\n" } else { b"" };
+        let ran = beast.run(goes_on, input);
+        assert_eq!((ran.code, ran.stdout.as_str()), (Some(4), ""), "{ran:?}");
+        assert_eq!(ran.stderr, "beastctl: the input is 5000 tokens and the context holds 4096\n");
+    }
+}
+
+#[test]
+fn what_was_left_out_is_a_notice_of_the_object() {
     let beast = Beast::new();
-    daemon(&beast, &["yes", "TOO LONG"]);
+    daemon(&beast, &["yes", "TOO LONG", "no"]);
     beast.ok(&["ask", "a"]);
-    expect![[r#"
-        exit 4
-        out: ""
-        err: beastctl: the input is 5000 tokens and the context holds 4096; try: a new --session, or beastctl history show to see how long this one is
-    "#]]
-    .assert_eq(&beast.run(&["ask", "-c", "b"], b"").report());
+    let object: serde_json::Value =
+        serde_json::from_str(&beast.run(&["ask", "-c", "--json", "b"], b"").stdout).unwrap();
+    let notice = &object["notices"][0];
+    assert!(notice.to_string().contains("the 1 oldest exchange of this conversation"), "{object}");
 }
 
 #[test]
@@ -379,7 +407,7 @@ fn history_lists_shows_and_removes() {
     expect![[r#"
         exit 2
         out: ""
-        err: beastctl: nothing was removed: nobody can be asked whether all conversations may go; try: --force
+        err: beastctl: nothing was removed: nobody can be asked whether all conversations may go; try: -y
     "#]]
     .assert_eq(&report(&["history", "rm", "--all"]));
     assert_eq!(report(&["history", "rm"]).lines().next(), Some("exit 2"));

@@ -10,7 +10,7 @@ use crate::harness::{Beast, Peer, accept};
 #[test]
 fn each_failure_of_a_request_has_its_exit_code() {
     for (code, expected) in [
-        (ErrorCode::Invalid, 1),
+        (ErrorCode::Invalid, 2),
         (ErrorCode::TooLong, 4),
         (ErrorCode::Overloaded, 75),
         (ErrorCode::ModelUnavailable, 1),

@@ -72,7 +72,7 @@ fn a_form_that_makes_no_sense_is_refused_with_its_place() {
         err: beastctl: a.json:2:12: no JSON: expected ident; try: mend it there, until jq . a.json is content
         exit 2
         out: ""
-        err: beastctl: long.json has more than 262144 bytes; try: a smaller one, without what the answer does not need
+        err: beastctl: long.json has more than 256 KiB; try: a smaller one, without what the answer does not need
         exit 2
         out: ""
         err: beastctl: cannot read none: No such file or directory (os error 2); try: ls, to see what is there

@@ -153,7 +153,7 @@ fn an_endless_input_is_left_as_soon_as_it_is_too_long() {
     expect![[r#"
         exit 4
         out: ""
-        err: beastctl: the input has more than 33554432 bytes and 33554432 are the most that one request holds; try: a part of it, for instance through head -c
+        err: beastctl: the input has more than 32 MiB and one request holds at most 32 MiB; try: a part of it, for instance through head -c
     "#]]
     .assert_eq(&ran.report());
     yes.wait().unwrap();
@@ -168,10 +168,10 @@ fn a_file_that_is_too_long_is_not_even_read() {
         &["summarize", "big"],
         b"",
         expect![[r#"
-        exit 4
-        out: ""
-        err: beastctl: the input has 50000000 bytes and 33554432 are the most that one request holds; try: a part of it, for instance through head -c
-    "#]],
+            exit 4
+            out: ""
+            err: beastctl: the input has 47.7 MiB and one request holds at most 32 MiB; try: a part of it, for instance through head -c
+        "#]],
     );
 }
 
@@ -182,7 +182,7 @@ fn an_input_that_fills_the_frame_alone_is_refused_too() {
     let daemon = beast.daemon(crate::harness::Peer::sees_the_end);
     let ran = Ran::of(feed(beast.command(&["summarize"]), &vec![b'a'; 32 * 1024 * 1024]), beast.dir.path());
     assert_eq!(ran.code, Some(4), "{ran:?}");
-    assert!(ran.stderr.contains("33554432 are the most that beastd takes; try: less input"), "{ran:?}");
+    assert!(ran.stderr.contains("beastd takes at most 32 MiB; try: less input"), "{ran:?}");
     assert!(daemon.join().unwrap());
 }
 
@@ -261,7 +261,7 @@ fn a_mistake_on_the_command_line_is_one_line() {
         expect![[r#"
             exit 2
             out: ""
-            err: beastctl: invalid value '0' for '--max-tokens <N>': 0 is not a number from 1 to 4294967295; try: beastctl ask --help
+            err: beastctl: invalid value '0' for '--max-tokens <N>': must be a whole number, 1 or more; try: beastctl ask --help
         "#]],
     );
     refused(

@@ -179,7 +179,8 @@ fn raycast_scripts_answer_in_their_place() {
         let (ran, request) = desk.asked(Some("Add b\n\nMore."), || desk.raycast("commit-message.sh", &[repository]));
         assert_eq!(ran.report(), "exit 0\nout: \"Add b\\n\"\nerr: ", "{repository}");
         assert!(request.messages[1].content.starts_with("diff --git a/b b/b\n"));
-        assert_eq!(desk.clipboard(), "Add b\n\nMore.");
+        // As the hook does, it takes the subject alone.
+        assert_eq!(desk.clipboard(), "Add b");
     }
     // Its warnings are no part of the message.
     desk.repo.stage("c", b"caf\xe9\n");

@@ -42,7 +42,7 @@ fn without_a_log_it_says_where_it_looked() {
         err: beastctl: there is no log of beastd in DIR/my logs; try: beastd --daemonize, which begins one, or beastd --print-config for its log_dir
     "#]].assert_eq(&beast().run(&["logs"], b"").report());
     let off = Beast::alone();
-    off.beastd("echo 'log_dir = \"none\"  # file'");
+    off.beastd(&format!("echo '{}'", printed("log_dir = \"none\"  # file")));
     expect![[r#"
         exit 1
         out: ""

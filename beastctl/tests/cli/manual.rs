@@ -65,6 +65,41 @@ fn a_page_that_is_not_there_and_a_folder_that_cannot_be() {
 }
 
 #[test]
+fn the_synopsis_says_what_options_take() {
+    let beast = Beast::alone();
+    let page = |command: &str| {
+        beast.run(&["man", command], b"").stdout.replace("\\fI", "").replace("\\fB", "").replace("\\fR", "")
+    };
+    let run = page("run").replace("\\-", "-");
+    for words in [
+        "\nbeastctl run\n",
+        "[-s|--system TEXT]\n",
+        "[-p|--param KEY=VALUE]...\n",
+        "[--json]\n",
+        "\nPROMPT\n[FILE]...\n",
+    ] {
+        assert!(run.contains(words), "{words:?} in {run}");
+    }
+    assert!(page("bench").replace("\\-", "-").contains("[--json [FILE]]\n"));
+    assert!(page("models").contains("[COMMAND]\n") && page("hook").contains("\nCOMMAND\n"));
+}
+
+#[test]
+fn mandoc_has_nothing_to_warn_about() {
+    let beast = Beast::alone();
+    let dir = beast.path("man1");
+    assert_eq!(beast.run(&["man", "--dir", dir.to_str().unwrap()], b"").code, Some(0));
+    let ours = concat!(env!("CARGO_MANIFEST_DIR"), "/../packaging/man/beastd.1");
+    let pages = fs::read_dir(&dir).unwrap().map(|page| page.unwrap().path()).chain([ours.into()]);
+    let Ok(output) = std::process::Command::new("mandoc").args(["-T", "lint", "-W", "warning"]).args(pages).output()
+    else {
+        eprintln!("skipped: there is no mandoc");
+        return;
+    };
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), "");
+}
+
+#[test]
 fn groff_has_nothing_to_complain_about() {
     let beast = Beast::alone();
     let mut command = std::process::Command::new("groff");

@@ -9,7 +9,10 @@ use std::{
 use beast_protocol::{Constraint, Generate, Overflow, Span};
 use expect_test::expect;
 
-use crate::harness::{Beast, Ran, feed};
+use crate::{
+    harness::{Beast, Ran, feed, spawn},
+    terminal::Terminal,
+};
 
 const FOLDER: &str = "config/beast/prompts";
 
@@ -164,9 +167,8 @@ fn the_list_shows_where_each_comes_from_and_what_is_broken() {
         translate   built in                             Into English, or into another language with -p to=LANGUAGE
     "#]].assert_eq(&ran.stdout);
     let ran = beast.run(&["prompts", "list", "--json"], b"");
-    let object: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
-    let of = |name: &str| object["prompts"].as_array().unwrap().iter().find(|prompt| prompt["name"] == name).unwrap();
-    assert_eq!(object["folder"], format!("DIR/{FOLDER}"));
+    let list: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    let of = |name: &str| list.as_array().unwrap().iter().find(|prompt| prompt["name"] == name).unwrap();
     assert_eq!(of("tldr")["origin"], "own_in_place");
     assert_eq!(of("translate")["variables"], serde_json::json!({ "to": "English" }));
     assert!(of("broken")["error"].as_str().unwrap().contains("broken.md:2: "));
@@ -203,7 +205,6 @@ fn new_writes_a_prompt_that_works_and_overwrites_nothing() {
     assert_eq!(ran.report(), format!("exit 0\nout: \"DIR/{FOLDER}/haiku.md\\n\"\nerr: "));
     let mode = |path: &str| fs::metadata(beast.path(path)).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(FOLDER), 0o700);
-    assert_eq!(turns(&asked(&beast, &["haiku"], b"rain")), ["Say here what is to be done with the input.", "rain"]);
     // Every setting that it shows is one.
     let shown = fs::read_to_string(beast.path(&format!("{FOLDER}/haiku.md"))).unwrap();
     let uncommented = |line: &str| match line.strip_prefix('#') {
@@ -212,15 +213,14 @@ fn new_writes_a_prompt_that_works_and_overwrites_nothing() {
         _ => format!("{line}\n"),
     };
     let used: String = shown.lines().map(uncommented).collect();
-    let used = used.replace("the input.", "it in {{language}} for {{audience}}.");
+    let placeholder = "Replace this line with what is to be done with the input.";
+    assert!(used.ends_with(&format!("---\n{placeholder}\n")), "{used}");
+    let used = used.replace(placeholder, "Say it in {{language}} for {{audience}}.");
     beast.write(&format!("{FOLDER}/answer.json"), "{}");
     own(&beast, "all", &used);
     let request = asked(&beast, &["all", "-p", "audience=me"], b"rain");
     assert_eq!(request.sampling.top_k, Some(40), "{used}");
-    assert_eq!(
-        turns(&request),
-        ["You are a patient teacher.", "Say here what is to be done with it in English for me.\n\nrain"]
-    );
+    assert_eq!(turns(&request), ["You are a patient teacher.", "Say it in English for me.\n\nrain"]);
 
     symlink("nowhere", beast.path(&format!("{FOLDER}/link.md"))).unwrap();
     let reports: String = [
@@ -363,7 +363,7 @@ fn the_list_for_programs_has_all_that_a_prompt_sets() {
     );
     let ran = beast.run(&["prompts", "list", "--json"], b"");
     let list: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
-    let rate = list["prompts"].as_array().unwrap().iter().find(|prompt| prompt["name"] == "rate").unwrap();
+    let rate = list.as_array().unwrap().iter().find(|prompt| prompt["name"] == "rate").unwrap();
     assert_eq!((&rate["system"], &rate["instruction"]), (&"You rate.".into(), &"Rate it.".into()));
     assert_eq!((&rate["max_tokens"], &rate["sampling"]["temp"]), (&9.into(), &0.5.into()));
     assert_eq!((&rate["schema"]["type"], &rate["reduce"]), (&"integer".into(), &true.into()));
@@ -384,24 +384,115 @@ fn a_folder_that_cannot_be_one_leaves_what_is_built_in() {
 }
 
 #[test]
-fn words_in_the_place_of_a_file_are_for_stdin() {
+fn words_in_the_place_of_a_file_are_the_text() {
+    let beast = Beast::new();
+    let last = |arguments: &[&str], input: &[u8]| turns(&asked(&beast, arguments, input)).last().unwrap().to_string();
+    assert_eq!(last(&["shell", "list the five largest files"], b""), "list the five largest files");
+    assert_eq!(last(&["translate", "-p", "to=French", "good morning"], b""), "good morning");
+    assert_eq!(last(&["fix", "wat is this"], b""), "wat is this");
+    assert_eq!(last(&["run", "ask", "why not"], b""), "why not");
+    // What is piped in is never left out.
+    assert_eq!(last(&["review", "is the lock held?"], b"the diff\n"), "the diff\n\nis the lock held?");
+    // A file of that name is a file.
+    beast.write("two words", "its text");
+    assert_eq!(last(&["fix", "two words"], b"from stdin"), "its text");
+    let ran = beast.run(&["shell", "list files", "--schema", "-"], b"{}");
+    assert!(ran.code == Some(2) && ran.stderr.contains("stdin is the material"), "{ran:?}");
+}
+
+#[test]
+fn words_that_may_be_a_slip_are_told_with_the_way() {
     let beast = Beast::alone();
-    let reports =
-        [&["shell", "list files"][..], &["run", "ask", "why not"], &["summarize", "a b"], &["shell", "nofile"]]
-            .map(|arguments| beast.run(arguments, b"").report());
+    let reports = [
+        &["shell", "list", "the", "files"][..],
+        &["translate", "hello"],
+        &["run", "fix", "my notes.txt"],
+        &["summarize", "a b"],
+        &["summarize", "nofile"],
+        &["explain", "nofile.sh"],
+    ]
+    .map(|arguments| beast.run(arguments, b"").report());
     expect![[r#"
         exit 2
         out: ""
-        err: beastctl: there is no file `list files`; try: echo 'list files' | beastctl shell
+        err: beastctl: there is no file `list the files`; try: beastctl shell 'list the files'
         exit 2
         out: ""
-        err: beastctl: there is no file `why not`; try: echo 'why not' | beastctl run ask
+        err: beastctl: there is no file `hello`; try: echo hello | beastctl translate
+        exit 2
+        out: ""
+        err: beastctl: there is no file `my notes.txt`; try: echo 'my notes.txt' | beastctl fix
         exit 2
         out: ""
         err: beastctl: there is no file `a b`; try: echo 'a b' | beastctl summarize
         exit 2
         out: ""
         err: beastctl: cannot read nofile: No such file or directory (os error 2); try: ls, to see what is there
+        exit 2
+        out: ""
+        err: beastctl: cannot read nofile.sh: No such file or directory (os error 2); try: ls, to see what is there
     "#]]
     .assert_eq(&reports.concat());
+}
+
+#[test]
+fn a_prompt_that_says_nothing_yet_is_not_run() {
+    let beast = Beast::alone();
+    beast.run(&["prompts", "new", "haiku"], b"");
+    let reports =
+        [&["haiku"][..], &["run", "haiku"], &["chat", "haiku"]].map(|arguments| beast.run(arguments, b"rain").report());
+    expect![[r#"
+        exit 2
+        out: ""
+        err: beastctl: DIR/config/beast/prompts/haiku.md:34: the prompt is not written yet: this line is to be replaced; try: beastctl prompts edit haiku
+        exit 2
+        out: ""
+        err: beastctl: DIR/config/beast/prompts/haiku.md:34: the prompt is not written yet: this line is to be replaced; try: beastctl prompts edit haiku
+        exit 2
+        out: ""
+        err: beastctl: DIR/config/beast/prompts/haiku.md:34: the prompt is not written yet: this line is to be replaced; try: beastctl prompts edit haiku
+    "#]].assert_eq(&reports.concat());
+    let listed = beast.run(&["prompts"], b"").stdout;
+    assert!(listed.contains("haiku") && listed.contains("not written yet"), "{listed}");
+    // What is written is run, with or without the settings.
+    let beast = Beast::new();
+    own(&beast, "haiku", "---\ndescription: What this prompt is for\n---\nWrite a haiku about the input.");
+    assert_eq!(turns(&asked(&beast, &["haiku"], b"rain"))[0], "Write a haiku about the input.");
+}
+
+/// A person gets the editor at once; what is typed into a pipe goes on as before.
+#[test]
+fn new_opens_the_editor_for_a_person() {
+    let new = |arguments: &[&str], editor: &str| {
+        let beast = Beast::alone();
+        let terminal = Terminal::new(200);
+        let mut command = beast.command(&[&["prompts", "new"], arguments].concat());
+        command.env("PATH", "/usr/bin:/bin").env("EDITOR", editor).env("TERM", "dumb");
+        command.stdin(terminal.stdio()).stdout(terminal.stdio()).stderr(terminal.stdio());
+        let mut child = spawn(&mut command);
+        drop(command);
+        let code = child.wait().unwrap().code();
+        let told = terminal.finish().replace(&beast.dir.path().display().to_string(), "DIR");
+        let text = fs::read_to_string(beast.path(&format!("{FOLDER}/haiku.md"))).unwrap();
+        (format!("exit {}\n{told}", code.unwrap()), text)
+    };
+    let (written, text) = new(&["haiku"], "sh -c 'echo Write a haiku. >\"$1\"'  x");
+    assert_eq!(text, "Write a haiku.\n");
+    let (untouched, _) = new(&["haiku"], "true");
+    let (failed, text) = new(&["haiku"], "false");
+    assert!(text.contains("description:"), "the file stays: {text}");
+    let (copied, text) = new(&["haiku", "--from", "tldr"], "true");
+    assert_eq!(text, include_str!("../../prompts/tldr.md"));
+    expect![[r#"
+        exit 0
+        DIR/config/beast/prompts/haiku.md
+        exit 2
+        DIR/config/beast/prompts/haiku.md
+        beastctl: DIR/config/beast/prompts/haiku.md:34: the prompt is not written yet: this line is to be replaced; try: beastctl prompts edit haiku
+        exit 1
+        DIR/config/beast/prompts/haiku.md
+        beastctl: the editor `false` ended with exit status: 1; try: EDITOR=nano, or any other that is installed
+        exit 0
+        DIR/config/beast/prompts/haiku.md
+    "#]].assert_eq(&[written, untouched, failed, copied].concat());
 }

@@ -367,32 +367,6 @@ fn a_web_page_is_no_model() {
 }
 
 #[test]
-fn proxies_of_the_environment_are_used() {
-    let (beast, proxy) = (Beast::new(), Web::new());
-    let bytes = gguf(10_000);
-    // A proxy is asked for the whole address, or for a tunnel.
-    proxy.page("http://models.example/m.gguf", Page { bytes: Arc::clone(&bytes), ..Page::default() });
-    let pull = |no_proxy: &str| {
-        let mut command = command(&beast, &["models", "pull", "http://models.example/m.gguf", "--retries", "0"]);
-        command.env("ALL_PROXY", format!("http://{}", proxy.address())).env("NO_PROXY", no_proxy);
-        Ran::of(feed(command, b""), beast.dir.path())
-    };
-    pull("");
-    let n_asked = proxy.asked().len();
-    assert!(n_asked > 0 && proxy.asked()[0].path.contains("models.example"), "{:?}", proxy.asked());
-    for exception in ["models.example", "127.0.0.0/8,models.example:80"] {
-        pull(exception);
-        assert_eq!(proxy.asked().len(), n_asked, "{exception}");
-    }
-    // Going there without the proxy would be against what was said.
-    let mut command = command(&beast, &["models", "pull", &proxy.url("/m.gguf")]);
-    command.env("HTTP_PROXY", "ftp://proxy.example:1");
-    let ran = Ran::of(feed(command, b""), beast.dir.path());
-    assert!(ran.code == Some(1) && ran.stderr.contains("HTTP_PROXY names no proxy"), "{}", ran.report());
-    assert_eq!(proxy.asked().len(), n_asked);
-}
-
-#[test]
 fn nobody_listens() {
     let beast = Beast::new();
     let ran = run(&beast, &["models", "pull", "lfm2-350m"]);

@@ -76,6 +76,115 @@ fn whoever_wants_it_plain_gets_it_plain() {
     assert_eq!(answered(&["-x"], &[], true), "ls *\n");
 }
 
+const LONG: &str = "The quick brown fox jumps over the lazy dog, and **nobody** is surprised.\n```\na line of code that is longer than the terminal\n```\n";
+
+/// What a terminal of 30 columns shows.
+fn narrow(arguments: &[&str], variables: &[(&str, &str)]) -> String {
+    let beast = Beast::new();
+    beast.daemon(|peer| {
+        peer.generate();
+        let pieces: Vec<String> = LONG.chars().map(String::from).collect();
+        peer.answer(&pieces.iter().map(String::as_str).collect::<Vec<_>>());
+    });
+    let (code, out, _) = Seen::start(command(&beast, arguments, variables), 30, b"text").finish();
+    assert_eq!(code, Some(0));
+    out.replace('\x1b', "ESC")
+}
+
+#[test]
+fn words_stay_whole_at_the_edge_of_a_terminal() {
+    let shown = narrow(&["summarize"], &[]);
+    expect![[r#"
+        The quick brown fox jumps over
+        the lazy dog, and ESC[1mnobodyESC[0m is
+        surprised.
+        ESC[2ma line of code that is longer than the terminalESC[0m
+    "#]]
+    .assert_eq(&shown);
+    assert_eq!(narrow(&["summarize", "--no-stream"], &[]), shown);
+    expect![[r#"
+        The quick brown fox jumps over
+        the lazy dog, and **nobody**
+        is surprised.
+        ```
+        a line of code that is longer than the terminal
+        ```
+    "#]]
+    .assert_eq(&narrow(&["summarize"], &[("NO_COLOR", "1")]));
+    // As the model wrote it, whatever that looks like.
+    assert_eq!(narrow(&["summarize", "--no-markdown"], &[]), LONG);
+    let in_pipe = answered(&[], &[("COLUMNS", "30")], false);
+    assert_eq!(in_pipe, ANSWER.concat() + "\n");
+}
+
+#[test]
+fn a_conversation_is_shown_like_the_answers_that_it_keeps() {
+    let beast = Beast::new();
+    daemon(&beast, &["**yes**, and a few words that do not fit into one line\n```\nopen", "no"]);
+    beast.run(&["ask", "--session", "talk", "Is that a question of several words?"], b"");
+    beast.run(&["ask", "--session", "talk", "again?"], b"");
+    let show = ["history", "show", "talk"];
+    let (_, out, _) = Seen::start(command(&beast, &show, &[]), 30, b"").finish();
+    expect![[r#"
+        ESC[2m│ ESC[0;3mIs that a question of
+        │ several words?ESC[0m
+
+        ESC[1myesESC[0m, and a few words that do
+        not fit into one line
+        ESC[2mopenESC[0m
+
+        ESC[2m│ ESC[0;3magain?ESC[0m
+
+        no
+    "#]]
+    .assert_eq(&out.replace('\x1b', "ESC"));
+    // A pipe gets what was said.
+    expect![[r#"
+        > Is that a question of several words?
+
+        **yes**, and a few words that do not fit into one line
+        ```
+        open
+
+        > again?
+
+        no
+    "#]]
+    .assert_eq(&beast.run(&show, b"").stdout);
+}
+
+#[test]
+fn tables_and_help_keep_their_words_whole() {
+    let beast = Beast::new();
+    for arguments in [&["models"][..], &["prompts"], &["models", "show", "lfm2-2.6b"]] {
+        let wide = beast.run(arguments, b"").stdout;
+        let (_, out, _) = Seen::start(command(&beast, arguments, &[]), 60, b"").finish();
+        let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!(words(&out.replace(&beast.dir.path().display().to_string(), "DIR")), words(&wide));
+        let too_wide = |line: &&str| line.width() > 60 && line.split_whitespace().count() > 2;
+        assert_eq!(out.lines().filter(too_wide).collect::<Vec<_>>(), Vec::<&str>::new(), "{arguments:?}");
+    }
+    let (_, _, err) = Seen::start(command(&beast, &["chat"], &[]), 44, b"/help\n").finish();
+    expect![[r#"
+        /clear          begin a new conversation
+        /system [TEXT]  show the system turn; with a
+                        text, begin a new
+                        conversation with that
+        /save NAME      give this conversation a
+                        name, by which --session
+                        finds it
+        /retry          ask the last question again
+        /file PATH      put a file before the next
+                        question
+        /quit           end, like Ctrl-D
+        """ opens and closes a question of several
+        lines; \ at the end of a line goes on with
+        the next.
+        Ctrl-C stops an answer.
+    "#]]
+    .assert_eq(&err);
+}
+
 #[test]
 fn an_object_on_a_terminal_commands_nothing() {
     for option in ["--json", "--stream-json"] {

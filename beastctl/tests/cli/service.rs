@@ -5,7 +5,7 @@ use std::{fs, os::unix::fs::symlink, path::PathBuf, process::Command};
 use beast_protocol::Request;
 use expect_test::{Expect, expect};
 
-use crate::harness::{Beast, Ran, feed, spawn};
+use crate::harness::{Beast, Ran, feed, printed, spawn};
 
 /// Its states are files: `active`, `failed`, `enabled` and `pid`; `no-bus`, `refuses` and a unit that is missing make it fail.
 const SYSTEMCTL: &str = r#"
@@ -348,7 +348,7 @@ fn what_is_left_of_a_service_is_taken_away() {
 fn the_endpoint_has_its_units_as_long_as_it_is_configured() {
     let machine = Machine::new();
     let settings = "http.listen = \"127.0.0.1:8484\"  # file\nhttp.ollama = true  # file\nhttp.ollama_listen = \"127.0.0.1:11434\"  # default";
-    machine.0.beastd(&format!("cat <<'END'\n{settings}\nEND"));
+    machine.0.beastd(&format!("cat <<'END'\n{}\nEND", printed(settings)));
     machine.check(&["install"], expect![[r#"
         exit 0
         out: "installed DIR/config/systemd/user/beastd.socket\ninstalled DIR/config/systemd/user/beastd-http.socket\ninstalled DIR/config/systemd/user/beastd-ollama.socket\ninstalled DIR/config/systemd/user/beastd.service\nit listens at DIR/beastd.sock, the first request starts beastd\nit answers HTTP at 127.0.0.1:8484\nit answers HTTP at 127.0.0.1:11434\n"
@@ -372,7 +372,7 @@ fn the_endpoint_has_its_units_as_long_as_it_is_configured() {
     "#]],
     );
 
-    machine.0.beastd("echo 'http.listen = \"127.0.0.1:8484\"  # file'");
+    machine.0.beastd(&format!("echo '{}'", printed("http.listen = \"127.0.0.1:8484\"  # file")));
     machine.check(&["install"], expect![[r#"
         exit 0
         out: "installed anew DIR/config/systemd/user/beastd.socket\ninstalled anew DIR/config/systemd/user/beastd-http.socket\ninstalled anew DIR/config/systemd/user/beastd.service\nit listens at DIR/beastd.sock, the first request starts beastd\nit answers HTTP at 127.0.0.1:8484\n"

@@ -12,7 +12,7 @@ use rustix::{
     fs::{Mode, OFlags},
     io::{FdFlags, fcntl_setfd},
     pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
-    termios::{Winsize, tcsetwinsize},
+    termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize},
 };
 
 use crate::harness::{PATIENCE, feed};
@@ -74,6 +74,11 @@ impl Terminal {
 
     pub(crate) fn type_in(&self, bytes: impl AsRef<[u8]>) {
         (&self.controller).write_all(bytes.as_ref()).unwrap();
+    }
+
+    /// Whether it shows what is typed.
+    pub(crate) fn echoes(&self) -> bool {
+        tcgetattr(&self.user).unwrap().local_modes.contains(LocalModes::ECHO)
     }
 
     /// Waits until this has been written, after what was waited for before.

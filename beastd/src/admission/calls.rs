@@ -142,8 +142,11 @@ pub(super) fn check(tools: &Tools) -> Result<(), WireError> {
     }
     let n_bytes: usize = functions.iter().map(|function| function.parameters.len() + function.description.len()).sum();
     if n_bytes > MAX_SCHEMAS {
-        let text =
-            format!("the tools' descriptions are too long: {n_bytes} of at most {MAX_SCHEMAS} bytes; try: fewer tools");
+        let text = format!(
+            "the tools' descriptions are too long: {} KiB of at most {} KiB; try: fewer tools",
+            n_bytes.div_ceil(1024),
+            MAX_SCHEMAS / 1024
+        );
         return Err(invalid(text));
     }
     match &tools.choice {

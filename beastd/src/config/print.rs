@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use beast_launchd::shown;
 use serde_json::json;
 
 use super::keys::{self, KEYS};
@@ -17,7 +18,8 @@ impl Loaded {
             .collect();
         let width = lines.iter().map(|(line, _)| line.chars().count()).max().unwrap_or(0).min(48);
         lines.iter().fold(String::new(), |mut out, (line, source)| {
-            writeln!(out, "{line:width$}  # {source}").expect("a string takes everything");
+            writeln!(out, "{line:width$}  # {}", shown::logged(&source.to_string()))
+                .expect("a string takes everything");
             out
         })
     }

@@ -9,7 +9,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Mutex;
 
-use beast_launchd::file;
+use beast_launchd::{file, shown};
 use llama_cpp_2::LlamaStateSeqFlags;
 use llama_cpp_2::context::LlamaContext;
 use llama_cpp_sys_2 as sys;
@@ -175,7 +175,7 @@ unsafe extern "C" fn say_last_words(text: *const std::ffi::c_char) {
     // SAFETY: as llama.cpp promises.
     let text = unsafe { CStr::from_ptr(text) }.to_string_lossy();
     // Nobody may be listening.
-    let _ = writeln!(std::io::stderr(), "beastd: llama.cpp ended the process: {text}");
+    let _ = writeln!(std::io::stderr(), "beastd: llama.cpp ended the process: {}", shown::logged(&text));
     tracing::error!(reason = %text, "llama.cpp ends the process");
     std::thread::sleep(TIME_TO_WRITE);
 }

@@ -141,7 +141,8 @@ fn too_late(limit: Duration) -> Refusal {
 }
 
 fn too_large(max: usize) -> Refusal {
-    let text = format!("the request body is larger than {max} bytes; try: less text, or a larger http.max_body_mib");
+    let text =
+        format!("the request body is larger than {} MiB; try: less text, or a larger http.max_body_mib", max >> 20);
     Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "invalid_request_error", text)
 }
 

@@ -208,3 +208,25 @@ fn a_variable_that_nobody_reads_is_told() {
     assert!(output.code == Some(0) && output.stdout.contains("n_ctx = 4096"), "{output}");
     assert_eq!(output.stderr.trim(), "beastd: warning: unknown variable BEAST_NCTX; did you mean BEAST_N_CTX?");
 }
+
+#[test]
+fn words_of_a_configuration_command_no_terminal_and_forge_no_line_of_the_log() {
+    let home = Home::new();
+    home.configure("\"\\u001b]52;c;eA==\\u0007\\u202ekey\" = 1\n");
+    let output = run(&mut home.beastd(&[]), "");
+    let said = output.failure(1);
+    assert!(said.contains("\\u202ekey'"), "{said:?}");
+    assert!(!said.contains(|c: char| c.is_control() || c == '\u{202e}'), "{said:?}");
+
+    home.configure("model = \"/m\\n2026-11-26T00:00:00Z ERROR forged\\u001b[2J\\u2066.gguf\"\n");
+    let mut beast = home.start(&[]);
+    eventually(|| beast.stderr().contains("forged"));
+    beast.signal(Signal::TERM);
+    beast.exit();
+    let (files, stderr) = (beast.log_files(), beast.stderr());
+    for log in [files, stderr] {
+        assert!(log.contains("/m\\n2026-11-26T00:00:00Z ERROR forged"), "{log}");
+        assert!(!log.lines().any(|line| line.starts_with("2026-11-26T00:00:00Z ERROR forged")), "{log}");
+        assert!(!log.contains(['\u{1b}', '\u{2066}']), "{log:?}");
+    }
+}

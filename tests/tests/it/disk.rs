@@ -47,6 +47,25 @@ fn a_disk_full_while_logging_does_not_hurt_answers() {
 }
 
 #[test]
+fn a_home_where_nothing_can_be_written_has_the_built_in_model_all_the_same() {
+    let home = Home::new();
+    // Not even root can make a folder in a file.
+    let file = home.write("read-only", "no folder");
+    let folders = ["HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME"];
+    let mut command = home.beastd(&[]);
+    command.envs(folders.map(|name| (name, file.join("home"))));
+    let beast = Beast::launch(home, command);
+    let mut ask = beast.ctl(&["summarize"]);
+    ask.envs(folders.map(|name| (name, file.join("home"))));
+    assert_ne!(run(&mut ask, TEXT).answer(), "");
+    let unpacked = beast.socket().with_file_name("cub.gguf");
+    assert!(
+        unpacked.is_file() && beast.status().model.expect("it has answered").path == unpacked.to_str().expect("plain")
+    );
+    assert!(beast.stderr().contains("a built-in model is elsewhere"), "{}", beast.stderr());
+}
+
+#[test]
 fn a_file_in_the_place_of_the_log_folder_costs_the_log_and_nothing_else() {
     let home = Home::new();
     let folder = home.log_dir();

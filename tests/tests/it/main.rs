@@ -7,6 +7,7 @@ mod activation;
 mod cancel;
 mod concurrency;
 mod config;
+mod conversations;
 mod crash;
 mod damage;
 mod disk;

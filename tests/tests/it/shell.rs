@@ -62,3 +62,15 @@ fn a_prompt_of_ones_own_is_a_command() {
     assert_eq!(answer.as_object().unwrap().keys().collect::<Vec<_>>(), ["about"]);
     assert!(shell(&beast, "beastctl prompts").answer().contains("about"), "it is listed");
 }
+
+#[test]
+fn words_are_the_text_and_a_prompt_that_is_not_written_is_not_run() {
+    let beast = Beast::start();
+    beast.ready();
+    let answer = json(&shell(&beast, "beastctl fix -q --json --max-tokens 8 'wat is this' </dev/null"));
+    let piped = json(&shell(&beast, "printf 'wat is this' | beastctl fix -q --json --max-tokens 8"));
+    assert_eq!(answer["usage"]["n_prompt"], piped["usage"]["n_prompt"], "{answer}");
+    let output = shell(&beast, "beastctl prompts new haiku >/dev/null && echo rain | beastctl haiku");
+    assert_eq!(output.code, Some(2), "{output}");
+    assert!(output.stderr.contains("try: beastctl prompts edit haiku"), "{output}");
+}

@@ -58,7 +58,7 @@ fn a_frame_over_the_limit_is_refused_by_its_length_alone() {
     let mut client = beast.client();
     client.stream.write_all(&over_the_limit()).expect("it is little");
     let error = refused(&mut client);
-    assert!(error.message.contains("33554433 bytes is over the limit of 33554432"), "{error}");
+    assert!(error.message.contains("33554433 bytes is over the limit of 32 MiB"), "{error}");
     drop(client);
     instead_of_a_greeting(&beast, &over_the_limit());
     goes_on(&beast);

@@ -20,7 +20,10 @@ use std::{
 use beast_launchd::file;
 use rustix::process::{Pid, Signal, kill_process_group};
 
-use crate::{exit::advice, input::Input};
+use crate::{
+    exit::{self, Failing, advice},
+    input::Input,
+};
 
 /// Runs the rest of its arguments; then how that ended is there, whole.
 const SHELL: &str = r#""$@"; echo $? > end.part && mv end.part end"#;
@@ -45,13 +48,16 @@ pub enum JobError {
     Folder(PathBuf, #[source] io::Error),
 }
 
-impl JobError {
-    /// What to do next; Alfred's window shows it.
-    pub fn hint(&self) -> String {
-        match self {
+impl Failing for JobError {
+    fn exit_code(&self) -> u8 {
+        exit::FAILED
+    }
+
+    fn hint(&self) -> Option<String> {
+        Some(match self {
             JobError::Gone => "ask once more".into(),
             JobError::Folder(path, error) => advice::writing(path, error),
-        }
+        })
     }
 }
 

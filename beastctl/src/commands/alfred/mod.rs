@@ -8,13 +8,20 @@ mod jobs;
 
 use std::{env, ffi::OsString, path::PathBuf, time::Duration};
 
-use anyhow::Result;
 use serde_json::{Value, json};
 
+#[cfg(test)]
 pub(crate) use self::jobs::JobError;
 use self::jobs::{Jobs, State};
 use super::Context;
-use crate::{cli::AlfredVerb, exit, input, output::json_line, prompts, wait::Wait};
+use crate::{
+    cli::AlfredVerb,
+    exit::{Failure, Result},
+    input,
+    output::json_line,
+    prompts,
+    wait::Wait,
+};
 
 /// Seconds between two looks at an answer; Alfred takes 0.1 to 5.
 const RERUN: f64 = 0.2;
@@ -95,8 +102,8 @@ fn text_view(text: &str, footer: &str) -> Value {
     })
 }
 
-fn failed(error: &anyhow::Error) -> Value {
-    let (_, line) = exit::verdict(error);
+fn failed(error: &Failure) -> Value {
+    let line = error.line();
     text_view(&line.unwrap_or_else(|| error.to_string()), "failed")
 }
 

@@ -1,12 +1,12 @@
 //! The end of a complete answer: whether it may be shown, its newline or its object, and what there is to say about it.
 
-use anyhow::Result;
 use beast_protocol::{FinishReason, Notice, NoticeKind};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{Answering, Done, Form};
 use crate::{
-    commands::CommandError,
+    commands::{CommandError, commit_message::Guard},
+    exit::Result,
     output::{OutputError, Told, answer_line, answer_object, first_code_block, json_line, stats_lines, units::count},
 };
 
@@ -17,6 +17,8 @@ struct Made {
     value: Option<Value>,
     /// Under `--extract`, where there is code.
     code: Option<String>,
+    /// Of `commit-msg`.
+    message: Option<String>,
 }
 
 impl Answering<'_> {
@@ -26,6 +28,8 @@ impl Answering<'_> {
         let done = self.done.expect("only a complete answer is finished");
         let cut = self.cut();
         let made = self.make(cut.as_deref())?;
+        // A first line that is whole has lost nothing.
+        let cut = cut.filter(|_| made.message.is_none() || !self.guard.is_some_and(Guard::is_subject));
         let is_error = cut.is_some() && self.options.output.strict;
         let mut warnings: Vec<String> = cut.iter().filter(|_| !is_error).cloned().collect();
         if !self.has_text() && self.calls.is_empty() {
@@ -64,6 +68,9 @@ impl Answering<'_> {
             let value = serde_json::from_str(self.text()).map_err(CommandError::NoJson)?;
             return Ok(Made { value: Some(value), ..Made::default() });
         }
+        if let Some(guard) = self.guard {
+            return Ok(Made { message: Some(self.message(guard, cut)?), ..Made::default() });
+        }
         if !self.options.output.extract {
             return Ok(Made::default());
         }
@@ -71,6 +78,15 @@ impl Answering<'_> {
             (Some((_, false)), Some(cut)) => Err(CommandError::Withheld(format!("the code is not complete: {cut}"))),
             (block, _) => Ok(Made { code: block.map(|(code, _)| code), ..Made::default() }),
         }
+    }
+
+    fn message(&self, guard: &Guard, cut: Option<&str>) -> Result<String, CommandError> {
+        let found = match guard.is_subject() {
+            true => guard.subject(self.text(), cut.is_none()),
+            false => guard.message(self.text(), cut.is_some()),
+        };
+        let nothing = || cut.map_or_else(|| "the answer of the model is empty".to_owned(), str::to_owned);
+        found.ok_or_else(nothing).flatten().map_err(CommandError::NoMessage)
     }
 
     fn note_on_code(&self, made: &Made) -> Option<String> {
@@ -82,15 +98,18 @@ impl Answering<'_> {
         let output = &self.options.output;
         self.measured.total = self.context.started.elapsed();
         if !output.json && !output.stream_json {
-            match &made.code {
-                Some(code) => self.answer.finish_with(code)?,
+            match made.message.as_ref().or(made.code.as_ref()) {
+                Some(part) => self.answer.finish_with(part)?,
                 None => self.answer.finish()?,
             }
             let lines: String = self.calls.objects().iter().map(json_line).collect();
             return if lines.is_empty() { Ok(()) } else { self.context.console.print(&lines) };
         }
+        if let Some(message) = made.message.as_ref().filter(|_| output.stream_json) {
+            self.context.console.print(&json_line(&json!({"type": "piece", "text": message})))?;
+        }
         let told = Told {
-            text: self.answer.text(),
+            text: made.message.as_deref().unwrap_or(self.answer.text()),
             model: &self.model,
             done,
             notices: &self.notices,

@@ -4,6 +4,7 @@ use expect_test::expect;
 use tempfile::TempDir;
 
 use super::*;
+use crate::exit::Failing;
 
 /// A `/proc` of two cores: ticks of user, idle and stolen time, and the ticks of each program.
 fn proc(user: u64, idle: u64, stolen: u64, programs: &[(u32, &str, u64)]) -> (TempDir, PathBuf) {

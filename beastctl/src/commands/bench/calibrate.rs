@@ -8,7 +8,6 @@ use std::{
     process::{ChildStdout, Stdio},
 };
 
-use anyhow::{Context as _, Result};
 use rustix::event::PollFlags;
 use serde_json::Value;
 
@@ -24,6 +23,7 @@ use super::{
 use crate::{
     cli::BenchOptions,
     commands::{CommandError, Context},
+    exit::{During as _, Result},
     output::{
         one_line,
         tables::{Layout, table_text},

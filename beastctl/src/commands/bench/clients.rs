@@ -5,7 +5,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::Result;
 use beast_protocol::Generate;
 
 use super::{
@@ -16,6 +15,7 @@ use super::{
 };
 use crate::{
     client::{Client, ClientError},
+    exit::Result,
     output::{
         answer_speed,
         tables::{Group, Row, Samples, Table},

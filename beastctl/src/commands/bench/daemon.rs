@@ -7,13 +7,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result};
 use beast_protocol::{ErrorCode, Event, FinishReason, Generate, Request, State, Status, Timings, Usage, WireError};
 
 use super::{child::OwnChild, home::Home, steps::Steps};
 use crate::{
     client::{Client, ClientError},
     commands::CommandError,
+    exit::{During as _, Result},
     start::StartError,
     wait::Wait,
 };

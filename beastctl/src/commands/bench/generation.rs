@@ -1,6 +1,5 @@
 //! How fast a single answer comes.
 
-use anyhow::Result;
 use beast_protocol::Status;
 
 use super::{Plan, daemon::Answered, lab::Lab, texts};
@@ -10,6 +9,8 @@ use crate::output::{
     units::count,
     us_to_ms,
 };
+
+use crate::exit::Result;
 
 pub(super) const PLAN: Plan = Plan { name: "generation", title: "one answer at a time", weight: 2.0, measure };
 

@@ -9,8 +9,9 @@ use std::{
     process::Command,
 };
 
-use anyhow::{Context as _, Result};
 use beast_launchd::{check_socket_path, paths};
+
+use crate::exit::{During as _, Result};
 
 /// What the daemon's places are called in it.
 const PLACES: [(&str, &str); 5] = [

@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
 use beast_protocol::{Generate, Model};
 
 use super::{
@@ -14,6 +13,7 @@ use super::{
 use crate::{
     cli::BenchOptions,
     client::{Client, ClientError},
+    exit::Result,
     wait::Wait,
 };
 

@@ -25,19 +25,18 @@ mod texts;
 
 use std::{path::Path, time::SystemTime};
 
-use anyhow::{Context as _, Result};
 use serde_json::Value;
 
 use self::{about::About, busy::Trust, home::Home, lab::Lab, machine::Machine, settings::Settings, steps::Steps};
 use super::{CommandError, Context};
 use crate::{
     cli::{BenchOptions, BenchTable, STDOUT},
-    client::ClientError,
+    exit::{During as _, Failure, Result},
     output::{
         WholeFile, json_line,
         tables::{Layout, Table, chart, table_object, table_text},
     },
-    start::{StartError, find_beastd},
+    start::find_beastd,
     wait::Wait,
 };
 
@@ -133,12 +132,8 @@ fn measure(context: &Context, lab: &mut Lab<'_>, plans: &[&Plan], trust: Trust, 
 }
 
 /// What ends the whole run, and not only one table.
-fn is_the_end(error: &anyhow::Error) -> bool {
-    error.chain().any(|error| {
-        error.is::<crate::wait::WaitError>()
-            || matches!(error.downcast_ref(), Some(ClientError::Wait(_)))
-            || matches!(error.downcast_ref(), Some(StartError::Wait(_) | StartError::Client(ClientError::Wait(_))))
-    })
+fn is_the_end(error: &Failure) -> bool {
+    error.find::<crate::wait::WaitError>().is_some()
 }
 
 /// A success is to have measured everything.

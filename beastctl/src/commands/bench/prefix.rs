@@ -1,6 +1,5 @@
 //! What it saves that the beginning of a prompt is known: not at all, in memory, or from the disk after a restart.
 
-use anyhow::Result;
 use beast_protocol::Status;
 
 use super::{
@@ -14,6 +13,8 @@ use crate::output::{
     units::count,
     us_to_ms,
 };
+
+use crate::exit::Result;
 
 pub(super) const PLAN: Plan =
     Plan { name: "prefix", title: "a short text behind a long instruction", weight: 3.0, measure };

@@ -1,6 +1,5 @@
 //! The two profiles beside each other.
 
-use anyhow::Result;
 use beast_protocol::Status;
 
 use super::{
@@ -9,6 +8,8 @@ use super::{
     lab::Lab,
 };
 use crate::output::tables::{Group, Table};
+
+use crate::exit::Result;
 
 pub(super) const PLAN: Plan =
     Plan { name: "profiles", title: "the profile beast beside baseline, measured in turn", weight: 4.0, measure };

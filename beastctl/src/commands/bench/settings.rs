@@ -2,10 +2,9 @@
 
 use std::path::Path;
 
-use anyhow::Result;
 use serde_json::{Map, Value};
 
-use crate::{commands::settings::Settings as Printed, start::StartError, wait::Wait};
+use crate::{commands::settings::Settings as Printed, exit::Result, start::StartError, wait::Wait};
 
 /// What a profile sets, and what would hide it.
 const OF_PROFILE: [&str; 4] = ["profile", "n_batch", "n_ctx", "n_cells"];

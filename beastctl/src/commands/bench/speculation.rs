@@ -1,11 +1,11 @@
 //! What it brings to guess tokens ahead, where the answer can be copied and where it cannot.
 
-use anyhow::Result;
 use beast_protocol::{Generate, Speculation, SpeculationStatus};
 
 use super::{Plan, daemon::Answered, lab::Lab, texts};
 use crate::{
     client::Client,
+    exit::Result,
     output::{
         tables::{Group, Row, Samples, Table},
         units::percent,

@@ -1,6 +1,5 @@
 //! How long it takes from the start of the program until it can answer.
 
-use anyhow::Result;
 use beast_protocol::{LoadStage, Stage};
 
 use super::{Plan, lab::Lab};
@@ -9,6 +8,8 @@ use crate::output::{
     units::percent,
     us_to_ms,
 };
+
+use crate::exit::Result;
 
 pub(super) const PLAN: Plan =
     Plan { name: "startup", title: "from the start of beastd until it can answer", weight: 1.0, measure };

@@ -120,12 +120,17 @@ pub(super) const HELP: &str = "\
 /save NAME      give this conversation a name, by which --session finds it
 /retry          ask the last question again
 /file PATH      put a file before the next question
-/quit           end, like Ctrl-D
+/quit           end, like Ctrl-D; exit, quit and /bye do the same
 \"\"\" opens and closes a question of several lines; \\ at the end of a line goes on with the next.
 Ctrl-C stops an answer.
 ";
 
 impl Typed {
+    /// Whether a person says so that the chat is over: such a word alone is no question.
+    pub(super) fn is_farewell(&self) -> bool {
+        matches!(self, Typed::Question(text) if ["exit", "quit"].contains(&text.trim()))
+    }
+
     fn question(text: &str) -> Self {
         if text.trim().is_empty() { Typed::Nothing } else { Typed::Question(text.into()) }
     }
@@ -146,7 +151,7 @@ impl Typed {
             "save" => given().map(Command::Save),
             "retry" => Some(Command::Retry),
             "file" => given().map(|path| Command::File(expand(&path))),
-            "quit" => Some(Command::Quit),
+            "quit" | "exit" | "bye" => Some(Command::Quit),
             _ => return Typed::Mistake(format!("there is no command /{word}")),
         };
         command.map_or_else(|| Typed::Mistake(format!("/{word} needs a word behind it")), Typed::Command)

@@ -8,11 +8,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context as _, Result};
 use rustyline::{Behavior, Config, Editor, error::ReadlineError, history::FileHistory};
 
 use super::pipe::Lines;
 use crate::{
+    exit::{self, During as _, Failing, Result},
     input::InputError,
     output::Console,
     wait::{Wait, WaitError},
@@ -102,6 +102,17 @@ impl Keyboard {
     }
 }
 
+/// A terminal that line editing cannot handle.
+impl Failing for ReadlineError {
+    fn exit_code(&self) -> u8 {
+        exit::FAILED
+    }
+
+    fn hint(&self) -> Option<String> {
+        Some("TERM=dumb beastctl chat, which does without line editing".into())
+    }
+}
+
 fn plain_line(lines: &mut Lines, mark: &str, wait: &Wait, console: Console) -> Result<Key> {
     loop {
         console.lines(mark);
@@ -109,13 +120,13 @@ fn plain_line(lines: &mut Lines, mark: &str, wait: &Wait, console: Console) -> R
             Ok(line) => return Ok(line.map_or(Key::End, Key::Line)),
             Err(error) => error,
         };
-        if matches!(error.downcast_ref(), Some(WaitError::Interrupted)) {
+        if matches!(error.find(), Some(WaitError::Interrupted)) {
             // The mark of the next line stands alone.
             console.lines("\n");
             *lines = Lines::default();
             return Ok(Key::Interrupt);
         }
-        if !matches!(error.downcast_ref(), Some(InputError::Binary { .. })) {
+        if !matches!(error.find(), Some(InputError::Binary { .. })) {
             return Err(error);
         }
         console.warning(&format!("{error}, so it is dropped"));

@@ -25,7 +25,7 @@ pub(super) enum Log {
 
 impl Log {
     /// What the command line asks for, and the conversation to go on with.
-    pub(super) fn begin(options: &Options, console: Console) -> anyhow::Result<(Self, Option<Conversation>)> {
+    pub(super) fn begin(options: &Options, console: Console) -> crate::exit::Result<(Self, Option<Conversation>)> {
         let Some(open) = named(options)? else {
             return Ok((if is_log_wanted(options)? { Log::New(None) } else { Log::Off }, None));
         };
@@ -92,7 +92,7 @@ impl Log {
     ///
     /// # Errors
     /// The name is wrong or taken, or the conversation is not kept; then nothing changes.
-    pub(super) fn save(&mut self, to: &str) -> anyhow::Result<()> {
+    pub(super) fn save(&mut self, to: &str) -> crate::exit::Result<()> {
         let store = Store::of_user()?;
         match &*self {
             Log::Off => return Err(CommandError::Chat("this conversation is not kept".into()).into()),

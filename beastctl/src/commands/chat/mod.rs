@@ -10,7 +10,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result};
 use beast_protocol::{Constraint, Generate};
 
 use self::{
@@ -23,7 +22,7 @@ use super::{
     CommandError, Context,
     answering::{Answering, Form},
     asking::Asking,
-    conversing::{other_prompt, too_long},
+    conversing::{left_out, n_to_leave_out, other_prompt},
     generate::{broken_off, check_markdown_wish, constraint, load_prompt, print_error, reach},
     material::Material,
     request,
@@ -31,7 +30,7 @@ use super::{
 use crate::{
     cli::Options,
     conversations::{Conversation, Exchange, Head, Open, Said, Store},
-    exit::{self, Told},
+    exit::{self, AlreadyTold, During as _, Failure, Result},
     input,
     output::{Console, OutputError, units::count},
     prompts::Prompt,
@@ -49,7 +48,7 @@ pub(super) fn run(context: &Context, prompt: Option<String>, options: &Options) 
     let begun = Chat::begin(context, prompt.as_deref().unwrap_or(PROMPT), options);
     let outcome = begun.and_then(|mut chat| if chat.is_interactive { chat.with_person() } else { chat.with_pipe() });
     outcome.inspect_err(|error| {
-        if options.output.stream_json && !error.is::<Told>() {
+        if options.output.stream_json && !error.is::<AlreadyTold>() {
             print_error(context, error);
         }
     })
@@ -163,6 +162,9 @@ impl<'a> Chat<'a> {
             if entry.typed != Typed::Nothing {
                 keyboard.keep(&entry.text, self.console);
             }
+            if entry.typed.is_farewell() {
+                return Ok(());
+            }
             match self.act(entry.typed) {
                 Ok(Next::Line) => {}
                 Ok(Next::End) => return Ok(()),
@@ -200,7 +202,7 @@ impl<'a> Chat<'a> {
                 Err(error) if is_end(&error) => return Err(error),
                 Err(error) => {
                     self.tell(&error);
-                    let (code, _) = exit::verdict(&error);
+                    let code = error.code();
                     failed.get_or_insert(code);
                     // Nobody answers any of the other lines either, and each would take as long to find out.
                     if code == exit::UNREACHABLE || line.is_none() {
@@ -209,14 +211,14 @@ impl<'a> Chat<'a> {
                 }
             }
         }
-        failed.map_or(Ok(()), |code| Err(Told(code).into()))
+        failed.map_or(Ok(()), |code| Err(AlreadyTold(code).into()))
     }
 
-    fn tell(&self, error: &anyhow::Error) {
+    fn tell(&self, error: &Failure) {
         if self.options.output.stream_json {
             print_error(self.context, error);
         }
-        if let (_, Some(line)) = exit::verdict(error) {
+        if let Some(line) = error.line() {
             self.console.error(&line);
         }
     }
@@ -305,8 +307,7 @@ impl<'a> Chat<'a> {
         if answered.is_err() {
             self.n_left_out = n_left_out;
         } else if self.n_left_out > n_left_out {
-            let n = count(self.n_left_out as u64, "oldest exchange");
-            self.console.warning(&format!("no longer sent, because there is no room: the {n} of this conversation"));
+            self.console.warning(&left_out(self.n_left_out));
         }
         let (question, said, outcome) = answered?;
         if !said.text.is_empty() {
@@ -332,13 +333,13 @@ impl<'a> Chat<'a> {
             let question = request.messages.last().map(|message| message.content.clone()).unwrap_or_default();
             match self.exchange(request) {
                 Ok((said, outcome)) => return Ok((question, said, outcome)),
-                Err(error) if exit::verdict(&error).0 == exit::TOO_LONG && self.n_left_out < n_earlier => {
-                    if !self.is_interactive {
-                        return Err(too_long(error));
+                Err(error) => {
+                    let n = n_to_leave_out(&error, &self.conversation.exchanges[self.n_left_out..n_earlier]);
+                    if n == 0 {
+                        return Err(error);
                     }
-                    self.n_left_out += 1;
+                    self.n_left_out += n;
                 }
-                Err(error) => return Err(error),
             }
         }
     }
@@ -348,7 +349,7 @@ impl<'a> Chat<'a> {
         if last.is_turn {
             prompt.instruction.clear();
         }
-        let mut request = request::generate(prompt, last.material, self.options);
+        let (mut request, _) = request::generate(prompt, last.material, self.options);
         request.constraint = self.constraint.clone().or(request.constraint);
         // Spans of the request are about its last message, which stays the last.
         let question = request.messages.pop();
@@ -390,8 +391,8 @@ impl<'a> Chat<'a> {
     }
 
     /// Whether a person has stopped an answer, which is no failure and does not end the chat.
-    fn is_stopped(&self, error: &anyhow::Error) -> bool {
-        self.is_interactive && exit::verdict(error).0 == exit::INTERRUPTED
+    fn is_stopped(&self, error: &Failure) -> bool {
+        self.is_interactive && error.code() == exit::INTERRUPTED
     }
 
     fn keep(&mut self, open: Option<Open>, question: String, said: Said, is_retry: bool) -> Result<()> {
@@ -414,6 +415,6 @@ fn nothing() -> Said {
 }
 
 /// Whether no further answer can come, or none is wanted.
-fn is_end(error: &anyhow::Error) -> bool {
-    matches!(exit::verdict(error).0, exit::DONE | exit::INTERRUPTED) || error.is::<OutputError>()
+fn is_end(error: &Failure) -> bool {
+    matches!(error.code(), exit::DONE | exit::INTERRUPTED) || error.is::<OutputError>()
 }

@@ -2,10 +2,10 @@
 
 use std::{borrow::Cow, io, mem, os::fd::AsFd as _};
 
-use anyhow::Result;
 use rustix::{event::PollFlags, io::Errno};
 
 use crate::{
+    exit::Result,
     input::{InputError, MAX_LEN},
     output::Console,
     wait::Wait,

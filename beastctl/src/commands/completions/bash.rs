@@ -6,62 +6,80 @@ use std::{
     ffi::{OsStr, OsString},
     io,
     os::unix::ffi::{OsStrExt, OsStringExt},
-    path::Path,
 };
 
 use clap::Command;
-use clap_complete::engine::{self, CompletionCandidate};
+
+use super::found::Found;
+use crate::cli::completers::Paths;
 
 /// Which of the words is being typed, from 0.
 const INDEX: &str = "BEAST_COMPLETE_INDEX";
 /// The part of it that a candidate takes the place of.
 const REPLACED: &str = "BEAST_COMPLETE_WORD";
-/// Between candidates: a name may hold a line break.
+/// The quote that is open before that part.
+const QUOTE: &str = "BEAST_COMPLETE_QUOTE";
+/// Between candidates: a name may hold a blank.
 const SEPARATOR: char = '\u{b}';
 
 /// Space after a word is switched off for all and on again where `compopt` can do that, so that a folder or a variable stays
-/// open also in the bash of macOS, which cannot.
+/// open also in the bash of macOS, which cannot. There, `default` completes any file where there is no word of ours.
 const SCRIPT: &str = r#"_PROGRAM() {
-    local IFS=$'\013' words=("${COMP_WORDS[@]}")
+    local IFS=$'\013' words=("${COMP_WORDS[@]}") quote=${COMP_LINE:0:${COMP_POINT:-0}}
+    quote=${quote%"$2"}
     # What is behind the cursor does not count. A sign that divides words is no part of $2, but of the word.
     if ((BASH_VERSINFO[0] > 3)) && [[ ${words[COMP_CWORD]} != [=:] ]]; then
-        words[COMP_CWORD]=$2
+        words[COMP_CWORD]=${words[COMP_CWORD]%%"$2"*}$2
     fi
-    COMPREPLY=($(VARIABLE=bash INDEX=$COMP_CWORD REPLACED=$2 PROGRAM -- "${words[@]}"))
-    compopt +o nospace 2>/dev/null
-    if [[ ${COMPREPLY-} == *[=/:] ]]; then
-        compopt -o nospace 2>/dev/null
+    COMPREPLY=($(VARIABLE=bash INDEX=$COMP_CWORD REPLACED=$2 QUOTE=${quote:${#quote}?${#quote}-1:0} \
+        PROGRAM -- "${words[@]}"))
+    local kind=${COMPREPLY-}
+    COMPREPLY=("${COMPREPLY[@]:1}")
+    compopt +o nospace +o default 2>/dev/null || return 0
+    case $kind in
+        files) compopt -o default ;;
+        folders) compopt -o dirnames ;;
+        gguf)
+            COMPREPLY+=($(compgen -f -X '!*.gguf' -- "$2"))
+            compopt -o filenames -o plusdirs
+            ;;
+    esac
+    if [[ ${COMPREPLY-} == *[=:] ]]; then
+        compopt -o nospace
     fi
 }
-complete -o nospace -o bashdefault -o nosort -F _PROGRAM PROGRAM 2>/dev/null ||
-    complete -o nospace -o bashdefault -F _PROGRAM PROGRAM
+complete -o nospace -o bashdefault -o default -o nosort -F _PROGRAM PROGRAM 2>/dev/null ||
+    complete -o nospace -o bashdefault -o default -F _PROGRAM PROGRAM
 "#;
 
 /// What bash is to run once, for a program that is called with `variable` when Tab is pressed.
 pub(super) fn script(variable: &str, program: &str) -> String {
-    let names = [("VARIABLE", variable), ("INDEX", INDEX), ("REPLACED", REPLACED), ("PROGRAM", program)];
+    let names =
+        [("VARIABLE", variable), ("INDEX", INDEX), ("REPLACED", REPLACED), ("QUOTE", QUOTE), ("PROGRAM", program)];
     names.iter().fold(SCRIPT.to_owned(), |script, (name, value)| script.replace(name, value))
 }
 
-/// The candidates for the word that is being typed.
-pub(super) fn found(command: &mut Command, words: &[OsString], folder: Option<&Path>) -> io::Result<String> {
+/// The kind of paths, and the candidates for the word that is being typed.
+pub(super) fn told(command: Command, words: &[OsString]) -> io::Result<String> {
     let index = env::var(INDEX).ok().and_then(|index| index.parse().ok()).unwrap_or(words.len() - 1);
     let (words, index) = joined(words, index);
     let word = words.get(index).map_or(&[][..], |word| word.as_bytes());
     let replaced = env::var_os(REPLACED).unwrap_or_default();
     let kept = unquoted(OsStr::from_bytes(word.strip_suffix(replaced.as_bytes()).unwrap_or_default()));
-    let words = words.iter().map(|word| unquoted(word)).collect();
-    let mut found = engine::complete(command, words, index, folder)?;
-    let is_option = |candidate: &CompletionCandidate| candidate.get_value().as_bytes().starts_with(b"-");
-    // Whoever has typed nothing yet looks for names; all options among them would bury those.
-    if word.is_empty() && !found.iter().all(is_option) {
-        found.retain(|candidate| !is_option(candidate));
-    }
-    let found = found.iter().map(|candidate| {
-        let value = candidate.get_value().as_bytes();
-        quoted(&String::from_utf8_lossy(value.strip_prefix(kept.as_bytes()).unwrap_or(value)))
-    });
-    Ok(found.collect::<Vec<_>>().join(&SEPARATOR.to_string()))
+    let quote = env::var(QUOTE).ok().and_then(|quote| quote.chars().next()).filter(|c| matches!(c, '\'' | '"'));
+    let found = Found::new(command, words[..=index].iter().map(|word| unquoted(word)).collect())?;
+    let candidate = |value: &str| {
+        let value = value.strip_prefix(&*kept.to_string_lossy()).unwrap_or(value);
+        match (found.paths, quote) {
+            // Beside names of files, bash quotes them all.
+            (Some(Paths::Gguf), _) => value.to_owned(),
+            (_, None) => quoted(value),
+            (_, Some(quote)) => quoted_within(value, quote),
+        }
+    };
+    let candidates = found.words.iter().map(|word| candidate(&word.value));
+    let all: Vec<_> = [found.kind().to_owned()].into_iter().chain(candidates).collect();
+    Ok(all.join(&SEPARATOR.to_string()))
 }
 
 /// The words as they stand in the line, and the index of the same word among them: bash makes three of `--color=always`.
@@ -84,7 +102,7 @@ fn joined(words: &[OsString], index: usize) -> (Vec<OsString>, usize) {
 }
 
 /// bash hands words on as they were typed, with their quotes.
-fn unquoted(word: &OsStr) -> OsString {
+pub(super) fn unquoted(word: &OsStr) -> OsString {
     let mut plain = Vec::with_capacity(word.len());
     let (mut is_escaped, mut quote) = (false, None);
     for byte in word.as_bytes() {
@@ -114,6 +132,21 @@ fn quoted(word: &str) -> String {
     let mut quoted = String::with_capacity(word.len());
     for c in word.chars() {
         if c.is_ascii() && !c.is_ascii_alphanumeric() && !"-_./:=,+@%^~".contains(c) {
+            quoted.push('\\');
+        }
+        quoted.push(c);
+    }
+    quoted
+}
+
+/// The same behind a quote that is open.
+fn quoted_within(word: &str, quote: char) -> String {
+    if quote == '\'' {
+        return word.replace('\'', r"'\''");
+    }
+    let mut quoted = String::with_capacity(word.len());
+    for c in word.chars() {
+        if "\\\"$`".contains(c) {
             quoted.push('\\');
         }
         quoted.push(c);

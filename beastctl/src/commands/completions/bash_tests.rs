@@ -8,6 +8,12 @@ fn bash_gets_names_that_stay_one_word() {
 }
 
 #[test]
+fn an_open_quote_stays_as_it_was_opened() {
+    assert_eq!(quoted_within("it's $2", '\''), r"it'\''s $2");
+    assert_eq!(quoted_within(r#"a "b" $c `d` \"#, '"'), r#"a \"b\" \$c \`d\` \\"#);
+}
+
+#[test]
 fn what_bash_has_quoted_is_read_as_it_was_meant() {
     for (typed, meant) in [
         (r"two\ words", "two words"),

@@ -13,6 +13,7 @@ use beast_protocol::{Event, NoticeKind, Request, State, Status};
 use super::{finding::Finding, service::Service};
 use crate::{
     client::{self, Client, ClientError},
+    exit::Failing,
     output::{Verdict, units::span},
     wait::{Wait, WaitError},
 };

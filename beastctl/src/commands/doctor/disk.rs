@@ -13,7 +13,7 @@ use crate::{
     commands::settings::Settings,
     exit::advice,
     output::{Verdict, units::bytes},
-    prompts::quoted,
+    text::quoted,
 };
 
 const CHECK: &str = "disk";

@@ -16,7 +16,7 @@ use beast_launchd::{
 };
 
 use super::finding::Finding;
-use crate::{commands::settings::Settings, exit::advice, prompts::quoted};
+use crate::{commands::settings::Settings, exit::advice, text::quoted};
 
 const CHECK: &str = "http";
 /// By which beastd names itself in the header `Server`.

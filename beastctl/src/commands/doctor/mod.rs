@@ -18,14 +18,13 @@ mod socket;
 
 use std::path::PathBuf;
 
-use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 
 use self::finding::Finding;
 use super::{Context, settings::Settings};
 use crate::{
     cli::DoctorOptions,
-    exit::{self, Told},
+    exit::{self, AlreadyTold, During as _, Result},
     output::{Verdict, json_line},
     wait::Wait,
 };
@@ -34,10 +33,12 @@ use crate::{
 pub(super) fn run(context: &Context, options: &DoctorOptions) -> Result<()> {
     let wait = Wait::start(context.timeout).context("cannot watch for Ctrl-C")?;
     let findings = examine(context, options.hash, &wait)?;
-    let text = if options.json { json_line(&object(&findings)) } else { lines(context, &findings) };
-    context.console.print(&text)?;
+    match options.json {
+        true => context.console.print(&json_line(&object(&findings)))?,
+        false => context.console.print_painted_lines(&lines(context, &findings))?,
+    }
     // The lines have said it.
-    if count(&findings, Verdict::Problem) > 0 { Err(Told(exit::FAILED).into()) } else { Ok(()) }
+    if count(&findings, Verdict::Problem) > 0 { Err(AlreadyTold(exit::FAILED).into()) } else { Ok(()) }
 }
 
 /// From the programs to the disk: what comes later often depends on what comes before.
@@ -57,7 +58,7 @@ fn examine(context: &Context, is_hash_wanted: bool, wait: &Wait) -> Result<Vec<F
     let mut status = None;
     match context.socket() {
         Err(error) => {
-            let words = exit::verdict(&error).1.unwrap_or_default();
+            let words = error.line().unwrap_or_default();
             findings.push(Finding::said(Verdict::Problem, "socket", &words, "another --socket"));
         }
         Ok(path) => {

@@ -15,7 +15,7 @@ use crate::{
     commands::settings::Settings,
     exit::advice,
     output::units::bytes,
-    prompts::quoted,
+    text::quoted,
     wait::{Wait, WaitError},
 };
 

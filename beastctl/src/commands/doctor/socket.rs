@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::finding::Finding;
-use crate::{exit::advice, prompts::quoted};
+use crate::{exit::advice, text::quoted};
 
 const CHECK: &str = "socket";
 const OTHER: &str = "--socket in a folder of your own";

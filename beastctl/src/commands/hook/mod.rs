@@ -6,12 +6,12 @@ mod suggest;
 
 use std::{path::Path, time::Duration};
 
-use anyhow::{Context as _, Result};
-
 use super::Context;
 use crate::{
-    cli::{self, HookVerb},
+    cli::HookVerb,
+    exit::{During as _, Result},
     git::{self, Git, Hooks, Installed, Removed, Settings, Status},
+    numbers,
     wait::Wait,
 };
 
@@ -43,7 +43,7 @@ fn install(context: &Context, limit: Duration, force: bool, chain: bool) -> Resu
             aside.display()
         );
     }
-    context.console.print(&text)?;
+    context.console.print_lines(&text)?;
     Ok(())
 }
 
@@ -61,7 +61,7 @@ fn uninstall(context: &Context, force: bool) -> Result<()> {
             format!("another program has written over the hook of beastctl: {path}\n{what} {chained}\n")
         }
     };
-    context.console.print(&text)?;
+    context.console.print_lines(&text)?;
     Ok(())
 }
 
@@ -80,7 +80,7 @@ fn status(context: &Context) -> Result<()> {
     if let Some(template) = hooks.template(git, &settings) {
         text += &format!("silent   {} (commit.template) begins each message with words\n", template.display());
     }
-    context.console.print(&text)?;
+    context.console.print_lines(&text)?;
     Ok(())
 }
 
@@ -94,7 +94,7 @@ fn describe(installed: &Installed, settings: &Settings) -> String {
             program.display()
         ),
     };
-    let limit = match settings.limit(cli::duration) {
+    let limit = match settings.limit(numbers::duration) {
         None => format!("{limit} (set when it was installed)"),
         Some(Ok(limit)) => format!("{} (git config beast.hookTimeout)", humantime::format_duration(limit)),
         Some(Err(problem)) => format!("none: {problem}"),

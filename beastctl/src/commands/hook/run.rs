@@ -14,15 +14,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::Result;
-
 use super::{
     super::Context,
-    suggest::{self, Limit, TooLong},
+    suggest::{self, Limit},
 };
 use crate::{
-    cli, exit,
+    exit::{self, Failing, Failure, Result},
     git::{self, Git, GitError, MessageFile, Settings, Staged},
+    numbers,
     output::{Progress, one_line},
     wait::{Wait, WaitError},
 };
@@ -94,6 +93,10 @@ pub(super) fn run(context: &Context, limit: Duration, file: PathBuf, source: Opt
     let suggestion = match end {
         Ok(None) => return,
         Ok(Some(suggestion)) => suggestion,
+        // Nobody will see the file: git gives up next, and says only that the terminal is dumb.
+        Err(error) if matches!(error.find(), Some(GitError::NoEditor)) => {
+            return context.console.warning(&reason(&error, None));
+        }
         Err(error) => Suggestion { message: None, notes: vec![reason(&error, place.as_deref())] },
     };
     // The commit goes on whatever is said.
@@ -115,8 +118,7 @@ fn end(started: Instant, limit: Duration) -> Option<Instant> {
 /// A panic is a failure like others, and its words go where those of others go.
 fn guarded<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
     panic::set_hook(Box::new(|_| {}));
-    panic::catch_unwind(AssertUnwindSafe(work))
-        .unwrap_or_else(|panic| Err(anyhow::anyhow!("it broke: {}", said(&*panic))))
+    panic::catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| Err(Broken::Panic(said(&*panic)).into()))
 }
 
 /// What can be told without asking git.
@@ -142,7 +144,7 @@ fn work(
     if !settings.is_enabled {
         return Ok(None);
     }
-    let wanted = settings.limit(cli::duration);
+    let wanted = settings.limit(numbers::duration);
     let limit = wanted.as_ref().and_then(|wanted| wanted.as_ref().ok()).copied().unwrap_or(limit);
     let wait = Wait::default().limited(Some(left(limit)));
     let git = Git::new(&wait);
@@ -153,7 +155,7 @@ fn work(
     // Told late, so that the words about waiting are for those who wait.
     let _ = words.send(Word::Settings(settings.clone(), limit));
     if let Some(Err(problem)) = wanted {
-        anyhow::bail!(problem);
+        return Err(Broken::Setting(problem).into());
     }
     let staged = match Staged::read(git) {
         Err(GitError::NothingStaged) => return Ok(None),
@@ -163,11 +165,32 @@ fn work(
     suggest::ask(&socket?, staged, &settings, limit, &wait).map(Some)
 }
 
+/// Why the hook itself did not work.
+#[derive(Debug, thiserror::Error)]
+enum Broken {
+    /// A bug.
+    #[error("it broke: {0}")]
+    Panic(String),
+    /// git's configuration has a value that means nothing; it says what to write instead.
+    #[error("{0}")]
+    Setting(String),
+}
+
+impl Failing for Broken {
+    fn exit_code(&self) -> u8 {
+        exit::FAILED
+    }
+
+    fn hint(&self) -> Option<String> {
+        None
+    }
+}
+
 /// One line: what happened, and what to do. The advice of other verbs about time is not for this one.
-fn reason(error: &anyhow::Error, socket: Option<&Path>) -> String {
+fn reason(error: &Failure, socket: Option<&Path>) -> String {
     if suggest::is_late(error) {
-        let doing = error.downcast_ref::<suggest::Doing>();
-        if doing == Some(&suggest::Doing::Greeting) {
+        let doing = error.find::<suggest::Late>().map(|late| late.doing);
+        if doing == Some(suggest::Doing::Greeting) {
             let pid = socket.and_then(beast_launchd::recorded_pid);
             let advice = pid.map_or("beastctl doctor".to_owned(), |pid| format!("kill {pid}, which is stuck"));
             return format!("no message in time: {}; try: {advice}", suggest::Doing::Greeting);
@@ -175,10 +198,7 @@ fn reason(error: &anyhow::Error, socket: Option<&Path>) -> String {
         let doing = doing.map(|doing| format!(": {doing}")).unwrap_or_default();
         return format!("no message in time{doing}; try: a longer limit, like git config beast.hookTimeout 30s");
     }
-    if let Some(too_long) = error.downcast_ref::<TooLong>() {
-        return format!("no message: {too_long}; try: {}", too_long.hint());
-    }
-    let (_, line) = exit::verdict(error);
+    let line = error.line();
     one_line(&format!("no message: {}", line.unwrap_or_else(|| error.to_string())))
 }
 

@@ -12,18 +12,18 @@ fn only_a_missing_source_asks_for_a_message() {
 #[test]
 fn a_note_is_one_line_that_says_what_to_do() {
     let limit = Duration::from_secs(10);
-    let late = anyhow::Error::from(GitError::Wait(WaitError::TimedOut(limit)));
+    let late = Failure::from(GitError::Wait(WaitError::TimedOut(limit)));
     let advice = "try: a longer limit, like git config beast.hookTimeout 30s";
     assert_eq!(reason(&late, None), format!("no message in time; {advice}"));
     for error in [
-        anyhow::Error::from(StartError::Client(ClientError::Wait(WaitError::TimedOut(limit)))),
+        Failure::from(StartError::Client(ClientError::Wait(WaitError::TimedOut(limit)))),
         StartError::Wait(WaitError::TimedOut(limit)).into(),
         ClientError::Wait(WaitError::TimedOut(limit)).into(),
     ] {
-        let error = error.context(suggest::Doing::Loading);
+        let error = suggest::while_doing(error, suggest::Doing::Loading);
         assert_eq!(reason(&error, None), format!("no message in time: the model was still being loaded; {advice}"));
     }
-    assert_eq!(reason(&anyhow::anyhow!("a\nb"), None), "no message: a b");
+    assert_eq!(reason(&Broken::Setting("a\nb".into()).into(), None), "no message: a b");
     assert_eq!(
         reason(&ClientError::Lost.into(), None),
         "no message: beastd ended before the answer did; try: the same command again, and beastctl logs for the reason"

@@ -6,8 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::Result;
-use beast_protocol::{Delta, Event, FinishReason, Generate, NoticeKind, Overflow, Request, Span};
+use beast_protocol::{Delta, Event, FinishReason, NoticeKind, Request};
 
 use super::{
     pace::{self, Pace},
@@ -15,16 +14,19 @@ use super::{
 };
 use crate::{
     client::{Client, ClientError},
-    commands::{CommandError, material::Material, request::of_prompt},
-    git::{self, GitError, Given, Settings, Staged},
+    commands::{
+        CommandError,
+        commit_message::{Found, Guard, PROMPT},
+        material::Material,
+        request::of_prompt,
+    },
+    exit::{self, Failing, Failure, Result},
+    git::{Settings, Staged},
     output::one_line,
     prompts::{self, Origin},
     start::{self, StartError},
     wait::{Wait, WaitError},
 };
-
-/// The prompt that writes messages.
-const PROMPT: &str = "commit-msg";
 
 /// What was being waited for: it tells a person whether waiting longer would help.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,37 +79,12 @@ pub(super) fn ask(socket: &Path, staged: Staged, settings: &Settings, limit: Lim
     let asked = Request::Generate(request.clone());
     client.send(&asked, wait).map_err(|error| while_doing(error, Doing::Reading))?;
     drop(asked);
-    let own = Own::of(&request, span);
+    let guard = Guard::new(&request, span, is_subject, &settings.comment);
     let mut answer = Answer::new(warnings);
-    let found = answer.follow(&mut client, is_subject, &settings.comment, &own.given(), limit, wait)?;
+    let found = answer.follow(&mut client, &guard, limit, wait)?;
     // Leaving the connection ends what is still being written.
     drop(client);
     Ok(answer.suggestion(found, settings))
-}
-
-/// The words that went to the model.
-struct Own<'a> {
-    instructions: Vec<&'a str>,
-    material: &'a str,
-}
-
-impl<'a> Own<'a> {
-    fn of(request: &'a Generate, span: Span) -> Self {
-        let (last, earlier) = request.messages.split_last().expect("broken invariant: a request has a user turn");
-        let at = |n: u64| usize::try_from(n).expect("broken invariant: a place in a text in memory");
-        let (before, rest) = last.content.split_at(at(span.start));
-        let (material, after) = rest.split_at(at(span.end - span.start));
-        let mut instructions: Vec<&str> = earlier.iter().map(|message| message.content.as_str()).collect();
-        instructions.extend([before, after]);
-        if let Overflow::Reduce { instruction, .. } = &request.overflow {
-            instructions.push(instruction);
-        }
-        Self { instructions, material }
-    }
-
-    fn given(&self) -> Given<'_> {
-        Given { instructions: &self.instructions, material: self.material }
-    }
 }
 
 /// Why nothing is read to its end.
@@ -136,13 +113,17 @@ fn known(n_bytes: usize, n_unnamed: usize, limit: Duration) -> String {
     format!("the diff is too long to be read within {limit} ({} KiB)", n_bytes / 1024)
 }
 
-impl TooLong {
-    /// What to do next.
-    pub(super) fn hint(&self) -> &'static str {
-        match self {
+impl Failing for TooLong {
+    fn exit_code(&self) -> u8 {
+        exit::TOO_LONG
+    }
+
+    fn hint(&self) -> Option<String> {
+        let hint = match self {
             TooLong::Known { n_unnamed: 1.., .. } => "smaller commits",
             _ => "smaller commits, or git config beast.hookTimeout 1m",
-        }
+        };
+        Some(hint.into())
     }
 }
 
@@ -156,29 +137,18 @@ struct Answer {
     cut_at: Option<u32>,
 }
 
-/// A message, or why there is none.
-type Found = Result<String, String>;
-
 impl Answer {
     fn new(notes: Vec<String>) -> Self {
         Self { text: String::new(), notes, doing: Doing::Reading, pace: Pace::default(), cut_at: None }
     }
 
     /// Until there is a message: as soon as its first line is whole, where a subject is all that was asked for.
-    fn follow(
-        &mut self,
-        client: &mut Client,
-        is_subject: bool,
-        comment: &str,
-        given: &Given<'_>,
-        limit: Limit,
-        wait: &Wait,
-    ) -> Result<Option<Found>> {
+    fn follow(&mut self, client: &mut Client, guard: &Guard, limit: Limit, wait: &Wait) -> Result<Option<Found>> {
         loop {
             let is_end = match self.take_next(client, wait) {
                 // A first line that is there is worth more than a rest that is not.
                 Err(error) if is_late(&error) => {
-                    let found = git::subject(&self.text, comment, false, given).filter(Result::is_ok);
+                    let found = guard.subject(&self.text, false).filter(Result::is_ok);
                     let found = found.ok_or(error)?;
                     self.notes.push("only the first line was written in time".into());
                     return Ok(Some(found));
@@ -187,9 +157,9 @@ impl Answer {
             };
             let is_whole = is_end && self.cut_at.is_none();
             // Until its first line is whole, an answer is worth a look only at its end.
-            let found = match is_subject {
-                true => git::subject(&self.text, comment, is_whole, given),
-                false if is_end => self.message(comment, given),
+            let found = match guard.is_subject() {
+                true => guard.subject(&self.text, is_whole),
+                false if is_end => self.message(guard),
                 false => None,
             };
             if is_end || found.is_some() {
@@ -201,13 +171,10 @@ impl Answer {
         }
     }
 
-    /// All of the answer; of one that was cut, what ends with a line.
-    fn message(&mut self, comment: &str, given: &Given<'_>) -> Option<Found> {
-        let Some(n) = self.cut_at else { return git::message(&self.text, comment, given) };
-        let (whole, _) = self.text.rsplit_once('\n')?;
-        let found = git::message(whole, comment, given);
-        self.notes.push(format!("the message was cut at {n} tokens"));
-        found
+    fn message(&mut self, guard: &Guard) -> Option<Found> {
+        let found = guard.message(&self.text, self.cut_at.is_some())?;
+        self.notes.extend(self.cut_at.map(|n| format!("the message was cut at {n} tokens")));
+        Some(found)
     }
 
     fn suggestion(mut self, found: Option<Found>, settings: &Settings) -> Suggestion {
@@ -271,25 +238,30 @@ fn said(delta: Delta) -> Option<String> {
     }
 }
 
-/// An error of waiting, with what was waited for.
-fn while_doing(error: impl Into<anyhow::Error>, doing: Doing) -> anyhow::Error {
+/// The time limit came while this was being done.
+#[derive(Debug, thiserror::Error)]
+#[error("{doing}")]
+pub(super) struct Late {
+    pub(super) doing: Doing,
+}
+
+impl Failing for Late {
+    fn exit_code(&self) -> u8 {
+        exit::FAILED
+    }
+
+    fn hint(&self) -> Option<String> {
+        Some("a longer limit, like git config beast.hookTimeout 30s".into())
+    }
+}
+
+/// An error of waiting becomes what was waited for.
+pub(super) fn while_doing(error: impl Into<Failure>, doing: Doing) -> Failure {
     let error = error.into();
-    if is_late(&error) { error.context(doing) } else { error }
+    if is_late(&error) { Late { doing }.into() } else { error }
 }
 
 /// Whether an error is about the time limit.
-pub(super) fn is_late(error: &anyhow::Error) -> bool {
-    let of_start = match error.downcast_ref() {
-        Some(StartError::Wait(error) | StartError::Client(ClientError::Wait(error))) => Some(error),
-        _ => None,
-    };
-    let of_client = match error.downcast_ref() {
-        Some(ClientError::Wait(error)) => Some(error),
-        _ => None,
-    };
-    let of_git = match error.downcast_ref() {
-        Some(GitError::Wait(error)) => Some(error),
-        _ => None,
-    };
-    matches!(of_start.or(of_client).or(of_git).or(error.downcast_ref()), Some(WaitError::TimedOut(_)))
+pub(super) fn is_late(error: &Failure) -> bool {
+    error.is::<Late>() || matches!(error.find(), Some(WaitError::TimedOut(_)))
 }

@@ -8,14 +8,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context as _, Result};
-
 use self::{files::TailError, follow::Follower};
 use super::{Context, settings::Settings};
 use crate::{
     cli::LogsOptions,
-    exit::advice,
-    output::{Console, harmless},
+    exit::{self, During as _, Failing, Failure, Result, advice},
+    output::Console,
     start::find_beastd,
     wait::Wait,
 };
@@ -39,10 +37,13 @@ pub enum LogError {
     },
 }
 
-impl LogError {
-    /// What to do next.
-    pub fn hint(&self) -> String {
-        match self {
+impl Failing for LogError {
+    fn exit_code(&self) -> u8 {
+        exit::FAILED
+    }
+
+    fn hint(&self) -> Option<String> {
+        Some(match self {
             LogError::None(_) => {
                 "beastd --daemonize, which begins one, or beastd --print-config for its log_dir".into()
             }
@@ -50,7 +51,7 @@ impl LogError {
                 "log_dir = \"auto\" in config.toml, or beastd in the foreground, which writes to stderr".into()
             }
             LogError::Unreadable { path, source } => advice::reading(path, source),
-        }
+        })
     }
 }
 
@@ -64,7 +65,7 @@ pub(super) fn run(context: &Context, options: &LogsOptions) -> Result<()> {
     };
     let tail = files::tail(&files, options.lines, &wait).map_err(|error| match error {
         TailError::File(path, source) => unreadable((path, source)).into(),
-        TailError::Wait(error) => anyhow::Error::from(error),
+        TailError::Wait(error) => Failure::from(error),
     })?;
     show(context.console, &tail.bytes)?;
     if options.follow {
@@ -82,10 +83,8 @@ fn unreadable((path, source): (PathBuf, io::Error)) -> LogError {
     LogError::Unreadable { path, source }
 }
 
-/// A log holds words of others; a terminal would obey some of them.
 fn show(console: Console, bytes: &[u8]) -> Result<()> {
     let text = String::from_utf8_lossy(bytes);
-    let text = if console.stdout_is_terminal { harmless(&text).into() } else { text };
     Ok(if text.is_empty() { Ok(()) } else { console.print(&text) }?)
 }
 

@@ -6,22 +6,22 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::Result;
 use serde_json::{Value, json};
 
 use super::{InUse, not_here, with_ending};
 use crate::{
     commands::Context,
+    exit::Result,
     models::{
         ModelError,
         catalogue::{self, Entry},
         check,
         folder::{self, Local, Record},
         hub::Hub,
-        url_shown,
+        setting, url_shown,
     },
     output::{json_line, one_line, units::bytes},
-    prompts::quoted,
+    text::quoted,
 };
 
 /// A model, of the catalogue or of the disk.
@@ -47,7 +47,7 @@ pub(super) fn list(context: &Context, is_json: bool) -> Result<()> {
         let objects: Vec<Value> = rows.iter().map(object).collect();
         return Ok(context.console.print(&json_line(&Value::from(objects)))?);
     }
-    Ok(context.console.print(&table(&rows))?)
+    Ok(context.console.print_lines(&table(&rows))?)
 }
 
 /// Prints one of them.
@@ -59,8 +59,11 @@ pub(super) fn show(context: &Context, name: &str, is_json: bool) -> Result<()> {
     };
     let rows = rows(&InUse::find(context)?)?;
     let row = rows.iter().find(|row| row.path == folder.join(&file)).ok_or_else(|| not_here(name))?;
-    let text = if is_json { json_line(&object(row)) } else { details(row) };
-    Ok(context.console.print(&text)?)
+    Ok(if is_json {
+        context.console.print(&json_line(&object(row)))
+    } else {
+        context.console.print_lines(&details(row))
+    }?)
 }
 
 fn rows(in_use: &InUse) -> Result<Vec<Row>> {
@@ -83,7 +86,9 @@ fn rows(in_use: &InUse) -> Result<Vec<Row>> {
         let lost = fs::read_link(&path).ok().filter(|_| local.is_none());
         Ok(Row { name: name.into(), lost, entry: entry.cloned(), local, partial, record, is_in_use, damage, path })
     };
-    named.chain(others).map(row).collect()
+    let mut rows = named.chain(others).map(row).collect::<Result<Vec<_>>>()?;
+    rows.extend(in_use.elsewhere()?.into_iter().map(Row::elsewhere));
+    Ok(rows)
 }
 
 /// A file that only may not be read is not damaged as far as anybody knows.
@@ -95,6 +100,16 @@ fn damage(path: &Path) -> Option<String> {
 }
 
 impl Row {
+    /// What is in use and lies in another folder; `None` is the built-in model.
+    fn elsewhere(path: Option<PathBuf>) -> Self {
+        let name = path.as_ref().map_or_else(|| setting::BUILTIN.into(), |path| path.display().to_string());
+        let bytes = path.as_ref().and_then(|path| Some(fs::metadata(path).ok()?.len()));
+        let damage = path.as_deref().and_then(damage);
+        let local = bytes.zip(path.clone()).map(|(bytes, path)| Local { file: name.clone(), path, bytes, link: None });
+        let path = path.unwrap_or_default();
+        Self { name, entry: None, path, local, partial: None, lost: None, record: None, is_in_use: true, damage }
+    }
+
     fn bytes(&self) -> Option<u64> {
         let of_entry = || self.entry.as_ref().map(|entry| entry.bytes);
         self.local.as_ref().map(|local| local.bytes).or_else(of_entry)
@@ -105,6 +120,7 @@ impl Row {
             (Some(_), _) if self.damage.is_some() => "damaged",
             (Some(_), _) if self.is_in_use => "in use",
             (Some(_), _) => "here",
+            (None, _) if self.is_in_use => "in use",
             (None, Some(_)) => "partial",
             (None, None) if self.lost.is_some() => "lost",
             (None, None) => "",
@@ -133,6 +149,7 @@ fn table(rows: &[Row]) -> String {
             (_, "damaged", _) => row.damage.clone().unwrap_or_default(),
             (_, "lost", _) => lost(row),
             (Some(entry), ..) => format!("{}; {}", entry.about, entry.licence),
+            (None, ..) if row.name == setting::BUILTIN => "the tiny model that beastd brings along".into(),
             (None, ..) => row.record.as_ref().map(|record| record.url.clone()).unwrap_or_default(),
         };
         let (name, size, about) = (one_line(&row.name), row.size(), one_line(&about));

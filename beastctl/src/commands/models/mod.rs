@@ -10,19 +10,21 @@ use std::{
     time::Duration,
 };
 
-use anyhow::Result;
 use beast_protocol::{Event, Request, Status};
 
 use super::{Context, settings::Settings};
 use crate::{
     cli::{ModelsAction, ModelsOptions},
     client::Client,
+    exit::Result,
     models::{ModelError, catalogue, folder, reference, setting},
-    prompts::nearest,
     start,
+    text::nearest,
     wait::Wait,
 };
 
+/// What beastd unpacks its built-in model to, in a folder that it chooses.
+const BUILTIN_FILE: &str = "cub.gguf";
 /// A daemon that takes longer to say which model it has is not waited for.
 const LIMIT: Duration = Duration::from_secs(1);
 
@@ -31,7 +33,7 @@ pub(super) fn run(context: &Context, options: ModelsOptions) -> Result<()> {
     match options.action.unwrap_or(ModelsAction::List { json: options.json }) {
         ModelsAction::List { json } => describe::list(context, json),
         ModelsAction::Pull(options) => pull::run(context, &options),
-        ModelsAction::Rm { names, yes, force } => remove::run(context, &names, yes, force),
+        ModelsAction::Rm { names, yes, force } => remove::run(context, &names, yes || force, force),
         ModelsAction::Use { name } => use_model::run(context, &name),
         ModelsAction::Show { name, json } => describe::show(context, &name, json),
     }
@@ -61,6 +63,28 @@ impl InUse {
         let mut in_use = Self::find(context)?;
         in_use.settings.extend(settings.and_then(|settings| settings.get("model")));
         Ok(in_use)
+    }
+
+    /// The built-in model as `None`, and files in other places than the models folder: what is in use or would be at
+    /// the next load.
+    fn elsewhere(&self) -> Result<Vec<Option<PathBuf>>> {
+        let folder = folder::dir()?;
+        let of_settings = self.settings.iter().map(|setting| setting::file_of(setting, &folder));
+        let is_builtin = |path: &PathBuf| path.file_name().is_some_and(|name| name == BUILTIN_FILE);
+        let mut found: Vec<Option<PathBuf>> = Vec::new();
+        for file in
+            self.loaded.clone().map(|path| Some(path).filter(|path| !is_builtin(path))).into_iter().chain(of_settings)
+        {
+            let is_known = found.iter().any(|other| match (other, &file) {
+                (Some(other), Some(file)) => setting::is_same(other, file),
+                (other, file) => other == file,
+            });
+            let is_there = file.as_ref().is_none_or(|file| file.is_file() && file.parent() != Some(&folder));
+            if is_there && !is_known {
+                found.push(file);
+            }
+        }
+        Ok(found)
     }
 
     fn is(&self, file: &Path) -> Result<bool> {

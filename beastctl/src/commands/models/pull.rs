@@ -6,11 +6,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result};
-
 use crate::{
     cli::PullOptions,
     commands::Context,
+    exit::{During as _, Result},
     models::{
         ModelError,
         catalogue::{self, Entry},

@@ -2,15 +2,14 @@
 
 use std::io::{self, BufRead as _};
 
-use anyhow::Result;
-
 use super::{InUse, not_here, with_ending};
 use crate::{
     commands::Context,
+    exit::Result,
     input,
     models::{ModelError, catalogue, folder},
     output::units::bytes,
-    prompts::quoted,
+    text::quoted,
 };
 
 /// Removes what was named; all names are understood before the first file goes.

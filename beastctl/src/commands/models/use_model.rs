@@ -6,12 +6,12 @@ use std::{
     time::Instant,
 };
 
-use anyhow::Result;
 use beast_protocol::Status;
 
 use super::not_here;
 use crate::{
     commands::{Context, load},
+    exit::Result,
     models::{ModelError, check, folder, setting},
     output::Progress,
     wait::Wait,

@@ -9,8 +9,8 @@ use std::{
 use beast_launchd::{PlistError, systemd::UnitError};
 
 use crate::{
-    exit::{self, advice},
-    prompts::quoted,
+    exit::{self, Failing, advice},
+    text::quoted,
     wait::WaitError,
 };
 
@@ -135,10 +135,10 @@ fn starts(program: Option<&Path>) -> String {
     program.map(|program| format!("starts {} and ", program.display())).unwrap_or_default()
 }
 
-impl ServiceError {
-    /// See [`exit`].
-    pub fn exit_code(&self) -> u8 {
+impl Failing for ServiceError {
+    fn exit_code(&self) -> u8 {
         match self {
+            ServiceError::Wait(error) => error.exit_code(),
             ServiceError::NoManager { .. }
             | ServiceError::NotInstalled(_)
             | ServiceError::Stopped(_)
@@ -152,11 +152,11 @@ impl ServiceError {
         }
     }
 
-    /// What to do next.
-    pub fn hint(&self) -> Option<String> {
+    fn hint(&self) -> Option<String> {
         Some(match self {
-            // All three say it at their ends, or are silent.
-            ServiceError::Wait(_) | ServiceError::Plist(_) | ServiceError::Unit(_) => return None,
+            ServiceError::Wait(error) => return error.hint(),
+            // Both say it at their ends.
+            ServiceError::Plist(_) | ServiceError::Unit(_) => return None,
             ServiceError::NoProgram { source, .. } if source.kind() == ErrorKind::NotFound => WITHOUT.into(),
             ServiceError::NoProgram { source, .. } => advice::system(source),
             ServiceError::Failed { command, .. } if command.starts_with("launchctl") => {
@@ -180,5 +180,9 @@ impl ServiceError {
             ServiceError::Read { path, source } => advice::reading(path, source),
             ServiceError::Write { path, source, .. } => advice::writing(path, source),
         })
+    }
+
+    fn passed_on(&self) -> Option<&dyn Failing> {
+        if let ServiceError::Wait(error) = self { Some(error) } else { None }
     }
 }

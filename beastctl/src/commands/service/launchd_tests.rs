@@ -66,11 +66,11 @@ impl Mac {
         }
     }
 
-    fn install(&self, service: &beast_launchd::Service) -> anyhow::Result<verbs::Installed> {
+    fn install(&self, service: &beast_launchd::Service) -> crate::exit::Result<verbs::Installed> {
         verbs::install(&self.manager(), &self.manager(), service, false, |socket| self.end(socket))
     }
 
-    fn end(&self, _: &Path) -> anyhow::Result<()> {
+    fn end(&self, _: &Path) -> crate::exit::Result<()> {
         self.n_ended.set(self.n_ended.get() + 1);
         Ok(())
     }
@@ -282,11 +282,12 @@ fn what_launchd_refuses_is_taken_back() {
     let mac = Mac::new();
     mac.mark("refuses", "");
     let error = mac.install(&mac.service()).unwrap_err();
-    let (code, line) = crate::exit::verdict(&error);
+    let (code, line) = (error.code(), error.line());
     let line = line.unwrap().replace(&mac.dir.path().display().to_string(), "DIR");
     expect![[r#"1 `launchctl bootstrap gui/501 DIR/Library/LaunchAgents/io.beast.beastd.plist` failed (exit status: 5): Bootstrap failed: 5: Input/output error; try: beastctl service status, or log show --last 5m --predicate 'process == "launchd"'"#]].assert_eq(&format!("{code} {line}"));
     assert!(!mac.manager().files()[0].exists());
     mac.mark("no-domain", "");
-    let (code, line) = crate::exit::verdict(&mac.install(&mac.service()).unwrap_err());
+    let error = mac.install(&mac.service()).unwrap_err();
+    let (code, line) = (error.code(), error.line());
     expect!["3 launchd does not serve this user here: `launchctl print gui/501` failed (exit status: 112): Could not find domain for; try: log in at the screen of this Mac; or no service at all, since beastctl starts beastd by itself"].assert_eq(&format!("{code} {}", line.unwrap()));
 }

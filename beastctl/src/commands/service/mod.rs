@@ -14,7 +14,6 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context as _, Result};
 use beast_launchd::{REST_OF_THE_END, Service, paths};
 
 pub use error::ServiceError;
@@ -29,6 +28,7 @@ use self::{
 use super::{CommandError, Context, settings::Settings, stop};
 use crate::{
     cli::ServiceVerb,
+    exit::{During as _, Result},
     output::{json_line, one_line},
     start::find_beastd,
     wait::Wait,
@@ -145,7 +145,7 @@ fn install(
     for place in service.http.names() {
         text += &format!("it answers HTTP at {place}\n");
     }
-    Ok(context.console.print(&text)?)
+    Ok(context.console.print_lines(&text)?)
 }
 
 fn uninstall(context: &Context, manager: &dyn Manager) -> Result<()> {
@@ -157,13 +157,15 @@ fn uninstall(context: &Context, manager: &dyn Manager) -> Result<()> {
         ),
         Removed::Nothing(file) => format!("nothing to remove: there is no {}\n", file.display()),
     };
-    Ok(context.console.print(&text)?)
+    Ok(context.console.print_lines(&text)?)
 }
 
 fn status(context: &Context, manager: &dyn Manager, is_json: bool) -> Result<()> {
     let status = verbs::status(manager)?;
-    let text = if is_json { json_line(&status.object()) } else { status.describe() };
-    context.console.print(&text)?;
+    match is_json {
+        true => context.console.print(&json_line(&status.object()))?,
+        false => context.console.print_lines(&status.describe())?,
+    }
     Ok(status.verdict()?)
 }
 

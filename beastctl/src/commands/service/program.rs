@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::error::ServiceError;
-use crate::{output::one_line, prompts::quoted, wait::Wait};
+use crate::{output::one_line, text::quoted, wait::Wait};
 
 /// For questions and small changes.
 pub(super) const QUICK: Duration = Duration::from_secs(20);

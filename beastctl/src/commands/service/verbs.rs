@@ -5,7 +5,6 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::Result;
 use beast_launchd::Service;
 use serde_json::{Value, json};
 
@@ -14,7 +13,7 @@ use super::{
     files::{Found, Written, look, read, remove},
     manager::{Manager, State},
 };
-use crate::output::one_line;
+use crate::{exit::Result, output::one_line};
 
 /// What `install` did.
 #[derive(Debug)]

@@ -367,6 +367,105 @@ fn a_line_without_end_is_not_kept() {
     assert!(shown > 5500);
 }
 
+const WRAPPED: &str = "\
+# A heading that is longer than a line of this terminal
+Some **bold words that cross the edge** and `code that does` too.
+
+* an item whose text goes on below its beginning
+  and goes on
+    1. another one inside of the first, which is long
+> a quotation that is longer than one line
+```sh
+ls --a-line-of-code that is longer than the terminal is wide
+```
+| a table | that is wider than | the terminal |
+
+    indented code that is longer than the terminal
+日本語の文章は単語の間に空白がありません。
+";
+
+/// The text for a terminal of 30 columns, in pieces of so many characters.
+fn wrapped(markdown: Markdown, text: &str, n_chars: usize) -> String {
+    let mut markdown = markdown.wrapped(Some(30));
+    let chars: Vec<char> = text.chars().collect();
+    let pieces = chars.chunks(n_chars).map(|piece| markdown.push(&piece.iter().collect::<String>()));
+    pieces.collect::<String>() + &markdown.finish()
+}
+
+#[test]
+fn words_move_to_the_next_line_and_code_does_not() {
+    expect![[r#"
+        ‹1;4›A heading that is longer than
+        a line of this terminal‹0›
+        Some ‹1›bold words that cross the
+        edge‹0› and ‹36›code that does‹0› too.
+
+        • an item whose text goes on
+          below its beginning
+          and goes on
+            1. another one inside of
+               the first, which is
+               long
+        ‹2›│ ‹0;3›a quotation that is longer
+        │ than one line‹0›
+        ‹2;3›sh‹0›
+        ‹2›ls --a-line-of-code that is longer than the terminal is wide‹0›
+        | a table | that is wider than | the terminal |
+
+            indented code that is longer than the terminal
+        日本語の文章は単語の間に空白が
+        ありません。
+    "#]]
+    .assert_eq(&(readable(&wrapped(Markdown::new(true), WRAPPED, 3)) + "\n"));
+    expect![[r#"
+        # A heading that is longer
+        than a line of this terminal
+        Some **bold words that cross
+        the edge** and `code that
+        does` too.
+
+        * an item whose text goes on
+          below its beginning
+          and goes on
+            1. another one inside of
+               the first, which is
+               long
+        > a quotation that is longer
+        > than one line
+        ```sh
+        ls --a-line-of-code that is longer than the terminal is wide
+        ```
+        | a table | that is wider than | the terminal |
+
+            indented code that is longer than the terminal
+        日本語の文章は単語の間に空白が
+        ありません。
+    "#]]
+    .assert_eq(&(wrapped(Markdown::new(true).plain(), WRAPPED, 3) + "\n"));
+}
+
+#[test]
+fn a_wrapped_text_is_the_same_in_whatever_pieces() {
+    for text in SAMPLES.iter().chain(&[WRAPPED]) {
+        for plain in [false, true] {
+            let markdown = || if plain { Markdown::new(true).plain() } else { Markdown::new(true) };
+            let whole = wrapped(markdown(), text, usize::MAX);
+            for n_chars in [1, 2, 7] {
+                assert_eq!(wrapped(markdown(), text, n_chars), whole, "{text:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_terminal_that_is_wide_enough_shows_a_plain_text_as_it_is() {
+    for text in SAMPLES {
+        let mut markdown = Markdown::new(true).plain().wrapped(Some(500));
+        let shown = markdown.push(text) + &markdown.finish();
+        assert_eq!(shown, text.trim_end_matches('\n'), "{text:?}");
+    }
+}
+
 #[test]
 fn an_address_that_is_its_own_text_is_shown_once() {
     assert_eq!(painted(&["to [https://a.b](https://a.b)."]), "to https://a.b.");

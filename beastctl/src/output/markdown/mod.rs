@@ -1,8 +1,9 @@
 //! Markdown on a terminal, as it comes: a small state machine over characters, which therefore paints the same bytes however the
 //! answer is cut into pieces.
 //!
-//! Not all of Markdown, but what models write. A line is what its beginning says; what is marked up inside ends with the line. Tables
-//! and code stay as they are. The text must be free of control characters; this adds the only ones.
+//! Not all of Markdown, but what models write. A line is what its beginning says; what is marked up inside ends with the
+//! line. Words go to the next line before the edge of the terminal; tables and code stay as they are. The text must be
+//! free of control characters; this adds the only ones.
 
 mod block;
 mod emphasis;
@@ -17,6 +18,8 @@ use painter::{Painter, Style};
 use super::fence::Fence;
 
 const RULE_WIDTH: usize = 24;
+/// Text that is indented so deep, and is no list's, is code.
+const CODE_INDENT: usize = 4;
 /// After so many bytes it is clear enough what a line is.
 const MAX_BEGINNING: usize = 200;
 
@@ -25,6 +28,10 @@ const MAX_BEGINNING: usize = 200;
 pub struct Markdown {
     painter: Painter,
     is_utf8: bool,
+    /// Marks stay as they are written; only words move.
+    is_plain: bool,
+    /// A list has begun, so that what is indented belongs to it and is no code.
+    is_in_list: bool,
     /// The open block of code.
     code: Option<Fence>,
     place: Place,
@@ -40,6 +47,8 @@ pub struct Markdown {
 enum Place {
     Beginning,
     Text(Inline),
+    /// The rest of the line as it is, but for words that move.
+    Words,
     /// The rest of the line as it is.
     Raw(Style),
     /// The line is done and shows nothing.
@@ -51,7 +60,24 @@ impl Markdown {
     pub fn new(is_utf8: bool) -> Self {
         let painter = Painter::default();
         let (line, base) = (String::new(), Style::PLAIN);
-        Self { painter, is_utf8, code: None, place: Place::Beginning, line, n_taken: 0, base }
+        let (is_plain, is_in_list) = (false, false);
+        Self { painter, is_utf8, is_plain, is_in_list, code: None, place: Place::Beginning, line, n_taken: 0, base }
+    }
+
+    /// For a terminal that shows no styles: the text as it is written.
+    #[must_use]
+    pub fn plain(mut self) -> Self {
+        self.painter.plain();
+        Self { is_plain: true, ..self }
+    }
+
+    /// Words that would cross the edge of so many columns go to the next line; code and tables stay as they are.
+    #[must_use]
+    pub fn wrapped(mut self, n_columns: Option<usize>) -> Self {
+        if let Some(n_columns) = n_columns {
+            self.painter.wrap(n_columns);
+        }
+        self
     }
 
     /// Takes more of the text; what can be shown of it.
@@ -64,7 +90,8 @@ impl Markdown {
                     self.begin(false);
                 }
                 Place::Text(inline) => inline.push(c, &mut self.painter),
-                Place::Raw(style) => self.painter.paint(c.encode_utf8(&mut [0; 4]), *style),
+                Place::Words => self.painter.paint(c.encode_utf8(&mut [0; 4]), Style::PLAIN),
+                Place::Raw(style) => self.painter.paint_raw(c.encode_utf8(&mut [0; 4]), *style),
                 Place::Hidden => {}
             }
         }
@@ -104,7 +131,9 @@ impl Markdown {
             return self.begin_code(fence, is_whole);
         }
         loop {
-            let len = match beginning(&self.line, is_whole) {
+            let beginning = beginning(&self.line, is_whole);
+            self.is_in_list &= self.n_taken > 0 || !ends_list(&beginning, &self.line);
+            let len = match beginning {
                 Beginning::Open if self.line.len() <= MAX_BEGINNING => return,
                 Beginning::Open | Beginning::Text => return self.begin_text(),
                 // A fence in a quote would have a quote's mark before each of its lines.
@@ -114,7 +143,9 @@ impl Markdown {
                     return self.open_code(fence, &info);
                 }
                 Beginning::Table => return self.begin_raw(self.base),
+                Beginning::Rule if self.is_plain => return self.begin_raw(self.base),
                 Beginning::Rule => return self.rule(),
+                Beginning::Heading { .. } if self.is_plain => return self.begin_text(),
                 Beginning::Heading { len, level } => {
                     let style = if level == 1 { Style::BOLD.with(Style::UNDERLINED) } else { Style::BOLD };
                     self.base = self.base.with(style);
@@ -122,16 +153,20 @@ impl Markdown {
                     return self.begin_text();
                 }
                 Beginning::Quote { len, indent } => {
-                    self.mark(indent, ("│ ", "> "), Style::DIM);
+                    self.mark(len, indent, ("│ ", "> "), Style::DIM);
+                    self.painter.hang(&" ".repeat(indent));
+                    self.painter.hang(if self.is_utf8 && !self.is_plain { "│ " } else { "> " });
                     self.base = self.base.with(Style::ITALIC);
                     len
                 }
                 Beginning::Bullet { len, indent } => {
-                    self.mark(indent, ("• ", "- "), self.base);
+                    self.mark(len, indent, ("• ", "- "), self.base);
+                    self.item(indent + 2);
                     len
                 }
                 Beginning::Number { len } => {
                     self.painter.paint(&self.line[..len], self.base);
+                    self.item(len);
                     len
                 }
             };
@@ -140,30 +175,46 @@ impl Markdown {
         }
     }
 
-    fn mark(&mut self, indent: usize, (drawn, written): (&str, &str), style: Style) {
+    fn mark(&mut self, len: usize, indent: usize, (drawn, written): (&str, &str), style: Style) {
+        if self.is_plain {
+            self.painter.paint(&self.line[..len], Style::PLAIN);
+            return;
+        }
         self.painter.paint(&self.line[..indent], Style::PLAIN);
         self.painter.paint(if self.is_utf8 { drawn } else { written }, style);
     }
 
+    /// What follows is the text of a list's item, and goes on below its beginning.
+    fn item(&mut self, width: usize) {
+        self.is_in_list = true;
+        self.painter.hang(&" ".repeat(width));
+    }
+
     fn rule(&mut self) {
-        self.painter.paint(&(if self.is_utf8 { "─" } else { "-" }).repeat(RULE_WIDTH), Style::DIM);
+        self.painter.paint_raw(&(if self.is_utf8 { "─" } else { "-" }).repeat(RULE_WIDTH), Style::DIM);
         self.place = Place::Raw(Style::DIM);
     }
 
     /// The line of a fence shows what language follows; without one there is nothing to show, and no line.
     fn open_code(&mut self, fence: Fence, info: &str) {
         let is_alone = self.n_taken == 0;
+        self.code = Some(fence.deeper(self.n_taken));
+        if self.is_plain {
+            return self.begin_raw(Style::PLAIN);
+        }
         if !info.is_empty() && is_alone {
             self.painter.paint(&" ".repeat(fence.indent()), Style::PLAIN);
         }
         self.painter.paint(info, Style::DIM.with(Style::ITALIC));
         self.place = if info.is_empty() && is_alone { Place::Hidden } else { Place::Raw(Style::DIM) };
-        self.code = Some(fence.deeper(self.n_taken));
     }
 
     fn begin_code(&mut self, fence: Fence, is_whole: bool) {
         if is_whole && fence.is_closed_by(&self.line) {
             self.code = None;
+            if self.is_plain {
+                return self.begin_raw(Style::PLAIN);
+            }
             self.place = Place::Hidden;
         } else if is_whole || !fence.may_be_closed_by(&self.line) || self.line.len() > MAX_BEGINNING {
             self.begin_raw(Style::DIM);
@@ -171,17 +222,38 @@ impl Markdown {
     }
 
     fn begin_raw(&mut self, style: Style) {
-        self.painter.paint(&self.line, style);
+        self.painter.paint_raw(&self.line, style);
         self.place = Place::Raw(style);
     }
 
     fn begin_text(&mut self) {
+        let indent = self.line.len() - self.line.trim_start_matches([' ', '\t']).len();
+        if self.n_taken == 0 && !self.line.trim().is_empty() {
+            let is_code = indent >= CODE_INDENT || self.line.starts_with('\t');
+            self.is_in_list &= indent > 0;
+            if is_code && !self.is_in_list {
+                return self.begin_raw(self.base);
+            }
+            self.painter.hang(&" ".repeat(indent));
+        }
+        if self.is_plain {
+            self.painter.paint(&self.line, Style::PLAIN);
+            self.place = Place::Words;
+            return;
+        }
         let mut inline = Inline::new(self.base);
         for c in self.line.chars() {
             inline.push(c, &mut self.painter);
         }
         self.place = Place::Text(inline);
     }
+}
+
+/// Whether a line that is not indented is neither an item nor undecided; of text, [`Markdown::begin_text`] knows.
+fn ends_list(beginning: &Beginning<'_>, line: &str) -> bool {
+    let may_go_on =
+        matches!(beginning, Beginning::Open | Beginning::Text | Beginning::Bullet { .. } | Beginning::Number { .. });
+    !may_go_on && !line.starts_with([' ', '\t'])
 }
 
 /// How much of a line is the mark of a list's item.

@@ -2,6 +2,8 @@
 
 use std::{fmt::Write as _, mem};
 
+use crate::output::wrap::Wrap;
+
 /// How something looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Style(u8);
@@ -33,27 +35,74 @@ pub(super) struct Painter {
     style: Style,
     /// Ends of lines that are written once something follows: a line without anything to show leaves no gap.
     n_breaks: usize,
+    /// Moves words to the next line.
+    wrap: Option<Wrap>,
+    /// Every style is plain.
+    is_plain: bool,
 }
 
 impl Painter {
+    /// Moves words that would cross the edge of so many columns.
+    pub(super) fn wrap(&mut self, n_columns: usize) {
+        self.wrap = Some(Wrap::new(n_columns));
+    }
+
+    /// Takes no notice of styles.
+    pub(super) fn plain(&mut self) {
+        self.is_plain = true;
+    }
+
     /// More of the line.
     pub(super) fn paint(&mut self, text: &str, style: Style) {
         if text.is_empty() {
             return;
         }
-        self.out.extend(std::iter::repeat_n('\n', mem::take(&mut self.n_breaks)));
-        self.set(style);
+        self.begin(style);
+        match &mut self.wrap {
+            Some(wrap) => wrap.push(text, &mut self.out),
+            None => self.out += text,
+        }
+    }
+
+    /// The same for what must not be wrapped, like code.
+    pub(super) fn paint_raw(&mut self, text: &str, style: Style) {
+        if text.is_empty() {
+            return;
+        }
+        if let Some(wrap) = &mut self.wrap {
+            wrap.end(&mut self.out);
+        }
+        self.begin(style);
         self.out += text;
+    }
+
+    /// Where the line is wrapped, it goes on behind this.
+    pub(super) fn hang(&mut self, hang: &str) {
+        if let Some(wrap) = &mut self.wrap {
+            wrap.hang(hang);
+        }
+    }
+
+    fn begin(&mut self, style: Style) {
+        let n_breaks = mem::take(&mut self.n_breaks);
+        self.out.extend(std::iter::repeat_n('\n', n_breaks));
+        self.set(style);
     }
 
     /// The end of the line.
     pub(super) fn end_line(&mut self) {
-        self.set(Style::PLAIN);
+        self.end();
+        if let Some(wrap) = &mut self.wrap {
+            wrap.begin();
+        }
         self.n_breaks += 1;
     }
 
     /// The end of everything.
     pub(super) fn end(&mut self) {
+        if let Some(wrap) = &mut self.wrap {
+            wrap.end(&mut self.out);
+        }
         self.set(Style::PLAIN);
     }
 
@@ -63,17 +112,21 @@ impl Painter {
     }
 
     fn set(&mut self, style: Style) {
-        if style == self.style {
+        if style == self.style || self.is_plain {
             return;
         }
         // From plain, so that no code has to take another's back.
-        self.out += if self.style == Style::PLAIN { "\x1b[" } else { "\x1b[0" };
-        for (n, code) in style.codes().enumerate() {
+        let mut code = String::from(if self.style == Style::PLAIN { "\x1b[" } else { "\x1b[0" });
+        for (n, number) in style.codes().enumerate() {
             let gap = if n == 0 && self.style == Style::PLAIN { "" } else { ";" };
             // Writing to a String cannot fail.
-            let _ = write!(self.out, "{gap}{code}");
+            let _ = write!(code, "{gap}{number}");
         }
-        self.out.push('m');
+        code.push('m');
+        match &mut self.wrap {
+            Some(wrap) => wrap.code(&code, &mut self.out),
+            None => self.out += &code,
+        }
         self.style = style;
     }
 }

@@ -39,6 +39,60 @@ fn with_nothing_to_read_it_takes_what_is_staged() {
     assert!(daemon.join().unwrap().messages[1].content.starts_with("diff --git a/b b/b\n"));
 }
 
+/// Scripts commit what it prints.
+#[test]
+fn what_is_no_message_is_not_printed() {
+    let diff = "diff --git a/README b/README\nindex 5936a48..1f9f159 100644\n--- a/README\n+++ b/README\n@@ -1 +1,2 @@\n one\n+two\n";
+    for (answer, problem) in [
+        ("diff --git a/README b/README", "the model repeats the diff"),
+        ("index 5936a48..1f9f159 100644", "the model repeats the diff"),
+        ("--- a/README\n+++ b/README", "the model repeats the diff"),
+        ("Write a one-line commit message for these changes.", "the model repeats its instructions"),
+        ("a b a b a b a b a b", "the model repeats itself"),
+        ("Rename README to README", "`Rename README to README` says nothing about the changes"),
+        (" \n", "the answer of the model is empty"),
+    ] {
+        let repo = Repo::new();
+        let ran = |options: &[&str]| {
+            let _daemon = repo.answering(answer);
+            let mut command = commit_msg(&repo);
+            command.args(options).stdin(Stdio::piped());
+            let ran = Ran::of(feed(command, diff.as_bytes()), repo.beast.dir.path());
+            std::fs::remove_file(repo.beast.socket()).unwrap();
+            ran
+        };
+        let told = format!(
+            "beastctl: no message: {problem}; try: the same command again, less at once, or a larger model: beastctl models list\n"
+        );
+        for options in [&[][..], &["--json"], &["--no-stream"]] {
+            let ran = ran(options);
+            assert_eq!(ran.report(), format!("exit 1\nout: \"\"\nerr: {told}"), "{options:?}");
+        }
+        let lines = ran(&["--stream-json"]);
+        assert!(!lines.stdout.contains(r#""type":"piece""#), "{lines:?}");
+        assert!(lines.stdout.trim_end().lines().last().unwrap().contains(r#""type":"error""#), "{lines:?}");
+    }
+}
+
+#[test]
+fn a_message_comes_without_what_models_put_around_it() {
+    let repo = Repo::new();
+    for (options, expected) in [
+        (&[][..], "Add two to the README\n"),
+        (&["--max-tokens", "9"], "Add two to the README\n"),
+        (&["-s", "Write a long message."], "Add two to the README\n\nBecause one is not enough.\n"),
+    ] {
+        let daemon = repo
+            .answering("Here is the commit message:\n\n```\nAdd two to the README\n\nBecause one is not enough.\n```");
+        let mut command = commit_msg(&repo);
+        command.args(options).stdin(Stdio::piped());
+        let ran = Ran::of(feed(command, b"diff --git a/README b/README\n+two\n"), repo.beast.dir.path());
+        assert_eq!((ran.code, ran.stdout.as_str()), (Some(0), expected), "{options:?} {ran:?}");
+        daemon.join().unwrap();
+        std::fs::remove_file(repo.beast.socket()).unwrap();
+    }
+}
+
 /// Programs start others with stdin at /dev/null; that it is empty is then not what is wrong.
 #[test]
 fn what_git_says_of_its_repository_is_not_hidden_by_an_empty_input() {

@@ -258,6 +258,21 @@ fn an_editor_that_shows_nothing_gets_no_suggestion() {
     assert!(!fs::read_to_string(repo.top.join(".git/COMMIT_EDITMSG")).unwrap().contains("beast"));
 }
 
+/// Git then refuses to commit; why there is no message would be told nowhere.
+#[test]
+fn a_terminal_without_an_editor_is_told() {
+    let repo = Repo::new();
+    repo.install();
+    repo.stage("b", "b\n");
+    let mut command = repo.git_command(&["commit", "-q"]);
+    let ran = Ran::of(spawn(command.env_remove("GIT_EDITOR").env("TERM", "dumb")), repo.beast.dir.path());
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    let told = "beastctl: warning: no message: git has no editor that works on this terminal; \
+                try: git config --global core.editor nano, or git commit -m MESSAGE\n";
+    assert!(ran.stderr.contains(told), "{ran:?}");
+    assert!(!fs::read_to_string(repo.top.join(".git/COMMIT_EDITMSG")).unwrap().contains("beast"));
+}
+
 /// Letters of ASCII are the same in every encoding that git takes.
 #[test]
 fn another_encoding_than_ours_gets_ascii_alone() {

@@ -1,0 +1,90 @@
+//! Plain HTTP through a proxy: it is asked for the whole address (`GET http://HOST/PATH`), as RFC 9112 has it. The
+//! client library only asks for tunnels, which most proxies refuse to port 80.
+//!
+//! Knows proxies and the first line of a request; never knows what is fetched.
+
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use ureq::{
+    Error, Proxy, ProxyProtocol,
+    config::Config,
+    http::Uri,
+    unversioned::{
+        resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver},
+        transport::{Buffers, ConnectionDetails, Connector, NextTimeout, TcpConnector, Transport},
+    },
+};
+
+/// Whether this proxy is asked for the whole address instead of a tunnel.
+pub(super) fn is_forwarded(url: &str, proxy: &Proxy) -> bool {
+    // The library knows the names in NO_PROXY.
+    let is_plain = url.parse().is_ok_and(|uri: Uri| uri.scheme_str() == Some("http") && !proxy.is_no_proxy(&uri));
+    is_plain && proxy.protocol() == ProxyProtocol::Http
+}
+
+/// The header by which the user is known to the proxy, if its address names one.
+pub(super) fn credentials(proxy: &Proxy) -> Option<String> {
+    if proxy.username().is_none() && proxy.password().is_none() {
+        return None;
+    }
+    let [user, password] = [proxy.username(), proxy.password()].map(Option::unwrap_or_default);
+    Some(format!("Basic {}", BASE64_STANDARD.encode(format!("{user}:{password}"))))
+}
+
+/// Whatever is asked for, the proxy is where to go.
+#[derive(Debug)]
+pub(super) struct ToProxy(pub(super) Uri);
+
+impl Resolver for ToProxy {
+    fn resolve(&self, _: &Uri, config: &Config, timeout: NextTimeout) -> Result<ResolvedSocketAddrs, Error> {
+        DefaultResolver::default().resolve(&self.0, config, timeout)
+    }
+}
+
+/// Connects, and makes the path of the first line a whole address.
+#[derive(Debug, Default)]
+pub(super) struct Forward(TcpConnector);
+
+impl Connector for Forward {
+    type Out = WholeAddress<<TcpConnector as Connector>::Out>;
+
+    fn connect(&self, details: &ConnectionDetails<'_>, chained: Option<()>) -> Result<Option<Self::Out>, Error> {
+        let inner = self.0.connect(details, chained)?;
+        let authority = details.uri.authority().map(ToString::to_string).unwrap_or_default();
+        Ok(inner.map(|inner| WholeAddress { inner, origin: Some(format!("http://{authority}")) }))
+    }
+}
+
+/// A connection for one request.
+#[derive(Debug)]
+pub(super) struct WholeAddress<T> {
+    inner: T,
+    /// What goes before the path, until it has gone.
+    origin: Option<String>,
+}
+
+impl<T: Transport> Transport for WholeAddress<T> {
+    fn buffers(&mut self) -> &mut dyn Buffers {
+        self.inner.buffers()
+    }
+
+    fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
+        let Some(origin) = self.origin.take() else { return self.inner.transmit_output(amount, timeout) };
+        let output = self.inner.buffers().output();
+        let path = output[..amount].iter().position(|byte| *byte == b' ').map(|space| space + 1);
+        let (Some(path), Some(len)) = (path, Some(amount + origin.len()).filter(|len| *len <= output.len())) else {
+            return Err(Error::Other("the request does not fit".into()));
+        };
+        output.copy_within(path..amount, path + origin.len());
+        output[path..path + origin.len()].copy_from_slice(origin.as_bytes());
+        self.inner.transmit_output(len, timeout)
+    }
+
+    fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
+        self.inner.await_input(timeout)
+    }
+
+    /// The next request would have another first line.
+    fn is_open(&mut self) -> bool {
+        false
+    }
+}

@@ -1,0 +1,53 @@
+//! Numbers that people type, on the command line or in files: ranges of sampling parameters, and times.
+
+use std::time::Duration;
+
+/// A bare number counts seconds, as for timeout(1).
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    let duration = seconds.or_else(|| humantime::parse_duration(text).ok());
+    duration.filter(|duration| !duration.is_zero()).ok_or_else(|| "must be a time above 0, like 10s or 2m".into())
+}
+
+pub fn temp(text: &str) -> Result<f32, String> {
+    number(text, |n| n >= 0.0, "0 or more")
+}
+
+pub fn top_p(text: &str) -> Result<f32, String> {
+    number(text, |n| n > 0.0 && n <= 1.0, "above 0 and at most 1")
+}
+
+pub fn min_p(text: &str) -> Result<f32, String> {
+    number(text, |n| (0.0..=1.0).contains(&n), "from 0 to 1")
+}
+
+pub fn repeat_penalty(text: &str) -> Result<f32, String> {
+    number(text, |n| n > 0.0, "above 0")
+}
+
+pub fn max_tokens(text: &str) -> Result<u32, String> {
+    whole(text, 1, "")
+}
+
+pub fn top_k(text: &str) -> Result<u32, String> {
+    whole(text, 0, "; 0 allows all tokens")
+}
+
+/// Other programs take -1 for a seed that nobody knows.
+pub fn seed(text: &str) -> Result<u32, String> {
+    whole(text, 0, "; without --seed each answer is drawn anew")
+}
+
+fn whole(text: &str, min: u32, meaning: &str) -> Result<u32, String> {
+    let is_large = !text.is_empty() && text.chars().all(|c| c.is_ascii_digit());
+    match text.parse() {
+        Ok(number) if number >= min => Ok(number),
+        Err(_) if is_large => Err(format!("must be at most {}", u32::MAX)),
+        _ => Err(format!("must be a whole number, {min} or more{meaning}")),
+    }
+}
+
+fn number(text: &str, is_allowed: impl Fn(f32) -> bool, range: &str) -> Result<f32, String> {
+    let number = text.parse().ok().filter(|n: &f32| n.is_finite() && is_allowed(*n));
+    number.ok_or_else(|| format!("must be a number, {range}"))
+}

@@ -1,0 +1,186 @@
+//! Words moved to the next line before the edge of a terminal, while they come. Widths are those that a terminal shows;
+//! escape codes have none. It knows nothing of Markdown.
+
+use std::mem;
+
+use unicode_width::UnicodeWidthChar;
+
+use crate::escapes;
+
+/// A word that begins nearer to the edge is held back until it is known to fit. Longer ones, which are rare, the terminal
+/// cuts.
+const MAX_HELD: usize = 24;
+/// Columns between the stops of a tab.
+const TAB: usize = 8;
+/// Begins a code that changes a colour, and ends with `m`.
+const CODE: &str = "\x1b[";
+/// Joins the characters around it into one.
+const JOINER: char = '\u{200d}';
+/// What does not begin a line where words have no blanks between them.
+const CLOSING: &str = "、。，．！？：；）」』】》〉］｝ー々…‥・ぁぃぅぇぉっゃゅょァィゥェォッャュョ’”)]},.!?:;%";
+/// What does not end one.
+const OPENING: &str = "（「『【《〈［｛‘“([{";
+
+/// A line on its way.
+#[derive(Debug)]
+pub(super) struct Wrap {
+    n_columns: usize,
+    /// Where the next character goes, from 0.
+    column: usize,
+    /// What a line begins with that goes on with the one before.
+    hang: String,
+    /// Blanks before the word that are written only if it follows on the same line.
+    gap: String,
+    /// Held back, with the codes in it.
+    word: String,
+    word_width: usize,
+    /// The beginning of the word has been written.
+    is_begun: bool,
+    /// The last character of the word.
+    last: Option<char>,
+}
+
+impl Wrap {
+    /// For lines of so many columns.
+    pub(super) fn new(n_columns: usize) -> Self {
+        let (hang, gap, word) = (String::new(), String::new(), String::new());
+        Self { n_columns, column: 0, hang, gap, word, word_width: 0, is_begun: false, last: None }
+    }
+
+    /// More text of the line.
+    pub(super) fn push(&mut self, text: &str, out: &mut String) {
+        for c in text.chars() {
+            if c == ' ' || c == '\t' {
+                self.end_word(out);
+                self.gap.push(c);
+                continue;
+            }
+            if self.may_break_before(c) {
+                self.end_word(out);
+            }
+            self.word.push(c);
+            self.word_width += c.width().unwrap_or(0);
+            self.last = Some(c);
+        }
+        self.show_begun(out);
+    }
+
+    /// A code that changes how the following looks.
+    pub(super) fn code(&mut self, code: &str, out: &mut String) {
+        // After what is held back.
+        let is_first = self.word.is_empty() && self.gap.is_empty();
+        if is_first { out } else { &mut self.word }.push_str(code);
+    }
+
+    /// What continues this line begins like this: as wide as the mark of a list, or the mark of a quotation.
+    pub(super) fn hang(&mut self, hang: &str) {
+        if width(&self.hang) + width(hang) <= self.n_columns / 2 {
+            self.hang += hang;
+        }
+    }
+
+    /// The end of the line: what was held back.
+    pub(super) fn end(&mut self, out: &mut String) {
+        self.end_word(out);
+        if self.column + self.gap_width() <= self.n_columns {
+            *out += &self.gap;
+        }
+        self.gap.clear();
+    }
+
+    /// A new line has begun.
+    pub(super) fn begin(&mut self) {
+        self.column = 0;
+        self.hang.clear();
+    }
+
+    /// Where no blank is: between Chinese, Japanese or Korean characters, not before what closes or after what opens.
+    fn may_break_before(&self, c: char) -> bool {
+        let Some(last) = self.last else { return false };
+        let n = c.width().unwrap_or(0);
+        let is_wide = n > 1 || last.width().unwrap_or(0) > 1;
+        n > 0 && is_wide && last != JOINER && !CLOSING.contains(c) && !OPENING.contains(last)
+    }
+
+    fn end_word(&mut self, out: &mut String) {
+        if !self.word.is_empty() {
+            self.show(out);
+        }
+        self.is_begun = false;
+        self.last = None;
+    }
+
+    /// Whoever reads along sees a word grow, unless it may have to move.
+    fn show_begun(&mut self, out: &mut String) {
+        if self.word.is_empty() {
+            return;
+        }
+        let start = self.column + self.gap_width();
+        let max_held = MAX_HELD.min(self.n_columns);
+        if self.is_begun || start + max_held <= self.n_columns || start + self.word_width > self.n_columns {
+            self.show(out);
+            self.is_begun = true;
+        }
+    }
+
+    fn show(&mut self, out: &mut String) {
+        let hang = width(&self.hang);
+        let gap = mem::take(&mut self.gap);
+        let gap_width = columns_of(&gap, self.column);
+        let is_over = self.column + gap_width + self.word_width > self.n_columns;
+        if is_over && !self.is_begun && self.column > hang {
+            out.push('\n');
+            *out += &self.hang;
+            self.column = hang;
+        } else {
+            *out += &gap;
+            self.column += gap_width;
+        }
+        *out += &mem::take(&mut self.word);
+        self.column += mem::take(&mut self.word_width);
+        if self.column > self.n_columns {
+            // The terminal has broken what no line could hold.
+            self.column = (self.column - 1) % self.n_columns + 1;
+        }
+    }
+
+    fn gap_width(&self) -> usize {
+        columns_of(&self.gap, self.column)
+    }
+}
+
+/// How far blanks go from this column.
+fn columns_of(gap: &str, column: usize) -> usize {
+    gap.chars().fold(column, |at, c| if c == '\t' { (at / TAB + 1) * TAB } else { at + 1 }) - column
+}
+
+fn width(text: &str) -> usize {
+    text.chars().map(|c| c.width().unwrap_or(0)).sum()
+}
+
+/// Whole lines for a terminal of so many columns. A line of a table goes on where its last cell begins.
+pub(super) fn lines(text: &str, n_columns: usize) -> String {
+    let mut wrapped = String::with_capacity(text.len());
+    for line in text.split_inclusive('\n') {
+        let (line, end) = line.strip_suffix('\n').map_or((line, ""), |line| (line, "\n"));
+        let mut wrap = Wrap::new(n_columns);
+        wrap.hang(&" ".repeat(last_cell(&escapes::removed(line))));
+        for part in line.split_inclusive('m') {
+            let (text, code) = part.split_at(part.find(CODE).unwrap_or(part.len()));
+            wrap.push(text, &mut wrapped);
+            wrap.code(code, &mut wrapped);
+        }
+        wrap.end(&mut wrapped);
+        wrapped += end;
+    }
+    wrapped
+}
+
+/// The column in which the last cell of a line begins: behind the last two blanks side by side.
+fn last_cell(line: &str) -> usize {
+    line.trim_end().rfind("  ").map_or(0, |at| width(&line[..at + 2]))
+}
+
+#[cfg(test)]
+#[path = "wrap_tests.rs"]
+mod tests;
