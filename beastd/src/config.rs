@@ -41,16 +41,19 @@ const DURATIONS: [&str; 7] = [
 /// Most megabytes that can be counted in bytes.
 const MAX_MIB: usize = 1 << 30;
 /// Variables of the client and of the tests, which are no settings of the daemon.
-const OTHER_VARIABLES: [&str; 12] = [
+const OTHER_VARIABLES: [&str; 15] = [
     "BEAST_COLOR",
     "BEAST_FAULTS",
     "BEAST_FUZZ_SECONDS",
     "BEAST_FUZZ_SEED",
+    "BEAST_GRAMMARS",
     "BEAST_HOOK",
     "BEAST_HTTP_FUZZ",
     "BEAST_LOG_CONVERSATIONS",
     "BEAST_MARKDOWN",
     "BEAST_PATIENCE",
+    "BEAST_RESUMES",
+    "BEAST_SOAK",
     "BEAST_TEMPLATE_CASES",
     "BEAST_TIMEOUT",
     "BEAST_TOOL_CASES",

@@ -18,6 +18,7 @@ pub mod peer;
 mod plist;
 mod socket;
 pub mod systemd;
+pub mod words;
 
 pub use bound::recorded_pid;
 pub use http::{HttpListener, HttpListeners, HttpPlaces, HttpRole, HttpSocket, listen_http};

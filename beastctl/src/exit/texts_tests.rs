@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use beast_launchd::{HttpRole, SocketError, paths::PathError, peer::NotOurs};
+use beast_launchd::{HttpRole, SocketError, paths::PathError, peer::NotOurs, words::LastWords};
 use beast_protocol::{CodecError, ErrorCode, HandshakeError, Welcome, WireError};
 use expect_test::{Expect, expect};
 use rustix::io::Errno;
@@ -112,6 +112,10 @@ fn of_the_connection() {
         Foreign: [foreign(HandshakeError::Magic)],
         OtherVersion: [ClientError::OtherVersion(Welcome { protocol: 9, version: "9".into(), pid: 1 })],
         Lost: [ClientError::Lost],
+        Died: [
+            ClientError::Died(LastWords { reason: "memory allocation of 64 bytes failed".into(), is_memory: true }),
+            ClientError::Died(LastWords { reason: "it panicked: broken invariant".into(), is_memory: false }),
+        ],
         Garbled: [ClientError::Garbled(CodecError::TooLarge { len: 40_000_000 })],
         TooLong: [ClientError::TooLong(40_000_000)],
         Daemon: [
