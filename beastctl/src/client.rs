@@ -80,7 +80,7 @@ pub enum ClientError {
     #[error("beastd ended before the answer did")]
     Lost,
     /// The same, and the daemon said why.
-    #[error("beastd ended before the answer did: {}", .0.reason)]
+    #[error("beastd ended before the answer did: {}", died(.0))]
     Died(LastWords),
     /// The daemon sends what cannot be understood.
     #[error("the answer of beastd cannot be understood")]
@@ -99,6 +99,13 @@ fn reason(error: &io::Error) -> String {
         ErrorKind::ConnectionRefused => "not running, its socket is left over".into(),
         ErrorKind::PermissionDenied => "permission denied: it belongs to another user".into(),
         _ => error.to_string(),
+    }
+}
+
+fn died(words: &LastWords) -> String {
+    match words.is_memory {
+        true => format!("out of memory ({})", words.reason),
+        false => words.reason.clone(),
     }
 }
 

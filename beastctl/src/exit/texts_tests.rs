@@ -144,6 +144,8 @@ fn of_the_connection() {
             3   what listens at /some/socket is not beastd: the peer does not speak the beast protocol; try: another --socket
             3   beastd 9 speaks protocol 9, this beastctl VERSION speaks protocol 4; try: beastctl stop, then the same command again
             1   beastd ended before the answer did; try: the same command again, and beastctl logs for the reason
+            1   beastd ended before the answer did: out of memory (memory allocation of 64 bytes failed); try: end another program, or use a smaller model or a smaller n_ctx (config.toml)
+            1   beastd ended before the answer did: it panicked: broken invariant; try: the same command again, and beastctl logs for the reason
             1   the answer of beastd cannot be understood: a frame of 40000000 bytes is over the limit of 33554432; try: beastctl stop, then the same command again
             4   the request has 40000000 bytes and 33554432 are the most that beastd takes; try: less input
             4   the input is too long; try: --truncate tail
