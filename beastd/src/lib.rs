@@ -2,7 +2,7 @@
 //!
 //! One request from socket to token: [`server`] accepts → [`session`] reads the frames → [`admission`] makes tokens of it →
 //! [`worker`] takes it from its inbox, [`scheduler`] puts it into the next batch, [`engine`] runs that → [`stream`] turns tokens into
-//! text → the session sends it. ARCHITECTURE.md tells the same with reasons.
+//! text → the session sends it. ARCHITECTURE.md tells it with more of the rooms.
 
 pub mod admission;
 pub mod admitted;

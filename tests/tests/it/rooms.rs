@@ -1,7 +1,7 @@
 //! Who may know whom: the arrows between crates and rooms, read from the manifests and from the source without its tests.
 //!
 //! Whoever adds an arrow on purpose changes it here (`UPDATE_EXPECT=1` rewrites the map), and gives the reason in
-//! `beastd/ARCHITECTURE.md`.
+//! `docs/decisions`.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
