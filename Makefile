@@ -7,7 +7,7 @@ PROGRAMS ?= target/release
 # One profile everywhere: llama.cpp takes minutes to compile, once is enough.
 CARGO_BUILD = cargo build --release --workspace --locked
 
-.PHONY: help demo test fuzz faults test-dialects lint build bench bench-peers damage check-macos install uninstall deb formula check-packages clean
+.PHONY: help demo test fuzz faults soak test-dialects lint build bench bench-peers damage check-macos install uninstall deb formula check-packages clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -26,6 +26,10 @@ fuzz: ## everything that takes what strangers wrote, an hour of random inputs (B
 
 faults: build ## a thousand daemons killed, stopped and changed at random under six clients (BEAST_FUZZ_SEED=N repeats a run)
 	BEAST_FAULTS=1000 cargo test --release --locked -p beast-tests --test it faults -- --nocapture
+
+soak: build ## 10,000 grammars and schemas, 3,000 requests of every kind, 75 answers after kills (an hour; BEAST_FUZZ_SEED=N repeats a run)
+	BEAST_GRAMMARS=10000 BEAST_SOAK=3000 BEAST_RESUMES=75 cargo test --release --locked -p beast-tests --test it -- \
+	  --test-threads=1 --nocapture grammars:: soak:: logits::
 
 test-dialects: build ## the HTTP endpoint by others' tests, clients and types (ARGS=--quick: 4 minutes; needs package registries)
 	@.ci/test-dialects $(ARGS)

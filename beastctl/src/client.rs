@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use beast_launchd::peer::NotOurs;
+use beast_launchd::{peer::NotOurs, words::LastWords};
 use beast_protocol::{
     CodecError, ErrorCode, Event, FrameBuffer, HandshakeError, Hello, MAX_FRAME_LEN, Request, VERSION, Welcome,
     WireError, append_frame, decode, encode,
@@ -80,6 +80,9 @@ pub enum ClientError {
     /// The connection ended before the answer did.
     #[error("beastd ended before the answer did")]
     Lost,
+    /// The same, and the daemon said why.
+    #[error("beastd ended before the answer did: {}", died(.0))]
+    Died(LastWords),
     /// The daemon sends what cannot be understood.
     #[error("the answer of beastd cannot be understood")]
     Garbled(#[source] CodecError),
@@ -100,11 +103,27 @@ fn reason(error: &io::Error) -> String {
     }
 }
 
+fn died(words: &LastWords) -> String {
+    match words.is_memory {
+        true => format!("out of memory ({})", words.reason),
+        false => words.reason.clone(),
+    }
+}
+
 impl ClientError {
     /// Whether no daemon runs there, so that starting one helps.
     pub fn is_not_running(&self) -> bool {
         matches!(self, ClientError::Unreachable { error, .. }
             if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused))
+    }
+
+    /// With the reason for the end of the daemon, if it said one.
+    #[must_use]
+    pub fn explained(self, socket: &Path) -> Self {
+        match self {
+            ClientError::Lost => beast_launchd::words::last(socket).map_or(ClientError::Lost, ClientError::Died),
+            other => other,
+        }
     }
 
     /// Whether the daemon refuses because it ends.
@@ -119,7 +138,7 @@ impl Failing for ClientError {
             ClientError::Daemon(error) => exit::of_wire(error.code),
             ClientError::TooLong(_) => exit::TOO_LONG,
             ClientError::Wait(error) => error.exit_code(),
-            ClientError::Lost | ClientError::Garbled(_) => exit::FAILED,
+            ClientError::Lost | ClientError::Died(_) | ClientError::Garbled(_) => exit::FAILED,
             _ => exit::UNREACHABLE,
         }
     }
@@ -139,7 +158,10 @@ impl Failing for ClientError {
             ClientError::Foreign { .. } => "another --socket",
             ClientError::NotOurs(_) => "--socket with a socket in a folder of your own, or set XDG_RUNTIME_DIR",
             ClientError::OtherVersion(_) => "beastctl stop, then the same command again",
-            ClientError::Lost => "the same command again, and beastctl logs for the reason",
+            ClientError::Died(words) if words.is_memory => {
+                "end another program, or use a smaller model or a smaller n_ctx (config.toml)"
+            }
+            ClientError::Lost | ClientError::Died(_) => "the same command again, and beastctl logs for the reason",
             ClientError::Garbled(_) => "beastctl stop, then the same command again",
             ClientError::TooLong(_) => "less input",
         };

@@ -137,7 +137,8 @@ pub fn connect(path: &Path, may_start: bool, wait: &Wait, mut say: impl FnMut(&s
                 Err(error) => break error,
             }
         };
-        let words = outcome.err().unwrap_or_else(|| error.to_string());
+        let died = || beast_launchd::words::last(path).map(|words| words.reason);
+        let words = outcome.err().or_else(died).unwrap_or_else(|| error.to_string());
         // The other's daemon had the socket a moment ago and is gone again: it was killed, or told to end.
         let is_free_again = words.contains("is already running");
         if !is_free_again || n_starts == MAX_STARTS {

@@ -191,7 +191,8 @@ pub async fn wait_until_ready<P: Peer>(daemon: &Arc<Daemon>, peer: &mut P) -> Re
     }
 }
 
-/// Small requests are admitted at once, large ones beside the sockets' thread; a schema has to be compiled.
+/// Beside the sockets' thread: how long the model's chat template takes for a request is for nobody to say. Small requests do not wait for
+/// large ones; a grammar or schema has to be compiled.
 async fn admit(
     daemon: &Daemon,
     ready: &Arc<Ready>,
@@ -199,10 +200,9 @@ async fn admit(
 ) -> Result<(Admitted, Vec<Notice>), WireError> {
     const SMALL: usize = 4096;
     let is_plain = request.constraint.is_none() && request.raw.is_none() && request.tools.functions.is_empty();
-    if request.n_bytes() <= SMALL && is_plain {
-        return ready.admission.admit(request);
-    }
-    admit_beside(&ready.admission, &daemon.tokenizing, request).await
+    let is_small = request.n_bytes() <= SMALL && is_plain;
+    let permits = if is_small { &daemon.admitting } else { &daemon.tokenizing };
+    admit_beside(&ready.admission, permits, request).await
 }
 
 /// Answers a long input part by part and tells the peer how far that is. Returns the call that remains.

@@ -30,16 +30,19 @@ const PROFILES: [(&str, &str); 2] =
     [("beast", "n_ctx = 4096\nn_batch = 1024"), ("baseline", "n_ctx = 2048\nn_batch = 512")];
 
 /// Variables of the client and of the tests, which are no settings of the daemon.
-const OTHER_VARIABLES: [&str; 13] = [
+const OTHER_VARIABLES: [&str; 16] = [
     "BEAST_COLOR",
     "BEAST_FAULTS",
     "BEAST_FUZZ_SECONDS",
     "BEAST_FUZZ_SEED",
+    "BEAST_GRAMMARS",
     "BEAST_HOOK",
     "BEAST_HTTP_FUZZ",
     "BEAST_LOG_CONVERSATIONS",
     "BEAST_MARKDOWN",
     "BEAST_PATIENCE",
+    "BEAST_RESUMES",
+    "BEAST_SOAK",
     "BEAST_TEMPLATE_CASES",
     "BEAST_TIMEOUT",
     "BEAST_TOOL_CASES",

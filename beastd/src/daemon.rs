@@ -60,6 +60,8 @@ pub struct Daemon {
     pub changing: tokio::sync::Mutex<()>,
     /// Who may tokenize: on few cores, more at once would only slow the engine down.
     pub tokenizing: Arc<Semaphore>,
+    /// The same for small requests, which take no time unless the model's chat template does.
+    pub admitting: Semaphore,
     /// Memory for what clients send.
     pub budget: Budget,
     /// Where it speaks HTTP, once it does.
@@ -94,6 +96,7 @@ impl Daemon {
             n_users: watch::Sender::new(0),
             changing: tokio::sync::Mutex::default(),
             tokenizing: Arc::new(Semaphore::new(2)),
+            admitting: Semaphore::new(4),
             budget: Budget::default(),
             http: OnceLock::new(),
             has_visitors: watch::Sender::new(false),

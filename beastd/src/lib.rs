@@ -22,6 +22,7 @@ pub mod http;
 mod in_use;
 mod interrupt;
 mod jobs;
+mod large_stack;
 pub mod loader;
 pub mod logging;
 pub mod metrics;

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
-use beast_launchd::{HttpListener, Listener, Origin, shown};
+use beast_launchd::{HttpListener, Listener, Origin, shown, words};
 use beast_protocol::LoadStage;
 use beastd::calibration;
 use beastd::clock::now_us;
@@ -127,7 +127,14 @@ fn run(args: Args, started_us: u64) -> anyhow::Result<()> {
     // After binding, so that whoever started us can connect as soon as we return; before any thread, which a fork would lose.
     let foreground = !args.daemonize || listener.origin != Origin::Bound;
     if !foreground {
-        daemonize::Daemonize::new().umask(0o077).start().context("cannot go to the background")?;
+        let mut background = daemonize::Daemonize::new().umask(0o077);
+        // A place that cannot be written costs the words, not the daemon.
+        if let Ok(file) = words::begin(&listener.path) {
+            background = background.stderr(file);
+        }
+        background.start().context("cannot go to the background")?;
+    } else {
+        words::forget(&listener.path);
     }
     listener.record_pid()?;
     endpoints.iter().try_for_each(HttpListener::record_pid)?;

@@ -1,10 +1,14 @@
 //! The chat template: messages and tools → the text that the model was trained on. Never sees a token.
 
+mod binders;
+mod bodies;
 mod clock;
-mod concat;
 mod error;
+mod filters;
 mod functions;
 mod jinja;
+mod meter;
+mod operators;
 mod python;
 mod source;
 
@@ -287,3 +291,7 @@ mod tests;
 #[cfg(test)]
 #[path = "template/reference_tests.rs"]
 mod reference_tests;
+
+#[cfg(test)]
+#[path = "template/hostile_tests.rs"]
+mod hostile_tests;

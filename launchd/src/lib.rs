@@ -20,6 +20,7 @@ mod plist;
 pub mod shown;
 mod socket;
 pub mod systemd;
+pub mod words;
 
 pub use bound::recorded_pid;
 pub use http::{HttpListener, HttpListeners, HttpPlaces, HttpRole, HttpSocket, listen_http};

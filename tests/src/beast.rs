@@ -102,6 +102,13 @@ impl Beast {
         client
     }
 
+    /// Memory that it holds and that no file stands behind, in bytes; `None` where the system does not tell.
+    pub fn held_memory(&self) -> Option<u64> {
+        let rollup = std::fs::read_to_string(format!("/proc/{}/smaps_rollup", self.pid())).ok()?;
+        let line = rollup.lines().find_map(|line| line.strip_prefix("Anonymous:"))?;
+        line.trim().strip_suffix(" kB")?.parse::<u64>().ok().map(|n| n * 1024)
+    }
+
     /// Waits until the model is loaded.
     pub fn ready(&self) {
         eventually(|| self.status().state == State::Ready);

@@ -1,5 +1,10 @@
 //! Numbers that look random, for tests: the same seed gives the same numbers.
 
+/// A number of the environment, such as how often a test repeats itself.
+pub fn asked(name: &str, default: u64) -> u64 {
+    std::env::var(name).ok().and_then(|n| n.parse().ok()).unwrap_or(default)
+}
+
 /// A source of such numbers.
 #[derive(Debug, Clone)]
 pub struct Dice(u64);

@@ -27,6 +27,8 @@ pub fn fuzz(name: &str, corpus: &[&[u8]], dictionary: &[&str], mut target: impl 
     let mut pool: Vec<Vec<u8>> = corpus.iter().map(|input| input.to_vec()).collect();
     assert!(!pool.is_empty(), "{name}: a corpus holds something");
     let mut n_inputs: u64 = 0;
+    let running =
+        std::env::var_os("BEAST_FUZZ_SECONDS").map(|_| std::env::temp_dir().join(format!("beast-fuzz-{name}")));
     while Instant::now() < until {
         // Each input has a seed of its own, so that one repeats without all before it.
         let mut dice = Dice::new(seed.wrapping_mul(1 << 32).wrapping_add(n_inputs));
@@ -35,6 +37,10 @@ pub fn fuzz(name: &str, corpus: &[&[u8]], dictionary: &[&str], mut target: impl 
         } else {
             mutated(&pool, dictionary, &mut dice)
         };
+        // A crash that ends this process leaves it there.
+        if let Some(file) = &running {
+            std::fs::write(file, &input).expect("the temporary folder is writable");
+        }
         let began = Instant::now();
         let outcome = catch_unwind(AssertUnwindSafe(|| target(&input)));
         let shown =
@@ -49,6 +55,8 @@ pub fn fuzz(name: &str, corpus: &[&[u8]], dictionary: &[&str], mut target: impl 
             pool.push(input);
         }
     }
+    // It is not there in a short run.
+    let _ = running.map(std::fs::remove_file);
     // Not by a macro: what those print is hidden.
     let _ = writeln!(std::io::stderr(), "fuzz {name}: {n_inputs} inputs, seed {seed}");
 }

@@ -9,6 +9,7 @@ pub mod damage;
 pub mod dice;
 pub mod fuzz;
 pub mod gguf;
+pub mod grammars;
 mod home;
 pub mod http_client;
 mod program;

@@ -21,6 +21,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_millis(100);
 /// So many daemons may end while they compute this answer, without a new word in between, until it is the request that is to blame.
 const MAX_ENDS: usize = 30;
+/// The same for those that said why they cannot go on, such as for lack of memory.
+const MAX_DEATHS: usize = 3;
 
 /// A request on its way. It is kept until its answer is complete: it may have to be sent again.
 pub(super) struct Asking<'a> {
@@ -34,6 +36,8 @@ pub(super) struct Asking<'a> {
     has_begun: bool,
     /// Daemons that have ended over the next word.
     n_ends: usize,
+    /// Those in a row that could not go on, and said so: the next one will not either.
+    n_deaths: usize,
     /// The furthest that the parts of a long input have come, as round and number: each daemon begins them anew.
     best_part: (u32, u32),
 }
@@ -43,7 +47,17 @@ impl<'a> Asking<'a> {
         let (request, heard) = (Request::Generate(request), Instant::now());
         let said = std::env::var("BEAST_PATIENCE").ok();
         let patience = said.and_then(|text| humantime::parse_duration(&text).ok()).unwrap_or(PATIENCE);
-        Self { socket, may_start, request, patience, heard, has_begun: false, n_ends: 0, best_part: (0, 0) }
+        Self {
+            socket,
+            may_start,
+            request,
+            patience,
+            heard,
+            has_begun: false,
+            n_ends: 0,
+            n_deaths: 0,
+            best_part: (0, 0),
+        }
     }
 
     /// What is asked, to be changed before it is sent again.
@@ -66,10 +80,10 @@ impl<'a> Asking<'a> {
         self.heard = Instant::now();
         match event {
             Event::Progress { n_done: 1.., .. } | Event::Round(_) => self.has_begun = true,
-            Event::Piece { .. } => self.n_ends = 0,
+            Event::Piece { .. } => (self.n_ends, self.n_deaths) = (0, 0),
             Event::Part(part) if (part.round, part.n_done) > self.best_part => {
                 self.best_part = (part.round, part.n_done);
-                self.n_ends = 0;
+                (self.n_ends, self.n_deaths) = (0, 0);
             }
             _ => {}
         }
@@ -109,8 +123,11 @@ impl<'a> Asking<'a> {
             request.resume = (!got.text.is_empty()).then(|| got.clone());
         }
         self.n_ends += usize::from(std::mem::take(&mut self.has_begun));
+        let why = why.explained(self.socket);
+        self.n_deaths = if matches!(why, ClientError::Died(_)) { self.n_deaths + 1 } else { 0 };
+        let is_hopeless = self.n_ends >= MAX_ENDS || self.n_deaths >= MAX_DEATHS;
         let mut reason = why.into();
-        while self.n_ends < MAX_ENDS && self.heard.elapsed() < self.patience {
+        while !is_hopeless && self.heard.elapsed() < self.patience {
             match self.send(wait, &mut say) {
                 Ok(client) => return Ok(client),
                 Err(StartError::Wait(error) | StartError::Client(ClientError::Wait(error))) => {

@@ -34,7 +34,7 @@ fn load_past_an_end(path: &Path, wait: &Wait, mut say: impl FnMut(&str)) -> Resu
         match change(&mut client, &Request::Load { model: None }, wait, &mut say) {
             Err(error) if error.is_shutting_down() => client.wait_for_end(wait)?,
             Err(ClientError::Lost) if n_ends < MAX_ENDS => n_ends += 1,
-            outcome => return Ok(outcome?),
+            outcome => return Ok(outcome.map_err(|error| error.explained(path))?),
         }
     }
 }
@@ -81,7 +81,7 @@ pub(crate) fn switch(
         match change(&mut client, &Request::Load { model: Some(model.to_owned()) }, wait, &mut say) {
             Err(error) if error.is_shutting_down() => return client.wait_for_end(wait).map(|()| None),
             Err(ClientError::Lost) if n_ends < MAX_ENDS => n_ends += 1,
-            outcome => return outcome.map(Some),
+            outcome => return outcome.map(Some).map_err(|error| error.explained(socket)),
         }
     }
 }

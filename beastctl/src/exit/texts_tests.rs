@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use beast_launchd::{HttpRole, SocketError, paths::PathError, peer::NotOurs};
+use beast_launchd::{HttpRole, SocketError, paths::PathError, peer::NotOurs, words::LastWords};
 use beast_protocol::{CodecError, ErrorCode, HandshakeError, Welcome, WireError};
 use expect_test::{Expect, expect};
 use rustix::io::Errno;
@@ -124,6 +124,10 @@ fn of_the_connection() {
         Foreign: [foreign(HandshakeError::Magic)],
         OtherVersion: [ClientError::OtherVersion(Welcome { protocol: 9, version: "9".into(), pid: 1 })],
         Lost: [ClientError::Lost],
+        Died: [
+            ClientError::Died(LastWords { reason: "memory allocation of 64 bytes failed".into(), is_memory: true }),
+            ClientError::Died(LastWords { reason: "it panicked: broken invariant".into(), is_memory: false }),
+        ],
         Garbled: [ClientError::Garbled(CodecError::TooLarge { len: 40_000_000 })],
         TooLong: [ClientError::TooLong(40_000_000)],
         Daemon: [
@@ -152,6 +156,8 @@ fn of_the_connection() {
             3   what listens at /some/socket is not beastd: the peer does not speak the beast protocol; try: another --socket
             3   beastd 9 speaks protocol 9, this beastctl VERSION speaks protocol 4; try: beastctl stop, then the same command again
             1   beastd ended before the answer did; try: the same command again, and beastctl logs for the reason
+            1   beastd ended before the answer did: out of memory (memory allocation of 64 bytes failed); try: end another program, or use a smaller model or a smaller n_ctx (config.toml)
+            1   beastd ended before the answer did: it panicked: broken invariant; try: the same command again, and beastctl logs for the reason
             1   the answer of beastd cannot be understood: a frame of 40000000 bytes is over the limit of 32 MiB; try: beastctl stop, then the same command again
             4   the request has 38.1 MiB and beastd takes at most 32 MiB; try: less input
             4   the input is too long; try: --truncate tail

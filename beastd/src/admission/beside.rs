@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use beast_protocol::{ErrorCode, Generate, Notice, WireError};
 use tokio::sync::Semaphore;
-use tokio::task::spawn_blocking;
 
 use super::Admission;
 use crate::admitted::Admitted;
+use crate::large_stack;
 
 /// [`Admission::admit`] on a thread of its own, once `permits` has one to spare.
 ///
@@ -20,11 +20,12 @@ pub async fn admit_beside(
 ) -> Result<(Admitted, Vec<Notice>), WireError> {
     let _permit = permits.acquire().await.expect("it is never closed");
     let (admission, request) = (Arc::clone(admission), Arc::clone(request));
-    let admitting = spawn_blocking(move || admission.admit(&request));
-    admitting.await.unwrap_or_else(|error| {
-        Err(WireError::new(
-            ErrorCode::Internal,
-            format!("the prompt could not be read: {error}; try: the same again, and the log of beastd for the reason"),
-        ))
+    // Its stack is the one that the chat template needs.
+    large_stack::beside(move || admission.admit(&request)).await.unwrap_or_else(|why| {
+        let advice = match why.as_str() {
+            large_stack::NO_MEMORY => "end another program, or raise beastd's limit of address space (ulimit -v)",
+            _ => "the same again, and the log of beastd for the reason",
+        };
+        Err(WireError::new(ErrorCode::Internal, format!("cannot read the prompt: {why}; try: {advice}")))
     })
 }

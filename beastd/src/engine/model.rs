@@ -47,7 +47,7 @@ pub enum LoadError {
         path: PathBuf,
     },
     /// llama.cpp does not take it.
-    #[error("llama.cpp cannot load {}; the file may be cut or damaged (get it again), or of an unknown kind", path.display())]
+    #[error("llama.cpp cannot load {}: it is truncated, damaged or of an unknown kind; try: get it again, or choose another", path.display())]
     Refused {
         /// The file.
         path: PathBuf,

@@ -174,6 +174,11 @@ unsafe extern "C" fn say_last_words(text: *const std::ffi::c_char) {
     }
     // SAFETY: as llama.cpp promises.
     let text = unsafe { CStr::from_ptr(text) }.to_string_lossy();
+    // Of the file in which it gave up, the folders are those of another machine.
+    let text = match text.split_once(':') {
+        Some((path, rest)) => format!("{}:{rest}", path.rsplit('/').next().unwrap_or(path)),
+        None => text.into_owned(),
+    };
     // Nobody may be listening.
     let _ = writeln!(std::io::stderr(), "beastd: llama.cpp ended the process: {}", shown::logged(&text));
     tracing::error!(reason = %text, "llama.cpp ends the process");

@@ -243,6 +243,16 @@ fn next_load(inbox: &mut Inbox) -> Option<(Arc<Config>, Asker)> {
     }
 }
 
+/// An error with what llama.cpp said before. That there was no memory is then found in its words alone.
+fn told(error: String, reason: Option<String>) -> String {
+    let Some(reason) = reason else { return error };
+    let error = match reason.to_lowercase().contains("allocate memory") {
+        true => "not enough memory to load the model; try: end another program, or use a smaller model".into(),
+        false => error,
+    };
+    format!("{error} (llama.cpp: {reason})")
+}
+
 fn load_and_work(
     config: &Config,
     progress: &Progress,
@@ -251,8 +261,8 @@ fn load_and_work(
     asker: &mut Option<Asker>,
 ) -> Result<Ended, WireError> {
     let unavailable = |error: &dyn std::fmt::Display| {
-        let reason = logging::take_engine_error().map_or(String::new(), |reason| format!(" (llama.cpp: {reason})"));
-        WireError::new(ErrorCode::ModelUnavailable, format!("{error}{reason}"))
+        let text = told(error.to_string(), logging::take_engine_error());
+        WireError::new(ErrorCode::ModelUnavailable, text)
     };
     engine::log_to_tracing();
     // What llama.cpp said before is not the reason for what fails now.

@@ -5,11 +5,9 @@ use minijinja::{Environment, Error, ErrorKind, Output, State, Value};
 use minijinja_contrib::pycompat::unknown_method_callback;
 
 use super::error::Raised;
-use super::python;
+use super::{filters, meter, python};
 use crate::tools::JsonStyle;
 
-/// The variable that says how much text there may be.
-pub(super) const ROOM: &str = "_room";
 /// Blanks in front of a line.
 const MAX_INDENT: usize = 64;
 
@@ -28,9 +26,11 @@ pub(super) fn environment() -> Environment<'static> {
     environment.add_filter("from_json", from_json);
     environment.add_filter("string", |value: Value| python::text(&value));
     environment.add_filter("join", join);
-    environment.add_filter("_bounded", bounded);
     environment.add_filter("upper", |value: Value| python::text(&value).map(|text| text.to_uppercase()));
     environment.add_filter("lower", |value: Value| python::text(&value).map(|text| text.to_lowercase()));
+    filters::add(&mut environment);
+    // It would show everything there is, again and again.
+    environment.remove_global("debug");
     environment.add_filter("int", int);
     environment.add_filter("indent", indent);
     environment.add_filter("length", length);
@@ -47,7 +47,10 @@ pub(super) fn environment() -> Environment<'static> {
 
 fn write(out: &mut Output<'_>, _state: &State<'_, '_>, value: &Value) -> Result<(), Error> {
     let written = match value.as_str() {
-        Some(text) => out.write_str(text),
+        Some(text) => {
+            meter::spend(text.len())?;
+            out.write_str(text)
+        }
         None => out.write_str(&python::text(value)?),
     };
     written.map_err(|error| Error::new(ErrorKind::WriteFailure, "the text").with_source(error))
@@ -111,21 +114,12 @@ fn indent(
         },
     };
     let text = python::text(&text)?;
+    meter::make(text.len() + unit.len() * text.split('\n').count())?;
     let lines = text.split('\n').enumerate().map(|(n, line)| {
         let is_indented = if n == 0 { first } else { blank || !line.is_empty() };
         if is_indented { format!("{unit}{line}") } else { line.to_owned() }
     });
     Ok(lines.collect::<Vec<_>>().join("\n"))
-}
-
-/// What `source` puts around the value of each `set`: text that grows out of proportion ends here.
-fn bounded(state: &State<'_, '_>, value: Value) -> Result<Value, Error> {
-    let n_bytes = value.as_str().map_or(0, str::len);
-    let room = state.lookup(ROOM).and_then(|room| usize::try_from(room).ok()).unwrap_or(usize::MAX);
-    match n_bytes > room {
-        true => Err(Error::new(ErrorKind::WriteFailure, "a text is too long")),
-        false => Ok(value),
-    }
 }
 
 /// What is no number becomes another value instead of an error.
@@ -163,13 +157,17 @@ fn join(value: Value, separator: Option<String>, options: Kwargs) -> Result<Stri
             None => item,
         };
         out += &python::text(&item)?;
+        meter::fits(out.len())?;
     }
     Ok(out)
 }
 
 /// Methods that Python has and the compatibility package has not.
 fn method(state: &State<'_, '_>, value: &Value, name: &str, arguments: &[Value]) -> Result<Value, Error> {
+    filters::check_method(value, name, arguments)?;
     match (value.as_str(), name, arguments.first().and_then(Value::as_str)) {
+        // The compatibility package would never end.
+        (Some(text), "count", Some("")) => Ok((text.chars().count() + 1).into()),
         (Some(text), "removeprefix", Some(prefix)) => Ok(text.strip_prefix(prefix).unwrap_or(text).into()),
         (Some(text), "removesuffix", Some(suffix)) => Ok(text.strip_suffix(suffix).unwrap_or(text).into()),
         (Some(text), "partition", Some(at)) => Ok(match text.split_once(at) {

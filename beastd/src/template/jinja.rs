@@ -2,26 +2,26 @@
 //! Knows no messages.
 
 use std::io;
-use std::thread;
 
 use minijinja::{Environment, Value};
 use serde_json::Value as Json;
 
 use super::error::TemplateError;
-use super::{clock, functions, source};
+use super::{clock, functions, meter, source};
+use crate::large_stack;
 
 const NAME: &str = "chat";
-/// Parsing, macros and nested values recurse; the threads that call have 2 MiB. It is touched only as far as it is used.
-const STACK: usize = 256 << 20;
 /// Steps of a small conversation.
 const FUEL: u64 = 200_000;
 /// More for each byte it is given: some templates look at each message for each other.
 const FUEL_OF_BYTE: u64 = 1_000;
 /// And at most: some seconds.
 const MAX_FUEL: u64 = 50_000_000;
-/// What it may write, besides some times what it is given.
-const MAX_OUTPUT: usize = 4 << 20;
+/// What it may write, besides some times what it is given; also the size of a value.
+const MAX_OUTPUT: usize = 1 << 20;
 const OUTPUT_OF_BYTE: usize = 16;
+/// And at most: eight times the longest request.
+const MAX_ROOM: usize = 256 << 20;
 
 /// A compiled template.
 #[derive(Debug)]
@@ -58,11 +58,11 @@ impl Jinja {
     pub(super) fn render(&self, variables: &Json) -> Result<String, TemplateError> {
         let n_bytes = n_bytes(variables);
         let fuel = FUEL.saturating_add(FUEL_OF_BYTE.saturating_mul(n_bytes as u64)).min(MAX_FUEL);
+        let room = MAX_OUTPUT.saturating_add(OUTPUT_OF_BYTE.saturating_mul(n_bytes)).min(MAX_ROOM);
         on_large_stack(|| {
-            let room = MAX_OUTPUT.saturating_add(OUTPUT_OF_BYTE.saturating_mul(n_bytes));
+            meter::start(room, n_bytes);
             let mut environment = self.environment.clone();
             environment.set_fuel(Some(fuel));
-            environment.add_global(functions::ROOM, room);
             let template = environment.get_template(NAME).map_err(|error| TemplateError::of(&error))?;
             let mut output = Bounded { bytes: Vec::new(), room };
             template
@@ -73,17 +73,9 @@ impl Jinja {
     }
 }
 
-/// Runs this on a thread of its own, and waits.
+/// Parsing, macros and nested values recurse.
 fn on_large_stack<T: Send>(task: impl FnOnce() -> Result<T, TemplateError> + Send) -> Result<T, TemplateError> {
-    let failed = |why: &str| TemplateError::Failed(format!("the thread that renders it {why}"));
-    thread::scope(|scope| {
-        let thread = thread::Builder::new()
-            .name("template".into())
-            .stack_size(STACK)
-            .spawn_scoped(scope, task)
-            .map_err(|error| failed(&format!("did not start: {error}")))?;
-        thread.join().unwrap_or_else(|_| Err(failed("panicked")))
-    })
+    large_stack::run(task).unwrap_or_else(|why| Err(TemplateError::Failed(why)))
 }
 
 /// The size of all texts, and one for each value.

@@ -92,21 +92,23 @@ fn text_that_doubles_is_given_up() {
     assert_eq!(render(&format!("{sets}{{{{ d ~ e }}}}")), Ok("1[2, {'c': 3}]X".into()));
 }
 
-/// Dropping and writing such values recurses.
+/// Dropping, comparing and writing such values recurses.
 #[test]
-fn values_that_nest_as_deep_as_the_steps_allow_fit_the_stack() {
+fn values_nest_only_as_deep_as_fits_the_stack() {
     let nest = format!("{}ns.v{}", "[".repeat(60), "]".repeat(60));
     for use_it in ["", "{{ ns.v }}", "{{ ns.v | tojson }}", "{{ ns.v | string }}", "{{ [ns.v] | join }}"] {
-        let loops = "{% for a in range(99999) %}".to_owned() + "{% set ns.v = " + &nest + " %}{% endfor %}";
-        let _ = render(&format!("{{% set ns = namespace(v=1) %}}{loops}{use_it}"));
-        let few = loops.replace("99999", "1000");
-        let result = render(&format!("{{% set ns = namespace(v=1) %}}{few}{use_it}"));
-        assert_eq!(result.is_ok(), use_it.is_empty(), "{use_it}: {result:?}");
+        let result = |n: u32| {
+            let loops = format!("{{% for a in range({n}) %}}{{% set ns.v = {nest} %}}{{% endfor %}}");
+            render(&format!("{{% set ns = namespace(v=1) %}}{loops}{use_it}"))
+        };
+        assert!(result(3).is_ok(), "{use_it}: {:?}", result(3));
+        let too_deep = "invalid operation: a value is nested more than 200 deep, line 1";
+        assert_eq!(result(99_999), Err(TemplateError::Failed(too_deep.into())), "{use_it}");
     }
 }
 
 #[test]
-fn a_value_within_itself_cannot_be_written() {
+fn a_value_within_itself_cannot_be_made() {
     for use_it in ["{{ ns }}", "{{ ns | tojson }}", "{{ ns ~ '' }}", "{{ [ns] | join }}", "{{ {'a': ns} | string }}"] {
         let source = format!("{{% set ns = namespace() %}}{{% set ns.v = ns %}}{use_it}");
         assert!(matches!(render(&source), Err(TemplateError::Failed(_))), "{source}");
@@ -141,6 +143,33 @@ fn values_are_written_as_python_writes_them() {
             "TrueaFalseTrue['b1c', True]",
         ),
         ("{%- generation -%} x {%- endgeneration %} y", "x y"),
+        (
+            "{{ 2 * 3 + n * -2 / 4 }} {{ '-' * 3 ~ 2 * x * 2 }} {{ [x] * 2 }} {{ 1.5 * 2 }} {{ yes * 2 }}",
+            "5.5 ---aaaa ['a', 'a'] 3.0 2",
+        ),
+        ("{{ 2 ** 3 * 2 }} {{ -2 * -n }} {{ 7 // 2 * 2 % 4 }} {{ (1 + 2) * (n + 1) }}{{ x * -1 }}", "16 2 2 6"),
+        (
+            "{% macro f(a, b=x * 2) %}{{ a }}{{ b }}{{ varargs }}{% endmacro %}{{ f(*[1]) }}{{ f(a=2, **{'b': 3}) }}",
+            "1aa23",
+        ),
+        (
+            "{% with a = x, b = [x, n] %}{{ b }}{% endwith %}{% for i in range(9) if i is odd %}{{ i }}{% else %}-{% endfor %}",
+            "['a', 1]1357",
+        ),
+        ("{% for i in [[1, [2]], 3] recursive %}{{ loop(i) if i is sequence else i }}{% endfor %}", "123"),
+        ("{% macro f(a) -%}\n {{ caller(a + 1) }}\n{%- endmacro %}{% call(b) f(1) +%}\n{{ b }}{% endcall %}", "\n2"),
+        (
+            "{% set ns = namespace(l=[]) %}{% for i in list[:2] %}{% set ns.l = ns.l + [i] %}{% endfor %}{{ ns.l }}",
+            "[1, 2.5]",
+        ),
+        (
+            "{% set ns = namespace(i={'a': 1}.items()) %}{% set ns.j = [ns.i] %}{{ ns.i | list }}{{ ns.j[0][0] }}",
+            "[['a', 1]]['a', 1]",
+        ),
+        (
+            "{{ 'aXbX'.replace('X', '-') }}{{ 'abc'.count('') }}{{ '{:>3}|{}'.format(1, x) }}{{ '%3d|%s' | format(n, x) }}",
+            "a-b-4  1|a  1|a",
+        ),
         ("{% for i in [1, 2, 3] %}{% if i == 2 %}{% continue %}{% endif %}{{ i }}{% endfor %}", "13"),
     ];
     for (source, text) in cases {

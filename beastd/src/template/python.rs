@@ -6,10 +6,8 @@ use minijinja::value::ValueKind;
 use minijinja::{Error, ErrorKind, Value};
 use serde_json::Value as Json;
 
+use super::meter;
 use crate::tools::python_float;
-
-/// Templates can make lists of lists in a loop: what walks them recurses.
-const MAX_DEPTH: usize = 200;
 
 /// `str(value)`.
 ///
@@ -17,17 +15,20 @@ const MAX_DEPTH: usize = 200;
 /// When it is nested too deep.
 pub(super) fn text(value: &Value) -> Result<String, Error> {
     if let Some(text) = value.as_str() {
+        meter::spend(text.len())?;
         return Ok(text.to_owned());
     }
     let mut out = String::new();
     if !value.is_undefined() {
         write(&mut out, value, 0)?;
     }
+    meter::spend(out.len())?;
     Ok(out)
 }
 
 fn write(out: &mut String, value: &Value, depth: usize) -> Result<(), Error> {
-    check(depth)?;
+    meter::check(depth)?;
+    meter::fits(out.len())?;
     match value.kind() {
         ValueKind::None => out.push_str("None"),
         ValueKind::Undefined => out.push_str("Undefined"),
@@ -61,13 +62,6 @@ fn write(out: &mut String, value: &Value, depth: usize) -> Result<(), Error> {
     Ok(())
 }
 
-fn check(depth: usize) -> Result<(), Error> {
-    match depth > MAX_DEPTH {
-        true => Err(Error::new(ErrorKind::InvalidOperation, format!("a value is nested more than {MAX_DEPTH} deep"))),
-        false => Ok(()),
-    }
-}
-
 /// `repr` of a text: in single quotes, unless it has one of them and no double one.
 fn quote(out: &mut String, text: &str) {
     let mark = if text.contains('\'') && !text.contains('"') { '"' } else { '\'' };
@@ -91,11 +85,13 @@ fn quote(out: &mut String, text: &str) {
 /// # Errors
 /// When it has no JSON, or is nested too deep.
 pub(super) fn json(value: &Value) -> Result<Json, Error> {
+    // What stands in it twice is written twice.
+    meter::weigh(value).and_then(meter::spend)?;
     json_of(value, 0)
 }
 
 fn json_of(value: &Value, depth: usize) -> Result<Json, Error> {
-    check(depth)?;
+    meter::check(depth)?;
     let wrong = |what: &str| Error::new(ErrorKind::BadSerialization, format!("{what} is not JSON serializable"));
     match value.kind() {
         ValueKind::Undefined => Err(wrong("an undefined value")),

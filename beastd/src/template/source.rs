@@ -1,13 +1,16 @@
-//! A template's source before Jinja parses it: bounds on what makes the parser recurse, and what it has not or has
-//! otherwise than Python. Renders nothing.
+//! A template's source before Jinja parses it: bounds on what makes the parser recurse, on what values may become, and what Jinja here has not
+//! or has otherwise than Python. Renders nothing.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use minijinja::machinery::{Span, Token, WhitespaceConfig, tokenize};
 use minijinja::syntax::SyntaxConfig;
 
-use super::concat::Tag;
+use super::binders::Binder;
+use super::bodies::Bodies;
 use super::error::TemplateError;
+use super::operators::Tag;
 
 /// The longest of the templates that people use has 40 KB.
 const MAX_BYTES: usize = 1 << 20;
@@ -17,8 +20,7 @@ const MAX_TOKENS_OF_TAG: usize = 1000;
 const MAX_ELIF: usize = 500;
 
 /// See [`super::functions`].
-const BOUNDED: &str = ")|_bounded";
-const BOUNDED_BLOCK: &str = "|_bounded";
+pub(super) const BOUNDED: &str = ")|_bounded";
 
 /// What Jinja is to parse.
 ///
@@ -33,7 +35,7 @@ pub(super) fn prepare(source: &str) -> Result<String, TemplateError> {
     let whitespace = WhitespaceConfig { keep_trailing_newline: false, lstrip_blocks: true, trim_blocks: true };
     for token in tokenize(source, false, SyntaxConfig, whitespace) {
         let (token, span) = token.map_err(|error| TemplateError::of(&error))?;
-        scan.take(&token, span)?;
+        scan.take(source, &token, span)?;
     }
     Ok(scan.replaced(source))
 }
@@ -43,35 +45,28 @@ struct Scan {
     n_tokens: usize,
     n_elif: usize,
     is_block: bool,
-    is_set: bool,
-    /// Depth of brackets in this tag.
-    depth: usize,
-    /// Where its last token ends.
-    end: usize,
-    /// Where the value of a `set` begins.
-    value: Option<usize>,
     tag: Tag,
-    edits: Vec<(Range<usize>, &'static str)>,
+    binder: Binder,
+    bodies: Bodies,
+    edits: Vec<(Range<usize>, Cow<'static, str>)>,
 }
 
 impl Scan {
-    fn take(&mut self, token: &Token<'_>, span: Span) -> Result<(), TemplateError> {
+    fn take(&mut self, source: &str, token: &Token<'_>, span: Span) -> Result<(), TemplateError> {
+        let range = span.start_offset as usize..span.end_offset as usize;
         match token {
             Token::BlockStart | Token::VariableStart => {
                 (self.n_tokens, self.is_block) = (0, matches!(token, Token::BlockStart));
-                (self.is_set, self.depth, self.value) = (false, 0, None);
                 return Ok(());
             }
             Token::BlockEnd | Token::VariableEnd => {
-                for operand in std::mem::take(&mut self.tag).operands() {
-                    self.edits.push((operand.start..operand.start, "("));
-                    self.edits.push((operand.end..operand.end, ")|string"));
-                }
-                // Around the operands: edits at one place keep their order.
-                self.bound_set();
+                self.end_of_tag(range);
                 return Ok(());
             }
-            Token::TemplateData(_) => return Ok(()),
+            Token::TemplateData(text) => {
+                self.bodies.text(source, range.start, text.len());
+                return Ok(());
+            }
             _ => self.n_tokens += 1,
         }
         if self.n_tokens > MAX_TOKENS_OF_TAG {
@@ -80,31 +75,28 @@ impl Scan {
                 "the tag at line {line} has more than {MAX_TOKENS_OF_TAG} tokens"
             )));
         }
-        let range = span.start_offset as usize..span.end_offset as usize;
         let is_keyword = self.is_block && self.n_tokens == 1;
         self.tag.push(token, range.clone(), is_keyword);
-        self.end = range.end;
         match token {
-            Token::Ident("set") if is_keyword => self.is_set = true,
-            Token::ParenOpen | Token::BracketOpen | Token::BraceOpen => self.depth += 1,
-            Token::ParenClose | Token::BracketClose | Token::BraceClose => self.depth = self.depth.saturating_sub(1),
-            Token::Assign if self.depth == 0 && self.value.is_none() => self.value = Some(range.end),
-            _ => {}
-        }
-        match token {
-            Token::Ident(name) if is_keyword => self.statement(name, range),
-            _ => Ok(()),
+            Token::Ident(name) if is_keyword => {
+                self.binder.begin(name);
+                self.bodies.keyword(name);
+                self.statement(name, range)
+            }
+            _ => {
+                self.binder.push(token, range);
+                Ok(())
+            }
         }
     }
 
-    /// A text that is doubled again and again has to be set, however few steps that takes.
-    fn bound_set(&mut self) {
-        let end = self.end..self.end;
-        match self.value {
-            _ if !self.is_set => {}
-            Some(start) => self.edits.extend([(start..start, "("), (end, BOUNDED)]),
-            None => self.edits.push((end, BOUNDED_BLOCK)),
-        }
+    /// Around the operands stands what is put around all of them: edits at one place keep their order.
+    fn end_of_tag(&mut self, end: Range<usize>) {
+        let binder = std::mem::take(&mut self.binder);
+        let (edits, parameters) = binder.finish();
+        let edits = std::mem::take(&mut self.tag).edits().into_iter().chain(edits);
+        self.edits.extend(edits.map(|(range, text)| (range, text.into())));
+        self.bodies.end_of_tag(end, self.is_block, parameters);
     }
 
     fn statement(&mut self, name: &str, range: Range<usize>) -> Result<(), TemplateError> {
@@ -122,16 +114,17 @@ impl Scan {
             }
             _ => return Ok(()),
         };
-        self.edits.push((range, stand_in));
+        self.edits.push((range, stand_in.into()));
         Ok(())
     }
 
     fn replaced(mut self, source: &str) -> String {
+        self.edits.extend(self.bodies.edits(source));
         self.edits.sort_by_key(|(range, _)| range.start);
         let (mut text, mut at) = (String::with_capacity(source.len()), 0);
         for (range, stand_in) in self.edits {
             text += &source[at..range.start];
-            text += stand_in;
+            text += &stand_in;
             at = range.end;
         }
         text + &source[at..]

@@ -43,7 +43,7 @@ fn a_model_that_is_cut_is_told_from_one_that_is_whole() {
         let home = Home::new();
         let path = home.write("cut.gguf", &whole[..n]).display().to_string();
         let message = refusal(home, &path);
-        assert!(message.starts_with(&format!("llama.cpp cannot load {path}; the file may be cut")), "{message}");
+        assert!(message.starts_with(&format!("llama.cpp cannot load {path}: it is truncated, ")), "{message}");
     }
 }
 

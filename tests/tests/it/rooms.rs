@@ -117,7 +117,7 @@ fn the_rooms_of_the_daemon_know_only_these() {
         }
     }
     expect![[r#"
-        admission → admitted, batch, beast_protocol, engine, sampling, speculation, splitter, template, tools
+        admission → admitted, batch, beast_protocol, engine, large_stack, sampling, speculation, splitter, template, tools
         admitted → batch, engine, speculation, tools
         answering → admission, admitted, batch, beast_protocol, clock, daemon, in_use, jobs, loader, residency, tools, worker
         calibration → batch, beast_launchd, clock, config, engine, fingerprint, governor
@@ -142,7 +142,7 @@ fn the_rooms_of_the_daemon_know_only_these() {
         speculation → batch, engine
         splitter → engine
         stream → batch, beast_protocol, clock, engine
-        template → beast_protocol, tools
+        template → beast_protocol, large_stack, tools
         tools → beast_protocol
         trial → beast_launchd, engine, fingerprint, logging, template
         watchdog → batch, clock

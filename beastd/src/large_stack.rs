@@ -1,0 +1,69 @@
+//! Threads for what recurses: chat templates. Knows nobody's task.
+
+use std::cell::Cell;
+use std::io::{self, ErrorKind};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::thread;
+
+use tokio::sync::oneshot;
+
+/// Other threads have 2 MiB. It is touched only as far as it is used.
+const SIZE: usize = 256 << 20;
+const PANICKED: &str = "its thread panicked";
+/// Where an address space is limited.
+pub const NO_MEMORY: &str = "there is no memory for a thread with a stack of 256 MiB";
+
+thread_local! {
+    static IS_LARGE: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs a task on such a thread, which may be this one, and waits.
+///
+/// # Errors
+/// When there is no such thread, or the task panics.
+pub fn run<T: Send>(task: impl FnOnce() -> T + Send) -> Result<T, String> {
+    if IS_LARGE.get() {
+        return guarded(task);
+    }
+    thread::scope(|scope| {
+        let thread = builder().spawn_scoped(scope, || on_large(task)).map_err(|error| not_started(&error))?;
+        thread.join().unwrap_or_else(|_| Err(PANICKED.into()))
+    })
+}
+
+/// The same for those who must not wait, such as the thread of the sockets. The task goes on when nobody waits for it any more.
+///
+/// # Errors
+/// As [`run`].
+pub async fn beside<T: Send + 'static>(task: impl FnOnce() -> T + Send + 'static) -> Result<T, String> {
+    let (tell, told) = oneshot::channel();
+    // Nobody may listen any more.
+    let thread = builder().spawn(move || drop(tell.send(on_large(task))));
+    thread.map_err(|error| not_started(&error))?;
+    told.await.unwrap_or_else(|_| Err(PANICKED.into()))
+}
+
+fn builder() -> thread::Builder {
+    thread::Builder::new().name("large-stack".into()).stack_size(SIZE)
+}
+
+fn on_large<T>(task: impl FnOnce() -> T) -> Result<T, String> {
+    IS_LARGE.set(true);
+    guarded(task)
+}
+
+fn guarded<T>(task: impl FnOnce() -> T) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(task)).map_err(|_| PANICKED.into())
+}
+
+fn not_started(error: &io::Error) -> String {
+    // How the system says that it could not be mapped.
+    match error.kind() {
+        ErrorKind::WouldBlock | ErrorKind::OutOfMemory => NO_MEMORY.into(),
+        _ => format!("its thread did not start: {error}"),
+    }
+}
+
+#[cfg(test)]
+#[path = "large_stack_tests.rs"]
+mod tests;
