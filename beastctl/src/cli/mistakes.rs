@@ -9,7 +9,7 @@ use clap::{
     error::{ContextKind, ContextValue, ErrorKind},
 };
 
-use super::{Cli, command_of};
+use super::{Cli, meant::command_of};
 
 use crate::text::{nearest, quoted};
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::{ConversationOptions, OutputOptions};
+use super::{conversation::ConversationOptions, output::OutputOptions};
 use crate::numbers::{max_tokens, min_p, repeat_penalty, seed, temp, top_k, top_p};
 
 /// What all verbs that generate an answer share.

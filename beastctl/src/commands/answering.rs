@@ -13,7 +13,7 @@ use calls::Calls;
 use rustix::time::{ClockId, clock_gettime};
 use serde_json::json;
 
-use super::{CommandError, Context, asking::Asking, commit_message::Guard};
+use super::{asking::Asking, commit_message::Guard, context::Context, error::CommandError};
 use crate::{
     cli::Options,
     client::{Client, ClientError},

@@ -11,7 +11,7 @@ use clap::{Arg, Args as _, Command, CommandFactory, ValueEnum as _, ValueHint, v
 use clap_complete::ArgValueCandidates;
 use found::Found;
 
-use super::{Context, prompt_verb};
+use super::{context::Context, prompt_verb};
 use crate::{
     cli::{Cli, Options, Shell, completers},
     exit::{self, Failing, Result},

@@ -4,7 +4,7 @@ use std::{env, time::SystemTime};
 
 use beast_protocol::{Generate, Role, Sizes};
 
-use super::CommandError;
+use super::error::CommandError;
 use crate::{
     cli::Options,
     client::ClientError,

@@ -11,11 +11,12 @@ use std::{
 use beast_protocol::{Constraint, Generate, Span, Tools};
 
 use super::{
-    CommandError, Context,
     answering::{Answering, Form},
     asking::Asking,
     commit_message::{self, Guard},
+    context::Context,
     conversing::Conversing,
+    error::CommandError,
     material, request,
 };
 use crate::{

@@ -9,7 +9,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use super::{CommandError, Context, conversing::damage};
+use super::{context::Context, conversing::damage, error::CommandError};
 use crate::{
     cli::{HistoryOptions, HistoryVerb},
     conversations::{Conversation, ConversationError, Entry, Exchange, Store, is_automatic},

@@ -4,7 +4,7 @@ use std::{io, path::Path, time::Instant};
 
 use beast_protocol::{Event, Request, Status};
 
-use super::Context;
+use super::context::Context;
 use crate::{
     client::{Client, ClientError},
     exit::{During as _, Result},

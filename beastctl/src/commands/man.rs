@@ -16,7 +16,7 @@ use clap_mangen::{
     roff::{Roff, bold, italic, roman},
 };
 
-use super::Context;
+use super::context::Context;
 use crate::{
     cli::{Cli, ManOptions},
     exit::{self, During as _, Failing, Result},

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use super::{CommandError, prompt_verb};
+use super::{error::CommandError, prompt_verb};
 use crate::{
     escapes,
     exit::Result,

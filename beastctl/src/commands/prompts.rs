@@ -12,7 +12,7 @@ use std::{
 use beast_protocol::Sampling;
 use serde_json::{Value, json};
 
-use super::{Context, prompt_verb};
+use super::{context::Context, prompt_verb};
 use crate::{
     cli::{PromptsAction, PromptsOptions},
     exit::Result,

@@ -7,7 +7,7 @@ use beast_protocol::{
 };
 use serde_json::json;
 
-use super::{CommandError, Context};
+use super::{context::Context, error::CommandError};
 use crate::{
     client::{Client, ClientError},
     exit::{During as _, Result},

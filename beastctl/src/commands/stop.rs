@@ -8,7 +8,7 @@ use rustix::{
     process::{Pid, Signal, kill_process, test_kill_process},
 };
 
-use super::{CommandError, Context};
+use super::{context::Context, error::CommandError};
 use crate::{
     client::{Client, ClientError},
     exit::{During as _, Failure, Result},

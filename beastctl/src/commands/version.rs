@@ -5,7 +5,7 @@ use std::time::Duration;
 use beast_protocol::{Event, Request, Status, VERSION, Welcome};
 use serde_json::{Value, json};
 
-use super::Context;
+use super::context::Context;
 use crate::{
     client::{Client, ClientError},
     exit::{During as _, Result},

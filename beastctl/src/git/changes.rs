@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{Git, GitError};
+use super::{error::GitError, program::Git};
 
 /// Files that programs write, by their names.
 const GENERATED: &[&str] = &[

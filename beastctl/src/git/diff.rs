@@ -1,8 +1,9 @@
 //! What is staged, as text that a model can read: each file's diff, and a line for whatever has none worth reading.
 
 use super::{
-    Git, GitError,
     changes::{Change, changes, show},
+    error::GitError,
+    program::Git,
     sections::Sections,
 };
 

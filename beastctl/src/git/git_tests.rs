@@ -1,6 +1,7 @@
-use std::{env, time::Duration};
+use std::{env, io, time::Duration};
 
 use super::*;
+use crate::{git::Staged, wait::WaitError};
 
 #[test]
 fn a_subcommand_is_known_among_its_options() {

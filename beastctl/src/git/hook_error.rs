@@ -3,8 +3,9 @@
 use std::{io, path::PathBuf};
 
 use super::{
-    GitError, Manager,
+    error::GitError,
     hooks::{CHAINED, KEPT, READ},
+    managers::Manager,
 };
 
 use crate::exit::{self, Failing, advice};

@@ -8,9 +8,12 @@ use std::{
 };
 
 use super::{
-    Git, HookError, Manager, MessageFile, Settings,
-    hook_error::CONFIGURED,
+    hook_error::{CONFIGURED, HookError},
+    managers::Manager,
+    message::MessageFile,
+    program::Git,
     script::{LIMIT, MARK, PROGRAM, SUM, checksum, script, unquoted, write_program},
+    settings::Settings,
 };
 
 /// The hook that writes messages.

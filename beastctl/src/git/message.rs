@@ -10,7 +10,7 @@ use std::{
 
 use beast_launchd::{file, shown::is_hidden};
 
-use super::Settings;
+use super::settings::Settings;
 
 /// Far more than git writes, the diff of `commit -v` included.
 const MAX_BYTES: u64 = 64 << 20;

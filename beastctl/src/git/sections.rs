@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::{Flow, changes::Change, diff::Finished};
+use super::{changes::Change, diff::Finished, program::Flow};
 
 /// No line of a file begins like this: those have a mark of their own before them.
 const MARK: &[u8] = b"diff --git ";

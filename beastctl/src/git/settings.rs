@@ -2,7 +2,7 @@
 
 use std::{ffi::OsString, os::unix::ffi::OsStrExt, time::Duration};
 
-use super::{Git, GitError};
+use super::{error::GitError, program::Git};
 
 /// What lines beginning with it are, unless the configuration has another.
 const COMMENT: &str = "#";

@@ -1,6 +1,6 @@
 //! What git is in the middle of, and whether a person will see its message.
 
-use super::{Git, GitError};
+use super::{error::GitError, program::Git};
 
 /// Files of git's own that are there while it works through something: a message then has its own history.
 const MARKS: [&str; 6] =

@@ -12,7 +12,7 @@ use beast_launchd::{
 };
 use sha2::{Digest, Sha256};
 
-use super::ModelError;
+use super::error::ModelError;
 
 /// Refuses a file that is no GGUF, or one that its own head says to be longer.
 ///

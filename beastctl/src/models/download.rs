@@ -7,7 +7,8 @@ use std::{
 };
 
 use super::{
-    ModelError, check,
+    check,
+    error::ModelError,
     flow::{Ask, Flow, FlowError, Head, Message, Whose},
     folder::{self, Record},
     head::{content_range, expected_hash, is_other_file, retry_after, validator},

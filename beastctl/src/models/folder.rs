@@ -9,7 +9,7 @@ use std::{
 use beast_launchd::{file, paths};
 use serde::{Deserialize, Serialize};
 
-use super::{ModelError, catalogue, check, lock::Lock, part::Known, url};
+use super::{catalogue, check, error::ModelError, lock::Lock, part::Known, url};
 
 /// A record is a few lines of JSON.
 pub(super) const MAX_RECORD: u64 = 1 << 20;

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::{ModelError, check, download::Wanted, flow::Head, part::Known, url::shown};
+use super::{check, download::Wanted, error::ModelError, flow::Head, part::Known, url::shown};
 
 /// Whether what the server or the hub calls the file has changed; not every server looks at `If-Range`.
 pub(super) fn is_other_file(head: &Head, had: &Known) -> bool {

@@ -9,8 +9,9 @@ use beast_launchd::file;
 use serde::Deserialize;
 
 use super::{
-    ModelError, check,
+    check,
     download::{Means, Wanted, get},
+    error::ModelError,
     flow::Ask,
     reference::What,
     url::{encoded, origin, shown},

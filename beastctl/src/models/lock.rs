@@ -8,7 +8,7 @@ use std::{
 
 use beast_launchd::file;
 
-use super::{ModelError, folder::beside};
+use super::{error::ModelError, folder::beside};
 
 /// Held as long as it lives.
 #[derive(Debug)]

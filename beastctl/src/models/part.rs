@@ -13,7 +13,7 @@ use beast_launchd::file;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ModelError,
+    error::ModelError,
     folder::{MAX_RECORD, beside},
 };
 

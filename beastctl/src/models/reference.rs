@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use super::{
-    ModelError,
     catalogue::{self, Entry},
+    error::ModelError,
     url::is_web,
 };
 use crate::text::nearest;

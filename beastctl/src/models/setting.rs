@@ -9,7 +9,12 @@ use std::{
 use beast_launchd::{file, paths};
 use toml_edit::{DocumentMut, Item, Value};
 
-use super::{ModelError, catalogue, folder, folder::beside, lock::Lock};
+use super::{
+    catalogue,
+    error::ModelError,
+    folder::{self, beside},
+    lock::Lock,
+};
 
 /// The default model when it is there, else the built-in one.
 pub const AUTO: &str = "auto";

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::{
-    ModelError,
     download::{Means, Patience, Report},
+    error::ModelError,
     flow::{FlowError, Whose},
     url::shown,
 };

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::OutputError;
+use super::error::OutputError;
 
 /// A file that will be written: made at once beside its place, so that a place where nothing can be written is found before
 /// the work and not after it. Dropped without its text, it is gone.

@@ -9,7 +9,7 @@ use std::{
 use beast_launchd::shown::harmless;
 use rustix::fs::{OFlags, fcntl_getfl, fstat, stat};
 
-use super::{Console, wrap};
+use super::{console::Console, wrap};
 
 impl Console {
     /// Lines that a person has asked for in the middle of something else; or a question, without its newline.

@@ -1,6 +1,6 @@
 //! What clap says about a command line, as one line in the words of this program.
 
-use super::one_line;
+use beast_launchd::shown::one_line;
 
 /// Clap speaks of arguments and subcommands, where our help speaks of options and commands; and a few of its texts are
 /// Rust's own, about digits and target types. What is not here stays as it is.

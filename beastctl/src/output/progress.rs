@@ -5,7 +5,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{columns, one_line, tables::is_utf8, width::cut};
+use beast_launchd::shown::one_line;
+
+use super::{lines::columns, tables::is_utf8, width::cut};
 
 /// Nothing is shown sooner, nor changed faster: what a person cannot read only flickers.
 const PACE: Duration = Duration::from_millis(150);

@@ -1,6 +1,8 @@
 //! What was found in an examination, a line each: `ok       disk     text; try: fix`.
 
-use super::{Console, one_line};
+use beast_launchd::shown::one_line;
+
+use super::console::Console;
 
 /// How bad something is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

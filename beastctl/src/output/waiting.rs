@@ -4,7 +4,9 @@ use std::time::{Duration, Instant};
 
 use beast_protocol::{Event, Part, Round};
 
-use super::{one_line, units::span};
+use beast_launchd::shown::one_line;
+
+use super::units::span;
 
 /// A time below that is no news.
 const SHORT: Duration = Duration::from_secs(1);

@@ -2,7 +2,7 @@
 
 use unicode_width::UnicodeWidthChar;
 
-use super::one_line;
+use beast_launchd::shown::one_line;
 
 /// The beginning of a line that takes at most so many columns.
 pub(super) fn cut(line: &str, n_columns: usize) -> &str {

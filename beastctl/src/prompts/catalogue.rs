@@ -6,9 +6,10 @@ use std::{
 };
 
 use super::{
-    Mistake, Prompt, PromptError,
+    error::PromptError,
     file::{self, FileError, MAX_LEN},
     front_matter,
+    prompt::{Mistake, Prompt},
 };
 use crate::text::{excerpt, nearest, quoted};
 

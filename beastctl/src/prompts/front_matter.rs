@@ -5,10 +5,10 @@ use std::path::Path;
 use beast_protocol::Sampling;
 
 use super::{
-    Mistake, Prompt, Variable,
     parts::{self, Parts},
+    prompt::{Mistake, Prompt},
     schema,
-    variables::{self, is_name},
+    variables::{self, Variable, is_name},
     yaml::{self, Key, Node, Value},
 };
 use crate::{

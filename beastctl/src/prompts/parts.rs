@@ -1,7 +1,7 @@
 //! Where a prompt's settings end and its text begins. Settings that are written in another way are refused: as a part of the
 //! text they would instruct the model, and nobody would be told.
 
-use super::Mistake;
+use super::prompt::Mistake;
 
 /// Settings that are not where they belong begin within so many lines; blank ones do not count.
 const N_LINES_OF_A_HEAD: usize = 3;

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use super::{
-    Mistake,
     file::{self, FileError, MAX_LEN},
+    prompt::Mistake,
     yaml::{Node, Value},
 };
 use crate::constraint::check_schema;

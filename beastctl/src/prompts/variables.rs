@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::{Mistake, Prompt, PromptError};
+use super::{
+    error::PromptError,
+    prompt::{Mistake, Prompt},
+};
 
 use crate::text::{did_you_mean, nearest};
 

@@ -9,7 +9,7 @@ use serde::{
 use serde_json::Number;
 use serde_saphyr::{MergeKeyPolicy, MessageFormatter, Spanned, UserMessageFormatter};
 
-use super::Mistake;
+use super::prompt::Mistake;
 
 /// A value and where it stands.
 #[derive(Debug, Clone, PartialEq)]

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 #[cfg(test)]
 pub(crate) use self::jobs::JobError;
 use self::jobs::{Jobs, State};
-use super::Context;
+use super::context::Context;
 use crate::{
     cli::AlfredVerb,
     exit::{Failure, Result},

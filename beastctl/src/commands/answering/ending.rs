@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::{Answering, Done, Form};
 use crate::{
-    commands::{CommandError, commit_message::Guard},
+    commands::{commit_message::Guard, error::CommandError},
     exit::Result,
     output::{OutputError, Told, answer_line, answer_object, first_code_block, json_line, stats_lines, units::count},
 };

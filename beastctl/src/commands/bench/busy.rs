@@ -3,7 +3,7 @@
 use std::{collections::HashMap, fs, path::Path, time::Duration};
 
 use crate::{
-    commands::CommandError,
+    commands::error::CommandError,
     wait::{Wait, WaitError},
 };
 

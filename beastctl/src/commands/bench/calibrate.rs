@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     cli::BenchOptions,
-    commands::{CommandError, Context},
+    commands::{context::Context, error::CommandError},
     exit::{During as _, Result},
     output::{
         one_line,

@@ -8,9 +8,9 @@ use std::{
 use beast_protocol::Generate;
 
 use super::{
-    Plan,
     daemon::{Answered, Daemon, ask},
     lab::Lab,
+    plan::Plan,
     texts,
 };
 use crate::{

@@ -12,7 +12,7 @@ use beast_protocol::{ErrorCode, Event, FinishReason, Generate, Request, State, S
 use super::{child::OwnChild, home::Home, steps::Steps};
 use crate::{
     client::{Client, ClientError},
-    commands::CommandError,
+    commands::error::CommandError,
     exit::{During as _, Result},
     start::StartError,
     wait::Wait,

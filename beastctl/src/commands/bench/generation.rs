@@ -2,7 +2,7 @@
 
 use beast_protocol::Status;
 
-use super::{Plan, daemon::Answered, lab::Lab, texts};
+use super::{daemon::Answered, lab::Lab, plan::Plan, texts};
 use crate::output::{
     answer_speed, prompt_speed,
     tables::{Detail, Group, Row, Samples, Table},

@@ -15,6 +15,7 @@ mod generation;
 mod home;
 mod lab;
 mod machine;
+mod plan;
 mod prefix;
 mod profiles;
 pub(super) mod settings;
@@ -28,7 +29,7 @@ use std::{path::Path, time::SystemTime};
 use serde_json::Value;
 
 use self::{about::About, busy::Trust, home::Home, lab::Lab, machine::Machine, settings::Settings, steps::Steps};
-use super::{CommandError, Context};
+use super::{context::Context, error::CommandError};
 use crate::{
     cli::{BenchOptions, BenchTable, STDOUT},
     exit::{During as _, Failure, Result},
@@ -39,6 +40,7 @@ use crate::{
     start::find_beastd,
     wait::Wait,
 };
+use plan::Plan;
 
 /// All tables, in the order in which they are measured.
 const ALL: [BenchTable; 6] = [
@@ -49,15 +51,6 @@ const ALL: [BenchTable; 6] = [
     BenchTable::Clients,
     BenchTable::Prefix,
 ];
-
-/// How a table is measured.
-struct Plan {
-    name: &'static str,
-    title: &'static str,
-    /// About how long it takes, compared with the others.
-    weight: f64,
-    measure: fn(&mut Lab<'_>) -> Result<Table>,
-}
 
 fn plan(table: BenchTable) -> &'static Plan {
     match table {

@@ -3,9 +3,9 @@
 use beast_protocol::Status;
 
 use super::{
-    Plan,
     daemon::{Answered, Daemon},
     lab::Lab,
+    plan::Plan,
     texts,
 };
 use crate::output::{

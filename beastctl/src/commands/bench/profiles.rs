@@ -3,9 +3,9 @@
 use beast_protocol::Status;
 
 use super::{
-    Plan,
     generation::{Speeds, usual_request},
     lab::Lab,
+    plan::Plan,
 };
 use crate::output::tables::{Group, Table};
 

@@ -2,7 +2,7 @@
 
 use beast_protocol::{Generate, Speculation, SpeculationStatus};
 
-use super::{Plan, daemon::Answered, lab::Lab, texts};
+use super::{daemon::Answered, lab::Lab, plan::Plan, texts};
 use crate::{
     client::Client,
     exit::Result,

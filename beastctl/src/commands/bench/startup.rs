@@ -2,7 +2,7 @@
 
 use beast_protocol::{LoadStage, Stage};
 
-use super::{Plan, lab::Lab};
+use super::{lab::Lab, plan::Plan};
 use crate::output::{
     tables::{Group, Row, Samples, Table},
     units::percent,

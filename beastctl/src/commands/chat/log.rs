@@ -5,8 +5,8 @@ use std::time::SystemTime;
 use crate::{
     cli::Options,
     commands::{
-        CommandError,
         conversing::{is_log_wanted, named, warn_of_damage, warn_of_log},
+        error::CommandError,
     },
     conversations::{Conversation, ConversationError, Exchange, Head, Open, Store, check_name, is_automatic},
     output::Console,

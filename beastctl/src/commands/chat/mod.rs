@@ -19,10 +19,11 @@ use self::{
     pipe::Lines,
 };
 use super::{
-    CommandError, Context,
     answering::{Answering, Form},
     asking::Asking,
+    context::Context,
     conversing::{left_out, n_to_leave_out, other_prompt},
+    error::CommandError,
     generate::{broken_off, check_markdown_wish, constraint, load_prompt, print_error, reach},
     material::Material,
     request,

@@ -21,7 +21,7 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 
 use self::finding::Finding;
-use super::{Context, settings::Settings};
+use super::{context::Context, settings::Settings};
 use crate::{
     cli::DoctorOptions,
     exit::{self, AlreadyTold, During as _, Result},

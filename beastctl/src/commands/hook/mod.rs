@@ -6,7 +6,7 @@ mod suggest;
 
 use std::{path::Path, time::Duration};
 
-use super::Context;
+use super::context::Context;
 use crate::{
     cli::HookVerb,
     exit::{During as _, Result},

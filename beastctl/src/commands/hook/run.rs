@@ -15,7 +15,7 @@ use std::{
 };
 
 use super::{
-    super::Context,
+    super::context::Context,
     suggest::{self, Limit},
 };
 use crate::{

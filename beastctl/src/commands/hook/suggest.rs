@@ -15,8 +15,8 @@ use super::{
 use crate::{
     client::{Client, ClientError},
     commands::{
-        CommandError,
         commit_message::{Found, Guard, PROMPT},
+        error::CommandError,
         material::Material,
         request::of_prompt,
     },

@@ -9,7 +9,7 @@ use std::{
 };
 
 use self::{files::TailError, follow::Follower};
-use super::{Context, settings::Settings};
+use super::{context::Context, settings::Settings};
 use crate::{
     cli::LogsOptions,
     exit::{self, During as _, Failing, Failure, Result, advice},

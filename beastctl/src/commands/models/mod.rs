@@ -12,7 +12,7 @@ use std::{
 
 use beast_protocol::{Event, Request, Status};
 
-use super::{Context, settings::Settings};
+use super::{context::Context, settings::Settings};
 use crate::{
     cli::{ModelsAction, ModelsOptions},
     client::Client,

@@ -10,7 +10,7 @@ use beast_protocol::Status;
 
 use super::not_here;
 use crate::{
-    commands::{Context, load},
+    commands::{context::Context, load},
     exit::Result,
     models::{ModelError, check, folder, setting},
     output::Progress,

@@ -25,7 +25,7 @@ use self::{
     systemd::Systemd,
     verbs::{Installed, Present, Removed},
 };
-use super::{CommandError, Context, settings::Settings, stop};
+use super::{context::Context, error::CommandError, settings::Settings, stop};
 use crate::{
     cli::ServiceVerb,
     exit::{During as _, Result},

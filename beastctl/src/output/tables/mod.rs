@@ -2,7 +2,7 @@
 //!
 //! It knows numbers and words, never how they were measured.
 
-mod bar;
+pub(super) mod bar;
 mod json;
 mod samples;
 mod svg;

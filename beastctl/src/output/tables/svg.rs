@@ -2,8 +2,9 @@
 
 use std::fmt::Write as _;
 
+use beast_launchd::shown::one_line;
+
 use super::{Group, Row, Table, text::number};
-use crate::output::one_line;
 
 const WIDTH: u32 = 860;
 const MARGIN: u32 = 24;

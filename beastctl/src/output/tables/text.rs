@@ -2,8 +2,10 @@
 
 use std::{fmt::Write as _, io};
 
+use beast_launchd::shown::one_line;
+
 use super::{Group, Row, Table, bar, details_text, is_utf8};
-use crate::output::{Console, columns, one_line};
+use crate::output::{console::Console, lines::columns};
 
 /// A line that nobody has to turn their head for, when the width is not that of a terminal.
 const WIDTH: usize = 100;

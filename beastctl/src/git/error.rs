@@ -1,0 +1,84 @@
+//! Why git could not be asked.
+
+use std::io::{self, ErrorKind};
+
+use super::program::NO_REPOSITORY;
+use crate::{
+    exit::{self, Failing},
+    wait::WaitError,
+};
+
+/// Why git could not be asked.
+#[derive(Debug, thiserror::Error)]
+pub enum GitError {
+    /// It is not installed, or cannot be started.
+    #[error("cannot run git")]
+    Missing(#[source] io::Error),
+    /// It refused.
+    #[error("git {command} failed: {reason}")]
+    Failed {
+        /// The subcommand.
+        command: String,
+        /// Its own first line.
+        reason: String,
+    },
+    /// It refused, where nothing came from stdin either.
+    #[error("the input is empty, and git {command} failed: {reason}")]
+    NoInput {
+        /// The subcommand.
+        command: String,
+        /// Its own first line.
+        reason: String,
+    },
+    /// See [`WaitError`].
+    #[error(transparent)]
+    Wait(#[from] WaitError),
+    /// Its output broke off, or makes no sense.
+    #[error("cannot understand git {command}: {problem}")]
+    Garbled {
+        /// The subcommand.
+        command: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// There is nothing to write a commit message for.
+    #[error("the staged diff is empty")]
+    NothingStaged,
+    /// It would start none on this terminal.
+    #[error("git has no editor that works on this terminal")]
+    NoEditor,
+}
+
+impl Failing for GitError {
+    fn exit_code(&self) -> u8 {
+        match self {
+            GitError::Wait(error) => error.exit_code(),
+            GitError::Missing(_) | GitError::Garbled { .. } => exit::FAILED,
+            GitError::Failed { .. } | GitError::NoInput { .. } | GitError::NothingStaged | GitError::NoEditor => {
+                exit::USAGE
+            }
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        let hint = match self {
+            GitError::Missing(error) if error.kind() == ErrorKind::NotFound => {
+                "install git, or put it into a folder of PATH"
+            }
+            GitError::Missing(_) => "git --version, to see whether it runs at all",
+            GitError::Failed { reason, .. } if reason.contains(NO_REPOSITORY) => "cd into a git repository",
+            // Of what git says only the first line is told here.
+            GitError::Failed { .. } => "git status, which says more, or cd into another git repository",
+            GitError::NoInput { reason, .. } if !reason.contains(NO_REPOSITORY) => "git status, which says more",
+            GitError::NoInput { .. } | GitError::Garbled { .. } => "git diff --staged | beastctl commit-msg",
+            GitError::NothingStaged => "git add FILE, or git diff | beastctl commit-msg",
+            GitError::NoEditor => "git config --global core.editor nano, or git commit -m MESSAGE",
+            GitError::Wait(error) => return error.hint(),
+        };
+        Some(hint.into())
+    }
+
+    fn passed_on(&self) -> Option<&dyn Failing> {
+        if let GitError::Wait(error) = self { Some(error) } else { None }
+    }
+}

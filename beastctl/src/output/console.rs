@@ -1,0 +1,136 @@
+//! Who is listening, and what is printed for them.
+
+use std::{
+    env,
+    io::{self, IsTerminal, Write},
+};
+
+use beast_launchd::shown::{harmless, one_line};
+
+use super::{colour::ColorChoice, error::OutputError, lines::columns, markdown::Markdown};
+
+/// Who is listening, and how much they want to hear.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Console {
+    /// A person reads the answer as it comes.
+    pub stdout_is_terminal: bool,
+    /// A person sees what is said beside it.
+    pub stderr_is_terminal: bool,
+    /// `-q`: nothing but errors.
+    pub is_quiet: bool,
+    /// What is said beside the answer may be styled.
+    pub has_colour: bool,
+    /// The answer may be styled.
+    pub stdout_has_colour: bool,
+}
+
+impl Console {
+    /// As this process was started.
+    pub fn new(is_quiet: bool, color: Option<ColorChoice>) -> Self {
+        let (stdout_is_terminal, stderr_is_terminal) = (io::stdout().is_terminal(), io::stderr().is_terminal());
+        Self {
+            stdout_is_terminal,
+            stderr_is_terminal,
+            is_quiet,
+            has_colour: super::colour::is_styled(color, stderr_is_terminal),
+            stdout_has_colour: super::colour::is_styled(color, stdout_is_terminal),
+        }
+    }
+
+    /// What paints the answer, and moves its words on a terminal; `None` where it stays as the model wrote it.
+    pub fn markdown(&self) -> Option<Markdown> {
+        let is_wanted = env::var_os("BEAST_MARKDOWN").is_none_or(|value| value != "never");
+        let n_columns = self.stdout_columns();
+        if !is_wanted || !self.stdout_has_colour && n_columns.is_none() {
+            return None;
+        }
+        let markdown = Markdown::new(super::tables::bar::is_utf8()).wrapped(n_columns);
+        Some(if self.stdout_has_colour { markdown } else { markdown.plain() })
+    }
+
+    /// Columns of the terminal that stdout is; `None` for a pipe, whose bytes stay as they are.
+    fn stdout_columns(&self) -> Option<usize> {
+        columns(io::stdout()).filter(|_| self.stdout_is_terminal)
+    }
+
+    /// Prints lines for people, whose words stay whole on a terminal. The last cell of a line is as wide as it likes.
+    ///
+    /// # Errors
+    /// See [`OutputError`].
+    pub fn print_lines(&self, text: &str) -> Result<(), OutputError> {
+        match self.stdout_columns() {
+            Some(n_columns) => self.print(&super::wrap::lines(text, n_columns)),
+            None => self.print(text),
+        }
+    }
+
+    /// The same for lines with colours of ours; see [`Console::print_painted`].
+    ///
+    /// # Errors
+    /// See [`OutputError`].
+    pub fn print_painted_lines(&self, text: &str) -> Result<(), OutputError> {
+        match self.stdout_columns() {
+            Some(n_columns) => self.print_painted(&super::wrap::lines(text, n_columns)),
+            None => self.print_painted(text),
+        }
+    }
+
+    /// Whether a line may come and go.
+    pub fn shows_progress(&self) -> bool {
+        self.stderr_is_terminal && !self.is_quiet && !is_dumb()
+    }
+
+    /// Prints what was asked for: a terminal takes no commands from it, anything else gets its bytes.
+    ///
+    /// # Errors
+    /// See [`OutputError`].
+    pub fn print(&self, text: &str) -> Result<(), OutputError> {
+        if self.stdout_is_terminal { self.print_painted(&harmless(text)) } else { self.print_painted(text) }
+    }
+
+    /// Prints what has colours of ours in it. The words of others in it went through [`one_line`].
+    ///
+    /// # Errors
+    /// See [`OutputError`].
+    pub fn print_painted(&self, text: &str) -> Result<(), OutputError> {
+        let mut stdout = io::stdout().lock();
+        stdout.write_all(text.as_bytes())?;
+        stdout.flush()?;
+        Ok(())
+    }
+
+    /// What a person at a terminal may want to know.
+    pub fn info(&self, text: &str) {
+        if self.stderr_is_terminal && !self.is_quiet {
+            self.say("", text);
+        }
+    }
+
+    /// What was lost.
+    pub fn warning(&self, text: &str) {
+        if !self.is_quiet {
+            self.say("warning: ", text);
+        }
+    }
+
+    /// Why the run failed.
+    pub fn error(&self, text: &str) {
+        self.say("", text);
+    }
+
+    /// What was asked for with `--stats`.
+    pub fn stats(&self, lines: &str) {
+        // Nowhere is left to say that stderr cannot be written; the same holds below.
+        let _ = io::stderr().write_all(lines.as_bytes());
+    }
+
+    fn say(&self, kind: &str, text: &str) {
+        let (on, off) = if self.has_colour { ("\x1b[1m", "\x1b[0m") } else { ("", "") };
+        let line = format!("{on}beastctl:{off} {kind}{}\n", one_line(text));
+        let _ = io::stderr().write_all(line.as_bytes());
+    }
+}
+
+fn is_dumb() -> bool {
+    env::var_os("TERM").is_some_and(|term| term == "dumb")
+}

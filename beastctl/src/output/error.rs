@@ -1,0 +1,51 @@
+//! Why stdout, or a file that was asked for, cannot be written.
+
+use std::{io, path::PathBuf};
+
+use crate::exit::{self, Failing, advice};
+
+/// Why stdout, or a file that was asked for, cannot be written.
+#[derive(Debug, thiserror::Error)]
+pub enum OutputError {
+    /// Its reader has seen enough.
+    #[error("the reader of stdout is gone")]
+    ReaderGone,
+    /// Anything else: a full disk, most often.
+    #[error("cannot write to stdout")]
+    Write(#[source] io::Error),
+    /// A file that was asked for.
+    #[error("cannot write {}", .path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+}
+
+impl From<io::Error> for OutputError {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => OutputError::ReaderGone,
+            _ => OutputError::Write(error),
+        }
+    }
+}
+
+impl Failing for OutputError {
+    fn exit_code(&self) -> u8 {
+        match self {
+            OutputError::ReaderGone => exit::DONE,
+            OutputError::Write(_) | OutputError::File { .. } => exit::FAILED,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            OutputError::ReaderGone => None,
+            OutputError::Write(error) if error.kind() == io::ErrorKind::StorageFull => Some(advice::system(error)),
+            OutputError::Write(_) => Some("a file that it can go to, like > answer.txt".into()),
+            OutputError::File { path, source } => Some(advice::writing(path, source)),
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! Why a prompt cannot be used or written.
+
+use std::{io, path::PathBuf};
+
+use beast_launchd::paths::PathError;
+
+use crate::{
+    exit::{self, Failing, advice},
+    text::{did_you_mean, quoted, some},
+};
+
+/// Why a prompt cannot be used or written.
+#[derive(Debug, thiserror::Error)]
+pub enum PromptError {
+    /// A name that would lead out of the folder, or could not be typed.
+    #[error("`{0}` is not a name of a prompt")]
+    Name(String),
+    /// There is none.
+    #[error("there is no prompt `{name}`{}", did_you_mean(nearest.as_deref()))]
+    Unknown {
+        /// What was asked for.
+        name: String,
+        /// The most similar one.
+        nearest: Option<String>,
+        /// All there are.
+        all: Vec<String>,
+    },
+    /// The user's file cannot be read.
+    #[error("cannot read {}", .path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The user's file makes no sense.
+    #[error("{file}:{line}: {problem}")]
+    Malformed {
+        /// The file.
+        file: String,
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong there.
+        problem: String,
+        /// What to do about it.
+        hint: String,
+    },
+    /// The first word of a command line.
+    #[error("unknown command `{word}`{}", did_you_mean(nearest.as_deref()))]
+    NoCommand {
+        /// Neither a command nor a prompt.
+        word: String,
+        /// The most similar of both.
+        nearest: Option<String>,
+    },
+    /// `--param` names a variable that the prompt has not.
+    #[error("the prompt `{prompt}` has no variable `{key}`{}", did_you_mean(nearest.as_deref()))]
+    UnknownVariable {
+        /// The prompt.
+        prompt: String,
+        /// What was given.
+        key: String,
+        /// The most similar variable.
+        nearest: Option<String>,
+        /// All there are.
+        all: Vec<String>,
+    },
+    /// A variable without a default was not given.
+    #[error("the prompt `{prompt}` needs a value for {}", .keys.join(", "))]
+    MissingVariables {
+        /// The prompt.
+        prompt: String,
+        /// Which ones.
+        keys: Vec<String>,
+    },
+    /// A variable was given nothing.
+    #[error("the value of `{key}` is empty, and the prompt `{prompt}` needs one")]
+    EmptyVariable {
+        /// The prompt.
+        prompt: String,
+        /// The variable.
+        key: String,
+    },
+    /// Without a home there is no folder for prompts.
+    #[error(transparent)]
+    NoFolder(#[from] PathError),
+    /// `prompts new` never overwrites.
+    #[error("{} exists already", .path.display())]
+    Exists {
+        /// The file.
+        path: PathBuf,
+        /// The prompt's name.
+        name: String,
+    },
+    /// A command has this name, so the prompt could not be called by it.
+    #[error("`{0}` is a command")]
+    Reserved(String),
+    /// A new prompt may not take the place of a built-in one by accident.
+    #[error("the prompt `{0}` is built in")]
+    BuiltIn(String),
+    /// A built-in prompt that the user has no file of.
+    #[error("the prompt `{0}` is built in and has no file")]
+    NoFile(String),
+    /// The user's file cannot be written.
+    #[error("cannot write {}", .path.display())]
+    Unwritable {
+        /// The file or its folder.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The editor did not do its work.
+    #[error("the editor `{editor}` {problem}")]
+    Editor {
+        /// Its command.
+        editor: String,
+        /// What happened.
+        problem: String,
+    },
+}
+
+impl Failing for PromptError {
+    fn exit_code(&self) -> u8 {
+        match self {
+            PromptError::Unwritable { .. } | PromptError::Editor { .. } => exit::FAILED,
+            _ => exit::USAGE,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        Some(match self {
+            PromptError::Name(_) => {
+                "a name without `/` that begins with a letter or digit; the file NAME.md is found by it".into()
+            }
+            PromptError::Unknown { name, all, .. } => {
+                format!("one of {}, or beastctl prompts new {}", some(all), quoted(name))
+            }
+            PromptError::NoCommand { .. } => {
+                "beastctl --help for the commands, beastctl prompts for the prompts".into()
+            }
+            PromptError::Malformed { hint, .. } => hint.clone(),
+            PromptError::UnknownVariable { all, .. } if all.is_empty() => "without -p: it has none".into(),
+            PromptError::UnknownVariable { all, .. } => format!("one of {}", all.join(", ")),
+            PromptError::MissingVariables { keys, .. } => {
+                let given: Vec<_> = keys.iter().map(|key| format!("-p {key}=VALUE")).collect();
+                given.join(" ")
+            }
+            PromptError::EmptyVariable { key, .. } => format!("-p {key}=VALUE"),
+            PromptError::Exists { name, .. } => format!("beastctl prompts edit {}", quoted(name)),
+            PromptError::Reserved(_) => "another name".into(),
+            PromptError::BuiltIn(name) => {
+                format!("beastctl prompts edit {name} for a copy to change, or another name")
+            }
+            PromptError::NoFile(name) => {
+                format!("beastctl prompts show {name}, or beastctl prompts edit {name} for a copy of your own")
+            }
+            PromptError::Editor { .. } => "EDITOR=nano, or any other that is installed".into(),
+            PromptError::Unreadable { path, source } if source.kind() == io::ErrorKind::IsADirectory => {
+                advice::in_the_way(path)
+            }
+            PromptError::Unreadable { path, source } => advice::reading(path, source),
+            PromptError::Unwritable { path, source } => advice::writing(path, source),
+            // Its text ends with it.
+            PromptError::NoFolder(_) => return None,
+        })
+    }
+}
