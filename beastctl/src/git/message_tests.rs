@@ -102,3 +102,8 @@ fn an_answer_loses_what_is_around_the_message() {
     assert_eq!(clean("; a\n# b", ";").as_deref(), Some("a\n# b"));
     assert_eq!(clean("//// a", "//").as_deref(), Some("a"));
 }
+
+#[test]
+fn a_message_turns_nothing_around() {
+    assert_eq!(clean("Add \u{202e}gpj\u{202c} \u{1b}[2Jfiles", "#").as_deref(), Some("Add gpj [2Jfiles"));
+}

@@ -77,3 +77,12 @@ fn what_never_ends_is_refused() {
     assert_eq!(block.push(&"x".repeat(MAX_LEN)), None);
     assert!(matches!(block.check(), Err(InputError::TooLong { .. })));
 }
+
+#[test]
+fn there_are_several_ways_to_say_goodbye() {
+    for line in ["/quit", "/exit", "/bye"] {
+        assert_eq!(Typed::line(line), Typed::Command(Command::Quit), "{line}");
+    }
+    assert!(["exit", " quit "].iter().all(|line| Typed::line(line).is_farewell()));
+    assert!(!["exit code 3?", "how do I quit vi?"].iter().any(|line| Typed::line(line).is_farewell()));
+}
