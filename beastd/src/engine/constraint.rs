@@ -12,7 +12,7 @@ use llguidance::toktrie::SimpleVob;
 use llguidance::{Matcher, ParserFactory};
 
 use super::digits::Digits;
-use super::{LoadedModel, gbnf, lark, schema};
+use super::{gbnf, lark, model::LoadedModel, schema};
 
 /// Longest grammar or schema, in bytes.
 const MAX_LEN: usize = 256 * 1024;

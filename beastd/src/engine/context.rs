@@ -11,7 +11,7 @@ use llama_cpp_2::LlamaContextLoadError;
 use llama_cpp_2::context::LlamaContext;
 use llama_cpp_2::context::params::LlamaContextParams;
 
-use super::LoadedModel;
+use super::model::LoadedModel;
 use super::model::backend;
 
 /// The wrapper's context, and more.
@@ -70,7 +70,7 @@ pub(super) const IS_POSSIBLE: bool = cfg!(target_os = "linux");
 
 /// Computes: nobody asks here.
 #[cfg(not(target_os = "linux"))]
-pub(super) fn unless<T>(_is_interrupted: super::IsInterrupted, compute: impl FnOnce() -> T) -> T {
+pub(super) fn unless<T>(_is_interrupted: super::traits::IsInterrupted, compute: impl FnOnce() -> T) -> T {
     compute()
 }
 
@@ -84,7 +84,7 @@ mod hook {
     use tracing::Dispatch;
     use tracing::dispatcher::{DefaultGuard, set_default};
 
-    use super::super::IsInterrupted;
+    use super::super::traits::IsInterrupted;
 
     /// Of the step that this thread computes.
     struct Question {

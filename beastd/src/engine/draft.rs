@@ -12,7 +12,11 @@ use llama_cpp_2::token::LlamaToken;
 use super::context::Context;
 use super::llama::{ContextOptions, id, new_context};
 use super::sampler::argmax;
-use super::{Drafter, Guesses, LoadError, LoadedModel};
+use super::{
+    error::LoadError,
+    model::LoadedModel,
+    traits::{Drafter, Guesses},
+};
 use crate::batch::{SeqId, SlotId, Token};
 use crate::clock::now_us;
 use crate::prefix_cache::{MIN_TOKENS, PrefixCache};

@@ -10,7 +10,7 @@ use llama_cpp_2::token::LlamaToken;
 
 use super::context::Context;
 use super::llama::{ContextOptions, params};
-use super::{EngineError, LoadedModel};
+use super::{model::LoadedModel, traits::EngineError};
 use crate::batch::Token;
 
 /// Sizes below these are not worth a context of their own.
@@ -86,7 +86,7 @@ impl<'model> Embedder<'model> {
         self.context.set_threads(n_threads);
     }
 
-    /// See [`super::Engine::embed`].
+    /// See [`super::traits::Engine::embed`].
     pub(super) fn embed(&mut self, text: &[Token], chunk: Range<usize>) -> Result<Option<Vec<f32>>, EngineError> {
         if chunk.start == 0 {
             self.context.clear_kv_cache();

@@ -6,7 +6,10 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use super::{Constraint, Engine, EngineError, IsInterrupted, Vocab};
+use super::{
+    constraint::Constraint,
+    traits::{Engine, EngineError, IsInterrupted, Vocab},
+};
 use crate::batch::{Batch, KvEdit, Logprobs, Sampled, SamplingParams, SeqId, SlotId, Stuck, Token};
 
 /// Ends an answer.

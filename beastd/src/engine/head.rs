@@ -8,7 +8,7 @@ use std::path::Path;
 use beast_launchd::file;
 use beast_launchd::gguf::{self, Damage, Head, Value};
 
-use super::LoadError;
+use super::error::LoadError;
 
 /// llama.cpp's own limit, `LLAMA_MAX_LAYERS`.
 const MAX_LAYERS: i128 = 512;

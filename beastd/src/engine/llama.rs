@@ -14,7 +14,12 @@ use super::context::Context;
 use super::embedder::Embedder;
 use super::kernels::Helpers;
 use super::sampler::Sampler;
-use super::{Constraint, Engine, EngineError, IsInterrupted, LoadError, LoadedModel};
+use super::{
+    constraint::Constraint,
+    error::LoadError,
+    model::LoadedModel,
+    traits::{Engine, EngineError, IsInterrupted},
+};
 use super::{context, raw};
 use crate::batch::{Batch, KvEdit, Row, Sampled, SamplingParams, SeqId, SlotId, Token};
 

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use super::constraint::Constraints;
+use super::error::LoadError;
 use super::{head, kernels, raw, read_ahead};
 use llama_cpp_2::gguf::GgufContext;
 use llama_cpp_2::llama_backend::LlamaBackend;
@@ -27,58 +28,6 @@ pub struct ModelOptions {
     pub repack: bool,
     /// Multiply with kernels of ours where there are some (`kernels`), for all models from now on.
     pub kernels: bool,
-}
-
-/// Why a model or its context cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum LoadError {
-    /// It cannot be opened.
-    #[error("cannot read the model {}: {source}; try: check `model` in the configuration", path.display())]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// It is something else.
-    #[error("{} is not a GGUF file (it does not begin with \"GGUF\"); convert the model, or choose another", path.display())]
-    NotGguf {
-        /// The file.
-        path: PathBuf,
-    },
-    /// llama.cpp does not take it.
-    #[error("llama.cpp cannot load {}: it is truncated, damaged or of an unknown kind; try: get it again, or choose another", path.display())]
-    Refused {
-        /// The file.
-        path: PathBuf,
-    },
-    /// Its head says what no model can mean, or a trial of it failed.
-    #[error("cannot use the model {}: {reason}; try: get the file again, or choose another", path.display())]
-    Unusable {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        reason: String,
-    },
-    /// What a trial said of it.
-    #[error("{0}")]
-    Trial(String),
-    /// It cannot guess for this model.
-    #[error("the draft model {} has another vocabulary than the model; choose one of the same family", path.display())]
-    Vocabulary {
-        /// The draft model's file.
-        path: PathBuf,
-    },
-    /// There is not enough memory for the context, most likely.
-    #[error(
-        "not enough memory for a context of {n_cells} cells for {}; try: lower n_ctx or n_slots", path.display()
-    )]
-    Context {
-        /// The model's file.
-        path: PathBuf,
-        /// KV cells asked for.
-        n_cells: usize,
-    },
 }
 
 /// A model in memory. Never changes; sessions read its vocabulary while the worker computes with it.

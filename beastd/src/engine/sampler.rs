@@ -7,7 +7,7 @@ use llama_cpp_2::token::data::LlamaTokenData;
 use llama_cpp_2::token::data_array::LlamaTokenDataArray;
 use llama_cpp_2::token::logit_bias::LlamaLogitBias;
 
-use super::Constraint;
+use super::constraint::Constraint;
 use super::logprobs::logprobs;
 use crate::batch::{Logprobs, Penalties, SamplingParams, Stuck, Token};
 

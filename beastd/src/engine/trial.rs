@@ -6,7 +6,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::thread;
 
-use super::{ContextOptions, LlamaEngine, LlamaVocab, LoadError, LoadedModel, ModelOptions, Vocab, load, raw};
+use super::{
+    error::LoadError,
+    llama::{ContextOptions, LlamaEngine},
+    model::{LoadedModel, ModelOptions, load},
+    raw,
+    traits::Vocab,
+    vocab::LlamaVocab,
+};
 use crate::batch::Token;
 
 /// Words, marks, characters of several bytes, and one that no vocabulary has as a token.

@@ -6,7 +6,7 @@ use llama_cpp_2::token::LlamaToken;
 use llama_cpp_2::token_type::LlamaTokenAttr;
 
 use super::constraint::Kind;
-use super::{Constraint, LoadedModel, Vocab};
+use super::{constraint::Constraint, model::LoadedModel, traits::Vocab};
 use crate::batch::Token;
 
 /// The text side of a loaded model.

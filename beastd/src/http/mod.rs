@@ -6,11 +6,14 @@
 
 mod answers;
 mod anthropic;
+mod asked;
 mod body;
+mod client;
 mod cors;
 mod endpoint;
 mod fields;
 mod guard;
+mod ids;
 mod live;
 mod models;
 mod native;
@@ -40,11 +43,12 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use crate::daemon::{Daemon, Phase};
+use client::Client;
 use endpoint::Listening;
 pub use endpoint::bind;
 use guard::Via;
 use resumable::Streams;
-use wire::{Line, Socket};
+use wire::Socket;
 
 /// How long a client may take to send the head of a request.
 const HEAD: Duration = Duration::from_secs(10);
@@ -58,17 +62,6 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 const LINGER: Duration = Duration::from_secs(1);
 /// How long answers that have been computed may take to leave at the end.
 const LAST_WORDS: Duration = Duration::from_secs(2);
-
-/// What a handler knows of its connection.
-#[derive(Clone)]
-pub(crate) struct Client {
-    daemon: Arc<Daemon>,
-    via: Via,
-    line: Line,
-    streams: Arc<Streams>,
-    /// Whether a request was refused whose body may still be on its way.
-    has_unread: Arc<AtomicBool>,
-}
 
 /// Serves until the daemon ends, and lets answers that run be finished.
 pub async fn serve(listeners: Vec<HttpListener>, daemon: Arc<Daemon>) {

@@ -5,8 +5,8 @@ use hyper::StatusCode;
 use hyper::header::{ALLOW, HeaderValue, RETRY_AFTER};
 use serde_json::{Value, json};
 
-use super::anthropic;
 use super::body::{Reply, json_reply};
+use super::ids;
 
 /// OpenAI's `type` for a prompt that is too long, as llama-server has it.
 const TOO_LONG: &str = "exceed_context_size_error";
@@ -110,13 +110,13 @@ impl Refusal {
     /// The whole answer.
     pub fn reply(&self, dialect: Dialect) -> Reply {
         let mut body = self.json(dialect);
-        let id = (dialect == Dialect::Anthropic).then(anthropic::request_id);
+        let id = (dialect == Dialect::Anthropic).then(ids::request_id);
         if let Some(id) = &id {
             body["request_id"] = id.as_str().into();
         }
         let mut reply = json_reply(self.status, &body);
         if let Some(id) = id {
-            anthropic::name_request(&mut reply, &id);
+            ids::name_request(&mut reply, &id);
         }
         if let Some(seconds) = self.retry_after {
             reply.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));

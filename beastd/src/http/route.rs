@@ -10,25 +10,17 @@ use hyper::{Method, Request, StatusCode};
 use serde_json::{Map, Value};
 use tokio::task::spawn_blocking;
 
+use super::asked::Asked;
 use super::body::{self, Body, Reply};
+use super::client::Client;
 use super::refusal::{Dialect, Refusal};
 use super::routes::{Handler, find};
-use super::{Client, anthropic, cors, fields, guard, native, ollama, openai, resumable};
+use super::{anthropic, cors, fields, guard, native, ollama, openai, resumable};
 use crate::budget::FREE;
 use crate::daemon::Phase;
 
 /// By which programs tell beastd from whatever else may listen at its address.
 const NAME: &str = "beastd";
-
-/// A request whose sender may ask.
-pub(crate) struct Asked {
-    pub(crate) client: Client,
-    pub(crate) path: String,
-    pub(crate) query: String,
-    pub(crate) headers: HeaderMap,
-    /// Empty for a method without one.
-    pub(crate) body: Map<String, Value>,
-}
 
 /// Answers a request, whatever comes of it.
 pub(crate) async fn answer(client: &Client, request: Request<Incoming>) -> Reply {

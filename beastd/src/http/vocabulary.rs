@@ -9,7 +9,7 @@ use beast_protocol::Event;
 use hyper::StatusCode;
 use tokio::task::spawn_blocking;
 
-use super::Client;
+use super::client::Client;
 use super::refusal::Refusal;
 use super::wire::Line;
 use crate::admission::Admission;

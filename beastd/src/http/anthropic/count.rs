@@ -5,13 +5,13 @@ use hyper::StatusCode;
 use serde_json::json;
 
 use super::request::conversation;
-use super::{name_request, request_id};
 use crate::admission::Admission;
+use crate::http::asked::Asked;
 use crate::http::body::{Reply, json_reply};
 use crate::http::fields::Fields;
+use crate::http::ids::{name_request, request_id};
 use crate::http::models;
 use crate::http::refusal::Refusal;
-use crate::http::route::Asked;
 use crate::http::vocabulary::hold;
 
 /// Answers a request.

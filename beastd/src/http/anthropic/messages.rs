@@ -5,12 +5,12 @@ use hyper::StatusCode;
 
 use super::request::generate;
 use super::script::{Told, whole};
-use super::{name_request, request_id};
 use crate::http::answers::Answers;
+use crate::http::asked::Asked;
 use crate::http::body::{Reply, json_reply};
 use crate::http::fields::Fields;
+use crate::http::ids::{name_request, request_id};
 use crate::http::refusal::{Dialect, Refusal};
-use crate::http::route::Asked;
 use crate::http::{models, openai, stream};
 
 /// Answers a request.
@@ -20,7 +20,7 @@ pub(crate) async fn answer(asked: Asked) -> Result<Reply, Refusal> {
     let is_stream = fields.flag("stream")?.unwrap_or(false);
     let request = Generate { priority: openai::priority(&asked.headers)?, ..generate(&fields)? };
     let answers = Answers::begin(&asked.client.daemon, vec![request]).await?;
-    let (id, request_id) = (format!("msg_{}", openai::random_id(24)), request_id());
+    let (id, request_id) = (format!("msg_{}", crate::http::ids::random_id(24)), request_id());
     let mut reply = if is_stream {
         stream::reply(answers, Told::new(id, request_id.clone()), asked.client.line)
     } else {

@@ -5,12 +5,12 @@ use std::time::{Duration, UNIX_EPOCH};
 use hyper::StatusCode;
 use serde_json::{Value, json};
 
-use super::{name_request, request_id};
+use crate::http::asked::Asked;
 use crate::http::body::{Reply, json_reply};
+use crate::http::ids::{name_request, request_id};
 use crate::http::models::{ModelCard, unknown};
 use crate::http::openai::models::name_in;
 use crate::http::refusal::Refusal;
-use crate::http::route::Asked;
 
 /// All models, which is one.
 pub(crate) fn list(asked: &Asked) -> Reply {

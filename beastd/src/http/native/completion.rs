@@ -7,10 +7,10 @@ use serde_json::Value;
 use super::request::{self, Completions};
 use super::script::{Partials, whole};
 use crate::http::answers::Answers;
+use crate::http::asked::Asked;
 use crate::http::body::{Reply, json_reply};
 use crate::http::openai;
 use crate::http::refusal::{Dialect, Refusal};
-use crate::http::route::Asked;
 use crate::http::stream;
 use crate::http::vocabulary::hold;
 

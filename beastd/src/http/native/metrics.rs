@@ -10,9 +10,9 @@ use hyper::StatusCode;
 use hyper::header::{HeaderName, HeaderValue};
 use prometheus::{Counter, Encoder, Gauge, Registry, TextEncoder};
 
+use crate::http::asked::Asked;
 use crate::http::body::{Reply, reply};
 use crate::http::refusal::Refusal;
-use crate::http::route::Asked;
 use crate::metrics::Metrics;
 
 const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";

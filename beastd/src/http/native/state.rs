@@ -5,10 +5,10 @@ use hyper::StatusCode;
 use serde_json::{Value, json};
 
 use super::settings;
+use crate::http::asked::Asked;
 use crate::http::body::{Reply, json_reply};
 use crate::http::models::{self, ModelCard};
 use crate::http::refusal::Refusal;
-use crate::http::route::Asked;
 
 /// Whether requests are answered. A model that was unloaded comes back with the next request, so its daemon is well.
 pub(crate) fn health(asked: &Asked) -> Result<Reply, Refusal> {

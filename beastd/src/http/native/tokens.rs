@@ -6,11 +6,11 @@ use serde_json::{Value, json};
 
 use crate::admission::Admission;
 use crate::engine::Vocab;
+use crate::http::asked::Asked;
 use crate::http::body::{Reply, json_reply};
 use crate::http::fields::{Fields, whole_number};
 use crate::http::openai::{chat, responses};
 use crate::http::refusal::Refusal;
-use crate::http::route::Asked;
 use crate::http::vocabulary::{Pieces, hold};
 
 /// The tokens of a text.

@@ -5,10 +5,10 @@ use serde_json::{Value, json};
 
 use super::lines::Shape;
 use super::{format, generate, keep_alive, options, refuse_images, think};
+use crate::http::asked::Asked;
 use crate::http::body::Reply;
 use crate::http::fields::Fields;
 use crate::http::refusal::Refusal;
-use crate::http::route::Asked;
 use crate::http::{models, openai};
 
 /// Answers a request.

@@ -10,12 +10,12 @@ use super::keep_alive;
 use crate::admission::Admission;
 use crate::batch::Token;
 use crate::daemon::Daemon;
-use crate::http::Client;
+use crate::http::asked::Asked;
 use crate::http::body::{Reply, json_reply};
+use crate::http::client::Client;
 use crate::http::fields::Fields;
 use crate::http::models::{self, tagged};
 use crate::http::refusal::Refusal;
-use crate::http::route::Asked;
 use crate::http::vocabulary::hold;
 
 /// Texts of one request.

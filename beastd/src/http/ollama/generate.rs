@@ -7,12 +7,12 @@ use hyper::StatusCode;
 
 use super::lines::{Clock, Lines, Shape};
 use super::{format, keep_alive, options, refuse_images, think};
-use crate::http::Client;
 use crate::http::answers::{Answer, Answers};
+use crate::http::asked::Asked;
 use crate::http::body::{Reply, json_reply};
+use crate::http::client::Client;
 use crate::http::fields::Fields;
 use crate::http::refusal::{Dialect, Refusal};
-use crate::http::route::Asked;
 use crate::http::{models, openai, stream};
 
 /// Answers a request.

@@ -6,11 +6,11 @@ use std::time::SystemTime;
 use serde_json::{Value, json};
 
 use super::{rfc_3339, single};
+use crate::http::asked::Asked;
 use crate::http::body::Reply;
 use crate::http::fields::Fields;
 use crate::http::models::ModelCard;
 use crate::http::refusal::Refusal;
-use crate::http::route::Asked;
 use crate::http::vocabulary::change;
 use crate::residency::Change;
 

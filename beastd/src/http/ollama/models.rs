@@ -13,12 +13,12 @@ use tokio::time::timeout;
 
 use super::{rfc_3339, single};
 use crate::daemon::Daemon;
-use crate::http::Client;
+use crate::http::asked::Asked;
 use crate::http::body::{Reply, json_reply};
+use crate::http::client::Client;
 use crate::http::fields::Fields;
 use crate::http::models::{self, ModelCard};
 use crate::http::refusal::Refusal;
-use crate::http::route::Asked;
 use crate::http::vocabulary::hold;
 use crate::loader::ModelFacts;
 

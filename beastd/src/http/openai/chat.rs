@@ -6,13 +6,13 @@ use serde_json::{Map, Value, json};
 
 use super::{Identity, Streaming, finish_reason, logprobs, timings, tool_call, usage};
 use crate::http::answers::{Answer, Answers, deltas_of};
+use crate::http::asked::Asked;
 use crate::http::body::{Reply, json_reply};
 use crate::http::fields::Fields;
 use crate::http::live::Live;
 use crate::http::models;
 use crate::http::refusal::{Dialect, Refusal};
 use crate::http::resumable;
-use crate::http::route::Asked;
 use crate::http::stream::{self, Script, data};
 use crate::http::vocabulary::hold;
 

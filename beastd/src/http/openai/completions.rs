@@ -7,11 +7,11 @@ use serde_json::{Map, Value, json};
 use super::chat::{choices, max_tokens, stop};
 use super::{Identity, Streaming, finish_reason, finite, timings, usage};
 use crate::http::answers::{Answers, deltas_of};
+use crate::http::asked::Asked;
 use crate::http::body::{Reply, json_reply};
 use crate::http::fields::{Fields, whole_number};
 use crate::http::models;
 use crate::http::refusal::{Dialect, Refusal};
-use crate::http::route::Asked;
 use crate::http::stream::{self, Script, data};
 
 /// Answers of one request: its prompts times `n`.

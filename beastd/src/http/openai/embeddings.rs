@@ -10,10 +10,10 @@ use serde_json::{Value, json};
 
 use crate::batch::Token;
 use crate::engine::Vocab;
+use crate::http::asked::Asked;
 use crate::http::body::{Reply, json_reply};
 use crate::http::fields::Fields;
 use crate::http::refusal::{Dialect, Refusal};
-use crate::http::route::Asked;
 use crate::http::vocabulary::{Held, hold};
 use crate::http::{models, prompts, stream};
 

@@ -32,7 +32,7 @@ pub(crate) struct Identity {
 
 impl Identity {
     pub(crate) fn new(prefix: &str, object: &'static str, model: String) -> Self {
-        Self { id: format!("{prefix}-{}", random_id(24)), created: now_s(), object: object.into(), model }
+        Self { id: format!("{prefix}-{}", super::ids::random_id(24)), created: now_s(), object: object.into(), model }
     }
 
     /// A part of the answer, without its choices.
@@ -51,18 +51,6 @@ impl Identity {
 /// Seconds since 1970.
 pub(crate) fn now_s() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs())
-}
-
-/// This many random letters and digits.
-pub(crate) fn random_id(n: usize) -> String {
-    use std::hash::{BuildHasher, RandomState};
-    const LETTERS: &[u8] = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
-    // Keyed anew for each character: nobody guesses another client's id.
-    let letter = |at: usize| {
-        let hash = RandomState::new().hash_one(at) % LETTERS.len() as u64;
-        char::from(LETTERS[usize::try_from(hash).expect("it is small")])
-    };
-    (0..n).map(letter).collect()
 }
 
 /// Begins with a `b`, as clients of llama-server expect.

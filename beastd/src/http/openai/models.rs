@@ -3,10 +3,10 @@
 use hyper::StatusCode;
 use serde_json::{Value, json};
 
+use crate::http::asked::Asked;
 use crate::http::body::{Reply, json_reply};
 use crate::http::models::{ModelCard, unknown};
 use crate::http::refusal::Refusal;
-use crate::http::route::Asked;
 
 /// All models.
 pub(crate) fn list(asked: &Asked) -> Reply {

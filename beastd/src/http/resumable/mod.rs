@@ -20,12 +20,12 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use super::answers::Answers;
+use super::asked::Asked;
 use super::body::{Body, Reply, json_reply, reply};
 use super::fields::Fields;
 use super::openai::chat::Chunks;
 use super::openai::{Identity, now_s};
 use super::refusal::{Dialect, Refusal};
-use super::route::Asked;
 use super::stream::data;
 use super::wire::Line;
 use journal::Head;

@@ -8,8 +8,11 @@ use super::object::{Echo, Progress, Response};
 use super::request::Wishes;
 use crate::http::answers::deltas_of;
 use crate::http::live::Live;
-use crate::http::openai::{finite, random_id, timings};
 use crate::http::refusal::Refusal;
+use crate::http::{
+    ids::random_id,
+    openai::{finite, timings},
+};
 
 /// Events with their names.
 pub(super) type Events = Vec<(&'static str, Value)>;

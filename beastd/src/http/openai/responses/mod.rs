@@ -13,11 +13,11 @@ use object::Echo;
 pub(crate) use request::generate;
 
 use crate::http::answers::Answers;
+use crate::http::asked::Asked;
 use crate::http::body::{Reply, json_reply};
 use crate::http::fields::Fields;
 use crate::http::models;
 use crate::http::refusal::{Dialect, Refusal};
-use crate::http::route::Asked;
 use crate::http::stream::{self, Script, named};
 
 /// Answers a request.

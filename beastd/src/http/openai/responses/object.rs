@@ -4,7 +4,8 @@ use beast_protocol::{Generate, ToolChoice, Usage};
 use serde_json::{Value, json};
 
 use crate::http::fields::Fields;
-use crate::http::openai::{now_s, random_id};
+use crate::http::ids::random_id;
+use crate::http::openai::now_s;
 use crate::http::refusal::Refusal;
 
 /// The parts of a request that its response repeats.

@@ -1,0 +1,20 @@
+//! What a handler knows of its connection.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use super::guard::Via;
+use super::resumable::Streams;
+use super::wire::Line;
+use crate::daemon::Daemon;
+
+/// What a handler knows of its connection.
+#[derive(Clone)]
+pub(crate) struct Client {
+    pub(crate) daemon: Arc<Daemon>,
+    pub(crate) via: Via,
+    pub(crate) line: Line,
+    pub(crate) streams: Arc<Streams>,
+    /// Whether a request was refused whose body may still be on its way.
+    pub(crate) has_unread: Arc<AtomicBool>,
+}
