@@ -356,10 +356,10 @@ fn advice_is_for_the_reason_and_the_place() {
             read   ls '/my folder', to see what is there
             write  mkdir -p '/my folder'
         /my folder/it's: Is a directory (os error 21)
-            read   a file in it, like '/my folder/it'\''s'/NAME
-            write  a file in it, like '/my folder/it'\''s'/NAME
+            read   a file in it, like "/my folder/it's"/NAME
+            write  a file in it, like "/my folder/it's"/NAME
         /my folder/it's: Permission denied (os error 13)
-            read   ls -ld '/my folder/it'\''s', to see who may read it
+            read   ls -ld "/my folder/it's", to see who may read it
             write  ls -ld '/my folder', to see who may write there
         /my folder/it's: Not a directory (os error 20)
             read   another path: a part of this one is a file and no folder

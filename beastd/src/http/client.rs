@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use super::guard::Via;
-use super::resumable::Streams;
+use super::resumable::streams::Streams;
 use super::wire::Line;
 use crate::daemon::Daemon;
 

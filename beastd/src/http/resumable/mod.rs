@@ -8,7 +8,7 @@
 mod journal;
 mod log;
 mod producer;
-mod streams;
+pub(crate) mod streams;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
