@@ -9,7 +9,7 @@ use std::sync::Arc;
 use beast_protocol::{ErrorCode, Event, FinishReason, Generate, Notice, Overflow, Timings, Usage, WireError};
 use tokio::sync::mpsc;
 
-use crate::admission::admit_beside;
+use crate::admission::beside::admit_beside;
 use crate::admitted::Admitted;
 use crate::batch::SeqId;
 use crate::clock::now_us;

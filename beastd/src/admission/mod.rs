@@ -1,6 +1,6 @@
 //! The door: a wire request becomes tokens and settled parameters, or a refusal that says why.
 
-mod beside;
+pub mod beside;
 mod calls;
 mod marks;
 mod overflow;
@@ -18,7 +18,6 @@ use crate::engine::{Constraint, Vocab};
 use crate::sampling::SamplingDefaults;
 use crate::speculation::Wish;
 use crate::template::{self, ChatTemplate, Setting};
-pub use beside::admit_beside;
 use calls::Answering;
 use marks::Specials;
 use overflow::Fitted;

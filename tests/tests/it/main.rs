@@ -5,6 +5,7 @@
 
 mod activation;
 mod cancel;
+mod circles;
 mod concurrency;
 mod config;
 mod conversations;

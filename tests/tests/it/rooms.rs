@@ -151,12 +151,12 @@ fn the_rooms_of_the_daemon_know_only_these() {
 }
 
 /// A file of source, without comments and tests.
-struct Source {
-    path: String,
-    code: String,
+pub(crate) struct Source {
+    pub(crate) path: String,
+    pub(crate) code: String,
 }
 
-fn sources(folder: &str) -> Vec<Source> {
+pub(crate) fn sources(folder: &str) -> Vec<Source> {
     let root = project("");
     let mut paths = Vec::new();
     collect(&project(folder), &mut paths);
