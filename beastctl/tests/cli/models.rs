@@ -45,7 +45,7 @@ fn the_list_has_names_and_files() {
         qwen3-4b        2.5 GB  partial  5.0 kB came so far; beastctl models pull qwen3-4b
         smollm3-3b      1.9 GB           trained in the open, six European languages, free licence; Apache-2.0
         gone                    lost     its bytes were in /no/such.gguf, which is gone; beastctl models rm gone
-        half                    partial  5.0 kB came so far; beastctl models pull 'https://a.example/half.gguf'
+        half                    partial  5.0 kB came so far; beastctl models pull https://a.example/half.gguf
         my model          13 B  here
     "#]]
     .assert_eq(&listed.stdout);
@@ -116,7 +116,7 @@ fn use_refuses_what_is_no_model() {
     expect![[r#"
         exit 1
         out: ""
-        err: beastctl: org/repo:Q4_0 is not on this disk; try: beastctl models pull 'org/repo:Q4_0'
+        err: beastctl: org/repo:Q4_0 is not on this disk; try: beastctl models pull org/repo:Q4_0
     "#]]
     .assert_eq(&refused("org/repo:Q4_0"));
     expect![[r#"

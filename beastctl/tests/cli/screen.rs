@@ -176,7 +176,8 @@ fn tables_and_help_keep_their_words_whole() {
         /retry          ask the last question again
         /file PATH      put a file before the next
                         question
-        /quit           end, like Ctrl-D
+        /quit           end, like Ctrl-D; exit, quit
+                        and /bye do the same
         """ opens and closes a question of several
         lines; \ at the end of a line goes on with
         the next.
