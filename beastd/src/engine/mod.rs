@@ -13,6 +13,7 @@ mod lark;
 mod llama;
 mod logprobs;
 mod model;
+mod patterns;
 mod raw;
 mod read_ahead;
 mod sampler;
