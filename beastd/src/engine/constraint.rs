@@ -12,7 +12,7 @@ use llguidance::toktrie::SimpleVob;
 use llguidance::{Matcher, ParserFactory};
 
 use super::digits::Digits;
-use super::{gbnf, lark, model::LoadedModel, schema};
+use super::{gbnf, lark, model::LoadedModel, patterns, schema};
 
 /// Longest grammar or schema, in bytes.
 const MAX_LEN: usize = 256 * 1024;
@@ -86,7 +86,7 @@ impl Constraints {
         let grammar = match kind {
             Kind::Gbnf => TopLevelGrammar::from_lark(gbnf::to_lark(&gbnf::read(text)?, |text| token(model, text))?),
             Kind::Schema => schema_grammar(text)?,
-            Kind::Lark => TopLevelGrammar::from_lark(lark::with_json_options(text)),
+            Kind::Lark => TopLevelGrammar::from_lark(lark::with_json_options(text)?),
         };
         let factory = self.factory.get_or_init(|| new_factory(model)).clone()?;
         let matcher = Matcher::new(factory.create_parser(grammar));
@@ -125,6 +125,7 @@ fn schema_grammar(text: &str) -> Result<TopLevelGrammar, String> {
         schema @ serde_json::Value::Object(_) => schema,
         _ => return Err("a schema is an object".into()),
     };
+    patterns::check(&schema)?;
     schema::add_types(&mut schema);
     lark::json_options().apply_to(&mut schema);
     Ok(TopLevelGrammar::from_json_schema(schema))

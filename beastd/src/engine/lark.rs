@@ -16,13 +16,16 @@ pub(super) fn json_options() -> JsonCompileOptions {
 
 /// The same grammar, whose `%json` schemas are followed with our options. What is no JSON stays, for llguidance to
 /// complain about.
-pub(super) fn with_json_options(text: &str) -> String {
+///
+/// # Errors
+/// In words, when one of them combines too much.
+pub(super) fn with_json_options(text: &str) -> Result<String, String> {
     const KEYWORD: &str = "%json";
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(first) = rest.chars().next() {
         if let Some(after) = rest.strip_prefix(KEYWORD)
-            && let Some((schema, n)) = json_prefix(after)
+            && let Some((schema, n)) = json_prefix(after)?
         {
             out += KEYWORD;
             out.push(' ');
@@ -41,24 +44,25 @@ pub(super) fn with_json_options(text: &str) -> String {
         out += &rest[..n];
         rest = &rest[n..];
     }
-    out
+    Ok(out)
 }
 
 /// A schema at the beginning of a text, with our options, and how many bytes it takes there.
-fn json_prefix(text: &str) -> Option<(Value, usize)> {
+fn json_prefix(text: &str) -> Result<Option<(Value, usize)>, String> {
     let mut values = serde_json::Deserializer::from_str(text).into_iter::<Value>();
-    let mut schema = match values.next()?.ok()? {
+    let mut schema = match values.next() {
         // Both say nothing about the value.
-        Value::Bool(true) => Value::Object(serde_json::Map::new()),
-        schema @ Value::Object(_) => schema,
-        _ => return None,
+        Some(Ok(Value::Bool(true))) => Value::Object(serde_json::Map::new()),
+        Some(Ok(schema @ Value::Object(_))) => schema,
+        _ => return Ok(None),
     };
+    super::patterns::check(&schema)?;
     super::schema::add_types(&mut schema);
     // Whoever wrote the grammar may have options of its own.
     if schema.get("x-guidance").is_none() {
         json_options().apply_to(&mut schema);
     }
-    Some((schema, values.byte_offset()))
+    Ok(Some((schema, values.byte_offset())))
 }
 
 /// Bytes of a string or a regular expression, with its ends.

@@ -14,6 +14,7 @@ mod lark;
 mod llama;
 mod logprobs;
 mod model;
+mod patterns;
 mod raw;
 mod read_ahead;
 mod sampler;

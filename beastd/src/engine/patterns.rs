@@ -1,0 +1,129 @@
+//! How many patterns a JSON schema wants one text to satisfy at once: llguidance follows all of them side by side, in states whose number
+//! doubles with each, and finds out beforehand whether there is such a text at all. Knows no grammar.
+
+use std::collections::{BTreeSet, HashSet};
+
+use serde_json::Value;
+
+/// Those of one text. With a few less, llguidance refuses most by itself.
+const MAX_PATTERNS: usize = 6;
+/// Those of the names of one object: each is compared with each other.
+const MAX_NAMES: usize = 32;
+/// Places of a schema with what else applies to them.
+const MAX_PLACES: usize = 50_000;
+
+/// That following this schema costs no more than there is.
+///
+/// # Errors
+/// In words, when it combines too much.
+pub(super) fn check(schema: &Value) -> Result<(), String> {
+    Walk { root: schema, seen: HashSet::new() }.walk(&[schema], true)
+}
+
+struct Walk<'a> {
+    root: &'a Value,
+    /// Lists of schemas that apply to one value, by their addresses.
+    seen: HashSet<(Vec<usize>, bool)>,
+}
+
+impl<'a> Walk<'a> {
+    /// All of these apply to one value; `with_choices` also what each of them leaves open.
+    fn walk(&mut self, schemas: &[&'a Value], with_choices: bool) -> Result<(), String> {
+        let all = self.expanded(schemas);
+        if !self.seen.insert((all.iter().map(|schema| address(schema)).collect(), with_choices)) {
+            return Ok(());
+        }
+        if self.seen.len() > MAX_PLACES {
+            return Err("it combines too many schemas".into());
+        }
+        let n_patterns = own(&all) + if with_choices { self.n_of_choices(&all) } else { 0 };
+        if n_patterns > MAX_PATTERNS {
+            return Err(format!("one text has to satisfy {n_patterns} patterns, and {MAX_PATTERNS} are the most"));
+        }
+        if with_choices {
+            for choice in choices(&all).flatten() {
+                self.walk(&[&all[..], &[choice]].concat(), false)?;
+            }
+        }
+        self.members(&all)
+    }
+
+    /// With everything that applies as well: `allOf`, and what is referred to.
+    fn expanded(&self, schemas: &[&'a Value]) -> Vec<&'a Value> {
+        let mut all: Vec<&Value> = Vec::new();
+        let mut open = schemas.to_vec();
+        let mut found = HashSet::new();
+        while let Some(schema) = open.pop() {
+            if !found.insert(address(schema)) {
+                continue;
+            }
+            all.push(schema);
+            open.extend(schema.get("allOf").and_then(Value::as_array).into_iter().flatten());
+            open.extend(schema.get("$ref").and_then(Value::as_str).and_then(|place| self.referred(place)));
+        }
+        all.sort_by_key(|schema| address(schema));
+        all
+    }
+
+    fn referred(&self, place: &str) -> Option<&'a Value> {
+        self.root.pointer(place.strip_prefix('#')?)
+    }
+
+    /// Of each choice, the branch with the most counts.
+    fn n_of_choices(&self, all: &[&'a Value]) -> usize {
+        let most = |branches: &'a Vec<Value>| branches.iter().map(|branch| own(&self.expanded(&[branch]))).max();
+        choices(all).filter_map(most).sum()
+    }
+
+    /// What applies to each member of the value.
+    fn members(&mut self, all: &[&'a Value]) -> Result<(), String> {
+        let entries = |schema: &'a Value, key: &str| schema.get(key).and_then(Value::as_object);
+        let names: BTreeSet<&String> =
+            all.iter().filter_map(|schema| entries(schema, "properties")).flat_map(|entries| entries.keys()).collect();
+        for name in names {
+            let of = |schema: &&'a Value| {
+                entries(schema, "properties")
+                    .and_then(|entries| entries.get(name))
+                    .or(schema.get("additionalProperties"))
+            };
+            let members: Vec<&Value> = all.iter().filter_map(of).collect();
+            self.walk(&members, true)?;
+        }
+        for key in ["items", "additionalProperties"] {
+            let members: Vec<&Value> = all.iter().filter_map(|schema| schema.get(key)).collect();
+            self.walk(&members, true)?;
+        }
+        let lists: Vec<&Vec<Value>> =
+            all.iter().filter_map(|schema| schema.get("prefixItems").and_then(Value::as_array)).collect();
+        for n in 0..lists.iter().map(|list| list.len()).max().unwrap_or(0) {
+            let members: Vec<&Value> = lists.iter().filter_map(|list| list.get(n)).collect();
+            self.walk(&members, true)?;
+        }
+        let of_names: Vec<&Value> = all
+            .iter()
+            .filter_map(|schema| entries(schema, "patternProperties"))
+            .flat_map(|entries| entries.values())
+            .collect();
+        if of_names.len() > MAX_NAMES {
+            return Err(format!("one object has {} patterns for names, and {MAX_NAMES} are the most", of_names.len()));
+        }
+        of_names.into_iter().try_for_each(|schema| self.walk(&[schema], true))
+    }
+}
+
+fn own(schemas: &[&Value]) -> usize {
+    schemas.iter().filter(|schema| ["pattern", "format"].iter().any(|key| schema.get(key).is_some())).count()
+}
+
+/// The branches of each `anyOf` and `oneOf`.
+fn choices<'a>(all: &[&'a Value]) -> impl Iterator<Item = &'a Vec<Value>> {
+    all.iter().flat_map(|schema| ["anyOf", "oneOf"].map(|key| schema.get(key))).flatten().filter_map(Value::as_array)
+}
+
+fn address(schema: &Value) -> usize {
+    std::ptr::from_ref(schema).addr()
+}
+
+#[cfg(test)]
+#[path = "patterns_tests.rs"]
+mod tests;
