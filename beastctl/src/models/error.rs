@@ -252,7 +252,7 @@ impl Failing for ModelError {
             ModelError::WrongHash { .. } => "the same command again, and another source if it happens twice",
             ModelError::OtherHash { .. } => "another copy of the file, or sha256sum to see which one it is",
             ModelError::Cut { path, .. } | ModelError::Garbled(path) => {
-                return Some(format!("rm {} && beastctl models pull", quoted(&path.display().to_string())));
+                return Some(format!("rm {}, and pull the model again", quoted(&path.display().to_string())));
             }
             ModelError::NotGguf(_) => "the GGUF file itself: a web page or an archive is none",
             ModelError::NoRoom { .. } => "beastctl models rm for one that is not needed, or a smaller model",

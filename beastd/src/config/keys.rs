@@ -60,14 +60,15 @@ impl Kind {
 
     /// What it takes, in words.
     pub(super) fn words(&self) -> String {
-        let alternatives = |words: &[&str]| words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ");
+        let alternatives =
+            |words: &[&str]| words.iter().map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(", ");
         match self {
             Self::Path([]) => "a path".into(),
             Self::Path(words) => format!("a path, or {}", alternatives(words)),
             Self::Choice(words) => alternatives(words),
             Self::Number(min, max) => format!("{min} to {max}"),
-            Self::Switch => "`true`, `false`".into(),
-            Self::Duration => "a duration such as `30s` or `1h 30m`, `0`, `never`".into(),
+            Self::Switch => "true, false".into(),
+            Self::Duration => "a duration such as 30s or 1h 30m, 0, never".into(),
             Self::Filter => "the syntax of RUST_LOG".into(),
             Self::Http(words) => (*words).into(),
         }
@@ -145,10 +146,10 @@ pub static KEYS: [Key; 45] = [
     live("stall_timeout", Kind::Duration, |to, from| to.stall_timeout = from.stall_timeout),
     live("drain_timeout", Kind::Duration, |to, from| to.drain_timeout = from.drain_timeout),
     live("failed_linger", Kind::Duration, |to, from| to.failed_linger = from.failed_linger),
-    fixed("http.listen", Http("addresses such as `127.0.0.1:8484`, separated by commas")),
+    fixed("http.listen", Http("addresses such as 127.0.0.1:8484, separated by commas")),
     fixed("http.socket", Path(&["auto", ""])),
     fixed("http.ollama", Switch),
-    fixed("http.ollama_listen", Http("an address such as `127.0.0.1:11434`")),
+    fixed("http.ollama_listen", Http("an address such as 127.0.0.1:11434")),
     live("http.api_key", Http("a key of visible ASCII"), |to, from| to.http.take_keys_of(&from.http)),
     live("http.api_key_file", Path(&[""]), |to, from| to.http.take_keys_of(&from.http)),
     live("http.hosts", Http("names, separated by commas"), |to, from| to.http.hosts.clone_from(&from.http.hosts)),

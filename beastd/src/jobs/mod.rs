@@ -16,7 +16,8 @@ use beast_protocol::{ErrorCode, Event, Generate, Overflow, Part, Role, Round, Sp
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::{JoinSet, spawn_blocking};
 
-use crate::admission::{Admission, admit_beside, cut_out};
+use crate::admission::beside::admit_beside;
+use crate::admission::{Admission, cut_out};
 use crate::admitted::Admitted;
 use crate::splitter::{self, Piece, Sizes};
 use crate::worker::WorkerHandle;

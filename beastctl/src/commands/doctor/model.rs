@@ -24,7 +24,7 @@ const CHECK: &str = "model";
 const DEFAULT: &str = "LFM2-2.6B-Q4_K_M.gguf";
 /// Read whole without being asked: less than a second.
 const SMALL: u64 = 100_000_000;
-const PULL: &str = "beastctl models pull";
+const PULL: &str = "beastctl models pull lfm2-2.6b";
 
 /// Which model the next daemon loads.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -115,7 +115,7 @@ fn damaged(path: &Path, n: u64, damage: Damage) -> Finding {
 }
 
 fn anew(path: &Path) -> String {
-    format!("rm {} && {PULL}", quoted(&path.display().to_string()))
+    format!("rm {}, and pull the model again", quoted(&path.display().to_string()))
 }
 
 fn of_hash(path: &Path, n: u64, is_wanted: bool, wait: &Wait) -> Result<Finding, WaitError> {
@@ -154,7 +154,11 @@ fn parts(folder: &Path) -> Option<Finding> {
         let names: Vec<String> = parts.iter().map(place).collect();
         let n = bytes(parts.iter().map(size).sum());
         let text = format!("unfinished downloads take {n}, unless one is running: {}", names.join(", "));
-        Finding::warning(CHECK, text, format!("{PULL}, which goes on with them, or rm {}", names.join(" ")))
+        Finding::warning(
+            CHECK,
+            text,
+            format!("beastctl models pull with the same name, which goes on with them, or rm {}", names.join(" ")),
+        )
     })
 }
 
