@@ -1,5 +1,5 @@
-//! Sends calls of llama.cpp's past functions of ours: its matrix products past `src/engine/kernels`, the making of a context past
-//! `src/engine/context.rs`.
+//! Sends calls of llama.cpp's past functions of ours: its matrix products past `src/engine/kernels`, the making of a
+//! context past `src/engine/context.rs`.
 
 use std::env::var;
 

@@ -48,12 +48,7 @@ pub enum ClientError {
     Wait(#[from] WaitError),
     /// Nobody listens there.
     #[error("cannot reach beastd at {} ({})", .path.display(), reason(.error))]
-    Unreachable {
-        /// Where.
-        path: PathBuf,
-        /// Why not.
-        error: io::Error,
-    },
+    Unreachable { path: PathBuf, error: io::Error },
     /// It accepts no connection, or does not greet.
     #[error("beastd at {} does not answer", .0.display())]
     Silent(PathBuf),
@@ -66,7 +61,6 @@ pub enum ClientError {
     /// Something else listens there.
     #[error("what listens at {} is not beastd", .path.display())]
     Foreign {
-        /// Where.
         path: PathBuf,
         /// What is wrong with its greeting.
         source: HandshakeError,
@@ -178,7 +172,8 @@ impl Failing for ClientError {
     }
 }
 
-/// The command that starts a daemon there, or the service that owns the place. `--socket` is said where the daemon would not find the place by itself.
+/// The command that starts a daemon there, or the service that owns the place. `--socket` is said where the daemon
+/// would not find the place by itself.
 pub fn start(path: &Path) -> String {
     if beast_launchd::installed_at(path).is_some() {
         return "beastctl service start".into();
@@ -222,7 +217,8 @@ impl Client {
         Ok(client)
     }
 
-    /// The same past the end of a daemon: that hangs up on those that it did not get to. A moment later it is gone, or its successor is there.
+    /// The same past the end of a daemon: that hangs up on those that it did not get to. A moment later it is gone, or
+    /// its successor is there.
     ///
     /// # Errors
     /// See [`ClientError`].

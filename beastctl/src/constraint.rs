@@ -1,4 +1,5 @@
-//! What an answer has to look like: a JSON schema, a grammar or tools from a file, checked as far as that is possible without a model.
+//! What an answer has to look like: a JSON schema, a grammar or tools from a file, checked as far as that is possible
+//! without a model.
 //!
 //! It knows files and JSON, nothing of prompts or the daemon.
 
@@ -34,12 +35,7 @@ const STDIN: &str = "stdin";
 pub enum ConstraintError {
     /// It cannot be opened or read.
     #[error("cannot read {name}")]
-    Unreadable {
-        /// The file.
-        name: String,
-        /// Why not.
-        source: io::Error,
-    },
+    Unreadable { name: String, source: io::Error },
     /// Stdin is taken.
     #[error("stdin is the material, so `-` cannot be the file of {option}")]
     StdinTaken {
@@ -48,12 +44,7 @@ pub enum ConstraintError {
     },
     /// Nothing can mean so much.
     #[error("{name} has more than {}", binary(*.limit as u64))]
-    TooLong {
-        /// The file.
-        name: String,
-        /// The limit.
-        limit: usize,
-    },
+    TooLong { name: String, limit: usize },
     /// A pipe or a device may never end.
     #[error("{name} is not a regular file")]
     NotAFile {
@@ -63,7 +54,6 @@ pub enum ConstraintError {
     /// A file of tools is wrong in one of them.
     #[error("{name}: tool {n}: {problem}")]
     Tool {
-        /// The file.
         name: String,
         /// Which, from 1.
         n: usize,
@@ -73,7 +63,6 @@ pub enum ConstraintError {
     /// The tool that must be called is not among them.
     #[error("--tool-choice {choice}: {name} has no such tool")]
     NoSuchTool {
-        /// The file.
         name: String,
         /// What was asked for.
         choice: String,
@@ -83,7 +72,6 @@ pub enum ConstraintError {
     /// It makes no sense.
     #[error("{name}:{line}:{column}: {problem}")]
     Malformed {
-        /// The file.
         name: String,
         /// From 1.
         line: usize,
@@ -133,8 +121,8 @@ pub fn schema(path: &Path, stdin_is_free: bool) -> Result<Constraint, Constraint
     Ok(Constraint::Schema(text))
 }
 
-/// What keeps a text from being a JSON schema, and in which line and column, as far as a client can see. The text stays as it was
-/// written, since the order of its keys is the order of the answer.
+/// What keeps a text from being a JSON schema, and in which line and column, as far as a client can see. The text stays
+/// as it was written, since the order of its keys is the order of the answer.
 ///
 /// # Errors
 /// The place and the problem.

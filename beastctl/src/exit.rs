@@ -1,4 +1,5 @@
-//! Exit codes, and what a failed run says. It knows no room: each room's error says its own code and advice ([`Failing`]).
+//! Exit codes, and what a failed run says. It knows no room: each room's error says its own code and advice
+//! ([`Failing`]).
 
 pub mod advice;
 
@@ -151,7 +152,8 @@ impl<T, E: Into<Failure>> During<T> for std::result::Result<T, E> {
     }
 }
 
-/// A run of several questions (of a person or of the doctor) has failed with this code, and each failure was told when it came.
+/// A run of several questions (of a person or of the doctor) has failed with this code, and each failure was told when
+/// it came.
 #[derive(Debug, thiserror::Error)]
 #[error("not every question was answered")]
 pub struct AlreadyTold(pub u8);

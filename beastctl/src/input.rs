@@ -1,7 +1,7 @@
 //! The material: files and stdin become one text, checked before anything is sent.
 //!
-//! What is changed on the way (a byte that is no UTF-8) is told; what makes no sense (nothing, binary data, too much) is
-//! refused here, where the file still has a name.
+//! What is changed on the way (a byte that is no UTF-8) is told; what makes no sense (nothing, binary data, too much)
+//! is refused here, where the file still has a name.
 
 use std::{
     fs::File,
@@ -37,16 +37,10 @@ pub enum InputError {
     },
     /// It cannot be opened or read.
     #[error("cannot read {name}")]
-    Unreadable {
-        /// The file.
-        name: String,
-        /// Why not.
-        source: io::Error,
-    },
+    Unreadable { name: String, source: io::Error },
     /// Not text.
     #[error("{name} is binary (a NUL byte at offset {offset})")]
     Binary {
-        /// The file.
         name: String,
         /// Where, from 0.
         offset: usize,
@@ -66,7 +60,6 @@ pub enum InputError {
     TooLong {
         /// Its size, where the system knows it.
         known: Option<u64>,
-        /// The limit.
         limit: usize,
     },
     /// Stdin has not ended in time.
@@ -114,7 +107,6 @@ impl Failing for InputError {
 /// The material, and what the user should know about it.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Input {
-    /// The text.
     pub text: String,
     /// What was changed on the way, a line each.
     pub warnings: Vec<String>,
@@ -127,8 +119,9 @@ impl Input {
     }
 }
 
-/// Reads the files, or stdin when there are none; `-` is stdin. Several files get a heading each. All of them are opened
-/// before the first is read, so that a wrong name does not cost a long read. Stdin has to end within the limit of `wait`.
+/// Reads the files, or stdin when there are none; `-` is stdin. Several files get a heading each. All of them are
+/// opened before the first is read, so that a wrong name does not cost a long read. Stdin has to end within the limit
+/// of `wait`.
 ///
 /// # Errors
 /// See [`InputError`].

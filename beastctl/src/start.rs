@@ -46,10 +46,10 @@ pub enum StartError {
     /// None is there and no program that could be started.
     #[error("cannot reach beastd at {} (not running), and the program beastd is not to be found", .0.display())]
     Missing(PathBuf),
-    /// None is there because the service that owns this socket is stopped: a second daemon beside it would take its place.
+    /// None is there because the service that owns this socket is stopped: a second daemon beside it would take its
+    /// place.
     #[error("nobody listens at {}: beastd is installed as a service ({}), which is stopped", .socket.display(), .file.display())]
     ServiceStopped {
-        /// The socket.
         socket: PathBuf,
         /// What installs it.
         file: PathBuf,
@@ -57,7 +57,6 @@ pub enum StartError {
     /// It did not start.
     #[error("cannot start {}: {words}", .program.display())]
     Failed {
-        /// The program.
         program: PathBuf,
         /// What it said.
         words: String,
@@ -106,7 +105,8 @@ impl Failing for StartError {
     }
 }
 
-/// Connects; when nobody listens and `may_start`, starts a daemon first. `say` hears what takes time, again and again while it does.
+/// Connects; when nobody listens and `may_start`, starts a daemon first. `say` hears what takes time, again and again
+/// while it does.
 ///
 /// # Errors
 /// See [`StartError`].
@@ -165,8 +165,8 @@ fn is_program(path: &Path) -> bool {
 
 /// Runs the daemon until it has gone into the background; the inner error is what it said instead.
 fn start(program: &Path, socket: &Path, wait: &Wait, say: impl FnMut()) -> Result<Result<(), String>, WaitError> {
-    // The daemon outlives whoever has started it: a lock or a pipe of theirs that it inherited would never be given back. Our own files are not
-    // inherited anyway.
+    // The daemon outlives whoever has started it: a lock or a pipe of theirs that it inherited would never be given
+    // back. Our own files are not inherited anyway.
     close_fds::set_fds_cloexec(3, &[]);
     let arguments: [&OsStr; 3] = ["--daemonize".as_ref(), "--socket".as_ref(), socket.as_ref()];
     let mut command = Command::new(program);

@@ -1,7 +1,7 @@
 //! The one place where the client waits: for the daemon, for Ctrl-C, for the reader of stdout, for the time limit.
 //!
-//! Everything that can take long is a `poll` through here, so that no wait outlives its reason. It knows file descriptors
-//! and time, never what travels on them.
+//! Everything that can take long is a `poll` through here, so that no wait outlives its reason. It knows file
+//! descriptors and time, never what travels on them.
 
 use std::{
     io::{self, Read},
@@ -103,8 +103,8 @@ impl Wait {
         }
     }
 
-    /// The same for a run with programs of its own, which it has to end first: a second Ctrl-C changes nothing, and SIGTERM
-    /// counts as the first. Not SIGHUP, which nohup(1) wants to be ignored.
+    /// The same for a run with programs of its own, which it has to end first: a second Ctrl-C changes nothing, and
+    /// SIGTERM counts as the first. Not SIGHUP, which nohup(1) wants to be ignored.
     ///
     /// # Errors
     /// Those of the system.

@@ -1,7 +1,7 @@
 //! A request's life, whatever its client speaks: wait for the model, admit, reduce, submit, relay, cancel.
 //!
-//! Front ends stand on this: each turns what it reads into a [`Generate`], is a [`Peer`], and writes the events that come back. Knows no
-//! socket and no tokens.
+//! Front ends stand on this: each turns what it reads into a [`Generate`], is a [`Peer`], and writes the events that
+//! come back. Knows no socket and no tokens.
 
 use std::io;
 use std::sync::Arc;
@@ -26,7 +26,8 @@ const MAX_EVENTS: usize = 64;
 
 /// Who asked.
 pub trait Peer: Send {
-    /// Tells it these events. Waits while it does not read: whatever computes meanwhile has its own bounded place for what it says.
+    /// Tells it these events. Waits while it does not read: whatever computes meanwhile has its own bounded place for
+    /// what it says.
     ///
     /// # Errors
     /// When it cannot be reached.
@@ -158,7 +159,8 @@ async fn change_whole<P: Peer>(daemon: &Arc<Daemon>, peer: &mut P, change: Chang
     Ok(peer.send(&[Event::Status(Box::new(daemon.status()))]).await?)
 }
 
-/// Waits for a model, loads it if it was unloaded, and tells the peer how far that is. The model stays as long as what is returned.
+/// Waits for a model, loads it if it was unloaded, and tells the peer how far that is. The model stays as long as what
+/// is returned.
 ///
 /// # Errors
 /// See [`Stopped`].
@@ -191,8 +193,8 @@ pub async fn wait_until_ready<P: Peer>(daemon: &Arc<Daemon>, peer: &mut P) -> Re
     }
 }
 
-/// Beside the sockets' thread: how long the model's chat template takes for a request is for nobody to say. Small requests do not wait for
-/// large ones; a grammar or schema has to be compiled.
+/// Beside the sockets' thread: how long the model's chat template takes for a request is for nobody to say. Small
+/// requests do not wait for large ones; a grammar or schema has to be compiled.
 async fn admit(
     daemon: &Daemon,
     ready: &Arc<Ready>,
@@ -277,7 +279,8 @@ async fn relay<P: Peer>(
             }
             never = &mut watching => match never {},
             stopped = peer.departure(), if !is_cancelled => {
-                // Also for a peer that has gone: the closed channel is looked at between steps, a cancel interrupts one.
+                // Also for a peer that has gone: the closed channel is looked at between steps, a cancel interrupts
+                // one.
                 daemon.worker.cancel(id).await;
                 match stopped {
                     Stopped::Cancelled => is_cancelled = true,

@@ -10,8 +10,8 @@ pub struct Token(pub i32);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SeqId(pub u64);
 
-/// One of the places in the KV cache that a sequence can occupy: llama.cpp's sequence id. Those from 0 to `n_slots - 1` run, those
-/// above keep prefixes.
+/// One of the places in the KV cache that a sequence can occupy: llama.cpp's sequence id. Those from 0 to `n_slots - 1`
+/// run, those above keep prefixes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SlotId(pub u32);
 
@@ -89,7 +89,8 @@ impl Row {
     }
 }
 
-/// A change of the KV cache that comes before the rows. Both hold for what a slot is meant to hold: drafts that were wrong are gone.
+/// A change of the KV cache that comes before the rows. Both hold for what a slot is meant to hold: drafts that were
+/// wrong are gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KvEdit {
     /// Empty the slot: its sequence has left.
@@ -98,7 +99,6 @@ pub enum KvEdit {
     Copy {
         /// Whose state is copied, as a whole.
         from: SlotId,
-        /// Where to.
         to: SlotId,
     },
 }

@@ -1,4 +1,5 @@
-//! A limit on the memory that incoming requests take, shared by all clients: beyond it, large requests wait before they are read.
+//! A limit on the memory that incoming requests take, shared by all clients: beyond it, large requests wait before they
+//! are read.
 
 use std::sync::Arc;
 

@@ -119,7 +119,6 @@ pub struct Overrides {
 /// The settings in force and where each came from.
 #[derive(Debug, Clone)]
 pub struct Loaded {
-    /// The settings.
     pub config: Config,
     /// What was said and is not understood, a line each.
     pub warnings: Vec<String>,
@@ -381,13 +380,15 @@ impl Config {
         if self.n_cells == 0 { self.n_slots * n_ctx } else { self.n_cells.min(self.n_slots * n_ctx) }
     }
 
-    /// Prompt tokens of one step. 128 costs a CPU nothing against larger chunks and keeps waiting short; a GPU needs more to be busy.
+    /// Prompt tokens of one step. 128 costs a CPU nothing against larger chunks and keeps waiting short; a GPU needs
+    /// more to be busy.
     pub fn prefill_chunk(&self, on_gpu: bool) -> usize {
         let auto = if on_gpu { 512 } else { 128 };
         if self.prefill_chunk == 0 { auto.min(self.n_batch) } else { self.prefill_chunk }
     }
 
-    /// Most tokens guessed ahead at once. llama.cpp keeps the states of a row of guesses together: a step must hold more than such a row.
+    /// Most tokens guessed ahead at once. llama.cpp keeps the states of a row of guesses together: a step must hold
+    /// more than such a row.
     pub fn n_draft(&self) -> usize {
         if self.speculation == "off" { 0 } else { self.n_draft.min(self.n_batch.saturating_sub(2)) }
     }

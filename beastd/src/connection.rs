@@ -34,8 +34,8 @@ impl Connection {
         self.room = None;
     }
 
-    /// The next frame, `None` when the client has closed. Can be cancelled and called again without losing a byte. A large one waits for room
-    /// before it is read.
+    /// The next frame, `None` when the client has closed. Can be cancelled and called again without losing a byte. A
+    /// large one waits for room before it is read.
     ///
     /// # Errors
     /// Those of the socket; `InvalidData` for a frame over the limit; `UnexpectedEof` for half a frame.
@@ -95,8 +95,8 @@ impl Connection {
         self.write(&bytes).await
     }
 
-    /// Says no more, and reads on until the client has closed, so that what was said is not lost: a socket that is closed with
-    /// unread bytes takes them from its peer.
+    /// Says no more, and reads on until the client has closed, so that what was said is not lost: a socket that is
+    /// closed with unread bytes takes them from its peer.
     pub async fn close(mut self, within: Duration) {
         // The client may be gone already.
         let _ = self.stream.shutdown().await;

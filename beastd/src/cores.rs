@@ -1,7 +1,7 @@
 //! How many cores are worth a computing thread: physical ones, and of two kinds of cores only the fast ones.
 //!
-//! Every operation of the engine waits for its slowest thread: an efficiency core among performance cores slows all of them down, and two
-//! threads of one core only get in each other's way.
+//! Every operation of the engine waits for its slowest thread: an efficiency core among performance cores slows all of
+//! them down, and two threads of one core only get in each other's way.
 
 /// Cores worth a thread, at least one and never more than this process may use.
 pub fn worth_a_thread() -> usize {
@@ -57,8 +57,8 @@ fn numbers(list: &str) -> Option<Vec<usize>> {
     Some(numbers)
 }
 
-/// Those with the largest capacity; `None` when all have the same. Cores of nearly the same speed count as one kind: some chips have one
-/// core that is a little faster than its equals.
+/// Those with the largest capacity; `None` when all have the same. Cores of nearly the same speed count as one kind:
+/// some chips have one core that is a little faster than its equals.
 #[cfg(any(target_os = "linux", test))]
 fn fastest(cpus: &[usize], capacities: &[u32]) -> Option<Vec<usize>> {
     let max = *capacities.iter().max()?;

@@ -22,7 +22,6 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// How far the daemon is from its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
-    /// Far.
     Serving,
     /// It finishes what runs and takes nothing new.
     Draining,

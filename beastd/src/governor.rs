@@ -1,9 +1,9 @@
 //! How many threads compute: all of them on an idle machine, fewer while others use its cores.
 //!
 //! Every operation of the engine ends in a barrier. A thread that shares its core with a busy program is paused for
-//! milliseconds at a time, and all others wait for it: two threads on two cores, one of them taken, were seen to decode up to forty times slower
-//! than on an idle machine, and much slower than one thread alone. So a core that somebody else uses is left to them, but for helpers of a single thread that
-//! nobody waits for (`engine/kernels/crew.rs`).
+//! milliseconds at a time, and all others wait for it: two threads on two cores, one of them taken, were seen to decode
+//! up to forty times slower than on an idle machine, and much slower than one thread alone. So a core that somebody
+//! else uses is left to them, but for helpers of a single thread that nobody waits for (`engine/kernels/crew.rs`).
 
 /// CPU time of everybody else on this machine, at a moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,10 +26,12 @@ impl Sample {
 pub const PERIOD_US: u64 = 100_000;
 /// A core counts as free up to this much use by others: bookkeeping, a client that prints.
 const TOLERATED_CORES: f64 = 0.3;
-/// More threads must have been possible for so long, in microseconds, and at two looks in a row at least, before there are more.
+/// More threads must have been possible for so long, in microseconds, and at two looks in a row at least, before there
+/// are more.
 const CALM_US: u64 = 500_000;
 
-/// What others did in a rest that was shorter than this, in microseconds, says what they do now. A longer one says too little of its end.
+/// What others did in a rest that was shorter than this, in microseconds, says what they do now. A longer one says too
+/// little of its end.
 const SHORT_REST_US: u64 = 5_000_000;
 
 /// Chooses a number of threads from samples; has no clock of its own.
@@ -111,8 +113,8 @@ pub fn sample(_now_us: u64) -> Option<Sample> {
     None
 }
 
-/// Ticks of all cores in `/proc/stat`: user, system, interrupts and stolen ones. Niced programs are not counted: the kernel makes
-/// them wait for us.
+/// Ticks of all cores in `/proc/stat`: user, system, interrupts and stolen ones. Niced programs are not counted: the
+/// kernel makes them wait for us.
 #[cfg(target_os = "linux")]
 fn busy_ticks(stat: &str) -> Option<u64> {
     let fields: Vec<u64> =
@@ -121,7 +123,8 @@ fn busy_ticks(stat: &str) -> Option<u64> {
     Some(user + system + irq + softirq + steal)
 }
 
-/// Ticks of this process in `/proc/self/stat`: fields 14 and 15. The name in field 2 may contain anything, also brackets.
+/// Ticks of this process in `/proc/self/stat`: fields 14 and 15. The name in field 2 may contain anything, also
+/// brackets.
 #[cfg(target_os = "linux")]
 fn own_ticks(stat: &str) -> Option<u64> {
     let (_, rest) = stat.rsplit_once(')')?;

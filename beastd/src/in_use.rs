@@ -2,8 +2,8 @@
 
 use tokio::sync::watch;
 
-/// The model stays in memory as long as this lives. It goes with a request to the worker and ends with its computing: a client that reads
-/// slowly, or not at all, needs no model.
+/// The model stays in memory as long as this lives. It goes with a request to the worker and ends with its computing: a
+/// client that reads slowly, or not at all, needs no model.
 #[derive(Debug)]
 pub struct InUse(watch::Sender<usize>);
 

@@ -1,4 +1,5 @@
-//! Tells a step that is being computed who has come meanwhile. Atomics only: the step asks after each of the model's operations.
+//! Tells a step that is being computed who has come meanwhile. Atomics only: the step asks after each of the model's
+//! operations.
 
 use std::sync::atomic::{AtomicUsize, Ordering, fence};
 
@@ -21,8 +22,8 @@ impl Default for Interrupt {
 impl Interrupt {
     /// Somebody's prompt of `n_tokens` is in the inbox.
     ///
-    /// First the inbox, then this; the worker first `clear`s, then takes what is in the inbox. So whoever it did not find there is
-    /// announced after the clearing, to the step that follows. The fences hold both in this order.
+    /// First the inbox, then this; the worker first `clear`s, then takes what is in the inbox. So whoever it did not
+    /// find there is announced after the clearing, to the step that follows. The fences hold both in this order.
     pub fn announce(&self, n_tokens: usize) {
         fence(Ordering::SeqCst);
         self.shortest.fetch_min(n_tokens, Ordering::Relaxed);

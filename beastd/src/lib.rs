@@ -1,8 +1,8 @@
 //! beastd keeps a language model resident and answers on a Unix socket.
 //!
-//! One request from socket to token: [`server`] accepts → [`session`] reads the frames → [`admission`] makes tokens of it →
-//! [`worker`] takes it from its inbox, [`scheduler`] puts it into the next batch, [`engine`] runs that → [`stream`] turns tokens into
-//! text → the session sends it. ARCHITECTURE.md tells it with more of the rooms.
+//! One request from socket to token: [`server`] accepts → [`session`] reads the frames → [`admission`] makes tokens of
+//! it → [`worker`] takes it from its inbox, [`scheduler`] puts it into the next batch, [`engine`] runs that →
+//! [`stream`] turns tokens into text → the session sends it. ARCHITECTURE.md tells it with more of the rooms.
 
 pub mod admission;
 pub mod admitted;
@@ -63,11 +63,12 @@ use metrics::Metrics;
 /// How long the end waits for the engine to leave its current step.
 const LAST_STEP: Duration = Duration::from_secs(10);
 
-/// Runs the daemon on sockets that listen already, until it is told to end. `overrides` are what SIGHUP loads the configuration
-/// from again.
+/// Runs the daemon on sockets that listen already, until it is told to end. `overrides` are what SIGHUP loads the
+/// configuration from again.
 ///
 /// # Errors
-/// When the model cannot be loaded or the engine breaks: the process should end with an error, so that its manager notices.
+/// When the model cannot be loaded or the engine breaks: the process should end with an error, so that its manager
+/// notices.
 pub async fn run(
     listener: Listener,
     endpoints: Vec<HttpListener>,
@@ -152,9 +153,9 @@ async fn linger(daemon: &Daemon, error: &WireError) {
     daemon.drain();
 }
 
-/// SIGTERM and SIGINT end the daemon politely; a second one gives running requests up and waits for no more than the engine's current
-/// step, because a process that ends under a computing engine crashes on its way out; a third one waits for nothing. SIGHUP
-/// reads the configuration again.
+/// SIGTERM and SIGINT end the daemon politely; a second one gives running requests up and waits for no more than the
+/// engine's current step, because a process that ends under a computing engine crashes on its way out; a third one
+/// waits for nothing. SIGHUP reads the configuration again.
 async fn watch_signals(
     daemon: Arc<Daemon>,
     at_start: Loaded,
@@ -187,7 +188,8 @@ async fn watch_signals(
     }
 }
 
-/// Takes over what can change without a restart; what cannot is named, and so is a file that cannot be used, until one can.
+/// Takes over what can change without a restart; what cannot is named, and so is a file that cannot be used, until one
+/// can.
 fn reload(daemon: &Daemon, at_start: &Loaded, overrides: &Overrides, logging: &Logging) {
     let fresh = match config::load(overrides) {
         Ok(fresh) => fresh,

@@ -30,7 +30,8 @@ pub fn start(config: &Config, foreground: bool) -> Logging {
     let (filter, filter_handle) = reload::Layer::new(env_filter(&config.log));
     let (file, guard, problem) = match config.log_dir().map(|folder| LogFiles::open(folder, config.log_files)) {
         Some(Ok(files)) => {
-            // Lines are written by a thread of their own; when the disk is slow or full they are dropped, not waited for.
+            // Lines are written by a thread of their own; when the disk is slow or full they are dropped, not waited
+            // for.
             let (writer, guard) = NonBlockingBuilder::default().buffered_lines_limit(MAX_LINES).finish(files);
             (Some(fmt::layer().with_ansi(false).fmt_fields(Harmless).with_writer(writer)), Some(guard), None)
         }

@@ -40,14 +40,15 @@ struct Args {
     /// Go to the background once the socket answers; the model is loaded there
     #[arg(long)]
     daemonize: bool,
-    /// Measure what is fastest on this machine for this model, keep it beside the model, then end; writes lines of JSON.
-    /// `beastctl bench --calibrate` shows them to people
+    /// Measure what is fastest on this machine for this model, keep it beside the model, then end; writes lines of
+    /// JSON. `beastctl bench --calibrate` shows them to people
     #[arg(long)]
     calibrate: bool,
     /// With --calibrate: keep what was measured also when other programs used the cores
     #[arg(long, requires = "calibrate")]
     force: bool,
-    /// Load this model once and end: the daemon lets a process of its own do that first, which may end over a damaged file
+    /// Load this model once and end: the daemon lets a process of its own do that first, which may end over a damaged
+    /// file
     #[arg(long, hide = true, value_name = "FILE", exclusive = true)]
     try_model: Option<PathBuf>,
     /// Show the settings in force and where each comes from, then end
@@ -124,7 +125,8 @@ fn run(args: Args, started_us: u64) -> anyhow::Result<()> {
     let listened_us = now_us();
     let endpoints = beastd::http::bind(&loaded.config.http)?;
 
-    // After binding, so that whoever started us can connect as soon as we return; before any thread, which a fork would lose.
+    // After binding, so that whoever started us can connect as soon as we return; before any thread, which a fork would
+    // lose.
     let foreground = !args.daemonize || listener.origin != Origin::Bound;
     if !foreground {
         let mut background = daemonize::Daemonize::new().umask(0o077);
@@ -181,8 +183,8 @@ fn serve(
 ) -> anyhow::Result<()> {
     loaded.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     tracing::info!(version = beastd::daemon::VERSION, socket = %listener.path.display(), origin = ?listener.origin, "listening");
-    // One thread is enough for sockets, and leaves the cores to the engine. Threads that tokenize large prompts go soon after,
-    // so that an idle daemon is really idle.
+    // One thread is enough for sockets, and leaves the cores to the engine. Threads that tokenize large prompts go soon
+    // after, so that an idle daemon is really idle.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(4)

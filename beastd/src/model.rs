@@ -47,12 +47,7 @@ pub struct Located {
 pub enum ModelError {
     /// The built-in model cannot be unpacked.
     #[error("cannot unpack the built-in model to {}: {source}; try: {}", path.display(), way_out(source))]
-    Unpack {
-        /// Where to.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    Unpack { path: PathBuf, source: io::Error },
     /// No place for models or caches.
     #[error(transparent)]
     Paths(#[from] paths::PathError),
@@ -86,8 +81,8 @@ pub fn locate(setting: &str) -> Result<Located, ModelError> {
     locate("builtin")
 }
 
-/// Finds the draft model for the setting `draft`; none when there is none or it would not pay. `is_cheap` says whether checking
-/// several tokens costs the model hardly more than one, as on a GPU.
+/// Finds the draft model for the setting `draft`; none when there is none or it would not pay. `is_cheap` says whether
+/// checking several tokens costs the model hardly more than one, as on a GPU.
 ///
 /// # Errors
 /// See [`ModelError`].
@@ -158,8 +153,8 @@ fn runtime_folder() -> Option<PathBuf> {
     peer::check_folder(&socket).ok().map(|()| folder)
 }
 
-/// Puts a built-in file into the cache folder, unless it is there unharmed. Two daemons may do this at once: each writes a file
-/// of its own and renames it, so that nobody ever sees half a model.
+/// Puts a built-in file into the cache folder, unless it is there unharmed. Two daemons may do this at once: each
+/// writes a file of its own and renames it, so that nobody ever sees half a model.
 fn unpack_into(file: &Builtin, cache: &Path) -> Result<PathBuf, ModelError> {
     let path = cache.join(file.name);
     if is_whole(file, &path) {
@@ -180,8 +175,8 @@ fn is_whole(file: &Builtin, path: &Path) -> bool {
     sha256_of(path, file.bytes.len() as u64).is_ok_and(|hash| hash == expected_hash(file))
 }
 
-/// Locks a folder. `None` where that is not possible, or somebody holds it for longer than any unpacking takes: two that unpack are no
-/// danger to each other.
+/// Locks a folder. `None` where that is not possible, or somebody holds it for longer than any unpacking takes: two
+/// that unpack are no danger to each other.
 fn lock(folder: &Path) -> Option<File> {
     let folder = file::open_folder(folder).ok()?;
     let began = Instant::now();

@@ -1,6 +1,8 @@
-//! Prefixes that are kept: the state at the exact end of a known beginning, in a place of its own, to be copied into a slot.
+//! Prefixes that are kept: the state at the exact end of a known beginning, in a place of its own, to be copied into a
+//! slot.
 //!
-//! Copied, never rewound: a hybrid model cannot go back to the middle of a sequence, but a copy of a whole one costs microseconds.
+//! Copied, never rewound: a hybrid model cannot go back to the middle of a sequence, but a copy of a whole one costs
+//! microseconds.
 
 use crate::batch::{SlotId, Token};
 

@@ -1,7 +1,8 @@
 //! Whether the model is in memory: loaded when somebody asks, given back when nobody does, changed when nobody uses it.
 //!
-//! Runs on the sockets' thread, as the sessions do: between two awaits nothing changes. So what the state says is set here, in the same
-//! breath as the decision, and the worker's inbox keeps the order. Only users of the model may go meanwhile, on the worker's thread.
+//! Runs on the sockets' thread, as the sessions do: between two awaits nothing changes. So what the state says is set
+//! here, in the same breath as the decision, and the worker's inbox keeps the order. Only users of the model may go
+//! meanwhile, on the worker's thread.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -16,8 +17,8 @@ use crate::daemon::{Daemon, Phase};
 use crate::loader::LoadState;
 use crate::worker::shutting_down;
 
-/// A daemon that has answered nothing yet was started by somebody who is about to ask. Whoever speaks HTTP has not started it, so once
-/// somebody does this is over.
+/// A daemon that has answered nothing yet was started by somebody who is about to ask. Whoever speaks HTTP has not
+/// started it, so once somebody does this is over.
 const FIRST_REQUEST: Duration = Duration::from_secs(10);
 
 /// Loads the configured model, if it was given back; returns at once.
@@ -35,7 +36,8 @@ pub fn wake(daemon: &Arc<Daemon>) {
 
 /// What can be asked for.
 pub enum Change {
-    /// Load this model in the place of the present one, which answers what it has begun; without one, load the configured one.
+    /// Load this model in the place of the present one, which answers what it has begun; without one, load the
+    /// configured one.
     Load(Option<String>),
     /// Give the model's memory back as soon as no request uses it.
     Unload,
@@ -44,7 +46,8 @@ pub enum Change {
 /// Who waits for a change; closed when they have gone.
 type Asker = oneshot::Sender<Result<(), WireError>>;
 
-/// Begins a change. When the receiver is dropped, what waits for running requests is given up, and what has begun goes on.
+/// Begins a change. When the receiver is dropped, what waits for running requests is given up, and what has begun goes
+/// on.
 pub fn change(daemon: &Arc<Daemon>, change: Change) -> oneshot::Receiver<Result<(), WireError>> {
     let (mut asker, outcome) = oneshot::channel();
     let daemon = Arc::clone(daemon);
@@ -106,7 +109,8 @@ async fn unload(daemon: &Daemon, asker: &mut Asker) -> Result<(), WireError> {
     if is_leaving { daemon.worker.unload().await } else { Ok(()) }
 }
 
-/// Gives the model back for another one. Whoever asks from now on waits for that, or a busy daemon would never change it.
+/// Gives the model back for another one. Whoever asks from now on waits for that, or a busy daemon would never change
+/// it.
 async fn make_way(daemon: &Daemon, asker: &mut Asker) -> Result<(), WireError> {
     daemon.progress.advance(|state| match state {
         LoadState::Ready(ready) => Some(LoadState::Leaving(Arc::clone(ready))),
@@ -160,8 +164,8 @@ fn wanted(daemon: &Daemon, model: Option<&str>) -> Arc<Config> {
     }
 }
 
-/// Whether this model, or any when none is named, is in memory and stays there. Then its name is the setting from now on: `auto` may be
-/// another file later.
+/// Whether this model, or any when none is named, is in memory and stays there. Then its name is the setting from now
+/// on: `auto` may be another file later.
 async fn is_there(daemon: &Daemon, model: Option<&str>) -> bool {
     let LoadState::Ready(ready) = daemon.progress.watch().borrow().clone() else { return false };
     let Some(model) = model.map(str::to_owned) else { return true };
@@ -188,7 +192,8 @@ fn adopt(daemon: &Daemon, config: &Config) {
     });
 }
 
-/// Gives the model back after `idle_unload` without a request, and ends a daemon that the system starts again after `idle_exit`.
+/// Gives the model back after `idle_unload` without a request, and ends a daemon that the system starts again after
+/// `idle_exit`.
 pub async fn watch_idleness(daemon: Arc<Daemon>) {
     let mut answering = daemon.answering.subscribe();
     let mut load = daemon.progress.watch();
@@ -260,7 +265,8 @@ impl crate::loader::Progress {
         self.set(beginning());
     }
 
-    /// Loading has failed; the reason is for those who wait for a model, whichever. A worker that has ended has said so itself.
+    /// Loading has failed; the reason is for those who wait for a model, whichever. A worker that has ended has said so
+    /// itself.
     fn has_failed(&self, failed: Option<WireError>) {
         self.advance(|state| matches!(state, LoadState::Loading { .. }).then_some(LoadState::Unloaded { failed }));
     }

@@ -25,8 +25,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Serves until the daemon drains, then finishes what runs. Returns the sessions that are still open.
 ///
-/// The order of the end: no new requests; those that run go on for `drain_timeout`; the worker fails what is left. Whoever connects
-/// meanwhile is answered: a client that is not greeted takes the daemon for stuck.
+/// The order of the end: no new requests; those that run go on for `drain_timeout`; the worker fails what is left.
+/// Whoever connects meanwhile is answered: a client that is not greeted takes the daemon for stuck.
 pub async fn serve(listener: UnixListener, daemon: Arc<Daemon>) -> JoinSet<()> {
     let mut phase = daemon.phase.subscribe();
     let mut sessions = JoinSet::new();

@@ -132,8 +132,8 @@ async fn told(connection: &mut Connection, outcome: Result<(), Stopped>) -> Resu
     }
 }
 
-/// Keeps a request that came too late for this daemon until its end. Then its client is hung up on, and goes on with the next one, which
-/// the system starts.
+/// Keeps a request that came too late for this daemon until its end. Then its client is hung up on, and goes on with
+/// the next one, which the system starts.
 async fn hold(daemon: &Daemon, connection: &mut Connection) -> Result<(), Stopped> {
     let position = u32::try_from(*daemon.n_users.borrow()).unwrap_or(u32::MAX);
     connection.send(&[Event::Queued { position }]).await?;

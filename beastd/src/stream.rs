@@ -1,7 +1,7 @@
 //! From tokens to text for one request: half characters are held back, stop texts are found, pieces go to the session.
 //!
-//! Runs on the worker thread and never waits: the channel has room for all that a request can say, so a slow reader costs
-//! nobody anything. A closed channel means that the client is gone.
+//! Runs on the worker thread and never waits: the channel has room for all that a request can say, so a slow reader
+//! costs nobody anything. A closed channel means that the client is gone.
 
 use std::sync::Arc;
 
@@ -104,8 +104,8 @@ impl Stream {
         }
     }
 
-    /// Takes in what another daemon had generated. The client has the first `n_shown` bytes of its text. Returns the reason when the answer
-    /// was at its end; `is_all` says that no token may follow.
+    /// Takes in what another daemon had generated. The client has the first `n_shown` bytes of its text. Returns the
+    /// reason when the answer was at its end; `is_all` says that no token may follow.
     pub fn resume(&mut self, tokens: &[Token], n_shown: usize, is_all: bool) -> Option<FinishReason> {
         self.n_shown = n_shown;
         let now_us = now_us();

@@ -54,8 +54,8 @@ impl Setting {
 }
 
 impl ChatTemplate {
-    /// Compiles a template. `bos` and `eos` are the texts of those tokens, which templates write themselves; `specials` those of all control
-    /// tokens.
+    /// Compiles a template. `bos` and `eos` are the texts of those tokens, which templates write themselves; `specials`
+    /// those of all control tokens.
     ///
     /// # Errors
     /// When it is no valid Jinja, uses what Jinja does not have, or does not end.

@@ -1,6 +1,8 @@
-//! A model that was never loaded is tried first: a short-lived process of ours does to it what the daemon will do, and may end over it.
+//! A model that was never loaded is tried first: a short-lived process of ours does to it what the daemon will do, and
+//! may end over it.
 //!
-//! May know: processes, files, fingerprints; the child's half also the engine and templates. Never knows: who asks for the model.
+//! May know: processes, files, fingerprints; the child's half also the engine and templates. Never knows: who asks for
+//! the model.
 
 use std::fs::{self, DirBuilder};
 use std::io::{self, Read, Write};
@@ -33,8 +35,8 @@ const LOOK: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
 /// The end of what it says, in bytes.
 const MAX_WORDS: usize = 16 << 10;
 
-/// A trial that is one step ahead: the model was loaded there and may be loaded here, while its vocabulary, template and weights are still
-/// looked at. Dropped, it is given up.
+/// A trial that is one step ahead: the model was loaded there and may be loaded here, while its vocabulary, template
+/// and weights are still looked at. Dropped, it is given up.
 #[derive(Debug)]
 pub struct Trial {
     child: Child,
@@ -52,8 +54,8 @@ enum Heard {
     Nothing,
 }
 
-/// Begins to try a model, unless this very file was tried before, and waits until it was loaded. A file that nobody can read is left to
-/// whoever loads it, and a machine that cannot start a process gets on without a trial.
+/// Begins to try a model, unless this very file was tried before, and waits until it was loaded. A file that nobody can
+/// read is left to whoever loads it, and a machine that cannot start a process gets on without a trial.
 ///
 /// # Errors
 /// The words of the process that tried it, or [`LoadError::Unusable`] in words when that did not end well.
@@ -173,7 +175,8 @@ fn said(words: &[u8]) -> Option<&str> {
     ours.or_else(|| text.lines().rev().find(|line| !line.trim().is_empty()))
 }
 
-/// What is kept of a trial that went well. A fingerprint does not see every byte, so the time of the last change counts too.
+/// What is kept of a trial that went well. A fingerprint does not see every byte, so the time of the last change counts
+/// too.
 #[derive(Debug)]
 struct Record {
     path: Option<PathBuf>,
@@ -237,7 +240,8 @@ fn end_with_parent() {
     let _ = kill_process(rustix::process::getpid(), Signal::KILL);
 }
 
-/// A template that is wrong costs the daemon its template, not its life: what matters here is that trying it ends nothing.
+/// A template that is wrong costs the daemon its template, not its life: what matters here is that trying it ends
+/// nothing.
 fn template(model: &LoadedModel, vocab: &dyn Vocab) {
     if let Some(source) = model.chat_template() {
         drop(ChatTemplate::new(&source, vocab.bos_text(), vocab.eos_text(), &vocab.special_texts()));

@@ -1,4 +1,5 @@
-//! What is remembered of trials, and what of their words is told. The trials themselves are tested with the real program.
+//! What is remembered of trials, and what of their words is told. The trials themselves are tested with the real
+//! program.
 
 use super::*;
 

@@ -1,4 +1,5 @@
-//! Notices a step of the engine that does not end, and which requests are in it. Such a step cannot be stopped, only reported.
+//! Notices a step of the engine that does not end, and which requests are in it. Such a step cannot be stopped, only
+//! reported.
 
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -8,7 +9,8 @@ use std::time::Duration;
 use crate::batch::{Batch, SeqId};
 use crate::clock::now_us;
 
-/// A longer step is reported. The largest chunk of a prompt is some 500 tokens: a machine that reads five a second is slow, not broken.
+/// A longer step is reported. The largest chunk of a prompt is some 500 tokens: a machine that reads five a second is
+/// slow, not broken.
 const LIMIT: Duration = Duration::from_secs(120);
 
 /// The step that the worker is in.

@@ -2,8 +2,8 @@
 //!
 //! May know: files, their owners and modes. Never knows: launchd, systemd, or who asks.
 //!
-//! The lock decides who serves a path. It is released by the kernel however a process ends, so it is never stale, which a
-//! socket file and a process id can be.
+//! The lock decides who serves a path. It is released by the kernel however a process ends, so it is never stale, which
+//! a socket file and a process id can be.
 
 use std::fs::{self, DirBuilder, File, Permissions, TryLockError};
 use std::io;
@@ -73,8 +73,8 @@ impl Drop for Claim {
 
 /// The file beside the socket that only one living process can have locked.
 ///
-/// It is never removed. Between the open and the lock of a second daemon, the first could remove the file, and a third could
-/// make and lock a new one: both would believe that the path is theirs.
+/// It is never removed. Between the open and the lock of a second daemon, the first could remove the file, and a third
+/// could make and lock a new one: both would believe that the path is theirs.
 #[derive(Debug)]
 struct Lock {
     file: File,
@@ -156,7 +156,8 @@ fn inode(path: &Path) -> Result<Inode, SocketError> {
     Ok(Inode { dev: metadata.dev(), ino: metadata.ino() })
 }
 
-/// The folder exists, belongs to us, and lets nobody else in. Links are followed: what counts is where the socket will be.
+/// The folder exists, belongs to us, and lets nobody else in. Links are followed: what counts is where the socket will
+/// be.
 fn prepare_folder(folder: &Path, is_default: bool) -> Result<(), SocketError> {
     // Its parents get the same mode when they are missing, as the XDG specification wants it.
     let created = DirBuilder::new().recursive(true).mode(0o700).create(folder);

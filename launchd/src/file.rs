@@ -1,4 +1,5 @@
-//! Opens what a person or another program can replace: a regular file of bounded length, or an error that says what it is instead.
+//! Opens what a person or another program can replace: a regular file of bounded length, or an error that says what it
+//! is instead.
 //!
 //! May know: files. Never knows: what they hold, or what for.
 

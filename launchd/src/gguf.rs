@@ -2,8 +2,9 @@
 //!
 //! May know: the format. Never knows: what an engine makes of it, nor how many bits a type of tensor takes.
 //!
-//! `"GGUF"  u32 version  u64 tensors  u64 pairs`, then the pairs of key and value, then name, shape, type and place of each tensor, then,
-//! aligned, the tensors. Integers are little-endian. Every count is bounded: what a damaged file promises is neither believed nor allocated.
+//! `"GGUF"  u32 version  u64 tensors  u64 pairs`, then the pairs of key and value, then name, shape, type and place of
+//! each tensor, then, aligned, the tensors. Integers are little-endian. Every count is bounded: what a damaged file
+//! promises is neither believed nor allocated.
 
 use std::collections::HashMap;
 use std::io::{self, BufReader, ErrorKind, Read, Seek};
@@ -95,7 +96,8 @@ pub fn check(file: impl Read + Seek, len: u64) -> Result<(), Damage> {
     read(file, len, &[]).map(|_| ())
 }
 
-/// Reads the head of a file of `len` bytes, with the texts of these arrays. `None` for a version that nobody knows yet, which is left to the engine.
+/// Reads the head of a file of `len` bytes, with the texts of these arrays. `None` for a version that nobody knows yet,
+/// which is left to the engine.
 ///
 /// # Errors
 /// See [`Damage`].

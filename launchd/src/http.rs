@@ -98,7 +98,6 @@ pub enum HttpSocket {
 /// A listener of the endpoint. Dropping it gives its place back, as with [`crate::Listener`].
 #[derive(Debug)]
 pub struct HttpListener {
-    /// The socket.
     pub socket: HttpSocket,
     /// Whom it is for.
     pub role: HttpRole,

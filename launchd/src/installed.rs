@@ -11,8 +11,8 @@ pub fn is_ours(text: &str) -> bool {
     text.lines().any(|line| line.contains(MARK))
 }
 
-/// The file that makes the system listen at `socket`, ours or that of a package, when there is one: the service owns that socket
-/// then, also while it is stopped.
+/// The file that makes the system listen at `socket`, ours or that of a package, when there is one: the service owns
+/// that socket then, also while it is stopped.
 pub fn installed_at(socket: &Path) -> Option<PathBuf> {
     // A file that cannot be read says nothing.
     let read = |file: &Path| file::read_text(file, 1 << 20).ok();
@@ -34,8 +34,8 @@ pub fn installed_at(socket: &Path) -> Option<PathBuf> {
     (found == socket).then_some(file)
 }
 
-/// The socket unit outside of the user's own `folder` of units that is enabled there: a package's, which is not ours to write or to
-/// remove. Its service unit lies beside it.
+/// The socket unit outside of the user's own `folder` of units that is enabled there: a package's, which is not ours to
+/// write or to remove. Its service unit lies beside it.
 pub fn packaged_in(folder: &Path) -> Option<PathBuf> {
     // What lies in the user's own folder goes before every package, wherever the link leads.
     if folder.join(systemd::SOCKET_UNIT).symlink_metadata().is_ok() {

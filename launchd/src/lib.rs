@@ -1,9 +1,8 @@
 //! What the system keeps for beastd: its places, its socket, its service, its files.
 //!
-//! May know: the environment, the file system, launchd and systemd, the format of a model's head. Never knows: the wire, what a model
-//! is for, the configuration,
-//! a runtime, a log. beastd and beastctl both build on it, so that they cannot disagree about a path, nor about what of
-//! it is shown.
+//! May know: the environment, the file system, launchd and systemd, the format of a model's head. Never knows: the
+//! wire, what a model is for, the configuration, a runtime, a log. beastd and beastctl both build on it, so that they
+//! cannot disagree about a path, nor about what of it is shown.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -38,13 +37,14 @@ pub const SOCKET_NAME: &str = "Listener";
 /// By this, in a comment, a file that `beastctl service install` has written is known again.
 pub const MARK: &str = "Written by `beastctl service install`; `beastctl service uninstall` takes it away.";
 
-/// What the end of a daemon may take besides its `drain_timeout`: the last step of the engine, last words, prefixes that are saved.
+/// What the end of a daemon may take besides its `drain_timeout`: the last step of the engine, last words, prefixes
+/// that are saved.
 pub const REST_OF_THE_END: Duration = Duration::from_secs(30);
 
 /// What a service is: a program that the system starts when somebody calls its socket.
 ///
-/// There are no settings in it but one, since the system must not kill a daemon that is busy ending: the others stand in the
-/// configuration file, which a daemon started by hand reads as well.
+/// There are no settings in it but one, since the system must not kill a daemon that is busy ending: the others stand
+/// in the configuration file, which a daemon started by hand reads as well.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Service {
     /// The daemon's executable, an absolute path.

@@ -1,7 +1,8 @@
 //! What the daemon tells systemd about itself: that it is ready, that it ends, what it is doing.
 //!
-//! May know: datagrams and the variable that names their address. Never knows: what the words mean. The crate `sd-notify` is not
-//! used because its release 0.5 cannot call abstract addresses, which some managers (containers) use.
+//! May know: datagrams and the variable that names their address. Never knows: what the words mean. The crate
+//! `sd-notify` is not used because its release 0.5 cannot call abstract addresses, which some managers (containers)
+//! use.
 
 use std::ffi::OsStr;
 use std::io;
@@ -9,11 +10,12 @@ use std::os::unix::ffi::OsStrExt;
 
 use rustix::net::{AddressFamily, SendFlags, SocketAddrUnix, SocketType, sendto, socket};
 
-/// Tells the manager `state`: lines like `READY=1`, `STOPPING=1`, `STATUS=loading the model` or `EXTEND_TIMEOUT_USEC=30000000`.
-/// Returns whether there was anybody to tell: started by hand or by launchd there is not.
+/// Tells the manager `state`: lines like `READY=1`, `STOPPING=1`, `STATUS=loading the model` or
+/// `EXTEND_TIMEOUT_USEC=30000000`. Returns whether there was anybody to tell: started by hand or by launchd there is
+/// not.
 ///
-/// The variable stays in the environment, since removing it is unsound as soon as there is a second thread. A program that we
-/// start and that speaks to systemd is ignored there: `NotifyAccess` is `main` in our unit.
+/// The variable stays in the environment, since removing it is unsound as soon as there is a second thread. A program
+/// that we start and that speaks to systemd is ignored there: `NotifyAccess` is `main` in our unit.
 ///
 /// # Errors
 /// Those of the system. A daemon can go on without having been heard; one of `Type=notify` is then ended as too slow.

@@ -1,6 +1,7 @@
 //! Where everything lies, on both systems.
 //!
-//! May know: the environment and which system this is. Never knows: whether a place exists; nothing here touches the disk.
+//! May know: the environment and which system this is. Never knows: whether a place exists; nothing here touches the
+//! disk.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -67,8 +68,8 @@ pub fn log_dir() -> Result<PathBuf, PathError> {
     here(Places::log_dir)
 }
 
-/// Where the daemon listens: `$XDG_RUNTIME_DIR/beast/beastd.sock`, or `/tmp/beast-UID/beastd.sock` when that is unset; on
-/// macOS `beastd.sock` in [`data_dir`], since `TMPDIR` there is cleaned, and is not the same for every caller.
+/// Where the daemon listens: `$XDG_RUNTIME_DIR/beast/beastd.sock`, or `/tmp/beast-UID/beastd.sock` when that is unset;
+/// on macOS `beastd.sock` in [`data_dir`], since `TMPDIR` there is cleaned, and is not the same for every caller.
 ///
 /// # Errors
 /// [`PathError`] when the home folder is needed and not known.
@@ -184,7 +185,8 @@ impl Places<'_> {
         }
     }
 
-    /// A variable's path. The XDG specification says that a relative one is to be ignored, an empty one counts as unset.
+    /// A variable's path. The XDG specification says that a relative one is to be ignored, an empty one counts as
+    /// unset.
     fn absolute(&self, name: &str) -> Option<PathBuf> {
         (self.var)(name).map(PathBuf::from).filter(|path| path.is_absolute())
     }

@@ -1,4 +1,5 @@
-//! Who is at the other end of a Unix socket, and whether a folder lets anybody else put one there. One rule for daemon and client.
+//! Who is at the other end of a Unix socket, and whether a folder lets anybody else put one there. One rule for daemon
+//! and client.
 //!
 //! `unsafe` for two calls that have no safe form here.
 
@@ -15,7 +16,6 @@ pub enum NotOurs {
     /// The program that listens runs as another user, who is not root either.
     #[error("what listens at {} belongs to {who}; nothing was sent", path.display())]
     Peer {
-        /// The socket.
         path: PathBuf,
         /// The other user, in words.
         who: String,
@@ -23,7 +23,6 @@ pub enum NotOurs {
     /// The folder is another user's.
     #[error("the folder {} belongs to {who}, who can put any socket there; nothing was sent", folder.display())]
     Folder {
-        /// The folder.
         folder: PathBuf,
         /// Its owner, in words.
         who: String,
@@ -31,7 +30,6 @@ pub enum NotOurs {
     /// Others can write into the folder.
     #[error("the folder {} can be written by other users (mode {mode:04o}), who can put any socket there; nothing was sent", folder.display())]
     OpenFolder {
-        /// The folder.
         folder: PathBuf,
         /// Its permission bits.
         mode: u32,
@@ -105,8 +103,8 @@ fn peer_uid(stream: &UnixStream) -> io::Result<u32> {
 
 /// The process at the other end: for a listening socket, the one that called `listen`.
 ///
-/// Not through rustix, whose type for a process id has no zero, and zero is what Linux answers for a process outside of our
-/// container. `None` then, and when the system does not say.
+/// Not through rustix, whose type for a process id has no zero, and zero is what Linux answers for a process outside of
+/// our container. `None` then, and when the system does not say.
 pub(crate) fn peer_pid(stream: &UnixStream) -> Option<u32> {
     #[cfg(not(target_os = "macos"))]
     let pid = ask(stream, libc::SOL_SOCKET, libc::SO_PEERCRED, libc::ucred { pid: 0, uid: 0, gid: 0 }).ok()?.pid;
@@ -119,7 +117,8 @@ pub(crate) fn peer_pid(stream: &UnixStream) -> Option<u32> {
 fn ask<T: Copy>(stream: &UnixStream, level: libc::c_int, option: libc::c_int, mut answer: T) -> io::Result<T> {
     let size = size_of_val(&answer) as libc::socklen_t;
     let mut len = size;
-    // SAFETY: the descriptor is open through the borrow of `stream`; callers pass plain integers, and the kernel writes at most `len` bytes of them.
+    // SAFETY: the descriptor is open through the borrow of `stream`; callers pass plain integers, and the kernel writes
+    // at most `len` bytes of them.
     #[allow(unsafe_code)]
     let code = unsafe { libc::getsockopt(stream.as_raw_fd(), level, option, (&raw mut answer).cast(), &raw mut len) };
     match code {

@@ -16,16 +16,10 @@ use crate::{HttpRole, LABEL, MARK, SOCKET_NAME, Service, SocketError, check_sock
 pub enum PlistError {
     /// launchd starts programs in `/` and looks nothing up.
     #[error("launchd needs absolute paths and this one is relative: {}; try: give it in full", path.display())]
-    Relative {
-        /// The path.
-        path: PathBuf,
-    },
+    Relative { path: PathBuf },
     /// XML holds text and a path is bytes.
     #[error("a property list cannot hold this path, which is not plain text: {path:?}; try: another place")]
-    NotText {
-        /// The path.
-        path: PathBuf,
-    },
+    NotText { path: PathBuf },
     /// XML has no way to write most control characters.
     #[error("a property list cannot hold this argument, which has control characters: {argument:?}; try: leave it out")]
     Argument {
@@ -73,7 +67,8 @@ pub fn plist(service: &Service) -> Result<String, PlistError> {
         // Somebody sits and waits for each answer. Under the default, Standard, and still more under Background,
         // macOS limits the CPU and the IO of a process that has no window, which would throttle that answer.
         .with_process_type(ProcessType::Interactive)
-        // launchd kills after 20 s otherwise, and the daemon gives the requests that run more time to end. Zero would be never.
+        // launchd kills after 20 s otherwise, and the daemon gives the requests that run more time to end. Zero would
+        // be never.
         .with_exit_timeout(u32::try_from(whole_seconds(service.stop_limit)).unwrap_or(u32::MAX).max(1))
         .with_standard_out_path(log)
         .map_err(bug)?
@@ -108,14 +103,14 @@ fn first_string(xml: &str) -> Option<PathBuf> {
 /// Two keys that the crate `launchd` 0.3 cannot write, and the mark by which the file is known again, each put before
 /// something that it did write.
 ///
-/// `SockPathMode` has a setter, but its number is an `i128`, which the crate's own serializer refuses. For `KeepAlive` it
-/// knows `SuccessfulExit` and not `Crashed`: the former also brings back a daemon that ended because its configuration is
-/// wrong, every ten seconds for ever, and launchd takes it to mean `RunAtLoad`. A daemon that ended in any other way than
-/// by a crash is started by the next call, since launchd keeps the socket. A release of the crate that can write both
-/// makes this function go.
+/// `SockPathMode` has a setter, but its number is an `i128`, which the crate's own serializer refuses. For `KeepAlive`
+/// it knows `SuccessfulExit` and not `Crashed`: the former also brings back a daemon that ended because its
+/// configuration is wrong, every ten seconds for ever, and launchd takes it to mean `RunAtLoad`. A daemon that ended in
+/// any other way than by a crash is started by the next call, since launchd keeps the socket. A release of the crate
+/// that can write both makes this function go.
 ///
-/// `http` are the sockets of the endpoint. The crate keeps several in a map without an order, which would write another text each
-/// time.
+/// `http` are the sockets of the endpoint. The crate keeps several in a map without an order, which would write another
+/// text each time.
 fn complete(mut xml: String, http: &str) -> Result<String, PlistError> {
     let mark = format!("<!-- {MARK} -->\n");
     let missing = [

@@ -14,8 +14,8 @@ use super::tests::{SPAWN, bind, check_reachable, folder, lock_file};
 use super::*;
 use crate::{HttpListeners, HttpPlaces, listen_http};
 
-/// The other process of the tests below: this same executable, in which it listens on the path in `BEAST_TEST_LISTEN`, says
-/// what it got, and stays until its stdin ends. Without that variable it has nothing to do.
+/// The other process of the tests below: this same executable, in which it listens on the path in `BEAST_TEST_LISTEN`,
+/// says what it got, and stays until its stdin ends. Without that variable it has nothing to do.
 #[test]
 fn child() {
     let Some(path) = std::env::var_os("BEAST_TEST_LISTEN") else { return };
@@ -131,8 +131,8 @@ fn a_lock_shared_by_a_fork_is_released_by_the_last_process() {
     let dir = folder();
     let path = dir.path().join("s");
     let parent = bind(&path).unwrap();
-    // What the fork does to the lock and the socket: a second descriptor of the same open file. The child's id in the file is
-    // one that is alive and not ours.
+    // What the fork does to the lock and the socket: a second descriptor of the same open file. The child's id in the
+    // file is one that is alive and not ours.
     let childs_socket = parent.socket.try_clone().unwrap();
     let Some(claim) = &parent.claim else { unreachable!() };
     let childs_lock = claim.duplicate_lock();

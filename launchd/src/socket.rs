@@ -1,7 +1,7 @@
 //! The daemon's socket: taken from launchd or systemd when they started us, else bound safely (`bound.rs`).
 //!
-//! May know: descriptors, and the two protocols by which a service manager hands one over. Never knows: what is said over
-//! a connection. `unsafe` for two calls that have no safe form, each behind a function of its own.
+//! May know: descriptors, and the two protocols by which a service manager hands one over. Never knows: what is said
+//! over a connection. `unsafe` for two calls that have no safe form, each behind a function of its own.
 
 use std::fmt;
 use std::io;
@@ -20,11 +20,11 @@ pub const MAX_SOCKET_PATH: usize = 103;
 
 /// Where clients find the daemon, held for as long as this lives.
 ///
-/// Dropping it gives the place back: the socket is removed when it is still the one that we bound, the lock is released.
-/// `socket` may be moved out; what stays behind must then be kept until the daemon ends.
+/// Dropping it gives the place back: the socket is removed when it is still the one that we bound, the lock is
+/// released. `socket` may be moved out; what stays behind must then be kept until the daemon ends.
 ///
-/// A fork (daemonize) leaves one of these in each process, with one lock between them, which only the last of them to end
-/// releases. Who may remove the socket is decided by the process id in the lock file: the child calls
+/// A fork (daemonize) leaves one of these in each process, with one lock between them, which only the last of them to
+/// end releases. Who may remove the socket is decided by the process id in the lock file: the child calls
 /// [`Listener::record_pid`], and from then on whatever the parent does to its own copy removes nothing. The parent of
 /// `daemonize` drops nothing anyway: it ends in `process::exit`, and so does the process between the two forks.
 #[derive(Debug)]
@@ -97,7 +97,6 @@ pub enum SocketError {
         path.display(), pid.map(|pid| format!(" (process {pid})")).unwrap_or_default()
     )]
     AlreadyRunning {
-        /// The socket.
         path: PathBuf,
         /// The process, when it is known. For a socket that systemd holds, systemd itself.
         pid: Option<u32>,
@@ -114,7 +113,6 @@ pub enum SocketError {
         folder.display()
     )]
     FolderNotOurs {
-        /// The folder.
         folder: PathBuf,
         /// Whose it is.
         owner: u32,
@@ -124,7 +122,6 @@ pub enum SocketError {
     /// Others could reach the socket, or replace it.
     #[error("the folder {} is open to other users (mode {mode:04o}); try: chmod 700 {}", folder.display(), quoted(folder))]
     FolderTooOpen {
-        /// The folder.
         folder: PathBuf,
         /// Its permission bits.
         mode: u32,
@@ -142,7 +139,6 @@ pub enum SocketError {
     PermissionDenied {
         /// What was tried, as a verb.
         action: &'static str,
-        /// On what.
         path: PathBuf,
     },
     /// launchd or systemd started us and what they handed over is of no use.
@@ -163,7 +159,6 @@ pub enum SocketError {
     Io {
         /// What was tried, as a verb.
         action: &'static str,
-        /// On what.
         path: PathBuf,
         /// What the system said.
         error: io::Error,
@@ -234,7 +229,8 @@ pub fn listen(path: &Path) -> Result<Listener, SocketError> {
     if let Some(handed) = activated_by_systemd()? {
         return adopt(handed, Origin::Systemd);
     }
-    // The daemon leaves the current folder when it goes into the background, and has to find its socket again at its end.
+    // The daemon leaves the current folder when it goes into the background, and has to find its socket again at its
+    // end.
     let path = std::path::absolute(path).map_err(|error| SocketError::new("resolve", path, error))?;
     let default = crate::paths::socket_path().ok();
     let default_folder = default.as_deref().and_then(Path::parent);
@@ -280,10 +276,11 @@ pub(crate) fn listening_path(fd: BorrowedFd<'_>) -> Result<PathBuf, String> {
 /// The first descriptor that systemd hands over, by its protocol.
 const FIRST_FD: RawFd = 3;
 
-/// The socket that systemd hands over for beastctl's protocol, or any other program that speaks the protocol of `sd_listen_fds`.
+/// The socket that systemd hands over for beastctl's protocol, or any other program that speaks the protocol of
+/// `sd_listen_fds`.
 ///
-/// The variables stay in the environment, since removing them is unsound as soon as there is a second thread. They cannot
-/// mislead a program that we start: `LISTEN_PID` names us, and the socket is closed in it.
+/// The variables stay in the environment, since removing them is unsound as soon as there is a second thread. They
+/// cannot mislead a program that we start: `LISTEN_PID` names us, and the socket is closed in it.
 fn activated_by_systemd() -> Result<Option<UnixListener>, SocketError> {
     let refuse = |problem: String| SocketError::Activation(format!("systemd ({problem})"));
     let is_http = |name: &String| [HttpRole::Http, HttpRole::Ollama].iter().any(|role| role.name() == name);
@@ -292,7 +289,8 @@ fn activated_by_systemd() -> Result<Option<UnixListener>, SocketError> {
     match ours[..] {
         [] => Ok(None),
         [fd] => {
-            // SAFETY: the borrow ends with this statement and only system calls see it, which answer EBADF for a closed one.
+            // SAFETY: the borrow ends with this statement and only system calls see it, which answer EBADF for a closed
+            // one.
             #[allow(unsafe_code)]
             listening_path(unsafe { BorrowedFd::borrow_raw(fd) }).map_err(refuse)?;
             take(fd).map(|fd| Some(fd.into())).map_err(refuse)
@@ -406,7 +404,8 @@ fn activated_by_launchd() -> Result<Option<UnixListener>, SocketError> {
     Ok(None)
 }
 
-/// The sockets that launchd keeps under a name; an error is the number that the call returned (it does not set `errno`).
+/// The sockets that launchd keeps under a name; an error is the number that the call returned (it does not set
+/// `errno`).
 #[cfg(target_os = "macos")]
 fn launchd_sockets(name: &str) -> Result<Vec<OwnedFd>, libc::c_int> {
     // SAFETY: the signature is that of launch.h.

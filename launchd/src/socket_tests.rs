@@ -13,8 +13,8 @@ pub(crate) fn folder() -> TempDir {
     tempfile::Builder::new().permissions(Permissions::from_mode(0o700)).tempdir().unwrap()
 }
 
-/// Held for writing while a process is started. Between its fork and its exec it has a copy of every descriptor of ours, so
-/// that a lock which another test just released would still be taken.
+/// Held for writing while a process is started. Between its fork and its exec it has a copy of every descriptor of
+/// ours, so that a lock which another test just released would still be taken.
 pub(crate) static SPAWN: RwLock<()> = RwLock::new(());
 
 /// As `listen`, without a look at the environment and without a default folder.

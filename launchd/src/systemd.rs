@@ -2,9 +2,9 @@
 //!
 //! May know: what systemd reads. Never knows: where the texts go, or whether there is a systemd at all.
 //!
-//! The sandbox is made of what a manager without privileges can do by itself: filters of system calls. Everything that hides or
-//! locks a part of the file system (`ProtectSystem`, `ProtectHome`, `PrivateTmp` and the like) needs a user namespace there, which
-//! several distributions forbid: the service would then not start at all (status 226).
+//! The sandbox is made of what a manager without privileges can do by itself: filters of system calls. Everything that
+//! hides or locks a part of the file system (`ProtectSystem`, `ProtectHome`, `PrivateTmp` and the like) needs a user
+//! namespace there, which several distributions forbid: the service would then not start at all (status 226).
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -16,8 +16,8 @@ pub const SOCKET_UNIT: &str = "beastd.socket";
 /// The unit that is started when somebody calls.
 pub const SERVICE_UNIT: &str = "beastd.service";
 
-/// The unit that listens for the HTTP endpoint, where that is configured. A unit of its own: its sockets have another name, and
-/// an address that is taken must not keep beastctl's socket from listening.
+/// The unit that listens for the HTTP endpoint, where that is configured. A unit of its own: its sockets have another
+/// name, and an address that is taken must not keep beastctl's socket from listening.
 pub const HTTP_SOCKET_UNIT: &str = "beastd-http.socket";
 /// The same for Ollama's clients.
 pub const OLLAMA_SOCKET_UNIT: &str = "beastd-ollama.socket";
@@ -41,10 +41,7 @@ pub struct Units {
 pub enum UnitError {
     /// systemd looks nothing up.
     #[error("systemd needs absolute paths and this one is relative: {}; try: give it in full", path.display())]
-    Relative {
-        /// The path.
-        path: PathBuf,
-    },
+    Relative { path: PathBuf },
     /// Units are lines of text; a backslash at an end joins two of them, and a blank there is dropped.
     #[error(
         "a systemd unit cannot hold {text:?}; try: another place, without control characters or a blank or backslash at its end"
@@ -55,10 +52,7 @@ pub enum UnitError {
     },
     /// systemd refuses such a unit, however the name is quoted.
     #[error("systemd starts no program with a quote or a backslash in its path: {}; try: move it to another folder", path.display())]
-    Program {
-        /// The path.
-        path: PathBuf,
-    },
+    Program { path: PathBuf },
     /// The socket could not be listened on.
     #[error(transparent)]
     Socket(#[from] SocketError),
@@ -104,8 +98,8 @@ pub fn listens_at(unit: &str, runtime: &Path) -> Option<PathBuf> {
     })
 }
 
-/// What any service unit starts: the first word of `ExecStart=`, without the marks that may stand before it, and as systemd reads
-/// quotes and `%%`.
+/// What any service unit starts: the first word of `ExecStart=`, without the marks that may stand before it, and as
+/// systemd reads quotes and `%%`.
 pub fn program_of(unit: &str) -> Option<PathBuf> {
     let command = unit.lines().find_map(|line| line.trim().strip_prefix("ExecStart="))?;
     let command = command.trim_start_matches(['-', '@', ':', '+', '!']).trim_start();

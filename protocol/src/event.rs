@@ -5,9 +5,9 @@ use serde::{Deserialize, Serialize};
 use crate::error::WireError;
 use crate::request::Span;
 
-/// A message from daemon to client. A generation is answered by any number of `Loading`, `Queued` and `Progress`, one `Started`,
-/// any number of `Piece`, and ends with exactly one `Done` or `Failed`. Before `Started`, one that is answered in parts has for each
-/// round a `Round` and then as many `Part`s as that says.
+/// A message from daemon to client. A generation is answered by any number of `Loading`, `Queued` and `Progress`, one
+/// `Started`, any number of `Piece`, and ends with exactly one `Done` or `Failed`. Before `Started`, one that is
+/// answered in parts has for each round a `Round` and then as many `Part`s as that says.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Event {
     /// The model is still being loaded; the request waits.
@@ -50,7 +50,8 @@ pub enum Event {
         text: String,
         /// The tokens chosen since the last piece, for [`crate::Resume`].
         tokens: Vec<i32>,
-        /// When the engine chose its last token: microseconds of the machine's monotonic clock, which all processes share.
+        /// When the engine chose its last token: microseconds of the machine's monotonic clock, which all processes
+        /// share.
         sampled_at_us: u64,
         /// The same text taken apart: thoughts, tool calls, what is said. Empty when all of it is said.
         deltas: Vec<Delta>,
@@ -169,7 +170,8 @@ pub enum FinishReason {
     ContextFull,
     /// The client asked for the end.
     Cancelled,
-    /// No token goes on with what the grammar or schema has begun, or following it further costs too much: the answer is cut.
+    /// No token goes on with what the grammar or schema has begun, or following it further costs too much: the answer
+    /// is cut.
     DeadEnd,
 }
 

@@ -1,8 +1,8 @@
 //! The protocol between beastd and its clients: messages, and how they become bytes.
 //!
-//! A connection opens with a frozen handshake ([`Hello`], [`Welcome`]), then carries [`Request`]s one way and [`Event`]s the
-//! other, each as one frame: a little-endian `u32` length and that many bytes. No IO beyond `Read` and `Write`, no runtime:
-//! the client blocks on a plain socket, the daemon feeds a [`FrameBuffer`] from an async one.
+//! A connection opens with a frozen handshake ([`Hello`], [`Welcome`]), then carries [`Request`]s one way and
+//! [`Event`]s the other, each as one frame: a little-endian `u32` length and that many bytes. No IO beyond `Read` and
+//! `Write`, no runtime: the client blocks on a plain socket, the daemon feeds a [`FrameBuffer`] from an async one.
 
 #![warn(missing_docs)]
 

@@ -15,8 +15,9 @@ pub enum Request {
     Cancel,
     /// Describe yourself: answered with one `Status` event.
     Status,
-    /// Load the model if it is not loaded: answered with `Loading` events, then `Status` or `Failed`. With a `model` (a value of the setting of
-    /// this name) that one is loaded in the place of the present one, once running requests have ended.
+    /// Load the model if it is not loaded: answered with `Loading` events, then `Status` or `Failed`. With a `model` (a
+    /// value of the setting of this name) that one is loaded in the place of the present one, once running requests
+    /// have ended.
     Load {
         /// Which; none for the configured one.
         model: Option<String>,
@@ -101,7 +102,8 @@ pub enum RawPrompt {
 /// What a chat template is told besides messages and tools.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct TemplateOptions {
-    /// Whether the model thinks before it answers, where its template can tell it; `None` for the template's own default.
+    /// Whether the model thinks before it answers, where its template can tell it; `None` for the template's own
+    /// default.
     pub thinking: Option<bool>,
     /// More variables, as the text of a JSON object; empty for none. They win over ours.
     pub variables: String,
@@ -173,7 +175,8 @@ pub enum Constraint {
     Schema(String),
 }
 
-/// Material is the part of the last message that may be dropped or divided; what surrounds it (a question, an instruction) stays.
+/// Material is the part of the last message that may be dropped or divided; what surrounds it (a question, an
+/// instruction) stays.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum Overflow {
     /// The request fails with [`crate::ErrorCode::TooLong`].
@@ -186,7 +189,8 @@ pub enum Overflow {
         /// What goes.
         drop: Place,
     },
-    /// The material is answered part by part ([`crate::Event::Part`]), then the answers are answered together, in rounds.
+    /// The material is answered part by part ([`crate::Event::Part`]), then the answers are answered together, in
+    /// rounds.
     Reduce {
         /// Where the material is.
         material: Span,

@@ -66,7 +66,6 @@ impl Beast {
         });
     }
 
-    /// Its process.
     pub fn pid(&self) -> u32 {
         self.child.id()
     }

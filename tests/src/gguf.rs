@@ -1,4 +1,5 @@
-//! GGUF files taken apart and put together again, so that tests can make variants of a model. Believes what it reads: the files are our own.
+//! GGUF files taken apart and put together again, so that tests can make variants of a model. Believes what it reads:
+//! the files are our own.
 //!
 //! The format: <https://github.com/ggml-org/ggml/blob/master/docs/gguf.md>.
 
@@ -61,7 +62,6 @@ impl Value {
         Self::Scalar(F32, n.to_le_bytes().to_vec())
     }
 
-    /// A text.
     pub fn text(text: &str) -> Self {
         Self::Text(text.as_bytes().to_vec())
     }
@@ -177,7 +177,8 @@ impl Gguf {
         Self { tensors: kept, data, ..self }
     }
 
-    /// Makes control tokens of these texts, in place of as many ordinary tokens from the end of the vocabulary, with the merges that made those.
+    /// Makes control tokens of these texts, in place of as many ordinary tokens from the end of the vocabulary, with
+    /// the merges that made those.
     ///
     /// # Panics
     /// Without a BPE vocabulary of at least that many tokens.

@@ -1,4 +1,5 @@
-//! One test's own places: configuration, cache, state, socket; and the programs with an environment that knows no others.
+//! One test's own places: configuration, cache, state, socket; and the programs with an environment that knows no
+//! others.
 
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
@@ -30,8 +31,8 @@ impl Default for Home {
 impl Home {
     /// An empty home.
     ///
-    /// All of them share one cache folder, in which nothing but the unpacked built-in model is: writing and syncing 16 MB for
-    /// each of a hundred daemons would take longer than everything that is tested.
+    /// All of them share one cache folder, in which nothing but the unpacked built-in model is: writing and syncing 16
+    /// MB for each of a hundred daemons would take longer than everything that is tested.
     pub fn new() -> Self {
         let mut home = Self::with_own_cache();
         home.cache = target().join("beast-tests-cache");
@@ -169,8 +170,8 @@ impl Home {
         command
     }
 
-    /// Makes the next daemon wait in the middle of loading until [`Gate::open`]: the test unpacks the built-in model, as far as the daemon
-    /// can see, which waits for others that do.
+    /// Makes the next daemon wait in the middle of loading until [`Gate::open`]: the test unpacks the built-in model,
+    /// as far as the daemon can see, which waits for others that do.
     pub fn gate(&self) -> Gate {
         let model = self.unpacked();
         assert!(model.starts_with(self.dir.path()), "the shared cache is not to be held: use Home::with_own_cache");

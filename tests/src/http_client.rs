@@ -122,7 +122,6 @@ enum Framing {
 }
 
 impl Connection {
-    /// Connects.
     #[track_caller]
     pub fn open(address: &Address) -> Self {
         Self::try_open(address).expect("the daemon listens")
@@ -161,7 +160,8 @@ impl Connection {
         self.n_read = n;
     }
 
-    /// Sends a request. `Host` and `Content-Length` are added where they are missing; a value that is empty leaves a header out.
+    /// Sends a request. `Host` and `Content-Length` are added where they are missing; a value that is empty leaves a
+    /// header out.
     #[track_caller]
     pub fn send(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) {
         self.raw(&written(method, path, headers, body)).expect("the daemon reads");

@@ -1,7 +1,7 @@
 //! The harness: the real `beastd` and `beastctl`, each test in a home of its own.
 //!
-//! It knows the programs as files and the protocol as a crate, and never what is inside of either: what is tested is what
-//! users run. Only [`eventually`] sleeps; everything else waits for something that happens.
+//! It knows the programs as files and the protocol as a crate, and never what is inside of either: what is tested is
+//! what users run. Only [`eventually`] sleeps; everything else waits for something that happens.
 
 mod beast;
 mod client;
@@ -24,7 +24,8 @@ pub use client::{Answer, Client};
 pub use home::{Gate, Home};
 pub use program::{Output, Running, run};
 
-/// The end of all patience with something that happens within milliseconds on an idle machine, and may take seconds on a busy one.
+/// The end of all patience with something that happens within milliseconds on an idle machine, and may take seconds on
+/// a busy one.
 const LIMIT: Duration = Duration::from_secs(20);
 /// The same for a whole program or answer.
 pub const LONG_LIMIT: Duration = Duration::from_secs(60);

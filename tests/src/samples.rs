@@ -11,8 +11,9 @@ pub const TEXT: &str = "Redis is a server that keeps data in memory. It stores s
 
 /// A diff that adds a function of so many lines, some 17 tokens each.
 ///
-/// Whatever its length, the model has no doubt about the subject line: also at temperature 1 it says the same nine times of
-/// ten. So nothing depends on the last bits of its numbers, which are others for every size of a batch and on every CPU.
+/// Whatever its length, the model has no doubt about the subject line: also at temperature 1 it says the same nine
+/// times of ten. So nothing depends on the last bits of its numbers, which are others for every size of a batch and on
+/// every CPU.
 pub fn diff(function: &str, n_lines: usize) -> String {
     let lines: String = (0..n_lines).map(|n| format!("+    value_{n} = read(path, {n})\n")).collect();
     format!(
@@ -35,8 +36,8 @@ pub fn document(n_sentences: usize) -> String {
     (1..=n_sentences).map(sentence).collect()
 }
 
-/// A text of at least so many bytes, in paragraphs, no two sentences equal. Its words are long and single tokens of the built-in model: a byte costs a
-/// third of what it costs in [`document`].
+/// A text of at least so many bytes, in paragraphs, no two sentences equal. Its words are long and single tokens of the
+/// built-in model: a byte costs a third of what it costs in [`document`].
 pub fn book(n_bytes: usize) -> String {
     const KINDS: [&str; 7] =
         ["additional", "available", "distributed", "different", "multiple", "standard", "specified"];
@@ -104,13 +105,14 @@ pub fn instructed(prompt: &str, text: &str) -> Generate {
     Generate { messages: vec![message(Role::System, system), message(Role::User, text)], ..Generate::default() }
 }
 
-/// A request for exactly `n` tokens: chosen almost at random, so that nearly each of them is text, and the model's wish to end
-/// is ignored. A thousand take seconds.
+/// A request for exactly `n` tokens: chosen almost at random, so that nearly each of them is text, and the model's wish
+/// to end is ignored. A thousand take seconds.
 pub fn babble(n: u32) -> Generate {
     Generate { max_tokens: Some(n), ignore_eos: true, sampling: at_random(), ..ask("Tell me everything.") }
 }
 
-/// The same in words for `beastctl`, which cannot ignore the end: with this seed it does not come for a thousand tokens.
+/// The same in words for `beastctl`, which cannot ignore the end: with this seed it does not come for a thousand
+/// tokens.
 pub const BABBLE: [&str; 12] =
     ["ask", "Tell me everything.", "--temp", "5", "--top-k", "0", "--top-p", "1", "--min-p", "0", "--seed", "1"];
 

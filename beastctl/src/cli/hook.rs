@@ -46,8 +46,8 @@ Examples:
   beastctl hook install
   beastctl hook install --chain --limit 20s")]
     Install {
-        /// Also into a folder of hooks that other repositories share, over a hook of ours that has been changed (a copy is kept),
-        /// and, with --chain, in place of a chained hook that is left over.
+        /// Also into a folder of hooks that other repositories share, over a hook of ours that has been changed (a copy
+        /// is kept), and, with --chain, in place of a chained hook that is left over.
         #[arg(long)]
         force: bool,
         /// Run another program's hook that is there first, under a new name.

@@ -1,5 +1,5 @@
-//! What the parser says about a command line, where it does not know what was meant: a variable of the environment in the
-//! place of an option, a file that looks like one.
+//! What the parser says about a command line, where it does not know what was meant: a variable of the environment in
+//! the place of an option, a file that looks like one.
 
 use std::ffi::{OsStr, OsString};
 

@@ -47,7 +47,8 @@ pub struct OutputOptions {
     pub strict: bool,
 }
 
-/// What a command line that cannot be parsed says about colours and objects: what is said about it follows both as well.
+/// What a command line that cannot be parsed says about colours and objects: what is said about it follows both as
+/// well.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Wishes {
     /// `--color`, or its variable.

@@ -153,7 +153,8 @@ impl<'a> Answering<'a> {
         self.answer.set_apart();
     }
 
-    /// Takes events until the answer is complete. When the daemon ends before that, the next one goes on where it stopped.
+    /// Takes events until the answer is complete. When the daemon ends before that, the next one goes on where it
+    /// stopped.
     pub(super) fn follow(&mut self, mut client: Client, asking: &mut Asking<'_>, wait: &Wait) -> Result<()> {
         while self.done.is_none() {
             let patient_until = asking.patient_until();
@@ -225,7 +226,8 @@ impl<'a> Answering<'a> {
         Ok(())
     }
 
-    /// What is going on, unless the answer is being written: nothing comes between its words. Lines of `--stream-json` say the same.
+    /// What is going on, unless the answer is being written: nothing comes between its words. Lines of `--stream-json`
+    /// say the same.
     fn show(&mut self) {
         if self.options.output.stream_json || self.is_streamed && self.has_text() {
             return;
@@ -291,7 +293,8 @@ impl<'a> Answering<'a> {
         self.progress.erase();
     }
 
-    /// Ends an answer that stopped in the middle. After Ctrl-C only a terminal needs the newline, and whoever got escape codes their end.
+    /// Ends an answer that stopped in the middle. After Ctrl-C only a terminal needs the newline, and whoever got
+    /// escape codes their end.
     pub(super) fn abandon(&mut self, is_interrupt: bool) -> Result<()> {
         self.progress.erase();
         if !is_interrupt || self.context.console.stdout_is_terminal || self.answer.is_painted() {

@@ -14,12 +14,13 @@ use crate::{
     wait::Wait,
 };
 
-/// How long a client waits without a sign of life: then it checks whether the daemon still greets, or gives up looking for another one. `BEAST_PATIENCE` changes
-/// the latter.
+/// How long a client waits without a sign of life: then it checks whether the daemon still greets, or gives up looking
+/// for another one. `BEAST_PATIENCE` changes the latter.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Between two tries to reach a daemon.
 const PAUSE: Duration = Duration::from_millis(100);
-/// So many daemons may end while they compute this answer, without a new word in between, until it is the request that is to blame.
+/// So many daemons may end while they compute this answer, without a new word in between, until it is the request that
+/// is to blame.
 const MAX_ENDS: usize = 30;
 /// The same for those that said why they cannot go on, such as for lack of memory.
 const MAX_DEATHS: usize = 3;
@@ -110,8 +111,8 @@ impl<'a> Asking<'a> {
     /// The daemon has ended in the middle, `why` says how: the next one goes on behind what has come.
     ///
     /// # Errors
-    /// `why` when too many have ended over this answer, or no daemon may or can be started; otherwise why there was none within a minute.
-    /// See also [`Wait`].
+    /// `why` when too many have ended over this answer, or no daemon may or can be started; otherwise why there was
+    /// none within a minute. See also [`Wait`].
     pub(super) fn again(
         &mut self,
         got: &Resume,

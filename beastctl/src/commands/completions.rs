@@ -66,8 +66,8 @@ fn own_shell() -> Result<Shell, CompletionError> {
     }
 }
 
-/// Answers one of our scripts: `beastctl -- beastctl WORD...`, the rest in its environment. Nothing is said but the words:
-/// the terminal shows a line that is being typed.
+/// Answers one of our scripts: `beastctl -- beastctl WORD...`, the rest in its environment. Nothing is said but the
+/// words: the terminal shows a line that is being typed.
 pub fn complete(shell: &str, arguments: &[OsString], console: Console) -> u8 {
     let Ok(shell) = Shell::from_str(shell, false) else { return exit::USAGE };
     let words: Vec<_> = arguments.iter().skip_while(|word| *word != "--").skip(1).cloned().collect();
@@ -86,8 +86,8 @@ pub fn complete(shell: &str, arguments: &[OsString], console: Console) -> u8 {
     if is_told { exit::DONE } else { exit::FAILED }
 }
 
-/// The commands, and every prompt as one of them. Where a prompt is named its variables are known, so it is a command there
-/// too. One that is broken is not offered: it could not be run.
+/// The commands, and every prompt as one of them. Where a prompt is named its variables are known, so it is a command
+/// there too. One that is broken is not offered: it could not be run.
 fn command() -> Command {
     let folder = prompts::folder().ok();
     let names = prompts::names(folder.as_deref());

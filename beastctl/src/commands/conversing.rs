@@ -1,4 +1,5 @@
-//! The conversation that a single question takes part in: what was said before goes first, and the answer is kept afterwards.
+//! The conversation that a single question takes part in: what was said before goes first, and the answer is kept
+//! afterwards.
 
 use std::{env, time::SystemTime};
 

@@ -46,12 +46,7 @@ pub enum CommandError {
     NotRemoved(&'static str),
     /// `stop` could not stop.
     #[error("cannot stop beastd (process {pid})")]
-    CannotStop {
-        /// Its process.
-        pid: u32,
-        /// Why not.
-        source: std::io::Error,
-    },
+    CannotStop { pid: u32, source: std::io::Error },
     /// `stop` has waited long enough.
     #[error("beastd has not ended within {}", humantime::format_duration(*.0))]
     StillRunning(std::time::Duration),

@@ -112,8 +112,8 @@ fn show(store: &Store, name: Option<&str>, is_json: bool, console: Console) -> R
         return Ok(console.print(&json_line(&object))?);
     }
     for (n, exchange) in read.conversation.exchanges.iter().enumerate() {
-        // A file takes it as it was said; a terminal takes no commands from it. A block of code that never ends does not
-        // go on in the next answer.
+        // A file takes it as it was said; a terminal takes no commands from it. A block of code that never ends does
+        // not go on in the next answer.
         let mut shown = Answer::new(io::stdout(), true, console.stdout_is_terminal).painted(console.markdown());
         if n > 0 {
             shown.set_apart();

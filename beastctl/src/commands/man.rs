@@ -1,5 +1,5 @@
-//! `beastctl man`: the manual, made from the parser, so that it says of commands and options what the program does. What the
-//! parser does not know stands in the lists below: exit codes, variables without an option, files.
+//! `beastctl man`: the manual, made from the parser, so that it says of commands and options what the program does.
+//! What the parser does not know stands in the lists below: exit codes, variables without an option, files.
 
 mod synopsis;
 

@@ -55,7 +55,8 @@ pub(super) fn files(prompt: &str, files: &[PathBuf], wait: &Wait, console: Conso
     Ok(input.into())
 }
 
-/// The material of `run` when its only argument is a text: that, or what is piped in with the text after it, as in `ask`.
+/// The material of `run` when its only argument is a text: that, or what is piped in with the text after it, as in
+/// `ask`.
 pub(super) fn text(text: &str, wait: &Wait, console: Console) -> Result<Material, InputError> {
     if !input::stdin_is_terminal() {
         hint_at_stdin(wait, console);

@@ -15,8 +15,8 @@ use crate::{
 /// Reads the command line; `folder` holds the user's own prompts.
 ///
 /// # Errors
-/// [`clap::Error`] for what does not parse, help and version included; [`PromptError::NoCommand`] for a first word that is
-/// neither a command nor a prompt.
+/// [`clap::Error`] for what does not parse, help and version included; [`PromptError::NoCommand`] for a first word that
+/// is neither a command nor a prompt.
 pub fn parse(mut arguments: Vec<OsString>, folder: Option<&Path>) -> Result<Cli> {
     let cli = Cli::try_parse_from(&arguments)?;
     let words = match cli.verb {

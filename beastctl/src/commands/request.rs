@@ -32,9 +32,9 @@ pub(super) fn generate(prompt: Prompt, material: Material, options: &Options) ->
     (request, material)
 }
 
-/// What is asked with a prompt whose variables have their values, and where in its last message the material is. The instruction is the system turn and the material the user turn: so the
-/// daemon can keep the beginning, which is the same for every input, and reads only what is new. A question follows its material,
-/// as a person would ask.
+/// What is asked with a prompt whose variables have their values, and where in its last message the material is. The
+/// instruction is the system turn and the material the user turn: so the daemon can keep the beginning, which is the
+/// same for every input, and reads only what is new. A question follows its material, as a person would ask.
 pub(super) fn of_prompt(prompt: Prompt, material: Material) -> (Generate, Span) {
     let system = Message::new(Role::System, prompt.system);
     let (content, span) = user_turn(&prompt.instruction, material);

@@ -1,4 +1,5 @@
-//! The settings of the daemon as beastd itself says them: its file is not read here, so that only one program knows its rules.
+//! The settings of the daemon as beastd itself says them: its file is not read here, so that only one program knows its
+//! rules.
 
 use std::{
     collections::BTreeMap,
@@ -77,7 +78,8 @@ impl Settings {
             .map(|(key, setting)| (key.as_str(), setting.text()))
     }
 
-    /// Where the HTTP endpoint answers. beastd has checked all of it; a port that the system is to choose is known to nobody before.
+    /// Where the HTTP endpoint answers. beastd has checked all of it; a port that the system is to choose is known to
+    /// nobody before.
     pub(super) fn http(&self) -> HttpPlaces {
         let addresses = |key: &str| -> Vec<SocketAddr> {
             let texts = self.get(key).unwrap_or_default();

@@ -45,8 +45,8 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Parsed, Flaw> {
         let Some(conversation) = &mut parsed.conversation else {
             match head(line) {
                 Ok(head) => parsed.conversation = Some(Conversation::new(head)),
-                // A first line with an end was never cut off: this is another kind of file, which is not ours to overwrite.
-                // Nor was one that does not begin as a head does.
+                // A first line with an end was never cut off: this is another kind of file, which is not ours to
+                // overwrite. Nor was one that does not begin as a head does.
                 Err(Flaw::Line { problem, .. }) if is_ended || !is_cut_head(line) => return Err(flaw(problem)),
                 Err(Flaw::Line { .. }) => break,
                 Err(version) => return Err(version),

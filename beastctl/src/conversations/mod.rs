@@ -57,7 +57,6 @@ pub enum ConversationError {
     /// Written by a later program.
     #[error("{}:1: this is version {version} of the file, and this beastctl knows {}", .path.display(), lines::VERSION)]
     OtherVersion {
-        /// The file.
         path: PathBuf,
         /// Its version.
         version: u64,
@@ -65,7 +64,6 @@ pub enum ConversationError {
     /// A line that makes no sense, and not the last one, which a power cut explains.
     #[error("{}:{line}: {problem}", .path.display())]
     Damaged {
-        /// The file.
         path: PathBuf,
         /// The line, from 1.
         line: usize,
@@ -79,7 +77,6 @@ pub enum ConversationError {
         action: &'static str,
         /// The file or folder.
         path: PathBuf,
-        /// Why not.
         source: io::Error,
     },
     /// There is no folder for them.
@@ -218,7 +215,6 @@ impl Exchange {
 /// What a model said.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Said {
-    /// The text.
     pub text: String,
     /// Name of the model.
     pub model: String,

@@ -27,7 +27,6 @@ const MAX_BYTES: u64 = 64 << 20;
 const MAX_TRIES: usize = 100;
 const EXTENSION: &str = "jsonl";
 
-/// The folder.
 #[derive(Debug, Clone)]
 pub struct Store {
     folder: PathBuf,
@@ -37,7 +36,6 @@ pub struct Store {
 /// A conversation in a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// Its name.
     pub name: String,
     /// When something was said last.
     pub modified: SystemTime,
@@ -272,7 +270,6 @@ pub struct Open {
 }
 
 impl Open {
-    /// Its name.
     pub fn name(&self) -> &str {
         &self.name
     }

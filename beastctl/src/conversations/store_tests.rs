@@ -26,7 +26,8 @@ fn head() -> Head {
 }
 
 fn say(store: &Store, name: &str, question: &str) {
-    // A child that another test is forking holds every open file for a moment, also the lock of one that was just closed.
+    // A child that another test is forking holds every open file for a moment, also the lock of one that was just
+    // closed.
     let until = Instant::now() + Duration::from_secs(30);
     let open = loop {
         match store.open(name) {

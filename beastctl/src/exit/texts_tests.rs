@@ -36,8 +36,8 @@ struct Sample {
     error: Failure,
 }
 
-/// Samples of every variant of an error, each under its variant. Two checks by the compiler: no variant is missing, and none
-/// is listed that is not there. One when it runs: each sample is what it is listed as.
+/// Samples of every variant of an error, each under its variant. Two checks by the compiler: no variant is missing, and
+/// none is listed that is not there. One when it runs: each sample is what it is listed as.
 macro_rules! samples {
     ($error:ident { $($variant:ident: [$($sample:expr),+ $(,)?]),+ $(,)? }) => {{
         let _ = |error: &$error| match error { $($error::$variant { .. } => ()),+ };

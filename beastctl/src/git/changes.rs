@@ -68,7 +68,8 @@ impl Change {
         !self.is_generated && self.kind() == Kind::Text
     }
 
-    /// How many sections git's own diff has for it: what becomes something else (a link, for instance) is removed and added.
+    /// How many sections git's own diff has for it: what becomes something else (a link, for instance) is removed and
+    /// added.
     pub(super) fn n_sections(&self) -> usize {
         if self.status == b'T' { 2 } else { 1 }
     }

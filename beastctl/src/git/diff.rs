@@ -7,8 +7,8 @@ use super::{
     sections::Sections,
 };
 
-/// Most bytes of diff; of the rest there are only the numbers of lines. Ten times what a context holds, so that dividing it
-/// still makes sense, and little enough to be read at once.
+/// Most bytes of diff; of the rest there are only the numbers of lines. Ten times what a context holds, so that
+/// dividing it still makes sense, and little enough to be read at once.
 const MAX_LEN: usize = 4 * 1024 * 1024;
 /// Most files that are named without their diff.
 const MAX_LINES: usize = 500;

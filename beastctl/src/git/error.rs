@@ -17,7 +17,6 @@ pub enum GitError {
     /// It refused.
     #[error("git {command} failed: {reason}")]
     Failed {
-        /// The subcommand.
         command: String,
         /// Its own first line.
         reason: String,
@@ -25,7 +24,6 @@ pub enum GitError {
     /// It refused, where nothing came from stdin either.
     #[error("the input is empty, and git {command} failed: {reason}")]
     NoInput {
-        /// The subcommand.
         command: String,
         /// Its own first line.
         reason: String,
@@ -36,7 +34,6 @@ pub enum GitError {
     /// Its output broke off, or makes no sense.
     #[error("cannot understand git {command}: {problem}")]
     Garbled {
-        /// The subcommand.
         command: String,
         /// What is wrong.
         problem: String,

@@ -52,7 +52,6 @@ pub enum HookError {
     /// Its program writes it anew whenever it likes.
     #[error("{} is written by {}", .path.display(), .manager.name())]
     Managed {
-        /// The file.
         path: PathBuf,
         /// Whose it is.
         manager: Manager,
@@ -77,7 +76,6 @@ pub enum HookError {
     /// Git passes over such a file, and so does our script.
     #[error("{} is not executable, so {who} does not run it", .path.display())]
     NotExecutable {
-        /// The file.
         path: PathBuf,
         /// Who should.
         who: &'static str,
@@ -90,14 +88,7 @@ pub enum HookError {
     NotInstalled(PathBuf),
     /// A file cannot be changed.
     #[error("cannot {what} {}", .path.display())]
-    File {
-        /// The change.
-        what: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
+    File { what: &'static str, path: PathBuf, source: io::Error },
 }
 
 impl Failing for HookError {

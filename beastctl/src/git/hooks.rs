@@ -45,7 +45,6 @@ pub struct Hooks {
 /// A hook of ours.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Installed {
-    /// The file.
     pub path: PathBuf,
     /// The program that it calls.
     pub program: PathBuf,
@@ -338,8 +337,8 @@ impl Hooks {
     }
 }
 
-/// A hook of ours is replaced or removed as it was written; with anybody's own lines only when that is wanted, and never
-/// without a copy.
+/// A hook of ours is replaced or removed as it was written; with anybody's own lines only when that is wanted, and
+/// never without a copy.
 fn keep(ours: &Installed, force: bool) -> Result<(), HookError> {
     let path = &ours.path;
     if !ours.is_changed {

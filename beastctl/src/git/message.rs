@@ -72,7 +72,8 @@ impl MessageFile {
         !(self.text(settings).all(|line| line.trim_ascii().is_empty()) || self.has_only_trailers(settings))
     }
 
-    /// Git leaves room for a subject above its trailers. A first line is a subject whatever it looks like (`fix: a thing`).
+    /// Git leaves room for a subject above its trailers. A first line is a subject whatever it looks like (`fix: a
+    /// thing`).
     fn has_only_trailers(&self, settings: &Settings) -> bool {
         let mut lines = self.text(settings).skip_while(|line| line.trim_ascii().is_empty()).peekable();
         self.lines().next().is_some_and(|line| line.trim_ascii().is_empty())
@@ -86,8 +87,8 @@ impl MessageFile {
         self.lines().take_while(move |line| !is_scissors(line, comment)).filter(move |line| !line.starts_with(comment))
     }
 
-    /// Puts a message at the top, and `notes` beside git's own comments, with a line about what becomes of a message; whether
-    /// there were any such comments.
+    /// Puts a message at the top, and `notes` beside git's own comments, with a line about what becomes of a message;
+    /// whether there were any such comments.
     ///
     /// # Errors
     /// Those of the file, which then is as it was.
@@ -116,9 +117,9 @@ impl MessageFile {
         Ok(place.is_some())
     }
 
-    /// Where a comment is as safe as git's own: before the first of these. What becomes of comments depends on options that
-    /// no hook is told of, and on the program that opens the file instead of an editor; without any comment of git's, one of
-    /// ours might be committed.
+    /// Where a comment is as safe as git's own: before the first of these. What becomes of comments depends on options
+    /// that no hook is told of, and on the program that opens the file instead of an editor; without any comment of
+    /// git's, one of ours might be committed.
     fn place_of_notes(&self, settings: &Settings) -> Option<usize> {
         let comment = settings.comment.as_bytes();
         let mut start = 0;
@@ -175,8 +176,8 @@ fn is_trailer(line: &[u8]) -> bool {
     (is_token && has_value) || line.starts_with(PICKED)
 }
 
-/// What of an answer is a commit message; `None` when nothing is. Lines that git would take for comments lose what makes
-/// them so.
+/// What of an answer is a commit message; `None` when nothing is. Lines that git would take for comments lose what
+/// makes them so.
 pub fn clean(answer: &str, comment: &str) -> Option<String> {
     let text: String = answer.replace("\r\n", "\n").replace('\r', "\n");
     let text: String = text.chars().filter(|c| !is_hidden(*c)).collect();

@@ -1,7 +1,7 @@
 //! Everything that asks git: what is staged, the hook, the file of the message.
 //!
-//! git is always the program, never its files, so that worktrees, submodules and every setting count as git counts them.
-//! Knows [`Wait`], and so ends git with the time limit; never knows prompts, the daemon or the console.
+//! git is always the program, never its files, so that worktrees, submodules and every setting count as git counts
+//! them. Knows [`Wait`], and so ends git with the time limit; never knows prompts, the daemon or the console.
 
 mod changes;
 mod diff;

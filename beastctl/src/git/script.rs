@@ -17,15 +17,17 @@ use super::hooks::CHAINED;
 /// By this line ours is known again.
 pub(super) const MARK: &str = "# Written by `beastctl hook install`; `beastctl hook uninstall` takes it away.";
 pub(super) const PROGRAM: &str = "beastctl=";
-/// Before a number by which it is known whether anybody has changed the script, also one of another version of beastctl.
+/// Before a number by which it is known whether anybody has changed the script, also one of another version of
+/// beastctl.
 pub(super) const SUM: &str = "# Unchanged as long as its checksum is ";
 pub(super) const LIMIT: &str = "--limit ";
 
 /// Where programs are installed that the PATH of a graphical program does not name.
 pub(super) const MORE_PATH: &str = "$PATH:/usr/local/bin:/opt/homebrew/bin:$HOME/.local/bin";
 
-/// A commit must never fail because of us: each way out ends well, but for the failure of the hook that came first. Without a
-/// `program` nothing of it belongs to this machine: others commit and share it, perhaps without beastctl, and then it is silent.
+/// A commit must never fail because of us: each way out ends well, but for the failure of the hook that came first.
+/// Without a `program` nothing of it belongs to this machine: others commit and share it, perhaps without beastctl, and
+/// then it is silent.
 pub(super) fn script(program: Option<&Path>, limit: Duration) -> Vec<u8> {
     let mut script = format!(
         "#!/bin/sh\n{MARK}\n\

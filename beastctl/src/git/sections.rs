@@ -1,4 +1,5 @@
-//! Git's diff on its way: cut into sections, a file each, of which only some are kept, and not more than there is room for.
+//! Git's diff on its way: cut into sections, a file each, of which only some are kept, and not more than there is room
+//! for.
 
 use std::collections::VecDeque;
 

@@ -59,7 +59,8 @@ impl Settings {
         }
     }
 
-    /// Why a message cannot be written as the repository wants it; letters of ASCII are the same in every encoding that git takes.
+    /// Why a message cannot be written as the repository wants it; letters of ASCII are the same in every encoding that
+    /// git takes.
     pub fn unwritable(&self, message: &str) -> Option<String> {
         let encoding = self.encoding.as_ref().filter(|_| !message.is_ascii())?;
         Some(format!(

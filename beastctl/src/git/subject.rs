@@ -59,8 +59,8 @@ pub struct Given<'a> {
     pub material: &'a str,
 }
 
-/// The first line of an answer that is more than a heading, a fence or a greeting, as soon as it is whole; `is_whole` tells that
-/// no more of the answer will come. What is wrong with the line is the error.
+/// The first line of an answer that is more than a heading, a fence or a greeting, as soon as it is whole; `is_whole`
+/// tells that no more of the answer will come. What is wrong with the line is the error.
 pub fn subject(answer: &str, comment: &str, is_whole: bool, given: &Given<'_>) -> Option<Result<String, String>> {
     let answer = spoken(answer)?.replace("\r\n", "\n").replace('\r', "\n");
     let mut lines: Vec<&str> = answer.split('\n').collect();

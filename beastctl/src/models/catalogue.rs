@@ -20,9 +20,7 @@ pub struct Entry {
     pub bytes: u64,
     /// The size is rounded.
     pub approximate: bool,
-    /// Its name.
     pub licence: String,
-    /// Its text.
     pub licence_url: String,
     /// Name of the entry that guesses ahead for this one.
     pub draft: Option<String>,

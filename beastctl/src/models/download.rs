@@ -65,7 +65,6 @@ pub enum Report {
     Checked {
         /// Of the file.
         done: u64,
-        /// The file.
         total: u64,
     },
     /// It is tried again after this time.
@@ -79,7 +78,6 @@ pub enum Report {
 pub struct Fetched {
     /// Its SHA-256, when one was known and fits.
     pub sha256: Option<String>,
-    /// Its size.
     pub bytes: u64,
 }
 
@@ -247,8 +245,8 @@ fn accept(head: &Head, wanted: &Wanted, part: &mut Part, means: &mut Means<'_>) 
     })
 }
 
-/// Takes the first bytes of a file. What is there stays until they are those of a model: a network that wants a login first
-/// answers with a page.
+/// Takes the first bytes of a file. What is there stays until they are those of a model: a network that wants a login
+/// first answers with a page.
 fn begin(flow: &mut Flow, known: Known, why: &str, part: &mut Part, means: &mut Means<'_>) -> Result<(), Stop> {
     let mut first = Vec::new();
     while first.len() < beast_launchd::gguf::MAGIC.len() {

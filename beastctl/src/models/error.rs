@@ -22,7 +22,6 @@ pub enum ModelError {
         action: &'static str,
         /// With which file.
         path: PathBuf,
-        /// Why not.
         source: io::Error,
     },
     /// Neither in the catalogue nor anything that names a place.
@@ -79,16 +78,10 @@ pub enum ModelError {
     },
     /// Nobody could be reached at all.
     #[error("cannot reach {url} ({reason})")]
-    Unreachable {
-        /// Where.
-        url: String,
-        /// Why not.
-        reason: String,
-    },
+    Unreachable { url: String, reason: String },
     /// Somebody was, and sends everybody round in circles.
     #[error("the server of {url} leads nowhere ({reason})")]
     Misled {
-        /// Where.
         url: String,
         /// What it does.
         reason: String,
@@ -96,7 +89,6 @@ pub enum ModelError {
     /// It was tried often enough.
     #[error("gave up on {url} after {n_tries} tries without a new byte ({reason})")]
     GaveUp {
-        /// Where.
         url: String,
         /// What went wrong last.
         reason: String,
@@ -108,7 +100,6 @@ pub enum ModelError {
     /// 429, or 503 with a long `Retry-After`.
     #[error("the server of {url} wants to be left alone for {}", humantime::format_duration(*.pause))]
     TooManyRequests {
-        /// Where.
         url: String,
         /// How long.
         pause: Duration,
@@ -132,7 +123,6 @@ pub enum ModelError {
     /// The same of a file that somebody else keeps.
     #[error("{} has another SHA-256: {found}, and {wanted} was expected", .path.display())]
     OtherHash {
-        /// The file.
         path: PathBuf,
         /// What it has.
         found: String,
@@ -148,7 +138,6 @@ pub enum ModelError {
         .needed.map_or(String::new(), |needed| format!(" and needs at least {needed}"))
     )]
     Cut {
-        /// The file.
         path: PathBuf,
         /// How much is there.
         n_bytes: u64,
@@ -167,7 +156,6 @@ pub enum ModelError {
         needed: u64,
         /// What an ordinary user may still write.
         free: u64,
-        /// Where.
         folder: PathBuf,
     },
     /// Another process is at it.
@@ -196,7 +184,6 @@ pub enum ModelError {
     /// The configuration is no TOML.
     #[error("{}: {message}", .path.display())]
     Config {
-        /// The file.
         path: PathBuf,
         /// Where and why.
         message: String,

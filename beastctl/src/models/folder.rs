@@ -19,8 +19,8 @@ pub(super) const MAX_RECORD: u64 = 1 << 20;
 pub struct Record {
     /// The address as it may be shown.
     pub url: String,
-    /// SHA-256 of the whole address where that one is not all of it: what is left out may say which file is meant, and may
-    /// be a secret.
+    /// SHA-256 of the whole address where that one is not all of it: what is left out may say which file is meant, and
+    /// may be a secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url_sha256: Option<String>,
     /// What was checked; nothing when nobody knew a hash.
@@ -51,7 +51,6 @@ pub struct Local {
     pub file: String,
     /// Where it is.
     pub path: PathBuf,
-    /// Its size.
     pub bytes: u64,
     /// Where its bytes are when another program keeps them.
     pub link: Option<PathBuf>,

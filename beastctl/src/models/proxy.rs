@@ -1,4 +1,5 @@
-//! Which proxy stands between this machine and an address: `ALL_PROXY`, `HTTPS_PROXY`, `HTTP_PROXY`, and `NO_PROXY` against them.
+//! Which proxy stands between this machine and an address: `ALL_PROXY`, `HTTPS_PROXY`, `HTTP_PROXY`, and `NO_PROXY`
+//! against them.
 //!
 //! The client library reads them too. What it leaves out is here: a proxy that it cannot use must not mean none, and
 //! `NO_PROXY` also names networks and ports.
@@ -11,7 +12,8 @@ use ureq::Proxy;
 const NAMES: [&str; 6] = ["ALL_PROXY", "all_proxy", "HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"];
 const EXCEPTIONS: [&str; 2] = ["NO_PROXY", "no_proxy"];
 
-/// The proxy for `url`, by the variables that `var` knows; the error names the variable, whose value may hold a password.
+/// The proxy for `url`, by the variables that `var` knows; the error names the variable, whose value may hold a
+/// password.
 pub(super) fn of(url: &str, var: impl Fn(&str) -> Option<String>) -> Result<Option<Proxy>, String> {
     let set = |name: &&str| var(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
     let Some((name, value)) = NAMES.iter().find_map(|name| Some((name, set(name)?))) else { return Ok(None) };

@@ -25,8 +25,8 @@ pub struct Answer<W> {
 }
 
 impl<W: Write> Answer<W> {
-    /// An answer that is written as it comes (`is_streamed`) or only kept. A terminal gets no control characters: what the
-    /// model read may have come from anywhere, and must not command the terminal.
+    /// An answer that is written as it comes (`is_streamed`) or only kept. A terminal gets no control characters: what
+    /// the model read may have come from anywhere, and must not command the terminal.
     pub fn new(out: W, is_streamed: bool, is_terminal: bool) -> Self {
         Self { out, is_streamed, is_terminal, markdown: None, lead: "", text: String::new(), held: String::new() }
     }
@@ -75,7 +75,8 @@ impl<W: Write> Answer<W> {
         self.markdown.is_some()
     }
 
-    /// Ends the answer: its newline, and first the answer itself when it was not streamed. Nothing when there is no text.
+    /// Ends the answer: its newline, and first the answer itself when it was not streamed. Nothing when there is no
+    /// text.
     ///
     /// # Errors
     /// Those of the writer.

@@ -23,7 +23,8 @@ pub(super) fn is_styled(choice: Option<ColorChoice>, is_terminal: bool) -> bool 
     decide(choice, is_terminal, |name| env::var_os(name))
 }
 
-/// `NO_COLOR` and `CLICOLOR_FORCE` as no-color.org and bixense.com/clicolors say: an empty variable is none, `0` forces nothing.
+/// `NO_COLOR` and `CLICOLOR_FORCE` as no-color.org and bixense.com/clicolors say: an empty variable is none, `0` forces
+/// nothing.
 fn decide(choice: Option<ColorChoice>, is_terminal: bool, var: impl Fn(&str) -> Option<OsString>) -> bool {
     let is_set = |name: &str| var(name).is_some_and(|value| !value.is_empty());
     match choice.unwrap_or_default() {

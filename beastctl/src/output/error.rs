@@ -15,12 +15,7 @@ pub enum OutputError {
     Write(#[source] io::Error),
     /// A file that was asked for.
     #[error("cannot write {}", .path.display())]
-    File {
-        /// Which.
-        path: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
+    File { path: PathBuf, source: io::Error },
 }
 
 impl From<io::Error> for OutputError {

@@ -8,8 +8,8 @@ use std::{
 
 use super::error::OutputError;
 
-/// A file that will be written: made at once beside its place, so that a place where nothing can be written is found before
-/// the work and not after it. Dropped without its text, it is gone.
+/// A file that will be written: made at once beside its place, so that a place where nothing can be written is found
+/// before the work and not after it. Dropped without its text, it is gone.
 #[derive(Debug)]
 pub struct WholeFile {
     path: PathBuf,

@@ -16,8 +16,8 @@ const WORDS: [(&str, &str); 9] = [
     ("number too large to fit in target type", "is too large"),
 ];
 
-/// The mistake, its advice, and where the help is. `command` is the command that the mistake belongs to, which clap names
-/// only now and then.
+/// The mistake, its advice, and where the help is. `command` is the command that the mistake belongs to, which clap
+/// names only now and then.
 pub fn usage_line(text: &str, command: &str) -> String {
     let (mistake, _) = text.split_once("\nUsage: ").unwrap_or((text, ""));
     let mistake = mistake.split("\nFor more information").next().unwrap_or_default();

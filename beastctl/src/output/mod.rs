@@ -1,7 +1,7 @@
 //! The only room that prints: the answer to stdout, everything else to stderr.
 //!
-//! stdout carries what was asked for and nothing else. On stderr, what a person wants to see is shown to a terminal only,
-//! and a loss of information always, unless `-q`.
+//! stdout carries what was asked for and nothing else. On stderr, what a person wants to see is shown to a terminal
+//! only, and a loss of information always, unless `-q`.
 
 mod answer;
 mod colour;

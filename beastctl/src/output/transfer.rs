@@ -27,7 +27,6 @@ impl Transfer {
         Self { verb, name: name.into(), began: None }
     }
 
-    /// The line.
     pub fn text(&mut self, done: u64, total: Option<u64>, now: Instant) -> String {
         let (began, before) = *self.began.get_or_insert((now, done));
         if done < before {

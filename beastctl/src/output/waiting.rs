@@ -1,4 +1,5 @@
-//! What a waiting person is told, from what the daemon has told: a stage, a place in the queue, how many parts are done.
+//! What a waiting person is told, from what the daemon has told: a stage, a place in the queue, how many parts are
+//! done.
 
 use std::time::{Duration, Instant};
 
@@ -62,7 +63,6 @@ impl Waiting {
         self.what = What::Words(words);
     }
 
-    /// The line.
     pub fn text(&self, now: Instant) -> Option<String> {
         match &self.what {
             What::Nothing => None,

@@ -7,8 +7,8 @@ use unicode_width::UnicodeWidthChar;
 
 use crate::escapes;
 
-/// A word that begins nearer to the edge is held back until it is known to fit. Longer ones, which are rare, the terminal
-/// cuts.
+/// A word that begins nearer to the edge is held back until it is known to fit. Longer ones, which are rare, the
+/// terminal cuts.
 const MAX_HELD: usize = 24;
 /// Columns between the stops of a tab.
 const TAB: usize = 8;

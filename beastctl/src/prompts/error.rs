@@ -27,16 +27,10 @@ pub enum PromptError {
     },
     /// The user's file cannot be read.
     #[error("cannot read {}", .path.display())]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
+    Unreadable { path: PathBuf, source: io::Error },
     /// The user's file makes no sense.
     #[error("{file}:{line}: {problem}")]
     Malformed {
-        /// The file.
         file: String,
         /// The line, from 1.
         line: usize,
@@ -56,7 +50,6 @@ pub enum PromptError {
     /// `--param` names a variable that the prompt has not.
     #[error("the prompt `{prompt}` has no variable `{key}`{}", did_you_mean(nearest.as_deref()))]
     UnknownVariable {
-        /// The prompt.
         prompt: String,
         /// What was given.
         key: String,
@@ -68,7 +61,6 @@ pub enum PromptError {
     /// A variable without a default was not given.
     #[error("the prompt `{prompt}` needs a value for {}", .keys.join(", "))]
     MissingVariables {
-        /// The prompt.
         prompt: String,
         /// Which ones.
         keys: Vec<String>,
@@ -76,7 +68,6 @@ pub enum PromptError {
     /// A variable was given nothing.
     #[error("the value of `{key}` is empty, and the prompt `{prompt}` needs one")]
     EmptyVariable {
-        /// The prompt.
         prompt: String,
         /// The variable.
         key: String,
@@ -87,7 +78,6 @@ pub enum PromptError {
     /// `prompts new` never overwrites.
     #[error("{} exists already", .path.display())]
     Exists {
-        /// The file.
         path: PathBuf,
         /// The prompt's name.
         name: String,
@@ -106,7 +96,6 @@ pub enum PromptError {
     Unwritable {
         /// The file or its folder.
         path: PathBuf,
-        /// Why not.
         source: io::Error,
     },
     /// The editor did not do its work.

@@ -8,7 +8,8 @@ use std::{
 
 use beast_launchd::file::{self, Refusal};
 
-/// Most bytes of a prompt or a schema. Both are read by a model each time, so more is a file that was meant for something else.
+/// Most bytes of a prompt or a schema. Both are read by a model each time, so more is a file that was meant for
+/// something else.
 pub(super) const MAX_LEN: usize = 256 * 1024;
 
 /// Why a file gives no text.

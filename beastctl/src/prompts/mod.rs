@@ -1,7 +1,8 @@
 //! Prompts by name: those built in, and the user's own, which win.
 //!
-//! A prompt is a Markdown file. Its text is the instruction; a block of YAML before it, between two lines `---`, holds the
-//! settings ([`front_matter`]). Whatever can be wrong with a file is found when it is loaded, and told with its line.
+//! A prompt is a Markdown file. Its text is the instruction; a block of YAML before it, between two lines `---`, holds
+//! the settings ([`front_matter`]). Whatever can be wrong with a file is found when it is loaded, and told with its
+//! line.
 
 mod catalogue;
 mod error;

@@ -1,5 +1,5 @@
-//! Where a prompt's settings end and its text begins. Settings that are written in another way are refused: as a part of the
-//! text they would instruct the model, and nobody would be told.
+//! Where a prompt's settings end and its text begins. Settings that are written in another way are refused: as a part
+//! of the text they would instruct the model, and nobody would be told.
 
 use super::prompt::Mistake;
 

@@ -56,7 +56,8 @@ pub struct Prompt {
     pub stop: Vec<String>,
     /// A JSON schema that the answer has to satisfy, as JSON text.
     pub schema: Option<String>,
-    /// How answers to parts of a long input become one: the instruction for that, empty for the prompt's own; `None` refuses long input.
+    /// How answers to parts of a long input become one: the instruction for that, empty for the prompt's own; `None`
+    /// refuses long input.
     pub reduce: Option<String>,
 }
 
@@ -73,8 +74,8 @@ impl Prompt {
         Ok(self)
     }
 
-    /// The prompt with another instruction in place of all that it says itself. What is given for its variables is still
-    /// checked: a wrong name is a slip, whether the value is used or not.
+    /// The prompt with another instruction in place of all that it says itself. What is given for its variables is
+    /// still checked: a wrong name is a slip, whether the value is used or not.
     ///
     /// # Errors
     /// [`PromptError::UnknownVariable`].

@@ -47,8 +47,8 @@ fn holes(text: &str) -> Vec<Hole<'_>> {
     holes
 }
 
-/// Checks each `{{` of a text and returns the names in use. `source` is how the text is written in the file, beginning in
-/// `line`; the places in it are counted, since quoting and folding move them.
+/// Checks each `{{` of a text and returns the names in use. `source` is how the text is written in the file, beginning
+/// in `line`; the places in it are counted, since quoting and folding move them.
 pub(super) fn check<'a>(
     text: &'a str,
     (line, source): (usize, &str),

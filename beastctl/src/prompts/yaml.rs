@@ -53,8 +53,8 @@ impl Value {
         }
     }
 
-    /// The same in JSON. serde_json's own object would sort the keys, and the order of a schema's properties is the order in
-    /// which they are answered.
+    /// The same in JSON. serde_json's own object would sort the keys, and the order of a schema's properties is the
+    /// order in which they are answered.
     pub(super) fn to_json(&self) -> String {
         let text = |text: &str| serde_json::Value::from(text).to_string();
         match self {

@@ -161,7 +161,8 @@ fn after_thirty_that_die_over_the_same_word_it_gives_up() {
     assert!(daemon.join().unwrap().accept().is_err(), "nobody called once more");
 }
 
-/// Loading and a place in the queue are signs of life, and no work on the answer: however many end there, the next is asked.
+/// Loading and a place in the queue are signs of life, and no work on the answer: however many end there, the next is
+/// asked.
 #[test]
 fn daemons_that_end_before_they_begin_are_no_reason_to_give_up() {
     let beast = Beast::alone();

@@ -142,7 +142,8 @@ pub(crate) fn spawn(command: &mut Command) -> Child {
     let until = Instant::now() + PATIENCE;
     loop {
         match command.spawn() {
-            // What another test has forked by itself holds a program that was being written until it becomes a program of its own.
+            // What another test has forked by itself holds a program that was being written until it becomes a program
+            // of its own.
             Err(error) if error.kind() == ErrorKind::ExecutableFileBusy && Instant::now() < until => {
                 thread::yield_now()
             }

@@ -1,4 +1,5 @@
-//! `models pull` where the file that is here, or a part of it, may be of another source or state than the one that is asked for.
+//! `models pull` where the file that is here, or a part of it, may be of another source or state than the one that is
+//! asked for.
 
 use std::{fs, os::unix::fs::PermissionsExt, sync::Arc};
 

@@ -7,7 +7,8 @@ use expect_test::{Expect, expect};
 
 use crate::harness::{Beast, Ran, feed, printed, spawn};
 
-/// Its states are files: `active`, `failed`, `enabled` and `pid`; `no-bus`, `refuses` and a unit that is missing make it fail.
+/// Its states are files: `active`, `failed`, `enabled` and `pid`; `no-bus`, `refuses` and a unit that is missing make
+/// it fail.
 const SYSTEMCTL: &str = r#"
 echo "$*" >> calls
 case "$*" in

@@ -1,4 +1,5 @@
-//! `service` on Linux where a package has brought the units and the user has enabled them: they are the service, and stay.
+//! `service` on Linux where a package has brought the units and the user has enabled them: they are the service, and
+//! stay.
 
 use std::fs;
 

@@ -100,7 +100,8 @@ fn the_daemon_of_another_client_is_as_good() {
     daemon.join().unwrap();
 }
 
-/// The other's daemon may be killed, or told to end, before this client has reached it: then it is this one's turn again.
+/// The other's daemon may be killed, or told to end, before this client has reached it: then it is this one's turn
+/// again.
 #[test]
 fn a_daemon_of_another_client_that_is_gone_again_is_replaced() {
     let beast = Beast::alone();

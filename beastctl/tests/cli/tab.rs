@@ -1,5 +1,5 @@
-//! What Tab makes of a line that somebody types into a real shell. A shell that is not installed is skipped, and the test
-//! says so.
+//! What Tab makes of a line that somebody types into a real shell. A shell that is not installed is skipped, and the
+//! test says so.
 
 use std::{
     env, fs,

@@ -1,4 +1,5 @@
-//! Random tools, the built-in model at a high temperature, every format: each call is well formed and satisfies its schema.
+//! Random tools, the built-in model at a high temperature, every format: each call is well formed and satisfies its
+//! schema.
 
 use std::path::PathBuf;
 use std::sync::Arc;

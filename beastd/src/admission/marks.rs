@@ -1,5 +1,5 @@
-//! Control tokens that somebody's text spells, such as `<|im_end|>`, must stay text: a template is rendered around marks in their
-//! place, and only what the template itself wrote is read for control tokens.
+//! Control tokens that somebody's text spells, such as `<|im_end|>`, must stay text: a template is rendered around
+//! marks in their place, and only what the template itself wrote is read for control tokens.
 
 use aho_corasick::AhoCorasick;
 use beast_protocol::{Message, Role};

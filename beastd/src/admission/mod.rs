@@ -72,12 +72,12 @@ impl Admission {
         &*self.vocab
     }
 
-    /// Checks a request and turns it into tokens; with what its user should know about that. Takes time in proportion to the text: not
-    /// for the thread of the sockets.
+    /// Checks a request and turns it into tokens; with what its user should know about that. Takes time in proportion
+    /// to the text: not for the thread of the sockets.
     ///
     /// # Errors
-    /// [`ErrorCode::Invalid`] for a request that makes no sense, [`ErrorCode::TooLong`] with both sizes: also for one that is to be answered
-    /// in parts and has to be.
+    /// [`ErrorCode::Invalid`] for a request that makes no sense, [`ErrorCode::TooLong`] with both sizes: also for one
+    /// that is to be answered in parts and has to be.
     pub fn admit(&self, request: &Generate) -> Result<(Admitted, Vec<Notice>), WireError> {
         check_request(request)?;
         self.check_resume(request)?;
@@ -147,7 +147,8 @@ impl Admission {
         Ok(())
     }
 
-    /// The beginning of an answer that another daemon gave. Tokens mean nothing to another model: then its text is what counts.
+    /// The beginning of an answer that another daemon gave. Tokens mean nothing to another model: then its text is what
+    /// counts.
     fn resumed(&self, request: &Generate, shown: &[(Token, String)]) -> Resumed {
         let Some(resume) = &request.resume else { return Resumed::default() };
         let n_shown = resume.text.len();
@@ -195,8 +196,8 @@ impl Admission {
         Ok(marked.tokenize(&text, &*self.vocab, self.adds_bos(&text)))
     }
 
-    /// Lengths of the prompt's beginnings that other requests are likely to share: the system turn, and for a long prompt all of it
-    /// but the last token, which must be computed to go on from.
+    /// Lengths of the prompt's beginnings that other requests are likely to share: the system turn, and for a long
+    /// prompt all of it but the last token, which must be computed to go on from.
     fn shared(&self, messages: &[Message], setting: &Setting, prompt: &[Token]) -> Vec<usize> {
         // Stopping before the last token costs a step of its own, a percent of reading such a prompt.
         const WORTH_A_STEP: usize = 256;
@@ -231,8 +232,8 @@ impl Admission {
     }
 }
 
-/// Who gives a seed wants the same text again: the engine's rounding depends on how many tokens a step has, which guessing would make a
-/// matter of timing.
+/// Who gives a seed wants the same text again: the engine's rounding depends on how many tokens a step has, which
+/// guessing would make a matter of timing.
 fn wish(request: &Generate) -> Wish {
     match request.speculation {
         Speculation::Auto if request.sampling.seed.is_some() => Wish::OFF,

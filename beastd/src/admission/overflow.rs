@@ -18,7 +18,8 @@ pub(super) struct Fitted<'a> {
     pub(super) notices: Vec<Notice>,
 }
 
-/// Whoever lets a long input be shortened or divided wants this share of the context for the answer, unless a shorter one is asked for.
+/// Whoever lets a long input be shortened or divided wants this share of the context for the answer, unless a shorter
+/// one is asked for.
 const ANSWER_SHARE: usize = 4;
 /// Tokenizing more only to refuse it takes seconds.
 pub(super) const MAX_EXACT: usize = 256 * 1024;

@@ -40,8 +40,8 @@ pub struct Progress<'a> {
 /// Measures a model at `path`. Takes about a minute for 2.6 billion parameters on two cores.
 ///
 /// # Errors
-/// When the model cannot be loaded or computes nothing, when there is not enough memory, or when others used the cores meanwhile:
-/// what was measured then would be wrong until the next calibration. `is_forced` takes it all the same.
+/// When the model cannot be loaded or computes nothing, when there is not enough memory, or when others used the cores
+/// meanwhile: what was measured then would be wrong until the next calibration. `is_forced` takes it all the same.
 pub fn run(
     config: &Config,
     path: &std::path::Path,
@@ -247,7 +247,8 @@ impl<'model> Bench<'model> {
         Ok(began.elapsed().as_secs_f64() * 1000.0)
     }
 
-    /// Tokens that mean nothing; what is computed costs the same. Never the first few, which are control tokens in most vocabularies.
+    /// Tokens that mean nothing; what is computed costs the same. Never the first few, which are control tokens in most
+    /// vocabularies.
     fn tokens(&mut self, n: usize) -> Vec<Token> {
         let mut next = || {
             // Marsaglia 2003, <https://doi.org/10.18637/jss.v008.i14>: xorshift32.

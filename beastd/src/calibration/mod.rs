@@ -1,7 +1,8 @@
 //! What is fastest on this machine for this model: measured once, kept beside the model, used from then on.
 //!
-//! Rearranged weights answer quicker and read prompts slower on one CPU and both quicker on another; two cores check four tokens in the time of
-//! three, a GPU in the time of one. So it is measured (`beastd --calibrate`, which `beastctl bench --calibrate` runs), not guessed.
+//! Rearranged weights answer quicker and read prompts slower on one CPU and both quicker on another; two cores check
+//! four tokens in the time of three, a GPU in the time of one. So it is measured (`beastd --calibrate`, which `beastctl
+//! bench --calibrate` runs), not guessed.
 
 mod measure;
 
@@ -20,9 +21,11 @@ const VERSION: u32 = 2;
 const MAX_BYTES: u64 = 1 << 20;
 /// A typical request, by which variants are compared: tokens of its prompt and of its answer.
 const TYPICAL: (f64, f64) = (1000.0, 150.0);
-/// A chunk of a prompt takes no longer than this, in milliseconds, since it is what a cancel or a new request waits for.
+/// A chunk of a prompt takes no longer than this, in milliseconds, since it is what a cancel or a new request waits
+/// for.
 const LONGEST_CHUNK_MS: f64 = 1600.0;
-/// The same for a prompt that is alone: it is given up when somebody comes, and its work is lost. Where the engine cannot give it up, somebody waits.
+/// The same for a prompt that is alone: it is given up when somebody comes, and its work is lost. Where the engine
+/// cannot give it up, somebody waits.
 const LONGEST_LONE_CHUNK_MS: f64 = 3200.0;
 /// The smallest chunk with this share of the best speed is large enough.
 const NEARLY_BEST: f64 = 0.97;
@@ -38,7 +41,6 @@ pub struct Calibration {
     pub measured_at: String,
     /// The engine and its build.
     pub engine: String,
-    /// Where.
     pub machine: Machine,
     /// With which model.
     pub model: Model,
@@ -66,7 +68,6 @@ pub struct Machine {
 /// A model file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Model {
-    /// Its name.
     pub name: String,
     /// What tells it from others, in hex.
     pub fingerprint: String,
@@ -137,7 +138,8 @@ impl Calibration {
         best_width(&self.decode, n_slots)
     }
 
-    /// The chunks that follow from what was measured: those in the file may have been chosen by another version's rules.
+    /// The chunks that follow from what was measured: those in the file may have been chosen by another version's
+    /// rules.
     fn choose_chunks(&mut self) {
         let Chosen { prefill_chunk, lone_chunk, .. } = &mut self.chosen;
         *prefill_chunk = best_chunk(&self.prefill, LONGEST_CHUNK_MS).unwrap_or(*prefill_chunk);
@@ -239,9 +241,9 @@ fn best_chunk(prefill: &[Cost], longest_ms: f64) -> Option<usize> {
     chosen.copied().or(prefill.first()).map(|cost| cost.n_tokens)
 }
 
-/// What the chunks take when each is a part that is the same for all and as much for every token: reading the weights, and
-/// multiplying with them. Fitted by least squares of the relative errors, because a single time that is a few percent off would tip
-/// the choice, and does so on a machine that somebody else uses too.
+/// What the chunks take when each is a part that is the same for all and as much for every token: reading the weights,
+/// and multiplying with them. Fitted by least squares of the relative errors, because a single time that is a few
+/// percent off would tip the choice, and does so on a machine that somebody else uses too.
 fn smoothed(prefill: &[Cost]) -> Vec<Cost> {
     let [mut w, mut n, mut ms, mut nn, mut nms] = [0.0; 5];
     for cost in prefill {

@@ -39,16 +39,10 @@ impl fmt::Display for Source {
 pub enum ConfigError {
     /// The file cannot be read.
     #[error("cannot read the configuration {}: {source}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
+    Read { path: PathBuf, source: std::io::Error },
     /// The file is no TOML.
     #[error("{}: {message}", path.display())]
     Syntax {
-        /// The file.
         path: PathBuf,
         /// Line, column and reason.
         message: String,
@@ -58,7 +52,6 @@ pub enum ConfigError {
     UnknownKey {
         /// What was written.
         key: String,
-        /// Where.
         source_of_key: Source,
         /// What was meant, perhaps.
         nearest: Option<String>,
@@ -70,7 +63,6 @@ pub enum ConfigError {
         key: String,
         /// What was written.
         value: String,
-        /// Where.
         source_of_key: Source,
         /// Why it does not fit.
         reason: String,

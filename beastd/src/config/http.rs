@@ -95,7 +95,8 @@ impl Http {
         self.listen.iter().copied().chain(self.ollama)
     }
 
-    /// Takes other keys. The listeners stay, so an address that needs a key goes on needing it, whatever the new ones would need.
+    /// Takes other keys. The listeners stay, so an address that needs a key goes on needing it, whatever the new ones
+    /// would need.
     pub(super) fn take_keys_of(&mut self, fresh: &Http) {
         let stays_locked = fresh.api_keys.is_empty() && self.addresses().any(|address| !is_loopback(address));
         if !stays_locked {

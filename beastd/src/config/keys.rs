@@ -1,7 +1,8 @@
-//! Every setting: its name, what it takes, whether it can change while the daemon runs, whether it changes how fast that computes.
+//! Every setting: its name, what it takes, whether it can change while the daemon runs, whether it changes how fast
+//! that computes.
 //!
-//! Checks, `--print-config`, SIGHUP, `beastctl bench` and docs/configuration.md follow from this table. What a setting means, and its
-//! default, stand in `config.default.toml`. Never knows: where a value came from.
+//! Checks, `--print-config`, SIGHUP, `beastctl bench` and docs/configuration.md follow from this table. What a setting
+//! means, and its default, stand in `config.default.toml`. Never knows: where a value came from.
 
 use std::time::Duration;
 

@@ -24,8 +24,8 @@ impl Loaded {
         })
     }
 
-    /// One object, a setting each: `value`, `layer` (default, profile, file, env or flag) and `source` within it, what it `takes`, whether
-    /// it is `live` and whether it is `of_speed`.
+    /// One object, a setting each: `value`, `layer` (default, profile, file, env or flag) and `source` within it, what
+    /// it `takes`, whether it is `live` and whether it is `of_speed`.
     pub fn json(&self) -> String {
         let entries = self.values.iter().filter_map(|(name, (value, source))| {
             let key = keys::find(name)?;

@@ -32,7 +32,8 @@ const LIMITS: ParserLimits = ParserLimits {
     initial_lexer_fuel: 1_000_000,
     // 35 ms a mask: 14,000 a millisecond.
     step_lexer_fuel: 500_000,
-    // 100 ms a mask: 20,000 a millisecond. A grammar with circles is followed character by character through the whole vocabulary.
+    // 100 ms a mask: 20,000 a millisecond. A grammar with circles is followed character by character through the whole
+    // vocabulary.
     step_max_items: 2_000_000,
     // 50 to 100 MB.
     max_lexer_states: 50_000,
@@ -41,8 +42,9 @@ const LIMITS: ParserLimits = ParserLimits {
     verbose_errors: false,
 };
 
-/// The state of one answer's constraint. llguidance follows all kinds: its steps are bounded, and it says what is wrong. llama.cpp's own grammars
-/// are not, and its translation of schemas into them leaves keywords out without a word.
+/// The state of one answer's constraint. llguidance follows all kinds: its steps are bounded, and it says what is
+/// wrong. llama.cpp's own grammars are not, and its translation of schemas into them leaves keywords out without a
+/// word.
 pub struct Constraint {
     matcher: Box<Matcher>,
     /// Of a text that is JSON and nothing else.
@@ -75,7 +77,8 @@ pub(super) enum Kind {
 }
 
 impl Constraints {
-    /// Reads a constraint. The first one of a model takes some tenths of a second, in which its vocabulary is made a trie; one that was read before, next to nothing.
+    /// Reads a constraint. The first one of a model takes some tenths of a second, in which its vocabulary is made a
+    /// trie; one that was read before, next to nothing.
     pub(super) fn read(&self, model: &LoadedModel, kind: Kind, text: &str) -> Result<Constraint, String> {
         if text.len() > MAX_LEN {
             return Err(format!("it has {} bytes, and {MAX_LEN} are the most", text.len()));

@@ -1,8 +1,10 @@
-//! llama.cpp's context, with two things that the wrapper does not pass on: giving a step up in the middle, and another number of threads.
+//! llama.cpp's context, with two things that the wrapper does not pass on: giving a step up in the middle, and another
+//! number of threads.
 //!
-//! On a CPU llama.cpp asks after each operation whether to go on (`abort_callback`), and takes a number of threads at any time (`llama_set_n_threads`). The
-//! wrapper has neither, and keeps its context to itself. So the linker sends its call that makes a context to `__wrap_…` here (`build.rs`), which adds
-//! the question and remembers the address. What would let this go: both in the wrapper.
+//! On a CPU llama.cpp asks after each operation whether to go on (`abort_callback`), and takes a number of threads at
+//! any time (`llama_set_n_threads`). The wrapper has neither, and keeps its context to itself. So the linker sends its
+//! call that makes a context to `__wrap_…` here (`build.rs`), which adds the question and remembers the address. What
+//! would let this go: both in the wrapper.
 #![allow(unsafe_code)]
 
 use std::ops::{Deref, DerefMut};
@@ -39,7 +41,8 @@ impl<'model> Context<'model> {
     pub(super) fn set_threads(&mut self, n_threads: usize) -> bool {
         #[cfg(target_os = "linux")]
         if let (Some(address), Ok(n_threads)) = (self.address, i32::try_from(n_threads)) {
-            // SAFETY: the address is that of the context in `inner`, which lives, and nobody computes: `self` is borrowed alone.
+            // SAFETY: the address is that of the context in `inner`, which lives, and nobody computes: `self` is
+            // borrowed alone.
             unsafe { llama_cpp_sys_2::llama_set_n_threads(address.as_ptr(), n_threads, n_threads) };
             return true;
         }
@@ -94,7 +97,8 @@ mod hook {
     }
 
     thread_local! {
-        /// llama.cpp asks on the thread that called it, so that engines on several threads do not answer for each other.
+        /// llama.cpp asks on the thread that called it, so that engines on several threads do not answer for each
+        /// other.
         static QUESTION: RefCell<Option<Question>> = const { RefCell::new(None) };
         /// Of the context that was made last on this thread.
         static ADDRESS: Cell<Option<NonNull<sys::llama_context>>> = const { Cell::new(None) };

@@ -1,5 +1,5 @@
-//! How many digits the numbers of a JSON text have so far: no schema bounds them, and a model that repeats itself writes them for ever.
-//! Knows no schema and no tokens.
+//! How many digits the numbers of a JSON text have so far: no schema bounds them, and a model that repeats itself
+//! writes them for ever. Knows no schema and no tokens.
 
 /// Most digits before a point, and after it: 64 bits have 20 at most, double precision tells 17 apart.
 const MAX_DIGITS: u32 = 20;

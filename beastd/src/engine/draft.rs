@@ -1,8 +1,8 @@
 //! A draft model: a small one with the same vocabulary, which guesses what the large one will say.
 //!
-//! It has a context of its own, with a sequence for each request that holds only tokens which are certain, and one for trying: a guess
-//! goes on from a copy, so that nothing has to be taken back. Reading a prompt takes it longer than all guesses of a short answer, so
-//! beginnings that come again are kept, as sequences too.
+//! It has a context of its own, with a sequence for each request that holds only tokens which are certain, and one for
+//! trying: a guess goes on from a copy, so that nothing has to be taken back. Reading a prompt takes it longer than all
+//! guesses of a short answer, so beginnings that come again are kept, as sequences too.
 
 use std::collections::HashMap;
 
@@ -21,14 +21,16 @@ use crate::batch::{SeqId, SlotId, Token};
 use crate::clock::now_us;
 use crate::prefix_cache::{MIN_TOKENS, PrefixCache};
 
-/// It stops guessing at a token that it gives less than this chance: checking a guess costs the large model part of a step,
-/// so one that is more likely wrong than right seldom pays.
+/// It stops guessing at a token that it gives less than this chance: checking a guess costs the large model part of a
+/// step, so one that is more likely wrong than right seldom pays.
 const MIN_CONFIDENCE: f32 = 0.5;
 
-/// More new tokens than this are a prompt, or what came while the draft model was left alone: a step settles no more at once.
+/// More new tokens than this are a prompt, or what came while the draft model was left alone: a step settles no more at
+/// once.
 const MOST_NEW: usize = 16;
 
-/// Beginnings that are kept. Each takes a place with its convolution states, and cells, of which every one costs each token a little.
+/// Beginnings that are kept. Each takes a place with its convolution states, and cells, of which every one costs each
+/// token a little.
 const N_KEPT: usize = 4;
 
 /// See the module's text.
@@ -137,7 +139,8 @@ impl<'model> DraftModel<'model> {
         self.free.push(held.place);
     }
 
-    /// Computes what is not known of a request's tokens, as far as one call goes; the logits after the last one are there then.
+    /// Computes what is not known of a request's tokens, as far as one call goes; the logits after the last one are
+    /// there then.
     fn catch_up(&mut self, held: &mut Held, tokens: &[Token]) -> bool {
         let n_done = held.tokens.len();
         let end = tokens.len().min(n_done + self.options.n_batch);

@@ -7,32 +7,16 @@ use std::path::PathBuf;
 pub enum LoadError {
     /// It cannot be opened.
     #[error("cannot read the model {}: {source}; try: check `model` in the configuration", path.display())]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
+    File { path: PathBuf, source: std::io::Error },
     /// It is something else.
     #[error("{} is not a GGUF file (it does not begin with \"GGUF\"); convert the model, or choose another", path.display())]
-    NotGguf {
-        /// The file.
-        path: PathBuf,
-    },
+    NotGguf { path: PathBuf },
     /// llama.cpp does not take it.
     #[error("llama.cpp cannot load {}: it is truncated, damaged or of an unknown kind; try: get it again, or choose another", path.display())]
-    Refused {
-        /// The file.
-        path: PathBuf,
-    },
+    Refused { path: PathBuf },
     /// Its head says what no model can mean, or a trial of it failed.
     #[error("cannot use the model {}: {reason}; try: get the file again, or choose another", path.display())]
-    Unusable {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        reason: String,
-    },
+    Unusable { path: PathBuf, reason: String },
     /// What a trial said of it.
     #[error("{0}")]
     Trial(String),

@@ -1,7 +1,7 @@
 //! A byte vocabulary and a deterministic engine, for tests of everything around the real one.
 //!
-//! The engine stores the tokens of each slot and derives the next token from all that is stored. A wrong position, a missed
-//! edit or a mixed-up slot therefore changes the text: bookkeeping errors cannot hide.
+//! The engine stores the tokens of each slot and derives the next token from all that is stored. A wrong position, a
+//! missed edit or a mixed-up slot therefore changes the text: bookkeeping errors cannot hide.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -15,7 +15,8 @@ use crate::batch::{Batch, KvEdit, Logprobs, Sampled, SamplingParams, SeqId, Slot
 /// Ends an answer.
 pub const END: Token = Token(256);
 
-/// The fake's answer to a prompt: what the engine alone would generate, up to `n_max_tokens` or [`END`], which is left out.
+/// The fake's answer to a prompt: what the engine alone would generate, up to `n_max_tokens` or [`END`], which is left
+/// out.
 pub fn answer(prompt: &[Token], seed: u32, n_max_tokens: usize) -> Vec<Token> {
     let mut tokens = prompt.to_vec();
     while tokens.len() < prompt.len() + n_max_tokens {

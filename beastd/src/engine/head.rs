@@ -1,6 +1,7 @@
 //! What a model's file says that would end llama.cpp's process, seen before llama.cpp reads it.
 //!
-//! May know: the head of a file. Never knows: the weights. What cannot be seen here is tried in a process of its own (`trial`).
+//! May know: the head of a file. Never knows: the weights. What cannot be seen here is tried in a process of its own
+//! (`trial`).
 
 use std::collections::HashSet;
 use std::path::Path;

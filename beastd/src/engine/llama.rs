@@ -52,8 +52,8 @@ pub struct LlamaEngine<'model> {
     samplers: HashMap<SeqId, Sampler>,
     n_vocab: i32,
     n_rollback: usize,
-    /// Slots whose last drafts were taken back, until they compute again. llama.cpp remembers that beside the sequence, where a copy within
-    /// the cache does not find it.
+    /// Slots whose last drafts were taken back, until they compute again. llama.cpp remembers that beside the sequence,
+    /// where a copy within the cache does not find it.
     rolled_back: HashSet<SlotId>,
     /// Made for the first embedding.
     embedder: Option<Embedder<'model>>,
@@ -87,8 +87,9 @@ impl<'model> LlamaEngine<'model> {
         })
     }
 
-    /// A first prefill, which reads weights that are mapped; on a GPU also a first decode, whose kernels are others and have to
-    /// be compiled. Finds out whether drafts can be taken back: llama.cpp has no question for that, only a refusal.
+    /// A first prefill, which reads weights that are mapped; on a GPU also a first decode, whose kernels are others and
+    /// have to be compiled. Finds out whether drafts can be taken back: llama.cpp has no question for that, only a
+    /// refusal.
     ///
     /// Returns the bytes of a saved state: for each token, and besides.
     ///
@@ -132,7 +133,8 @@ impl<'model> LlamaEngine<'model> {
                 }
             }
             KvEdit::Copy { from, to } if self.rolled_back.contains(&from) => {
-                // A saved state holds what is meant; megabytes instead of microseconds, but only once an answer at most.
+                // A saved state holds what is meant; megabytes instead of microseconds, but only once an answer at
+                // most.
                 let state = self.save(from)?;
                 match self.restore(to, &state)? {
                     true => Ok(()),
@@ -146,8 +148,9 @@ impl<'model> LlamaEngine<'model> {
         }
     }
 
-    /// Drops what a slot holds from position `pos` on. A hybrid model can do so only directly after the row that computed it, as deep as
-    /// `n_draft`, and must keep a token of that row: its convolution states are kept for the last graph pass alone.
+    /// Drops what a slot holds from position `pos` on. A hybrid model can do so only directly after the row that
+    /// computed it, as deep as `n_draft`, and must keep a token of that row: its convolution states are kept for the
+    /// last graph pass alone.
     fn cut(&mut self, slot: SlotId, pos: u32) -> Result<(), EngineError> {
         match self.context.clear_kv_cache_seq(Some(slot.0), Some(pos), None) {
             Ok(true) => {
@@ -220,9 +223,10 @@ impl Engine for LlamaEngine<'_> {
         self.compute(&batch.rows)
     }
 
-    /// What is given up leaves a hybrid model's convolution states half overwritten, and they cannot be cut back. So the slot is
-    /// copied first, into a place that is empty and is left so; the copy shares its cells and takes microseconds. Where that cannot be
-    /// done, the step goes to its end: without a second slot, or directly after guesses were taken back.
+    /// What is given up leaves a hybrid model's convolution states half overwritten, and they cannot be cut back. So
+    /// the slot is copied first, into a place that is empty and is left so; the copy shares its cells and takes
+    /// microseconds. Where that cannot be done, the step goes to its end: without a second slot, or directly after
+    /// guesses were taken back.
     fn step_unless(&mut self, batch: &Batch, is_interrupted: IsInterrupted) -> Result<Vec<Sampled>, EngineError> {
         self.edit(&batch.edits)?;
         let [row] = &batch.rows[..] else { return self.compute(&batch.rows) };
@@ -293,10 +297,11 @@ impl LlamaEngine<'_> {
         asked.into_iter().map(|(row, idx)| self.verify(row, idx)).collect()
     }
 
-    /// Chooses tokens while they are what was guessed, and one more; takes the rest of the guesses back. Drawing from the model at each
-    /// position and keeping a guess that was drawn is speculative sampling (Leviathan et al. 2023, <https://arxiv.org/abs/2211.17192>)
-    /// for a drafter that is certain of its guess: it is accepted with the model's own probability for it, and what is drawn instead
-    /// has the distribution that is left. `idx` is the place of the last known token in the llama.cpp batch.
+    /// Chooses tokens while they are what was guessed, and one more; takes the rest of the guesses back. Drawing from
+    /// the model at each position and keeping a guess that was drawn is speculative sampling (Leviathan et al. 2023,
+    /// <https://arxiv.org/abs/2211.17192>) for a drafter that is certain of its guess: it is accepted with the model's
+    /// own probability for it, and what is drawn instead has the distribution that is left. `idx` is the place of the
+    /// last known token in the llama.cpp batch.
     fn verify(&mut self, row: &Row, idx: i32) -> Result<Sampled, EngineError> {
         let drafts = &row.tokens[row.n_known()..];
         let (mut tokens, mut logprobs, mut stuck) = (Vec::with_capacity(1), Vec::new(), None);

@@ -68,7 +68,8 @@ fn chunked_copied_and_batched_equal_whole() {
     }
     assert!(difference(&whole, &chunked) < ROUNDING, "chunked: {}", difference(&whole, &chunked));
 
-    // The beginning is computed in one slot, kept in a place, and copied to another slot; the first goes on with something else.
+    // The beginning is computed in one slot, kept in a place, and copied to another slot; the first goes on with
+    // something else.
     logits(&mut engine, vec![], vec![row(2, 0, &tokens[..30], true)]);
     let copies = vec![KvEdit::Copy { from: SlotId(2), to: SlotId(6) }, KvEdit::Copy { from: SlotId(6), to: SlotId(3) }];
     logits(&mut engine, copies, vec![row(2, 30, &tokens[50..80], true)]);
@@ -128,9 +129,9 @@ impl Plain {
     }
 }
 
-/// Decodes several at once with `n_draft` guesses in each step, of which `n_right` are right, and compares the logits after each step with
-/// those of plain decoding. Where rounding could tip the choice nothing is guessed, and plain decoding's choice is taken.
-/// Returns how many steps had guesses.
+/// Decodes several at once with `n_draft` guesses in each step, of which `n_right` are right, and compares the logits
+/// after each step with those of plain decoding. Where rounding could tip the choice nothing is guessed, and plain
+/// decoding's choice is taken. Returns how many steps had guesses.
 fn check_guessing(
     engine: &mut LlamaEngine<'_>,
     all: &[Plain],

@@ -24,7 +24,8 @@ pub struct ModelOptions {
     pub n_gpu_layers: Option<u32>,
     /// Whether weights are mapped instead of read.
     pub mmap: bool,
-    /// Whether weights are rearranged for the CPU's instructions. They are read then, not mapped: both would hold them in memory twice.
+    /// Whether weights are rearranged for the CPU's instructions. They are read then, not mapped: both would hold them
+    /// in memory twice.
     pub repack: bool,
     /// Multiply with kernels of ours where there are some (`kernels`), for all models from now on.
     pub kernels: bool,
@@ -104,7 +105,6 @@ impl LoadedModel {
         self.model.chat_template(None).ok()?.to_string().ok()
     }
 
-    /// The file.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -134,9 +134,10 @@ impl LoadedModel {
         self.n_gpu_layers
     }
 
-    /// Most past states that a context may keep for each sequence. llama.cpp plans its graph for a number of nodes that follows from the
-    /// number of tensors (`graph_max_nodes`), and the process ends when keeping states takes more: three nodes for each state and
-    /// layer that has one, besides some 33 for each layer of LFM2 (found by trying: 2.6B ends at 19 states, 350M at 23).
+    /// Most past states that a context may keep for each sequence. llama.cpp plans its graph for a number of nodes that
+    /// follows from the number of tensors (`graph_max_nodes`), and the process ends when keeping states takes more:
+    /// three nodes for each state and layer that has one, besides some 33 for each layer of LFM2 (found by trying: 2.6B
+    /// ends at 19 states, 350M at 23).
     pub fn max_states(&self) -> usize {
         const NODES_OF_A_LAYER: usize = 34;
         const NODES_OF_A_STATE: usize = 3;

@@ -23,15 +23,18 @@ pub(super) fn save(context: &LlamaContext<'_>, seq_id: i32) -> Option<Vec<u8>> {
     (n_written == bytes.len()).then_some(bytes)
 }
 
-/// Makes an empty sequence hold what `save` returned, in this process or in another one with the same model and build of llama.cpp:
-/// whoever keeps such bytes checks that, and that they are undamaged. False when there is no room; the sequence must be cleared then.
+/// Makes an empty sequence hold what `save` returned, in this process or in another one with the same model and build
+/// of llama.cpp: whoever keeps such bytes checks that, and that they are undamaged. False when there is no room; the
+/// sequence must be cleared then.
 pub(super) fn restore(context: &mut LlamaContext<'_>, seq_id: i32, bytes: &[u8]) -> bool {
-    // SAFETY: the bytes come from `save`; llama.cpp is told their length and compares the shapes that they name with its own.
+    // SAFETY: the bytes come from `save`; llama.cpp is told their length and compares the shapes that they name with
+    // its own.
     unsafe { context.state_seq_set_data_ext(bytes, seq_id, LlamaStateSeqFlags::empty()) }
 }
 
-/// Keeps all that is allocated in one arena, for the beginning of the process. In glibc's arenas of other threads, freed memory stays scattered: after
-/// a model was given back, two to four megabytes more were left. The few threads here seldom allocate at once.
+/// Keeps all that is allocated in one arena, for the beginning of the process. In glibc's arenas of other threads,
+/// freed memory stays scattered: after a model was given back, two to four megabytes more were left. The few threads
+/// here seldom allocate at once.
 pub fn keep_memory_together() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     // SAFETY: a parameter is set; no other thread runs yet.
@@ -40,7 +43,8 @@ pub fn keep_memory_together() {
     }
 }
 
-/// Gives freed memory back to the system: glibc keeps what was freed in small pieces, which after a model is tens of megabytes.
+/// Gives freed memory back to the system: glibc keeps what was freed in small pieces, which after a model is tens of
+/// megabytes.
 pub fn return_memory() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     // SAFETY: only freed memory is touched, under the allocator's own locks.
@@ -49,17 +53,18 @@ pub fn return_memory() {
     }
 }
 
-/// Decides for the models loaded from now on whether their weights are rearranged for this CPU's instructions. llama.cpp has a
-/// parameter for that which the wrapper does not pass on; what it does pass through is the CPU's list of buffer types that rearrange,
-/// which ends at a null pointer. With one in the first place the list is empty. What would let this go: `use_extra_bufts` in the
-/// wrapper's model parameters.
+/// Decides for the models loaded from now on whether their weights are rearranged for this CPU's instructions.
+/// llama.cpp has a parameter for that which the wrapper does not pass on; what it does pass through is the CPU's list
+/// of buffer types that rearrange, which ends at a null pointer. With one in the first place the list is empty. What
+/// would let this go: `use_extra_bufts` in the wrapper's model parameters.
 pub(super) fn set_repack(is_wanted: bool) {
     /// What stood in the first place; an address, because pointers do not travel between threads.
     static FIRST: Mutex<Option<usize>> = Mutex::new(None);
     let Some(list) = extra_buffer_types() else { return };
     let mut first = FIRST.lock().expect("nobody panics with it");
-    // SAFETY: the list is a vector of llama.cpp's that lives as long as the process and holds at least the null pointer at its end. It is
-    // read while a model is loaded and at no other time; models are loaded one at a time, and not while this runs.
+    // SAFETY: the list is a vector of llama.cpp's that lives as long as the process and holds at least the null pointer
+    // at its end. It is read while a model is loaded and at no other time; models are loaded one at a time, and not
+    // while this runs.
     unsafe {
         leave_amx_out(list);
         let saved = *first.get_or_insert(*list as usize);
@@ -67,15 +72,16 @@ pub(super) fn set_repack(is_wanted: bool) {
     }
 }
 
-/// Takes AMX off the list. GCC's header (seen in 12) says that `_tile_loadconfig` reads 8 bytes where it reads 64, so that the compiler
-/// leaves out most of the configuration that llama.cpp has written for it: the first product of a long prompt ends the process with SIGILL.
-/// What would let this go: a llama.cpp that is never built by such a compiler.
+/// Takes AMX off the list. GCC's header (seen in 12) says that `_tile_loadconfig` reads 8 bytes where it reads 64, so
+/// that the compiler leaves out most of the configuration that llama.cpp has written for it: the first product of a
+/// long prompt ends the process with SIGILL. What would let this go: a llama.cpp that is never built by such a
+/// compiler.
 ///
 /// # Safety
 /// As for [`set_repack`]: the list ends at a null pointer, and nobody reads it meanwhile.
 unsafe fn leave_amx_out(list: *mut sys::ggml_backend_buffer_type_t) {
-    // SAFETY: every place up to the null pointer is read, and what follows AMX moves down by one, the null pointer included; names are
-    // texts that live as long as the process.
+    // SAFETY: every place up to the null pointer is read, and what follows AMX moves down by one, the null pointer
+    // included; names are texts that live as long as the process.
     unsafe {
         let mut at = list;
         while !(*at).is_null() {
@@ -94,8 +100,8 @@ unsafe fn leave_amx_out(list: *mut sys::ggml_backend_buffer_type_t) {
 
 /// The CPU's list of buffer types that rearrange weights; `None` in a build without any.
 fn extra_buffer_types() -> Option<*mut sys::ggml_backend_buffer_type_t> {
-    // SAFETY: questions to llama.cpp's registry, which the wrapper has made ready; each answer is checked before it is used, and the
-    // function has the type that ggml-backend.h gives it under this name.
+    // SAFETY: questions to llama.cpp's registry, which the wrapper has made ready; each answer is checked before it is
+    // used, and the function has the type that ggml-backend.h gives it under this name.
     unsafe {
         let device = sys::ggml_backend_dev_by_type(sys::GGML_BACKEND_DEVICE_TYPE_CPU);
         if device.is_null() {
@@ -109,12 +115,14 @@ fn extra_buffer_types() -> Option<*mut sys::ggml_backend_buffer_type_t> {
     }
 }
 
-/// The name of a tensor in whose weights a value is not a number; `None` when all are, or the file is not one that llama.cpp reads.
+/// The name of a tensor in whose weights a value is not a number; `None` when all are, or the file is not one that
+/// llama.cpp reads.
 pub(super) fn broken_tensor(path: &Path) -> Option<String> {
     let name = CString::new(path.as_os_str().as_bytes()).ok()?;
     let file = file::open(path).ok()?;
     let params = sys::gguf_init_params { no_alloc: true, ctx: std::ptr::null_mut() };
-    // SAFETY: a path that ends with a null byte; what comes back is checked, asked for tensors that it has counted itself, and freed once.
+    // SAFETY: a path that ends with a null byte; what comes back is checked, asked for tensors that it has counted
+    // itself, and freed once.
     unsafe {
         let head = sys::gguf_init_from_file(name.as_ptr(), params);
         if head.is_null() {
@@ -133,7 +141,8 @@ pub(super) fn broken_tensor(path: &Path) -> Option<String> {
 /// The head is one of llama.cpp's, and has a tensor of this number.
 unsafe fn is_sound(head: *const sys::gguf_context, n: i64, file: &File) -> bool {
     const CHUNK: usize = 1 << 20;
-    // SAFETY: as the caller promises; the type is one that the head has accepted, and the buffer as long as what is said of it.
+    // SAFETY: as the caller promises; the type is one that the head has accepted, and the buffer as long as what is
+    // said of it.
     unsafe {
         let kind = sys::gguf_get_tensor_type(head, n);
         let start = sys::gguf_get_data_offset(head) as u64 + sys::gguf_get_tensor_offset(head, n) as u64;
@@ -152,10 +161,11 @@ unsafe fn is_sound(head: *const sys::gguf_context, n: i64, file: &File) -> bool 
     true
 }
 
-/// Makes an assertion of llama.cpp's end the process at once, for the beginning of the process: it starts gdb on it otherwise, which may hang, and
-/// says nothing in the log.
+/// Makes an assertion of llama.cpp's end the process at once, for the beginning of the process: it starts gdb on it
+/// otherwise, which may hang, and says nothing in the log.
 pub fn end_without_debugger() {
-    // SAFETY: no other thread runs yet, which could read the environment meanwhile; the function is one that may be called there.
+    // SAFETY: no other thread runs yet, which could read the environment meanwhile; the function is one that may be
+    // called there.
     unsafe {
         std::env::set_var("GGML_NO_BACKTRACE", "1");
         sys::ggml_set_abort_callback(Some(say_last_words));

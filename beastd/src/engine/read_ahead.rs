@@ -1,12 +1,14 @@
-//! Brings a model's file into the page cache in pages of 2 MiB, before it is mapped as weights. Decoding reads all weights for each token, and in pages of 4 KiB a good part of its time goes
-//! into finding them: 42 ms a token against 35 for the 2.6B on two cores, 52 against 46 when neighbours used the memory. Linux 6.16 and ext4 were seen to do it; where the system
-//! does not, this is what reading would have been anyway.
+//! Brings a model's file into the page cache in pages of 2 MiB, before it is mapped as weights. Decoding reads all
+//! weights for each token, and in pages of 4 KiB a good part of its time goes into finding them: 42 ms a token against
+//! 35 for the 2.6B on two cores, 52 against 46 when neighbours used the memory. Linux 6.16 and ext4 were seen to do it;
+//! where the system does not, this is what reading would have been anyway.
 #![cfg_attr(target_os = "linux", allow(unsafe_code))]
 
 use std::path::Path;
 
-/// Reads the file, if most of it is not in memory yet: what is there already keeps its pages. `progress` is told the share that is done, 0 to 1, and ends the reading by answering false,
-/// as errors do: whoever maps the file next meets them again.
+/// Reads the file, if most of it is not in memory yet: what is there already keeps its pages. `progress` is told the
+/// share that is done, 0 to 1, and ends the reading by answering false, as errors do: whoever maps the file next meets
+/// them again.
 #[cfg(target_os = "linux")]
 pub(super) fn read_in_large_pages(path: &Path, mut progress: impl FnMut(f32) -> bool) {
     use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap, munmap};
@@ -18,7 +20,8 @@ pub(super) fn read_in_large_pages(path: &Path, mut progress: impl FnMut(f32) -> 
     if n_bytes == 0 {
         return;
     }
-    // SAFETY: a new mapping at a place of the system's choice, which nobody else knows and which is never read through; it ends here.
+    // SAFETY: a new mapping at a place of the system's choice, which nobody else knows and which is never read through;
+    // it ends here.
     unsafe {
         let Ok(start) = mmap(std::ptr::null_mut(), n_bytes, ProtFlags::READ, MapFlags::SHARED, &file, 0) else {
             return;

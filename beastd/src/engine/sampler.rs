@@ -83,8 +83,8 @@ impl Sampler {
         let Some(constraint) = &mut self.constraint else {
             return Ok(self.chooser.sample(context, idx, logits));
         };
-        // Most tokens are right by themselves, and finding all that would be is slow in llama.cpp. What is drawn freely and kept only when it
-        // is allowed, else drawn again among the allowed ones, has their distribution.
+        // Most tokens are right by themselves, and finding all that would be is slow in llama.cpp. What is drawn freely
+        // and kept only when it is allowed, else drawn again among the allowed ones, has their distribution.
         let mut token = self.chooser.choose_freely(logits);
         if !constraint.allows(token) {
             let mut allowed = candidates(logits);
@@ -181,7 +181,8 @@ fn most_likely(logits: &[f32]) -> LlamaToken {
 
 /// The first of the largest values; ties go to the lower token, as in llama.cpp.
 pub(super) fn argmax(logits: &[f32]) -> usize {
-    // Block by block: the compiler turns the maximum of a block into vector instructions, which a search for the place prevents.
+    // Block by block: the compiler turns the maximum of a block into vector instructions, which a search for the place
+    // prevents.
     const BLOCK: usize = 1024;
     let mut best = (0, f32::NEG_INFINITY);
     for (n, block) in logits.chunks(BLOCK).enumerate() {

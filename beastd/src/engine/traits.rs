@@ -18,7 +18,8 @@ pub trait Engine {
     /// An armed sequence gets only tokens that this allows; then it ends.
     fn constrain(&mut self, seq: SeqId, constraint: Constraint);
 
-    /// An armed sequence has chosen these tokens before, in another process. False when what constrains it does not allow them.
+    /// An armed sequence has chosen these tokens before, in another process. False when what constrains it does not
+    /// allow them.
     #[must_use]
     fn replay(&mut self, seq: SeqId, tokens: &[Token]) -> bool;
 
@@ -44,16 +45,16 @@ pub trait Engine {
     /// [`EngineError::Fatal`].
     fn edit(&mut self, edits: &[KvEdit]) -> Result<(), EngineError>;
 
-    /// Makes the batch's edits, computes its rows, and chooses tokens for each row that asks for them: with drafts, as long as the
-    /// choice is what was guessed, and one more. Each is drawn from the model's own distribution after all tokens before it, so drafts
-    /// change no text. What was guessed wrong is taken back before this returns.
+    /// Makes the batch's edits, computes its rows, and chooses tokens for each row that asks for them: with drafts, as
+    /// long as the choice is what was guessed, and one more. Each is drawn from the model's own distribution after all
+    /// tokens before it, so drafts change no text. What was guessed wrong is taken back before this returns.
     ///
     /// # Errors
     /// See [`EngineError`]; the edits were made in any case.
     fn step(&mut self, batch: &Batch) -> Result<Vec<Sampled>, EngineError>;
 
-    /// The same for a single row without drafts, unless it is interrupted. An engine that cannot ask, or could not put the slot back,
-    /// computes to the end.
+    /// The same for a single row without drafts, unless it is interrupted. An engine that cannot ask, or could not put
+    /// the slot back, computes to the end.
     ///
     /// # Errors
     /// See [`EngineError`].
@@ -86,7 +87,8 @@ pub struct Guesses {
 
 /// Guesses the tokens that follow. Never decides: the model checks every guess.
 pub trait Drafter {
-    /// At most `n_max` tokens that may follow `tokens`, which are all that is known of the sequence; none when it would rather not.
+    /// At most `n_max` tokens that may follow `tokens`, which are all that is known of the sequence; none when it would
+    /// rather not.
     fn draft(&mut self, seq: SeqId, tokens: &[Token], n_max: usize) -> Guesses;
 
     /// The sequence has ended.
@@ -115,8 +117,8 @@ pub enum EngineError {
 
 /// The model's text side: used by sessions and by the worker at once.
 pub trait Vocab: Send + Sync {
-    /// The tokens of a text. `add_special` adds what the model wants at the beginning (BOS); `parse_special` reads the texts of
-    /// control tokens, such as `<|im_end|>`, as those tokens.
+    /// The tokens of a text. `add_special` adds what the model wants at the beginning (BOS); `parse_special` reads the
+    /// texts of control tokens, such as `<|im_end|>`, as those tokens.
     fn tokenize(&self, text: &str, add_special: bool, parse_special: bool) -> Vec<Token>;
 
     /// Appends the bytes of a token; control tokens have none. Need not be whole characters.

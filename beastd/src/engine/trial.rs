@@ -21,7 +21,8 @@ const TEXT: &str = "Hello, world 42!\r\n\t\u{1}\u{7f}é漢🦀\u{10ffff}";
 const SMALL: ContextOptions =
     ContextOptions { n_cells: 256, n_places: 1, n_batch: 16, n_ubatch: 16, n_threads: 1, n_draft: 0 };
 
-/// Loads a model, tells so, reads and writes with its vocabulary, hands that to `check`, computes, and looks for weights that are not numbers.
+/// Loads a model, tells so, reads and writes with its vocabulary, hands that to `check`, computes, and looks for
+/// weights that are not numbers.
 ///
 /// # Errors
 /// What a daemon would meet with this file, in words.

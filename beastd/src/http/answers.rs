@@ -58,8 +58,8 @@ impl Peer for Choice {
 }
 
 impl Answers {
-    /// Starts these requests and waits until all have passed the checks and have a place in the queue: from then on a client can be
-    /// told that it gets an answer.
+    /// Starts these requests and waits until all have passed the checks and have a place in the queue: from then on a
+    /// client can be told that it gets an answer.
     ///
     /// # Errors
     /// Why the first of them is refused; the others are cancelled.
@@ -220,8 +220,8 @@ impl Answer {
     }
 }
 
-/// The arguments of a call as an object; none where it was cut at the limit of tokens. A schema's integer may be written `-0`, which
-/// would go on as -0.0 and be no integer for whoever reads strictly.
+/// The arguments of a call as an object; none where it was cut at the limit of tokens. A schema's integer may be
+/// written `-0`, which would go on as -0.0 and be no integer for whoever reads strictly.
 pub fn arguments(call: &ToolCall) -> Map<String, Value> {
     let mut arguments: Map<String, Value> = serde_json::from_str(&call.arguments).unwrap_or_default();
     arguments.values_mut().for_each(without_negative_zero);

@@ -1,4 +1,5 @@
-//! What a page of a listed origin is told, so that its browser lets it read answers and send headers. Never knows who is listed.
+//! What a page of a listed origin is told, so that its browser lets it read answers and send headers. Never knows who
+//! is listed.
 
 use hyper::StatusCode;
 use hyper::header::{
@@ -39,8 +40,8 @@ pub(super) fn preflight(is_listed: bool, asked: &HeaderMap) -> Reply {
     reply
 }
 
-/// The names that are asked for, as they are allowed: all of them, since no header opens what the origin does not. `None` when one of
-/// them is no name, or there are too many.
+/// The names that are asked for, as they are allowed: all of them, since no header opens what the origin does not.
+/// `None` when one of them is no name, or there are too many.
 fn requested(asked: &HeaderMap) -> Option<HeaderValue> {
     let mut names = Vec::new();
     for value in asked.get_all(ACCESS_CONTROL_REQUEST_HEADERS) {

@@ -1,7 +1,7 @@
 //! Who may ask, before anything of a request is read: the Host, the Origin, the key, the kind of body.
 //!
-//! A web page in the user's browser reaches every port of this machine. What protects from it: a Host that is ours (a page whose name was
-//! rebound to 127.0.0.1 sends its own), and no Origin but those that were allowed.
+//! A web page in the user's browser reaches every port of this machine. What protects from it: a Host that is ours (a
+//! page whose name was rebound to 127.0.0.1 sends its own), and no Origin but those that were allowed.
 
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, HeaderValue, ORIGIN};
 use hyper::{Method, StatusCode, Uri};
@@ -95,7 +95,8 @@ fn check_origin(headers: &HeaderMap, http: &Http) -> Result<Option<HeaderValue>,
     Err(Refusal::new(StatusCode::FORBIDDEN, "permission_error", text))
 }
 
-/// Browsers name the page in `Origin` when it changes something, and where it comes from in `Sec-Fetch-Site`; old ones leave the first out.
+/// Browsers name the page in `Origin` when it changes something, and where it comes from in `Sec-Fetch-Site`; old ones
+/// leave the first out.
 fn check_site(method: &Method, headers: &HeaderMap, is_allowed_page: bool) -> Result<(), Refusal> {
     let site = headers.get("sec-fetch-site").map(HeaderValue::as_bytes);
     let is_foreign = site.is_some_and(|site| site != b"none" && site != b"same-origin");

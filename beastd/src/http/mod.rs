@@ -1,8 +1,9 @@
-//! The front end on HTTP: OpenAI's, Anthropic's and Ollama's dialects and llama-server's own routes, on the same life of a request as the Unix
-//! socket ([`crate::answering`]). Knows nothing of tokens and llama.cpp.
+//! The front end on HTTP: OpenAI's, Anthropic's and Ollama's dialects and llama-server's own routes, on the same life
+//! of a request as the Unix socket ([`crate::answering`]). Knows nothing of tokens and llama.cpp.
 //!
-//! A request: [`serve`] accepts → `guard` checks who asks → `route` finds the handler → a dialect (`openai/`, `anthropic/`, `ollama/`,
-//! `native/`) turns the body into [`beast_protocol::Generate`] → `answers` runs it → `stream` or the dialect writes the answer.
+//! A request: [`serve`] accepts → `guard` checks who asks → `route` finds the handler → a dialect (`openai/`,
+//! `anthropic/`, `ollama/`, `native/`) turns the body into [`beast_protocol::Generate`] → `answers` runs it → `stream`
+//! or the dialect writes the answer.
 
 mod answers;
 mod anthropic;

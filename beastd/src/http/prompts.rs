@@ -1,5 +1,5 @@
-//! Prompts that are no conversation, in all shapes that llama-server takes: text, tokens, both mixed, objects, and lists
-//! of those. Knows no route.
+//! Prompts that are no conversation, in all shapes that llama-server takes: text, tokens, both mixed, objects, and
+//! lists of those. Knows no route.
 
 use beast_protocol::RawPrompt;
 use serde_json::Value;

@@ -122,8 +122,8 @@ async fn send(chunks: &mpsc::Sender<Bytes>, out: &mut Vec<u8>) -> bool {
     out.is_empty() || chunks.send(std::mem::take(out).into()).await.is_ok()
 }
 
-/// Waits for something that becomes one JSON document while the peer may go. A peer that has only closed its writing half still gets it: blanks
-/// before the document find out whether it reads.
+/// Waits for something that becomes one JSON document while the peer may go. A peer that has only closed its writing
+/// half still gets it: blanks before the document find out whether it reads.
 pub async fn whole<F>(line: &Line, document: F) -> Reply
 where
     F: Future<Output = Reply> + Send + 'static,

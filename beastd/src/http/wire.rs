@@ -1,8 +1,8 @@
 //! A connection's bytes, and whether its peer is still there. Knows nothing of HTTP.
 //!
-//! A peer that has shut down its writing half (`nc -N`, `shutdown(SHUT_WR)`) still reads its answer. Over TCP that looks like a peer that
-//! has closed, until something is written: only then does a closed one answer with a reset. Over a Unix socket the system tells them
-//! apart.
+//! A peer that has shut down its writing half (`nc -N`, `shutdown(SHUT_WR)`) still reads its answer. Over TCP that
+//! looks like a peer that has closed, until something is written: only then does a closed one answer with a reset. Over
+//! a Unix socket the system tells them apart.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -93,8 +93,8 @@ impl Line {
 
     /// Waits for news of the peer; `None` when that was something else.
     async fn look(&self) -> Option<Gone> {
-        // A closed writing half shows only to who asks for writability, which is nearly always there: reading is waited for, then all is
-        // looked at.
+        // A closed writing half shows only to who asks for writability, which is nearly always there: reading is waited
+        // for, then all is looked at.
         if on!(self.0, stream => stream.ready(Interest::READABLE | Interest::ERROR).await).is_err() {
             return Some(Gone::Whole);
         }
@@ -126,8 +126,8 @@ impl Line {
         on!(self.0, stream => stream.try_io(Interest::READABLE, || peek(stream.as_fd())))
     }
 
-    /// Takes what the peer still sends, until it has closed or the time is over: a socket that is closed with unread bytes takes from its
-    /// peer what was said last.
+    /// Takes what the peer still sends, until it has closed or the time is over: a socket that is closed with unread
+    /// bytes takes from its peer what was said last.
     pub async fn drain(&self, within: Duration) {
         let mut rest = vec![0; 16 * 1024];
         let drain = async {

@@ -1,8 +1,9 @@
-//! Requests that are more than one call of the model. So far one kind: a text longer than the context is answered part by part,
-//! then the answers are answered together, in rounds, until one call holds them all (map-reduce).
+//! Requests that are more than one call of the model. So far one kind: a text longer than the context is answered part
+//! by part, then the answers are answered together, in rounds, until one call holds them all (map-reduce).
 //!
-//! Between session and admission: a part is admitted and scheduled like any other request, but in the background, where it gives way
-//! to requests that somebody waits for. Dropping the future drops the parts' reply channels, which cancels them.
+//! Between session and admission: a part is admitted and scheduled like any other request, but in the background, where
+//! it gives way to requests that somebody waits for. Dropping the future drops the parts' reply channels, which cancels
+//! them.
 
 mod part;
 
@@ -39,7 +40,6 @@ const MIN_PART: usize = 64;
 pub struct Means {
     /// Turns text into tokens.
     pub admission: Arc<Admission>,
-    /// Computes.
     pub worker: WorkerHandle,
     /// How many may be turned into tokens at once.
     pub tokenizing: Arc<Semaphore>,
@@ -65,7 +65,8 @@ struct Frame {
     instruction: String,
 }
 
-/// Answers the material of a request part by part. Returns the last call, which answers these answers; it has not been submitted.
+/// Answers the material of a request part by part. Returns the last call, which answers these answers; it has not been
+/// submitted.
 ///
 /// # Errors
 /// Those of the parts; [`ErrorCode::TooLong`] when the answers do not get shorter.
@@ -160,7 +161,8 @@ impl Reduction {
                 WireError::new(ErrorCode::Internal, format!("a part of the input could not be answered: {error}"))
             })?;
             let Answer { text: answer, is_cut } = match outcome {
-                // Others have filled the queue: fewer at once, and again later. What was answered so far is too much to be lost.
+                // Others have filled the queue: fewer at once, and again later. What was answered so far is too much to
+                // be lost.
                 Err(error) if error.code == ErrorCode::Overloaded => {
                     waiting.push_front(index);
                     n_at_once = running.len().max(1);
@@ -225,8 +227,8 @@ impl Frame {
         Ok((frame, material.to_owned()))
     }
 
-    /// The request with another material. A part (`n_answer`) has no shape of its own, and its answer no more room than that: both are for the
-    /// last answer.
+    /// The request with another material. A part (`n_answer`) has no shape of its own, and its answer no more room than
+    /// that: both are for the last answer.
     fn around(&self, material: &str, heading: Option<&str>, is_of_answers: bool, n_answer: Option<u32>) -> Generate {
         let mut request = self.request.clone();
         if is_of_answers

@@ -19,7 +19,6 @@ use crate::template::ChatTemplate;
 pub struct ModelFacts {
     /// The setting that named it.
     pub configured: String,
-    /// Its description.
     pub model: Model,
     /// The source of its chat template; empty without one.
     pub chat_template: String,

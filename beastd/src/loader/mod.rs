@@ -56,7 +56,6 @@ pub enum LoadState {
 pub struct Ready {
     /// Its door.
     pub admission: Arc<Admission>,
-    /// Its description.
     pub model: Model,
     /// The bounds of its plans.
     pub limits: Limits,
@@ -74,7 +73,8 @@ pub struct Ready {
 }
 
 impl Ready {
-    /// What to tell the next request: warnings each time, the rest once in the life of a daemon, or it would be nagging.
+    /// What to tell the next request: warnings each time, the rest once in the life of a daemon, or it would be
+    /// nagging.
     pub fn notices_to_tell(&self) -> Vec<Notice> {
         let told = self.told.swap(true, Relaxed);
         self.notices.iter().filter(|notice| !told || notice.kind == NoticeKind::Warning).cloned().collect()
@@ -169,7 +169,8 @@ impl Progress {
     }
 }
 
-/// Starts the thread. The receiver gets the worker's outcome when it ends: an error means that the process should end too.
+/// Starts the thread. The receiver gets the worker's outcome when it ends: an error means that the process should end
+/// too.
 pub fn spawn(
     config: Arc<Config>,
     progress: Progress,
@@ -196,7 +197,8 @@ type Asker = oneshot::Sender<Result<(), WireError>>;
 /// Loads and works; gives the model back when it is told to, and waits for the next load.
 ///
 /// # Errors
-/// The first load failed, or the engine broke. A later load that fails leaves a daemon without a model; whoever asked is told why.
+/// The first load failed, or the engine broke. A later load that fails leaves a daemon without a model; whoever asked
+/// is told why.
 fn live(mut config: Arc<Config>, progress: &Progress, metrics: &Arc<Metrics>, inbox: Inbox) -> Result<(), WireError> {
     let mut inbox = Some(inbox);
     // The first load was asked for by nobody: the daemon ends when it fails.

@@ -12,7 +12,8 @@ use crate::model::{self, Located};
 use crate::speculation::{Speculation, StepCosts, Wish};
 use crate::trial;
 
-/// A draft model in memory, or why there is none. A draft model that cannot be used never keeps the model from answering.
+/// A draft model in memory, or why there is none. A draft model that cannot be used never keeps the model from
+/// answering.
 pub(super) struct DraftFile {
     loaded: Option<LoadedModel>,
     reason: Option<String>,

@@ -1,5 +1,5 @@
-//! How the engine is set up for this machine: the configuration, where that leaves it open the calibration, else what usually
-//! is right.
+//! How the engine is set up for this machine: the configuration, where that leaves it open the calibration, else what
+//! usually is right.
 
 use crate::calibration::{self, Calibration, Found};
 use crate::config::Config;
@@ -40,8 +40,8 @@ impl Tuning {
         let repack = match &*config.repack {
             "on" => true,
             "off" => false,
-            // On x86 rearranged weights were seen to read prompts at little more than half the speed, and to answer no quicker than kernels of ours
-            // do with plain ones; Arm's instructions for matrices need them.
+            // On x86 rearranged weights were seen to read prompts at little more than half the speed, and to answer no
+            // quicker than kernels of ours do with plain ones; Arm's instructions for matrices need them.
             _ => chosen.map_or(!cfg!(target_arch = "x86_64"), |chosen| chosen.repack),
         };
         let n_threads = match (config.n_threads, chosen) {
@@ -73,8 +73,9 @@ impl Tuning {
             n_waiting: config.max_waiting,
             decode_width: decode_width.unwrap_or(config.n_slots).max(1),
             n_prefix_cells: usize::MAX,
-            // On a CPU each cell in use costs every token of every sequence: attention looks at the mask of the whole pool. Four parts
-            // of a context's length at once took 1.2 times as long as one after the other (LFM2-350M; 1.0 for 2.6B).
+            // On a CPU each cell in use costs every token of every sequence: attention looks at the mask of the whole
+            // pool. Four parts of a context's length at once took 1.2 times as long as one after the other (LFM2-350M;
+            // 1.0 for 2.6B).
             n_background_cells: if on_gpu { usize::MAX } else { n_ctx },
         }
     }
@@ -98,7 +99,8 @@ impl Tuning {
     }
 }
 
-/// Most cells of kept prefixes, from their bound in bytes. `state_bytes` is what a prefix takes for each of its tokens, and besides.
+/// Most cells of kept prefixes, from their bound in bytes. `state_bytes` is what a prefix takes for each of its tokens,
+/// and besides.
 pub(super) fn prefix_cells(config: &Config, limits: Limits, state_bytes: (u64, u64)) -> usize {
     let (per_token, per_prefix) = state_bytes;
     if config.prefix_ram_mib == 0 {

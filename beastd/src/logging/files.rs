@@ -1,4 +1,5 @@
-//! The log's files: `beastd.YYYY-MM-DD.log`, then `beastd.YYYY-MM-DD.part002.log`, so that the order of their names is that of their lines.
+//! The log's files: `beastd.YYYY-MM-DD.log`, then `beastd.YYYY-MM-DD.part002.log`, so that the order of their names is
+//! that of their lines.
 //!
 //! May know: files and the date. Never knows: what is logged.
 

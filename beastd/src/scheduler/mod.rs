@@ -1,7 +1,8 @@
 //! Decides what the next step computes: continuous batching over a few slots.
 //!
-//! A step is three calls: [`Scheduler::schedule`] returns a plan, the engine runs it, [`Scheduler::commit`] takes the outcome in. The
-//! scheduler touches no tensor and has no clock, channel, lock, log or randomness, so that a test can replay any history.
+//! A step is three calls: [`Scheduler::schedule`] returns a plan, the engine runs it, [`Scheduler::commit`] takes the
+//! outcome in. The scheduler touches no tensor and has no clock, channel, lock, log or randomness, so that a test can
+//! replay any history.
 
 mod kv_cache;
 mod room;
@@ -77,8 +78,9 @@ pub enum Room {
 
 /// All sequences between admission and their end, in two queues: `waiting` and `running`.
 ///
-/// A sequence in `running` has a slot. Both queues are in the order of arrival: a preempted sequence is the youngest of those that
-/// ran, and goes back to the head of the queue. Behind those that wait for themselves wait those of the background.
+/// A sequence in `running` has a slot. Both queues are in the order of arrival: a preempted sequence is the youngest of
+/// those that ran, and goes back to the head of the queue. Behind those that wait for themselves wait those of the
+/// background.
 #[derive(Debug)]
 pub struct Scheduler {
     limits: Limits,
@@ -93,7 +95,8 @@ pub struct Scheduler {
     /// Rows of the plan that is being run.
     planned: Vec<Planned>,
     n_steps: u64,
-    /// Nobody is admitted: a sequence was preempted, and none has ended since. It would take the same cells, and lose them again.
+    /// Nobody is admitted: a sequence was preempted, and none has ended since. It would take the same cells, and lose
+    /// them again.
     full: bool,
     n_preempted: u64,
 }
@@ -135,7 +138,8 @@ impl Scheduler {
     pub fn add(&mut self, sequence: Sequence) -> Result<(), Sequence> {
         assert!(sequence.n_max <= self.limits.n_cells && sequence.n_prompt > 0, "admission let too long a sequence in");
         let n = if sequence.yields() { self.waiting.len() } else { self.n_waiting_first() };
-        // Those that will find an idle slot in the next plan do not count as waiting; nor do those that this one overtakes.
+        // Those that will find an idle slot in the next plan do not count as waiting; nor do those that this one
+        // overtakes.
         if n >= self.limits.n_waiting + self.idle.len() {
             return Err(sequence);
         }
@@ -148,8 +152,8 @@ impl Scheduler {
         self.waiting.iter().position(Sequence::yields).unwrap_or(self.waiting.len())
     }
 
-    /// Those for which guessing ahead makes sense in the next plan: all that decode, but nobody while a prompt is read, since rows of
-    /// different lengths cost the engine a pass of their own. With each, how many drafts it has room for.
+    /// Those for which guessing ahead makes sense in the next plan: all that decode, but nobody while a prompt is read,
+    /// since rows of different lengths cost the engine a pass of their own. With each, how many drafts it has room for.
     pub fn draftable(&self) -> Vec<(&Sequence, usize)> {
         let is_reading = self.running.iter().any(|sequence| sequence.n_pending() > 1);
         let has_slot = !self.idle.is_empty() && !self.is_held_back();
@@ -162,7 +166,8 @@ impl Scheduler {
 
     /// The next step's work; empty when there is none. Must be followed by `commit` or `undo`.
     ///
-    /// Running sequences come first, one token each and what is guessed to follow. What is left of the budget goes to a prompt.
+    /// Running sequences come first, one token each and what is guessed to follow. What is left of the budget goes to a
+    /// prompt.
     pub fn schedule(&mut self, drafts: &[(SeqId, Vec<Token>)]) -> Batch {
         assert!(self.planned.is_empty(), "the last plan was neither committed nor undone");
         let mut batch = Batch::default();
@@ -232,8 +237,8 @@ impl Scheduler {
         }
     }
 
-    /// Forgets the plan like `undo`: the engine gave it up for somebody who came. The prompt that was read in it goes on in regular
-    /// chunks to its end, so that a stream of short requests takes one large chunk from it and no more.
+    /// Forgets the plan like `undo`: the engine gave it up for somebody who came. The prompt that was read in it goes
+    /// on in regular chunks to its end, so that a stream of short requests takes one large chunk from it and no more.
     pub fn interrupt(&mut self) {
         for Planned { seq, .. } in &self.planned {
             if let Some(sequence) = self.running.iter_mut().find(|sequence| sequence.id == *seq) {
@@ -251,8 +256,8 @@ impl Scheduler {
         self.preempt().map_or(Room::None, Room::Preempted)
     }
 
-    /// Takes the cells of the youngest running sequence away; it starts again, from the head of the queue, with all its tokens.
-    /// `None` when a single one runs: nothing would be gained.
+    /// Takes the cells of the youngest running sequence away; it starts again, from the head of the queue, with all its
+    /// tokens. `None` when a single one runs: nothing would be gained.
     fn preempt(&mut self) -> Option<SeqId> {
         if self.running.len() < 2 {
             return None;
@@ -314,8 +319,8 @@ impl Scheduler {
         self.prefixes.find(tokens).map_or(0, |(_, n)| n)
     }
 
-    /// A place to restore a prefix of `n` tokens to, if there is room beside what runs and what waits first. The engine must make the
-    /// edits first (`take_edits`); then `restored` says what came of it.
+    /// A place to restore a prefix of `n` tokens to, if there is room beside what runs and what waits first. The engine
+    /// must make the edits first (`take_edits`); then `restored` says what came of it.
     pub fn begin_restore(&mut self, n: usize) -> Option<SlotId> {
         let n_next = self.waiting.front().map_or(0, |sequence| sequence.tokens.len());
         if self.idle.is_empty() || self.full || n + n_next > self.limits.n_cells {
@@ -336,8 +341,8 @@ impl Scheduler {
         }
     }
 
-    /// A kept prefix that is worth a place on disk and has none yet: an instruction, or whatever was used again. It counts as
-    /// saved from now on.
+    /// A kept prefix that is worth a place on disk and has none yet: an instruction, or whatever was used again. It
+    /// counts as saved from now on.
     pub fn next_to_save(&mut self) -> Option<(SlotId, Vec<Token>)> {
         let (place, tokens) = self.prefixes.next_to_save()?;
         self.prefixes.set_saved(place);
@@ -378,8 +383,8 @@ impl Scheduler {
         assert!(self.cache.n_used() <= self.limits.n_cells, "no more cells than there are");
     }
 
-    /// One token for each sequence that decodes; when there are more than the engine computes well at once, for those that have
-    /// waited longest.
+    /// One token for each sequence that decodes; when there are more than the engine computes well at once, for those
+    /// that have waited longest.
     fn grant_decode(&self) -> Vec<usize> {
         let mut rows = vec![0; self.running.len()];
         let mut decoding: Vec<usize> = (0..rows.len()).filter(|&n| self.running[n].n_pending() == 1).collect();
@@ -397,9 +402,10 @@ impl Scheduler {
         if n_tokens <= self.limits.n_batch.min(self.cache.n_free()) { drafts } else { &[] }
     }
 
-    /// Grants the prefill budget to one prompt: to the one with the shortest remainder, so that a short request gets its first token
-    /// within one chunk, however long the others are; every eighth time to the oldest, so that it cannot starve. What is left of the
-    /// budget is left: rows of different lengths cost a hybrid model a graph pass each, whose fixed part the short request would wait for.
+    /// Grants the prefill budget to one prompt: to the one with the shortest remainder, so that a short request gets
+    /// its first token within one chunk, however long the others are; every eighth time to the oldest, so that it
+    /// cannot starve. What is left of the budget is left: rows of different lengths cost a hybrid model a graph pass
+    /// each, whose fixed part the short request would wait for.
     fn grant_prefill(&mut self, rows: &mut [usize], n_decoding: usize) {
         let chunk = match &self.running[..] {
             _ if n_decoding > 0 => self.limits.prefill_chunk.div_ceil(2),

@@ -45,7 +45,8 @@ fn drafts(scheduler: &Scheduler, n: usize) -> Vec<(SeqId, Vec<Token>)> {
     scheduler.draftable().into_iter().map(guess).collect()
 }
 
-/// Drives scheduler and fake engine as the worker does; returns each sequence's prompt and answer, cancelled ones left out.
+/// Drives scheduler and fake engine as the worker does; returns each sequence's prompt and answer, cancelled ones left
+/// out.
 fn run(limits: Limits, engine: &mut FakeEngine, moves: &[Move]) -> Vec<(Vec<Token>, usize, Vec<Token>)> {
     let mut scheduler = Scheduler::new(limits);
     let mut alive: Vec<SeqId> = Vec::new();

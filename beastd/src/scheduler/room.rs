@@ -10,8 +10,8 @@ impl Scheduler {
         is_wanted && self.idle.is_empty() && !self.full && self.running.iter().any(Sequence::yields)
     }
 
-    /// Takes the slot of the background's youngest sequence for somebody who waits. What it has computed is kept where there is room, and it goes
-    /// on from there when its turn comes.
+    /// Takes the slot of the background's youngest sequence for somebody who waits. What it has computed is kept where
+    /// there is room, and it goes on from there when its turn comes.
     pub(super) fn give_way(&mut self) {
         if !self.is_held_up() {
             return;
@@ -27,16 +27,16 @@ impl Scheduler {
         self.waiting.insert(n, sequence);
     }
 
-    /// Whether the next in the queue has to wait for the end of another of the background, though there is a slot for it: together
-    /// they would be longer than is good for the engine's pace.
+    /// Whether the next in the queue has to wait for the end of another of the background, though there is a slot for
+    /// it: together they would be longer than is good for the engine's pace.
     pub(super) fn is_held_back(&self) -> bool {
         let held: usize = self.running.iter().filter(|other| other.is_background).map(|other| other.tokens.len()).sum();
         let is_too_long = |next: &Sequence| next.yields() && held + next.tokens.len() > self.limits.n_background_cells;
         held > 0 && self.waiting.front().is_some_and(is_too_long)
     }
 
-    /// Moves sequences from the queue into idle slots, in order, as long as their prompts find room beside those that run. A
-    /// kept prefix is copied instead of computed.
+    /// Moves sequences from the queue into idle slots, in order, as long as their prompts find room beside those that
+    /// run. A kept prefix is copied instead of computed.
     pub(super) fn admit(&mut self) {
         if self.full {
             return;

@@ -3,8 +3,8 @@
 use crate::batch::{SeqId, SlotId, Token};
 use crate::prefix_cache::MIN_TOKENS;
 
-/// A request that waits or runs. There is no prefill phase and no decode phase: a sequence only owes the tokens that are known
-/// but not computed, many at first, one at a time later.
+/// A request that waits or runs. There is no prefill phase and no decode phase: a sequence only owes the tokens that
+/// are known but not computed, many at first, one at a time later.
 #[derive(Debug, Clone)]
 pub struct Sequence {
     /// Whose it is.

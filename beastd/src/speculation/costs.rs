@@ -1,16 +1,18 @@
 //! What a step of n tokens costs on this machine, in microseconds: measured, not assumed.
 //!
-//! A GPU computes sixteen tokens in hardly more time than one; two CPU cores need six times as long. Whether guessing ahead pays is
-//! decided by this curve more than by anything else, so it is learned from every step, one curve for each number of threads.
+//! A GPU computes sixteen tokens in hardly more time than one; two CPU cores need six times as long. Whether guessing
+//! ahead pays is decided by this curve more than by anything else, so it is learned from every step, one curve for each
+//! number of threads.
 
 use std::collections::BTreeMap;
 
 /// Share of a new measurement in the remembered one.
 const WEIGHT: f64 = 0.2;
-/// A step this many times slower than remembered was disturbed by something else; it moves the memory by no more than this factor.
+/// A step this many times slower than remembered was disturbed by something else; it moves the memory by no more than
+/// this factor.
 const OUTLIER: f64 = 1.5;
-/// Before anything larger was measured, each further token is taken to cost this share of the first: optimistic, so that it is tried and
-/// then known. On a GPU it is true.
+/// Before anything larger was measured, each further token is taken to cost this share of the first: optimistic, so
+/// that it is tried and then known. On a GPU it is true.
 const UNKNOWN_SLOPE: f64 = 0.1;
 
 /// The curves.

@@ -1,7 +1,7 @@
 //! Prompt lookup: what followed the same words before, in the prompt or in the answer, may follow them again.
 //!
-//! Summaries, corrections, translations and commit messages copy a lot of what they read. No second model, no memory, and
-//! microseconds a step.
+//! Summaries, corrections, translations and commit messages copy a lot of what they read. No second model, no memory,
+//! and microseconds a step.
 
 use crate::batch::Token;
 
@@ -18,15 +18,16 @@ pub struct Place {
 }
 
 impl Place {
-    /// Where to look when `token` came and another one was expected: one word may have been replaced by another, as corrections do.
+    /// Where to look when `token` came and another one was expected: one word may have been replaced by another, as
+    /// corrections do.
     pub fn after(self, is_right: bool) -> Self {
         let n_match = if is_right { (self.n_match + 1).min(MAX_MATCH) } else { 0 };
         Self { next: self.next + 1, n_match }
     }
 }
 
-/// The place after the longest repetition of the last tokens, the latest of equal ones. Looks at every token once or twice: a
-/// long context takes tens of microseconds.
+/// The place after the longest repetition of the last tokens, the latest of equal ones. Looks at every token once or
+/// twice: a long context takes tens of microseconds.
 pub fn find(tokens: &[Token]) -> Option<Place> {
     let (&last, before) = tokens.split_last()?;
     let mut best = (0, 0);

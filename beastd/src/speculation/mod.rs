@@ -1,8 +1,10 @@
-//! Guessing ahead: several tokens are proposed, the model checks them in one step, and what it would have said anyway is kept.
+//! Guessing ahead: several tokens are proposed, the model checks them in one step, and what it would have said anyway
+//! is kept.
 //!
-//! What is proposed changes the speed and never the text. How much is proposed follows from two measured things: how often guesses were
-//! right in this request, and what a step of so many tokens costs on this machine. When plain decoding is faster, nothing is
-//! proposed; prompt lookup then goes on guessing silently, which is free, and so notices when it would pay again.
+//! What is proposed changes the speed and never the text. How much is proposed follows from two measured things: how
+//! often guesses were right in this request, and what a step of so many tokens costs on this machine. When plain
+//! decoding is faster, nothing is proposed; prompt lookup then goes on guessing silently, which is free, and so notices
+//! when it would pay again.
 
 mod acceptance;
 mod costs;
@@ -43,7 +45,6 @@ impl Wish {
 /// A sequence for which guesses are wanted.
 #[derive(Debug, Clone, Copy)]
 pub struct Candidate<'a> {
-    /// Which.
     pub seq: SeqId,
     /// All its tokens that are known.
     pub tokens: &'a [Token],
@@ -105,7 +106,8 @@ struct Request {
 }
 
 impl Request {
-    /// Where the answer may go on: the place after the longest repetition, or the one that lookup is at, if that fits as well.
+    /// Where the answer may go on: the place after the longest repetition, or the one that lookup is at, if that fits
+    /// as well.
     fn look_up(&mut self, tokens: &[Token], n_max: usize) {
         let found = lookup::find(tokens);
         // A repetition of a single token is hardly better than going on after a replaced word.
@@ -143,7 +145,8 @@ impl Request {
 
 /// A gain smaller than this is noise.
 const WORTH_IT: f64 = 1.03;
-/// Steps without the draft model after it did not pay, before it is tried again; twice as many each time, so many times.
+/// Steps without the draft model after it did not pay, before it is tried again; twice as many each time, so many
+/// times.
 const PAUSE: usize = 64;
 const MOST_PAUSES: u32 = 4;
 
@@ -211,8 +214,8 @@ impl<'model> Speculation<'model> {
         }
     }
 
-    /// Guesses for sequences that are about to decode together; nothing when decoding them plainly is faster. All get the same number:
-    /// rows of different lengths would cost the engine a pass each.
+    /// Guesses for sequences that are about to decode together; nothing when decoding them plainly is faster. All get
+    /// the same number: rows of different lengths would cost the engine a pass each.
     pub fn propose(&mut self, candidates: &[Candidate<'_>]) -> Vec<(SeqId, Vec<Token>)> {
         self.proposed.clear();
         if self.n_max == 0 || candidates.is_empty() || self.costs.us(candidates.len()).is_none() {
@@ -346,8 +349,8 @@ impl Asking {
     const FREE: Self = Self { each_us: 0.0, answered: 1.0 };
 }
 
-/// How many guesses for each sequence yield most tokens a second; 0 when plain decoding does. `chances` has for each the chance of
-/// a right guess and how many there are.
+/// How many guesses for each sequence yield most tokens a second; 0 when plain decoding does. `chances` has for each
+/// the chance of a right guess and how many there are.
 fn best_length(costs: &StepCosts, n_seqs: usize, chances: &[(f64, usize)], asking: Asking) -> usize {
     let Some(plain_us) = costs.us(n_seqs) else { return 0 };
     let n_max = chances.iter().map(|(_, n)| *n).min().unwrap_or(0);

@@ -33,15 +33,16 @@ pub struct Sizes {
     pub n_overlap: usize,
 }
 
-/// A piece is cut at the best place within this last share of its room, so that a good place is found and pieces stay large.
+/// A piece is cut at the best place within this last share of its room, so that a good place is found and pieces stay
+/// large.
 const SEARCH_SHARE: usize = 4;
 /// The line that names a file may take this share of a piece.
 const HEADING_SHARE: usize = 8;
 /// Bytes of a text that stand for the rest when only its size matters.
 const SAMPLE_LEN: usize = 128 * 1024;
 
-/// Divides a text. Together the pieces hold every byte, in order. Takes time in proportion to the text; `go_on` is asked before each
-/// piece, and its no ends the work with what there is.
+/// Divides a text. Together the pieces hold every byte, in order. Takes time in proportion to the text; `go_on` is
+/// asked before each piece, and its no ends the work with what there is.
 pub fn split(text: &str, vocab: &dyn Vocab, sizes: Sizes, mut go_on: impl FnMut() -> bool) -> Vec<Piece> {
     let n_target = target(text, vocab, sizes);
     let mut pieces: Vec<Piece> = Vec::new();

@@ -10,9 +10,7 @@ use crate::engine::Vocab;
 pub enum Ends {
     /// Its beginning.
     First,
-    /// Its end.
     Last,
-    /// Both.
     Both,
 }
 

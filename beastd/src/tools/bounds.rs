@@ -1,4 +1,5 @@
-//! Integers of a schema end where 64 bits end: without a bound, a model that repeats itself writes digits for ever. Knows no grammar.
+//! Integers of a schema end where 64 bits end: without a bound, a model that repeats itself writes digits for ever.
+//! Knows no grammar.
 
 use serde_json::{Map, Value};
 

@@ -1,4 +1,5 @@
-//! The formats in which model families write tool calls, and which of them a chat template speaks. Never reads an answer.
+//! The formats in which model families write tool calls, and which of them a chat template speaks. Never reads an
+//! answer.
 
 use beast_protocol::ToolCall;
 use serde_json::Value;

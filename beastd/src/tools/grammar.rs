@@ -1,5 +1,5 @@
-//! Functions → a grammar in llguidance's Lark that allows free text, and calls that are well formed to their end. Knows no tokens but
-//! by the atoms that it is given.
+//! Functions → a grammar in llguidance's Lark that allows free text, and calls that are well formed to their end. Knows
+//! no tokens but by the atoms that it is given.
 
 use std::fmt::Write;
 

@@ -1,4 +1,5 @@
-//! Tool calls: how each model family writes them, the grammar that holds the model to it, and the parser that takes an answer apart.
+//! Tool calls: how each model family writes them, the grammar that holds the model to it, and the parser that takes an
+//! answer apart.
 //!
 //! Knows messages and texts, never tokens, sockets or the engine.
 

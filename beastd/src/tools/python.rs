@@ -1,4 +1,5 @@
-//! JSON schemas → Lark rules for Python literals: keyword arguments in declared order. What they cannot say is any literal.
+//! JSON schemas → Lark rules for Python literals: keyword arguments in declared order. What they cannot say is any
+//! literal.
 
 use std::collections::HashMap;
 use std::fmt::Write;
@@ -160,7 +161,8 @@ impl Writer<'_> {
         }
     }
 
-    /// Members in declared order, some of them optional: for each a rule for what follows when none has come yet, and one for when some have.
+    /// Members in declared order, some of them optional: for each a rule for what follows when none has come yet, and
+    /// one for when some have.
     fn members(
         &mut self,
         schema: &Value,

@@ -94,8 +94,8 @@ impl WorkerHandle {
         )
     }
 
-    /// Hands a request over. Dropping the receiver cancels it. What it says is `Queued`, `Started` (the ticket's), `Progress`, `Piece` and one
-    /// `Done` or `Failed`.
+    /// Hands a request over. Dropping the receiver cancels it. What it says is `Queued`, `Started` (the ticket's),
+    /// `Progress`, `Piece` and one `Done` or `Failed`.
     ///
     /// # Errors
     /// [`ErrorCode::Overloaded`] when the inbox is full, [`ErrorCode::ShuttingDown`] when the worker has ended.

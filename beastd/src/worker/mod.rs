@@ -65,7 +65,6 @@ struct Active {
 
 /// What a worker is put together from.
 pub struct Parts<'model, E> {
-    /// Computes.
     pub engine: E,
     /// The text side of its model.
     pub vocab: Arc<dyn Vocab>,

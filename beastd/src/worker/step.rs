@@ -19,8 +19,9 @@ impl Pace {
         Self { regular_chunk, us_per_token: None }
     }
 
-    /// Until when a chunk may be given up: while what is left of it takes longer than a regular one, which whoever comes may have to
-    /// wait for at any time. Always, as long as nobody knows what a token takes. `None` for a chunk that is no larger than that.
+    /// Until when a chunk may be given up: while what is left of it takes longer than a regular one, which whoever
+    /// comes may have to wait for at any time. Always, as long as nobody knows what a token takes. `None` for a chunk
+    /// that is no larger than that.
     fn until_us(&self, began_us: u64, n_tokens: usize) -> Option<u64> {
         let n_more = n_tokens.checked_sub(self.regular_chunk).filter(|&n_more| n_more > 0)?;
         Some(self.us_per_token.map_or(u64::MAX, |us| began_us + (n_more as f64 * us) as u64))
@@ -32,8 +33,9 @@ impl Pace {
 }
 
 impl<E: Engine> Worker<'_, E> {
-    /// Runs the plan. A chunk that is as large as it is because its prompt is alone is given up when a request comes whose prompt is
-    /// shorter than what this one still owes, as another would wait for it anyway, or a command that ends something.
+    /// Runs the plan. A chunk that is as large as it is because its prompt is alone is given up when a request comes
+    /// whose prompt is shorter than what this one still owes, as another would wait for it anyway, or a command that
+    /// ends something.
     pub(super) fn step(&mut self, batch: &Batch, began_us: u64) -> Result<Vec<Sampled>, EngineError> {
         self.metrics.watchdog.begin(batch, began_us);
         let outcome = self.step_unless_interrupted(batch, began_us);

@@ -304,7 +304,8 @@ fn a_reader_that_stops_reading_holds_nobody() {
 fn a_text_that_repeats_itself_is_guessed_ahead_and_stays_the_same() {
     let fixture = start(Limits { n_cells: 2048, ..LIMITS });
     drop(fixture.step);
-    // The fake's answers repeat nothing; the prompt holds one of them, so that the second time it is there to be looked up.
+    // The fake's answers repeat nothing; the prompt holds one of them, so that the second time it is there to be looked
+    // up.
     let mut n_accepted = 0;
     for seed in 0..20 {
         let question = format!("question {seed} ");

@@ -1,4 +1,5 @@
-//! `make damage`: a thousand damaged models, and a daemon that must outlive them. `damage N SEED` repeats a part of a run.
+//! `make damage`: a thousand damaged models, and a daemon that must outlive them. `damage N SEED` repeats a part of a
+//! run.
 
 use std::io::Write;
 use std::process::ExitCode;

@@ -14,7 +14,8 @@ use rustix::process::{Pid, Signal, kill_process};
 /// As systemd starts it: the socket is descriptor 3, and the variables are for this process alone.
 const HAND_OVER: &str = "LISTEN_PID=$$; LISTEN_FDS=1; export LISTEN_PID LISTEN_FDS; exec \"$@\" 3<&0 0</dev/null";
 
-/// Does for a test what systemd and launchd do: keeps the socket, starts the daemon when somebody calls, notices when it is gone.
+/// Does for a test what systemd and launchd do: keeps the socket, starts the daemon when somebody calls, notices when
+/// it is gone.
 fn keep(home: &Home, socket: &UnixListener, is_over: &AtomicBool, n_starts: &AtomicUsize, settings: &[&str]) {
     while !is_over.load(Relaxed) {
         let limit = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
@@ -96,7 +97,8 @@ fn an_idle_daemon_ends_and_the_next_call_starts_it_again() {
     });
 }
 
-/// As `service restart` does it: the daemon finishes what runs, and whoever comes meanwhile is answered by the next one.
+/// As `service restart` does it: the daemon finishes what runs, and whoever comes meanwhile is answered by the next
+/// one.
 #[test]
 fn who_calls_while_the_daemon_ends_is_answered_by_the_next_one() {
     with_kept_socket(&["n_prefixes=0"], |home, n_starts| {

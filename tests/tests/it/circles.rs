@@ -1,4 +1,5 @@
-//! Files that know each other in a circle: read from `use` lines and paths, without tests. More than a few of them are one file in many pieces.
+//! Files that know each other in a circle: read from `use` lines and paths, without tests. More than a few of them are
+//! one file in many pieces.
 
 use std::collections::{BTreeMap, BTreeSet};
 

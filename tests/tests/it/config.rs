@@ -167,8 +167,8 @@ fn settings_that_need_a_restart_are_told_and_not_taken_over() {
     assert_eq!(beast.status().n_slots, 2);
 }
 
-/// Each setting with a value that it cannot use: at its start beastd says so in a line and ends, and a daemon that runs says so in
-/// its log and goes on with the settings that it has.
+/// Each setting with a value that it cannot use: at its start beastd says so in a line and ends, and a daemon that runs
+/// says so in its log and goes on with the settings that it has.
 #[test]
 fn no_setting_ends_a_running_daemon() {
     let home = Home::new();

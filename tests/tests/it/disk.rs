@@ -1,11 +1,12 @@
-//! Disks that are full, and folders that are none. A limit on the size of files stands for the full disk: it needs no rights,
-//! and a write fails as it does there, with nothing but another number.
+//! Disks that are full, and folders that are none. A limit on the size of files stands for the full disk: it needs no
+//! rights, and a write fails as it does there, with nothing but another number.
 
 use beast_protocol::State;
 use beast_tests::samples::TEXT;
 use beast_tests::{Beast, Home, eventually, project, run};
 
-/// `"$@"` with files of so many blocks of 512 bytes at most. The signal would kill the program before it could see the error.
+/// `"$@"` with files of so many blocks of 512 bytes at most. The signal would kill the program before it could see the
+/// error.
 fn limited(n_blocks: usize) -> String {
     format!("trap '' XFSZ; ulimit -f {n_blocks}; exec \"$@\"")
 }

@@ -1,5 +1,6 @@
-//! A daemon that is killed, stopped, told to end, to unload and to take other models at random, under clients that only want their answers, and
-//! some that leave. Small in every test run; `make faults` makes it large, and `BEAST_FUZZ_SEED` repeats a run.
+//! A daemon that is killed, stopped, told to end, to unload and to take other models at random, under clients that only
+//! want their answers, and some that leave. Small in every test run; `make faults` makes it large, and
+//! `BEAST_FUZZ_SEED` repeats a run.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;

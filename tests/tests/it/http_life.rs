@@ -1,4 +1,5 @@
-//! HTTP requests in the life of the daemon: its end, its sleep, the queue that all clients share; and whatever bytes may come.
+//! HTTP requests in the life of the daemon: its end, its sleep, the queue that all clients share; and whatever bytes
+//! may come.
 
 use std::sync::Mutex;
 use std::thread;

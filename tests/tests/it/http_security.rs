@@ -1,5 +1,5 @@
-//! Attacks that a server of models has seen, one test for each class: pages in the browser, missing keys, bodies that explode, clients that
-//! never finish.
+//! Attacks that a server of models has seen, one test for each class: pages in the browser, missing keys, bodies that
+//! explode, clients that never finish.
 
 use std::io::{ErrorKind, Write};
 use std::time::Duration;

@@ -1,5 +1,6 @@
-//! Answers that go on after a kill, token by token beside undisturbed ones: where a greedy answer parts, two tokens must have been so close that
-//! the rounding of another batch decides. Small in every test run; `BEAST_RESUMES=75` makes it large, and `BEAST_FUZZ_SEED` repeats a run.
+//! Answers that go on after a kill, token by token beside undisturbed ones: where a greedy answer parts, two tokens
+//! must have been so close that the rounding of another batch decides. Small in every test run; `BEAST_RESUMES=75`
+//! makes it large, and `BEAST_FUZZ_SEED` repeats a run.
 
 use std::fmt::Write;
 
@@ -8,7 +9,8 @@ use beast_tests::Beast;
 use beast_tests::dice::{Dice, asked};
 use beast_tests::samples::{TEXT, ask, commit_msg, diff, document, instructed};
 
-/// Another batch shape moves a log-probability of the built-in model by at most so much: 0.2 was seen, without kills as well.
+/// Another batch shape moves a log-probability of the built-in model by at most so much: 0.2 was seen, without kills as
+/// well.
 const ROUNDING: f32 = 0.3;
 /// Two tokens that are closer than this may change places, when each is moved.
 const TIE: f32 = 0.4;
@@ -47,7 +49,7 @@ fn question(n: usize) -> Generate {
         2 => commit_msg(&diff(&format!("read_{n}"), 2 + n % 30)),
         _ => instructed("explain", &format!("{TEXT}{}", document(n % 20))),
     };
-    Generate { logprobs: Some(2), max_tokens: Some(N_TOKENS), ignore_eos: n % 2 == 0, ..request }
+    Generate { logprobs: Some(2), max_tokens: Some(N_TOKENS), ignore_eos: n.is_multiple_of(2), ..request }
 }
 
 fn undisturbed(beast: &Beast, question: &Generate) -> Told {
@@ -56,7 +58,8 @@ fn undisturbed(beast: &Beast, question: &Generate) -> Told {
     told
 }
 
-/// The same question to a daemon that is killed after so many tokens, and then the `rest` to the next one, once for each kill.
+/// The same question to a daemon that is killed after so many tokens, and then the `rest` to the next one, once for
+/// each kill.
 fn killed(beast: &mut Beast, question: &Generate, rest: &Generate, kills: &[usize]) -> Told {
     let mut told = Told::default();
     for (n, &n_tokens) in kills.iter().enumerate() {
@@ -93,7 +96,8 @@ fn resumed(question: &Generate, told: &Told) -> Generate {
     Generate { resume, ..question.clone() }
 }
 
-/// Where two answers part and how close the two likeliest tokens were there; and how far apart the same tokens were judged before.
+/// Where two answers part and how close the two likeliest tokens were there; and how far apart the same tokens were
+/// judged before.
 fn compare(one: &Told, other: &Told) -> (Option<(usize, f32)>, f32) {
     let n_same = one.tokens.iter().zip(&other.tokens).take_while(|(a, b)| a == b).count();
     let judged = |told: &Told, n: usize| told.logprobs.get(n).map(|logprob| logprob.chosen.logprob);

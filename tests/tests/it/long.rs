@@ -45,8 +45,8 @@ fn check_parts(text: &str, parts: &BTreeMap<u32, Part>) -> u64 {
     n_tokens
 }
 
-/// The figure of the issue: a megabyte, and no word of it unread. The tokens that the parts claim are held against those that the
-/// daemon computed for them, which it counts elsewhere.
+/// The figure of the issue: a megabyte, and no word of it unread. The tokens that the parts claim are held against
+/// those that the daemon computed for them, which it counts elsewhere.
 #[test]
 fn a_megabyte_is_read_to_its_last_word() {
     let beast = Beast::start();

@@ -8,7 +8,8 @@ use beast_tests::samples::{TEXT, ask, babble};
 use beast_tests::{Beast, Client, eventually, run};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// So many clients that the daemon serves. What a test before this line has closed may not be noticed yet, hence the patience.
+/// So many clients that the daemon serves. What a test before this line has closed may not be noticed yet, hence the
+/// patience.
 fn served(beast: &Beast, n: usize) -> Vec<Client> {
     let mut clients = Vec::new();
     eventually(|| {
@@ -205,7 +206,8 @@ fn a_reader_that_never_comes_back_is_given_up() {
     assert!((1..3900).contains(&n_events), "{n_events}");
 }
 
-/// Each announces the largest frame there can be, and never sends its last byte: only as many are read as there is room for.
+/// Each announces the largest frame there can be, and never sends its last byte: only as many are read as there is room
+/// for.
 #[test]
 fn those_who_announce_large_requests_share_one_budget() {
     const N_CLIENTS: usize = 40;

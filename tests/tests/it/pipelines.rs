@@ -56,7 +56,8 @@ fn several_files_and_paths_with_blanks_are_one_input() {
     assert!(is_one_answer(&output), "{output:?}");
 }
 
-/// Linux alone has this option. The signal is taken as in a shell that somebody types into: what runs in the background inherits that it is ignored.
+/// Linux alone has this option. The signal is taken as in a shell that somebody types into: what runs in the background
+/// inherits that it is ignored.
 #[cfg(target_os = "linux")]
 const AS_TYPED: &str = "exec env --default-signal=INT sh -c";
 

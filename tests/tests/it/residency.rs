@@ -3,8 +3,8 @@
 use beast_protocol::{Event, Generate, Request, State};
 use beast_tests::{Beast, Home, eventually, samples};
 
-/// The memory of a process that nothing else could use, in bytes: Linux knows. Pages of the program's own file are not counted: how many
-/// of them are mapped is the kernel's choice, and it takes them back when it likes.
+/// The memory of a process that nothing else could use, in bytes: Linux knows. Pages of the program's own file are not
+/// counted: how many of them are mapped is the kernel's choice, and it takes them back when it likes.
 #[cfg(target_os = "linux")]
 fn held(pid: u32) -> u64 {
     let text = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");

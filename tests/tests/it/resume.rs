@@ -10,7 +10,8 @@ fn mixed(n: u64) -> u64 {
     (n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 33) ^ n
 }
 
-/// A grammar that leaves the model one answer, and that answer: whatever is computed, and in whatever company, no other can come.
+/// A grammar that leaves the model one answer, and that answer: whatever is computed, and in whatever company, no other
+/// can come.
 fn recited(home: &Home, n: usize) -> (String, String) {
     let text = (1..=250).map(|word| format!("{n} word {word}")).collect::<Vec<_>>().join(", ");
     let path = home.write(&format!("{n}.gbnf"), format!("root ::= \"{text}\"\n"));

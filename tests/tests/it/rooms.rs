@@ -1,4 +1,5 @@
-//! Who may know whom: the arrows between crates and rooms, read from the manifests and from the source without its tests.
+//! Who may know whom: the arrows between crates and rooms, read from the manifests and from the source without its
+//! tests.
 //!
 //! Whoever adds an arrow on purpose changes it here (`UPDATE_EXPECT=1` rewrites the map), and gives the reason in
 //! `docs/decisions`.
@@ -61,8 +62,8 @@ fn what_may_be_unsafe_is_the_socket_of_the_system_the_engine_and_its_kernels() {
     assert_eq!(files_that_name("unsafe"), files);
 }
 
-/// What a person or another program can replace is opened by `launchd/src/file.rs`. The rest are files of the system, which no one can, and
-/// the material that somebody names, which may be a pipe.
+/// What a person or another program can replace is opened by `launchd/src/file.rs`. The rest are files of the system,
+/// which no one can, and the material that somebody names, which may be a pipe.
 #[test]
 fn one_file_opens_what_others_can_replace() {
     let others = [

@@ -1,5 +1,5 @@
-//! Requests of every kind, one after the other and side by side, for as long as somebody likes: what the daemon holds stays the same.
-//! Small in every test run; `BEAST_SOAK=3000` makes it large, and `BEAST_FUZZ_SEED` repeats a run.
+//! Requests of every kind, one after the other and side by side, for as long as somebody likes: what the daemon holds
+//! stays the same. Small in every test run; `BEAST_SOAK=3000` makes it large, and `BEAST_FUZZ_SEED` repeats a run.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::thread;

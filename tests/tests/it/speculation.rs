@@ -4,7 +4,8 @@ use beast_protocol::{Generate, Sampling, Speculation};
 use beast_tests::samples::{ask, babble, commit_msg, diff, subject};
 use beast_tests::{Answer, Beast, Home, run};
 
-/// A diff whose subject line the model is sure of; what it says after its end, which is ignored, repeats itself for ever.
+/// A diff whose subject line the model is sure of; what it says after its end, which is ignored, repeats itself for
+/// ever.
 fn repetitive(speculation: Speculation) -> Generate {
     let request = commit_msg(&diff("parse_header", 5));
     Generate { max_tokens: Some(60), ignore_eos: true, speculation, ..request }

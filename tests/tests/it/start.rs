@@ -191,7 +191,8 @@ fn a_client_beside_no_daemon_program_says_what_is_missing() {
     assert!(output.failure(3).contains("the program beastd is not to be found"), "{output}");
 }
 
-/// A lock, or the pipe of a test runner, that the caller has open would otherwise be held for as long as the daemon lives.
+/// A lock, or the pipe of a test runner, that the caller has open would otherwise be held for as long as the daemon
+/// lives.
 #[test]
 fn a_daemon_that_is_started_holds_nothing_of_its_caller() {
     let home = Home::new();

@@ -1,8 +1,8 @@
 //! Answers that are written in the background, a folder each.
 //!
-//! A job is this program under a shell that notes how it ended. Its stderr is a file with a lock on it, which the system
-//! lets go of when the last of its processes is gone, however that happens: so a dead job is never taken for a slow one,
-//! and no other process that was given the same number is ever ended for it.
+//! A job is this program under a shell that notes how it ended. Its stderr is a file with a lock on it, which the
+//! system lets go of when the last of its processes is gone, however that happens: so a dead job is never taken for a
+//! slow one, and no other process that was given the same number is ever ended for it.
 
 use std::{
     ffi::OsString,
@@ -43,7 +43,6 @@ pub enum JobError {
     /// A name that none has, or files that are gone.
     #[error("this answer is not there any more")]
     Gone,
-    /// A file.
     #[error("cannot keep the answer in {}", .0.display())]
     Folder(PathBuf, #[source] io::Error),
 }
@@ -85,7 +84,8 @@ impl Jobs {
         Self { folder }
     }
 
-    /// Runs `program` on `input`, away from the window that asked for it. What was lost of the input is told with its end.
+    /// Runs `program` on `input`, away from the window that asked for it. What was lost of the input is told with its
+    /// end.
     pub(super) fn start(&self, program: &Path, arguments: &[OsString], input: &Input) -> Result<String, JobError> {
         let unkept = |error| JobError::Folder(self.folder.clone(), error);
         let private = |path: &Path| DirBuilder::new().recursive(true).mode(0o700).create(path);

@@ -95,8 +95,8 @@ struct Times {
 impl Times {
     fn read(proc: &Path) -> Option<Self> {
         let stat = fs::read_to_string(proc.join("stat")).ok()?;
-        // user, nice, system, idle, waiting for disks, interrupts (two), and what a hypervisor gave to others. What follows is
-        // part of user time already.
+        // user, nice, system, idle, waiting for disks, interrupts (two), and what a hypervisor gave to others. What
+        // follows is part of user time already.
         let all = stat.lines().next()?.strip_prefix("cpu ")?.split_whitespace().take(8);
         let all: Vec<u64> = all.map(str::parse).collect::<Result<_, _>>().ok()?;
         let is_core = |line: &&str| line.starts_with("cpu") && !line.starts_with("cpu ");

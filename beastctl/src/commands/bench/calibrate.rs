@@ -1,4 +1,5 @@
-//! `beastctl bench --calibrate`: beastd measures itself and keeps what it finds; here its progress is shown and its results.
+//! `beastctl bench --calibrate`: beastd measures itself and keeps what it finds; here its progress is shown and its
+//! results.
 
 use std::{
     fs::File,

@@ -8,17 +8,18 @@ use std::{
     process::{Child, Command, ExitStatus, Stdio},
 };
 
-/// Hears whom it watches, and at the end that all is well. When its stdin ends without that, which is what happens when we are gone, it kills the
-/// program and removes the folder.
+/// Hears whom it watches, and at the end that all is well. When its stdin ends without that, which is what happens when
+/// we are gone, it kills the program and removes the folder.
 const GUARD: &str = "trap '' HUP INT TERM; child=; \
     while read -r line; do case $line in well) exit 0;; *) child=$line;; esac; done; \
     [ -z \"$child\" ] || kill -9 \"$child\"; /bin/rm -rf -- \"$1\"";
 
-/// Tells the guard who it is, as its first deed, and becomes the program. So there is no moment in which the program runs and nobody watches.
+/// Tells the guard who it is, as its first deed, and becomes the program. So there is no moment in which the program
+/// runs and nobody watches.
 const START: &str = "echo $$ >&0; exec \"$@\" </dev/null";
 
-/// A program of ours. Dropped, it is killed; and should this process be ended in a way that drops nothing, a shell that waits
-/// for just that does it, and removes the program's folder as well.
+/// A program of ours. Dropped, it is killed; and should this process be ended in a way that drops nothing, a shell that
+/// waits for just that does it, and removes the program's folder as well.
 #[derive(Debug)]
 pub(super) struct OwnChild {
     pub(super) child: Child,

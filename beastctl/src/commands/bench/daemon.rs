@@ -18,7 +18,8 @@ use crate::{
     wait::Wait,
 };
 
-/// Between two looks at a daemon that starts or ends. Often enough to be found ready soon, and too seldom to slow it down.
+/// Between two looks at a daemon that starts or ends. Often enough to be found ready soon, and too seldom to slow it
+/// down.
 const PAUSE: Duration = Duration::from_millis(10);
 /// A daemon binds its socket first of all.
 const BIND_LIMIT: Duration = Duration::from_secs(30);

@@ -87,7 +87,6 @@ impl Home {
         }
     }
 
-    /// The folder.
     pub(super) fn path(&self) -> &Path {
         &self.path
     }

@@ -1,8 +1,9 @@
-//! `beastctl bench`: how fast it is here, measured on daemons of its own, so that neither the user's daemon nor what it keeps is
-//! touched.
+//! `beastctl bench`: how fast it is here, measured on daemons of its own, so that neither the user's daemon nor what it
+//! keeps is touched.
 //!
-//! Each table is a file: `startup`, `generation`, `profiles`, `speculation`, `clients`, `prefix`. They are given a [`lab::Lab`],
-//! which starts daemons, asks them and says how far it is, and they return an [`crate::output::tables::Table`].
+//! Each table is a file: `startup`, `generation`, `profiles`, `speculation`, `clients`, `prefix`. They are given a
+//! [`lab::Lab`], which starts daemons, asks them and says how far it is, and they return an
+//! [`crate::output::tables::Table`].
 
 mod about;
 mod busy;
@@ -93,7 +94,8 @@ fn is_wanted(options: &BenchOptions, table: BenchTable) -> bool {
 
 fn measure(context: &Context, lab: &mut Lab<'_>, plans: &[&Plan], trust: Trust, mut sinks: Sinks) -> Result<()> {
     let layout = Layout::of(context.console);
-    // Also unpacks the built-in model and brings the file into the page cache, which is not to be measured with the rest.
+    // Also unpacks the built-in model and brings the file into the page cache, which is not to be measured with the
+    // rest.
     lab.steps.set("a first start");
     let daemon = lab.start(&[])?;
     let about = About::new(Machine::look(), &daemon.status, lab, trust, SystemTime::now());

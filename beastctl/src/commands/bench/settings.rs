@@ -9,10 +9,8 @@ use crate::{commands::settings::Settings as Printed, exit::Result, start::StartE
 /// What a profile sets, and what would hide it.
 const OF_PROFILE: [&str; 4] = ["profile", "n_batch", "n_ctx", "n_cells"];
 
-/// The settings.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Settings {
-    /// The model.
     pub(super) model: String,
     /// What the user has set otherwise than beastd would, by name.
     own: Vec<(String, String)>,

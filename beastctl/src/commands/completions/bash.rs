@@ -1,5 +1,5 @@
-//! What is particular to bash: it hands words on as they were typed, divides them where others do not, and puts into the
-//! line what it gets.
+//! What is particular to bash: it hands words on as they were typed, divides them where others do not, and puts into
+//! the line what it gets.
 
 use std::{
     env,
@@ -22,8 +22,9 @@ const QUOTE: &str = "BEAST_COMPLETE_QUOTE";
 /// Between candidates: a name may hold a blank.
 const SEPARATOR: char = '\u{b}';
 
-/// Space after a word is switched off for all and on again where `compopt` can do that, so that a folder or a variable stays
-/// open also in the bash of macOS, which cannot. There, `default` completes any file where there is no word of ours.
+/// Space after a word is switched off for all and on again where `compopt` can do that, so that a folder or a variable
+/// stays open also in the bash of macOS, which cannot. There, `default` completes any file where there is no word of
+/// ours.
 const SCRIPT: &str = r#"_PROGRAM() {
     local IFS=$'\013' words=("${COMP_WORDS[@]}") quote=${COMP_LINE:0:${COMP_POINT:-0}}
     quote=${quote%"$2"}
@@ -82,7 +83,8 @@ pub(super) fn told(command: Command, words: &[OsString]) -> io::Result<String> {
     Ok(all.join(&SEPARATOR.to_string()))
 }
 
-/// The words as they stand in the line, and the index of the same word among them: bash makes three of `--color=always`.
+/// The words as they stand in the line, and the index of the same word among them: bash makes three of
+/// `--color=always`.
 fn joined(words: &[OsString], index: usize) -> (Vec<OsString>, usize) {
     let divides = |word: &OsStr| !word.is_empty() && word.as_bytes().iter().all(|byte| b"=:".contains(byte));
     let (mut all, mut new_index) = (Vec::<OsString>::new(), 0);

@@ -1,5 +1,6 @@
 //! What Tab can make of a word: candidates that this program knows, and the kind of paths that the shell itself
-//! completes. It knows nothing of shells and reads no folder: shells know `~`, `$HOME`, quotes and their users' settings.
+//! completes. It knows nothing of shells and reads no folder: shells know `~`, `$HOME`, quotes and their users'
+//! settings.
 
 use std::{ffi::OsString, io};
 

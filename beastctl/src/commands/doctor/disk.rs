@@ -61,8 +61,8 @@ pub(super) fn check(settings: &Settings) -> Vec<Finding> {
     findings
 }
 
-/// Free bytes for a folder, or for the nearest one above that exists, `None` where the disk has no blocks to count; what is in the
-/// way of writing there.
+/// Free bytes for a folder, or for the nearest one above that exists, `None` where the disk has no blocks to count;
+/// what is in the way of writing there.
 fn look(folder: &Path) -> Result<Option<u64>, (PathBuf, io::Error)> {
     let fail = |path: &Path, error: io::Error| (path.to_owned(), error);
     for path in folder.ancestors() {

@@ -1,6 +1,7 @@
 //! `beastctl doctor`: looks at everything that beast needs, and says what mends what is wrong.
 //!
-//! One file for each subject, whose functions return [`Finding`]s and change nothing. Nothing here starts a daemon, or wakes one.
+//! One file for each subject, whose functions return [`Finding`]s and change nothing. Nothing here starts a daemon, or
+//! wakes one.
 
 mod backend;
 mod configuration;

@@ -29,10 +29,11 @@ const PULL: &str = "beastctl models pull lfm2-2.6b";
 /// Which model the next daemon loads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Located {
-    /// A file.
     File(PathBuf),
     /// The one inside of beastd, because it was asked for or because nothing else is there.
-    BuiltIn { is_wanted: bool },
+    BuiltIn {
+        is_wanted: bool,
+    },
 }
 
 impl Located {

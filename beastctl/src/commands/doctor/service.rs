@@ -1,4 +1,5 @@
-//! The service: a systemd unit of the user, or a property list of launchd, and whether the program it names is still there.
+//! The service: a systemd unit of the user, or a property list of launchd, and whether the program it names is still
+//! there.
 
 use std::{
     io,
@@ -51,7 +52,8 @@ impl Service {
         }
     }
 
-    /// Whether the system listens at `path` in the place of a daemon that does not run: calling the socket would start it.
+    /// Whether the system listens at `path` in the place of a daemon that does not run: calling the socket would start
+    /// it.
     pub(super) fn is_asleep(&self, path: &Path, wait: &Wait) -> Result<bool, WaitError> {
         let is_elsewhere = |socket: PathBuf| std::path::absolute(path).is_ok_and(|path| path != socket);
         if self.socket().is_some_and(is_elsewhere) {

@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use beast_protocol::Event;
 
-/// More bytes of a diff for each second of the limit are not worth a try: four times what a small model reads on the fastest machines.
+/// More bytes of a diff for each second of the limit are not worth a try: four times what a small model reads on the
+/// fastest machines.
 const MAX_BYTES_PER_SECOND: f64 = 128.0 * 1024.0;
 /// The last parts of a prompt are read more slowly than the first, never faster; a guess may be wrong by half.
 const PROMPT_SLACK: u32 = 2;

@@ -207,8 +207,8 @@ fn said(panic: &(dyn std::any::Any + Send)) -> String {
     text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "without a word".into())
 }
 
-/// The file may have changed while the answer came (a chained hook in the background, an editor): then it is left alone.
-/// Whether all is said.
+/// The file may have changed while the answer came (a chained hook in the background, an editor): then it is left
+/// alone. Whether all is said.
 fn write(file: &Path, suggestion: &Suggestion, settings: &Settings) -> io::Result<bool> {
     let current = MessageFile::read(file)?;
     if current.has_message(settings) {

@@ -51,7 +51,8 @@ pub(in crate::commands) enum TailError {
     Wait(WaitError),
 }
 
-/// The last `n` lines of all files together. Looks at `wait` again and again: logs may be long, and so may what is wanted of them.
+/// The last `n` lines of all files together. Looks at `wait` again and again: logs may be long, and so may what is
+/// wanted of them.
 ///
 /// # Errors
 /// See [`TailError`].

@@ -38,7 +38,8 @@ impl Follower {
     /// # Errors
     /// What cannot be read, and why.
     pub(super) fn news(&mut self) -> Result<Vec<u8>, (PathBuf, io::Error)> {
-        // First whether there is a newer file, then the rest of this one: what comes after that look is not in this one any more.
+        // First whether there is a newer file, then the rest of this one: what comes after that look is not in this one
+        // any more.
         let files = files::list(&self.folder).map_err(|error| (self.folder.clone(), error))?;
         let newer = files.into_iter().find(|file| *file > self.path);
         let is_all = self.read()?;

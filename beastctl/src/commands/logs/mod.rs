@@ -32,7 +32,6 @@ pub enum LogError {
     Unreadable {
         /// The folder, or the file.
         path: PathBuf,
-        /// Why not.
         source: io::Error,
     },
 }

@@ -51,7 +51,8 @@ impl InUse {
     fn find(context: &Context) -> Result<Self> {
         let mut settings = vec![setting::read(&setting::path()?)?];
         let running = running(context);
-        // Whatever the configuration says by now: it may have been started with another one, and loads that again after an unload.
+        // Whatever the configuration says by now: it may have been started with another one, and loads that again after
+        // an unload.
         settings.extend(running.as_ref().map(|status| status.configured.clone()));
         Ok(Self { loaded: running.and_then(|status| Some(status.model?.path.into())), settings })
     }

@@ -17,7 +17,6 @@ use crate::{
 /// What to do without a service.
 const WITHOUT: &str = "no service at all, since beastctl starts beastd by itself";
 
-/// Why not.
 #[derive(Debug, thiserror::Error)]
 pub enum ServiceError {
     /// See [`WaitError`].
@@ -31,12 +30,7 @@ pub enum ServiceError {
     Unit(#[from] UnitError),
     /// The program that talks to the manager cannot be started.
     #[error("cannot run {program}")]
-    NoProgram {
-        /// The program.
-        program: String,
-        /// Why not.
-        source: io::Error,
-    },
+    NoProgram { program: String, source: io::Error },
     /// It says no.
     #[error("`{command}` failed ({status}){}", said(.words))]
     Failed {
@@ -58,7 +52,6 @@ pub enum ServiceError {
     /// The system has no manager for this user, at least not here.
     #[error("{manager} does not serve this user here: `{command}` failed ({status}){}", said(.words))]
     NoManager {
-        /// Its name.
         manager: &'static str,
         /// What helps.
         hint: &'static str,
@@ -102,29 +95,16 @@ pub enum ServiceError {
     /// The same, and the system has given up because beastd failed again and again.
     #[error("the service is installed and stopped, because beastd failed: nobody listens at {}", .socket.display())]
     Failing {
-        /// The socket.
         socket: PathBuf,
         /// What shows why it failed.
         words: &'static str,
     },
     /// A file cannot be read.
     #[error("cannot read {}", .path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
+    Read { path: PathBuf, source: io::Error },
     /// A file or folder cannot be changed.
     #[error("cannot {what} {}", .path.display())]
-    Write {
-        /// The change.
-        what: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
+    Write { what: &'static str, path: PathBuf, source: io::Error },
 }
 
 fn said(words: &str) -> String {

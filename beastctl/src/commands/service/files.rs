@@ -15,7 +15,6 @@ use super::error::ServiceError;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Found {
     Nothing,
-    /// Its text.
     Ours(String),
     Foreign,
 }

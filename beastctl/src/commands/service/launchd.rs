@@ -160,8 +160,8 @@ impl Manager for Launchd<'_> {
         self.wait_until(&said.command, |loaded| loaded.is_none())
     }
 
-    /// Not `kickstart -k`, which kills, nor `bootout`, which takes the socket away: SIGTERM lets beastd finish its requests
-    /// while launchd goes on listening.
+    /// Not `kickstart -k`, which kills, nor `bootout`, which takes the socket away: SIGTERM lets beastd finish its
+    /// requests while launchd goes on listening.
     fn restart(&self) -> Result<(), ServiceError> {
         let Some(description) = self.loaded()? else { return self.bootstrap().and_then(|()| self.kickstart()) };
         let pid = pid_of(&description);

@@ -12,7 +12,8 @@ use super::{
 };
 use crate::wait::Wait;
 
-/// Its states are files: `loaded`, `disabled`, `pid`, `code`, and `ending` with how often it still knows what it was told to forget.
+/// Its states are files: `loaded`, `disabled`, `pid`, `code`, and `ending` with how often it still knows what it was
+/// told to forget.
 const LAUNCHCTL: &str = r#"
 cd "${0%/*}"
 echo "$*" >> calls

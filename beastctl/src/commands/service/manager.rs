@@ -8,7 +8,6 @@ use super::{error::ServiceError, files::Text};
 
 /// The part of the system that keeps services.
 pub(super) trait Manager {
-    /// Its name.
     fn name(&self) -> &'static str;
 
     /// The command that shows why beastd ended.
@@ -17,7 +16,8 @@ pub(super) trait Manager {
     /// The files of the service that we write: the first says where it listens, the last what it starts.
     fn files(&self) -> Vec<PathBuf>;
 
-    /// Those of a package, when this user has enabled them and ours are not in their place. Nothing of them is written or removed.
+    /// Those of a package, when this user has enabled them and ours are not in their place. Nothing of them is written
+    /// or removed.
     fn packaged(&self) -> Option<Vec<PathBuf>>;
 
     /// Where the first of these files says that it listens.
@@ -56,7 +56,8 @@ pub(super) trait Manager {
     /// Stops it, also after the next login.
     fn unload(&self) -> Result<(), ServiceError>;
 
-    /// The files are gone, or disabled: nothing of them is to be remembered. Nothing depends on this, so it cannot fail.
+    /// The files are gone, or disabled: nothing of them is to be remembered. Nothing depends on this, so it cannot
+    /// fail.
     fn forget(&self);
 }
 

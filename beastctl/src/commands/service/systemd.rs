@@ -45,7 +45,8 @@ impl Systemd<'_> {
         self.try_to(&[&["reset-failed"], &self.sockets()[..], &[SERVICE_UNIT]].concat());
     }
 
-    /// The units of the HTTP endpoint that are there; a link or a folder counts too, so that it is found to be somebody else's.
+    /// The units of the HTTP endpoint that are there; a link or a folder counts too, so that it is found to be somebody
+    /// else's.
     fn http_sockets(&self) -> Vec<&'static str> {
         let mut units = vec![HTTP_SOCKET_UNIT, OLLAMA_SOCKET_UNIT];
         units.retain(|unit| self.folder.join(unit).symlink_metadata().is_ok());
@@ -160,14 +161,16 @@ impl Manager for Systemd<'_> {
         // All in one job: the socket goes last, and starts nothing while its own end is decided.
         let units = [&["stop"], &self.sockets()[..], &[SERVICE_UNIT]].concat();
         let said = self.systemctl.ask(&with_user(&units), LONG)?;
-        // What systemd does not know, because somebody has removed its file, does not run; the other one is stopped all the same.
+        // What systemd does not know, because somebody has removed its file, does not run; the other one is stopped all
+        // the same.
         if said.status.success() || said.status.code() == Some(NOT_LOADED) { Ok(()) } else { Err(said.failed()) }
     }
 
     fn restart(&self) -> Result<(), ServiceError> {
         self.forget_failures();
-        // systemd sends SIGTERM and waits. Its socket listens meanwhile: who calls now is served by the new process. That
-        // one is started at once, so that a mistake in the configuration is told here, and not to the next request.
+        // systemd sends SIGTERM and waits. Its socket listens meanwhile: who calls now is served by the new process.
+        // That one is started at once, so that a mistake in the configuration is told here, and not to the next
+        // request.
         self.run(&["restart", SERVICE_UNIT])?;
         Ok(())
     }
@@ -181,7 +184,8 @@ impl Manager for Systemd<'_> {
                 return Ok(());
             }
         }
-        // Without a manager nothing of it runs, and without its unit nothing can be disabled; what `enable` has made is a link.
+        // Without a manager nothing of it runs, and without its unit nothing can be disabled; what `enable` has made is
+        // a link.
         for unit in self.sockets() {
             let link = self.folder.join(ENABLED_IN).join(unit);
             match fs::remove_file(&link) {

@@ -27,7 +27,8 @@ pub(super) struct Installed {
     pub(super) was_there: bool,
 }
 
-/// `way_back` is the same manager, but neither Ctrl-C nor the time limit keeps it from taking back what was done. `end` ends a daemon that serves the socket and was started by hand; it finishes its requests.
+/// `way_back` is the same manager, but neither Ctrl-C nor the time limit keeps it from taking back what was done. `end`
+/// ends a daemon that serves the socket and was started by hand; it finishes its requests.
 pub(super) fn install(
     manager: &dyn Manager,
     way_back: &dyn Manager,
@@ -69,8 +70,8 @@ pub(super) fn install(
     Ok(Installed { files, copies, is_new, was_there })
 }
 
-/// The service of a package is there already. Only where it is the one that would be installed: with ours in its place, nobody would know
-/// which of the two the package's next version changes.
+/// The service of a package is there already. Only where it is the one that would be installed: with ours in its place,
+/// nobody would know which of the two the package's next version changes.
 fn adopt(
     manager: &dyn Manager,
     service: &Service,

@@ -7,8 +7,8 @@ pub(super) fn run(text: &str, mark: char) -> usize {
     text.len() - text.trim_start_matches(mark).len()
 }
 
-/// Whether marks between these two may begin something. Within words, paths and formulas they never do: `2*3*4`, `src/*.rs`,
-/// `snake_case_words`. Scripts without spaces have no words in this sense.
+/// Whether marks between these two may begin something. Within words, paths and formulas they never do: `2*3*4`,
+/// `src/*.rs`, `snake_case_words`. Scripts without spaces have no words in this sense.
 pub(super) fn may_open(before: Option<char>, after: Option<char>) -> bool {
     let is_outside = match before {
         None => true,
@@ -28,8 +28,8 @@ pub(super) fn may_close(before: Option<char>, after: Option<char>, mark: char, n
     ends && before.is_some_and(|c| !c.is_whitespace())
 }
 
-/// Where something that was begun with `n` marks ends: the length of its content. `n_outer` marks of the same kind are open around it,
-/// and may end in the same run.
+/// Where something that was begun with `n` marks ends: the length of its content. `n_outer` marks of the same kind are
+/// open around it, and may end in the same run.
 pub(super) fn find_end(text: &str, mark: char, n: usize, n_outer: usize, is_whole: bool) -> Option<usize> {
     let mut at = 0;
     let mut before = None;

@@ -16,7 +16,6 @@ impl Style {
     pub(super) const UNDERLINED: Self = Self(8);
     pub(super) const CODE: Self = Self(16);
 
-    /// Both.
     pub(super) fn with(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }

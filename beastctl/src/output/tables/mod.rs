@@ -24,7 +24,6 @@ pub struct Table {
     pub title: String,
     /// What holds for all of it.
     pub facts: Vec<Detail>,
-    /// The measurements.
     pub groups: Vec<Group>,
     /// What a reader has to know.
     pub notes: Vec<String>,
@@ -41,7 +40,6 @@ pub struct Group {
     pub title: String,
     /// Of all its samples.
     pub unit: &'static str,
-    /// The measurements.
     pub rows: Vec<Row>,
 }
 

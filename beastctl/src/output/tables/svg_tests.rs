@@ -3,8 +3,8 @@ use expect_test::expect;
 use super::*;
 use crate::output::tables::{Samples, tests::sample};
 
-/// Reads the tags of a file as strictly as a browser, as far as our files go: everything that is opened is closed in order,
-/// attributes have quotes, and nothing stands between the tags that could be one. Returns how deep it went.
+/// Reads the tags of a file as strictly as a browser, as far as our files go: everything that is opened is closed in
+/// order, attributes have quotes, and nothing stands between the tags that could be one. Returns how deep it went.
 fn check_well_formed(xml: &str) -> usize {
     let (mut open, mut deepest, mut rest) = (Vec::new(), 0, xml);
     while let Some((text, tail)) = rest.split_once('<') {

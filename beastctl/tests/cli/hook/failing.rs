@@ -291,7 +291,8 @@ fn ended_in_the_middle_it_leaves_the_file_as_it_was() {
             tell.send(()).unwrap();
             peer.sees_the_end()
         });
-        // Ctrl-C counts as in a shell that somebody types into: what runs in the background inherits that it is ignored.
+        // Ctrl-C counts as in a shell that somebody types into: what runs in the background inherits that it is
+        // ignored.
         let mut command = match cfg!(target_os = "linux") {
             true => Command::new("/usr/bin/env"),
             false => Command::new(&repo.beast.program),

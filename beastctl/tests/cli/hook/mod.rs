@@ -150,8 +150,8 @@ fn git_program() -> PathBuf {
     std::env::split_paths(&path).map(|folder| folder.join("git")).find(|git| git.is_file()).unwrap()
 }
 
-/// A program: written by a child, since this process may be forking others meanwhile, and a file that anybody has open for
-/// writing is not run.
+/// A program: written by a child, since this process may be forking others meanwhile, and a file that anybody has open
+/// for writing is not run.
 pub(crate) fn write_program(path: &Path, text: &str) {
     let mut command = Command::new("/bin/sh");
     command.args(["-c", r#"printf '%s\n' "$2" > "$1"; chmod 755 "$1""#, "sh"]).arg(path).arg(text);

@@ -222,8 +222,8 @@ fn trailers_are_no_message() {
         assert!(suggested.starts_with(&format!("Add b\n\n{trailers}")), "{suggested}");
         assert_eq!(repo.message(), format!("By hand.\nAdd b\n\n{trailers}\n"));
     }
-    // What stands at the very top is a subject, and a word beside the trailers is one too. Without a daemon a note would tell
-    // that it was asked for.
+    // What stands at the very top is a subject, and a word beside the trailers is one too. Without a daemon a note
+    // would tell that it was asked for.
     for (text, is_asked) in [
         (format!("\n{picked}\nSigned-off-by: A\n# c\n"), true),
         ("\n\nTicket: 7\nsome words\n# c\n".to_owned(), false),

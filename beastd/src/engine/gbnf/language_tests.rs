@@ -16,7 +16,8 @@ use crate::engine::llama::tests::model;
 struct Author(Dice);
 
 impl Author {
-    /// A part of rule `rule` of `n_rules`. What leads back comes after a character: llama.cpp refuses rules that begin with themselves.
+    /// A part of rule `rule` of `n_rules`. What leads back comes after a character: llama.cpp refuses rules that begin
+    /// with themselves.
     fn part(&mut self, rule: usize, n_rules: usize, depth: usize, out: &mut String) {
         match self.0.below(if depth > 2 { 4 } else { 8 }) {
             0 => *out += self.0.one_of(&["\"a\"", "\"ab\"", "\"ba\"", "\"\"", "\"aab\"", "\"é\""]),

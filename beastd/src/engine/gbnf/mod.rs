@@ -1,5 +1,6 @@
-//! Grammars in llama.cpp's GBNF, read into rules and written again in llguidance's Lark. llama.cpp follows such grammars itself, but without a bound
-//! in time or memory, ends the process at a dead end, and says to stderr alone what is wrong with one. Knows neither the model nor its vocabulary.
+//! Grammars in llama.cpp's GBNF, read into rules and written again in llguidance's Lark. llama.cpp follows such
+//! grammars itself, but without a bound in time or memory, ends the process at a dead end, and says to stderr alone
+//! what is wrong with one. Knows neither the model nor its vocabulary.
 //!
 //! The syntax is that of llama.cpp's `grammars/README.md`.
 

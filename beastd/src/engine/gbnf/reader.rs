@@ -222,7 +222,8 @@ impl<'a> Reader<'a> {
         };
         let sign = &self.rest[..n_bytes];
         let Some(node) = nodes.pop() else { return Err(self.mistake(format!("`{sign}` repeats nothing"))) };
-        // Twice is what people write for "as few as possible", which GBNF does not know; ever more of them would be ever deeper.
+        // Twice is what people write for "as few as possible", which GBNF does not know; ever more of them would be
+        // ever deeper.
         if matches!(&node, Node::Repeat { node, .. } if matches!(**node, Node::Repeat { .. })) {
             return Err(self.mistake(format!("`{sign}` follows two repetitions")));
         }

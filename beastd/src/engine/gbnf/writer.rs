@@ -1,8 +1,9 @@
 //! From the rules of a grammar to llguidance's Lark.
 //!
-//! llguidance cuts a text into lexemes, greedily, and parses those. GBNF knows characters alone, so where rules are written one by one, a lexeme is
-//! one character: nothing is greedy then, and nothing lost. A grammar that only names rules which are defined without it (most of those that people write)
-//! is a regular expression: it becomes one lexeme, whose tokens are found faster.
+//! llguidance cuts a text into lexemes, greedily, and parses those. GBNF knows characters alone, so where rules are
+//! written one by one, a lexeme is one character: nothing is greedy then, and nothing lost. A grammar that only names
+//! rules which are defined without it (most of those that people write) is a regular expression: it becomes one lexeme,
+//! whose tokens are found faster.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -69,7 +70,8 @@ fn has_tokens(node: &Node) -> bool {
     }
 }
 
-/// Whether no rule leads back to itself and none names a token. Rules are taken away once all that they name have been; of a circle some stay.
+/// Whether no rule leads back to itself and none names a token. Rules are taken away once all that they name have been;
+/// of a circle some stay.
 fn is_regular(grammar: &Grammar, order: &[usize]) -> bool {
     if order.iter().any(|&rule| has_tokens(&grammar.rules[rule])) {
         return false;

@@ -1,7 +1,9 @@
-//! Rows of quantized weights times a few columns, with AVX-512 VNNI. Knows ggml's block layouts and nothing of tensors or threads.
+//! Rows of quantized weights times a few columns, with AVX-512 VNNI. Knows ggml's block layouts and nothing of tensors
+//! or threads.
 //!
-//! A row is read once, whatever the number of columns: its nibbles are unpacked into registers, and each column costs four multiplications of 64
-//! bytes. Rows are read one after the other, with a prefetch ahead: decoding is bound by memory, and two rows at once read it at two thirds of the speed.
+//! A row is read once, whatever the number of columns: its nibbles are unpacked into registers, and each column costs
+//! four multiplications of 64 bytes. Rows are read one after the other, with a prefetch ahead: decoding is bound by
+//! memory, and two rows at once read it at two thirds of the speed.
 
 use std::arch::x86_64::*;
 
@@ -11,7 +13,8 @@ pub(super) const BLOCK: usize = 256;
 /// As many columns as are multiplied in one go: what fits into 32 registers beside the weights.
 const MOST_COLUMNS: usize = 8;
 
-/// How far ahead of the block in hand weights are fetched, in bytes. Measured with 1.2 GB of weights on two cores: 27 GB/s without, 29 with 1 KiB, 31 to 34 with 4 KiB or 8.
+/// How far ahead of the block in hand weights are fetched, in bytes. Measured with 1.2 GB of weights on two cores: 27
+/// GB/s without, 29 with 1 KiB, 31 to 34 with 4 KiB or 8.
 const AHEAD: usize = 4096;
 
 /// A block of a column: 256 activations as bytes, `x = d * q`.
@@ -139,7 +142,8 @@ fn nibbles(bytes: &[u8; 128]) -> [__m512i; 4] {
     [_mm512_and_si512(first, low), high(first), _mm512_and_si512(second, low), high(second)]
 }
 
-/// What `Q4K` and `Q5K` share: eight scales and eight minima in twelve bytes, the lower six bits of the first eight bytes and, for the second four of each, nibbles and upper bits. No weights.
+/// What `Q4K` and `Q5K` share: eight scales and eight minima in twelve bytes, the lower six bits of the first eight
+/// bytes and, for the second four of each, nibbles and upper bits. No weights.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,f16c")]
 fn groups_of_32(d: u16, d_min: u16, packed: &[u8; 12]) -> Unpacked {
@@ -177,7 +181,8 @@ impl Weights for Q6K {
     unsafe fn unpack(&self) -> Unpacked {
         let low = _mm512_set1_epi8(0x0f);
         let two_bits = _mm512_set1_epi8(0x30);
-        // The upper two bits of four weights share a byte. Each half of the register wants another pair of them, at the place of its bits 4 and 5.
+        // The upper two bits of four weights share a byte. Each half of the register wants another pair of them, at the
+        // place of its bits 4 and 5.
         let (up, down) = (halves(4, 2), halves(0, 2));
         let half_block = |i: usize| {
             // SAFETY: 64 of 128 and 32 of 64 bytes, i being 0 or 1.
@@ -226,7 +231,8 @@ impl Weights for Q6K {
     }
 }
 
-/// The products of one row with `columns.len() / n_blocks` columns; `store` is called with a column's number and its product.
+/// The products of one row with `columns.len() / n_blocks` columns; `store` is called with a column's number and its
+/// product.
 ///
 /// # Safety
 /// The CPU must have what `is_supported` asks for, and `columns` must hold whole columns of as many blocks as the row.
@@ -338,7 +344,8 @@ pub(super) unsafe fn quantize<W: Weights>(x: &[f32; BLOCK], to: &mut Activations
     }
 }
 
-/// Where sixteen activations go: of each eight, the third and fourth change places with the fifth and sixth if the weights lie that way.
+/// Where sixteen activations go: of each eight, the third and fourth change places with the fifth and sixth if the
+/// weights lie that way.
 fn place<W: Weights>(i: usize) -> usize {
     match (W::IS_SWAPPED, i % 8) {
         (true, 2 | 3) => i + 2,

@@ -1,11 +1,13 @@
 //! Helpers that nobody waits for: how a product is computed on a machine whose cores others use too.
 //!
-//! llama.cpp's threads meet behind every operation, some hundred times a token. One that shares its core with a busy program is paused for
-//! milliseconds, and all others wait. Here one thread, llama.cpp's only one, goes through the product from the front, and helpers take pieces from the
-//! back while they happen to run. What a helper has begun and does not end in time is simply computed again: a helper adds what it can, and never takes anything away.
+//! llama.cpp's threads meet behind every operation, some hundred times a token. One that shares its core with a busy
+//! program is paused for milliseconds, and all others wait. Here one thread, llama.cpp's only one, goes through the
+//! product from the front, and helpers take pieces from the back while they happen to run. What a helper has begun and
+//! does not end in time is simply computed again: a helper adds what it can, and never takes anything away.
 //!
-//! So that a helper may be late by any time, it touches nothing that can change under it: each product has a job of its own, with the rounded columns and room
-//! for the helpers' results, and a job is used again only when no helper looks at it (a hazard pointer; Michael 2004, <https://doi.org/10.1109/TPDS.2004.8>).
+//! So that a helper may be late by any time, it touches nothing that can change under it: each product has a job of its
+//! own, with the rounded columns and room for the helpers' results, and a job is used again only when no helper looks
+//! at it (a hazard pointer; Michael 2004, <https://doi.org/10.1109/TPDS.2004.8>).
 
 use std::cell::{Cell, RefCell, UnsafeCell};
 use std::ops::Range;
@@ -98,7 +100,8 @@ impl Job {
     }
 }
 
-/// Which pieces of which job nobody has taken yet: those from `front` to before `back`. In one word, so that a piece is taken in one go.
+/// Which pieces of which job nobody has taken yet: those from `front` to before `back`. In one word, so that a piece is
+/// taken in one go.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Ticket {
     generation: u64,
@@ -157,8 +160,9 @@ impl Default for Place {
     }
 }
 
-// SAFETY: a job's task is written by the crew's owner alone, while no ticket names the job and no helper looks at it; helpers read it, and write
-// results into cells that are theirs by the ticket. The pointers in it are read behind the ticket, or in vain.
+// SAFETY: a job's task is written by the crew's owner alone, while no ticket names the job and no helper looks at it;
+// helpers read it, and write results into cells that are theirs by the ticket. The pointers in it are read behind the
+// ticket, or in vain.
 unsafe impl Send for Shared {}
 // SAFETY: as above.
 unsafe impl Sync for Shared {}
@@ -245,7 +249,8 @@ impl Crew {
         let nth = shared.free_job();
         let job = &shared.jobs[nth];
         {
-            // SAFETY: no ticket names this job, and nobody looks at it: who begins to look now finds that the ticket is another.
+            // SAFETY: no ticket names this job, and nobody looks at it: who begins to look now finds that the ticket is
+            // another.
             let task = unsafe { &mut *job.task.get() };
             task.plan(product, compute);
             // SAFETY: as promised by the caller.
@@ -279,8 +284,8 @@ impl Crew {
         shared.ticket.store(Ticket { generation, ..Ticket::CLOSED }.pack(), Ordering::SeqCst);
     }
 
-    /// Sends the helpers to other cores than this thread's. The kernel balances weights, not threads: with a busy program on one core
-    /// it puts all of ours onto the other.
+    /// Sends the helpers to other cores than this thread's. The kernel balances weights, not threads: with a busy
+    /// program on one core it puts all of ours onto the other.
     fn keep_away(&self) {
         let core = rustix::thread::sched_getcpu();
         if self.core.get() == core {
@@ -371,10 +376,11 @@ impl Shared {
 
     fn work(&self, generation: u64, job: usize) {
         let job = &self.jobs[job];
-        // A piece is taken only if the ticket still names this job after `looks_at` was set: from then on the job stays as it is.
+        // A piece is taken only if the ticket still names this job after `looks_at` was set: from then on the job stays
+        // as it is.
         while let Some(piece) = self.take(generation, Ticket::take_back) {
-            // SAFETY: the ticket named this job after this began to look at it, so nobody writes to it; the piece is this helper's alone. The weights
-            // outlive the helpers.
+            // SAFETY: the ticket named this job after this began to look at it, so nobody writes to it; the piece is
+            // this helper's alone. The weights outlive the helpers.
             unsafe {
                 let task = &*job.task.get();
                 (task.compute)(&task.product, &task.columns, task.rows(piece), task.results());

@@ -10,11 +10,13 @@ use llama_cpp_sys_2 as sys;
 use super::avx512::{self, Activations, BLOCK, Q4K, Q5K, Q6K, Weights};
 use super::crew;
 
-/// More columns than this are llama.cpp's: its tiles cost as much for 9 as for 16 (2.6B, two cores: 350 ms, ours 290) and gain from there on.
+/// More columns than this are llama.cpp's: its tiles cost as much for 9 as for 16 (2.6B, two cores: 350 ms, ours 290)
+/// and gain from there on.
 const MOST_COLUMNS: i64 = 16;
 
-/// The rows of one product, shared by the threads: each begins with a long piece of its own, and who is done first takes short ones of what is left, so that a thread without a
-/// core holds up little. Long, because memory is read fastest in one go: the 2.6B's 1.56 GB take two threads 41 ms in halves and 45 in pieces of 128 rows.
+/// The rows of one product, shared by the threads: each begins with a long piece of its own, and who is done first
+/// takes short ones of what is left, so that a thread without a core holds up little. Long, because memory is read
+/// fastest in one go: the 2.6B's 1.56 GB take two threads 41 ms in halves and 45 in pieces of 128 rows.
 pub(super) struct Shares {
     n_rows: usize,
     n_threads: usize,
@@ -57,7 +59,8 @@ fn are_used() -> bool {
     ARE_WANTED.load(Ordering::Relaxed) && are_supported()
 }
 
-/// Decides it for all that is computed from now on. Nothing may be computing meanwhile: the threads of a product would not agree.
+/// Decides it for all that is computed from now on. Nothing may be computing meanwhile: the threads of a product would
+/// not agree.
 pub fn use_ours(are_wanted: bool) {
     ARE_WANTED.store(are_wanted, Ordering::Relaxed);
 }
@@ -92,7 +95,8 @@ pub unsafe extern "C" fn __wrap_ggml_compute_forward_mul_mat_tiled(
     params: *const ComputeParams,
     dst: *mut sys::ggml_tensor,
 ) -> bool {
-    // SAFETY: both are llama.cpp's and live through this call; nobody writes to them meanwhile but in the places that `multiply` is told.
+    // SAFETY: both are llama.cpp's and live through this call; nobody writes to them meanwhile but in the places that
+    // `multiply` is told.
     unsafe {
         match Product::of(&*params, &*dst) {
             Some((product, sys::GGML_TYPE_Q4_K)) => product.multiply::<Q4K>(&*params),
@@ -188,7 +192,8 @@ impl Product {
         }
         let n_columns = usize::try_from(n_columns).ok()?;
         let n_blocks = usize::try_from(weights.ne[0]).ok()? / BLOCK;
-        // llama.cpp plans a little less room for its own rounding than ours takes, and more for its tiles, which share the buffer.
+        // llama.cpp plans a little less room for its own rounding than ours takes, and more for its tiles, which share
+        // the buffer.
         let needed = n_columns * n_blocks * size_of::<Activations>() + align_of::<Activations>();
         (params.wsize >= needed).then_some((
             Self {
@@ -208,12 +213,14 @@ impl Product {
     /// This thread's part: first of rounding the columns, then, when all are rounded, of the rows.
     ///
     /// # Safety
-    /// All threads of `params` call this for the same product; its tensors are as `of` found them; the CPU has what `avx512` needs.
+    /// All threads of `params` call this for the same product; its tensors are as `of` found them; the CPU has what
+    /// `avx512` needs.
     unsafe fn multiply<W: Weights>(&self, params: &ComputeParams) {
         #[cfg(test)]
         N_PRODUCTS.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: the buffer has room for that (`of`), and nobody else uses it until all threads have left this product. Threads write to
-        // different blocks, and read only behind the barrier. Rows and columns lie where the tensors say, and each row's results are written by the one thread that took it.
+        // SAFETY: the buffer has room for that (`of`), and nobody else uses it until all threads have left this
+        // product. Threads write to different blocks, and read only behind the barrier. Rows and columns lie where the
+        // tensors say, and each row's results are written by the one thread that took it.
         unsafe {
             if params.nth == 1 && crew::multiply::<W>(self) {
                 return;
@@ -269,7 +276,8 @@ impl Product {
     /// These rows' products with all columns, which were rounded for these weights.
     ///
     /// # Safety
-    /// The weights are there; `to` has a place for each product, and nobody else uses those of these rows; the CPU has what `avx512` needs.
+    /// The weights are there; `to` has a place for each product, and nobody else uses those of these rows; the CPU has
+    /// what `avx512` needs.
     pub(super) unsafe fn compute<W: Weights>(&self, columns: &[Activations], rows: Range<usize>, to: To) {
         for row in rows {
             // SAFETY: as promised by the caller.

@@ -36,7 +36,8 @@ fn blocks<W: Weights>(noise: &mut Noise, n: usize, halves_at: &[usize]) -> Vec<u
     bytes
 }
 
-/// Compares rows of 1, 2 and 7 blocks times 1 to 17 columns with ggml's weights times the activations as they were rounded.
+/// Compares rows of 1, 2 and 7 blocks times 1 to 17 columns with ggml's weights times the activations as they were
+/// rounded.
 fn compare<W: Weights>(of: sys::ggml_type, halves_at: &[usize]) {
     if !avx512::is_supported() {
         eprintln!("this CPU has no AVX-512 VNNI: nothing is tested");
@@ -50,7 +51,8 @@ fn compare<W: Weights>(of: sys::ggml_type, halves_at: &[usize]) {
     for n_blocks in [1, 2, 7] {
         let bytes = blocks::<W>(&mut noise, n_blocks, halves_at);
         let mut weights = vec![0.0_f32; n_blocks * BLOCK];
-        // SAFETY: as many blocks as there are floats for; ggml's blocks are aligned to two bytes, as `Vec`'s are at least.
+        // SAFETY: as many blocks as there are floats for; ggml's blocks are aligned to two bytes, as `Vec`'s are at
+        // least.
         let row = unsafe {
             to_float(bytes.as_ptr().cast(), weights.as_mut_ptr(), weights.len() as i64);
             std::slice::from_raw_parts(bytes.as_ptr().cast::<W>(), n_blocks)
@@ -129,7 +131,8 @@ fn each_row_is_in_one_piece() {
     }
 }
 
-/// That their results are right, and with them our idea of llama.cpp's structures, is tested where logits of single tokens, ours, are compared with those of long batches, which are its own (`llama_tests.rs`).
+/// That their results are right, and with them our idea of llama.cpp's structures, is tested where logits of single
+/// tokens, ours, are compared with those of long batches, which are its own (`llama_tests.rs`).
 #[test]
 fn products_of_llama_cpp_come_here() {
     use crate::batch::Token;

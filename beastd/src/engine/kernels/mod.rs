@@ -1,12 +1,14 @@
-//! Products of quantized weights with a few columns, in place of llama.cpp's own on CPUs where ours are faster. Knows the tensors of ggml and the threads that
-//! llama.cpp computes with; the arithmetic is in `avx512.rs`.
+//! Products of quantized weights with a few columns, in place of llama.cpp's own on CPUs where ours are faster. Knows
+//! the tensors of ggml and the threads that llama.cpp computes with; the arithmetic is in `avx512.rs`.
 //!
-//! llama.cpp has no good way with two to eight columns on x86: it reads every weight anew for each of them, so that checking two guesses costs two decode steps. Both
-//! its answers to that are for longer prompts (tiles, from eight columns on) or for decoding (weights rearranged, which slows prompts down). Here weights stay as they are
-//! in the file, are read once for all columns, and prompts keep llama.cpp's tiles.
+//! llama.cpp has no good way with two to eight columns on x86: it reads every weight anew for each of them, so that
+//! checking two guesses costs two decode steps. Both its answers to that are for longer prompts (tiles, from eight
+//! columns on) or for decoding (weights rearranged, which slows prompts down). Here weights stay as they are in the
+//! file, are read once for all columns, and prompts keep llama.cpp's tiles.
 //!
-//! How it gets in: the linker sends llama.cpp's calls of `ggml_compute_forward_mul_mat_tiled`, the first thing that a matrix product asks on a CPU, to
-//! `__wrap_…` here (`build.rs`). What is not for us goes on to `__real_…`. What would let this go: such a kernel in llama.cpp.
+//! How it gets in: the linker sends llama.cpp's calls of `ggml_compute_forward_mul_mat_tiled`, the first thing that a
+//! matrix product asks on a CPU, to `__wrap_…` here (`build.rs`). What is not for us goes on to `__real_…`. What would
+//! let this go: such a kernel in llama.cpp.
 #![allow(unsafe_code)]
 
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]

@@ -17,7 +17,6 @@ pub(crate) fn list(asked: &Asked) -> Reply {
     named(&page(&ModelCard::current(&asked.client.daemon)))
 }
 
-/// One model.
 pub(crate) fn one(asked: &Asked) -> Result<Reply, Refusal> {
     let name = name_in(&asked.path);
     let card = ModelCard::current(&asked.client.daemon);

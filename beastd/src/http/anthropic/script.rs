@@ -148,8 +148,8 @@ impl Script for Told {
     fn event(&mut self, _: usize, event: Event, out: &mut Vec<u8>) {
         match event {
             Event::Started { model, n_prompt, .. } => self.start = Some((model, n_prompt)),
-            // The first comes with the start, before anything is computed, and says how much was known. It is left out for a reader
-            // that is far behind.
+            // The first comes with the start, before anything is computed, and says how much was known. It is left out
+            // for a reader that is far behind.
             Event::Progress { n_done, .. } => self.begin(n_done, out),
             Event::Piece { text, deltas, .. } => {
                 self.begin(0, out);

@@ -20,8 +20,8 @@ use super::body::{Reply, json_reply, reply};
 use super::fields::Fields;
 use super::refusal::Refusal;
 
-/// The version of Ollama whose API this is: levels of `think` and `logprobs` are in it. VS Code's Copilot refuses anything
-/// below 0.6.4.
+/// The version of Ollama whose API this is: levels of `think` and `logprobs` are in it. VS Code's Copilot refuses
+/// anything below 0.6.4.
 const API: &str = "0.12.11";
 
 /// The media type of streams: each line is one JSON document.

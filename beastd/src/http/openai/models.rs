@@ -20,7 +20,6 @@ pub(crate) fn list(asked: &Asked) -> Reply {
     json_reply(StatusCode::OK, &body)
 }
 
-/// One model.
 pub(crate) fn one(asked: &Asked) -> Result<Reply, Refusal> {
     let name = name_in(&asked.path);
     let card = ModelCard::current(&asked.client.daemon);

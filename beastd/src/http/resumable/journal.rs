@@ -1,11 +1,11 @@
 //! What was asked and answered, on disk while it is answered, so that the next daemon can go on after this one was
 //! killed.
 //!
-//! A file for each stream, lines of JSON: a head, then an entry for each thing that was said, then one that says that it
-//! is over. Every line is written before the client has it, so a client never knows more than the file; a last line that
-//! was cut off counts as not there. The files hold what users wrote: nobody else may read them. Whoever writes one holds
-//! its lock, so that another daemon leaves it alone. Everything here waits for the disk and is called beside the sockets'
-//! thread; knows no stream but by its id.
+//! A file for each stream, lines of JSON: a head, then an entry for each thing that was said, then one that says that
+//! it is over. Every line is written before the client has it, so a client never knows more than the file; a last line
+//! that was cut off counts as not there. The files hold what users wrote: nobody else may read them. Whoever writes one
+//! holds its lock, so that another daemon leaves it alone. Everything here waits for the disk and is called beside the
+//! sockets' thread; knows no stream but by its id.
 
 use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -125,8 +125,8 @@ pub(super) fn forget(folder: &Path, id: &str) -> io::Result<()> {
     remove(&path(folder, id))
 }
 
-/// What earlier processes have left, by id, the latest first: at most so many. The rest goes, and so does what is too old
-/// or cannot be read.
+/// What earlier processes have left, by id, the latest first: at most so many. The rest goes, and so does what is too
+/// old or cannot be read.
 pub(super) fn scan(folder: &Path, n_max: usize) -> Vec<(String, Summary)> {
     let mut found = Vec::new();
     for path in fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()) {

@@ -1,9 +1,9 @@
 //! Streams that outlive their connection, and the daemon: a client that names its stream (`X-Conversation-Id`) can come
 //! back for the rest with `GET /v1/stream?conv_id=ID&from=BYTES`, also after the daemon was killed.
 //!
-//! Routes and header are llama-server's, so that its web page and its clients work here. There a stream lives as long as
-//! the process; here a journal on disk (`journal`) has the request and what was said, and the next daemon goes on from the
-//! last token. `streams` knows them by name, `producer` writes them, `log` holds what readers get.
+//! Routes and header are llama-server's, so that its web page and its clients work here. There a stream lives as long
+//! as the process; here a journal on disk (`journal`) has the request and what was said, and the next daemon goes on
+//! from the last token. `streams` knows them by name, `producer` writes them, `log` holds what readers get.
 
 mod journal;
 mod log;

@@ -228,8 +228,8 @@ async fn produce(
     }
 }
 
-/// Writes lines beside the sockets' thread. One call at a time: the order is kept, and what comes meanwhile waits in the
-/// answer's own bounded channel.
+/// Writes lines beside the sockets' thread. One call at a time: the order is kept, and what comes meanwhile waits in
+/// the answer's own bounded channel.
 async fn write(mut journal: Journal, lines: String) -> std::io::Result<Journal> {
     if lines.is_empty() {
         return Ok(journal);

@@ -1,5 +1,5 @@
-//! Which streams there are: those that this process writes or has written, and those that earlier ones have left on disk.
-//! Knows nothing of what they say.
+//! Which streams there are: those that this process writes or has written, and those that earlier ones have left on
+//! disk. Knows nothing of what they say.
 
 use std::collections::HashMap;
 use std::io;
@@ -129,8 +129,8 @@ impl Streams {
         Arc::clone(&self.turn).lock_owned().await
     }
 
-    /// Does something with the folder beside the sockets' thread; nobody else has a turn meanwhile, also when the caller
-    /// goes. `None` without a folder.
+    /// Does something with the folder beside the sockets' thread; nobody else has a turn meanwhile, also when the
+    /// caller goes. `None` without a folder.
     pub(super) async fn on_disk<T: Send + 'static>(
         &self,
         turn: Turn,
@@ -168,8 +168,8 @@ impl Streams {
         found.map(|(id, stream)| (id.clone(), stream.summary())).collect()
     }
 
-    /// Takes a stream in, in the place of another of this name, which is stopped. Returns the name of one that had to go:
-    /// its file is still there.
+    /// Takes a stream in, in the place of another of this name, which is stopped. Returns the name of one that had to
+    /// go: its file is still there.
     ///
     /// # Errors
     /// 429 when as many as there may be are being written.

@@ -208,7 +208,8 @@ pub fn version(setup: &Setup) -> Result<String> {
     Ok(output(Command::new(setup.programs.join("beastd")).arg("--version"))?.trim().into())
 }
 
-/// A home for a daemon. Private, since a socket will be in it, and with a short path, since the path of a socket must be short.
+/// A home for a daemon. Private, since a socket will be in it, and with a short path, since the path of a socket must
+/// be short.
 pub fn home() -> Result<TempDir> {
     let mut builder = tempfile::Builder::new();
     Ok(builder.prefix("beast-bench-").permissions(Permissions::from_mode(0o700)).tempdir_in("/tmp")?)

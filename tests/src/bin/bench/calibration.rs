@@ -25,8 +25,8 @@ pub struct Calibration {
     pub verify_costs: Vec<(u32, f64)>,
 }
 
-/// Lets beastd measure the machine once, unless it has. What goes wrong is told in the report: the measurements say what
-/// the daemon does without.
+/// Lets beastd measure the machine once, unless it has. What goes wrong is told in the report: the measurements say
+/// what the daemon does without.
 pub fn ensure(setup: &Setup, is_busy: bool) {
     let in_words = find(setup, is_busy).unwrap_or_else(|error| format!("not calibrated: {error:#}"));
     say(&format!("  {in_words}"));

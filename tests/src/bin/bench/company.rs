@@ -19,8 +19,8 @@ const N_GENERATED: u32 = 64;
 const N_GENERATED_WITHOUT: u32 = 12;
 const NEIGHBOUR_LIMIT_S: &str = "300";
 
-/// Alone, in company, and alone again, in turn. The neighbour is a real program in a session of its own, as if started from
-/// another terminal: the kernel shares the cores out between sessions.
+/// Alone, in company, and alone again, in turn. The neighbour is a real program in a session of its own, as if started
+/// from another terminal: the kernel shares the cores out between sessions.
 pub fn measure(setup: &Setup) -> Result<Vec<Row>> {
     let governed = Beast::start(setup)?;
     let ungoverned = Beast::start_with(setup, &["governor=false"])?;
@@ -51,8 +51,8 @@ pub fn measure(setup: &Setup) -> Result<Vec<Row>> {
     ])
 }
 
-/// A program that takes a core for as long as this lives, in a session of its own. `timeout` ends it should this program be
-/// ended before: what runs in another session hears nothing of a Ctrl-C.
+/// A program that takes a core for as long as this lives, in a session of its own. `timeout` ends it should this
+/// program be ended before: what runs in another session hears nothing of a Ctrl-C.
 pub fn neighbour() -> Result<Process> {
     let mut command = Command::new("setsid");
     command.args(["timeout", NEIGHBOUR_LIMIT_S, "xz", "-9", "-T1", "-c", "/dev/zero"]);

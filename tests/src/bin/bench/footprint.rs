@@ -23,8 +23,8 @@ const IDLE: Duration = Duration::from_secs(10);
 const SETTLE_LIMIT: Duration = Duration::from_secs(60);
 pub const MB: f64 = 1e6;
 
-/// Resident memory after one answer, of one daemon after the other. The file itself, mapped by both, is not counted: its
-/// pages belong to the page cache.
+/// Resident memory after one answer, of one daemon after the other. The file itself, mapped by both, is not counted:
+/// its pages belong to the page cache.
 pub fn memory(setup: &Setup) -> Result<Vec<Row>> {
     let question = exactly(None, &Words::new().text(N_WORDS), N_GENERATED);
     let (ours, n_prompt) = {

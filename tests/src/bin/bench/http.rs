@@ -45,8 +45,8 @@ pub fn post(port: u16, path: &str, json: &str) -> Result<Events> {
 }
 
 impl Events {
-    /// The next event; `None` at the end. Lines that bear none are passed over, so sizes of chunks need not be understood:
-    /// llama-server never breaks an event in two.
+    /// The next event; `None` at the end. Lines that bear none are passed over, so sizes of chunks need not be
+    /// understood: llama-server never breaks an event in two.
     pub fn next(&mut self) -> Result<Option<Value>> {
         loop {
             let mut line = String::new();

@@ -58,7 +58,8 @@ pub fn client(setup: &Setup) -> Result<Vec<Row>> {
     Ok(vec![row(&["--version"])?, row(&["completions", "zsh"])?])
 }
 
-/// From the choice of a token in the engine until beastctl has its text, as beastctl says itself: both read the same clock.
+/// From the choice of a token in the engine until beastctl has its text, as beastctl says itself: both read the same
+/// clock.
 pub fn lag(setup: &Setup) -> Result<Vec<Row>> {
     let beast = Beast::start(setup)?;
     let mut words = Words::new();
@@ -120,8 +121,8 @@ fn first_token_once(beast: &Beast, text: &str) -> Result<Option<f64>> {
     Ok((n_read == 1).then(|| ms(took) - ms(prefill)))
 }
 
-/// The engine's time for each prompt, from the daemon's log: nothing else tells it to the microsecond for an answer that
-/// beastctl streams.
+/// The engine's time for each prompt, from the daemon's log: nothing else tells it to the microsecond for an answer
+/// that beastctl streams.
 fn prefill_times(log: &str) -> Vec<Duration> {
     let times = log.lines().filter_map(|line| line.split_once("prefill_us: ")?.1.split(',').next()?.parse().ok());
     times.map(Duration::from_micros).collect()

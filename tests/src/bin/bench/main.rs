@@ -1,8 +1,9 @@
-//! `make bench` and `make bench-peers`: beast beside llama.cpp's own programs, on the same machine, with the same model file.
+//! `make bench` and `make bench-peers`: beast beside llama.cpp's own programs, on the same machine, with the same model
+//! file.
 //!
-//! What is compared runs in turn in one go, and what counts is the ratio of the medians: the speed of a machine at an hour
-//! says nothing. Every measurement starts the real programs itself, in a home of their own, and ends them by their id; what
-//! misses its requirement stays in the table. Reads `/proc`, so it runs on Linux only.
+//! What is compared runs in turn in one go, and what counts is the ratio of the medians: the speed of a machine at an
+//! hour says nothing. Every measurement starts the real programs itself, in a home of their own, and ends them by their
+//! id; what misses its requirement stays in the table. Reads `/proc`, so it runs on Linux only.
 
 mod args;
 mod ask;
@@ -147,8 +148,9 @@ fn run() -> Result<bool> {
     Ok(report.is_complete())
 }
 
-/// Has beastd read the model as it does after a start of the machine: which pages a file lies in is decided by whoever reads it first, both programs then map the same ones, and who read it last
-/// before the bench would otherwise be measured along.
+/// Has beastd read the model as it does after a start of the machine: which pages a file lies in is decided by whoever
+/// reads it first, both programs then map the same ones, and who read it last before the bench would otherwise be
+/// measured along.
 fn read_anew(setup: &Setup) {
     machine::forget(&setup.model);
     if let Err(error) = Beast::start(setup) {

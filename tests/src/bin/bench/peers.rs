@@ -30,7 +30,8 @@ impl Setup {
     }
 }
 
-/// Tokens a second of llama-bench, for a prompt of `n_prompt` tokens or for `n_generated` tokens after `n_before` others.
+/// Tokens a second of llama-bench, for a prompt of `n_prompt` tokens or for `n_generated` tokens after `n_before`
+/// others.
 pub struct LlamaBench<'a> {
     setup: &'a Setup,
     model: &'a Path,

@@ -14,7 +14,8 @@ use crate::{
 pub const N_SYSTEM: usize = 330;
 pub const N_TAIL: usize = 20;
 
-/// The instruction stays the same and the text changes, as for a prompt that is used again and again; beside it the text alone.
+/// The instruction stays the same and the text changes, as for a prompt that is used again and again; beside it the
+/// text alone.
 pub fn measure(setup: &Setup) -> Result<Vec<Row>> {
     let beast = Beast::start(setup)?;
     let mut words = Words::new();

@@ -157,8 +157,8 @@ pub struct Report {
 }
 
 impl Report {
-    /// Nothing is measured yet. `busy` is the share of the cores that others used before, `columns` is what the two sides
-    /// are called.
+    /// Nothing is measured yet. `busy` is the share of the cores that others used before, `columns` is what the two
+    /// sides are called.
     pub fn new(machine: Machine, setup: &Setup, busy: f64, columns: [&'static str; 2]) -> Result<Self> {
         let mut versions = vec![beast::version(setup)?];
         if setup.peers.is_some() {

@@ -16,8 +16,8 @@ const N_GENERATED: u32 = 64;
 /// Words of the first text, which tells how many tokens words make.
 const N_PROBE: usize = 64;
 
-/// Both sides read as many tokens, then generate as many after them. While llama-bench runs, the daemon stays resident: it
-/// has nothing to do then, and keeps its memory, not the cores.
+/// Both sides read as many tokens, then generate as many after them. While llama-bench runs, the daemon stays resident:
+/// it has nothing to do then, and keeps its memory, not the cores.
 pub fn measure(setup: &Setup) -> Result<Vec<Row>> {
     let bench = LlamaBench::new(setup)?;
     let beast = Beast::start(setup)?;

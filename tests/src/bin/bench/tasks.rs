@@ -1,5 +1,6 @@
-//! What both sides are asked. The texts are about software: the model with little knowledge that the files for measuring speed are
-//! made of has seen nothing else. What it answers to these was tried; on other models they are tasks as good as any.
+//! What both sides are asked. The texts are about software: the model with little knowledge that the files for
+//! measuring speed are made of has seen nothing else. What it answers to these was tried; on other models they are
+//! tasks as good as any.
 
 use beast_protocol::{Generate, Speculation};
 use beast_tests::samples;
@@ -9,8 +10,8 @@ use crate::{ask::greedy, words::Words};
 /// Longer than all answers but those of a model that repeats itself.
 const N_ANSWER: u32 = 64;
 
-/// Asks for a corrected text: nearly all of the answer stands in the prompt. Cub gives back a sentence of some 20 to 30 tokens;
-/// looking them up in the prompt guesses 95 % of them, tried on 24 such texts.
+/// Asks for a corrected text: nearly all of the answer stands in the prompt. Cub gives back a sentence of some 20 to 30
+/// tokens; looking them up in the prompt guesses 95 % of them, tried on 24 such texts.
 pub fn copying(words: &mut Words) -> Generate {
     greedy(samples::instructed("fix", &program(words)), N_ANSWER)
 }
@@ -26,14 +27,14 @@ pub fn long_summary(words: &mut Words, n_words: usize) -> Generate {
     greedy(Generate { ignore_eos: true, ..samples::instructed("summarize", &text) }, N_ANSWER)
 }
 
-/// Asks what something is. The answer shares its name with the question and nothing else: looking up guesses nothing right,
-/// tried on all of [`TERMS`].
+/// Asks what something is. The answer shares its name with the question and nothing else: looking up guesses nothing
+/// right, tried on all of [`TERMS`].
 pub fn question(term: &str) -> Generate {
     greedy(samples::instructed("ask", &format!("What is {term}?")), N_ANSWER)
 }
 
-/// The same in words that make the model less sure: what its draft model guesses is right in 3 of 4 cases with the one and 9 of 10 with
-/// the other. With those of [`question`] it is right every time, which no draft model is.
+/// The same in words that make the model less sure: what its draft model guesses is right in 3 of 4 cases with the one
+/// and 9 of 10 with the other. With those of [`question`] it is right every time, which no draft model is.
 pub fn harder_question(nth: usize, term: &str) -> Generate {
     let text = match nth % 2 {
         0 => format!("What does the word {term} mean?"),
@@ -77,7 +78,8 @@ pub const TERMS: [&str; 20] = [
     "repository",
 ];
 
-/// A program in a long sentence and a short one, in one of thousands of ways: what one answer teaches must not help with the next.
+/// A program in a long sentence and a short one, in one of thousands of ways: what one answer teaches must not help
+/// with the next.
 fn program(words: &mut Words) -> String {
     let clauses = [words.pick(&BEGINNINGS), words.pick(&MIDDLES), words.pick(&ENDS)];
     let [beginning, middle, end] = clauses;

@@ -24,8 +24,8 @@ const N_LONG: usize = 2;
 /// Makes some 300 tokens, by which the speed of reading is measured.
 const N_WORDS_PROBE: usize = 240;
 const N_GENERATED: u32 = 8;
-/// So many chunks are read before the short request comes: it arrives in the middle of one, and beside a single long one, which is read in
-/// larger chunks, early in one, late in one and early in another.
+/// So many chunks are read before the short request comes: it arrives in the middle of one, and beside a single long
+/// one, which is read in larger chunks, early in one, late in one and early in another.
 const CHUNKS_BEFORE: [f64; 3] = [0.5, 1.5, 2.5];
 /// When it comes to the peer.
 const CHUNKS_BEFORE_PEER: f64 = 1.5;
@@ -33,7 +33,8 @@ const CHUNKS_BEFORE_PEER: f64 = 1.5;
 const ABOUT: f64 = 1.25;
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// The long ones are given up once the short one is answered: what comes after that is not of interest here, and takes minutes.
+/// The long ones are given up once the short one is answered: what comes after that is not of interest here, and takes
+/// minutes.
 pub fn measure(setup: &Setup) -> Result<Vec<Row>> {
     let mut words = Words::new();
     let beast = Beast::start(setup)?;

@@ -27,7 +27,8 @@ const N_GENERATED: u32 = 64;
 const N_MANY: usize = 2 * N_SLOTS;
 const N_GENERATED_OF_MANY: u32 = 32;
 
-/// As many clients as slots: what all of them get together. Then more of them: whether somebody waits far longer than others.
+/// As many clients as slots: what all of them get together. Then more of them: whether somebody waits far longer than
+/// others.
 pub fn measure(setup: &Setup) -> Result<Vec<Row>> {
     let (beast, server) = (Beast::start(setup)?, LlamaServer::start(setup)?);
     let mut words = Words::new();

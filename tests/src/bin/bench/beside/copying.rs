@@ -18,8 +18,9 @@ use crate::{
 /// For each way in each repeat.
 const N_TEXTS: usize = 3;
 
-/// How llama-server may look up, tried before on the shapes of LFM2-2.6B: what is shipped (n-grams of 12 or more, 48 tokens ahead)
-/// was half as fast as guessing nothing, 3 and 4 the fastest on two cores; longer guesses are for machines where they cost little.
+/// How llama-server may look up, tried before on the shapes of LFM2-2.6B: what is shipped (n-grams of 12 or more, 48
+/// tokens ahead) was half as fast as guessing nothing, 3 and 4 the fastest on two cores; longer guesses are for
+/// machines where they cost little.
 const WAYS: [&str; 6] = [
     "",
     "--spec-type ngram-simple",

@@ -17,7 +17,8 @@ use crate::{
 
 const N_QUESTIONS: usize = 4;
 const N_SUMMARIES: usize = 2;
-/// Most tokens that llama-server guesses at once. With a single one, the share of right guesses is the chance that one is right.
+/// Most tokens that llama-server guesses at once. With a single one, the share of right guesses is the chance that one
+/// is right.
 const PEER_LENGTHS: [&str; 3] = ["1", "3", "8"];
 /// Tokens by which the drafter's speed is measured.
 const N_DRAFTER: u32 = 32;

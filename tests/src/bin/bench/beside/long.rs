@@ -24,8 +24,9 @@ const N_BYTES: usize = 1_000_000;
 const N_ANSWER: u32 = 60;
 const MERGE: &str = "Merge these summaries of one text into one. Reply with only the summary. Use plain text.";
 
-/// From asking to the end of the answer. The peer gets beast's own parts, as a script would send them with as many clients as there are
-/// slots; what beast does besides, finding the parts and merging their answers, is on its side alone.
+/// From asking to the end of the answer. The peer gets beast's own parts, as a script would send them with as many
+/// clients as there are slots; what beast does besides, finding the parts and merging their answers, is on its side
+/// alone.
 pub fn measure(setup: &Setup) -> Result<Vec<Row>> {
     let setup = setup.of_cub();
     let (beast, server) = (Beast::start(&setup)?, LlamaServer::start(&setup)?);

@@ -1,8 +1,9 @@
 //! The group `peers`: the same prompts on the same file through beastd and llama-server, in turn.
 //!
-//! Each measurement starts both sides itself and names their arguments below the table. Nothing is chosen in our favour: where
-//! llama-server can be set up in several ways that matter, the best of them counts. Speeds are what each side says of itself;
-//! times to the first token are taken here, on both sides from asking to the first event that bears a token.
+//! Each measurement starts both sides itself and names their arguments below the table. Nothing is chosen in our
+//! favour: where llama-server can be set up in several ways that matter, the best of them counts. Speeds are what each
+//! side says of itself; times to the first token are taken here, on both sides from asking to the first event that
+//! bears a token.
 
 mod between;
 mod clients;

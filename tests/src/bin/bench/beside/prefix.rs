@@ -42,7 +42,8 @@ impl Times {
     }
 }
 
-/// The instruction stays and the text changes, as for a prompt that is used again and again; then the daemon starts anew.
+/// The instruction stays and the text changes, as for a prompt that is used again and again; then the daemon starts
+/// anew.
 pub fn measure(setup: &Setup) -> Result<Vec<Row>> {
     let server = LlamaServer::start(setup)?;
     let mut beast = Beast::start(setup)?;
