@@ -10,6 +10,8 @@ use serde_json::Value;
 const MAX_PATTERNS: usize = 6;
 /// Those of the names of one object: each is compared with each other.
 const MAX_NAMES: usize = 32;
+/// Bytes of one. Of parts that may be left out, the memory that they take is the square of their number.
+const MAX_PATTERN_LEN: usize = 4096;
 /// Places of a schema with what else applies to them.
 const MAX_PLACES: usize = 50_000;
 
@@ -36,6 +38,11 @@ impl<'a> Walk<'a> {
         }
         if self.seen.len() > MAX_PLACES {
             return Err("it combines too many schemas".into());
+        }
+        if let Some(pattern) =
+            all.iter().filter_map(|schema| schema.get("pattern")?.as_str()).find(|text| is_long(text))
+        {
+            return Err(too_long(pattern));
         }
         let n_patterns = own(&all) + if with_choices { self.n_of_choices(&all) } else { 0 };
         if n_patterns > MAX_PATTERNS {
@@ -105,11 +112,24 @@ impl<'a> Walk<'a> {
             .filter_map(|schema| entries(schema, "patternProperties"))
             .flat_map(|entries| entries.values())
             .collect();
+        let names =
+            all.iter().filter_map(|schema| entries(schema, "patternProperties")).flat_map(|entries| entries.keys());
+        if let Some(pattern) = names.into_iter().find(|name| is_long(name)) {
+            return Err(too_long(pattern));
+        }
         if of_names.len() > MAX_NAMES {
             return Err(format!("one object has {} patterns for names, and {MAX_NAMES} are the most", of_names.len()));
         }
         of_names.into_iter().try_for_each(|schema| self.walk(&[schema], true))
     }
+}
+
+fn is_long(pattern: &str) -> bool {
+    pattern.len() > MAX_PATTERN_LEN
+}
+
+fn too_long(pattern: &str) -> String {
+    format!("a pattern has {} bytes, and {MAX_PATTERN_LEN} are the most", pattern.len())
 }
 
 fn own(schemas: &[&Value]) -> usize {

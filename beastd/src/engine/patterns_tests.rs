@@ -53,3 +53,16 @@ fn what_would_be_compared_in_pairs_is_bounded() {
     let error = check(&json!({ "patternProperties": names(MAX_NAMES + 1) })).expect_err("too many");
     assert_eq!(error, "one object has 33 patterns for names, and 32 are the most");
 }
+
+#[test]
+fn a_long_pattern_is_refused_wherever_it_stands() {
+    let pattern = "a?".repeat(MAX_PATTERN_LEN);
+    let schemas = [
+        json!({ "type": "string", "pattern": pattern }),
+        json!({ "properties": { "a": { "anyOf": [{}, { "pattern": pattern }] } } }),
+        json!({ "patternProperties": { pattern: {} } }),
+    ];
+    for schema in schemas {
+        assert_eq!(check(&schema), Err(format!("a pattern has 8192 bytes, and {MAX_PATTERN_LEN} are the most")));
+    }
+}

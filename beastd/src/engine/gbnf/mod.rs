@@ -5,6 +5,7 @@
 //! The syntax is that of llama.cpp's `grammars/README.md`.
 
 mod reader;
+mod weight;
 mod writer;
 
 pub(super) use reader::read;

@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 use std::fmt::Write as _;
 
-use super::{Class, Grammar, Node, Token};
+use super::{Class, Grammar, Node, Token, weight};
 
 /// Rules within rules of one lexeme; llguidance reads them by recursion.
 const MAX_DEPTH_OF_LEXEME: usize = 100;
@@ -16,10 +16,13 @@ const MAX_DEPTH_OF_LEXEME: usize = 100;
 /// The same grammar in Lark. `token` finds the number of a token that is named by its text.
 ///
 /// # Errors
-/// A name that no token has.
+/// A name that no token has, and a regular expression that would take too much memory.
 pub(in crate::engine) fn to_lark(grammar: &Grammar, token: impl Fn(&str) -> Option<u32>) -> Result<String, String> {
     let order = used_rules(grammar);
     let is_lexeme = is_regular(grammar, &order);
+    if is_lexeme && !weight::is_light(grammar) {
+        return Err("it has too many parts that may be left out, one after the other".into());
+    }
     let mut writer =
         Writer { out: String::new(), classes: Vec::new(), numbers: HashMap::new(), is_lexeme, token: &token };
     writer.out = format!("start: {}\n", writer.rule_name(grammar.root));
