@@ -113,12 +113,12 @@ fn what_may_follow_is_what_llama_cpp_lets_follow() {
     let model = model();
     let tokens = tokens(&model);
     assert!(tokens.len() > 20, "{}", tokens.len());
-    let n_steps: usize = (0..400)
+    let n_steps: usize = (0..100)
         .map(|seed| {
             let mut author = Author(Dice::new(seed));
             let grammar = author.grammar();
             walk(&model, &grammar, &tokens, &mut author.0)
         })
         .sum();
-    assert!(n_steps > 800, "{n_steps} steps in all");
+    assert!(n_steps > 200, "{n_steps} steps in all");
 }
