@@ -31,7 +31,8 @@ pub fn run<T: Send>(task: impl FnOnce() -> T + Send) -> Result<T, String> {
     })
 }
 
-/// The same for those who must not wait, such as the thread of the sockets. The task goes on when nobody waits for it any more.
+/// The same for those who must not wait, such as the thread of the sockets. The task goes on when nobody waits for it
+/// any more.
 ///
 /// # Errors
 /// As [`run`].

@@ -1,5 +1,5 @@
-//! What a daemon in the background says when it dies: its stderr is a file beside the socket, where its clients find the reason.
-//! Never knows: messages, logs.
+//! What a daemon in the background says when it dies: its stderr is a file beside the socket, where its clients find
+//! the reason. Never knows: messages, logs.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom};

@@ -1,4 +1,5 @@
-//! A fuzzer for functions that take what a stranger wrote: inputs are made of a corpus by mutation, with a seed that repeats a run.
+//! A fuzzer for functions that take what a stranger wrote: inputs are made of a corpus by mutation, with a seed that
+//! repeats a run.
 //!
 //! Stable Rust has no coverage to be guided by. Good corpora and dictionaries stand in for that.
 

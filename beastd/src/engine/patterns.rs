@@ -1,5 +1,6 @@
-//! How many patterns a JSON schema wants one text to satisfy at once: llguidance follows all of them side by side, in states whose number
-//! doubles with each, and finds out beforehand whether there is such a text at all. Knows no grammar.
+//! How many patterns a JSON schema wants one text to satisfy at once: llguidance follows all of them side by side, in
+//! states whose number doubles with each, and finds out beforehand whether there is such a text at all. Knows no
+//! grammar.
 
 use std::collections::{BTreeSet, HashSet};
 

@@ -1,4 +1,5 @@
-//! Where a tag gives values names: `set`, `with`, `for`, and the parameters of macros. What a name has is bounded. Knows tokens alone.
+//! Where a tag gives values names: `set`, `with`, `for`, and the parameters of macros. What a name has is bounded.
+//! Knows tokens alone.
 
 use std::ops::Range;
 

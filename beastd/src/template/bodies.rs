@@ -1,4 +1,5 @@
-//! What may be repeated: the bodies of loops and macros. Each repetition is charged for the text that it writes. Knows tokens alone.
+//! What may be repeated: the bodies of loops and macros. Each repetition is charged for the text that it writes. Knows
+//! tokens alone.
 
 use std::borrow::Cow;
 use std::ops::Range;

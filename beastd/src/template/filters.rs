@@ -1,5 +1,5 @@
-//! Filters and methods of Jinja that make more than they are given, each within bounds; and the filters that `source` puts into a template.
-//! Knows no messages.
+//! Filters and methods of Jinja that make more than they are given, each within bounds; and the filters that `source`
+//! puts into a template. Knows no messages.
 
 use std::sync::Arc;
 

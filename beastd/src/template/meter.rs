@@ -1,5 +1,5 @@
-//! What a template may still compute: bytes and time for all of it, a size for each value. Jinja's own steps are counted by Jinja; this bounds
-//! what one step can make. Knows no messages.
+//! What a template may still compute: bytes and time for all of it, a size for each value. Jinja's own steps are
+//! counted by Jinja; this bounds what one step can make. Knows no messages.
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};
@@ -32,7 +32,8 @@ struct Meter {
     until: Option<Instant>,
 }
 
-/// Begins to count on this thread: a value may have `room` bytes, and all of them in proportion to the `n_bytes` that are given.
+/// Begins to count on this thread: a value may have `room` bytes, and all of them in proportion to the `n_bytes` that
+/// are given.
 pub(super) fn start(room: usize, n_bytes: usize) {
     let total = MIN_TOTAL.saturating_add(TOTAL_OF_BYTE.saturating_mul(n_bytes)).min(MAX_TOTAL);
     METER.set(Meter { room, n_left: total, until: Some(Instant::now() + MAX_TIME) });
@@ -123,8 +124,8 @@ fn weigh_within(value: &Value, n_left: &mut usize, depth: usize) -> Result<(), E
     }
 }
 
-/// A value that a name may have: neither too large nor too deep, and nothing that is still to be computed, since that would be computed again
-/// at each use.
+/// A value that a name may have: neither too large nor too deep, and nothing that is still to be computed, since that
+/// would be computed again at each use.
 ///
 /// # Errors
 /// See [`weigh`].
@@ -152,7 +153,8 @@ pub(super) fn list(value: &Value) -> Result<Value, Error> {
     Ok(items.into())
 }
 
-/// A value that a namespace may hold: never one that holds a namespace, which could be the same one. Whatever walked that would not end.
+/// A value that a namespace may hold: never one that holds a namespace, which could be the same one. Whatever walked
+/// that would not end.
 ///
 /// # Errors
 /// See [`weigh`], and for such a value.

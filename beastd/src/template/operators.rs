@@ -1,5 +1,6 @@
-//! Operators that are not what they are in Python, or that make more than they are given: `a ~ b` becomes `(a)|string ~ (b)|string`, since Jinja
-//! here would write `true` for `True`; the operands of `+` are bounded, `a * b` becomes `(a)|_times(b)`. Knows tokens alone.
+//! Operators that are not what they are in Python, or that make more than they are given: `a ~ b` becomes `(a)|string ~
+//! (b)|string`, since Jinja here would write `true` for `True`; the operands of `+` are bounded, `a * b` becomes
+//! `(a)|_times(b)`. Knows tokens alone.
 
 use std::ops::Range;
 

@@ -1,5 +1,5 @@
-//! A template's source before Jinja parses it: bounds on what makes the parser recurse, on what values may become, and what Jinja here has not
-//! or has otherwise than Python. Renders nothing.
+//! A template's source before Jinja parses it: bounds on what makes the parser recurse, on what values may become, and
+//! what Jinja here has not or has otherwise than Python. Renders nothing.
 
 use std::borrow::Cow;
 use std::ops::Range;

@@ -1,5 +1,5 @@
-//! Random grammars and schemas from several clients at once: everybody else is served meanwhile. Small in every test run;
-//! `BEAST_GRAMMARS=10000` makes it large, and `BEAST_FUZZ_SEED` repeats a run.
+//! Random grammars and schemas from several clients at once: everybody else is served meanwhile. Small in every test
+//! run; `BEAST_GRAMMARS=10000` makes it large, and `BEAST_FUZZ_SEED` repeats a run.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};

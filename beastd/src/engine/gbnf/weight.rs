@@ -1,5 +1,6 @@
-//! What llguidance would have to remember of a grammar that is one regular expression: for each rest of a sequence, where it may begin. Of many
-//! parts that may be left out, the rests have many beginnings each, before any of its own limits counts them.
+//! What llguidance would have to remember of a grammar that is one regular expression: for each rest of a sequence,
+//! where it may begin. Of many parts that may be left out, the rests have many beginnings each, before any of its own
+//! limits counts them.
 
 use super::{Grammar, Node};
 
@@ -51,7 +52,8 @@ fn of_node(grammar: &Grammar, node: &Node, known: &mut Vec<Option<Weight>>) -> W
                 }
             })
         }
-        // From behind: each rest begins where its first part does, and where the next rest does if that may be left out.
+        // From behind: each rest begins where its first part does, and where the next rest does if that may be left
+        // out.
         Node::Sequence(nodes) => {
             let nothing = Weight { is_empty: true, n_first: 0, n_all: 0 };
             nodes.iter().rev().fold(nothing, |rest, node| {
