@@ -111,7 +111,8 @@ fn hostile_schema(dice: &mut Dice) -> String {
             .to_string(),
         8 => json!({ "type": "string", "pattern": "[a-z]?".repeat(n) }).to_string(),
         _ => {
-            let of = |n: usize| json!({ "anyOf": [{ "$ref": format!("#/$defs/d{}", n + 1) }, { "items": { "$ref": format!("#/$defs/d{}", n + 1) } }] });
+            let next = |n: usize| json!({ "$ref": format!("#/$defs/d{}", n + 1) });
+            let of = |n: usize| json!({ "anyOf": [next(n), { "items": next(n) }] });
             let defs: Map<String, Value> =
                 (0..60).map(|n| (format!("d{n}"), of(n))).chain([("d60".to_owned(), json!(true))]).collect();
             json!({ "$defs": defs, "$ref": "#/$defs/d0" }).to_string()

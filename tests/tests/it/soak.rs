@@ -73,7 +73,10 @@ fn a_schema(beast: &Beast, _: &Address, dice: &mut Dice) {
     // Many that differ: what was compiled is kept, and must not be kept for ever.
     let schema = json!({
         "type": "object", "required": ["name", "age"], "additionalProperties": false,
-        "properties": { "name": { "enum": ["Ada", dice.below(1 << 20)] }, "age": { "type": "integer", "maximum": 99, "minimum": 1 } },
+        "properties": {
+            "name": { "enum": ["Ada", dice.below(1 << 20)] },
+            "age": { "type": "integer", "maximum": 99, "minimum": 1 },
+        },
     });
     let request = Generate { constraint: Some(Constraint::Schema(schema.to_string())), ..ask("Who was first?") };
     let answer = beast.client().ask(&request);
@@ -90,7 +93,8 @@ fn a_grammar(beast: &Beast, _: &Address, dice: &mut Dice) {
 }
 
 fn tools(beast: &Beast, _: &Address, dice: &mut Dice) {
-    let parameters = json!({ "type": "object", "properties": { "city": { "enum": ["Bern", dice.below(1 << 20).to_string()] } }, "required": ["city"] });
+    let city = json!({ "enum": ["Bern", dice.below(1 << 20).to_string()] });
+    let parameters = json!({ "type": "object", "properties": { "city": city }, "required": ["city"] });
     let function = Function {
         name: "weather".into(),
         description: "Tells the weather.".into(),
