@@ -95,9 +95,9 @@ fn of_models() {
             1   model.gguf has the wrong SHA-256: 1f, and 2e was expected; nothing of it is kept; try: the same command again, and another source if it happens twice
             1   /some/file has another SHA-256: 1f, and 2e was expected; try: another copy of the file, or sha256sum to see which one it is
             1   /some/file is no GGUF file; try: the GGUF file itself: a web page or an archive is none
-            1   /some/file is cut: it has 13 bytes and needs at least 1563668704; try: rm /some/file && beastctl models pull
-            1   /some/file is cut: it has 13 bytes; try: rm /some/file && beastctl models pull
-            1   /some/file is damaged: its head makes no sense; try: rm /some/file && beastctl models pull
+            1   /some/file is cut: it has 13 bytes and needs at least 1563668704; try: rm /some/file, and pull the model again
+            1   /some/file is cut: it has 13 bytes; try: rm /some/file, and pull the model again
+            1   /some/file is damaged: its head makes no sense; try: rm /some/file, and pull the model again
             1   model.gguf needs 1.6 GB, and 34.0 MB is free in /some; try: beastctl models rm for one that is not needed, or a smaller model
             75  model.gguf is in the hands of another beastctl; try: the same command when it is done
             2   /some/file is there already and came from elsewhere; try: --name OTHER.gguf, or beastctl models rm first

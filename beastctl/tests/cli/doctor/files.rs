@@ -37,7 +37,7 @@ fn a_model_that_is_not_there_or_is_none() {
         plant,
         1,
         expect![[r#"
-            problem  model          DIR/m.gguf is not a model: it does not begin with GGUF; try: rm DIR/m.gguf && beastctl models pull
+            problem  model          DIR/m.gguf is not a model: it does not begin with GGUF; try: rm DIR/m.gguf, and pull the model again
         "#]],
     );
 }
@@ -52,7 +52,7 @@ fn a_model_that_was_cut() {
         plant,
         1,
         expect![[r#"
-            problem  model          DIR/m.gguf is cut: it ends after 20 bytes, within its head; try: rm DIR/m.gguf && beastctl models pull
+            problem  model          DIR/m.gguf is cut: it ends after 20 bytes, within its head; try: rm DIR/m.gguf, and pull the model again
         "#]],
     );
 }
@@ -68,7 +68,7 @@ fn a_model_that_is_not_the_one_that_was_published() {
         plant,
         1,
         expect![[r#"
-            problem  model          DIR/m.gguf is damaged: its SHA-256 is a4e5e156ddec27e286f75328784d7106b60a4eb1d246e950a001a3f944fbda99, and should be 0000000000000000000000000000000000000000000000000000000000000000; try: rm DIR/m.gguf && beastctl models pull
+            problem  model          DIR/m.gguf is damaged: its SHA-256 is a4e5e156ddec27e286f75328784d7106b60a4eb1d246e950a001a3f944fbda99, and should be 0000000000000000000000000000000000000000000000000000000000000000; try: rm DIR/m.gguf, and pull the model again
         "#]],
     );
     let plant = |beast: &Beast| {

@@ -96,7 +96,7 @@ fn a_missing_program() {
         1,
         expect![[r#"
             problem  program        the program beastd is not to be found; try: put beastd beside beastctl, or into a folder of PATH
-            warning  model          there is none, so the tiny built-in one answers; try: beastctl models pull
+            warning  model          there is none, so the tiny built-in one answers; try: beastctl models pull lfm2-2.6b
         "#]],
     );
 }
@@ -127,7 +127,7 @@ fn a_program_that_cannot_be_run() {
         1,
         expect![[r#"
             problem  program        DIR/beastd cannot be run: Exec format error (os error 8); try: install beast anew: it may be made for another machine
-            warning  model          there is none, so the tiny built-in one answers; try: beastctl models pull
+            warning  model          there is none, so the tiny built-in one answers; try: beastctl models pull lfm2-2.6b
         "#]],
     );
 }
@@ -145,7 +145,7 @@ fn a_configuration_that_makes_no_sense() {
         1,
         expect![[r#"
             problem  configuration  unknown setting 'n_ctxx'; try: correct DIR/config/beast/config.toml, or the variable BEAST_... that it names
-            warning  model          there is none, so the tiny built-in one answers; try: beastctl models pull
+            warning  model          there is none, so the tiny built-in one answers; try: beastctl models pull lfm2-2.6b
         "#]],
     );
 }
