@@ -26,7 +26,7 @@ fn a_model_that_is_not_there_or_is_none() {
         plant,
         1,
         expect![[r#"
-            problem  model          there is no DIR/m.gguf; try: beastctl models pull, or another model in config.toml
+            problem  model          there is no DIR/m.gguf; try: beastctl models pull lfm2-2.6b, or another model in config.toml
         "#]],
     );
     let plant = |beast: &Beast| {
@@ -108,7 +108,7 @@ fn a_download_that_has_not_ended() {
         None
     };
     let expected = expect![[r#"
-        warning  model          unfinished downloads take 4 B, unless one is running: DIR/.local/share/beast/models/LFM2.gguf.part; try: beastctl models pull, which goes on with them, or rm DIR/.local/share/beast/models/LFM2.gguf.part
+        warning  model          unfinished downloads take 4 B, unless one is running: DIR/.local/share/beast/models/LFM2.gguf.part; try: beastctl models pull with the same name, which goes on with them, or rm DIR/.local/share/beast/models/LFM2.gguf.part
     "#]];
     find(plant, 0, expected);
 }

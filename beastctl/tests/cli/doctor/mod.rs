@@ -391,7 +391,7 @@ fn programs_get_one_object() {
           "check": "model",
           "verdict": "problem",
           "text": "there is no /no such/model.gguf",
-          "fix": "beastctl models pull, or another model in config.toml"
+          "fix": "beastctl models pull lfm2-2.6b, or another model in config.toml"
         }"#]]
     .assert_eq(&serde_json::to_string_pretty(model).unwrap());
 }
