@@ -71,6 +71,9 @@ pub struct Config {
     pub prefill_chunk: usize,
     pub n_threads: usize,
     pub governor: bool,
+    pub backend: String,
+    pub backend_dir: PathBuf,
+    pub device: String,
     pub n_gpu_layers: i64,
     pub repack: String,
     pub kernels: bool,
@@ -298,6 +301,7 @@ fn resolve_paths(values: &mut Values) -> Result<(), ConfigError> {
         ("log_dir", paths::log_dir),
         ("model", || Ok(PathBuf::from("auto"))),
         ("draft", || Ok(PathBuf::from("auto"))),
+        ("backend_dir", || Ok(PathBuf::from("auto"))),
         ("http.socket", || Ok(PathBuf::from("auto"))),
         ("http.api_key_file", || Ok(PathBuf::from("auto"))),
     ] {

@@ -7,6 +7,7 @@
 pub mod admission;
 pub mod admitted;
 mod answering;
+pub mod backends;
 pub mod batch;
 mod budget;
 pub mod calibration;

@@ -51,6 +51,9 @@ struct Args {
     /// file
     #[arg(long, hide = true, value_name = "FILE", exclusive = true)]
     try_model: Option<PathBuf>,
+    /// Load this GPU plug-in, say which devices it has, and end: the daemon lets a process of its own do that first
+    #[arg(long, hide = true, value_name = "FILE", exclusive = true)]
+    try_backend: Option<PathBuf>,
     /// Show the settings in force and where each comes from, then end
     #[arg(long, value_name = "FORMAT", num_args = 0..=1, require_equals = true, default_missing_value = "toml")]
     print_config: Option<Format>,
@@ -100,6 +103,9 @@ fn say(text: &str) {
 fn run(args: Args, started_us: u64) -> anyhow::Result<()> {
     if let Some(path) = &args.try_model {
         return beastd::trial::child(path).map_err(anyhow::Error::msg);
+    }
+    if let Some(path) = &args.try_backend {
+        return beastd::backends::child(path).map_err(anyhow::Error::msg);
     }
     let overrides = overrides(&args);
     let loaded = config::load(&overrides)?;

@@ -70,7 +70,7 @@ pub fn begin(
         return Ok(None);
     }
     tracing::info!(path = %path.display(), "a new model is tried");
-    let child = match start(path) {
+    let child = match start(OPTION, path) {
         Ok(child) => child,
         Err(error) => {
             tracing::warn!(%error, "a model is loaded without a trial");
@@ -160,12 +160,12 @@ fn death(status: ExitStatus, words: Option<&str>) -> String {
     words.map_or(how.clone(), |words| format!("{how}: {words}"))
 }
 
-/// Starts it: its stdin is a pipe that ends with this process, and so does it.
-fn start(path: &Path) -> io::Result<Child> {
+/// Starts this program with one option: its stdin is a pipe that ends with this process, and so does it.
+pub(crate) fn start(option: &str, path: &Path) -> io::Result<Child> {
     // Also after an update has put another program in its place.
     let program = if cfg!(target_os = "linux") { PathBuf::from("/proc/self/exe") } else { std::env::current_exe()? };
     let mut command = Command::new(program);
-    command.arg(OPTION).arg(path).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()
+    command.arg(option).arg(path).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()
 }
 
 /// The last line that is ours, else the last at all.
@@ -216,15 +216,20 @@ impl Record {
 /// # Errors
 /// Why the model cannot be used, in words.
 pub fn child(path: &Path) -> Result<(), String> {
+    begin_child();
+    run(path, tell_loaded, template).map_err(|error| match logging::take_engine_error() {
+        Some(reason) => format!("{error} (llama.cpp: {reason})").replace('\n', " "),
+        None => error,
+    })
+}
+
+/// What a process that tries something does first.
+pub(crate) fn begin_child() {
     // A core file of what may well end would only fill the disk.
     let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
     thread::spawn(end_with_parent);
     logging::listen_to_engine();
     crate::engine::log_to_tracing();
-    run(path, tell_loaded, template).map_err(|error| match logging::take_engine_error() {
-        Some(reason) => format!("{error} (llama.cpp: {reason})").replace('\n', " "),
-        None => error,
-    })
 }
 
 /// The daemon may load the model as well.

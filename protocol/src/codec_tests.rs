@@ -90,6 +90,7 @@ fn status() -> Status {
             n_ctx: 4096,
             n_ctx_train: 4096,
             has_chat_template: true,
+            gpu: None,
         }),
         stages: vec![Stage { stage: LoadStage::Socket, us: 300 }],
         n_slots: 4,

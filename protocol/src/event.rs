@@ -438,4 +438,17 @@ pub struct Model {
     pub n_ctx_train: u32,
     /// Whether the file has a chat template.
     pub has_chat_template: bool,
+    /// The GPU, if it runs on one.
+    pub gpu: Option<Gpu>,
+}
+
+/// A GPU and its memory, as it was when the model had been loaded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gpu {
+    /// What its driver calls it, such as `NVIDIA H100 80GB HBM3`.
+    pub description: String,
+    /// Its memory in bytes; 0 where the driver does not tell.
+    pub n_total: u64,
+    /// How much of that is free.
+    pub n_free: u64,
 }

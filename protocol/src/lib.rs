@@ -15,8 +15,8 @@ mod request;
 pub use codec::{CodecError, FrameBuffer, append_frame, decode, encode, read_frame, write_frame};
 pub use error::{ErrorCode, Sizes, WireError};
 pub use event::{
-    Delta, Event, FinishReason, LoadStage, Logprob, Model, Notice, NoticeKind, Part, Round, SpeculationStatus, Stage,
-    State, Status, StoredPrefixes, Timings, TokenLogprob, Tuning, Usage,
+    Delta, Event, FinishReason, Gpu, LoadStage, Logprob, Model, Notice, NoticeKind, Part, Round, SpeculationStatus,
+    Stage, State, Status, StoredPrefixes, Timings, TokenLogprob, Tuning, Usage,
 };
 pub use handshake::{HandshakeError, Hello, Welcome};
 pub use request::{

@@ -165,9 +165,16 @@ fn context_of(model: &Model) -> String {
 
 /// The output layer is one more than the model counts.
 pub(super) fn backend(model: &Model) -> String {
-    match model.n_gpu_layers {
-        0 => model.backend.clone(),
+    let layers = match model.n_gpu_layers {
+        0 => return model.backend.clone(),
         n => format!("{}, {n}/{} layers offloaded", model.backend, model.n_layers + 1),
+    };
+    match &model.gpu {
+        Some(gpu) if gpu.n_total > 0 => {
+            let n_used = gpu.n_total.saturating_sub(gpu.n_free);
+            format!("{layers}; {}, {} used, {} free", gpu.description, bytes(n_used), bytes(gpu.n_free))
+        }
+        _ => layers,
     }
 }
 

@@ -31,6 +31,7 @@ pub(crate) fn status() -> Status {
             n_ctx: 4096,
             n_ctx_train: 32768,
             has_chat_template: true,
+            gpu: None,
         }),
         stages: vec![Stage { stage: LoadStage::Socket, us: 300 }, Stage { stage: LoadStage::Weights, us: 15_000_000 }],
         n_slots: 4,

@@ -128,7 +128,7 @@ fn cub() -> PathBuf {
 
 fn load_model(path: PathBuf) -> Arc<LoadedModel> {
     log_to_tracing();
-    let options = ModelOptions { path, n_gpu_layers: Some(0), mmap: true, repack: false, kernels: true };
+    let options = ModelOptions { path, device: None, n_gpu_layers: None, mmap: true, repack: false, kernels: true };
     Arc::new(load(&options, |_| true).expect("a sound model"))
 }
 

@@ -6,7 +6,7 @@ fn calibration() -> Calibration {
         version: VERSION,
         measured_at: "2026-11-23T04:00:00Z".into(),
         engine: "engine 1".into(),
-        machine: machine(),
+        machine: machine(None),
         model: Model { name: "m".into(), fingerprint: fingerprint::hex(&[7; 32]), n_bytes: 1 },
         chosen: Chosen { n_threads: 2, repack: false, prefill_chunk: 128, lone_chunk: 128, decode_width: 4 },
         variants: vec![Variant { repack: false, n_threads: 2, prefill_tps: 100.0, decode_tps: 20.0 }],
@@ -20,21 +20,21 @@ fn calibration() -> Calibration {
 fn it_is_kept_beside_the_model_and_used_only_where_it_was_measured() {
     let folder = tempfile::tempdir().expect("a folder");
     let model = folder.path().join("model.gguf");
-    assert_eq!(find(&model, &[7; 32], "engine 1"), Found::Nothing);
+    assert_eq!(find(&model, &[7; 32], "engine 1", None), Found::Nothing);
     let path = write(&calibration(), &model).expect("writable");
     assert_eq!(path, folder.path().join("model.gguf.calibration.json"));
-    assert_eq!(find(&model, &[7; 32], "engine 1"), Found::Fitting(Box::new(calibration())));
+    assert_eq!(find(&model, &[7; 32], "engine 1", None), Found::Fitting(Box::new(calibration())));
     let why = |found: Found| match found {
         Found::Foreign(why) => why.replace(&folder.path().display().to_string(), "DIR"),
         other => panic!("{other:?}"),
     };
-    assert_eq!(why(find(&model, &[8; 32], "engine 1")), "DIR/model.gguf.calibration.json is of another model");
-    assert!(why(find(&model, &[7; 32], "engine 2")).ends_with("is of another version of the engine"));
-    let elsewhere = Calibration { machine: Machine { cpu: "another".into(), n_cores: 1 }, ..calibration() };
+    assert_eq!(why(find(&model, &[8; 32], "engine 1", None)), "DIR/model.gguf.calibration.json is of another model");
+    assert!(why(find(&model, &[7; 32], "engine 2", None)).ends_with("is of another version of the engine"));
+    let elsewhere = Calibration { machine: Machine { cpu: "another".into(), n_cores: 1, gpu: None }, ..calibration() };
     write(&elsewhere, &model).expect("writable");
-    assert!(why(find(&model, &[7; 32], "engine 1")).ends_with("is of another machine"));
+    assert!(why(find(&model, &[7; 32], "engine 1", None)).ends_with("is of another machine"));
     std::fs::write(&path, "{ \"version\": 1").expect("writable");
-    assert!(why(find(&model, &[7; 32], "engine 1")).contains("cannot be read"));
+    assert!(why(find(&model, &[7; 32], "engine 1", None)).contains("cannot be read"));
 }
 
 #[test]
@@ -97,7 +97,7 @@ fn the_chunks_of_a_file_follow_from_its_times() {
     let other =
         Calibration { chosen: Chosen { prefill_chunk: 64, lone_chunk: 512, ..calibration().chosen }, ..calibration() };
     write(&other, &model).expect("writable");
-    assert_eq!(find(&model, &[7; 32], "engine 1"), Found::Fitting(Box::new(calibration())));
+    assert_eq!(find(&model, &[7; 32], "engine 1", None), Found::Fitting(Box::new(calibration())));
 }
 
 #[test]

@@ -3,13 +3,14 @@
 use std::time::Instant;
 
 use super::{
-    Calibration, Chosen, Cost, LONGEST_CHUNK_MS, LONGEST_LONE_CHUNK_MS, Machine, Model, SeqCost, VERSION, Variant,
-    best_chunk, best_variant, best_width, machine,
+    Calibration, Chosen, Cost, Machine, Model, SeqCost, VERSION, Variant, best_chunk, best_variant, best_width,
+    longest, machine,
 };
+use crate::backends;
 use crate::batch::{Batch, KvEdit, Row, SamplingParams, SeqId, SlotId, Token};
 use crate::clock::now_us;
 use crate::config::Config;
-use crate::engine::{self, ContextOptions, Engine, LlamaEngine, LoadError, LoadedModel, ModelOptions};
+use crate::engine::{self, ContextOptions, Device, Engine, LlamaEngine, LoadError, LoadedModel, ModelOptions};
 use crate::fingerprint;
 use crate::governor;
 
@@ -48,7 +49,8 @@ pub fn run(
     is_forced: bool,
     mut report: impl FnMut(Progress<'_>),
 ) -> anyhow::Result<Calibration> {
-    let machine = machine();
+    let device = backends::choose(config).device;
+    let machine = machine(device.as_ref());
     let before = governor::sample(now_us());
     let unreadable = |source| LoadError::File { path: path.to_owned(), source };
     let fingerprint = fingerprint::fingerprint(path).map_err(unreadable)?;
@@ -70,7 +72,7 @@ pub fn run(
         }
         let (_, model) = match &mut loaded {
             Some(loaded) => loaded,
-            none => none.insert((repack, load(config, path, repack)?)),
+            none => none.insert((repack, load(config, path, repack, device.as_ref())?)),
         };
         variants.push(Bench::new(config, model, n_threads)?.variant(repack)?);
     }
@@ -80,9 +82,10 @@ pub fn run(
     }
     let model = match loaded {
         Some((_, model)) => model,
-        None => load(config, path, best.repack)?,
+        None => load(config, path, best.repack, device.as_ref())?,
     };
     let mut bench = Bench::new(config, &model, best.n_threads)?;
+    let (longest, longest_lone) = longest(&machine);
     next("chunks of a prompt");
     let prefill = bench.prefill()?;
     next("checking guessed tokens");
@@ -92,8 +95,8 @@ pub fn run(
     let chosen = Chosen {
         n_threads: best.n_threads,
         repack: best.repack,
-        prefill_chunk: best_chunk(&prefill, LONGEST_CHUNK_MS).unwrap_or(128),
-        lone_chunk: best_chunk(&prefill, LONGEST_LONE_CHUNK_MS).unwrap_or(128),
+        prefill_chunk: best_chunk(&prefill, longest).unwrap_or(128),
+        lone_chunk: best_chunk(&prefill, longest_lone).unwrap_or(128),
         decode_width: best_width(&decode, config.n_slots),
     };
     let others = before.zip(governor::sample(now_us())).map_or(0.0, |(before, after)| after.others_since(before));
@@ -111,6 +114,10 @@ pub fn run(
 /// The ways to compute that are tried: weights as they are and rearranged, and plausible numbers of threads.
 fn ways(config: &Config, machine: &Machine) -> Vec<(bool, usize)> {
     let n_cores = config.n_threads();
+    // A GPU with all layers does not care for either.
+    if machine.gpu.is_some() && config.n_gpu_layers < 0 {
+        return vec![(false, 1)];
+    }
     let mut threads = match config.n_threads {
         0 => vec![n_cores, machine.n_cores, (n_cores * 3).div_ceil(4), n_cores.div_ceil(2)],
         n_threads => vec![n_threads],
@@ -130,10 +137,10 @@ fn describe(repack: bool, n_threads: usize) -> String {
     format!("{threads}, weights {}", if repack { "rearranged" } else { "as they are" })
 }
 
-fn load(config: &Config, path: &std::path::Path, repack: bool) -> anyhow::Result<LoadedModel> {
+fn load(config: &Config, path: &std::path::Path, repack: bool, device: Option<&Device>) -> anyhow::Result<LoadedModel> {
     let n_gpu_layers = u32::try_from(config.n_gpu_layers).ok();
-    let options =
-        ModelOptions { path: path.to_owned(), n_gpu_layers, mmap: config.mmap, repack, kernels: config.kernels };
+    let (mmap, kernels) = (config.mmap, config.kernels);
+    let options = ModelOptions { path: path.to_owned(), device: device.cloned(), n_gpu_layers, mmap, repack, kernels };
     Ok(engine::load(&options, |_| true)?)
 }
 

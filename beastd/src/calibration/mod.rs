@@ -13,6 +13,7 @@ use beast_launchd::file;
 pub use measure::{Progress, run};
 use serde::{Deserialize, Serialize};
 
+use crate::engine::Device;
 use crate::fingerprint;
 
 /// Raised when the meaning of a field changes; others are ignored.
@@ -29,6 +30,8 @@ const LONGEST_CHUNK_MS: f64 = 1600.0;
 const LONGEST_LONE_CHUNK_MS: f64 = 3200.0;
 /// The smallest chunk with this share of the best speed is large enough.
 const NEARLY_BEST: f64 = 0.97;
+/// Both on a GPU, where chunks are fast enough for this and cannot be given up.
+const LONGEST_GPU_CHUNK_MS: f64 = 50.0;
 /// Decoding fewer sequences at once must yield so much more in all before it is worth taking turns.
 const WORTH_TAKING_TURNS: f64 = 1.1;
 
@@ -63,6 +66,9 @@ pub struct Machine {
     pub cpu: String,
     /// Cores that this process may use.
     pub n_cores: usize,
+    /// What the driver calls the GPU, if one computes.
+    #[serde(default)]
+    pub gpu: Option<String>,
 }
 
 /// A model file.
@@ -142,8 +148,9 @@ impl Calibration {
     /// rules.
     fn choose_chunks(&mut self) {
         let Chosen { prefill_chunk, lone_chunk, .. } = &mut self.chosen;
-        *prefill_chunk = best_chunk(&self.prefill, LONGEST_CHUNK_MS).unwrap_or(*prefill_chunk);
-        *lone_chunk = best_chunk(&self.prefill, LONGEST_LONE_CHUNK_MS).unwrap_or(*lone_chunk);
+        let (longest, longest_lone) = longest(&self.machine);
+        *prefill_chunk = best_chunk(&self.prefill, longest).unwrap_or(*prefill_chunk);
+        *lone_chunk = best_chunk(&self.prefill, longest_lone).unwrap_or(*lone_chunk);
     }
 
     /// When and where, for `status`.
@@ -153,7 +160,7 @@ impl Calibration {
 }
 
 /// Looks beside the model, then in the cache, where it is kept when the model's folder cannot be written.
-pub fn find(model: &Path, fingerprint: &[u8; 32], engine: &str) -> Found {
+pub fn find(model: &Path, fingerprint: &[u8; 32], engine: &str, gpu: Option<&Device>) -> Found {
     let places = places(model, &fingerprint::hex(fingerprint));
     let Some((path, text)) =
         places.into_iter().find_map(|path| Some((path.clone(), file::read_text(&path, MAX_BYTES).ok()?)))
@@ -167,7 +174,7 @@ pub fn find(model: &Path, fingerprint: &[u8; 32], engine: &str) -> Found {
     let differs = |what: &str| Found::Foreign(format!("{} is of another {what}", path.display()));
     match () {
         () if calibration.version != VERSION || calibration.engine != engine => differs("version of the engine"),
-        () if calibration.machine != machine() => differs("machine"),
+        () if calibration.machine != machine(gpu) => differs("machine"),
         () if calibration.model.fingerprint != fingerprint::hex(fingerprint) => differs("model"),
         () => {
             calibration.choose_chunks();
@@ -212,9 +219,10 @@ fn places(model: &Path, fingerprint: &str) -> Vec<PathBuf> {
 }
 
 /// The machine that this runs on.
-pub fn machine() -> Machine {
+pub fn machine(gpu: Option<&Device>) -> Machine {
     let n_cores = std::thread::available_parallelism().map_or(1, usize::from);
-    Machine { cpu: cpu_name().unwrap_or_else(|| std::env::consts::ARCH.to_owned()), n_cores }
+    let cpu = cpu_name().unwrap_or_else(|| std::env::consts::ARCH.to_owned());
+    Machine { cpu, n_cores, gpu: gpu.map(|device| device.description.clone()) }
 }
 
 /// Linux has a file for it; elsewhere the architecture has to do.
@@ -222,6 +230,14 @@ fn cpu_name() -> Option<String> {
     let text = std::fs::read_to_string("/proc/cpuinfo").ok()?;
     let line = text.lines().find(|line| line.starts_with("model name"))?;
     line.split_once(':').map(|(_, name)| name.trim().to_owned())
+}
+
+/// How long a chunk may take, and one of a prompt that is alone.
+fn longest(machine: &Machine) -> (f64, f64) {
+    match machine.gpu {
+        Some(_) => (LONGEST_GPU_CHUNK_MS, LONGEST_GPU_CHUNK_MS),
+        None => (LONGEST_CHUNK_MS, LONGEST_LONE_CHUNK_MS),
+    }
 }
 
 /// The variant that answers a typical request first.

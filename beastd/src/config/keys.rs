@@ -39,6 +39,8 @@ pub enum Kind {
     Filter,
     /// Texts of its own, which `http.rs` checks.
     Http(&'static str),
+    /// Any text; what it stands for shows only when it is used.
+    Text(&'static str),
 }
 
 impl Kind {
@@ -71,7 +73,7 @@ impl Kind {
             Self::Switch => "true, false".into(),
             Self::Duration => "a duration such as 30s or 1h 30m, 0, never".into(),
             Self::Filter => "the syntax of RUST_LOG".into(),
-            Self::Http(words) => (*words).into(),
+            Self::Http(words) | Self::Text(words) => (*words).into(),
         }
     }
 }
@@ -107,10 +109,10 @@ const fn live(name: &'static str, kind: Kind, copy: fn(&mut Config, &Config)) ->
 const MAX_MIB: i64 = 1 << 30;
 const MAX_TOKENS: i64 = 1 << 24;
 
-use Kind::{Choice, Filter, Http, Number, Path, Switch};
+use Kind::{Choice, Filter, Http, Number, Path, Switch, Text};
 
 /// All of them, in the order of `config.default.toml`.
-pub static KEYS: [Key; 45] = [
+pub static KEYS: [Key; 48] = [
     fixed("model", Path(&["auto", "builtin"])),
     of_speed("profile", Choice(&["beast", "baseline"])),
     fixed("socket", Path(&["auto"])),
@@ -128,6 +130,9 @@ pub static KEYS: [Key; 45] = [
     of_speed("prefill_chunk", Number(0, 1 << 20)),
     of_speed("n_threads", Number(0, 1024)),
     of_speed("governor", Switch),
+    of_speed("backend", Choice(&["auto", "cpu", "cuda", "rocm", "vulkan"])),
+    fixed("backend_dir", Path(&["auto"])),
+    of_speed("device", Text("\"auto\", or the name or number of a device")),
     of_speed("n_gpu_layers", Number(-1, i32::MAX as i64)),
     of_speed("repack", Choice(&["auto", "on", "off"])),
     of_speed("kernels", Switch),

@@ -19,7 +19,8 @@ impl Models {
         log_to_tracing();
         let of = |name: &str| {
             let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/cub").join(name);
-            let options = ModelOptions { path, n_gpu_layers: Some(0), mmap: true, repack: false, kernels: true };
+            let options =
+                ModelOptions { path, device: None, n_gpu_layers: None, mmap: true, repack: false, kernels: true };
             load(&options, |_| true).expect("the built-in models are there")
         };
         Self { large: of("cub.gguf"), small: of("cub-draft.gguf") }

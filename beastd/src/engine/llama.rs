@@ -22,6 +22,7 @@ use super::{
 };
 use super::{context, raw};
 use crate::batch::{Batch, KvEdit, Row, Sampled, SamplingParams, SeqId, SlotId, Token};
+use crate::clock::now_us;
 
 /// What `llama_decode` returns when it was asked to give up.
 const ABORTED: i32 = 2;
@@ -111,6 +112,25 @@ impl<'model> LlamaEngine<'model> {
         self.disarm(seq);
         self.edit(&[KvEdit::Clear(slot)])?;
         Ok(state_bytes)
+    }
+
+    /// Microseconds that a prompt of `n_tokens` takes. It is read twice: the first time kernels may be compiled.
+    ///
+    /// # Errors
+    /// See [`EngineError`].
+    pub fn time_prefill(&mut self, token: Token, n_tokens: usize) -> Result<u64, EngineError> {
+        let (seq, slot) = (SeqId(u64::MAX), SlotId(0));
+        self.arm(seq, &SamplingParams::GREEDY, None);
+        let mut us = 0;
+        for _ in 0..2 {
+            let row = Row { seq, slot, pos: 0, tokens: vec![token; n_tokens], n_draft: 0, sample: true };
+            let began_us = now_us();
+            self.step(&Batch { edits: vec![KvEdit::Clear(slot)], rows: vec![row] })?;
+            us = now_us() - began_us;
+        }
+        self.disarm(seq);
+        self.edit(&[KvEdit::Clear(slot)])?;
+        Ok(us)
     }
 
     /// Of what a slot with `n_tokens` holds: the part that grows with tokens, for each, and the part that does not.

@@ -18,7 +18,7 @@ pub(in crate::engine) fn model() -> LoadedModel {
     // Without a subscriber this silences llama.cpp.
     log_to_tracing();
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/cub/cub.gguf");
-    load(&ModelOptions { path, n_gpu_layers: Some(0), mmap: true, repack: false, kernels: true }, |_| true)
+    load(&ModelOptions { path, device: None, n_gpu_layers: None, mmap: true, repack: false, kernels: true }, |_| true)
         .expect("the built-in model is there")
 }
 
@@ -260,7 +260,7 @@ fn a_state_that_finds_no_room_leaves_the_slot_empty() {
 fn the_draft_model_foresees_much_of_what_the_model_says() {
     let model = model();
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/cub/cub-draft.gguf");
-    let options = ModelOptions { path, n_gpu_layers: Some(0), mmap: true, repack: false, kernels: true };
+    let options = ModelOptions { path, device: None, n_gpu_layers: None, mmap: true, repack: false, kernels: true };
     let small = load(&options, |_| true).expect("the built-in draft model is there");
     let mut engine = engine(&model);
     let tokens = tokens(&model);

@@ -6,21 +6,23 @@ use std::sync::OnceLock;
 
 use super::constraint::Constraints;
 use super::error::LoadError;
+use super::plugin::Device;
+use super::sizes::sizes;
 use super::{head, kernels, raw, read_ahead};
 use llama_cpp_2::gguf::GgufContext;
 use llama_cpp_2::llama_backend::LlamaBackend;
 use llama_cpp_2::model::LlamaModel;
 use llama_cpp_2::model::params::LlamaModelParams;
-use llama_cpp_2::{
-    LlamaBackendDevice, LlamaBackendDeviceType, LogOptions, list_llama_ggml_backend_devices, send_logs_to_tracing,
-};
+use llama_cpp_2::{LogOptions, send_logs_to_tracing};
 
 /// How to load and run a model.
 #[derive(Debug, Clone)]
 pub struct ModelOptions {
     /// The GGUF file.
     pub path: PathBuf,
-    /// Layers to put on a GPU, the output layer counted; `None` for all.
+    /// The GPU; `None` for the CPU alone.
+    pub device: Option<Device>,
+    /// Layers to put there, the output layer counted; `None` for all.
     pub n_gpu_layers: Option<u32>,
     /// Whether weights are mapped instead of read.
     pub mmap: bool,
@@ -55,30 +57,34 @@ const MOST: f32 = 0.9;
 pub fn load(options: &ModelOptions, mut progress: impl FnMut(f32) -> bool + 'static) -> Result<LoadedModel, LoadError> {
     let path = options.path.clone();
     head::check(&path)?;
-    let gpu = backend().supports_gpu_offload().then(first_gpu).flatten();
-    let n_gpu_layers = if gpu.is_some() { options.n_gpu_layers.unwrap_or(u32::MAX) } else { 0 };
+    let n_gpu_layers = if options.device.is_some() { options.n_gpu_layers.unwrap_or(u32::MAX) } else { 0 };
+    // With no layer there, a GPU would still be given products of large batches, weights and all.
+    let gpu = options.device.as_ref().filter(|_| n_gpu_layers > 0);
+    let devices: Vec<usize> = gpu.iter().map(|device| device.index).collect();
     let is_mapped = options.mmap && !options.repack;
     // Reading is what takes time; then llama.cpp finds all of it in memory.
     let mut share_read = 0.0;
-    if is_mapped {
+    // A GPU with all layers reads the file once, and keeps no page of it.
+    let is_for_cpu =
+        gpu.is_none() || options.n_gpu_layers.is_some_and(|n| n_layers_of(&path).is_none_or(|all| n <= all));
+    if is_mapped && is_for_cpu {
         read_ahead::read_in_large_pages(&path, |share| {
             share_read = share * MOST;
             progress(share_read)
         });
     }
+    let refused = || LoadError::Refused { path: path.clone() };
     let params = LlamaModelParams::default()
+        .with_devices(&devices)
+        .map_err(|_| refused())?
         .with_n_gpu_layers(n_gpu_layers)
         .with_use_mmap(is_mapped)
         .with_progress_callback(move |share| progress(share_read + share * (1.0 - share_read)));
     raw::set_repack(options.repack);
     kernels::use_ours(options.kernels);
-    let model =
-        LlamaModel::load_from_file(backend(), &path, &params).map_err(|_| LoadError::Refused { path: path.clone() })?;
+    let model = LlamaModel::load_from_file(backend(), &path, &params).map_err(|_| refused())?;
     let n_gpu_layers = n_gpu_layers.min(model.n_layer() + 1);
-    let backend = match gpu {
-        Some(device) if n_gpu_layers > 0 => device.name,
-        _ => "CPU".to_owned(),
-    };
+    let backend = gpu.map_or_else(|| "CPU".to_owned(), |device| device.name.clone());
     Ok(LoadedModel { model, constraints: Constraints::default(), path, n_gpu_layers, backend })
 }
 
@@ -168,15 +174,13 @@ impl LoadedModel {
     }
 }
 
+/// Layers in the file, the output layer not counted.
+fn n_layers_of(path: &Path) -> Option<u32> {
+    u32::try_from(sizes(path)?.layers.len()).ok()
+}
+
 /// llama.cpp itself, made ready once in the life of a process.
 pub(super) fn backend() -> &'static LlamaBackend {
     static BACKEND: OnceLock<LlamaBackend> = OnceLock::new();
     BACKEND.get_or_init(|| LlamaBackend::init().expect("only initialized here"))
-}
-
-fn first_gpu() -> Option<LlamaBackendDevice> {
-    let is_gpu = |device: &LlamaBackendDevice| {
-        matches!(device.device_type, LlamaBackendDeviceType::Gpu | LlamaBackendDeviceType::IntegratedGpu)
-    };
-    list_llama_ggml_backend_devices().into_iter().find(is_gpu)
 }

@@ -72,6 +72,14 @@ pub(super) fn set_repack(is_wanted: bool) {
     }
 }
 
+/// Loads a backend from a file, which stays loaded. False when llama.cpp refuses it; the reason is in its log.
+pub(super) fn load_backend(path: &Path) -> bool {
+    let Ok(path) = CString::new(path.as_os_str().as_bytes()) else { return false };
+    // SAFETY: a path that ends with a null byte. What the code in the file does is its own affair: whoever calls this
+    // has let it run in another process before.
+    unsafe { !sys::ggml_backend_load(path.as_ptr()).is_null() }
+}
+
 /// Takes AMX off the list. GCC's header (seen in 12) says that `_tile_loadconfig` reads 8 bytes where it reads 64, so
 /// that the compiler leaves out most of the configuration that llama.cpp has written for it: the first product of a
 /// long prompt ends the process with SIGILL. What would let this go: a llama.cpp that is never built by such a
@@ -112,6 +120,44 @@ fn extra_buffer_types() -> Option<*mut sys::ggml_backend_buffer_type_t> {
         let ask: sys::ggml_backend_dev_get_extra_bufts_t = std::mem::transmute(address);
         let list = ask?(device);
         (!list.is_null()).then_some(list)
+    }
+}
+
+/// A tensor of a model's file, as its head describes it.
+pub(super) struct Tensor {
+    pub(super) name: String,
+    pub(super) n_bytes: u64,
+    pub(super) shape: [u64; 4],
+}
+
+/// All tensors of a model's file; `None` when it is not one that llama.cpp reads.
+pub(super) fn tensors(path: &Path) -> Option<Vec<Tensor>> {
+    // llama.cpp would wait for a pipe.
+    drop(file::open(path).ok()?);
+    let name = CString::new(path.as_os_str().as_bytes()).ok()?;
+    let mut described = std::ptr::null_mut();
+    let params = sys::gguf_init_params { no_alloc: true, ctx: &raw mut described };
+    // SAFETY: a path that ends with a null byte; what comes back is checked, and each part is freed once. The tensors
+    // are a list that ends with a null pointer and lives as long as `described`.
+    unsafe {
+        let head = sys::gguf_init_from_file(name.as_ptr(), params);
+        if head.is_null() {
+            return None;
+        }
+        sys::gguf_free(head);
+        let mut tensors = Vec::new();
+        let mut next = sys::ggml_get_first_tensor(described);
+        while !next.is_null() {
+            let tensor = &*next;
+            tensors.push(Tensor {
+                name: CStr::from_ptr(tensor.name.as_ptr()).to_string_lossy().into_owned(),
+                n_bytes: sys::ggml_nbytes(next) as u64,
+                shape: tensor.ne.map(|n| u64::try_from(n).unwrap_or(0)),
+            });
+            next = sys::ggml_get_next_tensor(described, next);
+        }
+        sys::ggml_free(described);
+        Some(tensors)
     }
 }
 

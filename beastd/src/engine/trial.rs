@@ -33,8 +33,14 @@ pub fn run(
 ) -> Result<(), String> {
     let file = path.to_owned();
     let weights = thread::spawn(move || raw::broken_tensor(&file));
-    let options =
-        ModelOptions { path: path.to_owned(), n_gpu_layers: Some(0), mmap: true, repack: false, kernels: true };
+    let options = ModelOptions {
+        path: path.to_owned(),
+        device: None,
+        n_gpu_layers: None,
+        mmap: true,
+        repack: false,
+        kernels: true,
+    };
     let loaded = Arc::new(load(&options, |_| true).map_err(|error| error.to_string())?);
     tell_loaded();
     let vocab = LlamaVocab::new(Arc::clone(&loaded));

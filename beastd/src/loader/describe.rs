@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use beast_protocol::{Model, Notice, NoticeKind, SpeculationStatus, Tuning};
+use beast_protocol::{Gpu, Model, Notice, NoticeKind, SpeculationStatus, Tuning};
 
 use super::Ready;
 use crate::admission::Admission;
 use crate::config::Config;
-use crate::engine::{LoadedModel, Vocab};
+use crate::engine::{Device, LoadedModel, Vocab};
 use crate::model;
 use crate::sampling::SamplingDefaults;
 use crate::scheduler::Limits;
@@ -46,6 +46,10 @@ pub(super) struct Description<'a> {
     pub(super) limits: Limits,
     pub(super) n_ctx: usize,
     pub(super) is_builtin: bool,
+    /// The GPU with the model in its memory.
+    pub(super) gpu: Option<Device>,
+    /// Why a GPU computes less than it might.
+    pub(super) problems: &'a [String],
 }
 
 impl Description<'_> {
@@ -94,6 +98,7 @@ impl Description<'_> {
         if self.is_builtin && self.config.model == "auto" {
             notice(model::builtin_notice());
         }
+        self.problems.iter().cloned().for_each(&mut notice);
         if self.n_ctx < self.config.n_ctx {
             notice(format!("the context is {} tokens: the model was trained for no more", self.n_ctx));
         }
@@ -127,6 +132,11 @@ impl Description<'_> {
             n_ctx: u32::try_from(self.n_ctx).unwrap_or(u32::MAX),
             n_ctx_train: loaded.n_ctx_train(),
             has_chat_template,
+            gpu: self.gpu.as_ref().map(|device| Gpu {
+                description: device.description.clone(),
+                n_total: device.n_total,
+                n_free: device.n_free,
+            }),
         }
     }
 }

@@ -1,6 +1,8 @@
 //! From nothing to a model that answers: runs on the worker's thread, reports each stage, then becomes the worker.
 
 mod describe;
+mod gpu;
+mod offload;
 mod speculate;
 mod tuning;
 
@@ -14,7 +16,7 @@ use crate::admission::Admission;
 use crate::clock::now_us;
 use crate::config::Config;
 use crate::engine::{
-    self, ContextOptions, ENGINE, LlamaEngine, LlamaVocab, LoadError, LoadedModel, ModelOptions, Vocab,
+    self, ContextOptions, ENGINE, EngineError, LlamaEngine, LlamaVocab, LoadError, LoadedModel, ModelOptions, Vocab,
 };
 use crate::governor::Governor;
 use crate::logging;
@@ -26,6 +28,7 @@ use crate::trial;
 use crate::worker::{Command, Ended, Inbox, Parts, Worker, WorkerHandle};
 use describe::Description;
 pub use describe::ModelFacts;
+use gpu::Gpu;
 use speculate::{DraftFile, speculate};
 use tuning::Tuning;
 
@@ -255,6 +258,7 @@ fn told(error: String, reason: Option<String>) -> String {
     format!("{error} (llama.cpp: {reason})")
 }
 
+/// Loads and works; with fewer layers on the GPU when its memory was too small for as many as were planned.
 fn load_and_work(
     config: &Config,
     progress: &Progress,
@@ -262,39 +266,51 @@ fn load_and_work(
     inbox: &mut Option<Inbox>,
     asker: &mut Option<Asker>,
 ) -> Result<Ended, WireError> {
+    engine::log_to_tracing();
+    let mut gpu = Gpu::new(config);
+    loop {
+        let outcome = try_to_load(config, progress, metrics, (inbox, asker), &mut gpu);
+        match &outcome {
+            Err(error) if !progress.abandoned.load(Relaxed) && gpu.retreat(error) => engine::return_memory(),
+            _ => return outcome,
+        }
+    }
+}
+
+fn try_to_load(
+    config: &Config,
+    progress: &Progress,
+    metrics: &Arc<Metrics>,
+    (inbox, asker): (&mut Option<Inbox>, &mut Option<Asker>),
+    gpu: &mut Gpu,
+) -> Result<Ended, WireError> {
     let unavailable = |error: &dyn std::fmt::Display| {
         let text = told(error.to_string(), logging::take_engine_error());
         WireError::new(ErrorCode::ModelUnavailable, text)
     };
-    engine::log_to_tracing();
     // What llama.cpp said before is not the reason for what fails now.
     drop(logging::take_engine_error());
-    let (located, tuning) = progress
+    let (located, mut tuning) = progress
         .stage(LoadStage::ModelFile, || {
             let located = model::locate(&config.model)?;
-            let tuning = Tuning::new(config, &located);
+            let tuning = Tuning::new(config, &located, gpu.device.as_ref());
             Ok::<_, model::ModelError>((located, tuning))
         })
         .map_err(|error| unavailable(&error))?;
     let loaded = progress
-        .stage(LoadStage::Weights, || weights(config, progress, &located, &tuning))
+        .stage(LoadStage::Weights, || weights(config, progress, &located, &tuning, gpu))
         .map_err(|error| unavailable(&error))?;
     let loaded = Arc::new(loaded);
 
-    let n_ctx = config.n_ctx.min(loaded.n_ctx_train() as usize);
     let on_gpu = loaded.n_gpu_layers() > 0;
+    if loaded.n_gpu_layers() > loaded.n_layers() {
+        tuning.leave_to_gpu();
+    }
+    let n_ctx = config.n_ctx.min(loaded.n_ctx_train() as usize);
     let limits = tuning.limits(config, n_ctx, on_gpu);
-    let context = ContextOptions {
-        n_cells: limits.n_cells,
-        n_places: limits.n_slots + limits.n_prefixes,
-        n_batch: limits.n_batch,
-        // One graph pass holds a chunk and no more: larger compute buffers would never be used.
-        n_ubatch: limits.lone_chunk.max(limits.n_slots),
-        n_threads: tuning.n_threads,
-        n_draft: config.n_draft().min(loaded.max_states() - 1),
-    };
+    let context = context_options(config, &loaded, limits, tuning.n_threads);
     let vocab: Arc<dyn Vocab> = Arc::new(LlamaVocab::new(Arc::clone(&loaded)));
-    let draft = DraftFile::load(config, &located, on_gpu);
+    let draft = DraftFile::load(config, &located, &context, gpu);
     let (mut engine, draft) = progress
         .stage(LoadStage::Context, || {
             let engine = LlamaEngine::new(&loaded, &context)?;
@@ -302,40 +318,62 @@ fn load_and_work(
         })
         .map_err(|error| unavailable(&error))?;
     let first = vocab.tokenize("a", false, false).first().copied().unwrap_or(crate::batch::Token(0));
-    let state_bytes =
-        progress.stage(LoadStage::WarmUp, || engine.warm_up(first, on_gpu)).map_err(|error| unavailable(&error))?;
+    let (state_bytes, limits) = progress
+        .stage(LoadStage::WarmUp, || {
+            let state_bytes = engine.warm_up(first, on_gpu)?;
+            let limits = if on_gpu { tuning.timed(config, limits, |n| engine.time_prefill(first, n))? } else { limits };
+            Ok::<_, EngineError>((state_bytes, limits))
+        })
+        .map_err(|error| unavailable(&error))?;
+    gpu.settle(on_gpu);
 
     let limits = Limits { n_prefix_cells: tuning::prefix_cells(config, limits, state_bytes), ..limits };
     let (speculation, speculation_status) = speculate(config, &engine, &vocab, draft, &tuning);
-    let description = Description { config, loaded: &loaded, limits, n_ctx, is_builtin: located.is_builtin };
+    let (device, problems) = (gpu.device.take(), &gpu.problems);
+    let is_builtin = located.is_builtin;
+    let description = Description { config, loaded: &loaded, limits, n_ctx, is_builtin, gpu: device, problems };
     let ready = description.ready(&vocab, tuning.status(limits), speculation_status, state_bytes);
     progress.set(LoadState::Ready(Arc::new(ready)));
     let _ = asker.take().map(|asker| asker.send(Ok(())));
     // A GPU does not wait for the CPU's threads.
     let n_governed = if config.governor && !on_gpu { context.n_threads } else { 1 };
     let n_cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let parts = Parts {
-        engine,
-        vocab,
-        limits,
-        n_ctx,
-        governor: Governor::new(n_governed, n_cores),
-        speculation,
-        store: open_store(config, &tuning),
-    };
+    let governor = Governor::new(n_governed, n_cores);
+    let store = open_store(config, &tuning);
+    let parts = Parts { engine, vocab, limits, n_ctx, governor, speculation, store };
     let inbox = inbox.take().expect("one worker at a time");
     let worker = Worker::new(parts, inbox, Arc::clone(metrics));
     worker.run().map_err(|error| WireError::new(ErrorCode::Engine, format!("the engine failed: {error}")))
 }
 
+/// The sizes of the context.
+fn context_options(config: &Config, loaded: &LoadedModel, limits: Limits, n_threads: usize) -> ContextOptions {
+    ContextOptions {
+        n_cells: limits.n_cells,
+        n_places: limits.n_slots + limits.n_prefixes,
+        n_batch: limits.n_batch,
+        // One graph pass holds a chunk and no more: larger compute buffers would never be used.
+        n_ubatch: limits.lone_chunk.max(limits.n_slots),
+        n_threads,
+        n_draft: config.n_draft().min(loaded.max_states() - 1),
+    }
+}
+
 /// Reads the weights, of a file that has survived a trial: the built-in model needs none.
-fn weights(config: &Config, progress: &Progress, located: &Located, tuning: &Tuning) -> Result<LoadedModel, LoadError> {
+fn weights(
+    config: &Config,
+    progress: &Progress,
+    located: &Located,
+    tuning: &Tuning,
+    gpu: &mut Gpu,
+) -> Result<LoadedModel, LoadError> {
     let is_abandoned = || progress.abandoned.load(Relaxed);
     let fingerprint = tuning.fingerprint.filter(|_| !located.is_builtin);
     let trial = trial::begin(&located.path, fingerprint, is_abandoned).map_err(LoadError::Trial)?;
     let options = ModelOptions {
         path: located.path.clone(),
-        n_gpu_layers: u32::try_from(config.n_gpu_layers).ok(),
+        n_gpu_layers: Some(gpu.plan(config, tuning, &located.path)),
+        device: gpu.device.clone(),
         mmap: config.mmap,
         repack: tuning.repack,
         kernels: config.kernels,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use beast_protocol::SpeculationStatus;
 
+use super::gpu::Gpu;
 use super::tuning::Tuning;
 use crate::config::Config;
 use crate::engine::{self, ContextOptions, DraftModel, Drafter, Engine, LlamaEngine, LoadedModel, ModelOptions, Vocab};
@@ -27,7 +28,8 @@ pub(super) struct Draft<'model> {
 }
 
 impl DraftFile {
-    pub(super) fn load(config: &Config, located: &Located, on_gpu: bool) -> Self {
+    pub(super) fn load(config: &Config, located: &Located, context: &ContextOptions, gpu: &Gpu) -> Self {
+        let on_gpu = gpu.is_used();
         let is_wanted = config.n_draft() > 0 && matches!(&*config.speculation, "auto" | "draft");
         let path = if is_wanted { model::locate_draft(&config.draft, located, on_gpu) } else { Ok(None) };
         let loaded = path.map_err(|error| error.to_string()).and_then(|path| {
@@ -37,10 +39,13 @@ impl DraftFile {
                 let trial = trial::begin(&path, fingerprint(&path).ok(), || false)?;
                 trial.map_or(Ok(()), |trial| trial.finish(|| false))?;
             }
-            let n_gpu_layers = u32::try_from(config.n_gpu_layers).ok();
+            let device = gpu.for_draft(context, &path);
+            if on_gpu && device.is_none() {
+                return Err("the GPU has no room for it beside the model; try: lower n_ctx or n_slots".into());
+            }
+            let (mmap, kernels) = (config.mmap, config.kernels);
             // A small model's weights are worth no calibration of their own.
-            let options =
-                ModelOptions { path, n_gpu_layers, mmap: config.mmap, repack: false, kernels: config.kernels };
+            let options = ModelOptions { path, device, n_gpu_layers: None, mmap, repack: false, kernels };
             engine::load(&options, |_| true).map(Some).map_err(|error| error.to_string())
         });
         match loaded {

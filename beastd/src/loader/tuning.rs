@@ -3,10 +3,17 @@
 
 use crate::calibration::{self, Calibration, Found};
 use crate::config::Config;
-use crate::engine;
+use crate::engine::{self, Device, EngineError};
 use crate::fingerprint;
 use crate::model::Located;
 use crate::scheduler::Limits;
+
+/// Nobody waits longer than this for a chunk of another's prompt on a GPU, in microseconds: it cannot be given up.
+const LONGEST_CHUNK_US: u64 = 50_000;
+/// Tokens of a prompt that are timed; a larger chunk takes no longer for each.
+const N_TIMED: usize = 256;
+/// Chunks are multiples of this, as the kernels of GPUs work.
+const CHUNK_STEP: usize = 32;
 
 /// Settings that are settled.
 pub(super) struct Tuning {
@@ -19,11 +26,11 @@ pub(super) struct Tuning {
 }
 
 impl Tuning {
-    pub(super) fn new(config: &Config, located: &Located) -> Self {
+    pub(super) fn new(config: &Config, located: &Located, gpu: Option<&Device>) -> Self {
         let fingerprint = fingerprint::fingerprint(&located.path).ok();
         let found = match fingerprint {
             Some(fingerprint) if config.calibration => {
-                calibration::find(&located.path, &fingerprint, &engine::build(config.kernels))
+                calibration::find(&located.path, &fingerprint, &engine::build(config.kernels), gpu)
             }
             _ => Found::Nothing,
         };
@@ -49,6 +56,30 @@ impl Tuning {
             _ => config.n_threads(),
         };
         Self { fingerprint, n_threads, repack, calibration, origin }
+    }
+
+    /// A GPU has all layers: threads of the CPU would only wait for it, and take turns doing so.
+    pub(super) fn leave_to_gpu(&mut self) {
+        self.n_threads = 1;
+    }
+
+    /// With a chunk as large as the GPU reads in the time that others may have to wait, unless somebody has said how
+    /// large. `time` reads so many tokens and tells the microseconds.
+    ///
+    /// # Errors
+    /// Those of the engine.
+    pub(super) fn timed(
+        &self,
+        config: &Config,
+        limits: Limits,
+        time: impl FnOnce(usize) -> Result<u64, EngineError>,
+    ) -> Result<Limits, EngineError> {
+        if self.calibration.is_some() || config.prefill_chunk > 0 {
+            return Ok(limits);
+        }
+        let n_timed = N_TIMED.min(limits.n_batch).min(limits.n_cells / 2).max(1);
+        let chunk = chunk_of(n_timed, time(n_timed)?).min(limits.n_batch);
+        Ok(Limits { prefill_chunk: chunk, lone_chunk: chunk, ..limits })
     }
 
     /// The bounds of plans.
@@ -99,6 +130,13 @@ impl Tuning {
     }
 }
 
+/// How many tokens are read in time, when `n` were read in `us`.
+fn chunk_of(n: usize, us: u64) -> usize {
+    let n_in_time = (n as u64).saturating_mul(LONGEST_CHUNK_US) / us.max(1);
+    let n_in_time = usize::try_from(n_in_time).unwrap_or(usize::MAX);
+    (n_in_time / CHUNK_STEP * CHUNK_STEP).max(CHUNK_STEP)
+}
+
 /// Most cells of kept prefixes, from their bound in bytes. `state_bytes` is what a prefix takes for each of its tokens,
 /// and besides.
 pub(super) fn prefix_cells(config: &Config, limits: Limits, state_bytes: (u64, u64)) -> usize {
@@ -108,4 +146,17 @@ pub(super) fn prefix_cells(config: &Config, limits: Limits, state_bytes: (u64, u
     }
     let n_bytes = config.prefix_ram_mib.saturating_mul(1 << 20).saturating_sub(per_prefix * limits.n_prefixes as u64);
     usize::try_from(n_bytes / per_token.max(1)).unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chunk_is_as_long_as_others_may_wait() {
+        // 13,000 tokens a second, as an H100 reads the 2.6B; 1,000, as a small GPU does; one that is slower than a CPU.
+        assert_eq!([chunk_of(256, 19_700), chunk_of(256, 256_000), chunk_of(256, 5_000_000)], [640, 32, 32]);
+        assert_eq!(chunk_of(256, 100_000), 128);
+        assert_eq!(chunk_of(256, 0), usize::try_from(256 * LONGEST_CHUNK_US).expect("it fits"));
+    }
 }

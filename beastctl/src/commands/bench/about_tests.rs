@@ -15,6 +15,7 @@ fn about(trust: Trust) -> About {
         n_ctx: 4096,
         n_ctx_train: 32768,
         has_chat_template: true,
+        gpu: None,
     };
     About {
         machine: Machine { cpu: "Apple M4".into(), n_cores: 10, n_bytes: Some(16_000_000_000) },

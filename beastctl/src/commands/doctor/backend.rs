@@ -32,7 +32,10 @@ pub(super) fn check(model: &Model, settings: &Settings, has_gpu: bool) -> Findin
             let fix = match limit {
                 Some(limit) => format!("n_gpu_layers = -1 in config.toml (it is {limit}), then beastctl stop"),
                 None if n > 0 => "a smaller model, or a smaller n_ctx: the GPU has no room for the rest".into(),
-                None => "a beastd that is built for it: cargo build --release --features cuda, or vulkan".into(),
+                None => {
+                    "beastctl status for the reason; a GPU needs its driver and the package beast-cuda or beast-vulkan"
+                        .into()
+                }
             };
             Finding::warning(CHECK, format!("{n}/{n_all} layers on the GPU that this machine has ({text})"), fix)
         }

@@ -13,6 +13,7 @@ fn model(n_gpu_layers: u32) -> Model {
         n_ctx: 4096,
         n_ctx_train: 32768,
         has_chat_template: true,
+        gpu: None,
     }
 }
 
@@ -22,7 +23,7 @@ fn a_gpu_should_have_all_layers() {
     assert_eq!(check(&model(31), &settings, true), Finding::ok(CHECK, "CUDA0, 31/31 layers offloaded"));
     assert_eq!(check(&model(0), &settings, false).verdict, Verdict::Ok);
     let none = check(&model(0), &settings, true);
-    assert!(none.verdict == Verdict::Warning && none.fix.unwrap().contains("--features cuda"));
+    assert!(none.verdict == Verdict::Warning && none.fix.unwrap().contains("beast-cuda"));
     let half = check(&model(10), &settings, true);
     assert!(half.verdict == Verdict::Warning && half.text.starts_with("10/31 layers"), "{half:?}");
 }

@@ -24,6 +24,7 @@ fn facts(template: &str) -> ModelFacts {
             n_ctx: 4096,
             n_ctx_train: 8192,
             has_chat_template: true,
+            gpu: None,
         },
         chat_template: template.into(),
         bos: String::new(),

@@ -1,0 +1,281 @@
+//! Which GPU computes: looks for plug-ins, lets a process of ours try each before it is loaded here, and chooses a
+//! device. Whatever is wrong with a plug-in costs the GPU, never the daemon.
+//!
+//! May know: settings, files, processes, the engine's devices. Never knows: models, requests.
+
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::Child;
+use std::sync::OnceLock;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use beast_launchd::file;
+use object::read::{ReadCache, ReadRef};
+use object::{Object, ObjectSection};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use serde::{Deserialize, Serialize};
+
+use crate::config::Config;
+use crate::engine::{self, Device};
+use crate::{logging, trial};
+
+/// The hidden option of the program.
+pub const OPTION: &str = "--try-backend";
+/// Names the sources of llama.cpp that this program was built from (`build/plugins.rs`).
+const BUILD: Option<&str> = option_env!("BEAST_PLUGIN_BUILD");
+/// The section of a plug-in that names its own (`.ci/plugin.cmake`).
+const SECTION: &str = ".beast_build";
+/// How long a trial may take. A driver that wakes eight cards takes some seconds.
+const LIMIT: Duration = Duration::from_secs(10);
+/// Between two looks whether a trial has ended.
+const LOOK: Duration = Duration::from_millis(10);
+/// Most that is read of a trial, in bytes.
+const MAX_SAID: usize = 64 << 10;
+
+/// A kind of GPU backend.
+struct Kind {
+    /// The value of `backend`.
+    setting: &'static str,
+    label: &'static str,
+    file: &'static str,
+}
+
+/// The fastest first.
+const KINDS: [Kind; 3] = [
+    Kind { setting: "cuda", label: "CUDA", file: "libggml-cuda.so" },
+    Kind { setting: "rocm", label: "ROCm", file: "libggml-hip.so" },
+    Kind { setting: "vulkan", label: "Vulkan", file: "libggml-vulkan.so" },
+];
+
+/// Where to compute.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Choice {
+    /// The GPU, with its memory as it is now; `None` for the CPU.
+    pub device: Option<Device>,
+    /// What kept a GPU from being used, a line each.
+    pub problems: Vec<String>,
+}
+
+/// Chooses. Plug-ins are loaded once in the life of a process; the memory of the devices is looked at each time.
+pub fn choose(config: &Config) -> Choice {
+    static LOADED: OnceLock<Vec<String>> = OnceLock::new();
+    if config.backend == "cpu" {
+        return Choice::default();
+    }
+    let mut problems = LOADED.get_or_init(|| load_plugins(config)).clone();
+    let device = pick(&engine::devices(), &config.device).unwrap_or_else(|problem| {
+        problems.push(problem);
+        pick(&engine::devices(), "auto").ok().flatten()
+    });
+    Choice { device, problems }
+}
+
+/// Loads the first plug-in that works here, unless a GPU is part of the program, as Metal is; returns what was wrong
+/// with others.
+fn load_plugins(config: &Config) -> Vec<String> {
+    let mut problems = Vec::new();
+    if !cfg!(target_os = "linux") || !engine::devices().is_empty() {
+        return problems;
+    }
+    let folders = folders(&config.backend_dir);
+    for kind in KINDS.iter().filter(|kind| matches!(&*config.backend, "auto") || config.backend == kind.setting) {
+        let Some(path) = folders.iter().map(|folder| folder.join(kind.file)).find(|path| path.exists()) else {
+            if config.backend == kind.setting {
+                let folders: Vec<_> = folders.iter().map(|folder| folder.display().to_string()).collect();
+                let (label, file, folders) = (kind.label, kind.file, folders.join(" or "));
+                problems.push(format!("no {label} plug-in: {file} not found in {folders}; the CPU computes"));
+            }
+            continue;
+        };
+        let began = Instant::now();
+        match load_plugin(&path) {
+            Ok(devices) => {
+                let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+                let names: Vec<_> = devices.iter().map(|device| &*device.name).collect();
+                tracing::info!(path = %path.display(), devices = %names.join(", "), ms, "GPU plug-in loaded");
+                break;
+            }
+            Err(reason) => {
+                let problem = format!("cannot use {} plug-in {}: {reason}", kind.label, path.display());
+                tracing::warn!("{problem}");
+                problems.push(problem);
+            }
+        }
+    }
+    problems
+}
+
+/// Where plug-ins are.
+fn folders(setting: &Path) -> Vec<PathBuf> {
+    if setting != Path::new("auto") {
+        return vec![setting.to_owned()];
+    }
+    let Ok(program) = std::env::current_exe() else { return Vec::new() };
+    let beside = program.parent().unwrap_or(Path::new("/"));
+    let prefix = beside.parent().unwrap_or(Path::new("/"));
+    vec![prefix.join("lib/beast"), beside.to_owned()]
+}
+
+/// Loads a plug-in that belongs to this program and has been tried.
+fn load_plugin(path: &Path) -> Result<Vec<Device>, String> {
+    check_build(path)?;
+    let child = trial::start(OPTION, path).map_err(|error| format!("cannot start a process to try it: {error}"))?;
+    let said = listen(child, LIMIT)?;
+    match verdict(&said)? {
+        0 => Err("it finds no device; try: check that the driver is installed, and that this user may use it".into()),
+        _ => engine::load_plugin(path).ok_or_else(|| because("llama.cpp refuses it")),
+    }
+}
+
+/// A reason, and what llama.cpp said last.
+fn because(reason: &str) -> String {
+    logging::take_engine_error().map_or(reason.to_owned(), |error| format!("{reason} ({error})"))
+}
+
+/// Reads which sources a plug-in was built from: nothing of it runs.
+fn check_build(path: &Path) -> Result<(), String> {
+    let file = file::open(path).map_err(|error| format!("cannot read it: {error}"))?;
+    let cache = ReadCache::new(file);
+    let build = build_of(&cache)?;
+    match BUILD {
+        Some(ours) if ours == build => Ok(()),
+        ours => Err(format!(
+            "it was built for another version (build {build}, beastd needs {}); try: install the plug-in of this \
+             version",
+            ours.unwrap_or("none")
+        )),
+    }
+}
+
+fn build_of<'data>(data: impl ReadRef<'data>) -> Result<String, String> {
+    let none = || "it is not a plug-in of beastd; try: install the package beast-cuda or beast-vulkan".to_owned();
+    let library = object::File::parse(data).map_err(|_| none())?;
+    let section = library.section_by_name(SECTION).ok_or_else(none)?;
+    let text = section.data().map_err(|_| none())?;
+    let text = text.split(|byte| *byte == 0).next().unwrap_or_default();
+    let is_name = (1..=64).contains(&text.len()) && text.iter().all(u8::is_ascii_alphanumeric);
+    if is_name { Ok(String::from_utf8_lossy(text).into_owned()) } else { Err(none()) }
+}
+
+/// A child that does not outlive what it was started for.
+struct Tried(Child);
+
+impl Drop for Tried {
+    fn drop(&mut self) {
+        // It has ended, or nobody wants to know any more.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// What a trial says until it ends well.
+fn listen(child: Child, limit: Duration) -> Result<Vec<u8>, String> {
+    let hangs = || format!("it does not answer within {} s", limit.as_secs());
+    let failed = |error: io::Error| format!("cannot follow its trial: {error}");
+    let until = Instant::now() + limit;
+    let mut child = Tried(child);
+    // Words of a driver, which may fill the pipe.
+    let stderr = child.0.stderr.take().map(|mut stderr| {
+        thread::spawn(move || {
+            let mut last = Vec::new();
+            let _ = io::Read::by_ref(&mut stderr).take(MAX_SAID as u64).read_to_end(&mut last);
+            let _ = io::copy(&mut stderr, &mut io::sink());
+        })
+    });
+    let mut stdout = child.0.stdout.take().ok_or("its trial has no output")?;
+    let (mut said, mut block) = (Vec::new(), [0; 4096]);
+    loop {
+        let left = until.checked_duration_since(Instant::now()).ok_or_else(hangs)?;
+        let left = Timespec { tv_sec: i64::try_from(left.as_secs()).unwrap_or(0), tv_nsec: left.subsec_nanos().into() };
+        if poll(&mut [PollFd::new(&stdout, PollFlags::IN)], Some(&left)).map_err(|error| failed(error.into()))? == 0 {
+            continue;
+        }
+        match stdout.read(&mut block).map_err(failed)? {
+            0 => break,
+            n if said.len() + n <= MAX_SAID => said.extend_from_slice(&block[..n]),
+            _ => return Err("it says too much".into()),
+        }
+    }
+    let status = loop {
+        match child.0.try_wait().map_err(failed)? {
+            Some(status) => break status,
+            None if Instant::now() >= until => return Err(hangs()),
+            None => thread::sleep(LOOK),
+        }
+    };
+    drop(stderr);
+    match status.success() {
+        true => Ok(said),
+        false => Err(format!("it ends the process that loads it ({status})")),
+    }
+}
+
+/// What a trial says, as JSON in a line of its own.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Said {
+    Devices(Vec<SaidDevice>),
+    Error(String),
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct SaidDevice {
+    name: String,
+    description: String,
+    n_total: u64,
+    n_free: u64,
+}
+
+/// How many devices there are. Drivers may have said other things before.
+fn verdict(said: &[u8]) -> Result<usize, String> {
+    let said = String::from_utf8_lossy(said);
+    let last = said.lines().rev().find(|line| line.starts_with('{'));
+    match last.and_then(|line| serde_json::from_str(line).ok()) {
+        Some(Said::Devices(devices)) => Ok(devices.len()),
+        Some(Said::Error(error)) => Err(error),
+        None => Err("its trial says nothing that makes sense".into()),
+    }
+}
+
+/// The child's half: loads the plug-in and describes its devices.
+///
+/// # Errors
+/// When nobody reads what it says.
+pub fn child(path: &Path) -> Result<(), String> {
+    trial::begin_child();
+    let said = check_build(path).and_then(|()| {
+        let devices = engine::load_plugin(path).ok_or_else(|| because("llama.cpp refuses it"))?;
+        Ok(devices.into_iter().map(|Device { name, description, n_total, n_free, .. }| SaidDevice {
+            name,
+            description,
+            n_total,
+            n_free,
+        }))
+    });
+    let said = match said {
+        Ok(devices) => Said::Devices(devices.collect()),
+        Err(error) => Said::Error(error),
+    };
+    let line = serde_json::to_string(&said).map_err(|error| error.to_string())?;
+    let mut out = io::stdout();
+    writeln!(out, "{line}").and_then(|()| out.flush()).map_err(|error| format!("cannot say it: {error}"))
+}
+
+/// The device that `setting` means, or the one with most free memory.
+fn pick(devices: &[Device], setting: &str) -> Result<Option<Device>, String> {
+    if setting == "auto" || devices.is_empty() {
+        // The first of equals: `max_by_key` would take the last.
+        return Ok(devices.iter().rev().max_by_key(|device| device.n_free).cloned());
+    }
+    let by_number = setting.parse().ok().and_then(|n: usize| devices.get(n));
+    let named = devices.iter().find(|device| device.name.eq_ignore_ascii_case(setting));
+    named.or(by_number).cloned().map(Some).ok_or_else(|| {
+        let names: Vec<_> = devices.iter().map(|device| &*device.name).collect();
+        format!("device = \"{setting}\" not found; try: one of {}, or auto", names.join(", "))
+    })
+}
+
+#[cfg(test)]
+#[path = "backends_tests.rs"]
+mod tests;

@@ -1,0 +1,115 @@
+//! The GPU of a load: how many layers it gets, and how many when those were too many.
+
+use std::path::Path;
+
+use beast_protocol::WireError;
+
+use super::offload::{Need, usable};
+use super::tuning::Tuning;
+use crate::backends::{self, Choice};
+use crate::config::Config;
+use crate::engine::{self, ContextOptions, Device};
+
+/// What is known of the GPU while a model is loaded.
+pub(super) struct Gpu {
+    pub(super) device: Option<Device>,
+    /// Why it computes less than it might, or nothing; a line each.
+    pub(super) problems: Vec<String>,
+    /// Layers that it may get.
+    n_most: u32,
+    /// Layers that it was given and that may be too many.
+    at_risk: u32,
+    /// What it has left for a draft model, in bytes.
+    n_left: u64,
+}
+
+impl Gpu {
+    pub(super) fn new(config: &Config) -> Self {
+        let Choice { device, problems } = backends::choose(config);
+        let n_most = u32::try_from(config.n_gpu_layers).unwrap_or(u32::MAX);
+        Self { device, problems, n_most, at_risk: 0, n_left: 0 }
+    }
+
+    /// How many layers of the model at `path` go to it, and may turn out too many. All, when nobody can tell.
+    pub(super) fn plan(&mut self, config: &Config, tuning: &Tuning, path: &Path) -> u32 {
+        let Some(device) = &self.device else { return 0 };
+        self.at_risk = self.n_most;
+        if let Some(sizes) = engine::sizes(path) {
+            let need = Need::new(&sizes, &context(config, tuning));
+            let n_usable = usable(device);
+            // A number in the configuration is meant.
+            let n_free = if config.n_gpu_layers < 0 { n_usable } else { u64::MAX };
+            let plan = need.plan(n_free, self.n_most);
+            self.n_left = n_usable.saturating_sub(plan.n_bytes);
+            let n_all = u32::try_from(sizes.layers.len() + 1).unwrap_or(u32::MAX);
+            if plan.n_layers < n_all.min(self.n_most) {
+                let (n, name) = (plan.n_layers, &device.name);
+                let (total, free) = (gib(need.total()), gib(device.n_free));
+                self.problems.push(format!(
+                    "{n}/{n_all} layers offloaded to {name}: all of them take {total}, and {free} are free; \
+                     try: lower n_ctx or n_slots"
+                ));
+            }
+            self.at_risk = plan.n_layers;
+        }
+        self.at_risk
+    }
+
+    /// Whether it has layers of the model that is being loaded.
+    pub(super) fn is_used(&self) -> bool {
+        self.device.is_some() && self.at_risk > 0
+    }
+
+    /// The GPU for a draft model at `path`, if what is left there holds all of it.
+    pub(super) fn for_draft(&self, options: &ContextOptions, path: &Path) -> Option<Device> {
+        let device = self.device.as_ref().filter(|_| self.is_used())?;
+        let total = engine::sizes(path).map_or(0, |sizes| Need::new(&sizes, options).total());
+        (total <= self.n_left).then(|| device.clone())
+    }
+
+    /// Takes fewer layers for another try, if a load has failed for want of the GPU's memory.
+    pub(super) fn retreat(&mut self, error: &WireError) -> bool {
+        let text = error.message.to_lowercase();
+        if self.at_risk == 0 || !(text.contains("memory") || text.contains("alloc")) {
+            return false;
+        }
+        let name = self.device.as_ref().map_or("the GPU", |device| &*device.name);
+        self.problems.push(match self.at_risk / 2 {
+            0 => format!("the memory of {name} is too small for this model; the CPU computes"),
+            n => format!("{n} layers offloaded to {name}: {} did not fit", self.at_risk),
+        });
+        tracing::warn!(%error, n_layers = self.at_risk, "the memory of the GPU is too small; trying half the layers");
+        self.n_most = self.at_risk / 2;
+        self.at_risk = 0;
+        true
+    }
+
+    /// The model computes: whatever fails from now on is something else. Looks how much memory is left.
+    pub(super) fn settle(&mut self, is_used: bool) {
+        self.at_risk = 0;
+        let index = self.device.take().filter(|_| is_used).map(|device| device.index);
+        self.device = engine::devices().into_iter().find(|device| Some(device.index) == index);
+    }
+}
+
+/// The context that the model will get, before it is known what it was trained for.
+fn context(config: &Config, tuning: &Tuning) -> ContextOptions {
+    let limits = tuning.limits(config, config.n_ctx, true);
+    ContextOptions {
+        n_cells: limits.n_cells,
+        n_places: limits.n_slots + limits.n_prefixes,
+        n_batch: limits.n_batch,
+        n_ubatch: limits.lone_chunk.max(limits.n_slots),
+        n_threads: tuning.n_threads,
+        n_draft: config.n_draft(),
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a size for people")]
+fn gib(n_bytes: u64) -> String {
+    format!("{:.1} GiB", n_bytes as f64 / (1_u64 << 30) as f64)
+}
+
+#[cfg(test)]
+#[path = "gpu_tests.rs"]
+mod tests;

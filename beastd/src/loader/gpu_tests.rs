@@ -1,0 +1,33 @@
+use beast_protocol::ErrorCode;
+
+use super::*;
+
+fn gpu(at_risk: u32) -> Gpu {
+    let device =
+        Device { index: 0, name: "CUDA0".into(), description: String::new(), n_total: 8 << 30, n_free: 1 << 30 };
+    Gpu { device: Some(device), problems: Vec::new(), n_most: u32::MAX, at_risk, n_left: 0 }
+}
+
+fn failed(text: &str) -> WireError {
+    WireError::new(ErrorCode::ModelUnavailable, text)
+}
+
+#[test]
+fn memory_that_runs_out_halves_the_layers_until_the_cpu_is_left() {
+    let out_of_memory = failed("llama.cpp cannot load m.gguf (llama.cpp: unable to allocate CUDA0 buffer)");
+    let mut gpu = gpu(31);
+    let mut seen = Vec::new();
+    while gpu.retreat(&out_of_memory) {
+        seen.push(gpu.n_most);
+        gpu.at_risk = gpu.n_most;
+    }
+    assert_eq!(seen, [15, 7, 3, 1, 0]);
+    assert_eq!(gpu.problems[0], "15 layers offloaded to CUDA0: 31 did not fit");
+    assert_eq!(gpu.problems[4], "the memory of CUDA0 is too small for this model; the CPU computes");
+}
+
+#[test]
+fn what_is_no_lack_of_memory_is_not_tried_again() {
+    assert!(!gpu(31).retreat(&failed("llama.cpp cannot load m.gguf: it is truncated")));
+    assert!(!gpu(0).retreat(&failed("not enough memory for a context")), "it is the CPU's");
+}
