@@ -7,7 +7,7 @@ PROGRAMS ?= target/release
 # One profile everywhere: llama.cpp takes minutes to compile, once is enough.
 CARGO_BUILD = cargo build --release --workspace --locked
 
-.PHONY: help demo test fuzz faults soak test-dialects lint build bench bench-peers damage check-macos install uninstall deb formula check-packages clean
+.PHONY: help demo test fuzz faults soak test-dialects lint build bench bench-peers damage check-macos install uninstall deb vulkan cuda formula check-packages clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -69,6 +69,12 @@ uninstall: ## remove what `make install` has installed there
 
 deb: ## a Debian package in target/debian, for other machines too (first time 10 minutes; installs cargo-deb)
 	@.ci/deb
+
+vulkan: ## the Vulkan plug-in in target/plugins and its Debian package (10 minutes; needs glslc libvulkan-dev spirv-headers)
+	@.ci/deb-plugin vulkan
+
+cuda: ## the CUDA plug-in in target/plugins and its Debian package (needs nvcc)
+	@.ci/deb-plugin cuda
 
 formula: ## a Homebrew formula for HEAD in target/beast.rb; says how to try it
 	@.ci/formula

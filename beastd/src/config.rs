@@ -30,7 +30,7 @@ const PROFILES: [(&str, &str); 2] =
     [("beast", "n_ctx = 4096\nn_batch = 1024"), ("baseline", "n_ctx = 2048\nn_batch = 512")];
 
 /// Variables of the client and of the tests, which are no settings of the daemon.
-const OTHER_VARIABLES: [&str; 16] = [
+const OTHER_VARIABLES: [&str; 17] = [
     "BEAST_COLOR",
     "BEAST_FAULTS",
     "BEAST_FUZZ_SECONDS",
@@ -45,6 +45,7 @@ const OTHER_VARIABLES: [&str; 16] = [
     "BEAST_SOAK",
     "BEAST_TEMPLATE_CASES",
     "BEAST_TIMEOUT",
+    "BEAST_TIMINGS",
     "BEAST_TOOL_CASES",
     "BEAST_TOOL_FIRST",
 ];

@@ -39,6 +39,7 @@ pub mod speculation;
 mod splitter;
 pub mod stream;
 pub mod template;
+mod timings;
 mod tools;
 pub mod trial;
 mod watchdog;

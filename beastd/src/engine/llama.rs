@@ -23,6 +23,7 @@ use super::{
 use super::{context, raw};
 use crate::batch::{Batch, KvEdit, Row, Sampled, SamplingParams, SeqId, SlotId, Token};
 use crate::clock::now_us;
+use crate::timings::{Phase, timed};
 
 /// What `llama_decode` returns when it was asked to give up.
 const ABORTED: i32 = 2;
@@ -51,7 +52,6 @@ pub struct LlamaEngine<'model> {
     context: Context<'model>,
     batch: LlamaBatch<'static>,
     samplers: HashMap<SeqId, Sampler>,
-    n_vocab: i32,
     n_rollback: usize,
     /// Slots whose last drafts were taken back, until they compute again. llama.cpp remembers that beside the sequence,
     /// where a copy within the cache does not find it.
@@ -72,14 +72,12 @@ impl<'model> LlamaEngine<'model> {
     pub fn new(model: &'model LoadedModel, options: &ContextOptions) -> Result<Self, LoadError> {
         let context = new_context(model, options)?;
         let batch = LlamaBatch::new(options.n_batch, 1);
-        let n_vocab = model.model.n_vocab();
         Ok(Self {
             model,
             options: *options,
             context,
             batch,
             samplers: HashMap::new(),
-            n_vocab,
             n_rollback: 0,
             rolled_back: HashSet::new(),
             embedder: None,
@@ -189,7 +187,7 @@ pub(super) fn id(slot: SlotId) -> i32 {
 impl Engine for LlamaEngine<'_> {
     fn arm(&mut self, seq: SeqId, sampling: &SamplingParams, n_logprobs: Option<usize>) {
         let end = self.model.model.vocab().eos();
-        self.samplers.insert(seq, Sampler::new(sampling, n_logprobs, self.n_vocab, end));
+        self.samplers.insert(seq, Sampler::new(sampling, n_logprobs, end));
     }
 
     fn constrain(&mut self, seq: SeqId, constraint: Constraint) {
@@ -306,7 +304,7 @@ impl LlamaEngine<'_> {
                     .map_err(|error| EngineError::Fatal(format!("a plan over n_batch: {error}")))?;
             }
         }
-        self.context.decode(&mut self.batch).map_err(|error| match error {
+        timed(Phase::Submit, || self.context.decode(&mut self.batch)).map_err(|error| match error {
             DecodeError::NoKvCacheSlot => EngineError::CacheFull,
             DecodeError::Unknown(ABORTED) => EngineError::Interrupted,
             error => EngineError::Fatal(format!("llama.cpp failed to decode: {error}")),
@@ -314,7 +312,11 @@ impl LlamaEngine<'_> {
         for row in rows {
             self.rolled_back.remove(&row.slot);
         }
-        asked.into_iter().map(|(row, idx)| self.verify(row, idx)).collect()
+        if !asked.is_empty() {
+            // Reading the first row would do it; here the wait is told from the work.
+            timed(Phase::Wait, || self.context.synchronize());
+        }
+        timed(Phase::Sample, || asked.into_iter().map(|(row, idx)| self.verify(row, idx)).collect())
     }
 
     /// Chooses tokens while they are what was guessed, and one more; takes the rest of the guesses back. Drawing from
@@ -327,7 +329,7 @@ impl LlamaEngine<'_> {
         let (mut tokens, mut logprobs, mut stuck) = (Vec::with_capacity(1), Vec::new(), None);
         for (draft, idx) in drafts.iter().map(Some).chain([None]).zip(idx..) {
             let sampler = self.samplers.get_mut(&row.seq).expect("a sequence is armed before it asks for a token");
-            let choice = sampler.sample(&self.context, idx);
+            let choice = sampler.sample(self.context.get_logits_ith(idx));
             tokens.push(choice.token);
             logprobs.extend(choice.logprobs);
             stuck = choice.stuck;

@@ -1,5 +1,6 @@
 //! What computes: the traits that the worker drives, small enough to fake.
 
+mod adjust;
 mod constraint;
 mod context;
 mod digits;
@@ -19,6 +20,7 @@ mod plugin;
 mod raw;
 mod read_ahead;
 mod sampler;
+mod scan;
 mod schema;
 mod sizes;
 mod traits;

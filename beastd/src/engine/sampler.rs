@@ -1,15 +1,15 @@
 //! From sampling parameters to llama.cpp's sampler chain; one for each armed sequence.
 
-use llama_cpp_2::context::LlamaContext;
 use llama_cpp_2::sampling::LlamaSampler;
 use llama_cpp_2::token::LlamaToken;
 use llama_cpp_2::token::data::LlamaTokenData;
 use llama_cpp_2::token::data_array::LlamaTokenDataArray;
-use llama_cpp_2::token::logit_bias::LlamaLogitBias;
 
+use super::adjust::Adjust;
 use super::constraint::Constraint;
 use super::logprobs::logprobs;
-use crate::batch::{Logprobs, Penalties, SamplingParams, Stuck, Token};
+use super::scan::Scan;
+use crate::batch::{Logprobs, SamplingParams, Stuck, Token};
 
 /// Below this a temperature is 0: logits divided by less would no longer be numbers.
 const MIN_TEMP: f32 = 1e-5;
@@ -31,16 +31,31 @@ pub(super) struct Choice {
     pub(super) stuck: Option<Stuck>,
 }
 
-enum Chooser {
+/// How a token is picked from the logits that biases and penalties have changed.
+struct Chooser {
+    adjust: Option<Adjust>,
+    pick: Pick,
+}
+
+enum Pick {
     /// The most likely token, read straight off the logits: llama.cpp's chain would first copy the whole vocabulary.
     Greedy,
-    Chain(LlamaSampler),
+    /// Filters and a draw.
+    Chain { chain: LlamaSampler, first: First },
+}
+
+/// What the chain begins with, of which a shorter way to the same candidates is known.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum First {
+    TopK(usize),
+    MinP(f32),
+    Other,
 }
 
 impl Sampler {
-    /// A sampler for a vocabulary of `n_vocab` tokens, of which `end` ends an answer.
-    pub(super) fn new(params: &SamplingParams, n_logprobs: Option<usize>, n_vocab: i32, end: LlamaToken) -> Self {
-        Self { chooser: Chooser::new(params, n_vocab), constraint: None, n_logprobs, end }
+    /// A sampler for a vocabulary of which `end` ends an answer.
+    pub(super) fn new(params: &SamplingParams, n_logprobs: Option<usize>, end: LlamaToken) -> Self {
+        Self { chooser: Chooser::new(params), constraint: None, n_logprobs, end }
     }
 
     /// From now on only what this allows.
@@ -60,12 +75,11 @@ impl Sampler {
         true
     }
 
-    /// The next token after position `idx` of the last batch, and how likely it was if somebody wants to know.
-    pub(super) fn sample(&mut self, context: &LlamaContext<'_>, idx: i32) -> Choice {
-        let logits = context.get_logits_ith(idx);
+    /// The next token after this row of logits, and how likely it was if somebody wants to know.
+    pub(super) fn sample(&mut self, logits: &[f32]) -> Choice {
+        let scan = Scan::of(logits);
         // llama.cpp sorts: with one value that is not a number there is no order, and it reads where nothing is.
-        let are_numbers = logits[argmax(logits)].is_finite() && !logits.iter().any(|logit| logit.is_nan());
-        let outcome = if are_numbers { self.choose(context, idx, logits) } else { Err(Stuck::NotANumber) };
+        let outcome = if scan.is_sound() { self.choose(logits, &scan) } else { Err(Stuck::NotANumber) };
         match outcome {
             Ok(token) => {
                 let token = Token(token.0);
@@ -79,120 +93,130 @@ impl Sampler {
         }
     }
 
-    fn choose(&mut self, context: &LlamaContext<'_>, idx: i32, logits: &[f32]) -> Result<LlamaToken, Stuck> {
-        let Some(constraint) = &mut self.constraint else {
-            return Ok(self.chooser.sample(context, idx, logits));
-        };
-        // Most tokens are right by themselves, and finding all that would be is slow in llama.cpp. What is drawn freely
-        // and kept only when it is allowed, else drawn again among the allowed ones, has their distribution.
-        let mut token = self.chooser.choose_freely(logits);
-        if !constraint.allows(token) {
-            let mut allowed = candidates(logits);
-            constraint.mask(&mut allowed).map_err(Stuck::Constraint)?;
-            token = self.chooser.choose(&mut allowed);
+    fn choose(&mut self, logits: &[f32], scan: &Scan) -> Result<LlamaToken, Stuck> {
+        let mut token = self.chooser.choose(logits, scan);
+        if let Some(constraint) = &mut self.constraint {
+            // Most tokens are right by themselves, and finding all that would be is slow in llama.cpp. What is drawn
+            // freely and kept only when it is allowed, else drawn again among the allowed ones, has their distribution.
+            if !constraint.allows(token) {
+                let mut allowed = candidates((0..).zip(logits.iter().copied()), false);
+                constraint.mask(&mut allowed).map_err(Stuck::Constraint)?;
+                token = self.chooser.choose_among(&mut allowed);
+            }
+            constraint.accept(token);
         }
-        constraint.accept(token);
         self.chooser.accept(token);
         Ok(token)
     }
 }
 
-fn candidates(logits: &[f32]) -> LlamaTokenDataArray {
-    let data = (0..).zip(logits).map(|(id, &logit)| LlamaTokenData::new(LlamaToken(id), logit, 0.0));
-    LlamaTokenDataArray::from_iter(data, false)
+fn candidates(logits: impl IntoIterator<Item = (i32, f32)>, is_sorted: bool) -> LlamaTokenDataArray {
+    let data = logits.into_iter().map(|(id, logit)| LlamaTokenData::new(LlamaToken(id), logit, 0.0));
+    LlamaTokenDataArray::from_iter(data, is_sorted)
 }
 
 impl Chooser {
-    fn new(params: &SamplingParams, n_vocab: i32) -> Self {
-        let Penalties { repeat, frequency, presence, last_n } = params.penalties;
-        let penalizes = last_n > 0 && (repeat != 1.0 || frequency != 0.0 || presence != 0.0);
-        if params.temp < MIN_TEMP && !penalizes && params.logit_bias.is_empty() {
-            return Chooser::Greedy;
-        }
-        let mut chain = Vec::new();
-        if !params.logit_bias.is_empty() {
-            let bias = |&(token, bias): &(Token, f32)| LlamaLogitBias::new(LlamaToken(token.0), bias);
-            chain.push(LlamaSampler::logit_bias(n_vocab, &params.logit_bias.iter().map(bias).collect::<Vec<_>>()));
-        }
-        if penalizes {
-            let last_n = i32::try_from(last_n).unwrap_or(i32::MAX);
-            chain.push(LlamaSampler::penalties(n_vocab, last_n, repeat, frequency, presence));
-        }
-        if params.temp < MIN_TEMP {
-            chain.push(LlamaSampler::greedy());
-        } else {
-            // llama.cpp's own order, so that the same values mean the same there and here.
-            if params.top_k > 0 {
-                chain.push(LlamaSampler::top_k(i32::try_from(params.top_k).unwrap_or(i32::MAX)));
-            }
-            if params.top_p < 1.0 {
-                chain.push(LlamaSampler::top_p(params.top_p, 1));
-            }
-            if params.min_p > 0.0 {
-                chain.push(LlamaSampler::min_p(params.min_p, 1));
-            }
-            chain.push(LlamaSampler::temp(params.temp));
-            // With the largest number llama.cpp draws a seed by chance.
-            chain.push(LlamaSampler::dist(params.seed.min(u32::MAX - 1)));
-        }
-        Chooser::Chain(LlamaSampler::chain(chain, true))
-    }
-
-    /// Draws from the last batch, and remembers the choice.
-    fn sample(&mut self, context: &LlamaContext<'_>, idx: i32, logits: &[f32]) -> LlamaToken {
-        match self {
-            Chooser::Greedy => most_likely(logits),
-            Chooser::Chain(chain) => chain.sample(context, idx),
-        }
+    fn new(params: &SamplingParams) -> Self {
+        Self { adjust: Adjust::new(params), pick: Pick::new(params) }
     }
 
     /// Draws from the whole vocabulary; `accept` says what was kept.
-    fn choose_freely(&mut self, logits: &[f32]) -> LlamaToken {
-        match self {
-            Chooser::Greedy => most_likely(logits),
-            Chooser::Chain(_) => self.choose(&mut candidates(logits)),
+    fn choose(&mut self, logits: &[f32], scan: &Scan) -> LlamaToken {
+        match &mut self.adjust {
+            None => self.pick.choose(logits, scan),
+            Some(adjust) => {
+                let row = adjust.row(logits);
+                self.pick.choose(row, &Scan::of(row))
+            }
         }
     }
 
     /// Draws from candidates, of which there is one at least; `accept` says what was kept.
-    fn choose(&mut self, candidates: &mut LlamaTokenDataArray) -> LlamaToken {
-        match self {
-            Chooser::Greedy => {
-                let logits: Vec<f32> = candidates.data.iter().map(LlamaTokenData::logit).collect();
-                candidates.data[argmax(&logits)].id()
-            }
-            Chooser::Chain(chain) => {
-                candidates.apply_sampler(chain);
-                candidates.selected_token().expect("the chain ends with a choice")
+    fn choose_among(&mut self, candidates: &mut LlamaTokenDataArray) -> LlamaToken {
+        if let Some(adjust) = &self.adjust {
+            for data in &mut candidates.data {
+                data.set_logit(adjust.one(Token(data.id().0), data.logit()));
             }
         }
+        self.pick.choose_among(candidates)
     }
 
     fn accept(&mut self, token: LlamaToken) {
-        if let Chooser::Chain(chain) = self {
+        if let Some(adjust) = &mut self.adjust {
+            adjust.accept(Token(token.0));
+        }
+        if let Pick::Chain { chain, .. } = &mut self.pick {
             chain.accept(token);
         }
     }
 }
 
-fn most_likely(logits: &[f32]) -> LlamaToken {
-    LlamaToken(i32::try_from(argmax(logits)).expect("a vocabulary fits into 31 bits"))
+impl Pick {
+    fn new(params: &SamplingParams) -> Self {
+        if params.temp < MIN_TEMP {
+            return Self::Greedy;
+        }
+        let mut chain = Vec::new();
+        // llama.cpp's own order, so that the same values mean the same there and here.
+        if params.top_k > 0 {
+            chain.push(LlamaSampler::top_k(i32::try_from(params.top_k).unwrap_or(i32::MAX)));
+        }
+        if params.top_p < 1.0 {
+            chain.push(LlamaSampler::top_p(params.top_p, 1));
+        }
+        if params.min_p > 0.0 {
+            chain.push(LlamaSampler::min_p(params.min_p, 1));
+        }
+        chain.push(LlamaSampler::temp(params.temp));
+        // With the largest number llama.cpp draws a seed by chance.
+        chain.push(LlamaSampler::dist(params.seed.min(u32::MAX - 1)));
+        let first = match () {
+            () if params.top_k > 0 => First::TopK(usize::try_from(params.top_k).unwrap_or(usize::MAX)),
+            () if params.top_p >= 1.0 && params.min_p > 0.0 => First::MinP(params.min_p),
+            () => First::Other,
+        };
+        Self::Chain { chain: LlamaSampler::chain(chain, true), first }
+    }
+
+    fn choose(&mut self, logits: &[f32], scan: &Scan) -> LlamaToken {
+        match self {
+            Self::Greedy => LlamaToken(i32::try_from(scan.argmax(logits)).expect("a vocabulary fits into 31 bits")),
+            Self::Chain { chain, first } => choose(chain, &mut first.candidates(logits, scan)),
+        }
+    }
+
+    fn choose_among(&mut self, candidates: &mut LlamaTokenDataArray) -> LlamaToken {
+        match self {
+            Self::Greedy => {
+                let logits: Vec<f32> = candidates.data.iter().map(LlamaTokenData::logit).collect();
+                candidates.data[argmax(&logits)].id()
+            }
+            Self::Chain { chain, .. } => choose(chain, candidates),
+        }
+    }
+}
+
+fn choose(chain: &mut LlamaSampler, candidates: &mut LlamaTokenDataArray) -> LlamaToken {
+    candidates.apply_sampler(chain);
+    candidates.selected_token().expect("the chain ends with a choice")
+}
+
+impl First {
+    /// What the chain's first filter leaves of the vocabulary, in the order in which that leaves it; the whole
+    /// vocabulary where only the filter itself can tell.
+    fn candidates(self, logits: &[f32], scan: &Scan) -> LlamaTokenDataArray {
+        let all = || candidates((0..).zip(logits.iter().copied()), false);
+        match self {
+            Self::TopK(k) => scan.top(logits, k).map_or_else(all, |top| candidates(top, true)),
+            Self::MinP(min_p) => candidates(scan.at_least(logits, scan.max() + min_p.ln()), false),
+            Self::Other => all(),
+        }
+    }
 }
 
 /// The first of the largest values; ties go to the lower token, as in llama.cpp.
 pub(super) fn argmax(logits: &[f32]) -> usize {
-    // Block by block: the compiler turns the maximum of a block into vector instructions, which a search for the place
-    // prevents.
-    const BLOCK: usize = 1024;
-    let mut best = (0, f32::NEG_INFINITY);
-    for (n, block) in logits.chunks(BLOCK).enumerate() {
-        let max = block.iter().fold(f32::NEG_INFINITY, |max, &logit| if logit > max { logit } else { max });
-        if max > best.1 {
-            best = (n, max);
-        }
-    }
-    let start = best.0 * BLOCK;
-    start + logits[start..].iter().position(|&logit| logit == best.1).unwrap_or(0)
+    Scan::of(logits).argmax(logits)
 }
 
 #[cfg(test)]

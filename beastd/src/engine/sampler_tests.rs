@@ -1,18 +1,138 @@
-use super::*;
+use llama_cpp_2::token::logit_bias::LlamaLogitBias;
+use proptest::prelude::*;
 
-#[test]
-fn the_largest_logit_is_found_wherever_it_is() {
-    for n in [0, 1, 1023, 1024, 2047, 4999] {
-        let mut logits = vec![-1.0; 5000];
-        logits[n] = 3.5;
-        assert_eq!(argmax(&logits), n);
-        logits[4999] = 3.5;
-        assert_eq!(argmax(&logits), n, "ties go to the lower token");
+use super::*;
+use crate::batch::Penalties;
+
+/// llama.cpp's own chain over the whole vocabulary, with its own biases and penalties: slow, and what counts.
+fn reference(params: &SamplingParams, n_vocab: i32) -> LlamaSampler {
+    let mut chain = Vec::new();
+    if !params.logit_bias.is_empty() {
+        let bias = |&(token, bias): &(Token, f32)| LlamaLogitBias::new(LlamaToken(token.0), bias);
+        chain.push(LlamaSampler::logit_bias(n_vocab, &params.logit_bias.iter().map(bias).collect::<Vec<_>>()));
+    }
+    let Penalties { repeat, frequency, presence, last_n } = params.penalties;
+    let last_n = i32::try_from(last_n).expect("few");
+    chain.push(LlamaSampler::penalties(n_vocab, last_n, repeat, frequency, presence));
+    if params.temp < MIN_TEMP {
+        chain.push(LlamaSampler::greedy());
+    } else {
+        if params.top_k > 0 {
+            chain.push(LlamaSampler::top_k(i32::try_from(params.top_k).expect("few")));
+        }
+        if params.top_p < 1.0 {
+            chain.push(LlamaSampler::top_p(params.top_p, 1));
+        }
+        if params.min_p > 0.0 {
+            chain.push(LlamaSampler::min_p(params.min_p, 1));
+        }
+        chain.push(LlamaSampler::temp(params.temp));
+        chain.push(LlamaSampler::dist(params.seed));
+    }
+    LlamaSampler::chain(chain, true)
+}
+
+/// What both choose, row after row, each remembering its own choices.
+fn check(params: &SamplingParams, rows: &[Vec<f32>]) -> Result<(), TestCaseError> {
+    let mut theirs = reference(params, i32::try_from(rows[0].len()).expect("small"));
+    let mut ours = Sampler::new(params, None, LlamaToken(0));
+    for row in rows {
+        let mut all = candidates((0..).zip(row.iter().copied()), false);
+        let expected = choose(&mut theirs, &mut all);
+        theirs.accept(expected);
+        prop_assert_eq!(ours.sample(row).token, Token(expected.0));
+    }
+    Ok(())
+}
+
+fn params() -> impl Strategy<Value = SamplingParams> {
+    let temp = prop_oneof![Just(0.0_f32), 0.05_f32..2.0];
+    let filters = (
+        prop_oneof![Just(0_u32), 1..70_u32],
+        prop_oneof![Just(1.0_f32), 0.1_f32..1.0],
+        prop_oneof![Just(0.0_f32), 0.01_f32..0.5],
+    );
+    let penalties = prop_oneof![
+        Just(Penalties::NONE),
+        (0.8_f32..1.5, -0.5_f32..0.9, -0.5_f32..0.9, 0..12_u32)
+            .prop_map(|(repeat, frequency, presence, last_n)| Penalties { repeat, frequency, presence, last_n })
+    ];
+    let bias = proptest::collection::btree_map(0..500_i32, prop_oneof![-9.0_f32..9.0, Just(f32::NEG_INFINITY)], 0..4);
+    (temp, filters, penalties, bias, any::<u32>()).prop_map(|(temp, (top_k, top_p, min_p), penalties, bias, seed)| {
+        let logit_bias = bias.into_iter().map(|(token, bias)| (Token(token), bias)).collect();
+        SamplingParams { temp, top_k, top_p, min_p, penalties, logit_bias, seed: seed.min(u32::MAX - 1) }
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn the_short_way_chooses_what_llama_cpp_chooses(
+        params in params(),
+        rows in proptest::collection::vec(proptest::collection::vec(-12.0_f32..12.0, 20_000), 1..6),
+    ) {
+        check(&params, &rows)?;
+    }
+
+    /// Few different values: equals everywhere, also among those that are kept.
+    #[test]
+    fn equals_change_nothing(
+        params in params(),
+        rows in proptest::collection::vec(proptest::collection::vec(-20..20_i8, 5_000), 1..4),
+    ) {
+        let rows: Vec<Vec<f32>> = rows.into_iter().map(|row| row.into_iter().map(f32::from).collect()).collect();
+        check(&params, &rows)?;
     }
 }
 
 #[test]
 fn logits_that_are_not_numbers_are_noticed() {
-    assert!(!vec![f32::NAN; 10][argmax(&[f32::NAN; 10])].is_finite());
-    assert_eq!(argmax(&[f32::NAN, 2.0, 5.0]), 2);
+    let mut sampler = Sampler::new(&SamplingParams::GREEDY, None, LlamaToken(7));
+    let mut logits = vec![0.0; 1000];
+    logits[500] = f32::NAN;
+    let choice = sampler.sample(&logits);
+    assert_eq!((choice.token, choice.stuck), (Token(7), Some(Stuck::NotANumber)));
+}
+
+/// `cargo test --release -p beastd --lib sampler::tests::what_a_row_costs -- --ignored --nocapture`
+#[test]
+#[ignore = "prints times"]
+fn what_a_row_costs() {
+    use std::time::Instant;
+    let mut state = 1_u32;
+    let mut next = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 8) as f32 / (1 << 24) as f32 * 24.0 - 12.0
+    };
+    let rows: Vec<Vec<f32>> = (0..64).map(|_| (0..65_536).map(|_| next()).collect()).collect();
+    let penalties = Penalties { repeat: 1.05, ..Penalties::NONE };
+    let plain = SamplingParams { seed: 1, ..SamplingParams::GREEDY };
+    let ways = [
+        ("greedy", plain.clone()),
+        ("greedy, penalties", SamplingParams { penalties, ..plain.clone() }),
+        (
+            "temperature, top-k 40, top-p",
+            SamplingParams { temp: 0.5, top_k: 40, top_p: 0.9, min_p: 0.05, ..plain.clone() },
+        ),
+        ("temperature, min-p, penalties", SamplingParams { temp: 0.3, min_p: 0.15, penalties, ..plain.clone() }),
+        ("temperature, top-p", SamplingParams { temp: 0.5, top_p: 0.9, ..plain.clone() }),
+        ("temperature", SamplingParams { temp: 0.5, ..plain }),
+    ];
+    for (name, params) in ways {
+        let us = |work: &mut dyn FnMut(&[f32])| {
+            let began = Instant::now();
+            rows.iter().for_each(|row| work(row));
+            began.elapsed().as_secs_f64() * 1e6 / rows.len() as f64
+        };
+        let mut chain = reference(&params, 65_536);
+        let theirs = us(&mut |row| {
+            let mut all = candidates((0..).zip(row.iter().copied()), false);
+            let token = choose(&mut chain, &mut all);
+            chain.accept(token);
+        });
+        let mut sampler = Sampler::new(&params, None, LlamaToken(0));
+        let ours = us(&mut |row| drop(sampler.sample(row)));
+        println!("{name:32} llama.cpp {theirs:7.1} us  here {ours:7.1} us  {:.1}x", theirs / ours);
+    }
 }

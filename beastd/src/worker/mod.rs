@@ -23,6 +23,7 @@ use crate::prefix_store::PrefixStore;
 use crate::scheduler::{Limits, Room, Scheduler, Sequence};
 use crate::speculation::{Candidate, Speculation};
 use crate::stream::Stream;
+use crate::timings::{self, Phase, timed};
 pub use embedding::EmbedJob;
 use embedding::Embeddings;
 use inbox::overloaded;
@@ -115,22 +116,30 @@ impl<'model, E: Engine> Worker<'model, E> {
                 Next::Work => {}
                 Next::End(unloading) => break unloading,
             }
-            self.drop_abandoned();
-            self.follow_the_machine();
-            self.restore_prefixes()?;
-            let drafts = self.guess();
-            let batch = self.scheduler.schedule(&drafts);
+            timed(Phase::Inbox, || {
+                self.drop_abandoned();
+                self.follow_the_machine();
+                self.restore_prefixes()
+            })?;
+            let drafts = timed(Phase::Draft, || self.guess());
+            let batch = timed(Phase::Schedule, || self.scheduler.schedule(&drafts));
             if !batch.rows.is_empty() {
                 self.announce(&batch);
                 let began_us = now_us();
                 match self.step(&batch, began_us) {
                     Ok(sampled) => {
-                        let committed = self.scheduler.commit(&sampled);
-                        self.account(&batch, &sampled, began_us);
-                        for committed in committed {
-                            let stuck = sampled.iter().find(|sampled| sampled.seq == committed.seq);
-                            self.deliver(committed, stuck.and_then(|sampled| sampled.stuck.clone()));
-                        }
+                        let committed = timed(Phase::Commit, || {
+                            let committed = self.scheduler.commit(&sampled);
+                            self.account(&batch, &sampled, began_us);
+                            committed
+                        });
+                        timed(Phase::Deliver, || {
+                            for committed in committed {
+                                let stuck = sampled.iter().find(|sampled| sampled.seq == committed.seq);
+                                self.deliver(committed, stuck.and_then(|sampled| sampled.stuck.clone()));
+                            }
+                        });
+                        timings::step(batch.rows.len());
                     }
                     Err(EngineError::CacheFull) => self.make_room()?,
                     Err(EngineError::Interrupted) => self.interrupted(&batch, began_us),

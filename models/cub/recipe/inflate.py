@@ -14,6 +14,8 @@ With n = small width, N = large width, s = sqrt(N / n) (2 for both pairs here):
   below the norm's epsilon in effect) whose weight is zero in every norm but the last.
 """
 import argparse, math, os, subprocess, zlib
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import gguf
@@ -52,6 +54,7 @@ def main():
     ap.add_argument("--quantize", help="path of llama-quantize; without it the f16 file is the result")
     ap.add_argument("--type", default="Q4_K_M", help="quantization")
     ap.add_argument("--threads", default="1", help="for the quantization")
+    ap.add_argument("--jobs", type=int, default=1, help="tensors that are filled at once; the file is the same for any number")
     ap.add_argument("--keep-f16", action="store_true", help="keep the file before quantization")
     ap.add_argument("--final-rms", type=float, default=60.0, help="upper range of the small model's last residual RMS; scales the dummy entries' logit")
     ap.add_argument("--seed", type=int, default=0, help="of the random filling")
@@ -140,10 +143,20 @@ def main():
     w.write_header_to_file()
     w.write_kv_data_to_file()
     w.write_ti_data_to_file()
-    for name, shape, build in tensors():
+
+    def data(name, shape, build):
         x = build()
         assert x.shape == tuple(shape), (name, x.shape, shape)
-        w.write_tensor_data(x.astype(np.float16) if half(name, shape) else x)
+        return x.astype(np.float16) if half(name, shape) else x
+    # Each tensor has a generator of its own, so they can be filled in any order; they are written in that of the file.
+    with ThreadPoolExecutor(a.jobs) as pool:
+        ahead = deque()
+        for tensor in tensors():
+            ahead.append(pool.submit(data, *tensor))
+            if len(ahead) > a.jobs:
+                w.write_tensor_data(ahead.popleft().result())
+        while ahead:
+            w.write_tensor_data(ahead.popleft().result())
     w.close()
     print("parameters", total, "f16 bytes", os.path.getsize(f16))
     if a.quantize:

@@ -4,6 +4,7 @@
 //! so that all of them can run at once and none can spoil another's.
 
 mod activation;
+mod backends;
 mod cancel;
 mod circles;
 mod concurrency;

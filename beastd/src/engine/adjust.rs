@@ -1,0 +1,87 @@
+//! Biases and penalties, put on the few tokens that have one: llama.cpp's samplers for that ask for every token of the
+//! vocabulary, which takes longer than everything else that is done with a row of logits.
+
+use std::collections::{HashMap, VecDeque};
+
+use crate::batch::{Penalties, SamplingParams, Token};
+
+/// What changes the logits of one sequence, with the tokens that it has said lately.
+pub(super) struct Adjust {
+    bias: Vec<(Token, f32)>,
+    penalties: Penalties,
+    recent: VecDeque<Token>,
+    counts: HashMap<Token, u32>,
+    /// A row of logits, changed.
+    row: Vec<f32>,
+}
+
+impl Adjust {
+    /// `None` when nothing changes.
+    pub(super) fn new(params: &SamplingParams) -> Option<Self> {
+        let Penalties { repeat, frequency, presence, last_n } = params.penalties;
+        let penalizes = last_n > 0 && (repeat != 1.0 || frequency != 0.0 || presence != 0.0);
+        let penalties = if penalizes { params.penalties } else { Penalties { last_n: 0, ..Penalties::NONE } };
+        (penalizes || !params.logit_bias.is_empty()).then(|| Self {
+            bias: params.logit_bias.clone(),
+            penalties,
+            recent: VecDeque::new(),
+            counts: HashMap::new(),
+            row: Vec::new(),
+        })
+    }
+
+    /// Remembers a token.
+    pub(super) fn accept(&mut self, token: Token) {
+        if self.penalties.last_n == 0 {
+            return;
+        }
+        *self.counts.entry(token).or_default() += 1;
+        self.recent.push_back(token);
+        if self.recent.len() > self.penalties.last_n as usize {
+            let old = self.recent.pop_front().expect("there are more than none");
+            let count = self.counts.get_mut(&old).expect("what is recent is counted");
+            *count -= 1;
+            if *count == 0 {
+                self.counts.remove(&old);
+            }
+        }
+    }
+
+    /// The row as these logits become.
+    pub(super) fn row(&mut self, logits: &[f32]) -> &[f32] {
+        self.row.clear();
+        self.row.extend_from_slice(logits);
+        for (token, bias) in &self.bias {
+            if let Some(logit) = place(&mut self.row, *token) {
+                *logit += bias;
+            }
+        }
+        for (token, count) in &self.counts {
+            if let Some(logit) = place(&mut self.row, *token) {
+                *logit = penalized(*logit, *count, self.penalties);
+            }
+        }
+        &self.row
+    }
+
+    /// One logit as it becomes.
+    pub(super) fn one(&self, token: Token, logit: f32) -> f32 {
+        let biases = self.bias.iter().filter(|(biased, _)| *biased == token);
+        let logit = biases.fold(logit, |logit, (_, bias)| logit + bias);
+        self.counts.get(&token).map_or(logit, |count| penalized(logit, *count, self.penalties))
+    }
+}
+
+fn place(row: &mut [f32], token: Token) -> Option<&mut f32> {
+    row.get_mut(usize::try_from(token.0).ok()?)
+}
+
+/// llama.cpp's arithmetic. Its compiler fuses the product and the sum where every processor can.
+fn penalized(logit: f32, count: u32, penalties: Penalties) -> f32 {
+    let Penalties { repeat, frequency, presence, .. } = penalties;
+    let count = count as f32;
+    let logit = if logit <= 0.0 { logit * repeat } else { logit / repeat };
+    let less =
+        if cfg!(target_arch = "aarch64") { count.mul_add(frequency, presence) } else { count * frequency + presence };
+    logit - less
+}

@@ -1,0 +1,58 @@
+use proptest::prelude::*;
+
+use super::*;
+
+#[test]
+fn the_largest_logit_is_found_wherever_it_is() {
+    for n in [0, 1, 255, 256, 2047, 4999] {
+        let mut logits = vec![-1.0; 5000];
+        logits[n] = 3.5;
+        assert_eq!(Scan::of(&logits).argmax(&logits), n);
+        logits[4999] = 3.5;
+        assert_eq!(Scan::of(&logits).argmax(&logits), n, "ties go to the lower token");
+    }
+}
+
+#[test]
+fn logits_that_are_not_numbers_are_noticed() {
+    let mut logits = vec![0.5; 1000];
+    assert!(Scan::of(&logits).is_sound());
+    logits[999] = f32::NAN;
+    assert!(!Scan::of(&logits).is_sound());
+    logits[999] = f32::INFINITY;
+    assert!(!Scan::of(&logits).is_sound());
+    assert!(!Scan::of(&[f32::NEG_INFINITY; 1000]).is_sound());
+    logits[999] = f32::NEG_INFINITY;
+    assert!(Scan::of(&logits).is_sound(), "a token may be impossible");
+}
+
+fn sorted(logits: &[f32]) -> Vec<(i32, f32)> {
+    let mut all: Vec<(i32, f32)> = (0..).zip(logits.iter().copied()).collect();
+    all.sort_by(|a, b| b.1.total_cmp(&a.1));
+    all
+}
+
+proptest! {
+    #[test]
+    fn the_top_is_what_sorting_everything_finds(logits in proptest::collection::vec(-40.0_f32..40.0, 1..4000), k in 1..40_usize) {
+        let mut expected = sorted(&logits);
+        let is_open = expected.windows(2).take(k).any(|pair| pair[0].1 == pair[1].1);
+        expected.truncate(k);
+        match Scan::of(&logits).top(&logits, k) {
+            Some(top) => prop_assert_eq!(top, expected),
+            None => prop_assert!(is_open || k >= logits.len().div_ceil(BLOCK)),
+        }
+    }
+
+    #[test]
+    fn equals_among_the_top_are_left_to_others(values in proptest::collection::vec(0..6_i8, 2000..3000), k in 1..7_usize) {
+        let logits: Vec<f32> = values.into_iter().map(f32::from).collect();
+        prop_assert_eq!(Scan::of(&logits).top(&logits, k), None);
+    }
+
+    #[test]
+    fn what_is_large_enough_comes_in_order(logits in proptest::collection::vec(-4.0_f32..4.0, 0..2000), floor in -5.0_f32..5.0) {
+        let expected: Vec<_> = (0..).zip(logits.iter().copied()).filter(|(_, logit)| *logit >= floor).collect();
+        prop_assert_eq!(Scan::of(&logits).at_least(&logits, floor), expected);
+    }
+}

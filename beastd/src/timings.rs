@@ -1,0 +1,113 @@
+//! Where the time of a step goes, for those who look for it: with `BEAST_TIMINGS=1` the log has a line for each second
+//! of work. Knows: clocks, the log. Never knows: what is timed.
+
+use std::cell::RefCell;
+use std::sync::LazyLock;
+use std::time::{Duration, Instant};
+
+/// A part of a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Commands, requests that are gone, prefixes from disk.
+    Inbox,
+    /// Drafts.
+    Draft,
+    /// The plan.
+    Schedule,
+    /// Handing the batch to llama.cpp, which computes it at once on a CPU.
+    Submit,
+    /// Until a GPU is done, and the logits are here.
+    Wait,
+    /// Choosing tokens, taking drafts back.
+    Sample,
+    /// The scheduler's and the statistics' books.
+    Commit,
+    /// Making text of tokens, and sending it.
+    Deliver,
+}
+
+/// All of them, in order.
+const PHASES: [(Phase, &str); 8] = [
+    (Phase::Inbox, "inbox"),
+    (Phase::Draft, "draft"),
+    (Phase::Schedule, "schedule"),
+    (Phase::Submit, "submit"),
+    (Phase::Wait, "wait"),
+    (Phase::Sample, "sample"),
+    (Phase::Commit, "commit"),
+    (Phase::Deliver, "deliver"),
+];
+
+/// Between two lines.
+const PERIOD: Duration = Duration::from_secs(1);
+
+static IS_WANTED: LazyLock<bool> =
+    LazyLock::new(|| std::env::var_os("BEAST_TIMINGS").is_some_and(|value| value == "1"));
+
+/// What this thread has done since the last line.
+struct Sums {
+    began: Instant,
+    n_steps: u32,
+    n_rows: usize,
+    times: [Duration; PHASES.len()],
+}
+
+impl Sums {
+    fn new() -> Self {
+        Self { began: Instant::now(), n_steps: 0, n_rows: 0, times: [Duration::ZERO; PHASES.len()] }
+    }
+}
+
+thread_local! {
+    static SUMS: RefCell<Sums> = RefCell::new(Sums::new());
+}
+
+/// Does a part of a step.
+pub fn timed<T>(phase: Phase, work: impl FnOnce() -> T) -> T {
+    if !*IS_WANTED {
+        return work();
+    }
+    let began = Instant::now();
+    let outcome = work();
+    SUMS.with_borrow_mut(|sums| sums.times[phase as usize] += began.elapsed());
+    outcome
+}
+
+/// A step of so many rows has ended.
+pub fn step(n_rows: usize) {
+    if !*IS_WANTED {
+        return;
+    }
+    SUMS.with_borrow_mut(|sums| {
+        (sums.n_steps, sums.n_rows) = (sums.n_steps + 1, sums.n_rows + n_rows);
+        if sums.began.elapsed() >= PERIOD {
+            tracing::info!("step timings: {}", line(sums));
+            *sums = Sums::new();
+        }
+    });
+}
+
+fn line(sums: &Sums) -> String {
+    let us = |time: Duration| time.as_secs_f64() * 1e6 / f64::from(sums.n_steps.max(1));
+    let parts = PHASES.map(|(phase, name)| format!("{name} {:.0}", us(sums.times[phase as usize])));
+    let n_rows = sums.n_rows as f64 / f64::from(sums.n_steps.max(1));
+    let all: Duration = sums.times.iter().sum();
+    format!("{} steps of {n_rows:.1} rows, us a step: {}, all {:.0}", sums.n_steps, parts.join(", "), us(all))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_phase_has_its_place_and_a_line_has_all() {
+        assert!(PHASES.iter().enumerate().all(|(n, (phase, _))| *phase as usize == n));
+        let mut sums = Sums { n_steps: 2, n_rows: 8, ..Sums::new() };
+        sums.times[Phase::Wait as usize] = Duration::from_micros(500);
+        assert_eq!(
+            line(&sums),
+            "2 steps of 4.0 rows, us a step: inbox 0, draft 0, schedule 0, submit 0, wait 250, sample 0, commit 0, \
+             deliver 0, all 250"
+        );
+    }
+}

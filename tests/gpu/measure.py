@@ -1,0 +1,321 @@
+"""Measures beastd on a GPU beside llama.cpp's own tools, built from the same sources. Standard library only."""
+import argparse, json, os, re, socket, subprocess, sys, threading, time
+import http.client
+from pathlib import Path
+
+WIDTHS = (1, 2, 4, 8, 16)
+N_TOKENS = 400
+PROMPT = "The quick brown fox jumps over the lazy dog near the river bank while the sun sets slowly behind the hills."
+SENTENCE = "The release notes say that the parser now reads tables, that two flags were renamed, and that builds are faster."
+# Five kinds of work, four prompts of each; what is copied is in the prompt.
+KINDS = {
+    "copy": [f"Correct the spelling and write the text again:\n{SENTENCE}\n{SENTENCE}\n\nText:\n{SENTENCE}\n",
+             f"Repeat this list:\n- alpha\n- beta\n- gamma\n- delta\n{SENTENCE}\n\nList:\n- alpha\n- beta\n",
+             f"Quote the passage word by word.\n\n{PROMPT} {SENTENCE}\n\nPassage: The quick brown fox",
+             "Rename foo to bar:\nfn foo(a: u32) -> u32 { foo(a - 1) + 1 }\n\nResult:\nfn bar(a: u32) -> u32 {"],
+    "prose": ["Once upon a time in a small village by the sea,", "The history of the printing press begins with",
+              "Dear colleagues,\n\nthank you for", "The most important thing about sleep is"],
+    "code": ["def fibonacci(n):\n", "use std::collections::HashMap;\n\nfn main() {\n", "#include <stdio.h>\n\nint main(void) {\n",
+             "SELECT name, count(*) FROM users"],
+    "list": ["Ten fruits:\n1. Apple\n2.", "Steps to bake bread:\n1.", '{"items": [{"id": 1, "name": "one"}, {"id": 2,',
+             "| city | country |\n|---|---|\n| Paris | France |\n"],
+    "chat": ["User: What is a compiler?\nAssistant:", "User: Summarize the meeting.\nAssistant: The meeting",
+             "Question: Why is the sky blue?\nAnswer:", "Commit message for a change that fixes a typo:\n"],
+}
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+class Server:
+    """A program that answers /completion on a port."""
+
+    def __init__(self, name, command, port, env, out):
+        self.name, self.port = name, port
+        self.log = open(out / f"{name}.log", "w")
+        self.began = time.time()
+        self.process = subprocess.Popen(command, stdout=self.log, stderr=self.log, env=env)
+
+    def __enter__(self):
+        until = time.time() + 120
+        while time.time() < until:
+            if self.process.poll() is not None:
+                raise RuntimeError(f"{self.name} ended: see its log")
+            try:
+                self.complete("a", 1)
+                self.ready_s = time.time() - self.began
+                return self
+            except (OSError, RuntimeError, http.client.HTTPException):
+                time.sleep(0.05)
+        raise RuntimeError(f"{self.name} does not answer")
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        try:
+            self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+        self.log.close()
+
+    def complete(self, prompt, n, **more):
+        body = {"prompt": prompt, "n_predict": n, "temperature": 0, "ignore_eos": True, "cache_prompt": False, **more}
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=300)
+        connection.request("POST", "/completion", json.dumps(body), {"Content-Type": "application/json"})
+        response = connection.getresponse()
+        text = response.read()
+        connection.close()
+        if response.status != 200:
+            raise RuntimeError(f"{self.name}: {response.status} {text[:200]}")
+        return json.loads(text)
+
+    def first_token_ms(self, prompt):
+        """From the request to the first piece of the answer, as a client sees it."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=300)
+        body = {"prompt": prompt, "n_predict": 2, "temperature": 0, "ignore_eos": True, "stream": True}
+        connection.connect()
+        began = time.perf_counter()
+        connection.request("POST", "/completion", json.dumps(body), {"Content-Type": "application/json"})
+        response = connection.getresponse()
+        while b"data:" not in response.readline():
+            pass
+        ms = (time.perf_counter() - began) * 1000
+        response.read()
+        connection.close()
+        return ms
+
+
+def beastd(a, name, model, *settings, env=None):
+    port = free_port()
+    home = a.out / f"{name}.home"
+    env = {**os.environ, "HOME": str(home), "XDG_RUNTIME_DIR": str(home), "XDG_CACHE_HOME": str(a.work / "cache"), **(env or {})}
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    settings = ["backend=cuda", f"backend_dir={a.work}/plugins", f"model={model}", "n_slots=16", "n_ctx=2048", "n_prefixes=8",
+                f"http.listen=127.0.0.1:{port}", f"socket={home}/b.sock", "prefix_disk_mib=0", "calibration=false", *settings]
+    command = [str(a.work / "beastd")] + [word for setting in settings for word in ("--set", setting)]
+    server = Server(name, command, port, env, a.out)
+    server.socket, server.env = f"{home}/b.sock", env
+    return server
+
+
+def status(a, server):
+    text = subprocess.run([a.work / "beastctl", "--socket", server.socket, "status", "--json"], env=server.env, capture_output=True, text=True).stdout
+    return json.loads(text) if text.strip() else {}
+
+
+def llama_server(a, model, n_slots=16):
+    port = free_port()
+    command = [str(a.work / "build/bin/llama-server"), "-m", str(model), "-ngl", "99", "-np", str(n_slots), "-c", str(2048 * n_slots),
+               "--host", "127.0.0.1", "--port", str(port), "-fa", "on"]
+    return Server("llama-server", command, port, dict(os.environ), a.out)
+
+
+def at_once(server, width, n=N_TOKENS):
+    """Tokens a second of so many clients together, from the first request to the last answer; decoding alone beside it."""
+    results = [None] * width
+    start = threading.Barrier(width + 1)
+
+    def client(i):
+        start.wait()
+        results[i] = server.complete(f"{i}: {PROMPT}", n)
+    threads = [threading.Thread(target=client, args=(i,)) for i in range(width)]
+    for thread in threads:
+        thread.start()
+    start.wait()
+    began = time.perf_counter()
+    for thread in threads:
+        thread.join()
+    wall = time.perf_counter() - began
+    n_all = sum(result["tokens_predicted"] for result in results)
+    each = [result["timings"]["predicted_per_second"] for result in results]
+    return {"clients": width, "tokens_per_s": n_all / wall, "decode_per_s": sum(each)}
+
+
+def widths(server):
+    at_once(server, 4, 32)
+    return [at_once(server, width) for width in WIDTHS]
+
+
+def run(command, seconds=150):
+    done = subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=seconds)
+    return done.stdout + done.stderr
+
+
+def llama_tools(a, model):
+    bench = json_tail(run([a.work / "build/bin/llama-bench", "-m", model, "-ngl", 99, "-p", 512, "-n", 128, "-fa", 1, "-o", "json"]))
+    rows = []
+    text = run([a.work / "build/bin/llama-batched-bench", "-m", model, "-ngl", 99, "-c", 16384, "-b", 2048, "-ub", 512, "-fa", "on",
+                "-npp", 32, "-ntg", N_TOKENS, "-npl", ",".join(map(str, WIDTHS))])
+    for line in text.splitlines():
+        cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
+        if len(cells) >= 8 and cells[0].isdigit():
+            rows.append({"clients": int(cells[2]), "decode_per_s": float(cells[7])})
+    return {"llama_bench": bench, "batched_bench": rows, "batched_bench_text": text[-3000:] if not rows else ""}
+
+
+def json_tail(text):
+    found = re.search(r"^\[.*^\]", text, re.S | re.M)
+    if not found:
+        return {"text": text[-2000:]}
+    return [{"n_prompt": r["n_prompt"], "n_gen": r["n_gen"], "tokens_per_s": r["avg_ts"]} for r in json.loads(found.group())]
+
+
+def first_tokens(server):
+    def median(prompts):
+        return sorted(server.first_token_ms(prompt) for prompt in prompts)[len(prompts) // 2]
+    prefix = "You answer in one sentence and name no sources. " * 20
+    server.complete(prefix, 1, cache_prompt=True)
+    return {"cold_20_tokens_ms": median([f"{i} {PROMPT}"[:90] for i in range(9)]),
+            "known_prefix_ms": median([f"{prefix}Question {i}: what is this?" for i in range(9)])}
+
+
+def kinds(server):
+    table = {}
+    for kind, prompts in KINDS.items():
+        rows = []
+        for prompt in prompts:
+            result = server.complete(prompt, 160)
+            timings = result["timings"]
+            rows.append({"prompt": prompt[:40], "tokens_per_s": timings["predicted_per_second"], "text": result["content"],
+                         "drafted": timings.get("draft_n", 0), "accepted": timings.get("draft_n_accepted", 0)})
+        table[kind] = rows
+    return table
+
+
+def speculation(plain, fast):
+    """Fast over plain, for each prompt, and whether the texts are the same."""
+    table = {}
+    for kind in KINDS:
+        rows = []
+        for a, b in zip(plain[kind], fast[kind]):
+            rows.append({"prompt": a["prompt"], "plain": a["tokens_per_s"], "ratio": b["tokens_per_s"] / a["tokens_per_s"],
+                         "acceptance": b["accepted"] / b["drafted"] if b["drafted"] else None, "same_text": a["text"] == b["text"]})
+        table[kind] = rows
+    return table
+
+
+def greedy(server):
+    prompts = [prompts[0] for prompts in KINDS.values()]
+    return [server.complete(prompt, 64, n_probs=2) for prompt in prompts]
+
+
+def compare(ours, cpu):
+    """Whether the texts are equal; where not, how close the two likeliest tokens were."""
+    rows = []
+    for a, b in zip(ours, cpu):
+        row = {"same": a["content"] == b["content"]}
+        pairs = zip(a.get("completion_probabilities", []), b.get("completion_probabilities", []))
+        for n, (x, y) in enumerate(pairs):
+            if x["id"] != y["id"]:
+                top = [one["logprob"] for one in y.get("top_logprobs", [])][:2]
+                row.update(first_difference=n, gap=abs(top[0] - top[1]) if len(top) == 2 else None)
+                break
+        rows.append(row)
+    return rows
+
+
+def part(report, name, work):
+    """One part that fails leaves the others."""
+    began = time.time()
+    try:
+        report[name] = work()
+    except Exception as error:  # noqa: BLE001
+        report[name] = {"failed": repr(error)}
+    print(f"{name}: {time.time() - began:.0f} s", flush=True)
+
+
+def measure(a):
+    report = {"date": time.strftime("%F %T"), "gpu": run(["nvidia-smi", "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader"]).strip()}
+    for shape in a.shapes:
+        model = a.work / f"{shape}.gguf"
+        draft = f"draft={a.work}/350m.gguf"
+        part(report, f"{shape} tools", lambda: llama_tools(a, model))
+
+        def plain():
+            with beastd(a, f"beastd-plain-{shape}", model, "speculation=off") as server:
+                known = status(a, server)
+                return {"ready_s": server.ready_s, "status": known, "widths": widths(server), "first": first_tokens(server),
+                        "kinds": kinds(server), "greedy": greedy(server)}
+        part(report, f"{shape} plain", plain)
+
+        def usual():
+            with beastd(a, f"beastd-usual-{shape}", model, "speculation=auto", "draft=none") as server:
+                return {"widths": widths(server), "kinds": kinds(server)}
+        part(report, f"{shape} lookup", usual)
+        if shape == "2.6b":
+            def drafts():
+                with beastd(a, f"beastd-draft-{shape}", model, "speculation=auto", draft) as server:
+                    return {"widths": widths(server), "kinds": kinds(server), "status": status(a, server)}
+            part(report, f"{shape} draft", drafts)
+
+        def theirs():
+            with llama_server(a, model) as server:
+                return {"ready_s": server.ready_s, "widths": widths(server), "first": first_tokens(server)}
+        part(report, f"{shape} llama-server", theirs)
+
+        def on_cpu():
+            with beastd(a, f"beastd-cpu-{shape}", model, "speculation=off", "backend=cpu", "n_slots=1") as server:
+                return {"greedy": greedy(server)}
+        part(report, f"{shape} cpu", on_cpu)
+    (a.out / "report.json").write_text(json.dumps(report, indent=1))
+    text = tables(report, a.shapes)
+    (a.out / "report.md").write_text(text)
+    print(text)
+
+
+def tables(report, shapes):
+    lines = [f"# {report['gpu']}, {report['date']}"]
+    for shape in shapes:
+        get = lambda name, key: (report.get(f"{shape} {name}") or {}).get(key)  # noqa: E731
+        lines += ["", f"## {shape}", "", f"llama-bench: {get('tools', 'llama_bench')}", ""]
+        lines += ["| clients | batched-bench | beastd plain | beastd lookup | beastd draft | llama-server |", "|---|---|---|---|---|---|"]
+        columns = [get("tools", "batched_bench"), *(get(name, "widths") for name in ("plain", "lookup", "draft", "llama-server"))]
+        for i, width in enumerate(WIDTHS):
+            row = []
+            for column in columns:
+                cell = column[i] if column and i < len(column) else {}
+                both = [f"{cell[key]:.0f}" for key in ("decode_per_s", "tokens_per_s") if key in cell]
+                row.append(" / ".join(both) or "–")
+            lines.append(f"| {width} | " + " | ".join(row) + " |")
+        lines += ["", "Tokens a second of all clients together: decoding / from request to answer.", ""]
+        stages = (get("plain", "status") or {}).get("stages")
+        lines += [f"load: {stages}", f"first token: beastd {get('plain', 'first')}, llama-server {get('llama-server', 'first')}", ""]
+        for name in ("lookup", "draft"):
+            if get(name, "kinds") and get("plain", "kinds"):
+                for kind, rows in speculation(get("plain", "kinds"), get(name, "kinds")).items():
+                    ratios = ", ".join(f"{r['ratio']:.2f} ({'–' if r['acceptance'] is None else format(r['acceptance'], '.2f')}{'' if r['same_text'] else ', other text'})" for r in rows)
+                    lines.append(f"{name} over plain, {kind}: {ratios}")
+        if get("plain", "greedy") and get("cpu", "greedy"):
+            lines += ["", f"greedy text as on the CPU: {compare(get('plain', 'greedy'), get('cpu', 'greedy'))}"]
+        lines += [f"{name} failed: {report[key]['failed']}" for name in ("tools", "plain", "lookup", "draft", "llama-server", "cpu")
+                  if "failed" in (report.get(key := f"{shape} {name}") or {})]
+    return "\n".join(lines) + "\n"
+
+
+def profile(a):
+    """beastd's own timers: its log has a line for each second of work (BEAST_TIMINGS)."""
+    for shape in a.shapes:
+        for name, settings in (("off", ["speculation=off"]), ("auto", ["speculation=auto", "draft=none"])):
+            with beastd(a, f"profile-{shape}-{name}", a.work / f"{shape}.gguf", *settings, "log=info", env={"BEAST_TIMINGS": "1"}) as server:
+                for width in (1, 4, 16):
+                    print(shape, name, at_once(server, width), flush=True)
+                    time.sleep(0.2)
+            log = (a.out / f"profile-{shape}-{name}.log").read_text()
+            print("\n".join(line for line in log.splitlines() if "step timings" in line), flush=True)
+
+
+def main():
+    ap = argparse.ArgumentParser(description=__doc__)
+    ap.add_argument("what", choices=("measure", "profile"))
+    ap.add_argument("--work", type=Path, required=True)
+    ap.add_argument("--out", type=Path, required=True)
+    ap.add_argument("--shapes", default="2.6b,350m", type=lambda text: text.split(","))
+    a = ap.parse_args()
+    a.out.mkdir(parents=True, exist_ok=True)
+    {"measure": measure, "profile": profile}[a.what](a)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
