@@ -14,6 +14,7 @@ use beast_launchd::file;
 use object::read::{ReadCache, ReadRef};
 use object::{Object, ObjectSection};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use crate::config::Config;
@@ -188,8 +189,10 @@ fn listen(child: Child, limit: Duration) -> Result<Vec<u8>, String> {
     loop {
         let left = until.checked_duration_since(Instant::now()).ok_or_else(hangs)?;
         let left = Timespec { tv_sec: i64::try_from(left.as_secs()).unwrap_or(0), tv_nsec: left.subsec_nanos().into() };
-        if poll(&mut [PollFd::new(&stdout, PollFlags::IN)], Some(&left)).map_err(|error| failed(error.into()))? == 0 {
-            continue;
+        match poll(&mut [PollFd::new(&stdout, PollFlags::IN)], Some(&left)) {
+            Ok(0) | Err(Errno::INTR) => continue,
+            Ok(_) => {}
+            Err(error) => return Err(failed(error.into())),
         }
         match stdout.read(&mut block).map_err(failed)? {
             0 => break,

@@ -277,6 +277,17 @@ fn load_and_work(
     }
 }
 
+/// Why there is no model, with what llama.cpp said last.
+fn unavailable(error: &dyn std::fmt::Display) -> WireError {
+    WireError::new(ErrorCode::ModelUnavailable, told(error.to_string(), logging::take_engine_error()))
+}
+
+/// Who watches over the CPU's threads; on a GPU there is nothing to watch.
+fn governor(config: &Config, n_threads: usize, on_gpu: bool) -> Governor {
+    let n_governed = if config.governor && !on_gpu { n_threads } else { 1 };
+    Governor::new(n_governed, std::thread::available_parallelism().map_or(1, usize::from))
+}
+
 fn try_to_load(
     config: &Config,
     progress: &Progress,
@@ -284,10 +295,6 @@ fn try_to_load(
     (inbox, asker): (&mut Option<Inbox>, &mut Option<Asker>),
     gpu: &mut Gpu,
 ) -> Result<Ended, WireError> {
-    let unavailable = |error: &dyn std::fmt::Display| {
-        let text = told(error.to_string(), logging::take_engine_error());
-        WireError::new(ErrorCode::ModelUnavailable, text)
-    };
     // What llama.cpp said before is not the reason for what fails now.
     drop(logging::take_engine_error());
     let (located, mut tuning) = progress
@@ -299,9 +306,8 @@ fn try_to_load(
         .map_err(|error| unavailable(&error))?;
     let loaded = progress
         .stage(LoadStage::Weights, || weights(config, progress, &located, &tuning, gpu))
+        .map(Arc::new)
         .map_err(|error| unavailable(&error))?;
-    let loaded = Arc::new(loaded);
-
     let on_gpu = loaded.n_gpu_layers() > 0;
     if loaded.n_gpu_layers() > loaded.n_layers() {
         tuning.leave_to_gpu();
@@ -335,10 +341,7 @@ fn try_to_load(
     let ready = description.ready(&vocab, tuning.status(limits), speculation_status, state_bytes);
     progress.set(LoadState::Ready(Arc::new(ready)));
     let _ = asker.take().map(|asker| asker.send(Ok(())));
-    // A GPU does not wait for the CPU's threads.
-    let n_governed = if config.governor && !on_gpu { context.n_threads } else { 1 };
-    let n_cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let governor = Governor::new(n_governed, n_cores);
+    let governor = governor(config, context.n_threads, on_gpu);
     let store = open_store(config, &tuning);
     let parts = Parts { engine, vocab, limits, n_ctx, governor, speculation, store };
     let inbox = inbox.take().expect("one worker at a time");
