@@ -44,7 +44,7 @@ pack() {
     --exclude='llama.cpp/ggml/src/ggml-et' --exclude='llama.cpp/ggml/src/ggml-openvino' \
     --exclude='llama.cpp/ggml/src/ggml-webgpu' --exclude='llama.cpp/ggml/src/ggml-cann' \
     --exclude='llama.cpp/ggml/src/ggml-virtgpu' llama.cpp
-  cp .ci/plugin.cmake "$pack/"
+  cp .ci/plugin.cmake .ci/vulkan_compat.h "$pack/"
   du -sh "$pack" && ls -l "$pack"
 }
 

@@ -1,8 +1,9 @@
 //! Biases and penalties, put on the few tokens that have one: llama.cpp's samplers for that ask for every token of the
 //! vocabulary, which takes longer than everything else that is done with a row of logits.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
+use super::scan::BLOCK;
 use crate::batch::{Penalties, SamplingParams, Token};
 
 /// What changes the logits of one sequence, with the tokens that it has said lately.
@@ -11,8 +12,6 @@ pub(super) struct Adjust {
     penalties: Penalties,
     recent: VecDeque<Token>,
     counts: HashMap<Token, u32>,
-    /// A row of logits, changed.
-    row: Vec<f32>,
 }
 
 impl Adjust {
@@ -26,7 +25,6 @@ impl Adjust {
             penalties,
             recent: VecDeque::new(),
             counts: HashMap::new(),
-            row: Vec::new(),
         })
     }
 
@@ -47,21 +45,20 @@ impl Adjust {
         }
     }
 
-    /// The row as these logits become.
-    pub(super) fn row(&mut self, logits: &[f32]) -> &[f32] {
-        self.row.clear();
-        self.row.extend_from_slice(logits);
+    /// The blocks of this row in which a logit changes, changed.
+    pub(super) fn blocks(&self, logits: &[f32]) -> BTreeMap<usize, Vec<f32>> {
+        let mut blocks = BTreeMap::new();
         for (token, bias) in &self.bias {
-            if let Some(logit) = place(&mut self.row, *token) {
+            if let Some(logit) = place(&mut blocks, logits, *token) {
                 *logit += bias;
             }
         }
         for (token, count) in &self.counts {
-            if let Some(logit) = place(&mut self.row, *token) {
+            if let Some(logit) = place(&mut blocks, logits, *token) {
                 *logit = penalized(*logit, *count, self.penalties);
             }
         }
-        &self.row
+        blocks
     }
 
     /// One logit as it becomes.
@@ -72,8 +69,11 @@ impl Adjust {
     }
 }
 
-fn place(row: &mut [f32], token: Token) -> Option<&mut f32> {
-    row.get_mut(usize::try_from(token.0).ok()?)
+fn place<'a>(blocks: &'a mut BTreeMap<usize, Vec<f32>>, logits: &[f32], token: Token) -> Option<&'a mut f32> {
+    let at = usize::try_from(token.0).ok().filter(|at| *at < logits.len())?;
+    let start = at / BLOCK * BLOCK;
+    let block = blocks.entry(at / BLOCK).or_insert_with(|| logits[start..logits.len().min(start + BLOCK)].to_vec());
+    Some(&mut block[at - start])
 }
 
 /// llama.cpp's arithmetic. Its compiler fuses the product and the sum where every processor can.

@@ -14,6 +14,7 @@ use super::context::Context;
 use super::embedder::Embedder;
 use super::kernels::Helpers;
 use super::sampler::Sampler;
+use super::scan::Scan;
 use super::{
     constraint::Constraint,
     error::LoadError,
@@ -316,7 +317,21 @@ impl LlamaEngine<'_> {
             // Reading the first row would do it; here the wait is told from the work.
             timed(Phase::Wait, || self.context.synchronize());
         }
-        timed(Phase::Sample, || asked.into_iter().map(|(row, idx)| self.verify(row, idx)).collect())
+        timed(Phase::Sample, || {
+            let mut scans = self.scans(&asked);
+            asked.into_iter().map(|(row, idx)| self.verify(row, idx, &mut scans)).collect()
+        })
+    }
+
+    /// Looks through the logits of all rows at once while a GPU has nothing to do; the CPU's own threads come from a
+    /// step, and would be in the way.
+    fn scans(&self, asked: &[(&Row, i32)]) -> HashMap<i32, Scan> {
+        if self.model.n_gpu_layers() == 0 {
+            return HashMap::new();
+        }
+        let places: Vec<i32> = asked.iter().flat_map(|(row, idx)| (*idx..).take(row.n_draft + 1)).collect();
+        let logits: Vec<&[f32]> = places.iter().map(|idx| self.context.get_logits_ith(*idx)).collect();
+        places.into_iter().zip(Scan::of_all(&logits)).collect()
     }
 
     /// Chooses tokens while they are what was guessed, and one more; takes the rest of the guesses back. Drawing from
@@ -324,12 +339,14 @@ impl LlamaEngine<'_> {
     /// <https://arxiv.org/abs/2211.17192>) for a drafter that is certain of its guess: it is accepted with the model's
     /// own probability for it, and what is drawn instead has the distribution that is left. `idx` is the place of the
     /// last known token in the llama.cpp batch.
-    fn verify(&mut self, row: &Row, idx: i32) -> Result<Sampled, EngineError> {
+    fn verify(&mut self, row: &Row, idx: i32, scans: &mut HashMap<i32, Scan>) -> Result<Sampled, EngineError> {
         let drafts = &row.tokens[row.n_known()..];
         let (mut tokens, mut logprobs, mut stuck) = (Vec::with_capacity(1), Vec::new(), None);
         for (draft, idx) in drafts.iter().map(Some).chain([None]).zip(idx..) {
             let sampler = self.samplers.get_mut(&row.seq).expect("a sequence is armed before it asks for a token");
-            let choice = sampler.sample(self.context.get_logits_ith(idx));
+            let logits = self.context.get_logits_ith(idx);
+            let scan = scans.remove(&idx).unwrap_or_else(|| Scan::of(logits));
+            let choice = sampler.sample(logits, &scan);
             tokens.push(choice.token);
             logprobs.extend(choice.logprobs);
             stuck = choice.stuck;

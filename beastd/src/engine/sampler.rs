@@ -8,7 +8,7 @@ use llama_cpp_2::token::data_array::LlamaTokenDataArray;
 use super::adjust::Adjust;
 use super::constraint::Constraint;
 use super::logprobs::logprobs;
-use super::scan::Scan;
+use super::scan::{Row, Scan};
 use crate::batch::{Logprobs, SamplingParams, Stuck, Token};
 
 /// Below this a temperature is 0: logits divided by less would no longer be numbers.
@@ -76,10 +76,9 @@ impl Sampler {
     }
 
     /// The next token after this row of logits, and how likely it was if somebody wants to know.
-    pub(super) fn sample(&mut self, logits: &[f32]) -> Choice {
-        let scan = Scan::of(logits);
+    pub(super) fn sample(&mut self, logits: &[f32], scan: &Scan) -> Choice {
         // llama.cpp sorts: with one value that is not a number there is no order, and it reads where nothing is.
-        let outcome = if scan.is_sound() { self.choose(logits, &scan) } else { Err(Stuck::NotANumber) };
+        let outcome = if scan.is_sound() { self.choose(logits, scan) } else { Err(Stuck::NotANumber) };
         match outcome {
             Ok(token) => {
                 let token = Token(token.0);
@@ -99,7 +98,7 @@ impl Sampler {
             // Most tokens are right by themselves, and finding all that would be is slow in llama.cpp. What is drawn
             // freely and kept only when it is allowed, else drawn again among the allowed ones, has their distribution.
             if !constraint.allows(token) {
-                let mut allowed = candidates((0..).zip(logits.iter().copied()), false);
+                let mut allowed = candidates(Row::plain(logits).iter(), false);
                 constraint.mask(&mut allowed).map_err(Stuck::Constraint)?;
                 token = self.chooser.choose_among(&mut allowed);
             }
@@ -122,11 +121,11 @@ impl Chooser {
 
     /// Draws from the whole vocabulary; `accept` says what was kept.
     fn choose(&mut self, logits: &[f32], scan: &Scan) -> LlamaToken {
-        match &mut self.adjust {
-            None => self.pick.choose(logits, scan),
+        match &self.adjust {
+            None => self.pick.choose(Row::plain(logits), scan),
             Some(adjust) => {
-                let row = adjust.row(logits);
-                self.pick.choose(row, &Scan::of(row))
+                let changed = adjust.blocks(logits);
+                self.pick.choose(Row::changed(logits, &changed), &scan.with(&changed))
             }
         }
     }
@@ -178,10 +177,10 @@ impl Pick {
         Self::Chain { chain: LlamaSampler::chain(chain, true), first }
     }
 
-    fn choose(&mut self, logits: &[f32], scan: &Scan) -> LlamaToken {
+    fn choose(&mut self, row: Row<'_>, scan: &Scan) -> LlamaToken {
         match self {
-            Self::Greedy => LlamaToken(i32::try_from(scan.argmax(logits)).expect("a vocabulary fits into 31 bits")),
-            Self::Chain { chain, first } => choose(chain, &mut first.candidates(logits, scan)),
+            Self::Greedy => LlamaToken(i32::try_from(scan.argmax(row)).expect("a vocabulary fits into 31 bits")),
+            Self::Chain { chain, first } => choose(chain, &mut first.candidates(row, scan)),
         }
     }
 
@@ -204,11 +203,11 @@ fn choose(chain: &mut LlamaSampler, candidates: &mut LlamaTokenDataArray) -> Lla
 impl First {
     /// What the chain's first filter leaves of the vocabulary, in the order in which that leaves it; the whole
     /// vocabulary where only the filter itself can tell.
-    fn candidates(self, logits: &[f32], scan: &Scan) -> LlamaTokenDataArray {
-        let all = || candidates((0..).zip(logits.iter().copied()), false);
+    fn candidates(self, row: Row<'_>, scan: &Scan) -> LlamaTokenDataArray {
+        let all = || candidates(row.iter(), false);
         match self {
-            Self::TopK(k) => scan.top(logits, k).map_or_else(all, |top| candidates(top, true)),
-            Self::MinP(min_p) => candidates(scan.at_least(logits, scan.max() + min_p.ln()), false),
+            Self::TopK(k) => scan.top(row, k).map_or_else(all, |top| candidates(top, true)),
+            Self::MinP(min_p) => candidates(scan.at_least(row, scan.max() + min_p.ln()), false),
             Self::Other => all(),
         }
     }
@@ -216,7 +215,7 @@ impl First {
 
 /// The first of the largest values; ties go to the lower token, as in llama.cpp.
 pub(super) fn argmax(logits: &[f32]) -> usize {
-    Scan::of(logits).argmax(logits)
+    Scan::of(logits).argmax(Row::plain(logits))
 }
 
 #[cfg(test)]

@@ -40,7 +40,7 @@ fn check(params: &SamplingParams, rows: &[Vec<f32>]) -> Result<(), TestCaseError
         let mut all = candidates((0..).zip(row.iter().copied()), false);
         let expected = choose(&mut theirs, &mut all);
         theirs.accept(expected);
-        prop_assert_eq!(ours.sample(row).token, Token(expected.0));
+        prop_assert_eq!(ours.sample(row, &Scan::of(row)).token, Token(expected.0));
     }
     Ok(())
 }
@@ -91,7 +91,7 @@ fn logits_that_are_not_numbers_are_noticed() {
     let mut sampler = Sampler::new(&SamplingParams::GREEDY, None, LlamaToken(7));
     let mut logits = vec![0.0; 1000];
     logits[500] = f32::NAN;
-    let choice = sampler.sample(&logits);
+    let choice = sampler.sample(&logits, &Scan::of(&logits));
     assert_eq!((choice.token, choice.stuck), (Token(7), Some(Stuck::NotANumber)));
 }
 
@@ -132,7 +132,7 @@ fn what_a_row_costs() {
             chain.accept(token);
         });
         let mut sampler = Sampler::new(&params, None, LlamaToken(0));
-        let ours = us(&mut |row| drop(sampler.sample(row)));
+        let ours = us(&mut |row| drop(sampler.sample(row, &Scan::of(row))));
         println!("{name:32} llama.cpp {theirs:7.1} us  here {ours:7.1} us  {:.1}x", theirs / ours);
     }
 }

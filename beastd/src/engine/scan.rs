@@ -1,11 +1,46 @@
 //! One pass over a row of logits, after which the largest are found without another: a row of 65,536 is a quarter of a
 //! megabyte, and there is one for each sequence in each step. Numbers only: knows no llama.cpp.
 
+use std::collections::BTreeMap;
+use std::thread;
+
 /// Logits of a block, of which the largest is remembered.
-const BLOCK: usize = 256;
+pub(super) const BLOCK: usize = 256;
+/// Rows that one more thread is started for, and threads at most. Starting one takes as long as a row or two.
+const ROWS_OF_A_THREAD: usize = 4;
+const MOST_THREADS: usize = 4;
+
+/// A row of logits, of which some blocks are replaced by others.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Row<'a> {
+    logits: &'a [f32],
+    changed: Option<&'a BTreeMap<usize, Vec<f32>>>,
+}
+
+impl<'a> Row<'a> {
+    pub(super) fn plain(logits: &'a [f32]) -> Self {
+        Self { logits, changed: None }
+    }
+
+    pub(super) fn changed(logits: &'a [f32], changed: &'a BTreeMap<usize, Vec<f32>>) -> Self {
+        Self { logits, changed: Some(changed) }
+    }
+
+    fn block(&self, n: usize) -> &'a [f32] {
+        match self.changed.and_then(|changed| changed.get(&n)) {
+            Some(block) => block,
+            None => &self.logits[n * BLOCK..self.logits.len().min((n + 1) * BLOCK)],
+        }
+    }
+
+    /// All, in order.
+    pub(super) fn iter(self) -> impl Iterator<Item = (i32, f32)> + 'a {
+        (0..).zip((0..self.logits.len().div_ceil(BLOCK)).flat_map(move |n| self.block(n).iter().copied()))
+    }
+}
 
 /// What a pass has found.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Scan {
     maxima: Vec<f32>,
     has_nan: bool,
@@ -15,15 +50,38 @@ impl Scan {
     pub(super) fn of(logits: &[f32]) -> Self {
         let mut n_nan = 0;
         let maximum = |block: &[f32]| {
-            // The compiler turns both into vector instructions, as long as nothing asks for the place.
-            let (max, n) = block.iter().fold((f32::NEG_INFINITY, 0_u32), |(max, n), &logit| {
-                (if logit > max { logit } else { max }, n + u32::from(logit.is_nan()))
-            });
+            let (max, n) = maximum(block);
             n_nan += n;
             max
         };
         let maxima = logits.chunks(BLOCK).map(maximum).collect();
         Self { maxima, has_nan: n_nan > 0 }
+    }
+
+    /// Those of many rows, by several threads when that is quicker.
+    pub(super) fn of_all(rows: &[&[f32]]) -> Vec<Self> {
+        let n_threads = (rows.len() / ROWS_OF_A_THREAD).min(MOST_THREADS);
+        if n_threads < 2 {
+            return rows.iter().map(|row| Self::of(row)).collect();
+        }
+        let mut parts = rows.chunks(rows.len().div_ceil(n_threads));
+        let own = parts.next().unwrap_or_default();
+        thread::scope(|scope| {
+            let scan = |rows: &[&[f32]]| rows.iter().map(|row| Self::of(row)).collect::<Vec<_>>();
+            let others: Vec<_> = parts.map(|part| scope.spawn(move || scan(part))).collect();
+            let mut scans = scan(own);
+            scans.extend(others.into_iter().flat_map(|other| other.join().expect("numbers do not panic")));
+            scans
+        })
+    }
+
+    /// The same for the row with these blocks in place of others.
+    pub(super) fn with(&self, changed: &BTreeMap<usize, Vec<f32>>) -> Self {
+        let mut scan = self.clone();
+        for (n, block) in changed {
+            scan.maxima[*n] = maximum(block).0;
+        }
+        scan
     }
 
     /// The largest.
@@ -37,43 +95,52 @@ impl Scan {
     }
 
     /// The place of the largest; ties go to the lower token, as in llama.cpp.
-    pub(super) fn argmax(&self, logits: &[f32]) -> usize {
+    pub(super) fn argmax(&self, row: Row<'_>) -> usize {
         let mut best = (0, f32::NEG_INFINITY);
         for (n, &max) in self.maxima.iter().enumerate() {
             if max > best.1 {
                 best = (n, max);
             }
         }
-        let start = best.0 * BLOCK;
-        start + logits[start..].iter().position(|&logit| logit == best.1).unwrap_or(0)
+        if self.maxima.is_empty() {
+            return 0;
+        }
+        best.0 * BLOCK + row.block(best.0).iter().position(|&logit| logit == best.1).unwrap_or(0)
     }
 
     /// All that are at least this, in the order of the tokens.
-    pub(super) fn at_least(&self, logits: &[f32], floor: f32) -> Vec<(i32, f32)> {
+    pub(super) fn at_least(&self, row: Row<'_>, floor: f32) -> Vec<(i32, f32)> {
         let mut found = Vec::new();
-        let blocks = self.maxima.iter().zip(logits.chunks(BLOCK)).enumerate();
-        for (n, (_, block)) in blocks.filter(|(_, (max, _))| **max >= floor) {
+        for (n, _) in self.maxima.iter().enumerate().filter(|(_, max)| **max >= floor) {
             let first = i32::try_from(n * BLOCK).expect("a vocabulary fits into 31 bits");
-            found.extend((first..).zip(block.iter().copied()).filter(|(_, logit)| *logit >= floor));
+            found.extend((first..).zip(row.block(n).iter().copied()).filter(|(_, logit)| *logit >= floor));
         }
         found
     }
 
     /// The `k` largest in descending order. `None` when equals among them leave that order open, or `k` is so large that
     /// sorting everything is no slower.
-    pub(super) fn top(&self, logits: &[f32], k: usize) -> Option<Vec<(i32, f32)>> {
+    pub(super) fn top(&self, row: Row<'_>, k: usize) -> Option<Vec<(i32, f32)>> {
         if k == 0 || k >= self.maxima.len() {
             return None;
         }
         let mut maxima = self.maxima.clone();
         // Of so many blocks each has one that is at least this.
         let (_, floor, _) = maxima.select_nth_unstable_by(k - 1, |a, b| b.total_cmp(a));
-        let mut top = self.at_least(logits, *floor);
+        let mut top = self.at_least(row, *floor);
         top.sort_unstable_by(|a, b| b.1.total_cmp(&a.1));
         let is_open = top.windows(2).take(k).any(|pair| pair[0].1 == pair[1].1);
         top.truncate(k);
         (!is_open).then_some(top)
     }
+}
+
+/// The largest of a block, and how many are not numbers. The compiler turns both into vector instructions, as long as
+/// nothing asks for the place.
+fn maximum(block: &[f32]) -> (f32, u32) {
+    block.iter().fold((f32::NEG_INFINITY, 0), |(max, n), &logit| {
+        (if logit > max { logit } else { max }, n + u32::from(logit.is_nan()))
+    })
 }
 
 #[cfg(test)]

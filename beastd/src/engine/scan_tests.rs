@@ -7,9 +7,9 @@ fn the_largest_logit_is_found_wherever_it_is() {
     for n in [0, 1, 255, 256, 2047, 4999] {
         let mut logits = vec![-1.0; 5000];
         logits[n] = 3.5;
-        assert_eq!(Scan::of(&logits).argmax(&logits), n);
+        assert_eq!(Scan::of(&logits).argmax(Row::plain(&logits)), n);
         logits[4999] = 3.5;
-        assert_eq!(Scan::of(&logits).argmax(&logits), n, "ties go to the lower token");
+        assert_eq!(Scan::of(&logits).argmax(Row::plain(&logits)), n, "ties go to the lower token");
     }
 }
 
@@ -38,7 +38,7 @@ proptest! {
         let mut expected = sorted(&logits);
         let is_open = expected.windows(2).take(k).any(|pair| pair[0].1 == pair[1].1);
         expected.truncate(k);
-        match Scan::of(&logits).top(&logits, k) {
+        match Scan::of(&logits).top(Row::plain(&logits), k) {
             Some(top) => prop_assert_eq!(top, expected),
             None => prop_assert!(is_open || k >= logits.len().div_ceil(BLOCK)),
         }
@@ -47,12 +47,44 @@ proptest! {
     #[test]
     fn equals_among_the_top_are_left_to_others(values in proptest::collection::vec(0..6_i8, 2000..3000), k in 1..7_usize) {
         let logits: Vec<f32> = values.into_iter().map(f32::from).collect();
-        prop_assert_eq!(Scan::of(&logits).top(&logits, k), None);
+        prop_assert_eq!(Scan::of(&logits).top(Row::plain(&logits), k), None);
     }
 
     #[test]
     fn what_is_large_enough_comes_in_order(logits in proptest::collection::vec(-4.0_f32..4.0, 0..2000), floor in -5.0_f32..5.0) {
         let expected: Vec<_> = (0..).zip(logits.iter().copied()).filter(|(_, logit)| *logit >= floor).collect();
-        prop_assert_eq!(Scan::of(&logits).at_least(&logits, floor), expected);
+        prop_assert_eq!(Scan::of(&logits).at_least(Row::plain(&logits), floor), expected);
+    }
+
+    #[test]
+    fn a_changed_row_is_scanned_like_a_new_one(
+        logits in proptest::collection::vec(-4.0_f32..4.0, 1..2000),
+        changes in proptest::collection::vec((any::<prop::sample::Index>(), -9.0_f32..9.0), 0..20),
+    ) {
+        let mut fresh = logits.clone();
+        let mut changed: BTreeMap<usize, Vec<f32>> = BTreeMap::new();
+        for (at, value) in changes {
+            let at = at.index(logits.len());
+            fresh[at] = value;
+            let n = at / BLOCK;
+            let block = || logits[n * BLOCK..logits.len().min((n + 1) * BLOCK)].to_vec();
+            changed.entry(n).or_insert_with(block)[at % BLOCK] = value;
+        }
+        let scan = Scan::of(&logits).with(&changed);
+        let row = Row::changed(&logits, &changed);
+        prop_assert_eq!(&scan.maxima, &Scan::of(&fresh).maxima);
+        prop_assert_eq!(scan.argmax(row), Scan::of(&fresh).argmax(Row::plain(&fresh)));
+        prop_assert_eq!(row.iter().map(|(_, logit)| logit).collect::<Vec<_>>(), fresh);
+    }
+
+    #[test]
+    fn many_rows_are_scanned_as_one_by_one(n_rows in 0..40_usize, n in 1..1500_usize) {
+        let rows: Vec<Vec<f32>> = (0..n_rows).map(|i| (0..n).map(|j| ((i * 7919 + j * 104_729) % 997) as f32).collect()).collect();
+        let rows: Vec<&[f32]> = rows.iter().map(Vec::as_slice).collect();
+        let all = Scan::of_all(&rows);
+        prop_assert_eq!(all.len(), n_rows);
+        for (scan, row) in all.iter().zip(&rows) {
+            prop_assert_eq!(&scan.maxima, &Scan::of(row).maxima);
+        }
     }
 }

@@ -121,15 +121,16 @@ fn the_rooms_of_the_daemon_know_only_these() {
         admission → admitted, batch, beast_protocol, engine, large_stack, sampling, speculation, splitter, template, tools
         admitted → batch, engine, speculation, tools
         answering → admission, admitted, batch, beast_protocol, clock, daemon, in_use, jobs, loader, residency, tools, worker
-        calibration → batch, beast_launchd, clock, config, engine, fingerprint, governor
+        backends → beast_launchd, config, engine, logging, trial
+        calibration → backends, batch, beast_launchd, clock, config, engine, fingerprint, governor
         config → beast_launchd, cores
         connection → beast_protocol, budget
         daemon → beast_protocol, budget, clock, config, engine, loader, metrics, watchdog, worker
-        engine → batch, beast_launchd, clock, prefix_cache
+        engine → batch, beast_launchd, clock, prefix_cache, timings
         fingerprint → beast_launchd
         http → admission, answering, batch, beast_launchd, beast_protocol, budget, config, daemon, engine, fingerprint, in_use, loader, metrics, residency, sampling, server
         jobs → admission, admitted, beast_protocol, clock, splitter, worker
-        loader → admission, batch, beast_launchd, beast_protocol, calibration, clock, config, engine, fingerprint, governor, logging, metrics, model, prefix_store, sampling, scheduler, speculation, template, trial, worker
+        loader → admission, backends, batch, beast_launchd, beast_protocol, calibration, clock, config, engine, fingerprint, governor, logging, metrics, model, prefix_store, sampling, scheduler, speculation, template, trial, worker
         logging → beast_launchd, config
         metrics → beast_protocol, watchdog
         model → beast_launchd, fingerprint, sampling
@@ -147,7 +148,7 @@ fn the_rooms_of_the_daemon_know_only_these() {
         tools → beast_protocol
         trial → beast_launchd, engine, fingerprint, logging, template
         watchdog → batch, clock
-        worker → admitted, batch, beast_protocol, clock, config, engine, governor, in_use, interrupt, metrics, prefix_store, scheduler, speculation, stream
+        worker → admitted, batch, beast_protocol, clock, config, engine, governor, in_use, interrupt, metrics, prefix_store, scheduler, speculation, stream, timings
     "#]].assert_eq(&map);
 }
 
