@@ -21,13 +21,20 @@ pub(super) struct Gpu {
     at_risk: u32,
     /// What it has left for a draft model, in bytes.
     n_left: u64,
+    is_chosen: bool,
 }
 
 impl Gpu {
     pub(super) fn new(config: &Config) -> Self {
-        let Choice { device, problems } = backends::choose(config);
         let n_most = u32::try_from(config.n_gpu_layers).unwrap_or(u32::MAX);
-        Self { device, problems, n_most, at_risk: 0, n_left: 0 }
+        Self { device: None, problems: Vec::new(), n_most, at_risk: 0, n_left: 0, is_chosen: false }
+    }
+
+    /// Chooses the device; for the tries that may follow as well.
+    pub(super) fn choose(&mut self, config: &Config) {
+        if !std::mem::replace(&mut self.is_chosen, true) {
+            Choice { device: self.device, problems: self.problems } = backends::choose(config);
+        }
     }
 
     /// How many layers of the model at `path` go to it, and may turn out too many. All, when nobody can tell.

@@ -300,6 +300,7 @@ fn try_to_load(
     let (located, mut tuning) = progress
         .stage(LoadStage::ModelFile, || {
             let located = model::locate(&config.model)?;
+            gpu.choose(config);
             let tuning = Tuning::new(config, &located, gpu.device.as_ref());
             Ok::<_, model::ModelError>((located, tuning))
         })
@@ -335,8 +336,7 @@ fn try_to_load(
 
     let limits = Limits { n_prefix_cells: tuning::prefix_cells(config, limits, state_bytes), ..limits };
     let (speculation, speculation_status) = speculate(config, &engine, &vocab, draft, &tuning);
-    let (device, problems) = (gpu.device.take(), &gpu.problems);
-    let is_builtin = located.is_builtin;
+    let (device, problems, is_builtin) = (gpu.device.take(), &gpu.problems, located.is_builtin);
     let description = Description { config, loaded: &loaded, limits, n_ctx, is_builtin, gpu: device, problems };
     let ready = description.ready(&vocab, tuning.status(limits), speculation_status, state_bytes);
     progress.set(LoadState::Ready(Arc::new(ready)));

@@ -10,8 +10,8 @@ use crate::scheduler::Limits;
 
 /// Nobody waits longer than this for a chunk of another's prompt on a GPU, in microseconds: it cannot be given up.
 const LONGEST_CHUNK_US: u64 = 50_000;
-/// Tokens of a prompt that are timed; a larger chunk takes no longer for each.
-const N_TIMED: usize = 256;
+/// Tokens of a prompt that are timed, as long as that is quick; a larger chunk takes no longer for each.
+const N_TIMED: [usize; 2] = [32, 256];
 /// Chunks are multiples of this, as the kernels of GPUs work.
 const CHUNK_STEP: usize = 32;
 
@@ -72,13 +72,19 @@ impl Tuning {
         &self,
         config: &Config,
         limits: Limits,
-        time: impl FnOnce(usize) -> Result<u64, EngineError>,
+        mut time: impl FnMut(usize) -> Result<u64, EngineError>,
     ) -> Result<Limits, EngineError> {
         if self.calibration.is_some() || config.prefill_chunk > 0 {
             return Ok(limits);
         }
-        let n_timed = N_TIMED.min(limits.n_batch).min(limits.n_cells / 2).max(1);
-        let chunk = chunk_of(n_timed, time(n_timed)?).min(limits.n_batch);
+        let mut chunk = CHUNK_STEP;
+        for n in N_TIMED.map(|n| n.min(limits.n_batch).min(limits.n_cells / 2).max(1)) {
+            let us = time(n)?;
+            chunk = chunk_of(n, us).min(limits.n_batch);
+            if us > LONGEST_CHUNK_US / 2 {
+                break;
+            }
+        }
         Ok(Limits { prefill_chunk: chunk, lone_chunk: chunk, ..limits })
     }
 
