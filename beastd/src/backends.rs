@@ -19,7 +19,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::Config;
 use crate::engine::{self, Device};
-use crate::{logging, trial};
+use crate::logging;
+use crate::trial;
 
 /// The hidden option of the program.
 pub const OPTION: &str = "--try-backend";

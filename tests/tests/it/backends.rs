@@ -1,7 +1,7 @@
 //! GPU plug-ins that cannot be used: one line says why, and the CPU answers.
 
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use beast_protocol::NoticeKind;
 use beast_tests::samples::TEXT;
@@ -34,10 +34,16 @@ fn plugin(home: &Home, build: &str, code: &str) -> Option<std::path::PathBuf> {
     }
 }
 
+/// What a trial prints. It ends with its stdin, which is held until then.
 fn try_backend(home: &Home, path: &Path) -> String {
-    let output = run(home.beastd(&[]).arg("--try-backend").arg(path), "");
-    assert_eq!(output.code, Some(0), "{output}");
-    output.stdout
+    let mut command = home.beastd(&[]);
+    command.arg("--try-backend").arg(path).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut trial = command.spawn().expect("beastd is there");
+    let stdin = trial.stdin.take();
+    let output = trial.wait_with_output().expect("it ends");
+    drop(stdin);
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).expect("JSON")
 }
 
 /// What `status` says of the plug-in in this home, whose daemon answers all the same.
