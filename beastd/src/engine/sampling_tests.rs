@@ -59,7 +59,7 @@ fn log_probabilities_are_the_models_own() {
     let mut engine = engine(&model);
     let (plain, none, _) = answer(&mut engine, &GREEDY, None, &[]);
     assert!(none.is_empty(), "nobody asked");
-    let n_vocab = usize::try_from(engine.n_vocab).expect("positive");
+    let n_vocab = usize::try_from(engine.model.model.n_vocab()).expect("positive");
     let (all, likely, _) = answer(&mut engine, &GREEDY, Some(n_vocab), &[]);
     assert_eq!((&all, likely.len()), (&plain, N), "asking changes nothing");
     for (token, likely) in all.iter().zip(&likely) {
@@ -151,7 +151,7 @@ fn extreme_parameters_are_survived() {
     let mut engine = engine(&model);
     let plain = said(&mut engine, &GREEDY);
     assert_eq!(said(&mut engine, &SamplingParams { temp: f32::MIN_POSITIVE, ..GREEDY }), plain, "as good as greedy");
-    let n_vocab = engine.n_vocab;
+    let n_vocab = engine.model.model.n_vocab();
     let all = (0..1024).map(|token| (Token(token), f32::NEG_INFINITY)).collect();
     for sampling in [
         SamplingParams { temp: f32::MAX, ..GREEDY },
