@@ -30,7 +30,10 @@ fn each_layer_wins_over_the_one_below_and_says_so() {
     assert_eq!((loaded.config.n_ctx, loaded.config.n_slots, loaded.config.max_tokens), (2048, 2, 7));
     assert_eq!(loaded.config.idle_timeout, Duration::MAX);
     expect![[r#"
+        backend = "auto"                        # default
+        backend_dir = "auto"                    # default
         calibration = true                      # default
+        device = "auto"                         # default
         draft = "auto"                          # default
         drain_timeout = "30s"                   # default
         failed_linger = "5s"                    # default
