@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use beast_protocol::NoticeKind;
 use beast_tests::samples::TEXT;
-use beast_tests::{Beast, Home, run};
+use beast_tests::{Beast, Home, run, skip};
 
 /// The build that beastd asks for: it says so of a plug-in with another.
 fn build() -> Option<String> {
@@ -28,7 +28,7 @@ fn plugin(home: &Home, build: &str, code: &str) -> Option<std::path::PathBuf> {
             Some(library)
         }
         Err(_) => {
-            eprintln!("skipped: no C compiler (cc)");
+            skip("no C compiler (cc)");
             None
         }
     }

@@ -1,3 +1,5 @@
+use beast_protocol::Gpu;
+
 use super::*;
 use crate::output::Verdict;
 
@@ -21,6 +23,9 @@ fn model(n_gpu_layers: u32) -> Model {
 fn a_gpu_should_have_all_layers() {
     let settings = Settings::default();
     assert_eq!(check(&model(31), &settings, true), Finding::ok(CHECK, "CUDA0, 31/31 layers offloaded"));
+    let gpu = Gpu { description: "NVIDIA H100".into(), n_total: 80_000_000_000, n_free: 76_600_000_000 };
+    let with_memory = check(&Model { gpu: Some(gpu), ..model(31) }, &settings, true);
+    assert_eq!(with_memory.text, "CUDA0, 31/31 layers offloaded; NVIDIA H100, 3.4 GB used, 76.6 GB free");
     assert_eq!(check(&model(0), &settings, false).verdict, Verdict::Ok);
     let none = check(&model(0), &settings, true);
     assert!(none.verdict == Verdict::Warning && none.fix.unwrap().contains("beast-cuda"));
