@@ -52,10 +52,10 @@ pub enum Stopped {
     #[error("{0}")]
     Refused(WireError),
     /// The peer asked for the end; it has been told.
-    #[error("the client has cancelled")]
+    #[error("the client cancelled")]
     Cancelled,
     /// The peer is no longer there.
-    #[error("the client has gone")]
+    #[error("the client disconnected")]
     Gone,
 }
 
@@ -260,7 +260,7 @@ async fn relay<P: Peer>(
             biased;
             n = events.recv_many(&mut batch, MAX_EVENTS) => {
                 if n == 0 {
-                    let text = "the worker has ended; try: the same again, and the log of beastd for the reason";
+                    let text = "the worker thread has ended; try: repeat the request, and see beastctl logs for the reason";
                     return Err(Stopped::Refused(WireError::new(ErrorCode::Engine, text)));
                 }
                 let ended = batch.iter().any(|event| matches!(event, Event::Done { .. }));

@@ -155,7 +155,7 @@ pub fn load(overrides: &Overrides) -> Result<Loaded, ConfigError> {
                 return Err(ConfigError::Invalid {
                     value: value.to_string(),
                     source_of_key: source,
-                    reason: format!("it is a table: write [{key}] and its settings below"),
+                    reason: format!("it is a table; write [{key}] and its settings below it"),
                     key,
                 });
             }
@@ -255,7 +255,7 @@ fn profile_layer(name: &str, source: Source) -> Result<Table, ConfigError> {
             key: "profile".into(),
             value: Value::from(name).to_string(),
             source_of_key: source,
-            reason: "there are 'beast' and 'baseline'".into(),
+            reason: "it must be 'beast' or 'baseline'".into(),
         }),
     }
 }
@@ -272,7 +272,7 @@ fn like(default: &Value, value: Value, key: &str, source: &Source) -> Result<Val
         key: key.into(),
         value: http::shown(key, &value),
         source_of_key: source.clone(),
-        reason: http::hint(key, &value).unwrap_or_else(|| format!("a value like {default} is expected")),
+        reason: http::hint(key, &value).unwrap_or_else(|| format!("expected a value like {default}")),
     })
 }
 

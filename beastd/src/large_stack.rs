@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 const SIZE: usize = 256 << 20;
 const PANICKED: &str = "its thread panicked";
 /// Where an address space is limited.
-pub const NO_MEMORY: &str = "there is no memory for a thread with a stack of 256 MiB";
+pub const NO_MEMORY: &str = "not enough memory for a thread with a 256 MiB stack";
 
 thread_local! {
     static IS_LARGE: Cell<bool> = const { Cell::new(false) };
@@ -61,7 +61,7 @@ fn not_started(error: &io::Error) -> String {
     // How the system says that it could not be mapped.
     match error.kind() {
         ErrorKind::WouldBlock | ErrorKind::OutOfMemory => NO_MEMORY.into(),
-        _ => format!("its thread did not start: {error}"),
+        _ => format!("cannot start a thread: {error}"),
     }
 }
 

@@ -94,7 +94,7 @@ pub async fn run(
 /// Tells systemd; where there is none, or it does not listen, nothing is lost.
 pub(crate) fn tell_manager(state: &str) {
     if let Err(error) = beast_launchd::notify(state) {
-        tracing::debug!(%error, state, "the service manager does not listen");
+        tracing::debug!(%error, state, "cannot notify the service manager");
     }
 }
 
@@ -138,7 +138,7 @@ async fn serve(
     // Answers that are computed leave; it bounds itself.
     let _ = http.await;
     if daemon.is_hurried.load(Relaxed) {
-        anyhow::bail!("ended by a second signal");
+        anyhow::bail!("stopped by a second signal");
     }
     failure.map_or(Ok(()), |error| Err(error.into()))
 }
@@ -176,11 +176,11 @@ async fn watch_signals(
         }
         match daemon.phase() {
             Phase::Serving => {
-                tracing::info!("a signal asks for the end");
+                tracing::info!("received a signal, shutting down");
                 daemon.drain();
             }
             Phase::Draining => {
-                tracing::warn!("a second signal: what still runs is given up");
+                tracing::warn!("received a second signal, aborting running requests");
                 daemon.hurry();
             }
             Phase::Ending => rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL)?,
@@ -194,9 +194,9 @@ fn reload(daemon: &Daemon, at_start: &Loaded, overrides: &Overrides, logging: &L
     let fresh = match config::load(overrides) {
         Ok(fresh) => fresh,
         Err(error) => {
-            tracing::error!(%error, "the configuration stays as it is");
+            tracing::error!(%error, "configuration not reloaded");
             let problem =
-                format!("the configuration was not read again: {error}; try: mend it, then pkill -HUP beastd");
+                format!("the configuration was not reloaded: {error}; try: fix it, then pkill -HUP beastd");
             daemon.config_problem.send_replace(Some(problem));
             return;
         }
@@ -212,5 +212,5 @@ fn reload(daemon: &Daemon, at_start: &Loaded, overrides: &Overrides, logging: &L
     }
     logging.set_filter(&next.log);
     daemon.config.send_replace(Arc::new(next));
-    tracing::info!("the configuration was read again");
+    tracing::info!("configuration reloaded");
 }

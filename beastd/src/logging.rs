@@ -46,7 +46,7 @@ pub fn start(config: &Config, foreground: bool) -> Logging {
     // Only tests start twice in one process; the first then stays.
     let _ = tracing::subscriber::set_global_default(subscriber);
     if let (Some(error), Some(folder)) = (problem, config.log_dir()) {
-        tracing::warn!(folder = %folder.display(), %error, "no log files can be written");
+        tracing::warn!(folder = %folder.display(), %error, "cannot write log files");
     }
     Logging { _guard: guard, filter: filter_handle }
 }

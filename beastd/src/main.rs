@@ -15,11 +15,11 @@ use beastd::loader::Progress;
 use beastd::logging;
 use clap::Parser;
 
-/// Keeps a language model resident and answers on a Unix socket. Usually beastctl, launchd or systemd starts it.
+/// Keep a language model in memory and serve it on a Unix socket. Usually started by beastctl, launchd or systemd
 #[derive(Debug, Parser)]
 #[command(
     version,
-    after_help = "All settings with their defaults: beastd --print-config\nTell it to end: beastctl stop"
+    after_help = "Show all settings and their defaults: beastd --print-config\nStop the daemon: beastctl stop"
 )]
 struct Args {
     /// Read this configuration instead of ~/.config/beast/config.toml
@@ -34,39 +34,39 @@ struct Args {
     /// Listen here
     #[arg(long, value_name = "PATH")]
     socket: Option<String>,
-    /// Any other setting
+    /// Set any other configuration key
     #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]
     set: Vec<(String, String)>,
-    /// Go to the background once the socket answers; the model is loaded there
+    /// Run in the background; return once the socket accepts connections
     #[arg(long)]
     daemonize: bool,
-    /// Measure what is fastest on this machine for this model, keep it beside the model, then end; writes lines of
-    /// JSON. `beastctl bench --calibrate` shows them to people
+    /// Find the fastest settings for this model on this machine, save them beside the model and exit. Prints JSON
+    /// lines; `beastctl bench --calibrate` shows them as a table
     #[arg(long)]
     calibrate: bool,
-    /// With --calibrate: keep what was measured also when other programs used the cores
+    /// With --calibrate: save the results even if other programs used the cores
     #[arg(long, requires = "calibrate")]
     force: bool,
-    /// Load this model once and end: the daemon lets a process of its own do that first, which may end over a damaged
-    /// file
+    /// Load this model once and exit: the daemon runs this in a child process first, because a damaged file may crash
+    /// llama.cpp
     #[arg(long, hide = true, value_name = "FILE", exclusive = true)]
     try_model: Option<PathBuf>,
-    /// Show the settings in force and where each comes from, then end
+    /// Print the effective settings and the source of each, then exit
     #[arg(long, value_name = "FORMAT", num_args = 0..=1, require_equals = true, default_missing_value = "toml")]
     print_config: Option<Format>,
 }
 
-/// How the settings are written.
+/// Output format of the settings.
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
 enum Format {
-    /// For people, and for the file.
+    /// For people; can be used as a configuration file.
     Toml,
-    /// For programs: with layer, range, and whether a running daemon follows.
+    /// For programs: with layer, range, and whether SIGHUP applies it.
     Json,
 }
 
 fn key_value(text: &str) -> Result<(String, String), String> {
-    let (key, value) = text.split_once('=').ok_or("KEY=VALUE is expected, such as n_ctx=8192")?;
+    let (key, value) = text.split_once('=').ok_or("expected KEY=VALUE, such as n_ctx=8192")?;
     Ok((key.trim().to_owned(), value.trim().to_owned()))
 }
 
@@ -134,7 +134,7 @@ fn run(args: Args, started_us: u64) -> anyhow::Result<()> {
         if let Ok(file) = words::begin(&listener.path) {
             background = background.stderr(file);
         }
-        background.start().context("cannot go to the background")?;
+        background.start().context("cannot run in the background")?;
     } else {
         words::forget(&listener.path);
     }
@@ -166,7 +166,7 @@ fn calibrate(config: &config::Config, is_forced: bool) -> anyhow::Result<()> {
         })
         // Its text has its reasons in it already.
         .map_err(|error| anyhow::anyhow!("{error}"))?;
-    let path = calibration::write(&outcome, &located.path).context("cannot keep the calibration")?;
+    let path = calibration::write(&outcome, &located.path).context("cannot save the calibration")?;
     let mut out = std::io::stdout();
     writeln!(out, "{}", serde_json::json!({ "calibration": outcome }))?;
     writeln!(out, "{}", serde_json::json!({ "written": path }))?;

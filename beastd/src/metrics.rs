@@ -25,7 +25,7 @@ pub struct Metrics {
     pub n_prefix_tokens: AtomicUsize,
     /// How often one was copied.
     pub n_prefix_hits: AtomicU64,
-    /// Tokens that were therefore not computed.
+    /// Prompt tokens saved by the prefix cache.
     pub n_tokens_saved: AtomicU64,
     /// Prefixes on disk.
     pub n_stored: AtomicUsize,
@@ -33,7 +33,7 @@ pub struct Metrics {
     pub n_stored_bytes: AtomicU64,
     /// How often one was read back.
     pub n_restored: AtomicU64,
-    /// Requests that have ended, for whatever reason.
+    /// Requests finished, for any reason.
     pub n_requests: AtomicU64,
     /// Prompt tokens computed.
     pub n_prompt_tokens: AtomicU64,
@@ -43,7 +43,7 @@ pub struct Metrics {
     pub n_drafted: AtomicU64,
     /// How many of them were right.
     pub n_accepted: AtomicU64,
-    /// Connections that were refused, or broke the protocol.
+    /// Connections refused or ended by a protocol violation.
     pub n_refused: AtomicU64,
     /// Times that a sequence lost its cells.
     pub n_preempted: AtomicU64,

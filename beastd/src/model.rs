@@ -57,9 +57,9 @@ pub enum ModelError {
 fn way_out(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
-            "free some space, or set XDG_CACHE_HOME to another place"
+            "free some space, or set XDG_CACHE_HOME to another folder"
         }
-        _ => "set XDG_CACHE_HOME to a folder that can be written",
+        _ => "set XDG_CACHE_HOME to a writable folder",
     }
 }
 
@@ -103,7 +103,7 @@ pub fn locate_draft(setting: &str, model: &Located, is_cheap: bool) -> Result<Op
 
 /// What a user of the built-in model is told.
 pub fn builtin_notice() -> String {
-    "the tiny built-in model answers; get the real one (1.6 GB): beastctl models pull lfm2-2.6b && beastctl models use auto".into()
+    "using the tiny built-in model; for real answers (1.6 GB): beastctl models pull lfm2-2.6b && beastctl models use auto".into()
 }
 
 /// Sampling defaults: the file's own metadata first, then what the makers of its family recommend, then ours.
@@ -250,7 +250,7 @@ mod tests {
         let file = place.path().join("file");
         fs::write(&file, "").expect("writable");
         let error = unpack_into(&CUB, &file.join("cache")).expect_err("a file is in the way").to_string();
-        assert!(error.ends_with("; try: set XDG_CACHE_HOME to a folder that can be written"), "{error}");
+        assert!(error.ends_with("; try: set XDG_CACHE_HOME to a writable folder"), "{error}");
         let full = ModelError::Unpack { path: file, source: io::ErrorKind::StorageFull.into() }.to_string();
         assert!(full.contains("; try: free some space"), "{full}");
     }

@@ -47,7 +47,7 @@ pub struct PrefixStats {
     pub n_tokens: usize,
     /// How often one was copied.
     pub n_hits: u64,
-    /// Tokens that were therefore not computed.
+    /// Prompt tokens saved by the prefix cache.
     pub n_tokens_saved: u64,
 }
 

@@ -89,15 +89,15 @@ const MAX_BEGINNINGS: usize = 8;
 /// Why a file is not used, but removed.
 #[derive(Debug, thiserror::Error)]
 enum Unusable {
-    #[error("it is of another model, cache type, engine or version")]
+    #[error("it belongs to a different model, cache type, engine or version")]
     Foreign,
     #[error("it is damaged: {0}")]
     Damaged(&'static str),
-    #[error("it is larger than all together may be")]
+    #[error("it is larger than the whole cache may be")]
     TooLarge,
-    #[error("it is a link or something else that is no file")]
+    #[error("it is not a regular file")]
     NoFile,
-    #[error("others may have written it")]
+    #[error("other users can write to it")]
     NotOurs,
     #[error("it cannot be read: {0}")]
     Io(#[from] io::Error),
@@ -241,7 +241,7 @@ impl PrefixStore {
         let mut bytes = vec![0; n_tokens * TOKEN_LEN as usize];
         file.read_exact(&mut bytes)?;
         if file_name(&self.key, &bytes) != name {
-            return Err(Unusable::Damaged("it has another name than its tokens want"));
+            return Err(Unusable::Damaged("its name does not match its tokens"));
         }
         let (numbers, _) = bytes.as_chunks();
         let tokens: Vec<_> = numbers.iter().map(|&number| Token(i32::from_le_bytes(number))).collect();
@@ -252,7 +252,7 @@ impl PrefixStore {
     fn check_head(&self, head: &[u8; HEAD_LEN], n_bytes: u64) -> Result<usize, Unusable> {
         let expected = encode_head(&self.key, &[], 0);
         if head[..MAGIC.len()] != MAGIC {
-            return Err(Unusable::Damaged("it does not begin as such a file does"));
+            return Err(Unusable::Damaged("its magic number is wrong"));
         }
         if head[..COUNTS_AT] != expected[..COUNTS_AT] {
             return Err(Unusable::Foreign);
@@ -260,7 +260,7 @@ impl PrefixStore {
         let count = |at: usize| u64::from_le_bytes(head[at..at + 8].try_into().expect("eight bytes"));
         let (n_tokens, n_state) = (count(COUNTS_AT), count(COUNTS_AT + 8));
         if file_len(n_tokens, n_state) != Some(n_bytes) {
-            return Err(Unusable::Damaged("it has another length than it says"));
+            return Err(Unusable::Damaged("its length does not match its header"));
         }
         usize::try_from(n_tokens).map_err(|_| Unusable::TooLarge)
     }
@@ -279,7 +279,7 @@ impl PrefixStore {
             file.read_exact(piece)?;
         }
         if head != expected {
-            return Err(Unusable::Damaged("its beginning has changed"));
+            return Err(Unusable::Damaged("its header has changed"));
         }
         if checksum != *Sha256::new_with_prefix(&head).chain_update(&state).finalize() {
             return Err(Unusable::Damaged("its checksum is wrong"));
@@ -310,7 +310,7 @@ impl PrefixStore {
         while n_bytes > max_bytes {
             let oldest = &self.entries[0];
             remove(&self.path(&oldest.tokens))?;
-            tracing::debug!(n_tokens = oldest.tokens.len(), "gave a kept prefix up, to make room");
+            tracing::debug!(n_tokens = oldest.tokens.len(), "evicted a cached prefix");
             n_bytes -= oldest.n_bytes;
             self.entries.remove(0);
         }
@@ -329,7 +329,7 @@ impl PrefixStore {
             }
             // It was removed between its creation and the lock.
         }
-        Err(io::Error::other("files that are being written vanish from the folder of kept prefixes"))
+        Err(io::Error::other("files vanish from the prefix cache folder while they are written"))
     }
 
     /// Gives the file a time later than every one before, also when the clock was set back or is coarse: it is in these
@@ -401,8 +401,8 @@ fn remove(path: &Path) -> io::Result<()> {
 fn discard(path: &Path, why: &Unusable) {
     match why {
         Unusable::Io(error) if error.kind() == io::ErrorKind::NotFound => return,
-        Unusable::Foreign => tracing::debug!(path = %path.display(), "removing a kept prefix: {why}"),
-        _ => tracing::warn!(path = %path.display(), "removing a kept prefix: {why}"),
+        Unusable::Foreign => tracing::debug!(path = %path.display(), "removing a cached prefix: {why}"),
+        _ => tracing::warn!(path = %path.display(), "removing a cached prefix: {why}"),
     }
     if let Err(error) = remove(path) {
         tracing::warn!(path = %path.display(), %error, "cannot remove it");
@@ -417,7 +417,7 @@ fn remove_leftover(path: &Path) {
     }
     // Still locked by us: who has just made it waits for the lock, sees that it is gone, and makes another.
     if let Err(error) = remove(path) {
-        tracing::warn!(path = %path.display(), %error, "cannot remove a left-over");
+        tracing::warn!(path = %path.display(), %error, "cannot remove a leftover file");
     }
 }
 

@@ -116,7 +116,7 @@ async fn make_way(daemon: &Daemon, asker: &mut Asker) -> Result<(), WireError> {
         LoadState::Ready(ready) => Some(LoadState::Leaving(Arc::clone(ready))),
         _ => None,
     });
-    tracing::info!(n_users = *daemon.n_users.borrow(), "another model waits for running requests");
+    tracing::info!(n_users = *daemon.n_users.borrow(), "switching models after running requests finish");
     let outcome = until(asker, unused(daemon)).await;
     let is_leaving = daemon.progress.advance(|state| match state {
         LoadState::Leaving(_) if outcome.is_ok() => Some(beginning()),
@@ -134,7 +134,7 @@ async fn until<T>(asker: &mut Asker, event: impl Future<Output = T>) -> Result<T
         biased;
         happened = event => Ok(happened),
         // Nobody hears this.
-        () = asker.closed() => Err(WireError::new(ErrorCode::Internal, "whoever asked has gone")),
+        () = asker.closed() => Err(WireError::new(ErrorCode::Internal, "the client disconnected")),
     }
 }
 
@@ -185,7 +185,7 @@ fn adopt(daemon: &Daemon, config: &Config) {
     daemon.config.send_if_modified(|now| {
         let is_new = now.model != config.model;
         if is_new {
-            tracing::info!(model = config.model, "another model answers");
+            tracing::info!(model = config.model, "switched models");
             *now = Arc::new(Config { model: config.model.clone(), draft: config.draft.clone(), ..(**now).clone() });
         }
         is_new
@@ -227,13 +227,13 @@ pub async fn watch_idleness(daemon: Arc<Daemon>) {
                     let is_over = |at: Option<Instant>| at.is_some_and(|at| at <= Instant::now());
                     if is_over(exit_at) {
                         if daemon.n_connections.load(Relaxed) == 0 {
-                            tracing::info!(idle = ?settings.idle_exit, "nobody asks; the next call starts beastd again");
+                            tracing::info!(idle = ?settings.idle_exit, "idle, exiting; the next request restarts beastd");
                             return daemon.drain();
                         }
                         // Somebody is connected and silent; the end of that does not wake this.
                         since = Instant::now();
                     } else if is_over(unload_at) {
-                        tracing::info!(idle = ?settings.idle_unload, "nobody asks; the model is given back");
+                        tracing::info!(idle = ?settings.idle_unload, "idle, unloading the model");
                         // Nobody waits for it who could go.
                         let _ = change(&daemon, Change::Unload).await;
                     }

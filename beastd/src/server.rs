@@ -48,7 +48,7 @@ pub async fn serve(listener: UnixListener, daemon: Arc<Daemon>) -> JoinSet<()> {
     }
     let config = daemon.config();
     tell_of_the_end(daemon.config().drain_timeout);
-    tracing::info!(n_running = daemon.metrics.n_running.load(Relaxed), "finishing what runs");
+    tracing::info!(n_running = daemon.metrics.n_running.load(Relaxed), "finishing running requests");
     let mut answering = daemon.answering.subscribe();
     let drain = async {
         loop {
@@ -62,7 +62,7 @@ pub async fn serve(listener: UnixListener, daemon: Arc<Daemon>) -> JoinSet<()> {
         }
     };
     if timeout(config.drain_timeout, drain).await.is_err() {
-        tracing::warn!("requests that still run after {:?} are given up", config.drain_timeout);
+        tracing::warn!("aborting requests that still run after {:?}", config.drain_timeout);
     }
     daemon.worker.stop().await;
     sessions
@@ -92,7 +92,7 @@ fn admit(
     let config = daemon.config();
     if let Err(error) = check_peer(&stream) {
         daemon.metrics.n_refused.fetch_add(1, Relaxed);
-        tracing::debug!(%error, "a connection is refused");
+        tracing::debug!(%error, "refused a connection");
         return;
     }
     if let Ok(permit) = Arc::clone(permits).try_acquire_owned() {
@@ -108,7 +108,7 @@ fn admit(
         let budget = daemon.budget.clone();
         sessions.spawn(async move {
             let text =
-                format!("beastd has {} connections, as many as it may; try: again in a moment", config.max_connections);
+                format!("too many connections: all {} are in use; try: repeat the request in a moment", config.max_connections);
             let error = WireError::new(ErrorCode::Overloaded, text);
             session::refuse(Connection::new(stream, config.handshake_timeout, budget), error).await;
             drop(permit);

@@ -27,7 +27,7 @@ impl Peer for Connection {
             Ok(None) => Stopped::Gone,
             Ok(Some(Request::Cancel)) => Stopped::Cancelled,
             Ok(Some(_)) => {
-                let text = "one request at a time on a connection; try: another connection for it";
+                let text = "only one request at a time per connection; try: open another connection";
                 Stopped::Refused(WireError::new(ErrorCode::Protocol, text))
             }
             Err(error) => Stopped::Io(error),
@@ -42,16 +42,16 @@ pub async fn serve(daemon: Arc<Daemon>, mut connection: Connection) {
         Ok(()) | Err(Stopped::Gone | Stopped::Cancelled) => return,
         Err(Stopped::Refused(error)) => error,
         Err(Stopped::Io(error)) if error.kind() == io::ErrorKind::InvalidData => {
-            WireError::new(ErrorCode::Protocol, format!("the client broke the protocol: {error}"))
+            WireError::new(ErrorCode::Protocol, format!("protocol violation: {error}"))
         }
         Err(Stopped::Io(error)) => {
-            tracing::debug!(%error, "a connection ended early");
+            tracing::debug!(%error, "a connection closed early");
             return;
         }
     };
     // Counted, since anybody could fill the log with it.
     daemon.metrics.n_refused.fetch_add(1, Relaxed);
-    tracing::debug!(error = %refusal, "a client is refused");
+    tracing::debug!(error = %refusal, "refused a client");
     // It may not listen any more.
     let _ = connection.send(&[Event::Failed(refusal)]).await;
     connection.close(FAREWELL).await;
@@ -68,7 +68,7 @@ pub async fn refuse(mut connection: Connection, error: WireError) {
 async fn converse(daemon: &Arc<Daemon>, connection: &mut Connection) -> Result<(), Stopped> {
     let config = daemon.config();
     let Ok(hello) = timeout(config.handshake_timeout, connection.read_frame()).await else {
-        let text = format!("no greeting within {:?}", config.handshake_timeout);
+        let text = format!("no handshake within {:?}", config.handshake_timeout);
         return Err(Stopped::Refused(WireError::new(ErrorCode::Protocol, text)));
     };
     let Some(hello) = hello? else { return Ok(()) };
@@ -78,7 +78,7 @@ async fn converse(daemon: &Arc<Daemon>, connection: &mut Connection) -> Result<(
     if hello.protocol != PROTOCOL {
         // The client has our version from the welcome and says so itself.
         daemon.metrics.n_refused.fetch_add(1, Relaxed);
-        tracing::debug!(client = hello.version, protocol = hello.protocol, "a client of another version");
+        tracing::debug!(client = hello.version, protocol = hello.protocol, "a client of a different version");
         return Ok(());
     }
     let mut phase = daemon.phase.subscribe();
@@ -95,7 +95,7 @@ async fn converse(daemon: &Arc<Daemon>, connection: &mut Connection) -> Result<(
             Some(Request::Cancel) => {}
             Some(Request::Status) => connection.send(&[Event::Status(Box::new(daemon.status()))]).await?,
             Some(Request::Shutdown) => {
-                tracing::info!("a client asks for the end");
+                tracing::info!("a client requested shutdown");
                 daemon.drain();
                 connection.send(&[Event::Status(Box::new(daemon.status()))]).await?;
             }

@@ -69,11 +69,11 @@ pub fn begin(
     if record.is_kept() {
         return Ok(None);
     }
-    tracing::info!(path = %path.display(), "a new model is tried");
+    tracing::info!(path = %path.display(), "trying a new model");
     let child = match start(path) {
         Ok(child) => child,
         Err(error) => {
-            tracing::warn!(%error, "a model is loaded without a trial");
+            tracing::warn!(%error, "loading a model without a trial");
             return Ok(None);
         }
     };
@@ -129,7 +129,7 @@ impl Trial {
     fn judge(mut self, is_over: bool) -> Result<(), String> {
         let unusable = |reason| LoadError::Unusable { path: self.path.clone(), reason }.to_string();
         if !is_over {
-            return Err(unusable(format!("its trial did not end within {:?}", self.limit)));
+            return Err(unusable(format!("its trial did not finish within {:?}", self.limit)));
         }
         let status = self.child.wait().map_err(|error| unusable(format!("cannot wait for its trial: {error}")))?;
         match said(&self.words) {
@@ -139,7 +139,7 @@ impl Trial {
             }
             // A refusal in words of ours, with its advice.
             Some(words) if status.code().is_some() => Err(words.to_owned()),
-            words => Err(unusable(format!("llama.cpp ended over it in a trial ({})", death(status, words)))),
+            words => Err(unusable(format!("llama.cpp crashed on it in a trial ({})", death(status, words)))),
         }
     }
 }
@@ -206,7 +206,7 @@ impl Record {
             part.persist(path).map(|_| ()).map_err(|error| error.error)
         };
         if let Some(Err(error)) = self.path.as_deref().map(write) {
-            tracing::debug!(%error, "the trial of a model cannot be remembered");
+            tracing::debug!(%error, "cannot record the trial of a model");
         }
     }
 }

@@ -66,7 +66,7 @@ impl Watchdog {
                 tracing::error!(
                     ?requests,
                     ?lasts,
-                    "a step of the engine does not end; try: kill the process and start it anew"
+                    "an engine step does not finish; try: kill the process and restart it"
                 );
             }
         }

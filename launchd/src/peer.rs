@@ -14,21 +14,21 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 pub enum NotOurs {
     /// The program that listens runs as another user, who is not root either.
-    #[error("what listens at {} belongs to {who}; nothing was sent", path.display())]
+    #[error("the process listening on {} belongs to {who}; nothing was sent", path.display())]
     Peer {
         path: PathBuf,
         /// The other user, in words.
         who: String,
     },
     /// The folder is another user's.
-    #[error("the folder {} belongs to {who}, who can put any socket there; nothing was sent", folder.display())]
+    #[error("the folder {} belongs to {who}, who can replace the socket; nothing was sent", folder.display())]
     Folder {
         folder: PathBuf,
         /// Its owner, in words.
         who: String,
     },
     /// Others can write into the folder.
-    #[error("the folder {} can be written by other users (mode {mode:04o}), who can put any socket there; nothing was sent", folder.display())]
+    #[error("the folder {} is writable by other users (mode {mode:04o}), who can replace the socket; nothing was sent", folder.display())]
     OpenFolder {
         folder: PathBuf,
         /// Its permission bits.
@@ -62,7 +62,7 @@ pub fn check_peer(stream: &UnixStream, path: &Path) -> Result<(), NotOurs> {
     match peer_uid(stream) {
         Ok(uid) if is_trusted(uid) => Ok(()),
         Ok(uid) => Err(foreign(who(uid))),
-        Err(error) => Err(foreign(format!("a user whom the system does not name ({error})"))),
+        Err(error) => Err(foreign(format!("an unknown user ({error})"))),
     }
 }
 

@@ -15,13 +15,13 @@ use crate::{HttpRole, LABEL, MARK, SOCKET_NAME, Service, SocketError, check_sock
 #[derive(Debug, thiserror::Error)]
 pub enum PlistError {
     /// launchd starts programs in `/` and looks nothing up.
-    #[error("launchd needs absolute paths and this one is relative: {}; try: give it in full", path.display())]
+    #[error("launchd needs an absolute path, not {}; try: give the full path", path.display())]
     Relative { path: PathBuf },
     /// XML holds text and a path is bytes.
-    #[error("a property list cannot hold this path, which is not plain text: {path:?}; try: another place")]
+    #[error("a property list cannot contain this path, which is not plain text: {path:?}; try: use another path")]
     NotText { path: PathBuf },
     /// XML has no way to write most control characters.
-    #[error("a property list cannot hold this argument, which has control characters: {argument:?}; try: leave it out")]
+    #[error("a property list cannot contain this argument, which has control characters: {argument:?}; try: leave it out")]
     Argument {
         /// The argument.
         argument: String,
@@ -30,7 +30,7 @@ pub enum PlistError {
     #[error(transparent)]
     Socket(#[from] SocketError),
     /// The crate that writes the text has changed its ways.
-    #[error("the property list could not be written ({0}); try: report it, this is a bug in beast")]
+    #[error("cannot write the property list ({0}); try: report it, this is a bug in beast")]
     Write(String),
 }
 

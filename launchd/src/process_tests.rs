@@ -177,7 +177,7 @@ mod systemd {
         expect!["Systemd DIR/held closed=true waits=false"].assert_eq(&said);
         // It is not to be had a second time.
         let again = process.line();
-        expect!["error: cannot use the socket handed over by systemd (it was taken before, by this same process); try: beastctl service install, which writes the service anew"].assert_eq(&again);
+        expect!["error: cannot use the socket handed over by systemd (this process has already taken it); try: beastctl service install, which writes the service anew"].assert_eq(&again);
         process.child.wait().unwrap();
         // It belongs to systemd and stays; what was asked for was never made.
         assert!(dir.path().join("held").exists());

@@ -76,7 +76,7 @@ impl fmt::Display for Origin {
 pub enum SocketError {
     /// The system cannot hold such an address.
     #[error(
-        "the socket path has {len} bytes and at most {MAX_SOCKET_PATH} are possible: {}; try: a shorter --socket",
+        "the socket path is {len} bytes long, more than the {MAX_SOCKET_PATH} that fit: {}; try: use a shorter --socket",
         path.display()
     )]
     TooLong {
@@ -86,14 +86,14 @@ pub enum SocketError {
         len: usize,
     },
     /// `/`, or something that ends in `..`.
-    #[error("the socket path names no file: {}; try: --socket FOLDER/NAME.sock", path.display())]
+    #[error("the socket path has no file name: {}; try: --socket FOLDER/NAME.sock", path.display())]
     NoName {
         /// What was asked for.
         path: PathBuf,
     },
     /// Somebody serves this path.
     #[error(
-        "beastd is already running on {}{}; try: beastctl stop, to end it",
+        "beastd is already running on {}{}; try: beastctl stop",
         path.display(), pid.map(|pid| format!(" (process {pid})")).unwrap_or_default()
     )]
     AlreadyRunning {
@@ -102,14 +102,14 @@ pub enum SocketError {
         pid: Option<u32>,
     },
     /// The folder is a file.
-    #[error("{} is not a folder; try: another --socket", folder.display())]
+    #[error("{} is not a folder; try: use another --socket", folder.display())]
     NotAFolder {
         /// What should have been a folder.
         folder: PathBuf,
     },
     /// Its owner could put another socket in the place of ours.
     #[error(
-        "the folder {} belongs to user {owner} and we are user {us}; try: a --socket in a folder of your own",
+        "the folder {} belongs to user {owner} and beastd runs as user {us}; try: use a --socket in a folder you own",
         folder.display()
     )]
     FolderNotOurs {
@@ -127,7 +127,7 @@ pub enum SocketError {
         mode: u32,
     },
     /// Not ours, so not ours to remove.
-    #[error("{} exists and is not a {expected}, so it is left alone; try: move it away, or another --socket", path.display())]
+    #[error("{} exists and is not a {expected}, so beastd leaves it alone; try: move it away, or use another --socket", path.display())]
     Occupied {
         /// What is in the way.
         path: PathBuf,
@@ -135,14 +135,14 @@ pub enum SocketError {
         expected: &'static str,
     },
     /// The system says no.
-    #[error("not permitted to {action} {}; try: ls -ld {}, to see who owns it, or another --socket", path.display(), quoted(path))]
+    #[error("cannot {action} {}: permission denied; try: check its owner with ls -ld {}, or use another --socket", path.display(), quoted(path))]
     PermissionDenied {
         /// What was tried, as a verb.
         action: &'static str,
         path: PathBuf,
     },
     /// launchd or systemd started us and what they handed over is of no use.
-    #[error("cannot use the socket handed over by {0}; try: beastctl service install, which writes the service anew")]
+    #[error("cannot use the socket passed by {0}; try: reinstall the service with beastctl service install")]
     Activation(String),
     /// An address of the HTTP endpoint cannot be used.
     #[error("cannot listen on {address}: {}", why_not(*address, *role, error))]
@@ -155,7 +155,7 @@ pub enum SocketError {
         error: io::Error,
     },
     /// Everything else.
-    #[error("cannot {action} {}: {error}; try: correct that, or another --socket", path.display())]
+    #[error("cannot {action} {}: {error}; try: fix that, or use another --socket", path.display())]
     Io {
         /// What was tried, as a verb.
         action: &'static str,
@@ -295,7 +295,7 @@ fn activated_by_systemd() -> Result<Option<UnixListener>, SocketError> {
             listening_path(unsafe { BorrowedFd::borrow_raw(fd) }).map_err(refuse)?;
             take(fd).map(|fd| Some(fd.into())).map_err(refuse)
         }
-        _ => Err(refuse(format!("there are {} of them and beastd serves one", ours.len()))),
+        _ => Err(refuse(format!("there are {} of them, but beastd serves one", ours.len()))),
     }
 }
 
@@ -347,7 +347,7 @@ fn take(fd: RawFd) -> Result<OwnedFd, String> {
     static TAKEN: Mutex<Vec<RawFd>> = Mutex::new(Vec::new());
     let mut taken = TAKEN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     if taken.contains(&fd) {
-        return Err("it was taken before, by this same process".to_owned());
+        return Err("this process has already taken it".to_owned());
     }
     // Looked at before it is owned: when the environment is wrong, a descriptor of somebody else is not closed.
     // SAFETY: the borrow ends with this statement and only system calls see it, which answer EBADF for a closed one.
@@ -393,7 +393,7 @@ fn activated_by_launchd() -> Result<Option<UnixListener>, SocketError> {
         Ok(mut sockets) => match (sockets.pop(), sockets.len()) {
             (Some(fd), 0) => Ok(Some(fd.into())),
             (None, _) => refuse("there is none".to_owned()),
-            (Some(_), others) => refuse(format!("there are {} of them and beastd serves one", others + 1)),
+            (Some(_), others) => refuse(format!("there are {} of them, but beastd serves one", others + 1)),
         },
     }
 }

@@ -123,7 +123,7 @@ fn a_living_daemon_is_not_displaced() {
     check_error(
         &dir,
         bind(&path),
-        expect!["beastd is already running on DIR/s (process PID); try: beastctl stop, to end it"],
+        expect!["beastd is already running on DIR/s (process PID); try: beastctl stop"],
     );
     check_reachable(&first);
 }
@@ -138,7 +138,7 @@ fn a_living_socket_without_a_lock_is_not_displaced() {
     check_error(
         &dir,
         bind(&path),
-        expect!["beastd is already running on DIR/s (process PID); try: beastctl stop, to end it"],
+        expect!["beastd is already running on DIR/s (process PID); try: beastctl stop"],
     );
     // The call that found it out is waiting in front of the one below.
     first.socket.accept().unwrap();
@@ -156,7 +156,7 @@ fn a_living_socket_with_a_full_queue_is_not_displaced() {
     bind_fd(&other, &SocketAddrUnix::new(&path).unwrap()).unwrap();
     listen_fd(&other, 0).unwrap();
     let _waiting = UnixStream::connect(&path).unwrap();
-    check_error(&dir, bind(&path), expect!["beastd is already running on DIR/s; try: beastctl stop, to end it"]);
+    check_error(&dir, bind(&path), expect!["beastd is already running on DIR/s; try: beastctl stop"]);
     assert!(path.exists());
 }
 
@@ -168,7 +168,7 @@ fn what_is_not_ours_is_left_alone() {
     check_error(
         &dir,
         bind(&path),
-        expect!["DIR/s exists and is not a socket, so it is left alone; try: move it away, or another --socket"],
+        expect!["DIR/s exists and is not a socket, so beastd leaves it alone; try: move it away, or use another --socket"],
     );
     assert_eq!(fs::read_to_string(&path).unwrap(), "precious");
 
@@ -177,7 +177,7 @@ fn what_is_not_ours_is_left_alone() {
     check_error(
         &dir,
         bind(&path),
-        expect!["DIR/s exists and is not a socket, so it is left alone; try: move it away, or another --socket"],
+        expect!["DIR/s exists and is not a socket, so beastd leaves it alone; try: move it away, or use another --socket"],
     );
     assert!(path.is_symlink());
 
@@ -186,7 +186,7 @@ fn what_is_not_ours_is_left_alone() {
     check_error(
         &dir,
         bind(&path),
-        expect!["DIR/s exists and is not a socket, so it is left alone; try: move it away, or another --socket"],
+        expect!["DIR/s exists and is not a socket, so beastd leaves it alone; try: move it away, or use another --socket"],
     );
 
     fs::remove_dir(&path).unwrap();
@@ -194,7 +194,7 @@ fn what_is_not_ours_is_left_alone() {
     check_error(
         &dir,
         bind(&path),
-        expect!["DIR/s exists and is not a stream socket, so it is left alone; try: move it away, or another --socket"],
+        expect!["DIR/s exists and is not a stream socket, so beastd leaves it alone; try: move it away, or use another --socket"],
     );
     assert!(path.exists());
 }
@@ -210,7 +210,7 @@ fn a_lock_that_is_no_plain_file_is_left_alone() {
         &dir,
         bind(&path),
         expect![
-            "DIR/s.lock exists and is not a lock file, so it is left alone; try: move it away, or another --socket"
+            "DIR/s.lock exists and is not a lock file, so beastd leaves it alone; try: move it away, or use another --socket"
         ],
     );
     assert_eq!(fs::read_to_string(&target).unwrap(), "precious");
@@ -221,7 +221,7 @@ fn a_lock_that_is_no_plain_file_is_left_alone() {
         &dir,
         bind(&path),
         expect![
-            "DIR/s.lock exists and is not a lock file, so it is left alone; try: move it away, or another --socket"
+            "DIR/s.lock exists and is not a lock file, so beastd leaves it alone; try: move it away, or use another --socket"
         ],
     );
 }
@@ -304,12 +304,12 @@ fn a_file_where_a_folder_should_be() {
     let dir = folder();
     let file = dir.path().join("file");
     fs::write(&file, "precious").unwrap();
-    check_error(&dir, bind(&file.join("s")), expect!["DIR/file is not a folder; try: another --socket"]);
+    check_error(&dir, bind(&file.join("s")), expect!["DIR/file is not a folder; try: use another --socket"]);
     check_error(
         &dir,
         bind(&file.join("beast/s")),
         expect![
-            "cannot create the folder DIR/file/beast: Not a directory (os error 20); try: correct that, or another --socket"
+            "cannot create the folder DIR/file/beast: Not a directory (os error 20); try: fix that, or use another --socket"
         ],
     );
 }

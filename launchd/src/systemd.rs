@@ -40,18 +40,18 @@ pub struct Units {
 #[derive(Debug, thiserror::Error)]
 pub enum UnitError {
     /// systemd looks nothing up.
-    #[error("systemd needs absolute paths and this one is relative: {}; try: give it in full", path.display())]
+    #[error("systemd needs an absolute path, not {}; try: give the full path", path.display())]
     Relative { path: PathBuf },
     /// Units are lines of text; a backslash at an end joins two of them, and a blank there is dropped.
     #[error(
-        "a systemd unit cannot hold {text:?}; try: another place, without control characters or a blank or backslash at its end"
+        "a systemd unit cannot contain {text:?}; try: use a path without control characters and without a trailing blank or backslash"
     )]
     NotText {
         /// The path or argument.
         text: String,
     },
     /// systemd refuses such a unit, however the name is quoted.
-    #[error("systemd starts no program with a quote or a backslash in its path: {}; try: move it to another folder", path.display())]
+    #[error("systemd cannot start a program with a quote or backslash in its path: {}; try: move it to another folder", path.display())]
     Program { path: PathBuf },
     /// The socket could not be listened on.
     #[error(transparent)]
@@ -74,7 +74,7 @@ pub fn units(service: &Service) -> Result<Units, UnitError> {
         // Unlike in the program's own place, a dollar in an argument names a variable.
         command = command + " " + &quoted(plain(argument)?).replace('$', "$$");
     }
-    let head = |unit| format!("{MARK}\n# It is written anew by the next install. {}", change_of(unit));
+    let head = |unit| format!("{MARK}\n# The next install overwrites it. {}", change_of(unit));
     // No quotes here: the value is the whole line. A percent sign begins a specifier everywhere.
     let socket = socket_unit(&head(SOCKET_UNIT), &socket.replace('%', "%%"));
     let http = http_units(&service.http, &head)?;
@@ -119,7 +119,7 @@ pub fn program_of(unit: &str) -> Option<PathBuf> {
 }
 
 fn change_of(unit: &str) -> String {
-    format!("What you want to change: systemctl --user edit {unit}")
+    format!("To change settings: systemctl --user edit {unit}")
 }
 
 /// Also that of packages, which differs in nothing but the comment at its beginning and the place.
@@ -129,14 +129,14 @@ fn socket_unit(head: &str, socket: &str) -> String {
 # {head}
 
 [Unit]
-Description=Socket of beastd, which keeps a local language model
+Description=beastd socket (local language model)
 
 [Socket]
 {LISTEN}{socket}
-# Only the owner gets in.
+# Only the owner may connect.
 SocketMode=0600
 DirectoryMode=0700
-# A client that finds no socket knows that nobody listens; one that is left over looks like a crash.
+# Without a socket, clients know that nothing listens; a leftover one looks like a crash.
 RemoveOnStop=yes
 
 [Install]
@@ -166,19 +166,19 @@ fn http_unit(head: &str, name: &str, places: &[String]) -> String {
     format!(
         "\
 # {head}
-# Its addresses are those of [http] in the configuration file, as they were when this was written.
+# Addresses are those of [http] in the configuration file when this unit was written.
 
 [Unit]
-Description=HTTP endpoint of beastd, which keeps a local language model
+Description=beastd HTTP endpoint (local language model)
 
 [Socket]
-{listens}# By this name beastd tells these sockets from the one that beastctl uses.
+{listens}# The name tells these sockets from beastctl's.
 FileDescriptorName={name}
 Service={SERVICE_UNIT}
 BindIPv6Only=ipv6-only
 Backlog=1024
 NoDelay=yes
-# For a Unix socket: only the owner gets in, and none is left over.
+# For a Unix socket: only the owner may connect, and it is removed on stop.
 SocketMode=0600
 DirectoryMode=0700
 RemoveOnStop=yes
@@ -195,11 +195,11 @@ fn service_unit(head: &str, command: &str, stop_limit: Duration) -> String {
     format!(
         "\
 # {head}
-# Settings of beastd itself are in its configuration file, which one started by hand reads as well.
+# beastd's own settings are in its configuration file.
 
 [Unit]
-Description=beastd, which keeps a local language model
-# There is no [Install]: the first call of the socket starts it, so that a login by itself loads no model.
+Description=beastd, a local language model daemon
+# No [Install]: the first connection to the socket starts beastd, so that logging in loads no model.
 Requires={SOCKET_UNIT}
 After={SOCKET_UNIT}
 
@@ -207,34 +207,33 @@ After={SOCKET_UNIT}
 Type=notify
 ExecStart={command}
 
-# After a crash. Codes 1 and 2 are no crash: beastd says them when its configuration, its model or its command line is
-# wrong, and that is still so a second later. The next call tries again.
+# Restart after a crash. Exit codes 1 and 2 mean a bad configuration, model or command line, which a restart does not
+# fix. The next connection tries again.
 Restart=on-failure
 RestartPreventExitStatus=1 2
 RestartSec=1s
-# At SIGTERM it finishes the requests that run and ends by itself. This is drain_timeout as it was when this was written, and
-# half a minute for the rest; a longer one beastd asks for when it ends.
+# On SIGTERM beastd finishes running requests, then exits. This is drain_timeout when this unit was written plus 30
+# seconds; beastd asks for more when drain_timeout has been raised since.
 TimeoutStopSec={stop_limit_s}s
 
-# What it writes (conversations, states of prompts, logs) is nobody else's.
+# Conversations, cached prompt states and logs are private.
 UMask=0077
-# The memory that a crash would write to disk is full of what people have asked.
+# A core dump would contain users' prompts.
 LimitCORE=0
 
-# A sandbox without privileges: in a user's own systemd, everything that hides parts of the file system needs a user
-# namespace, and where those are forbidden the service would not start. Models may lie anywhere, so nothing of the home
-# folder is hidden; no PrivateDevices, because GPUs are /dev/nvidia* and /dev/dri; no MemoryDenyWriteExecute, because
-# the drivers of GPUs compile programs while they run.
+# Sandbox options that need no privileges. In the user manager, options that hide parts of the file system need user
+# namespaces, and the service would not start where those are disabled. No ProtectHome: models may be anywhere. No
+# PrivateDevices: GPUs are /dev/nvidia* and /dev/dri. No MemoryDenyWriteExecute: GPU drivers compile code at run time.
 NoNewPrivileges=yes
 LockPersonality=yes
 RestrictNamespaces=yes
 RestrictRealtime=yes
 RestrictSUIDSGID=yes
-# Unix for clients, Internet for the HTTP endpoint and an upstream, netlink because name lookup asks for interfaces.
+# Unix for clients, Internet for the HTTP endpoint and an upstream, netlink for name resolution.
 RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK
 SystemCallArchitectures=native
-# What services usually call, and mincore, which tells how much of a model is in memory already. Anything else is refused with an
-# error, not with the end of the process.
+# The usual system calls of services, and mincore, which tells how much of a model is in the page cache. Others fail
+# with EPERM instead of killing the process.
 SystemCallFilter=@system-service mincore
 SystemCallErrorNumber=EPERM
 "

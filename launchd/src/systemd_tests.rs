@@ -41,13 +41,13 @@ fn the_whole_texts() {
 /// Packages have the same units, for whichever user starts them. `UPDATE_EXPECT=1` writes them anew.
 #[test]
 fn packages_have_the_same_texts() {
-    let head = |unit| format!("Of a package of beast: what installed it takes it away. {}", change_of(unit));
+    let head = |unit| format!("From a package of beast, which also removes it. {}", change_of(unit));
     let socket = socket_unit(&head(SOCKET_UNIT), "%t/beast/beastd.sock");
     // `.ci/install` puts the program of its PREFIX there.
     let service = service_unit(&head(SERVICE_UNIT), &quoted("/usr/bin/beastd"), DEFAULT_LIMIT);
     expect_file!["../../packaging/systemd/beastd.socket"].assert_eq(&socket);
     expect_file!["../../packaging/systemd/beastd.service"].assert_eq(&service);
-    assert!(!crate::is_ours(&socket), "beastctl service uninstall must not take it away");
+    assert!(!crate::is_ours(&socket), "beastctl service uninstall must not remove it");
 }
 
 #[test]

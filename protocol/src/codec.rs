@@ -12,13 +12,13 @@ const PREFIX_LEN: usize = 4;
 #[derive(Debug, thiserror::Error)]
 pub enum CodecError {
     /// Longer than a frame may be; nothing was allocated for it.
-    #[error("a frame of {len} bytes is over the limit of {} MiB", MAX_FRAME_LEN >> 20)]
+    #[error("a frame of {len} bytes exceeds the limit of {} MiB", MAX_FRAME_LEN >> 20)]
     TooLarge {
         /// What the prefix says, or what would have to be sent, in bytes.
         len: usize,
     },
     /// The bytes are not this message.
-    #[error("a frame cannot be understood: {0}")]
+    #[error("invalid frame: {0}")]
     Malformed(String),
 }
 
@@ -55,7 +55,7 @@ pub fn decode<M: DeserializeOwned>(payload: &[u8]) -> Result<M, CodecError> {
     let (message, n_read) = bincode::serde::decode_from_slice(payload, config())
         .map_err(|error| CodecError::Malformed(error.to_string()))?;
     if n_read != payload.len() {
-        return Err(CodecError::Malformed(format!("{} bytes are left over", payload.len() - n_read)));
+        return Err(CodecError::Malformed(format!("{} trailing bytes", payload.len() - n_read)));
     }
     Ok(message)
 }

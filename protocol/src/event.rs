@@ -356,7 +356,7 @@ pub struct Status {
     pub n_prefix_tokens: u32,
     /// How often one was copied, since the start.
     pub n_prefix_hits: u64,
-    /// Tokens that were therefore not computed, since the start.
+    /// Prompt tokens saved by the prefix cache, since the start.
     pub n_tokens_saved: u64,
     /// Their states in memory, in bytes.
     pub n_prefix_bytes: u64,

@@ -39,7 +39,7 @@ pub enum HandshakeError {
     #[error("the peer does not speak the beast protocol")]
     Magic,
     /// The frame ends too early or holds no UTF-8.
-    #[error("the handshake is cut or damaged")]
+    #[error("the handshake is truncated or damaged")]
     Malformed,
 }
 

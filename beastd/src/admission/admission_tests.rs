@@ -87,14 +87,14 @@ fn what_does_not_fit_is_refused_with_both_sizes() {
         &request(&"x".repeat(100)),
         ErrorCode::TooLong,
         expect![
-            "the input is 117 tokens and the context holds 100, prompt and answer together; try: less input, --truncate head, middle or tail, or a larger n_ctx"
+            "the input is 117 tokens and the context holds 100, prompt and answer together; try: shorten the input, use --truncate head, middle or tail, or raise n_ctx"
         ],
     );
     check_refused(
         &request(&"x".repeat(3_000_000)),
         ErrorCode::TooLong,
         expect![
-            "the input is about 3000000 tokens and the context holds 100, prompt and answer together; try: less input, --truncate head, middle or tail, or a larger n_ctx"
+            "the input is about 3000000 tokens and the context holds 100, prompt and answer together; try: shorten the input, use --truncate head, middle or tail, or raise n_ctx"
         ],
     );
 }
@@ -104,22 +104,22 @@ fn what_makes_no_sense_is_refused() {
     check_refused(
         &Generate::default(),
         ErrorCode::Invalid,
-        expect!["there is no text in the request; give it at least one message"],
+        expect!["the request contains no text; try: send at least one message"],
     );
     check_refused(
         &request(" \n"),
         ErrorCode::Invalid,
-        expect!["there is no text in the request; give it at least one message"],
+        expect!["the request contains no text; try: send at least one message"],
     );
     check_refused(
         &Generate { max_tokens: Some(0), ..request("a") },
         ErrorCode::Invalid,
-        expect!["max_tokens is 0; ask for at least one"],
+        expect!["max_tokens is 0; try: set it to 1 or more"],
     );
     check_refused(
         &Generate { stop: vec![String::new()], ..request("a") },
         ErrorCode::Invalid,
-        expect!["a stop text is empty; leave it out"],
+        expect!["a stop string is empty; try: leave it out"],
     );
     let sampling = |sampling| Generate { sampling, ..request("a") };
     let with_temp = |temp| sampling(Sampling { temp: Some(temp), ..Sampling::default() });
@@ -194,7 +194,7 @@ fn a_question_that_is_too_long_without_its_material_is_refused() {
         &dropping(Place::Head, &"é".repeat(300), 0..1),
         ErrorCode::Invalid,
         expect![
-            "the material is not within the last message, a fault of the client; try: one of the same version as beastd"
+            "the material is not inside the last message; try: use a client of the same version as beastd"
         ],
     );
 }

@@ -23,9 +23,9 @@ pub async fn admit_beside(
     // Its stack is the one that the chat template needs.
     large_stack::beside(move || admission.admit(&request)).await.unwrap_or_else(|why| {
         let advice = match why.as_str() {
-            large_stack::NO_MEMORY => "end another program, or raise beastd's limit of address space (ulimit -v)",
-            _ => "the same again, and the log of beastd for the reason",
+            large_stack::NO_MEMORY => "close other programs, or raise beastd's address space limit (ulimit -v)",
+            _ => "repeat the request, and see beastctl logs for the reason",
         };
-        Err(WireError::new(ErrorCode::Internal, format!("cannot read the prompt: {why}; try: {advice}")))
+        Err(WireError::new(ErrorCode::Internal, format!("cannot prepare the prompt: {why}; try: {advice}")))
     })
 }

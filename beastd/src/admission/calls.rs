@@ -29,7 +29,7 @@ impl Admission {
     /// What the template is told.
     pub(super) fn setting(&self, request: &Generate) -> Result<Setting, WireError> {
         let mut setting = Setting::new(&request.template).map_err(|error| {
-            invalid(format!("invalid template variables: {error}; try: a JSON object, such as {{\"key\": \"value\"}}"))
+            invalid(format!("invalid template variables: {error}; try: pass a JSON object, such as {{\"key\": \"value\"}}"))
         })?;
         if are_active(&request.tools) {
             setting.tools = request.tools.functions.iter().map(described).collect();
@@ -42,7 +42,7 @@ impl Admission {
         let Some(template) = self.template.as_ref().filter(|_| request.raw.is_none()) else {
             return match are_active(&request.tools) {
                 true => Err(invalid(
-                    "cannot offer tools: the prompt does not go through a chat template; try: messages, and a model with a chat template",
+                    "cannot offer tools: the prompt does not go through a chat template; try: send messages, and use a model with a chat template",
                 )),
                 false => Ok(Answering::default()),
             };
@@ -79,7 +79,7 @@ impl Admission {
     ) -> Result<Constraint, WireError> {
         if request.constraint.is_some() || request.ignore_eos {
             return Err(invalid(
-                "cannot combine tools with a schema, a grammar or ignore_eos; try: one of them, or tool choice none",
+                "cannot combine tools with a schema, a grammar or ignore_eos; try: use one of them, or set tool choice to none",
             ));
         }
         let atom = |text: &str| match self.control(text) {
@@ -89,7 +89,7 @@ impl Admission {
         let text = grammar::lark(&request.tools, dialect, is_thinking, atom);
         self.vocab
             .lark(&text)
-            .map_err(|error| invalid(format!("cannot compile the tools' schemas: {error}; try: simpler parameters")))
+            .map_err(|error| invalid(format!("cannot compile the tools' schemas: {error}; try: simplify the parameters")))
     }
 
     /// The control token of this text, if it is one.
@@ -121,7 +121,7 @@ fn described(function: &Function) -> Value {
 pub(super) fn check(tools: &Tools) -> Result<(), WireError> {
     let functions = &tools.functions;
     if functions.len() > MAX_FUNCTIONS {
-        let text = format!("too many tools: {} of at most {MAX_FUNCTIONS}; try: fewer", functions.len());
+        let text = format!("too many tools: {} (at most {MAX_FUNCTIONS}); try: send fewer", functions.len());
         return Err(invalid(text));
     }
     let mut names = HashSet::new();
@@ -129,21 +129,21 @@ pub(super) fn check(tools: &Tools) -> Result<(), WireError> {
         let name = &function.name;
         let is_letter = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
         if name.is_empty() || name.len() > MAX_NAME || !name.chars().all(is_letter) {
-            let text = format!("invalid tool name {name:?}; try: 1 to {MAX_NAME} letters, digits, `_` and `-`");
+            let text = format!("invalid tool name {name:?}; try: use 1 to {MAX_NAME} letters, digits, `_` and `-`");
             return Err(invalid(text));
         }
         if !names.insert(name) {
-            return Err(invalid(format!("two tools are called {name}; try: a name of its own for each")));
+            return Err(invalid(format!("duplicate tool name {name}; try: rename one of them")));
         }
         let is_object = serde_json::from_str::<Value>(&function.parameters).is_ok_and(|schema| schema.is_object());
         if !function.parameters.trim().is_empty() && !is_object {
-            return Err(invalid(format!("invalid parameters of tool {name}; try: a JSON schema, which is an object")));
+            return Err(invalid(format!("invalid parameters of tool {name}: not a JSON object; try: send a JSON schema")));
         }
     }
     let n_bytes: usize = functions.iter().map(|function| function.parameters.len() + function.description.len()).sum();
     if n_bytes > MAX_SCHEMAS {
         let text = format!(
-            "the tools' descriptions are too long: {} KiB of at most {} KiB; try: fewer tools",
+            "the tools' descriptions are too long: {} KiB (at most {} KiB); try: send fewer tools",
             n_bytes.div_ceil(1024),
             MAX_SCHEMAS / 1024
         );
@@ -151,10 +151,10 @@ pub(super) fn check(tools: &Tools) -> Result<(), WireError> {
     }
     match &tools.choice {
         ToolChoice::Named(name) if !names.contains(name) => {
-            Err(invalid(format!("the tool to call, {name:?}, is not among the tools; try: one of their names")))
+            Err(invalid(format!("unknown tool {name:?} in the tool choice; try: name one of the tools")))
         }
         ToolChoice::Required if functions.is_empty() => {
-            Err(invalid("a tool call is required, but there are no tools; try: at least one, or tool choice auto"))
+            Err(invalid("a tool call is required, but there are no tools; try: send at least one, or set tool choice to auto"))
         }
         _ => Ok(()),
     }

@@ -100,7 +100,7 @@ impl Admission {
         let n_known = prompt.len() + resumed.tokens.len();
         if n_known >= self.n_ctx {
             let text = format!(
-                "the prompt and the beginning of its answer are {n_known} tokens and the context has {}; try: the same again",
+                "cannot resume the answer: with its prompt it is {n_known} tokens and the context holds {}; try: repeat the request",
                 self.n_ctx
             );
             return Err(WireError::new(ErrorCode::TooLong, text));
@@ -139,7 +139,7 @@ impl Admission {
         if resume.tokens.len() >= self.n_ctx || resume.text.len() / self.longest_token >= self.n_ctx {
             let (n_tokens, n_bytes) = (resume.tokens.len(), resume.text.len());
             let text = format!(
-                "the beginning of the answer has {n_tokens} tokens and {n_bytes} bytes, more than the context of {} tokens holds; try: the same again",
+                "cannot resume the answer: its {n_tokens} tokens and {n_bytes} bytes exceed the context of {} tokens; try: repeat the request",
                 self.n_ctx
             );
             return Err(WireError::new(ErrorCode::TooLong, text));
@@ -173,13 +173,13 @@ impl Admission {
         let outcome = match &request.constraint {
             None => return Ok(None),
             Some(_) if request.ignore_eos => {
-                Err("a form and ignore_eos contradict each other; try: one of them".to_owned())
+                Err("cannot combine a grammar or schema with ignore_eos; try: use one of them".to_owned())
             }
             Some(wire::Constraint::Grammar(text)) => self.vocab.grammar(text).map_err(|error| {
-                format!("the grammar cannot be used: {error}; try: to mend it there, or a simpler one")
+                format!("invalid GBNF grammar: {error}; try: fix that line, or simplify the grammar")
             }),
             Some(wire::Constraint::Schema(text)) => self.vocab.schema(text).map_err(|error| {
-                format!("the JSON schema cannot be followed: {error}; try: a schema without that, or a simpler one")
+                format!("cannot use the JSON schema: {error}; try: remove that, or simplify the schema")
             }),
         };
         outcome.map(Some).map_err(invalid)
@@ -246,30 +246,30 @@ fn wish(request: &Generate) -> Wish {
 
 fn check_request(request: &Generate) -> Result<(), WireError> {
     if request.raw.is_none() && request.messages.iter().all(|message| message.content.trim().is_empty()) {
-        return Err(invalid("there is no text in the request; give it at least one message"));
+        return Err(invalid("the request contains no text; try: send at least one message"));
     }
     if request.max_tokens == Some(0) {
-        return Err(invalid("max_tokens is 0; ask for at least one"));
+        return Err(invalid("max_tokens is 0; try: set it to 1 or more"));
     }
     if let Some(n) = request.logprobs.filter(|&n| n > MAX_LOGPROBS) {
         return Err(invalid(format!("logprobs is {n}; it must be at most {MAX_LOGPROBS}")));
     }
     if request.stop.iter().any(String::is_empty) {
-        return Err(invalid("a stop text is empty; leave it out"));
+        return Err(invalid("a stop string is empty; try: leave it out"));
     }
     // Each is looked for after each token.
     if request.stop.len() > MAX_STOPS {
-        return Err(invalid(format!("there are {} stop texts; try: {MAX_STOPS} at most", request.stop.len())));
+        return Err(invalid(format!("too many stop strings: {} (at most {MAX_STOPS}); try: send fewer", request.stop.len())));
     }
     if let Some(text) = request.stop.iter().find(|text| text.len() > MAX_STOP_LEN) {
-        return Err(invalid(format!("a stop text has {} bytes; try: {MAX_STOP_LEN} at most", text.len())));
+        return Err(invalid(format!("a stop string is too long: {} bytes (at most {MAX_STOP_LEN}); try: shorten it", text.len())));
     }
     let last = request.messages.last();
     if request.template.continue_last
         && last.is_none_or(|last| last.role != Role::Assistant || !last.tool_calls.is_empty())
     {
         return Err(invalid(
-            "cannot continue the last message: it is not a text of the assistant; try: to end with one",
+            "cannot continue the last message: it is not text of the assistant; try: end the conversation with such a message",
         ));
     }
     calls::check(&request.tools)

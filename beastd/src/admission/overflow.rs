@@ -53,7 +53,7 @@ impl Admission {
         } else {
             let prompt = self.prompt(&request.messages, setting)?;
             if prompt.is_empty() {
-                return Err(invalid("the prompt is empty; try: a question, or some text"));
+                return Err(invalid("the prompt is empty; try: send a question, or some text"));
             }
             if prompt.len() <= n_max {
                 return Ok(Fitted { messages: Cow::Borrowed(&request.messages), prompt, notices: Vec::new() });
@@ -102,7 +102,7 @@ impl Admission {
             let messages = with(&[&text[..gone.start], mark.as_str(), &text[gone.end..]].concat());
             let prompt = self.prompt(&messages, setting)?;
             if prompt.len() <= n_max && n_keep > 0 {
-                let text = format!("the {place} of the input was left out: {n_gone} of {n_prompt} tokens");
+                let text = format!("the {place} of the input was dropped: {n_gone} of {n_prompt} tokens");
                 let notices = vec![Notice { kind: NoticeKind::Warning, text }];
                 return Ok(Fitted { messages: Cow::Owned(messages), prompt, notices });
             }
@@ -110,7 +110,7 @@ impl Admission {
         }
         let n_ctx = self.n_ctx;
         let message = format!(
-            "the input is {n_prompt} tokens, {n_around} of them are no material that may be dropped, and the context holds {n_ctx} with {} of them for the answer; try: a shorter question or conversation, or a larger n_ctx",
+            "the input is {n_prompt} tokens, {n_around} of which cannot be dropped, and the context holds {n_ctx}, {} of them reserved for the answer; try: shorten the question or conversation, or raise n_ctx",
             n_ctx - n_max
         );
         Err(WireError::new(ErrorCode::TooLong, message))
@@ -126,7 +126,7 @@ impl Admission {
     fn too_long(&self, n_tokens: &str) -> WireError {
         let n_ctx = self.n_ctx;
         let message = format!(
-            "the input is {n_tokens} tokens and the context holds {n_ctx}, prompt and answer together; try: less input, --truncate head, middle or tail, or a larger n_ctx"
+            "the input is {n_tokens} tokens and the context holds {n_ctx}, prompt and answer together; try: shorten the input, use --truncate head, middle or tail, or raise n_ctx"
         );
         WireError::new(ErrorCode::TooLong, message)
     }
@@ -142,7 +142,7 @@ pub fn cut_out(content: &str, material: Span) -> Result<(&str, &str, &str), Wire
     match (content.get(..start), content.get(start..end), content.get(end..)) {
         (Some(before), Some(material), Some(after)) => Ok((before, material, after)),
         _ => Err(invalid(
-            "the material is not within the last message, a fault of the client; try: one of the same version as beastd",
+            "the material is not inside the last message; try: use a client of the same version as beastd",
         )),
     }
 }

@@ -74,7 +74,7 @@ pub fn run(
         };
         variants.push(Bench::new(config, model, n_threads)?.variant(repack)?);
     }
-    let best = best_variant(&variants).ok_or_else(|| anyhow::anyhow!("nothing could be measured"))?;
+    let best = best_variant(&variants).ok_or_else(|| anyhow::anyhow!("no measurement succeeded"))?;
     if loaded.as_ref().is_some_and(|(is_repacked, _)| *is_repacked != best.repack) {
         drop(loaded.take());
     }
@@ -83,11 +83,11 @@ pub fn run(
         None => load(config, path, best.repack)?,
     };
     let mut bench = Bench::new(config, &model, best.n_threads)?;
-    next("chunks of a prompt");
+    next("prefill chunk sizes");
     let prefill = bench.prefill()?;
-    next("checking guessed tokens");
+    next("verifying drafts");
     let verify = bench.verify()?;
-    next("several sequences at once");
+    next("decoding several sequences");
     let decode = bench.decode()?;
     let chosen = Chosen {
         n_threads: best.n_threads,
@@ -99,7 +99,7 @@ pub fn run(
     let others = before.zip(governor::sample(now_us())).map_or(0.0, |(before, after)| after.others_since(before));
     if others > MAX_OTHERS && !is_forced {
         anyhow::bail!(
-            "other programs used {others:.1} cores meanwhile, so what was measured is wrong and is not kept; wait until they are done, or give --force"
+            "other programs used {others:.1} cores during the measurement, so the results are discarded; try: wait until they finish, or pass --force"
         );
     }
     let measured_at = humantime::format_rfc3339_seconds(std::time::SystemTime::now()).to_string();
@@ -127,7 +127,7 @@ fn ways(config: &Config, machine: &Machine) -> Vec<(bool, usize)> {
 
 fn describe(repack: bool, n_threads: usize) -> String {
     let threads = if n_threads == 1 { "1 thread".to_owned() } else { format!("{n_threads} threads") };
-    format!("{threads}, weights {}", if repack { "rearranged" } else { "as they are" })
+    format!("{threads}, weights {}", if repack { "repacked" } else { "as stored" })
 }
 
 fn load(config: &Config, path: &std::path::Path, repack: bool) -> anyhow::Result<LoadedModel> {

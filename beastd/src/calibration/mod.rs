@@ -162,11 +162,11 @@ pub fn find(model: &Path, fingerprint: &[u8; 32], engine: &str) -> Found {
     };
     let mut calibration: Calibration = match serde_json::from_str(&text) {
         Ok(calibration) => calibration,
-        Err(error) => return Found::Foreign(format!("{} cannot be read: {error}", path.display())),
+        Err(error) => return Found::Foreign(format!("cannot read {}: {error}", path.display())),
     };
-    let differs = |what: &str| Found::Foreign(format!("{} is of another {what}", path.display()));
+    let differs = |what: &str| Found::Foreign(format!("{} is for a different {what}", path.display()));
     match () {
-        () if calibration.version != VERSION || calibration.engine != engine => differs("version of the engine"),
+        () if calibration.version != VERSION || calibration.engine != engine => differs("engine version"),
         () if calibration.machine != machine() => differs("machine"),
         () if calibration.model.fingerprint != fingerprint::hex(fingerprint) => differs("model"),
         () => {

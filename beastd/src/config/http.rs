@@ -55,7 +55,7 @@ impl ApiKey {
             "" => Err("it is empty".into()),
             HIDDEN => Err(format!("{HIDDEN} stands for a key in the output of --print-config; write the key itself")),
             text if !text.bytes().all(|byte| byte.is_ascii_graphic()) => {
-                Err("a key may contain only letters, digits and signs of ASCII, no spaces".into())
+                Err("a key may contain only visible ASCII characters, no spaces".into())
             }
             text => Ok(Self(text.to_owned())),
         }
@@ -207,7 +207,7 @@ pub(super) fn hint(key: &str, value: &Value) -> Option<String> {
         }
         _ => return None,
     };
-    Some(format!("one text is expected; try: {} = {}", own_name(key), Value::from(written)))
+    Some(format!("expected a single string; try: {} = {}", own_name(key), Value::from(written)))
 }
 
 /// Without the table.
@@ -222,7 +222,7 @@ fn socket(values: &Values, socket_of_beast: &Path) -> Result<Option<PathBuf>, Co
         path => PathBuf::from(path),
     };
     if path == socket_of_beast {
-        return Err(invalid(values, KEY, "beastctl's own protocol is spoken there; it must be another path"));
+        return Err(invalid(values, KEY, "this path is beastctl's socket; use a different one"));
     }
     check_socket_path(&path).map_err(|error| invalid(values, KEY, &error.to_string()))?;
     Ok(Some(path))

@@ -139,7 +139,7 @@ fn addresses_are_checked() {
     check_error(
         "socket = '/run/b.sock'",
         expect![[
-            r#"http.socket = "/run/b.sock" (DIR/config.toml): beastctl's own protocol is spoken there; it must be another path"#
+            r#"http.socket = "/run/b.sock" (DIR/config.toml): this path is beastctl's socket; use a different one"#
         ]],
     );
 }
@@ -211,7 +211,7 @@ fn no_text_shows_a_key() {
     check_error(
         "api_key = 'open sesame'",
         expect![[
-            r#"http.api_key = "(set)" (DIR/config.toml): a key may contain only letters, digits and signs of ASCII, no spaces"#
+            r#"http.api_key = "(set)" (DIR/config.toml): a key may contain only visible ASCII characters, no spaces"#
         ]],
     );
     check_error("api_key = 5", expect![[r#"http.api_key = "(set)" (DIR/config.toml): a value like "" is expected"#]]);
@@ -235,11 +235,11 @@ fn a_file_of_keys_is_private_and_plain() {
     check_key_file("# ours\none\n\n  two  \n", 0o600, expect!["2 keys"]);
     check_key_file("one", 0o644, expect!["other users can open it (mode 0644); try: chmod 600 DIR/keys"]);
     check_key_file("one", 0o640, expect!["other users can open it (mode 0640); try: chmod 600 DIR/keys"]);
-    check_key_file("# none\n", 0o600, expect!["it contains no key; write one a line"]);
+    check_key_file("# none\n", 0o600, expect!["it contains no key; write one per line"]);
     check_key_file(
         "one\nt w o",
         0o600,
-        expect!["line 2: a key may contain only letters, digits and signs of ASCII, no spaces"],
+        expect!["line 2: a key may contain only visible ASCII characters, no spaces"],
     );
     check_key_file(&"k\n".repeat(40_000), 0o600, expect!["it is longer than 64 KiB"]);
     check_error(

@@ -27,12 +27,12 @@ pub(super) fn read(path: &Path) -> Result<Vec<ApiKey>, String> {
     }
     let us = rustix::process::geteuid().as_raw();
     if ![us, 0].contains(&metadata.uid()) {
-        return Err(format!("it belongs to user {}, not to you; try: a file of your own", metadata.uid()));
+        return Err(format!("it belongs to user {}, not to you; try: use a file you own", metadata.uid()));
     }
     let bytes = file::read_all(&file, MAX_BYTES).map_err(failed)?;
     let text = String::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())?;
     let keys = keys_in(&text)?;
-    if keys.is_empty() { Err("it contains no key; write one a line".into()) } else { Ok(keys) }
+    if keys.is_empty() { Err("it contains no key; write one per line".into()) } else { Ok(keys) }
 }
 
 fn keys_in(text: &str) -> Result<Vec<ApiKey>, String> {

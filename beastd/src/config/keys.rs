@@ -82,7 +82,7 @@ pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
         "never" => Ok(Duration::MAX),
         "0" => Ok(Duration::ZERO),
         text => humantime::parse_duration(text)
-            .map_err(|_| "a duration like 30s, 5m, 1h, 0 or never is expected; try: 30m".into()),
+            .map_err(|_| "expected a duration such as 30s, 5m, 1h, 0 or never".into()),
     }
 }
 

@@ -21,7 +21,7 @@ const MAX_WORDS: usize = 300;
 /// Why an answer cannot go on, in most cases.
 const NO_TOKEN: &str = "no token can follow";
 /// What exceeds [`LIMITS`].
-const TOO_MUCH: &str = "it takes too much work to follow";
+const TOO_MUCH: &str = "it is too expensive to evaluate";
 /// Constraints that are kept compiled: agents send the same tools each turn, scripts the same schema each call.
 const N_KEPT: usize = 8;
 
@@ -81,7 +81,7 @@ impl Constraints {
     /// trie; one that was read before, next to nothing.
     pub(super) fn read(&self, model: &LoadedModel, kind: Kind, text: &str) -> Result<Constraint, String> {
         if text.len() > MAX_LEN {
-            return Err(format!("it has {} bytes, and {MAX_LEN} are the most", text.len()));
+            return Err(format!("it is {} bytes long; the limit is {MAX_LEN}", text.len()));
         }
         if let Some(constraint) = self.again(kind, text) {
             return Ok(constraint);
@@ -126,7 +126,7 @@ fn schema_grammar(text: &str) -> Result<TopLevelGrammar, String> {
     let mut schema = match schema {
         serde_json::Value::Bool(true) => serde_json::json!({}),
         schema @ serde_json::Value::Object(_) => schema,
-        _ => return Err("a schema is an object".into()),
+        _ => return Err("a schema must be an object".into()),
     };
     patterns::check(&schema)?;
     schema::add_types(&mut schema);

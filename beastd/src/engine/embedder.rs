@@ -70,7 +70,7 @@ impl<'model> Embedder<'model> {
         let params = params(&options).with_embeddings(true).with_pooling_type(LlamaPoolingType::None);
         let context = Context::new(model, params).map_err(|error| {
             EngineError::NoEmbeddings(format!(
-                "no context for embeddings of {n_cells} tokens: {error}; try: a smaller n_ctx or fewer slots"
+                "cannot create a context for embeddings of {n_cells} tokens: {error}; try: lower n_ctx or n_slots"
             ))
         })?;
         let batch = LlamaBatch::new(n_batch, 1);
@@ -102,7 +102,7 @@ impl<'model> Embedder<'model> {
         }
         unit(std::mem::take(&mut self.sum)).map(Some).ok_or_else(|| {
             EngineError::NoEmbeddings(
-                "the model's output is not a number; its file may be damaged; try: to pull the model again".into(),
+                "the model's output is not a number: its file may be damaged; try: pull the model again".into(),
             )
         })
     }
@@ -135,7 +135,7 @@ impl<'model> Embedder<'model> {
             let state = self
                 .context
                 .embeddings_ith(i32::try_from(nth).expect("a short batch"))
-                .map_err(|error| EngineError::Fatal(format!("llama.cpp gives no embedding: {error}")))?;
+                .map_err(|error| EngineError::Fatal(format!("llama.cpp returned no embedding: {error}")))?;
             self.sum.resize(state.len(), 0.0);
             // The length is made one in the end, so a sum is as good as a mean.
             self.sum.iter_mut().zip(state).for_each(|(sum, value)| *sum += value);

@@ -9,19 +9,19 @@ pub enum LoadError {
     #[error("cannot read the model {}: {source}; try: check `model` in the configuration", path.display())]
     File { path: PathBuf, source: std::io::Error },
     /// It is something else.
-    #[error("{} is not a GGUF file (it does not begin with \"GGUF\"); convert the model, or choose another", path.display())]
+    #[error("{} is not a GGUF file (it does not begin with \"GGUF\"); try: convert the model, or choose another", path.display())]
     NotGguf { path: PathBuf },
     /// llama.cpp does not take it.
-    #[error("llama.cpp cannot load {}: it is truncated, damaged or of an unknown kind; try: get it again, or choose another", path.display())]
+    #[error("llama.cpp cannot load {}: it is truncated, damaged or unsupported; try: download it again, or choose another model", path.display())]
     Refused { path: PathBuf },
     /// Its head says what no model can mean, or a trial of it failed.
-    #[error("cannot use the model {}: {reason}; try: get the file again, or choose another", path.display())]
+    #[error("cannot use the model {}: {reason}; try: download it again, or choose another model", path.display())]
     Unusable { path: PathBuf, reason: String },
     /// What a trial said of it.
     #[error("{0}")]
     Trial(String),
     /// It cannot guess for this model.
-    #[error("the draft model {} has another vocabulary than the model; choose one of the same family", path.display())]
+    #[error("the draft model {} has a different vocabulary from the model's; try: use a draft model of the same family", path.display())]
     Vocabulary {
         /// The draft model's file.
         path: PathBuf,

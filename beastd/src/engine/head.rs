@@ -32,7 +32,7 @@ pub(super) fn check(path: &Path) -> Result<(), LoadError> {
         Damage::Magic => LoadError::NotGguf { path: path.to_owned() },
         Damage::Io(source) => file_error(source),
         Damage::Cut(_) | Damage::Headless => LoadError::Refused { path: path.to_owned() },
-        Damage::Garbled => unusable("its header makes no sense".to_owned()),
+        Damage::Garbled => unusable("its header is invalid".to_owned()),
     })?;
     // A format that nobody knows yet is llama.cpp's to refuse.
     head.map_or(Ok(()), |head| plausible(&head).map_err(unusable))
@@ -44,18 +44,18 @@ fn plausible(head: &Head) -> Result<(), String> {
     if let (key, Some(Value::Integer(n))) = of_architecture("block_count")
         && !(1..=MAX_LAYERS).contains(n)
     {
-        return Err(format!("{key} is {n}, and must be 1 to {MAX_LAYERS}"));
+        return Err(format!("{key} is {n}; it must be 1 to {MAX_LAYERS}"));
     }
     if let (key, Some(Value::Integer(n))) = of_architecture("context_length")
         && !CONTEXT.contains(n)
     {
-        return Err(format!("{key} is {n}, and must be {} to {}", CONTEXT.start(), CONTEXT.end()));
+        return Err(format!("{key} is {n}; it must be {} to {}", CONTEXT.start(), CONTEXT.end()));
     }
     for key in EPSILONS {
         if let (key, Some(Value::Float(n))) = of_architecture(key)
             && !(n.is_finite() && *n > 0.0)
         {
-            return Err(format!("{key} is {n}, and must be above 0"));
+            return Err(format!("{key} is {n}; it must be above 0"));
         }
     }
     vocabulary(head)

@@ -129,7 +129,7 @@ impl<'model> LlamaEngine<'model> {
                 self.rolled_back.remove(&slot);
                 match self.context.clear_kv_cache_seq(Some(slot.0), None, None) {
                     Ok(true) => Ok(()),
-                    outcome => Err(EngineError::Fatal(format!("slot {} cannot be emptied: {outcome:?}", slot.0))),
+                    outcome => Err(EngineError::Fatal(format!("cannot clear slot {}: {outcome:?}", slot.0))),
                 }
             }
             KvEdit::Copy { from, to } if self.rolled_back.contains(&from) => {
@@ -138,13 +138,13 @@ impl<'model> LlamaEngine<'model> {
                 let state = self.save(from)?;
                 match self.restore(to, &state)? {
                     true => Ok(()),
-                    false => Err(EngineError::Fatal(format!("slot {} finds no room for a copy", from.0))),
+                    false => Err(EngineError::Fatal(format!("no room to copy slot {}", from.0))),
                 }
             }
             KvEdit::Copy { from, to } => self
                 .context
                 .copy_kv_cache_seq(id(from), id(to), None, None)
-                .map_err(|error| EngineError::Fatal(format!("slot {} cannot be copied: {error}", from.0))),
+                .map_err(|error| EngineError::Fatal(format!("cannot copy slot {}: {error}", from.0))),
         }
     }
 
@@ -157,7 +157,7 @@ impl<'model> LlamaEngine<'model> {
                 self.rolled_back.insert(slot);
                 Ok(())
             }
-            outcome => Err(EngineError::Fatal(format!("slot {} cannot be cut at {pos}: {outcome:?}", slot.0))),
+            outcome => Err(EngineError::Fatal(format!("cannot truncate slot {} at {pos}: {outcome:?}", slot.0))),
         }
     }
 }
@@ -250,7 +250,7 @@ impl Engine for LlamaEngine<'_> {
 
     fn save(&mut self, slot: SlotId) -> Result<Vec<u8>, EngineError> {
         raw::save(&self.context, id(slot))
-            .ok_or_else(|| EngineError::Fatal(format!("llama.cpp saves slot {} in another size than it says", slot.0)))
+            .ok_or_else(|| EngineError::Fatal(format!("llama.cpp saved slot {} with a size other than announced", slot.0)))
     }
 
     fn restore(&mut self, slot: SlotId, state: &[u8]) -> Result<bool, EngineError> {

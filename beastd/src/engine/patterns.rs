@@ -46,7 +46,7 @@ impl<'a> Walk<'a> {
         }
         let n_patterns = own(&all) + if with_choices { self.n_of_choices(&all) } else { 0 };
         if n_patterns > MAX_PATTERNS {
-            return Err(format!("one text has to satisfy {n_patterns} patterns, and {MAX_PATTERNS} are the most"));
+            return Err(format!("one string must match {n_patterns} patterns; the limit is {MAX_PATTERNS}"));
         }
         if with_choices {
             for choice in choices(&all).flatten() {
@@ -118,7 +118,7 @@ impl<'a> Walk<'a> {
             return Err(too_long(pattern));
         }
         if of_names.len() > MAX_NAMES {
-            return Err(format!("one object has {} patterns for names, and {MAX_NAMES} are the most", of_names.len()));
+            return Err(format!("one object has {} patterns for property names; the limit is {MAX_NAMES}", of_names.len()));
         }
         of_names.into_iter().try_for_each(|schema| self.walk(&[schema], true))
     }
@@ -129,7 +129,7 @@ fn is_long(pattern: &str) -> bool {
 }
 
 fn too_long(pattern: &str) -> String {
-    format!("a pattern has {} bytes, and {MAX_PATTERN_LEN} are the most", pattern.len())
+    format!("a pattern is {} bytes long; the limit is {MAX_PATTERN_LEN}", pattern.len())
 }
 
 fn own(schemas: &[&Value]) -> usize {

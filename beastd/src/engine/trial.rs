@@ -44,10 +44,10 @@ pub fn run(
     check(&loaded, &vocab);
     let engine = LlamaEngine::new(&loaded, &SMALL).map_err(|error| error.to_string());
     let first = tokens.first().copied().unwrap_or(Token(0));
-    engine?.warm_up(first, false).map_err(|error| unusable(path, &format!("it cannot compute: {error}")))?;
+    engine?.warm_up(first, false).map_err(|error| unusable(path, &format!("a test computation failed: {error}")))?;
     match weights.join() {
         Ok(None) => Ok(()),
-        Ok(Some(name)) => Err(unusable(path, &format!("the tensor {name} holds values that are not numbers"))),
+        Ok(Some(name)) => Err(unusable(path, &format!("tensor {name} contains values that are not numbers"))),
         Err(_) => Err(unusable(path, "its weights cannot be read")),
     }
 }

@@ -159,7 +159,7 @@ enum Acceptance {
 }
 
 fn gone() -> WireError {
-    WireError::new(ErrorCode::Engine, "the answer broke off; try: the same again, and the log of beastd for the reason")
+    WireError::new(ErrorCode::Engine, "the answer was interrupted; try: repeat the request, and see beastctl logs for the reason")
 }
 
 /// One whole answer.

@@ -122,7 +122,7 @@ fn decode(bytes: &[u8], encoding: &str, max: usize) -> Result<Bytes, Refusal> {
         "deflate" => Box::new(flate2::read::ZlibDecoder::new(bytes)),
         "zstd" => Box::new(ruzstd::decoding::StreamingDecoder::new(bytes).map_err(broken)?),
         other => {
-            let text = format!("unknown content encoding '{other}'; try: gzip, deflate, zstd or none");
+            let text = format!("unknown content encoding '{other}'; try: use gzip, deflate, zstd or none");
             return Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "invalid_request_error", text));
         }
     };
@@ -142,7 +142,7 @@ fn too_late(limit: Duration) -> Refusal {
 
 fn too_large(max: usize) -> Refusal {
     let text =
-        format!("the request body is larger than {} MiB; try: less text, or a larger http.max_body_mib", max >> 20);
+        format!("the request body is larger than {} MiB; try: send less text, or raise http.max_body_mib", max >> 20);
     Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "invalid_request_error", text)
 }
 

@@ -49,7 +49,7 @@ pub fn check(via: Via, method: &Method, uri: &Uri, headers: &HeaderMap, http: &H
 fn check_host(address: std::net::SocketAddr, uri: &Uri, headers: &HeaderMap, http: &Http) -> Result<(), Refusal> {
     let mut hosts = headers.get_all(HOST).iter();
     let (Some(host), None) = (hosts.next(), hosts.next()) else {
-        return Err(Refusal::invalid("the request needs one Host header"));
+        return Err(Refusal::invalid("the request must have exactly one Host header"));
     };
     let host = host_name(host.to_str().unwrap_or_default());
     // A whole address in the first line says it once more.
@@ -103,7 +103,7 @@ fn check_site(method: &Method, headers: &HeaderMap, is_allowed_page: bool) -> Re
     if !is_foreign || is_allowed_page || *method == Method::GET || *method == Method::HEAD {
         return Ok(());
     }
-    let text = "a page of another site may not send this; try: add its origin to http.origins";
+    let text = "cross-site request refused; try: add its origin to http.origins";
     Err(Refusal::new(StatusCode::FORBIDDEN, "permission_error", text))
 }
 
@@ -122,7 +122,7 @@ fn check_content_type(headers: &HeaderMap, is_allowed_page: bool) -> Result<(), 
     if is_json || (kind == "application/x-www-form-urlencoded" && !is_page) {
         return Ok(());
     }
-    let text = format!("content type '{}' is not supported; try: application/json", excerpt(&kind));
+    let text = format!("content type '{}' is not supported; try: send application/json", excerpt(&kind));
     Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "invalid_request_error", text))
 }
 
@@ -144,8 +144,8 @@ fn check_key(headers: &HeaderMap, http: &Http) -> Result<(), Refusal> {
         return Ok(());
     }
     let text = match given.iter().any(Option::is_some) {
-        true => "invalid API key; try: a key of http.api_key or http.api_key_file",
-        false => "missing API key; try: the header 'Authorization: Bearer KEY'",
+        true => "invalid API key; try: use a key from http.api_key or http.api_key_file",
+        false => "missing API key; try: send the header 'Authorization: Bearer KEY'",
     };
     Err(Refusal {
         code: Some("invalid_api_key"),

@@ -167,7 +167,7 @@ async fn connection(socket: Socket, via: Via, daemon: &Arc<Daemon>, streams: Arc
     };
     let is_broken = outcome.as_ref().is_err_and(hyper::Error::is_parse);
     if let Err(error) = outcome {
-        tracing::debug!(%error, "an HTTP connection ended early");
+        tracing::debug!(%error, "an HTTP connection closed early");
     }
     if is_broken || has_unread.load(Relaxed) {
         line.drain(LINGER).await;

@@ -42,7 +42,7 @@ fn one(value: &Value, vocab: &dyn Vocab) -> Result<Option<RawPrompt>, Refusal> {
             if object.contains_key("multimodal_data") {
                 return Err(Refusal::invalid_field(
                     "multimodal_data",
-                    "this model reads text only; try: without media",
+                    "this model reads text only; try: leave media out",
                 ));
             }
             match (object.get("prompt_string"), object.get("content")) {

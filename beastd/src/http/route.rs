@@ -38,7 +38,7 @@ pub(crate) async fn answer(client: &Client, request: Request<Incoming>) -> Reply
         Ok(()) => attended(client, dispatch(client, request, &mut is_read)).await,
     };
     let mut reply = outcome.unwrap_or_else(|refusal| {
-        tracing::debug!(status = refusal.status.as_u16(), reason = refusal.message, "an HTTP request is refused");
+        tracing::debug!(status = refusal.status.as_u16(), reason = refusal.message, "refused an HTTP request");
         refusal.reply(dialect)
     });
     client.has_unread.fetch_or(!is_read, Relaxed);
@@ -58,12 +58,12 @@ pub(crate) async fn answer(client: &Client, request: Request<Incoming>) -> Reply
     reply
 }
 
-/// Gives up when the client has gone: a request may wait for its model, and nobody writes meanwhile.
+/// Gives up when the client disconnected: a request may wait for its model, and nobody writes meanwhile.
 async fn attended(client: &Client, answer: impl Future<Output = Result<Reply, Refusal>>) -> Result<Reply, Refusal> {
     tokio::select! {
         biased;
         outcome = answer => outcome,
-        () = client.line.gone_whole() => Err(Refusal::invalid("the client has gone")),
+        () = client.line.gone_whole() => Err(Refusal::invalid("the client disconnected")),
     }
 }
 

@@ -77,11 +77,11 @@ const ROUTES: &[(Method, &str, Handler)] = &[
     (Method::POST, "/v1/chat/completions/input_tokens", Handler::CountChat),
     (Method::POST, "/responses/input_tokens", Handler::CountResponses),
     (Method::POST, "/v1/responses/input_tokens", Handler::CountResponses),
-    (Method::POST, "/props", Handler::Unsupported("settings are not changed over HTTP; try: config.toml")),
+    (Method::POST, "/props", Handler::Unsupported("settings cannot be changed over HTTP; try: edit config.toml")),
     (
         Method::POST,
         "/slots/",
-        Handler::Unsupported("slots are not saved or restored over HTTP: prefixes are kept by themselves"),
+        Handler::Unsupported("slots cannot be saved or restored over HTTP: prefixes are cached automatically"),
     ),
     (
         Method::POST,

@@ -61,7 +61,7 @@ impl Held {
         let _permit = self.client.daemon.tokenizing.acquire().await.expect("it is never closed");
         let admission = Arc::clone(&self.ready.admission);
         spawn_blocking(move || work(&admission)).await.unwrap_or_else(|error| {
-            let text = format!("reading the request failed: {error}; try: the same again, and the log of beastd");
+            let text = format!("cannot process the request: {error}; try: repeat the request, and see beastctl logs for the reason");
             Err(Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "server_error", text))
         })
     }

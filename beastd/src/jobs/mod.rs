@@ -83,7 +83,7 @@ pub async fn reduce(means: Means, request: Arc<Generate>, events: mpsc::Sender<E
         if joined.is_empty() {
             return Err(WireError::new(
                 ErrorCode::Engine,
-                "no part of the input got an answer; try: another prompt, or a larger --max-tokens",
+                "no part of the input got an answer; try: change the prompt, or raise --max-tokens",
             ));
         }
         let last = Arc::new(reduction.frame.around(&joined, None, true, None));
@@ -109,7 +109,7 @@ impl Reduction {
             let n_max = admission.n_ctx().saturating_sub(n_around + n_answer + MARGIN);
             if n_max < MIN_PART {
                 let message = format!(
-                    "the instruction and the question are {n_around} tokens and leave no room in the context of {} for a part of the input; try: shorter ones, or a larger n_ctx",
+                    "the instruction and the question take {n_around} of the context's {} tokens and leave no room for the input; try: shorten them, or raise n_ctx",
                     admission.n_ctx()
                 );
                 return Err(WireError::new(ErrorCode::TooLong, message));
@@ -121,7 +121,7 @@ impl Reduction {
         let outcome = dividing.await;
         drop(guard);
         outcome.unwrap_or_else(|error| {
-            Err(WireError::new(ErrorCode::Internal, format!("the input could not be divided: {error}")))
+            Err(WireError::new(ErrorCode::Internal, format!("cannot split the input: {error}")))
         })
     }
 
@@ -158,7 +158,7 @@ impl Reduction {
             }
             let Some(outcome) = running.join_next().await else { break };
             let (index, outcome) = outcome.map_err(|error| {
-                WireError::new(ErrorCode::Internal, format!("a part of the input could not be answered: {error}"))
+                WireError::new(ErrorCode::Internal, format!("cannot answer a part of the input: {error}"))
             })?;
             let Answer { text: answer, is_cut } = match outcome {
                 // Others have filled the queue: fewer at once, and again later. What was answered so far is too much to

@@ -39,6 +39,6 @@ async fn collect(means: Means, request: Generate) -> Result<Answer, WireError> {
     }
     Err(WireError::new(
         ErrorCode::Engine,
-        "the worker has ended; try: the same again, and the log of beastd for the reason",
+        "the worker thread has ended; try: repeat the request, and see beastctl logs for the reason",
     ))
 }

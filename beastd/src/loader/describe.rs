@@ -95,7 +95,7 @@ impl Description<'_> {
             notice(model::builtin_notice());
         }
         if self.n_ctx < self.config.n_ctx {
-            notice(format!("the context is {} tokens: the model was trained for no more", self.n_ctx));
+            notice(format!("the context is limited to {} tokens, which the model was trained for", self.n_ctx));
         }
         // Only what somebody has asked for by name.
         if let (Some(reason), false) = (&speculation.reason, matches!(&*self.config.draft, "auto" | "none")) {
@@ -107,10 +107,10 @@ impl Description<'_> {
     fn template(&self, vocab: &Arc<dyn Vocab>) -> Result<ChatTemplate, Notice> {
         let warning = |text: String| Notice { kind: NoticeKind::Warning, text };
         let Some(source) = self.loaded.chat_template() else {
-            return Err(warning("the model has no chat template: the prompt goes to it as plain text".into()));
+            return Err(warning("the model has no chat template; prompts are sent as plain text".into()));
         };
         ChatTemplate::new(&source, vocab.bos_text(), vocab.eos_text(), &vocab.special_texts()).map_err(|error| {
-            warning(format!("cannot use the model's chat template: {error}; its prompts are plain text"))
+            warning(format!("cannot use the model's chat template: {error}; prompts are sent as plain text"))
         })
     }
 

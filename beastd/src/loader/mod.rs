@@ -212,7 +212,7 @@ fn live(mut config: Arc<Config>, progress: &Progress, metrics: &Arc<Metrics>, in
             Err(error) => Err(error),
         };
         engine::return_memory();
-        tracing::info!("no model is in memory");
+        tracing::info!("model unloaded");
         // Only now: the next model may need the memory. Who asked may have gone.
         match outcome {
             Ok((rest, given_back)) => {
@@ -220,7 +220,7 @@ fn live(mut config: Arc<Config>, progress: &Progress, metrics: &Arc<Metrics>, in
                 let _ = given_back.send(());
             }
             Err(error) => {
-                tracing::error!(%error, "the model cannot be loaded");
+                tracing::error!(%error, "cannot load the model");
                 let _ = asker.take().map(|asker| asker.send(Err(error)));
             }
         }
@@ -249,7 +249,7 @@ fn next_load(inbox: &mut Inbox) -> Option<(Arc<Config>, Asker)> {
 fn told(error: String, reason: Option<String>) -> String {
     let Some(reason) = reason else { return error };
     let error = match reason.to_lowercase().contains("allocate memory") {
-        true => "not enough memory to load the model; try: end another program, or use a smaller model".into(),
+        true => "not enough memory to load the model; try: close other programs, or use a smaller model".into(),
         false => error,
     };
     format!("{error} (llama.cpp: {reason})")
@@ -357,7 +357,7 @@ fn open_store(config: &Config, tuning: &Tuning) -> Option<PrefixStore> {
     let key = StoreKey { model, engine: ENGINE.to_owned(), kv_type: "f16".to_owned() };
     PrefixStore::open(&folder, key, config.prefix_disk_mib.saturating_mul(1 << 20))
         .inspect_err(|error| {
-            tracing::warn!(folder = %folder.display(), %error, "beginnings of prompts are not kept on disk");
+            tracing::warn!(folder = %folder.display(), %error, "prompt prefixes are not cached on disk");
         })
         .ok()
 }

@@ -88,7 +88,7 @@ pub(super) fn speculate<'model>(
     }
     let reason = match () {
         () if config.n_draft() == 0 => Some("turned off in the configuration".to_owned()),
-        () if n_max == 0 => Some("this model's memory cannot take guesses back".to_owned()),
+        () if n_max == 0 => Some("this model cannot roll back drafts".to_owned()),
         () => draft.reason,
     };
     let n_max_u32 = u32::try_from(n_max).unwrap_or(u32::MAX);

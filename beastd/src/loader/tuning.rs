@@ -32,9 +32,9 @@ impl Tuning {
                 let origin = calibration.origin();
                 (Some(*calibration), origin)
             }
-            Found::Foreign(why) => (None, format!("{why}; measure: beastctl bench --calibrate")),
+            Found::Foreign(why) => (None, format!("{why}; try: beastctl bench --calibrate")),
             Found::Nothing if !config.calibration => (None, "calibration is turned off".to_owned()),
-            Found::Nothing => (None, "not measured yet; measure: beastctl bench --calibrate".to_owned()),
+            Found::Nothing => (None, "not calibrated yet; try: beastctl bench --calibrate".to_owned()),
         };
         let chosen = calibration.as_ref().map(|calibration| calibration.chosen);
         let repack = match &*config.repack {

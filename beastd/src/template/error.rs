@@ -48,7 +48,7 @@ impl TemplateError {
             | ErrorKind::UnknownMethod => Self::Unsupported(format!("{}: {detail}{line}", innermost.kind())),
             ErrorKind::SyntaxError | ErrorKind::BadEscape => Self::Invalid(format!("{detail}{line}")),
             ErrorKind::OutOfFuel => Self::TooComplex("it takes too many steps".into()),
-            ErrorKind::WriteFailure => Self::TooComplex("it writes too much text".into()),
+            ErrorKind::WriteFailure => Self::TooComplex("it produces too much text".into()),
             kind if innermost.detail().is_some() => Self::Failed(format!("{kind}: {detail}{line}")),
             kind => Self::Failed(format!("{kind}{line}")),
         }

@@ -179,13 +179,13 @@ fn check(inputs: &[Vec<Token>], n_ctx: usize, n_vocab: usize) -> Result<(), Wire
         let name = if inputs.len() == 1 { "the input".to_owned() } else { format!("input {nth}") };
         let invalid = |text: String| Err(WireError::new(ErrorCode::Invalid, text));
         if input.is_empty() {
-            return invalid(format!("{name} is empty; try: some text"));
+            return invalid(format!("{name} is empty; try: send some text"));
         }
         if input.len() > n_ctx {
             let n = input.len();
             // In words that clients of llama-server look for.
             let text = format!(
-                "{name} ({n} tokens) exceeds the available context size ({n_ctx} tokens); try: less text, or a larger n_ctx"
+                "{name} ({n} tokens) exceeds the available context size ({n_ctx} tokens); try: shorten it, or raise n_ctx"
             );
             return Err(WireError::new(ErrorCode::TooLong, text).with_sizes(n, n_ctx));
         }

@@ -46,7 +46,7 @@ impl<E: Engine> Worker<'_, E> {
     pub(super) fn give_up(&mut self, id: SeqId, stuck: Stuck) {
         match stuck {
             Stuck::Constraint(words) => {
-                tracing::warn!(request = id.0, reason = words, "the constraint cannot be followed any further");
+                tracing::warn!(request = id.0, reason = words, "the constraint reached a dead end");
                 self.end_with(id, FinishReason::DeadEnd, |stream, usage, timings, now_us| {
                     stream.finish_stuck(words, usage, timings, now_us);
                 });
@@ -54,7 +54,7 @@ impl<E: Engine> Worker<'_, E> {
             Stuck::NotANumber => {
                 tracing::error!(request = id.0, "the model's output is not a number");
                 let text = "the model's output is not a number: its file is damaged, or this prompt breaks it; try: \
-                    another prompt, or to pull the model again";
+                    change the prompt, or pull the model again";
                 self.end_with(id, FinishReason::Cancelled, |stream, _, _, _| {
                     stream.fail(WireError::new(ErrorCode::Engine, text));
                 });

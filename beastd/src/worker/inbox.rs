@@ -158,9 +158,9 @@ impl WorkerHandle {
 
 /// What is told to a request that comes while the daemon goes.
 pub fn shutting_down() -> WireError {
-    WireError::new(ErrorCode::ShuttingDown, "beastd is shutting down; try: again in a moment")
+    WireError::new(ErrorCode::ShuttingDown, "beastd is shutting down; try: repeat the request in a moment")
 }
 
 pub(super) fn overloaded() -> WireError {
-    WireError::new(ErrorCode::Overloaded, "beastd has too many waiting requests; try: again in a moment")
+    WireError::new(ErrorCode::Overloaded, "beastd's queue is full; try: repeat the request in a moment")
 }

@@ -228,7 +228,7 @@ impl<'model, E: Engine> Worker<'model, E> {
             self.scheduler.finish(id);
             self.engine.disarm(id);
             let text =
-                "the answer cannot go on: the model that runs now would not have begun it so; try: the same again";
+                "cannot resume this answer: a different model is loaded; try: repeat the request";
             return stream.fail(WireError::new(ErrorCode::Engine, text));
         }
         self.speculation.begin(id, wish);
@@ -266,7 +266,7 @@ impl<'model, E: Engine> Worker<'model, E> {
         }
         let change = governor::sample(now_us).and_then(|sample| self.governor.observe(sample));
         if let Some(n_threads) = change.filter(|&n_threads| self.engine.set_threads(n_threads)) {
-            tracing::info!(n_threads, "others use the machine more, or less");
+            tracing::info!(n_threads, "changed threads for CPU contention");
             self.metrics.n_threads.store(n_threads, Relaxed);
             self.speculation.set_threads(n_threads);
         }
@@ -291,7 +291,7 @@ impl<'model, E: Engine> Worker<'model, E> {
                 Some(state) => self.engine.restore(place, &state)?,
                 None => false,
             };
-            tracing::debug!(n_tokens = tokens.len(), is_restored, "a prefix from disk");
+            tracing::debug!(n_tokens = tokens.len(), is_restored, "restored a prefix from disk");
             self.scheduler.restored(place, is_restored.then_some(tokens));
         }
         Ok(())
@@ -304,7 +304,7 @@ impl<'model, E: Engine> Worker<'model, E> {
             self.engine.edit(&self.scheduler.take_edits())?;
             let state = self.engine.save(place)?;
             if let Err(error) = store.write(&tokens, &state) {
-                tracing::warn!(%error, "a prefix cannot be kept on disk");
+                tracing::warn!(%error, "cannot save a prefix to disk");
             }
             if !self.inbox.commands.is_empty() {
                 break;
@@ -372,7 +372,7 @@ impl<'model, E: Engine> Worker<'model, E> {
         match self.scheduler.make_room() {
             Room::Evicted => Ok(()),
             Room::Preempted(id) => {
-                tracing::warn!(request = id.0, "the KV cache is full; the request starts again later");
+                tracing::warn!(request = id.0, "the KV cache is full; preempted a request");
                 Ok(())
             }
             Room::None => self.break_down(EngineError::Fatal("the KV cache has no room for a single request".into())),
@@ -380,10 +380,10 @@ impl<'model, E: Engine> Worker<'model, E> {
     }
 
     fn break_down(&mut self, error: EngineError) -> Result<(), EngineError> {
-        tracing::error!(%error, "the engine is broken");
+        tracing::error!(%error, "the engine failed");
         self.fail_all(&WireError::new(
             ErrorCode::Engine,
-            format!("the engine failed: {error}; try: the same again, and the log of beastd for the reason"),
+            format!("the engine failed: {error}; try: repeat the request, and see beastctl logs for the reason"),
         ));
         Err(error)
     }

@@ -59,7 +59,7 @@ impl<E: Engine> Worker<'_, E> {
     /// Books the time of a step that was given up to the request that it was for.
     pub(super) fn interrupted(&mut self, batch: &Batch, began_us: u64) {
         let step_us = now_us() - began_us;
-        tracing::debug!(us = step_us, "a chunk was given up for somebody who came");
+        tracing::debug!(us = step_us, "interrupted a prefill chunk for a new request");
         Metrics::add(&self.metrics.busy_us, step_us);
         for row in &batch.rows {
             self.active.get_mut(&row.seq).expect("what was computed is active").prefill_us += step_us;

@@ -142,7 +142,7 @@ fn a_client_that_says_nothing_is_sent_away_and_holds_nobody_up() {
 
     let mut said = Vec::new();
     silent.read_to_end(&mut said).expect("the daemon hangs up");
-    assert!(String::from_utf8_lossy(&said).contains("no greeting within 1s"), "{said:?}");
+    assert!(String::from_utf8_lossy(&said).contains("no handshake within 1s"), "{said:?}");
     drop(silent);
     served(&beast, 2);
 }

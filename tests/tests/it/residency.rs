@@ -177,7 +177,7 @@ fn a_request_in_the_middle_of_an_unload_holds_nobody_up() {
 
 /// Until whoever asks is held up for another model.
 fn another_waits(beast: &Beast) {
-    eventually(|| beast.log_files().contains("another model waits for running requests"));
+    eventually(|| beast.log_files().contains("switching models after running requests finish"));
 }
 
 #[test]

@@ -12,13 +12,13 @@ pub(in crate::engine) fn read(text: &str) -> Result<Grammar, String> {
     let mut reader = Reader { rest: text, line: 1, depth: 0, rules: Vec::new(), names: HashMap::new() };
     reader.rules()?;
     let Reader { rules, names, .. } = reader;
-    let root = *names.get("root").ok_or("there is no rule `root`, with which an answer begins")?;
+    let root = *names.get("root").ok_or("there is no `root` rule")?;
     let mut nodes = Vec::with_capacity(rules.len());
     for (n, Rule { node, line }) in rules.into_iter().enumerate() {
         let name = || names.iter().find(|(_, at)| **at == n).map_or("", |(name, _)| *name);
         nodes.push(node.ok_or_else(|| match name() {
-            "root" => "there is no rule `root`, with which an answer begins".to_owned(),
-            name => format!("line {line}: there is no rule `{name}`"),
+            "root" => "there is no `root` rule".to_owned(),
+            name => format!("line {line}: undefined rule `{name}`"),
         })?);
     }
     Ok(Grammar { rules: nodes, root })
@@ -45,7 +45,7 @@ impl<'a> Reader<'a> {
             self.skip_blanks();
             let Some(c) = self.rest.chars().next() else { return Ok(()) };
             if !is_of_name(c) {
-                return Err(self.mistake(format!("`{c}` means nothing here; a rule is `name ::= …`")));
+                return Err(self.mistake(format!("`{c}` is unexpected here; expected a rule, `name ::= …`")));
             }
             let line = self.line;
             let name = self.name();
@@ -95,7 +95,7 @@ impl<'a> Reader<'a> {
                     let name = self.name();
                     nodes.push(Node::Rule(self.number_of(name, line)));
                 }
-                c => return Err(self.mistake(format!("`{c}` means nothing here; texts stand in double quotes"))),
+                c => return Err(self.mistake(format!("`{c}` is unexpected here; literals go in double quotes"))),
             }
         }
         Ok(one_after_the_other(nodes))
@@ -119,7 +119,7 @@ impl<'a> Reader<'a> {
         let mut chars = Vec::new();
         loop {
             match self.rest.chars().next() {
-                None | Some('\n') => return Err(self.mistake("a text does not end in its line, `\"` is missing")),
+                None | Some('\n') => return Err(self.mistake("unterminated string: `\"` is missing")),
                 Some('"') => break,
                 Some(_) => chars.push(self.character()?),
             }
@@ -139,7 +139,7 @@ impl<'a> Reader<'a> {
         loop {
             match self.rest.chars().next() {
                 None | Some('\n') => {
-                    return Err(self.mistake("a class of characters does not end in its line, `]` is missing"));
+                    return Err(self.mistake("unterminated character class: `]` is missing"));
                 }
                 Some(']') => break,
                 Some(_) => {}
@@ -157,7 +157,7 @@ impl<'a> Reader<'a> {
         }
         self.skip(1);
         if ranges.is_empty() && !is_negated {
-            return Err(self.mistake("an empty class fits no character"));
+            return Err(self.mistake("an empty character class matches nothing"));
         }
         Ok(Class { ranges, is_negated })
     }
@@ -187,11 +187,11 @@ impl<'a> Reader<'a> {
         if n_digits > 0 {
             let digits = self.rest.get(2..2 + n_digits).unwrap_or_default();
             let c = u32::from_str_radix(digits, 16).ok().and_then(char::from_u32);
-            let c = c.ok_or_else(|| self.mistake(format!("`\\{kind}{digits}` is no character")))?;
+            let c = c.ok_or_else(|| self.mistake(format!("invalid escape `\\{kind}{digits}`")))?;
             self.skip(2 + n_digits);
             return Ok(c);
         }
-        let c = plain.ok_or_else(|| self.mistake(format!("`\\{kind}` means nothing")))?;
+        let c = plain.ok_or_else(|| self.mistake(format!("unknown escape `\\{kind}`")))?;
         self.skip(1 + kind.len_utf8());
         Ok(c)
     }
@@ -202,10 +202,10 @@ impl<'a> Reader<'a> {
         let line = self.rest.split('\n').next().unwrap_or_default();
         let inner = line.trim_start_matches('!').strip_prefix('<').and_then(|rest| rest.split_once('>'));
         let Some((inner, _)) = inner else {
-            return Err(self.mistake("a token does not end in its line, `>` is missing"));
+            return Err(self.mistake("unterminated token: `>` is missing"));
         };
         let token = match inner.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-            Some(id) => Token::Id(id.parse().map_err(|_| self.mistake(format!("`<{inner}>` names no token")))?),
+            Some(id) => Token::Id(id.parse().map_err(|_| self.mistake(format!("invalid token `<{inner}>`")))?),
             None => Token::Text(format!("<{inner}>")),
         };
         self.skip(usize::from(is_negated) + inner.len() + 2);
@@ -221,11 +221,11 @@ impl<'a> Reader<'a> {
             _ => self.bounds()?,
         };
         let sign = &self.rest[..n_bytes];
-        let Some(node) = nodes.pop() else { return Err(self.mistake(format!("`{sign}` repeats nothing"))) };
+        let Some(node) = nodes.pop() else { return Err(self.mistake(format!("nothing to repeat before `{sign}`"))) };
         // Twice is what people write for "as few as possible", which GBNF does not know; ever more of them would be
         // ever deeper.
         if matches!(&node, Node::Repeat { node, .. } if matches!(**node, Node::Repeat { .. })) {
-            return Err(self.mistake(format!("`{sign}` follows two repetitions")));
+            return Err(self.mistake(format!("`{sign}` follows two other repetitions")));
         }
         self.skip(n_bytes);
         nodes.push(Node::Repeat { node: Box::new(node), least, most });
@@ -235,10 +235,10 @@ impl<'a> Reader<'a> {
     /// The bounds in braces, and how many bytes they take.
     fn bounds(&self) -> Result<(u32, Option<u32>, usize), String> {
         let Some(end) = self.rest.split('\n').next().unwrap_or_default().find('}') else {
-            return Err(self.mistake("a repetition does not end in its line, `}` is missing"));
+            return Err(self.mistake("unterminated repetition: `}` is missing"));
         };
         let bounds = &self.rest[1..end];
-        let is_none = || self.mistake(format!("`{{{bounds}}}` is no repetition, such as {{3}} or {{1,3}}"));
+        let is_none = || self.mistake(format!("invalid repetition `{{{bounds}}}`; expected {{3}} or {{1,3}}"));
         let number = |bound: &str| bound.trim().parse::<u32>().map_err(|_| is_none());
         let (least, most) = match bounds.split_once(',') {
             Some((least, most)) if most.trim().is_empty() => (number(least)?, None),

@@ -21,7 +21,7 @@ pub(in crate::engine) fn to_lark(grammar: &Grammar, token: impl Fn(&str) -> Opti
     let order = used_rules(grammar);
     let is_lexeme = is_regular(grammar, &order);
     if is_lexeme && !weight::is_light(grammar) {
-        return Err("it has too many parts that may be left out, one after the other".into());
+        return Err("it has too many optional parts in a row".into());
     }
     let mut writer =
         Writer { out: String::new(), classes: Vec::new(), numbers: HashMap::new(), is_lexeme, token: &token };
@@ -143,7 +143,7 @@ impl Writer<'_> {
             Node::Token { token, is_negated } => {
                 let id = match token {
                     Token::Id(id) => *id,
-                    Token::Text(text) => (self.token)(text).ok_or_else(|| format!("no token is called `{text}`"))?,
+                    Token::Text(text) => (self.token)(text).ok_or_else(|| format!("unknown token `{text}`"))?,
                 };
                 let _ = write!(self.out, "<[{}{id}]>", if *is_negated { "^" } else { "" });
             }

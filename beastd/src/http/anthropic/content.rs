@@ -152,7 +152,7 @@ fn block(fields: &Fields<'_>, name: &str, value: &Value) -> Result<Block, Refusa
         Some(kind @ ("image" | "container_upload")) => Err(text_only(name, kind)),
         // Anthropic's servers encrypt these, or have run these tools.
         Some(kind) => {
-            tracing::debug!(kind, "a block of an unknown type is ignored");
+            tracing::debug!(kind, "ignored a block of unknown type");
             Ok(Block::Nothing)
         }
         None => Err(wrong("blocks with a type")),

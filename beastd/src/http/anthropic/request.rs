@@ -27,7 +27,7 @@ pub(super) fn conversation(fields: &Fields<'_>) -> Result<Generate, Refusal> {
 /// Reads a request for an answer.
 pub(super) fn generate(fields: &Fields<'_>) -> Result<Generate, Refusal> {
     let max_tokens = fields.integer("max_tokens", 1..=i64::from(u32::MAX))?;
-    let max_tokens = max_tokens.ok_or_else(|| fields.wrong("max_tokens", "a number of tokens, which is required"))?;
+    let max_tokens = max_tokens.ok_or_else(|| fields.wrong("max_tokens", "a number of tokens (required)"))?;
     let mut stop = fields.texts("stop_sequences", MAX_STOPS)?;
     stop.retain(|text| !text.is_empty());
     Ok(Generate {
@@ -67,7 +67,7 @@ fn functions(fields: &Fields<'_>) -> Result<Vec<Function>, Refusal> {
 fn function(fields: &Fields<'_>) -> Result<Option<Function>, Refusal> {
     let name = fields.text("name")?.filter(|name| !name.is_empty());
     if let Some(kind) = fields.text("type")?.filter(|&kind| kind != "custom") {
-        tracing::info!(kind, name, "a tool that only Anthropic's servers know is ignored");
+        tracing::info!(kind, name, "ignored a tool that only Anthropic's servers run");
         return Ok(None);
     }
     let schema = fields.object("input_schema")?;
@@ -85,7 +85,7 @@ fn tools(fields: &Fields<'_>, functions: Vec<Function>) -> Result<Tools, Refusal
         Some(kind @ ("any" | "tool")) if functions.is_empty() => {
             // Also when all of them are tools of Anthropic's servers: what was asked for cannot be done.
             let text =
-                format!("tool_choice {kind} needs a tool that can be called here; try: tools with an input_schema");
+                format!("tool_choice {kind} needs a tool that can be called here; try: send tools with an input_schema");
             return Err(Refusal::invalid_field("tool_choice", text));
         }
         Some("auto") => ToolChoice::Auto,

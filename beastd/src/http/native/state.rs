@@ -25,8 +25,8 @@ fn available(state: &State) -> Result<(), Refusal> {
         State::Ready | State::Unloaded => Ok(()),
         State::Loading { .. } => Err(unavailable("Loading model")),
         State::Failed { message } => Err(unavailable(message)),
-        State::Stalled { .. } => Err(unavailable("a step of the engine does not end; try: beastctl status")),
-        State::Draining => Err(unavailable("the daemon is shutting down; try: again in a moment")),
+        State::Stalled { .. } => Err(unavailable("an engine step does not finish; try: beastctl status")),
+        State::Draining => Err(unavailable("the daemon is shutting down; try: repeat the request in a moment")),
     }
 }
 

@@ -80,7 +80,7 @@ fn tokens(admission: &Admission, texts: &[String], is_truncated: bool) -> Result
     let one = |text: &String| {
         let mut tokens = admission.vocab().tokenize(text, true, false);
         if tokens.len() > n_ctx && !is_truncated {
-            let text = format!("the input length {} exceeds the context length {n_ctx}; try: truncate", tokens.len());
+            let text = format!("the input length {} exceeds the context length {n_ctx}; try: set truncate to true", tokens.len());
             return Err(Refusal::invalid_field("input", text));
         }
         tokens.truncate(n_ctx);

@@ -86,7 +86,7 @@ pub(crate) fn pull(asked: &Asked) -> Result<Reply, Refusal> {
     if ModelCard::current(&asked.client.daemon).is_called(&name) {
         Ok(single(&json!({ "status": "success" }), is_stream))
     } else {
-        let reason = "nothing is downloaded over HTTP; try: beastctl models pull";
+        let reason = "models cannot be downloaded over HTTP; try: beastctl models pull";
         Err(Refusal::not_found(format!("model '{}' not found: {reason}", models::excerpt(&name))))
     }
 }

@@ -18,7 +18,7 @@ pub(super) fn read(fields: &Fields<'_>, n_ctx: usize) -> Result<Generate, Refusa
     let options = Fields::within(object, "options.");
     let wanted = options.integer("num_ctx", 0..=i64::from(u32::MAX))?.and_then(|n| usize::try_from(n).ok());
     if let Some(num_ctx) = wanted.filter(|&wanted| wanted > n_ctx) {
-        tracing::info!(num_ctx, n_ctx, "num_ctx is capped: the context of a loaded model stays as it is");
+        tracing::info!(num_ctx, n_ctx, "num_ctx exceeds the context of the loaded model and is ignored");
     }
     let mut stop = options.texts("stop", MAX_STOPS)?;
     stop.retain(|text| !text.is_empty());

@@ -83,7 +83,7 @@ fn with_verbose(mut body: Value, verbose: Option<Value>) -> Value {
 pub(super) fn choices(request: Generate, n: usize) -> Result<Vec<Generate>, Refusal> {
     const MAX_COPIED: usize = 64 * 1024 * 1024;
     if n > 1 && request.n_bytes().saturating_mul(n) > MAX_COPIED {
-        return Err(Refusal::invalid_field("n", "invalid n: too many answers to so large a request; try: n = 1"));
+        return Err(Refusal::invalid_field("n", "invalid n: too many answers for a request of this size; try: set n to 1"));
     }
     let mut requests = vec![request; n];
     for (n, request) in (0..).zip(&mut requests) {
@@ -164,7 +164,7 @@ fn template(fields: &Fields<'_>, messages: &[beast_protocol::Message]) -> Result
         && is_assistants(one)
         && is_assistants(last)
     {
-        return Err(Refusal::invalid_field("messages", "only one message of the assistant can be continued"));
+        return Err(Refusal::invalid_field("messages", "only one assistant message can be continued"));
     }
     let continues = fields.flag("continue_final_message")?;
     if continues == Some(true) && fields.flag("add_generation_prompt")? == Some(true) {
@@ -172,7 +172,7 @@ fn template(fields: &Fields<'_>, messages: &[beast_protocol::Message]) -> Result
     }
     let is_last = messages.last().is_some_and(is_assistants);
     if continues == Some(true) && !is_last {
-        return Err(Refusal::invalid_field("continue_final_message", "the last message is not the assistant's"));
+        return Err(Refusal::invalid_field("continue_final_message", "the last message is not an assistant message"));
     }
     let mut variables = fields.object("chat_template_kwargs")?.cloned().unwrap_or_default();
     // The conversation is meant as it stands, also where its last message is the assistant's.

@@ -28,7 +28,7 @@ pub(crate) async fn answer(asked: Asked) -> Result<Reply, Refusal> {
     let n = usize::try_from(fields.integer("n", 1..=64)?.unwrap_or(1)).unwrap_or(1);
     let prompts = prompts(&fields)?;
     if prompts.len() * n > MAX_CHOICES {
-        return Err(Refusal::invalid_field("n", format!("invalid n: at most {MAX_CHOICES} answers of one request")));
+        return Err(Refusal::invalid_field("n", format!("invalid n: at most {MAX_CHOICES} answers per request")));
     }
     let echoes = echoes(&fields, &prompts, n)?;
     let mut requests = Vec::new();
@@ -73,7 +73,7 @@ fn total(usages: &[Usage], n: usize) -> Value {
 
 fn generate(fields: &Fields<'_>) -> Result<Generate, Refusal> {
     if fields.text("suffix")?.is_some_and(|suffix| !suffix.is_empty()) {
-        return Err(Refusal::invalid_field("suffix", "suffix is not supported; try: without it"));
+        return Err(Refusal::invalid_field("suffix", "suffix is not supported; try: leave it out"));
     }
     Ok(Generate {
         sampling: super::sampling(fields, 2.0)?,
@@ -122,7 +122,7 @@ fn echoes(fields: &Fields<'_>, prompts: &[RawPrompt], n: usize) -> Result<Vec<St
     let echo = |prompt: &RawPrompt| match prompt {
         RawPrompt::Text(text) if is_wanted => Ok(text.clone()),
         RawPrompt::Tokens(_) if is_wanted => {
-            Err(Refusal::invalid_field("echo", "echo needs a prompt of text; try: a string"))
+            Err(Refusal::invalid_field("echo", "echo needs a text prompt; try: send a string"))
         }
         _ => Ok(String::new()),
     };

@@ -95,7 +95,7 @@ fn inputs(fields: &Fields<'_>, vocab: &dyn Vocab) -> Result<Vec<Vec<Token>>, Ref
 fn body_of(vectors: &[Vec<f32>], n_tokens: usize, held: &Held, wishes: Wishes) -> Result<Value, Refusal> {
     let n_dimensions = vectors.first().map_or(0, Vec::len);
     if wishes.n_dimensions.is_some_and(|wanted| usize::try_from(wanted) != Ok(n_dimensions)) {
-        let text = format!("invalid dimensions: embeddings of this model have {n_dimensions}; try: without dimensions");
+        let text = format!("invalid dimensions: embeddings of this model have {n_dimensions}; try: leave dimensions out");
         return Err(Refusal::invalid_field("dimensions", text));
     }
     let each = vectors.iter().enumerate();

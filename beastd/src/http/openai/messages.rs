@@ -64,7 +64,7 @@ fn text_of<'a>(fields: &Fields<'_>, part: &'a Value) -> Result<&'a str, Refusal>
         Some("refusal") => part.get("refusal"),
         Some("image_url" | "input_image" | "input_audio" | "file" | "input_file" | "video_url") => {
             let what = kind.unwrap_or_default().trim_start_matches("input_").trim_end_matches("_url");
-            let text = format!("{what} input is not supported by this model; try: text only");
+            let text = format!("{what} input is not supported by this model; try: send text only");
             return Err(Refusal::invalid_field("messages", text));
         }
         _ => None,

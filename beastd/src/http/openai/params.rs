@@ -119,7 +119,7 @@ pub(crate) fn constraint(fields: &Fields<'_>) -> Result<Option<Constraint>, Refu
     let mut all = [of_format, of_schema, of_grammar].into_iter().flatten();
     match (all.next(), all.next()) {
         (_, Some(_)) => {
-            Err(Refusal::invalid("response_format, json_schema and grammar exclude each other; try: one of them"))
+            Err(Refusal::invalid("response_format, json_schema and grammar exclude each other; try: use one of them"))
         }
         (constraint, None) => Ok(constraint),
     }

@@ -67,7 +67,7 @@ pub(crate) async fn begin(
     script: Chunks,
 ) -> Result<Reply, Refusal> {
     if requests.len() != 1 {
-        return Err(Refusal::invalid_field("n", "a stream with X-Conversation-Id has one answer; try: n = 1"));
+        return Err(Refusal::invalid_field("n", "a stream with X-Conversation-Id has one answer; try: set n to 1"));
     }
     let (daemon, streams) = (&asked.client.daemon, &asked.client.streams);
     let priority = requests[0].priority;

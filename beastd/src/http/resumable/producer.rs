@@ -62,7 +62,7 @@ pub(super) async fn recover(daemon: &Arc<Daemon>, streams: &Arc<Streams>, id: &s
     let read = streams.on_disk(turn, move |folder| Journal::find(folder, &name).map(|found| found.map(replay))).await;
     let (turn, read) = read.ok_or_else(unknown)?;
     let replayed = read.map_err(|error| {
-        tracing::warn!(%error, "a stream cannot be read back");
+        tracing::warn!(%error, "cannot read a stream back");
         unknown()
     })?;
     let Replayed { request, script, journal, bytes, is_done } = replayed.ok_or_else(unknown)??;
@@ -77,7 +77,7 @@ pub(super) async fn recover(daemon: &Arc<Daemon>, streams: &Arc<Streams>, id: &s
     }
     drop(turn);
     if !is_done {
-        tracing::info!("a stream goes on that another process began");
+        tracing::info!("resuming a stream that another process began");
         go_on(daemon, streams, id, &log, summary, (request, script, journal)).await?;
     }
     Ok(log)

@@ -179,7 +179,7 @@ impl Streams {
         if !known.contains_key(id) && known.len() >= MAX_STREAMS {
             let at_rest = known.iter().filter_map(|(id, stream)| Some((stream.at_rest_since()?, id.clone())));
             let Some((_, oldest)) = at_rest.min() else {
-                let text = format!("{MAX_STREAMS} resumable streams are running; try: again in a moment");
+                let text = format!("{MAX_STREAMS} resumable streams are running; try: repeat the request in a moment");
                 return Err(Refusal {
                     retry_after: Some(1),
                     ..Refusal::new(StatusCode::TOO_MANY_REQUESTS, "rate_limit_error", text)
@@ -189,7 +189,7 @@ impl Streams {
             evicted = Some(oldest);
         }
         if let Some(Stream::Open(replaced)) = known.insert(id.to_owned(), Stream::Open(Arc::clone(log))) {
-            replaced.stop(conflict("the stream was replaced: a new request has its X-Conversation-Id"));
+            replaced.stop(conflict("the stream was replaced: a new request uses its X-Conversation-Id"));
         }
         Ok(evicted)
     }
@@ -296,7 +296,7 @@ impl Streams {
     /// Once, until one can be written again.
     fn complain(&self, error: &io::Error) {
         if !self.is_failing.swap(true, Relaxed) {
-            tracing::warn!(%error, "cannot keep named streams on disk: they go on, but end with this process");
+            tracing::warn!(%error, "cannot save named streams to disk; they will be lost when this process ends");
         }
     }
 
@@ -313,7 +313,7 @@ impl Streams {
             let turn = self.turn().await;
             let expired = self.known().extract_if(|_, stream| stream.is_expired()).map(|(id, _)| id).collect();
             if let Err(error) = self.remove_files(turn, expired).await {
-                tracing::warn!(%error, "cannot remove a stream whose time is over");
+                tracing::warn!(%error, "cannot remove an expired stream");
             }
         }
     }
@@ -353,7 +353,7 @@ impl Drop for Announced {
 
 /// In a word that llama-server's clients look for.
 pub(super) fn cancelled() -> Refusal {
-    Refusal::invalid("the stream was cancelled: DELETE /v1/stream has named it")
+    Refusal::invalid("the stream was cancelled by DELETE /v1/stream")
 }
 
 fn conflict(message: &str) -> Refusal {

@@ -49,7 +49,7 @@ pub(crate) fn generate(fields: &Fields<'_>) -> Result<Generate, Refusal> {
 /// Nothing is kept between two requests.
 fn refuse_state(fields: &Fields<'_>) -> Result<(), Refusal> {
     if fields.has("prompt") {
-        let text = "prompt is not supported: it names a template that OpenAI stores; try: its text in instructions";
+        let text = "prompt is not supported: it names a template that OpenAI stores; try: send its text in instructions";
         return Err(Refusal::invalid_field("prompt", text));
     }
     for name in ["previous_response_id", "conversation"] {
@@ -60,7 +60,7 @@ fn refuse_state(fields: &Fields<'_>) -> Result<(), Refusal> {
         }
     }
     if fields.flag("background")?.unwrap_or(false) {
-        let text = "background is not supported: responses are not stored; try: without it, and with stream: true";
+        let text = "background is not supported: responses are not stored; try: leave it out, and set stream to true";
         return Err(Refusal::invalid_field("background", text));
     }
     match fields.text("truncation")? {
