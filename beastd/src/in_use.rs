@@ -1,8 +1,8 @@
-//! Who needs the model to stay: a count that goes down by itself.
+//! Counts who needs the model to stay loaded; decrements on drop.
 
 use tokio::sync::watch;
 
-/// The model stays in memory as long as this lives. It goes with a request to the worker and ends with its computing: a
+/// Keeps the model loaded while it lives. Travels with a request to the worker and is dropped when computation ends: a
 /// client that reads slowly, or not at all, needs no model.
 #[derive(Debug)]
 pub struct InUse(watch::Sender<usize>);

@@ -84,16 +84,16 @@ fn main() -> ExitCode {
     match run(args, started_us) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // Once, on one line, with the whole chain of causes.
+            // The whole chain of causes, once, on one line.
             say(&format!("{error:#}"));
             ExitCode::FAILURE
         }
     }
 }
 
-/// A line about the words of others: a key of the configuration, a path.
+/// Prints a line that may quote untrusted text, such as a configuration key or a path.
 fn say(text: &str) {
-    // Nobody may be listening.
+    // stderr may be closed.
     let _ = writeln!(std::io::stderr(), "beastd: {}", shown::logged(text));
 }
 
@@ -104,7 +104,7 @@ fn run(args: Args, started_us: u64) -> anyhow::Result<()> {
     let overrides = overrides(&args);
     let loaded = config::load(&overrides)?;
     if args.print_config.is_some() || args.calibrate {
-        // Here no log is open that they could be told in.
+        // No log is open yet.
         loaded.warnings.iter().for_each(|warning| say(&format!("warning: {warning}")));
     }
     if let Some(format) = args.print_config {
@@ -125,12 +125,12 @@ fn run(args: Args, started_us: u64) -> anyhow::Result<()> {
     let listened_us = now_us();
     let endpoints = beastd::http::bind(&loaded.config.http)?;
 
-    // After binding, so that whoever started us can connect as soon as we return; before any thread, which a fork would
-    // lose.
+    // After binding, so that clients can connect as soon as the parent returns; before the first thread, because fork
+    // keeps only one.
     let foreground = !args.daemonize || listener.origin != Origin::Bound;
     if !foreground {
         let mut background = daemonize::Daemonize::new().umask(0o077);
-        // A place that cannot be written costs the words, not the daemon.
+        // If the file cannot be written, the daemon runs without it.
         if let Ok(file) = words::begin(&listener.path) {
             background = background.stderr(file);
         }
@@ -149,7 +149,7 @@ fn run(args: Args, started_us: u64) -> anyhow::Result<()> {
     if let Err(error) = &outcome {
         tracing::error!("{error:#}");
     }
-    // Its last lines are written.
+    // Flushes the log.
     drop(logging);
     outcome
 }
@@ -161,10 +161,10 @@ fn calibrate(config: &config::Config, is_forced: bool) -> anyhow::Result<()> {
     let outcome =
         calibration::run(config, &located.path, is_forced, |calibration::Progress { n_done, n_total, what }| {
             let line = serde_json::json!({ "progress": { "n_done": n_done, "n_total": n_total, "what": what } });
-            // Who does not read gets a calibration all the same.
+            // The calibration does not need a reader.
             let _ = writeln!(out, "{line}");
         })
-        // Its text has its reasons in it already.
+        // The message already contains its causes.
         .map_err(|error| anyhow::anyhow!("{error}"))?;
     let path = calibration::write(&outcome, &located.path).context("cannot save the calibration")?;
     let mut out = std::io::stdout();
@@ -183,8 +183,8 @@ fn serve(
 ) -> anyhow::Result<()> {
     loaded.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     tracing::info!(version = beastd::daemon::VERSION, socket = %listener.path.display(), origin = ?listener.origin, "listening");
-    // One thread is enough for sockets, and leaves the cores to the engine. Threads that tokenize large prompts go soon
-    // after, so that an idle daemon is really idle.
+    // One thread is enough for sockets and leaves the cores to the engine. Threads that tokenize large prompts exit
+    // soon after, so that an idle daemon stays idle.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(4)
@@ -199,12 +199,12 @@ fn overrides(args: &Args) -> Overrides {
     let own = [("model", &args.model), ("profile", &args.profile), ("socket", &args.socket)];
     let own = own.into_iter().filter_map(|(key, value)| Some((format!("--{key}"), key.to_owned(), value.clone()?)));
     let set = args.set.iter().map(|(key, value)| ("--set".to_owned(), key.clone(), value.clone()));
-    // The daemon changes its folder before SIGHUP may read the file again.
+    // The daemon changes its working directory before SIGHUP may read the file again.
     let file = args.config.as_ref().map(|file| std::path::absolute(file).unwrap_or_else(|_| file.clone()));
     Overrides { file, env: config::process_env(), flags: own.chain(set).collect() }
 }
 
-/// In the background there is no stderr that a panic could be seen on.
+/// In the background, stderr does not show a panic.
 fn log_panics() {
     let default = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {

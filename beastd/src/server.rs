@@ -1,4 +1,4 @@
-//! The accept loop: who may connect, how many at once, and the order of the end.
+//! The accept loop: who may connect, how many at once, and the order of shutdown.
 
 use std::io;
 use std::sync::Arc;
@@ -16,17 +16,17 @@ use crate::connection::Connection;
 use crate::daemon::{Daemon, Phase};
 use crate::session;
 
-/// Clients at once that are told why they are refused; the next ones are just closed.
+/// Refused clients that get a reason at the same time; others are just closed.
 const MAX_REFUSALS: usize = 512;
-/// How long the last words of running requests may take once they are given up.
+/// Time for the last events of aborted requests.
 const LAST_WORDS: Duration = Duration::from_secs(2);
-/// Pause after an error of accept, which is a lack of file descriptors and would repeat at once.
+/// Pause after an accept error, which is a lack of file descriptors and would repeat at once.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Serves until the daemon drains, then finishes what runs. Returns the sessions that are still open.
+/// Serves until the daemon drains, then waits for running requests. Returns the sessions that are still open.
 ///
-/// The order of the end: no new requests; those that run go on for `drain_timeout`; the worker fails what is left.
-/// Whoever connects meanwhile is answered: a client that is not greeted takes the daemon for stuck.
+/// Order of shutdown: no new requests; running ones continue for `drain_timeout`; the worker fails the rest. New
+/// connections are still greeted: a client without a greeting would take the daemon for stuck.
 pub async fn serve(listener: UnixListener, daemon: Arc<Daemon>) -> JoinSet<()> {
     let mut phase = daemon.phase.subscribe();
     let mut sessions = JoinSet::new();
@@ -42,7 +42,7 @@ pub async fn serve(listener: UnixListener, daemon: Arc<Daemon>) -> JoinSet<()> {
                 }
             },
             _ = phase.wait_for(|phase| *phase != Phase::Serving) => break,
-            // Finished sessions are taken out as they end.
+            // Reaps finished sessions.
             Some(_) = sessions.join_next() => {}
         }
     }
@@ -68,17 +68,17 @@ pub async fn serve(listener: UnixListener, daemon: Arc<Daemon>) -> JoinSet<()> {
     sessions
 }
 
-/// Asks systemd for the time that running requests may take, which may be more than what it gives by itself.
+/// Asks systemd for the time to drain, which may exceed its own limit.
 fn tell_of_the_end(drain_timeout: Duration) {
     let limit = drain_timeout.saturating_add(REST_OF_THE_END).as_micros();
     crate::tell_manager(&format!("STOPPING=1\nEXTEND_TIMEOUT_USEC={}", u64::try_from(limit).unwrap_or(u64::MAX)));
 }
 
-/// Lets open sessions say their last words, then hangs up: the sign for `beastctl stop` that everything is over.
+/// Lets open sessions send their last events, then closes them: the sign for `beastctl stop` that the daemon is done.
 pub async fn hang_up(daemon: &Daemon, mut sessions: JoinSet<()>) {
     daemon.phase.send_replace(Phase::Ending);
     let last_words = async { while sessions.join_next().await.is_some() {} };
-    // Who has not listened by then is cut off.
+    // Slow clients are cut off.
     let _ = timeout(LAST_WORDS, last_words).await;
 }
 
@@ -107,8 +107,10 @@ fn admit(
     } else if let Ok(permit) = Arc::clone(refusals).try_acquire_owned() {
         let budget = daemon.budget.clone();
         sessions.spawn(async move {
-            let text =
-                format!("too many connections: all {} are in use; try: repeat the request in a moment", config.max_connections);
+            let text = format!(
+                "too many connections: all {} are in use; try: repeat the request in a moment",
+                config.max_connections
+            );
             let error = WireError::new(ErrorCode::Overloaded, text);
             session::refuse(Connection::new(stream, config.handshake_timeout, budget), error).await;
             drop(permit);
@@ -116,7 +118,7 @@ fn admit(
     }
 }
 
-/// Only the same user and root get in, whatever the modes of the socket and its folder have become.
+/// Only the same user and root may connect, whatever the modes of the socket and its folder are.
 pub(crate) fn check_peer(stream: &UnixStream) -> io::Result<()> {
     let peer = stream.peer_cred()?.uid();
     if peer == rustix::process::geteuid().as_raw() || peer == 0 {

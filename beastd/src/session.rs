@@ -1,4 +1,4 @@
-//! The front end on the Unix socket: one connection, its greeting, requests in, events out.
+//! The front end on the Unix socket: one connection, its handshake, requests in, events out.
 
 use std::io;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::connection::Connection;
 use crate::daemon::{Daemon, Phase, VERSION};
 use crate::residency::Change;
 
-/// How long a refused or mistaken client may take to read why.
+/// How long a refused client may take to read the reason.
 const FAREWELL: Duration = Duration::from_secs(2);
 
 impl Peer for Connection {
@@ -21,7 +21,7 @@ impl Peer for Connection {
         Connection::send(self, events).await
     }
 
-    /// All that a client may say while a request is under way, besides a cancel, is its end.
+    /// During a request, the only message besides a cancel is a close.
     async fn departure(&mut self) -> Stopped {
         match self.read_request().await {
             Ok(None) => Stopped::Gone,
@@ -35,7 +35,7 @@ impl Peer for Connection {
     }
 }
 
-/// Serves a connection to its end.
+/// Serves a connection until it closes.
 pub async fn serve(daemon: Arc<Daemon>, mut connection: Connection) {
     let outcome = converse(&daemon, &mut connection).await;
     let refusal = match outcome {
@@ -49,15 +49,15 @@ pub async fn serve(daemon: Arc<Daemon>, mut connection: Connection) {
             return;
         }
     };
-    // Counted, since anybody could fill the log with it.
+    // Counted, not logged each time: any client could fill the log.
     daemon.metrics.n_refused.fetch_add(1, Relaxed);
     tracing::debug!(error = %refusal, "refused a client");
-    // It may not listen any more.
+    // The client may not listen.
     let _ = connection.send(&[Event::Failed(refusal)]).await;
     connection.close(FAREWELL).await;
 }
 
-/// Tells a client that there is no room for it.
+/// Tells a client that there are too many connections.
 pub async fn refuse(mut connection: Connection, error: WireError) {
     let welcome = Welcome::current(VERSION, std::process::id());
     if connection.welcome(&welcome).await.is_ok() && connection.send(&[Event::Failed(error)]).await.is_ok() {
@@ -76,7 +76,7 @@ async fn converse(daemon: &Arc<Daemon>, connection: &mut Connection) -> Result<(
         .map_err(|error| Stopped::Refused(WireError::new(ErrorCode::Protocol, error.to_string())))?;
     connection.welcome(&Welcome::current(VERSION, std::process::id())).await?;
     if hello.protocol != PROTOCOL {
-        // The client has our version from the welcome and says so itself.
+        // The welcome has our version, and the client reports the mismatch.
         daemon.metrics.n_refused.fetch_add(1, Relaxed);
         tracing::debug!(client = hello.version, protocol = hello.protocol, "a client of a different version");
         return Ok(());
@@ -88,7 +88,7 @@ async fn converse(daemon: &Arc<Daemon>, connection: &mut Connection) -> Result<(
             request = timeout(daemon.config().idle_timeout, connection.read_request()) => request,
             _ = phase.wait_for(|phase| *phase == Phase::Ending) => return Ok(()),
         };
-        // Whoever is silent for so long has forgotten the connection.
+        // A client silent for this long has forgotten the connection.
         let Ok(request) = request else { return Ok(()) };
         match request? {
             None => return Ok(()),
@@ -120,7 +120,7 @@ async fn converse(daemon: &Arc<Daemon>, connection: &mut Connection) -> Result<(
     }
 }
 
-/// Tells the client why its request failed; the connection goes on.
+/// Tells the client why its request failed; the connection stays open.
 async fn told(connection: &mut Connection, outcome: Result<(), Stopped>) -> Result<(), Stopped> {
     match outcome {
         Err(Stopped::Refused(error)) if error.code != ErrorCode::Protocol => {
@@ -132,8 +132,8 @@ async fn told(connection: &mut Connection, outcome: Result<(), Stopped>) -> Resu
     }
 }
 
-/// Keeps a request that came too late for this daemon until its end. Then its client is hung up on, and goes on with
-/// the next one, which the system starts.
+/// Holds a request that came too late for this daemon until it ends. Closing the connection then makes the client retry
+/// with the next daemon, which the service manager starts.
 async fn hold(daemon: &Daemon, connection: &mut Connection) -> Result<(), Stopped> {
     let position = u32::try_from(*daemon.n_users.borrow()).unwrap_or(u32::MAX);
     connection.send(&[Event::Queued { position }]).await?;

@@ -1,4 +1,4 @@
-//! The tools of a request: checked, told to the template, made a constraint and a parser.
+//! The tools of a request: validated, passed to the template, turned into a constraint and a parser.
 
 use std::collections::HashSet;
 
@@ -14,10 +14,10 @@ use crate::tools::{AnswerParser, Dialect, THINK_CLOSE, THINK_OPEN};
 
 const MAX_FUNCTIONS: usize = 128;
 const MAX_NAME: usize = 64;
-/// Of all schemas together, in bytes.
+/// Bytes of all schemas together.
 const MAX_SCHEMAS: usize = 256 * 1024;
 
-/// How an answer is held to its form and taken apart.
+/// How an answer is constrained and parsed.
 #[derive(Default)]
 pub(super) struct Answering {
     pub(super) constraint: Option<Constraint>,
@@ -26,10 +26,12 @@ pub(super) struct Answering {
 }
 
 impl Admission {
-    /// What the template is told.
+    /// The template's variables.
     pub(super) fn setting(&self, request: &Generate) -> Result<Setting, WireError> {
         let mut setting = Setting::new(&request.template).map_err(|error| {
-            invalid(format!("invalid template variables: {error}; try: pass a JSON object, such as {{\"key\": \"value\"}}"))
+            invalid(format!(
+                "invalid template variables: {error}; try: pass a JSON object, such as {{\"key\": \"value\"}}"
+            ))
         })?;
         if are_active(&request.tools) {
             setting.tools = request.tools.functions.iter().map(described).collect();
@@ -37,7 +39,7 @@ impl Admission {
         Ok(setting)
     }
 
-    /// The constraint of a request with tools, and the parser of one whose answer is more than text.
+    /// The constraint for a request with tools, and the parser if the answer is more than text.
     pub(super) fn answering(&self, request: &Generate, setting: &Setting) -> Result<Answering, WireError> {
         let Some(template) = self.template.as_ref().filter(|_| request.raw.is_none()) else {
             return match are_active(&request.tools) {
@@ -53,7 +55,7 @@ impl Admission {
             return Ok(Answering::default());
         }
         let begun = request.messages.last().filter(|_| setting.continue_last);
-        // A form that the client gave has no room for thoughts.
+        // A grammar or schema from the client leaves no room for thoughts.
         let is_thinking = request.constraint.is_none() && template.opens_thought(setting, begun);
         let mut markers = if dialect.thinks { vec![THINK_OPEN, THINK_CLOSE] } else { Vec::new() };
         let mut constraint = None;
@@ -65,7 +67,7 @@ impl Admission {
         let format = is_active.then_some(dialect.format);
         let mut parser = AnswerParser::new(format, dialect.thinks, is_thinking);
         if let Some(resume) = &request.resume {
-            // The client has the deltas of that.
+            // The client already has these deltas.
             parser.push(&resume.text);
         }
         Ok(Answering { constraint, parser: Some(parser), shown })
@@ -87,12 +89,12 @@ impl Admission {
             None => Atom { lark: grammar::quoted(text), is_control: false },
         };
         let text = grammar::lark(&request.tools, dialect, is_thinking, atom);
-        self.vocab
-            .lark(&text)
-            .map_err(|error| invalid(format!("cannot compile the tools' schemas: {error}; try: simplify the parameters")))
+        self.vocab.lark(&text).map_err(|error| {
+            invalid(format!("cannot compile the tools' schemas: {error}; try: simplify the parameters"))
+        })
     }
 
-    /// The control token of this text, if it is one.
+    /// The control token with this text, if there is one.
     fn control(&self, text: &str) -> Option<Token> {
         let &[token] = &self.vocab.tokenize(text, false, true)[..] else { return None };
         let mut bytes = Vec::new();
@@ -106,7 +108,7 @@ fn are_active(tools: &Tools) -> bool {
     !tools.functions.is_empty() && tools.choice != ToolChoice::None
 }
 
-/// A function as OpenAI describes it, which is what templates know.
+/// A function in OpenAI's format, which templates expect.
 fn described(function: &Function) -> Value {
     let mut entry = json!({ "name": function.name });
     if !function.description.is_empty() {
@@ -117,7 +119,7 @@ fn described(function: &Function) -> Value {
     json!({ "type": "function", "function": entry })
 }
 
-/// Checks what can be checked without a model.
+/// Validates what needs no model.
 pub(super) fn check(tools: &Tools) -> Result<(), WireError> {
     let functions = &tools.functions;
     if functions.len() > MAX_FUNCTIONS {
@@ -137,7 +139,9 @@ pub(super) fn check(tools: &Tools) -> Result<(), WireError> {
         }
         let is_object = serde_json::from_str::<Value>(&function.parameters).is_ok_and(|schema| schema.is_object());
         if !function.parameters.trim().is_empty() && !is_object {
-            return Err(invalid(format!("invalid parameters of tool {name}: not a JSON object; try: send a JSON schema")));
+            return Err(invalid(format!(
+                "invalid parameters of tool {name}: not a JSON object; try: send a JSON schema"
+            )));
         }
     }
     let n_bytes: usize = functions.iter().map(|function| function.parameters.len() + function.description.len()).sum();
@@ -153,9 +157,9 @@ pub(super) fn check(tools: &Tools) -> Result<(), WireError> {
         ToolChoice::Named(name) if !names.contains(name) => {
             Err(invalid(format!("unknown tool {name:?} in the tool choice; try: name one of the tools")))
         }
-        ToolChoice::Required if functions.is_empty() => {
-            Err(invalid("a tool call is required, but there are no tools; try: send at least one, or set tool choice to auto"))
-        }
+        ToolChoice::Required if functions.is_empty() => Err(invalid(
+            "a tool call is required, but there are no tools; try: send at least one, or set tool choice to auto",
+        )),
         _ => Ok(()),
     }
 }

@@ -1,6 +1,6 @@
-//! The file of API keys: one a line, private, small.
+//! The API key file: one key per line, private, small.
 //!
-//! May know: files and their modes. Never knows: the settings, or what a key is for.
+//! May know: files and their modes. Never knows: the settings, or what a key opens.
 
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -10,10 +10,10 @@ use beast_launchd::file;
 
 use super::http::ApiKey;
 
-/// Far more than anybody writes.
+/// More than any real key file.
 const MAX_BYTES: u64 = 64 << 10;
 
-/// Reads the keys; blank lines and lines that begin with `#` hold none. A text that says why not holds no key either.
+/// Reads the keys; blank lines and lines that begin with `#` are skipped. Errors never quote a key.
 pub(super) fn read(path: &Path) -> Result<Vec<ApiKey>, String> {
     let failed = |error: io::Error| match file::refusal(&error) {
         Some(refusal) => refusal.to_string(),

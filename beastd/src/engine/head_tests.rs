@@ -44,7 +44,7 @@ fn numbers_that_end_llama_cpp_are_seen() {
     }
     for n in [f32::NAN, -1e-5, 0.0, f32::INFINITY] {
         let said = with("lfm2.attention.layer_norm_rms_epsilon", Its::f32(n));
-        assert!(said.ends_with("and must be above 0"), "{said}");
+        assert!(said.ends_with("it must be above 0"), "{said}");
     }
     assert_eq!(with("lfm2.context_length", Its::Scalar(U32, 2_u32.to_le_bytes().to_vec())), "");
 }

@@ -1,4 +1,4 @@
-//! What computes: the traits that the worker drives, small enough to fake.
+//! The engine: traits that the worker drives, small enough to fake.
 
 mod constraint;
 mod context;
@@ -33,10 +33,10 @@ pub use vocab::LlamaVocab;
 
 pub use traits::{Drafter, Engine, EngineError, Guesses, IsInterrupted, Vocab};
 
-/// The engine and the wrapper it comes in, which fixes its build.
+/// The engine and its wrapper, whose version fixes the build.
 pub const ENGINE: &str = "llama.cpp (llama-cpp-2 0.1.160)";
 
-/// The same for people and calibrations: with kernels of ours or without, it is not as fast.
+/// For display and calibrations, with or without our kernels: the speed differs.
 pub fn build(are_kernels_wanted: bool) -> String {
     if are_kernels_wanted && kernels::are_supported() {
         format!("{ENGINE}, kernels of beastd")

@@ -1,4 +1,4 @@
-//! The inference thread: inbox, schedule, step, commit, replies. The only matchmaker between scheduler and engine.
+//! The inference thread: inbox, schedule, step, commit, replies. The only room that knows both scheduler and engine.
 
 mod embedding;
 mod ending;
@@ -29,58 +29,58 @@ use inbox::overloaded;
 pub use inbox::{Command, Inbox, Submission, Ticket, WorkerHandle, shutting_down};
 use step::Pace;
 
-/// Why a worker has ended.
+/// Why a worker ended.
 #[derive(Debug)]
 pub enum Ended {
-    /// It was told to stop.
+    /// On request.
     Stopped,
-    /// It gives its model back; the next worker goes on with its inbox, and somebody waits until the memory is free.
+    /// To unload the model. The next worker continues with its inbox; the sender is told when the memory is free.
     Unloaded(Inbox, oneshot::Sender<()>),
 }
 
-/// What comes after the commands.
+/// What to do after the commands.
 enum Next {
     Work,
-    /// Told to stop, or to give the model back for whoever waits.
+    /// Stop, or unload the model and tell the sender.
     End(Option<oneshot::Sender<()>>),
 }
 
-/// What the worker remembers of a request besides its sequence.
+/// State of a request besides its sequence.
 struct Active {
     stream: Stream,
     n_prompt: usize,
-    /// Prompt tokens that a kept prefix saved.
+    /// Prompt tokens taken from the prefix cache.
     n_cached: usize,
     arrived_us: u64,
     started_us: Option<u64>,
     first_token_us: Option<u64>,
     last_token_us: u64,
     prefill_us: u64,
-    /// Tokens given to the stream; drafts that were right may go on after the end.
+    /// Tokens given to the stream; accepted drafts may go past the end.
     n_generated: usize,
     position: Option<usize>,
-    /// Goes with the rest.
+    /// Dropped with the rest.
     _in_use: Option<InUse>,
 }
 
-/// What a worker is put together from.
+/// The parts of a worker.
 pub struct Parts<'model, E> {
     pub engine: E,
-    /// The text side of its model.
+    /// The model's vocabulary.
     pub vocab: Arc<dyn Vocab>,
-    /// The bounds of plans.
+    /// Limits of a plan.
     pub limits: Limits,
-    /// The room of one request, prompt and answer together.
+    /// Context of one request in tokens, prompt and answer together.
     pub n_ctx: usize,
-    /// How many threads compute.
+    /// Chooses the number of threads.
     pub governor: Governor,
-    /// Who guesses ahead.
+    /// Proposes drafts.
     pub speculation: Speculation<'model>,
-    /// Prefixes on disk, if they are kept there.
+    /// Prefixes on disk, if enabled.
     pub store: Option<PrefixStore>,
 }
 
-/// The state of the thread.
+/// State of the thread.
 pub struct Worker<'model, E> {
     engine: E,
     vocab: Arc<dyn Vocab>,
@@ -105,10 +105,10 @@ impl<'model, E: Engine> Worker<'model, E> {
         Self { engine, vocab, scheduler, inbox, metrics, n_ctx, governor, speculation, store, active, embeddings, pace }
     }
 
-    /// Works until it is told to stop or no handle is left.
+    /// Runs until a stop command, or until no handle is left.
     ///
     /// # Errors
-    /// When the engine is broken; every request was told.
+    /// When the engine fails; every request has been told.
     pub fn run(mut self) -> Result<Ended, EngineError> {
         let unloading = loop {
             match self.take_commands()? {
@@ -151,12 +151,12 @@ impl<'model, E: Engine> Worker<'model, E> {
         Ok(Ended::Unloaded(self.inbox, given_back))
     }
 
-    /// Takes what is in the inbox; waits for something when there is nothing to do.
+    /// Handles the commands in the inbox; blocks when there is no work.
     fn take_commands(&mut self) -> Result<Next, EngineError> {
         self.inbox.interrupt.clear();
         loop {
             let command = if self.scheduler.is_idle() && self.embeddings.is_empty() {
-                // Every build is a release build: the audit is for the worker's own tests.
+                // Every build is a release build; the audit is for the worker's own tests.
                 if cfg!(test) {
                     self.scheduler.check();
                 }
@@ -177,7 +177,7 @@ impl<'model, E: Engine> Worker<'model, E> {
                 Some(Command::StopEmbedding) => self.stop_embedding(),
                 Some(Command::Cancel(id)) => self.end(id, FinishReason::Cancelled),
                 Some(Command::Unload(given_back)) => return Ok(Next::End(Some(given_back))),
-                // It is loaded. Who asked may have gone.
+                // Already loaded. The client may be gone.
                 Some(Command::Load(_, loaded)) => drop(loaded.send(Ok(()))),
                 Some(Command::Stop) | None => return Ok(Next::End(None)),
             }
@@ -206,7 +206,7 @@ impl<'model, E: Engine> Worker<'model, E> {
         let n_prompt = prompt.len();
         let n_generated = resumed.tokens.len();
         if let Some(reason) = stream.resume(&resumed.tokens, resumed.n_shown, n_max_tokens == 0) {
-            // It was broken off between its last token and its end.
+            // It was interrupted between its last token and its end.
             Metrics::add(&self.metrics.n_requests, 1);
             let usage = Usage { n_prompt: as_u32(n_prompt), n_generated: as_u32(n_generated), ..Usage::default() };
             return stream.finish(reason, usage, Timings::default(), now_us());
@@ -227,8 +227,7 @@ impl<'model, E: Engine> Worker<'model, E> {
         if !self.engine.replay(id, &resumed.tokens) {
             self.scheduler.finish(id);
             self.engine.disarm(id);
-            let text =
-                "cannot resume this answer: a different model is loaded; try: repeat the request";
+            let text = "cannot resume this answer: a different model is loaded; try: repeat the request";
             return stream.fail(WireError::new(ErrorCode::Engine, text));
         }
         self.speculation.begin(id, wish);
@@ -248,7 +247,7 @@ impl<'model, E: Engine> Worker<'model, E> {
         self.active.insert(id, active);
     }
 
-    /// Frees what belongs to clients that are gone.
+    /// Cancels the requests of clients that disconnected.
     fn drop_abandoned(&mut self) {
         let gone: Vec<SeqId> =
             self.active.iter().filter(|(_, active)| active.stream.is_closed()).map(|(id, _)| *id).collect();
@@ -258,7 +257,7 @@ impl<'model, E: Engine> Worker<'model, E> {
         }
     }
 
-    /// Computes with as many threads as the machine has cores to spare.
+    /// Uses as many threads as there are free cores.
     fn follow_the_machine(&mut self) {
         let now_us = now_us();
         if !self.governor.is_due(now_us) {
@@ -272,7 +271,7 @@ impl<'model, E: Engine> Worker<'model, E> {
         }
     }
 
-    /// Reads beginnings of prompts that wait back from disk, where that spares more than what is kept in memory.
+    /// Restores prefixes of waiting prompts from disk where they are longer than those in memory.
     fn restore_prefixes(&mut self) -> Result<(), EngineError> {
         let Some(store) = &mut self.store else { return Ok(()) };
         let longer = |sequence: &Sequence| {
@@ -297,7 +296,7 @@ impl<'model, E: Engine> Worker<'model, E> {
         Ok(())
     }
 
-    /// Writes those that are worth it to disk, while there is nothing else to do.
+    /// Saves prefixes worth keeping to disk while idle.
     fn save_prefixes(&mut self) -> Result<(), EngineError> {
         let Some(store) = &mut self.store else { return Ok(()) };
         while let Some((place, tokens)) = self.scheduler.next_to_save() {
@@ -313,7 +312,7 @@ impl<'model, E: Engine> Worker<'model, E> {
         Ok(())
     }
 
-    /// What may follow the tokens of those that decode.
+    /// Drafts for the sequences that decode.
     fn guess(&mut self) -> Vec<(SeqId, Vec<Token>)> {
         let draftable = self.scheduler.draftable();
         let candidates: Vec<_> = draftable
@@ -323,13 +322,13 @@ impl<'model, E: Engine> Worker<'model, E> {
         self.speculation.propose(&candidates)
     }
 
-    /// Tells those that start now, and those that wait, where they stand.
+    /// Tells clients that their request started, or its position in the queue.
     fn announce(&mut self, batch: &Batch) {
         for row in &batch.rows {
             let active = self.active.get_mut(&row.seq).expect("what is scheduled is active");
             if active.started_us.is_none() {
                 active.started_us = Some(now_us());
-                // The first row begins where the copy ends.
+                // The first row starts where the copied prefix ends.
                 active.n_cached = row.pos as usize;
                 active.stream.started();
                 let (n_done, n_total) = (as_u32(active.n_cached.min(active.n_prompt)), as_u32(active.n_prompt));
@@ -344,7 +343,7 @@ impl<'model, E: Engine> Worker<'model, E> {
         }
     }
 
-    /// Books the time of a step to the requests whose prompt it read, and learns from it.
+    /// Charges the step's time to the requests that prefilled in it, and learns from it.
     fn account(&mut self, batch: &Batch, sampled: &[Sampled], began_us: u64) {
         let step_us = now_us() - began_us;
         Metrics::add(&self.metrics.busy_us, step_us);
@@ -366,7 +365,7 @@ impl<'model, E: Engine> Worker<'model, E> {
         }
     }
 
-    /// The engine found no room for a plan that fits by the books: cells are scattered. Something gives way.
+    /// The engine had no room for a plan that fits by the ledger: the cells are fragmented. Evicts or preempts.
     fn make_room(&mut self) -> Result<(), EngineError> {
         self.scheduler.undo();
         match self.scheduler.make_room() {

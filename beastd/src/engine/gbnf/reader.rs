@@ -1,13 +1,13 @@
-//! From the text of a grammar to its rules; each mistake with its line.
+//! Parses a grammar; errors have line numbers.
 
 use std::collections::HashMap;
 
 use super::{Class, Grammar, MAX_DEPTH, MAX_REPETITIONS, Node, Token};
 
-/// Reads a grammar.
+/// Parses a grammar.
 ///
 /// # Errors
-/// The first mistake, with its line.
+/// The first error, with its line.
 pub(in crate::engine) fn read(text: &str) -> Result<Grammar, String> {
     let mut reader = Reader { rest: text, line: 1, depth: 0, rules: Vec::new(), names: HashMap::new() };
     reader.rules()?;
@@ -25,9 +25,9 @@ pub(in crate::engine) fn read(text: &str) -> Result<Grammar, String> {
 }
 
 struct Rule {
-    /// None while it is only named.
+    /// `None` while it is only referenced.
     node: Option<Node>,
-    /// Where it is first named.
+    /// Line of the first reference.
     line: usize,
 }
 
@@ -57,12 +57,12 @@ impl<'a> Reader<'a> {
             if self.rest.starts_with(')') {
                 return Err(self.mistake("`)` without `(`"));
             }
-            // As in llama.cpp, the last of two rules of one name counts.
+            // As in llama.cpp, the last of two rules with the same name counts.
             self.rules[rule].node = Some(node);
         }
     }
 
-    /// Alternatives, up to the end of the rule or group.
+    /// Alternatives up to the end of the rule or group.
     fn choice(&mut self) -> Result<Node, String> {
         let mut choices = vec![self.sequence()?];
         while self.take("|") {
@@ -113,7 +113,7 @@ impl<'a> Reader<'a> {
         if self.take(")") { Ok(node) } else { Err(format!("line {line}: `(` without `)`")) }
     }
 
-    /// A text: one node, of which a repetition takes the whole.
+    /// A string literal: one node, so that a repetition applies to all of it.
     fn literal(&mut self) -> Result<Node, String> {
         self.skip(1);
         let mut chars = Vec::new();
@@ -162,7 +162,7 @@ impl<'a> Reader<'a> {
         Ok(Class { ranges, is_negated })
     }
 
-    /// One character of a text or class, perhaps spelled with `\`.
+    /// One character of a literal or class, possibly escaped.
     fn character(&mut self) -> Result<char, String> {
         let mut chars = self.rest.chars();
         let Some(c) = chars.next() else { return Err(self.mistake("a character is missing at the end")) };
@@ -196,7 +196,7 @@ impl<'a> Reader<'a> {
         Ok(c)
     }
 
-    /// `<name>` or `<[id]>`, perhaps with `!` before it.
+    /// `<name>` or `<[id]>`, possibly after `!`.
     fn token(&mut self) -> Result<Node, String> {
         let is_negated = self.rest.starts_with('!');
         let line = self.rest.split('\n').next().unwrap_or_default();
@@ -212,7 +212,7 @@ impl<'a> Reader<'a> {
         Ok(Node::Token { token, is_negated })
     }
 
-    /// `*`, `+`, `?`, `{3}`, `{1,}`, `{1,3}`: of what stands before it.
+    /// `*`, `+`, `?`, `{3}`, `{1,}`, `{1,3}`: applies to the preceding node.
     fn repetition(&mut self, nodes: &mut Vec<Node>) -> Result<(), String> {
         let (least, most, n_bytes) = match self.rest.as_bytes()[0] {
             b'*' => (0, None, 1),
@@ -222,8 +222,7 @@ impl<'a> Reader<'a> {
         };
         let sign = &self.rest[..n_bytes];
         let Some(node) = nodes.pop() else { return Err(self.mistake(format!("nothing to repeat before `{sign}`"))) };
-        // Twice is what people write for "as few as possible", which GBNF does not know; ever more of them would be
-        // ever deeper.
+        // People write two for "as few as possible", which GBNF does not have; more would nest ever deeper.
         if matches!(&node, Node::Repeat { node, .. } if matches!(**node, Node::Repeat { .. })) {
             return Err(self.mistake(format!("`{sign}` follows two other repetitions")));
         }
@@ -232,7 +231,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// The bounds in braces, and how many bytes they take.
+    /// The bounds in braces, and their length in bytes.
     fn bounds(&self) -> Result<(u32, Option<u32>, usize), String> {
         let Some(end) = self.rest.split('\n').next().unwrap_or_default().find('}') else {
             return Err(self.mistake("unterminated repetition: `}` is missing"));
@@ -274,7 +273,7 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// Takes a sign if it comes next.
+    /// Consumes this character if it comes next.
     fn take(&mut self, sign: &str) -> bool {
         self.skip_blanks();
         let is_next = self.rest.starts_with(sign);
@@ -284,7 +283,7 @@ impl<'a> Reader<'a> {
         is_next
     }
 
-    /// Blanks, line ends and comments.
+    /// Whitespace and comments.
     fn skip_blanks(&mut self) {
         loop {
             self.skip(self.rest.len() - self.rest.trim_start().len());

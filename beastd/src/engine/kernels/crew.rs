@@ -1,13 +1,13 @@
-//! Helpers that nobody waits for: how a product is computed on a machine whose cores others use too.
+//! Best-effort helpers: matrix products under CPU contention.
 //!
-//! llama.cpp's threads meet behind every operation, some hundred times a token. One that shares its core with a busy
-//! program is paused for milliseconds, and all others wait. Here one thread, llama.cpp's only one, goes through the
-//! product from the front, and helpers take pieces from the back while they happen to run. What a helper has begun and
-//! does not end in time is simply computed again: a helper adds what it can, and never takes anything away.
+//! llama.cpp's threads meet at a barrier after every operation, some hundred times per token. A thread that shares its
+//! core with a busy program is paused for milliseconds while all others wait. Here one thread, llama.cpp's only one,
+//! works through the product from the front, and helpers take pieces from the back whenever they run. A piece that a
+//! helper has not finished in time is simply computed again: helpers can only speed things up.
 //!
-//! So that a helper may be late by any time, it touches nothing that can change under it: each product has a job of its
-//! own, with the rounded columns and room for the helpers' results, and a job is used again only when no helper looks
-//! at it (a hazard pointer; Michael 2004, <https://doi.org/10.1109/TPDS.2004.8>).
+//! A helper may be arbitrarily late, so nothing that it touches may change under it: each product has its own job, with
+//! the rounded columns and space for the helpers' results, and a job is reused only when no helper looks at it (a
+//! hazard pointer; Michael 2004, <https://doi.org/10.1109/TPDS.2004.8>).
 
 use std::cell::{Cell, RefCell, UnsafeCell};
 use std::ops::Range;
@@ -20,15 +20,15 @@ use std::time::{Duration, Instant};
 use super::avx512::{Activations, Weights};
 use super::hook::{Product, To};
 
-/// Most pieces of a product: each has a bit in [`Job::done`].
+/// Most pieces per product: each has a bit in [`Job::done`].
 const MOST_PIECES: usize = 32;
-/// Rows of a piece at least.
+/// Fewest rows per piece.
 const LEAST_ROWS: usize = 16;
-/// A helper that has found nothing to do for this long goes to sleep; the pauses within a token are shorter.
+/// A helper that has been idle for this long sleeps; pauses within a token are shorter.
 const SPIN: Duration = Duration::from_micros(300);
-/// A helper's last piece is waited for as long as this share of a piece takes, then it is computed again.
+/// How long to wait for a helper's last piece, as a share of the time for one, before computing it again.
 const PATIENCE: f64 = 1.5;
-/// No job, no helper.
+/// No job, or no helper.
 const NONE: usize = u8::MAX as usize;
 
 /// Rounds the columns of a product.
@@ -39,9 +39,9 @@ type Compute = unsafe fn(&Product, &[Activations], Range<usize>, To);
 /// One product, as helpers see it.
 #[derive(Default)]
 struct Job {
-    /// Written while no helper looks.
+    /// Written only while no helper looks.
     task: UnsafeCell<Task>,
-    /// Pieces that helpers have ended, a bit each.
+    /// Pieces finished by helpers, one bit each.
     done: AtomicU64,
 }
 
@@ -51,7 +51,7 @@ struct Task {
     n_pieces: usize,
     rows_of_piece: usize,
     columns: Vec<Activations>,
-    /// Products of helpers, column after column.
+    /// Results of helpers, column by column.
     results: Vec<UnsafeCell<f32>>,
 }
 
@@ -86,7 +86,7 @@ impl Task {
 }
 
 impl Job {
-    /// Those of these pieces, and maybe others, that are done: all of them, or those there are when patience ends.
+    /// Which of these pieces (and possibly others) are done: all, or those done when patience ends.
     fn wait_for(&self, pieces: Range<usize>, patience: Duration) -> u64 {
         let wanted = pieces.fold(0, |bits, piece| bits | 1_u64 << piece);
         let began = Instant::now();
@@ -100,8 +100,8 @@ impl Job {
     }
 }
 
-/// Which pieces of which job nobody has taken yet: those from `front` to before `back`. In one word, so that a piece is
-/// taken in one go.
+/// Which pieces of which job are free: those from `front` up to `back`. In one word, so that a piece is taken
+/// atomically.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Ticket {
     generation: u64,
@@ -111,7 +111,7 @@ struct Ticket {
 }
 
 impl Ticket {
-    /// Nothing is to be done.
+    /// No work.
     const CLOSED: Self = Self { generation: 0, job: NONE, front: 0, back: 0 };
 
     fn pack(self) -> u64 {
@@ -145,12 +145,12 @@ struct Shared {
     is_over: AtomicBool,
 }
 
-/// What one helper tells.
+/// State of one helper.
 struct Place {
-    /// The job that it looks at; it stays as it is.
+    /// The job that it looks at, which must not change.
     looks_at: AtomicUsize,
     is_asleep: AtomicBool,
-    /// The kernel's number of its thread; 0 before it runs.
+    /// The kernel's id of its thread; 0 before it runs.
     tid: AtomicI32,
 }
 
@@ -171,7 +171,7 @@ unsafe impl Sync for Shared {}
 pub(super) struct Crew {
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<()>>,
-    /// The core that the helpers keep away from.
+    /// The core that the helpers avoid.
     core: Cell<usize>,
 }
 
@@ -179,13 +179,13 @@ thread_local! {
     static CREW: RefCell<Weak<Crew>> = const { RefCell::new(Weak::new()) };
 }
 
-/// Keeps the helpers of this thread alive. Whoever computes with them keeps one for as long as the weights are there.
+/// Keeps this thread's helpers alive. Hold one as long as the weights exist.
 pub struct Helpers(Option<Rc<Crew>>);
 
 impl Helpers {
     /// Helpers for the products that llama.cpp computes on this thread alone.
     pub fn of_this_thread(n: usize) -> Self {
-        // Each wants a piece of its own, and numbers of jobs are bytes.
+        // Each needs a piece, and job numbers are bytes.
         let n = n.min(MOST_PIECES - 1);
         CREW.with_borrow_mut(|current| {
             if n == 0 {
@@ -200,7 +200,7 @@ impl Helpers {
 }
 
 impl Drop for Helpers {
-    /// Waits for pieces that helpers have begun: weights may go now.
+    /// Waits for pieces that helpers have started; afterwards the weights may be freed.
     fn drop(&mut self) {
         if let Some(crew) = &self.0 {
             let is_resting = |helper: &Place| helper.looks_at.load(Ordering::SeqCst) == NONE;
@@ -211,7 +211,7 @@ impl Drop for Helpers {
     }
 }
 
-/// Computes a product with the helpers of this thread; false when it has none.
+/// Computes a product with this thread's helpers; false when there are none.
 ///
 /// # Safety
 /// As for [`Product::multiply`], on the only thread.
@@ -225,7 +225,7 @@ pub(super) unsafe fn multiply<W: Weights>(product: &Product) -> bool {
 impl Crew {
     fn new(n: usize) -> Self {
         let shared = Arc::new(Shared {
-            // Each helper may hold one up, and one is in hand.
+            // Each helper may hold one, and one is in use.
             jobs: (0..=n).map(|_| Job::default()).collect(),
             ticket: AtomicU64::new(Ticket::CLOSED.pack()),
             helpers: (0..n).map(|_| Place::default()).collect(),
@@ -235,7 +235,7 @@ impl Crew {
             let shared = Arc::clone(&shared);
             thread::Builder::new().name(format!("helper {this}")).spawn(move || shared.help(this))
         };
-        // Who gets no more threads computes with those there are.
+        // If no more threads can be started, those that exist have to do.
         let threads = (0..n).map_while(|this| start(this).ok()).collect();
         Self { shared, threads, core: Cell::new(usize::MAX) }
     }
@@ -249,7 +249,7 @@ impl Crew {
         let nth = shared.free_job();
         let job = &shared.jobs[nth];
         {
-            // SAFETY: no ticket names this job, and nobody looks at it: who begins to look now finds that the ticket is
+            // SAFETY: no ticket names this job, and no helper looks at it: one that starts to look now finds that the ticket is
             // another.
             let task = unsafe { &mut *job.task.get() };
             task.plan(product, compute);
@@ -268,7 +268,7 @@ impl Crew {
             unsafe { compute(product, &task.columns, task.rows(piece), product.to) };
             n_own += 1;
         }
-        // The rest was begun by helpers.
+        // Helpers have started the rest.
         let patience = began.elapsed().mul_f64(PATIENCE / n_own.max(1) as f64);
         let done = job.wait_for(n_own..task.n_pieces, patience);
         for piece in n_own..task.n_pieces {
@@ -284,8 +284,8 @@ impl Crew {
         shared.ticket.store(Ticket { generation, ..Ticket::CLOSED }.pack(), Ordering::SeqCst);
     }
 
-    /// Sends the helpers to other cores than this thread's. The kernel balances weights, not threads: with a busy
-    /// program on one core it puts all of ours onto the other.
+    /// Moves the helpers to other cores than this thread's. The kernel balances load, not threads: with a busy program
+    /// on one core, it puts all of ours on the other.
     fn keep_away(&self) {
         let core = rustix::thread::sched_getcpu();
         if self.core.get() == core {
@@ -297,7 +297,7 @@ impl Crew {
             let tid = rustix::thread::Pid::from_raw(helper.tid.load(Ordering::Relaxed));
             tid.is_some_and(|tid| rustix::thread::sched_setaffinity(Some(tid), &cores).is_ok())
         };
-        // One that does not run yet is sent with the next product.
+        // A helper that is not running yet is moved with the next product.
         if cores.count() == 0 || self.shared.helpers.iter().all(send) {
             self.core.set(core);
         }
@@ -309,7 +309,7 @@ impl Drop for Crew {
         self.shared.is_over.store(true, Ordering::SeqCst);
         for thread in self.threads.drain(..) {
             thread.thread().unpark();
-            // It has nothing to say.
+            // Nothing to report.
             let _ = thread.join();
         }
     }
@@ -331,7 +331,7 @@ impl Shared {
         }
     }
 
-    /// A piece of this generation's job, if any is left.
+    /// Takes a piece of this generation's job, if any is left.
     fn take(&self, generation: u64, which: impl Fn(&mut Ticket) -> usize) -> Option<usize> {
         let mut bits = self.ticket.load(Ordering::Acquire);
         loop {
@@ -347,7 +347,7 @@ impl Shared {
         }
     }
 
-    /// A helper's life.
+    /// The main loop of a helper.
     fn help(&self, this: usize) {
         let place = &self.helpers[this];
         place.tid.store(rustix::thread::gettid().as_raw_pid(), Ordering::Relaxed);
@@ -363,7 +363,7 @@ impl Shared {
                 std::hint::spin_loop();
             } else {
                 place.is_asleep.store(true, Ordering::SeqCst);
-                // Who publishes a job after this sees a sleeper; what was published before is seen here.
+                // A job published later sees the sleeper; one published earlier is seen here.
                 let ticket = Ticket::unpack(self.ticket.load(Ordering::SeqCst));
                 if ticket.is_empty() && !self.is_over.load(Ordering::SeqCst) {
                     thread::park();
@@ -376,10 +376,10 @@ impl Shared {
 
     fn work(&self, generation: u64, job: usize) {
         let job = &self.jobs[job];
-        // A piece is taken only if the ticket still names this job after `looks_at` was set: from then on the job stays
-        // as it is.
+        // A piece is taken only if the ticket still names this job after `looks_at` was set; from then on the job does
+        // not change.
         while let Some(piece) = self.take(generation, Ticket::take_back) {
-            // SAFETY: the ticket named this job after this began to look at it, so nobody writes to it; the piece is
+            // SAFETY: the ticket named this job after this began to look at it, so nothing writes to it; the piece is
             // this helper's alone. The weights outlive the helpers.
             unsafe {
                 let task = &*job.task.get();

@@ -1,6 +1,6 @@
-//! `/metrics`: Prometheus's text format, with llama-server's names beside ours. Loads no model.
+//! `/metrics`: Prometheus text format, with llama-server's names beside ours. Does not load the model.
 //!
-//! Nothing here changes while nothing is asked, not even when the model is unloaded: no clocks, no memory.
+//! Nothing here changes while there are no requests, not even when the model is unloaded: no clocks, no memory.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -17,7 +17,7 @@ use crate::metrics::Metrics;
 
 const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// The numbers.
+/// Renders the metrics.
 pub(crate) fn answer(asked: &Asked) -> Result<Reply, Refusal> {
     let daemon = &asked.client.daemon;
     let status = daemon.status();
@@ -58,11 +58,7 @@ fn counters(metrics: &Metrics) -> Vec<Row> {
     let seconds = |counter: &AtomicU64| n(counter) / 1e6;
     let answers = &metrics.answers;
     vec![
-        (
-            "llamacpp:prompt_tokens_total",
-            "Prompt tokens processed, excluding cached ones",
-            n(&metrics.n_prompt_tokens),
-        ),
+        ("llamacpp:prompt_tokens_total", "Prompt tokens processed, excluding cached ones", n(&metrics.n_prompt_tokens)),
         ("llamacpp:prompt_tokens_cached_total", "Prompt tokens reused from the cache", n(&answers.n_cached)),
         ("llamacpp:prompt_seconds_total", "Time spent on prefill", seconds(&answers.prefill_us)),
         ("llamacpp:tokens_predicted_total", "Generated tokens", n(&answers.n_generated)),
@@ -85,7 +81,7 @@ fn counters(metrics: &Metrics) -> Vec<Row> {
 fn gauges(status: &Status, metrics: &Metrics) -> Vec<Row> {
     let rate = |n: u64, us: u64| if us == 0 { 0.0 } else { n as f64 * 1e6 / us as f64 };
     let since = metrics.since_last_look();
-    // What is kept for later is not in use: it makes room for whoever needs it.
+    // Cached prefixes do not count: they are evicted when cells are needed.
     let n_used = status.n_cells_used.saturating_sub(status.n_prefix_tokens);
     let n_steps = metrics.n_steps.load(Relaxed).max(1) as f64;
     vec![

@@ -1,4 +1,4 @@
-//! How an answer is made, in Ollama's words: `options`, of which unknown ones are ignored.
+//! Generation options in Ollama's format: `options`; unknown ones are ignored.
 
 use beast_protocol::Generate;
 
@@ -6,12 +6,12 @@ use crate::http::fields::Fields;
 use crate::http::openai;
 use crate::http::refusal::Refusal;
 
-/// Texts that may end an answer.
+/// Most stop strings.
 const MAX_STOPS: usize = 64;
-/// Alternatives of a token.
+/// Most alternatives per token.
 const MAX_TOP_LOGPROBS: i64 = 20;
 
-/// Reads `options`, and `logprobs` beside them. `n_ctx` is the context that there is.
+/// Reads `options`, and `logprobs` beside them. `n_ctx` is the actual context.
 pub(super) fn read(fields: &Fields<'_>, n_ctx: usize) -> Result<Generate, Refusal> {
     let empty = serde_json::Map::new();
     let object = fields.object("options")?.unwrap_or(&empty);
@@ -33,7 +33,7 @@ pub(super) fn read(fields: &Fields<'_>, n_ctx: usize) -> Result<Generate, Refusa
     })
 }
 
-/// -1 is no limit, -2 the rest of the context; 0 is no limit to Ollama as well.
+/// -1 is no limit, -2 the rest of the context; 0 is no limit in Ollama as well.
 fn max_tokens(options: &Fields<'_>) -> Result<Option<u32>, Refusal> {
     let n = options.integer("num_predict", -2..=i64::from(i32::MAX))?;
     Ok(n.map(|n| if n > 0 { u32::try_from(n).unwrap_or(u32::MAX) } else { u32::MAX }))

@@ -1,4 +1,4 @@
-//! Messages of a conversation in OpenAI's words.
+//! Messages of a conversation in OpenAI's format.
 
 use beast_protocol::{Message, Role, ToolCall};
 use serde_json::{Map, Value};
@@ -87,7 +87,7 @@ fn call(value: &Value) -> Option<ToolCall> {
     })
 }
 
-/// OpenAI's are text, Ollama's an object.
+/// OpenAI's are a string, Ollama's an object.
 fn arguments(function: &Map<String, Value>) -> Option<String> {
     match function.get("arguments") {
         None | Some(Value::Null) => Some("{}".into()),

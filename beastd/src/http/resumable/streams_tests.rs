@@ -27,7 +27,7 @@ async fn who_stops_a_name_stops_the_requests_that_will_begin_it_and_no_later_one
     }
     assert_eq!(other.unless_stopped(ready(Ok(1))).await, Ok(1));
     assert_eq!(streams.announce("a".into()).unless_stopped(ready(Ok(2))).await, Ok(2));
-    assert!(streams.announced.lock().expect("nobody panics with it").is_empty());
+    assert!(streams.announced.lock().expect("the lock is never poisoned").is_empty());
 }
 
 #[tokio::test]
