@@ -9,8 +9,10 @@ use std::{
 
 use serde_json::{Value, json};
 
-use super::{context::Context, conversing::damage, error::CommandError};
+use super::CommandError;
 use crate::{
+    context::Context,
+    turn::conversing::damage,
     cli::{HistoryOptions, HistoryVerb},
     conversations::{Conversation, ConversationError, Entry, Exchange, Store, is_automatic},
     exit::{Failure, Result},

@@ -4,8 +4,8 @@ use std::{io, path::Path, time::Instant};
 
 use beast_protocol::{Event, Request, Status};
 
-use super::context::Context;
 use crate::{
+    context::Context,
     client::{Client, ClientError},
     exit::{During as _, Result},
     output::Progress,

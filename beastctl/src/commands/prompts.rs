@@ -12,8 +12,9 @@ use std::{
 use beast_protocol::Sampling;
 use serde_json::{Value, json};
 
-use super::{context::Context, prompt_verb};
 use crate::{
+    cli::prompt_verb,
+    context::Context,
     cli::{PromptsAction, PromptsOptions},
     exit::Result,
     input,

@@ -5,8 +5,8 @@ use std::time::Duration;
 use beast_protocol::{Event, Request, Status, VERSION, Welcome};
 use serde_json::{Value, json};
 
-use super::context::Context;
 use crate::{
+    context::Context,
     client::{Client, ClientError},
     exit::{During as _, Result},
     output::json_line,

@@ -14,15 +14,23 @@ use rustix::io::Errno;
 
 use super::*;
 use crate::{
+    alfred::JobError,
+    bench::BenchError,
+    chat::ChatError,
     client::ClientError,
-    commands::{CommandError, alfred::JobError, completions::CompletionError, logs::LogError, man::ManError},
+    commands::CommandError,
+    completions::CompletionError,
     constraint::ConstraintError,
     conversations::ConversationError,
     git::{GitError, HookError},
     input::InputError,
+    logs::LogError,
+    man::ManError,
     output::OutputError,
     prompts::PromptError,
     start::StartError,
+    stop::StopError,
+    turn::TurnError,
     wait::WaitError,
 };
 

@@ -12,8 +12,9 @@ use std::{
 
 use beast_protocol::{Event, Request, Status};
 
-use super::{context::Context, settings::Settings};
 use crate::{
+    context::Context,
+    settings::Settings,
     cli::{ModelsAction, ModelsOptions},
     client::Client,
     exit::Result,
