@@ -5,12 +5,12 @@ use expect_test::expect;
 
 use super::*;
 use crate::{
-    turn::TurnError,
     client::ClientError,
     constraint::ConstraintError,
     git::{GitError, HookError},
     output::OutputError,
     start::StartError,
+    turn::TurnError,
     wait::WaitError,
 };
 

@@ -17,8 +17,8 @@ use clap_mangen::{
 };
 
 use crate::{
-    context::Context,
     cli::{Cli, ManOptions},
+    context::Context,
     exit::{self, During as _, Failing, Result},
     output::{OutputError, WholeFile},
     prompts, text,

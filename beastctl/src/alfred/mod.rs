@@ -14,8 +14,8 @@ use serde_json::{Value, json};
 pub(crate) use self::jobs::JobError;
 use self::jobs::{Jobs, State};
 use crate::{
-    context::Context,
     cli::AlfredVerb,
+    context::Context,
     exit::{Failure, Result},
     input,
     output::json_line,

@@ -6,12 +6,10 @@ use beast_protocol::{Model, Status};
 use serde_json::{Value, json};
 
 use super::{busy::Trust, lab::Lab, machine::Machine};
-use crate::{
-    output::{
-        status::{backend, name_and_size, tuning},
-        tables::facts_text,
-        units::count,
-    },
+use crate::output::{
+    status::{backend, name_and_size, tuning},
+    tables::facts_text,
+    units::count,
 };
 
 const CLIENT: &str = env!("CARGO_PKG_VERSION");

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
-use crate::{settings::Settings as Printed, exit::Result, start::StartError, wait::Wait};
+use crate::{exit::Result, settings::Settings as Printed, start::StartError, wait::Wait};
 
 /// What a profile sets, and what would hide it.
 const OF_PROFILE: [&str; 4] = ["profile", "n_batch", "n_ctx", "n_cells"];

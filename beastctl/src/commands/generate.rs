@@ -2,7 +2,6 @@
 
 use std::{mem, path::PathBuf};
 
-
 use crate::{
     cli::Options,
     context::Context,
@@ -127,4 +126,3 @@ fn answer(context: &Context, task: Task, options: &Options) -> Result<()> {
         return outcome;
     }
 }
-

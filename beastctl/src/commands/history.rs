@@ -11,13 +11,13 @@ use serde_json::{Value, json};
 
 use super::CommandError;
 use crate::{
-    context::Context,
-    turn::conversing::damage,
     cli::{HistoryOptions, HistoryVerb},
+    context::Context,
     conversations::{Conversation, ConversationError, Entry, Exchange, Store, is_automatic},
     exit::{Failure, Result},
     input,
     output::{Answer, Console, OutputError, columns, excerpt, json_line, units::count},
+    turn::conversing::damage,
 };
 
 /// Columns of a list whose reader is no terminal.

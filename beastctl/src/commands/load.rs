@@ -5,8 +5,8 @@ use std::{io, path::Path, time::Instant};
 use beast_protocol::{Event, Request, Status};
 
 use crate::{
-    context::Context,
     client::{Client, ClientError},
+    context::Context,
     exit::{During as _, Result},
     output::Progress,
     start,

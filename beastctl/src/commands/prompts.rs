@@ -14,8 +14,8 @@ use serde_json::{Value, json};
 
 use crate::{
     cli::prompt_verb,
-    context::Context,
     cli::{PromptsAction, PromptsOptions},
+    context::Context,
     exit::Result,
     input,
     output::{json_line, one_line},

@@ -25,4 +25,3 @@ pub(super) fn run(context: &Context) -> Result<()> {
     }
     Ok(())
 }
-

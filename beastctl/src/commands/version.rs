@@ -6,8 +6,8 @@ use beast_protocol::{Event, Request, Status, VERSION, Welcome};
 use serde_json::{Value, json};
 
 use crate::{
-    context::Context,
     client::{Client, ClientError},
+    context::Context,
     exit::{During as _, Result},
     output::json_line,
     wait::{Wait, WaitError},

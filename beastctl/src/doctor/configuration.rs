@@ -4,8 +4,8 @@ use std::path::Path;
 
 use super::finding::Finding;
 use crate::{
-    settings::Settings,
     output::Verdict,
+    settings::Settings,
     wait::{Wait, WaitError},
 };
 

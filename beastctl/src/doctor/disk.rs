@@ -10,9 +10,9 @@ use rustix::fs::{Access, access, statvfs};
 
 use super::{finding::Finding, log_dir};
 use crate::{
-    settings::Settings,
     exit::advice,
     output::{Verdict, units::bytes},
+    settings::Settings,
     text::quoted,
 };
 

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use super::finding::Finding;
 use crate::{
-    logs::files::{self, TailError},
     exit::advice,
+    logs::files::{self, TailError},
     output::units::count,
     wait::Wait,
 };

@@ -23,11 +23,11 @@ use serde_json::{Value, json};
 
 use self::finding::Finding;
 use crate::{
-    context::Context,
-    settings::Settings,
     cli::DoctorOptions,
+    context::Context,
     exit::{self, AlreadyTold, During as _, Result},
     output::{Verdict, json_line},
+    settings::Settings,
     wait::Wait,
 };
 

@@ -12,9 +12,9 @@ use beast_launchd::{
 
 use super::{finding::Finding, hash};
 use crate::{
-    settings::Settings,
     exit::advice,
     output::units::bytes,
+    settings::Settings,
     text::quoted,
     wait::{Wait, WaitError},
 };

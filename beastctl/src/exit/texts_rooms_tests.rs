@@ -346,7 +346,21 @@ fn of_a_turn() {
         NoQuestion: [TurnError::NoQuestion],
         LogWish: [TurnError::LogWish("maybe".into())],
     });
-    check(samples, expect![[]]);
+    check(
+        samples,
+        expect![[r#"
+        5   the answer was cut at 9 tokens (--max-tokens); try: a larger --max-tokens, or less input
+        2   BEAST_MARKDOWN is `no`, and may be `always` or `never`; try: export BEAST_MARKDOWN=never
+        5   the grammar or schema leads nowhere: no token can follow, so nothing is printed; try: another grammar or schema
+        5   the answer was cut at 9 tokens (--max-tokens), so nothing is printed; try: a larger --max-tokens, or less input
+        5   the answer is no JSON (EOF while parsing an object at line 1 column 1), so nothing is printed; try: the same command again, or a simpler --schema
+        1   no message: the model repeats the diff; try: the same command again, less at once, or a larger model: beastctl models list
+        1   the answer was not complete within 1m 30s; try: a longer --timeout, or a smaller --max-tokens
+        75  beastd cancelled the answer; try: the same command again
+        2   the question is missing; try: beastctl ask 'QUESTION'
+        2   BEAST_LOG_CONVERSATIONS is `maybe`, and may be `always` or `never`; try: export BEAST_LOG_CONVERSATIONS=never
+    "#]],
+    );
 }
 
 #[test]
@@ -356,7 +370,13 @@ fn of_verbs() {
         NotRemoved: [CommandError::NotRemoved("the answer was no")],
         NotRunning: [CommandError::NotRunning(not_running)],
     });
-    check(samples, expect![[]]);
+    check(
+        samples,
+        expect![[r#"
+        2   nothing was removed: the answer was no; try: -y
+        3   cannot reach beastd at /some/socket (not running); try: beastd --daemonize --socket /some/socket
+    "#]],
+    );
 }
 
 #[test]
@@ -366,16 +386,27 @@ fn of_the_end_of_a_daemon() {
         Refused: [refused(Errno::PERM), refused(Errno::SRCH)],
         StillRunning: [StopError::StillRunning(Duration::from_secs(60))],
     });
-    check(samples, expect![[]]);
+    check(
+        samples,
+        expect![[r#"
+        1   cannot stop beastd (process 4711): Operation not permitted (os error 1); try: as the user who started it: ps -o user= -p 4711
+        1   cannot stop beastd (process 4711): No such process (os error 3); try: beastctl status, to see whether it still runs
+        1   beastd has not ended within 1m; try: a longer --timeout, or beastctl status
+    "#]],
+    );
 }
 
 #[test]
 fn of_a_chat() {
-    let samples = samples!(ChatError {
-        Typed: [ChatError::Typed("there is no question yet".into())],
-        Tools: [ChatError::Tools],
-    });
-    check(samples, expect![[]]);
+    let samples =
+        samples!(ChatError { Typed: [ChatError::Typed("there is no question yet".into())], Tools: [ChatError::Tools] });
+    check(
+        samples,
+        expect![[r#"
+        2   there is no question yet; try: /help
+        2   a chat cannot answer the calls of --tools; try: beastctl ask --tools FILE 'QUESTION'
+    "#]],
+    );
 }
 
 #[test]
@@ -388,7 +419,15 @@ fn of_measuring() {
             BenchError::NotCalibrated("there is no model; try: --model FILE".into()),
         ],
     });
-    check(samples, expect![[]]);
+    check(
+        samples,
+        expect![[r#"
+        75  nothing can be measured now: cargo uses 2.0 of 2 cores; try: again when it is idle, or --force for numbers that nobody should trust
+        1   not measured: clients, prefix; try: mend what the tables name, then beastctl bench --only clients,prefix
+        1   beastd could not calibrate: it ended without a result; try: beastd --calibrate, for all that it says
+        1   beastd could not calibrate: there is no model; try: --model FILE
+    "#]],
+    );
 }
 
 #[test]

@@ -7,8 +7,8 @@ mod suggest;
 use std::{path::Path, time::Duration};
 
 use crate::{
-    context::Context,
     cli::HookVerb,
+    context::Context,
     exit::{During as _, Result},
     git::{self, Git, Hooks, Installed, Removed, Settings, Status},
     numbers,

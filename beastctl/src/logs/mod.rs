@@ -10,11 +10,11 @@ use std::{
 
 use self::{files::TailError, follow::Follower};
 use crate::{
-    context::Context,
-    settings::Settings,
     cli::LogsOptions,
+    context::Context,
     exit::{self, During as _, Failing, Failure, Result, advice},
     output::Console,
+    settings::Settings,
     start::find_beastd,
     wait::Wait,
 };

@@ -17,12 +17,8 @@ use std::{
 
 use beast_protocol::{Constraint, Generate, Span, Tools};
 
-use self::{
-    answering::Answering,
-    asking::Asking,
-    commit_message::Guard,
-};
 pub use self::error::TurnError;
+use self::{answering::Answering, asking::Asking, commit_message::Guard};
 use crate::{
     cli::{Options, ToolOptions},
     client::Client,

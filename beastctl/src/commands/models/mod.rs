@@ -13,12 +13,12 @@ use std::{
 use beast_protocol::{Event, Request, Status};
 
 use crate::{
-    context::Context,
-    settings::Settings,
     cli::{ModelsAction, ModelsOptions},
     client::Client,
+    context::Context,
     exit::Result,
     models::{ModelError, catalogue, folder, reference, setting},
+    settings::Settings,
     start,
     text::nearest,
     wait::Wait,
