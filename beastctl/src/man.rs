@@ -21,6 +21,7 @@ use crate::{
     context::Context,
     exit::{self, During as _, Failing, Result},
     output::{OutputError, WholeFile},
+    program::Running,
     prompts, text,
     wait::Wait,
 };
@@ -122,14 +123,9 @@ fn is_shown(page: &str) -> Result<bool> {
 
 fn shows(program: &str, arguments: &[&str], page: &str) -> bool {
     // What it complains about helps nobody who gets the page after all.
-    let child = Command::new(program).args(arguments).stdin(Stdio::piped()).stderr(Stdio::null()).spawn();
-    child.is_ok_and(|mut child| {
-        if let Some(mut stdin) = child.stdin.take() {
-            // It may have seen enough before the end.
-            let _ = stdin.write_all(page.as_bytes());
-        }
-        child.wait().is_ok_and(|status| status.success())
-    })
+    let shown = Running::start(Command::new(program).args(arguments).stderr(Stdio::null()), page.into());
+    let status = shown.and_then(|mut running| running.status(None, &Wait::default(), || {}));
+    status.is_ok_and(|status| status.success())
 }
 
 fn find<'a>(mut command: &'a clap::Command, words: &[String]) -> Result<&'a clap::Command, ManError> {

@@ -2,11 +2,12 @@
 //!
 //! A job is this program under a shell that notes how it ended. Its stderr is a file with a lock on it, which the
 //! system lets go of when the last of its processes is gone, however that happens: so a dead job is never taken for a
-//! slow one, and no other process that was given the same number is ever ended for it.
+//! slow one, and no other process that was given the same number is ever ended for it. It outlives this process and
+//! writes into files, so it is not run by `program`.
 
 use std::{
     ffi::OsString,
-    fs::{self, DirBuilder, File, TryLockError},
+    fs::{self, DirBuilder, File},
     io::{self, Write},
     os::unix::{
         fs::{DirBuilderExt, OpenOptionsExt},
@@ -17,7 +18,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use beast_launchd::file;
+use beast_launchd::{file, lock};
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use crate::{
@@ -189,11 +190,7 @@ impl Jobs {
 }
 
 fn is_alive(folder: &Path) -> io::Result<bool> {
-    match file::open(&folder.join("error"))?.try_lock_shared() {
-        Ok(()) => Ok(false),
-        Err(TryLockError::WouldBlock) => Ok(true),
-        Err(TryLockError::Error(error)) => Err(error),
-    }
+    lock::is_held(&file::open(&folder.join("error"))?)
 }
 
 /// Only for a job that is alive, whose number nobody else can have.

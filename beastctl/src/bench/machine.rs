@@ -1,10 +1,14 @@
 //! What the numbers were measured on.
 
-use std::{fs, process::Command, thread};
+use std::{fs, path::Path, thread};
 
 use serde_json::{Value, json};
 
-use crate::output::units::{bytes, count};
+use crate::{
+    output::units::{bytes, count},
+    program,
+    wait::Wait,
+};
 
 /// The machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,9 +58,9 @@ fn memory_of(meminfo: &str) -> Option<u64> {
 }
 
 fn sysctl(name: &str) -> Option<String> {
-    let output = Command::new("/usr/sbin/sysctl").args(["-n", name]).output().ok()?;
-    let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-    (output.status.success() && !text.is_empty()).then_some(text)
+    let said = program::ask(Path::new("/usr/sbin/sysctl"), &["-n", name], &Wait::default()).ok()?;
+    let text = said.and_then(program::Said::answer).ok()?.trim().to_owned();
+    (!text.is_empty()).then_some(text)
 }
 
 #[cfg(test)]
