@@ -3,21 +3,16 @@
 use std::{
     env,
     ffi::OsStr,
-    io::{ErrorKind, Read},
-    os::{
-        fd::AsFd,
-        unix::{fs::PermissionsExt, process::CommandExt},
-    },
+    os::unix::{fs::PermissionsExt, process::CommandExt},
     path::{Path, PathBuf},
-    process::{Child, ChildStderr, Command, ExitStatus, Stdio},
+    process::{Command, Stdio},
     time::{Duration, Instant},
 };
-
-use rustix::event::PollFlags;
 
 use crate::{
     client::{self, Client, ClientError},
     exit::{self, Failing},
+    program::{RunError, Running},
     wait::{Wait, WaitError},
 };
 
@@ -28,8 +23,6 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(2);
 const PAUSE: Duration = Duration::from_millis(10);
 /// How many times a daemon is started because another one held the socket and was gone again.
 const MAX_STARTS: usize = 3;
-/// What is kept of the words of a daemon that does not start.
-const MAX_WORDS: usize = 16 * 1024;
 
 /// Why there is no daemon.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +39,9 @@ pub enum StartError {
     /// None is there and no program that could be started.
     #[error("cannot reach beastd at {} (not running), and the program beastd is not to be found", .0.display())]
     Missing(PathBuf),
+    /// No program that could be started, where one is needed whatever runs.
+    #[error("cannot find the program beastd")]
+    NoProgram,
     /// None is there because the service that owns this socket is stopped: a second daemon beside it would take its
     /// place.
     #[error("nobody listens at {}: beastd is installed as a service ({}), which is stopped", .socket.display(), .file.display())]
@@ -70,6 +66,7 @@ impl Failing for StartError {
             StartError::Wait(error) => error.exit_code(),
             StartError::Refused(_)
             | StartError::Missing(_)
+            | StartError::NoProgram
             | StartError::Failed { .. }
             | StartError::ServiceStopped { .. } => exit::UNREACHABLE,
         }
@@ -88,7 +85,7 @@ impl Failing for StartError {
             StartError::ServiceStopped { .. } => {
                 Some("beastctl service start, or where no service manager runs, as in a container, --socket with another place or beastctl service uninstall".into())
             }
-            StartError::Missing(_) => Some("put beastd beside beastctl, or into a folder of PATH".into()),
+            StartError::Missing(_) | StartError::NoProgram => Some("put beastd beside beastctl, or into a folder of PATH".into()),
             StartError::Failed { words, .. } if words.contains("; try: ") => None,
             StartError::Failed { .. } => Some("beastd, to see it start in the foreground".into()),
             StartError::Client(error) => error.hint(),
@@ -147,6 +144,14 @@ pub fn connect(path: &Path, may_start: bool, wait: &Wait, mut say: impl FnMut(&s
     }
 }
 
+/// The program beastd.
+///
+/// # Errors
+/// [`StartError::NoProgram`].
+pub fn program() -> Result<PathBuf, StartError> {
+    find_beastd().ok_or(StartError::NoProgram)
+}
+
 /// Beside this program, where it is installed or built, else in `PATH`.
 pub fn find_beastd() -> Option<PathBuf> {
     let exe = env::current_exe().ok();
@@ -174,68 +179,23 @@ fn start(program: &Path, socket: &Path, wait: &Wait, say: impl FnMut()) -> Resul
     for (name, _) in env::vars_os().filter(|(name, _)| name.as_encoded_bytes().starts_with(b"GIT_")) {
         command.env_remove(name);
     }
-    let child = command
-        .args(arguments)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        // Ctrl-C is for the client: a daemon that is just starting may be another client's as well.
-        .process_group(0)
-        .spawn();
-    let mut child = match child {
-        Ok(child) => child,
-        Err(error) => return Ok(Err(error.to_string())),
-    };
-    let mut words = Vec::new();
-    let status = wait_for_exit(&mut child, &mut words, wait, say)?;
-    let words = String::from_utf8_lossy(&words).trim().to_owned();
-    Ok(match status {
-        Some(status) if status.success() => Ok(()),
-        Some(status) if words.is_empty() => Err(format!("it ended with {status}")),
-        Some(_) => Err(words),
-        None => Err(format!("it did not go into the background within {}", humantime::format_duration(START_LIMIT))),
+    command.args(arguments).stdout(Stdio::null()).stderr(Stdio::piped());
+    // Ctrl-C is for the client: a daemon that is just starting may be another client's as well.
+    command.process_group(0);
+    // Not until the end of its stderr: the daemon in the background may have inherited it.
+    let ended = Running::start(&mut command, Vec::new()).map(Running::left_alone).and_then(|mut running| {
+        let status = running.status(Some(START_LIMIT), wait, say)?;
+        let words = if status.success() { String::new() } else { running.stderr() };
+        Ok((status, words))
+    });
+    Ok(match ended {
+        Ok((status, _)) if status.success() => Ok(()),
+        Ok((status, words)) if words.trim().is_empty() => Err(format!("it ended with {status}")),
+        Ok((_, words)) => Err(words.trim().to_owned()),
+        Err(RunError::Wait(error)) => return Err(error),
+        Err(RunError::Slow(limit)) => {
+            Err(format!("it did not go into the background within {}", humantime::format_duration(limit)))
+        }
+        Err(error) => Err(error.to_string()),
     })
-}
-
-/// Not until the end of its stderr: the daemon in the background may have inherited it.
-fn wait_for_exit(
-    child: &mut Child,
-    words: &mut Vec<u8>,
-    wait: &Wait,
-    mut say: impl FnMut(),
-) -> Result<Option<ExitStatus>, WaitError> {
-    let until = Instant::now() + START_LIMIT;
-    let mut stderr = child.stderr.take();
-    loop {
-        say();
-        let status = child.try_wait().map_err(WaitError::Poll)?;
-        listen(&mut stderr, words, wait, status.is_some())?;
-        if status.is_some() || Instant::now() >= until {
-            return Ok(status);
-        }
-    }
-}
-
-/// Takes what there is to read, waiting a moment for it; after the end of the program, all that is left.
-fn listen(
-    stderr: &mut Option<ChildStderr>,
-    words: &mut Vec<u8>,
-    wait: &Wait,
-    has_ended: bool,
-) -> Result<(), WaitError> {
-    loop {
-        let Some(pipe) = stderr else {
-            return if has_ended { Ok(()) } else { wait.pause(PAUSE) };
-        };
-        let until = Instant::now() + if has_ended { Duration::ZERO } else { PAUSE };
-        if wait.ready(pipe.as_fd(), PollFlags::IN, Some(until))?.is_none() {
-            return Ok(());
-        }
-        let mut bytes = [0; 4096];
-        match pipe.read(&mut bytes) {
-            Ok(n) if n > 0 => words.extend(&bytes[..n.min(MAX_WORDS - words.len())]),
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            _ => *stderr = None,
-        }
-    }
 }

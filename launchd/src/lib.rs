@@ -12,6 +12,7 @@ pub mod file;
 pub mod gguf;
 mod http;
 mod installed;
+pub mod lock;
 mod notify;
 pub mod paths;
 pub mod peer;
@@ -19,6 +20,7 @@ mod plist;
 pub mod shown;
 mod socket;
 pub mod systemd;
+pub mod whole;
 pub mod words;
 
 pub use bound::recorded_pid;

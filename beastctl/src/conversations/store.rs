@@ -4,14 +4,17 @@
 //! conversation that has just been begun and has no exchange yet: to all others it is not there.
 
 use std::{
-    fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError},
+    fs::{self, DirBuilder, File, OpenOptions, Permissions},
     io::{self, ErrorKind, Write},
     os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
     time::SystemTime,
 };
 
-use beast_launchd::file;
+use beast_launchd::{
+    file,
+    lock::{self, NotLocked},
+};
 
 use super::{
     Conversation, ConversationError, Exchange, Head,
@@ -23,7 +26,7 @@ use super::{
 const MAX_AUTOMATIC: usize = 1000;
 /// Longer than any context; a file that is longer was meant for something else.
 const MAX_BYTES: u64 = 64 << 20;
-/// How often a file may be replaced under our hands, or a name be taken, before that is told.
+/// How often a name may be taken before that is told.
 const MAX_TRIES: usize = 100;
 const EXTENSION: &str = "jsonl";
 
@@ -200,15 +203,8 @@ impl Store {
     /// See [`ConversationError`].
     pub fn remove(&self, name: &str) -> Result<(), ConversationError> {
         let path = self.path(name)?;
-        for _ in 0..MAX_TRIES {
-            let file = file::open(&path).map_err(|source| missing(name, failure("open", &path, source)))?;
-            lock(&file, name, &path)?;
-            // Another of this name, begun between the opening and the lock, is not the one that is locked.
-            if is_at(&file, &path) {
-                return fs::remove_file(&path).map_err(|source| missing(name, failure("remove", &path, source)));
-            }
-        }
-        Err(ConversationError::InUse(name.into()))
+        let _file = lock::at(&path, || file::open(&path)).map_err(|error| not_locked(name, &path, error))?;
+        fs::remove_file(&path).map_err(|source| missing(name, failure("remove", &path, source)))
     }
 
     /// Whether there is a file of this name, even one without content.
@@ -305,20 +301,13 @@ impl Open {
     }
 
     fn take(name: &str, path: PathBuf, may_create: bool) -> Result<Self, ConversationError> {
-        for _ in 0..MAX_TRIES {
-            let file = file::open_with(new_file().create(may_create), &path)
-                .map_err(|source| missing(name, failure("open", &path, source)))?;
-            lock(&file, name, &path)?;
-            // Between the opening and the lock it may have been removed or renamed.
-            if is_at(&file, &path) {
-                return Self::read(name, path, file);
-            }
-        }
-        Err(ConversationError::InUse(name.into()))
+        let file = lock::at(&path, || file::open_with(new_file().create(may_create), &path));
+        let file = file.map_err(|error| not_locked(name, &path, error))?;
+        Self::read(name, path, file)
     }
 
     fn locked(name: &str, path: PathBuf, file: File) -> Result<Self, ConversationError> {
-        lock(&file, name, &path)?;
+        lock::take(&file).map_err(|error| not_locked(name, &path, error))?;
         Self::read(name, path, file)
     }
 
@@ -333,7 +322,7 @@ impl Open {
 impl Drop for Open {
     fn drop(&mut self) {
         // Begun, and nothing was said: no trace of it.
-        if self.file.metadata().is_ok_and(|metadata| metadata.len() == 0) && is_at(&self.file, &self.path) {
+        if self.file.metadata().is_ok_and(|metadata| metadata.len() == 0) && lock::is_at(&self.file, &self.path) {
             let _ = fs::remove_file(&self.path);
         }
     }
@@ -346,18 +335,11 @@ fn new_file() -> OpenOptions {
     options
 }
 
-fn lock(file: &File, name: &str, path: &Path) -> Result<(), ConversationError> {
-    match file.try_lock() {
-        Ok(()) => Ok(()),
-        Err(TryLockError::WouldBlock) => Err(ConversationError::InUse(name.into())),
-        Err(TryLockError::Error(source)) => Err(failure("lock", path, source)),
+fn not_locked(name: &str, path: &Path, error: NotLocked) -> ConversationError {
+    match error {
+        NotLocked::Held => ConversationError::InUse(name.into()),
+        NotLocked::Io(source) => missing(name, failure("open", path, source)),
     }
-}
-
-/// Whether this file is still the one of that name.
-fn is_at(file: &File, path: &Path) -> bool {
-    let inode = |metadata: io::Result<fs::Metadata>| metadata.ok().map(|metadata| (metadata.dev(), metadata.ino()));
-    inode(file.metadata()).is_some_and(|ours| inode(fs::metadata(path)) == Some(ours))
 }
 
 fn failure(action: &'static str, path: &Path, source: io::Error) -> ConversationError {

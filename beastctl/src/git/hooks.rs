@@ -7,12 +7,14 @@ use std::{
     time::Duration,
 };
 
+use beast_launchd::whole::WholeFile;
+
 use super::{
     hook_error::{CONFIGURED, HookError},
     managers::Manager,
     message::MessageFile,
     program::Git,
-    script::{LIMIT, MARK, PROGRAM, SUM, checksum, script, unquoted, write_program},
+    script::{LIMIT, MARK, PROGRAM, SUM, begin_program, checksum, script, unquoted},
     settings::Settings,
 };
 
@@ -139,17 +141,12 @@ impl Hooks {
             keep(&ours, force)?;
         }
         fs::create_dir_all(&self.folder).map_err(|source| file("make the folder", &self.folder, source))?;
-        let part = self.folder.join(format!(".{NAME}.{}.part", std::process::id()));
         let program = Some(program).filter(|_| !self.is_shared);
+        let failed = |source| file("write", &path, source);
+        let part = begin_program(&path, &script(program, limit)).map_err(failed)?;
         let set_aside = is_idle.then(|| free(&path));
-        let placed = write_program(&part, &script(program, limit))
-            .and_then(|()| set_aside.as_ref().map_or(Ok(()), |aside| fs::rename(&path, aside)))
-            .map_err(|source| file("write", &path, source))
-            .and_then(|()| self.place(&part, is_foreign));
-        if placed.is_err() {
-            let _ = fs::remove_file(&part);
-        }
-        placed?;
+        set_aside.as_ref().map_or(Ok(()), |aside| fs::rename(&path, aside)).map_err(failed)?;
+        self.place(part, is_foreign)?;
         let installed = self.ours()?.ok_or(HookError::NotInstalled(path))?;
         Ok(Installed { set_aside, ..installed })
     }
@@ -208,12 +205,12 @@ impl Hooks {
         })
     }
 
-    fn place(&self, part: &Path, is_foreign: bool) -> Result<(), HookError> {
+    fn place(&self, part: WholeFile, is_foreign: bool) -> Result<(), HookError> {
         let (path, chained) = (self.path(), self.chained());
         if is_foreign {
             fs::rename(&path, &chained).map_err(|source| file("rename", &path, source))?;
         }
-        fs::rename(part, &path).map_err(|source| {
+        part.finish().map_err(|source| {
             if is_foreign {
                 let _ = fs::rename(&chained, &path);
             }

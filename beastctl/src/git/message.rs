@@ -3,12 +3,11 @@
 //! It is changed at the very end and all at once: whatever happens before that, it is as git wrote it.
 
 use std::{
-    fs::{self, File},
     io::{self, Write},
     path::{Path, PathBuf},
 };
 
-use beast_launchd::{file, shown::is_hidden};
+use beast_launchd::{file, shown::is_hidden, whole::WholeFile};
 
 use super::settings::Settings;
 
@@ -144,24 +143,12 @@ impl MessageFile {
         self.bytes.split_inclusive(|byte| *byte == b'\n')
     }
 
-    /// Renamed into place: a hook that is ended leaves the old file or the new one.
+    /// Others may read the old file (`core.sharedRepository`), so they may read the new one.
     fn replace(&self, bytes: &[u8]) -> io::Result<()> {
-        let name = self.path.file_name().ok_or(io::ErrorKind::IsADirectory)?;
-        let part = self.path.with_file_name(format!(".{}.{}.part", name.to_string_lossy(), std::process::id()));
-        let written = write_new(&part, bytes, &self.path).and_then(|()| fs::rename(&part, &self.path));
-        if written.is_err() {
-            let _ = fs::remove_file(&part);
-        }
-        written
+        let mut file = WholeFile::like(&self.path)?;
+        file.write_all(bytes)?;
+        file.finish()
     }
-}
-
-/// Others may read the old file (`core.sharedRepository`), so they may read the new one.
-fn write_new(part: &Path, bytes: &[u8], old: &Path) -> io::Result<()> {
-    let permissions = fs::metadata(old)?.permissions();
-    let mut file = File::options().write(true).create_new(true).open(part)?;
-    file.write_all(bytes)?;
-    file.set_permissions(permissions)
 }
 
 fn is_scissors(line: &[u8], comment: &[u8]) -> bool {

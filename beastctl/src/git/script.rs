@@ -2,7 +2,7 @@
 
 use std::{
     ffi::OsStr,
-    fs::{self, File},
+    fs::Permissions,
     io::{self, Write},
     os::unix::{
         ffi::{OsStrExt, OsStringExt},
@@ -11,6 +11,8 @@ use std::{
     path::{Path, PathBuf},
     time::Duration,
 };
+
+use beast_launchd::whole::WholeFile;
 
 use super::hooks::CHAINED;
 
@@ -84,10 +86,12 @@ pub(super) fn unquoted(text: &[u8]) -> PathBuf {
     std::ffi::OsString::from_vec(bytes).into()
 }
 
-pub(super) fn write_program(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = File::options().write(true).create_new(true).open(path)?;
+/// A program that is not in its place yet.
+pub(super) fn begin_program(path: &Path, bytes: &[u8]) -> io::Result<WholeFile> {
+    let mut file = WholeFile::create(path, 0o755)?;
+    file.permit(Permissions::from_mode(0o755))?;
     file.write_all(bytes)?;
-    file.set_permissions(fs::Permissions::from_mode(0o755))
+    Ok(file)
 }
 
 /// FNV-1a of all lines but the one that holds it: the same in every version, and nobody has to be kept from forging it.

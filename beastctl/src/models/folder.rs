@@ -6,7 +6,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use beast_launchd::{file, paths};
+use beast_launchd::{
+    file, paths,
+    whole::{self, PUBLIC},
+};
 use serde::{Deserialize, Serialize};
 
 use super::{catalogue, check, error::ModelError, lock::Lock, part::Known, url};
@@ -173,7 +176,7 @@ pub fn record(target: &Path) -> Option<Record> {
 pub fn keep(target: &Path, record: &Record) -> Result<(), ModelError> {
     let path = beside(target, ".json");
     let text = serde_json::to_string(record).expect("texts become JSON") + "\n";
-    fs::write(&path, text).map_err(ModelError::file("write", &path))
+    whole::write(&path, text.as_bytes(), PUBLIC).map_err(ModelError::file("write", &path))
 }
 
 /// Puts a file that another program keeps under a name of its own here, without a copy.
@@ -198,9 +201,7 @@ pub fn remove(target: &Path) -> Result<bool, ModelError> {
     }
     let _lock = Lock::take(target)?;
     let mut is_there = false;
-    for (suffix, is_model) in
-        [("", true), (".part", true), (".part.json", false), (".part.json.new", false), (".json", false)]
-    {
+    for (suffix, is_model) in [("", true), (".part", true), (".part.json", false), (".json", false)] {
         let path = beside(target, suffix);
         match fs::remove_file(&path) {
             Ok(()) => is_there |= is_model,

@@ -5,11 +5,13 @@
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, Write},
-    os::unix::fs::{OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 
-use beast_launchd::file;
+use beast_launchd::{
+    file,
+    whole::{PRIVATE, WholeFile},
+};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -140,15 +142,11 @@ impl Part {
     }
 }
 
-/// As a whole or not at all; the address may hold a password or a signature.
+/// The address may hold a password or a signature.
 fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let new = path.with_added_extension("new");
-    let mut options = OpenOptions::new();
-    let mut file = file::open_with(options.create(true).write(true).truncate(true).mode(0o600), &new)?;
-    file.set_permissions(fs::Permissions::from_mode(0o600))?;
+    let mut file = WholeFile::create(path, PRIVATE)?;
     file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(new, path)
+    file.finish_synced()
 }
 
 /// Refuses what does not fit beside what has come of it.

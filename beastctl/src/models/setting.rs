@@ -6,15 +6,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use beast_launchd::{file, paths};
+use beast_launchd::{file, paths, whole::WholeFile};
 use toml_edit::{DocumentMut, Item, Value};
 
-use super::{
-    catalogue,
-    error::ModelError,
-    folder::{self, beside},
-    lock::Lock,
-};
+use super::{catalogue, error::ModelError, folder, lock::Lock};
 
 /// The default model when it is there, else the built-in one.
 pub const AUTO: &str = "auto";
@@ -131,18 +126,11 @@ fn like(text: &str, before: &[u8]) -> String {
 }
 
 fn replace(path: &Path, bytes: &[u8]) -> Result<(), ModelError> {
-    let new = beside(path, ".new");
-    put(&new, bytes, fs::metadata(path).ok()).map_err(ModelError::file("write", &new))?;
-    fs::rename(&new, path).map_err(ModelError::file("write", path))
-}
-
-fn put(path: &Path, bytes: &[u8], like: Option<fs::Metadata>) -> io::Result<()> {
-    let mut file = file::open_with(fs::OpenOptions::new().create(true).write(true).truncate(true), path)?;
-    if let Some(meta) = like {
-        file.set_permissions(meta.permissions())?;
-    }
-    file.write_all(bytes)?;
-    file.sync_all()
+    let replaced = WholeFile::like(path).and_then(|mut file| {
+        file.write_all(bytes)?;
+        file.finish_synced()
+    });
+    replaced.map_err(ModelError::file("write", path))
 }
 
 fn document(path: &Path) -> Result<DocumentMut, ModelError> {
