@@ -35,14 +35,14 @@ fn a_schema_is_an_object_or_true() {
     expect![[r#"
         Schema("{\"type\": \"object\"}\n")
         Schema(" true ")
-        2 a file:1:1: nothing satisfies the schema false
-        2 a file:1:1: a JSON schema is an object or true
-        2 a file:1:1: a JSON schema is an object or true
-        2 a file:2:11: no JSON: expected value
-        2 a file:1:10: no JSON: trailing characters
-        2 a file:3:1: no JSON: EOF while parsing an object
-        2 a file:1:1: no JSON: EOF while parsing a value
-        2 a file:2:5: this is no UTF-8
+        2 a file:1:1: the schema `false` allows nothing
+        2 a file:1:1: a JSON schema must be an object or true
+        2 a file:1:1: a JSON schema must be an object or true
+        2 a file:2:11: invalid JSON: expected value
+        2 a file:1:10: invalid JSON: trailing characters
+        2 a file:3:1: invalid JSON: EOF while parsing an object
+        2 a file:1:1: invalid JSON: EOF while parsing a value
+        2 a file:2:5: invalid UTF-8
     "#]]
     .assert_eq(&(lines.join("\n") + "\n"));
 }

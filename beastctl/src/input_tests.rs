@@ -40,7 +40,7 @@ fn each_invalid_byte_is_counted() {
 fn the_limit_itself_is_allowed_and_counts_headings() {
     assert!(read_all(&[("a", b"12345")], 5).is_ok());
     let error = read_all(&[("a", b"123456")], 5).unwrap_err();
-    expect!["the input has more than 5 B and one request holds at most 5 B"].assert_eq(&error);
+    expect!["the input is more than 5 B, and one request holds at most 5 B"].assert_eq(&error);
     assert!(read_all(&[("a", b"1"), ("b", b"1")], 25).is_ok());
     assert!(read_all(&[("a", b"1"), ("b", b"1234")], 25).is_err());
 }

@@ -1,4 +1,4 @@
-//! Numbers that people type, on the command line or in files: ranges of sampling parameters, and times.
+//! Parses numbers from the command line and files: sampling parameters and durations.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use std::time::Duration;
 pub fn duration(text: &str) -> Result<Duration, String> {
     let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
     let duration = seconds.or_else(|| humantime::parse_duration(text).ok());
-    duration.filter(|duration| !duration.is_zero()).ok_or_else(|| "must be a time above 0, like 10s or 2m".into())
+    duration.filter(|duration| !duration.is_zero()).ok_or_else(|| "must be a duration above 0, like 10s or 2m".into())
 }
 
 pub fn temp(text: &str) -> Result<f32, String> {
@@ -35,7 +35,7 @@ pub fn top_k(text: &str) -> Result<u32, String> {
 
 /// Other programs take -1 for a seed that nobody knows.
 pub fn seed(text: &str) -> Result<u32, String> {
-    whole(text, 0, "; without --seed each answer is drawn anew")
+    whole(text, 0, "; without --seed each answer is random")
 }
 
 fn whole(text: &str, min: u32, meaning: &str) -> Result<u32, String> {

@@ -59,7 +59,7 @@ impl About {
             ("backend", model.map(backend)),
             ("build", Some(self.build())),
             ("tuning", tuning(&self.status.tuning)),
-            ("settings", self.settings_text.as_ref().map(|text| format!("your own: {text}"))),
+            ("settings", self.settings_text.as_ref().map(|text| format!("custom: {text}"))),
             ("measured", Some(format!("{}, {}", self.measured_at, self.how_often()))),
             ("warning", self.trust.warning()),
         ];

@@ -1,4 +1,4 @@
-//! The installed hook: where git looks for it, what it says, and what is there instead of it.
+//! The installed hook: where git looks for it, its contents, and what may be there instead.
 
 use std::{
     env, fs, io,
@@ -111,7 +111,7 @@ impl Hooks {
         let is_configured = configured.is_some();
         let folder = top.join(git.path(&["rev-parse", "--git-path", "hooks"])?);
         if folder.metadata().is_ok_and(|metadata| !metadata.is_dir()) {
-            let by = if is_configured { CONFIGURED } else { "its usual place" };
+            let by = if is_configured { CONFIGURED } else { "the default folder" };
             return Err(HookError::NotFolder { path: folder, by });
         }
         let common = top.join(git.path(&["rev-parse", "--git-common-dir"])?);

@@ -40,7 +40,7 @@ fn what_is_missing_or_unknown_is_told() {
     assert_eq!(error.to_string(), "the prompt `letter` has no variable `whom`, did you mean `who`?");
     assert_eq!(error.hint().as_deref(), Some("one of to, who"));
     let error = Prompt::default().fill(&given(&[("a", "b")])).unwrap_err();
-    assert_eq!(error.hint().as_deref(), Some("without -p: it has none"));
+    assert_eq!(error.hint().as_deref(), Some("leave out -p: it has no variables"));
 }
 
 #[test]

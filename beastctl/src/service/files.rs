@@ -1,4 +1,4 @@
-//! The files of a service: written all or none, and never over somebody else's.
+//! The files of a service: written all or none, and never over another program's.
 
 use std::{
     fs::{self, DirBuilder},

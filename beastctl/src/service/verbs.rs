@@ -1,4 +1,4 @@
-//! What each verb does, with any manager: the order of the steps, and the way back when one fails.
+//! The verbs for any manager: the order of steps, and how to undo them on failure.
 
 use std::{
     fmt::Write as _,
@@ -218,7 +218,10 @@ impl Status {
             line(if n == 0 { "installed" } else { "" }, file.display().to_string());
         }
         if let Ok(state) = &self.state {
-            line("enabled", if state.is_enabled { "yes" } else { "no: the next login does not make it listen" }.into());
+            line(
+                "enabled",
+                if state.is_enabled { "yes" } else { "no: it does not listen after the next login" }.into(),
+            );
             line(
                 "state",
                 match state.pid {
@@ -228,7 +231,7 @@ impl Status {
                 },
             );
             if state.has_failed {
-                line("failed", format!("beastd ended badly: {}", self.words));
+                line("failed", format!("beastd failed: {}", self.words));
             }
         }
         line("socket", socket.display().to_string());

@@ -133,7 +133,7 @@ fn a_question_goes_with_its_text() {
     let view = alfred(&beast, &["start", "--", "ask", "-why?"], "some text");
     let view = look(&beast, &job(&view), is_over);
     assert_eq!(daemon.join().unwrap().messages[1].content, "some text\n\n-why?");
-    assert_eq!(view["footer"], "beastctl: warning: the answer was cut at 3 tokens (--max-tokens)");
+    assert_eq!(view["footer"], "beastctl: warning: the answer is truncated at 3 tokens (--max-tokens)");
 }
 
 #[test]

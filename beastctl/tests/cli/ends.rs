@@ -293,7 +293,7 @@ fn whoever_calls_in_the_last_moment_finds_nobody() {
             expect![[r#"
                 exit 3
                 out: ""
-                err: beastctl: cannot reach beastd at DIR/beastd.sock (not running, its socket is left over); try: beastd --daemonize
+                err: beastctl: cannot reach beastd at DIR/beastd.sock (not running, but its socket exists); try: beastd --daemonize
             "#]],
         ),
     ] {

@@ -89,7 +89,7 @@ fn what_is_not_beastd_is_told_apart() {
         // One that hangs up without a word is at its end: it is called again, and then it is gone.
         let expected = if greeting.is_empty() {
             expect![[r#"
-                beastctl: cannot reach beastd at DIR/beastd.sock (not running, its socket is left over); try: beastd --daemonize, or leave --no-start out
+                beastctl: cannot reach beastd at DIR/beastd.sock (not running, but its socket exists); try: beastd --daemonize, or leave --no-start out
             "#]]
         } else {
             expect![[r#"

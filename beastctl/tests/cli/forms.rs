@@ -217,7 +217,7 @@ fn only_the_code_comes_out() {
         expect![[r#"
         exit 0
         out: "  ls -l\n"
-        err: beastctl: warning: the answer was cut at 3 tokens (--max-tokens)
+        err: beastctl: warning: the answer is truncated at 3 tokens (--max-tokens)
     "#]],
     );
     check(

@@ -153,7 +153,7 @@ fn an_endless_input_is_left_as_soon_as_it_is_too_long() {
     expect![[r#"
         exit 4
         out: ""
-        err: beastctl: the input has more than 32 MiB and one request holds at most 32 MiB; try: a part of it, for instance through head -c
+        err: beastctl: the input is more than 32 MiB, and one request holds at most 32 MiB; try: a part of it, for instance through head -c
     "#]]
     .assert_eq(&ran.report());
     yes.wait().unwrap();

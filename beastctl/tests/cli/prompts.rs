@@ -213,7 +213,7 @@ fn new_writes_a_prompt_that_works_and_overwrites_nothing() {
         _ => format!("{line}\n"),
     };
     let used: String = shown.lines().map(uncommented).collect();
-    let placeholder = "Replace this line with what is to be done with the input.";
+    let placeholder = "Replace this line with the instruction.";
     assert!(used.ends_with(&format!("---\n{placeholder}\n")), "{used}");
     let used = used.replace(placeholder, "Say it in {{language}} for {{audience}}.");
     beast.write(&format!("{FOLDER}/answer.json"), "{}");

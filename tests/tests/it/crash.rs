@@ -27,7 +27,7 @@ fn the_next_daemon_starts_over_what_a_killed_one_left() {
     beast.kill();
     assert!(beast.socket().exists(), "a killed daemon clears nothing away");
     let output = beast.run(&["status"]);
-    assert!(output.failure(3).contains("(not running, its socket is left over)"), "{output}");
+    assert!(output.failure(3).contains("(not running, but its socket exists)"), "{output}");
     beast.restart();
     assert_eq!(run(&mut beast.ctl(&["summarize"]), TEXT), first);
 }

@@ -67,7 +67,7 @@ fn an_input_longer_than_the_context_is_refused_with_both_sizes() {
 fn an_input_longer_than_a_request_may_be_is_refused_before_it_is_sent() {
     let beast = Beast::start();
     let output = run(&mut beast.ctl(&["title"]), vec![b'a'; 33 << 20]);
-    assert!(output.failure(4).contains("has more than 32 MiB and one request holds at most 32 MiB"), "{output}");
+    assert!(output.failure(4).contains("is more than 32 MiB, and one request holds at most 32 MiB"), "{output}");
     let file = beast.write("long.txt", vec![b'a'; 33 << 20]);
     let output = beast.run(&["title", file.to_str().expect("a plain name")]);
     assert!(output.failure(4).contains("has 33.0 MiB and one request holds at most 32 MiB"), "{output}");

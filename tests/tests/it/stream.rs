@@ -125,7 +125,7 @@ fn a_cut_answer_says_so_and_fails_only_when_that_is_wanted() {
     let whole = run(&mut beast.ctl(&["summarize"]), TEXT);
     let cut = run(&mut beast.ctl(&["summarize", "--max-tokens", "3"]), TEXT);
     assert_eq!(cut.code, Some(0));
-    assert_eq!(cut.stderr, "beastctl: warning: the answer was cut at 3 tokens (--max-tokens)\n");
+    assert_eq!(cut.stderr, "beastctl: warning: the answer is truncated at 3 tokens (--max-tokens)\n");
     let beginning = cut.stdout.trim_end();
     assert!(!beginning.is_empty() && whole.answer().starts_with(beginning), "{cut}\n{whole}");
 

@@ -1,4 +1,4 @@
-//! The same thing measured several times.
+//! Repeated measurements of one thing.
 
 /// What came out, each time. Only numbers get in.
 #[derive(Debug, Clone, Default, PartialEq)]

@@ -1,13 +1,13 @@
-//! What an answer has besides its text: what was thought, and which functions are called.
+//! Thoughts and function calls of an answer.
 
 use beast_protocol::{Delta, ToolCall};
 use serde_json::{Value, json};
 
-/// Put together from the deltas.
+/// Assembled from deltas.
 #[derive(Debug, Default)]
 pub(super) struct Calls {
     reasoning: String,
-    /// Each with its number.
+    /// By index.
     calls: Vec<(u32, ToolCall)>,
 }
 
@@ -27,12 +27,12 @@ impl Calls {
         }
     }
 
-    /// Whether no function is called.
+    /// Whether there are no calls.
     pub(super) fn is_empty(&self) -> bool {
         self.calls.is_empty()
     }
 
-    /// What was thought; null where nothing was.
+    /// The thoughts; null if there are none.
     pub(super) fn reasoning(&self) -> Option<&str> {
         let text = self.reasoning.trim();
         (!text.is_empty()).then_some(text)
@@ -48,7 +48,7 @@ impl Calls {
     }
 }
 
-/// An object; text where the answer was cut in the middle of one.
+/// Arguments as an object; as text if the answer was truncated inside them.
 fn arguments(text: &str) -> Value {
     match text.trim() {
         "" => json!({}),
