@@ -51,7 +51,7 @@ fn a_schema_is_an_object_or_true() {
 fn a_grammar_is_any_text_that_says_something() {
     assert_eq!(said(b"root ::= \"a\"\n", grammar), r#"Grammar("root ::= \"a\"\n")"#);
     assert_eq!(said(b" \n", grammar), "2 a file:1:1: the grammar is empty");
-    assert_eq!(said(b"\xff", grammar), "2 a file:1:1: this is no UTF-8");
+    assert_eq!(said(b"\xff", grammar), "2 a file:1:1: invalid UTF-8");
 }
 
 #[test]

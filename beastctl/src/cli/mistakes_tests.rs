@@ -57,7 +57,7 @@ fn a_question_that_begins_with_a_dash_is_known_as_one() {
     for question in ["-x is what?", "--what is this?", "-p what?", "-1 + 2?"] {
         let line = said(&["ask", question]);
         let expected =
-            format!("'{question}' begins with a dash, so it was read as options; try: beastctl ask -- '{question}'");
+            format!("'{question}' starts with a dash, so it was parsed as options; try: beastctl ask -- '{question}'");
         assert_eq!(line, expected);
     }
     let line = said(&["ask", "-pto", "what is it?"]);
@@ -69,7 +69,7 @@ fn numbers_are_asked_for_in_words() {
     for (words, expected) in [
         (
             &["ask", "q", "--seed", "-1"][..],
-            "must be a whole number, 0 or more; without --seed each answer is drawn anew",
+            "must be a whole number, 0 or more; without --seed each answer is random",
         ),
         (&["ask", "q", "--top-k", "-1"], "must be a whole number, 0 or more; 0 allows all tokens"),
         (&["ask", "q", "--max-tokens", "0"], "must be a whole number, 1 or more"),

@@ -4,7 +4,7 @@ use crate::output::Verdict;
 const REFUSED_LINE: &str = "2026-11-23T06:41:04Z ERROR beastd: configuration not reloaded error=unknown setting 'x'\n";
 const START: &str = "2026-11-23T06:41:04Z  INFO beastd: listening version=\"0.1.0\"\n";
 const RELOAD: &str = "2026-11-23T06:41:04Z  INFO beastd: configuration reloaded\n";
-const BROKEN: &str = "2026-11-23T06:41:04Z ERROR beastd::worker: the engine is broken\n";
+const BROKEN: &str = "2026-11-23T06:41:04Z ERROR beastd::worker: the engine failed\n";
 
 fn verdict(lines: &[&str], is_configuration_fine: bool) -> Verdict {
     judge(&lines.concat(), is_configuration_fine).verdict

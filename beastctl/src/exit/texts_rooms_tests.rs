@@ -73,7 +73,7 @@ fn of_constraints() {
             line: 2,
             column: 7,
             problem: "no JSON: expected `,` or `}`".into(),
-            hint: "mend it there, until jq . /some/file is content".into(),
+            hint: "fix it until jq . /some/file accepts it".into(),
         }],
     });
     check(
@@ -87,7 +87,7 @@ fn of_constraints() {
             2   /some/pipe is not a regular file; try: save it to a file first
             2   /some/file: tool 2: `name` must be text; try: {"type": "function", "function": {"name": "now", "parameters": {"type": "object", "properties": {}}}}
             2   --tool-choice then: /some/file has no such tool; try: use one of auto, none, required, now
-            2   /some/file:2:7: no JSON: expected `,` or `}`; try: mend it there, until jq . /some/file is content
+            2   /some/file:2:7: no JSON: expected `,` or `}`; try: fix it until jq . /some/file accepts it
         "#]],
     );
 }
@@ -335,10 +335,10 @@ fn of_git_and_its_hook() {
 fn of_a_turn() {
     let no_json = serde_json::from_str::<serde_json::Value>("{").unwrap_err();
     let samples = samples!(TurnError {
-        Cut: [TurnError::Cut("the answer was cut at 9 tokens (--max-tokens)".into())],
+        Cut: [TurnError::Cut("the answer is truncated at 9 tokens (--max-tokens)".into())],
         MarkdownWish: [TurnError::MarkdownWish("no".into())],
         DeadEnd: [TurnError::DeadEnd("no token can follow".into())],
-        Withheld: [TurnError::Withheld("the answer was cut at 9 tokens (--max-tokens)".into())],
+        Withheld: [TurnError::Withheld("the answer is truncated at 9 tokens (--max-tokens)".into())],
         NoJson: [TurnError::NoJson(no_json)],
         NoMessage: [TurnError::NoMessage("the model repeats the diff".into())],
         Incomplete: [TurnError::Incomplete(Duration::from_secs(90))],
@@ -349,10 +349,10 @@ fn of_a_turn() {
     check(
         samples,
         expect![[r#"
-            5   the answer was cut at 9 tokens (--max-tokens); try: raise --max-tokens, or shorten the input
+            5   the answer is truncated at 9 tokens (--max-tokens); try: raise --max-tokens, or shorten the input
             2   invalid BEAST_MARKDOWN `no`; expected `always` or `never`; try: export BEAST_MARKDOWN=never
             5   no output: the grammar or schema reached a dead end: no token can follow; try: change the grammar or schema
-            5   no output: the answer was cut at 9 tokens (--max-tokens); try: raise --max-tokens, or shorten the input
+            5   no output: the answer is truncated at 9 tokens (--max-tokens); try: raise --max-tokens, or shorten the input
             5   no output: the answer is not valid JSON (EOF while parsing an object at line 1 column 1); try: repeat the command, or simplify the --schema
             1   no message: the model repeats the diff; try: repeat the command, commit less at once, or use a larger model: beastctl models list
             1   the answer did not finish within 1m 30s; try: raise --timeout, or lower --max-tokens

@@ -186,7 +186,7 @@ fn of_starting() {
         Missing: [StartError::Missing("/some/socket".into())],
         NoProgram: [StartError::NoProgram],
         ServiceStopped: [StartError::ServiceStopped { socket: "/some/socket".into(), file: file() }],
-        Failed: [failed("it ended with exit status: 1"), failed("beastd: there is no model; try: --model FILE"),],
+        Failed: [failed("it exited with exit status: 1"), failed("beastd: there is no model; try: --model FILE"),],
     });
     check(
         samples,
@@ -197,7 +197,7 @@ fn of_starting() {
             3   cannot reach beastd at /some/socket (not running): beastd not found beside beastctl or in PATH; try: put beastd beside beastctl, or into a folder in PATH
             3   cannot find the program beastd; try: put beastd beside beastctl, or into a folder in PATH
             3   nothing listens on /some/socket: beastd is installed as a service (/some/file), which is stopped; try: beastctl service start; without a service manager, as in a container, use another --socket or beastctl service uninstall
-            3   cannot start /some/beastd: it ended with exit status: 1; try: run beastd in the foreground to see its output
+            3   cannot start /some/beastd: it exited with exit status: 1; try: run beastd in the foreground to see its output
             3   cannot start /some/beastd: beastd: there is no model; try: --model FILE
         "#]],
     );
@@ -298,14 +298,14 @@ fn of_the_system() {
     let samples = vec![
         sample("cannot watch for Ctrl-C", Errno::MFILE),
         sample("cannot start the line editor", Errno::IO),
-        sample("cannot write into /some/folder", Errno::NOSPC),
+        sample("cannot write to /some/folder", Errno::NOSPC),
     ];
     check(
         samples,
         expect![[r#"
             1   cannot watch for Ctrl-C: Too many open files (os error 24); try: ulimit -n 1024, or close a program that holds many files open
             1   cannot start the line editor: Input/output error (os error 5); try: repeat the command, and see dmesg for the cause
-            1   cannot write into /some/folder: No space left on device (os error 28); try: free some space there, or write somewhere else
+            1   cannot write to /some/folder: No space left on device (os error 28); try: free some space there, or write somewhere else
         "#]],
     );
 }

@@ -18,7 +18,7 @@ fn what_is_missing_is_named_and_counted() {
     assert_eq!(
         staged.warnings,
         [
-            "the diff of f1 is too long and was left out in part",
+            "the diff of f1 is too long and was truncated",
             "2 bytes that are no text were replaced in the staged diff"
         ]
     );

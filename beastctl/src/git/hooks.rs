@@ -140,7 +140,7 @@ impl Hooks {
         if let Some(ours) = ours {
             keep(&ours, force)?;
         }
-        fs::create_dir_all(&self.folder).map_err(|source| file("make the folder", &self.folder, source))?;
+        fs::create_dir_all(&self.folder).map_err(|source| file("create the folder", &self.folder, source))?;
         let program = Some(program).filter(|_| !self.is_shared);
         let failed = |source| file("write", &path, source);
         let part = begin_program(&path, &script(program, limit)).map_err(failed)?;
@@ -345,7 +345,7 @@ fn keep(ours: &Installed, force: bool) -> Result<(), HookError> {
         return Err(HookError::Changed(path.clone()));
     }
     let copy = free(path);
-    fs::copy(path, &copy).map_err(|source| file("keep a copy as", &copy, source))?;
+    fs::copy(path, &copy).map_err(|source| file("copy the hook to", &copy, source))?;
     Ok(())
 }
 

@@ -114,5 +114,5 @@ fn stored_prefixes_are_shown_when_there_are_any() {
     assert_eq!(with(StoredPrefixes::default()), None);
     let there = StoredPrefixes { n_entries: 5, n_bytes: 3_400_000, n_restored: 0 };
     assert_eq!(with(there.clone()).unwrap(), "5 on disk, 3.4 MB");
-    assert_eq!(with(StoredPrefixes { n_restored: 2, ..there }).unwrap(), "5 on disk, 3.4 MB, 2 read back");
+    assert_eq!(with(StoredPrefixes { n_restored: 2, ..there }).unwrap(), "5 on disk, 3.4 MB, 2 restored");
 }

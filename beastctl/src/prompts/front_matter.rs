@@ -135,7 +135,7 @@ impl Settings<'_> {
                     self.prompt.reduce = Some(text.trim().to_owned());
                     self.reduce = Some(node.clone());
                 }
-                _ => return Err(wrong_kind("reduce", "use true, false, or an instruction", node)),
+                _ => return Err(wrong_kind("reduce", "true, false, or an instruction", node)),
             },
             name if SAMPLING_KEYS.contains(&name) => {
                 let problem = Mistake::new(key.line, format!("unknown key `{name}`"));

@@ -300,7 +300,7 @@ fn a_failure_is_told_and_the_next_line_tries_again() {
     person.ask("a");
     person.wait_for("beastd ended before the answer did");
     person.ask("/sava x");
-    person.wait_for("there is no command /sava");
+    person.wait_for("unknown command /sava");
     person.ask("/retry");
     person.wait_for("one\r\n");
     person.prompt();

@@ -184,10 +184,10 @@ fn the_shell_is_taken_from_the_environment() {
     expect_test::expect![[r#"
         exit 2
         out: ""
-        err: beastctl: the shell is not named, and SHELL is not set; try: beastctl completions bash, zsh or fish
+        err: beastctl: cannot detect the shell: SHELL is not set; try: beastctl completions bash, zsh or fish
         exit 2
         out: ""
-        err: beastctl: the shell is not named, and SHELL is "/bin/tcsh"; try: beastctl completions bash, zsh or fish
+        err: beastctl: cannot detect the shell: SHELL is "/bin/tcsh"; try: beastctl completions bash, zsh or fish
     "#]]
     .assert_eq(&(run(None).report() + &run(Some("/bin/tcsh")).report()));
 }

@@ -150,7 +150,7 @@ fn what_came_is_kept_for_the_next_run() {
     hub.hub.faults([Fault::None, Fault::None, Fault::Status(500, "")]);
     let ran = hub.pull(&beast, &["--retries", "0"]);
     assert_eq!(ran.code, Some(1));
-    assert!(ran.stderr.contains("the server answers 500") && ran.stderr.contains("after the 1.5 MB"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("the server returned 500") && ran.stderr.contains("after the 1.5 MB"), "{}", ran.stderr);
     assert_eq!(left(&beast), [format!("{FILE}.part"), format!("{FILE}.part.json")]);
     let listed = run(&beast, &["models", "rm", "-y", "other"]);
     assert_eq!(listed.code, Some(2));
@@ -212,7 +212,7 @@ fn a_server_without_parts_begins_anew() {
     hub.cdn.faults([Fault::Cut(100_000), Fault::NoRanges]);
     let ran = hub.pull(&beast, &[]);
     pulled(&hub, &beast, &ran);
-    assert!(ran.stderr.contains("begins anew: the server sends it from its beginning"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("begins anew: the server does not resume downloads"), "{}", ran.stderr);
 }
 
 #[test]
@@ -374,5 +374,5 @@ fn nobody_listens() {
     assert!(ran.stderr.contains("cannot reach http://127.0.0.1:1/") && ran.stderr.contains("connection refused"));
     assert_eq!(left(&beast), Vec::<String>::new(), "nothing came, nothing is left");
     let ran = run(&beast, &["models", "pull", "lfm2-350n"]);
-    assert_eq!(ran.report(), "exit 2\nout: \"\"\nerr: beastctl: no model is called lfm2-350n; try: lfm2-350m\n");
+    assert_eq!(ran.report(), "exit 2\nout: \"\"\nerr: beastctl: unknown model lfm2-350n; try: lfm2-350m\n");
 }

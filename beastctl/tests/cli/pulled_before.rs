@@ -104,7 +104,7 @@ fn a_part_of_another_file_goes_with_a_word() {
     assert_eq!(run(&beast, &["models", "pull", &first.url("/m.gguf"), "--retries", "0"]).code, Some(1));
     let ran = run(&beast, &["models", "pull", &second.url("/m.gguf")]);
     assert_eq!(ran.code, Some(0));
-    assert!(ran.stderr.contains("begins anew: what came of it is of another source"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("begins anew: the partial download is from a different source"), "{}", ran.stderr);
     assert!(fs::read(models(&beast).join("m.gguf")).unwrap() == **bytes);
 }
 

@@ -60,7 +60,7 @@ fn a_file_that_was_meant_is_told_to_a_person() {
         err
     };
     let line =
-        "`notes.txt` is the question itself, its content is not read; try: beastctl ask 'QUESTION' < notes.txt\n";
+        "`notes.txt` is taken as the question, not read as a file; try: beastctl ask 'QUESTION' < notes.txt\n";
     assert!(told(&["notes.txt"]).contains(line));
     assert!(told(&["summarize", "notes.txt"]).contains(line));
     assert!(!told(&["what", "is", "a", "pipe?"]).contains("QUESTION"));
@@ -112,7 +112,7 @@ fn a_value_that_says_nothing_is_refused() {
     let beast = Beast::new();
     for value in ["to=", "to= "] {
         let ran = beast.run(&["translate", "-p", value], b"some text");
-        let expected = "exit 2\nout: \"\"\nerr: beastctl: the value of `to` is empty, and the prompt `translate` needs one; \
+        let expected = "exit 2\nout: \"\"\nerr: beastctl: the value of `to` is empty, but the prompt `translate` needs one; \
                         try: -p to=VALUE\n";
         assert_eq!(ran.report(), expected);
     }
@@ -145,7 +145,7 @@ fn the_model_in_use_is_marked_wherever_it_is() {
             .collect::<Vec<_>>()
     };
     assert_eq!(states(), ["builtin"]);
-    assert!(beast.run(&["models"], b"").stdout.contains("in use   the tiny model that beastd brings along\n"));
+    assert!(beast.run(&["models"], b"").stdout.contains("in use   the tiny model built into beastd\n"));
     let other = beast.write("other/mine.gguf", "GGUF and more");
     beast.write("config/beast/config.toml", format!("model = {other:?}\n"));
     assert_eq!(states(), ["DIR/other/mine.gguf"]);
