@@ -56,7 +56,7 @@ fn a_grammar_is_any_text_that_says_something() {
 
 #[test]
 fn what_is_too_long_or_not_there_is_refused() {
-    assert!(said(&[b' '; MAX_LEN + 1], schema).contains("has more than 256 KiB"));
+    assert!(said(&[b' '; MAX_LEN + 1], schema).contains("is larger than 256 KiB"));
     assert!(said(&[b'x'; MAX_LEN], grammar).starts_with("Grammar"));
     let folder = tempfile::tempdir().unwrap();
     for path in [folder.path().join("none"), folder.path().to_owned()] {

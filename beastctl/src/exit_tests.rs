@@ -19,7 +19,7 @@ fn an_error_has_one_next_step() {
     for (text, expected) in [
         ("a; try: b", "c: a; try: b"),
         ("a; try: b; try: d", "c: a; try: b"),
-        ("a", "c: a; try: repeat the command, and dmesg for what the system says of it"),
+        ("a", "c: a; try: repeat the command, and see dmesg for the cause"),
     ] {
         let error = Failure::from(io::Error::other(text)).context("c");
         assert_eq!(error.line().as_deref(), Some(expected));

@@ -84,8 +84,8 @@ fn the_mark_of_another_encoding_is_understood() {
     let hint = |bytes: &[u8]| {
         Reading::new(100).source("a", bytes, false).map(Reading::finish).unwrap_err().hint().unwrap_or_default()
     };
-    assert!(hint(b"\xff\xfea\0").starts_with("iconv -f UTF-16 -t UTF-8"));
-    assert!(hint(b"\xfe\xff\0a").starts_with("iconv -f UTF-16 -t UTF-8"));
-    assert!(hint(b"\xff\xfe\0\0a\0\0\0").starts_with("iconv -f UTF-32 -t UTF-8"));
-    assert!(hint(b"a\0").starts_with("pdftotext"));
+    assert!(hint(b"\xff\xfea\0").ends_with("iconv -f UTF-16 -t UTF-8"));
+    assert!(hint(b"\xfe\xff\0a").ends_with("iconv -f UTF-16 -t UTF-8"));
+    assert!(hint(b"\xff\xfe\0\0a\0\0\0").ends_with("iconv -f UTF-32 -t UTF-8"));
+    assert!(hint(b"a\0").contains("pdftotext"));
 }

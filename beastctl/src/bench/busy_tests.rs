@@ -51,8 +51,7 @@ fn a_machine_that_is_nearly_idle_is_taken() {
 fn who_insists_is_told_what_it_is_worth() {
     let trust = Trust::judge(Some(busy(30, 70, 0, &[])), true).unwrap();
     assert!(!trust.is_trusted());
-    expect!["these numbers are unreliable: other programs use 30 % of the cores"]
-        .assert_eq(&trust.warning().unwrap());
+    expect!["these numbers are unreliable: other programs use 30 % of the cores"].assert_eq(&trust.warning().unwrap());
 }
 
 #[test]

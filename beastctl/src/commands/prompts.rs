@@ -240,7 +240,7 @@ fn open_editor(path: &Path) -> Result<(), PromptError> {
     let status = status.map_err(|error| failed(format!("cannot be started: {error}")))?;
     match status.code() {
         Some(0) => Ok(()),
-        Some(NOT_FOUND) => Err(failed("not found".into())),
+        Some(NOT_FOUND) => Err(failed("was not found".into())),
         _ => Err(failed(format!("exited with {status}"))),
     }
 }

@@ -45,19 +45,21 @@ fn mistakes_are_named_with_their_place() {
     check_error(
         "[\n{\"name\": }]",
         None,
-        expect!["DIR/tools.json:2:10: invalid JSON: expected value; try: fix it until jq . DIR/tools.json accepts it"
-        ],
+        expect!["DIR/tools.json:2:10: invalid JSON: expected value; try: fix it until jq . DIR/tools.json accepts it"],
     );
     check_error(
         "{}",
         None,
-        expect![[r#"DIR/tools.json:1:1: it must be a JSON array of tools; try: [{"type": "function", "function": {"name": "now", "parameters": {"type": "object", "properties": {}}}}]"#
+        expect![[
+            r#"DIR/tools.json:1:1: it must be a JSON array of tools; try: [{"type": "function", "function": {"name": "now", "parameters": {"type": "object", "properties": {}}}}]"#
         ]],
     );
     check_error(
         "[]",
         None,
-        expect![[r#"DIR/tools.json:1:1: the array is empty; try: [{"type": "function", "function": {"name": "now", "parameters": {"type": "object", "properties": {}}}}]"#]],
+        expect![[
+            r#"DIR/tools.json:1:1: the array is empty; try: [{"type": "function", "function": {"name": "now", "parameters": {"type": "object", "properties": {}}}}]"#
+        ]],
     );
 }
 
@@ -88,5 +90,5 @@ fn only_a_file_of_a_sensible_size_is_read() {
     assert!(error("/").starts_with("cannot read /; try: "));
     assert!(error("/nowhere/tools.json").starts_with("cannot read /nowhere/tools.json; try: "));
     let long = parse(&" ".repeat(MAX_LEN + 1), None).unwrap_err();
-    assert!(long.starts_with("DIR/tools.json has more than 1 MiB; try: "), "{long}");
+    assert!(long.starts_with("DIR/tools.json is larger than 1 MiB; try: "), "{long}");
 }

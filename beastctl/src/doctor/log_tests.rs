@@ -23,5 +23,5 @@ fn a_mistake_that_was_mended_is_told_no_more() {
 fn other_errors_stay() {
     let finding = judge(&[BROKEN, REFUSED_LINE, START].concat(), true);
     assert_eq!(finding.verdict, Verdict::Warning);
-    assert!(finding.text.starts_with("1 error in its last 200 lines") && finding.text.contains("engine is broken"));
+    assert!(finding.text.starts_with("1 error in its last 200 lines") && finding.text.contains("engine failed"));
 }

@@ -99,7 +99,7 @@ fn of_models() {
             1   /some/file is truncated: it has 13 bytes; try: rm /some/file, and pull the model again
             1   /some/file is damaged: its header is invalid; try: rm /some/file, and pull the model again
             1   model.gguf needs 1.6 GB, but only 34.0 MB is free in /some; try: free space with beastctl models rm, or use a smaller model
-            75  model.gguf is being downloaded by another beastctl; try: repeat the command when it is done
+            75  model.gguf is in use by another beastctl; try: repeat the command when it is done
             2   /some/file already exists and came from a different source; try: pass --name OTHER.gguf, or beastctl models rm first
             2   /some/file is a folder; try: pass --name OTHER.gguf, or move it away
             2   a model has no name; try: --name OTHER.gguf

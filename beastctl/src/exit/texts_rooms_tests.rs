@@ -156,7 +156,7 @@ fn of_prompts() {
             PromptError::Unwritable { path: file(), source: os(Errno::ACCESS) },
             PromptError::Unwritable { path: file(), source: os(Errno::ROFS) },
         ],
-        Editor: [PromptError::Editor { editor: "vi".into(), problem: "not found".into() }],
+        Editor: [PromptError::Editor { editor: "vi".into(), problem: "was not found".into() }],
     });
     check(
         samples,
@@ -179,7 +179,7 @@ fn of_prompts() {
             2   the prompt `tldr` is built in and has no file; try: beastctl prompts show tldr, or beastctl prompts edit tldr to create your own copy
             1   cannot write /some/file: Permission denied (os error 13); try: ls -ld /some, to see who may write there
             1   cannot write /some/file: Read-only file system (os error 30); try: use another folder, or run mount to see why this one is read-only
-            1   the editor `vi` not found; try: set EDITOR=nano, or another installed editor
+            1   the editor `vi` was not found; try: set EDITOR=nano, or another installed editor
         "#]],
     );
 }

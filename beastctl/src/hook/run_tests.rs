@@ -35,7 +35,7 @@ fn a_panic_is_a_failure_with_words() {
     let note = |work: fn() -> Result<()>| reason(&guarded(work).unwrap_err(), None);
     assert_eq!(note(|| panic!("number {}\n", 7)), "no message: it crashed: number 7");
     assert_eq!(note(|| panic!("plain")), "no message: it crashed: plain");
-    assert_eq!(note(|| panic::panic_any(7_u8)), "no message: it crashed: without a word");
+    assert_eq!(note(|| panic::panic_any(7_u8)), "no message: it crashed: without output");
     let _ = panic::take_hook();
 }
 

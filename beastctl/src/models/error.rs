@@ -159,7 +159,7 @@ pub enum ModelError {
         folder: PathBuf,
     },
     /// Another process is at it.
-    #[error("{0} is being downloaded by another beastctl")]
+    #[error("{0} is in use by another beastctl")]
     Locked(String),
     /// A file of this name came from elsewhere.
     #[error("{} already exists and came from a different source", .0.display())]

@@ -220,8 +220,8 @@ fn a_wrong_value_is_told_with_what_it_must_be() {
             3: `min_p` is 1.5, but must be a number, from 0 to 1
             3: `seed` is 4294967296, but must be a whole number, from 0 to 4294967295
             3: value `.inf` is not a finite number
-            2: `reduce` must be use true, false, or an instruction, not a number
-            2: `reduce` must be use true, false, or an instruction, not nothing
+            2: `reduce` must be true, false, or an instruction, not a number
+            2: `reduce` must be true, false, or an instruction, not nothing
             2: `reduce` is `yes`, but must be true, false, or an instruction
             2: `reduce` is `maybe`, but must be true, false, or an instruction
             2: `schema` must be a map or the path of a JSON file, not a number

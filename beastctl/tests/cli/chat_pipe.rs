@@ -179,7 +179,7 @@ fn each_answer_is_bound_to_a_form_and_half_of_it_is_not_shown() {
     beast.write("a.json", "{}");
     let ran = beast.run(&["chat", "--schema", "a.json"], b"a\nb\n");
     assert_eq!((ran.code, ran.stdout.as_str()), (Some(5), "{\"a\":1}\n"), "{}", ran.stderr);
-    assert!(ran.stderr.contains("the answer is no JSON"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("the answer is not valid JSON"), "{}", ran.stderr);
     let schema = Some(Constraint::Schema("{}".into()));
     assert!(daemon.join().unwrap().iter().all(|request| request.constraint == schema));
     assert_eq!(beast.run(&["chat", "--schema", "-"], b"{}").code, Some(2), "stdin is the chat");

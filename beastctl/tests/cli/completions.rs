@@ -130,7 +130,7 @@ fn fish_completes_with_descriptions() {
         eprintln!("skipped: there is no fish");
         return;
     };
-    assert_eq!(found, "explain\tWhat this code, command or message means\n");
+    assert_eq!(found, "explain\tExplain code, a command or a message\n");
     assert_eq!(complete("beastctl hai").unwrap(), "haiku\tThree lines\n");
     assert_eq!(complete("beastctl haiku let").unwrap(), "letter.txt\n");
     assert_eq!(complete("beastctl bench --model bui").unwrap(), "builtin\tthe built-in one\n");

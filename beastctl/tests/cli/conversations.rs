@@ -366,7 +366,7 @@ fn damage_is_told_and_a_cut_end_is_mended() {
     fs::write(&path, String::from_utf8(whole).unwrap().replacen("{\"role\":\"user\"", "{\"role\":\"us\"", 1)).unwrap();
     let ran = beast.run(&["ask", "d", "-c"], b"");
     assert_eq!(ran.code, Some(1));
-    assert!(ran.stderr.contains("/conversations/s.jsonl:2: this is no turn"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("/conversations/s.jsonl:2: not a turn"), "{}", ran.stderr);
     let ran = beast.run(&["history"], b"");
     assert_eq!((ran.code, ran.stdout.as_str()), (Some(0), ""));
     assert!(ran.stderr.contains("s.jsonl:2:"), "{}", ran.stderr);

@@ -52,7 +52,7 @@ fn a_form_comes_from_stdin_where_stdin_is_free() {
     {
         let ran = Beast::new().run(arguments, b"true");
         assert_eq!((ran.code, ran.stdout.as_str()), (Some(2), ""));
-        assert!(ran.stderr.starts_with("beastctl: stdin is the material, so `-` cannot be the file of --"), "{ran:?}");
+        assert!(ran.stderr.starts_with("beastctl: stdin is the input, so --"), "{ran:?}");
     }
 }
 

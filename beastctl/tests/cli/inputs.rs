@@ -182,7 +182,7 @@ fn an_input_that_fills_the_frame_alone_is_refused_too() {
     let daemon = beast.daemon(crate::harness::Peer::sees_the_end);
     let ran = Ran::of(feed(beast.command(&["summarize"]), &vec![b'a'; 32 * 1024 * 1024]), beast.dir.path());
     assert_eq!(ran.code, Some(4), "{ran:?}");
-    assert!(ran.stderr.contains("beastd takes at most 32 MiB; try: shorten the input"), "{ran:?}");
+    assert!(ran.stderr.contains("beastd accepts at most 32 MiB; try: shorten the input"), "{ran:?}");
     assert!(daemon.join().unwrap());
 }
 

@@ -233,7 +233,7 @@ fn raycast_shows_the_last_line_of_what_fails() {
     });
     let ran = desk.raycast("fix-clipboard.sh", &[]);
     daemon.join().unwrap();
-    assert!(ran.code == Some(1) && ran.stdout.contains("the answer was cut"), "{ran:?}");
+    assert!(ran.code == Some(1) && ran.stdout.contains("the answer is truncated"), "{ran:?}");
     assert_eq!(desk.clipboard(), "Some text.");
 }
 

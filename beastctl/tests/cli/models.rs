@@ -55,7 +55,7 @@ fn the_list_has_names_and_files() {
     assert_eq!(json[5]["partial_bytes"], 5000);
     assert_eq!((&json[7]["state"], &json[8]["state"]), (&"lost".into(), &"partial".into()));
     assert_eq!(json[9]["name"], "my model");
-    assert!(run(&beast, &["show", "half"]).stdout.contains("5.0 kB came so far"));
+    assert!(run(&beast, &["show", "half"]).stdout.contains("5.0 kB downloaded so far"));
     assert_eq!(run(&beast, &["--json"]).stdout, run(&beast, &["list", "--json"]).stdout);
 }
 
@@ -145,7 +145,7 @@ fn what_the_daemon_refuses_is_not_set() {
     let ran = run(&beast, &["use", "mine"]);
     let second = daemon.join().unwrap();
     assert!(ran.code == Some(1) && ran.stderr.contains("no tensor"), "{}", ran.report());
-    assert!(second.code == Some(75) && second.stderr.contains("config.toml is in the hands"), "{}", second.report());
+    assert!(second.code == Some(75) && second.stderr.contains("config.toml is in use by another beastctl"), "{}", second.report());
     assert_eq!(config(&beast), before);
     assert_eq!(fs::read_dir(beast.path("config/beast")).unwrap().count(), 1);
 }
@@ -157,7 +157,7 @@ fn a_cut_file_is_not_the_default_model() {
     let whole = fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/../models/cub/cub.gguf")).unwrap();
     let path = beast.write("data/beast/models/LFM2-2.6B-Q4_K_M.gguf", &whole[..whole.len() / 2]);
     let listed = run(&beast, &["list"]).stdout;
-    assert!(listed.contains("damaged  DIR/data/beast/models/LFM2-2.6B-Q4_K_M.gguf is cut: it has "), "{listed}");
+    assert!(listed.contains("damaged  DIR/data/beast/models/LFM2-2.6B-Q4_K_M.gguf is truncated: it has "), "{listed}");
     for arguments in [["pull", "lfm2-2.6b"], ["use", "auto"], ["use", "lfm2-2.6b"]] {
         let ran = run(&beast, &arguments);
         assert_eq!((ran.code, ran.stdout.as_str()), (Some(1), ""), "{arguments:?}: {}", ran.stderr);

@@ -397,7 +397,7 @@ fn words_in_the_place_of_a_file_are_the_text() {
     beast.write("two words", "its text");
     assert_eq!(last(&["fix", "two words"], b"from stdin"), "its text");
     let ran = beast.run(&["shell", "list files", "--schema", "-"], b"{}");
-    assert!(ran.code == Some(2) && ran.stderr.contains("stdin is the material"), "{ran:?}");
+    assert!(ran.code == Some(2) && ran.stderr.contains("stdin is the input"), "{ran:?}");
 }
 
 #[test]
@@ -453,7 +453,7 @@ fn a_prompt_that_says_nothing_yet_is_not_run() {
         err: beastctl: DIR/config/beast/prompts/haiku.md:34: the prompt has no instruction yet: replace this line; try: beastctl prompts edit haiku
     "#]].assert_eq(&reports.concat());
     let listed = beast.run(&["prompts"], b"").stdout;
-    assert!(listed.contains("haiku") && listed.contains("not written yet"), "{listed}");
+    assert!(listed.contains("haiku") && listed.contains("no instruction yet"), "{listed}");
     // What is written is run, with or without the settings.
     let beast = Beast::new();
     own(&beast, "haiku", "---\ndescription: What this prompt is for\n---\nWrite a haiku about the input.");

@@ -29,7 +29,7 @@ fn forms_may_stand_on_the_command_line() {
     }
     let ran = Beast::new().run(&["ask", "--schema", r#"{"type":}"#, "q"], b"");
     assert_eq!(ran.code, Some(2));
-    assert!(ran.stderr.contains("--schema:1:9: no JSON: "), "{ran:?}");
+    assert!(ran.stderr.contains("--schema:1:9: invalid JSON: "), "{ran:?}");
 }
 
 #[test]

@@ -45,7 +45,7 @@ fn a_template_that_nests_without_end_ends_nothing() {
     assert_eq!(output.code, Some(0), "{output}");
     let output = run(&mut beast.ctl(&["summarize", "--max-tokens", "5"]), TEXT);
     assert_eq!(output.code, Some(0), "{output}");
-    assert!(output.stderr.contains("its prompts are plain text"), "{output}");
+    assert!(output.stderr.contains("prompts are sent as plain text"), "{output}");
 }
 
 #[test]

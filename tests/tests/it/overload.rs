@@ -85,7 +85,7 @@ fn a_connection_too_many_is_told_and_is_exit_code_75() {
         other => panic!("no refusal: {other:?}"),
     }
     let output = run(&mut beast.ctl(&["summarize"]), TEXT);
-    assert!(output.failure(75).contains("beastd has 2 connections"), "{output}");
+    assert!(output.failure(75).contains("too many connections: all 2 are in use"), "{output}");
     let status = beast.run(&["status"]);
     assert_eq!(status.code, Some(75), "{status}");
 

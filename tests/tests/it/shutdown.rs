@@ -156,7 +156,7 @@ fn stop_has_a_time_limit_of_its_own() {
     let mut client = beast.client();
     client.begin(&babble(3900));
     let output = beast.run(&["stop", "--timeout", "200ms"]);
-    assert!(output.failure(1).contains("has not ended within 200ms"), "{output}");
+    assert!(output.failure(1).contains("did not exit within 200ms"), "{output}");
     assert_eq!(beast.status().state, State::Draining);
 }
 

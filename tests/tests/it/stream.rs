@@ -131,7 +131,7 @@ fn a_cut_answer_says_so_and_fails_only_when_that_is_wanted() {
 
     let strict = run(&mut beast.ctl(&["summarize", "--max-tokens", "3", "--strict"]), TEXT);
     assert_eq!((strict.code, &strict.stdout), (Some(5), &cut.stdout), "{strict}");
-    assert!(strict.stderr.contains("cut at 3 tokens"), "{strict}");
+    assert!(strict.stderr.contains("truncated at 3 tokens"), "{strict}");
 
     let quiet = run(&mut beast.ctl(&["summarize", "--max-tokens", "3", "--quiet"]), TEXT);
     assert_eq!((quiet.code, quiet.stderr.as_str()), (Some(0), ""));

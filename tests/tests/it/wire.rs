@@ -126,7 +126,7 @@ fn garbage_in_place_of_a_request_is_refused() {
         let mut client = beast.client();
         write_frame(&mut client.stream, payload).expect("it is small");
         let error = refused(&mut client);
-        assert!(error.message.starts_with("the client broke the protocol"), "{error}");
+        assert!(error.message.starts_with("protocol violation"), "{error}");
     }
     goes_on(&beast);
 }

@@ -122,7 +122,7 @@ fn a_model_that_is_larger_than_the_memory() {
     let ran = beast.run(&["doctor"], b"");
     let line = ran.stdout.lines().find(|line| line.contains("memory")).unwrap();
     assert!(line.starts_with("problem  memory         the model needs 8796.1 GB, "), "{line}");
-    assert!(line.ends_with("; try: a smaller model: beastctl models list"), "{line}");
+    assert!(line.ends_with("; try: use a smaller model: beastctl models list"), "{line}");
     assert_eq!(ran.code, Some(1));
 }
 

@@ -110,7 +110,7 @@ fn a_commit_that_nobody_could_read_asks_nobody() {
         suggested.starts_with("\n# beast: no message: the diff is too long to read within 10s (2"),
         "{suggested}"
     );
-    assert!(suggested.ends_with(" KiB); try: smaller commits, or git config beast.hookTimeout 1m\n"), "{suggested}");
+    assert!(suggested.ends_with(" KiB); try: make smaller commits, or git config beast.hookTimeout 1m\n"), "{suggested}");
     for n in 0..700 {
         repo.file(&format!("empty/{n}"), "");
     }

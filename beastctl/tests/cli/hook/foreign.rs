@@ -82,7 +82,7 @@ fn a_hook_that_was_written_over_ours_is_chained_again() {
     assert_eq!(install(&["--chain"]).code, Some(0));
     // The same once more: nothing is lost.
     write_program(&path, "#!/bin/sh\n: one");
-    assert!(install(&[]).stderr.contains("is another program's hook; try: --chain"));
+    assert!(install(&[]).stderr.contains("is another program's hook; try: pass --chain"));
     assert_eq!(install(&["--chain"]).code, Some(0));
     assert_eq!(fs::read_to_string(&chained).unwrap(), "#!/bin/sh\n: one\n");
     // A newer one.

@@ -115,7 +115,7 @@ if [ -e "${SEEN}.fail" ]; then echo no >&2; exit 3; fi"#;
     write_program(&repo.top.join(".git/hooks/prepare-commit-msg.beast-chained"), "#!/bin/sh");
     let ran = repo.hook(&["install", "--chain"]);
     assert_eq!(ran.code, Some(2), "{ran:?}");
-    assert!(ran.stderr.contains("prepare-commit-msg.beast-chained is there as well; try: --chain --force"), "{ran:?}");
+    assert!(ran.stderr.contains("prepare-commit-msg.beast-chained exists as well; try: pass --chain --force"), "{ran:?}");
 }
 
 #[test]
@@ -217,7 +217,7 @@ fn names_may_have_spaces_and_quotes() {
     fs::remove_file(repo.beast.path("bin/beastctl")).unwrap();
     repo.stage("d", "d\n");
     let ran = repo.try_git(&["commit", "-q"]);
-    let gone = "beast: no message: beastctl not found; try: install it again, or rm .git/hooks/prepare-commit-msg";
+    let gone = "beast: no message: beastctl not found; try: reinstall it, or rm .git/hooks/prepare-commit-msg";
     assert_eq!(ran.report(), format!("exit 0\nout: \"\"\nerr: {gone}\n"));
     assert_eq!(repo.suggested(), "\n");
     // Where no message would have been written, nothing is missed.
@@ -250,7 +250,7 @@ fn a_device_is_no_folder_of_hooks() {
     repo.git(&["config", "core.hooksPath", "/dev/null/hooks"]);
     let ran = repo.hook(&["install", "--force"]);
     assert_eq!(ran.code, Some(1), "{ran:?}");
-    assert!(ran.stderr.ends_with("; try: another path: /dev/null is neither a file nor a folder\n"), "{ran:?}");
+    assert!(ran.stderr.ends_with("; try: use another path: /dev/null is neither a file nor a folder\n"), "{ran:?}");
     repo.git(&["config", "--unset", "core.hooksPath"]);
     let _ = fs::remove_dir_all(repo.top.join(".git/hooks"));
     repo.file(".git/hooks", "");

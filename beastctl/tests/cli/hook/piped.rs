@@ -62,7 +62,7 @@ fn what_is_no_message_is_not_printed() {
             ran
         };
         let told = format!(
-            "beastctl: no message: {problem}; try: repeat the command, less at once, or a larger model: beastctl models list\n"
+            "beastctl: no message: {problem}; try: repeat the command, commit less at once, or use a larger model: beastctl models list\n"
         );
         for options in [&[][..], &["--json"], &["--no-stream"]] {
             let ran = ran(options);

@@ -421,8 +421,8 @@ fn the_users_own_prompt_is_used_and_its_mistakes_are_noted() {
     repo.git(&["commit", "-q"]);
     assert_eq!(
         repo.suggested(),
-        "\n# beast: no message: DIR/config/beast/prompts/commit-msg.md:1: the prompt has no text; try: an instruction to the \
-         model as the text of the file\n"
+        "\n# beast: no message: DIR/config/beast/prompts/commit-msg.md:1: the prompt has no text; try: add an instruction \
+         as the text of the file\n"
     );
     repo.git(&["config", "beast.hookTimeout", "soon"]);
     repo.stage("d", "d\n");
