@@ -169,10 +169,7 @@ fn what_fails_is_told_once() {
     for job in ["1-2", "../x"] {
         let view = alfred(&beast, &["view", job], "");
         check_view(&view);
-        assert_eq!(
-            (&view["response"], is_over(&view)),
-            (&"this answer no longer exists; try: ask again".into(), true)
-        );
+        assert_eq!((&view["response"], is_over(&view)), (&"this answer no longer exists; try: ask again".into(), true));
     }
 }
 

@@ -306,8 +306,7 @@ fn a_conversation_that_is_in_use_is_busy() {
 
 #[test]
 fn a_conversation_that_has_grown_too_long_loses_its_oldest_part_and_says_so() {
-    let lost =
-        "beastctl: warning: the context is full: no longer sending the 1 oldest exchange of this conversation\n";
+    let lost = "beastctl: warning: the context is full: no longer sending the 1 oldest exchange of this conversation\n";
     for goes_on in [&["ask", "-c", "b"][..], &["ask", "--session", "s", "b"], &["chat", "--session", "s"]] {
         let beast = Beast::new();
         let daemon = daemon(&beast, &["yes", "TOO LONG", "no"]);

@@ -94,7 +94,7 @@ fn what_is_not_beastd_is_told_apart() {
         } else {
             expect![[r#"
                 beastctl: the process listening on DIR/beastd.sock is not beastd: the peer does not speak the beast protocol; try: use another --socket
-            "#] "#]]
+            "#]]
         };
         expected.assert_eq(&ran.stderr);
         daemon.join().unwrap();

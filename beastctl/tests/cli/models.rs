@@ -145,7 +145,11 @@ fn what_the_daemon_refuses_is_not_set() {
     let ran = run(&beast, &["use", "mine"]);
     let second = daemon.join().unwrap();
     assert!(ran.code == Some(1) && ran.stderr.contains("no tensor"), "{}", ran.report());
-    assert!(second.code == Some(75) && second.stderr.contains("config.toml is in use by another beastctl"), "{}", second.report());
+    assert!(
+        second.code == Some(75) && second.stderr.contains("config.toml is in use by another beastctl"),
+        "{}",
+        second.report()
+    );
     assert_eq!(config(&beast), before);
     assert_eq!(fs::read_dir(beast.path("config/beast")).unwrap().count(), 1);
 }

@@ -150,7 +150,11 @@ fn what_came_is_kept_for_the_next_run() {
     hub.hub.faults([Fault::None, Fault::None, Fault::Status(500, "")]);
     let ran = hub.pull(&beast, &["--retries", "0"]);
     assert_eq!(ran.code, Some(1));
-    assert!(ran.stderr.contains("the server returned 500") && ran.stderr.contains("resumes after 1.5 MB"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("the server returned 500") && ran.stderr.contains("resumes after 1.5 MB"),
+        "{}",
+        ran.stderr
+    );
     assert_eq!(left(&beast), [format!("{FILE}.part"), format!("{FILE}.part.json")]);
     let listed = run(&beast, &["models", "rm", "-y", "other"]);
     assert_eq!(listed.code, Some(2));

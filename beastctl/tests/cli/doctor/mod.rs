@@ -363,7 +363,10 @@ fn a_daemon_that_sleeps_is_not_woken() {
     command.env("PATH", beast.path("bin"));
     let ran = Ran::of(feed(command, b""), beast.dir.path());
     assert_eq!((complaints(&ran).as_str(), ran.code), ("", Some(0)), "{ran:?}");
-    assert!(ran.stdout.contains("daemon         not running; the service manager starts it on the next request\n"), "{ran:?}");
+    assert!(
+        ran.stdout.contains("daemon         not running; the service manager starts it on the next request\n"),
+        "{ran:?}"
+    );
     listener.set_nonblocking(true).unwrap();
     assert_eq!(listener.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
 }

@@ -34,7 +34,7 @@ fn a_hook_that_asks_for_its_name_is_not_chained() {
             exit 2
             out: ""
             err: beastctl: DIR/repo/.git/hooks/prepare-commit-msg depends on its own name ($0) and would do nothing under another one; try: add `beastctl hook run "$@" || :` at the end of the script that it runs
-        "#] "#] "#]].assert_eq(&repo.hook(arguments).report());
+        "#]].assert_eq(&repo.hook(arguments).report());
     }
     assert_eq!(fs::read_to_string(path).unwrap(), format!("{text}\n"));
 }

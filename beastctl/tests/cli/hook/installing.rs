@@ -108,14 +108,16 @@ if [ -e "${SEEN}.fail" ]; then echo no >&2; exit 3; fi"#;
     assert_eq!((ran.code, ran.stderr.as_str()), (Some(1), "no\n"));
 
     let ran = repo.hook(&["uninstall"]);
-    expect!["removed DIR/repo/.git/hooks/prepare-commit-msg\nrestored the previous hook\n"]
-        .assert_eq(&ran.stdout);
+    expect!["removed DIR/repo/.git/hooks/prepare-commit-msg\nrestored the previous hook\n"].assert_eq(&ran.stdout);
     assert_eq!(fs::read_to_string(&path).unwrap(), format!("{text}\n"));
     // Ours was overwritten by another program while it ran a third one's.
     write_program(&repo.top.join(".git/hooks/prepare-commit-msg.beast-chained"), "#!/bin/sh");
     let ran = repo.hook(&["install", "--chain"]);
     assert_eq!(ran.code, Some(2), "{ran:?}");
-    assert!(ran.stderr.contains("prepare-commit-msg.beast-chained exists as well; try: pass --chain --force"), "{ran:?}");
+    assert!(
+        ran.stderr.contains("prepare-commit-msg.beast-chained exists as well; try: pass --chain --force"),
+        "{ran:?}"
+    );
 }
 
 #[test]

@@ -317,10 +317,7 @@ fn a_template_of_comments_alone_is_no_message() {
     assert_eq!(ran.report(), "exit 0\nout: \"\"\nerr: ");
     assert_eq!(repo.suggested(), "Ticket: \n# Why?\n\n");
     let ran = repo.hook(&["status"]);
-    assert!(
-        ran.stdout.ends_with("silent   DIR/repo/../template (commit.template) fills in each message\n"),
-        "{ran:?}"
-    );
+    assert!(ran.stdout.ends_with("silent   DIR/repo/../template (commit.template) fills in each message\n"), "{ran:?}");
 }
 
 #[test]
