@@ -325,7 +325,7 @@ fn an_editor_that_changes_nothing_leaves_the_built_in_prompt() {
         err: beastctl: the editor `false` exited with exit status: 1; try: set EDITOR=nano, or another installed editor
         exit 1
         out: ""
-        err: beastctl: the editor `no-such-editor 2>&-` not found; try: set EDITOR=nano, or another installed editor
+        err: beastctl: the editor `no-such-editor 2>&-` was not found; try: set EDITOR=nano, or another installed editor
         exit 2
         out: ""
         err: beastctl: no prompt `horoscope`; try: use one of ask, commit-msg, explain, fix, keywords, review, shell, summarize, title, tldr, translate, or beastctl prompts new horoscope

@@ -230,7 +230,7 @@ fn names_may_have_spaces_and_quotes() {
     repo.beast.program = status;
     let ran = repo.hook(&["status"]);
     assert!(
-        ran.stdout.contains("(not there; beastctl of PATH runs, if there is one; try: beastctl hook install)"),
+        ran.stdout.contains("(not found; falls back to beastctl in PATH; try: beastctl hook install)"),
         "{ran:?}"
     );
 }
