@@ -19,7 +19,7 @@ use crate::engine::{
 use crate::governor::Governor;
 use crate::logging;
 use crate::metrics::Metrics;
-use crate::model::{self, Located};
+use crate::model_file::{self, Located};
 use crate::prefix_store::{PrefixStore, StoreKey};
 use crate::scheduler::Limits;
 use crate::trial;
@@ -271,9 +271,9 @@ fn load_and_work(
     drop(logging::take_engine_error());
     let (located, tuning) = progress
         .stage(LoadStage::ModelFile, || {
-            let located = model::locate(&config.model)?;
+            let located = model_file::locate(&config.model)?;
             let tuning = Tuning::new(config, &located);
-            Ok::<_, model::ModelError>((located, tuning))
+            Ok::<_, model_file::ModelError>((located, tuning))
         })
         .map_err(|error| unavailable(&error))?;
     let loaded = progress

@@ -10,7 +10,7 @@ use super::embedding::{EmbedJob, Timer};
 use crate::admitted::Admitted;
 use crate::batch::SeqId;
 use crate::config::Config;
-use crate::in_use::InUse;
+use crate::lease::Lease;
 use crate::interrupt::Interrupt;
 use crate::stream::channel;
 
@@ -50,7 +50,7 @@ pub struct Ticket {
     /// What is said when the request has a slot.
     pub started: Event,
     /// Keeps the model until the answer has been computed, read or not.
-    pub in_use: Option<InUse>,
+    pub lease: Option<Lease>,
 }
 
 impl Submission {

@@ -17,7 +17,7 @@ use crate::batch::{Batch, Sampled, SeqId, Token};
 use crate::clock::now_us;
 use crate::engine::{Engine, EngineError, Vocab};
 use crate::governor::{self, Governor};
-use crate::in_use::InUse;
+use crate::lease::Lease;
 use crate::metrics::Metrics;
 use crate::prefix_store::PrefixStore;
 use crate::scheduler::{Limits, Room, Scheduler, Sequence};
@@ -60,7 +60,7 @@ struct Active {
     n_generated: usize,
     position: Option<usize>,
     /// Goes with the rest.
-    _in_use: Option<InUse>,
+    _lease: Option<Lease>,
 }
 
 /// What a worker is put together from.
@@ -185,7 +185,7 @@ impl<'model, E: Engine> Worker<'model, E> {
     }
 
     fn submit(&mut self, submission: Submission) {
-        let Submission { id, admitted, events, ticket: Ticket { arrived_us, started, in_use } } = submission;
+        let Submission { id, admitted, events, ticket: Ticket { arrived_us, started, lease } } = submission;
         let Admitted {
             mut prompt,
             shared,
@@ -243,7 +243,7 @@ impl<'model, E: Engine> Worker<'model, E> {
             prefill_us: 0,
             n_generated,
             position: None,
-            _in_use: in_use,
+            _lease: lease,
         };
         self.active.insert(id, active);
     }

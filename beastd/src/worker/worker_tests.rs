@@ -153,7 +153,7 @@ pub(super) fn expected(prompt: &str, n_max_tokens: usize) -> String {
 /// Text and end of a request.
 pub(super) fn ticket() -> Ticket {
     let started = Event::Started { model: "fake".into(), n_prompt: 0, n_ctx: 0, notices: Vec::new() };
-    Ticket { arrived_us: now_us(), started, in_use: None }
+    Ticket { arrived_us: now_us(), started, lease: None }
 }
 
 pub(super) fn collect(mut replies: mpsc::Receiver<Event>) -> (String, Event) {

@@ -1,8 +1,8 @@
-//! Requests that are more than one call of the model. So far one kind: a text longer than the context is answered part
-//! by part, then the answers are answered together, in rounds, until one call holds them all (map-reduce).
+//! Map-reduce: a text longer than the context is answered part by part, then the answers are answered together, in
+//! rounds, until one call holds them all. Knows no sockets and no llama.cpp.
 //!
 //! Between session and admission: a part is admitted and scheduled like any other request, but in the background, where
-//! it gives way to requests that somebody waits for. Dropping the future drops the parts' reply channels, which cancels
+//! it yields to requests that somebody waits for. Dropping the future drops the parts' reply channels, which cancels
 //! them.
 
 mod part;
@@ -286,5 +286,5 @@ fn wire_span(span: &Range<usize>) -> Span {
 }
 
 #[cfg(test)]
-#[path = "jobs_tests.rs"]
+#[path = "map_reduce_tests.rs"]
 mod tests;

@@ -1,4 +1,5 @@
-//! What all connections share, and the daemon's description of itself.
+//! The state that all connections share, and the daemon's description of itself. Knows no socket and no message but
+//! `Status`.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
@@ -30,7 +31,7 @@ pub enum Phase {
 }
 
 /// Shared by the accept loop and all sessions.
-pub struct Daemon {
+pub struct Shared {
     /// The settings; those that can change without a restart change here.
     pub config: watch::Sender<Arc<Config>>,
     /// Why the file was not read again, when it could not be.
@@ -70,8 +71,8 @@ pub struct Daemon {
     started_us: u64,
 }
 
-impl Daemon {
-    /// A daemon that serves.
+impl Shared {
+    /// The state of a daemon that serves.
     pub fn new(
         config: Arc<Config>,
         progress: Progress,

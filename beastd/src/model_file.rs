@@ -1,4 +1,5 @@
-//! Which file to load: the configured one, else the default model when it is on disk, else the built-in one.
+//! Finds the file to load: the configured one, else the default model when it is on disk, else the built-in one. Knows
+//! nothing of what is in it.
 
 use std::fs::{self, DirBuilder, File, TryLockError};
 use std::io::{self, Read, Write};
