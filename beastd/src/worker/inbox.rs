@@ -10,8 +10,8 @@ use super::embedding::{EmbedJob, Timer};
 use crate::admitted::Admitted;
 use crate::batch::SeqId;
 use crate::config::Config;
-use crate::lease::Lease;
 use crate::interrupt::Interrupt;
+use crate::lease::Lease;
 use crate::stream::channel;
 
 /// Commands to the worker. Bounded: who finds the inbox full is refused.
