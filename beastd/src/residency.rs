@@ -13,8 +13,8 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until};
 
 use crate::config::Config;
-use crate::shared::{Shared, Phase};
 use crate::loader::LoadState;
+use crate::shared::{Phase, Shared};
 use crate::worker::shutting_down;
 
 /// A daemon that has answered nothing yet was started by somebody who is about to ask. Whoever speaks HTTP has not
@@ -208,7 +208,6 @@ pub async fn watch_idleness(shared: Arc<Shared>) {
         let mut since = Instant::now();
         let mut was_ready = false;
         loop {
-            let settings = shared.config();
             load.mark_unchanged();
             let is_ready = matches!(&*load.borrow(), LoadState::Ready(_));
             if is_ready && !was_ready {
@@ -217,17 +216,17 @@ pub async fn watch_idleness(shared: Arc<Shared>) {
             }
             was_ready = is_ready;
             is_first &= !*has_visitors.borrow_and_update();
-            let grace = if is_first { FIRST_REQUEST } else { Duration::ZERO };
-            // `never` is longer than any clock goes.
-            let unload_at = since.checked_add(settings.idle_unload.max(grace)).filter(|_| is_ready);
-            let exit_at = since.checked_add(settings.idle_exit.max(grace)).filter(|_| shared.is_kept);
+            let settings = shared.config();
+            let (unload_at, exit_at) = ends_of_idleness(&settings, since, is_first);
+            let (unload_at, exit_at) = (unload_at.filter(|_| is_ready), exit_at.filter(|_| shared.is_kept));
             let next = unload_at.into_iter().chain(exit_at).min();
             tokio::select! {
                 () = sleep_until(next.unwrap_or(since)), if next.is_some() => {
                     let is_over = |at: Option<Instant>| at.is_some_and(|at| at <= Instant::now());
                     if is_over(exit_at) {
                         if shared.n_connections.load(Relaxed) == 0 {
-                            tracing::info!(idle = ?settings.idle_exit, "nobody asks; the next call starts beastd again");
+                            let idle = settings.idle_exit;
+                            tracing::info!(?idle, "nobody asks; the next call starts beastd again");
                             return shared.drain();
                         }
                         // Somebody is connected and silent; the end of that does not wake this.
@@ -253,6 +252,13 @@ pub async fn watch_idleness(shared: Arc<Shared>) {
             }
         }
     }
+}
+
+/// When a model that has been idle since then is unloaded, and when the daemon ends. `never` is longer than any clock
+/// goes.
+fn ends_of_idleness(settings: &Config, since: Instant, is_first: bool) -> (Option<Instant>, Option<Instant>) {
+    let grace = if is_first { FIRST_REQUEST } else { Duration::ZERO };
+    (since.checked_add(settings.idle_unload.max(grace)), since.checked_add(settings.idle_exit.max(grace)))
 }
 
 fn beginning() -> LoadState {

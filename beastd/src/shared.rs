@@ -139,19 +139,6 @@ impl Shared {
             LoadState::Ready(ready) | LoadState::Leaving(ready) => Some(Arc::clone(ready)),
             _ => None,
         };
-        let state = match load {
-            _ if self.phase() != Phase::Serving => State::Draining,
-            LoadState::Loading { stage, fraction } => State::Loading { stage, fraction },
-            LoadState::Ready(_) | LoadState::Leaving(_) => match self.metrics.watchdog.stall(now_us()) {
-                Some(Stall { lasts, requests }) => {
-                    State::Stalled { ms: u64::try_from(lasts.as_millis()).unwrap_or(u64::MAX), requests }
-                }
-                None => State::Ready,
-            },
-            LoadState::Failed(error) => State::Failed { message: error.message },
-            LoadState::Unloaded { failed: Some(error) } => State::Failed { message: error.message },
-            LoadState::Unloaded { failed: None } => State::Unloaded,
-        };
         let limits = ready.as_ref().map(|ready| ready.limits);
         let as_u32 = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         Status {
@@ -159,7 +146,7 @@ impl Shared {
             engine: engine::build(config.kernels),
             pid: std::process::id(),
             uptime_ms: (now_us() - self.started_us) / 1000,
-            state,
+            state: self.state(load),
             profile: config.profile.clone(),
             socket: self.socket.display().to_string(),
             http: self.http.get().cloned().unwrap_or_default(),
@@ -200,6 +187,22 @@ impl Shared {
             n_preempted: self.metrics.n_preempted.load(Relaxed),
             busy_us: self.metrics.busy_us.load(Relaxed),
             notices: self.notices(ready.as_deref()),
+        }
+    }
+
+    fn state(&self, load: LoadState) -> State {
+        match load {
+            _ if self.phase() != Phase::Serving => State::Draining,
+            LoadState::Loading { stage, fraction } => State::Loading { stage, fraction },
+            LoadState::Ready(_) | LoadState::Leaving(_) => match self.metrics.watchdog.stall(now_us()) {
+                Some(Stall { lasts, requests }) => {
+                    State::Stalled { ms: u64::try_from(lasts.as_millis()).unwrap_or(u64::MAX), requests }
+                }
+                None => State::Ready,
+            },
+            LoadState::Failed(error) => State::Failed { message: error.message },
+            LoadState::Unloaded { failed: Some(error) } => State::Failed { message: error.message },
+            LoadState::Unloaded { failed: None } => State::Unloaded,
         }
     }
 

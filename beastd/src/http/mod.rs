@@ -43,7 +43,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use crate::shared::{Shared, Phase};
+use crate::shared::{Phase, Shared};
 use client::Client;
 use endpoint::Listening;
 pub use endpoint::bind;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use beast_protocol::Model;
 
 use super::refusal::Refusal;
-use crate::shared::Shared;
 use crate::loader::{LoadState, ModelFacts, Ready};
+use crate::shared::Shared;
 
 /// The model that answers, or that will once it is loaded.
 #[derive(Debug, Clone)]

@@ -114,17 +114,9 @@ async fn handled(
     incoming: Incoming,
     is_read: &mut bool,
 ) -> Result<Reply, Refusal> {
-    let max = client.shared.config().http.max_body;
     let body = match (method, handler) {
         (Method::GET | Method::DELETE, _) | (_, Handler::Unsupported(_)) => Map::new(),
-        _ => {
-            // A body of unknown length may become as large as any.
-            let n_bytes = incoming.size_hint().upper().and_then(|n| usize::try_from(n).ok()).unwrap_or(max).min(max);
-            let _room = if n_bytes > FREE { Some(client.shared.budget.take(n_bytes).await) } else { None };
-            let bytes = body::read(incoming, &head.headers, max).await?;
-            *is_read = true;
-            parse(bytes).await?
-        }
+        _ => read(client, incoming, &head.headers, is_read).await?,
     };
     let asked = Asked {
         client: client.clone(),
@@ -133,6 +125,27 @@ async fn handled(
         headers: head.headers,
         body,
     };
+    call(handler, asked).await
+}
+
+/// Reads a body within the budget for all clients.
+async fn read(
+    client: &Client,
+    incoming: Incoming,
+    headers: &HeaderMap,
+    is_read: &mut bool,
+) -> Result<Map<String, Value>, Refusal> {
+    let max = client.shared.config().http.max_body;
+    // A body of unknown length may become as large as any.
+    let n_bytes = incoming.size_hint().upper().and_then(|n| usize::try_from(n).ok()).unwrap_or(max).min(max);
+    let _room = if n_bytes > FREE { Some(client.shared.budget.take(n_bytes).await) } else { None };
+    let bytes = body::read(incoming, headers, max).await?;
+    *is_read = true;
+    parse(bytes).await
+}
+
+/// Every handler, and its dialect's answer.
+async fn call(handler: Handler, asked: Asked) -> Result<Reply, Refusal> {
     match handler {
         Handler::Chat => openai::chat::answer(asked).await,
         Handler::Completions => openai::completions::answer(asked).await,

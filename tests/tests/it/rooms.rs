@@ -56,6 +56,7 @@ fn what_may_be_unsafe_is_the_socket_of_the_system_the_engine_and_its_kernels() {
         "beastd/src/engine/kernels/avx512.rs",
         "beastd/src/engine/kernels/crew.rs",
         "beastd/src/engine/kernels/hook.rs",
+        "beastd/src/engine/kernels/instructions.rs",
         "beastd/src/engine/raw.rs",
         "beastd/src/engine/read_ahead.rs",
     ];
@@ -133,7 +134,7 @@ fn the_rooms_of_the_daemon_know_only_these() {
         metrics → beast_protocol, watchdog
         model_file → beast_launchd, fingerprint, sampling
         prefix_cache → batch
-        prefix_store → batch, fingerprint
+        prefix_store → batch, engine, fingerprint
         residency → beast_protocol, config, loader, model_file, shared, worker
         sampling → batch, beast_protocol, clock
         scheduler → batch, prefix_cache

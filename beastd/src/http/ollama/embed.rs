@@ -9,7 +9,6 @@ use serde_json::{Value, json};
 use super::keep_alive;
 use crate::admission::Admission;
 use crate::batch::Token;
-use crate::shared::Shared;
 use crate::http::asked::Asked;
 use crate::http::body::{Reply, json_reply};
 use crate::http::client::Client;
@@ -17,6 +16,7 @@ use crate::http::fields::Fields;
 use crate::http::models::{self, tagged};
 use crate::http::refusal::Refusal;
 use crate::http::vocabulary::hold;
+use crate::shared::Shared;
 
 /// Texts of one request.
 const MAX_INPUTS: usize = 2048;

@@ -12,7 +12,6 @@ use sha2::{Digest, Sha256};
 use tokio::time::timeout;
 
 use super::{rfc_3339, single};
-use crate::shared::Shared;
 use crate::http::asked::Asked;
 use crate::http::body::{Reply, json_reply};
 use crate::http::client::Client;
@@ -21,6 +20,7 @@ use crate::http::models::{self, ModelCard};
 use crate::http::refusal::Refusal;
 use crate::http::vocabulary::hold;
 use crate::loader::ModelFacts;
+use crate::shared::Shared;
 
 /// A century: who never unloads has no time for it.
 const NEVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);

@@ -10,12 +10,12 @@ use tokio::time::{Instant, sleep_until};
 use super::journal::{self, Found, Head, Journal};
 use super::log::Log;
 use super::streams::{Streams, Summary, cancelled};
-use crate::shared::Shared;
 use crate::http::answers::Answers;
 use crate::http::fields::Fields;
 use crate::http::openai::chat::{self, Chunks};
 use crate::http::refusal::Refusal;
 use crate::http::stream::{PING_AFTER, Script};
+use crate::shared::Shared;
 
 /// Events that are written with one call.
 const MAX_EVENTS: usize = 64;
