@@ -13,11 +13,11 @@ use crate::admission::beside::admit_beside;
 use crate::admitted::Admitted;
 use crate::batch::SeqId;
 use crate::clock::now_us;
-use crate::shared::{Shared, Phase};
 use crate::lease::Lease;
-use crate::map_reduce;
 use crate::loader::{LoadState, Ready};
+use crate::map_reduce;
 use crate::residency::{self, Change};
+use crate::shared::{Phase, Shared};
 use crate::tools::AnswerParser;
 use crate::worker::{Ticket, shutting_down};
 

@@ -13,8 +13,8 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use crate::connection::Connection;
-use crate::shared::{Shared, Phase};
 use crate::session;
+use crate::shared::{Phase, Shared};
 
 /// Clients at once that are told why they are refused; the next ones are just closed.
 const MAX_REFUSALS: usize = 512;

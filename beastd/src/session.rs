@@ -10,8 +10,8 @@ use tokio::time::timeout;
 
 use crate::answering::{self, Peer, Stopped};
 use crate::connection::Connection;
-use crate::shared::{Shared, Phase, VERSION};
 use crate::residency::Change;
+use crate::shared::{Phase, Shared, VERSION};
 
 /// How long a refused or mistaken client may take to read why.
 const FAREWELL: Duration = Duration::from_secs(2);
