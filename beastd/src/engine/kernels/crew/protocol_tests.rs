@@ -126,3 +126,18 @@ fn a_late_helper_meets_no_job_that_is_used_again() {
 fn two_helpers_take_no_piece_twice() {
     check(2, 2, 1, 2);
 }
+
+#[test]
+fn a_piece_of_another_product_is_not_taken() {
+    loom::model(|| {
+        let protocol = Protocol::new(1);
+        let first = protocol.publish(0, N_PIECES);
+        assert_eq!((protocol.open(), protocol.take_back(first)), (Some((first, 0)), Some(1)));
+        protocol.close(first);
+        assert_eq!((protocol.open(), protocol.take_back(first)), (None, None));
+        let second = protocol.publish(1, N_PIECES);
+        assert_eq!((protocol.open(), protocol.take_back(first)), (Some((second, 1)), None));
+        assert_eq!([(); 3].map(|()| protocol.take_front(second)), [Some(0), Some(1), None]);
+        assert_eq!(protocol.open(), None, "nothing is left");
+    });
+}
