@@ -457,3 +457,7 @@ fn prepare_folder(folder: &Path) -> io::Result<()> {
 #[cfg(test)]
 #[path = "prefix_store_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "prefix_store_property_tests.rs"]
+mod property_tests;

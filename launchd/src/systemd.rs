@@ -44,8 +44,8 @@ pub enum UnitError {
     Relative { path: PathBuf },
     /// Units are lines of text; a backslash at an end joins two of them, and a blank there is dropped.
     #[error(
-        "a systemd unit cannot hold {text:?}; try: another place, without control characters or a blank or backslash at \
-         its end"
+        "a systemd unit cannot hold {text:?}; try: another place, without control characters or a blank or backslash \
+         at its end"
     )]
     NotText {
         /// The path or argument.

@@ -127,8 +127,8 @@ impl Admission {
     fn too_long(&self, n_tokens: &str) -> WireError {
         let n_ctx = self.n_ctx;
         let message = format!(
-            "the input is {n_tokens} tokens and the context holds {n_ctx}, prompt and answer together; try: less input, \
-             --truncate head, middle or tail, or a larger n_ctx"
+            "the input is {n_tokens} tokens and the context holds {n_ctx}, prompt and answer together; try: less \
+             input, --truncate head, middle or tail, or a larger n_ctx"
         );
         WireError::new(ErrorCode::TooLong, message)
     }

@@ -1,6 +1,6 @@
 //! Products of quantized weights with a few columns, in place of llama.cpp's own on CPUs where ours are faster. Knows
-//! the tensors of ggml and the threads that llama.cpp computes with; the layouts are in `blocks.rs`, the arithmetic in a
-//! file for each instruction set (`instructions.rs`).
+//! the tensors of ggml and the threads that llama.cpp computes with; the layouts are in `blocks.rs`, the arithmetic in
+//! a file for each instruction set (`instructions.rs`).
 //!
 //! llama.cpp has no good way with two to eight columns on x86: it reads every weight anew for each of them, so that
 //! checking two guesses costs two decode steps. Both its answers to that are for longer prompts (tiles, from eight
