@@ -193,6 +193,11 @@ fn why_not(address: SocketAddr, role: HttpRole, error: &io::Error) -> String {
         (io::ErrorKind::PermissionDenied, _) if address.port() < 1024 => {
             format!("ports below 1024 are reserved for root; try: {elsewhere}")
         }
+        // In a service whose unit was written before there was an endpoint, or without IPv6 in the kernel.
+        _ if error.raw_os_error() == Some(rustix::io::Errno::AFNOSUPPORT.raw_os_error()) => {
+            let family = if address.is_ipv4() { "IPv4" } else { "IPv6" };
+            format!("this process may not use {family}; try: beastctl service install, which allows it, or {elsewhere}")
+        }
         _ => format!("{error}; try: {elsewhere}"),
     }
 }
