@@ -23,7 +23,7 @@ pub mod prompt_verb;
 mod prompts;
 mod request;
 pub(crate) mod service;
-mod settings;
+pub(crate) mod settings;
 mod status;
 mod stop;
 mod version;

@@ -25,7 +25,12 @@ use self::{
     systemd::Systemd,
     verbs::{Installed, Present, Removed},
 };
-use super::{context::Context, error::CommandError, settings::Settings, stop};
+use super::{
+    context::Context,
+    error::CommandError,
+    settings::{Settings, SettingsError},
+    stop,
+};
 use crate::{
     cli::ServiceVerb,
     exit::{During as _, Result},
@@ -95,7 +100,8 @@ fn check(manager: &dyn Manager, wait: &Wait) -> Result<(), ServiceError> {
 
 /// The settings with which the system starts it.
 fn settings(program: &Path, wait: &Wait) -> Result<Settings, ServiceError> {
-    Settings::of_service(program, wait)?.map_err(|words| {
+    Settings::of_service(program, wait)?.map_err(|error| {
+        let SettingsError::Refused(words) = error else { return ServiceError::Settings(error) };
         let words = one_line(words.strip_prefix("beastd: ").unwrap_or(&words));
         ServiceError::Unfit { program: program.to_owned(), words }
     })
