@@ -90,8 +90,8 @@ fn a_family_that_is_not_granted_is_named_with_a_remedy() {
         error: rustix::io::Errno::AFNOSUPPORT.into(),
     };
     expect![[r#"
-        cannot listen on 127.0.0.1:8484: this process may not use IPv4; try: beastctl service install, which allows it, or another http.listen
-        cannot listen on [::1]:8484: this process may not use IPv6; try: beastctl service install, which allows it, or another http.listen
+        cannot listen on 127.0.0.1:8484: this process may not use IPv4; try: beastctl service install, or in a package's unit RestrictAddressFamilies=AF_INET AF_INET6
+        cannot listen on [::1]:8484: this process may not use IPv6; try: beastctl service install, or in a package's unit RestrictAddressFamilies=AF_INET AF_INET6
     "#]]
     .assert_eq(&format!("{}\n{}\n", refused("127.0.0.1:8484"), refused("[::1]:8484")));
 }
