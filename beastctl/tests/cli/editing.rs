@@ -80,14 +80,11 @@ fn an_editor_that_changes_nothing_leaves_the_built_in_prompt() {
     assert!(!beast.path(&format!("{FOLDER}/tldr.md")).exists());
     expect![[r#"
         exit 1
-        out: ""
-        err: beastctl: the editor `false` ended with exit status: 1; try: EDITOR=nano, or any other that is installed
+        beastctl: the editor `false` ended with exit status: 1; try: EDITOR=nano, or any other that is installed
         exit 1
-        out: ""
-        err: beastctl: the editor `no-such-editor 2>&-` is not to be found; try: EDITOR=nano, or any other that is installed
+        beastctl: the editor `no-such-editor 2>&-` is not to be found; try: EDITOR=nano, or any other that is installed
         exit 2
-        out: ""
-        err: beastctl: there is no prompt `horoscope`; try: one of ask, commit-msg, explain, fix, keywords, review, shell, summarize, title, tldr, translate, or beastctl prompts new horoscope
+        beastctl: there is no prompt `horoscope`; try: one of ask, commit-msg, explain, fix, keywords, review, shell, summarize, title, tldr, translate, or beastctl prompts new horoscope
     "#]].assert_eq(&failed.concat());
     // VISUAL is asked first, and a setting of blanks is none.
     let editors = [("VISUAL", "true"), ("EDITOR", "false")];
