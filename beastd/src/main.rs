@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
-use beast_launchd::{HttpListener, Listener, Origin, shown, words};
+use beast_launchd::{HttpListener, Listener, Origin, cpu, shown, words};
 use beast_protocol::LoadStage;
 use beastd::calibration;
 use beastd::clock::now_us;
@@ -71,6 +71,7 @@ fn key_value(text: &str) -> Result<(String, String), String> {
 }
 
 fn main() -> ExitCode {
+    cpu::require("beastd", &beastd::engine::needs());
     let started_us = now_us();
     beastd::engine::keep_memory_together();
     beastd::engine::end_without_debugger();

@@ -204,6 +204,12 @@ fn why_not(address: SocketAddr, role: HttpRole, error: &io::Error) -> String {
         (io::ErrorKind::PermissionDenied, _) if address.port() < 1024 => {
             format!("ports below 1024 are reserved for root; try: {elsewhere}")
         }
+        // In a service whose unit was written before there was an endpoint, or without IPv6 in the kernel.
+        _ if error.raw_os_error() == Some(rustix::io::Errno::AFNOSUPPORT.raw_os_error()) => {
+            let family = if address.is_ipv4() { "IPv4" } else { "IPv6" };
+            let line = "RestrictAddressFamilies=AF_INET AF_INET6";
+            format!("this process may not use {family}; try: beastctl service install, or in a package's unit {line}")
+        }
         _ => format!("{error}; try: {elsewhere}"),
     }
 }

@@ -82,7 +82,8 @@ pub fn units(service: &Service) -> Result<Units, UnitError> {
     // No quotes here: the value is the whole line. A percent sign begins a specifier everywhere.
     let socket = socket_unit(&head(SOCKET_UNIT), &socket.replace('%', "%%"));
     let http = http_units(&service.http, &head)?;
-    Ok(Units { socket, http, service: service_unit(&head(SERVICE_UNIT), &command, service.stop_limit) })
+    let families = families(service.http.has_addresses());
+    Ok(Units { socket, http, service: service_unit(&head(SERVICE_UNIT), &command, service.stop_limit, families) })
 }
 
 const LISTEN: &str = "ListenStream=";
@@ -193,8 +194,23 @@ WantedBy=sockets.target
     )
 }
 
+/// Which sockets the daemon may make. Those that systemd hands over need no permission; an address that was configured
+/// since then does.
+fn families(has_addresses: bool) -> &'static str {
+    if has_addresses {
+        "\
+# Unix for clients, Internet for the HTTP endpoint. Neither the daemon nor the driver of a GPU needs others.
+RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6"
+    } else {
+        "\
+# Unix for clients. An address in [http] of the configuration needs AF_INET AF_INET6 as well: beastctl service install
+# writes them, or in place of a package's unit systemctl --user edit beastd.service.
+RestrictAddressFamilies=AF_UNIX"
+    }
+}
+
 /// See [`socket_unit`].
-fn service_unit(head: &str, command: &str, stop_limit: Duration) -> String {
+fn service_unit(head: &str, command: &str, stop_limit: Duration, families: &str) -> String {
     let stop_limit_s = whole_seconds(stop_limit);
     format!(
         "\
@@ -234,8 +250,7 @@ LockPersonality=yes
 RestrictNamespaces=yes
 RestrictRealtime=yes
 RestrictSUIDSGID=yes
-# Unix for clients, Internet for the HTTP endpoint and an upstream, netlink because name lookup asks for interfaces.
-RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK
+{families}
 SystemCallArchitectures=native
 # What services usually call, and mincore, which tells how much of a model is in memory already. Anything else is
 # refused with an error, not with the end of the process.

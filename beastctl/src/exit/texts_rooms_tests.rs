@@ -156,6 +156,10 @@ fn of_prompts() {
             PromptError::Unwritable { path: file(), source: os(Errno::ACCESS) },
             PromptError::Unwritable { path: file(), source: os(Errno::ROFS) },
         ],
+        NoTerminal: [
+            PromptError::NoTerminal { name: "my haiku".into(), is_own: true },
+            PromptError::NoTerminal { name: "tldr".into(), is_own: false },
+        ],
         Editor: [PromptError::Editor { editor: "vi".into(), problem: "is not to be found".into() }],
     });
     check(
@@ -179,6 +183,8 @@ fn of_prompts() {
             2   the prompt `tldr` is built in and has no file; try: beastctl prompts show tldr, or beastctl prompts edit tldr for a copy of your own
             1   cannot write /some/file: Permission denied (os error 13); try: ls -ld /some, to see who may write there
             1   cannot write /some/file: Read-only file system (os error 30); try: a folder elsewhere, or mount, to see why this disk is read-only
+            2   cannot open an editor: stdin, stdout and stderr must be a terminal; try: beastctl prompts path 'my haiku', for the file to change
+            2   cannot open an editor: stdin, stdout and stderr must be a terminal; try: beastctl prompts new tldr --from tldr, for a copy to change
             1   the editor `vi` is not to be found; try: EDITOR=nano, or any other that is installed
         "#]],
     );

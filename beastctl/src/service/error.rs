@@ -9,6 +9,7 @@ use std::{
 use beast_launchd::{PlistError, systemd::UnitError};
 
 use crate::{
+    settings::SettingsError,
     exit::{self, Failing, advice},
     text::quoted,
     wait::WaitError,
@@ -86,6 +87,9 @@ pub enum ServiceError {
         /// What it says.
         words: String,
     },
+    /// beastd does not say what it would do with them.
+    #[error(transparent)]
+    Settings(SettingsError),
     /// There is no service.
     #[error("beastd is not installed as a service: beastctl has written no {}", .0.display())]
     NotInstalled(PathBuf),
@@ -137,6 +141,7 @@ impl Failing for ServiceError {
             ServiceError::Wait(error) => return error.hint(),
             // Both say it at their ends.
             ServiceError::Plist(_) | ServiceError::Unit(_) => return None,
+            ServiceError::Settings(error) => return error.hint(),
             ServiceError::NoProgram { source, .. } if source.kind() == ErrorKind::NotFound => WITHOUT.into(),
             ServiceError::NoProgram { source, .. } => advice::system(source),
             ServiceError::Failed { command, .. } if command.starts_with("launchctl") => {

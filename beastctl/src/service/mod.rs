@@ -30,7 +30,7 @@ use crate::{
     context::Context,
     exit::{During as _, Result},
     output::{json_line, one_line},
-    settings::Settings,
+    settings::{Settings, SettingsError},
     start, stop,
     wait::Wait,
 };
@@ -96,7 +96,8 @@ fn check(manager: &dyn Manager, wait: &Wait) -> Result<(), ServiceError> {
 
 /// The settings with which the system starts it.
 fn settings(program: &Path, wait: &Wait) -> Result<Settings, ServiceError> {
-    Settings::of_service(program, wait)?.map_err(|words| {
+    Settings::of_service(program, wait)?.map_err(|error| {
+        let SettingsError::Refused(words) = error else { return ServiceError::Settings(error) };
         let words = one_line(words.strip_prefix("beastd: ").unwrap_or(&words));
         ServiceError::Unfit { program: program.to_owned(), words }
     })

@@ -47,7 +47,7 @@ const LIMITS: ParserLimits = ParserLimits {
 /// word.
 pub struct Constraint {
     matcher: Box<Matcher>,
-    /// Of a text that is JSON and nothing else.
+    /// Of a text that is JSON, or comes to calls.
     digits: Option<Digits>,
 }
 
@@ -72,7 +72,7 @@ pub(super) enum Kind {
     Gbnf,
     /// JSON schema.
     Schema,
-    /// llguidance's Lark.
+    /// llguidance's Lark, in which calls of functions are written.
     Lark,
 }
 
@@ -96,7 +96,11 @@ impl Constraints {
         if let Some(error) = matcher.get_error() {
             return Err(in_short(&error));
         }
-        let digits = (kind == Kind::Schema).then(Digits::default);
+        let digits = match kind {
+            Kind::Gbnf => None,
+            Kind::Schema => Some(Digits::default()),
+            Kind::Lark => Some(Digits::of_calls()),
+        };
         let constraint = Constraint { matcher: Box::new(matcher), digits };
         self.keep(kind, text, constraint.again());
         Ok(constraint)

@@ -30,7 +30,7 @@ pub use draft::DraftModel;
 pub use error::LoadError;
 pub use llama::{ContextOptions, LlamaEngine};
 pub use model::{LoadedModel, ModelOptions, load, log_to_tracing};
-pub use raw::{end_without_debugger, keep_memory_together, return_memory};
+pub use raw::{end_without_debugger, keep_memory_together, needs, return_memory};
 pub use state::{SavedState, Seal};
 pub use vocab::LlamaVocab;
 

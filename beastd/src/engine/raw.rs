@@ -32,6 +32,33 @@ pub(super) fn restore(context: &mut LlamaContext<'_>, seq_id: i32, state: &Saved
     unsafe { context.state_seq_set_data_ext(state.bytes(), seq_id, LlamaStateSeqFlags::empty()) }
 }
 
+/// The instructions that llama.cpp was compiled for, by the names that Rust gives them; empty texts in the place of
+/// others. With `target-cpu=native` CMake asks the compiler which they are, and nobody else is told.
+pub fn needs() -> [&'static str; 15] {
+    // SAFETY: each function returns a constant that was known when it was compiled, and runs none of the instructions
+    // that it is about.
+    let needs = unsafe {
+        [
+            (sys::ggml_cpu_has_sse3(), "sse3"),
+            (sys::ggml_cpu_has_ssse3(), "ssse3"),
+            (sys::ggml_cpu_has_avx(), "avx"),
+            (sys::ggml_cpu_has_f16c(), "f16c"),
+            (sys::ggml_cpu_has_fma(), "fma"),
+            (sys::ggml_cpu_has_bmi2(), "bmi2"),
+            (sys::ggml_cpu_has_avx2(), "avx2"),
+            (sys::ggml_cpu_has_avx_vnni(), "avxvnni"),
+            (sys::ggml_cpu_has_avx512(), "avx512f"),
+            (sys::ggml_cpu_has_avx512_vnni(), "avx512vnni"),
+            (sys::ggml_cpu_has_avx512_vbmi(), "avx512vbmi"),
+            (sys::ggml_cpu_has_avx512_bf16(), "avx512bf16"),
+            (sys::ggml_cpu_has_dotprod(), "dotprod"),
+            (sys::ggml_cpu_has_matmul_int8(), "i8mm"),
+            (sys::ggml_cpu_has_sve(), "sve"),
+        ]
+    };
+    needs.map(|(is_needed, feature)| if is_needed == 0 { "" } else { feature })
+}
+
 /// Keeps all that is allocated in one arena, for the beginning of the process. In glibc's arenas of other threads,
 /// freed memory stays scattered: after a model was given back, two to four megabytes more were left. The few threads
 /// here seldom allocate at once.
