@@ -81,7 +81,10 @@ pub enum ClientError {
     #[error("the answer of beastd cannot be understood")]
     Garbled(#[source] CodecError),
     /// The request does not fit into a frame.
-    #[error("the request has {} and beastd takes at most {}", above(*.0 as u64, MAX_FRAME_LEN as u64), binary(MAX_FRAME_LEN as u64))]
+    #[error(
+        "the request has {} and beastd takes at most {}",
+        above(*.0 as u64, MAX_FRAME_LEN as u64), binary(MAX_FRAME_LEN as u64)
+    )]
     TooLong(usize),
     /// What the daemon says when a request fails.
     #[error(transparent)]
@@ -201,9 +204,6 @@ pub struct Client {
 
 impl Client {
     /// Connects and exchanges greetings, whatever the version of the daemon.
-    ///
-    /// # Errors
-    /// See [`ClientError`].
     pub fn open(path: &Path, wait: &Wait) -> Result<Self, ClientError> {
         let until = Instant::now() + GREETING_LIMIT;
         beast_launchd::peer::check_folder(path)?;
@@ -219,9 +219,6 @@ impl Client {
 
     /// The same past the end of a daemon: that hangs up on those that it did not get to. A moment later it is gone, or
     /// its successor is there.
-    ///
-    /// # Errors
-    /// See [`ClientError`].
     pub fn reach(path: &Path, wait: &Wait) -> Result<Self, ClientError> {
         let until = Instant::now() + END_LIMIT;
         loop {
@@ -238,18 +235,12 @@ impl Client {
     }
 
     /// Refuses a daemon that speaks another protocol.
-    ///
-    /// # Errors
-    /// [`ClientError::OtherVersion`].
     pub fn same_version(self) -> Result<Self, ClientError> {
         if self.welcome.protocol == VERSION { Ok(self) } else { Err(ClientError::OtherVersion(self.welcome)) }
     }
 
     /// Sends a request. A daemon that refuses early may hang up in the middle: that is no error here, what it said
     /// comes with the next event.
-    ///
-    /// # Errors
-    /// See [`ClientError`].
     pub fn send(&mut self, request: &Request, wait: &Wait) -> Result<(), ClientError> {
         let payload = encode(request).map_err(too_long)?;
         self.write(&payload, wait)
@@ -279,9 +270,6 @@ impl Client {
     }
 
     /// Waits until the daemon hangs up.
-    ///
-    /// # Errors
-    /// See [`WaitError`].
     pub fn wait_for_end(mut self, wait: &Wait) -> Result<(), ClientError> {
         while !self.is_closed {
             wait.ready(self.stream.as_fd(), PollFlags::IN, None)?;

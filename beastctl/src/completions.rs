@@ -29,7 +29,10 @@ const PARAM: &str = "param";
 #[derive(Debug, thiserror::Error)]
 pub enum CompletionError {
     /// Nobody said which shell.
-    #[error("the shell is not named, and SHELL is {}", .0.as_ref().map_or("not set".into(), |shell| format!("{shell:?}")))]
+    #[error(
+        "the shell is not named, and SHELL is {}",
+        .0.as_ref().map_or("not set".into(), |shell| format!("{shell:?}"))
+    )]
     NoShell(Option<OsString>),
 }
 

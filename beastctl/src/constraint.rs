@@ -106,9 +106,6 @@ impl Failing for ConstraintError {
 }
 
 /// Reads a JSON schema.
-///
-/// # Errors
-/// See [`ConstraintError`].
 pub fn schema(path: &Path, stdin_is_free: bool) -> Result<Constraint, ConstraintError> {
     let (name, text) = read("--schema", path, stdin_is_free)?;
     check_schema(&text).map_err(|(place, problem)| {
@@ -151,9 +148,6 @@ fn until_content(name: &str) -> String {
 }
 
 /// Reads a grammar; what it says, only the daemon knows.
-///
-/// # Errors
-/// See [`ConstraintError`].
 pub fn grammar(path: &Path, stdin_is_free: bool) -> Result<Constraint, ConstraintError> {
     let (name, text) = read("--grammar", path, stdin_is_free)?;
     if text.trim().is_empty() {

@@ -122,9 +122,6 @@ impl Input {
 /// Reads the files, or stdin when there are none; `-` is stdin. Several files get a heading each. All of them are
 /// opened before the first is read, so that a wrong name does not cost a long read. Stdin has to end within the limit
 /// of `wait`.
-///
-/// # Errors
-/// See [`InputError`].
 pub fn read(files: &[PathBuf], wait: &Wait) -> Result<Input, InputError> {
     if files.iter().filter(|file| is_stdin(file)).count() > 1 {
         return Err(InputError::StdinTwice);

@@ -1,5 +1,5 @@
 //! `beastctl man`: the manual, made from the parser, so that it says of commands and options what the program does.
-//! What the parser does not know stands in the lists below: exit codes, variables without an option, files.
+//! What the parser does not know stands in the lists below, variables without an option and files, and in `exit`.
 
 mod synopsis;
 
@@ -28,20 +28,6 @@ use crate::{
 
 /// The day on which what the pages say was last looked through.
 const DATE: &str = "2026-11-27";
-
-const EXIT_CODES: [(&str, &str); 8] = [
-    ("0", "Done; also when the reader of stdout had seen enough."),
-    ("1", "The request failed."),
-    ("2", "The command line, a prompt or the input makes no sense."),
-    ("3", "The daemon cannot be reached."),
-    ("4", "The input is too long."),
-    (
-        "5",
-        "The answer was cut, under --strict; or it is not what --schema, --grammar or -x asked for, and nothing is printed.",
-    ),
-    ("75", "The daemon is busy or ending; the same command may succeed later."),
-    ("130", "Ctrl-C."),
-];
 
 /// Beside those that belong to an option, which are taken from the parser.
 const ENVIRONMENT: [(&str, &str); 10] = [
@@ -171,8 +157,7 @@ fn page(command: &clap::Command) -> Result<String> {
         prompts_as_commands(&mut page)?;
     }
     examples(command, &mut page)?;
-    let exit_codes = EXIT_CODES.map(|(code, text)| (code.to_owned(), text.to_owned()));
-    section("EXIT STATUS", &exit_codes, &mut page)?;
+    section("EXIT STATUS", &exit::CODES.map(|code| (code.number.to_string(), sentence(code.meaning))), &mut page)?;
     section("ENVIRONMENT", &environment(command, is_root), &mut page)?;
     if is_root {
         section("FILES", &FILES.map(|(file, text)| (file.to_owned(), text.to_owned())), &mut page)?;
@@ -260,6 +245,12 @@ fn environment(command: &clap::Command, is_root: bool) -> Vec<(String, String)> 
     });
     let others = ENVIRONMENT.iter().filter(|_| is_root).map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));
     of_options.chain(others).collect()
+}
+
+/// With a capital letter and a full stop; a page marks options in its own way.
+fn sentence(words: &str) -> String {
+    let words = words.replace('`', "");
+    format!("{}{}.", words[..1].to_uppercase(), &words[1..])
 }
 
 fn section(title: &str, items: &[(String, String)], page: &mut Vec<u8>) -> io::Result<()> {

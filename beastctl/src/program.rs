@@ -73,17 +73,11 @@ impl Said {
 }
 
 /// Asks a program for a few lines; the inner error says in words why it could not be heard.
-///
-/// # Errors
-/// See [`WaitError`].
 pub fn ask<S: AsRef<OsStr>>(program: &Path, arguments: &[S], wait: &Wait) -> Result<Result<Said, String>, WaitError> {
     hear_out(Command::new(program).args(arguments), wait)
 }
 
 /// The same for a program that is not run as everything else here.
-///
-/// # Errors
-/// See [`WaitError`].
 pub fn hear_out(command: &mut Command, wait: &Wait) -> Result<Result<Said, String>, WaitError> {
     match run(command, LIMIT, wait) {
         Ok(said) => Ok(Ok(said)),
@@ -93,9 +87,6 @@ pub fn hear_out(command: &mut Command, wait: &Wait) -> Result<Result<Said, Strin
 }
 
 /// Runs a program to its end, which has to come within `limit`.
-///
-/// # Errors
-/// See [`RunError`].
 pub fn run(command: &mut Command, limit: Duration, wait: &Wait) -> Result<Said, RunError> {
     let mut running = Running::start(command.stdout(Stdio::piped()).stderr(Stdio::piped()), Vec::new())?;
     let stdout = running.child.stdout.take().map(hear);
@@ -113,9 +104,6 @@ pub struct Running {
 
 impl Running {
     /// Starts it with `input` as its stdin. Its stderr is kept where it is a pipe.
-    ///
-    /// # Errors
-    /// [`RunError::Start`].
     pub fn start(command: &mut Command, input: Vec<u8>) -> Result<Self, RunError> {
         let stdin = if input.is_empty() { Stdio::null() } else { Stdio::piped() };
         let mut child = command.stdin(stdin).spawn().map_err(RunError::Start)?;
@@ -135,9 +123,6 @@ impl Running {
     }
 
     /// Gives each piece of its stdout to `take`, until the end, or until that returns `false`: then there may be more.
-    ///
-    /// # Errors
-    /// [`RunError::Wait`], [`RunError::Read`].
     pub fn stream(&mut self, wait: &Wait, mut take: impl FnMut(&[u8]) -> bool) -> Result<bool, RunError> {
         let mut stdout = self.child.stdout.take().expect("broken invariant: what is streamed is a pipe");
         let mut bytes = vec![0; CHUNK_LEN];
@@ -154,9 +139,6 @@ impl Running {
     }
 
     /// Waits for its end. `tick` is called again and again meanwhile.
-    ///
-    /// # Errors
-    /// See [`RunError`].
     pub fn status(
         &mut self,
         limit: Option<Duration>,

@@ -76,9 +76,6 @@ pub struct Wait {
 
 impl Wait {
     /// From here on Ctrl-C is an event instead of the end, and the time limit runs.
-    ///
-    /// # Errors
-    /// Those of the system.
     pub fn start(limit: Option<Duration>) -> io::Result<Self> {
         // The second Ctrl-C ends the process as usual: the way out should this program itself be stuck.
         let seen = Arc::new(AtomicBool::new(false));
@@ -105,9 +102,6 @@ impl Wait {
 
     /// The same for a run with programs of its own, which it has to end first: a second Ctrl-C changes nothing, and
     /// SIGTERM counts as the first. Not SIGHUP, which nohup(1) wants to be ignored.
-    ///
-    /// # Errors
-    /// Those of the system.
     pub fn start_with_children(limit: Option<Duration>) -> io::Result<Self> {
         Self::on(&[SIGINT, SIGTERM], limit)
     }
@@ -136,9 +130,6 @@ impl Wait {
     }
 
     /// Waits until `fd` is ready for one of `flags`, or has failed; `None` when `until` comes first.
-    ///
-    /// # Errors
-    /// See [`WaitError`].
     pub fn ready(
         &self,
         fd: BorrowedFd<'_>,
@@ -149,9 +140,6 @@ impl Wait {
     }
 
     /// Waits for this long.
-    ///
-    /// # Errors
-    /// See [`WaitError`].
     pub fn pause(&self, duration: Duration) -> Result<(), WaitError> {
         self.poll(None, Instant::now().checked_add(duration)).map(drop)
     }

@@ -13,6 +13,7 @@ pub mod gguf;
 mod http;
 mod installed;
 pub mod lock;
+pub mod model;
 mod notify;
 pub mod paths;
 pub mod peer;
@@ -42,6 +43,9 @@ pub const MARK: &str = "Written by `beastctl service install`; `beastctl service
 /// What the end of a daemon may take besides its `drain_timeout`: the last step of the engine, last words, prefixes
 /// that are saved.
 pub const REST_OF_THE_END: Duration = Duration::from_secs(30);
+
+/// How beastd ends where another one serves the socket already (`EX_UNAVAILABLE`).
+pub const ALREADY_RUNNING: u8 = 69;
 
 /// What a service is: a program that the system starts when somebody calls its socket.
 ///

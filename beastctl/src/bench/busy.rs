@@ -26,9 +26,6 @@ pub(super) enum Trust {
 
 impl Trust {
     /// Refuses a machine that others use, unless `is_forced`.
-    ///
-    /// # Errors
-    /// [`BenchError::MachineBusy`].
     pub(super) fn judge(busy: Option<Busy>, is_forced: bool) -> Result<Self, BenchError> {
         match busy {
             None => Ok(Trust::Unknown),
@@ -72,9 +69,6 @@ impl Busy {
 }
 
 /// Looks for half a second; `None` where `proc` tells nothing.
-///
-/// # Errors
-/// See [`WaitError`].
 pub(super) fn look(proc: &Path, wait: &Wait) -> Result<Option<Busy>, WaitError> {
     let Some(before) = Times::read(proc) else { return Ok(None) };
     wait.pause(GLANCE)?;

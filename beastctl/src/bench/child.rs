@@ -1,4 +1,5 @@
-//! A program that must not outlive this one.
+//! A program that must not outlive this one, however this one ends: more than `program` can promise, which has no
+//! guard.
 
 use std::{
     ffi::OsStr,

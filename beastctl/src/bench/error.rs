@@ -31,7 +31,6 @@ impl Failing for BenchError {
                 let tables = tables.replace(", ", ",");
                 return Some(format!("mend what the tables name, then beastctl bench --only {tables}"));
             }
-            BenchError::NotCalibrated(words) if words.contains("; try: ") => return None,
             BenchError::NotCalibrated(_) => "beastd --calibrate, for all that it says",
         };
         Some(hint.into())

@@ -12,22 +12,22 @@ const ANSWER: &str = "Answer briefly and accurately. Use plain text.";
 
 /// One long sentence each, since the built-in model repeats no more than one. `{}` is the text's number.
 const TO_COPY: [&str; 8] = [
-    "The package manager of release {} installs, upgrades and removes programs, resolves the dependencies between packages \
-     and checks every signature before an archive is unpacked.",
-    "In release {} the scheduler of the server reads the queue, sorts the waiting requests by their age and gives the oldest \
-     one half of the batch.",
-    "The parser of version {} reads the configuration file line by line, checks every key against the list of known settings \
-     and reports the line of the first mistake.",
-    "The build of release {} compiles every crate of the workspace, runs the unit tests and the integration tests and writes \
-     the report to a file.",
-    "Version {} of the backup tool reads the list of folders, compares the time of every file with the last archive and \
-     copies only the files that have changed.",
-    "In version {} the compiler checks the types of all functions, removes the code that is never called and writes one \
-     object file for each module.",
-    "The index of release {} stores the name and the size of every file, keeps the entries sorted by name and answers a \
-     query without reading the disk.",
-    "The terminal of version {} draws only the lines that have changed, keeps the last thousand lines in memory and writes \
-     the rest to a file.",
+    "The package manager of release {} installs, upgrades and removes programs, resolves the dependencies between \
+     packages and checks every signature before an archive is unpacked.",
+    "In release {} the scheduler of the server reads the queue, sorts the waiting requests by their age and gives the \
+     oldest one half of the batch.",
+    "The parser of version {} reads the configuration file line by line, checks every key against the list of known \
+     settings and reports the line of the first mistake.",
+    "The build of release {} compiles every crate of the workspace, runs the unit tests and the integration tests and \
+     writes the report to a file.",
+    "Version {} of the backup tool reads the list of folders, compares the time of every file with the last archive \
+     and copies only the files that have changed.",
+    "In version {} the compiler checks the types of all functions, removes the code that is never called and writes \
+     one object file for each module.",
+    "The index of release {} stores the name and the size of every file, keeps the entries sorted by name and answers \
+     a query without reading the disk.",
+    "The terminal of version {} draws only the lines that have changed, keeps the last thousand lines in memory and \
+     writes the rest to a file.",
 ];
 /// The model has to know the answers: nothing of them stands in the question.
 const THINGS: [&str; 24] = [

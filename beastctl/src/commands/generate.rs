@@ -54,7 +54,8 @@ impl Task {
 
     /// Whether nobody reads stdin for this.
     fn leaves_stdin(&self) -> bool {
-        matches!(self, Task::Prompt { files, .. } if !files.is_empty() && files.iter().all(|file| file.as_os_str() != "-"))
+        let Task::Prompt { files, .. } = self else { return false };
+        !files.is_empty() && files.iter().all(|file| file.as_os_str() != "-")
     }
 
     fn prompt(&self) -> &str {

@@ -15,9 +15,6 @@ pub(super) fn rule() -> String {
 }
 
 /// Refuses what cannot be the name of a file in the folder, or would be taken for an option.
-///
-/// # Errors
-/// [`ConversationError::Name`].
 pub fn check(name: &str) -> Result<(), ConversationError> {
     // Letters of any script: the file systems of both systems take them.
     let is_allowed = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.');

@@ -93,9 +93,6 @@ pub enum Removed {
 
 impl Hooks {
     /// Asks git.
-    ///
-    /// # Errors
-    /// See [`HookError`].
     pub fn find(git: Git<'_>) -> Result<Self, HookError> {
         if git.output(&["rev-parse", "--is-inside-work-tree"])?.trim_ascii() != b"true" {
             return Err(HookError::NoWorkTree);
@@ -122,9 +119,6 @@ impl Hooks {
     }
 
     /// Puts ours there, or renews it. `chain`: another program's hook that is there runs first from now on.
-    ///
-    /// # Errors
-    /// See [`HookError`].
     pub fn install(&self, program: &Path, limit: Duration, force: bool, chain: bool) -> Result<Installed, HookError> {
         if self.is_outside && !force {
             return Err(self.outside());
@@ -219,9 +213,6 @@ impl Hooks {
     }
 
     /// Takes ours away and puts back what was there before.
-    ///
-    /// # Errors
-    /// See [`HookError`].
     pub fn uninstall(&self, force: bool) -> Result<Removed, HookError> {
         let (path, chained) = (self.path(), self.chained());
         let ours = self.ours()?;
@@ -387,9 +378,6 @@ fn real(path: &Path) -> PathBuf {
 }
 
 /// A program may be found under a name that lasts longer than its place, which Homebrew changes with each version.
-///
-/// # Errors
-/// Those of the system.
 pub(crate) fn this_program() -> io::Result<PathBuf> {
     let exe = env::current_exe()?;
     let real = real(&exe);

@@ -42,8 +42,8 @@ impl Manager {
     pub fn recipe(self) -> &'static str {
         match self {
             Manager::Husky => {
-                "`PATH=\"$PATH:/usr/local/bin:/opt/homebrew/bin:$HOME/.local/bin\" beastctl hook run \"$@\" || :` as a line of \
-                 .husky/prepare-commit-msg"
+                "`PATH=\"$PATH:/usr/local/bin:/opt/homebrew/bin:$HOME/.local/bin\" beastctl hook run \"$@\" || :` as \
+                 a line of .husky/prepare-commit-msg"
             }
             Manager::PreCommit => "beastctl help hook install, for the lines that belong into .pre-commit-config.yaml",
             Manager::Lefthook => "beastctl help hook install, for the lines that belong into lefthook.yml",

@@ -58,9 +58,6 @@ pub struct MessageFile {
 
 impl MessageFile {
     /// Reads it.
-    ///
-    /// # Errors
-    /// Those of the file.
     pub fn read(path: &Path) -> io::Result<Self> {
         Ok(Self { path: path.to_owned(), bytes: file::read(path, MAX_BYTES)? })
     }

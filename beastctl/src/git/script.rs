@@ -42,7 +42,8 @@ pub(super) fn script(program: Option<&Path>, limit: Duration) -> Vec<u8> {
     // Said only where a message would have been written.
     let gone = match program {
         Some(_) => {
-            "[ -n \"$2\" ] || echo \"beast: no message: beastctl not found; try: install it again, or rm $0\" >&2\n        "
+            "[ -n \"$2\" ] || \
+             echo \"beast: no message: beastctl not found; try: install it again, or rm $0\" >&2\n        "
         }
         None => "",
     };

@@ -28,9 +28,6 @@ impl Default for Settings {
 
 impl Settings {
     /// Reads them all with one call.
-    ///
-    /// # Errors
-    /// See [`GitError`].
     pub fn read(git: Git<'_>) -> Result<Self, GitError> {
         // `--get-regexp` fails when nothing matches; the list of everything does not.
         let bytes = git.output(&["config", "--list", "--null"])?;

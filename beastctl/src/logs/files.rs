@@ -53,9 +53,6 @@ pub(crate) enum TailError {
 
 /// The last `n` lines of all files together. Looks at `wait` again and again: logs may be long, and so may what is
 /// wanted of them.
-///
-/// # Errors
-/// See [`TailError`].
 pub(crate) fn tail(files: &[PathBuf], n: usize, wait: &Wait) -> Result<Tail, TailError> {
     let (mut parts, mut end_of_newest) = (Vec::new(), 0);
     let mut n_left = n;

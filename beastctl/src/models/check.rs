@@ -15,9 +15,6 @@ use sha2::{Digest, Sha256};
 use super::error::ModelError;
 
 /// Refuses a file that is no GGUF, or one that its own head says to be longer.
-///
-/// # Errors
-/// [`ModelError::NotGguf`], [`ModelError::Cut`], [`ModelError::Garbled`], [`ModelError::File`].
 pub fn gguf(path: &Path) -> Result<(), ModelError> {
     let failed = |source| ModelError::file("read", path)(source);
     let file = file::open(path).map_err(failed)?;

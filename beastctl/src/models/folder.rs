@@ -60,9 +60,6 @@ pub struct Local {
 }
 
 /// The folder.
-///
-/// # Errors
-/// Without a home.
 pub fn dir() -> Result<PathBuf, paths::PathError> {
     paths::models_dir()
 }
@@ -84,9 +81,6 @@ pub fn name_of(url: &str) -> Result<String, ModelError> {
 }
 
 /// Refuses names that would be no model, or lie elsewhere.
-///
-/// # Errors
-/// [`ModelError::Usage`].
 pub fn check_name(name: &str) -> Result<(), ModelError> {
     let is_hidden = name.starts_with(['.', '-']);
     let is_plain = !name.chars().any(|c| c == '/' || c.is_control()) && name.len() <= 200;
@@ -101,9 +95,6 @@ pub fn check_name(name: &str) -> Result<(), ModelError> {
 }
 
 /// What is there, in order. A folder that is not there is empty.
-///
-/// # Errors
-/// [`ModelError::File`].
 pub fn list(folder: &Path) -> Result<Vec<Local>, ModelError> {
     let entries = match fs::read_dir(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -123,9 +114,6 @@ fn local(path: PathBuf) -> Option<Local> {
 }
 
 /// What is there of models that are not: the names of files of which only a part came, or whose link leads nowhere.
-///
-/// # Errors
-/// [`ModelError::File`].
 pub fn leftovers(folder: &Path) -> Result<Vec<String>, ModelError> {
     let entries = match fs::read_dir(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -144,9 +132,6 @@ pub fn leftovers(folder: &Path) -> Result<Vec<String>, ModelError> {
 }
 
 /// The one of this name: of the catalogue, or of the file, with `.gguf` or without.
-///
-/// # Errors
-/// [`ModelError::File`].
 pub fn find(folder: &Path, name: &str) -> Result<Option<Local>, ModelError> {
     let file = catalogue::find(name).map_or_else(|| name.to_owned(), |entry| entry.file);
     let is_it = |local: &Local| local.file == file || local.file.strip_suffix(".gguf") == Some(&file);
@@ -170,9 +155,6 @@ pub fn record(target: &Path) -> Option<Record> {
 }
 
 /// Keeps where it came from.
-///
-/// # Errors
-/// [`ModelError::File`].
 pub fn keep(target: &Path, record: &Record) -> Result<(), ModelError> {
     let path = beside(target, ".json");
     let text = serde_json::to_string(record).expect("texts become JSON") + "\n";
@@ -180,9 +162,6 @@ pub fn keep(target: &Path, record: &Record) -> Result<(), ModelError> {
 }
 
 /// Puts a file that another program keeps under a name of its own here, without a copy.
-///
-/// # Errors
-/// [`ModelError::File`].
 pub fn link(path: &Path, target: &Path) -> Result<(), ModelError> {
     // What is left of a link to a file that went away.
     if fs::symlink_metadata(target).is_ok_and(|meta| meta.is_symlink()) {

@@ -39,9 +39,6 @@ pub enum What {
 }
 
 /// Understands what was typed.
-///
-/// # Errors
-/// [`ModelError::Unknown`].
 pub fn parse(word: &str) -> Result<Reference, ModelError> {
     if let Some(entry) = catalogue::find(word) {
         return Ok(Reference::Entry(Box::new(entry)));

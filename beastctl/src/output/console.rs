@@ -54,9 +54,6 @@ impl Console {
     }
 
     /// Prints lines for people, whose words stay whole on a terminal. The last cell of a line is as wide as it likes.
-    ///
-    /// # Errors
-    /// See [`OutputError`].
     pub fn print_lines(&self, text: &str) -> Result<(), OutputError> {
         match self.stdout_columns() {
             Some(n_columns) => self.print(&super::wrap::lines(text, n_columns)),
@@ -65,9 +62,6 @@ impl Console {
     }
 
     /// The same for lines with colours of ours; see [`Console::print_painted`].
-    ///
-    /// # Errors
-    /// See [`OutputError`].
     pub fn print_painted_lines(&self, text: &str) -> Result<(), OutputError> {
         match self.stdout_columns() {
             Some(n_columns) => self.print_painted(&super::wrap::lines(text, n_columns)),
@@ -81,17 +75,11 @@ impl Console {
     }
 
     /// Prints what was asked for: a terminal takes no commands from it, anything else gets its bytes.
-    ///
-    /// # Errors
-    /// See [`OutputError`].
     pub fn print(&self, text: &str) -> Result<(), OutputError> {
         if self.stdout_is_terminal { self.print_painted(&harmless(text)) } else { self.print_painted(text) }
     }
 
     /// Prints what has colours of ours in it. The words of others in it went through [`one_line`].
-    ///
-    /// # Errors
-    /// See [`OutputError`].
     pub fn print_painted(&self, text: &str) -> Result<(), OutputError> {
         let mut stdout = io::stdout().lock();
         stdout.write_all(text.as_bytes())?;

@@ -1,12 +1,13 @@
 //! An answer that was made in parts, in numbers.
 
 use beast_protocol::{Part, Round};
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::units::{count, grouped, plural};
 
 /// What has been told of rounds and parts.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Parts {
     /// Rounds begun.
     pub n_rounds: u32,
@@ -39,13 +40,7 @@ impl Parts {
 
     /// For `--json`; null for an answer that was made in one.
     pub fn object(&self) -> Value {
-        let Self { n_rounds, n_parts, n_tokens, n_merges, n_cut } = self;
-        match n_rounds {
-            0 => Value::Null,
-            _ => {
-                json!({"n_rounds": n_rounds, "n_parts": n_parts, "n_tokens": n_tokens, "n_merges": n_merges, "n_cut": n_cut})
-            }
-        }
+        if self.n_rounds == 0 { Value::Null } else { json!(self) }
     }
 
     /// What a person may want to know.

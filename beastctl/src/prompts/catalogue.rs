@@ -63,9 +63,6 @@ pub struct Source {
 
 impl Source {
     /// Reads what it says.
-    ///
-    /// # Errors
-    /// [`PromptError::Malformed`].
     pub fn parse(&self) -> Result<Prompt, PromptError> {
         let folder = self.path.as_deref().and_then(Path::parent);
         front_matter::parse(&self.name, &self.text, folder).map_err(|mistake| {
@@ -82,17 +79,11 @@ fn malformed(file: String, name: &str, mistake: Mistake) -> PromptError {
 }
 
 /// Finds a prompt by its name and reads it; `folder` holds the user's own.
-///
-/// # Errors
-/// See [`PromptError`].
 pub fn load(name: &str, folder: Option<&Path>) -> Result<Prompt, PromptError> {
     find(name, folder)?.parse()
 }
 
 /// Finds a prompt by its name.
-///
-/// # Errors
-/// See [`PromptError`].
 pub fn find(name: &str, folder: Option<&Path>) -> Result<Source, PromptError> {
     check_name(name)?;
     let built_in = BUILT_IN.iter().find(|(built_in, _)| *built_in == name);
@@ -121,9 +112,6 @@ pub fn is_built_in(name: &str) -> bool {
 }
 
 /// Whether a prompt may be called that: a file in the folder, and a word that can be typed.
-///
-/// # Errors
-/// [`PromptError::Name`].
 pub fn check_name(name: &str) -> Result<(), PromptError> {
     let is_wrong = |c: char| matches!(c, '/' | '\\') || c.is_control();
     if name.is_empty() || name.starts_with(['.', '-']) || name.contains(is_wrong) || name.len() > MAX_NAME_LEN {

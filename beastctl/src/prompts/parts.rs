@@ -78,7 +78,8 @@ fn outside(line: &Line<'_>) -> Mistake {
     let problem =
         format!("`{}` is a setting, but the settings do not begin with the first line, `---`", key(line.text));
     Mistake::new(line.n, problem).hint(
-        "a line `---` as the first of the file, and one after the settings; two such lines alone before a text without any",
+        "a line `---` as the first of the file, and one after the settings; two such lines alone before a text \
+         without any",
     )
 }
 

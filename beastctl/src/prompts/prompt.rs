@@ -63,9 +63,6 @@ pub struct Prompt {
 
 impl Prompt {
     /// The prompt with values in place of its variables.
-    ///
-    /// # Errors
-    /// [`PromptError::UnknownVariable`] and [`PromptError::MissingVariables`].
     pub fn fill(mut self, given: &[(String, String)]) -> Result<Self, PromptError> {
         let values = super::variables::values(&self, given)?;
         for text in [&mut self.system, &mut self.instruction].into_iter().chain(&mut self.reduce) {
@@ -76,9 +73,6 @@ impl Prompt {
 
     /// The prompt with another instruction in place of all that it says itself. What is given for its variables is
     /// still checked: a wrong name is a slip, whether the value is used or not.
-    ///
-    /// # Errors
-    /// [`PromptError::UnknownVariable`].
     pub fn replace(self, system: &str, given: &[(String, String)]) -> Result<Self, PromptError> {
         super::variables::check_given(&self, given)?;
         // Instructions for merging answers to another instruction would not fit: the new one merges them too.

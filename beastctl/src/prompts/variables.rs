@@ -68,7 +68,8 @@ pub(super) fn check<'a>(
             let nearest = did_you_mean(nearest(name, names()));
             let problem = format!("`{{{{{name}}}}}` names no variable{nearest}");
             return Err(Mistake::new(line(), problem).hint(
-                "declare it under `variables:`; braces that stand for themselves come from a variable with the default \"{{\"",
+                "declare it under `variables:`; braces that stand for themselves come from a variable with the \
+                 default \"{{\"",
             ));
         }
         used.push(name);

@@ -69,7 +69,10 @@ pub enum ServiceError {
     #[error("{} was not written by beastctl, so nothing is removed", .0.display())]
     NotOurs(PathBuf),
     /// A package's service is there, and is not the one that was to be installed.
-    #[error("the service of a package is enabled already: {} {}listens at {}", .file.display(), starts(.program.as_deref()), .socket.display())]
+    #[error(
+        "the service of a package is enabled already: {} {}listens at {}",
+        .file.display(), starts(.program.as_deref()), .socket.display()
+    )]
     Packaged {
         /// Its unit.
         file: PathBuf,
@@ -152,7 +155,6 @@ impl Failing for ServiceError {
             ServiceError::Packaged { .. } => {
                 "beastctl service uninstall, which disables that one, then this again".into()
             }
-            ServiceError::Unfit { words, .. } if words.contains("; try: ") => return None,
             ServiceError::Unfit { .. } => "beastctl doctor, which looks at all that beastd needs".into(),
             ServiceError::NotInstalled(_) => "beastctl service install".into(),
             ServiceError::Stopped(_) => "beastctl service start".into(),

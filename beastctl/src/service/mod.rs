@@ -29,6 +29,7 @@ use crate::{
     cli::ServiceVerb,
     context::Context,
     exit::{During as _, Result},
+    numbers::time,
     output::{json_line, one_line},
     settings::Settings,
     start, stop,
@@ -107,8 +108,7 @@ fn stop_limit(settings: &Settings) -> Duration {
     // As beastd reads them; another version of it may know none.
     let drain = match settings.get("drain_timeout").as_deref() {
         Some("never") => Duration::MAX,
-        Some("0") => Duration::ZERO,
-        text => text.and_then(|text| humantime::parse_duration(text).ok()).unwrap_or(DRAIN_TIMEOUT),
+        text => text.and_then(time).unwrap_or(DRAIN_TIMEOUT),
     };
     // Rather than never: launchd would hold up the end of the whole system.
     drain.saturating_add(REST_OF_THE_END).min(MAX_STOP_LIMIT)
@@ -153,7 +153,8 @@ fn uninstall(context: &Context, manager: &dyn Manager) -> Result<()> {
     let text = match verbs::uninstall(manager)? {
         Removed::Files(files) => files.iter().map(|file| format!("removed {}\n", file.display())).collect(),
         Removed::Disabled(file) => format!(
-            "disabled {}, which stays: it is a package's (systemctl --user enable --now beastd.socket brings it back)\n",
+            "disabled {}, which stays: it is a package's (systemctl --user enable --now beastd.socket brings it \
+             back)\n",
             file.display()
         ),
         Removed::Nothing(file) => format!("nothing to remove: there is no {}\n", file.display()),

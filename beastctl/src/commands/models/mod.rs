@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use beast_launchd::model;
 use beast_protocol::{Event, Request, Status};
 
 use crate::{
@@ -71,7 +72,7 @@ impl InUse {
     /// the next load.
     fn elsewhere(&self) -> Result<Vec<Option<PathBuf>>> {
         let folder = folder::dir()?;
-        let of_settings = self.settings.iter().map(|setting| setting::file_of(setting, &folder));
+        let of_settings = self.settings.iter().map(|setting| model::file_of(setting)).collect::<Result<Vec<_>, _>>()?;
         let is_builtin = |path: &PathBuf| path.file_name().is_some_and(|name| name == BUILTIN_FILE);
         let mut found: Vec<Option<PathBuf>> = Vec::new();
         for file in

@@ -13,7 +13,7 @@ pub use json::table_object;
 pub use samples::Samples;
 use serde_json::Value;
 pub use svg::chart;
-pub use text::{Layout, facts_text, table_text};
+pub use text::{Layout, table_text};
 
 /// What one question was answered with.
 #[derive(Debug, Clone, Default, PartialEq)]

@@ -52,14 +52,6 @@ pub fn table_text(table: &Table, layout: Layout) -> String {
     text
 }
 
-/// What is known as aligned lines, in the manner of `beastctl status`.
-pub fn facts_text(facts: &[(&str, String)]) -> String {
-    facts.iter().fold(String::new(), |mut text, (label, value)| {
-        line(&mut text, &format!("{label:<10}{}", one_line(value)));
-        text
-    })
-}
-
 fn line(text: &mut String, words: &str) {
     // Writing to a String cannot fail.
     let _ = writeln!(text, "{}", words.trim_end());

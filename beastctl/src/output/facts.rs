@@ -1,0 +1,27 @@
+//! Aligned lines for people, a label and what is known of it each.
+
+use std::fmt::Write as _;
+
+use super::one_line;
+
+/// Lines that all begin with their labels.
+#[derive(Debug, Default)]
+pub struct Facts(String);
+
+impl Facts {
+    /// One more line, unless nothing is known.
+    pub fn add(&mut self, label: &str, value: impl Into<Option<String>>) {
+        if let Some(value) = value.into() {
+            // Writing to a String cannot fail.
+            let _ = writeln!(self.0, "{label:<10}{}", one_line(&value));
+        }
+    }
+
+    pub fn text(self) -> String {
+        self.0
+    }
+}
+
+#[cfg(test)]
+#[path = "facts_tests.rs"]
+mod tests;
