@@ -60,11 +60,7 @@ pub enum ClientError {
     NotOurs(#[from] NotOurs),
     /// Something else listens there.
     #[error("what listens at {} is not beastd", .path.display())]
-    Foreign {
-        path: PathBuf,
-        /// What is wrong with its greeting.
-        source: HandshakeError,
-    },
+    Foreign { path: PathBuf, source: HandshakeError },
     /// Client and daemon are not of the same time.
     #[error(
         "beastd {} speaks protocol {}, this beastctl {} speaks protocol {VERSION}",

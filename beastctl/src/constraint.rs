@@ -38,33 +38,25 @@ pub enum ConstraintError {
     Unreadable { name: String, source: io::Error },
     /// Stdin is taken.
     #[error("stdin is the material, so `-` cannot be the file of {option}")]
-    StdinTaken {
-        /// Whose file.
-        option: &'static str,
-    },
+    StdinTaken { option: &'static str },
     /// Nothing can mean so much.
     #[error("{name} has more than {}", binary(*.limit as u64))]
     TooLong { name: String, limit: usize },
     /// A pipe or a device may never end.
     #[error("{name} is not a regular file")]
-    NotAFile {
-        /// What it is called.
-        name: String,
-    },
+    NotAFile { name: String },
     /// A file of tools is wrong in one of them.
     #[error("{name}: tool {n}: {problem}")]
     Tool {
         name: String,
         /// Which, from 1.
         n: usize,
-        /// What is wrong with it.
         problem: String,
     },
     /// The tool that must be called is not among them.
     #[error("--tool-choice {choice}: {name} has no such tool")]
     NoSuchTool {
         name: String,
-        /// What was asked for.
         choice: String,
         /// What could be, separated by commas.
         known: String,
@@ -77,9 +69,7 @@ pub enum ConstraintError {
         line: usize,
         /// In bytes, from 1.
         column: usize,
-        /// What is wrong there.
         problem: String,
-        /// What to do about it.
         hint: String,
     },
 }

@@ -32,11 +32,9 @@ pub const INTERRUPTED: u8 = 130;
 /// What is known of an exit code.
 #[derive(Debug, Clone, Copy)]
 pub struct Code {
-    /// What the program ends with.
     pub number: u8,
     /// What programs read as `code`.
     pub word: &'static str,
-    /// What people read.
     pub meaning: &'static str,
 }
 

@@ -50,7 +50,6 @@ pub enum InputError {
     /// Words where the name of a file was expected.
     #[error("there is no file `{words}`")]
     Words {
-        /// What was given.
         words: String,
         /// The command that takes them as text.
         way: String,

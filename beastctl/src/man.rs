@@ -64,12 +64,7 @@ const FILES: [(&str, &str); 7] = [
 pub enum ManError {
     /// No such command.
     #[error("there is no command `{command}`{}", text::did_you_mean(nearest.as_deref()))]
-    Unknown {
-        /// What was asked for.
-        command: String,
-        /// The most similar one.
-        nearest: Option<String>,
-    },
+    Unknown { command: String, nearest: Option<String> },
 }
 
 impl Failing for ManError {

@@ -48,11 +48,8 @@ pub enum RunError {
 /// What a program has said, and how it ended.
 #[derive(Debug)]
 pub struct Said {
-    /// How it ended.
     pub status: ExitStatus,
-    /// Its answer.
     pub stdout: String,
-    /// Its complaints.
     pub stderr: String,
 }
 

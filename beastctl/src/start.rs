@@ -50,18 +50,10 @@ pub enum StartError {
         "nobody listens at {}: beastd is installed as a service ({}), which is stopped",
         .socket.display(), .file.display()
     )]
-    ServiceStopped {
-        socket: PathBuf,
-        /// What installs it.
-        file: PathBuf,
-    },
+    ServiceStopped { socket: PathBuf, file: PathBuf },
     /// It did not start.
     #[error("cannot start {}: {words}", .program.display())]
-    Failed {
-        program: PathBuf,
-        /// What it said.
-        words: String,
-    },
+    Failed { program: PathBuf, words: String },
 }
 
 impl Failing for StartError {
@@ -153,7 +145,6 @@ pub fn connect(path: &Path, may_start: bool, wait: &Wait, mut say: impl FnMut(&s
 /// What a daemon left that did not go into the background.
 struct NotStarted {
     words: String,
-    /// Another one serves the socket.
     is_served: bool,
 }
 

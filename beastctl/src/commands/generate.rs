@@ -21,26 +21,13 @@ use crate::{
 #[derive(Debug)]
 pub(super) enum Task {
     /// `ask`: the question goes after the material.
-    Ask {
-        /// Its words.
-        question: Vec<String>,
-    },
+    Ask { question: Vec<String> },
     /// `commit-msg`.
     CommitMsg,
     /// `summarize` and `run`.
-    Prompt {
-        /// Of the prompt.
-        name: String,
-        /// Its material.
-        files: Vec<PathBuf>,
-    },
+    Prompt { name: String, files: Vec<PathBuf> },
     /// `run` with a text in the place of files.
-    Text {
-        /// Of the prompt.
-        name: String,
-        /// What was typed.
-        text: String,
-    },
+    Text { name: String, text: String },
 }
 
 impl Task {

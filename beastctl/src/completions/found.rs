@@ -19,7 +19,6 @@ pub(super) struct Found {
     pub(super) paths: Option<Paths>,
     /// What precedes a path in its word, like `--schema=`.
     pub(super) prefix: String,
-    /// The candidates.
     pub(super) words: Vec<Word>,
 }
 
@@ -27,7 +26,6 @@ pub(super) struct Found {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Word {
     pub(super) value: String,
-    /// A line about it, or nothing.
     pub(super) help: String,
 }
 

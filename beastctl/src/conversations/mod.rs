@@ -36,12 +36,7 @@ pub enum ConversationError {
     Unknown(String),
     /// More than one begins like this.
     #[error("`{prefix}` is the beginning of {} conversations", .names.len())]
-    Ambiguous {
-        /// What was asked for.
-        prefix: String,
-        /// Those that begin so.
-        names: Vec<String>,
-    },
+    Ambiguous { prefix: String, names: Vec<String> },
     /// There is none at all.
     #[error("there is no conversation yet")]
     Nothing,
@@ -56,29 +51,18 @@ pub enum ConversationError {
     OtherSystem(String),
     /// Written by a later program.
     #[error("{}:1: this is version {version} of the file, and this beastctl knows {}", .path.display(), lines::VERSION)]
-    OtherVersion {
-        path: PathBuf,
-        /// Its version.
-        version: u64,
-    },
+    OtherVersion { path: PathBuf, version: u64 },
     /// A line that makes no sense, and not the last one, which a power cut explains.
     #[error("{}:{line}: {problem}", .path.display())]
     Damaged {
         path: PathBuf,
         /// The line, from 1.
         line: usize,
-        /// What is wrong there.
         problem: String,
     },
     /// The system refused.
     #[error("cannot {action} {}", .path.display())]
-    File {
-        /// What was tried.
-        action: &'static str,
-        /// The file or folder.
-        path: PathBuf,
-        source: io::Error,
-    },
+    File { action: &'static str, path: PathBuf, source: io::Error },
     /// There is no folder for them.
     #[error("there is no place for conversations: {0}")]
     NoPlace(PathError),
@@ -164,7 +148,6 @@ impl Head {
 /// One side of an exchange.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Turn {
-    /// Who speaks.
     pub role: Role,
     /// What is said, byte for byte.
     pub content: String,
@@ -189,9 +172,7 @@ fn is_false(value: &bool) -> bool {
 /// A question and its answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Exchange {
-    /// The user's turn.
     pub question: Turn,
-    /// The model's turn.
     pub answer: Turn,
 }
 
@@ -216,16 +197,13 @@ impl Exchange {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Said {
     pub text: String,
-    /// Name of the model.
     pub model: String,
-    /// Whether it would have said more.
     pub is_cut: bool,
 }
 
 /// A conversation so far.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Conversation {
-    /// How it began.
     pub head: Head,
     /// What was said, oldest first, without what was asked again.
     pub exchanges: Vec<Exchange>,

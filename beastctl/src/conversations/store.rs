@@ -47,7 +47,6 @@ pub struct Entry {
 /// A conversation that was read.
 #[derive(Debug)]
 pub struct Read {
-    /// What was said.
     pub conversation: Conversation,
     /// Its last exchange is damaged and not in there.
     pub is_damaged: bool,

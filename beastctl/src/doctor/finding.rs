@@ -10,13 +10,9 @@ const STEP: &str = "; try: ";
 /// What one check has found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Finding {
-    /// What was looked at, in a word.
     pub(super) check: &'static str,
-    /// How bad it is.
     pub(super) verdict: Verdict,
-    /// What it is like.
     pub(super) text: String,
-    /// What mends it.
     pub(super) fix: Option<String>,
 }
 

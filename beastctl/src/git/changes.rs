@@ -30,7 +30,6 @@ pub(super) struct Change {
     modes: [String; 2],
     /// Whether the contents are what they were.
     is_same: bool,
-    /// Where it was before.
     from: Option<Vec<u8>>,
     pub(super) path: Vec<u8>,
     /// Lines added and removed; `None` for binary files.

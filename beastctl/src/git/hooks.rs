@@ -35,7 +35,6 @@ const MAX_BYTES: u64 = 64 << 20;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hooks {
     folder: PathBuf,
-    /// Of the work tree.
     top: PathBuf,
     is_outside: bool,
     /// `core.hooksPath` says where they are.
@@ -48,7 +47,6 @@ pub struct Hooks {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Installed {
     pub path: PathBuf,
-    /// The program that it calls.
     pub program: PathBuf,
     /// How long it may take, as the script says it.
     pub limit: String,
@@ -58,7 +56,6 @@ pub struct Installed {
     pub set_aside: Option<PathBuf>,
     /// Who runs it, when it is not git.
     pub runner: Option<Manager>,
-    /// Whether it is not as it was written.
     is_changed: bool,
 }
 
@@ -82,9 +79,7 @@ pub enum Removed {
     Nothing(PathBuf),
     /// Another program has written over ours; what ours ran is still beside it.
     Overwritten {
-        /// The other program's hook.
         path: PathBuf,
-        /// What ours ran.
         chained: PathBuf,
         /// The two are the same, so the copy is gone now.
         is_gone: bool,

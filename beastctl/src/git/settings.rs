@@ -14,7 +14,6 @@ pub struct Settings {
     pub is_enabled: bool,
     /// `beast.hookTimeout`, as it was typed.
     pub timeout: Option<String>,
-    /// What a comment begins with.
     pub comment: String,
     /// `i18n.commitEncoding`, when it is another than ours.
     pub encoding: Option<String>,

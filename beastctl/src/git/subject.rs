@@ -53,7 +53,6 @@ const KINDS_OF_NAME: [&str; 10] =
 /// What the model was given: its words are not those of a message.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Given<'a> {
-    /// The instructions.
     pub instructions: &'a [&'a str],
     /// The diff, and our words about what has none.
     pub material: &'a str,

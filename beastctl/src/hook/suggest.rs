@@ -93,7 +93,6 @@ pub(super) enum TooLong {
     /// Seen before anybody was asked.
     #[error("{}", known(*.n_bytes, *.n_unnamed, *.limit))]
     Known {
-        /// Of the diff.
         n_bytes: usize,
         /// Files that are not even named.
         n_unnamed: usize,

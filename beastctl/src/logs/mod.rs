@@ -30,11 +30,7 @@ pub enum LogError {
     Off,
     /// It is there and cannot be read.
     #[error("cannot read {}", .path.display())]
-    Unreadable {
-        /// The folder, or the file.
-        path: PathBuf,
-        source: io::Error,
-    },
+    Unreadable { path: PathBuf, source: io::Error },
 }
 
 impl Failing for LogError {

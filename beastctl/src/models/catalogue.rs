@@ -8,23 +8,18 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Entry {
-    /// What a person types.
     pub name: String,
-    /// What it is for.
     pub about: String,
     /// `ORG/NAME` on the hub.
     pub repo: String,
     /// File in that repository, and its name in the models folder.
     pub file: String,
-    /// Size of the file.
     pub bytes: u64,
-    /// The size is rounded.
     pub approximate: bool,
     pub licence: String,
     pub licence_url: String,
     /// Name of the entry that guesses ahead for this one.
     pub draft: Option<String>,
-    /// What the makers recommend.
     pub sampling: Sampling,
 }
 

@@ -26,7 +26,6 @@ const SHORT: &str = "the server sent less than it announced";
 /// What is wanted.
 #[derive(Debug, Clone, Default)]
 pub struct Wanted {
-    /// Where it is.
     pub url: String,
     /// What it must have.
     pub sha256: Option<String>,
@@ -55,18 +54,9 @@ impl Default for Patience {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Report {
     /// So much is there.
-    Bytes {
-        /// On disk.
-        done: u64,
-        /// Of the whole file.
-        total: Option<u64>,
-    },
+    Bytes { done: u64, total: Option<u64> },
     /// So much was checked.
-    Checked {
-        /// Of the file.
-        done: u64,
-        total: u64,
-    },
+    Checked { done: u64, total: u64 },
     /// It is tried again after this time.
     Pause(String, Duration),
     /// Bytes that were there are thrown away.
@@ -87,9 +77,7 @@ pub struct Means<'a> {
     pub hub: &'a Hub,
     /// What every wait also listens to.
     pub wait: &'a Wait,
-    /// How long a server is borne with.
     pub patience: Patience,
-    /// Hears what is going on.
     pub report: &'a mut dyn FnMut(Report),
 }
 

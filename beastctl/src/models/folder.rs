@@ -52,7 +52,6 @@ impl Record {
 pub struct Local {
     /// Its name, which ends in `.gguf`.
     pub file: String,
-    /// Where it is.
     pub path: PathBuf,
     pub bytes: u64,
     /// Where its bytes are when another program keeps them.

@@ -31,7 +31,6 @@ pub struct Hub {
 /// What a repository holds.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Listing {
-    /// All its files.
     pub files: Vec<String>,
     /// As its page says it.
     pub licence: Option<String>,

@@ -22,13 +22,11 @@ use super::{
 /// What the bytes are a part of.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Known {
-    /// Where they come from.
     pub(super) url: String,
     /// What the whole file must have.
     pub(super) sha256: Option<String>,
     /// What the server calls this state of the file: a strong ETag or a date.
     pub(super) validator: Option<String>,
-    /// Of the whole file.
     pub(super) size: Option<u64>,
     /// So many bytes are on the disk whatever happens; not counted where a hash tells what a power cut has left behind.
     #[serde(default, skip_serializing_if = "Option::is_none")]

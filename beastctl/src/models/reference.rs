@@ -18,7 +18,6 @@ pub enum Reference {
     Repo {
         /// `ORG/NAME`.
         repo: String,
-        /// Which of its files.
         what: What,
     },
     /// An address of the web.

@@ -22,7 +22,6 @@ use signal_hook::{
 /// What the terminal was like.
 #[derive(Debug, Default)]
 struct State {
-    /// An answer is being written.
     is_wanted: bool,
     /// What is given back; `None` while the terminal echoes.
     before: Option<Termios>,

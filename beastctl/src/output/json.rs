@@ -16,19 +16,14 @@ use super::{
 pub struct Told<'a> {
     /// Without whitespace around it.
     pub text: &'a str,
-    /// Who answered.
     pub model: &'a str,
-    /// How it ended.
     pub done: (FinishReason, Usage, Timings),
-    /// What was said about it.
     pub notices: &'a [Notice],
     /// What the client has measured.
     pub measured: &'a Measured,
-    /// How it was made in parts.
     pub parts: &'a Parts,
     /// What was thought before it.
     pub reasoning: Option<&'a str>,
-    /// Functions that it calls.
     pub tool_calls: Vec<Value>,
     /// Under `--schema`: what it says.
     pub value: Option<Value>,

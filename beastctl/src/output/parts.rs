@@ -9,7 +9,6 @@ use super::units::{count, grouped, plural};
 /// What has been told of rounds and parts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Parts {
-    /// Rounds begun.
     pub n_rounds: u32,
     /// Parts of the material.
     pub n_parts: u32,

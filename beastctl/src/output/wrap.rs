@@ -36,7 +36,6 @@ pub(super) struct Wrap {
     word_width: usize,
     /// The beginning of the word has been written.
     is_begun: bool,
-    /// The last character of the word.
     last: Option<char>,
 }
 

@@ -51,13 +51,9 @@ pub enum Origin {
 /// The text of a prompt, as it was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Source {
-    /// What it is called by.
     pub name: String,
-    /// Where it comes from.
     pub origin: Origin,
-    /// The user's file.
     pub path: Option<PathBuf>,
-    /// All of the file.
     pub text: String,
 }
 
@@ -160,11 +156,8 @@ pub fn names(folder: Option<&Path>) -> Vec<String> {
 /// A line of the list.
 #[derive(Debug)]
 pub struct Entry {
-    /// What it is called by.
     pub name: String,
-    /// Where it comes from.
     pub origin: Origin,
-    /// The user's file.
     pub path: Option<PathBuf>,
     /// The prompt, or why it cannot be used.
     pub prompt: Result<Prompt, PromptError>,

@@ -38,7 +38,6 @@ impl Mistake {
 /// What a prompt sets.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Prompt {
-    /// What it is called by.
     pub name: String,
     /// The system turn; it may be empty.
     pub system: String,

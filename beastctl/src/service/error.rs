@@ -33,35 +33,13 @@ pub enum ServiceError {
     NoProgram { program: String, source: io::Error },
     /// It says no.
     #[error("`{command}` failed ({status}){}", said(.words))]
-    Failed {
-        /// As it can be typed.
-        command: String,
-        /// How it ended.
-        status: String,
-        /// What it said.
-        words: String,
-    },
+    Failed { command: String, status: String, words: String },
     /// It does not end.
     #[error("`{command}` has not ended within {}", humantime::format_duration(*.limit))]
-    Slow {
-        /// As it can be typed.
-        command: String,
-        /// The time.
-        limit: Duration,
-    },
+    Slow { command: String, limit: Duration },
     /// The system has no manager for this user, at least not here.
     #[error("{manager} does not serve this user here: `{command}` failed ({status}){}", said(.words))]
-    NoManager {
-        manager: &'static str,
-        /// What helps.
-        hint: &'static str,
-        /// As it can be typed.
-        command: String,
-        /// How it ended.
-        status: String,
-        /// What it said.
-        words: String,
-    },
+    NoManager { manager: &'static str, hint: &'static str, command: String, status: String, words: String },
     /// A file of the same name that is not ours.
     #[error("{} is there already and was not written by beastctl", .0.display())]
     Foreign(PathBuf),
@@ -73,22 +51,10 @@ pub enum ServiceError {
         "the service of a package is enabled already: {} {}listens at {}",
         .file.display(), starts(.program.as_deref()), .socket.display()
     )]
-    Packaged {
-        /// Its unit.
-        file: PathBuf,
-        /// What it starts.
-        program: Option<PathBuf>,
-        /// Where it listens.
-        socket: PathBuf,
-    },
+    Packaged { file: PathBuf, program: Option<PathBuf>, socket: PathBuf },
     /// beastd refuses its configuration, so nothing was changed: the system would listen, and every request would fail.
     #[error("{} would not start: {words}", .program.display())]
-    Unfit {
-        /// beastd.
-        program: PathBuf,
-        /// What it says.
-        words: String,
-    },
+    Unfit { program: PathBuf, words: String },
     /// There is no service.
     #[error("beastd is not installed as a service: beastctl has written no {}", .0.display())]
     NotInstalled(PathBuf),
@@ -97,11 +63,7 @@ pub enum ServiceError {
     Stopped(PathBuf),
     /// The same, and the system has given up because beastd failed again and again.
     #[error("the service is installed and stopped, because beastd failed: nobody listens at {}", .socket.display())]
-    Failing {
-        socket: PathBuf,
-        /// What shows why it failed.
-        words: &'static str,
-    },
+    Failing { socket: PathBuf, words: &'static str },
     /// A file cannot be read.
     #[error("cannot read {}", .path.display())]
     Read { path: PathBuf, source: io::Error },

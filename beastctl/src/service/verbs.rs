@@ -18,9 +18,7 @@ pub(super) struct Installed {
     pub(super) files: Vec<PathBuf>,
     /// Somebody else's files, under the names that they have now.
     pub(super) copies: Vec<PathBuf>,
-    /// Whether anything was written.
     pub(super) is_new: bool,
-    /// Whether a service of ours was there.
     pub(super) was_there: bool,
 }
 
@@ -182,10 +180,8 @@ pub(super) fn restart(manager: &dyn Manager, end: impl Fn(&Path) -> Result<()>) 
 #[derive(Debug)]
 pub(super) struct Status {
     manager: &'static str,
-    /// What shows why beastd ended.
     words: &'static str,
     files: Vec<PathBuf>,
-    /// Where an installed service listens.
     socket: Option<PathBuf>,
     /// Why the manager does not say more.
     state: Result<State, ServiceError>,
@@ -258,7 +254,6 @@ impl Status {
 #[derive(Debug)]
 pub(super) struct Present {
     pub(super) files: Vec<PathBuf>,
-    /// Where it listens.
     pub(super) socket: PathBuf,
     /// What it starts, as far as its file says so.
     pub(super) program: Option<PathBuf>,

@@ -67,7 +67,6 @@ pub(crate) struct Answering<'a> {
     done: Option<Done>,
     /// Why its grammar or schema did not let it go on.
     dead_end: Option<String>,
-    /// What it has to pass.
     guard: Option<&'a Guard>,
     /// What somebody types meanwhile is not for the answer.
     _unechoed: Option<Unechoed>,

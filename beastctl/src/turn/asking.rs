@@ -32,7 +32,6 @@ pub(crate) struct Asking<'a> {
     may_start: bool,
     request: Request,
     patience: Duration,
-    /// When something was heard last.
     heard: Instant,
     /// Whether the present daemon has begun to compute.
     has_begun: bool,

@@ -9,7 +9,6 @@ const MAX_URL: usize = 600;
 /// A link at the beginning of a text.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Link {
-    /// Where its text is.
     pub(super) text: Range<usize>,
     /// Where its address is, with the title if there is one.
     pub(super) url: Range<usize>,

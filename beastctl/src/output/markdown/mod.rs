@@ -32,7 +32,6 @@ pub struct Markdown {
     is_plain: bool,
     /// A list has begun, so that what is indented belongs to it and is no code.
     is_in_list: bool,
-    /// The open block of code.
     code: Option<Fence>,
     place: Place,
     /// The beginning of the line, until it is known what it is.

@@ -36,7 +36,6 @@ pub(super) struct Painter {
     n_breaks: usize,
     /// Moves words to the next line.
     wrap: Option<Wrap>,
-    /// Every style is plain.
     is_plain: bool,
 }
 

@@ -20,14 +20,12 @@ pub use text::{Layout, table_text};
 pub struct Table {
     /// What it is called on the command line and in JSON.
     pub name: &'static str,
-    /// The question.
     pub title: String,
     /// What holds for all of it.
     pub facts: Vec<Detail>,
     pub groups: Vec<Group>,
     /// What a reader has to know.
     pub notes: Vec<String>,
-    /// Why nothing was measured.
     pub failure: Option<String>,
 }
 
@@ -36,9 +34,7 @@ pub struct Table {
 pub struct Group {
     /// Its name in JSON.
     pub key: &'static str,
-    /// What was measured.
     pub title: String,
-    /// Of all its samples.
     pub unit: &'static str,
     pub rows: Vec<Row>,
 }
@@ -52,11 +48,8 @@ pub struct Row {
     pub samples: Samples,
     /// Its median by that of another row.
     pub ratio: Option<f64>,
-    /// What else is known.
     pub details: Vec<Detail>,
-    /// Whether it is the one that was chosen.
     pub is_marked: bool,
-    /// Why it could not be measured.
     pub failure: Option<String>,
     /// Why there is nothing to measure.
     pub absence: Option<String>,

@@ -15,9 +15,7 @@ const BAR_WIDTHS: (usize, usize) = (8, 32);
 /// What there is to draw on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Layout {
-    /// Characters of a line.
     pub width: usize,
-    /// Whether blocks can be drawn.
     pub is_utf8: bool,
 }
 
