@@ -40,7 +40,6 @@ const END_PAUSE: Duration = Duration::from_millis(10);
 /// Asked of the socket at once; a piece of an answer is some 20 bytes.
 const READ_LEN: usize = 16 * 1024;
 
-/// Why the daemon cannot be reached or understood.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// See [`WaitError`].
@@ -119,7 +118,6 @@ impl ClientError {
         }
     }
 
-    /// Whether the daemon refuses because it ends.
     pub fn is_shutting_down(&self) -> bool {
         matches!(self, ClientError::Daemon(error) if error.code == ErrorCode::ShuttingDown)
     }
@@ -185,7 +183,6 @@ pub fn start(path: &Path) -> String {
     }
 }
 
-/// A connection that has been greeted.
 #[derive(Debug)]
 pub struct Client {
     stream: UnixStream,
@@ -225,12 +222,10 @@ impl Client {
         }
     }
 
-    /// What the daemon said of itself.
     pub fn welcome(&self) -> &Welcome {
         &self.welcome
     }
 
-    /// Refuses a daemon that speaks another protocol.
     pub fn same_version(self) -> Result<Self, ClientError> {
         if self.welcome.protocol == VERSION { Ok(self) } else { Err(ClientError::OtherVersion(self.welcome)) }
     }
@@ -265,7 +260,6 @@ impl Client {
         }
     }
 
-    /// Waits until the daemon hangs up.
     pub fn wait_for_end(mut self, wait: &Wait) -> Result<(), ClientError> {
         while !self.is_closed {
             wait.ready(self.stream.as_fd(), PollFlags::IN, None)?;
@@ -322,7 +316,6 @@ impl Client {
         Ok(())
     }
 
-    /// Whether the daemon wants to hear no more.
     fn is_over(&self) -> bool {
         self.is_closed || self.garbled.is_some() || self.events.iter().any(|event| matches!(event, Event::Failed(_)))
     }

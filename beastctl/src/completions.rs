@@ -25,7 +25,6 @@ const PROGRAM: &str = "beastctl";
 /// The option that gives a variable its value.
 const PARAM: &str = "param";
 
-/// Why there is no script.
 #[derive(Debug, thiserror::Error)]
 pub enum CompletionError {
     /// Nobody said which shell.

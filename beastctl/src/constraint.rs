@@ -30,7 +30,6 @@ const NO_JSON: &str = "no JSON";
 /// How stdin is called in messages.
 const STDIN: &str = "stdin";
 
-/// Why a file is no constraint.
 #[derive(Debug, thiserror::Error)]
 pub enum ConstraintError {
     /// It cannot be opened or read.
@@ -95,7 +94,6 @@ impl Failing for ConstraintError {
     }
 }
 
-/// Reads a JSON schema.
 pub fn schema(path: &Path, stdin_is_free: bool) -> Result<Constraint, ConstraintError> {
     let (name, text) = read("--schema", path, stdin_is_free)?;
     check_schema(&text).map_err(|(place, problem)| {
@@ -122,7 +120,6 @@ pub fn check_schema(text: &str) -> Result<(), ((usize, usize), String)> {
     }
 }
 
-/// Where a text stops being JSON, and why.
 fn no_json(error: &serde_json::Error) -> ((usize, usize), String) {
     let (line, column, problem) = (error.line(), error.column(), error.to_string());
     let place = format!(" at line {line} column {column}");
@@ -179,7 +176,6 @@ fn is_inline(option: &str, text: &str) -> bool {
     }
 }
 
-/// A file of at most so many bytes.
 fn bytes_of(path: &Path, name: &str, limit: usize) -> Result<Vec<u8>, ConstraintError> {
     file::read(path, limit as u64).map_err(|source| match file::refusal(&source) {
         Some(Refusal::NotRegular(_)) => ConstraintError::NotAFile { name: name.into() },

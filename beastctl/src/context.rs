@@ -3,7 +3,6 @@
 use crate::{exit::Result, output::Console};
 use std::{path::PathBuf, time::Instant};
 
-/// What every command is given.
 #[derive(Debug)]
 pub struct Context {
     pub console: Console,

@@ -59,7 +59,6 @@ const FILES: [(&str, &str); 7] = [
     ("$XDG_RUNTIME_DIR/beast/beastd.sock", "The daemon. On macOS in ~/Library/Application Support/beast."),
 ];
 
-/// Why there is no page.
 #[derive(Debug, thiserror::Error)]
 pub enum ManError {
     /// No such command.
@@ -77,7 +76,6 @@ impl Failing for ManError {
     }
 }
 
-/// Prints a page, or writes all of them.
 pub(super) fn run(context: &Context, options: &ManOptions) -> Result<()> {
     let mut command = Cli::command();
     command.build();
@@ -128,7 +126,6 @@ fn write_all(command: &clap::Command, dir: &Path) -> Result<()> {
     Ok(())
 }
 
-/// A command and all beneath it.
 fn all(command: &clap::Command) -> Vec<&clap::Command> {
     let beneath = command.get_subcommands().filter(|command| !command.is_hide_set()).flat_map(all);
     std::iter::once(command).chain(beneath).collect()

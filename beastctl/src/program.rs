@@ -28,7 +28,6 @@ const GRACE: Duration = Duration::from_millis(500);
 const MAX_WORDS: usize = 256 * 1024;
 const CHUNK_LEN: usize = 64 * 1024;
 
-/// Why a program was not run to its end.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
     /// See [`WaitError`].
@@ -45,7 +44,6 @@ pub enum RunError {
     Slow(Duration),
 }
 
-/// What a program has said, and how it ended.
 #[derive(Debug)]
 pub struct Said {
     pub status: ExitStatus,

@@ -21,7 +21,6 @@ use crate::{
 
 const PRINT: &str = "--print-config=json";
 
-/// What beastd says of them.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(transparent)]
 pub(super) struct Settings {
@@ -64,7 +63,6 @@ impl Settings {
             .map_err(|error| format!("it prints settings that this beastctl cannot read: {error}"))
     }
 
-    /// The text of one.
     pub(super) fn get(&self, key: &str) -> Option<String> {
         self.values.get(key).map(Setting::text)
     }

@@ -26,7 +26,6 @@ const PAUSE: Duration = Duration::from_millis(10);
 /// How many times a daemon is started because another one held the socket and was gone again.
 const MAX_STARTS: usize = 3;
 
-/// Why there is no daemon.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// One is there, or may not be started.
@@ -154,7 +153,6 @@ impl From<String> for NotStarted {
     }
 }
 
-/// The program beastd.
 pub fn program() -> Result<PathBuf, StartError> {
     find_beastd().ok_or(StartError::NoProgram)
 }

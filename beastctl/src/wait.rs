@@ -29,7 +29,6 @@ use signal_hook::{
 
 use crate::exit::{self, Failing, advice};
 
-/// Why waiting ended without what was waited for.
 #[derive(Debug, thiserror::Error)]
 pub enum WaitError {
     /// Ctrl-C.
@@ -64,7 +63,6 @@ impl Failing for WaitError {
     }
 }
 
-/// What every wait also listens to.
 #[derive(Debug, Default)]
 pub struct Wait {
     interrupts: Option<UnixStream>,
@@ -115,7 +113,6 @@ impl Wait {
         Ok(Self { interrupts: Some(interrupts), reader: pipe_of_stdout()?, deadline: deadline(limit), seen: None })
     }
 
-    /// The same with another time limit, from now.
     #[must_use]
     pub fn limited(mut self, limit: Option<Duration>) -> Self {
         self.deadline = deadline(limit);
@@ -139,7 +136,6 @@ impl Wait {
         self.poll(Some((fd, flags)), until)
     }
 
-    /// Waits for this long.
     pub fn pause(&self, duration: Duration) -> Result<(), WaitError> {
         self.poll(None, Instant::now().checked_add(duration)).map(drop)
     }

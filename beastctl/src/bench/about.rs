@@ -16,7 +16,6 @@ const CLIENT: &str = env!("CARGO_PKG_VERSION");
 /// Of the object that `--json` prints; raised when a name changes its meaning.
 const FORMAT: u32 = 1;
 
-/// What stands above the tables.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct About {
     machine: Machine,
@@ -46,7 +45,6 @@ impl About {
         }
     }
 
-    /// For people.
     pub(super) fn text(&self) -> String {
         let model = self.status.model.as_ref();
         let file = self.file.as_ref().map_or_else(|| "built into beastd".into(), |path| path.display().to_string());
@@ -63,13 +61,11 @@ impl About {
         facts.text()
     }
 
-    /// Of a chart.
     pub(super) fn title(&self) -> String {
         let model = self.status.model.as_ref().map(name_and_size).unwrap_or_default();
         format!("beast, {model}")
     }
 
-    /// Below the title of a chart.
     pub(super) fn lines(&self) -> Vec<String> {
         let backend = self.status.model.as_ref().map(backend).unwrap_or_default();
         let first = format!("{}, {backend}", self.machine.text());
@@ -77,7 +73,6 @@ impl About {
         [first, second].into_iter().chain(self.trust.warning()).collect()
     }
 
-    /// For programs, with the tables.
     pub(super) fn object(&self, tables: Vec<Value>) -> Value {
         let Status { version, engine, tuning, profile, .. } = &self.status;
         json!({

@@ -13,7 +13,6 @@ const LIMIT: f64 = 0.10;
 const N_NAMED: usize = 3;
 const WORTH_NAMING: f64 = 0.05;
 
-/// How much the numbers are worth.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Trust {
     /// The machine was idle.
@@ -35,7 +34,6 @@ impl Trust {
         }
     }
 
-    /// What a reader of the numbers has to know.
     pub(super) fn warning(&self) -> Option<String> {
         match self {
             Trust::Idle => None,
@@ -44,13 +42,11 @@ impl Trust {
         }
     }
 
-    /// Whether nothing speaks against the numbers.
     pub(super) fn is_trusted(&self) -> bool {
         !matches!(self, Trust::Busy(_))
     }
 }
 
-/// What others use.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Busy {
     /// Of all cores, 0 to 1.

@@ -57,7 +57,6 @@ impl OwnChild {
         }
     }
 
-    /// How it ended, when it has.
     pub(super) fn status(&mut self) -> io::Result<Option<ExitStatus>> {
         self.child.try_wait()
     }

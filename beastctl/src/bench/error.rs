@@ -2,7 +2,6 @@
 
 use crate::exit::{self, Failing};
 
-/// Why nothing, or not everything, was measured.
 #[derive(Debug, thiserror::Error)]
 pub enum BenchError {
     /// Numbers of a busy machine mislead.

@@ -65,19 +65,16 @@ pub(super) fn prompt(n: usize, n_prompt: usize, n_answer: u32) -> Generate {
     Generate { ignore_eos: true, ..request(Some(SUMMARIZE), &text, n_answer) }
 }
 
-/// Prompts whose answer stands in them.
 pub(super) fn to_copy(n: usize, n_answer: u32) -> Vec<Generate> {
     let text = |at: usize| TO_COPY[at % TO_COPY.len()].replace("{}", &(at + 2).to_string());
     (n * N_SHORT..).take(N_SHORT).map(|at| request(Some(REPEAT), &text(at), n_answer)).collect()
 }
 
-/// Prompts of which nothing can be copied.
 pub(super) fn to_answer(n: usize, n_answer: u32) -> Vec<Generate> {
     let text = |at: usize| format!("What is {}?", THINGS[at % THINGS.len()]);
     (n * N_SHORT..).take(N_SHORT).map(|at| request(Some(ANSWER), &text(at), n_answer)).collect()
 }
 
-/// An instruction of about so many tokens.
 pub(super) fn instruction(n: usize, n_tokens: usize) -> String {
     format!(
         "{SUMMARIZE} Know this about the project. {}",

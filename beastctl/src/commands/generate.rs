@@ -17,7 +17,6 @@ use crate::{
     wait::Wait,
 };
 
-/// What is to be done with what.
 #[derive(Debug)]
 pub(super) enum Task {
     /// `ask`: the question goes after the material.
@@ -31,7 +30,6 @@ pub(super) enum Task {
 }
 
 impl Task {
-    /// Files, or a text that can be none.
     pub(super) fn of_prompt(name: String, files: Vec<PathBuf>) -> Self {
         match material::words::text(&name, &files).map(str::to_owned) {
             Some(text) => Task::Text { name, text },
@@ -39,7 +37,6 @@ impl Task {
         }
     }
 
-    /// Whether nobody reads stdin for this.
     fn leaves_stdin(&self) -> bool {
         let Task::Prompt { files, .. } = self else { return false };
         !files.is_empty() && files.iter().all(|file| file.as_os_str() != "-")

@@ -12,7 +12,6 @@ use clap_complete::{
 
 use crate::cli::completers::{Paths, paths};
 
-/// What can stand in the place of a word.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Found {
     /// The paths that may stand there as well.
@@ -22,7 +21,6 @@ pub(super) struct Found {
     pub(super) words: Vec<Word>,
 }
 
-/// A candidate.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Word {
     pub(super) value: String,
@@ -54,7 +52,6 @@ impl Found {
         Ok(found)
     }
 
-    /// What the scripts call the kind of paths.
     pub(super) fn kind(&self) -> &'static str {
         self.paths.map_or("none", Paths::name)
     }

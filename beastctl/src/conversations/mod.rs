@@ -22,7 +22,6 @@ const READ_ONLY: [&str; 3] = ["read", "read the folder", "look at"];
 /// How many names an error lists.
 const MAX_LISTED: usize = 5;
 
-/// Why a conversation cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConversationError {
     /// A name that no conversation can have.
@@ -120,7 +119,6 @@ fn one_of(names: &[String]) -> String {
     format!("one of {}{more}", names[..names.len().min(MAX_LISTED)].join(", "))
 }
 
-/// What a file begins with.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Head {
     version: u64,
@@ -138,14 +136,12 @@ pub struct Head {
 }
 
 impl Head {
-    /// Of a conversation that begins now.
     pub fn new(prompt: &str, system: &str) -> Self {
         let (prompt, system) = (prompt.to_owned(), system.to_owned());
         Self { version: lines::VERSION, created: now(), prompt, model: String::new(), system }
     }
 }
 
-/// One side of an exchange.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Turn {
     pub role: Role,
@@ -169,7 +165,6 @@ fn is_false(value: &bool) -> bool {
     !value
 }
 
-/// A question and its answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Exchange {
     pub question: Turn,
@@ -177,7 +172,6 @@ pub struct Exchange {
 }
 
 impl Exchange {
-    /// One that has just been made.
     pub fn new(question: String, answer: Said) -> Self {
         let at = now();
         let turn = |role, content| Turn {
@@ -193,7 +187,6 @@ impl Exchange {
     }
 }
 
-/// What a model said.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Said {
     pub text: String,
@@ -201,7 +194,6 @@ pub struct Said {
     pub is_cut: bool,
 }
 
-/// A conversation so far.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Conversation {
     pub head: Head,
@@ -210,7 +202,6 @@ pub struct Conversation {
 }
 
 impl Conversation {
-    /// One in which nothing has been said yet.
     pub fn new(head: Head) -> Self {
         Self { head, exchanges: Vec::new() }
     }

@@ -9,7 +9,6 @@ const MAX_LEN: usize = 64;
 /// The form of an automatic name: `d` stands for a digit. A number may follow.
 const FORM: &str = "dddd-dd-dd-dddddd";
 
-/// What a name may be, in words.
 pub(super) fn rule() -> String {
     format!("letters, digits, `-`, `_` and `.`, at most {MAX_LEN} bytes, not beginning with `.` or `-`")
 }

@@ -36,7 +36,6 @@ pub struct Store {
     max_automatic: usize,
 }
 
-/// A conversation in a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
     pub name: String,
@@ -44,7 +43,6 @@ pub struct Entry {
     pub modified: SystemTime,
 }
 
-/// A conversation that was read.
 #[derive(Debug)]
 pub struct Read {
     pub conversation: Conversation,
@@ -53,18 +51,15 @@ pub struct Read {
 }
 
 impl Store {
-    /// Where the user's conversations are.
     pub fn of_user() -> Result<Self, ConversationError> {
         let folder = beast_launchd::paths::data_dir().map_err(ConversationError::NoPlace)?;
         Ok(Self::at(folder.join("conversations")))
     }
 
-    /// In this folder, which need not exist.
     pub fn at(folder: PathBuf) -> Self {
         Self { folder, max_automatic: MAX_AUTOMATIC }
     }
 
-    /// What is there, newest first.
     pub fn entries(&self) -> Result<Vec<Entry>, ConversationError> {
         let failed = |source| failure("read the folder", &self.folder, source);
         let files = match fs::read_dir(&self.folder) {
@@ -90,7 +85,6 @@ impl Store {
         Ok(entries)
     }
 
-    /// The name of the most recent one.
     pub fn latest(&self) -> Result<String, ConversationError> {
         self.entries()?.into_iter().next().map(|entry| entry.name).ok_or(ConversationError::Nothing)
     }
@@ -132,7 +126,6 @@ impl Store {
         Open::take(name, path, true)
     }
 
-    /// The same for one that must be there.
     pub fn open_existing(&self, name: &str) -> Result<Open, ConversationError> {
         let open = Open::take(name, self.path(name)?, false)?;
         if open.conversation.is_none() { Err(ConversationError::Unknown(name.into())) } else { Ok(open) }

@@ -7,7 +7,6 @@ use crate::output::{Verdict, one_line};
 /// Between what is wrong and what mends it, in every message of beastctl and beastd.
 const STEP: &str = "; try: ";
 
-/// What one check has found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Finding {
     pub(super) check: &'static str,
@@ -17,17 +16,14 @@ pub(super) struct Finding {
 }
 
 impl Finding {
-    /// All is well.
     pub(super) fn ok(check: &'static str, text: impl Into<String>) -> Self {
         Self { check, verdict: Verdict::Ok, text: text.into(), fix: None }
     }
 
-    /// Worse than it could be.
     pub(super) fn warning(check: &'static str, text: impl Into<String>, fix: impl Into<String>) -> Self {
         Self { check, verdict: Verdict::Warning, text: text.into(), fix: Some(fix.into()) }
     }
 
-    /// It keeps something from working.
     pub(super) fn problem(check: &'static str, text: impl Into<String>, fix: impl Into<String>) -> Self {
         Self { check, verdict: Verdict::Problem, text: text.into(), fix: Some(fix.into()) }
     }
@@ -39,7 +35,6 @@ impl Finding {
         Self { check, verdict, text: text.into(), fix: Some(fix.into()) }
     }
 
-    /// For people.
     pub(super) fn line(&self) -> String {
         match &self.fix {
             Some(fix) => format!("{}{STEP}{fix}", self.text),
@@ -47,7 +42,6 @@ impl Finding {
         }
     }
 
-    /// For programs.
     pub(super) fn object(&self) -> Value {
         json!({ "check": self.check, "verdict": self.verdict.word(), "text": self.text, "fix": self.fix })
     }

@@ -25,7 +25,6 @@ const CHECK: &str = "model";
 const SMALL: u64 = 100_000_000;
 const PULL: &str = "beastctl models pull lfm2-2.6b";
 
-/// Which model the next daemon loads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Located {
     File(PathBuf),

@@ -8,7 +8,6 @@ use crate::{
     wait::WaitError,
 };
 
-/// Why git could not be asked.
 #[derive(Debug, thiserror::Error)]
 pub enum GitError {
     /// It is not installed, or cannot be started.

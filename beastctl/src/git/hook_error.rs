@@ -15,7 +15,6 @@ const CALL: &str = "`beastctl hook run \"$@\" || :`";
 /// Where a folder of hooks is set.
 pub(super) const CONFIGURED: &str = "core.hooksPath";
 
-/// Why the hook cannot be installed or removed.
 #[derive(Debug, thiserror::Error)]
 pub enum HookError {
     /// See [`GitError`].

@@ -43,7 +43,6 @@ pub struct Hooks {
     is_shared: bool,
 }
 
-/// A hook of ours.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Installed {
     pub path: PathBuf,
@@ -59,7 +58,6 @@ pub struct Installed {
     is_changed: bool,
 }
 
-/// How git comes to us.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Status {
     /// Through our script.
@@ -87,7 +85,6 @@ pub enum Removed {
 }
 
 impl Hooks {
-    /// Asks git.
     pub fn find(git: Git<'_>) -> Result<Self, HookError> {
         if git.output(&["rev-parse", "--is-inside-work-tree"])?.trim_ascii() != b"true" {
             return Err(HookError::NoWorkTree);
@@ -342,7 +339,6 @@ fn free(path: &Path) -> PathBuf {
     free.expect("broken invariant: there are more numbers than files")
 }
 
-/// Whether both say the same.
 fn is_same(one: &Path, other: &Path) -> bool {
     matches!((read(one), read(other)), (Ok(one), Ok(other)) if one == other)
 }

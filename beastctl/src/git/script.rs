@@ -87,7 +87,6 @@ pub(super) fn unquoted(text: &[u8]) -> PathBuf {
     std::ffi::OsString::from_vec(bytes).into()
 }
 
-/// A program that is not in its place yet.
 pub(super) fn begin_program(path: &Path, bytes: &[u8]) -> io::Result<WholeFile> {
     let mut file = WholeFile::create(path, 0o755)?;
     file.permit(Permissions::from_mode(0o755))?;

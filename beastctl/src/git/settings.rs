@@ -7,7 +7,6 @@ use super::{error::GitError, program::Git};
 /// What lines beginning with it are, unless the configuration has another.
 const COMMENT: &str = "#";
 
-/// The settings that matter to the hook.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     /// `beast.hook`: whether the hook does anything.
@@ -26,7 +25,6 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// Reads them all with one call.
     pub fn read(git: Git<'_>) -> Result<Self, GitError> {
         // `--get-regexp` fails when nothing matches; the list of everything does not.
         let bytes = git.output(&["config", "--list", "--null"])?;

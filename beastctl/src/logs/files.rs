@@ -42,7 +42,6 @@ pub(crate) struct Tail {
     pub(crate) end: u64,
 }
 
-/// Why the last lines cannot be had.
 #[derive(Debug)]
 pub(crate) enum TailError {
     /// The first file that cannot be read, and why.

@@ -19,7 +19,6 @@ use crate::{
     wait::Wait,
 };
 
-/// Why there is nothing to show.
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
     /// No daemon has run yet, or its log is somewhere else.

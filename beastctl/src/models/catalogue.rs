@@ -4,7 +4,6 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Of a model in the catalogue.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Entry {
@@ -45,19 +44,16 @@ struct Catalogue {
     model: Vec<Entry>,
 }
 
-/// All of them, the default first.
 pub fn entries() -> Vec<Entry> {
     let catalogue: Catalogue =
         toml_edit::de::from_str(include_str!("catalogue.toml")).expect("catalogue.toml is valid, a test reads it");
     catalogue.model
 }
 
-/// The one of this name, in capitals or not.
 pub fn find(name: &str) -> Option<Entry> {
     entries().into_iter().find(|entry| entry.name.eq_ignore_ascii_case(name))
 }
 
-/// The one whose file has this name.
 pub fn of_file(file: &str) -> Option<Entry> {
     entries().into_iter().find(|entry| entry.file == file)
 }

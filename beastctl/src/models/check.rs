@@ -54,7 +54,6 @@ pub fn sha256(path: &Path, mut report: impl FnMut(u64) -> Result<(), ModelError>
     Ok(hexadecimal(&hasher.finalize()))
 }
 
-/// The same of a few bytes.
 pub(super) fn sha256_of(bytes: &[u8]) -> String {
     hexadecimal(&Sha256::digest(bytes))
 }

@@ -9,7 +9,6 @@ use crate::{
     wait::WaitError,
 };
 
-/// Why a model cannot be fetched, found or chosen.
 #[derive(Debug, thiserror::Error)]
 pub enum ModelError {
     /// Ctrl-C, the time limit.

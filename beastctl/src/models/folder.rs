@@ -40,14 +40,12 @@ impl Record {
         Self { url: shown, url_sha256, sha256, licence }
     }
 
-    /// Whether it came from there.
     pub fn is_of(&self, url: &str) -> bool {
         let other = Self::new(url, None, None);
         (&self.url, &self.url_sha256) == (&other.url, &other.url_sha256)
     }
 }
 
-/// A model in the folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Local {
     /// Its name, which ends in `.gguf`.
@@ -58,12 +56,10 @@ pub struct Local {
     pub link: Option<PathBuf>,
 }
 
-/// The folder.
 pub fn dir() -> Result<PathBuf, paths::PathError> {
     paths::models_dir()
 }
 
-/// The name of a file with something behind it.
 pub(super) fn beside(target: &Path, suffix: &str) -> PathBuf {
     let mut name = OsString::from(target);
     name.push(suffix);
@@ -148,12 +144,10 @@ pub fn partial_source(target: &Path) -> Option<String> {
     Some(known.url).filter(|url| url::shown(url) == *url)
 }
 
-/// What is known of where it came from.
 pub fn record(target: &Path) -> Option<Record> {
     serde_json::from_slice(&file::read(&beside(target, ".json"), MAX_RECORD).ok()?).ok()
 }
 
-/// Keeps where it came from.
 pub fn keep(target: &Path, record: &Record) -> Result<(), ModelError> {
     let path = beside(target, ".json");
     let text = serde_json::to_string(record).expect("texts become JSON") + "\n";

@@ -19,7 +19,6 @@ use super::{
     folder::{MAX_RECORD, beside},
 };
 
-/// What the bytes are a part of.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Known {
     pub(super) url: String,
@@ -65,7 +64,6 @@ impl Part {
         Ok(part)
     }
 
-    /// Forgets everything.
     pub(super) fn restart(&mut self) -> Result<(), ModelError> {
         self.known = None;
         self.file.set_len(0).map_err(ModelError::file("write", &self.path))?;

@@ -21,7 +21,6 @@ const MAX_BYTES: u64 = 1 << 20;
 /// Of UTF-8, as some editors write it.
 const MARK: &str = "\u{feff}";
 
-/// The file of the settings.
 pub fn path() -> Result<PathBuf, paths::PathError> {
     Ok(paths::config_dir()?.join("config.toml"))
 }
@@ -44,7 +43,6 @@ pub struct Change {
 }
 
 impl Change {
-    /// Puts back what was there.
     pub fn undo(self) -> Result<(), ModelError> {
         match &self.before {
             Some(bytes) => replace(&self.path, bytes),
@@ -121,7 +119,6 @@ pub fn is_chosen(file: &Path, setting: &str) -> Result<bool, paths::PathError> {
     Ok(model::file_of(setting)?.is_some_and(|chosen| is_same(&chosen, file)))
 }
 
-/// Whether two paths lead to one file.
 pub fn is_same(one: &Path, other: &Path) -> bool {
     one == other || one.canonicalize().is_ok_and(|one| other.canonicalize().is_ok_and(|other| one == other))
 }

@@ -25,7 +25,6 @@ pub struct Console {
 }
 
 impl Console {
-    /// As this process was started.
     pub fn new(is_quiet: bool, color: Option<ColorChoice>) -> Self {
         let (stdout_is_terminal, stderr_is_terminal) = (io::stdout().is_terminal(), io::stderr().is_terminal());
         Self {
@@ -69,7 +68,6 @@ impl Console {
         }
     }
 
-    /// Whether a line may come and go.
     pub fn shows_progress(&self) -> bool {
         self.stderr_is_terminal && !self.is_quiet && !is_dumb()
     }
@@ -87,21 +85,18 @@ impl Console {
         Ok(())
     }
 
-    /// What a person at a terminal may want to know.
     pub fn info(&self, text: &str) {
         if self.stderr_is_terminal && !self.is_quiet {
             self.say("", text);
         }
     }
 
-    /// What was lost.
     pub fn warning(&self, text: &str) {
         if !self.is_quiet {
             self.say("warning: ", text);
         }
     }
 
-    /// Why the run failed.
     pub fn error(&self, text: &str) {
         self.say("", text);
     }

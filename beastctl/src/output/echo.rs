@@ -19,7 +19,6 @@ use signal_hook::{
     low_level::emulate_default_handler,
 };
 
-/// What the terminal was like.
 #[derive(Debug, Default)]
 struct State {
     is_wanted: bool,

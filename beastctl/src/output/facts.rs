@@ -4,12 +4,10 @@ use std::fmt::Write as _;
 
 use super::one_line;
 
-/// Lines that all begin with their labels.
 #[derive(Debug, Default)]
 pub struct Facts(String);
 
 impl Facts {
-    /// One more line, unless nothing is known.
     pub fn add(&mut self, label: &str, value: impl Into<Option<String>>) {
         if let Some(value) = value.into() {
             // Writing to a String cannot fail.

@@ -26,7 +26,6 @@ impl WholeFile {
         Ok(Self { path: path.to_owned(), file })
     }
 
-    /// Writes it and puts it into its place.
     pub fn finish(mut self, text: &str) -> Result<(), OutputError> {
         let written = self.file.write_all(text.as_bytes()).and_then(|()| self.file.finish_synced());
         written.map_err(|source| OutputError::File { path: self.path, source })

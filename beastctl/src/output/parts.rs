@@ -6,7 +6,6 @@ use serde_json::{Value, json};
 
 use super::units::{count, grouped, plural};
 
-/// What has been told of rounds and parts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Parts {
     pub n_rounds: u32,
@@ -32,7 +31,6 @@ impl Parts {
         }
     }
 
-    /// A part has its answer.
     pub fn end(&mut self, part: &Part) {
         self.n_cut += u32::from(part.is_cut);
     }
@@ -42,14 +40,12 @@ impl Parts {
         if self.n_rounds == 0 { Value::Null } else { json!(self) }
     }
 
-    /// What a person may want to know.
     pub fn summary(&self) -> Option<String> {
         let parts = count(self.n_parts.into(), "part");
         let noun = plural(self.n_tokens, "token");
         (self.n_rounds > 0).then(|| format!("read in {parts}, {} {noun}", grouped(self.n_tokens)))
     }
 
-    /// What was lost.
     pub fn loss(&self) -> Option<String> {
         let n = self.n_parts + self.n_merges;
         let was = if self.n_cut == 1 { "was" } else { "were" };

@@ -128,7 +128,6 @@ fn guessing(speculation: &SpeculationStatus) -> Option<String> {
     Some(text)
 }
 
-/// How the engine is set up, once it is.
 pub fn tuning(tuning: &Tuning) -> Option<String> {
     let Tuning { origin, is_calibrated, is_repacked, decode_width } = tuning;
     let calibrated = if *is_calibrated { "calibrated: " } else { "" };

@@ -37,7 +37,6 @@ const BUILT_IN: &[(&str, &str)] = built_in![
 /// What file systems allow for a name, less the ending.
 const MAX_NAME_LEN: usize = 255 - ".md".len();
 
-/// Where a prompt comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Origin {
     /// This program.
@@ -48,7 +47,6 @@ pub enum Origin {
     OwnInPlace,
 }
 
-/// The text of a prompt, as it was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Source {
     pub name: String,
@@ -58,7 +56,6 @@ pub struct Source {
 }
 
 impl Source {
-    /// Reads what it says.
     pub fn parse(&self) -> Result<Prompt, PromptError> {
         let folder = self.path.as_deref().and_then(Path::parent);
         front_matter::parse(&self.name, &self.text, folder).map_err(|mistake| {
@@ -79,7 +76,6 @@ pub fn load(name: &str, folder: Option<&Path>) -> Result<Prompt, PromptError> {
     find(name, folder)?.parse()
 }
 
-/// Finds a prompt by its name.
 pub fn find(name: &str, folder: Option<&Path>) -> Result<Source, PromptError> {
     check_name(name)?;
     let built_in = BUILT_IN.iter().find(|(built_in, _)| *built_in == name);
@@ -116,7 +112,6 @@ pub fn check_name(name: &str) -> Result<(), PromptError> {
     Ok(())
 }
 
-/// The text of the user's file, if there is one.
 fn read_own(name: &str, path: &Path) -> Result<Option<String>, PromptError> {
     let mistake = match file::read(path) {
         Ok(text) => return Ok(Some(text)),
@@ -153,7 +148,6 @@ pub fn names(folder: Option<&Path>) -> Vec<String> {
     all
 }
 
-/// A line of the list.
 #[derive(Debug)]
 pub struct Entry {
     pub name: String,

@@ -9,7 +9,6 @@ use crate::{
     text::{did_you_mean, quoted, some},
 };
 
-/// Why a prompt cannot be used or written.
 #[derive(Debug, thiserror::Error)]
 pub enum PromptError {
     /// A name that would lead out of the folder, or could not be typed.

@@ -15,7 +15,6 @@ pub fn folder() -> Result<PathBuf, PathError> {
     Ok(paths::config_dir()?.join("prompts"))
 }
 
-/// What is wrong in a file, and where.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Mistake {
     /// From 1.
@@ -35,7 +34,6 @@ impl Mistake {
     }
 }
 
-/// What a prompt sets.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Prompt {
     pub name: String,

@@ -43,7 +43,6 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 /// The longest that the system waits for the end of beastd.
 const MAX_STOP_LIMIT: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Does what was typed.
 pub(super) fn run(context: &Context, verb: &ServiceVerb) -> Result<()> {
     let wait = Wait::start(Some(context.timeout.unwrap_or(LIMIT))).context("cannot watch for Ctrl-C")?;
     let manager = manager(&wait)?;
@@ -76,7 +75,6 @@ pub(super) fn run(context: &Context, verb: &ServiceVerb) -> Result<()> {
     }
 }
 
-/// That of this system.
 fn manager(wait: &Wait) -> Result<Box<dyn Manager + '_>> {
     Ok(match cfg!(target_os = "macos") {
         true => Box::new(Launchd {
@@ -95,7 +93,6 @@ fn check(manager: &dyn Manager, wait: &Wait) -> Result<(), ServiceError> {
     Ok(())
 }
 
-/// The settings with which the system starts it.
 fn settings(program: &Path, wait: &Wait) -> Result<Settings, ServiceError> {
     Settings::of_service(program, wait)?.map_err(|words| {
         let words = one_line(words.strip_prefix("beastd: ").unwrap_or(&words));

@@ -152,7 +152,6 @@ pub(super) fn uninstall(manager: &dyn Manager) -> Result<Removed, ServiceError> 
     Ok(Removed::Files(ours))
 }
 
-/// Where it listens from now on.
 pub(super) fn start(manager: &dyn Manager, end: impl Fn(&Path) -> Result<()>) -> Result<PathBuf> {
     let Present { socket, .. } = installed(manager)?;
     if !manager.state()?.is_listening {
@@ -176,7 +175,6 @@ pub(super) fn restart(manager: &dyn Manager, end: impl Fn(&Path) -> Result<()>) 
     Ok(manager.restart()?)
 }
 
-/// Everything that is to be known.
 #[derive(Debug)]
 pub(super) struct Status {
     manager: &'static str,
@@ -237,7 +235,6 @@ impl Status {
         })
     }
 
-    /// An error unless a request would be answered.
     pub(super) fn verdict(self) -> Result<(), ServiceError> {
         let Some(socket) = self.socket else { return Err(ServiceError::NotInstalled(self.files[0].clone())) };
         match self.state? {
@@ -250,7 +247,6 @@ impl Status {
     }
 }
 
-/// The service that is there, ours or a package's.
 #[derive(Debug)]
 pub(super) struct Present {
     pub(super) files: Vec<PathBuf>,

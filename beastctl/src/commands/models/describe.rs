@@ -25,7 +25,6 @@ use crate::{
     text::quoted,
 };
 
-/// A model, of the catalogue or of the disk.
 struct Row {
     name: String,
     entry: Option<Entry>,
@@ -41,7 +40,6 @@ struct Row {
     damage: Option<String>,
 }
 
-/// Prints all of them.
 pub(super) fn list(context: &Context, is_json: bool) -> Result<()> {
     let rows = rows(&InUse::find(context)?)?;
     if is_json {
@@ -51,7 +49,6 @@ pub(super) fn list(context: &Context, is_json: bool) -> Result<()> {
     Ok(context.console.print_lines(&table(&rows))?)
 }
 
-/// Prints one of them.
 pub(super) fn show(context: &Context, name: &str, is_json: bool) -> Result<()> {
     let folder = folder::dir()?;
     let file = match folder::find(&folder, name)? {
@@ -161,7 +158,6 @@ fn table(rows: &[Row]) -> String {
     text
 }
 
-/// A line for each thing that is known.
 fn details(row: &Row) -> String {
     let mut facts = Facts::default();
     let (entry, local) = (row.entry.as_ref(), row.local.as_ref());

@@ -30,7 +30,6 @@ const BUILTIN_FILE: &str = "cub.gguf";
 /// A daemon that takes longer to say which model it has is not waited for.
 const LIMIT: Duration = Duration::from_secs(1);
 
-/// Does what was typed.
 pub(super) fn run(context: &Context, options: ModelsOptions) -> Result<()> {
     match options.action.unwrap_or(ModelsAction::List { json: options.json }) {
         ModelsAction::List { json } => describe::list(context, json),
@@ -41,7 +40,6 @@ pub(super) fn run(context: &Context, options: ModelsOptions) -> Result<()> {
     }
 }
 
-/// Which model is in use.
 struct InUse {
     /// What a running daemon has loaded.
     loaded: Option<PathBuf>,
@@ -115,7 +113,6 @@ fn running(context: &Context) -> Option<Status> {
     }
 }
 
-/// A file's name, however it was typed.
 fn with_ending(name: &str) -> String {
     if name.ends_with(".gguf") { name.into() } else { format!("{name}.gguf") }
 }

@@ -19,7 +19,6 @@ use crate::{
     wait::Wait,
 };
 
-/// Chooses a model.
 pub(super) fn run(context: &Context, name: &str) -> Result<()> {
     let model = value(name)?;
     let path = setting::path()?;

@@ -6,7 +6,6 @@ use std::ops::Range;
 const MAX_TEXT: usize = 120;
 const MAX_URL: usize = 600;
 
-/// A link at the beginning of a text.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Link {
     pub(super) text: Range<usize>,
@@ -16,7 +15,6 @@ pub(super) struct Link {
     pub(super) len: usize,
 }
 
-/// What stands at the beginning of a text.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Found {
     Link(Link),

@@ -23,7 +23,6 @@ const CODE_INDENT: usize = 4;
 /// After so many bytes it is clear enough what a line is.
 const MAX_BEGINNING: usize = 200;
 
-/// An answer that is being painted.
 #[derive(Debug)]
 pub struct Markdown {
     painter: Painter,
@@ -124,7 +123,6 @@ impl Markdown {
         }
     }
 
-    /// Looks whether it is clear what the line is.
     fn begin(&mut self, is_whole: bool) {
         if let Some(fence) = self.code {
             return self.begin_code(fence, is_whole);

@@ -12,7 +12,6 @@ const WIDTH: usize = 100;
 /// Shorter bars tell nothing, longer ones nothing more.
 const BAR_WIDTHS: (usize, usize) = (8, 32);
 
-/// What there is to draw on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Layout {
     pub width: usize,
@@ -20,14 +19,12 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// That of stdout.
     pub fn of(console: Console) -> Self {
         let width = columns(io::stdout()).filter(|_| console.stdout_is_terminal);
         Self { width: width.unwrap_or(WIDTH), is_utf8: is_utf8() }
     }
 }
 
-/// One table, with an empty line before it.
 pub fn table_text(table: &Table, layout: Layout) -> String {
     let mut text = format!("\n{}: {}\n", table.name, table.title);
     let facts = details_text(&table.facts);
@@ -55,7 +52,6 @@ fn line(text: &mut String, words: &str) {
     let _ = writeln!(text, "{}", words.trim_end());
 }
 
-/// Widths that all groups of a table share.
 struct Columns {
     label: usize,
     median: usize,
