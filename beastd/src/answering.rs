@@ -13,11 +13,11 @@ use crate::admission::beside::admit_beside;
 use crate::admitted::Admitted;
 use crate::batch::SeqId;
 use crate::clock::now_us;
-use crate::daemon::{Daemon, Phase};
-use crate::in_use::InUse;
-use crate::jobs;
+use crate::lease::Lease;
 use crate::loader::{LoadState, Ready};
+use crate::map_reduce;
 use crate::residency::{self, Change};
+use crate::shared::{Phase, Shared};
 use crate::tools::AnswerParser;
 use crate::worker::{Ticket, shutting_down};
 
@@ -63,8 +63,8 @@ pub enum Stopped {
 ///
 /// # Errors
 /// See [`Stopped`].
-pub async fn answer<P: Peer>(daemon: &Arc<Daemon>, peer: &mut P, request: Generate) -> Result<(), Stopped> {
-    match counted(daemon, answer_whole(daemon, peer, request)).await {
+pub async fn answer<P: Peer>(shared: &Arc<Shared>, peer: &mut P, request: Generate) -> Result<(), Stopped> {
+    match counted(shared, answer_whole(shared, peer, request)).await {
         Err(Stopped::Cancelled) => {
             let (reason, usage, timings) = (FinishReason::Cancelled, Usage::default(), Timings::default());
             peer.send(&[Event::Done { reason, usage, timings, stop_text: None, dead_end: None }]).await?;
@@ -75,13 +75,13 @@ pub async fn answer<P: Peer>(daemon: &Arc<Daemon>, peer: &mut P, request: Genera
 }
 
 /// A request that the end of the daemon waits for, and its idleness; counted as long as this lives.
-pub struct Counted(Arc<Daemon>);
+pub struct Counted(Arc<Shared>);
 
 impl Counted {
     /// One more.
-    pub fn new(daemon: &Arc<Daemon>) -> Self {
-        daemon.answering.send_modify(|n| *n += 1);
-        Self(Arc::clone(daemon))
+    pub fn new(shared: &Arc<Shared>) -> Self {
+        shared.answering.send_modify(|n| *n += 1);
+        Self(Arc::clone(shared))
     }
 }
 
@@ -92,21 +92,21 @@ impl Drop for Counted {
 }
 
 /// Counts a request while it is answered, also when the future is dropped.
-async fn counted<T>(daemon: &Arc<Daemon>, answer: impl Future<Output = T>) -> T {
-    let _counted = Counted::new(daemon);
+async fn counted<T>(shared: &Arc<Shared>, answer: impl Future<Output = T>) -> T {
+    let _counted = Counted::new(shared);
     answer.await
 }
 
-async fn answer_whole<P: Peer>(daemon: &Arc<Daemon>, peer: &mut P, request: Generate) -> Result<(), Stopped> {
+async fn answer_whole<P: Peer>(shared: &Arc<Shared>, peer: &mut P, request: Generate) -> Result<(), Stopped> {
     let arrived_us = now_us();
-    if daemon.phase() != Phase::Serving {
+    if shared.phase() != Phase::Serving {
         return Err(Stopped::Refused(shutting_down()));
     }
-    let (ready, in_use) = wait_until_ready(daemon, peer).await?;
+    let (ready, lease) = wait_until_ready(shared, peer).await?;
     let request = Arc::new(request);
-    let (mut admitted, notices) = match admit(daemon, &ready, &request).await {
+    let (mut admitted, notices) = match admit(shared, &ready, &request).await {
         Err(error) if error.code == ErrorCode::TooLong && matches!(request.overflow, Overflow::Reduce { .. }) => {
-            (reduce(daemon, peer, &ready, request).await?, Vec::new())
+            (reduce(shared, peer, &ready, request).await?, Vec::new())
         }
         outcome => outcome.map_err(Stopped::Refused)?,
     };
@@ -118,30 +118,30 @@ async fn answer_whole<P: Peer>(daemon: &Arc<Daemon>, peer: &mut P, request: Gene
         notices: [ready.notices_to_tell(), notices].concat(),
     };
     let parser = admitted.parser.take();
-    let ticket = Ticket { arrived_us, started, in_use: Some(in_use) };
-    let (id, events) = daemon.worker.submit(admitted, ticket).map_err(Stopped::Refused)?;
+    let ticket = Ticket { arrived_us, started, lease: Some(lease) };
+    let (id, events) = shared.worker.submit(admitted, ticket).map_err(Stopped::Refused)?;
     tracing::info!(request = id.0, n_prompt, "accepted");
     peer.accepted().await?;
     // A part of the model, which may be unloaded while the client still reads.
     drop(ready);
-    relay(daemon, peer, id, events, parser).await
+    relay(shared, peer, id, events, parser).await
 }
 
 /// Loads or unloads a model and tells the peer how far that is; its last event is `Status`.
 ///
 /// # Errors
 /// See [`Stopped`].
-pub async fn change<P: Peer>(daemon: &Arc<Daemon>, peer: &mut P, change: Change) -> Result<(), Stopped> {
-    counted(daemon, change_whole(daemon, peer, change)).await
+pub async fn change<P: Peer>(shared: &Arc<Shared>, peer: &mut P, change: Change) -> Result<(), Stopped> {
+    counted(shared, change_whole(shared, peer, change)).await
 }
 
-async fn change_whole<P: Peer>(daemon: &Arc<Daemon>, peer: &mut P, change: Change) -> Result<(), Stopped> {
-    if daemon.phase() != Phase::Serving {
+async fn change_whole<P: Peer>(shared: &Arc<Shared>, peer: &mut P, change: Change) -> Result<(), Stopped> {
+    if shared.phase() != Phase::Serving {
         return Err(Stopped::Refused(shutting_down()));
     }
-    let mut load = daemon.progress.watch();
-    let mut phase = daemon.phase.subscribe();
-    let outcome = residency::change(daemon, change);
+    let mut load = shared.progress.watch();
+    let mut phase = shared.phase.subscribe();
+    let outcome = residency::change(shared, change);
     tokio::pin!(outcome);
     let outcome = loop {
         tokio::select! {
@@ -156,7 +156,7 @@ async fn change_whole<P: Peer>(daemon: &Arc<Daemon>, peer: &mut P, change: Chang
         }
     };
     outcome.map_err(|_| Stopped::Refused(shutting_down()))?.map_err(Stopped::Refused)?;
-    Ok(peer.send(&[Event::Status(Box::new(daemon.status()))]).await?)
+    Ok(peer.send(&[Event::Status(Box::new(shared.status()))]).await?)
 }
 
 /// Waits for a model, loads it if it was unloaded, and tells the peer how far that is. The model stays as long as what
@@ -164,22 +164,22 @@ async fn change_whole<P: Peer>(daemon: &Arc<Daemon>, peer: &mut P, change: Chang
 ///
 /// # Errors
 /// See [`Stopped`].
-pub async fn wait_until_ready<P: Peer>(daemon: &Arc<Daemon>, peer: &mut P) -> Result<(Arc<Ready>, InUse), Stopped> {
-    let mut load = daemon.progress.watch();
-    let mut phase = daemon.phase.subscribe();
+pub async fn wait_until_ready<P: Peer>(shared: &Arc<Shared>, peer: &mut P) -> Result<(Arc<Ready>, Lease), Stopped> {
+    let mut load = shared.progress.watch();
+    let mut phase = shared.phase.subscribe();
     let mut has_waited = false;
     loop {
         let state = load.borrow_and_update().clone();
         match state {
-            LoadState::Ready(ready) => return Ok((ready, InUse::new(&daemon.n_users))),
+            LoadState::Ready(ready) => return Ok((ready, Lease::new(&shared.n_users))),
             LoadState::Unloaded { failed: Some(error) } if has_waited => return Err(Stopped::Refused(error)),
             LoadState::Unloaded { .. } => {
-                residency::wake(daemon);
+                residency::wake(shared);
                 continue;
             }
             LoadState::Failed(error) => return Err(Stopped::Refused(error)),
             LoadState::Leaving(_) => {
-                let position = u32::try_from(*daemon.n_users.borrow()).unwrap_or(u32::MAX);
+                let position = u32::try_from(*shared.n_users.borrow()).unwrap_or(u32::MAX);
                 peer.send(&[Event::Queued { position }]).await?;
             }
             LoadState::Loading { stage, fraction } => peer.send(&[Event::Loading { stage, fraction }]).await?,
@@ -196,32 +196,32 @@ pub async fn wait_until_ready<P: Peer>(daemon: &Arc<Daemon>, peer: &mut P) -> Re
 /// Beside the sockets' thread: how long the model's chat template takes for a request is for nobody to say. Small
 /// requests do not wait for large ones; a grammar or schema has to be compiled.
 async fn admit(
-    daemon: &Daemon,
+    shared: &Shared,
     ready: &Arc<Ready>,
     request: &Arc<Generate>,
 ) -> Result<(Admitted, Vec<Notice>), WireError> {
     const SMALL: usize = 4096;
     let is_plain = request.constraint.is_none() && request.raw.is_none() && request.tools.functions.is_empty();
     let is_small = request.n_bytes() <= SMALL && is_plain;
-    let permits = if is_small { &daemon.admitting } else { &daemon.tokenizing };
+    let permits = if is_small { &shared.admitting } else { &shared.tokenizing };
     admit_beside(&ready.admission, permits, request).await
 }
 
 /// Answers a long input part by part and tells the peer how far that is. Returns the call that remains.
 async fn reduce<P: Peer>(
-    daemon: &Daemon,
+    shared: &Shared,
     peer: &mut P,
     ready: &Arc<Ready>,
     request: Arc<Generate>,
 ) -> Result<Admitted, Stopped> {
-    let means = jobs::Means {
+    let means = map_reduce::Means {
         admission: Arc::clone(&ready.admission),
-        worker: daemon.worker.clone(),
-        tokenizing: Arc::clone(&daemon.tokenizing),
+        worker: shared.worker.clone(),
+        tokenizing: Arc::clone(&shared.tokenizing),
         n_slots: ready.limits.n_slots,
     };
     let (events, mut said) = mpsc::channel(MAX_EVENTS);
-    let reducing = jobs::reduce(means, request, events);
+    let reducing = map_reduce::reduce(means, request, events);
     tokio::pin!(reducing);
     let mut batch = Vec::new();
     loop {
@@ -244,7 +244,7 @@ async fn reduce<P: Peer>(
 
 /// Passes the worker's events on, and the peer's cancel back. Returning early drops `events`, which frees the slot.
 async fn relay<P: Peer>(
-    daemon: &Daemon,
+    shared: &Shared,
     peer: &mut P,
     id: SeqId,
     mut events: mpsc::Receiver<Event>,
@@ -252,7 +252,7 @@ async fn relay<P: Peer>(
 ) -> Result<(), Stopped> {
     let mut batch = Vec::new();
     let mut is_cancelled = false;
-    let watching = daemon.metrics.watchdog.watch();
+    let watching = shared.metrics.watchdog.watch();
     tokio::pin!(watching);
     loop {
         tokio::select! {
@@ -281,7 +281,7 @@ async fn relay<P: Peer>(
             stopped = peer.departure(), if !is_cancelled => {
                 // Also for a peer that has gone: the closed channel is looked at between steps, a cancel interrupts
                 // one.
-                daemon.worker.cancel(id).await;
+                shared.worker.cancel(id).await;
                 match stopped {
                     Stopped::Cancelled => is_cancelled = true,
                     stopped => {

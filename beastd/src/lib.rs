@@ -14,19 +14,18 @@ pub mod clock;
 pub mod config;
 mod connection;
 mod cores;
-pub mod daemon;
 pub mod engine;
 mod fingerprint;
 pub mod governor;
 pub mod http;
-mod in_use;
 mod interrupt;
-mod jobs;
 mod large_stack;
+mod lease;
 pub mod loader;
 pub mod logging;
+mod map_reduce;
 pub mod metrics;
-pub mod model;
+pub mod model_file;
 mod prefix_cache;
 mod prefix_store;
 mod residency;
@@ -34,6 +33,7 @@ pub mod sampling;
 pub mod scheduler;
 mod server;
 mod session;
+pub mod shared;
 pub mod speculation;
 mod splitter;
 pub mod stream;
@@ -55,10 +55,10 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use config::{Loaded, Overrides};
-use daemon::{Daemon, Phase};
 use loader::Progress;
 use logging::Logging;
 use metrics::Metrics;
+use shared::{Phase, Shared};
 
 /// How long the end waits for the engine to leave its current step.
 const LAST_STEP: Duration = Duration::from_secs(10);
@@ -81,13 +81,13 @@ pub async fn run(
     let metrics = Arc::new(Metrics::default());
     let (worker, ended) = loader::spawn(Arc::clone(&config), progress.clone(), Arc::clone(&metrics));
     let is_kept = listener.origin != Origin::Bound;
-    let daemon = Arc::new(Daemon::new(config, progress, worker, metrics, listener.path.clone(), is_kept));
+    let shared = Arc::new(Shared::new(config, progress, worker, metrics, listener.path.clone(), is_kept));
     // The socket answers from now on, also while the model is loaded: whoever starts beastd need not wait for that.
     tell_manager("READY=1");
-    tokio::spawn(residency::watch_idleness(Arc::clone(&daemon)));
+    tokio::spawn(residency::watch_idleness(Arc::clone(&shared)));
     tokio::select! {
-        outcome = serve(listener, endpoints, Arc::clone(&daemon), ended) => outcome,
-        outcome = watch_signals(Arc::clone(&daemon), loaded, overrides, logging) => outcome,
+        outcome = serve(listener, endpoints, Arc::clone(&shared), ended) => outcome,
+        outcome = watch_signals(Arc::clone(&shared), loaded, overrides, logging) => outcome,
     }
 }
 
@@ -103,16 +103,16 @@ type Ended = oneshot::Receiver<Result<(), WireError>>;
 async fn serve(
     listener: Listener,
     endpoints: Vec<HttpListener>,
-    daemon: Arc<Daemon>,
+    shared: Arc<Shared>,
     mut ended: Ended,
 ) -> anyhow::Result<()> {
-    let http = tokio::spawn(http::serve(endpoints, Arc::clone(&daemon)));
+    let http = tokio::spawn(http::serve(endpoints, Arc::clone(&shared)));
     let socket = UnixListener::from_std(listener.socket.try_clone()?)?;
-    let serving = server::serve(socket, Arc::clone(&daemon));
+    let serving = server::serve(socket, Arc::clone(&shared));
     tokio::pin!(serving);
     let (sessions, failure) = tokio::select! {
         sessions = &mut serving => {
-            daemon.progress.abandon();
+            shared.progress.abandon();
             // A process that ends under a computing engine may crash on its way out.
             let _ = timeout(LAST_STEP, ended).await;
             (sessions, None)
@@ -125,7 +125,7 @@ async fn serve(
             };
             let lingering = async {
                 if let Some(error) = &failure {
-                    linger(&daemon, error).await;
+                    linger(&shared, error).await;
                 }
             };
             let (sessions, ()) = tokio::join!(serving, lingering);
@@ -134,30 +134,30 @@ async fn serve(
     };
     // The place is given back before anybody hears of the end: who calls then finds no daemon, and may start the next.
     drop(listener);
-    server::hang_up(&daemon, sessions).await;
+    server::hang_up(&shared, sessions).await;
     // Answers that are computed leave; it bounds itself.
     let _ = http.await;
-    if daemon.is_hurried.load(Relaxed) {
+    if shared.is_hurried.load(Relaxed) {
         anyhow::bail!("ended by a second signal");
     }
     failure.map_or(Ok(()), |error| Err(error.into()))
 }
 
 /// Gives clients the time to hear why there is no model, then begins the end.
-async fn linger(daemon: &Daemon, error: &WireError) {
+async fn linger(shared: &Shared, error: &WireError) {
     if error.code == ErrorCode::ModelUnavailable {
-        let mut phase = daemon.phase.subscribe();
+        let mut phase = shared.phase.subscribe();
         // It ends early only when somebody asks for the end.
-        let _ = timeout(daemon.config().failed_linger, phase.wait_for(|phase| *phase != Phase::Serving)).await;
+        let _ = timeout(shared.config().failed_linger, phase.wait_for(|phase| *phase != Phase::Serving)).await;
     }
-    daemon.drain();
+    shared.drain();
 }
 
 /// SIGTERM and SIGINT end the daemon politely; a second one gives running requests up and waits for no more than the
 /// engine's current step, because a process that ends under a computing engine crashes on its way out; a third one
 /// waits for nothing. SIGHUP reads the configuration again.
 async fn watch_signals(
-    daemon: Arc<Daemon>,
+    shared: Arc<Shared>,
     at_start: Loaded,
     overrides: Overrides,
     logging: &Logging,
@@ -170,18 +170,18 @@ async fn watch_signals(
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
             _ = hangup.recv() => {
-                reload(&daemon, &at_start, &overrides, logging);
+                reload(&shared, &at_start, &overrides, logging);
                 continue;
             }
         }
-        match daemon.phase() {
+        match shared.phase() {
             Phase::Serving => {
                 tracing::info!("a signal asks for the end");
-                daemon.drain();
+                shared.drain();
             }
             Phase::Draining => {
                 tracing::warn!("a second signal: what still runs is given up");
-                daemon.hurry();
+                shared.hurry();
             }
             Phase::Ending => rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL)?,
         }
@@ -190,20 +190,20 @@ async fn watch_signals(
 
 /// Takes over what can change without a restart; what cannot is named, and so is a file that cannot be used, until one
 /// can.
-fn reload(daemon: &Daemon, at_start: &Loaded, overrides: &Overrides, logging: &Logging) {
+fn reload(shared: &Shared, at_start: &Loaded, overrides: &Overrides, logging: &Logging) {
     let fresh = match config::load(overrides) {
         Ok(fresh) => fresh,
         Err(error) => {
             tracing::error!(%error, "the configuration stays as it is");
             let problem =
                 format!("the configuration was not read again: {error}; try: mend it, then pkill -HUP beastd");
-            daemon.config_problem.send_replace(Some(problem));
+            shared.config_problem.send_replace(Some(problem));
             return;
         }
     };
-    daemon.config_problem.send_replace(None);
+    shared.config_problem.send_replace(None);
     fresh.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
-    let next = daemon.config().with_live_settings_of(&fresh.config);
+    let next = shared.config().with_live_settings_of(&fresh.config);
     // The model may have been changed by a request.
     let is_in_force = |key: &str| key == "model" && next.model == fresh.config.model;
     let pending: Vec<_> = at_start.that_need_a_restart(&fresh).filter(|key| !is_in_force(key)).collect();
@@ -211,6 +211,6 @@ fn reload(daemon: &Daemon, at_start: &Loaded, overrides: &Overrides, logging: &L
         tracing::warn!("changed settings that need a restart: {}; try: beastctl stop", pending.join(", "));
     }
     logging.set_filter(&next.log);
-    daemon.config.send_replace(Arc::new(next));
+    shared.config.send_replace(Arc::new(next));
     tracing::info!("the configuration was read again");
 }

@@ -156,7 +156,7 @@ fn run(args: Args, started_us: u64) -> anyhow::Result<()> {
 
 fn calibrate(config: &config::Config, is_forced: bool) -> anyhow::Result<()> {
     beastd::engine::log_to_tracing();
-    let located = beastd::model::locate(&config.model)?;
+    let located = beastd::model_file::locate(&config.model)?;
     let mut out = std::io::stdout();
     let outcome =
         calibration::run(config, &located.path, is_forced, |calibration::Progress { n_done, n_total, what }| {
@@ -182,7 +182,8 @@ fn serve(
     logging: &logging::Logging,
 ) -> anyhow::Result<()> {
     loaded.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
-    tracing::info!(version = beastd::daemon::VERSION, socket = %listener.path.display(), origin = ?listener.origin, "listening");
+    let (version, socket) = (beastd::shared::VERSION, listener.path.display());
+    tracing::info!(version, %socket, origin = ?listener.origin, "listening");
     // One thread is enough for sockets, and leaves the cores to the engine. Threads that tokenize large prompts go soon
     // after, so that an idle daemon is really idle.
     let runtime = tokio::runtime::Builder::new_current_thread()

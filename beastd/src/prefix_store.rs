@@ -1,6 +1,6 @@
 //! Kept prefixes on disk, so that a prompt which was computed once need not be computed again after a restart.
 //!
-//! May know: tokens, files, their owners and modes. Never knows: what stands in a state, the engine, the scheduler.
+//! May know: tokens, files, their owners and modes. Never knows: what stands in a state, how it is made, the scheduler.
 //!
 //! A file holds one prefix, all numbers little endian: magic (8 bytes), format version (4), SHA-256 of the key (32),
 //! number of tokens (8), number of state bytes (8), the tokens (4 each), the state, SHA-256 of all that. Its name is
@@ -21,6 +21,7 @@ use sha2::{Digest, Sha256};
 use tempfile::NamedTempFile;
 
 use crate::batch::Token;
+use crate::engine::{SavedState, Seal};
 use crate::fingerprint::hex;
 
 /// What a state belongs to: a state of another model, cache type or engine build must never be loaded.
@@ -78,7 +79,7 @@ const HEAD_LEN: usize = 60;
 /// Where, in the head, the numbers of tokens and of state bytes begin.
 const COUNTS_AT: usize = 44;
 const TOKEN_LEN: u64 = 4;
-const CHECKSUM_LEN: u64 = 32;
+const CHECKSUM_LEN: u64 = size_of::<Seal>() as u64;
 
 const SUFFIX: &str = ".prefix";
 /// Of a file that is being written.
@@ -141,7 +142,7 @@ impl PrefixStore {
 
     /// Reads the state of the prefix that consists of just these tokens. `None` when it is not there or cannot be used:
     /// its file is removed then, with a warning in the log.
-    pub fn read(&mut self, tokens: &[Token]) -> Option<Vec<u8>> {
+    pub fn read(&mut self, tokens: &[Token]) -> Option<SavedState> {
         let at = self.entries.iter().position(|entry| entry.tokens == tokens)?;
         let mut entry = self.entries.remove(at);
         let path = self.path(tokens);
@@ -174,8 +175,9 @@ impl PrefixStore {
     /// # Errors
     /// When the folder cannot be used (see [`PrefixStore::open`]) or the file cannot be written, for instance because
     /// the disk is full. Nothing of the file is left then, and the store can be used on.
-    pub fn write(&mut self, tokens: &[Token], state: &[u8]) -> io::Result<()> {
-        let Some(n_bytes) = file_len(tokens.len() as u64, state.len() as u64) else { return Ok(()) };
+    pub fn write(&mut self, tokens: &[Token], state: &SavedState) -> io::Result<()> {
+        let n_state = state.bytes().len() as u64;
+        let Some(n_bytes) = file_len(tokens.len() as u64, n_state) else { return Ok(()) };
         if tokens.is_empty() || n_bytes > self.max_bytes || self.contains(tokens) {
             return Ok(());
         }
@@ -183,10 +185,10 @@ impl PrefixStore {
         prepare_folder(&self.folder)?;
         self.evict_to(self.max_bytes - n_bytes)?;
 
-        let head = encode_head(&self.key, tokens, state.len() as u64);
-        let checksum = Sha256::new_with_prefix(&head).chain_update(state).finalize();
+        let head = encode_head(&self.key, tokens, n_state);
+        let seal = state.seal(&head);
         let mut part = self.begin_file()?;
-        for piece in [&head, state, &checksum] {
+        for piece in [&head, state.bytes(), &seal] {
             part.write_all(piece)?;
         }
         self.note_use(part.as_file());
@@ -266,7 +268,7 @@ impl PrefixStore {
     }
 
     /// Reads the state, checks all, and notes the use in the file; returns the length of the file too.
-    fn load(&mut self, path: &Path, tokens: &[Token]) -> Result<(Vec<u8>, u64), Unusable> {
+    fn load(&mut self, path: &Path, tokens: &[Token]) -> Result<(SavedState, u64), Unusable> {
         let (mut file, n_bytes) = self.open_file(path)?;
         let n_around = file_len(tokens.len() as u64, 0).ok_or(Unusable::TooLarge)?;
         let n_state = n_bytes.checked_sub(n_around).ok_or(Unusable::Damaged("it is too short"))?;
@@ -274,16 +276,14 @@ impl PrefixStore {
         let expected = encode_head(&self.key, tokens, n_state);
         let mut head = vec![0; expected.len()];
         let mut state = vec![0; usize::try_from(n_state).map_err(|_| Unusable::TooLarge)?];
-        let mut checksum = [0; CHECKSUM_LEN as usize];
-        for piece in [&mut head[..], &mut state, &mut checksum] {
+        let mut seal = Seal::default();
+        for piece in [&mut head[..], &mut state, &mut seal] {
             file.read_exact(piece)?;
         }
         if head != expected {
             return Err(Unusable::Damaged("its beginning has changed"));
         }
-        if checksum != *Sha256::new_with_prefix(&head).chain_update(&state).finalize() {
-            return Err(Unusable::Damaged("its checksum is wrong"));
-        }
+        let state = SavedState::unseal(&head, state, &seal).ok_or(Unusable::Damaged("its checksum is wrong"))?;
         self.note_use(&file);
         Ok((state, n_bytes))
     }

@@ -17,9 +17,13 @@ fn tokens(numbers: impl IntoIterator<Item = i32>) -> Vec<Token> {
 }
 
 /// A state of 500 bytes that belongs to these tokens alone.
-fn state(tokens: &[Token]) -> Vec<u8> {
+fn state(tokens: &[Token]) -> SavedState {
     let sum: i32 = tokens.iter().map(|token| token.0 * 31 + 7).sum();
-    (0..500).map(|n| (n * 13 + sum) as u8).collect()
+    saved(&(0..500).map(|n| (n * 13 + sum) as u8).collect::<Vec<_>>())
+}
+
+fn saved(bytes: &[u8]) -> SavedState {
+    SavedState::unseal(b"", bytes.to_vec(), &Sha256::digest(bytes).into()).expect("just sealed")
 }
 
 fn folder() -> TempDir {
@@ -95,11 +99,11 @@ fn what_is_written_is_read_now_and_after_a_restart() {
     assert_eq!(store.stats(), StoreStats::default());
     assert_eq!(store.read(&short), None);
     write(&mut store, &short);
-    store.write(&long, b"").expect("an engine may have nothing to say");
+    store.write(&long, &saved(b"")).expect("an engine may have nothing to say");
     for _ in 0..2 {
         assert!(store.contains(&short) && store.contains(&long) && !store.contains(&short[..2]));
         check_read(&mut store, &short);
-        assert_eq!(store.read(&long), Some(Vec::new()));
+        assert_eq!(store.read(&long), Some(saved(b"")));
         let n_bytes = (2 * (60 + 32) + 3 * 4 + 500 + 5000 * 4) as u64;
         assert_eq!(store.stats(), StoreStats { n_entries: 2, n_bytes, n_restored: 2 });
         store = open(folder.path(), ROOM);
@@ -110,9 +114,9 @@ fn what_is_written_is_read_now_and_after_a_restart() {
 fn writing_again_changes_nothing() {
     let (folder, _) = one(&tokens(0..9));
     let mut store = open(folder.path(), ROOM);
-    store.write(&tokens(0..9), b"another state").expect("nothing is done");
+    store.write(&tokens(0..9), &saved(b"another state")).expect("nothing is done");
     check_read(&mut store, &tokens(0..9));
-    store.write(&[], b"of no tokens").expect("nothing is done");
+    store.write(&[], &saved(b"of no tokens")).expect("nothing is done");
     assert_eq!(names(folder.path()).len(), 1);
 }
 
@@ -217,9 +221,9 @@ fn the_bound_holds_and_the_least_recently_used_goes_first() {
     assert_eq!(held(&store), [0, 4]);
 
     // What can never fit costs nobody its place.
-    store.write(&prefix(5), &vec![0; 2 * each as usize]).expect("nothing is done");
+    store.write(&prefix(5), &saved(&vec![0; 2 * each as usize])).expect("nothing is done");
     assert_eq!(held(&store), [0, 4]);
-    store.write(&prefix(5), &vec![0; (2 * each - 60 - 8 - 32) as usize]).expect("just fits");
+    store.write(&prefix(5), &saved(&vec![0; (2 * each - 60 - 8 - 32) as usize])).expect("just fits");
     assert_eq!(held(&store), [5]);
     assert_eq!(open(folder.path(), 0).stats(), StoreStats::default());
     assert_eq!(names(folder.path()).len(), 0);
@@ -279,8 +283,8 @@ fn links_are_removed_and_never_followed() {
     let (folder, path) = one(&tokens(0..9));
     let mut store = open(folder.path(), ROOM);
     symlink(&target, store.path(&prefix)).expect("there is room");
-    store.write(&prefix, b"new").expect("there is room");
-    assert_eq!(store.read(&prefix).as_deref(), Some(&b"new"[..]));
+    store.write(&prefix, &saved(b"new")).expect("there is room");
+    assert_eq!(store.read(&prefix), Some(saved(b"new")));
     assert_eq!(fs::read(&target).expect("readable"), before);
     symlink(&target, path.with_extension("prefix-part")).expect("there is room");
     assert_eq!((open(folder.path(), ROOM).stats().n_entries, names(folder.path()).len()), (2, 2));
@@ -366,7 +370,7 @@ fn an_unusable_folder_is_an_error() {
         let mut store = open(folder.path(), ROOM);
         write(&mut store, &tokens(0..8));
         fs::set_permissions(folder.path(), Permissions::from_mode(0o500)).expect("ours");
-        store.write(&tokens(0..10), b"state").expect_err("not writable");
+        store.write(&tokens(0..10), &saved(b"state")).expect_err("not writable");
         check_read(&mut open(folder.path(), ROOM), &tokens(0..9));
         PrefixStore::open(folder.path(), key("a"), 1000).expect_err("one is to go and cannot");
         fs::set_permissions(folder.path(), Permissions::from_mode(0o700)).expect("ours");
@@ -381,7 +385,7 @@ fn a_write_that_fails_leaves_nothing_and_the_store_works_on() {
     // What is in the way fails the last of all steps, when the whole file is written.
     let path = store.path(&prefix);
     fs::create_dir(&path).expect("there is room");
-    store.write(&prefix, b"state").expect_err("its name is taken");
+    store.write(&prefix, &saved(b"state")).expect_err("its name is taken");
     assert_eq!(names(folder.path()).len(), 2, "no left-over");
     assert_eq!((store.contains(&prefix), store.stats().n_entries), (false, 1));
     fs::remove_dir(&path).expect("empty");
@@ -414,9 +418,9 @@ fn another_daemon_may_write_the_same_prefix_anew() {
     let (other, path) = one(&prefix);
     fs::remove_file(path).expect("it is there");
     let mut other = open(other.path(), ROOM);
-    other.write(&prefix, b"of another size").expect("there is room");
+    other.write(&prefix, &saved(b"of another size")).expect("there is room");
     fs::rename(other.path(&prefix), store.path(&prefix)).expect("same disk");
-    assert_eq!(store.read(&prefix).as_deref(), Some(&b"of another size"[..]));
+    assert_eq!(store.read(&prefix), Some(saved(b"of another size")));
     assert_eq!(store.stats().n_bytes, 60 + 9 * 4 + 15 + 32);
     assert_eq!(open(folder.path(), ROOM).stats().n_bytes, store.stats().n_bytes);
 }

@@ -18,7 +18,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Resource, Rlimit, Signal, kill_process, setrlimit};
 
 use crate::engine::trial::run;
-use crate::engine::{ENGINE, LoadError, LoadedModel, Vocab};
+use crate::engine::{ENGINE_BUILD, LoadError, LoadedModel, Vocab};
 use crate::fingerprint::hex;
 use crate::logging;
 use crate::template::ChatTemplate;
@@ -188,7 +188,7 @@ impl Record {
         let changed = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
         let changed = changed.map_or(0, |time| time.as_nanos());
         let path = paths::cache_dir().ok().map(|folder| folder.join("tried").join(hex(fingerprint)));
-        Self { path, text: format!("{} {ENGINE} {changed}\n", env!("CARGO_PKG_VERSION")) }
+        Self { path, text: format!("{} {ENGINE_BUILD} {changed}\n", env!("CARGO_PKG_VERSION")) }
     }
 
     fn is_kept(&self) -> bool {

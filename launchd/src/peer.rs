@@ -28,7 +28,10 @@ pub enum NotOurs {
         who: String,
     },
     /// Others can write into the folder.
-    #[error("the folder {} can be written by other users (mode {mode:04o}), who can put any socket there; nothing was sent", folder.display())]
+    #[error(
+        "the folder {} can be written by other users (mode {mode:04o}), who can put any socket there; nothing was sent",
+        folder.display()
+    )]
     OpenFolder {
         folder: PathBuf,
         /// Its permission bits.

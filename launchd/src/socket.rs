@@ -120,14 +120,21 @@ pub enum SocketError {
         us: u32,
     },
     /// Others could reach the socket, or replace it.
-    #[error("the folder {} is open to other users (mode {mode:04o}); try: chmod 700 {}", folder.display(), quoted(folder))]
+    #[error(
+        "the folder {} is open to other users (mode {mode:04o}); try: chmod 700 {}",
+        folder.display(),
+        quoted(folder)
+    )]
     FolderTooOpen {
         folder: PathBuf,
         /// Its permission bits.
         mode: u32,
     },
     /// Not ours, so not ours to remove.
-    #[error("{} exists and is not a {expected}, so it is left alone; try: move it away, or another --socket", path.display())]
+    #[error(
+        "{} exists and is not a {expected}, so it is left alone; try: move it away, or another --socket",
+        path.display()
+    )]
     Occupied {
         /// What is in the way.
         path: PathBuf,
@@ -135,7 +142,11 @@ pub enum SocketError {
         expected: &'static str,
     },
     /// The system says no.
-    #[error("not permitted to {action} {}; try: ls -ld {}, to see who owns it, or another --socket", path.display(), quoted(path))]
+    #[error(
+        "not permitted to {action} {}; try: ls -ld {}, to see who owns it, or another --socket",
+        path.display(),
+        quoted(path)
+    )]
     PermissionDenied {
         /// What was tried, as a verb.
         action: &'static str,

@@ -44,14 +44,18 @@ pub enum UnitError {
     Relative { path: PathBuf },
     /// Units are lines of text; a backslash at an end joins two of them, and a blank there is dropped.
     #[error(
-        "a systemd unit cannot hold {text:?}; try: another place, without control characters or a blank or backslash at its end"
+        "a systemd unit cannot hold {text:?}; try: another place, without control characters or a blank or backslash at \
+         its end"
     )]
     NotText {
         /// The path or argument.
         text: String,
     },
     /// systemd refuses such a unit, however the name is quoted.
-    #[error("systemd starts no program with a quote or a backslash in its path: {}; try: move it to another folder", path.display())]
+    #[error(
+        "systemd starts no program with a quote or a backslash in its path: {}; try: move it to another folder",
+        path.display()
+    )]
     Program { path: PathBuf },
     /// The socket could not be listened on.
     #[error(transparent)]
@@ -212,8 +216,8 @@ ExecStart={command}
 Restart=on-failure
 RestartPreventExitStatus=1 2 69
 RestartSec=1s
-# At SIGTERM it finishes the requests that run and ends by itself. This is drain_timeout as it was when this was written, and
-# half a minute for the rest; a longer one beastd asks for when it ends.
+# At SIGTERM it finishes the requests that run and ends by itself. This is drain_timeout as it was when this was
+# written, and half a minute for the rest; a longer one beastd asks for when it ends.
 TimeoutStopSec={stop_limit_s}s
 
 # What it writes (conversations, states of prompts, logs) is nobody else's.
@@ -233,8 +237,8 @@ RestrictSUIDSGID=yes
 # Unix for clients, Internet for the HTTP endpoint and an upstream, netlink because name lookup asks for interfaces.
 RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK
 SystemCallArchitectures=native
-# What services usually call, and mincore, which tells how much of a model is in memory already. Anything else is refused with an
-# error, not with the end of the process.
+# What services usually call, and mincore, which tells how much of a model is in memory already. Anything else is
+# refused with an error, not with the end of the process.
 SystemCallFilter=@system-service mincore
 SystemCallErrorNumber=EPERM
 "

@@ -110,7 +110,8 @@ impl Admission {
         }
         let n_ctx = self.n_ctx;
         let message = format!(
-            "the input is {n_prompt} tokens, {n_around} of them are no material that may be dropped, and the context holds {n_ctx} with {} of them for the answer; try: a shorter question or conversation, or a larger n_ctx",
+            "the input is {n_prompt} tokens, {n_around} of them are no material that may be dropped, and the context \
+             holds {n_ctx} with {} of them for the answer; try: a shorter question or conversation, or a larger n_ctx",
             n_ctx - n_max
         );
         Err(WireError::new(ErrorCode::TooLong, message))
@@ -126,7 +127,8 @@ impl Admission {
     fn too_long(&self, n_tokens: &str) -> WireError {
         let n_ctx = self.n_ctx;
         let message = format!(
-            "the input is {n_tokens} tokens and the context holds {n_ctx}, prompt and answer together; try: less input, --truncate head, middle or tail, or a larger n_ctx"
+            "the input is {n_tokens} tokens and the context holds {n_ctx}, prompt and answer together; try: less input, \
+             --truncate head, middle or tail, or a larger n_ctx"
         );
         WireError::new(ErrorCode::TooLong, message)
     }
@@ -142,7 +144,8 @@ pub fn cut_out(content: &str, material: Span) -> Result<(&str, &str, &str), Wire
     match (content.get(..start), content.get(start..end), content.get(end..)) {
         (Some(before), Some(material), Some(after)) => Ok((before, material, after)),
         _ => Err(invalid(
-            "the material is not within the last message, a fault of the client; try: one of the same version as beastd",
+            "the material is not within the last message, a fault of the client; try: one of the same version as \
+             beastd",
         )),
     }
 }

@@ -48,7 +48,10 @@ pub enum ConfigError {
         message: String,
     },
     /// There is no such setting.
-    #[error("unknown setting '{key}' ({source_of_key}){}", nearest.as_ref().map_or(String::new(), |name| format!("; did you mean '{name}'?")))]
+    #[error(
+        "unknown setting '{key}' ({source_of_key}){}",
+        nearest.as_ref().map_or(String::new(), |name| format!("; did you mean '{name}'?"))
+    )]
     UnknownKey {
         /// What was written.
         key: String,

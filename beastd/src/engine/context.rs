@@ -1,5 +1,5 @@
 //! llama.cpp's context, with two things that the wrapper does not pass on: giving a step up in the middle, and another
-//! number of threads.
+//! number of threads. It keeps the helpers that compute for it (`kernels`).
 //!
 //! On a CPU llama.cpp asks after each operation whether to go on (`abort_callback`), and takes a number of threads at
 //! any time (`llama_set_n_threads`). The wrapper has neither, and keeps its context to itself. So the linker sends its
@@ -9,15 +9,19 @@
 
 use std::ops::{Deref, DerefMut};
 
-use llama_cpp_2::LlamaContextLoadError;
 use llama_cpp_2::context::LlamaContext;
 use llama_cpp_2::context::params::LlamaContextParams;
+use llama_cpp_2::llama_batch::LlamaBatch;
+use llama_cpp_2::{DecodeError, LlamaContextLoadError};
 
+use super::kernels::Helpers;
 use super::model::LoadedModel;
 use super::model::backend;
 
 /// The wrapper's context, and more.
 pub(super) struct Context<'model> {
+    /// Of this thread, since the last step: while they are kept here, `'model` keeps the weights that they may be at.
+    helpers: Helpers,
     inner: LlamaContext<'model>,
     #[cfg(target_os = "linux")]
     address: Option<std::ptr::NonNull<llama_cpp_sys_2::llama_context>>,
@@ -31,10 +35,25 @@ impl<'model> Context<'model> {
     pub(super) fn new(model: &'model LoadedModel, params: LlamaContextParams) -> Result<Self, LlamaContextLoadError> {
         let inner = model.model.new_context(backend(), params)?;
         Ok(Self {
+            helpers: Helpers::of_nobody(),
             inner,
             #[cfg(target_os = "linux")]
             address: hook::take_address(),
         })
+    }
+
+    /// Computes a batch; in place of the wrapper's function of this name, which knows no helpers.
+    ///
+    /// # Errors
+    /// llama.cpp's own.
+    pub(super) fn decode(&mut self, batch: &mut LlamaBatch<'_>) -> Result<(), DecodeError> {
+        self.helpers.join();
+        self.inner.decode(batch)
+    }
+
+    /// Gives this thread other helpers, for all contexts that compute on it.
+    pub(super) fn set_helpers(&mut self, n: usize) {
+        self.helpers = Helpers::of_this_thread(n);
     }
 
     /// Computes with this many threads from the next step on. False where that is not possible.

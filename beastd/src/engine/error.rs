@@ -9,10 +9,17 @@ pub enum LoadError {
     #[error("cannot read the model {}: {source}; try: check `model` in the configuration", path.display())]
     File { path: PathBuf, source: std::io::Error },
     /// It is something else.
-    #[error("{} is not a GGUF file (it does not begin with \"GGUF\"); convert the model, or choose another", path.display())]
+    #[error(
+        "{} is not a GGUF file (it does not begin with \"GGUF\"); convert the model, or choose another",
+        path.display()
+    )]
     NotGguf { path: PathBuf },
     /// llama.cpp does not take it.
-    #[error("llama.cpp cannot load {}: it is truncated, damaged or of an unknown kind; try: get it again, or choose another", path.display())]
+    #[error(
+        "llama.cpp cannot load {}: it is truncated, damaged or of an unknown kind; try: get it again, or choose \
+         another",
+        path.display()
+    )]
     Refused { path: PathBuf },
     /// Its head says what no model can mean, or a trial of it failed.
     #[error("cannot use the model {}: {reason}; try: get the file again, or choose another", path.display())]

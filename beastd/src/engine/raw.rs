@@ -7,29 +7,29 @@ use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use beast_launchd::{file, shown};
 use llama_cpp_2::LlamaStateSeqFlags;
 use llama_cpp_2::context::LlamaContext;
 use llama_cpp_sys_2 as sys;
 
-/// The bytes of a sequence's state. `None` when llama.cpp does not write what it announced.
-pub(super) fn save(context: &LlamaContext<'_>, seq_id: i32) -> Option<Vec<u8>> {
+use super::state::SavedState;
+
+/// A sequence's state. `None` when llama.cpp does not write what it announced.
+pub(super) fn save(context: &LlamaContext<'_>, seq_id: i32) -> Option<SavedState> {
     let flags = LlamaStateSeqFlags::empty();
     let mut bytes = vec![0; context.state_seq_get_size_ext(seq_id, flags)];
     // SAFETY: llama.cpp writes as many bytes as it has just announced; nothing has changed the context in between.
     let n_written = unsafe { context.state_seq_get_data_ext(bytes.as_mut_ptr(), seq_id, flags) };
-    (n_written == bytes.len()).then_some(bytes)
+    (n_written == bytes.len()).then(|| SavedState::of_engine(bytes))
 }
 
-/// Makes an empty sequence hold what `save` returned, in this process or in another one with the same model and build
-/// of llama.cpp: whoever keeps such bytes checks that, and that they are undamaged. False when there is no room; the
-/// sequence must be cleared then.
-pub(super) fn restore(context: &mut LlamaContext<'_>, seq_id: i32, bytes: &[u8]) -> bool {
-    // SAFETY: the bytes come from `save`; llama.cpp is told their length and compares the shapes that they name with
-    // its own.
-    unsafe { context.state_seq_set_data_ext(bytes, seq_id, LlamaStateSeqFlags::empty()) }
+/// Makes an empty sequence hold what `save` returned. False when there is no room; the sequence must be cleared then.
+pub(super) fn restore(context: &mut LlamaContext<'_>, seq_id: i32, state: &SavedState) -> bool {
+    // SAFETY: the bytes are llama.cpp's own, undamaged, as their type says; llama.cpp is told their length and compares
+    // the shapes that they name with its own.
+    unsafe { context.state_seq_set_data_ext(state.bytes(), seq_id, LlamaStateSeqFlags::empty()) }
 }
 
 /// Keeps all that is allocated in one arena, for the beginning of the process. In glibc's arenas of other threads,
@@ -53,21 +53,30 @@ pub fn return_memory() {
     }
 }
 
-/// Decides for the models loaded from now on whether their weights are rearranged for this CPU's instructions.
+/// What only one model at a time may do: llama.cpp's list of buffer types is the process's, and loading reads it.
+pub(super) struct Loading(MutexGuard<'static, Option<usize>>);
+
+/// Waits for others that load.
+pub(super) fn loading() -> Loading {
+    /// What stood in the first place of the list before anybody changed it; an address, because pointers do not travel
+    /// between threads.
+    static FIRST: Mutex<Option<usize>> = Mutex::new(None);
+    // Whoever panicked with it has left the list in one of its two states.
+    Loading(FIRST.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// Decides for the model that is loaded next whether its weights are rearranged for this CPU's instructions.
 /// llama.cpp has a parameter for that which the wrapper does not pass on; what it does pass through is the CPU's list
 /// of buffer types that rearrange, which ends at a null pointer. With one in the first place the list is empty. What
 /// would let this go: `use_extra_bufts` in the wrapper's model parameters.
-pub(super) fn set_repack(is_wanted: bool) {
-    /// What stood in the first place; an address, because pointers do not travel between threads.
-    static FIRST: Mutex<Option<usize>> = Mutex::new(None);
+pub(super) fn set_repack(loading: &mut Loading, is_wanted: bool) {
     let Some(list) = extra_buffer_types() else { return };
-    let mut first = FIRST.lock().expect("nobody panics with it");
     // SAFETY: the list is a vector of llama.cpp's that lives as long as the process and holds at least the null pointer
-    // at its end. It is read while a model is loaded and at no other time; models are loaded one at a time, and not
-    // while this runs.
+    // at its end. It is read while a model is loaded and at no other time, and nobody else loads: that is what
+    // `loading` says.
     unsafe {
         leave_amx_out(list);
-        let saved = *first.get_or_insert(*list as usize);
+        let saved = *loading.0.get_or_insert(*list as usize);
         *list = if is_wanted { saved as sys::ggml_backend_buffer_type_t } else { std::ptr::null_mut() };
     }
 }

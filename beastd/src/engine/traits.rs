@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::rc::Rc;
 
 use super::constraint::Constraint;
+use super::state::SavedState;
 
 /// Whether a step is to be given up; asked again and again while it is computed, so the answer must be quick.
 pub type IsInterrupted = Rc<dyn Fn() -> bool>;
@@ -63,17 +64,17 @@ pub trait Engine {
     /// Most drafts of a row that can be taken back; 0 for a model whose memory cannot.
     fn n_rollback(&self) -> usize;
 
-    /// What a slot holds, as bytes that `restore` understands, also in another process with the same engine and model.
+    /// What a slot holds, for `restore`, also in another process with the same engine and model.
     ///
     /// # Errors
     /// [`EngineError::Fatal`].
-    fn save(&mut self, slot: SlotId) -> Result<Vec<u8>, EngineError>;
+    fn save(&mut self, slot: SlotId) -> Result<SavedState, EngineError>;
 
     /// Makes an empty slot hold what was saved. False when there is no room in one piece; the slot stays empty then.
     ///
     /// # Errors
     /// [`EngineError::Fatal`].
-    fn restore(&mut self, slot: SlotId, state: &[u8]) -> Result<bool, EngineError>;
+    fn restore(&mut self, slot: SlotId, state: &SavedState) -> Result<bool, EngineError>;
 }
 
 /// What a drafter answers.

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use beast_protocol::Model;
 
 use super::refusal::Refusal;
-use crate::daemon::Daemon;
 use crate::loader::{LoadState, ModelFacts, Ready};
+use crate::shared::Shared;
 
 /// The model that answers, or that will once it is loaded.
 #[derive(Debug, Clone)]
@@ -21,9 +21,9 @@ pub struct ModelCard {
 
 impl ModelCard {
     /// The card of the present model.
-    pub fn current(daemon: &Daemon) -> Self {
-        let configured = daemon.config().model.clone();
-        let model = facts(daemon).map(|facts| facts.model.clone());
+    pub fn current(shared: &Shared) -> Self {
+        let configured = shared.config().model.clone();
+        let model = facts(shared).map(|facts| facts.model.clone());
         let (id, path) = match &model {
             Some(model) => (model.name.clone(), model.path.clone()),
             None => {
@@ -57,9 +57,9 @@ pub fn tagged(name: &str) -> String {
 ///
 /// # Errors
 /// 404 for another one, where names are strict.
-pub fn check_name(daemon: &Daemon, name: Option<&str>) -> Result<(), Refusal> {
-    let Some(name) = name.filter(|_| daemon.config().http.is_strict) else { return Ok(()) };
-    if ModelCard::current(daemon).is_called(name) { Ok(()) } else { Err(unknown(name)) }
+pub fn check_name(shared: &Shared, name: Option<&str>) -> Result<(), Refusal> {
+    let Some(name) = name.filter(|_| shared.config().http.is_strict) else { return Ok(()) };
+    if ModelCard::current(shared).is_called(name) { Ok(()) } else { Err(unknown(name)) }
 }
 
 /// The refusal of a name.
@@ -78,16 +78,16 @@ pub fn excerpt(name: &str) -> String {
 }
 
 /// What is known of the model that answers, or answered last and will again.
-pub fn facts(daemon: &Daemon) -> Option<Arc<ModelFacts>> {
-    match ready(daemon) {
+pub fn facts(shared: &Shared) -> Option<Arc<ModelFacts>> {
+    match ready(shared) {
         Some(ready) => Some(Arc::clone(&ready.facts)),
-        None => daemon.progress.last().filter(|last| last.configured == daemon.config().model),
+        None => shared.progress.last().filter(|last| last.configured == shared.config().model),
     }
 }
 
 /// The loaded model.
-pub fn ready(daemon: &Daemon) -> Option<Arc<Ready>> {
-    match &*daemon.progress.watch().borrow() {
+pub fn ready(shared: &Shared) -> Option<Arc<Ready>> {
+    match &*shared.progress.watch().borrow() {
         LoadState::Ready(ready) | LoadState::Leaving(ready) => Some(Arc::clone(ready)),
         _ => None,
     }

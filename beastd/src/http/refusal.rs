@@ -144,7 +144,8 @@ impl Refusal {
 /// In words that clients of llama-server look for.
 fn too_long(Sizes { n_prompt, n_ctx }: Sizes) -> String {
     format!(
-        "the request ({n_prompt} tokens) exceeds the available context size ({n_ctx} tokens); try: a shorter prompt, or a larger n_ctx"
+        "the request ({n_prompt} tokens) exceeds the available context size ({n_ctx} tokens); try: a shorter prompt, or \
+         a larger n_ctx"
     )
 }
 

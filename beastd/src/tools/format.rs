@@ -118,7 +118,8 @@ impl Dialect {
 pub fn instruction(tools: &[Value]) -> String {
     let list: Vec<String> = tools.iter().map(to_json).collect();
     format!(
-        "# Tools\n\nYou can call functions to help with the request. Their signatures, one JSON object a line:\n<tools>\n{}\n</tools>\n\n\
+        "# Tools\n\nYou can call functions to help with the request. Their signatures, one JSON object a line:\n\
+         <tools>\n{}\n</tools>\n\n\
          To call a function, answer with its name and arguments as a JSON object within <tool_call></tool_call> tags:\n\
          <tool_call>\n{{\"name\": NAME, \"arguments\": ARGUMENTS}}\n</tool_call>",
         list.join("\n")

@@ -185,7 +185,8 @@ fn check(inputs: &[Vec<Token>], n_ctx: usize, n_vocab: usize) -> Result<(), Wire
             let n = input.len();
             // In words that clients of llama-server look for.
             let text = format!(
-                "{name} ({n} tokens) exceeds the available context size ({n_ctx} tokens); try: less text, or a larger n_ctx"
+                "{name} ({n} tokens) exceeds the available context size ({n_ctx} tokens); try: less text, or a larger \
+                 n_ctx"
             );
             return Err(WireError::new(ErrorCode::TooLong, text).with_sizes(n, n_ctx));
         }

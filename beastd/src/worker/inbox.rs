@@ -10,8 +10,8 @@ use super::embedding::{EmbedJob, Timer};
 use crate::admitted::Admitted;
 use crate::batch::SeqId;
 use crate::config::Config;
-use crate::in_use::InUse;
 use crate::interrupt::Interrupt;
+use crate::lease::Lease;
 use crate::stream::channel;
 
 /// Commands to the worker. Bounded: who finds the inbox full is refused.
@@ -50,7 +50,7 @@ pub struct Ticket {
     /// What is said when the request has a slot.
     pub started: Event,
     /// Keeps the model until the answer has been computed, read or not.
-    pub in_use: Option<InUse>,
+    pub lease: Option<Lease>,
 }
 
 impl Submission {

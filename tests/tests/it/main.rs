@@ -42,6 +42,7 @@ mod rooms;
 mod shapes;
 mod shell;
 mod shutdown;
+mod sizes;
 mod soak;
 mod speculation;
 mod start;

@@ -55,7 +55,7 @@ pub(crate) fn now_s() -> u64 {
 
 /// Begins with a `b`, as clients of llama-server expect.
 pub(crate) fn fingerprint() -> String {
-    format!("beast-{}", crate::daemon::VERSION)
+    format!("beast-{}", crate::shared::VERSION)
 }
 
 /// OpenAI's word for the end of an answer.

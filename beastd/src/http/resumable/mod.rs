@@ -69,9 +69,9 @@ pub(crate) async fn begin(
     if requests.len() != 1 {
         return Err(Refusal::invalid_field("n", "a stream with X-Conversation-Id has one answer; try: n = 1"));
     }
-    let (daemon, streams) = (&asked.client.daemon, &asked.client.streams);
+    let (shared, streams) = (&asked.client.shared, &asked.client.streams);
     let priority = requests[0].priority;
-    let answers = Answers::begin(daemon, requests).await?;
+    let answers = Answers::begin(shared, requests).await?;
     let log = Arc::new(Log::new(now_s()));
     // From here on it goes on without its client.
     let evicted = streams.insert(&id, &log)?;
@@ -91,7 +91,7 @@ pub(crate) async fn attach(asked: &Asked) -> Result<Reply, Refusal> {
     };
     let log = match asked.client.streams.get(id) {
         Some(log) => log,
-        None => producer::recover(&asked.client.daemon, &asked.client.streams, id).await?,
+        None => producer::recover(&asked.client.shared, &asked.client.streams, id).await?,
     };
     // Who has more than was said has it from another stream.
     let n_bytes = log.len();

@@ -1,4 +1,5 @@
-//! Which file to load: the configured one, else the default model when it is on disk, else the built-in one.
+//! Finds the file to load: the configured one, else the default model when it is on disk, else the built-in one. Knows
+//! no llama.cpp.
 
 use std::fs::{self, DirBuilder, File, TryLockError};
 use std::io::{self, Read, Write};
@@ -103,7 +104,9 @@ pub fn locate_draft(setting: &str, model: &Located, is_cheap: bool) -> Result<Op
 
 /// What a user of the built-in model is told.
 pub fn builtin_notice() -> String {
-    "the tiny built-in model answers; get the real one (1.6 GB): beastctl models pull lfm2-2.6b && beastctl models use auto".into()
+    "the tiny built-in model answers; get the real one (1.6 GB): beastctl models pull lfm2-2.6b && beastctl models use \
+     auto"
+        .into()
 }
 
 /// Sampling defaults: the file's own metadata first, then what the makers of its family recommend, then ours.

@@ -26,7 +26,7 @@ async fn collect(means: Means, request: Generate) -> Result<Answer, WireError> {
     // What is read once is not worth keeping; the instruction before it is.
     admitted.shared.retain(|&n| n + 1 < admitted.prompt.len());
     let started = Event::Progress { n_done: 0, n_total: 0 }; // Nobody listens to that.
-    let ticket = Ticket { arrived_us: now_us(), started, in_use: None };
+    let ticket = Ticket { arrived_us: now_us(), started, lease: None };
     let (_, mut events) = means.worker.submit(admitted, ticket)?;
     let mut text = String::new();
     while let Some(event) = events.recv().await {
