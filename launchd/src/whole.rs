@@ -65,6 +65,11 @@ impl WholeFile {
         self.file().set_permissions(permissions)
     }
 
+    /// Where it is until then.
+    pub fn part(&self) -> &Path {
+        self.part.path()
+    }
+
     /// What has been written so far.
     pub fn file(&self) -> &File {
         self.part.as_file()
