@@ -40,7 +40,6 @@ const END_PAUSE: Duration = Duration::from_millis(10);
 /// Asked of the socket at once; a piece of an answer is some 20 bytes.
 const READ_LEN: usize = 16 * 1024;
 
-/// Why the daemon cannot be reached or understood.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// See [`WaitError`].
@@ -60,11 +59,7 @@ pub enum ClientError {
     NotOurs(#[from] NotOurs),
     /// Something else listens there.
     #[error("what listens at {} is not beastd", .path.display())]
-    Foreign {
-        path: PathBuf,
-        /// What is wrong with its greeting.
-        source: HandshakeError,
-    },
+    Foreign { path: PathBuf, source: HandshakeError },
     /// Client and daemon are not of the same time.
     #[error(
         "beastd {} speaks protocol {}, this beastctl {} speaks protocol {VERSION}",
@@ -81,7 +76,10 @@ pub enum ClientError {
     #[error("the answer of beastd cannot be understood")]
     Garbled(#[source] CodecError),
     /// The request does not fit into a frame.
-    #[error("the request has {} and beastd takes at most {}", above(*.0 as u64, MAX_FRAME_LEN as u64), binary(MAX_FRAME_LEN as u64))]
+    #[error(
+        "the request has {} and beastd takes at most {}",
+        above(*.0 as u64, MAX_FRAME_LEN as u64), binary(MAX_FRAME_LEN as u64)
+    )]
     TooLong(usize),
     /// What the daemon says when a request fails.
     #[error(transparent)]
@@ -120,7 +118,6 @@ impl ClientError {
         }
     }
 
-    /// Whether the daemon refuses because it ends.
     pub fn is_shutting_down(&self) -> bool {
         matches!(self, ClientError::Daemon(error) if error.code == ErrorCode::ShuttingDown)
     }
@@ -186,7 +183,6 @@ pub fn start(path: &Path) -> String {
     }
 }
 
-/// A connection that has been greeted.
 #[derive(Debug)]
 pub struct Client {
     stream: UnixStream,
@@ -201,9 +197,6 @@ pub struct Client {
 
 impl Client {
     /// Connects and exchanges greetings, whatever the version of the daemon.
-    ///
-    /// # Errors
-    /// See [`ClientError`].
     pub fn open(path: &Path, wait: &Wait) -> Result<Self, ClientError> {
         let until = Instant::now() + GREETING_LIMIT;
         beast_launchd::peer::check_folder(path)?;
@@ -219,9 +212,6 @@ impl Client {
 
     /// The same past the end of a daemon: that hangs up on those that it did not get to. A moment later it is gone, or
     /// its successor is there.
-    ///
-    /// # Errors
-    /// See [`ClientError`].
     pub fn reach(path: &Path, wait: &Wait) -> Result<Self, ClientError> {
         let until = Instant::now() + END_LIMIT;
         loop {
@@ -232,24 +222,16 @@ impl Client {
         }
     }
 
-    /// What the daemon said of itself.
     pub fn welcome(&self) -> &Welcome {
         &self.welcome
     }
 
-    /// Refuses a daemon that speaks another protocol.
-    ///
-    /// # Errors
-    /// [`ClientError::OtherVersion`].
     pub fn same_version(self) -> Result<Self, ClientError> {
         if self.welcome.protocol == VERSION { Ok(self) } else { Err(ClientError::OtherVersion(self.welcome)) }
     }
 
     /// Sends a request. A daemon that refuses early may hang up in the middle: that is no error here, what it said
     /// comes with the next event.
-    ///
-    /// # Errors
-    /// See [`ClientError`].
     pub fn send(&mut self, request: &Request, wait: &Wait) -> Result<(), ClientError> {
         let payload = encode(request).map_err(too_long)?;
         self.write(&payload, wait)
@@ -278,10 +260,6 @@ impl Client {
         }
     }
 
-    /// Waits until the daemon hangs up.
-    ///
-    /// # Errors
-    /// See [`WaitError`].
     pub fn wait_for_end(mut self, wait: &Wait) -> Result<(), ClientError> {
         while !self.is_closed {
             wait.ready(self.stream.as_fd(), PollFlags::IN, None)?;
@@ -338,7 +316,6 @@ impl Client {
         Ok(())
     }
 
-    /// Whether the daemon wants to hear no more.
     fn is_over(&self) -> bool {
         self.is_closed || self.garbled.is_some() || self.events.iter().any(|event| matches!(event, Event::Failed(_)))
     }

@@ -30,7 +30,6 @@ const NO_JSON: &str = "no JSON";
 /// How stdin is called in messages.
 const STDIN: &str = "stdin";
 
-/// Why a file is no constraint.
 #[derive(Debug, thiserror::Error)]
 pub enum ConstraintError {
     /// It cannot be opened or read.
@@ -38,33 +37,25 @@ pub enum ConstraintError {
     Unreadable { name: String, source: io::Error },
     /// Stdin is taken.
     #[error("stdin is the material, so `-` cannot be the file of {option}")]
-    StdinTaken {
-        /// Whose file.
-        option: &'static str,
-    },
+    StdinTaken { option: &'static str },
     /// Nothing can mean so much.
     #[error("{name} has more than {}", binary(*.limit as u64))]
     TooLong { name: String, limit: usize },
     /// A pipe or a device may never end.
     #[error("{name} is not a regular file")]
-    NotAFile {
-        /// What it is called.
-        name: String,
-    },
+    NotAFile { name: String },
     /// A file of tools is wrong in one of them.
     #[error("{name}: tool {n}: {problem}")]
     Tool {
         name: String,
         /// Which, from 1.
         n: usize,
-        /// What is wrong with it.
         problem: String,
     },
     /// The tool that must be called is not among them.
     #[error("--tool-choice {choice}: {name} has no such tool")]
     NoSuchTool {
         name: String,
-        /// What was asked for.
         choice: String,
         /// What could be, separated by commas.
         known: String,
@@ -77,9 +68,7 @@ pub enum ConstraintError {
         line: usize,
         /// In bytes, from 1.
         column: usize,
-        /// What is wrong there.
         problem: String,
-        /// What to do about it.
         hint: String,
     },
 }
@@ -105,10 +94,6 @@ impl Failing for ConstraintError {
     }
 }
 
-/// Reads a JSON schema.
-///
-/// # Errors
-/// See [`ConstraintError`].
 pub fn schema(path: &Path, stdin_is_free: bool) -> Result<Constraint, ConstraintError> {
     let (name, text) = read("--schema", path, stdin_is_free)?;
     check_schema(&text).map_err(|(place, problem)| {
@@ -135,7 +120,6 @@ pub fn check_schema(text: &str) -> Result<(), ((usize, usize), String)> {
     }
 }
 
-/// Where a text stops being JSON, and why.
 fn no_json(error: &serde_json::Error) -> ((usize, usize), String) {
     let (line, column, problem) = (error.line(), error.column(), error.to_string());
     let place = format!(" at line {line} column {column}");
@@ -151,9 +135,6 @@ fn until_content(name: &str) -> String {
 }
 
 /// Reads a grammar; what it says, only the daemon knows.
-///
-/// # Errors
-/// See [`ConstraintError`].
 pub fn grammar(path: &Path, stdin_is_free: bool) -> Result<Constraint, ConstraintError> {
     let (name, text) = read("--grammar", path, stdin_is_free)?;
     if text.trim().is_empty() {
@@ -195,7 +176,6 @@ fn is_inline(option: &str, text: &str) -> bool {
     }
 }
 
-/// A file of at most so many bytes.
 fn bytes_of(path: &Path, name: &str, limit: usize) -> Result<Vec<u8>, ConstraintError> {
     file::read(path, limit as u64).map_err(|source| match file::refusal(&source) {
         Some(Refusal::NotRegular(_)) => ConstraintError::NotAFile { name: name.into() },

@@ -3,12 +3,9 @@
 use crate::{exit::Result, output::Console};
 use std::{path::PathBuf, time::Instant};
 
-/// What every command is given.
 #[derive(Debug)]
 pub struct Context {
-    /// Who listens.
     pub console: Console,
-    /// When this process started.
     pub started: Instant,
     /// `--socket`.
     pub socket: Option<PathBuf>,

@@ -1,5 +1,5 @@
 //! `beastctl man`: the manual, made from the parser, so that it says of commands and options what the program does.
-//! What the parser does not know stands in the lists below: exit codes, variables without an option, files.
+//! What the parser does not know stands in the lists below, variables without an option and files, and in `exit`.
 
 mod synopsis;
 
@@ -21,26 +21,13 @@ use crate::{
     context::Context,
     exit::{self, During as _, Failing, Result},
     output::{OutputError, WholeFile},
+    program::Running,
     prompts, text,
     wait::Wait,
 };
 
 /// The page of beastd, which is written by hand: ours are of the same day.
 const BEASTD: &str = include_str!("../../../packaging/man/beastd.1");
-
-const EXIT_CODES: [(&str, &str); 8] = [
-    ("0", "Done; also when the reader of stdout had seen enough."),
-    ("1", "The request failed."),
-    ("2", "The command line, a prompt or the input makes no sense."),
-    ("3", "The daemon cannot be reached."),
-    ("4", "The input is too long."),
-    (
-        "5",
-        "The answer was cut, under --strict; or it is not what --schema, --grammar or -x asked for, and nothing is printed.",
-    ),
-    ("75", "The daemon is busy or ending; the same command may succeed later."),
-    ("130", "Ctrl-C."),
-];
 
 /// Beside those that belong to an option, which are taken from the parser.
 const ENVIRONMENT: [(&str, &str); 10] = [
@@ -72,17 +59,11 @@ const FILES: [(&str, &str); 7] = [
     ("$XDG_RUNTIME_DIR/beast/beastd.sock", "The daemon. On macOS in ~/Library/Application Support/beast."),
 ];
 
-/// Why there is no page.
 #[derive(Debug, thiserror::Error)]
 pub enum ManError {
     /// No such command.
     #[error("there is no command `{command}`{}", text::did_you_mean(nearest.as_deref()))]
-    Unknown {
-        /// What was asked for.
-        command: String,
-        /// The most similar one.
-        nearest: Option<String>,
-    },
+    Unknown { command: String, nearest: Option<String> },
 }
 
 impl Failing for ManError {
@@ -95,7 +76,6 @@ impl Failing for ManError {
     }
 }
 
-/// Prints a page, or writes all of them.
 pub(super) fn run(context: &Context, options: &ManOptions) -> Result<()> {
     let mut command = Cli::command();
     command.build();
@@ -122,14 +102,9 @@ fn is_shown(page: &str) -> Result<bool> {
 
 fn shows(program: &str, arguments: &[&str], page: &str) -> bool {
     // What it complains about helps nobody who gets the page after all.
-    let child = Command::new(program).args(arguments).stdin(Stdio::piped()).stderr(Stdio::null()).spawn();
-    child.is_ok_and(|mut child| {
-        if let Some(mut stdin) = child.stdin.take() {
-            // It may have seen enough before the end.
-            let _ = stdin.write_all(page.as_bytes());
-        }
-        child.wait().is_ok_and(|status| status.success())
-    })
+    let shown = Running::start(Command::new(program).args(arguments).stderr(Stdio::null()), page.into());
+    let status = shown.and_then(|mut running| running.status(None, &Wait::default(), || {}));
+    status.is_ok_and(|status| status.success())
 }
 
 fn find<'a>(mut command: &'a clap::Command, words: &[String]) -> Result<&'a clap::Command, ManError> {
@@ -151,7 +126,6 @@ fn write_all(command: &clap::Command, dir: &Path) -> Result<()> {
     Ok(())
 }
 
-/// A command and all beneath it.
 fn all(command: &clap::Command) -> Vec<&clap::Command> {
     let beneath = command.get_subcommands().filter(|command| !command.is_hide_set()).flat_map(all);
     std::iter::once(command).chain(beneath).collect()
@@ -180,8 +154,7 @@ fn page(command: &clap::Command) -> Result<String> {
         prompts_as_commands(&mut page)?;
     }
     examples(command, &mut page)?;
-    let exit_codes = EXIT_CODES.map(|(code, text)| (code.to_owned(), text.to_owned()));
-    section("EXIT STATUS", &exit_codes, &mut page)?;
+    section("EXIT STATUS", &exit::CODES.map(|code| (code.number.to_string(), sentence(code.meaning))), &mut page)?;
     section("ENVIRONMENT", &environment(command, is_root), &mut page)?;
     if is_root {
         section("FILES", &FILES.map(|(file, text)| (file.to_owned(), text.to_owned())), &mut page)?;
@@ -269,6 +242,12 @@ fn environment(command: &clap::Command, is_root: bool) -> Vec<(String, String)> 
     });
     let others = ENVIRONMENT.iter().filter(|_| is_root).map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));
     of_options.chain(others).collect()
+}
+
+/// With a capital letter and a full stop; a page marks options in its own way.
+fn sentence(words: &str) -> String {
+    let words = words.replace('`', "");
+    format!("{}{}.", words[..1].to_uppercase(), &words[1..])
 }
 
 fn section(title: &str, items: &[(String, String)], page: &mut Vec<u8>) -> io::Result<()> {

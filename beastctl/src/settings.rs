@@ -57,7 +57,6 @@ impl Failing for SettingsError {
     }
 }
 
-/// What beastd says of them.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(transparent)]
 pub(super) struct Settings {
@@ -114,7 +113,6 @@ impl Settings {
         serde_json::from_str(printed).ok()
     }
 
-    /// The text of one.
     pub(super) fn get(&self, key: &str) -> Option<String> {
         self.values.get(key).map(Setting::text)
     }

@@ -3,21 +3,18 @@
 use std::{
     env,
     ffi::OsStr,
-    io::{ErrorKind, Read},
-    os::{
-        fd::AsFd,
-        unix::{fs::PermissionsExt, process::CommandExt},
-    },
+    os::unix::{fs::PermissionsExt, process::CommandExt},
     path::{Path, PathBuf},
-    process::{Child, ChildStderr, Command, ExitStatus, Stdio},
+    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
-use rustix::event::PollFlags;
+use beast_launchd::ALREADY_RUNNING;
 
 use crate::{
     client::{self, Client, ClientError},
     exit::{self, Failing},
+    program::{RunError, Running},
     wait::{Wait, WaitError},
 };
 
@@ -28,10 +25,7 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(2);
 const PAUSE: Duration = Duration::from_millis(10);
 /// How many times a daemon is started because another one held the socket and was gone again.
 const MAX_STARTS: usize = 3;
-/// What is kept of the words of a daemon that does not start.
-const MAX_WORDS: usize = 16 * 1024;
 
-/// Why there is no daemon.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// One is there, or may not be started.
@@ -51,19 +45,14 @@ pub enum StartError {
     NoProgram,
     /// None is there because the service that owns this socket is stopped: a second daemon beside it would take its
     /// place.
-    #[error("nobody listens at {}: beastd is installed as a service ({}), which is stopped", .socket.display(), .file.display())]
-    ServiceStopped {
-        socket: PathBuf,
-        /// What installs it.
-        file: PathBuf,
-    },
+    #[error(
+        "nobody listens at {}: beastd is installed as a service ({}), which is stopped",
+        .socket.display(), .file.display()
+    )]
+    ServiceStopped { socket: PathBuf, file: PathBuf },
     /// It did not start.
     #[error("cannot start {}: {words}", .program.display())]
-    Failed {
-        program: PathBuf,
-        /// What it said.
-        words: String,
-    },
+    Failed { program: PathBuf, words: String },
 }
 
 impl Failing for StartError {
@@ -90,10 +79,13 @@ impl Failing for StartError {
             }
             StartError::Refused(_) => Some("leave --no-start out".into()),
             StartError::ServiceStopped { .. } => {
-                Some("beastctl service start, or where no service manager runs, as in a container, --socket with another place or beastctl service uninstall".into())
+                let without = "where no service manager runs, as in a container, --socket with another place or beastctl \
+                               service uninstall";
+                Some(format!("beastctl service start, or {without}"))
             }
-            StartError::Missing(_) | StartError::NoProgram => Some("put beastd beside beastctl, or into a folder of PATH".into()),
-            StartError::Failed { words, .. } if words.contains("; try: ") => None,
+            StartError::Missing(_) | StartError::NoProgram => {
+                Some("put beastd beside beastctl, or into a folder of PATH".into())
+            }
             StartError::Failed { .. } => Some("beastd, to see it start in the foreground".into()),
             StartError::Client(error) => error.hint(),
             StartError::Wait(error) => error.hint(),
@@ -111,9 +103,6 @@ impl Failing for StartError {
 
 /// Connects; when nobody listens and `may_start`, starts a daemon first. `say` hears what takes time, again and again
 /// while it does.
-///
-/// # Errors
-/// See [`StartError`].
 pub fn connect(path: &Path, may_start: bool, wait: &Wait, mut say: impl FnMut(&str)) -> Result<Client, StartError> {
     let error = match Client::reach(path, wait) {
         Ok(client) => return Ok(client.same_version()?),
@@ -142,19 +131,28 @@ pub fn connect(path: &Path, may_start: bool, wait: &Wait, mut say: impl FnMut(&s
             }
         };
         let died = || beast_launchd::words::last(path).map(|words| words.reason);
-        let words = outcome.err().or_else(died).unwrap_or_else(|| error.to_string());
+        let NotStarted { words, is_served } = outcome
+            .err()
+            .unwrap_or_else(|| NotStarted { words: died().unwrap_or_else(|| error.to_string()), is_served: false });
         // The other's daemon had the socket a moment ago and is gone again: it was killed, or told to end.
-        let is_free_again = words.contains("is already running");
-        if !is_free_again || n_starts == MAX_STARTS {
+        if !is_served || n_starts == MAX_STARTS {
             return Err(StartError::Failed { program, words });
         }
     }
 }
 
-/// The program beastd.
-///
-/// # Errors
-/// [`StartError::NoProgram`].
+/// What a daemon left that did not go into the background.
+struct NotStarted {
+    words: String,
+    is_served: bool,
+}
+
+impl From<String> for NotStarted {
+    fn from(words: String) -> Self {
+        Self { words, is_served: false }
+    }
+}
+
 pub fn program() -> Result<PathBuf, StartError> {
     find_beastd().ok_or(StartError::NoProgram)
 }
@@ -175,8 +173,8 @@ fn is_program(path: &Path) -> bool {
     path.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
 }
 
-/// Runs the daemon until it has gone into the background; the inner error is what it said instead.
-fn start(program: &Path, socket: &Path, wait: &Wait, say: impl FnMut()) -> Result<Result<(), String>, WaitError> {
+/// Runs the daemon until it has gone into the background.
+fn start(program: &Path, socket: &Path, wait: &Wait, say: impl FnMut()) -> Result<Result<(), NotStarted>, WaitError> {
     // The daemon outlives whoever has started it: a lock or a pipe of theirs that it inherited would never be given
     // back. Our own files are not inherited anyway.
     close_fds::set_fds_cloexec(3, &[]);
@@ -186,68 +184,26 @@ fn start(program: &Path, socket: &Path, wait: &Wait, say: impl FnMut()) -> Resul
     for (name, _) in env::vars_os().filter(|(name, _)| name.as_encoded_bytes().starts_with(b"GIT_")) {
         command.env_remove(name);
     }
-    let child = command
-        .args(arguments)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        // Ctrl-C is for the client: a daemon that is just starting may be another client's as well.
-        .process_group(0)
-        .spawn();
-    let mut child = match child {
-        Ok(child) => child,
-        Err(error) => return Ok(Err(error.to_string())),
-    };
-    let mut words = Vec::new();
-    let status = wait_for_exit(&mut child, &mut words, wait, say)?;
-    let words = String::from_utf8_lossy(&words).trim().to_owned();
-    Ok(match status {
-        Some(status) if status.success() => Ok(()),
-        Some(status) if words.is_empty() => Err(format!("it ended with {status}")),
-        Some(_) => Err(words),
-        None => Err(format!("it did not go into the background within {}", humantime::format_duration(START_LIMIT))),
-    })
-}
-
-/// Not until the end of its stderr: the daemon in the background may have inherited it.
-fn wait_for_exit(
-    child: &mut Child,
-    words: &mut Vec<u8>,
-    wait: &Wait,
-    mut say: impl FnMut(),
-) -> Result<Option<ExitStatus>, WaitError> {
-    let until = Instant::now() + START_LIMIT;
-    let mut stderr = child.stderr.take();
-    loop {
-        say();
-        let status = child.try_wait().map_err(WaitError::Poll)?;
-        listen(&mut stderr, words, wait, status.is_some())?;
-        if status.is_some() || Instant::now() >= until {
-            return Ok(status);
+    command.args(arguments).stdout(Stdio::null()).stderr(Stdio::piped());
+    // Ctrl-C is for the client: a daemon that is just starting may be another client's as well.
+    command.process_group(0);
+    // Not until the end of its stderr: the daemon in the background may have inherited it.
+    let ended = Running::start(&mut command, Vec::new()).map(Running::left_alone).and_then(|mut running| {
+        let status = running.status(Some(START_LIMIT), wait, say)?;
+        let words = if status.success() { String::new() } else { running.stderr() };
+        Ok((status, words))
+    });
+    Ok(Err(match ended {
+        Ok((status, _)) if status.success() => return Ok(Ok(())),
+        Ok((status, words)) => {
+            let words = words.trim();
+            let words = if words.is_empty() { format!("it ended with {status}") } else { words.to_owned() };
+            NotStarted { words, is_served: status.code() == Some(ALREADY_RUNNING.into()) }
         }
-    }
-}
-
-/// Takes what there is to read, waiting a moment for it; after the end of the program, all that is left.
-fn listen(
-    stderr: &mut Option<ChildStderr>,
-    words: &mut Vec<u8>,
-    wait: &Wait,
-    has_ended: bool,
-) -> Result<(), WaitError> {
-    loop {
-        let Some(pipe) = stderr else {
-            return if has_ended { Ok(()) } else { wait.pause(PAUSE) };
-        };
-        let until = Instant::now() + if has_ended { Duration::ZERO } else { PAUSE };
-        if wait.ready(pipe.as_fd(), PollFlags::IN, Some(until))?.is_none() {
-            return Ok(());
+        Err(RunError::Wait(error)) => return Err(error),
+        Err(RunError::Slow(limit)) => {
+            format!("it did not go into the background within {}", humantime::format_duration(limit)).into()
         }
-        let mut bytes = [0; 4096];
-        match pipe.read(&mut bytes) {
-            Ok(n) if n > 0 => words.extend(&bytes[..n.min(MAX_WORDS - words.len())]),
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            _ => *stderr = None,
-        }
-    }
+        Err(error) => error.to_string().into(),
+    }))
 }

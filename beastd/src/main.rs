@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
-use beast_launchd::{HttpListener, Listener, Origin, cpu, shown, words};
+use beast_launchd::{ALREADY_RUNNING, HttpListener, Listener, Origin, SocketError, cpu, shown, words};
 use beast_protocol::LoadStage;
 use beastd::calibration;
 use beastd::clock::now_us;
@@ -19,7 +19,11 @@ use clap::Parser;
 #[derive(Debug, Parser)]
 #[command(
     version,
-    after_help = "All settings with their defaults: beastd --print-config\nTell it to end: beastctl stop"
+    after_help = "\
+All settings with their defaults: beastd --print-config
+Tell it to end: beastctl stop
+
+Exit codes: 0 ended, 1 failed, 2 usage, 69 another beastd serves the socket already."
 )]
 struct Args {
     /// Read this configuration instead of ~/.config/beast/config.toml
@@ -82,13 +86,25 @@ fn main() -> ExitCode {
         }
         error.exit()
     });
+    // The daemon that lets a model be tried words what comes of it.
+    let is_trial = args.try_model.is_some();
     match run(args, started_us) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // Once, on one line, with the whole chain of causes.
-            say(&format!("{error:#}"));
-            ExitCode::FAILURE
+            let text = format!("{error:#}");
+            let step = if is_trial || text.contains("; try: ") { "" } else { "; try: beastctl doctor" };
+            say(&format!("{text}{step}"));
+            ExitCode::from(exit_code(&error))
         }
+    }
+}
+
+/// Programs tell a daemon that is not needed from one that failed.
+fn exit_code(error: &anyhow::Error) -> u8 {
+    match error.downcast_ref() {
+        Some(SocketError::AlreadyRunning { .. }) => ALREADY_RUNNING,
+        _ => 1,
     }
 }
 

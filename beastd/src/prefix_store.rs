@@ -9,16 +9,17 @@
 //! The files hold what users wrote, as tokens: nobody else may read them. Nor may anybody else write them, for a state
 //! goes to an engine that trusts it; the checksum is against accidents only.
 
-use std::fs::{self, DirBuilder, File, Permissions, TryLockError};
+use std::fs::{self, DirBuilder, File, Permissions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use beast_launchd::lock::{self, NotLocked};
+use beast_launchd::whole::{self, PRIVATE, WholeFile};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use sha2::{Digest, Sha256};
-use tempfile::NamedTempFile;
 
 use crate::batch::Token;
 use crate::engine::{SavedState, Seal};
@@ -83,7 +84,7 @@ const CHECKSUM_LEN: u64 = size_of::<Seal>() as u64;
 
 const SUFFIX: &str = ".prefix";
 /// Of a file that is being written.
-const PART_SUFFIX: &str = ".prefix-part";
+const PART_SUFFIX: &str = whole::PART_SUFFIX;
 /// How often a file is begun again that another daemon, which is just starting, took for a left-over.
 const MAX_BEGINNINGS: usize = 8;
 
@@ -187,12 +188,12 @@ impl PrefixStore {
 
         let head = encode_head(&self.key, tokens, n_state);
         let seal = state.seal(&head);
-        let mut part = self.begin_file()?;
+        let mut part = self.begin_file(&self.path(tokens))?;
         for piece in [&head, state.bytes(), &seal] {
             part.write_all(piece)?;
         }
-        self.note_use(part.as_file());
-        part.persist(self.path(tokens))?;
+        self.note_use(part.file());
+        part.finish()?;
         self.entries.push(Entry { tokens: tokens.to_vec(), n_bytes });
         Ok(())
     }
@@ -319,12 +320,12 @@ impl PrefixStore {
 
     /// An empty file of mode 0600 that is removed unless it gets its final name; locked, so that another daemon which
     /// opens the folder now sees that somebody writes it.
-    fn begin_file(&self) -> io::Result<NamedTempFile> {
+    fn begin_file(&self, path: &Path) -> io::Result<WholeFile> {
         for _ in 0..MAX_BEGINNINGS {
-            let part = tempfile::Builder::new().prefix(".").suffix(PART_SUFFIX).tempfile_in(&self.folder)?;
+            let part = WholeFile::create(path, PRIVATE)?;
             // A file system without locks is used without this protection.
-            let _ = part.as_file().lock();
-            if part.as_file().metadata()?.nlink() > 0 {
+            let _ = part.file().lock();
+            if part.file().metadata()?.nlink() > 0 {
                 return Ok(part);
             }
             // It was removed between its creation and the lock.
@@ -412,7 +413,7 @@ fn discard(path: &Path, why: &Unusable) {
 /// Removes what a killed daemon has not finished. Whoever still writes holds a lock, which ends with the process.
 fn remove_leftover(path: &Path) {
     let file = open_no_link(path);
-    if file.as_ref().is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock))) {
+    if file.as_ref().is_ok_and(|file| matches!(lock::take(file), Err(NotLocked::Held))) {
         return;
     }
     // Still locked by us: who has just made it waits for the lock, sees that it is gone, and makes another.

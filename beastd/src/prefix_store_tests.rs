@@ -242,12 +242,12 @@ fn a_time_in_the_future_does_not_make_a_prefix_immortal() {
 fn leftovers_are_removed_but_not_what_is_being_written() {
     let folder = folder();
     let store = open(folder.path(), ROOM);
-    let part = store.begin_file().expect("there is room");
+    let part = store.begin_file(&store.path(&tokens([1]))).expect("there is room");
     let leftover = folder.path().join(format!(".abcdef{PART_SUFFIX}"));
     write_raw(&leftover, b"half a");
-    assert_eq!(mode(part.path()), 0o600);
+    assert_eq!(mode(part.part()), 0o600);
     open(folder.path(), ROOM);
-    assert!(part.path().exists() && !leftover.exists());
+    assert!(part.part().exists() && !leftover.exists());
     drop(part);
     assert_eq!(names(folder.path()).len(), 0);
 }

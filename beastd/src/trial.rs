@@ -13,7 +13,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
-use beast_launchd::{file, paths};
+use beast_launchd::{file, paths, whole};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Resource, Rlimit, Signal, kill_process, setrlimit};
 
@@ -201,9 +201,7 @@ impl Record {
         let write = |path: &Path| {
             let folder = path.parent().ok_or(io::ErrorKind::NotFound)?;
             DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-            let mut part = tempfile::NamedTempFile::new_in(folder)?;
-            part.write_all(self.text.as_bytes())?;
-            part.persist(path).map(|_| ()).map_err(|error| error.error)
+            whole::write(path, self.text.as_bytes(), whole::PRIVATE)
         };
         if let Some(Err(error)) = self.path.as_deref().map(write) {
             tracing::debug!(%error, "the trial of a model cannot be remembered");

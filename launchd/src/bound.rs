@@ -2,10 +2,9 @@
 //!
 //! May know: files, their owners and modes. Never knows: launchd, systemd, or who asks.
 //!
-//! The lock decides who serves a path. It is released by the kernel however a process ends, so it is never stale, which
-//! a socket file and a process id can be.
+//! The lock decides who serves a path: it is never stale, which a socket file and a process id can be.
 
-use std::fs::{self, DirBuilder, File, Permissions, TryLockError};
+use std::fs::{self, DirBuilder, File, Permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileExt, FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -14,6 +13,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
+use crate::lock::{self, NotLocked};
 use crate::peer::peer_pid;
 use crate::socket::{SocketError, check_socket_path};
 
@@ -100,13 +100,10 @@ impl Lock {
             return Err(occupied());
         }
         let lock = Lock { file, path: path.clone() };
-        // A lock of the open file and not of the process: a fork does not lose it, and threads exclude each other too.
-        match lock.file.try_lock() {
+        match lock::take(&lock.file) {
             Ok(()) => Ok(lock),
-            Err(TryLockError::WouldBlock) => {
-                Err(SocketError::AlreadyRunning { path: socket.to_owned(), pid: lock.pid() })
-            }
-            Err(TryLockError::Error(error)) => Err(fail(error)),
+            Err(NotLocked::Held) => Err(SocketError::AlreadyRunning { path: socket.to_owned(), pid: lock.pid() }),
+            Err(NotLocked::Io(error)) => Err(fail(error)),
         }
     }
 
@@ -132,7 +129,7 @@ pub fn recorded_pid(socket: &Path) -> Option<u32> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
     let file = File::from(rustix::fs::open(PathBuf::from(path).as_path(), flags, Mode::empty()).ok()?);
     // What nobody holds was left by a process that has ended, and its id may be another's by now.
-    let is_held = || matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock));
+    let is_held = || lock::is_held(&file).unwrap_or(false);
     let is_file = file.metadata().is_ok_and(|metadata| metadata.is_file());
     (is_file && is_held()).then(|| recorded(&file)).flatten()
 }

@@ -13,6 +13,8 @@ pub mod file;
 pub mod gguf;
 mod http;
 mod installed;
+pub mod lock;
+pub mod model;
 mod notify;
 pub mod paths;
 pub mod peer;
@@ -20,6 +22,7 @@ mod plist;
 pub mod shown;
 mod socket;
 pub mod systemd;
+pub mod whole;
 pub mod words;
 
 pub use bound::recorded_pid;
@@ -41,6 +44,9 @@ pub const MARK: &str = "Written by `beastctl service install`; `beastctl service
 /// What the end of a daemon may take besides its `drain_timeout`: the last step of the engine, last words, prefixes
 /// that are saved.
 pub const REST_OF_THE_END: Duration = Duration::from_secs(30);
+
+/// How beastd ends where another one serves the socket already (`EX_UNAVAILABLE`).
+pub const ALREADY_RUNNING: u8 = 69;
 
 /// What a service is: a program that the system starts when somebody calls its socket.
 ///

@@ -227,10 +227,10 @@ After={SOCKET_UNIT}
 Type=notify
 ExecStart={command}
 
-# After a crash. Codes 1 and 2 are no crash: beastd says them when its configuration, its model or its command line is
-# wrong, and that is still so a second later. The next call tries again.
+# After a crash. Codes 1, 2 and 69 are no crash: beastd says them when its configuration, its model or its command line
+# is wrong, or another beastd runs, and that is still so a second later. The next call tries again.
 Restart=on-failure
-RestartPreventExitStatus=1 2
+RestartPreventExitStatus=1 2 69
 RestartSec=1s
 # At SIGTERM it finishes the requests that run and ends by itself. This is drain_timeout as it was when this was
 # written, and half a minute for the rest; a longer one beastd asks for when it ends.

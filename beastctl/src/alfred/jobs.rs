@@ -2,11 +2,12 @@
 //!
 //! A job is this program under a shell that notes how it ended. Its stderr is a file with a lock on it, which the
 //! system lets go of when the last of its processes is gone, however that happens: so a dead job is never taken for a
-//! slow one, and no other process that was given the same number is ever ended for it.
+//! slow one, and no other process that was given the same number is ever ended for it. It outlives this process and
+//! writes into files, so it is not run by `program`.
 
 use std::{
     ffi::OsString,
-    fs::{self, DirBuilder, File, TryLockError},
+    fs::{self, DirBuilder, File},
     io::{self, Write},
     os::unix::{
         fs::{DirBuilderExt, OpenOptionsExt},
@@ -17,7 +18,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use beast_launchd::file;
+use beast_launchd::{file, lock};
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use crate::{
@@ -37,7 +38,6 @@ const STOPPED: &str = "130";
 const MAX_BYTES: u64 = 64 << 20;
 const PREFIX: &str = "job-";
 
-/// Why there is no such answer.
 #[derive(Debug, thiserror::Error)]
 pub enum JobError {
     /// A name that none has, or files that are gone.
@@ -60,7 +60,6 @@ impl Failing for JobError {
     }
 }
 
-/// How far a job is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum State {
     /// Not done.
@@ -73,7 +72,6 @@ pub(super) enum State {
     Failed { text: String, words: String },
 }
 
-/// The folder of all jobs.
 #[derive(Debug)]
 pub(super) struct Jobs {
     folder: PathBuf,
@@ -145,7 +143,6 @@ impl Jobs {
         })
     }
 
-    /// Ends it. What has come stays to be read.
     pub(super) fn cancel(&self, job: &str) -> Result<(), JobError> {
         let folder = self.path(job)?;
         if !is_alive(&folder).map_err(|_| JobError::Gone)? {
@@ -189,11 +186,7 @@ impl Jobs {
 }
 
 fn is_alive(folder: &Path) -> io::Result<bool> {
-    match file::open(&folder.join("error"))?.try_lock_shared() {
-        Ok(()) => Ok(false),
-        Err(TryLockError::WouldBlock) => Ok(true),
-        Err(TryLockError::Error(error)) => Err(error),
-    }
+    lock::is_held(&file::open(&folder.join("error"))?)
 }
 
 /// Only for a job that is alive, whose number nobody else can have.

@@ -36,7 +36,6 @@ use crate::{
 /// A line of beastd is some hundred bytes, its result a few thousand.
 const MAX_LINE: usize = 1024 * 1024;
 
-/// Calibrates and shows what came out.
 pub(super) fn run(
     context: &Context,
     options: &BenchOptions,
@@ -68,7 +67,6 @@ pub(super) fn run(
     sinks.finish(context, &found.object)
 }
 
-/// What beastd has found, and where it keeps it.
 struct Found {
     object: Value,
     written: Option<String>,
@@ -110,7 +108,6 @@ fn calibrate(options: &BenchOptions, program: &Path, wait: &Wait, steps: &mut St
     }
 }
 
-/// Takes line after line until the end.
 fn follow(mut stdout: ChildStdout, wait: &Wait, mut take: impl FnMut(Line)) -> Result<()> {
     let mut pending = Vec::new();
     loop {

@@ -59,13 +59,11 @@ impl Settings {
         (!self.own.is_empty()).then(|| settings.collect::<Vec<_>>().join(", "))
     }
 
-    /// The same for programs.
     pub(super) fn object(&self) -> Value {
         let own = self.own.iter().map(|(key, value)| (key.clone(), value.as_str().into()));
         Value::Object([("model".to_owned(), self.model.as_str().into())].into_iter().chain(own).collect::<Map<_, _>>())
     }
 
-    /// Whether the user has set this to that.
     pub(super) fn has(&self, key: &str, value: &str) -> bool {
         self.own.iter().any(|(own, set)| own == key && set == value)
     }

@@ -2,7 +2,6 @@
 
 use crate::exit::{self, Failing};
 
-/// Why a chat does not do what was typed.
 #[derive(Debug, thiserror::Error)]
 pub enum ChatError {
     /// What was typed makes no sense here.

@@ -20,7 +20,8 @@ A longer wait: git config beast.hookTimeout 30s.
 
 It is silent as well when a template (commit.template, -t) begins the message with words; comments and blanks are none.
 
-Hooks of husky, pre-commit and lefthook cannot be chained: they ask for their own name, or are written anew. Let them call
+Hooks of husky, pre-commit and lefthook cannot be chained: they ask for their own name, or are written anew. Let them \
+call
 beastctl.
 husky, in .husky/prepare-commit-msg (graphical programs have a short PATH):
   PATH=\"$PATH:/usr/local/bin:/opt/homebrew/bin:$HOME/.local/bin\" beastctl hook run \"$@\" || :

@@ -5,7 +5,6 @@ use crate::{
     exit::{self, Failing},
 };
 
-/// Why a verb with no room of its own has failed.
 #[derive(Debug, thiserror::Error)]
 pub enum CommandError {
     /// `history rm --all` may not go on by itself.

@@ -30,7 +30,6 @@ const EDITOR: &str = "vi";
 /// What a shell says about a command that it does not find.
 const NOT_FOUND: i32 = 127;
 
-/// Does what was asked for.
 pub(super) fn run(context: &Context, options: PromptsOptions) -> Result<()> {
     match options.action {
         None => list(context, options.json),
@@ -98,13 +97,11 @@ fn schema_object(schema: &str) -> Value {
     serde_json::from_str(schema).unwrap_or_else(|_| schema.into())
 }
 
-/// The error and what is beneath it.
 fn error_line(error: &PromptError) -> String {
     let source = std::error::Error::source(error).map(|source| format!(": {source}")).unwrap_or_default();
     format!("{error}{source}")
 }
 
-/// One aligned line for each.
 fn table(entries: &[Entry]) -> String {
     let origin = |entry: &Entry| match entry.origin {
         Origin::BuiltIn => "built in",
@@ -237,7 +234,6 @@ fn edit(context: &Context, name: &str) -> Result<()> {
     Ok(())
 }
 
-/// Runs the editor until it ends.
 fn open_editor(path: &Path) -> Result<(), PromptError> {
     let of = |name: &str| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
     let editor = of("VISUAL").or_else(|| of("EDITOR")).unwrap_or_else(|| EDITOR.into());

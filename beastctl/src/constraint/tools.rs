@@ -21,9 +21,6 @@ pub(super) const EXAMPLE: &str =
     r#"{"type": "function", "function": {"name": "now", "parameters": {"type": "object", "properties": {}}}}"#;
 
 /// Reads the functions; `choice` is `auto`, `none`, `required` or the name of one, and `auto` when it is missing.
-///
-/// # Errors
-/// See [`ConstraintError`].
 pub fn tools(path: &Path, choice: Option<&str>) -> Result<Tools, ConstraintError> {
     let inline = path.to_str().filter(|text| is_inline(OPTION, text));
     let (name, text) = match inline {

@@ -19,7 +19,6 @@ use crate::{
     wait::Wait,
 };
 
-/// Why there is nothing to show.
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
     /// No daemon has run yet, or its log is somewhere else.
@@ -30,11 +29,7 @@ pub enum LogError {
     Off,
     /// It is there and cannot be read.
     #[error("cannot read {}", .path.display())]
-    Unreadable {
-        /// The folder, or the file.
-        path: PathBuf,
-        source: io::Error,
-    },
+    Unreadable { path: PathBuf, source: io::Error },
 }
 
 impl Failing for LogError {

@@ -25,7 +25,6 @@ pub struct Console {
 }
 
 impl Console {
-    /// As this process was started.
     pub fn new(is_quiet: bool, color: Option<ColorChoice>) -> Self {
         let (stdout_is_terminal, stderr_is_terminal) = (io::stdout().is_terminal(), io::stderr().is_terminal());
         Self {
@@ -54,9 +53,6 @@ impl Console {
     }
 
     /// Prints lines for people, whose words stay whole on a terminal. The last cell of a line is as wide as it likes.
-    ///
-    /// # Errors
-    /// See [`OutputError`].
     pub fn print_lines(&self, text: &str) -> Result<(), OutputError> {
         match self.stdout_columns() {
             Some(n_columns) => self.print(&super::wrap::lines(text, n_columns)),
@@ -65,9 +61,6 @@ impl Console {
     }
 
     /// The same for lines with colours of ours; see [`Console::print_painted`].
-    ///
-    /// # Errors
-    /// See [`OutputError`].
     pub fn print_painted_lines(&self, text: &str) -> Result<(), OutputError> {
         match self.stdout_columns() {
             Some(n_columns) => self.print_painted(&super::wrap::lines(text, n_columns)),
@@ -75,23 +68,16 @@ impl Console {
         }
     }
 
-    /// Whether a line may come and go.
     pub fn shows_progress(&self) -> bool {
         self.stderr_is_terminal && !self.is_quiet && !is_dumb()
     }
 
     /// Prints what was asked for: a terminal takes no commands from it, anything else gets its bytes.
-    ///
-    /// # Errors
-    /// See [`OutputError`].
     pub fn print(&self, text: &str) -> Result<(), OutputError> {
         if self.stdout_is_terminal { self.print_painted(&harmless(text)) } else { self.print_painted(text) }
     }
 
     /// Prints what has colours of ours in it. The words of others in it went through [`one_line`].
-    ///
-    /// # Errors
-    /// See [`OutputError`].
     pub fn print_painted(&self, text: &str) -> Result<(), OutputError> {
         let mut stdout = io::stdout().lock();
         stdout.write_all(text.as_bytes())?;
@@ -99,21 +85,18 @@ impl Console {
         Ok(())
     }
 
-    /// What a person at a terminal may want to know.
     pub fn info(&self, text: &str) {
         if self.stderr_is_terminal && !self.is_quiet {
             self.say("", text);
         }
     }
 
-    /// What was lost.
     pub fn warning(&self, text: &str) {
         if !self.is_quiet {
             self.say("warning: ", text);
         }
     }
 
-    /// Why the run failed.
     pub fn error(&self, text: &str) {
         self.say("", text);
     }

@@ -9,7 +9,6 @@ use crate::{
     text::{did_you_mean, quoted, some},
 };
 
-/// Why a prompt cannot be used or written.
 #[derive(Debug, thiserror::Error)]
 pub enum PromptError {
     /// A name that would lead out of the folder, or could not be typed.
@@ -17,14 +16,7 @@ pub enum PromptError {
     Name(String),
     /// There is none.
     #[error("there is no prompt `{name}`{}", did_you_mean(nearest.as_deref()))]
-    Unknown {
-        /// What was asked for.
-        name: String,
-        /// The most similar one.
-        nearest: Option<String>,
-        /// All there are.
-        all: Vec<String>,
-    },
+    Unknown { name: String, nearest: Option<String>, all: Vec<String> },
     /// The user's file cannot be read.
     #[error("cannot read {}", .path.display())]
     Unreadable { path: PathBuf, source: io::Error },
@@ -34,54 +26,27 @@ pub enum PromptError {
         file: String,
         /// The line, from 1.
         line: usize,
-        /// What is wrong there.
         problem: String,
-        /// What to do about it.
         hint: String,
     },
     /// The first word of a command line.
     #[error("unknown command `{word}`{}", did_you_mean(nearest.as_deref()))]
-    NoCommand {
-        /// Neither a command nor a prompt.
-        word: String,
-        /// The most similar of both.
-        nearest: Option<String>,
-    },
+    NoCommand { word: String, nearest: Option<String> },
     /// `--param` names a variable that the prompt has not.
     #[error("the prompt `{prompt}` has no variable `{key}`{}", did_you_mean(nearest.as_deref()))]
-    UnknownVariable {
-        prompt: String,
-        /// What was given.
-        key: String,
-        /// The most similar variable.
-        nearest: Option<String>,
-        /// All there are.
-        all: Vec<String>,
-    },
+    UnknownVariable { prompt: String, key: String, nearest: Option<String>, all: Vec<String> },
     /// A variable without a default was not given.
     #[error("the prompt `{prompt}` needs a value for {}", .keys.join(", "))]
-    MissingVariables {
-        prompt: String,
-        /// Which ones.
-        keys: Vec<String>,
-    },
+    MissingVariables { prompt: String, keys: Vec<String> },
     /// A variable was given nothing.
     #[error("the value of `{key}` is empty, and the prompt `{prompt}` needs one")]
-    EmptyVariable {
-        prompt: String,
-        /// The variable.
-        key: String,
-    },
+    EmptyVariable { prompt: String, key: String },
     /// Without a home there is no folder for prompts.
     #[error(transparent)]
     NoFolder(#[from] PathError),
     /// `prompts new` never overwrites.
     #[error("{} exists already", .path.display())]
-    Exists {
-        path: PathBuf,
-        /// The prompt's name.
-        name: String,
-    },
+    Exists { path: PathBuf, name: String },
     /// A command has this name, so the prompt could not be called by it.
     #[error("`{0}` is a command")]
     Reserved(String),
@@ -108,12 +73,7 @@ pub enum PromptError {
     },
     /// The editor did not do its work.
     #[error("the editor `{editor}` {problem}")]
-    Editor {
-        /// Its command.
-        editor: String,
-        /// What happened.
-        problem: String,
-    },
+    Editor { editor: String, problem: String },
 }
 
 impl Failing for PromptError {

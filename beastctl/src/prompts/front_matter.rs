@@ -93,7 +93,6 @@ fn unknown(key: &Key, of: &str, all: &[&str]) -> Mistake {
     Mistake::new(key.line, problem).hint(format!("one of {}", all.join(", ")))
 }
 
-/// What has been read of them.
 #[derive(Default)]
 struct Settings<'a> {
     folder: Option<&'a Path>,
@@ -199,7 +198,6 @@ fn sampling(node: &Node) -> Result<Sampling, Mistake> {
     Ok(sampling)
 }
 
-/// One text or several.
 fn stop(node: &Node) -> Result<Vec<String>, Mistake> {
     let nodes = match &node.value {
         Value::List(nodes) => nodes.iter().collect(),

@@ -34,35 +34,13 @@ pub enum ServiceError {
     NoProgram { program: String, source: io::Error },
     /// It says no.
     #[error("`{command}` failed ({status}){}", said(.words))]
-    Failed {
-        /// As it can be typed.
-        command: String,
-        /// How it ended.
-        status: String,
-        /// What it said.
-        words: String,
-    },
+    Failed { command: String, status: String, words: String },
     /// It does not end.
     #[error("`{command}` has not ended within {}", humantime::format_duration(*.limit))]
-    Slow {
-        /// As it can be typed.
-        command: String,
-        /// The time.
-        limit: Duration,
-    },
+    Slow { command: String, limit: Duration },
     /// The system has no manager for this user, at least not here.
     #[error("{manager} does not serve this user here: `{command}` failed ({status}){}", said(.words))]
-    NoManager {
-        manager: &'static str,
-        /// What helps.
-        hint: &'static str,
-        /// As it can be typed.
-        command: String,
-        /// How it ended.
-        status: String,
-        /// What it said.
-        words: String,
-    },
+    NoManager { manager: &'static str, hint: &'static str, command: String, status: String, words: String },
     /// A file of the same name that is not ours.
     #[error("{} is there already and was not written by beastctl", .0.display())]
     Foreign(PathBuf),
@@ -70,23 +48,14 @@ pub enum ServiceError {
     #[error("{} was not written by beastctl, so nothing is removed", .0.display())]
     NotOurs(PathBuf),
     /// A package's service is there, and is not the one that was to be installed.
-    #[error("the service of a package is enabled already: {} {}listens at {}", .file.display(), starts(.program.as_deref()), .socket.display())]
-    Packaged {
-        /// Its unit.
-        file: PathBuf,
-        /// What it starts.
-        program: Option<PathBuf>,
-        /// Where it listens.
-        socket: PathBuf,
-    },
+    #[error(
+        "the service of a package is enabled already: {} {}listens at {}",
+        .file.display(), starts(.program.as_deref()), .socket.display()
+    )]
+    Packaged { file: PathBuf, program: Option<PathBuf>, socket: PathBuf },
     /// beastd refuses its configuration, so nothing was changed: the system would listen, and every request would fail.
     #[error("{} would not start: {words}", .program.display())]
-    Unfit {
-        /// beastd.
-        program: PathBuf,
-        /// What it says.
-        words: String,
-    },
+    Unfit { program: PathBuf, words: String },
     /// beastd does not say what it would do with them.
     #[error(transparent)]
     Settings(SettingsError),
@@ -98,11 +67,7 @@ pub enum ServiceError {
     Stopped(PathBuf),
     /// The same, and the system has given up because beastd failed again and again.
     #[error("the service is installed and stopped, because beastd failed: nobody listens at {}", .socket.display())]
-    Failing {
-        socket: PathBuf,
-        /// What shows why it failed.
-        words: &'static str,
-    },
+    Failing { socket: PathBuf, words: &'static str },
     /// A file cannot be read.
     #[error("cannot read {}", .path.display())]
     Read { path: PathBuf, source: io::Error },
@@ -157,7 +122,6 @@ impl Failing for ServiceError {
             ServiceError::Packaged { .. } => {
                 "beastctl service uninstall, which disables that one, then this again".into()
             }
-            ServiceError::Unfit { words, .. } if words.contains("; try: ") => return None,
             ServiceError::Unfit { .. } => "beastctl doctor, which looks at all that beastd needs".into(),
             ServiceError::NotInstalled(_) => "beastctl service install".into(),
             ServiceError::Stopped(_) => "beastctl service start".into(),

@@ -38,7 +38,6 @@ pub(crate) enum Form {
 }
 
 impl Form {
-    /// What a request asks for.
     pub(crate) fn of(constraint: Option<&Constraint>) -> Option<Self> {
         constraint.map(|constraint| match constraint {
             Constraint::Schema(_) => Form::Json,
@@ -47,7 +46,6 @@ impl Form {
     }
 }
 
-/// An answer that is on its way.
 pub(crate) struct Answering<'a> {
     context: &'a Context,
     options: &'a Options,
@@ -67,7 +65,6 @@ pub(crate) struct Answering<'a> {
     done: Option<Done>,
     /// Why its grammar or schema did not let it go on.
     dead_end: Option<String>,
-    /// What it has to pass.
     guard: Option<&'a Guard>,
     /// What somebody types meanwhile is not for the answer.
     _unechoed: Option<Unechoed>,
@@ -129,7 +126,6 @@ impl<'a> Answering<'a> {
         Self { guard, answer, is_streamed: false, ..self }
     }
 
-    /// What has come, without whitespace around it.
     pub(crate) fn text(&self) -> &str {
         self.answer.text()
     }
@@ -289,7 +285,6 @@ impl<'a> Answering<'a> {
         Ok(())
     }
 
-    /// Ends an answer that nobody reads.
     pub(crate) fn give_up(&mut self) {
         self.progress.erase();
     }

@@ -20,7 +20,6 @@ use crate::{
 /// After this time without input a person is told what is being waited for.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// The user's side of a request.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Material {
     /// What a prompt says that is not that of the conversation.

@@ -78,7 +78,6 @@ pub(crate) fn broken_off(answering: &mut Answering<'_>, error: Failure) -> Failu
     }
 }
 
-/// What the command line binds the answer to.
 pub(crate) fn constraint(options: &Options, stdin_is_free: bool) -> Result<Option<Constraint>> {
     let output = &options.output;
     Ok(match (&output.schema, &output.grammar) {

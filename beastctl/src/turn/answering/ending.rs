@@ -9,7 +9,6 @@ use crate::{
     output::{OutputError, Told, answer_line, answer_object, first_code_block, json_line, stats_lines, units::count},
 };
 
-/// What was made of the text.
 #[derive(Debug, Default)]
 struct Made {
     /// Under `--schema`.
@@ -124,7 +123,6 @@ impl Answering<'_> {
         self.context.console.print(&json_line(&line))
     }
 
-    /// How the answer was cut, in words.
     fn cut(&self) -> Option<String> {
         let (reason, usage, _) = self.done?;
         let tokens = count(usage.n_generated.into(), "token");
