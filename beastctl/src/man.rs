@@ -27,7 +27,7 @@ use crate::{
 };
 
 /// The page of beastd, which is written by hand: ours are of the same day.
-const BEASTD: &str = include_str!("../../../packaging/man/beastd.1");
+const BEASTD: &str = include_str!("../../packaging/man/beastd.1");
 
 /// Beside those that belong to an option, which are taken from the parser.
 const ENVIRONMENT: [(&str, &str); 10] = [
