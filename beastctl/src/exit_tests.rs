@@ -6,11 +6,11 @@ use expect_test::expect;
 use super::*;
 use crate::{
     client::ClientError,
-    commands::CommandError,
     constraint::ConstraintError,
     git::{GitError, HookError},
     output::OutputError,
     start::StartError,
+    turn::TurnError,
     wait::WaitError,
 };
 
@@ -64,8 +64,8 @@ fn each_error_has_its_code_and_its_line() {
         say(StartError::Client(ClientError::Wait(WaitError::ReaderGone))),
         say(OutputError::from(io::Error::from(io::ErrorKind::BrokenPipe))),
         say(OutputError::from(io::Error::from(io::ErrorKind::StorageFull))),
-        say(CommandError::Cut("the answer was cut".into())),
-        say(CommandError::NoQuestion),
+        say(TurnError::Cut("the answer was cut".into())),
+        say(TurnError::NoQuestion),
         say(GitError::NothingStaged),
         say(GitError::Failed { command: "diff".into(), reason: "fatal: not a git repository".into() }),
         say(GitError::Wait(WaitError::Interrupted)),
@@ -123,8 +123,8 @@ fn programs_get_a_word() {
         (refused().into(), "model_unavailable"),
         (Failure::from(StartError::Client(refused())).context("while asking"), "model_unavailable"),
         (ClientError::TooLong(40_000_000).into(), "too_long"),
-        (CommandError::Withheld("the answer was cut".into()).into(), "cut"),
-        (CommandError::Cancelled.into(), "busy"),
+        (TurnError::Withheld("the answer was cut".into()).into(), "cut"),
+        (TurnError::Cancelled.into(), "busy"),
         (WaitError::Interrupted.into(), "interrupted"),
         (StartError::Missing("/s".into()).into(), "unreachable"),
         (ConstraintError::StdinTaken { option: "--schema" }.into(), "usage"),

@@ -3,8 +3,8 @@
 use std::{env, ffi::OsString, process::ExitCode, time::Instant};
 
 use beastctl::{
-    cli::{Cli, Wishes, command_of, mistakes},
-    commands::{self, completions, prompt_verb},
+    cli::{Cli, Wishes, command_of, mistakes, prompt_verb},
+    commands, completions,
     exit::{self, Failure},
     output::{Console, error_object, json_line, usage_line},
     prompts,

@@ -46,6 +46,9 @@ pub enum StartError {
     /// None is there and no program that could be started.
     #[error("cannot reach beastd at {} (not running), and the program beastd is not to be found", .0.display())]
     Missing(PathBuf),
+    /// No program that could be started, where one is needed whatever runs.
+    #[error("cannot find the program beastd")]
+    NoProgram,
     /// None is there because the service that owns this socket is stopped: a second daemon beside it would take its
     /// place.
     #[error("nobody listens at {}: beastd is installed as a service ({}), which is stopped", .socket.display(), .file.display())]
@@ -70,6 +73,7 @@ impl Failing for StartError {
             StartError::Wait(error) => error.exit_code(),
             StartError::Refused(_)
             | StartError::Missing(_)
+            | StartError::NoProgram
             | StartError::Failed { .. }
             | StartError::ServiceStopped { .. } => exit::UNREACHABLE,
         }
@@ -88,7 +92,7 @@ impl Failing for StartError {
             StartError::ServiceStopped { .. } => {
                 Some("beastctl service start, or where no service manager runs, as in a container, --socket with another place or beastctl service uninstall".into())
             }
-            StartError::Missing(_) => Some("put beastd beside beastctl, or into a folder of PATH".into()),
+            StartError::Missing(_) | StartError::NoProgram => Some("put beastd beside beastctl, or into a folder of PATH".into()),
             StartError::Failed { words, .. } if words.contains("; try: ") => None,
             StartError::Failed { .. } => Some("beastd, to see it start in the foreground".into()),
             StartError::Client(error) => error.hint(),
@@ -145,6 +149,14 @@ pub fn connect(path: &Path, may_start: bool, wait: &Wait, mut say: impl FnMut(&s
             return Err(StartError::Failed { program, words });
         }
     }
+}
+
+/// The program beastd.
+///
+/// # Errors
+/// [`StartError::NoProgram`].
+pub fn program() -> Result<PathBuf, StartError> {
+    find_beastd().ok_or(StartError::NoProgram)
 }
 
 /// Beside this program, where it is installed or built, else in `PATH`.

@@ -12,6 +12,7 @@ pub mod mistakes;
 mod models;
 mod options;
 mod output;
+pub mod prompt_verb;
 mod prompts;
 mod service;
 

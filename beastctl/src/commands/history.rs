@@ -9,13 +9,15 @@ use std::{
 
 use serde_json::{Value, json};
 
-use super::{context::Context, conversing::damage, error::CommandError};
+use super::CommandError;
 use crate::{
     cli::{HistoryOptions, HistoryVerb},
+    context::Context,
     conversations::{Conversation, ConversationError, Entry, Exchange, Store, is_automatic},
     exit::{Failure, Result},
     input,
     output::{Answer, Console, OutputError, columns, excerpt, json_line, units::count},
+    turn::conversing::damage,
 };
 
 /// Columns of a list whose reader is no terminal.

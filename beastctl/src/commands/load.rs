@@ -4,9 +4,9 @@ use std::{io, path::Path, time::Instant};
 
 use beast_protocol::{Event, Request, Status};
 
-use super::context::Context;
 use crate::{
     client::{Client, ClientError},
+    context::Context,
     exit::{During as _, Result},
     output::Progress,
     start,

@@ -12,9 +12,10 @@ use std::{
 use beast_protocol::Sampling;
 use serde_json::{Value, json};
 
-use super::{context::Context, prompt_verb};
 use crate::{
+    cli::prompt_verb,
     cli::{PromptsAction, PromptsOptions},
+    context::Context,
     exit::Result,
     input,
     output::{json_line, one_line},

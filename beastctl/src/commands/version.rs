@@ -5,9 +5,9 @@ use std::time::Duration;
 use beast_protocol::{Event, Request, Status, VERSION, Welcome};
 use serde_json::{Value, json};
 
-use super::context::Context;
 use crate::{
     client::{Client, ClientError},
+    context::Context,
     exit::{During as _, Result},
     output::json_line,
     wait::{Wait, WaitError},

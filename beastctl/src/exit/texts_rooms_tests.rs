@@ -332,61 +332,101 @@ fn of_git_and_its_hook() {
 }
 
 #[test]
-fn of_commands() {
-    let not_stopped = |error| CommandError::CannotStop { pid: 4711, source: os(error) };
+fn of_a_turn() {
     let no_json = serde_json::from_str::<serde_json::Value>("{").unwrap_err();
+    let samples = samples!(TurnError {
+        Cut: [TurnError::Cut("the answer was cut at 9 tokens (--max-tokens)".into())],
+        MarkdownWish: [TurnError::MarkdownWish("no".into())],
+        DeadEnd: [TurnError::DeadEnd("no token can follow".into())],
+        Withheld: [TurnError::Withheld("the answer was cut at 9 tokens (--max-tokens)".into())],
+        NoJson: [TurnError::NoJson(no_json)],
+        NoMessage: [TurnError::NoMessage("the model repeats the diff".into())],
+        Incomplete: [TurnError::Incomplete(Duration::from_secs(90))],
+        Cancelled: [TurnError::Cancelled],
+        NoQuestion: [TurnError::NoQuestion],
+        LogWish: [TurnError::LogWish("maybe".into())],
+    });
+    check(
+        samples,
+        expect![[r#"
+        5   the answer was cut at 9 tokens (--max-tokens); try: a larger --max-tokens, or less input
+        2   BEAST_MARKDOWN is `no`, and may be `always` or `never`; try: export BEAST_MARKDOWN=never
+        5   the grammar or schema leads nowhere: no token can follow, so nothing is printed; try: another grammar or schema
+        5   the answer was cut at 9 tokens (--max-tokens), so nothing is printed; try: a larger --max-tokens, or less input
+        5   the answer is no JSON (EOF while parsing an object at line 1 column 1), so nothing is printed; try: the same command again, or a simpler --schema
+        1   no message: the model repeats the diff; try: the same command again, less at once, or a larger model: beastctl models list
+        1   the answer was not complete within 1m 30s; try: a longer --timeout, or a smaller --max-tokens
+        75  beastd cancelled the answer; try: the same command again
+        2   the question is missing; try: beastctl ask 'QUESTION'
+        2   BEAST_LOG_CONVERSATIONS is `maybe`, and may be `always` or `never`; try: export BEAST_LOG_CONVERSATIONS=never
+    "#]],
+    );
+}
+
+#[test]
+fn of_verbs() {
     let not_running = ClientError::Unreachable { path: "/some/socket".into(), error: os(Errno::NOENT) };
     let samples = samples!(CommandError {
-        Cut: [CommandError::Cut("the answer was cut at 9 tokens (--max-tokens)".into())],
-        MarkdownWish: [CommandError::MarkdownWish("no".into())],
-        DeadEnd: [CommandError::DeadEnd("no token can follow".into())],
-        Withheld: [CommandError::Withheld("the answer was cut at 9 tokens (--max-tokens)".into())],
-        NoJson: [CommandError::NoJson(no_json)],
-        NoMessage: [CommandError::NoMessage("the model repeats the diff".into())],
-        Incomplete: [CommandError::Incomplete(Duration::from_secs(90))],
-        Cancelled: [CommandError::Cancelled],
-        NoQuestion: [CommandError::NoQuestion],
-        ToolsInChat: [CommandError::ToolsInChat],
-        Chat: [CommandError::Chat("there is no question yet".into())],
-        LogWish: [CommandError::LogWish("maybe".into())],
         NotRemoved: [CommandError::NotRemoved("the answer was no")],
-        CannotStop: [not_stopped(Errno::PERM), not_stopped(Errno::SRCH)],
-        StillRunning: [CommandError::StillRunning(Duration::from_secs(60))],
         NotRunning: [CommandError::NotRunning(not_running)],
-        NoProgram: [CommandError::NoProgram],
-        MachineBusy: [CommandError::MachineBusy("cargo uses 2.0 of 2 cores".into())],
-        NotMeasured: [CommandError::NotMeasured("clients, prefix".into())],
+    });
+    check(
+        samples,
+        expect![[r#"
+        2   nothing was removed: the answer was no; try: -y
+        3   cannot reach beastd at /some/socket (not running); try: beastd --daemonize --socket /some/socket
+    "#]],
+    );
+}
+
+#[test]
+fn of_the_end_of_a_daemon() {
+    let refused = |error| StopError::Refused { pid: 4711, source: os(error) };
+    let samples = samples!(StopError {
+        Refused: [refused(Errno::PERM), refused(Errno::SRCH)],
+        StillRunning: [StopError::StillRunning(Duration::from_secs(60))],
+    });
+    check(
+        samples,
+        expect![[r#"
+        1   cannot stop beastd (process 4711): Operation not permitted (os error 1); try: as the user who started it: ps -o user= -p 4711
+        1   cannot stop beastd (process 4711): No such process (os error 3); try: beastctl status, to see whether it still runs
+        1   beastd has not ended within 1m; try: a longer --timeout, or beastctl status
+    "#]],
+    );
+}
+
+#[test]
+fn of_a_chat() {
+    let samples =
+        samples!(ChatError { Typed: [ChatError::Typed("there is no question yet".into())], Tools: [ChatError::Tools] });
+    check(
+        samples,
+        expect![[r#"
+        2   there is no question yet; try: /help
+        2   a chat cannot answer the calls of --tools; try: beastctl ask --tools FILE 'QUESTION'
+    "#]],
+    );
+}
+
+#[test]
+fn of_measuring() {
+    let samples = samples!(BenchError {
+        MachineBusy: [BenchError::MachineBusy("cargo uses 2.0 of 2 cores".into())],
+        NotMeasured: [BenchError::NotMeasured("clients, prefix".into())],
         NotCalibrated: [
-            CommandError::NotCalibrated("it ended without a result".into()),
-            CommandError::NotCalibrated("there is no model; try: --model FILE".into()),
+            BenchError::NotCalibrated("it ended without a result".into()),
+            BenchError::NotCalibrated("there is no model; try: --model FILE".into()),
         ],
     });
     check(
         samples,
         expect![[r#"
-            5   the answer was cut at 9 tokens (--max-tokens); try: a larger --max-tokens, or less input
-            2   BEAST_MARKDOWN is `no`, and may be `always` or `never`; try: export BEAST_MARKDOWN=never
-            5   the grammar or schema leads nowhere: no token can follow, so nothing is printed; try: another grammar or schema
-            5   the answer was cut at 9 tokens (--max-tokens), so nothing is printed; try: a larger --max-tokens, or less input
-            5   the answer is no JSON (EOF while parsing an object at line 1 column 1), so nothing is printed; try: the same command again, or a simpler --schema
-            1   no message: the model repeats the diff; try: the same command again, less at once, or a larger model: beastctl models list
-            1   the answer was not complete within 1m 30s; try: a longer --timeout, or a smaller --max-tokens
-            75  beastd cancelled the answer; try: the same command again
-            2   the question is missing; try: beastctl ask 'QUESTION'
-            2   a chat cannot answer the calls of --tools; try: beastctl ask --tools FILE 'QUESTION'
-            2   there is no question yet; try: /help
-            2   BEAST_LOG_CONVERSATIONS is `maybe`, and may be `always` or `never`; try: export BEAST_LOG_CONVERSATIONS=never
-            2   nothing was removed: the answer was no; try: -y
-            1   cannot stop beastd (process 4711): Operation not permitted (os error 1); try: as the user who started it: ps -o user= -p 4711
-            1   cannot stop beastd (process 4711): No such process (os error 3); try: beastctl status, to see whether it still runs
-            1   beastd has not ended within 1m; try: a longer --timeout, or beastctl status
-            3   cannot reach beastd at /some/socket (not running); try: beastd --daemonize --socket /some/socket
-            3   the program beastd is not to be found; try: put beastd beside beastctl, or into a folder of PATH
-            75  nothing can be measured now: cargo uses 2.0 of 2 cores; try: again when it is idle, or --force for numbers that nobody should trust
-            1   not measured: clients, prefix; try: mend what the tables name, then beastctl bench --only clients,prefix
-            1   beastd could not calibrate: it ended without a result; try: beastd --calibrate, for all that it says
-            1   beastd could not calibrate: there is no model; try: --model FILE
-        "#]],
+        75  nothing can be measured now: cargo uses 2.0 of 2 cores; try: again when it is idle, or --force for numbers that nobody should trust
+        1   not measured: clients, prefix; try: mend what the tables name, then beastctl bench --only clients,prefix
+        1   beastd could not calibrate: it ended without a result; try: beastd --calibrate, for all that it says
+        1   beastd could not calibrate: there is no model; try: --model FILE
+    "#]],
     );
 }
 

@@ -1,7 +1,7 @@
 use beast_launchd::{PlistError, systemd::UnitError};
 
 use super::*;
-use crate::commands::service::ServiceError;
+use crate::service::ServiceError;
 
 #[test]
 fn of_the_service() {

@@ -14,15 +14,23 @@ use rustix::io::Errno;
 
 use super::*;
 use crate::{
+    alfred::JobError,
+    bench::BenchError,
+    chat::ChatError,
     client::ClientError,
-    commands::{CommandError, alfred::JobError, completions::CompletionError, logs::LogError, man::ManError},
+    commands::CommandError,
+    completions::CompletionError,
     constraint::ConstraintError,
     conversations::ConversationError,
     git::{GitError, HookError},
     input::InputError,
+    logs::LogError,
+    man::ManError,
     output::OutputError,
     prompts::PromptError,
     start::StartError,
+    stop::StopError,
+    turn::TurnError,
     wait::WaitError,
 };
 
@@ -176,6 +184,7 @@ fn of_starting() {
         Wait: [StartError::Wait(WaitError::Interrupted)],
         Refused: [StartError::Refused(not_running())],
         Missing: [StartError::Missing("/some/socket".into())],
+        NoProgram: [StartError::NoProgram],
         ServiceStopped: [StartError::ServiceStopped { socket: "/some/socket".into(), file: file() }],
         Failed: [failed("it ended with exit status: 1"), failed("beastd: there is no model; try: --model FILE"),],
     });
@@ -186,6 +195,7 @@ fn of_starting() {
             130 (silent)
             3   cannot reach beastd at /some/socket (not running); try: beastd --daemonize --socket /some/socket, or leave --no-start out
             3   cannot reach beastd at /some/socket (not running), and the program beastd is not to be found; try: put beastd beside beastctl, or into a folder of PATH
+            3   cannot find the program beastd; try: put beastd beside beastctl, or into a folder of PATH
             3   nobody listens at /some/socket: beastd is installed as a service (/some/file), which is stopped; try: beastctl service start, or where no service manager runs, as in a container, --socket with another place or beastctl service uninstall
             3   cannot start /some/beastd: it ended with exit status: 1; try: beastd, to see it start in the foreground
             3   cannot start /some/beastd: beastd: there is no model; try: --model FILE

@@ -17,6 +17,7 @@ mod mistake;
 mod parts;
 mod progress;
 mod stats;
+pub mod status;
 pub mod tables;
 mod transfer;
 pub mod units;

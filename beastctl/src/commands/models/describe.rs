@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::{InUse, not_here, with_ending};
 use crate::{
-    commands::context::Context,
+    context::Context,
     exit::Result,
     models::{
         ModelError,

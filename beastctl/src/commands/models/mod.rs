@@ -12,12 +12,13 @@ use std::{
 
 use beast_protocol::{Event, Request, Status};
 
-use super::{context::Context, settings::Settings};
 use crate::{
     cli::{ModelsAction, ModelsOptions},
     client::Client,
+    context::Context,
     exit::Result,
     models::{ModelError, catalogue, folder, reference, setting},
+    settings::Settings,
     start,
     text::nearest,
     wait::Wait,

@@ -8,7 +8,7 @@ use std::{
 
 use crate::{
     cli::PullOptions,
-    commands::context::Context,
+    context::Context,
     exit::{During as _, Result},
     models::{
         ModelError,

@@ -4,7 +4,7 @@ use std::io::{self, BufRead as _};
 
 use super::{InUse, not_here, with_ending};
 use crate::{
-    commands::context::Context,
+    context::Context,
     exit::Result,
     input,
     models::{ModelError, catalogue, folder},

@@ -10,7 +10,8 @@ use beast_protocol::Status;
 
 use super::not_here;
 use crate::{
-    commands::{context::Context, load},
+    commands::load,
+    context::Context,
     exit::Result,
     models::{ModelError, check, folder, setting},
     output::Progress,

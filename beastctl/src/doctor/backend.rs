@@ -1,0 +1,44 @@
+//! Where the model runs: a GPU that is there should have all of its layers.
+
+use std::{fs, path::Path};
+
+use beast_protocol::Model;
+
+use super::finding::Finding;
+use crate::{output::status, settings::Settings};
+
+const CHECK: &str = "backend";
+
+/// Whether this machine shows a GPU: every Mac has one.
+pub(super) fn has_gpu() -> bool {
+    cfg!(target_os = "macos") || Path::new("/dev/nvidia0").exists() || has_render_node(Path::new("/dev/dri"))
+}
+
+fn has_render_node(folder: &Path) -> bool {
+    fs::read_dir(folder).is_ok_and(|mut entries| {
+        entries.any(|entry| entry.is_ok_and(|entry| entry.file_name().as_encoded_bytes().starts_with(b"renderD")))
+    })
+}
+
+/// The output layer is one more than the model counts.
+pub(super) fn check(model: &Model, settings: &Settings, has_gpu: bool) -> Finding {
+    let text = status::backend(model);
+    let n_all = model.n_layers + 1;
+    match model.n_gpu_layers {
+        n if n >= n_all => Finding::ok(CHECK, text),
+        0 if !has_gpu => Finding::ok(CHECK, format!("{text}; this machine shows no GPU")),
+        n => {
+            let limit = settings.get("n_gpu_layers").filter(|limit| limit != "-1");
+            let fix = match limit {
+                Some(limit) => format!("n_gpu_layers = -1 in config.toml (it is {limit}), then beastctl stop"),
+                None if n > 0 => "a smaller model, or a smaller n_ctx: the GPU has no room for the rest".into(),
+                None => "a beastd that is built for it: cargo build --release --features cuda, or vulkan".into(),
+            };
+            Finding::warning(CHECK, format!("{n}/{n_all} layers on the GPU that this machine has ({text})"), fix)
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "backend_tests.rs"]
+mod tests;
