@@ -6,7 +6,9 @@
 use std::io;
 use std::sync::Arc;
 
-use beast_protocol::{ErrorCode, Event, FinishReason, Generate, Notice, Overflow, Timings, Usage, WireError};
+use beast_protocol::{
+    Delta, ErrorCode, Event, FinishReason, Generate, Notice, Overflow, Resume, Timings, Usage, WireError,
+};
 use tokio::sync::mpsc;
 
 use crate::admission::beside::admit_beside;
@@ -14,6 +16,7 @@ use crate::admitted::Admitted;
 use crate::batch::SeqId;
 use crate::clock::now_us;
 use crate::daemon::{Daemon, Phase};
+use crate::extent::Until;
 use crate::in_use::InUse;
 use crate::jobs;
 use crate::loader::{LoadState, Ready};
@@ -106,7 +109,7 @@ async fn answer_whole<P: Peer>(daemon: &Arc<Daemon>, peer: &mut P, request: Gene
     let request = Arc::new(request);
     let (mut admitted, notices) = match admit(daemon, &ready, &request).await {
         Err(error) if error.code == ErrorCode::TooLong && matches!(request.overflow, Overflow::Reduce { .. }) => {
-            (reduce(daemon, peer, &ready, request).await?, Vec::new())
+            (reduce(daemon, peer, &ready, Arc::clone(&request)).await?, Vec::new())
         }
         outcome => outcome.map_err(Stopped::Refused)?,
     };
@@ -117,14 +120,109 @@ async fn answer_whole<P: Peer>(daemon: &Arc<Daemon>, peer: &mut P, request: Gene
         n_ctx: ready.model.n_ctx,
         notices: [ready.notices_to_tell(), notices].concat(),
     };
-    let parser = admitted.parser.take();
-    let ticket = Ticket { arrived_us, started, in_use: Some(in_use) };
+    let mut shown = Shown::new(&request, admitted.parser.take());
+    let ticket = Ticket { arrived_us, started: started.clone(), in_use: Some(in_use) };
     let (id, events) = daemon.worker.submit(admitted, ticket).map_err(Stopped::Refused)?;
     tracing::info!(request = id.0, n_prompt, "accepted");
     peer.accepted().await?;
     // A part of the model, which may be unloaded while the client still reads.
     drop(ready);
-    relay(daemon, peer, id, events, parser).await
+    if let Some(thought) = relay(daemon, peer, id, events, &mut shown).await? {
+        tracing::info!(request = id.0, "the limit of thoughts is reached");
+        return speak(daemon, peer, &request, thought, started).await;
+    }
+    Ok(())
+}
+
+/// Closes thoughts that are as long as they may be, and has the answer follow: as one that goes on behind them.
+async fn speak<P: Peer>(
+    daemon: &Arc<Daemon>,
+    peer: &mut P,
+    request: &Generate,
+    mut thought: Thought,
+    started: Event,
+) -> Result<(), Stopped> {
+    let arrived_us = now_us();
+    let (ready, in_use) = wait_until_ready(daemon, peer).await?;
+    let tokens = ready.admission.vocab().tokenize(&thought.closing, false, true);
+    let tokens: Vec<i32> = tokens.into_iter().map(|token| token.0).collect();
+    thought.resume.text += &thought.closing;
+    thought.resume.tokens.extend(&tokens);
+    // Without deltas the mark would be a part of the answer.
+    let (deltas, logprobs) = (vec![Delta::Text(String::new())], Vec::new());
+    let mark = Event::Piece { text: thought.closing, tokens, sampled_at_us: now_us(), deltas, logprobs };
+    peer.send(&[mark]).await?;
+    let request = Arc::new(Generate { resume: Some(thought.resume), max_thought: None, ..request.clone() });
+    let (mut admitted, _) = admit(daemon, &ready, &request).await.map_err(Stopped::Refused)?;
+    let mut shown = Shown::new(&request, admitted.parser.take());
+    let ticket = Ticket { arrived_us, started, in_use: Some(in_use) };
+    let (id, events) = daemon.worker.submit(admitted, ticket).map_err(Stopped::Refused)?;
+    drop(ready);
+    shown.has_started = true;
+    relay(daemon, peer, id, events, &mut shown).await.map(drop)
+}
+
+/// What a client is shown of the worker's events.
+struct Shown {
+    /// Takes the answer apart, where it is more than text.
+    parser: Option<AnswerParser>,
+    until: Until,
+    /// Tokens of thoughts that may still come, where they have a limit, and what has come.
+    limit: Option<(u32, Resume)>,
+    /// Whether it has heard that its answer begins.
+    has_started: bool,
+}
+
+/// Thoughts that have reached their limit.
+struct Thought {
+    /// What the client has.
+    resume: Resume,
+    /// What has to follow.
+    closing: String,
+}
+
+impl Shown {
+    fn new(request: &Generate, parser: Option<AnswerParser>) -> Self {
+        let mut until = Until::new(request.extent);
+        if let (Some(resume), None) = (&request.resume, &parser) {
+            until.skip(&resume.text);
+        }
+        let limit = request.max_thought.map(|n| (n, request.resume.clone().unwrap_or_default()));
+        Self { parser, until, limit, has_started: false }
+    }
+
+    /// Takes events apart and cuts them; true when the client needs no more of the answer.
+    fn take(&mut self, events: &mut Vec<Event>) -> bool {
+        if self.has_started {
+            events.retain(|event| !matches!(event, Event::Started { .. }));
+        }
+        if let Some(parser) = &mut self.parser {
+            parser.take_apart(events);
+        }
+        let is_over = self.until.cut(events);
+        for event in events {
+            match event {
+                Event::Piece { text, tokens, .. } => {
+                    if let Some((_, resume)) = &mut self.limit {
+                        resume.text += text;
+                        resume.tokens.extend(tokens);
+                    }
+                }
+                Event::Done { reason, .. } if self.until.is_over() && *reason == FinishReason::Cancelled => {
+                    *reason = FinishReason::StopText;
+                }
+                _ => {}
+            }
+        }
+        is_over
+    }
+
+    /// The thoughts, when they are longer than they may be.
+    fn thought(&mut self) -> Option<Thought> {
+        let thoughts = self.parser.as_ref()?.open_thought()?;
+        let (_, resume) = self.limit.take_if(|(n, resume)| resume.tokens.len() >= *n as usize)?;
+        Some(Thought { resume, closing: thoughts.closing() })
+    }
 }
 
 /// Loads or unloads a model and tells the peer how far that is; its last event is `Status`.
@@ -242,14 +340,15 @@ async fn reduce<P: Peer>(
     }
 }
 
-/// Passes the worker's events on, and the peer's cancel back. Returning early drops `events`, which frees the slot.
+/// Passes the worker's events on, and the peer's cancel back. Returning early drops `events`, which frees the slot; so
+/// it does with thoughts that have reached their limit.
 async fn relay<P: Peer>(
     daemon: &Daemon,
     peer: &mut P,
     id: SeqId,
     mut events: mpsc::Receiver<Event>,
-    mut parser: Option<AnswerParser>,
-) -> Result<(), Stopped> {
+    shown: &mut Shown,
+) -> Result<Option<Thought>, Stopped> {
     let mut batch = Vec::new();
     let mut is_cancelled = false;
     let watching = daemon.metrics.watchdog.watch();
@@ -265,16 +364,21 @@ async fn relay<P: Peer>(
                 }
                 let ended = batch.iter().any(|event| matches!(event, Event::Done { .. }));
                 let failed = batch.pop_if(|event| matches!(event, Event::Failed(_)));
-                if let Some(parser) = &mut parser {
-                    parser.take_apart(&mut batch);
-                }
+                let is_over = shown.take(&mut batch);
                 peer.send(&batch).await?;
                 batch.clear();
                 if let Some(Event::Failed(error)) = failed {
                     return Err(Stopped::Refused(error));
                 }
                 if ended {
-                    return Ok(());
+                    return Ok(None);
+                }
+                let thought = shown.thought();
+                if is_over || thought.is_some() {
+                    daemon.worker.cancel(id).await;
+                }
+                if thought.is_some() {
+                    return Ok(thought);
                 }
             }
             never = &mut watching => match never {},

@@ -16,6 +16,7 @@ mod connection;
 mod cores;
 pub mod daemon;
 pub mod engine;
+mod extent;
 mod fingerprint;
 pub mod governor;
 pub mod http;
