@@ -205,7 +205,7 @@ impl Shown {
                 Event::Piece { text, tokens, .. } => {
                     if let Some((_, resume)) = &mut self.limit {
                         resume.text += text;
-                        resume.tokens.extend(tokens);
+                        resume.tokens.extend(&*tokens);
                     }
                 }
                 Event::Done { reason, .. } if self.until.is_over() && *reason == FinishReason::Cancelled => {

@@ -114,11 +114,8 @@ fn fence(body: &str) -> Option<(char, usize)> {
 /// A line without the mark of a list's item.
 fn item(body: &str) -> &str {
     let digits = body.trim_start_matches(|c: char| c.is_ascii_digit());
-    let rest = if digits.len() < body.len() {
-        digits.strip_prefix(['.', ')'])
-    } else {
-        body.strip_prefix(['-', '*', '+'])
-    };
+    let rest =
+        if digits.len() < body.len() { digits.strip_prefix(['.', ')']) } else { body.strip_prefix(['-', '*', '+']) };
     rest.and_then(|rest| rest.strip_prefix(' ')).map_or(body, str::trim_start)
 }
 

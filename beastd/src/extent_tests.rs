@@ -31,7 +31,12 @@ fn an_answer_ends_where_it_is_wanted() {
         (Extent::Line, "a\nb\n", "a", true),
         (Extent::Line, "\n \n a b\r\nc", "\n \n a b\r", true),
         (Extent::Line, "a", "a", false),
-        (Extent::CodeBlock, "Here:\n```rust\nfn f() {}\n```\nIt does nothing.\n", "Here:\n```rust\nfn f() {}\n```", true),
+        (
+            Extent::CodeBlock,
+            "Here:\n```rust\nfn f() {}\n```\nIt does nothing.\n",
+            "Here:\n```rust\nfn f() {}\n```",
+            true,
+        ),
         (Extent::CodeBlock, "```\na\n``\n~~~\n````\nb", "```\na\n``\n~~~\n````", true),
         (Extent::CodeBlock, "1. ```sh\n   ls\n   ```\n2. x\n", "1. ```sh\n   ls\n   ```", true),
         (Extent::CodeBlock, "no ``` code\nat all\n", "no ``` code\nat all\n", false),

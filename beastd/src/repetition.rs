@@ -94,6 +94,8 @@ struct Run {
     n_words: usize,
     /// In all.
     n_agreed: usize,
+    /// Words among those.
+    n_agreed_words: usize,
     /// What stood where nothing agreed. Only what comes again is no progress.
     varied: Vec<Token>,
     /// Copies of it in the prompt, once that was looked up.
@@ -144,6 +146,7 @@ impl Repetition {
             n_counted: GRAM,
             n_words: 0,
             n_agreed: GRAM,
+            n_agreed_words: 0,
             varied: Vec::new(),
             n_in_prompt: None,
         };
@@ -162,8 +165,11 @@ impl Run {
         if now == before {
             self.n_exact += 1;
             self.n_counted += 1;
-            self.n_words += usize::from(kind(now) == Kind::Word);
             self.n_agreed += 1;
+            if kind(now) == Kind::Word {
+                self.n_words += 1;
+                self.n_agreed_words += 1;
+            }
             self.credit = (self.credit + 1.0).min(MAX_CREDIT);
         } else if [now, before].map(kind) == [Kind::Number; 2] {
             self.n_exact = 0;
@@ -193,14 +199,16 @@ impl Run {
         };
         is_beyond(self.n_exact, least, copies)
             || 2 * self.n_words >= self.n_counted && is_beyond(self.n_counted, MIN_TOKENS_COUNTED, COPIES_COUNTED)
-            || is_beyond(self.n_agreed, MIN_TOKENS_VARIED, COPIES_VARIED) && !makes_progress(&self.varied)
+            || 2 * self.n_agreed_words >= self.n_agreed
+                && is_beyond(self.n_agreed, MIN_TOKENS_VARIED, COPIES_VARIED)
+                && is_cycling(&self.varied)
     }
 }
 
-/// Where words differ, new ones each time are a list of something.
-fn makes_progress(varied: &[Token]) -> bool {
+/// Whether the same words come in turn: new ones each time are a list of something.
+fn is_cycling(varied: &[Token]) -> bool {
     let distinct: HashSet<Token> = varied.iter().copied().collect();
-    distinct.len() * 2 > varied.len()
+    !varied.is_empty() && distinct.len() * 2 <= varied.len()
 }
 
 /// How often these tokens stand in the prompt one behind another or apart, whatever their numbers are.

@@ -180,7 +180,10 @@ pub enum FinishReason {
 impl FinishReason {
     /// Whether the model would have said more.
     pub fn is_cut(self) -> bool {
-        matches!(self, FinishReason::MaxTokens | FinishReason::ContextFull | FinishReason::DeadEnd | FinishReason::Repetition)
+        matches!(
+            self,
+            FinishReason::MaxTokens | FinishReason::ContextFull | FinishReason::DeadEnd | FinishReason::Repetition
+        )
     }
 }
 

@@ -20,8 +20,8 @@ pub use event::{
 };
 pub use handshake::{HandshakeError, Hello, Welcome};
 pub use request::{
-    Constraint, Extent, Function, Generate, Message, Overflow, Place, Priority, RawPrompt, Request, Resume, Role, Sampling,
-    Span, Speculation, TemplateOptions, ToolCall, ToolChoice, Tools,
+    Constraint, Extent, Function, Generate, Message, Overflow, Place, Priority, RawPrompt, Request, Resume, Role,
+    Sampling, Span, Speculation, TemplateOptions, ToolCall, ToolChoice, Tools,
 };
 
 /// Version of the messages that follow the handshake. Raised with every change of a message or of its encoding;

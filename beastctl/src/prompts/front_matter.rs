@@ -16,18 +16,8 @@ use crate::{
     text::{did_you_mean, nearest},
 };
 
-const KEYS: [&str; 10] = [
-    "description",
-    "system",
-    "variables",
-    "sampling",
-    "max_tokens",
-    "stop",
-    "one_line",
-    "think",
-    "schema",
-    "reduce",
-];
+const KEYS: [&str; 10] =
+    ["description", "system", "variables", "sampling", "max_tokens", "stop", "one_line", "think", "schema", "reduce"];
 /// Stands in a new prompt in place of its text.
 const PLACEHOLDER: &str = "Replace this line with what is to be done with the input.";
 const SAMPLING_KEYS: [&str; 6] = ["temp", "top_p", "top_k", "min_p", "repeat_penalty", "seed"];

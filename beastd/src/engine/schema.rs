@@ -46,9 +46,7 @@ pub(super) fn close_objects(schema: &mut Value) {
 
 fn has_any(schema: &Value, keys: &[&str]) -> bool {
     match schema {
-        Value::Object(object) => {
-            object.iter().any(|(key, value)| keys.contains(&key.as_str()) || has_any(value, keys))
-        }
+        Value::Object(object) => object.iter().any(|(key, value)| keys.contains(&key.as_str()) || has_any(value, keys)),
         Value::Array(values) => values.iter().any(|value| has_any(value, keys)),
         _ => false,
     }

@@ -105,8 +105,7 @@ fn each_format_is_taken_apart() {
 
 #[test]
 fn ids_are_new_and_those_of_mistral_are_short() {
-    let id = |format| match AnswerParser::new(Some(format), None, false).push("[TOOL_CALLS][{\"name\": \"f\"}]").pop()
-    {
+    let id = |format| match AnswerParser::new(Some(format), None, false).push("[TOOL_CALLS][{\"name\": \"f\"}]").pop() {
         Some(Delta::Call { id, .. }) => id,
         deltas => panic!("{deltas:?}"),
     };
