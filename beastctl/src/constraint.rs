@@ -3,6 +3,7 @@
 //!
 //! It knows files and JSON, nothing of prompts or the daemon.
 
+mod short;
 mod tools;
 
 use std::{
@@ -94,7 +95,18 @@ impl Failing for ConstraintError {
     }
 }
 
+/// Reads a JSON schema: a file, the JSON itself, or its short form.
 pub fn schema(path: &Path, stdin_is_free: bool) -> Result<Constraint, ConstraintError> {
+    // A file of this name is meant, whatever it looks like.
+    if let Some(text) = path.to_str().filter(|text| short::is_short(text) && !path.exists()) {
+        return match short::schema(text) {
+            Ok(schema) => Ok(Constraint::Schema(schema.to_string())),
+            Err((column, problem)) => {
+                let hint = "name, age int, tags [string], or the name of a file with a JSON schema";
+                Err(malformed("--schema", (1, column), &problem, hint))
+            }
+        };
+    }
     let (name, text) = read("--schema", path, stdin_is_free)?;
     check_schema(&text).map_err(|(place, problem)| {
         let hint = match problem.strip_prefix(NO_JSON) {

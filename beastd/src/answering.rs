@@ -6,7 +6,9 @@
 use std::io;
 use std::sync::Arc;
 
-use beast_protocol::{ErrorCode, Event, FinishReason, Generate, Notice, Overflow, Timings, Usage, WireError};
+use beast_protocol::{
+    Delta, ErrorCode, Event, FinishReason, Generate, Notice, Overflow, Timings, Usage, WireError,
+};
 use tokio::sync::mpsc;
 
 use crate::admission::beside::admit_beside;
@@ -18,7 +20,7 @@ use crate::loader::{LoadState, Ready};
 use crate::map_reduce;
 use crate::residency::{self, Change};
 use crate::shared::{Phase, Shared};
-use crate::tools::AnswerParser;
+use crate::shown::{Shown, Thought};
 use crate::worker::{Ticket, shutting_down};
 
 /// Events that are sent with one call when the client is behind.
@@ -106,7 +108,7 @@ async fn answer_whole<P: Peer>(shared: &Arc<Shared>, peer: &mut P, request: Gene
     let request = Arc::new(request);
     let (mut admitted, notices) = match admit(shared, &ready, &request).await {
         Err(error) if error.code == ErrorCode::TooLong && matches!(request.overflow, Overflow::Reduce { .. }) => {
-            (reduce(shared, peer, &ready, request).await?, Vec::new())
+            (reduce(shared, peer, &ready, Arc::clone(&request)).await?, Vec::new())
         }
         outcome => outcome.map_err(Stopped::Refused)?,
     };
@@ -117,14 +119,45 @@ async fn answer_whole<P: Peer>(shared: &Arc<Shared>, peer: &mut P, request: Gene
         n_ctx: ready.model.n_ctx,
         notices: [ready.notices_to_tell(), notices].concat(),
     };
-    let parser = admitted.parser.take();
-    let ticket = Ticket { arrived_us, started, lease: Some(lease) };
+    let mut shown = Shown::new(&request, admitted.parser.take());
+    let ticket = Ticket { arrived_us, started: started.clone(), lease: Some(lease) };
     let (id, events) = shared.worker.submit(admitted, ticket).map_err(Stopped::Refused)?;
     tracing::info!(request = id.0, n_prompt, "accepted");
     peer.accepted().await?;
     // A part of the model, which may be unloaded while the client still reads.
     drop(ready);
-    relay(shared, peer, id, events, parser).await
+    if let Some(thought) = relay(shared, peer, id, events, &mut shown).await? {
+        tracing::info!(request = id.0, "the limit of thoughts is reached");
+        return speak(shared, peer, &request, thought, started).await;
+    }
+    Ok(())
+}
+
+/// Closes thoughts that are as long as they may be, and has the answer follow: as one that goes on behind them.
+async fn speak<P: Peer>(
+    shared: &Arc<Shared>,
+    peer: &mut P,
+    request: &Generate,
+    mut thought: Thought,
+    started: Event,
+) -> Result<(), Stopped> {
+    let arrived_us = now_us();
+    let (ready, lease) = wait_until_ready(shared, peer).await?;
+    let tokens = ready.admission.vocab().tokenize(&thought.closing, false, true);
+    let tokens: Vec<i32> = tokens.into_iter().map(|token| token.0).collect();
+    thought.resume.text += &thought.closing;
+    thought.resume.tokens.extend(&tokens);
+    // Without deltas the mark would be a part of the answer.
+    let (deltas, logprobs) = (vec![Delta::Text(String::new())], Vec::new());
+    let mark = Event::Piece { text: thought.closing, tokens, sampled_at_us: now_us(), deltas, logprobs };
+    peer.send(&[mark]).await?;
+    let request = Arc::new(Generate { resume: Some(thought.resume), max_thought: None, ..request.clone() });
+    let (mut admitted, _) = admit(shared, &ready, &request).await.map_err(Stopped::Refused)?;
+    let mut shown = Shown::new(&request, admitted.parser.take()).behind_thoughts();
+    let ticket = Ticket { arrived_us, started, lease: Some(lease) };
+    let (id, events) = shared.worker.submit(admitted, ticket).map_err(Stopped::Refused)?;
+    drop(ready);
+    relay(shared, peer, id, events, &mut shown).await.map(drop)
 }
 
 /// Loads or unloads a model and tells the peer how far that is; its last event is `Status`.
@@ -242,14 +275,15 @@ async fn reduce<P: Peer>(
     }
 }
 
-/// Passes the worker's events on, and the peer's cancel back. Returning early drops `events`, which frees the slot.
+/// Passes the worker's events on, and the peer's cancel back. Returning early drops `events`, which frees the slot; so
+/// it does with thoughts that have reached their limit.
 async fn relay<P: Peer>(
     shared: &Shared,
     peer: &mut P,
     id: SeqId,
     mut events: mpsc::Receiver<Event>,
-    mut parser: Option<AnswerParser>,
-) -> Result<(), Stopped> {
+    shown: &mut Shown,
+) -> Result<Option<Thought>, Stopped> {
     let mut batch = Vec::new();
     let mut is_cancelled = false;
     let watching = shared.metrics.watchdog.watch();
@@ -265,16 +299,21 @@ async fn relay<P: Peer>(
                 }
                 let ended = batch.iter().any(|event| matches!(event, Event::Done { .. }));
                 let failed = batch.pop_if(|event| matches!(event, Event::Failed(_)));
-                if let Some(parser) = &mut parser {
-                    parser.take_apart(&mut batch);
-                }
+                let is_over = shown.take(&mut batch);
                 peer.send(&batch).await?;
                 batch.clear();
                 if let Some(Event::Failed(error)) = failed {
                     return Err(Stopped::Refused(error));
                 }
                 if ended {
-                    return Ok(());
+                    return Ok(None);
+                }
+                let thought = shown.thought();
+                if is_over || thought.is_some() {
+                    shared.worker.cancel(id).await;
+                }
+                if thought.is_some() {
+                    return Ok(thought);
                 }
             }
             never = &mut watching => match never {},

@@ -17,8 +17,9 @@ pub struct OutputOptions {
     #[arg(long, conflicts_with_all = ["json", "no_stream"])]
     pub stream_json: bool,
 
-    /// An answer that fits this JSON schema, a file or the JSON itself; all of it or, with exit code 5, nothing.
-    #[arg(long, value_name = "FILE")]
+    /// An answer that fits this JSON schema: a file, the JSON itself, or a short form such as 'name, age int, tags
+    /// [string]'; all of it or, with exit code 5, nothing.
+    #[arg(long, value_name = "SCHEMA")]
     pub schema: Option<PathBuf>,
 
     /// An answer that fits this grammar in GBNF, a file or the rules themselves; all of it or, with exit code 5,

@@ -69,6 +69,8 @@ fn object(entry: &Entry) -> Value {
             object["instruction"] = json!(prompt.instruction);
             object["max_tokens"] = json!(prompt.max_tokens);
             object["stop"] = json!(prompt.stop);
+            object["one_line"] = json!(prompt.one_line);
+            object["think"] = json!(prompt.think);
             object["sampling"] = sampling_object(&prompt.sampling);
             object["schema"] = prompt.schema.as_ref().map_or(Value::Null, |schema| schema_object(schema));
             // As it is written in a file.

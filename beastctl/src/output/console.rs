@@ -107,6 +107,16 @@ impl Console {
         let _ = io::stderr().write_all(lines.as_bytes());
     }
 
+    /// Whether a person sees what the model thinks: without dim letters it would look like the answer.
+    pub fn shows_thoughts(&self) -> bool {
+        self.stdout_is_terminal && self.shows_progress() && self.has_colour
+    }
+
+    /// A piece of the model's thoughts, dim and beside the answer.
+    pub fn thought(&self, text: &str) {
+        let _ = io::stderr().write_all(format!("\x1b[2m{}\x1b[0m", harmless(text)).as_bytes());
+    }
+
     fn say(&self, kind: &str, text: &str) {
         let (on, off) = if self.has_colour { ("\x1b[1m", "\x1b[0m") } else { ("", "") };
         let line = format!("{on}beastctl:{off} {kind}{}\n", one_line(text));

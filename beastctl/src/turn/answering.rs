@@ -5,6 +5,7 @@ mod ending;
 
 use std::{
     io::{self, Stderr, Stdout},
+    mem,
     time::{Duration, Instant},
 };
 
@@ -59,6 +60,8 @@ pub(crate) struct Answering<'a> {
     notices: Vec<Notice>,
     parts: Parts,
     calls: Calls,
+    /// Whether a line of thoughts is open on the terminal.
+    is_thinking: bool,
     measured: Measured,
     /// What the next daemon would have to know.
     got: Resume,
@@ -97,6 +100,7 @@ impl<'a> Answering<'a> {
             notices: warnings.into_iter().map(|text| Notice { kind: NoticeKind::Warning, text }).collect(),
             parts: Parts::default(),
             calls: Calls::default(),
+            is_thinking: false,
             measured: Measured::default(),
             got: Resume::default(),
             done: None,
@@ -258,6 +262,13 @@ impl<'a> Answering<'a> {
     fn delta(&mut self, delta: Delta) -> Result<(), OutputError> {
         let what = match &delta {
             Delta::Text(text) => return self.piece(text),
+            Delta::Reasoning(text) if self.context.console.shows_thoughts() => {
+                self.progress.erase();
+                self.context.console.thought(text);
+                self.is_thinking = true;
+                self.calls.take(delta);
+                return Ok(());
+            }
             Delta::Reasoning(_) => "thinking",
             Delta::Call { .. } | Delta::Arguments { .. } => "calling a tool",
         };
@@ -271,6 +282,9 @@ impl<'a> Answering<'a> {
     }
 
     fn piece(&mut self, text: &str) -> Result<(), OutputError> {
+        if mem::take(&mut self.is_thinking) {
+            self.context.console.thought("\n\n");
+        }
         if self.is_streamed {
             self.progress.erase();
         }

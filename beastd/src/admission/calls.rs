@@ -10,7 +10,7 @@ use crate::batch::Token;
 use crate::engine::Constraint;
 use crate::template::Setting;
 use crate::tools::grammar::{self, Atom};
-use crate::tools::{AnswerParser, Dialect, THINK_CLOSE, THINK_OPEN};
+use crate::tools::{AnswerParser, Dialect, Thoughts};
 
 const MAX_FUNCTIONS: usize = 128;
 const MAX_NAME: usize = 64;
@@ -50,13 +50,13 @@ impl Admission {
         };
         let dialect = template.dialect();
         let is_active = are_active(&request.tools);
-        if !is_active && !dialect.thinks {
+        if !is_active && dialect.thoughts.is_none() {
             return Ok(Answering::default());
         }
         let begun = request.messages.last().filter(|_| setting.continue_last);
         // A form that the client gave has no room for thoughts.
         let is_thinking = request.constraint.is_none() && template.opens_thought(setting, begun);
-        let mut markers = if dialect.thinks { vec![THINK_OPEN, THINK_CLOSE] } else { Vec::new() };
+        let mut markers = dialect.thoughts.map(Thoughts::controls).unwrap_or_default();
         let mut constraint = None;
         if is_active {
             markers.extend(dialect.format.markers());
@@ -64,7 +64,7 @@ impl Admission {
         }
         let shown = markers.into_iter().filter_map(|text| Some((self.control(text)?, text.to_owned()))).collect();
         let format = is_active.then_some(dialect.format);
-        let mut parser = AnswerParser::new(format, dialect.thinks, is_thinking);
+        let mut parser = AnswerParser::new(format, dialect.thoughts, is_thinking);
         if let Some(resume) = &request.resume {
             // The client has the deltas of that.
             parser.push(&resume.text);

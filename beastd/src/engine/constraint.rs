@@ -134,6 +134,7 @@ fn schema_grammar(text: &str) -> Result<TopLevelGrammar, String> {
     };
     patterns::check(&schema)?;
     schema::add_types(&mut schema);
+    schema::close_objects(&mut schema);
     lark::json_options().apply_to(&mut schema);
     Ok(TopLevelGrammar::from_json_schema(schema))
 }

@@ -5,11 +5,7 @@ use beast_protocol::ToolCall;
 use serde_json::Value;
 
 use super::json::to_json;
-
-/// Opens a model's reasoning.
-pub const THINK_OPEN: &str = "<think>";
-/// Closes it.
-pub const THINK_CLOSE: &str = "</think>";
+use super::thought::Thoughts;
 
 /// How a call is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -66,8 +62,8 @@ pub struct Dialect {
     pub is_native: bool,
     /// Whether the template writes earlier calls.
     pub writes_calls: bool,
-    /// Whether it may think before it answers.
-    pub thinks: bool,
+    /// How it writes its thoughts, if it has any.
+    pub thoughts: Option<&'static Thoughts>,
 }
 
 impl Dialect {
@@ -95,7 +91,7 @@ impl Dialect {
             format: format.filter(|_| is_native).unwrap_or(Format::Hermes),
             is_native,
             writes_calls: is_native && has("tool_calls"),
-            thinks: has(THINK_OPEN) || has(THINK_CLOSE),
+            thoughts: Thoughts::detect(source),
         }
     }
 
