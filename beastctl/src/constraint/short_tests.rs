@@ -1,5 +1,3 @@
-use proptest::prelude::*;
-
 use super::*;
 
 #[test]
@@ -51,15 +49,10 @@ fn files_and_json_are_none() {
     }
 }
 
-proptest! {
-    #[test]
-    fn any_text_is_read_or_refused(text in "[a-c, |?{}\\[\\]int é]{0,60}") {
-        let _ = schema(&text);
-    }
-
-    #[test]
-    fn any_depth_is_bounded(n in 1..300usize) {
+#[test]
+fn depth_is_bounded() {
+    for n in [1, MAX_DEPTH - 1, MAX_DEPTH, 300, 100_000] {
         let text = format!("a {}int{}", "[".repeat(n), "]".repeat(n));
-        prop_assert_eq!(schema(&text).is_ok(), n < MAX_DEPTH);
+        assert_eq!(schema(&text).is_ok(), n < MAX_DEPTH, "{n}");
     }
 }
