@@ -40,7 +40,6 @@ const END_PAUSE: Duration = Duration::from_millis(10);
 /// Bytes per read; a piece of an answer has about 20.
 const READ_LEN: usize = 16 * 1024;
 
-/// Why the daemon cannot be reached or understood.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// See [`WaitError`].
@@ -58,14 +57,10 @@ pub enum ClientError {
     /// Another user's process could be listening there.
     #[error(transparent)]
     NotOurs(#[from] NotOurs),
-    /// Something other than beastd listens there.
-    #[error("the process listening on {} is not beastd", .path.display())]
-    Foreign {
-        path: PathBuf,
-        /// What is wrong with its handshake.
-        source: HandshakeError,
-    },
-    /// Client and daemon have different protocol versions.
+    /// Something else listens there.
+    #[error("what listens at {} is not beastd", .path.display())]
+    Foreign { path: PathBuf, source: HandshakeError },
+    /// Client and daemon are not of the same time.
     #[error(
         "beastd {} speaks protocol {}, this beastctl {} speaks protocol {VERSION}",
         .0.version, .0.protocol, env!("CARGO_PKG_VERSION")
@@ -80,8 +75,11 @@ pub enum ClientError {
     /// The daemon's response is invalid.
     #[error("invalid response from beastd")]
     Garbled(#[source] CodecError),
-    /// The request exceeds a frame.
-    #[error("the request is too large: {}, and beastd accepts at most {}", above(*.0 as u64, MAX_FRAME_LEN as u64), binary(MAX_FRAME_LEN as u64))]
+    /// The request does not fit into a frame.
+    #[error(
+        "the request has {} and beastd takes at most {}",
+        above(*.0 as u64, MAX_FRAME_LEN as u64), binary(MAX_FRAME_LEN as u64)
+    )]
     TooLong(usize),
     /// The daemon's error for a failed request.
     #[error(transparent)]
@@ -120,7 +118,6 @@ impl ClientError {
         }
     }
 
-    /// Whether the daemon refused because it is shutting down.
     pub fn is_shutting_down(&self) -> bool {
         matches!(self, ClientError::Daemon(error) if error.code == ErrorCode::ShuttingDown)
     }
@@ -186,7 +183,6 @@ pub fn start(path: &Path) -> String {
     }
 }
 
-/// A connection after the handshake.
 #[derive(Debug)]
 pub struct Client {
     stream: UnixStream,
@@ -200,10 +196,7 @@ pub struct Client {
 }
 
 impl Client {
-    /// Connects and performs the handshake, whatever the version of the daemon.
-    ///
-    /// # Errors
-    /// See [`ClientError`].
+    /// Connects and exchanges greetings, whatever the version of the daemon.
     pub fn open(path: &Path, wait: &Wait) -> Result<Self, ClientError> {
         let until = Instant::now() + GREETING_LIMIT;
         beast_launchd::peer::check_folder(path)?;
@@ -217,11 +210,8 @@ impl Client {
         Ok(client)
     }
 
-    /// The same, but waits for a daemon that is shutting down: it closes pending connections. A moment later it is
-    /// gone, or its successor is there.
-    ///
-    /// # Errors
-    /// See [`ClientError`].
+    /// The same past the end of a daemon: that hangs up on those that it did not get to. A moment later it is gone, or
+    /// its successor is there.
     pub fn reach(path: &Path, wait: &Wait) -> Result<Self, ClientError> {
         let until = Instant::now() + END_LIMIT;
         loop {
@@ -232,24 +222,16 @@ impl Client {
         }
     }
 
-    /// The daemon's handshake.
     pub fn welcome(&self) -> &Welcome {
         &self.welcome
     }
 
-    /// Rejects a daemon with a different protocol version.
-    ///
-    /// # Errors
-    /// [`ClientError::OtherVersion`].
     pub fn same_version(self) -> Result<Self, ClientError> {
         if self.welcome.protocol == VERSION { Ok(self) } else { Err(ClientError::OtherVersion(self.welcome)) }
     }
 
-    /// Sends a request. A daemon that refuses early may close the connection meanwhile; that is not an error here,
-    /// because its reason comes with the next event.
-    ///
-    /// # Errors
-    /// See [`ClientError`].
+    /// Sends a request. A daemon that refuses early may hang up in the middle: that is no error here, what it said
+    /// comes with the next event.
     pub fn send(&mut self, request: &Request, wait: &Wait) -> Result<(), ClientError> {
         let payload = encode(request).map_err(too_long)?;
         self.write(&payload, wait)
@@ -278,10 +260,6 @@ impl Client {
         }
     }
 
-    /// Waits until the daemon closes the connection.
-    ///
-    /// # Errors
-    /// See [`WaitError`].
     pub fn wait_for_end(mut self, wait: &Wait) -> Result<(), ClientError> {
         while !self.is_closed {
             wait.ready(self.stream.as_fd(), PollFlags::IN, None)?;
@@ -338,7 +316,6 @@ impl Client {
         Ok(())
     }
 
-    /// Whether the daemon has stopped reading.
     fn is_over(&self) -> bool {
         self.is_closed || self.garbled.is_some() || self.events.iter().any(|event| matches!(event, Event::Failed(_)))
     }

@@ -25,11 +25,13 @@ const PROGRAM: &str = "beastctl";
 /// The option that gives a variable its value.
 const PARAM: &str = "param";
 
-/// Why there is no script.
 #[derive(Debug, thiserror::Error)]
 pub enum CompletionError {
     /// Nobody said which shell.
-    #[error("cannot detect the shell: SHELL is {}", .0.as_ref().map_or("not set".into(), |shell| format!("{shell:?}")))]
+    #[error(
+        "the shell is not named, and SHELL is {}",
+        .0.as_ref().map_or("not set".into(), |shell| format!("{shell:?}"))
+    )]
     NoShell(Option<OsString>),
 }
 

@@ -3,6 +3,7 @@
 //!
 //! Knows files and JSON, nothing of prompts or the daemon.
 
+mod short;
 mod tools;
 
 use std::{
@@ -30,41 +31,32 @@ const NO_JSON: &str = "invalid JSON";
 /// Name of stdin in messages.
 const STDIN: &str = "stdin";
 
-/// Why a file is not a valid constraint.
 #[derive(Debug, thiserror::Error)]
 pub enum ConstraintError {
     /// It cannot be opened or read.
     #[error("cannot read {name}")]
     Unreadable { name: String, source: io::Error },
-    /// Stdin is already used as input.
-    #[error("stdin is the input, so {option} cannot read `-`")]
-    StdinTaken {
-        /// The option that wants it.
-        option: &'static str,
-    },
-    /// Larger than any sensible constraint.
-    #[error("{name} is larger than {}", binary(*.limit as u64))]
+    /// Stdin is taken.
+    #[error("stdin is the material, so `-` cannot be the file of {option}")]
+    StdinTaken { option: &'static str },
+    /// Nothing can mean so much.
+    #[error("{name} has more than {}", binary(*.limit as u64))]
     TooLong { name: String, limit: usize },
     /// A pipe or a device, which may never end.
     #[error("{name} is not a regular file")]
-    NotAFile {
-        /// Its name.
-        name: String,
-    },
-    /// One of the tools is invalid.
+    NotAFile { name: String },
+    /// A file of tools is wrong in one of them.
     #[error("{name}: tool {n}: {problem}")]
     Tool {
         name: String,
         /// Number of the tool, from 1.
         n: usize,
-        /// What is wrong with it.
         problem: String,
     },
     /// The requested tool does not exist.
     #[error("--tool-choice {choice}: {name} has no such tool")]
     NoSuchTool {
         name: String,
-        /// The requested name.
         choice: String,
         /// The existing names, separated by commas.
         known: String,
@@ -77,9 +69,7 @@ pub enum ConstraintError {
         line: usize,
         /// Column in bytes, from 1.
         column: usize,
-        /// What is wrong there.
         problem: String,
-        /// What to do about it.
         hint: String,
     },
 }
@@ -103,11 +93,18 @@ impl Failing for ConstraintError {
     }
 }
 
-/// Reads a JSON schema.
-///
-/// # Errors
-/// See [`ConstraintError`].
+/// Reads a JSON schema: a file, the JSON itself, or its short form.
 pub fn schema(path: &Path, stdin_is_free: bool) -> Result<Constraint, ConstraintError> {
+    // A file of this name is meant, whatever it looks like.
+    if let Some(text) = path.to_str().filter(|text| short::is_short(text) && !path.exists()) {
+        return match short::schema(text) {
+            Ok(schema) => Ok(Constraint::Schema(schema.to_string())),
+            Err((column, problem)) => {
+                let hint = "name, age int, tags [string], or the name of a file with a JSON schema";
+                Err(malformed("--schema", (1, column), &problem, hint))
+            }
+        };
+    }
     let (name, text) = read("--schema", path, stdin_is_free)?;
     check_schema(&text).map_err(|(place, problem)| {
         let hint = match problem.strip_prefix(NO_JSON) {
@@ -133,7 +130,6 @@ pub fn check_schema(text: &str) -> Result<(), ((usize, usize), String)> {
     }
 }
 
-/// Where and why a text stops being JSON.
 fn no_json(error: &serde_json::Error) -> ((usize, usize), String) {
     let (line, column, problem) = (error.line(), error.column(), error.to_string());
     let place = format!(" at line {line} column {column}");
@@ -148,10 +144,7 @@ fn until_content(name: &str) -> String {
     format!("fix it until jq . {} accepts it", quoted(name))
 }
 
-/// Reads a grammar; only the daemon can check it.
-///
-/// # Errors
-/// See [`ConstraintError`].
+/// Reads a grammar; what it says, only the daemon knows.
 pub fn grammar(path: &Path, stdin_is_free: bool) -> Result<Constraint, ConstraintError> {
     let (name, text) = read("--grammar", path, stdin_is_free)?;
     if text.trim().is_empty() {
@@ -193,7 +186,6 @@ fn is_inline(option: &str, text: &str) -> bool {
     }
 }
 
-/// Reads a file of at most this many bytes.
 fn bytes_of(path: &Path, name: &str, limit: usize) -> Result<Vec<u8>, ConstraintError> {
     file::read(path, limit as u64).map_err(|source| match file::refusal(&source) {
         Some(Refusal::NotRegular(_)) => ConstraintError::NotAFile { name: name.into() },

@@ -3,12 +3,9 @@
 use crate::{exit::Result, output::Console};
 use std::{path::PathBuf, time::Instant};
 
-/// The context of every command.
 #[derive(Debug)]
 pub struct Context {
-    /// Output streams.
     pub console: Console,
-    /// When this process started.
     pub started: Instant,
     /// `--socket`.
     pub socket: Option<PathBuf>,

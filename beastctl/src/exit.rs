@@ -29,7 +29,38 @@ pub const BUSY: u8 = 75;
 /// Ctrl-C.
 pub const INTERRUPTED: u8 = 130;
 
-/// Separates the error from the hint.
+/// What is known of an exit code.
+#[derive(Debug, Clone, Copy)]
+pub struct Code {
+    pub number: u8,
+    /// What programs read as `code`.
+    pub word: &'static str,
+    pub meaning: &'static str,
+}
+
+/// All exit codes: help, manual page and docs/scripting.md follow from these.
+pub const CODES: [Code; 8] = [
+    Code::new(DONE, "done", "done; also when the reader of stdout had seen enough"),
+    Code::new(FAILED, "failed", "the request failed"),
+    Code::new(USAGE, "usage", "usage: the command line, a prompt or the input makes no sense"),
+    Code::new(UNREACHABLE, "unreachable", "the daemon cannot be reached or started"),
+    Code::new(TOO_LONG, "too_long", "the input is too long"),
+    Code::new(
+        CUT,
+        "cut",
+        "the answer was truncated (with `--strict`), or is not what `--schema`, `--grammar` or `-x` asked for",
+    ),
+    Code::new(BUSY, "busy", "busy or shutting down; the same command may succeed later"),
+    Code::new(INTERRUPTED, "interrupted", "Ctrl-C"),
+];
+
+impl Code {
+    const fn new(number: u8, word: &'static str, meaning: &'static str) -> Self {
+        Self { number, word, meaning }
+    }
+}
+
+/// Between what went wrong and what to do about it.
 const STEP: &str = "; try: ";
 
 /// An error that can end a run.
@@ -221,18 +252,9 @@ pub fn of_wire(code: ErrorCode) -> u8 {
     }
 }
 
-/// The meaning of an exit code in one word.
-pub fn of_code(code: u8) -> &'static str {
-    match code {
-        DONE => "done",
-        USAGE => "usage",
-        UNREACHABLE => "unreachable",
-        TOO_LONG => "too_long",
-        CUT => "cut",
-        BUSY => "busy",
-        INTERRUPTED => "interrupted",
-        _ => "failed",
-    }
+/// What an exit code means, in a word.
+pub fn of_code(number: u8) -> &'static str {
+    CODES.iter().find(|code| code.number == number).map_or("failed", |code| code.word)
 }
 
 #[cfg(test)]

@@ -133,3 +133,15 @@ fn programs_get_a_word() {
         assert_eq!(error.word(), expected, "{error:?}");
     }
 }
+
+/// The table of `docs/scripting.md`.
+#[test]
+fn the_documented_codes_are_these() {
+    const HEAD: &str = "| code | meaning |\n|---|---|\n";
+    let path = beast_tests::project("docs/scripting.md");
+    let page = std::fs::read_to_string(&path).unwrap();
+    let (before, rest) = page.split_once(HEAD).unwrap();
+    let (_, after) = rest.split_once("\n\n").unwrap();
+    let rows: Vec<_> = CODES.iter().map(|code| format!("| {} | {} |", code.number, code.meaning)).collect();
+    expect_test::expect_file![path].assert_eq(&format!("{before}{HEAD}{}\n\n{after}", rows.join("\n")));
+}

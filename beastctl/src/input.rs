@@ -26,7 +26,6 @@ pub const MAX_LEN: usize = MAX_FRAME_LEN;
 const STDIN: &str = "stdin";
 const CHUNK_LEN: usize = 64 * 1024;
 
-/// Why there is no usable input.
 #[derive(Debug, thiserror::Error)]
 pub enum InputError {
     /// Nothing, or only whitespace.
@@ -50,7 +49,6 @@ pub enum InputError {
     /// Text where a file name was expected.
     #[error("file `{words}` not found")]
     Words {
-        /// What was given.
         words: String,
         /// The command that takes it as text.
         way: String,
@@ -113,17 +111,14 @@ pub struct Input {
 }
 
 impl Input {
-    /// Whether it is blank.
     pub fn is_blank(&self) -> bool {
         self.text.trim().is_empty()
     }
 }
 
-/// Reads the files, or stdin if there are none; `-` is stdin. Several files get a heading each. All files are opened
-/// before the first is read, so that a wrong name fails early. Stdin must end within the time limit of `wait`.
-///
-/// # Errors
-/// See [`InputError`].
+/// Reads the files, or stdin when there are none; `-` is stdin. Several files get a heading each. All of them are
+/// opened before the first is read, so that a wrong name does not cost a long read. Stdin has to end within the limit
+/// of `wait`.
 pub fn read(files: &[PathBuf], wait: &Wait) -> Result<Input, InputError> {
     if files.iter().filter(|file| is_stdin(file)).count() > 1 {
         return Err(InputError::StdinTwice);
@@ -147,7 +142,6 @@ pub fn read(files: &[PathBuf], wait: &Wait) -> Result<Input, InputError> {
     Ok(reading.finish())
 }
 
-/// Whether stdin is an interactive terminal.
 pub fn stdin_is_terminal() -> bool {
     io::stdin().is_terminal()
 }
@@ -211,7 +205,6 @@ fn failed(name: &str, source: io::Error) -> InputError {
     }
 }
 
-/// Input being assembled.
 struct Reading {
     input: Input,
     limit: usize,
@@ -226,7 +219,6 @@ impl Reading {
         self.input
     }
 
-    /// Reads one source to its end.
     fn source(mut self, name: &str, mut reader: impl Read, has_heading: bool) -> Result<Self, InputError> {
         if has_heading {
             let gap = if self.input.text.is_empty() { "" } else { "\n" };

@@ -1,5 +1,5 @@
-//! `beastctl man`: the manual, generated from the parser, so that it matches the program. The lists below have what the
-//! parser does not know: exit codes, variables without an option, files.
+//! `beastctl man`: the manual, made from the parser, so that it says of commands and options what the program does.
+//! What the parser does not know stands in the lists below, variables without an option and files, and in `exit`.
 
 mod synopsis;
 
@@ -26,22 +26,8 @@ use crate::{
     wait::Wait,
 };
 
-/// The day on which what the pages say was last looked through.
-const DATE: &str = "2026-11-27";
-
-const EXIT_CODES: [(&str, &str); 8] = [
-    ("0", "Done; also when the reader of stdout had seen enough."),
-    ("1", "The request failed."),
-    ("2", "The command line, a prompt or the input makes no sense."),
-    ("3", "The daemon cannot be reached."),
-    ("4", "The input is too long."),
-    (
-        "5",
-        "The answer was cut, under --strict; or it is not what --schema, --grammar or -x asked for, and nothing is printed.",
-    ),
-    ("75", "The daemon is busy or ending; the same command may succeed later."),
-    ("130", "Ctrl-C."),
-];
+/// The page of beastd, which is written by hand: ours are of the same day.
+const BEASTD: &str = include_str!("../../packaging/man/beastd.1");
 
 /// Beside those that belong to an option, which are taken from the parser.
 const ENVIRONMENT: [(&str, &str); 10] = [
@@ -73,17 +59,11 @@ const FILES: [(&str, &str); 7] = [
     ("$XDG_RUNTIME_DIR/beast/beastd.sock", "Socket of the daemon. On macOS in ~/Library/Application Support/beast."),
 ];
 
-/// Why there is no page.
 #[derive(Debug, thiserror::Error)]
 pub enum ManError {
     /// No such command.
-    #[error("unknown command `{command}`{}", text::did_you_mean(nearest.as_deref()))]
-    Unknown {
-        /// What was asked for.
-        command: String,
-        /// The most similar one.
-        nearest: Option<String>,
-    },
+    #[error("there is no command `{command}`{}", text::did_you_mean(nearest.as_deref()))]
+    Unknown { command: String, nearest: Option<String> },
 }
 
 impl Failing for ManError {
@@ -96,7 +76,6 @@ impl Failing for ManError {
     }
 }
 
-/// Prints a page, or writes all of them.
 pub(super) fn run(context: &Context, options: &ManOptions) -> Result<()> {
     let mut command = Cli::command();
     command.build();
@@ -147,15 +126,19 @@ fn write_all(command: &clap::Command, dir: &Path) -> Result<()> {
     Ok(())
 }
 
-/// A command and all beneath it.
 fn all(command: &clap::Command) -> Vec<&clap::Command> {
     let beneath = command.get_subcommands().filter(|command| !command.is_hide_set()).flat_map(all);
     std::iter::once(command).chain(beneath).collect()
 }
 
+/// The day on which what the pages say was last looked through: `.TH beastd 1 DATE ...`.
+fn date() -> &'static str {
+    BEASTD.split(' ').nth(3).unwrap_or_default()
+}
+
 fn page(command: &clap::Command) -> Result<String> {
     let source = concat!("beast ", env!("CARGO_PKG_VERSION"));
-    let man = Man::new(command.clone()).date(DATE).source(source).manual("beast");
+    let man = Man::new(command.clone()).date(date()).source(source).manual("beast");
     let mut page = Vec::new();
     man.render_title(&mut page)?;
     man.render_name_section(&mut page)?;
@@ -171,8 +154,7 @@ fn page(command: &clap::Command) -> Result<String> {
         prompts_as_commands(&mut page)?;
     }
     examples(command, &mut page)?;
-    let exit_codes = EXIT_CODES.map(|(code, text)| (code.to_owned(), text.to_owned()));
-    section("EXIT STATUS", &exit_codes, &mut page)?;
+    section("EXIT STATUS", &exit::CODES.map(|code| (code.number.to_string(), sentence(code.meaning))), &mut page)?;
     section("ENVIRONMENT", &environment(command, is_root), &mut page)?;
     if is_root {
         section("FILES", &FILES.map(|(file, text)| (file.to_owned(), text.to_owned())), &mut page)?;
@@ -260,6 +242,12 @@ fn environment(command: &clap::Command, is_root: bool) -> Vec<(String, String)> 
     });
     let others = ENVIRONMENT.iter().filter(|_| is_root).map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));
     of_options.chain(others).collect()
+}
+
+/// With a capital letter and a full stop; a page marks options in its own way.
+fn sentence(words: &str) -> String {
+    let words = words.replace('`', "");
+    format!("{}{}.", words[..1].to_uppercase(), &words[1..])
 }
 
 fn section(title: &str, items: &[(String, String)], page: &mut Vec<u8>) -> io::Result<()> {

@@ -9,6 +9,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use beast_launchd::ALREADY_RUNNING;
+
 use crate::{
     client::{self, Client, ClientError},
     exit::{self, Failing},
@@ -24,7 +26,6 @@ const PAUSE: Duration = Duration::from_millis(10);
 /// Attempts to start a daemon when another one held the socket and disappeared.
 const MAX_STARTS: usize = 3;
 
-/// Why there is no daemon.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// One exists, or none may be started.
@@ -42,20 +43,16 @@ pub enum StartError {
     /// beastd was not found, and the command needs the program itself.
     #[error("cannot find the program beastd")]
     NoProgram,
-    /// None is running because the service that owns this socket is stopped: a second daemon would take its place.
-    #[error("nothing listens on {}: beastd is installed as a service ({}), which is stopped", .socket.display(), .file.display())]
-    ServiceStopped {
-        socket: PathBuf,
-        /// The file that installs it.
-        file: PathBuf,
-    },
-    /// It failed to start.
+    /// None is there because the service that owns this socket is stopped: a second daemon beside it would take its
+    /// place.
+    #[error(
+        "nobody listens at {}: beastd is installed as a service ({}), which is stopped",
+        .socket.display(), .file.display()
+    )]
+    ServiceStopped { socket: PathBuf, file: PathBuf },
+    /// It did not start.
     #[error("cannot start {}: {words}", .program.display())]
-    Failed {
-        program: PathBuf,
-        /// Its output.
-        words: String,
-    },
+    Failed { program: PathBuf, words: String },
 }
 
 impl Failing for StartError {
@@ -82,11 +79,14 @@ impl Failing for StartError {
             }
             StartError::Refused(_) => Some("leave out --no-start".into()),
             StartError::ServiceStopped { .. } => {
-                Some("beastctl service start; without a service manager, as in a container, use another --socket or beastctl service uninstall".into())
+                let without = "where no service manager runs, as in a container, --socket with another place or beastctl \
+                               service uninstall";
+                Some(format!("beastctl service start, or {without}"))
             }
-            StartError::Missing(_) | StartError::NoProgram => Some("put beastd beside beastctl, or into a folder in PATH".into()),
-            StartError::Failed { words, .. } if words.contains("; try: ") => None,
-            StartError::Failed { .. } => Some("run beastd in the foreground to see its output".into()),
+            StartError::Missing(_) | StartError::NoProgram => {
+                Some("put beastd beside beastctl, or into a folder of PATH".into())
+            }
+            StartError::Failed { .. } => Some("beastd, to see it start in the foreground".into()),
             StartError::Client(error) => error.hint(),
             StartError::Wait(error) => error.hint(),
         }
@@ -101,10 +101,8 @@ impl Failing for StartError {
     }
 }
 
-/// Connects; if nothing listens and `may_start`, starts a daemon first. Calls `say` repeatedly with progress.
-///
-/// # Errors
-/// See [`StartError`].
+/// Connects; when nobody listens and `may_start`, starts a daemon first. `say` hears what takes time, again and again
+/// while it does.
 pub fn connect(path: &Path, may_start: bool, wait: &Wait, mut say: impl FnMut(&str)) -> Result<Client, StartError> {
     let error = match Client::reach(path, wait) {
         Ok(client) => return Ok(client.same_version()?),
@@ -133,19 +131,28 @@ pub fn connect(path: &Path, may_start: bool, wait: &Wait, mut say: impl FnMut(&s
             }
         };
         let died = || beast_launchd::words::last(path).map(|words| words.reason);
-        let words = outcome.err().or_else(died).unwrap_or_else(|| error.to_string());
-        // The other daemon held the socket a moment ago and is gone: it was killed or stopped.
-        let is_free_again = words.contains("is already running");
-        if !is_free_again || n_starts == MAX_STARTS {
+        let NotStarted { words, is_served } = outcome
+            .err()
+            .unwrap_or_else(|| NotStarted { words: died().unwrap_or_else(|| error.to_string()), is_served: false });
+        // The other's daemon had the socket a moment ago and is gone again: it was killed, or told to end.
+        if !is_served || n_starts == MAX_STARTS {
             return Err(StartError::Failed { program, words });
         }
     }
 }
 
-/// The path of beastd.
-///
-/// # Errors
-/// [`StartError::NoProgram`].
+/// What a daemon left that did not go into the background.
+struct NotStarted {
+    words: String,
+    is_served: bool,
+}
+
+impl From<String> for NotStarted {
+    fn from(words: String) -> Self {
+        Self { words, is_served: false }
+    }
+}
+
 pub fn program() -> Result<PathBuf, StartError> {
     find_beastd().ok_or(StartError::NoProgram)
 }
@@ -166,10 +173,10 @@ fn is_program(path: &Path) -> bool {
     path.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
 }
 
-/// Runs the daemon until it has moved to the background; the inner error is its output.
-fn start(program: &Path, socket: &Path, wait: &Wait, say: impl FnMut()) -> Result<Result<(), String>, WaitError> {
-    // The daemon outlives its parent: an inherited lock or pipe would never be released. Our own files are
-    // close-on-exec.
+/// Runs the daemon until it has gone into the background.
+fn start(program: &Path, socket: &Path, wait: &Wait, say: impl FnMut()) -> Result<Result<(), NotStarted>, WaitError> {
+    // The daemon outlives whoever has started it: a lock or a pipe of theirs that it inherited would never be given
+    // back. Our own files are not inherited anyway.
     close_fds::set_fds_cloexec(3, &[]);
     let arguments: [&OsStr; 3] = ["--daemonize".as_ref(), "--socket".as_ref(), socket.as_ref()];
     let mut command = Command::new(program);
@@ -186,14 +193,17 @@ fn start(program: &Path, socket: &Path, wait: &Wait, say: impl FnMut()) -> Resul
         let words = if status.success() { String::new() } else { running.stderr() };
         Ok((status, words))
     });
-    Ok(match ended {
-        Ok((status, _)) if status.success() => Ok(()),
-        Ok((status, words)) if words.trim().is_empty() => Err(format!("it exited with {status}")),
-        Ok((_, words)) => Err(words.trim().to_owned()),
+    Ok(Err(match ended {
+        Ok((status, _)) if status.success() => return Ok(Ok(())),
+        Ok((status, words)) => {
+            let words = words.trim();
+            let words = if words.is_empty() { format!("it ended with {status}") } else { words.to_owned() };
+            NotStarted { words, is_served: status.code() == Some(ALREADY_RUNNING.into()) }
+        }
         Err(RunError::Wait(error)) => return Err(error),
         Err(RunError::Slow(limit)) => {
-            Err(format!("it did not move to the background within {}", humantime::format_duration(limit)))
+            format!("it did not go into the background within {}", humantime::format_duration(limit)).into()
         }
-        Err(error) => Err(error.to_string()),
-    })
+        Err(error) => error.to_string().into(),
+    }))
 }

@@ -16,7 +16,6 @@ use crate::{
 
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// Why it is still running.
 #[derive(Debug, thiserror::Error)]
 pub enum StopError {
     /// The system refused.

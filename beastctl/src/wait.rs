@@ -29,7 +29,6 @@ use signal_hook::{
 
 use crate::exit::{self, Failing, advice};
 
-/// Why a wait ended early.
 #[derive(Debug, thiserror::Error)]
 pub enum WaitError {
     /// Ctrl-C.
@@ -64,7 +63,6 @@ impl Failing for WaitError {
     }
 }
 
-/// What every wait also watches.
 #[derive(Debug, Default)]
 pub struct Wait {
     interrupts: Option<UnixStream>,
@@ -75,10 +73,7 @@ pub struct Wait {
 }
 
 impl Wait {
-    /// From here on, Ctrl-C is an event, and the time limit runs.
-    ///
-    /// # Errors
-    /// Those of the system.
+    /// From here on Ctrl-C is an event instead of the end, and the time limit runs.
     pub fn start(limit: Option<Duration>) -> io::Result<Self> {
         // A second Ctrl-C ends the process as usual, in case this program is stuck.
         let seen = Arc::new(AtomicBool::new(false));
@@ -103,11 +98,8 @@ impl Wait {
         }
     }
 
-    /// The same for a run with child processes, which it has to end first: a second Ctrl-C has no effect, and SIGTERM
-    /// counts as the first. Not SIGHUP, which nohup(1) wants ignored.
-    ///
-    /// # Errors
-    /// Those of the system.
+    /// The same for a run with programs of its own, which it has to end first: a second Ctrl-C changes nothing, and
+    /// SIGTERM counts as the first. Not SIGHUP, which nohup(1) wants to be ignored.
     pub fn start_with_children(limit: Option<Duration>) -> io::Result<Self> {
         Self::on(&[SIGINT, SIGTERM], limit)
     }
@@ -121,7 +113,6 @@ impl Wait {
         Ok(Self { interrupts: Some(interrupts), reader: pipe_of_stdout()?, deadline: deadline(limit), seen: None })
     }
 
-    /// The same with a different time limit, starting now.
     #[must_use]
     pub fn limited(mut self, limit: Option<Duration>) -> Self {
         self.deadline = deadline(limit);
@@ -136,9 +127,6 @@ impl Wait {
     }
 
     /// Waits until `fd` is ready for one of `flags`, or has failed; `None` when `until` comes first.
-    ///
-    /// # Errors
-    /// See [`WaitError`].
     pub fn ready(
         &self,
         fd: BorrowedFd<'_>,
@@ -148,10 +136,6 @@ impl Wait {
         self.poll(Some((fd, flags)), until)
     }
 
-    /// Waits for this long.
-    ///
-    /// # Errors
-    /// See [`WaitError`].
     pub fn pause(&self, duration: Duration) -> Result<(), WaitError> {
         self.poll(None, Instant::now().checked_add(duration)).map(drop)
     }

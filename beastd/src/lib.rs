@@ -15,26 +15,29 @@ pub mod clock;
 pub mod config;
 mod connection;
 mod cores;
-pub mod daemon;
 pub mod engine;
+mod extent;
 mod fingerprint;
 pub mod governor;
 pub mod http;
-mod in_use;
 mod interrupt;
-mod jobs;
 mod large_stack;
+mod lease;
 pub mod loader;
 pub mod logging;
+mod map_reduce;
 pub mod metrics;
-pub mod model;
+pub mod model_file;
 mod prefix_cache;
 mod prefix_store;
+mod repetition;
 mod residency;
 pub mod sampling;
 pub mod scheduler;
 mod server;
 mod session;
+pub mod shared;
+mod shown;
 pub mod speculation;
 mod splitter;
 pub mod stream;
@@ -56,10 +59,10 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use config::{Loaded, Overrides};
-use daemon::{Daemon, Phase};
 use loader::Progress;
 use logging::Logging;
 use metrics::Metrics;
+use shared::{Phase, Shared};
 
 /// How long shutdown waits for the engine to finish its current step.
 const LAST_STEP: Duration = Duration::from_secs(10);
@@ -81,13 +84,13 @@ pub async fn run(
     let metrics = Arc::new(Metrics::default());
     let (worker, ended) = loader::spawn(Arc::clone(&config), progress.clone(), Arc::clone(&metrics));
     let is_kept = listener.origin != Origin::Bound;
-    let daemon = Arc::new(Daemon::new(config, progress, worker, metrics, listener.path.clone(), is_kept));
-    // The socket accepts connections from here on, even while the model loads, so nothing has to wait for that.
+    let shared = Arc::new(Shared::new(config, progress, worker, metrics, listener.path.clone(), is_kept));
+    // The socket answers from now on, also while the model is loaded: whoever starts beastd need not wait for that.
     tell_manager("READY=1");
-    tokio::spawn(residency::watch_idleness(Arc::clone(&daemon)));
+    tokio::spawn(residency::watch_idleness(Arc::clone(&shared)));
     tokio::select! {
-        outcome = serve(listener, endpoints, Arc::clone(&daemon), ended) => outcome,
-        outcome = watch_signals(Arc::clone(&daemon), loaded, overrides, logging) => outcome,
+        outcome = serve(listener, endpoints, Arc::clone(&shared), ended) => outcome,
+        outcome = watch_signals(Arc::clone(&shared), loaded, overrides, logging) => outcome,
     }
 }
 
@@ -103,17 +106,17 @@ type Ended = oneshot::Receiver<Result<(), WireError>>;
 async fn serve(
     listener: Listener,
     endpoints: Vec<HttpListener>,
-    daemon: Arc<Daemon>,
+    shared: Arc<Shared>,
     mut ended: Ended,
 ) -> anyhow::Result<()> {
-    let http = tokio::spawn(http::serve(endpoints, Arc::clone(&daemon)));
+    let http = tokio::spawn(http::serve(endpoints, Arc::clone(&shared)));
     let socket = UnixListener::from_std(listener.socket.try_clone()?)?;
-    let serving = server::serve(socket, Arc::clone(&daemon));
+    let serving = server::serve(socket, Arc::clone(&shared));
     tokio::pin!(serving);
     let (sessions, failure) = tokio::select! {
         sessions = &mut serving => {
-            daemon.progress.abandon();
-            // Exiting while the engine computes may crash.
+            shared.progress.abandon();
+            // A process that ends under a computing engine may crash on its way out.
             let _ = timeout(LAST_STEP, ended).await;
             (sessions, None)
         }
@@ -125,7 +128,7 @@ async fn serve(
             };
             let lingering = async {
                 if let Some(error) = &failure {
-                    linger(&daemon, error).await;
+                    linger(&shared, error).await;
                 }
             };
             let (sessions, ()) = tokio::join!(serving, lingering);
@@ -134,30 +137,30 @@ async fn serve(
     };
     // Released before clients learn of the end, so that a client which connects then finds no daemon and may start one.
     drop(listener);
-    server::hang_up(&daemon, sessions).await;
-    // Sends the remaining answers; this wait is bounded inside.
+    server::hang_up(&shared, sessions).await;
+    // Answers that are computed leave; it bounds itself.
     let _ = http.await;
-    if daemon.is_hurried.load(Relaxed) {
-        anyhow::bail!("stopped by a second signal");
+    if shared.is_hurried.load(Relaxed) {
+        anyhow::bail!("ended by a second signal");
     }
     failure.map_or(Ok(()), |error| Err(error.into()))
 }
 
-/// Gives clients time to learn why there is no model, then starts the shutdown.
-async fn linger(daemon: &Daemon, error: &WireError) {
+/// Gives clients the time to hear why there is no model, then begins the end.
+async fn linger(shared: &Shared, error: &WireError) {
     if error.code == ErrorCode::ModelUnavailable {
-        let mut phase = daemon.phase.subscribe();
-        // Ends early only on a shutdown request.
-        let _ = timeout(daemon.config().failed_linger, phase.wait_for(|phase| *phase != Phase::Serving)).await;
+        let mut phase = shared.phase.subscribe();
+        // It ends early only when somebody asks for the end.
+        let _ = timeout(shared.config().failed_linger, phase.wait_for(|phase| *phase != Phase::Serving)).await;
     }
-    daemon.drain();
+    shared.drain();
 }
 
 /// The first SIGTERM or SIGINT shuts down gracefully. The second aborts running requests and waits only for the
 /// engine's current step, because exiting while it computes crashes. The third kills the process. SIGHUP reloads the
 /// configuration.
 async fn watch_signals(
-    daemon: Arc<Daemon>,
+    shared: Arc<Shared>,
     at_start: Loaded,
     overrides: Overrides,
     logging: &Logging,
@@ -170,46 +173,47 @@ async fn watch_signals(
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
             _ = hangup.recv() => {
-                reload(&daemon, &at_start, &overrides, logging);
+                reload(&shared, &at_start, &overrides, logging);
                 continue;
             }
         }
-        match daemon.phase() {
+        match shared.phase() {
             Phase::Serving => {
-                tracing::info!("received a signal, shutting down");
-                daemon.drain();
+                tracing::info!("a signal asks for the end");
+                shared.drain();
             }
             Phase::Draining => {
-                tracing::warn!("received a second signal, aborting running requests");
-                daemon.hurry();
+                tracing::warn!("a second signal: what still runs is given up");
+                shared.hurry();
             }
             Phase::Ending => rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL)?,
         }
     }
 }
 
-/// Applies the settings that can change at run time and logs those that need a restart. A file with an error is
-/// reported in the log and in `status` until it is fixed.
-fn reload(daemon: &Daemon, at_start: &Loaded, overrides: &Overrides, logging: &Logging) {
+/// Takes over what can change without a restart; what cannot is named, and so is a file that cannot be used, until one
+/// can.
+fn reload(shared: &Shared, at_start: &Loaded, overrides: &Overrides, logging: &Logging) {
     let fresh = match config::load(overrides) {
         Ok(fresh) => fresh,
         Err(error) => {
-            tracing::error!(%error, "configuration not reloaded");
-            let problem = format!("the configuration was not reloaded: {error}; try: fix it, then pkill -HUP beastd");
-            daemon.config_problem.send_replace(Some(problem));
+            tracing::error!(%error, "the configuration stays as it is");
+            let problem =
+                format!("the configuration was not read again: {error}; try: mend it, then pkill -HUP beastd");
+            shared.config_problem.send_replace(Some(problem));
             return;
         }
     };
-    daemon.config_problem.send_replace(None);
+    shared.config_problem.send_replace(None);
     fresh.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
-    let next = daemon.config().with_live_settings_of(&fresh.config);
-    // A request may have changed the model.
+    let next = shared.config().with_live_settings_of(&fresh.config);
+    // The model may have been changed by a request.
     let is_in_force = |key: &str| key == "model" && next.model == fresh.config.model;
     let pending: Vec<_> = at_start.that_need_a_restart(&fresh).filter(|key| !is_in_force(key)).collect();
     if !pending.is_empty() {
         tracing::warn!("changed settings that need a restart: {}; try: beastctl stop", pending.join(", "));
     }
     logging.set_filter(&next.log);
-    daemon.config.send_replace(Arc::new(next));
-    tracing::info!("configuration reloaded");
+    shared.config.send_replace(Arc::new(next));
+    tracing::info!("the configuration was read again");
 }

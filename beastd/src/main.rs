@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
-use beast_launchd::{HttpListener, Listener, Origin, shown, words};
+use beast_launchd::{ALREADY_RUNNING, HttpListener, Listener, Origin, SocketError, cpu, shown, words};
 use beast_protocol::LoadStage;
 use beastd::calibration;
 use beastd::clock::now_us;
@@ -19,7 +19,11 @@ use clap::Parser;
 #[derive(Debug, Parser)]
 #[command(
     version,
-    after_help = "Show all settings and their defaults: beastd --print-config\nStop the daemon: beastctl stop"
+    after_help = "\
+All settings with their defaults: beastd --print-config
+Tell it to end: beastctl stop
+
+Exit codes: 0 ended, 1 failed, 2 usage, 69 another beastd serves the socket already."
 )]
 struct Args {
     /// Read this configuration instead of ~/.config/beast/config.toml
@@ -71,6 +75,7 @@ fn key_value(text: &str) -> Result<(String, String), String> {
 }
 
 fn main() -> ExitCode {
+    cpu::require("beastd", &beastd::engine::needs());
     let started_us = now_us();
     beastd::engine::keep_memory_together();
     beastd::engine::end_without_debugger();
@@ -81,17 +86,29 @@ fn main() -> ExitCode {
         }
         error.exit()
     });
+    // The daemon that lets a model be tried words what comes of it.
+    let is_trial = args.try_model.is_some();
     match run(args, started_us) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // The whole chain of causes, once, on one line.
-            say(&format!("{error:#}"));
-            ExitCode::FAILURE
+            // Once, on one line, with the whole chain of causes.
+            let text = format!("{error:#}");
+            let step = if is_trial || text.contains("; try: ") { "" } else { "; try: beastctl doctor" };
+            say(&format!("{text}{step}"));
+            ExitCode::from(exit_code(&error))
         }
     }
 }
 
-/// Prints a line that may quote untrusted text, such as a configuration key or a path.
+/// Programs tell a daemon that is not needed from one that failed.
+fn exit_code(error: &anyhow::Error) -> u8 {
+    match error.downcast_ref() {
+        Some(SocketError::AlreadyRunning { .. }) => ALREADY_RUNNING,
+        _ => 1,
+    }
+}
+
+/// A line about the words of others: a key of the configuration, a path.
 fn say(text: &str) {
     // stderr may be closed.
     let _ = writeln!(std::io::stderr(), "beastd: {}", shown::logged(text));
@@ -156,7 +173,7 @@ fn run(args: Args, started_us: u64) -> anyhow::Result<()> {
 
 fn calibrate(config: &config::Config, is_forced: bool) -> anyhow::Result<()> {
     beastd::engine::log_to_tracing();
-    let located = beastd::model::locate(&config.model)?;
+    let located = beastd::model_file::locate(&config.model)?;
     let mut out = std::io::stdout();
     let outcome =
         calibration::run(config, &located.path, is_forced, |calibration::Progress { n_done, n_total, what }| {
@@ -182,9 +199,10 @@ fn serve(
     logging: &logging::Logging,
 ) -> anyhow::Result<()> {
     loaded.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
-    tracing::info!(version = beastd::daemon::VERSION, socket = %listener.path.display(), origin = ?listener.origin, "listening");
-    // One thread is enough for sockets and leaves the cores to the engine. Threads that tokenize large prompts exit
-    // soon after, so that an idle daemon stays idle.
+    let (version, socket) = (beastd::shared::VERSION, listener.path.display());
+    tracing::info!(version, %socket, origin = ?listener.origin, "listening");
+    // One thread is enough for sockets, and leaves the cores to the engine. Threads that tokenize large prompts go soon
+    // after, so that an idle daemon is really idle.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(4)

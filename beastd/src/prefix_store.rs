@@ -1,6 +1,6 @@
 //! Cached prefixes on disk, so that a restart does not compute them again.
 //!
-//! May know: tokens, files, their owners and modes. Never knows: the contents of a state, the engine, the scheduler.
+//! May know: tokens, files, their owners and modes. Never knows: what stands in a state, how it is made, the scheduler.
 //!
 //! A file holds one prefix, all numbers little-endian: magic (8 bytes), format version (4), SHA-256 of the key (32),
 //! number of tokens (8), number of state bytes (8), the tokens (4 each), the state, SHA-256 of all that. Its name is
@@ -9,18 +9,20 @@
 //! The files hold users' text as tokens, so no one else may read them. No one else may write them either, because the
 //! engine trusts a state; the checksum only guards against accidents.
 
-use std::fs::{self, DirBuilder, File, Permissions, TryLockError};
+use std::fs::{self, DirBuilder, File, Permissions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use beast_launchd::lock::{self, NotLocked};
+use beast_launchd::whole::{self, PRIVATE, WholeFile};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use sha2::{Digest, Sha256};
-use tempfile::NamedTempFile;
 
 use crate::batch::Token;
+use crate::engine::{SavedState, Seal};
 use crate::fingerprint::hex;
 
 /// What a state belongs to: a state of a different model, cache type or engine build must never be loaded.
@@ -78,12 +80,12 @@ const HEAD_LEN: usize = 60;
 /// Offsets of the numbers of tokens and state bytes in the header.
 const COUNTS_AT: usize = 44;
 const TOKEN_LEN: u64 = 4;
-const CHECKSUM_LEN: u64 = 32;
+const CHECKSUM_LEN: u64 = size_of::<Seal>() as u64;
 
 const SUFFIX: &str = ".prefix";
-/// Name of a file that is being written.
-const PART_SUFFIX: &str = ".prefix-part";
-/// Retries when another daemon, just starting, mistook our file for a leftover.
+/// Of a file that is being written.
+const PART_SUFFIX: &str = whole::PART_SUFFIX;
+/// How often a file is begun again that another daemon, which is just starting, took for a left-over.
 const MAX_BEGINNINGS: usize = 8;
 
 /// Why a file is removed instead of used.
@@ -139,9 +141,9 @@ impl PrefixStore {
         self.entries.iter().filter(is_prefix).map(|entry| entry.tokens.len()).max()
     }
 
-    /// Reads the state of the prefix with exactly these tokens. `None` when it is missing or unusable; an unusable file
-    /// is removed with a warning.
-    pub fn read(&mut self, tokens: &[Token]) -> Option<Vec<u8>> {
+    /// Reads the state of the prefix that consists of just these tokens. `None` when it is not there or cannot be used:
+    /// its file is removed then, with a warning in the log.
+    pub fn read(&mut self, tokens: &[Token]) -> Option<SavedState> {
         let at = self.entries.iter().position(|entry| entry.tokens == tokens)?;
         let mut entry = self.entries.remove(at);
         let path = self.path(tokens);
@@ -172,10 +174,11 @@ impl PrefixStore {
     /// its length or checksum.
     ///
     /// # Errors
-    /// When the folder is unusable (see [`PrefixStore::open`]) or the file cannot be written, for example because the
-    /// disk is full. No partial file remains, and the store stays usable.
-    pub fn write(&mut self, tokens: &[Token], state: &[u8]) -> io::Result<()> {
-        let Some(n_bytes) = file_len(tokens.len() as u64, state.len() as u64) else { return Ok(()) };
+    /// When the folder cannot be used (see [`PrefixStore::open`]) or the file cannot be written, for instance because
+    /// the disk is full. Nothing of the file is left then, and the store can be used on.
+    pub fn write(&mut self, tokens: &[Token], state: &SavedState) -> io::Result<()> {
+        let n_state = state.bytes().len() as u64;
+        let Some(n_bytes) = file_len(tokens.len() as u64, n_state) else { return Ok(()) };
         if tokens.is_empty() || n_bytes > self.max_bytes || self.contains(tokens) {
             return Ok(());
         }
@@ -183,14 +186,14 @@ impl PrefixStore {
         prepare_folder(&self.folder)?;
         self.evict_to(self.max_bytes - n_bytes)?;
 
-        let head = encode_head(&self.key, tokens, state.len() as u64);
-        let checksum = Sha256::new_with_prefix(&head).chain_update(state).finalize();
-        let mut part = self.begin_file()?;
-        for piece in [&head, state, &checksum] {
+        let head = encode_head(&self.key, tokens, n_state);
+        let seal = state.seal(&head);
+        let mut part = self.begin_file(&self.path(tokens))?;
+        for piece in [&head, state.bytes(), &seal] {
             part.write_all(piece)?;
         }
-        self.note_use(part.as_file());
-        part.persist(self.path(tokens))?;
+        self.note_use(part.file());
+        part.finish()?;
         self.entries.push(Entry { tokens: tokens.to_vec(), n_bytes });
         Ok(())
     }
@@ -265,8 +268,8 @@ impl PrefixStore {
         usize::try_from(n_tokens).map_err(|_| Unusable::TooLarge)
     }
 
-    /// Reads the state, verifies everything, and records the use in the file; returns the file's length too.
-    fn load(&mut self, path: &Path, tokens: &[Token]) -> Result<(Vec<u8>, u64), Unusable> {
+    /// Reads the state, checks all, and notes the use in the file; returns the length of the file too.
+    fn load(&mut self, path: &Path, tokens: &[Token]) -> Result<(SavedState, u64), Unusable> {
         let (mut file, n_bytes) = self.open_file(path)?;
         let n_around = file_len(tokens.len() as u64, 0).ok_or(Unusable::TooLarge)?;
         let n_state = n_bytes.checked_sub(n_around).ok_or(Unusable::Damaged("it is too short"))?;
@@ -274,16 +277,14 @@ impl PrefixStore {
         let expected = encode_head(&self.key, tokens, n_state);
         let mut head = vec![0; expected.len()];
         let mut state = vec![0; usize::try_from(n_state).map_err(|_| Unusable::TooLarge)?];
-        let mut checksum = [0; CHECKSUM_LEN as usize];
-        for piece in [&mut head[..], &mut state, &mut checksum] {
+        let mut seal = Seal::default();
+        for piece in [&mut head[..], &mut state, &mut seal] {
             file.read_exact(piece)?;
         }
         if head != expected {
             return Err(Unusable::Damaged("its header has changed"));
         }
-        if checksum != *Sha256::new_with_prefix(&head).chain_update(&state).finalize() {
-            return Err(Unusable::Damaged("its checksum is wrong"));
-        }
+        let state = SavedState::unseal(&head, state, &seal).ok_or(Unusable::Damaged("its checksum is wrong"))?;
         self.note_use(&file);
         Ok((state, n_bytes))
     }
@@ -317,14 +318,14 @@ impl PrefixStore {
         Ok(())
     }
 
-    /// An empty file of mode 0600 that is removed unless it gets its final name; locked, so that another daemon sees
-    /// that it is being written.
-    fn begin_file(&self) -> io::Result<NamedTempFile> {
+    /// An empty file of mode 0600 that is removed unless it gets its final name; locked, so that another daemon which
+    /// opens the folder now sees that somebody writes it.
+    fn begin_file(&self, path: &Path) -> io::Result<WholeFile> {
         for _ in 0..MAX_BEGINNINGS {
-            let part = tempfile::Builder::new().prefix(".").suffix(PART_SUFFIX).tempfile_in(&self.folder)?;
-            // On a file system without locks this protection is missing.
-            let _ = part.as_file().lock();
-            if part.as_file().metadata()?.nlink() > 0 {
+            let part = WholeFile::create(path, PRIVATE)?;
+            // A file system without locks is used without this protection.
+            let _ = part.file().lock();
+            if part.file().metadata()?.nlink() > 0 {
                 return Ok(part);
             }
             // It was removed between creation and lock.
@@ -412,7 +413,7 @@ fn discard(path: &Path, why: &Unusable) {
 /// Removes partial files of a killed daemon. A daemon that still writes holds a lock, which ends with its process.
 fn remove_leftover(path: &Path) {
     let file = open_no_link(path);
-    if file.as_ref().is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock))) {
+    if file.as_ref().is_ok_and(|file| matches!(lock::take(file), Err(NotLocked::Held))) {
         return;
     }
     // Still locked by us: its writer waits for the lock, sees that the file is gone, and makes another.
@@ -457,3 +458,7 @@ fn prepare_folder(folder: &Path) -> io::Result<()> {
 #[cfg(test)]
 #[path = "prefix_store_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "prefix_store_property_tests.rs"]
+mod property_tests;

@@ -13,8 +13,8 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use crate::connection::Connection;
-use crate::daemon::{Daemon, Phase};
 use crate::session;
+use crate::shared::{Phase, Shared};
 
 /// Refused clients that get a reason at the same time; others are just closed.
 const MAX_REFUSALS: usize = 512;
@@ -25,17 +25,17 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Serves until the daemon drains, then waits for running requests. Returns the sessions that are still open.
 ///
-/// Order of shutdown: no new requests; running ones continue for `drain_timeout`; the worker fails the rest. New
-/// connections are still greeted: a client without a greeting would take the daemon for stuck.
-pub async fn serve(listener: UnixListener, daemon: Arc<Daemon>) -> JoinSet<()> {
-    let mut phase = daemon.phase.subscribe();
+/// The order of the end: no new requests; those that run go on for `drain_timeout`; the worker fails what is left.
+/// Whoever connects meanwhile is answered: a client that is not greeted takes the daemon for stuck.
+pub async fn serve(listener: UnixListener, shared: Arc<Shared>) -> JoinSet<()> {
+    let mut phase = shared.phase.subscribe();
     let mut sessions = JoinSet::new();
-    let permits = Arc::new(Semaphore::new(daemon.config().max_connections));
+    let permits = Arc::new(Semaphore::new(shared.config().max_connections));
     let refusals = Arc::new(Semaphore::new(MAX_REFUSALS));
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => admit(stream, &daemon, &permits, &refusals, &mut sessions),
+                Ok((stream, _)) => admit(stream, &shared, &permits, &refusals, &mut sessions),
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept a connection");
                     sleep(ACCEPT_PAUSE).await;
@@ -46,15 +46,15 @@ pub async fn serve(listener: UnixListener, daemon: Arc<Daemon>) -> JoinSet<()> {
             Some(_) = sessions.join_next() => {}
         }
     }
-    let config = daemon.config();
-    tell_of_the_end(daemon.config().drain_timeout);
-    tracing::info!(n_running = daemon.metrics.n_running.load(Relaxed), "finishing running requests");
-    let mut answering = daemon.answering.subscribe();
+    let config = shared.config();
+    tell_of_the_end(shared.config().drain_timeout);
+    tracing::info!(n_running = shared.metrics.n_running.load(Relaxed), "finishing what runs");
+    let mut answering = shared.answering.subscribe();
     let drain = async {
         loop {
             tokio::select! {
                 Ok((stream, _)) = listener.accept() => {
-                    admit(stream, &daemon, &permits, &refusals, &mut sessions);
+                    admit(stream, &shared, &permits, &refusals, &mut sessions);
                 }
                 _ = answering.wait_for(|n| *n == 0) => break,
                 _ = phase.wait_for(|phase| *phase == Phase::Ending) => break,
@@ -64,7 +64,7 @@ pub async fn serve(listener: UnixListener, daemon: Arc<Daemon>) -> JoinSet<()> {
     if timeout(config.drain_timeout, drain).await.is_err() {
         tracing::warn!("aborting requests that still run after {:?}", config.drain_timeout);
     }
-    daemon.worker.stop().await;
+    shared.worker.stop().await;
     sessions
 }
 
@@ -74,9 +74,9 @@ fn tell_of_the_end(drain_timeout: Duration) {
     crate::tell_manager(&format!("STOPPING=1\nEXTEND_TIMEOUT_USEC={}", u64::try_from(limit).unwrap_or(u64::MAX)));
 }
 
-/// Lets open sessions send their last events, then closes them: the sign for `beastctl stop` that the daemon is done.
-pub async fn hang_up(daemon: &Daemon, mut sessions: JoinSet<()>) {
-    daemon.phase.send_replace(Phase::Ending);
+/// Lets open sessions say their last words, then hangs up: the sign for `beastctl stop` that everything is over.
+pub async fn hang_up(shared: &Shared, mut sessions: JoinSet<()>) {
+    shared.phase.send_replace(Phase::Ending);
     let last_words = async { while sessions.join_next().await.is_some() {} };
     // Slow clients are cut off.
     let _ = timeout(LAST_WORDS, last_words).await;
@@ -84,28 +84,28 @@ pub async fn hang_up(daemon: &Daemon, mut sessions: JoinSet<()>) {
 
 fn admit(
     stream: UnixStream,
-    daemon: &Arc<Daemon>,
+    shared: &Arc<Shared>,
     permits: &Arc<Semaphore>,
     refusals: &Arc<Semaphore>,
     sessions: &mut JoinSet<()>,
 ) {
-    let config = daemon.config();
+    let config = shared.config();
     if let Err(error) = check_peer(&stream) {
-        daemon.metrics.n_refused.fetch_add(1, Relaxed);
-        tracing::debug!(%error, "refused a connection");
+        shared.metrics.n_refused.fetch_add(1, Relaxed);
+        tracing::debug!(%error, "a connection is refused");
         return;
     }
     if let Ok(permit) = Arc::clone(permits).try_acquire_owned() {
-        let daemon = Arc::clone(daemon);
-        daemon.n_connections.fetch_add(1, Relaxed);
+        let shared = Arc::clone(shared);
+        shared.n_connections.fetch_add(1, Relaxed);
         sessions.spawn(async move {
-            session::serve(Arc::clone(&daemon), Connection::new(stream, config.stall_timeout, daemon.budget.clone()))
+            session::serve(Arc::clone(&shared), Connection::new(stream, config.stall_timeout, shared.budget.clone()))
                 .await;
-            daemon.n_connections.fetch_sub(1, Relaxed);
+            shared.n_connections.fetch_sub(1, Relaxed);
             drop(permit);
         });
     } else if let Ok(permit) = Arc::clone(refusals).try_acquire_owned() {
-        let budget = daemon.budget.clone();
+        let budget = shared.budget.clone();
         sessions.spawn(async move {
             let text = format!(
                 "too many connections: all {} are in use; try: repeat the request in a moment",

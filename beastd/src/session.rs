@@ -10,8 +10,8 @@ use tokio::time::timeout;
 
 use crate::answering::{self, Peer, Stopped};
 use crate::connection::Connection;
-use crate::daemon::{Daemon, Phase, VERSION};
 use crate::residency::Change;
+use crate::shared::{Phase, Shared, VERSION};
 
 /// How long a refused client may take to read the reason.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -35,9 +35,9 @@ impl Peer for Connection {
     }
 }
 
-/// Serves a connection until it closes.
-pub async fn serve(daemon: Arc<Daemon>, mut connection: Connection) {
-    let outcome = converse(&daemon, &mut connection).await;
+/// Serves a connection to its end.
+pub async fn serve(shared: Arc<Shared>, mut connection: Connection) {
+    let outcome = converse(&shared, &mut connection).await;
     let refusal = match outcome {
         Ok(()) | Err(Stopped::Gone | Stopped::Cancelled) => return,
         Err(Stopped::Refused(error)) => error,
@@ -49,10 +49,10 @@ pub async fn serve(daemon: Arc<Daemon>, mut connection: Connection) {
             return;
         }
     };
-    // Counted, not logged each time: any client could fill the log.
-    daemon.metrics.n_refused.fetch_add(1, Relaxed);
-    tracing::debug!(error = %refusal, "refused a client");
-    // The client may not listen.
+    // Counted, since anybody could fill the log with it.
+    shared.metrics.n_refused.fetch_add(1, Relaxed);
+    tracing::debug!(error = %refusal, "a client is refused");
+    // It may not listen any more.
     let _ = connection.send(&[Event::Failed(refusal)]).await;
     connection.close(FAREWELL).await;
 }
@@ -65,8 +65,8 @@ pub async fn refuse(mut connection: Connection, error: WireError) {
     }
 }
 
-async fn converse(daemon: &Arc<Daemon>, connection: &mut Connection) -> Result<(), Stopped> {
-    let config = daemon.config();
+async fn converse(shared: &Arc<Shared>, connection: &mut Connection) -> Result<(), Stopped> {
+    let config = shared.config();
     let Ok(hello) = timeout(config.handshake_timeout, connection.read_frame()).await else {
         let text = format!("no handshake within {:?}", config.handshake_timeout);
         return Err(Stopped::Refused(WireError::new(ErrorCode::Protocol, text)));
@@ -76,16 +76,16 @@ async fn converse(daemon: &Arc<Daemon>, connection: &mut Connection) -> Result<(
         .map_err(|error| Stopped::Refused(WireError::new(ErrorCode::Protocol, error.to_string())))?;
     connection.welcome(&Welcome::current(VERSION, std::process::id())).await?;
     if hello.protocol != PROTOCOL {
-        // The welcome has our version, and the client reports the mismatch.
-        daemon.metrics.n_refused.fetch_add(1, Relaxed);
-        tracing::debug!(client = hello.version, protocol = hello.protocol, "a client of a different version");
+        // The client has our version from the welcome and says so itself.
+        shared.metrics.n_refused.fetch_add(1, Relaxed);
+        tracing::debug!(client = hello.version, protocol = hello.protocol, "a client of another version");
         return Ok(());
     }
-    let mut phase = daemon.phase.subscribe();
+    let mut phase = shared.phase.subscribe();
     loop {
         connection.release();
         let request = tokio::select! {
-            request = timeout(daemon.config().idle_timeout, connection.read_request()) => request,
+            request = timeout(shared.config().idle_timeout, connection.read_request()) => request,
             _ = phase.wait_for(|phase| *phase == Phase::Ending) => return Ok(()),
         };
         // A client silent for this long has forgotten the connection.
@@ -93,25 +93,25 @@ async fn converse(daemon: &Arc<Daemon>, connection: &mut Connection) -> Result<(
         match request? {
             None => return Ok(()),
             Some(Request::Cancel) => {}
-            Some(Request::Status) => connection.send(&[Event::Status(Box::new(daemon.status()))]).await?,
+            Some(Request::Status) => connection.send(&[Event::Status(Box::new(shared.status()))]).await?,
             Some(Request::Shutdown) => {
-                tracing::info!("a client requested shutdown");
-                daemon.drain();
-                connection.send(&[Event::Status(Box::new(daemon.status()))]).await?;
+                tracing::info!("a client asks for the end");
+                shared.drain();
+                connection.send(&[Event::Status(Box::new(shared.status()))]).await?;
             }
             Some(Request::Unload) => {
-                let outcome = answering::change(daemon, connection, Change::Unload).await;
+                let outcome = answering::change(shared, connection, Change::Unload).await;
                 told(connection, outcome).await?;
             }
             Some(Request::Load { model }) => {
-                let outcome = answering::change(daemon, connection, Change::Load(model)).await;
+                let outcome = answering::change(shared, connection, Change::Load(model)).await;
                 told(connection, outcome).await?;
             }
             Some(Request::Generate(generate)) => {
-                let outcome = answering::answer(daemon, connection, generate).await;
+                let outcome = answering::answer(shared, connection, generate).await;
                 match outcome {
-                    Err(Stopped::Refused(error)) if error.code == ErrorCode::ShuttingDown && daemon.is_kept => {
-                        return hold(daemon, connection).await;
+                    Err(Stopped::Refused(error)) if error.code == ErrorCode::ShuttingDown && shared.is_kept => {
+                        return hold(shared, connection).await;
                     }
                     outcome => told(connection, outcome).await?,
                 }
@@ -132,12 +132,12 @@ async fn told(connection: &mut Connection, outcome: Result<(), Stopped>) -> Resu
     }
 }
 
-/// Holds a request that came too late for this daemon until it ends. Closing the connection then makes the client retry
-/// with the next daemon, which the service manager starts.
-async fn hold(daemon: &Daemon, connection: &mut Connection) -> Result<(), Stopped> {
-    let position = u32::try_from(*daemon.n_users.borrow()).unwrap_or(u32::MAX);
+/// Keeps a request that came too late for this daemon until its end. Then its client is hung up on, and goes on with
+/// the next one, which the system starts.
+async fn hold(shared: &Shared, connection: &mut Connection) -> Result<(), Stopped> {
+    let position = u32::try_from(*shared.n_users.borrow()).unwrap_or(u32::MAX);
     connection.send(&[Event::Queued { position }]).await?;
-    let mut phase = daemon.phase.subscribe();
+    let mut phase = shared.phase.subscribe();
     tokio::select! {
         _ = phase.wait_for(|phase| *phase == Phase::Ending) => {}
         stopped = connection.departure() => match stopped {

@@ -17,7 +17,7 @@ use serde_json::{Map, Value as Json, json};
 
 pub use self::error::TemplateError;
 use self::jinja::Jinja;
-use crate::tools::{self, Dialect, Format, JsonStyle, THINK_CLOSE, THINK_OPEN};
+use crate::tools::{self, Dialect, Format, JsonStyle};
 
 /// A compiled chat template.
 #[derive(Debug)]
@@ -108,24 +108,23 @@ impl ChatTemplate {
 
     /// Whether the prompt itself opens the model's thoughts, given this beginning of the answer.
     pub fn opens_thought(&self, setting: &Setting, begun: Option<&Message>) -> bool {
-        if !self.dialect.thinks {
-            return false;
-        }
+        let Some(thoughts) = self.dialect.thoughts else { return false };
         let setting = Setting { tools: Vec::new(), continue_last: begun.is_some(), ..setting.clone() };
         let messages: Vec<Message> = [Message::new(Role::User, "x")].into_iter().chain(begun.cloned()).collect();
         let text = self.render(&messages, &setting).unwrap_or_default();
-        let place = |tag| text.rfind(tag).map_or(0, |at| at + 1);
-        place(THINK_OPEN) > place(THINK_CLOSE)
+        thoughts.is_open(&text)
     }
 
     fn begin(&self, mut text: String, begun: &Message) -> String {
-        if !begun.reasoning.is_empty() && self.dialect.thinks {
-            if !text.trim_end().ends_with(THINK_OPEN) {
-                text = text + THINK_OPEN + "\n";
+        if let Some(thoughts) = self.dialect.thoughts.filter(|_| !begun.reasoning.is_empty()) {
+            // Blanks around the marks are what such models were taught, and no part of a channel.
+            let (line, lines) = if thoughts.is_simple { ("\n", "\n\n") } else { ("", "") };
+            if !text.trim_end().ends_with(thoughts.open) {
+                text = text + thoughts.open + line;
             }
             text += &begun.reasoning;
             if !begun.content.is_empty() {
-                text = text + "\n" + THINK_CLOSE + "\n\n";
+                text = text + line + thoughts.close + lines;
             }
         }
         text + &begun.content

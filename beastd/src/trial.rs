@@ -12,12 +12,12 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
-use beast_launchd::{file, paths};
+use beast_launchd::{file, paths, whole};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Resource, Rlimit, Signal, kill_process, setrlimit};
 
 use crate::engine::trial::run;
-use crate::engine::{ENGINE, LoadError, LoadedModel, Vocab};
+use crate::engine::{ENGINE_BUILD, LoadError, LoadedModel, Vocab};
 use crate::fingerprint::hex;
 use crate::logging;
 use crate::template::ChatTemplate;
@@ -186,7 +186,7 @@ impl Record {
         let changed = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
         let changed = changed.map_or(0, |time| time.as_nanos());
         let path = paths::cache_dir().ok().map(|folder| folder.join("tried").join(hex(fingerprint)));
-        Self { path, text: format!("{} {ENGINE} {changed}\n", env!("CARGO_PKG_VERSION")) }
+        Self { path, text: format!("{} {ENGINE_BUILD} {changed}\n", env!("CARGO_PKG_VERSION")) }
     }
 
     fn is_kept(&self) -> bool {
@@ -199,9 +199,7 @@ impl Record {
         let write = |path: &Path| {
             let folder = path.parent().ok_or(io::ErrorKind::NotFound)?;
             DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-            let mut part = tempfile::NamedTempFile::new_in(folder)?;
-            part.write_all(self.text.as_bytes())?;
-            part.persist(path).map(|_| ()).map_err(|error| error.error)
+            whole::write(path, self.text.as_bytes(), whole::PRIVATE)
         };
         if let Some(Err(error)) = self.path.as_deref().map(write) {
             tracing::debug!(%error, "cannot record the trial of a model");

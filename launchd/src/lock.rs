@@ -27,6 +27,15 @@ impl From<io::Error> for NotLocked {
     }
 }
 
+impl From<NotLocked> for io::Error {
+    fn from(error: NotLocked) -> Self {
+        match error {
+            NotLocked::Held => io::ErrorKind::WouldBlock.into(),
+            NotLocked::Io(error) => error,
+        }
+    }
+}
+
 impl From<TryLockError> for NotLocked {
     fn from(error: TryLockError) -> Self {
         match error {

@@ -27,8 +27,11 @@ pub enum NotOurs {
         /// Its owner, for display.
         who: String,
     },
-    /// Other users can write to the folder.
-    #[error("the folder {} is writable by other users (mode {mode:04o}), who can replace the socket; nothing was sent", folder.display())]
+    /// Others can write into the folder.
+    #[error(
+        "the folder {} can be written by other users (mode {mode:04o}), who can put any socket there; nothing was sent",
+        folder.display()
+    )]
     OpenFolder {
         folder: PathBuf,
         /// Its permission bits.

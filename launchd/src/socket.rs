@@ -119,23 +119,34 @@ pub enum SocketError {
         /// Our own user id.
         us: u32,
     },
-    /// Other users could reach the socket, or replace it.
-    #[error("the folder {} is open to other users (mode {mode:04o}); try: chmod 700 {}", folder.display(), quoted(folder))]
+    /// Others could reach the socket, or replace it.
+    #[error(
+        "the folder {} is open to other users (mode {mode:04o}); try: chmod 700 {}",
+        folder.display(),
+        quoted(folder)
+    )]
     FolderTooOpen {
         folder: PathBuf,
         /// Its permission bits.
         mode: u32,
     },
     /// Not ours, so not ours to remove.
-    #[error("{} exists and is not a {expected}, so beastd leaves it alone; try: move it away, or use another --socket", path.display())]
+    #[error(
+        "{} exists and is not a {expected}, so it is left alone; try: move it away, or another --socket",
+        path.display()
+    )]
     Occupied {
         /// What exists there.
         path: PathBuf,
         /// What was expected.
         expected: &'static str,
     },
-    /// Permission denied.
-    #[error("cannot {action} {}: permission denied; try: check its owner with ls -ld {}, or use another --socket", path.display(), quoted(path))]
+    /// The system says no.
+    #[error(
+        "not permitted to {action} {}; try: ls -ld {}, to see who owns it, or another --socket",
+        path.display(),
+        quoted(path)
+    )]
     PermissionDenied {
         /// The attempted action, as a verb.
         action: &'static str,
@@ -192,6 +203,12 @@ fn why_not(address: SocketAddr, role: HttpRole, error: &io::Error) -> String {
         (io::ErrorKind::AddrNotAvailable, _) => format!("this machine has no such address; try: {elsewhere}"),
         (io::ErrorKind::PermissionDenied, _) if address.port() < 1024 => {
             format!("ports below 1024 are reserved for root; try: {elsewhere}")
+        }
+        // In a service whose unit was written before there was an endpoint, or without IPv6 in the kernel.
+        _ if error.raw_os_error() == Some(rustix::io::Errno::AFNOSUPPORT.raw_os_error()) => {
+            let family = if address.is_ipv4() { "IPv4" } else { "IPv6" };
+            let line = "RestrictAddressFamilies=AF_INET AF_INET6";
+            format!("this process may not use {family}; try: beastctl service install, or in a package's unit {line}")
         }
         _ => format!("{error}; try: {elsewhere}"),
     }

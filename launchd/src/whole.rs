@@ -3,9 +3,9 @@
 //! May know: files. Never knows: what they hold, or what for.
 
 use std::ffi::OsString;
-use std::fs::{File, Permissions};
+use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
@@ -37,8 +37,10 @@ impl WholeFile {
         prefix.push(name);
         prefix.push(".");
         let mut builder = tempfile::Builder::new();
-        builder.prefix(&prefix).suffix(PART_SUFFIX).permissions(Permissions::from_mode(mode));
-        Ok(Self { path: path.to_owned(), part: builder.tempfile_in(folder).map_err(plain)? })
+        builder.prefix(&prefix).suffix(PART_SUFFIX);
+        // Not its own way of opening, which adds the name of the part to errors.
+        let open = |part: &Path| OpenOptions::new().write(true).create_new(true).mode(mode).open(part);
+        Ok(Self { path: path.to_owned(), part: builder.make_in(folder, open)? })
     }
 
     /// Begins one that whoever may read and write the file in its place may read and write as well.
@@ -61,6 +63,11 @@ impl WholeFile {
     /// Those of the system.
     pub fn permit(&self, permissions: Permissions) -> io::Result<()> {
         self.file().set_permissions(permissions)
+    }
+
+    /// Where it is until then.
+    pub fn part(&self) -> &Path {
+        self.part.path()
     }
 
     /// What has been written so far.
@@ -105,12 +112,6 @@ pub fn write(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let mut file = WholeFile::create(path, mode)?;
     file.write_all(bytes)?;
     file.finish()
-}
-
-/// The error of the system alone: the library adds the name of the part, which nobody has asked for.
-fn plain(error: io::Error) -> io::Error {
-    let source = error.get_ref().and_then(|error| error.source()).and_then(|error| error.downcast_ref::<io::Error>());
-    source.and_then(io::Error::raw_os_error).map(io::Error::from_raw_os_error).unwrap_or(error)
 }
 
 #[cfg(test)]

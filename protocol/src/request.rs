@@ -44,7 +44,11 @@ pub struct Generate {
     pub max_tokens: Option<u32>,
     /// The answer ends before the first of these strings; none may be empty.
     pub stop: Vec<String>,
-    /// Ignore end-of-turn tokens and generate up to `max_tokens`: for benchmarks.
+    /// How much of the answer is wanted.
+    pub extent: Extent,
+    /// Most tokens of thoughts: then they are closed, and the answer begins. `None` for as many as the model likes.
+    pub max_thought: Option<u32>,
+    /// Goes on when the model wants to end, up to `max_tokens`: for measuring.
     pub ignore_eos: bool,
     /// How to draft; affects the speed, never the text.
     pub speculation: Speculation,
@@ -89,7 +93,19 @@ impl Generate {
     }
 }
 
-/// A prompt that is not a conversation.
+/// How much of an answer is wanted: it ends there with [`crate::FinishReason::StopText`]. Thoughts do not count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Extent {
+    /// All of it.
+    #[default]
+    Whole,
+    /// Its first line that is not blank.
+    Line,
+    /// What comes before its first fenced block of code, and the block.
+    CodeBlock,
+}
+
+/// A prompt that is no conversation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RawPrompt {
     /// Text; control tokens spelled out in it, such as `<|im_end|>`, are parsed as tokens.

@@ -38,7 +38,6 @@ const STOPPED: &str = "130";
 const MAX_BYTES: u64 = 64 << 20;
 const PREFIX: &str = "job-";
 
-/// Why there is no such answer.
 #[derive(Debug, thiserror::Error)]
 pub enum JobError {
     /// A name that none has, or files that are gone.
@@ -61,7 +60,6 @@ impl Failing for JobError {
     }
 }
 
-/// How far a job is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum State {
     /// Not done.
@@ -74,7 +72,6 @@ pub(super) enum State {
     Failed { text: String, words: String },
 }
 
-/// The folder of all jobs.
 #[derive(Debug)]
 pub(super) struct Jobs {
     folder: PathBuf,
@@ -146,7 +143,6 @@ impl Jobs {
         })
     }
 
-    /// Ends it. What has come stays to be read.
     pub(super) fn cancel(&self, job: &str) -> Result<(), JobError> {
         let folder = self.path(job)?;
         if !is_alive(&folder).map_err(|_| JobError::Gone)? {

@@ -28,7 +28,6 @@ const RERUN: f64 = 0.2;
 /// An answer that takes longer is given up: nobody watches a window for so long.
 const LIMIT: Duration = Duration::from_secs(600);
 
-/// Prints one JSON object, whatever happens.
 pub(super) fn run(context: &Context, verb: AlfredVerb) -> Result<()> {
     let object = match verb {
         AlfredVerb::Items { query } => {

@@ -35,7 +35,6 @@ use crate::{
 /// A line of beastd is some hundred bytes, its result a few thousand.
 const MAX_LINE: usize = 1024 * 1024;
 
-/// Calibrates and shows what came out.
 pub(super) fn run(
     context: &Context,
     options: &BenchOptions,
@@ -66,7 +65,6 @@ pub(super) fn run(
     sinks.finish(context, &found.object)
 }
 
-/// What beastd has found, and where it keeps it.
 struct Found {
     object: Value,
     written: Option<String>,
@@ -108,7 +106,6 @@ fn calibrate(options: &BenchOptions, program: &Path, wait: &Wait, steps: &mut St
     }
 }
 
-/// Takes line after line until the end.
 fn follow(mut stdout: ChildStdout, wait: &Wait, mut take: impl FnMut(Line)) -> Result<()> {
     let mut pending = Vec::new();
     loop {

@@ -7,7 +7,6 @@ use crate::output::{
     units::count,
 };
 
-/// One line of its stdout.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Line {
     /// How far it is.
@@ -37,7 +36,6 @@ impl Line {
     }
 }
 
-/// What was found.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Calibration {
     measured_at: String,
@@ -53,14 +51,12 @@ pub(super) struct Calibration {
     decode: Vec<(u32, f64)>,
 }
 
-/// A way to set the engine up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Setup {
     n_threads: u32,
     is_repacked: bool,
 }
 
-/// What it brings, in tokens a second.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Speeds {
     prefill: f64,
@@ -93,7 +89,6 @@ impl Calibration {
         })
     }
 
-    /// For people.
     pub(super) fn table(&self) -> Table {
         let mut table = Table::new("calibration", format!("{} on {}, {}", self.model, self.machine, self.measured_at));
         let chosen = format!(

@@ -78,7 +78,6 @@ fn ask_all(clients: Vec<(Client, Generate)>, wait: &Wait) -> Result<Vec<Answered
     })
 }
 
-/// What so many clients got.
 #[derive(Debug, Default)]
 struct Tally {
     together: Samples,

@@ -35,7 +35,6 @@ pub(super) struct Daemon {
     pub(super) status: Status,
 }
 
-/// What an answer took.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Answered {
     pub(super) usage: Usage,
@@ -72,7 +71,6 @@ impl Daemon {
         }
     }
 
-    /// A new connection to it.
     pub(super) fn connect(&self, wait: &Wait) -> Result<Client, ClientError> {
         Client::open(&self.socket, wait)?.same_version()
     }

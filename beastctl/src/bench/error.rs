@@ -2,7 +2,6 @@
 
 use crate::exit::{self, Failing};
 
-/// Why nothing, or not everything, was measured.
 #[derive(Debug, thiserror::Error)]
 pub enum BenchError {
     /// Numbers of a busy machine mislead.
@@ -33,8 +32,7 @@ impl Failing for BenchError {
                 let tables = tables.replace(", ", ",");
                 return Some(format!("fix what the tables name, then beastctl bench --only {tables}"));
             }
-            BenchError::NotCalibrated(words) if words.contains("; try: ") => return None,
-            BenchError::NotCalibrated(_) => "beastd --calibrate, to see its full output",
+            BenchError::NotCalibrated(_) => "beastd --calibrate, for all that it says",
         };
         Some(hint.into())
     }

@@ -73,7 +73,6 @@ impl Speeds {
         (self.n_prompt, self.n_answer) = (usage.n_prompt, usage.n_generated);
     }
 
-    /// One row in each of three groups.
     pub(super) fn into_groups(self, label: &str) -> Vec<Group> {
         let group =
             |key, title, unit, samples| Group { rows: vec![Row::new(label, samples)], ..Group::new(key, title, unit) };

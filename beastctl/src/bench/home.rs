@@ -90,18 +90,15 @@ impl Home {
         &self.path
     }
 
-    /// Whether a path leads into it.
     pub(super) fn holds(&self, path: &Path) -> bool {
         let own = self.path.canonicalize().ok();
         own.zip(path.canonicalize().ok()).is_some_and(|(own, path)| path.starts_with(own))
     }
 
-    /// Where the nth daemon listens.
     pub(super) fn socket(&self, n: u32) -> PathBuf {
         socket_in(&self.path, n)
     }
 
-    /// What the nth daemon has to say.
     pub(super) fn words(&self, n: u32) -> PathBuf {
         self.path.join(format!("{n}.err"))
     }

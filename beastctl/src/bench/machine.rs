@@ -10,7 +10,6 @@ use crate::{
     wait::Wait,
 };
 
-/// The machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Machine {
     /// The processor's name, as far as the system tells it.
@@ -22,7 +21,6 @@ pub(super) struct Machine {
 }
 
 impl Machine {
-    /// This one.
     pub(super) fn look() -> Self {
         let read = |path| fs::read_to_string(path).unwrap_or_default();
         let (cpu, n_bytes) = if cfg!(target_os = "macos") {
@@ -35,13 +33,11 @@ impl Machine {
         Self { cpu: cpu.unwrap_or_else(|| std::env::consts::ARCH.into()), n_cores, n_bytes }
     }
 
-    /// In words.
     pub(super) fn text(&self) -> String {
         let memory = self.n_bytes.map(|n| format!(", {} memory", bytes(n))).unwrap_or_default();
         format!("{}, {}{memory}", self.cpu, count(self.n_cores as u64, "core"))
     }
 
-    /// For programs.
     pub(super) fn object(&self) -> Value {
         json!({ "cpu": self.cpu, "n_cores": self.n_cores, "memory_bytes": self.n_bytes })
     }

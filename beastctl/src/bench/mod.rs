@@ -66,7 +66,6 @@ fn plan(table: BenchTable) -> &'static Plan {
     }
 }
 
-/// Measures, or calibrates.
 pub(super) fn run(context: &Context, options: &BenchOptions) -> Result<()> {
     // Everything that is the user's to mend is found before anything is measured.
     let program = start::program()?;
@@ -133,13 +132,11 @@ fn is_the_end(error: &Failure) -> bool {
     error.find::<crate::wait::WaitError>().is_some()
 }
 
-/// A success is to have measured everything.
 fn complete(tables: &[Table]) -> Result<()> {
     let failed: Vec<&str> = tables.iter().filter(|table| !table.is_complete()).map(|table| table.name).collect();
     if failed.is_empty() { Ok(()) } else { Err(BenchError::NotMeasured(failed.join(", ")).into()) }
 }
 
-/// Where the results go.
 struct Sinks {
     has_tables: bool,
     has_object: bool,

@@ -58,7 +58,6 @@ fn restart(lab: &mut Lab<'_>, daemon: Daemon) -> Result<Daemon> {
     lab.start_on_kept(&[])
 }
 
-/// What one way came to.
 #[derive(Debug, Default)]
 struct Tally {
     first_token_ms: Samples,

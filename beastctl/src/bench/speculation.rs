@@ -82,7 +82,6 @@ fn absence(way: Speculation, status: &SpeculationStatus) -> Option<String> {
     Some(reason.map_or_else(|| missing.into(), |reason| format!("{missing}: {reason}")))
 }
 
-/// What one way came to on one task.
 #[derive(Debug, Default)]
 struct Tally {
     speeds: Samples,

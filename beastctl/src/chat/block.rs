@@ -16,7 +16,6 @@ pub(super) struct Block {
 }
 
 impl Block {
-    /// Whether the next line goes on with this one.
     pub(super) fn is_begun(&self) -> bool {
         self.is_begun
     }
@@ -91,7 +90,6 @@ pub(super) struct Entry {
     pub(super) typed: Typed,
 }
 
-/// What was typed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Typed {
     Nothing,

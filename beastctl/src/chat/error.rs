@@ -2,7 +2,6 @@
 
 use crate::exit::{self, Failing};
 
-/// Why a chat rejects its input.
 #[derive(Debug, thiserror::Error)]
 pub enum ChatError {
     /// Invalid input.

@@ -28,7 +28,6 @@ const MAX_RECALLED: usize = 16 * 1024;
 /// Values of `TERM` for which the editor moves no cursor, and reads no keys.
 const WITHOUT_EDITOR: [&str; 3] = ["dumb", "cons25", "emacs"];
 
-/// What came from the keyboard.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Key {
     Line(String),
@@ -36,7 +35,6 @@ pub(super) enum Key {
     End,
 }
 
-/// A person at a terminal.
 pub(super) struct Keyboard {
     editor: Editor<(), FileHistory>,
     /// At a terminal without an editor: lines as the system gives them, where Ctrl-C is a signal and no key.

@@ -10,7 +10,6 @@ use crate::{
     turn::conversing::{is_log_wanted, named, warn_of_damage, warn_of_log},
 };
 
-/// The place of a conversation.
 #[derive(Debug)]
 pub(super) enum Log {
     /// Only in memory.
@@ -111,7 +110,6 @@ impl Log {
         Ok(())
     }
 
-    /// The next conversation has no name.
     pub(super) fn clear(&mut self) {
         if !matches!(self, Log::Off) {
             *self = Log::New(None);

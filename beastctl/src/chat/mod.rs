@@ -57,7 +57,6 @@ pub(super) fn run(context: &Context, prompt: Option<String>, options: &Options) 
     })
 }
 
-/// A chat that is going on.
 struct Chat<'a> {
     context: &'a Context,
     options: &'a Options,
@@ -92,7 +91,6 @@ struct Last {
     is_answered: bool,
 }
 
-/// What comes after a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Next {
     Line,

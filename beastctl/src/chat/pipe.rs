@@ -13,7 +13,6 @@ use crate::{
 
 const CHUNK_LEN: usize = 16 * 1024;
 
-/// Lines from a pipe or a file.
 #[derive(Debug, Default)]
 pub(super) struct Lines {
     bytes: Vec<u8>,

@@ -58,8 +58,7 @@ fn the_help_is_short() {
 
         Every prompt is also a command; `beastctl prompts` lists them.
 
-        Exit codes: 0 done, 1 failed, 2 usage, 3 daemon not reached, 4 input too long,
-        5 answer cut (--strict, --schema), 75 busy, 130 Ctrl-C.
+        Exit codes: 0 done, 1 failed, 2 usage, 3 unreachable, 4 too long, 5 cut, 75 busy, 130 interrupted.
     "#]]
     .assert_eq(&help);
 }

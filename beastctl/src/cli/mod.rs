@@ -28,12 +28,12 @@ pub use history::{HistoryOptions, HistoryVerb};
 pub use hook::HookVerb;
 pub use meant::command_of;
 pub use models::{ModelsAction, ModelsOptions, PullOptions};
-pub use options::{Options, SamplingOptions, ToolOptions, Truncate};
+pub use options::{Effort, Options, SamplingOptions, ThinkingOptions, ToolOptions, Truncate};
 pub use output::{OutputOptions, Wishes};
 pub use prompts::{ManOptions, PromptsAction, PromptsOptions, Shell};
 pub use service::ServiceVerb;
 
-use crate::{numbers::duration, output::ColorChoice};
+use crate::{exit, numbers::duration, output::ColorChoice};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -42,14 +42,16 @@ Examples:
   git diff --staged | beastctl commit-msg
   beastctl translate letter.txt
 
-Every prompt is also a command; `beastctl prompts` lists them.
+Every prompt is a command too; `beastctl prompts` lists them.";
 
-Exit codes: 0 done, 1 failed, 2 usage, 3 daemon not reached, 4 input too long,
-5 answer cut (--strict, --schema), 75 busy, 130 Ctrl-C.";
+fn after_help() -> String {
+    let codes = exit::CODES.map(|code| format!("{} {}", code.number, code.word.replace('_', " ")));
+    format!("{EXAMPLES}\n\nExit codes: {}.", codes.join(", "))
+}
 
 /// Ask a local language model.
 #[derive(Debug, Parser)]
-#[command(name = "beastctl", version, after_help = EXAMPLES, arg_required_else_help = true)]
+#[command(name = "beastctl", version, after_help = after_help(), arg_required_else_help = true)]
 #[command(disable_help_subcommand = true, max_term_width = 100)]
 pub struct Cli {
     /// The command.
@@ -90,10 +92,11 @@ pub enum Verb {
         #[command(flatten)]
         options: Options,
     },
-    /// Answer a question, about stdin if it is piped.
-    #[command(
-        after_help = "Examples:\n  beastctl ask 'how do I undo a commit?'\n  dmesg | beastctl ask 'is the disk all right?'"
-    )]
+    /// Answer a question, about stdin when something is piped in.
+    #[command(after_help = "\
+Examples:
+  beastctl ask 'how do I undo a commit?'
+  dmesg | beastctl ask 'is the disk all right?'")]
     Ask {
         /// The question; without one, stdin is the question. `-` reads stdin even from a terminal.
         #[arg(value_name = "QUESTION")]

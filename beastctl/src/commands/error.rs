@@ -5,7 +5,6 @@ use crate::{
     exit::{self, Failing},
 };
 
-/// Errors of verbs without a room.
 #[derive(Debug, thiserror::Error)]
 pub enum CommandError {
     /// `history rm --all` needs confirmation.

@@ -25,7 +25,6 @@ const WIDTH: usize = 120;
 /// What is left of a question in the narrowest terminal.
 const MIN_QUESTION: usize = 10;
 
-/// Does what was typed.
 pub(super) fn run(context: &Context, options: HistoryOptions) -> Result<()> {
     let console = context.console;
     let store = Store::of_user()?;

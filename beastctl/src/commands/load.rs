@@ -61,9 +61,6 @@ pub(super) fn unload(context: &Context) -> Result<()> {
 
 /// Has a running daemon answer with another model, which takes until the present one has finished what it began. `None`
 /// when none runs, also after this has waited for the end of one that ends.
-///
-/// # Errors
-/// See [`ClientError`].
 pub(crate) fn switch(
     socket: &Path,
     model: &str,

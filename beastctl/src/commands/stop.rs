@@ -12,7 +12,6 @@ use crate::{
 /// Time for the requests that still run: twice what the daemon gives them by default.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// Stops the daemon.
 pub(super) fn run(context: &Context) -> Result<()> {
     let path = context.socket()?;
     let limit = context.timeout.unwrap_or(LIMIT);

@@ -140,7 +140,6 @@ fn quoted(word: &str) -> String {
     quoted
 }
 
-/// The same behind a quote that is open.
 fn quoted_within(word: &str, quote: char) -> String {
     if quote == '\'' {
         return word.replace('\'', r"'\''");

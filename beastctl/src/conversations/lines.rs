@@ -8,7 +8,6 @@ use super::{Conversation, Exchange, Head, Turn};
 /// What this program writes and reads.
 pub(super) const VERSION: u64 = 1;
 
-/// What is in a file.
 #[derive(Debug, Default)]
 pub(super) struct Parsed {
     /// `None` when there is no head: the file is empty, or its first line was cut off.
@@ -21,7 +20,6 @@ pub(super) struct Parsed {
     pub(super) is_unended: bool,
 }
 
-/// What is wrong with a file.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Flaw {
     Version(u64),
@@ -94,12 +92,10 @@ fn head(line: &[u8]) -> Result<Head, Flaw> {
     serde_json::from_slice(line).map_err(unusable)
 }
 
-/// The line of a head.
 pub(super) fn head_line(head: &Head) -> String {
     line(head)
 }
 
-/// The two lines of an exchange.
 pub(super) fn exchange_lines(exchange: &Exchange) -> String {
     line(&exchange.question) + &line(&exchange.answer)
 }

@@ -22,7 +22,6 @@ const READ_ONLY: [&str; 3] = ["read", "read the folder", "look at"];
 /// How many names an error lists.
 const MAX_LISTED: usize = 5;
 
-/// Why a conversation cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConversationError {
     /// A name that no conversation can have.
@@ -35,13 +34,8 @@ pub enum ConversationError {
     #[error("no conversation `{0}`")]
     Unknown(String),
     /// More than one begins like this.
-    #[error("`{prefix}` matches {} conversations", .names.len())]
-    Ambiguous {
-        /// What was asked for.
-        prefix: String,
-        /// Those that begin so.
-        names: Vec<String>,
-    },
+    #[error("`{prefix}` is the beginning of {} conversations", .names.len())]
+    Ambiguous { prefix: String, names: Vec<String> },
     /// There is none at all.
     #[error("no conversations yet")]
     Nothing,
@@ -55,30 +49,19 @@ pub enum ConversationError {
     #[error("the conversation `{0}` has a different system turn")]
     OtherSystem(String),
     /// Written by a later program.
-    #[error("{}:1: unsupported file version {version}; this beastctl reads {}", .path.display(), lines::VERSION)]
-    OtherVersion {
-        path: PathBuf,
-        /// Its version.
-        version: u64,
-    },
+    #[error("{}:1: this is version {version} of the file, and this beastctl knows {}", .path.display(), lines::VERSION)]
+    OtherVersion { path: PathBuf, version: u64 },
     /// A line that makes no sense, and not the last one, which a power cut explains.
     #[error("{}:{line}: {problem}", .path.display())]
     Damaged {
         path: PathBuf,
         /// The line, from 1.
         line: usize,
-        /// What is wrong there.
         problem: String,
     },
     /// The system refused.
     #[error("cannot {action} {}", .path.display())]
-    File {
-        /// What was tried.
-        action: &'static str,
-        /// The file or folder.
-        path: PathBuf,
-        source: io::Error,
-    },
+    File { action: &'static str, path: PathBuf, source: io::Error },
     /// There is no folder for them.
     #[error("no folder for conversations: {0}")]
     NoPlace(PathError),
@@ -136,7 +119,6 @@ fn one_of(names: &[String]) -> String {
     format!("use one of {}{more}", names[..names.len().min(MAX_LISTED)].join(", "))
 }
 
-/// What a file begins with.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Head {
     version: u64,
@@ -154,17 +136,14 @@ pub struct Head {
 }
 
 impl Head {
-    /// Of a conversation that begins now.
     pub fn new(prompt: &str, system: &str) -> Self {
         let (prompt, system) = (prompt.to_owned(), system.to_owned());
         Self { version: lines::VERSION, created: now(), prompt, model: String::new(), system }
     }
 }
 
-/// One side of an exchange.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Turn {
-    /// Who speaks.
     pub role: Role,
     /// What is said, byte for byte.
     pub content: String,
@@ -186,17 +165,13 @@ fn is_false(value: &bool) -> bool {
     !value
 }
 
-/// A question and its answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Exchange {
-    /// The user's turn.
     pub question: Turn,
-    /// The model's turn.
     pub answer: Turn,
 }
 
 impl Exchange {
-    /// One that has just been made.
     pub fn new(question: String, answer: Said) -> Self {
         let at = now();
         let turn = |role, content| Turn {
@@ -212,27 +187,21 @@ impl Exchange {
     }
 }
 
-/// What a model said.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Said {
     pub text: String,
-    /// Name of the model.
     pub model: String,
-    /// Whether it would have said more.
     pub is_cut: bool,
 }
 
-/// A conversation so far.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Conversation {
-    /// How it began.
     pub head: Head,
     /// What was said, oldest first, without what was asked again.
     pub exchanges: Vec<Exchange>,
 }
 
 impl Conversation {
-    /// One in which nothing has been said yet.
     pub fn new(head: Head) -> Self {
         Self { head, exchanges: Vec::new() }
     }

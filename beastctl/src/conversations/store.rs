@@ -36,7 +36,6 @@ pub struct Store {
     max_automatic: usize,
 }
 
-/// A conversation in a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
     pub name: String,
@@ -44,34 +43,23 @@ pub struct Entry {
     pub modified: SystemTime,
 }
 
-/// A conversation that was read.
 #[derive(Debug)]
 pub struct Read {
-    /// What was said.
     pub conversation: Conversation,
     /// Its last exchange is damaged and not in there.
     pub is_damaged: bool,
 }
 
 impl Store {
-    /// Where the user's conversations are.
-    ///
-    /// # Errors
-    /// [`ConversationError::NoPlace`].
     pub fn of_user() -> Result<Self, ConversationError> {
         let folder = beast_launchd::paths::data_dir().map_err(ConversationError::NoPlace)?;
         Ok(Self::at(folder.join("conversations")))
     }
 
-    /// In this folder, which need not exist.
     pub fn at(folder: PathBuf) -> Self {
         Self { folder, max_automatic: MAX_AUTOMATIC }
     }
 
-    /// What is there, newest first.
-    ///
-    /// # Errors
-    /// [`ConversationError::File`].
     pub fn entries(&self) -> Result<Vec<Entry>, ConversationError> {
         let failed = |source| failure("read the folder", &self.folder, source);
         let files = match fs::read_dir(&self.folder) {
@@ -97,10 +85,6 @@ impl Store {
         Ok(entries)
     }
 
-    /// The name of the most recent one.
-    ///
-    /// # Errors
-    /// [`ConversationError::Nothing`], and see [`Store::entries`].
     pub fn latest(&self) -> Result<String, ConversationError> {
         self.entries()?.into_iter().next().map(|entry| entry.name).ok_or(ConversationError::Nothing)
     }
@@ -124,9 +108,6 @@ impl Store {
     }
 
     /// Reads one, also while another process goes on with it.
-    ///
-    /// # Errors
-    /// See [`ConversationError`].
     pub fn read(&self, name: &str) -> Result<Read, ConversationError> {
         let path = self.path(name)?;
         let bytes = file::read(&path, MAX_BYTES).map_err(|source| missing(name, failure("read", &path, source)))?;
@@ -136,9 +117,6 @@ impl Store {
     }
 
     /// Locks the conversation of this name for an exchange; begins it when there is none.
-    ///
-    /// # Errors
-    /// See [`ConversationError`].
     pub fn open(&self, name: &str) -> Result<Open, ConversationError> {
         let path = self.path(name)?;
         if names::is_automatic(name) && !path.exists() {
@@ -148,19 +126,12 @@ impl Store {
         Open::take(name, path, true)
     }
 
-    /// The same for one that must be there.
-    ///
-    /// # Errors
-    /// See [`ConversationError`].
     pub fn open_existing(&self, name: &str) -> Result<Open, ConversationError> {
         let open = Open::take(name, self.path(name)?, false)?;
         if open.conversation.is_none() { Err(ConversationError::Unknown(name.into())) } else { Ok(open) }
     }
 
     /// Begins one with an automatic name, and removes old ones when there are too many.
-    ///
-    /// # Errors
-    /// See [`ConversationError`].
     pub fn create(&self, time: SystemTime) -> Result<Open, ConversationError> {
         self.prepare()?;
         let mut n = 1;
@@ -178,9 +149,6 @@ impl Store {
     }
 
     /// Gives a conversation another name, which must be free.
-    ///
-    /// # Errors
-    /// See [`ConversationError`].
     pub fn rename(&self, from: &str, to: &str) -> Result<(), ConversationError> {
         let (old, new) = (self.path(from)?, self.path(to)?);
         if names::is_automatic(to) {
@@ -198,9 +166,6 @@ impl Store {
     }
 
     /// Removes one, damaged or not, unless it is in use.
-    ///
-    /// # Errors
-    /// See [`ConversationError`].
     pub fn remove(&self, name: &str) -> Result<(), ConversationError> {
         let path = self.path(name)?;
         let _file = lock::at(&path, || file::open(&path)).map_err(|error| not_locked(name, &path, error))?;
@@ -281,9 +246,6 @@ impl Open {
     }
 
     /// Writes one exchange, and `head` before the first one: all of it or nothing.
-    ///
-    /// # Errors
-    /// [`ConversationError::File`].
     pub fn append(mut self, head: &Head, exchange: &Exchange) -> Result<(), ConversationError> {
         let failed = |path: &Path, source| failure("write", path, source);
         let head = if self.conversation.is_none() { lines::head_line(head) } else { String::new() };

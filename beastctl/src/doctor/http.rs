@@ -26,7 +26,6 @@ const LIMIT: Duration = Duration::from_secs(3);
 /// Most bytes of an answer that are looked at.
 const MAX_LEN: u64 = 64 * 1024;
 
-/// What is known of beastd.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Beastd {
     Running,

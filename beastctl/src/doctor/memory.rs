@@ -8,7 +8,6 @@ use crate::{
 
 const CHECK: &str = "memory";
 
-/// Of this machine, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Memory {
     total: u64,

@@ -31,7 +31,6 @@ use crate::{
     wait::Wait,
 };
 
-/// Examines and prints.
 pub(super) fn run(context: &Context, options: &DoctorOptions) -> Result<()> {
     let wait = Wait::start(context.timeout).context("cannot watch for Ctrl-C")?;
     let findings = examine(context, options.hash, &wait)?;

@@ -8,6 +8,7 @@ use std::{
 use beast_launchd::{
     file,
     gguf::{self, Damage},
+    model::{self, AUTO, BUILTIN},
 };
 
 use super::{finding::Finding, hash};
@@ -20,13 +21,10 @@ use crate::{
 };
 
 const CHECK: &str = "model";
-/// What `auto` looks for in the folder of models.
-const DEFAULT: &str = "LFM2-2.6B-Q4_K_M.gguf";
 /// Read whole without being asked: less than a second.
 const SMALL: u64 = 100_000_000;
 const PULL: &str = "beastctl models pull lfm2-2.6b";
 
-/// Which model the next daemon loads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Located {
     File(PathBuf),
@@ -46,17 +44,11 @@ impl Located {
     }
 }
 
-/// By the same rules as beastd.
+/// Without a models folder the built-in one is left.
 pub(super) fn locate(settings: &Settings) -> Located {
-    match settings.get("model").as_deref().unwrap_or("auto") {
-        "builtin" => Located::BuiltIn { is_wanted: true },
-        "auto" => {
-            let file = beast_launchd::paths::models_dir().map(|folder| folder.join(DEFAULT));
-            let file = file.ok().filter(|file| file.is_file());
-            file.map_or(Located::BuiltIn { is_wanted: false }, Located::File)
-        }
-        path => Located::File(path.into()),
-    }
+    let setting = settings.get("model").unwrap_or_else(|| AUTO.into());
+    let file = model::file_of(&setting).ok().flatten();
+    file.map_or(Located::BuiltIn { is_wanted: setting == BUILTIN }, Located::File)
 }
 
 /// The file, its hash, and what a download has left behind.

@@ -18,7 +18,6 @@ const INSTALL: &str = "beastctl service install";
 /// Where packages put units for all users.
 const UNIT_FOLDERS: [&str; 2] = ["/usr/local/lib/systemd/user", "/usr/lib/systemd/user"];
 
-/// A service that is installed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Service {
     /// systemd: the unit of the socket.
@@ -27,7 +26,6 @@ pub(super) enum Service {
     Launchd(PathBuf),
 }
 
-/// The one that is installed.
 pub(super) fn find() -> Option<Service> {
     if cfg!(target_os = "macos") {
         let file = paths::agents_dir().ok()?.join(beast_launchd::LABEL).with_added_extension("plist");

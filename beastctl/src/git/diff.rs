@@ -28,7 +28,6 @@ const DIFF: &[&str] = &[
     "--dst-prefix=b/",
 ];
 
-/// The staged changes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Staged {
     /// What can be read of them. Each file's diff begins with its line `diff --git`.
@@ -108,7 +107,6 @@ fn shorten(lines: &mut Vec<String>) -> Option<usize> {
     Some(n)
 }
 
-/// What has become of the sections.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Finished {
     pub(super) kept: Vec<u8>,

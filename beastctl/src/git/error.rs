@@ -8,7 +8,6 @@ use crate::{
     wait::WaitError,
 };
 
-/// Why git could not be asked.
 #[derive(Debug, thiserror::Error)]
 pub enum GitError {
     /// It is not installed, or cannot be started.
@@ -32,12 +31,8 @@ pub enum GitError {
     #[error(transparent)]
     Wait(#[from] WaitError),
     /// Its output broke off, or makes no sense.
-    #[error("cannot parse the output of git {command}: {problem}")]
-    Garbled {
-        command: String,
-        /// What is wrong.
-        problem: String,
-    },
+    #[error("cannot understand git {command}: {problem}")]
+    Garbled { command: String, problem: String },
     /// There is nothing to write a commit message for.
     #[error("the staged diff is empty")]
     NothingStaged,

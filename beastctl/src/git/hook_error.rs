@@ -15,7 +15,6 @@ const CALL: &str = "`beastctl hook run \"$@\" || :`";
 /// Where a folder of hooks is set.
 pub(super) const CONFIGURED: &str = "core.hooksPath";
 
-/// Why the hook cannot be installed or removed.
 #[derive(Debug, thiserror::Error)]
 pub enum HookError {
     /// See [`GitError`].
@@ -32,16 +31,10 @@ pub enum HookError {
     Outside(PathBuf),
     /// The same by a link.
     #[error("{} is a link to {}, which is outside of this repository", .folder.display(), .real.display())]
-    Linked {
-        /// Where git looks.
-        folder: PathBuf,
-        /// Where that leads.
-        real: PathBuf,
-    },
+    Linked { folder: PathBuf, real: PathBuf },
     /// A file or a device stands where a folder belongs; with `/dev/null` somebody has switched hooks off.
     #[error("git looks for hooks in {} ({by}), which is not a folder", .path.display())]
     NotFolder {
-        /// What stands there.
         path: PathBuf,
         /// Who says that git looks there.
         by: &'static str,
@@ -50,20 +43,11 @@ pub enum HookError {
     #[error("not in a work tree (a bare repository, or a .git folder)")]
     NoWorkTree,
     /// Its program writes it anew whenever it likes.
-    #[error("{} is managed by {}", .path.display(), .manager.name())]
-    Managed {
-        path: PathBuf,
-        /// Whose it is.
-        manager: Manager,
-    },
+    #[error("{} is written by {}", .path.display(), .manager.name())]
+    Managed { path: PathBuf, manager: Manager },
     /// Another program has moved ours where nobody runs it.
-    #[error("{} has moved beastctl's hook to {}, where it never runs", .manager.name(), .path.display())]
-    Dead {
-        /// Where ours is.
-        path: PathBuf,
-        /// Who did it.
-        manager: Manager,
-    },
+    #[error("{} has moved the hook of beastctl to {}, where nobody runs it", .manager.name(), .path.display())]
+    Dead { path: PathBuf, manager: Manager },
     /// What is there already calls us.
     #[error("{} already calls `beastctl hook run`", .0.display())]
     Called(PathBuf),
@@ -75,11 +59,7 @@ pub enum HookError {
     Changed(PathBuf),
     /// Git passes over such a file, and so does our script.
     #[error("{} is not executable, so {who} does not run it", .path.display())]
-    NotExecutable {
-        path: PathBuf,
-        /// Who should.
-        who: &'static str,
-    },
+    NotExecutable { path: PathBuf, who: &'static str },
     /// `core.hooksPath` has no value.
     #[error("core.hooksPath is empty, so git runs no hooks in this repository")]
     NoFolder,

@@ -35,7 +35,6 @@ const MAX_BYTES: u64 = 64 << 20;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hooks {
     folder: PathBuf,
-    /// Of the work tree.
     top: PathBuf,
     is_outside: bool,
     /// `core.hooksPath` says where they are.
@@ -44,11 +43,9 @@ pub struct Hooks {
     is_shared: bool,
 }
 
-/// A hook of ours.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Installed {
     pub path: PathBuf,
-    /// The program that it calls.
     pub program: PathBuf,
     /// How long it may take, as the script says it.
     pub limit: String,
@@ -58,11 +55,9 @@ pub struct Installed {
     pub set_aside: Option<PathBuf>,
     /// Who runs it, when it is not git.
     pub runner: Option<Manager>,
-    /// Whether it is not as it was written.
     is_changed: bool,
 }
 
-/// How git comes to us.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Status {
     /// Through our script.
@@ -82,9 +77,7 @@ pub enum Removed {
     Nothing(PathBuf),
     /// Another program has written over ours; what ours ran is still beside it.
     Overwritten {
-        /// The other program's hook.
         path: PathBuf,
-        /// What ours ran.
         chained: PathBuf,
         /// The two are the same, so the copy is gone now.
         is_gone: bool,
@@ -92,10 +85,6 @@ pub enum Removed {
 }
 
 impl Hooks {
-    /// Asks git.
-    ///
-    /// # Errors
-    /// See [`HookError`].
     pub fn find(git: Git<'_>) -> Result<Self, HookError> {
         if git.output(&["rev-parse", "--is-inside-work-tree"])?.trim_ascii() != b"true" {
             return Err(HookError::NoWorkTree);
@@ -122,9 +111,6 @@ impl Hooks {
     }
 
     /// Puts ours there, or renews it. `chain`: another program's hook that is there runs first from now on.
-    ///
-    /// # Errors
-    /// See [`HookError`].
     pub fn install(&self, program: &Path, limit: Duration, force: bool, chain: bool) -> Result<Installed, HookError> {
         if self.is_outside && !force {
             return Err(self.outside());
@@ -219,9 +205,6 @@ impl Hooks {
     }
 
     /// Takes ours away and puts back what was there before.
-    ///
-    /// # Errors
-    /// See [`HookError`].
     pub fn uninstall(&self, force: bool) -> Result<Removed, HookError> {
         let (path, chained) = (self.path(), self.chained());
         let ours = self.ours()?;
@@ -356,7 +339,6 @@ fn free(path: &Path) -> PathBuf {
     free.expect("broken invariant: there are more numbers than files")
 }
 
-/// Whether both say the same.
 fn is_same(one: &Path, other: &Path) -> bool {
     matches!((read(one), read(other)), (Ok(one), Ok(other)) if one == other)
 }
@@ -387,9 +369,6 @@ fn real(path: &Path) -> PathBuf {
 }
 
 /// A program may be found under a name that lasts longer than its place, which Homebrew changes with each version.
-///
-/// # Errors
-/// Those of the system.
 pub(crate) fn this_program() -> io::Result<PathBuf> {
     let exe = env::current_exe()?;
     let real = real(&exe);

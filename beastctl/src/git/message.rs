@@ -49,7 +49,6 @@ const HEADING_NOUNS: &[&str] = &["message", "msg", "subject"];
 /// What is put around a text that is quoted.
 const QUOTES: &[[char; 2]] = &[['"', '"'], ['\'', '\''], ['`', '`'], ['*', '*'], ['“', '”'], ['‘', '’'], ['«', '»']];
 
-/// The file as git wrote it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MessageFile {
     path: PathBuf,
@@ -57,10 +56,6 @@ pub struct MessageFile {
 }
 
 impl MessageFile {
-    /// Reads it.
-    ///
-    /// # Errors
-    /// Those of the file.
     pub fn read(path: &Path) -> io::Result<Self> {
         Ok(Self { path: path.to_owned(), bytes: file::read(path, MAX_BYTES)? })
     }
@@ -80,7 +75,6 @@ impl MessageFile {
             && lines.all(|line| line.trim_ascii().is_empty() || is_trailer(line))
     }
 
-    /// The lines that git would commit.
     fn text(&self, settings: &Settings) -> impl Iterator<Item = &[u8]> {
         let comment = settings.comment.as_bytes();
         self.lines().take_while(move |line| !is_scissors(line, comment)).filter(move |line| !line.starts_with(comment))

@@ -20,7 +20,6 @@ const REV_PARSE: &str = "rev-parse";
 /// Git's words for a folder that is none of its own; in another language the advice is a wider one.
 pub(super) const NO_REPOSITORY: &str = "not a git repository";
 
-/// What may be done with more output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Flow {
     /// It is wanted.
@@ -42,13 +41,11 @@ impl<'a> Git<'a> {
         Self { wait, folder: None }
     }
 
-    /// The same in another folder.
     #[must_use]
     pub fn at(self, folder: &'a Path) -> Self {
         Self { folder: Some(folder), ..self }
     }
 
-    /// The whole output.
     pub(crate) fn output<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Result<Vec<u8>, GitError> {
         self.answer(arguments, Vec::new())
     }
@@ -131,7 +128,6 @@ fn first_line(words: &str) -> Option<String> {
     words.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with("warning:")).map(str::to_owned)
 }
 
-/// The subcommand, for messages.
 fn name<S: AsRef<OsStr>>(arguments: &[S]) -> String {
     let is_option = |word: &str| word.starts_with('-') || word.contains('=');
     let words = arguments.iter().map(|word| word.as_ref().to_string_lossy());

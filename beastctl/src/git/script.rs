@@ -42,7 +42,8 @@ pub(super) fn script(program: Option<&Path>, limit: Duration) -> Vec<u8> {
     // Said only where a message would have been written.
     let gone = match program {
         Some(_) => {
-            "[ -n \"$2\" ] || echo \"beast: no message: beastctl not found; try: reinstall it, or rm $0\" >&2\n        "
+            "[ -n \"$2\" ] || \
+             echo \"beast: no message: beastctl not found; try: install it again, or rm $0\" >&2\n        "
         }
         None => "",
     };
@@ -86,7 +87,6 @@ pub(super) fn unquoted(text: &[u8]) -> PathBuf {
     std::ffi::OsString::from_vec(bytes).into()
 }
 
-/// A program that is not in its place yet.
 pub(super) fn begin_program(path: &Path, bytes: &[u8]) -> io::Result<WholeFile> {
     let mut file = WholeFile::create(path, 0o755)?;
     file.permit(Permissions::from_mode(0o755))?;

@@ -7,7 +7,6 @@ use super::{changes::Change, diff::Finished, program::Flow};
 /// No line of a file begins like this: those have a mark of their own before them.
 const MARK: &[u8] = b"diff --git ";
 
-/// What has come so far.
 #[derive(Debug)]
 pub(super) struct Sections {
     /// For each section that is still to come: its change, and whether it is wanted.
@@ -37,7 +36,6 @@ impl Sections {
         }
     }
 
-    /// Takes the next piece.
     pub(super) fn take(&mut self, bytes: &[u8]) -> Flow {
         let joined;
         let mut rest = bytes;

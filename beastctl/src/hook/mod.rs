@@ -15,7 +15,6 @@ use crate::{
     wait::Wait,
 };
 
-/// Does what was typed.
 pub(super) fn run(context: &Context, verb: HookVerb) -> Result<()> {
     match verb {
         HookVerb::Install { force, chain, limit } => install(context, limit, force, chain),

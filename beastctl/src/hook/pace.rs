@@ -20,7 +20,6 @@ pub(super) fn is_too_long(n_bytes: usize, limit: Duration) -> bool {
     n_bytes > limit.as_secs_f64() * MAX_BYTES_PER_SECOND
 }
 
-/// What is being read.
 #[derive(Debug, Default)]
 pub(super) struct Pace {
     current: Option<Reading>,
@@ -35,7 +34,6 @@ struct Reading {
 }
 
 impl Pace {
-    /// Takes what the daemon says.
     pub(super) fn hear(&mut self, event: &Event, now: Instant) {
         match (event, &mut self.current) {
             (Event::Round(round), _) => self.begin(round.n_parts.into(), PARTS_SLACK, now),

@@ -29,7 +29,6 @@ const GRACE: Duration = Duration::from_millis(100);
 /// What takes less time than this needs no word.
 const PATIENCE: Duration = Duration::from_millis(300);
 
-/// What the file is to become.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Suggestion {
     /// For the top of the file.
@@ -38,7 +37,6 @@ pub(super) struct Suggestion {
     pub(super) notes: Vec<String>,
 }
 
-/// What the thread tells.
 enum Word {
     /// How the repository wants it.
     Settings(Settings, Duration),
@@ -163,7 +161,6 @@ fn work(
     suggest::ask(&socket?, staged, &settings, limit, &wait).map(Some)
 }
 
-/// Why the hook itself did not work.
 #[derive(Debug, thiserror::Error)]
 enum Broken {
     /// A bug.

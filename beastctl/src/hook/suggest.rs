@@ -87,13 +87,11 @@ pub(super) fn ask(socket: &Path, staged: Staged, settings: &Settings, limit: Lim
     Ok(answer.suggestion(found, settings))
 }
 
-/// Why nothing is read to its end.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum TooLong {
     /// Seen before anybody was asked.
     #[error("{}", known(*.n_bytes, *.n_unnamed, *.limit))]
     Known {
-        /// Of the diff.
         n_bytes: usize,
         /// Files that are not even named.
         n_unnamed: usize,
@@ -127,7 +125,6 @@ impl Failing for TooLong {
     }
 }
 
-/// What has come of it.
 struct Answer {
     text: String,
     notes: Vec<String>,
@@ -261,7 +258,6 @@ pub(super) fn while_doing(error: impl Into<Failure>, doing: Doing) -> Failure {
     if is_late(&error) { Late { doing }.into() } else { error }
 }
 
-/// Whether an error is about the time limit.
 pub(super) fn is_late(error: &Failure) -> bool {
     error.is::<Late>() || matches!(error.find(), Some(WaitError::TimedOut(_)))
 }

@@ -19,7 +19,6 @@ use crate::{
     wait::Wait,
 };
 
-/// Why there is nothing to show.
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
     /// No daemon has run yet, or its log is somewhere else.
@@ -30,11 +29,7 @@ pub enum LogError {
     Off,
     /// It is there and cannot be read.
     #[error("cannot read {}", .path.display())]
-    Unreadable {
-        /// The folder, or the file.
-        path: PathBuf,
-        source: io::Error,
-    },
+    Unreadable { path: PathBuf, source: io::Error },
 }
 
 impl Failing for LogError {
@@ -93,9 +88,9 @@ fn folder(console: Console, wait: &Wait) -> Result<PathBuf> {
     let settings = find_beastd().map(|program| Settings::ask(&program, wait)).transpose()?;
     let told = match settings {
         Some(Ok(settings)) => settings.log_dir(),
-        Some(Err(words)) => {
+        Some(Err(error)) => {
             let usual = beast_launchd::paths::log_dir()?;
-            console.warning(&format!("cannot ask beastd for its log folder ({words}); looking in {}", display(&usual)));
+            console.warning(&format!("looking for the log in {}: {error}", display(&usual)));
             return Ok(usual);
         }
         None => None,

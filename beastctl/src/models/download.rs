@@ -23,10 +23,8 @@ use crate::wait::Wait;
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(120);
 const SHORT: &str = "the server sent less than it announced";
 
-/// What is wanted.
 #[derive(Debug, Clone, Default)]
 pub struct Wanted {
-    /// Where it is.
     pub url: String,
     /// What it must have.
     pub sha256: Option<String>,
@@ -36,7 +34,6 @@ pub struct Wanted {
     pub licence: Option<String>,
 }
 
-/// How long a server is borne with.
 #[derive(Debug, Clone, Copy)]
 pub struct Patience {
     /// Tries without a single new byte, after the first.
@@ -51,29 +48,18 @@ impl Default for Patience {
     }
 }
 
-/// What is going on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Report {
     /// So much is there.
-    Bytes {
-        /// On disk.
-        done: u64,
-        /// Of the whole file.
-        total: Option<u64>,
-    },
+    Bytes { done: u64, total: Option<u64> },
     /// So much was checked.
-    Checked {
-        /// Of the file.
-        done: u64,
-        total: u64,
-    },
+    Checked { done: u64, total: u64 },
     /// It is tried again after this time.
     Pause(String, Duration),
     /// Bytes that were there are thrown away.
     Anew(String),
 }
 
-/// What is there now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fetched {
     /// Its SHA-256, when one was known and fits.
@@ -87,13 +73,10 @@ pub struct Means<'a> {
     pub hub: &'a Hub,
     /// What every wait also listens to.
     pub wait: &'a Wait,
-    /// How long a server is borne with.
     pub patience: Patience,
-    /// Hears what is going on.
     pub report: &'a mut dyn FnMut(Report),
 }
 
-/// Why a try ended before the file did.
 enum Stop {
     /// Worth another.
     Again { failure: FlowError, after: Option<Duration> },
@@ -127,7 +110,6 @@ pub fn download(wanted: &Wanted, target: &Path, means: &mut Means<'_>) -> Result
     }
 }
 
-/// Tries until everything is there.
 fn fill(wanted: &Wanted, part: &mut Part, target: &Path, means: &mut Means<'_>) -> Result<(), ModelError> {
     let mut tries = Tries::new(&wanted.url, means.patience);
     let mut most = part.len;
@@ -145,7 +127,6 @@ fn fill(wanted: &Wanted, part: &mut Part, target: &Path, means: &mut Means<'_>) 
     }
 }
 
-/// What an answer is.
 enum Answer {
     /// What belongs behind what is there.
     Rest,
@@ -208,7 +189,6 @@ fn ask(wanted: &Wanted, part: &Part, is_part: bool, hub: &Hub) -> Ask {
     hub.ask(wanted.url.clone(), headers)
 }
 
-/// Decides what the answer is worth.
 fn accept(head: &Head, wanted: &Wanted, part: &mut Part, means: &mut Means<'_>) -> Result<Answer, Stop> {
     match head.status {
         200 => {}
@@ -275,7 +255,6 @@ fn append(part: &mut Part, bytes: &[u8], total: Option<u64>) -> Result<(), Stop>
     Ok(part.append(bytes)?)
 }
 
-/// The rest of what is here, if it is that.
 fn accept_rest(head: &Head, part: &mut Part, means: &mut Means<'_>) -> Result<(), Stop> {
     let range = head.get("content-range").and_then(content_range);
     let Some((start, total)) = range.filter(|_| part.len > 0) else {

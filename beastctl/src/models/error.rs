@@ -9,7 +9,6 @@ use crate::{
     wait::WaitError,
 };
 
-/// Why a model cannot be fetched, found or chosen.
 #[derive(Debug, thiserror::Error)]
 pub enum ModelError {
     /// Ctrl-C, the time limit.
@@ -17,21 +16,10 @@ pub enum ModelError {
     Wait(#[from] WaitError),
     /// The disk says no.
     #[error("cannot {action} {}", .path.display())]
-    File {
-        /// What was tried.
-        action: &'static str,
-        /// With which file.
-        path: PathBuf,
-        source: io::Error,
-    },
+    File { action: &'static str, path: PathBuf, source: io::Error },
     /// Neither in the catalogue nor anything that names a place.
-    #[error("unknown model {word}")]
-    Unknown {
-        /// What was typed.
-        word: String,
-        /// What was meant, perhaps.
-        nearest: Option<String>,
-    },
+    #[error("no model is called {word}")]
+    Unknown { word: String, nearest: Option<String> },
     /// Known, but not fetched yet.
     #[error("{0} is not on disk")]
     NotHere(String),
@@ -42,7 +30,6 @@ pub enum ModelError {
         repo: String,
         /// The quantization that was asked for.
         wanted: String,
-        /// How many fit.
         n_found: usize,
         /// What there is, as it can be typed.
         there: Vec<String>,
@@ -56,9 +43,7 @@ pub enum ModelError {
     /// 401, 403.
     #[error("the server denies access to {url} ({status})")]
     Denied {
-        /// Of the answer.
         status: u16,
-        /// What was asked for.
         url: String,
         /// Where its licence can be accepted.
         page: Option<String>,
@@ -69,41 +54,20 @@ pub enum ModelError {
     #[error("{0} not found (404)")]
     Missing(String),
     /// Another answer that trying again does not change.
-    #[error("the server returned {status} for {url}")]
-    Status {
-        /// Of the answer.
-        status: u16,
-        /// What was asked for.
-        url: String,
-    },
+    #[error("the server answers {status} to {url}")]
+    Status { status: u16, url: String },
     /// Nobody could be reached at all.
     #[error("cannot reach {url} ({reason})")]
     Unreachable { url: String, reason: String },
     /// Somebody was, and sends everybody round in circles.
-    #[error("the server of {url} redirects in a loop or to an invalid URL ({reason})")]
-    Misled {
-        url: String,
-        /// What it does.
-        reason: String,
-    },
+    #[error("the server of {url} leads nowhere ({reason})")]
+    Misled { url: String, reason: String },
     /// It was tried often enough.
     #[error("gave up on {url} after {n_tries} tries without a new byte ({reason})")]
-    GaveUp {
-        url: String,
-        /// What went wrong last.
-        reason: String,
-        /// How often.
-        n_tries: u32,
-        /// What is kept of it.
-        n_kept: u64,
-    },
+    GaveUp { url: String, reason: String, n_tries: u32, n_kept: u64 },
     /// 429, or 503 with a long `Retry-After`.
-    #[error("the server of {url} is rate limiting: retry after {}", humantime::format_duration(*.pause))]
-    TooManyRequests {
-        url: String,
-        /// How long.
-        pause: Duration,
-    },
+    #[error("the server of {url} wants to be left alone for {}", humantime::format_duration(*.pause))]
+    TooManyRequests { url: String, pause: Duration },
     /// Its end cannot be known.
     #[error("the server does not report the size of {0}")]
     NoLength(String),
@@ -111,24 +75,11 @@ pub enum ModelError {
     #[error("cannot parse the list of files at {0}")]
     Listing(String),
     /// The bytes are others.
-    #[error("{name} has the wrong SHA-256: {found}, expected {wanted}; it was deleted")]
-    WrongHash {
-        /// Of the file.
-        name: String,
-        /// Of what came.
-        found: String,
-        /// Of what was promised.
-        wanted: String,
-    },
+    #[error("{name} has the wrong SHA-256: {found}, and {wanted} was expected; nothing of it is kept")]
+    WrongHash { name: String, found: String, wanted: String },
     /// The same of a file that somebody else keeps.
-    #[error("{} has the wrong SHA-256: {found}, expected {wanted}", .path.display())]
-    OtherHash {
-        path: PathBuf,
-        /// What it has.
-        found: String,
-        /// What it should have.
-        wanted: String,
-    },
+    #[error("{} has another SHA-256: {found}, and {wanted} was expected", .path.display())]
+    OtherHash { path: PathBuf, found: String, wanted: String },
     /// A page of a web site, most often.
     #[error("{0} is not a GGUF file")]
     NotGguf(String),
@@ -139,7 +90,6 @@ pub enum ModelError {
     )]
     Cut {
         path: PathBuf,
-        /// How much is there.
         n_bytes: u64,
         /// What it takes; unknown where even its head is cut.
         needed: Option<u64>,
@@ -150,7 +100,6 @@ pub enum ModelError {
     /// It would not fit.
     #[error("{name} needs {}, but only {} is free in {}", bytes(*.needed), bytes(*.free), .folder.display())]
     NoRoom {
-        /// Of the file.
         name: String,
         /// What is still missing of it.
         needed: u64,
@@ -169,12 +118,7 @@ pub enum ModelError {
     Folder(PathBuf),
     /// An option that makes no sense.
     #[error("{what}")]
-    Usage {
-        /// What is wrong.
-        what: String,
-        /// What would be right.
-        hint: String,
-    },
+    Usage { what: String, hint: String },
     /// The model in use.
     #[error("{0} is in use")]
     InUse(String),
@@ -183,11 +127,7 @@ pub enum ModelError {
     NotRemoved(&'static str),
     /// The configuration is no TOML.
     #[error("{}: {message}", .path.display())]
-    Config {
-        path: PathBuf,
-        /// Where and why.
-        message: String,
-    },
+    Config { path: PathBuf, message: String },
 }
 
 impl Failing for ModelError {

@@ -35,7 +35,6 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(20);
 /// A server that sends nothing for this long is gone.
 const SILENCE_LIMIT: Duration = Duration::from_secs(60);
 
-/// What is asked for.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Ask {
     pub(super) url: String,
@@ -46,7 +45,6 @@ pub(super) struct Ask {
     pub(super) headers: Vec<(&'static str, String)>,
 }
 
-/// The beginning of an answer.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Head {
     pub(super) status: u16,
@@ -63,7 +61,6 @@ impl Head {
     }
 }
 
-/// What comes.
 #[derive(Debug)]
 pub(super) enum Message {
     Head(Head),
@@ -72,14 +69,12 @@ pub(super) enum Message {
     Failed(FlowError),
 }
 
-/// Why nothing more comes.
 #[derive(Debug, Clone)]
 pub(super) struct FlowError {
     pub(super) reason: String,
     pub(super) whose: Whose,
 }
 
-/// Where something went wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Whose {
     /// Nobody was reached: trying again helps only those who have been there before.
@@ -166,7 +161,6 @@ fn fetch(ask: &Ask, out: &mut Out) {
     }
 }
 
-/// For one request to this address.
 fn agent(url: &str, proxy: Option<Proxy>) -> Agent {
     let (forwarded, proxy) = match proxy {
         Some(proxy) if forward::is_forwarded(url, &proxy) => (Some(proxy), None),
@@ -191,7 +185,6 @@ fn agent(url: &str, proxy: Option<Proxy>) -> Agent {
     }
 }
 
-/// Follows redirects to the answer itself.
 fn walk(ask: &Ask) -> Result<(Head, Body), FlowError> {
     let of_server = |reason: String| FlowError { reason, whose: Whose::Server };
     let mut url = ask.url.clone();

@@ -54,7 +54,6 @@ impl Connector for Forward {
     }
 }
 
-/// A connection for one request.
 #[derive(Debug)]
 pub(super) struct WholeAddress<T> {
     inner: T,

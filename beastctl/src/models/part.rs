@@ -19,16 +19,13 @@ use super::{
     folder::{MAX_RECORD, beside},
 };
 
-/// What the bytes are a part of.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Known {
-    /// Where they come from.
     pub(super) url: String,
     /// What the whole file must have.
     pub(super) sha256: Option<String>,
     /// What the server calls this state of the file: a strong ETag or a date.
     pub(super) validator: Option<String>,
-    /// Of the whole file.
     pub(super) size: Option<u64>,
     /// So many bytes are on the disk whatever happens; not counted where a hash tells what a power cut has left behind.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -67,7 +64,6 @@ impl Part {
         Ok(part)
     }
 
-    /// Forgets everything.
     pub(super) fn restart(&mut self) -> Result<(), ModelError> {
         self.known = None;
         self.file.set_len(0).map_err(ModelError::file("write", &self.path))?;

@@ -6,55 +6,32 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use beast_launchd::{file, paths, whole::WholeFile};
+use beast_launchd::{
+    file,
+    model::{self, AUTO},
+    paths,
+    whole::WholeFile,
+};
 use toml_edit::{DocumentMut, Item, Value};
 
-use super::{catalogue, error::ModelError, folder, lock::Lock};
-
-/// The default model when it is there, else the built-in one.
-pub const AUTO: &str = "auto";
-/// The one that beastd brings along.
-pub const BUILTIN: &str = "builtin";
+use super::{error::ModelError, lock::Lock};
 
 /// Longer than any configuration.
 const MAX_BYTES: u64 = 1 << 20;
 /// Of UTF-8, as some editors write it.
 const MARK: &str = "\u{feff}";
 
-/// The file of the settings.
-///
-/// # Errors
-/// Without a home.
 pub fn path() -> Result<PathBuf, paths::PathError> {
     Ok(paths::config_dir()?.join("config.toml"))
 }
 
 /// The setting in force: of the environment, of the file, else `auto`.
-///
-/// # Errors
-/// [`ModelError::File`], [`ModelError::Config`].
 pub fn read(path: &Path) -> Result<String, ModelError> {
     if let Ok(model) = env::var("BEAST_MODEL") {
         return Ok(model);
     }
     let document = document(path)?;
     Ok(document.get("model").and_then(Item::as_str).unwrap_or(AUTO).to_owned())
-}
-
-/// The file that a setting stands for; `None` for the built-in model. A relative path is one from here.
-pub fn file_of(setting: &str, models: &Path) -> Option<PathBuf> {
-    match setting {
-        BUILTIN => None,
-        AUTO => {
-            let default = models.join(&catalogue::entries().first()?.file);
-            default.is_file().then_some(default)
-        }
-        path => {
-            let home = path.strip_prefix("~/").and_then(|rest| Some(env::home_dir()?.join(rest)));
-            let path = home.unwrap_or_else(|| path.into());
-            Some(std::path::absolute(&path).unwrap_or(path))
-        }
-    }
 }
 
 /// A setting that was just written. Nobody else writes it as long as this lives.
@@ -66,10 +43,6 @@ pub struct Change {
 }
 
 impl Change {
-    /// Puts back what was there.
-    ///
-    /// # Errors
-    /// [`ModelError::File`].
     pub fn undo(self) -> Result<(), ModelError> {
         match &self.before {
             Some(bytes) => replace(&self.path, bytes),
@@ -79,9 +52,6 @@ impl Change {
 }
 
 /// Writes the setting; the file is replaced as a whole or not at all.
-///
-/// # Errors
-/// [`ModelError::File`], [`ModelError::Config`], [`ModelError::Locked`].
 pub fn write(path: &Path, model: &str) -> Result<Change, ModelError> {
     let path = behind_links(path);
     let parent = path.parent().unwrap_or(Path::new("."));
@@ -145,14 +115,10 @@ fn document(path: &Path) -> Result<DocumentMut, ModelError> {
 }
 
 /// Whether a file is the one that a setting stands for, also through links.
-///
-/// # Errors
-/// Without a home.
 pub fn is_chosen(file: &Path, setting: &str) -> Result<bool, paths::PathError> {
-    Ok(file_of(setting, &folder::dir()?).is_some_and(|chosen| is_same(&chosen, file)))
+    Ok(model::file_of(setting)?.is_some_and(|chosen| is_same(&chosen, file)))
 }
 
-/// Whether two paths lead to one file.
 pub fn is_same(one: &Path, other: &Path) -> bool {
     one == other || one.canonicalize().is_ok_and(|one| other.canonicalize().is_ok_and(|other| one == other))
 }

@@ -25,7 +25,6 @@ pub struct Console {
 }
 
 impl Console {
-    /// The streams of this process.
     pub fn new(is_quiet: bool, color: Option<ColorChoice>) -> Self {
         let (stdout_is_terminal, stderr_is_terminal) = (io::stdout().is_terminal(), io::stderr().is_terminal());
         Self {
@@ -53,10 +52,7 @@ impl Console {
         columns(io::stdout()).filter(|_| self.stdout_is_terminal)
     }
 
-    /// Prints lines for people, wrapped at words on a terminal. The last cell of a line may have any width.
-    ///
-    /// # Errors
-    /// See [`OutputError`].
+    /// Prints lines for people, whose words stay whole on a terminal. The last cell of a line is as wide as it likes.
     pub fn print_lines(&self, text: &str) -> Result<(), OutputError> {
         match self.stdout_columns() {
             Some(n_columns) => self.print(&super::wrap::lines(text, n_columns)),
@@ -64,10 +60,7 @@ impl Console {
         }
     }
 
-    /// The same for lines with our own colours; see [`Console::print_painted`].
-    ///
-    /// # Errors
-    /// See [`OutputError`].
+    /// The same for lines with colours of ours; see [`Console::print_painted`].
     pub fn print_painted_lines(&self, text: &str) -> Result<(), OutputError> {
         match self.stdout_columns() {
             Some(n_columns) => self.print_painted(&super::wrap::lines(text, n_columns)),
@@ -75,23 +68,16 @@ impl Console {
         }
     }
 
-    /// Whether a progress line can be shown.
     pub fn shows_progress(&self) -> bool {
         self.stderr_is_terminal && !self.is_quiet && !is_dumb()
     }
 
-    /// Prints the result: sanitized for a terminal, unchanged otherwise.
-    ///
-    /// # Errors
-    /// See [`OutputError`].
+    /// Prints what was asked for: a terminal takes no commands from it, anything else gets its bytes.
     pub fn print(&self, text: &str) -> Result<(), OutputError> {
         if self.stdout_is_terminal { self.print_painted(&harmless(text)) } else { self.print_painted(text) }
     }
 
-    /// Prints text with our own colours. Untrusted parts must have gone through [`one_line`].
-    ///
-    /// # Errors
-    /// See [`OutputError`].
+    /// Prints what has colours of ours in it. The words of others in it went through [`one_line`].
     pub fn print_painted(&self, text: &str) -> Result<(), OutputError> {
         let mut stdout = io::stdout().lock();
         stdout.write_all(text.as_bytes())?;
@@ -99,21 +85,18 @@ impl Console {
         Ok(())
     }
 
-    /// A note for a person at a terminal.
     pub fn info(&self, text: &str) {
         if self.stderr_is_terminal && !self.is_quiet {
             self.say("", text);
         }
     }
 
-    /// A warning about lost information.
     pub fn warning(&self, text: &str) {
         if !self.is_quiet {
             self.say("warning: ", text);
         }
     }
 
-    /// The error of the run.
     pub fn error(&self, text: &str) {
         self.say("", text);
     }
@@ -122,6 +105,16 @@ impl Console {
     pub fn stats(&self, lines: &str) {
         // A failure to write stderr cannot be reported; the same holds below.
         let _ = io::stderr().write_all(lines.as_bytes());
+    }
+
+    /// Whether a person sees what the model thinks: without dim letters it would look like the answer.
+    pub fn shows_thoughts(&self) -> bool {
+        self.stdout_is_terminal && self.shows_progress() && self.has_colour
+    }
+
+    /// A piece of the model's thoughts, dim and beside the answer.
+    pub fn thought(&self, text: &str) {
+        let _ = io::stderr().write_all(format!("\x1b[2m{}\x1b[0m", harmless(text)).as_bytes());
     }
 
     fn say(&self, kind: &str, text: &str) {

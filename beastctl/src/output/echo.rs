@@ -18,10 +18,8 @@ use signal_hook::{
     low_level::emulate_default_handler,
 };
 
-/// What the terminal was like.
 #[derive(Debug, Default)]
 struct State {
-    /// An answer is being written.
     is_wanted: bool,
     /// What is given back; `None` while the terminal echoes.
     before: Option<Termios>,

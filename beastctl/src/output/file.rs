@@ -19,9 +19,6 @@ pub struct WholeFile {
 
 impl WholeFile {
     /// The beginning of a file.
-    ///
-    /// # Errors
-    /// [`OutputError::File`].
     pub fn create(path: &Path) -> Result<Self, OutputError> {
         let is_folder = path.is_dir().then(|| io::ErrorKind::IsADirectory.into());
         let file = is_folder.map_or_else(|| whole::WholeFile::create(path, PUBLIC), Err);
@@ -29,10 +26,6 @@ impl WholeFile {
         Ok(Self { path: path.to_owned(), file })
     }
 
-    /// Writes it and puts it into its place.
-    ///
-    /// # Errors
-    /// [`OutputError::File`].
     pub fn finish(mut self, text: &str) -> Result<(), OutputError> {
         let written = self.file.write_all(text.as_bytes()).and_then(|()| self.file.finish_synced());
         written.map_err(|source| OutputError::File { path: self.path, source })

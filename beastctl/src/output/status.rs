@@ -5,73 +5,57 @@ use std::fmt::Write as _;
 use beast_protocol::{Model, NoticeKind, SpeculationStatus, Stage, State, Status, StoredPrefixes, Tuning};
 
 use super::{
-    one_line,
+    facts::Facts,
     units::{bytes, count, parameters, percent, span},
 };
 
 /// The status as text: one aligned line for each thing.
 pub fn describe(status: &Status) -> String {
-    let mut text = String::new();
-    let mut line = |label: &str, value: String| {
-        // Writing to a String cannot fail.
-        let _ = writeln!(text, "{label:<10}{}", one_line(&value));
-    };
-    line("state", state(&status.state));
-    line("daemon", format!("beastd {}, process {}, up {}", status.version, status.pid, span(status.uptime_ms)));
-    line("socket", status.socket.clone());
-    if !status.http.is_empty() {
-        line("http", status.http.iter().map(|place| http_place(place)).collect::<Vec<_>>().join(", "));
-    }
-    line("engine", status.engine.clone());
+    let mut facts = Facts::default();
+    let uptime = span(status.uptime_ms);
+    facts.add("state", state(&status.state));
+    facts.add("daemon", format!("beastd {}, process {}, up {uptime}", status.version, status.pid));
+    facts.add("socket", status.socket.clone());
+    let places: Vec<_> = status.http.iter().map(|place| http_place(place)).collect();
+    facts.add("http", (!places.is_empty()).then(|| places.join(", ")));
+    facts.add("engine", status.engine.clone());
     match &status.model {
         Some(model) => {
-            line("model", name_and_size(model));
-            line("file", model.path.clone());
-            line("context", context_of(model));
-            line("backend", backend(model));
+            facts.add("model", name_and_size(model));
+            facts.add("file", model.path.clone());
+            facts.add("context", context_of(model));
+            facts.add("backend", backend(model));
         }
-        None => line("model", format!("{}, unloaded", status.configured)),
+        None => facts.add("model", format!("{}, not in memory", status.configured)),
     }
-    line(
-        "profile",
-        format!(
-            "{}: batch {}, prefill in chunks of {}, {}",
-            status.profile,
-            status.n_batch,
-            status.prefill_chunk,
-            count(status.n_threads.into(), "thread")
-        ),
-    );
-    if let Some(tuning) = tuning(&status.tuning) {
-        line("tuning", tuning);
-    }
-    if let Some(guessing) = guessing(&status.speculation) {
-        line("drafts", guessing);
-    }
-    line(
-        "slots",
-        format!(
-            "{} of {} busy, {} waiting, {} connections",
-            status.n_running, status.n_slots, status.n_waiting, status.n_connections
-        ),
-    );
-    line("prefixes", prefixes(status));
-    if let Some(stored) = stored(status) {
-        line("stored", stored);
-    }
-    line("cells", format!("{} of {} used{}", status.n_cells_used, status.n_cells, share(status)));
-    line("totals", totals(status));
-    if let Some(speed) = speed(status) {
-        line("speed", speed);
-    }
+    facts.add("profile", profile(status));
+    facts.add("tuning", tuning(&status.tuning));
+    facts.add("guessing", guessing(&status.speculation));
+    facts.add("slots", slots(status));
+    facts.add("prefixes", prefixes(status));
+    facts.add("stored", stored(status));
+    facts.add("cells", format!("{} of {} used{}", status.n_cells_used, status.n_cells, share(status)));
+    facts.add("totals", totals(status));
+    facts.add("speed", speed(status));
     for (n, (stage, value)) in loading(&status.stages).into_iter().enumerate() {
-        line(if n == 0 { "loading" } else { "" }, format!("{stage:<21}{value}"));
+        facts.add(if n == 0 { "loading" } else { "" }, format!("{stage:<21}{value}"));
     }
     for notice in &status.notices {
         let label = if notice.kind == NoticeKind::Warning { "warning" } else { "note" };
-        line(label, notice.text.clone());
+        facts.add(label, notice.text.clone());
     }
-    text
+    facts.text()
+}
+
+fn profile(status: &Status) -> String {
+    let Status { profile, n_batch, prefill_chunk, .. } = status;
+    let threads = count(status.n_threads.into(), "thread");
+    format!("{profile}: batch {n_batch}, prompts in steps of {prefill_chunk}, {threads}")
+}
+
+fn slots(status: &Status) -> String {
+    let Status { n_running, n_slots, n_waiting, n_connections, .. } = status;
+    format!("{n_running} of {n_slots} busy, {n_waiting} waiting, {n_connections} connections")
 }
 
 fn state(state: &State) -> String {
@@ -79,7 +63,8 @@ fn state(state: &State) -> String {
         State::Ready => "ready".into(),
         State::Unloaded => "unloaded: the next request loads the model".into(),
         State::Stalled { ms, requests } => format!(
-            "stalled: an engine step has been running for {} (requests {requests:?} in the log); try: kill the process below and restart it",
+            "stalled: one step of the engine has lasted {} (requests {requests:?} of the log); try: kill the process \
+             below and start it anew",
             span(*ms)
         ),
         State::Draining => "draining: finishing its last requests".into(),
@@ -113,7 +98,10 @@ pub fn backend(model: &Model) -> String {
 fn prefixes(status: &Status) -> String {
     let Status { n_prefixes, n_prefix_tokens, n_prefix_hits, n_tokens_saved, .. } = status;
     let size = if status.n_prefix_bytes > 0 { format!(", {}", bytes(status.n_prefix_bytes)) } else { String::new() };
-    format!("{n_prefixes} cached, {n_prefix_tokens} tokens{size}; {n_prefix_hits} hits saved {n_tokens_saved} tokens")
+    format!(
+        "{n_prefixes} kept, {n_prefix_tokens} tokens{size}; used {n_prefix_hits} times, which saved {n_tokens_saved} \
+         tokens"
+    )
 }
 
 /// The prefixes on disk, when there are any or one was of use.
@@ -140,7 +128,6 @@ fn guessing(speculation: &SpeculationStatus) -> Option<String> {
     Some(text)
 }
 
-/// How the engine is set up, once it is.
 pub fn tuning(tuning: &Tuning) -> Option<String> {
     let Tuning { origin, is_calibrated, is_repacked, decode_width } = tuning;
     let calibrated = if *is_calibrated { "calibrated: " } else { "" };

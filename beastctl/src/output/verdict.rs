@@ -4,7 +4,6 @@ use beast_launchd::shown::one_line;
 
 use super::console::Console;
 
-/// How bad something is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verdict {
     /// As it should be.
@@ -16,7 +15,6 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    /// In a word, for people and programs.
     pub fn word(self) -> &'static str {
         match self {
             Verdict::Ok => "ok",

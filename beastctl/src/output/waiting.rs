@@ -13,7 +13,6 @@ const SHORT: Duration = Duration::from_secs(1);
 /// How much of a part's answer is looked at: more than a line of any terminal.
 const MAX_EXCERPT: usize = 1000;
 
-/// What is going on.
 #[derive(Debug, Default)]
 pub struct Waiting {
     what: What,
@@ -57,7 +56,6 @@ impl Waiting {
         }
     }
 
-    /// In other words.
     pub fn say(&mut self, words: String) {
         self.what = What::Words(words);
     }

@@ -37,7 +37,6 @@ const BUILT_IN: &[(&str, &str)] = built_in![
 /// What file systems allow for a name, less the ending.
 const MAX_NAME_LEN: usize = 255 - ".md".len();
 
-/// Where a prompt comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Origin {
     /// This program.
@@ -48,24 +47,15 @@ pub enum Origin {
     OwnInPlace,
 }
 
-/// The text of a prompt, as it was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Source {
-    /// What it is called by.
     pub name: String,
-    /// Where it comes from.
     pub origin: Origin,
-    /// The user's file.
     pub path: Option<PathBuf>,
-    /// All of the file.
     pub text: String,
 }
 
 impl Source {
-    /// Reads what it says.
-    ///
-    /// # Errors
-    /// [`PromptError::Malformed`].
     pub fn parse(&self) -> Result<Prompt, PromptError> {
         let folder = self.path.as_deref().and_then(Path::parent);
         front_matter::parse(&self.name, &self.text, folder).map_err(|mistake| {
@@ -82,17 +72,10 @@ fn malformed(file: String, name: &str, mistake: Mistake) -> PromptError {
 }
 
 /// Finds a prompt by its name and reads it; `folder` holds the user's own.
-///
-/// # Errors
-/// See [`PromptError`].
 pub fn load(name: &str, folder: Option<&Path>) -> Result<Prompt, PromptError> {
     find(name, folder)?.parse()
 }
 
-/// Finds a prompt by its name.
-///
-/// # Errors
-/// See [`PromptError`].
 pub fn find(name: &str, folder: Option<&Path>) -> Result<Source, PromptError> {
     check_name(name)?;
     let built_in = BUILT_IN.iter().find(|(built_in, _)| *built_in == name);
@@ -121,9 +104,6 @@ pub fn is_built_in(name: &str) -> bool {
 }
 
 /// Whether a prompt may be called that: a file in the folder, and a word that can be typed.
-///
-/// # Errors
-/// [`PromptError::Name`].
 pub fn check_name(name: &str) -> Result<(), PromptError> {
     let is_wrong = |c: char| matches!(c, '/' | '\\') || c.is_control();
     if name.is_empty() || name.starts_with(['.', '-']) || name.contains(is_wrong) || name.len() > MAX_NAME_LEN {
@@ -132,7 +112,6 @@ pub fn check_name(name: &str) -> Result<(), PromptError> {
     Ok(())
 }
 
-/// The text of the user's file, if there is one.
 fn read_own(name: &str, path: &Path) -> Result<Option<String>, PromptError> {
     let mistake = match file::read(path) {
         Ok(text) => return Ok(Some(text)),
@@ -169,14 +148,10 @@ pub fn names(folder: Option<&Path>) -> Vec<String> {
     all
 }
 
-/// A line of the list.
 #[derive(Debug)]
 pub struct Entry {
-    /// What it is called by.
     pub name: String,
-    /// Where it comes from.
     pub origin: Origin,
-    /// The user's file.
     pub path: Option<PathBuf>,
     /// The prompt, or why it cannot be used.
     pub prompt: Result<Prompt, PromptError>,

@@ -12,7 +12,6 @@ use beast_launchd::file::{self, Refusal};
 /// something else.
 pub(super) const MAX_LEN: usize = 256 * 1024;
 
-/// Why a file gives no text.
 #[derive(Debug)]
 pub(super) enum FileError {
     /// There is none.

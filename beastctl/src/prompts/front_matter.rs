@@ -16,7 +16,8 @@ use crate::{
     text::{did_you_mean, nearest},
 };
 
-const KEYS: [&str; 8] = ["description", "system", "variables", "sampling", "max_tokens", "stop", "schema", "reduce"];
+const KEYS: [&str; 10] =
+    ["description", "system", "variables", "sampling", "max_tokens", "stop", "one_line", "think", "schema", "reduce"];
 /// Stands in a new prompt in place of its text.
 const PLACEHOLDER: &str = "Replace this line with the instruction.";
 const SAMPLING_KEYS: [&str; 6] = ["temp", "top_p", "top_k", "min_p", "repeat_penalty", "seed"];
@@ -93,7 +94,6 @@ fn unknown(key: &Key, of: &str, all: &[&str]) -> Mistake {
     Mistake::new(key.line, problem).hint(format!("one of {}", all.join(", ")))
 }
 
-/// What has been read of them.
 #[derive(Default)]
 struct Settings<'a> {
     folder: Option<&'a Path>,
@@ -122,6 +122,8 @@ impl Settings<'_> {
             "sampling" => self.prompt.sampling = sampling(node)?,
             "max_tokens" => self.prompt.max_tokens = Some(number("max_tokens", node, tokens)?),
             "stop" => self.prompt.stop = stop(node)?,
+            "one_line" => self.prompt.one_line = switch("one_line", node)?,
+            "think" => self.prompt.think = Some(switch("think", node)?),
             "schema" => self.prompt.schema = Some(schema::read(node, self.folder)?),
             "reduce" => match &node.value {
                 Value::Bool(true) => self.prompt.reduce = Some(String::new()),
@@ -199,7 +201,13 @@ fn sampling(node: &Node) -> Result<Sampling, Mistake> {
     Ok(sampling)
 }
 
-/// One text or several.
+fn switch(key: &str, node: &Node) -> Result<bool, Mistake> {
+    match node.value {
+        Value::Bool(value) => Ok(value),
+        _ => Err(wrong_kind(key, "true or false", node)),
+    }
+}
+
 fn stop(node: &Node) -> Result<Vec<String>, Mistake> {
     let nodes = match &node.value {
         Value::List(nodes) => nodes.iter().collect(),

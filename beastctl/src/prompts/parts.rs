@@ -8,7 +8,6 @@ const N_LINES_OF_A_HEAD: usize = 3;
 /// How other programs open settings: TOML, JSON, a block of code.
 const OTHER_FENCES: [&str; 4] = ["+++", ";;;", "```", "~~~"];
 
-/// The parts of a file.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Parts<'a> {
     /// Without the lines around them.
@@ -20,7 +19,6 @@ pub(super) struct Parts<'a> {
     pub(super) body_line: usize,
 }
 
-/// A line and where it stands.
 struct Line<'a> {
     n: usize,
     start: usize,
@@ -77,7 +75,8 @@ fn check_head(text: &str, keys: &[&str]) -> Result<(), Mistake> {
 fn outside(line: &Line<'_>) -> Mistake {
     let problem = format!("`{}` is a setting, but the file does not start with a line `---`", key(line.text));
     Mistake::new(line.n, problem).hint(
-        "put the settings between two lines `---` at the start of the file; without settings, start it with two such lines",
+        "a line `---` as the first of the file, and one after the settings; two such lines alone before a text \
+         without any",
     )
 }
 
@@ -94,7 +93,6 @@ fn is_setting(text: &str, keys: &[&str]) -> bool {
     keys.contains(&key) && (is_colon || rest.starts_with('='))
 }
 
-/// The word that a line begins with.
 fn key(text: &str) -> &str {
     let text = text.trim_start_matches('"');
     let end = text.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(text.len());

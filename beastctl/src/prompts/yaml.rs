@@ -11,7 +11,6 @@ use serde_saphyr::{MergeKeyPolicy, MessageFormatter, Spanned, UserMessageFormatt
 
 use super::prompt::Mistake;
 
-/// A value and where it stands.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Node {
     /// From 1, in the file.
@@ -21,7 +20,6 @@ pub(super) struct Node {
     pub(super) value: Value,
 }
 
-/// What a node says.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Value {
     Nothing,
@@ -33,7 +31,6 @@ pub(super) enum Value {
     Map(Vec<(Key, Node)>),
 }
 
-/// The name of an entry and where it stands.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Key {
     pub(super) line: usize,
@@ -41,7 +38,6 @@ pub(super) struct Key {
 }
 
 impl Value {
-    /// What to call its kind in a message.
     pub(super) fn kind(&self) -> &'static str {
         match self {
             Value::Nothing => "nothing",

@@ -14,7 +14,6 @@ use beast_launchd::{
 
 use super::error::ServiceError;
 
-/// What is at the place of a file of ours.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Found {
     Nothing,
@@ -44,14 +43,12 @@ pub(super) fn read(path: &Path) -> Result<String, ServiceError> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// A file with its text.
 #[derive(Debug, Clone)]
 pub(super) struct Text {
     pub(super) path: PathBuf,
     pub(super) text: String,
 }
 
-/// What was there before files were written.
 #[derive(Debug, Default)]
 pub(super) struct Written {
     before: Vec<(PathBuf, Before)>,

@@ -68,7 +68,6 @@ pub(super) struct State {
     pub(super) is_enabled: bool,
     /// Whether a request would be answered.
     pub(super) is_listening: bool,
-    /// The process of beastd.
     pub(super) pid: Option<u32>,
     /// Whether beastd ended badly the last time, and has not been started since.
     pub(super) has_failed: bool,

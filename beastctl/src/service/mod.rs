@@ -29,8 +29,9 @@ use crate::{
     cli::ServiceVerb,
     context::Context,
     exit::{During as _, Result},
+    numbers::time,
     output::{json_line, one_line},
-    settings::Settings,
+    settings::{Settings, SettingsError},
     start, stop,
     wait::Wait,
 };
@@ -42,7 +43,6 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 /// The longest that the system waits for the end of beastd.
 const MAX_STOP_LIMIT: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Does what was typed.
 pub(super) fn run(context: &Context, verb: &ServiceVerb) -> Result<()> {
     let wait = Wait::start(Some(context.timeout.unwrap_or(LIMIT))).context("cannot watch for Ctrl-C")?;
     let manager = manager(&wait)?;
@@ -75,7 +75,6 @@ pub(super) fn run(context: &Context, verb: &ServiceVerb) -> Result<()> {
     }
 }
 
-/// That of this system.
 fn manager(wait: &Wait) -> Result<Box<dyn Manager + '_>> {
     Ok(match cfg!(target_os = "macos") {
         true => Box::new(Launchd {
@@ -94,9 +93,9 @@ fn check(manager: &dyn Manager, wait: &Wait) -> Result<(), ServiceError> {
     Ok(())
 }
 
-/// The settings with which the system starts it.
 fn settings(program: &Path, wait: &Wait) -> Result<Settings, ServiceError> {
-    Settings::of_service(program, wait)?.map_err(|words| {
+    Settings::of_service(program, wait)?.map_err(|error| {
+        let SettingsError::Refused(words) = error else { return ServiceError::Settings(error) };
         let words = one_line(words.strip_prefix("beastd: ").unwrap_or(&words));
         ServiceError::Unfit { program: program.to_owned(), words }
     })
@@ -107,8 +106,7 @@ fn stop_limit(settings: &Settings) -> Duration {
     // As beastd reads them; another version of it may know none.
     let drain = match settings.get("drain_timeout").as_deref() {
         Some("never") => Duration::MAX,
-        Some("0") => Duration::ZERO,
-        text => text.and_then(|text| humantime::parse_duration(text).ok()).unwrap_or(DRAIN_TIMEOUT),
+        text => text.and_then(time).unwrap_or(DRAIN_TIMEOUT),
     };
     // Rather than never: launchd would hold up the end of the whole system.
     drain.saturating_add(REST_OF_THE_END).min(MAX_STOP_LIMIT)
@@ -153,7 +151,8 @@ fn uninstall(context: &Context, manager: &dyn Manager) -> Result<()> {
     let text = match verbs::uninstall(manager)? {
         Removed::Files(files) => files.iter().map(|file| format!("removed {}\n", file.display())).collect(),
         Removed::Disabled(file) => format!(
-            "disabled {}, which belongs to a package (to undo: systemctl --user enable --now beastd.socket)\n",
+            "disabled {}, which stays: it is a package's (systemctl --user enable --now beastd.socket brings it \
+             back)\n",
             file.display()
         ),
         Removed::Nothing(file) => format!("nothing to remove: {} not found\n", file.display()),

@@ -28,7 +28,6 @@ pub(super) struct Program<'a> {
     wait: &'a Wait,
 }
 
-/// What a run has said.
 #[derive(Debug)]
 pub(super) struct Said {
     pub(super) command: String,
@@ -53,7 +52,6 @@ impl<'a> Program<'a> {
         Self { name, command: vec![name.into()], wait }
     }
 
-    /// Something else under this name.
     #[cfg(test)]
     pub(super) fn replaced(self, command: &[&str]) -> Self {
         Self { command: command.iter().map(ToString::to_string).collect(), ..self }
@@ -69,7 +67,6 @@ impl<'a> Program<'a> {
         if said.status.success() { Ok(said) } else { Err(said.failed()) }
     }
 
-    /// Runs it, however it ends.
     pub(super) fn ask<S: AsRef<OsStr>>(&self, arguments: &[S], limit: Duration) -> Result<Said, ServiceError> {
         let words = arguments.iter().map(|argument| quoted_word(argument.as_ref()));
         let command = std::iter::once(self.name.to_owned()).chain(words).collect::<Vec<_>>().join(" ");

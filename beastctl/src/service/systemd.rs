@@ -53,7 +53,6 @@ impl Systemd<'_> {
         units
     }
 
-    /// All units that listen.
     fn sockets(&self) -> Vec<&'static str> {
         [vec![SOCKET_UNIT], self.http_sockets()].concat()
     }

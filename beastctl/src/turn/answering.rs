@@ -5,6 +5,7 @@ mod ending;
 
 use std::{
     io::{self, Stderr, Stdout},
+    mem,
     time::{Duration, Instant},
 };
 
@@ -38,7 +39,6 @@ pub(crate) enum Form {
 }
 
 impl Form {
-    /// Options of a request.
     pub(crate) fn of(constraint: Option<&Constraint>) -> Option<Self> {
         constraint.map(|constraint| match constraint {
             Constraint::Schema(_) => Form::Json,
@@ -47,7 +47,6 @@ impl Form {
     }
 }
 
-/// A running answer.
 pub(crate) struct Answering<'a> {
     context: &'a Context,
     options: &'a Options,
@@ -61,13 +60,14 @@ pub(crate) struct Answering<'a> {
     notices: Vec<Notice>,
     parts: Parts,
     calls: Calls,
+    /// Whether a line of thoughts is open on the terminal.
+    is_thinking: bool,
     measured: Measured,
     /// State for the next daemon, to resume.
     got: Resume,
     done: Option<Done>,
     /// Why its grammar or schema reached a dead end.
     dead_end: Option<String>,
-    /// The check it must pass.
     guard: Option<&'a Guard>,
     /// Swallows keys typed meanwhile.
     _unechoed: Option<Unechoed>,
@@ -100,6 +100,7 @@ impl<'a> Answering<'a> {
             notices: warnings.into_iter().map(|text| Notice { kind: NoticeKind::Warning, text }).collect(),
             parts: Parts::default(),
             calls: Calls::default(),
+            is_thinking: false,
             measured: Measured::default(),
             got: Resume::default(),
             done: None,
@@ -129,7 +130,6 @@ impl<'a> Answering<'a> {
         Self { guard, answer, is_streamed: false, ..self }
     }
 
-    /// The text so far, trimmed.
     pub(crate) fn text(&self) -> &str {
         self.answer.text()
     }
@@ -261,6 +261,13 @@ impl<'a> Answering<'a> {
     fn delta(&mut self, delta: Delta) -> Result<(), OutputError> {
         let what = match &delta {
             Delta::Text(text) => return self.piece(text),
+            Delta::Reasoning(text) if self.context.console.shows_thoughts() => {
+                self.progress.erase();
+                self.context.console.thought(text);
+                self.is_thinking = true;
+                self.calls.take(delta);
+                return Ok(());
+            }
             Delta::Reasoning(_) => "thinking",
             Delta::Call { .. } | Delta::Arguments { .. } => "calling a tool",
         };
@@ -274,6 +281,9 @@ impl<'a> Answering<'a> {
     }
 
     fn piece(&mut self, text: &str) -> Result<(), OutputError> {
+        if mem::take(&mut self.is_thinking) {
+            self.context.console.thought("\n\n");
+        }
         if self.is_streamed {
             self.progress.erase();
         }
@@ -288,7 +298,6 @@ impl<'a> Answering<'a> {
         Ok(())
     }
 
-    /// Ends an answer that has no reader.
     pub(crate) fn give_up(&mut self) {
         self.progress.erase();
     }

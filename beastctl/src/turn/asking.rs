@@ -10,6 +10,7 @@ use beast_protocol::{Event, Generate, Request, Resume};
 use crate::{
     client::{Client, ClientError},
     exit::Result,
+    numbers::time,
     start::{self, StartError},
     wait::Wait,
 };
@@ -30,7 +31,6 @@ pub(crate) struct Asking<'a> {
     may_start: bool,
     request: Request,
     patience: Duration,
-    /// Time of the last sign of life.
     heard: Instant,
     /// Whether the current daemon has started to compute.
     has_begun: bool,
@@ -45,8 +45,7 @@ pub(crate) struct Asking<'a> {
 impl<'a> Asking<'a> {
     pub(crate) fn new(socket: &'a Path, may_start: bool, request: Generate) -> Self {
         let (request, heard) = (Request::Generate(request), Instant::now());
-        let said = std::env::var("BEAST_PATIENCE").ok();
-        let patience = said.and_then(|text| humantime::parse_duration(&text).ok()).unwrap_or(PATIENCE);
+        let patience = std::env::var("BEAST_PATIENCE").ok().and_then(|text| time(&text)).unwrap_or(PATIENCE);
         Self {
             socket,
             may_start,

@@ -13,7 +13,6 @@ pub(crate) const PROMPT: &str = "commit-msg";
 /// A message, or what is wrong with the answer.
 pub(crate) type Found = Result<String, String>;
 
-/// The request, and how much of the answer to use.
 #[derive(Debug)]
 pub(crate) struct Guard {
     is_subject: bool,

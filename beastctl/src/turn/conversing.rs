@@ -107,7 +107,6 @@ impl Conversing {
         n > 0
     }
 
-    /// What was lost.
     pub(crate) fn loss(&self) -> Option<String> {
         (self.n_left_out > 0).then(|| left_out(self.n_left_out))
     }
@@ -187,7 +186,6 @@ pub(crate) fn damage(name: &str) -> String {
     format!("the last exchange of the conversation `{name}` is damaged and was skipped")
 }
 
-/// The warning that the answer is not saved.
 pub(crate) fn warn_of_log(error: ConversationError, console: Console) {
     let line = Failure::from(error).line();
     console.warning(&format!("the conversation is not saved: {}", line.unwrap_or_default()));
@@ -217,7 +215,6 @@ pub(crate) fn n_to_leave_out(error: &Failure, exchanges: &[Exchange]) -> usize {
     enough.map_or(exchanges.len(), |n| n + 1)
 }
 
-/// The warning about it.
 pub(crate) fn left_out(n: usize) -> String {
     let n = count(n as u64, "oldest exchange");
     format!("the context is full: no longer sending the {n} of this conversation")

@@ -8,8 +8,11 @@ pub enum TurnError {
     /// Truncated, with `--strict`.
     #[error("{0}")]
     Cut(String),
-    /// It violates its constraint; nothing was printed.
-    #[error("no output: {0}")]
+    /// It went round in circles, under `--strict`.
+    #[error("{0}")]
+    Repeats(String),
+    /// Not what it was bound to be: nothing of it was printed.
+    #[error("{0}, so nothing is printed")]
     Withheld(String),
     /// The same, because the grammar or schema reached a dead end.
     #[error("no output: the grammar or schema reached a dead end: {0}")]
@@ -40,7 +43,11 @@ pub enum TurnError {
 impl Failing for TurnError {
     fn exit_code(&self) -> u8 {
         match self {
-            TurnError::Cut(_) | TurnError::Withheld(_) | TurnError::DeadEnd(_) | TurnError::NoJson(_) => exit::CUT,
+            TurnError::Cut(_)
+            | TurnError::Repeats(_)
+            | TurnError::Withheld(_)
+            | TurnError::DeadEnd(_)
+            | TurnError::NoJson(_) => exit::CUT,
             TurnError::Cancelled => exit::BUSY,
             TurnError::NoQuestion | TurnError::LogWish(_) | TurnError::MarkdownWish(_) => exit::USAGE,
             TurnError::NoMessage(_) | TurnError::Incomplete(_) => exit::FAILED,
@@ -49,14 +56,13 @@ impl Failing for TurnError {
 
     fn hint(&self) -> Option<String> {
         let hint = match self {
-            TurnError::Cut(_) | TurnError::Withheld(_) => "raise --max-tokens, or shorten the input",
-            TurnError::DeadEnd(_) => "change the grammar or schema",
-            TurnError::NoJson(_) => "repeat the command, or simplify the --schema",
-            TurnError::NoMessage(_) => {
-                "repeat the command, commit less at once, or use a larger model: beastctl models list"
-            }
-            TurnError::Incomplete(_) => "raise --timeout, or lower --max-tokens",
-            TurnError::Cancelled => "repeat the command",
+            TurnError::Cut(_) | TurnError::Withheld(_) => "a larger --max-tokens, or less input",
+            TurnError::Repeats(_) => "--repeat-penalty 1.1, --temp 0.7, or a larger model: beastctl models list",
+            TurnError::DeadEnd(_) => "another grammar or schema",
+            TurnError::NoJson(_) => "the same command again, or a simpler --schema",
+            TurnError::NoMessage(_) => "the same command again, less at once, or a larger model: beastctl models list",
+            TurnError::Incomplete(_) => "a longer --timeout, or a smaller --max-tokens",
+            TurnError::Cancelled => "the same command again",
             TurnError::NoQuestion => "beastctl ask 'QUESTION'",
             TurnError::LogWish(_) => "export BEAST_LOG_CONVERSATIONS=never",
             TurnError::MarkdownWish(_) => "export BEAST_MARKDOWN=never",

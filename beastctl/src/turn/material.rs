@@ -20,7 +20,6 @@ use crate::{
 /// Time without input after which a note says what is being waited for.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// The user's side of a request.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Material {
     /// An instruction that differs from the conversation's.

@@ -112,14 +112,14 @@ fn a_daemon_of_another_client_that_is_gone_again_is_replaced() {
         peer.answer(&["mine"]);
     });
     beast.beastd(
-        r#"if [ ! -e other ]; then touch other; echo "beastd: beastd is already running on $3 (process 1); try: x" >&2; exit 1; fi
+        r#"if [ ! -e other ]; then touch other; echo "beastd: beastd is already running on $3 (process 1); try: x" >&2; exit 69; fi
 mv later.sock "$3""#,
     );
     assert_eq!(beast.run(&["summarize"], b"text").report(), "exit 0\nout: \"mine\\n\"\nerr: ");
     daemon.join().unwrap();
     // One that is always there for beastd and never for the client is told in the end.
     beast.beastd(
-        "echo try >> tries; echo 'beastd: beastd is already running on S; try: beastctl stop, to end it' >&2; exit 1",
+        "echo try >> tries; echo 'beastd: beastd is already running on S; try: beastctl stop, to end it' >&2; exit 69",
     );
     fs::remove_file(beast.socket()).unwrap();
     assert_eq!(beast.run(&["summarize"], b"text").code, Some(3));

@@ -10,7 +10,7 @@ use crate::batch::Token;
 use crate::engine::Constraint;
 use crate::template::Setting;
 use crate::tools::grammar::{self, Atom};
-use crate::tools::{AnswerParser, Dialect, THINK_CLOSE, THINK_OPEN};
+use crate::tools::{AnswerParser, Dialect, Thoughts};
 
 const MAX_FUNCTIONS: usize = 128;
 const MAX_NAME: usize = 64;
@@ -44,20 +44,21 @@ impl Admission {
         let Some(template) = self.template.as_ref().filter(|_| request.raw.is_none()) else {
             return match are_active(&request.tools) {
                 true => Err(invalid(
-                    "cannot offer tools: the prompt does not go through a chat template; try: send messages, and use a model with a chat template",
+                    "cannot offer tools: the prompt does not go through a chat template; try: messages, and a model \
+                     with a chat template",
                 )),
                 false => Ok(Answering::default()),
             };
         };
         let dialect = template.dialect();
         let is_active = are_active(&request.tools);
-        if !is_active && !dialect.thinks {
+        if !is_active && dialect.thoughts.is_none() {
             return Ok(Answering::default());
         }
         let begun = request.messages.last().filter(|_| setting.continue_last);
         // A grammar or schema from the client leaves no room for thoughts.
         let is_thinking = request.constraint.is_none() && template.opens_thought(setting, begun);
-        let mut markers = if dialect.thinks { vec![THINK_OPEN, THINK_CLOSE] } else { Vec::new() };
+        let mut markers = dialect.thoughts.map(Thoughts::controls).unwrap_or_default();
         let mut constraint = None;
         if is_active {
             markers.extend(dialect.format.markers());
@@ -65,7 +66,7 @@ impl Admission {
         }
         let shown = markers.into_iter().filter_map(|text| Some((self.control(text)?, text.to_owned()))).collect();
         let format = is_active.then_some(dialect.format);
-        let mut parser = AnswerParser::new(format, dialect.thinks, is_thinking);
+        let mut parser = AnswerParser::new(format, dialect.thoughts, is_thinking);
         if let Some(resume) = &request.resume {
             // The client already has these deltas.
             parser.push(&resume.text);

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::batch::Token;
 use crate::engine::Vocab;
 use crate::template::Setting;
-use crate::tools::{MARK_EDGE, THINK_CLOSE, THINK_OPEN, to_json};
+use crate::tools::{MARK_EDGE, is_mark_of_thoughts, to_json};
 
 /// Encloses a mark's number; replaced itself where a user's text contains it.
 const EDGE: char = MARK_EDGE;
@@ -91,7 +91,7 @@ impl Marks<'_> {
         let mut end = 0;
         for found in specials.find_iter(text) {
             let special = &text[found.range()];
-            if is_own && matches!(special, THINK_OPEN | THINK_CLOSE) {
+            if is_own && is_mark_of_thoughts(special) {
                 continue;
             }
             out += &text[end..found.start()];

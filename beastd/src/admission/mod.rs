@@ -100,7 +100,8 @@ impl Admission {
         let n_known = prompt.len() + resumed.tokens.len();
         if n_known >= self.n_ctx {
             let text = format!(
-                "cannot resume the answer: with its prompt it is {n_known} tokens and the context holds {}; try: repeat the request",
+                "the prompt and the beginning of its answer are {n_known} tokens and the context has {}; try: the same \
+                 again",
                 self.n_ctx
             );
             return Err(WireError::new(ErrorCode::TooLong, text));
@@ -139,7 +140,8 @@ impl Admission {
         if resume.tokens.len() >= self.n_ctx || resume.text.len() / self.longest_token >= self.n_ctx {
             let (n_tokens, n_bytes) = (resume.tokens.len(), resume.text.len());
             let text = format!(
-                "cannot resume the answer: its {n_tokens} tokens and {n_bytes} bytes exceed the context of {} tokens; try: repeat the request",
+                "the beginning of the answer has {n_tokens} tokens and {n_bytes} bytes, more than the context of {} \
+                 tokens holds; try: the same again",
                 self.n_ctx
             );
             return Err(WireError::new(ErrorCode::TooLong, text));

@@ -1,5 +1,6 @@
 //! The measurements: loads the model with each variant, computes, takes medians.
 
+use std::path::Path;
 use std::time::Instant;
 
 use super::{
@@ -44,7 +45,7 @@ pub struct Progress<'a> {
 /// would stay until the next calibration. `is_forced` accepts them.
 pub fn run(
     config: &Config,
-    path: &std::path::Path,
+    path: &Path,
     is_forced: bool,
     mut report: impl FnMut(Progress<'_>),
 ) -> anyhow::Result<Calibration> {
@@ -61,29 +62,15 @@ pub fn run(
     };
 
     let mut variants = Vec::new();
-    let mut loaded: Option<(bool, LoadedModel)> = None;
+    let mut memory = Memory { config, path, loaded: None };
     for (repack, n_threads) in ways {
         next(&describe(repack, n_threads));
-        if loaded.as_ref().is_none_or(|(is_repacked, _)| *is_repacked != repack) {
-            // The old one goes first: two may not fit into memory.
-            loaded = None;
-        }
-        let (_, model) = match &mut loaded {
-            Some(loaded) => loaded,
-            none => none.insert((repack, load(config, path, repack)?)),
-        };
-        variants.push(Bench::new(config, model, n_threads)?.variant(repack)?);
+        variants.push(Bench::new(config, memory.model(repack)?, n_threads)?.variant(repack)?);
     }
-    let best = best_variant(&variants).ok_or_else(|| anyhow::anyhow!("no measurement succeeded"))?;
-    if loaded.as_ref().is_some_and(|(is_repacked, _)| *is_repacked != best.repack) {
-        drop(loaded.take());
-    }
-    let model = match loaded {
-        Some((_, model)) => model,
-        None => load(config, path, best.repack)?,
-    };
-    let mut bench = Bench::new(config, &model, best.n_threads)?;
-    next("prefill chunk sizes");
+    let best = best_variant(&variants).ok_or_else(|| anyhow::anyhow!("nothing could be measured"))?;
+    let model = memory.model(best.repack)?;
+    let mut bench = Bench::new(config, model, best.n_threads)?;
+    next("chunks of a prompt");
     let prefill = bench.prefill()?;
     next("verifying drafts");
     let verify = bench.verify()?;
@@ -99,7 +86,8 @@ pub fn run(
     let others = before.zip(governor::sample(now_us())).map_or(0.0, |(before, after)| after.others_since(before));
     if others > MAX_OTHERS && !is_forced {
         anyhow::bail!(
-            "other programs used {others:.1} cores during the measurement, so the results are discarded; try: wait until they finish, or pass --force"
+            "other programs used {others:.1} cores meanwhile, so what was measured is wrong and is not kept; wait \
+             until they are done, or give --force"
         );
     }
     let measured_at = humantime::format_rfc3339_seconds(std::time::SystemTime::now()).to_string();
@@ -130,7 +118,28 @@ fn describe(repack: bool, n_threads: usize) -> String {
     format!("{threads}, weights {}", if repack { "repacked" } else { "as stored" })
 }
 
-fn load(config: &Config, path: &std::path::Path, repack: bool) -> anyhow::Result<LoadedModel> {
+/// The one model that is in memory: two would not fit everywhere.
+struct Memory<'a> {
+    config: &'a Config,
+    path: &'a Path,
+    /// Whether its weights are rearranged, and the model.
+    loaded: Option<(bool, LoadedModel)>,
+}
+
+impl Memory<'_> {
+    /// The model with its weights in this order; loads it unless it is there so.
+    fn model(&mut self, repack: bool) -> anyhow::Result<&LoadedModel> {
+        // The old one goes first.
+        self.loaded = self.loaded.take().filter(|(is_repacked, _)| *is_repacked == repack);
+        let (_, model) = match &mut self.loaded {
+            Some(loaded) => loaded,
+            none => none.insert((repack, load(self.config, self.path, repack)?)),
+        };
+        Ok(model)
+    }
+}
+
+fn load(config: &Config, path: &Path, repack: bool) -> anyhow::Result<LoadedModel> {
     let n_gpu_layers = u32::try_from(config.n_gpu_layers).ok();
     let options =
         ModelOptions { path: path.to_owned(), n_gpu_layers, mmap: config.mmap, repack, kernels: config.kernels };

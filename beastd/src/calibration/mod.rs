@@ -9,7 +9,7 @@ mod measure;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use beast_launchd::file;
+use beast_launchd::{file, whole};
 pub use measure::{Progress, run};
 use serde::{Deserialize, Serialize};
 
@@ -191,14 +191,10 @@ pub fn write(calibration: &Calibration, model: &Path) -> io::Result<PathBuf> {
 }
 
 fn write_file(path: &Path, text: &str) -> io::Result<()> {
-    use std::io::Write;
     let folder = path.parent().ok_or(io::ErrorKind::NotFound)?;
     std::fs::create_dir_all(folder)?;
-    // Atomically: a daemon may be starting.
-    let mut part = tempfile::NamedTempFile::new_in(folder)?;
-    part.write_all(text.as_bytes())?;
-    part.persist(path)?;
-    Ok(())
+    // Whole or not at all: the daemon may be starting.
+    whole::write(path, text.as_bytes(), whole::PRIVATE)
 }
 
 fn places(model: &Path, fingerprint: &str) -> Vec<PathBuf> {

@@ -48,7 +48,7 @@ pub enum ConfigError {
         message: String,
     },
     /// There is no such setting.
-    #[error("unknown setting '{key}' ({source_of_key}){}", nearest.as_ref().map_or(String::new(), |name| format!("; did you mean '{name}'?")))]
+    #[error("unknown setting '{key}' ({source_of_key}); try: {}", instead(nearest.as_deref()))]
     UnknownKey {
         /// The name as written.
         key: String,
@@ -73,4 +73,12 @@ pub enum ConfigError {
     /// There is no home directory.
     #[error(transparent)]
     Paths(#[from] PathError),
+}
+
+/// What to do about a setting that there is not.
+fn instead(nearest: Option<&str>) -> String {
+    match nearest {
+        Some(name) => format!("use '{name}'"),
+        None => "remove it; beastd --print-config lists all settings".into(),
+    }
 }

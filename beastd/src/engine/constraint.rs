@@ -46,7 +46,7 @@ const LIMITS: ParserLimits = ParserLimits {
 /// reasons. llama.cpp's own grammars are unbounded, and its conversion of schemas silently drops keywords.
 pub struct Constraint {
     matcher: Box<Matcher>,
-    /// For JSON-only answers: digits of the current number.
+    /// Of a text that is JSON, or comes to calls.
     digits: Option<Digits>,
 }
 
@@ -71,7 +71,7 @@ pub(super) enum Kind {
     Gbnf,
     /// JSON schema.
     Schema,
-    /// llguidance's Lark.
+    /// llguidance's Lark, in which calls of functions are written.
     Lark,
 }
 
@@ -95,7 +95,11 @@ impl Constraints {
         if let Some(error) = matcher.get_error() {
             return Err(in_short(&error));
         }
-        let digits = (kind == Kind::Schema).then(Digits::default);
+        let digits = match kind {
+            Kind::Gbnf => None,
+            Kind::Schema => Some(Digits::default()),
+            Kind::Lark => Some(Digits::of_calls()),
+        };
         let constraint = Constraint { matcher: Box::new(matcher), digits };
         self.keep(kind, text, constraint.again());
         Ok(constraint)
@@ -129,6 +133,7 @@ fn schema_grammar(text: &str) -> Result<TopLevelGrammar, String> {
     };
     patterns::check(&schema)?;
     schema::add_types(&mut schema);
+    schema::close_objects(&mut schema);
     lark::json_options().apply_to(&mut schema);
     Ok(TopLevelGrammar::from_json_schema(schema))
 }

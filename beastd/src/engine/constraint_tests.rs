@@ -146,6 +146,16 @@ fn a_number_does_not_go_on_for_ever() {
 }
 
 #[test]
+fn a_number_in_a_call_does_not_go_on_for_ever() {
+    let model = model();
+    let schema = r#"{"type": "object", "properties": {"x": {"type": "number", "minimum": 0}}, "required": ["x"]}"#;
+    let head = r#"{"name": "f", "arguments": "#;
+    let grammar = format!("start: {} (%json {schema})", serde_json::Value::from(head));
+    check_whole(&model, &grammar, &format!("{head}{{\"x\": 0.{}}}", "7".repeat(20)), true);
+    check_refused(&model, &grammar, &format!("{head}{{\"x\": 0.{}", "7".repeat(60)));
+}
+
+#[test]
 fn digits_that_must_come_do_come() {
     let model = model();
     let many = "7".repeat(60);

@@ -1,5 +1,5 @@
-//! llama.cpp's context plus two functions that the wrapper lacks: interrupting a step, and changing the number of
-//! threads.
+//! llama.cpp's context, with two things that the wrapper does not pass on: giving a step up in the middle, and another
+//! number of threads. It keeps the helpers that compute for it (`kernels`).
 //!
 //! On a CPU, llama.cpp calls `abort_callback` after each operation, and `llama_set_n_threads` works at any time. The
 //! wrapper exposes neither and keeps its context private. So the linker redirects its call that creates a context to
@@ -8,15 +8,19 @@
 
 use std::ops::{Deref, DerefMut};
 
-use llama_cpp_2::LlamaContextLoadError;
 use llama_cpp_2::context::LlamaContext;
 use llama_cpp_2::context::params::LlamaContextParams;
+use llama_cpp_2::llama_batch::LlamaBatch;
+use llama_cpp_2::{DecodeError, LlamaContextLoadError};
 
+use super::kernels::Helpers;
 use super::model::LoadedModel;
 use super::model::backend;
 
 /// The wrapper's context, extended.
 pub(super) struct Context<'model> {
+    /// Of this thread, since the last step: while they are kept here, `'model` keeps the weights that they may be at.
+    helpers: Helpers,
     inner: LlamaContext<'model>,
     #[cfg(target_os = "linux")]
     address: Option<std::ptr::NonNull<llama_cpp_sys_2::llama_context>>,
@@ -30,13 +34,28 @@ impl<'model> Context<'model> {
     pub(super) fn new(model: &'model LoadedModel, params: LlamaContextParams) -> Result<Self, LlamaContextLoadError> {
         let inner = model.model.new_context(backend(), params)?;
         Ok(Self {
+            helpers: Helpers::of_nobody(),
             inner,
             #[cfg(target_os = "linux")]
             address: hook::take_address(),
         })
     }
 
-    /// Sets the number of threads from the next step on. False where that is not possible.
+    /// Computes a batch; in place of the wrapper's function of this name, which knows no helpers.
+    ///
+    /// # Errors
+    /// llama.cpp's own.
+    pub(super) fn decode(&mut self, batch: &mut LlamaBatch<'_>) -> Result<(), DecodeError> {
+        self.helpers.join();
+        self.inner.decode(batch)
+    }
+
+    /// Gives this thread other helpers, for all contexts that compute on it.
+    pub(super) fn set_helpers(&mut self, n: usize) {
+        self.helpers = Helpers::of_this_thread(n);
+    }
+
+    /// Computes with this many threads from the next step on. False where that is not possible.
     pub(super) fn set_threads(&mut self, n_threads: usize) -> bool {
         #[cfg(target_os = "linux")]
         if let (Some(address), Ok(n_threads)) = (self.address, i32::try_from(n_threads)) {

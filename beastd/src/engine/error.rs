@@ -8,11 +8,18 @@ pub enum LoadError {
     /// It cannot be opened.
     #[error("cannot read the model {}: {source}; try: check `model` in the configuration", path.display())]
     File { path: PathBuf, source: std::io::Error },
-    /// It is not a GGUF file.
-    #[error("{} is not a GGUF file (it does not begin with \"GGUF\"); try: convert the model, or choose another", path.display())]
+    /// It is something else.
+    #[error(
+        "{} is not a GGUF file (it does not begin with \"GGUF\"); convert the model, or choose another",
+        path.display()
+    )]
     NotGguf { path: PathBuf },
-    /// llama.cpp rejects it.
-    #[error("llama.cpp cannot load {}: it is truncated, damaged or unsupported; try: download it again, or choose another model", path.display())]
+    /// llama.cpp does not take it.
+    #[error(
+        "llama.cpp cannot load {}: it is truncated, damaged or of an unknown kind; try: get it again, or choose \
+         another",
+        path.display()
+    )]
     Refused { path: PathBuf },
     /// Its header is invalid, or its trial failed.
     #[error("cannot use the model {}: {reason}; try: download it again, or choose another model", path.display())]

@@ -8,6 +8,7 @@ use std::ops::Range;
 
 use super::{
     constraint::Constraint,
+    state::SavedState,
     traits::{Engine, EngineError, IsInterrupted, Vocab},
 };
 use crate::batch::{Batch, KvEdit, Logprobs, Sampled, SamplingParams, SeqId, SlotId, Stuck, Token};
@@ -172,13 +173,14 @@ impl Engine for FakeEngine {
         self.n_rollback
     }
 
-    fn save(&mut self, slot: SlotId) -> Result<Vec<u8>, EngineError> {
+    fn save(&mut self, slot: SlotId) -> Result<SavedState, EngineError> {
         let stored = self.slots.get(&slot).map(Vec::as_slice).unwrap_or_default();
-        Ok(stored.iter().flat_map(|token| token.0.to_le_bytes()).collect())
+        Ok(SavedState::of_engine(stored.iter().flat_map(|token| token.0.to_le_bytes()).collect()))
     }
 
-    fn restore(&mut self, slot: SlotId, state: &[u8]) -> Result<bool, EngineError> {
-        let tokens: Vec<Token> = state.as_chunks().0.iter().map(|bytes| Token(i32::from_le_bytes(*bytes))).collect();
+    fn restore(&mut self, slot: SlotId, state: &SavedState) -> Result<bool, EngineError> {
+        let numbers = state.bytes().as_chunks().0.iter();
+        let tokens: Vec<Token> = numbers.map(|bytes| Token(i32::from_le_bytes(*bytes))).collect();
         let n_used: usize = self.slots.values().map(Vec::len).sum();
         if self.n_cells > 0 && n_used + tokens.len() > self.n_cells {
             return Ok(false);

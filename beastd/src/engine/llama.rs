@@ -12,12 +12,12 @@ use llama_cpp_2::token::LlamaToken;
 
 use super::context::Context;
 use super::embedder::Embedder;
-use super::kernels::Helpers;
 use super::sampler::Sampler;
 use super::{
     constraint::Constraint,
     error::LoadError,
     model::LoadedModel,
+    state::SavedState,
     traits::{Engine, EngineError, IsInterrupted},
 };
 use super::{context, raw};
@@ -59,8 +59,6 @@ pub struct LlamaEngine<'model> {
     embedder: Option<Embedder<'model>>,
     /// Current number of threads.
     n_threads: usize,
-    /// Helpers of a single thread, on cores that others use.
-    helpers: Helpers,
 }
 
 impl<'model> LlamaEngine<'model> {
@@ -83,7 +81,6 @@ impl<'model> LlamaEngine<'model> {
             rolled_back: HashSet::new(),
             embedder: None,
             n_threads: options.n_threads,
-            helpers: Helpers::of_this_thread(0),
         })
     }
 
@@ -208,7 +205,7 @@ impl Engine for LlamaEngine<'_> {
             embedder.set_threads(n_threads);
         }
         let n_helpers = if n_threads == 1 { self.options.n_threads - 1 } else { 0 };
-        self.helpers = Helpers::of_this_thread(n_helpers);
+        self.context.set_helpers(n_helpers);
         true
     }
 
@@ -245,13 +242,12 @@ impl Engine for LlamaEngine<'_> {
         self.n_rollback
     }
 
-    fn save(&mut self, slot: SlotId) -> Result<Vec<u8>, EngineError> {
-        raw::save(&self.context, id(slot)).ok_or_else(|| {
-            EngineError::Fatal(format!("llama.cpp saved slot {} with a size other than announced", slot.0))
-        })
+    fn save(&mut self, slot: SlotId) -> Result<SavedState, EngineError> {
+        raw::save(&self.context, id(slot))
+            .ok_or_else(|| EngineError::Fatal(format!("llama.cpp saves slot {} in another size than it says", slot.0)))
     }
 
-    fn restore(&mut self, slot: SlotId, state: &[u8]) -> Result<bool, EngineError> {
+    fn restore(&mut self, slot: SlotId, state: &SavedState) -> Result<bool, EngineError> {
         if raw::restore(&mut self.context, id(slot), state) {
             return Ok(true);
         }

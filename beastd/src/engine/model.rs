@@ -70,10 +70,12 @@ pub fn load(options: &ModelOptions, mut progress: impl FnMut(f32) -> bool + 'sta
         .with_n_gpu_layers(n_gpu_layers)
         .with_use_mmap(is_mapped)
         .with_progress_callback(move |share| progress(share_read + share * (1.0 - share_read)));
-    raw::set_repack(options.repack);
+    let mut loading = raw::loading();
+    raw::set_repack(&mut loading, options.repack);
     kernels::use_ours(options.kernels);
     let model =
         LlamaModel::load_from_file(backend(), &path, &params).map_err(|_| LoadError::Refused { path: path.clone() })?;
+    drop(loading);
     let n_gpu_layers = n_gpu_layers.min(model.n_layer() + 1);
     let backend = match gpu {
         Some(device) if n_gpu_layers > 0 => device.name,

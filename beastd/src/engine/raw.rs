@@ -8,29 +8,56 @@ use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use beast_launchd::{file, shown};
 use llama_cpp_2::LlamaStateSeqFlags;
 use llama_cpp_2::context::LlamaContext;
 use llama_cpp_sys_2 as sys;
 
-/// The state of a sequence as bytes. `None` when llama.cpp does not write as many as announced.
-pub(super) fn save(context: &LlamaContext<'_>, seq_id: i32) -> Option<Vec<u8>> {
+use super::state::SavedState;
+
+/// A sequence's state. `None` when llama.cpp does not write what it announced.
+pub(super) fn save(context: &LlamaContext<'_>, seq_id: i32) -> Option<SavedState> {
     let flags = LlamaStateSeqFlags::empty();
     let mut bytes = vec![0; context.state_seq_get_size_ext(seq_id, flags)];
     // SAFETY: llama.cpp writes as many bytes as it has just announced; nothing has changed the context in between.
     let n_written = unsafe { context.state_seq_get_data_ext(bytes.as_mut_ptr(), seq_id, flags) };
-    (n_written == bytes.len()).then_some(bytes)
+    (n_written == bytes.len()).then(|| SavedState::of_engine(bytes))
 }
 
-/// Restores into an empty sequence what `save` returned, in this process or another with the same model and llama.cpp
-/// build. The caller ensures that, and that the bytes are intact. False when there is no room; the sequence must be
-/// cleared then.
-pub(super) fn restore(context: &mut LlamaContext<'_>, seq_id: i32, bytes: &[u8]) -> bool {
-    // SAFETY: the bytes come from `save`; llama.cpp is told their length and compares the shapes that they name with
-    // its own.
-    unsafe { context.state_seq_set_data_ext(bytes, seq_id, LlamaStateSeqFlags::empty()) }
+/// Makes an empty sequence hold what `save` returned. False when there is no room; the sequence must be cleared then.
+pub(super) fn restore(context: &mut LlamaContext<'_>, seq_id: i32, state: &SavedState) -> bool {
+    // SAFETY: the bytes are llama.cpp's own, undamaged, as their type says; llama.cpp is told their length and compares
+    // the shapes that they name with its own.
+    unsafe { context.state_seq_set_data_ext(state.bytes(), seq_id, LlamaStateSeqFlags::empty()) }
+}
+
+/// The instructions that llama.cpp was compiled for, by the names that Rust gives them; empty texts in the place of
+/// others. With `target-cpu=native` CMake asks the compiler which they are, and nobody else is told.
+pub fn needs() -> [&'static str; 15] {
+    // SAFETY: each function returns a constant that was known when it was compiled, and runs none of the instructions
+    // that it is about.
+    let needs = unsafe {
+        [
+            (sys::ggml_cpu_has_sse3(), "sse3"),
+            (sys::ggml_cpu_has_ssse3(), "ssse3"),
+            (sys::ggml_cpu_has_avx(), "avx"),
+            (sys::ggml_cpu_has_f16c(), "f16c"),
+            (sys::ggml_cpu_has_fma(), "fma"),
+            (sys::ggml_cpu_has_bmi2(), "bmi2"),
+            (sys::ggml_cpu_has_avx2(), "avx2"),
+            (sys::ggml_cpu_has_avx_vnni(), "avxvnni"),
+            (sys::ggml_cpu_has_avx512(), "avx512f"),
+            (sys::ggml_cpu_has_avx512_vnni(), "avx512vnni"),
+            (sys::ggml_cpu_has_avx512_vbmi(), "avx512vbmi"),
+            (sys::ggml_cpu_has_avx512_bf16(), "avx512bf16"),
+            (sys::ggml_cpu_has_dotprod(), "dotprod"),
+            (sys::ggml_cpu_has_matmul_int8(), "i8mm"),
+            (sys::ggml_cpu_has_sve(), "sve"),
+        ]
+    };
+    needs.map(|(is_needed, feature)| if is_needed == 0 { "" } else { feature })
 }
 
 /// Keeps all allocations in one arena; call at process start. In glibc's arenas of other threads, freed memory stays
@@ -53,21 +80,30 @@ pub fn return_memory() {
     }
 }
 
-/// Sets whether models loaded from now on repack their weights for this CPU. llama.cpp has a parameter for that which
-/// the wrapper does not expose; it does read the CPU's list of repacking buffer types, which ends with a null pointer.
-/// A null pointer in the first place makes the list empty. Can go once the wrapper's model parameters have
-/// `use_extra_bufts`.
-pub(super) fn set_repack(is_wanted: bool) {
-    /// The original first entry; an address, because pointers are not `Send`.
+/// What only one model at a time may do: llama.cpp's list of buffer types is the process's, and loading reads it.
+pub(super) struct Loading(MutexGuard<'static, Option<usize>>);
+
+/// Waits for others that load.
+pub(super) fn loading() -> Loading {
+    /// What stood in the first place of the list before anybody changed it; an address, because pointers do not travel
+    /// between threads.
     static FIRST: Mutex<Option<usize>> = Mutex::new(None);
+    // Whoever panicked with it has left the list in one of its two states.
+    Loading(FIRST.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// Decides for the model that is loaded next whether its weights are rearranged for this CPU's instructions.
+/// llama.cpp has a parameter for that which the wrapper does not pass on; what it does pass through is the CPU's list
+/// of buffer types that rearrange, which ends at a null pointer. With one in the first place the list is empty. What
+/// would let this go: `use_extra_bufts` in the wrapper's model parameters.
+pub(super) fn set_repack(loading: &mut Loading, is_wanted: bool) {
     let Some(list) = extra_buffer_types() else { return };
-    let mut first = FIRST.lock().expect("the lock is never poisoned");
     // SAFETY: the list is a vector of llama.cpp's that lives as long as the process and holds at least the null pointer
-    // at its end. It is read while a model is loaded and at no other time; models are loaded one at a time, and not
-    // while this runs.
+    // at its end. It is read while a model is loaded and at no other time, and nobody else loads: that is what
+    // `loading` says.
     unsafe {
         leave_amx_out(list);
-        let saved = *first.get_or_insert(*list as usize);
+        let saved = *loading.0.get_or_insert(*list as usize);
         *list = if is_wanted { saved as sys::ggml_backend_buffer_type_t } else { std::ptr::null_mut() };
     }
 }

@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::rc::Rc;
 
 use super::constraint::Constraint;
+use super::state::SavedState;
 
 /// Whether to interrupt the step; called repeatedly while it runs, so it must be fast.
 pub type IsInterrupted = Rc<dyn Fn() -> bool>;
@@ -62,17 +63,17 @@ pub trait Engine {
     /// Most drafts per row that can be rolled back; 0 if the model's cache cannot.
     fn n_rollback(&self) -> usize;
 
-    /// The state of a slot as bytes for `restore`, valid in any process with the same engine and model.
+    /// What a slot holds, for `restore`, also in another process with the same engine and model.
     ///
     /// # Errors
     /// [`EngineError::Fatal`].
-    fn save(&mut self, slot: SlotId) -> Result<Vec<u8>, EngineError>;
+    fn save(&mut self, slot: SlotId) -> Result<SavedState, EngineError>;
 
     /// Restores an empty slot. False when there is no contiguous room; the slot stays empty.
     ///
     /// # Errors
     /// [`EngineError::Fatal`].
-    fn restore(&mut self, slot: SlotId, state: &[u8]) -> Result<bool, EngineError>;
+    fn restore(&mut self, slot: SlotId, state: &SavedState) -> Result<bool, EngineError>;
 }
 
 /// The result of a drafter.

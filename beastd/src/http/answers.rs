@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use tokio::sync::mpsc;
 
 use crate::answering::{self, Peer, Stopped};
-use crate::daemon::Daemon;
+use crate::shared::Shared;
 
 /// Events of one answer buffered for a slow reader; beyond that, the engine's own bounded channel holds them.
 const MAX_WAITING: usize = 64;
@@ -62,15 +62,15 @@ impl Answers {
     /// client can be promised an answer.
     ///
     /// # Errors
-    /// When the first of them is refused; the others are cancelled.
-    pub async fn begin(daemon: &Arc<Daemon>, requests: Vec<Generate>) -> Result<Self, WireError> {
+    /// Why the first of them is refused; the others are cancelled.
+    pub async fn begin(shared: &Arc<Shared>, requests: Vec<Generate>) -> Result<Self, WireError> {
         let n_open = requests.len();
         let (said, events) = mpsc::channel(MAX_WAITING);
         for (index, request) in requests.into_iter().enumerate() {
-            let (daemon, said) = (Arc::clone(daemon), said.clone());
+            let (shared, said) = (Arc::clone(shared), said.clone());
             tokio::spawn(async move {
                 let mut choice = Choice { index, said };
-                if let Err(Stopped::Refused(error)) = answering::answer(&daemon, &mut choice, request).await {
+                if let Err(Stopped::Refused(error)) = answering::answer(&shared, &mut choice, request).await {
                     let _ = choice.send(&[Event::Failed(error)]).await;
                 }
             });

@@ -6,12 +6,12 @@ use std::sync::atomic::AtomicBool;
 use super::guard::Via;
 use super::resumable::streams::Streams;
 use super::wire::Line;
-use crate::daemon::Daemon;
+use crate::shared::Shared;
 
 /// A handler's view of its connection.
 #[derive(Clone)]
 pub(crate) struct Client {
-    pub(crate) daemon: Arc<Daemon>,
+    pub(crate) shared: Arc<Shared>,
     pub(crate) via: Via,
     pub(crate) line: Line,
     pub(crate) streams: Arc<Streams>,

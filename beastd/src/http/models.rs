@@ -5,8 +5,8 @@ use std::sync::Arc;
 use beast_protocol::Model;
 
 use super::refusal::Refusal;
-use crate::daemon::Daemon;
 use crate::loader::{LoadState, ModelFacts, Ready};
+use crate::shared::Shared;
 
 /// The model that answers, or will once it is loaded.
 #[derive(Debug, Clone)]
@@ -20,10 +20,10 @@ pub struct ModelCard {
 }
 
 impl ModelCard {
-    /// Describes the current model.
-    pub fn current(daemon: &Daemon) -> Self {
-        let configured = daemon.config().model.clone();
-        let model = facts(daemon).map(|facts| facts.model.clone());
+    /// The card of the present model.
+    pub fn current(shared: &Shared) -> Self {
+        let configured = shared.config().model.clone();
+        let model = facts(shared).map(|facts| facts.model.clone());
         let (id, path) = match &model {
             Some(model) => (model.name.clone(), model.path.clone()),
             None => {
@@ -56,10 +56,10 @@ pub fn tagged(name: &str) -> String {
 /// Checks whether a request may use this model name.
 ///
 /// # Errors
-/// 404 for other names when names are strict.
-pub fn check_name(daemon: &Daemon, name: Option<&str>) -> Result<(), Refusal> {
-    let Some(name) = name.filter(|_| daemon.config().http.is_strict) else { return Ok(()) };
-    if ModelCard::current(daemon).is_called(name) { Ok(()) } else { Err(unknown(name)) }
+/// 404 for another one, where names are strict.
+pub fn check_name(shared: &Shared, name: Option<&str>) -> Result<(), Refusal> {
+    let Some(name) = name.filter(|_| shared.config().http.is_strict) else { return Ok(()) };
+    if ModelCard::current(shared).is_called(name) { Ok(()) } else { Err(unknown(name)) }
 }
 
 /// The refusal of a model name.
@@ -77,17 +77,17 @@ pub fn excerpt(name: &str) -> String {
     name.chars().filter(|c| !c.is_control()).take(80).collect()
 }
 
-/// Facts about the current or most recent model.
-pub fn facts(daemon: &Daemon) -> Option<Arc<ModelFacts>> {
-    match ready(daemon) {
+/// What is known of the model that answers, or answered last and will again.
+pub fn facts(shared: &Shared) -> Option<Arc<ModelFacts>> {
+    match ready(shared) {
         Some(ready) => Some(Arc::clone(&ready.facts)),
-        None => daemon.progress.last().filter(|last| last.configured == daemon.config().model),
+        None => shared.progress.last().filter(|last| last.configured == shared.config().model),
     }
 }
 
 /// The loaded model.
-pub fn ready(daemon: &Daemon) -> Option<Arc<Ready>> {
-    match &*daemon.progress.watch().borrow() {
+pub fn ready(shared: &Shared) -> Option<Arc<Ready>> {
+    match &*shared.progress.watch().borrow() {
         LoadState::Ready(ready) | LoadState::Leaving(ready) => Some(Arc::clone(ready)),
         _ => None,
     }

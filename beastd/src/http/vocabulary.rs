@@ -15,7 +15,7 @@ use crate::admission::Admission;
 use crate::answering::{self, Counted, Peer, Stopped};
 use crate::batch::Token;
 use crate::engine::Vocab;
-use crate::in_use::InUse;
+use crate::lease::Lease;
 use crate::loader::Ready;
 use crate::residency::Change;
 
@@ -23,7 +23,7 @@ use crate::residency::Change;
 pub(crate) struct Held {
     pub(crate) ready: Arc<Ready>,
     client: Client,
-    _in_use: InUse,
+    _lease: Lease,
     _counted: Counted,
 }
 
@@ -32,10 +32,10 @@ pub(crate) struct Held {
 /// # Errors
 /// When there is none.
 pub(crate) async fn hold(client: &Client) -> Result<Held, Refusal> {
-    let counted = Counted::new(&client.daemon);
+    let counted = Counted::new(&client.shared);
     let mut waiting = Waiting(client.line.clone());
-    let (ready, in_use) = answering::wait_until_ready(&client.daemon, &mut waiting).await.map_err(refusal)?;
-    Ok(Held { ready, client: client.clone(), _in_use: in_use, _counted: counted })
+    let (ready, lease) = answering::wait_until_ready(&client.shared, &mut waiting).await.map_err(refusal)?;
+    Ok(Held { ready, client: client.clone(), _lease: lease, _counted: counted })
 }
 
 /// Loads or unloads the model and waits for that.
@@ -44,7 +44,7 @@ pub(crate) async fn hold(client: &Client) -> Result<Held, Refusal> {
 /// When that fails.
 pub(crate) async fn change(client: &Client, change: Change) -> Result<(), Refusal> {
     let mut waiting = Waiting(client.line.clone());
-    answering::change(&client.daemon, &mut waiting, change).await.map_err(refusal)
+    answering::change(&client.shared, &mut waiting, change).await.map_err(refusal)
 }
 
 impl Held {
@@ -57,7 +57,7 @@ impl Held {
         T: Send + 'static,
         W: FnOnce(&Admission) -> Result<T, Refusal> + Send + 'static,
     {
-        let _permit = self.client.daemon.tokenizing.acquire().await.expect("the semaphore is never closed");
+        let _permit = self.client.shared.tokenizing.acquire().await.expect("it is never closed");
         let admission = Arc::clone(&self.ready.admission);
         spawn_blocking(move || work(&admission)).await.unwrap_or_else(|error| {
             let text = format!(

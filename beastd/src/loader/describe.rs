@@ -9,7 +9,7 @@ use super::Ready;
 use crate::admission::Admission;
 use crate::config::Config;
 use crate::engine::{LoadedModel, Vocab};
-use crate::model;
+use crate::model_file;
 use crate::sampling::SamplingDefaults;
 use crate::scheduler::Limits;
 use crate::template::ChatTemplate;
@@ -65,7 +65,7 @@ impl Description<'_> {
             }
         };
         let model = self.model(template.is_some());
-        let defaults = model::sampling_defaults(&model.name, |key| self.loaded.meta(key));
+        let defaults = model_file::sampling_defaults(&model.name, |key| self.loaded.meta(key));
         let admission = Admission::new(Arc::clone(vocab), template, defaults, self.n_ctx, self.config.max_tokens);
         let admission = Arc::new(admission);
         let facts = Arc::new(ModelFacts {
@@ -92,7 +92,7 @@ impl Description<'_> {
         let mut notices = Vec::new();
         let mut notice = |text: String| notices.push(Notice { kind: NoticeKind::Info, text });
         if self.is_builtin && self.config.model == "auto" {
-            notice(model::builtin_notice());
+            notice(model_file::builtin_notice());
         }
         if self.n_ctx < self.config.n_ctx {
             notice(format!("the context is limited to {} tokens, which the model was trained for", self.n_ctx));

@@ -14,12 +14,12 @@ use crate::admission::Admission;
 use crate::clock::now_us;
 use crate::config::Config;
 use crate::engine::{
-    self, ContextOptions, ENGINE, LlamaEngine, LlamaVocab, LoadError, LoadedModel, ModelOptions, Vocab,
+    self, ContextOptions, ENGINE_BUILD, LlamaEngine, LlamaVocab, LoadError, LoadedModel, ModelOptions, Vocab,
 };
 use crate::governor::Governor;
 use crate::logging;
 use crate::metrics::Metrics;
-use crate::model::{self, Located};
+use crate::model_file::{self, Located};
 use crate::prefix_store::{PrefixStore, StoreKey};
 use crate::scheduler::Limits;
 use crate::trial;
@@ -253,6 +253,10 @@ fn told(error: String, reason: Option<String>) -> String {
     format!("{error} (llama.cpp: {reason})")
 }
 
+fn unavailable(error: &dyn std::fmt::Display) -> WireError {
+    WireError::new(ErrorCode::ModelUnavailable, told(error.to_string(), logging::take_engine_error()))
+}
+
 fn load_and_work(
     config: &Config,
     progress: &Progress,
@@ -260,37 +264,14 @@ fn load_and_work(
     inbox: &mut Option<Inbox>,
     asker: &mut Option<Asker>,
 ) -> Result<Ended, WireError> {
-    let unavailable = |error: &dyn std::fmt::Display| {
-        let text = told(error.to_string(), logging::take_engine_error());
-        WireError::new(ErrorCode::ModelUnavailable, text)
-    };
     engine::log_to_tracing();
     // Discards earlier log messages of llama.cpp.
     drop(logging::take_engine_error());
-    let (located, tuning) = progress
-        .stage(LoadStage::ModelFile, || {
-            let located = model::locate(&config.model)?;
-            let tuning = Tuning::new(config, &located);
-            Ok::<_, model::ModelError>((located, tuning))
-        })
-        .map_err(|error| unavailable(&error))?;
-    let loaded = progress
-        .stage(LoadStage::Weights, || weights(config, progress, &located, &tuning))
-        .map_err(|error| unavailable(&error))?;
-    let loaded = Arc::new(loaded);
-
+    let (located, tuning, loaded) = read(config, progress)?;
     let n_ctx = config.n_ctx.min(loaded.n_ctx_train() as usize);
     let on_gpu = loaded.n_gpu_layers() > 0;
     let limits = tuning.limits(config, n_ctx, on_gpu);
-    let context = ContextOptions {
-        n_cells: limits.n_cells,
-        n_places: limits.n_slots + limits.n_prefixes,
-        n_batch: limits.n_batch,
-        // A graph pass holds one chunk: larger compute buffers would never be used.
-        n_ubatch: limits.lone_chunk.max(limits.n_slots),
-        n_threads: tuning.n_threads,
-        n_draft: config.n_draft().min(loaded.max_states() - 1),
-    };
+    let context = context_options(limits, tuning.n_threads, config.n_draft().min(loaded.max_states() - 1));
     let vocab: Arc<dyn Vocab> = Arc::new(LlamaVocab::new(Arc::clone(&loaded)));
     let draft = DraftFile::load(config, &located, on_gpu);
     let (mut engine, draft) = progress
@@ -326,7 +307,32 @@ fn load_and_work(
     worker.run().map_err(|error| WireError::new(ErrorCode::Engine, format!("the engine failed: {error}")))
 }
 
-/// Reads the weights of a file that has passed a trial; the built-in model needs none.
+/// Finds the file, settles how it is run, and reads its weights.
+fn read(config: &Config, progress: &Progress) -> Result<(Located, Tuning, Arc<LoadedModel>), WireError> {
+    let find = || {
+        let located = model_file::locate(&config.model)?;
+        let tuning = Tuning::new(config, &located);
+        Ok::<_, model_file::ModelError>((located, tuning))
+    };
+    let (located, tuning) = progress.stage(LoadStage::ModelFile, find).map_err(|error| unavailable(&error))?;
+    let read = || weights(config, progress, &located, &tuning);
+    let loaded = progress.stage(LoadStage::Weights, read).map_err(|error| unavailable(&error))?;
+    Ok((located, tuning, Arc::new(loaded)))
+}
+
+fn context_options(limits: Limits, n_threads: usize, n_draft: usize) -> ContextOptions {
+    ContextOptions {
+        n_cells: limits.n_cells,
+        n_places: limits.n_slots + limits.n_prefixes,
+        n_batch: limits.n_batch,
+        // One graph pass holds a chunk and no more: larger compute buffers would never be used.
+        n_ubatch: limits.lone_chunk.max(limits.n_slots),
+        n_threads,
+        n_draft,
+    }
+}
+
+/// Reads the weights, of a file that has survived a trial: the built-in model needs none.
 fn weights(config: &Config, progress: &Progress, located: &Located, tuning: &Tuning) -> Result<LoadedModel, LoadError> {
     let is_abandoned = || progress.abandoned.load(Relaxed);
     let fingerprint = tuning.fingerprint.filter(|_| !located.is_builtin);
@@ -352,7 +358,7 @@ fn weights(config: &Config, progress: &Progress, located: &Located, tuning: &Tun
 fn open_store(config: &Config, tuning: &Tuning) -> Option<PrefixStore> {
     let model = tuning.fingerprint.filter(|_| config.prefix_disk_mib > 0 && config.n_prefixes > 0)?;
     let folder = beast_launchd::paths::cache_dir().ok()?.join("prefixes");
-    let key = StoreKey { model, engine: ENGINE.to_owned(), kv_type: "f16".to_owned() };
+    let key = StoreKey { model, engine: ENGINE_BUILD.to_owned(), kv_type: "f16".to_owned() };
     PrefixStore::open(&folder, key, config.prefix_disk_mib.saturating_mul(1 << 20))
         .inspect_err(|error| {
             tracing::warn!(folder = %folder.display(), %error, "prompt prefixes are not cached on disk");

@@ -8,7 +8,7 @@ use super::tuning::Tuning;
 use crate::config::Config;
 use crate::engine::{self, ContextOptions, DraftModel, Drafter, Engine, LlamaEngine, LoadedModel, ModelOptions, Vocab};
 use crate::fingerprint::fingerprint;
-use crate::model::{self, Located};
+use crate::model_file::{self, Located};
 use crate::speculation::{Speculation, StepCosts, Wish};
 use crate::trial;
 
@@ -28,7 +28,7 @@ pub(super) struct Draft<'model> {
 impl DraftFile {
     pub(super) fn load(config: &Config, located: &Located, on_gpu: bool) -> Self {
         let is_wanted = config.n_draft() > 0 && matches!(&*config.speculation, "auto" | "draft");
-        let path = if is_wanted { model::locate_draft(&config.draft, located, on_gpu) } else { Ok(None) };
+        let path = if is_wanted { model_file::locate_draft(&config.draft, located, on_gpu) } else { Ok(None) };
         let loaded = path.map_err(|error| error.to_string()).and_then(|path| {
             let Some(path) = path else { return Ok(None) };
             let is_builtin = config.draft == "builtin" || located.is_builtin && config.draft == "auto";

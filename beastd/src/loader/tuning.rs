@@ -4,7 +4,7 @@ use crate::calibration::{self, Calibration, Found};
 use crate::config::Config;
 use crate::engine;
 use crate::fingerprint;
-use crate::model::Located;
+use crate::model_file::Located;
 use crate::scheduler::Limits;
 
 /// The resolved settings.

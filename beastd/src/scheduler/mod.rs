@@ -1,8 +1,22 @@
-//! Decides what the next step computes: continuous batching over a few slots.
+//! Decides what the next step computes: continuous batching over a few slots. Knows no engine.
 //!
-//! A step is three calls: [`Scheduler::schedule`] returns a plan, the engine runs it, [`Scheduler::commit`] records the
-//! outcome. The scheduler touches no tensor and has no clock, channel, lock, log or randomness, so that a test can
-//! replay any history.
+//! ```text
+//! schedule(drafts) → Batch:
+//!     give way         a background sequence gives its slot up for a request that somebody waits for
+//!     admit            waiting → running, in order, while slots and cells last; copies the longest kept prefix
+//!     reserve cells    evict kept prefixes; if decoding still lacks cells, preempt the youngest sequence
+//!     grant decode     one token for each sequence that decodes, those that have waited longest first
+//!     grant prefill    what is left of the budget to one prompt: the shortest remainder, every eighth time the oldest
+//!     add drafts       if nobody prefills and all of them fit
+//! the engine runs the batch and samples
+//! commit(sampled) → Committed:
+//!     book cells       what was computed and accepted stays, rejected drafts give their cells back
+//!     keep prefixes    copy a sequence that has reached a boundary that others may share
+//!     append tokens    the worker delivers them, and calls `finish` for a sequence that has ended
+//! ```
+//!
+//! The scheduler touches no tensor and has no clock, channel, lock, log or randomness, so that a test can replay any
+//! history. Instead of `commit`, `undo` and `interrupt` forget a plan that was not run.
 
 mod kv_cache;
 mod room;

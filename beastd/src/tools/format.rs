@@ -4,11 +4,7 @@ use beast_protocol::ToolCall;
 use serde_json::Value;
 
 use super::json::to_json;
-
-/// Opens a model's reasoning.
-pub const THINK_OPEN: &str = "<think>";
-/// Closes it.
-pub const THINK_CLOSE: &str = "</think>";
+use super::thought::Thoughts;
 
 /// Format of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -65,8 +61,8 @@ pub struct Dialect {
     pub is_native: bool,
     /// Whether the template renders earlier calls.
     pub writes_calls: bool,
-    /// Whether it may think before it answers.
-    pub thinks: bool,
+    /// How it writes its thoughts, if it has any.
+    pub thoughts: Option<&'static Thoughts>,
 }
 
 impl Dialect {
@@ -94,7 +90,7 @@ impl Dialect {
             format: format.filter(|_| is_native).unwrap_or(Format::Hermes),
             is_native,
             writes_calls: is_native && has("tool_calls"),
-            thinks: has(THINK_OPEN) || has(THINK_CLOSE),
+            thoughts: Thoughts::detect(source),
         }
     }
 
@@ -117,7 +113,8 @@ impl Dialect {
 pub fn instruction(tools: &[Value]) -> String {
     let list: Vec<String> = tools.iter().map(to_json).collect();
     format!(
-        "# Tools\n\nYou can call functions to help with the request. Their signatures, one JSON object a line:\n<tools>\n{}\n</tools>\n\n\
+        "# Tools\n\nYou can call functions to help with the request. Their signatures, one JSON object a line:\n\
+         <tools>\n{}\n</tools>\n\n\
          To call a function, answer with its name and arguments as a JSON object within <tool_call></tool_call> tags:\n\
          <tool_call>\n{{\"name\": NAME, \"arguments\": ARGUMENTS}}\n</tool_call>",
         list.join("\n")

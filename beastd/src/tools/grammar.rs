@@ -6,7 +6,8 @@ use std::fmt::Write;
 use beast_protocol::{Function, ToolChoice, Tools};
 use serde_json::{Map, Value, json};
 
-use super::format::{Dialect, Format, THINK_CLOSE, THINK_OPEN};
+use super::format::{Dialect, Format};
+use super::thought::Thoughts;
 use super::{bounds, python};
 
 /// Most calls per answer: a model that loses track repeats them forever.
@@ -37,7 +38,8 @@ pub fn lark(tools: &Tools, dialect: Dialect, is_thinking: bool, atom: impl Fn(&s
     let only_one = tools.only_one || matches!(tools.choice, ToolChoice::Named(_));
     let n_more = if only_one { 0 } else { MAX_CALLS - 1 };
     let mut rules = String::from("FREE: /(.|\\n)*/\n");
-    let thought = if dialect.thinks { thought(&mut rules, is_thinking, &atom) } else { "" };
+    let thoughts = dialect.thoughts.filter(|thoughts| thoughts.is_simple);
+    let thought = thoughts.map_or("", |thoughts| thought(&mut rules, thoughts, is_thinking, &atom));
     let opener = match dialect.format {
         Format::Llama3 => Atom { lark: format!("{}?", atom("<|python_tag|>").lark), is_control: false },
         format => atom(format.opener()),
@@ -64,9 +66,9 @@ pub fn lark(tools: &Tools, dialect: Dialect, is_thinking: bool, atom: impl Fn(&s
     format!("start: {thought} {body}\n{rules}")
 }
 
-/// What may precede an answer.
-fn thought(rules: &mut String, is_thinking: bool, atom: impl Fn(&str) -> Atom) -> &'static str {
-    let (open, close) = (atom(THINK_OPEN), atom(THINK_CLOSE));
+/// What may come before an answer.
+fn thought(rules: &mut String, thoughts: &Thoughts, is_thinking: bool, atom: impl Fn(&str) -> Atom) -> &'static str {
+    let (open, close) = (atom(thoughts.open), atom(thoughts.close));
     let _ = match close.is_control {
         true => writeln!(rules, "thought: FREE {}", close.lark),
         false => writeln!(rules, "thought[lazy]: FREE {}", close.lark),

@@ -10,7 +10,9 @@ mod json;
 mod literal;
 mod parser;
 mod python;
+mod thought;
 
-pub use format::{Dialect, Format, THINK_CLOSE, THINK_OPEN, instruction};
+pub use format::{Dialect, Format, instruction};
 pub use json::{JsonStyle, MARK_EDGE, python_float, to_json};
 pub use parser::AnswerParser;
+pub use thought::{Thoughts, is_mark_of_thoughts};

@@ -1,20 +1,22 @@
 //! Splits an answer into thoughts, text and calls as it arrives. Knows no tokens: markers are part of its input.
 
+use std::cmp::Reverse;
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 
 use beast_protocol::{Delta, Event};
 
 use super::envelope::{Envelope, Said};
-use super::format::{Format, THINK_CLOSE, THINK_OPEN};
+use super::format::Format;
 use super::literal::{Literal, Step};
+use super::thought::{Thoughts, Turn};
 
 /// Splits an answer as it arrives. However the text is cut into pieces, the deltas add up to the same.
 #[derive(Debug)]
 pub struct AnswerParser {
     /// Call format; `None` if there are no tools.
     format: Option<Format>,
-    thinks: bool,
+    thoughts: Option<&'static Thoughts>,
     at: At,
     /// Not parsed yet.
     text: String,
@@ -63,11 +65,16 @@ enum Python {
 }
 
 impl AnswerParser {
-    /// For a model with this call format, if any, whose prompt may have opened its thoughts.
-    pub fn new(format: Option<Format>, thinks: bool, is_thinking: bool) -> Self {
+    /// For a model that writes calls like this, if any, and whose prompt may have opened its thoughts already.
+    pub fn new(format: Option<Format>, thoughts: Option<&'static Thoughts>, is_thinking: bool) -> Self {
         let at = if is_thinking { At::Reasoning } else { At::Text };
         let (text, blank, deltas) = (String::new(), String::new(), Vec::new());
-        Self { format, thinks, at, text, blank, is_between: is_thinking, has_begun: false, n_calls: 0, deltas }
+        Self { format, thoughts, at, text, blank, is_between: is_thinking, has_begun: false, n_calls: 0, deltas }
+    }
+
+    /// What ends the thoughts in which the answer is now.
+    pub fn open_thought(&self) -> Option<&'static Thoughts> {
+        self.thoughts.filter(|_| matches!(self.at, At::Reasoning))
     }
 
     /// Takes more of the answer.
@@ -119,10 +126,12 @@ impl AnswerParser {
     fn step(&mut self) -> bool {
         match &self.at {
             At::Text => self.step_text(),
-            At::Reasoning => match self.until(&[THINK_CLOSE]) {
-                Some(_) => self.turn(At::Text),
-                None => false,
-            },
+            At::Reasoning => {
+                let marks: Vec<_> = self.thoughts.into_iter().flat_map(Thoughts::marks).collect();
+                let Some(found) = self.until(marks.iter().map(|(mark, _)| *mark)) else { return false };
+                let is_end = marks.contains(&(found, Turn::Speak));
+                self.turn(if is_end { At::Text } else { At::Reasoning })
+            }
             At::Closing => {
                 let closer = self.format.map_or("", Format::closer);
                 let Some(at) = self.text.find(closer) else { return false };
@@ -165,11 +174,15 @@ impl AnswerParser {
                 return false;
             }
         }
-        let think = if self.thinks { THINK_OPEN } else { "" };
+        let marks: Vec<_> = self.thoughts.into_iter().flat_map(Thoughts::marks).collect();
         let opener = self.format.map_or("", Format::opener);
-        match self.until(&[think, opener]) {
+        let found = self.until(marks.iter().map(|(mark, _)| *mark).chain([opener]));
+        let turn = marks.iter().find(|(mark, _)| Some(*mark) == found).map(|(_, turn)| *turn);
+        match found {
             None => false,
-            Some(found) if found == think => self.turn(At::Reasoning),
+            // A second end of the thoughts, or the name of the channel that this is anyway.
+            Some(_) if turn == Some(Turn::Speak) => self.turn(At::Text),
+            Some(_) if turn == Some(Turn::Think) => self.turn(At::Reasoning),
             Some(_) => {
                 let next = match self.format {
                     Some(Format::Lfm2) => At::Python(Python::Function(String::new())),
@@ -189,11 +202,13 @@ impl AnswerParser {
         true
     }
 
-    /// Emits and removes everything before the first of these markers. A possible partial marker stays buffered.
-    fn until<'a>(&mut self, marks: &[&'a str]) -> Option<&'a str> {
-        let marks = || marks.iter().filter(|mark| !mark.is_empty());
-        let found = marks().filter_map(|mark| Some((self.text.find(mark)?, *mark))).min();
-        if let Some((at, mark)) = found {
+    /// Says what comes before the first of these marks, and takes that away. What may become a mark stays.
+    fn until(&mut self, marks: impl Iterator<Item = &'static str> + Clone) -> Option<&'static str> {
+        let marks = || marks.clone().filter(|mark| !mark.is_empty());
+        // Of two at the same place the longer one.
+        let place = |mark: &'static str| Some((self.text.find(mark)?, Reverse(mark.len()), mark));
+        let found = marks().filter_map(place).min();
+        if let Some((at, _, mark)) = found {
             let said: String = self.text.drain(..at).collect();
             self.say(&said);
             self.text.drain(..mark.len());

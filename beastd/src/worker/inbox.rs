@@ -10,8 +10,8 @@ use super::embedding::{EmbedJob, Timer};
 use crate::admitted::Admitted;
 use crate::batch::SeqId;
 use crate::config::Config;
-use crate::in_use::InUse;
 use crate::interrupt::Interrupt;
+use crate::lease::Lease;
 use crate::stream::channel;
 
 /// Commands to the worker. The inbox is bounded; when it is full, requests are refused.
@@ -49,8 +49,8 @@ pub struct Ticket {
     pub arrived_us: u64,
     /// Sent when the request gets a slot.
     pub started: Event,
-    /// Keeps the model loaded until the answer has been computed, whether or not it has been read.
-    pub in_use: Option<InUse>,
+    /// Keeps the model until the answer has been computed, read or not.
+    pub lease: Option<Lease>,
 }
 
 impl Submission {

@@ -8,29 +8,6 @@ use crate::batch::{Batch, Row, Sampled};
 use crate::clock::now_us;
 use crate::scheduler::Sequence;
 
-/// Prefill speed of a lone prompt.
-pub(super) struct Pace {
-    regular_chunk: usize,
-    us_per_token: Option<f64>,
-}
-
-impl Pace {
-    pub(super) fn new(regular_chunk: usize) -> Self {
-        Self { regular_chunk, us_per_token: None }
-    }
-
-    /// Until when a chunk may be interrupted: as long as its remainder takes longer than a regular chunk, which any new
-    /// request may have to wait for. Without a measurement, always. `None` for a chunk of regular size.
-    fn until_us(&self, began_us: u64, n_tokens: usize) -> Option<u64> {
-        let n_more = n_tokens.checked_sub(self.regular_chunk).filter(|&n_more| n_more > 0)?;
-        Some(self.us_per_token.map_or(u64::MAX, |us| began_us + (n_more as f64 * us) as u64))
-    }
-
-    fn learn(&mut self, n_tokens: usize, us: u64) {
-        self.us_per_token = Some(us as f64 / n_tokens as f64);
-    }
-}
-
 impl<E: Engine> Worker<'_, E> {
     /// Runs the plan. A large chunk of a lone prompt is interrupted by a cancel or stop, or by a request whose prompt
     /// is shorter than what this one still owes; a longer one would wait anyway.

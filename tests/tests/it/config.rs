@@ -52,7 +52,7 @@ fn mistakes_are_refused_with_the_place_and_what_was_meant() {
     let home = Home::new();
     let file = home.configure("n_ctxx = 1\n");
     let output = run(&mut home.beastd(&[]), "");
-    let expected = format!("beastd: unknown setting 'n_ctxx' ({}); did you mean 'n_ctx'?", file.display());
+    let expected = format!("beastd: unknown setting 'n_ctxx' ({}); try: use 'n_ctx'", file.display());
     assert_eq!(output.failure(1), expected);
 
     home.configure("n_slots = 2\nn_ctx = = 3\n");

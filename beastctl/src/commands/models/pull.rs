@@ -32,7 +32,6 @@ struct Plan {
     file: String,
 }
 
-/// Fetches a model.
 pub(super) fn run(context: &Context, options: &PullOptions) -> Result<()> {
     let wait = Wait::start(context.timeout).context("cannot watch for Ctrl-C")?;
     let path = match reference::parse(&options.name)? {
@@ -42,7 +41,6 @@ pub(super) fn run(context: &Context, options: &PullOptions) -> Result<()> {
     Ok(context.console.print(&format!("{}\n", path.display()))?)
 }
 
-/// A file that is there already, wherever that is.
 fn here(path: PathBuf, options: &PullOptions, wait: &Wait) -> Result<PathBuf> {
     if options.file.is_some() {
         let what = format!("--name applies to downloads, but {} is already on disk", path.display());

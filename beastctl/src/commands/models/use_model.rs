@@ -6,6 +6,7 @@ use std::{
     time::Instant,
 };
 
+use beast_launchd::model;
 use beast_protocol::Status;
 
 use super::not_here;
@@ -18,7 +19,6 @@ use crate::{
     wait::Wait,
 };
 
-/// Chooses a model.
 pub(super) fn run(context: &Context, name: &str) -> Result<()> {
     let model = value(name)?;
     let path = setting::path()?;
@@ -58,8 +58,8 @@ fn tell_daemon(context: &Context, model: &str) -> Result<Option<Status>> {
 
 /// The value of the setting: a word, or the whole path of a file that is a model.
 fn value(name: &str) -> Result<String> {
-    if matches!(name, setting::AUTO | setting::BUILTIN) {
-        let file = setting::file_of(name, &folder::dir()?);
+    if matches!(name, model::AUTO | model::BUILTIN) {
+        let file = model::file_of(name)?;
         file.as_deref().map_or(Ok(()), check::gguf)?;
         return Ok(name.into());
     }

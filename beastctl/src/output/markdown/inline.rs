@@ -12,7 +12,6 @@ use super::{
 /// The most characters that are held back for the end of a span: some ten tokens.
 const HOLD: usize = 40;
 
-/// A line, or a part of one, on its way.
 #[derive(Debug)]
 pub(super) struct Inline {
     base: Style,
@@ -47,12 +46,10 @@ enum Step {
 }
 
 impl Inline {
-    /// A line whose text looks like this.
     pub(super) fn new(base: Style) -> Self {
         Self { base, open: Vec::new(), pending: String::new(), before: None, hold: HOLD }
     }
 
-    /// The next character.
     pub(super) fn push(&mut self, c: char, painter: &mut Painter) {
         self.pending.push(c);
         self.resolve(false, painter);
@@ -63,7 +60,6 @@ impl Inline {
         self.resolve(true, painter);
     }
 
-    /// A whole text inside of another.
     fn nested(text: &str, base: Style, painter: &mut Painter) {
         let mut inline = Self { hold: usize::MAX, ..Self::new(base) };
         inline.pending = text.into();

@@ -23,7 +23,6 @@ const CODE_INDENT: usize = 4;
 /// After so many bytes it is clear enough what a line is.
 const MAX_BEGINNING: usize = 200;
 
-/// An answer that is being painted.
 #[derive(Debug)]
 pub struct Markdown {
     painter: Painter,
@@ -32,7 +31,6 @@ pub struct Markdown {
     is_plain: bool,
     /// A list has begun, so that what is indented belongs to it and is no code.
     is_in_list: bool,
-    /// The open block of code.
     code: Option<Fence>,
     place: Place,
     /// The beginning of the line, until it is known what it is.
@@ -125,7 +123,6 @@ impl Markdown {
         }
     }
 
-    /// Looks whether it is clear what the line is.
     fn begin(&mut self, is_whole: bool) {
         if let Some(fence) = self.code {
             return self.begin_code(fence, is_whole);

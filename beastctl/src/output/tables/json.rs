@@ -4,7 +4,6 @@ use serde_json::{Map, Value, json};
 
 use super::{Detail, Group, Row, Table};
 
-/// One table.
 pub fn table_object(table: &Table) -> Value {
     let groups: Vec<Value> = table.groups.iter().map(group).collect();
     json!({

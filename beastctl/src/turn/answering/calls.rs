@@ -3,7 +3,6 @@
 use beast_protocol::{Delta, ToolCall};
 use serde_json::{Value, json};
 
-/// Assembled from deltas.
 #[derive(Debug, Default)]
 pub(super) struct Calls {
     reasoning: String,
@@ -27,7 +26,6 @@ impl Calls {
         }
     }
 
-    /// Whether there are no calls.
     pub(super) fn is_empty(&self) -> bool {
         self.calls.is_empty()
     }
@@ -38,7 +36,6 @@ impl Calls {
         (!text.is_empty()).then_some(text)
     }
 
-    /// The calls, in order.
     pub(super) fn objects(&self) -> Vec<Value> {
         let object = |ToolCall { id, name, arguments }: &ToolCall| {
             let arguments = self::arguments(arguments);

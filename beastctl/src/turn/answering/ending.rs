@@ -9,7 +9,6 @@ use crate::{
     output::{OutputError, Told, answer_line, answer_object, first_code_block, json_line, stats_lines, units::count},
 };
 
-/// The final form of the text.
 #[derive(Debug, Default)]
 struct Made {
     /// Under `--schema`.
@@ -48,6 +47,7 @@ impl Answering<'_> {
             console.stats(&stats_lines(done.1, done.2, &self.measured));
         }
         match cut {
+            Some(cut) if is_error && done.0 == FinishReason::Repetition => Err(TurnError::Repeats(cut).into()),
             Some(cut) if is_error => Err(TurnError::Cut(cut).into()),
             _ => Ok(()),
         }
@@ -124,7 +124,6 @@ impl Answering<'_> {
         self.context.console.print(&json_line(&line))
     }
 
-    /// How the answer was truncated.
     fn cut(&self) -> Option<String> {
         let (reason, usage, _) = self.done?;
         let tokens = count(usage.n_generated.into(), "token");
@@ -137,6 +136,7 @@ impl Answering<'_> {
                 let why = self.dead_end.as_deref().unwrap_or("no token can follow");
                 Some(format!("the answer is truncated at {tokens}, inside its grammar or schema: {why}"))
             }
+            FinishReason::Repetition => Some(format!("the answer repeats itself and was cut at {tokens}")),
             FinishReason::Stop | FinishReason::StopText | FinishReason::Cancelled => None,
         }
     }

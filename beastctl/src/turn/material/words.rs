@@ -46,7 +46,6 @@ pub(super) fn explained(error: InputError, prompt: &str, files: &[PathBuf]) -> I
     InputError::Words { words, way }
 }
 
-/// How to call the prompt.
 fn command(prompt: &str) -> String {
     let is_command = prompts::check_name(prompt).is_ok() && !prompt_verb::is_command(prompt) || prompt == OF_DOCUMENTS;
     format!("beastctl {}{}", if is_command { "" } else { "run " }, text::quoted(prompt))

@@ -7,8 +7,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use llama_cpp_sys_2 as sys;
 
-use super::avx512::{self, Activations, BLOCK, Q4K, Q5K, Q6K, Weights};
-use super::crew;
+use super::blocks::{Activations, BLOCK, Q4K, Q5K, Q6K};
+use super::compute_params::ComputeParams;
+use super::instructions::{InstructionSet, Kernel};
+use super::{Native, crew};
 
 /// More columns than this go to llama.cpp: its tiles cost as much for 9 as for 16 (2.6B, two cores: 350 ms, ours 290)
 /// and win beyond that.
@@ -50,7 +52,7 @@ static ARE_WANTED: AtomicBool = AtomicBool::new(true);
 
 /// Whether this CPU supports the kernels.
 pub fn are_supported() -> bool {
-    static CAN: LazyLock<bool> = LazyLock::new(avx512::is_supported);
+    static CAN: LazyLock<bool> = LazyLock::new(Native::is_supported);
     *CAN
 }
 
@@ -63,20 +65,6 @@ fn are_used() -> bool {
 /// product would disagree.
 pub fn use_ours(are_wanted: bool) {
     ARE_WANTED.store(are_wanted, Ordering::Relaxed);
-}
-
-/// `struct ggml_compute_params` of ggml-cpu-impl.h, in the version of llama.cpp that Cargo.toml pins.
-#[repr(C)]
-pub(super) struct ComputeParams {
-    /// This thread's number, and how many there are.
-    pub ith: i32,
-    pub nth: i32,
-    /// The work buffer that all threads share, in bytes.
-    pub wsize: usize,
-    pub wdata: *mut c_void,
-    pub threadpool: *mut c_void,
-    /// Whether only reference arithmetic is allowed.
-    pub use_ref: bool,
 }
 
 unsafe extern "C" {
@@ -99,9 +87,9 @@ pub unsafe extern "C" fn __wrap_ggml_compute_forward_mul_mat_tiled(
     // `multiply` is told.
     unsafe {
         match Product::of(&*params, &*dst) {
-            Some((product, sys::GGML_TYPE_Q4_K)) => product.multiply::<Q4K>(&*params),
-            Some((product, sys::GGML_TYPE_Q5_K)) => product.multiply::<Q5K>(&*params),
-            Some((product, sys::GGML_TYPE_Q6_K)) => product.multiply::<Q6K>(&*params),
+            Some((product, sys::GGML_TYPE_Q4_K)) => product.multiply::<Native, Q4K>(&*params),
+            Some((product, sys::GGML_TYPE_Q5_K)) => product.multiply::<Native, Q5K>(&*params),
+            Some((product, sys::GGML_TYPE_Q6_K)) => product.multiply::<Native, Q6K>(&*params),
             _ => return __real_ggml_compute_forward_mul_mat_tiled(params, dst),
         }
     }
@@ -153,7 +141,7 @@ impl Product {
 
     /// Contiguous rows and columns.
     #[cfg(test)]
-    pub(super) fn of_parts<W: Weights>(weights: &[u8], columns: &[f32], n_blocks: usize, to: To) -> Self {
+    pub(super) fn of_parts<W>(weights: &[u8], columns: &[f32], n_blocks: usize, to: To) -> Self {
         let row_bytes = n_blocks * size_of::<W>();
         Self {
             n_rows: weights.len() / row_bytes,
@@ -213,16 +201,16 @@ impl Product {
     /// This thread's share: first of rounding the columns, then, after a barrier, of the rows.
     ///
     /// # Safety
-    /// All threads of `params` call this for the same product; its tensors are as `of` found them; the CPU has what
-    /// `avx512` needs.
-    unsafe fn multiply<W: Weights>(&self, params: &ComputeParams) {
+    /// All threads of `params` call this for the same product; its tensors are as `of` found them; the CPU has the
+    /// instruction set.
+    unsafe fn multiply<I: Kernel<W>, W>(&self, params: &ComputeParams) {
         #[cfg(test)]
         N_PRODUCTS.fetch_add(1, Ordering::Relaxed);
         // SAFETY: the buffer has room for that (`of`), and nothing else uses it until all threads have left this
         // product. Threads write to different blocks, and read only behind the barrier. Rows and columns lie where the
         // tensors say, and each row's results are written by the one thread that took it.
         unsafe {
-            if params.nth == 1 && crew::multiply::<W>(self) {
+            if params.nth == 1 && crew::multiply::<I, W>(self) {
                 return;
             }
             let room: *mut Activations =
@@ -230,7 +218,7 @@ impl Product {
             let (this, n_threads) = (params.ith as usize, params.nth as usize);
             let n_all = self.n_columns * self.n_blocks;
             for i in (this..n_all).step_by(n_threads) {
-                avx512::quantize::<W>(&*self.block(i), &mut *room.add(i));
+                I::quantize(&*self.block(i), &mut *room.add(i));
             }
             if this == 0 {
                 ggml_threadpool_chunk_set(params.threadpool, params.nth);
@@ -245,7 +233,7 @@ impl Product {
                 if piece.is_empty() && i >= n_threads {
                     break;
                 }
-                self.compute::<W>(columns, piece, self.to);
+                self.compute::<I, W>(columns, piece, self.to);
                 i = ggml_threadpool_chunk_add(params.threadpool, 1) as usize;
             }
         }
@@ -264,27 +252,27 @@ impl Product {
     /// Rounds all columns.
     ///
     /// # Safety
-    /// The columns are there; the CPU has what `avx512` needs.
-    pub(super) unsafe fn round<W: Weights>(&self, to: &mut Vec<Activations>) {
+    /// The columns are there; the CPU has the instruction set.
+    pub(super) unsafe fn round<I: Kernel<W>, W>(&self, to: &mut Vec<Activations>) {
         to.resize(self.n_columns * self.n_blocks, Activations::ZERO);
         for (i, to) in to.iter_mut().enumerate() {
             // SAFETY: as promised by the caller.
-            unsafe { avx512::quantize::<W>(&*self.block(i), to) };
+            unsafe { I::quantize(&*self.block(i), to) };
         }
     }
 
     /// Computes these rows with all columns, which were rounded for these weights.
     ///
     /// # Safety
-    /// The weights are there; `to` has a place for each product, and nothing else uses those of these rows; the CPU has
-    /// what `avx512` needs.
-    pub(super) unsafe fn compute<W: Weights>(&self, columns: &[Activations], rows: Range<usize>, to: To) {
+    /// The weights are there; `to` has a place for each product, and nobody else uses those of these rows; the CPU has
+    /// the instruction set.
+    pub(super) unsafe fn compute<I: Kernel<W>, W>(&self, columns: &[Activations], rows: Range<usize>, to: To) {
         for row in rows {
             // SAFETY: as promised by the caller.
             unsafe {
                 let weights =
                     std::slice::from_raw_parts(self.weights.add(row * self.row_bytes).cast::<W>(), self.n_blocks);
-                avx512::row(weights, columns, |column, product| *to.place(column, row) = product);
+                I::row(weights, columns, |column, product| *to.place(column, row) = product);
             }
         }
     }

@@ -1,5 +1,6 @@
-//! Products of quantized weights with a few columns, replacing llama.cpp's where ours are faster. Knows ggml's tensors
-//! and llama.cpp's compute threads; the arithmetic is in `avx512.rs`.
+//! Products of quantized weights with a few columns, in place of llama.cpp's own on CPUs where ours are faster. Knows
+//! the tensors of ggml and the threads that llama.cpp computes with; the layouts are in `blocks.rs`, the arithmetic in
+//! a file for each instruction set (`instructions.rs`).
 //!
 //! On x86, llama.cpp is slow with two to eight columns: it reads every weight once per column, so verifying two drafts
 //! costs two decode steps. Its two remedies serve longer prompts (tiles, from eight columns up) or decoding (repacked
@@ -14,16 +15,26 @@
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod avx512;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+mod blocks;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+mod compute_params;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod crew;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod hook;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+mod instructions;
 
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 pub use crew::Helpers;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 pub use hook::{are_supported, use_ours};
 
-/// Whether there are kernels for this CPU. Only for x86; on Apple hardware Metal does the work.
+/// The instruction set that is used here, if the CPU has it.
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+type Native = avx512::Avx512;
+
+/// Whether there are kernels for this CPU. Only x86 has some: on Apple's machines the work is Metal's.
 #[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
 pub fn are_supported() -> bool {
     false
@@ -39,6 +50,14 @@ impl Helpers {
     pub fn of_this_thread(_n: usize) -> Self {
         Self
     }
+
+    /// None.
+    pub fn of_nobody() -> Self {
+        Self
+    }
+
+    /// None.
+    pub fn join(&mut self) {}
 }
 
 /// Has no effect here.

@@ -14,12 +14,12 @@ use crate::http::refusal::Refusal;
 
 /// All models: one.
 pub(crate) fn list(asked: &Asked) -> Reply {
-    named(&page(&ModelCard::current(&asked.client.daemon)))
+    named(&page(&ModelCard::current(&asked.client.shared)))
 }
 
 pub(crate) fn one(asked: &Asked) -> Result<Reply, Refusal> {
     let name = name_in(&asked.path);
-    let card = ModelCard::current(&asked.client.daemon);
+    let card = ModelCard::current(&asked.client.shared);
     if card.is_called(&name) { Ok(named(&describe(&card))) } else { Err(unknown(&name)) }
 }
 

@@ -19,10 +19,10 @@ const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// Renders the metrics.
 pub(crate) fn answer(asked: &Asked) -> Result<Reply, Refusal> {
-    let daemon = &asked.client.daemon;
-    let status = daemon.status();
-    let text = text(&status, &daemon.metrics).map_err(|error| {
-        let text = format!("cannot write the metrics: {error}; try: beastctl logs");
+    let shared = &asked.client.shared;
+    let status = shared.status();
+    let text = text(&status, &shared.metrics).map_err(|error| {
+        let text = format!("cannot write the metrics: {error}; try: the log of beastd");
         Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "server_error", text)
     })?;
     let mut reply = reply(StatusCode::OK, CONTENT_TYPE, text);

@@ -12,7 +12,7 @@ use crate::http::refusal::Refusal;
 
 /// Whether requests are answered. An unloaded model reloads on the next request, so that counts as healthy.
 pub(crate) fn health(asked: &Asked) -> Result<Reply, Refusal> {
-    available(&asked.client.daemon.status().state)?;
+    available(&asked.client.shared.status().state)?;
     Ok(json_reply(StatusCode::OK, &json!({ "status": "ok" })))
 }
 
@@ -32,19 +32,19 @@ fn available(state: &State) -> Result<(), Refusal> {
 
 /// Model and daemon.
 pub(crate) fn props(asked: &Asked) -> Result<Reply, Refusal> {
-    let daemon = &asked.client.daemon;
-    let status = daemon.status();
-    let facts = models::facts(daemon);
+    let shared = &asked.client.shared;
+    let status = shared.status();
+    let facts = models::facts(shared);
     if facts.is_none() {
         available(&status.state)?;
     }
-    let card = ModelCard::current(daemon);
-    let n_ctx = card.model.as_ref().map_or(daemon.config().n_ctx, |model| model.n_ctx as usize);
+    let card = ModelCard::current(shared);
+    let n_ctx = card.model.as_ref().map_or(shared.config().n_ctx, |model| model.n_ctx as usize);
     let text = |read: fn(&crate::loader::ModelFacts) -> &String| facts.as_ref().map_or("", |facts| read(facts));
     let defaults = facts.as_ref().map(|facts| facts.sampling);
     let body = json!({
         "default_generation_settings": {
-            "params": settings::defaults(defaults, daemon.config().max_tokens),
+            "params": settings::defaults(defaults, shared.config().max_tokens),
             "n_ctx": n_ctx,
         },
         "total_slots": status.n_slots,
@@ -66,10 +66,10 @@ pub(crate) fn props(asked: &Asked) -> Result<Reply, Refusal> {
 
 /// The slots. Only the number of busy ones is known, so the first ones are shown as busy.
 pub(crate) fn slots(asked: &Asked) -> Result<Reply, Refusal> {
-    let daemon = &asked.client.daemon;
-    let status = daemon.status();
-    let card = ModelCard::current(daemon);
-    let n_ctx = card.model.as_ref().map_or(daemon.config().n_ctx, |model| model.n_ctx as usize);
+    let shared = &asked.client.shared;
+    let status = shared.status();
+    let card = ModelCard::current(shared);
+    let n_ctx = card.model.as_ref().map_or(shared.config().n_ctx, |model| model.n_ctx as usize);
     let is_wanted =
         |pair: &str| pair.split_once('=').is_some_and(|(name, value)| name == "fail_on_no_slot" && !value.is_empty());
     if status.n_running >= status.n_slots && asked.query.split('&').any(is_wanted) {

@@ -9,7 +9,6 @@ use serde_json::{Value, json};
 use super::keep_alive;
 use crate::admission::Admission;
 use crate::batch::Token;
-use crate::daemon::Daemon;
 use crate::http::asked::Asked;
 use crate::http::body::{Reply, json_reply};
 use crate::http::client::Client;
@@ -17,6 +16,7 @@ use crate::http::fields::Fields;
 use crate::http::models::{self, tagged};
 use crate::http::refusal::Refusal;
 use crate::http::vocabulary::hold;
+use crate::shared::Shared;
 
 /// Most texts per request.
 const MAX_INPUTS: usize = 2048;
@@ -33,7 +33,7 @@ struct Embedded {
 pub(crate) async fn many(asked: Asked) -> Result<Reply, Refusal> {
     let arrived = Instant::now();
     let fields = Fields::new(&asked.body);
-    models::check_name(&asked.client.daemon, fields.text("model")?)?;
+    models::check_name(&asked.client.shared, fields.text("model")?)?;
     keep_alive::is_over(&fields)?;
     let texts = fields.texts("input", MAX_INPUTS)?;
     let is_truncated = fields.flag("truncate")?.unwrap_or(true);
@@ -55,7 +55,7 @@ pub(crate) async fn many(asked: Asked) -> Result<Reply, Refusal> {
 /// `/api/embeddings`, the older route: one text.
 pub(crate) async fn one(asked: Asked) -> Result<Reply, Refusal> {
     let fields = Fields::new(&asked.body);
-    models::check_name(&asked.client.daemon, fields.text("model")?)?;
+    models::check_name(&asked.client.shared, fields.text("model")?)?;
     keep_alive::is_over(&fields)?;
     let text = fields.text("prompt")?.unwrap_or_default().to_owned();
     let mut embedded = embed(&asked.client, vec![text], true).await?;
@@ -71,7 +71,7 @@ async fn embed(client: &Client, mut texts: Vec<String>, is_truncated: bool) -> R
     let load_ns = u64::try_from(arrived.elapsed().as_nanos()).unwrap_or(u64::MAX);
     let inputs = held.beside(move |admission| tokens(admission, &texts, is_truncated)).await?;
     let n_tokens = inputs.iter().map(Vec::len).sum();
-    let vectors = if inputs.is_empty() { Vec::new() } else { vectors(&client.daemon, inputs).await? };
+    let vectors = if inputs.is_empty() { Vec::new() } else { vectors(&client.shared, inputs).await? };
     Ok(Embedded { model: held.ready.model.name.clone(), vectors, n_tokens, load_ns })
 }
 
@@ -101,9 +101,9 @@ fn shorten(vector: &mut Vec<f32>, n_dimensions: usize) {
     }
 }
 
-/// One normalized vector per input.
-async fn vectors(daemon: &Arc<Daemon>, inputs: Vec<Vec<Token>>) -> Result<Vec<Vec<f32>>, Refusal> {
-    Ok(daemon.worker.embed(inputs).await?)
+/// One vector of length 1 for each input.
+async fn vectors(shared: &Arc<Shared>, inputs: Vec<Vec<Token>>) -> Result<Vec<Vec<f32>>, Refusal> {
+    Ok(shared.worker.embed(inputs).await?)
 }
 
 #[cfg(test)]

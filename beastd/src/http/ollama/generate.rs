@@ -18,12 +18,12 @@ use crate::http::{models, openai, stream};
 /// Answers a request.
 pub(crate) async fn answer(asked: Asked) -> Result<Reply, Refusal> {
     let fields = Fields::new(&asked.body);
-    models::check_name(&asked.client.daemon, fields.text("model")?)?;
+    models::check_name(&asked.client.shared, fields.text("model")?)?;
     let is_stream = fields.flag("stream")?.unwrap_or(true);
     if fields.text("prompt")?.unwrap_or_default().is_empty() {
         return keep_alive::change_model(&asked, ("response", "".into()), is_stream).await;
     }
-    let request = generate(&fields, asked.client.daemon.config().n_ctx)?;
+    let request = generate(&fields, asked.client.shared.config().n_ctx)?;
     super::models::check_thinking(&asked.client, &fields, &request.template).await?;
     let request = Generate { priority: openai::priority(&asked.headers)?, ..request };
     run(asked.client, request, Shape::Generate, is_stream).await
@@ -54,7 +54,7 @@ fn generate(fields: &Fields<'_>, n_ctx: usize) -> Result<Generate, Refusal> {
 /// Runs a request.
 pub(super) async fn run(client: Client, request: Generate, shape: Shape, is_stream: bool) -> Result<Reply, Refusal> {
     let arrived = Instant::now();
-    let answers = Answers::begin(&client.daemon, vec![request]).await?;
+    let answers = Answers::begin(&client.shared, vec![request]).await?;
     let clock = Clock { arrived, loading: arrived.elapsed() };
     if is_stream {
         return Ok(stream::reply(answers, Lines::new(shape, clock), client.line));

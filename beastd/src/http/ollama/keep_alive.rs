@@ -65,7 +65,7 @@ pub(super) async fn change_model(asked: &Asked, empty: (&str, Value), is_stream:
     let wanted = if is_over { Change::Unload } else { Change::Load(None) };
     change(&asked.client, wanted).await?;
     let mut body = json!({
-        "model": ModelCard::current(&asked.client.daemon).tagged(),
+        "model": ModelCard::current(&asked.client.shared).tagged(),
         "created_at": rfc_3339(SystemTime::now()),
     });
     body[empty.0] = empty.1;

@@ -12,7 +12,6 @@ use sha2::{Digest, Sha256};
 use tokio::time::timeout;
 
 use super::{rfc_3339, single};
-use crate::daemon::Daemon;
 use crate::http::asked::Asked;
 use crate::http::body::{Reply, json_reply};
 use crate::http::client::Client;
@@ -21,6 +20,7 @@ use crate::http::models::{self, ModelCard};
 use crate::http::refusal::Refusal;
 use crate::http::vocabulary::hold;
 use crate::loader::ModelFacts;
+use crate::shared::Shared;
 
 /// A century: without unloading there is no expiry.
 const NEVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
@@ -30,23 +30,23 @@ const FIRST_LOAD: Duration = Duration::from_secs(5);
 
 /// `/api/tags`.
 pub(crate) async fn tags(asked: Asked) -> Reply {
-    let daemon = &asked.client.daemon;
-    if models::facts(daemon).is_none() {
-        // Without a model, the list is empty.
+    let shared = &asked.client.shared;
+    if models::facts(shared).is_none() {
+        // Without a model there is still a list.
         let _ = timeout(FIRST_LOAD, hold(&asked.client)).await;
     }
-    let mut entry = entry(daemon);
-    entry["modified_at"] = modified_at(&ModelCard::current(daemon)).into();
-    entry["capabilities"] = capabilities(models::facts(daemon).as_deref());
+    let mut entry = entry(shared);
+    entry["modified_at"] = modified_at(&ModelCard::current(shared)).into();
+    entry["capabilities"] = capabilities(models::facts(shared).as_deref());
     json_reply(StatusCode::OK, &json!({ "models": [entry] }))
 }
 
 /// `/api/ps`: loaded models.
 pub(crate) fn ps(asked: &Asked) -> Reply {
-    let daemon = &asked.client.daemon;
-    let Some(ready) = models::ready(daemon) else { return json_reply(StatusCode::OK, &json!({ "models": [] })) };
-    let mut entry = entry(daemon);
-    let stays = daemon.config().idle_unload.min(NEVER);
+    let shared = &asked.client.shared;
+    let Some(ready) = models::ready(shared) else { return json_reply(StatusCode::OK, &json!({ "models": [] })) };
+    let mut entry = entry(shared);
+    let stays = shared.config().idle_unload.min(NEVER);
     let (n_layers, n_on_gpu) = (u64::from(ready.model.n_layers) + 1, u64::from(ready.model.n_gpu_layers));
     entry["expires_at"] = rfc_3339(SystemTime::now() + stays).into();
     entry["size_vram"] = (ready.model.n_bytes / n_layers * n_on_gpu.min(n_layers)).into();
@@ -56,15 +56,15 @@ pub(crate) fn ps(asked: &Asked) -> Reply {
 
 /// `/api/show`.
 pub(crate) async fn show(asked: Asked) -> Result<Reply, Refusal> {
-    let daemon = &asked.client.daemon;
+    let shared = &asked.client.shared;
     let name = name(&Fields::new(&asked.body))?;
-    models::check_name(daemon, Some(&name))?;
-    let facts = match models::facts(daemon) {
+    models::check_name(shared, Some(&name))?;
+    let facts = match models::facts(shared) {
         Some(facts) => facts,
         None => Arc::clone(&hold(&asked.client).await?.ready.facts),
     };
     let facts = &*facts;
-    let card = ModelCard::current(daemon);
+    let card = ModelCard::current(shared);
     let body = json!({
         "license": "",
         "modelfile": format!("# Modelfile of beast\nFROM {}\n", card.tagged()),
@@ -83,7 +83,7 @@ pub(crate) fn pull(asked: &Asked) -> Result<Reply, Refusal> {
     let fields = Fields::new(&asked.body);
     let name = name(&fields)?;
     let is_stream = fields.flag("stream")?.unwrap_or(true);
-    if ModelCard::current(&asked.client.daemon).is_called(&name) {
+    if ModelCard::current(&asked.client.shared).is_called(&name) {
         Ok(single(&json!({ "status": "success" }), is_stream))
     } else {
         let reason = "models cannot be downloaded over HTTP; try: beastctl models pull";
@@ -100,9 +100,9 @@ fn name(fields: &Fields<'_>) -> Result<String, Refusal> {
     name.map(str::to_owned).ok_or_else(|| fields.wrong("model", "the name of a model"))
 }
 
-/// Fields common to both lists.
-fn entry(daemon: &Daemon) -> Value {
-    let card = ModelCard::current(daemon);
+/// What both lists say.
+fn entry(shared: &Shared) -> Value {
+    let card = ModelCard::current(shared);
     let name = card.tagged();
     let size = card.model.as_ref().map_or(0, |model| model.n_bytes);
     json!({
@@ -110,7 +110,7 @@ fn entry(daemon: &Daemon) -> Value {
         "model": name,
         "size": size,
         "digest": digest(&card, size),
-        "details": details(models::facts(daemon).as_deref()),
+        "details": details(models::facts(shared).as_deref()),
     })
 }
 
@@ -250,14 +250,14 @@ pub(super) async fn check_thinking(
     if options.thinking != Some(true) {
         return Ok(());
     }
-    let facts = match models::facts(&client.daemon) {
+    let facts = match models::facts(&client.shared) {
         Some(facts) => facts,
         None => Arc::clone(&hold(client).await?.ready.facts),
     };
     if thinks(&facts) {
         return Ok(());
     }
-    let name = fields.text("model")?.map_or_else(|| ModelCard::current(&client.daemon).tagged(), str::to_owned);
+    let name = fields.text("model")?.map_or_else(|| ModelCard::current(&client.shared).tagged(), str::to_owned);
     let name = models::excerpt(&name);
     Err(Refusal::invalid_field("think", format!("\"{name}\" does not support thinking")))
 }

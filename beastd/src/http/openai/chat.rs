@@ -35,7 +35,7 @@ struct Wishes {
 /// Answers a request.
 pub(crate) async fn answer(asked: Asked) -> Result<Reply, Refusal> {
     let fields = Fields::new(&asked.body);
-    models::check_name(&asked.client.daemon, fields.text("model")?)?;
+    models::check_name(&asked.client.shared, fields.text("model")?)?;
     let wishes = wishes(&fields)?;
     let request = Generate { priority: super::priority(&asked.headers)?, ..generate(&fields)? };
     let verbose = verbose(&asked, &request).await?;
@@ -45,7 +45,7 @@ pub(crate) async fn answer(asked: Asked) -> Result<Reply, Refusal> {
         let script = Chunks::new(identity.clone(), wishes, verbose);
         return resumable::begin(&asked, id, requests, identity, script).await;
     }
-    let answers = Answers::begin(&asked.client.daemon, requests).await?;
+    let answers = Answers::begin(&asked.client.shared, requests).await?;
     if wishes.is_stream {
         return Ok(stream::reply(answers, Chunks::new(identity, wishes, verbose), asked.client.line));
     }

@@ -22,7 +22,7 @@ const MAX_LOGPROBS: i64 = 20;
 /// Answers a request.
 pub(crate) async fn answer(asked: Asked) -> Result<Reply, Refusal> {
     let fields = Fields::new(&asked.body);
-    models::check_name(&asked.client.daemon, fields.text("model")?)?;
+    models::check_name(&asked.client.shared, fields.text("model")?)?;
     let Streaming { is_stream, has_usage } = super::streaming(&fields)?;
     let request = Generate { priority: super::priority(&asked.headers)?, ..generate(&fields)? };
     let n = usize::try_from(fields.integer("n", 1..=64)?.unwrap_or(1)).unwrap_or(1);
@@ -36,7 +36,7 @@ pub(crate) async fn answer(asked: Asked) -> Result<Reply, Refusal> {
         requests.extend(choices(Generate { raw: Some(prompt), ..request.clone() }, n)?);
     }
     let n_answers = requests.len();
-    let answers = Answers::begin(&asked.client.daemon, requests).await?;
+    let answers = Answers::begin(&asked.client.shared, requests).await?;
     let identity = Identity::new("cmpl", "text_completion", String::new());
     if is_stream {
         let usages = vec![Usage::default(); n_answers];

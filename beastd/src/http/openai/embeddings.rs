@@ -45,15 +45,15 @@ struct Wishes {
 /// Answers a request.
 pub(crate) async fn answer(asked: Asked, shape: Shape) -> Result<Reply, Refusal> {
     let fields = Fields::new(&asked.body);
-    models::check_name(&asked.client.daemon, fields.text("model")?)?;
+    models::check_name(&asked.client.shared, fields.text("model")?)?;
     let wishes = wishes(&fields, shape)?;
     let held = hold(&asked.client).await?;
     let (client, body) = (asked.client, asked.body);
     let inputs = held.beside(move |admission| inputs(&Fields::new(&body), admission.vocab())).await?;
-    let (line, daemon) = (client.line, Arc::clone(&client.daemon));
+    let (line, shared) = (client.line, Arc::clone(&client.shared));
     let computing = async move {
         let n_tokens: usize = inputs.iter().map(Vec::len).sum();
-        let outcome = daemon.worker.embed(inputs).await.map_err(refusal);
+        let outcome = shared.worker.embed(inputs).await.map_err(refusal);
         let body = outcome.and_then(|vectors| body_of(&vectors, n_tokens, &held, wishes));
         match body {
             Ok(body) => json_reply(StatusCode::OK, &body),

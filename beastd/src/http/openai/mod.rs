@@ -55,13 +55,13 @@ pub(crate) fn now_s() -> u64 {
 
 /// Starts with a `b`, as clients of llama-server expect.
 pub(crate) fn fingerprint() -> String {
-    format!("beast-{}", crate::daemon::VERSION)
+    format!("beast-{}", crate::shared::VERSION)
 }
 
 /// OpenAI's name for a finish reason.
 pub(crate) fn finish_reason(reason: Option<FinishReason>, has_calls: bool) -> &'static str {
     match reason {
-        Some(FinishReason::MaxTokens | FinishReason::ContextFull | FinishReason::DeadEnd) => "length",
+        Some(reason) if reason.is_cut() => "length",
         _ if has_calls => "tool_calls",
         _ => "stop",
     }

@@ -10,7 +10,7 @@ use crate::http::refusal::Refusal;
 
 /// All models.
 pub(crate) fn list(asked: &Asked) -> Reply {
-    let card = ModelCard::current(&asked.client.daemon);
+    let card = ModelCard::current(&asked.client.shared);
     let body = json!({
         "object": "list",
         "data": [describe(&card, asked)],
@@ -22,7 +22,7 @@ pub(crate) fn list(asked: &Asked) -> Reply {
 
 pub(crate) fn one(asked: &Asked) -> Result<Reply, Refusal> {
     let name = name_in(&asked.path);
-    let card = ModelCard::current(&asked.client.daemon);
+    let card = ModelCard::current(&asked.client.shared);
     if card.is_called(&name) { Ok(json_reply(StatusCode::OK, &describe(&card, asked))) } else { Err(unknown(&name)) }
 }
 
@@ -32,7 +32,7 @@ pub(crate) fn name_in(path: &str) -> String {
 }
 
 fn describe(card: &ModelCard, asked: &Asked) -> Value {
-    let n_ctx = card.model.as_ref().map_or(asked.client.daemon.config().n_ctx, |model| model.n_ctx as usize);
+    let n_ctx = card.model.as_ref().map_or(asked.client.shared.config().n_ctx, |model| model.n_ctx as usize);
     let model = card.model.as_ref();
     json!({
         "id": card.id,

@@ -13,6 +13,7 @@ use std::time::UNIX_EPOCH;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
+use beast_launchd::lock;
 use beast_protocol::{Event, Priority, decode, encode};
 use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
@@ -82,8 +83,8 @@ impl Journal {
         let path = path(folder, &head.id);
         remove(&path)?;
         let mut file = OpenOptions::new().append(true).create_new(true).mode(0o600).open(&path)?;
-        let begun = file.try_lock().map_err(io::Error::from).and_then(|()| file.write_all(line(head)?.as_bytes()));
-        // A partial header is useless.
+        let begun = lock::take(&file).map_err(io::Error::from).and_then(|()| file.write_all(line(head)?.as_bytes()));
+        // Half a head is of no use.
         begun.inspect_err(|_| remove(&path).unwrap_or_default())?;
         Ok(Self { file })
     }
@@ -176,7 +177,7 @@ fn open(path: &Path) -> io::Result<Option<(File, Metadata)>> {
     if !metadata.is_file() {
         return Ok(None);
     }
-    file.try_lock()?;
+    lock::take(&file)?;
     Ok(Some((file, metadata)))
 }
 

@@ -17,7 +17,7 @@ use beast_protocol::{Generate, VERSION};
 use hyper::StatusCode;
 use hyper::header::{CACHE_CONTROL, HeaderMap, HeaderValue};
 use serde_json::{Value, json};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use super::answers::Answers;
 use super::asked::Asked;
@@ -69,15 +69,30 @@ pub(crate) async fn begin(
     if requests.len() != 1 {
         return Err(Refusal::invalid_field("n", "a stream with X-Conversation-Id has one answer; try: set n to 1"));
     }
-    let (daemon, streams) = (&asked.client.daemon, &asked.client.streams);
-    let priority = requests[0].priority;
-    let answers = Answers::begin(daemon, requests).await?;
-    let log = Arc::new(Log::new(now_s()));
-    // From here on it runs without its client.
-    let evicted = streams.insert(&id, &log)?;
-    let body = asked.body.clone();
-    let head = Head { protocol: VERSION, id, identity, body, priority, started_at: log.started_at };
-    producer::spawn(streams, &log, answers, script, head, evicted).await;
+    let (shared, streams) = (Arc::clone(&asked.client.shared), Arc::clone(&asked.client.streams));
+    let (body, priority) = (asked.body.clone(), requests[0].priority);
+    // From here on it goes on without its client, which may leave while the model loads.
+    let detached = streams.detach(id.clone())?;
+    let (tell, begun) = oneshot::channel();
+    tokio::spawn(async move {
+        let accepted = detached.unless_stopped(async {
+            let answers = Answers::begin(&shared, requests).await?;
+            let log = Arc::new(Log::new(now_s()));
+            let evicted = streams.insert(&id, &log)?;
+            Ok((answers, log, evicted))
+        });
+        let outcome = match accepted.await {
+            Ok((answers, log, evicted)) => {
+                let head = Head { protocol: VERSION, id, identity, body, priority, started_at: log.started_at };
+                producer::spawn(&streams, &log, answers, script, head, evicted).await;
+                Ok(log)
+            }
+            Err(refusal) => Err(refusal),
+        };
+        // The client may have gone.
+        let _ = tell.send(outcome);
+    });
+    let log = begun.await.unwrap_or_else(|_| Err(streams::cancelled()))?;
     Ok(forward(log, 0, asked.client.line.clone()))
 }
 
@@ -89,9 +104,9 @@ pub(crate) async fn attach(asked: &Asked) -> Result<Reply, Refusal> {
         None | Some("") => 0,
         Some(from) => from.parse().map_err(|_| Refusal::invalid("invalid from: expected a number of bytes"))?,
     };
-    let log = match asked.client.streams.get(id) {
+    let log = match asked.client.streams.begun(id).await {
         Some(log) => log,
-        None => producer::recover(&asked.client.daemon, &asked.client.streams, id).await?,
+        None => producer::recover(&asked.client.shared, &asked.client.streams, id).await?,
     };
     // A client with more bytes than there are has them from another stream.
     let n_bytes = log.len();

@@ -10,12 +10,12 @@ use tokio::time::{Instant, sleep_until};
 use super::journal::{self, Found, Head, Journal};
 use super::log::Log;
 use super::streams::{Streams, Summary, cancelled};
-use crate::daemon::Daemon;
 use crate::http::answers::Answers;
 use crate::http::fields::Fields;
 use crate::http::openai::chat::{self, Chunks};
 use crate::http::refusal::Refusal;
 use crate::http::stream::{PING_AFTER, Script};
+use crate::shared::Shared;
 
 /// Most events per write.
 const MAX_EVENTS: usize = 64;
@@ -50,8 +50,8 @@ pub(super) async fn spawn(
 /// Reads back a stream that another process began, and resumes it if it was interrupted.
 ///
 /// # Errors
-/// 404 when there is none; otherwise why it cannot be resumed, which may change later.
-pub(super) async fn recover(daemon: &Arc<Daemon>, streams: &Arc<Streams>, id: &str) -> Result<Arc<Log>, Refusal> {
+/// 404 when there is none; why it cannot go on, which may be otherwise later.
+pub(super) async fn recover(shared: &Arc<Shared>, streams: &Arc<Streams>, id: &str) -> Result<Arc<Log>, Refusal> {
     let unknown = || Refusal::not_found("stream not found or expired");
     let turn = streams.turn().await;
     if let Some(log) = streams.get(id) {
@@ -77,27 +77,27 @@ pub(super) async fn recover(daemon: &Arc<Daemon>, streams: &Arc<Streams>, id: &s
     }
     drop(turn);
     if !is_done {
-        tracing::info!("resuming a stream that another process began");
-        go_on(daemon, streams, id, &log, summary, (request, script, journal)).await?;
+        tracing::info!("a stream goes on that another process began");
+        go_on(shared, streams, id, &log, summary, (request, script, journal)).await?;
     }
     Ok(log)
 }
 
 /// Asks the model for the rest. Like any stream, it runs without its client; returns once the request is accepted.
 async fn go_on(
-    daemon: &Arc<Daemon>,
+    shared: &Arc<Shared>,
     streams: &Arc<Streams>,
     id: &str,
     log: &Arc<Log>,
     summary: Summary,
     (request, script, journal): (Generate, Chunks, Journal),
 ) -> Result<(), Refusal> {
-    let (daemon, streams, id, log) = (Arc::clone(daemon), Arc::clone(streams), id.to_owned(), Arc::clone(log));
+    let (shared, streams, id, log) = (Arc::clone(shared), Arc::clone(streams), id.to_owned(), Arc::clone(log));
     let (begun, has_begun) = oneshot::channel();
     tokio::spawn(async move {
         let answers = tokio::select! {
             () = log.stopped() => return,
-            answers = Answers::begin(&daemon, vec![request]) => answers,
+            answers = Answers::begin(&shared, vec![request]) => answers,
         };
         match answers {
             Ok(answers) => {

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -29,14 +30,26 @@ pub(crate) struct Streams {
     /// Folder of the journals; `None` without a home directory.
     folder: Option<PathBuf>,
     known: Mutex<HashMap<String, Stream>>,
-    /// Requests that will start a stream of this name, with a channel to stop each.
-    announced: Mutex<HashMap<u64, (String, oneshot::Sender<()>)>>,
-    /// Held while files are created, read or removed, so that files and `known` agree.
+    /// Requests that will begin a stream.
+    announced: Mutex<HashMap<u64, Announcement>>,
+    /// One of them has begun it, or never will.
+    settled: Notify,
+    /// Held by whoever makes, reads or removes files, so that files and `known` tell the same.
     turn: Arc<tokio::sync::Mutex<()>>,
     /// Signals a new expiry time.
     changed: Notify,
     /// Whether the failure to write journals has been logged.
     is_failing: AtomicBool,
+}
+
+#[derive(Debug)]
+struct Announcement {
+    /// The name of its stream.
+    id: String,
+    /// Tells it that nobody wants it; none when it has been told.
+    stop: Option<oneshot::Sender<()>>,
+    /// Since when it goes on without its client, in seconds since 1970.
+    since: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -100,6 +113,7 @@ impl Streams {
             folder,
             known: Mutex::default(),
             announced: Mutex::default(),
+            settled: Notify::new(),
             turn,
             changed: Notify::new(),
             is_failing: AtomicBool::new(false),
@@ -124,7 +138,18 @@ impl Streams {
         self.known.lock().expect("the lock is never poisoned")
     }
 
-    /// Waits for exclusive access to the files.
+    fn announced(&self) -> MutexGuard<'_, HashMap<u64, Announcement>> {
+        self.announced.lock().expect("nobody panics with it")
+    }
+
+    /// Those that wait for their model without their client, and since when.
+    fn waiting(&self) -> HashMap<String, u64> {
+        let announced = self.announced();
+        let waiting = announced.values().filter(|announcement| announcement.stop.is_some());
+        waiting.filter_map(|announcement| Some((announcement.id.clone(), announcement.since?))).collect()
+    }
+
+    /// Waits until nobody else uses the files.
     pub(super) async fn turn(&self) -> Turn {
         Arc::clone(&self.turn).lock_owned().await
     }
@@ -153,7 +178,19 @@ impl Streams {
         }
     }
 
-    /// A stream that is only on disk.
+    /// The same, and one that waits for its model is waited for.
+    pub(super) async fn begun(&self, id: &str) -> Option<Arc<Log>> {
+        loop {
+            let mut settled = pin!(self.settled.notified());
+            settled.as_mut().enable();
+            if !self.waiting().contains_key(id) {
+                return self.get(id);
+            }
+            settled.await;
+        }
+    }
+
+    /// One that is on disk alone.
     pub(super) fn stored(&self, id: &str) -> Option<Summary> {
         match self.known().get(id) {
             Some(stream @ Stream::Stored(summary)) if !stream.is_expired() => Some(*summary),
@@ -163,9 +200,13 @@ impl Streams {
 
     /// Streams with these ids.
     pub(super) fn find(&self, is_wanted: impl Fn(&str) -> bool) -> Vec<(String, Summary)> {
+        let waiting = self.waiting();
         let known = self.known();
-        let found = known.iter().filter(|(id, stream)| is_wanted(id) && !stream.is_expired());
-        found.map(|(id, stream)| (id.clone(), stream.summary())).collect()
+        let found = known.iter().filter(|(id, stream)| !waiting.contains_key(*id) && !stream.is_expired());
+        let found = found.map(|(id, stream)| (id.clone(), stream.summary()));
+        let nothing_yet = |at: u64| Summary { started_at: at, n_bytes: 0, is_done: false, at: u64::MAX };
+        let waiting = waiting.iter().map(|(id, at)| (id.clone(), nothing_yet(*at)));
+        found.chain(waiting).filter(|(id, _)| is_wanted(id)).collect()
     }
 
     /// Adds a stream, stopping and replacing one with the same name. Returns the name of an evicted one, whose file
@@ -178,13 +219,7 @@ impl Streams {
         let mut evicted = None;
         if !known.contains_key(id) && known.len() >= MAX_STREAMS {
             let at_rest = known.iter().filter_map(|(id, stream)| Some((stream.at_rest_since()?, id.clone())));
-            let Some((_, oldest)) = at_rest.min() else {
-                let text = format!("{MAX_STREAMS} resumable streams are running; try: repeat the request in a moment");
-                return Err(Refusal {
-                    retry_after: Some(1),
-                    ..Refusal::new(StatusCode::TOO_MANY_REQUESTS, "rate_limit_error", text)
-                });
-            };
+            let Some((_, oldest)) = at_rest.min() else { return Err(too_many()) };
             known.remove(&oldest);
             evicted = Some(oldest);
         }
@@ -224,10 +259,25 @@ impl Streams {
 
     /// Announces a request that will start a stream of this name, so that stopping the name stops it too.
     pub(super) fn announce(self: &Arc<Self>, id: String) -> Announced {
+        self.announce_since(id, None)
+    }
+
+    /// The same for one that goes on without its client: who comes back for the stream waits for it.
+    ///
+    /// # Errors
+    /// 429 when as many as there may be are waiting.
+    pub(super) fn detach(self: &Arc<Self>, id: String) -> Result<Announced, Refusal> {
+        if self.announced().values().filter(|announcement| announcement.since.is_some()).count() >= MAX_STREAMS {
+            return Err(too_many());
+        }
+        Ok(self.announce_since(id, Some(now_s())))
+    }
+
+    fn announce_since(self: &Arc<Self>, id: String, since: Option<u64>) -> Announced {
         let (stop, stopped) = oneshot::channel();
-        let mut announced = self.announced.lock().expect("the lock is never poisoned");
+        let mut announced = self.announced();
         let n = (0..).find(|n| !announced.contains_key(n)).expect("there are fewer requests than numbers");
-        announced.insert(n, (id, stop));
+        announced.insert(n, Announcement { id, stop: Some(stop), since });
         Announced { streams: Arc::clone(self), n, stopped }
     }
 
@@ -246,11 +296,13 @@ impl Streams {
     }
 
     fn stop(&self, id: &str) {
-        let mut announced = self.announced.lock().expect("the lock is never poisoned");
-        for (_, (_, stop)) in announced.extract_if(|_, (name, _)| name == id) {
-            // It may have just received its answer.
-            let _ = stop.send(());
+        for announcement in self.announced().values_mut().filter(|announcement| announcement.id == id) {
+            if let Some(stop) = announcement.stop.take() {
+                // It may have got its answer in this moment.
+                let _ = stop.send(());
+            }
         }
+        self.settled.notify_waiters();
         if let Some(Stream::Open(log)) = self.known().remove(id) {
             log.stop(cancelled());
         }
@@ -347,13 +399,19 @@ impl Announced {
 
 impl Drop for Announced {
     fn drop(&mut self) {
-        self.streams.announced.lock().expect("the lock is never poisoned").remove(&self.n);
+        self.streams.announced().remove(&self.n);
+        self.streams.settled.notify_waiters();
     }
 }
 
 /// llama-server's clients look for this word.
 pub(super) fn cancelled() -> Refusal {
     Refusal::invalid("the stream was cancelled by DELETE /v1/stream")
+}
+
+fn too_many() -> Refusal {
+    let text = format!("{MAX_STREAMS} resumable streams are running; try: again in a moment");
+    Refusal { retry_after: Some(1), ..Refusal::new(StatusCode::TOO_MANY_REQUESTS, "rate_limit_error", text) }
 }
 
 fn conflict(message: &str) -> Refusal {

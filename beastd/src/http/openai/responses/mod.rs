@@ -23,11 +23,11 @@ use crate::http::stream::{self, Script, named};
 /// Answers a request.
 pub(crate) async fn answer(asked: Asked) -> Result<Reply, Refusal> {
     let fields = Fields::new(&asked.body);
-    models::check_name(&asked.client.daemon, fields.text("model")?)?;
+    models::check_name(&asked.client.shared, fields.text("model")?)?;
     let request = Generate { priority: super::priority(&asked.headers)?, ..generate(&fields)? };
     let is_stream = fields.flag("stream")?.unwrap_or(false);
     let narration = Narration::new(Echo::read(&fields, &request)?, request::wishes(&fields)?);
-    let answers = Answers::begin(&asked.client.daemon, vec![request]).await?;
+    let answers = Answers::begin(&asked.client.shared, vec![request]).await?;
     if is_stream {
         return Ok(stream::reply(answers, Told { narration, out: Vec::new() }, asked.client.line));
     }

@@ -1,8 +1,8 @@
-//! Requests that take several model calls. One kind so far: a text longer than the context is answered in parts, then
-//! the answers are answered together, in rounds, until one call holds them all (map-reduce).
+//! Map-reduce: a text longer than the context is answered part by part, then the answers are answered together, in
+//! rounds, until one call holds them all. Knows no sockets and no llama.cpp.
 //!
 //! Between session and admission: a part is admitted and scheduled like any other request, but in the background, where
-//! it yields to requests with a waiting client. Dropping the future drops the parts' reply channels, which cancels
+//! it yields to requests that somebody waits for. Dropping the future drops the parts' reply channels, which cancels
 //! them.
 
 mod part;
@@ -109,7 +109,8 @@ impl Reduction {
             let n_max = admission.n_ctx().saturating_sub(n_around + n_answer + MARGIN);
             if n_max < MIN_PART {
                 let message = format!(
-                    "the instruction and the question take {n_around} of the context's {} tokens and leave no room for the input; try: shorten them, or raise n_ctx",
+                    "the instruction and the question are {n_around} tokens and leave no room in the context of {} for \
+                     a part of the input; try: shorter ones, or a larger n_ctx",
                     admission.n_ctx()
                 );
                 return Err(WireError::new(ErrorCode::TooLong, message));
@@ -136,15 +137,7 @@ impl Reduction {
         let n_parts = as_u32(pieces.len());
         let n_tokens = pieces.iter().map(|piece| (piece.n_tokens - piece.n_overlap) as u64).sum();
         self.say(Event::Round(Round { round, n_parts, n_tokens })).await;
-        let mut same: HashMap<(&str, Option<&str>), Vec<usize>> = HashMap::new();
-        let mut waiting = VecDeque::new();
-        for (index, piece) in pieces.iter().enumerate() {
-            let indices = same.entry(contents(text, piece)).or_default();
-            indices.push(index);
-            if indices.len() == 1 {
-                waiting.push_back(index);
-            }
-        }
+        let (same, mut waiting) = group(text, &pieces);
         let mut answers = vec![String::new(); pieces.len()];
         let mut running = JoinSet::new();
         let mut n_done = 0;
@@ -250,8 +243,24 @@ impl Frame {
     }
 }
 
-/// The text of a part, preceded by the line that names its file unless it contains it.
-fn contents<'a>(text: &'a str, piece: &Piece) -> (&'a str, Option<&'a str>) {
+/// A part's text, and the line that names its file when that is not in it.
+type Contents<'a> = (&'a str, Option<&'a str>);
+
+/// The parts by their contents, and the first of each: those are answered.
+fn group<'a>(text: &'a str, pieces: &[Piece]) -> (HashMap<Contents<'a>, Vec<usize>>, VecDeque<usize>) {
+    let mut same: HashMap<_, Vec<usize>> = HashMap::new();
+    let mut firsts = VecDeque::new();
+    for (index, piece) in pieces.iter().enumerate() {
+        let indices = same.entry(contents(text, piece)).or_default();
+        indices.push(index);
+        if indices.len() == 1 {
+            firsts.push_back(index);
+        }
+    }
+    (same, firsts)
+}
+
+fn contents<'a>(text: &'a str, piece: &Piece) -> Contents<'a> {
     (&text[piece.span.clone()], piece.heading.clone().map(|span| &text[span]))
 }
 
@@ -285,5 +294,5 @@ fn wire_span(span: &Range<usize>) -> Span {
 }
 
 #[cfg(test)]
-#[path = "jobs_tests.rs"]
+#[path = "map_reduce_tests.rs"]
 mod tests;

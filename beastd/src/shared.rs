@@ -1,4 +1,5 @@
-//! State shared by all connections, and the daemon's status.
+//! The state that all connections share, and the daemon's description of itself. Knows no socket and no message but
+//! `Status`.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
@@ -30,8 +31,8 @@ pub enum Phase {
 }
 
 /// Shared by the accept loop and all sessions.
-pub struct Daemon {
-    /// The settings; SIGHUP replaces them.
+pub struct Shared {
+    /// The settings; those that can change without a restart change here.
     pub config: watch::Sender<Arc<Config>>,
     /// Why the last reload failed, if it did.
     pub config_problem: watch::Sender<Option<String>>,
@@ -70,8 +71,8 @@ pub struct Daemon {
     started_us: u64,
 }
 
-impl Daemon {
-    /// A daemon in the serving phase.
+impl Shared {
+    /// The state of a daemon that serves.
     pub fn new(
         config: Arc<Config>,
         progress: Progress,
@@ -138,19 +139,6 @@ impl Daemon {
             LoadState::Ready(ready) | LoadState::Leaving(ready) => Some(Arc::clone(ready)),
             _ => None,
         };
-        let state = match load {
-            _ if self.phase() != Phase::Serving => State::Draining,
-            LoadState::Loading { stage, fraction } => State::Loading { stage, fraction },
-            LoadState::Ready(_) | LoadState::Leaving(_) => match self.metrics.watchdog.stall(now_us()) {
-                Some(Stall { lasts, requests }) => {
-                    State::Stalled { ms: u64::try_from(lasts.as_millis()).unwrap_or(u64::MAX), requests }
-                }
-                None => State::Ready,
-            },
-            LoadState::Failed(error) => State::Failed { message: error.message },
-            LoadState::Unloaded { failed: Some(error) } => State::Failed { message: error.message },
-            LoadState::Unloaded { failed: None } => State::Unloaded,
-        };
         let limits = ready.as_ref().map(|ready| ready.limits);
         let as_u32 = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         Status {
@@ -158,7 +146,7 @@ impl Daemon {
             engine: engine::build(config.kernels),
             pid: std::process::id(),
             uptime_ms: (now_us() - self.started_us) / 1000,
-            state,
+            state: self.state(load),
             profile: config.profile.clone(),
             socket: self.socket.display().to_string(),
             http: self.http.get().cloned().unwrap_or_default(),
@@ -199,6 +187,22 @@ impl Daemon {
             n_preempted: self.metrics.n_preempted.load(Relaxed),
             busy_us: self.metrics.busy_us.load(Relaxed),
             notices: self.notices(ready.as_deref()),
+        }
+    }
+
+    fn state(&self, load: LoadState) -> State {
+        match load {
+            _ if self.phase() != Phase::Serving => State::Draining,
+            LoadState::Loading { stage, fraction } => State::Loading { stage, fraction },
+            LoadState::Ready(_) | LoadState::Leaving(_) => match self.metrics.watchdog.stall(now_us()) {
+                Some(Stall { lasts, requests }) => {
+                    State::Stalled { ms: u64::try_from(lasts.as_millis()).unwrap_or(u64::MAX), requests }
+                }
+                None => State::Ready,
+            },
+            LoadState::Failed(error) => State::Failed { message: error.message },
+            LoadState::Unloaded { failed: Some(error) } => State::Failed { message: error.message },
+            LoadState::Unloaded { failed: None } => State::Unloaded,
         }
     }
 

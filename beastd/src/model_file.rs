@@ -1,24 +1,20 @@
-//! Finds the model file: the configured one, else the default model if it is on disk, else the built-in one.
+//! Finds the file to load: the configured one, else the default model when it is on disk, else the built-in one. Knows
+//! no llama.cpp.
 
-use std::fs::{self, DirBuilder, File, TryLockError};
+use std::fs::{self, DirBuilder, File};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use beast_launchd::{file, paths, peer};
+use beast_launchd::whole::{PRIVATE, WholeFile};
+use beast_launchd::{file, lock, model, paths, peer};
 use sha2::{Digest, Sha256};
 
 use crate::fingerprint::hex;
 use crate::sampling::SamplingDefaults;
 
-/// File name of the default model in the models folder.
-pub const DEFAULT_MODEL: &str = "LFM2-2.6B-Q4_K_M.gguf";
-
-/// File name of its draft model beside it.
-pub const DEFAULT_DRAFT: &str = "LFM2-350M-Q4_K_M.gguf";
-
-/// How long to wait for another process that unpacks, and how often to look.
+/// How long one process waits for another that unpacks, and between two looks.
 const PATIENCE: Duration = Duration::from_secs(30);
 const LOOK: Duration = Duration::from_millis(10);
 
@@ -68,17 +64,10 @@ fn way_out(error: &io::Error) -> &'static str {
 /// # Errors
 /// See [`ModelError`].
 pub fn locate(setting: &str) -> Result<Located, ModelError> {
-    if setting == "builtin" {
-        return Ok(Located { path: unpack(&CUB)?, is_builtin: true });
+    match model::file_of(setting)? {
+        Some(path) => Ok(Located { path, is_builtin: false }),
+        None => Ok(Located { path: unpack(&CUB)?, is_builtin: true }),
     }
-    if setting != "auto" {
-        return Ok(Located { path: PathBuf::from(setting), is_builtin: false });
-    }
-    let default = paths::models_dir()?.join(DEFAULT_MODEL);
-    if default.is_file() {
-        return Ok(Located { path: default, is_builtin: false });
-    }
-    locate("builtin")
 }
 
 /// Finds the draft model for the setting `draft`; none when there is none or it would not pay. `is_cheap` says whether
@@ -91,11 +80,7 @@ pub fn locate_draft(setting: &str, model: &Located, is_cheap: bool) -> Result<Op
         "none" => Ok(None),
         "auto" if !is_cheap => Ok(None),
         "auto" if model.is_builtin => locate_draft("builtin", model, is_cheap),
-        "auto" => {
-            let is_default = model.path.file_name().is_some_and(|name| name == DEFAULT_MODEL);
-            let beside = model.path.with_file_name(DEFAULT_DRAFT);
-            Ok((is_default && beside.is_file()).then_some(beside))
-        }
+        "auto" => Ok(model::draft_of(&model.path)),
         "builtin" => Ok(Some(unpack(&CUB_DRAFT)?)),
         path => Ok(Some(PathBuf::from(path))),
     }
@@ -103,7 +88,9 @@ pub fn locate_draft(setting: &str, model: &Located, is_cheap: bool) -> Result<Op
 
 /// The notice for users of the built-in model.
 pub fn builtin_notice() -> String {
-    "using the tiny built-in model; for real answers (1.6 GB): beastctl models pull lfm2-2.6b && beastctl models use auto".into()
+    "the tiny built-in model answers; get the real one (1.6 GB): beastctl models pull lfm2-2.6b && beastctl models use \
+     auto"
+        .into()
 }
 
 /// Sampling defaults: from the file's metadata, else the recommendation for its family, else ours.
@@ -161,10 +148,10 @@ fn unpack_into(file: &Builtin, cache: &Path) -> Result<PathBuf, ModelError> {
     }
     let failed = |source| ModelError::Unpack { path: path.clone(), source };
     fs::create_dir_all(cache).map_err(failed)?;
-    // One process unpacks for all that start at the same time.
-    let _lock = lock(cache);
+    // Who unpacks does it for all who start at the same time.
+    let _lock = locked(cache);
     if !is_whole(file, &path) {
-        write(file, cache, &path).map_err(failed)?;
+        write(file, &path).map_err(failed)?;
         tracing::info!(path = %path.display(), "unpacked a built-in model");
     }
     Ok(path)
@@ -174,26 +161,22 @@ fn is_whole(file: &Builtin, path: &Path) -> bool {
     sha256_of(path, file.bytes.len() as u64).is_ok_and(|hash| hash == expected_hash(file))
 }
 
-/// Locks a folder. `None` when that is impossible or takes longer than any unpacking: two processes may unpack at once
-/// safely.
-fn lock(folder: &Path) -> Option<File> {
+/// Locks a folder. `None` where that is not possible, or somebody holds it for longer than any unpacking takes: two
+/// that unpack are no danger to each other.
+fn locked(folder: &Path) -> Option<File> {
     let folder = file::open_folder(folder).ok()?;
     let began = Instant::now();
-    loop {
-        match folder.try_lock() {
-            Ok(()) => return Some(folder),
-            Err(TryLockError::WouldBlock) if began.elapsed() < PATIENCE => std::thread::sleep(LOOK),
-            Err(_) => return None,
-        }
-    }
+    let pause = || {
+        std::thread::sleep(LOOK);
+        began.elapsed() < PATIENCE
+    };
+    lock::wait(&folder, pause).ok().map(|()| folder)
 }
 
-fn write(file: &Builtin, cache: &Path, path: &Path) -> io::Result<()> {
-    let mut part = tempfile::NamedTempFile::new_in(cache)?;
+fn write(file: &Builtin, path: &Path) -> io::Result<()> {
+    let mut part = WholeFile::create(path, PRIVATE)?;
     part.write_all(file.bytes)?;
-    part.as_file().sync_all()?;
-    part.persist(path)?;
-    Ok(())
+    part.finish_synced()
 }
 
 fn expected_hash(file: &Builtin) -> &'static str {
