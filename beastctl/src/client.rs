@@ -57,10 +57,10 @@ pub enum ClientError {
     /// Another user's process could be listening there.
     #[error(transparent)]
     NotOurs(#[from] NotOurs),
-    /// Something else listens there.
-    #[error("what listens at {} is not beastd", .path.display())]
+    /// Something other than beastd listens there.
+    #[error("the process listening on {} is not beastd", .path.display())]
     Foreign { path: PathBuf, source: HandshakeError },
-    /// Client and daemon are not of the same time.
+    /// Client and daemon have different protocol versions.
     #[error(
         "beastd {} speaks protocol {}, this beastctl {} speaks protocol {VERSION}",
         .0.version, .0.protocol, env!("CARGO_PKG_VERSION")
@@ -75,9 +75,9 @@ pub enum ClientError {
     /// The daemon's response is invalid.
     #[error("invalid response from beastd")]
     Garbled(#[source] CodecError),
-    /// The request does not fit into a frame.
+    /// The request exceeds a frame.
     #[error(
-        "the request has {} and beastd takes at most {}",
+        "the request is too large: {}, and beastd accepts at most {}",
         above(*.0 as u64, MAX_FRAME_LEN as u64), binary(MAX_FRAME_LEN as u64)
     )]
     TooLong(usize),
@@ -196,7 +196,7 @@ pub struct Client {
 }
 
 impl Client {
-    /// Connects and exchanges greetings, whatever the version of the daemon.
+    /// Connects and performs the handshake, whatever the version of the daemon.
     pub fn open(path: &Path, wait: &Wait) -> Result<Self, ClientError> {
         let until = Instant::now() + GREETING_LIMIT;
         beast_launchd::peer::check_folder(path)?;
@@ -210,8 +210,8 @@ impl Client {
         Ok(client)
     }
 
-    /// The same past the end of a daemon: that hangs up on those that it did not get to. A moment later it is gone, or
-    /// its successor is there.
+    /// The same, but waits for a daemon that is shutting down: it closes pending connections. A moment later it is
+    /// gone, or its successor is there.
     pub fn reach(path: &Path, wait: &Wait) -> Result<Self, ClientError> {
         let until = Instant::now() + END_LIMIT;
         loop {
@@ -230,8 +230,8 @@ impl Client {
         if self.welcome.protocol == VERSION { Ok(self) } else { Err(ClientError::OtherVersion(self.welcome)) }
     }
 
-    /// Sends a request. A daemon that refuses early may hang up in the middle: that is no error here, what it said
-    /// comes with the next event.
+    /// Sends a request. A daemon that refuses early may close the connection meanwhile; that is not an error here,
+    /// because its reason comes with the next event.
     pub fn send(&mut self, request: &Request, wait: &Wait) -> Result<(), ClientError> {
         let payload = encode(request).map_err(too_long)?;
         self.write(&payload, wait)

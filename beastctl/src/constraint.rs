@@ -36,16 +36,16 @@ pub enum ConstraintError {
     /// It cannot be opened or read.
     #[error("cannot read {name}")]
     Unreadable { name: String, source: io::Error },
-    /// Stdin is taken.
-    #[error("stdin is the material, so `-` cannot be the file of {option}")]
+    /// Stdin is already used as input.
+    #[error("stdin is the input, so {option} cannot read `-`")]
     StdinTaken { option: &'static str },
-    /// Nothing can mean so much.
-    #[error("{name} has more than {}", binary(*.limit as u64))]
+    /// Larger than any sensible constraint.
+    #[error("{name} is larger than {}", binary(*.limit as u64))]
     TooLong { name: String, limit: usize },
     /// A pipe or a device, which may never end.
     #[error("{name} is not a regular file")]
     NotAFile { name: String },
-    /// A file of tools is wrong in one of them.
+    /// One of the tools is invalid.
     #[error("{name}: tool {n}: {problem}")]
     Tool {
         name: String,
@@ -144,7 +144,7 @@ fn until_content(name: &str) -> String {
     format!("fix it until jq . {} accepts it", quoted(name))
 }
 
-/// Reads a grammar; what it says, only the daemon knows.
+/// Reads a grammar; only the daemon can check it.
 pub fn grammar(path: &Path, stdin_is_free: bool) -> Result<Constraint, ConstraintError> {
     let (name, text) = read("--grammar", path, stdin_is_free)?;
     if text.trim().is_empty() {

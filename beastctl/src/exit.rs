@@ -60,7 +60,7 @@ impl Code {
     }
 }
 
-/// Between what went wrong and what to do about it.
+/// Separates the error from the hint.
 const STEP: &str = "; try: ";
 
 /// An error that can end a run.
@@ -252,7 +252,7 @@ pub fn of_wire(code: ErrorCode) -> u8 {
     }
 }
 
-/// What an exit code means, in a word.
+/// The meaning of an exit code in one word.
 pub fn of_code(number: u8) -> &'static str {
     CODES.iter().find(|code| code.number == number).map_or("failed", |code| code.word)
 }

@@ -116,9 +116,8 @@ impl Input {
     }
 }
 
-/// Reads the files, or stdin when there are none; `-` is stdin. Several files get a heading each. All of them are
-/// opened before the first is read, so that a wrong name does not cost a long read. Stdin has to end within the limit
-/// of `wait`.
+/// Reads the files, or stdin if there are none; `-` is stdin. Several files get a heading each. All files are opened
+/// before the first is read, so that a wrong name fails early. Stdin must end within the time limit of `wait`.
 pub fn read(files: &[PathBuf], wait: &Wait) -> Result<Input, InputError> {
     if files.iter().filter(|file| is_stdin(file)).count() > 1 {
         return Err(InputError::StdinTwice);

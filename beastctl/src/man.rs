@@ -62,7 +62,7 @@ const FILES: [(&str, &str); 7] = [
 #[derive(Debug, thiserror::Error)]
 pub enum ManError {
     /// No such command.
-    #[error("there is no command `{command}`{}", text::did_you_mean(nearest.as_deref()))]
+    #[error("unknown command `{command}`{}", text::did_you_mean(nearest.as_deref()))]
     Unknown { command: String, nearest: Option<String> },
 }
 

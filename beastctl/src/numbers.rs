@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// A time above nothing.
 pub fn duration(text: &str) -> Result<Duration, String> {
-    time(text).filter(|time| !time.is_zero()).ok_or_else(|| "must be a time above 0, like 10s or 2m".into())
+    time(text).filter(|time| !time.is_zero()).ok_or_else(|| "must be a duration above 0, like 10s or 2m".into())
 }
 
 /// A bare number counts seconds, as for timeout(1).

@@ -82,7 +82,7 @@ impl Settings {
         Self::told(program, ask(program, &[PRINT], wait)?, wait)
     }
 
-    /// Those with which the system would start it: a service knows nothing of the variables of this shell.
+    /// The settings of a daemon started by the service manager, which does not see this shell's variables.
     pub(super) fn of_service(program: &Path, wait: &Wait) -> Result<Result<Self, SettingsError>, WaitError> {
         let mut command = Command::new(program);
         for (name, _) in env::vars_os().filter(|(name, _)| name.as_encoded_bytes().starts_with(b"BEAST_")) {

@@ -43,14 +43,13 @@ pub enum StartError {
     /// beastd was not found, and the command needs the program itself.
     #[error("cannot find the program beastd")]
     NoProgram,
-    /// None is there because the service that owns this socket is stopped: a second daemon beside it would take its
-    /// place.
+    /// None is running because the service that owns this socket is stopped: a second daemon would take its place.
     #[error(
-        "nobody listens at {}: beastd is installed as a service ({}), which is stopped",
+        "nothing listens on {}: beastd is installed as a service ({}), which is stopped",
         .socket.display(), .file.display()
     )]
     ServiceStopped { socket: PathBuf, file: PathBuf },
-    /// It did not start.
+    /// It failed to start.
     #[error("cannot start {}: {words}", .program.display())]
     Failed { program: PathBuf, words: String },
 }
@@ -84,9 +83,9 @@ impl Failing for StartError {
                 Some(format!("beastctl service start, or {without}"))
             }
             StartError::Missing(_) | StartError::NoProgram => {
-                Some("put beastd beside beastctl, or into a folder of PATH".into())
+                Some("put beastd beside beastctl, or into a folder in PATH".into())
             }
-            StartError::Failed { .. } => Some("beastd, to see it start in the foreground".into()),
+            StartError::Failed { .. } => Some("run beastd in the foreground to see its output".into()),
             StartError::Client(error) => error.hint(),
             StartError::Wait(error) => error.hint(),
         }
@@ -101,8 +100,7 @@ impl Failing for StartError {
     }
 }
 
-/// Connects; when nobody listens and `may_start`, starts a daemon first. `say` hears what takes time, again and again
-/// while it does.
+/// Connects; if nothing listens and `may_start`, starts a daemon first. Calls `say` repeatedly with progress.
 pub fn connect(path: &Path, may_start: bool, wait: &Wait, mut say: impl FnMut(&str)) -> Result<Client, StartError> {
     let error = match Client::reach(path, wait) {
         Ok(client) => return Ok(client.same_version()?),
@@ -134,7 +132,7 @@ pub fn connect(path: &Path, may_start: bool, wait: &Wait, mut say: impl FnMut(&s
         let NotStarted { words, is_served } = outcome
             .err()
             .unwrap_or_else(|| NotStarted { words: died().unwrap_or_else(|| error.to_string()), is_served: false });
-        // The other's daemon had the socket a moment ago and is gone again: it was killed, or told to end.
+        // The other daemon held the socket a moment ago and is gone: it was killed or stopped.
         if !is_served || n_starts == MAX_STARTS {
             return Err(StartError::Failed { program, words });
         }
@@ -175,8 +173,8 @@ fn is_program(path: &Path) -> bool {
 
 /// Runs the daemon until it has gone into the background.
 fn start(program: &Path, socket: &Path, wait: &Wait, say: impl FnMut()) -> Result<Result<(), NotStarted>, WaitError> {
-    // The daemon outlives whoever has started it: a lock or a pipe of theirs that it inherited would never be given
-    // back. Our own files are not inherited anyway.
+    // The daemon outlives its parent: an inherited lock or pipe would never be released. Our own files are
+    // close-on-exec.
     close_fds::set_fds_cloexec(3, &[]);
     let arguments: [&OsStr; 3] = ["--daemonize".as_ref(), "--socket".as_ref(), socket.as_ref()];
     let mut command = Command::new(program);
@@ -197,12 +195,12 @@ fn start(program: &Path, socket: &Path, wait: &Wait, say: impl FnMut()) -> Resul
         Ok((status, _)) if status.success() => return Ok(Ok(())),
         Ok((status, words)) => {
             let words = words.trim();
-            let words = if words.is_empty() { format!("it ended with {status}") } else { words.to_owned() };
+            let words = if words.is_empty() { format!("it exited with {status}") } else { words.to_owned() };
             NotStarted { words, is_served: status.code() == Some(ALREADY_RUNNING.into()) }
         }
         Err(RunError::Wait(error)) => return Err(error),
         Err(RunError::Slow(limit)) => {
-            format!("it did not go into the background within {}", humantime::format_duration(limit)).into()
+            format!("it did not move to the background within {}", humantime::format_duration(limit)).into()
         }
         Err(error) => error.to_string().into(),
     }))

@@ -73,7 +73,7 @@ pub struct Wait {
 }
 
 impl Wait {
-    /// From here on Ctrl-C is an event instead of the end, and the time limit runs.
+    /// From here on, Ctrl-C is an event, and the time limit runs.
     pub fn start(limit: Option<Duration>) -> io::Result<Self> {
         // A second Ctrl-C ends the process as usual, in case this program is stuck.
         let seen = Arc::new(AtomicBool::new(false));
@@ -98,8 +98,8 @@ impl Wait {
         }
     }
 
-    /// The same for a run with programs of its own, which it has to end first: a second Ctrl-C changes nothing, and
-    /// SIGTERM counts as the first. Not SIGHUP, which nohup(1) wants to be ignored.
+    /// The same for a run with child processes, which it has to end first: a second Ctrl-C has no effect, and SIGTERM
+    /// counts as the first. Not SIGHUP, which nohup(1) wants ignored.
     pub fn start_with_children(limit: Option<Duration>) -> io::Result<Self> {
         Self::on(&[SIGINT, SIGTERM], limit)
     }

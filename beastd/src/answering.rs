@@ -76,11 +76,11 @@ pub async fn answer<P: Peer>(shared: &Arc<Shared>, peer: &mut P, request: Genera
     }
 }
 
-/// A request that the end of the daemon waits for, and its idleness; counted as long as this lives.
+/// Counts a request that shutdown and the idle timer wait for, until dropped.
 pub struct Counted(Arc<Shared>);
 
 impl Counted {
-    /// One more.
+    /// Counts one more request.
     pub fn new(shared: &Arc<Shared>) -> Self {
         shared.answering.send_modify(|n| *n += 1);
         Self(Arc::clone(shared))
@@ -93,7 +93,7 @@ impl Drop for Counted {
     }
 }
 
-/// Counts a request while it is answered, also when the future is dropped.
+/// Counts a request while it is answered, even if the future is dropped.
 async fn counted<T>(shared: &Arc<Shared>, answer: impl Future<Output = T>) -> T {
     let _counted = Counted::new(shared);
     answer.await

@@ -85,7 +85,7 @@ pub async fn run(
     let (worker, ended) = loader::spawn(Arc::clone(&config), progress.clone(), Arc::clone(&metrics));
     let is_kept = listener.origin != Origin::Bound;
     let shared = Arc::new(Shared::new(config, progress, worker, metrics, listener.path.clone(), is_kept));
-    // The socket answers from now on, also while the model is loaded: whoever starts beastd need not wait for that.
+    // The socket accepts connections from here on, even while the model loads, so nothing has to wait for that.
     tell_manager("READY=1");
     tokio::spawn(residency::watch_idleness(Arc::clone(&shared)));
     tokio::select! {
@@ -116,7 +116,7 @@ async fn serve(
     let (sessions, failure) = tokio::select! {
         sessions = &mut serving => {
             shared.progress.abandon();
-            // A process that ends under a computing engine may crash on its way out.
+            // Exiting while the engine computes may crash.
             let _ = timeout(LAST_STEP, ended).await;
             (sessions, None)
         }
@@ -138,19 +138,19 @@ async fn serve(
     // Released before clients learn of the end, so that a client which connects then finds no daemon and may start one.
     drop(listener);
     server::hang_up(&shared, sessions).await;
-    // Answers that are computed leave; it bounds itself.
+    // Sends the remaining answers; this wait is bounded inside.
     let _ = http.await;
     if shared.is_hurried.load(Relaxed) {
-        anyhow::bail!("ended by a second signal");
+        anyhow::bail!("stopped by a second signal");
     }
     failure.map_or(Ok(()), |error| Err(error.into()))
 }
 
-/// Gives clients the time to hear why there is no model, then begins the end.
+/// Gives clients time to learn why there is no model, then starts the shutdown.
 async fn linger(shared: &Shared, error: &WireError) {
     if error.code == ErrorCode::ModelUnavailable {
         let mut phase = shared.phase.subscribe();
-        // It ends early only when somebody asks for the end.
+        // Ends early only on a shutdown request.
         let _ = timeout(shared.config().failed_linger, phase.wait_for(|phase| *phase != Phase::Serving)).await;
     }
     shared.drain();
@@ -179,11 +179,11 @@ async fn watch_signals(
         }
         match shared.phase() {
             Phase::Serving => {
-                tracing::info!("a signal asks for the end");
+                tracing::info!("received a signal, shutting down");
                 shared.drain();
             }
             Phase::Draining => {
-                tracing::warn!("a second signal: what still runs is given up");
+                tracing::warn!("received a second signal, aborting running requests");
                 shared.hurry();
             }
             Phase::Ending => rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL)?,
@@ -191,15 +191,15 @@ async fn watch_signals(
     }
 }
 
-/// Takes over what can change without a restart; what cannot is named, and so is a file that cannot be used, until one
-/// can.
+/// Applies the settings that can change at run time and logs those that need a restart. A file with an error is
+/// reported in the log and in `status` until it is fixed.
 fn reload(shared: &Shared, at_start: &Loaded, overrides: &Overrides, logging: &Logging) {
     let fresh = match config::load(overrides) {
         Ok(fresh) => fresh,
         Err(error) => {
-            tracing::error!(%error, "the configuration stays as it is");
+            tracing::error!(%error, "configuration not reloaded");
             let problem =
-                format!("the configuration was not read again: {error}; try: mend it, then pkill -HUP beastd");
+                format!("the configuration was not reloaded: {error}; try: fix it, then pkill -HUP beastd");
             shared.config_problem.send_replace(Some(problem));
             return;
         }
@@ -207,7 +207,7 @@ fn reload(shared: &Shared, at_start: &Loaded, overrides: &Overrides, logging: &L
     shared.config_problem.send_replace(None);
     fresh.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     let next = shared.config().with_live_settings_of(&fresh.config);
-    // The model may have been changed by a request.
+    // A request may have changed the model.
     let is_in_force = |key: &str| key == "model" && next.model == fresh.config.model;
     let pending: Vec<_> = at_start.that_need_a_restart(&fresh).filter(|key| !is_in_force(key)).collect();
     if !pending.is_empty() {
@@ -215,5 +215,5 @@ fn reload(shared: &Shared, at_start: &Loaded, overrides: &Overrides, logging: &L
     }
     logging.set_filter(&next.log);
     shared.config.send_replace(Arc::new(next));
-    tracing::info!("the configuration was read again");
+    tracing::info!("configuration reloaded");
 }

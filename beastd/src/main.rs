@@ -91,7 +91,7 @@ fn main() -> ExitCode {
     match run(args, started_us) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // Once, on one line, with the whole chain of causes.
+            // The whole chain of causes, once, on one line.
             let text = format!("{error:#}");
             let step = if is_trial || text.contains("; try: ") { "" } else { "; try: beastctl doctor" };
             say(&format!("{text}{step}"));
@@ -108,7 +108,7 @@ fn exit_code(error: &anyhow::Error) -> u8 {
     }
 }
 
-/// A line about the words of others: a key of the configuration, a path.
+/// Prints a line that may quote untrusted text, such as a configuration key or a path.
 fn say(text: &str) {
     // stderr may be closed.
     let _ = writeln!(std::io::stderr(), "beastd: {}", shown::logged(text));
@@ -201,8 +201,8 @@ fn serve(
     loaded.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     let (version, socket) = (beastd::shared::VERSION, listener.path.display());
     tracing::info!(version, %socket, origin = ?listener.origin, "listening");
-    // One thread is enough for sockets, and leaves the cores to the engine. Threads that tokenize large prompts go soon
-    // after, so that an idle daemon is really idle.
+    // One thread is enough for sockets and leaves the cores to the engine. Threads that tokenize large prompts exit
+    // soon after, so that an idle daemon stays idle.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(4)

@@ -66,7 +66,7 @@ pub struct Metrics {
 /// A snapshot of [`AnswerTotals`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct AnswerSums {
-    /// Prompt tokens that were computed.
+    /// Prompt tokens computed.
     pub n_prompt: u64,
     /// See [`AnswerTotals::prefill_us`].
     pub prefill_us: u64,

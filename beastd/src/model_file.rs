@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 use crate::fingerprint::hex;
 use crate::sampling::SamplingDefaults;
 
-/// How long one process waits for another that unpacks, and between two looks.
+/// How long to wait for another process that unpacks, and how often to look.
 const PATIENCE: Duration = Duration::from_secs(30);
 const LOOK: Duration = Duration::from_millis(10);
 
@@ -88,7 +88,7 @@ pub fn locate_draft(setting: &str, model: &Located, is_cheap: bool) -> Result<Op
 
 /// The notice for users of the built-in model.
 pub fn builtin_notice() -> String {
-    "the tiny built-in model answers; get the real one (1.6 GB): beastctl models pull lfm2-2.6b && beastctl models use \
+    "using the tiny built-in model; for real answers (1.6 GB): beastctl models pull lfm2-2.6b && beastctl models use \
      auto"
         .into()
 }
@@ -148,7 +148,7 @@ fn unpack_into(file: &Builtin, cache: &Path) -> Result<PathBuf, ModelError> {
     }
     let failed = |source| ModelError::Unpack { path: path.clone(), source };
     fs::create_dir_all(cache).map_err(failed)?;
-    // Who unpacks does it for all who start at the same time.
+    // One process unpacks for all that start at the same time.
     let _lock = locked(cache);
     if !is_whole(file, &path) {
         write(file, &path).map_err(failed)?;
@@ -161,8 +161,8 @@ fn is_whole(file: &Builtin, path: &Path) -> bool {
     sha256_of(path, file.bytes.len() as u64).is_ok_and(|hash| hash == expected_hash(file))
 }
 
-/// Locks a folder. `None` where that is not possible, or somebody holds it for longer than any unpacking takes: two
-/// that unpack are no danger to each other.
+/// Locks a folder. `None` when that is impossible or takes longer than any unpacking: two processes may unpack at once
+/// safely.
 fn locked(folder: &Path) -> Option<File> {
     let folder = file::open_folder(folder).ok()?;
     let began = Instant::now();

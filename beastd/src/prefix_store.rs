@@ -83,9 +83,9 @@ const TOKEN_LEN: u64 = 4;
 const CHECKSUM_LEN: u64 = size_of::<Seal>() as u64;
 
 const SUFFIX: &str = ".prefix";
-/// Of a file that is being written.
+/// Name of a file that is being written.
 const PART_SUFFIX: &str = whole::PART_SUFFIX;
-/// How often a file is begun again that another daemon, which is just starting, took for a left-over.
+/// Retries when another daemon, just starting, mistook our file for a leftover.
 const MAX_BEGINNINGS: usize = 8;
 
 /// Why a file is removed instead of used.
@@ -141,8 +141,8 @@ impl PrefixStore {
         self.entries.iter().filter(is_prefix).map(|entry| entry.tokens.len()).max()
     }
 
-    /// Reads the state of the prefix that consists of just these tokens. `None` when it is not there or cannot be used:
-    /// its file is removed then, with a warning in the log.
+    /// Reads the state of the prefix with exactly these tokens. `None` when it is missing or unusable; an unusable file
+    /// is removed with a warning.
     pub fn read(&mut self, tokens: &[Token]) -> Option<SavedState> {
         let at = self.entries.iter().position(|entry| entry.tokens == tokens)?;
         let mut entry = self.entries.remove(at);
@@ -174,8 +174,8 @@ impl PrefixStore {
     /// its length or checksum.
     ///
     /// # Errors
-    /// When the folder cannot be used (see [`PrefixStore::open`]) or the file cannot be written, for instance because
-    /// the disk is full. Nothing of the file is left then, and the store can be used on.
+    /// When the folder is unusable (see [`PrefixStore::open`]) or the file cannot be written, for example because the
+    /// disk is full. No partial file remains, and the store stays usable.
     pub fn write(&mut self, tokens: &[Token], state: &SavedState) -> io::Result<()> {
         let n_state = state.bytes().len() as u64;
         let Some(n_bytes) = file_len(tokens.len() as u64, n_state) else { return Ok(()) };
@@ -198,7 +198,7 @@ impl PrefixStore {
         Ok(())
     }
 
-    /// How the store stands.
+    /// Statistics of the store.
     pub fn stats(&self) -> StoreStats {
         StoreStats { n_entries: self.entries.len(), n_bytes: self.n_bytes(), n_restored: self.n_restored }
     }
@@ -268,7 +268,7 @@ impl PrefixStore {
         usize::try_from(n_tokens).map_err(|_| Unusable::TooLarge)
     }
 
-    /// Reads the state, checks all, and notes the use in the file; returns the length of the file too.
+    /// Reads the state, verifies everything, and records the use in the file; returns the file's length too.
     fn load(&mut self, path: &Path, tokens: &[Token]) -> Result<(SavedState, u64), Unusable> {
         let (mut file, n_bytes) = self.open_file(path)?;
         let n_around = file_len(tokens.len() as u64, 0).ok_or(Unusable::TooLarge)?;
@@ -318,12 +318,12 @@ impl PrefixStore {
         Ok(())
     }
 
-    /// An empty file of mode 0600 that is removed unless it gets its final name; locked, so that another daemon which
-    /// opens the folder now sees that somebody writes it.
+    /// An empty file of mode 0600 that is removed unless it gets its final name; locked, so that another daemon sees
+    /// that it is being written.
     fn begin_file(&self, path: &Path) -> io::Result<WholeFile> {
         for _ in 0..MAX_BEGINNINGS {
             let part = WholeFile::create(path, PRIVATE)?;
-            // A file system without locks is used without this protection.
+            // On a file system without locks this protection is missing.
             let _ = part.file().lock();
             if part.file().metadata()?.nlink() > 0 {
                 return Ok(part);

@@ -21,7 +21,7 @@ use crate::worker::shutting_down;
 /// first HTTP request ends this.
 const FIRST_REQUEST: Duration = Duration::from_secs(10);
 
-/// Loads the configured model, if it was given back; returns at once.
+/// Loads the configured model if it was unloaded; returns at once.
 pub fn wake(shared: &Arc<Shared>) {
     if shared.progress.is_unloaded() {
         shared.progress.begin();
@@ -46,8 +46,8 @@ pub enum Change {
 /// The client that waits for a change; closed when it is gone.
 type Asker = oneshot::Sender<Result<(), WireError>>;
 
-/// Begins a change. When the receiver is dropped, what waits for running requests is given up, and what has begun goes
-/// on.
+/// Starts a change. When the receiver is dropped, waiting for running requests is abandoned, but a change that has
+/// begun continues.
 pub fn change(shared: &Arc<Shared>, change: Change) -> oneshot::Receiver<Result<(), WireError>> {
     let (mut asker, outcome) = oneshot::channel();
     let shared = Arc::clone(shared);
@@ -63,7 +63,7 @@ pub fn change(shared: &Arc<Shared>, change: Change) -> oneshot::Receiver<Result<
 }
 
 async fn load(shared: &Arc<Shared>, model: Option<String>, asker: &mut Asker) -> Result<(), WireError> {
-    // What is there needs no turn: an unload may be waiting for a long answer.
+    // A loaded model needs no turn: an unload may be waiting for a long answer.
     if is_there(shared, model.as_deref()).await {
         return Ok(());
     }
@@ -77,7 +77,7 @@ async fn load(shared: &Arc<Shared>, model: Option<String>, asker: &mut Asker) ->
     match state {
         LoadState::Ready(_) => make_way(shared, asker).await?,
         LoadState::Failed(_) if model.is_some() => {
-            // This process is at its end; the next one reads the configuration anew.
+            // This process is ending; the next one reads the configuration again.
             shared.drain();
             return Err(shutting_down());
         }
@@ -88,7 +88,7 @@ async fn load(shared: &Arc<Shared>, model: Option<String>, asker: &mut Asker) ->
     match &outcome {
         Ok(()) => adopt(shared, &config),
         Err(error) => {
-            // Whoever else waits has not asked for that model, and wakes the configured one.
+            // Other waiting clients have not asked for that model, and load the configured one.
             shared.progress.has_failed(model.is_none().then(|| error.clone()));
             if was_ready {
                 wake(shared);
@@ -109,14 +109,13 @@ async fn unload(shared: &Shared, asker: &mut Asker) -> Result<(), WireError> {
     if is_leaving { shared.worker.unload().await } else { Ok(()) }
 }
 
-/// Gives the model back for another one. Whoever asks from now on waits for that, or a busy daemon would never change
-/// it.
+/// Unloads the model in favour of another. New requests wait for that, or a busy daemon would never switch.
 async fn make_way(shared: &Shared, asker: &mut Asker) -> Result<(), WireError> {
     shared.progress.advance(|state| match state {
         LoadState::Ready(ready) => Some(LoadState::Leaving(Arc::clone(ready))),
         _ => None,
     });
-    tracing::info!(n_users = *shared.n_users.borrow(), "another model waits for running requests");
+    tracing::info!(n_users = *shared.n_users.borrow(), "switching models after running requests finish");
     let outcome = until(asker, unused(shared)).await;
     let is_leaving = shared.progress.advance(|state| match state {
         LoadState::Leaving(_) if outcome.is_ok() => Some(beginning()),
@@ -124,7 +123,7 @@ async fn make_way(shared: &Shared, asker: &mut Asker) -> Result<(), WireError> {
         _ => None,
     });
     outcome?;
-    // Otherwise the engine has broken meanwhile.
+    // Otherwise the engine has failed meanwhile.
     if is_leaving { shared.worker.unload().await } else { Err(shutting_down()) }
 }
 
@@ -144,15 +143,15 @@ async fn unused(shared: &Shared) {
     let _ = shared.n_users.subscribe().wait_for(|n| *n == 0).await;
 }
 
-/// The state once nothing is being loaded.
+/// The state once nothing is loading.
 async fn settled(shared: &Shared) -> LoadState {
     let mut load = shared.progress.watch();
-    // Alike.
+    // Equal.
     let _ = load.wait_for(|state| !matches!(state, LoadState::Loading { .. })).await;
     load.borrow().clone()
 }
 
-/// The settings with which this model, or the configured one, is loaded.
+/// The settings to load this model, or the configured one, with.
 fn wanted(shared: &Shared, model: Option<&str>) -> Arc<Config> {
     let old = shared.config();
     match model {
@@ -164,14 +163,14 @@ fn wanted(shared: &Shared, model: Option<&str>) -> Arc<Config> {
     }
 }
 
-/// Whether this model, or any when none is named, is in memory and stays there. Then its name is the setting from now
-/// on: `auto` may be another file later.
+/// Whether this model, or any if none is named, is loaded and staying. If so, its name becomes the setting: `auto` may
+/// resolve differently later.
 async fn is_there(shared: &Shared, model: Option<&str>) -> bool {
     let LoadState::Ready(ready) = shared.progress.watch().borrow().clone() else { return false };
     let Some(model) = model.map(str::to_owned) else { return true };
     let name = model.clone();
     let located = tokio::task::spawn_blocking(move || crate::model_file::locate(&name)).await;
-    // What cannot be found is not what is loaded; loading it says why.
+    // An unresolvable name is not what is loaded; loading it reports why.
     let is_same =
         located.is_ok_and(|located| located.is_ok_and(|found| found.path.display().to_string() == ready.model.path));
     if is_same {
@@ -180,7 +179,7 @@ async fn is_there(shared: &Shared, model: Option<&str>) -> bool {
     is_same
 }
 
-/// The model that was asked for is the configured one from now on.
+/// Makes the requested model the configured one.
 fn adopt(shared: &Shared, config: &Config) {
     shared.config.send_if_modified(|now| {
         let is_new = now.model != config.model;
@@ -192,8 +191,8 @@ fn adopt(shared: &Shared, config: &Config) {
     });
 }
 
-/// Gives the model back after `idle_unload` without a request, and ends a daemon that the system starts again after
-/// `idle_exit`.
+/// Unloads the model after `idle_unload` without a request, and ends a daemon that the service manager restarts on
+/// demand after `idle_exit`.
 pub async fn watch_idleness(shared: Arc<Shared>) {
     let mut answering = shared.answering.subscribe();
     let mut load = shared.progress.watch();
@@ -226,14 +225,14 @@ pub async fn watch_idleness(shared: Arc<Shared>) {
                     if is_over(exit_at) {
                         if shared.n_connections.load(Relaxed) == 0 {
                             let idle = settings.idle_exit;
-                            tracing::info!(?idle, "nobody asks; the next call starts beastd again");
+                            tracing::info!(?idle, "idle, exiting; the next request restarts beastd");
                             return shared.drain();
                         }
                         // A silent client is connected; its disconnect does not wake this loop.
                         since = Instant::now();
                     } else if is_over(unload_at) {
-                        tracing::info!(idle = ?settings.idle_unload, "nobody asks; the model is given back");
-                        // Nobody waits for it who could go.
+                        tracing::info!(idle = ?settings.idle_unload, "idle, unloading the model");
+                        // Nothing else could leave.
                         let _ = change(&shared, Change::Unload).await;
                     }
                 }

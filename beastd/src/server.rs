@@ -25,8 +25,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Serves until the daemon drains, then waits for running requests. Returns the sessions that are still open.
 ///
-/// The order of the end: no new requests; those that run go on for `drain_timeout`; the worker fails what is left.
-/// Whoever connects meanwhile is answered: a client that is not greeted takes the daemon for stuck.
+/// Order of shutdown: no new requests; running ones continue for `drain_timeout`; the worker fails the rest. New
+/// connections are still greeted: a client without a greeting would take the daemon for stuck.
 pub async fn serve(listener: UnixListener, shared: Arc<Shared>) -> JoinSet<()> {
     let mut phase = shared.phase.subscribe();
     let mut sessions = JoinSet::new();
@@ -48,7 +48,7 @@ pub async fn serve(listener: UnixListener, shared: Arc<Shared>) -> JoinSet<()> {
     }
     let config = shared.config();
     tell_of_the_end(shared.config().drain_timeout);
-    tracing::info!(n_running = shared.metrics.n_running.load(Relaxed), "finishing what runs");
+    tracing::info!(n_running = shared.metrics.n_running.load(Relaxed), "finishing running requests");
     let mut answering = shared.answering.subscribe();
     let drain = async {
         loop {
@@ -74,7 +74,7 @@ fn tell_of_the_end(drain_timeout: Duration) {
     crate::tell_manager(&format!("STOPPING=1\nEXTEND_TIMEOUT_USEC={}", u64::try_from(limit).unwrap_or(u64::MAX)));
 }
 
-/// Lets open sessions say their last words, then hangs up: the sign for `beastctl stop` that everything is over.
+/// Lets open sessions send their last events, then closes them: the sign for `beastctl stop` that the daemon is done.
 pub async fn hang_up(shared: &Shared, mut sessions: JoinSet<()>) {
     shared.phase.send_replace(Phase::Ending);
     let last_words = async { while sessions.join_next().await.is_some() {} };
@@ -92,7 +92,7 @@ fn admit(
     let config = shared.config();
     if let Err(error) = check_peer(&stream) {
         shared.metrics.n_refused.fetch_add(1, Relaxed);
-        tracing::debug!(%error, "a connection is refused");
+        tracing::debug!(%error, "refused a connection");
         return;
     }
     if let Ok(permit) = Arc::clone(permits).try_acquire_owned() {

@@ -35,7 +35,7 @@ impl Peer for Connection {
     }
 }
 
-/// Serves a connection to its end.
+/// Serves a connection until it closes.
 pub async fn serve(shared: Arc<Shared>, mut connection: Connection) {
     let outcome = converse(&shared, &mut connection).await;
     let refusal = match outcome {
@@ -49,10 +49,10 @@ pub async fn serve(shared: Arc<Shared>, mut connection: Connection) {
             return;
         }
     };
-    // Counted, since anybody could fill the log with it.
+    // Counted, not logged each time: any client could fill the log.
     shared.metrics.n_refused.fetch_add(1, Relaxed);
-    tracing::debug!(error = %refusal, "a client is refused");
-    // It may not listen any more.
+    tracing::debug!(error = %refusal, "refused a client");
+    // The client may not listen.
     let _ = connection.send(&[Event::Failed(refusal)]).await;
     connection.close(FAREWELL).await;
 }
@@ -76,9 +76,9 @@ async fn converse(shared: &Arc<Shared>, connection: &mut Connection) -> Result<(
         .map_err(|error| Stopped::Refused(WireError::new(ErrorCode::Protocol, error.to_string())))?;
     connection.welcome(&Welcome::current(VERSION, std::process::id())).await?;
     if hello.protocol != PROTOCOL {
-        // The client has our version from the welcome and says so itself.
+        // The welcome has our version, and the client reports the mismatch.
         shared.metrics.n_refused.fetch_add(1, Relaxed);
-        tracing::debug!(client = hello.version, protocol = hello.protocol, "a client of another version");
+        tracing::debug!(client = hello.version, protocol = hello.protocol, "a client of a different version");
         return Ok(());
     }
     let mut phase = shared.phase.subscribe();
@@ -95,7 +95,7 @@ async fn converse(shared: &Arc<Shared>, connection: &mut Connection) -> Result<(
             Some(Request::Cancel) => {}
             Some(Request::Status) => connection.send(&[Event::Status(Box::new(shared.status()))]).await?,
             Some(Request::Shutdown) => {
-                tracing::info!("a client asks for the end");
+                tracing::info!("a client requested shutdown");
                 shared.drain();
                 connection.send(&[Event::Status(Box::new(shared.status()))]).await?;
             }
@@ -132,8 +132,8 @@ async fn told(connection: &mut Connection, outcome: Result<(), Stopped>) -> Resu
     }
 }
 
-/// Keeps a request that came too late for this daemon until its end. Then its client is hung up on, and goes on with
-/// the next one, which the system starts.
+/// Holds a request that came too late for this daemon until it ends. Closing the connection then makes the client retry
+/// with the next daemon, which the service manager starts.
 async fn hold(shared: &Shared, connection: &mut Connection) -> Result<(), Stopped> {
     let position = u32::try_from(*shared.n_users.borrow()).unwrap_or(u32::MAX);
     connection.send(&[Event::Queued { position }]).await?;

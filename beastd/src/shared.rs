@@ -32,7 +32,7 @@ pub enum Phase {
 
 /// Shared by the accept loop and all sessions.
 pub struct Shared {
-    /// The settings; those that can change without a restart change here.
+    /// The settings; SIGHUP replaces them.
     pub config: watch::Sender<Arc<Config>>,
     /// Why the last reload failed, if it did.
     pub config_problem: watch::Sender<Option<String>>,

@@ -250,7 +250,7 @@ fn kind(vocab: &dyn Vocab, token: Token) -> Kind {
     }
 }
 
-/// Takes the whole characters off the front; what can never become one is replaced by U+FFFD.
+/// Takes complete characters from the front; invalid bytes become U+FFFD.
 fn whole_characters(bytes: &mut Vec<u8>) -> String {
     let mut text = String::new();
     let mut n_taken = 0;

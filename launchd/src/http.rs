@@ -42,7 +42,7 @@ impl HttpPlaces {
         !self.listen.is_empty() || self.ollama.is_some()
     }
 
-    /// All of them in words.
+    /// All of them as text.
     pub fn names(&self) -> Vec<String> {
         self.all().iter().map(|(_, place)| place.to_string()).collect()
     }

@@ -47,7 +47,7 @@ pub const REST_OF_THE_END: Duration = Duration::from_secs(30);
 /// How beastd ends where another one serves the socket already (`EX_UNAVAILABLE`).
 pub const ALREADY_RUNNING: u8 = 69;
 
-/// What a service is: a program that the system starts when somebody calls its socket.
+/// A service: a program that the system starts when something connects to its socket.
 ///
 /// It contains one setting only, because the system must not kill a daemon that is busy shutting down. The others are
 /// in the configuration file, which a daemon started by hand reads as well.

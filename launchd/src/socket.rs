@@ -42,7 +42,7 @@ impl Listener {
     /// Writes the calling process's id into the lock file, for the "already running" error. Call it in the child after
     /// a fork. Does nothing for a socket from launchd or systemd, which have no lock file.
     ///
-    /// # Errors
+    /// [`SocketError`] says what is in the way and what to try.
     /// [`SocketError::Io`] when the disk is full, for example.
     pub fn record_pid(&self) -> Result<(), SocketError> {
         self.claim.as_ref().map_or(Ok(()), Claim::record_pid)
@@ -119,7 +119,7 @@ pub enum SocketError {
         /// Our own user id.
         us: u32,
     },
-    /// Others could reach the socket, or replace it.
+    /// Other users could reach the socket, or replace it.
     #[error(
         "the folder {} is open to other users (mode {mode:04o}); try: chmod 700 {}",
         folder.display(),
@@ -132,7 +132,7 @@ pub enum SocketError {
     },
     /// Not ours, so not ours to remove.
     #[error(
-        "{} exists and is not a {expected}, so it is left alone; try: move it away, or another --socket",
+        "{} exists and is not a {expected}, so beastd leaves it alone; try: move it away, or use another --socket",
         path.display()
     )]
     Occupied {
@@ -141,9 +141,9 @@ pub enum SocketError {
         /// What was expected.
         expected: &'static str,
     },
-    /// The system says no.
+    /// Permission denied.
     #[error(
-        "not permitted to {action} {}; try: ls -ld {}, to see who owns it, or another --socket",
+        "cannot {action} {}: permission denied; try: check its owner with ls -ld {}, or use another --socket",
         path.display(),
         quoted(path)
     )]
@@ -223,7 +223,7 @@ fn quoted(path: &Path) -> String {
 
 /// Checks that a path is short enough for a socket.
 ///
-/// # Errors
+/// [`SocketError`] says what is in the way and what to try.
 /// [`SocketError::TooLong`].
 pub fn check_socket_path(path: &Path) -> Result<(), SocketError> {
     match path.as_os_str().as_bytes().len() {

@@ -51,9 +51,9 @@ pub enum UnitError {
         /// The path or argument.
         text: String,
     },
-    /// systemd refuses such a unit, however the name is quoted.
+    /// systemd rejects such a unit, however the path is quoted.
     #[error(
-        "systemd starts no program with a quote or a backslash in its path: {}; try: move it to another folder",
+        "systemd cannot start a program with a quote or backslash in its path: {}; try: move it to another folder",
         path.display()
     )]
     Program { path: PathBuf },

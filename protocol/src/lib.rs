@@ -27,10 +27,10 @@ pub use request::{
 /// Version of the messages after the handshake. Raised with every change to a message or its encoding; client and
 /// daemon must have the same.
 ///
-/// - 1: the first.
-/// - 2: constraints and what is done with material that does not fit; parts.
-/// - 3: answers that go on; loading, unloading and switching models.
-/// - 4: tools, thoughts, raw prompts, log-probabilities, more of sampling, priorities.
+/// - 1: first version.
+/// - 2: constraints, overflow handling, parts.
+/// - 3: resuming answers; loading, unloading and switching models.
+/// - 4: tools, thoughts, raw prompts, log-probabilities, more sampling parameters, priorities.
 /// - 5: answers that repeat themselves; parts of answers; limits of thoughts.
 pub const VERSION: u32 = 5;
 

@@ -48,7 +48,7 @@ pub struct Generate {
     pub extent: Extent,
     /// Most tokens of thoughts: then they are closed, and the answer begins. `None` for as many as the model likes.
     pub max_thought: Option<u32>,
-    /// Goes on when the model wants to end, up to `max_tokens`: for measuring.
+    /// Ignore end-of-turn tokens and generate up to `max_tokens`: for benchmarks.
     pub ignore_eos: bool,
     /// How to draft; affects the speed, never the text.
     pub speculation: Speculation,
@@ -105,7 +105,7 @@ pub enum Extent {
     CodeBlock,
 }
 
-/// A prompt that is no conversation.
+/// A prompt that is not a conversation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RawPrompt {
     /// Text; control tokens spelled out in it, such as `<|im_end|>`, are parsed as tokens.

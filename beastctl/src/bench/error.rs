@@ -32,7 +32,7 @@ impl Failing for BenchError {
                 let tables = tables.replace(", ", ",");
                 return Some(format!("fix what the tables name, then beastctl bench --only {tables}"));
             }
-            BenchError::NotCalibrated(_) => "beastd --calibrate, for all that it says",
+            BenchError::NotCalibrated(_) => "beastd --calibrate, to see its full output",
         };
         Some(hint.into())
     }

@@ -42,7 +42,7 @@ Examples:
   git diff --staged | beastctl commit-msg
   beastctl translate letter.txt
 
-Every prompt is a command too; `beastctl prompts` lists them.";
+Every prompt is also a command; `beastctl prompts` lists them.";
 
 fn after_help() -> String {
     let codes = exit::CODES.map(|code| format!("{} {}", code.number, code.word.replace('_', " ")));
@@ -92,7 +92,7 @@ pub enum Verb {
         #[command(flatten)]
         options: Options,
     },
-    /// Answer a question, about stdin when something is piped in.
+    /// Answer a question, about stdin if it is piped.
     #[command(after_help = "\
 Examples:
   beastctl ask 'how do I undo a commit?'

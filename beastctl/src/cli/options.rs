@@ -34,7 +34,7 @@ pub struct Options {
     #[command(flatten)]
     pub thinking: ThinkingOptions,
 
-    /// Fail when no daemon runs, instead of starting one.
+    /// Fail if no daemon is running, instead of starting one.
     #[arg(long)]
     pub no_start: bool,
 
@@ -94,7 +94,7 @@ pub enum Effort {
     High,
 }
 
-/// Which place of the input may be dropped.
+/// Which part of the input to drop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Truncate {
     /// Its beginning.

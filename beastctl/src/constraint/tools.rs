@@ -20,7 +20,7 @@ const MAX_NAME_LEN: usize = 64;
 pub(super) const EXAMPLE: &str =
     r#"{"type": "function", "function": {"name": "now", "parameters": {"type": "object", "properties": {}}}}"#;
 
-/// Reads the functions; `choice` is `auto`, `none`, `required` or the name of one, and `auto` when it is missing.
+/// Reads the functions; `choice` is `auto` (the default), `none`, `required` or a name.
 pub fn tools(path: &Path, choice: Option<&str>) -> Result<Tools, ConstraintError> {
     let inline = path.to_str().filter(|text| is_inline(OPTION, text));
     let (name, text) = match inline {

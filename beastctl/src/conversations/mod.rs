@@ -34,7 +34,7 @@ pub enum ConversationError {
     #[error("no conversation `{0}`")]
     Unknown(String),
     /// More than one begins like this.
-    #[error("`{prefix}` is the beginning of {} conversations", .names.len())]
+    #[error("`{prefix}` matches {} conversations", .names.len())]
     Ambiguous { prefix: String, names: Vec<String> },
     /// There is none at all.
     #[error("no conversations yet")]
@@ -49,7 +49,7 @@ pub enum ConversationError {
     #[error("the conversation `{0}` has a different system turn")]
     OtherSystem(String),
     /// Written by a later program.
-    #[error("{}:1: this is version {version} of the file, and this beastctl knows {}", .path.display(), lines::VERSION)]
+    #[error("{}:1: unsupported file version {version}; this beastctl reads {}", .path.display(), lines::VERSION)]
     OtherVersion { path: PathBuf, version: u64 },
     /// A line that makes no sense, and not the last one, which a power cut explains.
     #[error("{}:{line}: {problem}", .path.display())]

@@ -160,7 +160,7 @@ fn of_prompts() {
             PromptError::NoTerminal { name: "my haiku".into(), is_own: true },
             PromptError::NoTerminal { name: "tldr".into(), is_own: false },
         ],
-        Editor: [PromptError::Editor { editor: "vi".into(), problem: "is not to be found".into() }],
+        Editor: [PromptError::Editor { editor: "vi".into(), problem: "not found".into() }],
     });
     check(
         samples,

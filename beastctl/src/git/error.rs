@@ -31,7 +31,7 @@ pub enum GitError {
     #[error(transparent)]
     Wait(#[from] WaitError),
     /// Its output broke off, or makes no sense.
-    #[error("cannot understand git {command}: {problem}")]
+    #[error("cannot parse the output of git {command}: {problem}")]
     Garbled { command: String, problem: String },
     /// There is nothing to write a commit message for.
     #[error("the staged diff is empty")]

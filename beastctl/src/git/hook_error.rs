@@ -43,10 +43,10 @@ pub enum HookError {
     #[error("not in a work tree (a bare repository, or a .git folder)")]
     NoWorkTree,
     /// Its program writes it anew whenever it likes.
-    #[error("{} is written by {}", .path.display(), .manager.name())]
+    #[error("{} is managed by {}", .path.display(), .manager.name())]
     Managed { path: PathBuf, manager: Manager },
     /// Another program has moved ours where nobody runs it.
-    #[error("{} has moved the hook of beastctl to {}, where nobody runs it", .manager.name(), .path.display())]
+    #[error("{} has moved beastctl's hook to {}, where it never runs", .manager.name(), .path.display())]
     Dead { path: PathBuf, manager: Manager },
     /// What is there already calls us.
     #[error("{} already calls `beastctl hook run`", .0.display())]

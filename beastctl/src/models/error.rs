@@ -18,7 +18,7 @@ pub enum ModelError {
     #[error("cannot {action} {}", .path.display())]
     File { action: &'static str, path: PathBuf, source: io::Error },
     /// Neither in the catalogue nor anything that names a place.
-    #[error("no model is called {word}")]
+    #[error("unknown model {word}")]
     Unknown { word: String, nearest: Option<String> },
     /// Known, but not fetched yet.
     #[error("{0} is not on disk")]
@@ -54,19 +54,19 @@ pub enum ModelError {
     #[error("{0} not found (404)")]
     Missing(String),
     /// Another answer that trying again does not change.
-    #[error("the server answers {status} to {url}")]
+    #[error("the server returned {status} for {url}")]
     Status { status: u16, url: String },
     /// Nobody could be reached at all.
     #[error("cannot reach {url} ({reason})")]
     Unreachable { url: String, reason: String },
     /// Somebody was, and sends everybody round in circles.
-    #[error("the server of {url} leads nowhere ({reason})")]
+    #[error("the server of {url} redirects in a loop or to an invalid URL ({reason})")]
     Misled { url: String, reason: String },
     /// It was tried often enough.
     #[error("gave up on {url} after {n_tries} tries without a new byte ({reason})")]
     GaveUp { url: String, reason: String, n_tries: u32, n_kept: u64 },
     /// 429, or 503 with a long `Retry-After`.
-    #[error("the server of {url} wants to be left alone for {}", humantime::format_duration(*.pause))]
+    #[error("the server of {url} is rate limiting: retry after {}", humantime::format_duration(*.pause))]
     TooManyRequests { url: String, pause: Duration },
     /// Its end cannot be known.
     #[error("the server does not report the size of {0}")]
@@ -75,10 +75,10 @@ pub enum ModelError {
     #[error("cannot parse the list of files at {0}")]
     Listing(String),
     /// The bytes are others.
-    #[error("{name} has the wrong SHA-256: {found}, and {wanted} was expected; nothing of it is kept")]
+    #[error("{name} has the wrong SHA-256: {found}, expected {wanted}; it was deleted")]
     WrongHash { name: String, found: String, wanted: String },
     /// The same of a file that somebody else keeps.
-    #[error("{} has another SHA-256: {found}, and {wanted} was expected", .path.display())]
+    #[error("{} has the wrong SHA-256: {found}, expected {wanted}", .path.display())]
     OtherHash { path: PathBuf, found: String, wanted: String },
     /// A page of a web site, most often.
     #[error("{0} is not a GGUF file")]

@@ -52,7 +52,7 @@ impl Console {
         columns(io::stdout()).filter(|_| self.stdout_is_terminal)
     }
 
-    /// Prints lines for people, whose words stay whole on a terminal. The last cell of a line is as wide as it likes.
+    /// Prints lines for people, wrapped at words on a terminal. The last cell of a line may have any width.
     pub fn print_lines(&self, text: &str) -> Result<(), OutputError> {
         match self.stdout_columns() {
             Some(n_columns) => self.print(&super::wrap::lines(text, n_columns)),
@@ -60,7 +60,7 @@ impl Console {
         }
     }
 
-    /// The same for lines with colours of ours; see [`Console::print_painted`].
+    /// The same for lines with our own colours; see [`Console::print_painted`].
     pub fn print_painted_lines(&self, text: &str) -> Result<(), OutputError> {
         match self.stdout_columns() {
             Some(n_columns) => self.print_painted(&super::wrap::lines(text, n_columns)),
@@ -72,12 +72,12 @@ impl Console {
         self.stderr_is_terminal && !self.is_quiet && !is_dumb()
     }
 
-    /// Prints what was asked for: a terminal takes no commands from it, anything else gets its bytes.
+    /// Prints the result: sanitized for a terminal, unchanged otherwise.
     pub fn print(&self, text: &str) -> Result<(), OutputError> {
         if self.stdout_is_terminal { self.print_painted(&harmless(text)) } else { self.print_painted(text) }
     }
 
-    /// Prints what has colours of ours in it. The words of others in it went through [`one_line`].
+    /// Prints text with our own colours. Untrusted parts must have gone through [`one_line`].
     pub fn print_painted(&self, text: &str) -> Result<(), OutputError> {
         let mut stdout = io::stdout().lock();
         stdout.write_all(text.as_bytes())?;

@@ -26,7 +26,7 @@ pub fn describe(status: &Status) -> String {
             facts.add("context", context_of(model));
             facts.add("backend", backend(model));
         }
-        None => facts.add("model", format!("{}, not in memory", status.configured)),
+        None => facts.add("model", format!("{}, unloaded", status.configured)),
     }
     facts.add("profile", profile(status));
     facts.add("tuning", tuning(&status.tuning));

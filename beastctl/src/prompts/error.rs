@@ -15,7 +15,7 @@ pub enum PromptError {
     #[error("invalid prompt name `{0}`")]
     Name(String),
     /// There is none.
-    #[error("there is no prompt `{name}`{}", did_you_mean(nearest.as_deref()))]
+    #[error("no prompt `{name}`{}", did_you_mean(nearest.as_deref()))]
     Unknown { name: String, nearest: Option<String>, all: Vec<String> },
     /// The user's file cannot be read.
     #[error("cannot read {}", .path.display())]
@@ -39,7 +39,7 @@ pub enum PromptError {
     #[error("the prompt `{prompt}` needs a value for {}", .keys.join(", "))]
     MissingVariables { prompt: String, keys: Vec<String> },
     /// A variable was given nothing.
-    #[error("the value of `{key}` is empty, and the prompt `{prompt}` needs one")]
+    #[error("the value of `{key}` is empty, but the prompt `{prompt}` needs one")]
     EmptyVariable { prompt: String, key: String },
     /// Without a home there is no folder for prompts.
     #[error(transparent)]
@@ -115,7 +115,7 @@ impl Failing for PromptError {
             PromptError::NoTerminal { name, is_own: false } => {
                 format!("beastctl prompts new {0} --from {0}, for a copy to change", quoted(name))
             }
-            PromptError::Editor { .. } => "EDITOR=nano, or any other that is installed".into(),
+            PromptError::Editor { .. } => "set EDITOR=nano, or another installed editor".into(),
             PromptError::Unreadable { path, source } if source.kind() == io::ErrorKind::IsADirectory => {
                 advice::in_the_way(path)
             }

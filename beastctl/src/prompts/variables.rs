@@ -64,7 +64,7 @@ pub(super) fn check<'a>(
         };
         if !names().any(|other| other == name) {
             let nearest = did_you_mean(nearest(name, names()));
-            let problem = format!("`{{{{{name}}}}}` names no variable{nearest}");
+            let problem = format!("unknown variable `{{{{{name}}}}}`{nearest}");
             return Err(Mistake::new(line(), problem).hint(
                 "declare it under `variables:`; braces that stand for themselves come from a variable with the \
                  default \"{{\"",

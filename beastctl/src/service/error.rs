@@ -36,10 +36,10 @@ pub enum ServiceError {
     #[error("`{command}` failed ({status}){}", said(.words))]
     Failed { command: String, status: String, words: String },
     /// It does not end.
-    #[error("`{command}` has not ended within {}", humantime::format_duration(*.limit))]
+    #[error("`{command}` did not finish within {}", humantime::format_duration(*.limit))]
     Slow { command: String, limit: Duration },
     /// The system has no manager for this user, at least not here.
-    #[error("{manager} does not serve this user here: `{command}` failed ({status}){}", said(.words))]
+    #[error("{manager} is not available to this user: `{command}` failed ({status}){}", said(.words))]
     NoManager { manager: &'static str, hint: &'static str, command: String, status: String, words: String },
     /// A file of the same name that is not ours.
     #[error("{} already exists and was not written by beastctl", .0.display())]
@@ -49,7 +49,7 @@ pub enum ServiceError {
     NotOurs(PathBuf),
     /// A package's service is there, and is not the one that was to be installed.
     #[error(
-        "the service of a package is enabled already: {} {}listens at {}",
+        "a package's service is already enabled: {} {}listens on {}",
         .file.display(), starts(.program.as_deref()), .socket.display()
     )]
     Packaged { file: PathBuf, program: Option<PathBuf>, socket: PathBuf },
@@ -66,7 +66,7 @@ pub enum ServiceError {
     #[error("the service is installed but stopped: nothing listens on {}", .0.display())]
     Stopped(PathBuf),
     /// The same, and the system has given up because beastd failed again and again.
-    #[error("the service is installed and stopped, because beastd failed: nobody listens at {}", .socket.display())]
+    #[error("the service stopped because beastd failed: nothing listens on {}", .socket.display())]
     Failing { socket: PathBuf, words: &'static str },
     /// A file cannot be read.
     #[error("cannot read {}", .path.display())]
@@ -122,7 +122,7 @@ impl Failing for ServiceError {
             ServiceError::Packaged { .. } => {
                 "beastctl service uninstall, which disables it, then repeat the command".into()
             }
-            ServiceError::Unfit { .. } => "beastctl doctor, which looks at all that beastd needs".into(),
+            ServiceError::Unfit { .. } => "beastctl doctor, which checks everything beastd needs".into(),
             ServiceError::NotInstalled(_) => "beastctl service install".into(),
             ServiceError::Stopped(_) => "beastctl service start".into(),
             ServiceError::Failing { words, .. } => format!("{words}, fix that, then beastctl service start"),

@@ -11,8 +11,8 @@ pub enum TurnError {
     /// It went round in circles, under `--strict`.
     #[error("{0}")]
     Repeats(String),
-    /// Not what it was bound to be: nothing of it was printed.
-    #[error("{0}, so nothing is printed")]
+    /// It violates its constraint; nothing was printed.
+    #[error("no output: {0}")]
     Withheld(String),
     /// The same, because the grammar or schema reached a dead end.
     #[error("no output: the grammar or schema reached a dead end: {0}")]
@@ -56,13 +56,13 @@ impl Failing for TurnError {
 
     fn hint(&self) -> Option<String> {
         let hint = match self {
-            TurnError::Cut(_) | TurnError::Withheld(_) => "a larger --max-tokens, or less input",
+            TurnError::Cut(_) | TurnError::Withheld(_) => "raise --max-tokens, or shorten the input",
             TurnError::Repeats(_) => "--repeat-penalty 1.1, --temp 0.7, or a larger model: beastctl models list",
-            TurnError::DeadEnd(_) => "another grammar or schema",
-            TurnError::NoJson(_) => "the same command again, or a simpler --schema",
-            TurnError::NoMessage(_) => "the same command again, less at once, or a larger model: beastctl models list",
-            TurnError::Incomplete(_) => "a longer --timeout, or a smaller --max-tokens",
-            TurnError::Cancelled => "the same command again",
+            TurnError::DeadEnd(_) => "change the grammar or schema",
+            TurnError::NoJson(_) => "repeat the command, or simplify the --schema",
+            TurnError::NoMessage(_) => "repeat the command, commit less at once, or use a larger model: beastctl models list",
+            TurnError::Incomplete(_) => "raise --timeout, or lower --max-tokens",
+            TurnError::Cancelled => "repeat the command",
             TurnError::NoQuestion => "beastctl ask 'QUESTION'",
             TurnError::LogWish(_) => "export BEAST_LOG_CONVERSATIONS=never",
             TurnError::MarkdownWish(_) => "export BEAST_MARKDOWN=never",

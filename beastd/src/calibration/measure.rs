@@ -67,10 +67,10 @@ pub fn run(
         next(&describe(repack, n_threads));
         variants.push(Bench::new(config, memory.model(repack)?, n_threads)?.variant(repack)?);
     }
-    let best = best_variant(&variants).ok_or_else(|| anyhow::anyhow!("nothing could be measured"))?;
+    let best = best_variant(&variants).ok_or_else(|| anyhow::anyhow!("no measurement succeeded"))?;
     let model = memory.model(best.repack)?;
     let mut bench = Bench::new(config, model, best.n_threads)?;
-    next("chunks of a prompt");
+    next("prefill chunk sizes");
     let prefill = bench.prefill()?;
     next("verifying drafts");
     let verify = bench.verify()?;

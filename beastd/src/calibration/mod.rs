@@ -193,7 +193,7 @@ pub fn write(calibration: &Calibration, model: &Path) -> io::Result<PathBuf> {
 fn write_file(path: &Path, text: &str) -> io::Result<()> {
     let folder = path.parent().ok_or(io::ErrorKind::NotFound)?;
     std::fs::create_dir_all(folder)?;
-    // Whole or not at all: the daemon may be starting.
+    // Atomically: a daemon may be starting.
     whole::write(path, text.as_bytes(), whole::PRIVATE)
 }
 

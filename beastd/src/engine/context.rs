@@ -55,7 +55,7 @@ impl<'model> Context<'model> {
         self.helpers = Helpers::of_this_thread(n);
     }
 
-    /// Computes with this many threads from the next step on. False where that is not possible.
+    /// Sets the number of threads from the next step on. False where that is not possible.
     pub(super) fn set_threads(&mut self, n_threads: usize) -> bool {
         #[cfg(target_os = "linux")]
         if let (Some(address), Ok(n_threads)) = (self.address, i32::try_from(n_threads)) {

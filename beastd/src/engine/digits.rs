@@ -28,7 +28,7 @@ impl Digits {
         Self { heads: Some([0; HEADS.len()]), ..Self::default() }
     }
 
-    /// Whether the text ends within a number, where the next digit may be one too many.
+    /// Whether the text ends within a number, so that the next digit may be one too many.
     pub(super) fn is_in_number(self) -> bool {
         self.n_digits > 0
     }

@@ -8,13 +8,13 @@ pub enum LoadError {
     /// It cannot be opened.
     #[error("cannot read the model {}: {source}; try: check `model` in the configuration", path.display())]
     File { path: PathBuf, source: std::io::Error },
-    /// It is something else.
+    /// It is not a GGUF file.
     #[error(
-        "{} is not a GGUF file (it does not begin with \"GGUF\"); convert the model, or choose another",
+        "{} is not a GGUF file (it does not begin with \"GGUF\"); try: convert the model, or choose another",
         path.display()
     )]
     NotGguf { path: PathBuf },
-    /// llama.cpp does not take it.
+    /// llama.cpp rejects it.
     #[error(
         "llama.cpp cannot load {}: it is truncated, damaged or of an unknown kind; try: get it again, or choose \
          another",

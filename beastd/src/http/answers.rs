@@ -62,7 +62,7 @@ impl Answers {
     /// client can be promised an answer.
     ///
     /// # Errors
-    /// Why the first of them is refused; the others are cancelled.
+    /// When the first of them is refused; the others are cancelled.
     pub async fn begin(shared: &Arc<Shared>, requests: Vec<Generate>) -> Result<Self, WireError> {
         let n_open = requests.len();
         let (said, events) = mpsc::channel(MAX_WAITING);

@@ -64,7 +64,7 @@ const LINGER: Duration = Duration::from_secs(1);
 /// How long computed answers may take to be sent on shutdown.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
-/// Serves until the daemon ends, and lets answers that run be finished.
+/// Serves until the daemon ends, then lets running answers finish.
 pub async fn serve(listeners: Vec<HttpListener>, shared: Arc<Shared>) {
     let permits = Arc::new(Semaphore::new(shared.config().http.max_connections));
     let folder = beast_launchd::paths::cache_dir().ok().map(|folder| folder.join("streams"));
@@ -120,7 +120,7 @@ async fn listen(endpoint: Listening, shared: Arc<Shared>, permits: Arc<Semaphore
     let _ = timeout(LAST_WORDS, async { while connections.join_next().await.is_some() {} }).await;
 }
 
-/// Counts a connection, also one that panics.
+/// Counts a connection, even if it panics.
 struct Count<'a>(&'a Shared);
 
 impl<'a> Count<'a> {

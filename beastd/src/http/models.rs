@@ -20,7 +20,7 @@ pub struct ModelCard {
 }
 
 impl ModelCard {
-    /// The card of the present model.
+    /// Describes the current model.
     pub fn current(shared: &Shared) -> Self {
         let configured = shared.config().model.clone();
         let model = facts(shared).map(|facts| facts.model.clone());
@@ -56,7 +56,7 @@ pub fn tagged(name: &str) -> String {
 /// Checks whether a request may use this model name.
 ///
 /// # Errors
-/// 404 for another one, where names are strict.
+/// 404 for other names when names are strict.
 pub fn check_name(shared: &Shared, name: Option<&str>) -> Result<(), Refusal> {
     let Some(name) = name.filter(|_| shared.config().http.is_strict) else { return Ok(()) };
     if ModelCard::current(shared).is_called(name) { Ok(()) } else { Err(unknown(name)) }
@@ -77,7 +77,7 @@ pub fn excerpt(name: &str) -> String {
     name.chars().filter(|c| !c.is_control()).take(80).collect()
 }
 
-/// What is known of the model that answers, or answered last and will again.
+/// Facts about the current or most recent model.
 pub fn facts(shared: &Shared) -> Option<Arc<ModelFacts>> {
     match ready(shared) {
         Some(ready) => Some(Arc::clone(&ready.facts)),

@@ -136,7 +136,7 @@ async fn read(
     is_read: &mut bool,
 ) -> Result<Map<String, Value>, Refusal> {
     let max = client.shared.config().http.max_body;
-    // A body of unknown length may become as large as any.
+    // A body of unknown length may grow to the limit.
     let n_bytes = incoming.size_hint().upper().and_then(|n| usize::try_from(n).ok()).unwrap_or(max).min(max);
     let _room = if n_bytes > FREE { Some(client.shared.budget.take(n_bytes).await) } else { None };
     let bytes = body::read(incoming, headers, max).await?;

@@ -105,7 +105,7 @@ async fn tell<S: Script>(mut answers: Answers, mut script: S, chunks: mpsc::Send
                 }
             },
             () = line.gone_whole(), if is_half_gone => return,
-            // Counted from what was last sent: many events of the engine are not told.
+            // Since the last write: many engine events are not sent.
             () = sleep_until(spoke + silence), if ping.is_some() => {
                 out.extend_from_slice(ping.unwrap_or_default().as_bytes());
             }

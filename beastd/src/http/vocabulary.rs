@@ -57,7 +57,7 @@ impl Held {
         T: Send + 'static,
         W: FnOnce(&Admission) -> Result<T, Refusal> + Send + 'static,
     {
-        let _permit = self.client.shared.tokenizing.acquire().await.expect("it is never closed");
+        let _permit = self.client.shared.tokenizing.acquire().await.expect("the semaphore is never closed");
         let admission = Arc::clone(&self.ready.admission);
         spawn_blocking(move || work(&admission)).await.unwrap_or_else(|error| {
             let text = format!(

@@ -325,14 +325,14 @@ fn context_options(limits: Limits, n_threads: usize, n_draft: usize) -> ContextO
         n_cells: limits.n_cells,
         n_places: limits.n_slots + limits.n_prefixes,
         n_batch: limits.n_batch,
-        // One graph pass holds a chunk and no more: larger compute buffers would never be used.
+        // A graph pass holds one chunk: larger compute buffers would never be used.
         n_ubatch: limits.lone_chunk.max(limits.n_slots),
         n_threads,
         n_draft,
     }
 }
 
-/// Reads the weights, of a file that has survived a trial: the built-in model needs none.
+/// Reads the weights of a file that has passed a trial; the built-in model needs none.
 fn weights(config: &Config, progress: &Progress, located: &Located, tuning: &Tuning) -> Result<LoadedModel, LoadError> {
     let is_abandoned = || progress.abandoned.load(Relaxed);
     let fingerprint = tuning.fingerprint.filter(|_| !located.is_builtin);

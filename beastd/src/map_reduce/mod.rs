@@ -243,7 +243,7 @@ impl Frame {
     }
 }
 
-/// A part's text, and the line that names its file when that is not in it.
+/// The text of a part, preceded by the line that names its file unless it contains it.
 type Contents<'a> = (&'a str, Option<&'a str>);
 
 /// The parts by their contents, and the first of each: those are answered.

@@ -25,7 +25,7 @@ async fn collect(means: Means, request: Generate) -> Result<Answer, WireError> {
     admitted.is_background = true;
     // A part is read once and not worth caching; the instruction before it is.
     admitted.shared.retain(|&n| n + 1 < admitted.prompt.len());
-    let started = Event::Progress { n_done: 0, n_total: 0 }; // Nobody listens to that.
+    let started = Event::Progress { n_done: 0, n_total: 0 }; // Ignored.
     let ticket = Ticket { arrived_us: now_us(), started, lease: None };
     let (_, mut events) = means.worker.submit(admitted, ticket)?;
     let mut text = String::new();

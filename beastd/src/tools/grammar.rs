@@ -66,7 +66,7 @@ pub fn lark(tools: &Tools, dialect: Dialect, is_thinking: bool, atom: impl Fn(&s
     format!("start: {thought} {body}\n{rules}")
 }
 
-/// What may come before an answer.
+/// What may precede an answer.
 fn thought(rules: &mut String, thoughts: &Thoughts, is_thinking: bool, atom: impl Fn(&str) -> Atom) -> &'static str {
     let (open, close) = (atom(thoughts.open), atom(thoughts.close));
     let _ = match close.is_control {

@@ -65,7 +65,7 @@ enum Python {
 }
 
 impl AnswerParser {
-    /// For a model that writes calls like this, if any, and whose prompt may have opened its thoughts already.
+    /// For a model with this call format, if any, whose prompt may have opened its thoughts.
     pub fn new(format: Option<Format>, thoughts: Option<&'static Thoughts>, is_thinking: bool) -> Self {
         let at = if is_thinking { At::Reasoning } else { At::Text };
         let (text, blank, deltas) = (String::new(), String::new(), Vec::new());
@@ -202,7 +202,7 @@ impl AnswerParser {
         true
     }
 
-    /// Says what comes before the first of these marks, and takes that away. What may become a mark stays.
+    /// Emits and removes everything before the first of these markers. A possible partial marker stays buffered.
     fn until(&mut self, marks: impl Iterator<Item = &'static str> + Clone) -> Option<&'static str> {
         let marks = || marks.clone().filter(|mark| !mark.is_empty());
         // Of two at the same place the longer one.

@@ -49,7 +49,7 @@ pub struct Ticket {
     pub arrived_us: u64,
     /// Sent when the request gets a slot.
     pub started: Event,
-    /// Keeps the model until the answer has been computed, read or not.
+    /// Keeps the model loaded until the answer has been computed, whether or not it has been read.
     pub lease: Option<Lease>,
 }
 

@@ -63,7 +63,7 @@ enum Next {
     End(Option<oneshot::Sender<()>>),
 }
 
-/// What a worker is put together from.
+/// The parts of a worker.
 pub struct Parts<'model, E> {
     pub engine: E,
     /// The model's vocabulary.
@@ -184,7 +184,7 @@ impl<'model, E: Engine> Worker<'model, E> {
         }
     }
 
-    /// Computes with as many threads as the machine has cores to spare.
+    /// Uses as many threads as there are free cores.
     fn follow_the_machine(&mut self) {
         let now_us = now_us();
         if !self.governor.is_due(now_us) {
@@ -198,7 +198,7 @@ impl<'model, E: Engine> Worker<'model, E> {
         }
     }
 
-    /// What may follow the tokens of those that decode.
+    /// Drafts for the sequences that decode.
     fn guess(&mut self) -> Vec<(SeqId, Vec<Token>)> {
         let draftable = self.scheduler.draftable();
         let candidates: Vec<_> = draftable
@@ -208,7 +208,7 @@ impl<'model, E: Engine> Worker<'model, E> {
         self.speculation.propose(&candidates)
     }
 
-    /// The engine found no room for a plan that fits by the books: cells are scattered. Something gives way.
+    /// The engine had no room for a plan that fits by the ledger: the cells are fragmented. Evicts or preempts.
     fn make_room(&mut self) -> Result<(), EngineError> {
         self.scheduler.undo();
         match self.scheduler.make_room() {

@@ -84,7 +84,7 @@ impl<E: Engine> Worker<'_, E> {
         }
         self.scheduler.finish(id);
         self.engine.disarm(id);
-        let text = "the answer cannot go on: the model that runs now would not have begun it so; try: the same again";
+        let text = "cannot resume this answer: a different model is loaded; try: repeat the request";
         Err(WireError::new(ErrorCode::Engine, text))
     }
 

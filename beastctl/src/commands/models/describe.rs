@@ -147,7 +147,7 @@ fn table(rows: &[Row]) -> String {
             (_, "damaged", _) => row.damage.clone().unwrap_or_default(),
             (_, "lost", _) => lost(row),
             (Some(entry), ..) => format!("{}; {}", entry.about, entry.licence),
-            (None, ..) if row.name == BUILTIN => "the tiny model that beastd brings along".into(),
+            (None, ..) if row.name == BUILTIN => "the tiny model built into beastd".into(),
             (None, ..) => row.record.as_ref().map(|record| record.url.clone()).unwrap_or_default(),
         };
         let (name, size, about) = (one_line(&row.name), row.size(), one_line(&about));

@@ -32,7 +32,8 @@ impl InstructionSet for Avx512 {
 
 /// Weights that these kernels can unpack.
 trait Unpack {
-    /// Whether a half block's second and third quarter are swapped in the activations, as the type's nibbles lie.
+    /// Whether the second and third quarter of a half block are swapped in the activations, to match the type's
+    /// nibbles.
     const IS_SWAPPED: bool;
 
     /// # Safety

@@ -30,7 +30,7 @@ mod atomics {
     pub(super) use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 }
 
-/// Rows of a piece at least.
+/// Fewest rows per piece.
 const LEAST_ROWS: usize = 16;
 /// A helper that has been idle for this long sleeps; pauses within a token are shorter.
 const SPIN: Duration = Duration::from_micros(300);
@@ -91,7 +91,7 @@ struct Shared {
     is_over: AtomicBool,
 }
 
-/// What one helper tells.
+/// State of one helper.
 #[derive(Default)]
 struct Place {
     is_asleep: AtomicBool,
@@ -277,7 +277,7 @@ impl Drop for Crew {
 }
 
 impl Shared {
-    /// Those of these pieces, and maybe others, that are done: all of them, or those there are when patience ends.
+    /// Which of these pieces (and possibly others) are done: all, or those done when patience ends.
     fn wait_for(&self, job: usize, pieces: Range<usize>, patience: Duration) -> u64 {
         let wanted = pieces.fold(0, |bits, piece| bits | 1_u64 << piece);
         let began = Instant::now();
@@ -305,7 +305,7 @@ impl Shared {
                 std::hint::spin_loop();
             } else {
                 place.is_asleep.store(true, Ordering::SeqCst);
-                // Who publishes a job after this sees a sleeper; what was published before is seen here.
+                // A job published later sees the sleeper; one published earlier is seen here.
                 if self.protocol.open().is_none() && !self.is_over.load(Ordering::SeqCst) {
                     thread::park();
                 }

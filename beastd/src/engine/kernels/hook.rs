@@ -264,7 +264,7 @@ impl Product {
     /// Computes these rows with all columns, which were rounded for these weights.
     ///
     /// # Safety
-    /// The weights are there; `to` has a place for each product, and nobody else uses those of these rows; the CPU has
+    /// The weights are there; `to` has a place for each product, and nothing else uses those of these rows; the CPU has
     /// the instruction set.
     pub(super) unsafe fn compute<I: Kernel<W>, W>(&self, columns: &[Activations], rows: Range<usize>, to: To) {
         for row in rows {

@@ -34,7 +34,7 @@ pub use hook::{are_supported, use_ours};
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 type Native = avx512::Avx512;
 
-/// Whether there are kernels for this CPU. Only x86 has some: on Apple's machines the work is Metal's.
+/// Whether there are kernels for this CPU. Only for x86; on Apple hardware Metal does the work.
 #[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
 pub fn are_supported() -> bool {
     false
@@ -51,12 +51,12 @@ impl Helpers {
         Self
     }
 
-    /// None.
+    /// No kernels on this architecture.
     pub fn of_nobody() -> Self {
         Self
     }
 
-    /// None.
+    /// No kernels on this architecture.
     pub fn join(&mut self) {}
 }
 

@@ -22,7 +22,7 @@ pub(crate) fn answer(asked: &Asked) -> Result<Reply, Refusal> {
     let shared = &asked.client.shared;
     let status = shared.status();
     let text = text(&status, &shared.metrics).map_err(|error| {
-        let text = format!("cannot write the metrics: {error}; try: the log of beastd");
+        let text = format!("cannot write the metrics: {error}; try: beastctl logs");
         Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "server_error", text)
     })?;
     let mut reply = reply(StatusCode::OK, CONTENT_TYPE, text);

@@ -101,7 +101,7 @@ fn shorten(vector: &mut Vec<f32>, n_dimensions: usize) {
     }
 }
 
-/// One vector of length 1 for each input.
+/// One normalized vector per input.
 async fn vectors(shared: &Arc<Shared>, inputs: Vec<Vec<Token>>) -> Result<Vec<Vec<f32>>, Refusal> {
     Ok(shared.worker.embed(inputs).await?)
 }

@@ -32,7 +32,7 @@ const FIRST_LOAD: Duration = Duration::from_secs(5);
 pub(crate) async fn tags(asked: Asked) -> Reply {
     let shared = &asked.client.shared;
     if models::facts(shared).is_none() {
-        // Without a model there is still a list.
+        // Without a model, the list is empty.
         let _ = timeout(FIRST_LOAD, hold(&asked.client)).await;
     }
     let mut entry = entry(shared);
@@ -100,7 +100,7 @@ fn name(fields: &Fields<'_>) -> Result<String, Refusal> {
     name.map(str::to_owned).ok_or_else(|| fields.wrong("model", "the name of a model"))
 }
 
-/// What both lists say.
+/// Fields common to both lists.
 fn entry(shared: &Shared) -> Value {
     let card = ModelCard::current(shared);
     let name = card.tagged();

@@ -84,7 +84,7 @@ impl Journal {
         remove(&path)?;
         let mut file = OpenOptions::new().append(true).create_new(true).mode(0o600).open(&path)?;
         let begun = lock::take(&file).map_err(io::Error::from).and_then(|()| file.write_all(line(head)?.as_bytes()));
-        // Half a head is of no use.
+        // A partial header is useless.
         begun.inspect_err(|_| remove(&path).unwrap_or_default())?;
         Ok(Self { file })
     }

@@ -50,7 +50,7 @@ pub(super) async fn spawn(
 /// Reads back a stream that another process began, and resumes it if it was interrupted.
 ///
 /// # Errors
-/// 404 when there is none; why it cannot go on, which may be otherwise later.
+/// 404 when there is none; otherwise why it cannot be resumed, which may change later.
 pub(super) async fn recover(shared: &Arc<Shared>, streams: &Arc<Streams>, id: &str) -> Result<Arc<Log>, Refusal> {
     let unknown = || Refusal::not_found("stream not found or expired");
     let turn = streams.turn().await;
@@ -77,7 +77,7 @@ pub(super) async fn recover(shared: &Arc<Shared>, streams: &Arc<Streams>, id: &s
     }
     drop(turn);
     if !is_done {
-        tracing::info!("a stream goes on that another process began");
+        tracing::info!("resuming a stream that another process began");
         go_on(shared, streams, id, &log, summary, (request, script, journal)).await?;
     }
     Ok(log)

@@ -34,7 +34,7 @@ pub(crate) struct Streams {
     announced: Mutex<HashMap<u64, Announcement>>,
     /// One of them has begun it, or never will.
     settled: Notify,
-    /// Held by whoever makes, reads or removes files, so that files and `known` tell the same.
+    /// Held while files are created, read or removed, so that files and `known` agree.
     turn: Arc<tokio::sync::Mutex<()>>,
     /// Signals a new expiry time.
     changed: Notify,
@@ -139,7 +139,7 @@ impl Streams {
     }
 
     fn announced(&self) -> MutexGuard<'_, HashMap<u64, Announcement>> {
-        self.announced.lock().expect("nobody panics with it")
+        self.announced.lock().expect("the lock is never poisoned")
     }
 
     /// Those that wait for their model without their client, and since when.
@@ -149,7 +149,7 @@ impl Streams {
         waiting.filter_map(|announcement| Some((announcement.id.clone(), announcement.since?))).collect()
     }
 
-    /// Waits until nobody else uses the files.
+    /// Waits for exclusive access to the files.
     pub(super) async fn turn(&self) -> Turn {
         Arc::clone(&self.turn).lock_owned().await
     }
@@ -190,7 +190,7 @@ impl Streams {
         }
     }
 
-    /// One that is on disk alone.
+    /// A stream that is only on disk.
     pub(super) fn stored(&self, id: &str) -> Option<Summary> {
         match self.known().get(id) {
             Some(stream @ Stream::Stored(summary)) if !stream.is_expired() => Some(*summary),
@@ -298,7 +298,7 @@ impl Streams {
     fn stop(&self, id: &str) {
         for announcement in self.announced().values_mut().filter(|announcement| announcement.id == id) {
             if let Some(stop) = announcement.stop.take() {
-                // It may have got its answer in this moment.
+                // It may have just received its answer.
                 let _ = stop.send(());
             }
         }
@@ -410,7 +410,7 @@ pub(super) fn cancelled() -> Refusal {
 }
 
 fn too_many() -> Refusal {
-    let text = format!("{MAX_STREAMS} resumable streams are running; try: again in a moment");
+    let text = format!("{MAX_STREAMS} resumable streams are running; try: repeat the request in a moment");
     Refusal { retry_after: Some(1), ..Refusal::new(StatusCode::TOO_MANY_REQUESTS, "rate_limit_error", text) }
 }
 
