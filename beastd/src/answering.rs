@@ -7,9 +7,7 @@
 use std::io;
 use std::sync::Arc;
 
-use beast_protocol::{
-    Delta, ErrorCode, Event, FinishReason, Generate, Notice, Overflow, Timings, Usage, WireError,
-};
+use beast_protocol::{Delta, ErrorCode, Event, FinishReason, Generate, Notice, Overflow, Timings, Usage, WireError};
 use tokio::sync::mpsc;
 
 use crate::admission::beside::admit_beside;

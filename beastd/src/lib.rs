@@ -198,8 +198,7 @@ fn reload(shared: &Shared, at_start: &Loaded, overrides: &Overrides, logging: &L
         Ok(fresh) => fresh,
         Err(error) => {
             tracing::error!(%error, "configuration not reloaded");
-            let problem =
-                format!("the configuration was not reloaded: {error}; try: fix it, then pkill -HUP beastd");
+            let problem = format!("the configuration was not reloaded: {error}; try: fix it, then pkill -HUP beastd");
             shared.config_problem.send_replace(Some(problem));
             return;
         }

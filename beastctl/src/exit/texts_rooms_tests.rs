@@ -182,10 +182,10 @@ fn of_prompts() {
             2   `status` is a command; try: use another name
             2   the prompt `tldr` is built in and has no file; try: beastctl prompts show tldr, or beastctl prompts edit tldr to create your own copy
             1   cannot write /some/file: Permission denied (os error 13); try: ls -ld /some, to see who may write there
-            1   cannot write /some/file: Read-only file system (os error 30); try: a folder elsewhere, or mount, to see why this disk is read-only
+            1   cannot write /some/file: Read-only file system (os error 30); try: use another folder, or run mount to see why this one is read-only
             2   cannot open an editor: stdin, stdout and stderr must be a terminal; try: beastctl prompts path 'my haiku', for the file to change
             2   cannot open an editor: stdin, stdout and stderr must be a terminal; try: beastctl prompts new tldr --from tldr, for a copy to change
-            1   the editor `vi` is not to be found; try: EDITOR=nano, or any other that is installed
+            1   the editor `vi` not found; try: set EDITOR=nano, or another installed editor
         "#]],
     );
 }
@@ -341,7 +341,7 @@ fn of_git_and_its_hook() {
 fn of_a_turn() {
     let no_json = serde_json::from_str::<serde_json::Value>("{").unwrap_err();
     let samples = samples!(TurnError {
-        Cut: [TurnError::Cut("the answer was cut at 9 tokens (--max-tokens)".into())],
+        Cut: [TurnError::Cut("the answer is truncated at 9 tokens (--max-tokens)".into())],
         Repeats: [TurnError::Repeats("the answer repeats itself and was cut at 9 tokens".into())],
         MarkdownWish: [TurnError::MarkdownWish("no".into())],
         DeadEnd: [TurnError::DeadEnd("no token can follow".into())],

@@ -9,8 +9,8 @@ use std::{
 use beast_launchd::{PlistError, systemd::UnitError};
 
 use crate::{
-    settings::SettingsError,
     exit::{self, Failing, advice},
+    settings::SettingsError,
     text::quoted,
     wait::WaitError,
 };

@@ -60,7 +60,9 @@ impl Failing for TurnError {
             TurnError::Repeats(_) => "--repeat-penalty 1.1, --temp 0.7, or a larger model: beastctl models list",
             TurnError::DeadEnd(_) => "change the grammar or schema",
             TurnError::NoJson(_) => "repeat the command, or simplify the --schema",
-            TurnError::NoMessage(_) => "repeat the command, commit less at once, or use a larger model: beastctl models list",
+            TurnError::NoMessage(_) => {
+                "repeat the command, commit less at once, or use a larger model: beastctl models list"
+            }
             TurnError::Incomplete(_) => "raise --timeout, or lower --max-tokens",
             TurnError::Cancelled => "repeat the command",
             TurnError::NoQuestion => "beastctl ask 'QUESTION'",

@@ -243,8 +243,9 @@ impl Engine for LlamaEngine<'_> {
     }
 
     fn save(&mut self, slot: SlotId) -> Result<SavedState, EngineError> {
-        raw::save(&self.context, id(slot))
-            .ok_or_else(|| EngineError::Fatal(format!("llama.cpp saved slot {} with a size other than announced", slot.0)))
+        raw::save(&self.context, id(slot)).ok_or_else(|| {
+            EngineError::Fatal(format!("llama.cpp saved slot {} with a size other than announced", slot.0))
+        })
     }
 
     fn restore(&mut self, slot: SlotId, state: &SavedState) -> Result<bool, EngineError> {

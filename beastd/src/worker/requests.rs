@@ -33,8 +33,8 @@ impl<E: Engine> Worker<'_, E> {
             parser: _,
             shown,
         } = admitted;
-        let mut stream =
-            Stream::new(Arc::clone(&self.vocab), events, started, &prompt, stop, ignore_eos, n_max_tokens).showing(shown);
+        let mut stream = Stream::new(Arc::clone(&self.vocab), events, started, &prompt, stop, ignore_eos, n_max_tokens)
+            .showing(shown);
         let n_prompt = prompt.len();
         let n_generated = resumed.tokens.len();
         if let Some(reason) = stream.resume(&resumed.tokens, resumed.n_shown, n_max_tokens == 0) {
