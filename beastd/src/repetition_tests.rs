@@ -74,15 +74,14 @@ fn a_word_for_ever_is_a_circle() {
 #[test]
 fn little_more_than_two_copies_are_shown() {
     let text = "tar unpacks archives. It knows several formats. ";
-    let copy = "The file is then written to the disk, and what was there before is gone for good. ";
+    let copy = "The file is then saved to the disk, and what was there before is gone for good. ";
     let found = circle("", &(text.to_owned() + &copy.repeat(40))).expect("it is one");
     assert!(found.n_shown <= tokens(text).len() + tokens(copy).len() + MIN_TOKENS / SUSPICION + GRAM, "{found:?}");
 }
 
 #[test]
 fn what_was_no_circle_after_all_is_shown() {
-    let text =
-        "The file is then written to the disk, and what was there before is gone. ".repeat(3) + "Then it is read.";
+    let text = "The file is then saved to the disk, and what was there before is gone. ".repeat(3) + "Then it is read.";
     let mut repetition = Repetition::new(&[]);
     let verdicts: Vec<_> = tokens(&text).into_iter().map(|token| repetition.push(token, kind)).collect();
     assert!(verdicts.contains(&Verdict::Suspect));
@@ -111,8 +110,8 @@ fn a_few_words_that_change_in_turn_are_a_circle() {
     let line = |n: usize| {
         let colour = ["red", "green"][n % 2];
         format!(
-            "The {colour} file that the program has written to the disk is then read again by the other program and is \
-            written to the disk once more. "
+            "The {colour} file that the program has saved to the disk is then read again by the other program and is \
+            saved to the disk once more. "
         )
     };
     assert!(circle("", &(0..60).map(line).collect::<String>()).is_some());

@@ -1,4 +1,4 @@
-//! Programs that write hooks for many: how their files are known, and how each is told to call beastctl.
+//! Hook managers: how to recognize their files, and how to make each one call beastctl.
 
 use std::path::Path;
 
@@ -43,8 +43,8 @@ impl Manager {
                 "`PATH=\"$PATH:/usr/local/bin:/opt/homebrew/bin:$HOME/.local/bin\" beastctl hook run \"$@\" || :` as \
                  a line of .husky/prepare-commit-msg"
             }
-            Manager::PreCommit => "beastctl help hook install, for the lines that belong into .pre-commit-config.yaml",
-            Manager::Lefthook => "beastctl help hook install, for the lines that belong into lefthook.yml",
+            Manager::PreCommit => "beastctl help hook install, for the lines to add to .pre-commit-config.yaml",
+            Manager::Lefthook => "beastctl help hook install, for the lines to add to lefthook.yml",
         }
     }
 

@@ -47,7 +47,7 @@ fn edit_needs_a_terminal() {
         err: beastctl: cannot open an editor: stdin, stdout and stderr must be a terminal; try: beastctl prompts new tldr --from tldr, for a copy to change
         exit 2
         out: ""
-        err: beastctl: there is no prompt `horoscope`; try: one of ask, commit-msg, explain, fix, haiku, keywords, review, shell, summarize, title, tldr, translate, or beastctl prompts new horoscope
+        err: beastctl: no prompt `horoscope`; try: one of ask, commit-msg, explain, fix, haiku, keywords, review, shell, summarize, title, tldr, translate, or beastctl prompts new horoscope
     "#]].assert_eq(&reports.concat());
     assert!(!beast.path(&format!("{FOLDER}/tldr.md")).exists(), "no copy is left behind");
     assert!(!beast.path("started").exists(), "the editor was started");
@@ -73,18 +73,18 @@ fn edit_opens_a_copy_and_checks_what_came_of_it() {
 #[test]
 fn an_editor_that_changes_nothing_leaves_the_built_in_prompt() {
     let beast = Beast::alone();
-    let unchanged = "exit 0\nbeastctl: nothing was changed, so tldr is still the built-in prompt\n";
+    let unchanged = "exit 0\nbeastctl: no changes; tldr is still the built-in prompt\n";
     assert_eq!(edit(&beast, "tldr", "true"), unchanged);
     let failed =
         [edit(&beast, "tldr", "false"), edit(&beast, "tldr", "no-such-editor 2>&-"), edit(&beast, "horoscope", "true")];
     assert!(!beast.path(&format!("{FOLDER}/tldr.md")).exists());
     expect![[r#"
         exit 1
-        beastctl: the editor `false` ended with exit status: 1; try: EDITOR=nano, or any other that is installed
+        beastctl: the editor `false` exited with exit status: 1; try: set EDITOR=nano, or another installed editor
         exit 1
-        beastctl: the editor `no-such-editor 2>&-` is not to be found; try: EDITOR=nano, or any other that is installed
+        beastctl: the editor `no-such-editor 2>&-` not found; try: set EDITOR=nano, or another installed editor
         exit 2
-        beastctl: there is no prompt `horoscope`; try: one of ask, commit-msg, explain, fix, keywords, review, shell, summarize, title, tldr, translate, or beastctl prompts new horoscope
+        beastctl: no prompt `horoscope`; try: one of ask, commit-msg, explain, fix, keywords, review, shell, summarize, title, tldr, translate, or beastctl prompts new horoscope
     "#]].assert_eq(&failed.concat());
     // VISUAL is asked first, and a setting of blanks is none.
     let editors = [("VISUAL", "true"), ("EDITOR", "false")];
@@ -112,10 +112,10 @@ fn new_opens_the_editor_for_a_person() {
         DIR/config/beast/prompts/haiku.md
         exit 2
         DIR/config/beast/prompts/haiku.md
-        beastctl: DIR/config/beast/prompts/haiku.md:34: the prompt is not written yet: this line is to be replaced; try: beastctl prompts edit haiku
+        beastctl: DIR/config/beast/prompts/haiku.md:34: the prompt has no instruction yet: replace this line; try: beastctl prompts edit haiku
         exit 1
         DIR/config/beast/prompts/haiku.md
-        beastctl: the editor `false` ended with exit status: 1; try: EDITOR=nano, or any other that is installed
+        beastctl: the editor `false` exited with exit status: 1; try: set EDITOR=nano, or another installed editor
         exit 0
         DIR/config/beast/prompts/haiku.md
     "#]].assert_eq(&[written, untouched, failed, copied].concat());

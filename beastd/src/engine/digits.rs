@@ -1,9 +1,9 @@
 //! How many digits the numbers of a JSON text or of a call have so far: no schema bounds them, and a model that repeats
 //! itself writes them for ever. Knows no schema and no tokens.
 
-/// Most digits before a point, and after it: 64 bits have 20 at most, double precision tells 17 apart.
+/// Most digits before a decimal point, and after it: 64 bits have at most 20, double precision distinguishes 17.
 const MAX_DIGITS: u32 = 20;
-/// Most digits of an exponent: double precision ends at 308.
+/// Most digits of an exponent: doubles end at 308.
 const MAX_EXPONENT: u32 = 3;
 
 /// What calls of functions begin with, and whether their values are Python's. What comes before is prose.
@@ -28,12 +28,12 @@ impl Digits {
         Self { heads: Some([0; HEADS.len()]), ..Self::default() }
     }
 
-    /// Whether the text ends within a number, where the next digit may be one too many.
+    /// Whether the text ends within a number, so that the next digit may be one too many.
     pub(super) fn is_in_number(self) -> bool {
         self.n_digits > 0
     }
 
-    /// Whether a number gets too long with these bytes.
+    /// Whether these bytes make a number too long.
     pub(super) fn exceed_with(mut self, bytes: &[u8]) -> bool {
         bytes.iter().any(|&byte| {
             self.push(byte);
@@ -41,7 +41,7 @@ impl Digits {
         })
     }
 
-    /// Takes bytes in.
+    /// Advances by these bytes.
     pub(super) fn take(&mut self, bytes: &[u8]) {
         bytes.iter().for_each(|&byte| self.push(byte));
     }

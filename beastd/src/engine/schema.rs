@@ -3,11 +3,11 @@
 
 use serde_json::{Map, Value};
 
-/// With one of these, something else says what a value is.
+/// With one of these, something else determines the type.
 const OTHERS: [&str; 8] = ["type", "$ref", "anyOf", "oneOf", "allOf", "enum", "const", "not"];
 
-/// Adds the type that is meant: an object where properties are named, an array where items are. By the letter such a
-/// schema allows any value of another type, which nobody who writes one wants.
+/// Adds the intended type: object where properties are named, array where items are. By the specification such a schema
+/// allows any value of another type, which no author wants.
 pub(super) fn add_types(schema: &mut Value) {
     match schema {
         Value::Object(object) => {

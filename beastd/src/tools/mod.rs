@@ -1,7 +1,6 @@
-//! Tool calls: how each model family writes them, the grammar that holds the model to it, and the parser that takes an
-//! answer apart.
+//! Tool calls: the formats of model families, the grammar that enforces them, and the parser for answers.
 //!
-//! Knows messages and texts, never tokens, sockets or the engine.
+//! Knows messages and text, never tokens, sockets or the engine.
 
 mod bounds;
 mod envelope;
