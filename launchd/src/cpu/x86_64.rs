@@ -98,14 +98,14 @@ const YMM: u64 = 0b110;
 const ZMM: u64 = 0b1110_0110;
 
 pub(super) fn cpu() -> Cpu {
-    // What a CPU does not know it answers with something else: the highest leaf comes first.
-    let ask = |leaf: u32, sub: u32| {
-        let none = CpuidResult { eax: 0, ebx: 0, ecx: 0, edx: 0 };
-        let highest = cpuid(leaf & 0x8000_0000, 0).eax;
-        if leaf <= highest { cpuid(leaf, sub) } else { none }
-    };
-    let (first, seventh, extended) = (ask(1, 0), ask(7, 0), ask(0x8000_0001, 0));
-    let after = if seventh.eax >= 1 { ask(7, 1).eax } else { 0 };
+    // A virtual machine takes its time for each answer: nothing is asked twice, and nothing beyond the highest leaf,
+    // where a CPU answers with something else.
+    let none = CpuidResult { eax: 0, ebx: 0, ecx: 0, edx: 0 };
+    let (highest, highest_extended) = (cpuid(0, 0).eax, cpuid(0x8000_0000, 0).eax);
+    let first = cpuid(1, 0);
+    let seventh = if highest >= 7 { cpuid(7, 0) } else { none };
+    let after = if seventh.eax >= 1 { cpuid(7, 1).eax } else { 0 };
+    let extended = if highest_extended > 0x8000_0000 { cpuid(0x8000_0001, 0) } else { none };
     let words = [first.ecx, seventh.ebx, seventh.ecx, seventh.edx, after, extended.ecx];
     // SAFETY: the system has switched XSAVE on, so XGETBV exists, and register 0 always does.
     let saved = if first.ecx & OSXSAVE != 0 { unsafe { _xgetbv(0) } } else { 0 };

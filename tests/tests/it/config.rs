@@ -68,7 +68,7 @@ fn mistakes_are_refused_with_the_place_and_what_was_meant() {
         ("n_slots=0", "it must be between 1 and"),
         ("idle_timeout=soon", "a duration like 30s"),
         ("n_cells=10", "at least n_ctx"),
-        ("max_token=5", "did you mean 'max_tokens'?"),
+        ("max_token=5", "try: use 'max_tokens'"),
         ("profile=best", "it must be 'beast' or 'baseline'"),
     ] {
         let output = run(&mut home.beastd(&["--set", setting]), "");
