@@ -1,4 +1,4 @@
-//! `beastctl completions`, and what its scripts call when Tab is pressed.
+//! `beastctl completions`, and the backend of its scripts for Tab.
 
 mod bash;
 mod fish;
@@ -29,7 +29,7 @@ const PARAM: &str = "param";
 pub enum CompletionError {
     /// Nobody said which shell.
     #[error(
-        "the shell is not named, and SHELL is {}",
+        "cannot detect the shell: SHELL is {}",
         .0.as_ref().map_or("not set".into(), |shell| format!("{shell:?}"))
     )]
     NoShell(Option<OsString>),

@@ -1,10 +1,11 @@
-//! What every command is given.
+//! The context of every command.
 
 use crate::{exit::Result, output::Console};
 use std::{path::PathBuf, time::Instant};
 
 #[derive(Debug)]
 pub struct Context {
+    /// Output streams.
     pub console: Console,
     pub started: Instant,
     /// `--socket`.
@@ -14,10 +15,10 @@ pub struct Context {
 }
 
 impl Context {
-    /// Where the daemon listens, checked for what a socket's path may be.
+    /// The daemon's socket, with a valid path.
     ///
     /// # Errors
-    /// Those of the paths of this system.
+    /// When a path of this system cannot be determined.
     pub fn socket(&self) -> Result<PathBuf> {
         let path = match &self.socket {
             Some(path) => path.clone(),

@@ -1,5 +1,5 @@
-//! `beastctl man`: the manual, made from the parser, so that it says of commands and options what the program does.
-//! What the parser does not know stands in the lists below, variables without an option and files, and in `exit`.
+//! `beastctl man`: the manual, generated from the parser, so that it matches the program. The lists below have what the
+//! parser does not know, variables without an option and files; the exit codes are in `exit`.
 
 mod synopsis;
 
@@ -31,38 +31,38 @@ const DATE: &str = "2026-11-27";
 
 /// Beside those that belong to an option, which are taken from the parser.
 const ENVIRONMENT: [(&str, &str); 10] = [
-    ("NO_COLOR", "No colours, when it is not empty."),
-    ("CLICOLOR_FORCE", "Colours everywhere, when it is neither empty nor 0 and NO_COLOR is not set."),
-    ("BEAST_MARKDOWN", "`never`: the Markdown of answers is not painted; the same as --no-markdown."),
-    ("BEAST_LOG_CONVERSATIONS", "`never`: no conversation is kept that nobody has named; the same as --no-log."),
-    ("BEAST_HOOK", "false, no, off, 0 or nothing: the git hook does nothing."),
-    ("VISUAL, EDITOR", "What `beastctl prompts edit` and `new` open; arguments are allowed."),
-    ("SHELL", "Whose script `beastctl completions` prints."),
-    ("XDG_CONFIG_HOME", "Where the folder beast of the configuration and the prompts is, instead of ~/.config."),
+    ("NO_COLOR", "Disables colours unless empty."),
+    ("CLICOLOR_FORCE", "Forces colours unless empty or 0; NO_COLOR wins."),
+    ("BEAST_MARKDOWN", "`never` prints Markdown as it is, like --no-markdown."),
+    ("BEAST_LOG_CONVERSATIONS", "`never` saves only named conversations, like --no-log."),
+    ("BEAST_HOOK", "false, no, off, 0 or empty disables the git hook."),
+    ("VISUAL, EDITOR", "The editor for `beastctl prompts edit` and `new`; arguments are allowed."),
+    ("SHELL", "The default shell for `beastctl completions`."),
+    ("XDG_CONFIG_HOME", "Parent of the folder beast with configuration and prompts, instead of ~/.config."),
     (
         "XDG_DATA_HOME",
-        "Where the folder beast of the models and conversations is, instead of ~/.local/share; not on macOS.",
+        "Parent of the folder beast with models and conversations, instead of ~/.local/share; not on macOS.",
     ),
-    ("XDG_RUNTIME_DIR", "Where the folder beast of the socket is; not on macOS."),
+    ("XDG_RUNTIME_DIR", "Parent of the folder beast with the socket; not on macOS."),
 ];
 
 const FILES: [(&str, &str); 7] = [
-    ("~/.config/beast/config.toml", "The settings of beastd; `beastd --print-config` shows them all."),
-    ("~/.config/beast/prompts/NAME.md", "A prompt of your own, and so the command `beastctl NAME`."),
+    ("~/.config/beast/config.toml", "Settings of beastd; `beastd --print-config` shows all of them."),
+    ("~/.config/beast/prompts/NAME.md", "Your own prompts, each a command `beastctl NAME`."),
     ("~/.local/share/beast/models", "Models. On macOS ~/Library/Application Support/beast/models."),
     (
         "~/.local/share/beast/conversations",
-        "Conversations, a file each. On macOS ~/Library/Application Support/beast/conversations.",
+        "Conversations, one file each. On macOS ~/Library/Application Support/beast/conversations.",
     ),
-    ("~/.local/share/beast/chat-history", "The lines typed into chats; on macOS likewise."),
-    ("~/.local/state/beast/logs", "The log of the daemon, a file a day. On macOS ~/Library/Logs/beast."),
-    ("$XDG_RUNTIME_DIR/beast/beastd.sock", "The daemon. On macOS in ~/Library/Application Support/beast."),
+    ("~/.local/share/beast/chat-history", "Input history of chats; on macOS in ~/Library/Application Support/beast."),
+    ("~/.local/state/beast/logs", "Log of the daemon, one file per day. On macOS ~/Library/Logs/beast."),
+    ("$XDG_RUNTIME_DIR/beast/beastd.sock", "Socket of the daemon. On macOS in ~/Library/Application Support/beast."),
 ];
 
 #[derive(Debug, thiserror::Error)]
 pub enum ManError {
     /// No such command.
-    #[error("there is no command `{command}`{}", text::did_you_mean(nearest.as_deref()))]
+    #[error("unknown command `{command}`{}", text::did_you_mean(nearest.as_deref()))]
     Unknown { command: String, nearest: Option<String> },
 }
 
@@ -72,7 +72,7 @@ impl Failing for ManError {
     }
 
     fn hint(&self) -> Option<String> {
-        Some("beastctl man, whose page lists the commands".into())
+        Some("beastctl man, which lists the commands".into())
     }
 }
 
@@ -218,11 +218,11 @@ fn examples(command: &clap::Command, page: &mut Vec<u8>) -> io::Result<()> {
 fn prompts_as_commands(page: &mut Vec<u8>) -> io::Result<()> {
     let mut roff = Roff::default();
     roff.control("SH", ["PROMPTS"]);
-    roff.text([roman("Every prompt is a command too, with the options of "), bold("beastctl-run"), roman("(1): ")]);
+    roff.text([roman("Every prompt is also a command, with the options of "), bold("beastctl-run"), roman("(1): ")]);
     roff.text([bold("beastctl "), italic("PROMPT"), roman(" ["), italic("FILE"), roman("]...")]);
     roff.control("PP", []);
     roff.text([bold("beastctl prompts"), roman(" lists them, "), bold("beastctl prompts new "), italic("NAME")]);
-    roff.text([roman("begins one of your own. Built in:")]);
+    roff.text([roman("creates your own. Built in:")]);
     let names = prompts::names(None);
     roff.text([roman(names.join(", ")), roman(".")]);
     roff.to_writer(page)
@@ -233,7 +233,7 @@ fn environment(command: &clap::Command, is_root: bool) -> Vec<(String, String)> 
     let of_options = command.get_arguments().filter_map(|argument| {
         let name = argument.get_env()?.to_string_lossy().into_owned();
         let option = argument.get_long()?;
-        Some((name, format!("The same as --{option}, which is stronger.")))
+        Some((name, format!("Same as --{option}, which overrides it.")))
     });
     let others = ENVIRONMENT.iter().filter(|_| is_root).map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));
     of_options.chain(others).collect()

@@ -1,7 +1,7 @@
-//! Other programs: started, heard, waited for, and killed when nobody waits for them any more.
+//! Child processes: started, read, waited for, and killed when no longer needed.
 //!
-//! It knows processes and pipes, nothing of what is said. What is said is kept up to a bound, and read on threads, so
-//! that a program with more to say than a pipe holds is not kept from ending.
+//! Knows processes and pipes, nothing of their output. Output is kept up to a limit and read on threads, so that a
+//! child with more output than a pipe holds does not block.
 
 use std::{
     ffi::OsStr,
@@ -18,13 +18,13 @@ use rustix::event::PollFlags;
 
 use crate::wait::{Wait, WaitError};
 
-/// A program that is asked for a few lines has said them by then.
+/// Time limit for a program that prints a few lines.
 const LIMIT: Duration = Duration::from_secs(5);
-/// Between two looks whether it has ended. They get rarer: most end at once, and a pager lasts for minutes.
+/// Polling intervals for the end. They grow: most programs end at once, and a pager lasts for minutes.
 const PAUSES: [Duration; 2] = [Duration::from_millis(1), Duration::from_millis(20)];
-/// For what has been said, once the program has ended: what it has left behind may hold the pipes for ever.
+/// Time to drain the output after the end: an orphan may hold the pipes open forever.
 const GRACE: Duration = Duration::from_millis(500);
-/// Of each stream, in bytes.
+/// Per stream, in bytes.
 const MAX_WORDS: usize = 256 * 1024;
 const CHUNK_LEN: usize = 64 * 1024;
 
@@ -33,14 +33,14 @@ pub enum RunError {
     /// See [`WaitError`].
     #[error(transparent)]
     Wait(#[from] WaitError),
-    /// It cannot be started, or not be watched.
+    /// It cannot be started or watched.
     #[error(transparent)]
     Start(io::Error),
     /// Its output cannot be read.
     #[error(transparent)]
     Read(io::Error),
     /// It did not end in time.
-    #[error("it has not ended within {}", humantime::format_duration(*.0))]
+    #[error("it did not exit within {}", humantime::format_duration(*.0))]
     Slow(Duration),
 }
 
@@ -48,31 +48,31 @@ pub enum RunError {
 pub struct Said {
     pub status: ExitStatus,
     pub stdout: String,
+    /// Its stderr.
     pub stderr: String,
 }
 
 impl Said {
-    /// The answer, or in the program's own words why there is none.
+    /// Its output, or its own words for why there is none.
     ///
     /// # Errors
-    /// Its complaints, else how it ended.
+    /// Its stderr, else its exit status.
     pub fn answer(self) -> Result<String, String> {
         if self.status.success() {
             return Ok(self.stdout);
         }
         match self.stderr.trim() {
-            "" => Err(format!("it ended with {}", self.status)),
+            "" => Err(format!("it exited with {}", self.status)),
             words => Err(words.to_owned()),
         }
     }
 }
 
-/// Asks a program for a few lines; the inner error says in words why it could not be heard.
+/// Runs a program for a few lines of output; the inner error explains why there are none.
 pub fn ask<S: AsRef<OsStr>>(program: &Path, arguments: &[S], wait: &Wait) -> Result<Result<Said, String>, WaitError> {
     hear_out(Command::new(program).args(arguments), wait)
 }
 
-/// The same for a program that is not run as everything else here.
 pub fn hear_out(command: &mut Command, wait: &Wait) -> Result<Result<Said, String>, WaitError> {
     match run(command, LIMIT, wait) {
         Ok(said) => Ok(Ok(said)),
@@ -81,7 +81,7 @@ pub fn hear_out(command: &mut Command, wait: &Wait) -> Result<Result<Said, Strin
     }
 }
 
-/// Runs a program to its end, which has to come within `limit`.
+/// Runs a program that must finish within `limit`.
 pub fn run(command: &mut Command, limit: Duration, wait: &Wait) -> Result<Said, RunError> {
     let mut running = Running::start(command.stdout(Stdio::piped()).stderr(Stdio::piped()), Vec::new())?;
     let stdout = running.child.stdout.take().map(hear);
@@ -89,7 +89,6 @@ pub fn run(command: &mut Command, limit: Duration, wait: &Wait) -> Result<Said, 
     Ok(Said { status, stdout: heard(stdout.as_ref()), stderr: running.stderr() })
 }
 
-/// A program that is killed when nobody waits for it any more.
 #[derive(Debug)]
 pub struct Running {
     child: Child,
@@ -98,26 +97,25 @@ pub struct Running {
 }
 
 impl Running {
-    /// Starts it with `input` as its stdin. Its stderr is kept where it is a pipe.
+    /// Starts it with `input` on stdin. Keeps its stderr if that is a pipe.
     pub fn start(command: &mut Command, input: Vec<u8>) -> Result<Self, RunError> {
         let stdin = if input.is_empty() { Stdio::null() } else { Stdio::piped() };
         let mut child = command.stdin(stdin).spawn().map_err(RunError::Start)?;
         if let Some(mut stdin) = child.stdin.take() {
-            // Beside the reading: it may answer while it still reads. Without a reader there is nothing left to do.
+            // On a thread, because the program may write while it still reads. Without a reader there is nothing to do.
             thread::spawn(move || drop(stdin.write_all(&input)));
         }
         let stderr = child.stderr.take().map(hear);
         Ok(Self { child, stderr, is_left_alone: false })
     }
 
-    /// It goes on when nobody waits for it any more.
     #[must_use]
     pub fn left_alone(mut self) -> Self {
         self.is_left_alone = true;
         self
     }
 
-    /// Gives each piece of its stdout to `take`, until the end, or until that returns `false`: then there may be more.
+    /// Passes each piece of its stdout to `take`, until the end or until that returns `false`.
     pub fn stream(&mut self, wait: &Wait, mut take: impl FnMut(&[u8]) -> bool) -> Result<bool, RunError> {
         let mut stdout = self.child.stdout.take().expect("broken invariant: what is streamed is a pipe");
         let mut bytes = vec![0; CHUNK_LEN];
@@ -133,7 +131,7 @@ impl Running {
         }
     }
 
-    /// Waits for its end. `tick` is called again and again meanwhile.
+    /// Waits for its end, calling `tick` repeatedly.
     pub fn status(
         &mut self,
         limit: Option<Duration>,
@@ -155,7 +153,6 @@ impl Running {
         }
     }
 
-    /// What it has complained about, once it has ended.
     pub fn stderr(&self) -> String {
         heard(self.stderr.as_ref())
     }
@@ -164,7 +161,7 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         if !self.is_left_alone {
-            // After its end neither does anything.
+            // Neither blocks after its end.
             let _ = self.child.kill();
             let _ = self.child.wait();
         }
@@ -177,7 +174,7 @@ fn hear(pipe: impl Read + Send + 'static) -> Receiver<Vec<u8>> {
     words
 }
 
-/// All of it is read, so that the program is never kept waiting; only the beginning is kept.
+/// Reads everything, so that the program never blocks; keeps only the beginning.
 fn pass_on(mut pipe: impl Read, words: &Sender<Vec<u8>>) {
     let mut bytes = [0; 4096];
     let mut n_left = MAX_WORDS;

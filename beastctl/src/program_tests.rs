@@ -14,7 +14,7 @@ fn an_answer_is_what_stands_on_stdout() {
 #[test]
 fn a_failure_is_told_in_the_words_of_the_program() {
     assert_eq!(shell("echo no >&2; exit 1").unwrap().answer().unwrap_err(), "no");
-    assert_eq!(shell("exit 3").unwrap().answer().unwrap_err(), "it ended with exit status: 3");
+    assert_eq!(shell("exit 3").unwrap().answer().unwrap_err(), "it exited with exit status: 3");
     let missing = ask(&PathBuf::from("/no/such/program"), &["x"], &Wait::default()).unwrap();
     assert_eq!(missing.unwrap_err(), "No such file or directory (os error 2)");
 }

@@ -1,5 +1,4 @@
-//! The settings of the daemon as beastd itself says them: its file is not read here, so that only one program knows its
-//! rules.
+//! The daemon's settings, as printed by beastd. The file is not parsed here, so that only beastd knows its rules.
 
 use std::{
     collections::BTreeMap,
@@ -35,20 +34,20 @@ struct Setting {
 }
 
 impl Setting {
-    /// As one writes it in the environment, or after `--set`.
+    /// As written in the environment or after `--set`.
     fn text(&self) -> String {
         self.value.as_str().map_or_else(|| self.value.to_string(), str::to_owned)
     }
 }
 
 impl Settings {
-    /// Those in force; the inner error is what beastd said instead.
+    /// The effective settings; the inner error is beastd's message.
     pub(super) fn ask(program: &Path, wait: &Wait) -> Result<Result<Self, String>, WaitError> {
         let said = ask(program, &[PRINT], wait)?;
         Ok(said.and_then(|said| said.answer()).and_then(|printed| Self::parse(&printed)))
     }
 
-    /// Those with which the system would start it: a service knows nothing of the variables of this shell.
+    /// The settings of a daemon started by the service manager, which does not see this shell's variables.
     pub(super) fn of_service(program: &Path, wait: &Wait) -> Result<Result<Self, String>, WaitError> {
         let mut command = Command::new(program);
         for (name, _) in env::vars_os().filter(|(name, _)| name.as_encoded_bytes().starts_with(b"BEAST_")) {
@@ -59,15 +58,14 @@ impl Settings {
     }
 
     fn parse(printed: &str) -> Result<Self, String> {
-        serde_json::from_str(printed)
-            .map_err(|error| format!("it prints settings that this beastctl cannot read: {error}"))
+        serde_json::from_str(printed).map_err(|error| format!("its --print-config output is invalid: {error}"))
     }
 
     pub(super) fn get(&self, key: &str) -> Option<String> {
         self.values.get(key).map(Setting::text)
     }
 
-    /// Those that change how fast it computes and that somebody has set, by name.
+    /// The names of non-default settings that affect speed.
     pub(super) fn of_speed(&self) -> impl Iterator<Item = (&str, String)> {
         let is_own = |setting: &Setting| setting.of_speed && !["default", "profile"].contains(&setting.layer.as_str());
         self.values
@@ -76,8 +74,7 @@ impl Settings {
             .map(|(key, setting)| (key.as_str(), setting.text()))
     }
 
-    /// Where the HTTP endpoint answers. beastd has checked all of it; a port that the system is to choose is known to
-    /// nobody before.
+    /// The addresses of the HTTP endpoint. beastd has validated them; a port chosen by the system is not known yet.
     pub(super) fn http(&self) -> HttpPlaces {
         let addresses = |key: &str| -> Vec<SocketAddr> {
             let texts = self.get(key).unwrap_or_default();
@@ -92,7 +89,7 @@ impl Settings {
         }
     }
 
-    /// The folder of the log files; the inner `None` when none are written, the outer when beastd did not say.
+    /// The log folder; the inner `None` when logging to files is off, the outer when beastd did not answer.
     pub(super) fn log_dir(&self) -> Option<Option<PathBuf>> {
         self.get("log_dir").map(|folder| (folder != "none").then(|| folder.into()))
     }

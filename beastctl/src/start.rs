@@ -1,4 +1,4 @@
-//! Reaching a daemon, and starting one when none runs: find `beastd`, run it, wait until it listens.
+//! Reaches a daemon, starting one if none runs: find `beastd`, run it, wait until it listens.
 
 use std::{
     env,
@@ -18,41 +18,44 @@ use crate::{
     wait::{Wait, WaitError},
 };
 
-/// `beastd --daemonize` returns as soon as it listens; the model is loaded after that.
+/// `beastd --daemonize` returns once it listens; the model loads after that.
 const START_LIMIT: Duration = Duration::from_secs(30);
-/// How long a daemon that has been started may take until it can be reached.
+/// Time limit for a started daemon to become reachable.
 const CONNECT_LIMIT: Duration = Duration::from_secs(2);
 const PAUSE: Duration = Duration::from_millis(10);
-/// How many times a daemon is started because another one held the socket and was gone again.
+/// Attempts to start a daemon when another one held the socket and disappeared.
 const MAX_STARTS: usize = 3;
 
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// One is there, or may not be started.
+    /// One exists, or none may be started.
     #[error(transparent)]
     Client(#[from] ClientError),
     /// See [`WaitError`].
     #[error(transparent)]
     Wait(#[from] WaitError),
-    /// None is there and `--no-start` was given.
+    /// None is running, and `--no-start` was given.
     #[error(transparent)]
     Refused(ClientError),
-    /// None is there and no program that could be started.
-    #[error("cannot reach beastd at {} (not running), and the program beastd is not to be found", .0.display())]
+    /// None is running, and beastd was not found.
+    #[error("cannot reach beastd at {} (not running): beastd not found beside beastctl or in PATH", .0.display())]
     Missing(PathBuf),
-    /// No program that could be started, where one is needed whatever runs.
+    /// beastd was not found, and the command needs the program itself.
     #[error("cannot find the program beastd")]
     NoProgram,
-    /// None is there because the service that owns this socket is stopped: a second daemon beside it would take its
-    /// place.
+    /// None is running because the service that owns this socket is stopped: a second daemon would take its place.
     #[error(
-        "nobody listens at {}: beastd is installed as a service ({}), which is stopped",
+        "nothing listens on {}: beastd is installed as a service ({}), which is stopped",
         .socket.display(), .file.display()
     )]
     ServiceStopped { socket: PathBuf, file: PathBuf },
-    /// It did not start.
+    /// It failed to start.
     #[error("cannot start {}: {words}", .program.display())]
-    Failed { program: PathBuf, words: String },
+    Failed {
+        program: PathBuf,
+        /// Its output.
+        words: String,
+    },
 }
 
 impl Failing for StartError {
@@ -75,18 +78,18 @@ impl Failing for StartError {
     fn hint(&self) -> Option<String> {
         match self {
             StartError::Refused(ClientError::Unreachable { path, .. }) => {
-                Some(format!("{}, or leave --no-start out", client::start(path)))
+                Some(format!("{}, or leave out --no-start", client::start(path)))
             }
-            StartError::Refused(_) => Some("leave --no-start out".into()),
+            StartError::Refused(_) => Some("leave out --no-start".into()),
             StartError::ServiceStopped { .. } => {
-                let without = "where no service manager runs, as in a container, --socket with another place or beastctl \
-                               service uninstall";
-                Some(format!("beastctl service start, or {without}"))
+                let without =
+                    "without a service manager, as in a container, use another --socket or beastctl service uninstall";
+                Some(format!("beastctl service start; {without}"))
             }
             StartError::Missing(_) | StartError::NoProgram => {
-                Some("put beastd beside beastctl, or into a folder of PATH".into())
+                Some("put beastd beside beastctl, or into a folder in PATH".into())
             }
-            StartError::Failed { .. } => Some("beastd, to see it start in the foreground".into()),
+            StartError::Failed { .. } => Some("run beastd in the foreground to see its output".into()),
             StartError::Client(error) => error.hint(),
             StartError::Wait(error) => error.hint(),
         }
@@ -101,8 +104,7 @@ impl Failing for StartError {
     }
 }
 
-/// Connects; when nobody listens and `may_start`, starts a daemon first. `say` hears what takes time, again and again
-/// while it does.
+/// Connects; if nothing listens and `may_start`, starts a daemon first. Calls `say` repeatedly with progress.
 pub fn connect(path: &Path, may_start: bool, wait: &Wait, mut say: impl FnMut(&str)) -> Result<Client, StartError> {
     let error = match Client::reach(path, wait) {
         Ok(client) => return Ok(client.same_version()?),
@@ -120,7 +122,7 @@ pub fn connect(path: &Path, may_start: bool, wait: &Wait, mut say: impl FnMut(&s
     loop {
         n_starts += 1;
         let outcome = start(&program, path, wait, || say("starting beastd"))?;
-        // Even when it failed: two clients may have started one each, and the other's daemon got the socket.
+        // Even on failure: two clients may have started one each, and the other one got the socket.
         let until = Instant::now() + if outcome.is_ok() { CONNECT_LIMIT } else { Duration::ZERO };
         let error = loop {
             match Client::reach(path, wait) {
@@ -134,7 +136,7 @@ pub fn connect(path: &Path, may_start: bool, wait: &Wait, mut say: impl FnMut(&s
         let NotStarted { words, is_served } = outcome
             .err()
             .unwrap_or_else(|| NotStarted { words: died().unwrap_or_else(|| error.to_string()), is_served: false });
-        // The other's daemon had the socket a moment ago and is gone again: it was killed, or told to end.
+        // The other daemon held the socket a moment ago and is gone: it was killed or stopped.
         if !is_served || n_starts == MAX_STARTS {
             return Err(StartError::Failed { program, words });
         }
@@ -160,7 +162,7 @@ pub fn program() -> Result<PathBuf, StartError> {
 /// Beside this program, where it is installed or built, else in `PATH`.
 pub fn find_beastd() -> Option<PathBuf> {
     let exe = env::current_exe().ok();
-    // A link in a folder of links, as Homebrew makes them, has its neighbour either there or where it points to.
+    // For a link in a folder of links, such as Homebrew's, look both there and beside its target.
     let real = exe.as_ref().and_then(|exe| exe.canonicalize().ok());
     let beside = [exe, real].into_iter().flatten().filter_map(|exe| exe.parent().map(Path::to_owned));
     let path = env::var_os("PATH").unwrap_or_default();
@@ -173,21 +175,21 @@ fn is_program(path: &Path) -> bool {
     path.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
 }
 
-/// Runs the daemon until it has gone into the background.
+/// Runs the daemon until it has moved to the background.
 fn start(program: &Path, socket: &Path, wait: &Wait, say: impl FnMut()) -> Result<Result<(), NotStarted>, WaitError> {
-    // The daemon outlives whoever has started it: a lock or a pipe of theirs that it inherited would never be given
-    // back. Our own files are not inherited anyway.
+    // The daemon outlives its parent: an inherited lock or pipe would never be released. Our own files are
+    // close-on-exec.
     close_fds::set_fds_cloexec(3, &[]);
     let arguments: [&OsStr; 3] = ["--daemonize".as_ref(), "--socket".as_ref(), socket.as_ref()];
     let mut command = Command::new(program);
-    // A hook's variables are about one repository and one commit.
+    // A hook's variables apply to one repository and one commit.
     for (name, _) in env::vars_os().filter(|(name, _)| name.as_encoded_bytes().starts_with(b"GIT_")) {
         command.env_remove(name);
     }
     command.args(arguments).stdout(Stdio::null()).stderr(Stdio::piped());
-    // Ctrl-C is for the client: a daemon that is just starting may be another client's as well.
+    // Ctrl-C is for the client: other clients may be waiting for the same daemon.
     command.process_group(0);
-    // Not until the end of its stderr: the daemon in the background may have inherited it.
+    // Not until the end of its stderr, which the background daemon may have inherited.
     let ended = Running::start(&mut command, Vec::new()).map(Running::left_alone).and_then(|mut running| {
         let status = running.status(Some(START_LIMIT), wait, say)?;
         let words = if status.success() { String::new() } else { running.stderr() };
@@ -197,12 +199,12 @@ fn start(program: &Path, socket: &Path, wait: &Wait, say: impl FnMut()) -> Resul
         Ok((status, _)) if status.success() => return Ok(Ok(())),
         Ok((status, words)) => {
             let words = words.trim();
-            let words = if words.is_empty() { format!("it ended with {status}") } else { words.to_owned() };
+            let words = if words.is_empty() { format!("it exited with {status}") } else { words.to_owned() };
             NotStarted { words, is_served: status.code() == Some(ALREADY_RUNNING.into()) }
         }
         Err(RunError::Wait(error)) => return Err(error),
         Err(RunError::Slow(limit)) => {
-            format!("it did not go into the background within {}", humantime::format_duration(limit)).into()
+            format!("it did not move to the background within {}", humantime::format_duration(limit)).into()
         }
         Err(error) => error.to_string().into(),
     }))

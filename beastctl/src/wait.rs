@@ -1,7 +1,7 @@
-//! The one place where the client waits: for the daemon, for Ctrl-C, for the reader of stdout, for the time limit.
+//! The only place where the client waits: for the daemon, Ctrl-C, the reader of stdout, or the time limit.
 //!
-//! Everything that can take long is a `poll` through here, so that no wait outlives its reason. It knows file
-//! descriptors and time, never what travels on them.
+//! Everything that can take long is a `poll` through here, so that no wait outlives its reason. Knows file descriptors
+//! and time, never what they carry.
 
 use std::{
     io::{self, Read},
@@ -34,13 +34,13 @@ pub enum WaitError {
     /// Ctrl-C.
     #[error("interrupted")]
     Interrupted,
-    /// Nobody reads stdout any more.
-    #[error("the reader of stdout is gone")]
+    /// stdout was closed.
+    #[error("stdout was closed")]
     ReaderGone,
-    /// The time limit is over.
+    /// The time limit expired.
     #[error("no answer within {}", humantime::format_duration(*.0))]
     TimedOut(Duration),
-    /// The system refused to wait.
+    /// The system failed to wait.
     #[error("cannot wait for an answer")]
     Poll(#[source] io::Error),
 }
@@ -57,7 +57,7 @@ impl Failing for WaitError {
     fn hint(&self) -> Option<String> {
         match self {
             WaitError::Interrupted | WaitError::ReaderGone => None,
-            WaitError::TimedOut(_) => Some("a longer --timeout, or beastctl status".into()),
+            WaitError::TimedOut(_) => Some("raise --timeout, or check beastctl status".into()),
             WaitError::Poll(error) => Some(advice::system(error)),
         }
     }
@@ -66,30 +66,30 @@ impl Failing for WaitError {
 #[derive(Debug, Default)]
 pub struct Wait {
     interrupts: Option<UnixStream>,
-    /// A Ctrl-C has come: the next one ends the process.
+    /// Ctrl-C was pressed once: the next one ends the process.
     seen: Option<Arc<AtomicBool>>,
     reader: Option<OwnedFd>,
     deadline: Option<(Instant, Duration)>,
 }
 
 impl Wait {
-    /// From here on Ctrl-C is an event instead of the end, and the time limit runs.
+    /// From here on, Ctrl-C is an event, and the time limit runs.
     pub fn start(limit: Option<Duration>) -> io::Result<Self> {
-        // The second Ctrl-C ends the process as usual: the way out should this program itself be stuck.
+        // A second Ctrl-C ends the process as usual, in case this program is stuck.
         let seen = Arc::new(AtomicBool::new(false));
         flag::register_conditional_default(SIGINT, Arc::clone(&seen))?;
         flag::register(SIGINT, Arc::clone(&seen))?;
         Ok(Self { seen: Some(seen), ..Self::on(&[SIGINT], limit)? })
     }
 
-    /// The time limit of the next of several answers, from now.
+    /// Restarts the time limit for the next of several answers.
     pub fn limit(&mut self, limit: Option<Duration>) {
         self.deadline = deadline(limit);
     }
 
-    /// The Ctrl-C that stopped an answer is over: the next one is about the next answer, and does not end the process.
+    /// Forgets the Ctrl-C that stopped an answer: the next one stops the next answer and does not end the process.
     pub fn forget_interrupts(&mut self) {
-        // First the signals, then the mark: a Ctrl-C in between is forgotten, but never taken for the second of two.
+        // First the signals, then the mark: a Ctrl-C in between is lost, but never taken for the second of two.
         if let Some(mut interrupts) = self.interrupts.as_ref() {
             while matches!(interrupts.read(&mut [0; 64]), Ok(n) if n > 0) {}
         }
@@ -98,8 +98,8 @@ impl Wait {
         }
     }
 
-    /// The same for a run with programs of its own, which it has to end first: a second Ctrl-C changes nothing, and
-    /// SIGTERM counts as the first. Not SIGHUP, which nohup(1) wants to be ignored.
+    /// The same for a run with child processes, which it has to end first: a second Ctrl-C has no effect, and SIGTERM
+    /// counts as the first. Not SIGHUP, which nohup(1) wants ignored.
     pub fn start_with_children(limit: Option<Duration>) -> io::Result<Self> {
         Self::on(&[SIGINT, SIGTERM], limit)
     }
@@ -113,13 +113,14 @@ impl Wait {
         Ok(Self { interrupts: Some(interrupts), reader: pipe_of_stdout()?, deadline: deadline(limit), seen: None })
     }
 
+    /// The same with a different time limit, starting now.
     #[must_use]
     pub fn limited(mut self, limit: Option<Duration>) -> Self {
         self.deadline = deadline(limit);
         self
     }
 
-    /// The same with the time limit of another wait, of which a part may be over.
+    /// The same with the time limit of another wait, which may be partly over.
     #[must_use]
     pub fn limited_as(mut self, other: &Wait) -> Self {
         self.deadline = other.deadline;
@@ -155,7 +156,7 @@ impl Wait {
             let next = [until, self.deadline.map(|(deadline, _)| deadline)].into_iter().flatten().min();
 
             let interrupts = self.interrupts.as_ref().map(|fd| PollFd::new(fd, PollFlags::IN));
-            // macOS reports a closed reader only to those who ask for HUP; Linux always reports it.
+            // macOS reports a closed reader only when polling for HUP; Linux always does.
             let reader = self.reader.as_ref().map(|fd| PollFd::new(fd, PollFlags::HUP));
             let wanted = wanted.as_ref().map(|(fd, flags)| PollFd::new(fd, *flags));
             let places = [interrupts.is_some(), reader.is_some(), wanted.is_some()];
@@ -187,7 +188,7 @@ fn deadline(limit: Option<Duration>) -> Option<(Instant, Duration)> {
     limit.and_then(|limit| Some((Instant::now().checked_add(limit)?, limit)))
 }
 
-/// Stdout, when somebody reads it who can go away. A terminal or a file has no such reader.
+/// Stdout, if its reader can go away. A terminal or file has no such reader.
 fn pipe_of_stdout() -> io::Result<Option<OwnedFd>> {
     let stdout = io::stdout();
     let kind = fstat(&stdout).map(|stat| FileType::from_raw_mode(stat.st_mode));
@@ -197,7 +198,7 @@ fn pipe_of_stdout() -> io::Result<Option<OwnedFd>> {
     }
 }
 
-// Capped: some systems refuse a time limit of centuries.
+// Capped: some systems reject time limits of centuries.
 fn timespec(duration: Duration) -> Timespec {
     let seconds = duration.as_secs().min(u64::from(u32::MAX));
     Timespec { tv_sec: seconds.cast_signed(), tv_nsec: duration.subsec_nanos().into() }

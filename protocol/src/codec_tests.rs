@@ -329,7 +329,7 @@ fn one_byte_above_the_limit_is_refused_both_ways_and_the_limit_is_not() {
     assert_eq!(read_frame(&mut frame.as_slice()).expect("allowed").map(|frame| frame.len()), Some(MAX_FRAME_LEN));
 
     let error = write_frame(&mut Vec::new(), &vec![7; MAX_FRAME_LEN + 1]).expect_err("above the limit");
-    expect!["a frame of 33554433 bytes is over the limit of 32 MiB"].assert_eq(&error.to_string());
+    expect!["a frame of 33554433 bytes exceeds the limit of 32 MiB"].assert_eq(&error.to_string());
     let prefix = u32::try_from(MAX_FRAME_LEN + 1).expect("fits").to_le_bytes();
     assert!(read_frame(&mut prefix.as_slice()).is_err(), "refused before a byte of the payload is there");
     let mut buffer = FrameBuffer::default();

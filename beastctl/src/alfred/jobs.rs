@@ -1,9 +1,9 @@
-//! Answers that are written in the background, a folder each.
+//! Answers written by background jobs, one folder each.
 //!
-//! A job is this program under a shell that notes how it ended. Its stderr is a file with a lock on it, which the
-//! system lets go of when the last of its processes is gone, however that happens: so a dead job is never taken for a
-//! slow one, and no other process that was given the same number is ever ended for it. It outlives this process and
-//! writes into files, so it is not run by `program`.
+//! A job is this program under a shell that records its exit status. Its stderr is a locked file; the kernel releases
+//! the lock when the last of its processes is gone, however that happens. So a dead job is never taken for a slow one,
+//! and a reused process id is never killed for it. It outlives this process and writes to files, so `program` does not
+//! run it.
 
 use std::{
     ffi::OsString,
@@ -41,9 +41,9 @@ const PREFIX: &str = "job-";
 #[derive(Debug, thiserror::Error)]
 pub enum JobError {
     /// A name that none has, or files that are gone.
-    #[error("this answer is not there any more")]
+    #[error("this answer no longer exists")]
     Gone,
-    #[error("cannot keep the answer in {}", .0.display())]
+    #[error("cannot save the answer to {}", .0.display())]
     Folder(PathBuf, #[source] io::Error),
 }
 
@@ -54,7 +54,7 @@ impl Failing for JobError {
 
     fn hint(&self) -> Option<String> {
         Some(match self {
-            JobError::Gone => "ask once more".into(),
+            JobError::Gone => "ask again".into(),
             JobError::Folder(path, error) => advice::writing(path, error),
         })
     }
@@ -136,7 +136,7 @@ impl Jobs {
         let text = shown(&text, is_running);
         Ok(match end.as_deref().map(str::trim) {
             None if is_running => State::Running { text },
-            None => State::Failed { text, words: "the process that wrote this answer was ended".into() },
+            None => State::Failed { text, words: "the process that wrote this answer was killed".into() },
             Some("0") => State::Done { text, words },
             Some(STOPPED) => State::Stopped { text },
             Some(_) => State::Failed { text, words },

@@ -55,7 +55,7 @@ impl About {
         facts.add("backend", model.map(backend));
         facts.add("build", self.build());
         facts.add("tuning", tuning(&self.status.tuning));
-        facts.add("settings", self.settings_text.as_ref().map(|text| format!("your own: {text}")));
+        facts.add("settings", self.settings_text.as_ref().map(|text| format!("custom: {text}")));
         facts.add("measured", format!("{}, {}", self.measured_at, self.how_often()));
         facts.add("warning", self.trust.warning());
         facts.text()

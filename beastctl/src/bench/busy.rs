@@ -1,4 +1,4 @@
-//! Whether the machine is idle enough for its numbers to mean something. Linux tells it in `/proc`.
+//! Checks whether the machine is idle enough for meaningful numbers. Uses `/proc` on Linux.
 
 use std::{collections::HashMap, fs, path::Path, time::Duration};
 
@@ -37,8 +37,8 @@ impl Trust {
     pub(super) fn warning(&self) -> Option<String> {
         match self {
             Trust::Idle => None,
-            Trust::Unknown => Some("whether other programs use the cores cannot be seen on this system".into()),
-            Trust::Busy(words) => Some(format!("these numbers are not to be trusted: {words}")),
+            Trust::Unknown => Some("cannot check on this system whether other programs use the cores".into()),
+            Trust::Busy(words) => Some(format!("these numbers are unreliable: {words}")),
         }
     }
 

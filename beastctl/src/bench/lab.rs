@@ -1,4 +1,4 @@
-//! What every table is given: daemons, answers, and somebody who hears how far it is.
+//! The tools of every table: daemons, answers, and progress.
 
 use std::path::{Path, PathBuf};
 

@@ -1,8 +1,8 @@
-//! `beastctl bench`: how fast it is here, measured on daemons of its own, so that neither the user's daemon nor what it
-//! keeps is touched.
+//! `beastctl bench`: benchmarks this machine on separate daemons, so that the user's daemon and its files are not
+//! touched.
 //!
-//! Each table is a file: `startup`, `generation`, `profiles`, `speculation`, `clients`, `prefix`. They are given a
-//! [`lab::Lab`], which starts daemons, asks them and says how far it is, and they return an
+//! Each table is a file: `startup`, `generation`, `profiles`, `speculation`, `clients`, `prefix`. Each gets a
+//! [`lab::Lab`], which starts daemons, sends requests and shows progress, and returns an
 //! [`crate::output::tables::Table`].
 
 mod about;

@@ -1,4 +1,4 @@
-//! What the user's configuration says about computing, so that what is measured is what they have.
+//! The user's settings that affect speed, so that the measurements apply to them.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! How far a run is: one line on stderr with a bar, what is being done, and how long it will take.
+//! Progress of a run: one line on stderr with a bar, the current step and the time left.
 
 use std::{
     io::{self, Stderr},

@@ -1,6 +1,6 @@
-//! What is asked. Every text has a number and is said once, so that no kept prefix answers in the engine's place.
+//! The prompts. Each is numbered and used once, so that no cached prefix answers in the engine's place.
 //!
-//! All of it is about software: the built-in model has seen little else.
+//! All are about software: the built-in model has seen little else.
 
 use beast_protocol::{Generate, Message, Role, Sampling, Speculation};
 

@@ -1,4 +1,4 @@
-//! Where a chat is kept, and how it goes on when it cannot be kept any more.
+//! Saves a chat, and continues without saving when that fails.
 
 use std::time::SystemTime;
 
@@ -92,7 +92,7 @@ impl Log {
     pub(super) fn save(&mut self, to: &str) -> crate::exit::Result<()> {
         let store = Store::of_user()?;
         match &*self {
-            Log::Off => return Err(ChatError::Typed("this conversation is not kept".into()).into()),
+            Log::Off => return Err(ChatError::Typed("this conversation is not saved".into()).into()),
             Log::At { name, .. } => store.rename(name, to)?,
             Log::New(_) => {
                 check_name(to)?;

@@ -1,4 +1,4 @@
-//! `summarize`, `ask`, `commit-msg` and `run`: material and prompt become a request, its events become an answer.
+//! `summarize`, `ask`, `commit-msg` and `run`: material and prompt become a request, its events an answer.
 
 use std::{mem, path::PathBuf};
 
@@ -67,7 +67,7 @@ fn answer(context: &Context, task: Task, options: &Options) -> Result<()> {
     let constraint = turn::constraint(options, task.leaves_stdin())?;
     let tools = turn::tools(options)?;
     if is_stdout_lost() {
-        console.info("stdout is closed or /dev/null, so nobody sees the answer");
+        console.info("stdout is closed or /dev/null, so the answer is lost");
     }
     // Ctrl-C ends the reading at once: there is nothing to tidy up yet.
     let reading = Wait::default().limited(context.timeout);

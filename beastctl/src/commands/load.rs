@@ -1,4 +1,4 @@
-//! `beastctl load` and `unload`: the model into memory and out of it, by hand.
+//! `beastctl load` and `unload`.
 
 use std::{io, path::Path, time::Instant};
 
@@ -46,7 +46,7 @@ pub(super) fn unload(context: &Context) -> Result<()> {
     let mut client = match Client::reach(&path, &wait) {
         Ok(client) => client.same_version()?,
         Err(error) if error.is_not_running() => {
-            context.console.info(&format!("no beastd runs at {}", path.display()));
+            context.console.info(&format!("beastd is not running at {}", path.display()));
             return Ok(());
         }
         Err(error) => return Err(error.into()),

@@ -1,4 +1,4 @@
-//! `beastctl prompts`: the list, and the user's own files.
+//! `beastctl prompts`: lists prompts and manages the user's files.
 
 use std::{
     fmt::Write as _,
@@ -106,9 +106,9 @@ fn table(entries: &[Entry]) -> String {
     let origin = |entry: &Entry| match entry.origin {
         Origin::BuiltIn => "built in",
         // The command wins.
-        Origin::Own if prompt_verb::is_command(&entry.name) => "yours, by beastctl run only",
+        Origin::Own if prompt_verb::is_command(&entry.name) => "yours, only with beastctl run",
         Origin::Own => "yours",
-        Origin::OwnInPlace => "yours, in place of the built-in one",
+        Origin::OwnInPlace => "yours, overrides the built-in one",
     };
     let width = |text: fn(&Entry) -> usize| entries.iter().map(text).max().unwrap_or_default();
     let names = width(|entry| entry.name.chars().count());
@@ -180,7 +180,7 @@ fn new(context: &Context, name: &str, from: Option<&str>) -> Result<()> {
         open_editor(&path)?;
         prompts::load(name, Some(&folder))?;
     } else {
-        console.info(&format!("write into it what is to be done: beastctl prompts edit {}", text::quoted(name)));
+        console.info(&format!("fill in the instruction: beastctl prompts edit {}", text::quoted(name)));
     }
     Ok(())
 }
@@ -219,7 +219,7 @@ fn edit(context: &Context, name: &str) -> Result<()> {
     if copy.is_some_and(|copy| beast_launchd::file::read(&path, 1 << 20).is_ok_and(|bytes| bytes == copy.as_bytes())) {
         fs::remove_file(&path).map_err(|source| PromptError::Unwritable { path: path.clone(), source })?;
         edited?;
-        context.console.info(&format!("nothing was changed, so {name} is still the built-in prompt"));
+        context.console.info(&format!("no changes; {name} is still the built-in prompt"));
         return Ok(());
     }
     edited?;
@@ -236,7 +236,7 @@ fn open_editor(path: &Path) -> Result<(), PromptError> {
     let status = status.map_err(|error| failed(format!("cannot be started: {error}")))?;
     match status.code() {
         Some(0) => Ok(()),
-        Some(NOT_FOUND) => Err(failed("is not to be found".into())),
-        _ => Err(failed(format!("ended with {status}"))),
+        Some(NOT_FOUND) => Err(failed("was not found".into())),
+        _ => Err(failed(format!("exited with {status}"))),
     }
 }

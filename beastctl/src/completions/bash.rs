@@ -1,5 +1,4 @@
-//! What is particular to bash: it hands words on as they were typed, divides them where others do not, and puts into
-//! the line what it gets.
+//! The bash script. bash passes words as typed, splits them in its own way, and inserts results verbatim.
 
 use std::{
     env,

@@ -1,6 +1,5 @@
-//! What Tab can make of a word: candidates that this program knows, and the kind of paths that the shell itself
-//! completes. It knows nothing of shells and reads no folder: shells know `~`, `$HOME`, quotes and their users'
-//! settings.
+//! Completes a word: candidates known to this program, and the kind of paths that the shell itself should complete.
+//! Knows no shells and reads no folder: shells handle `~`, `$HOME`, quotes and their users' settings.
 
 use std::{ffi::OsString, io};
 

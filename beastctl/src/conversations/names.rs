@@ -1,4 +1,4 @@
-//! Names of conversations: those that people give, and those that are given automatically.
+//! Names of conversations: chosen and automatic ones.
 
 use std::time::SystemTime;
 
@@ -10,7 +10,7 @@ const MAX_LEN: usize = 64;
 const FORM: &str = "dddd-dd-dd-dddddd";
 
 pub(super) fn rule() -> String {
-    format!("letters, digits, `-`, `_` and `.`, at most {MAX_LEN} bytes, not beginning with `.` or `-`")
+    format!("use letters, digits, `-`, `_` and `.`, at most {MAX_LEN} bytes, not starting with `.` or `-`")
 }
 
 /// Refuses what cannot be the name of a file in the folder, or would be taken for an option.

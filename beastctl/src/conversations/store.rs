@@ -1,7 +1,7 @@
-//! The folder of conversations: finding, reading, locking, going on, removing.
+//! The folder of conversations: find, read, lock, append, remove.
 //!
-//! A file is locked by whoever makes an exchange, so a second one cannot come in between. A file without content is a
-//! conversation that has just been begun and has no exchange yet: to all others it is not there.
+//! An exchange locks its file, so that no other one can interleave. An empty file is a new conversation without an
+//! exchange, invisible to others.
 
 use std::{
     fs::{self, DirBuilder, File, OpenOptions, Permissions},

@@ -1,4 +1,4 @@
-//! What one check has found.
+//! The result of a check.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! The list of what is staged: which file, what happened to it, how many lines; and which of these nobody wrote.
+//! The list of staged changes: file, kind of change, number of lines; and which files are generated.
 
 use std::collections::HashMap;
 

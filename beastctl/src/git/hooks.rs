@@ -1,4 +1,4 @@
-//! The installed hook: where git looks for it, what it says, and what is there instead of it.
+//! The installed hook: where git looks for it, its contents, and what may be there instead.
 
 use std::{
     env, fs, io,
@@ -100,7 +100,7 @@ impl Hooks {
         let is_configured = configured.is_some();
         let folder = top.join(git.path(&["rev-parse", "--git-path", "hooks"])?);
         if folder.metadata().is_ok_and(|metadata| !metadata.is_dir()) {
-            let by = if is_configured { CONFIGURED } else { "its usual place" };
+            let by = if is_configured { CONFIGURED } else { "the default folder" };
             return Err(HookError::NotFolder { path: folder, by });
         }
         let common = top.join(git.path(&["rev-parse", "--git-common-dir"])?);
@@ -126,7 +126,7 @@ impl Hooks {
         if let Some(ours) = ours {
             keep(&ours, force)?;
         }
-        fs::create_dir_all(&self.folder).map_err(|source| file("make the folder", &self.folder, source))?;
+        fs::create_dir_all(&self.folder).map_err(|source| file("create the folder", &self.folder, source))?;
         let program = Some(program).filter(|_| !self.is_shared);
         let failed = |source| file("write", &path, source);
         let part = begin_program(&path, &script(program, limit)).map_err(failed)?;
@@ -328,7 +328,7 @@ fn keep(ours: &Installed, force: bool) -> Result<(), HookError> {
         return Err(HookError::Changed(path.clone()));
     }
     let copy = free(path);
-    fs::copy(path, &copy).map_err(|source| file("keep a copy as", &copy, source))?;
+    fs::copy(path, &copy).map_err(|source| file("copy the hook to", &copy, source))?;
     Ok(())
 }
 

@@ -1,4 +1,4 @@
-//! Programs that write hooks for many: how their files are known, and how each is told to call beastctl.
+//! Hook managers: how to recognize their files, and how to make each one call beastctl.
 
 use std::path::Path;
 
@@ -40,11 +40,11 @@ impl Manager {
     pub fn recipe(self) -> &'static str {
         match self {
             Manager::Husky => {
-                "`PATH=\"$PATH:/usr/local/bin:/opt/homebrew/bin:$HOME/.local/bin\" beastctl hook run \"$@\" || :` as \
-                 a line of .husky/prepare-commit-msg"
+                "add `PATH=\"$PATH:/usr/local/bin:/opt/homebrew/bin:$HOME/.local/bin\" beastctl hook run \"$@\" || :` \
+                 to .husky/prepare-commit-msg"
             }
-            Manager::PreCommit => "beastctl help hook install, for the lines that belong into .pre-commit-config.yaml",
-            Manager::Lefthook => "beastctl help hook install, for the lines that belong into lefthook.yml",
+            Manager::PreCommit => "beastctl help hook install, for the lines to add to .pre-commit-config.yaml",
+            Manager::Lefthook => "beastctl help hook install, for the lines to add to lefthook.yml",
         }
     }
 

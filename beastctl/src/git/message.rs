@@ -1,6 +1,6 @@
-//! The file in which git, its hooks and an editor put a commit message together.
+//! The file in which git, its hooks and an editor prepare a commit message.
 //!
-//! It is changed at the very end and all at once: whatever happens before that, it is as git wrote it.
+//! Changed at the very end and atomically: until then, it is as git wrote it.
 
 use std::{
     io::{self, Write},

@@ -1,4 +1,4 @@
-//! The program git: asked for a few lines or for a stream, and ended when nobody waits for it.
+//! The program git: run for a few lines or a stream, killed when no longer needed.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -58,7 +58,7 @@ impl<'a> Git<'a> {
             if output.len() > MAX_LIST { Flow::Enough } else { Flow::More }
         })?;
         if output.len() > MAX_LIST {
-            let problem = format!("its answer has more than {} MiB", MAX_LIST / 1024 / 1024);
+            let problem = format!("its output is larger than {} MiB", MAX_LIST / 1024 / 1024);
             return Err(GitError::Garbled { command: name(arguments), problem });
         }
         Ok(output)
@@ -95,7 +95,7 @@ impl<'a> Git<'a> {
         if status.success() {
             return Ok(());
         }
-        let reason = first_line(&running.stderr()).unwrap_or_else(|| format!("it ended with {status}"));
+        let reason = first_line(&running.stderr()).unwrap_or_else(|| format!("it exited with {status}"));
         Err(self.explained(GitError::Failed { command: name(arguments), reason }, arguments))
     }
 

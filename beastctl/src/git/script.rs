@@ -1,4 +1,4 @@
-//! What the installed hook says: a script of a few lines, by which it is known again.
+//! The installed hook: a script of a few lines, recognizable by its mark.
 
 use std::{
     ffi::OsStr,
@@ -43,7 +43,7 @@ pub(super) fn script(program: Option<&Path>, limit: Duration) -> Vec<u8> {
     let gone = match program {
         Some(_) => {
             "[ -n \"$2\" ] || \
-             echo \"beast: no message: beastctl not found; try: install it again, or rm $0\" >&2\n        "
+             echo \"beast: no message: beastctl not found; try: reinstall it, or rm $0\" >&2\n        "
         }
         None => "",
     };

@@ -1,5 +1,4 @@
-//! Git's diff on its way: cut into sections, a file each, of which only some are kept, and not more than there is room
-//! for.
+//! Splits git's diff into sections as it arrives, one per file, and keeps only some of them, within a limit.
 
 use std::collections::VecDeque;
 

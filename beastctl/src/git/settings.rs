@@ -1,4 +1,4 @@
-//! What git's configuration says about the hook and about comments.
+//! git settings for the hook and for comments.
 
 use std::{ffi::OsString, os::unix::ffi::OsStrExt, time::Duration};
 
@@ -57,9 +57,7 @@ impl Settings {
     /// git takes.
     pub fn unwritable(&self, message: &str) -> Option<String> {
         let encoding = self.encoding.as_ref().filter(|_| !message.is_ascii())?;
-        Some(format!(
-            "git config i18n.commitEncoding is `{encoding}`, and the message contains letters outside of ASCII"
-        ))
+        Some(format!("git config i18n.commitEncoding is `{encoding}`, but the message is not plain ASCII"))
     }
 
     /// The time limit, when there is one; the inner error says what is wrong with it.

@@ -1,4 +1,4 @@
-//! What git is in the middle of, and whether a person will see its message.
+//! The git operation in progress, and whether a person will see its message.
 
 use super::{error::GitError, program::Git};
 

@@ -1,6 +1,6 @@
-//! Which line of an answer is the subject of a commit, and what makes an answer none.
+//! Finds the subject line in an answer, and detects answers that are not a commit message.
 //!
-//! Knows git's words and what the model was given; never knows who answers, or when.
+//! Knows git's vocabulary and the model's input; never knows who answers, or when.
 
 use super::message::{clean, is_heading};
 

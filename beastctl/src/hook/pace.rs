@@ -1,4 +1,4 @@
-//! How fast the daemon reads, and whether that can end in time. Knows numbers and a clock, nothing of what is read.
+//! Prefill speed of the daemon, and whether it can finish in time. Knows numbers and a clock, nothing of the text.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! The daemon's log files: `beastd.YYYY-MM-DD.log`, one a day, so that the order of their names is that of their days.
+//! The daemon's log files: `beastd.YYYY-MM-DD.log`, one per day, so that names sort by date.
 
 use std::{
     fs,

@@ -1,4 +1,4 @@
-//! What is added to a log while somebody looks on, also when a new day begins a new file.
+//! Follows a log, across the start of a new file each day.
 
 use std::{
     io::{self, ErrorKind},

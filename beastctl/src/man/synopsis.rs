@@ -1,4 +1,4 @@
-//! The synopsis of a manual page: each option with what it takes, a line each in the source.
+//! The synopsis of a manual page: each option with its value, one per line.
 
 use clap::{Arg, ArgAction, Command};
 use clap_mangen::roff::{Inline, Roff, bold, italic, roman};

@@ -1,6 +1,6 @@
-//! The models that have a name: what each is for, how large it is, under which licence, how it likes to be sampled.
+//! The named models: description, size, licence, recommended sampling.
 //!
-//! It knows nothing of what is on disk.
+//! Knows nothing of the disk.
 
 use serde::{Deserialize, Serialize};
 

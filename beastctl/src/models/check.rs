@@ -1,4 +1,4 @@
-//! Whether a file is what it should be: its first bytes, its SHA-256.
+//! Checks a file: its magic number, its SHA-256.
 
 use std::{
     fmt::Write as _,

@@ -1,4 +1,4 @@
-//! Fetches one file: goes on where it stopped, tries again as long as it gets on, and keeps nothing that is wrong.
+//! Downloads one file: resumes, retries while there is progress, and discards what is wrong.
 
 use std::{
     fs,
@@ -146,7 +146,7 @@ fn attempt(wanted: &Wanted, part: &mut Part, target: &Path, means: &mut Means<'_
     let head = match flow.next(means.wait)? {
         Message::Head(head) => head,
         Message::Failed(failure) => return Err(Stop::Again { failure, after: None }),
-        Message::Chunk(_) | Message::End => return Err(again("an answer without a beginning")),
+        Message::Chunk(_) | Message::End => return Err(again("a response without a header")),
     };
     match accept(&head, wanted, part, means)? {
         Answer::Rest => {}
@@ -194,8 +194,8 @@ fn accept(head: &Head, wanted: &Wanted, part: &mut Part, means: &mut Means<'_>) 
         200 => {}
         206 => return accept_rest(head, part, means).map(|()| Answer::Rest),
         416 => {
-            anew(part, "the server has no more of it than is here", means)?;
-            return Err(again("the server has no such part of it"));
+            anew(part, "the server has no more bytes than this file", means)?;
+            return Err(again("the server cannot resume it"));
         }
         _ => return Err(refusal(head, wanted, means.hub)),
     }
@@ -203,7 +203,7 @@ fn accept(head: &Head, wanted: &Wanted, part: &mut Part, means: &mut Means<'_>) 
     if let (Some(length), Some(size)) = (length, head.linked_size)
         && length != size
     {
-        return Err(again(format!("the server announces {length} bytes, and the hub says {size}")));
+        return Err(again(format!("the server announces {length} bytes, but the hub says {size}")));
     }
     let known = Known {
         url: wanted.url.clone(),
@@ -219,8 +219,8 @@ fn accept(head: &Head, wanted: &Wanted, part: &mut Part, means: &mut Means<'_>) 
     let is_same = had.sha256 == known.sha256 && had.size == known.size;
     Ok(match had.url == known.url {
         false if part.len > 0 && is_same && known.sha256.is_some() => Answer::Same(known),
-        false => Answer::Whole(known, "what came of it is of another source"),
-        true if is_same => Answer::Whole(known, "the server sends it from its beginning"),
+        false => Answer::Whole(known, "the partial download is from a different source"),
+        true if is_same => Answer::Whole(known, "the server does not resume downloads"),
         true => Answer::Whole(known, "it has changed on the server"),
     })
 }
@@ -238,7 +238,7 @@ fn begin(flow: &mut Flow, known: Known, why: &str, part: &mut Part, means: &mut 
         }
     }
     if !first.starts_with(beast_launchd::gguf::MAGIC) {
-        return Err(ModelError::NotGguf(format!("what comes from {}", shown(&known.url))).into());
+        return Err(ModelError::NotGguf(format!("the response from {}", shown(&known.url))).into());
     }
     if part.len > 0 {
         anew(part, why, means)?;
@@ -250,7 +250,7 @@ fn begin(flow: &mut Flow, known: Known, why: &str, part: &mut Part, means: &mut 
 
 fn append(part: &mut Part, bytes: &[u8], total: Option<u64>) -> Result<(), Stop> {
     if total.is_some_and(|total| part.len + bytes.len() as u64 > total) {
-        return Err(again("the server sends more than it announced"));
+        return Err(again("the server sent more than it announced"));
     }
     Ok(part.append(bytes)?)
 }
@@ -258,7 +258,7 @@ fn append(part: &mut Part, bytes: &[u8], total: Option<u64>) -> Result<(), Stop>
 fn accept_rest(head: &Head, part: &mut Part, means: &mut Means<'_>) -> Result<(), Stop> {
     let range = head.get("content-range").and_then(content_range);
     let Some((start, total)) = range.filter(|_| part.len > 0) else {
-        return Err(again("the server sends a part that nobody asked for"));
+        return Err(again("the server sent a part that was not requested"));
     };
     let had = part.known.clone().unwrap_or_default();
     let size = head.linked_size.or(total);
@@ -267,11 +267,13 @@ fn accept_rest(head: &Head, part: &mut Part, means: &mut Means<'_>) -> Result<()
         return Err(again("it has changed on the server"));
     }
     if start != part.len {
-        return Err(again("the server sends another part than was asked for"));
+        return Err(again("the server sent a different part than requested"));
     }
     let length: Option<u64> = head.get("content-length").and_then(|length| length.parse().ok());
     match (length, had.size) {
-        (Some(length), Some(size)) if length > size - part.len => Err(again("the server announces too much")),
+        (Some(length), Some(size)) if length > size - part.len => {
+            Err(again("the server announces an impossible length"))
+        }
         _ => Ok(()),
     }
 }
@@ -296,7 +298,7 @@ fn refusal(head: &Head, wanted: &Wanted, hub: &Hub) -> Stop {
             if let Some(pause) = after.filter(|pause| *pause > LONGEST_RETRY_AFTER) {
                 return ModelError::TooManyRequests { url, pause }.into();
             }
-            let reason = format!("the server answers {}", head.status);
+            let reason = format!("the server returned {}", head.status);
             return Stop::Again { failure: FlowError { reason, whose: Whose::Connection }, after };
         }
         status => ModelError::Status { status, url },
@@ -315,7 +317,7 @@ fn copy(flow: &mut Flow, part: &mut Part, total: Option<u64>, means: &mut Means<
             Message::End if total.is_none_or(|total| total == part.len) => return Ok(()),
             Message::End => return Err(again(SHORT)),
             Message::Failed(failure) => return Err(Stop::Again { failure, after: None }),
-            Message::Head(_) => return Err(again("the answer begins twice")),
+            Message::Head(_) => return Err(again("the response starts twice")),
         }
     }
 }

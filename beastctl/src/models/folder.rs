@@ -1,4 +1,4 @@
-//! The models folder: which files are there, and what is known of where they came from.
+//! The models folder: its files, and where they came from.
 
 use std::{
     ffi::OsString,
@@ -83,10 +83,10 @@ pub fn check_name(name: &str) -> Result<(), ModelError> {
         return Ok(());
     }
     let what = match name {
-        "" => "the address ends in no file name".into(),
-        name => format!("{} is no name for a model", crate::output::one_line(name)),
+        "" => "the URL does not end in a file name".into(),
+        name => format!("invalid model file name {}", crate::output::one_line(name)),
     };
-    Err(ModelError::Usage { what, hint: "--name MODEL.gguf".into() })
+    Err(ModelError::Usage { what, hint: "pass --name MODEL.gguf".into() })
 }
 
 /// What is there, in order. A folder that is not there is empty.

@@ -1,4 +1,4 @@
-//! The Hugging Face hub: addresses, what a repository holds, and what its own programs have already put on this disk.
+//! The Hugging Face hub: URLs, the contents of a repository, and its cache on this disk.
 
 use std::{
     env, fs,

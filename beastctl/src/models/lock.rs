@@ -1,4 +1,4 @@
-//! One pull of a file at a time, also between processes.
+//! One download of a file at a time, across processes.
 
 use std::{
     fs::{self, File, OpenOptions},

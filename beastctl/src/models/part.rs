@@ -1,6 +1,6 @@
-//! What has come of a file so far, `NAME.gguf.part`, and beside it what it is a part of, `NAME.gguf.part.json`.
+//! A partial download, `NAME.gguf.part`, with its source in `NAME.gguf.part.json`.
 //!
-//! Bytes without that knowledge are worth nothing: nobody could say whether the rest belongs to them.
+//! Without its source a partial file is worthless: the rest might not belong to it.
 
 use std::{
     fs::{self, File, OpenOptions},

@@ -1,4 +1,4 @@
-//! What a person types to name a model: a name of the catalogue, `ORG/REPO:QUANT`, an address, a path.
+//! A model as typed: a catalogue name, `ORG/REPO:QUANT`, a URL, a path.
 
 use std::path::{Path, PathBuf};
 

@@ -1,4 +1,4 @@
-//! The setting `model` in `config.toml`: read, and written without touching anything else in the file.
+//! The setting `model` in `config.toml`: reads it, and changes it without touching the rest of the file.
 
 use std::{
     env, fs, io,

@@ -1,4 +1,4 @@
-//! Addresses of the web: as little of them as redirects and file names need.
+//! URLs: only what redirects and file names need.
 
 /// Scheme, host and port, in small letters: who gets a secret.
 pub(super) fn origin(url: &str) -> Option<String> {

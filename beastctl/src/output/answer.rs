@@ -1,4 +1,4 @@
-//! The answer on its way to stdout: no blank before it, exactly one newline after it, each piece at once.
+//! Writes the answer to stdout: no leading whitespace, exactly one newline at the end, each piece at once.
 
 use std::{
     borrow::Cow,

@@ -1,7 +1,6 @@
-//! Keys that somebody types while an answer is written: a terminal would echo them into it. They are kept for whoever
-//! reads next.
+//! Buffers keys typed while an answer is written: a terminal would echo them into it. The next reader gets them.
 //!
-//! Knows the terminal that stdout is, and the signals that end or stop this process; never what is written.
+//! Knows the terminal on stdout, and the signals that end or stop this process; never the answer.
 
 use std::{
     io, process,

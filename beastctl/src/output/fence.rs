@@ -1,4 +1,4 @@
-//! Fences: the lines that open and close a block of code in Markdown. For showing one and for taking one out.
+//! Markdown code fences: to show a block, or to extract it.
 
 use super::markdown::item_len;
 

@@ -1,4 +1,4 @@
-//! A file that was asked for, which is there whole or not at all.
+//! An output file, written completely or not at all.
 
 use std::{
     io::{self, Write},

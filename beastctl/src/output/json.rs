@@ -1,4 +1,4 @@
-//! The one object of `--json` and the lines of `--stream-json`. Their field names are a promise to scripts.
+//! The `--json` object and the `--stream-json` lines. Their field names are stable for scripts.
 
 use std::time::Duration;
 

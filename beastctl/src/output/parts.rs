@@ -1,4 +1,4 @@
-//! An answer that was made in parts, in numbers.
+//! Statistics of an answer made in parts.
 
 use beast_protocol::{Part, Round};
 use serde::Serialize;
@@ -51,7 +51,7 @@ impl Parts {
         let was = if self.n_cut == 1 { "was" } else { "were" };
         let text = || {
             format!(
-                "{} of {} {was} cut at the token limit, something may be missing",
+                "{} of {} {was} truncated at the token limit; something may be missing",
                 self.n_cut,
                 count(n.into(), "part")
             )

@@ -1,4 +1,4 @@
-//! One line on stderr that tells a waiting person what is going on, and is gone before the answer comes.
+//! A progress line on stderr that disappears before the answer.
 
 use std::{
     io::{self, Write},

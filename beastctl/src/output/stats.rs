@@ -1,4 +1,4 @@
-//! What an answer took, in words: `--stats`.
+//! The times and speeds of an answer: `--stats`.
 
 use std::time::Duration;
 
@@ -56,7 +56,7 @@ pub fn stats_lines(usage: Usage, timings: Timings, measured: &Measured) -> Strin
         .unwrap_or_default();
     let guessed = match usage.n_drafted {
         0 => String::new(),
-        n => format!(", {} of {} right", usage.n_accepted, count(n.into(), "guessed token")),
+        n => format!(", {} of {} accepted", usage.n_accepted, count(n.into(), "draft token")),
     };
     format!(
         "{first}, queued {}, total {}{lag}\nprompt {}{cached}{}, answer {}{}{guessed}\n",

@@ -1,4 +1,4 @@
-//! The status of a daemon in words, for `status`, `doctor` and `bench`.
+//! The status of a daemon as text, for `status`, `doctor` and `bench`.
 
 use std::fmt::Write as _;
 
@@ -26,11 +26,11 @@ pub fn describe(status: &Status) -> String {
             facts.add("context", context_of(model));
             facts.add("backend", backend(model));
         }
-        None => facts.add("model", format!("{}, not in memory", status.configured)),
+        None => facts.add("model", format!("{}, unloaded", status.configured)),
     }
     facts.add("profile", profile(status));
     facts.add("tuning", tuning(&status.tuning));
-    facts.add("guessing", guessing(&status.speculation));
+    facts.add("drafts", guessing(&status.speculation));
     facts.add("slots", slots(status));
     facts.add("prefixes", prefixes(status));
     facts.add("stored", stored(status));
@@ -50,7 +50,7 @@ pub fn describe(status: &Status) -> String {
 fn profile(status: &Status) -> String {
     let Status { profile, n_batch, prefill_chunk, .. } = status;
     let threads = count(status.n_threads.into(), "thread");
-    format!("{profile}: batch {n_batch}, prompts in steps of {prefill_chunk}, {threads}")
+    format!("{profile}: batch {n_batch}, prefill in chunks of {prefill_chunk}, {threads}")
 }
 
 fn slots(status: &Status) -> String {
@@ -63,11 +63,11 @@ fn state(state: &State) -> String {
         State::Ready => "ready".into(),
         State::Unloaded => "unloaded: the next request loads the model".into(),
         State::Stalled { ms, requests } => format!(
-            "stalled: one step of the engine has lasted {} (requests {requests:?} of the log); try: kill the process \
-             below and start it anew",
+            "stalled: an engine step has been running for {} (requests {requests:?} in the log); try: kill the process \
+             below and restart it",
             span(*ms)
         ),
-        State::Draining => "draining: it finishes its last requests".into(),
+        State::Draining => "draining: finishing its last requests".into(),
         State::Failed { message } => format!("failed: {message}"),
         State::Loading { stage, fraction } => format!("loading: {} {:.0} %", stage.label(), fraction * 100.0),
     }
@@ -98,16 +98,13 @@ pub fn backend(model: &Model) -> String {
 fn prefixes(status: &Status) -> String {
     let Status { n_prefixes, n_prefix_tokens, n_prefix_hits, n_tokens_saved, .. } = status;
     let size = if status.n_prefix_bytes > 0 { format!(", {}", bytes(status.n_prefix_bytes)) } else { String::new() };
-    format!(
-        "{n_prefixes} kept, {n_prefix_tokens} tokens{size}; used {n_prefix_hits} times, which saved {n_tokens_saved} \
-         tokens"
-    )
+    format!("{n_prefixes} cached, {n_prefix_tokens} tokens{size}; {n_prefix_hits} hits saved {n_tokens_saved} tokens")
 }
 
 /// The prefixes on disk, when there are any or one was of use.
 fn stored(status: &Status) -> Option<String> {
     let StoredPrefixes { n_entries, n_bytes, n_restored } = status.stored;
-    let restored = if n_restored > 0 { format!(", {n_restored} read back") } else { String::new() };
+    let restored = if n_restored > 0 { format!(", {n_restored} restored") } else { String::new() };
     (n_entries > 0 || n_restored > 0).then(|| format!("{n_entries} on disk, {}{restored}", bytes(n_bytes)))
 }
 
@@ -118,9 +115,9 @@ fn guessing(speculation: &SpeculationStatus) -> Option<String> {
         return reason.map(|reason| format!("off: {reason}"));
     }
     let model = speculation.draft_model.as_ref().map(|model| format!(" (draft model {model})")).unwrap_or_default();
-    let mut text = format!("{}{model}, at most {} ahead", speculation.drafters.join(", "), speculation.n_max);
+    let mut text = format!("{}{model}, up to {} tokens", speculation.drafters.join(", "), speculation.n_max);
     if let Some(share) = percent(speculation.n_accepted, speculation.n_drafted) {
-        let _ = write!(text, "; {} of {} right ({share:.0} %)", speculation.n_accepted, speculation.n_drafted);
+        let _ = write!(text, "; {} of {} accepted ({share:.0} %)", speculation.n_accepted, speculation.n_drafted);
     }
     if let Some(reason) = reason {
         let _ = write!(text, "; {reason}");
@@ -131,10 +128,10 @@ fn guessing(speculation: &SpeculationStatus) -> Option<String> {
 pub fn tuning(tuning: &Tuning) -> Option<String> {
     let Tuning { origin, is_calibrated, is_repacked, decode_width } = tuning;
     let calibrated = if *is_calibrated { "calibrated: " } else { "" };
-    let weights = if *is_repacked { "rearranged" } else { "as in the file" };
+    let weights = if *is_repacked { "repacked" } else { "as stored" };
     let answers = count((*decode_width).into(), "answer");
     // The origin comes last, since it ends with what to do when it was not measured.
-    (!origin.is_empty()).then(|| format!("weights {weights}, {answers} in one step; {calibrated}{origin}"))
+    (!origin.is_empty()).then(|| format!("weights {weights}, {answers} per step; {calibrated}{origin}"))
 }
 
 fn share(status: &Status) -> String {
@@ -167,7 +164,7 @@ fn loading(stages: &[Stage]) -> Vec<(&'static str, String)> {
     };
     let mut rows: Vec<_> = stages.iter().map(|stage| (stage.stage.label(), row(stage.us))).collect();
     if rows.len() > 1 {
-        rows.push(("together", row(total)));
+        rows.push(("total", row(total)));
     }
     rows
 }

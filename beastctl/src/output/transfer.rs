@@ -1,4 +1,4 @@
-//! How far a file has come: a bar, bytes, rate, time left.
+//! Progress of a download: bar, bytes, rate, time left.
 
 use std::time::{Duration, Instant};
 

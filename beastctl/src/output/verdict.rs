@@ -1,4 +1,4 @@
-//! What was found in an examination, a line each: `ok       disk     text; try: fix`.
+//! The results of checks, one line each: `ok       disk     text; try: fix`.
 
 use beast_launchd::shown::one_line;
 

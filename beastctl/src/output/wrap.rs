@@ -1,5 +1,5 @@
-//! Words moved to the next line before the edge of a terminal, while they come. Widths are those that a terminal shows;
-//! escape codes have none. It knows nothing of Markdown.
+//! Wraps words at the edge of a terminal as they arrive, by display width; escape codes have none. Knows nothing of
+//! Markdown.
 
 use std::mem;
 

@@ -1,4 +1,4 @@
-//! Which prompts there are, and which file a name stands for.
+//! The existing prompts, and the file of a name.
 
 use std::{
     fs,
@@ -119,13 +119,13 @@ fn read_own(name: &str, path: &Path) -> Result<Option<String>, PromptError> {
         // A folder that is none of ours to read, or a file in its place, is told like any other trouble.
         Err(FileError::Unreadable(source)) => return Err(PromptError::Unreadable { path: path.to_owned(), source }),
         Err(FileError::TooLong) => {
-            let mistake = Mistake::new(1, format!("the file has more than {} KiB", MAX_LEN / 1024));
-            mistake.hint("an instruction here, and the long text as input")
+            let mistake = Mistake::new(1, format!("the file is larger than {} KiB", MAX_LEN / 1024));
+            mistake.hint("keep only the instruction here, and pass the long text as input")
         }
         Err(FileError::NotUtf8 { line }) => {
-            Mistake::new(line, "this line is not UTF-8").hint("iconv -t UTF-8, to make text of it first")
+            Mistake::new(line, "invalid UTF-8 on this line").hint("convert it first with iconv -t UTF-8")
         }
-        Err(FileError::Nul { line }) => Mistake::new(line, "this line holds a NUL byte, which is no text"),
+        Err(FileError::Nul { line }) => Mistake::new(line, "this line contains a NUL byte"),
     };
     Err(malformed(path.display().to_string(), name, mistake))
 }

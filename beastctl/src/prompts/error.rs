@@ -12,10 +12,10 @@ use crate::{
 #[derive(Debug, thiserror::Error)]
 pub enum PromptError {
     /// A name that would lead out of the folder, or could not be typed.
-    #[error("`{0}` is not a name of a prompt")]
+    #[error("invalid prompt name `{0}`")]
     Name(String),
     /// There is none.
-    #[error("there is no prompt `{name}`{}", did_you_mean(nearest.as_deref()))]
+    #[error("no prompt `{name}`{}", did_you_mean(nearest.as_deref()))]
     Unknown { name: String, nearest: Option<String>, all: Vec<String> },
     /// The user's file cannot be read.
     #[error("cannot read {}", .path.display())]
@@ -39,7 +39,7 @@ pub enum PromptError {
     #[error("the prompt `{prompt}` needs a value for {}", .keys.join(", "))]
     MissingVariables { prompt: String, keys: Vec<String> },
     /// A variable was given nothing.
-    #[error("the value of `{key}` is empty, and the prompt `{prompt}` needs one")]
+    #[error("the value of `{key}` is empty, but the prompt `{prompt}` needs one")]
     EmptyVariable { prompt: String, key: String },
     /// Without a home there is no folder for prompts.
     #[error(transparent)]
@@ -79,31 +79,29 @@ impl Failing for PromptError {
     fn hint(&self) -> Option<String> {
         Some(match self {
             PromptError::Name(_) => {
-                "a name without `/` that begins with a letter or digit; the file NAME.md is found by it".into()
+                "use a name without `/` that starts with a letter or digit; its file is NAME.md".into()
             }
             PromptError::Unknown { name, all, .. } => {
-                format!("one of {}, or beastctl prompts new {}", some(all), quoted(name))
+                format!("use one of {}, or beastctl prompts new {}", some(all), quoted(name))
             }
-            PromptError::NoCommand { .. } => {
-                "beastctl --help for the commands, beastctl prompts for the prompts".into()
-            }
+            PromptError::NoCommand { .. } => "beastctl --help for commands, beastctl prompts for prompts".into(),
             PromptError::Malformed { hint, .. } => hint.clone(),
-            PromptError::UnknownVariable { all, .. } if all.is_empty() => "without -p: it has none".into(),
-            PromptError::UnknownVariable { all, .. } => format!("one of {}", all.join(", ")),
+            PromptError::UnknownVariable { all, .. } if all.is_empty() => "leave out -p: it has no variables".into(),
+            PromptError::UnknownVariable { all, .. } => format!("use one of {}", all.join(", ")),
             PromptError::MissingVariables { keys, .. } => {
                 let given: Vec<_> = keys.iter().map(|key| format!("-p {key}=VALUE")).collect();
                 given.join(" ")
             }
             PromptError::EmptyVariable { key, .. } => format!("-p {key}=VALUE"),
             PromptError::Exists { name, .. } => format!("beastctl prompts edit {}", quoted(name)),
-            PromptError::Reserved(_) => "another name".into(),
+            PromptError::Reserved(_) => "use another name".into(),
             PromptError::BuiltIn(name) => {
-                format!("beastctl prompts edit {name} for a copy to change, or another name")
+                format!("edit a copy with beastctl prompts edit {name}, or use another name")
             }
             PromptError::NoFile(name) => {
-                format!("beastctl prompts show {name}, or beastctl prompts edit {name} for a copy of your own")
+                format!("beastctl prompts show {name}, or beastctl prompts edit {name} to create your own copy")
             }
-            PromptError::Editor { .. } => "EDITOR=nano, or any other that is installed".into(),
+            PromptError::Editor { .. } => "set EDITOR=nano, or another installed editor".into(),
             PromptError::Unreadable { path, source } if source.kind() == io::ErrorKind::IsADirectory => {
                 advice::in_the_way(path)
             }

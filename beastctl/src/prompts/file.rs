@@ -1,4 +1,4 @@
-//! Reading a file that a user wrote: small, text, and really a file.
+//! Reads a user's file: small, text, and a regular file.
 
 use std::{
     fs,

@@ -1,4 +1,4 @@
-//! A prompt: what it sets, and its texts with values in place of variables.
+//! A prompt: its settings, and its texts with variables filled in.
 
 use std::path::PathBuf;
 

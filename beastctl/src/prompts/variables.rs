@@ -1,4 +1,4 @@
-//! `{{NAME}}` in the texts of a prompt: which names there are, where they stand, what takes their place.
+//! `{{NAME}}` in the texts of a prompt: names, positions, substitution.
 
 use std::collections::BTreeMap;
 
@@ -60,15 +60,13 @@ pub(super) fn check<'a>(
             line + before.matches('\n').count()
         };
         let Some(name) = hole.name else {
-            return Err(Mistake::new(line(), "`{{` without `}}` after it").hint("{{NAME}}, for a variable"));
+            return Err(Mistake::new(line(), "`{{` without `}}` after it").hint("write {{NAME}} for a variable"));
         };
         if !names().any(|other| other == name) {
             let nearest = did_you_mean(nearest(name, names()));
-            let problem = format!("`{{{{{name}}}}}` names no variable{nearest}");
-            return Err(Mistake::new(line(), problem).hint(
-                "declare it under `variables:`; braces that stand for themselves come from a variable with the \
-                 default \"{{\"",
-            ));
+            let problem = format!("unknown variable `{{{{{name}}}}}`{nearest}");
+            return Err(Mistake::new(line(), problem)
+                .hint("declare it under `variables:`; for literal braces, use a variable with the default \"{{\""));
         }
         used.push(name);
     }

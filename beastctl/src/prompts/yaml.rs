@@ -1,4 +1,4 @@
-//! The YAML of a prompt's settings as a tree whose nodes know their lines. Knows nothing of which settings there are.
+//! The YAML of a prompt's settings as a tree with line numbers. Knows nothing of the settings.
 
 use std::fmt;
 
@@ -83,7 +83,7 @@ pub(super) fn parse(text: &str, n_before: usize) -> Result<Node, Mistake> {
         let line = error.location().map_or(1, |location| location.line().max(1));
         let problem = UserMessageFormatter.format_message(error.without_snippet()).into_owned();
         // What a person writes who does not think of YAML; the library's words for it help nobody.
-        let hint = problem.starts_with("mapping values").then(|| "quotes around a text that holds `: `".into());
+        let hint = problem.starts_with("mapping values").then(|| "quote text that contains `: `".into());
         Mistake { line: n_before + number(line), problem, hint }
     })?;
     Ok(place(parsed, text, n_before))

@@ -1,4 +1,4 @@
-//! Why the service is not as it was asked to be.
+//! Why a service command failed.
 
 use std::{
     io::{self, ErrorKind},
@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// What to do without a service.
-const WITHOUT: &str = "no service at all, since beastctl starts beastd by itself";
+const WITHOUT: &str = "do without a service, because beastctl starts beastd on demand";
 
 #[derive(Debug, thiserror::Error)]
 pub enum ServiceError {
@@ -35,20 +35,20 @@ pub enum ServiceError {
     #[error("`{command}` failed ({status}){}", said(.words))]
     Failed { command: String, status: String, words: String },
     /// It does not end.
-    #[error("`{command}` has not ended within {}", humantime::format_duration(*.limit))]
+    #[error("`{command}` did not finish within {}", humantime::format_duration(*.limit))]
     Slow { command: String, limit: Duration },
     /// The system has no manager for this user, at least not here.
-    #[error("{manager} does not serve this user here: `{command}` failed ({status}){}", said(.words))]
+    #[error("{manager} is not available to this user: `{command}` failed ({status}){}", said(.words))]
     NoManager { manager: &'static str, hint: &'static str, command: String, status: String, words: String },
     /// A file of the same name that is not ours.
-    #[error("{} is there already and was not written by beastctl", .0.display())]
+    #[error("{} already exists and was not written by beastctl", .0.display())]
     Foreign(PathBuf),
     /// The same, where ours was to be removed.
-    #[error("{} was not written by beastctl, so nothing is removed", .0.display())]
+    #[error("{} was not written by beastctl; nothing removed", .0.display())]
     NotOurs(PathBuf),
     /// A package's service is there, and is not the one that was to be installed.
     #[error(
-        "the service of a package is enabled already: {} {}listens at {}",
+        "a package's service is already enabled: {} {}listens on {}",
         .file.display(), starts(.program.as_deref()), .socket.display()
     )]
     Packaged { file: PathBuf, program: Option<PathBuf>, socket: PathBuf },
@@ -59,10 +59,10 @@ pub enum ServiceError {
     #[error("beastd is not installed as a service: beastctl has written no {}", .0.display())]
     NotInstalled(PathBuf),
     /// There is one that does not listen.
-    #[error("the service is installed and stopped: nobody listens at {}", .0.display())]
+    #[error("the service is installed but stopped: nothing listens on {}", .0.display())]
     Stopped(PathBuf),
     /// The same, and the system has given up because beastd failed again and again.
-    #[error("the service is installed and stopped, because beastd failed: nobody listens at {}", .socket.display())]
+    #[error("the service stopped because beastd failed: nothing listens on {}", .socket.display())]
     Failing { socket: PathBuf, words: &'static str },
     /// A file cannot be read.
     #[error("cannot read {}", .path.display())]
@@ -112,15 +112,15 @@ impl Failing for ServiceError {
             }
             ServiceError::Slow { command, .. } => format!("{command}, to see where it hangs"),
             ServiceError::NoManager { hint, .. } => format!("{hint}; or {WITHOUT}"),
-            ServiceError::Foreign(_) => "--force, which keeps a copy of it, or move it away".into(),
+            ServiceError::Foreign(_) => "pass --force, which keeps a copy, or move it away".into(),
             ServiceError::NotOurs(path) => format!("rm {}, if it is yours", quoted(&path.display().to_string())),
             ServiceError::Packaged { .. } => {
-                "beastctl service uninstall, which disables that one, then this again".into()
+                "beastctl service uninstall, which disables it, then repeat the command".into()
             }
-            ServiceError::Unfit { .. } => "beastctl doctor, which looks at all that beastd needs".into(),
+            ServiceError::Unfit { .. } => "beastctl doctor, which checks everything beastd needs".into(),
             ServiceError::NotInstalled(_) => "beastctl service install".into(),
             ServiceError::Stopped(_) => "beastctl service start".into(),
-            ServiceError::Failing { words, .. } => format!("{words}, and once that is mended beastctl service start"),
+            ServiceError::Failing { words, .. } => format!("{words}, fix that, then beastctl service start"),
             ServiceError::Read { path, source } => advice::reading(path, source),
             ServiceError::Write { path, source, .. } => advice::writing(path, source),
         })

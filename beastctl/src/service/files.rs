@@ -1,4 +1,4 @@
-//! The files of a service: written all or none, and never over somebody else's.
+//! The files of a service: written all or none, and never over another program's.
 
 use std::{
     fs::{self, DirBuilder},
@@ -77,7 +77,7 @@ impl Written {
 
     fn one(&mut self, Text { path, text }: &Text) -> Result<(), ServiceError> {
         let folder = path.parent().expect("a file of a service lies in a folder");
-        fs::create_dir_all(folder).map_err(|source| failed("make the folder", folder, source))?;
+        fs::create_dir_all(folder).map_err(|source| failed("create the folder", folder, source))?;
         let before = match look(path)? {
             Found::Nothing => Before::Nothing,
             Found::Ours(text) => Before::Ours(text),
@@ -131,7 +131,7 @@ pub(super) fn remove(path: &Path) -> Result<(), ServiceError> {
 /// A folder for nobody but its owner, as far as it is not there yet.
 pub(super) fn private_folder(folder: &Path) -> Result<(), ServiceError> {
     let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
-    made.map_err(|source| failed("make the folder", folder, source))
+    made.map_err(|source| failed("create the folder", folder, source))
 }
 
 /// Whoever reads it meanwhile finds the old file or the new one.

@@ -1,4 +1,4 @@
-//! What `service` wants of the system, whichever system it is.
+//! The interface to a service manager.
 
 use std::path::{Path, PathBuf};
 

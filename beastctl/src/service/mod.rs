@@ -1,4 +1,4 @@
-//! `service`: let the system listen for beastd, and start it when somebody calls.
+//! `service`: lets the system listen for beastd, and start it on the first connection.
 
 mod error;
 mod files;
@@ -49,7 +49,7 @@ pub(super) fn run(context: &Context, verb: &ServiceVerb) -> Result<()> {
     let manager = manager.as_ref();
     let end = |socket: &Path| -> Result<()> {
         if stop::end(socket, &wait)? {
-            context.console.info("the beastd that was started by hand has ended");
+            context.console.info("stopped the beastd that was started by hand");
         }
         Ok(())
     };
@@ -59,7 +59,7 @@ pub(super) fn run(context: &Context, verb: &ServiceVerb) -> Result<()> {
         ServiceVerb::Start => {
             check(manager, &wait)?;
             let socket = verbs::start(manager, end)?;
-            say(context, &format!("listens at {}, the first request starts beastd\n", socket.display()))
+            say(context, &format!("listening on {}; the first request starts beastd\n", socket.display()))
         }
         ServiceVerb::Stop => {
             verbs::stop(manager)?;
@@ -132,16 +132,16 @@ fn install(
         verbs::install(manager, way_back.as_ref(), &service, force, end)?;
     let what = match (is_new, was_there) {
         (true, false) => "installed",
-        (true, true) => "installed anew",
-        (false, _) => "is installed already:",
+        (true, true) => "reinstalled",
+        (false, _) => "already installed:",
     };
     let mut text: String = files.iter().map(|file| format!("{what} {}\n", file.display())).collect();
     for copy in copies {
-        text += &format!("what was there before is {} now\n", copy.display());
+        text += &format!("the previous file is now {}\n", copy.display());
     }
-    text += &format!("it listens at {}, the first request starts beastd\n", service.socket.display());
+    text += &format!("it listens on {}; the first request starts beastd\n", service.socket.display());
     for place in service.http.names() {
-        text += &format!("it answers HTTP at {place}\n");
+        text += &format!("it serves HTTP on {place}\n");
     }
     Ok(context.console.print_lines(&text)?)
 }
@@ -150,11 +150,10 @@ fn uninstall(context: &Context, manager: &dyn Manager) -> Result<()> {
     let text = match verbs::uninstall(manager)? {
         Removed::Files(files) => files.iter().map(|file| format!("removed {}\n", file.display())).collect(),
         Removed::Disabled(file) => format!(
-            "disabled {}, which stays: it is a package's (systemctl --user enable --now beastd.socket brings it \
-             back)\n",
+            "disabled {}, which belongs to a package (to undo: systemctl --user enable --now beastd.socket)\n",
             file.display()
         ),
-        Removed::Nothing(file) => format!("nothing to remove: there is no {}\n", file.display()),
+        Removed::Nothing(file) => format!("nothing to remove: {} not found\n", file.display()),
     };
     Ok(context.console.print_lines(&text)?)
 }

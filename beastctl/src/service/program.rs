@@ -1,4 +1,4 @@
-//! The program that talks to the system's manager of services: run with a time limit, its words kept.
+//! The command of the service manager: run with a time limit, its output captured.
 
 use std::{
     ffi::OsStr,

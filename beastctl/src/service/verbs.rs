@@ -1,4 +1,4 @@
-//! What each verb does, with any manager: the order of the steps, and the way back when one fails.
+//! The verbs for any manager: the order of steps, and how to undo them on failure.
 
 use std::path::{Path, PathBuf};
 
@@ -205,7 +205,7 @@ impl Status {
             facts.add(if n == 0 { "installed" } else { "" }, file.display().to_string());
         }
         if let Ok(state) = &self.state {
-            let enabled = if state.is_enabled { "yes" } else { "no: the next login does not make it listen" };
+            let enabled = if state.is_enabled { "yes" } else { "no: it does not listen after the next login" };
             facts.add("enabled", enabled.to_owned());
             let running = match state.pid {
                 Some(pid) => format!("running, process {pid}"),
@@ -213,7 +213,7 @@ impl Status {
                 None => "stopped".into(),
             };
             facts.add("state", running);
-            facts.add("failed", state.has_failed.then(|| format!("beastd ended badly: {}", self.words)));
+            facts.add("failed", state.has_failed.then(|| format!("beastd failed: {}", self.words)));
         }
         facts.add("socket", socket.display().to_string());
         facts.text()

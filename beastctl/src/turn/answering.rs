@@ -1,4 +1,4 @@
-//! One answer from its first event to its last: what is shown while it comes. What is said at its end is in `ending`.
+//! One answer from first to last event: shows it as it arrives. `ending` does the rest.
 
 mod calls;
 mod ending;
@@ -28,12 +28,12 @@ use crate::{
 
 type Done = (FinishReason, Usage, Timings);
 
-/// What the answer was bound to be; half of it is worth nothing.
+/// Constraint on the answer; a partial one is worthless.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Form {
     /// JSON.
     Json,
-    /// What a grammar says.
+    /// A grammar.
     Grammar,
 }
 
@@ -60,18 +60,19 @@ pub(crate) struct Answering<'a> {
     parts: Parts,
     calls: Calls,
     measured: Measured,
-    /// What the next daemon would have to know.
+    /// State for the next daemon, to resume.
     got: Resume,
     done: Option<Done>,
-    /// Why its grammar or schema did not let it go on.
+    /// Why its grammar or schema reached a dead end.
     dead_end: Option<String>,
+    /// The check it must pass.
     guard: Option<&'a Guard>,
-    /// What somebody types meanwhile is not for the answer.
+    /// Swallows keys typed meanwhile.
     _unechoed: Option<Unechoed>,
 }
 
 impl<'a> Answering<'a> {
-    /// `warnings` are about the input and belong to the notices of the answer.
+    /// `warnings` about the input are part of the answer's notices.
     pub(crate) fn new(
         context: &'a Context,
         options: &'a Options,
@@ -106,7 +107,7 @@ impl<'a> Answering<'a> {
         }
     }
 
-    /// An answer that is bound to a form is shown whole or not at all.
+    /// A constrained answer is shown whole or not at all.
     #[must_use]
     pub(crate) fn bound_to(self, form: Option<Form>) -> Self {
         if form.is_none() {
@@ -116,7 +117,7 @@ impl<'a> Answering<'a> {
         Self { form, answer, is_streamed: false, ..self }
     }
 
-    /// An answer that has to be a commit message, or nothing of it is shown.
+    /// An answer that must be a commit message, or is not shown.
     #[must_use]
     pub(crate) fn guarded(self, guard: Option<&'a Guard>) -> Self {
         if guard.is_none() {
@@ -134,30 +135,28 @@ impl<'a> Answering<'a> {
         !self.text().is_empty()
     }
 
-    /// Whether somebody has seen what came before the end.
     pub(crate) fn is_seen(&self) -> bool {
         self.is_streamed || self.options.output.stream_json
     }
 
-    /// What a conversation keeps of it. It is cut also when it has not ended.
+    /// The text to save in a conversation; truncated if it has not ended.
     pub(crate) fn said(&self) -> Said {
         let is_cut = self.done.is_none_or(|(reason, ..)| reason.is_cut());
         Said { text: self.answer.text().to_owned(), model: self.model.clone(), is_cut }
     }
 
-    /// Not the first of several answers: a blank line goes before it.
+    /// After the first of several answers: a blank line goes before it.
     pub(crate) fn set_apart(&mut self) {
         self.answer.set_apart();
     }
 
-    /// Takes events until the answer is complete. When the daemon ends before that, the next one goes on where it
-    /// stopped.
+    /// Reads events until the answer is complete. When the daemon ends early, the next one resumes it.
     pub(crate) fn follow(&mut self, mut client: Client, asking: &mut Asking<'_>, wait: &Wait) -> Result<()> {
         while self.done.is_none() {
             let patient_until = asking.patient_until();
             let due = self.progress.due().map_or(patient_until, |due| due.min(patient_until));
             match client.next_event(wait, Some(due)) {
-                // What has begun is worth the next daemon; what has not is refused by one that somebody wants to end.
+                // A started answer is worth another daemon; one that was refused by a stopping daemon is not.
                 Ok(Some(Event::Failed(error)))
                     if error.code == ErrorCode::ShuttingDown && !self.got.tokens.is_empty() =>
                 {
@@ -177,11 +176,11 @@ impl<'a> Answering<'a> {
         Ok(())
     }
 
-    /// With the next daemon, after the present one has ended.
+    /// Resumes with the next daemon after the current one ended.
     fn go_on(&mut self, why: ClientError, asking: &mut Asking<'_>, wait: &Wait) -> Result<Client> {
-        self.waiting.say("beastd has ended; the next one goes on".into());
+        self.waiting.say("beastd ended; resuming with the next one".into());
         self.show();
-        // Nothing may come between the words of an answer: it goes on as if nothing had happened.
+        // Nothing may come between the words of an answer: it continues as if nothing had happened.
         asking.again(&self.got, why, wait, |_| {})
     }
 
@@ -217,14 +216,14 @@ impl<'a> Answering<'a> {
                 self.dead_end = dead_end;
             }
             Event::Failed(error) => return Err(ClientError::Daemon(error).into()),
-            // Nobody asked for it; it does no harm.
+            // Not requested; harmless.
             Event::Status(_) => {}
         }
         Ok(())
     }
 
-    /// What is going on, unless the answer is being written: nothing comes between its words. Lines of `--stream-json`
-    /// say the same.
+    /// Shows progress, unless the answer is being written: nothing comes between its words. `--stream-json` has the
+    /// same information.
     fn show(&mut self) {
         if self.options.output.stream_json || self.is_streamed && self.has_text() {
             return;
@@ -232,13 +231,13 @@ impl<'a> Answering<'a> {
         let now = Instant::now();
         match self.waiting.text(now) {
             Some(text) => self.progress.set(text, now),
-            // Nothing has come yet: what was said before the request goes on.
+            // No event yet: keep the progress from before the request.
             None => self.progress.tick(now),
         }
     }
 
     fn start(&mut self, model: String, n_ctx: u32, mut notices: Vec<Notice>) {
-        // An answer that goes on has told its own.
+        // A resumed answer has already shown its own.
         notices.retain(|notice| !self.notices.contains(notice));
         if !notices.is_empty() {
             self.progress.erase();
@@ -254,7 +253,7 @@ impl<'a> Answering<'a> {
         self.notices.extend(notices);
     }
 
-    /// What is thought and what is called is kept; only what is said is the answer.
+    /// Thoughts and calls are collected; only content is the answer.
     fn delta(&mut self, delta: Delta) -> Result<(), OutputError> {
         let what = match &delta {
             Delta::Text(text) => return self.piece(text),
@@ -289,8 +288,7 @@ impl<'a> Answering<'a> {
         self.progress.erase();
     }
 
-    /// Ends an answer that stopped in the middle. After Ctrl-C only a terminal needs the newline, and whoever got
-    /// escape codes their end.
+    /// Ends an interrupted answer. After Ctrl-C only a terminal needs the newline, and escape codes must be closed.
     pub(crate) fn abandon(&mut self, is_interrupt: bool) -> Result<()> {
         self.progress.erase();
         if !is_interrupt || self.context.console.stdout_is_terminal || self.answer.is_painted() {
@@ -300,7 +298,6 @@ impl<'a> Answering<'a> {
     }
 }
 
-/// The clock that the daemon stamps its tokens with.
 fn now_us() -> u64 {
     let now = clock_gettime(ClockId::Monotonic);
     let time = Duration::new(now.tv_sec.unsigned_abs(), u32::try_from(now.tv_nsec).unwrap_or(0));

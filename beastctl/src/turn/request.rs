@@ -8,7 +8,7 @@ use crate::{
     prompts::Prompt,
 };
 
-/// What is asked with a prompt, as the command line wants it, and where in its last message the material is.
+/// The request for a prompt with the command line's options, and the span of the material in its last message.
 pub(crate) fn generate(prompt: Prompt, material: Material, options: &Options) -> (Generate, Span) {
     let (mut request, material) = of_prompt(prompt, material);
     let Options { max_tokens, stop, truncate, sampling, .. } = options;
@@ -26,15 +26,15 @@ pub(crate) fn generate(prompt: Prompt, material: Material, options: &Options) ->
         request.stop.clone_from(stop);
     }
     if let Some(place) = truncate {
-        // Whoever says what may be dropped does not want it reduced.
+        // Explicit truncation rules out map-reduce.
         request.overflow = Overflow::Truncate { material, drop: of_place(*place) };
     }
     (request, material)
 }
 
-/// What is asked with a prompt whose variables have their values, and where in its last message the material is. The
-/// instruction is the system turn and the material the user turn: so the daemon can keep the beginning, which is the
-/// same for every input, and reads only what is new. A question follows its material, as a person would ask.
+/// The request for a prompt with its variables filled in, and the span of the material in its last message. The
+/// instruction is the system turn and the material the user turn, so that the daemon can cache the prefix that all
+/// inputs share. A question follows its material, as people ask.
 pub(crate) fn of_prompt(prompt: Prompt, material: Material) -> (Generate, Span) {
     let system = Message::new(Role::System, prompt.system);
     let (content, span) = user_turn(&prompt.instruction, material);
@@ -55,7 +55,7 @@ pub(crate) fn of_prompt(prompt: Prompt, material: Material) -> (Generate, Span) 
     (request, span)
 }
 
-/// The text of the turn, and where in it the material is. What is constant comes first, so that it is read once.
+/// The text of the turn, and the span of the material. Constant text comes first, so that it can be cached.
 fn user_turn(instruction: &str, material: Material) -> (String, Span) {
     let Material { front, text, question, .. } = material;
     let front = if front.is_empty() { front } else { format!("{front}\n\n") };

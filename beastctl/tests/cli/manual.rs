@@ -53,10 +53,10 @@ fn a_page_that_is_not_there_and_a_folder_that_cannot_be() {
     expect![[r#"
         exit 2
         out: ""
-        err: beastctl: there is no command `rnu`, did you mean `run`?; try: beastctl man, whose page lists the commands
+        err: beastctl: unknown command `rnu`, did you mean `run`?; try: beastctl man, which lists the commands
         exit 2
         out: ""
-        err: beastctl: there is no command `prompts ad`; try: beastctl man, whose page lists the commands
+        err: beastctl: unknown command `prompts ad`; try: beastctl man, which lists the commands
         exit 1
         out: ""
         err: beastctl: cannot write file: File exists (os error 17); try: mv file file.old, which is in the way

@@ -1,4 +1,4 @@
-//! `models list` and `models show`: what has a name, what is on this disk, what is in use.
+//! `models list` and `models show`: named models, models on disk, the model in use.
 
 use std::{
     fmt::Write as _,
@@ -147,7 +147,7 @@ fn table(rows: &[Row]) -> String {
             (_, "damaged", _) => row.damage.clone().unwrap_or_default(),
             (_, "lost", _) => lost(row),
             (Some(entry), ..) => format!("{}; {}", entry.about, entry.licence),
-            (None, ..) if row.name == BUILTIN => "the tiny model that beastd brings along".into(),
+            (None, ..) if row.name == BUILTIN => "the tiny model built into beastd".into(),
             (None, ..) => row.record.as_ref().map(|record| record.url.clone()).unwrap_or_default(),
         };
         let (name, size, about) = (one_line(&row.name), row.size(), one_line(&about));
@@ -185,7 +185,7 @@ fn source(row: &Row) -> String {
 
 fn state(row: &Row) -> String {
     match (row.state(), row.partial) {
-        ("", _) => format!("not on this disk; beastctl models pull {}", row.name),
+        ("", _) => format!("not on disk; try: beastctl models pull {}", row.name),
         ("partial", Some(n)) => so_far(row, n),
         ("lost", _) => lost(row),
         (state, _) => row.damage.clone().unwrap_or_else(|| state.into()),
@@ -198,19 +198,19 @@ fn so_far(row: &Row, n_bytes: u64) -> String {
         None => folder::partial_source(&row.path),
     };
     let next = source.map_or_else(|| format!("rm {}", quoted(&row.name)), |source| format!("pull {}", quoted(&source)));
-    format!("{} came so far; beastctl models {next}", bytes(n_bytes))
+    format!("{} downloaded so far; try: beastctl models {next}", bytes(n_bytes))
 }
 
 fn lost(row: &Row) -> String {
     let place = row.lost.as_deref().unwrap_or(&row.path).display();
     let verb = if row.entry.is_some() { "pull" } else { "rm" };
-    format!("its bytes were in {place}, which is gone; beastctl models {verb} {}", quoted(&row.name))
+    format!("its file was {place}, which is gone; try: beastctl models {verb} {}", quoted(&row.name))
 }
 
 fn hash(row: &Row) -> String {
     match (&row.local, row.record.as_ref().and_then(|record| record.sha256.as_deref())) {
         (None, _) => String::new(),
-        (Some(_), Some(hash)) => format!("{hash}, verified when it was fetched"),
+        (Some(_), Some(hash)) => format!("{hash}, verified when downloaded"),
         (Some(_), None) => "not verified: no hash is known".into(),
     }
 }

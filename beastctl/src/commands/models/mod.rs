@@ -1,4 +1,4 @@
-//! `models`: list, fetch, remove, choose and describe models.
+//! `models`: list, download, remove, select and describe models.
 
 mod describe;
 mod pull;

@@ -1,8 +1,7 @@
-//! What is marked up within a line: **bold**, *italic*, `code`, [links](url).
+//! Inline markup: **bold**, *italic*, `code`, [links](url).
 //!
-//! A mark is held back until its partner has come, so that one without a partner stays a character like any other. That
-//! ends at [`HOLD`] characters: then what is most likely markup (bold, code) is shown as such while it comes, the rest
-//! as it is written.
+//! A marker is held back until its partner arrives, so that an unpaired one stays a plain character. After [`HOLD`]
+//! characters, likely markup (bold, code) is shown as such while it arrives, and the rest as written.
 
 use super::{
     emphasis::{find_code_end, find_end, is_word, may_close, may_open, run},

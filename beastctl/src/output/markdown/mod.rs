@@ -1,9 +1,9 @@
-//! Markdown on a terminal, as it comes: a small state machine over characters, which therefore paints the same bytes
-//! however the answer is cut into pieces.
+//! Renders Markdown on a terminal as it arrives: a small state machine over characters, whose output does not depend on
+//! how the answer is cut into pieces.
 //!
-//! Not all of Markdown, but what models write. A line is what its beginning says; what is marked up inside ends with
-//! the line. Words go to the next line before the edge of the terminal; tables and code stay as they are. The text must
-//! be free of control characters; this adds the only ones.
+//! Not all of Markdown, but what models write. The beginning of a line decides its kind, and inline markup ends with
+//! the line. Words wrap at the edge of the terminal; tables and code do not. The text must be free of control
+//! characters; only this adds some.
 
 mod block;
 mod emphasis;

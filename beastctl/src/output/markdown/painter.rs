@@ -1,4 +1,4 @@
-//! Styled text as bytes for a terminal: escape codes only where the style changes, none across the end of a line.
+//! Styled text as bytes for a terminal: escape codes only where the style changes, none across a line end.
 
 use std::{fmt::Write as _, mem};
 

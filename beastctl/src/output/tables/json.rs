@@ -1,4 +1,4 @@
-//! A table for programs: every sample, and the names are a promise to scripts.
+//! Tables for programs: every sample, with names that are stable for scripts.
 
 use serde_json::{Map, Value, json};
 

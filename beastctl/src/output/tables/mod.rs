@@ -1,6 +1,6 @@
-//! Tables of measurements: what was measured, how often, and how it compares. As text, as JSON and as a chart.
+//! Tables of measurements: samples, repetitions, comparisons. As text, JSON and SVG.
 //!
-//! It knows numbers and words, never how they were measured.
+//! Knows numbers and text, never how they were measured.
 
 pub(super) mod bar;
 mod json;

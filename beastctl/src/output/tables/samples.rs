@@ -1,4 +1,4 @@
-//! The same thing measured several times.
+//! Repeated measurements of one thing.
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Samples(Vec<f64>);

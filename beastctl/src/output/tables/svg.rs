@@ -1,4 +1,4 @@
-//! All tables as one chart: a file that stands alone, for light and dark pages, without a script.
+//! All tables as one chart: a standalone file for light and dark pages, without scripts.
 
 use std::fmt::Write as _;
 

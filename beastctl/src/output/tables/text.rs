@@ -1,4 +1,4 @@
-//! A table for people: aligned columns, and bars to see at a glance what is longer.
+//! Tables for people: aligned columns and bars.
 
 use std::{fmt::Write as _, io};
 

@@ -1,4 +1,4 @@
-//! What an answer has besides its text: what was thought, and which functions are called.
+//! Thoughts and function calls of an answer.
 
 use beast_protocol::{Delta, ToolCall};
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 #[derive(Debug, Default)]
 pub(super) struct Calls {
     reasoning: String,
-    /// Each with its number.
+    /// By index.
     calls: Vec<(u32, ToolCall)>,
 }
 
@@ -30,7 +30,7 @@ impl Calls {
         self.calls.is_empty()
     }
 
-    /// What was thought; null where nothing was.
+    /// The thoughts; null if there are none.
     pub(super) fn reasoning(&self) -> Option<&str> {
         let text = self.reasoning.trim();
         (!text.is_empty()).then_some(text)
@@ -45,7 +45,7 @@ impl Calls {
     }
 }
 
-/// An object; text where the answer was cut in the middle of one.
+/// Arguments as an object; as text if the answer was truncated inside them.
 fn arguments(text: &str) -> Value {
     match text.trim() {
         "" => json!({}),
