@@ -220,8 +220,7 @@ fn a_socket_of_the_endpoint_is_checked_as_well() {
 fn the_daemon_reaches_the_network_for_an_endpoint_on_an_address_only() {
     let granted = |http: HttpPlaces| {
         let text = units(&with_http(http)).unwrap().service;
-        let line = text.lines().find_map(|line| line.strip_prefix("RestrictAddressFamilies=")).unwrap().to_owned();
-        line
+        text.lines().find_map(|line| line.strip_prefix("RestrictAddressFamilies=")).unwrap().to_owned()
     };
     let address = "127.0.0.1:8484".parse().unwrap();
     let socket = Some("/run/user/1000/beast/http.sock".into());
