@@ -285,7 +285,7 @@ fn links_are_removed_and_never_followed() {
     store.write(&prefix, &saved(b"new")).expect("there is room");
     assert_eq!(store.read(&prefix), Some(saved(b"new")));
     assert_eq!(fs::read(&target).expect("readable"), before);
-    symlink(&target, path.with_extension("prefix-part")).expect("there is room");
+    symlink(&target, folder.path().join(format!(".begun{PART_SUFFIX}"))).expect("there is room");
     assert_eq!((open(folder.path(), ROOM).stats().n_entries, names(folder.path()).len()), (2, 2));
 }
 

@@ -44,7 +44,7 @@ impl Admission {
         let Some(template) = self.template.as_ref().filter(|_| request.raw.is_none()) else {
             return match are_active(&request.tools) {
                 true => Err(invalid(
-                    "cannot offer tools: the prompt does not go through a chat template; try: messages, and a model \
+                    "cannot offer tools: the prompt does not go through a chat template; try: send messages, and use a model \
                      with a chat template",
                 )),
                 false => Ok(Answering::default()),
