@@ -44,8 +44,8 @@ pub enum UnitError {
     Relative { path: PathBuf },
     /// Units are lines: a trailing backslash joins two of them, and a trailing blank is dropped.
     #[error(
-        "a systemd unit cannot hold {text:?}; try: another place, without control characters or a blank or backslash \
-         at its end"
+        "a systemd unit cannot contain {text:?}; try: use a path without control characters and without a trailing \
+         blank or backslash"
     )]
     NotText {
         /// The path or argument.
@@ -227,13 +227,13 @@ After={SOCKET_UNIT}
 Type=notify
 ExecStart={command}
 
-# After a crash. Codes 1, 2 and 69 are no crash: beastd says them when its configuration, its model or its command line
-# is wrong, or another beastd runs, and that is still so a second later. The next call tries again.
+# After a crash. Exit codes 1, 2 and 69 are none: the configuration, the model or the command line is wrong, or another
+# beastd runs, and would be a second later. The next request tries again.
 Restart=on-failure
 RestartPreventExitStatus=1 2 69
 RestartSec=1s
-# At SIGTERM it finishes the requests that run and ends by itself. This is drain_timeout as it was when this was
-# written, and half a minute for the rest; a longer one beastd asks for when it ends.
+# On SIGTERM beastd finishes running requests, then exits. This is drain_timeout when this unit was written plus 30
+# seconds; beastd asks for more when drain_timeout has been raised since.
 TimeoutStopSec={stop_limit_s}s
 
 # Conversations, cached prompt states and logs are private.

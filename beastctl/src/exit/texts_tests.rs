@@ -162,7 +162,7 @@ fn of_the_connection() {
             3   beastd at /some/socket does not answer; try: repeat the command in a moment, or kill beastd and restart it
             3   beastd at /some/socket closed the connection without an answer; try: repeat the command in a moment
             3   the process listening on /some/socket is not beastd: the peer does not speak the beast protocol; try: use another --socket
-            3   beastd 9 speaks protocol 9, this beastctl VERSION speaks protocol 4; try: beastctl stop, then repeat the command
+            3   beastd 9 speaks protocol 9, this beastctl VERSION speaks protocol 5; try: beastctl stop, then repeat the command
             1   beastd ended before the answer did; try: repeat the command, and see beastctl logs for the reason
             1   beastd ended before the answer did: out of memory (memory allocation of 64 bytes failed); try: close other programs, use a smaller model, or lower n_ctx in config.toml
             1   beastd ended before the answer did: it panicked: broken invariant; try: repeat the command, and see beastctl logs for the reason
@@ -196,7 +196,7 @@ fn of_starting() {
             3   cannot reach beastd at /some/socket (not running); try: beastd --daemonize --socket /some/socket, or leave out --no-start
             3   cannot reach beastd at /some/socket (not running): beastd not found beside beastctl or in PATH; try: put beastd beside beastctl, or into a folder in PATH
             3   cannot find the program beastd; try: put beastd beside beastctl, or into a folder in PATH
-            3   nothing listens on /some/socket: beastd is installed as a service (/some/file), which is stopped; try: beastctl service start; without a service manager, as in a container, use another --socket or beastctl service uninstall
+            3   nothing listens on /some/socket: beastd is installed as a service (/some/file), which is stopped; try: beastctl service start, or where no service manager runs, as in a container, --socket with another place or beastctl service uninstall
             3   cannot start /some/beastd: it exited with exit status: 1; try: run beastd in the foreground to see its output
             3   cannot start /some/beastd: beastd: there is no model; try: --model FILE
         "#]],

@@ -50,7 +50,7 @@ pub fn describe(status: &Status) -> String {
 fn profile(status: &Status) -> String {
     let Status { profile, n_batch, prefill_chunk, .. } = status;
     let threads = count(status.n_threads.into(), "thread");
-    format!("{profile}: batch {n_batch}, prompts in steps of {prefill_chunk}, {threads}")
+    format!("{profile}: batch {n_batch}, prefill in chunks of {prefill_chunk}, {threads}")
 }
 
 fn slots(status: &Status) -> String {
@@ -99,8 +99,7 @@ fn prefixes(status: &Status) -> String {
     let Status { n_prefixes, n_prefix_tokens, n_prefix_hits, n_tokens_saved, .. } = status;
     let size = if status.n_prefix_bytes > 0 { format!(", {}", bytes(status.n_prefix_bytes)) } else { String::new() };
     format!(
-        "{n_prefixes} kept, {n_prefix_tokens} tokens{size}; used {n_prefix_hits} times, which saved {n_tokens_saved} \
-         tokens"
+        "{n_prefixes} cached, {n_prefix_tokens} tokens{size}; {n_prefix_hits} hits saved {n_tokens_saved} tokens"
     )
 }
 

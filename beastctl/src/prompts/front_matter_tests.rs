@@ -98,6 +98,8 @@ fn every_setting_is_read() {
                 20,
             ),
             stop: [],
+            one_line: false,
+            think: None,
             schema: Some(
                 "{\"type\":\"object\",\"properties\":{\"zebra\":{\"type\":\"string\",\"enum\":[\"a\",1,2.5,true,null]},\"ant\":{}}}",
             ),
@@ -164,8 +166,8 @@ fn a_wrong_key_is_told_with_the_right_one() {
             "---\nsampling:\n  mirostat: 1\n---\nx",
         ],
         expect![[r#"
-            3: unknown key `descripton`, did you mean `description`? [one of description, system, variables, sampling, max_tokens, stop, schema, reduce]
-            2: unknown key `author` [one of description, system, variables, sampling, max_tokens, stop, schema, reduce]
+            3: unknown key `descripton`, did you mean `description`? [one of description, system, variables, sampling, max_tokens, stop, one_line, think, schema, reduce]
+            2: unknown key `author` [one of description, system, variables, sampling, max_tokens, stop, one_line, think, schema, reduce]
             2: unknown key `temp` [put `temp` under `sampling:`, indented by two more spaces]
             4: unknown key `topp` of `sampling`, did you mean `top_p`? [one of temp, top_p, top_k, min_p, repeat_penalty, seed]
             3: unknown key `mirostat` of `sampling` [one of temp, top_p, top_k, min_p, repeat_penalty, seed]
@@ -243,14 +245,14 @@ fn variables_and_texts_belong_together() {
             "{{}}",
         ],
         expect![[r#"
-            2: unknown variable `{{to}}` [declare it under `variables:`; for literal braces, use a variable with the default "{{"]
-            7: unknown variable `{{langage}}`, did you mean `language`? [declare it under `variables:`; for literal braces, use a variable with the default "{{"]
-            7: unknown variable `{{b}}` [declare it under `variables:`; for literal braces, use a variable with the default "{{"]
-            7: unknown variable `{{b}}` [declare it under `variables:`; for literal braces, use a variable with the default "{{"]
-            2: unknown variable `{{all}}` [declare it under `variables:`; for literal braces, use a variable with the default "{{"]
+            2: unknown variable `{{to}}` [declare it under `variables:`; braces that stand for themselves come from a variable with the default "{{"]
+            7: unknown variable `{{langage}}`, did you mean `language`? [declare it under `variables:`; braces that stand for themselves come from a variable with the default "{{"]
+            7: unknown variable `{{b}}` [declare it under `variables:`; braces that stand for themselves come from a variable with the default "{{"]
+            7: unknown variable `{{b}}` [declare it under `variables:`; braces that stand for themselves come from a variable with the default "{{"]
+            2: unknown variable `{{all}}` [declare it under `variables:`; braces that stand for themselves come from a variable with the default "{{"]
             4: unused variable `idle` [{{idle}} in the text, or without the variable]
             1: `{{` without `}}` after it [write {{NAME}} for a variable]
-            1: unknown variable `{{}}` [declare it under `variables:`; for literal braces, use a variable with the default "{{"]
+            1: unknown variable `{{}}` [declare it under `variables:`; braces that stand for themselves come from a variable with the default "{{"]
         "#]],
     );
 }
@@ -261,7 +263,7 @@ fn settings_that_are_written_otherwise_are_told() {
         &["+++\nmax_tokens = 3\n+++\nx", "max_tokens: 3\nx", "\n\n---\nmax_tokens: 0\n---\nx"],
         expect![[r#"
             1: TOML settings (`+++`) are not supported [use YAML between two lines `---`, like `max_tokens: 200`]
-            1: `max_tokens` is a setting, but the file does not start with a line `---` [put the settings between two lines `---` at the start of the file; without settings, start it with two such lines]
+            1: `max_tokens` is a setting, but the file does not start with a line `---` [a line `---` as the first of the file, and one after the settings; two such lines alone before a text without any]
             4: `max_tokens` is 0, but must be a whole number, from 1 to 4294967295
         "#]],
     );
@@ -272,7 +274,7 @@ fn a_prompt_that_is_not_written_is_told() {
     mistakes(
         &[include_str!("../../prompts/template.txt"), "Replace this line with the instruction.\nWrite a haiku."],
         expect![[r#"
-            34: the prompt has no instruction yet: replace this line
+            40: the prompt has no instruction yet: replace this line
             1: the prompt has no instruction yet: replace this line
         "#]],
     );
