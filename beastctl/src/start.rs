@@ -78,9 +78,9 @@ impl Failing for StartError {
             }
             StartError::Refused(_) => Some("leave out --no-start".into()),
             StartError::ServiceStopped { .. } => {
-                let without = "where no service manager runs, as in a container, --socket with another place or beastctl \
-                               service uninstall";
-                Some(format!("beastctl service start, or {without}"))
+                let without = "without a service manager, as in a container, use another --socket or beastctl service \
+                               uninstall";
+                Some(format!("beastctl service start; {without}"))
             }
             StartError::Missing(_) | StartError::NoProgram => {
                 Some("put beastd beside beastctl, or into a folder in PATH".into())

@@ -44,8 +44,8 @@ pub enum UnitError {
     Relative { path: PathBuf },
     /// Units are lines: a trailing backslash joins two of them, and a trailing blank is dropped.
     #[error(
-        "a systemd unit cannot hold {text:?}; try: another place, without control characters or a blank or backslash \
-         at its end"
+        "a systemd unit cannot contain {text:?}; try: use a path without control characters and without a trailing \
+         blank or backslash"
     )]
     NotText {
         /// The path or argument.

@@ -184,7 +184,7 @@ fn check(inputs: &[Vec<Token>], n_ctx: usize, n_vocab: usize) -> Result<(), Wire
             let n = input.len();
             // Clients of llama-server look for these words.
             let text = format!(
-                "{name} ({n} tokens) exceeds the available context size ({n_ctx} tokens); try: less text, or a larger \
+                "{name} ({n} tokens) exceeds the available context size ({n_ctx} tokens); try: shorten it, or raise \
                  n_ctx"
             );
             return Err(WireError::new(ErrorCode::TooLong, text).with_sizes(n, n_ctx));
