@@ -1,5 +1,5 @@
-//! Compares a structure of ours with the one in a C header that it mirrors. Knows no files. Used by `build.rs`, and by a
-//! test.
+//! Compares a structure of ours with the one in a C header that it mirrors. Knows no files. Used by `build.rs`, and by
+//! a test.
 
 /// A field's name and its type in Rust.
 type Field = (String, String);

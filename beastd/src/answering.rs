@@ -292,7 +292,8 @@ async fn relay<P: Peer>(
             biased;
             n = events.recv_many(&mut batch, MAX_EVENTS) => {
                 if n == 0 {
-                    let text = "the worker thread has ended; try: repeat the request, and see beastctl logs for the reason";
+                    let text = "the worker thread has ended; try: repeat the request, and see beastctl logs for the \
+                                reason";
                     return Err(Stopped::Refused(WireError::new(ErrorCode::Engine, text)));
                 }
                 let ended = batch.iter().any(|event| matches!(event, Event::Done { .. }));

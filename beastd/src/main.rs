@@ -20,10 +20,10 @@ use clap::Parser;
 #[command(
     version,
     after_help = "\
-All settings with their defaults: beastd --print-config
-Tell it to end: beastctl stop
+Show all settings and their defaults: beastd --print-config
+Stop the daemon: beastctl stop
 
-Exit codes: 0 ended, 1 failed, 2 usage, 69 another beastd serves the socket already."
+Exit codes: 0 stopped, 1 failed, 2 usage, 69 another beastd already serves the socket."
 )]
 struct Args {
     /// Read this configuration instead of ~/.config/beast/config.toml

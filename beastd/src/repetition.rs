@@ -4,8 +4,8 @@
 //! in another way, it was none.
 //!
 //! Every token is compared with the one a period before it, for the few periods that the last tokens suggest: constant
-//! time per token, so that this is always on. What repeats in the prompt may repeat in the answer, such as a log that is
-//! corrected. Knows tokens alone; never knows text, models or clients.
+//! time per token, so that this is always on. What repeats in the prompt may repeat in the answer, such as a log that
+//! is corrected. Knows tokens alone; never knows text, models or clients.
 
 use std::collections::{HashMap, HashSet};
 
@@ -15,8 +15,8 @@ use crate::batch::Token;
 const GRAM: usize = 4;
 /// Periods that are followed at once.
 const MAX_RUNS: usize = 8;
-/// What a token that differs costs, in tokens that agree. With it only periods of more than this survive a difference in
-/// each of them.
+/// What a token that differs costs, in tokens that agree. With it only periods of more than this survive a difference
+/// in each of them.
 const COST: f32 = 12.0;
 /// No run of agreeing tokens pays for more differences than these, so that a run ends soon behind its last agreement.
 const MAX_CREDIT: f32 = 40.0;

@@ -342,7 +342,7 @@ fn of_a_turn() {
     let no_json = serde_json::from_str::<serde_json::Value>("{").unwrap_err();
     let samples = samples!(TurnError {
         Cut: [TurnError::Cut("the answer is truncated at 9 tokens (--max-tokens)".into())],
-        Repeats: [TurnError::Repeats("the answer repeats itself and was cut at 9 tokens".into())],
+        Repeats: [TurnError::Repeats("the answer repeats itself and is truncated at 9 tokens".into())],
         MarkdownWish: [TurnError::MarkdownWish("no".into())],
         DeadEnd: [TurnError::DeadEnd("no token can follow".into())],
         Withheld: [TurnError::Withheld("the answer is truncated at 9 tokens (--max-tokens)".into())],

@@ -63,8 +63,8 @@ fn state(state: &State) -> String {
         State::Ready => "ready".into(),
         State::Unloaded => "unloaded: the next request loads the model".into(),
         State::Stalled { ms, requests } => format!(
-            "stalled: one step of the engine has lasted {} (requests {requests:?} of the log); try: kill the process \
-             below and start it anew",
+            "stalled: an engine step has been running for {} (requests {requests:?} in the log); try: kill the \
+             process below and restart it",
             span(*ms)
         ),
         State::Draining => "draining: finishing its last requests".into(),
@@ -98,9 +98,7 @@ pub fn backend(model: &Model) -> String {
 fn prefixes(status: &Status) -> String {
     let Status { n_prefixes, n_prefix_tokens, n_prefix_hits, n_tokens_saved, .. } = status;
     let size = if status.n_prefix_bytes > 0 { format!(", {}", bytes(status.n_prefix_bytes)) } else { String::new() };
-    format!(
-        "{n_prefixes} cached, {n_prefix_tokens} tokens{size}; {n_prefix_hits} hits saved {n_tokens_saved} tokens"
-    )
+    format!("{n_prefixes} cached, {n_prefix_tokens} tokens{size}; {n_prefix_hits} hits saved {n_tokens_saved} tokens")
 }
 
 /// The prefixes on disk, when there are any or one was of use.

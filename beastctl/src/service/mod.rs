@@ -151,8 +151,7 @@ fn uninstall(context: &Context, manager: &dyn Manager) -> Result<()> {
     let text = match verbs::uninstall(manager)? {
         Removed::Files(files) => files.iter().map(|file| format!("removed {}\n", file.display())).collect(),
         Removed::Disabled(file) => format!(
-            "disabled {}, which stays: it is a package's (systemctl --user enable --now beastd.socket brings it \
-             back)\n",
+            "disabled {}, which belongs to a package (to undo: systemctl --user enable --now beastd.socket)\n",
             file.display()
         ),
         Removed::Nothing(file) => format!("nothing to remove: {} not found\n", file.display()),

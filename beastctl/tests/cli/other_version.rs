@@ -11,7 +11,7 @@ use crate::service::Machine;
 const OLDER: [&str; 2] = ["error: unexpected value 'json' for '--print-config' found; no more were expected", ""];
 
 const TOLD: &str = "beastctl: DIR/beastd, version 0.0.9, cannot show its settings to beastctl OURS; \
-    try: install beastd and beastctl of one version";
+    try: install both from one package";
 
 /// Leaves a trace when it is started.
 fn plant(beast: &Beast, complaint: &str) {
@@ -42,10 +42,10 @@ fn bench_and_logs_say_which_program_is_of_another_version() {
     expect![[r#"
         exit 1
         out: ""
-        err: beastctl: DIR/beastd, version 0.0.9, cannot show its settings to beastctl OURS; try: install beastd and beastctl of one version
+        err: beastctl: DIR/beastd, version 0.0.9, cannot show its settings to beastctl OURS; try: install both from one package
         exit 0
         out: "a\n"
-        err: beastctl: warning: looking for the log in DIR/.local/state/beast/logs: DIR/beastd, version 0.0.9, cannot show its settings to beastctl OURS; try: install beastd and beastctl of one version
+        err: beastctl: warning: looking for the log in DIR/.local/state/beast/logs: DIR/beastd, version 0.0.9, cannot show its settings to beastctl OURS; try: install both from one package
     "#]].assert_eq(&reports[0]);
 }
 

@@ -44,8 +44,8 @@ impl Admission {
         let Some(template) = self.template.as_ref().filter(|_| request.raw.is_none()) else {
             return match are_active(&request.tools) {
                 true => Err(invalid(
-                    "cannot offer tools: the prompt does not go through a chat template; try: send messages, and use a model \
-                     with a chat template",
+                    "cannot offer tools: the prompt does not go through a chat template; try: send messages, and use \
+                     a model with a chat template",
                 )),
                 false => Ok(Answering::default()),
             };
@@ -82,7 +82,8 @@ impl Admission {
     ) -> Result<Constraint, WireError> {
         if request.constraint.is_some() || request.ignore_eos {
             return Err(invalid(
-                "cannot combine tools with a schema, a grammar or ignore_eos; try: use one of them, or set tool choice to none",
+                "cannot combine tools with a schema, a grammar or ignore_eos; try: use one of them, or set tool choice \
+                 to none",
             ));
         }
         let atom = |text: &str| match self.control(text) {

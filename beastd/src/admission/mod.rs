@@ -100,8 +100,8 @@ impl Admission {
         let n_known = prompt.len() + resumed.tokens.len();
         if n_known >= self.n_ctx {
             let text = format!(
-                "the prompt and the beginning of its answer are {n_known} tokens and the context has {}; try: the same \
-                 again",
+                "cannot resume the answer: with its prompt it is {n_known} tokens and the context holds {}; try: \
+                 repeat the request",
                 self.n_ctx
             );
             return Err(WireError::new(ErrorCode::TooLong, text));
@@ -140,8 +140,8 @@ impl Admission {
         if resume.tokens.len() >= self.n_ctx || resume.text.len() / self.longest_token >= self.n_ctx {
             let (n_tokens, n_bytes) = (resume.tokens.len(), resume.text.len());
             let text = format!(
-                "the beginning of the answer has {n_tokens} tokens and {n_bytes} bytes, more than the context of {} \
-                 tokens holds; try: the same again",
+                "cannot resume the answer: its {n_tokens} tokens and {n_bytes} bytes exceed the context of {} tokens; \
+                 try: repeat the request",
                 self.n_ctx
             );
             return Err(WireError::new(ErrorCode::TooLong, text));
@@ -277,7 +277,8 @@ fn check_request(request: &Generate) -> Result<(), WireError> {
         && last.is_none_or(|last| last.role != Role::Assistant || !last.tool_calls.is_empty())
     {
         return Err(invalid(
-            "cannot continue the last message: it is not text of the assistant; try: end the conversation with such a message",
+            "cannot continue the last message: it is not text of the assistant; try: end the conversation with such a \
+             message",
         ));
     }
     calls::check(&request.tools)

@@ -110,8 +110,8 @@ impl Admission {
         }
         let n_ctx = self.n_ctx;
         let message = format!(
-            "the input is {n_prompt} tokens, {n_around} of which cannot be dropped, and the context holds {n_ctx}, {} of \
-             them reserved for the answer; try: shorten the question or conversation, or raise n_ctx",
+            "the input is {n_prompt} tokens, {n_around} of which cannot be dropped, and the context holds {n_ctx}, {} \
+             of them reserved for the answer; try: shorten the question or conversation, or raise n_ctx",
             n_ctx - n_max
         );
         Err(WireError::new(ErrorCode::TooLong, message))
@@ -143,9 +143,8 @@ pub fn cut_out(content: &str, material: Span) -> Result<(&str, &str, &str), Wire
     let end = usize::try_from(material.end).unwrap_or(usize::MAX);
     match (content.get(..start), content.get(start..end), content.get(end..)) {
         (Some(before), Some(material), Some(after)) => Ok((before, material, after)),
-        _ => Err(invalid(
-            "the material is not within the last message, a fault of the client; try: one of the same version as \
-             beastd",
-        )),
+        _ => {
+            Err(invalid("the material is not inside the last message; try: use a client of the same version as beastd"))
+        }
     }
 }

@@ -86,8 +86,8 @@ pub fn run(
     let others = before.zip(governor::sample(now_us())).map_or(0.0, |(before, after)| after.others_since(before));
     if others > MAX_OTHERS && !is_forced {
         anyhow::bail!(
-            "other programs used {others:.1} cores meanwhile, so what was measured is wrong and is not kept; wait \
-             until they are done, or give --force"
+            "other programs used {others:.1} cores during the measurement, so the results are discarded; try: wait \
+             until they finish, or pass --force"
         );
     }
     let measured_at = humantime::format_rfc3339_seconds(std::time::SystemTime::now()).to_string();

@@ -16,8 +16,8 @@ pub enum LoadError {
     NotGguf { path: PathBuf },
     /// llama.cpp rejects it.
     #[error(
-        "llama.cpp cannot load {}: it is truncated, damaged or of an unknown kind; try: get it again, or choose \
-         another",
+        "llama.cpp cannot load {}: it is truncated, damaged or unsupported; try: download it again, or choose another \
+         model",
         path.display()
     )]
     Refused { path: PathBuf },
@@ -28,7 +28,10 @@ pub enum LoadError {
     #[error("{0}")]
     Trial(String),
     /// It cannot draft for this model.
-    #[error("the draft model {} has a different vocabulary from the model's; try: use a draft model of the same family", path.display())]
+    #[error(
+        "the draft model {} has a different vocabulary from the model's; try: use a draft model of the same family",
+        path.display()
+    )]
     Vocabulary {
         /// The draft model's file.
         path: PathBuf,

@@ -19,7 +19,7 @@ pub(super) fn read_in_large_pages(path: &Path, mut progress: impl FnMut(f32) -> 
     if n_bytes == 0 {
         return;
     }
-    // SAFETY: a new mapping at a place of the system's choice, which nothing else knows and which is never read through;
+    // SAFETY: a new mapping at a place of the system's choice, which no one else knows and which is never read through;
     // it ends here.
     unsafe {
         let Ok(start) = mmap(std::ptr::null_mut(), n_bytes, ProtFlags::READ, MapFlags::SHARED, &file, 0) else {

@@ -18,7 +18,8 @@ pub fn bind(http: &Http) -> Result<Vec<HttpListener>, SocketError> {
     let bound = listen_http(&places)?;
     for stray in &bound.strays {
         tracing::warn!(
-            "the service manager listens on {stray}, which the configuration does not list; try: beastctl service install"
+            "the service manager listens on {stray}, which the configuration does not list; try: beastctl service \
+             install"
         );
     }
     Ok(bound.listeners)

@@ -144,8 +144,8 @@ impl Refusal {
 /// Clients of llama-server look for these words.
 fn too_long(Sizes { n_prompt, n_ctx }: Sizes) -> String {
     format!(
-        "the request ({n_prompt} tokens) exceeds the available context size ({n_ctx} tokens); try: a shorter prompt, \
-         or a larger n_ctx"
+        "the request ({n_prompt} tokens) exceeds the available context size ({n_ctx} tokens); try: shorten the \
+         prompt, or raise n_ctx"
     )
 }
 

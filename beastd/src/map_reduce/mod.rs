@@ -109,8 +109,8 @@ impl Reduction {
             let n_max = admission.n_ctx().saturating_sub(n_around + n_answer + MARGIN);
             if n_max < MIN_PART {
                 let message = format!(
-                    "the instruction and the question take {n_around} of the context's {} tokens and leave no room for \
-                     the input; try: shorten them, or raise n_ctx",
+                    "the instruction and the question take {n_around} of the context's {} tokens and leave no room \
+                     for the input; try: shorten them, or raise n_ctx",
                     admission.n_ctx()
                 );
                 return Err(WireError::new(ErrorCode::TooLong, message));

@@ -132,9 +132,9 @@ fn a_socket_path_too_long_for_the_system_is_refused_by_both_programs() {
     let path = home.path(&"long/".repeat(24)).join("beastd.sock");
     let path = path.to_str().expect("a plain path");
     let output = home.run(&["ask", "What is a socket?", "--socket", path]);
-    assert!(output.failure(3).contains(&format!("is {} bytes long, more than the 103", path.len())), "{output}");
+    assert!(output.failure(3).contains(&format!("is {} bytes long, over the limit of 103", path.len())), "{output}");
     let output = run(&mut home.beastd(&["--socket", path]), "");
-    assert!(output.failure(1).contains(&format!("is {} bytes long, more than the 103", path.len())), "{output}");
+    assert!(output.failure(1).contains(&format!("is {} bytes long, over the limit of 103", path.len())), "{output}");
 }
 
 #[test]

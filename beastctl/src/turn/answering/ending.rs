@@ -136,7 +136,7 @@ impl Answering<'_> {
                 let why = self.dead_end.as_deref().unwrap_or("no token can follow");
                 Some(format!("the answer is truncated at {tokens}, inside its grammar or schema: {why}"))
             }
-            FinishReason::Repetition => Some(format!("the answer repeats itself and was cut at {tokens}")),
+            FinishReason::Repetition => Some(format!("the answer repeats itself and is truncated at {tokens}")),
             FinishReason::Stop | FinishReason::StopText | FinishReason::Cancelled => None,
         }
     }

@@ -83,7 +83,7 @@ pub unsafe extern "C" fn __wrap_ggml_compute_forward_mul_mat_tiled(
     params: *const ComputeParams,
     dst: *mut sys::ggml_tensor,
 ) -> bool {
-    // SAFETY: both are llama.cpp's and live through this call; nothing writes to them meanwhile except in the places that
+    // SAFETY: both are llama.cpp's and live through this call; nothing writes to them meanwhile but in the places that
     // `multiply` is told.
     unsafe {
         match Product::of(&*params, &*dst) {
