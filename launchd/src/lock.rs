@@ -2,7 +2,7 @@
 //!
 //! May know: files. Never knows: what they hold, or what for.
 //!
-//! The lock is one of the open file and not of the process: a fork does not lose it, and threads exclude each other too.
+//! The lock belongs to the open file and not to the process: a fork keeps it, and threads exclude each other too.
 
 use std::fs::{self, File, TryLockError};
 use std::io;

@@ -1,4 +1,4 @@
-//! Which file the setting `model` stands for. The daemon loads it, the client lists and checks it: the rule is here once.
+//! Which file the setting `model` stands for: the daemon loads it, the client lists and checks it, by this one rule.
 //!
 //! May know: the models folder. Never knows: what a model is for, where the setting stands.
 

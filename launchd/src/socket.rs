@@ -76,7 +76,8 @@ impl fmt::Display for Origin {
 pub enum SocketError {
     /// The path is too long for the system.
     #[error(
-        "the socket path is {len} bytes long, more than the {MAX_SOCKET_PATH} that fit: {}; try: use a shorter --socket",
+        "the socket path is {len} bytes long, more than the {MAX_SOCKET_PATH} that fit: {}; try: use a shorter \
+         --socket",
         path.display()
     )]
     TooLong {

@@ -44,8 +44,8 @@ pub enum UnitError {
     Relative { path: PathBuf },
     /// Units are lines: a trailing backslash joins two of them, and a trailing blank is dropped.
     #[error(
-        "a systemd unit cannot contain {text:?}; try: use a path without control characters and without a trailing blank \
-         or backslash"
+        "a systemd unit cannot contain {text:?}; try: use a path without control characters and without a trailing \
+         blank or backslash"
     )]
     NotText {
         /// The path or argument.
@@ -211,8 +211,8 @@ After={SOCKET_UNIT}
 Type=notify
 ExecStart={command}
 
-# Restart after a crash. Exit codes 1 and 2 mean a bad configuration, model or command line, and 69 another beastd on the
-# socket, which a restart does not fix. The next connection tries again.
+# Restart after a crash. Exit codes 1 and 2 mean a bad configuration, model or command line, and 69 another beastd on
+# the socket, which a restart does not fix. The next connection tries again.
 Restart=on-failure
 RestartPreventExitStatus=1 2 69
 RestartSec=1s

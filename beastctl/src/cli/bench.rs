@@ -38,7 +38,8 @@ pub struct BenchOptions {
     #[arg(long)]
     pub force: bool,
 
-    /// Find the best threads, repacking and chunk sizes for this machine and model; beastd uses them from its next start.
+    /// Find the best threads, repacking and chunk sizes for this machine and model; beastd uses them from its next
+    /// start.
     #[arg(long, conflicts_with_all = ["repeats", "only", "quick", "svg"])]
     pub calibrate: bool,
 }
