@@ -3,6 +3,7 @@
 //!
 //! Knows files and JSON, nothing of prompts or the daemon.
 
+mod short;
 mod tools;
 
 use std::{
@@ -37,19 +38,13 @@ pub enum ConstraintError {
     Unreadable { name: String, source: io::Error },
     /// Stdin is already used as input.
     #[error("stdin is the input, so {option} cannot read `-`")]
-    StdinTaken {
-        /// The option that wants it.
-        option: &'static str,
-    },
+    StdinTaken { option: &'static str },
     /// Larger than any sensible constraint.
     #[error("{name} is larger than {}", binary(*.limit as u64))]
     TooLong { name: String, limit: usize },
     /// A pipe or a device, which may never end.
     #[error("{name} is not a regular file")]
-    NotAFile {
-        /// Its name.
-        name: String,
-    },
+    NotAFile { name: String },
     /// One of the tools is invalid.
     #[error("{name}: tool {n}: {problem}")]
     Tool {
@@ -62,7 +57,6 @@ pub enum ConstraintError {
     #[error("--tool-choice {choice}: {name} has no such tool")]
     NoSuchTool {
         name: String,
-        /// The requested name.
         choice: String,
         /// The existing names, separated by commas.
         known: String,
@@ -99,7 +93,18 @@ impl Failing for ConstraintError {
     }
 }
 
+/// Reads a JSON schema: a file, the JSON itself, or its short form.
 pub fn schema(path: &Path, stdin_is_free: bool) -> Result<Constraint, ConstraintError> {
+    // A file of this name is meant, whatever it looks like.
+    if let Some(text) = path.to_str().filter(|text| short::is_short(text) && !path.exists()) {
+        return match short::schema(text) {
+            Ok(schema) => Ok(Constraint::Schema(schema.to_string())),
+            Err((column, problem)) => {
+                let hint = "name, age int, tags [string], or the name of a file with a JSON schema";
+                Err(malformed("--schema", (1, column), &problem, hint))
+            }
+        };
+    }
     let (name, text) = read("--schema", path, stdin_is_free)?;
     check_schema(&text).map_err(|(place, problem)| {
         let hint = match problem.strip_prefix(NO_JSON) {
@@ -148,6 +153,7 @@ pub fn grammar(path: &Path, stdin_is_free: bool) -> Result<Constraint, Constrain
     Ok(Constraint::Grammar(text))
 }
 
+/// Name and text of a file, or of an inline value.
 fn read(option: &'static str, path: &Path, stdin_is_free: bool) -> Result<(String, String), ConstraintError> {
     if let Some(text) = path.to_str().filter(|text| is_inline(option, text)) {
         return Ok((option.to_owned(), text.to_owned()));
@@ -171,6 +177,7 @@ fn read(option: &'static str, path: &Path, stdin_is_free: bool) -> Result<(Strin
     Ok((name, text))
 }
 
+/// No file has such a name.
 fn is_inline(option: &str, text: &str) -> bool {
     match option {
         "--grammar" => text.contains("::="),

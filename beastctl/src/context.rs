@@ -5,7 +5,6 @@ use std::{path::PathBuf, time::Instant};
 
 #[derive(Debug)]
 pub struct Context {
-    /// Output streams.
     pub console: Console,
     pub started: Instant,
     /// `--socket`.

@@ -29,7 +29,7 @@ pub const BUSY: u8 = 75;
 /// Ctrl-C.
 pub const INTERRUPTED: u8 = 130;
 
-/// An exit code.
+/// What is known of an exit code.
 #[derive(Debug, Clone, Copy)]
 pub struct Code {
     pub number: u8,

@@ -102,6 +102,7 @@ impl Failing for InputError {
     }
 }
 
+/// The input, with warnings for the user.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Input {
     pub text: String,
@@ -165,6 +166,7 @@ fn encoding(bytes: &[u8]) -> Option<&'static str> {
     }
 }
 
+/// Name, and for a file its size.
 fn open(path: &Path) -> Result<Opened, InputError> {
     if is_stdin(path) {
         return Ok((STDIN.into(), None));

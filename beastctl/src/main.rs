@@ -12,6 +12,7 @@ use beastctl::{
 use clap::error::ErrorKind;
 
 fn main() -> ExitCode {
+    beast_launchd::cpu::require("beastctl", &[]);
     let started = Instant::now();
     let arguments: Vec<OsString> = env::args_os().collect();
     if let Some(shell) = env::var_os(completions::VARIABLE).filter(|shell| !shell.is_empty()) {

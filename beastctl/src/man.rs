@@ -1,5 +1,5 @@
-//! `beastctl man`: the manual, generated from the parser, so that it matches the program. The lists below have what the
-//! parser does not know, variables without an option and files; the exit codes are in `exit`.
+//! `beastctl man`: the manual, made from the parser, so that it says of commands and options what the program does.
+//! What the parser does not know stands in the lists below, variables without an option and files, and in `exit`.
 
 mod synopsis;
 
@@ -26,8 +26,8 @@ use crate::{
     wait::Wait,
 };
 
-/// The day on which what the pages say was last looked through.
-const DATE: &str = "2026-11-27";
+/// The page of beastd, which is written by hand: ours are of the same day.
+const BEASTD: &str = include_str!("../../packaging/man/beastd.1");
 
 /// Beside those that belong to an option, which are taken from the parser.
 const ENVIRONMENT: [(&str, &str); 10] = [
@@ -131,9 +131,14 @@ fn all(command: &clap::Command) -> Vec<&clap::Command> {
     std::iter::once(command).chain(beneath).collect()
 }
 
+/// The day on which what the pages say was last looked through: `.TH beastd 1 DATE ...`.
+fn date() -> &'static str {
+    BEASTD.split(' ').nth(3).unwrap_or_default()
+}
+
 fn page(command: &clap::Command) -> Result<String> {
     let source = concat!("beast ", env!("CARGO_PKG_VERSION"));
-    let man = Man::new(command.clone()).date(DATE).source(source).manual("beast");
+    let man = Man::new(command.clone()).date(date()).source(source).manual("beast");
     let mut page = Vec::new();
     man.render_title(&mut page)?;
     man.render_name_section(&mut page)?;

@@ -48,7 +48,6 @@ pub enum RunError {
 pub struct Said {
     pub status: ExitStatus,
     pub stdout: String,
-    /// Its stderr.
     pub stderr: String,
 }
 
@@ -73,6 +72,7 @@ pub fn ask<S: AsRef<OsStr>>(program: &Path, arguments: &[S], wait: &Wait) -> Res
     hear_out(Command::new(program).args(arguments), wait)
 }
 
+/// The same for a command with special settings.
 pub fn hear_out(command: &mut Command, wait: &Wait) -> Result<Result<Said, String>, WaitError> {
     match run(command, LIMIT, wait) {
         Ok(said) => Ok(Ok(said)),
@@ -89,6 +89,7 @@ pub fn run(command: &mut Command, limit: Duration, wait: &Wait) -> Result<Said, 
     Ok(Said { status, stdout: heard(stdout.as_ref()), stderr: running.stderr() })
 }
 
+/// A child process that is killed on drop.
 #[derive(Debug)]
 pub struct Running {
     child: Child,
@@ -109,6 +110,7 @@ impl Running {
         Ok(Self { child, stderr, is_left_alone: false })
     }
 
+    /// Lets it run on after drop.
     #[must_use]
     pub fn left_alone(mut self) -> Self {
         self.is_left_alone = true;
@@ -153,6 +155,7 @@ impl Running {
         }
     }
 
+    /// Its stderr, once it has ended.
     pub fn stderr(&self) -> String {
         heard(self.stderr.as_ref())
     }

@@ -14,11 +14,47 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::{
-    program::{ask, hear_out},
+    exit::{self, Failing},
+    output::one_line,
+    program::{Said, ask, hear_out},
     wait::{Wait, WaitError},
 };
 
 const PRINT: &str = "--print-config=json";
+/// How the words of a beastd begin that does not understand its command line; those about its settings begin with its
+/// name.
+const NOT_UNDERSTOOD: &str = "error: ";
+
+/// Why beastd does not say its settings.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// It refuses its configuration, or cannot be run: its own words.
+    #[error("{0}")]
+    Refused(String),
+    /// It is of another version, which speaks of settings in another way.
+    #[error(
+        "{}, version {version}, cannot show its settings to beastctl {}; try: install beastd and beastctl of one version",
+        .program.display(),
+        env!("CARGO_PKG_VERSION")
+    )]
+    OtherVersion {
+        /// beastd.
+        program: PathBuf,
+        /// As it says.
+        version: String,
+    },
+}
+
+impl Failing for SettingsError {
+    fn exit_code(&self) -> u8 {
+        exit::FAILED
+    }
+
+    /// What there is to say stands at the end.
+    fn hint(&self) -> Option<String> {
+        None
+    }
+}
 
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(transparent)]
@@ -41,24 +77,39 @@ impl Setting {
 }
 
 impl Settings {
-    /// The effective settings; the inner error is beastd's message.
-    pub(super) fn ask(program: &Path, wait: &Wait) -> Result<Result<Self, String>, WaitError> {
-        let said = ask(program, &[PRINT], wait)?;
-        Ok(said.and_then(|said| said.answer()).and_then(|printed| Self::parse(&printed)))
+    /// Those in force; the inner error is why beastd does not say them.
+    pub(super) fn ask(program: &Path, wait: &Wait) -> Result<Result<Self, SettingsError>, WaitError> {
+        Self::told(program, ask(program, &[PRINT], wait)?, wait)
     }
 
     /// The settings of a daemon started by the service manager, which does not see this shell's variables.
-    pub(super) fn of_service(program: &Path, wait: &Wait) -> Result<Result<Self, String>, WaitError> {
+    pub(super) fn of_service(program: &Path, wait: &Wait) -> Result<Result<Self, SettingsError>, WaitError> {
         let mut command = Command::new(program);
         for (name, _) in env::vars_os().filter(|(name, _)| name.as_encoded_bytes().starts_with(b"BEAST_")) {
             command.env_remove(name);
         }
-        let said = hear_out(command.arg(PRINT), wait)?;
-        Ok(said.and_then(|said| said.answer()).and_then(|printed| Self::parse(&printed)))
+        Self::told(program, hear_out(command.arg(PRINT), wait)?, wait)
     }
 
-    fn parse(printed: &str) -> Result<Self, String> {
-        serde_json::from_str(printed).map_err(|error| format!("its --print-config output is invalid: {error}"))
+    fn told(program: &Path, said: Result<Said, String>, wait: &Wait) -> Result<Result<Self, SettingsError>, WaitError> {
+        let settings = match said {
+            Ok(said) if said.status.success() => Self::parse(&said.stdout),
+            Ok(said) if said.stderr.starts_with(NOT_UNDERSTOOD) => None,
+            said => return Ok(Err(SettingsError::Refused(said.and_then(Said::answer).err().unwrap_or_default()))),
+        };
+        if let Some(settings) = settings {
+            return Ok(Ok(settings));
+        }
+        let version = ask(program, &["--version"], wait)?.and_then(Said::answer).unwrap_or_default();
+        let version = match one_line(version.trim().trim_start_matches("beastd ")).as_ref() {
+            "" => "unknown".to_owned(),
+            version => version.to_owned(),
+        };
+        Ok(Err(SettingsError::OtherVersion { program: program.to_owned(), version }))
+    }
+
+    fn parse(printed: &str) -> Option<Self> {
+        serde_json::from_str(printed).ok()
     }
 
     pub(super) fn get(&self, key: &str) -> Option<String> {

@@ -51,11 +51,7 @@ pub enum StartError {
     ServiceStopped { socket: PathBuf, file: PathBuf },
     /// It failed to start.
     #[error("cannot start {}: {words}", .program.display())]
-    Failed {
-        program: PathBuf,
-        /// Its output.
-        words: String,
-    },
+    Failed { program: PathBuf, words: String },
 }
 
 impl Failing for StartError {
@@ -82,9 +78,9 @@ impl Failing for StartError {
             }
             StartError::Refused(_) => Some("leave out --no-start".into()),
             StartError::ServiceStopped { .. } => {
-                let without =
-                    "without a service manager, as in a container, use another --socket or beastctl service uninstall";
-                Some(format!("beastctl service start; {without}"))
+                let without = "where no service manager runs, as in a container, --socket with another place or beastctl \
+                               service uninstall";
+                Some(format!("beastctl service start, or {without}"))
             }
             StartError::Missing(_) | StartError::NoProgram => {
                 Some("put beastd beside beastctl, or into a folder in PATH".into())
@@ -175,7 +171,7 @@ fn is_program(path: &Path) -> bool {
     path.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
 }
 
-/// Runs the daemon until it has moved to the background.
+/// Runs the daemon until it has gone into the background.
 fn start(program: &Path, socket: &Path, wait: &Wait, say: impl FnMut()) -> Result<Result<(), NotStarted>, WaitError> {
     // The daemon outlives its parent: an inherited lock or pipe would never be released. Our own files are
     // close-on-exec.

@@ -113,7 +113,6 @@ impl Wait {
         Ok(Self { interrupts: Some(interrupts), reader: pipe_of_stdout()?, deadline: deadline(limit), seen: None })
     }
 
-    /// The same with a different time limit, starting now.
     #[must_use]
     pub fn limited(mut self, limit: Option<Duration>) -> Self {
         self.deadline = deadline(limit);

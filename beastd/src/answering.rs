@@ -1,12 +1,13 @@
-//! A request's life, whatever its client speaks: wait for the model, admit, reduce, submit, relay, cancel.
+//! The life of a request, whatever protocol its client speaks: wait for the model, admit, reduce, submit, relay,
+//! cancel.
 //!
-//! Front ends stand on this: each turns what it reads into a [`Generate`], is a [`Peer`], and writes the events that
-//! come back. Knows no socket and no tokens.
+//! The front ends build on this: each turns its input into a [`Generate`], implements [`Peer`], and writes the events
+//! that come back. Knows no sockets and no tokens.
 
 use std::io;
 use std::sync::Arc;
 
-use beast_protocol::{ErrorCode, Event, FinishReason, Generate, Notice, Overflow, Timings, Usage, WireError};
+use beast_protocol::{Delta, ErrorCode, Event, FinishReason, Generate, Notice, Overflow, Timings, Usage, WireError};
 use tokio::sync::mpsc;
 
 use crate::admission::beside::admit_beside;
@@ -18,48 +19,47 @@ use crate::loader::{LoadState, Ready};
 use crate::map_reduce;
 use crate::residency::{self, Change};
 use crate::shared::{Phase, Shared};
-use crate::tools::AnswerParser;
+use crate::shown::{Shown, Thought};
 use crate::worker::{Ticket, shutting_down};
 
-/// Events that are sent with one call when the client is behind.
+/// Events sent in one call when the client is behind.
 const MAX_EVENTS: usize = 64;
 
-/// Who asked.
+/// The client, as this room sees it.
 pub trait Peer: Send {
-    /// Tells it these events. Waits while it does not read: whatever computes meanwhile has its own bounded place for
-    /// what it says.
+    /// Sends events. Waits while the client does not read; computation goes on into a bounded channel.
     ///
     /// # Errors
-    /// When it cannot be reached.
+    /// When the client cannot be reached.
     fn send(&mut self, events: &[Event]) -> impl Future<Output = io::Result<()>> + Send;
 
-    /// Its request has passed all checks; whether the queue has room shows in the next event.
+    /// The request has passed all checks; the next event shows whether the queue has room.
     fn accepted(&mut self) -> impl Future<Output = io::Result<()>> + Send {
         std::future::ready(Ok(()))
     }
 
-    /// Resolves when it wants no more of its answer. May be dropped and called again.
+    /// Resolves when the client no longer wants its answer. May be dropped and called again.
     fn departure(&mut self) -> impl Future<Output = Stopped> + Send;
 }
 
-/// Why a request ended without its answer.
+/// Why a request ended without an answer.
 #[derive(Debug, thiserror::Error)]
 pub enum Stopped {
-    /// The peer cannot be reached.
+    /// The client cannot be reached.
     #[error("{0}")]
     Io(#[from] io::Error),
-    /// There is no answer; the peer has not been told yet.
+    /// The request failed; the client has not been told yet.
     #[error("{0}")]
     Refused(WireError),
-    /// The peer asked for the end; it has been told.
-    #[error("the client has cancelled")]
+    /// The client cancelled; it has been told.
+    #[error("the client cancelled")]
     Cancelled,
-    /// The peer is no longer there.
-    #[error("the client has gone")]
+    /// The client disconnected.
+    #[error("the client disconnected")]
     Gone,
 }
 
-/// Answers a request. Its last event is `Done`, unless an error is returned.
+/// Answers a request. The last event is `Done`, unless an error is returned.
 ///
 /// # Errors
 /// See [`Stopped`].
@@ -74,11 +74,11 @@ pub async fn answer<P: Peer>(shared: &Arc<Shared>, peer: &mut P, request: Genera
     }
 }
 
-/// A request that the end of the daemon waits for, and its idleness; counted as long as this lives.
+/// Counts a request that shutdown and the idle timer wait for, until dropped.
 pub struct Counted(Arc<Shared>);
 
 impl Counted {
-    /// One more.
+    /// Counts one more request.
     pub fn new(shared: &Arc<Shared>) -> Self {
         shared.answering.send_modify(|n| *n += 1);
         Self(Arc::clone(shared))
@@ -91,7 +91,7 @@ impl Drop for Counted {
     }
 }
 
-/// Counts a request while it is answered, also when the future is dropped.
+/// Counts a request while it is answered, even if the future is dropped.
 async fn counted<T>(shared: &Arc<Shared>, answer: impl Future<Output = T>) -> T {
     let _counted = Counted::new(shared);
     answer.await
@@ -106,7 +106,7 @@ async fn answer_whole<P: Peer>(shared: &Arc<Shared>, peer: &mut P, request: Gene
     let request = Arc::new(request);
     let (mut admitted, notices) = match admit(shared, &ready, &request).await {
         Err(error) if error.code == ErrorCode::TooLong && matches!(request.overflow, Overflow::Reduce { .. }) => {
-            (reduce(shared, peer, &ready, request).await?, Vec::new())
+            (reduce(shared, peer, &ready, Arc::clone(&request)).await?, Vec::new())
         }
         outcome => outcome.map_err(Stopped::Refused)?,
     };
@@ -117,17 +117,48 @@ async fn answer_whole<P: Peer>(shared: &Arc<Shared>, peer: &mut P, request: Gene
         n_ctx: ready.model.n_ctx,
         notices: [ready.notices_to_tell(), notices].concat(),
     };
-    let parser = admitted.parser.take();
-    let ticket = Ticket { arrived_us, started, lease: Some(lease) };
+    let mut shown = Shown::new(&request, admitted.parser.take());
+    let ticket = Ticket { arrived_us, started: started.clone(), lease: Some(lease) };
     let (id, events) = shared.worker.submit(admitted, ticket).map_err(Stopped::Refused)?;
     tracing::info!(request = id.0, n_prompt, "accepted");
     peer.accepted().await?;
-    // A part of the model, which may be unloaded while the client still reads.
+    // It belongs to the model, which may be unloaded while the client still reads.
     drop(ready);
-    relay(shared, peer, id, events, parser).await
+    if let Some(thought) = relay(shared, peer, id, events, &mut shown).await? {
+        tracing::info!(request = id.0, "the limit of thoughts is reached");
+        return speak(shared, peer, &request, thought, started).await;
+    }
+    Ok(())
 }
 
-/// Loads or unloads a model and tells the peer how far that is; its last event is `Status`.
+/// Closes thoughts that are as long as they may be, and has the answer follow: as one that goes on behind them.
+async fn speak<P: Peer>(
+    shared: &Arc<Shared>,
+    peer: &mut P,
+    request: &Generate,
+    mut thought: Thought,
+    started: Event,
+) -> Result<(), Stopped> {
+    let arrived_us = now_us();
+    let (ready, lease) = wait_until_ready(shared, peer).await?;
+    let tokens = ready.admission.vocab().tokenize(&thought.closing, false, true);
+    let tokens: Vec<i32> = tokens.into_iter().map(|token| token.0).collect();
+    thought.resume.text += &thought.closing;
+    thought.resume.tokens.extend(&tokens);
+    // Without deltas the mark would be a part of the answer.
+    let (deltas, logprobs) = (vec![Delta::Text(String::new())], Vec::new());
+    let mark = Event::Piece { text: thought.closing, tokens, sampled_at_us: now_us(), deltas, logprobs };
+    peer.send(&[mark]).await?;
+    let request = Arc::new(Generate { resume: Some(thought.resume), max_thought: None, ..request.clone() });
+    let (mut admitted, _) = admit(shared, &ready, &request).await.map_err(Stopped::Refused)?;
+    let mut shown = Shown::new(&request, admitted.parser.take()).behind_thoughts();
+    let ticket = Ticket { arrived_us, started, lease: Some(lease) };
+    let (id, events) = shared.worker.submit(admitted, ticket).map_err(Stopped::Refused)?;
+    drop(ready);
+    relay(shared, peer, id, events, &mut shown).await.map(drop)
+}
+
+/// Loads or unloads a model and reports progress; the last event is `Status`.
 ///
 /// # Errors
 /// See [`Stopped`].
@@ -159,8 +190,8 @@ async fn change_whole<P: Peer>(shared: &Arc<Shared>, peer: &mut P, change: Chang
     Ok(peer.send(&[Event::Status(Box::new(shared.status()))]).await?)
 }
 
-/// Waits for a model, loads it if it was unloaded, and tells the peer how far that is. The model stays as long as what
-/// is returned.
+/// Waits for a model, loads it if it was unloaded, and reports progress. The model stays loaded as long as the returned
+/// guard lives.
 ///
 /// # Errors
 /// See [`Stopped`].
@@ -193,8 +224,8 @@ pub async fn wait_until_ready<P: Peer>(shared: &Arc<Shared>, peer: &mut P) -> Re
     }
 }
 
-/// Beside the sockets' thread: how long the model's chat template takes for a request is for nobody to say. Small
-/// requests do not wait for large ones; a grammar or schema has to be compiled.
+/// Off the sockets' thread, because a model's chat template may take any time. Small requests do not wait for large
+/// ones; a grammar or schema has to be compiled and counts as large.
 async fn admit(
     shared: &Shared,
     ready: &Arc<Ready>,
@@ -207,7 +238,7 @@ async fn admit(
     admit_beside(&ready.admission, permits, request).await
 }
 
-/// Answers a long input part by part and tells the peer how far that is. Returns the call that remains.
+/// Answers a long input part by part and reports progress. Returns the final call, not yet submitted.
 async fn reduce<P: Peer>(
     shared: &Shared,
     peer: &mut P,
@@ -231,7 +262,7 @@ async fn reduce<P: Peer>(
                 batch.clear();
             }
             outcome = &mut reducing => {
-                // What it said last comes before what it came to.
+                // Pending events come before the outcome.
                 while let Ok(event) = said.try_recv() {
                     peer.send(&[event]).await?;
                 }
@@ -242,44 +273,50 @@ async fn reduce<P: Peer>(
     }
 }
 
-/// Passes the worker's events on, and the peer's cancel back. Returning early drops `events`, which frees the slot.
+/// Passes the worker's events on, and the peer's cancel back. Returning early drops `events`, which frees the slot; so
+/// it does with thoughts that have reached their limit.
 async fn relay<P: Peer>(
     shared: &Shared,
     peer: &mut P,
     id: SeqId,
     mut events: mpsc::Receiver<Event>,
-    mut parser: Option<AnswerParser>,
-) -> Result<(), Stopped> {
+    shown: &mut Shown,
+) -> Result<Option<Thought>, Stopped> {
     let mut batch = Vec::new();
     let mut is_cancelled = false;
     let watching = shared.metrics.watchdog.watch();
     tokio::pin!(watching);
     loop {
         tokio::select! {
-            // Events first: a peer that has closed is found out by writing as well.
+            // Events first: writing also detects a closed client.
             biased;
             n = events.recv_many(&mut batch, MAX_EVENTS) => {
                 if n == 0 {
-                    let text = "the worker has ended; try: the same again, and the log of beastd for the reason";
+                    let text = "the worker thread has ended; try: repeat the request, and see beastctl logs for the reason";
                     return Err(Stopped::Refused(WireError::new(ErrorCode::Engine, text)));
                 }
                 let ended = batch.iter().any(|event| matches!(event, Event::Done { .. }));
                 let failed = batch.pop_if(|event| matches!(event, Event::Failed(_)));
-                if let Some(parser) = &mut parser {
-                    parser.take_apart(&mut batch);
-                }
+                let is_over = shown.take(&mut batch);
                 peer.send(&batch).await?;
                 batch.clear();
                 if let Some(Event::Failed(error)) = failed {
                     return Err(Stopped::Refused(error));
                 }
                 if ended {
-                    return Ok(());
+                    return Ok(None);
+                }
+                let thought = shown.thought();
+                if is_over || thought.is_some() {
+                    shared.worker.cancel(id).await;
+                }
+                if thought.is_some() {
+                    return Ok(thought);
                 }
             }
             never = &mut watching => match never {},
             stopped = peer.departure(), if !is_cancelled => {
-                // Also for a peer that has gone: the closed channel is looked at between steps, a cancel interrupts
+                // Also for a client that disconnected: a closed channel is noticed between steps, a cancel interrupts
                 // one.
                 shared.worker.cancel(id).await;
                 match stopped {

@@ -1,8 +1,9 @@
-//! beastd keeps a language model resident and answers on a Unix socket.
+//! beastd keeps a language model in memory and serves it on a Unix socket.
 //!
-//! One request from socket to token: [`server`] accepts → [`session`] reads the frames → [`admission`] makes tokens of
-//! it → [`worker`] takes it from its inbox, [`scheduler`] puts it into the next batch, [`engine`] runs that →
-//! [`stream`] turns tokens into text → the session sends it. ARCHITECTURE.md tells it with more of the rooms.
+//! A request from socket to token: [`server`] accepts the connection → [`session`] reads frames → [`admission`] turns
+//! the request into tokens → [`worker`] takes it from its inbox → [`scheduler`] puts it into the next batch →
+//! [`engine`] runs the batch → [`stream`] turns tokens into text → the session sends it. ARCHITECTURE.md has the full
+//! map.
 
 pub mod admission;
 pub mod admitted;
@@ -15,6 +16,7 @@ pub mod config;
 mod connection;
 mod cores;
 pub mod engine;
+mod extent;
 mod fingerprint;
 pub mod governor;
 pub mod http;
@@ -28,12 +30,14 @@ pub mod metrics;
 pub mod model_file;
 mod prefix_cache;
 mod prefix_store;
+mod repetition;
 mod residency;
 pub mod sampling;
 pub mod scheduler;
 mod server;
 mod session;
 pub mod shared;
+mod shown;
 pub mod speculation;
 mod splitter;
 pub mod stream;
@@ -60,15 +64,14 @@ use logging::Logging;
 use metrics::Metrics;
 use shared::{Phase, Shared};
 
-/// How long the end waits for the engine to leave its current step.
+/// How long shutdown waits for the engine to finish its current step.
 const LAST_STEP: Duration = Duration::from_secs(10);
 
-/// Runs the daemon on sockets that listen already, until it is told to end. `overrides` are what SIGHUP loads the
-/// configuration from again.
+/// Runs the daemon on sockets that already listen, until shutdown. SIGHUP reloads the configuration from `overrides`.
 ///
 /// # Errors
-/// When the model cannot be loaded or the engine breaks: the process should end with an error, so that its manager
-/// notices.
+/// When the model cannot be loaded or the engine fails. The process should then exit with an error, so that its service
+/// manager notices.
 pub async fn run(
     listener: Listener,
     endpoints: Vec<HttpListener>,
@@ -82,7 +85,7 @@ pub async fn run(
     let (worker, ended) = loader::spawn(Arc::clone(&config), progress.clone(), Arc::clone(&metrics));
     let is_kept = listener.origin != Origin::Bound;
     let shared = Arc::new(Shared::new(config, progress, worker, metrics, listener.path.clone(), is_kept));
-    // The socket answers from now on, also while the model is loaded: whoever starts beastd need not wait for that.
+    // The socket accepts connections from here on, even while the model loads, so nothing has to wait for that.
     tell_manager("READY=1");
     tokio::spawn(residency::watch_idleness(Arc::clone(&shared)));
     tokio::select! {
@@ -91,10 +94,10 @@ pub async fn run(
     }
 }
 
-/// Tells systemd; where there is none, or it does not listen, nothing is lost.
+/// Notifies systemd. Without systemd this does nothing.
 pub(crate) fn tell_manager(state: &str) {
     if let Err(error) = beast_launchd::notify(state) {
-        tracing::debug!(%error, state, "the service manager does not listen");
+        tracing::debug!(%error, state, "cannot notify the service manager");
     }
 }
 
@@ -113,12 +116,12 @@ async fn serve(
     let (sessions, failure) = tokio::select! {
         sessions = &mut serving => {
             shared.progress.abandon();
-            // A process that ends under a computing engine may crash on its way out.
+            // Exiting while the engine computes may crash.
             let _ = timeout(LAST_STEP, ended).await;
             (sessions, None)
         }
         outcome = &mut ended => {
-            // The worker ends well only when it is told to, which is when the daemon ends.
+            // The worker ends without an error only on shutdown.
             let failure = match outcome {
                 Ok(outcome) => outcome.err(),
                 Err(_) => Some(WireError::new(ErrorCode::Engine, "the worker panicked; the log says where")),
@@ -132,30 +135,30 @@ async fn serve(
             (sessions, failure)
         }
     };
-    // The place is given back before anybody hears of the end: who calls then finds no daemon, and may start the next.
+    // Released before clients learn of the end, so that a client which connects then finds no daemon and may start one.
     drop(listener);
     server::hang_up(&shared, sessions).await;
-    // Answers that are computed leave; it bounds itself.
+    // Sends the remaining answers; this wait is bounded inside.
     let _ = http.await;
     if shared.is_hurried.load(Relaxed) {
-        anyhow::bail!("ended by a second signal");
+        anyhow::bail!("stopped by a second signal");
     }
     failure.map_or(Ok(()), |error| Err(error.into()))
 }
 
-/// Gives clients the time to hear why there is no model, then begins the end.
+/// Gives clients time to learn why there is no model, then starts the shutdown.
 async fn linger(shared: &Shared, error: &WireError) {
     if error.code == ErrorCode::ModelUnavailable {
         let mut phase = shared.phase.subscribe();
-        // It ends early only when somebody asks for the end.
+        // Ends early only on a shutdown request.
         let _ = timeout(shared.config().failed_linger, phase.wait_for(|phase| *phase != Phase::Serving)).await;
     }
     shared.drain();
 }
 
-/// SIGTERM and SIGINT end the daemon politely; a second one gives running requests up and waits for no more than the
-/// engine's current step, because a process that ends under a computing engine crashes on its way out; a third one
-/// waits for nothing. SIGHUP reads the configuration again.
+/// The first SIGTERM or SIGINT shuts down gracefully. The second aborts running requests and waits only for the
+/// engine's current step, because exiting while it computes crashes. The third kills the process. SIGHUP reloads the
+/// configuration.
 async fn watch_signals(
     shared: Arc<Shared>,
     at_start: Loaded,
@@ -176,11 +179,11 @@ async fn watch_signals(
         }
         match shared.phase() {
             Phase::Serving => {
-                tracing::info!("a signal asks for the end");
+                tracing::info!("received a signal, shutting down");
                 shared.drain();
             }
             Phase::Draining => {
-                tracing::warn!("a second signal: what still runs is given up");
+                tracing::warn!("received a second signal, aborting running requests");
                 shared.hurry();
             }
             Phase::Ending => rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL)?,
@@ -188,15 +191,14 @@ async fn watch_signals(
     }
 }
 
-/// Takes over what can change without a restart; what cannot is named, and so is a file that cannot be used, until one
-/// can.
+/// Applies the settings that can change at run time and logs those that need a restart. A file with an error is
+/// reported in the log and in `status` until it is fixed.
 fn reload(shared: &Shared, at_start: &Loaded, overrides: &Overrides, logging: &Logging) {
     let fresh = match config::load(overrides) {
         Ok(fresh) => fresh,
         Err(error) => {
-            tracing::error!(%error, "the configuration stays as it is");
-            let problem =
-                format!("the configuration was not read again: {error}; try: mend it, then pkill -HUP beastd");
+            tracing::error!(%error, "configuration not reloaded");
+            let problem = format!("the configuration was not reloaded: {error}; try: fix it, then pkill -HUP beastd");
             shared.config_problem.send_replace(Some(problem));
             return;
         }
@@ -204,7 +206,7 @@ fn reload(shared: &Shared, at_start: &Loaded, overrides: &Overrides, logging: &L
     shared.config_problem.send_replace(None);
     fresh.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     let next = shared.config().with_live_settings_of(&fresh.config);
-    // The model may have been changed by a request.
+    // A request may have changed the model.
     let is_in_force = |key: &str| key == "model" && next.model == fresh.config.model;
     let pending: Vec<_> = at_start.that_need_a_restart(&fresh).filter(|key| !is_in_force(key)).collect();
     if !pending.is_empty() {
@@ -212,5 +214,5 @@ fn reload(shared: &Shared, at_start: &Loaded, overrides: &Overrides, logging: &L
     }
     logging.set_filter(&next.log);
     shared.config.send_replace(Arc::new(next));
-    tracing::info!("the configuration was read again");
+    tracing::info!("configuration reloaded");
 }

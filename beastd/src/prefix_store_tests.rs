@@ -1,7 +1,6 @@
 use std::fmt::Debug;
 use std::os::unix::fs::{FileExt, chown, symlink};
 
-use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::*;
@@ -12,29 +11,29 @@ fn key(engine: &str) -> StoreKey {
     StoreKey { model: [7; 32], engine: engine.to_owned(), kv_type: "f16".to_owned() }
 }
 
-fn tokens(numbers: impl IntoIterator<Item = i32>) -> Vec<Token> {
+pub(super) fn tokens(numbers: impl IntoIterator<Item = i32>) -> Vec<Token> {
     numbers.into_iter().map(Token).collect()
 }
 
 /// A state of 500 bytes that belongs to these tokens alone.
-fn state(tokens: &[Token]) -> SavedState {
+pub(super) fn state(tokens: &[Token]) -> SavedState {
     let sum: i32 = tokens.iter().map(|token| token.0 * 31 + 7).sum();
-    saved(&(0..500).map(|n| (n * 13 + sum) as u8).collect::<Vec<_>>())
+    saved(&std::array::from_fn::<u8, 500, _>(|n| (n as i32 * 13 + sum) as u8))
 }
 
 fn saved(bytes: &[u8]) -> SavedState {
     SavedState::unseal(b"", bytes.to_vec(), &Sha256::digest(bytes).into()).expect("just sealed")
 }
 
-fn folder() -> TempDir {
+pub(super) fn folder() -> TempDir {
     tempfile::tempdir().expect("there is room")
 }
 
-fn open(folder: &Path, max_bytes: u64) -> PrefixStore {
+pub(super) fn open(folder: &Path, max_bytes: u64) -> PrefixStore {
     PrefixStore::open(folder, key("a"), max_bytes).expect("the folder is ours")
 }
 
-fn write(store: &mut PrefixStore, tokens: &[Token]) {
+pub(super) fn write(store: &mut PrefixStore, tokens: &[Token]) {
     store.write(tokens, &state(tokens)).expect("there is room");
 }
 
@@ -43,7 +42,7 @@ fn check_read(store: &mut PrefixStore, tokens: &[Token]) {
 }
 
 /// Names in a folder, in order.
-fn names(folder: &Path) -> Vec<String> {
+pub(super) fn names(folder: &Path) -> Vec<String> {
     let name = |item: io::Result<fs::DirEntry>| item.expect("readable").file_name().into_string().expect("ASCII");
     let mut names: Vec<_> = fs::read_dir(folder).expect("readable").map(name).collect();
     names.sort();
@@ -443,61 +442,4 @@ fn many_daemons_in_one_folder_never_read_anything_wrong() {
     let held: Vec<_> = store.entries.iter().map(|entry| entry.tokens.clone()).collect();
     held.iter().for_each(|prefix| check_read(&mut store, prefix));
     assert_eq!(store.stats().n_restored, store.stats().n_entries as u64);
-}
-
-#[derive(Debug, Clone)]
-enum Op {
-    Write(i32),
-    Read(i32),
-    Find(i32, usize),
-    Restart,
-}
-
-fn op() -> impl Strategy<Value = Op> {
-    prop_oneof![
-        4 => (1..8).prop_map(Op::Write),
-        3 => (1..8).prop_map(Op::Read),
-        2 => (0..10, 0..9_usize).prop_map(|(n, longer_than)| Op::Find(n, longer_than)),
-        1 => Just(Op::Restart),
-    ]
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
-
-    /// Against a list in order of use. Prefixes are the first n numbers; up to four of them fit.
-    #[test]
-    fn it_does_what_a_simple_list_does(ops in proptest::collection::vec(op(), 1..60)) {
-        const BOUND: u64 = 2500;
-        let total = |model: &[i32]| model.iter().map(|&n| 60 + 4 * n as u64 + 500 + 32).sum::<u64>();
-        let (folder, mut model) = (folder(), Vec::<i32>::new());
-        let mut store = open(folder.path(), BOUND);
-        for op in ops {
-            match op {
-                Op::Write(n) => {
-                    write(&mut store, &tokens(0..n));
-                    model.extend((!model.contains(&n)).then_some(n));
-                    while total(&model) > BOUND {
-                        model.remove(0);
-                    }
-                }
-                Op::Read(n) => {
-                    let is_there = model.contains(&n).then_some(n);
-                    prop_assert_eq!(store.read(&tokens(0..n)), is_there.map(|n| state(&tokens(0..n))));
-                    model.retain(|&other| other != n);
-                    model.extend(is_there);
-                }
-                Op::Find(n, longer_than) => {
-                    let fits = |&&other: &&i32| other < n && other as usize > longer_than;
-                    let longest = model.iter().filter(fits).max().map(|&n| n as usize);
-                    prop_assert_eq!(store.find(&tokens(0..n), longer_than), longest);
-                }
-                Op::Restart => store = open(folder.path(), BOUND),
-            }
-            let held: Vec<_> = store.entries.iter().map(|entry| entry.tokens.len() as i32).collect();
-            prop_assert_eq!(&held, &model);
-            prop_assert_eq!(names(folder.path()).len(), model.len());
-            prop_assert_eq!(store.stats().n_bytes, total(&model));
-        }
-    }
 }

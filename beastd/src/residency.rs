@@ -1,8 +1,8 @@
-//! Whether the model is in memory: loaded when somebody asks, given back when nobody does, changed when nobody uses it.
+//! Keeps the model in memory or not: loads it on request, unloads it when idle, switches it when unused.
 //!
-//! Runs on the sockets' thread, as the sessions do: between two awaits nothing changes. So what the state says is set
-//! here, in the same breath as the decision, and the worker's inbox keeps the order. Only users of the model may go
-//! meanwhile, on the worker's thread.
+//! Runs on the sockets' thread, as sessions do: nothing changes between two awaits. So the state is set here together
+//! with each decision, and the worker's inbox keeps the order. Only users of the model may leave meanwhile, on the
+//! worker's thread.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -17,11 +17,11 @@ use crate::loader::LoadState;
 use crate::shared::{Phase, Shared};
 use crate::worker::shutting_down;
 
-/// A daemon that has answered nothing yet was started by somebody who is about to ask. Whoever speaks HTTP has not
-/// started it, so once somebody does this is over.
+/// A daemon that has answered nothing yet was started by a client about to ask. HTTP clients do not start it, so the
+/// first HTTP request ends this.
 const FIRST_REQUEST: Duration = Duration::from_secs(10);
 
-/// Loads the configured model, if it was given back; returns at once.
+/// Loads the configured model if it was unloaded; returns at once.
 pub fn wake(shared: &Arc<Shared>) {
     if shared.progress.is_unloaded() {
         shared.progress.begin();
@@ -34,20 +34,20 @@ pub fn wake(shared: &Arc<Shared>) {
     }
 }
 
-/// What can be asked for.
+/// Requested changes.
 pub enum Change {
-    /// Load this model in the place of the present one, which answers what it has begun; without one, load the
+    /// Load this model instead of the current one, which first finishes its requests; without a name, load the
     /// configured one.
     Load(Option<String>),
-    /// Give the model's memory back as soon as no request uses it.
+    /// Unload the model as soon as no request uses it.
     Unload,
 }
 
-/// Who waits for a change; closed when they have gone.
+/// The client that waits for a change; closed when it is gone.
 type Asker = oneshot::Sender<Result<(), WireError>>;
 
-/// Begins a change. When the receiver is dropped, what waits for running requests is given up, and what has begun goes
-/// on.
+/// Starts a change. When the receiver is dropped, waiting for running requests is abandoned, but a change that has
+/// begun continues.
 pub fn change(shared: &Arc<Shared>, change: Change) -> oneshot::Receiver<Result<(), WireError>> {
     let (mut asker, outcome) = oneshot::channel();
     let shared = Arc::clone(shared);
@@ -56,14 +56,14 @@ pub fn change(shared: &Arc<Shared>, change: Change) -> oneshot::Receiver<Result<
             Change::Load(model) => load(&shared, model, &mut asker).await,
             Change::Unload => unload(&shared, &mut asker).await,
         };
-        // Who asked may have gone.
+        // The client may be gone.
         let _ = asker.send(result);
     });
     outcome
 }
 
 async fn load(shared: &Arc<Shared>, model: Option<String>, asker: &mut Asker) -> Result<(), WireError> {
-    // What is there needs no turn: an unload may be waiting for a long answer.
+    // A loaded model needs no turn: an unload may be waiting for a long answer.
     if is_there(shared, model.as_deref()).await {
         return Ok(());
     }
@@ -77,7 +77,7 @@ async fn load(shared: &Arc<Shared>, model: Option<String>, asker: &mut Asker) ->
     match state {
         LoadState::Ready(_) => make_way(shared, asker).await?,
         LoadState::Failed(_) if model.is_some() => {
-            // This process is at its end; the next one reads the configuration anew.
+            // This process is ending; the next one reads the configuration again.
             shared.drain();
             return Err(shutting_down());
         }
@@ -88,7 +88,7 @@ async fn load(shared: &Arc<Shared>, model: Option<String>, asker: &mut Asker) ->
     match &outcome {
         Ok(()) => adopt(shared, &config),
         Err(error) => {
-            // Whoever else waits has not asked for that model, and wakes the configured one.
+            // Other waiting clients have not asked for that model, and load the configured one.
             shared.progress.has_failed(model.is_none().then(|| error.clone()));
             if was_ready {
                 wake(shared);
@@ -109,14 +109,13 @@ async fn unload(shared: &Shared, asker: &mut Asker) -> Result<(), WireError> {
     if is_leaving { shared.worker.unload().await } else { Ok(()) }
 }
 
-/// Gives the model back for another one. Whoever asks from now on waits for that, or a busy daemon would never change
-/// it.
+/// Unloads the model in favour of another. New requests wait for that, or a busy daemon would never switch.
 async fn make_way(shared: &Shared, asker: &mut Asker) -> Result<(), WireError> {
     shared.progress.advance(|state| match state {
         LoadState::Ready(ready) => Some(LoadState::Leaving(Arc::clone(ready))),
         _ => None,
     });
-    tracing::info!(n_users = *shared.n_users.borrow(), "another model waits for running requests");
+    tracing::info!(n_users = *shared.n_users.borrow(), "switching models after running requests finish");
     let outcome = until(asker, unused(shared)).await;
     let is_leaving = shared.progress.advance(|state| match state {
         LoadState::Leaving(_) if outcome.is_ok() => Some(beginning()),
@@ -124,17 +123,17 @@ async fn make_way(shared: &Shared, asker: &mut Asker) -> Result<(), WireError> {
         _ => None,
     });
     outcome?;
-    // Otherwise the engine has broken meanwhile.
+    // Otherwise the engine has failed meanwhile.
     if is_leaving { shared.worker.unload().await } else { Err(shutting_down()) }
 }
 
-/// Waits for something as long as somebody wants it.
+/// Waits for something as long as a client wants it.
 async fn until<T>(asker: &mut Asker, event: impl Future<Output = T>) -> Result<T, WireError> {
     tokio::select! {
         biased;
         happened = event => Ok(happened),
-        // Nobody hears this.
-        () = asker.closed() => Err(WireError::new(ErrorCode::Internal, "whoever asked has gone")),
+        // The client is gone.
+        () = asker.closed() => Err(WireError::new(ErrorCode::Internal, "the client disconnected")),
     }
 }
 
@@ -144,19 +143,19 @@ async fn unused(shared: &Shared) {
     let _ = shared.n_users.subscribe().wait_for(|n| *n == 0).await;
 }
 
-/// The state once nothing is being loaded.
+/// The state once nothing is loading.
 async fn settled(shared: &Shared) -> LoadState {
     let mut load = shared.progress.watch();
-    // Alike.
+    // Equal.
     let _ = load.wait_for(|state| !matches!(state, LoadState::Loading { .. })).await;
     load.borrow().clone()
 }
 
-/// The settings with which this model, or the configured one, is loaded.
+/// The settings to load this model, or the configured one, with.
 fn wanted(shared: &Shared, model: Option<&str>) -> Arc<Config> {
     let old = shared.config();
     match model {
-        // A draft model goes with the model that it was configured for.
+        // A draft model belongs to the model it was configured for.
         Some(model) if model != old.model => {
             Arc::new(Config { model: model.to_owned(), draft: "auto".into(), ..(*old).clone() })
         }
@@ -164,14 +163,14 @@ fn wanted(shared: &Shared, model: Option<&str>) -> Arc<Config> {
     }
 }
 
-/// Whether this model, or any when none is named, is in memory and stays there. Then its name is the setting from now
-/// on: `auto` may be another file later.
+/// Whether this model, or any if none is named, is loaded and staying. If so, its name becomes the setting: `auto` may
+/// resolve differently later.
 async fn is_there(shared: &Shared, model: Option<&str>) -> bool {
     let LoadState::Ready(ready) = shared.progress.watch().borrow().clone() else { return false };
     let Some(model) = model.map(str::to_owned) else { return true };
     let name = model.clone();
     let located = tokio::task::spawn_blocking(move || crate::model_file::locate(&name)).await;
-    // What cannot be found is not what is loaded; loading it says why.
+    // An unresolvable name is not what is loaded; loading it reports why.
     let is_same =
         located.is_ok_and(|located| located.is_ok_and(|found| found.path.display().to_string() == ready.model.path));
     if is_same {
@@ -180,20 +179,20 @@ async fn is_there(shared: &Shared, model: Option<&str>) -> bool {
     is_same
 }
 
-/// The model that was asked for is the configured one from now on.
+/// Makes the requested model the configured one.
 fn adopt(shared: &Shared, config: &Config) {
     shared.config.send_if_modified(|now| {
         let is_new = now.model != config.model;
         if is_new {
-            tracing::info!(model = config.model, "another model answers");
+            tracing::info!(model = config.model, "switched models");
             *now = Arc::new(Config { model: config.model.clone(), draft: config.draft.clone(), ..(**now).clone() });
         }
         is_new
     });
 }
 
-/// Gives the model back after `idle_unload` without a request, and ends a daemon that the system starts again after
-/// `idle_exit`.
+/// Unloads the model after `idle_unload` without a request, and ends a daemon that the service manager restarts on
+/// demand after `idle_exit`.
 pub async fn watch_idleness(shared: Arc<Shared>) {
     let mut answering = shared.answering.subscribe();
     let mut load = shared.progress.watch();
@@ -211,7 +210,7 @@ pub async fn watch_idleness(shared: Arc<Shared>) {
             load.mark_unchanged();
             let is_ready = matches!(&*load.borrow(), LoadState::Ready(_));
             if is_ready && !was_ready {
-                // A model that has just come has not been idle while it was loaded.
+                // Loading time does not count as idle.
                 since = Instant::now();
             }
             was_ready = is_ready;
@@ -226,18 +225,18 @@ pub async fn watch_idleness(shared: Arc<Shared>) {
                     if is_over(exit_at) {
                         if shared.n_connections.load(Relaxed) == 0 {
                             let idle = settings.idle_exit;
-                            tracing::info!(?idle, "nobody asks; the next call starts beastd again");
+                            tracing::info!(?idle, "idle, exiting; the next request restarts beastd");
                             return shared.drain();
                         }
-                        // Somebody is connected and silent; the end of that does not wake this.
+                        // A silent client is connected; its disconnect does not wake this loop.
                         since = Instant::now();
                     } else if is_over(unload_at) {
-                        tracing::info!(idle = ?settings.idle_unload, "nobody asks; the model is given back");
-                        // Nobody waits for it who could go.
+                        tracing::info!(idle = ?settings.idle_unload, "idle, unloading the model");
+                        // Nothing else could leave.
                         let _ = change(&shared, Change::Unload).await;
                     }
                 }
-                // A borrowed value must not live until another branch has waited.
+                // A borrowed value must not live across another branch's await.
                 is_there = async { answering.wait_for(|n| *n > 0).await.is_ok() } => match is_there {
                     true => {
                         is_first = false;
@@ -266,13 +265,12 @@ fn beginning() -> LoadState {
 }
 
 impl crate::loader::Progress {
-    /// Loading begins.
+    /// Loading starts.
     fn begin(&self) {
         self.set(beginning());
     }
 
-    /// Loading has failed; the reason is for those who wait for a model, whichever. A worker that has ended has said so
-    /// itself.
+    /// Loading failed; the reason goes to all who wait for a model. A worker that has ended has reported it.
     fn has_failed(&self, failed: Option<WireError>) {
         self.advance(|state| matches!(state, LoadState::Loading { .. }).then_some(LoadState::Unloaded { failed }));
     }

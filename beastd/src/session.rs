@@ -1,4 +1,4 @@
-//! The front end on the Unix socket: one connection, its greeting, requests in, events out.
+//! The front end on the Unix socket: one connection, its handshake, requests in, events out.
 
 use std::io;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::connection::Connection;
 use crate::residency::Change;
 use crate::shared::{Phase, Shared, VERSION};
 
-/// How long a refused or mistaken client may take to read why.
+/// How long a refused client may take to read the reason.
 const FAREWELL: Duration = Duration::from_secs(2);
 
 impl Peer for Connection {
@@ -21,13 +21,13 @@ impl Peer for Connection {
         Connection::send(self, events).await
     }
 
-    /// All that a client may say while a request is under way, besides a cancel, is its end.
+    /// During a request, the only message besides a cancel is a close.
     async fn departure(&mut self) -> Stopped {
         match self.read_request().await {
             Ok(None) => Stopped::Gone,
             Ok(Some(Request::Cancel)) => Stopped::Cancelled,
             Ok(Some(_)) => {
-                let text = "one request at a time on a connection; try: another connection for it";
+                let text = "only one request at a time per connection; try: open another connection";
                 Stopped::Refused(WireError::new(ErrorCode::Protocol, text))
             }
             Err(error) => Stopped::Io(error),
@@ -35,29 +35,29 @@ impl Peer for Connection {
     }
 }
 
-/// Serves a connection to its end.
+/// Serves a connection until it closes.
 pub async fn serve(shared: Arc<Shared>, mut connection: Connection) {
     let outcome = converse(&shared, &mut connection).await;
     let refusal = match outcome {
         Ok(()) | Err(Stopped::Gone | Stopped::Cancelled) => return,
         Err(Stopped::Refused(error)) => error,
         Err(Stopped::Io(error)) if error.kind() == io::ErrorKind::InvalidData => {
-            WireError::new(ErrorCode::Protocol, format!("the client broke the protocol: {error}"))
+            WireError::new(ErrorCode::Protocol, format!("protocol violation: {error}"))
         }
         Err(Stopped::Io(error)) => {
-            tracing::debug!(%error, "a connection ended early");
+            tracing::debug!(%error, "a connection closed early");
             return;
         }
     };
-    // Counted, since anybody could fill the log with it.
+    // Counted, not logged each time: any client could fill the log.
     shared.metrics.n_refused.fetch_add(1, Relaxed);
-    tracing::debug!(error = %refusal, "a client is refused");
-    // It may not listen any more.
+    tracing::debug!(error = %refusal, "refused a client");
+    // The client may not listen.
     let _ = connection.send(&[Event::Failed(refusal)]).await;
     connection.close(FAREWELL).await;
 }
 
-/// Tells a client that there is no room for it.
+/// Tells a client that there are too many connections.
 pub async fn refuse(mut connection: Connection, error: WireError) {
     let welcome = Welcome::current(VERSION, std::process::id());
     if connection.welcome(&welcome).await.is_ok() && connection.send(&[Event::Failed(error)]).await.is_ok() {
@@ -68,7 +68,7 @@ pub async fn refuse(mut connection: Connection, error: WireError) {
 async fn converse(shared: &Arc<Shared>, connection: &mut Connection) -> Result<(), Stopped> {
     let config = shared.config();
     let Ok(hello) = timeout(config.handshake_timeout, connection.read_frame()).await else {
-        let text = format!("no greeting within {:?}", config.handshake_timeout);
+        let text = format!("no handshake within {:?}", config.handshake_timeout);
         return Err(Stopped::Refused(WireError::new(ErrorCode::Protocol, text)));
     };
     let Some(hello) = hello? else { return Ok(()) };
@@ -76,9 +76,9 @@ async fn converse(shared: &Arc<Shared>, connection: &mut Connection) -> Result<(
         .map_err(|error| Stopped::Refused(WireError::new(ErrorCode::Protocol, error.to_string())))?;
     connection.welcome(&Welcome::current(VERSION, std::process::id())).await?;
     if hello.protocol != PROTOCOL {
-        // The client has our version from the welcome and says so itself.
+        // The welcome has our version, and the client reports the mismatch.
         shared.metrics.n_refused.fetch_add(1, Relaxed);
-        tracing::debug!(client = hello.version, protocol = hello.protocol, "a client of another version");
+        tracing::debug!(client = hello.version, protocol = hello.protocol, "a client of a different version");
         return Ok(());
     }
     let mut phase = shared.phase.subscribe();
@@ -88,14 +88,14 @@ async fn converse(shared: &Arc<Shared>, connection: &mut Connection) -> Result<(
             request = timeout(shared.config().idle_timeout, connection.read_request()) => request,
             _ = phase.wait_for(|phase| *phase == Phase::Ending) => return Ok(()),
         };
-        // Whoever is silent for so long has forgotten the connection.
+        // A client silent for this long has forgotten the connection.
         let Ok(request) = request else { return Ok(()) };
         match request? {
             None => return Ok(()),
             Some(Request::Cancel) => {}
             Some(Request::Status) => connection.send(&[Event::Status(Box::new(shared.status()))]).await?,
             Some(Request::Shutdown) => {
-                tracing::info!("a client asks for the end");
+                tracing::info!("a client requested shutdown");
                 shared.drain();
                 connection.send(&[Event::Status(Box::new(shared.status()))]).await?;
             }
@@ -120,7 +120,7 @@ async fn converse(shared: &Arc<Shared>, connection: &mut Connection) -> Result<(
     }
 }
 
-/// Tells the client why its request failed; the connection goes on.
+/// Tells the client why its request failed; the connection stays open.
 async fn told(connection: &mut Connection, outcome: Result<(), Stopped>) -> Result<(), Stopped> {
     match outcome {
         Err(Stopped::Refused(error)) if error.code != ErrorCode::Protocol => {
@@ -132,8 +132,8 @@ async fn told(connection: &mut Connection, outcome: Result<(), Stopped>) -> Resu
     }
 }
 
-/// Keeps a request that came too late for this daemon until its end. Then its client is hung up on, and goes on with
-/// the next one, which the system starts.
+/// Holds a request that came too late for this daemon until it ends. Closing the connection then makes the client retry
+/// with the next daemon, which the service manager starts.
 async fn hold(shared: &Shared, connection: &mut Connection) -> Result<(), Stopped> {
     let position = u32::try_from(*shared.n_users.borrow()).unwrap_or(u32::MAX);
     connection.send(&[Event::Queued { position }]).await?;

@@ -20,53 +20,53 @@ use crate::worker::WorkerHandle;
 /// Version of beastd.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// How far the daemon is from its end.
+/// Phases of the daemon's life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
     Serving,
-    /// It finishes what runs and takes nothing new.
+    /// Finishes running requests and accepts no new ones.
     Draining,
-    /// Whatever still runs is given up.
+    /// Aborts what still runs.
     Ending,
 }
 
 /// Shared by the accept loop and all sessions.
 pub struct Shared {
-    /// The settings; those that can change without a restart change here.
+    /// The settings; SIGHUP replaces them.
     pub config: watch::Sender<Arc<Config>>,
-    /// Why the file was not read again, when it could not be.
+    /// Why the last reload failed, if it did.
     pub config_problem: watch::Sender<Option<String>>,
-    /// Loading, and what came of it.
+    /// State of the model.
     pub progress: Progress,
-    /// The way to the worker.
+    /// Handle to the worker.
     pub worker: WorkerHandle,
-    /// What the worker counts.
+    /// The worker's counters.
     pub metrics: Arc<Metrics>,
     /// How far the daemon is from its end.
     pub phase: watch::Sender<Phase>,
-    /// Where it answers.
+    /// Its socket.
     pub socket: PathBuf,
-    /// Whether the system keeps the socket: there is always a next daemon.
+    /// Whether the service manager keeps the socket, so that there will be a next daemon.
     pub is_kept: bool,
     /// Open connections.
     pub n_connections: AtomicUsize,
-    /// Whether somebody did not want to wait for running requests.
+    /// Whether a client or signal asked not to wait for running requests.
     pub is_hurried: AtomicBool,
-    /// Requests between their arrival and their last event.
+    /// Requests between arrival and last event.
     pub answering: watch::Sender<usize>,
-    /// Requests that need the model to stay.
+    /// Requests that need the model to stay loaded.
     pub n_users: watch::Sender<usize>,
-    /// Held while the model is loaded, given back or changed for another.
+    /// Held while the model is loaded, unloaded or switched.
     pub changing: tokio::sync::Mutex<()>,
-    /// Who may tokenize: on few cores, more at once would only slow the engine down.
+    /// Permits for tokenizing: more at once would slow the engine down on few cores.
     pub tokenizing: Arc<Semaphore>,
-    /// The same for small requests, which take no time unless the model's chat template does.
+    /// The same for small requests, which are fast unless the model's chat template is slow.
     pub admitting: Semaphore,
-    /// Memory for what clients send.
+    /// Memory budget for incoming requests.
     pub budget: Budget,
-    /// Where it speaks HTTP, once it does.
+    /// Its HTTP listeners, once they are open.
     pub http: OnceLock<Vec<String>>,
-    /// Whether anything was asked over HTTP.
+    /// Whether any HTTP request has arrived.
     pub has_visitors: watch::Sender<bool>,
     started_us: u64,
 }
@@ -104,17 +104,17 @@ impl Shared {
         }
     }
 
-    /// The settings in force.
+    /// The effective settings.
     pub fn config(&self) -> Arc<Config> {
         Arc::clone(&self.config.borrow())
     }
 
-    /// How far the daemon is from its end.
+    /// The current phase.
     pub fn phase(&self) -> Phase {
         *self.phase.borrow()
     }
 
-    /// Begins the end; further calls change nothing.
+    /// Starts the shutdown; further calls have no effect.
     pub fn drain(&self) {
         self.phase.send_if_modified(|phase| {
             let serving = *phase == Phase::Serving;
@@ -125,13 +125,13 @@ impl Shared {
         });
     }
 
-    /// Gives up what still runs.
+    /// Aborts what still runs.
     pub fn hurry(&self) {
         self.is_hurried.store(true, Relaxed);
         self.phase.send_replace(Phase::Ending);
     }
 
-    /// The description that `beastctl status` shows. Wakes nothing.
+    /// The status that `beastctl status` shows. Does not load an unloaded model.
     pub fn status(&self) -> Status {
         let config = self.config();
         let load = self.progress.watch().borrow().clone();

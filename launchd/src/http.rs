@@ -37,6 +37,11 @@ impl HttpPlaces {
         self.listen.is_empty() && self.socket.is_none() && self.ollama.is_none()
     }
 
+    /// Whether one of them is an address, for which a process needs the families of the Internet.
+    pub fn has_addresses(&self) -> bool {
+        !self.listen.is_empty() || self.ollama.is_some()
+    }
+
     /// All of them as text.
     pub fn names(&self) -> Vec<String> {
         self.all().iter().map(|(_, place)| place.to_string()).collect()

@@ -1,13 +1,14 @@
-//! beast's place in the system: paths, sockets, services, files.
+//! What the system keeps for beastd: its places, its socket, its service, its files, its CPU.
 //!
-//! May know: the environment, the file system, launchd and systemd, the header format of models. Never knows: the wire
-//! protocol, the use of a model, the configuration, a runtime, a log. beastd and beastctl both build on it, so that
-//! they agree about paths and about what may be shown.
+//! May know: the environment, the file system, launchd and systemd, CPUs, the format of a model's head. Never knows: the
+//! wire, what a model is for, the configuration, a runtime, a log. beastd and beastctl both build on it, so that they
+//! cannot disagree about a path, nor about what of it is shown.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 mod bound;
+pub mod cpu;
 pub mod file;
 pub mod gguf;
 mod http;
@@ -43,7 +44,7 @@ pub const MARK: &str = "Written by `beastctl service install`; `beastctl service
 /// Shutdown time beyond `drain_timeout`: the engine's last step, last events, saving prefixes.
 pub const REST_OF_THE_END: Duration = Duration::from_secs(30);
 
-/// The exit code of beastd where another one serves the socket already (`EX_UNAVAILABLE`).
+/// How beastd ends where another one serves the socket already (`EX_UNAVAILABLE`).
 pub const ALREADY_RUNNING: u8 = 69;
 
 /// A service: a program that the system starts when something connects to its socket.

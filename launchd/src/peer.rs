@@ -104,7 +104,7 @@ fn peer_uid(stream: &UnixStream) -> io::Result<u32> {
     if code == 0 { Ok(uid) } else { Err(io::Error::last_os_error()) }
 }
 
-/// The process at the other end: for a listening socket, the one that called `listen`.
+/// The process at the other end: for a connected client, the one that called `listen`.
 ///
 /// Not through rustix, whose type for a process id has no zero, and zero is what Linux answers for a process outside of
 /// our container. `None` then, and when the system does not say.

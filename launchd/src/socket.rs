@@ -42,7 +42,7 @@ impl Listener {
     /// Writes the calling process's id into the lock file, for the "already running" error. Call it in the child after
     /// a fork. Does nothing for a socket from launchd or systemd, which have no lock file.
     ///
-    /// # Errors
+    /// [`SocketError`] says what is in the way and what to try.
     /// [`SocketError::Io`] when the disk is full, for example.
     pub fn record_pid(&self) -> Result<(), SocketError> {
         self.claim.as_ref().map_or(Ok(()), Claim::record_pid)
@@ -205,6 +205,12 @@ fn why_not(address: SocketAddr, role: HttpRole, error: &io::Error) -> String {
         (io::ErrorKind::PermissionDenied, _) if address.port() < 1024 => {
             format!("ports below 1024 are reserved for root; try: {elsewhere}")
         }
+        // In a service whose unit was written before there was an endpoint, or without IPv6 in the kernel.
+        _ if error.raw_os_error() == Some(rustix::io::Errno::AFNOSUPPORT.raw_os_error()) => {
+            let family = if address.is_ipv4() { "IPv4" } else { "IPv6" };
+            let line = "RestrictAddressFamilies=AF_INET AF_INET6";
+            format!("this process may not use {family}; try: beastctl service install, or in a package's unit {line}")
+        }
         _ => format!("{error}; try: {elsewhere}"),
     }
 }
@@ -218,7 +224,7 @@ fn quoted(path: &Path) -> String {
 
 /// Checks that a path is short enough for a socket.
 ///
-/// # Errors
+/// [`SocketError`] says what is in the way and what to try.
 /// [`SocketError::TooLong`].
 pub fn check_socket_path(path: &Path) -> Result<(), SocketError> {
     match path.as_os_str().as_bytes().len() {

@@ -44,8 +44,8 @@ pub enum UnitError {
     Relative { path: PathBuf },
     /// Units are lines: a trailing backslash joins two of them, and a trailing blank is dropped.
     #[error(
-        "a systemd unit cannot contain {text:?}; try: use a path without control characters and without a trailing \
-         blank or backslash"
+        "a systemd unit cannot hold {text:?}; try: another place, without control characters or a blank or backslash \
+         at its end"
     )]
     NotText {
         /// The path or argument.
@@ -82,7 +82,8 @@ pub fn units(service: &Service) -> Result<Units, UnitError> {
     // Unquoted: the value is the whole line. A percent sign starts a specifier everywhere.
     let socket = socket_unit(&head(SOCKET_UNIT), &socket.replace('%', "%%"));
     let http = http_units(&service.http, &head)?;
-    Ok(Units { socket, http, service: service_unit(&head(SERVICE_UNIT), &command, service.stop_limit) })
+    let families = families(service.http.has_addresses());
+    Ok(Units { socket, http, service: service_unit(&head(SERVICE_UNIT), &command, service.stop_limit, families) })
 }
 
 const LISTEN: &str = "ListenStream=";
@@ -193,8 +194,23 @@ WantedBy=sockets.target
     )
 }
 
+/// Which sockets the daemon may make. Those that systemd hands over need no permission; an address that was configured
+/// since then does.
+fn families(has_addresses: bool) -> &'static str {
+    if has_addresses {
+        "\
+# Unix for clients, Internet for the HTTP endpoint. Neither the daemon nor the driver of a GPU needs others.
+RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6"
+    } else {
+        "\
+# Unix for clients. An address in [http] of the configuration needs AF_INET AF_INET6 as well: beastctl service install
+# writes them, or in place of a package's unit systemctl --user edit beastd.service.
+RestrictAddressFamilies=AF_UNIX"
+    }
+}
+
 /// See [`socket_unit`].
-fn service_unit(head: &str, command: &str, stop_limit: Duration) -> String {
+fn service_unit(head: &str, command: &str, stop_limit: Duration, families: &str) -> String {
     let stop_limit_s = whole_seconds(stop_limit);
     format!(
         "\
@@ -211,13 +227,13 @@ After={SOCKET_UNIT}
 Type=notify
 ExecStart={command}
 
-# Restart after a crash. Exit codes 1 and 2 mean a bad configuration, model or command line, and 69 another beastd on
-# the socket, which a restart does not fix. The next connection tries again.
+# After a crash. Codes 1, 2 and 69 are no crash: beastd says them when its configuration, its model or its command line
+# is wrong, or another beastd runs, and that is still so a second later. The next call tries again.
 Restart=on-failure
 RestartPreventExitStatus=1 2 69
 RestartSec=1s
-# On SIGTERM beastd finishes running requests, then exits. This is drain_timeout when this unit was written plus 30
-# seconds; beastd asks for more when drain_timeout has been raised since.
+# At SIGTERM it finishes the requests that run and ends by itself. This is drain_timeout as it was when this was
+# written, and half a minute for the rest; a longer one beastd asks for when it ends.
 TimeoutStopSec={stop_limit_s}s
 
 # Conversations, cached prompt states and logs are private.
@@ -233,11 +249,10 @@ LockPersonality=yes
 RestrictNamespaces=yes
 RestrictRealtime=yes
 RestrictSUIDSGID=yes
-# Unix for clients, Internet for the HTTP endpoint and an upstream, netlink for name resolution.
-RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK
+{families}
 SystemCallArchitectures=native
-# The usual system calls of services, and mincore, which tells how much of a model is in the page cache. Others fail
-# with EPERM instead of killing the process.
+# What services usually call, and mincore, which tells how much of a model is in memory already. Anything else is
+# refused with an error, not with the end of the process.
 SystemCallFilter=@system-service mincore
 SystemCallErrorNumber=EPERM
 "

@@ -44,7 +44,7 @@ fn packages_have_the_same_texts() {
     let head = |unit| format!("From a package of beast, which also removes it. {}", change_of(unit));
     let socket = socket_unit(&head(SOCKET_UNIT), "%t/beast/beastd.sock");
     // `.ci/install` puts the program of its PREFIX there.
-    let service = service_unit(&head(SERVICE_UNIT), &quoted("/usr/bin/beastd"), DEFAULT_LIMIT);
+    let service = service_unit(&head(SERVICE_UNIT), &quoted("/usr/bin/beastd"), DEFAULT_LIMIT, families(false));
     expect_file!["../../packaging/systemd/beastd.socket"].assert_eq(&socket);
     expect_file!["../../packaging/systemd/beastd.service"].assert_eq(&service);
     assert!(!crate::is_ours(&socket), "beastctl service uninstall must not remove it");
@@ -198,7 +198,8 @@ fn the_endpoint_has_units_of_its_own() {
     };
     let with = units(&with_http(http)).unwrap();
     let without = units(&service()).unwrap();
-    assert_eq!((&with.socket, &with.service), (&without.socket, &without.service));
+    assert_eq!(with.socket, without.socket);
+    assert_eq!(with.service, without.service.replace(families(false), families(true)));
     assert!(without.http.is_empty());
     let [(http_unit, http), (ollama_unit, ollama)] = &with.http[..] else { panic!("two") };
     assert_eq!((*http_unit, *ollama_unit), (HTTP_SOCKET_UNIT, OLLAMA_SOCKET_UNIT));
@@ -213,4 +214,19 @@ fn a_socket_of_the_endpoint_is_checked_as_well() {
         &with_http(HttpPlaces { socket: Some("http.sock".into()), ..HttpPlaces::default() }),
         expect!["systemd needs an absolute path, not http.sock; try: give the full path"],
     );
+}
+
+#[test]
+fn the_daemon_reaches_the_network_for_an_endpoint_on_an_address_only() {
+    let granted = |http: HttpPlaces| {
+        let text = units(&with_http(http)).unwrap().service;
+        text.lines().find_map(|line| line.strip_prefix("RestrictAddressFamilies=")).unwrap().to_owned()
+    };
+    let address = "127.0.0.1:8484".parse().unwrap();
+    let socket = Some("/run/user/1000/beast/http.sock".into());
+    assert_eq!(granted(HttpPlaces::default()), "AF_UNIX");
+    assert_eq!(granted(HttpPlaces { socket, ..HttpPlaces::default() }), "AF_UNIX");
+    let all = "AF_UNIX AF_INET AF_INET6";
+    assert_eq!(granted(HttpPlaces { listen: vec![address], ..HttpPlaces::default() }), all);
+    assert_eq!(granted(HttpPlaces { ollama: Some(address), ..HttpPlaces::default() }), all);
 }

@@ -33,6 +33,8 @@ fn requests() -> Vec<Request> {
         },
         max_tokens: Some(64),
         stop: vec!["\n\n".into()],
+        extent: Extent::CodeBlock,
+        max_thought: Some(256),
         ignore_eos: true,
         speculation: Speculation::Draft,
         constraint: Some(Constraint::Schema("{}".into())),
@@ -195,6 +197,7 @@ fn events() -> Vec<Event> {
         FinishReason::ContextFull,
         FinishReason::Cancelled,
         FinishReason::DeadEnd,
+        FinishReason::Repetition,
     ] {
         events.push(Event::Done {
             reason,

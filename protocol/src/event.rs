@@ -173,12 +173,17 @@ pub enum FinishReason {
     /// Dead end: the grammar or schema allows no further token, or is too expensive to evaluate; the answer is
     /// truncated.
     DeadEnd,
+    /// The answer went round in circles: it is cut before that.
+    Repetition,
 }
 
 impl FinishReason {
     /// Whether the answer is truncated.
     pub fn is_cut(self) -> bool {
-        matches!(self, FinishReason::MaxTokens | FinishReason::ContextFull | FinishReason::DeadEnd)
+        matches!(
+            self,
+            FinishReason::MaxTokens | FinishReason::ContextFull | FinishReason::DeadEnd | FinishReason::Repetition
+        )
     }
 }
 

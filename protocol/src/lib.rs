@@ -20,8 +20,8 @@ pub use event::{
 };
 pub use handshake::{HandshakeError, Hello, Welcome};
 pub use request::{
-    Constraint, Function, Generate, Message, Overflow, Place, Priority, RawPrompt, Request, Resume, Role, Sampling,
-    Span, Speculation, TemplateOptions, ToolCall, ToolChoice, Tools,
+    Constraint, Extent, Function, Generate, Message, Overflow, Place, Priority, RawPrompt, Request, Resume, Role,
+    Sampling, Span, Speculation, TemplateOptions, ToolCall, ToolChoice, Tools,
 };
 
 /// Version of the messages after the handshake. Raised with every change to a message or its encoding; client and
@@ -31,7 +31,8 @@ pub use request::{
 /// - 2: constraints, overflow handling, parts.
 /// - 3: resuming answers; loading, unloading and switching models.
 /// - 4: tools, thoughts, raw prompts, log-probabilities, more sampling parameters, priorities.
-pub const VERSION: u32 = 4;
+/// - 5: answers that repeat themselves; parts of answers; limits of thoughts.
+pub const VERSION: u32 = 5;
 
 /// Longest frame that is sent or accepted, in bytes, without its length prefix: 32 MiB, checked before any allocation.
 pub const MAX_FRAME_LEN: usize = 32 * 1024 * 1024;

@@ -44,6 +44,10 @@ pub struct Generate {
     pub max_tokens: Option<u32>,
     /// The answer ends before the first of these strings; none may be empty.
     pub stop: Vec<String>,
+    /// How much of the answer is wanted.
+    pub extent: Extent,
+    /// Most tokens of thoughts: then they are closed, and the answer begins. `None` for as many as the model likes.
+    pub max_thought: Option<u32>,
     /// Ignore end-of-turn tokens and generate up to `max_tokens`: for benchmarks.
     pub ignore_eos: bool,
     /// How to draft; affects the speed, never the text.
@@ -87,6 +91,18 @@ impl Generate {
         let biases = size_of_val(&self.sampling.logit_bias[..]);
         messages + raw + constraint + tools + stop + resume + biases + self.template.variables.len()
     }
+}
+
+/// How much of an answer is wanted: it ends there with [`crate::FinishReason::StopText`]. Thoughts do not count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Extent {
+    /// All of it.
+    #[default]
+    Whole,
+    /// Its first line that is not blank.
+    Line,
+    /// What comes before its first fenced block of code, and the block.
+    CodeBlock,
 }
 
 /// A prompt that is not a conversation.

@@ -4,7 +4,12 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
-use crate::{exit::Result, settings::Settings as Printed, start::StartError, wait::Wait};
+use crate::{
+    exit::{Failure, Result},
+    settings::{Settings as Printed, SettingsError},
+    start::StartError,
+    wait::Wait,
+};
 
 /// What a profile sets, and what would hide it.
 const OF_PROFILE: [&str; 4] = ["profile", "n_batch", "n_ctx", "n_cells"];
@@ -19,10 +24,11 @@ pub(super) struct Settings {
 impl Settings {
     /// What `beastd --print-config` says, with another model when one was asked for.
     pub(super) fn of_user(program: &Path, model: Option<String>, wait: &Wait) -> Result<Self> {
-        let failed = |words: String| {
+        let failed = |error| -> Failure {
+            let SettingsError::Refused(words) = error else { return error.into() };
             let own = words.rfind("beastd: ").map_or("", |at| &words[at..]);
             let words = if own.is_empty() { words.clone() } else { own.to_owned() };
-            StartError::Failed { program: program.to_owned(), words }
+            StartError::Failed { program: program.to_owned(), words }.into()
         };
         let printed = Printed::ask(program, wait)?.map_err(failed)?;
         Ok(Self::of(&printed, model))

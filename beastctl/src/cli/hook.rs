@@ -19,8 +19,11 @@ template (commit.template, -t) contains more than comments and blanks.
 Skip one commit: BEAST_HOOK=0 git commit. Disable in a repository: git config beast.hook false.
 Wait longer: git config beast.hookTimeout 30s.
 
-Hooks of husky, pre-commit and lefthook cannot be chained: they depend on their own name, or get overwritten. Make them
-call beastctl.
+It is silent as well when a template (commit.template, -t) begins the message with words; comments and blanks are none.
+
+Hooks of husky, pre-commit and lefthook cannot be chained: they ask for their own name, or are written anew. Let them \
+call
+beastctl.
 husky, in .husky/prepare-commit-msg (graphical programs have a short PATH):
   PATH=\"$PATH:/usr/local/bin:/opt/homebrew/bin:$HOME/.local/bin\" beastctl hook run \"$@\" || :
 pre-commit, in .pre-commit-config.yaml, then pre-commit install --hook-type prepare-commit-msg:

@@ -28,7 +28,7 @@ pub use history::{HistoryOptions, HistoryVerb};
 pub use hook::HookVerb;
 pub use meant::command_of;
 pub use models::{ModelsAction, ModelsOptions, PullOptions};
-pub use options::{Options, SamplingOptions, ToolOptions, Truncate};
+pub use options::{Effort, Options, SamplingOptions, ThinkingOptions, ToolOptions, Truncate};
 pub use output::{OutputOptions, Wishes};
 pub use prompts::{ManOptions, PromptsAction, PromptsOptions, Shell};
 pub use service::ServiceVerb;

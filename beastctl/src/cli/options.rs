@@ -30,6 +30,10 @@ pub struct Options {
     #[arg(long, value_name = "PLACE", value_enum)]
     pub truncate: Option<Truncate>,
 
+    /// Thoughts of models that think before they answer.
+    #[command(flatten)]
+    pub thinking: ThinkingOptions,
+
     /// Fail if no daemon is running, instead of starting one.
     #[arg(long)]
     pub no_start: bool,
@@ -49,6 +53,45 @@ pub struct Options {
     /// Output options.
     #[command(flatten, next_help_heading = "Output")]
     pub output: OutputOptions,
+}
+
+/// Thoughts of models that think before they answer.
+#[derive(Debug, Args)]
+pub struct ThinkingOptions {
+    /// Think before the answer, if the model can.
+    #[arg(long, overrides_with = "no_think")]
+    pub think: bool,
+
+    /// Answer without thinking, if the model can.
+    #[arg(long)]
+    pub no_think: bool,
+
+    /// How hard to think, for models that know efforts.
+    #[arg(long, value_name = "LEVEL", value_enum, conflicts_with = "no_think")]
+    pub effort: Option<Effort>,
+
+    /// Stop thinking after this many tokens and answer.
+    #[arg(long, value_name = "N", value_parser = max_tokens, allow_negative_numbers = true)]
+    pub max_thought: Option<u32>,
+}
+
+impl ThinkingOptions {
+    /// What was said about it, if anything was.
+    pub fn wish(&self) -> Option<bool> {
+        match (self.think || self.effort.is_some(), self.no_think) {
+            (true, _) => Some(true),
+            (false, true) => Some(false),
+            (false, false) => None,
+        }
+    }
+}
+
+/// How hard a model thinks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Effort {
+    Low,
+    Medium,
+    High,
 }
 
 /// Which part of the input to drop.

@@ -17,8 +17,9 @@ pub struct OutputOptions {
     #[arg(long, conflicts_with_all = ["json", "no_stream"])]
     pub stream_json: bool,
 
-    /// Constrain the answer to a JSON schema, as a file or inline; no output and exit code 5 if it is incomplete.
-    #[arg(long, value_name = "FILE")]
+    /// An answer that fits this JSON schema: a file, the JSON itself, or a short form such as 'name, age int, tags
+    /// [string]'; all of it or, with exit code 5, nothing.
+    #[arg(long, value_name = "SCHEMA")]
     pub schema: Option<PathBuf>,
 
     /// Constrain the answer to a GBNF grammar, as a file or inline; no output and exit code 5 if it is incomplete.

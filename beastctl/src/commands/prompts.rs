@@ -18,7 +18,7 @@ use crate::{
     context::Context,
     exit::Result,
     input,
-    output::{json_line, one_line},
+    output::{Console, json_line, one_line},
     prompts::{self, Entry, Origin, PromptError},
     text,
 };
@@ -69,6 +69,8 @@ fn object(entry: &Entry) -> Value {
             object["instruction"] = json!(prompt.instruction);
             object["max_tokens"] = json!(prompt.max_tokens);
             object["stop"] = json!(prompt.stop);
+            object["one_line"] = json!(prompt.one_line);
+            object["think"] = json!(prompt.think);
             object["sampling"] = sampling_object(&prompt.sampling);
             object["schema"] = prompt.schema.as_ref().map_or(Value::Null, |schema| schema_object(schema));
             // As it is written in a file.
@@ -176,13 +178,18 @@ fn new(context: &Context, name: &str, from: Option<&str>) -> Result<()> {
     create(&path, name, &text)?;
     context.console.print(&format!("{}\n", path.display()))?;
     let console = context.console;
-    if console.stdout_is_terminal && console.stderr_is_terminal && input::stdin_is_terminal() {
+    if can_edit(console) {
         open_editor(&path)?;
         prompts::load(name, Some(&folder))?;
     } else {
         console.info(&format!("fill in the instruction: beastctl prompts edit {}", text::quoted(name)));
     }
     Ok(())
+}
+
+/// An editor needs a terminal to read keys from and to draw on.
+fn can_edit(console: Console) -> bool {
+    console.stdout_is_terminal && console.stderr_is_terminal && input::stdin_is_terminal()
 }
 
 /// Writes a file that must not be there yet, whole or not at all.
@@ -207,12 +214,14 @@ fn edit(context: &Context, name: &str) -> Result<()> {
     prompts::check_name(name)?;
     let folder = prompts::folder().map_err(PromptError::from)?;
     let path = prompts::own_file(name, &folder);
-    let copy = if is_there(&path) && !path.is_dir() {
-        None
-    } else {
-        let text = prompts::find(name, Some(&folder))?.text;
-        create(&path, name, &text)?;
-        Some(text)
+    let is_own = is_there(&path) && !path.is_dir();
+    let text = if is_own { None } else { Some(prompts::find(name, Some(&folder))?.text) };
+    if !can_edit(context.console) {
+        return Err(PromptError::NoTerminal { name: name.into(), is_own }.into());
+    }
+    let copy = match text {
+        Some(text) => create(&path, name, &text).map(|()| Some(text))?,
+        None => None,
     };
     let edited = open_editor(&path);
     // A copy that says the same would only hide what a later version improves.

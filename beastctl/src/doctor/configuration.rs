@@ -16,7 +16,8 @@ pub(super) fn check(program: &Path, wait: &Wait) -> Result<(Finding, Settings), 
     let file = beast_launchd::paths::config_dir().map(|folder| folder.join("config.toml"));
     let place = file.as_ref().map_or("config.toml".into(), |file| file.display().to_string());
     Ok(match Settings::ask(program, wait)? {
-        Err(words) => {
+        Err(error) => {
+            let words = error.to_string();
             let words = words.strip_prefix("beastd: ").unwrap_or(&words);
             let fix = format!("fix {place}, or the BEAST_... variable it names");
             (Finding::said(Verdict::Problem, CHECK, words, &fix), Settings::default())

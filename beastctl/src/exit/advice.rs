@@ -12,6 +12,7 @@ use rustix::io::Errno;
 
 use crate::text::quoted;
 
+/// Hint for a file or folder that cannot be read.
 pub fn reading(path: &Path, error: &io::Error) -> String {
     match error.kind() {
         ErrorKind::NotFound => match folder(path) {
@@ -64,6 +65,7 @@ fn another_path(path: &Path) -> String {
     format!("use another path: {} is neither a file nor a folder", typed(path))
 }
 
+/// Hint for a folder given instead of files.
 pub fn files_in(path: &Path) -> String {
     format!("name its files, like {}/*", typed(path).trim_end_matches('/'))
 }

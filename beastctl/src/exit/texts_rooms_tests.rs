@@ -156,7 +156,11 @@ fn of_prompts() {
             PromptError::Unwritable { path: file(), source: os(Errno::ACCESS) },
             PromptError::Unwritable { path: file(), source: os(Errno::ROFS) },
         ],
-        Editor: [PromptError::Editor { editor: "vi".into(), problem: "was not found".into() }],
+        NoTerminal: [
+            PromptError::NoTerminal { name: "my haiku".into(), is_own: true },
+            PromptError::NoTerminal { name: "tldr".into(), is_own: false },
+        ],
+        Editor: [PromptError::Editor { editor: "vi".into(), problem: "not found".into() }],
     });
     check(
         samples,
@@ -179,7 +183,9 @@ fn of_prompts() {
             2   the prompt `tldr` is built in and has no file; try: beastctl prompts show tldr, or beastctl prompts edit tldr to create your own copy
             1   cannot write /some/file: Permission denied (os error 13); try: ls -ld /some, to see who may write there
             1   cannot write /some/file: Read-only file system (os error 30); try: use another folder, or run mount to see why this one is read-only
-            1   the editor `vi` was not found; try: set EDITOR=nano, or another installed editor
+            2   cannot open an editor: stdin, stdout and stderr must be a terminal; try: beastctl prompts path 'my haiku', for the file to change
+            2   cannot open an editor: stdin, stdout and stderr must be a terminal; try: beastctl prompts new tldr --from tldr, for a copy to change
+            1   the editor `vi` not found; try: set EDITOR=nano, or another installed editor
         "#]],
     );
 }
@@ -336,6 +342,7 @@ fn of_a_turn() {
     let no_json = serde_json::from_str::<serde_json::Value>("{").unwrap_err();
     let samples = samples!(TurnError {
         Cut: [TurnError::Cut("the answer is truncated at 9 tokens (--max-tokens)".into())],
+        Repeats: [TurnError::Repeats("the answer repeats itself and was cut at 9 tokens".into())],
         MarkdownWish: [TurnError::MarkdownWish("no".into())],
         DeadEnd: [TurnError::DeadEnd("no token can follow".into())],
         Withheld: [TurnError::Withheld("the answer is truncated at 9 tokens (--max-tokens)".into())],

@@ -1,7 +1,7 @@
 use beast_launchd::{PlistError, systemd::UnitError};
 
 use super::*;
-use crate::service::ServiceError;
+use crate::{service::ServiceError, settings::SettingsError};
 
 #[test]
 fn of_the_service() {
@@ -48,6 +48,10 @@ fn of_the_service() {
             ServiceError::Unfit { program: "/some/beastd".into(), words: "n_ctx = 0 (/some/file): too few".into() },
             ServiceError::Unfit { program: "/some/beastd".into(), words: "no HOME; try: set it".into() },
         ],
+        Settings: [ServiceError::Settings(SettingsError::OtherVersion {
+            program: "/some/beastd".into(),
+            version: "0.0.9".into(),
+        })],
         NotInstalled: [ServiceError::NotInstalled(file())],
         Stopped: [ServiceError::Stopped("/some/socket".into())],
         Failing: [ServiceError::Failing {
@@ -77,6 +81,7 @@ fn of_the_service() {
             2   a package's service is already enabled: /some/file starts /some/beastd and listens on /some/socket; try: beastctl service uninstall, which disables it, then repeat the command
             1   /some/beastd would not start: n_ctx = 0 (/some/file): too few; try: beastctl doctor, which checks everything beastd needs
             1   /some/beastd would not start: no HOME; try: set it
+            1   /some/beastd, version 0.0.9, cannot show its settings to beastctl VERSION; try: install beastd and beastctl of one version
             3   beastd is not installed as a service: beastctl has written no /some/file; try: beastctl service install
             3   the service is installed but stopped: nothing listens on /some/socket; try: beastctl service start
             3   the service stopped because beastd failed: nothing listens on /some/socket; try: journalctl --user -u beastd.service, fix that, then beastctl service start

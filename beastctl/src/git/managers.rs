@@ -40,8 +40,8 @@ impl Manager {
     pub fn recipe(self) -> &'static str {
         match self {
             Manager::Husky => {
-                "add `PATH=\"$PATH:/usr/local/bin:/opt/homebrew/bin:$HOME/.local/bin\" beastctl hook run \"$@\" || :` \
-                 to .husky/prepare-commit-msg"
+                "`PATH=\"$PATH:/usr/local/bin:/opt/homebrew/bin:$HOME/.local/bin\" beastctl hook run \"$@\" || :` as \
+                 a line of .husky/prepare-commit-msg"
             }
             Manager::PreCommit => "beastctl help hook install, for the lines to add to .pre-commit-config.yaml",
             Manager::Lefthook => "beastctl help hook install, for the lines to add to lefthook.yml",

@@ -88,9 +88,9 @@ fn folder(console: Console, wait: &Wait) -> Result<PathBuf> {
     let settings = find_beastd().map(|program| Settings::ask(&program, wait)).transpose()?;
     let told = match settings {
         Some(Ok(settings)) => settings.log_dir(),
-        Some(Err(words)) => {
+        Some(Err(error)) => {
             let usual = beast_launchd::paths::log_dir()?;
-            console.warning(&format!("cannot ask beastd for its log folder ({words}); looking in {}", display(&usual)));
+            console.warning(&format!("looking for the log in {}: {error}", display(&usual)));
             return Ok(usual);
         }
         None => None,

@@ -9,6 +9,7 @@ use beast_launchd::shown::{harmless, one_line};
 
 use super::{colour::ColorChoice, error::OutputError, lines::columns, markdown::Markdown};
 
+/// The output streams, and the verbosity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Console {
     /// stdout is a terminal.
@@ -104,6 +105,16 @@ impl Console {
     pub fn stats(&self, lines: &str) {
         // A failure to write stderr cannot be reported; the same holds below.
         let _ = io::stderr().write_all(lines.as_bytes());
+    }
+
+    /// Whether a person sees what the model thinks: without dim letters it would look like the answer.
+    pub fn shows_thoughts(&self) -> bool {
+        self.stdout_is_terminal && self.shows_progress() && self.has_colour
+    }
+
+    /// A piece of the model's thoughts, dim and beside the answer.
+    pub fn thought(&self, text: &str) {
+        let _ = io::stderr().write_all(format!("\x1b[2m{}\x1b[0m", harmless(text)).as_bytes());
     }
 
     fn say(&self, kind: &str, text: &str) {

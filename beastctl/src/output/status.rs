@@ -30,7 +30,7 @@ pub fn describe(status: &Status) -> String {
     }
     facts.add("profile", profile(status));
     facts.add("tuning", tuning(&status.tuning));
-    facts.add("drafts", guessing(&status.speculation));
+    facts.add("guessing", guessing(&status.speculation));
     facts.add("slots", slots(status));
     facts.add("prefixes", prefixes(status));
     facts.add("stored", stored(status));
@@ -50,7 +50,7 @@ pub fn describe(status: &Status) -> String {
 fn profile(status: &Status) -> String {
     let Status { profile, n_batch, prefill_chunk, .. } = status;
     let threads = count(status.n_threads.into(), "thread");
-    format!("{profile}: batch {n_batch}, prefill in chunks of {prefill_chunk}, {threads}")
+    format!("{profile}: batch {n_batch}, prompts in steps of {prefill_chunk}, {threads}")
 }
 
 fn slots(status: &Status) -> String {
@@ -63,8 +63,8 @@ fn state(state: &State) -> String {
         State::Ready => "ready".into(),
         State::Unloaded => "unloaded: the next request loads the model".into(),
         State::Stalled { ms, requests } => format!(
-            "stalled: an engine step has been running for {} (requests {requests:?} in the log); try: kill the process \
-             below and restart it",
+            "stalled: one step of the engine has lasted {} (requests {requests:?} of the log); try: kill the process \
+             below and start it anew",
             span(*ms)
         ),
         State::Draining => "draining: finishing its last requests".into(),
@@ -98,7 +98,10 @@ pub fn backend(model: &Model) -> String {
 fn prefixes(status: &Status) -> String {
     let Status { n_prefixes, n_prefix_tokens, n_prefix_hits, n_tokens_saved, .. } = status;
     let size = if status.n_prefix_bytes > 0 { format!(", {}", bytes(status.n_prefix_bytes)) } else { String::new() };
-    format!("{n_prefixes} cached, {n_prefix_tokens} tokens{size}; {n_prefix_hits} hits saved {n_tokens_saved} tokens")
+    format!(
+        "{n_prefixes} kept, {n_prefix_tokens} tokens{size}; used {n_prefix_hits} times, which saved {n_tokens_saved} \
+         tokens"
+    )
 }
 
 /// The prefixes on disk, when there are any or one was of use.

@@ -63,6 +63,14 @@ pub enum PromptError {
         path: PathBuf,
         source: io::Error,
     },
+    /// An editor has nobody to talk to.
+    #[error("cannot open an editor: stdin, stdout and stderr must be a terminal")]
+    NoTerminal {
+        /// The prompt's name.
+        name: String,
+        /// Whether it is a file of the user's.
+        is_own: bool,
+    },
     /// The editor did not do its work.
     #[error("the editor `{editor}` {problem}")]
     Editor { editor: String, problem: String },
@@ -100,6 +108,12 @@ impl Failing for PromptError {
             }
             PromptError::NoFile(name) => {
                 format!("beastctl prompts show {name}, or beastctl prompts edit {name} to create your own copy")
+            }
+            PromptError::NoTerminal { name, is_own: true } => {
+                format!("beastctl prompts path {}, for the file to change", quoted(name))
+            }
+            PromptError::NoTerminal { name, is_own: false } => {
+                format!("beastctl prompts new {0} --from {0}, for a copy to change", quoted(name))
             }
             PromptError::Editor { .. } => "set EDITOR=nano, or another installed editor".into(),
             PromptError::Unreadable { path, source } if source.kind() == io::ErrorKind::IsADirectory => {

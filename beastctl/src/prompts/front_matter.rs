@@ -16,7 +16,8 @@ use crate::{
     text::{did_you_mean, nearest},
 };
 
-const KEYS: [&str; 8] = ["description", "system", "variables", "sampling", "max_tokens", "stop", "schema", "reduce"];
+const KEYS: [&str; 10] =
+    ["description", "system", "variables", "sampling", "max_tokens", "stop", "one_line", "think", "schema", "reduce"];
 /// Stands in a new prompt in place of its text.
 const PLACEHOLDER: &str = "Replace this line with the instruction.";
 const SAMPLING_KEYS: [&str; 6] = ["temp", "top_p", "top_k", "min_p", "repeat_penalty", "seed"];
@@ -121,6 +122,8 @@ impl Settings<'_> {
             "sampling" => self.prompt.sampling = sampling(node)?,
             "max_tokens" => self.prompt.max_tokens = Some(number("max_tokens", node, tokens)?),
             "stop" => self.prompt.stop = stop(node)?,
+            "one_line" => self.prompt.one_line = switch("one_line", node)?,
+            "think" => self.prompt.think = Some(switch("think", node)?),
             "schema" => self.prompt.schema = Some(schema::read(node, self.folder)?),
             "reduce" => match &node.value {
                 Value::Bool(true) => self.prompt.reduce = Some(String::new()),
@@ -196,6 +199,13 @@ fn sampling(node: &Node) -> Result<Sampling, Mistake> {
         }
     }
     Ok(sampling)
+}
+
+fn switch(key: &str, node: &Node) -> Result<bool, Mistake> {
+    match node.value {
+        Value::Bool(value) => Ok(value),
+        _ => Err(wrong_kind(key, "true or false", node)),
+    }
 }
 
 fn stop(node: &Node) -> Result<Vec<String>, Mistake> {

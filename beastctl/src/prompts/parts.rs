@@ -75,8 +75,8 @@ fn check_head(text: &str, keys: &[&str]) -> Result<(), Mistake> {
 fn outside(line: &Line<'_>) -> Mistake {
     let problem = format!("`{}` is a setting, but the file does not start with a line `---`", key(line.text));
     Mistake::new(line.n, problem).hint(
-        "put the settings between two lines `---` at the start of the file; without settings, start it with two such \
-         lines",
+        "a line `---` as the first of the file, and one after the settings; two such lines alone before a text \
+         without any",
     )
 }
 

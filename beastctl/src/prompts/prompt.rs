@@ -51,6 +51,10 @@ pub struct Prompt {
     pub max_tokens: Option<u32>,
     /// The answer ends before the first of these texts, unless the command line has its own.
     pub stop: Vec<String>,
+    /// Whether only the first line of the answer is wanted.
+    pub one_line: bool,
+    /// Whether the model thinks first, unless the command line says it; `None` for its own habit.
+    pub think: Option<bool>,
     /// A JSON schema that the answer has to satisfy, as JSON text.
     pub schema: Option<String>,
     /// How answers to parts of a long input become one: the instruction for that, empty for the prompt's own; `None`
@@ -74,6 +78,7 @@ impl Prompt {
         super::variables::check_given(&self, given)?;
         // Instructions for merging answers to another instruction would not fit: the new one merges them too.
         let reduce = self.reduce.map(|_| String::new());
-        Ok(Self { system: system.to_owned(), instruction: String::new(), reduce, ..self })
+        // What was asked for before fits in a line; what is asked for now may not.
+        Ok(Self { system: system.to_owned(), instruction: String::new(), reduce, one_line: false, ..self })
     }
 }

@@ -65,8 +65,10 @@ pub(super) fn check<'a>(
         if !names().any(|other| other == name) {
             let nearest = did_you_mean(nearest(name, names()));
             let problem = format!("unknown variable `{{{{{name}}}}}`{nearest}");
-            return Err(Mistake::new(line(), problem)
-                .hint("declare it under `variables:`; for literal braces, use a variable with the default \"{{\""));
+            return Err(Mistake::new(line(), problem).hint(
+                "declare it under `variables:`; braces that stand for themselves come from a variable with the \
+                 default \"{{\"",
+            ));
         }
         used.push(name);
     }

@@ -10,6 +10,7 @@ use beast_launchd::{PlistError, systemd::UnitError};
 
 use crate::{
     exit::{self, Failing, advice},
+    settings::SettingsError,
     text::quoted,
     wait::WaitError,
 };
@@ -55,6 +56,9 @@ pub enum ServiceError {
     /// beastd refuses its configuration, so nothing was changed: the system would listen, and every request would fail.
     #[error("{} would not start: {words}", .program.display())]
     Unfit { program: PathBuf, words: String },
+    /// beastd does not say what it would do with them.
+    #[error(transparent)]
+    Settings(SettingsError),
     /// There is no service.
     #[error("beastd is not installed as a service: beastctl has written no {}", .0.display())]
     NotInstalled(PathBuf),
@@ -102,6 +106,7 @@ impl Failing for ServiceError {
             ServiceError::Wait(error) => return error.hint(),
             // Both say it at their ends.
             ServiceError::Plist(_) | ServiceError::Unit(_) => return None,
+            ServiceError::Settings(error) => return error.hint(),
             ServiceError::NoProgram { source, .. } if source.kind() == ErrorKind::NotFound => WITHOUT.into(),
             ServiceError::NoProgram { source, .. } => advice::system(source),
             ServiceError::Failed { command, .. } if command.starts_with("launchctl") => {

@@ -31,7 +31,7 @@ use crate::{
     exit::{During as _, Result},
     numbers::time,
     output::{json_line, one_line},
-    settings::Settings,
+    settings::{Settings, SettingsError},
     start, stop,
     wait::Wait,
 };
@@ -94,7 +94,8 @@ fn check(manager: &dyn Manager, wait: &Wait) -> Result<(), ServiceError> {
 }
 
 fn settings(program: &Path, wait: &Wait) -> Result<Settings, ServiceError> {
-    Settings::of_service(program, wait)?.map_err(|words| {
+    Settings::of_service(program, wait)?.map_err(|error| {
+        let SettingsError::Refused(words) = error else { return ServiceError::Settings(error) };
         let words = one_line(words.strip_prefix("beastd: ").unwrap_or(&words));
         ServiceError::Unfit { program: program.to_owned(), words }
     })
@@ -150,7 +151,8 @@ fn uninstall(context: &Context, manager: &dyn Manager) -> Result<()> {
     let text = match verbs::uninstall(manager)? {
         Removed::Files(files) => files.iter().map(|file| format!("removed {}\n", file.display())).collect(),
         Removed::Disabled(file) => format!(
-            "disabled {}, which belongs to a package (to undo: systemctl --user enable --now beastd.socket)\n",
+            "disabled {}, which stays: it is a package's (systemctl --user enable --now beastd.socket brings it \
+             back)\n",
             file.display()
         ),
         Removed::Nothing(file) => format!("nothing to remove: {} not found\n", file.display()),

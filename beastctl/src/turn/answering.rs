@@ -5,6 +5,7 @@ mod ending;
 
 use std::{
     io::{self, Stderr, Stdout},
+    mem,
     time::{Duration, Instant},
 };
 
@@ -59,13 +60,14 @@ pub(crate) struct Answering<'a> {
     notices: Vec<Notice>,
     parts: Parts,
     calls: Calls,
+    /// Whether a line of thoughts is open on the terminal.
+    is_thinking: bool,
     measured: Measured,
     /// State for the next daemon, to resume.
     got: Resume,
     done: Option<Done>,
     /// Why its grammar or schema reached a dead end.
     dead_end: Option<String>,
-    /// The check it must pass.
     guard: Option<&'a Guard>,
     /// Swallows keys typed meanwhile.
     _unechoed: Option<Unechoed>,
@@ -98,6 +100,7 @@ impl<'a> Answering<'a> {
             notices: warnings.into_iter().map(|text| Notice { kind: NoticeKind::Warning, text }).collect(),
             parts: Parts::default(),
             calls: Calls::default(),
+            is_thinking: false,
             measured: Measured::default(),
             got: Resume::default(),
             done: None,
@@ -135,6 +138,7 @@ impl<'a> Answering<'a> {
         !self.text().is_empty()
     }
 
+    /// Whether any text was shown before the end.
     pub(crate) fn is_seen(&self) -> bool {
         self.is_streamed || self.options.output.stream_json
     }
@@ -257,6 +261,13 @@ impl<'a> Answering<'a> {
     fn delta(&mut self, delta: Delta) -> Result<(), OutputError> {
         let what = match &delta {
             Delta::Text(text) => return self.piece(text),
+            Delta::Reasoning(text) if self.context.console.shows_thoughts() => {
+                self.progress.erase();
+                self.context.console.thought(text);
+                self.is_thinking = true;
+                self.calls.take(delta);
+                return Ok(());
+            }
             Delta::Reasoning(_) => "thinking",
             Delta::Call { .. } | Delta::Arguments { .. } => "calling a tool",
         };
@@ -270,6 +281,9 @@ impl<'a> Answering<'a> {
     }
 
     fn piece(&mut self, text: &str) -> Result<(), OutputError> {
+        if mem::take(&mut self.is_thinking) {
+            self.context.console.thought("\n\n");
+        }
         if self.is_streamed {
             self.progress.erase();
         }
@@ -298,6 +312,7 @@ impl<'a> Answering<'a> {
     }
 }
 
+/// The clock that the daemon uses for tokens.
 fn now_us() -> u64 {
     let now = clock_gettime(ClockId::Monotonic);
     let time = Duration::new(now.tv_sec.unsigned_abs(), u32::try_from(now.tv_nsec).unwrap_or(0));

@@ -31,7 +31,6 @@ pub(crate) struct Asking<'a> {
     may_start: bool,
     request: Request,
     patience: Duration,
-    /// Time of the last sign of life.
     heard: Instant,
     /// Whether the current daemon has started to compute.
     has_begun: bool,

@@ -20,6 +20,7 @@ const MAX_UNASKED_LEN: usize = 64 * 1024;
 /// The prompt for a question that names none.
 const PLAIN: &str = "ask";
 
+/// The role of a question in a conversation.
 #[derive(Debug)]
 pub(crate) struct Conversing {
     place: Place,
@@ -160,6 +161,7 @@ pub(crate) fn other_prompt(earlier: &Conversation, name: &str, prompt: &Prompt) 
     if is_same { String::new() } else { prompt.system.trim().to_owned() }
 }
 
+/// Whether to save an unnamed conversation.
 pub(crate) fn is_log_wanted(options: &Options) -> Result<bool, TurnError> {
     if options.conversation.no_log {
         return Ok(false);

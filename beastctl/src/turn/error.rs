@@ -8,6 +8,9 @@ pub enum TurnError {
     /// Truncated, with `--strict`.
     #[error("{0}")]
     Cut(String),
+    /// It went round in circles, under `--strict`.
+    #[error("{0}")]
+    Repeats(String),
     /// It violates its constraint; nothing was printed.
     #[error("no output: {0}")]
     Withheld(String),
@@ -40,7 +43,11 @@ pub enum TurnError {
 impl Failing for TurnError {
     fn exit_code(&self) -> u8 {
         match self {
-            TurnError::Cut(_) | TurnError::Withheld(_) | TurnError::DeadEnd(_) | TurnError::NoJson(_) => exit::CUT,
+            TurnError::Cut(_)
+            | TurnError::Repeats(_)
+            | TurnError::Withheld(_)
+            | TurnError::DeadEnd(_)
+            | TurnError::NoJson(_) => exit::CUT,
             TurnError::Cancelled => exit::BUSY,
             TurnError::NoQuestion | TurnError::LogWish(_) | TurnError::MarkdownWish(_) => exit::USAGE,
             TurnError::NoMessage(_) | TurnError::Incomplete(_) => exit::FAILED,
@@ -50,6 +57,7 @@ impl Failing for TurnError {
     fn hint(&self) -> Option<String> {
         let hint = match self {
             TurnError::Cut(_) | TurnError::Withheld(_) => "raise --max-tokens, or shorten the input",
+            TurnError::Repeats(_) => "--repeat-penalty 1.1, --temp 0.7, or a larger model: beastctl models list",
             TurnError::DeadEnd(_) => "change the grammar or schema",
             TurnError::NoJson(_) => "repeat the command, or simplify the --schema",
             TurnError::NoMessage(_) => {

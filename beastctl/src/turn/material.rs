@@ -95,6 +95,7 @@ pub(crate) fn diff(wait: &Wait, console: Console) -> Result<Material> {
     Ok(input.into())
 }
 
+/// A question and, if stdin is piped, its subject.
 pub(crate) fn question(words: &[String], wait: &Wait, console: Console) -> Result<Material> {
     let names_stdin = words.iter().any(|word| word == "-");
     let question = words.iter().filter(|word| *word != "-").map(String::as_str).collect::<Vec<_>>().join(" ");
@@ -128,6 +129,7 @@ fn hint_at_file(words: &[String], console: Console) {
     }
 }
 
+/// Waiting silently for input looks like a hang.
 fn hint_at_stdin(wait: &Wait, console: Console) {
     if !console.stderr_is_terminal || console.is_quiet {
         return;

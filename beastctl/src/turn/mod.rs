@@ -36,7 +36,7 @@ const COMMENT: &str = "#";
 /// The last line of a failed `--stream-json` run; none if a line has already reported it.
 pub(crate) fn print_error(context: &Context, error: &Failure) {
     let (code, line) = (error.code(), error.line());
-    let is_told = matches!(error.find(), Some(TurnError::Cut(_)));
+    let is_told = matches!(error.find(), Some(TurnError::Cut(_) | TurnError::Repeats(_)));
     if code != exit::DONE && !is_told {
         let message = line.unwrap_or_else(|| error.to_string());
         // If stdout cannot be written, the line on stderr has to do.

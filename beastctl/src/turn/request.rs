@@ -1,10 +1,10 @@
 //! Prompt, material and options become one request.
 
-use beast_protocol::{Constraint, Generate, Message, Overflow, Place, Role, Sampling, Span};
+use beast_protocol::{Constraint, Extent, Generate, Message, Overflow, Place, Role, Sampling, Span, TemplateOptions};
 
 use super::material::Material;
 use crate::{
-    cli::{Options, Truncate},
+    cli::{Effort, Options, Truncate},
     prompts::Prompt,
 };
 
@@ -25,6 +25,14 @@ pub(crate) fn generate(prompt: Prompt, material: Material, options: &Options) ->
     if !stop.is_empty() {
         request.stop.clone_from(stop);
     }
+    if options.output.extract && request.constraint.is_none() {
+        request.extent = Extent::CodeBlock;
+    }
+    request.template.thinking = options.thinking.wish().or(request.template.thinking);
+    if let Some(effort) = options.thinking.effort {
+        request.template.variables = format!(r#"{{"reasoning_effort": "{}"}}"#, word(effort));
+    }
+    request.max_thought = options.thinking.max_thought;
     if let Some(place) = truncate {
         // Explicit truncation rules out map-reduce.
         request.overflow = Overflow::Truncate { material, drop: of_place(*place) };
@@ -45,6 +53,8 @@ pub(crate) fn of_prompt(prompt: Prompt, material: Material) -> (Generate, Span) 
         sampling: prompt.sampling,
         max_tokens: prompt.max_tokens,
         stop: prompt.stop,
+        extent: if prompt.one_line { Extent::Line } else { Extent::Whole },
+        template: TemplateOptions { thinking: prompt.think, ..TemplateOptions::default() },
         constraint: prompt.schema.map(Constraint::Schema),
         overflow: match prompt.reduce {
             Some(instruction) => Overflow::Reduce { material: span, instruction },
@@ -65,6 +75,15 @@ fn user_turn(instruction: &str, material: Material) -> (String, Span) {
     let start = (front.len() + instruction.len()) as u64;
     let span = Span { start, end: start + text.len() as u64 };
     (format!("{front}{instruction}{text}{gap}{question}"), span)
+}
+
+/// The name that templates know.
+fn word(effort: Effort) -> &'static str {
+    match effort {
+        Effort::Low => "low",
+        Effort::Medium => "medium",
+        Effort::High => "high",
+    }
 }
 
 fn of_place(place: Truncate) -> Place {

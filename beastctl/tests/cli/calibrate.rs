@@ -45,7 +45,6 @@ fn what_was_found_is_shown() {
           decoding several answers, one token each, ms, less is better
             1 answer                     54.0  x1.00  #####################             54.00 ms each
           * 2 answers                    81.0  x1.50  ################################  40.50 ms each
-          note: these numbers are unreliable: other programs use 100 % of the cores (beastd (7620) 93 % of a core, rustc (6192) 51 % of a core, cc1plus (9479) 26 % of a core)
           note: saved to /models/cub.gguf.calibration.json
           note: a running beastd uses it after a restart: beastctl stop; the next command starts it again
     "#]]

@@ -68,8 +68,9 @@ fn without_a_beastd_to_ask_the_usual_place_is_taken() {
     expect![[r#"
         exit 0
         out: "a\n"
-        err: beastctl: warning: cannot ask beastd for its log folder (beastd: config.toml:3: unknown key); looking in DIR/.local/state/beast/logs
-    "#]].assert_eq(&beast.run(&["logs"], b"").report());
+        err: beastctl: warning: looking for the log in DIR/.local/state/beast/logs: beastd: config.toml:3: unknown key
+    "#]]
+    .assert_eq(&beast.run(&["logs"], b"").report());
 }
 
 #[test]

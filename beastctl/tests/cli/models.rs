@@ -166,7 +166,7 @@ fn a_cut_file_is_not_the_default_model() {
         let ran = run(&beast, &arguments);
         assert_eq!((ran.code, ran.stdout.as_str()), (Some(1), ""), "{arguments:?}: {}", ran.stderr);
         let next = "; try: rm DIR/data/beast/models/LFM2-2.6B-Q4_K_M.gguf, and pull the model again\n";
-        assert!(ran.stderr.contains(" is cut: it has ") && ran.stderr.ends_with(next), "{}", ran.stderr);
+        assert!(ran.stderr.contains(" is truncated: it has ") && ran.stderr.ends_with(next), "{}", ran.stderr);
     }
     assert_eq!(config(&beast), "");
     // Whole as it is, and yet not what the catalogue means.

@@ -9,10 +9,7 @@ use std::{
 use beast_protocol::{Constraint, Generate, Overflow, Span};
 use expect_test::expect;
 
-use crate::{
-    harness::{Beast, Ran, feed, spawn},
-    terminal::Terminal,
-};
+use crate::harness::{Beast, Ran, feed};
 
 const FOLDER: &str = "config/beast/prompts";
 
@@ -287,55 +284,6 @@ fn path_is_for_scripts() {
     assert_eq!(beast.run(&["prompts", "path", "../../x"], b"").code, Some(2));
 }
 
-/// Runs `prompts edit` with an editor that is a shell script.
-fn edit(beast: &Beast, name: &str, editor: &str) -> Ran {
-    let mut command = beast.command(&["prompts", "edit", name]);
-    command.env("PATH", "/usr/bin:/bin").env("EDITOR", editor);
-    Ran::of(feed(command, b""), beast.dir.path())
-}
-
-#[test]
-fn edit_opens_a_copy_and_checks_what_came_of_it() {
-    let beast = Beast::alone();
-    let script = beast.write("an editor", "echo \"$1 $2\" >> args; echo 'Be brief.' > \"$2\"");
-    let editor = format!("sh '{}' -w", script.display());
-    assert_eq!(edit(&beast, "tldr", &editor).report(), "exit 0\nout: \"\"\nerr: ");
-    let file = beast.path(&format!("{FOLDER}/tldr.md"));
-    assert_eq!(fs::read_to_string(&file).unwrap(), "Be brief.\n");
-    assert_eq!(fs::read_to_string(beast.path("args")).unwrap(), format!("-w {}\n", file.display()));
-    let broken = edit(&beast, "tldr", "printf '%s\\n' --- 'max_tokens: 0' --- x > \"$1\"; true");
-    expect![[r#"
-        exit 2
-        out: ""
-        err: beastctl: DIR/config/beast/prompts/tldr.md:2: `max_tokens` is 0, but must be a whole number, from 1 to 4294967295; try: beastctl prompts edit tldr
-    "#]].assert_eq(&broken.report());
-    assert!(file.exists(), "what was written stays");
-}
-
-#[test]
-fn an_editor_that_changes_nothing_leaves_the_built_in_prompt() {
-    let beast = Beast::alone();
-    assert_eq!(edit(&beast, "tldr", "true").report(), "exit 0\nout: \"\"\nerr: ");
-    let failed =
-        [edit(&beast, "tldr", "false"), edit(&beast, "tldr", "no-such-editor 2>&-"), edit(&beast, "horoscope", "true")];
-    assert!(!beast.path(&format!("{FOLDER}/tldr.md")).exists());
-    expect![[r#"
-        exit 1
-        out: ""
-        err: beastctl: the editor `false` exited with exit status: 1; try: set EDITOR=nano, or another installed editor
-        exit 1
-        out: ""
-        err: beastctl: the editor `no-such-editor 2>&-` not found; try: set EDITOR=nano, or another installed editor
-        exit 2
-        out: ""
-        err: beastctl: no prompt `horoscope`; try: use one of ask, commit-msg, explain, fix, keywords, review, shell, summarize, title, tldr, translate, or beastctl prompts new horoscope
-    "#]].assert_eq(&failed.map(|ran| ran.report()).concat());
-    // VISUAL is asked first, and a setting of blanks is none.
-    let mut command = beast.command(&["prompts", "edit", "tldr"]);
-    command.env("PATH", "/usr/bin:/bin").env("VISUAL", "true").env("EDITOR", "false");
-    assert_eq!(Ran::of(feed(command, b""), beast.dir.path()).code, Some(0));
-}
-
 #[test]
 fn a_new_prompt_does_not_take_the_place_of_a_built_in_one_by_accident() {
     let beast = Beast::alone();
@@ -458,41 +406,4 @@ fn a_prompt_that_says_nothing_yet_is_not_run() {
     let beast = Beast::new();
     own(&beast, "haiku", "---\ndescription: What this prompt is for\n---\nWrite a haiku about the input.");
     assert_eq!(turns(&asked(&beast, &["haiku"], b"rain"))[0], "Write a haiku about the input.");
-}
-
-/// A person gets the editor at once; what is typed into a pipe goes on as before.
-#[test]
-fn new_opens_the_editor_for_a_person() {
-    let new = |arguments: &[&str], editor: &str| {
-        let beast = Beast::alone();
-        let terminal = Terminal::new(200);
-        let mut command = beast.command(&[&["prompts", "new"], arguments].concat());
-        command.env("PATH", "/usr/bin:/bin").env("EDITOR", editor).env("TERM", "dumb");
-        command.stdin(terminal.stdio()).stdout(terminal.stdio()).stderr(terminal.stdio());
-        let mut child = spawn(&mut command);
-        drop(command);
-        let code = child.wait().unwrap().code();
-        let told = terminal.finish().replace(&beast.dir.path().display().to_string(), "DIR");
-        let text = fs::read_to_string(beast.path(&format!("{FOLDER}/haiku.md"))).unwrap();
-        (format!("exit {}\n{told}", code.unwrap()), text)
-    };
-    let (written, text) = new(&["haiku"], "sh -c 'echo Write a haiku. >\"$1\"'  x");
-    assert_eq!(text, "Write a haiku.\n");
-    let (untouched, _) = new(&["haiku"], "true");
-    let (failed, text) = new(&["haiku"], "false");
-    assert!(text.contains("description:"), "the file stays: {text}");
-    let (copied, text) = new(&["haiku", "--from", "tldr"], "true");
-    assert_eq!(text, include_str!("../../prompts/tldr.md"));
-    expect![[r#"
-        exit 0
-        DIR/config/beast/prompts/haiku.md
-        exit 2
-        DIR/config/beast/prompts/haiku.md
-        beastctl: DIR/config/beast/prompts/haiku.md:34: the prompt has no instruction yet: replace this line; try: beastctl prompts edit haiku
-        exit 1
-        DIR/config/beast/prompts/haiku.md
-        beastctl: the editor `false` exited with exit status: 1; try: set EDITOR=nano, or another installed editor
-        exit 0
-        DIR/config/beast/prompts/haiku.md
-    "#]].assert_eq(&[written, untouched, failed, copied].concat());
 }

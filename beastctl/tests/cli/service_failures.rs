@@ -181,7 +181,7 @@ fn a_folder_that_may_not_be_written() {
     machine.check(&["install"], expect![[r#"
         exit 1
         out: ""
-        err: beastctl: cannot make the folder DIR/config/systemd/user: Not a directory (os error 20); try: move away the file that is in the place of one of these folders
+        err: beastctl: cannot create the folder DIR/config/systemd/user: Not a directory (os error 20); try: move away the file that is in the place of one of these folders
         --user show --property=Version
         --user show --property=ActiveState,UnitFileState,MainPID beastd.socket
         --user show --property=ActiveState,UnitFileState,MainPID beastd.service

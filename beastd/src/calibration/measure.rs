@@ -1,4 +1,4 @@
-//! The measuring itself: loads the model in each way, computes, takes medians.
+//! The measurements: loads the model with each variant, computes, takes medians.
 
 use std::path::Path;
 use std::time::Instant;
@@ -14,21 +14,21 @@ use crate::engine::{self, ContextOptions, Engine, LlamaEngine, LoadError, Loaded
 use crate::fingerprint;
 use crate::governor;
 
-/// Of each time, of which the median counts.
+/// Repetitions per time; the median counts.
 const N_REPEATS: usize = 3;
-/// Prompt tokens by which variants are compared; a decoded answer of a tenth of that.
+/// Prompt tokens to compare variants with; decoding gets a tenth of that.
 const N_PROMPT: usize = 256;
 const N_ANSWER: usize = 24;
-/// Largest chunk of a prompt that is tried.
+/// Largest prefill chunk to try.
 const MAX_CHUNK: usize = 512;
-/// A single chunk that takes longer than this, in milliseconds, ends the trying of larger ones.
+/// Larger chunks are skipped once one takes longer than this, in milliseconds.
 const SLOW_MS: f64 = 3000.0;
-/// Cores that others may use on average meanwhile: bookkeeping, a client that shows how far it is.
+/// Cores that others may use on average during a measurement: housekeeping, a client that shows progress.
 const MAX_OTHERS: f64 = 0.15;
-/// Sequences that are decoded at once at most.
+/// Most sequences to decode at once.
 const MAX_SEQS: usize = 16;
 
-/// How far it is.
+/// Progress of a calibration.
 pub struct Progress<'a> {
     /// Measurements done.
     pub n_done: usize,
@@ -38,11 +38,11 @@ pub struct Progress<'a> {
     pub what: &'a str,
 }
 
-/// Measures a model at `path`. Takes about a minute for 2.6 billion parameters on two cores.
+/// Measures the model at `path`. Takes about a minute for 2.6 billion parameters on two cores.
 ///
 /// # Errors
-/// When the model cannot be loaded or computes nothing, when there is not enough memory, or when others used the cores
-/// meanwhile: what was measured then would be wrong until the next calibration. `is_forced` takes it all the same.
+/// When the model cannot be loaded or run, when memory is short, or when other programs used the cores: wrong results
+/// would stay until the next calibration. `is_forced` accepts them.
 pub fn run(
     config: &Config,
     path: &Path,
@@ -67,14 +67,14 @@ pub fn run(
         next(&describe(repack, n_threads));
         variants.push(Bench::new(config, memory.model(repack)?, n_threads)?.variant(repack)?);
     }
-    let best = best_variant(&variants).ok_or_else(|| anyhow::anyhow!("nothing could be measured"))?;
+    let best = best_variant(&variants).ok_or_else(|| anyhow::anyhow!("no measurement succeeded"))?;
     let model = memory.model(best.repack)?;
     let mut bench = Bench::new(config, model, best.n_threads)?;
-    next("chunks of a prompt");
+    next("prefill chunk sizes");
     let prefill = bench.prefill()?;
-    next("checking guessed tokens");
+    next("verifying drafts");
     let verify = bench.verify()?;
-    next("several sequences at once");
+    next("decoding several sequences");
     let decode = bench.decode()?;
     let chosen = Chosen {
         n_threads: best.n_threads,
@@ -86,8 +86,8 @@ pub fn run(
     let others = before.zip(governor::sample(now_us())).map_or(0.0, |(before, after)| after.others_since(before));
     if others > MAX_OTHERS && !is_forced {
         anyhow::bail!(
-            "other programs used {others:.1} cores meanwhile, so what was measured is wrong and is not kept; wait until \
-             they are done, or give --force"
+            "other programs used {others:.1} cores meanwhile, so what was measured is wrong and is not kept; wait \
+             until they are done, or give --force"
         );
     }
     let measured_at = humantime::format_rfc3339_seconds(std::time::SystemTime::now()).to_string();
@@ -96,7 +96,7 @@ pub fn run(
     Ok(Calibration { version: VERSION, measured_at, engine, machine, model, chosen, variants, prefill, verify, decode })
 }
 
-/// The ways to compute that are tried: weights as they are and rearranged, and plausible numbers of threads.
+/// The variants to try: weights as stored and repacked, with plausible numbers of threads.
 fn ways(config: &Config, machine: &Machine) -> Vec<(bool, usize)> {
     let n_cores = config.n_threads();
     let mut threads = match config.n_threads {
@@ -115,7 +115,7 @@ fn ways(config: &Config, machine: &Machine) -> Vec<(bool, usize)> {
 
 fn describe(repack: bool, n_threads: usize) -> String {
     let threads = if n_threads == 1 { "1 thread".to_owned() } else { format!("{n_threads} threads") };
-    format!("{threads}, weights {}", if repack { "rearranged" } else { "as they are" })
+    format!("{threads}, weights {}", if repack { "repacked" } else { "as stored" })
 }
 
 /// The one model that is in memory: two would not fit everywhere.
@@ -146,7 +146,7 @@ fn load(config: &Config, path: &Path, repack: bool) -> anyhow::Result<LoadedMode
     Ok(engine::load(&options, |_| true)?)
 }
 
-/// A context to measure with.
+/// A context to measure in.
 struct Bench<'model> {
     engine: LlamaEngine<'model>,
     n_threads: usize,
@@ -218,7 +218,7 @@ impl<'model> Bench<'model> {
         for n_tokens in sizes.into_iter().filter(|n| *n <= n_max) {
             let mut times = Vec::new();
             for _ in 0..N_REPEATS {
-                // After a short prompt, like any answer.
+                // After a short prompt, as for any answer.
                 let prompt = self.tokens(16);
                 self.step(vec![row(0, 0, prompt, 0, false)], true)?;
                 let tokens = self.tokens(n_tokens);
@@ -244,7 +244,7 @@ impl<'model> Bench<'model> {
         Ok(costs)
     }
 
-    /// Milliseconds of a step; everything is empty before it, if that is wanted.
+    /// Time of a step in milliseconds, in an empty context if asked for.
     fn step(&mut self, rows: Vec<Row>, is_fresh: bool) -> anyhow::Result<f64> {
         if is_fresh {
             let clear: Vec<_> = (0..MAX_SEQS).map(|slot| KvEdit::Clear(SlotId(slot as u32))).collect();
@@ -256,8 +256,8 @@ impl<'model> Bench<'model> {
         Ok(began.elapsed().as_secs_f64() * 1000.0)
     }
 
-    /// Tokens that mean nothing; what is computed costs the same. Never the first few, which are control tokens in most
-    /// vocabularies.
+    /// Arbitrary tokens, since the time does not depend on them. Skips the first few ids, which are control tokens in
+    /// most vocabularies.
     fn tokens(&mut self, n: usize) -> Vec<Token> {
         let mut next = || {
             // Marsaglia 2003, <https://doi.org/10.18637/jss.v008.i14>: xorshift32.

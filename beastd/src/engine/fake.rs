@@ -120,7 +120,7 @@ impl Engine for FakeEngine {
                 KvEdit::Copy { from, to } => {
                     let state = self.slots.get(from).cloned().unwrap_or_default();
                     let before = self.slots.insert(*to, state);
-                    assert!(before.is_none_or(|before| before.is_empty()), "{edit:?} into a place that is taken");
+                    assert!(before.is_none_or(|before| before.is_empty()), "{edit:?} into an occupied slot");
                 }
             }
         }
@@ -135,8 +135,8 @@ impl Engine for FakeEngine {
         }
         let mut sampled = Vec::new();
         for row in &batch.rows {
-            assert!(row.n_known() > 0 && row.n_draft <= self.n_rollback, "{row:?} cannot be taken back");
-            assert!(row.n_draft == 0 || row.sample, "{row:?} guesses what nobody checks");
+            assert!(row.n_known() > 0 && row.n_draft <= self.n_rollback, "{row:?} cannot be rolled back");
+            assert!(row.n_draft == 0 || row.sample, "{row:?} has drafts that nothing verifies");
             let stored = self.slots.entry(row.slot).or_default();
             assert_eq!(stored.len(), row.pos as usize, "{row:?} leaves a gap or overlaps");
             stored.extend(&row.tokens[..row.n_known()]);
@@ -186,7 +186,7 @@ impl Engine for FakeEngine {
             return Ok(false);
         }
         let before = self.slots.insert(slot, tokens);
-        assert!(before.is_none_or(|before| before.is_empty()), "restored into a place that is taken");
+        assert!(before.is_none_or(|before| before.is_empty()), "restored into an occupied slot");
         Ok(true)
     }
 }

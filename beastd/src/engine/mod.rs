@@ -1,4 +1,4 @@
-//! What computes: the traits that the worker drives, small enough to fake.
+//! The engine: traits that the worker drives, small enough to fake.
 
 mod constraint;
 mod context;
@@ -30,7 +30,7 @@ pub use draft::DraftModel;
 pub use error::LoadError;
 pub use llama::{ContextOptions, LlamaEngine};
 pub use model::{LoadedModel, ModelOptions, load, log_to_tracing};
-pub use raw::{end_without_debugger, keep_memory_together, return_memory};
+pub use raw::{end_without_debugger, keep_memory_together, needs, return_memory};
 pub use state::{SavedState, Seal};
 pub use vocab::LlamaVocab;
 
@@ -49,7 +49,7 @@ pub const ENGINE_BUILD: &str = concat!(
     ")"
 );
 
-/// The same for people and calibrations: with kernels of ours or without, it is not as fast.
+/// For display and calibrations, with or without our kernels: the speed differs.
 pub fn build(are_kernels_wanted: bool) -> String {
     if are_kernels_wanted && kernels::are_supported() {
         format!("{ENGINE}, kernels of beastd")

@@ -47,40 +47,40 @@ use embedding::Embeddings;
 pub use inbox::{Command, Inbox, Submission, Ticket, WorkerHandle, shutting_down};
 use pace::Pace;
 
-/// Why a worker has ended.
+/// Why a worker ended.
 #[derive(Debug)]
 pub enum Ended {
-    /// It was told to stop.
+    /// On request.
     Stopped,
-    /// It gives its model back; the next worker goes on with its inbox, and somebody waits until the memory is free.
+    /// To unload the model. The next worker continues with its inbox; the sender is told when the memory is free.
     Unloaded(Inbox, oneshot::Sender<()>),
 }
 
-/// What comes after the commands.
+/// What to do after the commands.
 enum Next {
     Work,
-    /// Told to stop, or to give the model back for whoever waits.
+    /// Stop, or unload the model and tell the sender.
     End(Option<oneshot::Sender<()>>),
 }
 
-/// What a worker is put together from.
+/// The parts of a worker.
 pub struct Parts<'model, E> {
     pub engine: E,
-    /// The text side of its model.
+    /// The model's vocabulary.
     pub vocab: Arc<dyn Vocab>,
-    /// The bounds of plans.
+    /// Limits of a plan.
     pub limits: Limits,
-    /// The room of one request, prompt and answer together.
+    /// Context of one request in tokens, prompt and answer together.
     pub n_ctx: usize,
-    /// How many threads compute.
+    /// Chooses the number of threads.
     pub governor: Governor,
-    /// Who guesses ahead.
+    /// Proposes drafts.
     pub speculation: Speculation<'model>,
-    /// Prefixes on disk, if they are kept there.
+    /// Prefixes on disk, if enabled.
     pub store: Option<PrefixStore>,
 }
 
-/// The state of the thread.
+/// State of the thread.
 pub struct Worker<'model, E> {
     engine: E,
     vocab: Arc<dyn Vocab>,
@@ -105,10 +105,10 @@ impl<'model, E: Engine> Worker<'model, E> {
         Self { engine, vocab, scheduler, inbox, metrics, n_ctx, governor, speculation, store, active, embeddings, pace }
     }
 
-    /// Works until it is told to stop or no handle is left.
+    /// Runs until a stop command, or until no handle is left.
     ///
     /// # Errors
-    /// When the engine is broken; every request was told.
+    /// When the engine fails; every request has been told.
     pub fn run(mut self) -> Result<Ended, EngineError> {
         let unloading = loop {
             match self.take_commands()? {
@@ -151,12 +151,12 @@ impl<'model, E: Engine> Worker<'model, E> {
         Ok(Ended::Unloaded(self.inbox, given_back))
     }
 
-    /// Takes what is in the inbox; waits for something when there is nothing to do.
+    /// Handles the commands in the inbox; blocks when there is no work.
     fn take_commands(&mut self) -> Result<Next, EngineError> {
         self.inbox.interrupt.clear();
         loop {
             let command = if self.scheduler.is_idle() && self.embeddings.is_empty() {
-                // Every build is a release build: the audit is for the worker's own tests.
+                // Every build is a release build; the audit is for the worker's own tests.
                 if cfg!(test) {
                     self.scheduler.check();
                 }
@@ -177,14 +177,14 @@ impl<'model, E: Engine> Worker<'model, E> {
                 Some(Command::StopEmbedding) => self.stop_embedding(),
                 Some(Command::Cancel(id)) => self.end(id, FinishReason::Cancelled),
                 Some(Command::Unload(given_back)) => return Ok(Next::End(Some(given_back))),
-                // It is loaded. Who asked may have gone.
+                // Already loaded. The client may be gone.
                 Some(Command::Load(_, loaded)) => drop(loaded.send(Ok(()))),
                 Some(Command::Stop) | None => return Ok(Next::End(None)),
             }
         }
     }
 
-    /// Computes with as many threads as the machine has cores to spare.
+    /// Uses as many threads as there are free cores.
     fn follow_the_machine(&mut self) {
         let now_us = now_us();
         if !self.governor.is_due(now_us) {
@@ -192,13 +192,13 @@ impl<'model, E: Engine> Worker<'model, E> {
         }
         let change = governor::sample(now_us).and_then(|sample| self.governor.observe(sample));
         if let Some(n_threads) = change.filter(|&n_threads| self.engine.set_threads(n_threads)) {
-            tracing::info!(n_threads, "others use the machine more, or less");
+            tracing::info!(n_threads, "changed threads for CPU contention");
             self.metrics.n_threads.store(n_threads, Relaxed);
             self.speculation.set_threads(n_threads);
         }
     }
 
-    /// What may follow the tokens of those that decode.
+    /// Drafts for the sequences that decode.
     fn guess(&mut self) -> Vec<(SeqId, Vec<Token>)> {
         let draftable = self.scheduler.draftable();
         let candidates: Vec<_> = draftable
@@ -208,13 +208,13 @@ impl<'model, E: Engine> Worker<'model, E> {
         self.speculation.propose(&candidates)
     }
 
-    /// The engine found no room for a plan that fits by the books: cells are scattered. Something gives way.
+    /// The engine had no room for a plan that fits by the ledger: the cells are fragmented. Evicts or preempts.
     fn make_room(&mut self) -> Result<(), EngineError> {
         self.scheduler.undo();
         match self.scheduler.make_room() {
             Room::Evicted => Ok(()),
             Room::Preempted(id) => {
-                tracing::warn!(request = id.0, "the KV cache is full; the request starts again later");
+                tracing::warn!(request = id.0, "the KV cache is full; preempted a request");
                 Ok(())
             }
             Room::None => self.break_down(EngineError::Fatal("the KV cache has no room for a single request".into())),
@@ -222,10 +222,10 @@ impl<'model, E: Engine> Worker<'model, E> {
     }
 
     fn break_down(&mut self, error: EngineError) -> Result<(), EngineError> {
-        tracing::error!(%error, "the engine is broken");
+        tracing::error!(%error, "the engine failed");
         self.fail_all(&WireError::new(
             ErrorCode::Engine,
-            format!("the engine failed: {error}; try: the same again, and the log of beastd for the reason"),
+            format!("the engine failed: {error}; try: repeat the request, and see beastctl logs for the reason"),
         ));
         Err(error)
     }

@@ -24,7 +24,7 @@ impl<E: Engine> Worker<'_, E> {
                 Some(state) => self.engine.restore(place, &state)?,
                 None => false,
             };
-            tracing::debug!(n_tokens = tokens.len(), is_restored, "a prefix from disk");
+            tracing::debug!(n_tokens = tokens.len(), is_restored, "restored a prefix from disk");
             self.scheduler.restored(place, is_restored.then_some(tokens));
         }
         Ok(())
@@ -37,7 +37,7 @@ impl<E: Engine> Worker<'_, E> {
             self.engine.edit(&self.scheduler.take_edits())?;
             let state = self.engine.save(place)?;
             if let Err(error) = store.write(&tokens, &state) {
-                tracing::warn!(%error, "a prefix cannot be kept on disk");
+                tracing::warn!(%error, "cannot save a prefix to disk");
             }
             if !self.inbox.commands.is_empty() {
                 break;

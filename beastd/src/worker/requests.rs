@@ -33,8 +33,8 @@ impl<E: Engine> Worker<'_, E> {
             parser: _,
             shown,
         } = admitted;
-        let mut stream =
-            Stream::new(Arc::clone(&self.vocab), events, started, stop, ignore_eos, n_max_tokens).showing(shown);
+        let mut stream = Stream::new(Arc::clone(&self.vocab), events, started, &prompt, stop, ignore_eos, n_max_tokens)
+            .showing(shown);
         let n_prompt = prompt.len();
         let n_generated = resumed.tokens.len();
         if let Some(reason) = stream.resume(&resumed.tokens, resumed.n_shown, n_max_tokens == 0) {
@@ -84,7 +84,7 @@ impl<E: Engine> Worker<'_, E> {
         }
         self.scheduler.finish(id);
         self.engine.disarm(id);
-        let text = "the answer cannot go on: the model that runs now would not have begun it so; try: the same again";
+        let text = "cannot resume this answer: a different model is loaded; try: repeat the request";
         Err(WireError::new(ErrorCode::Engine, text))
     }
 

@@ -1,4 +1,4 @@
-//! A step of the engine, and when it is given up: a large chunk of a prompt that is alone must not hold up who comes.
+//! Runs a step, and interrupts it when needed: the large chunk of a lone prompt must not hold up new requests.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -9,9 +9,8 @@ use crate::clock::now_us;
 use crate::scheduler::Sequence;
 
 impl<E: Engine> Worker<'_, E> {
-    /// Runs the plan. A chunk that is as large as it is because its prompt is alone is given up when a request comes
-    /// whose prompt is shorter than what this one still owes, as another would wait for it anyway, or a command that
-    /// ends something.
+    /// Runs the plan. A large chunk of a lone prompt is interrupted by a cancel or stop, or by a request whose prompt
+    /// is shorter than what this one still owes; a longer one would wait anyway.
     pub(super) fn step(&mut self, batch: &Batch, began_us: u64) -> Result<Vec<Sampled>, EngineError> {
         self.metrics.watchdog.begin(batch, began_us);
         let outcome = self.step_unless_interrupted(batch, began_us);
@@ -32,10 +31,10 @@ impl<E: Engine> Worker<'_, E> {
         outcome
     }
 
-    /// Books the time of a step that was given up to the request that it was for.
+    /// Charges the time of an interrupted step to its request.
     pub(super) fn interrupted(&mut self, batch: &Batch, began_us: u64) {
         let step_us = now_us() - began_us;
-        tracing::debug!(us = step_us, "a chunk was given up for somebody who came");
+        tracing::debug!(us = step_us, "interrupted a prefill chunk for a new request");
         Metrics::add(&self.metrics.busy_us, step_us);
         for row in &batch.rows {
             self.active.get_mut(&row.seq).expect("what was computed is active").prefill_us += step_us;

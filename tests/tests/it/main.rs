@@ -32,6 +32,7 @@ mod logits;
 mod long;
 mod memory;
 mod model;
+mod other_cpu;
 mod overload;
 mod pipelines;
 mod prefixes;

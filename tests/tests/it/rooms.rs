@@ -50,6 +50,7 @@ fn one_room_knows_llama_cpp() {
 #[test]
 fn what_may_be_unsafe_is_the_socket_of_the_system_the_engine_and_its_kernels() {
     let files = [
+        "launchd/src/cpu/x86_64.rs",
         "launchd/src/peer.rs",
         "launchd/src/socket.rs",
         "beastd/src/engine/context.rs",

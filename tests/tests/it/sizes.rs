@@ -69,12 +69,8 @@ fn long_functions(code: &str) -> Vec<(&str, usize)> {
 /// The name of the function that begins in this line.
 fn function(line: &str) -> Option<&str> {
     let (before, rest) = line.split_once("fn ")?;
-    let is_head = before.split_whitespace().all(|word| {
-        word.starts_with("pub")
-            || word.starts_with("in ")
-            || word.ends_with(')')
-            || ["const", "async", "unsafe", "extern", "\"C\""].contains(&word)
-    });
+    // `pub(in crate::x) extern "C"` and the like; not `let x = "fn `.
+    let is_head = before.trim_start().chars().all(|c| c.is_alphanumeric() || "_():\" ".contains(c));
     let name = rest.split(|c: char| !c.is_alphanumeric() && c != '_').next().filter(|name| !name.is_empty());
     name.filter(|_| is_head)
 }

@@ -47,6 +47,7 @@ impl Answering<'_> {
             console.stats(&stats_lines(done.1, done.2, &self.measured));
         }
         match cut {
+            Some(cut) if is_error && done.0 == FinishReason::Repetition => Err(TurnError::Repeats(cut).into()),
             Some(cut) if is_error => Err(TurnError::Cut(cut).into()),
             _ => Ok(()),
         }
@@ -135,6 +136,7 @@ impl Answering<'_> {
                 let why = self.dead_end.as_deref().unwrap_or("no token can follow");
                 Some(format!("the answer is truncated at {tokens}, inside its grammar or schema: {why}"))
             }
+            FinishReason::Repetition => Some(format!("the answer repeats itself and was cut at {tokens}")),
             FinishReason::Stop | FinishReason::StopText | FinishReason::Cancelled => None,
         }
     }

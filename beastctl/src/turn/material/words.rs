@@ -71,6 +71,7 @@ fn looks_like_a_path(text: &str) -> bool {
     text == "-" || begins || is_one_word && text.contains('/') || has_extension(text)
 }
 
+/// Whether the last word ends like a file name.
 fn has_extension(text: &str) -> bool {
     let word = text.split_whitespace().next_back().unwrap_or_default();
     let extension = Path::new(word).extension().and_then(|extension| extension.to_str()).unwrap_or_default();

@@ -90,11 +90,11 @@ fn a_hook_that_was_written_over_ours_is_chained_again() {
     expect![[r#"
         exit 2
         out: ""
-        err: beastctl: DIR/repo/.git/hooks/prepare-commit-msg is another program's hook, and prepare-commit-msg.beast-chained exists as well; try: --chain --force to run the newer one first and drop prepare-commit-msg.beast-chained, or write `beastctl hook run "$@" || :` yourself
+        err: beastctl: DIR/repo/.git/hooks/prepare-commit-msg is another program's hook, and prepare-commit-msg.beast-chained exists as well; try: pass --chain --force to run the newer one first and drop prepare-commit-msg.beast-chained, or add `beastctl hook run "$@" || :` yourself
     "#]].assert_eq(&install(&["--chain"]).report());
     expect![[r#"
         exit 0
-        out: "another program has written over the hook of beastctl: DIR/repo/.git/hooks/prepare-commit-msg\nleft over and never run: DIR/repo/.git/hooks/prepare-commit-msg.beast-chained\n"
+        out: "another program has overwritten beastctl's hook: DIR/repo/.git/hooks/prepare-commit-msg\nleft over and never run: DIR/repo/.git/hooks/prepare-commit-msg.beast-chained\n"
         err: "#]].assert_eq(&repo.hook(&["uninstall"]).report());
     assert!(path.exists() && chained.exists());
     assert_eq!(install(&["--chain", "--force"]).code, Some(0));
@@ -102,12 +102,12 @@ fn a_hook_that_was_written_over_ours_is_chained_again() {
     write_program(&path, "#!/bin/sh\n: two");
     expect![[r#"
         exit 0
-        out: "another program has written over the hook of beastctl: DIR/repo/.git/hooks/prepare-commit-msg\nremoved DIR/repo/.git/hooks/prepare-commit-msg.beast-chained\n"
+        out: "another program has overwritten beastctl's hook: DIR/repo/.git/hooks/prepare-commit-msg\nremoved DIR/repo/.git/hooks/prepare-commit-msg.beast-chained\n"
         err: "#]].assert_eq(&repo.hook(&["uninstall"]).report());
     assert!(path.exists() && !chained.exists());
     // Ours was deleted by hand, and with it whoever ran the other.
     fs::rename(&path, &chained).unwrap();
-    assert!(repo.hook(&["uninstall"]).stdout.contains("is back in its place"));
+    assert!(repo.hook(&["uninstall"]).stdout.contains("restored the previous hook"));
     assert!(path.exists() && !chained.exists());
 }
 

@@ -229,10 +229,7 @@ fn names_may_have_spaces_and_quotes() {
     fs::copy(env!("CARGO_BIN_EXE_beastctl"), &status).unwrap();
     repo.beast.program = status;
     let ran = repo.hook(&["status"]);
-    assert!(
-        ran.stdout.contains("(not there; beastctl of PATH runs, if there is one; try: beastctl hook install)"),
-        "{ran:?}"
-    );
+    assert!(ran.stdout.contains("(not found; falls back to beastctl in PATH; try: beastctl hook install)"), "{ran:?}");
 }
 
 /// Who has switched hooks off by it must not be told to move the device.

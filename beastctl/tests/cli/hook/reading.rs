@@ -424,5 +424,5 @@ fn the_users_own_prompt_is_used_and_its_mistakes_are_noted() {
     repo.git(&["config", "beast.hookTimeout", "soon"]);
     repo.stage("d", "d\n");
     repo.git(&["commit", "-q"]);
-    assert!(repo.suggested().contains("git config beast.hookTimeout is `soon`, but must be a time above 0"));
+    assert!(repo.suggested().contains("git config beast.hookTimeout is `soon`, but must be a duration above 0"));
 }

@@ -1,19 +1,19 @@
 //! AVX-512 VNNI: rows of quantized weights times a few columns. Knows no tensors and no threads.
 //!
 //! A row is read once, whatever the number of columns: its nibbles are unpacked into registers, and each column costs
-//! four multiplications of 64 bytes. Rows are read one after the other, with a prefetch ahead: decoding is bound by
-//! memory, and two rows at once read it at two thirds of the speed.
+//! four 64-byte multiplications. Rows are read one after the other, with prefetch: decoding is memory-bound, and
+//! reading two rows at once reaches two thirds of the bandwidth.
 
 use std::arch::x86_64::*;
 
 use super::blocks::{Activations, BLOCK, Q4K, Q5K, Q6K};
 use super::instructions::{InstructionSet, Kernel};
 
-/// As many columns as are multiplied in one go: what fits into 32 registers beside the weights.
+/// Most columns per pass: what fits into 32 registers beside the weights.
 const MOST_COLUMNS: usize = 8;
 
-/// How far ahead of the block in hand weights are fetched, in bytes. Measured with 1.2 GB of weights on two cores: 27
-/// GB/s without, 29 with 1 KiB, 31 to 34 with 4 KiB or 8.
+/// Prefetch distance in bytes. With 1.2 GB of weights on two cores: 27 GB/s without prefetch, 29 with 1 KiB, 31 to 34
+/// with 4 or 8 KiB.
 const AHEAD: usize = 4096;
 
 /// AVX-512 with the extensions F, BW, DQ and VNNI, which Intel's servers have since 2019 and AMD's CPUs since Zen 4.
@@ -32,7 +32,8 @@ impl InstructionSet for Avx512 {
 
 /// Weights that these kernels can unpack.
 trait Unpack {
-    /// Whether a half block's second and third quarter are swapped in the activations, as the type's nibbles lie.
+    /// Whether the second and third quarter of a half block are swapped in the activations, to match the type's
+    /// nibbles.
     const IS_SWAPPED: bool;
 
     /// # Safety
@@ -68,7 +69,7 @@ impl Unpack for Q5K {
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vnni,f16c,fma")]
     unsafe fn unpack(&self) -> Unpacked {
-        // Byte i of `high` has the fifth bits of weight i of all eight groups, to be brought to the place of bit 4.
+        // Byte i of `high` has the fifth bits of weight i in all eight groups; each moves to bit 4.
         // SAFETY: 32 bytes.
         let high = _mm512_broadcast_i64x4(unsafe { _mm256_loadu_si256(self.high.as_ptr().cast()) });
         let fifth = _mm512_set1_epi8(0x10);
@@ -97,7 +98,7 @@ fn nibbles(bytes: &[u8; 128]) -> [__m512i; 4] {
     [_mm512_and_si512(first, low), high(first), _mm512_and_si512(second, low), high(second)]
 }
 
-/// What `Q4K` and `Q5K` share: eight scales and eight minima in twelve bytes, the lower six bits of the first eight
+/// Common to `Q4K` and `Q5K`: eight scales and eight minima in twelve bytes. The lower six bits of the first eight
 /// bytes and, for the second four of each, nibbles and upper bits. No weights.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,f16c")]
@@ -114,7 +115,7 @@ fn groups_of_32(d: u16, d_min: u16, packed: &[u8; 12]) -> Unpacked {
     Unpacked {
         q: [_mm512_setzero_si512(); 4],
         scales: [spread(0, 2), spread(1, 3), spread(4, 6), spread(5, 7)],
-        // Each twice: the sums are of 16.
+        // Each twice, because sums are of 16.
         common: _mm256_cvtepu8_epi16(_mm_unpacklo_epi8(minima, minima)),
         d: half(d),
         d_common: half(d_min),
@@ -136,8 +137,8 @@ impl Unpack for Q6K {
     unsafe fn unpack(&self) -> Unpacked {
         let low = _mm512_set1_epi8(0x0f);
         let two_bits = _mm512_set1_epi8(0x30);
-        // The upper two bits of four weights share a byte. Each half of the register wants another pair of them, at the
-        // place of its bits 4 and 5.
+        // The upper two bits of four weights share a byte. Each half of the register needs a different pair, at bits 4
+        // and 5.
         let (up, down) = (halves(4, 2), halves(0, 2));
         let half_block = |i: usize| {
             // SAFETY: 64 of 128 and 32 of 64 bytes, i being 0 or 1.
@@ -264,7 +265,7 @@ unsafe fn products<W: Unpack, const N: usize>(row: &[W], columns: &[Activations]
     let mut commons = [_mm256_setzero_ps(); N];
     for (i, block) in row.iter().enumerate() {
         let here = std::ptr::from_ref(block).cast::<i8>();
-        // Past the end of the weights a prefetch does nothing.
+        // A prefetch past the end of the weights has no effect.
         _mm_prefetch::<_MM_HINT_T0>(here.wrapping_add(AHEAD));
         _mm_prefetch::<_MM_HINT_T0>(here.wrapping_add(AHEAD + 64));
         // SAFETY: as promised by the caller.

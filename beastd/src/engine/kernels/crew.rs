@@ -1,9 +1,9 @@
-//! Helpers that nobody waits for: how a product is computed on a machine whose cores others use too.
+//! Best-effort helpers: matrix products under CPU contention.
 //!
-//! llama.cpp's threads meet behind every operation, some hundred times a token. One that shares its core with a busy
-//! program is paused for milliseconds, and all others wait. Here one thread, llama.cpp's only one, goes through the
-//! product from the front, and helpers take pieces from the back while they happen to run. What a helper has begun and
-//! does not end in time is simply computed again: a helper adds what it can, and never takes anything away.
+//! llama.cpp's threads meet at a barrier after every operation, some hundred times per token. A thread that shares its
+//! core with a busy program is paused for milliseconds while all others wait. Here one thread, llama.cpp's only one,
+//! works through the product from the front, and helpers take pieces from the back whenever they run. A piece that a
+//! helper has not finished in time is simply computed again: helpers can only speed things up.
 //!
 //! So that a helper may be late by any time, it touches nothing that can change under it: each product has a job of its
 //! own, with the rounded columns and room for the helpers' results, and a job is used again only when no helper looks
@@ -30,11 +30,11 @@ mod atomics {
     pub(super) use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 }
 
-/// Rows of a piece at least.
+/// Fewest rows per piece.
 const LEAST_ROWS: usize = 16;
-/// A helper that has found nothing to do for this long goes to sleep; the pauses within a token are shorter.
+/// A helper that has been idle for this long sleeps; pauses within a token are shorter.
 const SPIN: Duration = Duration::from_micros(300);
-/// A helper's last piece is waited for as long as this share of a piece takes, then it is computed again.
+/// How long to wait for a helper's last piece, as a share of the time for one, before computing it again.
 const PATIENCE: f64 = 1.5;
 
 /// Rounds the columns of a product.
@@ -49,7 +49,7 @@ struct Task {
     n_pieces: usize,
     rows_of_piece: usize,
     columns: Vec<Activations>,
-    /// Products of helpers, column after column.
+    /// Results of helpers, column by column.
     results: Vec<UnsafeCell<f32>>,
 }
 
@@ -91,11 +91,11 @@ struct Shared {
     is_over: AtomicBool,
 }
 
-/// What one helper tells.
+/// State of one helper.
 #[derive(Default)]
 struct Place {
     is_asleep: AtomicBool,
-    /// The kernel's number of its thread; 0 before it runs.
+    /// The kernel's id of its thread; 0 before it runs.
     tid: AtomicI32,
 }
 
@@ -110,7 +110,7 @@ unsafe impl Sync for Shared {}
 pub(super) struct Crew {
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<()>>,
-    /// The core that the helpers keep away from.
+    /// The core that the helpers avoid.
     core: Cell<usize>,
 }
 
@@ -157,7 +157,7 @@ impl Helpers {
 }
 
 impl Drop for Helpers {
-    /// Waits for pieces that helpers have begun: weights may go now.
+    /// Waits for pieces that helpers have started; afterwards the weights may be freed.
     fn drop(&mut self) {
         if let Some(crew) = &self.0 {
             while !crew.shared.protocol.are_all_resting() {
@@ -167,7 +167,7 @@ impl Drop for Helpers {
     }
 }
 
-/// Computes a product with the helpers of this thread; false when it has none.
+/// Computes a product with this thread's helpers; false when there are none.
 ///
 /// # Safety
 /// As for [`Product::multiply`], on the only thread.
@@ -190,7 +190,7 @@ impl Crew {
             let shared = Arc::clone(&shared);
             thread::Builder::new().name(format!("helper {this}")).spawn(move || shared.help(this))
         };
-        // Who gets no more threads computes with those there are.
+        // If no more threads can be started, those that exist have to do.
         let threads = (0..n).map_while(|this| start(this).ok()).collect();
         Self { shared, threads, core: Cell::new(usize::MAX) }
     }
@@ -220,7 +220,7 @@ impl Crew {
             unsafe { compute(product, &task.columns, task.rows(piece), product.to) };
             n_own += 1;
         }
-        // The rest was begun by helpers.
+        // Helpers have started the rest.
         let patience = began.elapsed().mul_f64(PATIENCE / n_own.max(1) as f64);
         let done = shared.wait_for(job, n_own..task.n_pieces, patience);
         for piece in n_own..task.n_pieces {
@@ -245,8 +245,8 @@ impl Crew {
         }
     }
 
-    /// Sends the helpers to other cores than this thread's. The kernel balances weights, not threads: with a busy
-    /// program on one core it puts all of ours onto the other.
+    /// Moves the helpers to other cores than this thread's. The kernel balances load, not threads: with a busy program
+    /// on one core, it puts all of ours on the other.
     fn keep_away(&self) {
         let core = rustix::thread::sched_getcpu();
         if self.core.get() == core {
@@ -258,7 +258,7 @@ impl Crew {
             let tid = rustix::thread::Pid::from_raw(helper.tid.load(Ordering::Relaxed));
             tid.is_some_and(|tid| rustix::thread::sched_setaffinity(Some(tid), &cores).is_ok())
         };
-        // One that does not run yet is sent with the next product.
+        // A helper that is not running yet is moved with the next product.
         if cores.count() == 0 || self.shared.helpers.iter().all(send) {
             self.core.set(core);
         }
@@ -270,14 +270,14 @@ impl Drop for Crew {
         self.shared.is_over.store(true, Ordering::SeqCst);
         for thread in self.threads.drain(..) {
             thread.thread().unpark();
-            // It has nothing to say.
+            // Nothing to report.
             let _ = thread.join();
         }
     }
 }
 
 impl Shared {
-    /// Those of these pieces, and maybe others, that are done: all of them, or those there are when patience ends.
+    /// Which of these pieces (and possibly others) are done: all, or those done when patience ends.
     fn wait_for(&self, job: usize, pieces: Range<usize>, patience: Duration) -> u64 {
         let wanted = pieces.fold(0, |bits, piece| bits | 1_u64 << piece);
         let began = Instant::now();
@@ -290,7 +290,7 @@ impl Shared {
         }
     }
 
-    /// A helper's life.
+    /// The main loop of a helper.
     fn help(&self, this: usize) {
         let place = &self.helpers[this];
         place.tid.store(rustix::thread::gettid().as_raw_pid(), Ordering::Relaxed);
@@ -305,7 +305,7 @@ impl Shared {
                 std::hint::spin_loop();
             } else {
                 place.is_asleep.store(true, Ordering::SeqCst);
-                // Who publishes a job after this sees a sleeper; what was published before is seen here.
+                // A job published later sees the sleeper; one published earlier is seen here.
                 if self.protocol.open().is_none() && !self.is_over.load(Ordering::SeqCst) {
                     thread::park();
                 }

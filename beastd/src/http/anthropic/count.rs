@@ -1,4 +1,4 @@
-//! `/v1/messages/count_tokens`: how long a prompt is; answers nothing.
+//! `/v1/messages/count_tokens`: the length of a prompt.
 
 use beast_protocol::Generate;
 use hyper::StatusCode;

@@ -1,4 +1,4 @@
-//! `/completion`: raw prompts that are continued, in llama-server's words.
+//! `/completion`: continues raw prompts, in llama-server's format.
 
 use beast_protocol::Generate;
 use hyper::StatusCode;
@@ -26,7 +26,7 @@ pub(crate) async fn answer(asked: Asked) -> Result<Reply, Refusal> {
         all.iter().map(|completion| Generate { priority, ..completion.request.clone() }).collect();
     let n_answers = requests.len();
     let answers = Answers::begin(&client.shared, requests).await?;
-    // The requests have a hold of their own.
+    // The requests hold the model themselves.
     drop(held);
     if wishes.is_stream {
         return Ok(stream::reply(answers, Partials::new(wishes, all), client.line));

@@ -29,7 +29,7 @@ pub(crate) async fn answer(asked: Asked) -> Result<Reply, Refusal> {
 
 fn chat(fields: &Fields<'_>, messages: Vec<Message>, n_ctx: usize) -> Result<Generate, Refusal> {
     keep_alive::is_over(fields)?;
-    // Ollama goes on with the assistant's words, too.
+    // Like Ollama, continues a final assistant message.
     let continue_last = messages.last().is_some_and(|last| last.role == Role::Assistant && last.tool_calls.is_empty());
     let tools = Tools { functions: openai::functions(fields)?, ..Tools::default() };
     let template = beast_protocol::TemplateOptions { continue_last, ..think(fields)? };

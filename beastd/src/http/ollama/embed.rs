@@ -1,4 +1,4 @@
-//! `/api/embed` and `/api/embeddings`: texts as vectors.
+//! `/api/embed` and `/api/embeddings`.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -18,10 +18,10 @@ use crate::http::refusal::Refusal;
 use crate::http::vocabulary::hold;
 use crate::shared::Shared;
 
-/// Texts of one request.
+/// Most texts per request.
 const MAX_INPUTS: usize = 2048;
 
-/// Some vectors, and what they took.
+/// Vectors, and their cost.
 struct Embedded {
     model: String,
     vectors: Vec<Vec<f32>>,
@@ -63,7 +63,7 @@ pub(crate) async fn one(asked: Asked) -> Result<Reply, Refusal> {
     Ok(json_reply(StatusCode::OK, &json!({ "embedding": vector })))
 }
 
-/// An empty text has no vector: Ollama's clients send one to load the model.
+/// An empty text has no vector: Ollama clients send one to load the model.
 async fn embed(client: &Client, mut texts: Vec<String>, is_truncated: bool) -> Result<Embedded, Refusal> {
     let arrived = Instant::now();
     texts.retain(|text| !text.is_empty());
@@ -80,7 +80,10 @@ fn tokens(admission: &Admission, texts: &[String], is_truncated: bool) -> Result
     let one = |text: &String| {
         let mut tokens = admission.vocab().tokenize(text, true, false);
         if tokens.len() > n_ctx && !is_truncated {
-            let text = format!("the input length {} exceeds the context length {n_ctx}; try: truncate", tokens.len());
+            let text = format!(
+                "the input length {} exceeds the context length {n_ctx}; try: set truncate to true",
+                tokens.len()
+            );
             return Err(Refusal::invalid_field("input", text));
         }
         tokens.truncate(n_ctx);
@@ -89,7 +92,7 @@ fn tokens(admission: &Admission, texts: &[String], is_truncated: bool) -> Result
     texts.iter().map(one).collect()
 }
 
-/// The first dimensions, with length 1 again.
+/// Keeps the first dimensions and normalizes again.
 fn shorten(vector: &mut Vec<f32>, n_dimensions: usize) {
     vector.truncate(n_dimensions);
     let length = vector.iter().map(|x| x * x).sum::<f32>().sqrt();
@@ -98,7 +101,7 @@ fn shorten(vector: &mut Vec<f32>, n_dimensions: usize) {
     }
 }
 
-/// One vector of length 1 for each input.
+/// One normalized vector per input.
 async fn vectors(shared: &Arc<Shared>, inputs: Vec<Vec<Token>>) -> Result<Vec<Vec<f32>>, Refusal> {
     Ok(shared.worker.embed(inputs).await?)
 }

@@ -1,4 +1,4 @@
-//! `/api/generate`: one prompt, and the run of an answer that it shares with `/api/chat`.
+//! `/api/generate`, and the run of an answer that it shares with `/api/chat`.
 
 use std::time::Instant;
 
@@ -33,11 +33,11 @@ fn generate(fields: &Fields<'_>, n_ctx: usize) -> Result<Generate, Refusal> {
     keep_alive::is_over(fields)?;
     refuse_images(fields)?;
     if fields.text("suffix")?.is_some_and(|suffix| !suffix.is_empty()) {
-        return Err(Refusal::invalid_field("suffix", "suffix is not supported; try: without it"));
+        return Err(Refusal::invalid_field("suffix", "suffix is not supported; try: leave it out"));
     }
     if fields.text("template")?.is_some_and(|template| !template.is_empty()) {
-        // It is in Go's language, and was written for another model.
-        let text = "template is not supported: the model's own is used; try: the whole prompt with raw: true";
+        // It is a Go template, written for another model.
+        let text = "template is not supported: the model's own is used; try: send the whole prompt with raw: true";
         return Err(Refusal::invalid_field("template", text));
     }
     let prompt = fields.text("prompt")?.unwrap_or_default().to_owned();

@@ -1,5 +1,5 @@
-//! `/api/tags`, `/api/show`, `/api/ps`, `/api/pull`: the model in Ollama's words. Changes nothing, and reloads no model
-//! that was loaded once.
+//! `/api/tags`, `/api/show`, `/api/ps`, `/api/pull`: the model in Ollama's format. Changes nothing, and reloads no
+//! model that was loaded before.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -22,17 +22,17 @@ use crate::http::vocabulary::hold;
 use crate::loader::ModelFacts;
 use crate::shared::Shared;
 
-/// A century: who never unloads has no time for it.
+/// A century: without unloading there is no expiry.
 const NEVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
-/// How long a list waits for the first load, which finds out what the model is called.
+/// How long a list waits for the first load, which finds the model's name.
 const FIRST_LOAD: Duration = Duration::from_secs(5);
 
 /// `/api/tags`.
 pub(crate) async fn tags(asked: Asked) -> Reply {
     let shared = &asked.client.shared;
     if models::facts(shared).is_none() {
-        // Without a model there is still a list.
+        // Without a model, the list is empty.
         let _ = timeout(FIRST_LOAD, hold(&asked.client)).await;
     }
     let mut entry = entry(shared);
@@ -41,7 +41,7 @@ pub(crate) async fn tags(asked: Asked) -> Reply {
     json_reply(StatusCode::OK, &json!({ "models": [entry] }))
 }
 
-/// `/api/ps`: what is in memory.
+/// `/api/ps`: loaded models.
 pub(crate) fn ps(asked: &Asked) -> Reply {
     let shared = &asked.client.shared;
     let Some(ready) = models::ready(shared) else { return json_reply(StatusCode::OK, &json!({ "models": [] })) };
@@ -78,7 +78,7 @@ pub(crate) async fn show(asked: Asked) -> Result<Reply, Refusal> {
     Ok(json_reply(StatusCode::OK, &body))
 }
 
-/// `/api/pull` of what is there. Nothing is fetched for a stranger.
+/// `/api/pull` of the existing model. HTTP clients cannot download models.
 pub(crate) fn pull(asked: &Asked) -> Result<Reply, Refusal> {
     let fields = Fields::new(&asked.body);
     let name = name(&fields)?;
@@ -86,12 +86,12 @@ pub(crate) fn pull(asked: &Asked) -> Result<Reply, Refusal> {
     if ModelCard::current(&asked.client.shared).is_called(&name) {
         Ok(single(&json!({ "status": "success" }), is_stream))
     } else {
-        let reason = "nothing is downloaded over HTTP; try: beastctl models pull";
+        let reason = "models cannot be downloaded over HTTP; try: beastctl models pull";
         Err(Refusal::not_found(format!("model '{}' not found: {reason}", models::excerpt(&name))))
     }
 }
 
-/// Clients of all ages: `model`, `name`.
+/// Clients old and new: `model`, `name`.
 fn name(fields: &Fields<'_>) -> Result<String, Refusal> {
     let name = match fields.text("model")?.filter(|name| !name.is_empty()) {
         Some(name) => Some(name),
@@ -100,7 +100,7 @@ fn name(fields: &Fields<'_>) -> Result<String, Refusal> {
     name.map(str::to_owned).ok_or_else(|| fields.wrong("model", "the name of a model"))
 }
 
-/// What both lists say.
+/// Fields common to both lists.
 fn entry(shared: &Shared) -> Value {
     let card = ModelCard::current(shared);
     let name = card.tagged();
@@ -114,7 +114,7 @@ fn entry(shared: &Shared) -> Value {
     })
 }
 
-/// Tells files apart without reading gigabytes: by place, size and time.
+/// Distinguishes files without reading gigabytes: by path, size and time.
 fn digest(card: &ModelCard, size: u64) -> String {
     let path = card.model.as_ref().map_or(card.id.as_str(), |model| &model.path);
     let hash = Sha256::digest(format!("{path}\n{size}\n{}", card.created));
@@ -205,12 +205,12 @@ fn model_info(facts: &ModelFacts) -> Value {
     let architecture = metadata(facts, "general.architecture").unwrap_or("unknown").to_owned();
     info.insert("general.basename".into(), facts.model.name.as_str().into());
     info.insert("general.parameter_count".into(), facts.model.n_params.into());
-    // Clients fill what this says: it is the room that there is, not the one that the model was trained for.
+    // Clients fill the context that this reports: the actual one, not the training length.
     info.insert(format!("{architecture}.context_length"), facts.model.n_ctx.into());
     info.into()
 }
 
-/// In the words of a Modelfile.
+/// In Modelfile format.
 fn parameters(facts: &ModelFacts) -> String {
     let sampling = &facts.sampling;
     let all = [
@@ -232,16 +232,16 @@ fn capabilities(facts: Option<&ModelFacts>) -> Value {
     capabilities.into()
 }
 
-/// Whether the model's template knows thoughts.
+/// Whether the model's template supports thinking.
 fn thinks(facts: &ModelFacts) -> bool {
     let template = &facts.chat_template;
     ["enable_thinking", "<think>", "reasoning_content"].iter().any(|word| template.contains(word))
 }
 
-/// Whether this request may ask for thoughts; loads a model that has not been loaded before.
+/// Checks whether this request may enable thinking; loads a model that was never loaded.
 ///
 /// # Errors
-/// 400 in Ollama's words when the model has none.
+/// 400 in Ollama's words when the model does not support it.
 pub(super) async fn check_thinking(
     client: &Client,
     fields: &Fields<'_>,

@@ -1,8 +1,8 @@
 //! Who computes which piece, and when a job may be used again. Knows no products, no clock and no threads.
 //!
-//! The crew's owner takes each product through `free_job`, the writing of that job's task, `publish`, `take_front` until
-//! nothing is left, `done`, `close`. A helper goes through `open`, `look`, `take_back` until nothing is left with an
-//! `end` for each piece, `rest`. It may be paused anywhere and for any time.
+//! The crew's owner takes each product through `free_job`, the writing of that job's task, `publish`, `take_front`
+//! until nothing is left, `done`, `close`. A helper goes through `open`, `look`, `take_back` until nothing is left with
+//! an `end` for each piece, `rest`. It may be paused anywhere and for any time.
 //!
 //! # Why that is safe
 //!
@@ -17,14 +17,15 @@
 //!    piece happens before `free_job`, which sees this `look`, and then the job is not free, or a later store of that
 //!    helper. That can only be or follow its `rest`, which releases all that the helper has done. A take that comes
 //!    later fails: an exchange meets the newest value of the ticket, and that is closed or of another generation.
-//! 4. *A result that is used is complete.* `end` releases it and `done` acquires it. A piece without its bit is computed
-//!    again by the owner, into another place. By 3, nobody has a piece of the job when `publish` resets the bits.
-//! 5. *Weights may go when all helpers rest.* The owner asks between two products, when the ticket is closed: nobody can
-//!    take a piece any more, and by 3 it sees everyone who has one.
+//! 4. *A result that is used is complete.* `end` releases it and `done` acquires it. A piece without its bit is
+//!    computed again by the owner, into another place. By 3, nobody has a piece of the job when `publish` resets the
+//!    bits.
+//! 5. *Weights may go when all helpers rest.* The owner asks between two products, when the ticket is closed: nobody
+//!    can take a piece any more, and by 3 it sees everyone who has one.
 //!
-//! None of this needs `SeqCst`; falling asleep does, which is the business of `crew.rs`: the owner stores the ticket and
-//! asks who sleeps, a helper says that it sleeps and asks for the ticket. `protocol_tests.rs` has loom try the orders in
-//! which all this can happen, and the old values that loads may see.
+//! None of this needs `SeqCst`; falling asleep does, which is the business of `crew.rs`: the owner stores the ticket
+//! and asks who sleeps, a helper says that it sleeps and asks for the ticket. `protocol_tests.rs` has loom try the
+//! orders in which all this can happen, and the old values that loads may see.
 
 use super::atomics::{AtomicU64, AtomicUsize, Ordering};
 

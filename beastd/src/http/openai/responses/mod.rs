@@ -1,4 +1,4 @@
-//! `/v1/responses`: stateless. What a request refers to must be in it.
+//! `/v1/responses`: stateless. A request must contain everything it refers to.
 
 mod events;
 mod input;
@@ -44,7 +44,7 @@ async fn collect(mut answers: Answers, mut narration: Narration) -> Reply {
     json_reply(StatusCode::OK, &narration.response())
 }
 
-/// The events on their way.
+/// Streams the events.
 struct Told {
     narration: Narration,
     out: Vec<(&'static str, serde_json::Value)>,
@@ -69,6 +69,6 @@ impl Script for Told {
         self.write(out);
     }
 
-    // The last event says that it is the last.
+    // The last event marks the end.
     fn end(&mut self, _: &mut Vec<u8>) {}
 }
