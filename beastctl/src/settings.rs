@@ -33,7 +33,8 @@ pub enum SettingsError {
     Refused(String),
     /// It is of another version, which speaks of settings in another way.
     #[error(
-        "{}, version {version}, cannot show its settings to beastctl {}; try: install beastd and beastctl of one version",
+        "{}, version {version}, cannot show its settings to beastctl {}; try: install beastd and beastctl of one \
+         version",
         .program.display(),
         env!("CARGO_PKG_VERSION")
     )]

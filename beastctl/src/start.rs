@@ -78,8 +78,8 @@ impl Failing for StartError {
             }
             StartError::Refused(_) => Some("leave out --no-start".into()),
             StartError::ServiceStopped { .. } => {
-                let without = "where no service manager runs, as in a container, --socket with another place or beastctl \
-                               service uninstall";
+                let without = "where no service manager runs, as in a container, --socket with another place or \
+                               beastctl service uninstall";
                 Some(format!("beastctl service start, or {without}"))
             }
             StartError::Missing(_) | StartError::NoProgram => {

@@ -1,8 +1,8 @@
 //! What the system keeps for beastd: its places, its socket, its service, its files, its CPU.
 //!
-//! May know: the environment, the file system, launchd and systemd, CPUs, the format of a model's head. Never knows: the
-//! wire, what a model is for, the configuration, a runtime, a log. beastd and beastctl both build on it, so that they
-//! cannot disagree about a path, nor about what of it is shown.
+//! May know: the environment, the file system, launchd and systemd, CPUs, the format of a model's head. Never knows:
+//! the wire, what a model is for, the configuration, a runtime, a log. beastd and beastctl both build on it, so that
+//! they cannot disagree about a path, nor about what of it is shown.
 
 use std::path::PathBuf;
 use std::time::Duration;
