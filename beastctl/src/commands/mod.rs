@@ -1,42 +1,29 @@
-//! One command, one file, each with a `run`; here the choice among them and what they share.
+//! One file per verb, and the dispatch. A verb of more than a few steps has its own room.
 
-pub(crate) mod alfred;
-mod answering;
-mod asking;
-mod bench;
-mod chat;
-mod commit_message;
-pub mod completions;
-mod context;
-mod conversing;
-mod doctor;
 mod error;
 mod generate;
 mod history;
-mod hook;
 mod load;
-pub(crate) mod logs;
-pub mod man;
-mod material;
 mod models;
-pub mod prompt_verb;
 mod prompts;
-mod request;
-pub(crate) mod service;
-mod settings;
 mod status;
 mod stop;
 mod version;
 
 use std::time::Instant;
 
+pub use self::error::CommandError;
 use crate::{
-    cli::{Cli, Verb},
+    alfred, bench, chat,
+    cli::{Cli, Verb, prompt_verb},
+    completions,
+    context::Context,
+    doctor,
     exit::Result,
+    hook, logs, man,
     output::Console,
+    service,
 };
-pub use context::Context;
-pub use error::CommandError;
 
 /// Runs what was typed.
 ///

@@ -1,13 +1,13 @@
-//! `beastctl version`: who speaks what.
+//! `beastctl version`: versions of programs and protocol.
 
 use std::time::Duration;
 
 use beast_protocol::{Event, Request, Status, VERSION, Welcome};
 use serde_json::{Value, json};
 
-use super::context::Context;
 use crate::{
     client::{Client, ClientError},
+    context::Context,
     exit::{During as _, Result},
     output::json_line,
     wait::{Wait, WaitError},

@@ -1,4 +1,4 @@
-//! What does not fit into the context: refused, or shortened as the request wishes.
+//! Input that exceeds the context: refused, or truncated as the request asks.
 
 use std::borrow::Cow;
 
@@ -11,25 +11,25 @@ use crate::template::Setting;
 
 /// A prompt that fits.
 pub(super) struct Fitted<'a> {
-    /// The request's messages, the last one shortened if it had to be.
+    /// The request's messages, the last one truncated if necessary.
     pub(super) messages: Cow<'a, [Message]>,
     pub(super) prompt: Vec<Token>,
     /// What was dropped.
     pub(super) notices: Vec<Notice>,
 }
 
-/// Whoever lets a long input be shortened or divided wants this share of the context for the answer, unless a shorter
-/// one is asked for.
+/// A long input that may be truncated or split leaves this share of the context for the answer, unless the request asks
+/// for less.
 const ANSWER_SHARE: usize = 4;
-/// Tokenizing more only to refuse it takes seconds.
+/// Tokenizing more than this just to refuse it takes seconds.
 pub(super) const MAX_EXACT: usize = 256 * 1024;
-/// Room for the words that stand where something was dropped, and for what a cut makes of the tokens around it.
+/// Tokens for the text that replaces the dropped part, and for changed tokens around the cut.
 const MARK_ROOM: usize = 32;
-/// Tries to shorten, each by some percent more.
+/// Attempts to truncate, each a few percent shorter.
 const N_TRIES: usize = 8;
 
 impl Admission {
-    /// Makes the prompt of a request whose answer may take `n_asked` tokens.
+    /// Builds the prompt of a request whose answer may take `n_asked` tokens.
     pub(super) fn fit<'a>(
         &self,
         request: &'a Generate,
@@ -37,15 +37,15 @@ impl Admission {
         n_asked: usize,
     ) -> Result<Fitted<'a>, WireError> {
         let n_answer = match request.overflow {
-            // One token must be left; whoever wants more says so.
+            // At least one token must be left for the answer.
             Overflow::Refuse => 1,
             Overflow::Truncate { .. } | Overflow::Reduce { .. } => n_asked.min(self.n_ctx / ANSWER_SHARE).max(1),
         };
         let n_max = self.n_ctx - n_answer;
         let n_bytes: usize = request.messages.iter().map(|message| message.content.len()).sum();
-        // What cannot fit is measured by its beginning.
+        // Input that cannot fit is measured by its beginning.
         let is_hopeless = (n_bytes / self.longest_token > self.n_ctx && n_bytes > MAX_EXACT)
-            // No template writes a message without a token.
+            // Every template writes at least one token per message.
             || request.messages.len() > self.n_ctx;
         let (n_prompt, n_tokens) = if is_hopeless {
             let n_tokens = self.estimate(request, n_bytes);
@@ -53,7 +53,7 @@ impl Admission {
         } else {
             let prompt = self.prompt(&request.messages, setting)?;
             if prompt.is_empty() {
-                return Err(invalid("the prompt is empty; try: a question, or some text"));
+                return Err(invalid("the prompt is empty; try: send a question, or some text"));
             }
             if prompt.len() <= n_max {
                 return Ok(Fitted { messages: Cow::Borrowed(&request.messages), prompt, notices: Vec::new() });
@@ -97,12 +97,12 @@ impl Admission {
         for _ in 0..N_TRIES {
             let gone = splitter::shorten(text, &*self.vocab, n_keep, ends);
             let n_gone = splitter::estimate(&text[gone.clone()], &*self.vocab);
-            // The model should know as well, or it takes the ends for neighbours.
+            // Tell the model as well, or it reads both ends as adjacent.
             let mark = format!("\n[… {n_gone} tokens left out …]\n");
             let messages = with(&[&text[..gone.start], mark.as_str(), &text[gone.end..]].concat());
             let prompt = self.prompt(&messages, setting)?;
             if prompt.len() <= n_max && n_keep > 0 {
-                let text = format!("the {place} of the input was left out: {n_gone} of {n_prompt} tokens");
+                let text = format!("the {place} of the input was dropped: {n_gone} of {n_prompt} tokens");
                 let notices = vec![Notice { kind: NoticeKind::Warning, text }];
                 return Ok(Fitted { messages: Cow::Owned(messages), prompt, notices });
             }
@@ -110,7 +110,8 @@ impl Admission {
         }
         let n_ctx = self.n_ctx;
         let message = format!(
-            "the input is {n_prompt} tokens, {n_around} of them are no material that may be dropped, and the context holds {n_ctx} with {} of them for the answer; try: a shorter question or conversation, or a larger n_ctx",
+            "the input is {n_prompt} tokens, {n_around} of which cannot be dropped, and the context holds {n_ctx}, {} \
+             of them reserved for the answer; try: shorten the question or conversation, or raise n_ctx",
             n_ctx - n_max
         );
         Err(WireError::new(ErrorCode::TooLong, message))
@@ -126,23 +127,24 @@ impl Admission {
     fn too_long(&self, n_tokens: &str) -> WireError {
         let n_ctx = self.n_ctx;
         let message = format!(
-            "the input is {n_tokens} tokens and the context holds {n_ctx}, prompt and answer together; try: less input, --truncate head, middle or tail, or a larger n_ctx"
+            "the input is {n_tokens} tokens and the context holds {n_ctx}, prompt and answer together; try: shorten \
+             the input, use --truncate head, middle or tail, or raise n_ctx"
         );
         WireError::new(ErrorCode::TooLong, message)
     }
 }
 
-/// What is before the material of a message, the material, and what is behind it.
+/// Splits a message into the text before the material, the material, and the text after it.
 ///
 /// # Errors
-/// [`ErrorCode::Invalid`] when the span is none of the message's.
+/// [`ErrorCode::Invalid`] when the span is outside the message.
 pub fn cut_out(content: &str, material: Span) -> Result<(&str, &str, &str), WireError> {
     let start = usize::try_from(material.start).unwrap_or(usize::MAX);
     let end = usize::try_from(material.end).unwrap_or(usize::MAX);
     match (content.get(..start), content.get(start..end), content.get(end..)) {
         (Some(before), Some(material), Some(after)) => Ok((before, material, after)),
-        _ => Err(invalid(
-            "the material is not within the last message, a fault of the client; try: one of the same version as beastd",
-        )),
+        _ => {
+            Err(invalid("the material is not inside the last message; try: use a client of the same version as beastd"))
+        }
     }
 }

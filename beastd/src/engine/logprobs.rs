@@ -1,4 +1,4 @@
-//! Log-probabilities of the model's own distribution. Numbers only: knows no llama.cpp.
+//! Log-probabilities under the model's own distribution. Numbers only: knows no llama.cpp.
 
 use super::sampler::argmax;
 use crate::batch::{Logprobs, Token};
@@ -22,7 +22,7 @@ fn largest(logits: &[f32], n: usize) -> Vec<(Token, f32)> {
         return top;
     }
     for (token, &logit) in (0..).map(Token).zip(logits) {
-        // False for what is not a number, too.
+        // Also false for NaN.
         if logit > floor {
             top.insert(top.partition_point(|&(_, larger)| larger >= logit), (token, logit));
             top.truncate(n);

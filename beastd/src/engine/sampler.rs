@@ -1,4 +1,4 @@
-//! From sampling parameters to llama.cpp's sampler chain; one for each armed sequence.
+//! Sampling parameters → llama.cpp's sampler chain; one per armed sequence.
 
 use llama_cpp_2::sampling::LlamaSampler;
 use llama_cpp_2::token::LlamaToken;
@@ -11,7 +11,7 @@ use super::logprobs::logprobs;
 use super::scan::{Row, Scan};
 use crate::batch::{Logprobs, SamplingParams, Stuck, Token};
 
-/// Below this a temperature is 0: logits divided by less would no longer be numbers.
+/// Below this, temperature counts as 0: divided logits would overflow.
 const MIN_TEMP: f32 = 1e-5;
 
 /// Chooses the tokens of one sequence.
@@ -19,7 +19,7 @@ pub(super) struct Sampler {
     chooser: Chooser,
     constraint: Option<Constraint>,
     n_logprobs: Option<usize>,
-    /// Fills the place of a token that could not be chosen.
+    /// Placeholder for a token that could not be chosen.
     end: LlamaToken,
 }
 
@@ -27,18 +27,18 @@ pub(super) struct Sampler {
 pub(super) struct Choice {
     pub(super) token: Token,
     pub(super) logprobs: Option<Logprobs>,
-    /// Why nothing was.
+    /// Why none was chosen.
     pub(super) stuck: Option<Stuck>,
 }
 
-/// How a token is picked from the logits that biases and penalties have changed.
+/// Picks a token from the logits after biases and penalties.
 struct Chooser {
     adjust: Option<Adjust>,
     pick: Pick,
 }
 
 enum Pick {
-    /// The most likely token, read straight off the logits: llama.cpp's chain would first copy the whole vocabulary.
+    /// Greedy choice straight from the logits: llama.cpp's chain would first copy the whole vocabulary.
     Greedy,
     /// Filters and a draw.
     Chain { chain: LlamaSampler, first: First },
@@ -58,12 +58,12 @@ impl Sampler {
         Self { chooser: Chooser::new(params), constraint: None, n_logprobs, end }
     }
 
-    /// From now on only what this allows.
+    /// From now on, only tokens that this allows.
     pub(super) fn constrain(&mut self, constraint: Constraint) {
         self.constraint = Some(constraint);
     }
 
-    /// Takes in a token that was chosen before. False when it is not allowed: then it was chosen by another model.
+    /// Replays a token chosen earlier. False when it is not allowed: then another model chose it.
     pub(super) fn replay(&mut self, token: LlamaToken) -> bool {
         if let Some(constraint) = &mut self.constraint {
             if !constraint.allows(token) {
@@ -75,9 +75,9 @@ impl Sampler {
         true
     }
 
-    /// The next token after this row of logits, and how likely it was if somebody wants to know.
+    /// The next token after this row of logits, with its log-probability if requested.
     pub(super) fn sample(&mut self, logits: &[f32], scan: &Scan) -> Choice {
-        // llama.cpp sorts: with one value that is not a number there is no order, and it reads where nothing is.
+        // llama.cpp sorts: a NaN breaks the order, and it reads out of bounds.
         let outcome = if scan.is_sound() { self.choose(logits, scan) } else { Err(Stuck::NotANumber) };
         match outcome {
             Ok(token) => {
@@ -95,8 +95,8 @@ impl Sampler {
     fn choose(&mut self, logits: &[f32], scan: &Scan) -> Result<LlamaToken, Stuck> {
         let mut token = self.chooser.choose(logits, scan);
         if let Some(constraint) = &mut self.constraint {
-            // Most tokens are right by themselves, and finding all that would be is slow in llama.cpp. What is drawn
-            // freely and kept only when it is allowed, else drawn again among the allowed ones, has their distribution.
+            // Most tokens are allowed anyway, and finding all allowed ones is slow in llama.cpp. Sampling freely and
+            // resampling among the allowed ones on rejection has the same distribution.
             if !constraint.allows(token) {
                 let mut allowed = candidates(Row::plain(logits).iter(), false);
                 constraint.mask(&mut allowed).map_err(Stuck::Constraint)?;
@@ -119,7 +119,7 @@ impl Chooser {
         Self { adjust: Adjust::new(params), pick: Pick::new(params) }
     }
 
-    /// Draws from the whole vocabulary; `accept` says what was kept.
+    /// Samples from the whole vocabulary; `accept` records the choice.
     fn choose(&mut self, logits: &[f32], scan: &Scan) -> LlamaToken {
         match &self.adjust {
             None => self.pick.choose(Row::plain(logits), scan),
@@ -130,7 +130,7 @@ impl Chooser {
         }
     }
 
-    /// Draws from candidates, of which there is one at least; `accept` says what was kept.
+    /// Samples from candidates, at least one; `accept` records the choice.
     fn choose_among(&mut self, candidates: &mut LlamaTokenDataArray) -> LlamaToken {
         if let Some(adjust) = &self.adjust {
             for data in &mut candidates.data {
@@ -156,7 +156,7 @@ impl Pick {
             return Self::Greedy;
         }
         let mut chain = Vec::new();
-        // llama.cpp's own order, so that the same values mean the same there and here.
+        // llama.cpp's order, so that the same values mean the same there and here.
         if params.top_k > 0 {
             chain.push(LlamaSampler::top_k(i32::try_from(params.top_k).unwrap_or(i32::MAX)));
         }
@@ -167,7 +167,7 @@ impl Pick {
             chain.push(LlamaSampler::min_p(params.min_p, 1));
         }
         chain.push(LlamaSampler::temp(params.temp));
-        // With the largest number llama.cpp draws a seed by chance.
+        // The largest number makes llama.cpp pick a random seed.
         chain.push(LlamaSampler::dist(params.seed.min(u32::MAX - 1)));
         let first = match () {
             () if params.top_k > 0 => First::TopK(usize::try_from(params.top_k).unwrap_or(usize::MAX)),
@@ -213,7 +213,7 @@ impl First {
     }
 }
 
-/// The first of the largest values; ties go to the lower token, as in llama.cpp.
+/// Index of the first maximum; ties go to the lower token, as in llama.cpp.
 pub(super) fn argmax(logits: &[f32]) -> usize {
     Scan::of(logits).argmax(Row::plain(logits))
 }

@@ -144,10 +144,10 @@ fn lefthook_calls_it_by_its_recipe_and_loses_the_hook_that_was_there() {
     run(&repo, &lefthook, &["install"]);
     let ran = repo.hook(&["status"]);
     let problem =
-        "lefthook has moved the hook of beastctl to DIR/repo/.git/hooks/prepare-commit-msg.old, where nobody runs it";
+        "lefthook has moved beastctl's hook to DIR/repo/.git/hooks/prepare-commit-msg.old, where it never runs";
     assert_eq!(
         ran.stderr,
-        format!("beastctl: {problem}; try: beastctl help hook install, for the lines that belong into lefthook.yml\n")
+        format!("beastctl: {problem}; try: beastctl help hook install, for the lines to add to lefthook.yml\n")
     );
     let ran = repo.hook(&["uninstall"]);
     assert_eq!(ran.stdout, "removed DIR/repo/.git/hooks/prepare-commit-msg.old\n", "{ran:?}");

@@ -1,0 +1,211 @@
+//! Answers written by background jobs, one folder each.
+//!
+//! A job is this program under a shell that records its exit status. Its stderr is a locked file; the kernel releases
+//! the lock when the last of its processes is gone, however that happens. So a dead job is never taken for a slow one,
+//! and a reused process id is never killed for it. It outlives this process and writes to files, so `program` does not
+//! run it.
+
+use std::{
+    ffi::OsString,
+    fs::{self, DirBuilder, File},
+    io::{self, Write},
+    os::unix::{
+        fs::{DirBuilderExt, OpenOptionsExt},
+        process::CommandExt,
+    },
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    time::{Duration, SystemTime},
+};
+
+use beast_launchd::{file, lock};
+use rustix::process::{Pid, Signal, kill_process_group};
+
+use crate::{
+    exit::{self, Failing, advice},
+    input::Input,
+};
+
+/// Runs the rest of its arguments; then how that ended is there, whole.
+const SHELL: &str = r#""$@"; echo $? > end.part && mv end.part end"#;
+/// A job that nobody has looked at for so long has no window any more.
+const UNSEEN: Duration = Duration::from_secs(10);
+/// What has ended is kept a while for a window that comes back.
+const KEPT: Duration = Duration::from_secs(600);
+/// The exit code of Ctrl-C, which is what stopping a job is.
+const STOPPED: &str = "130";
+/// Longer than any answer.
+const MAX_BYTES: u64 = 64 << 20;
+const PREFIX: &str = "job-";
+
+#[derive(Debug, thiserror::Error)]
+pub enum JobError {
+    /// A name that none has, or files that are gone.
+    #[error("this answer no longer exists")]
+    Gone,
+    #[error("cannot save the answer to {}", .0.display())]
+    Folder(PathBuf, #[source] io::Error),
+}
+
+impl Failing for JobError {
+    fn exit_code(&self) -> u8 {
+        exit::FAILED
+    }
+
+    fn hint(&self) -> Option<String> {
+        Some(match self {
+            JobError::Gone => "ask again".into(),
+            JobError::Folder(path, error) => advice::writing(path, error),
+        })
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum State {
+    /// Not done.
+    Running { text: String },
+    /// Done; `words` may tell of a loss.
+    Done { text: String, words: String },
+    /// Stopped by the user.
+    Stopped { text: String },
+    /// Failed, for the reason in `words`.
+    Failed { text: String, words: String },
+}
+
+#[derive(Debug)]
+pub(super) struct Jobs {
+    folder: PathBuf,
+}
+
+impl Jobs {
+    pub(super) fn new(folder: PathBuf) -> Self {
+        Self { folder }
+    }
+
+    /// Runs `program` on `input`, away from the window that asked for it. What was lost of the input is told with its
+    /// end.
+    pub(super) fn start(&self, program: &Path, arguments: &[OsString], input: &Input) -> Result<String, JobError> {
+        let unkept = |error| JobError::Folder(self.folder.clone(), error);
+        let private = |path: &Path| DirBuilder::new().recursive(true).mode(0o700).create(path);
+        private(&self.folder).map_err(unkept)?;
+        let time = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let job = format!("{:x}-{:x}", time.as_nanos(), std::process::id());
+        let folder = self.path(&job)?;
+        private(&folder).map_err(unkept)?;
+        Self::spawn(&folder, program, arguments, input).map_err(|error| {
+            let _ = fs::remove_dir_all(&folder);
+            unkept(error)
+        })?;
+        Ok(job)
+    }
+
+    fn spawn(folder: &Path, program: &Path, arguments: &[OsString], input: &Input) -> io::Result<()> {
+        let create = |name| File::options().read(true).write(true).create_new(true).mode(0o600).open(folder.join(name));
+        fs::write(folder.join("seen"), "")?;
+        create("text").and_then(|_| fs::write(folder.join("text"), &input.text))?;
+        let mut error = create("error")?;
+        error.lock()?;
+        for warning in &input.warnings {
+            writeln!(error, "beastctl: warning: {warning}")?;
+        }
+        let child = Command::new("/bin/sh")
+            .args(["-c", SHELL, "sh"])
+            .arg(program)
+            .args(arguments)
+            .current_dir(folder)
+            .stdin(file::open(&folder.join("text"))?)
+            .stdout(create("answer")?)
+            .stderr(Stdio::from(error))
+            // Alfred ends the group of a script whose window is closed, and cancelling ends this one.
+            .process_group(0)
+            .spawn()?;
+        fs::write(folder.join("process"), child.id().to_string())
+    }
+
+    /// How far it is; from here on it counts as seen.
+    pub(super) fn state(&self, job: &str) -> Result<State, JobError> {
+        let folder = self.path(job)?;
+        let _ = fs::write(folder.join("seen"), "");
+        // In this order: what ends between the two is seen as ended.
+        let is_alive = is_alive(&folder).map_err(|_| JobError::Gone)?;
+        let end = file::read_text(&folder.join("end"), MAX_BYTES).ok();
+        let text = file::read(&folder.join("answer"), MAX_BYTES).map_err(|_| JobError::Gone)?;
+        let words = file::read(&folder.join("error"), MAX_BYTES).unwrap_or_default();
+        let words = String::from_utf8_lossy(&words).lines().last().unwrap_or_default().to_owned();
+        let is_running = end.is_none() && is_alive;
+        let text = shown(&text, is_running);
+        Ok(match end.as_deref().map(str::trim) {
+            None if is_running => State::Running { text },
+            None => State::Failed { text, words: "the process that wrote this answer was killed".into() },
+            Some("0") => State::Done { text, words },
+            Some(STOPPED) => State::Stopped { text },
+            Some(_) => State::Failed { text, words },
+        })
+    }
+
+    pub(super) fn cancel(&self, job: &str) -> Result<(), JobError> {
+        let folder = self.path(job)?;
+        if !is_alive(&folder).map_err(|_| JobError::Gone)? {
+            return Ok(());
+        }
+        let end = folder.join("end");
+        if !end.exists() {
+            fs::write(&end, STOPPED).map_err(|error| JobError::Folder(folder.clone(), error))?;
+        }
+        kill(&folder);
+        Ok(())
+    }
+
+    /// Ends what nobody looks at, and removes what is old.
+    pub(super) fn sweep(&self) {
+        // No folder, no jobs.
+        let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();
+        for entry in entries.filter(|entry| entry.file_name().as_encoded_bytes().starts_with(PREFIX.as_bytes())) {
+            let folder = entry.path();
+            let age = |name| {
+                let time = folder.join(name).metadata().and_then(|metadata| metadata.modified()).ok();
+                time.and_then(|time| time.elapsed().ok()).unwrap_or_default()
+            };
+            match is_alive(&folder) {
+                Ok(true) if age("seen") > UNSEEN => kill(&folder),
+                Ok(true) => {}
+                Ok(false) if age("seen") <= KEPT => {}
+                // Another process is about to start it.
+                Err(_) if age(".") <= UNSEEN => {}
+                // Also one that was left half made.
+                Ok(false) | Err(_) => drop(fs::remove_dir_all(&folder)),
+            }
+        }
+    }
+
+    /// A job's name comes back from Alfred, and leads nowhere else.
+    fn path(&self, job: &str) -> Result<PathBuf, JobError> {
+        let is_name = !job.is_empty() && job.chars().all(|c| c.is_ascii_hexdigit() || c == '-');
+        if is_name { Ok(self.folder.join(format!("{PREFIX}{job}"))) } else { Err(JobError::Gone) }
+    }
+}
+
+fn is_alive(folder: &Path) -> io::Result<bool> {
+    lock::is_held(&file::open(&folder.join("error"))?)
+}
+
+/// Only for a job that is alive, whose number nobody else can have.
+fn kill(folder: &Path) {
+    let number = file::read_text(&folder.join("process"), MAX_BYTES).ok().and_then(|text| text.trim().parse().ok());
+    if let Some(pid) = number.and_then(Pid::from_raw) {
+        let _ = kill_process_group(pid, Signal::TERM);
+    }
+}
+
+/// What a person can read of it: a running job may have written half a character.
+fn shown(bytes: &[u8], is_running: bool) -> String {
+    let bytes = match std::str::from_utf8(bytes) {
+        Err(error) if is_running && error.error_len().is_none() => &bytes[..error.valid_up_to()],
+        _ => bytes,
+    };
+    String::from_utf8_lossy(bytes).trim_end().to_owned()
+}
+
+#[cfg(test)]
+#[path = "jobs_tests.rs"]
+mod tests;

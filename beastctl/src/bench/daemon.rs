@@ -1,0 +1,164 @@
+//! A separate daemon: start, wait, request, stop.
+
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+    process::{ExitStatus, Stdio},
+    time::{Duration, Instant},
+};
+
+use beast_protocol::{ErrorCode, Event, FinishReason, Generate, Request, State, Status, Timings, Usage, WireError};
+
+use super::{child::OwnChild, home::Home, steps::Steps};
+use crate::{
+    client::{Client, ClientError},
+    exit::{During as _, Result},
+    start::StartError,
+    stop::StopError,
+    wait::Wait,
+};
+
+/// Between two looks at a daemon that starts or ends. Often enough to be found ready soon, and too seldom to slow it
+/// down.
+const PAUSE: Duration = Duration::from_millis(10);
+/// A daemon binds its socket first of all.
+const BIND_LIMIT: Duration = Duration::from_secs(30);
+/// More than the daemon gives its last requests.
+const STOP_LIMIT: Duration = Duration::from_secs(60);
+
+/// A daemon that is ready. Dropped, it is killed.
+#[derive(Debug)]
+pub(super) struct Daemon {
+    child: OwnChild,
+    socket: PathBuf,
+    /// What it said of itself when it was ready.
+    pub(super) status: Status,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Answered {
+    pub(super) usage: Usage,
+    pub(super) timings: Timings,
+}
+
+impl Daemon {
+    /// Starts the nth daemon of this home, and waits until it is ready. `say` hears how far it is.
+    pub(super) fn start(
+        program: &Path,
+        home: &Home,
+        n: u32,
+        arguments: &[String],
+        wait: &Wait,
+        mut say: impl FnMut(&str),
+    ) -> Result<Self> {
+        let (socket, words) = (home.socket(n), home.words(n));
+        let mut command = OwnChild::command(program);
+        command.arg("--socket").arg(&socket).args(arguments).stdout(Stdio::null());
+        command.stderr(File::create(&words).with_context(|| format!("cannot write {}", words.display()))?);
+        home.isolate(&mut command);
+        let failed = |words| StartError::Failed { program: program.to_owned(), words };
+        let mut child = OwnChild::spawn(&mut command, home.path()).map_err(|error| failed(error.to_string()))?;
+        match get_ready(&mut child, &socket, wait, &mut say) {
+            Ok(status) => Ok(Self { child, socket, status }),
+            // Why the connection broke off is known to the one who broke it off.
+            Err(error @ (ClientError::Lost | ClientError::HungUp(_) | ClientError::Unreachable { .. })) => {
+                let status = ended(&mut child, wait, Duration::from_secs(1))?;
+                let said = status
+                    .map(|status| words_of(&beast_launchd::file::read(&words, 1 << 20).unwrap_or_default(), status));
+                Err(said.map_or_else(|| error.into(), |words| failed(words).into()))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    pub(super) fn connect(&self, wait: &Wait) -> Result<Client, ClientError> {
+        Client::open(&self.socket, wait)?.same_version()
+    }
+
+    /// Tells it to end, and waits for that: it may have something to keep for the next one.
+    pub(super) fn stop(mut self, wait: &Wait) -> Result<()> {
+        let mut client = self.connect(wait)?;
+        client.send(&Request::Shutdown, wait)?;
+        client.wait_for_end(wait)?;
+        match ended(&mut self.child, wait, STOP_LIMIT)? {
+            Some(_) => Ok(()),
+            None => Err(StopError::StillRunning(STOP_LIMIT).into()),
+        }
+    }
+}
+
+fn get_ready(
+    child: &mut OwnChild,
+    socket: &Path,
+    wait: &Wait,
+    say: &mut impl FnMut(&str),
+) -> Result<Status, ClientError> {
+    let mut client = first_connection(child, socket, wait)?.same_version()?;
+    loop {
+        client.send(&Request::Status, wait)?;
+        let Some(Event::Status(status)) = client.next_event(wait, None)? else { continue };
+        match &status.state {
+            State::Ready => return Ok(*status),
+            State::Failed { message } => return Err(WireError::new(ErrorCode::ModelUnavailable, message).into()),
+            State::Draining | State::Unloaded | State::Stalled { .. } => return Err(ClientError::Lost),
+            State::Loading { stage, .. } => say(stage.label()),
+        }
+        wait.pause(PAUSE)?;
+    }
+}
+
+fn first_connection(child: &mut OwnChild, socket: &Path, wait: &Wait) -> Result<Client, ClientError> {
+    let until = Instant::now() + BIND_LIMIT;
+    loop {
+        // Looked at first: what it has bound before it ended can still be found missing.
+        let has_ended = child.status().is_ok_and(|status| status.is_some());
+        match Client::open(socket, wait) {
+            Err(error) if error.is_not_running() && !has_ended && Instant::now() < until => wait.pause(PAUSE)?,
+            outcome => return outcome,
+        }
+    }
+}
+
+/// Waits for the end of a program, but not for ever.
+fn ended(child: &mut OwnChild, wait: &Wait, limit: Duration) -> Result<Option<ExitStatus>> {
+    let until = Instant::now() + limit;
+    loop {
+        let status = child.status().context("cannot get the exit status of beastd")?;
+        if status.is_some() || Instant::now() >= until {
+            return Ok(status);
+        }
+        wait.pause(PAUSE)?;
+    }
+}
+
+/// Asks for one answer and waits for its end; only what it took is kept. `steps` are shown meanwhile.
+pub(super) fn ask(
+    client: &mut Client,
+    request: Generate,
+    wait: &Wait,
+    mut steps: Option<&mut Steps>,
+) -> Result<Answered, ClientError> {
+    client.send(&Request::Generate(request), wait)?;
+    loop {
+        let due = steps.as_ref().and_then(|steps| steps.due());
+        match client.next_event(wait, due)? {
+            Some(Event::Done { reason: FinishReason::Cancelled, .. }) => return Err(ClientError::Lost),
+            Some(Event::Done { usage, timings, .. }) => return Ok(Answered { usage, timings }),
+            Some(Event::Failed(error)) => return Err(error.into()),
+            Some(_) => {}
+            None => steps.iter_mut().for_each(|steps| steps.wake()),
+        }
+    }
+}
+
+/// What a program said before it ended: its last words, or at least how it ended.
+pub(super) fn words_of(stderr: &[u8], status: ExitStatus) -> String {
+    let words = String::from_utf8_lossy(stderr);
+    let words = words.trim();
+    let own = words.rfind("beastd: ").map_or(words, |at| &words[at..]);
+    if own.is_empty() { format!("it exited with {status}") } else { own.to_owned() }
+}
+
+#[cfg(test)]
+#[path = "daemon_tests.rs"]
+pub(super) mod tests;

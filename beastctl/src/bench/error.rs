@@ -1,0 +1,39 @@
+//! Why nothing, or not everything, was measured.
+
+use crate::exit::{self, Failing};
+
+#[derive(Debug, thiserror::Error)]
+pub enum BenchError {
+    /// Numbers of a busy machine mislead.
+    #[error("cannot measure now: {0}")]
+    MachineBusy(String),
+    /// Why not stands in these tables.
+    #[error("not measured: {0}")]
+    NotMeasured(String),
+    /// `--calibrate` failed, in beastd's own words, which may end with their own advice.
+    #[error("beastd could not calibrate: {0}")]
+    NotCalibrated(String),
+}
+
+impl Failing for BenchError {
+    fn exit_code(&self) -> u8 {
+        match self {
+            BenchError::MachineBusy(_) => exit::BUSY,
+            BenchError::NotMeasured(_) | BenchError::NotCalibrated(_) => exit::FAILED,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        let hint = match self {
+            BenchError::MachineBusy(_) => {
+                "repeat the command when the machine is idle, or pass --force for unreliable numbers"
+            }
+            BenchError::NotMeasured(tables) => {
+                let tables = tables.replace(", ", ",");
+                return Some(format!("fix what the tables name, then beastctl bench --only {tables}"));
+            }
+            BenchError::NotCalibrated(_) => "beastd --calibrate, to see its full output",
+        };
+        Some(hint.into())
+    }
+}

@@ -1,0 +1,135 @@
+//! A temporary home for the daemons of one run: configuration, cache, state and sockets.
+
+use std::{
+    env, fs,
+    fs::DirBuilder,
+    io,
+    os::unix::fs::{DirBuilderExt, symlink},
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use beast_launchd::{check_socket_path, paths};
+
+use crate::exit::{During as _, Result};
+
+/// What the daemon's places are called in it.
+const PLACES: [(&str, &str); 5] = [
+    ("XDG_CACHE_HOME", "cache"),
+    ("XDG_CONFIG_HOME", "config"),
+    ("XDG_DATA_HOME", "data"),
+    ("XDG_RUNTIME_DIR", "run"),
+    ("XDG_STATE_HOME", "state"),
+];
+/// How often a name may be taken already.
+const N_TRIES: u32 = 100;
+/// What calibration has found lies beside the model, or in this folder of the cache.
+const CALIBRATION: &str = "calibration";
+/// The built-in model lies in the cache, and what was found about it beside it.
+const BESIDE: &str = ".calibration.json";
+
+/// The folder. Dropped, it is gone.
+#[derive(Debug)]
+pub(super) struct Home {
+    path: PathBuf,
+}
+
+impl Home {
+    /// An empty world, in which the user's models are found and what calibration has measured is known.
+    pub(super) fn new() -> Result<Self> {
+        let home = Self::below(&env::temp_dir()).or_else(|_| Self::below(Path::new("/tmp")));
+        let home = home.context("cannot create a folder for the measured daemons; set TMPDIR to another folder")?;
+        home.furnish().with_context(|| format!("cannot write to {}", home.path.display()))?;
+        Ok(home)
+    }
+
+    fn below(folder: &Path) -> io::Result<Self> {
+        for n in 0..N_TRIES {
+            let path = folder.join(format!("beast-bench-{}-{n}", std::process::id()));
+            check_socket_path(&socket_in(&path, u32::MAX)).map_err(io::Error::other)?;
+            // Fails when something has this name already, so that the folder is nobody else's.
+            match DirBuilder::new().mode(0o700).create(&path) {
+                Ok(()) => return Ok(Self { path }),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Err(io::ErrorKind::AlreadyExists.into())
+    }
+
+    fn furnish(&self) -> io::Result<()> {
+        let (data, cache) = (self.data_dir(), self.cache_dir());
+        fs::create_dir_all(&data)?;
+        fs::create_dir_all(&cache)?;
+        if let Some(models) = paths::models_dir().ok().filter(|models| models.is_dir()) {
+            symlink(models, data.join("models"))?;
+        }
+        if let Ok(from) = paths::cache_dir() {
+            copy(&from, &cache, |name| name.ends_with(BESIDE));
+            copy(&from.join(CALIBRATION), &cache.join(CALIBRATION), |_| true);
+        }
+        Ok(())
+    }
+
+    /// Makes a program see this world and nothing of the user's.
+    pub(super) fn isolate(&self, command: &mut Command) {
+        let own = env::vars_os().map(|(name, _)| name).filter(|name| name.to_string_lossy().starts_with("BEAST_"));
+        for name in own {
+            command.env_remove(name);
+        }
+        for (name, folder) in PLACES {
+            command.env(name, self.path.join(folder));
+        }
+        // There all places hang on this one. Elsewhere it is left alone: libraries of GPUs keep their caches below it.
+        if cfg!(target_os = "macos") {
+            command.env("HOME", &self.path);
+        }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(super) fn holds(&self, path: &Path) -> bool {
+        let own = self.path.canonicalize().ok();
+        own.zip(path.canonicalize().ok()).is_some_and(|(own, path)| path.starts_with(own))
+    }
+
+    pub(super) fn socket(&self, n: u32) -> PathBuf {
+        socket_in(&self.path, n)
+    }
+
+    pub(super) fn words(&self, n: u32) -> PathBuf {
+        self.path.join(format!("{n}.err"))
+    }
+
+    fn data_dir(&self) -> PathBuf {
+        self.path.join(if cfg!(target_os = "macos") { "Library/Application Support/beast" } else { "data/beast" })
+    }
+
+    fn cache_dir(&self) -> PathBuf {
+        self.path.join(if cfg!(target_os = "macos") { "Library/Caches/beast" } else { "cache/beast" })
+    }
+}
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.path);
+    }
+}
+
+fn socket_in(home: &Path, n: u32) -> PathBuf {
+    home.join(format!("{n}.sock"))
+}
+
+/// Without these files the daemon is measured as it is without calibration, and its status says so.
+fn copy(from: &Path, to: &Path, is_wanted: fn(&str) -> bool) {
+    let entries = fs::read_dir(from).into_iter().flatten().flatten();
+    for entry in entries.filter(|entry| is_wanted(&entry.file_name().to_string_lossy())) {
+        let _ = fs::create_dir_all(to).and_then(|()| fs::copy(entry.path(), to.join(entry.file_name())));
+    }
+}
+
+#[cfg(test)]
+#[path = "home_tests.rs"]
+mod tests;

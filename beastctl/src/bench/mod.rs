@@ -1,0 +1,166 @@
+//! `beastctl bench`: benchmarks this machine on separate daemons, so that the user's daemon and its files are not
+//! touched.
+//!
+//! Each table is a file: `startup`, `generation`, `profiles`, `speculation`, `clients`, `prefix`. Each gets a
+//! [`lab::Lab`], which starts daemons, sends requests and shows progress, and returns an
+//! [`crate::output::tables::Table`].
+
+mod about;
+mod busy;
+mod calibrate;
+mod calibration;
+mod child;
+mod clients;
+mod daemon;
+mod error;
+mod generation;
+mod home;
+mod lab;
+mod machine;
+mod plan;
+mod prefix;
+mod profiles;
+pub(super) mod settings;
+mod speculation;
+mod startup;
+mod steps;
+mod texts;
+
+use std::{path::Path, time::SystemTime};
+
+use serde_json::Value;
+
+pub use self::error::BenchError;
+use self::{about::About, busy::Trust, home::Home, lab::Lab, machine::Machine, settings::Settings, steps::Steps};
+use crate::{
+    cli::{BenchOptions, BenchTable, STDOUT},
+    context::Context,
+    exit::{During as _, Failure, Result},
+    output::{
+        WholeFile, json_line,
+        tables::{Layout, Table, chart, table_object, table_text},
+    },
+    start,
+    wait::Wait,
+};
+use plan::Plan;
+
+/// All tables, in the order in which they are measured.
+const ALL: [BenchTable; 6] = [
+    BenchTable::Startup,
+    BenchTable::Generation,
+    BenchTable::Profiles,
+    BenchTable::Speculation,
+    BenchTable::Clients,
+    BenchTable::Prefix,
+];
+
+fn plan(table: BenchTable) -> &'static Plan {
+    match table {
+        BenchTable::Startup => &startup::PLAN,
+        BenchTable::Generation => &generation::PLAN,
+        BenchTable::Profiles => &profiles::PLAN,
+        BenchTable::Speculation => &speculation::PLAN,
+        BenchTable::Clients => &clients::PLAN,
+        BenchTable::Prefix => &prefix::PLAN,
+    }
+}
+
+pub(super) fn run(context: &Context, options: &BenchOptions) -> Result<()> {
+    // Everything that is the user's to mend is found before anything is measured.
+    let program = start::program()?;
+    // From here on there may be programs that have to be ended.
+    let wait = Wait::start_with_children(context.timeout).context("cannot watch for Ctrl-C")?;
+    let settings = Settings::of_user(&program, options.model.clone(), &wait)?;
+    let sinks = Sinks::open(options)?;
+    let trust = Trust::judge(busy::look(Path::new("/proc"), &wait)?, options.force)?;
+    // The tables say it themselves.
+    if let Some(warning) = trust.warning().filter(|_| !sinks.has_tables) {
+        context.console.warning(&warning);
+    }
+    if options.calibrate {
+        return calibrate::run(context, options, &program, &trust, sinks, &wait);
+    }
+    let plans: Vec<&Plan> = ALL.into_iter().filter(|table| is_wanted(options, *table)).map(plan).collect();
+    let steps = Steps::new(context.console, plans.iter().map(|plan| plan.weight).collect());
+    let mut lab = Lab::new(program, settings, Home::new()?, &wait, steps, options);
+    let outcome = measure(context, &mut lab, &plans, trust, sinks);
+    lab.steps.erase();
+    outcome
+}
+
+fn is_wanted(options: &BenchOptions, table: BenchTable) -> bool {
+    options.only.is_empty() || options.only.contains(&table)
+}
+
+fn measure(context: &Context, lab: &mut Lab<'_>, plans: &[&Plan], trust: Trust, mut sinks: Sinks) -> Result<()> {
+    let layout = Layout::of(context.console);
+    // Also unpacks the built-in model and brings the file into the page cache, which is not to be measured with the
+    // rest.
+    lab.steps.set("a first start");
+    let daemon = lab.start(&[])?;
+    let about = About::new(Machine::look(), &daemon.status, lab, trust, SystemTime::now());
+    daemon.stop(lab.wait)?;
+
+    let has_tables = sinks.has_tables;
+    let show = |lab: &mut Lab<'_>, text: String| {
+        lab.steps.erase();
+        if has_tables { context.console.print(&text) } else { Ok(()) }
+    };
+    show(lab, about.text())?;
+    let mut tables = Vec::new();
+    for plan in plans {
+        let table = match (plan.measure)(lab) {
+            Ok(table) => table,
+            Err(error) if is_the_end(&error) => return Err(error),
+            Err(error) => Table::failed(plan.name, plan.title, format!("{error:#}")),
+        };
+        lab.steps.finish_table();
+        show(lab, table_text(&table, layout))?;
+        tables.push(table);
+    }
+    if let Some(file) = sinks.svg.take() {
+        file.finish(&chart(&about.title(), &about.lines(), &tables))?;
+    }
+    let objects: Vec<Value> = tables.iter().map(table_object).collect();
+    sinks.finish(context, &about.object(objects))?;
+    complete(&tables)
+}
+
+/// What ends the whole run, and not only one table.
+fn is_the_end(error: &Failure) -> bool {
+    error.find::<crate::wait::WaitError>().is_some()
+}
+
+fn complete(tables: &[Table]) -> Result<()> {
+    let failed: Vec<&str> = tables.iter().filter(|table| !table.is_complete()).map(|table| table.name).collect();
+    if failed.is_empty() { Ok(()) } else { Err(BenchError::NotMeasured(failed.join(", ")).into()) }
+}
+
+struct Sinks {
+    has_tables: bool,
+    has_object: bool,
+    json: Option<WholeFile>,
+    svg: Option<WholeFile>,
+}
+
+impl Sinks {
+    fn open(options: &BenchOptions) -> Result<Self> {
+        let is_stdout = |path: &&std::path::PathBuf| path.as_os_str() == STDOUT;
+        let has_object = options.json.as_ref().filter(is_stdout).is_some();
+        let json = options.json.as_deref().filter(|path| path.as_os_str() != STDOUT).map(WholeFile::create);
+        let svg = options.svg.as_deref().map(WholeFile::create);
+        Ok(Self { has_tables: !has_object, has_object, json: json.transpose()?, svg: svg.transpose()? })
+    }
+
+    fn finish(self, context: &Context, object: &Value) -> Result<()> {
+        let text = json_line(object);
+        if let Some(file) = self.json {
+            file.finish(&text)?;
+        }
+        if self.has_object {
+            context.console.print(&text)?;
+        }
+        Ok(())
+    }
+}

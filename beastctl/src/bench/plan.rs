@@ -1,0 +1,12 @@
+//! A table of `beastctl bench`: its name, and how it is measured.
+
+use super::lab::Lab;
+use crate::{exit::Result, output::tables::Table};
+
+pub(super) struct Plan {
+    pub(super) name: &'static str,
+    pub(super) title: &'static str,
+    /// About how long it takes, compared with the others.
+    pub(super) weight: f64,
+    pub(super) measure: fn(&mut Lab<'_>) -> Result<Table>,
+}

@@ -1,0 +1,101 @@
+//! Time saved by the prefix cache: none, from memory, or from disk after a restart.
+
+use beast_protocol::Status;
+
+use super::{
+    daemon::{Answered, Daemon},
+    lab::Lab,
+    plan::Plan,
+    texts,
+};
+use crate::output::{
+    tables::{Group, Row, Samples, Table},
+    units::count,
+    us_to_ms,
+};
+
+use crate::exit::Result;
+
+pub(super) const PLAN: Plan =
+    Plan { name: "prefix", title: "a short text after a long instruction", weight: 3.0, measure };
+
+/// Tokens of the instruction, and for a quick look.
+const N_INSTRUCTION: (usize, usize) = (400, 150);
+const ALONE: &str = "text alone";
+const RESTORED: &str = "restored";
+const WAYS: [&str; 4] = [ALONE, "cold", "warm", RESTORED];
+const EXPLANATIONS: [&str; 4] = [
+    "without an instruction",
+    "instruction not cached",
+    "cached in memory",
+    "cached on disk, after a restart of beastd",
+];
+
+fn measure(lab: &mut Lab<'_>) -> Result<Table> {
+    lab.steps.begin(PLAN.name, lab.n_repeats * WAYS.len() as u32);
+    let mut tallies: [Tally; WAYS.len()] = Default::default();
+    let mut daemon = lab.start_on_kept(&[])?;
+    for n in 1..=lab.n_repeats {
+        let instruction = texts::instruction(lab.next_text(), lab.sized(N_INSTRUCTION.0, N_INSTRUCTION.1));
+        for ((way, instruction), tally) in
+            WAYS.into_iter().zip([None, Some(&instruction), Some(&instruction), Some(&instruction)]).zip(&mut tallies)
+        {
+            lab.steps.step(format!("{way}, {n} of {}", lab.n_repeats));
+            if way == RESTORED {
+                daemon = restart(lab, daemon)?;
+            }
+            let request = texts::behind(instruction.map(String::as_str), lab.next_text());
+            tally.push(lab.ask(&mut daemon.connect(lab.wait)?, request)?);
+        }
+    }
+    let table = table(tallies, &daemon.status, lab.settings.has("prefix_disk_mib", "0"));
+    daemon.stop(lab.wait)?;
+    Ok(table)
+}
+
+fn restart(lab: &mut Lab<'_>, daemon: Daemon) -> Result<Daemon> {
+    daemon.stop(lab.wait)?;
+    lab.start_on_kept(&[])
+}
+
+#[derive(Debug, Default)]
+struct Tally {
+    first_token_ms: Samples,
+    n_prompt: u32,
+    n_cached: Vec<u32>,
+}
+
+impl Tally {
+    fn push(&mut self, Answered { usage, timings }: Answered) {
+        self.first_token_ms.push(us_to_ms(timings.first_token_us));
+        self.n_prompt = usage.n_prompt;
+        self.n_cached.push(usage.n_cached);
+    }
+}
+
+/// `status` is that of a daemon that was started on what another had kept.
+fn table(tallies: [Tally; WAYS.len()], status: &Status, is_off: bool) -> Table {
+    let mut table = Table::new(PLAN.name, PLAN.title);
+    if !is_off && tallies[3].n_cached.iter().all(|n| *n == 0) {
+        table
+            .notes
+            .push(format!("nothing was restored after the restart; prefixes on disk: {}", status.stored.n_entries));
+    }
+    let mut group = Group::new("first_token", "first token", "ms");
+    for ((way, explanation), tally) in WAYS.into_iter().zip(EXPLANATIONS).zip(tallies) {
+        if is_off && way == RESTORED {
+            group.rows.push(Row::absent(way, "the disk cache is off: prefix_disk_mib = 0"));
+            continue;
+        }
+        let n_known = tally.n_cached.last().copied().unwrap_or_default();
+        let known = format!("{explanation}: {n_known} of {} cached", count(tally.n_prompt.into(), "token"));
+        let row = Row::new(way, tally.first_token_ms).with("n_cached", tally.n_cached, known);
+        group.rows.push(row.with("n_prompt", tally.n_prompt, ""));
+    }
+    table.groups.push(group.compared_to(ALONE));
+    table
+}
+
+#[cfg(test)]
+#[path = "prefix_tests.rs"]
+mod tests;

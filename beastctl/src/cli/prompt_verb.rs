@@ -1,0 +1,110 @@
+//! Each prompt is a verb: `beastctl explain FILE` is `beastctl run explain FILE`, options, help and mistakes included.
+
+use std::{ffi::OsString, fmt::Write as _, path::Path};
+
+use clap::{Command, CommandFactory, FromArgMatches, Parser};
+
+use super::{Cli, Verb};
+use crate::{
+    exit::Result,
+    output::one_line,
+    prompts::{self, Prompt, PromptError},
+    text,
+};
+
+/// Reads the command line; `folder` holds the user's own prompts.
+///
+/// # Errors
+/// [`clap::Error`] for what does not parse, help and version included; [`PromptError::NoCommand`] for a first word that
+/// is neither a command nor a prompt.
+pub fn parse(mut arguments: Vec<OsString>, folder: Option<&Path>) -> Result<Cli> {
+    let cli = Cli::try_parse_from(&arguments)?;
+    let words = match cli.verb {
+        // The help comes as an error of the parser.
+        Verb::Help { command } => return parse(asking_for_help(&arguments, command), folder),
+        Verb::Prompt(words) => words,
+        _ => return Ok(cli),
+    };
+    // The words are all that follows the name, the name included; what stands before are global options.
+    let at = arguments.len() - words.len();
+    if arguments[at - 1] == "--" {
+        // It says that no options follow; whether a command or a prompt does is another question.
+        arguments.remove(at - 1);
+        return parse(arguments, folder);
+    }
+    let name = words.first().map(|word| word.to_string_lossy()).unwrap_or_default();
+    let source = match prompts::find(&name, folder) {
+        Ok(source) => source,
+        Err(PromptError::Unknown { .. } | PromptError::Name(_)) => return Err(unknown(&words, folder).into()),
+        Err(error) => return Err(error.into()),
+    };
+    let prompt = source.parse()?;
+    arguments.insert(at, "run".into());
+    let mut command = Cli::command().mut_subcommand("run", |run| disguise(run, &prompt));
+    let mut matches = command.try_get_matches_from_mut(arguments)?;
+    Ok(Cli::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))?)
+}
+
+/// The command line that shows the help of a command.
+fn asking_for_help(arguments: &[OsString], command: Vec<OsString>) -> Vec<OsString> {
+    let is_help = |word: &OsString| word == "help";
+    let words = command.into_iter().skip_while(is_help);
+    arguments[..1].iter().cloned().chain(words).chain(["--help".into()]).collect()
+}
+
+/// `run` as it looks to somebody who typed the name of a prompt.
+fn disguise(run: Command, prompt: &Prompt) -> Command {
+    let name = text::quoted(&prompt.name);
+    // The parser paints its help, so the words of others must be harmless before.
+    let description = prompt.description.as_deref().map(one_line);
+    let about = description.unwrap_or_else(|| format!("Run the prompt {name}"));
+    let mut after = String::new();
+    if !prompt.variables.is_empty() {
+        after += "Variables:\n";
+        for variable in &prompt.variables {
+            let default = match &variable.default {
+                Some(default) => format!("[default: {}]", one_line(default)),
+                None => "(required)".into(),
+            };
+            // Writing to a String cannot fail.
+            let _ = writeln!(after, "  -p {}=VALUE  {default}", variable.name);
+        }
+        after.push('\n');
+    }
+    let _ = write!(
+        after,
+        "Examples:\n  beastctl {name} FILE\n  beastctl {name} 'a text with blanks'\n  beastctl prompts show {name}"
+    );
+    run.about(about)
+        .override_usage(format!("beastctl {name} [OPTIONS] [FILE]..."))
+        // Not mut_arg, which would put it behind the files.
+        .mut_args(|argument| if argument.get_id() == "prompt" { argument.hide(true) } else { argument })
+        .after_help(after)
+}
+
+/// The first of these words is neither a command nor a prompt.
+pub(crate) fn unknown(words: &[OsString], folder: Option<&Path>) -> PromptError {
+    let word = words.first().map(|word| word.to_string_lossy()).unwrap_or_default();
+    let command = Cli::command();
+    let own = prompts::names(folder);
+    let names = command.get_subcommands().map(Command::get_name).chain(own.iter().map(String::as_str));
+    // Other programs have such a command, and no name of ours is near to it.
+    let nearest = if word == "help" { Some("--help") } else { text::nearest(&word, names) };
+    PromptError::NoCommand { word: text::excerpt(&word), nearest: nearest.map(str::to_owned) }
+}
+
+/// The variables of the first prompt that these words name.
+pub fn variables(words: impl IntoIterator<Item = OsString>, folder: Option<&Path>) -> Vec<String> {
+    let prompt = |word: OsString| prompts::load(word.to_str()?, folder).ok();
+    let prompt = words.into_iter().find_map(prompt);
+    prompt.into_iter().flat_map(|prompt| prompt.variables).map(|variable| variable.name).collect()
+}
+
+/// Whether a command has this name, so that no prompt can be called by it.
+pub(crate) fn is_command(name: &str) -> bool {
+    Cli::command().get_subcommands().any(|command| command.get_name() == name)
+}
+
+#[cfg(test)]
+#[path = "prompt_verb_tests.rs"]
+mod tests;

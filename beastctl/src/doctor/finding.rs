@@ -1,0 +1,48 @@
+//! The result of a check.
+
+use serde_json::{Value, json};
+
+use crate::output::{Verdict, one_line};
+
+/// Between what is wrong and what mends it, in every message of beastctl and beastd.
+const STEP: &str = "; try: ";
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Finding {
+    pub(super) check: &'static str,
+    pub(super) verdict: Verdict,
+    pub(super) text: String,
+    pub(super) fix: Option<String>,
+}
+
+impl Finding {
+    pub(super) fn ok(check: &'static str, text: impl Into<String>) -> Self {
+        Self { check, verdict: Verdict::Ok, text: text.into(), fix: None }
+    }
+
+    pub(super) fn warning(check: &'static str, text: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self { check, verdict: Verdict::Warning, text: text.into(), fix: Some(fix.into()) }
+    }
+
+    pub(super) fn problem(check: &'static str, text: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self { check, verdict: Verdict::Problem, text: text.into(), fix: Some(fix.into()) }
+    }
+
+    /// In the words of somebody else, which may have a fix of their own.
+    pub(super) fn said(verdict: Verdict, check: &'static str, words: &str, fix: &str) -> Self {
+        let words = one_line(words);
+        let (text, fix) = words.split_once(STEP).unwrap_or((&words, fix));
+        Self { check, verdict, text: text.into(), fix: Some(fix.into()) }
+    }
+
+    pub(super) fn line(&self) -> String {
+        match &self.fix {
+            Some(fix) => format!("{}{STEP}{fix}", self.text),
+            None => self.text.clone(),
+        }
+    }
+
+    pub(super) fn object(&self) -> Value {
+        json!({ "check": self.check, "verdict": self.verdict.word(), "text": self.text, "fix": self.fix })
+    }
+}

@@ -1,0 +1,175 @@
+//! The HTTP endpoint, if configured: whether beastd answers there, or another program.
+//!
+//! Does not connect if the service manager holds the sockets of a stopped beastd: that would start it.
+
+use std::{
+    io::{self, Read, Write},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream},
+    os::unix::{fs::MetadataExt as _, net::UnixStream},
+    path::Path,
+    time::Duration,
+};
+
+use beast_launchd::{
+    HttpPlaces,
+    peer::{check_folder, check_peer},
+};
+
+use super::finding::Finding;
+use crate::{exit::advice, settings::Settings, text::quoted};
+
+const CHECK: &str = "http";
+/// By which beastd names itself in the header `Server`.
+const NAME: &str = "beastd";
+/// Who takes longer to say how it is, is stuck.
+const LIMIT: Duration = Duration::from_secs(3);
+/// Most bytes of an answer that are looked at.
+const MAX_LEN: u64 = 64 * 1024;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Beastd {
+    Running,
+    /// The next call starts it.
+    Asleep,
+    Stopped,
+}
+
+/// Nothing where no endpoint is configured.
+pub(super) fn check(settings: &Settings, beastd: Beastd) -> Vec<Finding> {
+    let places = settings.http();
+    if places.is_empty() {
+        return Vec::new();
+    }
+    let key_file = settings.get("http.api_key_file").filter(|path| !path.is_empty());
+    let mut findings: Vec<_> = key_file.and_then(|path| of_key_file(Path::new(&path))).into_iter().collect();
+    if beastd == Beastd::Asleep {
+        let text = format!("not checked, because beastd is not running: {}", places.names().join(", "));
+        findings.push(Finding::ok(CHECK, text));
+        return findings;
+    }
+    findings.extend(of_places(&places, beastd == Beastd::Running));
+    findings
+}
+
+fn of_key_file(path: &Path) -> Option<Finding> {
+    let place = path.display();
+    let mode = match path.metadata() {
+        Err(error) => {
+            let text = format!("cannot check the API keys in {place}: {error}");
+            return Some(Finding::problem(CHECK, text, advice::reading(path, &error)));
+        }
+        Ok(metadata) => metadata.mode() & 0o777,
+    };
+    (mode & 0o077 != 0).then(|| {
+        let text = format!("the API keys in {place} are open to other users (mode {mode:04o})");
+        Finding::problem(CHECK, text, format!("chmod 600 {}", quoted(&place.to_string())))
+    })
+}
+
+fn of_places(places: &HttpPlaces, is_running: bool) -> Vec<Finding> {
+    let own = places.listen.iter().map(|address| (address, "another http.listen"));
+    let ollama = places.ollama.iter().map(|address| (address, "http.ollama = false"));
+    let tcp = own.chain(ollama).map(|(address, other)| {
+        let call = |path: &str| TcpStream::connect_timeout(&reachable(*address), LIMIT).and_then(|s| get(s, path));
+        of_place(&address.to_string(), "http://", call, other, is_running)
+    });
+    let unix = places.socket.iter().map(|path| {
+        let call = |page: &str| {
+            check_folder(path).map_err(io::Error::other)?;
+            let stream = UnixStream::connect(path)?;
+            check_peer(&stream, path).map_err(io::Error::other)?;
+            get(stream, page)
+        };
+        of_place(&path.display().to_string(), "", call, "another http.socket", is_running)
+    });
+    tcp.chain(unix).collect()
+}
+
+/// All addresses at once is where to listen, not whom to call.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, address.port())
+}
+
+fn of_place(
+    place: &str,
+    scheme: &str,
+    call: impl Fn(&str) -> io::Result<Page>,
+    other: &str,
+    is_running: bool,
+) -> Finding {
+    let is_nobody =
+        |error: &io::Error| matches!(error.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound);
+    match call("/health") {
+        Err(error) if is_nobody(&error) && !is_running => {
+            Finding::ok(CHECK, format!("{place}, once beastd runs; the address is free"))
+        }
+        Err(error) if is_nobody(&error) => {
+            let text = format!("beastd is running but does not listen on {place}: its configuration is older");
+            Finding::problem(CHECK, text, "beastctl stop; the next request restarts it")
+        }
+        // Without beastd, whoever answers is somebody else.
+        Ok(page) if is_running && page.is_beastds => {
+            let state = if page.status == 503 { ", still loading" } else { "" };
+            Finding::ok(CHECK, format!("{scheme}{place} answers{state}"))
+        }
+        Ok(_) => {
+            let is_ollama = call("/").is_ok_and(|page| page.body.contains("Ollama is running"));
+            let who = if is_ollama { "Ollama" } else { "another program" };
+            Finding::problem(CHECK, format!("{who} listens on {place}"), format!("stop it, or set {other}"))
+        }
+        Err(error) => {
+            let text = format!("{place} does not answer /health: {error}");
+            Finding::problem(CHECK, text, format!("see beastctl logs, or set {other} if another program listens there"))
+        }
+    }
+}
+
+/// An answer over HTTP, as much of it as is needed.
+#[derive(Debug)]
+struct Page {
+    status: u16,
+    /// Whether it says that it is beastd's.
+    is_beastds: bool,
+    body: String,
+}
+
+/// By hand: ureq knows no Unix sockets, and would ask a proxy.
+fn get(mut stream: impl Read + Write + Limited, path: &str) -> io::Result<Page> {
+    stream.limit()?;
+    // At once: who has read enough of it to answer may hang up.
+    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nAccept: */*\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes())?;
+    let mut bytes = Vec::new();
+    stream.take(MAX_LEN).read_to_end(&mut bytes)?;
+    let text = String::from_utf8_lossy(&bytes);
+    let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
+    let status = head.strip_prefix("HTTP/1.").and_then(|rest| rest.split(' ').nth(1)?.parse().ok());
+    let status = status.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "the response is not HTTP"))?;
+    let is_name = |line: &str| {
+        let name = line.split_once(':').filter(|(name, _)| name.eq_ignore_ascii_case("server"));
+        name.is_some_and(|(_, value)| value.trim() == NAME)
+    };
+    Ok(Page { status, is_beastds: head.lines().any(is_name), body: body.to_owned() })
+}
+
+/// A stream whose other end may be silent.
+trait Limited {
+    fn limit(&self) -> io::Result<()>;
+}
+
+impl Limited for TcpStream {
+    fn limit(&self) -> io::Result<()> {
+        self.set_read_timeout(Some(LIMIT)).and_then(|()| self.set_write_timeout(Some(LIMIT)))
+    }
+}
+
+impl Limited for UnixStream {
+    fn limit(&self) -> io::Result<()> {
+        self.set_read_timeout(Some(LIMIT)).and_then(|()| self.set_write_timeout(Some(LIMIT)))
+    }
+}

@@ -1,0 +1,71 @@
+//! Errors among the last lines of the daemon's log.
+
+use std::path::PathBuf;
+
+use super::finding::Finding;
+use crate::{
+    exit::advice,
+    logs::files::{self, TailError},
+    output::units::count,
+    wait::Wait,
+};
+
+const CHECK: &str = "log";
+/// How many of the last lines are looked at.
+const N_LINES: usize = 200;
+
+/// What beastd says when it keeps the configuration that it has, since the new one makes no sense.
+const REFUSED: &str = "configuration not reloaded";
+/// What it says when it has read one that does: at its start, and later.
+const READ: [&str; 2] = ["beastd: listening", "configuration reloaded"];
+
+/// `folder` is `None` when no log is written; `is_configuration_fine` says what beastd makes of it now.
+pub(super) fn check(folder: Option<PathBuf>, is_configuration_fine: bool) -> Finding {
+    let Some(folder) = folder else {
+        return Finding::ok(CHECK, "log files are off");
+    };
+    let read = files::list(&folder).map_err(|error| TailError::File(folder.clone(), error));
+    // So few lines are read at once.
+    let tail = read.and_then(|files| Ok((files.len(), files::tail(&files, N_LINES, &Wait::default())?)));
+    match tail {
+        Err(TailError::Wait(error)) => Finding::warning(CHECK, error.to_string(), "again"),
+        Err(TailError::File(path, error)) => {
+            let text = format!("cannot read {}: {error}", path.display());
+            Finding::warning(CHECK, text, advice::reading(&path, &error))
+        }
+        Ok((0, _)) => Finding::ok(CHECK, format!("nothing in {} yet", folder.display())),
+        Ok((_, tail)) => judge(&String::from_utf8_lossy(&tail.bytes), is_configuration_fine),
+    }
+}
+
+fn judge(lines: &str, is_configuration_fine: bool) -> Finding {
+    // The time, then the level, then who says it.
+    let level = |line: &str| line.split_whitespace().nth(1) == Some("ERROR");
+    let mut errors: Vec<&str> = Vec::new();
+    for line in lines.lines() {
+        if level(line) {
+            errors.push(line);
+        } else if READ.iter().any(|words| line.contains(words)) {
+            errors.retain(|error| !error.contains(REFUSED));
+        }
+    }
+    if is_configuration_fine {
+        // It has been mended, and is not in force yet.
+        errors.retain(|error| !error.contains(REFUSED));
+    }
+    match errors.last() {
+        None => Finding::ok(CHECK, format!("no error in its last {}", count(lines.lines().count() as u64, "line"))),
+        Some(last) => {
+            let n = count(errors.len() as u64, "error");
+            Finding::warning(
+                CHECK,
+                format!("{n} in its last {N_LINES} lines, the last one: {last}"),
+                "beastctl logs -n 200",
+            )
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "log_tests.rs"]
+mod tests;

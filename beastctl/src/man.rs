@@ -1,0 +1,261 @@
+//! `beastctl man`: the manual, made from the parser, so that it says of commands and options what the program does.
+//! What the parser does not know stands in the lists below, variables without an option and files, and in `exit`.
+
+mod synopsis;
+
+use std::{
+    fs,
+    io::{self, Write as _},
+    path::Path,
+    process::{Command, Stdio},
+};
+
+use clap::CommandFactory;
+use clap_mangen::{
+    Man,
+    roff::{Roff, bold, italic, roman},
+};
+
+use crate::{
+    cli::{Cli, ManOptions},
+    context::Context,
+    exit::{self, During as _, Failing, Result},
+    output::{OutputError, WholeFile},
+    program::Running,
+    prompts, text,
+    wait::Wait,
+};
+
+/// The page of beastd, which is written by hand: ours are of the same day.
+const BEASTD: &str = include_str!("../../packaging/man/beastd.1");
+
+/// Beside those that belong to an option, which are taken from the parser.
+const ENVIRONMENT: [(&str, &str); 10] = [
+    ("NO_COLOR", "Disables colours unless empty."),
+    ("CLICOLOR_FORCE", "Forces colours unless empty or 0; NO_COLOR wins."),
+    ("BEAST_MARKDOWN", "`never` prints Markdown as it is, like --no-markdown."),
+    ("BEAST_LOG_CONVERSATIONS", "`never` saves only named conversations, like --no-log."),
+    ("BEAST_HOOK", "false, no, off, 0 or empty disables the git hook."),
+    ("VISUAL, EDITOR", "The editor for `beastctl prompts edit` and `new`; arguments are allowed."),
+    ("SHELL", "The default shell for `beastctl completions`."),
+    ("XDG_CONFIG_HOME", "Parent of the folder beast with configuration and prompts, instead of ~/.config."),
+    (
+        "XDG_DATA_HOME",
+        "Parent of the folder beast with models and conversations, instead of ~/.local/share; not on macOS.",
+    ),
+    ("XDG_RUNTIME_DIR", "Parent of the folder beast with the socket; not on macOS."),
+];
+
+const FILES: [(&str, &str); 7] = [
+    ("~/.config/beast/config.toml", "Settings of beastd; `beastd --print-config` shows all of them."),
+    ("~/.config/beast/prompts/NAME.md", "Your own prompts, each a command `beastctl NAME`."),
+    ("~/.local/share/beast/models", "Models. On macOS ~/Library/Application Support/beast/models."),
+    (
+        "~/.local/share/beast/conversations",
+        "Conversations, one file each. On macOS ~/Library/Application Support/beast/conversations.",
+    ),
+    ("~/.local/share/beast/chat-history", "Input history of chats; on macOS in ~/Library/Application Support/beast."),
+    ("~/.local/state/beast/logs", "Log of the daemon, one file per day. On macOS ~/Library/Logs/beast."),
+    ("$XDG_RUNTIME_DIR/beast/beastd.sock", "Socket of the daemon. On macOS in ~/Library/Application Support/beast."),
+];
+
+#[derive(Debug, thiserror::Error)]
+pub enum ManError {
+    /// No such command.
+    #[error("unknown command `{command}`{}", text::did_you_mean(nearest.as_deref()))]
+    Unknown { command: String, nearest: Option<String> },
+}
+
+impl Failing for ManError {
+    fn exit_code(&self) -> u8 {
+        exit::USAGE
+    }
+
+    fn hint(&self) -> Option<String> {
+        Some("beastctl man, which lists the commands".into())
+    }
+}
+
+pub(super) fn run(context: &Context, options: &ManOptions) -> Result<()> {
+    let mut command = Cli::command();
+    command.build();
+    match &options.dir {
+        Some(dir) => write_all(&command, dir),
+        None => {
+            let page = page(find(&command, &options.command)?)?;
+            if context.console.stdout_is_terminal && is_shown(&page)? {
+                return Ok(());
+            }
+            Ok(context.console.print(&page)?)
+        }
+    }
+}
+
+/// Shows a page as the system shows its own; `false` where nothing here can do that.
+fn is_shown(page: &str) -> Result<bool> {
+    // man-db reads a page from stdin with `-l -`; elsewhere man does not, but is mostly made of mandoc.
+    let man: &[(&str, &[&str])] = if cfg!(target_os = "linux") { &[("man", &["-l", "-"])] } else { &[] };
+    // Ctrl-C belongs to the pager: whoever ends before it leaves the terminal to two readers.
+    let _wait = Wait::start_with_children(None).context("cannot watch for Ctrl-C")?;
+    Ok(man.iter().chain([&("mandoc", &["-a"][..])]).any(|(program, arguments)| shows(program, arguments, page)))
+}
+
+fn shows(program: &str, arguments: &[&str], page: &str) -> bool {
+    // What it complains about helps nobody who gets the page after all.
+    let shown = Running::start(Command::new(program).args(arguments).stderr(Stdio::null()), page.into());
+    let status = shown.and_then(|mut running| running.status(None, &Wait::default(), || {}));
+    status.is_ok_and(|status| status.success())
+}
+
+fn find<'a>(mut command: &'a clap::Command, words: &[String]) -> Result<&'a clap::Command, ManError> {
+    for word in words {
+        command = command.find_subcommand(word).ok_or_else(|| ManError::Unknown {
+            command: words.join(" "),
+            nearest: text::nearest(word, command.get_subcommands().map(clap::Command::get_name)).map(str::to_owned),
+        })?;
+    }
+    Ok(command)
+}
+
+fn write_all(command: &clap::Command, dir: &Path) -> Result<()> {
+    fs::create_dir_all(dir).map_err(|source| OutputError::File { path: dir.to_owned(), source })?;
+    for command in all(command) {
+        let name = format!("{}.1", command.get_display_name().unwrap_or(command.get_name()));
+        WholeFile::create(&dir.join(name))?.finish(&page(command)?)?;
+    }
+    Ok(())
+}
+
+fn all(command: &clap::Command) -> Vec<&clap::Command> {
+    let beneath = command.get_subcommands().filter(|command| !command.is_hide_set()).flat_map(all);
+    std::iter::once(command).chain(beneath).collect()
+}
+
+/// The day on which what the pages say was last looked through: `.TH beastd 1 DATE ...`.
+fn date() -> &'static str {
+    BEASTD.split(' ').nth(3).unwrap_or_default()
+}
+
+fn page(command: &clap::Command) -> Result<String> {
+    let source = concat!("beast ", env!("CARGO_PKG_VERSION"));
+    let man = Man::new(command.clone()).date(date()).source(source).manual("beast");
+    let mut page = Vec::new();
+    man.render_title(&mut page)?;
+    man.render_name_section(&mut page)?;
+    synopsis::section(command).to_writer(&mut page)?;
+    man.render_description_section(&mut page)?;
+    notes(command, &mut page)?;
+    man.render_options_section(&mut page)?;
+    if command.has_subcommands() {
+        man.render_subcommands_section(&mut page)?;
+    }
+    let is_root = command.get_name() == "beastctl";
+    if is_root {
+        prompts_as_commands(&mut page)?;
+    }
+    examples(command, &mut page)?;
+    section("EXIT STATUS", &exit::CODES.map(|code| (code.number.to_string(), sentence(code.meaning))), &mut page)?;
+    section("ENVIRONMENT", &environment(command, is_root), &mut page)?;
+    if is_root {
+        section("FILES", &FILES.map(|(file, text)| (file.to_owned(), text.to_owned())), &mut page)?;
+    } else {
+        let mut roff = Roff::default();
+        roff.control("SH", ["SEE ALSO"]).text([bold("beastctl"), roman("(1)")]);
+        roff.to_writer(&mut page)?;
+    }
+    // Two breaks with a blank line between them are more than mandoc likes to see.
+    Ok(once(&String::from_utf8_lossy(&page)).replace("\n.br\n\n.br\n", "\n.sp\n"))
+}
+
+/// Every section brings roff's definition of an apostrophe; the page needs it once.
+fn once(page: &str) -> String {
+    let mut page_once = String::with_capacity(page.len());
+    let mut known = Vec::new();
+    for line in page.split_inclusive('\n') {
+        let is_definition = line.starts_with(".ie ") || line.starts_with(".el ");
+        if is_definition && known.contains(&line) {
+            continue;
+        }
+        if is_definition {
+            known.push(line);
+        }
+        page_once += line;
+    }
+    page_once
+}
+
+/// What the help says after the options: text, and examples.
+fn after_help(command: &clap::Command) -> (String, String) {
+    let text = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+    let (notes, rest) = text.split_once("Examples:\n").unwrap_or((text.as_str(), ""));
+    // Examples are indented; what follows them is not, and has a section of its own here.
+    let examples = rest.lines().take_while(|line| line.starts_with(' ')).map(str::trim_start);
+    (notes.trim().to_owned(), examples.collect::<Vec<_>>().join("\n"))
+}
+
+fn notes(command: &clap::Command, page: &mut Vec<u8>) -> io::Result<()> {
+    let (notes, _) = after_help(command);
+    let mut roff = Roff::default();
+    if !notes.is_empty() {
+        roff.control("PP", []);
+    }
+    for line in notes.lines() {
+        roff.text([roman(line)]);
+    }
+    roff.to_writer(page)
+}
+
+fn examples(command: &clap::Command, page: &mut Vec<u8>) -> io::Result<()> {
+    let (_, examples) = after_help(command);
+    if examples.is_empty() {
+        return Ok(());
+    }
+    let mut roff = Roff::default();
+    // As it is typed: lines are kept.
+    roff.control("SH", ["EXAMPLES"]).control("nf", []);
+    for line in examples.lines() {
+        roff.text([roman(line)]);
+    }
+    roff.control("fi", []);
+    roff.to_writer(page)
+}
+
+fn prompts_as_commands(page: &mut Vec<u8>) -> io::Result<()> {
+    let mut roff = Roff::default();
+    roff.control("SH", ["PROMPTS"]);
+    roff.text([roman("Every prompt is also a command, with the options of "), bold("beastctl-run"), roman("(1): ")]);
+    roff.text([bold("beastctl "), italic("PROMPT"), roman(" ["), italic("FILE"), roman("]...")]);
+    roff.control("PP", []);
+    roff.text([bold("beastctl prompts"), roman(" lists them, "), bold("beastctl prompts new "), italic("NAME")]);
+    roff.text([roman("creates your own. Built in:")]);
+    let names = prompts::names(None);
+    roff.text([roman(names.join(", ")), roman(".")]);
+    roff.to_writer(page)
+}
+
+/// Those of options, with their help, and for the whole program those without an option.
+fn environment(command: &clap::Command, is_root: bool) -> Vec<(String, String)> {
+    let of_options = command.get_arguments().filter_map(|argument| {
+        let name = argument.get_env()?.to_string_lossy().into_owned();
+        let option = argument.get_long()?;
+        Some((name, format!("Same as --{option}, which overrides it.")))
+    });
+    let others = ENVIRONMENT.iter().filter(|_| is_root).map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));
+    of_options.chain(others).collect()
+}
+
+/// With a capital letter and a full stop; a page marks options in its own way.
+fn sentence(words: &str) -> String {
+    let words = words.replace('`', "");
+    format!("{}{}.", words[..1].to_uppercase(), &words[1..])
+}
+
+fn section(title: &str, items: &[(String, String)], page: &mut Vec<u8>) -> io::Result<()> {
+    let mut roff = Roff::default();
+    roff.control("SH", [title]);
+    for (name, text) in items {
+        roff.control("TP", []).text([bold(name.as_str())]).text([roman(text.as_str())]);
+    }
+    roff.to_writer(&mut *page)?;
+    page.flush()
+}

@@ -1,0 +1,137 @@
+//! Why a service command failed.
+
+use std::{
+    io::{self, ErrorKind},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use beast_launchd::{PlistError, systemd::UnitError};
+
+use crate::{
+    exit::{self, Failing, advice},
+    settings::SettingsError,
+    text::quoted,
+    wait::WaitError,
+};
+
+/// What to do without a service.
+const WITHOUT: &str = "do without a service, because beastctl starts beastd on demand";
+
+#[derive(Debug, thiserror::Error)]
+pub enum ServiceError {
+    /// See [`WaitError`].
+    #[error(transparent)]
+    Wait(#[from] WaitError),
+    /// No property list can describe it.
+    #[error(transparent)]
+    Plist(#[from] PlistError),
+    /// No unit can describe it.
+    #[error(transparent)]
+    Unit(#[from] UnitError),
+    /// The program that talks to the manager cannot be started.
+    #[error("cannot run {program}")]
+    NoProgram { program: String, source: io::Error },
+    /// It says no.
+    #[error("`{command}` failed ({status}){}", said(.words))]
+    Failed { command: String, status: String, words: String },
+    /// It does not end.
+    #[error("`{command}` did not finish within {}", humantime::format_duration(*.limit))]
+    Slow { command: String, limit: Duration },
+    /// The system has no manager for this user, at least not here.
+    #[error("{manager} is not available to this user: `{command}` failed ({status}){}", said(.words))]
+    NoManager { manager: &'static str, hint: &'static str, command: String, status: String, words: String },
+    /// A file of the same name that is not ours.
+    #[error("{} already exists and was not written by beastctl", .0.display())]
+    Foreign(PathBuf),
+    /// The same, where ours was to be removed.
+    #[error("{} was not written by beastctl; nothing removed", .0.display())]
+    NotOurs(PathBuf),
+    /// A package's service is there, and is not the one that was to be installed.
+    #[error(
+        "a package's service is already enabled: {} {}listens on {}",
+        .file.display(), starts(.program.as_deref()), .socket.display()
+    )]
+    Packaged { file: PathBuf, program: Option<PathBuf>, socket: PathBuf },
+    /// beastd refuses its configuration, so nothing was changed: the system would listen, and every request would fail.
+    #[error("{} would not start: {words}", .program.display())]
+    Unfit { program: PathBuf, words: String },
+    /// beastd does not say what it would do with them.
+    #[error(transparent)]
+    Settings(SettingsError),
+    /// There is no service.
+    #[error("beastd is not installed as a service: beastctl has written no {}", .0.display())]
+    NotInstalled(PathBuf),
+    /// There is one that does not listen.
+    #[error("the service is installed but stopped: nothing listens on {}", .0.display())]
+    Stopped(PathBuf),
+    /// The same, and the system has given up because beastd failed again and again.
+    #[error("the service stopped because beastd failed: nothing listens on {}", .socket.display())]
+    Failing { socket: PathBuf, words: &'static str },
+    /// A file cannot be read.
+    #[error("cannot read {}", .path.display())]
+    Read { path: PathBuf, source: io::Error },
+    /// A file or folder cannot be changed.
+    #[error("cannot {what} {}", .path.display())]
+    Write { what: &'static str, path: PathBuf, source: io::Error },
+}
+
+fn said(words: &str) -> String {
+    if words.is_empty() { String::new() } else { format!(": {words}") }
+}
+
+fn starts(program: Option<&Path>) -> String {
+    program.map(|program| format!("starts {} and ", program.display())).unwrap_or_default()
+}
+
+impl Failing for ServiceError {
+    fn exit_code(&self) -> u8 {
+        match self {
+            ServiceError::Wait(error) => error.exit_code(),
+            ServiceError::NoManager { .. }
+            | ServiceError::NotInstalled(_)
+            | ServiceError::Stopped(_)
+            | ServiceError::Failing { .. } => exit::UNREACHABLE,
+            ServiceError::Foreign(_)
+            | ServiceError::NotOurs(_)
+            | ServiceError::Packaged { .. }
+            | ServiceError::Plist(_)
+            | ServiceError::Unit(_) => exit::USAGE,
+            _ => exit::FAILED,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        Some(match self {
+            ServiceError::Wait(error) => return error.hint(),
+            // Both say it at their ends.
+            ServiceError::Plist(_) | ServiceError::Unit(_) => return None,
+            ServiceError::Settings(error) => return error.hint(),
+            ServiceError::NoProgram { source, .. } if source.kind() == ErrorKind::NotFound => WITHOUT.into(),
+            ServiceError::NoProgram { source, .. } => advice::system(source),
+            ServiceError::Failed { command, .. } if command.starts_with("launchctl") => {
+                "beastctl service status, or log show --last 5m --predicate 'process == \"launchd\"'".into()
+            }
+            ServiceError::Failed { .. } => {
+                "systemctl --user status beastd.socket beastd.service, or journalctl --user -u beastd".into()
+            }
+            ServiceError::Slow { command, .. } => format!("{command}, to see where it hangs"),
+            ServiceError::NoManager { hint, .. } => format!("{hint}; or {WITHOUT}"),
+            ServiceError::Foreign(_) => "pass --force, which keeps a copy, or move it away".into(),
+            ServiceError::NotOurs(path) => format!("rm {}, if it is yours", quoted(&path.display().to_string())),
+            ServiceError::Packaged { .. } => {
+                "beastctl service uninstall, which disables it, then repeat the command".into()
+            }
+            ServiceError::Unfit { .. } => "beastctl doctor, which checks everything beastd needs".into(),
+            ServiceError::NotInstalled(_) => "beastctl service install".into(),
+            ServiceError::Stopped(_) => "beastctl service start".into(),
+            ServiceError::Failing { words, .. } => format!("{words}, fix that, then beastctl service start"),
+            ServiceError::Read { path, source } => advice::reading(path, source),
+            ServiceError::Write { path, source, .. } => advice::writing(path, source),
+        })
+    }
+
+    fn passed_on(&self) -> Option<&dyn Failing> {
+        if let ServiceError::Wait(error) = self { Some(error) } else { None }
+    }
+}

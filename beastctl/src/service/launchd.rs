@@ -1,0 +1,200 @@
+//! launchd for one user: `launchctl` with the domain `gui/UID`.
+
+use std::{path::PathBuf, time::Instant};
+
+use beast_launchd::{LABEL, Service, plist, program_of, socket_of};
+
+use super::{
+    error::ServiceError,
+    files::{Text, private_folder},
+    manager::{Manager, State, folder},
+    program::{LONG, Program, QUICK},
+};
+
+/// What helps when there is no domain: it comes with the login at the screen.
+const HINT: &str = "log in at the Mac's own screen";
+/// `launchctl` is asked again and again; a start takes a few of its milliseconds.
+const PACE: std::time::Duration = std::time::Duration::from_millis(50);
+
+/// `launchctl`, whose domain it is, and the folder of the property lists.
+#[derive(Debug)]
+pub(super) struct Launchd<'a> {
+    pub(super) launchctl: Program<'a>,
+    pub(super) folder: PathBuf,
+    pub(super) uid: u32,
+}
+
+impl Launchd<'_> {
+    fn domain(&self) -> String {
+        format!("gui/{}", self.uid)
+    }
+
+    fn target(&self) -> String {
+        format!("{}/{LABEL}", self.domain())
+    }
+
+    fn file(&self) -> PathBuf {
+        self.folder.join(format!("{LABEL}.plist"))
+    }
+
+    /// What launchd says of the service; `None` when it does not know it.
+    fn loaded(&self) -> Result<Option<String>, ServiceError> {
+        let said = self.launchctl.ask(&["print", &self.target()], QUICK)?;
+        Ok(said.status.success().then_some(said.stdout))
+    }
+
+    fn bootstrap(&self) -> Result<(), ServiceError> {
+        // One that was disabled once cannot be loaded, and launchd would give a number as its reason.
+        self.launchctl.run(&["enable", &self.target()], QUICK)?;
+        self.launchctl.run(&["bootstrap".as_ref(), self.domain().as_ref(), self.file().as_os_str()], QUICK)?;
+        Ok(())
+    }
+
+    /// Asks until `is_done`, which is given what [`Launchd::loaded`] says.
+    fn wait_until(&self, command: &str, is_done: impl Fn(Option<&str>) -> bool) -> Result<(), ServiceError> {
+        let until = Instant::now() + LONG;
+        while !is_done(self.loaded()?.as_deref()) {
+            if Instant::now() >= until {
+                return Err(ServiceError::Slow { command: command.into(), limit: LONG });
+            }
+            self.launchctl.wait().pause(PACE)?;
+        }
+        Ok(())
+    }
+}
+
+/// The process in a description of the service; only a running one has it.
+fn pid_of(description: &str) -> Option<u32> {
+    description.lines().find_map(|line| line.trim().strip_prefix("pid = ")?.parse().ok())
+}
+
+/// Before its first run there is no number: `last exit code = (never exited)`. With some numbers comes their name.
+fn has_failed(description: &str) -> bool {
+    let code = description.lines().find_map(|line| line.trim().strip_prefix("last exit code = "));
+    code.is_some_and(|code| code.starts_with(|c: char| c.is_ascii_digit()) && code != "0")
+}
+
+impl Manager for Launchd<'_> {
+    fn name(&self) -> &'static str {
+        "launchd"
+    }
+
+    fn words_of_beastd(&self) -> &'static str {
+        "tail ~/Library/Logs/beast/service.log"
+    }
+
+    fn files(&self) -> Vec<PathBuf> {
+        vec![self.file()]
+    }
+
+    /// Homebrew has services of its own, under names of its own.
+    fn packaged(&self) -> Option<Vec<PathBuf>> {
+        None
+    }
+
+    fn socket_of(&self, text: &str) -> Option<PathBuf> {
+        socket_of(text)
+    }
+
+    fn program_of(&self, text: &str) -> Option<PathBuf> {
+        program_of(text)
+    }
+
+    fn texts(&self, service: &Service) -> Result<Vec<Text>, ServiceError> {
+        Ok(vec![Text { path: self.file(), text: plist(service)? }])
+    }
+
+    /// There is one file.
+    fn retire(&self, _: &[PathBuf]) -> Result<(), ServiceError> {
+        Ok(())
+    }
+
+    /// launchd makes neither the folder of a socket nor that of a log.
+    fn prepare(&self, service: &Service) -> Result<(), ServiceError> {
+        private_folder(folder(&service.socket))?;
+        service.http.socket.as_deref().map_or(Ok(()), |socket| private_folder(folder(socket)))?;
+        private_folder(folder(&service.log))
+    }
+
+    fn check(&self) -> Result<(), ServiceError> {
+        let said = self.launchctl.ask(&["print", &self.domain()], QUICK)?;
+        if said.status.success() {
+            return Ok(());
+        }
+        let (status, words) = (said.status.to_string(), said.words());
+        Err(ServiceError::NoManager { manager: "launchd", hint: HINT, command: said.command, status, words })
+    }
+
+    fn state(&self) -> Result<State, ServiceError> {
+        self.check()?;
+        let loaded = self.loaded()?;
+        // `"LABEL" => disabled`, or `=> true` before macOS 13.
+        let disabled = self.launchctl.ask(&["print-disabled", &self.domain()], QUICK)?.stdout;
+        let ours = disabled.lines().find_map(|line| line.trim().strip_prefix(&format!("\"{LABEL}\" => ")));
+        Ok(State {
+            is_enabled: self.file().is_file() && !matches!(ours.map(str::trim), Some("disabled" | "true")),
+            is_listening: loaded.is_some(),
+            pid: loaded.as_deref().and_then(pid_of),
+            has_failed: loaded.as_deref().is_some_and(|text| pid_of(text).is_none() && has_failed(text)),
+        })
+    }
+
+    fn load(&self) -> Result<(), ServiceError> {
+        self.start()
+    }
+
+    fn start(&self) -> Result<(), ServiceError> {
+        if self.loaded()?.is_some() { Ok(()) } else { self.bootstrap() }
+    }
+
+    fn stop(&self) -> Result<(), ServiceError> {
+        if self.loaded()?.is_none() {
+            return Ok(());
+        }
+        // It says that this is still in progress as long as beastd finishes its requests, and that is no failure: what
+        // counts is that launchd does not know the service any more.
+        let said = self.launchctl.ask(&["bootout", &self.target()], LONG)?;
+        if !said.status.success() && said.status.code() != Some(IN_PROGRESS) && self.loaded()?.is_some() {
+            return Err(said.failed());
+        }
+        self.wait_until(&said.command, |loaded| loaded.is_none())
+    }
+
+    /// Not `kickstart -k`, which kills, nor `bootout`, which takes the socket away: SIGTERM lets beastd finish its
+    /// requests while launchd goes on listening.
+    fn restart(&self) -> Result<(), ServiceError> {
+        let Some(description) = self.loaded()? else { return self.bootstrap().and_then(|()| self.kickstart()) };
+        let pid = pid_of(&description);
+        if pid.is_some() {
+            let said = self.launchctl.run(&["kill", "SIGTERM", &self.target()], QUICK)?;
+            // A request that has waited may have started the next one already.
+            self.wait_until(&said.command, |loaded| loaded.and_then(pid_of) != pid)?;
+        }
+        self.kickstart()
+    }
+
+    fn unload(&self) -> Result<(), ServiceError> {
+        match self.stop() {
+            // Without a manager nothing of it runs.
+            Err(ServiceError::NoProgram { .. }) => Ok(()),
+            outcome => outcome,
+        }
+    }
+
+    /// launchd has forgotten it with `bootout`.
+    fn forget(&self) {}
+}
+
+/// `EINPROGRESS` on macOS, which `launchctl` ends with.
+const IN_PROGRESS: i32 = 36;
+
+impl Launchd<'_> {
+    /// Starts it now, so that a mistake in the configuration is seen in its log and not by the next request.
+    fn kickstart(&self) -> Result<(), ServiceError> {
+        if self.loaded()?.as_deref().and_then(pid_of).is_some() {
+            return Ok(());
+        }
+        self.launchctl.run(&["kickstart", &self.target()], QUICK)?;
+        Ok(())
+    }
+}

@@ -1,0 +1,208 @@
+//! systemd for one user: `systemctl --user`.
+
+use std::{fs, path::PathBuf};
+
+use beast_launchd::{
+    Service, packaged_in, paths,
+    systemd::{
+        ENABLED_IN, HTTP_SOCKET_UNIT, OLLAMA_SOCKET_UNIT, SERVICE_UNIT, SOCKET_UNIT, listens_at, program_of, units,
+    },
+};
+
+use super::{
+    error::ServiceError,
+    files::Text,
+    manager::{Manager, State},
+    program::{LONG, Program, QUICK, Said},
+};
+
+/// What helps when there is no manager: after `su` or in a container there is none, after a login there is.
+const HINT: &str =
+    "log in as this user, not through su or sudo, or run loginctl enable-linger, which starts it without a login";
+
+/// How `systemctl stop` ends when it does not know one of the units.
+const NOT_LOADED: i32 = 5;
+
+/// `systemctl` and the folder of the units.
+#[derive(Debug)]
+pub(super) struct Systemd<'a> {
+    pub(super) systemctl: Program<'a>,
+    pub(super) folder: PathBuf,
+}
+
+impl Systemd<'_> {
+    fn run(&self, arguments: &[&str]) -> Result<Said, ServiceError> {
+        self.systemctl.run(&with_user(arguments), LONG)
+    }
+
+    /// For what may fail without harm, such as forgetting failures that never were.
+    fn try_to(&self, arguments: &[&str]) {
+        let _ = self.systemctl.ask(&with_user(arguments), QUICK);
+    }
+
+    /// After too many failures in a row, systemd starts nothing until it is told to forget them.
+    fn forget_failures(&self) {
+        self.try_to(&[&["reset-failed"], &self.sockets()[..], &[SERVICE_UNIT]].concat());
+    }
+
+    /// The units of the HTTP endpoint that are there; a link or a folder counts too, so that it is found to be somebody
+    /// else's.
+    fn http_sockets(&self) -> Vec<&'static str> {
+        let mut units = vec![HTTP_SOCKET_UNIT, OLLAMA_SOCKET_UNIT];
+        units.retain(|unit| self.folder.join(unit).symlink_metadata().is_ok());
+        units
+    }
+
+    fn sockets(&self) -> Vec<&'static str> {
+        [vec![SOCKET_UNIT], self.http_sockets()].concat()
+    }
+
+    fn show(&self, unit: &str) -> Result<Shown, ServiceError> {
+        let properties = "--property=ActiveState,UnitFileState,MainPID";
+        let said = self.systemctl.run(&with_user(&["show", properties, unit]), QUICK)?;
+        Ok(Shown(said.stdout))
+    }
+}
+
+fn with_user<'a>(arguments: &[&'a str]) -> Vec<&'a str> {
+    [&["--user"], arguments].concat()
+}
+
+/// Lines `NAME=VALUE`.
+struct Shown(String);
+
+impl Shown {
+    fn value(&self, name: &str) -> &str {
+        let values = self.0.lines().filter_map(|line| line.split_once('='));
+        values.into_iter().find(|(key, _)| *key == name).map(|(_, value)| value).unwrap_or_default()
+    }
+}
+
+impl Manager for Systemd<'_> {
+    fn name(&self) -> &'static str {
+        "systemd"
+    }
+
+    fn words_of_beastd(&self) -> &'static str {
+        "journalctl --user -u beastd.service"
+    }
+
+    fn files(&self) -> Vec<PathBuf> {
+        self.sockets().into_iter().chain([SERVICE_UNIT]).map(|unit| self.folder.join(unit)).collect()
+    }
+
+    fn packaged(&self) -> Option<Vec<PathBuf>> {
+        let socket = packaged_in(&self.folder)?;
+        let service = socket.with_file_name(SERVICE_UNIT);
+        Some(vec![socket, service])
+    }
+
+    fn socket_of(&self, text: &str) -> Option<PathBuf> {
+        listens_at(text, &paths::runtime_dir())
+    }
+
+    fn program_of(&self, text: &str) -> Option<PathBuf> {
+        program_of(text)
+    }
+
+    fn texts(&self, service: &Service) -> Result<Vec<Text>, ServiceError> {
+        let units = units(service)?;
+        let own = [(SOCKET_UNIT, units.socket)].into_iter().chain(units.http).chain([(SERVICE_UNIT, units.service)]);
+        Ok(own.map(|(unit, text)| Text { path: self.folder.join(unit), text }).collect())
+    }
+
+    fn retire(&self, files: &[PathBuf]) -> Result<(), ServiceError> {
+        let units: Vec<_> = files.iter().filter_map(|file| file.file_name()?.to_str()).collect();
+        self.run(&[&["disable", "--now"], &units[..]].concat())?;
+        Ok(())
+    }
+
+    /// systemd makes the folder of the socket, and keeps what is said in its journal.
+    fn prepare(&self, _: &Service) -> Result<(), ServiceError> {
+        Ok(())
+    }
+
+    fn check(&self) -> Result<(), ServiceError> {
+        let said = self.systemctl.ask(&with_user(&["show", "--property=Version"]), QUICK)?;
+        if said.status.success() {
+            return Ok(());
+        }
+        let (status, words) = (said.status.to_string(), said.words());
+        Err(ServiceError::NoManager { manager: "systemd", hint: HINT, command: said.command, status, words })
+    }
+
+    fn state(&self) -> Result<State, ServiceError> {
+        self.check()?;
+        let (socket, service) = (self.show(SOCKET_UNIT)?, self.show(SERVICE_UNIT)?);
+        Ok(State {
+            is_enabled: socket.value("UnitFileState") == "enabled",
+            is_listening: socket.value("ActiveState") == "active",
+            // The socket fails with its service, once that has failed too often in a row.
+            has_failed: [&socket, &service].iter().any(|unit| unit.value("ActiveState") == "failed"),
+            pid: service.value("MainPID").parse().ok().filter(|pid| *pid != 0),
+        })
+    }
+
+    fn load(&self) -> Result<(), ServiceError> {
+        self.run(&["daemon-reload"])?;
+        self.forget_failures();
+        self.run(&[&["enable", "--now"], &self.sockets()[..]].concat())?;
+        Ok(())
+    }
+
+    fn start(&self) -> Result<(), ServiceError> {
+        self.forget_failures();
+        self.run(&[&["start"], &self.sockets()[..]].concat())?;
+        Ok(())
+    }
+
+    fn stop(&self) -> Result<(), ServiceError> {
+        // All in one job: the socket goes last, and starts nothing while its own end is decided.
+        let units = [&["stop"], &self.sockets()[..], &[SERVICE_UNIT]].concat();
+        let said = self.systemctl.ask(&with_user(&units), LONG)?;
+        // What systemd does not know, because somebody has removed its file, does not run; the other one is stopped all
+        // the same.
+        if said.status.success() || said.status.code() == Some(NOT_LOADED) { Ok(()) } else { Err(said.failed()) }
+    }
+
+    fn restart(&self) -> Result<(), ServiceError> {
+        self.forget_failures();
+        // systemd sends SIGTERM and waits. Its socket listens meanwhile: who calls now is served by the new process.
+        // That one is started at once, so that a mistake in the configuration is told here, and not to the next
+        // request.
+        self.run(&["restart", SERVICE_UNIT])?;
+        Ok(())
+    }
+
+    fn unload(&self) -> Result<(), ServiceError> {
+        let checked = self.check();
+        if checked.is_ok() {
+            self.stop()?;
+            if self.folder.join(SOCKET_UNIT).symlink_metadata().is_ok() || self.packaged().is_some() {
+                self.run(&[&["disable"], &self.sockets()[..]].concat())?;
+                return Ok(());
+            }
+        }
+        // Without a manager nothing of it runs, and without its unit nothing can be disabled; what `enable` has made is
+        // a link.
+        for unit in self.sockets() {
+            let link = self.folder.join(ENABLED_IN).join(unit);
+            match fs::remove_file(&link) {
+                Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(ServiceError::Write { what: "remove", path: link, source });
+                }
+                _ => {}
+            }
+        }
+        match checked {
+            // A systemctl that hangs or is broken says nothing about the manager.
+            Err(ServiceError::NoManager { .. } | ServiceError::NoProgram { .. }) => Ok(()),
+            checked => checked,
+        }
+    }
+
+    fn forget(&self) {
+        self.try_to(&["daemon-reload"]);
+        self.forget_failures();
+    }
+}

@@ -1,0 +1,320 @@
+//! One answer from first to last event: shows it as it arrives. `ending` does the rest.
+
+mod calls;
+mod ending;
+
+use std::{
+    io::{self, Stderr, Stdout},
+    mem,
+    time::{Duration, Instant},
+};
+
+use beast_protocol::{Constraint, Delta, ErrorCode, Event, FinishReason, Notice, NoticeKind, Resume, Timings, Usage};
+use calls::Calls;
+use rustix::time::{ClockId, clock_gettime};
+use serde_json::json;
+
+use super::{TurnError, asking::Asking, commit_message::Guard};
+use crate::{
+    cli::Options,
+    client::{Client, ClientError},
+    context::Context,
+    conversations::Said,
+    exit::Result,
+    output::{
+        Answer, Measured, OutputError, Parts, Progress, Unechoed, Waiting, delta_object, event_object, json_line,
+    },
+    wait::Wait,
+};
+
+type Done = (FinishReason, Usage, Timings);
+
+/// Constraint on the answer; a partial one is worthless.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// JSON.
+    Json,
+    /// A grammar.
+    Grammar,
+}
+
+impl Form {
+    pub(crate) fn of(constraint: Option<&Constraint>) -> Option<Self> {
+        constraint.map(|constraint| match constraint {
+            Constraint::Schema(_) => Form::Json,
+            Constraint::Grammar(_) => Form::Grammar,
+        })
+    }
+}
+
+pub(crate) struct Answering<'a> {
+    context: &'a Context,
+    options: &'a Options,
+    progress: Progress<Stderr>,
+    waiting: Waiting,
+    answer: Answer<Stdout>,
+    is_streamed: bool,
+    form: Option<Form>,
+    model: String,
+    n_ctx: u32,
+    notices: Vec<Notice>,
+    parts: Parts,
+    calls: Calls,
+    /// Whether a line of thoughts is open on the terminal.
+    is_thinking: bool,
+    measured: Measured,
+    /// State for the next daemon, to resume.
+    got: Resume,
+    done: Option<Done>,
+    /// Why its grammar or schema reached a dead end.
+    dead_end: Option<String>,
+    guard: Option<&'a Guard>,
+    /// Swallows keys typed meanwhile.
+    _unechoed: Option<Unechoed>,
+}
+
+impl<'a> Answering<'a> {
+    /// `warnings` about the input are part of the answer's notices.
+    pub(crate) fn new(
+        context: &'a Context,
+        options: &'a Options,
+        mut progress: Progress<Stderr>,
+        warnings: Vec<String>,
+    ) -> Self {
+        let output = &options.output;
+        let is_streamed = !(output.no_stream || output.json || output.stream_json || output.extract);
+        let markdown = context.console.markdown().filter(|_| !output.no_markdown && !output.extract);
+        if output.stream_json {
+            progress.erase();
+        }
+        Self {
+            context,
+            options,
+            progress,
+            waiting: Waiting::default(),
+            answer: Answer::new(io::stdout(), is_streamed, context.console.stdout_is_terminal).painted(markdown),
+            is_streamed,
+            form: None,
+            model: String::new(),
+            n_ctx: 0,
+            notices: warnings.into_iter().map(|text| Notice { kind: NoticeKind::Warning, text }).collect(),
+            parts: Parts::default(),
+            calls: Calls::default(),
+            is_thinking: false,
+            measured: Measured::default(),
+            got: Resume::default(),
+            done: None,
+            dead_end: None,
+            guard: None,
+            _unechoed: context.console.stdout_is_terminal.then(Unechoed::begin).flatten(),
+        }
+    }
+
+    /// A constrained answer is shown whole or not at all.
+    #[must_use]
+    pub(crate) fn bound_to(self, form: Option<Form>) -> Self {
+        if form.is_none() {
+            return self;
+        }
+        let answer = Answer::new(io::stdout(), false, self.context.console.stdout_is_terminal);
+        Self { form, answer, is_streamed: false, ..self }
+    }
+
+    /// An answer that must be a commit message, or is not shown.
+    #[must_use]
+    pub(crate) fn guarded(self, guard: Option<&'a Guard>) -> Self {
+        if guard.is_none() {
+            return self;
+        }
+        let answer = Answer::new(io::stdout(), false, self.context.console.stdout_is_terminal);
+        Self { guard, answer, is_streamed: false, ..self }
+    }
+
+    pub(crate) fn text(&self) -> &str {
+        self.answer.text()
+    }
+
+    pub(crate) fn has_text(&self) -> bool {
+        !self.text().is_empty()
+    }
+
+    /// Whether any text was shown before the end.
+    pub(crate) fn is_seen(&self) -> bool {
+        self.is_streamed || self.options.output.stream_json
+    }
+
+    /// The text to save in a conversation; truncated if it has not ended.
+    pub(crate) fn said(&self) -> Said {
+        let is_cut = self.done.is_none_or(|(reason, ..)| reason.is_cut());
+        Said { text: self.answer.text().to_owned(), model: self.model.clone(), is_cut }
+    }
+
+    /// After the first of several answers: a blank line goes before it.
+    pub(crate) fn set_apart(&mut self) {
+        self.answer.set_apart();
+    }
+
+    /// Reads events until the answer is complete. When the daemon ends early, the next one resumes it.
+    pub(crate) fn follow(&mut self, mut client: Client, asking: &mut Asking<'_>, wait: &Wait) -> Result<()> {
+        while self.done.is_none() {
+            let patient_until = asking.patient_until();
+            let due = self.progress.due().map_or(patient_until, |due| due.min(patient_until));
+            match client.next_event(wait, Some(due)) {
+                // A started answer is worth another daemon; one that was refused by a stopping daemon is not.
+                Ok(Some(Event::Failed(error)))
+                    if error.code == ErrorCode::ShuttingDown && !self.got.tokens.is_empty() =>
+                {
+                    client.wait_for_end(wait)?;
+                    client = self.go_on(error.into(), asking, wait)?;
+                }
+                Ok(Some(event)) => {
+                    asking.hear(&event);
+                    self.take(event)?;
+                }
+                Ok(None) if Instant::now() >= patient_until => asking.probe(wait)?,
+                Ok(None) => self.show(),
+                Err(error @ ClientError::Lost) => client = self.go_on(error, asking, wait)?,
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Resumes with the next daemon after the current one ended.
+    fn go_on(&mut self, why: ClientError, asking: &mut Asking<'_>, wait: &Wait) -> Result<Client> {
+        self.waiting.say("beastd ended; resuming with the next one".into());
+        self.show();
+        // Nothing may come between the words of an answer: it continues as if nothing had happened.
+        asking.again(&self.got, why, wait, |_| {})
+    }
+
+    fn take(&mut self, event: Event) -> Result<()> {
+        if self.options.output.stream_json
+            && let Some(object) = event_object(&event)
+        {
+            self.context.console.print(&json_line(&object))?;
+        }
+        self.waiting.take(&event, Instant::now());
+        match event {
+            Event::Loading { .. } | Event::Queued { .. } | Event::Progress { .. } => self.show(),
+            Event::Round(round) => {
+                self.parts.begin(&round);
+                self.show();
+            }
+            Event::Part(part) => {
+                self.parts.end(&part);
+                self.show();
+            }
+            Event::Started { model, n_ctx, notices, .. } => self.start(model, n_ctx, notices),
+            Event::Piece { text, tokens, sampled_at_us, deltas, .. } => {
+                self.got.text += &text;
+                self.got.tokens.extend(tokens);
+                self.measured.first_token.get_or_insert_with(|| self.context.started.elapsed());
+                self.measured.lags_us.push(now_us().saturating_sub(sampled_at_us));
+                let deltas = if deltas.is_empty() { vec![Delta::Text(text)] } else { deltas };
+                deltas.into_iter().try_for_each(|delta| self.delta(delta))?;
+            }
+            Event::Done { reason: FinishReason::Cancelled, .. } => return Err(TurnError::Cancelled.into()),
+            Event::Done { reason, usage, timings, dead_end, .. } => {
+                self.done = Some((reason, usage, timings));
+                self.dead_end = dead_end;
+            }
+            Event::Failed(error) => return Err(ClientError::Daemon(error).into()),
+            // Not requested; harmless.
+            Event::Status(_) => {}
+        }
+        Ok(())
+    }
+
+    /// Shows progress, unless the answer is being written: nothing comes between its words. `--stream-json` has the
+    /// same information.
+    fn show(&mut self) {
+        if self.options.output.stream_json || self.is_streamed && self.has_text() {
+            return;
+        }
+        let now = Instant::now();
+        match self.waiting.text(now) {
+            Some(text) => self.progress.set(text, now),
+            // No event yet: keep the progress from before the request.
+            None => self.progress.tick(now),
+        }
+    }
+
+    fn start(&mut self, model: String, n_ctx: u32, mut notices: Vec<Notice>) {
+        // A resumed answer has already shown its own.
+        notices.retain(|notice| !self.notices.contains(notice));
+        if !notices.is_empty() {
+            self.progress.erase();
+        }
+        for notice in &notices {
+            match notice.kind {
+                NoticeKind::Info => self.context.console.info(&notice.text),
+                NoticeKind::Warning => self.context.console.warning(&notice.text),
+            }
+        }
+        self.model = model;
+        self.n_ctx = n_ctx;
+        self.notices.extend(notices);
+    }
+
+    /// Thoughts and calls are collected; only content is the answer.
+    fn delta(&mut self, delta: Delta) -> Result<(), OutputError> {
+        let what = match &delta {
+            Delta::Text(text) => return self.piece(text),
+            Delta::Reasoning(text) if self.context.console.shows_thoughts() => {
+                self.progress.erase();
+                self.context.console.thought(text);
+                self.is_thinking = true;
+                self.calls.take(delta);
+                return Ok(());
+            }
+            Delta::Reasoning(_) => "thinking",
+            Delta::Call { .. } | Delta::Arguments { .. } => "calling a tool",
+        };
+        if self.options.output.stream_json {
+            self.context.console.print(&json_line(&delta_object(&delta)))?;
+        }
+        self.calls.take(delta);
+        self.waiting.say(what.into());
+        self.show();
+        Ok(())
+    }
+
+    fn piece(&mut self, text: &str) -> Result<(), OutputError> {
+        if mem::take(&mut self.is_thinking) {
+            self.context.console.thought("\n\n");
+        }
+        if self.is_streamed {
+            self.progress.erase();
+        }
+        let more = self.answer.push(text)?;
+        if self.options.output.stream_json && self.guard.is_none() && !more.is_empty() {
+            self.context.console.print(&json_line(&json!({"type": "piece", "text": more})))?;
+        }
+        if !self.is_streamed {
+            self.waiting.say("writing the answer".into());
+            self.show();
+        }
+        Ok(())
+    }
+
+    pub(crate) fn give_up(&mut self) {
+        self.progress.erase();
+    }
+
+    /// Ends an interrupted answer. After Ctrl-C only a terminal needs the newline, and escape codes must be closed.
+    pub(crate) fn abandon(&mut self, is_interrupt: bool) -> Result<()> {
+        self.progress.erase();
+        if !is_interrupt || self.context.console.stdout_is_terminal || self.answer.is_painted() {
+            self.answer.abandon().map_err(OutputError::from)?;
+        }
+        Ok(())
+    }
+}
+
+/// The clock that the daemon uses for tokens.
+fn now_us() -> u64 {
+    let now = clock_gettime(ClockId::Monotonic);
+    let time = Duration::new(now.tv_sec.unsigned_abs(), u32::try_from(now.tv_nsec).unwrap_or(0));
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}

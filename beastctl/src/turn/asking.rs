@@ -1,0 +1,144 @@
+//! A request and its daemon, or the next daemon if that one ends early.
+
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use beast_protocol::{Event, Generate, Request, Resume};
+
+use crate::{
+    client::{Client, ClientError},
+    exit::Result,
+    numbers::time,
+    start::{self, StartError},
+    wait::Wait,
+};
+
+/// How long to wait without a sign of life before checking whether the daemon still answers handshakes, or giving up
+/// the search for another one. `BEAST_PATIENCE` sets the latter.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Interval between attempts to reach a daemon.
+const PAUSE: Duration = Duration::from_millis(100);
+/// After this many daemons have ended on this answer without a new token, the request is to blame.
+const MAX_ENDS: usize = 30;
+/// The same for daemons that gave a reason, such as lack of memory.
+const MAX_DEATHS: usize = 3;
+
+/// A request in progress. Kept until its answer is complete, since it may have to be sent again.
+pub(crate) struct Asking<'a> {
+    socket: &'a Path,
+    may_start: bool,
+    request: Request,
+    patience: Duration,
+    heard: Instant,
+    /// Whether the current daemon has started to compute.
+    has_begun: bool,
+    /// Daemons that have ended on the next token.
+    n_ends: usize,
+    /// Consecutive daemons that gave a reason to end, which the next one will share.
+    n_deaths: usize,
+    /// The furthest progress in parts of a long input, as round and number: each daemon starts them again.
+    best_part: (u32, u32),
+}
+
+impl<'a> Asking<'a> {
+    pub(crate) fn new(socket: &'a Path, may_start: bool, request: Generate) -> Self {
+        let (request, heard) = (Request::Generate(request), Instant::now());
+        let patience = std::env::var("BEAST_PATIENCE").ok().and_then(|text| time(&text)).unwrap_or(PATIENCE);
+        Self {
+            socket,
+            may_start,
+            request,
+            patience,
+            heard,
+            has_begun: false,
+            n_ends: 0,
+            n_deaths: 0,
+            best_part: (0, 0),
+        }
+    }
+
+    /// The request, to be changed before it is sent again.
+    pub(crate) fn request(&mut self) -> &mut Generate {
+        match &mut self.request {
+            Request::Generate(request) => request,
+            _ => unreachable!("broken invariant: nothing else is asked here"),
+        }
+    }
+
+    /// Finds or starts a daemon and sends the request. `say` shows what takes time.
+    pub(crate) fn send(&self, wait: &Wait, say: impl FnMut(&str)) -> Result<Client, StartError> {
+        let mut client = start::connect(self.socket, self.may_start, wait, say)?;
+        client.send(&self.request, wait)?;
+        Ok(client)
+    }
+
+    /// Records an event: any progress is a sign of life.
+    pub(crate) fn hear(&mut self, event: &Event) {
+        self.heard = Instant::now();
+        match event {
+            Event::Progress { n_done: 1.., .. } | Event::Round(_) => self.has_begun = true,
+            Event::Piece { .. } => (self.n_ends, self.n_deaths) = (0, 0),
+            Event::Part(part) if (part.round, part.n_done) > self.best_part => {
+                self.best_part = (part.round, part.n_done);
+                (self.n_ends, self.n_deaths) = (0, 0);
+            }
+            _ => {}
+        }
+    }
+
+    /// When the silence is long enough for [`Asking::probe`].
+    pub(crate) fn patient_until(&self) -> Instant {
+        self.heard + PATIENCE
+    }
+
+    /// After a long silence: a daemon that answers a handshake is alive, however busy.
+    ///
+    /// # Errors
+    /// [`ClientError::Silent`], or see [`Wait`].
+    pub(crate) fn probe(&mut self, wait: &Wait) -> Result<(), ClientError> {
+        match Client::open(self.socket, wait) {
+            Ok(_) => self.heard = Instant::now(),
+            Err(error @ ClientError::Wait(_)) => return Err(error),
+            Err(_) => return Err(ClientError::Silent(self.socket.to_owned())),
+        }
+        Ok(())
+    }
+
+    /// The daemon ended early, for the reason `why`: the next one resumes after what has arrived.
+    ///
+    /// # Errors
+    /// `why` when too many have ended on this answer, or no daemon may or can be started; otherwise why none was found
+    /// within a minute. See also [`Wait`].
+    pub(crate) fn again(
+        &mut self,
+        got: &Resume,
+        why: ClientError,
+        wait: &Wait,
+        mut say: impl FnMut(&str),
+    ) -> Result<Client> {
+        if let Request::Generate(request) = &mut self.request {
+            request.resume = (!got.text.is_empty()).then(|| got.clone());
+        }
+        self.n_ends += usize::from(std::mem::take(&mut self.has_begun));
+        let why = why.explained(self.socket);
+        self.n_deaths = if matches!(why, ClientError::Died(_)) { self.n_deaths + 1 } else { 0 };
+        let is_hopeless = self.n_ends >= MAX_ENDS || self.n_deaths >= MAX_DEATHS;
+        let mut reason = why.into();
+        while !is_hopeless && self.heard.elapsed() < self.patience {
+            match self.send(wait, &mut say) {
+                Ok(client) => return Ok(client),
+                Err(StartError::Wait(error) | StartError::Client(ClientError::Wait(error))) => {
+                    return Err(ClientError::from(error).into());
+                }
+                Err(error @ StartError::Client(ClientError::OtherVersion(_))) => return Err(error.into()),
+                // A missing daemon is expected here.
+                Err(StartError::Refused(_) | StartError::Missing(_)) => break,
+                Err(error) => reason = error.into(),
+            }
+            wait.pause(PAUSE).map_err(ClientError::from)?;
+        }
+        Err(reason)
+    }
+}

@@ -1,0 +1,99 @@
+//! Prompt, material and options become one request.
+
+use beast_protocol::{Constraint, Extent, Generate, Message, Overflow, Place, Role, Sampling, Span, TemplateOptions};
+
+use super::material::Material;
+use crate::{
+    cli::{Effort, Options, Truncate},
+    prompts::Prompt,
+};
+
+/// The request for a prompt with the command line's options, and the span of the material in its last message.
+pub(crate) fn generate(prompt: Prompt, material: Material, options: &Options) -> (Generate, Span) {
+    let (mut request, material) = of_prompt(prompt, material);
+    let Options { max_tokens, stop, truncate, sampling, .. } = options;
+    request.sampling = Sampling {
+        temp: sampling.temp.or(request.sampling.temp),
+        top_p: sampling.top_p.or(request.sampling.top_p),
+        top_k: sampling.top_k.or(request.sampling.top_k),
+        min_p: sampling.min_p.or(request.sampling.min_p),
+        seed: sampling.seed.or(request.sampling.seed),
+        repeat_penalty: sampling.repeat_penalty.or(request.sampling.repeat_penalty),
+        ..request.sampling
+    };
+    request.max_tokens = max_tokens.or(request.max_tokens);
+    if !stop.is_empty() {
+        request.stop.clone_from(stop);
+    }
+    if options.output.extract && request.constraint.is_none() {
+        request.extent = Extent::CodeBlock;
+    }
+    request.template.thinking = options.thinking.wish().or(request.template.thinking);
+    if let Some(effort) = options.thinking.effort {
+        request.template.variables = format!(r#"{{"reasoning_effort": "{}"}}"#, word(effort));
+    }
+    request.max_thought = options.thinking.max_thought;
+    if let Some(place) = truncate {
+        // Explicit truncation rules out map-reduce.
+        request.overflow = Overflow::Truncate { material, drop: of_place(*place) };
+    }
+    (request, material)
+}
+
+/// The request for a prompt with its variables filled in, and the span of the material in its last message. The
+/// instruction is the system turn and the material the user turn, so that the daemon can cache the prefix that all
+/// inputs share. A question follows its material, as people ask.
+pub(crate) fn of_prompt(prompt: Prompt, material: Material) -> (Generate, Span) {
+    let system = Message::new(Role::System, prompt.system);
+    let (content, span) = user_turn(&prompt.instruction, material);
+    let user = Message::new(Role::User, content);
+    let has_system = !system.content.trim().is_empty();
+    let request = Generate {
+        messages: if has_system { vec![system, user] } else { vec![user] },
+        sampling: prompt.sampling,
+        max_tokens: prompt.max_tokens,
+        stop: prompt.stop,
+        extent: if prompt.one_line { Extent::Line } else { Extent::Whole },
+        template: TemplateOptions { thinking: prompt.think, ..TemplateOptions::default() },
+        constraint: prompt.schema.map(Constraint::Schema),
+        overflow: match prompt.reduce {
+            Some(instruction) => Overflow::Reduce { material: span, instruction },
+            None => Overflow::Refuse,
+        },
+        ..Generate::default()
+    };
+    (request, span)
+}
+
+/// The text of the turn, and the span of the material. Constant text comes first, so that it can be cached.
+fn user_turn(instruction: &str, material: Material) -> (String, Span) {
+    let Material { front, text, question, .. } = material;
+    let front = if front.is_empty() { front } else { format!("{front}\n\n") };
+    let instruction = if instruction.is_empty() { String::new() } else { format!("{instruction}\n\n") };
+    let has_both = !text.is_empty() && !question.is_empty();
+    let (text, gap) = if has_both { (text.trim_end(), "\n\n") } else { (text.as_str(), "") };
+    let start = (front.len() + instruction.len()) as u64;
+    let span = Span { start, end: start + text.len() as u64 };
+    (format!("{front}{instruction}{text}{gap}{question}"), span)
+}
+
+/// The name that templates know.
+fn word(effort: Effort) -> &'static str {
+    match effort {
+        Effort::Low => "low",
+        Effort::Medium => "medium",
+        Effort::High => "high",
+    }
+}
+
+fn of_place(place: Truncate) -> Place {
+    match place {
+        Truncate::Head => Place::Head,
+        Truncate::Middle => Place::Middle,
+        Truncate::Tail => Place::Tail,
+    }
+}
+
+#[cfg(test)]
+#[path = "request_tests.rs"]
+mod tests;

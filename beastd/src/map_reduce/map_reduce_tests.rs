@@ -1,0 +1,199 @@
+use std::collections::BTreeSet;
+use std::thread::JoinHandle;
+
+use beast_protocol::{Message, Sampling};
+
+use super::*;
+use crate::engine::EngineError;
+use crate::engine::fake::{self, ByteVocab, FakeEngine};
+use crate::engine::{Engine as _, Vocab};
+use crate::governor::Governor;
+use crate::metrics::Metrics;
+use crate::sampling::SamplingDefaults;
+use crate::scheduler::Limits;
+use crate::speculation::{Speculation, StepCosts, Wish};
+use crate::worker::Ended;
+use crate::worker::{Parts, Worker};
+
+const N_CTX: usize = 256;
+const DEFAULTS: SamplingDefaults =
+    SamplingDefaults { temp: 0.0, top_k: 0, top_p: 1.0, min_p: 0.0, repeat_penalty: 1.0 };
+
+struct Fixture {
+    means: Means,
+    metrics: Arc<Metrics>,
+    thread: JoinHandle<Result<Ended, EngineError>>,
+}
+
+fn start(n_waiting: usize) -> Fixture {
+    let (worker, inbox) = WorkerHandle::new();
+    let metrics = Arc::new(Metrics::default());
+    let limits = Limits {
+        n_slots: 3,
+        n_prefixes: 4,
+        n_cells: 1024,
+        n_batch: 128,
+        prefill_chunk: 64,
+        lone_chunk: 64,
+        n_waiting,
+        decode_width: 3,
+        n_prefix_cells: 1024,
+        n_background_cells: usize::MAX,
+    };
+    let of_worker = Arc::clone(&metrics);
+    let thread = std::thread::spawn(move || {
+        let vocab: Arc<dyn Vocab> = Arc::new(ByteVocab);
+        let engine = FakeEngine::default().rolling_back(4);
+        let costs = StepCosts::new(1);
+        let speculation = Speculation::new(Wish::ANY, engine.n_rollback(), Arc::clone(&vocab), None, costs);
+        let governor = Governor::new(1, 1);
+        let parts = Parts { engine, vocab, limits, n_ctx: N_CTX, governor, speculation, store: None };
+        Worker::new(parts, inbox, of_worker).run()
+    });
+    let admission = Arc::new(Admission::new(Arc::new(ByteVocab), None, DEFAULTS, N_CTX, 20));
+    Fixture { means: Means { admission, worker, tokenizing: Arc::new(Semaphore::new(2)), n_slots: 3 }, metrics, thread }
+}
+
+fn request(material: &str, question: &str, instruction: &str) -> Arc<Generate> {
+    let message = |role, content: String| Message::new(role, content);
+    let end = material.len() as u64;
+    Arc::new(Generate {
+        messages: vec![message(Role::System, "Sum up.".into()), message(Role::User, format!("{material}{question}"))],
+        max_tokens: Some(20),
+        // The fake's answers follow from it.
+        sampling: Sampling { seed: Some(0), ..Sampling::default() },
+        overflow: Overflow::Reduce { material: Span { start: 0, end }, instruction: instruction.into() },
+        ..Generate::default()
+    })
+}
+
+/// Reduces; with what was said on the way and the prompt of the last call.
+async fn run(means: &Means, request: Arc<Generate>) -> (Vec<Event>, Result<String, WireError>) {
+    let (events, mut said) = mpsc::channel(1000);
+    let outcome = reduce(means.clone(), request, events).await;
+    let mut all = Vec::new();
+    while let Some(event) = said.recv().await {
+        all.push(event);
+    }
+    if let Ok(admitted) = &outcome {
+        assert!(admitted.n_max_tokens >= 20, "room for the answer that was asked for: {}", admitted.n_max_tokens);
+    }
+    (all, outcome.map(|admitted| text(&admitted.prompt)))
+}
+
+fn text(tokens: &[crate::batch::Token]) -> String {
+    tokens.iter().map(|token| char::from(u8::try_from(token.0).expect("a byte"))).collect()
+}
+
+/// What the fake answers to a part when it is asked that alone.
+fn expected(system: &str, part: &str, question: &str) -> String {
+    let prompt = ByteVocab.tokenize(&format!("{system}\n\n{part}{question}"), true, false);
+    text(&fake::answer(&prompt, 0, 20))
+}
+
+fn words(n: usize) -> String {
+    (0..n).map(|n| format!("word{n}{}", if n % 9 == 8 { ".\n\n" } else { " " })).collect()
+}
+
+fn parts(events: &[Event]) -> Vec<Part> {
+    let parts = events.iter().filter_map(|event| match event {
+        Event::Part(part) => Some(part.clone()),
+        _ => None,
+    });
+    parts.collect()
+}
+
+fn rounds(events: &[Event]) -> Vec<Round> {
+    events.iter().filter_map(|event| if let Event::Round(round) = event { Some(*round) } else { None }).collect()
+}
+
+#[tokio::test]
+async fn every_byte_is_in_a_part_and_every_answer_in_the_last_prompt() {
+    let fixture = start(100);
+    let material = words(80);
+    let (events, outcome) = run(&fixture.means, request(&material, "\nWhy?", "Merge.")).await;
+    let prompt = outcome.expect("answered");
+    let rounds = rounds(&events);
+    let mut first: Vec<Part> = parts(&events).into_iter().filter(|part| part.round == 1).collect();
+    assert_eq!(first.len(), rounds[0].n_parts as usize);
+    assert!(first.len() > 3);
+    // They end in any order, but are counted in this one.
+    let counted: Vec<u32> = first.iter().map(|part| part.n_done).collect();
+    assert_eq!(counted, (1..=rounds[0].n_parts).collect::<Vec<_>>());
+    first.sort_by_key(|part| part.index);
+    let mut covered = 0;
+    for part in &first {
+        let span = part.span.start as usize..part.span.end as usize;
+        assert_eq!(
+            span.start + part.n_overlap as usize,
+            covered,
+            "nothing is left out, nothing is read twice by accident"
+        );
+        assert_eq!(part.text, expected("Sum up.", &material[span.clone()], "\nWhy?"));
+        covered = span.end;
+    }
+    assert_eq!(covered, material.len());
+    assert_eq!(rounds[0].n_tokens, material.len() as u64, "a byte is a token here");
+    assert!(prompt.starts_with("Merge.\n\n") && prompt.ends_with("\nWhy?"), "{prompt}");
+    let last: Vec<Part> = parts(&events).into_iter().filter(|part| part.round == rounds.len() as u32).collect();
+    let mut sorted = last.clone();
+    sorted.sort_by_key(|part| part.index);
+    let joined = join(sorted.into_iter().map(|part| part.text).collect());
+    assert_eq!(prompt, format!("Merge.\n\n{joined}\nWhy?"));
+}
+
+#[tokio::test]
+async fn rounds_follow_until_one_call_holds_all() {
+    let fixture = start(100);
+    let (events, outcome) = run(&fixture.means, request(&words(900), "", "")).await;
+    let prompt = outcome.expect("answered");
+    let rounds = rounds(&events);
+    assert!(rounds.len() > 1, "{rounds:?}");
+    assert!(rounds.windows(2).all(|pair| pair[1].n_parts < pair[0].n_parts), "{rounds:?}");
+    assert!(prompt.starts_with("Sum up."), "without an instruction of its own the request's holds: {prompt}");
+    assert!(prompt.len() < N_CTX);
+}
+
+#[tokio::test]
+async fn equal_parts_are_answered_once() {
+    let fixture = start(100);
+    let (events, outcome) = run(&fixture.means, request(&"y\n".repeat(5000), "", "Merge.")).await;
+    outcome.expect("answered");
+    let parts = parts(&events);
+    let distinct: BTreeSet<_> = parts.iter().filter(|part| part.round == 1).map(|part| &part.text).collect();
+    assert!(parts.len() > 30 && distinct.len() <= 3, "{} of {}", distinct.len(), parts.len());
+    assert!(fixture.metrics.n_requests.load(Relaxed) < 20);
+}
+
+#[tokio::test]
+async fn a_full_queue_only_makes_it_slower() {
+    let fixture = start(0);
+    let (events, outcome) = run(&fixture.means, request(&words(80), "", "Merge.")).await;
+    outcome.expect("answered");
+    assert_eq!(rounds(&events)[0].n_parts as usize, parts(&events).iter().filter(|part| part.round == 1).count());
+}
+
+#[tokio::test]
+async fn a_question_that_leaves_no_room_is_refused_with_both_sizes() {
+    let fixture = start(100);
+    let (_, outcome) = run(&fixture.means, request(&words(80), &"why ".repeat(50), "")).await;
+    let error = outcome.expect_err("no room");
+    assert_eq!(error.code, ErrorCode::TooLong);
+    assert!(error.message.contains("take 209 of") && error.message.contains("256"), "{}", error.message);
+}
+
+#[tokio::test]
+async fn dropping_it_cancels_its_parts() {
+    let Fixture { means, metrics, thread } = start(100);
+    let (events, mut said) = mpsc::channel(1);
+    let reducing = tokio::spawn(reduce(means.clone(), request(&words(4000), "", ""), events));
+    // The round is announced, parts are under way, and nobody takes their answers.
+    assert!(matches!(said.recv().await, Some(Event::Round(_))));
+    assert!(matches!(said.recv().await, Some(Event::Part(_))));
+    reducing.abort();
+    assert!(reducing.await.expect_err("aborted").is_cancelled());
+    drop((means, said));
+    // The worker ends only when no handle is left, so no part has survived.
+    tokio::task::spawn_blocking(|| thread.join()).await.expect("no panic").expect("no panic").expect("a good end");
+    assert_eq!(metrics.n_running.load(Relaxed) + metrics.n_waiting.load(Relaxed), 0);
+}

@@ -1,0 +1,298 @@
+//! Map-reduce: a text longer than the context is answered part by part, then the answers are answered together, in
+//! rounds, until one call holds them all. Knows no sockets and no llama.cpp.
+//!
+//! Between session and admission: a part is admitted and scheduled like any other request, but in the background, where
+//! it yields to requests that somebody waits for. Dropping the future drops the parts' reply channels, which cancels
+//! them.
+
+mod part;
+
+use std::collections::{HashMap, VecDeque};
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
+
+use beast_protocol::{ErrorCode, Event, Generate, Overflow, Part, Role, Round, Span, WireError};
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::{JoinSet, spawn_blocking};
+
+use crate::admission::beside::admit_beside;
+use crate::admission::{Admission, cut_out};
+use crate::admitted::Admitted;
+use crate::splitter::{self, Piece, Sizes};
+use crate::worker::WorkerHandle;
+use part::{Answer, answer};
+
+/// Share of the context for the answer to a part: each round shrinks the text to an eighth at most.
+const ANSWER_SHARE: usize = 8;
+/// Share of their room by which neighbouring parts overlap, so that text at a cut is read together once.
+const OVERLAP_SHARE: usize = 64;
+/// Delay before a part is retried when the queue is full and none of ours is running.
+const OVERLOADED_PAUSE: Duration = Duration::from_millis(100);
+/// Spare tokens, because tokens may differ where a part meets the text around it.
+const MARGIN: usize = 8;
+/// Smaller parts are not worth a call: the question itself is too long.
+const MIN_PART: usize = 64;
+
+/// What a reduction uses of the daemon.
+#[derive(Clone)]
+pub struct Means {
+    /// Tokenizes.
+    pub admission: Arc<Admission>,
+    pub worker: WorkerHandle,
+    /// Limits concurrent tokenizing.
+    pub tokenizing: Arc<Semaphore>,
+    /// Number of slots.
+    pub n_slots: usize,
+}
+
+/// One request that is answered in parts.
+struct Reduction {
+    means: Means,
+    /// Its last message surrounds the material.
+    frame: Frame,
+    events: mpsc::Sender<Event>,
+}
+
+/// The request without its material.
+#[derive(Clone)]
+struct Frame {
+    request: Generate,
+    before: String,
+    after: String,
+    /// The instruction for answers to answers.
+    instruction: String,
+}
+
+/// Answers the material of a request in parts. Returns the final call, which answers these answers and has not been
+/// submitted.
+///
+/// # Errors
+/// Those of the parts; [`ErrorCode::TooLong`] when the answers do not get shorter.
+pub async fn reduce(means: Means, request: Arc<Generate>, events: mpsc::Sender<Event>) -> Result<Admitted, WireError> {
+    let (frame, mut text) = Frame::new(&request)?;
+    drop(request);
+    let reduction = Reduction { means, frame, events };
+    let mut round = 1;
+    loop {
+        let shared = Arc::new(text);
+        let pieces = reduction.divide(&shared, round).await?;
+        let answers = reduction.round(round, &shared, pieces).await?;
+        let joined = join(answers);
+        if joined.is_empty() {
+            return Err(WireError::new(
+                ErrorCode::Engine,
+                "no part of the input got an answer; try: change the prompt, or raise --max-tokens",
+            ));
+        }
+        let last = Arc::new(reduction.frame.around(&joined, None, true, None));
+        match admit(&reduction.means, Arc::clone(&last)).await {
+            Err(error) if error.code == ErrorCode::TooLong && joined.len() < shared.len() => text = joined,
+            outcome => return outcome,
+        }
+        round += 1;
+    }
+}
+
+impl Reduction {
+    /// Splits a text so that a part, the text around it and an answer fit into the context.
+    async fn divide(&self, text: &Arc<String>, round: u32) -> Result<Vec<Piece>, WireError> {
+        let (admission, text) = (Arc::clone(&self.means.admission), Arc::clone(text));
+        let around = self.frame.around("", None, round > 1, None);
+        let n_answer = self.n_answer();
+        // The splitting thread cannot be dropped, so it is told.
+        let guard = Guard::default();
+        let is_over = Arc::clone(&guard.0);
+        let dividing = spawn_blocking(move || {
+            let n_around = admission.n_prompt(&around)?;
+            let n_max = admission.n_ctx().saturating_sub(n_around + n_answer + MARGIN);
+            if n_max < MIN_PART {
+                let message = format!(
+                    "the instruction and the question take {n_around} of the context's {} tokens and leave no room \
+                     for the input; try: shorten them, or raise n_ctx",
+                    admission.n_ctx()
+                );
+                return Err(WireError::new(ErrorCode::TooLong, message));
+            }
+            // Answers are split between each other.
+            let n_overlap = if round == 1 { n_max / OVERLAP_SHARE } else { 0 };
+            Ok(splitter::split(&text, admission.vocab(), Sizes { n_max, n_overlap }, || !is_over.load(Relaxed)))
+        });
+        let outcome = dividing.await;
+        drop(guard);
+        outcome.unwrap_or_else(|error| {
+            Err(WireError::new(ErrorCode::Internal, format!("cannot split the input: {error}")))
+        })
+    }
+
+    /// Token limit for the answer to a part.
+    fn n_answer(&self) -> usize {
+        let n_share = (self.means.admission.n_ctx() / ANSWER_SHARE).max(1);
+        self.frame.request.max_tokens.map_or(n_share, |n| n_share.min(n as usize))
+    }
+
+    /// Answers all parts, a few at a time. Identical parts are answered once.
+    async fn round(&self, round: u32, text: &Arc<String>, pieces: Vec<Piece>) -> Result<Vec<String>, WireError> {
+        let n_parts = as_u32(pieces.len());
+        let n_tokens = pieces.iter().map(|piece| (piece.n_tokens - piece.n_overlap) as u64).sum();
+        self.say(Event::Round(Round { round, n_parts, n_tokens })).await;
+        let (same, mut waiting) = group(text, &pieces);
+        let mut answers = vec![String::new(); pieces.len()];
+        let mut running = JoinSet::new();
+        let mut n_done = 0;
+        // One more than there are slots, so that the next is ready when one ends.
+        let mut n_at_once = self.means.n_slots + 1;
+        loop {
+            while running.len() < n_at_once
+                && let Some(index) = waiting.pop_front()
+            {
+                running.spawn(answer(self.means.clone(), self.part(round, text, &pieces[index]), index));
+            }
+            let Some(outcome) = running.join_next().await else { break };
+            let (index, outcome) = outcome.map_err(|error| {
+                WireError::new(ErrorCode::Internal, format!("cannot answer a part of the input: {error}"))
+            })?;
+            let Answer { text: answer, is_cut } = match outcome {
+                // The queue is full: fewer at once, and retry. The answers so far are too much to lose.
+                Err(error) if error.code == ErrorCode::Overloaded => {
+                    waiting.push_front(index);
+                    n_at_once = running.len().max(1);
+                    if running.is_empty() {
+                        tokio::time::sleep(OVERLOADED_PAUSE).await;
+                    }
+                    continue;
+                }
+                outcome => outcome?,
+            };
+            n_at_once = (n_at_once + 1).min(self.means.n_slots + 1);
+            for &index in &same[&contents(text, &pieces[index])] {
+                n_done += 1;
+                answers[index].clone_from(&answer);
+                let Piece { span, n_tokens, n_overlap, .. } = &pieces[index];
+                let part = Part {
+                    round,
+                    index: as_u32(index),
+                    n_done,
+                    n_parts,
+                    span: wire_span(span),
+                    n_tokens: as_u32(*n_tokens),
+                    n_overlap: as_u32(*n_overlap),
+                    is_cut,
+                    text: answer.clone(),
+                };
+                self.say(Event::Part(part)).await;
+            }
+        }
+        Ok(answers)
+    }
+
+    fn part(&self, round: u32, text: &str, piece: &Piece) -> Generate {
+        let (content, heading) = contents(text, piece);
+        self.frame.around(content, heading, round > 1, Some(as_u32(self.n_answer())))
+    }
+
+    async fn say(&self, event: Event) {
+        // If the receiver is gone, the whole reduction will be dropped.
+        let _ = self.events.send(event).await;
+    }
+}
+
+impl Frame {
+    /// Splits a request into material and surroundings.
+    fn new(request: &Generate) -> Result<(Self, String), WireError> {
+        let Overflow::Reduce { material, instruction } = &request.overflow else {
+            unreachable!("only such requests are reduced")
+        };
+        let content = request.messages.last().map(|message| message.content.as_str()).unwrap_or_default();
+        let (before, material, after) = cut_out(content, *material)?;
+        let mut messages = request.messages.clone();
+        if let Some(last) = messages.last_mut() {
+            last.content = String::new();
+        }
+        let frame = Self {
+            request: Generate { messages, ..request.clone() },
+            before: before.to_owned(),
+            after: after.to_owned(),
+            instruction: instruction.clone(),
+        };
+        Ok((frame, material.to_owned()))
+    }
+
+    /// The request with different material. For a part (`n_answer`), without grammar or schema and with that token
+    /// limit: both apply to the final answer only.
+    fn around(&self, material: &str, heading: Option<&str>, is_of_answers: bool, n_answer: Option<u32>) -> Generate {
+        let mut request = self.request.clone();
+        if is_of_answers
+            && !self.instruction.is_empty()
+            && let Some(system) = request.messages.first_mut().filter(|message| message.role == Role::System)
+        {
+            system.content.clone_from(&self.instruction);
+        }
+        if let Some(last) = request.messages.last_mut() {
+            let heading = heading.map(|heading| format!("{heading}\n")).unwrap_or_default();
+            last.content = [&self.before, heading.as_str(), material, &self.after].concat();
+        }
+        if n_answer.is_some() {
+            request.max_tokens = n_answer;
+            request.constraint = None;
+            request.overflow = Overflow::Refuse;
+            request.resume = None;
+        }
+        request
+    }
+}
+
+/// The text of a part, preceded by the line that names its file unless it contains it.
+type Contents<'a> = (&'a str, Option<&'a str>);
+
+/// The parts by their contents, and the first of each: those are answered.
+fn group<'a>(text: &'a str, pieces: &[Piece]) -> (HashMap<Contents<'a>, Vec<usize>>, VecDeque<usize>) {
+    let mut same: HashMap<_, Vec<usize>> = HashMap::new();
+    let mut firsts = VecDeque::new();
+    for (index, piece) in pieces.iter().enumerate() {
+        let indices = same.entry(contents(text, piece)).or_default();
+        indices.push(index);
+        if indices.len() == 1 {
+            firsts.push_back(index);
+        }
+    }
+    (same, firsts)
+}
+
+fn contents<'a>(text: &'a str, piece: &Piece) -> Contents<'a> {
+    (&text[piece.span.clone()], piece.heading.clone().map(|span| &text[span]))
+}
+
+/// One paragraph per answer, in the order of the parts.
+fn join(answers: Vec<String>) -> String {
+    let answers: Vec<&str> = answers.iter().map(|answer| answer.trim()).filter(|answer| !answer.is_empty()).collect();
+    answers.join("\n\n")
+}
+
+/// Admits a request that cannot need notices: nothing of it can be dropped.
+async fn admit(means: &Means, request: Arc<Generate>) -> Result<Admitted, WireError> {
+    admit_beside(&means.admission, &means.tokenizing, &request).await.map(|(admitted, _)| admitted)
+}
+
+/// Tells a thread on drop that its result is no longer needed.
+#[derive(Default)]
+struct Guard(Arc<AtomicBool>);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.0.store(true, Relaxed);
+    }
+}
+
+fn as_u32(n: usize) -> u32 {
+    u32::try_from(n).unwrap_or(u32::MAX)
+}
+
+fn wire_span(span: &Range<usize>) -> Span {
+    Span { start: span.start as u64, end: span.end as u64 }
+}
+
+#[cfg(test)]
+#[path = "map_reduce_tests.rs"]
+mod tests;

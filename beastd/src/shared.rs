@@ -1,0 +1,220 @@
+//! The state that all connections share, and the daemon's description of itself. Knows no socket and no message but
+//! `Status`.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
+
+use beast_protocol::{Notice, NoticeKind, SpeculationStatus, State, Status, StoredPrefixes};
+use tokio::sync::{Semaphore, watch};
+
+use crate::budget::Budget;
+use crate::clock::now_us;
+use crate::config::Config;
+use crate::engine;
+use crate::loader::{LoadState, Progress, Ready};
+use crate::metrics::Metrics;
+use crate::watchdog::Stall;
+use crate::worker::WorkerHandle;
+
+/// Version of beastd.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Phases of the daemon's life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    Serving,
+    /// Finishes running requests and accepts no new ones.
+    Draining,
+    /// Aborts what still runs.
+    Ending,
+}
+
+/// Shared by the accept loop and all sessions.
+pub struct Shared {
+    /// The settings; SIGHUP replaces them.
+    pub config: watch::Sender<Arc<Config>>,
+    /// Why the last reload failed, if it did.
+    pub config_problem: watch::Sender<Option<String>>,
+    /// State of the model.
+    pub progress: Progress,
+    /// Handle to the worker.
+    pub worker: WorkerHandle,
+    /// The worker's counters.
+    pub metrics: Arc<Metrics>,
+    /// How far the daemon is from its end.
+    pub phase: watch::Sender<Phase>,
+    /// Its socket.
+    pub socket: PathBuf,
+    /// Whether the service manager keeps the socket, so that there will be a next daemon.
+    pub is_kept: bool,
+    /// Open connections.
+    pub n_connections: AtomicUsize,
+    /// Whether a client or signal asked not to wait for running requests.
+    pub is_hurried: AtomicBool,
+    /// Requests between arrival and last event.
+    pub answering: watch::Sender<usize>,
+    /// Requests that need the model to stay loaded.
+    pub n_users: watch::Sender<usize>,
+    /// Held while the model is loaded, unloaded or switched.
+    pub changing: tokio::sync::Mutex<()>,
+    /// Permits for tokenizing: more at once would slow the engine down on few cores.
+    pub tokenizing: Arc<Semaphore>,
+    /// The same for small requests, which are fast unless the model's chat template is slow.
+    pub admitting: Semaphore,
+    /// Memory budget for incoming requests.
+    pub budget: Budget,
+    /// Its HTTP listeners, once they are open.
+    pub http: OnceLock<Vec<String>>,
+    /// Whether any HTTP request has arrived.
+    pub has_visitors: watch::Sender<bool>,
+    started_us: u64,
+}
+
+impl Shared {
+    /// The state of a daemon that serves.
+    pub fn new(
+        config: Arc<Config>,
+        progress: Progress,
+        worker: WorkerHandle,
+        metrics: Arc<Metrics>,
+        socket: PathBuf,
+        is_kept: bool,
+    ) -> Self {
+        Self {
+            config: watch::Sender::new(config),
+            config_problem: watch::Sender::new(None),
+            progress,
+            worker,
+            metrics,
+            phase: watch::Sender::new(Phase::Serving),
+            socket,
+            is_kept,
+            n_connections: AtomicUsize::new(0),
+            is_hurried: AtomicBool::new(false),
+            answering: watch::Sender::new(0),
+            n_users: watch::Sender::new(0),
+            changing: tokio::sync::Mutex::default(),
+            tokenizing: Arc::new(Semaphore::new(2)),
+            admitting: Semaphore::new(4),
+            budget: Budget::default(),
+            http: OnceLock::new(),
+            has_visitors: watch::Sender::new(false),
+            started_us: now_us(),
+        }
+    }
+
+    /// The effective settings.
+    pub fn config(&self) -> Arc<Config> {
+        Arc::clone(&self.config.borrow())
+    }
+
+    /// The current phase.
+    pub fn phase(&self) -> Phase {
+        *self.phase.borrow()
+    }
+
+    /// Starts the shutdown; further calls have no effect.
+    pub fn drain(&self) {
+        self.phase.send_if_modified(|phase| {
+            let serving = *phase == Phase::Serving;
+            if serving {
+                *phase = Phase::Draining;
+            }
+            serving
+        });
+    }
+
+    /// Aborts what still runs.
+    pub fn hurry(&self) {
+        self.is_hurried.store(true, Relaxed);
+        self.phase.send_replace(Phase::Ending);
+    }
+
+    /// The status that `beastctl status` shows. Does not load an unloaded model.
+    pub fn status(&self) -> Status {
+        let config = self.config();
+        let load = self.progress.watch().borrow().clone();
+        let ready = match &load {
+            LoadState::Ready(ready) | LoadState::Leaving(ready) => Some(Arc::clone(ready)),
+            _ => None,
+        };
+        let limits = ready.as_ref().map(|ready| ready.limits);
+        let as_u32 = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        Status {
+            version: VERSION.into(),
+            engine: engine::build(config.kernels),
+            pid: std::process::id(),
+            uptime_ms: (now_us() - self.started_us) / 1000,
+            state: self.state(load),
+            profile: config.profile.clone(),
+            socket: self.socket.display().to_string(),
+            http: self.http.get().cloned().unwrap_or_default(),
+            configured: config.model.clone(),
+            model: ready.as_ref().map(|ready| ready.model.clone()),
+            stages: self.progress.stages(),
+            n_slots: as_u32(config.n_slots),
+            n_running: as_u32(self.metrics.n_running.load(Relaxed)),
+            n_waiting: as_u32(self.metrics.n_waiting.load(Relaxed)),
+            n_cells_used: as_u32(self.metrics.n_cells_used.load(Relaxed)),
+            n_cells: as_u32(limits.map_or(0, |limits| limits.n_cells)),
+            n_batch: as_u32(limits.map_or(config.n_batch, |limits| limits.n_batch)),
+            prefill_chunk: as_u32(limits.map_or(config.prefill_chunk, |limits| limits.prefill_chunk)),
+            n_threads: as_u32(match self.metrics.n_threads.load(Relaxed) {
+                0 => config.n_threads(),
+                n_threads => n_threads,
+            }),
+            n_connections: as_u32(self.n_connections.load(Relaxed)),
+            n_requests: self.metrics.n_requests.load(Relaxed),
+            n_prompt_tokens: self.metrics.n_prompt_tokens.load(Relaxed),
+            n_generated_tokens: self.metrics.n_generated_tokens.load(Relaxed),
+            n_prefixes: as_u32(self.metrics.n_prefixes.load(Relaxed)),
+            n_prefix_tokens: as_u32(self.metrics.n_prefix_tokens.load(Relaxed)),
+            n_prefix_hits: self.metrics.n_prefix_hits.load(Relaxed),
+            n_tokens_saved: self.metrics.n_tokens_saved.load(Relaxed),
+            n_prefix_bytes: ready.as_ref().map_or(0, |ready| self.prefix_bytes(ready)),
+            stored: StoredPrefixes {
+                n_entries: as_u32(self.metrics.n_stored.load(Relaxed)),
+                n_bytes: self.metrics.n_stored_bytes.load(Relaxed),
+                n_restored: self.metrics.n_restored.load(Relaxed),
+            },
+            speculation: SpeculationStatus {
+                n_drafted: self.metrics.n_drafted.load(Relaxed),
+                n_accepted: self.metrics.n_accepted.load(Relaxed),
+                ..ready.as_ref().map(|ready| ready.speculation.clone()).unwrap_or_default()
+            },
+            tuning: ready.as_ref().map(|ready| ready.tuning.clone()).unwrap_or_default(),
+            n_preempted: self.metrics.n_preempted.load(Relaxed),
+            busy_us: self.metrics.busy_us.load(Relaxed),
+            notices: self.notices(ready.as_deref()),
+        }
+    }
+
+    fn state(&self, load: LoadState) -> State {
+        match load {
+            _ if self.phase() != Phase::Serving => State::Draining,
+            LoadState::Loading { stage, fraction } => State::Loading { stage, fraction },
+            LoadState::Ready(_) | LoadState::Leaving(_) => match self.metrics.watchdog.stall(now_us()) {
+                Some(Stall { lasts, requests }) => {
+                    State::Stalled { ms: u64::try_from(lasts.as_millis()).unwrap_or(u64::MAX), requests }
+                }
+                None => State::Ready,
+            },
+            LoadState::Failed(error) => State::Failed { message: error.message },
+            LoadState::Unloaded { failed: Some(error) } => State::Failed { message: error.message },
+            LoadState::Unloaded { failed: None } => State::Unloaded,
+        }
+    }
+
+    fn notices(&self, ready: Option<&Ready>) -> Vec<Notice> {
+        let problem = self.config_problem.borrow().clone();
+        let problem = problem.map(|text| Notice { kind: NoticeKind::Warning, text });
+        problem.into_iter().chain(ready.into_iter().flat_map(|ready| ready.notices.clone())).collect()
+    }
+
+    fn prefix_bytes(&self, ready: &Ready) -> u64 {
+        let (per_token, per_prefix) = ready.state_bytes;
+        let n_tokens = self.metrics.n_prefix_tokens.load(Relaxed) as u64;
+        n_tokens * per_token + self.metrics.n_prefixes.load(Relaxed) as u64 * per_prefix
+    }
+}
