@@ -221,9 +221,7 @@ fn what_would_be_looked_for_after_each_token_is_bounded() {
     check_refused(
         &long,
         ErrorCode::Invalid,
-        expect![
-            "a stop string is too long: 4097 bytes (at most 4096); try: shorten it"
-        ],
+        expect!["a stop string is too long: 4097 bytes (at most 4096); try: shorten it"],
     );
 }
 

@@ -125,7 +125,7 @@ fn pre_commit_calls_it_by_its_recipe_and_as_the_hook_that_was_there() {
     assert_eq!(ran.stdout, "removed DIR/repo/.git/hooks/prepare-commit-msg.legacy\n", "{ran:?}");
     for arguments in [&["status"][..], &["install", "--chain"]] {
         let ran = repo.hook(arguments);
-        assert!(ran.stderr.contains("is written by pre-commit; try: beastctl help hook install"), "{ran:?}");
+        assert!(ran.stderr.contains("is managed by pre-commit; try: beastctl help hook install"), "{ran:?}");
     }
     let entry = format!("entry: {} hook run", repo.beast.program.display());
     repo.file(".pre-commit-config.yaml", OF_PRE_COMMIT.replace("entry: beastctl hook run", &entry));
