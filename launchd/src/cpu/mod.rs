@@ -61,6 +61,7 @@ fn say(out: &mut dyn Write, program: &str, is_missing: &dyn Fn(&Set) -> bool) ->
 }
 
 // Only there instructions differ enough to be told.
-#[cfg(all(test, target_arch = "x86_64"))]
+#[cfg(test)]
+#[cfg(target_arch = "x86_64")]
 #[path = "cpu_tests.rs"]
 mod tests;
