@@ -1,9 +1,9 @@
 //! beastd keeps a language model in memory and serves it on a Unix socket.
 //!
-//! A request from socket to token: [`server`] accepts the connection → [`session`] reads frames → [`answering`] has the life of a request, [`admission`] turns
-//! the request into tokens → [`worker`] takes it from its inbox → [`scheduler`] puts it into the next batch →
-//! [`engine`] runs the batch → [`stream`] turns tokens into text → the session sends it. ARCHITECTURE.md has the full
-//! map.
+//! A request from socket to token: [`server`] accepts the connection → [`session`] reads frames → [`answering`] has the
+//! life of the request → [`admission`] turns it into tokens → [`worker`] takes it from its inbox → [`scheduler`] puts
+//! it into the next batch → [`engine`] runs the batch → [`stream`] turns tokens into text → the session sends it.
+//! ARCHITECTURE.md has the full map.
 
 pub mod admission;
 pub mod admitted;

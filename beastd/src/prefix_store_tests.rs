@@ -279,7 +279,7 @@ fn links_are_removed_and_never_followed() {
     };
     check_refused("a link", true, spoil);
     // What is written takes the link's place and does not go through it.
-    let (folder, path) = one(&tokens(0..9));
+    let (folder, _) = one(&tokens(0..9));
     let mut store = open(folder.path(), ROOM);
     symlink(&target, store.path(&prefix)).expect("there is room");
     store.write(&prefix, &saved(b"new")).expect("there is room");

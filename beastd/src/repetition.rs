@@ -32,6 +32,8 @@ const SHORT: usize = 4;
 const MIN_TOKENS_VARIED: usize = 384;
 /// The same where a counter goes on.
 const MIN_TOKENS_COUNTED: usize = 512;
+/// Shortest period whose counting is a circle: "word 1, word 2" may be what was asked for.
+const COUNTED_PERIOD: usize = 10;
 /// Copies behind the first one: a sentence twice is emphasis, a verse three times is a song.
 const COPIES: usize = 3;
 /// The same for periods longer than a verse.
@@ -198,7 +200,9 @@ impl Run {
             }
         };
         is_beyond(self.n_exact, least, copies)
-            || 2 * self.n_words >= self.n_counted && is_beyond(self.n_counted, MIN_TOKENS_COUNTED, COPIES_COUNTED)
+            || self.period >= COUNTED_PERIOD
+                && 2 * self.n_words >= self.n_counted
+                && is_beyond(self.n_counted, MIN_TOKENS_COUNTED, COPIES_COUNTED)
             || 2 * self.n_agreed_words >= self.n_agreed
                 && is_beyond(self.n_agreed, MIN_TOKENS_VARIED, COPIES_VARIED)
                 && is_cycling(&self.varied)

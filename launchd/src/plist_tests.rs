@@ -127,7 +127,7 @@ fn what_no_list_can_hold_is_refused() {
     check_refusal(
         &Service { socket: format!("/{}", "s".repeat(103)).into(), ..service() },
         expect![
-            "the socket path is 104 bytes long, more than the 103 that fit: /sssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssss; try: use a shorter --socket"
+            "the socket path is 104 bytes long, over the limit of 103: /sssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssss; try: use a shorter --socket"
         ],
     );
 }

@@ -85,7 +85,7 @@ fn a_long_path_is_refused_before_anything_is_made() {
     assert!(matches!(&error, SocketError::TooLong { len: 104, .. }), "{error}");
     assert!(!dir.path().join("new").exists());
     let text = error.to_string().replace(path.to_str().unwrap(), "PATH");
-    expect!["the socket path is 104 bytes long, more than the 103 that fit: PATH; try: use a shorter --socket"]
+    expect!["the socket path is 104 bytes long, over the limit of 103: PATH; try: use a shorter --socket"]
         .assert_eq(&text);
 
     let longest = bind(&fits).unwrap();

@@ -21,7 +21,7 @@ fn beastd(beast: &Beast, script: &str) {
 
 /// How busy the machine is, is not what is tested.
 fn without_warning(text: &str) -> String {
-    let is_warning = |line: &&str| line.contains("not to be trusted") || line.contains("cannot be seen on this system");
+    let is_warning = |line: &&str| line.contains("are unreliable") || line.contains("on this system");
     text.lines().filter(|line| !is_warning(line)).map(|line| format!("{line}\n")).collect()
 }
 

@@ -221,9 +221,7 @@ fn what_would_be_looked_for_after_each_token_is_bounded() {
     check_refused(
         &long,
         ErrorCode::Invalid,
-        expect![
-            "cannot resume the answer: its 0 tokens and 20000000 bytes exceed the context of 100 tokens; try: repeat the request"
-        ],
+        expect!["a stop string is too long: 4097 bytes (at most 4096); try: shorten it"],
     );
 }
 
@@ -238,7 +236,7 @@ fn a_beginning_longer_than_any_answer_is_refused_unread() {
         &long,
         ErrorCode::TooLong,
         expect![
-            "the beginning of the answer has 0 tokens and 20000000 bytes, more than the context of 100 tokens holds; try: the same again"
+            "cannot resume the answer: its 0 tokens and 20000000 bytes exceed the context of 100 tokens; try: repeat the request"
         ],
     );
     let error = admission(Some(TEMPLATE)).admit(&resuming("x", vec![120; 100])).expect_err("refused");

@@ -9,7 +9,6 @@ fn check(missing: &[&str], expect: Expect) {
 }
 
 #[test]
-#[cfg(target_arch = "x86_64")]
 fn what_is_missing_is_named_with_a_remedy_that_helps() {
     check(
         &["avx512f", "avx512vnni"],
@@ -27,7 +26,6 @@ fn what_is_missing_is_named_with_a_remedy_that_helps() {
 }
 
 #[test]
-#[cfg(target_arch = "x86_64")]
 fn a_cpu_has_what_it_says_and_what_the_system_saves() {
     let set = |feature: &str| arch::SETS.iter().find(|set| set.feature == feature).unwrap();
     let needed = |others: &[&str]| arch::SETS.iter().filter(|set| !set.is_needed && is_needed(set, others)).count();

@@ -60,6 +60,8 @@ fn say(out: &mut dyn Write, program: &str, is_missing: &dyn Fn(&Set) -> bool) ->
     out.write_all(b"build it on this machine from source: make build\n")
 }
 
+// Only there instructions differ enough to be told.
 #[cfg(test)]
+#[cfg(target_arch = "x86_64")]
 #[path = "cpu_tests.rs"]
 mod tests;

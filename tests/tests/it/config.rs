@@ -66,7 +66,7 @@ fn mistakes_are_refused_with_the_place_and_what_was_meant() {
     home.configure("");
     for (setting, part) in [
         ("n_slots=0", "it must be between 1 and"),
-        ("idle_timeout=soon", "a duration like 30s"),
+        ("idle_timeout=soon", "a duration such as 30s"),
         ("n_cells=10", "at least n_ctx"),
         ("max_token=5", "try: use 'max_tokens'"),
         ("profile=best", "it must be 'beast' or 'baseline'"),

@@ -38,12 +38,12 @@ fn a_second_daemon_refuses_and_the_first_goes_on() {
     beast.ready();
     for _ in 0..2 {
         let output = run(&mut beast.beastd(&[]), "");
-        let line = output.failure(1);
+        let line = output.failure(i32::from(beast_launchd::ALREADY_RUNNING));
         assert!(line.contains("beastd is already running on"), "{line}");
         assert!(line.contains(&format!("(process {})", beast.pid())), "{line}");
     }
     let output = run(&mut beast.beastd(&["--daemonize"]), "");
-    assert!(output.failure(1).contains(&format!("(process {})", beast.pid())), "{output}");
+    assert!(output.failure(69).contains(&format!("(process {})", beast.pid())), "{output}");
     assert_eq!(beast.client().welcome.pid, beast.pid());
     run(&mut beast.ctl(&["summarize"]), TEXT).answer();
 }

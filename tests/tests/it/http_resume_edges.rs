@@ -238,7 +238,7 @@ fn without_room_on_disk_a_stream_goes_on_and_that_is_said_once() {
         assert_eq!(begin(&address, 5).rest().last().map(String::as_str), Some("[DONE]"));
         assert_eq!(get(&address, STREAM).status, 200);
     }
-    assert_eq!(beast.stderr().matches("cannot keep named streams on disk").count(), 1);
+    assert_eq!(beast.stderr().matches("cannot save named streams to disk").count(), 1);
 }
 
 /// Its answer is computed whether or not somebody reads; then nothing holds the model.

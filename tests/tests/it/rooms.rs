@@ -122,11 +122,12 @@ fn the_rooms_of_the_daemon_know_only_these() {
     expect![[r#"
         admission → admitted, batch, beast_protocol, engine, large_stack, sampling, speculation, splitter, template, tools
         admitted → batch, engine, speculation, tools
-        answering → admission, admitted, batch, beast_protocol, clock, lease, loader, map_reduce, residency, shared, tools, worker
+        answering → admission, admitted, batch, beast_protocol, clock, lease, loader, map_reduce, residency, shared, shown, worker
         calibration → batch, beast_launchd, clock, config, engine, fingerprint, governor
         config → beast_launchd, cores
         connection → beast_protocol, budget
         engine → batch, beast_launchd, clock, prefix_cache
+        extent → beast_protocol
         fingerprint → beast_launchd
         http → admission, answering, batch, beast_launchd, beast_protocol, budget, config, engine, fingerprint, lease, loader, metrics, residency, sampling, server, shared
         loader → admission, batch, beast_launchd, beast_protocol, calibration, clock, config, engine, fingerprint, governor, logging, metrics, model_file, prefix_store, sampling, scheduler, speculation, template, trial, worker
@@ -135,16 +136,18 @@ fn the_rooms_of_the_daemon_know_only_these() {
         metrics → beast_protocol, watchdog
         model_file → beast_launchd, fingerprint, sampling
         prefix_cache → batch
-        prefix_store → batch, engine, fingerprint
+        prefix_store → batch, beast_launchd, engine, fingerprint
+        repetition → batch
         residency → beast_protocol, config, loader, model_file, shared, worker
         sampling → batch, beast_protocol, clock
         scheduler → batch, prefix_cache
         server → beast_launchd, beast_protocol, connection, session, shared, tell_manager
         session → answering, beast_protocol, connection, residency, shared
         shared → beast_protocol, budget, clock, config, engine, loader, metrics, watchdog, worker
+        shown → beast_protocol, extent, tools
         speculation → batch, engine
         splitter → engine
-        stream → batch, beast_protocol, clock, engine
+        stream → batch, beast_protocol, clock, engine, repetition
         template → beast_protocol, large_stack, tools
         tools → beast_protocol
         trial → beast_launchd, engine, fingerprint, logging, template
