@@ -111,8 +111,8 @@ pub(super) fn set_repack(loading: &mut Loading, is_wanted: bool) {
 /// Loads a backend from a file for the life of the process. False when llama.cpp refuses it; its log has the reason.
 pub(super) fn load_backend(path: &Path) -> bool {
     let Ok(path) = CString::new(path.as_os_str().as_bytes()) else { return false };
-    // SAFETY: the path ends with a null byte. What the code in the file does is its own affair: the caller has run it in
-    // another process before.
+    // SAFETY: the path ends with a null byte. What the code in the file does is its own affair: the caller has run it
+    // in another process before.
     unsafe { !sys::ggml_backend_load(path.as_ptr()).is_null() }
 }
 
@@ -172,8 +172,8 @@ pub(super) fn tensors(path: &Path) -> Option<Vec<Tensor>> {
     let name = CString::new(path.as_os_str().as_bytes()).ok()?;
     let mut described = std::ptr::null_mut();
     let params = sys::gguf_init_params { no_alloc: true, ctx: &raw mut described };
-    // SAFETY: the path ends with a null byte; what comes back is checked, and each part is freed once. The tensors are a
-    // list that ends with a null pointer and lives as long as `described`.
+    // SAFETY: the path ends with a null byte; what comes back is checked, and each part is freed once. The tensors are
+    // a list that ends with a null pointer and lives as long as `described`.
     unsafe {
         let head = sys::gguf_init_from_file(name.as_ptr(), params);
         if head.is_null() {

@@ -118,8 +118,8 @@ impl Scan {
         found
     }
 
-    /// The `k` largest in descending order. `None` when equals among them leave that order open, or `k` is so large that
-    /// sorting everything is no slower.
+    /// The `k` largest in descending order. `None` when equals among them leave that order open, or `k` is so large
+    /// that sorting everything is no slower.
     pub(super) fn top(&self, row: Row<'_>, k: usize) -> Option<Vec<(i32, f32)>> {
         if k == 0 || k >= self.maxima.len() {
             return None;

@@ -34,7 +34,10 @@ fn sorted(logits: &[f32]) -> Vec<(i32, f32)> {
 
 proptest! {
     #[test]
-    fn the_top_is_what_sorting_everything_finds(logits in proptest::collection::vec(-40.0_f32..40.0, 1..4000), k in 1..40_usize) {
+    fn the_top_is_what_sorting_everything_finds(
+        logits in proptest::collection::vec(-40.0_f32..40.0, 1..4000),
+        k in 1..40_usize,
+    ) {
         let mut expected = sorted(&logits);
         let is_open = expected.windows(2).take(k).any(|pair| pair[0].1 == pair[1].1);
         expected.truncate(k);
@@ -45,13 +48,19 @@ proptest! {
     }
 
     #[test]
-    fn equals_among_the_top_are_left_to_others(values in proptest::collection::vec(0..6_i8, 2000..3000), k in 1..7_usize) {
+    fn equals_among_the_top_are_left_to_others(
+        values in proptest::collection::vec(0..6_i8, 2000..3000),
+        k in 1..7_usize,
+    ) {
         let logits: Vec<f32> = values.into_iter().map(f32::from).collect();
         prop_assert_eq!(Scan::of(&logits).top(Row::plain(&logits), k), None);
     }
 
     #[test]
-    fn what_is_large_enough_comes_in_order(logits in proptest::collection::vec(-4.0_f32..4.0, 0..2000), floor in -5.0_f32..5.0) {
+    fn what_is_large_enough_comes_in_order(
+        logits in proptest::collection::vec(-4.0_f32..4.0, 0..2000),
+        floor in -5.0_f32..5.0,
+    ) {
         let expected: Vec<_> = (0..).zip(logits.iter().copied()).filter(|(_, logit)| *logit >= floor).collect();
         prop_assert_eq!(Scan::of(&logits).at_least(Row::plain(&logits), floor), expected);
     }
@@ -79,7 +88,8 @@ proptest! {
 
     #[test]
     fn many_rows_are_scanned_as_one_by_one(n_rows in 0..40_usize, n in 1..1500_usize) {
-        let rows: Vec<Vec<f32>> = (0..n_rows).map(|i| (0..n).map(|j| ((i * 7919 + j * 104_729) % 997) as f32).collect()).collect();
+        let row = |i: usize| (0..n).map(|j| ((i * 7919 + j * 104_729) % 997) as f32).collect();
+        let rows: Vec<Vec<f32>> = (0..n_rows).map(row).collect();
         let rows: Vec<&[f32]> = rows.iter().map(Vec::as_slice).collect();
         let all = Scan::of_all(&rows);
         prop_assert_eq!(all.len(), n_rows);

@@ -36,10 +36,16 @@ proptest! {
     }
 
     #[test]
-    fn a_larger_context_never_needs_less(n_cells in 1..1usize << 20, more in 0..1usize << 20, n_ubatch in 1..4096usize) {
+    fn a_larger_context_never_needs_less(
+        n_cells in 1..1usize << 20,
+        more in 0..1usize << 20,
+        n_ubatch in 1..4096usize,
+    ) {
         let layer = LayerSizes { weights: 50 << 20, cell: 2048, state: 16384 };
-        let sizes = ModelSizes { layers: vec![layer; 30], output: 140 << 20, n_embd: 2048, n_hidden: 10752, n_vocab: 65536 };
-        let context = |n_cells| ContextOptions { n_cells, n_places: 12, n_batch: 1024, n_ubatch, n_threads: 1, n_draft: 15 };
+        let layers = vec![layer; 30];
+        let sizes = ModelSizes { layers, output: 140 << 20, n_embd: 2048, n_hidden: 10752, n_vocab: 65536 };
+        let fixed = ContextOptions { n_cells, n_places: 12, n_batch: 1024, n_ubatch, n_threads: 1, n_draft: 15 };
+        let context = |n_cells| ContextOptions { n_cells, ..fixed };
         let total = |n_cells| Need::new(&sizes, &context(n_cells)).total();
         prop_assert!(total(n_cells) <= total(n_cells + more));
     }

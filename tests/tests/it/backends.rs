@@ -113,7 +113,8 @@ fn a_plug_in_without_an_entry_or_a_driver_is_refused() {
 
     // As a plug-in whose driver is missing: a function that nobody has.
     let home = Home::new();
-    let missing = "void cuInit_of_no_driver(void);\n__attribute__((constructor)) static void now(void) { cuInit_of_no_driver(); }";
+    let missing = "void cuInit_of_no_driver(void);\n\
+                   __attribute__((constructor)) static void now(void) { cuInit_of_no_driver(); }";
     plugin(&home, &build, missing).expect("it was compiled before");
     let text = told(home, "auto");
     assert!(text.contains("cuInit_of_no_driver"), "{text}");
@@ -140,7 +141,8 @@ fn a_plug_in_that_says_garbage_and_ends_is_not_believed() {
     let Some(build) = build() else { return };
     let home = Home::new();
     let garbage = "#include <stdio.h>\n#include <unistd.h>\n\
-                   __attribute__((constructor)) static void now(void) { puts(\"{devices}\"); fflush(stdout); _exit(0); }";
+                   __attribute__((constructor)) static void now(void)\n\
+                   { puts(\"{devices}\"); fflush(stdout); _exit(0); }";
     plugin(&home, &build, garbage).expect("it was compiled before");
     let text = told(home, "auto");
     assert!(text.contains("its trial says nothing that makes sense"), "{text}");

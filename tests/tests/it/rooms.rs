@@ -123,14 +123,15 @@ fn the_rooms_of_the_daemon_know_only_these() {
         admission → admitted, batch, beast_protocol, engine, large_stack, sampling, speculation, splitter, template, tools
         admitted → batch, engine, speculation, tools
         answering → admission, admitted, batch, beast_protocol, clock, lease, loader, map_reduce, residency, shared, shown, worker
-        calibration → batch, beast_launchd, clock, config, engine, fingerprint, governor
+        backends → beast_launchd, config, engine, logging, trial
+        calibration → backends, batch, beast_launchd, clock, config, engine, fingerprint, governor
         config → beast_launchd, cores
         connection → beast_protocol, budget
-        engine → batch, beast_launchd, clock, prefix_cache
+        engine → batch, beast_launchd, clock, prefix_cache, timings
         extent → beast_protocol
         fingerprint → beast_launchd
         http → admission, answering, batch, beast_launchd, beast_protocol, budget, config, engine, fingerprint, lease, loader, metrics, residency, sampling, server, shared
-        loader → admission, batch, beast_launchd, beast_protocol, calibration, clock, config, engine, fingerprint, governor, logging, metrics, model_file, prefix_store, sampling, scheduler, speculation, template, trial, worker
+        loader → admission, backends, batch, beast_launchd, beast_protocol, calibration, clock, config, engine, fingerprint, governor, logging, metrics, model_file, prefix_store, sampling, scheduler, speculation, template, trial, worker
         logging → beast_launchd, config
         map_reduce → admission, admitted, beast_protocol, clock, splitter, worker
         metrics → beast_protocol, watchdog
@@ -152,7 +153,7 @@ fn the_rooms_of_the_daemon_know_only_these() {
         tools → beast_protocol
         trial → beast_launchd, engine, fingerprint, logging, template
         watchdog → batch, clock
-        worker → admitted, batch, beast_protocol, clock, config, engine, governor, interrupt, lease, metrics, prefix_store, scheduler, speculation, stream
+        worker → admitted, batch, beast_protocol, clock, config, engine, governor, interrupt, lease, metrics, prefix_store, scheduler, speculation, stream, timings
     "#]].assert_eq(&map);
 }
 
