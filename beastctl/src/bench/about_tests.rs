@@ -96,7 +96,8 @@ fn programs_get_all_of_it() {
             "backend": "Metal",
             "n_ctx": 4096,
             "n_ctx_train": 32768,
-            "has_chat_template": true
+            "has_chat_template": true,
+            "gpu": null
           },
           "backend": "Metal",
           "build": {
