@@ -100,10 +100,11 @@ fn mistakes_are_named_with_place_and_remedy() {
     check_error("n_ctxx = 1", expect!["unknown setting 'n_ctxx' (DIR/config.toml); try: use 'n_ctx'"]);
     check_error(
         "quite_something_else = 1",
-        expect!["unknown setting 'quite_something_else' (DIR/config.toml); try: remove it; beastd --print-config lists all settings"
+        expect![
+            "unknown setting 'quite_something_else' (DIR/config.toml); try: remove it; beastd --print-config lists all settings"
         ],
     );
-    check_error("n_ctx = 'many'", expect![[r#"n_ctx = "many" (DIR/config.toml): a value like 4096 is expected"#]]);
+    check_error("n_ctx = 'many'", expect![[r#"n_ctx = "many" (DIR/config.toml): expected a value like 4096"#]]);
     check_error("n_ctx = 1", expect!["n_ctx = 1 (DIR/config.toml): it must be between 64 and 16777216"]);
     check_error("n_slots = -1", expect!["n_slots = -1 (DIR/config.toml): it must be between 1 and 64"]);
     check_error(

@@ -68,7 +68,8 @@ fn an_address_that_is_taken_is_named_with_a_remedy() {
     check_error(
         &HttpPlaces { ollama: Some(address), ..HttpPlaces::default() },
         address,
-        expect!["cannot listen on ADDRESS: another program listens there, probably Ollama; try: stop it, set http.ollama = false, or change http.ollama_listen"
+        expect![
+            "cannot listen on ADDRESS: another program listens there, probably Ollama; try: stop it, set http.ollama = false, or change http.ollama_listen"
         ],
     );
     // Of the range for documentation, which no machine has.

@@ -108,22 +108,26 @@ fn what_no_list_can_hold_is_refused() {
     );
     check_refusal(
         &Service { log: OsStr::from_bytes(b"/tmp/\xff.log").into(), ..service() },
-        expect![[r#"a property list cannot contain this path, which is not plain text: "/tmp/\xFF.log"; try: use another path"#
+        expect![[
+            r#"a property list cannot contain this path, which is not plain text: "/tmp/\xFF.log"; try: use another path"#
         ]],
     );
     check_refusal(
         &Service { log: "/tmp/a\u{1}b".into(), ..service() },
-        expect![[r#"a property list cannot contain this path, which is not plain text: "/tmp/a\u{1}b"; try: use another path"#
+        expect![[
+            r#"a property list cannot contain this path, which is not plain text: "/tmp/a\u{1}b"; try: use another path"#
         ]],
     );
     check_refusal(
         &Service { arguments: vec!["a\nb".to_owned()], ..service() },
-        expect![[r#"a property list cannot contain this argument, which has control characters: "a\nb"; try: leave it out"#
+        expect![[
+            r#"a property list cannot contain this argument, which has control characters: "a\nb"; try: leave it out"#
         ]],
     );
     check_refusal(
         &Service { socket: format!("/{}", "s".repeat(103)).into(), ..service() },
-        expect!["the socket path is 104 bytes long, more than the 103 that fit: /sssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssss; try: use a shorter --socket"
+        expect![
+            "the socket path is 104 bytes long, over the limit of 103: /sssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssss; try: use a shorter --socket"
         ],
     );
 }

@@ -85,7 +85,7 @@ fn a_long_path_is_refused_before_anything_is_made() {
     assert!(matches!(&error, SocketError::TooLong { len: 104, .. }), "{error}");
     assert!(!dir.path().join("new").exists());
     let text = error.to_string().replace(path.to_str().unwrap(), "PATH");
-    expect!["the socket path is 104 bytes long, more than the 103 that fit: PATH; try: use a shorter --socket"]
+    expect!["the socket path is 104 bytes long, over the limit of 103: PATH; try: use a shorter --socket"]
         .assert_eq(&text);
 
     let longest = bind(&fits).unwrap();
@@ -160,7 +160,8 @@ fn what_is_not_ours_is_left_alone() {
     check_error(
         &dir,
         bind(&path),
-        expect!["DIR/s exists and is not a socket, so beastd leaves it alone; try: move it away, or use another --socket"
+        expect![
+            "DIR/s exists and is not a socket, so beastd leaves it alone; try: move it away, or use another --socket"
         ],
     );
     assert_eq!(fs::read_to_string(&path).unwrap(), "precious");
@@ -170,7 +171,8 @@ fn what_is_not_ours_is_left_alone() {
     check_error(
         &dir,
         bind(&path),
-        expect!["DIR/s exists and is not a socket, so beastd leaves it alone; try: move it away, or use another --socket"
+        expect![
+            "DIR/s exists and is not a socket, so beastd leaves it alone; try: move it away, or use another --socket"
         ],
     );
     assert!(path.is_symlink());
@@ -180,7 +182,8 @@ fn what_is_not_ours_is_left_alone() {
     check_error(
         &dir,
         bind(&path),
-        expect!["DIR/s exists and is not a socket, so beastd leaves it alone; try: move it away, or use another --socket"
+        expect![
+            "DIR/s exists and is not a socket, so beastd leaves it alone; try: move it away, or use another --socket"
         ],
     );
 
@@ -189,7 +192,8 @@ fn what_is_not_ours_is_left_alone() {
     check_error(
         &dir,
         bind(&path),
-        expect!["DIR/s exists and is not a stream socket, so beastd leaves it alone; try: move it away, or use another --socket"
+        expect![
+            "DIR/s exists and is not a stream socket, so beastd leaves it alone; try: move it away, or use another --socket"
         ],
     );
     assert!(path.exists());
@@ -205,7 +209,8 @@ fn a_lock_that_is_no_plain_file_is_left_alone() {
     check_error(
         &dir,
         bind(&path),
-        expect!["DIR/s.lock exists and is not a lock file, so beastd leaves it alone; try: move it away, or use another --socket"
+        expect![
+            "DIR/s.lock exists and is not a lock file, so beastd leaves it alone; try: move it away, or use another --socket"
         ],
     );
     assert_eq!(fs::read_to_string(&target).unwrap(), "precious");
@@ -215,7 +220,8 @@ fn a_lock_that_is_no_plain_file_is_left_alone() {
     check_error(
         &dir,
         bind(&path),
-        expect!["DIR/s.lock exists and is not a lock file, so beastd leaves it alone; try: move it away, or use another --socket"
+        expect![
+            "DIR/s.lock exists and is not a lock file, so beastd leaves it alone; try: move it away, or use another --socket"
         ],
     );
 }
@@ -240,7 +246,8 @@ fn a_folder_open_to_others_is_refused_and_stays_as_it_is() {
     check_error(
         &dir,
         bind(&spaced.join("s")),
-        expect![[r#"the folder DIR/Ada's Folder is open to other users (mode 0755); try: chmod 700 'DIR/Ada'\''s Folder'"#
+        expect![[
+            r#"the folder DIR/Ada's Folder is open to other users (mode 0755); try: chmod 700 'DIR/Ada'\''s Folder'"#
         ]],
     );
 }
@@ -301,7 +308,8 @@ fn a_file_where_a_folder_should_be() {
     check_error(
         &dir,
         bind(&file.join("beast/s")),
-        expect!["cannot create the folder DIR/file/beast: Not a directory (os error 20); try: fix that, or use another --socket"
+        expect![
+            "cannot create the folder DIR/file/beast: Not a directory (os error 20); try: fix that, or use another --socket"
         ],
     );
 }
@@ -322,7 +330,8 @@ fn a_folder_that_may_not_be_written() {
     check_error(
         &dir,
         bind(&dir.path().join("beast/s")),
-        expect!["not permitted to create the folder DIR/beast; try: ls -ld DIR/beast, to see who owns it, or another --socket"
+        expect![
+            "not permitted to create the folder DIR/beast; try: ls -ld DIR/beast, to see who owns it, or another --socket"
         ],
     );
     chmod(dir.path(), 0o700);

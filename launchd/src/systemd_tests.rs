@@ -103,27 +103,32 @@ fn what_no_unit_can_hold_is_refused() {
     }
     check_refusal(
         &Service { program: "/home/o'neill/beastd".into(), ..service() },
-        expect!["systemd cannot start a program with a quote or backslash in its path: /home/o'neill/beastd; try: move it to another folder"
+        expect![
+            "systemd cannot start a program with a quote or backslash in its path: /home/o'neill/beastd; try: move it to another folder"
         ],
     );
     check_refusal(
         &Service { program: OsStr::from_bytes(b"/opt/\xff/beastd").into(), ..service() },
-        expect![[r#"a systemd unit cannot contain "/opt/�/beastd"; try: use a path without control characters and without a trailing blank or backslash"#
+        expect![[
+            r#"a systemd unit cannot contain "/opt/�/beastd"; try: use a path without control characters and without a trailing blank or backslash"#
         ]],
     );
     check_refusal(
         &Service { program: "/opt/a\nExecStartPre=/bin/rm/beastd".into(), ..service() },
-        expect![[r#"a systemd unit cannot contain "/opt/a\nExecStartPre=/bin/rm/beastd"; try: use a path without control characters and without a trailing blank or backslash"#
+        expect![[
+            r#"a systemd unit cannot contain "/opt/a\nExecStartPre=/bin/rm/beastd"; try: use a path without control characters and without a trailing blank or backslash"#
         ]],
     );
     check_refusal(
         &Service { socket: "/run/a\\".into(), ..service() },
-        expect![[r#"a systemd unit cannot contain "/run/a\\"; try: use a path without control characters and without a trailing blank or backslash"#
+        expect![[
+            r#"a systemd unit cannot contain "/run/a\\"; try: use a path without control characters and without a trailing blank or backslash"#
         ]],
     );
     check_refusal(
         &Service { socket: format!("/{}", "s".repeat(103)).into(), ..service() },
-        expect!["the socket path is 104 bytes long, more than the 103 that fit: /sssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssss; try: use a shorter --socket"
+        expect![
+            "the socket path is 104 bytes long, over the limit of 103: /sssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssss; try: use a shorter --socket"
         ],
     );
 }

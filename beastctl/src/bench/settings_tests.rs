@@ -22,7 +22,8 @@ fn settings(printed: &str) -> Settings {
 fn what_the_user_has_set_about_speed_is_taken_over() {
     let settings = settings(PRINTED);
     assert_eq!(settings.model, "/models/a \"b\".gguf");
-    expect!["draft = /home/me/draft.gguf, governor = false, n_batch = 256, n_threads = 1, profile = baseline, repack = on"
+    expect![
+        "draft = /home/me/draft.gguf, governor = false, n_batch = 256, n_threads = 1, profile = baseline, repack = on"
     ]
     .assert_eq(&settings.text().unwrap());
     assert!(settings.has("profile", "baseline") && !settings.has("n_ctx", "4096"));

@@ -50,13 +50,15 @@ fn mistakes_are_named_with_their_place() {
     check_error(
         "{}",
         None,
-        expect![[r#"DIR/tools.json:1:1: it must be a JSON array of tools; try: [{"type": "function", "function": {"name": "now", "parameters": {"type": "object", "properties": {}}}}]"#
+        expect![[
+            r#"DIR/tools.json:1:1: it must be a JSON array of tools; try: [{"type": "function", "function": {"name": "now", "parameters": {"type": "object", "properties": {}}}}]"#
         ]],
     );
     check_error(
         "[]",
         None,
-        expect![[r#"DIR/tools.json:1:1: the array is empty; try: [{"type": "function", "function": {"name": "now", "parameters": {"type": "object", "properties": {}}}}]"#
+        expect![[
+            r#"DIR/tools.json:1:1: the array is empty; try: [{"type": "function", "function": {"name": "now", "parameters": {"type": "object", "properties": {}}}}]"#
         ]],
     );
 }

@@ -320,7 +320,7 @@ fn of_git_and_its_hook() {
             2   git looks for hooks in /dev/null (the default folder), which is not a folder; try: use another path: /dev/null is neither a file nor a folder
             2   git looks for hooks in /some/file (the default folder), which is not a folder; try: mv /some/file /some/file.old, which is in the way
             2   not in a work tree (a bare repository, or a .git folder); try: cd into a work tree: git worktree list shows them
-            2   /some/file is managed by husky; try: `PATH="$PATH:/usr/local/bin:/opt/homebrew/bin:$HOME/.local/bin" beastctl hook run "$@" || :` as a line of .husky/prepare-commit-msg
+            2   /some/file is managed by husky; try: add `PATH="$PATH:/usr/local/bin:/opt/homebrew/bin:$HOME/.local/bin" beastctl hook run "$@" || :` to .husky/prepare-commit-msg
             2   /some/file is managed by pre-commit; try: beastctl help hook install, for the lines to add to .pre-commit-config.yaml
             2   /some/file is managed by lefthook; try: beastctl help hook install, for the lines to add to lefthook.yml
             2   lefthook has moved beastctl's hook to /some/file, where it never runs; try: beastctl help hook install, for the lines to add to lefthook.yml
@@ -357,7 +357,7 @@ fn of_a_turn() {
         samples,
         expect![[r#"
             5   the answer is truncated at 9 tokens (--max-tokens); try: raise --max-tokens, or shorten the input
-            5   the answer repeats itself and was cut at 9 tokens; try: --repeat-penalty 1.1, --temp 0.7, or a larger model: beastctl models list
+            5   the answer repeats itself and is truncated at 9 tokens; try: --repeat-penalty 1.1, --temp 0.7, or a larger model: beastctl models list
             2   invalid BEAST_MARKDOWN `no`; expected `always` or `never`; try: export BEAST_MARKDOWN=never
             5   no output: the grammar or schema reached a dead end: no token can follow; try: change the grammar or schema
             5   no output: the answer is truncated at 9 tokens (--max-tokens); try: raise --max-tokens, or shorten the input

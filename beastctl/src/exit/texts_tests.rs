@@ -196,7 +196,7 @@ fn of_starting() {
             3   cannot reach beastd at /some/socket (not running); try: beastd --daemonize --socket /some/socket, or leave out --no-start
             3   cannot reach beastd at /some/socket (not running): beastd not found beside beastctl or in PATH; try: put beastd beside beastctl, or into a folder in PATH
             3   cannot find the program beastd; try: put beastd beside beastctl, or into a folder in PATH
-            3   nothing listens on /some/socket: beastd is installed as a service (/some/file), which is stopped; try: beastctl service start, or where no service manager runs, as in a container, --socket with another place or beastctl service uninstall
+            3   nothing listens on /some/socket: beastd is installed as a service (/some/file), which is stopped; try: beastctl service start; without a service manager, as in a container, use another --socket or beastctl service uninstall
             3   cannot start /some/beastd: it exited with exit status: 1; try: run beastd in the foreground to see its output
             3   cannot start /some/beastd: beastd: there is no model; try: --model FILE
         "#]],
@@ -270,7 +270,7 @@ fn of_places() {
     check(
         samples,
         expect![[r#"
-            3   the socket path is 104 bytes long, more than the 103 that fit: /some/file; try: use a shorter --socket
+            3   the socket path is 104 bytes long, over the limit of 103: /some/file; try: use a shorter --socket
             3   the socket path has no file name: /; try: --socket FOLDER/NAME.sock
             3   beastd is already running on /some/file (process 4711); try: beastctl stop
             3   beastd is already running on /some/file; try: beastctl stop

@@ -30,7 +30,7 @@ pub fn describe(status: &Status) -> String {
     }
     facts.add("profile", profile(status));
     facts.add("tuning", tuning(&status.tuning));
-    facts.add("guessing", guessing(&status.speculation));
+    facts.add("drafts", guessing(&status.speculation));
     facts.add("slots", slots(status));
     facts.add("prefixes", prefixes(status));
     facts.add("stored", stored(status));

@@ -52,9 +52,9 @@ fn a_daemon_that_loads_says_how_far_it_is() {
         socket    /s
         engine    llama.cpp
         model     /m.gguf, unloaded
-        profile   baseline: batch 512, prompts in steps of 128, 2 threads
+        profile   baseline: batch 512, prefill in chunks of 128, 2 threads
         slots     0 of 1 busy, 3 waiting, 4 connections
-        prefixes  0 kept, 0 tokens; used 0 times, which saved 0 tokens
+        prefixes  0 cached, 0 tokens; 0 hits saved 0 tokens
         cells     0 of 0 used
         totals    0 requests, 0 prompt tokens, 0 answer tokens, 0 preempted
         loading   process start               2.1 ms  100 %

@@ -245,14 +245,14 @@ fn variables_and_texts_belong_together() {
             "{{}}",
         ],
         expect![[r#"
-            2: unknown variable `{{to}}` [declare it under `variables:`; braces that stand for themselves come from a variable with the default "{{"]
-            7: unknown variable `{{langage}}`, did you mean `language`? [declare it under `variables:`; braces that stand for themselves come from a variable with the default "{{"]
-            7: unknown variable `{{b}}` [declare it under `variables:`; braces that stand for themselves come from a variable with the default "{{"]
-            7: unknown variable `{{b}}` [declare it under `variables:`; braces that stand for themselves come from a variable with the default "{{"]
-            2: unknown variable `{{all}}` [declare it under `variables:`; braces that stand for themselves come from a variable with the default "{{"]
+            2: unknown variable `{{to}}` [declare it under `variables:`; for literal braces, use a variable with the default "{{"]
+            7: unknown variable `{{langage}}`, did you mean `language`? [declare it under `variables:`; for literal braces, use a variable with the default "{{"]
+            7: unknown variable `{{b}}` [declare it under `variables:`; for literal braces, use a variable with the default "{{"]
+            7: unknown variable `{{b}}` [declare it under `variables:`; for literal braces, use a variable with the default "{{"]
+            2: unknown variable `{{all}}` [declare it under `variables:`; for literal braces, use a variable with the default "{{"]
             4: unused variable `idle` [{{idle}} in the text, or without the variable]
             1: `{{` without `}}` after it [write {{NAME}} for a variable]
-            1: unknown variable `{{}}` [declare it under `variables:`; braces that stand for themselves come from a variable with the default "{{"]
+            1: unknown variable `{{}}` [declare it under `variables:`; for literal braces, use a variable with the default "{{"]
         "#]],
     );
 }
@@ -263,7 +263,7 @@ fn settings_that_are_written_otherwise_are_told() {
         &["+++\nmax_tokens = 3\n+++\nx", "max_tokens: 3\nx", "\n\n---\nmax_tokens: 0\n---\nx"],
         expect![[r#"
             1: TOML settings (`+++`) are not supported [use YAML between two lines `---`, like `max_tokens: 200`]
-            1: `max_tokens` is a setting, but the file does not start with a line `---` [a line `---` as the first of the file, and one after the settings; two such lines alone before a text without any]
+            1: `max_tokens` is a setting, but the file does not start with a line `---` [put the settings between two lines `---` at the start of the file; without settings, start it with two such lines]
             4: `max_tokens` is 0, but must be a whole number, from 1 to 4294967295
         "#]],
     );

@@ -134,7 +134,8 @@ fn no_stream_writes_once_and_stats_say_what_it_took() {
     assert_eq!((ran.code, ran.stdout.as_str()), (Some(0), "a b\n"));
     let lines: Vec<&str> = ran.stderr.lines().collect();
     assert!(lines[0].starts_with("first token ") && lines[0].contains("delivery lag"), "{}", ran.stderr);
-    expect!["prompt 9 tokens (4 cached) at 2500.0 tokens/s, answer 3 tokens at 500.0 tokens/s, 1 of 2 draft tokens accepted"
+    expect![
+        "prompt 9 tokens (4 cached) at 2500.0 tokens/s, answer 3 tokens at 500.0 tokens/s, 1 of 2 draft tokens accepted"
     ]
     .assert_eq(lines[1]);
 }

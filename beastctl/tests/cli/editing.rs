@@ -47,7 +47,7 @@ fn edit_needs_a_terminal() {
         err: beastctl: cannot open an editor: stdin, stdout and stderr must be a terminal; try: beastctl prompts new tldr --from tldr, for a copy to change
         exit 2
         out: ""
-        err: beastctl: no prompt `horoscope`; try: one of ask, commit-msg, explain, fix, haiku, keywords, review, shell, summarize, title, tldr, translate, or beastctl prompts new horoscope
+        err: beastctl: no prompt `horoscope`; try: use one of ask, commit-msg, explain, fix, haiku, keywords, review, shell, summarize, title, tldr, translate, or beastctl prompts new horoscope
     "#]].assert_eq(&reports.concat());
     assert!(!beast.path(&format!("{FOLDER}/tldr.md")).exists(), "no copy is left behind");
     assert!(!beast.path("started").exists(), "the editor was started");
@@ -82,9 +82,9 @@ fn an_editor_that_changes_nothing_leaves_the_built_in_prompt() {
         exit 1
         beastctl: the editor `false` exited with exit status: 1; try: set EDITOR=nano, or another installed editor
         exit 1
-        beastctl: the editor `no-such-editor 2>&-` not found; try: set EDITOR=nano, or another installed editor
+        beastctl: the editor `no-such-editor 2>&-` was not found; try: set EDITOR=nano, or another installed editor
         exit 2
-        beastctl: no prompt `horoscope`; try: one of ask, commit-msg, explain, fix, keywords, review, shell, summarize, title, tldr, translate, or beastctl prompts new horoscope
+        beastctl: no prompt `horoscope`; try: use one of ask, commit-msg, explain, fix, keywords, review, shell, summarize, title, tldr, translate, or beastctl prompts new horoscope
     "#]].assert_eq(&failed.concat());
     // VISUAL is asked first, and a setting of blanks is none.
     let editors = [("VISUAL", "true"), ("EDITOR", "false")];
@@ -112,7 +112,7 @@ fn new_opens_the_editor_for_a_person() {
         DIR/config/beast/prompts/haiku.md
         exit 2
         DIR/config/beast/prompts/haiku.md
-        beastctl: DIR/config/beast/prompts/haiku.md:34: the prompt has no instruction yet: replace this line; try: beastctl prompts edit haiku
+        beastctl: DIR/config/beast/prompts/haiku.md:40: the prompt has no instruction yet: replace this line; try: beastctl prompts edit haiku
         exit 1
         DIR/config/beast/prompts/haiku.md
         beastctl: the editor `false` exited with exit status: 1; try: set EDITOR=nano, or another installed editor

@@ -118,7 +118,7 @@ fn groff_has_nothing_to_complain_about() {
     let output = feed(command, pages.as_bytes()).wait_with_output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
-    assert!(text.contains("The daemon cannot be reached."), "{text}");
+    assert!(text.contains("The daemon cannot be reached or started."), "{text}");
 }
 
 /// All pages are of the day of the release, which stands in two places only: in the changelog, and in the page that is

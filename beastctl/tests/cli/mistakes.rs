@@ -87,7 +87,7 @@ fn a_stranger_is_told_what_was_wrong_and_where_the_help_is() {
         $ beastctl --color red status
           invalid value 'red' for '--color <WHEN>' [possible values: auto, always, never]; try: beastctl status --help
         $ beastctl ask q --schema a --grammar b
-          the argument '--schema <FILE>' cannot be used with '--grammar <FILE>'; try: beastctl ask --help
+          the argument '--schema <SCHEMA>' cannot be used with '--grammar <FILE>'; try: beastctl ask --help
         $ beastctl ask q -c --session a
           the argument '--continue' cannot be used with '--session <NAME>'; try: beastctl ask --help
         $ beastctl bench --calibrate --quick

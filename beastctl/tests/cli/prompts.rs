@@ -103,13 +103,13 @@ fn mistakes_on_the_command_line_are_told_before_a_daemon_is_asked() {
         err: beastctl: the prompt `explain` has no variable `to`; try: leave out -p: it has no variables
         exit 2
         out: ""
-        err: beastctl: DIR/config/beast/prompts/broken.md:2: unknown key `max_token`, did you mean `max_tokens`?; try: one of description, system, variables, sampling, max_tokens, stop, schema, reduce
+        err: beastctl: DIR/config/beast/prompts/broken.md:2: unknown key `max_token`, did you mean `max_tokens`?; try: one of description, system, variables, sampling, max_tokens, stop, one_line, think, schema, reduce
         exit 2
         out: ""
-        err: beastctl: DIR/config/beast/prompts/broken.md:2: unknown key `max_token`, did you mean `max_tokens`?; try: one of description, system, variables, sampling, max_tokens, stop, schema, reduce
+        err: beastctl: DIR/config/beast/prompts/broken.md:2: unknown key `max_token`, did you mean `max_tokens`?; try: one of description, system, variables, sampling, max_tokens, stop, one_line, think, schema, reduce
         exit 2
         out: ""
-        err: beastctl: DIR/config/beast/prompts/broken.md:2: unknown key `max_token`, did you mean `max_tokens`?; try: one of description, system, variables, sampling, max_tokens, stop, schema, reduce
+        err: beastctl: DIR/config/beast/prompts/broken.md:2: unknown key `max_token`, did you mean `max_tokens`?; try: one of description, system, variables, sampling, max_tokens, stop, one_line, think, schema, reduce
         exit 2
         out: ""
         err: beastctl: unknown command `summarise`, did you mean `summarize`?; try: beastctl --help for commands, beastctl prompts for prompts
@@ -392,13 +392,13 @@ fn a_prompt_that_says_nothing_yet_is_not_run() {
     expect![[r#"
         exit 2
         out: ""
-        err: beastctl: DIR/config/beast/prompts/haiku.md:34: the prompt has no instruction yet: replace this line; try: beastctl prompts edit haiku
+        err: beastctl: DIR/config/beast/prompts/haiku.md:40: the prompt has no instruction yet: replace this line; try: beastctl prompts edit haiku
         exit 2
         out: ""
-        err: beastctl: DIR/config/beast/prompts/haiku.md:34: the prompt has no instruction yet: replace this line; try: beastctl prompts edit haiku
+        err: beastctl: DIR/config/beast/prompts/haiku.md:40: the prompt has no instruction yet: replace this line; try: beastctl prompts edit haiku
         exit 2
         out: ""
-        err: beastctl: DIR/config/beast/prompts/haiku.md:34: the prompt has no instruction yet: replace this line; try: beastctl prompts edit haiku
+        err: beastctl: DIR/config/beast/prompts/haiku.md:40: the prompt has no instruction yet: replace this line; try: beastctl prompts edit haiku
     "#]].assert_eq(&reports.concat());
     let listed = beast.run(&["prompts"], b"").stdout;
     assert!(listed.contains("haiku") && listed.contains("no instruction yet"), "{listed}");

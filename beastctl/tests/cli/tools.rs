@@ -73,7 +73,8 @@ fn the_object_has_calls_and_reasoning() {
     let object = &lines(&ran)[0];
     assert_eq!((&object["text"], &object["reasoning"]), (&"Let me look.".into(), &"Hm, weather.".into()));
     assert_eq!(object["finish_reason"], "tool_calls");
-    expect![[r#"[{"id":"call_0","name":"weather","arguments":{"city":"Rome"}},{"id":"call_1","name":"now","arguments":{}}]"#
+    expect![[
+        r#"[{"id":"call_0","name":"weather","arguments":{"city":"Rome"}},{"id":"call_1","name":"now","arguments":{}}]"#
     ]]
     .assert_eq(&object["tool_calls"].to_string());
 }

@@ -86,13 +86,15 @@ fn what_does_not_fit_is_refused_with_both_sizes() {
     check_refused(
         &request(&"x".repeat(100)),
         ErrorCode::TooLong,
-        expect!["the input is 117 tokens and the context holds 100, prompt and answer together; try: shorten the input, use --truncate head, middle or tail, or raise n_ctx"
+        expect![
+            "the input is 117 tokens and the context holds 100, prompt and answer together; try: shorten the input, use --truncate head, middle or tail, or raise n_ctx"
         ],
     );
     check_refused(
         &request(&"x".repeat(3_000_000)),
         ErrorCode::TooLong,
-        expect!["the input is about 3000000 tokens and the context holds 100, prompt and answer together; try: shorten the input, use --truncate head, middle or tail, or raise n_ctx"
+        expect![
+            "the input is about 3000000 tokens and the context holds 100, prompt and answer together; try: shorten the input, use --truncate head, middle or tail, or raise n_ctx"
         ],
     );
 }
@@ -154,17 +156,20 @@ fn what_may_be_dropped_is_dropped_where_it_was_asked_and_told() {
     };
     check(
         Place::Head,
-        expect![[r#""user: \n[â\u{80}¦ 161 tokens left out â\u{80}¦]\nfour five six seven eight nine ten  why?assistant:" the beginning of the input was dropped: 161 of 218 tokens"#
+        expect![[
+            r#""user: \n[â\u{80}¦ 161 tokens left out â\u{80}¦]\nfour five six seven eight nine ten  why?assistant:" the beginning of the input was dropped: 161 of 218 tokens"#
         ]],
     );
     check(
         Place::Middle,
-        expect![[r#""user: one two three four\n[â\u{80}¦ 160 tokens left out â\u{80}¦]\nen eight nine ten  why?assistant:" the middle of the input was dropped: 160 of 218 tokens"#
+        expect![[
+            r#""user: one two three four\n[â\u{80}¦ 160 tokens left out â\u{80}¦]\nen eight nine ten  why?assistant:" the middle of the input was dropped: 160 of 218 tokens"#
         ]],
     );
     check(
         Place::Tail,
-        expect![[r#""user: one two three four five six seven \n[â\u{80}¦ 162 tokens left out â\u{80}¦]\n why?assistant:" the end of the input was dropped: 162 of 218 tokens"#
+        expect![[
+            r#""user: one two three four five six seven \n[â\u{80}¦ 162 tokens left out â\u{80}¦]\n why?assistant:" the end of the input was dropped: 162 of 218 tokens"#
         ]],
     );
 }
@@ -181,7 +186,8 @@ fn a_question_that_is_too_long_without_its_material_is_refused() {
     check_refused(
         &request,
         ErrorCode::TooLong,
-        expect!["the input is 317 tokens, 217 of which cannot be dropped, and the context holds 100, 10 of them reserved for the answer; try: shorten the question or conversation, or raise n_ctx"
+        expect![
+            "the input is 317 tokens, 217 of which cannot be dropped, and the context holds 100, 10 of them reserved for the answer; try: shorten the question or conversation, or raise n_ctx"
         ],
     );
     check_refused(
@@ -215,8 +221,7 @@ fn what_would_be_looked_for_after_each_token_is_bounded() {
     check_refused(
         &long,
         ErrorCode::Invalid,
-        expect!["cannot resume the answer: its 0 tokens and 20000000 bytes exceed the context of 100 tokens; try: repeat the request"
-        ],
+        expect!["a stop string is too long: 4097 bytes (at most 4096); try: shorten it"],
     );
 }
 
@@ -230,7 +235,8 @@ fn a_beginning_longer_than_any_answer_is_refused_unread() {
     check_refused(
         &long,
         ErrorCode::TooLong,
-        expect!["the beginning of the answer has 0 tokens and 20000000 bytes, more than the context of 100 tokens holds; try: the same again"
+        expect![
+            "cannot resume the answer: its 0 tokens and 20000000 bytes exceed the context of 100 tokens; try: repeat the request"
         ],
     );
     let error = admission(Some(TEMPLATE)).admit(&resuming("x", vec![120; 100])).expect_err("refused");

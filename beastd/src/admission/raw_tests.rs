@@ -40,19 +40,22 @@ fn one_token_must_be_left() {
     check_refused(
         &raw_text(&"x".repeat(100)),
         ErrorCode::TooLong,
-        expect!["the prompt is 100 tokens and the context holds 100, prompt and answer together; try: shorten the prompt, or raise n_ctx"
+        expect![
+            "the prompt is 100 tokens and the context holds 100, prompt and answer together; try: shorten the prompt, or raise n_ctx"
         ],
     );
     check_refused(
         &raw_tokens(&[97; 101]),
         ErrorCode::TooLong,
-        expect!["the prompt is 101 tokens and the context holds 100, prompt and answer together; try: shorten the prompt, or raise n_ctx"
+        expect![
+            "the prompt is 101 tokens and the context holds 100, prompt and answer together; try: shorten the prompt, or raise n_ctx"
         ],
     );
     check_refused(
         &raw_text(&"x".repeat(3_000_000)),
         ErrorCode::TooLong,
-        expect!["the prompt is about 3000000 tokens and the context holds 100, prompt and answer together; try: shorten the prompt, or raise n_ctx"
+        expect![
+            "the prompt is about 3000000 tokens and the context holds 100, prompt and answer together; try: shorten the prompt, or raise n_ctx"
         ],
     );
 }
@@ -84,7 +87,8 @@ fn what_makes_no_sense_is_refused() {
     check_refused(
         &Generate { tools, ..raw_text("a") },
         ErrorCode::Invalid,
-        expect!["cannot offer tools: the prompt does not go through a chat template; try: send messages, and use a model with a chat template"
+        expect![
+            "cannot offer tools: the prompt does not go through a chat template; try: send messages, and use a model with a chat template"
         ],
     );
 }

@@ -114,7 +114,8 @@ fn mistakes_are_named_with_their_table() {
 fn addresses_are_checked() {
     check_error(
         "listen = '8484'",
-        expect![[r#"http.listen = "8484" (DIR/config.toml): '8484' is not an address with a port; try: listen = "127.0.0.1:8484""#
+        expect![[
+            r#"http.listen = "8484" (DIR/config.toml): '8484' is not an address with a port; try: listen = "127.0.0.1:8484""#
         ]],
     );
     check_error(
@@ -123,7 +124,8 @@ fn addresses_are_checked() {
     );
     check_error(
         "listen = ['127.0.0.1:1', '[::1]:1']",
-        expect![[r#"http.listen = ["127.0.0.1:1", "[::1]:1"] (DIR/config.toml): expected a single string; try: listen = "127.0.0.1:1, [::1]:1""#
+        expect![[
+            r#"http.listen = ["127.0.0.1:1", "[::1]:1"] (DIR/config.toml): expected a single string; try: listen = "127.0.0.1:1, [::1]:1""#
         ]],
     );
     check_error(
@@ -136,7 +138,8 @@ fn addresses_are_checked() {
     );
     check_error(
         "socket = '/run/b.sock'",
-        expect![[r#"http.socket = "/run/b.sock" (DIR/config.toml): this path is beastctl's socket; use a different one"#
+        expect![[
+            r#"http.socket = "/run/b.sock" (DIR/config.toml): this path is beastctl's socket; use a different one"#
         ]],
     );
 }
@@ -168,12 +171,14 @@ fn half_an_address_is_completed_in_the_hint() {
 fn an_address_that_others_can_reach_needs_a_key() {
     check_error(
         "listen = '0.0.0.0:8484'",
-        expect![[r#"http.listen = "0.0.0.0:8484" (DIR/config.toml): 0.0.0.0:8484 can be reached from other machines, which requires a key; try: set http.api_key_file, or listen on 127.0.0.1"#
+        expect![[
+            r#"http.listen = "0.0.0.0:8484" (DIR/config.toml): 0.0.0.0:8484 can be reached from other machines, which requires a key; try: set http.api_key_file, or listen on 127.0.0.1"#
         ]],
     );
     check_error(
         "ollama = true\nollama_listen = '[::]:11434'",
-        expect![[r#"http.ollama_listen = "[::]:11434" (DIR/config.toml): [::]:11434 can be reached from other machines, which requires a key; try: set http.api_key_file, or listen on 127.0.0.1"#
+        expect![[
+            r#"http.ollama_listen = "[::]:11434" (DIR/config.toml): [::]:11434 can be reached from other machines, which requires a key; try: set http.api_key_file, or listen on 127.0.0.1"#
         ]],
     );
     assert!(http("ollama_listen = '[::]:11434'").ollama.is_none());
@@ -205,13 +210,15 @@ fn no_text_shows_a_key() {
     assert!(texts.iter().all(|text| !text.contains("sesame")), "{texts:?}");
     check_error(
         "api_key = 'open sesame'",
-        expect![[r#"http.api_key = "(set)" (DIR/config.toml): a key may contain only visible ASCII characters, no spaces"#
+        expect![[
+            r#"http.api_key = "(set)" (DIR/config.toml): a key may contain only visible ASCII characters, no spaces"#
         ]],
     );
     check_error("api_key = 5", expect![[r#"http.api_key = "(set)" (DIR/config.toml): expected a value like """#]]);
     check_error(
         "api_key = '(set)'",
-        expect![[r#"http.api_key = "(set)" (DIR/config.toml): (set) stands for a key in the output of --print-config; write the key itself"#
+        expect![[
+            r#"http.api_key = "(set)" (DIR/config.toml): (set) stands for a key in the output of --print-config; write the key itself"#
         ]],
     );
 }
@@ -237,7 +244,8 @@ fn a_file_of_keys_is_private_and_plain() {
     );
     check_error(
         "api_key_file = 'DIR/none'",
-        expect![[r#"http.api_key_file = "DIR/none" (DIR/config.toml): cannot read it: No such file or directory (os error 2)"#
+        expect![[
+            r#"http.api_key_file = "DIR/none" (DIR/config.toml): cannot read it: No such file or directory (os error 2)"#
         ]],
     );
 }

@@ -95,8 +95,8 @@ fn husky_calls_it_by_its_recipe() {
     for arguments in [&["status"][..], &["install"], &["install", "--chain"], &["install", "--chain", "--force"]] {
         let ran = repo.hook(arguments);
         assert_eq!(ran.code, Some(2), "{ran:?}");
-        let advice = format!("`{}` as a line of .husky/prepare-commit-msg\n", OF_HUSKY.trim_end());
-        assert!(ran.stderr.contains("is written by husky; try: ") && ran.stderr.ends_with(&advice), "{ran:?}");
+        let advice = format!("add `{}` to .husky/prepare-commit-msg\n", OF_HUSKY.trim_end());
+        assert!(ran.stderr.contains("is managed by husky; try: ") && ran.stderr.ends_with(&advice), "{ran:?}");
     }
     repo.file(".husky/prepare-commit-msg", OF_HUSKY);
     let ran = repo.hook(&["status"]);
@@ -120,7 +120,7 @@ fn pre_commit_calls_it_by_its_recipe_and_as_the_hook_that_was_there() {
     let first = "hook     DIR/repo/.git/hooks/prepare-commit-msg.legacy (run by pre-commit)\n";
     assert!(ran.code == Some(0) && ran.stdout.starts_with(first), "{ran:?}");
     works(&repo);
-    assert!(repo.hook(&["install", "--chain"]).stderr.contains("calls `beastctl hook run` already"));
+    assert!(repo.hook(&["install", "--chain"]).stderr.contains("already calls `beastctl hook run`"));
     let ran = repo.hook(&["uninstall"]);
     assert_eq!(ran.stdout, "removed DIR/repo/.git/hooks/prepare-commit-msg.legacy\n", "{ran:?}");
     for arguments in [&["status"][..], &["install", "--chain"]] {
