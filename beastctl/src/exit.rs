@@ -2,6 +2,7 @@
 //! ([`Failing`]).
 
 pub mod advice;
+mod file;
 
 use std::{
     error::Error,
@@ -11,6 +12,8 @@ use std::{
 
 use beast_launchd::{SocketError, paths::PathError};
 use beast_protocol::ErrorCode;
+
+pub use file::{FileError, READ, entries, remove_file};
 
 /// Done; also when the reader of stdout had seen enough.
 pub const DONE: u8 = 0;
@@ -66,10 +69,14 @@ const STEP: &str = "; try: ";
 /// An error that can end a run.
 pub trait Failing: Error + Send + Sync + 'static {
     /// One of the codes above.
-    fn exit_code(&self) -> u8;
+    fn exit_code(&self) -> u8 {
+        FAILED
+    }
 
     /// What to do next: a command or an imperative. `None` if the message already says so.
-    fn hint(&self) -> Option<String>;
+    fn hint(&self) -> Option<String> {
+        None
+    }
 
     /// A one-word reason for programs, if it says more than the exit code.
     fn word(&self) -> Option<String> {
@@ -192,17 +199,9 @@ impl Failing for AlreadyTold {
     fn exit_code(&self) -> u8 {
         self.0
     }
-
-    fn hint(&self) -> Option<String> {
-        None
-    }
 }
 
 impl Failing for io::Error {
-    fn exit_code(&self) -> u8 {
-        FAILED
-    }
-
     fn hint(&self) -> Option<String> {
         Some(advice::system(self))
     }
@@ -213,10 +212,6 @@ impl Failing for clap::Error {
     fn exit_code(&self) -> u8 {
         USAGE
     }
-
-    fn hint(&self) -> Option<String> {
-        None
-    }
 }
 
 /// The message already ends with a hint.
@@ -224,20 +219,12 @@ impl Failing for PathError {
     fn exit_code(&self) -> u8 {
         UNREACHABLE
     }
-
-    fn hint(&self) -> Option<String> {
-        None
-    }
 }
 
 /// The message already ends with a hint.
 impl Failing for SocketError {
     fn exit_code(&self) -> u8 {
         UNREACHABLE
-    }
-
-    fn hint(&self) -> Option<String> {
-        None
     }
 }
 

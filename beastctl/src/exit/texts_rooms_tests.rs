@@ -277,7 +277,7 @@ fn of_git_and_its_hook() {
             2   git has no editor that works on this terminal; try: git config --global core.editor nano, or git commit -m MESSAGE
         "#]],
     );
-    let of_file = |what, error| HookError::File { what, path: file(), source: os(error) };
+    let of_file = |action, error| HookError::File(FileError { action, path: file(), source: os(error) });
     let samples = samples!(HookError {
         Git: [HookError::Git(GitError::NothingStaged)],
         Foreign: [HookError::Foreign(file())],
@@ -291,11 +291,11 @@ fn of_git_and_its_hook() {
         ],
         NoWorkTree: [HookError::NoWorkTree],
         Managed: [
-            HookError::Managed { path: file(), manager: crate::git::Manager::Husky },
-            HookError::Managed { path: file(), manager: crate::git::Manager::PreCommit },
-            HookError::Managed { path: file(), manager: crate::git::Manager::Lefthook }
+            HookError::Managed { path: file(), manager: crate::git::Manager::HUSKY },
+            HookError::Managed { path: file(), manager: crate::git::Manager::PRE_COMMIT },
+            HookError::Managed { path: file(), manager: crate::git::Manager::LEFTHOOK }
         ],
-        Dead: [HookError::Dead { path: file(), manager: crate::git::Manager::Lefthook }],
+        Dead: [HookError::Dead { path: file(), manager: crate::git::Manager::LEFTHOOK }],
         Called: [HookError::Called(file())],
         Named: [HookError::Named(file())],
         Changed: [HookError::Changed(file())],
@@ -373,16 +373,11 @@ fn of_a_turn() {
 
 #[test]
 fn of_verbs() {
-    let not_running = ClientError::Unreachable { path: "/some/socket".into(), error: os(Errno::NOENT) };
-    let samples = samples!(CommandError {
-        NotRemoved: [CommandError::NotRemoved("the answer was no")],
-        NotRunning: [CommandError::NotRunning(not_running)],
-    });
+    let error = NotRemoved("the answer was no").into();
     check(
-        samples,
+        vec![Sample { name: "NotRemoved".into(), error }],
         expect![[r#"
             2   nothing removed: the answer was no; try: -y
-            3   cannot reach beastd at /some/socket (not running); try: beastd --daemonize --socket /some/socket
         "#]],
     );
 }
@@ -448,13 +443,11 @@ fn of_small_commands() {
     }));
     all.extend(samples!(JobError {
         Gone: [JobError::Gone],
-        Folder: [JobError::Folder("/some/folder".into(), os(Errno::ACCESS))],
+        File: [JobError::File(FileError::of("save the answer to", Path::new("/some/folder"))(os(Errno::ACCESS)))],
     }));
-    all.extend(samples!(LogError {
-        None: [LogError::None("/some/folder".into())],
-        Off: [LogError::Off],
-        Unreadable: [LogError::Unreadable { path: "/some/file".into(), source: os(Errno::ACCESS) }],
-    }));
+    all.extend(samples!(LogError { None: [LogError::None("/some/folder".into())], Off: [LogError::Off] }));
+    let unreadable = FileError::of(READ, &file())(os(Errno::ACCESS));
+    all.push(Sample { name: "FileError".into(), error: unreadable.into() });
     check(
         all,
         expect![[r#"

@@ -18,7 +18,7 @@ use crate::{
     bench::BenchError,
     chat::ChatError,
     client::ClientError,
-    commands::CommandError,
+    commands::NotRemoved,
     completions::CompletionError,
     constraint::ConstraintError,
     conversations::ConversationError,

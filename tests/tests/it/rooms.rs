@@ -71,7 +71,6 @@ fn one_file_opens_what_others_can_replace() {
     let others = [
         ("beastctl/src/bench/busy.rs", 2),
         ("beastctl/src/bench/machine.rs", 1),
-        ("beastctl/src/doctor/memory.rs", 1),
         ("beastctl/src/input.rs", 1),
         ("beastd/src/calibration/mod.rs", 1),
         ("beastd/src/cores.rs", 1),
