@@ -84,7 +84,8 @@ fn again(reason: impl Into<String>) -> Stop {
     Stop::Again { failure: FlowError { reason: reason.into(), whose: Whose::Connection }, after: None }
 }
 
-/// Fetches `wanted` to `target`, whose lock is held and whose folder is there; its SHA-256, when one was known and fits.
+/// Fetches `wanted` to `target`, whose lock is held and whose folder is there. Its SHA-256, when one was known and
+/// fits.
 ///
 /// # Errors
 /// See [`ModelError`]. What has come is kept for the next time, unless it is wrong.

@@ -51,8 +51,8 @@ impl Systemd<'_> {
         self.try_to(&[&["reset-failed"], &self.sockets()[..], &[SERVICE_UNIT]].concat());
     }
 
-    /// Those of the HTTP endpoint only where they are; a link or a folder counts too, so that it is found to be somebody
-    /// else's.
+    /// Those of the HTTP endpoint only where they are; a link or a folder counts too, so that it is found to be
+    /// somebody else's.
     fn sockets(&self) -> Vec<&'static str> {
         let mut units = vec![SOCKET_UNIT, HTTP_SOCKET_UNIT, OLLAMA_SOCKET_UNIT];
         units.retain(|unit| *unit == SOCKET_UNIT || self.folder.join(unit).symlink_metadata().is_ok());
