@@ -29,6 +29,7 @@ pub mod metrics;
 pub mod model;
 mod prefix_cache;
 mod prefix_store;
+mod repetition;
 mod residency;
 pub mod sampling;
 pub mod scheduler;

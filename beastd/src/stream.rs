@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 use crate::batch::{Logprobs, Token};
 use crate::clock::now_us;
 use crate::engine::Vocab;
+use crate::repetition::{Kind, Repetition, Verdict};
 
 /// Room that is kept for the end of a request and a little of what comes before its text.
 const SPARE: usize = 16;
@@ -50,14 +51,17 @@ pub struct Stream {
     n_max_tokens: usize,
     /// Control tokens that have a text here.
     shown: Vec<(Token, String)>,
+    /// None where an answer may not end by itself.
+    repetition: Option<Repetition>,
 }
 
 impl Stream {
-    /// The stream of a request with these stop texts.
+    /// The stream of a request with this prompt and these stop texts.
     pub fn new(
         vocab: Arc<dyn Vocab>,
         events: mpsc::Sender<Event>,
         started: Event,
+        prompt: &[Token],
         stop: Vec<String>,
         ignore_eos: bool,
         n_max_tokens: usize,
@@ -75,6 +79,7 @@ impl Stream {
             ignore_eos,
             n_max_tokens,
             shown: Vec::new(),
+            repetition: (!ignore_eos).then(|| Repetition::new(prompt)),
         }
     }
 
@@ -139,6 +144,9 @@ impl Stream {
         }
         let whole = whole_characters(&mut self.bytes);
         self.held.push_str(&whole);
+        let vocab = self.vocab.as_ref();
+        let verdict = self.repetition.as_mut().map(|watch| watch.push(token, |token| kind(vocab, token)));
+        let verdict = verdict.unwrap_or(Verdict::Fine);
         let (keep, found) = match find_stop(&self.held, &self.stop) {
             Some((at, stop)) => {
                 self.stop_text = Some(stop.clone());
@@ -147,11 +155,20 @@ impl Stream {
                 self.untold.retain(|untold| untold.start < at);
                 (0, true)
             }
+            // Nobody should read on before it is known whether this is a circle.
+            None if verdict != Verdict::Fine => (self.held.len(), false),
             None => (stop_prefix_len(&self.held, &self.stop), false),
         };
         let text: String = self.held.drain(..self.held.len() - keep).collect();
         self.send_text(text, sampled_at_us);
-        found.then_some(FinishReason::StopText)
+        match verdict {
+            _ if found => Some(FinishReason::StopText),
+            Verdict::Circle { period } => {
+                tracing::info!(period, "the answer repeats itself");
+                Some(FinishReason::Repetition)
+            }
+            Verdict::Fine | Verdict::Suspect => None,
+        }
     }
 
     /// Ends the stream. What was held back is text after all, unless a stop text has begun there.
@@ -165,7 +182,11 @@ impl Stream {
     }
 
     fn close(mut self, reason: FinishReason, usage: Usage, timings: Timings, now_us: u64, dead_end: Option<String>) {
-        if reason != FinishReason::StopText {
+        if reason == FinishReason::Repetition {
+            // One time more than the reader has seen already.
+            self.held.clear();
+            self.untold.clear();
+        } else if reason != FinishReason::StopText {
             let rest = String::from_utf8_lossy(&self.bytes).into_owned();
             let text = std::mem::take(&mut self.held) + &rest;
             self.send_text(text, now_us);
@@ -214,6 +235,19 @@ impl Stream {
             Logprob { token: token.0, bytes, logprob }
         };
         TokenLogprob { chosen: logprob((token, logprobs.chosen)), top: logprobs.top.into_iter().map(logprob).collect() }
+    }
+}
+
+/// What a token is to the eye. A mixture counts as a word.
+fn kind(vocab: &dyn Vocab, token: Token) -> Kind {
+    let mut bytes = Vec::new();
+    vocab.piece(token, &mut bytes);
+    if bytes.iter().any(|byte| byte.is_ascii_alphabetic() || !byte.is_ascii()) {
+        Kind::Word
+    } else if bytes.iter().any(u8::is_ascii_digit) {
+        Kind::Number
+    } else {
+        Kind::Other
     }
 }
 

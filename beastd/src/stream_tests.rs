@@ -11,7 +11,7 @@ fn started() -> Event {
 fn stream(bytes: &[u8], stop: &[&str]) -> (Vec<String>, Option<FinishReason>) {
     let (tx, mut rx) = channel(bytes.len());
     let stop = stop.iter().map(ToString::to_string).collect();
-    let mut stream = Stream::new(Arc::new(ByteVocab), tx, started(), stop, false, bytes.len());
+    let mut stream = Stream::new(Arc::new(ByteVocab), tx, started(), &[], stop, false, bytes.len());
     let tokens = bytes.iter().map(|&byte| Token(i32::from(byte)));
     let ended = tokens.into_iter().find_map(|token| stream.push(token, None, 1));
     stream.finish(ended.unwrap_or(FinishReason::MaxTokens), Usage::default(), Timings::default(), 2);
@@ -53,7 +53,7 @@ fn what_looks_like_a_stop_text_is_held_back_and_comes_when_it_is_none() {
 #[test]
 fn the_end_token_ends_the_answer() {
     let (tx, mut rx) = channel(4);
-    let mut stream = Stream::new(Arc::new(ByteVocab), tx, started(), Vec::new(), false, 4);
+    let mut stream = Stream::new(Arc::new(ByteVocab), tx, started(), &[], Vec::new(), false, 4);
     assert_eq!(stream.push(END, None, 1), Some(FinishReason::Stop));
     drop(stream);
     assert!(rx.try_recv().is_err(), "the end has no text");
@@ -62,7 +62,7 @@ fn the_end_token_ends_the_answer() {
 #[test]
 fn hints_never_take_the_room_of_the_answer() {
     let (tx, mut rx) = channel(3);
-    let mut stream = Stream::new(Arc::new(ByteVocab), tx, started(), Vec::new(), false, 3);
+    let mut stream = Stream::new(Arc::new(ByteVocab), tx, started(), &[], Vec::new(), false, 3);
     for n in 0..1000 {
         stream.hint(Event::Progress { n_done: n, n_total: 0 });
     }
@@ -97,7 +97,7 @@ proptest! {
 fn likely(bytes: &[u8], stop: &[&str], n_resumed: usize) -> Vec<(String, Vec<i32>, Vec<TokenLogprob>)> {
     let (tx, mut rx) = channel(bytes.len());
     let stop = stop.iter().map(ToString::to_string).collect();
-    let mut stream = Stream::new(Arc::new(ByteVocab), tx, started(), stop, true, bytes.len());
+    let mut stream = Stream::new(Arc::new(ByteVocab), tx, started(), &[], stop, true, bytes.len());
     let tokens: Vec<_> = bytes.iter().map(|&byte| if byte == b'$' { END } else { Token(i32::from(byte)) }).collect();
     let (before, after) = tokens.split_at(n_resumed);
     stream.resume(before, n_resumed, false);

@@ -195,6 +195,7 @@ fn events() -> Vec<Event> {
         FinishReason::ContextFull,
         FinishReason::Cancelled,
         FinishReason::DeadEnd,
+        FinishReason::Repetition,
     ] {
         events.push(Event::Done {
             reason,

@@ -173,12 +173,14 @@ pub enum FinishReason {
     /// No token goes on with what the grammar or schema has begun, or following it further costs too much: the answer
     /// is cut.
     DeadEnd,
+    /// The answer went round in circles: it is cut before that.
+    Repetition,
 }
 
 impl FinishReason {
     /// Whether the model would have said more.
     pub fn is_cut(self) -> bool {
-        matches!(self, FinishReason::MaxTokens | FinishReason::ContextFull | FinishReason::DeadEnd)
+        matches!(self, FinishReason::MaxTokens | FinishReason::ContextFull | FinishReason::DeadEnd | FinishReason::Repetition)
     }
 }
 

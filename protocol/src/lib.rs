@@ -31,7 +31,8 @@ pub use request::{
 /// - 2: constraints and what is done with material that does not fit; parts.
 /// - 3: answers that go on; loading, unloading and switching models.
 /// - 4: tools, thoughts, raw prompts, log-probabilities, more of sampling, priorities.
-pub const VERSION: u32 = 4;
+/// - 5: answers that repeat themselves.
+pub const VERSION: u32 = 5;
 
 /// Longest frame that is sent or accepted, in bytes, without its length prefix: 32 MiB, checked before any allocation.
 pub const MAX_FRAME_LEN: usize = 32 * 1024 * 1024;

@@ -202,7 +202,7 @@ impl<'model, E: Engine> Worker<'model, E> {
             shown,
         } = admitted;
         let mut stream =
-            Stream::new(Arc::clone(&self.vocab), events, started, stop, ignore_eos, n_max_tokens).showing(shown);
+            Stream::new(Arc::clone(&self.vocab), events, started, &prompt, stop, ignore_eos, n_max_tokens).showing(shown);
         let n_prompt = prompt.len();
         let n_generated = resumed.tokens.len();
         if let Some(reason) = stream.resume(&resumed.tokens, resumed.n_shown, n_max_tokens == 0) {

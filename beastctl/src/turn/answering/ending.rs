@@ -137,6 +137,7 @@ impl Answering<'_> {
                 let why = self.dead_end.as_deref().unwrap_or("no token can follow");
                 Some(format!("the answer was cut at {tokens}, in the middle of its grammar or schema: {why}"))
             }
+            FinishReason::Repetition => Some(format!("the answer repeats itself; it ends after {tokens}")),
             FinishReason::Stop | FinishReason::StopText | FinishReason::Cancelled => None,
         }
     }

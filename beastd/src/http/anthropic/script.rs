@@ -53,7 +53,7 @@ fn usage(usage: Usage) -> Value {
 
 fn stop_reason(reason: Option<FinishReason>, has_calls: bool) -> &'static str {
     match reason {
-        Some(FinishReason::MaxTokens | FinishReason::ContextFull | FinishReason::DeadEnd) => "max_tokens",
+        Some(reason) if reason.is_cut() => "max_tokens",
         _ if has_calls => "tool_use",
         Some(FinishReason::StopText) => "stop_sequence",
         _ => "end_turn",

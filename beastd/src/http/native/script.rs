@@ -36,8 +36,8 @@ fn last(
     let stop_type = match answer.reason {
         Some(FinishReason::Stop) => "eos",
         Some(FinishReason::StopText) => "word",
-        Some(FinishReason::MaxTokens | FinishReason::ContextFull | FinishReason::DeadEnd) => "limit",
-        Some(FinishReason::Cancelled) | None => "none",
+        Some(reason) if reason.is_cut() => "limit",
+        _ => "none",
     };
     json!({
         "index": index,

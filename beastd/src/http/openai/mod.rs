@@ -61,7 +61,7 @@ pub(crate) fn fingerprint() -> String {
 /// OpenAI's word for the end of an answer.
 pub(crate) fn finish_reason(reason: Option<FinishReason>, has_calls: bool) -> &'static str {
     match reason {
-        Some(FinishReason::MaxTokens | FinishReason::ContextFull | FinishReason::DeadEnd) => "length",
+        Some(reason) if reason.is_cut() => "length",
         _ if has_calls => "tool_calls",
         _ => "stop",
     }

@@ -1,0 +1,165 @@
+use proptest::prelude::*;
+
+use super::*;
+
+/// Words and numbers as tokens: a word is its place in this list, digits are the tokens above a thousand.
+fn tokens(text: &str) -> Vec<Token> {
+    let mut words = Vec::new();
+    let mut rest = text;
+    while let Some(first) = rest.chars().next() {
+        let n = match first {
+            c if c.is_ascii_digit() => 1,
+            c if c.is_alphabetic() => rest.find(|c: char| !c.is_alphabetic()).unwrap_or(rest.len()),
+            c => c.len_utf8(),
+        };
+        words.push(&rest[..n]);
+        rest = &rest[n..];
+    }
+    words.into_iter().map(token).collect()
+}
+
+/// The same for the same word, and so that one sees what it is.
+fn token(word: &str) -> Token {
+    let hash = word.bytes().fold(17u32, |hash, byte| hash.wrapping_mul(31).wrapping_add(byte.into()));
+    let hash = i32::try_from(hash >> 4).expect("it is small enough");
+    let kind = match word.bytes().next() {
+        Some(b'0'..=b'9') => 0,
+        Some(b'a'..=b'z' | b'A'..=b'Z') => 1,
+        _ => 2,
+    };
+    Token(3 * hash + kind)
+}
+
+fn kind(token: Token) -> Kind {
+    [Kind::Number, Kind::Word, Kind::Other][usize::try_from(token.0 % 3).expect("it is small")]
+}
+
+/// An answer that has become a circle.
+#[derive(Debug, PartialEq, Eq)]
+struct Found {
+    /// Tokens until that was known.
+    n: usize,
+    /// Those that were shown.
+    n_shown: usize,
+    period: usize,
+}
+
+fn circle(prompt: &str, answer: &str) -> Option<Found> {
+    of(&tokens(prompt), tokens(answer))
+}
+
+fn of(prompt: &[Token], answer: impl IntoIterator<Item = Token>) -> Option<Found> {
+    let mut repetition = Repetition::new(prompt);
+    let mut n_shown = 0;
+    for (n, token) in (1..).zip(answer) {
+        match repetition.push(token, kind) {
+            Verdict::Fine => n_shown = n,
+            Verdict::Suspect => {}
+            Verdict::Circle { period } => return Some(Found { n, n_shown, period }),
+        }
+    }
+    None
+}
+
+#[test]
+fn a_word_for_ever_is_a_circle() {
+    let found = circle("", &"file.".repeat(400)).expect("it is one");
+    assert_eq!(found.period, 2);
+    assert!(found.n < 250 && found.n_shown < 60, "{found:?}");
+}
+
+#[test]
+fn two_copies_are_shown() {
+    let text = "tar unpacks archives. It knows several formats. ";
+    let copy = "The file is then written to the disk, and what was there before is gone for good. ";
+    let found = circle("", &(text.to_owned() + &copy.repeat(40))).expect("it is one");
+    assert!(found.n_shown <= tokens(text).len() + 2 * tokens(copy).len() + GRAM, "{found:?}");
+}
+
+#[test]
+fn what_was_no_circle_after_all_is_shown() {
+    let text = "The file is then written to the disk, and what was there before is gone. ".repeat(3) + "Then it is read.";
+    let mut repetition = Repetition::new(&[]);
+    let verdicts: Vec<_> = tokens(&text).into_iter().map(|token| repetition.push(token, kind)).collect();
+    assert!(verdicts.contains(&Verdict::Suspect));
+    assert_eq!(verdicts.last(), Some(&Verdict::Fine));
+}
+
+#[test]
+fn long_periods_are_found_at_their_third_copy() {
+    let words: Vec<String> = (0..150).map(|n| format!("word{} ", char::from(b'a' + n % 26).to_string().repeat(n as usize))).collect();
+    let period = words.concat();
+    let n_period = tokens(&period).len();
+    let found = circle("", &period.repeat(5)).expect("it is one");
+    assert_eq!(found.period, n_period);
+    assert!(found.n <= 3 * n_period + GRAM && found.n_shown <= 2 * n_period + GRAM, "{found:?} of {n_period}");
+}
+
+#[test]
+fn a_list_that_only_counts_is_a_circle() {
+    let item = |n: u32| format!("{n}. The user opens the file and reads what is in it.\n");
+    assert!(circle("", &(1..100).map(item).collect::<String>()).is_some());
+}
+
+#[test]
+fn a_few_words_that_change_in_turn_are_a_circle() {
+    let line = |n: usize| {
+        let colour = ["red", "green"][n % 2];
+        format!("The {colour} file that the program has written to the disk is then read again by the other program and is \
+            written to the disk once more. ")
+    };
+    assert!(circle("", &(0..60).map(line).collect::<String>()).is_some());
+}
+
+#[test]
+fn what_is_asked_for_now_and_then_is_none() {
+    for (name, text) in [
+        ("yes", "yes\n".repeat(50)),
+        ("a ruler", "-".repeat(120)),
+        ("zeros", "0, ".repeat(60)),
+        ("a song", "Row, row, row your boat, gently down the stream. Merrily, merrily, life is but a dream.\n".repeat(4)),
+        ("numbers", (1..400).map(|n| format!("{n}\n")).collect()),
+        ("squares", (1..200).map(|n| format!("| {n} | {} |\n", n * n)).collect()),
+        ("cases", (1..100).map(|n| format!("case {n}: return {n};\n")).collect()),
+    ] {
+        assert_eq!(circle("", &text), None, "{name}");
+    }
+}
+
+#[test]
+fn objects_with_names_of_their_own_are_none() {
+    let object = |n: u32| {
+        let name: String = (0..6).map(|k| char::from(b'a' + u8::try_from((n * 7 + k * n) % 26).expect("a letter"))).collect();
+        format!("{{\"name\": \"{name}\", \"kind\": \"file\", \"is_open\": true, \"size\": {}}},\n", n * 37 % 1000)
+    };
+    assert_eq!(circle("", &(0..200).map(object).collect::<String>()), None);
+}
+
+#[test]
+fn what_repeats_in_the_prompt_may_repeat_in_the_answer() {
+    let line = |n: u32| format!("12:00:{n:02} host systemd[1]: Started the daily cleanup of temporary folders.\n");
+    let log: String = (0..60).map(line).collect();
+    assert!(circle("", &log).is_some());
+    assert_eq!(circle(&log, &log), None);
+    // But not for ever.
+    assert!(circle(&log, &log.repeat(3)).is_some());
+}
+
+proptest! {
+    /// Whatever repeats exactly is found, whatever came before it.
+    #[test]
+    fn any_period_is_found(
+        before in prop::collection::vec(0..500i32, 0..200),
+        period in prop::collection::vec(0..500i32, 1..120),
+    ) {
+        let n_period = period.len();
+        let answer = before.into_iter().chain(period.into_iter().cycle().take(6 * n_period.max(64)));
+        prop_assert!(of(&[], answer.map(Token)).is_some());
+    }
+
+    /// Words in no order are no circle.
+    #[test]
+    fn any_text_without_order_is_none(answer in prop::collection::vec(0..40i32, 0..3000)) {
+        prop_assert_eq!(of(&[], answer.into_iter().map(Token)), None);
+    }
+}
