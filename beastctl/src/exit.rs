@@ -24,6 +24,12 @@ pub const UNREACHABLE: u8 = 3;
 pub const TOO_LONG: u8 = 4;
 /// The answer was cut, under `--strict` or where half of it is worth nothing.
 pub const CUT: u8 = 5;
+/// `decide` answers no: [`FAILED`] means that there and nothing else.
+pub const NO: u8 = FAILED;
+/// `decide` cannot tell, under `--unsure`.
+pub const UNSURE: u8 = 6;
+/// `decide` has failed where others say [`FAILED`] (`EX_SOFTWARE`).
+pub const SOFTWARE: u8 = 70;
 /// The daemon is busy or going away; the same request may succeed later (`EX_TEMPFAIL`).
 pub const BUSY: u8 = 75;
 /// Ctrl-C.
@@ -56,6 +62,8 @@ pub struct Failure {
     error: Box<dyn Failing>,
     /// The outermost last.
     doing: Vec<String>,
+    /// In place of the error's own.
+    code: Option<u8>,
 }
 
 /// What commands return.
@@ -63,7 +71,7 @@ pub type Result<T, E = Failure> = std::result::Result<T, E>;
 
 impl<E: Failing> From<E> for Failure {
     fn from(error: E) -> Self {
-        Self { error: Box::new(error), doing: Vec::new() }
+        Self { error: Box::new(error), doing: Vec::new(), code: None }
     }
 }
 
@@ -85,9 +93,15 @@ impl Failure {
         self.find::<E>().is_some()
     }
 
+    /// Ends the run with this code in place of the error's own.
+    pub fn with_code(mut self, code: u8) -> Self {
+        self.code = Some(code);
+        self
+    }
+
     /// The exit code.
     pub fn code(&self) -> u8 {
-        self.error.exit_code()
+        self.code.unwrap_or_else(|| self.error.exit_code())
     }
 
     /// The line to print, or `None` when there is nothing to say.
@@ -230,6 +244,7 @@ pub fn of_code(code: u8) -> &'static str {
         UNREACHABLE => "unreachable",
         TOO_LONG => "too_long",
         CUT => "cut",
+        UNSURE => "unsure",
         BUSY => "busy",
         INTERRUPTED => "interrupted",
         _ => "failed",

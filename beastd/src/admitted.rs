@@ -16,6 +16,9 @@ pub struct Admitted {
     pub sampling: SamplingParams,
     /// For each token its log-probability, and those of this many likeliest.
     pub n_logprobs: Option<usize>,
+    /// The same for these tokens in the place of the likeliest. With any, the prompt is scored: nobody reads what is
+    /// chosen, and what is computed is not kept as the beginning of a conversation.
+    pub wanted: Vec<Token>,
     /// Most tokens to generate.
     pub n_max_tokens: usize,
     /// Texts that end the answer; none is empty.
@@ -34,6 +37,39 @@ pub struct Admitted {
     pub parser: Option<AnswerParser>,
     /// Control tokens that it goes by, and their texts.
     pub shown: Vec<(Token, String)>,
+}
+
+/// A prompt of which only the log-probabilities of some tokens behind it are wanted. Nothing is generated.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScoredPrompt {
+    /// See [`Admitted`].
+    pub prompt: Vec<Token>,
+    /// See [`Admitted`].
+    pub shared: Vec<usize>,
+    /// At least one.
+    pub wanted: Vec<Token>,
+}
+
+impl From<ScoredPrompt> for Admitted {
+    fn from(ScoredPrompt { prompt, shared, wanted }: ScoredPrompt) -> Self {
+        Self {
+            prompt,
+            shared,
+            sampling: SamplingParams::GREEDY,
+            n_logprobs: None,
+            wanted,
+            n_max_tokens: 1,
+            stop: Vec::new(),
+            // Also a token that ends an answer then has a piece to tell log-probabilities with.
+            ignore_eos: true,
+            wish: Wish::OFF,
+            constraint: None,
+            is_background: false,
+            resumed: Resumed::default(),
+            parser: None,
+            shown: Vec::new(),
+        }
+    }
 }
 
 /// What of an answer is there already.

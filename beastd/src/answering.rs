@@ -6,15 +6,19 @@
 use std::io;
 use std::sync::Arc;
 
-use beast_protocol::{ErrorCode, Event, FinishReason, Generate, Notice, Overflow, Timings, Usage, WireError};
+use beast_protocol::{
+    Decide, Decided, ErrorCode, Event, FinishReason, Generate, KeepTemperatures, Notice, Overflow, Timings, Usage, WireError,
+};
 use tokio::sync::mpsc;
 
 use crate::admission::beside::admit_beside;
 use crate::admitted::Admitted;
 use crate::batch::SeqId;
+use crate::calibration::temperatures::RANGE;
 use crate::clock::now_us;
 use crate::daemon::{Daemon, Phase};
 use crate::in_use::InUse;
+use crate::decide;
 use crate::jobs;
 use crate::loader::{LoadState, Ready};
 use crate::residency::{self, Change};
@@ -125,6 +129,68 @@ async fn answer_whole<P: Peer>(daemon: &Arc<Daemon>, peer: &mut P, request: Gene
     // A part of the model, which may be unloaded while the client still reads.
     drop(ready);
     relay(daemon, peer, id, events, parser).await
+}
+
+/// Answers the questions of a request. Its last event is `Decided`, unless an error is returned.
+///
+/// # Errors
+/// See [`Stopped`].
+pub async fn decide<P: Peer>(daemon: &Arc<Daemon>, peer: &mut P, request: Decide) -> Result<(), Stopped> {
+    counted(daemon, decide_whole(daemon, peer, request)).await
+}
+
+async fn decide_whole<P: Peer>(daemon: &Arc<Daemon>, peer: &mut P, request: Decide) -> Result<(), Stopped> {
+    if daemon.phase() != Phase::Serving {
+        return Err(Stopped::Refused(shutting_down()));
+    }
+    let (ready, in_use) = wait_until_ready(daemon, peer).await?;
+    let means = decide::Means {
+        admission: Arc::clone(&ready.admission),
+        worker: daemon.worker.clone(),
+        tokenizing: Arc::clone(&daemon.tokenizing),
+        n_slots: ready.limits.n_slots,
+        model: ready.model.name.clone(),
+    };
+    let temperature = |kind| ready.temperatures.as_ref().map_or(1.0, |temperatures| temperatures.of(kind));
+    let (events, mut said) = mpsc::channel(MAX_EVENTS);
+    let deciding = decide::decide(&means, request, temperature, &events);
+    tokio::pin!(deciding);
+    let decided = loop {
+        tokio::select! {
+            biased;
+            outcome = &mut deciding => break outcome.map_err(Stopped::Refused)?,
+            Some(event) = said.recv() => peer.send(&[event]).await?,
+            stopped = peer.departure() => return Err(stopped),
+        }
+    };
+    let notices = [ready.notices_to_tell(), decided.notices].concat();
+    drop((ready, in_use));
+    Ok(peer.send(&[Event::Decided(Decided { notices, ..decided })]).await?)
+}
+
+/// Keeps temperatures for the decisions of the model. Its last event is `Status`.
+///
+/// # Errors
+/// See [`Stopped`].
+pub async fn keep<P: Peer>(daemon: &Arc<Daemon>, peer: &mut P, fitted: KeepTemperatures) -> Result<(), Stopped> {
+    let refused = |code, text: String| Stopped::Refused(WireError::new(code, text));
+    if let Some((kind, temperature)) = fitted.temperatures.iter().find(|(_, one)| !RANGE.contains(one)) {
+        let (kind, least, most) = (kind.as_str(), RANGE.start(), RANGE.end());
+        let text = format!("invalid temperature {temperature} for {kind}; try: one from {least} to {most}");
+        return Err(refused(ErrorCode::Invalid, text));
+    }
+    let (ready, _in_use) = wait_until_ready(daemon, peer).await?;
+    let Some(temperatures) = &ready.temperatures else {
+        let text = "the model's file cannot be read, so nothing can be kept beside it; try: beastctl doctor";
+        return Err(refused(ErrorCode::Internal, text.into()));
+    };
+    // A file of a hundred bytes.
+    let path = temperatures.keep(&fitted).map_err(|error| {
+        let text = format!("cannot keep the temperatures: {error}; try: make the model's folder or the cache writable");
+        refused(ErrorCode::Internal, text)
+    })?;
+    tracing::info!(path = %path.display(), "temperatures of decisions are kept");
+    Ok(peer.send(&[Event::Status(Box::new(daemon.status()))]).await?)
 }
 
 /// Loads or unloads a model and tells the peer how far that is; its last event is `Status`.

@@ -15,6 +15,7 @@ pub mod config;
 mod connection;
 mod cores;
 pub mod daemon;
+mod decide;
 pub mod engine;
 mod fingerprint;
 pub mod governor;

@@ -107,8 +107,16 @@ async fn converse(daemon: &Arc<Daemon>, connection: &mut Connection) -> Result<(
                 let outcome = answering::change(daemon, connection, Change::Load(model)).await;
                 told(connection, outcome).await?;
             }
-            Some(Request::Generate(generate)) => {
-                let outcome = answering::answer(daemon, connection, generate).await;
+            Some(Request::KeepTemperatures(fitted)) => {
+                let outcome = answering::keep(daemon, connection, fitted).await;
+                told(connection, outcome).await?;
+            }
+            Some(request @ (Request::Generate(_) | Request::Decide(_))) => {
+                let outcome = match request {
+                    Request::Decide(decide) => answering::decide(daemon, connection, decide).await,
+                    Request::Generate(generate) => answering::answer(daemon, connection, generate).await,
+                    _ => unreachable!("just matched"),
+                };
                 match outcome {
                     Err(Stopped::Refused(error)) if error.code == ErrorCode::ShuttingDown && daemon.is_kept => {
                         return hold(daemon, connection).await;

@@ -65,6 +65,24 @@ fn requests() -> Vec<Request> {
         Request::Load { model: None },
         Request::Unload,
         Request::Shutdown,
+        Request::Decide(Decide {
+            state: "a diff".into(),
+            questions: vec![
+                Question::yes_no("Is it safe?"),
+                Question {
+                    text: "Which?".into(),
+                    kind: QuestionKind::Choice,
+                    options: vec![AnswerOption { name: "a".into(), description: "the first".into() }],
+                },
+                Question { text: "How much?".into(), kind: QuestionKind::Score, options: Vec::new() },
+            ],
+            drop: Some(Place::Middle),
+            is_raw: true,
+        }),
+        Request::KeepTemperatures(KeepTemperatures {
+            temperatures: vec![(QuestionKind::YesNo, 1.5)],
+            n_examples: 200,
+        }),
     ]
 }
 
@@ -169,6 +187,14 @@ fn events() -> Vec<Event> {
             }],
         },
         Event::Status(Box::new(status())),
+        Event::Decided(Decided {
+            model: "cub".into(),
+            probabilities: vec![vec![0.75, 0.25]],
+            temperatures: vec![1.5],
+            usage,
+            timings,
+            notices: Vec::new(),
+        }),
     ];
     for state in [
         State::Ready,

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::decide::{Decide, KeepTemperatures};
+
 /// A message from client to daemon.
 #[expect(
     clippy::large_enum_variant,
@@ -26,6 +28,10 @@ pub enum Request {
     Unload,
     /// Stop taking requests, finish the running ones within the drain time and end. Answered with a `Status` event.
     Shutdown,
+    /// Answer typed questions about a text: `Loading` and `Queued` events, then `Decided` or `Failed`.
+    Decide(Decide),
+    /// Keep temperatures for the decisions of the loaded model. Answered with a `Status` event.
+    KeepTemperatures(KeepTemperatures),
 }
 
 /// Everything that a generation needs.

@@ -5,6 +5,7 @@ mod bench;
 mod care;
 pub mod completers;
 mod conversation;
+mod decide;
 mod history;
 mod hook;
 mod meant;
@@ -24,6 +25,7 @@ pub use alfred::AlfredVerb;
 pub use bench::{BenchOptions, BenchTable, STDOUT};
 pub use care::{DoctorOptions, LogsOptions};
 pub use conversation::ConversationOptions;
+pub use decide::{DecideOptions, Scale};
 pub use history::{HistoryOptions, HistoryVerb};
 pub use hook::HookVerb;
 pub use meant::command_of;
@@ -102,6 +104,18 @@ pub enum Verb {
         #[command(flatten)]
         options: Options,
     },
+    /// Answer yes or no by exit code, choose, or rate: a decision about files or stdin.
+    #[command(after_help = "\
+Exit codes: 0 yes (or a choice or score), 1 no, 6 unsure. Failures are never 1: 2 usage, 3 daemon not reached,
+4 input too long, 70 failed, 75 busy, 130 Ctrl-C. Several questions: 1 if one is a no, else 6 if one is unsure.
+
+Examples:
+  git diff | beastctl decide 'does this touch authentication?' && ask-review
+  beastctl decide -f mail.txt --choice invoice,order,other 'What is this?'
+  beastctl decide -f review.txt --score 1..5 'How satisfied is the customer?'
+  beastctl decide --unsure 0.2 'is it urgent?' < mail.txt; echo $?
+  beastctl decide --calibrate labelled.jsonl 'is it spam?'")]
+    Decide(DecideOptions),
     /// Write a commit message for a diff on stdin, or for what is staged.
     #[command(after_help = "Examples:\n  beastctl commit-msg\n  git diff HEAD~1 | beastctl commit-msg")]
     CommitMsg {

@@ -18,6 +18,7 @@ use crate::{
     cli::{Cli, Verb, prompt_verb},
     completions,
     context::Context,
+    decide,
     doctor,
     exit::Result,
     hook, logs, man,
@@ -36,6 +37,7 @@ pub fn run(cli: Cli, console: Console, started: Instant) -> Result<()> {
             generate::run(&context, generate::Task::of_prompt("summarize".into(), files), &options)
         }
         Verb::Ask { question, options } => generate::run(&context, generate::Task::Ask { question }, &options),
+        Verb::Decide(options) => decide::run(&context, &options),
         Verb::CommitMsg { options } => generate::run(&context, generate::Task::CommitMsg, &options),
         Verb::Run { prompt, files, options } => {
             generate::run(&context, generate::Task::of_prompt(prompt, files), &options)

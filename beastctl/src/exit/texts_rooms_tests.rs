@@ -410,6 +410,23 @@ fn of_a_chat() {
 }
 
 #[test]
+fn of_decisions() {
+    let path = || PathBuf::from("/some/file");
+    let samples = samples!(DecideError {
+        Choice: [DecideError::Choice("two answers are the same")],
+        NoQuestion: [DecideError::NoQuestion],
+        Questions: [DecideError::Questions(2)],
+        Unreadable: [DecideError::Unreadable { path: path(), source: os(Errno::ACCESS) }],
+        Example: [DecideError::Example { path: path(), line: 3, why: "it has no question, and none is given".into() }],
+        TooFew: [DecideError::TooFew { path: path(), n: 3, least: 10 }],
+    });
+    check(
+        samples,
+        expect![[r#""#]],
+    );
+}
+
+#[test]
 fn of_measuring() {
     let samples = samples!(BenchError {
         MachineBusy: [BenchError::MachineBusy("cargo uses 2.0 of 2 cores".into())],

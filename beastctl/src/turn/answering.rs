@@ -222,7 +222,7 @@ impl<'a> Answering<'a> {
             }
             Event::Failed(error) => return Err(ClientError::Daemon(error).into()),
             // Nobody asked for it; it does no harm.
-            Event::Status(_) => {}
+            Event::Status(_) | Event::Decided(_) => {}
         }
         Ok(())
     }

@@ -132,7 +132,7 @@ fn hint_at_file(words: &[String], console: Console) {
 }
 
 /// A program that waits for input in silence looks as if it hung.
-fn hint_at_stdin(wait: &Wait, console: Console) {
+pub(crate) fn hint_at_stdin(wait: &Wait, console: Console) {
     if !console.stderr_is_terminal || console.is_quiet {
         return;
     }

@@ -42,6 +42,21 @@ pub(super) struct Marked {
 }
 
 impl Marked {
+    /// Leaves a place open at the end of the last message, for texts that differ while all around them stays.
+    pub(super) fn open(&mut self) {
+        if let Some(last) = self.messages.last_mut() {
+            last.content += &open_place();
+        }
+    }
+
+    /// The tokens before the open place of the rendered text, and those behind it. `None` when it is not there, or more
+    /// than once.
+    pub(super) fn around(&self, text: &str, vocab: &dyn Vocab, adds_bos: bool) -> Option<(Vec<Token>, Vec<Token>)> {
+        let place = open_place();
+        let (head, foot) = text.split_once(&place).filter(|(_, foot)| !foot.contains(&place))?;
+        Some((self.tokenize(head, vocab, adds_bos), self.tokenize(foot, vocab, false)))
+    }
+
     /// The tokens of the rendered text; `adds_bos` says whether its beginning wants BOS.
     pub(super) fn tokenize(&self, text: &str, vocab: &dyn Vocab, adds_bos: bool) -> Vec<Token> {
         let mut tokens = Vec::new();
@@ -55,6 +70,11 @@ impl Marked {
         }
         tokens
     }
+}
+
+/// No number, so no mark.
+fn open_place() -> String {
+    format!("{EDGE}open{EDGE}")
 }
 
 struct Marks<'a> {

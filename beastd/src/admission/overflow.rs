@@ -24,9 +24,9 @@ const ANSWER_SHARE: usize = 4;
 /// Tokenizing more only to refuse it takes seconds.
 pub(super) const MAX_EXACT: usize = 256 * 1024;
 /// Room for the words that stand where something was dropped, and for what a cut makes of the tokens around it.
-const MARK_ROOM: usize = 32;
+pub(super) const MARK_ROOM: usize = 32;
 /// Tries to shorten, each by some percent more.
-const N_TRIES: usize = 8;
+pub(super) const N_TRIES: usize = 8;
 
 impl Admission {
     /// Makes the prompt of a request whose answer may take `n_asked` tokens.
@@ -89,21 +89,12 @@ impl Admission {
         };
         let n_around = self.prompt(&with(""), setting)?.len();
         let mut n_keep = n_max.saturating_sub(n_around + MARK_ROOM);
-        let (ends, place) = match drop {
-            Place::Head => (Ends::Last, "beginning"),
-            Place::Middle => (Ends::Both, "middle"),
-            Place::Tail => (Ends::First, "end"),
-        };
         for _ in 0..N_TRIES {
-            let gone = splitter::shorten(text, &*self.vocab, n_keep, ends);
-            let n_gone = splitter::estimate(&text[gone.clone()], &*self.vocab);
-            // The model should know as well, or it takes the ends for neighbours.
-            let mark = format!("\n[… {n_gone} tokens left out …]\n");
-            let messages = with(&[&text[..gone.start], mark.as_str(), &text[gone.end..]].concat());
+            let (shorter, n_gone) = self.without(text, drop, n_keep);
+            let messages = with(&shorter);
             let prompt = self.prompt(&messages, setting)?;
             if prompt.len() <= n_max && n_keep > 0 {
-                let text = format!("the {place} of the input was left out: {n_gone} of {n_prompt} tokens");
-                let notices = vec![Notice { kind: NoticeKind::Warning, text }];
+                let notices = vec![left_out(drop, n_gone, n_prompt)];
                 return Ok(Fitted { messages: Cow::Owned(messages), prompt, notices });
             }
             n_keep = n_keep * 31 / 32;
@@ -116,6 +107,20 @@ impl Admission {
         Err(WireError::new(ErrorCode::TooLong, message))
     }
 
+    /// A text of which about `n_keep` tokens stay, and how many do not.
+    pub(super) fn without(&self, text: &str, drop: Place, n_keep: usize) -> (String, usize) {
+        let ends = match drop {
+            Place::Head => Ends::Last,
+            Place::Middle => Ends::Both,
+            Place::Tail => Ends::First,
+        };
+        let gone = splitter::shorten(text, &*self.vocab, n_keep, ends);
+        let n_gone = splitter::estimate(&text[gone.clone()], &*self.vocab);
+        // The model should know as well, or it takes the ends for neighbours.
+        let mark = format!("\n[… {n_gone} tokens left out …]\n");
+        ([&text[..gone.start], mark.as_str(), &text[gone.end..]].concat(), n_gone)
+    }
+
     fn estimate(&self, request: &Generate, n_bytes: usize) -> usize {
         let contents = request.messages.iter().map(|message| message.content.as_str());
         let longest = contents.max_by_key(|content| content.len()).unwrap_or_default();
@@ -123,13 +128,24 @@ impl Admission {
         usize::try_from(n_tokens * n_bytes as u128 / longest.len().max(1) as u128).unwrap_or(usize::MAX)
     }
 
-    fn too_long(&self, n_tokens: &str) -> WireError {
+    pub(super) fn too_long(&self, n_tokens: &str) -> WireError {
         let n_ctx = self.n_ctx;
         let message = format!(
             "the input is {n_tokens} tokens and the context holds {n_ctx}, prompt and answer together; try: less input, --truncate head, middle or tail, or a larger n_ctx"
         );
         WireError::new(ErrorCode::TooLong, message)
     }
+}
+
+/// What the user is told of that.
+pub(super) fn left_out(drop: Place, n_gone: usize, n_prompt: &str) -> Notice {
+    let place = match drop {
+        Place::Head => "beginning",
+        Place::Middle => "middle",
+        Place::Tail => "end",
+    };
+    let text = format!("the {place} of the input was left out: {n_gone} of {n_prompt} tokens");
+    Notice { kind: NoticeKind::Warning, text }
 }
 
 /// What is before the material of a message, the material, and what is behind it.

@@ -5,6 +5,7 @@
 //! bench --calibrate` runs), not guessed.
 
 mod measure;
+pub mod temperatures;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -204,10 +205,20 @@ fn write_file(path: &Path, text: &str) -> io::Result<()> {
 }
 
 fn places(model: &Path, fingerprint: &str) -> Vec<PathBuf> {
+    let cached = format!("{fingerprint}.json");
+    places_named(model, ".calibration.json", &cached)
+}
+
+/// The same for something else that is kept of a model.
+fn places_of(model: &Path, fingerprint: &str, what: &str) -> Vec<PathBuf> {
+    places_named(model, &format!(".{what}"), &format!("{fingerprint}.{what}"))
+}
+
+fn places_named(model: &Path, suffix: &str, cached: &str) -> Vec<PathBuf> {
     let mut beside = model.as_os_str().to_owned();
-    beside.push(".calibration.json");
-    let cached = beast_launchd::paths::cache_dir().ok();
-    let cached = cached.map(|folder| folder.join("calibration").join(format!("{fingerprint}.json")));
+    beside.push(suffix);
+    let cache = beast_launchd::paths::cache_dir().ok();
+    let cached = cache.map(|folder| folder.join("calibration").join(cached));
     std::iter::once(PathBuf::from(beside)).chain(cached).collect()
 }
 

@@ -15,6 +15,10 @@ pub trait Engine {
     /// those of so many likeliest. Its sampler lives until `disarm`, also across a preemption.
     fn arm(&mut self, seq: SeqId, sampling: &SamplingParams, n_logprobs: Option<usize>);
 
+    /// An armed sequence tells the log-probabilities of these tokens with each choice, in their order, in the place of
+    /// those of the likeliest.
+    fn want(&mut self, seq: SeqId, tokens: Vec<Token>);
+
     /// An armed sequence gets only tokens that this allows; then it ends.
     fn constrain(&mut self, seq: SeqId, constraint: Constraint);
 

@@ -143,6 +143,7 @@ async fn handled(
         Handler::Slots => native::state::slots(&asked),
         Handler::Metrics => native::metrics::answer(&asked),
         Handler::Completion => native::completion::answer(asked).await,
+        Handler::SystemOne => native::systemone::answer(asked).await,
         Handler::Tokenize => native::tokens::tokenize(asked).await,
         Handler::Detokenize => native::tokens::detokenize(asked).await,
         Handler::ApplyTemplate => native::tokens::apply_template(asked).await,

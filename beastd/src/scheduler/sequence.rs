@@ -29,6 +29,8 @@ pub struct Sequence {
     pub(super) was_interrupted: bool,
     /// Whether nobody waits for this sequence alone.
     pub(super) is_background: bool,
+    /// Whether only the probabilities behind its prompt are wanted.
+    pub(super) is_scored: bool,
     /// How often it will still give way to those for which somebody waits.
     pub(super) n_yields: u32,
 }
@@ -52,6 +54,7 @@ impl Sequence {
             n_passed_over: 0,
             was_interrupted: false,
             is_background: false,
+            is_scored: false,
             n_yields: 0,
         }
     }
@@ -61,6 +64,14 @@ impl Sequence {
     pub fn in_background(mut self) -> Self {
         self.is_background = true;
         self.n_yields = N_YIELDS;
+        self
+    }
+
+    /// The same, of which only the probabilities behind its prompt are wanted: it is one of several with a long
+    /// beginning in common, which are computed together, and no conversation goes on from it.
+    #[must_use]
+    pub fn scored(mut self) -> Self {
+        self.is_scored = true;
         self
     }
 

@@ -191,6 +191,7 @@ impl<'model, E: Engine> Worker<'model, E> {
             shared,
             sampling,
             n_logprobs,
+            wanted,
             n_max_tokens,
             stop,
             ignore_eos,
@@ -216,11 +217,17 @@ impl<'model, E: Engine> Worker<'model, E> {
         if is_background {
             sequence = sequence.in_background();
         }
+        if !wanted.is_empty() {
+            sequence = sequence.scored();
+        }
         if self.scheduler.add(sequence).is_err() {
             Metrics::add(&self.metrics.n_requests, 1);
             return stream.fail(overloaded());
         }
         self.engine.arm(id, &sampling, n_logprobs);
+        if !wanted.is_empty() {
+            self.engine.want(id, wanted);
+        }
         if let Some(constraint) = constraint {
             self.engine.constrain(id, constraint);
         }

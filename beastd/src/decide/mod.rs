@@ -1,0 +1,275 @@
+//! Questions that are answered with probabilities: each becomes a few prompts, which are scored and averaged, and
+//! nothing is generated.
+//!
+//! Between answering and admission, like [`crate::jobs`]. All prompts of a request begin with its text: the first is
+//! computed alone, the others go on from what it leaves in the prefix cache. Dropping the future cancels them.
+
+mod arithmetic;
+mod phrasing;
+mod tokens;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use beast_protocol::{Decide, Decided, ErrorCode, Event, Notice, Question, QuestionKind, Timings, Usage, WireError};
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::JoinSet;
+
+use crate::admission::Admission;
+use crate::admission::scored::Scoring;
+use crate::admitted::ScoredPrompt;
+use crate::batch::Token;
+use crate::clock::now_us;
+use crate::engine::Vocab;
+use crate::large_stack;
+use crate::worker::{Ticket, WorkerHandle};
+use phrasing::{BEFORE, BEHIND, MAX_OPTIONS, Phrasing, SYSTEM, phrasings};
+
+/// Most questions of a request.
+pub const MAX_QUESTIONS: usize = 64;
+/// Most bytes of a question with its options: far more than anybody asks.
+const MAX_QUESTION_LEN: usize = 64 * 1024;
+/// Before prompts are tried again when others have filled the queue and none of ours moves.
+const OVERLOADED_PAUSE: Duration = Duration::from_millis(100);
+
+/// What decisions need of the daemon.
+pub struct Means {
+    pub admission: Arc<Admission>,
+    pub worker: WorkerHandle,
+    /// How many may be turned into tokens at once.
+    pub tokenizing: Arc<Semaphore>,
+    /// Sequences that run at once.
+    pub n_slots: usize,
+    /// Name of the model.
+    pub model: String,
+}
+
+/// One prompt of a question: for each option its tokens.
+#[derive(Debug, Clone)]
+struct Prompt {
+    question: usize,
+    options: Vec<Vec<Token>>,
+}
+
+/// All prompts, ready to be submitted.
+struct Plan {
+    prompts: Vec<Prompt>,
+    requests: Vec<ScoredPrompt>,
+    notices: Vec<Notice>,
+}
+
+/// Answers all questions of a request. `temperature` has one for each kind of question; `events` hears how far it is.
+///
+/// # Errors
+/// [`ErrorCode::Invalid`] for questions that make no sense, [`ErrorCode::TooLong`], and those of the worker.
+pub async fn decide(
+    means: &Means,
+    request: Decide,
+    temperature: impl Fn(QuestionKind) -> f32,
+    events: &mpsc::Sender<Event>,
+) -> Result<Decided, WireError> {
+    let arrived_us = now_us();
+    check(&request)?;
+    let is_raw = request.is_raw;
+    let kinds: Vec<QuestionKind> = request.questions.iter().map(|question| question.kind).collect();
+    let temperatures: Vec<f32> = kinds.iter().map(|&kind| if is_raw { 1.0 } else { temperature(kind) }).collect();
+    let Plan { prompts, requests, notices } = plan(means, request).await?;
+    let scored = score(means, &requests, events).await?;
+    let mut usage = Usage::default();
+    let mut by_question = vec![Vec::new(); kinds.len()];
+    for (prompt, scored) in prompts.iter().zip(&scored) {
+        usage.n_prompt += scored.usage.n_prompt;
+        usage.n_cached += scored.usage.n_cached;
+        by_question[prompt.question].push(arithmetic::answers(&scored.of(&prompt.options)));
+    }
+    let probabilities = by_question.iter().zip(&temperatures).map(|(phrasings, &temperature)| {
+        arithmetic::probabilities(&arithmetic::average(phrasings), temperature)
+    });
+    let timings = timings(arrived_us, &scored);
+    Ok(Decided { model: means.model.clone(), probabilities: probabilities.collect(), temperatures, usage, timings, notices })
+}
+
+fn timings(arrived_us: u64, scored: &[Scored]) -> Timings {
+    let all_us = now_us() - arrived_us;
+    let queued_us = scored.first().map_or(0, |first| first.queued_us);
+    Timings { queued_us, prefill_us: all_us.saturating_sub(queued_us), decode_us: 0, first_token_us: all_us }
+}
+
+fn check(request: &Decide) -> Result<(), WireError> {
+    let invalid = |text: String| Err(WireError::new(ErrorCode::Invalid, text));
+    match request.questions.len() {
+        0 => return invalid("the request has no question; try: at least one".into()),
+        n if n > MAX_QUESTIONS => return invalid(format!("the request has {n} questions; try: {MAX_QUESTIONS} at most")),
+        _ => {}
+    }
+    for (nth, Question { text, kind, options }) in (1..).zip(&request.questions) {
+        if text.trim().is_empty() {
+            return invalid(format!("question {nth} is empty; try: some words"));
+        }
+        if options.iter().any(|option| option.name.trim().is_empty()) {
+            return invalid(format!("question {nth} has an option without a name; try: leave it out"));
+        }
+        let n = options.len();
+        match kind {
+            QuestionKind::YesNo if n != 2 => return invalid(format!("question {nth} has {n} answers; a yes or no has 2")),
+            QuestionKind::Choice if n == 0 => return invalid(format!("question {nth} has no options; try: at least one")),
+            QuestionKind::Score if n < 2 => return invalid(format!("question {nth} has {n} levels; try: at least 2")),
+            _ if n > MAX_OPTIONS => return invalid(format!("question {nth} has {n} options; try: {MAX_OPTIONS} at most")),
+            _ => {}
+        }
+        let n_bytes: usize = options.iter().map(|option| option.name.len() + option.description.len()).sum();
+        if text.len() + n_bytes > MAX_QUESTION_LEN {
+            return invalid(format!("question {nth} is longer than {} KiB; try: a shorter one", MAX_QUESTION_LEN >> 10));
+        }
+        let mut names: Vec<&str> = options.iter().map(|option| option.name.trim()).collect();
+        names.sort_unstable();
+        names.dedup();
+        if names.len() < n {
+            return invalid(format!("question {nth} has two options of the same name; try: different names"));
+        }
+    }
+    Ok(())
+}
+
+/// Beside the thread of the sockets: rendering and tokenizing take their time.
+async fn plan(means: &Means, request: Decide) -> Result<Plan, WireError> {
+    let _permit = means.tokenizing.acquire().await.expect("it is never closed");
+    let admission = Arc::clone(&means.admission);
+    large_stack::beside(move || plan_now(&admission, request)).await.unwrap_or_else(|why| {
+        let text = format!("cannot read the questions: {why}; try: the same again, and the log of beastd for the reason");
+        Err(WireError::new(ErrorCode::Internal, text))
+    })
+}
+
+fn plan_now(admission: &Admission, request: Decide) -> Result<Plan, WireError> {
+    let (mut prompts, mut tails) = (Vec::new(), Vec::new());
+    for (nth, question) in request.questions.iter().enumerate() {
+        for (phrasing, options) in told_apart(question, admission.vocab(), nth)? {
+            tails.push((phrasing.tail, options.concat()));
+            prompts.push(Prompt { question: nth, options });
+        }
+    }
+    let has_state = !request.state.trim().is_empty();
+    let around = |text: &str| if has_state { text.to_owned() } else { String::new() };
+    let scoring = Scoring {
+        system: SYSTEM.to_owned(),
+        before: around(BEFORE),
+        text: request.state.trim_end().to_owned(),
+        behind: around(BEHIND),
+        drop: request.drop,
+        tails,
+    };
+    let (requests, notices) = admission.admit_scored(&scoring)?;
+    Ok(Plan { prompts, requests, notices })
+}
+
+/// The phrasings of a question whose answers can be told apart, with the tokens of each option.
+fn told_apart(question: &Question, vocab: &dyn Vocab, nth: usize) -> Result<Vec<(Phrasing, Vec<Vec<Token>>)>, WireError> {
+    let all = phrasings(question);
+    let possible = |phrasings: Vec<Phrasing>| -> Vec<_> {
+        let with_tokens = |phrasing: Phrasing| {
+            let options = tokens::beginnings(&phrasing.spellings, vocab)?;
+            Some((phrasing, options))
+        };
+        phrasings.into_iter().filter_map(with_tokens).collect()
+    };
+    let mut found = possible(all.in_words);
+    if found.is_empty() {
+        found = possible(all.with_labels);
+    }
+    if found.is_empty() {
+        let text = format!("the model's vocabulary cannot tell the answers of question {} apart; try: other names", nth + 1);
+        return Err(WireError::new(ErrorCode::Invalid, text));
+    }
+    Ok(found)
+}
+
+/// What came of a prompt.
+#[derive(Debug, Default)]
+struct Scored {
+    /// In the order of the tokens that were wanted.
+    logprobs: Vec<(Token, f32)>,
+    usage: Usage,
+    queued_us: u64,
+}
+
+impl Scored {
+    fn of(&self, options: &[Vec<Token>]) -> Vec<Vec<f32>> {
+        let logprob = |token: &Token| {
+            let found = self.logprobs.iter().find(|(known, _)| known == token);
+            found.map_or(f32::NEG_INFINITY, |(_, logprob)| *logprob)
+        };
+        options.iter().map(|tokens| tokens.iter().map(logprob).collect()).collect()
+    }
+}
+
+/// Scores all prompts: the first alone, for the beginning that all share, then the others as many at a time as there
+/// are slots, and as many again that are there when those end.
+async fn score(means: &Means, prompts: &[ScoredPrompt], events: &mpsc::Sender<Event>) -> Result<Vec<Scored>, WireError> {
+    let mut scored: Vec<Scored> = prompts.iter().map(|_| Scored::default()).collect();
+    let mut waiting: VecDeque<usize> = (0..prompts.len()).collect();
+    let mut running = JoinSet::new();
+    let (mut n_at_once, mut is_first) = (1, true);
+    loop {
+        while running.len() < n_at_once
+            && let Some(nth) = waiting.pop_front()
+        {
+            let (worker, prompt, hears) = (means.worker.clone(), prompts[nth].clone(), is_first.then(|| events.clone()));
+            running.spawn(async move { (nth, score_one(worker, prompt, hears).await) });
+        }
+        let Some(outcome) = running.join_next().await else { break };
+        let (nth, outcome) = outcome.map_err(|error| {
+            WireError::new(ErrorCode::Internal, format!("a question could not be answered: {error}"))
+        })?;
+        match outcome {
+            Ok(one) => scored[nth] = one,
+            // Others have filled the queue: fewer at once, and again later.
+            Err(error) if error.code == ErrorCode::Overloaded && !is_first => {
+                waiting.push_front(nth);
+                n_at_once = running.len().max(1);
+                if running.is_empty() {
+                    tokio::time::sleep(OVERLOADED_PAUSE).await;
+                }
+                continue;
+            }
+            Err(error) => return Err(error),
+        }
+        (n_at_once, is_first) = (2 * means.n_slots, false);
+    }
+    Ok(scored)
+}
+
+async fn score_one(
+    worker: WorkerHandle,
+    prompt: ScoredPrompt,
+    hears: Option<mpsc::Sender<Event>>,
+) -> Result<Scored, WireError> {
+    let started = Event::Progress { n_done: 0, n_total: u32::try_from(prompt.prompt.len()).unwrap_or(u32::MAX) };
+    let ticket = Ticket { arrived_us: now_us(), started, in_use: None };
+    let (_, mut said) = worker.submit(prompt.into(), ticket)?;
+    let mut scored = Scored::default();
+    while let Some(event) = said.recv().await {
+        match event {
+            Event::Piece { logprobs, .. } => {
+                let told = logprobs.into_iter().flat_map(|told| told.top);
+                scored.logprobs.extend(told.map(|told| (Token(told.token), told.logprob)));
+            }
+            Event::Done { usage, timings, .. } => {
+                (scored.usage, scored.queued_us) = (usage, timings.queued_us);
+                return Ok(scored);
+            }
+            Event::Failed(error) => return Err(error),
+            event => {
+                // Who is behind hears the next.
+                let _ = hears.as_ref().map(|hears| hears.try_send(event));
+            }
+        }
+    }
+    let text = "the worker has ended; try: the same again, and the log of beastd for the reason";
+    Err(WireError::new(ErrorCode::Engine, text))
+}
+
+#[cfg(test)]
+#[path = "decide_tests.rs"]
+mod tests;
