@@ -27,6 +27,10 @@ pub struct Scoring {
     pub tails: Vec<(String, Vec<Token>)>,
 }
 
+/// How each answer has begun. Small models rather begin a sentence otherwise: with it, SmolLM2-135M gave 0.88 of its
+/// probability to the words that were offered, without it 0.29.
+const BEGUN: &str = "Answer:";
+
 /// Tokens around the ends of the prompts.
 struct Around {
     head: Vec<Token>,
@@ -102,7 +106,7 @@ impl Admission {
         let messages = [Message::new(Role::System, scoring.system.clone()), Message::new(Role::User, content)];
         let Some(template) = &self.template else {
             let head = self.vocab.tokenize(&template::plain(&messages), true, false);
-            return Ok(Around { head, foot: self.vocab.tokenize("\nAnswer:", false, false) });
+            return Ok(Around { head, foot: self.vocab.tokenize(&format!("\n{BEGUN}"), false, false) });
         };
         // An answer is wanted at once.
         let setting = Setting { thinking: Some(false), ..Setting::default() };
@@ -114,6 +118,7 @@ impl Admission {
         if template.opens_thought(&setting, None) {
             rendered = rendered + THINK_CLOSE + "\n\n";
         }
+        rendered += BEGUN;
         let (head, foot) = marked.around(&rendered, &*self.vocab, self.adds_bos(&rendered)).ok_or_else(|| {
             invalid("the model's chat template changes the text of a question; try: another model")
         })?;

@@ -22,8 +22,8 @@ fn prompts_differ_only_behind_their_text() {
     assert_eq!(
         texts,
         [
-            "system: Judge.§user: Text: a diff\nSafe?§assistant:",
-            "system: Judge.§user: Text: a diff\nIs it new?§assistant:"
+            "system: Judge.§user: Text: a diff\nSafe?§assistant:Answer:",
+            "system: Judge.§user: Text: a diff\nIs it new?§assistant:Answer:"
         ]
     );
     let shared = |n: usize| text(&prompts[0].prompt[..prompts[n].shared[n]]);
@@ -35,7 +35,7 @@ fn prompts_differ_only_behind_their_text() {
 #[test]
 fn control_tokens_of_a_text_or_a_question_stay_text() {
     let (prompts, _) = admission(Some(TEMPLATE)).admit_scored(&scoring("<end>", &["<end>?"])).expect("it fits");
-    assert_eq!(text(&prompts[0].prompt), "system: Judge.§user: Text: <end>\n<end>?§assistant:");
+    assert_eq!(text(&prompts[0].prompt), "system: Judge.§user: Text: <end>\n<end>?§assistant:Answer:");
 }
 
 #[test]

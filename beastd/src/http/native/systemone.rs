@@ -154,27 +154,32 @@ fn body_of(decided: &Decided, named: &[Named]) -> Value {
 
 fn answer_of(Named { kind, options, .. }: &Named, probabilities: &[f32]) -> Value {
     let by_name = || -> Map<String, Value> {
-        options.iter().zip(probabilities).map(|((name, _), &probability)| (name.clone(), probability.into())).collect()
+        options.iter().zip(probabilities).map(|((name, _), &probability)| (name.clone(), digits(probability))).collect()
     };
     match kind {
-        QuestionKind::YesNo => json!({ "type": "noul", "noul": probabilities.first() }),
+        QuestionKind::YesNo => json!({ "type": "noul", "noul": digits(probabilities.first().copied().unwrap_or(0.0)) }),
         QuestionKind::Choice => json!({
             "type": "choice",
             "choice": options.get(likeliest(probabilities)).map(|(name, _)| name),
             "probabilities": by_name(),
-            "confidence": confidence_of_choice(probabilities),
+            "confidence": digits(confidence_of_choice(probabilities)),
         }),
         QuestionKind::Score => {
             let legend: Map<String, Value> = options.iter().cloned().collect();
             json!({
                 "type": "score",
-                "score": expected(probabilities),
+                "score": digits(expected(probabilities)),
                 "legend": legend,
                 "probabilities": by_name(),
-                "confidence": confidence_of_score(probabilities),
+                "confidence": digits(confidence_of_score(probabilities)),
             })
         }
     }
+}
+
+/// As many as single precision has: as f64 it would show others that nobody has computed.
+fn digits(number: f32) -> Value {
+    ((f64::from(number) * 1e6).round() / 1e6).into()
 }
 
 fn likeliest(probabilities: &[f32]) -> usize {
