@@ -7,7 +7,8 @@ use std::io;
 use std::sync::Arc;
 
 use beast_protocol::{
-    Decide, Decided, ErrorCode, Event, FinishReason, Generate, KeepTemperatures, Notice, Overflow, Timings, Usage, WireError,
+    Decide, Decided, ErrorCode, Event, FinishReason, Generate, KeepTemperatures, Notice, Overflow, Timings, Usage,
+    WireError,
 };
 use tokio::sync::mpsc;
 
@@ -17,8 +18,8 @@ use crate::batch::SeqId;
 use crate::calibration::temperatures::RANGE;
 use crate::clock::now_us;
 use crate::daemon::{Daemon, Phase};
-use crate::in_use::InUse;
 use crate::decide;
+use crate::in_use::InUse;
 use crate::jobs;
 use crate::loader::{LoadState, Ready};
 use crate::residency::{self, Change};

@@ -79,10 +79,7 @@ fn requests() -> Vec<Request> {
             drop: Some(Place::Middle),
             is_raw: true,
         }),
-        Request::KeepTemperatures(KeepTemperatures {
-            temperatures: vec![(QuestionKind::YesNo, 1.5)],
-            n_examples: 200,
-        }),
+        Request::KeepTemperatures(KeepTemperatures { temperatures: vec![(QuestionKind::YesNo, 1.5)], n_examples: 200 }),
     ]
 }
 

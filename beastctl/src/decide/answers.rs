@@ -108,8 +108,8 @@ impl Answer {
     /// All of it.
     pub(super) fn object(&self, model: &str) -> Value {
         let options = self.question.options.iter().map(|option| option.name.clone());
-        let rounded = self.probabilities.iter().map(|&p| Value::from(rounded(f64::from(p))));
-        let probabilities: Map<String, Value> = options.zip(rounded).collect();
+        let values = self.probabilities.iter().map(|&p| Value::from(rounded(f64::from(p))));
+        let probabilities: Map<String, Value> = options.zip(values).collect();
         let mut object = json!({
             "question": self.question.text,
             "type": self.question.kind.as_str(),

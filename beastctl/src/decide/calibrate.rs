@@ -7,8 +7,9 @@ use beast_protocol::{Decide, KeepTemperatures, Question, Request};
 use serde::Deserialize;
 
 use super::{
-    Asking, DecideError, decided,
+    Asking, DecideError,
     answers::Answers,
+    decided,
     fit::{self, Judged, Quality},
 };
 use crate::{

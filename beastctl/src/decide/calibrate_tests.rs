@@ -41,9 +41,11 @@ fn a_line_that_is_no_example_is_named() {
 
 #[test]
 fn a_few_examples_are_too_few() {
-    let lines = |n: usize| r#"{"text": "a", "label": "yes"}
+    let lines = |n: usize| {
+        r#"{"text": "a", "label": "yes"}
 "#
-    .repeat(n);
+        .repeat(n)
+    };
     let outcome = read_text(&lines(9), &Answers::YesNo, Some("Is it?"));
     assert!(matches!(outcome, Err(DecideError::TooFew { n: 9, .. })), "{outcome:?}");
     assert_eq!(read_text(&lines(10), &Answers::YesNo, Some("Is it?")).unwrap().len(), 10);

@@ -16,8 +16,8 @@ use std::{
 use beast_protocol::{Decide, Decided, Event, NoticeKind, Place, Request};
 use serde_json::Value;
 
-pub use self::error::DecideError;
 use self::answers::{Answer, Answers};
+pub use self::error::DecideError;
 use crate::{
     cli::{DecideOptions, Truncate},
     client::{Client, ClientError},
@@ -80,8 +80,9 @@ fn decide(context: &Context, options: &DecideOptions) -> Result<u8> {
     }
     let gap = options.unsure.unwrap_or(0.0);
     let each = questions.into_iter().zip(decided.probabilities).zip(decided.temperatures);
-    let answers: Vec<Answer> =
-        each.map(|((question, probabilities), temperature)| Answer::new(question, probabilities, temperature, gap)).collect();
+    let answers: Vec<Answer> = each
+        .map(|((question, probabilities), temperature)| Answer::new(question, probabilities, temperature, gap))
+        .collect();
     print(context, options, &answers, &decided.model)?;
     Ok(answers::code(&answers))
 }

@@ -420,10 +420,7 @@ fn of_decisions() {
         Example: [DecideError::Example { path: path(), line: 3, why: "it has no question, and none is given".into() }],
         TooFew: [DecideError::TooFew { path: path(), n: 3, least: 10 }],
     });
-    check(
-        samples,
-        expect![[r#""#]],
-    );
+    check(samples, expect![[r#""#]]);
 }
 
 #[test]

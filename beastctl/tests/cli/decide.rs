@@ -3,8 +3,8 @@
 use std::thread::JoinHandle;
 
 use beast_protocol::{
-    AnswerOption, Decide, Decided, ErrorCode, Event, Notice, NoticeKind, Place, Question, QuestionKind, Request, Timings,
-    Usage, WireError,
+    AnswerOption, Decide, Decided, ErrorCode, Event, Notice, NoticeKind, Place, Question, QuestionKind, Request,
+    Timings, Usage, WireError,
 };
 use expect_test::expect;
 
@@ -177,8 +177,7 @@ fn a_file_that_cannot_be_written_is_no_answer() {
 fn a_calibration_asks_without_a_temperature_and_keeps_what_fits() {
     let beast = Beast::new();
     // Right 3 times of 4, and 99 % sure each time.
-    let lines: String =
-        (0..40).map(|n| format!("{{\"text\": \"text {n}\", \"label\": {}}}\n", n % 4 != 0)).collect();
+    let lines: String = (0..40).map(|n| format!("{{\"text\": \"text {n}\", \"label\": {}}}\n", n % 4 != 0)).collect();
     beast.write("labelled.jsonl", lines);
     let daemon = beast.daemon(|peer| {
         for n in 0..40 {

@@ -13,14 +13,10 @@ use crate::tools::THINK_CLOSE;
 /// Prompts with a beginning in common.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scoring {
-    /// The system turn.
-    pub system: String,
-    /// Stands before the text, in the user's turn.
-    pub before: String,
-    /// What may be long.
+    /// What may be long, at the beginning of the user's turn.
     pub text: String,
-    /// Stands behind it.
-    pub behind: String,
+    /// Stands between it and what follows.
+    pub gap: &'static str,
     /// Which place of the text is dropped when it does not fit.
     pub drop: Option<Place>,
     /// How each prompt goes on, and the tokens whose log-probabilities are wanted after it.
@@ -102,8 +98,7 @@ impl Admission {
 
     /// What stands around the ends of the prompts, with this text in the place of theirs.
     fn around(&self, scoring: &Scoring, text: &str) -> Result<Around, WireError> {
-        let content = [&scoring.before, text, &scoring.behind].concat();
-        let messages = [Message::new(Role::System, scoring.system.clone()), Message::new(Role::User, content)];
+        let messages = [Message::new(Role::User, [text, scoring.gap].concat())];
         let Some(template) = &self.template else {
             let head = self.vocab.tokenize(&template::plain(&messages), true, false);
             return Ok(Around { head, foot: self.vocab.tokenize(&format!("\n{BEGUN}"), false, false) });
@@ -119,9 +114,9 @@ impl Admission {
             rendered = rendered + THINK_CLOSE + "\n\n";
         }
         rendered += BEGUN;
-        let (head, foot) = marked.around(&rendered, &*self.vocab, self.adds_bos(&rendered)).ok_or_else(|| {
-            invalid("the model's chat template changes the text of a question; try: another model")
-        })?;
+        let (head, foot) = marked
+            .around(&rendered, &*self.vocab, self.adds_bos(&rendered))
+            .ok_or_else(|| invalid("the model's chat template changes the text of a question; try: another model"))?;
         Ok(Around { head, foot })
     }
 }

@@ -5,10 +5,8 @@ use crate::admission::tests::{TEMPLATE, admission, admission_of, text};
 
 fn scoring(text: &str, tails: &[&str]) -> Scoring {
     Scoring {
-        system: "Judge.".into(),
-        before: "Text: ".into(),
         text: text.into(),
-        behind: "\n".into(),
+        gap: "\n",
         drop: None,
         tails: tails.iter().map(|&tail| (tail.to_owned(), vec![Token(1)])).collect(),
     }
@@ -19,29 +17,23 @@ fn prompts_differ_only_behind_their_text() {
     let scoring = scoring("a diff", &["Safe?", "Is it new?"]);
     let (prompts, notices) = admission(Some(TEMPLATE)).admit_scored(&scoring).expect("it fits");
     let texts: Vec<_> = prompts.iter().map(|prompt| text(&prompt.prompt)).collect();
-    assert_eq!(
-        texts,
-        [
-            "system: Judge.§user: Text: a diff\nSafe?§assistant:Answer:",
-            "system: Judge.§user: Text: a diff\nIs it new?§assistant:Answer:"
-        ]
-    );
+    assert_eq!(texts, ["user: a diff\nSafe?§assistant:Answer:", "user: a diff\nIs it new?§assistant:Answer:"]);
     let shared = |n: usize| text(&prompts[0].prompt[..prompts[n].shared[n]]);
-    assert_eq!(shared(0), "system: Judge.§user: Text: ");
-    assert_eq!(shared(1), "system: Judge.§user: Text: a diff\n");
+    assert_eq!(shared(0), "user: ");
+    assert_eq!(shared(1), "user: a diff\n");
     assert!(notices.is_empty());
 }
 
 #[test]
 fn control_tokens_of_a_text_or_a_question_stay_text() {
     let (prompts, _) = admission(Some(TEMPLATE)).admit_scored(&scoring("<end>", &["<end>?"])).expect("it fits");
-    assert_eq!(text(&prompts[0].prompt), "system: Judge.§user: Text: <end>\n<end>?§assistant:Answer:");
+    assert_eq!(text(&prompts[0].prompt), "user: <end>\n<end>?§assistant:Answer:");
 }
 
 #[test]
 fn a_model_without_a_template_is_asked_in_plain_text() {
     let (prompts, _) = admission(None).admit_scored(&scoring("a", &["Safe?"])).expect("it fits");
-    assert_eq!(text(&prompts[0].prompt), "Judge.\n\nText: a\nSafe?\nAnswer:");
+    assert_eq!(text(&prompts[0].prompt), "a\nSafe?\nAnswer:");
 }
 
 #[test]

@@ -6,7 +6,8 @@ const FLOOR: f64 = -60.0;
 /// Log-probabilities of the answers, of which each has those of the tokens that begin it; as if nothing but one of them
 /// could be said.
 pub(super) fn answers(tokens: &[Vec<f32>]) -> Vec<f64> {
-    let scores: Vec<f64> = tokens.iter().map(|tokens| log_sum(tokens.iter().map(|&logprob| f64::from(logprob)))).collect();
+    let scores: Vec<f64> =
+        tokens.iter().map(|tokens| log_sum(tokens.iter().map(|&logprob| f64::from(logprob)))).collect();
     let scores: Vec<f64> = scores.into_iter().map(|score| if score > FLOOR { score } else { FLOOR }).collect();
     normalized(&scores)
 }

@@ -24,7 +24,7 @@ use crate::clock::now_us;
 use crate::engine::Vocab;
 use crate::large_stack;
 use crate::worker::{Ticket, WorkerHandle};
-use phrasing::{BEFORE, BEHIND, MAX_OPTIONS, Phrasing, SYSTEM, phrasings};
+use phrasing::{GAP, MAX_OPTIONS, Phrasing, phrasings};
 
 /// Most questions of a request.
 pub const MAX_QUESTIONS: usize = 64;
@@ -83,11 +83,19 @@ pub async fn decide(
         usage.n_cached += scored.usage.n_cached;
         by_question[prompt.question].push(arithmetic::answers(&scored.of(&prompt.options)));
     }
-    let probabilities = by_question.iter().zip(&temperatures).map(|(phrasings, &temperature)| {
-        arithmetic::probabilities(&arithmetic::average(phrasings), temperature)
-    });
+    let probabilities = by_question
+        .iter()
+        .zip(&temperatures)
+        .map(|(phrasings, &temperature)| arithmetic::probabilities(&arithmetic::average(phrasings), temperature));
     let timings = timings(arrived_us, &scored);
-    Ok(Decided { model: means.model.clone(), probabilities: probabilities.collect(), temperatures, usage, timings, notices })
+    Ok(Decided {
+        model: means.model.clone(),
+        probabilities: probabilities.collect(),
+        temperatures,
+        usage,
+        timings,
+        notices,
+    })
 }
 
 fn timings(arrived_us: u64, scored: &[Scored]) -> Timings {
@@ -100,7 +108,9 @@ fn check(request: &Decide) -> Result<(), WireError> {
     let invalid = |text: String| Err(WireError::new(ErrorCode::Invalid, text));
     match request.questions.len() {
         0 => return invalid("the request has no question; try: at least one".into()),
-        n if n > MAX_QUESTIONS => return invalid(format!("the request has {n} questions; try: {MAX_QUESTIONS} at most")),
+        n if n > MAX_QUESTIONS => {
+            return invalid(format!("the request has {n} questions; try: {MAX_QUESTIONS} at most"));
+        }
         _ => {}
     }
     for (nth, Question { text, kind, options }) in (1..).zip(&request.questions) {
@@ -112,15 +122,24 @@ fn check(request: &Decide) -> Result<(), WireError> {
         }
         let n = options.len();
         match kind {
-            QuestionKind::YesNo if n != 2 => return invalid(format!("question {nth} has {n} answers; a yes or no has 2")),
-            QuestionKind::Choice if n == 0 => return invalid(format!("question {nth} has no options; try: at least one")),
+            QuestionKind::YesNo if n != 2 => {
+                return invalid(format!("question {nth} has {n} answers; a yes or no has 2"));
+            }
+            QuestionKind::Choice if n == 0 => {
+                return invalid(format!("question {nth} has no options; try: at least one"));
+            }
             QuestionKind::Score if n < 2 => return invalid(format!("question {nth} has {n} levels; try: at least 2")),
-            _ if n > MAX_OPTIONS => return invalid(format!("question {nth} has {n} options; try: {MAX_OPTIONS} at most")),
+            _ if n > MAX_OPTIONS => {
+                return invalid(format!("question {nth} has {n} options; try: {MAX_OPTIONS} at most"));
+            }
             _ => {}
         }
         let n_bytes: usize = options.iter().map(|option| option.name.len() + option.description.len()).sum();
         if text.len() + n_bytes > MAX_QUESTION_LEN {
-            return invalid(format!("question {nth} is longer than {} KiB; try: a shorter one", MAX_QUESTION_LEN >> 10));
+            return invalid(format!(
+                "question {nth} is longer than {} KiB; try: a shorter one",
+                MAX_QUESTION_LEN >> 10
+            ));
         }
         let mut names: Vec<&str> = options.iter().map(|option| option.name.trim()).collect();
         names.sort_unstable();
@@ -137,7 +156,8 @@ async fn plan(means: &Means, request: Decide) -> Result<Plan, WireError> {
     let _permit = means.tokenizing.acquire().await.expect("it is never closed");
     let admission = Arc::clone(&means.admission);
     large_stack::beside(move || plan_now(&admission, request)).await.unwrap_or_else(|why| {
-        let text = format!("cannot read the questions: {why}; try: the same again, and the log of beastd for the reason");
+        let text =
+            format!("cannot read the questions: {why}; try: the same again, and the log of beastd for the reason");
         Err(WireError::new(ErrorCode::Internal, text))
     })
 }
@@ -151,21 +171,18 @@ fn plan_now(admission: &Admission, request: Decide) -> Result<Plan, WireError> {
         }
     }
     let has_state = !request.state.trim().is_empty();
-    let around = |text: &str| if has_state { text.to_owned() } else { String::new() };
-    let scoring = Scoring {
-        system: SYSTEM.to_owned(),
-        before: around(BEFORE),
-        text: request.state.trim_end().to_owned(),
-        behind: around(BEHIND),
-        drop: request.drop,
-        tails,
-    };
+    let gap = if has_state { GAP } else { "" };
+    let scoring = Scoring { text: request.state.trim_end().to_owned(), gap, drop: request.drop, tails };
     let (requests, notices) = admission.admit_scored(&scoring)?;
     Ok(Plan { prompts, requests, notices })
 }
 
 /// The phrasings of a question whose answers can be told apart, with the tokens of each option.
-fn told_apart(question: &Question, vocab: &dyn Vocab, nth: usize) -> Result<Vec<(Phrasing, Vec<Vec<Token>>)>, WireError> {
+fn told_apart(
+    question: &Question,
+    vocab: &dyn Vocab,
+    nth: usize,
+) -> Result<Vec<(Phrasing, Vec<Vec<Token>>)>, WireError> {
     let all = phrasings(question);
     let possible = |phrasings: Vec<Phrasing>| -> Vec<_> {
         let with_tokens = |phrasing: Phrasing| {
@@ -179,7 +196,8 @@ fn told_apart(question: &Question, vocab: &dyn Vocab, nth: usize) -> Result<Vec<
         found = possible(all.with_labels);
     }
     if found.is_empty() {
-        let text = format!("the model's vocabulary cannot tell the answers of question {} apart; try: other names", nth + 1);
+        let text =
+            format!("the model's vocabulary cannot tell the answers of question {} apart; try: other names", nth + 1);
         return Err(WireError::new(ErrorCode::Invalid, text));
     }
     Ok(found)
@@ -206,7 +224,11 @@ impl Scored {
 
 /// Scores all prompts: the first alone, for the beginning that all share, then the others as many at a time as there
 /// are slots, and as many again that are there when those end.
-async fn score(means: &Means, prompts: &[ScoredPrompt], events: &mpsc::Sender<Event>) -> Result<Vec<Scored>, WireError> {
+async fn score(
+    means: &Means,
+    prompts: &[ScoredPrompt],
+    events: &mpsc::Sender<Event>,
+) -> Result<Vec<Scored>, WireError> {
     let mut scored: Vec<Scored> = prompts.iter().map(|_| Scored::default()).collect();
     let mut waiting: VecDeque<usize> = (0..prompts.len()).collect();
     let mut running = JoinSet::new();
@@ -215,7 +237,8 @@ async fn score(means: &Means, prompts: &[ScoredPrompt], events: &mpsc::Sender<Ev
         while running.len() < n_at_once
             && let Some(nth) = waiting.pop_front()
         {
-            let (worker, prompt, hears) = (means.worker.clone(), prompts[nth].clone(), is_first.then(|| events.clone()));
+            let (worker, prompt, hears) =
+                (means.worker.clone(), prompts[nth].clone(), is_first.then(|| events.clone()));
             running.spawn(async move { (nth, score_one(worker, prompt, hears).await) });
         }
         let Some(outcome) = running.join_next().await else { break };

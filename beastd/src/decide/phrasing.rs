@@ -2,11 +2,8 @@
 
 use beast_protocol::{AnswerOption, Question, QuestionKind};
 
-/// The system turn of all questions: what differs comes last, so that the rest is computed once.
-pub(super) const SYSTEM: &str = "You judge texts. Read the text, then answer the question about it.";
-/// What is around the text.
-pub(super) const BEFORE: &str = "Text:\n";
-pub(super) const BEHIND: &str = "\n\n";
+/// Between the text and a question. No instruction stands before the text: small models answer better without.
+pub(super) const GAP: &str = "\n\n";
 /// Most options: there are so many labels.
 pub(super) const MAX_OPTIONS: usize = LABELS.len();
 /// Most orders of the same options.
@@ -60,15 +57,17 @@ fn orders(question: &Question) -> Vec<Vec<usize>> {
 fn in_words(question: &Question, order: &[usize]) -> Phrasing {
     let options = &question.options;
     let names: Vec<String> = options.iter().map(|option| spoken(question.kind, option)).collect();
-    let mut tail = format!("Question: {}\n", question.text.trim());
-    for &nth in order.iter().filter(|&&nth| !options[nth].description.is_empty()) {
-        tail += &format!("{}: {}\n", names[nth], options[nth].description);
+    let mut tail = format!("Question: {}", question.text.trim());
+    let described: Vec<usize> = order.iter().copied().filter(|&nth| !options[nth].description.is_empty()).collect();
+    for &nth in &described {
+        tail += &format!("\n{}: {}", names[nth], options[nth].description);
     }
+    tail += if described.is_empty() { " " } else { "\n" };
     tail += &match (question.kind, order) {
         (QuestionKind::Score, [first, .., last]) => {
             format!("Answer with a number from {} to {}.", names[*first], names[*last])
         }
-        _ => format!("Answer {}.", listed(order.iter().map(|&nth| names[nth].as_str()))),
+        _ => format!("{}?", listed(order.iter().map(|&nth| names[nth].as_str()))),
     };
     Phrasing { tail, spellings: options.iter().map(|option| spellings(&option.name)).collect() }
 }
@@ -84,7 +83,7 @@ fn with_labels(question: &Question, order: &[usize]) -> Phrasing {
         tail += &format!("{label}. {name}{description}\n");
         spellings[nth] = vec![label.to_owned(), format!(" {label}")];
     }
-    tail += &format!("Answer {}.", listed(LABELS.into_iter().take(order.len())));
+    tail += &format!("{}?", listed(LABELS.into_iter().take(order.len())));
     Phrasing { tail, spellings }
 }
 

@@ -17,11 +17,9 @@ fn tails(phrasings: &[Phrasing]) -> String {
 fn yes_and_no_come_in_both_orders() {
     let phrasings = phrasings(&Question::yes_no(" Is it safe? "));
     expect![[r#"
-        Question: Is it safe?
-        Answer Yes or No.
+        Question: Is it safe? Yes or No?
         ---
-        Question: Is it safe?
-        Answer No or Yes.
+        Question: Is it safe? No or Yes?
         ---
     "#]]
     .assert_eq(&tails(&phrasings.in_words));
@@ -39,12 +37,12 @@ fn labels_follow_the_places_and_not_the_options() {
         Question: What is it?
         A. spam: somebody sells something
         B. ham
-        Answer A or B.
+        A or B?
         ---
         Question: What is it?
         A. ham
         B. spam: somebody sells something
-        Answer A or B.
+        A or B?
         ---
     "#]]
     .assert_eq(&tails(&phrasings.with_labels));
@@ -72,11 +70,9 @@ fn a_scale_goes_up_and_down() {
     let options = (1..=5).map(|level| AnswerOption::new(level.to_string())).collect();
     let question = Question { text: "How urgent?".into(), kind: QuestionKind::Score, options };
     expect![[r#"
-        Question: How urgent?
-        Answer with a number from 1 to 5.
+        Question: How urgent? Answer with a number from 1 to 5.
         ---
-        Question: How urgent?
-        Answer with a number from 5 to 1.
+        Question: How urgent? Answer with a number from 5 to 1.
         ---
     "#]]
     .assert_eq(&tails(&phrasings(&question).in_words));

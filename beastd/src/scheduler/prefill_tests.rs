@@ -182,7 +182,8 @@ proptest! {
     }
 }
 
-const SCORED: Limits = Limits { n_slots: 3, n_prefixes: 2, n_cells: 256, n_batch: 32, prefill_chunk: 16, lone_chunk: 16, ..LIMITS };
+const SCORED: Limits =
+    Limits { n_slots: 3, n_prefixes: 2, n_cells: 256, n_batch: 32, prefill_chunk: 16, lone_chunk: 16, ..LIMITS };
 
 #[test]
 fn prompts_that_are_scored_share_a_step_once_their_beginning_is_there() {

@@ -38,7 +38,8 @@ pub(super) fn check(limits: Limits, script: &str, expected: Expect) {
     for command in script.split([';', '\n']).map(str::trim).filter(|command| !command.is_empty()) {
         match command.split_whitespace().collect::<Vec<_>>()[..] {
             ["add", name, prompt_len, max] | ["add", name, prompt_len, max, _] => {
-                let keep = command.split_once("keep=").map(|(_, n)| n.trim_end_matches(",scored").parse().expect("a number"));
+                let keep =
+                    command.split_once("keep=").map(|(_, n)| n.trim_end_matches(",scored").parse().expect("a number"));
                 let n_prompt = prompt_len.trim_start_matches("prompt=").parse().expect("a number");
                 let n_max = max.trim_start_matches("max=").parse().expect("a number");
                 let sequence = Sequence::new(id(name), prompt(1, n_prompt), n_max, limits.n_cells);

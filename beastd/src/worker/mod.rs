@@ -202,8 +202,8 @@ impl<'model, E: Engine> Worker<'model, E> {
             parser: _,
             shown,
         } = admitted;
-        let mut stream =
-            Stream::new(Arc::clone(&self.vocab), events, started, &prompt, stop, ignore_eos, n_max_tokens).showing(shown);
+        let mut stream = Stream::new(Arc::clone(&self.vocab), events, started, &prompt, stop, ignore_eos, n_max_tokens)
+            .showing(shown);
         let n_prompt = prompt.len();
         let n_generated = resumed.tokens.len();
         if let Some(reason) = stream.resume(&resumed.tokens, resumed.n_shown, n_max_tokens == 0) {

@@ -1,7 +1,8 @@
 //! Decisions of the built-in model: the same alone and together, over the socket and over HTTP, whatever is asked.
 
 use beast_protocol::{
-    AnswerOption, Decide, Decided, ErrorCode, Event, KeepTemperatures, Place, Question, QuestionKind, Request, WireError,
+    AnswerOption, Decide, Decided, ErrorCode, Event, KeepTemperatures, Place, Question, QuestionKind, Request,
+    WireError,
 };
 use beast_tests::http_client::post;
 use beast_tests::samples::{TEXT, book, diff};
@@ -162,7 +163,9 @@ fn systemone_answers_as_llama_server_does() {
     assert!(reply["usage"]["input_tokens"].as_u64() > Some(0) && reply["usage"]["output_tokens"] == 0, "{reply}");
     let names = |value: &Value| value.as_object().expect("an object").keys().cloned().collect::<Vec<_>>();
     assert_eq!(names(&reply["answers"]), ["route", "urgency", "angry"]);
-    let numbers = |value: &Value| -> Vec<f64> { value.as_object().expect("an object").values().filter_map(Value::as_f64).collect() };
+    let numbers = |value: &Value| -> Vec<f64> {
+        value.as_object().expect("an object").values().filter_map(Value::as_f64).collect()
+    };
     let (route, urgency) = (&reply["answers"]["route"], &reply["answers"]["urgency"]);
     assert_eq!(names(&route["probabilities"]), ["billing", "shipping", "technical"]);
     assert_eq!(names(&urgency["probabilities"]), ["0", "1", "2", "3"]);

@@ -20,13 +20,15 @@ fn questions() -> Value {
 
 #[test]
 fn all_three_kinds_become_questions() {
-    let (decide, _) = parsed(json!({ "state": { "ticket": "late", "n": [1, 2] }, "questions": questions() })).expect("valid");
+    let (decide, _) =
+        parsed(json!({ "state": { "ticket": "late", "n": [1, 2] }, "questions": questions() })).expect("valid");
     assert_eq!(decide.state, r#"{"ticket": "late", "n": [1, 2]}"#);
     let texts: Vec<String> = decide
         .questions
         .iter()
         .map(|Question { text, kind, options }| {
-            let options: Vec<_> = options.iter().map(|option| format!("{}={}", option.name, option.description)).collect();
+            let options: Vec<_> =
+                options.iter().map(|option| format!("{}={}", option.name, option.description)).collect();
             format!("{} {text} {}\n", kind.as_str(), options.join(","))
         })
         .collect();
