@@ -152,16 +152,18 @@ async fn decide_whole<P: Peer>(daemon: &Arc<Daemon>, peer: &mut P, request: Deci
         n_slots: ready.limits.n_slots,
         model: ready.model.name.clone(),
     };
-    let temperature = |kind| ready.temperatures.as_ref().map_or(1.0, |temperatures| temperatures.of(kind));
-    let (events, mut said) = mpsc::channel(MAX_EVENTS);
-    let deciding = decide::decide(&means, request, temperature, &events);
-    tokio::pin!(deciding);
-    let decided = loop {
-        tokio::select! {
-            biased;
-            outcome = &mut deciding => break outcome.map_err(Stopped::Refused)?,
-            Some(event) = said.recv() => peer.send(&[event]).await?,
-            stopped = peer.departure() => return Err(stopped),
+    let decided = {
+        let temperature = |kind| ready.temperatures.as_ref().map_or(1.0, |temperatures| temperatures.of(kind));
+        let (events, mut said) = mpsc::channel(MAX_EVENTS);
+        let deciding = decide::decide(&means, request, temperature, &events);
+        tokio::pin!(deciding);
+        loop {
+            tokio::select! {
+                biased;
+                outcome = &mut deciding => break outcome.map_err(Stopped::Refused)?,
+                Some(event) = said.recv() => peer.send(&[event]).await?,
+                stopped = peer.departure() => return Err(stopped),
+            }
         }
     };
     let notices = [ready.notices_to_tell(), decided.notices].concat();
