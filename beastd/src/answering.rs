@@ -167,7 +167,7 @@ async fn decide_whole<P: Peer>(daemon: &Arc<Daemon>, peer: &mut P, request: Deci
         }
     };
     let notices = [ready.notices_to_tell(), decided.notices].concat();
-    drop((ready, in_use));
+    drop((ready, means, in_use));
     Ok(peer.send(&[Event::Decided(Decided { notices, ..decided })]).await?)
 }
 
