@@ -84,7 +84,7 @@ fn each_error_has_its_code_and_its_line() {
         3   cannot reach beastd at /s (not running), and the program beastd is not to be found; try: put beastd beside beastctl, or into a folder of PATH
         3   cannot start /beastd: beastd: no; try: yes
         3   beastd at /s does not answer; try: again in a moment, or kill beastd and start it anew
-        3   beastd 9 speaks protocol 9, this beastctl VERSION speaks protocol 4; try: beastctl stop, then the same command again
+        3   beastd 9 speaks protocol 9, this beastctl VERSION speaks protocol 5; try: beastctl stop, then the same command again
         1   beastd ended before the answer did; try: the same command again, and beastctl logs for the reason
         4   the request has 38.1 MiB and beastd takes at most 32 MiB; try: less input
         75  full; try: later

@@ -21,6 +21,7 @@ fn the_help_is_short() {
         Commands:
           summarize    Summarize files or stdin
           ask          Answer a question, about stdin when something is piped in
+          decide       Answer yes or no by exit code, choose, or rate: a decision about files or stdin
           commit-msg   Write a commit message for a diff on stdin, or for what is staged
           run          Run any prompt: built in, or your own prompts/NAME.md beside the configuration
           prompts      List, show, write and edit prompts

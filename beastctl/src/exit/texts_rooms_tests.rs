@@ -420,7 +420,17 @@ fn of_decisions() {
         Example: [DecideError::Example { path: path(), line: 3, why: "it has no question, and none is given".into() }],
         TooFew: [DecideError::TooFew { path: path(), n: 3, least: 10 }],
     });
-    check(samples, expect![[r#""#]]);
+    check(
+        samples,
+        expect![[r#"
+        2   invalid --choice: two answers are the same; try: --choice bug,feature,question
+        2   the question is empty; try: beastctl decide 'QUESTION'
+        2   examples can have one question, and 2 are given; try: one QUESTION
+        2   cannot read /some/file: Permission denied (os error 13); try: ls -ld /some/file, to see who may read it
+        2   line 3 of /some/file is no example: it has no question, and none is given; try: a line like {"text": "I love it", "label": "yes"}
+        2   /some/file has 3 examples; at least 10 are needed; try: more examples
+    "#]],
+    );
 }
 
 #[test]

@@ -163,7 +163,7 @@ fn of_the_connection() {
             3   beastd at /some/socket does not answer; try: again in a moment, or kill beastd and start it anew
             3   beastd at /some/socket closed the connection without a word; try: again in a moment
             3   what listens at /some/socket is not beastd: the peer does not speak the beast protocol; try: another --socket
-            3   beastd 9 speaks protocol 9, this beastctl VERSION speaks protocol 4; try: beastctl stop, then the same command again
+            3   beastd 9 speaks protocol 9, this beastctl VERSION speaks protocol 5; try: beastctl stop, then the same command again
             1   beastd ended before the answer did; try: the same command again, and beastctl logs for the reason
             1   beastd ended before the answer did: out of memory (memory allocation of 64 bytes failed); try: end another program, or use a smaller model or a smaller n_ctx (config.toml)
             1   beastd ended before the answer did: it panicked: broken invariant; try: the same command again, and beastctl logs for the reason

@@ -67,7 +67,7 @@ fn a_huge_text_is_not_tokenized_to_refuse_it() {
 #[test]
 fn a_template_that_changes_the_text_of_a_question_is_no_help() {
     for template in [
-        "{% for message in messages %}{{ message.content | upper }}{{ message.content }}{% endfor %}",
+        "{% for message in messages %}{{ message.content }}{{ message.content }}{% endfor %}",
         "{{ messages[0].role }}",
     ] {
         let error = admission(Some(template)).admit_scored(&scoring("a", &["Safe?"])).expect_err("no place");
