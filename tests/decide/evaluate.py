@@ -51,11 +51,10 @@ def examples(cache: Path, name: str, n: int) -> list[tuple[str, bool]]:
     rated = [(html.unescape(row[2]).strip(), float(row[1])) for row in rows if len(row) == 3]
     random.seed(16)
     random.shuffle(rated)
-    positive = [(text, True) for text, rating in rated if rating > 1][: n // 2]
-    negative = [(text, False) for text, rating in rated if rating < -1][: n // 2]
-    both = positive + negative
-    random.shuffle(both)
-    return both
+    positive = [(text, True) for text, rating in rated if rating > 1]
+    negative = [(text, False) for text, rating in rated if rating < -1]
+    # In turns, so that each half has as many of both.
+    return [one for pair in zip(positive, negative) for one in pair][:n]
 
 
 def quality(judged: list[tuple[float, bool]]) -> tuple[float, float, float]:
@@ -126,15 +125,15 @@ def evaluate(daemon: Daemon, name: str, n: int, home: Path, cache: Path) -> None
     question = SETS[name][1]
     rows = examples(cache, name, n)
     fitting, shown = rows[: n // 2], rows[n // 2 :]
-    print(f"\n{name}: {len(shown)} sentences, {question}\n\n| | accuracy | log loss | ECE | |\n|---|---|---|---|---|")
     began = time.monotonic()
     before = [(daemon.decide(text, question), label) for text, label in shown]
     each = (time.monotonic() - began) / len(shown)
-    print(row("decide", before, f"{each * 1000:.0f} ms each |"), flush=True)
     labelled = home / f"{name}.jsonl"
     labelled.write_text("".join(json.dumps({"text": text, "label": label}) + "\n" for text, label in fitting))
     daemon.calibrate(labelled, question)
     after = [(daemon.decide(text, question), label) for text, label in shown]
+    print(f"\n{name}: {len(shown)} sentences, {question}\n\n| | accuracy | log loss | ECE | |\n|---|---|---|---|---|")
+    print(row("decide", before, f"{each * 1000:.0f} ms each |"))
     print(row("decide, calibrated", after, "|"))
     written = [(daemon.write(text, question), label) for text, label in shown]
     n_none = sum(answer is None for answer, _ in written)
@@ -171,17 +170,18 @@ def main() -> None:
     parser.add_argument("--beastd", type=Path, default=ROOT / "target/release/beastd")
     options = parser.parse_args()
     cache = ROOT / "target/decide"
-    with tempfile.TemporaryDirectory() as folder:
-        home = Path(folder)
-        daemon = Daemon(options.beastd.resolve(), options.model, home)
-        try:
-            print(f"model: {options.model}")
-            if options.speed:
-                return speed(daemon, cache)
-            for name in options.sets.split(","):
-                evaluate(daemon, name, options.n, home, cache)
-        finally:
-            daemon.stop()
+    print(f"model: {options.model}")
+    # A daemon for each: what was fitted to one set is not for the next.
+    for name in ["speed"] if options.speed else options.sets.split(","):
+        with tempfile.TemporaryDirectory() as folder:
+            daemon = Daemon(options.beastd.resolve(), options.model, Path(folder))
+            try:
+                if options.speed:
+                    speed(daemon, cache)
+                else:
+                    evaluate(daemon, name, options.n, Path(folder), cache)
+            finally:
+                daemon.stop()
 
 
 if __name__ == "__main__":
