@@ -120,11 +120,12 @@ fn the_rooms_of_the_daemon_know_only_these() {
     expect![[r#"
         admission → admitted, batch, beast_protocol, engine, large_stack, sampling, speculation, splitter, template, tools
         admitted → batch, engine, speculation, tools
-        answering → admission, admitted, batch, beast_protocol, clock, daemon, in_use, jobs, loader, residency, tools, worker
-        calibration → batch, beast_launchd, clock, config, engine, fingerprint, governor
+        answering → admission, admitted, batch, beast_protocol, calibration, clock, daemon, decide, in_use, jobs, loader, residency, tools, worker
+        calibration → batch, beast_launchd, beast_protocol, clock, config, engine, fingerprint, governor
         config → beast_launchd, cores
         connection → beast_protocol, budget
         daemon → beast_protocol, budget, clock, config, engine, loader, metrics, watchdog, worker
+        decide → admission, admitted, batch, beast_protocol, clock, engine, large_stack, worker
         engine → batch, beast_launchd, clock, prefix_cache
         fingerprint → beast_launchd
         http → admission, answering, batch, beast_launchd, beast_protocol, budget, config, daemon, engine, fingerprint, in_use, loader, metrics, residency, sampling, server
