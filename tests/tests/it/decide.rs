@@ -126,7 +126,7 @@ fn a_temperature_is_kept_beside_the_model_and_used_by_the_next_daemon() {
 #[test]
 fn the_client_decides_with_a_real_daemon() {
     let beast = Beast::start();
-    let ran = run(&mut beast.ctl(&["decide", "--json", "is it a diff?", "is it a poem?"]), &diff("read_port", 5));
+    let ran = run(&mut beast.ctl(&["decide", "--json", "is it a diff?", "is it a poem?"]), diff("read_port", 5));
     let answers: Value = serde_json::from_str(&ran.stdout).unwrap_or_else(|error| panic!("{error}: {ran}"));
     assert!(matches!(ran.code, Some(0 | 1)), "{ran}");
     for answer in answers.as_array().expect("two answers") {
