@@ -1,10 +1,10 @@
-# Only calls cargo and small scripts; what has a brain lives in .ci/ and tests/. GNU make 3.81 (macOS) is enough.
+# Only calls cargo and small scripts; logic lives in .ci/ and tests/. Works with GNU make 3.81 (macOS).
 
 PREFIX  ?= /usr/local
 DESTDIR ?=
 # Where the built programs are.
 PROGRAMS ?= target/release
-# One profile everywhere: llama.cpp takes minutes to compile, once is enough.
+# One profile everywhere: llama.cpp takes minutes to compile.
 CARGO_BUILD = cargo build --release --workspace --locked
 
 .PHONY: help demo test fuzz faults soak test-dialects lint build bench bench-peers damage check-macos install uninstall deb formula check-packages clean
@@ -15,66 +15,66 @@ help: ## show this list
 demo: ## build, start the daemon on the built-in model, summarize README.md
 	@.ci/demo
 
-test: lint ## what a stranger, a developer and CI run: set-up, lint, build, all tests
+test: lint ## set up, lint, build and run all tests, as CI does
 	@.ci/foreign-model >/dev/null || true
 	@.ci/hook-managers
 	$(CARGO_BUILD)
 	cargo test --release --workspace --locked
 
-fuzz: ## everything that takes what strangers wrote, an hour of random inputs (BEAST_FUZZ_SEED=N repeats a run)
+fuzz: ## fuzz everything that parses untrusted input, for an hour (BEAST_FUZZ_SEED=N repeats a run)
 	BEAST_FUZZ_SECONDS=900 cargo test --release --workspace --locked --lib -- any_
 
-faults: build ## a thousand daemons killed, stopped and changed at random under six clients (BEAST_FUZZ_SEED=N repeats a run)
+faults: build ## kill, stop and reconfigure 1,000 daemons at random under six clients (BEAST_FUZZ_SEED=N repeats a run)
 	BEAST_FAULTS=1000 cargo test --release --locked -p beast-tests --test it faults -- --nocapture
 
-soak: build ## 10,000 grammars and schemas, 3,000 requests of every kind, 75 answers after kills (an hour; BEAST_FUZZ_SEED=N repeats a run)
+soak: build ## 10,000 grammars and schemas, 3,000 mixed requests, 75 answers resumed after kills (an hour; BEAST_FUZZ_SEED=N)
 	BEAST_GRAMMARS=10000 BEAST_SOAK=3000 BEAST_RESUMES=75 cargo test --release --locked -p beast-tests --test it -- \
 	  --test-threads=1 --nocapture grammars:: soak:: logits::
 
-test-dialects: build ## the HTTP endpoint by others' tests, clients and types (ARGS=--quick: 4 minutes; needs package registries)
+test-dialects: build ## test the HTTP endpoint with third-party clients and suites (ARGS=--quick: 4 minutes; needs the network)
 	@.ci/test-dialects $(ARGS)
 
-lint: ## formatting and clippy, warnings denied
+lint: ## check formatting and run clippy, warnings denied
 	@.ci/setup
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --release --locked -- -D warnings
 
-build: ## beastd and beastctl into target/release
+build: ## build beastd and beastctl into target/release
 	@.ci/setup
 	$(CARGO_BUILD)
 
-bench: build ## compare with llama.cpp's own programs on the shapes of LFM2-2.6B (first time 15 minutes; ARGS="...")
+bench: build ## compare with llama.cpp's tools on the shapes of LFM2-2.6B (first run 15 minutes; ARGS="...")
 	@peers=$$(.ci/peers) && model=$$(.ci/speed-model) && \
 	cargo run --release --locked -p beast-tests --bin bench -- --model "$$model" --peers "$$peers" $(ARGS)
 
-bench-peers: build ## the same prompts through beastd and llama-server (25 minutes; first time 20 more; ARGS="...")
+bench-peers: build ## compare with llama-server on the same prompts (25 minutes; first run 20 more; ARGS="...")
 	@peers=$$(.ci/peers) && model=$$(.ci/speed-model) && draft=$$(.ci/speed-model 350m) && \
 	cargo run --release --locked -p beast-tests --bin bench -- --group peers --model "$$model" --draft "$$draft" \
 	  --peers "$$peers" --repeats 3 $(ARGS)
 
-damage: build ## a thousand damaged models, which the daemon must outlive (20 minutes; ARGS="N SEED" repeats a part)
+damage: build ## load 1,000 damaged models, which the daemon must survive (20 minutes; ARGS="N SEED" repeats a part)
 	@cargo run --release --locked -p beast-tests --bin damage -- $(ARGS)
 
-check-macos: ## on Debian: compile and link everything for macOS, with clippy (first time 10 minutes)
+check-macos: ## on Debian: compile, link and lint everything for macOS (first run 10 minutes)
 	@.ci/check-macos --level full --clippy
 
-install: ## programs, completions, man pages and units to $(DESTDIR)$(PREFIX); builds first, under sudo only if nothing is there
+install: ## install programs, completions, man pages and units to $(DESTDIR)$(PREFIX); builds first, under sudo only if nothing is built yet
 	@if [ "$(origin PROGRAMS)" = file ] && [ -z "$$SUDO_USER" ]; then $(MAKE) build; \
 	elif [ ! -x "$(PROGRAMS)/beastd" ] || [ ! -x "$(PROGRAMS)/beastctl" ]; then $(MAKE) build; \
-	elif [ "$(origin PROGRAMS)" = file ]; then echo "make: under sudo nothing is built; for programs of today: make build && sudo make install" >&2; fi
+	elif [ "$(origin PROGRAMS)" = file ]; then echo "make: not building under sudo; for a fresh build: make build && sudo make install" >&2; fi
 	@.ci/install "$(PREFIX)" "$(PROGRAMS)" "$(DESTDIR)"
 
-uninstall: ## remove what `make install` has installed there
+uninstall: ## remove what `make install` installed
 	@.ci/install --remove "$(PREFIX)" "$(PROGRAMS)" "$(DESTDIR)"
 
-deb: ## a Debian package in target/debian, for other machines too (first time 10 minutes; installs cargo-deb)
+deb: ## build a portable Debian package in target/debian (first run 10 minutes; installs cargo-deb)
 	@.ci/deb
 
-formula: ## a Homebrew formula for HEAD in target/beast.rb; says how to try it
+formula: ## write a Homebrew formula for HEAD to target/beast.rb and explain how to try it
 	@.ci/formula
 
-check-packages: ## whether every kind of package holds everything
+check-packages: ## check that each kind of package is complete
 	@.ci/check-packages "$(PROGRAMS)"
 
-clean: ## remove everything that was built, speed models and peers included
+clean: ## remove all build outputs, speed models and peers included
 	rm -rf target

@@ -1,7 +1,7 @@
-//! One connection to the daemon: connect, greet, send a request, take its events one by one.
+//! A connection to the daemon: connect, handshake, send a request, read its events.
 //!
-//! The socket never blocks; every wait goes through [`Wait`]. Dropping the client closes the connection, and that is
-//! how a request is cancelled. It knows nothing of starting a daemon, of prompts or of printing.
+//! The socket is non-blocking; every wait goes through [`Wait`]. Dropping the client closes the connection, which
+//! cancels the request. Knows nothing of starting a daemon, of prompts or of printing.
 
 use std::{
     collections::VecDeque,
@@ -30,60 +30,58 @@ use crate::{
     wait::{Wait, WaitError},
 };
 
-/// A daemon that does not greet within this time is stuck: the greeting needs no model.
+/// A daemon that does not answer the handshake within this time is stuck: the handshake needs no model.
 const GREETING_LIMIT: Duration = Duration::from_secs(10);
-/// Between two tries while the daemon's queue of connections is full.
+/// Retry interval while the daemon's backlog is full.
 const FULL_QUEUE_PAUSE: Duration = Duration::from_millis(10);
-/// How long a daemon at its end may be in the way, and the pause between two looks.
+/// How long to wait for a daemon that is shutting down, and how often to check.
 const END_LIMIT: Duration = Duration::from_secs(2);
 const END_PAUSE: Duration = Duration::from_millis(10);
-/// Asked of the socket at once; a piece of an answer is some 20 bytes.
+/// Bytes per read; a piece of an answer has about 20.
 const READ_LEN: usize = 16 * 1024;
 
-/// Why the daemon cannot be reached or understood.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// See [`WaitError`].
     #[error(transparent)]
     Wait(#[from] WaitError),
-    /// Nobody listens there.
+    /// Nothing listens there.
     #[error("cannot reach beastd at {} ({})", .path.display(), reason(.error))]
     Unreachable { path: PathBuf, error: io::Error },
-    /// It accepts no connection, or does not greet.
+    /// It accepts no connection, or does not answer the handshake.
     #[error("beastd at {} does not answer", .0.display())]
     Silent(PathBuf),
-    /// It hung up instead of greeting.
-    #[error("beastd at {} closed the connection without a word", .0.display())]
+    /// It closed the connection instead of answering.
+    #[error("beastd at {} closed the connection without an answer", .0.display())]
     HungUp(PathBuf),
-    /// Another user could be listening there.
+    /// Another user's process could be listening there.
     #[error(transparent)]
     NotOurs(#[from] NotOurs),
-    /// Something else listens there.
-    #[error("what listens at {} is not beastd", .path.display())]
-    Foreign {
-        path: PathBuf,
-        /// What is wrong with its greeting.
-        source: HandshakeError,
-    },
-    /// Client and daemon are not of the same time.
+    /// Something other than beastd listens there.
+    #[error("the process listening on {} is not beastd", .path.display())]
+    Foreign { path: PathBuf, source: HandshakeError },
+    /// Client and daemon have different protocol versions.
     #[error(
         "beastd {} speaks protocol {}, this beastctl {} speaks protocol {VERSION}",
         .0.version, .0.protocol, env!("CARGO_PKG_VERSION")
     )]
     OtherVersion(Welcome),
-    /// The connection ended before the answer did.
+    /// The connection closed before the answer was complete.
     #[error("beastd ended before the answer did")]
     Lost,
-    /// The same, and the daemon said why.
+    /// The same, and the daemon left its reason.
     #[error("beastd ended before the answer did: {}", died(.0))]
     Died(LastWords),
-    /// The daemon sends what cannot be understood.
-    #[error("the answer of beastd cannot be understood")]
+    /// The daemon's response is invalid.
+    #[error("invalid response from beastd")]
     Garbled(#[source] CodecError),
-    /// The request does not fit into a frame.
-    #[error("the request has {} and beastd takes at most {}", above(*.0 as u64, MAX_FRAME_LEN as u64), binary(MAX_FRAME_LEN as u64))]
+    /// The request exceeds a frame.
+    #[error(
+        "the request is too large: {}, and beastd accepts at most {}",
+        above(*.0 as u64, MAX_FRAME_LEN as u64), binary(MAX_FRAME_LEN as u64)
+    )]
     TooLong(usize),
-    /// What the daemon says when a request fails.
+    /// The daemon's error for a failed request.
     #[error(transparent)]
     Daemon(#[from] WireError),
 }
@@ -91,7 +89,7 @@ pub enum ClientError {
 fn reason(error: &io::Error) -> String {
     match error.kind() {
         ErrorKind::NotFound => "not running".into(),
-        ErrorKind::ConnectionRefused => "not running, its socket is left over".into(),
+        ErrorKind::ConnectionRefused => "not running, but its socket exists".into(),
         ErrorKind::PermissionDenied => "permission denied: it belongs to another user".into(),
         _ => error.to_string(),
     }
@@ -111,7 +109,7 @@ impl ClientError {
             if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused))
     }
 
-    /// With the reason for the end of the daemon, if it said one.
+    /// Adds the reason why the daemon died, if it left one.
     #[must_use]
     pub fn explained(self, socket: &Path) -> Self {
         match self {
@@ -120,7 +118,6 @@ impl ClientError {
         }
     }
 
-    /// Whether the daemon refuses because it ends.
     pub fn is_shutting_down(&self) -> bool {
         matches!(self, ClientError::Daemon(error) if error.code == ErrorCode::ShuttingDown)
     }
@@ -137,27 +134,27 @@ impl Failing for ClientError {
         }
     }
 
-    /// What to do next. The daemon's own messages say it themselves.
+    /// What to do next. The daemon's own messages already say so.
     fn hint(&self) -> Option<String> {
         let hint = match self {
             ClientError::Wait(error) => return error.hint(),
             ClientError::Daemon(_) => return None,
             ClientError::Unreachable { error, .. } if error.kind() == ErrorKind::PermissionDenied => {
-                "--socket with a socket of your own"
+                "use --socket with a socket you own"
             }
             ClientError::Unreachable { path, .. } if self.is_not_running() => return Some(start(path)),
-            ClientError::Unreachable { .. } => "another --socket",
-            ClientError::Silent(_) => "again in a moment, or kill beastd and start it anew",
-            ClientError::HungUp(_) => "again in a moment",
-            ClientError::Foreign { .. } => "another --socket",
-            ClientError::NotOurs(_) => "--socket with a socket in a folder of your own, or set XDG_RUNTIME_DIR",
-            ClientError::OtherVersion(_) => "beastctl stop, then the same command again",
+            ClientError::Unreachable { .. } => "use another --socket",
+            ClientError::Silent(_) => "repeat the command in a moment, or kill beastd and restart it",
+            ClientError::HungUp(_) => "repeat the command in a moment",
+            ClientError::Foreign { .. } => "use another --socket",
+            ClientError::NotOurs(_) => "use --socket with a path in a folder you own, or set XDG_RUNTIME_DIR",
+            ClientError::OtherVersion(_) => "beastctl stop, then repeat the command",
             ClientError::Died(words) if words.is_memory => {
-                "end another program, or use a smaller model or a smaller n_ctx (config.toml)"
+                "close other programs, use a smaller model, or lower n_ctx in config.toml"
             }
-            ClientError::Lost | ClientError::Died(_) => "the same command again, and beastctl logs for the reason",
-            ClientError::Garbled(_) => "beastctl stop, then the same command again",
-            ClientError::TooLong(_) => "less input",
+            ClientError::Lost | ClientError::Died(_) => "repeat the command, and see beastctl logs for the reason",
+            ClientError::Garbled(_) => "beastctl stop, then repeat the command",
+            ClientError::TooLong(_) => "shorten the input",
         };
         Some(hint.into())
     }
@@ -172,8 +169,8 @@ impl Failing for ClientError {
     }
 }
 
-/// The command that starts a daemon there, or the service that owns the place. `--socket` is said where the daemon
-/// would not find the place by itself.
+/// The command that starts a daemon there, or the service that owns the path. Includes `--socket` if it is not the
+/// default.
 pub fn start(path: &Path) -> String {
     if beast_launchd::installed_at(path).is_some() {
         return "beastctl service start".into();
@@ -186,7 +183,6 @@ pub fn start(path: &Path) -> String {
     }
 }
 
-/// A connection that has been greeted.
 #[derive(Debug)]
 pub struct Client {
     stream: UnixStream,
@@ -194,16 +190,13 @@ pub struct Client {
     welcome: Welcome,
     frames: FrameBuffer,
     events: VecDeque<Event>,
-    /// What made the rest of the stream unreadable; the events before it are still good.
+    /// Why the rest of the stream is unreadable; the events before it are still valid.
     garbled: Option<CodecError>,
     is_closed: bool,
 }
 
 impl Client {
-    /// Connects and exchanges greetings, whatever the version of the daemon.
-    ///
-    /// # Errors
-    /// See [`ClientError`].
+    /// Connects and performs the handshake, whatever the version of the daemon.
     pub fn open(path: &Path, wait: &Wait) -> Result<Self, ClientError> {
         let until = Instant::now() + GREETING_LIMIT;
         beast_launchd::peer::check_folder(path)?;
@@ -217,11 +210,8 @@ impl Client {
         Ok(client)
     }
 
-    /// The same past the end of a daemon: that hangs up on those that it did not get to. A moment later it is gone, or
-    /// its successor is there.
-    ///
-    /// # Errors
-    /// See [`ClientError`].
+    /// The same, but waits for a daemon that is shutting down: it closes pending connections. A moment later it is
+    /// gone, or its successor is there.
     pub fn reach(path: &Path, wait: &Wait) -> Result<Self, ClientError> {
         let until = Instant::now() + END_LIMIT;
         loop {
@@ -232,24 +222,16 @@ impl Client {
         }
     }
 
-    /// What the daemon said of itself.
     pub fn welcome(&self) -> &Welcome {
         &self.welcome
     }
 
-    /// Refuses a daemon that speaks another protocol.
-    ///
-    /// # Errors
-    /// [`ClientError::OtherVersion`].
     pub fn same_version(self) -> Result<Self, ClientError> {
         if self.welcome.protocol == VERSION { Ok(self) } else { Err(ClientError::OtherVersion(self.welcome)) }
     }
 
-    /// Sends a request. A daemon that refuses early may hang up in the middle: that is no error here, what it said
-    /// comes with the next event.
-    ///
-    /// # Errors
-    /// See [`ClientError`].
+    /// Sends a request. A daemon that refuses early may close the connection meanwhile; that is not an error here,
+    /// because its reason comes with the next event.
     pub fn send(&mut self, request: &Request, wait: &Wait) -> Result<(), ClientError> {
         let payload = encode(request).map_err(too_long)?;
         self.write(&payload, wait)
@@ -278,10 +260,6 @@ impl Client {
         }
     }
 
-    /// Waits until the daemon hangs up.
-    ///
-    /// # Errors
-    /// See [`WaitError`].
     pub fn wait_for_end(mut self, wait: &Wait) -> Result<(), ClientError> {
         while !self.is_closed {
             wait.ready(self.stream.as_fd(), PollFlags::IN, None)?;
@@ -298,7 +276,7 @@ impl Client {
             match self.frames.next_frame() {
                 Ok(Some(frame)) => break frame,
                 Ok(None) => {}
-                // What is no frame at all is no greeting either.
+                // Invalid frames are not a handshake either.
                 Err(_) => return Err(ClientError::Foreign { path: self.path.clone(), source: HandshakeError::Magic }),
             }
             if self.is_closed {
@@ -311,7 +289,7 @@ impl Client {
         };
         self.welcome =
             Welcome::from_bytes(&frame).map_err(|source| ClientError::Foreign { path: self.path.clone(), source })?;
-        // A daemon that refuses at once may have said so in the same breath.
+        // A daemon that refuses at once may already have sent its reason.
         self.take_events();
         Ok(())
     }
@@ -331,14 +309,13 @@ impl Client {
                         self.take_events();
                     }
                 }
-                // The daemon hung up. Why, it may have said before: the reading side finds out.
+                // The daemon closed the connection. Its reason may be waiting on the reading side.
                 Err(_) => break,
             }
         }
         Ok(())
     }
 
-    /// Whether the daemon wants to hear no more.
     fn is_over(&self) -> bool {
         self.is_closed || self.garbled.is_some() || self.events.iter().any(|event| matches!(event, Event::Failed(_)))
     }
@@ -349,7 +326,7 @@ impl Client {
             Ok(0) => self.is_closed = true,
             Ok(n) => self.frames.extend(&bytes[..n]),
             Err(error) if matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::WouldBlock) => {}
-            // A reset comes after everything that was sent before it, so nothing is lost by ending here.
+            // A reset arrives after everything that was sent before it, so nothing is lost.
             Err(_) => self.is_closed = true,
         }
     }
@@ -372,7 +349,7 @@ fn too_long(error: CodecError) -> ClientError {
     }
 }
 
-/// Linux says `EAGAIN` as long as the queue of a listener is full; to a blocking socket it would say nothing at all.
+/// Linux returns `EAGAIN` as long as a listener's backlog is full; a blocking socket would just hang.
 fn connect_until(path: &Path, wait: &Wait, until: Instant) -> Result<UnixStream, ClientError> {
     let unreachable = |error: Errno| ClientError::Unreachable { path: path.to_owned(), error: error.into() };
     let address = SocketAddrUnix::new(path).map_err(unreachable)?;

@@ -1,4 +1,4 @@
-//! `beastctl completions`, and what its scripts call when Tab is pressed.
+//! `beastctl completions`, and the backend of its scripts for Tab.
 
 mod bash;
 mod fish;
@@ -25,11 +25,13 @@ const PROGRAM: &str = "beastctl";
 /// The option that gives a variable its value.
 const PARAM: &str = "param";
 
-/// Why there is no script.
 #[derive(Debug, thiserror::Error)]
 pub enum CompletionError {
     /// Nobody said which shell.
-    #[error("the shell is not named, and SHELL is {}", .0.as_ref().map_or("not set".into(), |shell| format!("{shell:?}")))]
+    #[error(
+        "cannot detect the shell: SHELL is {}",
+        .0.as_ref().map_or("not set".into(), |shell| format!("{shell:?}"))
+    )]
     NoShell(Option<OsString>),
 }
 

@@ -1,8 +1,9 @@
-//! What an answer has to look like: a JSON schema, a grammar or tools from a file, checked as far as that is possible
-//! without a model.
+//! Constraints on the answer: a JSON schema, a grammar or tools from a file, checked as far as possible without a
+//! model.
 //!
-//! It knows files and JSON, nothing of prompts or the daemon.
+//! Knows files and JSON, nothing of prompts or the daemon.
 
+mod short;
 mod tools;
 
 use std::{
@@ -20,66 +21,55 @@ use crate::{
     text::quoted,
 };
 
-/// The largest file that is taken.
+/// Largest file to read.
 pub const MAX_LEN: usize = 256 * 1024;
 
 pub use tools::tools;
 
-/// How a complaint about text that is no JSON begins.
-const NO_JSON: &str = "no JSON";
-/// How stdin is called in messages.
+/// How errors about invalid JSON begin.
+const NO_JSON: &str = "invalid JSON";
+/// Name of stdin in messages.
 const STDIN: &str = "stdin";
 
-/// Why a file is no constraint.
 #[derive(Debug, thiserror::Error)]
 pub enum ConstraintError {
     /// It cannot be opened or read.
     #[error("cannot read {name}")]
     Unreadable { name: String, source: io::Error },
-    /// Stdin is taken.
-    #[error("stdin is the material, so `-` cannot be the file of {option}")]
-    StdinTaken {
-        /// Whose file.
-        option: &'static str,
-    },
-    /// Nothing can mean so much.
-    #[error("{name} has more than {}", binary(*.limit as u64))]
+    /// Stdin is already used as input.
+    #[error("stdin is the input, so {option} cannot read `-`")]
+    StdinTaken { option: &'static str },
+    /// Larger than any sensible constraint.
+    #[error("{name} is larger than {}", binary(*.limit as u64))]
     TooLong { name: String, limit: usize },
-    /// A pipe or a device may never end.
+    /// A pipe or a device, which may never end.
     #[error("{name} is not a regular file")]
-    NotAFile {
-        /// What it is called.
-        name: String,
-    },
-    /// A file of tools is wrong in one of them.
+    NotAFile { name: String },
+    /// One of the tools is invalid.
     #[error("{name}: tool {n}: {problem}")]
     Tool {
         name: String,
-        /// Which, from 1.
+        /// Number of the tool, from 1.
         n: usize,
-        /// What is wrong with it.
         problem: String,
     },
-    /// The tool that must be called is not among them.
+    /// The requested tool does not exist.
     #[error("--tool-choice {choice}: {name} has no such tool")]
     NoSuchTool {
         name: String,
-        /// What was asked for.
         choice: String,
-        /// What could be, separated by commas.
+        /// The existing names, separated by commas.
         known: String,
     },
-    /// It makes no sense.
+    /// Invalid content.
     #[error("{name}:{line}:{column}: {problem}")]
     Malformed {
         name: String,
-        /// From 1.
+        /// Line, from 1.
         line: usize,
-        /// In bytes, from 1.
+        /// Column in bytes, from 1.
         column: usize,
-        /// What is wrong there.
         problem: String,
-        /// What to do about it.
         hint: String,
     },
 }
@@ -91,25 +81,30 @@ impl Failing for ConstraintError {
 
     fn hint(&self) -> Option<String> {
         match self {
-            ConstraintError::StdinTaken { option } => Some(format!("{option} with the name of a file")),
-            ConstraintError::TooLong { .. } => Some("a smaller one, without what the answer does not need".into()),
-            ConstraintError::Unreadable { name, .. } if name == STDIN => {
-                Some("a FILE by its name, instead of `-`".into())
-            }
+            ConstraintError::StdinTaken { option } => Some(format!("pass {option} a file name")),
+            ConstraintError::TooLong { .. } => Some("remove what the answer does not need".into()),
+            ConstraintError::Unreadable { name, .. } if name == STDIN => Some("name a FILE instead of `-`".into()),
             ConstraintError::Unreadable { name, source } => Some(advice::reading(Path::new(name), source)),
             ConstraintError::NotAFile { .. } => Some("save it to a file first".into()),
             ConstraintError::Tool { .. } => Some(tools::EXAMPLE.into()),
-            ConstraintError::NoSuchTool { known, .. } => Some(format!("one of {known}")),
+            ConstraintError::NoSuchTool { known, .. } => Some(format!("use one of {known}")),
             ConstraintError::Malformed { hint, .. } => Some(hint.clone()),
         }
     }
 }
 
-/// Reads a JSON schema.
-///
-/// # Errors
-/// See [`ConstraintError`].
+/// Reads a JSON schema: a file, the JSON itself, or its short form.
 pub fn schema(path: &Path, stdin_is_free: bool) -> Result<Constraint, ConstraintError> {
+    // A file of this name is meant, whatever it looks like.
+    if let Some(text) = path.to_str().filter(|text| short::is_short(text) && !path.exists()) {
+        return match short::schema(text) {
+            Ok(schema) => Ok(Constraint::Schema(schema.to_string())),
+            Err((column, problem)) => {
+                let hint = "name, age int, tags [string], or the name of a file with a JSON schema";
+                Err(malformed("--schema", (1, column), &problem, hint))
+            }
+        };
+    }
     let (name, text) = read("--schema", path, stdin_is_free)?;
     check_schema(&text).map_err(|(place, problem)| {
         let hint = match problem.strip_prefix(NO_JSON) {
@@ -121,48 +116,44 @@ pub fn schema(path: &Path, stdin_is_free: bool) -> Result<Constraint, Constraint
     Ok(Constraint::Schema(text))
 }
 
-/// What keeps a text from being a JSON schema, and in which line and column, as far as a client can see. The text stays
-/// as it was written, since the order of its keys is the order of the answer.
+/// Why a text is not a JSON schema, with line and column, as far as a client can tell. The text stays as written, since
+/// the order of its keys is the order of the answer.
 ///
 /// # Errors
-/// The place and the problem.
+/// The position and the problem.
 pub fn check_schema(text: &str) -> Result<(), ((usize, usize), String)> {
     match serde_json::from_str(text) {
         Ok(Value::Object(_) | Value::Bool(true)) => Ok(()),
-        Ok(Value::Bool(false)) => Err(((1, 1), "nothing satisfies the schema false".into())),
-        Ok(_) => Err(((1, 1), "a JSON schema is an object or true".into())),
+        Ok(Value::Bool(false)) => Err(((1, 1), "the schema `false` allows nothing".into())),
+        Ok(_) => Err(((1, 1), "a JSON schema must be an object or true".into())),
         Err(error) => Err(no_json(&error)),
     }
 }
 
-/// Where a text stops being JSON, and why.
 fn no_json(error: &serde_json::Error) -> ((usize, usize), String) {
     let (line, column, problem) = (error.line(), error.column(), error.to_string());
     let place = format!(" at line {line} column {column}");
-    // Where a line begins serde_json says 0.
+    // serde_json reports column 0 at the start of a line.
     ((line, column.max(1)), format!("{NO_JSON}: {}", problem.strip_suffix(&place).unwrap_or(&problem)))
 }
 
 fn until_content(name: &str) -> String {
     if name.starts_with("--") {
-        return format!("{name} with the name of a file, or with JSON between single quotes");
+        return format!("pass {name} a file name, or JSON in single quotes");
     }
-    format!("mend it there, until jq . {} is content", quoted(name))
+    format!("fix it until jq . {} accepts it", quoted(name))
 }
 
-/// Reads a grammar; what it says, only the daemon knows.
-///
-/// # Errors
-/// See [`ConstraintError`].
+/// Reads a grammar; only the daemon can check it.
 pub fn grammar(path: &Path, stdin_is_free: bool) -> Result<Constraint, ConstraintError> {
     let (name, text) = read("--grammar", path, stdin_is_free)?;
     if text.trim().is_empty() {
-        return Err(malformed(&name, (1, 1), "the grammar is empty", r#"a rule in it, like root ::= "yes" | "no""#));
+        return Err(malformed(&name, (1, 1), "the grammar is empty", r#"add a rule, such as root ::= "yes" | "no""#));
     }
     Ok(Constraint::Grammar(text))
 }
 
-/// The name and the text of a file, or of what stands on the command line in its place.
+/// Name and text of a file, or of an inline value.
 fn read(option: &'static str, path: &Path, stdin_is_free: bool) -> Result<(String, String), ConstraintError> {
     if let Some(text) = path.to_str().filter(|text| is_inline(option, text)) {
         return Ok((option.to_owned(), text.to_owned()));
@@ -186,7 +177,7 @@ fn read(option: &'static str, path: &Path, stdin_is_free: bool) -> Result<(Strin
     Ok((name, text))
 }
 
-/// No file is called like that.
+/// No file has such a name.
 fn is_inline(option: &str, text: &str) -> bool {
     match option {
         "--grammar" => text.contains("::="),
@@ -195,7 +186,6 @@ fn is_inline(option: &str, text: &str) -> bool {
     }
 }
 
-/// A file of at most so many bytes.
 fn bytes_of(path: &Path, name: &str, limit: usize) -> Result<Vec<u8>, ConstraintError> {
     file::read(path, limit as u64).map_err(|source| match file::refusal(&source) {
         Some(Refusal::NotRegular(_)) => ConstraintError::NotAFile { name: name.into() },
@@ -211,7 +201,7 @@ fn text(name: &str, bytes: Vec<u8>) -> Result<String, ConstraintError> {
             let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
             let line = good.iter().filter(|byte| **byte == b'\n').count() + 1;
             let column = good.iter().rev().take_while(|byte| **byte != b'\n').count() + 1;
-            Err(malformed(name, (line, column), "this is no UTF-8", "iconv -t UTF-8, to make text of it first"))
+            Err(malformed(name, (line, column), "invalid UTF-8", "convert it first with iconv -t UTF-8"))
         }
     }
 }

@@ -35,14 +35,14 @@ fn a_schema_is_an_object_or_true() {
     expect![[r#"
         Schema("{\"type\": \"object\"}\n")
         Schema(" true ")
-        2 a file:1:1: nothing satisfies the schema false
-        2 a file:1:1: a JSON schema is an object or true
-        2 a file:1:1: a JSON schema is an object or true
-        2 a file:2:11: no JSON: expected value
-        2 a file:1:10: no JSON: trailing characters
-        2 a file:3:1: no JSON: EOF while parsing an object
-        2 a file:1:1: no JSON: EOF while parsing a value
-        2 a file:2:5: this is no UTF-8
+        2 a file:1:1: the schema `false` allows nothing
+        2 a file:1:1: a JSON schema must be an object or true
+        2 a file:1:1: a JSON schema must be an object or true
+        2 a file:2:11: invalid JSON: expected value
+        2 a file:1:10: invalid JSON: trailing characters
+        2 a file:3:1: invalid JSON: EOF while parsing an object
+        2 a file:1:1: invalid JSON: EOF while parsing a value
+        2 a file:2:5: invalid UTF-8
     "#]]
     .assert_eq(&(lines.join("\n") + "\n"));
 }
@@ -51,12 +51,12 @@ fn a_schema_is_an_object_or_true() {
 fn a_grammar_is_any_text_that_says_something() {
     assert_eq!(said(b"root ::= \"a\"\n", grammar), r#"Grammar("root ::= \"a\"\n")"#);
     assert_eq!(said(b" \n", grammar), "2 a file:1:1: the grammar is empty");
-    assert_eq!(said(b"\xff", grammar), "2 a file:1:1: this is no UTF-8");
+    assert_eq!(said(b"\xff", grammar), "2 a file:1:1: invalid UTF-8");
 }
 
 #[test]
 fn what_is_too_long_or_not_there_is_refused() {
-    assert!(said(&[b' '; MAX_LEN + 1], schema).contains("has more than 256 KiB"));
+    assert!(said(&[b' '; MAX_LEN + 1], schema).contains("is larger than 256 KiB"));
     assert!(said(&[b'x'; MAX_LEN], grammar).starts_with("Grammar"));
     let folder = tempfile::tempdir().unwrap();
     for path in [folder.path().join("none"), folder.path().to_owned()] {

@@ -1,14 +1,11 @@
-//! What every command is given.
+//! The context of every command.
 
 use crate::{exit::Result, output::Console};
 use std::{path::PathBuf, time::Instant};
 
-/// What every command is given.
 #[derive(Debug)]
 pub struct Context {
-    /// Who listens.
     pub console: Console,
-    /// When this process started.
     pub started: Instant,
     /// `--socket`.
     pub socket: Option<PathBuf>,
@@ -17,10 +14,10 @@ pub struct Context {
 }
 
 impl Context {
-    /// Where the daemon listens, checked for what a socket's path may be.
+    /// The daemon's socket, with a valid path.
     ///
     /// # Errors
-    /// Those of the paths of this system.
+    /// When a path of this system cannot be determined.
     pub fn socket(&self) -> Result<PathBuf> {
         let path = match &self.socket {
             Some(path) => path.clone(),

@@ -1,4 +1,4 @@
-//! Colours and what else programs tell a terminal in the middle of their text. Knows text only.
+//! Escape sequences: colours and other terminal commands inside text. Knows only text.
 
 /// What every such sequence begins with.
 pub(crate) const ESCAPE: char = '\u{1b}';

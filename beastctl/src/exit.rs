@@ -1,4 +1,4 @@
-//! Exit codes, and what a failed run says. It knows no room: each room's error says its own code and advice
+//! Exit codes, and the error line of a failed run. Knows no room: each room's error provides its own code and hint
 //! ([`Failing`]).
 
 pub mod advice;
@@ -24,18 +24,51 @@ pub const UNREACHABLE: u8 = 3;
 pub const TOO_LONG: u8 = 4;
 /// The answer was cut, under `--strict` or where half of it is worth nothing.
 pub const CUT: u8 = 5;
-/// `decide` answers no: [`FAILED`] means that there and nothing else.
+/// `decide` answered no; for `decide`, [`FAILED`] means nothing else.
 pub const NO: u8 = FAILED;
-/// `decide` cannot tell, under `--unsure`.
+/// `decide` is unsure, under `--unsure`.
 pub const UNSURE: u8 = 6;
-/// `decide` has failed where others say [`FAILED`] (`EX_SOFTWARE`).
+/// `decide` failed where other verbs exit with [`FAILED`] (`EX_SOFTWARE`).
 pub const SOFTWARE: u8 = 70;
 /// The daemon is busy or going away; the same request may succeed later (`EX_TEMPFAIL`).
 pub const BUSY: u8 = 75;
 /// Ctrl-C.
 pub const INTERRUPTED: u8 = 130;
 
-/// Between what went wrong and what to do about it.
+/// What is known of an exit code.
+#[derive(Debug, Clone, Copy)]
+pub struct Code {
+    pub number: u8,
+    /// What programs read as `code`.
+    pub word: &'static str,
+    pub meaning: &'static str,
+}
+
+/// All exit codes: help, manual page and docs/scripting.md follow from these.
+pub const CODES: [Code; 10] = [
+    Code::new(DONE, "done", "done; also when the reader of stdout had seen enough"),
+    Code::new(FAILED, "failed", "the request failed"),
+    Code::new(USAGE, "usage", "usage: the command line, a prompt or the input makes no sense"),
+    Code::new(UNREACHABLE, "unreachable", "the daemon cannot be reached or started"),
+    Code::new(TOO_LONG, "too_long", "the input is too long"),
+    Code::new(
+        CUT,
+        "cut",
+        "the answer was truncated (with `--strict`), or is not what `--schema`, `--grammar` or `-x` asked for",
+    ),
+    Code::new(UNSURE, "unsure", "`decide` is unsure (with `--unsure`)"),
+    Code::new(SOFTWARE, "failed", "`decide` failed (its 1 means no), or the CPU lacks what beastctl was built for"),
+    Code::new(BUSY, "busy", "busy or shutting down; the same command may succeed later"),
+    Code::new(INTERRUPTED, "interrupted", "Ctrl-C"),
+];
+
+impl Code {
+    const fn new(number: u8, word: &'static str, meaning: &'static str) -> Self {
+        Self { number, word, meaning }
+    }
+}
+
+/// Separates the error from the hint.
 const STEP: &str = "; try: ";
 
 /// An error that can end a run.
@@ -43,30 +76,30 @@ pub trait Failing: Error + Send + Sync + 'static {
     /// One of the codes above.
     fn exit_code(&self) -> u8;
 
-    /// What to do next: an imperative or a command. `None` where the text says it already.
+    /// What to do next: a command or an imperative. `None` if the message already says so.
     fn hint(&self) -> Option<String>;
 
-    /// What went wrong in a word, for programs, where that says more than the exit code.
+    /// A one-word reason for programs, if it says more than the exit code.
     fn word(&self) -> Option<String> {
         None
     }
 
-    /// The error of another room that this one only passes on.
+    /// The error of another room, if this one only wraps it.
     fn passed_on(&self) -> Option<&dyn Failing> {
         None
     }
 }
 
-/// Why a run failed: an error of any room, and what was being done when it came.
+/// Why a run failed: an error of any room, and the context in which it occurred.
 pub struct Failure {
     error: Box<dyn Failing>,
-    /// The outermost last.
+    /// Outermost last.
     doing: Vec<String>,
-    /// In place of the error's own.
+    /// Overrides the error's own.
     code: Option<u8>,
 }
 
-/// What commands return.
+/// The result of a command.
 pub type Result<T, E = Failure> = std::result::Result<T, E>;
 
 impl<E: Failing> From<E> for Failure {
@@ -76,24 +109,24 @@ impl<E: Failing> From<E> for Failure {
 }
 
 impl Failure {
-    /// Says what was being done.
+    /// Adds context.
     pub fn context(mut self, doing: impl Display) -> Self {
         self.doing.push(doing.to_string());
         self
     }
 
-    /// The error of this type: it, or one that it passes on.
+    /// The error of this type, whether it is the error itself or wrapped.
     pub fn find<E: Failing>(&self) -> Option<&E> {
         let causes = std::iter::successors(Some(&*self.error), |error| error.passed_on());
         causes.map(|error| error as &dyn Error).find_map(|error| error.downcast_ref())
     }
 
-    /// Whether the error is one of this type.
+    /// Whether the error has this type.
     pub fn is<E: Failing>(&self) -> bool {
         self.find::<E>().is_some()
     }
 
-    /// Ends the run with this code in place of the error's own.
+    /// Overrides the error's exit code.
     pub fn with_code(mut self, code: u8) -> Self {
         self.code = Some(code);
         self
@@ -104,13 +137,13 @@ impl Failure {
         self.code.unwrap_or_else(|| self.error.exit_code())
     }
 
-    /// The line to print, or `None` when there is nothing to say.
+    /// The line to print, or `None` if there is nothing to say.
     pub fn line(&self) -> Option<String> {
         if self.is::<AlreadyTold>() || matches!(self.code(), DONE | INTERRUPTED) {
             return None;
         }
         let mut line = self.to_string();
-        // One next step is enough: what comes from the daemon, or from another program of ours, has its own.
+        // One hint is enough: errors from the daemon or another of our programs have their own.
         match line.match_indices(STEP).map(|(at, _)| at).nth(1) {
             Some(second) => line.truncate(second),
             None if line.contains(STEP) => {}
@@ -119,13 +152,13 @@ impl Failure {
         Some(line)
     }
 
-    /// What went wrong in a word, for programs: the daemon's own where it refused, else what the exit code means.
+    /// A one-word reason for programs: the daemon's own if it refused, else the meaning of the exit code.
     pub fn word(&self) -> String {
         self.error.word().unwrap_or_else(|| of_code(self.code()).into())
     }
 }
 
-/// What was being done, the error, and its causes, all on one line.
+/// Context, error and causes on one line.
 impl Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for doing in self.doing.iter().rev() {
@@ -147,12 +180,12 @@ impl fmt::Debug for Failure {
     }
 }
 
-/// Results that can say what was being done.
+/// Adds context to results.
 pub trait During<T> {
-    /// Says it.
+    /// Adds it.
     fn context(self, doing: impl Display) -> Result<T>;
 
-    /// The same where it costs something to say it.
+    /// The same, computed lazily.
     fn with_context<D: Display>(self, doing: impl FnOnce() -> D) -> Result<T>;
 }
 
@@ -166,10 +199,9 @@ impl<T, E: Into<Failure>> During<T> for std::result::Result<T, E> {
     }
 }
 
-/// A run of several questions (of a person or of the doctor) has failed with this code, and each failure was told when
-/// it came.
+/// A run of several questions or checks failed with this code; each failure has been reported already.
 #[derive(Debug, thiserror::Error)]
-#[error("not every question was answered")]
+#[error("some questions were not answered")]
 pub struct AlreadyTold(pub u8);
 
 impl Failing for AlreadyTold {
@@ -192,7 +224,7 @@ impl Failing for io::Error {
     }
 }
 
-/// Help and version among them: the parser's messages are worded where they are printed.
+/// Includes help and version: the parser's messages are worded where they are printed.
 impl Failing for clap::Error {
     fn exit_code(&self) -> u8 {
         USAGE
@@ -203,7 +235,7 @@ impl Failing for clap::Error {
     }
 }
 
-/// It says at its end what to do.
+/// The message already ends with a hint.
 impl Failing for PathError {
     fn exit_code(&self) -> u8 {
         UNREACHABLE
@@ -214,7 +246,7 @@ impl Failing for PathError {
     }
 }
 
-/// It says at its end what to do.
+/// The message already ends with a hint.
 impl Failing for SocketError {
     fn exit_code(&self) -> u8 {
         UNREACHABLE
@@ -225,30 +257,20 @@ impl Failing for SocketError {
     }
 }
 
-/// The exit code of what the daemon answers when a request fails.
+/// The exit code for an error from the daemon.
 pub fn of_wire(code: ErrorCode) -> u8 {
     match code {
         ErrorCode::TooLong => TOO_LONG,
         ErrorCode::Overloaded | ErrorCode::ShuttingDown => BUSY,
-        // A schema or a grammar that only the daemon can judge is as much a matter of usage as one that is no JSON.
+        // A schema or grammar that only the daemon can check is a usage error too.
         ErrorCode::Invalid => USAGE,
         ErrorCode::ModelUnavailable | ErrorCode::Engine | ErrorCode::Protocol | ErrorCode::Internal => FAILED,
     }
 }
 
-/// What an exit code means, in a word.
-pub fn of_code(code: u8) -> &'static str {
-    match code {
-        DONE => "done",
-        USAGE => "usage",
-        UNREACHABLE => "unreachable",
-        TOO_LONG => "too_long",
-        CUT => "cut",
-        UNSURE => "unsure",
-        BUSY => "busy",
-        INTERRUPTED => "interrupted",
-        _ => "failed",
-    }
+/// The meaning of an exit code in one word.
+pub fn of_code(number: u8) -> &'static str {
+    CODES.iter().find(|code| code.number == number).map_or("failed", |code| code.word)
 }
 
 #[cfg(test)]

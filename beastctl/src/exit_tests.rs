@@ -19,7 +19,7 @@ fn an_error_has_one_next_step() {
     for (text, expected) in [
         ("a; try: b", "c: a; try: b"),
         ("a; try: b; try: d", "c: a; try: b"),
-        ("a", "c: a; try: the same command again, and dmesg for what the system says of it"),
+        ("a", "c: a; try: repeat the command, and see dmesg for the cause"),
     ] {
         let error = Failure::from(io::Error::other(text)).context("c");
         assert_eq!(error.line().as_deref(), Some(expected));
@@ -78,31 +78,31 @@ fn each_error_has_its_code_and_its_line() {
     .replace(env!("CARGO_PKG_VERSION"), "VERSION");
     expect![[r#"
         3   cannot reach beastd at /s (not running); try: beastd --daemonize --socket /s
-        3   cannot reach beastd at /s (not running, its socket is left over); try: beastd --daemonize --socket /s
-        3   cannot reach beastd at /s (permission denied: it belongs to another user); try: --socket with a socket of your own
-        3   cannot reach beastd at /s (not running); try: beastd --daemonize --socket /s, or leave --no-start out
-        3   cannot reach beastd at /s (not running), and the program beastd is not to be found; try: put beastd beside beastctl, or into a folder of PATH
+        3   cannot reach beastd at /s (not running, but its socket exists); try: beastd --daemonize --socket /s
+        3   cannot reach beastd at /s (permission denied: it belongs to another user); try: use --socket with a socket you own
+        3   cannot reach beastd at /s (not running); try: beastd --daemonize --socket /s, or leave out --no-start
+        3   cannot reach beastd at /s (not running): beastd not found beside beastctl or in PATH; try: put beastd beside beastctl, or into a folder in PATH
         3   cannot start /beastd: beastd: no; try: yes
-        3   beastd at /s does not answer; try: again in a moment, or kill beastd and start it anew
-        3   beastd 9 speaks protocol 9, this beastctl VERSION speaks protocol 5; try: beastctl stop, then the same command again
-        1   beastd ended before the answer did; try: the same command again, and beastctl logs for the reason
-        4   the request has 38.1 MiB and beastd takes at most 32 MiB; try: less input
+        3   beastd at /s does not answer; try: repeat the command in a moment, or kill beastd and restart it
+        3   beastd 9 speaks protocol 9, this beastctl VERSION speaks protocol 5; try: beastctl stop, then repeat the command
+        1   beastd ended before the answer did; try: repeat the command, and see beastctl logs for the reason
+        4   the request is too large: 38.1 MiB, and beastd accepts at most 32 MiB; try: shorten the input
         75  full; try: later
         1   broken
-        1   no answer within 1m 30s; try: a longer --timeout, or beastctl status
+        1   no answer within 1m 30s; try: raise --timeout, or check beastctl status
         130 (silent)
         0   (silent)
         0   (silent)
-        1   cannot write to stdout: no storage space; try: make room there, or write somewhere else
-        5   the answer was cut; try: a larger --max-tokens, or less input
-        2   the question is missing; try: beastctl ask 'QUESTION'
+        1   cannot write to stdout: no storage space; try: free some space there, or write somewhere else
+        5   the answer was cut; try: raise --max-tokens, or shorten the input
+        2   no question given; try: beastctl ask 'QUESTION'
         2   the staged diff is empty; try: git add FILE, or git diff | beastctl commit-msg
         2   git diff failed: fatal: not a git repository; try: cd into a git repository
         130 (silent)
-        2   /h is another program's hook; try: --chain to run it first, or write `beastctl hook run "$@" || :` at its end yourself
-        2   git looks for hooks in /h (core.hooksPath), which is outside of this repository; try: --force to install it there for all repositories that use that folder
+        2   /h is another program's hook; try: pass --chain to run it first, or add `beastctl hook run "$@" || :` at its end
+        2   git looks for hooks in /h (core.hooksPath), which is outside of this repository; try: pass --force to install it for all repositories that use that folder
         1   the hook is not installed in /h; try: beastctl hook install
-        1   outer: inner; try: the same command again, and dmesg for what the system says of it
+        1   outer: inner; try: repeat the command, and see dmesg for the cause
     "#]].assert_eq(&lines);
 }
 
@@ -111,7 +111,7 @@ fn each_error_has_its_code_and_its_line() {
 fn the_code_is_found_through_a_context() {
     let error = Failure::from(ClientError::Lost).context("while waiting");
     expect![[r#"
-        1   while waiting: beastd ended before the answer did; try: the same command again, and beastctl logs for the reason
+        1   while waiting: beastd ended before the answer did; try: repeat the command, and see beastctl logs for the reason
     "#]]
     .assert_eq(&say(error));
 }
@@ -132,4 +132,16 @@ fn programs_get_a_word() {
     ] {
         assert_eq!(error.word(), expected, "{error:?}");
     }
+}
+
+/// The table of `docs/scripting.md`.
+#[test]
+fn the_documented_codes_are_these() {
+    const HEAD: &str = "| code | meaning |\n|---|---|\n";
+    let path = beast_tests::project("docs/scripting.md");
+    let page = std::fs::read_to_string(&path).unwrap();
+    let (before, rest) = page.split_once(HEAD).unwrap();
+    let (_, after) = rest.split_once("\n\n").unwrap();
+    let rows: Vec<_> = CODES.iter().map(|code| format!("| {} | {} |", code.number, code.meaning)).collect();
+    expect_test::expect_file![path].assert_eq(&format!("{before}{HEAD}{}\n\n{after}", rows.join("\n")));
 }

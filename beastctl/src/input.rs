@@ -1,7 +1,7 @@
-//! The material: files and stdin become one text, checked before anything is sent.
+//! Input: files and stdin become one text, validated before anything is sent.
 //!
-//! What is changed on the way (a byte that is no UTF-8) is told; what makes no sense (nothing, binary data, too much)
-//! is refused here, where the file still has a name.
+//! Changes on the way (invalid UTF-8) become warnings; unusable input (empty, binary, too large) is refused here, where
+//! the file still has a name.
 
 use std::{
     fs::File,
@@ -20,52 +20,50 @@ use crate::{
     wait::{Wait, WaitError},
 };
 
-/// Most bytes of material: what fits into one frame.
+/// Most bytes of input: what fits into one frame.
 pub const MAX_LEN: usize = MAX_FRAME_LEN;
-/// How stdin is called among several files.
+/// Name of stdin among several files.
 const STDIN: &str = "stdin";
 const CHUNK_LEN: usize = 64 * 1024;
 
-/// Why there is no usable material.
 #[derive(Debug, thiserror::Error)]
 pub enum InputError {
     /// Nothing, or only whitespace.
     #[error("the input is empty")]
     Empty {
-        /// A command that gives it some.
+        /// A command that provides some.
         example: &'static str,
     },
     /// It cannot be opened or read.
     #[error("cannot read {name}")]
     Unreadable { name: String, source: io::Error },
-    /// Not text.
+    /// Binary data.
     #[error("{name} is binary (a NUL byte at offset {offset})")]
     Binary {
         name: String,
-        /// Where, from 0.
+        /// Offset from 0.
         offset: usize,
-        /// What its first bytes say that it is written in.
+        /// The encoding suggested by its first bytes.
         encoding: Option<&'static str>,
     },
-    /// Words where the name of a file was expected.
-    #[error("there is no file `{words}`")]
+    /// Text where a file name was expected.
+    #[error("file `{words}` not found")]
     Words {
-        /// What was given.
         words: String,
-        /// The command that takes them as text.
+        /// The command that takes it as text.
         way: String,
     },
-    /// More than one request holds. Reading stops there, so the whole size may be unknown.
-    #[error("the input has {} and one request holds at most {}", size(*.known, *.limit), binary(*.limit as u64))]
+    /// More than one request holds. Reading stops there, so the size may be unknown.
+    #[error("the input is {}, and one request holds at most {}", size(*.known, *.limit), binary(*.limit as u64))]
     TooLong {
-        /// Its size, where the system knows it.
+        /// Its size, if known.
         known: Option<u64>,
         limit: usize,
     },
-    /// Stdin has not ended in time.
-    #[error("no end of the input within {}", humantime::format_duration(*.0))]
+    /// Stdin did not end in time.
+    #[error("the input did not end within {}", humantime::format_duration(*.0))]
     TimedOut(Duration),
-    /// Stdin can be read once only.
+    /// Stdin can only be read once.
     #[error("`-` is named more than once")]
     StdinTwice,
 }
@@ -87,44 +85,39 @@ impl Failing for InputError {
         let hint = match self {
             InputError::Empty { example } => example,
             InputError::Binary { encoding: Some(encoding), .. } => {
-                return Some(format!("iconv -f {encoding} -t UTF-8, to make text of it first"));
+                return Some(format!("convert it first with iconv -f {encoding} -t UTF-8"));
             }
             InputError::Words { way, .. } => return Some(way.clone()),
-            InputError::Binary { .. } => "pdftotext, or iconv -t UTF-8, to make text of it first",
-            InputError::TooLong { .. } => "a part of it, for instance through head -c",
-            InputError::Unreadable { name, .. } if name == STDIN => "a FILE by its name, instead of stdin",
+            InputError::Binary { .. } => "convert it to text first, for example with pdftotext or iconv -t UTF-8",
+            InputError::TooLong { .. } => "send a part of it, for example with head -c",
+            InputError::Unreadable { name, .. } if name == STDIN => "name a FILE instead of stdin",
             InputError::Unreadable { name, source } if source.kind() == ErrorKind::IsADirectory => {
                 return Some(advice::files_in(Path::new(name)));
             }
             InputError::Unreadable { name, source } => return Some(advice::reading(Path::new(name), source)),
-            InputError::StdinTwice => "one `-`, and other material as FILE",
-            InputError::TimedOut(_) => "a longer --timeout, or < /dev/null when there is no input",
+            InputError::StdinTwice => "use `-` once, and name other files",
+            InputError::TimedOut(_) => "raise --timeout, or add < /dev/null if there is no input",
         };
         Some(hint.into())
     }
 }
 
-/// The material, and what the user should know about it.
+/// The input, with warnings for the user.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Input {
     pub text: String,
-    /// What was changed on the way, a line each.
+    /// Changes on the way, one line each.
     pub warnings: Vec<String>,
 }
 
 impl Input {
-    /// Whether it says nothing.
     pub fn is_blank(&self) -> bool {
         self.text.trim().is_empty()
     }
 }
 
-/// Reads the files, or stdin when there are none; `-` is stdin. Several files get a heading each. All of them are
-/// opened before the first is read, so that a wrong name does not cost a long read. Stdin has to end within the limit
-/// of `wait`.
-///
-/// # Errors
-/// See [`InputError`].
+/// Reads the files, or stdin if there are none; `-` is stdin. Several files get a heading each. All files are opened
+/// before the first is read, so that a wrong name fails early. Stdin must end within the time limit of `wait`.
 pub fn read(files: &[PathBuf], wait: &Wait) -> Result<Input, InputError> {
     if files.iter().filter(|file| is_stdin(file)).count() > 1 {
         return Err(InputError::StdinTwice);
@@ -148,12 +141,11 @@ pub fn read(files: &[PathBuf], wait: &Wait) -> Result<Input, InputError> {
     Ok(reading.finish())
 }
 
-/// Whether stdin is a person who types.
 pub fn stdin_is_terminal() -> bool {
     io::stdin().is_terminal()
 }
 
-/// Whether nothing comes from stdin for so long: a pipe that nobody writes to is easily taken for a program that hangs.
+/// Whether nothing arrives on stdin for this long: waiting for a silent pipe looks like a hang.
 pub fn stdin_is_silent(wait: &Wait, duration: Duration) -> bool {
     let ready = wait.ready(io::stdin().as_fd(), PollFlags::IN, Instant::now().checked_add(duration));
     matches!(ready, Ok(None))
@@ -165,7 +157,7 @@ fn is_stdin(path: &Path) -> bool {
 
 type Opened = (String, Option<(File, u64)>);
 
-/// What the mark at the beginning of a text says, where it is no UTF-8.
+/// The encoding indicated by a byte order mark other than UTF-8's.
 fn encoding(bytes: &[u8]) -> Option<&'static str> {
     match bytes {
         [0xff, 0xfe, 0, 0, ..] | [0, 0, 0xfe, 0xff, ..] => Some("UTF-32"),
@@ -174,7 +166,7 @@ fn encoding(bytes: &[u8]) -> Option<&'static str> {
     }
 }
 
-/// Name and, unless it is stdin, the file with its size.
+/// Name, and for a file its size.
 fn open(path: &Path) -> Result<Opened, InputError> {
     if is_stdin(path) {
         return Ok((STDIN.into(), None));
@@ -183,7 +175,7 @@ fn open(path: &Path) -> Result<Opened, InputError> {
     let unreadable = |source| InputError::Unreadable { name: name.clone(), source };
     let file = File::open(path).map_err(unreadable)?;
     let metadata = file.metadata().map_err(unreadable)?;
-    // Told here, since opening a folder succeeds and only reading fails.
+    // Checked here, since opening a folder succeeds and only reading fails.
     if metadata.is_dir() {
         return Err(unreadable(ErrorKind::IsADirectory.into()));
     }
@@ -191,14 +183,14 @@ fn open(path: &Path) -> Result<Opened, InputError> {
     Ok((name, Some((file, len))))
 }
 
-/// Stdin, which may keep a reader waiting. An error is a [`WaitError`] when that took too long.
+/// Stdin, which may block. The error is a [`WaitError`] on timeout.
 struct Stdin<'a>(&'a Wait);
 
 impl Read for Stdin<'_> {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
         let stdin = io::stdin();
         self.0.ready(stdin.as_fd(), PollFlags::IN, None).map_err(io::Error::other)?;
-        // Not through std's own buffer: poll does not see what has been taken into that.
+        // Not through std's buffer, whose contents poll does not see.
         Ok(rustix::io::read(&stdin, bytes)?)
     }
 }
@@ -212,7 +204,6 @@ fn failed(name: &str, source: io::Error) -> InputError {
     }
 }
 
-/// Material that is being put together.
 struct Reading {
     input: Input,
     limit: usize,
@@ -227,7 +218,6 @@ impl Reading {
         self.input
     }
 
-    /// Reads one source to its end.
     fn source(mut self, name: &str, mut reader: impl Read, has_heading: bool) -> Result<Self, InputError> {
         if has_heading {
             let gap = if self.input.text.is_empty() { "" } else { "\n" };
@@ -237,9 +227,9 @@ impl Reading {
         let mut chunk = vec![0; CHUNK_LEN];
         loop {
             let offset = bytes.len();
-            // One byte more than there is room for: so it is known that there is more, and nothing else is read.
+            // One byte over the limit shows that there is more.
             let room = (self.limit + 1).saturating_sub(self.input.text.len() + offset);
-            // One read at a time: nothing asks a terminal again that has said its end.
+            // One read at a time: do not ask a terminal again after its end of file.
             match reader.read(&mut chunk[..room.min(CHUNK_LEN)]) {
                 Ok(0) => break,
                 Ok(n) => bytes.extend_from_slice(&chunk[..n]),
@@ -270,7 +260,7 @@ impl Reading {
             self.input.warnings.push(format!("{n_invalid} {bytes_were} of invalid UTF-8 {verb} replaced in {name}"));
             String::from_utf8_lossy(&bytes).into_owned()
         });
-        // The mark that Windows puts at the beginning of a file is no text.
+        // The byte order mark that Windows writes is not text.
         let text = text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text);
         if self.input.text.is_empty() {
             self.input.text = text;

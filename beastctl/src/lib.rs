@@ -1,8 +1,8 @@
-//! `beastctl`, the thin client of beastd, as a library so that its tests can reach the rooms.
+//! `beastctl`, the thin client of beastd, as a library so that tests can reach its rooms.
 //!
-//! A run is: read the input ([`input`], [`prompts`]), reach the daemon ([`start`], [`client`]), print what comes
-//! ([`output`]), keep it ([`conversations`]), leave with a code that means something ([`exit`]). There is no runtime:
-//! the client blocks, and all of its blocking is in [`wait`].
+//! A run reads the input ([`input`], [`prompts`]), reaches the daemon ([`start`], [`client`]), prints the answer
+//! ([`output`]), saves it ([`conversations`]), and exits with a fixed code ([`exit`]). There is no runtime: the client
+//! blocks, and only in [`wait`].
 
 mod alfred;
 mod bench;

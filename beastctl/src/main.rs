@@ -1,4 +1,4 @@
-//! Parse, run, print the error chain once, leave with an exit code.
+//! Parses arguments, runs the command, prints the error chain once, exits.
 
 use std::{env, ffi::OsString, process::ExitCode, time::Instant};
 
@@ -12,6 +12,7 @@ use beastctl::{
 use clap::error::ErrorKind;
 
 fn main() -> ExitCode {
+    beast_launchd::cpu::require("beastctl", &[], exit::SOFTWARE.into());
     let started = Instant::now();
     let arguments: Vec<OsString> = env::args_os().collect();
     if let Some(shell) = env::var_os(completions::VARIABLE).filter(|shell| !shell.is_empty()) {
@@ -32,7 +33,7 @@ fn run(cli: Cli, started: Instant) -> u8 {
     }
 }
 
-/// Help and version are printed as asked for; a mistake becomes one line like every other error.
+/// Prints help and version as requested; turns a usage error into one line like any other error.
 fn refuse(error: &Failure) -> u8 {
     let wishes = Wishes::of(env::args_os().skip(1), env::var_os("BEAST_COLOR").as_deref());
     let console = Console::new(false, Some(wishes.color));
@@ -40,9 +41,16 @@ fn refuse(error: &Failure) -> u8 {
     if let Some(usage) = usage.filter(|usage| !usage.use_stderr()) {
         let text = usage.render();
         let text = if console.stdout_has_colour { text.ansi().to_string() } else { text.to_string() };
-        return console.print_painted(&text).map_or_else(|error| fail(console, &error.into()), |()| exit::DONE);
+        return match console.print_painted(&text) {
+            Ok(()) => exit::DONE,
+            // Even the help of `decide` must not fail with its no.
+            Err(error) => match fail(console, &error.into()) {
+                exit::NO if command_of(env::args_os().skip(1)) == "beastctl decide" => exit::SOFTWARE,
+                code => code,
+            },
+        };
     }
-    // Two names for one thing: a variable of the environment that sets an option makes the difference.
+    // Disambiguates an option from the environment variable that sets it.
     let nothing = [ErrorKind::MissingSubcommand, ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand];
     if usage.is_some_and(|usage| nothing.contains(&usage.kind())) {
         console.lines(&mistakes::help(env::args_os().skip(1)).to_string());
@@ -59,11 +67,11 @@ fn refuse(error: &Failure) -> u8 {
     };
     let line = line.unwrap_or_default();
     if console.stderr_is_terminal && usage.is_some_and(|usage| usage.kind() == ErrorKind::InvalidSubcommand) {
-        // What there is instead; a program gets the line alone.
+        // Similar names; programs only get the line.
         console.lines(&format!("{}\n", mistakes::help(env::args_os().skip(1))));
     }
     if wishes.stream_json {
-        // The line on stderr says the same, whether this one can be written or not.
+        // stderr has the same line, so a failure to write this one does not matter.
         let _ = console.print(&json_line(&error_object(&line, exit::of_code(code), code)));
     }
     console.error(&line);

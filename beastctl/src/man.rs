@@ -1,5 +1,5 @@
 //! `beastctl man`: the manual, made from the parser, so that it says of commands and options what the program does.
-//! What the parser does not know stands in the lists below: exit codes, variables without an option, files.
+//! What the parser does not know stands in the lists below, variables without an option and files, and in `exit`.
 
 mod synopsis;
 
@@ -21,68 +21,49 @@ use crate::{
     context::Context,
     exit::{self, During as _, Failing, Result},
     output::{OutputError, WholeFile},
+    program::Running,
     prompts, text,
     wait::Wait,
 };
 
-/// The day on which what the pages say was last looked through.
-const DATE: &str = "2026-11-27";
-
-const EXIT_CODES: [(&str, &str); 8] = [
-    ("0", "Done; also when the reader of stdout had seen enough."),
-    ("1", "The request failed."),
-    ("2", "The command line, a prompt or the input makes no sense."),
-    ("3", "The daemon cannot be reached."),
-    ("4", "The input is too long."),
-    (
-        "5",
-        "The answer was cut, under --strict; or it is not what --schema, --grammar or -x asked for, and nothing is printed.",
-    ),
-    ("75", "The daemon is busy or ending; the same command may succeed later."),
-    ("130", "Ctrl-C."),
-];
+/// The page of beastd, which is written by hand: ours are of the same day.
+const BEASTD: &str = include_str!("../../packaging/man/beastd.1");
 
 /// Beside those that belong to an option, which are taken from the parser.
 const ENVIRONMENT: [(&str, &str); 10] = [
-    ("NO_COLOR", "No colours, when it is not empty."),
-    ("CLICOLOR_FORCE", "Colours everywhere, when it is neither empty nor 0 and NO_COLOR is not set."),
-    ("BEAST_MARKDOWN", "`never`: the Markdown of answers is not painted; the same as --no-markdown."),
-    ("BEAST_LOG_CONVERSATIONS", "`never`: no conversation is kept that nobody has named; the same as --no-log."),
-    ("BEAST_HOOK", "false, no, off, 0 or nothing: the git hook does nothing."),
-    ("VISUAL, EDITOR", "What `beastctl prompts edit` and `new` open; arguments are allowed."),
-    ("SHELL", "Whose script `beastctl completions` prints."),
-    ("XDG_CONFIG_HOME", "Where the folder beast of the configuration and the prompts is, instead of ~/.config."),
+    ("NO_COLOR", "Disables colours unless empty."),
+    ("CLICOLOR_FORCE", "Forces colours unless empty or 0; NO_COLOR wins."),
+    ("BEAST_MARKDOWN", "`never` prints Markdown as it is, like --no-markdown."),
+    ("BEAST_LOG_CONVERSATIONS", "`never` saves only named conversations, like --no-log."),
+    ("BEAST_HOOK", "false, no, off, 0 or empty disables the git hook."),
+    ("VISUAL, EDITOR", "The editor for `beastctl prompts edit` and `new`; arguments are allowed."),
+    ("SHELL", "The default shell for `beastctl completions`."),
+    ("XDG_CONFIG_HOME", "Parent of the folder beast with configuration and prompts, instead of ~/.config."),
     (
         "XDG_DATA_HOME",
-        "Where the folder beast of the models and conversations is, instead of ~/.local/share; not on macOS.",
+        "Parent of the folder beast with models and conversations, instead of ~/.local/share; not on macOS.",
     ),
-    ("XDG_RUNTIME_DIR", "Where the folder beast of the socket is; not on macOS."),
+    ("XDG_RUNTIME_DIR", "Parent of the folder beast with the socket; not on macOS."),
 ];
 
 const FILES: [(&str, &str); 7] = [
-    ("~/.config/beast/config.toml", "The settings of beastd; `beastd --print-config` shows them all."),
-    ("~/.config/beast/prompts/NAME.md", "A prompt of your own, and so the command `beastctl NAME`."),
+    ("~/.config/beast/config.toml", "Settings of beastd; `beastd --print-config` shows all of them."),
+    ("~/.config/beast/prompts/NAME.md", "Your own prompts, each a command `beastctl NAME`."),
     ("~/.local/share/beast/models", "Models. On macOS ~/Library/Application Support/beast/models."),
     (
         "~/.local/share/beast/conversations",
-        "Conversations, a file each. On macOS ~/Library/Application Support/beast/conversations.",
+        "Conversations, one file each. On macOS ~/Library/Application Support/beast/conversations.",
     ),
-    ("~/.local/share/beast/chat-history", "The lines typed into chats; on macOS likewise."),
-    ("~/.local/state/beast/logs", "The log of the daemon, a file a day. On macOS ~/Library/Logs/beast."),
-    ("$XDG_RUNTIME_DIR/beast/beastd.sock", "The daemon. On macOS in ~/Library/Application Support/beast."),
+    ("~/.local/share/beast/chat-history", "Input history of chats; on macOS in ~/Library/Application Support/beast."),
+    ("~/.local/state/beast/logs", "Log of the daemon, one file per day. On macOS ~/Library/Logs/beast."),
+    ("$XDG_RUNTIME_DIR/beast/beastd.sock", "Socket of the daemon. On macOS in ~/Library/Application Support/beast."),
 ];
 
-/// Why there is no page.
 #[derive(Debug, thiserror::Error)]
 pub enum ManError {
     /// No such command.
-    #[error("there is no command `{command}`{}", text::did_you_mean(nearest.as_deref()))]
-    Unknown {
-        /// What was asked for.
-        command: String,
-        /// The most similar one.
-        nearest: Option<String>,
-    },
+    #[error("unknown command `{command}`{}", text::did_you_mean(nearest.as_deref()))]
+    Unknown { command: String, nearest: Option<String> },
 }
 
 impl Failing for ManError {
@@ -91,11 +72,10 @@ impl Failing for ManError {
     }
 
     fn hint(&self) -> Option<String> {
-        Some("beastctl man, whose page lists the commands".into())
+        Some("beastctl man, which lists the commands".into())
     }
 }
 
-/// Prints a page, or writes all of them.
 pub(super) fn run(context: &Context, options: &ManOptions) -> Result<()> {
     let mut command = Cli::command();
     command.build();
@@ -122,14 +102,9 @@ fn is_shown(page: &str) -> Result<bool> {
 
 fn shows(program: &str, arguments: &[&str], page: &str) -> bool {
     // What it complains about helps nobody who gets the page after all.
-    let child = Command::new(program).args(arguments).stdin(Stdio::piped()).stderr(Stdio::null()).spawn();
-    child.is_ok_and(|mut child| {
-        if let Some(mut stdin) = child.stdin.take() {
-            // It may have seen enough before the end.
-            let _ = stdin.write_all(page.as_bytes());
-        }
-        child.wait().is_ok_and(|status| status.success())
-    })
+    let shown = Running::start(Command::new(program).args(arguments).stderr(Stdio::null()), page.into());
+    let status = shown.and_then(|mut running| running.status(None, &Wait::default(), || {}));
+    status.is_ok_and(|status| status.success())
 }
 
 fn find<'a>(mut command: &'a clap::Command, words: &[String]) -> Result<&'a clap::Command, ManError> {
@@ -151,15 +126,19 @@ fn write_all(command: &clap::Command, dir: &Path) -> Result<()> {
     Ok(())
 }
 
-/// A command and all beneath it.
 fn all(command: &clap::Command) -> Vec<&clap::Command> {
     let beneath = command.get_subcommands().filter(|command| !command.is_hide_set()).flat_map(all);
     std::iter::once(command).chain(beneath).collect()
 }
 
+/// The day on which what the pages say was last looked through: `.TH beastd 1 DATE ...`.
+fn date() -> &'static str {
+    BEASTD.split(' ').nth(3).unwrap_or_default()
+}
+
 fn page(command: &clap::Command) -> Result<String> {
     let source = concat!("beast ", env!("CARGO_PKG_VERSION"));
-    let man = Man::new(command.clone()).date(DATE).source(source).manual("beast");
+    let man = Man::new(command.clone()).date(date()).source(source).manual("beast");
     let mut page = Vec::new();
     man.render_title(&mut page)?;
     man.render_name_section(&mut page)?;
@@ -175,8 +154,7 @@ fn page(command: &clap::Command) -> Result<String> {
         prompts_as_commands(&mut page)?;
     }
     examples(command, &mut page)?;
-    let exit_codes = EXIT_CODES.map(|(code, text)| (code.to_owned(), text.to_owned()));
-    section("EXIT STATUS", &exit_codes, &mut page)?;
+    section("EXIT STATUS", &exit::CODES.map(|code| (code.number.to_string(), sentence(code.meaning))), &mut page)?;
     section("ENVIRONMENT", &environment(command, is_root), &mut page)?;
     if is_root {
         section("FILES", &FILES.map(|(file, text)| (file.to_owned(), text.to_owned())), &mut page)?;
@@ -245,11 +223,11 @@ fn examples(command: &clap::Command, page: &mut Vec<u8>) -> io::Result<()> {
 fn prompts_as_commands(page: &mut Vec<u8>) -> io::Result<()> {
     let mut roff = Roff::default();
     roff.control("SH", ["PROMPTS"]);
-    roff.text([roman("Every prompt is a command too, with the options of "), bold("beastctl-run"), roman("(1): ")]);
+    roff.text([roman("Every prompt is also a command, with the options of "), bold("beastctl-run"), roman("(1): ")]);
     roff.text([bold("beastctl "), italic("PROMPT"), roman(" ["), italic("FILE"), roman("]...")]);
     roff.control("PP", []);
     roff.text([bold("beastctl prompts"), roman(" lists them, "), bold("beastctl prompts new "), italic("NAME")]);
-    roff.text([roman("begins one of your own. Built in:")]);
+    roff.text([roman("creates your own. Built in:")]);
     let names = prompts::names(None);
     roff.text([roman(names.join(", ")), roman(".")]);
     roff.to_writer(page)
@@ -260,10 +238,16 @@ fn environment(command: &clap::Command, is_root: bool) -> Vec<(String, String)> 
     let of_options = command.get_arguments().filter_map(|argument| {
         let name = argument.get_env()?.to_string_lossy().into_owned();
         let option = argument.get_long()?;
-        Some((name, format!("The same as --{option}, which is stronger.")))
+        Some((name, format!("Same as --{option}, which overrides it.")))
     });
     let others = ENVIRONMENT.iter().filter(|_| is_root).map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));
     of_options.chain(others).collect()
+}
+
+/// With a capital letter and a full stop; a page marks options in its own way.
+fn sentence(words: &str) -> String {
+    let words = words.replace('`', "");
+    format!("{}{}.", words[..1].to_uppercase(), &words[1..])
 }
 
 fn section(title: &str, items: &[(String, String)], page: &mut Vec<u8>) -> io::Result<()> {

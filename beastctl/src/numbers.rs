@@ -1,12 +1,16 @@
-//! Numbers that people type, on the command line or in files: ranges of sampling parameters, and times.
+//! Parses numbers from the command line and files: sampling parameters and durations.
 
 use std::time::Duration;
 
-/// A bare number counts seconds, as for timeout(1).
+/// A time above nothing.
 pub fn duration(text: &str) -> Result<Duration, String> {
+    time(text).filter(|time| !time.is_zero()).ok_or_else(|| "must be a duration above 0, like 10s or 2m".into())
+}
+
+/// A bare number counts seconds, as for timeout(1).
+pub fn time(text: &str) -> Option<Duration> {
     let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    let duration = seconds.or_else(|| humantime::parse_duration(text).ok());
-    duration.filter(|duration| !duration.is_zero()).ok_or_else(|| "must be a time above 0, like 10s or 2m".into())
+    seconds.or_else(|| humantime::parse_duration(text).ok())
 }
 
 pub fn temp(text: &str) -> Result<f32, String> {
@@ -35,7 +39,7 @@ pub fn top_k(text: &str) -> Result<u32, String> {
 
 /// Other programs take -1 for a seed that nobody knows.
 pub fn seed(text: &str) -> Result<u32, String> {
-    whole(text, 0, "; without --seed each answer is drawn anew")
+    whole(text, 0, "; without --seed each answer is random")
 }
 
 fn whole(text: &str, min: u32, meaning: &str) -> Result<u32, String> {

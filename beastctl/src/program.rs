@@ -1,112 +1,207 @@
-//! Other programs, asked for a few lines: how beastd is set up, whether the system holds its socket.
+//! Child processes: started, read, waited for, and killed when no longer needed.
 //!
-//! It knows processes and pipes, nothing of what they say. A program that does not end is ended.
+//! Knows processes and pipes, nothing of their output. Output is kept up to a limit and read on threads, so that a
+//! child with more output than a pipe holds does not block.
 
 use std::{
     ffi::OsStr,
-    io::Read,
+    io::{self, ErrorKind, Read, Write},
+    os::fd::AsFd,
     path::Path,
     process::{Child, Command, ExitStatus, Stdio},
-    sync::mpsc::{self, Receiver},
+    sync::mpsc::{self, Receiver, Sender},
     thread,
     time::{Duration, Instant},
 };
 
+use rustix::event::PollFlags;
+
 use crate::wait::{Wait, WaitError};
 
-/// Whoever says a few lines has said them by then.
+/// Time limit for a program that prints a few lines.
 const LIMIT: Duration = Duration::from_secs(5);
-const PACE: Duration = Duration::from_millis(2);
-/// For what has been said, once the program has ended: what it has left behind may hold the pipes for ever.
+/// Polling intervals for the end. They grow: most programs end at once, and a pager lasts for minutes.
+const PAUSES: [Duration; 2] = [Duration::from_millis(1), Duration::from_millis(20)];
+/// Time to drain the output after the end: an orphan may hold the pipes open forever.
 const GRACE: Duration = Duration::from_millis(500);
-/// Nobody who is asked here has more to say, in bytes.
-const MAX_WORDS: u64 = 256 * 1024;
+/// Per stream, in bytes.
+const MAX_WORDS: usize = 256 * 1024;
+const CHUNK_LEN: usize = 64 * 1024;
 
-/// What a program has said, and how it ended.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// See [`WaitError`].
+    #[error(transparent)]
+    Wait(#[from] WaitError),
+    /// It cannot be started or watched.
+    #[error(transparent)]
+    Start(io::Error),
+    /// Its output cannot be read.
+    #[error(transparent)]
+    Read(io::Error),
+    /// It did not end in time.
+    #[error("it did not exit within {}", humantime::format_duration(*.0))]
+    Slow(Duration),
+}
+
 #[derive(Debug)]
 pub struct Said {
-    /// How it ended.
     pub status: ExitStatus,
-    /// Its answer.
     pub stdout: String,
-    /// Its complaints.
     pub stderr: String,
 }
 
 impl Said {
-    /// The answer, or in the program's own words why there is none.
+    /// Its output, or its own words for why there is none.
     ///
     /// # Errors
-    /// Its complaints, else how it ended.
+    /// Its stderr, else its exit status.
     pub fn answer(self) -> Result<String, String> {
         if self.status.success() {
             return Ok(self.stdout);
         }
         match self.stderr.trim() {
-            "" => Err(format!("it ended with {}", self.status)),
+            "" => Err(format!("it exited with {}", self.status)),
             words => Err(words.to_owned()),
         }
     }
 }
 
-/// Runs a program until it ends; the inner error says in words why it could not be heard.
-///
-/// # Errors
-/// See [`WaitError`].
+/// Runs a program for a few lines of output; the inner error explains why there are none.
 pub fn ask<S: AsRef<OsStr>>(program: &Path, arguments: &[S], wait: &Wait) -> Result<Result<Said, String>, WaitError> {
     hear_out(Command::new(program).args(arguments), wait)
 }
 
-/// The same for a program that is not run as everything else here.
-///
-/// # Errors
-/// See [`WaitError`].
+/// The same for a command with special settings.
 pub fn hear_out(command: &mut Command, wait: &Wait) -> Result<Result<Said, String>, WaitError> {
-    let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
-    let mut running = match child {
-        Ok(child) => Running(child),
-        Err(error) => return Ok(Err(error.to_string())),
-    };
-    let (stdout, stderr) = (hear(running.0.stdout.take()), hear(running.0.stderr.take()));
-    let until = Instant::now() + LIMIT;
-    let status = loop {
-        match running.0.try_wait() {
-            Ok(Some(status)) => break status,
-            Ok(None) if Instant::now() < until => wait.pause(PACE)?,
-            Ok(None) => return Ok(Err(format!("it has not ended within {}", humantime::format_duration(LIMIT)))),
-            Err(error) => return Ok(Err(error.to_string())),
-        }
-    };
-    Ok(Ok(Said { status, stdout: words(&stdout), stderr: words(&stderr) }))
-}
-
-/// Beside the waiting, so that a program with more to say than a pipe holds is not kept from ending.
-fn hear(pipe: Option<impl Read + Send + 'static>) -> Receiver<Vec<u8>> {
-    let (heard, words) = mpsc::channel();
-    if let Some(pipe) = pipe {
-        thread::spawn(move || {
-            let mut bytes = Vec::new();
-            // Half of what it said is better than nothing; whoever waits no more needs none of it.
-            let _ = pipe.take(MAX_WORDS).read_to_end(&mut bytes);
-            let _ = heard.send(bytes);
-        });
+    match run(command, LIMIT, wait) {
+        Ok(said) => Ok(Ok(said)),
+        Err(RunError::Wait(error)) => Err(error),
+        Err(error) => Ok(Err(error.to_string())),
     }
-    words
 }
 
-fn words(heard: &Receiver<Vec<u8>>) -> String {
-    String::from_utf8_lossy(&heard.recv_timeout(GRACE).unwrap_or_default()).into_owned()
+/// Runs a program that must finish within `limit`.
+pub fn run(command: &mut Command, limit: Duration, wait: &Wait) -> Result<Said, RunError> {
+    let mut running = Running::start(command.stdout(Stdio::piped()).stderr(Stdio::piped()), Vec::new())?;
+    let stdout = running.child.stdout.take().map(hear);
+    let status = running.status(Some(limit), wait, || {})?;
+    Ok(Said { status, stdout: heard(stdout.as_ref()), stderr: running.stderr() })
 }
 
-/// A program that is ended when nobody waits for it any more.
-struct Running(Child);
+/// A child process that is killed on drop.
+#[derive(Debug)]
+pub struct Running {
+    child: Child,
+    stderr: Option<Receiver<Vec<u8>>>,
+    is_left_alone: bool,
+}
+
+impl Running {
+    /// Starts it with `input` on stdin. Keeps its stderr if that is a pipe.
+    pub fn start(command: &mut Command, input: Vec<u8>) -> Result<Self, RunError> {
+        let stdin = if input.is_empty() { Stdio::null() } else { Stdio::piped() };
+        let mut child = command.stdin(stdin).spawn().map_err(RunError::Start)?;
+        if let Some(mut stdin) = child.stdin.take() {
+            // On a thread, because the program may write while it still reads. Without a reader there is nothing to do.
+            thread::spawn(move || drop(stdin.write_all(&input)));
+        }
+        let stderr = child.stderr.take().map(hear);
+        Ok(Self { child, stderr, is_left_alone: false })
+    }
+
+    /// Lets it run on after drop.
+    #[must_use]
+    pub fn left_alone(mut self) -> Self {
+        self.is_left_alone = true;
+        self
+    }
+
+    /// Passes each piece of its stdout to `take`, until the end or until that returns `false`.
+    pub fn stream(&mut self, wait: &Wait, mut take: impl FnMut(&[u8]) -> bool) -> Result<bool, RunError> {
+        let mut stdout = self.child.stdout.take().expect("broken invariant: what is streamed is a pipe");
+        let mut bytes = vec![0; CHUNK_LEN];
+        loop {
+            wait.ready(stdout.as_fd(), PollFlags::IN, None)?;
+            match stdout.read(&mut bytes) {
+                Ok(0) => return Ok(true),
+                Ok(n) if !take(&bytes[..n]) => return Ok(false),
+                Ok(_) => {}
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(RunError::Read(error)),
+            }
+        }
+    }
+
+    /// Waits for its end, calling `tick` repeatedly.
+    pub fn status(
+        &mut self,
+        limit: Option<Duration>,
+        wait: &Wait,
+        mut tick: impl FnMut(),
+    ) -> Result<ExitStatus, RunError> {
+        let until = limit.map(|limit| (Instant::now() + limit, limit));
+        let [mut pause, longest] = PAUSES;
+        loop {
+            tick();
+            if let Some(status) = self.child.try_wait().map_err(RunError::Start)? {
+                return Ok(status);
+            }
+            if let Some((_, limit)) = until.filter(|(until, _)| Instant::now() >= *until) {
+                return Err(RunError::Slow(limit));
+            }
+            wait.pause(pause)?;
+            pause = (pause * 2).min(longest);
+        }
+    }
+
+    /// Its stderr, once it has ended.
+    pub fn stderr(&self) -> String {
+        heard(self.stderr.as_ref())
+    }
+}
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // After its end neither does anything.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        if !self.is_left_alone {
+            // Neither blocks after its end.
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
     }
+}
+
+fn hear(pipe: impl Read + Send + 'static) -> Receiver<Vec<u8>> {
+    let (sender, words) = mpsc::channel();
+    thread::spawn(move || pass_on(pipe, &sender));
+    words
+}
+
+/// Reads everything, so that the program never blocks; keeps only the beginning.
+fn pass_on(mut pipe: impl Read, words: &Sender<Vec<u8>>) {
+    let mut bytes = [0; 4096];
+    let mut n_left = MAX_WORDS;
+    loop {
+        match pipe.read(&mut bytes) {
+            Ok(0) => return,
+            Ok(n) => {
+                let n_kept = n.min(n_left);
+                n_left -= n_kept;
+                if n_kept > 0 && words.send(bytes[..n_kept].to_vec()).is_err() {
+                    return;
+                }
+            }
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(_) => return,
+        }
+    }
+}
+
+fn heard(words: Option<&Receiver<Vec<u8>>>) -> String {
+    let until = Instant::now() + GRACE;
+    let next = |words: &Receiver<Vec<u8>>| words.recv_timeout(until.saturating_duration_since(Instant::now())).ok();
+    let bytes: Vec<u8> = words.iter().flat_map(|words| std::iter::from_fn(|| next(words))).flatten().collect();
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 #[cfg(test)]

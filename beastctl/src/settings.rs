@@ -1,5 +1,4 @@
-//! The settings of the daemon as beastd itself says them: its file is not read here, so that only one program knows its
-//! rules.
+//! The daemon's settings, as printed by beastd. The file is not parsed here, so that only beastd knows its rules.
 
 use std::{
     collections::BTreeMap,
@@ -15,13 +14,48 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::{
-    program::{ask, hear_out},
+    exit::{self, Failing},
+    output::one_line,
+    program::{Said, ask, hear_out},
     wait::{Wait, WaitError},
 };
 
 const PRINT: &str = "--print-config=json";
+/// How the words of a beastd begin that does not understand its command line; those about its settings begin with its
+/// name.
+const NOT_UNDERSTOOD: &str = "error: ";
 
-/// What beastd says of them.
+/// Why beastd does not say its settings.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// It refuses its configuration, or cannot be run: its own words.
+    #[error("{0}")]
+    Refused(String),
+    /// It is of another version, which speaks of settings in another way.
+    #[error(
+        "{}, version {version}, cannot show its settings to beastctl {}; try: install both from one package",
+        .program.display(),
+        env!("CARGO_PKG_VERSION")
+    )]
+    OtherVersion {
+        /// beastd.
+        program: PathBuf,
+        /// As it says.
+        version: String,
+    },
+}
+
+impl Failing for SettingsError {
+    fn exit_code(&self) -> u8 {
+        exit::FAILED
+    }
+
+    /// What there is to say stands at the end.
+    fn hint(&self) -> Option<String> {
+        None
+    }
+}
+
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(transparent)]
 pub(super) struct Settings {
@@ -36,40 +70,53 @@ struct Setting {
 }
 
 impl Setting {
-    /// As one writes it in the environment, or after `--set`.
+    /// As written in the environment or after `--set`.
     fn text(&self) -> String {
         self.value.as_str().map_or_else(|| self.value.to_string(), str::to_owned)
     }
 }
 
 impl Settings {
-    /// Those in force; the inner error is what beastd said instead.
-    pub(super) fn ask(program: &Path, wait: &Wait) -> Result<Result<Self, String>, WaitError> {
-        let said = ask(program, &[PRINT], wait)?;
-        Ok(said.and_then(|said| said.answer()).and_then(|printed| Self::parse(&printed)))
+    /// Those in force; the inner error is why beastd does not say them.
+    pub(super) fn ask(program: &Path, wait: &Wait) -> Result<Result<Self, SettingsError>, WaitError> {
+        Self::told(program, ask(program, &[PRINT], wait)?, wait)
     }
 
-    /// Those with which the system would start it: a service knows nothing of the variables of this shell.
-    pub(super) fn of_service(program: &Path, wait: &Wait) -> Result<Result<Self, String>, WaitError> {
+    /// The settings of a daemon started by the service manager, which does not see this shell's variables.
+    pub(super) fn of_service(program: &Path, wait: &Wait) -> Result<Result<Self, SettingsError>, WaitError> {
         let mut command = Command::new(program);
         for (name, _) in env::vars_os().filter(|(name, _)| name.as_encoded_bytes().starts_with(b"BEAST_")) {
             command.env_remove(name);
         }
-        let said = hear_out(command.arg(PRINT), wait)?;
-        Ok(said.and_then(|said| said.answer()).and_then(|printed| Self::parse(&printed)))
+        Self::told(program, hear_out(command.arg(PRINT), wait)?, wait)
     }
 
-    fn parse(printed: &str) -> Result<Self, String> {
-        serde_json::from_str(printed)
-            .map_err(|error| format!("it prints settings that this beastctl cannot read: {error}"))
+    fn told(program: &Path, said: Result<Said, String>, wait: &Wait) -> Result<Result<Self, SettingsError>, WaitError> {
+        let settings = match said {
+            Ok(said) if said.status.success() => Self::parse(&said.stdout),
+            Ok(said) if said.stderr.starts_with(NOT_UNDERSTOOD) => None,
+            said => return Ok(Err(SettingsError::Refused(said.and_then(Said::answer).err().unwrap_or_default()))),
+        };
+        if let Some(settings) = settings {
+            return Ok(Ok(settings));
+        }
+        let version = ask(program, &["--version"], wait)?.and_then(Said::answer).unwrap_or_default();
+        let version = match one_line(version.trim().trim_start_matches("beastd ")).as_ref() {
+            "" => "unknown".to_owned(),
+            version => version.to_owned(),
+        };
+        Ok(Err(SettingsError::OtherVersion { program: program.to_owned(), version }))
     }
 
-    /// The text of one.
+    fn parse(printed: &str) -> Option<Self> {
+        serde_json::from_str(printed).ok()
+    }
+
     pub(super) fn get(&self, key: &str) -> Option<String> {
         self.values.get(key).map(Setting::text)
     }
 
-    /// Those that change how fast it computes and that somebody has set, by name.
+    /// The names of non-default settings that affect speed.
     pub(super) fn of_speed(&self) -> impl Iterator<Item = (&str, String)> {
         let is_own = |setting: &Setting| setting.of_speed && !["default", "profile"].contains(&setting.layer.as_str());
         self.values
@@ -78,8 +125,7 @@ impl Settings {
             .map(|(key, setting)| (key.as_str(), setting.text()))
     }
 
-    /// Where the HTTP endpoint answers. beastd has checked all of it; a port that the system is to choose is known to
-    /// nobody before.
+    /// The addresses of the HTTP endpoint. beastd has validated them; a port chosen by the system is not known yet.
     pub(super) fn http(&self) -> HttpPlaces {
         let addresses = |key: &str| -> Vec<SocketAddr> {
             let texts = self.get(key).unwrap_or_default();
@@ -94,7 +140,7 @@ impl Settings {
         }
     }
 
-    /// The folder of the log files; the inner `None` when none are written, the outer when beastd did not say.
+    /// The log folder; the inner `None` when logging to files is off, the outer when beastd did not answer.
     pub(super) fn log_dir(&self) -> Option<Option<PathBuf>> {
         self.get("log_dir").map(|folder| (folder != "none").then(|| folder.into()))
     }

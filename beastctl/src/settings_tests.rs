@@ -21,7 +21,7 @@ fn what_beastd_prints_is_understood() {
     assert_eq!(settings.get("n_ctx").as_deref(), Some("4096"));
     assert_eq!(settings.log_dir(), Some(Some("/my logs".into())));
     assert_eq!(settings.of_speed().collect::<Vec<_>>(), [("n_batch", "64".to_owned())]);
-    assert!(Settings::parse("n_ctx = 4096  # default").expect_err("TOML").starts_with("it prints settings that"));
+    assert_eq!(Settings::parse("n_ctx = 4096  # default"), None, "TOML");
 }
 
 #[test]

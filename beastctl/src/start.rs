@@ -1,69 +1,57 @@
-//! Reaching a daemon, and starting one when none runs: find `beastd`, run it, wait until it listens.
+//! Reaches a daemon, starting one if none runs: find `beastd`, run it, wait until it listens.
 
 use std::{
     env,
     ffi::OsStr,
-    io::{ErrorKind, Read},
-    os::{
-        fd::AsFd,
-        unix::{fs::PermissionsExt, process::CommandExt},
-    },
+    os::unix::{fs::PermissionsExt, process::CommandExt},
     path::{Path, PathBuf},
-    process::{Child, ChildStderr, Command, ExitStatus, Stdio},
+    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
-use rustix::event::PollFlags;
+use beast_launchd::ALREADY_RUNNING;
 
 use crate::{
     client::{self, Client, ClientError},
     exit::{self, Failing},
+    program::{RunError, Running},
     wait::{Wait, WaitError},
 };
 
-/// `beastd --daemonize` returns as soon as it listens; the model is loaded after that.
+/// `beastd --daemonize` returns once it listens; the model loads after that.
 const START_LIMIT: Duration = Duration::from_secs(30);
-/// How long a daemon that has been started may take until it can be reached.
+/// Time limit for a started daemon to become reachable.
 const CONNECT_LIMIT: Duration = Duration::from_secs(2);
 const PAUSE: Duration = Duration::from_millis(10);
-/// How many times a daemon is started because another one held the socket and was gone again.
+/// Attempts to start a daemon when another one held the socket and disappeared.
 const MAX_STARTS: usize = 3;
-/// What is kept of the words of a daemon that does not start.
-const MAX_WORDS: usize = 16 * 1024;
 
-/// Why there is no daemon.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// One is there, or may not be started.
+    /// One exists, or none may be started.
     #[error(transparent)]
     Client(#[from] ClientError),
     /// See [`WaitError`].
     #[error(transparent)]
     Wait(#[from] WaitError),
-    /// None is there and `--no-start` was given.
+    /// None is running, and `--no-start` was given.
     #[error(transparent)]
     Refused(ClientError),
-    /// None is there and no program that could be started.
-    #[error("cannot reach beastd at {} (not running), and the program beastd is not to be found", .0.display())]
+    /// None is running, and beastd was not found.
+    #[error("cannot reach beastd at {} (not running): beastd not found beside beastctl or in PATH", .0.display())]
     Missing(PathBuf),
-    /// No program that could be started, where one is needed whatever runs.
+    /// beastd was not found, and the command needs the program itself.
     #[error("cannot find the program beastd")]
     NoProgram,
-    /// None is there because the service that owns this socket is stopped: a second daemon beside it would take its
-    /// place.
-    #[error("nobody listens at {}: beastd is installed as a service ({}), which is stopped", .socket.display(), .file.display())]
-    ServiceStopped {
-        socket: PathBuf,
-        /// What installs it.
-        file: PathBuf,
-    },
-    /// It did not start.
+    /// None is running because the service that owns this socket is stopped: a second daemon would take its place.
+    #[error(
+        "nothing listens on {}: beastd is installed as a service ({}), which is stopped",
+        .socket.display(), .file.display()
+    )]
+    ServiceStopped { socket: PathBuf, file: PathBuf },
+    /// It failed to start.
     #[error("cannot start {}: {words}", .program.display())]
-    Failed {
-        program: PathBuf,
-        /// What it said.
-        words: String,
-    },
+    Failed { program: PathBuf, words: String },
 }
 
 impl Failing for StartError {
@@ -86,15 +74,18 @@ impl Failing for StartError {
     fn hint(&self) -> Option<String> {
         match self {
             StartError::Refused(ClientError::Unreachable { path, .. }) => {
-                Some(format!("{}, or leave --no-start out", client::start(path)))
+                Some(format!("{}, or leave out --no-start", client::start(path)))
             }
-            StartError::Refused(_) => Some("leave --no-start out".into()),
+            StartError::Refused(_) => Some("leave out --no-start".into()),
             StartError::ServiceStopped { .. } => {
-                Some("beastctl service start, or where no service manager runs, as in a container, --socket with another place or beastctl service uninstall".into())
+                let without = "without a service manager, as in a container, use another --socket or beastctl service \
+                               uninstall";
+                Some(format!("beastctl service start; {without}"))
             }
-            StartError::Missing(_) | StartError::NoProgram => Some("put beastd beside beastctl, or into a folder of PATH".into()),
-            StartError::Failed { words, .. } if words.contains("; try: ") => None,
-            StartError::Failed { .. } => Some("beastd, to see it start in the foreground".into()),
+            StartError::Missing(_) | StartError::NoProgram => {
+                Some("put beastd beside beastctl, or into a folder in PATH".into())
+            }
+            StartError::Failed { .. } => Some("run beastd in the foreground to see its output".into()),
             StartError::Client(error) => error.hint(),
             StartError::Wait(error) => error.hint(),
         }
@@ -109,11 +100,7 @@ impl Failing for StartError {
     }
 }
 
-/// Connects; when nobody listens and `may_start`, starts a daemon first. `say` hears what takes time, again and again
-/// while it does.
-///
-/// # Errors
-/// See [`StartError`].
+/// Connects; if nothing listens and `may_start`, starts a daemon first. Calls `say` repeatedly with progress.
 pub fn connect(path: &Path, may_start: bool, wait: &Wait, mut say: impl FnMut(&str)) -> Result<Client, StartError> {
     let error = match Client::reach(path, wait) {
         Ok(client) => return Ok(client.same_version()?),
@@ -131,7 +118,7 @@ pub fn connect(path: &Path, may_start: bool, wait: &Wait, mut say: impl FnMut(&s
     loop {
         n_starts += 1;
         let outcome = start(&program, path, wait, || say("starting beastd"))?;
-        // Even when it failed: two clients may have started one each, and the other's daemon got the socket.
+        // Even on failure: two clients may have started one each, and the other one got the socket.
         let until = Instant::now() + if outcome.is_ok() { CONNECT_LIMIT } else { Duration::ZERO };
         let error = loop {
             match Client::reach(path, wait) {
@@ -142,19 +129,28 @@ pub fn connect(path: &Path, may_start: bool, wait: &Wait, mut say: impl FnMut(&s
             }
         };
         let died = || beast_launchd::words::last(path).map(|words| words.reason);
-        let words = outcome.err().or_else(died).unwrap_or_else(|| error.to_string());
-        // The other's daemon had the socket a moment ago and is gone again: it was killed, or told to end.
-        let is_free_again = words.contains("is already running");
-        if !is_free_again || n_starts == MAX_STARTS {
+        let NotStarted { words, is_served } = outcome
+            .err()
+            .unwrap_or_else(|| NotStarted { words: died().unwrap_or_else(|| error.to_string()), is_served: false });
+        // The other daemon held the socket a moment ago and is gone: it was killed or stopped.
+        if !is_served || n_starts == MAX_STARTS {
             return Err(StartError::Failed { program, words });
         }
     }
 }
 
-/// The program beastd.
-///
-/// # Errors
-/// [`StartError::NoProgram`].
+/// What a daemon left that did not go into the background.
+struct NotStarted {
+    words: String,
+    is_served: bool,
+}
+
+impl From<String> for NotStarted {
+    fn from(words: String) -> Self {
+        Self { words, is_served: false }
+    }
+}
+
 pub fn program() -> Result<PathBuf, StartError> {
     find_beastd().ok_or(StartError::NoProgram)
 }
@@ -162,7 +158,7 @@ pub fn program() -> Result<PathBuf, StartError> {
 /// Beside this program, where it is installed or built, else in `PATH`.
 pub fn find_beastd() -> Option<PathBuf> {
     let exe = env::current_exe().ok();
-    // A link in a folder of links, as Homebrew makes them, has its neighbour either there or where it points to.
+    // For a link in a folder of links, such as Homebrew's, look both there and beside its target.
     let real = exe.as_ref().and_then(|exe| exe.canonicalize().ok());
     let beside = [exe, real].into_iter().flatten().filter_map(|exe| exe.parent().map(Path::to_owned));
     let path = env::var_os("PATH").unwrap_or_default();
@@ -175,79 +171,37 @@ fn is_program(path: &Path) -> bool {
     path.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
 }
 
-/// Runs the daemon until it has gone into the background; the inner error is what it said instead.
-fn start(program: &Path, socket: &Path, wait: &Wait, say: impl FnMut()) -> Result<Result<(), String>, WaitError> {
-    // The daemon outlives whoever has started it: a lock or a pipe of theirs that it inherited would never be given
-    // back. Our own files are not inherited anyway.
+/// Runs the daemon until it has gone into the background.
+fn start(program: &Path, socket: &Path, wait: &Wait, say: impl FnMut()) -> Result<Result<(), NotStarted>, WaitError> {
+    // The daemon outlives its parent: an inherited lock or pipe would never be released. Our own files are
+    // close-on-exec.
     close_fds::set_fds_cloexec(3, &[]);
     let arguments: [&OsStr; 3] = ["--daemonize".as_ref(), "--socket".as_ref(), socket.as_ref()];
     let mut command = Command::new(program);
-    // A hook's variables are about one repository and one commit.
+    // A hook's variables apply to one repository and one commit.
     for (name, _) in env::vars_os().filter(|(name, _)| name.as_encoded_bytes().starts_with(b"GIT_")) {
         command.env_remove(name);
     }
-    let child = command
-        .args(arguments)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        // Ctrl-C is for the client: a daemon that is just starting may be another client's as well.
-        .process_group(0)
-        .spawn();
-    let mut child = match child {
-        Ok(child) => child,
-        Err(error) => return Ok(Err(error.to_string())),
-    };
-    let mut words = Vec::new();
-    let status = wait_for_exit(&mut child, &mut words, wait, say)?;
-    let words = String::from_utf8_lossy(&words).trim().to_owned();
-    Ok(match status {
-        Some(status) if status.success() => Ok(()),
-        Some(status) if words.is_empty() => Err(format!("it ended with {status}")),
-        Some(_) => Err(words),
-        None => Err(format!("it did not go into the background within {}", humantime::format_duration(START_LIMIT))),
-    })
-}
-
-/// Not until the end of its stderr: the daemon in the background may have inherited it.
-fn wait_for_exit(
-    child: &mut Child,
-    words: &mut Vec<u8>,
-    wait: &Wait,
-    mut say: impl FnMut(),
-) -> Result<Option<ExitStatus>, WaitError> {
-    let until = Instant::now() + START_LIMIT;
-    let mut stderr = child.stderr.take();
-    loop {
-        say();
-        let status = child.try_wait().map_err(WaitError::Poll)?;
-        listen(&mut stderr, words, wait, status.is_some())?;
-        if status.is_some() || Instant::now() >= until {
-            return Ok(status);
+    command.args(arguments).stdout(Stdio::null()).stderr(Stdio::piped());
+    // Ctrl-C is for the client: other clients may be waiting for the same daemon.
+    command.process_group(0);
+    // Not until the end of its stderr, which the background daemon may have inherited.
+    let ended = Running::start(&mut command, Vec::new()).map(Running::left_alone).and_then(|mut running| {
+        let status = running.status(Some(START_LIMIT), wait, say)?;
+        let words = if status.success() { String::new() } else { running.stderr() };
+        Ok((status, words))
+    });
+    Ok(Err(match ended {
+        Ok((status, _)) if status.success() => return Ok(Ok(())),
+        Ok((status, words)) => {
+            let words = words.trim();
+            let words = if words.is_empty() { format!("it exited with {status}") } else { words.to_owned() };
+            NotStarted { words, is_served: status.code() == Some(ALREADY_RUNNING.into()) }
         }
-    }
-}
-
-/// Takes what there is to read, waiting a moment for it; after the end of the program, all that is left.
-fn listen(
-    stderr: &mut Option<ChildStderr>,
-    words: &mut Vec<u8>,
-    wait: &Wait,
-    has_ended: bool,
-) -> Result<(), WaitError> {
-    loop {
-        let Some(pipe) = stderr else {
-            return if has_ended { Ok(()) } else { wait.pause(PAUSE) };
-        };
-        let until = Instant::now() + if has_ended { Duration::ZERO } else { PAUSE };
-        if wait.ready(pipe.as_fd(), PollFlags::IN, Some(until))?.is_none() {
-            return Ok(());
+        Err(RunError::Wait(error)) => return Err(error),
+        Err(RunError::Slow(limit)) => {
+            format!("it did not move to the background within {}", humantime::format_duration(limit)).into()
         }
-        let mut bytes = [0; 4096];
-        match pipe.read(&mut bytes) {
-            Ok(n) if n > 0 => words.extend(&bytes[..n.min(MAX_WORDS - words.len())]),
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            _ => *stderr = None,
-        }
-    }
+        Err(error) => error.to_string().into(),
+    }))
 }

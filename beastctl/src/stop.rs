@@ -1,4 +1,4 @@
-//! Ending a daemon: it finishes what runs, and whoever asked waits until it has ended.
+//! Stops a daemon: it finishes running requests, and the caller waits until it has exited.
 
 use std::{path::Path, time::Duration};
 
@@ -16,14 +16,13 @@ use crate::{
 
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// Why it still runs.
 #[derive(Debug, thiserror::Error)]
 pub enum StopError {
     /// The system refused.
     #[error("cannot stop beastd (process {pid})")]
     Refused { pid: u32, source: std::io::Error },
-    /// The time limit came first.
-    #[error("beastd has not ended within {}", humantime::format_duration(*.0))]
+    /// The time limit expired.
+    #[error("beastd did not exit within {}", humantime::format_duration(*.0))]
     StillRunning(Duration),
 }
 
@@ -35,15 +34,15 @@ impl Failing for StopError {
     fn hint(&self) -> Option<String> {
         Some(match self {
             StopError::Refused { pid, source } if source.kind() == std::io::ErrorKind::PermissionDenied => {
-                format!("as the user who started it: ps -o user= -p {pid}")
+                format!("run this as the user who started it: ps -o user= -p {pid}")
             }
             StopError::Refused { .. } => "beastctl status, to see whether it still runs".into(),
-            StopError::StillRunning(_) => "a longer --timeout, or beastctl status".into(),
+            StopError::StillRunning(_) => "raise --timeout, or check beastctl status".into(),
         })
     }
 }
 
-/// Ends the daemon that serves a socket, after its requests; `false` when there was none.
+/// Stops the daemon on a socket after its requests; `false` when there was none.
 pub fn end(path: &Path, wait: &Wait) -> Result<bool> {
     let client = match Client::reach(path, wait) {
         Ok(client) => client,
@@ -68,7 +67,7 @@ fn still_running(error: Failure) -> Failure {
 
 fn shut_down(mut client: Client, wait: &Wait) -> Result<()> {
     client.send(&Request::Shutdown, wait)?;
-    // Its answer may come or not: what counts is that it hangs up, unless it refuses.
+    // Its reply may or may not arrive: what counts is that it closes the connection, unless it refuses.
     match client.next_event(wait, None) {
         Ok(Some(Event::Failed(error))) => return Err(ClientError::Daemon(error).into()),
         Ok(_) | Err(ClientError::Lost) => {}
@@ -77,14 +76,14 @@ fn shut_down(mut client: Client, wait: &Wait) -> Result<()> {
     Ok(client.wait_for_end(wait)?)
 }
 
-/// A daemon of another protocol understands no request, but every daemon of ours has said its process in its greeting.
+/// A daemon with a different protocol understands no request, but every handshake has the process id.
 fn terminate(pid: u32, wait: &Wait) -> Result<()> {
     let cannot = |error: Errno| StopError::Refused { pid, source: error.into() };
-    // Process 1 is never a beastd, and 0 would mean every process of this group.
+    // Process 1 is never beastd, and 0 would mean the whole process group.
     let process = i32::try_from(pid).ok().filter(|pid| *pid > 1).and_then(Pid::from_raw);
     let process = process.ok_or_else(|| cannot(Errno::SRCH))?;
     match kill_process(process, Signal::TERM) {
-        // It has ended by itself since it greeted.
+        // It has exited since the handshake.
         Ok(()) | Err(Errno::SRCH) => {}
         Err(error) => return Err(cannot(error).into()),
     }

@@ -1,19 +1,19 @@
-//! Words for errors and hints: quoted for a shell, shortened, listed, or the nearest of some names. Knows nothing else.
+//! Text for errors and hints: shell quoting, excerpts, lists, nearest names. Knows nothing else.
 
-/// A name with more than one wrong letter in so many is another name, not a slip.
+/// With more than one wrong letter per this many, it is a different name, not a typo.
 const LETTERS_PER_SLIP: usize = 3;
-/// So many letters that begin a name are meant as that name.
+/// A prefix of this many letters counts as the name.
 const LETTERS_OF_A_BEGINNING: usize = 3;
-/// More names than these make a hint that nobody reads.
+/// Longer lists of names do not get read.
 const MAX_NAMES: usize = 12;
 
-/// A name or path as a shell takes it.
+/// Quotes a name or path for a shell.
 pub fn quoted(name: &str) -> String {
-    // No argument of a program holds a NUL byte, the only thing that no shell can be told.
+    // Arguments cannot contain NUL, the only character that cannot be quoted.
     shlex::try_quote(name).map_or_else(|_| name.to_owned(), |word| word.into_owned())
 }
 
-/// The beginning of a word that may be a whole text, given where a name was meant.
+/// The beginning of text that was given where a name was expected.
 pub fn excerpt(word: &str) -> String {
     const MAX_CHARS: usize = 60;
     match word.char_indices().nth(MAX_CHARS) {
@@ -22,7 +22,7 @@ pub fn excerpt(word: &str) -> String {
     }
 }
 
-/// Names as a list that stays a line.
+/// Names as a one-line list.
 pub fn some(names: &[String]) -> String {
     match names.get(..MAX_NAMES) {
         Some(some) if names.len() > MAX_NAMES => {
@@ -32,17 +32,17 @@ pub fn some(names: &[String]) -> String {
     }
 }
 
-/// The end of a sentence about a name that does not exist.
+/// The end of an error about an unknown name.
 pub fn did_you_mean(nearest: Option<&str>) -> String {
     nearest.map(|name| format!(", did you mean `{name}`?")).unwrap_or_default()
 }
 
-/// The most similar of these names, if a slip could have made `name` of it.
+/// The most similar of these names, if `name` may be a typo of it.
 pub fn nearest<'a>(name: &str, all: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let is_begun = |other: &str| name.chars().count() >= LETTERS_OF_A_BEGINNING && other.starts_with(name);
     let is_slip = |distance: usize, other: &str| {
         let n = other.chars().count();
-        // Of a name that is only one letter long, every other one would be a slip.
+        // Any name would be a typo of a one-letter name.
         distance <= (n / LETTERS_PER_SLIP).max(1) && distance < n
     };
     let distances = all.into_iter().map(|other| (strsim::osa_distance(name, other), other));

@@ -1,7 +1,7 @@
-//! The one place where the client waits: for the daemon, for Ctrl-C, for the reader of stdout, for the time limit.
+//! The only place where the client waits: for the daemon, Ctrl-C, the reader of stdout, or the time limit.
 //!
-//! Everything that can take long is a `poll` through here, so that no wait outlives its reason. It knows file
-//! descriptors and time, never what travels on them.
+//! Everything that can take long is a `poll` through here, so that no wait outlives its reason. Knows file descriptors
+//! and time, never what they carry.
 
 use std::{
     io::{self, Read},
@@ -29,19 +29,18 @@ use signal_hook::{
 
 use crate::exit::{self, Failing, advice};
 
-/// Why waiting ended without what was waited for.
 #[derive(Debug, thiserror::Error)]
 pub enum WaitError {
     /// Ctrl-C.
     #[error("interrupted")]
     Interrupted,
-    /// Nobody reads stdout any more.
-    #[error("the reader of stdout is gone")]
+    /// stdout was closed.
+    #[error("stdout was closed")]
     ReaderGone,
-    /// The time limit is over.
+    /// The time limit expired.
     #[error("no answer within {}", humantime::format_duration(*.0))]
     TimedOut(Duration),
-    /// The system refused to wait.
+    /// The system failed to wait.
     #[error("cannot wait for an answer")]
     Poll(#[source] io::Error),
 }
@@ -58,43 +57,39 @@ impl Failing for WaitError {
     fn hint(&self) -> Option<String> {
         match self {
             WaitError::Interrupted | WaitError::ReaderGone => None,
-            WaitError::TimedOut(_) => Some("a longer --timeout, or beastctl status".into()),
+            WaitError::TimedOut(_) => Some("raise --timeout, or check beastctl status".into()),
             WaitError::Poll(error) => Some(advice::system(error)),
         }
     }
 }
 
-/// What every wait also listens to.
 #[derive(Debug, Default)]
 pub struct Wait {
     interrupts: Option<UnixStream>,
-    /// A Ctrl-C has come: the next one ends the process.
+    /// Ctrl-C was pressed once: the next one ends the process.
     seen: Option<Arc<AtomicBool>>,
     reader: Option<OwnedFd>,
     deadline: Option<(Instant, Duration)>,
 }
 
 impl Wait {
-    /// From here on Ctrl-C is an event instead of the end, and the time limit runs.
-    ///
-    /// # Errors
-    /// Those of the system.
+    /// From here on, Ctrl-C is an event, and the time limit runs.
     pub fn start(limit: Option<Duration>) -> io::Result<Self> {
-        // The second Ctrl-C ends the process as usual: the way out should this program itself be stuck.
+        // A second Ctrl-C ends the process as usual, in case this program is stuck.
         let seen = Arc::new(AtomicBool::new(false));
         flag::register_conditional_default(SIGINT, Arc::clone(&seen))?;
         flag::register(SIGINT, Arc::clone(&seen))?;
         Ok(Self { seen: Some(seen), ..Self::on(&[SIGINT], limit)? })
     }
 
-    /// The time limit of the next of several answers, from now.
+    /// Restarts the time limit for the next of several answers.
     pub fn limit(&mut self, limit: Option<Duration>) {
         self.deadline = deadline(limit);
     }
 
-    /// The Ctrl-C that stopped an answer is over: the next one is about the next answer, and does not end the process.
+    /// Forgets the Ctrl-C that stopped an answer: the next one stops the next answer and does not end the process.
     pub fn forget_interrupts(&mut self) {
-        // First the signals, then the mark: a Ctrl-C in between is forgotten, but never taken for the second of two.
+        // First the signals, then the mark: a Ctrl-C in between is lost, but never taken for the second of two.
         if let Some(mut interrupts) = self.interrupts.as_ref() {
             while matches!(interrupts.read(&mut [0; 64]), Ok(n) if n > 0) {}
         }
@@ -103,11 +98,8 @@ impl Wait {
         }
     }
 
-    /// The same for a run with programs of its own, which it has to end first: a second Ctrl-C changes nothing, and
-    /// SIGTERM counts as the first. Not SIGHUP, which nohup(1) wants to be ignored.
-    ///
-    /// # Errors
-    /// Those of the system.
+    /// The same for a run with child processes, which it has to end first: a second Ctrl-C has no effect, and SIGTERM
+    /// counts as the first. Not SIGHUP, which nohup(1) wants ignored.
     pub fn start_with_children(limit: Option<Duration>) -> io::Result<Self> {
         Self::on(&[SIGINT, SIGTERM], limit)
     }
@@ -121,24 +113,27 @@ impl Wait {
         Ok(Self { interrupts: Some(interrupts), reader: pipe_of_stdout()?, deadline: deadline(limit), seen: None })
     }
 
-    /// The same with another time limit, from now.
     #[must_use]
     pub fn limited(mut self, limit: Option<Duration>) -> Self {
         self.deadline = deadline(limit);
         self
     }
 
-    /// The same with the time limit of another wait, of which a part may be over.
+    /// The same with the time limit of another wait, which may be partly over.
     #[must_use]
     pub fn limited_as(mut self, other: &Wait) -> Self {
         self.deadline = other.deadline;
         self
     }
 
+    /// Goes on after stdout is closed: the run has a result without it.
+    #[must_use]
+    pub fn without_reader(mut self) -> Self {
+        self.reader = None;
+        self
+    }
+
     /// Waits until `fd` is ready for one of `flags`, or has failed; `None` when `until` comes first.
-    ///
-    /// # Errors
-    /// See [`WaitError`].
     pub fn ready(
         &self,
         fd: BorrowedFd<'_>,
@@ -148,10 +143,6 @@ impl Wait {
         self.poll(Some((fd, flags)), until)
     }
 
-    /// Waits for this long.
-    ///
-    /// # Errors
-    /// See [`WaitError`].
     pub fn pause(&self, duration: Duration) -> Result<(), WaitError> {
         self.poll(None, Instant::now().checked_add(duration)).map(drop)
     }
@@ -171,7 +162,7 @@ impl Wait {
             let next = [until, self.deadline.map(|(deadline, _)| deadline)].into_iter().flatten().min();
 
             let interrupts = self.interrupts.as_ref().map(|fd| PollFd::new(fd, PollFlags::IN));
-            // macOS reports a closed reader only to those who ask for HUP; Linux always reports it.
+            // macOS reports a closed reader only when polling for HUP; Linux always does.
             let reader = self.reader.as_ref().map(|fd| PollFd::new(fd, PollFlags::HUP));
             let wanted = wanted.as_ref().map(|(fd, flags)| PollFd::new(fd, *flags));
             let places = [interrupts.is_some(), reader.is_some(), wanted.is_some()];
@@ -203,7 +194,7 @@ fn deadline(limit: Option<Duration>) -> Option<(Instant, Duration)> {
     limit.and_then(|limit| Some((Instant::now().checked_add(limit)?, limit)))
 }
 
-/// Stdout, when somebody reads it who can go away. A terminal or a file has no such reader.
+/// Stdout, if its reader can go away. A terminal or file has no such reader.
 fn pipe_of_stdout() -> io::Result<Option<OwnedFd>> {
     let stdout = io::stdout();
     let kind = fstat(&stdout).map(|stat| FileType::from_raw_mode(stat.st_mode));
@@ -213,7 +204,7 @@ fn pipe_of_stdout() -> io::Result<Option<OwnedFd>> {
     }
 }
 
-// Capped: some systems refuse a time limit of centuries.
+// Capped: some systems reject time limits of centuries.
 fn timespec(duration: Duration) -> Timespec {
     let seconds = duration.as_secs().min(u64::from(u32::MAX));
     Timespec { tv_sec: seconds.cast_signed(), tv_nsec: duration.subsec_nanos().into() }

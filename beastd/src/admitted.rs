@@ -1,4 +1,4 @@
-//! What admission makes of a request, and what the worker computes.
+//! A request after admission, as the worker gets it.
 
 use crate::batch::{SamplingParams, Token};
 use crate::engine::Constraint;
@@ -10,36 +10,36 @@ use crate::tools::AnswerParser;
 pub struct Admitted {
     /// At least one token, and fewer than the context has.
     pub prompt: Vec<Token>,
-    /// Lengths of beginnings of the prompt that other requests are likely to share.
+    /// Lengths of prompt prefixes that other requests are likely to share.
     pub shared: Vec<usize>,
     /// How tokens are chosen.
     pub sampling: SamplingParams,
-    /// For each token its log-probability, and those of this many likeliest.
+    /// Report the log-probability of each token, and of this many likeliest alternatives.
     pub n_logprobs: Option<usize>,
-    /// The same for these tokens in the place of the likeliest. With any, the prompt is scored: nobody reads what is
-    /// chosen, and what is computed is not kept as the beginning of a conversation.
+    /// Report the log-probabilities of these tokens instead. With any, the prompt is only scored: nobody reads the
+    /// chosen token, and the prompt is not cached as the beginning of a conversation.
     pub wanted: Vec<Token>,
     /// Most tokens to generate.
     pub n_max_tokens: usize,
-    /// Texts that end the answer; none is empty.
+    /// Stop strings; none is empty.
     pub stop: Vec<String>,
-    /// Whether the model's own end is ignored.
+    /// Whether to ignore end-of-turn tokens.
     pub ignore_eos: bool,
-    /// What may guess ahead.
+    /// What may draft for it.
     pub wish: Wish,
-    /// What the answer must look like.
+    /// The grammar or schema of the answer.
     pub constraint: Option<Constraint>,
-    /// Whether it gives way to those that are not: nobody waits for this answer alone.
+    /// Whether it yields to other requests, because no client waits for this answer alone.
     pub is_background: bool,
-    /// The beginning of the answer, when it goes on where another daemon stopped.
+    /// The part of the answer that another daemon has generated, if it resumes one.
     pub resumed: Resumed,
-    /// Takes the answer apart, where it is more than text.
+    /// Splits the answer into text, thoughts and calls, where it has more than text.
     pub parser: Option<AnswerParser>,
-    /// Control tokens that it goes by, and their texts.
+    /// Control tokens that the parser needs to see, and their texts.
     pub shown: Vec<(Token, String)>,
 }
 
-/// A prompt of which only the log-probabilities of some tokens behind it are wanted. Nothing is generated.
+/// A prompt of which only the log-probabilities of some next tokens are wanted. Nothing is generated.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ScoredPrompt {
     /// See [`Admitted`].
@@ -60,7 +60,7 @@ impl From<ScoredPrompt> for Admitted {
             wanted,
             n_max_tokens: 1,
             stop: Vec::new(),
-            // Also a token that ends an answer then has a piece to tell log-probabilities with.
+            // Otherwise an end-of-turn token would have no piece to carry the log-probabilities.
             ignore_eos: true,
             wish: Wish::OFF,
             constraint: None,
@@ -72,11 +72,11 @@ impl From<ScoredPrompt> for Admitted {
     }
 }
 
-/// What of an answer is there already.
+/// The part of an answer that exists already.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Resumed {
     /// Its tokens; none for a new answer.
     pub tokens: Vec<Token>,
-    /// Bytes of their text that the client has; the rest was held back.
+    /// Bytes of their text that the client already has; the rest was held back.
     pub n_shown: usize,
 }

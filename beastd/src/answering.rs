@@ -1,14 +1,15 @@
-//! A request's life, whatever its client speaks: wait for the model, admit, reduce, submit, relay, cancel.
+//! The life of a request, whatever protocol its client speaks: wait for the model, admit, reduce, submit, relay,
+//! cancel.
 //!
-//! Front ends stand on this: each turns what it reads into a [`Generate`], is a [`Peer`], and writes the events that
-//! come back. Knows no socket and no tokens.
+//! The front ends build on this: each turns its input into a [`Generate`], implements [`Peer`], and writes the events
+//! that come back. Knows no sockets and no tokens.
 
 use std::io;
 use std::sync::Arc;
 
 use beast_protocol::{
-    Decide, Decided, ErrorCode, Event, FinishReason, Generate, KeepTemperatures, Notice, Overflow, Timings, Usage,
-    WireError,
+    Decide, Decided, Delta, ErrorCode, Event, FinishReason, Generate, KeepTemperatures, Notice, Overflow, Timings,
+    Usage, WireError,
 };
 use tokio::sync::mpsc;
 
@@ -17,59 +18,58 @@ use crate::admitted::Admitted;
 use crate::batch::SeqId;
 use crate::calibration::temperatures::RANGE;
 use crate::clock::now_us;
-use crate::daemon::{Daemon, Phase};
 use crate::decide;
-use crate::in_use::InUse;
-use crate::jobs;
+use crate::lease::Lease;
 use crate::loader::{LoadState, Ready};
+use crate::map_reduce;
 use crate::residency::{self, Change};
-use crate::tools::AnswerParser;
+use crate::shared::{Phase, Shared};
+use crate::shown::{Shown, Thought};
 use crate::worker::{Ticket, shutting_down};
 
-/// Events that are sent with one call when the client is behind.
+/// Events sent in one call when the client is behind.
 const MAX_EVENTS: usize = 64;
 
-/// Who asked.
+/// The client, as this room sees it.
 pub trait Peer: Send {
-    /// Tells it these events. Waits while it does not read: whatever computes meanwhile has its own bounded place for
-    /// what it says.
+    /// Sends events. Waits while the client does not read; computation goes on into a bounded channel.
     ///
     /// # Errors
-    /// When it cannot be reached.
+    /// When the client cannot be reached.
     fn send(&mut self, events: &[Event]) -> impl Future<Output = io::Result<()>> + Send;
 
-    /// Its request has passed all checks; whether the queue has room shows in the next event.
+    /// The request has passed all checks; the next event shows whether the queue has room.
     fn accepted(&mut self) -> impl Future<Output = io::Result<()>> + Send {
         std::future::ready(Ok(()))
     }
 
-    /// Resolves when it wants no more of its answer. May be dropped and called again.
+    /// Resolves when the client no longer wants its answer. May be dropped and called again.
     fn departure(&mut self) -> impl Future<Output = Stopped> + Send;
 }
 
-/// Why a request ended without its answer.
+/// Why a request ended without an answer.
 #[derive(Debug, thiserror::Error)]
 pub enum Stopped {
-    /// The peer cannot be reached.
+    /// The client cannot be reached.
     #[error("{0}")]
     Io(#[from] io::Error),
-    /// There is no answer; the peer has not been told yet.
+    /// The request failed; the client has not been told yet.
     #[error("{0}")]
     Refused(WireError),
-    /// The peer asked for the end; it has been told.
-    #[error("the client has cancelled")]
+    /// The client cancelled; it has been told.
+    #[error("the client cancelled")]
     Cancelled,
-    /// The peer is no longer there.
-    #[error("the client has gone")]
+    /// The client disconnected.
+    #[error("the client disconnected")]
     Gone,
 }
 
-/// Answers a request. Its last event is `Done`, unless an error is returned.
+/// Answers a request. The last event is `Done`, unless an error is returned.
 ///
 /// # Errors
 /// See [`Stopped`].
-pub async fn answer<P: Peer>(daemon: &Arc<Daemon>, peer: &mut P, request: Generate) -> Result<(), Stopped> {
-    match counted(daemon, answer_whole(daemon, peer, request)).await {
+pub async fn answer<P: Peer>(shared: &Arc<Shared>, peer: &mut P, request: Generate) -> Result<(), Stopped> {
+    match counted(shared, answer_whole(shared, peer, request)).await {
         Err(Stopped::Cancelled) => {
             let (reason, usage, timings) = (FinishReason::Cancelled, Usage::default(), Timings::default());
             peer.send(&[Event::Done { reason, usage, timings, stop_text: None, dead_end: None }]).await?;
@@ -79,14 +79,14 @@ pub async fn answer<P: Peer>(daemon: &Arc<Daemon>, peer: &mut P, request: Genera
     }
 }
 
-/// A request that the end of the daemon waits for, and its idleness; counted as long as this lives.
-pub struct Counted(Arc<Daemon>);
+/// Counts a request that shutdown and the idle timer wait for, until dropped.
+pub struct Counted(Arc<Shared>);
 
 impl Counted {
-    /// One more.
-    pub fn new(daemon: &Arc<Daemon>) -> Self {
-        daemon.answering.send_modify(|n| *n += 1);
-        Self(Arc::clone(daemon))
+    /// Counts one more request.
+    pub fn new(shared: &Arc<Shared>) -> Self {
+        shared.answering.send_modify(|n| *n += 1);
+        Self(Arc::clone(shared))
     }
 }
 
@@ -96,22 +96,22 @@ impl Drop for Counted {
     }
 }
 
-/// Counts a request while it is answered, also when the future is dropped.
-async fn counted<T>(daemon: &Arc<Daemon>, answer: impl Future<Output = T>) -> T {
-    let _counted = Counted::new(daemon);
+/// Counts a request while it is answered, even if the future is dropped.
+async fn counted<T>(shared: &Arc<Shared>, answer: impl Future<Output = T>) -> T {
+    let _counted = Counted::new(shared);
     answer.await
 }
 
-async fn answer_whole<P: Peer>(daemon: &Arc<Daemon>, peer: &mut P, request: Generate) -> Result<(), Stopped> {
+async fn answer_whole<P: Peer>(shared: &Arc<Shared>, peer: &mut P, request: Generate) -> Result<(), Stopped> {
     let arrived_us = now_us();
-    if daemon.phase() != Phase::Serving {
+    if shared.phase() != Phase::Serving {
         return Err(Stopped::Refused(shutting_down()));
     }
-    let (ready, in_use) = wait_until_ready(daemon, peer).await?;
+    let (ready, lease) = wait_until_ready(shared, peer).await?;
     let request = Arc::new(request);
-    let (mut admitted, notices) = match admit(daemon, &ready, &request).await {
+    let (mut admitted, notices) = match admit(shared, &ready, &request).await {
         Err(error) if error.code == ErrorCode::TooLong && matches!(request.overflow, Overflow::Reduce { .. }) => {
-            (reduce(daemon, peer, &ready, request).await?, Vec::new())
+            (reduce(shared, peer, &ready, Arc::clone(&request)).await?, Vec::new())
         }
         outcome => outcome.map_err(Stopped::Refused)?,
     };
@@ -122,33 +122,37 @@ async fn answer_whole<P: Peer>(daemon: &Arc<Daemon>, peer: &mut P, request: Gene
         n_ctx: ready.model.n_ctx,
         notices: [ready.notices_to_tell(), notices].concat(),
     };
-    let parser = admitted.parser.take();
-    let ticket = Ticket { arrived_us, started, in_use: Some(in_use) };
-    let (id, events) = daemon.worker.submit(admitted, ticket).map_err(Stopped::Refused)?;
+    let mut shown = Shown::new(&request, admitted.parser.take());
+    let ticket = Ticket { arrived_us, started: started.clone(), lease: Some(lease) };
+    let (id, events) = shared.worker.submit(admitted, ticket).map_err(Stopped::Refused)?;
     tracing::info!(request = id.0, n_prompt, "accepted");
     peer.accepted().await?;
-    // A part of the model, which may be unloaded while the client still reads.
+    // It belongs to the model, which may be unloaded while the client still reads.
     drop(ready);
-    relay(daemon, peer, id, events, parser).await
+    if let Some(thought) = relay(shared, peer, id, events, &mut shown).await? {
+        tracing::info!(request = id.0, "the limit of thoughts is reached");
+        return speak(shared, peer, &request, thought, started).await;
+    }
+    Ok(())
 }
 
-/// Answers the questions of a request. Its last event is `Decided`, unless an error is returned.
+/// Answers the questions of a request. The last event is `Decided`, unless an error is returned.
 ///
 /// # Errors
 /// See [`Stopped`].
-pub async fn decide<P: Peer>(daemon: &Arc<Daemon>, peer: &mut P, request: Decide) -> Result<(), Stopped> {
-    counted(daemon, decide_whole(daemon, peer, request)).await
+pub async fn decide<P: Peer>(shared: &Arc<Shared>, peer: &mut P, request: Decide) -> Result<(), Stopped> {
+    counted(shared, decide_whole(shared, peer, request)).await
 }
 
-async fn decide_whole<P: Peer>(daemon: &Arc<Daemon>, peer: &mut P, request: Decide) -> Result<(), Stopped> {
-    if daemon.phase() != Phase::Serving {
+async fn decide_whole<P: Peer>(shared: &Arc<Shared>, peer: &mut P, request: Decide) -> Result<(), Stopped> {
+    if shared.phase() != Phase::Serving {
         return Err(Stopped::Refused(shutting_down()));
     }
-    let (ready, in_use) = wait_until_ready(daemon, peer).await?;
+    let (ready, lease) = wait_until_ready(shared, peer).await?;
     let means = decide::Means {
         admission: Arc::clone(&ready.admission),
-        worker: daemon.worker.clone(),
-        tokenizing: Arc::clone(&daemon.tokenizing),
+        worker: shared.worker.clone(),
+        tokenizing: Arc::clone(&shared.tokenizing),
         n_slots: ready.limits.n_slots,
         model: ready.model.name.clone(),
     };
@@ -167,50 +171,81 @@ async fn decide_whole<P: Peer>(daemon: &Arc<Daemon>, peer: &mut P, request: Deci
         }
     };
     let notices = [ready.notices_to_tell(), decided.notices].concat();
-    drop((ready, means, in_use));
+    drop((ready, means, lease));
     Ok(peer.send(&[Event::Decided(Decided { notices, ..decided })]).await?)
 }
 
-/// Keeps temperatures for the decisions of the model. Its last event is `Status`.
+/// Saves temperatures for the model's decisions. The last event is `Status`.
 ///
 /// # Errors
 /// See [`Stopped`].
-pub async fn keep<P: Peer>(daemon: &Arc<Daemon>, peer: &mut P, fitted: KeepTemperatures) -> Result<(), Stopped> {
+pub async fn keep<P: Peer>(shared: &Arc<Shared>, peer: &mut P, fitted: KeepTemperatures) -> Result<(), Stopped> {
+    counted(shared, keep_whole(shared, peer, fitted)).await
+}
+
+async fn keep_whole<P: Peer>(shared: &Arc<Shared>, peer: &mut P, fitted: KeepTemperatures) -> Result<(), Stopped> {
     let refused = |code, text: String| Stopped::Refused(WireError::new(code, text));
     if let Some((kind, temperature)) = fitted.temperatures.iter().find(|(_, one)| !RANGE.contains(one)) {
         let (kind, least, most) = (kind.as_str(), RANGE.start(), RANGE.end());
-        let text = format!("invalid temperature {temperature} for {kind}; try: one from {least} to {most}");
+        let text = format!("invalid temperature {temperature} for {kind}; try: use one from {least} to {most}");
         return Err(refused(ErrorCode::Invalid, text));
     }
-    let (ready, _in_use) = wait_until_ready(daemon, peer).await?;
-    let Some(temperatures) = &ready.temperatures else {
-        let text = "the model's file cannot be read, so nothing can be kept beside it; try: beastctl doctor";
-        return Err(refused(ErrorCode::Internal, text.into()));
-    };
-    // A file of a hundred bytes.
-    let path = temperatures.keep(&fitted).map_err(|error| {
-        let text = format!("cannot keep the temperatures: {error}; try: make the model's folder or the cache writable");
+    let (ready, _lease) = wait_until_ready(shared, peer).await?;
+    // Off the sockets' thread: it waits for the disk.
+    let saving = tokio::task::spawn_blocking(move || {
+        let temperatures = ready.temperatures.as_ref().ok_or("the model's file cannot be identified")?;
+        temperatures.keep(&fitted).map_err(|error| error.to_string())
+    });
+    let path = saving.await.unwrap_or_else(|error| Err(error.to_string())).map_err(|why| {
+        let text = format!("cannot save the temperatures: {why}; try: make the model's folder or the cache writable");
         refused(ErrorCode::Internal, text)
     })?;
-    tracing::info!(path = %path.display(), "temperatures of decisions are kept");
-    Ok(peer.send(&[Event::Status(Box::new(daemon.status()))]).await?)
+    tracing::info!(path = %path.display(), "saved the temperatures of decisions");
+    Ok(peer.send(&[Event::Status(Box::new(shared.status()))]).await?)
 }
 
-/// Loads or unloads a model and tells the peer how far that is; its last event is `Status`.
+/// Closes thoughts that are as long as they may be, and has the answer follow: as one that goes on behind them.
+async fn speak<P: Peer>(
+    shared: &Arc<Shared>,
+    peer: &mut P,
+    request: &Generate,
+    mut thought: Thought,
+    started: Event,
+) -> Result<(), Stopped> {
+    let arrived_us = now_us();
+    let (ready, lease) = wait_until_ready(shared, peer).await?;
+    let tokens = ready.admission.vocab().tokenize(&thought.closing, false, true);
+    let tokens: Vec<i32> = tokens.into_iter().map(|token| token.0).collect();
+    thought.resume.text += &thought.closing;
+    thought.resume.tokens.extend(&tokens);
+    // Without deltas the mark would be a part of the answer.
+    let (deltas, logprobs) = (vec![Delta::Text(String::new())], Vec::new());
+    let mark = Event::Piece { text: thought.closing, tokens, sampled_at_us: now_us(), deltas, logprobs };
+    peer.send(&[mark]).await?;
+    let request = Arc::new(Generate { resume: Some(thought.resume), max_thought: None, ..request.clone() });
+    let (mut admitted, _) = admit(shared, &ready, &request).await.map_err(Stopped::Refused)?;
+    let mut shown = Shown::new(&request, admitted.parser.take()).behind_thoughts();
+    let ticket = Ticket { arrived_us, started, lease: Some(lease) };
+    let (id, events) = shared.worker.submit(admitted, ticket).map_err(Stopped::Refused)?;
+    drop(ready);
+    relay(shared, peer, id, events, &mut shown).await.map(drop)
+}
+
+/// Loads or unloads a model and reports progress; the last event is `Status`.
 ///
 /// # Errors
 /// See [`Stopped`].
-pub async fn change<P: Peer>(daemon: &Arc<Daemon>, peer: &mut P, change: Change) -> Result<(), Stopped> {
-    counted(daemon, change_whole(daemon, peer, change)).await
+pub async fn change<P: Peer>(shared: &Arc<Shared>, peer: &mut P, change: Change) -> Result<(), Stopped> {
+    counted(shared, change_whole(shared, peer, change)).await
 }
 
-async fn change_whole<P: Peer>(daemon: &Arc<Daemon>, peer: &mut P, change: Change) -> Result<(), Stopped> {
-    if daemon.phase() != Phase::Serving {
+async fn change_whole<P: Peer>(shared: &Arc<Shared>, peer: &mut P, change: Change) -> Result<(), Stopped> {
+    if shared.phase() != Phase::Serving {
         return Err(Stopped::Refused(shutting_down()));
     }
-    let mut load = daemon.progress.watch();
-    let mut phase = daemon.phase.subscribe();
-    let outcome = residency::change(daemon, change);
+    let mut load = shared.progress.watch();
+    let mut phase = shared.phase.subscribe();
+    let outcome = residency::change(shared, change);
     tokio::pin!(outcome);
     let outcome = loop {
         tokio::select! {
@@ -225,30 +260,30 @@ async fn change_whole<P: Peer>(daemon: &Arc<Daemon>, peer: &mut P, change: Chang
         }
     };
     outcome.map_err(|_| Stopped::Refused(shutting_down()))?.map_err(Stopped::Refused)?;
-    Ok(peer.send(&[Event::Status(Box::new(daemon.status()))]).await?)
+    Ok(peer.send(&[Event::Status(Box::new(shared.status()))]).await?)
 }
 
-/// Waits for a model, loads it if it was unloaded, and tells the peer how far that is. The model stays as long as what
-/// is returned.
+/// Waits for a model, loads it if it was unloaded, and reports progress. The model stays loaded as long as the returned
+/// guard lives.
 ///
 /// # Errors
 /// See [`Stopped`].
-pub async fn wait_until_ready<P: Peer>(daemon: &Arc<Daemon>, peer: &mut P) -> Result<(Arc<Ready>, InUse), Stopped> {
-    let mut load = daemon.progress.watch();
-    let mut phase = daemon.phase.subscribe();
+pub async fn wait_until_ready<P: Peer>(shared: &Arc<Shared>, peer: &mut P) -> Result<(Arc<Ready>, Lease), Stopped> {
+    let mut load = shared.progress.watch();
+    let mut phase = shared.phase.subscribe();
     let mut has_waited = false;
     loop {
         let state = load.borrow_and_update().clone();
         match state {
-            LoadState::Ready(ready) => return Ok((ready, InUse::new(&daemon.n_users))),
+            LoadState::Ready(ready) => return Ok((ready, Lease::new(&shared.n_users))),
             LoadState::Unloaded { failed: Some(error) } if has_waited => return Err(Stopped::Refused(error)),
             LoadState::Unloaded { .. } => {
-                residency::wake(daemon);
+                residency::wake(shared);
                 continue;
             }
             LoadState::Failed(error) => return Err(Stopped::Refused(error)),
             LoadState::Leaving(_) => {
-                let position = u32::try_from(*daemon.n_users.borrow()).unwrap_or(u32::MAX);
+                let position = u32::try_from(*shared.n_users.borrow()).unwrap_or(u32::MAX);
                 peer.send(&[Event::Queued { position }]).await?;
             }
             LoadState::Loading { stage, fraction } => peer.send(&[Event::Loading { stage, fraction }]).await?,
@@ -262,35 +297,35 @@ pub async fn wait_until_ready<P: Peer>(daemon: &Arc<Daemon>, peer: &mut P) -> Re
     }
 }
 
-/// Beside the sockets' thread: how long the model's chat template takes for a request is for nobody to say. Small
-/// requests do not wait for large ones; a grammar or schema has to be compiled.
+/// Off the sockets' thread, because a model's chat template may take any time. Small requests do not wait for large
+/// ones; a grammar or schema has to be compiled and counts as large.
 async fn admit(
-    daemon: &Daemon,
+    shared: &Shared,
     ready: &Arc<Ready>,
     request: &Arc<Generate>,
 ) -> Result<(Admitted, Vec<Notice>), WireError> {
     const SMALL: usize = 4096;
     let is_plain = request.constraint.is_none() && request.raw.is_none() && request.tools.functions.is_empty();
     let is_small = request.n_bytes() <= SMALL && is_plain;
-    let permits = if is_small { &daemon.admitting } else { &daemon.tokenizing };
+    let permits = if is_small { &shared.admitting } else { &shared.tokenizing };
     admit_beside(&ready.admission, permits, request).await
 }
 
-/// Answers a long input part by part and tells the peer how far that is. Returns the call that remains.
+/// Answers a long input part by part and reports progress. Returns the final call, not yet submitted.
 async fn reduce<P: Peer>(
-    daemon: &Daemon,
+    shared: &Shared,
     peer: &mut P,
     ready: &Arc<Ready>,
     request: Arc<Generate>,
 ) -> Result<Admitted, Stopped> {
-    let means = jobs::Means {
+    let means = map_reduce::Means {
         admission: Arc::clone(&ready.admission),
-        worker: daemon.worker.clone(),
-        tokenizing: Arc::clone(&daemon.tokenizing),
+        worker: shared.worker.clone(),
+        tokenizing: Arc::clone(&shared.tokenizing),
         n_slots: ready.limits.n_slots,
     };
     let (events, mut said) = mpsc::channel(MAX_EVENTS);
-    let reducing = jobs::reduce(means, request, events);
+    let reducing = map_reduce::reduce(means, request, events);
     tokio::pin!(reducing);
     let mut batch = Vec::new();
     loop {
@@ -300,7 +335,7 @@ async fn reduce<P: Peer>(
                 batch.clear();
             }
             outcome = &mut reducing => {
-                // What it said last comes before what it came to.
+                // Pending events come before the outcome.
                 while let Ok(event) = said.try_recv() {
                     peer.send(&[event]).await?;
                 }
@@ -311,46 +346,53 @@ async fn reduce<P: Peer>(
     }
 }
 
-/// Passes the worker's events on, and the peer's cancel back. Returning early drops `events`, which frees the slot.
+/// Passes the worker's events on, and the peer's cancel back. Returning early drops `events`, which frees the slot; so
+/// it does with thoughts that have reached their limit.
 async fn relay<P: Peer>(
-    daemon: &Daemon,
+    shared: &Shared,
     peer: &mut P,
     id: SeqId,
     mut events: mpsc::Receiver<Event>,
-    mut parser: Option<AnswerParser>,
-) -> Result<(), Stopped> {
+    shown: &mut Shown,
+) -> Result<Option<Thought>, Stopped> {
     let mut batch = Vec::new();
     let mut is_cancelled = false;
-    let watching = daemon.metrics.watchdog.watch();
+    let watching = shared.metrics.watchdog.watch();
     tokio::pin!(watching);
     loop {
         tokio::select! {
-            // Events first: a peer that has closed is found out by writing as well.
+            // Events first: writing also detects a closed client.
             biased;
             n = events.recv_many(&mut batch, MAX_EVENTS) => {
                 if n == 0 {
-                    let text = "the worker has ended; try: the same again, and the log of beastd for the reason";
+                    let text = "the worker thread has ended; try: repeat the request, and see beastctl logs for the \
+                                reason";
                     return Err(Stopped::Refused(WireError::new(ErrorCode::Engine, text)));
                 }
                 let ended = batch.iter().any(|event| matches!(event, Event::Done { .. }));
                 let failed = batch.pop_if(|event| matches!(event, Event::Failed(_)));
-                if let Some(parser) = &mut parser {
-                    parser.take_apart(&mut batch);
-                }
+                let is_over = shown.take(&mut batch);
                 peer.send(&batch).await?;
                 batch.clear();
                 if let Some(Event::Failed(error)) = failed {
                     return Err(Stopped::Refused(error));
                 }
                 if ended {
-                    return Ok(());
+                    return Ok(None);
+                }
+                let thought = shown.thought();
+                if is_over || thought.is_some() {
+                    shared.worker.cancel(id).await;
+                }
+                if thought.is_some() {
+                    return Ok(thought);
                 }
             }
             never = &mut watching => match never {},
             stopped = peer.departure(), if !is_cancelled => {
-                // Also for a peer that has gone: the closed channel is looked at between steps, a cancel interrupts
+                // Also for a client that disconnected: a closed channel is noticed between steps, a cancel interrupts
                 // one.
-                daemon.worker.cancel(id).await;
+                shared.worker.cancel(id).await;
                 match stopped {
                     Stopped::Cancelled => is_cancelled = true,
                     stopped => {

@@ -1,4 +1,4 @@
-//! The nouns that scheduler and engine share: what is to be computed in one step, and what came out.
+//! The nouns that scheduler and engine share: the work of one step, and its outcome.
 //!
 //! Their only common ground: the scheduler never names an engine, an engine never names the scheduler.
 
@@ -6,19 +6,19 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Token(pub i32);
 
-/// One request on its way through scheduler and engine. Never used twice in the life of a daemon.
+/// A request on its way through scheduler and engine. Never reused by the same daemon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SeqId(pub u64);
 
-/// One of the places in the KV cache that a sequence can occupy: llama.cpp's sequence id. Those from 0 to `n_slots - 1`
-/// run, those above keep prefixes.
+/// A slot of the KV cache that a sequence can occupy; llama.cpp's sequence id. Slots 0 to `n_slots - 1` run sequences,
+/// those above hold cached prefixes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SlotId(pub u32);
 
-/// How the tokens of one sequence are chosen; every value is settled.
+/// How to choose the tokens of one sequence; every value is resolved.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SamplingParams {
-    /// Temperature; 0 is greedy, whatever the filters below say.
+    /// Temperature; 0 is greedy, whatever the filters below are.
     pub temp: f32,
     /// Keep this many most likely tokens; 0 keeps all.
     pub top_k: u32,
@@ -26,24 +26,24 @@ pub struct SamplingParams {
     pub top_p: f32,
     /// Drop tokens less likely than this share of the most likely one; 0 keeps all.
     pub min_p: f32,
-    /// What makes recent tokens less likely.
+    /// Penalties for recent tokens.
     pub penalties: Penalties,
-    /// Added to the logits of these tokens before anything else; minus infinity forbids one.
+    /// Added to the logits of these tokens before anything else; minus infinity bans one.
     pub logit_bias: Vec<(Token, f32)>,
-    /// Seed of the random choice.
+    /// Seed of the random number generator.
     pub seed: u32,
 }
 
-/// What makes recent tokens less likely.
+/// Penalties for recent tokens.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Penalties {
     /// Divides their logits (Keskar et al. 2019, <https://arxiv.org/abs/1909.05858>); 1 does nothing.
     pub repeat: f32,
-    /// Subtracted for each time that one occurs.
+    /// Subtracted once per occurrence.
     pub frequency: f32,
-    /// Subtracted once.
+    /// Subtracted once if the token occurs.
     pub presence: f32,
-    /// How many tokens are recent; 0 for none.
+    /// How many tokens count as recent; 0 for none.
     pub last_n: u32,
 }
 
@@ -65,39 +65,38 @@ impl SamplingParams {
     };
 }
 
-/// Tokens of one sequence that are computed in this step.
+/// The tokens of one sequence that a step computes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Row {
     /// Whose they are.
     pub seq: SeqId,
-    /// Where they are kept.
+    /// The slot that holds them.
     pub slot: SlotId,
     /// Position of the first of them in the sequence, from 0; equals the number of cells the slot holds already.
     pub pos: u32,
-    /// At least one that is known, then the drafts.
+    /// At least one known token, then the drafts.
     pub tokens: Vec<Token>,
-    /// How many of them, at the end, are only guessed. Those that turn out wrong are taken back within the step.
+    /// How many of them, at the end, are drafts. Rejected ones are rolled back within the step.
     pub n_draft: usize,
-    /// Whether the step chooses the token that follows: only when the row reaches the last token known.
+    /// Whether to sample the next token: only when the row reaches the last known token.
     pub sample: bool,
 }
 
 impl Row {
-    /// How many tokens are not guessed.
+    /// How many tokens are not drafts.
     pub fn n_known(&self) -> usize {
         self.tokens.len() - self.n_draft
     }
 }
 
-/// A change of the KV cache that comes before the rows. Both hold for what a slot is meant to hold: drafts that were
-/// wrong are gone.
+/// An edit of the KV cache, made before the rows. Slots hold no rejected drafts at that point.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KvEdit {
-    /// Empty the slot: its sequence has left.
+    /// Clear the slot; its sequence has left.
     Clear(SlotId),
-    /// Make `to`, which is empty, hold what `from` holds.
+    /// Copy all of `from` into `to`, which is empty.
     Copy {
-        /// Whose state is copied, as a whole.
+        /// The slot to copy.
         from: SlotId,
         to: SlotId,
     },
@@ -106,9 +105,9 @@ pub enum KvEdit {
 /// One step's work.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Batch {
-    /// Done first, in order.
+    /// Made first, in order.
     pub edits: Vec<KvEdit>,
-    /// At most one for each slot.
+    /// At most one per slot.
     pub rows: Vec<Row>,
 }
 
@@ -119,32 +118,32 @@ impl Batch {
     }
 }
 
-/// How likely a chosen token was to the model alone: before penalties, biases and constraints.
+/// The model's own probability of a chosen token: before penalties, biases and constraints.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Logprobs {
     /// Natural logarithm of its probability.
     pub chosen: f32,
-    /// The likeliest tokens and theirs, in descending order.
+    /// The likeliest tokens and their log-probabilities, in descending order.
     pub top: Vec<(Token, f32)>,
 }
 
-/// The tokens that a row asked for.
+/// The tokens sampled for a row.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sampled {
     /// Whose they are.
     pub seq: SeqId,
-    /// The drafts that were right, then one that was not guessed: at least one, at most `n_draft + 1`.
+    /// The accepted drafts, then one sampled token: at least one, at most `n_draft + 1`.
     pub tokens: Vec<Token>,
-    /// One for each of them if the sequence was armed for that, else none.
+    /// One per token if the sequence asked for them, else none.
     pub logprobs: Vec<Logprobs>,
-    /// Set when the last of the tokens was not chosen: it only fills the place, and the sequence must end.
+    /// Set when the last token could not be chosen and is a placeholder; the sequence must end.
     pub stuck: Option<Stuck>,
 }
 
-/// Why no token could be chosen for a sequence. Others are not concerned.
+/// Why no token could be chosen for a sequence. Others are not affected.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Stuck {
-    /// Its constraint leaves no token, or following it any further would cost too much; in words.
+    /// The constraint allows no token, or is too expensive to evaluate; with the reason.
     Constraint(String),
     /// The logits are not numbers.
     NotANumber,

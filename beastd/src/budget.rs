@@ -1,22 +1,21 @@
-//! A limit on the memory that incoming requests take, shared by all clients: beyond it, large requests wait before they
-//! are read.
+//! A memory limit for incoming requests, shared by all clients: beyond it, large requests wait before they are read.
 
 use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// In all, in bytes: eight of the largest frames.
+/// Total in bytes: eight of the largest frames.
 const ROOM: usize = 256 << 20;
-/// Requests up to this size never wait, and nearly all are smaller.
+/// Requests up to this size never wait; nearly all are smaller.
 pub const FREE: usize = 64 * 1024;
 /// One permit, in bytes.
 const UNIT: usize = 1024;
 
-/// The room that is left.
+/// The remaining budget.
 #[derive(Debug, Clone)]
 pub struct Budget(Arc<Semaphore>);
 
-/// Room that is taken, until this is dropped.
+/// A share of the budget, until dropped.
 #[derive(Debug)]
 pub struct Room(#[expect(dead_code, reason = "held")] OwnedSemaphorePermit);
 
@@ -27,13 +26,13 @@ impl Default for Budget {
 }
 
 impl Budget {
-    /// Waits for room for so many bytes, of [`ROOM`] at most. Those who wait are served in turn.
+    /// Waits for this many bytes, at most [`ROOM`]. First come, first served.
     pub async fn take(&self, n_bytes: usize) -> Room {
         let permit = Arc::clone(&self.0).acquire_many_owned(units(n_bytes)).await;
-        Room(permit.expect("it is never closed"))
+        Room(permit.expect("the semaphore is never closed"))
     }
 
-    /// The same now or not at all.
+    /// The same, without waiting.
     pub fn try_take(&self, n_bytes: usize) -> Option<Room> {
         Arc::clone(&self.0).try_acquire_many_owned(units(n_bytes)).ok().map(Room)
     }

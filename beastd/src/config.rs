@@ -1,4 +1,4 @@
-//! Every limit and default, where each value came from, and the checks: what leaves this room is valid.
+//! Settings: their layers, sources and checks. Every value that leaves this room is valid.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -21,15 +21,15 @@ pub use error::{ConfigError, Source};
 use http::Http;
 use keys::{KEYS, parse_duration};
 
-/// Longer than any configuration.
+/// Larger than any real configuration.
 const MAX_BYTES: u64 = 1 << 20;
 const DEFAULTS: &str = include_str!("config.default.toml");
 
-/// What a profile changes of the defaults.
+/// The defaults that a profile changes.
 const PROFILES: [(&str, &str); 2] =
     [("beast", "n_ctx = 4096\nn_batch = 1024"), ("baseline", "n_ctx = 2048\nn_batch = 512")];
 
-/// Variables of the client and of the tests, which are no settings of the daemon.
+/// Variables of the client and the tests, which are not daemon settings.
 const OTHER_VARIABLES: [&str; 16] = [
     "BEAST_COLOR",
     "BEAST_FAULTS",
@@ -48,10 +48,10 @@ const OTHER_VARIABLES: [&str; 16] = [
     "BEAST_TOOL_CASES",
     "BEAST_TOOL_FIRST",
 ];
-/// Beginnings of such variables.
+/// Prefixes of such variables.
 const OTHER_PREFIXES: [&str; 2] = ["BEAST_TEST_", "BEAST_COMPLETE"];
 
-/// The settings in force. `config.default.toml` says what each means.
+/// The effective settings. `config.default.toml` documents each.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[allow(missing_docs, reason = "config.default.toml is the one place that describes them")]
@@ -97,35 +97,35 @@ pub struct Config {
     pub idle_exit: Duration,
     #[serde(deserialize_with = "duration")]
     pub failed_linger: Duration,
-    // Texts become addresses and keys, each with its own checks: `http::parse` fills it.
+    // Strings become addresses and keys, each with its own checks: `http::parse` fills it.
     #[serde(skip)]
     pub http: Http,
 }
 
-/// Every setting and where it came from. One of a table is `TABLE.KEY`.
+/// Every setting and its source. A setting in a table is `TABLE.KEY`.
 type Values = BTreeMap<String, (Value, Source)>;
 
-/// What was said outside of the file.
+/// Settings from outside the file.
 #[derive(Debug, Clone, Default)]
 pub struct Overrides {
-    /// Another file than the usual one; it must exist.
+    /// A file other than the default one; it must exist.
     pub file: Option<PathBuf>,
-    /// `BEAST_*` of the environment, or what a test takes for it.
+    /// `BEAST_*` variables of the environment, or a test's replacement for them.
     pub env: BTreeMap<String, String>,
-    /// Flags: (how it was typed, key, value).
+    /// Flags: (as typed, key, value).
     pub flags: Vec<(String, String, String)>,
 }
 
-/// The settings in force and where each came from.
+/// The effective settings and the source of each.
 #[derive(Debug, Clone)]
 pub struct Loaded {
     pub config: Config,
-    /// What was said and is not understood, a line each.
+    /// Settings that are not understood, one line each.
     pub warnings: Vec<String>,
     values: Values,
 }
 
-/// Puts the layers on each other and checks the outcome.
+/// Merges the layers and validates the result.
 ///
 /// # Errors
 /// See [`ConfigError`].
@@ -142,7 +142,7 @@ pub fn load(overrides: &Overrides) -> Result<Loaded, ConfigError> {
     for (flag, key, value) in &overrides.flags {
         layers.push((key.clone(), Value::String(value.clone()), Source::Flag(flag.clone())));
     }
-    // The profile lies below the file, but any layer may name it.
+    // The profile's layer is below the file, but any layer may name it.
     let profile = layers.iter().rev().find(|(key, ..)| key == "profile");
     let profile_source = profile.map_or(Source::Default, |(_, _, source)| source.clone());
     let profile = profile.and_then(|(_, value, _)| value.as_str()).unwrap_or("beast").to_owned();
@@ -155,7 +155,7 @@ pub fn load(overrides: &Overrides) -> Result<Loaded, ConfigError> {
                 return Err(ConfigError::Invalid {
                     value: value.to_string(),
                     source_of_key: source,
-                    reason: format!("it is a table: write [{key}] and its settings below"),
+                    reason: format!("it is a table; write [{key}] and its settings below it"),
                     key,
                 });
             }
@@ -171,7 +171,7 @@ pub fn load(overrides: &Overrides) -> Result<Loaded, ConfigError> {
     Ok(Loaded { config, warnings, values })
 }
 
-/// `BEAST_*` of the process's environment.
+/// `BEAST_*` variables of this process.
 pub fn process_env() -> BTreeMap<String, String> {
     std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
@@ -183,7 +183,7 @@ fn env_name(key: &str) -> String {
     format!("BEAST_{}", key.to_ascii_uppercase().replace('.', "_"))
 }
 
-/// The settings of a file, those of a table as `TABLE.KEY`.
+/// The settings of a file; those in a table as `TABLE.KEY`.
 fn flat(table: Table, is_table: impl Fn(&str) -> bool) -> Vec<(String, Value)> {
     let mut settings = Vec::new();
     for (key, value) in table {
@@ -201,12 +201,12 @@ fn is_table(values: &Values, key: &str) -> bool {
     values.keys().any(|name| name.strip_prefix(key).is_some_and(|rest| rest.starts_with('.')))
 }
 
-/// Other `BEAST_*` variables belong to the client: only those of our settings are looked at.
+/// Other `BEAST_*` variables belong to the client, so only our settings are read.
 fn env_layer(values: &Values, env: &BTreeMap<String, String>) -> Vec<(String, String)> {
     values.keys().filter_map(|key| Some((key.clone(), env.get(&env_name(key))?.clone()))).collect()
 }
 
-/// A variable that is meant for us and that nobody reads. It may be another version's, so it is no error.
+/// Warns of a `BEAST_*` variable that nothing reads. It may belong to another version, so it is not an error.
 fn unknown_variables(values: &Values, env: &BTreeMap<String, String>) -> Vec<String> {
     let names: Vec<String> = values.keys().map(|key| env_name(key)).collect();
     let is_known = |name: &str| {
@@ -229,7 +229,7 @@ fn read_file(overrides: &Overrides, known: &Values) -> Result<Layer, ConfigError
         Some(path) => path.clone(),
         None => match paths::config_dir() {
             Ok(folder) => folder.join("config.toml"),
-            // Without a home there is no file; whether that matters shows when a path is needed.
+            // Without a home directory there is no file; a path that needs one fails later.
             Err(_) => return Ok(Layer::new()),
         },
     };
@@ -255,12 +255,12 @@ fn profile_layer(name: &str, source: Source) -> Result<Table, ConfigError> {
             key: "profile".into(),
             value: Value::from(name).to_string(),
             source_of_key: source,
-            reason: "there are 'beast' and 'baseline'".into(),
+            reason: "it must be 'beast' or 'baseline'".into(),
         }),
     }
 }
 
-/// Reads a value as the kind that the default has; the environment and flags give only text.
+/// Parses text from the environment or a flag as the type of the default.
 fn like(default: &Value, value: Value, key: &str, source: &Source) -> Result<Value, ConfigError> {
     let parsed = match (default, &value) {
         (Value::Integer(_), Value::String(text)) => text.trim().parse().ok().map(Value::Integer),
@@ -272,7 +272,7 @@ fn like(default: &Value, value: Value, key: &str, source: &Source) -> Result<Val
         key: key.into(),
         value: http::shown(key, &value),
         source_of_key: source.clone(),
-        reason: http::hint(key, &value).unwrap_or_else(|| format!("a value like {default} is expected")),
+        reason: http::hint(key, &value).unwrap_or_else(|| format!("expected a value like {default}")),
     })
 }
 
@@ -280,18 +280,18 @@ fn nearest<'a>(key: &str, keys: impl Iterator<Item = &'a String>) -> Option<Stri
     let (table, own) = split(key);
     let by_distance = keys.map(|name| {
         let (other_table, other) = split(name);
-        // One forgets a table more easily than a name.
+        // A missing table is likelier than a wrong name.
         (strsim::damerau_levenshtein(own, other) + usize::from(table != other_table), name)
     });
     by_distance.min().filter(|(distance, _)| *distance <= own.len().div_ceil(2)).map(|(_, name)| name.clone())
 }
 
-/// The table of a setting, and its name there.
+/// The table of a setting, and its name in it.
 fn split(key: &str) -> (&str, &str) {
     key.rsplit_once('.').unwrap_or(("", key))
 }
 
-/// Turns "auto" and relative paths into absolute ones: a daemon changes its folder.
+/// Makes "auto" and relative paths absolute: a daemon changes its working directory.
 fn resolve_paths(values: &mut Values) -> Result<(), ConfigError> {
     for (key, auto) in [
         ("socket", paths::socket_path as fn() -> Result<PathBuf, PathError>),
@@ -329,7 +329,7 @@ fn absolute(text: &str) -> PathBuf {
 fn parse(values: &Values) -> Result<Config, ConfigError> {
     let mut table = Table::new();
     for (name, (value, _)) in values {
-        // One by one, so that an error can say which and where from.
+        // One by one, so that an error can name the setting and its source.
         if let Some(key) = keys::find(name) {
             key.kind.check(value).map_err(|reason| invalid(values, name, &reason))?;
         }
@@ -337,14 +337,14 @@ fn parse(values: &Values) -> Result<Config, ConfigError> {
             table.insert(name.clone(), value.clone());
         }
     }
-    // Each value has been checked, and what is left is an error all the same: a running daemon reads this as well.
+    // The values have been checked, but a failure here must not panic: a running daemon reloads with this too.
     let mut config: Config =
         table.try_into().map_err(|error: toml::de::Error| ConfigError::Unusable(error.to_string()))?;
     config.http = http::parse(values, &config.socket)?;
     Ok(config)
 }
 
-/// What values must be beside each other.
+/// Checks that span several settings.
 fn check(config: &Config, values: &Values) -> Result<(), ConfigError> {
     if config.n_batch < config.n_slots {
         return Err(invalid(values, "n_batch", &format!("it must be at least n_slots, which is {}", config.n_slots)));
@@ -375,30 +375,30 @@ fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::E
 }
 
 impl Config {
-    /// KV cells for all slots together, for a context of `n_ctx` tokens a request.
+    /// KV cells for all slots together, with a context of `n_ctx` tokens per request.
     pub fn n_cells(&self, n_ctx: usize) -> usize {
         if self.n_cells == 0 { self.n_slots * n_ctx } else { self.n_cells.min(self.n_slots * n_ctx) }
     }
 
-    /// Prompt tokens of one step. 128 costs a CPU nothing against larger chunks and keeps waiting short; a GPU needs
-    /// more to be busy.
+    /// Prompt tokens per step. On a CPU 128 is as fast as larger chunks and keeps waits short; a GPU needs more to be
+    /// busy.
     pub fn prefill_chunk(&self, on_gpu: bool) -> usize {
         let auto = if on_gpu { 512 } else { 128 };
         if self.prefill_chunk == 0 { auto.min(self.n_batch) } else { self.prefill_chunk }
     }
 
-    /// Most tokens guessed ahead at once. llama.cpp keeps the states of a row of guesses together: a step must hold
-    /// more than such a row.
+    /// Most tokens to draft at once. llama.cpp keeps the states of a row of drafts together: a step must hold more than
+    /// such a row.
     pub fn n_draft(&self) -> usize {
         if self.speculation == "off" { 0 } else { self.n_draft.min(self.n_batch.saturating_sub(2)) }
     }
 
-    /// Threads that compute.
+    /// Number of compute threads.
     pub fn n_threads(&self) -> usize {
         if self.n_threads > 0 { self.n_threads } else { cores::worth_a_thread() }
     }
 
-    /// These settings, with those of `fresh` that can change while the daemon runs.
+    /// These settings, with those of `fresh` that can change at run time.
     pub fn with_live_settings_of(&self, fresh: &Config) -> Config {
         let mut next = self.clone();
         for copy in KEYS.iter().filter_map(|key| key.live) {
@@ -407,7 +407,7 @@ impl Config {
         next
     }
 
-    /// Folder of the log files, if they are wanted.
+    /// Folder of the log files, if enabled.
     pub fn log_dir(&self) -> Option<&Path> {
         (self.log_dir.as_os_str() != "none").then_some(&self.log_dir)
     }

@@ -1,4 +1,4 @@
-//! One socket as frames: bytes to messages and back, each with a limit of time.
+//! A socket as a stream of frames, with time limits for each direction.
 
 use std::io;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use tokio::time::timeout;
 
 use crate::budget::{Budget, FREE, Room};
 
-/// Reads ask for this many bytes; a request with a document comes in several.
+/// Bytes per read; a request with a document takes several.
 const READ_LEN: usize = 64 * 1024;
 
 /// A client's socket.
@@ -19,26 +19,26 @@ pub struct Connection {
     incoming: FrameBuffer,
     stall_timeout: Duration,
     budget: Budget,
-    /// For the frame that comes, or came last.
+    /// Budget for the current or last frame.
     room: Option<Room>,
 }
 
 impl Connection {
-    /// A connection whose reader may stop reading for `stall_timeout`.
+    /// A connection whose client may stop reading for `stall_timeout`.
     pub fn new(stream: UnixStream, stall_timeout: Duration, budget: Budget) -> Self {
         Self { stream, incoming: FrameBuffer::default(), stall_timeout, budget, room: None }
     }
 
-    /// The request that came last is answered: the memory that it took is free for others.
+    /// The last request is answered; releases its memory budget.
     pub fn release(&mut self) {
         self.room = None;
     }
 
-    /// The next frame, `None` when the client has closed. Can be cancelled and called again without losing a byte. A
-    /// large one waits for room before it is read.
+    /// The next frame; `None` when the client has closed. Can be cancelled and called again without losing a byte. A
+    /// large frame waits for budget before it is read.
     ///
     /// # Errors
-    /// Those of the socket; `InvalidData` for a frame over the limit; `UnexpectedEof` for half a frame.
+    /// Socket errors; `InvalidData` for a frame over the limit; `UnexpectedEof` for a partial frame.
     pub async fn read_frame(&mut self) -> io::Result<Option<Vec<u8>>> {
         let mut buffer = Vec::new();
         loop {
@@ -65,7 +65,7 @@ impl Connection {
     /// The next request.
     ///
     /// # Errors
-    /// As [`Self::read_frame`]; `InvalidData` for what is no request.
+    /// As [`Self::read_frame`]; `InvalidData` for an invalid request.
     pub async fn read_request(&mut self) -> io::Result<Option<Request>> {
         Ok(match self.read_frame().await? {
             Some(frame) => Some(decode(&frame)?),
@@ -73,7 +73,7 @@ impl Connection {
         })
     }
 
-    /// Sends the answer to a greeting.
+    /// Sends the reply to a handshake.
     ///
     /// # Errors
     /// As [`Self::send`].
@@ -83,10 +83,10 @@ impl Connection {
         self.write(&bytes).await
     }
 
-    /// Sends events with one call of the system.
+    /// Sends events with one system call.
     ///
     /// # Errors
-    /// Those of the socket; `TimedOut` when the client does not read.
+    /// Socket errors; `TimedOut` when the client does not read.
     pub async fn send(&mut self, events: &[Event]) -> io::Result<()> {
         let mut bytes = Vec::new();
         for event in events {
@@ -95,10 +95,10 @@ impl Connection {
         self.write(&bytes).await
     }
 
-    /// Says no more, and reads on until the client has closed, so that what was said is not lost: a socket that is
-    /// closed with unread bytes takes them from its peer.
+    /// Stops sending and reads until the client closes, so that the last words arrive: closing a socket with unread
+    /// bytes discards what was sent.
     pub async fn close(mut self, within: Duration) {
-        // The client may be gone already.
+        // The client may be gone.
         let _ = self.stream.shutdown().await;
         let mut rest = vec![0; READ_LEN];
         let drain = async { while self.stream.read(&mut rest).await.is_ok_and(|n| n > 0) {} };

@@ -1,31 +1,31 @@
-//! How many cores are worth a computing thread: physical ones, and of two kinds of cores only the fast ones.
+//! How many cores get a compute thread: physical ones, and on hybrid CPUs only the fast ones.
 //!
-//! Every operation of the engine waits for its slowest thread: an efficiency core among performance cores slows all of
-//! them down, and two threads of one core only get in each other's way.
+//! Every operation of the engine waits for its slowest thread: one efficiency core slows down all performance cores,
+//! and two threads on one core compete.
 
-/// Cores worth a thread, at least one and never more than this process may use.
+/// Number of cores worth a thread: at least one, at most what this process may use.
 pub fn worth_a_thread() -> usize {
     let allowed = std::thread::available_parallelism().map_or(1, usize::from);
     fast_cores().unwrap_or_else(num_cpus::get_physical).clamp(1, allowed)
 }
 
-/// Physical cores of the fast kind; `None` on a machine with one kind of cores, or where that cannot be asked.
+/// Fast physical cores; `None` on a machine with one kind of core, or when that is unknown.
 #[cfg(target_os = "linux")]
 fn fast_cores() -> Option<usize> {
     let cpus = "/sys/devices/system/cpu";
     let read = |path: String| std::fs::read_to_string(path).ok();
-    // Intel's hybrids have a list of each kind.
+    // Intel hybrids list each kind.
     let fast = match read("/sys/devices/cpu_core/cpus".into()) {
         Some(list) => numbers(&list)?,
         None => {
-            // Arm's have a capacity for each core, of which the largest is 1024.
+            // Arm has a capacity per core; the largest is 1024.
             let all = numbers(&read(format!("{cpus}/present"))?)?;
             let capacity = |cpu: &usize| read(format!("{cpus}/cpu{cpu}/cpu_capacity"))?.trim().parse::<u32>().ok();
             let capacities: Vec<_> = all.iter().map(capacity).collect::<Option<_>>()?;
             fastest(&all, &capacities)?
         }
     };
-    // Each core once: the first of the threads that share it.
+    // Each core once: by its first sibling thread.
     let is_first = |cpu: &&usize| {
         let siblings = read(format!("{cpus}/cpu{cpu}/topology/thread_siblings_list"));
         siblings.and_then(|list| numbers(&list)).is_none_or(|list| list.first() == Some(*cpu))
@@ -33,7 +33,7 @@ fn fast_cores() -> Option<usize> {
     Some(fast.iter().filter(is_first).count())
 }
 
-/// macOS numbers its kinds of cores from the fastest on.
+/// macOS numbers core kinds from the fastest.
 #[cfg(target_os = "macos")]
 fn fast_cores() -> Option<usize> {
     let output =
@@ -46,7 +46,7 @@ fn fast_cores() -> Option<usize> {
     None
 }
 
-/// The numbers of a list such as `0-3,8`.
+/// Parses a list such as `0-3,8`.
 #[cfg(any(target_os = "linux", test))]
 fn numbers(list: &str) -> Option<Vec<usize>> {
     let mut numbers = Vec::new();
@@ -57,8 +57,8 @@ fn numbers(list: &str) -> Option<Vec<usize>> {
     Some(numbers)
 }
 
-/// Those with the largest capacity; `None` when all have the same. Cores of nearly the same speed count as one kind:
-/// some chips have one core that is a little faster than its equals.
+/// The cores with the largest capacity; `None` when all are equal. Nearly equal capacities count as one kind: some
+/// chips have one core slightly faster than the rest.
 #[cfg(any(target_os = "linux", test))]
 fn fastest(cpus: &[usize], capacities: &[u32]) -> Option<Vec<usize>> {
     let max = *capacities.iter().max()?;

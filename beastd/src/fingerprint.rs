@@ -1,6 +1,6 @@
-//! Which model a file holds, told in milliseconds and without reading gigabytes.
+//! Identifies the model in a file within milliseconds, without reading gigabytes.
 //!
-//! May know: files. Never knows: what stands in a model file, or what a fingerprint is used for.
+//! May know: files. Never knows: the contents of a model file, or what a fingerprint is used for.
 
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -9,26 +9,25 @@ use std::path::Path;
 use beast_launchd::file;
 use sha2::{Digest, Sha256};
 
-/// Bytes that are read at the beginning and at the end each.
+/// Bytes read at the beginning and at the end.
 const EDGE: u64 = 1024 * 1024;
-/// Bytes of each block between, and how many there are.
+/// Bytes of each block in between, and their number.
 const BLOCK: u64 = 16 * 1024;
 const N_BLOCKS: u64 = 64;
 /// Up to this length the whole file is read: the blocks would overlap.
 const WHOLE: u64 = 2 * EDGE + N_BLOCKS * BLOCK;
 
-/// SHA-256 over the length of the file, its first MiB, its last MiB and 64 blocks of 16 KiB spread evenly between; over
-/// the length and everything when the file has no more than 3 MiB.
+/// SHA-256 over the file's length, its first MiB, its last MiB and 64 blocks of 16 KiB spread evenly in between; for
+/// files up to 3 MiB, over the length and everything.
 ///
-/// Detects: another model, another quantization or fine-tune (which changes nearly all weights), a changed head of the
-/// file, a file that is cut or continued. The name, the place and the times of the file do not
-/// matter.
+/// Detects a different model, a different quantization or fine-tune (which changes nearly all weights), a changed
+/// header, and a truncated or extended file. Name, location and times do not matter.
 ///
-/// Does not detect: a few bytes changed in place between the blocks, by a disk error or by hand; for a model of some
-/// gigabytes that is nearly everywhere. It is no defence against somebody who wants two files to look the same.
+/// Does not detect a few bytes changed in place between the blocks, by a disk error or by hand. Offers no protection
+/// against deliberate collisions.
 ///
 /// # Errors
-/// When the path is not a regular file, cannot be read, or the file shrinks meanwhile.
+/// When the path is not a regular file, cannot be read, or shrinks meanwhile.
 pub fn fingerprint(path: &Path) -> io::Result<[u8; 32]> {
     let file = file::open(path)?;
     let len = file.metadata()?.len();
@@ -42,7 +41,7 @@ pub fn fingerprint(path: &Path) -> io::Result<[u8; 32]> {
     Ok(hasher.finalize().into())
 }
 
-/// What is read of a file of `len` bytes, in order: where each piece begins, and its bytes.
+/// The offset and bytes of each piece read from a file of `len` bytes, in order.
 fn pieces(len: u64) -> Vec<(u64, u64)> {
     if len <= WHOLE {
         return vec![(0, len)];
@@ -57,7 +56,7 @@ fn pieces(len: u64) -> Vec<(u64, u64)> {
     std::iter::once((0, EDGE)).chain(between).chain([(len - EDGE, EDGE)]).collect()
 }
 
-/// Lower-case hexadecimal digits, two for each byte.
+/// Lower-case hexadecimal, two digits per byte.
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -1,64 +1,64 @@
-//! How many threads compute: all of them on an idle machine, fewer while others use its cores.
+//! Chooses the number of compute threads: all on an idle machine, fewer under CPU contention.
 //!
 //! Every operation of the engine ends in a barrier. A thread that shares its core with a busy program is paused for
-//! milliseconds at a time, and all others wait for it: two threads on two cores, one of them taken, were seen to decode
-//! up to forty times slower than on an idle machine, and much slower than one thread alone. So a core that somebody
-//! else uses is left to them, but for helpers of a single thread that nobody waits for (`engine/kernels/crew.rs`).
+//! milliseconds at a time while all others wait: with one of two cores taken, two threads decoded up to forty times
+//! slower than on an idle machine, and much slower than one thread alone. So a busy core is left alone, except for
+//! best-effort helpers that never block the single thread (`engine/kernels/crew.rs`).
 
-/// CPU time of everybody else on this machine, at a moment.
+/// CPU time of all other processes at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sample {
-    /// Of the monotonic clock, in microseconds.
+    /// On the monotonic clock, in microseconds.
     pub at_us: u64,
-    /// CPU time that others have used since the machine started, in microseconds, over all cores.
+    /// CPU time used by others since boot, over all cores, in microseconds.
     pub others_us: u64,
 }
 
 impl Sample {
-    /// Cores that others have used on average since an earlier sample.
+    /// Average number of cores used by others since an earlier sample.
     pub fn others_since(self, before: Self) -> f64 {
         let elapsed_us = self.at_us.saturating_sub(before.at_us).max(1);
         self.others_us.saturating_sub(before.others_us) as f64 / elapsed_us as f64
     }
 }
 
-/// Looks are this far apart while there is work, in microseconds: the kernel counts in hundredths of a second.
+/// Interval between samples while computing, in microseconds: the kernel counts in hundredths of a second.
 pub const PERIOD_US: u64 = 100_000;
-/// A core counts as free up to this much use by others: bookkeeping, a client that prints.
+/// Use by others up to which a core counts as free: housekeeping, a client that prints.
 const TOLERATED_CORES: f64 = 0.3;
-/// More threads must have been possible for so long, in microseconds, and at two looks in a row at least, before there
-/// are more.
+/// More threads must have been possible for this long, in microseconds, and for at least two samples in a row, before
+/// the number grows.
 const CALM_US: u64 = 500_000;
 
-/// What others did in a rest that was shorter than this, in microseconds, says what they do now. A longer one says too
-/// little of its end.
+/// After an idle period shorter than this, in microseconds, a sample still describes the present; after a longer one it
+/// says too little about its end.
 const SHORT_REST_US: u64 = 5_000_000;
 
-/// Chooses a number of threads from samples; has no clock of its own.
+/// Chooses the number of threads from samples; has no clock.
 #[derive(Debug)]
 pub struct Governor {
     n_cores: usize,
     n_max: usize,
     n_now: usize,
     last: Option<Sample>,
-    /// Since when more threads would have been possible, as far as looks tell.
+    /// Since when more threads would have been possible, as far as samples tell.
     calm_since_us: Option<u64>,
     /// Whether nothing was computed since the last sample.
     has_rested: bool,
 }
 
 impl Governor {
-    /// Starts with all `n_max` threads, on a machine of `n_cores` cores.
+    /// Starts with all `n_max` threads on a machine of `n_cores` cores.
     pub fn new(n_max: usize, n_cores: usize) -> Self {
         Self { n_cores, n_max, n_now: n_max, last: None, calm_since_us: None, has_rested: false }
     }
 
-    /// Whether a look is due. Others cannot take a core from a single thread's point of view.
+    /// Whether a sample is due.
     pub fn is_due(&self, now_us: u64) -> bool {
         self.n_max > 1 && self.last.is_none_or(|last| now_us >= last.at_us + PERIOD_US)
     }
 
-    /// Takes a sample in; returns the number of threads when it changes.
+    /// Takes a sample; returns the number of threads if it changes.
     pub fn observe(&mut self, sample: Sample) -> Option<usize> {
         let last = self.last.replace(sample)?;
         let has_rested = std::mem::take(&mut self.has_rested);
@@ -69,10 +69,10 @@ impl Governor {
         let others = sample.others_since(last);
         let n_free = (self.n_cores as f64 - others + TOLERATED_CORES).floor().max(1.0) as usize;
         let n_wanted = n_free.min(self.n_max);
-        // Down at once, up when it has been calm: to have a thread too many costs far more than one too few.
+        // Down at once, up only after a calm period: one thread too many costs far more than one too few.
         if n_wanted > self.n_now {
             let since_us = *self.calm_since_us.get_or_insert(last.at_us);
-            // A single long step may have begun in company and ended alone; in a rest there was time to look.
+            // A long step may have started under contention and ended without; an idle period gives no such doubt.
             let is_first_look = since_us == last.at_us && !has_rested;
             if is_first_look || sample.at_us < since_us + CALM_US {
                 return None;
@@ -86,19 +86,19 @@ impl Governor {
         Some(n_wanted)
     }
 
-    /// There is nothing to do until the next look.
+    /// Idle until the next sample.
     pub fn rest(&mut self) {
         self.has_rested = true;
         self.calm_since_us = None;
     }
 
-    /// The number of threads in force.
+    /// The current number of threads.
     pub fn n_threads(&self) -> usize {
         self.n_now
     }
 }
 
-/// Looks at the machine; `None` where that is not possible, which means: all threads, always.
+/// Samples the machine; `None` where that is not possible, which means all threads, always.
 #[cfg(target_os = "linux")]
 pub fn sample(now_us: u64) -> Option<Sample> {
     let all = busy_ticks(&std::fs::read_to_string("/proc/stat").ok()?)?;
@@ -107,14 +107,14 @@ pub fn sample(now_us: u64) -> Option<Sample> {
     Some(Sample { at_us: now_us, others_us: all.saturating_sub(own) * us_per_tick })
 }
 
-/// macOS computes on the GPU; its CPU load has no simple file.
+/// macOS computes on the GPU, and its CPU load has no simple file.
 #[cfg(not(target_os = "linux"))]
 pub fn sample(_now_us: u64) -> Option<Sample> {
     None
 }
 
-/// Ticks of all cores in `/proc/stat`: user, system, interrupts and stolen ones. Niced programs are not counted: the
-/// kernel makes them wait for us.
+/// Ticks of all cores in `/proc/stat`: user, system, interrupts and stolen. Niced programs do not count: the kernel
+/// lets them wait for us.
 #[cfg(target_os = "linux")]
 fn busy_ticks(stat: &str) -> Option<u64> {
     let fields: Vec<u64> =
@@ -123,8 +123,8 @@ fn busy_ticks(stat: &str) -> Option<u64> {
     Some(user + system + irq + softirq + steal)
 }
 
-/// Ticks of this process in `/proc/self/stat`: fields 14 and 15. The name in field 2 may contain anything, also
-/// brackets.
+/// Ticks of this process in `/proc/self/stat`: fields 14 and 15. The name in field 2 may contain anything, even
+/// parentheses.
 #[cfg(target_os = "linux")]
 fn own_ticks(stat: &str) -> Option<u64> {
     let (_, rest) = stat.rsplit_once(')')?;

@@ -1,16 +1,16 @@
-//! Tells a step that is being computed who has come meanwhile. Atomics only: the step asks after each of the model's
+//! Tells the current step that new requests have arrived. Atomics only: the step checks after each of the model's
 //! operations.
 
 use std::sync::atomic::{AtomicUsize, Ordering, fence};
 
-/// Who has come since the worker last looked into its inbox.
+/// Arrivals since the worker last looked into its inbox.
 #[derive(Debug)]
 pub struct Interrupt {
     /// Tokens of the shortest prompt among them.
     shortest: AtomicUsize,
 }
 
-/// Nobody has come.
+/// No arrivals.
 const NOBODY: usize = usize::MAX;
 
 impl Default for Interrupt {
@@ -20,27 +20,28 @@ impl Default for Interrupt {
 }
 
 impl Interrupt {
-    /// Somebody's prompt of `n_tokens` is in the inbox.
+    /// A request with a prompt of `n_tokens` is in the inbox.
     ///
-    /// First the inbox, then this; the worker first `clear`s, then takes what is in the inbox. So whoever it did not
-    /// find there is announced after the clearing, to the step that follows. The fences hold both in this order.
+    /// Callers put it into the inbox first, then call this; the worker calls `clear` first, then drains the inbox. So a
+    /// request that it did not find there is announced after the clearing, to the next step. The fences keep both in
+    /// this order.
     pub fn announce(&self, n_tokens: usize) {
         fence(Ordering::SeqCst);
         self.shortest.fetch_min(n_tokens, Ordering::Relaxed);
     }
 
-    /// A command is in the inbox for which no prompt is short enough to be read to its end first.
+    /// A command is in the inbox that should not wait for the end of any prompt.
     pub fn announce_end(&self) {
         self.announce(0);
     }
 
-    /// The inbox will be looked at now.
+    /// The inbox is about to be read.
     pub fn clear(&self) {
         self.shortest.store(NOBODY, Ordering::Relaxed);
         fence(Ordering::SeqCst);
     }
 
-    /// Whether somebody has come whose prompt is shorter than this.
+    /// Whether a request has arrived whose prompt is shorter than this.
     pub fn is_shorter_than(&self, n_tokens: usize) -> bool {
         self.shortest.load(Ordering::Relaxed) < n_tokens
     }

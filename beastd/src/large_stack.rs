@@ -1,4 +1,4 @@
-//! Threads for what recurses: chat templates. Knows nobody's task.
+//! Threads with a large stack, for recursive work: chat templates. Knows no tasks.
 
 use std::cell::Cell;
 use std::io::{self, ErrorKind};
@@ -7,20 +7,20 @@ use std::thread;
 
 use tokio::sync::oneshot;
 
-/// Other threads have 2 MiB. It is touched only as far as it is used.
+/// Other threads have 2 MiB. Memory is committed only as it is used.
 const SIZE: usize = 256 << 20;
 const PANICKED: &str = "its thread panicked";
-/// Where an address space is limited.
-pub const NO_MEMORY: &str = "there is no memory for a thread with a stack of 256 MiB";
+/// With a limited address space.
+pub const NO_MEMORY: &str = "not enough memory for a thread with a 256 MiB stack";
 
 thread_local! {
     static IS_LARGE: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Runs a task on such a thread, which may be this one, and waits.
+/// Runs a task on such a thread, possibly this one, and waits.
 ///
 /// # Errors
-/// When there is no such thread, or the task panics.
+/// When the thread cannot start, or the task panics.
 pub fn run<T: Send>(task: impl FnOnce() -> T + Send) -> Result<T, String> {
     if IS_LARGE.get() {
         return guarded(task);
@@ -31,14 +31,13 @@ pub fn run<T: Send>(task: impl FnOnce() -> T + Send) -> Result<T, String> {
     })
 }
 
-/// The same for those who must not wait, such as the thread of the sockets. The task goes on when nobody waits for it
-/// any more.
+/// The same for callers that must not block, such as the sockets' thread. The task completes even if abandoned.
 ///
 /// # Errors
 /// As [`run`].
 pub async fn beside<T: Send + 'static>(task: impl FnOnce() -> T + Send + 'static) -> Result<T, String> {
     let (tell, told) = oneshot::channel();
-    // Nobody may listen any more.
+    // The receiver may be gone.
     let thread = builder().spawn(move || drop(tell.send(on_large(task))));
     thread.map_err(|error| not_started(&error))?;
     told.await.unwrap_or_else(|_| Err(PANICKED.into()))
@@ -58,10 +57,10 @@ fn guarded<T>(task: impl FnOnce() -> T) -> Result<T, String> {
 }
 
 fn not_started(error: &io::Error) -> String {
-    // How the system says that it could not be mapped.
+    // The system's error when the stack cannot be mapped.
     match error.kind() {
         ErrorKind::WouldBlock | ErrorKind::OutOfMemory => NO_MEMORY.into(),
-        _ => format!("its thread did not start: {error}"),
+        _ => format!("cannot start a thread: {error}"),
     }
 }
 

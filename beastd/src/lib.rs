@@ -1,8 +1,9 @@
-//! beastd keeps a language model resident and answers on a Unix socket.
+//! beastd keeps a language model in memory and serves it on a Unix socket.
 //!
-//! One request from socket to token: [`server`] accepts → [`session`] reads the frames → [`admission`] makes tokens of
-//! it → [`worker`] takes it from its inbox, [`scheduler`] puts it into the next batch, [`engine`] runs that →
-//! [`stream`] turns tokens into text → the session sends it. ARCHITECTURE.md tells it with more of the rooms.
+//! A request from socket to token: [`server`] accepts the connection → [`session`] reads frames → [`answering`] has the
+//! life of the request → [`admission`] turns it into tokens → [`worker`] takes it from its inbox → [`scheduler`] puts
+//! it into the next batch → [`engine`] runs the batch → [`stream`] turns tokens into text → the session sends it.
+//! ARCHITECTURE.md has the full map.
 
 pub mod admission;
 pub mod admitted;
@@ -14,20 +15,20 @@ pub mod clock;
 pub mod config;
 mod connection;
 mod cores;
-pub mod daemon;
 mod decide;
 pub mod engine;
+mod extent;
 mod fingerprint;
 pub mod governor;
 pub mod http;
-mod in_use;
 mod interrupt;
-mod jobs;
 mod large_stack;
+mod lease;
 pub mod loader;
 pub mod logging;
+mod map_reduce;
 pub mod metrics;
-pub mod model;
+pub mod model_file;
 mod prefix_cache;
 mod prefix_store;
 mod repetition;
@@ -36,6 +37,8 @@ pub mod sampling;
 pub mod scheduler;
 mod server;
 mod session;
+pub mod shared;
+mod shown;
 pub mod speculation;
 mod splitter;
 pub mod stream;
@@ -57,20 +60,19 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use config::{Loaded, Overrides};
-use daemon::{Daemon, Phase};
 use loader::Progress;
 use logging::Logging;
 use metrics::Metrics;
+use shared::{Phase, Shared};
 
-/// How long the end waits for the engine to leave its current step.
+/// How long shutdown waits for the engine to finish its current step.
 const LAST_STEP: Duration = Duration::from_secs(10);
 
-/// Runs the daemon on sockets that listen already, until it is told to end. `overrides` are what SIGHUP loads the
-/// configuration from again.
+/// Runs the daemon on sockets that already listen, until shutdown. SIGHUP reloads the configuration from `overrides`.
 ///
 /// # Errors
-/// When the model cannot be loaded or the engine breaks: the process should end with an error, so that its manager
-/// notices.
+/// When the model cannot be loaded or the engine fails. The process should then exit with an error, so that its service
+/// manager notices.
 pub async fn run(
     listener: Listener,
     endpoints: Vec<HttpListener>,
@@ -83,20 +85,20 @@ pub async fn run(
     let metrics = Arc::new(Metrics::default());
     let (worker, ended) = loader::spawn(Arc::clone(&config), progress.clone(), Arc::clone(&metrics));
     let is_kept = listener.origin != Origin::Bound;
-    let daemon = Arc::new(Daemon::new(config, progress, worker, metrics, listener.path.clone(), is_kept));
-    // The socket answers from now on, also while the model is loaded: whoever starts beastd need not wait for that.
+    let shared = Arc::new(Shared::new(config, progress, worker, metrics, listener.path.clone(), is_kept));
+    // The socket accepts connections from here on, even while the model loads, so nothing has to wait for that.
     tell_manager("READY=1");
-    tokio::spawn(residency::watch_idleness(Arc::clone(&daemon)));
+    tokio::spawn(residency::watch_idleness(Arc::clone(&shared)));
     tokio::select! {
-        outcome = serve(listener, endpoints, Arc::clone(&daemon), ended) => outcome,
-        outcome = watch_signals(Arc::clone(&daemon), loaded, overrides, logging) => outcome,
+        outcome = serve(listener, endpoints, Arc::clone(&shared), ended) => outcome,
+        outcome = watch_signals(Arc::clone(&shared), loaded, overrides, logging) => outcome,
     }
 }
 
-/// Tells systemd; where there is none, or it does not listen, nothing is lost.
+/// Notifies systemd. Without systemd this does nothing.
 pub(crate) fn tell_manager(state: &str) {
     if let Err(error) = beast_launchd::notify(state) {
-        tracing::debug!(%error, state, "the service manager does not listen");
+        tracing::debug!(%error, state, "cannot notify the service manager");
     }
 }
 
@@ -105,61 +107,61 @@ type Ended = oneshot::Receiver<Result<(), WireError>>;
 async fn serve(
     listener: Listener,
     endpoints: Vec<HttpListener>,
-    daemon: Arc<Daemon>,
+    shared: Arc<Shared>,
     mut ended: Ended,
 ) -> anyhow::Result<()> {
-    let http = tokio::spawn(http::serve(endpoints, Arc::clone(&daemon)));
+    let http = tokio::spawn(http::serve(endpoints, Arc::clone(&shared)));
     let socket = UnixListener::from_std(listener.socket.try_clone()?)?;
-    let serving = server::serve(socket, Arc::clone(&daemon));
+    let serving = server::serve(socket, Arc::clone(&shared));
     tokio::pin!(serving);
     let (sessions, failure) = tokio::select! {
         sessions = &mut serving => {
-            daemon.progress.abandon();
-            // A process that ends under a computing engine may crash on its way out.
+            shared.progress.abandon();
+            // Exiting while the engine computes may crash.
             let _ = timeout(LAST_STEP, ended).await;
             (sessions, None)
         }
         outcome = &mut ended => {
-            // The worker ends well only when it is told to, which is when the daemon ends.
+            // The worker ends without an error only on shutdown.
             let failure = match outcome {
                 Ok(outcome) => outcome.err(),
                 Err(_) => Some(WireError::new(ErrorCode::Engine, "the worker panicked; the log says where")),
             };
             let lingering = async {
                 if let Some(error) = &failure {
-                    linger(&daemon, error).await;
+                    linger(&shared, error).await;
                 }
             };
             let (sessions, ()) = tokio::join!(serving, lingering);
             (sessions, failure)
         }
     };
-    // The place is given back before anybody hears of the end: who calls then finds no daemon, and may start the next.
+    // Released before clients learn of the end, so that a client which connects then finds no daemon and may start one.
     drop(listener);
-    server::hang_up(&daemon, sessions).await;
-    // Answers that are computed leave; it bounds itself.
+    server::hang_up(&shared, sessions).await;
+    // Sends the remaining answers; this wait is bounded inside.
     let _ = http.await;
-    if daemon.is_hurried.load(Relaxed) {
-        anyhow::bail!("ended by a second signal");
+    if shared.is_hurried.load(Relaxed) {
+        anyhow::bail!("stopped by a second signal");
     }
     failure.map_or(Ok(()), |error| Err(error.into()))
 }
 
-/// Gives clients the time to hear why there is no model, then begins the end.
-async fn linger(daemon: &Daemon, error: &WireError) {
+/// Gives clients time to learn why there is no model, then starts the shutdown.
+async fn linger(shared: &Shared, error: &WireError) {
     if error.code == ErrorCode::ModelUnavailable {
-        let mut phase = daemon.phase.subscribe();
-        // It ends early only when somebody asks for the end.
-        let _ = timeout(daemon.config().failed_linger, phase.wait_for(|phase| *phase != Phase::Serving)).await;
+        let mut phase = shared.phase.subscribe();
+        // Ends early only on a shutdown request.
+        let _ = timeout(shared.config().failed_linger, phase.wait_for(|phase| *phase != Phase::Serving)).await;
     }
-    daemon.drain();
+    shared.drain();
 }
 
-/// SIGTERM and SIGINT end the daemon politely; a second one gives running requests up and waits for no more than the
-/// engine's current step, because a process that ends under a computing engine crashes on its way out; a third one
-/// waits for nothing. SIGHUP reads the configuration again.
+/// The first SIGTERM or SIGINT shuts down gracefully. The second aborts running requests and waits only for the
+/// engine's current step, because exiting while it computes crashes. The third kills the process. SIGHUP reloads the
+/// configuration.
 async fn watch_signals(
-    daemon: Arc<Daemon>,
+    shared: Arc<Shared>,
     at_start: Loaded,
     overrides: Overrides,
     logging: &Logging,
@@ -172,47 +174,46 @@ async fn watch_signals(
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
             _ = hangup.recv() => {
-                reload(&daemon, &at_start, &overrides, logging);
+                reload(&shared, &at_start, &overrides, logging);
                 continue;
             }
         }
-        match daemon.phase() {
+        match shared.phase() {
             Phase::Serving => {
-                tracing::info!("a signal asks for the end");
-                daemon.drain();
+                tracing::info!("received a signal, shutting down");
+                shared.drain();
             }
             Phase::Draining => {
-                tracing::warn!("a second signal: what still runs is given up");
-                daemon.hurry();
+                tracing::warn!("received a second signal, aborting running requests");
+                shared.hurry();
             }
             Phase::Ending => rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL)?,
         }
     }
 }
 
-/// Takes over what can change without a restart; what cannot is named, and so is a file that cannot be used, until one
-/// can.
-fn reload(daemon: &Daemon, at_start: &Loaded, overrides: &Overrides, logging: &Logging) {
+/// Applies the settings that can change at run time and logs those that need a restart. A file with an error is
+/// reported in the log and in `status` until it is fixed.
+fn reload(shared: &Shared, at_start: &Loaded, overrides: &Overrides, logging: &Logging) {
     let fresh = match config::load(overrides) {
         Ok(fresh) => fresh,
         Err(error) => {
-            tracing::error!(%error, "the configuration stays as it is");
-            let problem =
-                format!("the configuration was not read again: {error}; try: mend it, then pkill -HUP beastd");
-            daemon.config_problem.send_replace(Some(problem));
+            tracing::error!(%error, "configuration not reloaded");
+            let problem = format!("the configuration was not reloaded: {error}; try: fix it, then pkill -HUP beastd");
+            shared.config_problem.send_replace(Some(problem));
             return;
         }
     };
-    daemon.config_problem.send_replace(None);
+    shared.config_problem.send_replace(None);
     fresh.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
-    let next = daemon.config().with_live_settings_of(&fresh.config);
-    // The model may have been changed by a request.
+    let next = shared.config().with_live_settings_of(&fresh.config);
+    // A request may have changed the model.
     let is_in_force = |key: &str| key == "model" && next.model == fresh.config.model;
     let pending: Vec<_> = at_start.that_need_a_restart(&fresh).filter(|key| !is_in_force(key)).collect();
     if !pending.is_empty() {
         tracing::warn!("changed settings that need a restart: {}; try: beastctl stop", pending.join(", "));
     }
     logging.set_filter(&next.log);
-    daemon.config.send_replace(Arc::new(next));
-    tracing::info!("the configuration was read again");
+    shared.config.send_replace(Arc::new(next));
+    tracing::info!("configuration reloaded");
 }

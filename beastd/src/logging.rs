@@ -1,4 +1,4 @@
-//! Where the log goes: files bounded in number and size, and stderr in the foreground.
+//! The log: files bounded in number and size, and stderr in the foreground.
 
 mod files;
 
@@ -16,22 +16,21 @@ use tracing_subscriber::{EnvFilter, Registry, fmt, reload};
 use crate::config::Config;
 use files::LogFiles;
 
-/// Lines that may wait for the disk. Room for each is taken at once: the crate's own limit takes four megabytes.
+/// Most lines that may wait for the disk. Their space is allocated at once: the crate's default takes four megabytes.
 const MAX_LINES: usize = 8192;
 
-/// Keeps the log going; dropped last, so that the last lines are written.
+/// Keeps the log open; drop it last, so that the last lines are written.
 pub struct Logging {
     _guard: Option<WorkerGuard>,
     filter: reload::Handle<EnvFilter, Registry>,
 }
 
-/// Starts logging. A log that cannot be written never stops the daemon: what is left of it goes to stderr.
+/// Starts logging. A log that cannot be written never stops the daemon; stderr has to do.
 pub fn start(config: &Config, foreground: bool) -> Logging {
     let (filter, filter_handle) = reload::Layer::new(env_filter(&config.log));
     let (file, guard, problem) = match config.log_dir().map(|folder| LogFiles::open(folder, config.log_files)) {
         Some(Ok(files)) => {
-            // Lines are written by a thread of their own; when the disk is slow or full they are dropped, not waited
-            // for.
+            // A separate thread writes the lines; when the disk is slow or full, lines are dropped.
             let (writer, guard) = NonBlockingBuilder::default().buffered_lines_limit(MAX_LINES).finish(files);
             (Some(fmt::layer().with_ansi(false).fmt_fields(Harmless).with_writer(writer)), Some(guard), None)
         }
@@ -43,23 +42,23 @@ pub fn start(config: &Config, foreground: bool) -> Logging {
         fmt::layer().with_ansi(ansi).fmt_fields(Harmless).with_writer(std::io::stderr)
     });
     let subscriber = Registry::default().with(filter).with(file).with(stderr).with(LastEngineError);
-    // Only tests start twice in one process; the first then stays.
+    // Only tests start logging twice in one process; the first one stays.
     let _ = tracing::subscriber::set_global_default(subscriber);
     if let (Some(error), Some(folder)) = (problem, config.log_dir()) {
-        tracing::warn!(folder = %folder.display(), %error, "no log files can be written");
+        tracing::warn!(folder = %folder.display(), %error, "cannot write log files");
     }
     Logging { _guard: guard, filter: filter_handle }
 }
 
 impl Logging {
-    /// Logs by another filter from now on.
+    /// Changes the log filter.
     pub fn set_filter(&self, filter: &str) {
-        // Fails only when the subscriber is gone, with it the log.
+        // Fails only when the subscriber is gone.
         let _ = self.filter.reload(env_filter(filter));
     }
 }
 
-/// Names of files, words of clients and of llama.cpp: none of them makes a line of its own, nor commands a terminal.
+/// Escapes file names and text from clients and llama.cpp, which must not forge lines or control a terminal.
 struct Harmless;
 
 impl<'writer> FormatFields<'writer> for Harmless {
@@ -74,16 +73,16 @@ fn env_filter(filter: &str) -> EnvFilter {
     EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"))
 }
 
-/// Keeps what llama.cpp complains about for [`take_engine_error`], and nothing else: for a process without a log.
+/// Only captures llama.cpp's complaints for [`take_engine_error`]: for a process without a log.
 pub fn listen_to_engine() {
-    // Only tests start twice in one process; the first then stays.
+    // Only tests start logging twice in one process; the first one stays.
     let _ = tracing::subscriber::set_global_default(Registry::default().with(LastEngineError));
 }
 
-/// The last thing that llama.cpp complained about: its functions only say that they failed, the reason is in its log.
+/// llama.cpp's last complaint: its functions only report failure, the reason is in its log.
 static LAST_ENGINE_ERROR: Mutex<Option<String>> = Mutex::new(None);
 
-/// Takes the reason for what just failed in llama.cpp.
+/// Takes the reason for the last failure in llama.cpp.
 pub fn take_engine_error() -> Option<String> {
     LAST_ENGINE_ERROR.lock().ok()?.take()
 }
@@ -102,7 +101,7 @@ impl<S: Subscriber> Layer<S> for LastEngineError {
             }
         });
         if let (Some(message), Ok(mut last)) = (message, LAST_ENGINE_ERROR.lock())
-            // The first complaint names the cause, later ones only that loading failed.
+            // The first complaint names the cause; later ones only report failure.
             && last.is_none()
         {
             *last = Some(message);

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
-use beast_launchd::{HttpListener, Listener, Origin, shown, words};
+use beast_launchd::{ALREADY_RUNNING, HttpListener, Listener, Origin, SocketError, cpu, shown, words};
 use beast_protocol::LoadStage;
 use beastd::calibration;
 use beastd::clock::now_us;
@@ -15,11 +15,15 @@ use beastd::loader::Progress;
 use beastd::logging;
 use clap::Parser;
 
-/// Keeps a language model resident and answers on a Unix socket. Usually beastctl, launchd or systemd starts it.
+/// Keep a language model in memory and serve it on a Unix socket. Usually started by beastctl, launchd or systemd
 #[derive(Debug, Parser)]
 #[command(
     version,
-    after_help = "All settings with their defaults: beastd --print-config\nTell it to end: beastctl stop"
+    after_help = "\
+Show all settings and their defaults: beastd --print-config
+Stop the daemon: beastctl stop
+
+Exit codes: 0 stopped, 1 failed, 2 usage, 69 another beastd already serves the socket."
 )]
 struct Args {
     /// Read this configuration instead of ~/.config/beast/config.toml
@@ -34,43 +38,44 @@ struct Args {
     /// Listen here
     #[arg(long, value_name = "PATH")]
     socket: Option<String>,
-    /// Any other setting
+    /// Set any other configuration key
     #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]
     set: Vec<(String, String)>,
-    /// Go to the background once the socket answers; the model is loaded there
+    /// Run in the background; return once the socket accepts connections
     #[arg(long)]
     daemonize: bool,
-    /// Measure what is fastest on this machine for this model, keep it beside the model, then end; writes lines of
-    /// JSON. `beastctl bench --calibrate` shows them to people
+    /// Find the fastest settings for this model on this machine, save them beside the model and exit. Prints JSON
+    /// lines; `beastctl bench --calibrate` shows them as a table
     #[arg(long)]
     calibrate: bool,
-    /// With --calibrate: keep what was measured also when other programs used the cores
+    /// With --calibrate: save the results even if other programs used the cores
     #[arg(long, requires = "calibrate")]
     force: bool,
-    /// Load this model once and end: the daemon lets a process of its own do that first, which may end over a damaged
-    /// file
+    /// Load this model once and exit: the daemon runs this in a child process first, because a damaged file may crash
+    /// llama.cpp
     #[arg(long, hide = true, value_name = "FILE", exclusive = true)]
     try_model: Option<PathBuf>,
-    /// Show the settings in force and where each comes from, then end
+    /// Print the effective settings and the source of each, then exit
     #[arg(long, value_name = "FORMAT", num_args = 0..=1, require_equals = true, default_missing_value = "toml")]
     print_config: Option<Format>,
 }
 
-/// How the settings are written.
+/// Output format of the settings.
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
 enum Format {
-    /// For people, and for the file.
+    /// For people; can be used as a configuration file.
     Toml,
-    /// For programs: with layer, range, and whether a running daemon follows.
+    /// For programs: with layer, range, and whether SIGHUP applies it.
     Json,
 }
 
 fn key_value(text: &str) -> Result<(String, String), String> {
-    let (key, value) = text.split_once('=').ok_or("KEY=VALUE is expected, such as n_ctx=8192")?;
+    let (key, value) = text.split_once('=').ok_or("expected KEY=VALUE, such as n_ctx=8192")?;
     Ok((key.trim().to_owned(), value.trim().to_owned()))
 }
 
 fn main() -> ExitCode {
+    cpu::require("beastd", &beastd::engine::needs(), 1);
     let started_us = now_us();
     beastd::engine::keep_memory_together();
     beastd::engine::end_without_debugger();
@@ -81,19 +86,31 @@ fn main() -> ExitCode {
         }
         error.exit()
     });
+    // The daemon that lets a model be tried words what comes of it.
+    let is_trial = args.try_model.is_some();
     match run(args, started_us) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // Once, on one line, with the whole chain of causes.
-            say(&format!("{error:#}"));
-            ExitCode::FAILURE
+            // The whole chain of causes, once, on one line.
+            let text = format!("{error:#}");
+            let step = if is_trial || text.contains("; try: ") { "" } else { "; try: beastctl doctor" };
+            say(&format!("{text}{step}"));
+            ExitCode::from(exit_code(&error))
         }
     }
 }
 
-/// A line about the words of others: a key of the configuration, a path.
+/// Programs tell a daemon that is not needed from one that failed.
+fn exit_code(error: &anyhow::Error) -> u8 {
+    match error.downcast_ref() {
+        Some(SocketError::AlreadyRunning { .. }) => ALREADY_RUNNING,
+        _ => 1,
+    }
+}
+
+/// Prints a line that may quote untrusted text, such as a configuration key or a path.
 fn say(text: &str) {
-    // Nobody may be listening.
+    // stderr may be closed.
     let _ = writeln!(std::io::stderr(), "beastd: {}", shown::logged(text));
 }
 
@@ -104,7 +121,7 @@ fn run(args: Args, started_us: u64) -> anyhow::Result<()> {
     let overrides = overrides(&args);
     let loaded = config::load(&overrides)?;
     if args.print_config.is_some() || args.calibrate {
-        // Here no log is open that they could be told in.
+        // No log is open yet.
         loaded.warnings.iter().for_each(|warning| say(&format!("warning: {warning}")));
     }
     if let Some(format) = args.print_config {
@@ -125,16 +142,16 @@ fn run(args: Args, started_us: u64) -> anyhow::Result<()> {
     let listened_us = now_us();
     let endpoints = beastd::http::bind(&loaded.config.http)?;
 
-    // After binding, so that whoever started us can connect as soon as we return; before any thread, which a fork would
-    // lose.
+    // After binding, so that clients can connect as soon as the parent returns; before the first thread, because fork
+    // keeps only one.
     let foreground = !args.daemonize || listener.origin != Origin::Bound;
     if !foreground {
         let mut background = daemonize::Daemonize::new().umask(0o077);
-        // A place that cannot be written costs the words, not the daemon.
+        // If the file cannot be written, the daemon runs without it.
         if let Ok(file) = words::begin(&listener.path) {
             background = background.stderr(file);
         }
-        background.start().context("cannot go to the background")?;
+        background.start().context("cannot run in the background")?;
     } else {
         words::forget(&listener.path);
     }
@@ -149,24 +166,24 @@ fn run(args: Args, started_us: u64) -> anyhow::Result<()> {
     if let Err(error) = &outcome {
         tracing::error!("{error:#}");
     }
-    // Its last lines are written.
+    // Flushes the log.
     drop(logging);
     outcome
 }
 
 fn calibrate(config: &config::Config, is_forced: bool) -> anyhow::Result<()> {
     beastd::engine::log_to_tracing();
-    let located = beastd::model::locate(&config.model)?;
+    let located = beastd::model_file::locate(&config.model)?;
     let mut out = std::io::stdout();
     let outcome =
         calibration::run(config, &located.path, is_forced, |calibration::Progress { n_done, n_total, what }| {
             let line = serde_json::json!({ "progress": { "n_done": n_done, "n_total": n_total, "what": what } });
-            // Who does not read gets a calibration all the same.
+            // The calibration does not need a reader.
             let _ = writeln!(out, "{line}");
         })
-        // Its text has its reasons in it already.
+        // The message already contains its causes.
         .map_err(|error| anyhow::anyhow!("{error}"))?;
-    let path = calibration::write(&outcome, &located.path).context("cannot keep the calibration")?;
+    let path = calibration::write(&outcome, &located.path).context("cannot save the calibration")?;
     let mut out = std::io::stdout();
     writeln!(out, "{}", serde_json::json!({ "calibration": outcome }))?;
     writeln!(out, "{}", serde_json::json!({ "written": path }))?;
@@ -182,9 +199,10 @@ fn serve(
     logging: &logging::Logging,
 ) -> anyhow::Result<()> {
     loaded.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
-    tracing::info!(version = beastd::daemon::VERSION, socket = %listener.path.display(), origin = ?listener.origin, "listening");
-    // One thread is enough for sockets, and leaves the cores to the engine. Threads that tokenize large prompts go soon
-    // after, so that an idle daemon is really idle.
+    let (version, socket) = (beastd::shared::VERSION, listener.path.display());
+    tracing::info!(version, %socket, origin = ?listener.origin, "listening");
+    // One thread is enough for sockets and leaves the cores to the engine. Threads that tokenize large prompts exit
+    // soon after, so that an idle daemon stays idle.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(4)
@@ -199,12 +217,12 @@ fn overrides(args: &Args) -> Overrides {
     let own = [("model", &args.model), ("profile", &args.profile), ("socket", &args.socket)];
     let own = own.into_iter().filter_map(|(key, value)| Some((format!("--{key}"), key.to_owned(), value.clone()?)));
     let set = args.set.iter().map(|(key, value)| ("--set".to_owned(), key.clone(), value.clone()));
-    // The daemon changes its folder before SIGHUP may read the file again.
+    // The daemon changes its working directory before SIGHUP may read the file again.
     let file = args.config.as_ref().map(|file| std::path::absolute(file).unwrap_or_else(|_| file.clone()));
     Overrides { file, env: config::process_env(), flags: own.chain(set).collect() }
 }
 
-/// In the background there is no stderr that a panic could be seen on.
+/// In the background, stderr does not show a panic.
 fn log_panics() {
     let default = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {

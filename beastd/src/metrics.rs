@@ -1,4 +1,4 @@
-//! Counters that the worker publishes after each step, for everybody to read.
+//! Counters that the worker publishes after each step, for all to read.
 
 use crate::watchdog::Watchdog;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
@@ -6,67 +6,67 @@ use std::sync::{Mutex, PoisonError};
 
 use beast_protocol::{Timings, Usage};
 
-/// All since the start of the process, or as of the last step.
+/// Since process start, or as of the last step.
 #[derive(Debug, Default)]
 pub struct Metrics {
-    /// The step that the engine is in.
+    /// The current step.
     pub watchdog: Watchdog,
-    /// Threads that compute; 0 before the first look at the machine.
+    /// Compute threads; 0 before the first sample of the machine.
     pub n_threads: AtomicUsize,
-    /// Sequences with a slot.
+    /// Running sequences.
     pub n_running: AtomicUsize,
-    /// Sequences without one.
+    /// Waiting sequences.
     pub n_waiting: AtomicUsize,
     /// KV cells in use.
     pub n_cells_used: AtomicUsize,
-    /// Prefixes kept.
+    /// Cached prefixes.
     pub n_prefixes: AtomicUsize,
     /// Their tokens.
     pub n_prefix_tokens: AtomicUsize,
-    /// How often one was copied.
+    /// Prefix cache hits.
     pub n_prefix_hits: AtomicU64,
-    /// Tokens that were therefore not computed.
+    /// Prompt tokens saved by the prefix cache.
     pub n_tokens_saved: AtomicU64,
     /// Prefixes on disk.
     pub n_stored: AtomicUsize,
-    /// Their files, in bytes.
+    /// Total size of their files, in bytes.
     pub n_stored_bytes: AtomicU64,
-    /// How often one was read back.
+    /// Prefixes restored from disk.
     pub n_restored: AtomicU64,
-    /// Requests that have ended, for whatever reason.
+    /// Requests finished, for any reason.
     pub n_requests: AtomicU64,
     /// Prompt tokens computed.
     pub n_prompt_tokens: AtomicU64,
     /// Tokens generated.
     pub n_generated_tokens: AtomicU64,
-    /// Tokens guessed ahead.
+    /// Draft tokens.
     pub n_drafted: AtomicU64,
-    /// How many of them were right.
+    /// Draft tokens accepted.
     pub n_accepted: AtomicU64,
-    /// Connections that were refused, or broke the protocol.
+    /// Connections refused or ended by a protocol violation.
     pub n_refused: AtomicU64,
-    /// Times that a sequence lost its cells.
+    /// Sequences preempted.
     pub n_preempted: AtomicU64,
     /// Time spent in engine steps, in microseconds.
     pub busy_us: AtomicU64,
     /// Engine steps.
     pub n_steps: AtomicU64,
-    /// Their rows: sequences that were worked on, added up over all steps.
+    /// Rows of all steps.
     pub n_rows: AtomicU64,
-    /// Rows whose drafts were verified.
+    /// Rows with drafts.
     pub n_verified: AtomicU64,
-    /// Tokens of the longest sequence so far, prompt and answer together.
+    /// Longest sequence so far in tokens, prompt and answer.
     pub n_longest: AtomicU64,
-    /// What answers that have ended took.
+    /// Totals of finished answers.
     pub answers: AnswerTotals,
-    /// The same as of the last look that wanted to know what had come since.
+    /// Totals at the last scrape, for rates.
     pub seen: Mutex<AnswerSums>,
 }
 
-/// [`AnswerTotals`] at one moment.
+/// A snapshot of [`AnswerTotals`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct AnswerSums {
-    /// Prompt tokens that were computed.
+    /// Prompt tokens computed.
     pub n_prompt: u64,
     /// See [`AnswerTotals::prefill_us`].
     pub prefill_us: u64,
@@ -76,20 +76,20 @@ pub struct AnswerSums {
     pub decode_us: u64,
 }
 
-/// Sums over all answers that have ended.
+/// Totals of all finished answers.
 #[derive(Debug, Default)]
 pub struct AnswerTotals {
-    /// Prompt tokens that were known already.
+    /// Prompt tokens from the cache.
     pub n_cached: AtomicU64,
-    /// Prompt tokens that were computed.
+    /// Prompt tokens computed.
     pub n_prompt: AtomicU64,
-    /// Engine time of the steps that read prompts, in microseconds.
+    /// Engine time of prefill steps, in microseconds.
     pub prefill_us: AtomicU64,
-    /// Tokens of the answers.
+    /// Generated tokens.
     pub n_generated: AtomicU64,
-    /// Those after the first of each answer, which the prompt's last step gives.
+    /// Generated tokens after the first of each answer, which belongs to the prefill.
     pub n_decoded: AtomicU64,
-    /// From first to last tokens, in microseconds.
+    /// Time from first to last token, in microseconds.
     pub decode_us: AtomicU64,
 }
 
@@ -108,7 +108,7 @@ impl AnswerTotals {
 }
 
 impl Metrics {
-    /// What belongs to a model that is in memory no more.
+    /// Resets what belongs to an unloaded model.
     pub fn forget_model(&self) {
         let gauges = [
             &self.n_threads,
@@ -121,14 +121,14 @@ impl Metrics {
         gauges.into_iter().for_each(|gauge| gauge.store(0, Relaxed));
     }
 
-    /// A step of the engine with this many rows, so many of them with drafts to verify.
+    /// Counts a step with this many rows, of which so many had drafts.
     pub fn stepped(&self, n_rows: usize, n_verified: usize) {
         Self::add(&self.n_steps, 1);
         Self::add(&self.n_rows, n_rows as u64);
         Self::add(&self.n_verified, n_verified as u64);
     }
 
-    /// What has been added to the sums since the last call.
+    /// What was added since the last call.
     pub fn since_last_look(&self) -> AnswerSums {
         let AnswerTotals { n_prompt, prefill_us, n_decoded, decode_us, .. } = &self.answers;
         let [n_prompt, prefill_us, n_decoded, decode_us] =
@@ -144,7 +144,7 @@ impl Metrics {
         }
     }
 
-    /// An answer has ended.
+    /// Counts a finished answer.
     pub fn answered(&self, usage: &Usage, timings: &Timings) {
         self.answers.add(usage, timings);
         self.n_longest.fetch_max(u64::from(usage.n_prompt) + u64::from(usage.n_generated), Relaxed);

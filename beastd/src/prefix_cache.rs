@@ -1,27 +1,26 @@
-//! Prefixes that are kept: the state at the exact end of a known beginning, in a place of its own, to be copied into a
-//! slot.
+//! The prefix cache: states at the exact end of a prefix, each in a slot of its own, to be copied into a running slot.
 //!
-//! Copied, never rewound: a hybrid model cannot go back to the middle of a sequence, but a copy of a whole one costs
+//! Copied, never rewound: a hybrid model cannot go back to the middle of a sequence, but copying a whole one takes
 //! microseconds.
 
 use crate::batch::{SlotId, Token};
 
-/// A kept prefix.
+/// A cached prefix.
 #[derive(Debug)]
 struct Entry {
     place: SlotId,
     tokens: Vec<Token>,
     n_hits: u64,
     priority: u64,
-    /// It ends before somebody's text begins.
+    /// Whether it ends before the user's text begins.
     is_instruction: bool,
-    /// It is on disk.
+    /// Whether it is on disk.
     is_saved: bool,
 }
 
-/// All kept prefixes. The least useful goes first: time is counted in evictions, and every use lets a prefix outlive
-/// [`WORTH_OF_A_USE`] of them, so that a prompt which is used now and then survives any number of inputs seen once, and
-/// goes in the end when it is not used any more.
+/// All cached prefixes. The least useful is evicted first: age counts in evictions, and every hit lets a prefix outlive
+/// [`WORTH_OF_A_USE`] of them, so that a prompt in occasional use survives any number of one-time inputs, and goes once
+/// it is no longer used.
 #[derive(Debug)]
 pub struct PrefixCache {
     entries: Vec<Entry>,
@@ -31,40 +30,40 @@ pub struct PrefixCache {
     n_tokens_saved: u64,
 }
 
-/// Evictions that a prefix outlives for each of its uses, of which so many count.
+/// Evictions that a prefix outlives per hit, and the most hits that count.
 const WORTH_OF_A_USE: u64 = 16;
 const MAX_USES: u64 = 8;
 
-/// Shorter ones are not worth a place.
+/// Shorter prefixes are not worth a slot.
 pub const MIN_TOKENS: usize = 16;
 
-/// How the cache stands.
+/// Statistics of the cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct PrefixStats {
     /// Prefixes kept.
     pub n_entries: usize,
-    /// Their tokens, which are KV cells.
+    /// Their tokens, i.e. KV cells.
     pub n_tokens: usize,
-    /// How often one was copied.
+    /// Cache hits.
     pub n_hits: u64,
-    /// Tokens that were therefore not computed.
+    /// Prompt tokens saved by the prefix cache.
     pub n_tokens_saved: u64,
 }
 
 impl PrefixCache {
-    /// An empty cache with these places.
+    /// An empty cache with these slots.
     pub fn new(places: Vec<SlotId>) -> Self {
         Self { entries: Vec::new(), free: places, n_evicted: 0, n_hits: 0, n_tokens_saved: 0 }
     }
 
-    /// The longest prefix of `tokens` that is kept and leaves at least one token to compute: its place and length.
+    /// The longest cached prefix of `tokens` that leaves at least one token to compute: slot and length.
     pub fn find(&self, tokens: &[Token]) -> Option<(SlotId, usize)> {
         let is_prefix = |entry: &&Entry| entry.tokens.len() < tokens.len() && tokens.starts_with(&entry.tokens);
         let longest = self.entries.iter().filter(is_prefix).max_by_key(|entry| entry.tokens.len())?;
         Some((longest.place, longest.tokens.len()))
     }
 
-    /// Notes that the prefix in `place` was copied.
+    /// Records a hit of the prefix in `place`.
     pub fn hit(&mut self, place: SlotId) {
         let now = self.n_evicted;
         if let Some(entry) = self.entries.iter_mut().find(|entry| entry.place == place) {
@@ -75,57 +74,57 @@ impl PrefixCache {
         }
     }
 
-    /// Whether just these tokens are kept.
+    /// Whether exactly these tokens are cached.
     pub fn contains(&self, tokens: &[Token]) -> bool {
         self.entries.iter().any(|entry| entry.tokens == tokens)
     }
 
-    /// Whether a new one finds a place.
+    /// Whether there is a free slot.
     pub fn has_place(&self) -> bool {
         !self.free.is_empty()
     }
 
-    /// Takes a place for a new one.
+    /// Takes a free slot.
     pub fn take_place(&mut self) -> Option<SlotId> {
         self.free.pop()
     }
 
-    /// Nothing came of it.
+    /// Returns an unused slot.
     pub fn give_place_back(&mut self, place: SlotId) {
         self.free.push(place);
     }
 
-    /// Keeps these tokens in a place that was taken.
+    /// Caches these tokens in a slot that was taken.
     pub fn insert(&mut self, place: SlotId, tokens: Vec<Token>, is_instruction: bool) {
         let priority = self.n_evicted;
         self.entries.push(Entry { place, tokens, n_hits: 0, priority, is_instruction, is_saved: false });
     }
 
-    /// One that should be on disk and is not: an instruction, or whatever was used again.
+    /// A prefix worth saving to disk that is not there yet: an instruction, or one that was hit.
     pub fn next_to_save(&self) -> Option<(SlotId, Vec<Token>)> {
         let is_worth_it = |entry: &&Entry| !entry.is_saved && (entry.is_instruction || entry.n_hits > 0);
         self.entries.iter().find(is_worth_it).map(|entry| (entry.place, entry.tokens.clone()))
     }
 
-    /// Notes that the one in `place` is on disk.
+    /// Marks the prefix in `place` as saved.
     pub fn set_saved(&mut self, place: SlotId) {
         if let Some(entry) = self.entries.iter_mut().find(|entry| entry.place == place) {
             entry.is_saved = true;
         }
     }
 
-    /// Gives the least useful one up, but not the one in `spare`; returns its place.
+    /// Evicts the least useful prefix, but not the one in `spare`; returns its slot.
     pub fn evict(&mut self, spare: Option<SlotId>) -> Option<SlotId> {
         let candidates = self.entries.iter().enumerate().filter(|(_, entry)| Some(entry.place) != spare);
         let (n, _) = candidates.min_by_key(|(_, entry)| entry.priority)?;
-        // In order, so that of two with equal priority the older one goes.
+        // In order, so that the older of two with equal priority goes.
         let entry = self.entries.remove(n);
         self.n_evicted += 1;
         self.free.push(entry.place);
         Some(entry.place)
     }
 
-    /// How the cache stands.
+    /// Statistics of the cache.
     pub fn stats(&self) -> PrefixStats {
         PrefixStats {
             n_entries: self.entries.len(),
@@ -135,7 +134,7 @@ impl PrefixCache {
         }
     }
 
-    /// Places in use and the tokens kept there.
+    /// Occupied slots and their numbers of tokens.
     pub fn held(&self) -> impl Iterator<Item = (SlotId, usize)> {
         self.entries.iter().map(|entry| (entry.place, entry.tokens.len()))
     }

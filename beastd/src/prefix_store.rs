@@ -1,62 +1,64 @@
-//! Kept prefixes on disk, so that a prompt which was computed once need not be computed again after a restart.
+//! Cached prefixes on disk, so that a restart does not compute them again.
 //!
-//! May know: tokens, files, their owners and modes. Never knows: what stands in a state, the engine, the scheduler.
+//! May know: tokens, files, their owners and modes. Never knows: what stands in a state, how it is made, the scheduler.
 //!
-//! A file holds one prefix, all numbers little endian: magic (8 bytes), format version (4), SHA-256 of the key (32),
+//! A file holds one prefix, all numbers little-endian: magic (8 bytes), format version (4), SHA-256 of the key (32),
 //! number of tokens (8), number of state bytes (8), the tokens (4 each), the state, SHA-256 of all that. Its name is
-//! the hash of key and tokens: tokens that do not match it are noticed without reading the state.
+//! the hash of key and tokens, so a mismatch is found without reading the state.
 //!
-//! The files hold what users wrote, as tokens: nobody else may read them. Nor may anybody else write them, for a state
-//! goes to an engine that trusts it; the checksum is against accidents only.
+//! The files hold users' text as tokens, so no one else may read them. No one else may write them either, because the
+//! engine trusts a state; the checksum only guards against accidents.
 
-use std::fs::{self, DirBuilder, File, Permissions, TryLockError};
+use std::fs::{self, DirBuilder, File, Permissions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use beast_launchd::lock::{self, NotLocked};
+use beast_launchd::whole::{self, PRIVATE, WholeFile};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use sha2::{Digest, Sha256};
-use tempfile::NamedTempFile;
 
 use crate::batch::Token;
+use crate::engine::{SavedState, Seal};
 use crate::fingerprint::hex;
 
-/// What a state belongs to: a state of another model, cache type or engine build must never be loaded.
+/// What a state belongs to: a state of a different model, cache type or engine build must never be loaded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoreKey {
     /// Fingerprint of the model file, see [`crate::fingerprint::fingerprint`].
     pub model: [u8; 32],
-    /// The engine and all of its settings that shape a state.
+    /// The engine and all its settings that affect a state.
     pub engine: String,
-    /// Type of the KV cache's numbers.
+    /// Number type of the KV cache.
     pub kv_type: String,
 }
 
-/// How the store stands.
+/// Statistics of the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct StoreStats {
     /// Prefixes on disk.
     pub n_entries: usize,
-    /// Bytes of their files.
+    /// Total size of their files, in bytes.
     pub n_bytes: u64,
-    /// How often one was read.
+    /// Prefixes restored.
     pub n_restored: u64,
 }
 
-/// A folder of prefixes. The one that was read or written longest ago goes first when room is needed.
+/// A folder of prefixes. The least recently used one is removed first.
 ///
-/// Several daemons may use one folder. Each knows what was there when it opened the folder and what it has written
-/// itself; what another one has removed counts as not there. The bound holds for what each of them knows.
+/// Several daemons may share a folder. Each knows what was there when it opened the folder and what it has written;
+/// files that another one removed count as missing. The size limit holds for what each of them knows.
 #[derive(Debug)]
 pub struct PrefixStore {
     folder: PathBuf,
     key: Hash,
     max_bytes: u64,
-    /// The least recently used one first.
+    /// Least recently used first.
     entries: Vec<Entry>,
-    /// The latest time of use that any of the files bears.
+    /// The latest time of use of any file.
     newest: SystemTime,
     n_restored: u64,
 }
@@ -73,46 +75,46 @@ type Hash = [u8; 32];
 
 const MAGIC: [u8; 8] = *b"beastpfx";
 const VERSION: u32 = 1;
-/// What stands before the tokens.
+/// The bytes before the tokens.
 const HEAD_LEN: usize = 60;
-/// Where, in the head, the numbers of tokens and of state bytes begin.
+/// Offsets of the numbers of tokens and state bytes in the header.
 const COUNTS_AT: usize = 44;
 const TOKEN_LEN: u64 = 4;
-const CHECKSUM_LEN: u64 = 32;
+const CHECKSUM_LEN: u64 = size_of::<Seal>() as u64;
 
 const SUFFIX: &str = ".prefix";
-/// Of a file that is being written.
-const PART_SUFFIX: &str = ".prefix-part";
-/// How often a file is begun again that another daemon, which is just starting, took for a left-over.
+/// Name of a file that is being written.
+const PART_SUFFIX: &str = whole::PART_SUFFIX;
+/// Retries when another daemon, just starting, mistook our file for a leftover.
 const MAX_BEGINNINGS: usize = 8;
 
-/// Why a file is not used, but removed.
+/// Why a file is removed instead of used.
 #[derive(Debug, thiserror::Error)]
 enum Unusable {
-    #[error("it is of another model, cache type, engine or version")]
+    #[error("it belongs to a different model, cache type, engine or version")]
     Foreign,
     #[error("it is damaged: {0}")]
     Damaged(&'static str),
-    #[error("it is larger than all together may be")]
+    #[error("it is larger than the whole cache may be")]
     TooLarge,
-    #[error("it is a link or something else that is no file")]
+    #[error("it is not a regular file")]
     NoFile,
-    #[error("others may have written it")]
+    #[error("other users can write to it")]
     NotOurs,
     #[error("it cannot be read: {0}")]
     Io(#[from] io::Error),
 }
 
 impl PrefixStore {
-    /// Opens a folder, which is made when it is missing, and reads which prefixes are there, but not their states.
+    /// Opens a folder, creating it if needed, and lists its prefixes without reading their states.
     ///
-    /// Files that cannot be used are removed: damaged ones, those of another key or format version, links, and what
-    /// a killed daemon left half-written. So are the least recently used ones above `max_bytes`. Files with names that
-    /// are not ours and folders are left alone.
+    /// Unusable files are removed: damaged ones, those of another key or format version, links, and partial files of a
+    /// killed daemon. So are the least recently used ones above `max_bytes`. Folders and files with other names are
+    /// left alone.
     ///
     /// # Errors
-    /// When the folder cannot be made or read, belongs to another user, is open to others and cannot be restricted, or
-    /// when what is above the bound cannot be removed.
+    /// When the folder cannot be created or read, belongs to another user, is open to others and cannot be restricted,
+    /// or when surplus files cannot be removed.
     pub fn open(folder: &Path, key: StoreKey, max_bytes: u64) -> io::Result<Self> {
         prepare_folder(folder)?;
         let mut store = Self {
@@ -131,23 +133,23 @@ impl PrefixStore {
         Ok(store)
     }
 
-    /// The longest stored prefix of `tokens` which is longer than `longer_than` and leaves at least one token to
-    /// compute: its length, in tokens.
+    /// The length in tokens of the longest stored prefix of `tokens` that is longer than `longer_than` and leaves at
+    /// least one token to compute.
     pub fn find(&self, tokens: &[Token], longer_than: usize) -> Option<usize> {
         let fits = |len: usize| len > longer_than && len < tokens.len();
         let is_prefix = |entry: &&Entry| fits(entry.tokens.len()) && tokens.starts_with(&entry.tokens);
         self.entries.iter().filter(is_prefix).map(|entry| entry.tokens.len()).max()
     }
 
-    /// Reads the state of the prefix that consists of just these tokens. `None` when it is not there or cannot be used:
-    /// its file is removed then, with a warning in the log.
-    pub fn read(&mut self, tokens: &[Token]) -> Option<Vec<u8>> {
+    /// Reads the state of the prefix with exactly these tokens. `None` when it is missing or unusable; an unusable file
+    /// is removed with a warning.
+    pub fn read(&mut self, tokens: &[Token]) -> Option<SavedState> {
         let at = self.entries.iter().position(|entry| entry.tokens == tokens)?;
         let mut entry = self.entries.remove(at);
         let path = self.path(tokens);
         match self.load(&path, tokens) {
             Ok((state, n_bytes)) => {
-                // Another daemon may have written it anew.
+                // Another daemon may have written it again.
                 entry.n_bytes = n_bytes;
                 self.entries.push(entry);
                 self.n_restored += 1;
@@ -160,42 +162,43 @@ impl PrefixStore {
         }
     }
 
-    /// Whether the prefix that consists of just these tokens is stored.
+    /// Whether the prefix with exactly these tokens is stored.
     pub fn contains(&self, tokens: &[Token]) -> bool {
         self.entries.iter().any(|entry| entry.tokens == tokens)
     }
 
-    /// Stores a prefix, and removes the least recently used ones to make room for it. Does nothing when it is stored
-    /// already, larger than the bound, or without a token.
+    /// Stores a prefix and removes the least recently used ones above the limit. Does nothing if it is already stored,
+    /// larger than the limit, or empty.
     ///
-    /// Hashes and writes the whole state before it returns, but does not wait for the disk: a file that a power cut
-    /// leaves incomplete is found by its length or its checksum.
+    /// Writes the whole state, but does not wait for the disk: a file left incomplete by a power failure is found by
+    /// its length or checksum.
     ///
     /// # Errors
-    /// When the folder cannot be used (see [`PrefixStore::open`]) or the file cannot be written, for instance because
-    /// the disk is full. Nothing of the file is left then, and the store can be used on.
-    pub fn write(&mut self, tokens: &[Token], state: &[u8]) -> io::Result<()> {
-        let Some(n_bytes) = file_len(tokens.len() as u64, state.len() as u64) else { return Ok(()) };
+    /// When the folder is unusable (see [`PrefixStore::open`]) or the file cannot be written, for example because the
+    /// disk is full. No partial file remains, and the store stays usable.
+    pub fn write(&mut self, tokens: &[Token], state: &SavedState) -> io::Result<()> {
+        let n_state = state.bytes().len() as u64;
+        let Some(n_bytes) = file_len(tokens.len() as u64, n_state) else { return Ok(()) };
         if tokens.is_empty() || n_bytes > self.max_bytes || self.contains(tokens) {
             return Ok(());
         }
-        // Again: somebody may have emptied the cache under a running daemon.
+        // Again: the cache may have been emptied under a running daemon.
         prepare_folder(&self.folder)?;
         self.evict_to(self.max_bytes - n_bytes)?;
 
-        let head = encode_head(&self.key, tokens, state.len() as u64);
-        let checksum = Sha256::new_with_prefix(&head).chain_update(state).finalize();
-        let mut part = self.begin_file()?;
-        for piece in [&head, state, &checksum] {
+        let head = encode_head(&self.key, tokens, n_state);
+        let seal = state.seal(&head);
+        let mut part = self.begin_file(&self.path(tokens))?;
+        for piece in [&head, state.bytes(), &seal] {
             part.write_all(piece)?;
         }
-        self.note_use(part.as_file());
-        part.persist(self.path(tokens))?;
+        self.note_use(part.file());
+        part.finish()?;
         self.entries.push(Entry { tokens: tokens.to_vec(), n_bytes });
         Ok(())
     }
 
-    /// How the store stands.
+    /// Statistics of the store.
     pub fn stats(&self) -> StoreStats {
         StoreStats { n_entries: self.entries.len(), n_bytes: self.n_bytes(), n_restored: self.n_restored }
     }
@@ -208,13 +211,13 @@ impl PrefixStore {
         self.folder.join(file_name(&self.key, &encode_tokens(tokens)))
     }
 
-    /// Reads what is in the folder, with times of last use, and removes what cannot be used.
+    /// Lists the folder with times of last use, and removes unusable files.
     fn look_around(&self) -> io::Result<Vec<(SystemTime, Entry)>> {
         let mut found = Vec::new();
         for item in fs::read_dir(&self.folder)? {
             let item = item?;
             let (name, path) = (item.file_name(), item.path());
-            // No kind: it is gone by now.
+            // No type: it is already gone.
             let (Some(name), Ok(kind)) = (name.to_str(), item.file_type()) else { continue };
             if kind.is_dir() {
                 continue;
@@ -241,18 +244,18 @@ impl PrefixStore {
         let mut bytes = vec![0; n_tokens * TOKEN_LEN as usize];
         file.read_exact(&mut bytes)?;
         if file_name(&self.key, &bytes) != name {
-            return Err(Unusable::Damaged("it has another name than its tokens want"));
+            return Err(Unusable::Damaged("its name does not match its tokens"));
         }
         let (numbers, _) = bytes.as_chunks();
         let tokens: Vec<_> = numbers.iter().map(|&number| Token(i32::from_le_bytes(number))).collect();
         Ok((file.metadata()?.modified()?, Entry { tokens, n_bytes }))
     }
 
-    /// Says how many tokens follow; by then the numbers are known to describe a file of just this length.
+    /// Checks the counts against the file's length and returns the number of tokens.
     fn check_head(&self, head: &[u8; HEAD_LEN], n_bytes: u64) -> Result<usize, Unusable> {
         let expected = encode_head(&self.key, &[], 0);
         if head[..MAGIC.len()] != MAGIC {
-            return Err(Unusable::Damaged("it does not begin as such a file does"));
+            return Err(Unusable::Damaged("its magic number is wrong"));
         }
         if head[..COUNTS_AT] != expected[..COUNTS_AT] {
             return Err(Unusable::Foreign);
@@ -260,13 +263,13 @@ impl PrefixStore {
         let count = |at: usize| u64::from_le_bytes(head[at..at + 8].try_into().expect("eight bytes"));
         let (n_tokens, n_state) = (count(COUNTS_AT), count(COUNTS_AT + 8));
         if file_len(n_tokens, n_state) != Some(n_bytes) {
-            return Err(Unusable::Damaged("it has another length than it says"));
+            return Err(Unusable::Damaged("its length does not match its header"));
         }
         usize::try_from(n_tokens).map_err(|_| Unusable::TooLarge)
     }
 
-    /// Reads the state, checks all, and notes the use in the file; returns the length of the file too.
-    fn load(&mut self, path: &Path, tokens: &[Token]) -> Result<(Vec<u8>, u64), Unusable> {
+    /// Reads the state, verifies everything, and records the use in the file; returns the file's length too.
+    fn load(&mut self, path: &Path, tokens: &[Token]) -> Result<(SavedState, u64), Unusable> {
         let (mut file, n_bytes) = self.open_file(path)?;
         let n_around = file_len(tokens.len() as u64, 0).ok_or(Unusable::TooLarge)?;
         let n_state = n_bytes.checked_sub(n_around).ok_or(Unusable::Damaged("it is too short"))?;
@@ -274,21 +277,19 @@ impl PrefixStore {
         let expected = encode_head(&self.key, tokens, n_state);
         let mut head = vec![0; expected.len()];
         let mut state = vec![0; usize::try_from(n_state).map_err(|_| Unusable::TooLarge)?];
-        let mut checksum = [0; CHECKSUM_LEN as usize];
-        for piece in [&mut head[..], &mut state, &mut checksum] {
+        let mut seal = Seal::default();
+        for piece in [&mut head[..], &mut state, &mut seal] {
             file.read_exact(piece)?;
         }
         if head != expected {
-            return Err(Unusable::Damaged("its beginning has changed"));
+            return Err(Unusable::Damaged("its header has changed"));
         }
-        if checksum != *Sha256::new_with_prefix(&head).chain_update(&state).finalize() {
-            return Err(Unusable::Damaged("its checksum is wrong"));
-        }
+        let state = SavedState::unseal(&head, state, &seal).ok_or(Unusable::Damaged("its checksum is wrong"))?;
         self.note_use(&file);
         Ok((state, n_bytes))
     }
 
-    /// Opens a file for reading if it is one and ours alone; returns its length too, which is bounded.
+    /// Opens a private regular file for reading; returns its length too, which is bounded.
     fn open_file(&self, path: &Path) -> Result<(File, u64), Unusable> {
         let file = open_no_link(path)?;
         let metadata = file.metadata()?;
@@ -304,40 +305,40 @@ impl PrefixStore {
         Ok((file, metadata.len()))
     }
 
-    /// Removes the least recently used ones until no more than `max_bytes` are left.
+    /// Removes the least recently used ones down to `max_bytes`.
     fn evict_to(&mut self, max_bytes: u64) -> io::Result<()> {
         let mut n_bytes = self.n_bytes();
         while n_bytes > max_bytes {
             let oldest = &self.entries[0];
             remove(&self.path(&oldest.tokens))?;
-            tracing::debug!(n_tokens = oldest.tokens.len(), "gave a kept prefix up, to make room");
+            tracing::debug!(n_tokens = oldest.tokens.len(), "evicted a cached prefix");
             n_bytes -= oldest.n_bytes;
             self.entries.remove(0);
         }
         Ok(())
     }
 
-    /// An empty file of mode 0600 that is removed unless it gets its final name; locked, so that another daemon which
-    /// opens the folder now sees that somebody writes it.
-    fn begin_file(&self) -> io::Result<NamedTempFile> {
+    /// An empty file of mode 0600 that is removed unless it gets its final name; locked, so that another daemon sees
+    /// that it is being written.
+    fn begin_file(&self, path: &Path) -> io::Result<WholeFile> {
         for _ in 0..MAX_BEGINNINGS {
-            let part = tempfile::Builder::new().prefix(".").suffix(PART_SUFFIX).tempfile_in(&self.folder)?;
-            // A file system without locks is used without this protection.
-            let _ = part.as_file().lock();
-            if part.as_file().metadata()?.nlink() > 0 {
+            let part = WholeFile::create(path, PRIVATE)?;
+            // On a file system without locks this protection is missing.
+            let _ = part.file().lock();
+            if part.file().metadata()?.nlink() > 0 {
                 return Ok(part);
             }
-            // It was removed between its creation and the lock.
+            // It was removed between creation and lock.
         }
-        Err(io::Error::other("files that are being written vanish from the folder of kept prefixes"))
+        Err(io::Error::other("files vanish from the prefix cache folder while they are written"))
     }
 
-    /// Gives the file a time later than every one before, also when the clock was set back or is coarse: it is in these
-    /// times that the next daemon finds the order of use.
+    /// Gives the file a time later than all others, even if the clock was set back or is coarse: the next daemon reads
+    /// the order of use from these times.
     fn note_use(&mut self, file: &File) {
         let later = self.newest.checked_add(Duration::from_micros(1)).unwrap_or(self.newest);
         self.newest = SystemTime::now().max(later);
-        // This daemon knows the order without.
+        // This daemon knows the order anyway.
         let _ = file.set_modified(self.newest);
     }
 }
@@ -345,14 +346,14 @@ impl PrefixStore {
 fn hash_of_key(key: &StoreKey) -> Hash {
     let mut hasher = Sha256::new_with_prefix(key.model);
     for text in [&key.engine, &key.kv_type] {
-        // With lengths, so that no text can be taken for the end of one and the beginning of the next.
+        // With lengths, so that no two keys encode alike.
         hasher.update((text.len() as u64).to_le_bytes());
         hasher.update(text);
     }
     hasher.finalize().into()
 }
 
-/// All that comes before the state.
+/// Everything before the state.
 fn encode_head(key: &Hash, tokens: &[Token], n_state: u64) -> Vec<u8> {
     let mut head = Vec::with_capacity(HEAD_LEN + tokens.len() * TOKEN_LEN as usize);
     head.extend(MAGIC);
@@ -368,7 +369,7 @@ fn encode_tokens(tokens: &[Token]) -> Vec<u8> {
     tokens.iter().flat_map(|token| token.0.to_le_bytes()).collect()
 }
 
-/// Length of a file with so many tokens and bytes of state, unless that is absurd.
+/// Length of a file with this many tokens and state bytes, unless it overflows.
 fn file_len(n_tokens: u64, n_state: u64) -> Option<u64> {
     n_tokens.checked_mul(TOKEN_LEN)?.checked_add(n_state)?.checked_add(HEAD_LEN as u64 + CHECKSUM_LEN)
 }
@@ -383,13 +384,13 @@ fn is_our_name(name: &str) -> bool {
     name.strip_suffix(SUFFIX).is_some_and(is_hash)
 }
 
-/// Opens for reading: not through a link, not waiting at a pipe.
+/// Opens for reading; does not follow links or block on pipes.
 fn open_no_link(path: &Path) -> io::Result<File> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
     Ok(File::from(rustix::fs::open(path, flags, Mode::empty())?))
 }
 
-/// Removes a file, or the link itself; that it is gone already is as good.
+/// Removes a file, or the link itself; fine if it is already gone.
 fn remove(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
@@ -397,27 +398,27 @@ fn remove(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Removes a file that cannot be used. One that cannot be removed either is in nobody's way: it is not in the index.
+/// Removes an unusable file. If that fails, it does no harm: it is not in the index.
 fn discard(path: &Path, why: &Unusable) {
     match why {
         Unusable::Io(error) if error.kind() == io::ErrorKind::NotFound => return,
-        Unusable::Foreign => tracing::debug!(path = %path.display(), "removing a kept prefix: {why}"),
-        _ => tracing::warn!(path = %path.display(), "removing a kept prefix: {why}"),
+        Unusable::Foreign => tracing::debug!(path = %path.display(), "removing a cached prefix: {why}"),
+        _ => tracing::warn!(path = %path.display(), "removing a cached prefix: {why}"),
     }
     if let Err(error) = remove(path) {
         tracing::warn!(path = %path.display(), %error, "cannot remove it");
     }
 }
 
-/// Removes what a killed daemon has not finished. Whoever still writes holds a lock, which ends with the process.
+/// Removes partial files of a killed daemon. A daemon that still writes holds a lock, which ends with its process.
 fn remove_leftover(path: &Path) {
     let file = open_no_link(path);
-    if file.as_ref().is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock))) {
+    if file.as_ref().is_ok_and(|file| matches!(lock::take(file), Err(NotLocked::Held))) {
         return;
     }
-    // Still locked by us: who has just made it waits for the lock, sees that it is gone, and makes another.
+    // Still locked by us: its writer waits for the lock, sees that the file is gone, and makes another.
     if let Err(error) = remove(path) {
-        tracing::warn!(path = %path.display(), %error, "cannot remove a left-over");
+        tracing::warn!(path = %path.display(), %error, "cannot remove a leftover file");
     }
 }
 
@@ -425,13 +426,13 @@ fn us() -> u32 {
     rustix::process::geteuid().as_raw()
 }
 
-/// The folder exists, belongs to us, and lets nobody else in.
+/// Ensures that the folder exists, belongs to us, and is private.
 fn prepare_folder(folder: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-    // What is checked and restricted is what was opened: the name may be another thing by then.
+    // Checks and restricts what was opened: the name may point elsewhere by then.
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let (opened, is_link) = match rustix::fs::open(folder, flags | OFlags::NOFOLLOW, Mode::empty()) {
-        // The folder itself may be a link, to a larger disk for instance.
+        // The folder itself may be a link, for example to a larger disk.
         Err(Errno::LOOP | Errno::NOTDIR) => (rustix::fs::open(folder, flags, Mode::empty())?, true),
         opened => (opened?, false),
     };
@@ -447,7 +448,7 @@ fn prepare_folder(folder: &Path) -> io::Result<()> {
     if metadata.mode() & 0o077 == 0 {
         return Ok(());
     }
-    // What a link leads to may be open for a reason.
+    // The target of a link may be open on purpose.
     if is_link {
         return refuse("is open to other users; chmod 700 it");
     }
@@ -457,3 +458,7 @@ fn prepare_folder(folder: &Path) -> io::Result<()> {
 #[cfg(test)]
 #[path = "prefix_store_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "prefix_store_property_tests.rs"]
+mod property_tests;

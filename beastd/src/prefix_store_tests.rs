@@ -1,7 +1,6 @@
 use std::fmt::Debug;
 use std::os::unix::fs::{FileExt, chown, symlink};
 
-use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::*;
@@ -12,25 +11,29 @@ fn key(engine: &str) -> StoreKey {
     StoreKey { model: [7; 32], engine: engine.to_owned(), kv_type: "f16".to_owned() }
 }
 
-fn tokens(numbers: impl IntoIterator<Item = i32>) -> Vec<Token> {
+pub(super) fn tokens(numbers: impl IntoIterator<Item = i32>) -> Vec<Token> {
     numbers.into_iter().map(Token).collect()
 }
 
 /// A state of 500 bytes that belongs to these tokens alone.
-fn state(tokens: &[Token]) -> Vec<u8> {
+pub(super) fn state(tokens: &[Token]) -> SavedState {
     let sum: i32 = tokens.iter().map(|token| token.0 * 31 + 7).sum();
-    (0..500).map(|n| (n * 13 + sum) as u8).collect()
+    saved(&std::array::from_fn::<u8, 500, _>(|n| (n as i32 * 13 + sum) as u8))
 }
 
-fn folder() -> TempDir {
+fn saved(bytes: &[u8]) -> SavedState {
+    SavedState::unseal(b"", bytes.to_vec(), &Sha256::digest(bytes).into()).expect("just sealed")
+}
+
+pub(super) fn folder() -> TempDir {
     tempfile::tempdir().expect("there is room")
 }
 
-fn open(folder: &Path, max_bytes: u64) -> PrefixStore {
+pub(super) fn open(folder: &Path, max_bytes: u64) -> PrefixStore {
     PrefixStore::open(folder, key("a"), max_bytes).expect("the folder is ours")
 }
 
-fn write(store: &mut PrefixStore, tokens: &[Token]) {
+pub(super) fn write(store: &mut PrefixStore, tokens: &[Token]) {
     store.write(tokens, &state(tokens)).expect("there is room");
 }
 
@@ -39,7 +42,7 @@ fn check_read(store: &mut PrefixStore, tokens: &[Token]) {
 }
 
 /// Names in a folder, in order.
-fn names(folder: &Path) -> Vec<String> {
+pub(super) fn names(folder: &Path) -> Vec<String> {
     let name = |item: io::Result<fs::DirEntry>| item.expect("readable").file_name().into_string().expect("ASCII");
     let mut names: Vec<_> = fs::read_dir(folder).expect("readable").map(name).collect();
     names.sort();
@@ -95,11 +98,11 @@ fn what_is_written_is_read_now_and_after_a_restart() {
     assert_eq!(store.stats(), StoreStats::default());
     assert_eq!(store.read(&short), None);
     write(&mut store, &short);
-    store.write(&long, b"").expect("an engine may have nothing to say");
+    store.write(&long, &saved(b"")).expect("an engine may have nothing to say");
     for _ in 0..2 {
         assert!(store.contains(&short) && store.contains(&long) && !store.contains(&short[..2]));
         check_read(&mut store, &short);
-        assert_eq!(store.read(&long), Some(Vec::new()));
+        assert_eq!(store.read(&long), Some(saved(b"")));
         let n_bytes = (2 * (60 + 32) + 3 * 4 + 500 + 5000 * 4) as u64;
         assert_eq!(store.stats(), StoreStats { n_entries: 2, n_bytes, n_restored: 2 });
         store = open(folder.path(), ROOM);
@@ -110,9 +113,9 @@ fn what_is_written_is_read_now_and_after_a_restart() {
 fn writing_again_changes_nothing() {
     let (folder, _) = one(&tokens(0..9));
     let mut store = open(folder.path(), ROOM);
-    store.write(&tokens(0..9), b"another state").expect("nothing is done");
+    store.write(&tokens(0..9), &saved(b"another state")).expect("nothing is done");
     check_read(&mut store, &tokens(0..9));
-    store.write(&[], b"of no tokens").expect("nothing is done");
+    store.write(&[], &saved(b"of no tokens")).expect("nothing is done");
     assert_eq!(names(folder.path()).len(), 1);
 }
 
@@ -217,9 +220,9 @@ fn the_bound_holds_and_the_least_recently_used_goes_first() {
     assert_eq!(held(&store), [0, 4]);
 
     // What can never fit costs nobody its place.
-    store.write(&prefix(5), &vec![0; 2 * each as usize]).expect("nothing is done");
+    store.write(&prefix(5), &saved(&vec![0; 2 * each as usize])).expect("nothing is done");
     assert_eq!(held(&store), [0, 4]);
-    store.write(&prefix(5), &vec![0; (2 * each - 60 - 8 - 32) as usize]).expect("just fits");
+    store.write(&prefix(5), &saved(&vec![0; (2 * each - 60 - 8 - 32) as usize])).expect("just fits");
     assert_eq!(held(&store), [5]);
     assert_eq!(open(folder.path(), 0).stats(), StoreStats::default());
     assert_eq!(names(folder.path()).len(), 0);
@@ -239,12 +242,12 @@ fn a_time_in_the_future_does_not_make_a_prefix_immortal() {
 fn leftovers_are_removed_but_not_what_is_being_written() {
     let folder = folder();
     let store = open(folder.path(), ROOM);
-    let part = store.begin_file().expect("there is room");
+    let part = store.begin_file(&store.path(&tokens([1]))).expect("there is room");
     let leftover = folder.path().join(format!(".abcdef{PART_SUFFIX}"));
     write_raw(&leftover, b"half a");
-    assert_eq!(mode(part.path()), 0o600);
+    assert_eq!(mode(part.part()), 0o600);
     open(folder.path(), ROOM);
-    assert!(part.path().exists() && !leftover.exists());
+    assert!(part.part().exists() && !leftover.exists());
     drop(part);
     assert_eq!(names(folder.path()).len(), 0);
 }
@@ -276,13 +279,13 @@ fn links_are_removed_and_never_followed() {
     };
     check_refused("a link", true, spoil);
     // What is written takes the link's place and does not go through it.
-    let (folder, path) = one(&tokens(0..9));
+    let (folder, _) = one(&tokens(0..9));
     let mut store = open(folder.path(), ROOM);
     symlink(&target, store.path(&prefix)).expect("there is room");
-    store.write(&prefix, b"new").expect("there is room");
-    assert_eq!(store.read(&prefix).as_deref(), Some(&b"new"[..]));
+    store.write(&prefix, &saved(b"new")).expect("there is room");
+    assert_eq!(store.read(&prefix), Some(saved(b"new")));
     assert_eq!(fs::read(&target).expect("readable"), before);
-    symlink(&target, path.with_extension("prefix-part")).expect("there is room");
+    symlink(&target, folder.path().join(format!(".begun{PART_SUFFIX}"))).expect("there is room");
     assert_eq!((open(folder.path(), ROOM).stats().n_entries, names(folder.path()).len()), (2, 2));
 }
 
@@ -366,7 +369,7 @@ fn an_unusable_folder_is_an_error() {
         let mut store = open(folder.path(), ROOM);
         write(&mut store, &tokens(0..8));
         fs::set_permissions(folder.path(), Permissions::from_mode(0o500)).expect("ours");
-        store.write(&tokens(0..10), b"state").expect_err("not writable");
+        store.write(&tokens(0..10), &saved(b"state")).expect_err("not writable");
         check_read(&mut open(folder.path(), ROOM), &tokens(0..9));
         PrefixStore::open(folder.path(), key("a"), 1000).expect_err("one is to go and cannot");
         fs::set_permissions(folder.path(), Permissions::from_mode(0o700)).expect("ours");
@@ -381,7 +384,7 @@ fn a_write_that_fails_leaves_nothing_and_the_store_works_on() {
     // What is in the way fails the last of all steps, when the whole file is written.
     let path = store.path(&prefix);
     fs::create_dir(&path).expect("there is room");
-    store.write(&prefix, b"state").expect_err("its name is taken");
+    store.write(&prefix, &saved(b"state")).expect_err("its name is taken");
     assert_eq!(names(folder.path()).len(), 2, "no left-over");
     assert_eq!((store.contains(&prefix), store.stats().n_entries), (false, 1));
     fs::remove_dir(&path).expect("empty");
@@ -414,9 +417,9 @@ fn another_daemon_may_write_the_same_prefix_anew() {
     let (other, path) = one(&prefix);
     fs::remove_file(path).expect("it is there");
     let mut other = open(other.path(), ROOM);
-    other.write(&prefix, b"of another size").expect("there is room");
+    other.write(&prefix, &saved(b"of another size")).expect("there is room");
     fs::rename(other.path(&prefix), store.path(&prefix)).expect("same disk");
-    assert_eq!(store.read(&prefix).as_deref(), Some(&b"of another size"[..]));
+    assert_eq!(store.read(&prefix), Some(saved(b"of another size")));
     assert_eq!(store.stats().n_bytes, 60 + 9 * 4 + 15 + 32);
     assert_eq!(open(folder.path(), ROOM).stats().n_bytes, store.stats().n_bytes);
 }
@@ -439,61 +442,4 @@ fn many_daemons_in_one_folder_never_read_anything_wrong() {
     let held: Vec<_> = store.entries.iter().map(|entry| entry.tokens.clone()).collect();
     held.iter().for_each(|prefix| check_read(&mut store, prefix));
     assert_eq!(store.stats().n_restored, store.stats().n_entries as u64);
-}
-
-#[derive(Debug, Clone)]
-enum Op {
-    Write(i32),
-    Read(i32),
-    Find(i32, usize),
-    Restart,
-}
-
-fn op() -> impl Strategy<Value = Op> {
-    prop_oneof![
-        4 => (1..8).prop_map(Op::Write),
-        3 => (1..8).prop_map(Op::Read),
-        2 => (0..10, 0..9_usize).prop_map(|(n, longer_than)| Op::Find(n, longer_than)),
-        1 => Just(Op::Restart),
-    ]
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
-
-    /// Against a list in order of use. Prefixes are the first n numbers; up to four of them fit.
-    #[test]
-    fn it_does_what_a_simple_list_does(ops in proptest::collection::vec(op(), 1..60)) {
-        const BOUND: u64 = 2500;
-        let total = |model: &[i32]| model.iter().map(|&n| 60 + 4 * n as u64 + 500 + 32).sum::<u64>();
-        let (folder, mut model) = (folder(), Vec::<i32>::new());
-        let mut store = open(folder.path(), BOUND);
-        for op in ops {
-            match op {
-                Op::Write(n) => {
-                    write(&mut store, &tokens(0..n));
-                    model.extend((!model.contains(&n)).then_some(n));
-                    while total(&model) > BOUND {
-                        model.remove(0);
-                    }
-                }
-                Op::Read(n) => {
-                    let is_there = model.contains(&n).then_some(n);
-                    prop_assert_eq!(store.read(&tokens(0..n)), is_there.map(|n| state(&tokens(0..n))));
-                    model.retain(|&other| other != n);
-                    model.extend(is_there);
-                }
-                Op::Find(n, longer_than) => {
-                    let fits = |&&other: &&i32| other < n && other as usize > longer_than;
-                    let longest = model.iter().filter(fits).max().map(|&n| n as usize);
-                    prop_assert_eq!(store.find(&tokens(0..n), longer_than), longest);
-                }
-                Op::Restart => store = open(folder.path(), BOUND),
-            }
-            let held: Vec<_> = store.entries.iter().map(|entry| entry.tokens.len() as i32).collect();
-            prop_assert_eq!(&held, &model);
-            prop_assert_eq!(names(folder.path()).len(), model.len());
-            prop_assert_eq!(store.stats().n_bytes, total(&model));
-        }
-    }
 }

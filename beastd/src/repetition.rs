@@ -4,8 +4,8 @@
 //! in another way, it was none.
 //!
 //! Every token is compared with the one a period before it, for the few periods that the last tokens suggest: constant
-//! time per token, so that this is always on. What repeats in the prompt may repeat in the answer, such as a log that is
-//! corrected. Knows tokens alone; never knows text, models or clients.
+//! time per token, so that this is always on. What repeats in the prompt may repeat in the answer, such as a log that
+//! is corrected. Knows tokens alone; never knows text, models or clients.
 
 use std::collections::{HashMap, HashSet};
 
@@ -15,8 +15,8 @@ use crate::batch::Token;
 const GRAM: usize = 4;
 /// Periods that are followed at once.
 const MAX_RUNS: usize = 8;
-/// What a token that differs costs, in tokens that agree. With it only periods of more than this survive a difference in
-/// each of them.
+/// What a token that differs costs, in tokens that agree. With it only periods of more than this survive a difference
+/// in each of them.
 const COST: f32 = 12.0;
 /// No run of agreeing tokens pays for more differences than these, so that a run ends soon behind its last agreement.
 const MAX_CREDIT: f32 = 40.0;
@@ -32,6 +32,8 @@ const SHORT: usize = 4;
 const MIN_TOKENS_VARIED: usize = 384;
 /// The same where a counter goes on.
 const MIN_TOKENS_COUNTED: usize = 512;
+/// Shortest period whose counting is a circle: "word 1, word 2" may be what was asked for.
+const COUNTED_PERIOD: usize = 10;
 /// Copies behind the first one: a sentence twice is emphasis, a verse three times is a song.
 const COPIES: usize = 3;
 /// The same for periods longer than a verse.
@@ -94,6 +96,8 @@ struct Run {
     n_words: usize,
     /// In all.
     n_agreed: usize,
+    /// Words among those.
+    n_agreed_words: usize,
     /// What stood where nothing agreed. Only what comes again is no progress.
     varied: Vec<Token>,
     /// Copies of it in the prompt, once that was looked up.
@@ -144,6 +148,7 @@ impl Repetition {
             n_counted: GRAM,
             n_words: 0,
             n_agreed: GRAM,
+            n_agreed_words: 0,
             varied: Vec::new(),
             n_in_prompt: None,
         };
@@ -162,8 +167,11 @@ impl Run {
         if now == before {
             self.n_exact += 1;
             self.n_counted += 1;
-            self.n_words += usize::from(kind(now) == Kind::Word);
             self.n_agreed += 1;
+            if kind(now) == Kind::Word {
+                self.n_words += 1;
+                self.n_agreed_words += 1;
+            }
             self.credit = (self.credit + 1.0).min(MAX_CREDIT);
         } else if [now, before].map(kind) == [Kind::Number; 2] {
             self.n_exact = 0;
@@ -192,15 +200,19 @@ impl Run {
             }
         };
         is_beyond(self.n_exact, least, copies)
-            || 2 * self.n_words >= self.n_counted && is_beyond(self.n_counted, MIN_TOKENS_COUNTED, COPIES_COUNTED)
-            || is_beyond(self.n_agreed, MIN_TOKENS_VARIED, COPIES_VARIED) && !makes_progress(&self.varied)
+            || self.period >= COUNTED_PERIOD
+                && 2 * self.n_words >= self.n_counted
+                && is_beyond(self.n_counted, MIN_TOKENS_COUNTED, COPIES_COUNTED)
+            || 2 * self.n_agreed_words >= self.n_agreed
+                && is_beyond(self.n_agreed, MIN_TOKENS_VARIED, COPIES_VARIED)
+                && is_cycling(&self.varied)
     }
 }
 
-/// Where words differ, new ones each time are a list of something.
-fn makes_progress(varied: &[Token]) -> bool {
+/// Whether the same words come in turn: new ones each time are a list of something.
+fn is_cycling(varied: &[Token]) -> bool {
     let distinct: HashSet<Token> = varied.iter().copied().collect();
-    distinct.len() * 2 > varied.len()
+    !varied.is_empty() && distinct.len() * 2 <= varied.len()
 }
 
 /// How often these tokens stand in the prompt one behind another or apart, whatever their numbers are.

@@ -2,13 +2,16 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// Words and numbers as tokens: a word is its place in this list, digits are the tokens above a thousand.
+/// Words, digits and everything else as tokens.
 fn tokens(text: &str) -> Vec<Token> {
     let mut words = Vec::new();
     let mut rest = text;
     while let Some(first) = rest.chars().next() {
+        let is_word = |text: &str| text.starts_with(char::is_alphabetic);
         let n = match first {
             c if c.is_ascii_digit() => 1,
+            // As tokenizers do: the blank before a word is a part of it.
+            ' ' if is_word(&rest[1..]) => 1 + rest[1..].find(|c: char| !c.is_alphabetic()).unwrap_or(rest.len() - 1),
             c if c.is_alphabetic() => rest.find(|c: char| !c.is_alphabetic()).unwrap_or(rest.len()),
             c => c.len_utf8(),
         };
@@ -21,8 +24,8 @@ fn tokens(text: &str) -> Vec<Token> {
 /// The same for the same word, and so that one sees what it is.
 fn token(word: &str) -> Token {
     let hash = word.bytes().fold(17u32, |hash, byte| hash.wrapping_mul(31).wrapping_add(byte.into()));
-    let hash = i32::try_from(hash >> 4).expect("it is small enough");
-    let kind = match word.bytes().next() {
+    let hash = i32::try_from(hash % (1 << 28)).expect("it is small enough");
+    let kind = match word.bytes().last() {
         Some(b'0'..=b'9') => 0,
         Some(b'a'..=b'z' | b'A'..=b'Z') => 1,
         _ => 2,
@@ -69,16 +72,16 @@ fn a_word_for_ever_is_a_circle() {
 }
 
 #[test]
-fn two_copies_are_shown() {
+fn little_more_than_two_copies_are_shown() {
     let text = "tar unpacks archives. It knows several formats. ";
-    let copy = "The file is then written to the disk, and what was there before is gone for good. ";
+    let copy = "The file is then saved to the disk, and what was there before is gone for good. ";
     let found = circle("", &(text.to_owned() + &copy.repeat(40))).expect("it is one");
-    assert!(found.n_shown <= tokens(text).len() + 2 * tokens(copy).len() + GRAM, "{found:?}");
+    assert!(found.n_shown <= tokens(text).len() + tokens(copy).len() + MIN_TOKENS / SUSPICION + GRAM, "{found:?}");
 }
 
 #[test]
 fn what_was_no_circle_after_all_is_shown() {
-    let text = "The file is then written to the disk, and what was there before is gone. ".repeat(3) + "Then it is read.";
+    let text = "The file is then saved to the disk, and what was there before is gone. ".repeat(3) + "Then it is read.";
     let mut repetition = Repetition::new(&[]);
     let verdicts: Vec<_> = tokens(&text).into_iter().map(|token| repetition.push(token, kind)).collect();
     assert!(verdicts.contains(&Verdict::Suspect));
@@ -87,9 +90,10 @@ fn what_was_no_circle_after_all_is_shown() {
 
 #[test]
 fn long_periods_are_found_at_their_third_copy() {
-    let words: Vec<String> = (0..150).map(|n| format!("word{} ", char::from(b'a' + n % 26).to_string().repeat(n as usize))).collect();
+    let words: Vec<String> =
+        (0..150).map(|n| format!("word{} ", char::from(b'a' + n % 26).to_string().repeat(n as usize))).collect();
     let period = words.concat();
-    let n_period = tokens(&period).len();
+    let n_period = words.len();
     let found = circle("", &period.repeat(5)).expect("it is one");
     assert_eq!(found.period, n_period);
     assert!(found.n <= 3 * n_period + GRAM && found.n_shown <= 2 * n_period + GRAM, "{found:?} of {n_period}");
@@ -105,8 +109,10 @@ fn a_list_that_only_counts_is_a_circle() {
 fn a_few_words_that_change_in_turn_are_a_circle() {
     let line = |n: usize| {
         let colour = ["red", "green"][n % 2];
-        format!("The {colour} file that the program has written to the disk is then read again by the other program and is \
-            written to the disk once more. ")
+        format!(
+            "The {colour} file that the program has saved to the disk is then read again by the other program and is \
+            saved to the disk once more. "
+        )
     };
     assert!(circle("", &(0..60).map(line).collect::<String>()).is_some());
 }
@@ -114,10 +120,17 @@ fn a_few_words_that_change_in_turn_are_a_circle() {
 #[test]
 fn what_is_asked_for_now_and_then_is_none() {
     for (name, text) in [
+        (
+            "a log",
+            (0..60).map(|n| format!("12:00:{n:02} host systemd[1]: Started the daily cleanup of folders.\n")).collect(),
+        ),
         ("yes", "yes\n".repeat(50)),
         ("a ruler", "-".repeat(120)),
         ("zeros", "0, ".repeat(60)),
-        ("a song", "Row, row, row your boat, gently down the stream. Merrily, merrily, life is but a dream.\n".repeat(4)),
+        (
+            "a song",
+            "Row, row, row your boat, gently down the stream. Merrily, merrily, life is but a dream.\n".repeat(4),
+        ),
         ("numbers", (1..400).map(|n| format!("{n}\n")).collect()),
         ("squares", (1..200).map(|n| format!("| {n} | {} |\n", n * n)).collect()),
         ("cases", (1..100).map(|n| format!("case {n}: return {n};\n")).collect()),
@@ -129,7 +142,8 @@ fn what_is_asked_for_now_and_then_is_none() {
 #[test]
 fn objects_with_names_of_their_own_are_none() {
     let object = |n: u32| {
-        let name: String = (0..6).map(|k| char::from(b'a' + u8::try_from((n * 7 + k * n) % 26).expect("a letter"))).collect();
+        let name: String =
+            (0..6).map(|k| char::from(b'a' + u8::try_from((n * 7 + k * n) % 26).expect("a letter"))).collect();
         format!("{{\"name\": \"{name}\", \"kind\": \"file\", \"is_open\": true, \"size\": {}}},\n", n * 37 % 1000)
     };
     assert_eq!(circle("", &(0..200).map(object).collect::<String>()), None);
@@ -137,7 +151,7 @@ fn objects_with_names_of_their_own_are_none() {
 
 #[test]
 fn what_repeats_in_the_prompt_may_repeat_in_the_answer() {
-    let line = |n: u32| format!("12:00:{n:02} host systemd[1]: Started the daily cleanup of temporary folders.\n");
+    let line = |n: u32| format!("{n:02} The daily cleanup of all temporary folders has started as it was planned.\n");
     let log: String = (0..60).map(line).collect();
     assert!(circle("", &log).is_some());
     assert_eq!(circle(&log, &log), None);

@@ -1,8 +1,8 @@
-//! Whether the model is in memory: loaded when somebody asks, given back when nobody does, changed when nobody uses it.
+//! Keeps the model in memory or not: loads it on request, unloads it when idle, switches it when unused.
 //!
-//! Runs on the sockets' thread, as the sessions do: between two awaits nothing changes. So what the state says is set
-//! here, in the same breath as the decision, and the worker's inbox keeps the order. Only users of the model may go
-//! meanwhile, on the worker's thread.
+//! Runs on the sockets' thread, as sessions do: nothing changes between two awaits. So the state is set here together
+//! with each decision, and the worker's inbox keeps the order. Only users of the model may leave meanwhile, on the
+//! worker's thread.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -13,150 +13,149 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until};
 
 use crate::config::Config;
-use crate::daemon::{Daemon, Phase};
 use crate::loader::LoadState;
+use crate::shared::{Phase, Shared};
 use crate::worker::shutting_down;
 
-/// A daemon that has answered nothing yet was started by somebody who is about to ask. Whoever speaks HTTP has not
-/// started it, so once somebody does this is over.
+/// A daemon that has answered nothing yet was started by a client about to ask. HTTP clients do not start it, so the
+/// first HTTP request ends this.
 const FIRST_REQUEST: Duration = Duration::from_secs(10);
 
-/// Loads the configured model, if it was given back; returns at once.
-pub fn wake(daemon: &Arc<Daemon>) {
-    if daemon.progress.is_unloaded() {
-        daemon.progress.begin();
-        let (daemon, config) = (Arc::clone(daemon), daemon.config());
+/// Loads the configured model if it was unloaded; returns at once.
+pub fn wake(shared: &Arc<Shared>) {
+    if shared.progress.is_unloaded() {
+        shared.progress.begin();
+        let (shared, config) = (Arc::clone(shared), shared.config());
         tokio::spawn(async move {
-            if let Err(error) = daemon.worker.load(config).await {
-                daemon.progress.has_failed(Some(error));
+            if let Err(error) = shared.worker.load(config).await {
+                shared.progress.has_failed(Some(error));
             }
         });
     }
 }
 
-/// What can be asked for.
+/// Requested changes.
 pub enum Change {
-    /// Load this model in the place of the present one, which answers what it has begun; without one, load the
+    /// Load this model instead of the current one, which first finishes its requests; without a name, load the
     /// configured one.
     Load(Option<String>),
-    /// Give the model's memory back as soon as no request uses it.
+    /// Unload the model as soon as no request uses it.
     Unload,
 }
 
-/// Who waits for a change; closed when they have gone.
+/// The client that waits for a change; closed when it is gone.
 type Asker = oneshot::Sender<Result<(), WireError>>;
 
-/// Begins a change. When the receiver is dropped, what waits for running requests is given up, and what has begun goes
-/// on.
-pub fn change(daemon: &Arc<Daemon>, change: Change) -> oneshot::Receiver<Result<(), WireError>> {
+/// Starts a change. When the receiver is dropped, waiting for running requests is abandoned, but a change that has
+/// begun continues.
+pub fn change(shared: &Arc<Shared>, change: Change) -> oneshot::Receiver<Result<(), WireError>> {
     let (mut asker, outcome) = oneshot::channel();
-    let daemon = Arc::clone(daemon);
+    let shared = Arc::clone(shared);
     tokio::spawn(async move {
         let result = match change {
-            Change::Load(model) => load(&daemon, model, &mut asker).await,
-            Change::Unload => unload(&daemon, &mut asker).await,
+            Change::Load(model) => load(&shared, model, &mut asker).await,
+            Change::Unload => unload(&shared, &mut asker).await,
         };
-        // Who asked may have gone.
+        // The client may be gone.
         let _ = asker.send(result);
     });
     outcome
 }
 
-async fn load(daemon: &Arc<Daemon>, model: Option<String>, asker: &mut Asker) -> Result<(), WireError> {
-    // What is there needs no turn: an unload may be waiting for a long answer.
-    if is_there(daemon, model.as_deref()).await {
+async fn load(shared: &Arc<Shared>, model: Option<String>, asker: &mut Asker) -> Result<(), WireError> {
+    // A loaded model needs no turn: an unload may be waiting for a long answer.
+    if is_there(shared, model.as_deref()).await {
         return Ok(());
     }
-    let _alone = until(asker, daemon.changing.lock()).await?;
-    let state = until(asker, settled(daemon)).await?;
-    if is_there(daemon, model.as_deref()).await {
+    let _alone = until(asker, shared.changing.lock()).await?;
+    let state = until(asker, settled(shared)).await?;
+    if is_there(shared, model.as_deref()).await {
         return Ok(());
     }
-    let config = wanted(daemon, model.as_deref());
+    let config = wanted(shared, model.as_deref());
     let was_ready = matches!(state, LoadState::Ready(_));
     match state {
-        LoadState::Ready(_) => make_way(daemon, asker).await?,
+        LoadState::Ready(_) => make_way(shared, asker).await?,
         LoadState::Failed(_) if model.is_some() => {
-            // This process is at its end; the next one reads the configuration anew.
-            daemon.drain();
+            // This process is ending; the next one reads the configuration again.
+            shared.drain();
             return Err(shutting_down());
         }
         LoadState::Failed(error) => return Err(error),
-        _ => daemon.progress.begin(),
+        _ => shared.progress.begin(),
     }
-    let outcome = daemon.worker.load(Arc::clone(&config)).await;
+    let outcome = shared.worker.load(Arc::clone(&config)).await;
     match &outcome {
-        Ok(()) => adopt(daemon, &config),
+        Ok(()) => adopt(shared, &config),
         Err(error) => {
-            // Whoever else waits has not asked for that model, and wakes the configured one.
-            daemon.progress.has_failed(model.is_none().then(|| error.clone()));
+            // Other waiting clients have not asked for that model, and load the configured one.
+            shared.progress.has_failed(model.is_none().then(|| error.clone()));
             if was_ready {
-                wake(daemon);
+                wake(shared);
             }
         }
     }
     outcome
 }
 
-async fn unload(daemon: &Daemon, asker: &mut Asker) -> Result<(), WireError> {
-    let _alone = until(asker, daemon.changing.lock()).await?;
-    until(asker, settled(daemon)).await?;
-    until(asker, unused(daemon)).await?;
-    let is_leaving = daemon.progress.advance(|state| match state {
+async fn unload(shared: &Shared, asker: &mut Asker) -> Result<(), WireError> {
+    let _alone = until(asker, shared.changing.lock()).await?;
+    until(asker, settled(shared)).await?;
+    until(asker, unused(shared)).await?;
+    let is_leaving = shared.progress.advance(|state| match state {
         LoadState::Ready(_) => Some(LoadState::Unloaded { failed: None }),
         _ => None,
     });
-    if is_leaving { daemon.worker.unload().await } else { Ok(()) }
+    if is_leaving { shared.worker.unload().await } else { Ok(()) }
 }
 
-/// Gives the model back for another one. Whoever asks from now on waits for that, or a busy daemon would never change
-/// it.
-async fn make_way(daemon: &Daemon, asker: &mut Asker) -> Result<(), WireError> {
-    daemon.progress.advance(|state| match state {
+/// Unloads the model in favour of another. New requests wait for that, or a busy daemon would never switch.
+async fn make_way(shared: &Shared, asker: &mut Asker) -> Result<(), WireError> {
+    shared.progress.advance(|state| match state {
         LoadState::Ready(ready) => Some(LoadState::Leaving(Arc::clone(ready))),
         _ => None,
     });
-    tracing::info!(n_users = *daemon.n_users.borrow(), "another model waits for running requests");
-    let outcome = until(asker, unused(daemon)).await;
-    let is_leaving = daemon.progress.advance(|state| match state {
+    tracing::info!(n_users = *shared.n_users.borrow(), "switching models after running requests finish");
+    let outcome = until(asker, unused(shared)).await;
+    let is_leaving = shared.progress.advance(|state| match state {
         LoadState::Leaving(_) if outcome.is_ok() => Some(beginning()),
         LoadState::Leaving(ready) => Some(LoadState::Ready(Arc::clone(ready))),
         _ => None,
     });
     outcome?;
-    // Otherwise the engine has broken meanwhile.
-    if is_leaving { daemon.worker.unload().await } else { Err(shutting_down()) }
+    // Otherwise the engine has failed meanwhile.
+    if is_leaving { shared.worker.unload().await } else { Err(shutting_down()) }
 }
 
-/// Waits for something as long as somebody wants it.
+/// Waits for something as long as a client wants it.
 async fn until<T>(asker: &mut Asker, event: impl Future<Output = T>) -> Result<T, WireError> {
     tokio::select! {
         biased;
         happened = event => Ok(happened),
-        // Nobody hears this.
-        () = asker.closed() => Err(WireError::new(ErrorCode::Internal, "whoever asked has gone")),
+        // The client is gone.
+        () = asker.closed() => Err(WireError::new(ErrorCode::Internal, "the client disconnected")),
     }
 }
 
 /// Resolves when no request uses the model.
-async fn unused(daemon: &Daemon) {
+async fn unused(shared: &Shared) {
     // The sender lives as long as the daemon.
-    let _ = daemon.n_users.subscribe().wait_for(|n| *n == 0).await;
+    let _ = shared.n_users.subscribe().wait_for(|n| *n == 0).await;
 }
 
-/// The state once nothing is being loaded.
-async fn settled(daemon: &Daemon) -> LoadState {
-    let mut load = daemon.progress.watch();
-    // Alike.
+/// The state once nothing is loading.
+async fn settled(shared: &Shared) -> LoadState {
+    let mut load = shared.progress.watch();
+    // Equal.
     let _ = load.wait_for(|state| !matches!(state, LoadState::Loading { .. })).await;
     load.borrow().clone()
 }
 
-/// The settings with which this model, or the configured one, is loaded.
-fn wanted(daemon: &Daemon, model: Option<&str>) -> Arc<Config> {
-    let old = daemon.config();
+/// The settings to load this model, or the configured one, with.
+fn wanted(shared: &Shared, model: Option<&str>) -> Arc<Config> {
+    let old = shared.config();
     match model {
-        // A draft model goes with the model that it was configured for.
+        // A draft model belongs to the model it was configured for.
         Some(model) if model != old.model => {
             Arc::new(Config { model: model.to_owned(), draft: "auto".into(), ..(*old).clone() })
         }
@@ -164,42 +163,42 @@ fn wanted(daemon: &Daemon, model: Option<&str>) -> Arc<Config> {
     }
 }
 
-/// Whether this model, or any when none is named, is in memory and stays there. Then its name is the setting from now
-/// on: `auto` may be another file later.
-async fn is_there(daemon: &Daemon, model: Option<&str>) -> bool {
-    let LoadState::Ready(ready) = daemon.progress.watch().borrow().clone() else { return false };
+/// Whether this model, or any if none is named, is loaded and staying. If so, its name becomes the setting: `auto` may
+/// resolve differently later.
+async fn is_there(shared: &Shared, model: Option<&str>) -> bool {
+    let LoadState::Ready(ready) = shared.progress.watch().borrow().clone() else { return false };
     let Some(model) = model.map(str::to_owned) else { return true };
     let name = model.clone();
-    let located = tokio::task::spawn_blocking(move || crate::model::locate(&name)).await;
-    // What cannot be found is not what is loaded; loading it says why.
+    let located = tokio::task::spawn_blocking(move || crate::model_file::locate(&name)).await;
+    // An unresolvable name is not what is loaded; loading it reports why.
     let is_same =
         located.is_ok_and(|located| located.is_ok_and(|found| found.path.display().to_string() == ready.model.path));
     if is_same {
-        adopt(daemon, &Config { model, ..(*daemon.config()).clone() });
+        adopt(shared, &Config { model, ..(*shared.config()).clone() });
     }
     is_same
 }
 
-/// The model that was asked for is the configured one from now on.
-fn adopt(daemon: &Daemon, config: &Config) {
-    daemon.config.send_if_modified(|now| {
+/// Makes the requested model the configured one.
+fn adopt(shared: &Shared, config: &Config) {
+    shared.config.send_if_modified(|now| {
         let is_new = now.model != config.model;
         if is_new {
-            tracing::info!(model = config.model, "another model answers");
+            tracing::info!(model = config.model, "switched models");
             *now = Arc::new(Config { model: config.model.clone(), draft: config.draft.clone(), ..(**now).clone() });
         }
         is_new
     });
 }
 
-/// Gives the model back after `idle_unload` without a request, and ends a daemon that the system starts again after
-/// `idle_exit`.
-pub async fn watch_idleness(daemon: Arc<Daemon>) {
-    let mut answering = daemon.answering.subscribe();
-    let mut load = daemon.progress.watch();
-    let mut config = daemon.config.subscribe();
-    let mut phase = daemon.phase.subscribe();
-    let mut has_visitors = daemon.has_visitors.subscribe();
+/// Unloads the model after `idle_unload` without a request, and ends a daemon that the service manager restarts on
+/// demand after `idle_exit`.
+pub async fn watch_idleness(shared: Arc<Shared>) {
+    let mut answering = shared.answering.subscribe();
+    let mut load = shared.progress.watch();
+    let mut config = shared.config.subscribe();
+    let mut phase = shared.phase.subscribe();
+    let mut has_visitors = shared.has_visitors.subscribe();
     let mut is_first = true;
     loop {
         if answering.wait_for(|n| *n == 0).await.is_err() {
@@ -208,37 +207,36 @@ pub async fn watch_idleness(daemon: Arc<Daemon>) {
         let mut since = Instant::now();
         let mut was_ready = false;
         loop {
-            let settings = daemon.config();
             load.mark_unchanged();
             let is_ready = matches!(&*load.borrow(), LoadState::Ready(_));
             if is_ready && !was_ready {
-                // A model that has just come has not been idle while it was loaded.
+                // Loading time does not count as idle.
                 since = Instant::now();
             }
             was_ready = is_ready;
             is_first &= !*has_visitors.borrow_and_update();
-            let grace = if is_first { FIRST_REQUEST } else { Duration::ZERO };
-            // `never` is longer than any clock goes.
-            let unload_at = since.checked_add(settings.idle_unload.max(grace)).filter(|_| is_ready);
-            let exit_at = since.checked_add(settings.idle_exit.max(grace)).filter(|_| daemon.is_kept);
+            let settings = shared.config();
+            let (unload_at, exit_at) = ends_of_idleness(&settings, since, is_first);
+            let (unload_at, exit_at) = (unload_at.filter(|_| is_ready), exit_at.filter(|_| shared.is_kept));
             let next = unload_at.into_iter().chain(exit_at).min();
             tokio::select! {
                 () = sleep_until(next.unwrap_or(since)), if next.is_some() => {
                     let is_over = |at: Option<Instant>| at.is_some_and(|at| at <= Instant::now());
                     if is_over(exit_at) {
-                        if daemon.n_connections.load(Relaxed) == 0 {
-                            tracing::info!(idle = ?settings.idle_exit, "nobody asks; the next call starts beastd again");
-                            return daemon.drain();
+                        if shared.n_connections.load(Relaxed) == 0 {
+                            let idle = settings.idle_exit;
+                            tracing::info!(?idle, "idle, exiting; the next request restarts beastd");
+                            return shared.drain();
                         }
-                        // Somebody is connected and silent; the end of that does not wake this.
+                        // A silent client is connected; its disconnect does not wake this loop.
                         since = Instant::now();
                     } else if is_over(unload_at) {
-                        tracing::info!(idle = ?settings.idle_unload, "nobody asks; the model is given back");
-                        // Nobody waits for it who could go.
-                        let _ = change(&daemon, Change::Unload).await;
+                        tracing::info!(idle = ?settings.idle_unload, "idle, unloading the model");
+                        // Nothing else could leave.
+                        let _ = change(&shared, Change::Unload).await;
                     }
                 }
-                // A borrowed value must not live until another branch has waited.
+                // A borrowed value must not live across another branch's await.
                 is_there = async { answering.wait_for(|n| *n > 0).await.is_ok() } => match is_there {
                     true => {
                         is_first = false;
@@ -255,18 +253,24 @@ pub async fn watch_idleness(daemon: Arc<Daemon>) {
     }
 }
 
+/// When a model that has been idle since then is unloaded, and when the daemon ends. `never` is longer than any clock
+/// goes.
+fn ends_of_idleness(settings: &Config, since: Instant, is_first: bool) -> (Option<Instant>, Option<Instant>) {
+    let grace = if is_first { FIRST_REQUEST } else { Duration::ZERO };
+    (since.checked_add(settings.idle_unload.max(grace)), since.checked_add(settings.idle_exit.max(grace)))
+}
+
 fn beginning() -> LoadState {
     LoadState::Loading { stage: LoadStage::ModelFile, fraction: 0.0 }
 }
 
 impl crate::loader::Progress {
-    /// Loading begins.
+    /// Loading starts.
     fn begin(&self) {
         self.set(beginning());
     }
 
-    /// Loading has failed; the reason is for those who wait for a model, whichever. A worker that has ended has said so
-    /// itself.
+    /// Loading failed; the reason goes to all who wait for a model. A worker that has ended has reported it.
     fn has_failed(&self, failed: Option<WireError>) {
         self.advance(|state| matches!(state, LoadState::Loading { .. }).then_some(LoadState::Unloaded { failed }));
     }

@@ -1,10 +1,10 @@
-//! How tokens are chosen when a request leaves it open, and the checks of what it asks for.
+//! Default sampling parameters, and validation of a request's.
 
 use beast_protocol::{ErrorCode, Sampling, WireError};
 
 use crate::batch::{Penalties, SamplingParams, Token};
 
-/// What a model wants when the request leaves it open.
+/// The model's defaults.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SamplingDefaults {
     /// See [`SamplingParams`].
@@ -19,20 +19,20 @@ pub struct SamplingDefaults {
     pub repeat_penalty: f32,
 }
 
-/// Largest penalty for an occurrence, either way: the bound that the OpenAI API documents.
+/// Largest absolute penalty: the bound documented by the OpenAI API.
 const MAX_PENALTY: f32 = 2.0;
-/// Largest change of a logit, either way: those of a token add up, and must stay numbers.
+/// Largest absolute logit bias: biases of a token add up and must stay finite.
 const MAX_BIAS: f32 = 10_000.0;
-/// Most tokens whose logits a request may change: what the OpenAI API takes.
+/// Most tokens with a logit bias: the OpenAI API's limit.
 const MAX_BIASES: usize = 1024;
 
 impl SamplingDefaults {
-    /// Fills what the request leaves open and checks the rest, for a vocabulary of `n_vocab` tokens.
+    /// Fills in defaults and validates the rest, for a vocabulary of `n_vocab` tokens.
     ///
     /// # Errors
     /// [`ErrorCode::Invalid`] with the value and its range.
     pub fn settle(&self, sampling: &Sampling, n_vocab: usize) -> Result<SamplingParams, WireError> {
-        // "temp 0" in a request means greedy, also for a model that wants a penalty otherwise.
+        // An explicit temperature of 0 means greedy, even for a model with default penalties.
         let is_greedy = sampling.temp == Some(0.0);
         let repeat = sampling.repeat_penalty.unwrap_or(if is_greedy { 1.0 } else { self.repeat_penalty });
         let params = SamplingParams {
@@ -49,7 +49,7 @@ impl SamplingDefaults {
             logit_bias: sampling.logit_bias.iter().map(|&(token, bias)| (Token(token), bias)).collect(),
             seed: sampling.seed.unwrap_or_else(random_seed),
         };
-        // Negated, so that NaN is refused too.
+        // Negated, so that NaN is rejected too.
         if !(params.temp >= 0.0 && params.temp.is_finite()) {
             return Err(invalid(format!("temp is {}; it must be 0 or more", params.temp)));
         }
@@ -100,7 +100,7 @@ fn invalid(message: impl Into<String>) -> WireError {
 
 fn random_seed() -> u32 {
     use std::hash::{BuildHasher, RandomState};
-    // The standard library's hasher is keyed anew each time: random enough for a choice that nobody fixed.
+    // The standard library's hasher has random keys: random enough for an unseeded choice.
     let hash = RandomState::new().hash_one(crate::clock::now_us());
     u32::try_from(hash >> 32).expect("the upper half fits")
 }

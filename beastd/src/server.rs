@@ -1,4 +1,4 @@
-//! The accept loop: who may connect, how many at once, and the order of the end.
+//! The accept loop: who may connect, how many at once, and the order of shutdown.
 
 use std::io;
 use std::sync::Arc;
@@ -13,48 +13,48 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use crate::connection::Connection;
-use crate::daemon::{Daemon, Phase};
 use crate::session;
+use crate::shared::{Phase, Shared};
 
-/// Clients at once that are told why they are refused; the next ones are just closed.
+/// Refused clients that get a reason at the same time; others are just closed.
 const MAX_REFUSALS: usize = 512;
-/// How long the last words of running requests may take once they are given up.
+/// Time for the last events of aborted requests.
 const LAST_WORDS: Duration = Duration::from_secs(2);
-/// Pause after an error of accept, which is a lack of file descriptors and would repeat at once.
+/// Pause after an accept error, which is a lack of file descriptors and would repeat at once.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Serves until the daemon drains, then finishes what runs. Returns the sessions that are still open.
+/// Serves until the daemon drains, then waits for running requests. Returns the sessions that are still open.
 ///
-/// The order of the end: no new requests; those that run go on for `drain_timeout`; the worker fails what is left.
-/// Whoever connects meanwhile is answered: a client that is not greeted takes the daemon for stuck.
-pub async fn serve(listener: UnixListener, daemon: Arc<Daemon>) -> JoinSet<()> {
-    let mut phase = daemon.phase.subscribe();
+/// Order of shutdown: no new requests; running ones continue for `drain_timeout`; the worker fails the rest. New
+/// connections are still greeted: a client without a greeting would take the daemon for stuck.
+pub async fn serve(listener: UnixListener, shared: Arc<Shared>) -> JoinSet<()> {
+    let mut phase = shared.phase.subscribe();
     let mut sessions = JoinSet::new();
-    let permits = Arc::new(Semaphore::new(daemon.config().max_connections));
+    let permits = Arc::new(Semaphore::new(shared.config().max_connections));
     let refusals = Arc::new(Semaphore::new(MAX_REFUSALS));
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => admit(stream, &daemon, &permits, &refusals, &mut sessions),
+                Ok((stream, _)) => admit(stream, &shared, &permits, &refusals, &mut sessions),
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept a connection");
                     sleep(ACCEPT_PAUSE).await;
                 }
             },
             _ = phase.wait_for(|phase| *phase != Phase::Serving) => break,
-            // Finished sessions are taken out as they end.
+            // Reaps finished sessions.
             Some(_) = sessions.join_next() => {}
         }
     }
-    let config = daemon.config();
-    tell_of_the_end(daemon.config().drain_timeout);
-    tracing::info!(n_running = daemon.metrics.n_running.load(Relaxed), "finishing what runs");
-    let mut answering = daemon.answering.subscribe();
+    let config = shared.config();
+    tell_of_the_end(shared.config().drain_timeout);
+    tracing::info!(n_running = shared.metrics.n_running.load(Relaxed), "finishing running requests");
+    let mut answering = shared.answering.subscribe();
     let drain = async {
         loop {
             tokio::select! {
                 Ok((stream, _)) = listener.accept() => {
-                    admit(stream, &daemon, &permits, &refusals, &mut sessions);
+                    admit(stream, &shared, &permits, &refusals, &mut sessions);
                 }
                 _ = answering.wait_for(|n| *n == 0) => break,
                 _ = phase.wait_for(|phase| *phase == Phase::Ending) => break,
@@ -62,53 +62,55 @@ pub async fn serve(listener: UnixListener, daemon: Arc<Daemon>) -> JoinSet<()> {
         }
     };
     if timeout(config.drain_timeout, drain).await.is_err() {
-        tracing::warn!("requests that still run after {:?} are given up", config.drain_timeout);
+        tracing::warn!("aborting requests that still run after {:?}", config.drain_timeout);
     }
-    daemon.worker.stop().await;
+    shared.worker.stop().await;
     sessions
 }
 
-/// Asks systemd for the time that running requests may take, which may be more than what it gives by itself.
+/// Asks systemd for the time to drain, which may exceed its own limit.
 fn tell_of_the_end(drain_timeout: Duration) {
     let limit = drain_timeout.saturating_add(REST_OF_THE_END).as_micros();
     crate::tell_manager(&format!("STOPPING=1\nEXTEND_TIMEOUT_USEC={}", u64::try_from(limit).unwrap_or(u64::MAX)));
 }
 
-/// Lets open sessions say their last words, then hangs up: the sign for `beastctl stop` that everything is over.
-pub async fn hang_up(daemon: &Daemon, mut sessions: JoinSet<()>) {
-    daemon.phase.send_replace(Phase::Ending);
+/// Lets open sessions send their last events, then closes them: the sign for `beastctl stop` that the daemon is done.
+pub async fn hang_up(shared: &Shared, mut sessions: JoinSet<()>) {
+    shared.phase.send_replace(Phase::Ending);
     let last_words = async { while sessions.join_next().await.is_some() {} };
-    // Who has not listened by then is cut off.
+    // Slow clients are cut off.
     let _ = timeout(LAST_WORDS, last_words).await;
 }
 
 fn admit(
     stream: UnixStream,
-    daemon: &Arc<Daemon>,
+    shared: &Arc<Shared>,
     permits: &Arc<Semaphore>,
     refusals: &Arc<Semaphore>,
     sessions: &mut JoinSet<()>,
 ) {
-    let config = daemon.config();
+    let config = shared.config();
     if let Err(error) = check_peer(&stream) {
-        daemon.metrics.n_refused.fetch_add(1, Relaxed);
-        tracing::debug!(%error, "a connection is refused");
+        shared.metrics.n_refused.fetch_add(1, Relaxed);
+        tracing::debug!(%error, "refused a connection");
         return;
     }
     if let Ok(permit) = Arc::clone(permits).try_acquire_owned() {
-        let daemon = Arc::clone(daemon);
-        daemon.n_connections.fetch_add(1, Relaxed);
+        let shared = Arc::clone(shared);
+        shared.n_connections.fetch_add(1, Relaxed);
         sessions.spawn(async move {
-            session::serve(Arc::clone(&daemon), Connection::new(stream, config.stall_timeout, daemon.budget.clone()))
+            session::serve(Arc::clone(&shared), Connection::new(stream, config.stall_timeout, shared.budget.clone()))
                 .await;
-            daemon.n_connections.fetch_sub(1, Relaxed);
+            shared.n_connections.fetch_sub(1, Relaxed);
             drop(permit);
         });
     } else if let Ok(permit) = Arc::clone(refusals).try_acquire_owned() {
-        let budget = daemon.budget.clone();
+        let budget = shared.budget.clone();
         sessions.spawn(async move {
-            let text =
-                format!("beastd has {} connections, as many as it may; try: again in a moment", config.max_connections);
+            let text = format!(
+                "too many connections: all {} are in use; try: repeat the request in a moment",
+                config.max_connections
+            );
             let error = WireError::new(ErrorCode::Overloaded, text);
             session::refuse(Connection::new(stream, config.handshake_timeout, budget), error).await;
             drop(permit);
@@ -116,7 +118,7 @@ fn admit(
     }
 }
 
-/// Only the same user and root get in, whatever the modes of the socket and its folder have become.
+/// Only the same user and root may connect, whatever the modes of the socket and its folder are.
 pub(crate) fn check_peer(stream: &UnixStream) -> io::Result<()> {
     let peer = stream.peer_cred()?.uid();
     if peer == rustix::process::geteuid().as_raw() || peer == 0 {

@@ -1,4 +1,4 @@
-//! The front end on the Unix socket: one connection, its greeting, requests in, events out.
+//! The front end on the Unix socket: one connection, its handshake, requests in, events out.
 
 use std::io;
 use std::sync::Arc;
@@ -10,10 +10,10 @@ use tokio::time::timeout;
 
 use crate::answering::{self, Peer, Stopped};
 use crate::connection::Connection;
-use crate::daemon::{Daemon, Phase, VERSION};
 use crate::residency::Change;
+use crate::shared::{Phase, Shared, VERSION};
 
-/// How long a refused or mistaken client may take to read why.
+/// How long a refused client may take to read the reason.
 const FAREWELL: Duration = Duration::from_secs(2);
 
 impl Peer for Connection {
@@ -21,13 +21,13 @@ impl Peer for Connection {
         Connection::send(self, events).await
     }
 
-    /// All that a client may say while a request is under way, besides a cancel, is its end.
+    /// During a request, the only message besides a cancel is a close.
     async fn departure(&mut self) -> Stopped {
         match self.read_request().await {
             Ok(None) => Stopped::Gone,
             Ok(Some(Request::Cancel)) => Stopped::Cancelled,
             Ok(Some(_)) => {
-                let text = "one request at a time on a connection; try: another connection for it";
+                let text = "only one request at a time per connection; try: open another connection";
                 Stopped::Refused(WireError::new(ErrorCode::Protocol, text))
             }
             Err(error) => Stopped::Io(error),
@@ -35,29 +35,29 @@ impl Peer for Connection {
     }
 }
 
-/// Serves a connection to its end.
-pub async fn serve(daemon: Arc<Daemon>, mut connection: Connection) {
-    let outcome = converse(&daemon, &mut connection).await;
+/// Serves a connection until it closes.
+pub async fn serve(shared: Arc<Shared>, mut connection: Connection) {
+    let outcome = converse(&shared, &mut connection).await;
     let refusal = match outcome {
         Ok(()) | Err(Stopped::Gone | Stopped::Cancelled) => return,
         Err(Stopped::Refused(error)) => error,
         Err(Stopped::Io(error)) if error.kind() == io::ErrorKind::InvalidData => {
-            WireError::new(ErrorCode::Protocol, format!("the client broke the protocol: {error}"))
+            WireError::new(ErrorCode::Protocol, format!("protocol violation: {error}"))
         }
         Err(Stopped::Io(error)) => {
-            tracing::debug!(%error, "a connection ended early");
+            tracing::debug!(%error, "a connection closed early");
             return;
         }
     };
-    // Counted, since anybody could fill the log with it.
-    daemon.metrics.n_refused.fetch_add(1, Relaxed);
-    tracing::debug!(error = %refusal, "a client is refused");
-    // It may not listen any more.
+    // Counted, not logged each time: any client could fill the log.
+    shared.metrics.n_refused.fetch_add(1, Relaxed);
+    tracing::debug!(error = %refusal, "refused a client");
+    // The client may not listen.
     let _ = connection.send(&[Event::Failed(refusal)]).await;
     connection.close(FAREWELL).await;
 }
 
-/// Tells a client that there is no room for it.
+/// Tells a client that there are too many connections.
 pub async fn refuse(mut connection: Connection, error: WireError) {
     let welcome = Welcome::current(VERSION, std::process::id());
     if connection.welcome(&welcome).await.is_ok() && connection.send(&[Event::Failed(error)]).await.is_ok() {
@@ -65,10 +65,10 @@ pub async fn refuse(mut connection: Connection, error: WireError) {
     }
 }
 
-async fn converse(daemon: &Arc<Daemon>, connection: &mut Connection) -> Result<(), Stopped> {
-    let config = daemon.config();
+async fn converse(shared: &Arc<Shared>, connection: &mut Connection) -> Result<(), Stopped> {
+    let config = shared.config();
     let Ok(hello) = timeout(config.handshake_timeout, connection.read_frame()).await else {
-        let text = format!("no greeting within {:?}", config.handshake_timeout);
+        let text = format!("no handshake within {:?}", config.handshake_timeout);
         return Err(Stopped::Refused(WireError::new(ErrorCode::Protocol, text)));
     };
     let Some(hello) = hello? else { return Ok(()) };
@@ -76,50 +76,50 @@ async fn converse(daemon: &Arc<Daemon>, connection: &mut Connection) -> Result<(
         .map_err(|error| Stopped::Refused(WireError::new(ErrorCode::Protocol, error.to_string())))?;
     connection.welcome(&Welcome::current(VERSION, std::process::id())).await?;
     if hello.protocol != PROTOCOL {
-        // The client has our version from the welcome and says so itself.
-        daemon.metrics.n_refused.fetch_add(1, Relaxed);
-        tracing::debug!(client = hello.version, protocol = hello.protocol, "a client of another version");
+        // The welcome has our version, and the client reports the mismatch.
+        shared.metrics.n_refused.fetch_add(1, Relaxed);
+        tracing::debug!(client = hello.version, protocol = hello.protocol, "a client of a different version");
         return Ok(());
     }
-    let mut phase = daemon.phase.subscribe();
+    let mut phase = shared.phase.subscribe();
     loop {
         connection.release();
         let request = tokio::select! {
-            request = timeout(daemon.config().idle_timeout, connection.read_request()) => request,
+            request = timeout(shared.config().idle_timeout, connection.read_request()) => request,
             _ = phase.wait_for(|phase| *phase == Phase::Ending) => return Ok(()),
         };
-        // Whoever is silent for so long has forgotten the connection.
+        // A client silent for this long has forgotten the connection.
         let Ok(request) = request else { return Ok(()) };
         match request? {
             None => return Ok(()),
             Some(Request::Cancel) => {}
-            Some(Request::Status) => connection.send(&[Event::Status(Box::new(daemon.status()))]).await?,
+            Some(Request::Status) => connection.send(&[Event::Status(Box::new(shared.status()))]).await?,
             Some(Request::Shutdown) => {
-                tracing::info!("a client asks for the end");
-                daemon.drain();
-                connection.send(&[Event::Status(Box::new(daemon.status()))]).await?;
+                tracing::info!("a client requested shutdown");
+                shared.drain();
+                connection.send(&[Event::Status(Box::new(shared.status()))]).await?;
             }
             Some(Request::Unload) => {
-                let outcome = answering::change(daemon, connection, Change::Unload).await;
+                let outcome = answering::change(shared, connection, Change::Unload).await;
                 told(connection, outcome).await?;
             }
             Some(Request::Load { model }) => {
-                let outcome = answering::change(daemon, connection, Change::Load(model)).await;
+                let outcome = answering::change(shared, connection, Change::Load(model)).await;
                 told(connection, outcome).await?;
             }
             Some(Request::KeepTemperatures(fitted)) => {
-                let outcome = answering::keep(daemon, connection, fitted).await;
+                let outcome = answering::keep(shared, connection, fitted).await;
                 told(connection, outcome).await?;
             }
             Some(request @ (Request::Generate(_) | Request::Decide(_))) => {
                 let outcome = match request {
-                    Request::Decide(decide) => answering::decide(daemon, connection, decide).await,
-                    Request::Generate(generate) => answering::answer(daemon, connection, generate).await,
+                    Request::Decide(decide) => answering::decide(shared, connection, decide).await,
+                    Request::Generate(generate) => answering::answer(shared, connection, generate).await,
                     _ => unreachable!("just matched"),
                 };
                 match outcome {
-                    Err(Stopped::Refused(error)) if error.code == ErrorCode::ShuttingDown && daemon.is_kept => {
-                        return hold(daemon, connection).await;
+                    Err(Stopped::Refused(error)) if error.code == ErrorCode::ShuttingDown && shared.is_kept => {
+                        return hold(shared, connection).await;
                     }
                     outcome => told(connection, outcome).await?,
                 }
@@ -128,7 +128,7 @@ async fn converse(daemon: &Arc<Daemon>, connection: &mut Connection) -> Result<(
     }
 }
 
-/// Tells the client why its request failed; the connection goes on.
+/// Tells the client why its request failed; the connection stays open.
 async fn told(connection: &mut Connection, outcome: Result<(), Stopped>) -> Result<(), Stopped> {
     match outcome {
         Err(Stopped::Refused(error)) if error.code != ErrorCode::Protocol => {
@@ -140,12 +140,12 @@ async fn told(connection: &mut Connection, outcome: Result<(), Stopped>) -> Resu
     }
 }
 
-/// Keeps a request that came too late for this daemon until its end. Then its client is hung up on, and goes on with
-/// the next one, which the system starts.
-async fn hold(daemon: &Daemon, connection: &mut Connection) -> Result<(), Stopped> {
-    let position = u32::try_from(*daemon.n_users.borrow()).unwrap_or(u32::MAX);
+/// Holds a request that came too late for this daemon until it ends. Closing the connection then makes the client retry
+/// with the next daemon, which the service manager starts.
+async fn hold(shared: &Shared, connection: &mut Connection) -> Result<(), Stopped> {
+    let position = u32::try_from(*shared.n_users.borrow()).unwrap_or(u32::MAX);
     connection.send(&[Event::Queued { position }]).await?;
-    let mut phase = daemon.phase.subscribe();
+    let mut phase = shared.phase.subscribe();
     tokio::select! {
         _ = phase.wait_for(|phase| *phase == Phase::Ending) => {}
         stopped = connection.departure() => match stopped {

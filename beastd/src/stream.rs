@@ -1,7 +1,7 @@
-//! From tokens to text for one request: half characters are held back, stop texts are found, pieces go to the session.
+//! Tokens to text for one request: buffers partial characters, finds stop strings, sends pieces to the session.
 //!
-//! Runs on the worker thread and never waits: the channel has room for all that a request can say, so a slow reader
-//! costs nobody anything. A closed channel means that the client is gone.
+//! Runs on the worker thread and never blocks: the channel has room for everything that a request can produce, so a
+//! slow reader delays no one. A closed channel means that the client is gone.
 
 use std::sync::Arc;
 
@@ -13,43 +13,43 @@ use crate::clock::now_us;
 use crate::engine::Vocab;
 use crate::repetition::{Kind, Repetition, Verdict};
 
-/// Room that is kept for the end of a request and a little of what comes before its text.
+/// Reserve for the end of a request and a few events before its text.
 const SPARE: usize = 16;
 
-/// Makes the channel of a request that generates `n_max_tokens` at most.
+/// Creates the channel of a request that generates at most `n_max_tokens`.
 pub fn channel(n_max_tokens: usize) -> (mpsc::Sender<Event>, mpsc::Receiver<Event>) {
-    // Every token makes one piece at most, and what is held back at the end makes one more.
+    // Every token makes at most one piece, and buffered text at the end one more.
     mpsc::channel(n_max_tokens + SPARE)
 }
 
-/// A token that the client has not heard of.
+/// A token not yet sent to the client.
 struct Untold {
     token: Token,
     logprobs: Option<Logprobs>,
-    /// Where its text begins in what is held back.
+    /// Offset of its text in the buffer.
     start: usize,
 }
 
-/// One request's way out.
+/// The output side of one request.
 pub struct Stream {
     vocab: Arc<dyn Vocab>,
     events: mpsc::Sender<Event>,
-    /// Said when the request has its slot.
+    /// Sent when the request gets its slot.
     started: Option<Event>,
     stop: Vec<String>,
-    /// The one that was found.
+    /// The stop string that was found.
     stop_text: Option<String>,
-    /// Bytes that are not yet a whole character.
+    /// Bytes of an incomplete character.
     bytes: Vec<u8>,
-    /// Text that may turn out to be the beginning of a stop text.
+    /// Text that may turn out to be the beginning of a stop string.
     held: String,
     /// Chosen since the last piece.
     untold: Vec<Untold>,
-    /// Bytes of text that the client has already.
+    /// Bytes of text already sent.
     n_shown: usize,
     ignore_eos: bool,
     n_max_tokens: usize,
-    /// Control tokens that have a text here.
+    /// Control tokens that are shown as text.
     shown: Vec<(Token, String)>,
     /// None where an answer may not end by itself.
     repetition: Option<Repetition>,
@@ -83,44 +83,43 @@ impl Stream {
         }
     }
 
-    /// Shows these control tokens as text: whoever takes the answer apart goes by them.
+    /// Shows these control tokens as text, for the parser of the answer.
     #[must_use]
     pub fn showing(self, shown: Vec<(Token, String)>) -> Self {
         Self { shown, ..self }
     }
 
-    /// Whether nobody reads any more.
+    /// Whether the client is gone.
     pub fn is_closed(&self) -> bool {
         self.events.is_closed()
     }
 
-    /// Says that the request has its slot.
+    /// Reports that the request has its slot.
     pub fn started(&mut self) {
         if let Some(started) = self.started.take() {
             let _ = self.events.try_send(started);
         }
     }
 
-    /// Says something that may be left out when the reader is far behind.
+    /// Sends an event that may be dropped when the reader is far behind.
     pub fn hint(&self, event: Event) {
         if self.events.capacity() > self.n_max_tokens + SPARE / 2 {
-            // Closed is found out in the next round.
+            // A closed channel is found in the next round.
             let _ = self.events.try_send(event);
         }
     }
 
-    /// Takes in what another daemon had generated. The client has the first `n_shown` bytes of its text. Returns the
-    /// reason when the answer was at its end; `is_all` says that no token may follow.
+    /// Replays what another daemon generated. The client has the first `n_shown` bytes of its text. Returns the reason
+    /// if the answer was complete; `is_all` says that no token may follow.
     pub fn resume(&mut self, tokens: &[Token], n_shown: usize, is_all: bool) -> Option<FinishReason> {
         self.n_shown = n_shown;
         let now_us = now_us();
-        // The client knows the tokens.
+        // The client has the tokens.
         let ended = tokens.iter().find_map(|&token| self.take_in(token, now_us));
         ended.or((is_all && !tokens.is_empty()).then_some(FinishReason::MaxTokens))
     }
 
-    /// Takes a token in, and how likely it was if the client wants to know. Returns the reason when the answer ends
-    /// with it.
+    /// Takes a token, with its log-probability if requested. Returns the reason when the answer ends with it.
     pub fn push(&mut self, token: Token, logprobs: Option<Logprobs>, sampled_at_us: u64) -> Option<FinishReason> {
         if !self.ends(token) {
             let start = self.held.len() + self.bytes.len();
@@ -129,7 +128,7 @@ impl Stream {
         self.take_in(token, sampled_at_us)
     }
 
-    /// Whether the model ends its answer with this token.
+    /// Whether this is an end-of-turn token.
     fn ends(&self, token: Token) -> bool {
         self.vocab.is_end(token) && !self.ignore_eos
     }
@@ -151,7 +150,7 @@ impl Stream {
             Some((at, stop)) => {
                 self.stop_text = Some(stop.clone());
                 self.held.truncate(at);
-                // Those of the stop text are no more part of the answer than that.
+                // Tokens of the stop string are not part of the answer.
                 self.untold.retain(|untold| untold.start < at);
                 (0, true)
             }
@@ -171,12 +170,12 @@ impl Stream {
         }
     }
 
-    /// Ends the stream. What was held back is text after all, unless a stop text has begun there.
+    /// Ends the stream. Buffered text is sent after all, unless it begins a complete stop string.
     pub fn finish(self, reason: FinishReason, usage: Usage, timings: Timings, now_us: u64) {
         self.close(reason, usage, timings, now_us, None);
     }
 
-    /// Ends a stream that its constraint does not let go on, with the reason in words.
+    /// Ends a stream whose constraint reached a dead end, with the reason.
     pub fn finish_stuck(self, dead_end: String, usage: Usage, timings: Timings, now_us: u64) {
         self.close(FinishReason::DeadEnd, usage, timings, now_us, Some(dead_end));
     }
@@ -192,7 +191,7 @@ impl Stream {
             self.send_text(text, now_us);
         }
         if self.untold.iter().any(|untold| untold.logprobs.is_some()) {
-            // Tokens without text; whoever wants to know how likely they were hears of them all the same.
+            // Tokens without text, for clients that want log-probabilities.
             let rest = std::mem::take(&mut self.untold);
             self.send_piece(String::new(), rest, now_us);
         }
@@ -211,7 +210,7 @@ impl Stream {
         self.n_shown -= n_known;
         text.drain(..n_known);
         if !text.is_empty() {
-            // What begins behind the text is held back with its own.
+            // Tokens that start after the sent text stay buffered with theirs.
             let n = self.untold.partition_point(|untold| untold.start < n_out);
             let told = self.untold.drain(..n).collect();
             self.send_piece(text, told, sampled_at_us);
@@ -251,7 +250,7 @@ fn kind(vocab: &dyn Vocab, token: Token) -> Kind {
     }
 }
 
-/// Takes the whole characters off the front; what can never become one is replaced by U+FFFD.
+/// Takes complete characters from the front; invalid bytes become U+FFFD.
 fn whole_characters(bytes: &mut Vec<u8>) -> String {
     let mut text = String::new();
     let mut n_taken = 0;
@@ -279,12 +278,12 @@ fn whole_characters(bytes: &mut Vec<u8>) -> String {
     text
 }
 
-/// Where the first stop text begins, and which it is.
+/// Position and index of the first stop string.
 fn find_stop<'a>(text: &str, stop: &'a [String]) -> Option<(usize, &'a String)> {
     stop.iter().filter_map(|stop| Some((text.find(stop.as_str())?, stop))).min()
 }
 
-/// Length of the longest end of `text` with which a stop text begins.
+/// Length of the longest suffix of `text` that begins a stop string.
 fn stop_prefix_len(text: &str, stop: &[String]) -> usize {
     let longest = |stop: &String| {
         let mut ends = stop.char_indices().map(|(n, _)| n).filter(|&n| n <= text.len()).collect::<Vec<_>>();

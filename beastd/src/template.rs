@@ -1,4 +1,4 @@
-//! The chat template: messages and tools → the text that the model was trained on. Never sees a token.
+//! Chat templates: messages and tools → the text that the model was trained on. Never sees a token.
 
 mod binders;
 mod bodies;
@@ -17,9 +17,9 @@ use serde_json::{Map, Value as Json, json};
 
 pub use self::error::TemplateError;
 use self::jinja::Jinja;
-use crate::tools::{self, Dialect, Format, JsonStyle, THINK_CLOSE, THINK_OPEN};
+use crate::tools::{self, Dialect, Format, JsonStyle};
 
-/// A compiled template of a GGUF file.
+/// A compiled chat template.
 #[derive(Debug)]
 pub struct ChatTemplate {
     jinja: Jinja,
@@ -28,24 +28,24 @@ pub struct ChatTemplate {
     dialect: Dialect,
 }
 
-/// What a template is told besides the messages.
+/// Template variables besides the messages.
 #[derive(Debug, Clone, Default)]
 pub struct Setting {
-    /// Functions, as OpenAI describes them.
+    /// Functions, in OpenAI's format.
     pub tools: Vec<Json>,
-    /// Whether the model is to think, where that can be told.
+    /// Whether the model should think, if the template has a switch for it.
     pub thinking: Option<bool>,
-    /// More variables; they win.
+    /// More variables; they override ours.
     pub variables: Map<String, Json>,
-    /// The last message is the beginning of the answer.
+    /// Whether the last message is the beginning of the answer.
     pub continue_last: bool,
 }
 
 impl Setting {
-    /// What a request says, without its tools.
+    /// The variables of a request, without its tools.
     ///
     /// # Errors
-    /// When its variables are no JSON object.
+    /// When they are not a JSON object.
     pub fn new(options: &TemplateOptions) -> Result<Self, serde_json::Error> {
         let text = options.variables.trim();
         let variables = if text.is_empty() { Map::new() } else { serde_json::from_str(text)? };
@@ -58,7 +58,7 @@ impl ChatTemplate {
     /// those of all control tokens.
     ///
     /// # Errors
-    /// When it is no valid Jinja, uses what Jinja does not have, or does not end.
+    /// When it is invalid Jinja, uses something that Jinja lacks, or does not terminate.
     pub fn new(source: &str, bos: String, eos: String, specials: &[String]) -> Result<Self, TemplateError> {
         let dialect = Dialect::detect(source, specials);
         let template = Self { jinja: Jinja::new(source)?, bos, eos, dialect };
@@ -66,7 +66,7 @@ impl ChatTemplate {
         Ok(template)
     }
 
-    /// That a filter does not exist is found out when a template comes to use it: now, instead of at the first request.
+    /// A missing filter is only found when the template reaches it: now, rather than at the first request.
     fn try_out(&self) -> Result<(), TemplateError> {
         let message = |role| Message::new(role, "x");
         let conversations = [
@@ -76,7 +76,7 @@ impl ChatTemplate {
         ];
         for messages in conversations {
             match self.render(&messages, &Setting::default()) {
-                // It is the template's right to take no such conversation.
+                // A template may reject such a conversation.
                 Ok(_) | Err(TemplateError::Refused(_)) => {}
                 Err(error) => return Err(error),
             }
@@ -84,15 +84,15 @@ impl ChatTemplate {
         Ok(())
     }
 
-    /// How the model speaks of tools and thoughts.
+    /// The model's format for tools and thoughts.
     pub fn dialect(&self) -> Dialect {
         self.dialect
     }
 
-    /// Renders a conversation, up to where the model's answer begins or goes on.
+    /// Renders a conversation up to where the model's answer begins or continues.
     ///
     /// # Errors
-    /// When the template refuses the conversation.
+    /// When the template rejects the conversation.
     pub fn render(&self, messages: &[Message], setting: &Setting) -> Result<String, TemplateError> {
         let (messages, begun) = match messages.split_last() {
             Some((last, before)) if setting.continue_last => (before, Some(last)),
@@ -106,32 +106,31 @@ impl ChatTemplate {
         })
     }
 
-    /// Whether the prompt itself opens the model's thoughts, in front of this beginning of the answer.
+    /// Whether the prompt itself opens the model's thoughts, given this beginning of the answer.
     pub fn opens_thought(&self, setting: &Setting, begun: Option<&Message>) -> bool {
-        if !self.dialect.thinks {
-            return false;
-        }
+        let Some(thoughts) = self.dialect.thoughts else { return false };
         let setting = Setting { tools: Vec::new(), continue_last: begun.is_some(), ..setting.clone() };
         let messages: Vec<Message> = [Message::new(Role::User, "x")].into_iter().chain(begun.cloned()).collect();
         let text = self.render(&messages, &setting).unwrap_or_default();
-        let place = |tag| text.rfind(tag).map_or(0, |at| at + 1);
-        place(THINK_OPEN) > place(THINK_CLOSE)
+        thoughts.is_open(&text)
     }
 
     fn begin(&self, mut text: String, begun: &Message) -> String {
-        if !begun.reasoning.is_empty() && self.dialect.thinks {
-            if !text.trim_end().ends_with(THINK_OPEN) {
-                text = text + THINK_OPEN + "\n";
+        if let Some(thoughts) = self.dialect.thoughts.filter(|_| !begun.reasoning.is_empty()) {
+            // Blanks around the marks are what such models were taught, and no part of a channel.
+            let (line, lines) = if thoughts.is_simple { ("\n", "\n\n") } else { ("", "") };
+            if !text.trim_end().ends_with(thoughts.open) {
+                text = text + thoughts.open + line;
             }
             text += &begun.reasoning;
             if !begun.content.is_empty() {
-                text = text + "\n" + THINK_CLOSE + "\n\n";
+                text = text + line + thoughts.close + lines;
             }
         }
         text + &begun.content
     }
 
-    /// What the template cannot write itself becomes text.
+    /// Renders as text what the template cannot write itself.
     fn prepare(&self, messages: &[Message], setting: &Setting) -> Vec<Message> {
         let mut prepared: Vec<Message> = Vec::new();
         let mut last_was_tool = false;
@@ -166,7 +165,8 @@ impl ChatTemplate {
         prepared
     }
 
-    /// Templates differ in what they take: arguments as an object or as text, nothing or null, a system turn or none.
+    /// Templates differ in their input: arguments as an object or as text, null or missing values, with or without
+    /// system turn.
     fn render_somehow(&self, messages: &[Message], setting: &Setting) -> Result<String, TemplateError> {
         let has_calls = messages.iter().any(|message| !message.tool_calls.is_empty());
         let render = |messages: &[Message]| {
@@ -174,7 +174,7 @@ impl ChatTemplate {
             let mut forms = forms.into_iter().filter(|form| has_calls || !matches!(form, Form::Text));
             let first = forms.next().map_or(Form::Whole, |form| form);
             self.render_as_is(messages, setting, first).or_else(|error| {
-                // What it refuses for lack of time would take that time again.
+                // A retry after a timeout would take that time again.
                 let is_final = matches!(error, TemplateError::TooComplex(_));
                 let other =
                     forms.filter(|_| !is_final).find_map(|form| self.render_as_is(messages, setting, form).ok());
@@ -182,7 +182,7 @@ impl ChatTemplate {
             })
         };
         render(messages).or_else(|error| {
-            // Some models know no system turn and say so by raising an exception: it then opens the first user turn.
+            // Some models have no system turn and raise an exception: put it at the start of the first user turn.
             let is_refusal = !matches!(error, TemplateError::TooComplex(_) | TemplateError::Unsupported(_));
             let other = without_system(messages).filter(|_| is_refusal).and_then(|messages| render(&messages).ok());
             other.ok_or(error)
@@ -198,9 +198,9 @@ impl ChatTemplate {
         let listed = tools.map(|tools| JsonStyle::default().write(&tools.clone().into())).unwrap_or_default();
         let mut context = json!({
             "messages": messages, "add_generation_prompt": true, "bos_token": self.bos, "eos_token": self.eos,
-            // As llama.cpp writes them: Llama's templates would otherwise name a day of 2024.
+            // As llama.cpp does: Llama's templates would otherwise use a date in 2024.
             "date_string": clock::now("%d %b %Y"), "datetime": clock::now("%b %d %Y"),
-            // Firefunction's template takes the tools as text.
+            // Firefunction's template expects the tools as text.
             "functions": listed,
         });
         let variables = context.as_object_mut().expect("just made one");
@@ -215,25 +215,25 @@ impl ChatTemplate {
         }
         variables.extend(setting.variables.clone());
         if setting.continue_last {
-            // What begins an answer comes behind the head of its turn, whatever the request says of that.
+            // A partial answer follows the header of its turn, whatever the request says.
             variables.insert("add_generation_prompt".into(), true.into());
         }
         self.jinja.render(&context)
     }
 }
 
-/// What templates take in one form or another.
+/// Variants of the input that templates expect.
 #[derive(Debug, Clone, Copy)]
 enum Form {
-    /// As transformers has it.
+    /// As in transformers.
     Whole,
-    /// A call's arguments as the text of their JSON.
+    /// Arguments of a call as JSON text.
     Text,
-    /// Without variables for what there is none of.
+    /// Leaves out variables that would be null.
     Undefined,
 }
 
-/// A message as templates know them. `before` are those before it.
+/// A message in the form that templates expect. `before` are the messages before it.
 fn turn(message: &Message, before: &[Message], format: Format, as_text: bool) -> Json {
     let mut turn = json!({ "role": message.role.as_str(), "content": message.content });
     let entries = turn.as_object_mut().expect("just made one");
@@ -259,7 +259,7 @@ fn turn(message: &Message, before: &[Message], format: Format, as_text: bool) ->
     turn
 }
 
-/// Mistral's templates refuse any id but nine letters and digits.
+/// Mistral's templates require ids of nine letters and digits.
 fn call_id(id: &str, format: Format) -> String {
     if !matches!(format, Format::Mistral | Format::MistralArgs) {
         return id.to_owned();
@@ -269,7 +269,7 @@ fn call_id(id: &str, format: Format) -> String {
     format!("{id:0>9}")
 }
 
-/// What a conversation is for a model without a template: its texts, one after the other.
+/// A conversation for a model without a template: its texts, one after the other.
 pub fn plain(messages: &[Message]) -> String {
     let texts: Vec<&str> = messages.iter().map(|message| message.content.as_str()).collect();
     texts.join("\n\n")

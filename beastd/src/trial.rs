@@ -1,5 +1,4 @@
-//! A model that was never loaded is tried first: a short-lived process of ours does to it what the daemon will do, and
-//! may end over it.
+//! Tries an unknown model in a short-lived child process that does what the daemon will do, and may crash over it.
 //!
 //! May know: processes, files, fingerprints; the child's half also the engine and templates. Never knows: who asks for
 //! the model.
@@ -13,30 +12,30 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
-use beast_launchd::{file, paths};
+use beast_launchd::{file, paths, whole};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Resource, Rlimit, Signal, kill_process, setrlimit};
 
 use crate::engine::trial::run;
-use crate::engine::{ENGINE, LoadError, LoadedModel, Vocab};
+use crate::engine::{ENGINE_BUILD, LoadError, LoadedModel, Vocab};
 use crate::fingerprint::hex;
 use crate::logging;
 use crate::template::ChatTemplate;
 
-/// The hidden option of the program.
+/// The program's hidden option.
 pub const OPTION: &str = "--try-model";
-/// How a process that refuses a model begins the line that says why.
+/// How a child that rejects a model starts the line with its reason.
 const SAID: &str = "beastd: ";
-/// What a trial may take, and a megabyte of the file besides.
+/// Time limit of a trial: fixed, and per megabyte of the file.
 const LIMIT: Duration = Duration::from_secs(60);
 const LIMIT_OF_A_MIB: Duration = Duration::from_millis(50);
-/// Between two looks whether the daemon is to end.
+/// Interval for checking whether the daemon is ending.
 const LOOK: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
-/// The end of what it says, in bytes.
+/// Bytes kept of the child's output, from its end.
 const MAX_WORDS: usize = 16 << 10;
 
-/// A trial that is one step ahead: the model was loaded there and may be loaded here, while its vocabulary, template
-/// and weights are still looked at. Dropped, it is given up.
+/// A trial that runs one step ahead: the model has loaded there and may be loaded here, while its vocabulary, template
+/// and weights are still being checked. Dropping it kills the child.
 #[derive(Debug)]
 pub struct Trial {
     child: Child,
@@ -47,18 +46,18 @@ pub struct Trial {
     limit: Duration,
 }
 
-/// What has come of a trial.
+/// State of a trial.
 enum Heard {
     Loaded,
     End,
     Nothing,
 }
 
-/// Begins to try a model, unless this very file was tried before, and waits until it was loaded. A file that nobody can
-/// read is left to whoever loads it, and a machine that cannot start a process gets on without a trial.
+/// Starts trying a model, unless this file has passed before, and waits until it has loaded. A file that cannot be read
+/// is left to the loader, and if no process can be started there is no trial.
 ///
 /// # Errors
-/// The words of the process that tried it, or [`LoadError::Unusable`] in words when that did not end well.
+/// The message of the child, or [`LoadError::Unusable`] when it crashed.
 pub fn begin(
     path: &Path,
     fingerprint: Option<[u8; 32]>,
@@ -69,11 +68,11 @@ pub fn begin(
     if record.is_kept() {
         return Ok(None);
     }
-    tracing::info!(path = %path.display(), "a new model is tried");
+    tracing::info!(path = %path.display(), "trying a new model");
     let child = match start(path) {
         Ok(child) => child,
         Err(error) => {
-            tracing::warn!(%error, "a model is loaded without a trial");
+            tracing::warn!(%error, "loading a model without a trial");
             return Ok(None);
         }
     };
@@ -96,7 +95,7 @@ impl Trial {
         self.judge(heard.is_ok_and(|heard| matches!(heard, Heard::End)))
     }
 
-    /// Hears what it says, to its end or until it has loaded the model.
+    /// Reads the child's output until its end, or until it has loaded the model.
     fn listen(&mut self, is_loading: bool, is_given_up: impl Fn() -> bool) -> io::Result<Heard> {
         let mut stdout = self.child.stdout.take().filter(|_| is_loading);
         let stderr = self.child.stderr.as_mut().expect("it was asked for");
@@ -129,7 +128,7 @@ impl Trial {
     fn judge(mut self, is_over: bool) -> Result<(), String> {
         let unusable = |reason| LoadError::Unusable { path: self.path.clone(), reason }.to_string();
         if !is_over {
-            return Err(unusable(format!("its trial did not end within {:?}", self.limit)));
+            return Err(unusable(format!("its trial did not finish within {:?}", self.limit)));
         }
         let status = self.child.wait().map_err(|error| unusable(format!("cannot wait for its trial: {error}")))?;
         match said(&self.words) {
@@ -137,16 +136,16 @@ impl Trial {
                 self.record.keep();
                 Ok(())
             }
-            // A refusal in words of ours, with its advice.
+            // Our own message, with its advice.
             Some(words) if status.code().is_some() => Err(words.to_owned()),
-            words => Err(unusable(format!("llama.cpp ended over it in a trial ({})", death(status, words)))),
+            words => Err(unusable(format!("llama.cpp crashed on it in a trial ({})", death(status, words)))),
         }
     }
 }
 
 impl Drop for Trial {
     fn drop(&mut self) {
-        // It has ended, or nobody wants to know any more.
+        // It has ended, or its result is no longer needed.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -160,23 +159,22 @@ fn death(status: ExitStatus, words: Option<&str>) -> String {
     words.map_or(how.clone(), |words| format!("{how}: {words}"))
 }
 
-/// Starts it: its stdin is a pipe that ends with this process, and so does it.
+/// Starts the child: its stdin is a pipe that closes with this process, which ends the child.
 fn start(path: &Path) -> io::Result<Child> {
-    // Also after an update has put another program in its place.
+    // Works even after an update has replaced the program.
     let program = if cfg!(target_os = "linux") { PathBuf::from("/proc/self/exe") } else { std::env::current_exe()? };
     let mut command = Command::new(program);
     command.arg(OPTION).arg(path).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()
 }
 
-/// The last line that is ours, else the last at all.
+/// The last line of ours, else the last line.
 fn said(words: &[u8]) -> Option<&str> {
     let text = std::str::from_utf8(words).ok()?;
     let ours = text.lines().rev().find_map(|line| line.strip_prefix(SAID));
     ours.or_else(|| text.lines().rev().find(|line| !line.trim().is_empty()))
 }
 
-/// What is kept of a trial that went well. A fingerprint does not see every byte, so the time of the last change counts
-/// too.
+/// The record of a passed trial. A fingerprint does not cover every byte, so the modification time counts too.
 #[derive(Debug)]
 struct Record {
     path: Option<PathBuf>,
@@ -188,7 +186,7 @@ impl Record {
         let changed = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
         let changed = changed.map_or(0, |time| time.as_nanos());
         let path = paths::cache_dir().ok().map(|folder| folder.join("tried").join(hex(fingerprint)));
-        Self { path, text: format!("{} {ENGINE} {changed}\n", env!("CARGO_PKG_VERSION")) }
+        Self { path, text: format!("{} {ENGINE_BUILD} {changed}\n", env!("CARGO_PKG_VERSION")) }
     }
 
     fn is_kept(&self) -> bool {
@@ -196,27 +194,25 @@ impl Record {
         kept.is_some_and(|kept| kept == self.text)
     }
 
-    /// Where that is not possible the next start tries again.
+    /// If this fails, the next start tries again.
     fn keep(&self) {
         let write = |path: &Path| {
             let folder = path.parent().ok_or(io::ErrorKind::NotFound)?;
             DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-            let mut part = tempfile::NamedTempFile::new_in(folder)?;
-            part.write_all(self.text.as_bytes())?;
-            part.persist(path).map(|_| ()).map_err(|error| error.error)
+            whole::write(path, self.text.as_bytes(), whole::PRIVATE)
         };
         if let Some(Err(error)) = self.path.as_deref().map(write) {
-            tracing::debug!(%error, "the trial of a model cannot be remembered");
+            tracing::debug!(%error, "cannot record the trial of a model");
         }
     }
 }
 
-/// The child's half: does to the model what a daemon does, as far as that can end a process.
+/// The child's half: does to the model what a daemon does, as far as it can crash a process.
 ///
 /// # Errors
-/// Why the model cannot be used, in words.
+/// Why the model cannot be used.
 pub fn child(path: &Path) -> Result<(), String> {
-    // A core file of what may well end would only fill the disk.
+    // A core file of an expected crash would only fill the disk.
     let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
     thread::spawn(end_with_parent);
     logging::listen_to_engine();
@@ -227,21 +223,20 @@ pub fn child(path: &Path) -> Result<(), String> {
     })
 }
 
-/// The daemon may load the model as well.
+/// The daemon may now load the model too.
 fn tell_loaded() {
     let mut out = io::stdout();
-    // It may have given up.
+    // The daemon may have given up.
     let _ = writeln!(out, "loaded").and_then(|()| out.flush());
 }
 
-/// Nobody writes into stdin; it ends with the daemon.
+/// Nothing is written to stdin; it closes with the daemon.
 fn end_with_parent() {
     let _ = io::copy(&mut io::stdin(), &mut io::sink());
     let _ = kill_process(rustix::process::getpid(), Signal::KILL);
 }
 
-/// A template that is wrong costs the daemon its template, not its life: what matters here is that trying it ends
-/// nothing.
+/// An invalid template costs the daemon its template, not its life: only a crash matters here.
 fn template(model: &LoadedModel, vocab: &dyn Vocab) {
     if let Some(source) = model.chat_template() {
         drop(ChatTemplate::new(&source, vocab.bos_text(), vocab.eos_text(), &vocab.special_texts()));

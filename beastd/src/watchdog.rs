@@ -1,5 +1,4 @@
-//! Notices a step of the engine that does not end, and which requests are in it. Such a step cannot be stopped, only
-//! reported.
+//! Detects an engine step that does not finish, and its requests. Such a step cannot be stopped, only reported.
 
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -9,11 +8,11 @@ use std::time::Duration;
 use crate::batch::{Batch, SeqId};
 use crate::clock::now_us;
 
-/// A longer step is reported. The largest chunk of a prompt is some 500 tokens: a machine that reads five a second is
-/// slow, not broken.
+/// Longer steps are reported. The largest prefill chunk is about 500 tokens: a machine that computes five per second is
+/// slow, not stuck.
 const LIMIT: Duration = Duration::from_secs(120);
 
-/// The step that the worker is in.
+/// The current step.
 #[derive(Debug, Default)]
 pub struct Watchdog {
     /// 0 between steps.
@@ -22,17 +21,17 @@ pub struct Watchdog {
     was_told: AtomicBool,
 }
 
-/// A step that has lasted too long.
+/// A step that has taken too long.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stall {
-    /// For how long by now.
+    /// How long so far.
     pub lasts: Duration,
-    /// The requests that are computed in it.
+    /// Its requests.
     pub requests: Vec<u64>,
 }
 
 impl Watchdog {
-    /// The worker begins a step.
+    /// A step begins.
     pub fn begin(&self, batch: &Batch, began_us: u64) {
         let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
         requests.clear();
@@ -46,7 +45,7 @@ impl Watchdog {
         self.began_us.store(0, Relaxed);
     }
 
-    /// The present step, if it has lasted too long at this time.
+    /// The current step, if it has taken too long by now.
     pub fn stall(&self, now_us: u64) -> Option<Stall> {
         let began_us = self.began_us.load(Relaxed);
         let lasts = Duration::from_micros(now_us.saturating_sub(began_us));
@@ -56,7 +55,7 @@ impl Watchdog {
         })
     }
 
-    /// Checks now and then while a client waits for its answer, and logs a stall once. Never resolves.
+    /// Checks periodically while a client waits, and logs a stall once. Never resolves.
     pub async fn watch(&self) -> std::convert::Infallible {
         loop {
             tokio::time::sleep(LIMIT).await;
@@ -66,7 +65,7 @@ impl Watchdog {
                 tracing::error!(
                     ?requests,
                     ?lasts,
-                    "a step of the engine does not end; try: kill the process and start it anew"
+                    "an engine step does not finish; try: kill the process and restart it"
                 );
             }
         }

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Packs the workflow, which is a zip file that Alfred imports: pack.sh [FILE, by default beast.alfredworkflow here].
+# Packs the workflow as a zip file that Alfred imports: pack.sh [FILE] (default: ./beast.alfredworkflow).
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 out=${1:-beast.alfredworkflow}
@@ -8,7 +8,7 @@ if ! command -v zip >/dev/null; then
     echo "pack.sh: zip is not installed; try: apt-get install zip" >&2
     exit 1
 fi
-# zip adds to a file that is there already.
+# zip adds to an existing file.
 rm -f "$out"
 cd "$here/workflow"
 zip -q -X "$out" info.plist ./*.sh

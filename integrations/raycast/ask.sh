@@ -13,16 +13,16 @@
 # Documentation:
 # @raycast.description Asks the local model a question.
 
-# Raycast starts scripts without a login shell, so without its PATH.
+# Raycast runs scripts without a login shell and its PATH.
 for beastctl in "${BEASTCTL:-}" /opt/homebrew/bin/beastctl /usr/local/bin/beastctl \
     "${HOME:-}/.local/bin/beastctl" "${HOME:-}/.cargo/bin/beastctl" "$(command -v beastctl)"; do
     [ -f "$beastctl" ] && [ -x "$beastctl" ] && break
     beastctl=
 done
 if [ -z "$beastctl" ]; then
-    echo "beastctl is not to be found; try: make install in the project's folder, or set BEASTCTL to its path"
+    echo "beastctl not found; try: make install in beast's folder, or set BEASTCTL to its path"
     exit 1
 fi
 
-# The last line is what went wrong, when something did.
+# On failure the last line is the error.
 exec "$beastctl" ask -- "$1" </dev/null 2>&1

@@ -12,19 +12,19 @@
 # @raycast.argument1 { "type": "text", "placeholder": "Repository", "optional": true }
 
 # Documentation:
-# @raycast.description Puts a commit message for what is staged on the clipboard.
+# @raycast.description Copies a commit message for the staged changes to the clipboard.
 
-# Raycast starts scripts without a login shell, so without its PATH.
+# Raycast runs scripts without a login shell and its PATH.
 for beastctl in "${BEASTCTL:-}" /opt/homebrew/bin/beastctl /usr/local/bin/beastctl \
     "${HOME:-}/.local/bin/beastctl" "${HOME:-}/.cargo/bin/beastctl" "$(command -v beastctl)"; do
     [ -f "$beastctl" ] && [ -x "$beastctl" ] && break
     beastctl=
 done
 if [ -z "$beastctl" ]; then
-    echo "beastctl is not to be found; try: make install in the project's folder, or set BEASTCTL to its path"
+    echo "beastctl not found; try: make install in beast's folder, or set BEASTCTL to its path"
     exit 1
 fi
-# Without this pbpaste and pbcopy take text for something else than UTF-8.
+# Makes pbpaste and pbcopy use UTF-8.
 export LC_ALL=en_US.UTF-8
 
 case ${1:-} in
@@ -45,17 +45,17 @@ if git diff --staged --quiet; then
     exit 1
 fi
 if ! words=$(mktemp); then
-    echo "There is no room for temporary files"
+    echo "Cannot create a temporary file"
     exit 1
 fi
 trap 'rm -f "$words"' EXIT
-# With nothing to read it takes what is staged. Its warnings are no part of the message.
+# With empty stdin it reads the staged changes. Warnings go to a file, not into the message.
 if ! message=$("$beastctl" --timeout 60s commit-msg --no-stream --strict </dev/null 2>"$words"); then
     tail -n 1 "$words"
     exit 1
 fi
 if ! printf '%s' "$message" | pbcopy; then
-    echo "The message could not be put on the clipboard"
+    echo "Cannot copy the message to the clipboard"
     exit 1
 fi
 printf '%s\n' "$message" | head -n 1

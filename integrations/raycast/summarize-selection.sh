@@ -10,19 +10,19 @@
 # @raycast.icon 📝
 
 # Documentation:
-# @raycast.description Summarizes what was copied last, of any length.
+# @raycast.description Summarizes the text on the clipboard, however long.
 
-# Raycast starts scripts without a login shell, so without its PATH.
+# Raycast runs scripts without a login shell and its PATH.
 for beastctl in "${BEASTCTL:-}" /opt/homebrew/bin/beastctl /usr/local/bin/beastctl \
     "${HOME:-}/.local/bin/beastctl" "${HOME:-}/.cargo/bin/beastctl" "$(command -v beastctl)"; do
     [ -f "$beastctl" ] && [ -x "$beastctl" ] && break
     beastctl=
 done
 if [ -z "$beastctl" ]; then
-    echo "beastctl is not to be found; try: make install in the project's folder, or set BEASTCTL to its path"
+    echo "beastctl not found; try: make install in beast's folder, or set BEASTCTL to its path"
     exit 1
 fi
-# Without this pbpaste and pbcopy take text for something else than UTF-8.
+# Makes pbpaste and pbcopy use UTF-8.
 export LC_ALL=en_US.UTF-8
 
 if [ -z "$(pbpaste | LC_ALL=C tr -d '[:space:]' | head -c 1)" ]; then
@@ -30,5 +30,5 @@ if [ -z "$(pbpaste | LC_ALL=C tr -d '[:space:]' | head -c 1)" ]; then
     exit 1
 fi
 
-# The last line is what went wrong, when something did.
+# On failure the last line is the error.
 pbpaste | "$beastctl" summarize 2>&1

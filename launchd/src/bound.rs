@@ -1,11 +1,10 @@
-//! A socket bound by ourselves: the folder, the lock, what a killed daemon left, the bind.
+//! Binds a socket ourselves: folder, lock, leftovers of a killed daemon, bind.
 //!
 //! May know: files, their owners and modes. Never knows: launchd, systemd, or who asks.
 //!
-//! The lock decides who serves a path. It is released by the kernel however a process ends, so it is never stale, which
-//! a socket file and a process id can be.
+//! The lock decides who serves a path: unlike a socket file or a process id, it is never stale.
 
-use std::fs::{self, DirBuilder, File, Permissions, TryLockError};
+use std::fs::{self, DirBuilder, File, Permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileExt, FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -14,10 +13,11 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
+use crate::lock::{self, NotLocked};
 use crate::peer::peer_pid;
 use crate::socket::{SocketError, check_socket_path};
 
-/// Binds a path that nobody serves; `default_folder` is the folder that is ours by its name.
+/// Binds a path that no process serves; `default_folder` is the folder that is ours by its name.
 pub(crate) fn bind(path: &Path, default_folder: Option<&Path>) -> Result<(UnixListener, Claim), SocketError> {
     check_socket_path(path)?;
     let (Some(folder), Some(_)) = (path.parent(), path.file_name()) else {
@@ -29,16 +29,16 @@ pub(crate) fn bind(path: &Path, default_folder: Option<&Path>) -> Result<(UnixLi
     clear_leftover(path)?;
 
     let socket = UnixListener::bind(path).map_err(|error| SocketError::new("listen on", path, error))?;
-    // From here on, an error drops the claim, which removes the socket again.
+    // From here on, an error drops the claim, which removes the socket.
     let claim = Claim { inode: inode(path)?, path: path.to_owned(), lock };
-    // Until this line the umask decides; the folder lets nobody else in meanwhile.
+    // Until this line the umask applies; meanwhile the folder keeps others out.
     fs::set_permissions(path, Permissions::from_mode(0o600))
         .map_err(|error| SocketError::new("restrict", path, error))?;
     socket.set_nonblocking(true).map_err(|error| SocketError::new("listen on", path, error))?;
     Ok((socket, claim))
 }
 
-/// A path that is ours: its lock, and the socket that we made there.
+/// A path that we serve: its lock, and the socket that we created there.
 #[derive(Debug)]
 pub(crate) struct Claim {
     path: PathBuf,
@@ -51,7 +51,7 @@ impl Claim {
         self.lock.record_pid()
     }
 
-    /// What a fork makes of the lock.
+    /// Who owns the lock after a fork.
     #[cfg(test)]
     pub(crate) fn duplicate_lock(&self) -> File {
         self.lock.file.try_clone().expect("there is room for one more descriptor")
@@ -62,19 +62,19 @@ impl Drop for Claim {
     fn drop(&mut self) {
         // After a fork, the id in the lock file says which of the two processes still needs the socket.
         let ours = self.lock.pid() == Some(std::process::id());
-        // Somebody may have removed our socket by hand and put another one there.
+        // Someone may have replaced our socket by hand.
         if ours && inode(&self.path).is_ok_and(|inode| inode == self.inode) {
-            // A failure leaves what a killed daemon leaves: the next one clears it away.
+            // On failure the socket stays, as after a kill; the next daemon removes it.
             let _ = fs::remove_file(&self.path);
         }
-        // The lock goes last, with its field, so that the next daemon finds the path cleared.
+        // The lock goes last, with its field, so that the next daemon finds the path free.
     }
 }
 
-/// The file beside the socket that only one living process can have locked.
+/// The lock file beside the socket; only one living process can hold its lock.
 ///
-/// It is never removed. Between the open and the lock of a second daemon, the first could remove the file, and a third
-/// could make and lock a new one: both would believe that the path is theirs.
+/// It is never removed. Between a second daemon's open and lock, the first could remove the file, and a third could
+/// create and lock a new one: both would believe that they own the path.
 #[derive(Debug)]
 struct Lock {
     file: File,
@@ -89,7 +89,7 @@ impl Lock {
         let fail = |error: io::Error| SocketError::new("lock", &path, error);
         let occupied = || SocketError::Occupied { path: path.clone(), expected: "lock file" };
 
-        // Not through a link, which could make us write into any file of ours; not waiting at a pipe.
+        // Without following links, which could make us write into any of our files, and without blocking on pipes.
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
         let file = match rustix::fs::open(&path, flags, Mode::RUSR | Mode::WUSR) {
             Ok(fd) => File::from(fd),
@@ -100,39 +100,36 @@ impl Lock {
             return Err(occupied());
         }
         let lock = Lock { file, path: path.clone() };
-        // A lock of the open file and not of the process: a fork does not lose it, and threads exclude each other too.
-        match lock.file.try_lock() {
+        match lock::take(&lock.file) {
             Ok(()) => Ok(lock),
-            Err(TryLockError::WouldBlock) => {
-                Err(SocketError::AlreadyRunning { path: socket.to_owned(), pid: lock.pid() })
-            }
-            Err(TryLockError::Error(error)) => Err(fail(error)),
+            Err(NotLocked::Held) => Err(SocketError::AlreadyRunning { path: socket.to_owned(), pid: lock.pid() }),
+            Err(NotLocked::Io(error)) => Err(fail(error)),
         }
     }
 
     fn record_pid(&self) -> Result<(), SocketError> {
         let line = format!("{}\n", std::process::id());
-        // Written before it is cut, so that a reader never finds the file empty.
+        // Written before truncating, so that a reader never finds the file empty.
         let written = self.file.write_all_at(line.as_bytes(), 0);
         written
             .and_then(|()| self.file.set_len(line.len() as u64))
             .map_err(|error| SocketError::new("write", &self.path, error))
     }
 
-    /// The process that wrote its id last. Only a hint to people while the lock is held by another.
+    /// The process that last wrote its id. Only a hint while another process holds the lock.
     fn pid(&self) -> Option<u32> {
         recorded(&self.file)
     }
 }
 
-/// The process that serves a socket that beastd has bound, by what it has written beside it; for advice to people.
+/// The process that serves a socket bound by beastd, from the file beside it; for advice to people.
 pub fn recorded_pid(socket: &Path) -> Option<u32> {
     let mut path = socket.as_os_str().to_owned();
     path.push(".lock");
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
     let file = File::from(rustix::fs::open(PathBuf::from(path).as_path(), flags, Mode::empty()).ok()?);
-    // What nobody holds was left by a process that has ended, and its id may be another's by now.
-    let is_held = || matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock));
+    // A free lock was left by a process that has ended, and its id may have been reused.
+    let is_held = || lock::is_held(&file).unwrap_or(false);
     let is_file = file.metadata().is_ok_and(|metadata| metadata.is_file());
     (is_file && is_held()).then(|| recorded(&file)).flatten()
 }
@@ -144,7 +141,7 @@ fn recorded(file: &File) -> Option<u32> {
     line.parse().ok()
 }
 
-/// What tells two files of one name apart.
+/// Identifies a file beyond its name.
 #[derive(Debug, PartialEq, Eq)]
 struct Inode {
     dev: u64,
@@ -156,10 +153,10 @@ fn inode(path: &Path) -> Result<Inode, SocketError> {
     Ok(Inode { dev: metadata.dev(), ino: metadata.ino() })
 }
 
-/// The folder exists, belongs to us, and lets nobody else in. Links are followed: what counts is where the socket will
-/// be.
+/// Ensures that the folder exists, belongs to us, and is private. Links are followed: what counts is where the socket
+/// will be.
 fn prepare_folder(folder: &Path, is_default: bool) -> Result<(), SocketError> {
-    // Its parents get the same mode when they are missing, as the XDG specification wants it.
+    // Missing parents get the same mode, as the XDG specification asks.
     let created = DirBuilder::new().recursive(true).mode(0o700).create(folder);
     let metadata = match (fs::metadata(folder), created) {
         (Ok(metadata), _) => metadata,
@@ -177,8 +174,8 @@ fn prepare_folder(folder: &Path, is_default: bool) -> Result<(), SocketError> {
     if mode & 0o077 == 0 {
         return Ok(());
     }
-    // A folder that was named by hand may be open for a reason. So may the target of a link, which need not even be a
-    // link of our own when it lies in /tmp.
+    // A folder named by hand may be open on purpose. So may the target of a link, which in /tmp need not even be our
+    // own link.
     if !is_default || fs::symlink_metadata(folder).is_ok_and(|link| link.is_symlink()) {
         return Err(SocketError::FolderTooOpen { folder: folder.to_owned(), mode });
     }
@@ -186,12 +183,12 @@ fn prepare_folder(folder: &Path, is_default: bool) -> Result<(), SocketError> {
 }
 
 fn tighten(folder: &Path) -> io::Result<()> {
-    // Through a descriptor that refuses links: the name may be another thing by now.
+    // Through a descriptor that refuses links: the name may point elsewhere by now.
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     File::from(rustix::fs::open(folder, flags, Mode::empty())?).set_permissions(Permissions::from_mode(0o700))
 }
 
-/// Removes the socket of a daemon that was killed. The caller has the lock.
+/// Removes the socket of a killed daemon. The caller holds the lock.
 fn clear_leftover(path: &Path) -> Result<(), SocketError> {
     let metadata = match fs::symlink_metadata(path) {
         Ok(metadata) => metadata,
@@ -201,24 +198,24 @@ fn clear_leftover(path: &Path) -> Result<(), SocketError> {
     if !metadata.file_type().is_socket() {
         return Err(SocketError::Occupied { path: path.to_owned(), expected: "socket" });
     }
-    // The lock is free and still somebody may listen: launchd or systemd, for a service that is installed; or a daemon
-    // whose lock file was removed by something that cleans /tmp.
+    // The lock is free, yet something may listen: launchd or systemd for an installed service, or a daemon whose lock
+    // file was removed by a /tmp cleaner.
     match dial(path) {
         Ok(stream) => Err(SocketError::AlreadyRunning { path: path.to_owned(), pid: peer_pid(&stream) }),
-        // Its queue is full. Not known on macOS, which refuses then as if nobody were there.
+        // Its queue is full. macOS refuses the connection in that case, as if nothing listened.
         Err(Errno::AGAIN) => Err(SocketError::AlreadyRunning { path: path.to_owned(), pid: None }),
         Err(Errno::CONNREFUSED) => match fs::remove_file(path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(SocketError::new("remove", path, error)),
             _ => Ok(()),
         },
         Err(Errno::NOENT) => Ok(()),
-        // Datagrams: alive, and not a socket of ours.
+        // A datagram socket: alive, and not ours.
         Err(Errno::PROTOTYPE) => Err(SocketError::Occupied { path: path.to_owned(), expected: "stream socket" }),
         Err(error) => Err(SocketError::new("call", path, error)),
     }
 }
 
-/// Connects without waiting: std's connect would wait for as long as the other side's queue is full.
+/// Connects without blocking: std's connect would wait as long as the other side's queue is full.
 fn dial(path: &Path) -> rustix::io::Result<UnixStream> {
     use rustix::net::{AddressFamily, SocketAddrUnix, SocketType, connect, socket};
 

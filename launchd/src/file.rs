@@ -1,7 +1,7 @@
-//! Opens what a person or another program can replace: a regular file of bounded length, or an error that says what it
-//! is instead.
+//! Opens files that people or other programs can replace: a regular file of bounded length, or an error that says what
+//! it is instead.
 //!
-//! May know: files. Never knows: what they hold, or what for.
+//! May know: files. Never knows: their contents or purpose.
 
 use std::fmt;
 use std::fs::{File, FileType, OpenOptions};
@@ -15,9 +15,9 @@ use rustix::io::Errno;
 /// Why a file that can be opened is refused; the inner error of the [`io::Error`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
-    /// Reading it would wait, never end, or change something.
+    /// Reading it would block, never end, or have side effects.
     NotRegular(&'static str),
-    /// It has more than so many bytes.
+    /// It is longer than this many bytes.
     TooLong(u64),
 }
 
@@ -44,12 +44,12 @@ impl From<Refusal> for io::Error {
     }
 }
 
-/// Why this module refused a file; `None` for an error of the system's.
+/// Why this module refused a file; `None` for a system error.
 pub fn refusal(error: &io::Error) -> Option<Refusal> {
     error.get_ref()?.downcast_ref().copied()
 }
 
-/// Opens a regular file for reading, of any length.
+/// Opens a regular file of any length for reading.
 ///
 /// # Errors
 /// Those of the system, [`ErrorKind::IsADirectory`], and [`Refusal::NotRegular`].
@@ -57,15 +57,15 @@ pub fn open(path: &Path) -> io::Result<File> {
     open_with(OpenOptions::new().read(true), path)
 }
 
-/// Opens or creates a regular file with these options, whose custom flags are replaced.
+/// Opens or creates a regular file with these options; replaces their custom flags.
 ///
 /// # Errors
 /// As [`open`].
 pub fn open_with(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
-    // Nobody waits for the other end of a pipe. Regular files do not care about the flag.
+    // Does not block on pipes. The flag does not affect regular files.
     let flags = i32::try_from(OFlags::NONBLOCK.bits()).expect("flags of open are an int");
     let file = options.custom_flags(flags).open(path).map_err(|error| match Errno::from_io_error(&error) {
-        // A pipe that nobody reads, opened for writing, or a socket.
+        // A pipe without a reader, opened for writing, or a socket.
         Some(Errno::NXIO) => Refusal::NotRegular("a pipe or a socket").into(),
         _ => error,
     })?;
@@ -73,7 +73,7 @@ pub fn open_with(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// Opens a folder, to sync or to lock it.
+/// Opens a folder, to sync or lock it.
 ///
 /// # Errors
 /// Those of the system, and [`ErrorKind::NotADirectory`].
@@ -82,7 +82,7 @@ pub fn open_folder(path: &Path) -> io::Result<File> {
     Ok(File::from(rustix::fs::open(path, flags, Mode::empty())?))
 }
 
-/// All bytes of a regular file, of at most `max` bytes, even when it grows meanwhile.
+/// Reads a regular file of at most `max` bytes, even if it grows meanwhile.
 ///
 /// # Errors
 /// As [`open`], and [`Refusal::TooLong`].
@@ -90,7 +90,7 @@ pub fn read(path: &Path, max: u64) -> io::Result<Vec<u8>> {
     read_all(&open(path)?, max)
 }
 
-/// The text of a regular file of at most `max` bytes.
+/// Reads a regular text file of at most `max` bytes.
 ///
 /// # Errors
 /// As [`read`], and [`ErrorKind::InvalidData`] when it is not UTF-8.
@@ -99,13 +99,13 @@ pub fn read_text(path: &Path, max: u64) -> io::Result<String> {
     String::from_utf8(read(path, max)?).map_err(not_text)
 }
 
-/// The rest of an open file, unless it is longer than `max` bytes.
+/// Reads the rest of an open file, unless it is longer than `max` bytes.
 ///
 /// # Errors
 /// Those of the system, and [`Refusal::TooLong`].
 pub fn read_all(file: &File, max: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    // Known beforehand, where nothing lies about its length.
+    // The length is known beforehand unless the file system lies.
     if file.metadata()?.len() > max {
         return Err(Refusal::TooLong(max).into());
     }

@@ -1,24 +1,24 @@
-//! The head of a GGUF file: what it says of the model, and how long the file must be.
+//! Reads the header of a GGUF file: the model's metadata, and how long the file must be.
 //!
-//! May know: the format. Never knows: what an engine makes of it, nor how many bits a type of tensor takes.
+//! May know: the format. Never knows: what an engine makes of it, or the size of tensor types.
 //!
-//! `"GGUF"  u32 version  u64 tensors  u64 pairs`, then the pairs of key and value, then name, shape, type and place of
-//! each tensor, then, aligned, the tensors. Integers are little-endian. Every count is bounded: what a damaged file
-//! promises is neither believed nor allocated.
+//! `"GGUF"  u32 version  u64 tensors  u64 pairs`, then key-value pairs, then name, shape, type and offset of each
+//! tensor, then, aligned, the tensors. Integers are little-endian. Every count is bounded: a damaged file's counts are
+//! neither trusted nor allocated.
 
 use std::collections::HashMap;
 use std::io::{self, BufReader, ErrorKind, Read, Seek};
 
-/// What is wrong with a file.
+/// Why a file is damaged.
 #[derive(Debug)]
 pub enum Damage {
-    /// It does not begin as such a file does.
+    /// Wrong magic number.
     Magic,
-    /// It ends before its last tensor does: at least so many bytes are needed.
+    /// It ends before its last tensor: at least this many bytes are needed.
     Cut(u64),
-    /// It ends within its own head.
+    /// It ends inside the header.
     Headless,
-    /// Its head makes no sense.
+    /// The header is invalid.
     Garbled,
     /// It cannot be read.
     Io(io::Error),
@@ -33,16 +33,16 @@ impl From<io::Error> for Damage {
     }
 }
 
-/// Every GGUF file begins so.
+/// The magic number.
 pub const MAGIC: &[u8; 4] = b"GGUF";
-/// Those whose layout is the one above.
+/// Versions with the layout above.
 const VERSIONS: std::ops::RangeInclusive<u32> = 2..=3;
-/// Far above every model there is; a file that promises more is damaged.
+/// Far above any real model; larger counts mean damage.
 const MAX_COUNT: u64 = 1 << 24;
 const MAX_DEPTH: u32 = 4;
-/// The specification allows keys of this length.
+/// The specification's limit for keys.
 const MAX_KEY: u64 = 65_535;
-/// The longest text that is kept; those of values that a check looks at are words.
+/// The longest string to keep; those that checks look at are short.
 const MAX_TEXT: u64 = 4096;
 const ALIGNMENT: &str = "general.alignment";
 
@@ -52,22 +52,22 @@ const F64: u32 = 12;
 const STRING: u32 = 8;
 const ARRAY: u32 = 9;
 
-/// A value, as far as it is kept.
+/// A value, if it is kept.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
     /// An integer or boolean.
     Integer(i128),
     /// A float.
     Float(f64),
-    /// A short text.
+    /// A short string.
     Text(Vec<u8>),
-    /// The texts of an array that was asked for.
+    /// Strings of a requested array.
     Texts(Vec<Vec<u8>>),
-    /// Something else, an array by its length: a long text, an array that nobody asked for.
+    /// Anything else: a long string, or an array that was not requested, with its length.
     Other(u64),
 }
 
-/// What a head says.
+/// The contents of a header.
 #[derive(Debug, Default)]
 pub struct Head {
     values: HashMap<String, Value>,
@@ -79,7 +79,7 @@ impl Head {
         self.values.get(key)
     }
 
-    /// The short text of a key.
+    /// The short string of a key.
     pub fn text(&self, key: &str) -> Option<&str> {
         match self.get(key)? {
             Value::Text(bytes) => std::str::from_utf8(bytes).ok(),
@@ -88,7 +88,7 @@ impl Head {
     }
 }
 
-/// Checks the head of a file of `len` bytes.
+/// Checks the header of a file of `len` bytes.
 ///
 /// # Errors
 /// See [`Damage`].
@@ -96,8 +96,8 @@ pub fn check(file: impl Read + Seek, len: u64) -> Result<(), Damage> {
     read(file, len, &[]).map(|_| ())
 }
 
-/// Reads the head of a file of `len` bytes, with the texts of these arrays. `None` for a version that nobody knows yet,
-/// which is left to the engine.
+/// Reads the header of a file of `len` bytes, with the strings of these arrays. `None` for an unknown version, which is
+/// left to the engine.
 ///
 /// # Errors
 /// See [`Damage`].
@@ -137,7 +137,7 @@ pub fn read(file: impl Read + Seek, len: u64, arrays: &[&str]) -> Result<Option<
     }
 }
 
-/// A reader that knows where it is.
+/// A reader that tracks its position.
 struct Reader<R> {
     reader: BufReader<R>,
     at: u64,
@@ -167,11 +167,11 @@ impl<R: Read + Seek> Reader<R> {
     fn skip(&mut self, n: u64) -> Result<(), Damage> {
         self.reader.seek_relative(i64::try_from(n).map_err(|_| Damage::Garbled)?)?;
         self.at = self.at.checked_add(n).ok_or(Damage::Garbled)?;
-        // Seeking does not notice the end, and a damaged count would go on beyond it for a long time.
+        // Seeking does not notice the end of the file, and a damaged count would go on beyond it for a long time.
         if self.at > self.len { Err(Damage::Headless) } else { Ok(()) }
     }
 
-    /// Its length, then a text of at most so many bytes.
+    /// A length, then a string of at most this many bytes.
     fn bytes(&mut self, max: u64) -> Result<Vec<u8>, Damage> {
         let len = self.u64()?;
         if len > max {
@@ -244,7 +244,7 @@ impl<R: Read + Seek> Reader<R> {
         Ok(Value::Other(n))
     }
 
-    /// The least place at which the tensor can end, counted from the first.
+    /// The smallest possible end of the tensor, relative to the first one.
     fn tensor(&mut self) -> Result<u64, Damage> {
         self.bytes(MAX_KEY)?;
         let n_dims = self.u32()?;
@@ -256,12 +256,12 @@ impl<R: Read + Seek> Reader<R> {
             n_numbers = n_numbers.checked_mul(self.u64()?).ok_or(Damage::Garbled)?;
         }
         let _kind = self.u32()?;
-        // No type takes less than a bit for a number.
+        // Every type takes at least one bit per number.
         self.u64()?.checked_add(n_numbers.div_ceil(8)).ok_or(Damage::Garbled)
     }
 }
 
-/// Of the types whose values all have the same size.
+/// Types whose values all have the same size.
 fn size_of(kind: u32) -> Option<u64> {
     match kind {
         0 | 1 | 7 => Some(1),

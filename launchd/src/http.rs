@@ -1,9 +1,9 @@
-//! The sockets of the HTTP endpoint: taken from launchd or systemd by their names, else bound.
+//! The sockets of the HTTP endpoint: taken from launchd or systemd by name, or bound.
 //!
 //! May know: addresses, descriptors, Unix sockets. Never knows: HTTP, or who may connect.
 //!
-//! The configuration decides where the endpoint answers. A handed-over socket that it does not name is closed here and
-//! reported: it was checked for a configuration that has changed since.
+//! The configuration decides where the endpoint listens. A passed socket that it does not list is closed here and
+//! reported: it was checked for an earlier configuration.
 
 use std::fmt;
 use std::io;
@@ -17,32 +17,37 @@ use rustix::net::{AddressFamily, SocketType, sockopt};
 use crate::bound::{self, Claim};
 use crate::socket::{self, Origin, SocketError};
 
-/// Connections that the kernel keeps until they are accepted.
+/// Connections that the kernel queues until they are accepted.
 const BACKLOG: i32 = 1024;
 
-/// Where the HTTP endpoint answers; nowhere by default.
+/// Where the HTTP endpoint listens; nowhere by default.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct HttpPlaces {
     /// Addresses of the endpoint.
     pub listen: Vec<SocketAddr>,
     /// Its Unix socket, an absolute path.
     pub socket: Option<PathBuf>,
-    /// The address for Ollama's clients.
+    /// The address for Ollama clients.
     pub ollama: Option<SocketAddr>,
 }
 
 impl HttpPlaces {
-    /// Whether there is none.
+    /// Whether HTTP is off.
     pub fn is_empty(&self) -> bool {
         self.listen.is_empty() && self.socket.is_none() && self.ollama.is_none()
     }
 
-    /// All of them in words.
+    /// Whether one of them is an address, for which a process needs the families of the Internet.
+    pub fn has_addresses(&self) -> bool {
+        !self.listen.is_empty() || self.ollama.is_some()
+    }
+
+    /// All of them as text.
     pub fn names(&self) -> Vec<String> {
         self.all().iter().map(|(_, place)| place.to_string()).collect()
     }
 
-    /// All of them, each with whom it is for.
+    /// All of them with their roles.
     fn all(&self) -> Vec<(HttpRole, Place)> {
         let own = self.listen.iter().map(|address| (HttpRole::Http, Place::Address(*address)));
         let socket = self.socket.iter().map(|path| (HttpRole::Http, Place::Path(path.clone())));
@@ -51,17 +56,17 @@ impl HttpPlaces {
     }
 }
 
-/// Whom a listener is for.
+/// The clients that a listener is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HttpRole {
     /// Any client.
     Http,
-    /// Clients of Ollama.
+    /// Ollama clients.
     Ollama,
 }
 
 impl HttpRole {
-    /// The name of its sockets: `FileDescriptorName=` of a socket unit, the key in `Sockets` of a property list.
+    /// The name of its sockets: `FileDescriptorName=` in a socket unit, the key in `Sockets` of a property list.
     pub fn name(self) -> &'static str {
         match self {
             HttpRole::Http => "http",
@@ -86,7 +91,7 @@ impl fmt::Display for Place {
     }
 }
 
-/// A listening socket, non-blocking and closed in programs that we start.
+/// A listening socket, non-blocking and close-on-exec.
 #[derive(Debug)]
 pub enum HttpSocket {
     /// On an address.
@@ -95,13 +100,13 @@ pub enum HttpSocket {
     Unix(UnixListener),
 }
 
-/// A listener of the endpoint. Dropping it gives its place back, as with [`crate::Listener`].
+/// A listener of the endpoint. Dropping it releases its place, as with [`crate::Listener`].
 #[derive(Debug)]
 pub struct HttpListener {
     pub socket: HttpSocket,
-    /// Whom it is for.
+    /// Its role.
     pub role: HttpRole,
-    /// Who made it.
+    /// Who created it.
     pub origin: Origin,
     place: Place,
     claim: Option<Claim>,
@@ -116,12 +121,12 @@ impl HttpListener {
         self.claim.as_ref().map_or(Ok(()), Claim::record_pid)
     }
 
-    /// Where it is: the address, with the port that the system chose for 0, or the path.
+    /// Where it listens: the address, with the actual port for port 0, or the path.
     pub fn place(&self) -> String {
         self.place.to_string()
     }
 
-    /// The address, for one that has an address.
+    /// The address, unless it is a Unix socket.
     pub fn address(&self) -> Option<SocketAddr> {
         match self.place {
             Place::Address(address) => Some(address),
@@ -133,19 +138,19 @@ impl HttpListener {
 /// All listeners of the endpoint.
 #[derive(Debug, Default)]
 pub struct HttpListeners {
-    /// One for each place of the configuration.
+    /// One for each place in the configuration.
     pub listeners: Vec<HttpListener>,
-    /// Where the system listens for the endpoint and the configuration does not: worth a warning that names
-    /// `beastctl service install`.
+    /// Places where the service manager listens but which the configuration does not list: worth a warning that
+    /// suggests `beastctl service install`.
     pub strays: Vec<String>,
 }
 
-/// The sockets that launchd or systemd hand over for the endpoint; those that they do not have are bound.
+/// Takes the endpoint's sockets from launchd or systemd, and binds the missing ones.
 ///
 /// To be called once, after [`crate::listen`] and before any fork.
 ///
 /// # Errors
-/// [`SocketError`] says which place cannot be used and what to do about it; the others are given back.
+/// [`SocketError`] says which place cannot be used and what to try; the others are released.
 pub fn listen_http(places: &HttpPlaces) -> Result<HttpListeners, SocketError> {
     let mut handed = Vec::new();
     for role in [HttpRole::Http, HttpRole::Ollama] {
@@ -206,13 +211,13 @@ fn bind_path(path: &Path) -> Result<(UnixListener, Claim), SocketError> {
     bound::bind(path, default.as_deref().and_then(Path::parent))
 }
 
-/// Not std's bind, which lets `[::]` take the IPv4 address of the same port as well, and has a short backlog.
+/// std's bind would let `[::]` take the IPv4 address of the same port, and has a short backlog.
 fn bind_address(address: SocketAddr) -> io::Result<TcpListener> {
     let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
     let fd = rustix::net::socket(family, SocketType::STREAM, None)?;
     rustix::io::fcntl_setfd(&fd, rustix::io::FdFlags::CLOEXEC)?;
     rustix::io::ioctl_fionbio(&fd, true)?;
-    // Connections of the daemon before may still be closing.
+    // Connections of the previous daemon may still be closing.
     sockopt::set_socket_reuseaddr(&fd, true)?;
     if address.is_ipv6() {
         sockopt::set_ipv6_v6only(&fd, true)?;

@@ -81,6 +81,21 @@ fn an_address_that_is_taken_is_named_with_a_remedy() {
     );
 }
 
+/// As in a service whose unit grants Unix sockets alone.
+#[test]
+fn a_family_that_is_not_granted_is_named_with_a_remedy() {
+    let refused = |address: &str| SocketError::Address {
+        address: address.parse().unwrap(),
+        role: HttpRole::Http,
+        error: rustix::io::Errno::AFNOSUPPORT.into(),
+    };
+    expect![[r#"
+        cannot listen on 127.0.0.1:8484: this process may not use IPv4; try: beastctl service install, or in a package's unit RestrictAddressFamilies=AF_INET AF_INET6
+        cannot listen on [::1]:8484: this process may not use IPv6; try: beastctl service install, or in a package's unit RestrictAddressFamilies=AF_INET AF_INET6
+    "#]]
+    .assert_eq(&format!("{}\n{}\n", refused("127.0.0.1:8484"), refused("[::1]:8484")));
+}
+
 #[test]
 fn a_port_is_free_again_at_once() {
     let first = listen(&at("127.0.0.1:0".parse().unwrap())).unwrap();

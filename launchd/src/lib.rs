@@ -1,17 +1,20 @@
-//! What the system keeps for beastd: its places, its socket, its service, its files.
+//! What the system keeps for beastd: its places, its socket, its service, its files, its CPU.
 //!
-//! May know: the environment, the file system, launchd and systemd, the format of a model's head. Never knows: the
-//! wire, what a model is for, the configuration, a runtime, a log. beastd and beastctl both build on it, so that they
-//! cannot disagree about a path, nor about what of it is shown.
+//! May know: the environment, the file system, launchd and systemd, CPUs, the format of a model's head. Never knows:
+//! the wire, what a model is for, the configuration, a runtime, a log. beastd and beastctl both build on it, so that
+//! they cannot disagree about a path, nor about what of it is shown.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 mod bound;
+pub mod cpu;
 pub mod file;
 pub mod gguf;
 mod http;
 mod installed;
+pub mod lock;
+pub mod model;
 mod notify;
 pub mod paths;
 pub mod peer;
@@ -19,6 +22,7 @@ mod plist;
 pub mod shown;
 mod socket;
 pub mod systemd;
+pub mod whole;
 pub mod words;
 
 pub use bound::recorded_pid;
@@ -28,36 +32,38 @@ pub use notify::notify;
 pub use plist::{PlistError, plist, program_of, socket_of};
 pub use socket::{Listener, MAX_SOCKET_PATH, Origin, SocketError, check_socket_path, listen};
 
-/// The name under which launchd knows the daemon.
+/// The daemon's label in launchd.
 pub const LABEL: &str = "io.beast.beastd";
 
-/// The name of the socket: its key in the property list, and what the daemon asks launchd for.
+/// Name of the socket: its key in the property list, and what the daemon asks launchd for.
 pub const SOCKET_NAME: &str = "Listener";
 
-/// By this, in a comment, a file that `beastctl service install` has written is known again.
+/// A comment that identifies files written by `beastctl service install`.
 pub const MARK: &str = "Written by `beastctl service install`; `beastctl service uninstall` takes it away.";
 
-/// What the end of a daemon may take besides its `drain_timeout`: the last step of the engine, last words, prefixes
-/// that are saved.
+/// Shutdown time beyond `drain_timeout`: the engine's last step, last events, saving prefixes.
 pub const REST_OF_THE_END: Duration = Duration::from_secs(30);
 
-/// What a service is: a program that the system starts when somebody calls its socket.
+/// How beastd ends where another one serves the socket already (`EX_UNAVAILABLE`).
+pub const ALREADY_RUNNING: u8 = 69;
+
+/// A service: a program that the system starts when something connects to its socket.
 ///
-/// There are no settings in it but one, since the system must not kill a daemon that is busy ending: the others stand
+/// It contains one setting only, because the system must not kill a daemon that is busy shutting down. The others are
 /// in the configuration file, which a daemon started by hand reads as well.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Service {
     /// The daemon's executable, an absolute path.
     pub program: PathBuf,
-    /// What follows the program's name on its command line.
+    /// Arguments after the program's name.
     pub arguments: Vec<String>,
-    /// Where the system listens in the daemon's place, an absolute path.
+    /// Where the system listens on the daemon's behalf, an absolute path.
     pub socket: PathBuf,
-    /// Where it listens for the HTTP endpoint.
+    /// The same for the HTTP endpoint.
     pub http: HttpPlaces,
-    /// Where its stdout and stderr go, an absolute path. What it says before its own log is open, or while it
-    /// crashes, is found here.
+    /// Where stdout and stderr go, an absolute path. Holds what the daemon prints before its own log is open, or while
+    /// it crashes.
     pub log: PathBuf,
-    /// How long the system waits for the end of a daemon that has been told to end: only one that hangs is killed.
+    /// How long the system waits for the daemon to shut down before it kills it.
     pub stop_limit: Duration,
 }

@@ -1,33 +1,33 @@
-//! Where everything lies, on both systems.
+//! Paths, on both systems.
 //!
-//! May know: the environment and which system this is. Never knows: whether a place exists; nothing here touches the
+//! May know: the environment and the operating system. Never knows: whether a path exists; nothing here touches the
 //! disk.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-/// The home folder is needed to name a place, and is not known.
+/// A path needs the home directory, which is unknown.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PathError {
     /// There is no `HOME`, or it is empty.
     #[error("HOME is not set; try: set it{or}")]
     HomeNotSet {
-        /// What would do instead, as the end of a sentence; empty when nothing else would.
+        /// An alternative, as the end of a sentence; empty if there is none.
         or: &'static str,
     },
-    /// `HOME` depends on the current folder, which is another one for the daemon than for its client.
+    /// `HOME` is relative, so daemon and client would resolve it differently.
     #[error("HOME is {home:?}, which is not an absolute path; try: correct it{or}")]
     HomeRelative {
         /// What it is.
         home: PathBuf,
-        /// What would do instead, as the end of a sentence; empty when nothing else would.
+        /// An alternative, as the end of a sentence; empty if there is none.
         or: &'static str,
     },
 }
 
 /// The configuration: `$XDG_CONFIG_HOME/beast`, else `~/.config/beast`.
 ///
-/// The same on macOS, because people carry such files from one system to the other.
+/// The same on macOS, because people carry such files between systems.
 ///
 /// # Errors
 /// [`PathError`] when the home folder is needed and not known.
@@ -35,8 +35,8 @@ pub fn config_dir() -> Result<PathBuf, PathError> {
     here(Places::config_dir)
 }
 
-/// What is worth a backup: `$XDG_DATA_HOME/beast`, else `~/.local/share/beast`; on macOS
-/// `~/Library/Application Support/beast`.
+/// Data worth a backup: `$XDG_DATA_HOME/beast`, else `~/.local/share/beast`; on macOS `~/Library/Application
+/// Support/beast`.
 ///
 /// # Errors
 /// [`PathError`] when the home folder is needed and not known.
@@ -44,7 +44,7 @@ pub fn data_dir() -> Result<PathBuf, PathError> {
     here(Places::data_dir)
 }
 
-/// Models that were fetched: `models` in [`data_dir`].
+/// Downloaded models: `models` in [`data_dir`].
 ///
 /// # Errors
 /// [`PathError`] when the home folder is needed and not known.
@@ -52,7 +52,7 @@ pub fn models_dir() -> Result<PathBuf, PathError> {
     here(Places::models_dir)
 }
 
-/// What can be made again: `$XDG_CACHE_HOME/beast`, else `~/.cache/beast`; on macOS `~/Library/Caches/beast`.
+/// Data that can be recreated: `$XDG_CACHE_HOME/beast`, else `~/.cache/beast`; on macOS `~/Library/Caches/beast`.
 ///
 /// # Errors
 /// [`PathError`] when the home folder is needed and not known.
@@ -68,8 +68,8 @@ pub fn log_dir() -> Result<PathBuf, PathError> {
     here(Places::log_dir)
 }
 
-/// Where the daemon listens: `$XDG_RUNTIME_DIR/beast/beastd.sock`, or `/tmp/beast-UID/beastd.sock` when that is unset;
-/// on macOS `beastd.sock` in [`data_dir`], since `TMPDIR` there is cleaned, and is not the same for every caller.
+/// The daemon's socket: `$XDG_RUNTIME_DIR/beast/beastd.sock`, or `/tmp/beast-UID/beastd.sock` when that is unset; on
+/// macOS `beastd.sock` in [`data_dir`], since `TMPDIR` there is cleaned and differs between callers.
 ///
 /// # Errors
 /// [`PathError`] when the home folder is needed and not known.
@@ -77,7 +77,7 @@ pub fn socket_path() -> Result<PathBuf, PathError> {
     here(Places::socket_path)
 }
 
-/// Where systemd looks for a user's own units: `$XDG_CONFIG_HOME/systemd/user`, else `~/.config/systemd/user`.
+/// A user's own systemd units: `$XDG_CONFIG_HOME/systemd/user`, else `~/.config/systemd/user`.
 ///
 /// # Errors
 /// [`PathError`] when the home folder is needed and not known.
@@ -85,8 +85,7 @@ pub fn units_dir() -> Result<PathBuf, PathError> {
     here(Places::units_dir)
 }
 
-/// Where systemd looks for units that were installed for one user alone: `$XDG_DATA_HOME/systemd/user`, else
-/// `~/.local/share/systemd/user`.
+/// systemd units installed for one user: `$XDG_DATA_HOME/systemd/user`, else `~/.local/share/systemd/user`.
 ///
 /// # Errors
 /// [`PathError`] when the home folder is needed and not known.
@@ -94,13 +93,13 @@ pub fn data_units_dir() -> Result<PathBuf, PathError> {
     here(Places::data_units_dir)
 }
 
-/// What systemd calls `%t` in a user's own unit: `$XDG_RUNTIME_DIR`, else `/run/user/UID`, where a login makes it.
+/// systemd's `%t` in a user unit: `$XDG_RUNTIME_DIR`, else `/run/user/UID`, created at login.
 pub fn runtime_dir() -> PathBuf {
     let set = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|folder| folder.is_absolute());
     set.unwrap_or_else(|| Path::new("/run/user").join(rustix::process::geteuid().as_raw().to_string()))
 }
 
-/// Where launchd looks for a user's own agents: `~/Library/LaunchAgents`.
+/// A user's launchd agents: `~/Library/LaunchAgents`.
 ///
 /// # Errors
 /// [`PathError`] when the home folder is not known.
@@ -119,7 +118,7 @@ enum System {
     MacOs,
 }
 
-/// All that a place depends on, so that tests need neither change the environment nor run on a Mac.
+/// Everything that a path depends on, so that tests neither change the environment nor need a Mac.
 struct Places<'a> {
     var: &'a dyn Fn(&str) -> Option<OsString>,
     system: System,
@@ -136,7 +135,7 @@ impl Places<'_> {
         Ok(self.config_dir()?.with_file_name("systemd").join("user"))
     }
 
-    /// The same place on every system: only systemd looks there.
+    /// The same on every system: only systemd looks there.
     fn data_units_dir(&self) -> Result<PathBuf, PathError> {
         let ours = self.xdg("XDG_DATA_HOME", ".local/share", " or XDG_DATA_HOME")?;
         Ok(ours.with_file_name("systemd").join("user"))
@@ -171,7 +170,7 @@ impl Places<'_> {
         match self.system {
             System::Linux => Ok(match self.absolute("XDG_RUNTIME_DIR") {
                 Some(runtime) => runtime.join("beast/beastd.sock"),
-                // The uid keeps users apart; that the folder really is ours is checked when it is used.
+                // The uid separates users; that the folder is really ours is checked when it is used.
                 None => Path::new("/tmp").join(format!("beast-{}", self.uid)).join("beastd.sock"),
             }),
             System::MacOs => self.under_home("Library/Application Support/beast/beastd.sock", ", or give --socket"),
@@ -185,8 +184,7 @@ impl Places<'_> {
         }
     }
 
-    /// A variable's path. The XDG specification says that a relative one is to be ignored, an empty one counts as
-    /// unset.
+    /// A variable's path. By the XDG specification, relative paths are ignored and empty ones count as unset.
     fn absolute(&self, name: &str) -> Option<PathBuf> {
         (self.var)(name).map(PathBuf::from).filter(|path| path.is_absolute())
     }

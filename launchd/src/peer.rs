@@ -1,7 +1,7 @@
-//! Who is at the other end of a Unix socket, and whether a folder lets anybody else put one there. One rule for daemon
-//! and client.
+//! Identifies the other end of a Unix socket, and whether other users could put one there. One rule for daemon and
+//! client.
 //!
-//! `unsafe` for two calls that have no safe form here.
+//! `unsafe` for two calls without a safe form.
 
 use std::fs;
 use std::io;
@@ -10,25 +10,28 @@ use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
-/// Somebody else could read what is sent there, and answer in the daemon's place.
+/// Another user could read what is sent there, and answer in the daemon's place.
 #[derive(Debug, thiserror::Error)]
 pub enum NotOurs {
-    /// The program that listens runs as another user, who is not root either.
-    #[error("what listens at {} belongs to {who}; nothing was sent", path.display())]
+    /// The listening process runs as another user, who is not root either.
+    #[error("the process listening on {} belongs to {who}; nothing was sent", path.display())]
     Peer {
         path: PathBuf,
-        /// The other user, in words.
+        /// The other user, for display.
         who: String,
     },
-    /// The folder is another user's.
-    #[error("the folder {} belongs to {who}, who can put any socket there; nothing was sent", folder.display())]
+    /// The folder belongs to another user.
+    #[error("the folder {} belongs to {who}, who can replace the socket; nothing was sent", folder.display())]
     Folder {
         folder: PathBuf,
-        /// Its owner, in words.
+        /// Its owner, for display.
         who: String,
     },
-    /// Others can write into the folder.
-    #[error("the folder {} can be written by other users (mode {mode:04o}), who can put any socket there; nothing was sent", folder.display())]
+    /// Other users can write to the folder.
+    #[error(
+        "the folder {} is writable by other users (mode {mode:04o}), who can replace the socket; nothing was sent",
+        folder.display()
+    )]
     OpenFolder {
         folder: PathBuf,
         /// Its permission bits.
@@ -36,7 +39,7 @@ pub enum NotOurs {
     },
 }
 
-/// Whether only this user and root can put a socket at `path`. A folder that is missing is no danger.
+/// Checks that only this user and root can put a socket at `path`. A missing folder is safe.
 ///
 /// # Errors
 /// [`NotOurs::Folder`], [`NotOurs::OpenFolder`].
@@ -53,7 +56,7 @@ pub fn check_folder(path: &Path) -> Result<(), NotOurs> {
     }
 }
 
-/// Whether the program that listens at the other end runs as this user or as root.
+/// Checks that the listening process runs as this user or as root.
 ///
 /// # Errors
 /// [`NotOurs::Peer`]; also when the system does not say who it is.
@@ -62,7 +65,7 @@ pub fn check_peer(stream: &UnixStream, path: &Path) -> Result<(), NotOurs> {
     match peer_uid(stream) {
         Ok(uid) if is_trusted(uid) => Ok(()),
         Ok(uid) => Err(foreign(who(uid))),
-        Err(error) => Err(foreign(format!("a user whom the system does not name ({error})"))),
+        Err(error) => Err(foreign(format!("an unknown user ({error})"))),
     }
 }
 
@@ -70,10 +73,10 @@ fn is_trusted(uid: u32) -> bool {
     uid == 0 || uid == rustix::process::geteuid().as_raw()
 }
 
-/// Of `/etc/passwd`, in bytes.
+/// Most bytes of `/etc/passwd` to read.
 const MAX_PASSWD: u64 = 1 << 20;
 
-/// A user by name and number, as far as `/etc/passwd` knows.
+/// A user by name and number, if `/etc/passwd` has the name.
 fn who(uid: u32) -> String {
     let text = crate::file::read_text(Path::new("/etc/passwd"), MAX_PASSWD).unwrap_or_default();
     let name = text.lines().find_map(|line| {
@@ -84,14 +87,14 @@ fn who(uid: u32) -> String {
     name.map_or_else(|| format!("user {uid}"), |name| format!("user {uid} ({name})"))
 }
 
-/// The user at the other end: for a connected client, who called `listen`.
+/// The user at the other end: for a connected client, the one that called `listen`.
 #[cfg(not(target_os = "macos"))]
 fn peer_uid(stream: &UnixStream) -> io::Result<u32> {
     let credentials = ask(stream, libc::SOL_SOCKET, libc::SO_PEERCRED, libc::ucred { pid: 0, uid: 0, gid: 0 })?;
     Ok(credentials.uid)
 }
 
-/// The user at the other end: for a connected client, who called `listen`.
+/// The user at the other end: for a connected client, the one that called `listen`.
 #[cfg(target_os = "macos")]
 fn peer_uid(stream: &UnixStream) -> io::Result<u32> {
     let (mut uid, mut gid) = (0, 0);
@@ -101,7 +104,7 @@ fn peer_uid(stream: &UnixStream) -> io::Result<u32> {
     if code == 0 { Ok(uid) } else { Err(io::Error::last_os_error()) }
 }
 
-/// The process at the other end: for a listening socket, the one that called `listen`.
+/// The process at the other end: for a connected client, the one that called `listen`.
 ///
 /// Not through rustix, whose type for a process id has no zero, and zero is what Linux answers for a process outside of
 /// our container. `None` then, and when the system does not say.
@@ -145,7 +148,7 @@ mod tests {
         assert_eq!(peer_pid(&stream), Some(std::process::id()));
     }
 
-    /// Only Linux lets one thread be another user.
+    /// Only Linux lets a single thread change its user.
     #[cfg(target_os = "linux")]
     #[test]
     fn what_another_user_listens_at_is_not() {
@@ -153,7 +156,7 @@ mod tests {
         use rustix::process::Uid;
 
         if !rustix::process::geteuid().is_root() {
-            // Not by a macro: what those print is hidden.
+            // Not with a macro, whose output is captured.
             let _ = io::Write::write_all(&mut io::stderr(), b"skipped: only root can become another user\n");
             return;
         }

@@ -1,6 +1,6 @@
-//! Service → property list text, a pure function.
+//! Service → property list text; a pure function.
 //!
-//! May know: what launchd reads. Never knows: where the text goes, or whether there is a launchd at all.
+//! May know: what launchd reads. Never knows: where the text goes, or whether launchd exists.
 
 use std::fmt::Write;
 use std::net::SocketAddr;
@@ -11,32 +11,34 @@ use launchd::{Launchd, ProcessType, Socket, SocketOptions};
 
 use crate::{HttpRole, LABEL, MARK, SOCKET_NAME, Service, SocketError, check_socket_path, systemd::whole_seconds};
 
-/// A service that no property list can describe.
+/// A service that cannot be written as a property list.
 #[derive(Debug, thiserror::Error)]
 pub enum PlistError {
-    /// launchd starts programs in `/` and looks nothing up.
-    #[error("launchd needs absolute paths and this one is relative: {}; try: give it in full", path.display())]
+    /// launchd starts programs in `/` and does not search PATH.
+    #[error("launchd needs an absolute path, not {}; try: give the full path", path.display())]
     Relative { path: PathBuf },
-    /// XML holds text and a path is bytes.
-    #[error("a property list cannot hold this path, which is not plain text: {path:?}; try: another place")]
+    /// XML holds text, but a path is bytes.
+    #[error("a property list cannot contain this path, which is not plain text: {path:?}; try: use another path")]
     NotText { path: PathBuf },
-    /// XML has no way to write most control characters.
-    #[error("a property list cannot hold this argument, which has control characters: {argument:?}; try: leave it out")]
+    /// XML cannot represent most control characters.
+    #[error(
+        "a property list cannot contain this argument, which has control characters: {argument:?}; try: leave it out"
+    )]
     Argument {
         /// The argument.
         argument: String,
     },
-    /// The socket could not be listened on.
+    /// The socket path cannot be used.
     #[error(transparent)]
     Socket(#[from] SocketError),
-    /// The crate that writes the text has changed its ways.
-    #[error("the property list could not be written ({0}); try: report it, this is a bug in beast")]
+    /// The crate that writes the text has changed its output.
+    #[error("cannot write the property list ({0}); try: report it, this is a bug in beast")]
     Write(String),
 }
 
 /// The property list of a service.
 ///
-/// launchd holds the socket and starts the program at the first call; `RunAtLoad` is false, so that a login by itself
+/// launchd holds the socket and starts the program on the first connection; `RunAtLoad` is false, so that logging in
 /// loads no model.
 ///
 /// # Errors
@@ -64,11 +66,10 @@ pub fn plist(service: &Service) -> Result<String, PlistError> {
         .with_program_arguments(command)
         .with_run_at_load(false)
         .with_socket(Socket::new(SOCKET_NAME, options).into())
-        // Somebody sits and waits for each answer. Under the default, Standard, and still more under Background,
-        // macOS limits the CPU and the IO of a process that has no window, which would throttle that answer.
+        // A user waits for each answer. Under Standard, the default, and even more under Background, macOS limits the
+        // CPU and IO of processes without a window.
         .with_process_type(ProcessType::Interactive)
-        // launchd kills after 20 s otherwise, and the daemon gives the requests that run more time to end. Zero would
-        // be never.
+        // By default launchd kills after 20 s, but the daemon gives running requests more time. Zero would mean never.
         .with_exit_timeout(u32::try_from(whole_seconds(service.stop_limit)).unwrap_or(u32::MAX).max(1))
         .with_standard_out_path(log)
         .map_err(bug)?
@@ -80,19 +81,19 @@ pub fn plist(service: &Service) -> Result<String, PlistError> {
     complete(String::from_utf8(xml).map_err(bug)?, &http_sockets(service)?)
 }
 
-/// Where a property list of ours makes launchd listen; `None` when the text is not ours.
+/// Where one of our property lists makes launchd listen; `None` when it is not ours.
 pub fn socket_of(list: &str) -> Option<PathBuf> {
     let (_, rest) = list.split_once("<key>SockPathName</key>").filter(|_| crate::is_ours(list))?;
     first_string(rest)
 }
 
-/// What any property list starts: the first word of `ProgramArguments`.
+/// What a property list starts: the first element of `ProgramArguments`.
 pub fn program_of(list: &str) -> Option<PathBuf> {
     let (_, arguments) = list.split_once("<key>ProgramArguments</key>")?;
     first_string(arguments)
 }
 
-/// The first text, as it is without XML.
+/// The first string, unescaped.
 fn first_string(xml: &str) -> Option<PathBuf> {
     let (_, rest) = xml.split_once("<string>")?;
     let (text, _) = rest.split_once("</string>")?;
@@ -100,17 +101,16 @@ fn first_string(xml: &str) -> Option<PathBuf> {
     Some(entities.iter().fold(text.to_owned(), |text, (entity, plain)| text.replace(entity, plain)).into())
 }
 
-/// Two keys that the crate `launchd` 0.3 cannot write, and the mark by which the file is known again, each put before
-/// something that it did write.
+/// Adds two keys that the crate `launchd` 0.3 cannot write, and the mark that identifies our files, each before
+/// something that the crate wrote.
 ///
-/// `SockPathMode` has a setter, but its number is an `i128`, which the crate's own serializer refuses. For `KeepAlive`
-/// it knows `SuccessfulExit` and not `Crashed`: the former also brings back a daemon that ended because its
-/// configuration is wrong, every ten seconds for ever, and launchd takes it to mean `RunAtLoad`. A daemon that ended in
-/// any other way than by a crash is started by the next call, since launchd keeps the socket. A release of the crate
-/// that can write both makes this function go.
+/// `SockPathMode` has a setter, but its number is an `i128`, which the crate's own serializer rejects. For `KeepAlive`
+/// it has `SuccessfulExit` but not `Crashed`: the former also restarts a daemon with an invalid configuration, every
+/// ten seconds forever, and implies `RunAtLoad`. A daemon that ended without a crash is started by the next connection,
+/// since launchd keeps the socket. Can go once the crate can write both.
 ///
-/// `http` are the sockets of the endpoint. The crate keeps several in a map without an order, which would write another
-/// text each time.
+/// `http` are the endpoint's sockets. The crate keeps several in an unordered map, which would write a different text
+/// each time.
 fn complete(mut xml: String, http: &str) -> Result<String, PlistError> {
     let mark = format!("<!-- {MARK} -->\n");
     let missing = [
@@ -119,13 +119,13 @@ fn complete(mut xml: String, http: &str) -> Result<String, PlistError> {
             "\t<key>RunAtLoad</key>\n",
             "\t<key>KeepAlive</key>\n\t<dict>\n\t\t<key>Crashed</key>\n\t\t<true/>\n\t</dict>\n",
         ),
-        // Property lists know no octal numbers: 384 is 0600.
+        // Property lists have no octal numbers: 384 is 0600.
         ("\t\t\t<key>SockPathName</key>\n", "\t\t\t<key>SockPathMode</key>\n\t\t\t<integer>384</integer>\n"),
-        // Last, since it may have such a key itself: behind the socket that is found first.
+        // Last, since it may contain such a key itself, after the first socket.
         ("\t</dict>\n</dict>\n</plist>", http),
     ];
     for (anchor, addition) in missing {
-        // No path can forge an anchor: its angle brackets are escaped in the text.
+        // No path can forge an anchor: its angle brackets are escaped.
         let at = match xml.match_indices(anchor).map(|(at, _)| at).collect::<Vec<_>>()[..] {
             [at] => at,
             _ => return Err(PlistError::Write(format!("not one line {:?}", anchor.trim()))),
@@ -135,7 +135,7 @@ fn complete(mut xml: String, http: &str) -> Result<String, PlistError> {
     Ok(xml)
 }
 
-/// The sockets of the HTTP endpoint as entries of `Sockets`; empty where there are none.
+/// The endpoint's sockets as entries of `Sockets`; empty if there are none.
 fn http_sockets(service: &Service) -> Result<String, PlistError> {
     let places = &service.http;
     let mut own: Vec<_> = places.listen.iter().map(|address| of_address(*address)).collect();

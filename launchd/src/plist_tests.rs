@@ -104,30 +104,30 @@ fn xml_in_a_path_stays_text() {
 fn what_no_list_can_hold_is_refused() {
     check_refusal(
         &Service { program: "bin/beastd".into(), ..service() },
-        expect!["launchd needs absolute paths and this one is relative: bin/beastd; try: give it in full"],
+        expect!["launchd needs an absolute path, not bin/beastd; try: give the full path"],
     );
     check_refusal(
         &Service { log: OsStr::from_bytes(b"/tmp/\xff.log").into(), ..service() },
         expect![[
-            r#"a property list cannot hold this path, which is not plain text: "/tmp/\xFF.log"; try: another place"#
+            r#"a property list cannot contain this path, which is not plain text: "/tmp/\xFF.log"; try: use another path"#
         ]],
     );
     check_refusal(
         &Service { log: "/tmp/a\u{1}b".into(), ..service() },
         expect![[
-            r#"a property list cannot hold this path, which is not plain text: "/tmp/a\u{1}b"; try: another place"#
+            r#"a property list cannot contain this path, which is not plain text: "/tmp/a\u{1}b"; try: use another path"#
         ]],
     );
     check_refusal(
         &Service { arguments: vec!["a\nb".to_owned()], ..service() },
         expect![[
-            r#"a property list cannot hold this argument, which has control characters: "a\nb"; try: leave it out"#
+            r#"a property list cannot contain this argument, which has control characters: "a\nb"; try: leave it out"#
         ]],
     );
     check_refusal(
         &Service { socket: format!("/{}", "s".repeat(103)).into(), ..service() },
         expect![
-            "the socket path has 104 bytes and at most 103 are possible: /sssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssss; try: a shorter --socket"
+            "the socket path is 104 bytes long, over the limit of 103: /sssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssss; try: use a shorter --socket"
         ],
     );
 }

@@ -177,7 +177,7 @@ mod systemd {
         expect!["Systemd DIR/held closed=true waits=false"].assert_eq(&said);
         // It is not to be had a second time.
         let again = process.line();
-        expect!["error: cannot use the socket handed over by systemd (it was taken before, by this same process); try: beastctl service install, which writes the service anew"].assert_eq(&again);
+        expect!["error: cannot use the socket passed by systemd (this process has already taken it); try: reinstall the service with beastctl service install"].assert_eq(&again);
         process.child.wait().unwrap();
         // It belongs to systemd and stays; what was asked for was never made.
         assert!(dir.path().join("held").exists());
@@ -229,22 +229,22 @@ mod systemd {
         let dir = folder();
         let held = UnixListener::bind(dir.path().join("held")).unwrap();
         let shell = r#"export LISTEN_PID=$$ LISTEN_FDS=2; exec "$0" "$@" 3<&0 4<&0 </dev/null"#;
-        expect!["error: cannot use the socket handed over by systemd (there are 2 of them and beastd serves one); try: beastctl service install, which writes the service anew"].assert_eq(&said(&dir, shell, held));
+        expect!["error: cannot use the socket passed by systemd (there are 2 of them, but beastd serves one); try: reinstall the service with beastctl service install"].assert_eq(&said(&dir, shell, held));
     }
 
     #[test]
     fn anything_but_a_listening_unix_socket_is_refused() {
         let dir = folder();
         let tcp = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        expect!["error: cannot use the socket handed over by systemd (it is not a Unix socket, and TCP is set up in the configuration); try: beastctl service install, which writes the service anew"].assert_eq(&said(&dir, ACTIVATE, tcp));
+        expect!["error: cannot use the socket passed by systemd (it is not a Unix socket, and TCP is set up in the configuration); try: reinstall the service with beastctl service install"].assert_eq(&said(&dir, ACTIVATE, tcp));
         let (connected, _other) = UnixStream::pair().unwrap();
-        expect!["error: cannot use the socket handed over by systemd (it does not listen); try: beastctl service install, which writes the service anew"].assert_eq(&said(&dir, ACTIVATE, connected));
+        expect!["error: cannot use the socket passed by systemd (it does not listen); try: reinstall the service with beastctl service install"].assert_eq(&said(&dir, ACTIVATE, connected));
         let datagrams = UnixDatagram::bind(dir.path().join("datagrams")).unwrap();
-        expect!["error: cannot use the socket handed over by systemd (it is not a stream socket); try: beastctl service install, which writes the service anew"].assert_eq(&said(&dir, ACTIVATE, datagrams));
+        expect!["error: cannot use the socket passed by systemd (it is not a stream socket); try: reinstall the service with beastctl service install"].assert_eq(&said(&dir, ACTIVATE, datagrams));
         let file = fs::File::open("/dev/null").unwrap();
-        expect!["error: cannot use the socket handed over by systemd (it is not a socket); try: beastctl service install, which writes the service anew"].assert_eq(&said(&dir, ACTIVATE, file));
+        expect!["error: cannot use the socket passed by systemd (it is not a socket); try: reinstall the service with beastctl service install"].assert_eq(&said(&dir, ACTIVATE, file));
         let closed = r#"export LISTEN_PID=$$ LISTEN_FDS=1; exec "$0" "$@" 3<&- </dev/null"#;
-        expect!["error: cannot use the socket handed over by systemd (there is none); try: beastctl service install, which writes the service anew"].assert_eq(&said(&dir, closed, fs::File::open("/dev/null").unwrap()));
+        expect!["error: cannot use the socket passed by systemd (there is none); try: reinstall the service with beastctl service install"].assert_eq(&said(&dir, closed, fs::File::open("/dev/null").unwrap()));
     }
 
     #[cfg(target_os = "linux")]
@@ -256,7 +256,7 @@ mod systemd {
         let name = format!("beast-test-{}", std::process::id());
         let address = std::os::unix::net::SocketAddr::from_abstract_name(name).unwrap();
         let held = UnixListener::bind_addr(&address).unwrap();
-        expect!["error: cannot use the socket handed over by systemd (it has no path); try: beastctl service install, which writes the service anew"].assert_eq(&said(&dir, ACTIVATE, held));
+        expect!["error: cannot use the socket passed by systemd (it has no path); try: reinstall the service with beastctl service install"].assert_eq(&said(&dir, ACTIVATE, held));
     }
 
     #[test]

@@ -1,13 +1,13 @@
-//! Text of others (a model, a file's name, a setting) as a terminal or a log may get it.
+//! Makes untrusted text (a model's output, a file name, a setting) safe for a terminal or a log.
 //!
-//! Knows text only; never knows who reads it.
+//! Knows only text; never knows who reads it.
 
 use std::{borrow::Cow, fmt::Write as _};
 
-/// Takes the place of a character that would command the terminal: nobody can read what it was.
+/// Replaces a character that would control the terminal.
 const COMMAND: char = char::REPLACEMENT_CHARACTER;
 
-/// Whether a character does something to the terminal or to the text around it instead of standing in it.
+/// Whether a character controls the terminal or the text around it instead of being displayed.
 pub fn is_hidden(c: char) -> bool {
     is_command(c) || is_direction(c)
 }
@@ -16,20 +16,19 @@ fn is_command(c: char) -> bool {
     c.is_control() && c != '\n' && c != '\t'
 }
 
-/// Embeddings, overrides and isolates change the order of all that follows, so that one text is read as another. The
-/// marks U+200E, U+200F and U+061C stay: they are part of correctly written Hebrew and Arabic, and move nothing but the
-/// punctuation beside them.
+/// Embeddings, overrides and isolates reorder all text that follows, so that it reads as something else. The marks
+/// U+200E, U+200F and U+061C stay: correct Hebrew and Arabic needs them, and they only affect adjacent punctuation.
 fn is_direction(c: char) -> bool {
     matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// Separators of lines that are no control characters.
+/// Line separators that are not control characters.
 fn is_separator(c: char) -> bool {
     matches!(c, '\u{2028}' | '\u{2029}')
 }
 
-/// The text for a terminal: commands are replaced, and what changes the direction is an escape. A newline stays of what
-/// another system ends its lines with.
+/// The text for a terminal: control sequences are replaced, and direction changes escaped. Line ends of other systems
+/// become newlines.
 pub fn harmless(text: &str) -> Cow<'_, str> {
     if !text.contains(is_hidden) {
         return Cow::Borrowed(text);
@@ -40,7 +39,7 @@ pub fn harmless(text: &str) -> Cow<'_, str> {
     }))
 }
 
-/// The text as one line: several lines become one with blanks between them.
+/// The text on one line: line ends become blanks.
 pub fn one_line(text: &str) -> String {
     let is_break = |c: char| c == '\n' || c == '\r' || is_separator(c);
     let lines = text.split(is_break).map(str::trim).filter(|line| !line.is_empty());
@@ -51,7 +50,7 @@ pub fn one_line(text: &str) -> String {
     })
 }
 
-/// The text as a part of a line in a log: nothing of it is lost, and none of it looks like a line of its own.
+/// The text within a log line: lossless, and unable to forge a line.
 pub fn logged(text: &str) -> Cow<'_, str> {
     let is_end = |c: char| c == '\n' || c == '\r' || is_separator(c);
     if !text.contains(|c| is_hidden(c) || is_end(c)) {
@@ -68,7 +67,7 @@ pub fn logged(text: &str) -> Cow<'_, str> {
     }))
 }
 
-/// Whether JSON text has to escape a character, which it may do with any.
+/// Whether JSON text must escape a character; it may escape any.
 pub fn is_escaped_in_json(c: char) -> bool {
     c.is_control() || is_direction(c)
 }
@@ -81,7 +80,7 @@ fn push(shown: &mut String, c: char) {
     }
 }
 
-/// As JSON, TOML and many shells read it.
+/// In JSON, TOML and many shells.
 fn escape(shown: &mut String, c: char) {
     // Writing to a String cannot fail.
     let _ = write!(shown, "\\u{:04x}", u32::from(c));

@@ -1,7 +1,7 @@
-//! The daemon's socket: taken from launchd or systemd when they started us, else bound safely (`bound.rs`).
+//! The daemon's socket: passed by launchd or systemd, or bound safely (`bound.rs`).
 //!
-//! May know: descriptors, and the two protocols by which a service manager hands one over. Never knows: what is said
-//! over a connection. `unsafe` for two calls that have no safe form, each behind a function of its own.
+//! May know: descriptors, and how both service managers pass them. Never knows: the protocol on a connection. `unsafe`
+//! for two calls without a safe form, each in its own function.
 
 use std::fmt;
 use std::io;
@@ -14,42 +14,42 @@ use std::path::{Path, PathBuf};
 use crate::bound::{self, Claim};
 use crate::http::HttpRole;
 
-/// The longest path of a socket in bytes. macOS has room for 104 with the final NUL and Linux for 108; the smaller one
-/// holds everywhere, so that a configuration works on both.
+/// The longest socket path in bytes. macOS has room for 104 with the final NUL and Linux for 108; the smaller limit
+/// applies everywhere, so that a configuration works on both.
 pub const MAX_SOCKET_PATH: usize = 103;
 
-/// Where clients find the daemon, held for as long as this lives.
+/// The daemon's listening socket, held until dropped.
 ///
-/// Dropping it gives the place back: the socket is removed when it is still the one that we bound, the lock is
-/// released. `socket` may be moved out; what stays behind must then be kept until the daemon ends.
+/// Dropping it removes the socket if it is still the one that we bound, and releases the lock. `socket` may be moved
+/// out; keep the rest until the daemon ends.
 ///
-/// A fork (daemonize) leaves one of these in each process, with one lock between them, which only the last of them to
-/// end releases. Who may remove the socket is decided by the process id in the lock file: the child calls
-/// [`Listener::record_pid`], and from then on whatever the parent does to its own copy removes nothing. The parent of
-/// `daemonize` drops nothing anyway: it ends in `process::exit`, and so does the process between the two forks.
+/// A fork (daemonize) leaves one of these in each process, sharing one lock, which the last of them releases. The
+/// process id in the lock file decides who removes the socket: the child calls [`Listener::record_pid`], and from then
+/// on dropping the parent's copy removes nothing. The parent of `daemonize` drops nothing anyway: it ends in
+/// `process::exit`, and so does the process between the two forks.
 #[derive(Debug)]
 pub struct Listener {
-    /// The listening socket: non-blocking, closed in programs that we start.
+    /// The listening socket: non-blocking, close-on-exec.
     pub socket: UnixListener,
-    /// Who made it.
+    /// Who created it.
     pub origin: Origin,
-    /// Where it is. For a socket from launchd or systemd this is their path, whatever we were asked for.
+    /// Its path. For a socket from launchd or systemd this is their path, whatever was asked for.
     pub path: PathBuf,
     claim: Option<Claim>,
 }
 
 impl Listener {
-    /// Writes the calling process's id into the lock file, for the one who is told "already running". To be called by
-    /// the child after a fork. Does nothing for a socket from launchd or systemd, which have no lock file.
+    /// Writes the calling process's id into the lock file, for the "already running" error. Call it in the child after
+    /// a fork. Does nothing for a socket from launchd or systemd, which have no lock file.
     ///
-    /// # Errors
+    /// [`SocketError`] says what is in the way and what to try.
     /// [`SocketError::Io`] when the disk is full, for example.
     pub fn record_pid(&self) -> Result<(), SocketError> {
         self.claim.as_ref().map_or(Ok(()), Claim::record_pid)
     }
 }
 
-/// Who made a listening socket.
+/// Who created a listening socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Origin {
     /// launchd, from the property list.
@@ -69,98 +69,109 @@ impl fmt::Display for Origin {
     }
 }
 
-/// There is no socket to listen on.
+/// Why there is no socket to listen on.
 ///
-/// Each text is complete by itself: it holds its cause, which is therefore not given again as a source.
+/// Each message is complete: it contains its cause, which is therefore not repeated as a source.
 #[derive(Debug, thiserror::Error)]
 pub enum SocketError {
-    /// The system cannot hold such an address.
+    /// The path is too long for the system.
     #[error(
-        "the socket path has {len} bytes and at most {MAX_SOCKET_PATH} are possible: {}; try: a shorter --socket",
+        "the socket path is {len} bytes long, over the limit of {MAX_SOCKET_PATH}: {}; try: use a shorter --socket",
         path.display()
     )]
     TooLong {
-        /// What was asked for.
+        /// The requested path.
         path: PathBuf,
         /// Its length in bytes.
         len: usize,
     },
-    /// `/`, or something that ends in `..`.
-    #[error("the socket path names no file: {}; try: --socket FOLDER/NAME.sock", path.display())]
+    /// `/`, or a path that ends in `..`.
+    #[error("the socket path has no file name: {}; try: --socket FOLDER/NAME.sock", path.display())]
     NoName {
-        /// What was asked for.
+        /// The requested path.
         path: PathBuf,
     },
-    /// Somebody serves this path.
+    /// Another process serves this path.
     #[error(
-        "beastd is already running on {}{}; try: beastctl stop, to end it",
+        "beastd is already running on {}{}; try: beastctl stop",
         path.display(), pid.map(|pid| format!(" (process {pid})")).unwrap_or_default()
     )]
     AlreadyRunning {
         path: PathBuf,
-        /// The process, when it is known. For a socket that systemd holds, systemd itself.
+        /// Its process id, if known. For a socket held by systemd, systemd itself.
         pid: Option<u32>,
     },
     /// The folder is a file.
-    #[error("{} is not a folder; try: another --socket", folder.display())]
+    #[error("{} is not a folder; try: use another --socket", folder.display())]
     NotAFolder {
         /// What should have been a folder.
         folder: PathBuf,
     },
-    /// Its owner could put another socket in the place of ours.
+    /// Its owner could replace our socket.
     #[error(
-        "the folder {} belongs to user {owner} and we are user {us}; try: a --socket in a folder of your own",
+        "the folder {} belongs to user {owner} and beastd runs as user {us}; try: use a --socket in a folder you own",
         folder.display()
     )]
     FolderNotOurs {
         folder: PathBuf,
-        /// Whose it is.
+        /// Its owner.
         owner: u32,
-        /// Who we are.
+        /// Our own user id.
         us: u32,
     },
-    /// Others could reach the socket, or replace it.
-    #[error("the folder {} is open to other users (mode {mode:04o}); try: chmod 700 {}", folder.display(), quoted(folder))]
+    /// Other users could reach the socket, or replace it.
+    #[error(
+        "the folder {} is open to other users (mode {mode:04o}); try: chmod 700 {}",
+        folder.display(),
+        quoted(folder)
+    )]
     FolderTooOpen {
         folder: PathBuf,
         /// Its permission bits.
         mode: u32,
     },
     /// Not ours, so not ours to remove.
-    #[error("{} exists and is not a {expected}, so it is left alone; try: move it away, or another --socket", path.display())]
+    #[error(
+        "{} exists and is not a {expected}, so beastd leaves it alone; try: move it away, or use another --socket",
+        path.display()
+    )]
     Occupied {
-        /// What is in the way.
+        /// What exists there.
         path: PathBuf,
-        /// What would not have been.
+        /// What was expected.
         expected: &'static str,
     },
-    /// The system says no.
-    #[error("not permitted to {action} {}; try: ls -ld {}, to see who owns it, or another --socket", path.display(), quoted(path))]
+    /// Permission denied.
+    #[error(
+        "cannot {action} {}: permission denied; try: check its owner with ls -ld {}, or use another --socket",
+        path.display(),
+        quoted(path)
+    )]
     PermissionDenied {
-        /// What was tried, as a verb.
+        /// The attempted action, as a verb.
         action: &'static str,
         path: PathBuf,
     },
-    /// launchd or systemd started us and what they handed over is of no use.
-    #[error("cannot use the socket handed over by {0}; try: beastctl service install, which writes the service anew")]
+    /// launchd or systemd started us, but the passed socket is unusable.
+    #[error("cannot use the socket passed by {0}; try: reinstall the service with beastctl service install")]
     Activation(String),
     /// An address of the HTTP endpoint cannot be used.
     #[error("cannot listen on {address}: {}", why_not(*address, *role, error))]
     Address {
         /// The address.
         address: SocketAddr,
-        /// Whom it is for.
+        /// Its role.
         role: HttpRole,
-        /// What the system said.
+        /// The system's error.
         error: io::Error,
     },
-    /// Everything else.
-    #[error("cannot {action} {}: {error}; try: correct that, or another --socket", path.display())]
+    /// Any other error.
+    #[error("cannot {action} {}: {error}; try: fix that, or use another --socket", path.display())]
     Io {
-        /// What was tried, as a verb.
+        /// The attempted action, as a verb.
         action: &'static str,
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         error: io::Error,
     },
 }
@@ -175,7 +186,7 @@ impl SocketError {
     }
 }
 
-/// Why an address cannot be used, and what to do.
+/// Why an address cannot be used, and what to try.
 fn why_not(address: SocketAddr, role: HttpRole, error: &io::Error) -> String {
     let setting = match role {
         HttpRole::Http => "http.listen",
@@ -193,20 +204,26 @@ fn why_not(address: SocketAddr, role: HttpRole, error: &io::Error) -> String {
         (io::ErrorKind::PermissionDenied, _) if address.port() < 1024 => {
             format!("ports below 1024 are reserved for root; try: {elsewhere}")
         }
+        // In a service whose unit was written before there was an endpoint, or without IPv6 in the kernel.
+        _ if error.raw_os_error() == Some(rustix::io::Errno::AFNOSUPPORT.raw_os_error()) => {
+            let family = if address.is_ipv4() { "IPv4" } else { "IPv6" };
+            let line = "RestrictAddressFamilies=AF_INET AF_INET6";
+            format!("this process may not use {family}; try: beastctl service install, or in a package's unit {line}")
+        }
         _ => format!("{error}; try: {elsewhere}"),
     }
 }
 
-/// A path as a shell takes it: macOS keeps our folder under `Application Support`.
+/// A path quoted for a shell: on macOS our folder is under `Application Support`.
 fn quoted(path: &Path) -> String {
     let text = path.display().to_string();
     let plain = text.chars().all(|c| c.is_ascii_alphanumeric() || "/._-+@%,=:".contains(c));
     if plain { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
 }
 
-/// Whether a path is short enough for a socket.
+/// Checks that a path is short enough for a socket.
 ///
-/// # Errors
+/// [`SocketError`] says what is in the way and what to try.
 /// [`SocketError::TooLong`].
 pub fn check_socket_path(path: &Path) -> Result<(), SocketError> {
     match path.as_os_str().as_bytes().len() {
@@ -215,12 +232,12 @@ pub fn check_socket_path(path: &Path) -> Result<(), SocketError> {
     }
 }
 
-/// The socket that launchd or systemd hands over when they started us; else a socket bound at `path`.
+/// The socket passed by launchd or systemd, if they started us; else one bound at `path`.
 ///
-/// Neither of the two hands a socket over twice, so this is called once in the life of a process, and before any fork.
-/// A living daemon is never displaced; what a killed one left is cleared away.
+/// Neither passes a socket twice, so call this once per process, and before any fork. Never displaces a living daemon;
+/// removes what a killed one left.
 ///
-/// # Errors
+/// [`SocketError`] says what is in the way and what to try.
 /// [`SocketError`] says what is in the way and what to do about it.
 pub fn listen(path: &Path) -> Result<Listener, SocketError> {
     if let Some(handed) = activated_by_launchd()? {
@@ -229,8 +246,7 @@ pub fn listen(path: &Path) -> Result<Listener, SocketError> {
     if let Some(handed) = activated_by_systemd()? {
         return adopt(handed, Origin::Systemd);
     }
-    // The daemon leaves the current folder when it goes into the background, and has to find its socket again at its
-    // end.
+    // The daemon changes its working directory in the background, and must find its socket again at the end.
     let path = std::path::absolute(path).map_err(|error| SocketError::new("resolve", path, error))?;
     let default = crate::paths::socket_path().ok();
     let default_folder = default.as_deref().and_then(Path::parent);
@@ -242,12 +258,12 @@ fn adopt(socket: UnixListener, origin: Origin) -> Result<Listener, SocketError> 
     let refuse = |problem: String| SocketError::Activation(format!("{origin} ({problem})"));
     let path = listening_path(socket.as_fd()).map_err(refuse)?;
     socket.set_nonblocking(true).map_err(|error| refuse(error.to_string()))?;
-    // Both hand their descriptors over open to every program that we start.
+    // Both pass their descriptors inheritable by every program that we start.
     rustix::io::fcntl_setfd(&socket, rustix::io::FdFlags::CLOEXEC).map_err(|error| refuse(error.to_string()))?;
     Ok(Listener { socket, origin, path, claim: None })
 }
 
-/// Where a listening Unix stream socket is; anything else is refused in words that fit into brackets.
+/// The path of a listening Unix stream socket; the reason in words if it is anything else.
 pub(crate) fn listening_path(fd: BorrowedFd<'_>) -> Result<PathBuf, String> {
     use rustix::net::{AddressFamily, SocketAddrUnix, SocketType, getsockname, sockopt};
 
@@ -262,25 +278,24 @@ pub(crate) fn listening_path(fd: BorrowedFd<'_>) -> Result<PathBuf, String> {
     if sockopt::socket_type(fd).map_err(|error| error.to_string())? != SocketType::STREAM {
         return Err("it is not a stream socket".to_owned());
     }
-    // macOS has the constant and not the option.
+    // macOS has the constant but not the option.
     #[cfg(not(target_os = "macos"))]
     if !sockopt::socket_acceptconn(fd).map_err(|error| error.to_string())? {
         return Err("it does not listen".to_owned());
     }
     let address = SocketAddrUnix::try_from(address).map_err(|error| error.to_string())?;
-    // An abstract socket has no permissions: every user of the machine could call it.
+    // An abstract socket has no permissions: any user of the machine could connect.
     let path = address.path_bytes().ok_or("it has no path")?;
     Ok(PathBuf::from(std::ffi::OsStr::from_bytes(path)))
 }
 
-/// The first descriptor that systemd hands over, by its protocol.
+/// The first descriptor that systemd passes.
 const FIRST_FD: RawFd = 3;
 
-/// The socket that systemd hands over for beastctl's protocol, or any other program that speaks the protocol of
-/// `sd_listen_fds`.
+/// The socket that systemd, or any program with the protocol of `sd_listen_fds`, passes for beastctl's protocol.
 ///
-/// The variables stay in the environment, since removing them is unsound as soon as there is a second thread. They
-/// cannot mislead a program that we start: `LISTEN_PID` names us, and the socket is closed in it.
+/// The variables stay in the environment, since removing them is unsound once there is a second thread. They cannot
+/// mislead a child process: `LISTEN_PID` names us, and the socket is close-on-exec.
 fn activated_by_systemd() -> Result<Option<UnixListener>, SocketError> {
     let refuse = |problem: String| SocketError::Activation(format!("systemd ({problem})"));
     let is_http = |name: &String| [HttpRole::Http, HttpRole::Ollama].iter().any(|role| role.name() == name);
@@ -295,11 +310,11 @@ fn activated_by_systemd() -> Result<Option<UnixListener>, SocketError> {
             listening_path(unsafe { BorrowedFd::borrow_raw(fd) }).map_err(refuse)?;
             take(fd).map(|fd| Some(fd.into())).map_err(refuse)
         }
-        _ => Err(refuse(format!("there are {} of them and beastd serves one", ours.len()))),
+        _ => Err(refuse(format!("there are {} of them, but beastd serves one", ours.len()))),
     }
 }
 
-/// What launchd or systemd hand over under a name, and which of the two.
+/// The sockets passed by launchd or systemd under a name, and which of the two it was.
 pub(crate) fn handed_for(name: &str) -> Result<(Origin, Vec<OwnedFd>), SocketError> {
     let sockets = launchd_sockets_for(name)?;
     if !sockets.is_empty() {
@@ -312,7 +327,7 @@ pub(crate) fn handed_for(name: &str) -> Result<(Origin, Vec<OwnedFd>), SocketErr
     Ok((Origin::Systemd, sockets))
 }
 
-/// The names of the sockets that systemd hands over, in their order; empty ones when it gives none.
+/// The names of the sockets that systemd passes, in order; empty if it gives none.
 fn handed_names() -> Result<Vec<String>, String> {
     let var = |name: &str| std::env::var(name).ok();
     let Some(n_fds) = handed_over(var, std::process::id())? else { return Ok(Vec::new()) };
@@ -323,12 +338,12 @@ fn handed_names() -> Result<Vec<String>, String> {
     Ok(names)
 }
 
-/// More than anybody hands over.
+/// More than any real unit passes.
 const MAX_FDS: usize = 1024;
 
-/// How many sockets the environment speaks of; `None` when it does not speak to us.
+/// How many sockets the environment announces; `None` when it is not meant for us.
 fn handed_over(var: impl Fn(&str) -> Option<String>, pid: u32) -> Result<Option<u64>, String> {
-    // Another process id means that these are the variables of an ancestor.
+    // With another process id, these are an ancestor's variables.
     if var("LISTEN_PID").and_then(|text| text.parse().ok()) != Some(pid) {
         return Ok(None);
     }
@@ -340,24 +355,24 @@ fn handed_over(var: impl Fn(&str) -> Option<String>, pid: u32) -> Result<Option<
     }
 }
 
-/// Makes a descriptor ours that was put there for this process.
+/// Takes ownership of a descriptor that was passed to this process.
 fn take(fd: RawFd) -> Result<OwnedFd, String> {
     use std::sync::Mutex;
 
     static TAKEN: Mutex<Vec<RawFd>> = Mutex::new(Vec::new());
     let mut taken = TAKEN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     if taken.contains(&fd) {
-        return Err("it was taken before, by this same process".to_owned());
+        return Err("this process has already taken it".to_owned());
     }
-    // Looked at before it is owned: when the environment is wrong, a descriptor of somebody else is not closed.
+    // Looked at before it is owned: when the environment is wrong, a descriptor with another owner is not closed.
     // SAFETY: the borrow ends with this statement and only system calls see it, which answer EBADF for a closed one.
     #[allow(unsafe_code)]
     if rustix::net::getsockname(unsafe { BorrowedFd::borrow_raw(fd) }).is_err() {
         return Err("there is none".to_owned());
     }
     taken.push(fd);
-    // SAFETY: it is open, as the lines above found out; it is ours, since whoever started us put it there for this
-    // process by its id; it has no other owner, since `taken` lets nobody come here twice.
+    // SAFETY: it is open, as the lines above found out; it is ours, since our parent put it there for this
+    // process by its id; it has no other owner, since `taken` allows this only once.
     #[allow(unsafe_code)]
     let fd = unsafe { OwnedFd::from_raw_fd(fd) };
     Ok(fd)
@@ -366,7 +381,7 @@ fn take(fd: RawFd) -> Result<OwnedFd, String> {
 #[cfg(target_os = "macos")]
 fn launchd_sockets_for(name: &str) -> Result<Vec<OwnedFd>, SocketError> {
     match launchd_sockets(name) {
-        // Not started by launchd, or with a property list that has no such socket.
+        // Not started by launchd, or its property list has no such socket.
         Err(libc::ESRCH | libc::ENOENT) => Ok(Vec::new()),
         Err(errno) => {
             let error = io::Error::from_raw_os_error(errno);
@@ -376,7 +391,7 @@ fn launchd_sockets_for(name: &str) -> Result<Vec<OwnedFd>, SocketError> {
     }
 }
 
-/// launchd is macOS's own.
+/// launchd exists only on macOS.
 #[cfg(not(target_os = "macos"))]
 #[expect(clippy::unnecessary_wraps, reason = "it can fail where there is a launchd")]
 fn launchd_sockets_for(_: &str) -> Result<Vec<OwnedFd>, SocketError> {
@@ -387,25 +402,24 @@ fn launchd_sockets_for(_: &str) -> Result<Vec<OwnedFd>, SocketError> {
 fn activated_by_launchd() -> Result<Option<UnixListener>, SocketError> {
     let refuse = |problem: String| Err(SocketError::Activation(format!("launchd ({problem})")));
     match launchd_sockets(crate::SOCKET_NAME) {
-        // Not started by launchd, or with a property list that has no such socket.
+        // Not started by launchd, or its property list has no such socket.
         Err(libc::ESRCH | libc::ENOENT) => Ok(None),
         Err(errno) => refuse(io::Error::from_raw_os_error(errno).to_string()),
         Ok(mut sockets) => match (sockets.pop(), sockets.len()) {
             (Some(fd), 0) => Ok(Some(fd.into())),
             (None, _) => refuse("there is none".to_owned()),
-            (Some(_), others) => refuse(format!("there are {} of them and beastd serves one", others + 1)),
+            (Some(_), others) => refuse(format!("there are {} of them, but beastd serves one", others + 1)),
         },
     }
 }
 
-/// launchd is macOS's own.
+/// launchd exists only on macOS.
 #[cfg(not(target_os = "macos"))]
 fn activated_by_launchd() -> Result<Option<UnixListener>, SocketError> {
     Ok(None)
 }
 
-/// The sockets that launchd keeps under a name; an error is the number that the call returned (it does not set
-/// `errno`).
+/// The sockets that launchd keeps under a name; the error is the call's return value (it does not set `errno`).
 #[cfg(target_os = "macos")]
 fn launchd_sockets(name: &str) -> Result<Vec<OwnedFd>, libc::c_int> {
     // SAFETY: the signature is that of launch.h.

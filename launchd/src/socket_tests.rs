@@ -85,7 +85,7 @@ fn a_long_path_is_refused_before_anything_is_made() {
     assert!(matches!(&error, SocketError::TooLong { len: 104, .. }), "{error}");
     assert!(!dir.path().join("new").exists());
     let text = error.to_string().replace(path.to_str().unwrap(), "PATH");
-    expect!["the socket path has 104 bytes and at most 103 are possible: PATH; try: a shorter --socket"]
+    expect!["the socket path is 104 bytes long, over the limit of 103: PATH; try: use a shorter --socket"]
         .assert_eq(&text);
 
     let longest = bind(&fits).unwrap();
@@ -98,12 +98,12 @@ fn a_path_without_a_name_is_refused() {
     check_error(
         &dir,
         bind(Path::new("/")),
-        expect!["the socket path names no file: /; try: --socket FOLDER/NAME.sock"],
+        expect!["the socket path has no file name: /; try: --socket FOLDER/NAME.sock"],
     );
     check_error(
         &dir,
         bind(&dir.path().join("..")),
-        expect!["the socket path names no file: DIR/..; try: --socket FOLDER/NAME.sock"],
+        expect!["the socket path has no file name: DIR/..; try: --socket FOLDER/NAME.sock"],
     );
 }
 
@@ -120,11 +120,7 @@ fn a_living_daemon_is_not_displaced() {
     let dir = folder();
     let path = dir.path().join("s");
     let first = bind(&path).unwrap();
-    check_error(
-        &dir,
-        bind(&path),
-        expect!["beastd is already running on DIR/s (process PID); try: beastctl stop, to end it"],
-    );
+    check_error(&dir, bind(&path), expect!["beastd is already running on DIR/s (process PID); try: beastctl stop"]);
     check_reachable(&first);
 }
 
@@ -135,11 +131,7 @@ fn a_living_socket_without_a_lock_is_not_displaced() {
     let first = bind(&path).unwrap();
     // As something that cleans /tmp does it.
     fs::remove_file(lock_file(&path)).unwrap();
-    check_error(
-        &dir,
-        bind(&path),
-        expect!["beastd is already running on DIR/s (process PID); try: beastctl stop, to end it"],
-    );
+    check_error(&dir, bind(&path), expect!["beastd is already running on DIR/s (process PID); try: beastctl stop"]);
     // The call that found it out is waiting in front of the one below.
     first.socket.accept().unwrap();
     check_reachable(&first);
@@ -156,7 +148,7 @@ fn a_living_socket_with_a_full_queue_is_not_displaced() {
     bind_fd(&other, &SocketAddrUnix::new(&path).unwrap()).unwrap();
     listen_fd(&other, 0).unwrap();
     let _waiting = UnixStream::connect(&path).unwrap();
-    check_error(&dir, bind(&path), expect!["beastd is already running on DIR/s; try: beastctl stop, to end it"]);
+    check_error(&dir, bind(&path), expect!["beastd is already running on DIR/s; try: beastctl stop"]);
     assert!(path.exists());
 }
 
@@ -168,7 +160,9 @@ fn what_is_not_ours_is_left_alone() {
     check_error(
         &dir,
         bind(&path),
-        expect!["DIR/s exists and is not a socket, so it is left alone; try: move it away, or another --socket"],
+        expect![
+            "DIR/s exists and is not a socket, so beastd leaves it alone; try: move it away, or use another --socket"
+        ],
     );
     assert_eq!(fs::read_to_string(&path).unwrap(), "precious");
 
@@ -177,7 +171,9 @@ fn what_is_not_ours_is_left_alone() {
     check_error(
         &dir,
         bind(&path),
-        expect!["DIR/s exists and is not a socket, so it is left alone; try: move it away, or another --socket"],
+        expect![
+            "DIR/s exists and is not a socket, so beastd leaves it alone; try: move it away, or use another --socket"
+        ],
     );
     assert!(path.is_symlink());
 
@@ -186,7 +182,9 @@ fn what_is_not_ours_is_left_alone() {
     check_error(
         &dir,
         bind(&path),
-        expect!["DIR/s exists and is not a socket, so it is left alone; try: move it away, or another --socket"],
+        expect![
+            "DIR/s exists and is not a socket, so beastd leaves it alone; try: move it away, or use another --socket"
+        ],
     );
 
     fs::remove_dir(&path).unwrap();
@@ -194,7 +192,9 @@ fn what_is_not_ours_is_left_alone() {
     check_error(
         &dir,
         bind(&path),
-        expect!["DIR/s exists and is not a stream socket, so it is left alone; try: move it away, or another --socket"],
+        expect![
+            "DIR/s exists and is not a stream socket, so beastd leaves it alone; try: move it away, or use another --socket"
+        ],
     );
     assert!(path.exists());
 }
@@ -210,7 +210,7 @@ fn a_lock_that_is_no_plain_file_is_left_alone() {
         &dir,
         bind(&path),
         expect![
-            "DIR/s.lock exists and is not a lock file, so it is left alone; try: move it away, or another --socket"
+            "DIR/s.lock exists and is not a lock file, so beastd leaves it alone; try: move it away, or use another --socket"
         ],
     );
     assert_eq!(fs::read_to_string(&target).unwrap(), "precious");
@@ -221,7 +221,7 @@ fn a_lock_that_is_no_plain_file_is_left_alone() {
         &dir,
         bind(&path),
         expect![
-            "DIR/s.lock exists and is not a lock file, so it is left alone; try: move it away, or another --socket"
+            "DIR/s.lock exists and is not a lock file, so beastd leaves it alone; try: move it away, or use another --socket"
         ],
     );
 }
@@ -295,7 +295,7 @@ fn a_folder_of_another_user_is_refused() {
     assert!(matches!(error, SocketError::FolderNotOurs { owner: found, .. } if found == owner), "{error}");
     let us = format!("we are user {}", rustix::process::geteuid().as_raw());
     let text = error.to_string().replace(&us, "we are user US").replace(&owner.to_string(), "OWNER");
-    expect!["the folder DIR belongs to user OWNER and we are user US; try: a --socket in a folder of your own"]
+    expect!["the folder DIR belongs to user OWNER and beastd runs as user 0; try: use a --socket in a folder you own"]
         .assert_eq(&text.replace(path.parent().unwrap().to_str().unwrap(), "DIR"));
 }
 
@@ -304,12 +304,12 @@ fn a_file_where_a_folder_should_be() {
     let dir = folder();
     let file = dir.path().join("file");
     fs::write(&file, "precious").unwrap();
-    check_error(&dir, bind(&file.join("s")), expect!["DIR/file is not a folder; try: another --socket"]);
+    check_error(&dir, bind(&file.join("s")), expect!["DIR/file is not a folder; try: use another --socket"]);
     check_error(
         &dir,
         bind(&file.join("beast/s")),
         expect![
-            "cannot create the folder DIR/file/beast: Not a directory (os error 20); try: correct that, or another --socket"
+            "cannot create the folder DIR/file/beast: Not a directory (os error 20); try: fix that, or use another --socket"
         ],
     );
 }
@@ -340,7 +340,7 @@ fn a_folder_that_may_not_be_written() {
 #[test]
 fn the_same_words_for_a_denial_whoever_runs_the_tests() {
     let denied = SocketError::new("lock", Path::new("/run/x"), io::Error::from(io::ErrorKind::PermissionDenied));
-    expect!["not permitted to lock /run/x; try: ls -ld /run/x, to see who owns it, or another --socket"]
+    expect!["cannot lock /run/x: permission denied; try: check its owner with ls -ld /run/x, or use another --socket"]
         .assert_eq(&denied.to_string());
 }
 

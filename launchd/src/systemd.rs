@@ -1,10 +1,10 @@
-//! Service → the text of two systemd user units, a pure function.
+//! Service → text of systemd user units; a pure function.
 //!
-//! May know: what systemd reads. Never knows: where the texts go, or whether there is a systemd at all.
+//! May know: what systemd reads. Never knows: where the texts go, or whether systemd exists.
 //!
-//! The sandbox is made of what a manager without privileges can do by itself: filters of system calls. Everything that
-//! hides or locks a part of the file system (`ProtectSystem`, `ProtectHome`, `PrivateTmp` and the like) needs a user
-//! namespace there, which several distributions forbid: the service would then not start at all (status 226).
+//! The sandbox uses only what an unprivileged manager can enforce: system call filters. Everything that hides or locks
+//! parts of the file system (`ProtectSystem`, `ProtectHome`, `PrivateTmp` and others) needs a user namespace, which
+//! several distributions forbid: the service would not start at all (status 226).
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -13,16 +13,16 @@ use crate::{HttpPlaces, HttpRole, MARK, Service, SocketError, check_socket_path}
 
 /// The unit that listens.
 pub const SOCKET_UNIT: &str = "beastd.socket";
-/// The unit that is started when somebody calls.
+/// The unit that starts on the first connection.
 pub const SERVICE_UNIT: &str = "beastd.service";
 
-/// The unit that listens for the HTTP endpoint, where that is configured. A unit of its own: its sockets have another
-/// name, and an address that is taken must not keep beastctl's socket from listening.
+/// The unit that listens for the HTTP endpoint, if configured. Separate, because its sockets have a different name, and
+/// an address in use must not keep beastctl's socket from listening.
 pub const HTTP_SOCKET_UNIT: &str = "beastd-http.socket";
-/// The same for Ollama's clients.
+/// The same for Ollama clients.
 pub const OLLAMA_SOCKET_UNIT: &str = "beastd-ollama.socket";
 
-/// The folder, in one of units, whose links are what a login makes listen.
+/// Subfolder of a unit folder with the links of units that listen from login on.
 pub const ENABLED_IN: &str = "sockets.target.wants";
 
 /// The two texts.
@@ -30,35 +30,39 @@ pub const ENABLED_IN: &str = "sockets.target.wants";
 pub struct Units {
     /// Of [`SOCKET_UNIT`].
     pub socket: String,
-    /// Of [`HTTP_SOCKET_UNIT`] and [`OLLAMA_SOCKET_UNIT`], as far as they are needed: name and text.
+    /// [`HTTP_SOCKET_UNIT`] and [`OLLAMA_SOCKET_UNIT`], as needed: name and text.
     pub http: Vec<(&'static str, String)>,
     /// Of [`SERVICE_UNIT`].
     pub service: String,
 }
 
-/// A service that no unit can describe.
+/// A service that cannot be written as a unit.
 #[derive(Debug, thiserror::Error)]
 pub enum UnitError {
-    /// systemd looks nothing up.
-    #[error("systemd needs absolute paths and this one is relative: {}; try: give it in full", path.display())]
+    /// systemd does not search PATH.
+    #[error("systemd needs an absolute path, not {}; try: give the full path", path.display())]
     Relative { path: PathBuf },
-    /// Units are lines of text; a backslash at an end joins two of them, and a blank there is dropped.
+    /// Units are lines: a trailing backslash joins two of them, and a trailing blank is dropped.
     #[error(
-        "a systemd unit cannot hold {text:?}; try: another place, without control characters or a blank or backslash at its end"
+        "a systemd unit cannot contain {text:?}; try: use a path without control characters and without a trailing \
+         blank or backslash"
     )]
     NotText {
         /// The path or argument.
         text: String,
     },
-    /// systemd refuses such a unit, however the name is quoted.
-    #[error("systemd starts no program with a quote or a backslash in its path: {}; try: move it to another folder", path.display())]
+    /// systemd rejects such a unit, however the path is quoted.
+    #[error(
+        "systemd cannot start a program with a quote or backslash in its path: {}; try: move it to another folder",
+        path.display()
+    )]
     Program { path: PathBuf },
-    /// The socket could not be listened on.
+    /// The socket path cannot be used.
     #[error(transparent)]
     Socket(#[from] SocketError),
 }
 
-/// The units of a service. `log` is not in them: what the daemon says goes to the journal.
+/// The units of a service. `log` is not in them: output goes to the journal.
 ///
 /// # Errors
 /// [`UnitError`] when a path is relative, too long for a socket, or not text.
@@ -71,25 +75,26 @@ pub fn units(service: &Service) -> Result<Units, UnitError> {
     check_socket_path(&service.socket)?;
     let mut command = quoted(program);
     for argument in &service.arguments {
-        // Unlike in the program's own place, a dollar in an argument names a variable.
+        // Unlike in the program's path, a dollar in an argument starts a variable.
         command = command + " " + &quoted(plain(argument)?).replace('$', "$$");
     }
-    let head = |unit| format!("{MARK}\n# It is written anew by the next install. {}", change_of(unit));
-    // No quotes here: the value is the whole line. A percent sign begins a specifier everywhere.
+    let head = |unit| format!("{MARK}\n# The next install overwrites it. {}", change_of(unit));
+    // Unquoted: the value is the whole line. A percent sign starts a specifier everywhere.
     let socket = socket_unit(&head(SOCKET_UNIT), &socket.replace('%', "%%"));
     let http = http_units(&service.http, &head)?;
-    Ok(Units { socket, http, service: service_unit(&head(SERVICE_UNIT), &command, service.stop_limit) })
+    let families = families(service.http.has_addresses());
+    Ok(Units { socket, http, service: service_unit(&head(SERVICE_UNIT), &command, service.stop_limit, families) })
 }
 
 const LISTEN: &str = "ListenStream=";
 
-/// Where a socket unit of ours listens; `None` when the text is not ours.
+/// Where one of our socket units listens; `None` when it is not ours.
 pub fn socket_of(unit: &str) -> Option<PathBuf> {
-    // Ours give the path in full.
+    // Ours have absolute paths.
     crate::is_ours(unit).then(|| listens_at(unit, Path::new("/"))).flatten()
 }
 
-/// Where any socket unit listens, also that of a package, which leaves the folder `runtime` to systemd.
+/// Where any socket unit listens, including a package's, which leaves the folder `runtime` to systemd.
 pub fn listens_at(unit: &str, runtime: &Path) -> Option<PathBuf> {
     let place = unit.lines().find_map(|line| line.trim().strip_prefix(LISTEN))?;
     Some(match place.strip_prefix("%t/") {
@@ -98,8 +103,8 @@ pub fn listens_at(unit: &str, runtime: &Path) -> Option<PathBuf> {
     })
 }
 
-/// What any service unit starts: the first word of `ExecStart=`, without the marks that may stand before it, and as
-/// systemd reads quotes and `%%`.
+/// What any service unit starts: the first word of `ExecStart=` without prefix characters, with systemd's rules for
+/// quotes and `%%`.
 pub fn program_of(unit: &str) -> Option<PathBuf> {
     let command = unit.lines().find_map(|line| line.trim().strip_prefix("ExecStart="))?;
     let command = command.trim_start_matches(['-', '@', ':', '+', '!']).trim_start();
@@ -119,24 +124,24 @@ pub fn program_of(unit: &str) -> Option<PathBuf> {
 }
 
 fn change_of(unit: &str) -> String {
-    format!("What you want to change: systemctl --user edit {unit}")
+    format!("To change settings: systemctl --user edit {unit}")
 }
 
-/// Also that of packages, which differs in nothing but the comment at its beginning and the place.
+/// Also for packages, which differ only in the comment at the top and the path.
 fn socket_unit(head: &str, socket: &str) -> String {
     format!(
         "\
 # {head}
 
 [Unit]
-Description=Socket of beastd, which keeps a local language model
+Description=beastd socket (local language model)
 
 [Socket]
 {LISTEN}{socket}
-# Only the owner gets in.
+# Only the owner may connect.
 SocketMode=0600
 DirectoryMode=0700
-# A client that finds no socket knows that nobody listens; one that is left over looks like a crash.
+# Without a socket, clients know that nothing listens; a leftover one looks like a crash.
 RemoveOnStop=yes
 
 [Install]
@@ -166,19 +171,19 @@ fn http_unit(head: &str, name: &str, places: &[String]) -> String {
     format!(
         "\
 # {head}
-# Its addresses are those of [http] in the configuration file, as they were when this was written.
+# Addresses are those of [http] in the configuration file when this unit was written.
 
 [Unit]
-Description=HTTP endpoint of beastd, which keeps a local language model
+Description=beastd HTTP endpoint (local language model)
 
 [Socket]
-{listens}# By this name beastd tells these sockets from the one that beastctl uses.
+{listens}# The name tells these sockets from beastctl's.
 FileDescriptorName={name}
 Service={SERVICE_UNIT}
 BindIPv6Only=ipv6-only
 Backlog=1024
 NoDelay=yes
-# For a Unix socket: only the owner gets in, and none is left over.
+# For a Unix socket: only the owner may connect, and it is removed on stop.
 SocketMode=0600
 DirectoryMode=0700
 RemoveOnStop=yes
@@ -189,17 +194,32 @@ WantedBy=sockets.target
     )
 }
 
+/// Which sockets the daemon may make. Those that systemd hands over need no permission; an address that was configured
+/// since then does.
+fn families(has_addresses: bool) -> &'static str {
+    if has_addresses {
+        "\
+# Unix for clients, Internet for the HTTP endpoint. Neither the daemon nor the driver of a GPU needs others.
+RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6"
+    } else {
+        "\
+# Unix for clients. An address in [http] of the configuration needs AF_INET AF_INET6 as well: beastctl service install
+# writes them, or in place of a package's unit systemctl --user edit beastd.service.
+RestrictAddressFamilies=AF_UNIX"
+    }
+}
+
 /// See [`socket_unit`].
-fn service_unit(head: &str, command: &str, stop_limit: Duration) -> String {
+fn service_unit(head: &str, command: &str, stop_limit: Duration, families: &str) -> String {
     let stop_limit_s = whole_seconds(stop_limit);
     format!(
         "\
 # {head}
-# Settings of beastd itself are in its configuration file, which one started by hand reads as well.
+# beastd's own settings are in its configuration file.
 
 [Unit]
-Description=beastd, which keeps a local language model
-# There is no [Install]: the first call of the socket starts it, so that a login by itself loads no model.
+Description=beastd, a local language model daemon
+# No [Install]: the first connection to the socket starts beastd, so that logging in loads no model.
 Requires={SOCKET_UNIT}
 After={SOCKET_UNIT}
 
@@ -207,41 +227,39 @@ After={SOCKET_UNIT}
 Type=notify
 ExecStart={command}
 
-# After a crash. Codes 1 and 2 are no crash: beastd says them when its configuration, its model or its command line is
-# wrong, and that is still so a second later. The next call tries again.
+# After a crash. Exit codes 1, 2 and 69 are none: the configuration, the model or the command line is wrong, or another
+# beastd runs, and would be a second later. The next request tries again.
 Restart=on-failure
-RestartPreventExitStatus=1 2
+RestartPreventExitStatus=1 2 69
 RestartSec=1s
-# At SIGTERM it finishes the requests that run and ends by itself. This is drain_timeout as it was when this was written, and
-# half a minute for the rest; a longer one beastd asks for when it ends.
+# On SIGTERM beastd finishes running requests, then exits. This is drain_timeout when this unit was written plus 30
+# seconds; beastd asks for more when drain_timeout has been raised since.
 TimeoutStopSec={stop_limit_s}s
 
-# What it writes (conversations, states of prompts, logs) is nobody else's.
+# Conversations, cached prompt states and logs are private.
 UMask=0077
-# The memory that a crash would write to disk is full of what people have asked.
+# A core dump would contain users' prompts.
 LimitCORE=0
 
-# A sandbox without privileges: in a user's own systemd, everything that hides parts of the file system needs a user
-# namespace, and where those are forbidden the service would not start. Models may lie anywhere, so nothing of the home
-# folder is hidden; no PrivateDevices, because GPUs are /dev/nvidia* and /dev/dri; no MemoryDenyWriteExecute, because
-# the drivers of GPUs compile programs while they run.
+# Sandbox options that need no privileges. In the user manager, options that hide parts of the file system need user
+# namespaces, and the service would not start where those are disabled. No ProtectHome: models may be anywhere. No
+# PrivateDevices: GPUs are /dev/nvidia* and /dev/dri. No MemoryDenyWriteExecute: GPU drivers compile code at run time.
 NoNewPrivileges=yes
 LockPersonality=yes
 RestrictNamespaces=yes
 RestrictRealtime=yes
 RestrictSUIDSGID=yes
-# Unix for clients, Internet for the HTTP endpoint and an upstream, netlink because name lookup asks for interfaces.
-RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK
+{families}
 SystemCallArchitectures=native
-# What services usually call, and mincore, which tells how much of a model is in memory already. Anything else is refused with an
-# error, not with the end of the process.
+# What services usually call, and mincore, which tells how much of a model is in memory already. Anything else is
+# refused with an error, not with the end of the process.
 SystemCallFilter=@system-service mincore
 SystemCallErrorNumber=EPERM
 "
     )
 }
 
-/// Never less than what was meant.
+/// Rounds up.
 pub(crate) fn whole_seconds(limit: Duration) -> u64 {
     limit.as_secs() + u64::from(limit.subsec_nanos() > 0)
 }
@@ -261,7 +279,7 @@ fn plain(text: &str) -> Result<&str, UnitError> {
     if is_lost { Err(UnitError::NotText { text: text.to_owned() }) } else { Ok(text) }
 }
 
-/// A word of a command line as systemd splits it.
+/// A word of a command line, quoted for systemd.
 fn quoted(word: &str) -> String {
     format!("\"{}\"", word.replace('\\', "\\\\").replace('"', "\\\"").replace('%', "%%"))
 }

@@ -41,13 +41,13 @@ fn the_whole_texts() {
 /// Packages have the same units, for whichever user starts them. `UPDATE_EXPECT=1` writes them anew.
 #[test]
 fn packages_have_the_same_texts() {
-    let head = |unit| format!("Of a package of beast: what installed it takes it away. {}", change_of(unit));
+    let head = |unit| format!("From a package of beast, which also removes it. {}", change_of(unit));
     let socket = socket_unit(&head(SOCKET_UNIT), "%t/beast/beastd.sock");
     // `.ci/install` puts the program of its PREFIX there.
-    let service = service_unit(&head(SERVICE_UNIT), &quoted("/usr/bin/beastd"), DEFAULT_LIMIT);
+    let service = service_unit(&head(SERVICE_UNIT), &quoted("/usr/bin/beastd"), DEFAULT_LIMIT, families(false));
     expect_file!["../../packaging/systemd/beastd.socket"].assert_eq(&socket);
     expect_file!["../../packaging/systemd/beastd.service"].assert_eq(&service);
-    assert!(!crate::is_ours(&socket), "beastctl service uninstall must not take it away");
+    assert!(!crate::is_ours(&socket), "beastctl service uninstall must not remove it");
 }
 
 #[test]
@@ -95,7 +95,7 @@ fn the_program_of_a_unit_is_its_first_word() {
 fn what_no_unit_can_hold_is_refused() {
     check_refusal(
         &Service { program: "bin/beastd".into(), ..service() },
-        expect!["systemd needs absolute paths and this one is relative: bin/beastd; try: give it in full"],
+        expect!["systemd needs an absolute path, not bin/beastd; try: give the full path"],
     );
     for path in ["/home/o'neill/beastd", "/opt/\"new\"/beastd", "/opt/a\\b/beastd"] {
         let refused = units(&Service { program: path.into(), ..service() });
@@ -104,31 +104,31 @@ fn what_no_unit_can_hold_is_refused() {
     check_refusal(
         &Service { program: "/home/o'neill/beastd".into(), ..service() },
         expect![
-            "systemd starts no program with a quote or a backslash in its path: /home/o'neill/beastd; try: move it to another folder"
+            "systemd cannot start a program with a quote or backslash in its path: /home/o'neill/beastd; try: move it to another folder"
         ],
     );
     check_refusal(
         &Service { program: OsStr::from_bytes(b"/opt/\xff/beastd").into(), ..service() },
         expect![[
-            r#"a systemd unit cannot hold "/opt/�/beastd"; try: another place, without control characters or a blank or backslash at its end"#
+            r#"a systemd unit cannot contain "/opt/�/beastd"; try: use a path without control characters and without a trailing blank or backslash"#
         ]],
     );
     check_refusal(
         &Service { program: "/opt/a\nExecStartPre=/bin/rm/beastd".into(), ..service() },
         expect![[
-            r#"a systemd unit cannot hold "/opt/a\nExecStartPre=/bin/rm/beastd"; try: another place, without control characters or a blank or backslash at its end"#
+            r#"a systemd unit cannot contain "/opt/a\nExecStartPre=/bin/rm/beastd"; try: use a path without control characters and without a trailing blank or backslash"#
         ]],
     );
     check_refusal(
         &Service { socket: "/run/a\\".into(), ..service() },
         expect![[
-            r#"a systemd unit cannot hold "/run/a\\"; try: another place, without control characters or a blank or backslash at its end"#
+            r#"a systemd unit cannot contain "/run/a\\"; try: use a path without control characters and without a trailing blank or backslash"#
         ]],
     );
     check_refusal(
         &Service { socket: format!("/{}", "s".repeat(103)).into(), ..service() },
         expect![
-            "the socket path has 104 bytes and at most 103 are possible: /sssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssss; try: a shorter --socket"
+            "the socket path is 104 bytes long, over the limit of 103: /sssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssss; try: use a shorter --socket"
         ],
     );
 }
@@ -198,7 +198,8 @@ fn the_endpoint_has_units_of_its_own() {
     };
     let with = units(&with_http(http)).unwrap();
     let without = units(&service()).unwrap();
-    assert_eq!((&with.socket, &with.service), (&without.socket, &without.service));
+    assert_eq!(with.socket, without.socket);
+    assert_eq!(with.service, without.service.replace(families(false), families(true)));
     assert!(without.http.is_empty());
     let [(http_unit, http), (ollama_unit, ollama)] = &with.http[..] else { panic!("two") };
     assert_eq!((*http_unit, *ollama_unit), (HTTP_SOCKET_UNIT, OLLAMA_SOCKET_UNIT));
@@ -211,6 +212,21 @@ fn the_endpoint_has_units_of_its_own() {
 fn a_socket_of_the_endpoint_is_checked_as_well() {
     check_refusal(
         &with_http(HttpPlaces { socket: Some("http.sock".into()), ..HttpPlaces::default() }),
-        expect!["systemd needs absolute paths and this one is relative: http.sock; try: give it in full"],
+        expect!["systemd needs an absolute path, not http.sock; try: give the full path"],
     );
+}
+
+#[test]
+fn the_daemon_reaches_the_network_for_an_endpoint_on_an_address_only() {
+    let granted = |http: HttpPlaces| {
+        let text = units(&with_http(http)).unwrap().service;
+        text.lines().find_map(|line| line.strip_prefix("RestrictAddressFamilies=")).unwrap().to_owned()
+    };
+    let address = "127.0.0.1:8484".parse().unwrap();
+    let socket = Some("/run/user/1000/beast/http.sock".into());
+    assert_eq!(granted(HttpPlaces::default()), "AF_UNIX");
+    assert_eq!(granted(HttpPlaces { socket, ..HttpPlaces::default() }), "AF_UNIX");
+    let all = "AF_UNIX AF_INET AF_INET6";
+    assert_eq!(granted(HttpPlaces { listen: vec![address], ..HttpPlaces::default() }), all);
+    assert_eq!(granted(HttpPlaces { ollama: Some(address), ..HttpPlaces::default() }), all);
 }

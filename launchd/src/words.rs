@@ -1,5 +1,5 @@
-//! What a daemon in the background says when it dies: its stderr is a file beside the socket, where its clients find
-//! the reason. Never knows: messages, logs.
+//! The last words of a background daemon: its stderr is a file beside the socket, where clients find why it died. Never
+//! knows: messages, logs.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom};
@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 
 use crate::file;
 
-/// What is read of them, from the end.
+/// How much of the file's end to read.
 const MAX_LEN: u64 = 16 << 10;
-/// How a line begins that is said by a process that cannot go on, and what it becomes.
+/// Prefixes of lines that report a fatal error, and their replacements.
 const FATAL: [(&str, &str); 6] = [
     ("beastd: llama.cpp ended the process: ", "llama.cpp ended it: "),
     ("memory allocation of ", "memory allocation of "),
@@ -19,7 +19,7 @@ const FATAL: [(&str, &str); 6] = [
     ("terminate called ", "terminate called "),
     ("fatal runtime error: ", ""),
 ];
-/// Parts of those that are about memory.
+/// Fragments that mean memory ran out.
 const OF_MEMORY: [&str; 6] = [
     "memory allocation of ",
     "bad_alloc",
@@ -34,7 +34,7 @@ const OF_MEMORY: [&str; 6] = [
 pub struct LastWords {
     /// In its own words, on one line.
     pub reason: String,
-    /// Whether it lacked memory.
+    /// Whether memory ran out.
     pub is_memory: bool,
 }
 
@@ -44,7 +44,7 @@ fn path(socket: &Path) -> PathBuf {
     path.into()
 }
 
-/// An empty file for the words of the daemon that serves this socket.
+/// Creates an empty file for the last words of the daemon on this socket.
 ///
 /// # Errors
 /// Those of the system.
@@ -52,13 +52,13 @@ pub fn begin(socket: &Path) -> io::Result<File> {
     file::open_with(OpenOptions::new().create(true).write(true).truncate(true).mode(0o600), &path(socket))
 }
 
-/// Removes the words of the daemon before, for one that says its own elsewhere.
+/// Removes the previous daemon's file, for a daemon that writes elsewhere.
 pub fn forget(socket: &Path) {
-    // There are none as a rule.
+    // Usually there is none.
     let _ = fs::remove_file(path(socket));
 }
 
-/// Why the daemon that served this socket died, if it said so.
+/// Why the daemon on this socket died, if it left a message.
 pub fn last(socket: &Path) -> Option<LastWords> {
     let mut file = file::open(&path(socket)).ok()?;
     let len = file.metadata().ok()?.len();

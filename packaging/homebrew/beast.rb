@@ -1,6 +1,6 @@
-# Where the archive is, and its hash, are filled in by .ci/formula.
+# .ci/formula fills in the URL and hash of the archive.
 class Beast < Formula
-  desc "Local language model that stays in memory, and a client that feels like grep"
+  desc "Local language model daemon with a Unix-style command-line client"
   homepage "@HOMEPAGE@"
   url "@URL@"
   sha256 "@HASH@"
@@ -19,7 +19,7 @@ class Beast < Formula
     pkgshare.install "integrations"
   end
 
-  # Not needed: beastctl starts beastd by itself. Who wants it from login on: brew services start beast
+  # Optional: beastctl starts beastd on demand. To start it at login: brew services start beast
   service do
     run opt_bin/"beastd"
     keep_alive crashed: true
@@ -30,7 +30,7 @@ class Beast < Formula
   test do
     assert_match version.to_s, shell_output("#{bin}/beastctl --version")
     assert_match version.to_s, shell_output("#{bin}/beastd --version")
-    # With the built-in model and a home of its own, a whole request.
+    # A complete request on the built-in model.
     socket = testpath/"beastd.sock"
     begin
       output = shell_output("#{bin}/beastctl ask --no-log --max-tokens 8 --socket #{socket} 'What is a socket?'")

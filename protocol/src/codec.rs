@@ -8,17 +8,17 @@ use crate::MAX_FRAME_LEN;
 
 const PREFIX_LEN: usize = 4;
 
-/// A frame that cannot be sent or understood.
+/// A frame that cannot be sent or decoded.
 #[derive(Debug, thiserror::Error)]
 pub enum CodecError {
     /// Longer than a frame may be; nothing was allocated for it.
-    #[error("a frame of {len} bytes is over the limit of {} MiB", MAX_FRAME_LEN >> 20)]
+    #[error("a frame of {len} bytes exceeds the limit of {} MiB", MAX_FRAME_LEN >> 20)]
     TooLarge {
-        /// What the prefix says, or what would have to be sent, in bytes.
+        /// The announced or required length in bytes.
         len: usize,
     },
-    /// The bytes are not this message.
-    #[error("a frame cannot be understood: {0}")]
+    /// The bytes do not encode this message.
+    #[error("invalid frame: {0}")]
     Malformed(String),
 }
 
@@ -28,13 +28,13 @@ impl From<CodecError> for io::Error {
     }
 }
 
-// Variable-length integers keep a frame for one token around 20 bytes; the limit stops a length inside the payload
-// from claiming more memory than a frame may have.
+// Variable-length integers keep a one-token frame around 20 bytes; the limit keeps a length inside the payload from
+// claiming more memory than a frame may have.
 fn config() -> impl bincode::config::Config {
     bincode::config::standard().with_limit::<MAX_FRAME_LEN>()
 }
 
-/// The payload of a message, without its length prefix.
+/// Encodes a message, without its length prefix.
 ///
 /// # Errors
 /// [`CodecError::TooLarge`].
@@ -47,20 +47,20 @@ pub fn encode<M: Serialize>(message: &M) -> Result<Vec<u8>, CodecError> {
     Ok(payload)
 }
 
-/// The message of a payload.
+/// Decodes a message.
 ///
 /// # Errors
-/// [`CodecError::Malformed`], also when bytes are left over.
+/// [`CodecError::Malformed`], also for trailing bytes.
 pub fn decode<M: DeserializeOwned>(payload: &[u8]) -> Result<M, CodecError> {
     let (message, n_read) = bincode::serde::decode_from_slice(payload, config())
         .map_err(|error| CodecError::Malformed(error.to_string()))?;
     if n_read != payload.len() {
-        return Err(CodecError::Malformed(format!("{} bytes are left over", payload.len() - n_read)));
+        return Err(CodecError::Malformed(format!("{} trailing bytes", payload.len() - n_read)));
     }
     Ok(message)
 }
 
-/// Writes one frame in a single call, so that a small one is one packet.
+/// Writes one frame with a single call, so that a small one is one packet.
 ///
 /// # Errors
 /// Those of the writer; [`CodecError::TooLarge`] as [`io::ErrorKind::InvalidData`].
@@ -70,7 +70,7 @@ pub fn write_frame(writer: &mut impl Write, payload: &[u8]) -> io::Result<()> {
     writer.write_all(&frame)
 }
 
-/// Adds one frame to `out`: how a writer that cannot block gathers several events for one call.
+/// Appends one frame to `out`, so that a non-blocking writer can batch several events.
 ///
 /// # Errors
 /// [`CodecError::TooLarge`].
@@ -103,7 +103,7 @@ pub fn read_frame(reader: &mut impl Read) -> io::Result<Option<Vec<u8>>> {
         }
     }
     let len = checked_len(prefix)?;
-    // Grows with what really arrives: a peer that announces 32 MiB and sends nothing costs nothing.
+    // Grows with what actually arrives: announcing 32 MiB and sending nothing costs nothing.
     let mut payload = Vec::new();
     reader.take(len as u64).read_to_end(&mut payload)?;
     if payload.len() < len {
@@ -112,22 +112,22 @@ pub fn read_frame(reader: &mut impl Read) -> io::Result<Option<Vec<u8>>> {
     Ok(Some(payload))
 }
 
-/// Puts frames together from bytes as they arrive, for readers that cannot block.
+/// Assembles frames from bytes as they arrive, for non-blocking readers.
 #[derive(Debug, Default)]
 pub struct FrameBuffer {
     bytes: Vec<u8>,
 }
 
 impl FrameBuffer {
-    /// Adds what has arrived.
+    /// Adds received bytes.
     pub fn extend(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
     }
 
-    /// Takes the payload of the next whole frame, if there is one.
+    /// Takes the payload of the next complete frame, if there is one.
     ///
     /// # Errors
-    /// [`CodecError::TooLarge`] as soon as the prefix is known; the stream cannot be read on after that.
+    /// [`CodecError::TooLarge`] as soon as the prefix is known; the stream is unusable after that.
     pub fn next_frame(&mut self) -> Result<Option<Vec<u8>>, CodecError> {
         let Some(prefix) = self.bytes.first_chunk() else { return Ok(None) };
         let end = PREFIX_LEN + checked_len(*prefix)?;
@@ -140,12 +140,12 @@ impl FrameBuffer {
         Ok(Some(frame))
     }
 
-    /// Bytes of the frame that has begun, once it has said so.
+    /// Length of the frame in progress, once its prefix is known.
     pub fn announced(&self) -> Option<usize> {
         self.bytes.first_chunk().map(|prefix| u32::from_le_bytes(*prefix) as usize)
     }
 
-    /// Whether a frame has begun but not ended.
+    /// Whether a frame is incomplete.
     pub fn is_partial(&self) -> bool {
         !self.bytes.is_empty()
     }

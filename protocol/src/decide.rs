@@ -12,49 +12,49 @@ pub struct Decide {
     pub state: String,
     /// The questions. Each is answered as if it were the only one.
     pub questions: Vec<Question>,
-    /// Which place of the state is dropped when it does not fit; `None` refuses it.
+    /// The part of the state to drop if it does not fit; `None` refuses it.
     pub drop: Option<Place>,
-    /// Leaves the temperatures of the model out, to fit new ones.
+    /// Ignores the model's saved temperatures, to fit new ones.
     pub is_raw: bool,
 }
 
-/// A question and what may be answered.
+/// A question and its possible answers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Question {
-    /// In words.
+    /// The question itself.
     pub text: String,
-    /// What kind of answer it wants.
+    /// The kind of answer.
     pub kind: QuestionKind,
-    /// What may be answered: of [`QuestionKind::YesNo`] yes, then no; of [`QuestionKind::Score`] the levels, lowest
+    /// The possible answers: for [`QuestionKind::YesNo`], yes, then no; for [`QuestionKind::Score`], the levels, lowest
     /// first.
     pub options: Vec<AnswerOption>,
 }
 
 impl Question {
-    /// A question that is answered with yes or no.
+    /// A yes-or-no question.
     pub fn yes_no(text: impl Into<String>) -> Self {
         let options = ["yes", "no"].map(AnswerOption::new).into();
         Self { text: text.into(), kind: QuestionKind::YesNo, options }
     }
 }
 
-/// Something that may be answered.
+/// A possible answer.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct AnswerOption {
     /// Its name.
     pub name: String,
-    /// What it means; may be empty.
+    /// Its meaning; may be empty.
     pub description: String,
 }
 
 impl AnswerOption {
-    /// An option that needs no description.
+    /// An option without a description.
     pub fn new(name: impl Into<String>) -> Self {
         Self { name: name.into(), description: String::new() }
     }
 }
 
-/// What kind of answer a question wants; each has its own temperature.
+/// The kind of answer to a question; each has its own temperature.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum QuestionKind {
@@ -67,7 +67,7 @@ pub enum QuestionKind {
 }
 
 impl QuestionKind {
-    /// All of them.
+    /// All kinds.
     pub const ALL: [Self; 3] = [Self::YesNo, Self::Choice, Self::Score];
 
     /// Its name, for people and files.
@@ -83,25 +83,25 @@ impl QuestionKind {
 /// The answers to [`Decide`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Decided {
-    /// Name of the model that answers.
+    /// Name of the model.
     pub model: String,
-    /// For each question the probability of each of its options, in the order of the request; they sum to 1.
+    /// For each question, the probability of each option, in the request's order; they sum to 1.
     pub probabilities: Vec<Vec<f32>>,
-    /// For each question the temperature that its probabilities were divided by: 1 where none was fitted.
+    /// For each question, the temperature applied to its log-probabilities: 1 if none was fitted.
     pub temperatures: Vec<f32>,
-    /// Tokens of all prompts that were scored; nothing is generated.
+    /// Tokens of all scored prompts; nothing is generated.
     pub usage: Usage,
-    /// Times: `first_token_us` is when the last answer was there.
+    /// Times: `first_token_us` is when the last answer was ready.
     pub timings: Timings,
-    /// What the user should know about how the answers were made.
+    /// Notices for the user.
     pub notices: Vec<Notice>,
 }
 
-/// Temperatures that were fitted to labelled examples, for the model that is loaded.
+/// Temperatures fitted to labelled examples, for the loaded model.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct KeepTemperatures {
-    /// Kinds of question and their temperature, above 0. Kinds that are not named keep theirs.
+    /// Kinds of question and their temperatures, above 0. Other kinds keep theirs.
     pub temperatures: Vec<(QuestionKind, f32)>,
-    /// How many examples they were fitted to.
+    /// Number of examples.
     pub n_examples: u32,
 }

@@ -1,57 +1,57 @@
-//! What a request can fail with, as it crosses the wire.
+//! Failures of a request, as they cross the wire.
 
 use serde::{Deserialize, Serialize};
 
-/// Why a request failed, for programs. The client maps each to an exit code.
+/// Why a request failed, for programs. The client maps each code to an exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ErrorCode {
-    /// The request makes no sense: no messages, nothing in them, a parameter out of range.
+    /// Invalid request: no messages, no text, a parameter out of range.
     Invalid,
-    /// The prompt does not fit into the context, both sizes are in the message.
+    /// The prompt does not fit into the context; the message has both sizes.
     TooLong,
-    /// A limit of the daemon is reached (connections, queue): the same request may succeed later.
+    /// A limit is reached (connections, queue): the same request may succeed later.
     Overloaded,
-    /// The model is not there or cannot be loaded.
+    /// The model is missing or cannot be loaded.
     ModelUnavailable,
-    /// The engine failed in the middle of its work.
+    /// The engine failed.
     Engine,
-    /// The daemon is going away.
+    /// The daemon is shutting down.
     ShuttingDown,
-    /// The peer broke the rules of the protocol.
+    /// The peer violated the protocol.
     Protocol,
-    /// Anything else that went wrong inside the daemon.
+    /// Any other failure inside the daemon.
     Internal,
 }
 
-/// A failure with what happened and what to do next, in words.
+/// A failure: a code for programs, and a message that says what happened and what to try.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("{message}")]
 pub struct WireError {
     /// For programs.
     pub code: ErrorCode,
-    /// For people: one line that says what happened and the next step.
+    /// For people: one line with what happened and what to try.
     pub message: String,
-    /// Of a prompt that does not fit.
+    /// Sizes, for a prompt that does not fit.
     pub sizes: Option<Sizes>,
 }
 
-/// A prompt and the context that it does not fit into, in tokens.
+/// Sizes of a prompt and of the context it does not fit into, in tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sizes {
-    /// The prompt; of a very long one an estimate.
+    /// Length of the prompt; estimated if it is very long.
     pub n_prompt: u32,
     /// The context of one request.
     pub n_ctx: u32,
 }
 
 impl WireError {
-    /// An error of this kind with this text.
+    /// An error with this code and message.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
         Self { code, message: message.into(), sizes: None }
     }
 
-    /// The same with the sizes of a prompt that does not fit.
+    /// Adds the sizes of a prompt that does not fit.
     #[must_use]
     pub fn with_sizes(self, n_prompt: usize, n_ctx: usize) -> Self {
         let as_u32 = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);

@@ -1,4 +1,4 @@
-//! What the daemon answers.
+//! Events from the daemon.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,153 +7,153 @@ use crate::error::WireError;
 use crate::request::Span;
 
 /// A message from daemon to client. A generation is answered by any number of `Loading`, `Queued` and `Progress`, one
-/// `Started`, any number of `Piece`, and ends with exactly one `Done` or `Failed`. Before `Started`, one that is
-/// answered in parts has for each round a `Round` and then as many `Part`s as that says.
+/// `Started`, any number of `Piece`, and exactly one `Done` or `Failed`. If it is answered in parts, each round before
+/// `Started` has a `Round` and that many `Part`s.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Event {
-    /// The model is still being loaded; the request waits.
+    /// The model is loading; the request waits.
     Loading {
-        /// What is being done.
+        /// The current stage.
         stage: LoadStage,
-        /// How much of this stage is done, 0 to 1.
+        /// Fraction of this stage done, 0 to 1.
         fraction: f32,
     },
     /// The request waits for a slot.
     Queued {
-        /// How many requests are ahead of it in the queue, from 0.
+        /// Requests ahead of it in the queue.
         position: u32,
     },
-    /// The request has a slot and its prompt is being read.
+    /// The request has a slot and prefill begins.
     Started {
         /// Name of the model that answers.
         model: String,
         /// Length of the prompt in tokens, template included.
         n_prompt: u32,
-        /// Room of the context in tokens, for prompt and answer together.
+        /// Context of the request in tokens, prompt and answer together.
         n_ctx: u32,
-        /// What the user should know about how the answer is made.
+        /// Notices for the user.
         notices: Vec<Notice>,
     },
     /// The material is longer than the context and is answered in parts.
     Round(Round),
-    /// One of these parts has its answer.
+    /// One of these parts has been answered.
     Part(Part),
-    /// How far the prompt has been read.
+    /// Progress of prefill.
     Progress {
         /// Prompt tokens computed so far.
         n_done: u32,
-        /// Prompt tokens in all.
+        /// Prompt tokens in total.
         n_total: u32,
     },
-    /// More of the answer; always whole characters.
+    /// More of the answer; always complete characters.
     Piece {
-        /// The text, with the markers of thoughts and calls in it: raw, as [`crate::Resume`] wants it.
+        /// The raw text, including markers of thoughts and calls, as [`crate::Resume`] needs it.
         text: String,
         /// The tokens chosen since the last piece, for [`crate::Resume`].
         tokens: Vec<i32>,
-        /// When the engine chose its last token: microseconds of the machine's monotonic clock, which all processes
+        /// When the engine chose the last token: microseconds of the machine's monotonic clock, which all processes
         /// share.
         sampled_at_us: u64,
-        /// The same text taken apart: thoughts, tool calls, what is said. Empty when all of it is said.
+        /// The same text split into thoughts, tool calls and content. Empty when all of it is content.
         deltas: Vec<Delta>,
-        /// One for each of `tokens`, when they were asked for.
+        /// One per token in `tokens`, if requested.
         logprobs: Vec<TokenLogprob>,
     },
     /// The end of an answer.
     Done {
         /// Why it ended.
         reason: FinishReason,
-        /// What it took, in tokens.
+        /// Tokens used.
         usage: Usage,
-        /// What it took, in time.
+        /// Time taken.
         timings: Timings,
-        /// The stop text that ended it, when the reason is that.
+        /// The stop string that ended it, if the reason is that.
         stop_text: Option<String>,
-        /// What no token could follow, in words, when the reason is [`FinishReason::DeadEnd`].
+        /// Why no token could follow, if the reason is [`FinishReason::DeadEnd`].
         dead_end: Option<String>,
     },
-    /// The end of a request that failed; what was sent before stays valid.
+    /// The request failed; what was sent before stays valid.
     Failed(WireError),
-    /// The daemon's description of itself.
+    /// The daemon's status.
     Status(Box<Status>),
     /// The answers to [`crate::Request::Decide`].
     Decided(Decided),
 }
 
-/// A piece of an answer, told apart.
+/// A part of a piece of the answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Delta {
-    /// More of what is said.
+    /// Content.
     Text(String),
-    /// More of what is thought before.
+    /// Thoughts before the content.
     Reasoning(String),
-    /// A call begins.
+    /// Start of a call.
     Call {
-        /// Which, from 0.
+        /// Index from 0.
         index: u32,
-        /// A new one, by which the function's answer refers to it.
+        /// Fresh id, by which the function's answer refers to the call.
         id: String,
-        /// The function.
+        /// Name of the function.
         name: String,
     },
-    /// More of the arguments of the call that began last.
+    /// More arguments of the latest call.
     Arguments {
-        /// Which.
+        /// Its index.
         index: u32,
         /// More of a JSON object, as text.
         text: String,
     },
 }
 
-/// How likely a token was, before any sampler changed that.
+/// The model's own probabilities for a token, before any sampler changed them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TokenLogprob {
-    /// The one that was chosen.
+    /// The chosen token.
     pub chosen: Logprob,
-    /// The likeliest ones, in order.
+    /// The likeliest tokens, in order.
     pub top: Vec<Logprob>,
 }
 
 /// A token and its log-probability.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Logprob {
-    /// Of the model's vocabulary.
+    /// Its id in the vocabulary.
     pub token: i32,
-    /// Its bytes, which need not be whole characters.
+    /// Its bytes, not necessarily complete characters.
     pub bytes: Vec<u8>,
     /// Natural logarithm of its probability.
     pub logprob: f32,
 }
 
-/// A round of answers to parts. The first divides the material, each further one the answers of the one before.
+/// A round of answers to parts. The first splits the material, each further one the answers of the round before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Round {
-    /// Which, from 1.
+    /// Number of the round, from 1.
     pub round: u32,
-    /// In how many parts.
+    /// Number of parts.
     pub n_parts: u32,
-    /// What they cover, in tokens; where two overlap, counted once.
+    /// Tokens covered; overlaps count once.
     pub n_tokens: u64,
 }
 
-/// A part that has been answered. Parts are answered side by side and may end in any order.
+/// A part that has been answered. Parts are answered concurrently and may finish in any order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Part {
-    /// Its round, from 1.
+    /// Number of the round, from 1.
     pub round: u32,
-    /// Its place among the parts, from 0.
+    /// Index of the part, from 0.
     pub index: u32,
-    /// How many parts of this round have been answered, this one included.
+    /// Parts of this round answered so far, including this one.
     pub n_done: u32,
-    /// How many there are.
+    /// Number of parts.
     pub n_parts: u32,
-    /// What it covers of the material (of the answers, from the second round on), in bytes.
+    /// Bytes covered of the material, or of the answers from the second round on.
     pub span: Span,
-    /// The same in tokens.
+    /// Tokens covered.
     pub n_tokens: u32,
-    /// How many of these, at its beginning, belong to the part before as well.
+    /// How many of these, at the beginning, overlap the part before.
     pub n_overlap: u32,
-    /// Whether its answer was cut at its token limit.
+    /// Whether the answer reached its token limit.
     pub is_cut: bool,
     /// Its answer.
     pub text: String,
@@ -163,27 +163,30 @@ pub struct Part {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FinishReason {
-    /// The model ended it.
+    /// End of turn.
     Stop,
-    /// A stop text appeared.
+    /// Stop string.
     StopText,
-    /// `max_tokens` is reached: the answer is cut.
+    /// Token limit `max_tokens`; the answer is truncated.
     MaxTokens,
-    /// The context is full: the answer is cut.
+    /// Context full; the answer is truncated.
     ContextFull,
-    /// The client asked for the end.
+    /// Cancelled by the client.
     Cancelled,
-    /// No token goes on with what the grammar or schema has begun, or following it further costs too much: the answer
-    /// is cut.
+    /// Dead end: the grammar or schema allows no further token, or is too expensive to evaluate; the answer is
+    /// truncated.
     DeadEnd,
     /// The answer went round in circles: it is cut before that.
     Repetition,
 }
 
 impl FinishReason {
-    /// Whether the model would have said more.
+    /// Whether the answer is truncated.
     pub fn is_cut(self) -> bool {
-        matches!(self, FinishReason::MaxTokens | FinishReason::ContextFull | FinishReason::DeadEnd | FinishReason::Repetition)
+        matches!(
+            self,
+            FinishReason::MaxTokens | FinishReason::ContextFull | FinishReason::DeadEnd | FinishReason::Repetition
+        )
     }
 }
 
@@ -192,68 +195,68 @@ impl FinishReason {
 pub struct Usage {
     /// Tokens of the prompt.
     pub n_prompt: u32,
-    /// Prompt tokens that were not computed because they were known already.
+    /// Prompt tokens from the prefix cache.
     pub n_cached: u32,
-    /// Tokens of the answer, the end token not counted.
+    /// Generated tokens, without the end-of-turn token.
     pub n_generated: u32,
-    /// Tokens that were guessed ahead.
+    /// Draft tokens.
     pub n_drafted: u32,
-    /// How many of them were right.
+    /// Accepted draft tokens.
     pub n_accepted: u32,
 }
 
 /// Times of one request, in microseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Timings {
-    /// From the arrival of the request to its slot.
+    /// Arrival to slot.
     pub queued_us: u64,
-    /// Engine time of the steps that read the prompt, up to the first token.
+    /// Engine time of the prefill steps, up to the first token.
     pub prefill_us: u64,
-    /// From the first token to the last.
+    /// First to last token.
     pub decode_us: u64,
-    /// From the arrival of the request to the first token (TTFT, as the daemon sees it).
+    /// Arrival to first token (TTFT as the daemon sees it).
     pub first_token_us: u64,
 }
 
-/// Something that the user should know.
+/// A notice for the user.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Notice {
-    /// How loud to be.
+    /// Its level.
     pub kind: NoticeKind,
     /// One line.
     pub text: String,
 }
 
-/// How loud a notice is.
+/// Level of a notice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NoticeKind {
-    /// Of interest to a person at a terminal.
+    /// Information for a person at a terminal.
     Info,
-    /// The answer may not be what was asked for.
+    /// Warning: the answer may differ from what was asked for.
     Warning,
 }
 
-/// What the daemon is doing on its way to the first answer, in order.
+/// Stages on the way to the first answer, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LoadStage {
-    /// From exec to the first line of the loader.
+    /// From exec to the loader.
     ProcessStart,
-    /// Binding, or taking over, the socket.
+    /// Binding the socket, or taking it over.
     Socket,
-    /// Finding the model file; unpacking and checking the built-in one.
+    /// Finding the model file, unpacking and verifying the built-in one.
     ModelFile,
-    /// Reading the weights, and moving them to the GPU where there is one.
+    /// Reading the weights, and offloading them to a GPU.
     Weights,
-    /// Making the context: KV cache and compute buffers.
+    /// Creating the context: KV cache and compute buffers.
     Context,
     /// A first prefill and decode, which compile GPU kernels and touch every page.
     WarmUp,
 }
 
 impl LoadStage {
-    /// What to call it on a terminal.
+    /// Its name on a terminal.
     pub fn label(self) -> &'static str {
         match self {
             LoadStage::ProcessStart => "process start",
@@ -269,9 +272,9 @@ impl LoadStage {
 /// A finished stage and its time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stage {
-    /// Which.
+    /// The stage.
     pub stage: LoadStage,
-    /// How long it took, in microseconds.
+    /// Duration in microseconds.
     pub us: u64,
 }
 
@@ -279,34 +282,34 @@ pub struct Stage {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
-    /// Not yet.
+    /// Loading.
     Loading {
-        /// What is being done.
+        /// The current stage.
         stage: LoadStage,
-        /// How much of this stage is done, 0 to 1.
+        /// Fraction of this stage done, 0 to 1.
         fraction: f32,
     },
-    /// Yes.
+    /// Ready.
     Ready,
-    /// It will not: the model could not be loaded.
+    /// Failed: the model could not be loaded.
     Failed {
-        /// Why, and what to do.
+        /// Why, and what to try.
         message: String,
     },
-    /// It is finishing its last requests.
+    /// Finishing its last requests.
     Draining,
-    /// It will when somebody asks: the model is not in memory.
+    /// Unloaded; the next request loads the model.
     Unloaded,
-    /// A step of the engine does not come to its end.
+    /// An engine step does not finish.
     Stalled {
-        /// For how long by now, in milliseconds.
+        /// How long so far, in milliseconds.
         ms: u64,
-        /// The requests that are computed in it, by their numbers in the log.
+        /// Its requests, by their numbers in the log.
         requests: Vec<u64>,
     },
 }
 
-/// The daemon's description of itself.
+/// The daemon's status.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Status {
     /// Version of beastd.
@@ -317,113 +320,113 @@ pub struct Status {
     pub pid: u32,
     /// Time since start, in milliseconds.
     pub uptime_ms: u64,
-    /// Whether it can answer.
+    /// Its state.
     pub state: State,
-    /// Name of the profile in force.
+    /// The active profile.
     pub profile: String,
-    /// Path of the socket it answers on.
+    /// Path of its socket.
     pub socket: String,
-    /// Where it speaks HTTP: addresses with their ports, and the path of a Unix socket; empty when it is off.
+    /// Its HTTP listeners: addresses with ports, and the path of a Unix socket; empty when HTTP is off.
     pub http: Vec<String>,
-    /// The model that the next load takes, as it is configured: `auto`, `builtin` or a path.
+    /// The configured model, which the next load uses: `auto`, `builtin` or a path.
     pub configured: String,
     /// The model; `None` until it is loaded.
     pub model: Option<Model>,
     /// The finished stages of loading, in order.
     pub stages: Vec<Stage>,
-    /// How many sequences are worked on at once.
+    /// Number of slots.
     pub n_slots: u32,
-    /// Requests that have a slot.
+    /// Running requests.
     pub n_running: u32,
-    /// Requests that wait for one.
+    /// Queued requests.
     pub n_waiting: u32,
     /// KV cells in use.
     pub n_cells_used: u32,
-    /// KV cells in all.
+    /// KV cells in total.
     pub n_cells: u32,
     /// Largest step, in tokens.
     pub n_batch: u32,
-    /// Prompt tokens computed in one step; a prompt that is alone may take more.
+    /// Prompt tokens per step; a lone prompt may use more.
     pub prefill_chunk: u32,
-    /// Threads that compute.
+    /// Compute threads.
     pub n_threads: u32,
     /// Open connections, this one included.
     pub n_connections: u32,
-    /// Requests finished since the start, for whatever reason.
+    /// Requests finished since the start, for any reason.
     pub n_requests: u64,
     /// Prompt tokens computed since the start.
     pub n_prompt_tokens: u64,
     /// Tokens generated since the start.
     pub n_generated_tokens: u64,
-    /// Beginnings of prompts that are kept to be copied.
+    /// Cached prefixes.
     pub n_prefixes: u32,
     /// Their tokens, which are KV cells.
     pub n_prefix_tokens: u32,
-    /// How often one was copied, since the start.
+    /// Prefix cache hits since the start.
     pub n_prefix_hits: u64,
-    /// Tokens that were therefore not computed, since the start.
+    /// Prompt tokens saved by the prefix cache, since the start.
     pub n_tokens_saved: u64,
     /// Their states in memory, in bytes.
     pub n_prefix_bytes: u64,
-    /// Those kept on disk.
+    /// The prefix cache on disk.
     pub stored: StoredPrefixes,
-    /// Guessing ahead.
+    /// Speculative decoding.
     pub speculation: SpeculationStatus,
-    /// How the engine is set up for this machine.
+    /// Tuning of the engine for this machine.
     pub tuning: Tuning,
-    /// Times that a sequence had to give its cells back and start again.
+    /// Preemptions: sequences that lost their cells and restarted.
     pub n_preempted: u64,
     /// Engine time spent in steps since the start, in microseconds.
     pub busy_us: u64,
-    /// What the user should know.
+    /// Notices for the user.
     pub notices: Vec<Notice>,
 }
 
-/// Beginnings of prompts on disk, which survive a restart.
+/// Prefixes on disk, which survive a restart.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct StoredPrefixes {
-    /// How many.
+    /// Number of prefixes.
     pub n_entries: u32,
-    /// Their files together, in bytes.
+    /// Total size of their files, in bytes.
     pub n_bytes: u64,
-    /// How often one was read back since the start.
+    /// Prefixes restored since the start.
     pub n_restored: u64,
 }
 
-/// How answers are guessed ahead.
+/// Speculative decoding.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct SpeculationStatus {
-    /// What guesses: `lookup`, `draft`; empty when nothing does.
+    /// The drafters: `lookup`, `draft`; empty for none.
     pub drafters: Vec<String>,
     /// The draft model's name.
     pub draft_model: Option<String>,
-    /// Why nothing guesses, or why less than was asked for.
+    /// Why nothing drafts, or less than was asked for.
     pub reason: Option<String>,
-    /// Most tokens that can be guessed ahead at once.
+    /// Most tokens to draft at once.
     pub n_max: u32,
-    /// Tokens guessed since the start.
+    /// Draft tokens since the start.
     pub n_drafted: u64,
-    /// How many of them were right.
+    /// Accepted draft tokens since the start.
     pub n_accepted: u64,
 }
 
-/// How the engine is set up for this machine.
+/// Tuning of the engine for this machine.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Tuning {
-    /// Where this comes from: when and where it was measured, or that it was not.
+    /// Its origin: when and where it was measured, or that it was not.
     pub origin: String,
     /// Whether it was measured on this machine with this model.
     pub is_calibrated: bool,
-    /// Whether weights were rearranged for this CPU's instructions.
+    /// Whether weights were repacked for this CPU.
     pub is_repacked: bool,
     /// Sequences that decode in one step.
     pub decode_width: u32,
 }
 
-/// The model that answers.
+/// A loaded model.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Model {
-    /// Its name, from the file's metadata, else the file's name.
+    /// Name from the file's metadata, else the file name.
     pub name: String,
     /// The file.
     pub path: String,
@@ -433,9 +436,9 @@ pub struct Model {
     pub n_params: u64,
     /// Layers, the output layer not counted.
     pub n_layers: u32,
-    /// Layers on a GPU, the output layer counted: 31 of 31 for a model of 30 layers.
+    /// Offloaded layers, output layer included: 31 of 31 for a model with 30 layers.
     pub n_gpu_layers: u32,
-    /// Where it runs: `CPU`, `Metal`, `CUDA0` …
+    /// Device: `CPU`, `Metal`, `CUDA0` …
     pub backend: String,
     /// Context of one request, in tokens.
     pub n_ctx: u32,

@@ -1,30 +1,30 @@
 //! The first frame in each direction: bytes that no version may change.
 //!
-//! A daemon and a client of any two versions must at least understand that they do not understand each other. These two
-//! frames are therefore written by hand, and their layout is frozen by a test:
+//! Any two versions of daemon and client must at least detect that they are incompatible. These two frames are
+//! therefore encoded by hand, and a test freezes their layout:
 //!
 //! ```text
 //! Hello    "BSTH"  u32 protocol  u8 n  n bytes of UTF-8: version of the client
 //! Welcome  "BSTW"  u32 protocol  u8 n  n bytes of UTF-8: version of the daemon  u32 pid
 //! ```
 //!
-//! Integers are little-endian. Bytes after the known ones are ignored, so that a later version may add to the end.
+//! Integers are little-endian. Bytes after the known ones are ignored, so that later versions may append.
 
 use crate::VERSION;
 
-/// What a client says first.
+/// The client's first frame.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hello {
-    /// The protocol that the client speaks.
+    /// The client's protocol version.
     pub protocol: u32,
-    /// Version of the client, for the message in case of a mismatch.
+    /// Version of the client, for the error on a mismatch.
     pub version: String,
 }
 
-/// What the daemon answers, whatever the client's version: the client compares.
+/// The daemon's reply to any client; the client compares versions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Welcome {
-    /// The protocol that the daemon speaks.
+    /// The daemon's protocol version.
     pub protocol: u32,
     /// Version of the daemon.
     pub version: String,
@@ -32,14 +32,14 @@ pub struct Welcome {
     pub pid: u32,
 }
 
-/// A first frame that is not a handshake.
+/// Not a valid handshake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum HandshakeError {
-    /// The peer is something else.
+    /// Something else is at the other end.
     #[error("the peer does not speak the beast protocol")]
     Magic,
-    /// The frame ends too early or holds no UTF-8.
-    #[error("the handshake is cut or damaged")]
+    /// The frame is truncated or not UTF-8.
+    #[error("the handshake is truncated or damaged")]
     Malformed,
 }
 
@@ -47,7 +47,7 @@ const HELLO: &[u8; 4] = b"BSTH";
 const WELCOME: &[u8; 4] = b"BSTW";
 
 impl Hello {
-    /// The greeting of this build.
+    /// The handshake of this build.
     pub fn current(version: &str) -> Self {
         Self { protocol: VERSION, version: version.to_owned() }
     }
@@ -68,7 +68,7 @@ impl Hello {
 }
 
 impl Welcome {
-    /// The answer of this build.
+    /// The reply of this build.
     pub fn current(version: &str, pid: u32) -> Self {
         Self { protocol: VERSION, version: version.to_owned(), pid }
     }
@@ -92,7 +92,7 @@ impl Welcome {
 }
 
 fn head(magic: &[u8; 4], protocol: u32, version: &str) -> Vec<u8> {
-    // One byte holds the length; a version that is longer is cut at a character.
+    // One byte holds the length; a longer version is truncated at a character.
     let version = &version[..version.floor_char_boundary(usize::from(u8::MAX))];
     let mut bytes = magic.to_vec();
     bytes.extend(protocol.to_le_bytes());

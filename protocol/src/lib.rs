@@ -1,4 +1,4 @@
-//! The protocol between beastd and its clients: messages, and how they become bytes.
+//! The protocol between beastd and its clients: messages and their encoding.
 //!
 //! A connection opens with a frozen handshake ([`Hello`], [`Welcome`]), then carries [`Request`]s one way and
 //! [`Event`]s the other, each as one frame: a little-endian `u32` length and that many bytes. No IO beyond `Read` and
@@ -22,18 +22,18 @@ pub use event::{
 };
 pub use handshake::{HandshakeError, Hello, Welcome};
 pub use request::{
-    Constraint, Function, Generate, Message, Overflow, Place, Priority, RawPrompt, Request, Resume, Role, Sampling,
-    Span, Speculation, TemplateOptions, ToolCall, ToolChoice, Tools,
+    Constraint, Extent, Function, Generate, Message, Overflow, Place, Priority, RawPrompt, Request, Resume, Role,
+    Sampling, Span, Speculation, TemplateOptions, ToolCall, ToolChoice, Tools,
 };
 
-/// Version of the messages that follow the handshake. Raised with every change of a message or of its encoding;
-/// client and daemon talk only when theirs are equal.
+/// Version of the messages after the handshake. Raised with every change to a message or its encoding; client and
+/// daemon must have the same.
 ///
-/// - 1: the first.
-/// - 2: constraints and what is done with material that does not fit; parts.
-/// - 3: answers that go on; loading, unloading and switching models.
-/// - 4: tools, thoughts, raw prompts, log-probabilities, more of sampling, priorities.
-/// - 5: answers that repeat themselves, decisions.
+/// - 1: first version.
+/// - 2: constraints, overflow handling, parts.
+/// - 3: resuming answers; loading, unloading and switching models.
+/// - 4: tools, thoughts, raw prompts, log-probabilities, more sampling parameters, priorities.
+/// - 5: answers that repeat themselves; parts of answers; limits of thoughts; decisions.
 pub const VERSION: u32 = 5;
 
 /// Longest frame that is sent or accepted, in bytes, without its length prefix: 32 MiB, checked before any allocation.

@@ -1,4 +1,4 @@
-//! What a client asks for.
+//! Requests from a client.
 
 use serde::{Deserialize, Serialize};
 
@@ -15,60 +15,63 @@ pub enum Request {
     Generate(Generate),
     /// Stop the running generation: it ends with `Done` and reason `Cancelled`. Without one running, nothing happens.
     Cancel,
-    /// Describe yourself: answered with one `Status` event.
+    /// Ask for the status: answered with one `Status` event.
     Status,
     /// Load the model if it is not loaded: answered with `Loading` events, then `Status` or `Failed`. With a `model` (a
-    /// value of the setting of this name) that one is loaded in the place of the present one, once running requests
-    /// have ended.
+    /// value of the setting `model`), that one replaces the current one once running requests have ended.
     Load {
-        /// Which; none for the configured one.
+        /// The model; `None` for the configured one.
         model: Option<String>,
     },
-    /// Give the model's memory back once running requests have ended. Answered with a `Status` event.
+    /// Unload the model once running requests have ended. Answered with a `Status` event.
     Unload,
-    /// Stop taking requests, finish the running ones within the drain time and end. Answered with a `Status` event.
+    /// Accept no more requests, finish running ones within the drain timeout and exit. Answered with a `Status` event.
     Shutdown,
     /// Answer typed questions about a text: `Loading` and `Queued` events, then `Decided` or `Failed`.
     Decide(Decide),
-    /// Keep temperatures for the decisions of the loaded model. Answered with a `Status` event.
+    /// Save temperatures for the loaded model's decisions. Answered with a `Status` event.
     KeepTemperatures(KeepTemperatures),
 }
 
-/// Everything that a generation needs.
+/// A generation request.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Generate {
     /// The conversation so far, rendered by the model's own chat template. Empty when there is a `raw` prompt.
     pub messages: Vec<Message>,
     /// A prompt that the model continues as it is, without chat template.
     pub raw: Option<RawPrompt>,
-    /// How the chat template is rendered, besides the messages.
+    /// Options of the chat template besides the messages.
     pub template: TemplateOptions,
-    /// Functions that the model may call, and whether it has to.
+    /// Functions that the model may call, and whether it must.
     pub tools: Tools,
-    /// How tokens are chosen; what is absent is taken from the model.
+    /// Sampling parameters; missing ones come from the model.
     pub sampling: Sampling,
-    /// Most tokens to generate; `None` for the daemon's default. The rest of the context bounds it.
+    /// Most tokens to generate; `None` for the daemon's default. Bounded by the rest of the context.
     pub max_tokens: Option<u32>,
-    /// The answer ends before the first of these texts; none may be empty.
+    /// The answer ends before the first of these strings; none may be empty.
     pub stop: Vec<String>,
-    /// Goes on when the model wants to end, up to `max_tokens`: for measuring.
+    /// How much of the answer is wanted.
+    pub extent: Extent,
+    /// Most tokens of thoughts: then they are closed, and the answer begins. `None` for as many as the model likes.
+    pub max_thought: Option<u32>,
+    /// Ignore end-of-turn tokens and generate up to `max_tokens`: for benchmarks.
     pub ignore_eos: bool,
-    /// How the answer may be guessed ahead; it changes the speed, never the text.
+    /// How to draft; affects the speed, never the text.
     pub speculation: Speculation,
-    /// What the answer must look like.
+    /// Grammar or schema of the answer.
     pub constraint: Option<Constraint>,
-    /// What is done when the prompt does not fit into the context.
+    /// What to do when the prompt does not fit into the context.
     pub overflow: Overflow,
-    /// The beginning of the answer, when the daemon that gave it has ended: only what follows is sent.
+    /// The part of the answer that an earlier daemon generated; only the rest is sent.
     pub resume: Option<Resume>,
-    /// For each token of the answer, its log-probability and those of this many likeliest tokens.
+    /// For each token of the answer, report its log-probability and those of this many alternatives.
     pub logprobs: Option<u32>,
-    /// Who goes first.
+    /// Scheduling priority.
     pub priority: Priority,
 }
 
 impl Generate {
-    /// Bytes of all that its client wrote, and some for each message: what reading it costs grows with this.
+    /// Bytes written by the client, plus some per message: the cost of admission grows with this.
     pub fn n_bytes(&self) -> usize {
         const OF_A_MESSAGE: usize = 64;
         let of_call = |call: &ToolCall| call.id.len() + call.name.len() + call.arguments.len();
@@ -96,35 +99,47 @@ impl Generate {
     }
 }
 
-/// A prompt that is no conversation.
+/// How much of an answer is wanted: it ends there with [`crate::FinishReason::StopText`]. Thoughts do not count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Extent {
+    /// All of it.
+    #[default]
+    Whole,
+    /// Its first line that is not blank.
+    Line,
+    /// What comes before its first fenced block of code, and the block.
+    CodeBlock,
+}
+
+/// A prompt that is not a conversation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RawPrompt {
-    /// Text; spellings of control tokens, such as `<|im_end|>`, are read as those tokens.
+    /// Text; control tokens spelled out in it, such as `<|im_end|>`, are parsed as tokens.
     Text(String),
     /// Tokens of the model's vocabulary.
     Tokens(Vec<i32>),
 }
 
-/// What a chat template is told besides messages and tools.
+/// Options of the chat template besides messages and tools.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct TemplateOptions {
-    /// Whether the model thinks before it answers, where its template can tell it; `None` for the template's own
+    /// Whether the model thinks before it answers, if its template has a switch for it; `None` for the template's
     /// default.
     pub thinking: Option<bool>,
-    /// More variables, as the text of a JSON object; empty for none. They win over ours.
+    /// More variables, as the text of a JSON object; empty for none. They override ours.
     pub variables: String,
-    /// The answer continues the last message, which is the assistant's.
+    /// Continue the last message, which must be the assistant's.
     pub continue_last: bool,
 }
 
 /// Functions that the model may call.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Tools {
-    /// The functions; their names differ.
+    /// The functions; names must be unique.
     pub functions: Vec<Function>,
-    /// Whether one is called.
+    /// Whether to call one.
     pub choice: ToolChoice,
-    /// At most one call in an answer.
+    /// At most one call per answer.
     pub only_one: bool,
 }
 
@@ -133,88 +148,87 @@ pub struct Tools {
 pub struct Function {
     /// Its name.
     pub name: String,
-    /// What it does, for the model; may be empty.
+    /// Its description, for the model; may be empty.
     pub description: String,
-    /// A JSON schema of an object, as JSON text: its arguments. Empty for a function without any.
+    /// JSON schema of its arguments, an object, as JSON text. Empty for a function without arguments.
     pub parameters: String,
 }
 
-/// Whether a function is called.
+/// Whether to call a function.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum ToolChoice {
     /// The model decides.
     #[default]
     Auto,
-    /// None; the model is not told of them.
+    /// Never; the model does not see them.
     None,
-    /// At least one.
+    /// At least one call.
     Required,
-    /// The one of this name.
+    /// This function.
     Named(String),
 }
 
-/// Who goes first.
+/// Scheduling priority.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum Priority {
-    /// Somebody waits for the answer.
+    /// A client waits for the answer.
     #[default]
     Normal,
-    /// Yields its slot to requests of normal priority.
+    /// Yields its slot to requests with normal priority.
     Background,
 }
 
-/// What a client has of an answer that was broken off.
+/// The part of an interrupted answer that the client has.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Resume {
     /// The text of all its pieces.
     pub text: String,
-    /// The tokens of all its pieces. They may go further than the text, which is held back where a stop text may begin.
+    /// The tokens of all its pieces. They may extend beyond the text, which is held back at a possible stop string.
     pub tokens: Vec<i32>,
 }
 
-/// What an answer must look like: no other token can be chosen.
+/// A constraint on the answer: only tokens that satisfy it can be chosen.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Constraint {
-    /// A grammar in llama.cpp's GBNF; its first rule is called `root`.
+    /// A grammar in GBNF, llama.cpp's format; its start rule is `root`.
     Grammar(String),
     /// A JSON schema, as JSON text: the answer is one JSON value that satisfies it.
     Schema(String),
 }
 
-/// Material is the part of the last message that may be dropped or divided; what surrounds it (a question, an
-/// instruction) stays.
+/// What to do when the prompt does not fit. The material is the part of the last message that may be dropped or split;
+/// the text around it (a question, an instruction) stays.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum Overflow {
     /// The request fails with [`crate::ErrorCode::TooLong`].
     #[default]
     Refuse,
-    /// As much of the material goes as is needed; a notice says how much that was.
+    /// Drop as much of the material as needed; a notice says how much.
     Truncate {
-        /// Where the material is.
+        /// The material.
         material: Span,
-        /// What goes.
+        /// Which part to drop.
         drop: Place,
     },
-    /// The material is answered part by part ([`crate::Event::Part`]), then the answers are answered together, in
-    /// rounds.
+    /// Answer the material in parts ([`crate::Event::Part`]), then the answers together, in rounds.
     Reduce {
-        /// Where the material is.
+        /// The material.
         material: Span,
         /// The system turn for answering answers; empty for the request's own.
         instruction: String,
     },
 }
 
-/// Bytes of a text, from `start` up to but without `end`; both are ends of characters.
+/// A range of bytes in a text; both ends are character boundaries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Span {
     /// The first byte.
     pub start: u64,
-    /// The byte after the last.
+    /// One past the last byte.
     pub end: u64,
 }
 
-/// A place in a text.
+/// A part of a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Place {
@@ -226,71 +240,71 @@ pub enum Place {
     Tail,
 }
 
-/// What may guess tokens ahead, for the model to check several at once.
+/// What may draft tokens for the model to verify.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Speculation {
-    /// Whatever is there and pays.
+    /// Any drafter that is available and pays.
     #[default]
     Auto,
-    /// Nothing: one token at a time.
+    /// None: one token at a time.
     Off,
-    /// Only what the prompt and the answer contain already.
+    /// Only prompt lookup: tokens that the prompt or the answer already contains.
     Lookup,
-    /// Only the draft model; nothing when there is none.
+    /// Only the draft model; none without one.
     Draft,
 }
 
 /// One turn of a conversation.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Message {
-    /// Who speaks.
+    /// The speaker.
     pub role: Role,
-    /// What is said.
+    /// The text.
     pub content: String,
-    /// What the assistant thought before it said that; empty for nothing.
+    /// The assistant's thoughts before it; may be empty.
     pub reasoning: String,
-    /// Functions that the assistant called.
+    /// Functions called by the assistant.
     pub tool_calls: Vec<ToolCall>,
-    /// Of a tool's message: the call that it answers.
+    /// For a tool's message: the call that it answers.
     pub tool_call_id: Option<String>,
 }
 
 impl Message {
-    /// A turn that is only text.
+    /// A turn with only text.
     pub fn new(role: Role, content: impl Into<String>) -> Self {
         Self { role, content: content.into(), ..Self::default() }
     }
 }
 
-/// A call of a function.
+/// A function call.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct ToolCall {
-    /// By which the answer to it refers to it.
+    /// Identifies the call in the tool's answer.
     pub id: String,
-    /// Of the function.
+    /// Name of the function.
     pub name: String,
-    /// A JSON object, as text.
+    /// Arguments: a JSON object, as text.
     pub arguments: String,
 }
 
-/// Who speaks in a conversation.
+/// The speaker of a turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
-    /// Instructions that hold for the whole conversation.
+    /// Instructions for the whole conversation.
     System,
-    /// The person.
+    /// The user.
     #[default]
     User,
     /// The model.
     Assistant,
-    /// What a called function returned.
+    /// The result of a function call.
     Tool,
 }
 
 impl Role {
-    /// The name that chat templates expect.
+    /// The role's name in chat templates.
     pub fn as_str(self) -> &'static str {
         match self {
             Role::System => "system",
@@ -301,7 +315,7 @@ impl Role {
     }
 }
 
-/// How tokens are chosen. Every field that is `None` falls back to the model's own default.
+/// Sampling parameters. Missing ones default to the model's.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Sampling {
     /// Temperature, 0 for greedy.
@@ -312,16 +326,16 @@ pub struct Sampling {
     pub top_k: Option<u32>,
     /// Drop tokens less likely than this share of the most likely one, in [0, 1].
     pub min_p: Option<f32>,
-    /// Seed of the random choice; without one each request differs.
+    /// Random seed; without one, each request differs.
     pub seed: Option<u32>,
-    /// Divides the logits of recent tokens; 1 does nothing.
+    /// Divides the logits of recent tokens; 1 has no effect.
     pub repeat_penalty: Option<f32>,
-    /// How many recent tokens the penalties look at; 0 for none.
+    /// How many recent tokens the penalties consider; 0 for none.
     pub repeat_last_n: Option<u32>,
-    /// Subtracted from the logits of recent tokens for each time that they occur, in [-2, 2].
+    /// Subtracted from the logits of recent tokens per occurrence, in [-2, 2].
     pub frequency_penalty: Option<f32>,
     /// Subtracted once from the logits of recent tokens, in [-2, 2].
     pub presence_penalty: Option<f32>,
-    /// Added to the logits of tokens; minus infinity forbids one.
+    /// Added to the logits of tokens; minus infinity bans one.
     pub logit_bias: Vec<(i32, f32)>,
 }

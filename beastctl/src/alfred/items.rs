@@ -1,4 +1,4 @@
-//! The rows that Alfred lists while somebody types.
+//! The rows that Alfred lists while the user types.
 
 use std::path::Path;
 
@@ -39,7 +39,7 @@ pub(super) fn items(query: &str, text: &str, folder: Option<&Path>) -> Value {
 fn row(prompt: &str, text: &str, folder: Option<&Path>) -> Value {
     let loaded = prompts::load(prompt, folder);
     let (what, is_valid) = match loaded {
-        Ok(prompt) => (prompt.description.unwrap_or_else(|| "A prompt of your own".into()), true),
+        Ok(prompt) => (prompt.description.unwrap_or_else(|| "Your own prompt".into()), true),
         Err(error) => (error.to_string(), false),
     };
     let of = if text.trim().is_empty() { "the clipboard".into() } else { shown(text) };

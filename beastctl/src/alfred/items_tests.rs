@@ -57,7 +57,7 @@ fn prompts_of_the_users_own_are_there_and_broken_ones_say_so() {
     fs::write(dir.path().join("pirate2.md"), "").unwrap();
     let rows = rows("pirate", "", Some(dir.path())).replace(&dir.path().display().to_string(), "DIR");
     expect![[r#"
-        * pirate | A prompt of your own: the clipboard | ""
+        * pirate | Your own prompt: the clipboard | ""
         - pirate2 | DIR/pirate2.md:1: the prompt has no text | ""
         * ask: pirate | Answer a question | "pirate"
     "#]]

@@ -1,12 +1,13 @@
-//! Answers that are written in the background, a folder each.
+//! Answers written by background jobs, one folder each.
 //!
-//! A job is this program under a shell that notes how it ended. Its stderr is a file with a lock on it, which the
-//! system lets go of when the last of its processes is gone, however that happens: so a dead job is never taken for a
-//! slow one, and no other process that was given the same number is ever ended for it.
+//! A job is this program under a shell that records its exit status. Its stderr is a locked file; the kernel releases
+//! the lock when the last of its processes is gone, however that happens. So a dead job is never taken for a slow one,
+//! and a reused process id is never killed for it. It outlives this process and writes to files, so `program` does not
+//! run it.
 
 use std::{
     ffi::OsString,
-    fs::{self, DirBuilder, File, TryLockError},
+    fs::{self, DirBuilder, File},
     io::{self, Write},
     os::unix::{
         fs::{DirBuilderExt, OpenOptionsExt},
@@ -17,7 +18,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use beast_launchd::file;
+use beast_launchd::{file, lock};
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use crate::{
@@ -37,13 +38,12 @@ const STOPPED: &str = "130";
 const MAX_BYTES: u64 = 64 << 20;
 const PREFIX: &str = "job-";
 
-/// Why there is no such answer.
 #[derive(Debug, thiserror::Error)]
 pub enum JobError {
     /// A name that none has, or files that are gone.
-    #[error("this answer is not there any more")]
+    #[error("this answer no longer exists")]
     Gone,
-    #[error("cannot keep the answer in {}", .0.display())]
+    #[error("cannot save the answer to {}", .0.display())]
     Folder(PathBuf, #[source] io::Error),
 }
 
@@ -54,13 +54,12 @@ impl Failing for JobError {
 
     fn hint(&self) -> Option<String> {
         Some(match self {
-            JobError::Gone => "ask once more".into(),
+            JobError::Gone => "ask again".into(),
             JobError::Folder(path, error) => advice::writing(path, error),
         })
     }
 }
 
-/// How far a job is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum State {
     /// Not done.
@@ -73,7 +72,6 @@ pub(super) enum State {
     Failed { text: String, words: String },
 }
 
-/// The folder of all jobs.
 #[derive(Debug)]
 pub(super) struct Jobs {
     folder: PathBuf,
@@ -138,14 +136,13 @@ impl Jobs {
         let text = shown(&text, is_running);
         Ok(match end.as_deref().map(str::trim) {
             None if is_running => State::Running { text },
-            None => State::Failed { text, words: "the process that wrote this answer was ended".into() },
+            None => State::Failed { text, words: "the process that wrote this answer was killed".into() },
             Some("0") => State::Done { text, words },
             Some(STOPPED) => State::Stopped { text },
             Some(_) => State::Failed { text, words },
         })
     }
 
-    /// Ends it. What has come stays to be read.
     pub(super) fn cancel(&self, job: &str) -> Result<(), JobError> {
         let folder = self.path(job)?;
         if !is_alive(&folder).map_err(|_| JobError::Gone)? {
@@ -189,11 +186,7 @@ impl Jobs {
 }
 
 fn is_alive(folder: &Path) -> io::Result<bool> {
-    match file::open(&folder.join("error"))?.try_lock_shared() {
-        Ok(()) => Ok(false),
-        Err(TryLockError::WouldBlock) => Ok(true),
-        Err(TryLockError::Error(error)) => Err(error),
-    }
+    lock::is_held(&file::open(&folder.join("error"))?)
 }
 
 /// Only for a job that is alive, whose number nobody else can have.

@@ -1,7 +1,7 @@
-//! `alfred`: rows and texts in the formats of Alfred's Script Filter and Text View.
+//! `alfred`: rows and text in the formats of Alfred's Script Filter and Text View.
 //!
-//! Alfred asks for a text again and again (`rerun`), each time with a new process, so the answer is written by a job of
-//! its own (`jobs.rs`). Whatever fails is a row or a text as well: nobody sees stderr there.
+//! Alfred polls for text (`rerun`) with a new process each time, so a background job (`jobs.rs`) writes the answer.
+//! Every failure is a row or text as well, because stderr is invisible there.
 
 mod items;
 mod jobs;
@@ -28,7 +28,6 @@ const RERUN: f64 = 0.2;
 /// An answer that takes longer is given up: nobody watches a window for so long.
 const LIMIT: Duration = Duration::from_secs(600);
 
-/// Prints one JSON object, whatever happens.
 pub(super) fn run(context: &Context, verb: AlfredVerb) -> Result<()> {
     let object = match verb {
         AlfredVerb::Items { query } => {
@@ -50,7 +49,7 @@ pub(super) fn run(context: &Context, verb: AlfredVerb) -> Result<()> {
 fn start(context: &Context, prompt: &str, question: &str) -> Result<Value> {
     let input = input::read(&[], &Wait::default().limited(context.timeout))?;
     if input.is_blank() {
-        return Ok(text_view("There is no text: copy some, or type it after the name of the prompt.", ""));
+        return Ok(text_view("No text: copy some, or type it after the prompt's name.", ""));
     }
     let mut command = vec![OsString::from("--timeout"), format!("{}s", LIMIT.as_secs()).into()];
     if let Some(socket) = &context.socket {

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use super::{busy::Trust, lab::Lab, machine::Machine};
 use crate::output::{
+    Facts,
     status::{backend, name_and_size, tuning},
-    tables::facts_text,
     units::count,
 };
 
@@ -16,7 +16,6 @@ const CLIENT: &str = env!("CARGO_PKG_VERSION");
 /// Of the object that `--json` prints; raised when a name changes its meaning.
 const FORMAT: u32 = 1;
 
-/// What stands above the tables.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct About {
     machine: Machine,
@@ -46,34 +45,27 @@ impl About {
         }
     }
 
-    /// For people.
     pub(super) fn text(&self) -> String {
         let model = self.status.model.as_ref();
-        let lines = [
-            ("machine", Some(self.machine.text())),
-            ("model", model.map(name_and_size)),
-            (
-                "file",
-                Some(self.file.as_ref().map_or_else(|| "built into beastd".into(), |path| path.display().to_string())),
-            ),
-            ("backend", model.map(backend)),
-            ("build", Some(self.build())),
-            ("tuning", tuning(&self.status.tuning)),
-            ("settings", self.settings_text.as_ref().map(|text| format!("your own: {text}"))),
-            ("measured", Some(format!("{}, {}", self.measured_at, self.how_often()))),
-            ("warning", self.trust.warning()),
-        ];
-        let known: Vec<_> = lines.into_iter().filter_map(|(label, value)| Some((label, value?))).collect();
-        facts_text(&known)
+        let file = self.file.as_ref().map_or_else(|| "built into beastd".into(), |path| path.display().to_string());
+        let mut facts = Facts::default();
+        facts.add("machine", self.machine.text());
+        facts.add("model", model.map(name_and_size));
+        facts.add("file", file);
+        facts.add("backend", model.map(backend));
+        facts.add("build", self.build());
+        facts.add("tuning", tuning(&self.status.tuning));
+        facts.add("settings", self.settings_text.as_ref().map(|text| format!("custom: {text}")));
+        facts.add("measured", format!("{}, {}", self.measured_at, self.how_often()));
+        facts.add("warning", self.trust.warning());
+        facts.text()
     }
 
-    /// Of a chart.
     pub(super) fn title(&self) -> String {
         let model = self.status.model.as_ref().map(name_and_size).unwrap_or_default();
         format!("beast, {model}")
     }
 
-    /// Below the title of a chart.
     pub(super) fn lines(&self) -> Vec<String> {
         let backend = self.status.model.as_ref().map(backend).unwrap_or_default();
         let first = format!("{}, {backend}", self.machine.text());
@@ -81,7 +73,6 @@ impl About {
         [first, second].into_iter().chain(self.trust.warning()).collect()
     }
 
-    /// For programs, with the tables.
     pub(super) fn object(&self, tables: Vec<Value>) -> Value {
         let Status { version, engine, tuning, profile, .. } = &self.status;
         json!({

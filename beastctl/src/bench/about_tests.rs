@@ -41,9 +41,9 @@ fn it_says_where_the_numbers_come_from() {
         file      /models/lfm2.gguf
         backend   Metal, 31/31 layers offloaded
         build     beastd 0.0.1, llama.cpp, beastctl VERSION
-        settings  your own: n_threads = 1
+        settings  custom: n_threads = 1
         measured  2026-11-23T04:00:00Z, medians of 3 runs
-        warning   these numbers are not to be trusted: rustc
+        warning   these numbers are unreliable: rustc
     "#]]
     .assert_eq(&version_free(&about(Trust::Busy("rustc".into())).text()));
     let built_in = About { file: None, settings_text: None, n_repeats: 1, ..about(Trust::Idle) };
@@ -65,7 +65,7 @@ fn a_chart_says_it_in_fewer_words() {
         beast, LFM2-2.6B, 2.6 B parameters, 1.6 GB
         Apple M4, 10 cores, 16.0 GB memory, Metal, 31/31 layers offloaded
         beastd 0.0.1, llama.cpp, beastctl VERSION, 2026-11-23T04:00:00Z, medians of 3 runs
-        whether other programs use the cores cannot be seen on this system"#]]
+        cannot check on this system whether other programs use the cores"#]]
     .assert_eq(&version_free(&[vec![about.title()], about.lines()].concat().join("\n")));
 }
 
@@ -77,7 +77,7 @@ fn programs_get_all_of_it() {
           "format": 1,
           "measured_at": "2026-11-23T04:00:00Z",
           "is_trusted": false,
-          "warning": "these numbers are not to be trusted: rustc",
+          "warning": "these numbers are unreliable: rustc",
           "n_repeats": 3,
           "is_quick": false,
           "machine": {

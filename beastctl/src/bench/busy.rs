@@ -1,4 +1,4 @@
-//! Whether the machine is idle enough for its numbers to mean something. Linux tells it in `/proc`.
+//! Checks whether the machine is idle enough for meaningful numbers. Uses `/proc` on Linux.
 
 use std::{collections::HashMap, fs, path::Path, time::Duration};
 
@@ -13,7 +13,6 @@ const LIMIT: f64 = 0.10;
 const N_NAMED: usize = 3;
 const WORTH_NAMING: f64 = 0.05;
 
-/// How much the numbers are worth.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Trust {
     /// The machine was idle.
@@ -26,9 +25,6 @@ pub(super) enum Trust {
 
 impl Trust {
     /// Refuses a machine that others use, unless `is_forced`.
-    ///
-    /// # Errors
-    /// [`BenchError::MachineBusy`].
     pub(super) fn judge(busy: Option<Busy>, is_forced: bool) -> Result<Self, BenchError> {
         match busy {
             None => Ok(Trust::Unknown),
@@ -38,22 +34,19 @@ impl Trust {
         }
     }
 
-    /// What a reader of the numbers has to know.
     pub(super) fn warning(&self) -> Option<String> {
         match self {
             Trust::Idle => None,
-            Trust::Unknown => Some("whether other programs use the cores cannot be seen on this system".into()),
-            Trust::Busy(words) => Some(format!("these numbers are not to be trusted: {words}")),
+            Trust::Unknown => Some("cannot check on this system whether other programs use the cores".into()),
+            Trust::Busy(words) => Some(format!("these numbers are unreliable: {words}")),
         }
     }
 
-    /// Whether nothing speaks against the numbers.
     pub(super) fn is_trusted(&self) -> bool {
         !matches!(self, Trust::Busy(_))
     }
 }
 
-/// What others use.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Busy {
     /// Of all cores, 0 to 1.
@@ -72,9 +65,6 @@ impl Busy {
 }
 
 /// Looks for half a second; `None` where `proc` tells nothing.
-///
-/// # Errors
-/// See [`WaitError`].
 pub(super) fn look(proc: &Path, wait: &Wait) -> Result<Option<Busy>, WaitError> {
     let Some(before) = Times::read(proc) else { return Ok(None) };
     wait.pause(GLANCE)?;

@@ -36,7 +36,7 @@ fn the_busiest_are_named() {
 #[test]
 fn a_machine_that_others_use_is_refused() {
     let error = Trust::judge(Some(busy(30, 70, 0, &[])), false).unwrap_err();
-    expect!["nothing can be measured now: other programs use 30 % of the cores; try: again when it is idle, or --force for numbers that nobody should trust; exit 75"].assert_eq(&format!("{error}; try: {}; exit {}", error.hint().unwrap(), error.exit_code()));
+    expect!["cannot measure now: other programs use 30 % of the cores; try: repeat the command when the machine is idle, or pass --force for unreliable numbers; exit 75"].assert_eq(&format!("{error}; try: {}; exit {}", error.hint().unwrap(), error.exit_code()));
     // What a hypervisor gives to others is missing here just as much.
     assert!(Trust::judge(Some(busy(0, 80, 20, &[])), false).is_err());
 }
@@ -51,8 +51,7 @@ fn a_machine_that_is_nearly_idle_is_taken() {
 fn who_insists_is_told_what_it_is_worth() {
     let trust = Trust::judge(Some(busy(30, 70, 0, &[])), true).unwrap();
     assert!(!trust.is_trusted());
-    expect!["these numbers are not to be trusted: other programs use 30 % of the cores"]
-        .assert_eq(&trust.warning().unwrap());
+    expect!["these numbers are unreliable: other programs use 30 % of the cores"].assert_eq(&trust.warning().unwrap());
 }
 
 #[test]

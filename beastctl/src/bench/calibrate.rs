@@ -1,5 +1,4 @@
-//! `beastctl bench --calibrate`: beastd measures itself and keeps what it finds; here its progress is shown and its
-//! results.
+//! `beastctl bench --calibrate`: beastd measures itself and saves the results; this shows progress and results.
 
 use std::{
     fs::File,
@@ -36,7 +35,6 @@ use crate::{
 /// A line of beastd is some hundred bytes, its result a few thousand.
 const MAX_LINE: usize = 1024 * 1024;
 
-/// Calibrates and shows what came out.
 pub(super) fn run(
     context: &Context,
     options: &BenchOptions,
@@ -53,22 +51,20 @@ pub(super) fn run(
     if sinks.has_tables {
         let calibration = Calibration::parse(&found.object).ok_or_else(|| {
             BenchError::NotCalibrated(
-                "what it found cannot be understood; try: beastd --version, which may be another than that of beastctl"
-                    .into(),
+                "cannot parse its results; try: check that beastd --version matches beastctl's".into(),
             )
         })?;
         let mut table = calibration.table();
         table.notes.extend(trust.warning());
-        table.notes.extend(found.written.map(|path| format!("written to {path}")));
-        table.notes.push(
-            "a running beastd takes it over at its next start: beastctl stop, and the next call starts it".into(),
-        );
+        table.notes.extend(found.written.map(|path| format!("saved to {path}")));
+        table
+            .notes
+            .push("a running beastd uses it after a restart: beastctl stop; the next command starts it again".into());
         context.console.print(table_text(&table, Layout::of(context.console)).trim_start())?;
     }
     sinks.finish(context, &found.object)
 }
 
-/// What beastd has found, and where it keeps it.
 struct Found {
     object: Value,
     written: Option<String>,
@@ -97,7 +93,7 @@ fn calibrate(options: &BenchOptions, program: &Path, wait: &Wait, steps: &mut St
         Line::Written(path) => written = Some(path),
         Line::Other => {}
     })?;
-    let status = child.child.wait().context("cannot see how beastd ended")?;
+    let status = child.child.wait().context("cannot get the exit status of beastd")?;
     let said = || {
         words_of(&beast_launchd::file::read(&words, 1 << 20).unwrap_or_default(), status)
             .trim_start_matches("beastd: ")
@@ -105,12 +101,11 @@ fn calibrate(options: &BenchOptions, program: &Path, wait: &Wait, steps: &mut St
     };
     match object {
         Some(object) if status.success() => Ok(Found { object, written }),
-        None if status.success() => Err(BenchError::NotCalibrated("it ended without a result".into()).into()),
+        None if status.success() => Err(BenchError::NotCalibrated("it exited without a result".into()).into()),
         _ => Err(BenchError::NotCalibrated(said()).into()),
     }
 }
 
-/// Takes line after line until the end.
 fn follow(mut stdout: ChildStdout, wait: &Wait, mut take: impl FnMut(Line)) -> Result<()> {
     let mut pending = Vec::new();
     loop {
@@ -120,14 +115,14 @@ fn follow(mut stdout: ChildStdout, wait: &Wait, mut take: impl FnMut(Line)) -> R
             Ok(0) => break,
             Ok(n) => pending.extend_from_slice(&bytes[..n]),
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(error).context("cannot read what beastd says"),
+            Err(error) => return Err(error).context("cannot read the output of beastd"),
         }
         while let Some(end) = pending.iter().position(|byte| *byte == b'\n') {
             let line: Vec<u8> = pending.drain(..=end).collect();
             take(Line::parse(&line));
         }
         if pending.len() > MAX_LINE {
-            return Err(BenchError::NotCalibrated("it says what cannot be understood".into()).into());
+            return Err(BenchError::NotCalibrated("its output is invalid".into()).into());
         }
     }
     take(Line::parse(&pending));

@@ -1,4 +1,4 @@
-//! What `beastd --calibrate` says, line by line, and what it has found as a table.
+//! Parses the output of `beastd --calibrate`, and shows its results as a table.
 
 use serde_json::Value;
 
@@ -7,7 +7,6 @@ use crate::output::{
     units::count,
 };
 
-/// One line of its stdout.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Line {
     /// How far it is.
@@ -37,7 +36,6 @@ impl Line {
     }
 }
 
-/// What was found.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Calibration {
     measured_at: String,
@@ -53,14 +51,12 @@ pub(super) struct Calibration {
     decode: Vec<(u32, f64)>,
 }
 
-/// A way to set the engine up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Setup {
     n_threads: u32,
     is_repacked: bool,
 }
 
-/// What it brings, in tokens a second.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Speeds {
     prefill: f64,
@@ -93,22 +89,33 @@ impl Calibration {
         })
     }
 
-    /// For people.
     pub(super) fn table(&self) -> Table {
         let mut table = Table::new("calibration", format!("{} on {}, {}", self.model, self.machine, self.measured_at));
         let chosen = format!(
-            "chosen (*): {}, prompts in steps of {}, {} in one step",
+            "chosen (*): {}, prefill in chunks of {}, {} per step",
             self.chosen.text(),
             self.prefill_chunk,
             count(self.decode_width.into(), "answer")
         );
         table.facts.push(Detail::new("chosen", Value::Null, chosen));
         table.groups = vec![
-            self.variants_group("prefill", "reading a prompt", |speeds| speeds.prefill),
-            self.variants_group("decode", "writing an answer", |speeds| speeds.decode),
-            curve_group("prefill_step", "a step of a prompt, by its size", &self.prefill, "token", self.prefill_chunk),
-            curve_group("verify", "checking guessed tokens, by their number", &self.verify, "token", 0),
-            curve_group("answers", "one token for each of several answers", &self.decode, "answer", self.decode_width),
+            self.variants_group("prefill", "prefill", |speeds| speeds.prefill),
+            self.variants_group("decode", "decode", |speeds| speeds.decode),
+            curve_group(
+                "prefill_step",
+                "prefill chunk, by number of tokens",
+                &self.prefill,
+                "token",
+                self.prefill_chunk,
+            ),
+            curve_group("verify", "verifying drafts, by number of tokens", &self.verify, "token", 0),
+            curve_group(
+                "answers",
+                "decoding several answers, one token each",
+                &self.decode,
+                "answer",
+                self.decode_width,
+            ),
         ];
         table.groups.retain(|group| !group.rows.is_empty());
         table
@@ -129,7 +136,7 @@ impl Setup {
     }
 
     fn text(self) -> String {
-        let weights = if self.is_repacked { "weights rearranged" } else { "weights as in the file" };
+        let weights = if self.is_repacked { "weights repacked" } else { "weights as stored" };
         format!("{}, {weights}", count(self.n_threads.into(), "thread"))
     }
 }

@@ -49,22 +49,22 @@ fn what_was_found_is_shown_with_what_was_chosen() {
     expect![[r#"
 
         calibration: LFM2-2.6B on AMD EPYC, 2 cores, 2026-11-23T04:00:00Z
-          chosen (*): 2 threads, weights as in the file, prompts in steps of 128, 4 answers in one step
-          reading a prompt, tokens/s
-          * 2 threads, weights as in the file    98.1         ███████████████████████████████
-            1 thread, weights rearranged         40.0         ████████████▋
-          writing an answer, tokens/s
-          * 2 threads, weights as in the file    18.2         ███████████████████████████████
-            1 thread, weights rearranged         12.5         █████████████████████▎
-          a step of a prompt, by its size, ms, less is better
-            64 tokens                           800.0  x1.00  ███████████████████▏             12.50 ms each
-          * 128 tokens                         1300.0  x1.62  ███████████████████████████████  10.16 ms each
-          checking guessed tokens, by their number, ms, less is better
-            1 token                              54.0  x1.00  ████████████████████▋            54.00 ms each
-            4 tokens                             81.0  x1.50  ███████████████████████████████  20.25 ms each
-          one token for each of several answers, ms, less is better
-            1 answer                             54.0  x1.00  ███████████████▌                 54.00 ms each
-          * 4 answers                           108.0  x2.00  ███████████████████████████████  27.00 ms each
+          chosen (*): 2 threads, weights as stored, prefill in chunks of 128, 4 answers per step
+          prefill, tokens/s
+          * 2 threads, weights as stored    98.1         ████████████████████████████████
+            1 thread, weights repacked      40.0         █████████████
+          decode, tokens/s
+          * 2 threads, weights as stored    18.2         ████████████████████████████████
+            1 thread, weights repacked      12.5         ██████████████████████
+          prefill chunk, by number of tokens, ms, less is better
+            64 tokens                      800.0  x1.00  ███████████████████▊              12.50 ms each
+          * 128 tokens                    1300.0  x1.62  ████████████████████████████████  10.16 ms each
+          verifying drafts, by number of tokens, ms, less is better
+            1 token                         54.0  x1.00  █████████████████████▍            54.00 ms each
+            4 tokens                        81.0  x1.50  ████████████████████████████████  20.25 ms each
+          decoding several answers, one token each, ms, less is better
+            1 answer                        54.0  x1.00  ████████████████                  54.00 ms each
+          * 4 answers                      108.0  x2.00  ████████████████████████████████  27.00 ms each
     "#]]
     .assert_eq(&table_text(&table, Layout { width: 100, is_utf8: true }));
 }

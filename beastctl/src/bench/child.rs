@@ -1,4 +1,5 @@
-//! A program that must not outlive this one.
+//! A program that must not outlive this one, however this one ends: more than `program` can promise, which has no
+//! guard.
 
 use std::{
     ffi::OsStr,
@@ -56,7 +57,6 @@ impl OwnChild {
         }
     }
 
-    /// How it ended, when it has.
     pub(super) fn status(&mut self) -> io::Result<Option<ExitStatus>> {
         self.child.try_wait()
     }

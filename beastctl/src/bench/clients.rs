@@ -1,4 +1,4 @@
-//! Several clients at once: what they get together, and what each of them gets.
+//! Several clients at once: total throughput, and what each client gets.
 
 use std::{
     thread,
@@ -49,7 +49,7 @@ fn measure(lab: &mut Lab<'_>) -> Result<Table> {
     table.groups = groups(sizes, tallies);
     let n_slots = daemon.status.n_slots;
     if sizes.iter().any(|n| *n > n_slots as usize) {
-        table.notes.push(format!("beastd works on {} at once, the others wait", count(n_slots.into(), "request")));
+        table.notes.push(format!("beastd runs {} at once; the others wait", count(n_slots.into(), "request")));
     }
     daemon.stop(lab.wait)?;
     Ok(table)
@@ -78,7 +78,6 @@ fn ask_all(clients: Vec<(Client, Generate)>, wait: &Wait) -> Result<Vec<Answered
     })
 }
 
-/// What so many clients got.
 #[derive(Debug, Default)]
 struct Tally {
     together: Samples,
@@ -99,9 +98,9 @@ impl Tally {
 
 fn groups(sizes: &[usize], tallies: Vec<Tally>) -> Vec<Group> {
     let mut groups = [
-        Group::new("together", "answers together, from the first request to the last token", "tokens/s"),
-        Group::new("each", "each answer while it is written", "tokens/s"),
-        Group::new("first_token", "first token, with the wait for a slot", "ms"),
+        Group::new("together", "all answers together, from first request to last token", "tokens/s"),
+        Group::new("each", "each answer, decode only", "tokens/s"),
+        Group::new("first_token", "first token, including the wait for a slot", "ms"),
     ];
     for (n, tally) in sizes.iter().zip(tallies) {
         let slowest = tally.first_token_ms.spread().map(|(_, max)| max);

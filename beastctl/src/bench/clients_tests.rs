@@ -18,13 +18,13 @@ fn clients_are_compared_with_one_alone() {
     expect![[r#"
 
         clients: several clients at once
-          answers together, from the first request to the last token, tokens/s
+          all answers together, from first request to last token, tokens/s
             1 client     14.3  14.3..14.3      x1.00  ████████████████████████████████
             2 clients    14.3  14.3..14.3      x1.00  ████████████████████████████████
-          each answer while it is written, tokens/s
+          each answer, decode only, tokens/s
             1 client     20.0  20.0..20.0      x1.00  ████████████████████████████████
             2 clients    10.0  10.0..10.0      x0.50  ████████████████
-          first token, with the wait for a slot, ms, less is better
+          first token, including the wait for a slot, ms, less is better
             1 client   1000.0  1000.0..1000.0  x1.00  █████████████████████▍            slowest 1000.0
             2 clients  1500.0  1000.0..2000.0  x1.50  ████████████████████████████████  slowest 2000.0
     "#]]

@@ -1,4 +1,4 @@
-//! A daemon of our own: started, waited for, asked, ended.
+//! A separate daemon: start, wait, request, stop.
 
 use std::{
     fs::File,
@@ -35,7 +35,6 @@ pub(super) struct Daemon {
     pub(super) status: Status,
 }
 
-/// What an answer took.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Answered {
     pub(super) usage: Usage,
@@ -72,7 +71,6 @@ impl Daemon {
         }
     }
 
-    /// A new connection to it.
     pub(super) fn connect(&self, wait: &Wait) -> Result<Client, ClientError> {
         Client::open(&self.socket, wait)?.same_version()
     }
@@ -125,7 +123,7 @@ fn first_connection(child: &mut OwnChild, socket: &Path, wait: &Wait) -> Result<
 fn ended(child: &mut OwnChild, wait: &Wait, limit: Duration) -> Result<Option<ExitStatus>> {
     let until = Instant::now() + limit;
     loop {
-        let status = child.status().context("cannot see how beastd ended")?;
+        let status = child.status().context("cannot get the exit status of beastd")?;
         if status.is_some() || Instant::now() >= until {
             return Ok(status);
         }
@@ -158,7 +156,7 @@ pub(super) fn words_of(stderr: &[u8], status: ExitStatus) -> String {
     let words = String::from_utf8_lossy(stderr);
     let words = words.trim();
     let own = words.rfind("beastd: ").map_or(words, |at| &words[at..]);
-    if own.is_empty() { format!("it ended with {status}") } else { own.to_owned() }
+    if own.is_empty() { format!("it exited with {status}") } else { own.to_owned() }
 }
 
 #[cfg(test)]

@@ -17,5 +17,5 @@ fn the_last_words_are_those_of_the_program() {
     let words = |stderr: &str| words_of(stderr.as_bytes(), status);
     assert_eq!(words("INFO loading\nbeastd: no file; try: another\n"), "beastd: no file; try: another");
     assert_eq!(words("something else\n"), "something else");
-    assert_eq!(words(" \n"), "it ended with exit status: 2");
+    assert_eq!(words(" \n"), "it exited with exit status: 2");
 }

@@ -2,11 +2,10 @@
 
 use crate::exit::{self, Failing};
 
-/// Why nothing, or not everything, was measured.
 #[derive(Debug, thiserror::Error)]
 pub enum BenchError {
     /// Numbers of a busy machine mislead.
-    #[error("nothing can be measured now: {0}")]
+    #[error("cannot measure now: {0}")]
     MachineBusy(String),
     /// Why not stands in these tables.
     #[error("not measured: {0}")]
@@ -26,13 +25,14 @@ impl Failing for BenchError {
 
     fn hint(&self) -> Option<String> {
         let hint = match self {
-            BenchError::MachineBusy(_) => "again when it is idle, or --force for numbers that nobody should trust",
+            BenchError::MachineBusy(_) => {
+                "repeat the command when the machine is idle, or pass --force for unreliable numbers"
+            }
             BenchError::NotMeasured(tables) => {
                 let tables = tables.replace(", ", ",");
-                return Some(format!("mend what the tables name, then beastctl bench --only {tables}"));
+                return Some(format!("fix what the tables name, then beastctl bench --only {tables}"));
             }
-            BenchError::NotCalibrated(words) if words.contains("; try: ") => return None,
-            BenchError::NotCalibrated(_) => "beastd --calibrate, for all that it says",
+            BenchError::NotCalibrated(_) => "beastd --calibrate, to see its full output",
         };
         Some(hint.into())
     }

@@ -1,4 +1,4 @@
-//! How fast a single answer comes.
+//! Speed of a single answer.
 
 use beast_protocol::Status;
 
@@ -50,7 +50,7 @@ fn facts(status: &Status, speeds: &Speeds) -> Vec<Detail> {
         Detail::new("n_ctx", n_ctx, format!("context {n_ctx}")),
         Detail::new("n_batch", status.n_batch, format!("batch {}", status.n_batch)),
         Detail::new("n_threads", status.n_threads, count(status.n_threads.into(), "thread")),
-        Detail::new("prefill_chunk", status.prefill_chunk, format!("prompts in steps of {}", status.prefill_chunk)),
+        Detail::new("prefill_chunk", status.prefill_chunk, format!("prefill in chunks of {}", status.prefill_chunk)),
     ]
 }
 
@@ -73,14 +73,13 @@ impl Speeds {
         (self.n_prompt, self.n_answer) = (usage.n_prompt, usage.n_generated);
     }
 
-    /// One row in each of three groups.
     pub(super) fn into_groups(self, label: &str) -> Vec<Group> {
         let group =
             |key, title, unit, samples| Group { rows: vec![Row::new(label, samples)], ..Group::new(key, title, unit) };
         vec![
             group("first_token", "first token", "ms", self.first_token_ms),
-            group("prompt", "reading the prompt", "tokens/s", self.prompt),
-            group("answer", "writing the answer", "tokens/s", self.answer),
+            group("prompt", "prefill", "tokens/s", self.prompt),
+            group("answer", "decode", "tokens/s", self.answer),
         ]
     }
 }

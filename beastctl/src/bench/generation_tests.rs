@@ -17,12 +17,12 @@ fn an_answer_has_three_speeds() {
     expect![[r#"
 
         generation: one answer at a time
-          prompt 400 tokens, answer 65, context 0, batch 512, 2 threads, prompts in steps of 128
+          prompt 400 tokens, answer 65, context 0, batch 512, 2 threads, prefill in chunks of 128
           first token, ms, less is better
             beast  4510.0  4010.0..5010.0
-          reading the prompt, tokens/s
+          prefill, tokens/s
             beast    90.0  80.0..100.0
-          writing the answer, tokens/s
+          decode, tokens/s
             beast    18.0  16.0..20.0
     "#]]
     .assert_eq(&table_text(&table, Layout { width: 100, is_utf8: true }));

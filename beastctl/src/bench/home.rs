@@ -1,4 +1,4 @@
-//! A folder that is the whole world to the daemons of one run: configuration, cache, state and sockets.
+//! A temporary home for the daemons of one run: configuration, cache, state and sockets.
 
 use std::{
     env, fs,
@@ -38,9 +38,8 @@ impl Home {
     /// An empty world, in which the user's models are found and what calibration has measured is known.
     pub(super) fn new() -> Result<Self> {
         let home = Self::below(&env::temp_dir()).or_else(|_| Self::below(Path::new("/tmp")));
-        let home =
-            home.context("cannot make a folder for the daemons that are measured; set TMPDIR to another place")?;
-        home.furnish().with_context(|| format!("cannot write into {}", home.path.display()))?;
+        let home = home.context("cannot create a folder for the measured daemons; set TMPDIR to another folder")?;
+        home.furnish().with_context(|| format!("cannot write to {}", home.path.display()))?;
         Ok(home)
     }
 
@@ -91,18 +90,15 @@ impl Home {
         &self.path
     }
 
-    /// Whether a path leads into it.
     pub(super) fn holds(&self, path: &Path) -> bool {
         let own = self.path.canonicalize().ok();
         own.zip(path.canonicalize().ok()).is_some_and(|(own, path)| path.starts_with(own))
     }
 
-    /// Where the nth daemon listens.
     pub(super) fn socket(&self, n: u32) -> PathBuf {
         socket_in(&self.path, n)
     }
 
-    /// What the nth daemon has to say.
     pub(super) fn words(&self, n: u32) -> PathBuf {
         self.path.join(format!("{n}.err"))
     }

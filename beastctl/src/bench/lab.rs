@@ -1,4 +1,4 @@
-//! What every table is given: daemons, answers, and somebody who hears how far it is.
+//! The tools of every table: daemons, answers, and progress.
 
 use std::path::{Path, PathBuf};
 
@@ -20,7 +20,6 @@ use crate::{
 /// Medians of three are what people expect; a quick look needs none.
 const N_REPEATS: u32 = 3;
 
-/// The place where measuring is done.
 pub(super) struct Lab<'a> {
     program: PathBuf,
     home: Home,
@@ -67,12 +66,10 @@ impl<'a> Lab<'a> {
         (!self.home.holds(path)).then(|| path.canonicalize().unwrap_or_else(|_| path.to_owned()))
     }
 
-    /// Asks on this connection.
     pub(super) fn ask(&mut self, client: &mut Client, request: Generate) -> Result<Answered, ClientError> {
         ask(client, request, self.wait, Some(&mut self.steps))
     }
 
-    /// The number of a text that no daemon has seen.
     pub(super) fn next_text(&mut self) -> usize {
         self.n_texts += 1;
         self.n_texts

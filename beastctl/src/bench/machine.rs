@@ -1,12 +1,15 @@
-//! What the numbers were measured on.
+//! The machine that was measured.
 
-use std::{fs, process::Command, thread};
+use std::{fs, path::Path, thread};
 
 use serde_json::{Value, json};
 
-use crate::output::units::{bytes, count};
+use crate::{
+    output::units::{bytes, count},
+    program,
+    wait::Wait,
+};
 
-/// The machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Machine {
     /// The processor's name, as far as the system tells it.
@@ -18,7 +21,6 @@ pub(super) struct Machine {
 }
 
 impl Machine {
-    /// This one.
     pub(super) fn look() -> Self {
         let read = |path| fs::read_to_string(path).unwrap_or_default();
         let (cpu, n_bytes) = if cfg!(target_os = "macos") {
@@ -31,13 +33,11 @@ impl Machine {
         Self { cpu: cpu.unwrap_or_else(|| std::env::consts::ARCH.into()), n_cores, n_bytes }
     }
 
-    /// In words.
     pub(super) fn text(&self) -> String {
         let memory = self.n_bytes.map(|n| format!(", {} memory", bytes(n))).unwrap_or_default();
         format!("{}, {}{memory}", self.cpu, count(self.n_cores as u64, "core"))
     }
 
-    /// For programs.
     pub(super) fn object(&self) -> Value {
         json!({ "cpu": self.cpu, "n_cores": self.n_cores, "memory_bytes": self.n_bytes })
     }
@@ -54,9 +54,9 @@ fn memory_of(meminfo: &str) -> Option<u64> {
 }
 
 fn sysctl(name: &str) -> Option<String> {
-    let output = Command::new("/usr/sbin/sysctl").args(["-n", name]).output().ok()?;
-    let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-    (output.status.success() && !text.is_empty()).then_some(text)
+    let said = program::ask(Path::new("/usr/sbin/sysctl"), &["-n", name], &Wait::default()).ok()?;
+    let text = said.and_then(program::Said::answer).ok()?.trim().to_owned();
+    (!text.is_empty()).then_some(text)
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
-//! `beastctl bench`: how fast it is here, measured on daemons of its own, so that neither the user's daemon nor what it
-//! keeps is touched.
+//! `beastctl bench`: benchmarks this machine on separate daemons, so that the user's daemon and its files are not
+//! touched.
 //!
-//! Each table is a file: `startup`, `generation`, `profiles`, `speculation`, `clients`, `prefix`. They are given a
-//! [`lab::Lab`], which starts daemons, asks them and says how far it is, and they return an
+//! Each table is a file: `startup`, `generation`, `profiles`, `speculation`, `clients`, `prefix`. Each gets a
+//! [`lab::Lab`], which starts daemons, sends requests and shows progress, and returns an
 //! [`crate::output::tables::Table`].
 
 mod about;
@@ -66,7 +66,6 @@ fn plan(table: BenchTable) -> &'static Plan {
     }
 }
 
-/// Measures, or calibrates.
 pub(super) fn run(context: &Context, options: &BenchOptions) -> Result<()> {
     // Everything that is the user's to mend is found before anything is measured.
     let program = start::program()?;
@@ -133,13 +132,11 @@ fn is_the_end(error: &Failure) -> bool {
     error.find::<crate::wait::WaitError>().is_some()
 }
 
-/// A success is to have measured everything.
 fn complete(tables: &[Table]) -> Result<()> {
     let failed: Vec<&str> = tables.iter().filter(|table| !table.is_complete()).map(|table| table.name).collect();
     if failed.is_empty() { Ok(()) } else { Err(BenchError::NotMeasured(failed.join(", ")).into()) }
 }
 
-/// Where the results go.
 struct Sinks {
     has_tables: bool,
     has_object: bool,

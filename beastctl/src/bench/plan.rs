@@ -3,7 +3,6 @@
 use super::lab::Lab;
 use crate::{exit::Result, output::tables::Table};
 
-/// How a table is measured.
 pub(super) struct Plan {
     pub(super) name: &'static str,
     pub(super) title: &'static str,

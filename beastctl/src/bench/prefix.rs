@@ -1,4 +1,4 @@
-//! What it saves that the beginning of a prompt is known: not at all, in memory, or from the disk after a restart.
+//! Time saved by the prefix cache: none, from memory, or from disk after a restart.
 
 use beast_protocol::Status;
 
@@ -17,15 +17,19 @@ use crate::output::{
 use crate::exit::Result;
 
 pub(super) const PLAN: Plan =
-    Plan { name: "prefix", title: "a short text behind a long instruction", weight: 3.0, measure };
+    Plan { name: "prefix", title: "a short text after a long instruction", weight: 3.0, measure };
 
 /// Tokens of the instruction, and for a quick look.
 const N_INSTRUCTION: (usize, usize) = (400, 150);
 const ALONE: &str = "text alone";
 const RESTORED: &str = "restored";
 const WAYS: [&str; 4] = [ALONE, "cold", "warm", RESTORED];
-const EXPLANATIONS: [&str; 4] =
-    ["without an instruction", "instruction never seen", "seen before", "seen before a restart of beastd"];
+const EXPLANATIONS: [&str; 4] = [
+    "without an instruction",
+    "instruction not cached",
+    "cached in memory",
+    "cached on disk, after a restart of beastd",
+];
 
 fn measure(lab: &mut Lab<'_>) -> Result<Table> {
     lab.steps.begin(PLAN.name, lab.n_repeats * WAYS.len() as u32);
@@ -54,7 +58,6 @@ fn restart(lab: &mut Lab<'_>, daemon: Daemon) -> Result<Daemon> {
     lab.start_on_kept(&[])
 }
 
-/// What one way came to.
 #[derive(Debug, Default)]
 struct Tally {
     first_token_ms: Samples,
@@ -74,16 +77,18 @@ impl Tally {
 fn table(tallies: [Tally; WAYS.len()], status: &Status, is_off: bool) -> Table {
     let mut table = Table::new(PLAN.name, PLAN.title);
     if !is_off && tallies[3].n_cached.iter().all(|n| *n == 0) {
-        table.notes.push(format!("nothing was read back after the restart; on disk were {}", status.stored.n_entries));
+        table
+            .notes
+            .push(format!("nothing was restored after the restart; prefixes on disk: {}", status.stored.n_entries));
     }
     let mut group = Group::new("first_token", "first token", "ms");
     for ((way, explanation), tally) in WAYS.into_iter().zip(EXPLANATIONS).zip(tallies) {
         if is_off && way == RESTORED {
-            group.rows.push(Row::absent(way, "nothing is kept on disk: prefix_disk_mib = 0"));
+            group.rows.push(Row::absent(way, "the disk cache is off: prefix_disk_mib = 0"));
             continue;
         }
         let n_known = tally.n_cached.last().copied().unwrap_or_default();
-        let known = format!("{explanation}: {n_known} of {} known", count(tally.n_prompt.into(), "token"));
+        let known = format!("{explanation}: {n_known} of {} cached", count(tally.n_prompt.into(), "token"));
         let row = Row::new(way, tally.first_token_ms).with("n_cached", tally.n_cached, known);
         group.rows.push(row.with("n_prompt", tally.n_prompt, ""));
     }

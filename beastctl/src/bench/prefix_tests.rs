@@ -23,12 +23,12 @@ fn the_ways_are_compared_with_the_text_alone() {
     let table = table(tallies(400), &status(), false);
     expect![[r#"
 
-        prefix: a short text behind a long instruction
+        prefix: a short text after a long instruction
           first token, ms, less is better
-            text alone   300.0  x1.00   ▊                     without an instruction: 0 of 20 tokens known
-            cold        8000.0  x26.67  ████████████████████  instruction never seen: 0 of 420 tokens known
-            warm         310.0  x1.03   ▊                     seen before: 400 of 420 tokens known
-            restored     330.0  x1.10   ▉                     seen before a restart of beastd: 400 of 420 tokens known
+            text alone   300.0  x1.00   ▍          without an instruction: 0 of 20 tokens cached
+            cold        8000.0  x26.67  █████████  instruction not cached: 0 of 420 tokens cached
+            warm         310.0  x1.03   ▍          cached in memory: 400 of 420 tokens cached
+            restored     330.0  x1.10   ▍          cached on disk, after a restart of beastd: 400 of 420 tokens cached
     "#]]
     .assert_eq(&table_text(&table, Layout { width: 110, is_utf8: true }));
 }
@@ -36,7 +36,7 @@ fn the_ways_are_compared_with_the_text_alone() {
 #[test]
 fn a_restart_that_knows_nothing_is_said() {
     let table = table(tallies(0), &status(), false);
-    expect!["nothing was read back after the restart; on disk were 0"].assert_eq(&table.notes.concat());
+    expect!["nothing was restored after the restart; prefixes on disk: 0"].assert_eq(&table.notes.concat());
 }
 
 #[test]

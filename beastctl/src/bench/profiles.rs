@@ -1,4 +1,4 @@
-//! The two profiles beside each other.
+//! Compares the two profiles.
 
 use beast_protocol::Status;
 
@@ -12,7 +12,7 @@ use crate::output::tables::{Group, Table};
 use crate::exit::Result;
 
 pub(super) const PLAN: Plan =
-    Plan { name: "profiles", title: "the profile beast beside baseline, measured in turn", weight: 4.0, measure };
+    Plan { name: "profiles", title: "profile beast against baseline, measured in turn", weight: 4.0, measure };
 
 const PROFILES: [&str; 2] = ["baseline", "beast"];
 

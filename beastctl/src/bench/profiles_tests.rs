@@ -16,14 +16,14 @@ fn the_profiles_stand_beside_each_other() {
     let table = Table { groups: groups(speeds, &statuses), ..Table::new(PLAN.name, PLAN.title) };
     expect![[r#"
 
-        profiles: the profile beast beside baseline, measured in turn
+        profiles: profile beast against baseline, measured in turn
           first token, ms, less is better
             baseline  4010.0  x1.00  ████████████████████████████████  context 0, batch 512
             beast     3010.0  x0.75  ████████████████████████          context 0, batch 1024
-          reading the prompt, tokens/s
+          prefill, tokens/s
             baseline   100.0  x1.00  ████████████████████████          context 0, batch 512
             beast      133.3  x1.33  ████████████████████████████████  context 0, batch 1024
-          writing the answer, tokens/s
+          decode, tokens/s
             baseline    20.0  x1.00  ████████████████████████████████  context 0, batch 512
             beast       20.0  x1.00  ████████████████████████████████  context 0, batch 1024
     "#]]

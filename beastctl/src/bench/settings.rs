@@ -1,10 +1,15 @@
-//! What the user's configuration says about computing, so that what is measured is what they have.
+//! The user's settings that affect speed, so that the measurements apply to them.
 
 use std::path::Path;
 
 use serde_json::{Map, Value};
 
-use crate::{exit::Result, settings::Settings as Printed, start::StartError, wait::Wait};
+use crate::{
+    exit::{Failure, Result},
+    settings::{Settings as Printed, SettingsError},
+    start::StartError,
+    wait::Wait,
+};
 
 /// What a profile sets, and what would hide it.
 const OF_PROFILE: [&str; 4] = ["profile", "n_batch", "n_ctx", "n_cells"];
@@ -19,10 +24,11 @@ pub(super) struct Settings {
 impl Settings {
     /// What `beastd --print-config` says, with another model when one was asked for.
     pub(super) fn of_user(program: &Path, model: Option<String>, wait: &Wait) -> Result<Self> {
-        let failed = |words: String| {
+        let failed = |error| -> Failure {
+            let SettingsError::Refused(words) = error else { return error.into() };
             let own = words.rfind("beastd: ").map_or("", |at| &words[at..]);
             let words = if own.is_empty() { words.clone() } else { own.to_owned() };
-            StartError::Failed { program: program.to_owned(), words }
+            StartError::Failed { program: program.to_owned(), words }.into()
         };
         let printed = Printed::ask(program, wait)?.map_err(failed)?;
         Ok(Self::of(&printed, model))
@@ -53,13 +59,11 @@ impl Settings {
         (!self.own.is_empty()).then(|| settings.collect::<Vec<_>>().join(", "))
     }
 
-    /// The same for programs.
     pub(super) fn object(&self) -> Value {
         let own = self.own.iter().map(|(key, value)| (key.clone(), value.as_str().into()));
         Value::Object([("model".to_owned(), self.model.as_str().into())].into_iter().chain(own).collect::<Map<_, _>>())
     }
 
-    /// Whether the user has set this to that.
     pub(super) fn has(&self, key: &str, value: &str) -> bool {
         self.own.iter().any(|(own, set)| own == key && set == value)
     }

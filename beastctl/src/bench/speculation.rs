@@ -1,4 +1,4 @@
-//! What it brings to guess tokens ahead, where the answer can be copied and where it cannot.
+//! Speedup from speculative decoding, for answers that copy the prompt and answers that do not.
 
 use beast_protocol::{Generate, Speculation, SpeculationStatus};
 
@@ -13,7 +13,7 @@ use crate::{
 };
 
 pub(super) const PLAN: Plan =
-    Plan { name: "speculation", title: "guessing tokens ahead, measured in turn", weight: 4.0, measure };
+    Plan { name: "speculation", title: "speculative decoding, measured in turn", weight: 4.0, measure };
 
 const OFF: &str = "off";
 const WAYS: [(&str, Speculation); 3] =
@@ -29,8 +29,8 @@ struct Task {
 }
 
 const TASKS: [Task; 2] = [
-    Task { key: "copying", title: "writing an answer that stands in the prompt", requests: texts::to_copy },
-    Task { key: "knowing", title: "writing an answer that does not", requests: texts::to_answer },
+    Task { key: "copying", title: "an answer that copies the prompt", requests: texts::to_copy },
+    Task { key: "knowing", title: "an answer that does not", requests: texts::to_answer },
 ];
 
 fn measure(lab: &mut Lab<'_>) -> Result<Table> {
@@ -75,14 +75,13 @@ fn absence(way: Speculation, status: &SpeculationStatus) -> Option<String> {
         Speculation::Auto | Speculation::Off => return None,
         Speculation::Lookup if has("lookup") => return None,
         Speculation::Draft if has("draft") || status.draft_model.is_some() => return None,
-        Speculation::Lookup => "nothing is looked up",
+        Speculation::Lookup => "prompt lookup is off",
         Speculation::Draft => "no draft model",
     };
     let reason = status.reason.as_deref().filter(|reason| !reason.is_empty());
     Some(reason.map_or_else(|| missing.into(), |reason| format!("{missing}: {reason}")))
 }
 
-/// What one way came to on one task.
 #[derive(Debug, Default)]
 struct Tally {
     speeds: Samples,
@@ -116,14 +115,14 @@ fn row(name: &str, way: Speculation, tally: Tally, status: &SpeculationStatus) -
         return Row::absent(name, reason);
     }
     if tally.speeds.median().is_none() {
-        return Row::failed(name, "the answers have no second token");
+        return Row::failed(name, "the answers have only one token");
     }
     let Tally { speeds, n_drafted, n_accepted, n_answer } = tally;
     let share = percent(n_accepted, n_drafted);
     let guessed = match (way, share) {
         (Speculation::Off, _) => String::new(),
-        (_, Some(share)) => format!("{n_accepted} of {n_drafted} right ({share:.0} %)"),
-        (_, None) => "nothing guessed".into(),
+        (_, Some(share)) => format!("{n_accepted} of {n_drafted} accepted ({share:.0} %)"),
+        (_, None) => "no drafts".into(),
     };
     Row::new(name, speeds)
         .with("n_drafted", n_drafted, "")

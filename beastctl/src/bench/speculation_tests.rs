@@ -22,7 +22,7 @@ fn what_is_not_there_is_not_measured() {
     for (way, status, expected) in [
         (Speculation::Off, status(&[], None, reason), None),
         (Speculation::Lookup, status(&["lookup"], None, reason), None),
-        (Speculation::Lookup, status(&[], None, None), Some("nothing is looked up")),
+        (Speculation::Lookup, status(&[], None, None), Some("prompt lookup is off")),
         (Speculation::Draft, status(&["lookup"], None, reason), Some("no draft model: draft = \"none\"")),
         (Speculation::Draft, status(&[], None, Some("")), Some("no draft model")),
         (Speculation::Draft, status(&["lookup", "draft"], Some("cub-draft"), None), None),
@@ -58,14 +58,14 @@ fn the_ways_stand_beside_each_other() {
     let table = Table { groups, ..Table::new(PLAN.name, PLAN.title) };
     expect![[r#"
 
-        speculation: guessing tokens ahead, measured in turn
-          writing an answer that stands in the prompt, tokens/s
+        speculation: speculative decoding, measured in turn
+          an answer that copies the prompt, tokens/s
             off     20.0  x1.00  ████████████▊
-            lookup  50.0  x2.50  ████████████████████████████████  30 of 40 right (75 %)
-            draft   16.0  x0.80  ██████████▎                       nothing guessed
-          writing an answer that does not, tokens/s
+            lookup  50.0  x2.50  ████████████████████████████████  30 of 40 accepted (75 %)
+            draft   16.0  x0.80  ██████████▎                       no drafts
+          an answer that does not, tokens/s
             off     20.0  x1.00  ████████████▊
-            lookup  50.0  x2.50  ████████████████████████████████  30 of 40 right (75 %)
+            lookup  50.0  x2.50  ████████████████████████████████  30 of 40 accepted (75 %)
             draft   no draft model: the model has none
     "#]]
     .assert_eq(&table_text(&table, Layout { width: 90, is_utf8: true }));

@@ -1,4 +1,4 @@
-//! How long it takes from the start of the program until it can answer.
+//! Time from starting the program until it is ready.
 
 use beast_protocol::{LoadStage, Stage};
 
@@ -12,7 +12,7 @@ use crate::output::{
 use crate::exit::Result;
 
 pub(super) const PLAN: Plan =
-    Plan { name: "startup", title: "from the start of beastd until it can answer", weight: 1.0, measure };
+    Plan { name: "startup", title: "from the start of beastd until it is ready", weight: 1.0, measure };
 
 fn measure(lab: &mut Lab<'_>) -> Result<Table> {
     lab.steps.begin(PLAN.name, lab.n_repeats);
@@ -27,7 +27,7 @@ fn measure(lab: &mut Lab<'_>) -> Result<Table> {
 }
 
 fn table(starts: &[Vec<Stage>]) -> Table {
-    let mut group = Group::new("stages", "each stage of loading", "ms");
+    let mut group = Group::new("stages", "stages of loading", "ms");
     let total: u64 = starts.iter().flatten().map(|stage| stage.us).sum();
     let mut push = |label: &str, us: Vec<u64>| {
         let share = percent(us.iter().sum(), total).unwrap_or_default();
@@ -42,7 +42,7 @@ fn table(starts: &[Vec<Stage>]) -> Table {
     let mut table = Table::new(PLAN.name, PLAN.title);
     table.groups.push(group);
     // Dropping the page cache is for the administrator alone.
-    table.notes.push("the file was in the page cache; the first start after boot also reads it from the disk".into());
+    table.notes.push("the file was in the page cache; the first start after boot also reads it from disk".into());
     table
 }
 

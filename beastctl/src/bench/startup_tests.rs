@@ -11,12 +11,12 @@ fn each_stage_has_its_time_and_its_share() {
     let table = table(&[start(300, 600_000), start(100, 400_000), start(200, 500_000)]);
     expect![[r#"
 
-        startup: from the start of beastd until it can answer
-          each stage of loading, ms, less is better
+        startup: from the start of beastd until it is ready
+          stages of loading, ms, less is better
             socket    0.20  0.10..0.30    ▏                                 0 %
             weights  500.0  400.0..600.0  ████████████████████████████████  100 %
             ready    500.2  400.1..600.3  ████████████████████████████████  100 %
-          note: the file was in the page cache; the first start after boot also reads it from the disk
+          note: the file was in the page cache; the first start after boot also reads it from disk
     "#]]
     .assert_eq(&table_text(&table, Layout { width: 90, is_utf8: true }));
 }

@@ -1,4 +1,4 @@
-//! How far a run is: one line on stderr with a bar, what is being done, and how long it will take.
+//! Progress of a run: one line on stderr with a bar, the current step and the time left.
 
 use std::{
     io::{self, Stderr},
@@ -15,7 +15,6 @@ const BAR_WIDTH: usize = 20;
 /// Before this part of the whole is done, nobody can tell how long the rest will take.
 const ENOUGH_TO_TELL: f64 = 0.05;
 
-/// The line, and what it is made of.
 pub(super) struct Steps {
     progress: Progress<Stderr>,
     started: Instant,
@@ -36,37 +35,31 @@ impl Steps {
         Self { progress, started, weights, n_tables: 0, n_done: 0, n_total: 0, table: "", what: String::new() }
     }
 
-    /// A table begins, with so many steps.
     pub(super) fn begin(&mut self, table: &'static str, n_total: u32) {
         (self.n_done, self.n_total) = (0, n_total);
         (self.table, self.what) = (table, "starting beastd".into());
     }
 
-    /// The next step of a table begins.
     pub(super) fn step(&mut self, what: impl Into<String>) {
         self.what = what.into();
         self.show("");
         self.n_done += 1;
     }
 
-    /// A table is done.
     pub(super) fn finish_table(&mut self) {
         self.n_tables += 1;
         (self.n_done, self.n_total) = (0, 0);
     }
 
-    /// Something that belongs to no table.
     pub(super) fn set(&mut self, what: &str) {
         self.what = what.into();
         self.show("");
     }
 
-    /// More about what is being done.
     pub(super) fn tick(&mut self, more: &str) {
         self.show(&format!(", {more}"));
     }
 
-    /// So much is done, as somebody else counts it.
     pub(super) fn set_fraction(&mut self, n_done: u32, n_total: u32, what: &str) {
         (self.n_done, self.n_total) = (n_done, n_total);
         self.set(what);
@@ -77,12 +70,10 @@ impl Steps {
         self.progress.due()
     }
 
-    /// Shows what could not be shown yet.
     pub(super) fn wake(&mut self) {
         self.progress.tick(Instant::now());
     }
 
-    /// Takes the line back.
     pub(super) fn erase(&mut self) {
         self.progress.erase();
     }

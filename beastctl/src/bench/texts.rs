@@ -1,6 +1,6 @@
-//! What is asked. Every text has a number and is said once, so that no kept prefix answers in the engine's place.
+//! The prompts. Each is numbered and used once, so that no cached prefix answers in the engine's place.
 //!
-//! All of it is about software: the built-in model has seen little else.
+//! All are about software: the built-in model has seen little else.
 
 use beast_protocol::{Generate, Message, Role, Sampling, Speculation};
 
@@ -12,22 +12,22 @@ const ANSWER: &str = "Answer briefly and accurately. Use plain text.";
 
 /// One long sentence each, since the built-in model repeats no more than one. `{}` is the text's number.
 const TO_COPY: [&str; 8] = [
-    "The package manager of release {} installs, upgrades and removes programs, resolves the dependencies between packages \
-     and checks every signature before an archive is unpacked.",
-    "In release {} the scheduler of the server reads the queue, sorts the waiting requests by their age and gives the oldest \
-     one half of the batch.",
-    "The parser of version {} reads the configuration file line by line, checks every key against the list of known settings \
-     and reports the line of the first mistake.",
-    "The build of release {} compiles every crate of the workspace, runs the unit tests and the integration tests and writes \
-     the report to a file.",
-    "Version {} of the backup tool reads the list of folders, compares the time of every file with the last archive and \
-     copies only the files that have changed.",
-    "In version {} the compiler checks the types of all functions, removes the code that is never called and writes one \
-     object file for each module.",
-    "The index of release {} stores the name and the size of every file, keeps the entries sorted by name and answers a \
-     query without reading the disk.",
-    "The terminal of version {} draws only the lines that have changed, keeps the last thousand lines in memory and writes \
-     the rest to a file.",
+    "The package manager of release {} installs, upgrades and removes programs, resolves the dependencies between \
+     packages and checks every signature before an archive is unpacked.",
+    "In release {} the scheduler of the server reads the queue, sorts the waiting requests by their age and gives the \
+     oldest one half of the batch.",
+    "The parser of version {} reads the configuration file line by line, checks every key against the list of known \
+     settings and reports the line of the first mistake.",
+    "The build of release {} compiles every crate of the workspace, runs the unit tests and the integration tests and \
+     writes the report to a file.",
+    "Version {} of the backup tool reads the list of folders, compares the time of every file with the last archive \
+     and copies only the files that have changed.",
+    "In version {} the compiler checks the types of all functions, removes the code that is never called and writes \
+     one object file for each module.",
+    "The index of release {} stores the name and the size of every file, keeps the entries sorted by name and answers \
+     a query without reading the disk.",
+    "The terminal of version {} draws only the lines that have changed, keeps the last thousand lines in memory and \
+     writes the rest to a file.",
 ];
 /// The model has to know the answers: nothing of them stands in the question.
 const THINGS: [&str; 24] = [
@@ -65,19 +65,16 @@ pub(super) fn prompt(n: usize, n_prompt: usize, n_answer: u32) -> Generate {
     Generate { ignore_eos: true, ..request(Some(SUMMARIZE), &text, n_answer) }
 }
 
-/// Prompts whose answer stands in them.
 pub(super) fn to_copy(n: usize, n_answer: u32) -> Vec<Generate> {
     let text = |at: usize| TO_COPY[at % TO_COPY.len()].replace("{}", &(at + 2).to_string());
     (n * N_SHORT..).take(N_SHORT).map(|at| request(Some(REPEAT), &text(at), n_answer)).collect()
 }
 
-/// Prompts of which nothing can be copied.
 pub(super) fn to_answer(n: usize, n_answer: u32) -> Vec<Generate> {
     let text = |at: usize| format!("What is {}?", THINGS[at % THINGS.len()]);
     (n * N_SHORT..).take(N_SHORT).map(|at| request(Some(ANSWER), &text(at), n_answer)).collect()
 }
 
-/// An instruction of about so many tokens.
 pub(super) fn instruction(n: usize, n_tokens: usize) -> String {
     format!(
         "{SUMMARIZE} Know this about the project. {}",

@@ -1,4 +1,4 @@
-//! Lines become questions and commands. Nothing here reads or prints.
+//! Turns lines into questions and commands. Does not read or print.
 
 use std::{env, mem, path::PathBuf};
 
@@ -16,7 +16,6 @@ pub(super) struct Block {
 }
 
 impl Block {
-    /// Whether the next line goes on with this one.
     pub(super) fn is_begun(&self) -> bool {
         self.is_begun
     }
@@ -91,7 +90,6 @@ pub(super) struct Entry {
     pub(super) typed: Typed,
 }
 
-/// What was typed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Typed {
     Nothing,
@@ -115,13 +113,13 @@ pub(super) enum Command {
 
 /// What `/help` says.
 pub(super) const HELP: &str = "\
-/clear          begin a new conversation
-/system [TEXT]  show the system turn; with a text, begin a new conversation with that
-/save NAME      give this conversation a name, by which --session finds it
+/clear          start a new conversation
+/system [TEXT]  show the system turn, or start a new conversation with this one
+/save NAME      name this conversation for --session
 /retry          ask the last question again
-/file PATH      put a file before the next question
-/quit           end, like Ctrl-D; exit, quit and /bye do the same
-\"\"\" opens and closes a question of several lines; \\ at the end of a line goes on with the next.
+/file PATH      add a file to the next question
+/quit           quit; so do Ctrl-D, exit, quit and /bye
+Enclose a question of several lines in \"\"\", or end a line with \\ to continue it.
 Ctrl-C stops an answer.
 ";
 
@@ -152,9 +150,9 @@ impl Typed {
             "retry" => Some(Command::Retry),
             "file" => given().map(|path| Command::File(expand(&path))),
             "quit" | "exit" | "bye" => Some(Command::Quit),
-            _ => return Typed::Mistake(format!("there is no command /{word}")),
+            _ => return Typed::Mistake(format!("unknown command /{word}")),
         };
-        command.map_or_else(|| Typed::Mistake(format!("/{word} needs a word behind it")), Typed::Command)
+        command.map_or_else(|| Typed::Mistake(format!("/{word} needs an argument")), Typed::Command)
     }
 }
 

@@ -65,8 +65,8 @@ fn commands_begin_with_a_slash_and_paths_are_none() {
     for line in ["/etc/passwd is what?", "/ is a root", "/2", "1/2 + 1/3", "//"] {
         assert_eq!(typed(&[line]), [question(line)], "{line}");
     }
-    assert_eq!(typed(&["/sava x"]), [Typed::Mistake("there is no command /sava".into())]);
-    assert_eq!(typed(&["/save"]), [Typed::Mistake("/save needs a word behind it".into())]);
+    assert_eq!(typed(&["/sava x"]), [Typed::Mistake("unknown command /sava".into())]);
+    assert_eq!(typed(&["/save"]), [Typed::Mistake("/save needs an argument".into())]);
 }
 
 #[test]

@@ -1,15 +1,14 @@
-//! Why a chat does not do what was typed.
+//! Why a chat rejects its input.
 
 use crate::exit::{self, Failing};
 
-/// Why a chat does not do what was typed.
 #[derive(Debug, thiserror::Error)]
 pub enum ChatError {
-    /// What was typed makes no sense here.
+    /// Invalid input.
     #[error("{0}")]
     Typed(String),
-    /// Nobody could answer the calls.
-    #[error("a chat cannot answer the calls of --tools")]
+    /// Tools are not supported in chats.
+    #[error("chat does not support --tools")]
     Tools,
 }
 

@@ -1,4 +1,4 @@
-//! The lines of a person at a terminal, who can edit and recall them.
+//! Input lines from a terminal, with editing and history.
 
 use std::{
     env,
@@ -28,7 +28,6 @@ const MAX_RECALLED: usize = 16 * 1024;
 /// Values of `TERM` for which the editor moves no cursor, and reads no keys.
 const WITHOUT_EDITOR: [&str; 3] = ["dumb", "cons25", "emacs"];
 
-/// What came from the keyboard.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Key {
     Line(String),
@@ -36,7 +35,6 @@ pub(super) enum Key {
     End,
 }
 
-/// A person at a terminal.
 pub(super) struct Keyboard {
     editor: Editor<(), FileHistory>,
     /// At a terminal without an editor: lines as the system gives them, where Ctrl-C is a signal and no key.
@@ -49,13 +47,13 @@ impl Keyboard {
     /// `file` holds the lines of earlier chats; with `is_kept` those of this one go there as well.
     pub(super) fn new(file: Option<PathBuf>, is_kept: bool, console: Console) -> Result<Self> {
         let place = if console.stdout_is_terminal { Behavior::Stdio } else { Behavior::PreferTerm };
-        let config = Config::builder().max_history_size(MAX_LINES).context("cannot edit lines")?;
+        let config = Config::builder().max_history_size(MAX_LINES).context("cannot start the line editor")?;
         let config = config.behavior(place).history_ignore_space(true).build();
-        let mut editor = Editor::with_config(config).context("cannot edit lines")?;
+        let mut editor = Editor::with_config(config).context("cannot start the line editor")?;
         let plain = is_without_editor().then(Lines::default);
         let mut keyboard = match file.as_ref().map(|file| editor.load_history(file)) {
             Some(Err(error)) if !is_missing(&error) => {
-                console.warning(&format!("the lines of earlier chats cannot be read: {error}"));
+                console.warning(&format!("cannot read the input history: {error}"));
                 Self { editor, plain, file: None }
             }
             _ => Self { editor, plain, file },
@@ -79,7 +77,7 @@ impl Keyboard {
                 Err(ReadlineError::Interrupted) => Ok(Key::Interrupt),
                 // The editor cannot go on with its line, nor with what came together with it.
                 Err(ReadlineError::Io(error)) if error.kind() == ErrorKind::InvalidData => {
-                    console.warning("what was typed is not UTF-8, so it is dropped up to there; type it again");
+                    console.warning("the input was not UTF-8 and was discarded; type it again");
                     continue;
                 }
                 // The terminal is gone: closed, or another program took it.
@@ -96,7 +94,7 @@ impl Keyboard {
         if let Some(file) = &self.file
             && let Err(error) = prepare(file).map_err(ReadlineError::Io).and_then(|()| self.editor.append_history(file))
         {
-            console.warning(&format!("what is typed is not kept: cannot write {}: {error}", file.display()));
+            console.warning(&format!("the input history is not saved: cannot write {}: {error}", file.display()));
             self.file = None;
         }
     }
@@ -109,7 +107,7 @@ impl Failing for ReadlineError {
     }
 
     fn hint(&self) -> Option<String> {
-        Some("TERM=dumb beastctl chat, which does without line editing".into())
+        Some("TERM=dumb beastctl chat, to run without the line editor".into())
     }
 }
 
@@ -129,7 +127,7 @@ fn plain_line(lines: &mut Lines, mark: &str, wait: &Wait, console: Console) -> R
         if !matches!(error.find(), Some(InputError::Binary { .. })) {
             return Err(error);
         }
-        console.warning(&format!("{error}, so it is dropped"));
+        console.warning(&format!("{error}; discarded it"));
     }
 }
 

@@ -1,4 +1,4 @@
-//! Where a chat is kept, and how it goes on when it cannot be kept any more.
+//! Saves a chat, and continues without saving when that fails.
 
 use std::time::SystemTime;
 
@@ -10,7 +10,6 @@ use crate::{
     turn::conversing::{is_log_wanted, named, warn_of_damage, warn_of_log},
 };
 
-/// The place of a conversation.
 #[derive(Debug)]
 pub(super) enum Log {
     /// Only in memory.
@@ -93,7 +92,7 @@ impl Log {
     pub(super) fn save(&mut self, to: &str) -> crate::exit::Result<()> {
         let store = Store::of_user()?;
         match &*self {
-            Log::Off => return Err(ChatError::Typed("this conversation is not kept".into()).into()),
+            Log::Off => return Err(ChatError::Typed("this conversation is not saved".into()).into()),
             Log::At { name, .. } => store.rename(name, to)?,
             Log::New(_) => {
                 check_name(to)?;
@@ -111,7 +110,6 @@ impl Log {
         Ok(())
     }
 
-    /// The next conversation has no name.
     pub(super) fn clear(&mut self) {
         if !matches!(self, Log::Off) {
             *self = Log::New(None);

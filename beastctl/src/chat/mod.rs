@@ -1,4 +1,4 @@
-//! `chat`: many questions in one process, from a person or from a pipe, which all belong to one conversation.
+//! `chat`: many questions in one process, from a person or a pipe, in one conversation.
 
 mod block;
 mod error;
@@ -57,7 +57,6 @@ pub(super) fn run(context: &Context, prompt: Option<String>, options: &Options) 
     })
 }
 
-/// A chat that is going on.
 struct Chat<'a> {
     context: &'a Context,
     options: &'a Options,
@@ -92,7 +91,6 @@ struct Last {
     is_answered: bool,
 }
 
-/// What comes after a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Next {
     Line,
@@ -150,7 +148,7 @@ impl<'a> Chat<'a> {
                     self.wait.forget_interrupts();
                     block = Block::default();
                     was_interrupted = true;
-                    self.console.info("Ctrl-C again or Ctrl-D ends the chat");
+                    self.console.info("press Ctrl-C again or Ctrl-D to quit");
                     continue;
                 }
             };
@@ -180,9 +178,9 @@ impl<'a> Chat<'a> {
     fn greet(&self) {
         if let Log::At { name, .. } = &self.log {
             let n = self.conversation.exchanges.len() as u64;
-            self.console.info(&format!("going on with `{name}` ({})", count(n, "turn")));
+            self.console.info(&format!("resuming `{name}` ({})", count(n, "turn")));
         }
-        self.console.info("/help lists the commands, Ctrl-D ends");
+        self.console.info("/help lists the commands, Ctrl-D quits");
     }
 
     /// Goes on after a failure, and ends with the code of the first one.
@@ -266,7 +264,7 @@ impl<'a> Chat<'a> {
         self.n_left_out = 0;
         self.last = None;
         self.log.clear();
-        self.console.info("a new conversation begins");
+        self.console.info("new conversation");
     }
 
     /// Reads all files anew, so that several get their headings.
@@ -278,7 +276,7 @@ impl<'a> Chat<'a> {
         for warning in &input.warnings {
             self.console.warning(warning);
         }
-        self.console.info(&format!("{} go before the next question", count(input.text.len() as u64, "byte")));
+        self.console.info(&format!("{} added to the next question", count(input.text.len() as u64, "byte")));
         (self.files, self.material) = (files, input.into());
         Ok(())
     }
@@ -290,7 +288,7 @@ impl<'a> Chat<'a> {
         };
         match self.last.take().or_else(|| self.conversation.exchanges.last().map(kept)) {
             Some(last) => self.ask(last),
-            None => Err(ChatError::Typed("there is no question yet".into()).into()),
+            None => Err(ChatError::Typed("no question yet".into()).into()),
         }
     }
 

@@ -1,4 +1,4 @@
-//! The lines of a pipe or a file, which nobody edits.
+//! Input lines from a pipe or a file.
 
 use std::{borrow::Cow, io, mem, os::fd::AsFd as _};
 
@@ -13,7 +13,6 @@ use crate::{
 
 const CHUNK_LEN: usize = 16 * 1024;
 
-/// Lines from a pipe or a file.
 #[derive(Debug, Default)]
 pub(super) struct Lines {
     bytes: Vec<u8>,
@@ -63,7 +62,7 @@ fn text(line: &[u8], console: Console) -> Result<String> {
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     let text = String::from_utf8_lossy(line);
     if matches!(text, Cow::Owned(_)) {
-        console.warning("a line of stdin is not UTF-8, its wrong bytes are replaced");
+        console.warning("a line of stdin is not UTF-8; invalid bytes are replaced");
     }
     Ok(text.into_owned())
 }

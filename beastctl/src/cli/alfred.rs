@@ -2,16 +2,16 @@
 
 use clap::Subcommand;
 
-/// What Alfred wants.
+/// Alfred's request.
 #[derive(Debug, Subcommand)]
 pub enum AlfredVerb {
-    /// The rows for what was typed after the keyword, as JSON of a Script Filter.
+    /// Print the rows for the text typed after the keyword, as Script Filter JSON.
     Items {
-        /// What was typed.
+        /// The typed text.
         #[arg(value_name = "QUERY", default_value = "")]
         query: String,
     },
-    /// Begin an answer in the background, for the text on stdin; JSON of a Text View.
+    /// Start an answer to the text on stdin in the background; prints Text View JSON.
     Start {
         /// Name of the prompt.
         #[arg(value_name = "PROMPT")]
@@ -20,15 +20,15 @@ pub enum AlfredVerb {
         #[arg(value_name = "QUESTION", default_value = "")]
         question: String,
     },
-    /// How far an answer is, as JSON of a Text View.
+    /// Print the progress of an answer, as Text View JSON.
     View {
-        /// Which.
+        /// Id of the answer.
         #[arg(value_name = "JOB")]
         job: String,
     },
     /// Stop an answer.
     Cancel {
-        /// Which.
+        /// Id of the answer.
         #[arg(value_name = "JOB")]
         job: String,
     },

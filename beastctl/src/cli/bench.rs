@@ -7,38 +7,38 @@ use clap_complete::ArgValueCompleter;
 
 use super::completers;
 
-/// What is measured, and where it goes.
+/// What to measure, and where to write the results.
 #[derive(Debug, Args)]
 pub struct BenchOptions {
     /// Model to measure: a GGUF file, auto or builtin [default: as beastd is configured].
     #[arg(long, value_name = "FILE", add = ArgValueCompleter::new(completers::models))]
     pub model: Option<String>,
 
-    /// Measure everything this often; medians are shown [default: 3, with --quick 1].
+    /// Repeat every measurement this often; shows medians [default: 3, with --quick 1].
     #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=100))]
     pub repeats: Option<u32>,
 
-    /// Only these tables [default: all].
+    /// Run only these tables [default: all].
     #[arg(long, value_name = "TABLE,...", value_enum, value_delimiter = ',')]
     pub only: Vec<BenchTable>,
 
-    /// Once, with shorter prompts and answers: to see that all works.
+    /// Measure once, with shorter prompts and answers: a smoke test.
     #[arg(long)]
     pub quick: bool,
 
-    /// One JSON object with every sample, instead of the tables or into a file beside them.
+    /// Print one JSON object with every sample instead of tables, or also write it to FILE.
     #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = STDOUT, help_heading = "Output")]
     pub json: Option<PathBuf>,
 
-    /// A chart, as an SVG file.
+    /// Write a chart as an SVG file.
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub svg: Option<PathBuf>,
 
-    /// Measure also while other programs use the cores.
+    /// Measure even while other programs use the cores.
     #[arg(long)]
     pub force: bool,
 
-    /// Find the best threads, weights and steps for this machine and model; beastd uses them from its next start.
+    /// Find the fastest settings for this machine and model; beastd uses them from its next start.
     #[arg(long, conflicts_with_all = ["repeats", "only", "quick", "svg"])]
     pub calibrate: bool,
 }
@@ -46,19 +46,19 @@ pub struct BenchOptions {
 /// `FILE` when it is stdout.
 pub const STDOUT: &str = "-";
 
-/// What `bench` can measure.
+/// The tables of `bench`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum BenchTable {
-    /// How long loading takes.
+    /// Loading time.
     Startup,
-    /// How fast one answer comes.
+    /// Speed of a single answer.
     Generation,
-    /// The two profiles beside each other.
+    /// Profile beast against baseline.
     Profiles,
-    /// What guessing ahead brings.
+    /// Speedup from speculative decoding.
     Speculation,
     /// Several clients at once.
     Clients,
-    /// What a known beginning saves.
+    /// Time saved by the prefix cache.
     Prefix,
 }

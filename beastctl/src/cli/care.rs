@@ -2,24 +2,24 @@
 
 use clap::Args;
 
-/// What of the log is shown.
+/// What to show of the log.
 #[derive(Debug, Args)]
 pub struct LogsOptions {
-    /// Go on with what is added, until Ctrl-C.
+    /// Follow the log until Ctrl-C.
     #[arg(short, long)]
     pub follow: bool,
-    /// How many of the last lines.
+    /// Show this many of the last lines.
     #[arg(short = 'n', long, value_name = "LINES", default_value_t = 50, allow_negative_numbers = true)]
     pub lines: usize,
 }
 
-/// How thoroughly is looked, and for whom.
+/// How thoroughly to check, and the output format.
 #[derive(Debug, Args)]
 pub struct DoctorOptions {
-    /// One JSON object.
+    /// Print one JSON object.
     #[arg(long)]
     pub json: bool,
-    /// Also read a large model whole, to compare it with the hash in NAME.gguf.sha256; takes seconds.
+    /// Verify a large model against the hash in NAME.gguf.sha256; takes seconds.
     #[arg(long)]
     pub hash: bool,
 }

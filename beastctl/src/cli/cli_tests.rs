@@ -14,41 +14,40 @@ fn the_command_line_is_consistent() {
 fn the_help_is_short() {
     let help = Cli::command().render_help().to_string();
     expect![[r#"
-        Ask the language model that beastd keeps in memory
+        Ask a local language model
 
         Usage: beastctl [OPTIONS] <COMMAND>
 
         Commands:
           summarize    Summarize files or stdin
-          ask          Answer a question, about stdin when something is piped in
-          decide       Answer yes or no by exit code, choose, or rate: a decision about files or stdin
-          commit-msg   Write a commit message for a diff on stdin, or for what is staged
-          run          Run any prompt: built in, or your own prompts/NAME.md beside the configuration
+          ask          Answer a question, about stdin if it is piped
+          decide       Answer yes or no by exit code, choose or rate
+          commit-msg   Write a commit message for a diff on stdin, or for the staged changes
+          run          Run any prompt: a built-in one, or your own prompts/NAME.md beside the configuration
           prompts      List, show, write and edit prompts
-          chat         Talk with the model; stdin that is no terminal is answered line by line
-          history      List, show or remove the conversations that are kept
-          status       Show what the daemon is doing; never starts one
-          models       List, fetch, remove and choose models
-          bench        Measure how fast answers come on this machine, or tune beastd for it
-          logs         Show the log of the daemon
-          doctor       Look for everything that may keep beast from working, and say what mends it; never
-                       starts a daemon
-          hook         Let git ask for a message before each commit: install, uninstall, status
-          load         Load the model into memory now, so that the next request need not wait for it
-          unload       Give the memory of the model back once running requests have ended; the next request
-                       loads it again
-          service      Let the system start beastd: install, uninstall, start, stop, restart, status
-          stop         Let the daemon finish its running requests and end
-          version      Show the versions of client, protocol and daemon; never starts one
-          completions  Print a script that lets your shell complete commands, options, prompts and models
-          man          Show the manual, or print it as a man page where nobody reads along
-          help         Show the help of a command or a prompt, or this one
+          chat         Chat with the model; without a terminal, answer stdin line by line
+          history      List, show or remove saved conversations
+          status       Show what the daemon is doing; does not start one
+          models       List, download, remove and select models
+          bench        Benchmark this machine, or tune beastd for it
+          logs         Show the daemon's log
+          doctor       Diagnose problems and suggest fixes; does not start a daemon
+          hook         Suggest commit messages in git: install, uninstall, status
+          load         Load the model now, so that the next request does not wait for it
+          unload       Unload the model after running requests finish; the next request reloads it
+          service      Run beastd as a systemd or launchd service: install, uninstall, start, stop, restart,
+                       status
+          stop         Stop the daemon after its running requests finish
+          version      Show the versions of client, protocol and daemon; does not start one
+          completions  Print a completion script for your shell: commands, options, prompts and models
+          man          Show the manual, or print it as a man page if stdout is not a terminal
+          help         Show help for a command or prompt
 
         Options:
-          -q, --quiet               Errors only: no progress, notes or warnings
-              --color <WHEN>        Colours: auto, always or never [env: BEAST_COLOR, NO_COLOR]
+          -q, --quiet               Show errors only: no progress, notes or warnings
+              --color <WHEN>        Use colours: auto, always or never [env: BEAST_COLOR, NO_COLOR]
               --socket <PATH>       Socket of the daemon [default: where beastd puts it]
-              --timeout <DURATION>  Give up after this time, like 10s or 2m [env: BEAST_TIMEOUT]
+              --timeout <DURATION>  Give up after this time, such as 10s or 2m [env: BEAST_TIMEOUT]
           -h, --help                Print help
           -V, --version             Print version
 
@@ -58,10 +57,9 @@ fn the_help_is_short() {
           git diff --staged | beastctl commit-msg
           beastctl translate letter.txt
 
-        Every prompt is a command too; `beastctl prompts` lists them.
+        Every prompt is also a command; `beastctl prompts` lists them.
 
-        Exit codes: 0 done, 1 failed, 2 usage, 3 daemon not reached, 4 input too long,
-        5 answer cut (--strict, --schema), 75 busy, 130 Ctrl-C.
+        Exit codes: 0 done, 1 failed, 2 usage, 3 unreachable, 4 too long, 5 cut, 75 busy, 130 interrupted.
     "#]]
     .assert_eq(&help);
 }

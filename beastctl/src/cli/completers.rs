@@ -87,7 +87,7 @@ pub fn models(current: &OsStr) -> Vec<CompletionCandidate> {
 /// The words that stand for a model.
 fn words(current: &OsStr) -> impl Iterator<Item = CompletionCandidate> {
     let words =
-        [("auto", "the default model when it is there, else the built-in one"), ("builtin", "the built-in one")];
+        [("auto", "the default model if it is on disk, else the built-in one"), ("builtin", "the built-in one")];
     let words = words.into_iter().filter(move |(word, _)| begins(word.as_ref(), current));
     words.map(|(word, help)| CompletionCandidate::new(word).help(Some(help.into())))
 }

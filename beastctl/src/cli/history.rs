@@ -5,46 +5,46 @@ use clap_complete::ArgValueCandidates;
 
 use super::completers;
 
-/// What to do with the conversations; nothing said means the list.
+/// What to do with conversations; without a command, list them.
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub struct HistoryOptions {
-    /// What to do.
+    /// The command.
     #[command(subcommand)]
     pub verb: Option<HistoryVerb>,
-    /// One JSON array.
+    /// Print one JSON array.
     #[arg(long)]
     pub json: bool,
 }
 
-/// What is to be done with the conversations that are kept.
+/// Commands for saved conversations.
 #[derive(Debug, Subcommand)]
 pub enum HistoryVerb {
-    /// List them, newest first; this is what happens without a word.
+    /// List them, newest first; the default.
     List {
-        /// One JSON array.
+        /// Print one JSON array.
         #[arg(long)]
         json: bool,
     },
     /// Print one.
     Show {
-        /// Its name, or the beginning of it [default: the newest].
+        /// Its name or a prefix of it [default: the newest].
         #[arg(value_name = "NAME", add = ArgValueCandidates::new(completers::sessions))]
         name: Option<String>,
-        /// One JSON object.
+        /// Print one JSON object.
         #[arg(long)]
         json: bool,
     },
-    /// Remove some, or all together with the lines typed into chats.
+    /// Remove some, or all of them with the input history of chats.
     Rm {
-        /// Their names, or the beginnings of them.
+        /// Their names, or prefixes of them.
         #[arg(value_name = "NAME", required_unless_present = "all", conflicts_with = "all",
             add = ArgValueCandidates::new(completers::sessions))]
         names: Vec<String>,
-        /// All of them.
+        /// Remove all.
         #[arg(long)]
         all: bool,
-        /// Do not ask.
+        /// Do not ask for confirmation.
         #[arg(short, long, visible_alias = "force")]
         yes: bool,
     },

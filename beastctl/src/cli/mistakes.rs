@@ -103,7 +103,7 @@ fn question(error: &clap::Error, arguments: &[OsString]) -> Option<String> {
         _ => return None,
     };
     let (command, word) = (command_of(arguments), quoted(word));
-    Some(format!("{word} begins with a dash, so it was read as options; try: {command} -- {word}"))
+    Some(format!("{word} starts with a dash, so it was parsed as options; try: {command} -- {word}"))
 }
 
 /// The variable that an option has its value from, which nobody has typed: `--color <WHEN>` is `BEAST_COLOR`.

@@ -19,7 +19,7 @@ fn a_file_that_begins_with_a_dash_is_named_whole() {
 #[test]
 fn what_was_typed_is_blamed_for_itself() {
     assert!(said(&["--color=foo", "status"]).contains("'--color <WHEN>'"));
-    assert!(said(&["--timeout", "-1", "status"]).contains("'--timeout <DURATION>': must be a time above 0"));
+    assert!(said(&["--timeout", "-1", "status"]).contains("'--timeout <DURATION>': must be a duration above 0"));
     assert_eq!(variable("--color <WHEN>", &[]).as_deref(), Some("BEAST_COLOR"));
     assert_eq!(variable("--color <WHEN>", &["--color".into()]), None);
     assert_eq!(variable("--temp <T>", &[]), None);
@@ -57,7 +57,7 @@ fn a_question_that_begins_with_a_dash_is_known_as_one() {
     for question in ["-x is what?", "--what is this?", "-p what?", "-1 + 2?"] {
         let line = said(&["ask", question]);
         let expected =
-            format!("'{question}' begins with a dash, so it was read as options; try: beastctl ask -- '{question}'");
+            format!("'{question}' starts with a dash, so it was parsed as options; try: beastctl ask -- '{question}'");
         assert_eq!(line, expected);
     }
     let line = said(&["ask", "-pto", "what is it?"]);
@@ -67,10 +67,7 @@ fn a_question_that_begins_with_a_dash_is_known_as_one() {
 #[test]
 fn numbers_are_asked_for_in_words() {
     for (words, expected) in [
-        (
-            &["ask", "q", "--seed", "-1"][..],
-            "must be a whole number, 0 or more; without --seed each answer is drawn anew",
-        ),
+        (&["ask", "q", "--seed", "-1"][..], "must be a whole number, 0 or more; without --seed each answer is random"),
         (&["ask", "q", "--top-k", "-1"], "must be a whole number, 0 or more; 0 allows all tokens"),
         (&["ask", "q", "--max-tokens", "0"], "must be a whole number, 1 or more"),
         (&["ask", "q", "--seed", "4294967296"], "must be at most 4294967295"),

@@ -5,91 +5,91 @@ use clap_complete::{ArgValueCandidates, ArgValueCompleter};
 
 use super::completers;
 
-/// What to do with the models; nothing said means the list.
+/// What to do with models; without a command, list them.
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub struct ModelsOptions {
-    /// What to do.
+    /// The command.
     #[command(subcommand)]
     pub action: Option<ModelsAction>,
-    /// One JSON array.
+    /// Print one JSON array.
     #[arg(long)]
     pub json: bool,
 }
 
-/// What is to be done with models.
+/// Commands for models.
 #[derive(Debug, Subcommand)]
 pub enum ModelsAction {
-    /// List the models that have a name and those on this disk; this is what happens without a word.
+    /// List named models and those on disk; the default.
     List {
-        /// One JSON array.
+        /// Print one JSON array.
         #[arg(long)]
         json: bool,
     },
-    /// Fetch a model and print its path; goes on where it was interrupted.
+    /// Download a model and print its path; resumes interrupted downloads.
     #[command(after_help = "\
-The SHA-256 is checked where one is known: the hub says it, for other addresses --sha256 does.
-HF_TOKEN is for repositories that ask for one, HF_ENDPOINT for a mirror, HTTPS_PROXY and NO_PROXY for proxies.
+Verifies the SHA-256 if it is known: from the hub, or from --sha256 for other URLs.
+HF_TOKEN gives access to gated repositories, HF_ENDPOINT sets a mirror, HTTPS_PROXY and NO_PROXY set proxies.
 
 Examples:
   beastctl models pull lfm2-2.6b
   beastctl models pull LiquidAI/LFM2-1.2B-GGUF:Q4_K_M
   beastctl models pull https://example.org/model.gguf --sha256 HEX")]
     Pull(PullOptions),
-    /// Remove a model from this disk.
+    /// Remove a model from disk.
     #[command(after_help = "Examples:\n  beastctl models rm lfm2.5-350m\n  beastctl models rm -y old-model.gguf")]
     Rm {
         /// Names of models.
         #[arg(value_name = "MODEL", required = true, add = ArgValueCandidates::new(completers::named_models))]
         names: Vec<String>,
-        /// Do not ask.
+        /// Do not ask for confirmation.
         #[arg(short, long)]
         yes: bool,
-        /// Do not ask, and remove also the model in use.
+        /// Remove even the model in use, without asking.
         #[arg(long)]
         force: bool,
     },
-    /// Let beastd answer with this model from now on.
+    /// Use this model from now on.
     #[command(after_help = "\
-Writes `model` into config.toml, and leaves everything else there as it is.
+Sets `model` in config.toml and leaves the rest of the file as it is.
 
 Examples:
   beastctl models use lfm2-2.6b
   beastctl models use ~/models/mine.gguf
-  beastctl models use auto        # the default model when it is there, else the built-in one")]
+  beastctl models use auto        # the default model if it is on disk, else the built-in one")]
     Use {
         /// Name of a model, path of a GGUF file, `auto` or `builtin`.
         #[arg(value_name = "MODEL", add = ArgValueCompleter::new(completers::usable_models))]
         name: String,
     },
-    /// Show all that is known of a model: licence, sampling, where it is.
+    /// Show the details of a model: licence, sampling, path.
     #[command(after_help = "Examples:\n  beastctl models show lfm2-2.6b\n  beastctl models show --json lfm2-2.6b")]
     Show {
         /// Name of a model.
         #[arg(value_name = "MODEL", add = ArgValueCandidates::new(completers::named_models))]
         name: String,
-        /// One JSON object.
+        /// Print one JSON object.
         #[arg(long)]
         json: bool,
     },
 }
 
-/// How a model is fetched.
+/// How to download a model.
 #[derive(Debug, Args)]
 pub struct PullOptions {
-    /// Name of a model, ORG/REPO:QUANT, ORG/REPO/FILE.gguf, an address, or the path of a file.
+    /// Name of a model, ORG/REPO:QUANT, ORG/REPO/FILE.gguf, a URL, or the path of a file.
     #[arg(value_name = "MODEL", add = ArgValueCompleter::new(completers::named_and_files))]
     pub name: String,
-    /// The SHA-256 that the file must have.
+    /// Expected SHA-256 of the file.
     #[arg(long, value_name = "HEX", value_parser = sha256)]
     pub sha256: Option<String>,
-    /// Name of the file in the models folder [default: its own].
+    /// File name in the models folder [default: its own].
     #[arg(long = "name", value_name = "FILE")]
     pub file: Option<String>,
-    /// Use no network: only what is on this disk.
+    /// Do not use the network: only files on disk.
     #[arg(long)]
     pub offline: bool,
-    /// Tries without a new byte before giving up.
+    /// Give up after this many tries without a new byte.
     #[arg(long, value_name = "N", default_value_t = 8)]
     pub retries: u32,
 }

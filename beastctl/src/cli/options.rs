@@ -7,14 +7,14 @@ use clap::{Args, ValueEnum};
 use super::{conversation::ConversationOptions, output::OutputOptions};
 use crate::numbers::{max_tokens, min_p, repeat_penalty, seed, temp, top_k, top_p};
 
-/// What all verbs that generate an answer share.
+/// Options of all verbs that generate an answer.
 #[derive(Debug, Args)]
 pub struct Options {
-    /// Instruction in place of the prompt's own.
+    /// Replace the prompt's instruction.
     #[arg(short, long, value_name = "TEXT")]
     pub system: Option<String>,
 
-    /// Value of a variable of the prompt, empty only where its default is; may be given more than once.
+    /// Set a variable of the prompt, empty only if its default is; may be repeated.
     #[arg(short, long, value_name = "KEY=VALUE", value_parser = key_value)]
     pub param: Vec<(String, String)>,
 
@@ -22,19 +22,23 @@ pub struct Options {
     #[arg(long, value_name = "N", value_parser = max_tokens, allow_negative_numbers = true)]
     pub max_tokens: Option<u32>,
 
-    /// End the answer before this text; may be given more than once.
+    /// End the answer before this string; may be repeated.
     #[arg(long, value_name = "TEXT", value_parser = stop_text)]
     pub stop: Vec<String>,
 
-    /// Drop this place of the input as far as it does not fit, instead of refusing it.
+    /// Drop the head, middle or tail of input that is too long, instead of failing.
     #[arg(long, value_name = "PLACE", value_enum)]
     pub truncate: Option<Truncate>,
 
-    /// Fail when no daemon runs, instead of starting one.
+    /// Thoughts of models that think before they answer.
+    #[command(flatten)]
+    pub thinking: ThinkingOptions,
+
+    /// Fail if no daemon is running, instead of starting one.
     #[arg(long)]
     pub no_start: bool,
 
-    /// Which conversation a question belongs to.
+    /// The conversation that a question belongs to.
     #[command(flatten, next_help_heading = "Conversation")]
     pub conversation: ConversationOptions,
 
@@ -42,16 +46,55 @@ pub struct Options {
     #[command(flatten, next_help_heading = "Tools")]
     pub tools: ToolOptions,
 
-    /// How tokens are chosen.
+    /// Sampling options.
     #[command(flatten, next_help_heading = "Sampling")]
     pub sampling: SamplingOptions,
 
-    /// How the answer is shown.
+    /// Output options.
     #[command(flatten, next_help_heading = "Output")]
     pub output: OutputOptions,
 }
 
-/// Which place of the input may be dropped.
+/// Thoughts of models that think before they answer.
+#[derive(Debug, Args)]
+pub struct ThinkingOptions {
+    /// Think before the answer, if the model can.
+    #[arg(long, overrides_with = "no_think")]
+    pub think: bool,
+
+    /// Answer without thinking, if the model can.
+    #[arg(long)]
+    pub no_think: bool,
+
+    /// How hard to think, for models that know efforts.
+    #[arg(long, value_name = "LEVEL", value_enum, conflicts_with = "no_think")]
+    pub effort: Option<Effort>,
+
+    /// Stop thinking after this many tokens and answer.
+    #[arg(long, value_name = "N", value_parser = max_tokens, allow_negative_numbers = true)]
+    pub max_thought: Option<u32>,
+}
+
+impl ThinkingOptions {
+    /// What was said about it, if anything was.
+    pub fn wish(&self) -> Option<bool> {
+        match (self.think || self.effort.is_some(), self.no_think) {
+            (true, _) => Some(true),
+            (false, true) => Some(false),
+            (false, false) => None,
+        }
+    }
+}
+
+/// How hard a model thinks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Effort {
+    Low,
+    Medium,
+    High,
+}
+
+/// Which part of the input to drop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Truncate {
     /// Its beginning.
@@ -65,40 +108,40 @@ pub enum Truncate {
 /// Functions that the model may call.
 #[derive(Debug, Args)]
 pub struct ToolOptions {
-    /// Functions that the model may call: a JSON array of OpenAI's tools, a file or the JSON itself. Each call is
-    /// printed as a line of JSON.
+    /// Functions that the model may call: a JSON array of OpenAI tools, as a file or inline. Prints each call as a
+    /// JSON line.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["schema", "grammar", "extract"])]
     pub tools: Option<PathBuf>,
 
-    /// Whether it calls one: auto, none, required, or the NAME of the one to call.
+    /// Whether to call one: auto, none, required, or the NAME of the function.
     #[arg(long, value_name = "CHOICE", requires = "tools")]
     pub tool_choice: Option<String>,
 }
 
-/// How tokens are chosen.
+/// Sampling options.
 #[derive(Debug, Args)]
 pub struct SamplingOptions {
-    /// Temperature: 0 takes the likeliest token each time.
+    /// Temperature; 0 always takes the likeliest token.
     #[arg(long, value_name = "T", value_parser = temp, allow_negative_numbers = true)]
     pub temp: Option<f32>,
 
-    /// Choose among the likeliest tokens that together reach this probability.
+    /// Sample from the likeliest tokens that together reach this probability.
     #[arg(long, value_name = "P", value_parser = top_p, allow_negative_numbers = true)]
     pub top_p: Option<f32>,
 
-    /// Choose among this many likeliest tokens, 0 for all.
+    /// Sample from this many likeliest tokens, 0 for all.
     #[arg(long, value_name = "N", value_parser = top_k, allow_negative_numbers = true)]
     pub top_k: Option<u32>,
 
-    /// Drop tokens less likely than this share of the likeliest.
+    /// Drop tokens less likely than this share of the likeliest one.
     #[arg(long, value_name = "P", value_parser = min_p, allow_negative_numbers = true)]
     pub min_p: Option<f32>,
 
-    /// Divide the logits of recent tokens by this: above 1 for less repetition, 1 for no penalty.
+    /// Divide the logits of recent tokens by this: above 1 for less repetition, 1 for none.
     #[arg(long, value_name = "P", value_parser = repeat_penalty, allow_negative_numbers = true)]
     pub repeat_penalty: Option<f32>,
 
-    /// Seed of the random choice, to get the same answer again.
+    /// Random seed, for a reproducible answer.
     #[arg(long, value_name = "N", value_parser = seed, allow_negative_numbers = true)]
     pub seed: Option<u32>,
 }

@@ -6,43 +6,43 @@ use clap::{Args, ValueEnum};
 
 use crate::output::ColorChoice;
 
-/// How the answer is shown.
+/// Output options.
 #[derive(Debug, Args)]
 pub struct OutputOptions {
-    /// One JSON object at the end, instead of the text; nothing when the run fails.
+    /// Print one JSON object at the end instead of text; nothing on failure.
     #[arg(long)]
     pub json: bool,
 
-    /// One JSON object a line for all that happens, from loading and piece to done or error.
+    /// Stream events as JSON lines, from `loading` to `done` or `error`.
     #[arg(long, conflicts_with_all = ["json", "no_stream"])]
     pub stream_json: bool,
 
-    /// An answer that fits this JSON schema, a file or the JSON itself; all of it or, with exit code 5, nothing.
-    #[arg(long, value_name = "FILE")]
+    /// An answer that fits this JSON schema: a file, the JSON itself, or a short form such as 'name, age int, tags
+    /// [string]'; all of it or, with exit code 5, nothing.
+    #[arg(long, value_name = "SCHEMA")]
     pub schema: Option<PathBuf>,
 
-    /// An answer that fits this grammar in GBNF, a file or the rules themselves; all of it or, with exit code 5,
-    /// nothing.
+    /// Constrain the answer to a GBNF grammar, as a file or inline; no output and exit code 5 if it is incomplete.
     #[arg(long, value_name = "FILE", conflicts_with = "schema")]
     pub grammar: Option<PathBuf>,
 
-    /// Only the first fenced code block of the answer; all of it where there is none.
+    /// Print only the first fenced code block of the answer, or all of it if there is none.
     #[arg(short = 'x', long, conflicts_with_all = ["schema", "grammar"])]
     pub extract: bool,
 
-    /// The whole answer at once, at the end.
+    /// Print the whole answer at the end.
     #[arg(long)]
     pub no_stream: bool,
 
-    /// The answer as the model wrote it, also on a terminal [env: BEAST_MARKDOWN=never].
+    /// Print Markdown as it is, even on a terminal [env: BEAST_MARKDOWN=never].
     #[arg(long)]
     pub no_markdown: bool,
 
-    /// Times and speeds on stderr.
+    /// Print times and speeds on stderr.
     #[arg(long)]
     pub stats: bool,
 
-    /// Exit with 5 when the answer was cut.
+    /// Exit with 5 if the answer is truncated.
     #[arg(long)]
     pub strict: bool,
 }

@@ -64,7 +64,7 @@ fn disguise(run: Command, prompt: &Prompt) -> Command {
         for variable in &prompt.variables {
             let default = match &variable.default {
                 Some(default) => format!("[default: {}]", one_line(default)),
-                None => "(must be given)".into(),
+                None => "(required)".into(),
             };
             // Writing to a String cannot fail.
             let _ = writeln!(after, "  -p {}=VALUE  {default}", variable.name);

@@ -55,7 +55,7 @@ fn what_is_neither_is_told_in_one_line() {
 fn help_and_mistakes_speak_of_the_prompt() {
     let error = |words: &[&str]| typed(words).unwrap_err().find::<clap::Error>().unwrap().to_string();
     let help = error(&["translate", "--help"]);
-    assert!(help.starts_with("Into English"), "{help}");
+    assert!(help.starts_with("Translate into English"), "{help}");
     for text in ["Usage: beastctl translate [OPTIONS] [FILE]...", "-p to=VALUE  [default: English]", "--temp"] {
         assert!(help.contains(text), "{text} in {help}");
     }

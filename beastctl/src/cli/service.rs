@@ -2,38 +2,38 @@
 
 use clap::Subcommand;
 
-/// What is to be done with the service.
+/// Commands for the service.
 #[derive(Debug, Subcommand)]
 pub enum ServiceVerb {
-    /// Let the system listen in the place of beastd from now on, and start it at the first request.
+    /// Let systemd or launchd listen on the socket and start beastd on the first request.
     #[command(after_help = "\
-Linux: two units of systemd for this user. macOS: an agent of launchd. Settings stay in the configuration file.
-To go on after a logout on Linux: loginctl enable-linger.
+Linux: systemd user units. macOS: a launchd agent. Settings stay in the configuration file.
+To keep it running after logout on Linux: loginctl enable-linger.
 
 Examples:
   beastctl service install
   beastctl service install --socket ~/beast.sock")]
     Install {
-        /// Also in place of a file that somebody else has written; a copy is kept beside it.
+        /// Replace a file that beastctl did not write; keeps a copy beside it.
         #[arg(long)]
         force: bool,
     },
-    /// Finish the running requests and take the service away.
+    /// Remove the service after running requests finish.
     #[command(after_help = "Examples:\n  beastctl service uninstall")]
     Uninstall,
     /// Listen again after `stop`; the first request starts beastd.
     #[command(after_help = "Examples:\n  beastctl service start")]
     Start,
-    /// Finish the running requests, end beastd, and do not listen until `start` or the next login.
+    /// Stop beastd after running requests finish; do not listen until `start` or the next login.
     #[command(after_help = "Examples:\n  beastctl service stop")]
     Stop,
-    /// Finish the running requests, then start beastd anew; requests that come meanwhile wait.
+    /// Restart beastd after running requests finish; new requests wait.
     #[command(after_help = "Examples:\n  beastctl service restart")]
     Restart,
-    /// Show whether the service is installed and runs: exit code 0 when it listens, else 3.
+    /// Show whether the service is installed and running: exits with 0 if it listens, else 3.
     #[command(after_help = "Examples:\n  beastctl service status\n  beastctl service status --json | jq .state")]
     Status {
-        /// One JSON object.
+        /// Print one JSON object.
         #[arg(long)]
         json: bool,
     },

@@ -1,17 +1,16 @@
-//! Why a verb with no room of its own has failed.
+//! Errors of verbs without a room.
 
 use crate::{
     client::ClientError,
     exit::{self, Failing},
 };
 
-/// Why a verb with no room of its own has failed.
 #[derive(Debug, thiserror::Error)]
 pub enum CommandError {
-    /// `history rm --all` may not go on by itself.
-    #[error("nothing was removed: {0}")]
+    /// `history rm --all` needs confirmation.
+    #[error("nothing removed: {0}")]
     NotRemoved(&'static str),
-    /// `status` found nobody; the object of `--json` has been printed.
+    /// `status` found no daemon; the `--json` object has been printed.
     #[error(transparent)]
     NotRunning(ClientError),
 }

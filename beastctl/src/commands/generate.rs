@@ -1,4 +1,4 @@
-//! `summarize`, `ask`, `commit-msg` and `run`: material and prompt become a request, its events become an answer.
+//! `summarize`, `ask`, `commit-msg` and `run`: material and prompt become a request, its events an answer.
 
 use std::{mem, path::PathBuf};
 
@@ -17,34 +17,19 @@ use crate::{
     wait::Wait,
 };
 
-/// What is to be done with what.
 #[derive(Debug)]
 pub(super) enum Task {
     /// `ask`: the question goes after the material.
-    Ask {
-        /// Its words.
-        question: Vec<String>,
-    },
+    Ask { question: Vec<String> },
     /// `commit-msg`.
     CommitMsg,
     /// `summarize` and `run`.
-    Prompt {
-        /// Of the prompt.
-        name: String,
-        /// Its material.
-        files: Vec<PathBuf>,
-    },
+    Prompt { name: String, files: Vec<PathBuf> },
     /// `run` with a text in the place of files.
-    Text {
-        /// Of the prompt.
-        name: String,
-        /// What was typed.
-        text: String,
-    },
+    Text { name: String, text: String },
 }
 
 impl Task {
-    /// Files, or a text that can be none.
     pub(super) fn of_prompt(name: String, files: Vec<PathBuf>) -> Self {
         match material::words::text(&name, &files).map(str::to_owned) {
             Some(text) => Task::Text { name, text },
@@ -52,9 +37,9 @@ impl Task {
         }
     }
 
-    /// Whether nobody reads stdin for this.
     fn leaves_stdin(&self) -> bool {
-        matches!(self, Task::Prompt { files, .. } if !files.is_empty() && files.iter().all(|file| file.as_os_str() != "-"))
+        let Task::Prompt { files, .. } = self else { return false };
+        !files.is_empty() && files.iter().all(|file| file.as_os_str() != "-")
     }
 
     fn prompt(&self) -> &str {
@@ -82,7 +67,7 @@ fn answer(context: &Context, task: Task, options: &Options) -> Result<()> {
     let constraint = turn::constraint(options, task.leaves_stdin())?;
     let tools = turn::tools(options)?;
     if is_stdout_lost() {
-        console.info("stdout is closed or /dev/null, so nobody sees the answer");
+        console.info("stdout is closed or /dev/null, so the answer is lost");
     }
     // Ctrl-C ends the reading at once: there is nothing to tidy up yet.
     let reading = Wait::default().limited(context.timeout);

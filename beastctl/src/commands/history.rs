@@ -1,4 +1,4 @@
-//! `history`: list, show and remove the conversations that are kept.
+//! `history`: list, show and remove saved conversations.
 
 use std::{
     fmt::Write as _,
@@ -25,7 +25,6 @@ const WIDTH: usize = 120;
 /// What is left of a question in the narrowest terminal.
 const MIN_QUESTION: usize = 10;
 
-/// Does what was typed.
 pub(super) fn run(context: &Context, options: HistoryOptions) -> Result<()> {
     let console = context.console;
     let store = Store::of_user()?;
@@ -53,7 +52,7 @@ fn list(store: &Store, is_json: bool, console: Console) -> Result<()> {
         return Ok(console.print(&json_line(&Value::from(objects)))?);
     }
     if rows.is_empty() {
-        console.info("there is no conversation yet");
+        console.info("no conversations yet");
     }
     Ok(console.print(&table(&rows, SystemTime::now(), columns(io::stdout()).unwrap_or(WIDTH)))?)
 }
@@ -164,7 +163,7 @@ fn remove_all(store: &Store, is_forced: bool, console: Console) -> Result<()> {
     let entries = store.entries()?;
     if !is_forced && !entries.is_empty() {
         if !input::stdin_is_terminal() {
-            return Err(CommandError::NotRemoved("nobody can be asked whether all conversations may go").into());
+            return Err(CommandError::NotRemoved("cannot ask for confirmation without a terminal").into());
         }
         console.lines(&format!("Remove {}? [y/N] ", count(entries.len() as u64, "conversation")));
         let mut answer = String::new();

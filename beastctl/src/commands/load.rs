@@ -1,4 +1,4 @@
-//! `beastctl load` and `unload`: the model into memory and out of it, by hand.
+//! `beastctl load` and `unload`.
 
 use std::{io, path::Path, time::Instant};
 
@@ -46,7 +46,7 @@ pub(super) fn unload(context: &Context) -> Result<()> {
     let mut client = match Client::reach(&path, &wait) {
         Ok(client) => client.same_version()?,
         Err(error) if error.is_not_running() => {
-            context.console.info(&format!("no beastd runs at {}", path.display()));
+            context.console.info(&format!("beastd is not running at {}", path.display()));
             return Ok(());
         }
         Err(error) => return Err(error.into()),
@@ -61,9 +61,6 @@ pub(super) fn unload(context: &Context) -> Result<()> {
 
 /// Has a running daemon answer with another model, which takes until the present one has finished what it began. `None`
 /// when none runs, also after this has waited for the end of one that ends.
-///
-/// # Errors
-/// See [`ClientError`].
 pub(crate) fn switch(
     socket: &Path,
     model: &str,

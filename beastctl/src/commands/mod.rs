@@ -1,4 +1,4 @@
-//! One verb, one file; here the choice among them. A verb that is more than a few steps has a room of its own.
+//! One file per verb, and the dispatch. A verb of more than a few steps has its own room.
 
 mod error;
 mod generate;

@@ -1,4 +1,4 @@
-//! `beastctl prompts`: the list, and the user's own files.
+//! `beastctl prompts`: lists prompts and manages the user's files.
 
 use std::{
     fmt::Write as _,
@@ -18,7 +18,7 @@ use crate::{
     context::Context,
     exit::Result,
     input,
-    output::{json_line, one_line},
+    output::{Console, json_line, one_line},
     prompts::{self, Entry, Origin, PromptError},
     text,
 };
@@ -30,7 +30,6 @@ const EDITOR: &str = "vi";
 /// What a shell says about a command that it does not find.
 const NOT_FOUND: i32 = 127;
 
-/// Does what was asked for.
 pub(super) fn run(context: &Context, options: PromptsOptions) -> Result<()> {
     match options.action {
         None => list(context, options.json),
@@ -70,6 +69,8 @@ fn object(entry: &Entry) -> Value {
             object["instruction"] = json!(prompt.instruction);
             object["max_tokens"] = json!(prompt.max_tokens);
             object["stop"] = json!(prompt.stop);
+            object["one_line"] = json!(prompt.one_line);
+            object["think"] = json!(prompt.think);
             object["sampling"] = sampling_object(&prompt.sampling);
             object["schema"] = prompt.schema.as_ref().map_or(Value::Null, |schema| schema_object(schema));
             // As it is written in a file.
@@ -98,20 +99,18 @@ fn schema_object(schema: &str) -> Value {
     serde_json::from_str(schema).unwrap_or_else(|_| schema.into())
 }
 
-/// The error and what is beneath it.
 fn error_line(error: &PromptError) -> String {
     let source = std::error::Error::source(error).map(|source| format!(": {source}")).unwrap_or_default();
     format!("{error}{source}")
 }
 
-/// One aligned line for each.
 fn table(entries: &[Entry]) -> String {
     let origin = |entry: &Entry| match entry.origin {
         Origin::BuiltIn => "built in",
         // The command wins.
-        Origin::Own if prompt_verb::is_command(&entry.name) => "yours, by beastctl run only",
+        Origin::Own if prompt_verb::is_command(&entry.name) => "yours, only with beastctl run",
         Origin::Own => "yours",
-        Origin::OwnInPlace => "yours, in place of the built-in one",
+        Origin::OwnInPlace => "yours, overrides the built-in one",
     };
     let width = |text: fn(&Entry) -> usize| entries.iter().map(text).max().unwrap_or_default();
     let names = width(|entry| entry.name.chars().count());
@@ -179,13 +178,18 @@ fn new(context: &Context, name: &str, from: Option<&str>) -> Result<()> {
     create(&path, name, &text)?;
     context.console.print(&format!("{}\n", path.display()))?;
     let console = context.console;
-    if console.stdout_is_terminal && console.stderr_is_terminal && input::stdin_is_terminal() {
+    if can_edit(console) {
         open_editor(&path)?;
         prompts::load(name, Some(&folder))?;
     } else {
-        console.info(&format!("write into it what is to be done: beastctl prompts edit {}", text::quoted(name)));
+        console.info(&format!("fill in the instruction: beastctl prompts edit {}", text::quoted(name)));
     }
     Ok(())
+}
+
+/// An editor needs a terminal to read keys from and to draw on.
+fn can_edit(console: Console) -> bool {
+    console.stdout_is_terminal && console.stderr_is_terminal && input::stdin_is_terminal()
 }
 
 /// Writes a file that must not be there yet, whole or not at all.
@@ -210,19 +214,21 @@ fn edit(context: &Context, name: &str) -> Result<()> {
     prompts::check_name(name)?;
     let folder = prompts::folder().map_err(PromptError::from)?;
     let path = prompts::own_file(name, &folder);
-    let copy = if is_there(&path) && !path.is_dir() {
-        None
-    } else {
-        let text = prompts::find(name, Some(&folder))?.text;
-        create(&path, name, &text)?;
-        Some(text)
+    let is_own = is_there(&path) && !path.is_dir();
+    let text = if is_own { None } else { Some(prompts::find(name, Some(&folder))?.text) };
+    if !can_edit(context.console) {
+        return Err(PromptError::NoTerminal { name: name.into(), is_own }.into());
+    }
+    let copy = match text {
+        Some(text) => create(&path, name, &text).map(|()| Some(text))?,
+        None => None,
     };
     let edited = open_editor(&path);
     // A copy that says the same would only hide what a later version improves.
     if copy.is_some_and(|copy| beast_launchd::file::read(&path, 1 << 20).is_ok_and(|bytes| bytes == copy.as_bytes())) {
         fs::remove_file(&path).map_err(|source| PromptError::Unwritable { path: path.clone(), source })?;
         edited?;
-        context.console.info(&format!("nothing was changed, so {name} is still the built-in prompt"));
+        context.console.info(&format!("no changes; {name} is still the built-in prompt"));
         return Ok(());
     }
     edited?;
@@ -230,7 +236,6 @@ fn edit(context: &Context, name: &str) -> Result<()> {
     Ok(())
 }
 
-/// Runs the editor until it ends.
 fn open_editor(path: &Path) -> Result<(), PromptError> {
     let of = |name: &str| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
     let editor = of("VISUAL").or_else(|| of("EDITOR")).unwrap_or_else(|| EDITOR.into());
@@ -240,7 +245,7 @@ fn open_editor(path: &Path) -> Result<(), PromptError> {
     let status = status.map_err(|error| failed(format!("cannot be started: {error}")))?;
     match status.code() {
         Some(0) => Ok(()),
-        Some(NOT_FOUND) => Err(failed("is not to be found".into())),
-        _ => Err(failed(format!("ended with {status}"))),
+        Some(NOT_FOUND) => Err(failed("was not found".into())),
+        _ => Err(failed(format!("exited with {status}"))),
     }
 }

@@ -17,7 +17,6 @@ use crate::{
 /// A daemon that takes longer to describe itself is stuck.
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// Prints the status. Never starts a daemon.
 pub(super) fn run(context: &Context, is_json: bool) -> Result<()> {
     let path = context.socket()?;
     let wait = Wait::start(Some(context.timeout.unwrap_or(LIMIT))).context("cannot watch for Ctrl-C")?;

@@ -1,4 +1,4 @@
-//! `beastctl stop`: the daemon finishes what runs, and this waits until it has ended.
+//! `beastctl stop`: waits until the daemon has finished running requests and exited.
 
 use std::time::Duration;
 
@@ -12,14 +12,13 @@ use crate::{
 /// Time for the requests that still run: twice what the daemon gives them by default.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// Stops the daemon.
 pub(super) fn run(context: &Context) -> Result<()> {
     let path = context.socket()?;
     let limit = context.timeout.unwrap_or(LIMIT);
     let wait = Wait::start(Some(limit)).context("cannot watch for Ctrl-C")?;
     if !stop::end(&path, &wait)? {
         // What was asked for is so already, as for a service that is stopped twice.
-        context.console.info(&format!("no beastd runs at {}", path.display()));
+        context.console.info(&format!("beastd is not running at {}", path.display()));
     } else if context.console.stdout_is_terminal {
         context.console.print("stopped\n")?;
     }

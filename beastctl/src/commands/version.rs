@@ -1,4 +1,4 @@
-//! `beastctl version`: who speaks what.
+//! `beastctl version`: versions of programs and protocol.
 
 use std::time::Duration;
 

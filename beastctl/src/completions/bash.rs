@@ -1,5 +1,4 @@
-//! What is particular to bash: it hands words on as they were typed, divides them where others do not, and puts into
-//! the line what it gets.
+//! The bash script. bash passes words as typed, splits them in its own way, and inserts results verbatim.
 
 use std::{
     env,
@@ -141,7 +140,6 @@ fn quoted(word: &str) -> String {
     quoted
 }
 
-/// The same behind a quote that is open.
 fn quoted_within(word: &str, quote: char) -> String {
     if quote == '\'' {
         return word.replace('\'', r"'\''");

@@ -1,4 +1,4 @@
-//! What is particular to fish: whether it completes paths is a condition of its own.
+//! The fish script, in which completing paths is a separate condition.
 
 use std::fmt::Write as _;
 

@@ -1,6 +1,5 @@
-//! What Tab can make of a word: candidates that this program knows, and the kind of paths that the shell itself
-//! completes. It knows nothing of shells and reads no folder: shells know `~`, `$HOME`, quotes and their users'
-//! settings.
+//! Completes a word: candidates known to this program, and the kind of paths that the shell itself should complete.
+//! Knows no shells and reads no folder: shells handle `~`, `$HOME`, quotes and their users' settings.
 
 use std::{ffi::OsString, io};
 
@@ -12,22 +11,18 @@ use clap_complete::{
 
 use crate::cli::completers::{Paths, paths};
 
-/// What can stand in the place of a word.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Found {
     /// The paths that may stand there as well.
     pub(super) paths: Option<Paths>,
     /// What precedes a path in its word, like `--schema=`.
     pub(super) prefix: String,
-    /// The candidates.
     pub(super) words: Vec<Word>,
 }
 
-/// A candidate.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Word {
     pub(super) value: String,
-    /// A line about it, or nothing.
     pub(super) help: String,
 }
 
@@ -56,7 +51,6 @@ impl Found {
         Ok(found)
     }
 
-    /// What the scripts call the kind of paths.
     pub(super) fn kind(&self) -> &'static str {
         self.paths.map_or("none", Paths::name)
     }

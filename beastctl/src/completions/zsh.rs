@@ -1,4 +1,4 @@
-//! What is particular to zsh: a script that is also a file of its `fpath`, and candidates as `_describe` wants them.
+//! The zsh script, which also works as a file in `fpath`, with candidates for `_describe`.
 
 use std::fmt::Write as _;
 

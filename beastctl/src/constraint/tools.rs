@@ -1,6 +1,6 @@
-//! The file of `--tools`: functions that the model may call, as OpenAI's clients write them.
+//! The file for `--tools`: functions that the model may call, in OpenAI's format.
 //!
-//! It knows files and JSON, nothing of what a function does.
+//! Knows files and JSON, nothing of what a function does.
 
 use std::path::Path;
 
@@ -9,21 +9,18 @@ use serde_json::{Map, Value};
 
 use super::{ConstraintError, bytes_of, is_inline, malformed, no_json, text, until_content};
 
-/// How it is typed.
+/// The option's name.
 const OPTION: &str = "--tools";
-/// The largest file that is taken.
+/// Largest file to read.
 const MAX_LEN: usize = 1 << 20;
-/// The longest name, as OpenAI has it.
+/// Longest name, OpenAI's limit.
 const MAX_NAME_LEN: usize = 64;
 
-/// What a tool looks like.
+/// An example.
 pub(super) const EXAMPLE: &str =
     r#"{"type": "function", "function": {"name": "now", "parameters": {"type": "object", "properties": {}}}}"#;
 
-/// Reads the functions; `choice` is `auto`, `none`, `required` or the name of one, and `auto` when it is missing.
-///
-/// # Errors
-/// See [`ConstraintError`].
+/// Reads the functions; `choice` is `auto` (the default), `none`, `required` or a name.
 pub fn tools(path: &Path, choice: Option<&str>) -> Result<Tools, ConstraintError> {
     let inline = path.to_str().filter(|text| is_inline(OPTION, text));
     let (name, text) = match inline {
@@ -42,12 +39,12 @@ pub fn tools(path: &Path, choice: Option<&str>) -> Result<Tools, ConstraintError
         return Err(malformed(&name, (1, 1), "it must be a JSON array of tools", &format!("[{EXAMPLE}]")));
     };
     if items.is_empty() {
-        return Err(malformed(&name, (1, 1), "the array has no tool", &format!("[{EXAMPLE}]")));
+        return Err(malformed(&name, (1, 1), "the array is empty", &format!("[{EXAMPLE}]")));
     }
     let mut functions: Vec<Function> = Vec::new();
     for (at, item) in items.iter().enumerate() {
         let function = function(item).and_then(|function| match functions.iter().any(|f| f.name == function.name) {
-            true => Err(format!("there is another one of the name `{}`", function.name)),
+            true => Err(format!("duplicate name `{}`", function.name)),
             false => Ok(function),
         });
         let wrong = |problem| ConstraintError::Tool { name: name.clone(), n: at + 1, problem };
@@ -61,7 +58,7 @@ fn read(path: &Path, name: &str) -> Result<String, ConstraintError> {
     text(name, bytes_of(path, name, MAX_LEN)?)
 }
 
-/// A function, also without what OpenAI puts around it.
+/// Parses a function, with or without OpenAI's wrapper.
 fn function(item: &Value) -> Result<Function, String> {
     let item = item.as_object().ok_or("it must be an object")?;
     let function = match (item.get("type").and_then(Value::as_str), item.get("function")) {
@@ -77,7 +74,7 @@ fn function(item: &Value) -> Result<Function, String> {
     let parameters = match function.get("parameters") {
         None | Some(Value::Null) => String::new(),
         Some(Value::Object(schema)) => Value::Object(Map::clone(schema)).to_string(),
-        Some(_) => return Err("`parameters` must be a JSON schema, which is an object".into()),
+        Some(_) => return Err("`parameters` must be a JSON schema object".into()),
     };
     let description = match function.get("description") {
         None | Some(Value::Null) => String::new(),

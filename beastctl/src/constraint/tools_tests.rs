@@ -36,7 +36,7 @@ fn the_choice_is_a_word_or_a_name() {
     assert_eq!(choice("none"), Ok(ToolChoice::None));
     assert_eq!(choice("required"), Ok(ToolChoice::Required));
     assert_eq!(choice("now"), Ok(ToolChoice::Named("now".into())));
-    expect!["--tool-choice then: DIR/tools.json has no such tool; try: one of auto, none, required, now"]
+    expect!["--tool-choice then: DIR/tools.json has no such tool; try: use one of auto, none, required, now"]
         .assert_eq(&choice("then").unwrap_err());
 }
 
@@ -45,9 +45,7 @@ fn mistakes_are_named_with_their_place() {
     check_error(
         "[\n{\"name\": }]",
         None,
-        expect![
-            "DIR/tools.json:2:10: no JSON: expected value; try: mend it there, until jq . DIR/tools.json is content"
-        ],
+        expect!["DIR/tools.json:2:10: invalid JSON: expected value; try: fix it until jq . DIR/tools.json accepts it"],
     );
     check_error(
         "{}",
@@ -60,7 +58,7 @@ fn mistakes_are_named_with_their_place() {
         "[]",
         None,
         expect![[
-            r#"DIR/tools.json:1:1: the array has no tool; try: [{"type": "function", "function": {"name": "now", "parameters": {"type": "object", "properties": {}}}}]"#
+            r#"DIR/tools.json:1:1: the array is empty; try: [{"type": "function", "function": {"name": "now", "parameters": {"type": "object", "properties": {}}}}]"#
         ]],
     );
 }
@@ -75,11 +73,10 @@ fn mistakes_in_a_tool_are_named_with_its_number() {
     expect!["it must be an object"].assert_eq(&problem("5"));
     expect!["`name` must be text"].assert_eq(&problem("{}"));
     expect!["`a b` must be 1 to 64 letters, digits, `_` or `-`"].assert_eq(&problem(r#"{"name": "a b"}"#));
-    expect!["there is another one of the name `ok`"].assert_eq(&problem(r#"{"name": "ok"}"#));
+    expect!["duplicate name `ok`"].assert_eq(&problem(r#"{"name": "ok"}"#));
     expect!["its type is `web_search`; only `function` is supported"].assert_eq(&problem(r#"{"type": "web_search"}"#));
     expect!["`function` must be an object"].assert_eq(&problem(r#"{"type": "function", "function": 1}"#));
-    expect!["`parameters` must be a JSON schema, which is an object"]
-        .assert_eq(&problem(r#"{"name": "a", "parameters": []}"#));
+    expect!["`parameters` must be a JSON schema object"].assert_eq(&problem(r#"{"name": "a", "parameters": []}"#));
     expect!["`description` must be text"].assert_eq(&problem(r#"{"name": "a", "description": 1}"#));
 }
 
@@ -93,5 +90,5 @@ fn only_a_file_of_a_sensible_size_is_read() {
     assert!(error("/").starts_with("cannot read /; try: "));
     assert!(error("/nowhere/tools.json").starts_with("cannot read /nowhere/tools.json; try: "));
     let long = parse(&" ".repeat(MAX_LEN + 1), None).unwrap_err();
-    assert!(long.starts_with("DIR/tools.json has more than 1 MiB; try: "), "{long}");
+    assert!(long.starts_with("DIR/tools.json is larger than 1 MiB; try: "), "{long}");
 }

@@ -1,4 +1,4 @@
-//! The text of a file: a head, then a line for each turn, each a JSON object. Nothing here touches the disk.
+//! The file format: a header, then one JSON line per turn. Does not touch the disk.
 
 use beast_protocol::Role;
 use serde::Deserialize;
@@ -8,7 +8,6 @@ use super::{Conversation, Exchange, Head, Turn};
 /// What this program writes and reads.
 pub(super) const VERSION: u64 = 1;
 
-/// What is in a file.
 #[derive(Debug, Default)]
 pub(super) struct Parsed {
     /// `None` when there is no head: the file is empty, or its first line was cut off.
@@ -21,7 +20,6 @@ pub(super) struct Parsed {
     pub(super) is_unended: bool,
 }
 
-/// What is wrong with a file.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Flaw {
     Version(u64),
@@ -57,7 +55,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Parsed, Flaw> {
         let turn: Turn = match serde_json::from_slice(line) {
             Ok(turn) => turn,
             Err(_) if n_read == bytes.len() => break,
-            Err(error) => return Err(flaw(format!("this is no turn of a conversation ({error})"))),
+            Err(error) => return Err(flaw(format!("not a turn of a conversation ({error})"))),
         };
         match (question.take(), turn.role) {
             (None, Role::User) => question = Some(turn),
@@ -65,8 +63,8 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Parsed, Flaw> {
                 conversation.push(Exchange { question, answer: turn });
                 (parsed.n_good, parsed.is_unended) = (n_read as u64, !is_ended);
             }
-            (None, _) => return Err(flaw("a question should stand here".into())),
-            (Some(_), _) => return Err(flaw("an answer should stand here".into())),
+            (None, _) => return Err(flaw("expected a question".into())),
+            (Some(_), _) => return Err(flaw("expected an answer".into())),
         }
     }
     parsed.is_damaged = parsed.n_good < bytes.len() as u64;
@@ -94,12 +92,10 @@ fn head(line: &[u8]) -> Result<Head, Flaw> {
     serde_json::from_slice(line).map_err(unusable)
 }
 
-/// The line of a head.
 pub(super) fn head_line(head: &Head) -> String {
     line(head)
 }
 
-/// The two lines of an exchange.
 pub(super) fn exchange_lines(exchange: &Exchange) -> String {
     line(&exchange.question) + &line(&exchange.answer)
 }

@@ -1,6 +1,6 @@
-//! Conversations that are kept: a file each, one line a turn, so that a later question can go on with them.
+//! Saved conversations: one file each, one line per turn, so that later questions can continue them.
 //!
-//! It knows files and names. It never knows the daemon, the command line or who reads what it says.
+//! Knows files and names. Never knows the daemon, the command line or who reads the text.
 
 mod lines;
 mod names;
@@ -22,65 +22,48 @@ const READ_ONLY: [&str; 3] = ["read", "read the folder", "look at"];
 /// How many names an error lists.
 const MAX_LISTED: usize = 5;
 
-/// Why a conversation cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConversationError {
     /// A name that no conversation can have.
-    #[error("`{0}` is not a name of a conversation")]
+    #[error("invalid conversation name `{0}`")]
     Name(String),
     /// A new conversation cannot have a name of this form: it would be removed with the automatic ones.
-    #[error("there is no conversation `{0}`, and names of this form are given automatically")]
+    #[error("no conversation `{0}`, and names of this form are assigned automatically")]
     Automatic(String),
     /// There is none of this name.
-    #[error("there is no conversation `{0}`")]
+    #[error("no conversation `{0}`")]
     Unknown(String),
     /// More than one begins like this.
-    #[error("`{prefix}` is the beginning of {} conversations", .names.len())]
-    Ambiguous {
-        /// What was asked for.
-        prefix: String,
-        /// Those that begin so.
-        names: Vec<String>,
-    },
+    #[error("`{prefix}` matches {} conversations", .names.len())]
+    Ambiguous { prefix: String, names: Vec<String> },
     /// There is none at all.
-    #[error("there is no conversation yet")]
+    #[error("no conversations yet")]
     Nothing,
     /// There is one of this name already.
-    #[error("there is a conversation `{0}` already")]
+    #[error("a conversation `{0}` already exists")]
     Taken(String),
     /// Another process is in the middle of an exchange.
     #[error("the conversation `{0}` is in use by another process")]
     InUse(String),
     /// Its system turn is another one than that which was asked for.
-    #[error("the conversation `{0}` was begun with another system turn")]
+    #[error("the conversation `{0}` has a different system turn")]
     OtherSystem(String),
     /// Written by a later program.
-    #[error("{}:1: this is version {version} of the file, and this beastctl knows {}", .path.display(), lines::VERSION)]
-    OtherVersion {
-        path: PathBuf,
-        /// Its version.
-        version: u64,
-    },
+    #[error("{}:1: unsupported file version {version}; this beastctl reads {}", .path.display(), lines::VERSION)]
+    OtherVersion { path: PathBuf, version: u64 },
     /// A line that makes no sense, and not the last one, which a power cut explains.
     #[error("{}:{line}: {problem}", .path.display())]
     Damaged {
         path: PathBuf,
         /// The line, from 1.
         line: usize,
-        /// What is wrong there.
         problem: String,
     },
     /// The system refused.
     #[error("cannot {action} {}", .path.display())]
-    File {
-        /// What was tried.
-        action: &'static str,
-        /// The file or folder.
-        path: PathBuf,
-        source: io::Error,
-    },
+    File { action: &'static str, path: PathBuf, source: io::Error },
     /// There is no folder for them.
-    #[error("there is no place for conversations: {0}")]
+    #[error("no folder for conversations: {0}")]
     NoPlace(PathError),
 }
 
@@ -99,19 +82,19 @@ impl Failing for ConversationError {
     fn hint(&self) -> Option<String> {
         let hint = match self {
             ConversationError::Name(_) => return Some(names::rule()),
-            ConversationError::Automatic(_) | ConversationError::Taken(_) => "another name",
-            ConversationError::Unknown(_) => "beastctl history, for the names there are",
+            ConversationError::Automatic(_) | ConversationError::Taken(_) => "use another name",
+            ConversationError::Unknown(_) => "beastctl history, to list the names",
             ConversationError::Ambiguous { names, .. } => return Some(one_of(names)),
-            ConversationError::Nothing => "beastctl ask 'QUESTION', or beastctl chat, to begin one",
-            ConversationError::InUse(_) => "again when that has its answer, or another --session",
-            ConversationError::OtherSystem(_) => "without -s, or another --session",
-            ConversationError::OtherVersion { .. } => "a newer beastctl, or another --session",
+            ConversationError::Nothing => "start one with beastctl ask 'QUESTION' or beastctl chat",
+            ConversationError::InUse(_) => "repeat the command when it has its answer, or use another --session",
+            ConversationError::OtherSystem(_) => "leave out -s, or use another --session",
+            ConversationError::OtherVersion { .. } => "install a newer beastctl, or use another --session",
             ConversationError::Damaged { path, .. } => {
                 let name = path.file_stem().unwrap_or_default().display();
-                return Some(format!("mend that line, or beastctl history rm {name}"));
+                return Some(format!("fix that line, or beastctl history rm {name}"));
             }
             ConversationError::File { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
-                "make room there, or beastctl history rm"
+                "free some space there, or beastctl history rm"
             }
             ConversationError::File { action, path, source } => {
                 let is_read = READ_ONLY.contains(action);
@@ -133,10 +116,9 @@ impl ConversationError {
 
 fn one_of(names: &[String]) -> String {
     let more = if names.len() > MAX_LISTED { ", …" } else { "" };
-    format!("one of {}{more}", names[..names.len().min(MAX_LISTED)].join(", "))
+    format!("use one of {}{more}", names[..names.len().min(MAX_LISTED)].join(", "))
 }
 
-/// What a file begins with.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Head {
     version: u64,
@@ -154,17 +136,14 @@ pub struct Head {
 }
 
 impl Head {
-    /// Of a conversation that begins now.
     pub fn new(prompt: &str, system: &str) -> Self {
         let (prompt, system) = (prompt.to_owned(), system.to_owned());
         Self { version: lines::VERSION, created: now(), prompt, model: String::new(), system }
     }
 }
 
-/// One side of an exchange.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Turn {
-    /// Who speaks.
     pub role: Role,
     /// What is said, byte for byte.
     pub content: String,
@@ -186,17 +165,13 @@ fn is_false(value: &bool) -> bool {
     !value
 }
 
-/// A question and its answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Exchange {
-    /// The user's turn.
     pub question: Turn,
-    /// The model's turn.
     pub answer: Turn,
 }
 
 impl Exchange {
-    /// One that has just been made.
     pub fn new(question: String, answer: Said) -> Self {
         let at = now();
         let turn = |role, content| Turn {
@@ -212,27 +187,21 @@ impl Exchange {
     }
 }
 
-/// What a model said.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Said {
     pub text: String,
-    /// Name of the model.
     pub model: String,
-    /// Whether it would have said more.
     pub is_cut: bool,
 }
 
-/// A conversation so far.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Conversation {
-    /// How it began.
     pub head: Head,
     /// What was said, oldest first, without what was asked again.
     pub exchanges: Vec<Exchange>,
 }
 
 impl Conversation {
-    /// One in which nothing has been said yet.
     pub fn new(head: Head) -> Self {
         Self { head, exchanges: Vec::new() }
     }

@@ -1,4 +1,4 @@
-//! Names of conversations: those that people give, and those that are given automatically.
+//! Names of conversations: chosen and automatic ones.
 
 use std::time::SystemTime;
 
@@ -9,15 +9,11 @@ const MAX_LEN: usize = 64;
 /// The form of an automatic name: `d` stands for a digit. A number may follow.
 const FORM: &str = "dddd-dd-dd-dddddd";
 
-/// What a name may be, in words.
 pub(super) fn rule() -> String {
-    format!("letters, digits, `-`, `_` and `.`, at most {MAX_LEN} bytes, not beginning with `.` or `-`")
+    format!("use letters, digits, `-`, `_` and `.`, at most {MAX_LEN} bytes, not starting with `.` or `-`")
 }
 
 /// Refuses what cannot be the name of a file in the folder, or would be taken for an option.
-///
-/// # Errors
-/// [`ConversationError::Name`].
 pub fn check(name: &str) -> Result<(), ConversationError> {
     // Letters of any script: the file systems of both systems take them.
     let is_allowed = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.');

@@ -1,17 +1,20 @@
-//! The folder of conversations: finding, reading, locking, going on, removing.
+//! The folder of conversations: find, read, lock, append, remove.
 //!
-//! A file is locked by whoever makes an exchange, so a second one cannot come in between. A file without content is a
-//! conversation that has just been begun and has no exchange yet: to all others it is not there.
+//! An exchange locks its file, so that no other one can interleave. An empty file is a new conversation without an
+//! exchange, invisible to others.
 
 use std::{
-    fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError},
+    fs::{self, DirBuilder, File, OpenOptions, Permissions},
     io::{self, ErrorKind, Write},
     os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
     time::SystemTime,
 };
 
-use beast_launchd::file;
+use beast_launchd::{
+    file,
+    lock::{self, NotLocked},
+};
 
 use super::{
     Conversation, ConversationError, Exchange, Head,
@@ -23,7 +26,7 @@ use super::{
 const MAX_AUTOMATIC: usize = 1000;
 /// Longer than any context; a file that is longer was meant for something else.
 const MAX_BYTES: u64 = 64 << 20;
-/// How often a file may be replaced under our hands, or a name be taken, before that is told.
+/// How often a name may be taken before that is told.
 const MAX_TRIES: usize = 100;
 const EXTENSION: &str = "jsonl";
 
@@ -33,7 +36,6 @@ pub struct Store {
     max_automatic: usize,
 }
 
-/// A conversation in a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
     pub name: String,
@@ -41,34 +43,23 @@ pub struct Entry {
     pub modified: SystemTime,
 }
 
-/// A conversation that was read.
 #[derive(Debug)]
 pub struct Read {
-    /// What was said.
     pub conversation: Conversation,
     /// Its last exchange is damaged and not in there.
     pub is_damaged: bool,
 }
 
 impl Store {
-    /// Where the user's conversations are.
-    ///
-    /// # Errors
-    /// [`ConversationError::NoPlace`].
     pub fn of_user() -> Result<Self, ConversationError> {
         let folder = beast_launchd::paths::data_dir().map_err(ConversationError::NoPlace)?;
         Ok(Self::at(folder.join("conversations")))
     }
 
-    /// In this folder, which need not exist.
     pub fn at(folder: PathBuf) -> Self {
         Self { folder, max_automatic: MAX_AUTOMATIC }
     }
 
-    /// What is there, newest first.
-    ///
-    /// # Errors
-    /// [`ConversationError::File`].
     pub fn entries(&self) -> Result<Vec<Entry>, ConversationError> {
         let failed = |source| failure("read the folder", &self.folder, source);
         let files = match fs::read_dir(&self.folder) {
@@ -94,10 +85,6 @@ impl Store {
         Ok(entries)
     }
 
-    /// The name of the most recent one.
-    ///
-    /// # Errors
-    /// [`ConversationError::Nothing`], and see [`Store::entries`].
     pub fn latest(&self) -> Result<String, ConversationError> {
         self.entries()?.into_iter().next().map(|entry| entry.name).ok_or(ConversationError::Nothing)
     }
@@ -121,9 +108,6 @@ impl Store {
     }
 
     /// Reads one, also while another process goes on with it.
-    ///
-    /// # Errors
-    /// See [`ConversationError`].
     pub fn read(&self, name: &str) -> Result<Read, ConversationError> {
         let path = self.path(name)?;
         let bytes = file::read(&path, MAX_BYTES).map_err(|source| missing(name, failure("read", &path, source)))?;
@@ -133,9 +117,6 @@ impl Store {
     }
 
     /// Locks the conversation of this name for an exchange; begins it when there is none.
-    ///
-    /// # Errors
-    /// See [`ConversationError`].
     pub fn open(&self, name: &str) -> Result<Open, ConversationError> {
         let path = self.path(name)?;
         if names::is_automatic(name) && !path.exists() {
@@ -145,19 +126,12 @@ impl Store {
         Open::take(name, path, true)
     }
 
-    /// The same for one that must be there.
-    ///
-    /// # Errors
-    /// See [`ConversationError`].
     pub fn open_existing(&self, name: &str) -> Result<Open, ConversationError> {
         let open = Open::take(name, self.path(name)?, false)?;
         if open.conversation.is_none() { Err(ConversationError::Unknown(name.into())) } else { Ok(open) }
     }
 
     /// Begins one with an automatic name, and removes old ones when there are too many.
-    ///
-    /// # Errors
-    /// See [`ConversationError`].
     pub fn create(&self, time: SystemTime) -> Result<Open, ConversationError> {
         self.prepare()?;
         let mut n = 1;
@@ -175,9 +149,6 @@ impl Store {
     }
 
     /// Gives a conversation another name, which must be free.
-    ///
-    /// # Errors
-    /// See [`ConversationError`].
     pub fn rename(&self, from: &str, to: &str) -> Result<(), ConversationError> {
         let (old, new) = (self.path(from)?, self.path(to)?);
         if names::is_automatic(to) {
@@ -195,20 +166,10 @@ impl Store {
     }
 
     /// Removes one, damaged or not, unless it is in use.
-    ///
-    /// # Errors
-    /// See [`ConversationError`].
     pub fn remove(&self, name: &str) -> Result<(), ConversationError> {
         let path = self.path(name)?;
-        for _ in 0..MAX_TRIES {
-            let file = file::open(&path).map_err(|source| missing(name, failure("open", &path, source)))?;
-            lock(&file, name, &path)?;
-            // Another of this name, begun between the opening and the lock, is not the one that is locked.
-            if is_at(&file, &path) {
-                return fs::remove_file(&path).map_err(|source| missing(name, failure("remove", &path, source)));
-            }
-        }
-        Err(ConversationError::InUse(name.into()))
+        let _file = lock::at(&path, || file::open(&path)).map_err(|error| not_locked(name, &path, error))?;
+        fs::remove_file(&path).map_err(|source| missing(name, failure("remove", &path, source)))
     }
 
     /// Whether there is a file of this name, even one without content.
@@ -285,9 +246,6 @@ impl Open {
     }
 
     /// Writes one exchange, and `head` before the first one: all of it or nothing.
-    ///
-    /// # Errors
-    /// [`ConversationError::File`].
     pub fn append(mut self, head: &Head, exchange: &Exchange) -> Result<(), ConversationError> {
         let failed = |path: &Path, source| failure("write", path, source);
         let head = if self.conversation.is_none() { lines::head_line(head) } else { String::new() };
@@ -305,20 +263,13 @@ impl Open {
     }
 
     fn take(name: &str, path: PathBuf, may_create: bool) -> Result<Self, ConversationError> {
-        for _ in 0..MAX_TRIES {
-            let file = file::open_with(new_file().create(may_create), &path)
-                .map_err(|source| missing(name, failure("open", &path, source)))?;
-            lock(&file, name, &path)?;
-            // Between the opening and the lock it may have been removed or renamed.
-            if is_at(&file, &path) {
-                return Self::read(name, path, file);
-            }
-        }
-        Err(ConversationError::InUse(name.into()))
+        let file = lock::at(&path, || file::open_with(new_file().create(may_create), &path));
+        let file = file.map_err(|error| not_locked(name, &path, error))?;
+        Self::read(name, path, file)
     }
 
     fn locked(name: &str, path: PathBuf, file: File) -> Result<Self, ConversationError> {
-        lock(&file, name, &path)?;
+        lock::take(&file).map_err(|error| not_locked(name, &path, error))?;
         Self::read(name, path, file)
     }
 
@@ -333,7 +284,7 @@ impl Open {
 impl Drop for Open {
     fn drop(&mut self) {
         // Begun, and nothing was said: no trace of it.
-        if self.file.metadata().is_ok_and(|metadata| metadata.len() == 0) && is_at(&self.file, &self.path) {
+        if self.file.metadata().is_ok_and(|metadata| metadata.len() == 0) && lock::is_at(&self.file, &self.path) {
             let _ = fs::remove_file(&self.path);
         }
     }
@@ -346,18 +297,11 @@ fn new_file() -> OpenOptions {
     options
 }
 
-fn lock(file: &File, name: &str, path: &Path) -> Result<(), ConversationError> {
-    match file.try_lock() {
-        Ok(()) => Ok(()),
-        Err(TryLockError::WouldBlock) => Err(ConversationError::InUse(name.into())),
-        Err(TryLockError::Error(source)) => Err(failure("lock", path, source)),
+fn not_locked(name: &str, path: &Path, error: NotLocked) -> ConversationError {
+    match error {
+        NotLocked::Held => ConversationError::InUse(name.into()),
+        NotLocked::Io(source) => missing(name, failure("open", path, source)),
     }
-}
-
-/// Whether this file is still the one of that name.
-fn is_at(file: &File, path: &Path) -> bool {
-    let inode = |metadata: io::Result<fs::Metadata>| metadata.ok().map(|metadata| (metadata.dev(), metadata.ino()));
-    inode(file.metadata()).is_some_and(|ours| inode(fs::metadata(path)) == Some(ours))
 }
 
 fn failure(action: &'static str, path: &Path, source: io::Error) -> ConversationError {

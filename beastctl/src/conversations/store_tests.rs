@@ -173,7 +173,7 @@ fn a_damaged_middle_is_told_and_not_written_to() {
     let damaged = fs::read_to_string(&path).unwrap().replacen("\"role\"", "\"rule\"", 1);
     fs::write(&path, &damaged).unwrap();
     let error = store.open("talk").unwrap_err().to_string().replace(&dir.path().display().to_string(), "DIR");
-    assert!(error.starts_with("DIR/data/conversations/talk.jsonl:2: this is no turn"), "{error}");
+    assert!(error.starts_with("DIR/data/conversations/talk.jsonl:2: not a turn"), "{error}");
     fs::write(&path, "{\"version\":9}\n").unwrap();
     let error = store.open("talk").unwrap_err();
     assert!(matches!(error, ConversationError::OtherVersion { version: 9, .. }), "{error:?}");

@@ -1,4 +1,4 @@
-//! What was typed becomes questions, and probabilities become answers. Knows no daemon and no terminal.
+//! Turns the command line into questions, and probabilities into answers. Knows no daemon and no terminal.
 
 use beast_protocol::{AnswerOption, Question, QuestionKind};
 use serde_json::{Map, Value, json};
@@ -6,10 +6,10 @@ use serde_json::{Map, Value, json};
 use super::error::DecideError;
 use crate::{cli::Scale, exit};
 
-/// Most options, as many as the daemon takes.
+/// The daemon's limit.
 const MAX_OPTIONS: usize = 26;
 
-/// What may be answered.
+/// The possible answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Answers {
     YesNo,
@@ -18,7 +18,7 @@ pub(super) enum Answers {
 }
 
 impl Answers {
-    /// What the command line says.
+    /// Those of the command line.
     ///
     /// # Errors
     /// [`DecideError::Choice`].
@@ -30,15 +30,15 @@ impl Answers {
             return Ok(Answers::YesNo);
         }
         let names: Vec<String> = choice.iter().map(|name| name.trim().to_owned()).collect();
-        if names.iter().any(|name| name.is_empty() || name.contains('\0')) {
-            return Err(DecideError::Choice("one of the answers is empty"));
+        if names.iter().any(String::is_empty) {
+            return Err(DecideError::Choice("an answer is empty"));
         }
         let mut distinct = names.clone();
         distinct.sort();
         distinct.dedup();
         match names.len() {
             n if distinct.len() < n => Err(DecideError::Choice("two answers are the same")),
-            1 => Err(DecideError::Choice("there is nothing to choose between")),
+            1 => Err(DecideError::Choice("there is only one answer")),
             n if n > MAX_OPTIONS => Err(DecideError::Choice("there are more than 26 answers")),
             _ => Ok(Answers::Choice(names)),
         }
@@ -63,14 +63,18 @@ pub(super) struct Answer {
     question: Question,
     probabilities: Vec<f32>,
     temperature: f32,
-    /// The option that is printed.
+    /// The printed option.
     nth: usize,
     is_unsure: bool,
 }
 
 impl Answer {
-    /// `gap` is that of `--unsure`.
-    pub(super) fn new(question: Question, probabilities: Vec<f32>, temperature: f32, gap: f32) -> Self {
+    /// `gap` comes from `--unsure`. `None` if the probabilities are not those of the question's options.
+    pub(super) fn new(question: Question, probabilities: Vec<f32>, temperature: f32, gap: f32) -> Option<Self> {
+        let are_valid = probabilities.iter().all(|p| (0.0..=1.0).contains(p));
+        if !are_valid || probabilities.len() != question.options.len() {
+            return None;
+        }
         let mut sorted = probabilities.clone();
         sorted.sort_by(|a, b| b.total_cmp(a));
         let is_unsure = matches!(sorted[..], [first, second, ..] if first - second < gap);
@@ -78,10 +82,10 @@ impl Answer {
             QuestionKind::Score => expected_place(&probabilities).round() as usize,
             _ => likeliest(&probabilities),
         };
-        Self { question, probabilities, temperature, nth, is_unsure }
+        Some(Self { question, probabilities, temperature, nth, is_unsure })
     }
 
-    /// Whether it is yes; of a choice or a score, which are never wrong in themselves, whether there is one.
+    /// The exit code. A choice or a score is never a no.
     pub(super) fn code(&self) -> u8 {
         match (self.is_unsure, self.question.kind, self.nth) {
             (true, ..) => exit::UNSURE,
@@ -90,7 +94,7 @@ impl Answer {
         }
     }
 
-    /// In a word.
+    /// The answer in one word.
     pub(super) fn text(&self) -> &str {
         if self.is_unsure {
             return "unsure";
@@ -98,14 +102,13 @@ impl Answer {
         self.question.options.get(self.nth).map_or("", |option| option.name.as_str())
     }
 
-    /// A line among several: `QUESTION<TAB>answer<TAB>p`, with the probability of the option that is printed, or that
-    /// would be if that were sure.
+    /// One line of several: `QUESTION<TAB>answer<TAB>p`. Of `unsure`, `p` is the probability of the likeliest option.
     pub(super) fn line(&self) -> String {
         let question = self.question.text.split_whitespace().collect::<Vec<_>>().join(" ");
         format!("{question}\t{}\t{:.3}\n", self.text(), self.probabilities.get(self.nth).copied().unwrap_or(0.0))
     }
 
-    /// All of it.
+    /// The answer as JSON.
     pub(super) fn object(&self, model: &str) -> Value {
         let options = self.question.options.iter().map(|option| option.name.clone());
         let values = self.probabilities.iter().map(|&p| Value::from(rounded(f64::from(p))));
@@ -127,7 +130,7 @@ impl Answer {
     }
 }
 
-/// The exit code of several answers: that of a no, else of an unsure one, else that of yes.
+/// The exit code of several answers: no if any is no, else unsure if any is unsure, else yes.
 pub(super) fn code(answers: &[Answer]) -> u8 {
     let codes: Vec<u8> = answers.iter().map(Answer::code).collect();
     [exit::NO, exit::UNSURE].into_iter().find(|code| codes.contains(code)).unwrap_or(exit::DONE)
@@ -138,12 +141,12 @@ pub(super) fn likeliest(probabilities: &[f32]) -> usize {
     (0..probabilities.len()).reduce(better).unwrap_or(0)
 }
 
-/// The mean place on a scale, from 0.
+/// The expected place on a scale, counted from 0.
 fn expected_place(probabilities: &[f32]) -> f64 {
     (0u32..).zip(probabilities).map(|(place, &p)| f64::from(place) * f64::from(p)).sum()
 }
 
-/// Digits that mean something.
+/// To four digits, which is all that the model's numbers are good for.
 fn rounded(number: f64) -> f64 {
     (number * 1e4).round() / 1e4
 }

@@ -1,4 +1,4 @@
-//! `decide --calibrate`: labelled examples are answered, and the temperature that fits them best is kept.
+//! `decide --calibrate`: answers labelled examples, and has the daemon save the temperature that fits them best.
 
 use std::{io, path::Path};
 
@@ -19,12 +19,11 @@ use crate::{
     wait::Wait,
 };
 
-/// Bytes of a file of examples.
+/// Limit of the file of examples, in bytes.
 const MAX_BYTES: u64 = 64 << 20;
-/// Fewer say more about chance than about the model.
+/// Fewer examples tell more about chance than about the model.
 const LEAST: usize = 10;
 
-/// A line of the file.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Line {
@@ -50,7 +49,7 @@ pub(super) fn run(context: &Context, options: &DecideOptions, path: &Path) -> Re
         several => return Err(DecideError::Questions(several.len()).into()),
     };
     let examples = read(path, &answers, question)?;
-    let wait = Wait::start(context.timeout).context("cannot watch for Ctrl-C")?;
+    let wait = Wait::start(context.timeout).context("cannot watch for Ctrl-C")?.without_reader();
     let mut asking = Asking::new(context, &socket, !options.no_start);
     let outcome = fit_and_keep(context, options, examples, &mut asking, &wait);
     asking.progress.erase();
@@ -72,14 +71,15 @@ fn fit_and_keep(
         let request = Decide { state: text, questions: vec![question], drop, is_raw: true };
         let mut decided = decided(asking.ask(Request::Decide(request), wait)?)?;
         let probabilities = decided.probabilities.pop().unwrap_or_default();
-        if right < probabilities.len() {
-            judged.push(Judged { probabilities, right });
+        if right >= probabilities.len() {
+            return Err(DecideError::Mismatch.into());
         }
+        judged.push(Judged { probabilities, right });
         asking.waiting.say(format!("examples: {}/{n}", judged.len()));
     }
     let temperature = fit::temperature(&judged);
     let n_examples = u32::try_from(judged.len()).unwrap_or(u32::MAX);
-    #[expect(clippy::cast_possible_truncation, reason = "three digits of it mean something")]
+    #[expect(clippy::cast_possible_truncation, reason = "only three digits are meaningful")]
     let temperatures = vec![(kind, temperature as f32)];
     asking.ask(Request::KeepTemperatures(KeepTemperatures { temperatures, n_examples }), wait)?;
     asking.progress.erase();
@@ -92,9 +92,9 @@ fn fit_and_keep(
         row("log loss", |quality| quality.log_loss),
         row("ECE", |quality| quality.ece),
         format!("{:<12}{:>8.3}{:>8.3}\n", "temperature", 1.0, temperature),
-        format!("kept for {name} questions to this model, from {n_examples} examples\n"),
+        format!("saved for {name} questions with this model, fitted to {n_examples} examples\n"),
     ];
-    Ok(context.console.print(&table.concat())?)
+    super::print_all(context, &table.concat())
 }
 
 fn read(path: &Path, answers: &Answers, question: Option<&str>) -> Result<Vec<Example>, DecideError> {
@@ -114,7 +114,7 @@ fn read(path: &Path, answers: &Answers, question: Option<&str>) -> Result<Vec<Ex
 fn example(text: &str, answers: &Answers, question: Option<&str>) -> Result<Example, String> {
     let line: Line = serde_json::from_str(text).map_err(|error| error.to_string())?;
     let question = line.question.as_deref().or(question).map(str::trim).filter(|question| !question.is_empty());
-    let question = answers.question(question.ok_or("it has no question, and none is given")?);
+    let question = answers.question(question.ok_or("no question here or on the command line")?);
     let label = match &line.label {
         serde_json::Value::Bool(is_yes) => if *is_yes { "yes" } else { "no" }.to_owned(),
         serde_json::Value::String(label) => label.trim().to_owned(),
@@ -123,7 +123,7 @@ fn example(text: &str, answers: &Answers, question: Option<&str>) -> Result<Exam
     let is_it = |name: &str| name == label || name.eq_ignore_ascii_case(&label);
     match question.options.iter().position(|option| is_it(&option.name)) {
         Some(right) => Ok(Example { text: line.text, question, right }),
-        None => Err(format!("its label `{}` is none of the answers", crate::text::excerpt(&label))),
+        None => Err(format!("label `{}` is not one of the answers", crate::text::excerpt(&label))),
     }
 }
 

@@ -29,7 +29,7 @@ fn a_line_that_is_no_example_is_named() {
         ("{", "EOF"),
         (r#"{"text": "a"}"#, "label"),
         (r#"{"text": "a", "label": "yes"}"#, "no question"),
-        (r#"{"text": "a", "label": "maybe", "question": "Is it?"}"#, "`maybe` is none"),
+        (r#"{"text": "a", "label": "maybe", "question": "Is it?"}"#, "`maybe` is not one"),
         (r#"{"text": "a", "lable": "yes", "label": "yes"}"#, "lable"),
     ] {
         match read_text(&with(bad), &Answers::YesNo, None) {

@@ -7,26 +7,25 @@ pub(super) struct Judged {
     pub(super) right: usize,
 }
 
-/// How good probabilities are.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Quality {
     /// Share of examples whose likeliest answer is right.
     pub(super) accuracy: f64,
-    /// Mean of -ln of the probability of the right answer.
+    /// Mean of -ln p of the right answer.
     pub(super) log_loss: f64,
-    /// Expected calibration error: how far the probability of the likeliest answer is from the share that is right, in
-    /// [`N_BINS`] bins of equal width, weighted by their examples (Naeini et al. 2015).
+    /// Expected calibration error: the distance between the likeliest answer's probability and the share that is right,
+    /// over [`N_BINS`] bins of equal width, weighted by their examples (Naeini et al. 2015).
     pub(super) ece: f64,
 }
 
 const N_BINS: usize = 10;
-/// Between these a temperature is looked for, as logarithms: 1/20 to 20.
+/// The searched range of the temperature's logarithm: about 1/20 to 20.
 const RANGE: (f64, f64) = (-3.0, 3.0);
 const N_STEPS: usize = 60;
-/// A probability of 0 would cost infinitely much.
+/// Keeps the log loss of a probability of 0 finite.
 const LEAST: f64 = 1e-9;
 
-/// Probabilities as they are with another temperature.
+/// The probabilities at another temperature.
 pub(super) fn tempered(probabilities: &[f32], temperature: f64) -> Vec<f64> {
     let powers: Vec<f64> = probabilities.iter().map(|&p| f64::from(p).max(LEAST).ln() / temperature).collect();
     let max = powers.iter().copied().fold(f64::NEG_INFINITY, f64::max);
@@ -34,7 +33,7 @@ pub(super) fn tempered(probabilities: &[f32], temperature: f64) -> Vec<f64> {
     powers.iter().map(|power| (power - max).exp() / sum).collect()
 }
 
-/// How good they are with this temperature.
+/// Their quality at this temperature.
 pub(super) fn quality(examples: &[Judged], temperature: f64) -> Quality {
     let n = examples.len().max(1) as f64;
     let (mut n_right, mut loss) = (0.0, 0.0);
@@ -54,7 +53,7 @@ pub(super) fn quality(examples: &[Judged], temperature: f64) -> Quality {
     Quality { accuracy: n_right / n, log_loss: loss / n, ece }
 }
 
-/// The temperature with the least log loss: a golden-section search, since the loss has one valley in the inverse
+/// The temperature with the least log loss, by golden-section search: the loss has one minimum in the inverse
 /// temperature.
 pub(super) fn temperature(examples: &[Judged]) -> f64 {
     let loss = |log: f64| quality(examples, log.exp()).log_loss;

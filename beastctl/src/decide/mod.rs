@@ -1,6 +1,6 @@
 //! `beastctl decide`: typed questions about material, answered by an exit code and a word.
 //!
-//! An exit code of 1 is a no and nothing else: what fails otherwise with 1 fails here with 70.
+//! Exit code 1 means no and nothing else: a failure that exits with 1 elsewhere exits with 70 here.
 
 mod answers;
 mod calibrate;
@@ -30,7 +30,7 @@ use crate::{
     wait::Wait,
 };
 
-/// So many daemons may end over one request, until the request is to blame.
+/// Daemons that may end over one request before the request is to blame.
 const MAX_ENDS: usize = 5;
 
 /// Answers the questions; the exit code is the answer.
@@ -46,7 +46,7 @@ pub(super) fn run(context: &Context, options: &DecideOptions) -> Result<()> {
     }
 }
 
-/// A failure that no script takes for an answer.
+/// Gives a failure a code that no script mistakes for an answer.
 fn unmistakable(error: Failure) -> Failure {
     match error.code() {
         exit::DONE | exit::FAILED | exit::UNSURE => error.with_code(exit::SOFTWARE),
@@ -61,13 +61,13 @@ fn decide(context: &Context, options: &DecideOptions) -> Result<u8> {
     if options.questions.iter().any(|question| question.trim().is_empty()) {
         return Err(DecideError::NoQuestion.into());
     }
-    // Ctrl-C ends the reading at once: there is nothing to tidy up yet.
+    // While reading, Ctrl-C may end the process: there is nothing to clean up yet.
     let reading = Wait::default().limited(context.timeout);
     let (state, warnings) = state(context, options, &reading)?;
     warnings.iter().for_each(|warning| console.warning(warning));
     let questions: Vec<_> = options.questions.iter().map(|question| answers.question(question)).collect();
     let request = Decide { state, questions: questions.clone(), drop: options.truncate.map(place), is_raw: false };
-    let wait = Wait::start(None).context("cannot watch for Ctrl-C")?.limited_as(&reading);
+    let wait = Wait::start(None).context("cannot watch for Ctrl-C")?.limited_as(&reading).without_reader();
     let mut asking = Asking::new(context, &path, !options.no_start);
     let decided = asking.ask(Request::Decide(request), &wait).and_then(decided);
     asking.progress.erase();
@@ -79,10 +79,12 @@ fn decide(context: &Context, options: &DecideOptions) -> Result<u8> {
         }
     }
     let gap = options.unsure.unwrap_or(0.0);
+    let n_questions = questions.len();
     let each = questions.into_iter().zip(decided.probabilities).zip(decided.temperatures);
-    let answers: Vec<Answer> = each
+    let answers: Option<Vec<Answer>> = each
         .map(|((question, probabilities), temperature)| Answer::new(question, probabilities, temperature, gap))
         .collect();
+    let answers = answers.filter(|answers| answers.len() == n_questions).ok_or(DecideError::Mismatch)?;
     print(context, options, &answers, &decided.model)?;
     Ok(answers::code(&answers))
 }
@@ -96,18 +98,18 @@ fn print(context: &Context, options: &DecideOptions, answers: &[Answer], model: 
         [one] => format!("{}\n", one.text()),
         several => several.iter().map(Answer::line).collect(),
     };
-    match context.console.print(&text) {
-        // Whoever has closed the pipe still gets the exit code.
-        Err(error) if is_pipe_closed(&error) => Ok(()),
+    print_all(context, &text)
+}
+
+/// Prints to whoever still reads: the exit code and what was saved matter without a reader too.
+fn print_all(context: &Context, text: &str) -> Result<()> {
+    match context.console.print(text) {
+        Err(OutputError::ReaderGone) => Ok(()),
         outcome => Ok(outcome?),
     }
 }
 
-fn is_pipe_closed(error: &OutputError) -> bool {
-    exit::Failing::exit_code(error) == exit::DONE
-}
-
-/// What the questions are about, and what was changed in it.
+/// The material, and warnings about what was changed in it.
 fn state(context: &Context, options: &DecideOptions, reading: &Wait) -> Result<(String, Vec<String>)> {
     let has_files = !options.files.is_empty();
     if options.no_input || !has_files && input::stdin_is_terminal() {
@@ -118,8 +120,8 @@ fn state(context: &Context, options: &DecideOptions, reading: &Wait) -> Result<(
     }
     let input = input::read(&options.files, reading)?;
     if input.is_blank() {
-        // An answer about nothing would look like any other.
-        return Err(InputError::Empty { example: "beastctl decide -n QUESTION, when the question says it all" }.into());
+        // An answer about nothing looks like any other.
+        return Err(InputError::Empty { example: "beastctl decide -n QUESTION, if the question needs no input" }.into());
     }
     Ok((input.text, input.warnings))
 }
@@ -139,7 +141,7 @@ fn decided(event: Event) -> Result<Decided> {
     }
 }
 
-/// The way to the daemon, for one request after the other.
+/// A connection to the daemon for successive requests.
 struct Asking<'a> {
     path: &'a Path,
     may_start: bool,
@@ -154,7 +156,7 @@ impl<'a> Asking<'a> {
         Self { path, may_start, client: None, progress, waiting: Waiting::default() }
     }
 
-    /// What answers a request that ends with one event. A daemon that ends in the middle is followed by the next.
+    /// Sends a request that one event answers. If the daemon ends meanwhile, asks the next one.
     fn ask(&mut self, request: Request, wait: &Wait) -> Result<Event> {
         let mut n_ends = 0;
         loop {

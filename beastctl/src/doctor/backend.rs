@@ -1,4 +1,4 @@
-//! Where the model runs: a GPU that is there should have all of its layers.
+//! The backend: if there is a GPU, all layers should be offloaded.
 
 use std::{fs, path::Path};
 
@@ -26,15 +26,15 @@ pub(super) fn check(model: &Model, settings: &Settings, has_gpu: bool) -> Findin
     let n_all = model.n_layers + 1;
     match model.n_gpu_layers {
         n if n >= n_all => Finding::ok(CHECK, text),
-        0 if !has_gpu => Finding::ok(CHECK, format!("{text}; this machine shows no GPU")),
+        0 if !has_gpu => Finding::ok(CHECK, format!("{text}; no GPU found on this machine")),
         n => {
             let limit = settings.get("n_gpu_layers").filter(|limit| limit != "-1");
             let fix = match limit {
-                Some(limit) => format!("n_gpu_layers = -1 in config.toml (it is {limit}), then beastctl stop"),
-                None if n > 0 => "a smaller model, or a smaller n_ctx: the GPU has no room for the rest".into(),
-                None => "a beastd that is built for it: cargo build --release --features cuda, or vulkan".into(),
+                Some(limit) => format!("set n_gpu_layers = -1 in config.toml (it is {limit}), then beastctl stop"),
+                None if n > 0 => "use a smaller model or lower n_ctx: the GPU has no room for the rest".into(),
+                None => "build beastd for it: cargo build --release --features cuda, or vulkan".into(),
             };
-            Finding::warning(CHECK, format!("{n}/{n_all} layers on the GPU that this machine has ({text})"), fix)
+            Finding::warning(CHECK, format!("{n}/{n_all} layers offloaded to the GPU ({text})"), fix)
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The configuration: beastd itself is asked whether it makes sense.
+//! The configuration, as validated by beastd.
 
 use std::path::Path;
 
@@ -16,15 +16,16 @@ pub(super) fn check(program: &Path, wait: &Wait) -> Result<(Finding, Settings), 
     let file = beast_launchd::paths::config_dir().map(|folder| folder.join("config.toml"));
     let place = file.as_ref().map_or("config.toml".into(), |file| file.display().to_string());
     Ok(match Settings::ask(program, wait)? {
-        Err(words) => {
+        Err(error) => {
+            let words = error.to_string();
             let words = words.strip_prefix("beastd: ").unwrap_or(&words);
-            let fix = format!("correct {place}, or the variable BEAST_... that it names");
+            let fix = format!("fix {place}, or the BEAST_... variable it names");
             (Finding::said(Verdict::Problem, CHECK, words, &fix), Settings::default())
         }
         Ok(settings) => {
             let text = match file {
                 Ok(file) if file.exists() => place,
-                _ => format!("the defaults (there is no {place})"),
+                _ => format!("defaults (there is no {place})"),
             };
             (Finding::ok(CHECK, text), settings)
         }

@@ -1,6 +1,6 @@
-//! The daemon, if it runs: of the same version, and able to answer.
+//! The running daemon: same version, and responsive.
 //!
-//! Where the system holds the socket, a call would start the daemon, so the system is asked first.
+//! If the service manager holds the socket, connecting would start the daemon, so the manager is asked first.
 
 use std::{
     os::unix::fs::FileTypeExt as _,
@@ -21,7 +21,7 @@ use crate::{
 const CHECK: &str = "daemon";
 /// A daemon that takes longer to describe itself is stuck.
 const LIMIT: Duration = Duration::from_secs(10);
-const AGAIN: &str = "beastctl stop, then the same command again";
+const AGAIN: &str = "beastctl stop, then repeat the command";
 
 /// Its status is returned when it has one.
 pub(super) fn check(
@@ -32,7 +32,7 @@ pub(super) fn check(
     if let Some(service) = service
         && service.is_asleep(path, wait)?
     {
-        let text = "not running; the system starts it at the next request";
+        let text = "not running; the service manager starts it on the next request";
         return Ok((vec![Finding::ok(CHECK, text)], None));
     }
     match ask(path, wait) {
@@ -62,13 +62,13 @@ fn unreached(path: &Path, error: &ClientError) -> Finding {
     }
     // No client starts a daemon beside a service.
     if beast_launchd::installed_at(path).is_some() {
-        let text = format!("the service is installed and stopped: nobody listens at {}", path.display());
+        let text = format!("the service is installed but stopped: nothing listens on {}", path.display());
         return Finding::problem(CHECK, text, "beastctl service start");
     }
     // Anything else there is told by the check of the socket.
     if path.symlink_metadata().is_ok_and(|metadata| metadata.file_type().is_socket()) {
-        let text = format!("not running, and has left its socket {} behind: it was killed, or crashed", path.display());
-        return Finding::warning(CHECK, text, format!("{}, and beastctl logs for the reason", client::start(path)));
+        let text = format!("not running, but its socket {} exists: it crashed or was killed", path.display());
+        return Finding::warning(CHECK, text, format!("{}, and see beastctl logs for the reason", client::start(path)));
     }
     Finding::ok(CHECK, "not running; the next request starts it")
 }
@@ -77,16 +77,20 @@ fn of_status(status: &Status) -> Vec<Finding> {
     let of_client = env!("CARGO_PKG_VERSION");
     let about = format!("beastd {}, process {}, up {}", status.version, status.pid, span(status.uptime_ms));
     let first = match &status.state {
-        State::Failed { message } => Finding::said(Verdict::Problem, CHECK, message, "beastctl logs for the reason"),
+        State::Failed { message } => {
+            Finding::said(Verdict::Problem, CHECK, message, "see beastctl logs for the reason")
+        }
         State::Stalled { ms, .. } => {
-            let text = format!("{about}; one step of the engine has lasted {}", span(*ms));
-            Finding::problem(CHECK, text, format!("kill {}, then {}", status.pid, "the same command again"))
+            let text = format!("{about}; an engine step has been running for {}", span(*ms));
+            Finding::problem(CHECK, text, format!("kill {}, then {}", status.pid, "repeat the command"))
         }
-        State::Draining => {
-            Finding::warning(CHECK, format!("{about}; it is ending"), "again when it has finished its last requests")
-        }
+        State::Draining => Finding::warning(
+            CHECK,
+            format!("{about}; it is shutting down"),
+            "repeat the command when it has finished its last requests",
+        ),
         _ if status.version != of_client => {
-            Finding::warning(CHECK, format!("beastd {} runs, this is beastctl {of_client}", status.version), AGAIN)
+            Finding::warning(CHECK, format!("beastd is {}, but beastctl is {of_client}", status.version), AGAIN)
         }
         State::Loading { stage, fraction } => {
             Finding::ok(CHECK, format!("{about}; it is loading: {} {:.0} %", stage.label(), fraction * 100.0))

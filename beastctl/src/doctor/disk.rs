@@ -1,4 +1,4 @@
-//! The folders that are written to: there or possible, writable, with room.
+//! The folders to write to: existing or creatable, writable, with enough space.
 
 use std::{
     io,
@@ -41,14 +41,14 @@ pub(super) fn check(settings: &Settings) -> Vec<Finding> {
                     Some(finding) => findings.push(finding),
                     None => free.push(format!("{name} {}", bytes(n))),
                 },
-                Ok(None) if folder.is_dir() => free.push(format!("{name} (its disk does not say)")),
+                Ok(None) if folder.is_dir() => free.push(format!("{name} (unknown)")),
                 Ok(None) => {
                     let text = format!(
-                        "the folder for {name}, {}, is not there, on a disk without any room of its own",
+                        "the folder for {name}, {}, does not exist, and its file system has no space",
                         folder.display()
                     );
                     let fix =
-                        format!("mkdir -p {}, to see whether it can be made", quoted(&folder.display().to_string()));
+                        format!("mkdir -p {}, to see whether it can be created", quoted(&folder.display().to_string()));
                     findings.push(Finding::warning(CHECK, text, fix));
                 }
                 Err((path, error)) => findings.push(unusable(name, &path, &error)),
@@ -82,7 +82,7 @@ fn look(folder: &Path) -> Result<Option<u64>, (PathBuf, io::Error)> {
 
 fn judge(name: &str, folder: &Path, n_free: u64) -> Option<Finding> {
     let text = format!("{} free for {name} in {}", bytes(n_free), folder.display());
-    let fix = format!("make room there: du -sh {}/*", quoted(&folder.display().to_string()));
+    let fix = format!("free some space there: du -sh {}/*", quoted(&folder.display().to_string()));
     match n_free {
         ENOUGH.. => None,
         LITTLE.. => Some(Finding::warning(CHECK, text, fix)),
@@ -92,10 +92,10 @@ fn judge(name: &str, folder: &Path, n_free: u64) -> Option<Finding> {
 
 fn unusable(name: &str, path: &Path, error: &io::Error) -> Finding {
     if error.kind() == io::ErrorKind::NotADirectory {
-        let text = format!("{} is a file, and in the way of the folder for {name}", path.display());
+        let text = format!("{} is a file where the folder for {name} belongs", path.display());
         return Finding::problem(CHECK, text, advice::in_the_way(path));
     }
-    let text = format!("cannot write {name} into {}: {error}", path.display());
+    let text = format!("cannot write {name} to {}: {error}", path.display());
     let fix = match error.kind() {
         io::ErrorKind::PermissionDenied => {
             format!("ls -ld {}, to see who may write there", quoted(&path.display().to_string()))

@@ -1,4 +1,4 @@
-//! What one check has found.
+//! The result of a check.
 
 use serde_json::{Value, json};
 
@@ -7,31 +7,23 @@ use crate::output::{Verdict, one_line};
 /// Between what is wrong and what mends it, in every message of beastctl and beastd.
 const STEP: &str = "; try: ";
 
-/// What one check has found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Finding {
-    /// What was looked at, in a word.
     pub(super) check: &'static str,
-    /// How bad it is.
     pub(super) verdict: Verdict,
-    /// What it is like.
     pub(super) text: String,
-    /// What mends it.
     pub(super) fix: Option<String>,
 }
 
 impl Finding {
-    /// All is well.
     pub(super) fn ok(check: &'static str, text: impl Into<String>) -> Self {
         Self { check, verdict: Verdict::Ok, text: text.into(), fix: None }
     }
 
-    /// Worse than it could be.
     pub(super) fn warning(check: &'static str, text: impl Into<String>, fix: impl Into<String>) -> Self {
         Self { check, verdict: Verdict::Warning, text: text.into(), fix: Some(fix.into()) }
     }
 
-    /// It keeps something from working.
     pub(super) fn problem(check: &'static str, text: impl Into<String>, fix: impl Into<String>) -> Self {
         Self { check, verdict: Verdict::Problem, text: text.into(), fix: Some(fix.into()) }
     }
@@ -43,7 +35,6 @@ impl Finding {
         Self { check, verdict, text: text.into(), fix: Some(fix.into()) }
     }
 
-    /// For people.
     pub(super) fn line(&self) -> String {
         match &self.fix {
             Some(fix) => format!("{}{STEP}{fix}", self.text),
@@ -51,7 +42,6 @@ impl Finding {
         }
     }
 
-    /// For programs.
     pub(super) fn object(&self) -> Value {
         json!({ "check": self.check, "verdict": self.verdict.word(), "text": self.text, "fix": self.fix })
     }

@@ -14,7 +14,6 @@ use crate::wait::{Wait, WaitError};
 /// Between two looks whether somebody has pressed Ctrl-C.
 const BLOCK_LEN: usize = 1024 * 1024;
 
-/// The file of the note.
 pub(super) fn note_of(model: &Path) -> PathBuf {
     let mut name = model.as_os_str().to_owned();
     name.push(".sha256");

@@ -1,6 +1,6 @@
-//! The HTTP endpoint, where one is configured: whether beastd answers there, or somebody else does.
+//! The HTTP endpoint, if configured: whether beastd answers there, or another program.
 //!
-//! Where the system holds the sockets of a beastd that sleeps, nobody calls: that would start it.
+//! Does not connect if the service manager holds the sockets of a stopped beastd: that would start it.
 
 use std::{
     io::{self, Read, Write},
@@ -26,7 +26,6 @@ const LIMIT: Duration = Duration::from_secs(3);
 /// Most bytes of an answer that are looked at.
 const MAX_LEN: u64 = 64 * 1024;
 
-/// What is known of beastd.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Beastd {
     Running,
@@ -44,7 +43,7 @@ pub(super) fn check(settings: &Settings, beastd: Beastd) -> Vec<Finding> {
     let key_file = settings.get("http.api_key_file").filter(|path| !path.is_empty());
     let mut findings: Vec<_> = key_file.and_then(|path| of_key_file(Path::new(&path))).into_iter().collect();
     if beastd == Beastd::Asleep {
-        let text = format!("not checked, since beastd does not run: {}", places.names().join(", "));
+        let text = format!("not checked, because beastd is not running: {}", places.names().join(", "));
         findings.push(Finding::ok(CHECK, text));
         return findings;
     }
@@ -56,7 +55,7 @@ fn of_key_file(path: &Path) -> Option<Finding> {
     let place = path.display();
     let mode = match path.metadata() {
         Err(error) => {
-            let text = format!("cannot look at the API keys in {place}: {error}");
+            let text = format!("cannot check the API keys in {place}: {error}");
             return Some(Finding::problem(CHECK, text, advice::reading(path, &error)));
         }
         Ok(metadata) => metadata.mode() & 0o777,
@@ -107,11 +106,11 @@ fn of_place(
         |error: &io::Error| matches!(error.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound);
     match call("/health") {
         Err(error) if is_nobody(&error) && !is_running => {
-            Finding::ok(CHECK, format!("{place}, once beastd runs; nobody else listens there"))
+            Finding::ok(CHECK, format!("{place}, once beastd runs; the address is free"))
         }
         Err(error) if is_nobody(&error) => {
-            let text = format!("beastd runs and does not listen on {place}: it has read the configuration before");
-            Finding::problem(CHECK, text, "beastctl stop, then the next request starts it anew")
+            let text = format!("beastd is running but does not listen on {place}: its configuration is older");
+            Finding::problem(CHECK, text, "beastctl stop; the next request restarts it")
         }
         // Without beastd, whoever answers is somebody else.
         Ok(page) if is_running && page.is_beastds => {
@@ -121,11 +120,11 @@ fn of_place(
         Ok(_) => {
             let is_ollama = call("/").is_ok_and(|page| page.body.contains("Ollama is running"));
             let who = if is_ollama { "Ollama" } else { "another program" };
-            Finding::problem(CHECK, format!("{who} listens on {place}"), format!("stop it, or {other}"))
+            Finding::problem(CHECK, format!("{who} listens on {place}"), format!("stop it, or set {other}"))
         }
         Err(error) => {
             let text = format!("{place} does not answer /health: {error}");
-            Finding::problem(CHECK, text, format!("beastctl logs, or {other} if another program listens there"))
+            Finding::problem(CHECK, text, format!("see beastctl logs, or set {other} if another program listens there"))
         }
     }
 }
@@ -150,7 +149,7 @@ fn get(mut stream: impl Read + Write + Limited, path: &str) -> io::Result<Page> 
     let text = String::from_utf8_lossy(&bytes);
     let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
     let status = head.strip_prefix("HTTP/1.").and_then(|rest| rest.split(' ').nth(1)?.parse().ok());
-    let status = status.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "that is not HTTP"))?;
+    let status = status.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "the response is not HTTP"))?;
     let is_name = |line: &str| {
         let name = line.split_once(':').filter(|(name, _)| name.eq_ignore_ascii_case("server"));
         name.is_some_and(|(_, value)| value.trim() == NAME)

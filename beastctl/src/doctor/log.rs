@@ -15,14 +15,14 @@ const CHECK: &str = "log";
 const N_LINES: usize = 200;
 
 /// What beastd says when it keeps the configuration that it has, since the new one makes no sense.
-const REFUSED: &str = "the configuration stays as it is";
+const REFUSED: &str = "configuration not reloaded";
 /// What it says when it has read one that does: at its start, and later.
-const READ: [&str; 2] = ["beastd: listening", "the configuration was read again"];
+const READ: [&str; 2] = ["beastd: listening", "configuration reloaded"];
 
 /// `folder` is `None` when no log is written; `is_configuration_fine` says what beastd makes of it now.
 pub(super) fn check(folder: Option<PathBuf>, is_configuration_fine: bool) -> Finding {
     let Some(folder) = folder else {
-        return Finding::ok(CHECK, "beastd writes no log files");
+        return Finding::ok(CHECK, "log files are off");
     };
     let read = files::list(&folder).map_err(|error| TailError::File(folder.clone(), error));
     // So few lines are read at once.

@@ -8,7 +8,6 @@ use crate::{
 
 const CHECK: &str = "memory";
 
-/// Of this machine, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Memory {
     total: u64,
@@ -20,14 +19,14 @@ struct Memory {
 pub(super) fn check(loaded: Option<u64>, file: Option<u64>, wait: &Wait) -> Result<Finding, WaitError> {
     Ok(match look(wait)? {
         Some(memory) => judge(memory, loaded, file),
-        None => Finding::ok(CHECK, "this system does not say how much there is"),
+        None => Finding::ok(CHECK, "this system does not report its memory"),
     })
 }
 
 fn judge(memory: Memory, loaded: Option<u64>, file: Option<u64>) -> Finding {
     let there = match memory.available {
         Some(available) => format!("{} of {} available", bytes(available), bytes(memory.total)),
-        None => format!("{} in all", bytes(memory.total)),
+        None => format!("{} in total", bytes(memory.total)),
     };
     if let Some(n) = loaded {
         return Finding::ok(CHECK, format!("the model ({}) is loaded, {there}", bytes(n)));
@@ -37,13 +36,13 @@ fn judge(memory: Memory, loaded: Option<u64>, file: Option<u64>) -> Finding {
     };
     let text = format!("the model needs {}, {there}", bytes(n));
     if n >= memory.total {
-        return Finding::problem(CHECK, text, "a smaller model: beastctl models list");
+        return Finding::problem(CHECK, text, "use a smaller model: beastctl models list");
     }
     // Beside the weights there are the cache of the context and the buffers.
     let needed = n + n / 4;
     match memory.available {
         Some(available) if available < needed => {
-            Finding::warning(CHECK, text, "end other programs, or use a smaller model: beastctl models list")
+            Finding::warning(CHECK, text, "close other programs, or use a smaller model: beastctl models list")
         }
         _ => Finding::ok(CHECK, text),
     }

@@ -1,7 +1,7 @@
-//! `beastctl doctor`: looks at everything that beast needs, and says what mends what is wrong.
+//! `beastctl doctor`: checks everything that beast needs, and suggests fixes.
 //!
-//! One file for each subject, whose functions return [`Finding`]s and change nothing. Nothing here starts a daemon, or
-//! wakes one.
+//! One file per subject, whose functions return [`Finding`]s and change nothing. Does not start a daemon or load a
+//! model.
 
 mod backend;
 mod configuration;
@@ -31,7 +31,6 @@ use crate::{
     wait::Wait,
 };
 
-/// Examines and prints.
 pub(super) fn run(context: &Context, options: &DoctorOptions) -> Result<()> {
     let wait = Wait::start(context.timeout).context("cannot watch for Ctrl-C")?;
     let findings = examine(context, options.hash, &wait)?;

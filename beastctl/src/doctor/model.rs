@@ -1,4 +1,4 @@
-//! The model file: there, whole, and the one that was published.
+//! The model file: present, complete, and identical to the published one.
 
 use std::{
     fs, io,
@@ -8,6 +8,7 @@ use std::{
 use beast_launchd::{
     file,
     gguf::{self, Damage},
+    model::{self, AUTO, BUILTIN},
 };
 
 use super::{finding::Finding, hash};
@@ -20,13 +21,10 @@ use crate::{
 };
 
 const CHECK: &str = "model";
-/// What `auto` looks for in the folder of models.
-const DEFAULT: &str = "LFM2-2.6B-Q4_K_M.gguf";
 /// Read whole without being asked: less than a second.
 const SMALL: u64 = 100_000_000;
 const PULL: &str = "beastctl models pull lfm2-2.6b";
 
-/// Which model the next daemon loads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Located {
     File(PathBuf),
@@ -46,17 +44,11 @@ impl Located {
     }
 }
 
-/// By the same rules as beastd.
+/// Without a models folder the built-in one is left.
 pub(super) fn locate(settings: &Settings) -> Located {
-    match settings.get("model").as_deref().unwrap_or("auto") {
-        "builtin" => Located::BuiltIn { is_wanted: true },
-        "auto" => {
-            let file = beast_launchd::paths::models_dir().map(|folder| folder.join(DEFAULT));
-            let file = file.ok().filter(|file| file.is_file());
-            file.map_or(Located::BuiltIn { is_wanted: false }, Located::File)
-        }
-        path => Located::File(path.into()),
-    }
+    let setting = settings.get("model").unwrap_or_else(|| AUTO.into());
+    let file = model::file_of(&setting).ok().flatten();
+    file.map_or(Located::BuiltIn { is_wanted: setting == BUILTIN }, Located::File)
 }
 
 /// The file, its hash, and what a download has left behind.
@@ -64,7 +56,7 @@ pub(super) fn check(located: &Located, is_hash_wanted: bool, wait: &Wait) -> Res
     let mut findings = match located {
         Located::BuiltIn { is_wanted: true } => vec![Finding::ok(CHECK, "the built-in one")],
         Located::BuiltIn { is_wanted: false } => {
-            vec![Finding::warning(CHECK, "there is none, so the tiny built-in one answers", PULL)]
+            vec![Finding::warning(CHECK, "no other model; using the tiny built-in one", PULL)]
         }
         Located::File(path) => of_file(path, is_hash_wanted, wait)?,
     };
@@ -79,12 +71,16 @@ fn of_file(path: &Path, is_hash_wanted: bool, wait: &Wait) -> Result<Vec<Finding
     let opened = file::open(path).and_then(|file| Ok((file.metadata()?, file)));
     let (metadata, file) = match opened {
         Err(error) if error.kind() == io::ErrorKind::IsADirectory => {
-            return Ok(vec![Finding::problem(CHECK, format!("{place} is a folder"), "model = FILE in config.toml")]);
+            return Ok(vec![Finding::problem(
+                CHECK,
+                format!("{place} is a folder"),
+                "set model to a file in config.toml",
+            )]);
         }
         Ok(opened) => opened,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let fix = format!("{PULL}, or another model in config.toml");
-            return Ok(vec![Finding::problem(CHECK, format!("there is no {place}"), fix)]);
+            let fix = format!("{PULL}, or set another model in config.toml");
+            return Ok(vec![Finding::problem(CHECK, format!("{place} not found"), fix)]);
         }
         Err(error) => {
             let text = format!("cannot read {place}: {error}");
@@ -102,12 +98,12 @@ fn of_file(path: &Path, is_hash_wanted: bool, wait: &Wait) -> Result<Vec<Finding
 fn damaged(path: &Path, n: u64, damage: Damage) -> Finding {
     let place = path.display();
     let text = match damage {
-        Damage::Magic => format!("{place} is not a model: it does not begin with GGUF"),
+        Damage::Magic => format!("{place} is not a GGUF file"),
         Damage::Cut(needed) => {
-            format!("{place} is cut: it has {n} bytes and needs at least {needed}")
+            format!("{place} is truncated: it has {n} bytes and needs at least {needed}")
         }
-        Damage::Headless => format!("{place} is cut: it ends after {n} bytes, within its head"),
-        Damage::Garbled => format!("{place} is damaged: its head makes no sense"),
+        Damage::Headless => format!("{place} is truncated: it ends inside the header, after {n} bytes"),
+        Damage::Garbled => format!("{place} is damaged: its header is invalid"),
         Damage::Io(error) => {
             return Finding::problem(CHECK, format!("cannot read {place}: {error}"), advice::reading(path, &error));
         }
@@ -123,19 +119,19 @@ fn of_hash(path: &Path, n: u64, is_wanted: bool, wait: &Wait) -> Result<Finding,
     let note = hash::note_of(path);
     let noted = match hash::noted(path) {
         Ok(Some(noted)) => noted,
-        Ok(None) => return Ok(Finding::ok(CHECK, format!("no hash to compare: there is no {}", note.display()))),
+        Ok(None) => return Ok(Finding::ok(CHECK, format!("no hash to compare: {} not found", note.display()))),
         Err(error) => {
-            let text = format!("{} holds no SHA-256: {error}", note.display());
+            let text = format!("{} contains no SHA-256: {error}", note.display());
             return Ok(Finding::warning(CHECK, text, format!("rm {}", quoted(&note.display().to_string()))));
         }
     };
     if n >= SMALL && !is_wanted {
-        return Ok(Finding::ok(CHECK, format!("hash not compared (beastctl doctor --hash reads all {})", bytes(n))));
+        return Ok(Finding::ok(CHECK, format!("hash not checked (beastctl doctor --hash reads all {})", bytes(n))));
     }
     Ok(match hash::of_file(path, wait)? {
-        Ok(found) if found == noted => Finding::ok(CHECK, format!("its SHA-256 is that of {}", note.display())),
+        Ok(found) if found == noted => Finding::ok(CHECK, format!("its SHA-256 matches {}", note.display())),
         Ok(found) => {
-            let text = format!("{} is damaged: its SHA-256 is {found}, and should be {noted}", path.display());
+            let text = format!("{} is damaged: its SHA-256 is {found}, expected {noted}", path.display());
             Finding::problem(CHECK, text, anew(path))
         }
         Err(error) => {
@@ -154,11 +150,11 @@ fn parts(folder: &Path) -> Option<Finding> {
     (!parts.is_empty()).then(|| {
         let names: Vec<String> = parts.iter().map(place).collect();
         let n = bytes(parts.iter().map(size).sum());
-        let text = format!("unfinished downloads take {n}, unless one is running: {}", names.join(", "));
+        let text = format!("unfinished downloads use {n}, unless one is running: {}", names.join(", "));
         Finding::warning(
             CHECK,
             text,
-            format!("beastctl models pull with the same name, which goes on with them, or rm {}", names.join(" ")),
+            format!("resume them with beastctl models pull and the same name, or rm {}", names.join(" ")),
         )
     })
 }

@@ -1,4 +1,4 @@
-//! The program beastd: there, and of the same version as this one.
+//! The program beastd: present, and of the same version as beastctl.
 
 use std::path::PathBuf;
 
@@ -16,15 +16,15 @@ const CLIENT: &str = env!("CARGO_PKG_VERSION");
 /// The program is returned as far as it can be run.
 pub(super) fn check(wait: &Wait) -> Result<(Finding, Option<PathBuf>), WaitError> {
     let Some(program) = find_beastd() else {
-        let fix = "put beastd beside beastctl, or into a folder of PATH";
-        return Ok((Finding::problem(CHECK, "the program beastd is not to be found", fix), None));
+        let fix = "put beastd beside beastctl, or into a folder in PATH";
+        return Ok((Finding::problem(CHECK, "beastd not found beside beastctl or in PATH", fix), None));
     };
     let place = program.display().to_string();
     let said = ask(&program, &["--version"], wait)?.and_then(|said| said.answer());
     let finding = match said {
         Err(words) => {
-            let words = format!("{place} cannot be run: {}", one_line(&words));
-            let fix = "install beast anew: it may be made for another machine";
+            let words = format!("cannot run {place}: {}", one_line(&words));
+            let fix = "reinstall beast: it may be built for another machine";
             return Ok((Finding::said(Verdict::Problem, CHECK, &words, fix), None));
         }
         Ok(said) => judge(&place, said.trim()),
@@ -36,12 +36,12 @@ fn judge(place: &str, said: &str) -> Finding {
     match said.strip_prefix("beastd ") {
         Some(CLIENT) => Finding::ok(CHECK, format!("{place}, version {CLIENT}")),
         Some(version) => {
-            let text = format!("{place} has version {}, this beastctl {CLIENT}", one_line(version));
+            let text = format!("{place} has version {}, but beastctl has {CLIENT}", one_line(version));
             Finding::warning(CHECK, text, "install both from one package, then beastctl stop")
         }
         None => {
-            let text = format!("{place} is not the daemon of beastctl: its --version is `{}`", one_line(said));
-            Finding::problem(CHECK, text, format!("mv {place} away, or another order of the folders in PATH"))
+            let text = format!("{place} is not beast's daemon: its --version is `{}`", one_line(said));
+            Finding::problem(CHECK, text, format!("move {place} away, or reorder the folders in PATH"))
         }
     }
 }

@@ -1,5 +1,4 @@
-//! The service: a systemd unit of the user, or a property list of launchd, and whether the program it names is still
-//! there.
+//! The service: a systemd user unit or a launchd property list, and whether its program still exists.
 
 use std::{
     io,
@@ -19,7 +18,6 @@ const INSTALL: &str = "beastctl service install";
 /// Where packages put units for all users.
 const UNIT_FOLDERS: [&str; 2] = ["/usr/local/lib/systemd/user", "/usr/lib/systemd/user"];
 
-/// A service that is installed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Service {
     /// systemd: the unit of the socket.
@@ -28,7 +26,6 @@ pub(super) enum Service {
     Launchd(PathBuf),
 }
 
-/// The one that is installed.
 pub(super) fn find() -> Option<Service> {
     if cfg!(target_os = "macos") {
         let file = paths::agents_dir().ok()?.join(beast_launchd::LABEL).with_added_extension("plist");
@@ -79,7 +76,7 @@ impl Service {
 /// A unit whose program was moved away fails at the first request, and says so only in the log of the system.
 pub(super) fn check(service: Option<&Service>) -> Finding {
     let Some(service) = service else {
-        return Finding::ok(CHECK, format!("none is installed: clients start beastd ({INSTALL}, for one)"));
+        return Finding::ok(CHECK, format!("not installed: clients start beastd (to install: {INSTALL})"));
     };
     let (file, program) = match service {
         Service::Systemd(socket) => {
@@ -92,9 +89,9 @@ pub(super) fn check(service: Option<&Service>) -> Finding {
     let place = file.display();
     match program {
         Err(error) => Finding::problem(CHECK, format!("cannot read {place}: {error}"), INSTALL),
-        Ok(None) => Finding::problem(CHECK, format!("{place} names no program"), INSTALL),
+        Ok(None) => Finding::problem(CHECK, format!("{place} does not name a program"), INSTALL),
         Ok(Some(program)) if !program.is_file() => {
-            Finding::problem(CHECK, format!("{place} starts {}, which is not there", program.display()), INSTALL)
+            Finding::problem(CHECK, format!("{place} starts {}, which does not exist", program.display()), INSTALL)
         }
         Ok(Some(program)) => Finding::ok(CHECK, format!("{place} starts {}", program.display())),
     }

@@ -1,4 +1,4 @@
-//! The socket and its folder: nobody else gets in.
+//! The socket and its folder: accessible only to the user.
 
 use std::{
     fs, io,
@@ -10,21 +10,21 @@ use super::finding::Finding;
 use crate::{exit::advice, text::quoted};
 
 const CHECK: &str = "socket";
-const OTHER: &str = "--socket in a folder of your own";
+const OTHER: &str = "use a --socket in a folder you own";
 
 /// Whoever may pass the folder and write to the socket could ask.
 pub(super) fn check(path: &Path) -> Finding {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     of_folder(folder)
         .or_else(|| of_socket(path))
-        .unwrap_or_else(|| Finding::ok(CHECK, format!("{}, which only you can reach", path.display())))
+        .unwrap_or_else(|| Finding::ok(CHECK, format!("{}, accessible only to you", path.display())))
 }
 
 fn of_folder(folder: &Path) -> Option<Finding> {
     let place = folder.display();
     let metadata = match fs::metadata(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return Some(Finding::ok(CHECK, format!("{place} is not there yet; beastd makes it")));
+            return Some(Finding::ok(CHECK, format!("{place} does not exist yet; beastd creates it")));
         }
         Err(error) => return Some(unreadable(folder, &error)),
         Ok(metadata) => metadata,
@@ -63,5 +63,5 @@ fn too_open(what: &str, path: &Path, mode: u32, right: &str) -> Option<Finding> 
 }
 
 fn unreadable(path: &Path, error: &io::Error) -> Finding {
-    Finding::problem(CHECK, format!("cannot look at {}: {error}", path.display()), advice::reading(path, error))
+    Finding::problem(CHECK, format!("cannot check {}: {error}", path.display()), advice::reading(path, error))
 }

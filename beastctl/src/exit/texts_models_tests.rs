@@ -61,51 +61,51 @@ fn of_models() {
         Folder: [ModelError::Folder(file())],
         Usage: [ModelError::Usage { what: text("a model has no name"), hint: text("--name OTHER.gguf") }],
         InUse: [ModelError::InUse(text("model.gguf"))],
-        NotRemoved: [ModelError::NotRemoved("nobody can be asked")],
+        NotRemoved: [ModelError::NotRemoved("cannot ask for confirmation without a terminal")],
         Config: [ModelError::Config { path: file(), message: text("line 3: a value is expected") }],
     });
     check(
         samples,
         expect![[r#"
             130 (silent)
-            1   no answer within 1s; try: a longer --timeout, or beastctl status
+            1   no answer within 1s; try: raise --timeout, or check beastctl status
             1   cannot read /some/file: No such file or directory (os error 2); try: ls /some, to see what is there
-            1   cannot write /some/file: No space left on device (os error 28); try: make room there, or write somewhere else
+            1   cannot write /some/file: No space left on device (os error 28); try: free some space there, or write somewhere else
             1   cannot make /some/file: Permission denied (os error 13); try: ls -ld /some, to see who may write there
-            2   no model is called lfm2-26b; try: lfm2-2.6b
-            2   no model is called lfm2-26b; try: beastctl models list, ORG/REPO:QUANT, an address or the path of a GGUF file
-            1   lfm2-2.6b is not on this disk; try: beastctl models pull lfm2-2.6b
-            2   org/name has no GGUF file of Q4_0; try: another repository: this one has no GGUF files
-            2   org/name has no GGUF file of Q4_0; try: org/name:Q8_0
-            2   org/name has more than one GGUF file of Q4_0; try: org/name/a.gguf, org/name/b.gguf
-            2   model-00001-of-00002.gguf is one part of a model in several files, which beast does not load; try: a smaller quantization, in one file
-            1   lfm2-2.6b is not on this disk, and --offline forbids to fetch it; try: the same command without --offline, or beastctl models list
-            1   the server refuses https://some.where/model.gguf (403); try: export HF_TOKEN=..., after accepting the licence at https://some.where/page
-            1   the server refuses https://some.where/model.gguf (403); try: to accept the licence at https://some.where/page with the account of HF_TOKEN
-            1   the server refuses https://some.where/model.gguf (403); try: another address: only the hub gets HF_TOKEN
-            1   there is nothing at https://some.where/model.gguf (404); try: beastctl models list, or the address in a browser
-            1   the server answers 500 to https://some.where/model.gguf; try: the address in a browser
-            1   the server of https://some.where/model.gguf leads nowhere (more than 10 redirects); try: the address in a browser
-            1   cannot reach https://some.where/model.gguf (no such host); try: the network, and HTTPS_PROXY if there is a proxy, then the same command
-            1   gave up on https://some.where/model.gguf after 5 tries without a new byte (connection reset); try: the same command later
-            1   gave up on https://some.where/model.gguf after 5 tries without a new byte (connection reset); try: the same command later, which goes on after the 34.0 MB that came
-            75  the server of https://some.where/model.gguf wants to be left alone for 1m 30s; try: the same command then
-            1   the server does not say how long https://some.where/model.gguf is; try: --sha256 HEX, by which its end can be checked
-            1   the list of files at https://some.where/model.gguf cannot be understood; try: ORG/REPO/FILE.gguf, or another HF_ENDPOINT
-            1   model.gguf has the wrong SHA-256: 1f, and 2e was expected; nothing of it is kept; try: the same command again, and another source if it happens twice
-            1   /some/file has another SHA-256: 1f, and 2e was expected; try: another copy of the file, or sha256sum to see which one it is
-            1   /some/file is no GGUF file; try: the GGUF file itself: a web page or an archive is none
-            1   /some/file is cut: it has 13 bytes and needs at least 1563668704; try: rm /some/file, and pull the model again
-            1   /some/file is cut: it has 13 bytes; try: rm /some/file, and pull the model again
-            1   /some/file is damaged: its head makes no sense; try: rm /some/file, and pull the model again
-            1   model.gguf needs 1.6 GB, and 34.0 MB is free in /some; try: beastctl models rm for one that is not needed, or a smaller model
-            75  model.gguf is in the hands of another beastctl; try: the same command when it is done
-            2   /some/file is there already and came from elsewhere; try: --name OTHER.gguf, or beastctl models rm first
-            2   /some/file is a folder; try: --name OTHER.gguf, or move it away
+            2   unknown model lfm2-26b; try: lfm2-2.6b
+            2   unknown model lfm2-26b; try: use a name from beastctl models list, ORG/REPO:QUANT, a URL or the path of a GGUF file
+            1   lfm2-2.6b is not on disk; try: beastctl models pull lfm2-2.6b
+            2   org/name has no GGUF file for Q4_0; try: use another repository: this one has no GGUF files
+            2   org/name has no GGUF file for Q4_0; try: org/name:Q8_0
+            2   org/name has more than one GGUF file for Q4_0; try: org/name/a.gguf, org/name/b.gguf
+            2   model-00001-of-00002.gguf is part of a split model, which beast does not support; try: use a smaller quantization in a single file
+            1   lfm2-2.6b is not on disk, and --offline forbids downloads; try: leave out --offline, or beastctl models list
+            1   the server denies access to https://some.where/model.gguf (403); try: export HF_TOKEN=..., after accepting the licence at https://some.where/page
+            1   the server denies access to https://some.where/model.gguf (403); try: accept the licence at https://some.where/page with the account of HF_TOKEN
+            1   the server denies access to https://some.where/model.gguf (403); try: use another URL: only the hub gets HF_TOKEN
+            1   https://some.where/model.gguf not found (404); try: beastctl models list, or open the URL in a browser
+            1   the server returned 500 for https://some.where/model.gguf; try: open the URL in a browser
+            1   the server of https://some.where/model.gguf redirects in a loop or to an invalid URL (more than 10 redirects); try: open the URL in a browser
+            1   cannot reach https://some.where/model.gguf (no such host); try: check the network, and HTTPS_PROXY if there is a proxy, then repeat the command
+            1   gave up on https://some.where/model.gguf after 5 tries without a new byte (connection reset); try: repeat the command later
+            1   gave up on https://some.where/model.gguf after 5 tries without a new byte (connection reset); try: repeat the command later, which resumes after 34.0 MB
+            75  the server of https://some.where/model.gguf is rate limiting: retry after 1m 30s; try: repeat the command then
+            1   the server does not report the size of https://some.where/model.gguf; try: pass --sha256 HEX to verify that it is complete
+            1   cannot parse the list of files at https://some.where/model.gguf; try: use ORG/REPO/FILE.gguf, or another HF_ENDPOINT
+            1   model.gguf has the wrong SHA-256: 1f, expected 2e; it was deleted; try: repeat the command; use another source if it happens twice
+            1   /some/file has the wrong SHA-256: 1f, expected 2e; try: get another copy of the file, or check it with sha256sum
+            1   /some/file is not a GGUF file; try: use the GGUF file itself, not a web page or an archive
+            1   /some/file is truncated: it has 13 bytes and needs at least 1563668704; try: rm /some/file, and pull the model again
+            1   /some/file is truncated: it has 13 bytes; try: rm /some/file, and pull the model again
+            1   /some/file is damaged: its header is invalid; try: rm /some/file, and pull the model again
+            1   model.gguf needs 1.6 GB, but only 34.0 MB is free in /some; try: free space with beastctl models rm, or use a smaller model
+            75  model.gguf is in use by another beastctl; try: repeat the command when it is done
+            2   /some/file already exists and came from a different source; try: pass --name OTHER.gguf, or beastctl models rm first
+            2   /some/file is a folder; try: pass --name OTHER.gguf, or move it away
             2   a model has no name; try: --name OTHER.gguf
-            2   model.gguf is in use; try: beastctl models use with another one first, or --force
-            2   nothing was removed: nobody can be asked; try: -y
-            1   /some/file: line 3: a value is expected; try: an editor on that line
+            2   model.gguf is in use; try: switch with beastctl models use first, or pass --force
+            2   nothing removed: cannot ask for confirmation without a terminal; try: -y
+            1   /some/file: line 3: a value is expected; try: fix that line
         "#]],
     );
 }

@@ -34,18 +34,18 @@ fn of_input() {
             2   the input is empty; try: beastctl ask 'QUESTION'
             2   cannot read /some/file: No such file or directory (os error 2); try: ls /some, to see what is there
             2   cannot read file: No such file or directory (os error 2); try: ls, to see what is there
-            2   cannot read /some/folder: Is a directory (os error 21); try: its files, like /some/folder/*
+            2   cannot read /some/folder: Is a directory (os error 21); try: name its files, like /some/folder/*
             2   cannot read /some/file: Permission denied (os error 13); try: ls -ld /some/file, to see who may read it
-            2   cannot read /some/file/inside: Not a directory (os error 20); try: another path: a part of this one is a file and no folder
-            2   cannot read /some/file: Input/output error (os error 5); try: the same command again, and dmesg for what the system says of it
-            2   cannot read stdin: Is a directory (os error 21); try: a FILE by its name, instead of stdin
-            2   /some/file is binary (a NUL byte at offset 3); try: pdftotext, or iconv -t UTF-8, to make text of it first
-            2   /some/file is binary (a NUL byte at offset 1); try: iconv -f UTF-16 -t UTF-8, to make text of it first
-            1   no end of the input within 1s; try: a longer --timeout, or < /dev/null when there is no input
-            2   there is no file `hello`; try: echo hello | beastctl fix
-            4   the input has 38.1 MiB and one request holds at most 32 MiB; try: a part of it, for instance through head -c
-            4   the input has more than 32 MiB and one request holds at most 32 MiB; try: a part of it, for instance through head -c
-            2   `-` is named more than once; try: one `-`, and other material as FILE
+            2   cannot read /some/file/inside: Not a directory (os error 20); try: use another path: a part of this one is a file, not a folder
+            2   cannot read /some/file: Input/output error (os error 5); try: repeat the command, and see dmesg for the cause
+            2   cannot read stdin: Is a directory (os error 21); try: name a FILE instead of stdin
+            2   /some/file is binary (a NUL byte at offset 3); try: convert it to text first, for example with pdftotext or iconv -t UTF-8
+            2   /some/file is binary (a NUL byte at offset 1); try: convert it first with iconv -f UTF-16 -t UTF-8
+            1   the input did not end within 1s; try: raise --timeout, or add < /dev/null if there is no input
+            2   file `hello` not found; try: echo hello | beastctl fix
+            4   the input is 38.1 MiB, and one request holds at most 32 MiB; try: send a part of it, for example with head -c
+            4   the input is more than 32 MiB, and one request holds at most 32 MiB; try: send a part of it, for example with head -c
+            2   `-` is named more than once; try: use `-` once, and name other files
         "#]],
     );
 }
@@ -73,21 +73,21 @@ fn of_constraints() {
             line: 2,
             column: 7,
             problem: "no JSON: expected `,` or `}`".into(),
-            hint: "mend it there, until jq . /some/file is content".into(),
+            hint: "fix it until jq . /some/file accepts it".into(),
         }],
     });
     check(
         samples,
         expect![[r#"
             2   cannot read /some/file: No such file or directory (os error 2); try: ls /some, to see what is there
-            2   cannot read stdin: Input/output error (os error 5); try: a FILE by its name, instead of `-`
-            2   cannot read /some/folder: Is a directory (os error 21); try: a file in it, like /some/folder/NAME
-            2   stdin is the material, so `-` cannot be the file of --schema; try: --schema with the name of a file
-            2   /some/file has more than 256 KiB; try: a smaller one, without what the answer does not need
+            2   cannot read stdin: Input/output error (os error 5); try: name a FILE instead of `-`
+            2   cannot read /some/folder: Is a directory (os error 21); try: name a file in it, like /some/folder/NAME
+            2   stdin is the input, so --schema cannot read `-`; try: pass --schema a file name
+            2   /some/file is larger than 256 KiB; try: remove what the answer does not need
             2   /some/pipe is not a regular file; try: save it to a file first
             2   /some/file: tool 2: `name` must be text; try: {"type": "function", "function": {"name": "now", "parameters": {"type": "object", "properties": {}}}}
-            2   --tool-choice then: /some/file has no such tool; try: one of auto, none, required, now
-            2   /some/file:2:7: no JSON: expected `,` or `}`; try: mend it there, until jq . /some/file is content
+            2   --tool-choice then: /some/file has no such tool; try: use one of auto, none, required, now
+            2   /some/file:2:7: no JSON: expected `,` or `}`; try: fix it until jq . /some/file accepts it
         "#]],
     );
 }
@@ -103,14 +103,14 @@ fn of_output() {
     check(
         samples,
         expect![[r#"
-        0   (silent)
-        1   cannot write to stdout: No space left on device (os error 28); try: make room there, or write somewhere else
-        1   cannot write to stdout: Bad file descriptor (os error 9); try: a file that it can go to, like > answer.txt
-        1   cannot write /some/file: No such file or directory (os error 2); try: mkdir -p /some
-        1   cannot write /some/file: Permission denied (os error 13); try: ls -ld /some, to see who may write there
-        1   cannot write /some/file: No space left on device (os error 28); try: make room there, or write somewhere else
-        1   cannot write /some/file: Is a directory (os error 21); try: a file in it, like /some/file/NAME
-    "#]],
+            0   (silent)
+            1   cannot write to stdout: No space left on device (os error 28); try: free some space there, or write somewhere else
+            1   cannot write to stdout: Bad file descriptor (os error 9); try: redirect it to a file, like > answer.txt
+            1   cannot write /some/file: No such file or directory (os error 2); try: mkdir -p /some
+            1   cannot write /some/file: Permission denied (os error 13); try: ls -ld /some, to see who may write there
+            1   cannot write /some/file: No space left on device (os error 28); try: free some space there, or write somewhere else
+            1   cannot write /some/file: Is a directory (os error 21); try: name a file in it, like /some/file/NAME
+        "#]],
     );
 }
 
@@ -156,30 +156,36 @@ fn of_prompts() {
             PromptError::Unwritable { path: file(), source: os(Errno::ACCESS) },
             PromptError::Unwritable { path: file(), source: os(Errno::ROFS) },
         ],
-        Editor: [PromptError::Editor { editor: "vi".into(), problem: "is not to be found".into() }],
+        NoTerminal: [
+            PromptError::NoTerminal { name: "my haiku".into(), is_own: true },
+            PromptError::NoTerminal { name: "tldr".into(), is_own: false },
+        ],
+        Editor: [PromptError::Editor { editor: "vi".into(), problem: "not found".into() }],
     });
     check(
         samples,
         expect![[r#"
-            2   `../x` is not a name of a prompt; try: a name without `/` that begins with a letter or digit; the file NAME.md is found by it
-            2   the prompt `tldr` is built in; try: beastctl prompts edit tldr for a copy to change, or another name
-            2   there is no prompt `tdlr`, did you mean `tldr`?; try: one of ask, tldr, or beastctl prompts new tdlr
-            2   there is no prompt `my haiku`; try: one of ask, tldr, or beastctl prompts new 'my haiku'
+            2   invalid prompt name `../x`; try: use a name without `/` that starts with a letter or digit; its file is NAME.md
+            2   the prompt `tldr` is built in; try: edit a copy with beastctl prompts edit tldr, or use another name
+            2   no prompt `tdlr`, did you mean `tldr`?; try: use one of ask, tldr, or beastctl prompts new tdlr
+            2   no prompt `my haiku`; try: use one of ask, tldr, or beastctl prompts new 'my haiku'
             2   cannot read /some/file: Permission denied (os error 13); try: ls -ld /some/file, to see who may read it
             2   cannot read /some/ask.md: Is a directory (os error 21); try: mv /some/ask.md /some/ask.md.old, which is in the way
             2   /some/file:2: unknown key `model`; try: one of description, system
-            2   unknown command `tdlr`, did you mean `tldr`?; try: beastctl --help for the commands, beastctl prompts for the prompts
-            2   the prompt `tldr` has no variable `lenght`, did you mean `length`?; try: one of length
-            2   the prompt `tldr` has no variable `lenght`; try: without -p: it has none
+            2   unknown command `tdlr`, did you mean `tldr`?; try: beastctl --help for commands, beastctl prompts for prompts
+            2   the prompt `tldr` has no variable `lenght`, did you mean `length`?; try: use one of length
+            2   the prompt `tldr` has no variable `lenght`; try: leave out -p: it has no variables
             2   the prompt `tldr` needs a value for to, by; try: -p to=VALUE -p by=VALUE
-            2   the value of `to` is empty, and the prompt `tldr` needs one; try: -p to=VALUE
+            2   the value of `to` is empty, but the prompt `tldr` needs one; try: -p to=VALUE
             2   HOME is not set; try: set it or XDG_CONFIG_HOME
             2   /some/file exists already; try: beastctl prompts edit tldr
-            2   `status` is a command; try: another name
-            2   the prompt `tldr` is built in and has no file; try: beastctl prompts show tldr, or beastctl prompts edit tldr for a copy of your own
+            2   `status` is a command; try: use another name
+            2   the prompt `tldr` is built in and has no file; try: beastctl prompts show tldr, or beastctl prompts edit tldr to create your own copy
             1   cannot write /some/file: Permission denied (os error 13); try: ls -ld /some, to see who may write there
-            1   cannot write /some/file: Read-only file system (os error 30); try: a folder elsewhere, or mount, to see why this disk is read-only
-            1   the editor `vi` is not to be found; try: EDITOR=nano, or any other that is installed
+            1   cannot write /some/file: Read-only file system (os error 30); try: use another folder, or run mount to see why this one is read-only
+            2   cannot open an editor: stdin, stdout and stderr must be a terminal; try: beastctl prompts path 'my haiku', for the file to change
+            2   cannot open an editor: stdin, stdout and stderr must be a terminal; try: beastctl prompts new tldr --from tldr, for a copy to change
+            1   the editor `vi` not found; try: set EDITOR=nano, or another installed editor
         "#]],
     );
 }
@@ -218,22 +224,22 @@ fn of_conversations() {
     check(
         samples,
         expect![[r#"
-            2   `a b` is not a name of a conversation; try: letters, digits, `-`, `_` and `.`, at most 64 bytes, not beginning with `.` or `-`
-            2   there is no conversation `2026-11-23-120000`, and names of this form are given automatically; try: another name
-            2   there is no conversation `parser`; try: beastctl history, for the names there are
-            2   `p` is the beginning of 2 conversations; try: one of p0, p1
-            2   `p` is the beginning of 9 conversations; try: one of p0, p1, p2, p3, p4, …
-            2   there is no conversation yet; try: beastctl ask 'QUESTION', or beastctl chat, to begin one
-            2   there is a conversation `parser` already; try: another name
-            75  the conversation `parser` is in use by another process; try: again when that has its answer, or another --session
-            2   the conversation `parser` was begun with another system turn; try: without -s, or another --session
-            1   /some/parser.jsonl:1: this is version 9 of the file, and this beastctl knows 1; try: a newer beastctl, or another --session
-            1   /some/parser.jsonl:3: expected value; try: mend that line, or beastctl history rm parser
+            2   invalid conversation name `a b`; try: use letters, digits, `-`, `_` and `.`, at most 64 bytes, not starting with `.` or `-`
+            2   no conversation `2026-11-23-120000`, and names of this form are assigned automatically; try: use another name
+            2   no conversation `parser`; try: beastctl history, to list the names
+            2   `p` matches 2 conversations; try: use one of p0, p1
+            2   `p` matches 9 conversations; try: use one of p0, p1, p2, p3, p4, …
+            2   no conversations yet; try: start one with beastctl ask 'QUESTION' or beastctl chat
+            2   a conversation `parser` already exists; try: use another name
+            75  the conversation `parser` is in use by another process; try: repeat the command when it has its answer, or use another --session
+            2   the conversation `parser` has a different system turn; try: leave out -s, or use another --session
+            1   /some/parser.jsonl:1: unsupported file version 9; this beastctl reads 1; try: install a newer beastctl, or use another --session
+            1   /some/parser.jsonl:3: expected value; try: fix that line, or beastctl history rm parser
             1   cannot read /some/parser.jsonl: Permission denied (os error 13); try: ls -ld /some/parser.jsonl, to see who may read it
-            1   cannot write /some/parser.jsonl: No space left on device (os error 28); try: make room there, or beastctl history rm
-            1   cannot write /some/parser.jsonl: Read-only file system (os error 30); try: a folder elsewhere, or mount, to see why this disk is read-only
+            1   cannot write /some/parser.jsonl: No space left on device (os error 28); try: free some space there, or beastctl history rm
+            1   cannot write /some/parser.jsonl: Read-only file system (os error 30); try: use another folder, or run mount to see why this one is read-only
             1   cannot create the folder /some/parser.jsonl: Permission denied (os error 13); try: ls -ld /some, to see who may write there
-            1   there is no place for conversations: HOME is not set; try: set it or XDG_DATA_HOME
+            1   no folder for conversations: HOME is not set; try: set it or XDG_DATA_HOME
         "#]],
     );
 }
@@ -259,14 +265,14 @@ fn of_git_and_its_hook() {
     check(
         samples,
         expect![[r#"
-            1   cannot run git: No such file or directory (os error 2); try: install git, or put it into a folder of PATH
-            1   cannot run git: Permission denied (os error 13); try: git --version, to see whether it runs at all
+            1   cannot run git: No such file or directory (os error 2); try: install git, or put it into a folder in PATH
+            1   cannot run git: Permission denied (os error 13); try: git --version, to check that it runs
             2   git diff failed: fatal: not a git repository (or any of the parent directories): .git; try: cd into a git repository
-            2   git diff failed: fatal: detected dubious ownership in repository at '/some/folder'; try: git status, which says more, or cd into another git repository
+            2   git diff failed: fatal: detected dubious ownership in repository at '/some/folder'; try: git status, for details, or cd into another git repository
             2   the input is empty, and git diff failed: fatal: not a git repository; try: git diff --staged | beastctl commit-msg
-            2   the input is empty, and git diff failed: fatal: bad config line 1; try: git status, which says more
+            2   the input is empty, and git diff failed: fatal: bad config line 1; try: git status, for details
             130 (silent)
-            1   cannot understand git diff: a field is missing; try: git diff --staged | beastctl commit-msg
+            1   cannot parse the output of git diff: a field is missing; try: git diff --staged | beastctl commit-msg
             2   the staged diff is empty; try: git add FILE, or git diff | beastctl commit-msg
             2   git has no editor that works on this terminal; try: git config --global core.editor nano, or git commit -m MESSAGE
         "#]],
@@ -280,8 +286,8 @@ fn of_git_and_its_hook() {
         Linked: [HookError::Linked { folder: file(), real: file() }],
         NotFolder: [
             HookError::NotFolder { path: "/dev/null".into(), by: "core.hooksPath" },
-            HookError::NotFolder { path: "/dev/null".into(), by: "its usual place" },
-            HookError::NotFolder { path: file(), by: "its usual place" }
+            HookError::NotFolder { path: "/dev/null".into(), by: "the default folder" },
+            HookError::NotFolder { path: file(), by: "the default folder" }
         ],
         NoWorkTree: [HookError::NoWorkTree],
         Managed: [
@@ -306,27 +312,27 @@ fn of_git_and_its_hook() {
         samples,
         expect![[r#"
             2   the staged diff is empty; try: git add FILE, or git diff | beastctl commit-msg
-            2   /some/file is another program's hook; try: --chain to run it first, or write `beastctl hook run "$@" || :` at its end yourself
-            2   /some/file is another program's hook, and prepare-commit-msg.beast-chained is there as well; try: --chain --force to run the newer one first and drop prepare-commit-msg.beast-chained, or write `beastctl hook run "$@" || :` yourself
-            2   git looks for hooks in /some/file (core.hooksPath), which is outside of this repository; try: --force to install it there for all repositories that use that folder
-            2   /some/file is a link to /some/file, which is outside of this repository; try: --force to install it there for all repositories that use that folder
-            2   git looks for hooks in /dev/null (core.hooksPath), which is not a folder; try: git config --show-origin core.hooksPath, which says where it is set, then unset it there
-            2   git looks for hooks in /dev/null (its usual place), which is not a folder; try: another path: /dev/null is neither a file nor a folder
-            2   git looks for hooks in /some/file (its usual place), which is not a folder; try: mv /some/file /some/file.old, which is in the way
-            2   this is not in a work tree (a bare repository, or a .git folder); try: cd into a work tree: git worktree list shows them
-            2   /some/file is written by husky; try: `PATH="$PATH:/usr/local/bin:/opt/homebrew/bin:$HOME/.local/bin" beastctl hook run "$@" || :` as a line of .husky/prepare-commit-msg
-            2   /some/file is written by pre-commit; try: beastctl help hook install, for the lines that belong into .pre-commit-config.yaml
-            2   /some/file is written by lefthook; try: beastctl help hook install, for the lines that belong into lefthook.yml
-            2   lefthook has moved the hook of beastctl to /some/file, where nobody runs it; try: beastctl help hook install, for the lines that belong into lefthook.yml
-            2   /some/file calls `beastctl hook run` already; try: beastctl hook status, or take that line out of it first
-            2   /some/file asks for its own name ($0), and would do nothing under another one; try: `beastctl hook run "$@" || :` at the end of the script that it runs
-            2   /some/file has been changed since it was installed; try: --force, which keeps a copy of it beside (prepare-commit-msg.beast-old)
+            2   /some/file is another program's hook; try: pass --chain to run it first, or add `beastctl hook run "$@" || :` at its end
+            2   /some/file is another program's hook, and prepare-commit-msg.beast-chained exists as well; try: pass --chain --force to run the newer one first and drop prepare-commit-msg.beast-chained, or add `beastctl hook run "$@" || :` yourself
+            2   git looks for hooks in /some/file (core.hooksPath), which is outside of this repository; try: pass --force to install it for all repositories that use that folder
+            2   /some/file is a link to /some/file, which is outside of this repository; try: pass --force to install it for all repositories that use that folder
+            2   git looks for hooks in /dev/null (core.hooksPath), which is not a folder; try: find where it is set with git config --show-origin core.hooksPath, then unset it there
+            2   git looks for hooks in /dev/null (the default folder), which is not a folder; try: use another path: /dev/null is neither a file nor a folder
+            2   git looks for hooks in /some/file (the default folder), which is not a folder; try: mv /some/file /some/file.old, which is in the way
+            2   not in a work tree (a bare repository, or a .git folder); try: cd into a work tree: git worktree list shows them
+            2   /some/file is managed by husky; try: add `PATH="$PATH:/usr/local/bin:/opt/homebrew/bin:$HOME/.local/bin" beastctl hook run "$@" || :` to .husky/prepare-commit-msg
+            2   /some/file is managed by pre-commit; try: beastctl help hook install, for the lines to add to .pre-commit-config.yaml
+            2   /some/file is managed by lefthook; try: beastctl help hook install, for the lines to add to lefthook.yml
+            2   lefthook has moved beastctl's hook to /some/file, where it never runs; try: beastctl help hook install, for the lines to add to lefthook.yml
+            2   /some/file already calls `beastctl hook run`; try: check beastctl hook status, or remove that line first
+            2   /some/file depends on its own name ($0) and would do nothing under another one; try: add `beastctl hook run "$@" || :` at the end of the script that it runs
+            2   /some/file has been changed since it was installed; try: pass --force, which keeps a copy beside it (prepare-commit-msg.beast-old)
             1   /some/file is not executable, so git does not run it; try: chmod +x '/some/file'
-            2   core.hooksPath is set to an empty text, so git looks for no hooks in this repository; try: git config --unset core.hooksPath, or a folder as its value
+            2   core.hooksPath is empty, so git runs no hooks in this repository; try: git config --unset core.hooksPath, or set it to a folder
             1   the hook is not installed in /some/file; try: beastctl hook install
             1   cannot read /some/file: Permission denied (os error 13); try: ls -ld /some/file, to see who may read it
             1   cannot write /some/file: Permission denied (os error 13); try: ls -ld /some, to see who may write there
-            1   cannot make the folder /some/file: Read-only file system (os error 30); try: a folder elsewhere, or mount, to see why this disk is read-only
+            1   cannot make the folder /some/file: Read-only file system (os error 30); try: use another folder, or run mount to see why this one is read-only
         "#]],
     );
 }
@@ -335,10 +341,11 @@ fn of_git_and_its_hook() {
 fn of_a_turn() {
     let no_json = serde_json::from_str::<serde_json::Value>("{").unwrap_err();
     let samples = samples!(TurnError {
-        Cut: [TurnError::Cut("the answer was cut at 9 tokens (--max-tokens)".into())],
+        Cut: [TurnError::Cut("the answer is truncated at 9 tokens (--max-tokens)".into())],
+        Repeats: [TurnError::Repeats("the answer repeats itself and is truncated at 9 tokens".into())],
         MarkdownWish: [TurnError::MarkdownWish("no".into())],
         DeadEnd: [TurnError::DeadEnd("no token can follow".into())],
-        Withheld: [TurnError::Withheld("the answer was cut at 9 tokens (--max-tokens)".into())],
+        Withheld: [TurnError::Withheld("the answer is truncated at 9 tokens (--max-tokens)".into())],
         NoJson: [TurnError::NoJson(no_json)],
         NoMessage: [TurnError::NoMessage("the model repeats the diff".into())],
         Incomplete: [TurnError::Incomplete(Duration::from_secs(90))],
@@ -349,17 +356,18 @@ fn of_a_turn() {
     check(
         samples,
         expect![[r#"
-        5   the answer was cut at 9 tokens (--max-tokens); try: a larger --max-tokens, or less input
-        2   BEAST_MARKDOWN is `no`, and may be `always` or `never`; try: export BEAST_MARKDOWN=never
-        5   the grammar or schema leads nowhere: no token can follow, so nothing is printed; try: another grammar or schema
-        5   the answer was cut at 9 tokens (--max-tokens), so nothing is printed; try: a larger --max-tokens, or less input
-        5   the answer is no JSON (EOF while parsing an object at line 1 column 1), so nothing is printed; try: the same command again, or a simpler --schema
-        1   no message: the model repeats the diff; try: the same command again, less at once, or a larger model: beastctl models list
-        1   the answer was not complete within 1m 30s; try: a longer --timeout, or a smaller --max-tokens
-        75  beastd cancelled the answer; try: the same command again
-        2   the question is missing; try: beastctl ask 'QUESTION'
-        2   BEAST_LOG_CONVERSATIONS is `maybe`, and may be `always` or `never`; try: export BEAST_LOG_CONVERSATIONS=never
-    "#]],
+            5   the answer is truncated at 9 tokens (--max-tokens); try: raise --max-tokens, or shorten the input
+            5   the answer repeats itself and is truncated at 9 tokens; try: --repeat-penalty 1.1, --temp 0.7, or a larger model: beastctl models list
+            2   invalid BEAST_MARKDOWN `no`; expected `always` or `never`; try: export BEAST_MARKDOWN=never
+            5   no output: the grammar or schema reached a dead end: no token can follow; try: change the grammar or schema
+            5   no output: the answer is truncated at 9 tokens (--max-tokens); try: raise --max-tokens, or shorten the input
+            5   no output: the answer is not valid JSON (EOF while parsing an object at line 1 column 1); try: repeat the command, or simplify the --schema
+            1   no message: the model repeats the diff; try: repeat the command, commit less at once, or use a larger model: beastctl models list
+            1   the answer did not finish within 1m 30s; try: raise --timeout, or lower --max-tokens
+            75  beastd cancelled the answer; try: repeat the command
+            2   no question given; try: beastctl ask 'QUESTION'
+            2   invalid BEAST_LOG_CONVERSATIONS `maybe`; expected `always` or `never`; try: export BEAST_LOG_CONVERSATIONS=never
+        "#]],
     );
 }
 
@@ -373,9 +381,9 @@ fn of_verbs() {
     check(
         samples,
         expect![[r#"
-        2   nothing was removed: the answer was no; try: -y
-        3   cannot reach beastd at /some/socket (not running); try: beastd --daemonize --socket /some/socket
-    "#]],
+            2   nothing removed: the answer was no; try: -y
+            3   cannot reach beastd at /some/socket (not running); try: beastd --daemonize --socket /some/socket
+        "#]],
     );
 }
 
@@ -389,23 +397,23 @@ fn of_the_end_of_a_daemon() {
     check(
         samples,
         expect![[r#"
-        1   cannot stop beastd (process 4711): Operation not permitted (os error 1); try: as the user who started it: ps -o user= -p 4711
-        1   cannot stop beastd (process 4711): No such process (os error 3); try: beastctl status, to see whether it still runs
-        1   beastd has not ended within 1m; try: a longer --timeout, or beastctl status
-    "#]],
+            1   cannot stop beastd (process 4711): Operation not permitted (os error 1); try: run this as the user who started it: ps -o user= -p 4711
+            1   cannot stop beastd (process 4711): No such process (os error 3); try: beastctl status, to see whether it still runs
+            1   beastd did not exit within 1m; try: raise --timeout, or check beastctl status
+        "#]],
     );
 }
 
 #[test]
 fn of_a_chat() {
     let samples =
-        samples!(ChatError { Typed: [ChatError::Typed("there is no question yet".into())], Tools: [ChatError::Tools] });
+        samples!(ChatError { Typed: [ChatError::Typed("no question yet".into())], Tools: [ChatError::Tools] });
     check(
         samples,
         expect![[r#"
-        2   there is no question yet; try: /help
-        2   a chat cannot answer the calls of --tools; try: beastctl ask --tools FILE 'QUESTION'
-    "#]],
+            2   no question yet; try: /help
+            2   chat does not support --tools; try: beastctl ask --tools FILE 'QUESTION'
+        "#]],
     );
 }
 
@@ -417,8 +425,9 @@ fn of_decisions() {
         NoQuestion: [DecideError::NoQuestion],
         Questions: [DecideError::Questions(2)],
         Unreadable: [DecideError::Unreadable { path: path(), source: os(Errno::ACCESS) }],
-        Example: [DecideError::Example { path: path(), line: 3, why: "it has no question, and none is given".into() }],
+        Example: [DecideError::Example { path: path(), line: 3, why: "no question here or on the command line".into() }],
         TooFew: [DecideError::TooFew { path: path(), n: 3, least: 10 }],
+        Mismatch: [DecideError::Mismatch],
     });
     check(
         samples,
@@ -439,18 +448,18 @@ fn of_measuring() {
         MachineBusy: [BenchError::MachineBusy("cargo uses 2.0 of 2 cores".into())],
         NotMeasured: [BenchError::NotMeasured("clients, prefix".into())],
         NotCalibrated: [
-            BenchError::NotCalibrated("it ended without a result".into()),
+            BenchError::NotCalibrated("it exited without a result".into()),
             BenchError::NotCalibrated("there is no model; try: --model FILE".into()),
         ],
     });
     check(
         samples,
         expect![[r#"
-        75  nothing can be measured now: cargo uses 2.0 of 2 cores; try: again when it is idle, or --force for numbers that nobody should trust
-        1   not measured: clients, prefix; try: mend what the tables name, then beastctl bench --only clients,prefix
-        1   beastd could not calibrate: it ended without a result; try: beastd --calibrate, for all that it says
-        1   beastd could not calibrate: there is no model; try: --model FILE
-    "#]],
+            75  cannot measure now: cargo uses 2.0 of 2 cores; try: repeat the command when the machine is idle, or pass --force for unreliable numbers
+            1   not measured: clients, prefix; try: fix what the tables name, then beastctl bench --only clients,prefix
+            1   beastd could not calibrate: it exited without a result; try: beastd --calibrate, to see its full output
+            1   beastd could not calibrate: there is no model; try: --model FILE
+        "#]],
     );
 }
 
@@ -474,13 +483,13 @@ fn of_small_commands() {
     check(
         all,
         expect![[r#"
-            2   the shell is not named, and SHELL is "/bin/tcsh"; try: beastctl completions bash, zsh or fish
-            2   the shell is not named, and SHELL is not set; try: beastctl completions bash, zsh or fish
-            2   there is no command `statsu`, did you mean `status`?; try: beastctl man, whose page lists the commands
-            1   this answer is not there any more; try: ask once more
-            1   cannot keep the answer in /some/folder: Permission denied (os error 13); try: ls -ld /some, to see who may write there
-            1   there is no log of beastd in /some/folder; try: beastd --daemonize, which begins one, or beastd --print-config for its log_dir
-            1   beastd writes no log files, since its setting log_dir is "none"; try: log_dir = "auto" in config.toml, or beastd in the foreground, which writes to stderr
+            2   cannot detect the shell: SHELL is "/bin/tcsh"; try: beastctl completions bash, zsh or fish
+            2   cannot detect the shell: SHELL is not set; try: beastctl completions bash, zsh or fish
+            2   unknown command `statsu`, did you mean `status`?; try: beastctl man, which lists the commands
+            1   this answer no longer exists; try: ask again
+            1   cannot save the answer to /some/folder: Permission denied (os error 13); try: ls -ld /some, to see who may write there
+            1   no log files in /some/folder; try: start one with beastd --daemonize, or check log_dir with beastd --print-config
+            1   log files are off: log_dir is "none"; try: set log_dir = "auto" in config.toml, or run beastd in the foreground, which logs to stderr
             1   cannot read /some/file: Permission denied (os error 13); try: ls -ld /some/file, to see who may read it
         "#]],
     );

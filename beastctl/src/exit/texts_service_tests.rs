@@ -1,7 +1,7 @@
 use beast_launchd::{PlistError, systemd::UnitError};
 
 use super::*;
-use crate::service::ServiceError;
+use crate::{service::ServiceError, settings::SettingsError};
 
 #[test]
 fn of_the_service() {
@@ -48,6 +48,10 @@ fn of_the_service() {
             ServiceError::Unfit { program: "/some/beastd".into(), words: "n_ctx = 0 (/some/file): too few".into() },
             ServiceError::Unfit { program: "/some/beastd".into(), words: "no HOME; try: set it".into() },
         ],
+        Settings: [ServiceError::Settings(SettingsError::OtherVersion {
+            program: "/some/beastd".into(),
+            version: "0.0.9".into(),
+        })],
         NotInstalled: [ServiceError::NotInstalled(file())],
         Stopped: [ServiceError::Stopped("/some/socket".into())],
         Failing: [ServiceError::Failing {
@@ -61,27 +65,28 @@ fn of_the_service() {
         samples,
         expect![[r#"
             130 (silent)
-            2   launchd needs absolute paths and this one is relative: beastd; try: give it in full
-            2   a property list cannot hold this path, which is not plain text: "/a\tb"; try: another place
-            2   a property list cannot hold this argument, which has control characters: "a\tb"; try: leave it out
-            2   the property list could not be written (no line); try: report it, this is a bug in beast
-            2   systemd needs absolute paths and this one is relative: beastd; try: give it in full
-            1   cannot run systemctl: No such file or directory (os error 2); try: no service at all, since beastctl starts beastd by itself
-            1   cannot run systemctl: Cannot allocate memory (os error 12); try: end another program, then the same command again
+            2   launchd needs an absolute path, not beastd; try: give the full path
+            2   a property list cannot contain this path, which is not plain text: "/a\tb"; try: use another path
+            2   a property list cannot contain this argument, which has control characters: "a\tb"; try: leave it out
+            2   cannot write the property list (no line); try: report it, this is a bug in beast
+            2   systemd needs an absolute path, not beastd; try: give the full path
+            1   cannot run systemctl: No such file or directory (os error 2); try: do without a service, because beastctl starts beastd on demand
+            1   cannot run systemctl: Cannot allocate memory (os error 12); try: close other programs, then repeat the command
             1   `systemctl --user start beastd.socket` failed (exit status: 1): Job failed.; try: systemctl --user status beastd.socket beastd.service, or journalctl --user -u beastd
             1   `launchctl bootstrap gui/501 /x` failed (exit status: 1); try: beastctl service status, or log show --last 5m --predicate 'process == "launchd"'
-            1   `systemctl --user stop beastd.socket` has not ended within 2m 30s; try: systemctl --user stop beastd.socket, to see where it hangs
-            3   systemd does not serve this user here: `systemctl --user show` failed (exit status: 1): Failed to connect to bus; try: loginctl enable-linger; or no service at all, since beastctl starts beastd by itself
-            2   /some/file is there already and was not written by beastctl; try: --force, which keeps a copy of it, or move it away
-            2   /some/file was not written by beastctl, so nothing is removed; try: rm /some/file, if it is yours
-            2   the service of a package is enabled already: /some/file starts /some/beastd and listens at /some/socket; try: beastctl service uninstall, which disables that one, then this again
-            1   /some/beastd would not start: n_ctx = 0 (/some/file): too few; try: beastctl doctor, which looks at all that beastd needs
+            1   `systemctl --user stop beastd.socket` did not finish within 2m 30s; try: systemctl --user stop beastd.socket, to see where it hangs
+            3   systemd is not available to this user: `systemctl --user show` failed (exit status: 1): Failed to connect to bus; try: loginctl enable-linger; or do without a service, because beastctl starts beastd on demand
+            2   /some/file already exists and was not written by beastctl; try: pass --force, which keeps a copy, or move it away
+            2   /some/file was not written by beastctl; nothing removed; try: rm /some/file, if it is yours
+            2   a package's service is already enabled: /some/file starts /some/beastd and listens on /some/socket; try: beastctl service uninstall, which disables it, then repeat the command
+            1   /some/beastd would not start: n_ctx = 0 (/some/file): too few; try: beastctl doctor, which checks everything beastd needs
             1   /some/beastd would not start: no HOME; try: set it
+            1   /some/beastd, version 0.0.9, cannot show its settings to beastctl VERSION; try: install both from one package
             3   beastd is not installed as a service: beastctl has written no /some/file; try: beastctl service install
-            3   the service is installed and stopped: nobody listens at /some/socket; try: beastctl service start
-            3   the service is installed and stopped, because beastd failed: nobody listens at /some/socket; try: journalctl --user -u beastd.service, and once that is mended beastctl service start
+            3   the service is installed but stopped: nothing listens on /some/socket; try: beastctl service start
+            3   the service stopped because beastd failed: nothing listens on /some/socket; try: journalctl --user -u beastd.service, fix that, then beastctl service start
             1   cannot read /some/file: Permission denied (os error 13); try: ls -ld /some/file, to see who may read it
-            1   cannot write /some/file: Read-only file system (os error 30); try: a folder elsewhere, or mount, to see why this disk is read-only
+            1   cannot write /some/file: Read-only file system (os error 30); try: use another folder, or run mount to see why this one is read-only
             1   cannot remove /some/file: Permission denied (os error 13); try: ls -ld /some, to see who may write there
         "#]],
     );

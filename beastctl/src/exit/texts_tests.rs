@@ -151,24 +151,24 @@ fn of_the_connection() {
     check(
         samples,
         expect![[r#"
-            1   no answer within 1m 30s; try: a longer --timeout, or beastctl status
+            1   no answer within 1m 30s; try: raise --timeout, or check beastctl status
             3   cannot reach beastd at /some/socket (not running); try: beastd --daemonize --socket /some/socket
-            3   cannot reach beastd at /some/socket (not running, its socket is left over); try: beastd --daemonize --socket /some/socket
-            3   cannot reach beastd at /some/socket (permission denied: it belongs to another user); try: --socket with a socket of your own
-            3   cannot reach beastd at /some/socket (Not a directory (os error 20)); try: another --socket
+            3   cannot reach beastd at /some/socket (not running, but its socket exists); try: beastd --daemonize --socket /some/socket
+            3   cannot reach beastd at /some/socket (permission denied: it belongs to another user); try: use --socket with a socket you own
+            3   cannot reach beastd at /some/socket (Not a directory (os error 20)); try: use another --socket
             3   cannot reach beastd at /some/socket of mine (not running); try: beastd --daemonize --socket '/some/socket of mine'
-            3   what listens at /some/socket belongs to user 1001 (mallory); nothing was sent; try: --socket with a socket in a folder of your own, or set XDG_RUNTIME_DIR
-            3   the folder /tmp/beast-1000 belongs to user 1001, who can put any socket there; nothing was sent; try: --socket with a socket in a folder of your own, or set XDG_RUNTIME_DIR
-            3   the folder /tmp can be written by other users (mode 0777), who can put any socket there; nothing was sent; try: --socket with a socket in a folder of your own, or set XDG_RUNTIME_DIR
-            3   beastd at /some/socket does not answer; try: again in a moment, or kill beastd and start it anew
-            3   beastd at /some/socket closed the connection without a word; try: again in a moment
-            3   what listens at /some/socket is not beastd: the peer does not speak the beast protocol; try: another --socket
-            3   beastd 9 speaks protocol 9, this beastctl VERSION speaks protocol 5; try: beastctl stop, then the same command again
-            1   beastd ended before the answer did; try: the same command again, and beastctl logs for the reason
-            1   beastd ended before the answer did: out of memory (memory allocation of 64 bytes failed); try: end another program, or use a smaller model or a smaller n_ctx (config.toml)
-            1   beastd ended before the answer did: it panicked: broken invariant; try: the same command again, and beastctl logs for the reason
-            1   the answer of beastd cannot be understood: a frame of 40000000 bytes is over the limit of 32 MiB; try: beastctl stop, then the same command again
-            4   the request has 38.1 MiB and beastd takes at most 32 MiB; try: less input
+            3   the process listening on /some/socket belongs to user 1001 (mallory); nothing was sent; try: use --socket with a path in a folder you own, or set XDG_RUNTIME_DIR
+            3   the folder /tmp/beast-1000 belongs to user 1001, who can replace the socket; nothing was sent; try: use --socket with a path in a folder you own, or set XDG_RUNTIME_DIR
+            3   the folder /tmp is writable by other users (mode 0777), who can replace the socket; nothing was sent; try: use --socket with a path in a folder you own, or set XDG_RUNTIME_DIR
+            3   beastd at /some/socket does not answer; try: repeat the command in a moment, or kill beastd and restart it
+            3   beastd at /some/socket closed the connection without an answer; try: repeat the command in a moment
+            3   the process listening on /some/socket is not beastd: the peer does not speak the beast protocol; try: use another --socket
+            3   beastd 9 speaks protocol 9, this beastctl VERSION speaks protocol 5; try: beastctl stop, then repeat the command
+            1   beastd ended before the answer did; try: repeat the command, and see beastctl logs for the reason
+            1   beastd ended before the answer did: out of memory (memory allocation of 64 bytes failed); try: close other programs, use a smaller model, or lower n_ctx in config.toml
+            1   beastd ended before the answer did: it panicked: broken invariant; try: repeat the command, and see beastctl logs for the reason
+            1   invalid response from beastd: a frame of 40000000 bytes exceeds the limit of 32 MiB; try: beastctl stop, then repeat the command
+            4   the request is too large: 38.1 MiB, and beastd accepts at most 32 MiB; try: shorten the input
             4   the input is too long; try: --truncate tail
             75  beastd has too many waiting requests; try: again in a moment
             1   the engine failed; try: again
@@ -187,18 +187,18 @@ fn of_starting() {
         Missing: [StartError::Missing("/some/socket".into())],
         NoProgram: [StartError::NoProgram],
         ServiceStopped: [StartError::ServiceStopped { socket: "/some/socket".into(), file: file() }],
-        Failed: [failed("it ended with exit status: 1"), failed("beastd: there is no model; try: --model FILE"),],
+        Failed: [failed("it exited with exit status: 1"), failed("beastd: there is no model; try: --model FILE"),],
     });
     check(
         samples,
         expect![[r#"
-            1   beastd ended before the answer did; try: the same command again, and beastctl logs for the reason
+            1   beastd ended before the answer did; try: repeat the command, and see beastctl logs for the reason
             130 (silent)
-            3   cannot reach beastd at /some/socket (not running); try: beastd --daemonize --socket /some/socket, or leave --no-start out
-            3   cannot reach beastd at /some/socket (not running), and the program beastd is not to be found; try: put beastd beside beastctl, or into a folder of PATH
-            3   cannot find the program beastd; try: put beastd beside beastctl, or into a folder of PATH
-            3   nobody listens at /some/socket: beastd is installed as a service (/some/file), which is stopped; try: beastctl service start, or where no service manager runs, as in a container, --socket with another place or beastctl service uninstall
-            3   cannot start /some/beastd: it ended with exit status: 1; try: beastd, to see it start in the foreground
+            3   cannot reach beastd at /some/socket (not running); try: beastd --daemonize --socket /some/socket, or leave out --no-start
+            3   cannot reach beastd at /some/socket (not running): beastd not found beside beastctl or in PATH; try: put beastd beside beastctl, or into a folder in PATH
+            3   cannot find the program beastd; try: put beastd beside beastctl, or into a folder in PATH
+            3   nothing listens on /some/socket: beastd is installed as a service (/some/file), which is stopped; try: beastctl service start; without a service manager, as in a container, use another --socket or beastctl service uninstall
+            3   cannot start /some/beastd: it exited with exit status: 1; try: run beastd in the foreground to see its output
             3   cannot start /some/beastd: beastd: there is no model; try: --model FILE
         "#]],
     );
@@ -215,12 +215,12 @@ fn of_waiting() {
     check(
         samples,
         expect![[r#"
-        130 (silent)
-        0   (silent)
-        1   no answer within 1m 30s; try: a longer --timeout, or beastctl status
-        1   cannot wait for an answer: Cannot allocate memory (os error 12); try: end another program, then the same command again
-        1   cannot wait for an answer: Invalid argument (os error 22); try: the same command again, and dmesg for what the system says of it
-    "#]],
+            130 (silent)
+            0   (silent)
+            1   no answer within 1m 30s; try: raise --timeout, or check beastctl status
+            1   cannot wait for an answer: Cannot allocate memory (os error 12); try: close other programs, then repeat the command
+            1   cannot wait for an answer: Invalid argument (os error 22); try: repeat the command, and see dmesg for the cause
+        "#]],
     );
 }
 
@@ -271,22 +271,22 @@ fn of_places() {
     check(
         samples,
         expect![[r#"
-            3   the socket path has 104 bytes and at most MAX are possible: /some/file; try: a shorter --socket
-            3   the socket path names no file: /; try: --socket FOLDER/NAME.sock
-            3   beastd is already running on /some/file (process 4711); try: beastctl stop, to end it
-            3   beastd is already running on /some/file; try: beastctl stop, to end it
-            3   /some/file is not a folder; try: another --socket
-            3   the folder /some belongs to user 0 and we are user 1000; try: a --socket in a folder of your own
+            3   the socket path is 104 bytes long, over the limit of 103: /some/file; try: use a shorter --socket
+            3   the socket path has no file name: /; try: --socket FOLDER/NAME.sock
+            3   beastd is already running on /some/file (process 4711); try: beastctl stop
+            3   beastd is already running on /some/file; try: beastctl stop
+            3   /some/file is not a folder; try: use another --socket
+            3   the folder /some belongs to user 0 and beastd runs as user 1000; try: use a --socket in a folder you own
             3   the folder /some is open to other users (mode 0777); try: chmod 700 /some
-            3   /some/file exists and is not a socket, so it is left alone; try: move it away, or another --socket
-            3   not permitted to lock /some/file; try: ls -ld /some/file, to see who owns it, or another --socket
-            3   cannot use the socket handed over by systemd (2 sockets); try: beastctl service install, which writes the service anew
+            3   /some/file exists and is not a socket, so beastd leaves it alone; try: move it away, or use another --socket
+            3   cannot lock /some/file: permission denied; try: check its owner with ls -ld /some/file, or use another --socket
+            3   cannot use the socket passed by systemd (2 sockets); try: reinstall the service with beastctl service install
             3   cannot listen on 127.0.0.1:8484: another program listens there; try: stop it, or another http.listen
             3   cannot listen on 127.0.0.1:11434: another program listens there, probably Ollama; try: stop it, set http.ollama = false, or another http.ollama_listen
             3   cannot listen on 192.0.2.1:8484: this machine has no such address; try: another http.listen
             3   cannot listen on 127.0.0.1:80: ports below 1024 are reserved for root; try: another http.listen
             3   cannot listen on 127.0.0.1:8484: Too many open files (os error 24); try: another http.listen
-            3   cannot lock /some/file: No space left on device (os error 28); try: correct that, or another --socket
+            3   cannot lock /some/file: No space left on device (os error 28); try: fix that, or use another --socket
         "#]],
     );
 }
@@ -298,16 +298,16 @@ fn of_the_system() {
         |what: &'static str, error| Sample { name: what.into(), error: Failure::from(os(error)).context(what) };
     let samples = vec![
         sample("cannot watch for Ctrl-C", Errno::MFILE),
-        sample("cannot edit lines", Errno::IO),
-        sample("cannot write into /some/folder", Errno::NOSPC),
+        sample("cannot start the line editor", Errno::IO),
+        sample("cannot write to /some/folder", Errno::NOSPC),
     ];
     check(
         samples,
         expect![[r#"
-        1   cannot watch for Ctrl-C: Too many open files (os error 24); try: ulimit -n 1024, or end a program that holds many files open
-        1   cannot edit lines: Input/output error (os error 5); try: the same command again, and dmesg for what the system says of it
-        1   cannot write into /some/folder: No space left on device (os error 28); try: make room there, or write somewhere else
-    "#]],
+            1   cannot watch for Ctrl-C: Too many open files (os error 24); try: ulimit -n 1024, or close a program that holds many files open
+            1   cannot start the line editor: Input/output error (os error 5); try: repeat the command, and see dmesg for the cause
+            1   cannot write to /some/folder: No space left on device (os error 28); try: free some space there, or write somewhere else
+        "#]],
     );
 }
 
@@ -331,62 +331,62 @@ fn advice_is_for_the_reason_and_the_place() {
             read   ls /some, to see what is there
             write  mkdir -p /some
         /some/file: Is a directory (os error 21)
-            read   a file in it, like /some/file/NAME
-            write  a file in it, like /some/file/NAME
+            read   name a file in it, like /some/file/NAME
+            write  name a file in it, like /some/file/NAME
         /some/file: Permission denied (os error 13)
             read   ls -ld /some/file, to see who may read it
             write  ls -ld /some, to see who may write there
         /some/file: Not a directory (os error 20)
-            read   another path: a part of this one is a file and no folder
-            write  to move the file away that is in the place of one of these folders
+            read   use another path: a part of this one is a file, not a folder
+            write  move away the file that is in the place of one of these folders
         file: No such file or directory (os error 2)
             read   ls, to see what is there
             write  mkdir -p .
         file: Is a directory (os error 21)
-            read   a file in it, like file/NAME
-            write  a file in it, like file/NAME
+            read   name a file in it, like file/NAME
+            write  name a file in it, like file/NAME
         file: Permission denied (os error 13)
             read   ls -ld file, to see who may read it
             write  ls -ld ., to see who may write there
         file: Not a directory (os error 20)
-            read   another path: a part of this one is a file and no folder
-            write  to move the file away that is in the place of one of these folders
+            read   use another path: a part of this one is a file, not a folder
+            write  move away the file that is in the place of one of these folders
         -x: No such file or directory (os error 2)
             read   ls, to see what is there
             write  mkdir -p .
         -x: Is a directory (os error 21)
-            read   a file in it, like ./-x/NAME
-            write  a file in it, like ./-x/NAME
+            read   name a file in it, like ./-x/NAME
+            write  name a file in it, like ./-x/NAME
         -x: Permission denied (os error 13)
             read   ls -ld ./-x, to see who may read it
             write  ls -ld ., to see who may write there
         -x: Not a directory (os error 20)
-            read   another path: a part of this one is a file and no folder
-            write  to move the file away that is in the place of one of these folders
+            read   use another path: a part of this one is a file, not a folder
+            write  move away the file that is in the place of one of these folders
         /my folder/it's: No such file or directory (os error 2)
             read   ls '/my folder', to see what is there
             write  mkdir -p '/my folder'
         /my folder/it's: Is a directory (os error 21)
-            read   a file in it, like "/my folder/it's"/NAME
-            write  a file in it, like "/my folder/it's"/NAME
+            read   name a file in it, like "/my folder/it's"/NAME
+            write  name a file in it, like "/my folder/it's"/NAME
         /my folder/it's: Permission denied (os error 13)
             read   ls -ld "/my folder/it's", to see who may read it
             write  ls -ld '/my folder', to see who may write there
         /my folder/it's: Not a directory (os error 20)
-            read   another path: a part of this one is a file and no folder
-            write  to move the file away that is in the place of one of these folders
+            read   use another path: a part of this one is a file, not a folder
+            write  move away the file that is in the place of one of these folders
         Read-only file system (os error 30)
-            write  a folder elsewhere, or mount, to see why this disk is read-only
+            write  use another folder, or run mount to see why this one is read-only
         File exists (os error 17)
             write  mv /some/file /some/file.old, which is in the way
         No space left on device (os error 28)
-            write  make room there, or write somewhere else
+            write  free some space there, or write somewhere else
         Cannot allocate memory (os error 12)
-            write  end another program, then the same command again
+            write  close other programs, then repeat the command
         Too many open files (os error 24)
-            write  ulimit -n 1024, or end a program that holds many files open
+            write  ulimit -n 1024, or close a program that holds many files open
         Input/output error (os error 5)
-            write  the same command again, and dmesg for what the system says of it
+            write  repeat the command, and see dmesg for the cause
     "#]]
     .assert_eq(&lines);
 }

@@ -1,4 +1,4 @@
-//! The list of what is staged: which file, what happened to it, how many lines; and which of these nobody wrote.
+//! The list of staged changes: file, kind of change, number of lines; and which files are generated.
 
 use std::collections::HashMap;
 
@@ -21,7 +21,6 @@ const GENERATED: &[&str] = &[
 /// The same by the ends of their names.
 const GENERATED_ENDS: &[&str] = &[".min.js", ".min.css", ".map", ".snap"];
 
-/// One file of the commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Change {
     /// Git's letter: A, C, D, M, R or T.
@@ -30,7 +29,6 @@ pub(super) struct Change {
     modes: [String; 2],
     /// Whether the contents are what they were.
     is_same: bool,
-    /// Where it was before.
     from: Option<Vec<u8>>,
     pub(super) path: Vec<u8>,
     /// Lines added and removed; `None` for binary files.
@@ -63,7 +61,6 @@ impl Change {
         }
     }
 
-    /// Whether its diff is worth reading.
     pub(super) fn has_section(&self) -> bool {
         !self.is_generated && self.kind() == Kind::Text
     }
@@ -74,7 +71,6 @@ impl Change {
         if self.status == b'T' { 2 } else { 1 }
     }
 
-    /// What is said instead of its diff.
     pub(super) fn line(&self) -> Option<String> {
         let path = show(&self.path);
         let from = self.from.as_deref().map(show).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! What is staged, as text that a model can read: each file's diff, and a line for whatever has none worth reading.
+//! The staged changes as text for a model: a diff per file, or one line if the diff is not worth reading.
 
 use super::{
     changes::{Change, changes, show},
@@ -28,7 +28,6 @@ const DIFF: &[&str] = &[
     "--dst-prefix=b/",
 ];
 
-/// The staged changes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Staged {
     /// What can be read of them. Each file's diff begins with its line `diff --git`.
@@ -74,20 +73,20 @@ impl Staged {
             let missing: Vec<&Change> = changes[first..].iter().filter(|change| change.has_section()).collect();
             lines.extend(missing.iter().map(|change| change.counts("the diff left out")));
             warnings.push(match missing.as_slice() {
-                [change] => format!("the diff of {} is too long and was left out in part", show(&change.path)),
-                missing => format!("the staged diff is too long: that of {} files was left out", missing.len()),
+                [change] => format!("the diff of {} is too long and was truncated", show(&change.path)),
+                missing => format!("the staged diff is too long: left out {} files", missing.len()),
             });
         }
         let n_unnamed = shorten(&mut lines).unwrap_or(0);
         if n_unnamed > 0 {
             let n = n_unnamed;
-            warnings.push(format!("{n} changed files are not even named to the model"));
+            warnings.push(format!("the model does not see the names of {n} changed files"));
         }
         let (diff, n_replaced) = text(sections.kept);
         match n_replaced {
             0 => {}
-            1 => warnings.push("1 byte that is no text was replaced in the staged diff".into()),
-            n => warnings.push(format!("{n} bytes that are no text were replaced in the staged diff")),
+            1 => warnings.push("replaced 1 invalid byte in the staged diff".into()),
+            n => warnings.push(format!("replaced {n} invalid bytes in the staged diff")),
         }
         let mut text = lines.join("\n");
         if !text.is_empty() {
@@ -108,7 +107,6 @@ fn shorten(lines: &mut Vec<String>) -> Option<usize> {
     Some(n)
 }
 
-/// What has become of the sections.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Finished {
     pub(super) kept: Vec<u8>,

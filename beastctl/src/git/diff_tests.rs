@@ -17,10 +17,7 @@ fn what_is_missing_is_named_and_counted() {
     .assert_eq(&staged.text);
     assert_eq!(
         staged.warnings,
-        [
-            "the diff of f1 is too long and was left out in part",
-            "2 bytes that are no text were replaced in the staged diff"
-        ]
+        ["the diff of f1 is too long and was truncated", "replaced 2 invalid bytes in the staged diff"]
     );
 }
 
@@ -29,5 +26,5 @@ fn names_have_an_end_as_well() {
     let staged = Staged::of(&texts(&"-".repeat(MAX_LINES + 2)), Finished::default());
     assert_eq!(staged.text.lines().count(), MAX_LINES + 1);
     assert!(staged.text.ends_with("\nand 2 more files\n"), "{}", staged.text);
-    assert_eq!(staged.warnings, ["2 changed files are not even named to the model"]);
+    assert_eq!(staged.warnings, ["the model does not see the names of 2 changed files"]);
 }

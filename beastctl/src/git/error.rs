@@ -1,4 +1,4 @@
-//! Why git could not be asked.
+//! Why git failed.
 
 use std::io::{self, ErrorKind};
 
@@ -8,7 +8,6 @@ use crate::{
     wait::WaitError,
 };
 
-/// Why git could not be asked.
 #[derive(Debug, thiserror::Error)]
 pub enum GitError {
     /// It is not installed, or cannot be started.
@@ -32,12 +31,8 @@ pub enum GitError {
     #[error(transparent)]
     Wait(#[from] WaitError),
     /// Its output broke off, or makes no sense.
-    #[error("cannot understand git {command}: {problem}")]
-    Garbled {
-        command: String,
-        /// What is wrong.
-        problem: String,
-    },
+    #[error("cannot parse the output of git {command}: {problem}")]
+    Garbled { command: String, problem: String },
     /// There is nothing to write a commit message for.
     #[error("the staged diff is empty")]
     NothingStaged,
@@ -60,13 +55,13 @@ impl Failing for GitError {
     fn hint(&self) -> Option<String> {
         let hint = match self {
             GitError::Missing(error) if error.kind() == ErrorKind::NotFound => {
-                "install git, or put it into a folder of PATH"
+                "install git, or put it into a folder in PATH"
             }
-            GitError::Missing(_) => "git --version, to see whether it runs at all",
+            GitError::Missing(_) => "git --version, to check that it runs",
             GitError::Failed { reason, .. } if reason.contains(NO_REPOSITORY) => "cd into a git repository",
             // Of what git says only the first line is told here.
-            GitError::Failed { .. } => "git status, which says more, or cd into another git repository",
-            GitError::NoInput { reason, .. } if !reason.contains(NO_REPOSITORY) => "git status, which says more",
+            GitError::Failed { .. } => "git status, for details, or cd into another git repository",
+            GitError::NoInput { reason, .. } if !reason.contains(NO_REPOSITORY) => "git status, for details",
             GitError::NoInput { .. } | GitError::Garbled { .. } => "git diff --staged | beastctl commit-msg",
             GitError::NothingStaged => "git add FILE, or git diff | beastctl commit-msg",
             GitError::NoEditor => "git config --global core.editor nano, or git commit -m MESSAGE",

@@ -1,7 +1,7 @@
-use std::{env, io, time::Duration};
+use std::env;
 
 use super::*;
-use crate::{git::Staged, wait::WaitError};
+use crate::git::Staged;
 
 #[test]
 fn a_subcommand_is_known_among_its_options() {
@@ -11,9 +11,9 @@ fn a_subcommand_is_known_among_its_options() {
 
 #[test]
 fn git_says_why_in_its_first_line() {
-    let words = b"\nwarning: LF will be replaced\n fatal: no\nusage: git";
+    let words = "\nwarning: LF will be replaced\n fatal: no\nusage: git";
     assert_eq!(first_line(words).as_deref(), Some("fatal: no"));
-    assert_eq!(first_line(b" \n"), None);
+    assert_eq!(first_line(" \n"), None);
 }
 
 #[test]
@@ -42,51 +42,4 @@ fn git_is_heard_while_it_still_reads() {
     git.output(&["init", "-q"]).unwrap();
     let answer = git.answer(&["check-attr", "-z", "--stdin", "linguist-generated"], paths).unwrap();
     assert_eq!(answer.iter().filter(|byte| **byte == 0).count(), 300_000);
-}
-
-#[test]
-fn git_is_not_waited_for_longer_than_the_limit() {
-    let wait = Wait::default().limited(Some(Duration::from_millis(50)));
-    // It reads to an end that never comes.
-    let (reader, _writer) = io::pipe().unwrap();
-    let mut command = Command::new("git");
-    command.args(["hash-object", "--stdin"]).stdin(reader).stdout(Stdio::piped());
-    let mut running = Running { child: command.spawn().unwrap(), words: None };
-    let stdout = running.child.stdout.take().unwrap();
-    assert!(matches!(wait.ready(stdout.as_fd(), PollFlags::IN, None), Err(WaitError::TimedOut(_))));
-    // Waits for the end of git, which comes because it is ended.
-    drop(running);
-}
-
-/// What git has left behind keeps its stderr open, and has its words to itself.
-#[test]
-fn nobody_who_keeps_stderr_keeps_us() {
-    let wait = Wait::default().limited(Some(Duration::from_secs(20)));
-    let (heard, words) = mpsc::channel();
-    let mut child = Command::new("sh")
-        .args(["-c", "sleep 60 & echo \"$!\"; echo 'fatal: broken' >&2; exit 3"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let stderr = child.stderr.take().unwrap();
-    let mut stdout = io::BufReader::new(child.stdout.take().unwrap());
-    thread::spawn(move || hear(stderr, &heard));
-    let mut pid = String::new();
-    io::BufRead::read_line(&mut stdout, &mut pid).unwrap();
-    let begun = Instant::now();
-    let error = Running { child, words: Some(words) }.finish(&wait, &["status"]).unwrap_err();
-    assert!(begun.elapsed() < Duration::from_secs(20));
-    assert_eq!(error.to_string(), "git status failed: fatal: broken");
-    let pid = rustix::process::Pid::from_raw(pid.trim().parse().unwrap()).unwrap();
-    rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
-}
-
-#[test]
-fn the_end_of_git_is_not_waited_for_longer_than_the_limit() {
-    let wait = Wait::default().limited(Some(Duration::from_millis(50)));
-    let (reader, _writer) = io::pipe().unwrap();
-    let child = Command::new("cat").stdin(reader).spawn().unwrap();
-    let ended = Running { child, words: None }.finish(&wait, &["status"]);
-    assert!(matches!(ended, Err(GitError::Wait(WaitError::TimedOut(_)))));
 }

@@ -1,4 +1,4 @@
-//! Why the hook cannot be installed, found or removed, and what to do about it.
+//! Why the hook cannot be installed, found or removed, with hints.
 
 use std::{io, path::PathBuf};
 
@@ -15,7 +15,6 @@ const CALL: &str = "`beastctl hook run \"$@\" || :`";
 /// Where a folder of hooks is set.
 pub(super) const CONFIGURED: &str = "core.hooksPath";
 
-/// Why the hook cannot be installed or removed.
 #[derive(Debug, thiserror::Error)]
 pub enum HookError {
     /// See [`GitError`].
@@ -25,63 +24,44 @@ pub enum HookError {
     #[error("{} is another program's hook", .0.display())]
     Foreign(PathBuf),
     /// Two hooks of others: one in the place of ours, one that ours ran.
-    #[error("{} is another program's hook, and {CHAINED} is there as well", .0.display())]
+    #[error("{} is another program's hook, and {CHAINED} exists as well", .0.display())]
     TwoForeign(PathBuf),
     /// The folder serves other repositories, too.
     #[error("git looks for hooks in {} (core.hooksPath), which is outside of this repository", .0.display())]
     Outside(PathBuf),
     /// The same by a link.
     #[error("{} is a link to {}, which is outside of this repository", .folder.display(), .real.display())]
-    Linked {
-        /// Where git looks.
-        folder: PathBuf,
-        /// Where that leads.
-        real: PathBuf,
-    },
+    Linked { folder: PathBuf, real: PathBuf },
     /// A file or a device stands where a folder belongs; with `/dev/null` somebody has switched hooks off.
     #[error("git looks for hooks in {} ({by}), which is not a folder", .path.display())]
     NotFolder {
-        /// What stands there.
         path: PathBuf,
         /// Who says that git looks there.
         by: &'static str,
     },
     /// Nobody commits there.
-    #[error("this is not in a work tree (a bare repository, or a .git folder)")]
+    #[error("not in a work tree (a bare repository, or a .git folder)")]
     NoWorkTree,
     /// Its program writes it anew whenever it likes.
-    #[error("{} is written by {}", .path.display(), .manager.name())]
-    Managed {
-        path: PathBuf,
-        /// Whose it is.
-        manager: Manager,
-    },
+    #[error("{} is managed by {}", .path.display(), .manager.name())]
+    Managed { path: PathBuf, manager: Manager },
     /// Another program has moved ours where nobody runs it.
-    #[error("{} has moved the hook of beastctl to {}, where nobody runs it", .manager.name(), .path.display())]
-    Dead {
-        /// Where ours is.
-        path: PathBuf,
-        /// Who did it.
-        manager: Manager,
-    },
+    #[error("{} has moved beastctl's hook to {}, where it never runs", .manager.name(), .path.display())]
+    Dead { path: PathBuf, manager: Manager },
     /// What is there already calls us.
-    #[error("{} calls `beastctl hook run` already", .0.display())]
+    #[error("{} already calls `beastctl hook run`", .0.display())]
     Called(PathBuf),
     /// Under another name it would look for another hook's work.
-    #[error("{} asks for its own name ($0), and would do nothing under another one", .0.display())]
+    #[error("{} depends on its own name ($0) and would do nothing under another one", .0.display())]
     Named(PathBuf),
     /// Ours, with somebody's own lines.
     #[error("{} has been changed since it was installed", .0.display())]
     Changed(PathBuf),
     /// Git passes over such a file, and so does our script.
     #[error("{} is not executable, so {who} does not run it", .path.display())]
-    NotExecutable {
-        path: PathBuf,
-        /// Who should.
-        who: &'static str,
-    },
+    NotExecutable { path: PathBuf, who: &'static str },
     /// `core.hooksPath` has no value.
-    #[error("core.hooksPath is set to an empty text, so git looks for no hooks in this repository")]
+    #[error("core.hooksPath is empty, so git runs no hooks in this repository")]
     NoFolder,
     /// `status` found none.
     #[error("the hook is not installed in {}", .0.display())]
@@ -104,24 +84,24 @@ impl Failing for HookError {
         Some(match self {
             HookError::Git(error) => return error.hint(),
             HookError::Foreign(_) => {
-                format!("--chain to run it first, or write {CALL} at its end yourself")
+                format!("pass --chain to run it first, or add {CALL} at its end")
             }
             HookError::TwoForeign(_) => {
-                format!("--chain --force to run the newer one first and drop {CHAINED}, or write {CALL} yourself")
+                format!("pass --chain --force to run the newer one first and drop {CHAINED}, or add {CALL} yourself")
             }
-            HookError::Called(_) => "beastctl hook status, or take that line out of it first".into(),
-            HookError::Named(_) => format!("{CALL} at the end of the script that it runs"),
-            HookError::Changed(_) => format!("--force, which keeps a copy of it beside ({KEPT})"),
+            HookError::Called(_) => "check beastctl hook status, or remove that line first".into(),
+            HookError::Named(_) => format!("add {CALL} at the end of the script that it runs"),
+            HookError::Changed(_) => format!("pass --force, which keeps a copy beside it ({KEPT})"),
             HookError::NotExecutable { path, .. } => format!("chmod +x '{}'", path.display()),
-            HookError::NoFolder => "git config --unset core.hooksPath, or a folder as its value".into(),
+            HookError::NoFolder => "git config --unset core.hooksPath, or set it to a folder".into(),
             HookError::NotFolder { by: CONFIGURED, .. } => {
-                "git config --show-origin core.hooksPath, which says where it is set, then unset it there".into()
+                "find where it is set with git config --show-origin core.hooksPath, then unset it there".into()
             }
             HookError::NotFolder { path, .. } => advice::in_the_way(path),
             HookError::NoWorkTree => "cd into a work tree: git worktree list shows them".into(),
             HookError::Managed { manager, .. } | HookError::Dead { manager, .. } => manager.recipe().into(),
             HookError::Outside(_) | HookError::Linked { .. } => {
-                "--force to install it there for all repositories that use that folder".into()
+                "pass --force to install it for all repositories that use that folder".into()
             }
             HookError::NotInstalled(_) => "beastctl hook install".into(),
             HookError::File { what: READ, path, source } => advice::reading(path, source),

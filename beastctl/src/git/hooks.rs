@@ -1,4 +1,4 @@
-//! The installed hook: where git looks for it, what it says, and what is there instead of it.
+//! The installed hook: where git looks for it, its contents, and what may be there instead.
 
 use std::{
     env, fs, io,
@@ -7,12 +7,14 @@ use std::{
     time::Duration,
 };
 
+use beast_launchd::whole::WholeFile;
+
 use super::{
     hook_error::{CONFIGURED, HookError},
     managers::Manager,
     message::MessageFile,
     program::Git,
-    script::{LIMIT, MARK, PROGRAM, SUM, checksum, script, unquoted, write_program},
+    script::{LIMIT, MARK, PROGRAM, SUM, begin_program, checksum, script, unquoted},
     settings::Settings,
 };
 
@@ -33,7 +35,6 @@ const MAX_BYTES: u64 = 64 << 20;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hooks {
     folder: PathBuf,
-    /// Of the work tree.
     top: PathBuf,
     is_outside: bool,
     /// `core.hooksPath` says where they are.
@@ -42,11 +43,9 @@ pub struct Hooks {
     is_shared: bool,
 }
 
-/// A hook of ours.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Installed {
     pub path: PathBuf,
-    /// The program that it calls.
     pub program: PathBuf,
     /// How long it may take, as the script says it.
     pub limit: String,
@@ -56,11 +55,9 @@ pub struct Installed {
     pub set_aside: Option<PathBuf>,
     /// Who runs it, when it is not git.
     pub runner: Option<Manager>,
-    /// Whether it is not as it was written.
     is_changed: bool,
 }
 
-/// How git comes to us.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Status {
     /// Through our script.
@@ -80,9 +77,7 @@ pub enum Removed {
     Nothing(PathBuf),
     /// Another program has written over ours; what ours ran is still beside it.
     Overwritten {
-        /// The other program's hook.
         path: PathBuf,
-        /// What ours ran.
         chained: PathBuf,
         /// The two are the same, so the copy is gone now.
         is_gone: bool,
@@ -90,10 +85,6 @@ pub enum Removed {
 }
 
 impl Hooks {
-    /// Asks git.
-    ///
-    /// # Errors
-    /// See [`HookError`].
     pub fn find(git: Git<'_>) -> Result<Self, HookError> {
         if git.output(&["rev-parse", "--is-inside-work-tree"])?.trim_ascii() != b"true" {
             return Err(HookError::NoWorkTree);
@@ -109,7 +100,7 @@ impl Hooks {
         let is_configured = configured.is_some();
         let folder = top.join(git.path(&["rev-parse", "--git-path", "hooks"])?);
         if folder.metadata().is_ok_and(|metadata| !metadata.is_dir()) {
-            let by = if is_configured { CONFIGURED } else { "its usual place" };
+            let by = if is_configured { CONFIGURED } else { "the default folder" };
             return Err(HookError::NotFolder { path: folder, by });
         }
         let common = top.join(git.path(&["rev-parse", "--git-common-dir"])?);
@@ -120,9 +111,6 @@ impl Hooks {
     }
 
     /// Puts ours there, or renews it. `chain`: another program's hook that is there runs first from now on.
-    ///
-    /// # Errors
-    /// See [`HookError`].
     pub fn install(&self, program: &Path, limit: Duration, force: bool, chain: bool) -> Result<Installed, HookError> {
         if self.is_outside && !force {
             return Err(self.outside());
@@ -138,18 +126,13 @@ impl Hooks {
         if let Some(ours) = ours {
             keep(&ours, force)?;
         }
-        fs::create_dir_all(&self.folder).map_err(|source| file("make the folder", &self.folder, source))?;
-        let part = self.folder.join(format!(".{NAME}.{}.part", std::process::id()));
+        fs::create_dir_all(&self.folder).map_err(|source| file("create the folder", &self.folder, source))?;
         let program = Some(program).filter(|_| !self.is_shared);
+        let failed = |source| file("write", &path, source);
+        let part = begin_program(&path, &script(program, limit)).map_err(failed)?;
         let set_aside = is_idle.then(|| free(&path));
-        let placed = write_program(&part, &script(program, limit))
-            .and_then(|()| set_aside.as_ref().map_or(Ok(()), |aside| fs::rename(&path, aside)))
-            .map_err(|source| file("write", &path, source))
-            .and_then(|()| self.place(&part, is_foreign));
-        if placed.is_err() {
-            let _ = fs::remove_file(&part);
-        }
-        placed?;
+        set_aside.as_ref().map_or(Ok(()), |aside| fs::rename(&path, aside)).map_err(failed)?;
+        self.place(part, is_foreign)?;
         let installed = self.ours()?.ok_or(HookError::NotInstalled(path))?;
         Ok(Installed { set_aside, ..installed })
     }
@@ -208,12 +191,12 @@ impl Hooks {
         })
     }
 
-    fn place(&self, part: &Path, is_foreign: bool) -> Result<(), HookError> {
+    fn place(&self, part: WholeFile, is_foreign: bool) -> Result<(), HookError> {
         let (path, chained) = (self.path(), self.chained());
         if is_foreign {
             fs::rename(&path, &chained).map_err(|source| file("rename", &path, source))?;
         }
-        fs::rename(part, &path).map_err(|source| {
+        part.finish().map_err(|source| {
             if is_foreign {
                 let _ = fs::rename(&chained, &path);
             }
@@ -222,9 +205,6 @@ impl Hooks {
     }
 
     /// Takes ours away and puts back what was there before.
-    ///
-    /// # Errors
-    /// See [`HookError`].
     pub fn uninstall(&self, force: bool) -> Result<Removed, HookError> {
         let (path, chained) = (self.path(), self.chained());
         let ours = self.ours()?;
@@ -348,7 +328,7 @@ fn keep(ours: &Installed, force: bool) -> Result<(), HookError> {
         return Err(HookError::Changed(path.clone()));
     }
     let copy = free(path);
-    fs::copy(path, &copy).map_err(|source| file("keep a copy as", &copy, source))?;
+    fs::copy(path, &copy).map_err(|source| file("copy the hook to", &copy, source))?;
     Ok(())
 }
 
@@ -359,7 +339,6 @@ fn free(path: &Path) -> PathBuf {
     free.expect("broken invariant: there are more numbers than files")
 }
 
-/// Whether both say the same.
 fn is_same(one: &Path, other: &Path) -> bool {
     matches!((read(one), read(other)), (Ok(one), Ok(other)) if one == other)
 }
@@ -390,9 +369,6 @@ fn real(path: &Path) -> PathBuf {
 }
 
 /// A program may be found under a name that lasts longer than its place, which Homebrew changes with each version.
-///
-/// # Errors
-/// Those of the system.
 pub(crate) fn this_program() -> io::Result<PathBuf> {
     let exe = env::current_exe()?;
     let real = real(&exe);

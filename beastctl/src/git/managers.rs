@@ -1,4 +1,4 @@
-//! Programs that write hooks for many: how their files are known, and how each is told to call beastctl.
+//! Hook managers: how to recognize their files, and how to make each one call beastctl.
 
 use std::path::Path;
 
@@ -17,7 +17,6 @@ pub enum Manager {
 const MAX_BYTES: u64 = 1 << 20;
 
 impl Manager {
-    /// Whose hook that is, by what stands in it.
     pub(super) fn of(hook: &Path) -> Option<Self> {
         let text = String::from_utf8_lossy(&beast_launchd::file::read(hook, MAX_BYTES).ok()?).into_owned();
         let is_husky = text.contains("husky.sh") || text.contains("$(dirname \"$0\")/h\"");
@@ -29,7 +28,6 @@ impl Manager {
         }
     }
 
-    /// As it calls itself.
     pub fn name(self) -> &'static str {
         match self {
             Manager::Husky => "husky",
@@ -42,15 +40,14 @@ impl Manager {
     pub fn recipe(self) -> &'static str {
         match self {
             Manager::Husky => {
-                "`PATH=\"$PATH:/usr/local/bin:/opt/homebrew/bin:$HOME/.local/bin\" beastctl hook run \"$@\" || :` as a line of \
-                 .husky/prepare-commit-msg"
+                "add `PATH=\"$PATH:/usr/local/bin:/opt/homebrew/bin:$HOME/.local/bin\" beastctl hook run \"$@\" || :` \
+                 to .husky/prepare-commit-msg"
             }
-            Manager::PreCommit => "beastctl help hook install, for the lines that belong into .pre-commit-config.yaml",
-            Manager::Lefthook => "beastctl help hook install, for the lines that belong into lefthook.yml",
+            Manager::PreCommit => "beastctl help hook install, for the lines to add to .pre-commit-config.yaml",
+            Manager::Lefthook => "beastctl help hook install, for the lines to add to lefthook.yml",
         }
     }
 
-    /// Where its user says what it runs.
     pub(super) fn files(self) -> &'static [&'static str] {
         match self {
             Manager::Husky => &[],
@@ -75,7 +72,6 @@ impl Manager {
         }
     }
 
-    /// Whether it still runs that.
     pub(super) fn runs_moved(self) -> bool {
         self == Manager::PreCommit
     }

@@ -1,14 +1,13 @@
-//! The file in which git, its hooks and an editor put a commit message together.
+//! The file in which git, its hooks and an editor prepare a commit message.
 //!
-//! It is changed at the very end and all at once: whatever happens before that, it is as git wrote it.
+//! Changed at the very end and atomically: until then, it is as git wrote it.
 
 use std::{
-    fs::{self, File},
     io::{self, Write},
     path::{Path, PathBuf},
 };
 
-use beast_launchd::{file, shown::is_hidden};
+use beast_launchd::{file, shown::is_hidden, whole::WholeFile};
 
 use super::settings::Settings;
 
@@ -50,7 +49,6 @@ const HEADING_NOUNS: &[&str] = &["message", "msg", "subject"];
 /// What is put around a text that is quoted.
 const QUOTES: &[[char; 2]] = &[['"', '"'], ['\'', '\''], ['`', '`'], ['*', '*'], ['“', '”'], ['‘', '’'], ['«', '»']];
 
-/// The file as git wrote it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MessageFile {
     path: PathBuf,
@@ -58,10 +56,6 @@ pub struct MessageFile {
 }
 
 impl MessageFile {
-    /// Reads it.
-    ///
-    /// # Errors
-    /// Those of the file.
     pub fn read(path: &Path) -> io::Result<Self> {
         Ok(Self { path: path.to_owned(), bytes: file::read(path, MAX_BYTES)? })
     }
@@ -81,7 +75,6 @@ impl MessageFile {
             && lines.all(|line| line.trim_ascii().is_empty() || is_trailer(line))
     }
 
-    /// The lines that git would commit.
     fn text(&self, settings: &Settings) -> impl Iterator<Item = &[u8]> {
         let comment = settings.comment.as_bytes();
         self.lines().take_while(move |line| !is_scissors(line, comment)).filter(move |line| !line.starts_with(comment))
@@ -144,24 +137,12 @@ impl MessageFile {
         self.bytes.split_inclusive(|byte| *byte == b'\n')
     }
 
-    /// Renamed into place: a hook that is ended leaves the old file or the new one.
+    /// Others may read the old file (`core.sharedRepository`), so they may read the new one.
     fn replace(&self, bytes: &[u8]) -> io::Result<()> {
-        let name = self.path.file_name().ok_or(io::ErrorKind::IsADirectory)?;
-        let part = self.path.with_file_name(format!(".{}.{}.part", name.to_string_lossy(), std::process::id()));
-        let written = write_new(&part, bytes, &self.path).and_then(|()| fs::rename(&part, &self.path));
-        if written.is_err() {
-            let _ = fs::remove_file(&part);
-        }
-        written
+        let mut file = WholeFile::like(&self.path)?;
+        file.write_all(bytes)?;
+        file.finish()
     }
-}
-
-/// Others may read the old file (`core.sharedRepository`), so they may read the new one.
-fn write_new(part: &Path, bytes: &[u8], old: &Path) -> io::Result<()> {
-    let permissions = fs::metadata(old)?.permissions();
-    let mut file = File::options().write(true).create_new(true).open(part)?;
-    file.write_all(bytes)?;
-    file.set_permissions(permissions)
 }
 
 fn is_scissors(line: &[u8], comment: &[u8]) -> bool {

@@ -1,7 +1,7 @@
-//! Everything that asks git: what is staged, the hook, the file of the message.
+//! Everything that asks git: staged changes, the hook, the message file.
 //!
-//! git is always the program, never its files, so that worktrees, submodules and every setting count as git counts
-//! them. Knows [`Wait`], and so ends git with the time limit; never knows prompts, the daemon or the console.
+//! Always runs the program git and never reads its files, so that worktrees, submodules and all settings work as in
+//! git. Knows [`Wait`], and so kills git at the time limit; never knows prompts, the daemon or the console.
 
 mod changes;
 mod diff;

@@ -1,8 +1,8 @@
-//! What the installed hook says: a script of a few lines, by which it is known again.
+//! The installed hook: a script of a few lines, recognizable by its mark.
 
 use std::{
     ffi::OsStr,
-    fs::{self, File},
+    fs::Permissions,
     io::{self, Write},
     os::unix::{
         ffi::{OsStrExt, OsStringExt},
@@ -11,6 +11,8 @@ use std::{
     path::{Path, PathBuf},
     time::Duration,
 };
+
+use beast_launchd::whole::WholeFile;
 
 use super::hooks::CHAINED;
 
@@ -40,7 +42,8 @@ pub(super) fn script(program: Option<&Path>, limit: Duration) -> Vec<u8> {
     // Said only where a message would have been written.
     let gone = match program {
         Some(_) => {
-            "[ -n \"$2\" ] || echo \"beast: no message: beastctl not found; try: install it again, or rm $0\" >&2\n        "
+            "[ -n \"$2\" ] || \
+             echo \"beast: no message: beastctl not found; try: reinstall it, or rm $0\" >&2\n        "
         }
         None => "",
     };
@@ -84,10 +87,11 @@ pub(super) fn unquoted(text: &[u8]) -> PathBuf {
     std::ffi::OsString::from_vec(bytes).into()
 }
 
-pub(super) fn write_program(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = File::options().write(true).create_new(true).open(path)?;
+pub(super) fn begin_program(path: &Path, bytes: &[u8]) -> io::Result<WholeFile> {
+    let mut file = WholeFile::create(path, 0o755)?;
+    file.permit(Permissions::from_mode(0o755))?;
     file.write_all(bytes)?;
-    file.set_permissions(fs::Permissions::from_mode(0o755))
+    Ok(file)
 }
 
 /// FNV-1a of all lines but the one that holds it: the same in every version, and nobody has to be kept from forging it.

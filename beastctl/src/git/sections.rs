@@ -1,5 +1,4 @@
-//! Git's diff on its way: cut into sections, a file each, of which only some are kept, and not more than there is room
-//! for.
+//! Splits git's diff into sections as it arrives, one per file, and keeps only some of them, within a limit.
 
 use std::collections::VecDeque;
 
@@ -8,7 +7,6 @@ use super::{changes::Change, diff::Finished, program::Flow};
 /// No line of a file begins like this: those have a mark of their own before them.
 const MARK: &[u8] = b"diff --git ";
 
-/// What has come so far.
 #[derive(Debug)]
 pub(super) struct Sections {
     /// For each section that is still to come: its change, and whether it is wanted.
@@ -38,7 +36,6 @@ impl Sections {
         }
     }
 
-    /// Takes the next piece.
     pub(super) fn take(&mut self, bytes: &[u8]) -> Flow {
         let joined;
         let mut rest = bytes;

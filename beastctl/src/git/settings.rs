@@ -1,4 +1,4 @@
-//! What git's configuration says about the hook and about comments.
+//! git settings for the hook and for comments.
 
 use std::{ffi::OsString, os::unix::ffi::OsStrExt, time::Duration};
 
@@ -7,14 +7,12 @@ use super::{error::GitError, program::Git};
 /// What lines beginning with it are, unless the configuration has another.
 const COMMENT: &str = "#";
 
-/// The settings that matter to the hook.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     /// `beast.hook`: whether the hook does anything.
     pub is_enabled: bool,
     /// `beast.hookTimeout`, as it was typed.
     pub timeout: Option<String>,
-    /// What a comment begins with.
     pub comment: String,
     /// `i18n.commitEncoding`, when it is another than ours.
     pub encoding: Option<String>,
@@ -27,10 +25,6 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// Reads them all with one call.
-    ///
-    /// # Errors
-    /// See [`GitError`].
     pub fn read(git: Git<'_>) -> Result<Self, GitError> {
         // `--get-regexp` fails when nothing matches; the list of everything does not.
         let bytes = git.output(&["config", "--list", "--null"])?;
@@ -63,9 +57,7 @@ impl Settings {
     /// git takes.
     pub fn unwritable(&self, message: &str) -> Option<String> {
         let encoding = self.encoding.as_ref().filter(|_| !message.is_ascii())?;
-        Some(format!(
-            "git config i18n.commitEncoding is `{encoding}`, and the message contains letters outside of ASCII"
-        ))
+        Some(format!("git config i18n.commitEncoding is `{encoding}`, but the message is not plain ASCII"))
     }
 
     /// The time limit, when there is one; the inner error says what is wrong with it.

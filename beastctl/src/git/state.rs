@@ -1,4 +1,4 @@
-//! What git is in the middle of, and whether a person will see its message.
+//! The git operation in progress, and whether a person will see its message.
 
 use super::{error::GitError, program::Git};
 
@@ -10,9 +10,6 @@ const NO_EDITORS: [&[u8]; 4] = [b":", b"true", b"/bin/true", b"/usr/bin/true"];
 
 impl Git<'_> {
     /// Whether a rebase, cherry-pick, revert, merge or bisect is going on.
-    ///
-    /// # Errors
-    /// See [`GitError`].
     pub fn is_in_the_middle(&self) -> Result<bool, GitError> {
         // All of them belong to one worktree and so lie in its folder; one path, since a path may contain newlines.
         let mark = self.path(&["rev-parse", "--git-path", MARKS[0]])?;

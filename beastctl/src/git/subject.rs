@@ -1,6 +1,6 @@
-//! Which line of an answer is the subject of a commit, and what makes an answer none.
+//! Finds the subject line in an answer, and detects answers that are not a commit message.
 //!
-//! Knows git's words and what the model was given; never knows who answers, or when.
+//! Knows git's vocabulary and the model's input; never knows who answers, or when.
 
 use super::message::{clean, is_heading};
 
@@ -53,7 +53,6 @@ const KINDS_OF_NAME: [&str; 10] =
 /// What the model was given: its words are not those of a message.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Given<'a> {
-    /// The instructions.
     pub instructions: &'a [&'a str],
     /// The diff, and our words about what has none.
     pub material: &'a str,
@@ -245,7 +244,6 @@ fn n_common(one: &[String], other: &[String]) -> usize {
     row[other.len()]
 }
 
-/// Whether a message is a list of changed files.
 fn names_only_files(message: &str, material: &str) -> bool {
     let names: Vec<&str> = message.split_whitespace().map(|word| word.trim_matches(name_marks)).collect();
     names.iter().filter(|name| !name.is_empty() && **name != "and").all(|name| {

@@ -1,4 +1,4 @@
-//! `hook`: install, uninstall, status, and what the installed script calls.
+//! `hook`: install, uninstall, status, and the command for the installed script.
 
 mod pace;
 mod run;
@@ -15,7 +15,6 @@ use crate::{
     wait::Wait,
 };
 
-/// Does what was typed.
 pub(super) fn run(context: &Context, verb: HookVerb) -> Result<()> {
     match verb {
         HookVerb::Install { force, chain, limit } => install(context, limit, force, chain),
@@ -30,18 +29,16 @@ pub(super) fn run(context: &Context, verb: HookVerb) -> Result<()> {
 
 fn install(context: &Context, limit: Duration, force: bool, chain: bool) -> Result<()> {
     let wait = Wait::default().limited(context.timeout);
-    let program = git::this_program().context("cannot tell where beastctl is")?;
+    let program = git::this_program().context("cannot find the path of beastctl")?;
     let hooks = Hooks::find(Git::new(&wait))?;
     let Installed { path, limit, chained, set_aside, .. } = hooks.install(&program, limit, force, chain)?;
-    let mut text = format!("installed {} (a commit waits {limit} at most)\n", path.display());
+    let mut text = format!("installed {} (a commit waits at most {limit})\n", path.display());
     if let Some(chained) = chained {
-        text += &format!("the hook that was there runs first, as {}\n", chained.display());
+        text += &format!("the existing hook runs first, as {}\n", chained.display());
     }
     if let Some(aside) = set_aside {
-        text += &format!(
-            "the hook that was there is not executable, so git did not run it; it is now {}\n",
-            aside.display()
-        );
+        text +=
+            &format!("the existing hook was not executable, so git did not run it; it is now {}\n", aside.display());
     }
     context.console.print_lines(&text)?;
     Ok(())
@@ -52,13 +49,13 @@ fn uninstall(context: &Context, force: bool) -> Result<()> {
     let text = match Hooks::find(Git::new(&wait))?.uninstall(force)? {
         Removed::Ours(path) => format!("removed {}\n", path.display()),
         Removed::Restored(path) => {
-            format!("removed {}\nthe hook that was there before is back in its place\n", path.display())
+            format!("removed {}\nrestored the previous hook\n", path.display())
         }
-        Removed::Nothing(path) => format!("nothing to remove: {} is no hook of beastctl\n", path.display()),
+        Removed::Nothing(path) => format!("nothing to remove: {} is not beastctl's hook\n", path.display()),
         Removed::Overwritten { path, chained, is_gone } => {
-            let what = if is_gone { "removed" } else { "left over, and run by nobody:" };
+            let what = if is_gone { "removed" } else { "left over and never run:" };
             let (path, chained) = (path.display(), chained.display());
-            format!("another program has written over the hook of beastctl: {path}\n{what} {chained}\n")
+            format!("another program has overwritten beastctl's hook: {path}\n{what} {chained}\n")
         }
     };
     context.console.print_lines(&text)?;
@@ -78,7 +75,7 @@ fn status(context: &Context) -> Result<()> {
         text += "silent   git config beast.hook is false\n";
     }
     if let Some(template) = hooks.template(git, &settings) {
-        text += &format!("silent   {} (commit.template) begins each message with words\n", template.display());
+        text += &format!("silent   {} (commit.template) fills in each message\n", template.display());
     }
     context.console.print_lines(&text)?;
     Ok(())
@@ -87,15 +84,14 @@ fn status(context: &Context) -> Result<()> {
 fn describe(installed: &Installed, settings: &Settings) -> String {
     let Installed { path, program, limit, chained, runner, .. } = installed;
     let program = match program.as_os_str().is_empty() {
-        true => "beastctl of PATH (the folder of hooks is committed)".to_owned(),
+        true => "beastctl in PATH (the hooks folder is committed)".to_owned(),
         false if program.is_file() => program.display().to_string(),
-        false => format!(
-            "{} (not there; beastctl of PATH runs, if there is one; try: beastctl hook install)",
-            program.display()
-        ),
+        false => {
+            format!("{} (not found; falls back to beastctl in PATH; try: beastctl hook install)", program.display())
+        }
     };
     let limit = match settings.limit(numbers::duration) {
-        None => format!("{limit} (set when it was installed)"),
+        None => format!("{limit} (set at installation)"),
         Some(Ok(limit)) => format!("{} (git config beast.hookTimeout)", humantime::format_duration(limit)),
         Some(Err(problem)) => format!("none: {problem}"),
     };

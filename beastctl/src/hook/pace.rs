@@ -1,4 +1,4 @@
-//! How fast the daemon reads, and whether that can end in time. Knows numbers and a clock, nothing of what is read.
+//! Prefill speed of the daemon, and whether it can finish in time. Knows numbers and a clock, nothing of the text.
 
 use std::time::{Duration, Instant};
 
@@ -20,7 +20,6 @@ pub(super) fn is_too_long(n_bytes: usize, limit: Duration) -> bool {
     n_bytes > limit.as_secs_f64() * MAX_BYTES_PER_SECOND
 }
 
-/// What is being read.
 #[derive(Debug, Default)]
 pub(super) struct Pace {
     current: Option<Reading>,
@@ -35,7 +34,6 @@ struct Reading {
 }
 
 impl Pace {
-    /// Takes what the daemon says.
     pub(super) fn hear(&mut self, event: &Event, now: Instant) {
         match (event, &mut self.current) {
             (Event::Round(round), _) => self.begin(round.n_parts.into(), PARTS_SLACK, now),

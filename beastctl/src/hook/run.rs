@@ -1,7 +1,7 @@
-//! The hook at work: never longer than its limit, never a commit that fails because of it.
+//! The running hook: never exceeds its limit, never makes a commit fail.
 //!
-//! The work is done on a thread of its own, which neither a disk that hangs nor a mistake of ours can make outlive the
-//! limit. It touches nothing; what it found is written here, when it is known in time.
+//! The work runs on its own thread, so that neither a hanging disk nor a bug can exceed the limit. That thread changes
+//! nothing; its result is written here, if it arrives in time.
 
 use std::{
     env,
@@ -29,7 +29,6 @@ const GRACE: Duration = Duration::from_millis(100);
 /// What takes less time than this needs no word.
 const PATIENCE: Duration = Duration::from_millis(300);
 
-/// What the file is to become.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Suggestion {
     /// For the top of the file.
@@ -38,7 +37,6 @@ pub(super) struct Suggestion {
     pub(super) notes: Vec<String>,
 }
 
-/// What the thread tells.
 enum Word {
     /// How the repository wants it.
     Settings(Settings, Duration),
@@ -76,7 +74,7 @@ pub(super) fn run(context: &Context, limit: Duration, file: PathBuf, source: Opt
                 (settings, limit) = (read, wanted);
                 let limit = humantime::format_duration(limit);
                 progress.set(
-                    format!("beast is writing a message ({limit} at most, Ctrl-C ends the commit)"),
+                    format!("beast is writing a message (at most {limit}, Ctrl-C aborts the commit)"),
                     Instant::now(),
                 );
             }
@@ -101,7 +99,7 @@ pub(super) fn run(context: &Context, limit: Duration, file: PathBuf, source: Opt
     let told = match write(&file, &suggestion, &settings) {
         Ok(true) => Vec::new(),
         Ok(false) => suggestion.notes,
-        Err(error) => vec![format!("no message was written into {}: {error}", file.display())],
+        Err(error) => vec![format!("no message: cannot write {}: {error}", file.display())],
     };
     for line in told {
         context.console.warning(&line);
@@ -163,11 +161,10 @@ fn work(
     suggest::ask(&socket?, staged, &settings, limit, &wait).map(Some)
 }
 
-/// Why the hook itself did not work.
 #[derive(Debug, thiserror::Error)]
 enum Broken {
     /// A bug.
-    #[error("it broke: {0}")]
+    #[error("it crashed: {0}")]
     Panic(String),
     /// git's configuration has a value that means nothing; it says what to write instead.
     #[error("{0}")]
@@ -194,7 +191,7 @@ fn reason(error: &Failure, socket: Option<&Path>) -> String {
             return format!("no message in time: {}; try: {advice}", suggest::Doing::Greeting);
         }
         let doing = doing.map(|doing| format!(": {doing}")).unwrap_or_default();
-        return format!("no message in time{doing}; try: a longer limit, like git config beast.hookTimeout 30s");
+        return format!("no message in time{doing}; try: git config beast.hookTimeout 30s");
     }
     let line = error.line();
     one_line(&format!("no message: {}", line.unwrap_or_else(|| error.to_string())))
@@ -202,7 +199,7 @@ fn reason(error: &Failure, socket: Option<&Path>) -> String {
 
 fn said(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "without a word".into())
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "without output".into())
 }
 
 /// The file may have changed while the answer came (a chained hook in the background, an editor): then it is left

@@ -13,7 +13,7 @@ fn only_a_missing_source_asks_for_a_message() {
 fn a_note_is_one_line_that_says_what_to_do() {
     let limit = Duration::from_secs(10);
     let late = Failure::from(GitError::Wait(WaitError::TimedOut(limit)));
-    let advice = "try: a longer limit, like git config beast.hookTimeout 30s";
+    let advice = "try: git config beast.hookTimeout 30s";
     assert_eq!(reason(&late, None), format!("no message in time; {advice}"));
     for error in [
         Failure::from(StartError::Client(ClientError::Wait(WaitError::TimedOut(limit)))),
@@ -21,21 +21,21 @@ fn a_note_is_one_line_that_says_what_to_do() {
         ClientError::Wait(WaitError::TimedOut(limit)).into(),
     ] {
         let error = suggest::while_doing(error, suggest::Doing::Loading);
-        assert_eq!(reason(&error, None), format!("no message in time: the model was still being loaded; {advice}"));
+        assert_eq!(reason(&error, None), format!("no message in time: the model was still loading; {advice}"));
     }
     assert_eq!(reason(&Broken::Setting("a\nb".into()).into(), None), "no message: a b");
     assert_eq!(
         reason(&ClientError::Lost.into(), None),
-        "no message: beastd ended before the answer did; try: the same command again, and beastctl logs for the reason"
+        "no message: beastd ended before the answer did; try: repeat the command, and see beastctl logs for the reason"
     );
 }
 
 #[test]
 fn a_panic_is_a_failure_with_words() {
     let note = |work: fn() -> Result<()>| reason(&guarded(work).unwrap_err(), None);
-    assert_eq!(note(|| panic!("number {}\n", 7)), "no message: it broke: number 7");
-    assert_eq!(note(|| panic!("plain")), "no message: it broke: plain");
-    assert_eq!(note(|| panic::panic_any(7_u8)), "no message: it broke: without a word");
+    assert_eq!(note(|| panic!("number {}\n", 7)), "no message: it crashed: number 7");
+    assert_eq!(note(|| panic!("plain")), "no message: it crashed: plain");
+    assert_eq!(note(|| panic::panic_any(7_u8)), "no message: it crashed: without output");
     let _ = panic::take_hook();
 }
 

@@ -1,4 +1,4 @@
-//! One question to the daemon: which message fits these changes?
+//! Asks the daemon for a message for these changes.
 
 use std::{
     fmt,
@@ -43,13 +43,13 @@ pub(super) enum Doing {
 impl fmt::Display for Doing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Doing::Starting => "beastd had not started",
+            Doing::Starting => "beastd was still starting",
             Doing::Greeting => "beastd does not answer",
-            Doing::Loading => "the model was still being loaded",
-            Doing::Queued => "others were asked before",
+            Doing::Loading => "the model was still loading",
+            Doing::Queued => "other requests were in the queue",
             Doing::Parts => "the diff is long and was read in parts",
-            Doing::Reading => "the diff was still being read",
-            Doing::Writing => "it was not complete",
+            Doing::Reading => "prefill was not finished",
+            Doing::Writing => "the answer was not finished",
         })
     }
 }
@@ -87,13 +87,11 @@ pub(super) fn ask(socket: &Path, staged: Staged, settings: &Settings, limit: Lim
     Ok(answer.suggestion(found, settings))
 }
 
-/// Why nothing is read to its end.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum TooLong {
     /// Seen before anybody was asked.
     #[error("{}", known(*.n_bytes, *.n_unnamed, *.limit))]
     Known {
-        /// Of the diff.
         n_bytes: usize,
         /// Files that are not even named.
         n_unnamed: usize,
@@ -101,16 +99,16 @@ pub(super) enum TooLong {
         limit: Duration,
     },
     /// Seen by the speed of the reading.
-    #[error("the diff is too long to be read within {}", humantime::format_duration(*.0))]
+    #[error("the diff is too long to read within {}", humantime::format_duration(*.0))]
     Slow(Duration),
 }
 
 fn known(n_bytes: usize, n_unnamed: usize, limit: Duration) -> String {
     if n_unnamed > 0 {
-        return format!("the commit changes {n_unnamed} files more than can be named");
+        return format!("the commit changes {n_unnamed} more files than the prompt can name");
     }
     let limit = humantime::format_duration(limit);
-    format!("the diff is too long to be read within {limit} ({} KiB)", n_bytes / 1024)
+    format!("the diff is too long to read within {limit} ({} KiB)", n_bytes / 1024)
 }
 
 impl Failing for TooLong {
@@ -120,14 +118,13 @@ impl Failing for TooLong {
 
     fn hint(&self) -> Option<String> {
         let hint = match self {
-            TooLong::Known { n_unnamed: 1.., .. } => "smaller commits",
-            _ => "smaller commits, or git config beast.hookTimeout 1m",
+            TooLong::Known { n_unnamed: 1.., .. } => "make smaller commits",
+            _ => "make smaller commits, or git config beast.hookTimeout 1m",
         };
         Some(hint.into())
     }
 }
 
-/// What has come of it.
 struct Answer {
     text: String,
     notes: Vec<String>,
@@ -150,7 +147,7 @@ impl Answer {
                 Err(error) if is_late(&error) => {
                     let found = guard.subject(&self.text, false).filter(Result::is_ok);
                     let found = found.ok_or(error)?;
-                    self.notes.push("only the first line was written in time".into());
+                    self.notes.push("only the first line was finished in time".into());
                     return Ok(Some(found));
                 }
                 outcome => outcome?,
@@ -173,7 +170,7 @@ impl Answer {
 
     fn message(&mut self, guard: &Guard) -> Option<Found> {
         let found = guard.message(&self.text, self.cut_at.is_some())?;
-        self.notes.extend(self.cut_at.map(|n| format!("the message was cut at {n} tokens")));
+        self.notes.extend(self.cut_at.map(|n| format!("the message is truncated at {n} tokens")));
         Some(found)
     }
 
@@ -184,8 +181,8 @@ impl Answer {
                 Some(problem) => problem,
             },
             (Some(Err(problem)), _) => problem,
-            (None, Some(n)) => format!("the first line of the answer was not complete after {n} tokens"),
-            (None, None) => "the answer of the model is empty".into(),
+            (None, Some(n)) => format!("the answer's first line was not finished after {n} tokens"),
+            (None, None) => "the model's answer is empty".into(),
         };
         self.notes.push(format!("no message: {problem}"));
         Suggestion { message: None, notes: self.one_line_notes() }
@@ -251,7 +248,7 @@ impl Failing for Late {
     }
 
     fn hint(&self) -> Option<String> {
-        Some("a longer limit, like git config beast.hookTimeout 30s".into())
+        Some("git config beast.hookTimeout 30s".into())
     }
 }
 
@@ -261,7 +258,6 @@ pub(super) fn while_doing(error: impl Into<Failure>, doing: Doing) -> Failure {
     if is_late(&error) { Late { doing }.into() } else { error }
 }
 
-/// Whether an error is about the time limit.
 pub(super) fn is_late(error: &Failure) -> bool {
     error.is::<Late>() || matches!(error.find(), Some(WaitError::TimedOut(_)))
 }

@@ -1,4 +1,4 @@
-//! The daemon's log files: `beastd.YYYY-MM-DD.log`, one a day, so that the order of their names is that of their days.
+//! The daemon's log files: `beastd.YYYY-MM-DD.log`, one per day, so that names sort by date.
 
 use std::{
     fs,
@@ -42,7 +42,6 @@ pub(crate) struct Tail {
     pub(crate) end: u64,
 }
 
-/// Why the last lines cannot be had.
 #[derive(Debug)]
 pub(crate) enum TailError {
     /// The first file that cannot be read, and why.
@@ -53,9 +52,6 @@ pub(crate) enum TailError {
 
 /// The last `n` lines of all files together. Looks at `wait` again and again: logs may be long, and so may what is
 /// wanted of them.
-///
-/// # Errors
-/// See [`TailError`].
 pub(crate) fn tail(files: &[PathBuf], n: usize, wait: &Wait) -> Result<Tail, TailError> {
     let (mut parts, mut end_of_newest) = (Vec::new(), 0);
     let mut n_left = n;

@@ -1,4 +1,4 @@
-//! What is added to a log while somebody looks on, also when a new day begins a new file.
+//! Follows a log, across the start of a new file each day.
 
 use std::{
     io::{self, ErrorKind},
@@ -17,7 +17,6 @@ pub(super) const PAUSE: Duration = Duration::from_millis(100);
 /// Read at once; more comes with the next look.
 const MAX_NEWS: usize = 256 * 1024;
 
-/// Where in which file the reading is.
 #[derive(Debug)]
 pub(super) struct Follower {
     folder: PathBuf,
@@ -54,7 +53,6 @@ impl Follower {
         Ok(news)
     }
 
-    /// Whether that was all there is.
     fn read(&mut self) -> Result<bool, (PathBuf, io::Error)> {
         let mut read = || {
             let file = match file::open(&self.path) {

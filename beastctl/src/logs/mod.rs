@@ -1,4 +1,4 @@
-//! `beastctl logs`: the last lines of the daemon's log, and what is added to it.
+//! `beastctl logs`: prints the end of the daemon's log, and follows it.
 
 pub(super) mod files;
 mod follow;
@@ -19,22 +19,17 @@ use crate::{
     wait::Wait,
 };
 
-/// Why there is nothing to show.
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
     /// No daemon has run yet, or its log is somewhere else.
-    #[error("there is no log of beastd in {}", .0.display())]
+    #[error("no log files in {}", .0.display())]
     None(PathBuf),
     /// The configuration turns it off.
-    #[error("beastd writes no log files, since its setting log_dir is \"none\"")]
+    #[error("log files are off: log_dir is \"none\"")]
     Off,
     /// It is there and cannot be read.
     #[error("cannot read {}", .path.display())]
-    Unreadable {
-        /// The folder, or the file.
-        path: PathBuf,
-        source: io::Error,
-    },
+    Unreadable { path: PathBuf, source: io::Error },
 }
 
 impl Failing for LogError {
@@ -45,10 +40,10 @@ impl Failing for LogError {
     fn hint(&self) -> Option<String> {
         Some(match self {
             LogError::None(_) => {
-                "beastd --daemonize, which begins one, or beastd --print-config for its log_dir".into()
+                "start one with beastd --daemonize, or check log_dir with beastd --print-config".into()
             }
             LogError::Off => {
-                "log_dir = \"auto\" in config.toml, or beastd in the foreground, which writes to stderr".into()
+                "set log_dir = \"auto\" in config.toml, or run beastd in the foreground, which logs to stderr".into()
             }
             LogError::Unreadable { path, source } => advice::reading(path, source),
         })
@@ -93,9 +88,9 @@ fn folder(console: Console, wait: &Wait) -> Result<PathBuf> {
     let settings = find_beastd().map(|program| Settings::ask(&program, wait)).transpose()?;
     let told = match settings {
         Some(Ok(settings)) => settings.log_dir(),
-        Some(Err(words)) => {
+        Some(Err(error)) => {
             let usual = beast_launchd::paths::log_dir()?;
-            console.warning(&format!("beastd does not say where its log is ({words}); looking in {}", display(&usual)));
+            console.warning(&format!("looking for the log in {}: {error}", display(&usual)));
             return Ok(usual);
         }
         None => None,

@@ -1,9 +1,8 @@
-//! The synopsis of a manual page: each option with what it takes, a line each in the source.
+//! The synopsis of a manual page: each option with its value, one per line.
 
 use clap::{Arg, ArgAction, Command};
 use clap_mangen::roff::{Inline, Roff, bold, italic, roman};
 
-/// The section.
 pub(super) fn section(command: &Command) -> Roff {
     let mut roff = Roff::default();
     let name = command.get_bin_name().unwrap_or_else(|| command.get_name());
@@ -61,7 +60,6 @@ fn named(option: &Arg) -> Vec<Inline> {
     words
 }
 
-/// What an argument takes.
 fn value(argument: &Arg) -> Vec<Inline> {
     let names = argument.get_value_names().unwrap_or_default();
     vec![italic(names.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(" "))]

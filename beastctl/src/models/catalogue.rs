@@ -1,30 +1,24 @@
-//! The models that have a name: what each is for, how large it is, under which licence, how it likes to be sampled.
+//! The named models: description, size, licence, recommended sampling.
 //!
-//! It knows nothing of what is on disk.
+//! Knows nothing of the disk.
 
 use serde::{Deserialize, Serialize};
 
-/// Of a model in the catalogue.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Entry {
-    /// What a person types.
     pub name: String,
-    /// What it is for.
     pub about: String,
     /// `ORG/NAME` on the hub.
     pub repo: String,
     /// File in that repository, and its name in the models folder.
     pub file: String,
-    /// Size of the file.
     pub bytes: u64,
-    /// The size is rounded.
     pub approximate: bool,
     pub licence: String,
     pub licence_url: String,
     /// Name of the entry that guesses ahead for this one.
     pub draft: Option<String>,
-    /// What the makers recommend.
     pub sampling: Sampling,
 }
 
@@ -50,19 +44,16 @@ struct Catalogue {
     model: Vec<Entry>,
 }
 
-/// All of them, the default first.
 pub fn entries() -> Vec<Entry> {
     let catalogue: Catalogue =
         toml_edit::de::from_str(include_str!("catalogue.toml")).expect("catalogue.toml is valid, a test reads it");
     catalogue.model
 }
 
-/// The one of this name, in capitals or not.
 pub fn find(name: &str) -> Option<Entry> {
     entries().into_iter().find(|entry| entry.name.eq_ignore_ascii_case(name))
 }
 
-/// The one whose file has this name.
 pub fn of_file(file: &str) -> Option<Entry> {
     entries().into_iter().find(|entry| entry.file == file)
 }

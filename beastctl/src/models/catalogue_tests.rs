@@ -1,11 +1,13 @@
+use beast_launchd::model;
+
 use super::*;
 
 #[test]
 fn the_default_comes_first_and_its_draft_is_there() {
     let entries = entries();
-    assert_eq!(entries[0].file, "LFM2-2.6B-Q4_K_M.gguf");
+    assert_eq!((entries[0].name.as_str(), entries[0].file.as_str()), (model::DEFAULT_NAME, model::DEFAULT));
     let draft = find(entries[0].draft.as_deref().unwrap()).unwrap();
-    assert_eq!(draft.file, "LFM2-350M-Q4_K_M.gguf");
+    assert_eq!(draft.file, model::DEFAULT_DRAFT);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Whether a file is what it should be: its first bytes, its SHA-256.
+//! Checks a file: its magic number, its SHA-256.
 
 use std::{
     fmt::Write as _,
@@ -15,9 +15,6 @@ use sha2::{Digest, Sha256};
 use super::error::ModelError;
 
 /// Refuses a file that is no GGUF, or one that its own head says to be longer.
-///
-/// # Errors
-/// [`ModelError::NotGguf`], [`ModelError::Cut`], [`ModelError::Garbled`], [`ModelError::File`].
 pub fn gguf(path: &Path) -> Result<(), ModelError> {
     let failed = |source| ModelError::file("read", path)(source);
     let file = file::open(path).map_err(failed)?;
@@ -57,7 +54,6 @@ pub fn sha256(path: &Path, mut report: impl FnMut(u64) -> Result<(), ModelError>
     Ok(hexadecimal(&hasher.finalize()))
 }
 
-/// The same of a few bytes.
 pub(super) fn sha256_of(bytes: &[u8]) -> String {
     hexadecimal(&Sha256::digest(bytes))
 }

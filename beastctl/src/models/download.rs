@@ -1,4 +1,4 @@
-//! Fetches one file: goes on where it stopped, tries again as long as it gets on, and keeps nothing that is wrong.
+//! Downloads one file: resumes, retries while there is progress, and discards what is wrong.
 
 use std::{
     fs,
@@ -23,10 +23,8 @@ use crate::wait::Wait;
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(120);
 const SHORT: &str = "the server sent less than it announced";
 
-/// What is wanted.
 #[derive(Debug, Clone, Default)]
 pub struct Wanted {
-    /// Where it is.
     pub url: String,
     /// What it must have.
     pub sha256: Option<String>,
@@ -36,7 +34,6 @@ pub struct Wanted {
     pub licence: Option<String>,
 }
 
-/// How long a server is borne with.
 #[derive(Debug, Clone, Copy)]
 pub struct Patience {
     /// Tries without a single new byte, after the first.
@@ -51,29 +48,18 @@ impl Default for Patience {
     }
 }
 
-/// What is going on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Report {
     /// So much is there.
-    Bytes {
-        /// On disk.
-        done: u64,
-        /// Of the whole file.
-        total: Option<u64>,
-    },
+    Bytes { done: u64, total: Option<u64> },
     /// So much was checked.
-    Checked {
-        /// Of the file.
-        done: u64,
-        total: u64,
-    },
+    Checked { done: u64, total: u64 },
     /// It is tried again after this time.
     Pause(String, Duration),
     /// Bytes that were there are thrown away.
     Anew(String),
 }
 
-/// What is there now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fetched {
     /// Its SHA-256, when one was known and fits.
@@ -87,13 +73,10 @@ pub struct Means<'a> {
     pub hub: &'a Hub,
     /// What every wait also listens to.
     pub wait: &'a Wait,
-    /// How long a server is borne with.
     pub patience: Patience,
-    /// Hears what is going on.
     pub report: &'a mut dyn FnMut(Report),
 }
 
-/// Why a try ended before the file did.
 enum Stop {
     /// Worth another.
     Again { failure: FlowError, after: Option<Duration> },
@@ -127,7 +110,6 @@ pub fn download(wanted: &Wanted, target: &Path, means: &mut Means<'_>) -> Result
     }
 }
 
-/// Tries until everything is there.
 fn fill(wanted: &Wanted, part: &mut Part, target: &Path, means: &mut Means<'_>) -> Result<(), ModelError> {
     let mut tries = Tries::new(&wanted.url, means.patience);
     let mut most = part.len;
@@ -145,7 +127,6 @@ fn fill(wanted: &Wanted, part: &mut Part, target: &Path, means: &mut Means<'_>) 
     }
 }
 
-/// What an answer is.
 enum Answer {
     /// What belongs behind what is there.
     Rest,
@@ -165,7 +146,7 @@ fn attempt(wanted: &Wanted, part: &mut Part, target: &Path, means: &mut Means<'_
     let head = match flow.next(means.wait)? {
         Message::Head(head) => head,
         Message::Failed(failure) => return Err(Stop::Again { failure, after: None }),
-        Message::Chunk(_) | Message::End => return Err(again("an answer without a beginning")),
+        Message::Chunk(_) | Message::End => return Err(again("a response without a header")),
     };
     match accept(&head, wanted, part, means)? {
         Answer::Rest => {}
@@ -208,14 +189,13 @@ fn ask(wanted: &Wanted, part: &Part, is_part: bool, hub: &Hub) -> Ask {
     hub.ask(wanted.url.clone(), headers)
 }
 
-/// Decides what the answer is worth.
 fn accept(head: &Head, wanted: &Wanted, part: &mut Part, means: &mut Means<'_>) -> Result<Answer, Stop> {
     match head.status {
         200 => {}
         206 => return accept_rest(head, part, means).map(|()| Answer::Rest),
         416 => {
-            anew(part, "the server has no more of it than is here", means)?;
-            return Err(again("the server has no such part of it"));
+            anew(part, "the server has no more bytes than this file", means)?;
+            return Err(again("the server cannot resume it"));
         }
         _ => return Err(refusal(head, wanted, means.hub)),
     }
@@ -223,7 +203,7 @@ fn accept(head: &Head, wanted: &Wanted, part: &mut Part, means: &mut Means<'_>) 
     if let (Some(length), Some(size)) = (length, head.linked_size)
         && length != size
     {
-        return Err(again(format!("the server announces {length} bytes, and the hub says {size}")));
+        return Err(again(format!("the server announces {length} bytes, but the hub says {size}")));
     }
     let known = Known {
         url: wanted.url.clone(),
@@ -239,8 +219,8 @@ fn accept(head: &Head, wanted: &Wanted, part: &mut Part, means: &mut Means<'_>) 
     let is_same = had.sha256 == known.sha256 && had.size == known.size;
     Ok(match had.url == known.url {
         false if part.len > 0 && is_same && known.sha256.is_some() => Answer::Same(known),
-        false => Answer::Whole(known, "what came of it is of another source"),
-        true if is_same => Answer::Whole(known, "the server sends it from its beginning"),
+        false => Answer::Whole(known, "the partial download is from a different source"),
+        true if is_same => Answer::Whole(known, "the server does not resume downloads"),
         true => Answer::Whole(known, "it has changed on the server"),
     })
 }
@@ -258,7 +238,7 @@ fn begin(flow: &mut Flow, known: Known, why: &str, part: &mut Part, means: &mut 
         }
     }
     if !first.starts_with(beast_launchd::gguf::MAGIC) {
-        return Err(ModelError::NotGguf(format!("what comes from {}", shown(&known.url))).into());
+        return Err(ModelError::NotGguf(format!("the response from {}", shown(&known.url))).into());
     }
     if part.len > 0 {
         anew(part, why, means)?;
@@ -270,16 +250,15 @@ fn begin(flow: &mut Flow, known: Known, why: &str, part: &mut Part, means: &mut 
 
 fn append(part: &mut Part, bytes: &[u8], total: Option<u64>) -> Result<(), Stop> {
     if total.is_some_and(|total| part.len + bytes.len() as u64 > total) {
-        return Err(again("the server sends more than it announced"));
+        return Err(again("the server sent more than it announced"));
     }
     Ok(part.append(bytes)?)
 }
 
-/// The rest of what is here, if it is that.
 fn accept_rest(head: &Head, part: &mut Part, means: &mut Means<'_>) -> Result<(), Stop> {
     let range = head.get("content-range").and_then(content_range);
     let Some((start, total)) = range.filter(|_| part.len > 0) else {
-        return Err(again("the server sends a part that nobody asked for"));
+        return Err(again("the server sent a part that was not requested"));
     };
     let had = part.known.clone().unwrap_or_default();
     let size = head.linked_size.or(total);
@@ -288,11 +267,13 @@ fn accept_rest(head: &Head, part: &mut Part, means: &mut Means<'_>) -> Result<()
         return Err(again("it has changed on the server"));
     }
     if start != part.len {
-        return Err(again("the server sends another part than was asked for"));
+        return Err(again("the server sent a different part than requested"));
     }
     let length: Option<u64> = head.get("content-length").and_then(|length| length.parse().ok());
     match (length, had.size) {
-        (Some(length), Some(size)) if length > size - part.len => Err(again("the server announces too much")),
+        (Some(length), Some(size)) if length > size - part.len => {
+            Err(again("the server announces an impossible length"))
+        }
         _ => Ok(()),
     }
 }
@@ -317,7 +298,7 @@ fn refusal(head: &Head, wanted: &Wanted, hub: &Hub) -> Stop {
             if let Some(pause) = after.filter(|pause| *pause > LONGEST_RETRY_AFTER) {
                 return ModelError::TooManyRequests { url, pause }.into();
             }
-            let reason = format!("the server answers {}", head.status);
+            let reason = format!("the server returned {}", head.status);
             return Stop::Again { failure: FlowError { reason, whose: Whose::Connection }, after };
         }
         status => ModelError::Status { status, url },
@@ -336,7 +317,7 @@ fn copy(flow: &mut Flow, part: &mut Part, total: Option<u64>, means: &mut Means<
             Message::End if total.is_none_or(|total| total == part.len) => return Ok(()),
             Message::End => return Err(again(SHORT)),
             Message::Failed(failure) => return Err(Stop::Again { failure, after: None }),
-            Message::Head(_) => return Err(again("the answer begins twice")),
+            Message::Head(_) => return Err(again("the response starts twice")),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Why a model cannot be fetched, found or chosen.
+//! Why a model cannot be downloaded, found or selected.
 
 use std::{io, path::PathBuf, time::Duration};
 
@@ -9,7 +9,6 @@ use crate::{
     wait::WaitError,
 };
 
-/// Why a model cannot be fetched, found or chosen.
 #[derive(Debug, thiserror::Error)]
 pub enum ModelError {
     /// Ctrl-C, the time limit.
@@ -17,48 +16,34 @@ pub enum ModelError {
     Wait(#[from] WaitError),
     /// The disk says no.
     #[error("cannot {action} {}", .path.display())]
-    File {
-        /// What was tried.
-        action: &'static str,
-        /// With which file.
-        path: PathBuf,
-        source: io::Error,
-    },
+    File { action: &'static str, path: PathBuf, source: io::Error },
     /// Neither in the catalogue nor anything that names a place.
-    #[error("no model is called {word}")]
-    Unknown {
-        /// What was typed.
-        word: String,
-        /// What was meant, perhaps.
-        nearest: Option<String>,
-    },
+    #[error("unknown model {word}")]
+    Unknown { word: String, nearest: Option<String> },
     /// Known, but not fetched yet.
-    #[error("{0} is not on this disk")]
+    #[error("{0} is not on disk")]
     NotHere(String),
     /// The repository has no such file, or the wish fits several.
-    #[error("{repo} has {} GGUF file of {wanted}", if *.n_found == 0 { "no" } else { "more than one" })]
+    #[error("{repo} has {} GGUF file for {wanted}", if *.n_found == 0 { "no" } else { "more than one" })]
     Choice {
         /// `ORG/NAME`.
         repo: String,
         /// The quantization that was asked for.
         wanted: String,
-        /// How many fit.
         n_found: usize,
         /// What there is, as it can be typed.
         there: Vec<String>,
     },
     /// In several files, of which each alone is of no use.
-    #[error("{0} is one part of a model in several files, which beast does not load")]
+    #[error("{0} is part of a split model, which beast does not support")]
     Split(String),
     /// `--offline`.
-    #[error("{0} is not on this disk, and --offline forbids to fetch it")]
+    #[error("{0} is not on disk, and --offline forbids downloads")]
     Offline(String),
     /// 401, 403.
-    #[error("the server refuses {url} ({status})")]
+    #[error("the server denies access to {url} ({status})")]
     Denied {
-        /// Of the answer.
         status: u16,
-        /// What was asked for.
         url: String,
         /// Where its licence can be accepted.
         page: Option<String>,
@@ -66,91 +51,55 @@ pub enum ModelError {
         had_token: bool,
     },
     /// 404.
-    #[error("there is nothing at {0} (404)")]
+    #[error("{0} not found (404)")]
     Missing(String),
     /// Another answer that trying again does not change.
-    #[error("the server answers {status} to {url}")]
-    Status {
-        /// Of the answer.
-        status: u16,
-        /// What was asked for.
-        url: String,
-    },
+    #[error("the server returned {status} for {url}")]
+    Status { status: u16, url: String },
     /// Nobody could be reached at all.
     #[error("cannot reach {url} ({reason})")]
     Unreachable { url: String, reason: String },
     /// Somebody was, and sends everybody round in circles.
-    #[error("the server of {url} leads nowhere ({reason})")]
-    Misled {
-        url: String,
-        /// What it does.
-        reason: String,
-    },
+    #[error("the server of {url} redirects in a loop or to an invalid URL ({reason})")]
+    Misled { url: String, reason: String },
     /// It was tried often enough.
     #[error("gave up on {url} after {n_tries} tries without a new byte ({reason})")]
-    GaveUp {
-        url: String,
-        /// What went wrong last.
-        reason: String,
-        /// How often.
-        n_tries: u32,
-        /// What is kept of it.
-        n_kept: u64,
-    },
+    GaveUp { url: String, reason: String, n_tries: u32, n_kept: u64 },
     /// 429, or 503 with a long `Retry-After`.
-    #[error("the server of {url} wants to be left alone for {}", humantime::format_duration(*.pause))]
-    TooManyRequests {
-        url: String,
-        /// How long.
-        pause: Duration,
-    },
+    #[error("the server of {url} is rate limiting: retry after {}", humantime::format_duration(*.pause))]
+    TooManyRequests { url: String, pause: Duration },
     /// Its end cannot be known.
-    #[error("the server does not say how long {0} is")]
+    #[error("the server does not report the size of {0}")]
     NoLength(String),
     /// What the hub lists cannot be understood.
-    #[error("the list of files at {0} cannot be understood")]
+    #[error("cannot parse the list of files at {0}")]
     Listing(String),
     /// The bytes are others.
-    #[error("{name} has the wrong SHA-256: {found}, and {wanted} was expected; nothing of it is kept")]
-    WrongHash {
-        /// Of the file.
-        name: String,
-        /// Of what came.
-        found: String,
-        /// Of what was promised.
-        wanted: String,
-    },
+    #[error("{name} has the wrong SHA-256: {found}, expected {wanted}; it was deleted")]
+    WrongHash { name: String, found: String, wanted: String },
     /// The same of a file that somebody else keeps.
-    #[error("{} has another SHA-256: {found}, and {wanted} was expected", .path.display())]
-    OtherHash {
-        path: PathBuf,
-        /// What it has.
-        found: String,
-        /// What it should have.
-        wanted: String,
-    },
+    #[error("{} has the wrong SHA-256: {found}, expected {wanted}", .path.display())]
+    OtherHash { path: PathBuf, found: String, wanted: String },
     /// A page of a web site, most often.
-    #[error("{0} is no GGUF file")]
+    #[error("{0} is not a GGUF file")]
     NotGguf(String),
     /// What a download by other means has left behind, most often.
     #[error(
-        "{} is cut: it has {n_bytes} bytes{}", .path.display(),
+        "{} is truncated: it has {n_bytes} bytes{}", .path.display(),
         .needed.map_or(String::new(), |needed| format!(" and needs at least {needed}"))
     )]
     Cut {
         path: PathBuf,
-        /// How much is there.
         n_bytes: u64,
         /// What it takes; unknown where even its head is cut.
         needed: Option<u64>,
     },
     /// It begins as a model does, and goes on as none.
-    #[error("{} is damaged: its head makes no sense", .0.display())]
+    #[error("{} is damaged: its header is invalid", .0.display())]
     Garbled(PathBuf),
     /// It would not fit.
-    #[error("{name} needs {}, and {} is free in {}", bytes(*.needed), bytes(*.free), .folder.display())]
+    #[error("{name} needs {}, but only {} is free in {}", bytes(*.needed), bytes(*.free), .folder.display())]
     NoRoom {
-        /// Of the file.
         name: String,
         /// What is still missing of it.
         needed: u64,
@@ -159,35 +108,26 @@ pub enum ModelError {
         folder: PathBuf,
     },
     /// Another process is at it.
-    #[error("{0} is in the hands of another beastctl")]
+    #[error("{0} is in use by another beastctl")]
     Locked(String),
     /// A file of this name came from elsewhere.
-    #[error("{} is there already and came from elsewhere", .0.display())]
+    #[error("{} already exists and came from a different source", .0.display())]
     Taken(PathBuf),
     /// Where the file should be.
     #[error("{} is a folder", .0.display())]
     Folder(PathBuf),
     /// An option that makes no sense.
     #[error("{what}")]
-    Usage {
-        /// What is wrong.
-        what: String,
-        /// What would be right.
-        hint: String,
-    },
+    Usage { what: String, hint: String },
     /// The model in use.
     #[error("{0} is in use")]
     InUse(String),
     /// Nobody said yes.
-    #[error("nothing was removed: {0}")]
+    #[error("nothing removed: {0}")]
     NotRemoved(&'static str),
     /// The configuration is no TOML.
     #[error("{}: {message}", .path.display())]
-    Config {
-        path: PathBuf,
-        /// Where and why.
-        message: String,
-    },
+    Config { path: PathBuf, message: String },
 }
 
 impl Failing for ModelError {
@@ -213,43 +153,49 @@ impl Failing for ModelError {
             ModelError::File { path, source, action: "read" } => return Some(advice::reading(path, source)),
             ModelError::File { path, source, .. } => return Some(advice::writing(path, source)),
             ModelError::Unknown { nearest: Some(nearest), .. } => return Some(nearest.clone()),
-            ModelError::Unknown { .. } => "beastctl models list, ORG/REPO:QUANT, an address or the path of a GGUF file",
+            ModelError::Unknown { .. } => {
+                "use a name from beastctl models list, ORG/REPO:QUANT, a URL or the path of a GGUF file"
+            }
             ModelError::NotHere(name) => return Some(format!("beastctl models pull {}", quoted(name))),
-            ModelError::Choice { there, .. } if there.is_empty() => "another repository: this one has no GGUF files",
+            ModelError::Choice { there, .. } if there.is_empty() => {
+                "use another repository: this one has no GGUF files"
+            }
             ModelError::Choice { there, .. } => return Some(there.join(", ")),
-            ModelError::Split(_) => "a smaller quantization, in one file",
-            ModelError::Offline(_) => "the same command without --offline, or beastctl models list",
+            ModelError::Split(_) => "use a smaller quantization in a single file",
+            ModelError::Offline(_) => "leave out --offline, or beastctl models list",
             ModelError::Denied { page: Some(page), had_token: false, .. } => {
                 return Some(format!("export HF_TOKEN=..., after accepting the licence at {page}"));
             }
             ModelError::Denied { page: Some(page), .. } => {
-                return Some(format!("to accept the licence at {page} with the account of HF_TOKEN"));
+                return Some(format!("accept the licence at {page} with the account of HF_TOKEN"));
             }
-            ModelError::Denied { .. } => "another address: only the hub gets HF_TOKEN",
-            ModelError::Missing(_) => "beastctl models list, or the address in a browser",
-            ModelError::Status { .. } | ModelError::Misled { .. } => "the address in a browser",
-            ModelError::Unreachable { .. } => "the network, and HTTPS_PROXY if there is a proxy, then the same command",
-            ModelError::GaveUp { n_kept: 0, .. } => "the same command later",
+            ModelError::Denied { .. } => "use another URL: only the hub gets HF_TOKEN",
+            ModelError::Missing(_) => "beastctl models list, or open the URL in a browser",
+            ModelError::Status { .. } | ModelError::Misled { .. } => "open the URL in a browser",
+            ModelError::Unreachable { .. } => {
+                "check the network, and HTTPS_PROXY if there is a proxy, then repeat the command"
+            }
+            ModelError::GaveUp { n_kept: 0, .. } => "repeat the command later",
             ModelError::GaveUp { n_kept, .. } => {
-                return Some(format!("the same command later, which goes on after the {} that came", bytes(*n_kept)));
+                return Some(format!("repeat the command later, which resumes after {}", bytes(*n_kept)));
             }
-            ModelError::TooManyRequests { .. } => "the same command then",
-            ModelError::NoLength(_) => "--sha256 HEX, by which its end can be checked",
-            ModelError::Listing(_) => "ORG/REPO/FILE.gguf, or another HF_ENDPOINT",
-            ModelError::WrongHash { .. } => "the same command again, and another source if it happens twice",
-            ModelError::OtherHash { .. } => "another copy of the file, or sha256sum to see which one it is",
+            ModelError::TooManyRequests { .. } => "repeat the command then",
+            ModelError::NoLength(_) => "pass --sha256 HEX to verify that it is complete",
+            ModelError::Listing(_) => "use ORG/REPO/FILE.gguf, or another HF_ENDPOINT",
+            ModelError::WrongHash { .. } => "repeat the command; use another source if it happens twice",
+            ModelError::OtherHash { .. } => "get another copy of the file, or check it with sha256sum",
             ModelError::Cut { path, .. } | ModelError::Garbled(path) => {
                 return Some(format!("rm {}, and pull the model again", quoted(&path.display().to_string())));
             }
-            ModelError::NotGguf(_) => "the GGUF file itself: a web page or an archive is none",
-            ModelError::NoRoom { .. } => "beastctl models rm for one that is not needed, or a smaller model",
-            ModelError::Locked(_) => "the same command when it is done",
-            ModelError::Taken(_) => "--name OTHER.gguf, or beastctl models rm first",
-            ModelError::Folder(_) => "--name OTHER.gguf, or move it away",
+            ModelError::NotGguf(_) => "use the GGUF file itself, not a web page or an archive",
+            ModelError::NoRoom { .. } => "free space with beastctl models rm, or use a smaller model",
+            ModelError::Locked(_) => "repeat the command when it is done",
+            ModelError::Taken(_) => "pass --name OTHER.gguf, or beastctl models rm first",
+            ModelError::Folder(_) => "pass --name OTHER.gguf, or move it away",
             ModelError::Usage { hint, .. } => hint,
-            ModelError::InUse(_) => "beastctl models use with another one first, or --force",
+            ModelError::InUse(_) => "switch with beastctl models use first, or pass --force",
             ModelError::NotRemoved(_) => "-y",
-            ModelError::Config { .. } => "an editor on that line",
+            ModelError::Config { .. } => "fix that line",
         };
         Some(hint.into())
     }

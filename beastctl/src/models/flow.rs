@@ -1,7 +1,7 @@
-//! One answer of a web server, read by a thread of its own, so that Ctrl-C never waits for the network.
+//! One HTTP response, read on its own thread, so that Ctrl-C never waits for the network.
 //!
-//! Redirects are followed here and not by the client library: the hub says size and hash of a file in the answer that
-//! redirects, and its token must not reach the host that it redirects to.
+//! Follows redirects here instead of in the client library: the hub reports size and hash in the redirecting response,
+//! and its token must not reach the target host.
 
 use std::{
     env,
@@ -35,7 +35,6 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(20);
 /// A server that sends nothing for this long is gone.
 const SILENCE_LIMIT: Duration = Duration::from_secs(60);
 
-/// What is asked for.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Ask {
     pub(super) url: String,
@@ -46,7 +45,6 @@ pub(super) struct Ask {
     pub(super) headers: Vec<(&'static str, String)>,
 }
 
-/// The beginning of an answer.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Head {
     pub(super) status: u16,
@@ -63,7 +61,6 @@ impl Head {
     }
 }
 
-/// What comes.
 #[derive(Debug)]
 pub(super) enum Message {
     Head(Head),
@@ -72,14 +69,12 @@ pub(super) enum Message {
     Failed(FlowError),
 }
 
-/// Why nothing more comes.
 #[derive(Debug, Clone)]
 pub(super) struct FlowError {
     pub(super) reason: String,
     pub(super) whose: Whose,
 }
 
-/// Where something went wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Whose {
     /// Nobody was reached: trying again helps only those who have been there before.
@@ -110,7 +105,7 @@ impl Flow {
         loop {
             match self.messages.try_recv() {
                 Ok(message) => return Ok(message),
-                Err(TryRecvError::Disconnected) => return Ok(failed("the connection ended")),
+                Err(TryRecvError::Disconnected) => return Ok(failed("the connection was closed")),
                 Err(TryRecvError::Empty) => {}
             }
             wait.ready(self.wake.as_fd(), PollFlags::IN, None)?;
@@ -166,7 +161,6 @@ fn fetch(ask: &Ask, out: &mut Out) {
     }
 }
 
-/// For one request to this address.
 fn agent(url: &str, proxy: Option<Proxy>) -> Agent {
     let (forwarded, proxy) = match proxy {
         Some(proxy) if forward::is_forwarded(url, &proxy) => (Some(proxy), None),
@@ -191,7 +185,6 @@ fn agent(url: &str, proxy: Option<Proxy>) -> Agent {
     }
 }
 
-/// Follows redirects to the answer itself.
 fn walk(ask: &Ask) -> Result<(Head, Body), FlowError> {
     let of_server = |reason: String| FlowError { reason, whose: Whose::Server };
     let mut url = ask.url.clone();
@@ -224,9 +217,9 @@ fn walk(ask: &Ask) -> Result<(Head, Body), FlowError> {
                 answer.headers().iter().map(|(key, value)| (key.to_string(), text(value.as_bytes()))).collect();
             return Ok((head, answer.into_body()));
         };
-        let next = joined(&url, &location).ok_or_else(|| of_server("it redirects to no address".into()))?;
+        let next = joined(&url, &location).ok_or_else(|| of_server("it redirects without a URL".into()))?;
         if is_encrypted(&url) && !is_encrypted(&next) {
-            return Err(of_server("it redirects to an address without encryption".into()));
+            return Err(of_server("it redirects to an unencrypted URL".into()));
         }
         url = next;
     }
@@ -247,9 +240,9 @@ fn asking(error: &Error) -> FlowError {
         Error::Io(error) if error.kind() == io::ErrorKind::ConnectionRefused => ("connection refused".into(), true),
         // A name that nobody knows and a network that is not there have no kind of their own.
         Error::Io(error) => (reading(error), !is_cut(error)),
-        Error::Timeout(_) => ("no answer in time".into(), false),
-        Error::HostNotFound => ("there is no such host".into(), true),
-        Error::Http(_) => ("the address or HF_TOKEN holds a letter that may not be there".into(), true),
+        Error::Timeout(_) => ("timed out".into(), false),
+        Error::HostNotFound => ("unknown host".into(), true),
+        Error::Http(_) => ("the URL or HF_TOKEN contains an invalid character".into(), true),
         error => (error.to_string(), !matches!(error, Error::Protocol(_))),
     };
     FlowError { reason, whose: if is_early { Whose::Way } else { Whose::Connection } }
@@ -263,8 +256,8 @@ fn is_cut(error: &io::Error) -> bool {
 
 fn reading(error: &io::Error) -> String {
     match error.kind() {
-        io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset => "the connection was cut".into(),
-        io::ErrorKind::TimedOut => "nothing came for too long".into(),
+        io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset => "the connection was lost".into(),
+        io::ErrorKind::TimedOut => "no data for too long".into(),
         _ => error.to_string(),
     }
 }

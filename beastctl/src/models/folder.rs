@@ -1,4 +1,4 @@
-//! The models folder: which files are there, and what is known of where they came from.
+//! The models folder: its files, and where they came from.
 
 use std::{
     ffi::OsString,
@@ -6,7 +6,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use beast_launchd::{file, paths};
+use beast_launchd::{
+    file, paths,
+    whole::{self, PUBLIC},
+};
 use serde::{Deserialize, Serialize};
 
 use super::{catalogue, check, error::ModelError, lock::Lock, part::Known, url};
@@ -37,34 +40,26 @@ impl Record {
         Self { url: shown, url_sha256, sha256, licence }
     }
 
-    /// Whether it came from there.
     pub fn is_of(&self, url: &str) -> bool {
         let other = Self::new(url, None, None);
         (&self.url, &self.url_sha256) == (&other.url, &other.url_sha256)
     }
 }
 
-/// A model in the folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Local {
     /// Its name, which ends in `.gguf`.
     pub file: String,
-    /// Where it is.
     pub path: PathBuf,
     pub bytes: u64,
     /// Where its bytes are when another program keeps them.
     pub link: Option<PathBuf>,
 }
 
-/// The folder.
-///
-/// # Errors
-/// Without a home.
 pub fn dir() -> Result<PathBuf, paths::PathError> {
     paths::models_dir()
 }
 
-/// The name of a file with something behind it.
 pub(super) fn beside(target: &Path, suffix: &str) -> PathBuf {
     let mut name = OsString::from(target);
     name.push(suffix);
@@ -81,9 +76,6 @@ pub fn name_of(url: &str) -> Result<String, ModelError> {
 }
 
 /// Refuses names that would be no model, or lie elsewhere.
-///
-/// # Errors
-/// [`ModelError::Usage`].
 pub fn check_name(name: &str) -> Result<(), ModelError> {
     let is_hidden = name.starts_with(['.', '-']);
     let is_plain = !name.chars().any(|c| c == '/' || c.is_control()) && name.len() <= 200;
@@ -91,16 +83,13 @@ pub fn check_name(name: &str) -> Result<(), ModelError> {
         return Ok(());
     }
     let what = match name {
-        "" => "the address ends in no file name".into(),
-        name => format!("{} is no name for a model", crate::output::one_line(name)),
+        "" => "the URL does not end in a file name".into(),
+        name => format!("invalid model file name {}", crate::output::one_line(name)),
     };
-    Err(ModelError::Usage { what, hint: "--name MODEL.gguf".into() })
+    Err(ModelError::Usage { what, hint: "pass --name MODEL.gguf".into() })
 }
 
 /// What is there, in order. A folder that is not there is empty.
-///
-/// # Errors
-/// [`ModelError::File`].
 pub fn list(folder: &Path) -> Result<Vec<Local>, ModelError> {
     let entries = match fs::read_dir(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -120,9 +109,6 @@ fn local(path: PathBuf) -> Option<Local> {
 }
 
 /// What is there of models that are not: the names of files of which only a part came, or whose link leads nowhere.
-///
-/// # Errors
-/// [`ModelError::File`].
 pub fn leftovers(folder: &Path) -> Result<Vec<String>, ModelError> {
     let entries = match fs::read_dir(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -141,9 +127,6 @@ pub fn leftovers(folder: &Path) -> Result<Vec<String>, ModelError> {
 }
 
 /// The one of this name: of the catalogue, or of the file, with `.gguf` or without.
-///
-/// # Errors
-/// [`ModelError::File`].
 pub fn find(folder: &Path, name: &str) -> Result<Option<Local>, ModelError> {
     let file = catalogue::find(name).map_or_else(|| name.to_owned(), |entry| entry.file);
     let is_it = |local: &Local| local.file == file || local.file.strip_suffix(".gguf") == Some(&file);
@@ -161,25 +144,17 @@ pub fn partial_source(target: &Path) -> Option<String> {
     Some(known.url).filter(|url| url::shown(url) == *url)
 }
 
-/// What is known of where it came from.
 pub fn record(target: &Path) -> Option<Record> {
     serde_json::from_slice(&file::read(&beside(target, ".json"), MAX_RECORD).ok()?).ok()
 }
 
-/// Keeps where it came from.
-///
-/// # Errors
-/// [`ModelError::File`].
 pub fn keep(target: &Path, record: &Record) -> Result<(), ModelError> {
     let path = beside(target, ".json");
     let text = serde_json::to_string(record).expect("texts become JSON") + "\n";
-    fs::write(&path, text).map_err(ModelError::file("write", &path))
+    whole::write(&path, text.as_bytes(), PUBLIC).map_err(ModelError::file("write", &path))
 }
 
 /// Puts a file that another program keeps under a name of its own here, without a copy.
-///
-/// # Errors
-/// [`ModelError::File`].
 pub fn link(path: &Path, target: &Path) -> Result<(), ModelError> {
     // What is left of a link to a file that went away.
     if fs::symlink_metadata(target).is_ok_and(|meta| meta.is_symlink()) {
@@ -198,9 +173,7 @@ pub fn remove(target: &Path) -> Result<bool, ModelError> {
     }
     let _lock = Lock::take(target)?;
     let mut is_there = false;
-    for (suffix, is_model) in
-        [("", true), (".part", true), (".part.json", false), (".part.json.new", false), (".json", false)]
-    {
+    for (suffix, is_model) in [("", true), (".part", true), (".part.json", false), (".json", false)] {
         let path = beside(target, suffix);
         match fs::remove_file(&path) {
             Ok(()) => is_there |= is_model,

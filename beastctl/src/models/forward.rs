@@ -1,7 +1,7 @@
-//! Plain HTTP through a proxy: it is asked for the whole address (`GET http://HOST/PATH`), as RFC 9112 has it. The
-//! client library only asks for tunnels, which most proxies refuse to port 80.
+//! Plain HTTP through a proxy: requests the absolute URI (`GET http://HOST/PATH`), as in RFC 9112. The client library
+//! only uses tunnels, which most proxies refuse for port 80.
 //!
-//! Knows proxies and the first line of a request; never knows what is fetched.
+//! Knows proxies and the request line; never knows what is downloaded.
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use ureq::{
@@ -54,7 +54,6 @@ impl Connector for Forward {
     }
 }
 
-/// A connection for one request.
 #[derive(Debug)]
 pub(super) struct WholeAddress<T> {
     inner: T,

@@ -1,4 +1,4 @@
-//! What the head of an answer says of a file: which one it is, in which state, which part of it, when to ask again.
+//! What the headers of a response say about a file: identity, version, range, when to retry.
 
 use std::time::{Duration, SystemTime};
 

@@ -1,4 +1,4 @@
-//! The Hugging Face hub: addresses, what a repository holds, and what its own programs have already put on this disk.
+//! The Hugging Face hub: URLs, the contents of a repository, and its cache on this disk.
 
 use std::{
     env, fs,
@@ -21,17 +21,14 @@ const ENDPOINT: &str = "https://huggingface.co";
 /// A list of files longer than this is none.
 const MAX_LISTING: usize = 8 * 1024 * 1024;
 
-/// The hub, and who asks it.
 #[derive(Clone, Default)]
 pub struct Hub {
     endpoint: String,
     token: Option<String>,
 }
 
-/// What a repository holds.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Listing {
-    /// All its files.
     pub files: Vec<String>,
     /// As its page says it.
     pub licence: Option<String>,
@@ -71,12 +68,10 @@ impl Hub {
         origin(url).is_some() && origin(url) == origin(&self.endpoint)
     }
 
-    /// Whether the token is set.
     pub fn has_token(&self) -> bool {
         self.token.is_some()
     }
 
-    /// The address of a file.
     pub fn file_url(&self, repo: &str, file: &str) -> String {
         format!("{}/{repo}/resolve/main/{}", self.endpoint, encoded(file))
     }
@@ -88,7 +83,6 @@ impl Hub {
         rest.map(str::to_owned)
     }
 
-    /// The page of a repository, for people.
     pub fn page(&self, repo: &str) -> String {
         format!("{}/{repo}", shown(&self.endpoint))
     }

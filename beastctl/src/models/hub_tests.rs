@@ -22,10 +22,10 @@ fn the_one_of_a_quantization_is_found() {
 fn none_or_several_say_what_there_is() {
     let files = ["m-Q4_0.gguf", "m-QAD-Q4_0.gguf", "m-F16.gguf"];
     let error = choose_of(&files, quant("Q4_0")).unwrap_err();
-    assert_eq!(error.to_string(), "org/repo has more than one GGUF file of Q4_0");
+    assert_eq!(error.to_string(), "org/repo has more than one GGUF file for Q4_0");
     assert_eq!(error.hint().unwrap(), "org/repo/m-Q4_0.gguf, org/repo/m-QAD-Q4_0.gguf");
     let error = choose_of(&files, quant("Q6_K")).unwrap_err();
-    assert_eq!(error.to_string(), "org/repo has no GGUF file of Q6_K");
+    assert_eq!(error.to_string(), "org/repo has no GGUF file for Q6_K");
     assert!(error.hint().unwrap().contains("org/repo/m-F16.gguf"));
     assert!(matches!(choose_of(&["model.safetensors"], What::Any), Err(ModelError::Choice { n_found: 0, .. })));
     assert_eq!(choose_of(&["only.gguf"], What::Any).unwrap(), "only.gguf");

@@ -1,12 +1,14 @@
-//! One pull of a file at a time, also between processes. The system takes the lock back from a process that was killed.
+//! One download of a file at a time, across processes.
 
 use std::{
-    fs::{self, File, OpenOptions, TryLockError},
-    os::unix::fs::MetadataExt,
+    fs::{self, File, OpenOptions},
     path::{Path, PathBuf},
 };
 
-use beast_launchd::file;
+use beast_launchd::{
+    file,
+    lock::{self, NotLocked},
+};
 
 use super::{error::ModelError, folder::beside};
 
@@ -24,24 +26,12 @@ impl Lock {
     /// [`ModelError::Locked`] when another process holds it; [`ModelError::File`].
     pub fn take(target: &Path) -> Result<Self, ModelError> {
         let path = beside(target, ".lock");
-        loop {
-            let opened = file::open_with(OpenOptions::new().create(true).append(true), &path);
-            let file = opened.map_err(ModelError::file("write", &path))?;
-            match file.try_lock() {
-                Ok(()) => {}
-                Err(TryLockError::WouldBlock) => {
-                    let name = target.file_name().unwrap_or_default().to_string_lossy().into_owned();
-                    return Err(ModelError::Locked(name));
-                }
-                Err(TryLockError::Error(error)) => return Err(ModelError::file("lock", &path)(error)),
+        match lock::at(&path, || file::open_with(OpenOptions::new().create(true).append(true), &path)) {
+            Ok(file) => Ok(Self { path, _file: file }),
+            Err(NotLocked::Held) => {
+                Err(ModelError::Locked(target.file_name().unwrap_or_default().to_string_lossy().into_owned()))
             }
-            // Whoever held it before may have removed the file between the two steps: then this lock is nobody's.
-            let (mine, there) = (file.metadata(), fs::metadata(&path));
-            if let (Ok(mine), Ok(there)) = (mine, there)
-                && (mine.dev(), mine.ino()) == (there.dev(), there.ino())
-            {
-                return Ok(Self { path, _file: file });
-            }
+            Err(NotLocked::Io(error)) => Err(ModelError::file("write", &path)(error)),
         }
     }
 }

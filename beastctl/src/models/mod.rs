@@ -1,6 +1,6 @@
-//! Models on disk and where they come from: the catalogue, the hub, the download, the setting that chooses one.
+//! Models on disk and their sources: the catalogue, the hub, downloads, the setting that selects one.
 //!
-//! It knows the network, the models folder and `config.toml`; it prints nothing and knows no daemon.
+//! Knows the network, the models folder and `config.toml`; does not print and knows no daemon.
 
 pub mod catalogue;
 pub mod check;

@@ -1,15 +1,17 @@
-//! What has come of a file so far, `NAME.gguf.part`, and beside it what it is a part of, `NAME.gguf.part.json`.
+//! A partial download, `NAME.gguf.part`, with its source in `NAME.gguf.part.json`.
 //!
-//! Bytes without that knowledge are worth nothing: nobody could say whether the rest belongs to them.
+//! Without its source a partial file is worthless: the rest might not belong to it.
 
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, Write},
-    os::unix::fs::{OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 
-use beast_launchd::file;
+use beast_launchd::{
+    file,
+    whole::{PRIVATE, WholeFile},
+};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -17,16 +19,13 @@ use super::{
     folder::{MAX_RECORD, beside},
 };
 
-/// What the bytes are a part of.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Known {
-    /// Where they come from.
     pub(super) url: String,
     /// What the whole file must have.
     pub(super) sha256: Option<String>,
     /// What the server calls this state of the file: a strong ETag or a date.
     pub(super) validator: Option<String>,
-    /// Of the whole file.
     pub(super) size: Option<u64>,
     /// So many bytes are on the disk whatever happens; not counted where a hash tells what a power cut has left behind.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -65,7 +64,6 @@ impl Part {
         Ok(part)
     }
 
-    /// Forgets everything.
     pub(super) fn restart(&mut self) -> Result<(), ModelError> {
         self.known = None;
         self.file.set_len(0).map_err(ModelError::file("write", &self.path))?;
@@ -140,15 +138,11 @@ impl Part {
     }
 }
 
-/// As a whole or not at all; the address may hold a password or a signature.
+/// The address may hold a password or a signature.
 fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let new = path.with_added_extension("new");
-    let mut options = OpenOptions::new();
-    let mut file = file::open_with(options.create(true).write(true).truncate(true).mode(0o600), &new)?;
-    file.set_permissions(fs::Permissions::from_mode(0o600))?;
+    let mut file = WholeFile::create(path, PRIVATE)?;
     file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(new, path)
+    file.finish_synced()
 }
 
 /// Refuses what does not fit beside what has come of it.

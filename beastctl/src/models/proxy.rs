@@ -1,8 +1,7 @@
-//! Which proxy stands between this machine and an address: `ALL_PROXY`, `HTTPS_PROXY`, `HTTP_PROXY`, and `NO_PROXY`
-//! against them.
+//! Finds the proxy for a URL: `ALL_PROXY`, `HTTPS_PROXY`, `HTTP_PROXY`, and the exceptions in `NO_PROXY`.
 //!
-//! The client library reads them too. What it leaves out is here: a proxy that it cannot use must not mean none, and
-//! `NO_PROXY` also names networks and ports.
+//! The client library reads these too. This adds what it lacks: an unusable proxy must not mean none, and `NO_PROXY`
+//! can contain networks and ports.
 
 use std::net::IpAddr;
 
@@ -18,7 +17,7 @@ pub(super) fn of(url: &str, var: impl Fn(&str) -> Option<String>) -> Result<Opti
     let set = |name: &&str| var(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
     let Some((name, value)) = NAMES.iter().find_map(|name| Some((name, set(name)?))) else { return Ok(None) };
     if Proxy::new(&value).is_err() {
-        return Err(format!("{name} names no proxy that beastctl can use: http://HOST:PORT is one"));
+        return Err(format!("invalid proxy in {name}; expected http://HOST:PORT"));
     }
     let exceptions = EXCEPTIONS.iter().find_map(set).unwrap_or_default();
     let is_exception = exceptions.split(',').any(|exception| is_in(url, exception.trim()));

@@ -1,4 +1,4 @@
-//! What a person types to name a model: a name of the catalogue, `ORG/REPO:QUANT`, an address, a path.
+//! A model as typed: a catalogue name, `ORG/REPO:QUANT`, a URL, a path.
 
 use std::path::{Path, PathBuf};
 
@@ -9,7 +9,6 @@ use super::{
 };
 use crate::text::nearest;
 
-/// Which model is meant.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Reference {
     /// One of the catalogue.
@@ -18,7 +17,6 @@ pub enum Reference {
     Repo {
         /// `ORG/NAME`.
         repo: String,
-        /// Which of its files.
         what: What,
     },
     /// An address of the web.
@@ -27,7 +25,6 @@ pub enum Reference {
     Path(PathBuf),
 }
 
-/// Which file of a repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum What {
     /// The one of this quantization.
@@ -38,10 +35,6 @@ pub enum What {
     Any,
 }
 
-/// Understands what was typed.
-///
-/// # Errors
-/// [`ModelError::Unknown`].
 pub fn parse(word: &str) -> Result<Reference, ModelError> {
     if let Some(entry) = catalogue::find(word) {
         return Ok(Reference::Entry(Box::new(entry)));

@@ -1,4 +1,4 @@
-//! The setting `model` in `config.toml`: read, and written without touching anything else in the file.
+//! The setting `model` in `config.toml`: reads it, and changes it without touching the rest of the file.
 
 use std::{
     env, fs, io,
@@ -6,60 +6,32 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use beast_launchd::{file, paths};
+use beast_launchd::{
+    file,
+    model::{self, AUTO},
+    paths,
+    whole::WholeFile,
+};
 use toml_edit::{DocumentMut, Item, Value};
 
-use super::{
-    catalogue,
-    error::ModelError,
-    folder::{self, beside},
-    lock::Lock,
-};
-
-/// The default model when it is there, else the built-in one.
-pub const AUTO: &str = "auto";
-/// The one that beastd brings along.
-pub const BUILTIN: &str = "builtin";
+use super::{error::ModelError, lock::Lock};
 
 /// Longer than any configuration.
 const MAX_BYTES: u64 = 1 << 20;
 /// Of UTF-8, as some editors write it.
 const MARK: &str = "\u{feff}";
 
-/// The file of the settings.
-///
-/// # Errors
-/// Without a home.
 pub fn path() -> Result<PathBuf, paths::PathError> {
     Ok(paths::config_dir()?.join("config.toml"))
 }
 
 /// The setting in force: of the environment, of the file, else `auto`.
-///
-/// # Errors
-/// [`ModelError::File`], [`ModelError::Config`].
 pub fn read(path: &Path) -> Result<String, ModelError> {
     if let Ok(model) = env::var("BEAST_MODEL") {
         return Ok(model);
     }
     let document = document(path)?;
     Ok(document.get("model").and_then(Item::as_str).unwrap_or(AUTO).to_owned())
-}
-
-/// The file that a setting stands for; `None` for the built-in model. A relative path is one from here.
-pub fn file_of(setting: &str, models: &Path) -> Option<PathBuf> {
-    match setting {
-        BUILTIN => None,
-        AUTO => {
-            let default = models.join(&catalogue::entries().first()?.file);
-            default.is_file().then_some(default)
-        }
-        path => {
-            let home = path.strip_prefix("~/").and_then(|rest| Some(env::home_dir()?.join(rest)));
-            let path = home.unwrap_or_else(|| path.into());
-            Some(std::path::absolute(&path).unwrap_or(path))
-        }
-    }
 }
 
 /// A setting that was just written. Nobody else writes it as long as this lives.
@@ -71,10 +43,6 @@ pub struct Change {
 }
 
 impl Change {
-    /// Puts back what was there.
-    ///
-    /// # Errors
-    /// [`ModelError::File`].
     pub fn undo(self) -> Result<(), ModelError> {
         match &self.before {
             Some(bytes) => replace(&self.path, bytes),
@@ -84,9 +52,6 @@ impl Change {
 }
 
 /// Writes the setting; the file is replaced as a whole or not at all.
-///
-/// # Errors
-/// [`ModelError::File`], [`ModelError::Config`], [`ModelError::Locked`].
 pub fn write(path: &Path, model: &str) -> Result<Change, ModelError> {
     let path = behind_links(path);
     let parent = path.parent().unwrap_or(Path::new("."));
@@ -131,18 +96,11 @@ fn like(text: &str, before: &[u8]) -> String {
 }
 
 fn replace(path: &Path, bytes: &[u8]) -> Result<(), ModelError> {
-    let new = beside(path, ".new");
-    put(&new, bytes, fs::metadata(path).ok()).map_err(ModelError::file("write", &new))?;
-    fs::rename(&new, path).map_err(ModelError::file("write", path))
-}
-
-fn put(path: &Path, bytes: &[u8], like: Option<fs::Metadata>) -> io::Result<()> {
-    let mut file = file::open_with(fs::OpenOptions::new().create(true).write(true).truncate(true), path)?;
-    if let Some(meta) = like {
-        file.set_permissions(meta.permissions())?;
-    }
-    file.write_all(bytes)?;
-    file.sync_all()
+    let replaced = WholeFile::like(path).and_then(|mut file| {
+        file.write_all(bytes)?;
+        file.finish_synced()
+    });
+    replaced.map_err(ModelError::file("write", path))
 }
 
 fn document(path: &Path) -> Result<DocumentMut, ModelError> {
@@ -157,14 +115,10 @@ fn document(path: &Path) -> Result<DocumentMut, ModelError> {
 }
 
 /// Whether a file is the one that a setting stands for, also through links.
-///
-/// # Errors
-/// Without a home.
 pub fn is_chosen(file: &Path, setting: &str) -> Result<bool, paths::PathError> {
-    Ok(file_of(setting, &folder::dir()?).is_some_and(|chosen| is_same(&chosen, file)))
+    Ok(model::file_of(setting)?.is_some_and(|chosen| is_same(&chosen, file)))
 }
 
-/// Whether two paths lead to one file.
 pub fn is_same(one: &Path, other: &Path) -> bool {
     one == other || one.canonicalize().is_ok_and(|one| other.canonicalize().is_ok_and(|other| one == other))
 }

@@ -71,14 +71,3 @@ fn a_link_and_the_permissions_stay() {
     assert_eq!(fs::read_to_string(&real).unwrap(), "model = \"builtin\"\n");
     assert_eq!(fs::metadata(&real).unwrap().permissions().mode() & 0o777, 0o600);
 }
-
-#[test]
-fn a_setting_stands_for_a_file() {
-    let dir = tempfile::tempdir().unwrap();
-    assert_eq!(file_of(BUILTIN, dir.path()), None);
-    assert_eq!(file_of(AUTO, dir.path()), None);
-    let default = dir.path().join("LFM2-2.6B-Q4_K_M.gguf");
-    fs::write(&default, "GGUF").unwrap();
-    assert_eq!(file_of(AUTO, dir.path()), Some(default));
-    assert_eq!(file_of("/m.gguf", dir.path()), Some("/m.gguf".into()));
-}

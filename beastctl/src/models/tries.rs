@@ -1,4 +1,4 @@
-//! How often a server is tried again, and after which pause.
+//! Retries: how many, and with which pauses.
 
 use std::time::Duration;
 

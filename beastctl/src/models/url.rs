@@ -1,4 +1,4 @@
-//! Addresses of the web: as little of them as redirects and file names need.
+//! URLs: only what redirects and file names need.
 
 /// Scheme, host and port, in small letters: who gets a secret.
 pub(super) fn origin(url: &str) -> Option<String> {
@@ -32,12 +32,10 @@ pub(super) fn joined(base: &str, location: &str) -> Option<String> {
     Some(format!("{}/{location}", &base[..folder]))
 }
 
-/// Whether nobody on the way reads along.
 pub(super) fn is_encrypted(url: &str) -> bool {
     origin(url).is_some_and(|origin| origin.starts_with("https://"))
 }
 
-/// Whether this is an address of the web.
 pub fn is_web(text: &str) -> bool {
     let begins = |scheme: &str| text.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme));
     begins("https://") || begins("http://")

@@ -1,4 +1,4 @@
-//! The answer on its way to stdout: no blank before it, exactly one newline after it, each piece at once.
+//! Writes the answer to stdout: no leading whitespace, exactly one newline at the end, each piece at once.
 
 use std::{
     borrow::Cow,
@@ -43,9 +43,6 @@ impl<W: Write> Answer<W> {
     }
 
     /// Takes the next piece; returns what it adds to [`Answer::text`].
-    ///
-    /// # Errors
-    /// Those of the writer.
     pub fn push(&mut self, piece: &str) -> io::Result<String> {
         let piece = if self.text.is_empty() { piece.trim_start() } else { piece };
         let body = piece.trim_end();
@@ -77,9 +74,6 @@ impl<W: Write> Answer<W> {
 
     /// Ends the answer: its newline, and first the answer itself when it was not streamed. Nothing when there is no
     /// text.
-    ///
-    /// # Errors
-    /// Those of the writer.
     pub fn finish(&mut self) -> io::Result<()> {
         if self.text.is_empty() {
             return Ok(());
@@ -97,9 +91,6 @@ impl<W: Write> Answer<W> {
     }
 
     /// Ends an answer that was not streamed with a part of its text, as it is: nothing when there is nothing in it.
-    ///
-    /// # Errors
-    /// Those of the writer.
     pub fn finish_with(&mut self, part: &str) -> io::Result<()> {
         let part = part.trim_end_matches(['\n', '\r']);
         if part.is_empty() {
@@ -111,9 +102,6 @@ impl<W: Write> Answer<W> {
     }
 
     /// Ends an answer that stopped in the middle: what was written stays, what was kept is not written.
-    ///
-    /// # Errors
-    /// Those of the writer.
     pub fn abandon(&mut self) -> io::Result<()> {
         if self.is_streamed { self.finish() } else { Ok(()) }
     }

@@ -1,4 +1,4 @@
-//! Whether a stream gets colours and other styles: the flag, the environment, the terminal, in this order.
+//! Whether a stream gets colours and styles: flag, environment, terminal, in this order.
 
 use std::{env, ffi::OsString};
 

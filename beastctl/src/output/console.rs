@@ -1,4 +1,4 @@
-//! Who is listening, and what is printed for them.
+//! The output streams and how to print on them.
 
 use std::{
     env,
@@ -9,23 +9,22 @@ use beast_launchd::shown::{harmless, one_line};
 
 use super::{colour::ColorChoice, error::OutputError, lines::columns, markdown::Markdown};
 
-/// Who is listening, and how much they want to hear.
+/// The output streams, and the verbosity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Console {
-    /// A person reads the answer as it comes.
+    /// stdout is a terminal.
     pub stdout_is_terminal: bool,
-    /// A person sees what is said beside it.
+    /// stderr is a terminal.
     pub stderr_is_terminal: bool,
-    /// `-q`: nothing but errors.
+    /// `-q`: errors only.
     pub is_quiet: bool,
-    /// What is said beside the answer may be styled.
+    /// stderr may be styled.
     pub has_colour: bool,
-    /// The answer may be styled.
+    /// stdout may be styled.
     pub stdout_has_colour: bool,
 }
 
 impl Console {
-    /// As this process was started.
     pub fn new(is_quiet: bool, color: Option<ColorChoice>) -> Self {
         let (stdout_is_terminal, stderr_is_terminal) = (io::stdout().is_terminal(), io::stderr().is_terminal());
         Self {
@@ -37,7 +36,7 @@ impl Console {
         }
     }
 
-    /// What paints the answer, and moves its words on a terminal; `None` where it stays as the model wrote it.
+    /// Formats the answer and wraps it on a terminal; `None` leaves it as the model wrote it.
     pub fn markdown(&self) -> Option<Markdown> {
         let is_wanted = env::var_os("BEAST_MARKDOWN").is_none_or(|value| value != "never");
         let n_columns = self.stdout_columns();
@@ -48,15 +47,12 @@ impl Console {
         Some(if self.stdout_has_colour { markdown } else { markdown.plain() })
     }
 
-    /// Columns of the terminal that stdout is; `None` for a pipe, whose bytes stay as they are.
+    /// Columns of a terminal on stdout; `None` for a pipe, whose bytes stay unchanged.
     fn stdout_columns(&self) -> Option<usize> {
         columns(io::stdout()).filter(|_| self.stdout_is_terminal)
     }
 
-    /// Prints lines for people, whose words stay whole on a terminal. The last cell of a line is as wide as it likes.
-    ///
-    /// # Errors
-    /// See [`OutputError`].
+    /// Prints lines for people, wrapped at words on a terminal. The last cell of a line may have any width.
     pub fn print_lines(&self, text: &str) -> Result<(), OutputError> {
         match self.stdout_columns() {
             Some(n_columns) => self.print(&super::wrap::lines(text, n_columns)),
@@ -64,10 +60,7 @@ impl Console {
         }
     }
 
-    /// The same for lines with colours of ours; see [`Console::print_painted`].
-    ///
-    /// # Errors
-    /// See [`OutputError`].
+    /// The same for lines with our own colours; see [`Console::print_painted`].
     pub fn print_painted_lines(&self, text: &str) -> Result<(), OutputError> {
         match self.stdout_columns() {
             Some(n_columns) => self.print_painted(&super::wrap::lines(text, n_columns)),
@@ -75,23 +68,16 @@ impl Console {
         }
     }
 
-    /// Whether a line may come and go.
     pub fn shows_progress(&self) -> bool {
         self.stderr_is_terminal && !self.is_quiet && !is_dumb()
     }
 
-    /// Prints what was asked for: a terminal takes no commands from it, anything else gets its bytes.
-    ///
-    /// # Errors
-    /// See [`OutputError`].
+    /// Prints the result: sanitized for a terminal, unchanged otherwise.
     pub fn print(&self, text: &str) -> Result<(), OutputError> {
         if self.stdout_is_terminal { self.print_painted(&harmless(text)) } else { self.print_painted(text) }
     }
 
-    /// Prints what has colours of ours in it. The words of others in it went through [`one_line`].
-    ///
-    /// # Errors
-    /// See [`OutputError`].
+    /// Prints text with our own colours. Untrusted parts must have gone through [`one_line`].
     pub fn print_painted(&self, text: &str) -> Result<(), OutputError> {
         let mut stdout = io::stdout().lock();
         stdout.write_all(text.as_bytes())?;
@@ -99,29 +85,36 @@ impl Console {
         Ok(())
     }
 
-    /// What a person at a terminal may want to know.
     pub fn info(&self, text: &str) {
         if self.stderr_is_terminal && !self.is_quiet {
             self.say("", text);
         }
     }
 
-    /// What was lost.
     pub fn warning(&self, text: &str) {
         if !self.is_quiet {
             self.say("warning: ", text);
         }
     }
 
-    /// Why the run failed.
     pub fn error(&self, text: &str) {
         self.say("", text);
     }
 
-    /// What was asked for with `--stats`.
+    /// The output of `--stats`.
     pub fn stats(&self, lines: &str) {
-        // Nowhere is left to say that stderr cannot be written; the same holds below.
+        // A failure to write stderr cannot be reported; the same holds below.
         let _ = io::stderr().write_all(lines.as_bytes());
+    }
+
+    /// Whether a person sees what the model thinks: without dim letters it would look like the answer.
+    pub fn shows_thoughts(&self) -> bool {
+        self.stdout_is_terminal && self.shows_progress() && self.has_colour
+    }
+
+    /// A piece of the model's thoughts, dim and beside the answer.
+    pub fn thought(&self, text: &str) {
+        let _ = io::stderr().write_all(format!("\x1b[2m{}\x1b[0m", harmless(text)).as_bytes());
     }
 
     fn say(&self, kind: &str, text: &str) {

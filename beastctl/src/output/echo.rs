@@ -1,7 +1,6 @@
-//! Keys that somebody types while an answer is written: a terminal would echo them into it. They are kept for whoever
-//! reads next.
+//! Buffers keys typed while an answer is written: a terminal would echo them into it. The next reader gets them.
 //!
-//! Knows the terminal that stdout is, and the signals that end or stop this process; never what is written.
+//! Knows the terminal on stdout, and the signals that end or stop this process; never the answer.
 
 use std::{
     io, process,
@@ -19,10 +18,8 @@ use signal_hook::{
     low_level::emulate_default_handler,
 };
 
-/// What the terminal was like.
 #[derive(Debug, Default)]
 struct State {
-    /// An answer is being written.
     is_wanted: bool,
     /// What is given back; `None` while the terminal echoes.
     before: Option<Termios>,

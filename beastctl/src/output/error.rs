@@ -1,4 +1,4 @@
-//! Why stdout, or a file that was asked for, cannot be written.
+//! Why stdout or an output file cannot be written.
 
 use std::{io, path::PathBuf};
 
@@ -8,7 +8,7 @@ use crate::exit::{self, Failing, advice};
 #[derive(Debug, thiserror::Error)]
 pub enum OutputError {
     /// Its reader has seen enough.
-    #[error("the reader of stdout is gone")]
+    #[error("stdout was closed")]
     ReaderGone,
     /// Anything else: a full disk, most often.
     #[error("cannot write to stdout")]
@@ -39,7 +39,7 @@ impl Failing for OutputError {
         match self {
             OutputError::ReaderGone => None,
             OutputError::Write(error) if error.kind() == io::ErrorKind::StorageFull => Some(advice::system(error)),
-            OutputError::Write(_) => Some("a file that it can go to, like > answer.txt".into()),
+            OutputError::Write(_) => Some("redirect it to a file, like > answer.txt".into()),
             OutputError::File { path, source } => Some(advice::writing(path, source)),
         }
     }

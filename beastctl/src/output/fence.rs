@@ -1,11 +1,10 @@
-//! Fences: the lines that open and close a block of code in Markdown. For showing one and for taking one out.
+//! Markdown code fences: to show a block, or to extract it.
 
 use super::markdown::item_len;
 
 /// How deep a fence may be indented beyond where it opened and still close.
 const MAX_INDENT: usize = 3;
 
-/// An open block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Fence {
     mark: char,
@@ -26,7 +25,6 @@ impl Fence {
         (len >= 3 && !(mark == '`' && info.contains('`'))).then(|| (Self { mark, len, indent }, info.trim()))
     }
 
-    /// Whether this line ends the block.
     pub(super) fn is_closed_by(self, line: &str) -> bool {
         let body = line.trim_start_matches(is_blank);
         let rest = body.trim_start_matches(self.mark);
@@ -52,7 +50,6 @@ impl Fence {
         Self { indent: self.indent + n, ..self }
     }
 
-    /// How deep the block is indented.
     pub(super) fn indent(self) -> usize {
         self.indent
     }

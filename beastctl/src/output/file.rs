@@ -1,10 +1,11 @@
-//! A file that is there whole or not at all.
+//! An output file, written completely or not at all.
 
 use std::{
-    fs::{self, File},
     io::{self, Write},
     path::{Path, PathBuf},
 };
+
+use beast_launchd::whole::{self, PUBLIC};
 
 use super::error::OutputError;
 
@@ -13,40 +14,21 @@ use super::error::OutputError;
 #[derive(Debug)]
 pub struct WholeFile {
     path: PathBuf,
-    part: PathBuf,
-    file: File,
+    file: whole::WholeFile,
 }
 
 impl WholeFile {
     /// The beginning of a file.
-    ///
-    /// # Errors
-    /// [`OutputError::File`].
     pub fn create(path: &Path) -> Result<Self, OutputError> {
-        let failed = |source| OutputError::File { path: path.to_owned(), source };
-        let name = path.file_name().filter(|_| !path.is_dir());
-        let name = name.ok_or_else(|| failed(io::ErrorKind::IsADirectory.into()))?;
-        let part = path.with_file_name(format!(".{}.{}.part", name.to_string_lossy(), std::process::id()));
-        // Never through a link that somebody else has put there.
-        let file = File::options().write(true).create_new(true).open(&part).map_err(failed)?;
-        Ok(Self { path: path.to_owned(), part, file })
+        let is_folder = path.is_dir().then(|| io::ErrorKind::IsADirectory.into());
+        let file = is_folder.map_or_else(|| whole::WholeFile::create(path, PUBLIC), Err);
+        let file = file.map_err(|source| OutputError::File { path: path.to_owned(), source })?;
+        Ok(Self { path: path.to_owned(), file })
     }
 
-    /// Writes it and puts it into its place.
-    ///
-    /// # Errors
-    /// [`OutputError::File`].
     pub fn finish(mut self, text: &str) -> Result<(), OutputError> {
-        let written = self.file.write_all(text.as_bytes()).and_then(|()| self.file.sync_all());
-        let outcome = written.and_then(|()| fs::rename(&self.part, &self.path));
-        outcome.map_err(|source| OutputError::File { path: self.path.clone(), source })
-    }
-}
-
-impl Drop for WholeFile {
-    fn drop(&mut self) {
-        // After the renaming nothing has this name any more.
-        let _ = fs::remove_file(&self.part);
+        let written = self.file.write_all(text.as_bytes()).and_then(|()| self.file.finish_synced());
+        written.map_err(|source| OutputError::File { path: self.path, source })
     }
 }
 

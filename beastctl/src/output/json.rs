@@ -1,4 +1,4 @@
-//! The one object of `--json` and the lines of `--stream-json`. Their field names are a promise to scripts.
+//! The `--json` object and the `--stream-json` lines. Their field names are stable for scripts.
 
 use std::time::Duration;
 
@@ -11,24 +11,18 @@ use super::{
     stats::{Measured, answer_speed, prompt_speed, us_to_ms},
 };
 
-/// Everything known about a complete answer.
 #[derive(Debug)]
 pub struct Told<'a> {
     /// Without whitespace around it.
     pub text: &'a str,
-    /// Who answered.
     pub model: &'a str,
-    /// How it ended.
     pub done: (FinishReason, Usage, Timings),
-    /// What was said about it.
     pub notices: &'a [Notice],
     /// What the client has measured.
     pub measured: &'a Measured,
-    /// How it was made in parts.
     pub parts: &'a Parts,
     /// What was thought before it.
     pub reasoning: Option<&'a str>,
-    /// Functions that it calls.
     pub tool_calls: Vec<Value>,
     /// Under `--schema`: what it says.
     pub value: Option<Value>,
@@ -36,7 +30,6 @@ pub struct Told<'a> {
     pub extracted: Option<Option<&'a str>>,
 }
 
-/// An answer and everything known about it.
 pub fn answer_object(told: &Told<'_>) -> Value {
     let (reason, usage, timings) = told.done;
     let (lag_median, lag_max) = told.measured.lag_ms().unzip();
@@ -103,7 +96,6 @@ pub fn event_object(event: &Event) -> Option<Value> {
     Some(object)
 }
 
-/// A piece of an answer that is not its text.
 pub fn delta_object(delta: &Delta) -> Value {
     match delta {
         Delta::Text(text) => json!({"type": "piece", "text": text}),
@@ -113,7 +105,6 @@ pub fn delta_object(delta: &Delta) -> Value {
     }
 }
 
-/// The last line of a run that failed.
 pub fn error_object(message: &str, code: &str, exit_code: u8) -> Value {
     json!({"type": "error", "message": message, "code": code, "exit_code": exit_code})
 }

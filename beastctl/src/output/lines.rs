@@ -1,4 +1,4 @@
-//! Whole lines for a person.
+//! Prints complete lines for people.
 
 use std::{
     borrow::Cow,

@@ -1,4 +1,4 @@
-//! What clap says about a command line, as one line in the words of this program.
+//! Turns clap's errors into one line in our own words.
 
 use beast_launchd::shown::one_line;
 
@@ -34,7 +34,7 @@ pub fn usage_line(text: &str, command: &str) -> String {
 /// Sentences whose order is another one in our words.
 fn rebuilt(mistake: &str) -> Option<String> {
     if let Some(names) = mistake.strip_prefix("the following required arguments were not provided: ") {
-        return Some(format!("{names} is missing"));
+        return Some(format!("missing {names}"));
     }
     if let Some(option) = mistake.strip_prefix("a value is required for ") {
         return Some(format!("{} needs a value", option.strip_suffix(" but none was supplied")?));
@@ -46,5 +46,5 @@ fn rebuilt(mistake: &str) -> Option<String> {
     }
     // Without the list, which names hidden commands as well; the help has it.
     let (command, _) = mistake.split_once(" requires a subcommand but one was not provided")?;
-    Some(format!("{command} needs a command behind it"))
+    Some(format!("{command} needs a subcommand"))
 }

@@ -1,13 +1,14 @@
 //! The only room that prints: the answer to stdout, everything else to stderr.
 //!
-//! stdout carries what was asked for and nothing else. On stderr, what a person wants to see is shown to a terminal
-//! only, and a loss of information always, unless `-q`.
+//! stdout carries the result and nothing else. On stderr, progress and notes appear only on a terminal, and warnings
+//! about lost information always, unless `-q`.
 
 mod answer;
 mod colour;
 mod console;
 mod echo;
 mod error;
+mod facts;
 mod fence;
 mod file;
 mod json;
@@ -27,10 +28,11 @@ mod width;
 mod wrap;
 
 pub use answer::Answer;
-/// Words of others (the daemon, git, a file's name) must not break the line, nor reach the terminal as commands.
+/// Untrusted text (from the daemon, git, or file names) must not break the line or control the terminal.
 pub use beast_launchd::shown::one_line;
 pub use colour::ColorChoice;
 pub use echo::Unechoed;
+pub use facts::Facts;
 pub use fence::first_code_block;
 pub use file::WholeFile;
 pub use json::{Told, answer_line, answer_object, delta_object, error_object, event_object, json_line};

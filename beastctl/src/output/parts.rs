@@ -1,14 +1,13 @@
-//! An answer that was made in parts, in numbers.
+//! Statistics of an answer made in parts.
 
 use beast_protocol::{Part, Round};
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::units::{count, grouped, plural};
 
-/// What has been told of rounds and parts.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Parts {
-    /// Rounds begun.
     pub n_rounds: u32,
     /// Parts of the material.
     pub n_parts: u32,
@@ -32,36 +31,27 @@ impl Parts {
         }
     }
 
-    /// A part has its answer.
     pub fn end(&mut self, part: &Part) {
         self.n_cut += u32::from(part.is_cut);
     }
 
     /// For `--json`; null for an answer that was made in one.
     pub fn object(&self) -> Value {
-        let Self { n_rounds, n_parts, n_tokens, n_merges, n_cut } = self;
-        match n_rounds {
-            0 => Value::Null,
-            _ => {
-                json!({"n_rounds": n_rounds, "n_parts": n_parts, "n_tokens": n_tokens, "n_merges": n_merges, "n_cut": n_cut})
-            }
-        }
+        if self.n_rounds == 0 { Value::Null } else { json!(self) }
     }
 
-    /// What a person may want to know.
     pub fn summary(&self) -> Option<String> {
         let parts = count(self.n_parts.into(), "part");
         let noun = plural(self.n_tokens, "token");
         (self.n_rounds > 0).then(|| format!("read in {parts}, {} {noun}", grouped(self.n_tokens)))
     }
 
-    /// What was lost.
     pub fn loss(&self) -> Option<String> {
         let n = self.n_parts + self.n_merges;
         let was = if self.n_cut == 1 { "was" } else { "were" };
         let text = || {
             format!(
-                "{} of {} {was} cut at the token limit, something may be missing",
+                "{} of {} {was} truncated at the token limit; something may be missing",
                 self.n_cut,
                 count(n.into(), "part")
             )

@@ -17,9 +17,11 @@ fn rounds_and_parts_are_summed_up() {
     parts.end(&part(1, true));
     parts.end(&part(1, false));
     parts.begin(&Round { round: 2, n_parts: 2, n_tokens: 3000 });
-    expect!["1 of 14 parts was cut at the token limit, something may be missing"].assert_eq(&parts.loss().unwrap());
+    expect!["1 of 14 parts was truncated at the token limit; something may be missing"]
+        .assert_eq(&parts.loss().unwrap());
     parts.end(&part(2, true));
-    expect!["2 of 14 parts were cut at the token limit, something may be missing"].assert_eq(&parts.loss().unwrap());
+    expect!["2 of 14 parts were truncated at the token limit; something may be missing"]
+        .assert_eq(&parts.loss().unwrap());
     expect!["read in 12 parts, 38,211 tokens"].assert_eq(&parts.summary().unwrap());
     expect![[r#"{"n_rounds":2,"n_parts":12,"n_tokens":38211,"n_merges":2,"n_cut":2}"#]]
         .assert_eq(&parts.object().to_string());
@@ -33,5 +35,6 @@ fn what_a_daemon_that_ended_had_done_does_not_count() {
         parts.begin(&Round { round: 1, n_parts: 4, n_tokens: 100 });
         (0..n_done).for_each(|_| parts.end(&part(1, true)));
     }
-    expect!["1 of 4 parts was cut at the token limit, something may be missing"].assert_eq(&parts.loss().unwrap());
+    expect!["1 of 4 parts was truncated at the token limit; something may be missing"]
+        .assert_eq(&parts.loss().unwrap());
 }

@@ -1,4 +1,4 @@
-//! One line on stderr that tells a waiting person what is going on, and is gone before the answer comes.
+//! A progress line on stderr that disappears before the answer.
 
 use std::{
     io::{self, Write},
@@ -34,7 +34,6 @@ pub struct Progress<E> {
 }
 
 impl<E: Write> Progress<E> {
-    /// A line that is not shown yet.
     pub fn new(err: E, is_enabled: bool, now: Instant) -> Self {
         let (text, frames) = (None, &[]);
         Self { err, is_enabled, is_shown: false, next: now + PACE, text, is_new: false, frames, n_frames: 0 }
@@ -45,7 +44,6 @@ impl<E: Write> Progress<E> {
         Self { frames: if is_utf8() { FRAMES } else { ASCII_FRAMES }, ..Self::new(err, is_enabled, now) }
     }
 
-    /// What is going on now.
     pub fn set(&mut self, text: String, now: Instant) {
         if self.is_enabled {
             self.text = Some(one_line(&text));
@@ -59,7 +57,6 @@ impl<E: Write> Progress<E> {
         (self.text.is_some() && (self.is_new || !self.frames.is_empty())).then_some(self.next)
     }
 
-    /// Shows what is pending, when it is due.
     pub fn tick(&mut self, now: Instant) {
         let Some(text) = self.text.as_ref().filter(|_| now >= self.next && self.due().is_some()) else { return };
         let line = match self.frames.get(self.n_frames % self.frames.len().max(1)) {
@@ -76,7 +73,6 @@ impl<E: Write> Progress<E> {
         self.next = now + if self.frames.is_empty() { PACE } else { SPINNER_PACE };
     }
 
-    /// Takes the line back.
     pub fn erase(&mut self) {
         self.text = None;
         if self.is_shown {

@@ -1,4 +1,4 @@
-//! What an answer took, in words: `--stats`.
+//! The times and speeds of an answer: `--stats`.
 
 use std::time::Duration;
 
@@ -6,7 +6,6 @@ use beast_protocol::{Timings, Usage};
 
 use super::units::count;
 
-/// What the client itself has measured.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Measured {
     /// From the start of this process to the first piece of the answer.
@@ -47,7 +46,6 @@ fn speed(n_tokens: u32, us: u64) -> Option<f64> {
     (n_tokens > 0 && us > 0).then(|| f64::from(n_tokens) * 1e6 / us as f64)
 }
 
-/// Two lines about an answer.
 pub fn stats_lines(usage: Usage, timings: Timings, measured: &Measured) -> String {
     let at = |speed: Option<f64>| speed.map(|speed| format!(" at {speed:.1} tokens/s")).unwrap_or_default();
     let cached = if usage.n_cached > 0 { format!(" ({} cached)", usage.n_cached) } else { String::new() };
@@ -58,7 +56,7 @@ pub fn stats_lines(usage: Usage, timings: Timings, measured: &Measured) -> Strin
         .unwrap_or_default();
     let guessed = match usage.n_drafted {
         0 => String::new(),
-        n => format!(", {} of {} right", usage.n_accepted, count(n.into(), "guessed token")),
+        n => format!(", {} of {} accepted", usage.n_accepted, count(n.into(), "draft token")),
     };
     format!(
         "{first}, queued {}, total {}{lag}\nprompt {}{cached}{}, answer {}{}{guessed}\n",

@@ -28,7 +28,7 @@ fn what_was_guessed_is_said_when_something_was() {
     let usage = Usage { n_prompt: 9, n_generated: 70, n_drafted: 80, n_accepted: 60, ..Usage::default() };
     expect![[r#"
         no token, queued 0.0 ms, total 0.0 ms
-        prompt 9 tokens, answer 70 tokens, 60 of 80 guessed tokens right
+        prompt 9 tokens, answer 70 tokens, 60 of 80 draft tokens accepted
     "#]]
     .assert_eq(&stats_lines(usage, Timings::default(), &Measured::default()));
 }

@@ -1,77 +1,61 @@
-//! The status of a daemon in words, for `status`, `doctor` and `bench`.
+//! The status of a daemon as text, for `status`, `doctor` and `bench`.
 
 use std::fmt::Write as _;
 
 use beast_protocol::{Model, NoticeKind, SpeculationStatus, Stage, State, Status, StoredPrefixes, Tuning};
 
 use super::{
-    one_line,
+    facts::Facts,
     units::{bytes, count, parameters, percent, span},
 };
 
 /// The status as text: one aligned line for each thing.
 pub fn describe(status: &Status) -> String {
-    let mut text = String::new();
-    let mut line = |label: &str, value: String| {
-        // Writing to a String cannot fail.
-        let _ = writeln!(text, "{label:<10}{}", one_line(&value));
-    };
-    line("state", state(&status.state));
-    line("daemon", format!("beastd {}, process {}, up {}", status.version, status.pid, span(status.uptime_ms)));
-    line("socket", status.socket.clone());
-    if !status.http.is_empty() {
-        line("http", status.http.iter().map(|place| http_place(place)).collect::<Vec<_>>().join(", "));
-    }
-    line("engine", status.engine.clone());
+    let mut facts = Facts::default();
+    let uptime = span(status.uptime_ms);
+    facts.add("state", state(&status.state));
+    facts.add("daemon", format!("beastd {}, process {}, up {uptime}", status.version, status.pid));
+    facts.add("socket", status.socket.clone());
+    let places: Vec<_> = status.http.iter().map(|place| http_place(place)).collect();
+    facts.add("http", (!places.is_empty()).then(|| places.join(", ")));
+    facts.add("engine", status.engine.clone());
     match &status.model {
         Some(model) => {
-            line("model", name_and_size(model));
-            line("file", model.path.clone());
-            line("context", context_of(model));
-            line("backend", backend(model));
+            facts.add("model", name_and_size(model));
+            facts.add("file", model.path.clone());
+            facts.add("context", context_of(model));
+            facts.add("backend", backend(model));
         }
-        None => line("model", format!("{}, not in memory", status.configured)),
+        None => facts.add("model", format!("{}, unloaded", status.configured)),
     }
-    line(
-        "profile",
-        format!(
-            "{}: batch {}, prompts in steps of {}, {}",
-            status.profile,
-            status.n_batch,
-            status.prefill_chunk,
-            count(status.n_threads.into(), "thread")
-        ),
-    );
-    if let Some(tuning) = tuning(&status.tuning) {
-        line("tuning", tuning);
-    }
-    if let Some(guessing) = guessing(&status.speculation) {
-        line("guessing", guessing);
-    }
-    line(
-        "slots",
-        format!(
-            "{} of {} busy, {} waiting, {} connections",
-            status.n_running, status.n_slots, status.n_waiting, status.n_connections
-        ),
-    );
-    line("prefixes", prefixes(status));
-    if let Some(stored) = stored(status) {
-        line("stored", stored);
-    }
-    line("cells", format!("{} of {} used{}", status.n_cells_used, status.n_cells, share(status)));
-    line("totals", totals(status));
-    if let Some(speed) = speed(status) {
-        line("speed", speed);
-    }
+    facts.add("profile", profile(status));
+    facts.add("tuning", tuning(&status.tuning));
+    facts.add("drafts", guessing(&status.speculation));
+    facts.add("slots", slots(status));
+    facts.add("prefixes", prefixes(status));
+    facts.add("stored", stored(status));
+    facts.add("cells", format!("{} of {} used{}", status.n_cells_used, status.n_cells, share(status)));
+    facts.add("totals", totals(status));
+    facts.add("speed", speed(status));
     for (n, (stage, value)) in loading(&status.stages).into_iter().enumerate() {
-        line(if n == 0 { "loading" } else { "" }, format!("{stage:<21}{value}"));
+        facts.add(if n == 0 { "loading" } else { "" }, format!("{stage:<21}{value}"));
     }
     for notice in &status.notices {
         let label = if notice.kind == NoticeKind::Warning { "warning" } else { "note" };
-        line(label, notice.text.clone());
+        facts.add(label, notice.text.clone());
     }
-    text
+    facts.text()
+}
+
+fn profile(status: &Status) -> String {
+    let Status { profile, n_batch, prefill_chunk, .. } = status;
+    let threads = count(status.n_threads.into(), "thread");
+    format!("{profile}: batch {n_batch}, prefill in chunks of {prefill_chunk}, {threads}")
+}
+
+fn slots(status: &Status) -> String {
+    let Status { n_running, n_slots, n_waiting, n_connections, .. } = status;
+    format!("{n_running} of {n_slots} busy, {n_waiting} waiting, {n_connections} connections")
 }
 
 fn state(state: &State) -> String {
@@ -79,10 +63,11 @@ fn state(state: &State) -> String {
         State::Ready => "ready".into(),
         State::Unloaded => "unloaded: the next request loads the model".into(),
         State::Stalled { ms, requests } => format!(
-            "stalled: one step of the engine has lasted {} (requests {requests:?} of the log); try: kill the process below and start it anew",
+            "stalled: an engine step has been running for {} (requests {requests:?} in the log); try: kill the \
+             process below and restart it",
             span(*ms)
         ),
-        State::Draining => "draining: it finishes its last requests".into(),
+        State::Draining => "draining: finishing its last requests".into(),
         State::Failed { message } => format!("failed: {message}"),
         State::Loading { stage, fraction } => format!("loading: {} {:.0} %", stage.label(), fraction * 100.0),
     }
@@ -113,15 +98,13 @@ pub fn backend(model: &Model) -> String {
 fn prefixes(status: &Status) -> String {
     let Status { n_prefixes, n_prefix_tokens, n_prefix_hits, n_tokens_saved, .. } = status;
     let size = if status.n_prefix_bytes > 0 { format!(", {}", bytes(status.n_prefix_bytes)) } else { String::new() };
-    format!(
-        "{n_prefixes} kept, {n_prefix_tokens} tokens{size}; used {n_prefix_hits} times, which saved {n_tokens_saved} tokens"
-    )
+    format!("{n_prefixes} cached, {n_prefix_tokens} tokens{size}; {n_prefix_hits} hits saved {n_tokens_saved} tokens")
 }
 
 /// The prefixes on disk, when there are any or one was of use.
 fn stored(status: &Status) -> Option<String> {
     let StoredPrefixes { n_entries, n_bytes, n_restored } = status.stored;
-    let restored = if n_restored > 0 { format!(", {n_restored} read back") } else { String::new() };
+    let restored = if n_restored > 0 { format!(", {n_restored} restored") } else { String::new() };
     (n_entries > 0 || n_restored > 0).then(|| format!("{n_entries} on disk, {}{restored}", bytes(n_bytes)))
 }
 
@@ -132,9 +115,9 @@ fn guessing(speculation: &SpeculationStatus) -> Option<String> {
         return reason.map(|reason| format!("off: {reason}"));
     }
     let model = speculation.draft_model.as_ref().map(|model| format!(" (draft model {model})")).unwrap_or_default();
-    let mut text = format!("{}{model}, at most {} ahead", speculation.drafters.join(", "), speculation.n_max);
+    let mut text = format!("{}{model}, up to {} tokens", speculation.drafters.join(", "), speculation.n_max);
     if let Some(share) = percent(speculation.n_accepted, speculation.n_drafted) {
-        let _ = write!(text, "; {} of {} right ({share:.0} %)", speculation.n_accepted, speculation.n_drafted);
+        let _ = write!(text, "; {} of {} accepted ({share:.0} %)", speculation.n_accepted, speculation.n_drafted);
     }
     if let Some(reason) = reason {
         let _ = write!(text, "; {reason}");
@@ -142,14 +125,13 @@ fn guessing(speculation: &SpeculationStatus) -> Option<String> {
     Some(text)
 }
 
-/// How the engine is set up, once it is.
 pub fn tuning(tuning: &Tuning) -> Option<String> {
     let Tuning { origin, is_calibrated, is_repacked, decode_width } = tuning;
     let calibrated = if *is_calibrated { "calibrated: " } else { "" };
-    let weights = if *is_repacked { "rearranged" } else { "as in the file" };
+    let weights = if *is_repacked { "repacked" } else { "as stored" };
     let answers = count((*decode_width).into(), "answer");
     // The origin comes last, since it ends with what to do when it was not measured.
-    (!origin.is_empty()).then(|| format!("weights {weights}, {answers} in one step; {calibrated}{origin}"))
+    (!origin.is_empty()).then(|| format!("weights {weights}, {answers} per step; {calibrated}{origin}"))
 }
 
 fn share(status: &Status) -> String {
@@ -182,7 +164,7 @@ fn loading(stages: &[Stage]) -> Vec<(&'static str, String)> {
     };
     let mut rows: Vec<_> = stages.iter().map(|stage| (stage.stage.label(), row(stage.us))).collect();
     if rows.len() > 1 {
-        rows.push(("together", row(total)));
+        rows.push(("total", row(total)));
     }
     rows
 }

@@ -51,10 +51,10 @@ fn a_daemon_that_loads_says_how_far_it_is() {
         daemon    beastd 0.0.1, process 42, up 900ms
         socket    /s
         engine    llama.cpp
-        model     /m.gguf, not in memory
-        profile   baseline: batch 512, prompts in steps of 128, 2 threads
+        model     /m.gguf, unloaded
+        profile   baseline: batch 512, prefill in chunks of 128, 2 threads
         slots     0 of 1 busy, 3 waiting, 4 connections
-        prefixes  0 kept, 0 tokens; used 0 times, which saved 0 tokens
+        prefixes  0 cached, 0 tokens; 0 hits saved 0 tokens
         cells     0 of 0 used
         totals    0 requests, 0 prompt tokens, 0 answer tokens, 0 preempted
         loading   process start               2.1 ms  100 %
@@ -66,7 +66,7 @@ fn a_daemon_that_loads_says_how_far_it_is() {
 #[test]
 fn the_other_states_say_why() {
     assert_eq!(state(&State::Failed { message: "no file; try: another".into() }), "failed: no file; try: another");
-    assert_eq!(state(&State::Draining), "draining: it finishes its last requests");
+    assert_eq!(state(&State::Draining), "draining: finishing its last requests");
 }
 
 #[test]
@@ -87,9 +87,9 @@ fn guessing_says_who_and_how_well_or_why_not() {
     expect![[r#"
         None
         Some("off: turned off by speculation = \"off\"")
-        Some("lookup, at most 8 ahead")
-        Some("lookup, at most 8 ahead; no draft model belongs to this one")
-        Some("lookup, draft (draft model cub-draft), at most 8 ahead; 60 of 80 right (75 %)")
+        Some("lookup, up to 8 tokens")
+        Some("lookup, up to 8 tokens; no draft model belongs to this one")
+        Some("lookup, draft (draft model cub-draft), up to 8 tokens; 60 of 80 accepted (75 %)")
     "#]]
     .assert_eq(&lines.concat());
 }
@@ -102,8 +102,8 @@ fn tuning_says_where_it_comes_from() {
     let lines = [Tuning::default(), measured, guessed].map(|it| format!("{:?}\n", tuning(&it)));
     expect![[r#"
         None
-        Some("weights rearranged, 4 answers in one step; calibrated: measured 2026-11-23")
-        Some("weights as in the file, 1 answer in one step; defaults for x86")
+        Some("weights repacked, 4 answers per step; calibrated: measured 2026-11-23")
+        Some("weights as stored, 1 answer per step; defaults for x86")
     "#]]
     .assert_eq(&lines.concat());
 }
@@ -114,5 +114,5 @@ fn stored_prefixes_are_shown_when_there_are_any() {
     assert_eq!(with(StoredPrefixes::default()), None);
     let there = StoredPrefixes { n_entries: 5, n_bytes: 3_400_000, n_restored: 0 };
     assert_eq!(with(there.clone()).unwrap(), "5 on disk, 3.4 MB");
-    assert_eq!(with(StoredPrefixes { n_restored: 2, ..there }).unwrap(), "5 on disk, 3.4 MB, 2 read back");
+    assert_eq!(with(StoredPrefixes { n_restored: 2, ..there }).unwrap(), "5 on disk, 3.4 MB, 2 restored");
 }

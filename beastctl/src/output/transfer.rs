@@ -1,4 +1,4 @@
-//! How far a file has come: a bar, bytes, rate, time left.
+//! Progress of a download: bar, bytes, rate, time left.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,6 @@ const WIDTH: usize = 20;
 /// Sooner nothing can be said about speed.
 const SHORT: Duration = Duration::from_secs(1);
 
-/// One file on its way.
 #[derive(Debug)]
 pub struct Transfer {
     verb: &'static str,

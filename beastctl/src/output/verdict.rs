@@ -1,10 +1,9 @@
-//! What was found in an examination, a line each: `ok       disk     text; try: fix`.
+//! The results of checks, one line each: `ok       disk     text; try: fix`.
 
 use beast_launchd::shown::one_line;
 
 use super::console::Console;
 
-/// How bad something is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verdict {
     /// As it should be.
@@ -16,7 +15,6 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    /// In a word, for people and programs.
     pub fn word(self) -> &'static str {
         match self {
             Verdict::Ok => "ok",

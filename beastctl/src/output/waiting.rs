@@ -1,5 +1,4 @@
-//! What a waiting person is told, from what the daemon has told: a stage, a place in the queue, how many parts are
-//! done.
+//! Progress text from the daemon's events: the stage, the position in the queue, the number of finished parts.
 
 use std::time::{Duration, Instant};
 
@@ -14,7 +13,6 @@ const SHORT: Duration = Duration::from_secs(1);
 /// How much of a part's answer is looked at: more than a line of any terminal.
 const MAX_EXCERPT: usize = 1000;
 
-/// What is going on.
 #[derive(Debug, Default)]
 pub struct Waiting {
     what: What,
@@ -41,8 +39,8 @@ impl Waiting {
             Event::Loading { stage, fraction } => {
                 self.say(format!("loading: {} {:.0} %", stage.label(), fraction * 100.0));
             }
-            Event::Queued { position: 0 } => self.say("waiting for a slot".into()),
-            Event::Queued { position } => self.say(format!("waiting for a slot, {position} ahead")),
+            Event::Queued { position: 0 } => self.say("in the queue".into()),
+            Event::Queued { position } => self.say(format!("in the queue, {position} ahead")),
             // The prompt of a part is not the prompt.
             Event::Progress { .. } if self.is_in_round() => {}
             Event::Progress { n_done, n_total } => {
@@ -58,7 +56,6 @@ impl Waiting {
         }
     }
 
-    /// In other words.
     pub fn say(&mut self, words: String) {
         self.what = What::Words(words);
     }

@@ -35,8 +35,8 @@ fn each_event_has_its_words() {
     take(85, Some(Event::Progress { n_done: 5, n_total: 5 }));
     expect![[r#"
         loading: weights 25 %
-        waiting for a slot
-        waiting for a slot, 2 ahead
+        in the queue
+        in the queue, 2 ahead
         reading the prompt: 40 %
         part 1/12
         part 1/12, 2s

@@ -1,4 +1,4 @@
-//! Text as wide as a terminal shows it: a Chinese character takes two columns, a combining one none.
+//! Display width of text: a Chinese character takes two columns, a combining one none.
 
 use unicode_width::UnicodeWidthChar;
 

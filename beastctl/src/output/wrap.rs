@@ -1,5 +1,5 @@
-//! Words moved to the next line before the edge of a terminal, while they come. Widths are those that a terminal shows;
-//! escape codes have none. It knows nothing of Markdown.
+//! Wraps words at the edge of a terminal as they arrive, by display width; escape codes have none. Knows nothing of
+//! Markdown.
 
 use std::mem;
 
@@ -21,7 +21,6 @@ const CLOSING: &str = "、。，．！？：；）」』】》〉］｝ー々…
 /// What does not end one.
 const OPENING: &str = "（「『【《〈［｛‘“([{";
 
-/// A line on its way.
 #[derive(Debug)]
 pub(super) struct Wrap {
     n_columns: usize,
@@ -36,18 +35,15 @@ pub(super) struct Wrap {
     word_width: usize,
     /// The beginning of the word has been written.
     is_begun: bool,
-    /// The last character of the word.
     last: Option<char>,
 }
 
 impl Wrap {
-    /// For lines of so many columns.
     pub(super) fn new(n_columns: usize) -> Self {
         let (hang, gap, word) = (String::new(), String::new(), String::new());
         Self { n_columns, column: 0, hang, gap, word, word_width: 0, is_begun: false, last: None }
     }
 
-    /// More text of the line.
     pub(super) fn push(&mut self, text: &str, out: &mut String) {
         for c in text.chars() {
             if c == ' ' || c == '\t' {
@@ -65,7 +61,6 @@ impl Wrap {
         self.show_begun(out);
     }
 
-    /// A code that changes how the following looks.
     pub(super) fn code(&mut self, code: &str, out: &mut String) {
         // After what is held back.
         let is_first = self.word.is_empty() && self.gap.is_empty();
@@ -88,7 +83,6 @@ impl Wrap {
         self.gap.clear();
     }
 
-    /// A new line has begun.
     pub(super) fn begin(&mut self) {
         self.column = 0;
         self.hang.clear();

@@ -1,4 +1,4 @@
-//! Which prompts there are, and which file a name stands for.
+//! The existing prompts, and the file of a name.
 
 use std::{
     fs,
@@ -37,7 +37,6 @@ const BUILT_IN: &[(&str, &str)] = built_in![
 /// What file systems allow for a name, less the ending.
 const MAX_NAME_LEN: usize = 255 - ".md".len();
 
-/// Where a prompt comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Origin {
     /// This program.
@@ -48,24 +47,15 @@ pub enum Origin {
     OwnInPlace,
 }
 
-/// The text of a prompt, as it was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Source {
-    /// What it is called by.
     pub name: String,
-    /// Where it comes from.
     pub origin: Origin,
-    /// The user's file.
     pub path: Option<PathBuf>,
-    /// All of the file.
     pub text: String,
 }
 
 impl Source {
-    /// Reads what it says.
-    ///
-    /// # Errors
-    /// [`PromptError::Malformed`].
     pub fn parse(&self) -> Result<Prompt, PromptError> {
         let folder = self.path.as_deref().and_then(Path::parent);
         front_matter::parse(&self.name, &self.text, folder).map_err(|mistake| {
@@ -82,17 +72,10 @@ fn malformed(file: String, name: &str, mistake: Mistake) -> PromptError {
 }
 
 /// Finds a prompt by its name and reads it; `folder` holds the user's own.
-///
-/// # Errors
-/// See [`PromptError`].
 pub fn load(name: &str, folder: Option<&Path>) -> Result<Prompt, PromptError> {
     find(name, folder)?.parse()
 }
 
-/// Finds a prompt by its name.
-///
-/// # Errors
-/// See [`PromptError`].
 pub fn find(name: &str, folder: Option<&Path>) -> Result<Source, PromptError> {
     check_name(name)?;
     let built_in = BUILT_IN.iter().find(|(built_in, _)| *built_in == name);
@@ -121,9 +104,6 @@ pub fn is_built_in(name: &str) -> bool {
 }
 
 /// Whether a prompt may be called that: a file in the folder, and a word that can be typed.
-///
-/// # Errors
-/// [`PromptError::Name`].
 pub fn check_name(name: &str) -> Result<(), PromptError> {
     let is_wrong = |c: char| matches!(c, '/' | '\\') || c.is_control();
     if name.is_empty() || name.starts_with(['.', '-']) || name.contains(is_wrong) || name.len() > MAX_NAME_LEN {
@@ -132,7 +112,6 @@ pub fn check_name(name: &str) -> Result<(), PromptError> {
     Ok(())
 }
 
-/// The text of the user's file, if there is one.
 fn read_own(name: &str, path: &Path) -> Result<Option<String>, PromptError> {
     let mistake = match file::read(path) {
         Ok(text) => return Ok(Some(text)),
@@ -140,13 +119,13 @@ fn read_own(name: &str, path: &Path) -> Result<Option<String>, PromptError> {
         // A folder that is none of ours to read, or a file in its place, is told like any other trouble.
         Err(FileError::Unreadable(source)) => return Err(PromptError::Unreadable { path: path.to_owned(), source }),
         Err(FileError::TooLong) => {
-            let mistake = Mistake::new(1, format!("the file has more than {} KiB", MAX_LEN / 1024));
-            mistake.hint("an instruction here, and the long text as input")
+            let mistake = Mistake::new(1, format!("the file is larger than {} KiB", MAX_LEN / 1024));
+            mistake.hint("keep only the instruction here, and pass the long text as input")
         }
         Err(FileError::NotUtf8 { line }) => {
-            Mistake::new(line, "this line is not UTF-8").hint("iconv -t UTF-8, to make text of it first")
+            Mistake::new(line, "invalid UTF-8 on this line").hint("convert it first with iconv -t UTF-8")
         }
-        Err(FileError::Nul { line }) => Mistake::new(line, "this line holds a NUL byte, which is no text"),
+        Err(FileError::Nul { line }) => Mistake::new(line, "this line contains a NUL byte"),
     };
     Err(malformed(path.display().to_string(), name, mistake))
 }
@@ -169,14 +148,10 @@ pub fn names(folder: Option<&Path>) -> Vec<String> {
     all
 }
 
-/// A line of the list.
 #[derive(Debug)]
 pub struct Entry {
-    /// What it is called by.
     pub name: String,
-    /// Where it comes from.
     pub origin: Origin,
-    /// The user's file.
     pub path: Option<PathBuf>,
     /// The prompt, or why it cannot be used.
     pub prompt: Result<Prompt, PromptError>,

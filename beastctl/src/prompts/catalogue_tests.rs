@@ -106,11 +106,11 @@ fn what_is_no_readable_text_is_told_and_never_passed_over() {
     };
     expect_test::expect![[r#"
         cannot read DIR/ask.md: is a directory; try: mv DIR/ask.md DIR/ask.md.old, which is in the way
-        DIR/fix.md:2: this line is not UTF-8; try: iconv -t UTF-8, to make text of it first
-        DIR/review.md:1: the file has more than 256 KiB; try: an instruction here, and the long text as input
-        DIR/shell.md:1: the prompt has no text; try: an instruction to the model as the text of the file
+        DIR/fix.md:2: invalid UTF-8 on this line; try: convert it first with iconv -t UTF-8
+        DIR/review.md:1: the file is larger than 256 KiB; try: keep only the instruction here, and pass the long text as input
+        DIR/shell.md:1: the prompt has no text; try: add an instruction as the text of the file
         cannot read DIR/title.md: No such file or directory (os error 2); try: ls DIR, to see what is there
-        DIR/tldr.md:2: this line holds a NUL byte, which is no text; try: beastctl prompts edit tldr
+        DIR/tldr.md:2: this line contains a NUL byte; try: beastctl prompts edit tldr
     "#]]
     .assert_eq(&["ask", "fix", "review", "shell", "title", "tldr"].map(|name| message(name) + "\n").concat());
     fs::write(path("review.md"), "x".repeat(MAX_LEN)).unwrap();

@@ -9,22 +9,14 @@ use crate::{
     text::{did_you_mean, quoted, some},
 };
 
-/// Why a prompt cannot be used or written.
 #[derive(Debug, thiserror::Error)]
 pub enum PromptError {
     /// A name that would lead out of the folder, or could not be typed.
-    #[error("`{0}` is not a name of a prompt")]
+    #[error("invalid prompt name `{0}`")]
     Name(String),
     /// There is none.
-    #[error("there is no prompt `{name}`{}", did_you_mean(nearest.as_deref()))]
-    Unknown {
-        /// What was asked for.
-        name: String,
-        /// The most similar one.
-        nearest: Option<String>,
-        /// All there are.
-        all: Vec<String>,
-    },
+    #[error("no prompt `{name}`{}", did_you_mean(nearest.as_deref()))]
+    Unknown { name: String, nearest: Option<String>, all: Vec<String> },
     /// The user's file cannot be read.
     #[error("cannot read {}", .path.display())]
     Unreadable { path: PathBuf, source: io::Error },
@@ -34,54 +26,27 @@ pub enum PromptError {
         file: String,
         /// The line, from 1.
         line: usize,
-        /// What is wrong there.
         problem: String,
-        /// What to do about it.
         hint: String,
     },
     /// The first word of a command line.
     #[error("unknown command `{word}`{}", did_you_mean(nearest.as_deref()))]
-    NoCommand {
-        /// Neither a command nor a prompt.
-        word: String,
-        /// The most similar of both.
-        nearest: Option<String>,
-    },
+    NoCommand { word: String, nearest: Option<String> },
     /// `--param` names a variable that the prompt has not.
     #[error("the prompt `{prompt}` has no variable `{key}`{}", did_you_mean(nearest.as_deref()))]
-    UnknownVariable {
-        prompt: String,
-        /// What was given.
-        key: String,
-        /// The most similar variable.
-        nearest: Option<String>,
-        /// All there are.
-        all: Vec<String>,
-    },
+    UnknownVariable { prompt: String, key: String, nearest: Option<String>, all: Vec<String> },
     /// A variable without a default was not given.
     #[error("the prompt `{prompt}` needs a value for {}", .keys.join(", "))]
-    MissingVariables {
-        prompt: String,
-        /// Which ones.
-        keys: Vec<String>,
-    },
+    MissingVariables { prompt: String, keys: Vec<String> },
     /// A variable was given nothing.
-    #[error("the value of `{key}` is empty, and the prompt `{prompt}` needs one")]
-    EmptyVariable {
-        prompt: String,
-        /// The variable.
-        key: String,
-    },
+    #[error("the value of `{key}` is empty, but the prompt `{prompt}` needs one")]
+    EmptyVariable { prompt: String, key: String },
     /// Without a home there is no folder for prompts.
     #[error(transparent)]
     NoFolder(#[from] PathError),
     /// `prompts new` never overwrites.
     #[error("{} exists already", .path.display())]
-    Exists {
-        path: PathBuf,
-        /// The prompt's name.
-        name: String,
-    },
+    Exists { path: PathBuf, name: String },
     /// A command has this name, so the prompt could not be called by it.
     #[error("`{0}` is a command")]
     Reserved(String),
@@ -98,14 +63,17 @@ pub enum PromptError {
         path: PathBuf,
         source: io::Error,
     },
+    /// An editor has nobody to talk to.
+    #[error("cannot open an editor: stdin, stdout and stderr must be a terminal")]
+    NoTerminal {
+        /// The prompt's name.
+        name: String,
+        /// Whether it is a file of the user's.
+        is_own: bool,
+    },
     /// The editor did not do its work.
     #[error("the editor `{editor}` {problem}")]
-    Editor {
-        /// Its command.
-        editor: String,
-        /// What happened.
-        problem: String,
-    },
+    Editor { editor: String, problem: String },
 }
 
 impl Failing for PromptError {
@@ -119,31 +87,35 @@ impl Failing for PromptError {
     fn hint(&self) -> Option<String> {
         Some(match self {
             PromptError::Name(_) => {
-                "a name without `/` that begins with a letter or digit; the file NAME.md is found by it".into()
+                "use a name without `/` that starts with a letter or digit; its file is NAME.md".into()
             }
             PromptError::Unknown { name, all, .. } => {
-                format!("one of {}, or beastctl prompts new {}", some(all), quoted(name))
+                format!("use one of {}, or beastctl prompts new {}", some(all), quoted(name))
             }
-            PromptError::NoCommand { .. } => {
-                "beastctl --help for the commands, beastctl prompts for the prompts".into()
-            }
+            PromptError::NoCommand { .. } => "beastctl --help for commands, beastctl prompts for prompts".into(),
             PromptError::Malformed { hint, .. } => hint.clone(),
-            PromptError::UnknownVariable { all, .. } if all.is_empty() => "without -p: it has none".into(),
-            PromptError::UnknownVariable { all, .. } => format!("one of {}", all.join(", ")),
+            PromptError::UnknownVariable { all, .. } if all.is_empty() => "leave out -p: it has no variables".into(),
+            PromptError::UnknownVariable { all, .. } => format!("use one of {}", all.join(", ")),
             PromptError::MissingVariables { keys, .. } => {
                 let given: Vec<_> = keys.iter().map(|key| format!("-p {key}=VALUE")).collect();
                 given.join(" ")
             }
             PromptError::EmptyVariable { key, .. } => format!("-p {key}=VALUE"),
             PromptError::Exists { name, .. } => format!("beastctl prompts edit {}", quoted(name)),
-            PromptError::Reserved(_) => "another name".into(),
+            PromptError::Reserved(_) => "use another name".into(),
             PromptError::BuiltIn(name) => {
-                format!("beastctl prompts edit {name} for a copy to change, or another name")
+                format!("edit a copy with beastctl prompts edit {name}, or use another name")
             }
             PromptError::NoFile(name) => {
-                format!("beastctl prompts show {name}, or beastctl prompts edit {name} for a copy of your own")
+                format!("beastctl prompts show {name}, or beastctl prompts edit {name} to create your own copy")
             }
-            PromptError::Editor { .. } => "EDITOR=nano, or any other that is installed".into(),
+            PromptError::NoTerminal { name, is_own: true } => {
+                format!("beastctl prompts path {}, for the file to change", quoted(name))
+            }
+            PromptError::NoTerminal { name, is_own: false } => {
+                format!("beastctl prompts new {0} --from {0}, for a copy to change", quoted(name))
+            }
+            PromptError::Editor { .. } => "set EDITOR=nano, or another installed editor".into(),
             PromptError::Unreadable { path, source } if source.kind() == io::ErrorKind::IsADirectory => {
                 advice::in_the_way(path)
             }

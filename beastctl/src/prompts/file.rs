@@ -1,4 +1,4 @@
-//! Reading a file that a user wrote: small, text, and really a file.
+//! Reads a user's file: small, text, and a regular file.
 
 use std::{
     fs,
@@ -12,7 +12,6 @@ use beast_launchd::file::{self, Refusal};
 /// something else.
 pub(super) const MAX_LEN: usize = 256 * 1024;
 
-/// Why a file gives no text.
 #[derive(Debug)]
 pub(super) enum FileError {
     /// There is none.

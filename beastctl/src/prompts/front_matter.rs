@@ -1,4 +1,4 @@
-//! A prompt's file: which settings there are, and what each may be.
+//! The settings of a prompt file and their types.
 
 use std::path::Path;
 
@@ -16,9 +16,10 @@ use crate::{
     text::{did_you_mean, nearest},
 };
 
-const KEYS: [&str; 8] = ["description", "system", "variables", "sampling", "max_tokens", "stop", "schema", "reduce"];
+const KEYS: [&str; 10] =
+    ["description", "system", "variables", "sampling", "max_tokens", "stop", "one_line", "think", "schema", "reduce"];
 /// Stands in a new prompt in place of its text.
-const PLACEHOLDER: &str = "Replace this line with what is to be done with the input.";
+const PLACEHOLDER: &str = "Replace this line with the instruction.";
 const SAMPLING_KEYS: [&str; 6] = ["temp", "top_p", "top_k", "min_p", "repeat_penalty", "seed"];
 
 /// Reads the text of a prompt. `folder` is where its file is.
@@ -40,7 +41,7 @@ pub(super) fn parse(name: &str, text: &str, folder: Option<&Path>) -> Result<Pro
     if let Some((variable, line)) =
         prompt.variables.iter().zip(variable_lines).find(|(v, _)| !used.contains(&v.name.as_str()))
     {
-        let problem = format!("the variable `{}` is used nowhere", variable.name);
+        let problem = format!("unused variable `{}`", variable.name);
         return Err(
             Mistake::new(line, problem).hint(format!("{{{{{}}}}} in the text, or without the variable", variable.name))
         );
@@ -53,7 +54,7 @@ pub(super) fn parse(name: &str, text: &str, folder: Option<&Path>) -> Result<Pro
     }
     if prompt.system.is_empty() && prompt.instruction.is_empty() {
         let problem = Mistake::new(text.lines().count().max(1), "the prompt has no text");
-        return Err(problem.hint("an instruction to the model as the text of the file"));
+        return Err(problem.hint("add an instruction as the text of the file"));
     }
     Ok(prompt)
 }
@@ -61,7 +62,7 @@ pub(super) fn parse(name: &str, text: &str, folder: Option<&Path>) -> Result<Pro
 /// What `prompts new` has written is no instruction.
 fn check_written(body: &str, line: usize) -> Result<(), Mistake> {
     match body.lines().position(|line| line.trim() == PLACEHOLDER) {
-        Some(n) => Err(Mistake::new(line + n, "the prompt is not written yet: this line is to be replaced")),
+        Some(n) => Err(Mistake::new(line + n, "the prompt has no instruction yet: replace this line")),
         None => Ok(()),
     }
 }
@@ -93,7 +94,6 @@ fn unknown(key: &Key, of: &str, all: &[&str]) -> Mistake {
     Mistake::new(key.line, problem).hint(format!("one of {}", all.join(", ")))
 }
 
-/// What has been read of them.
 #[derive(Default)]
 struct Settings<'a> {
     folder: Option<&'a Path>,
@@ -122,6 +122,8 @@ impl Settings<'_> {
             "sampling" => self.prompt.sampling = sampling(node)?,
             "max_tokens" => self.prompt.max_tokens = Some(number("max_tokens", node, tokens)?),
             "stop" => self.prompt.stop = stop(node)?,
+            "one_line" => self.prompt.one_line = switch("one_line", node)?,
+            "think" => self.prompt.think = Some(switch("think", node)?),
             "schema" => self.prompt.schema = Some(schema::read(node, self.folder)?),
             "reduce" => match &node.value {
                 Value::Bool(true) => self.prompt.reduce = Some(String::new()),
@@ -139,7 +141,7 @@ impl Settings<'_> {
             },
             name if SAMPLING_KEYS.contains(&name) => {
                 let problem = Mistake::new(key.line, format!("unknown key `{name}`"));
-                return Err(problem.hint(format!("`{name}` under `sampling:`, two spaces further in")));
+                return Err(problem.hint(format!("put `{name}` under `sampling:`, indented by two more spaces")));
             }
             _ => return Err(unknown(key, "", &KEYS)),
         }
@@ -165,8 +167,8 @@ fn one_line(node: &Node) -> Result<String, Mistake> {
 
 fn variable(key: &Key, node: &Node) -> Result<Variable, Mistake> {
     if !is_name(&key.name) {
-        let problem = Mistake::new(key.line, format!("`{}` is not a name of a variable", key.name));
-        return Err(problem.hint("letters without accents, digits, `_` and `-`"));
+        let problem = Mistake::new(key.line, format!("invalid variable name `{}`", key.name));
+        return Err(problem.hint("use ASCII letters, digits, `_` and `-`"));
     }
     let default = match &node.value {
         Value::Nothing => None,
@@ -199,7 +201,13 @@ fn sampling(node: &Node) -> Result<Sampling, Mistake> {
     Ok(sampling)
 }
 
-/// One text or several.
+fn switch(key: &str, node: &Node) -> Result<bool, Mistake> {
+    match node.value {
+        Value::Bool(value) => Ok(value),
+        _ => Err(wrong_kind(key, "true or false", node)),
+    }
+}
+
 fn stop(node: &Node) -> Result<Vec<String>, Mistake> {
     let nodes = match &node.value {
         Value::List(nodes) => nodes.iter().collect(),
@@ -207,8 +215,8 @@ fn stop(node: &Node) -> Result<Vec<String>, Mistake> {
     };
     let text = |node: &Node| match &node.value {
         Value::Text(text) if !text.is_empty() => Ok(text.clone()),
-        Value::Text(_) => Err(Mistake::new(node.line, "a text of `stop` must not be empty")),
-        _ => Err(wrong_kind("stop", "text, or a list of texts", node)),
+        Value::Text(_) => Err(Mistake::new(node.line, "a string in `stop` must not be empty")),
+        _ => Err(wrong_kind("stop", "a string or a list of strings", node)),
     };
     nodes.into_iter().map(text).collect()
 }

@@ -98,6 +98,8 @@ fn every_setting_is_read() {
                 20,
             ),
             stop: [],
+            one_line: false,
+            think: None,
             schema: Some(
                 "{\"type\":\"object\",\"properties\":{\"zebra\":{\"type\":\"string\",\"enum\":[\"a\",1,2.5,true,null]},\"ant\":{}}}",
             ),
@@ -140,10 +142,10 @@ fn what_is_no_yaml_has_a_line() {
             "---\n? [a, b]\n: x\n---\nx",
         ],
         expect![[r#"
-            1: the settings that begin here never end, a line `---` is missing [a line `---` between the settings and the text]
+            1: the settings that start here have no closing line `---` [add a line `---` between the settings and the text]
             2: the settings must be a map, lines of the form `key: value`, not text
             2: the settings must be a map, lines of the form `key: value`, not a list
-            2: mapping values are not allowed in this context [quotes around a text that holds `: `]
+            2: mapping values are not allowed in this context [quote text that contains `: `]
             3: unclosed quote
             3: duplicate mapping key `max_tokens` is not allowed here
             4: while parsing a block mapping, did not find expected key
@@ -164,9 +166,9 @@ fn a_wrong_key_is_told_with_the_right_one() {
             "---\nsampling:\n  mirostat: 1\n---\nx",
         ],
         expect![[r#"
-            3: unknown key `descripton`, did you mean `description`? [one of description, system, variables, sampling, max_tokens, stop, schema, reduce]
-            2: unknown key `author` [one of description, system, variables, sampling, max_tokens, stop, schema, reduce]
-            2: unknown key `temp` [`temp` under `sampling:`, two spaces further in]
+            3: unknown key `descripton`, did you mean `description`? [one of description, system, variables, sampling, max_tokens, stop, one_line, think, schema, reduce]
+            2: unknown key `author` [one of description, system, variables, sampling, max_tokens, stop, one_line, think, schema, reduce]
+            2: unknown key `temp` [put `temp` under `sampling:`, indented by two more spaces]
             4: unknown key `topp` of `sampling`, did you mean `top_p`? [one of temp, top_p, top_k, min_p, repeat_penalty, seed]
             3: unknown key `mirostat` of `sampling` [one of temp, top_p, top_k, min_p, repeat_penalty, seed]
         "#]],
@@ -212,7 +214,7 @@ fn a_wrong_value_is_told_with_what_it_must_be() {
             2: `system` must be text, not a list
             2: `variables` must be a map, lines of the form `key: value`, not a list
             3: `to` must be text, a number, true or false, not a map
-            3: `to me` is not a name of a variable [letters without accents, digits, `_` and `-`]
+            3: invalid variable name `to me` [use ASCII letters, digits, `_` and `-`]
             2: `sampling` must be a map, lines of the form `key: value`, not a number
             3: `temp` is -1, but must be a number, 0 or more
             4: `top_p` is 0, but must be a number, above 0 and at most 1
@@ -243,14 +245,14 @@ fn variables_and_texts_belong_together() {
             "{{}}",
         ],
         expect![[r#"
-            2: `{{to}}` names no variable [declare it under `variables:`; braces that stand for themselves come from a variable with the default "{{"]
-            7: `{{langage}}` names no variable, did you mean `language`? [declare it under `variables:`; braces that stand for themselves come from a variable with the default "{{"]
-            7: `{{b}}` names no variable [declare it under `variables:`; braces that stand for themselves come from a variable with the default "{{"]
-            7: `{{b}}` names no variable [declare it under `variables:`; braces that stand for themselves come from a variable with the default "{{"]
-            2: `{{all}}` names no variable [declare it under `variables:`; braces that stand for themselves come from a variable with the default "{{"]
-            4: the variable `idle` is used nowhere [{{idle}} in the text, or without the variable]
-            1: `{{` without `}}` after it [{{NAME}}, for a variable]
-            1: `{{}}` names no variable [declare it under `variables:`; braces that stand for themselves come from a variable with the default "{{"]
+            2: unknown variable `{{to}}` [declare it under `variables:`; for literal braces, use a variable with the default "{{"]
+            7: unknown variable `{{langage}}`, did you mean `language`? [declare it under `variables:`; for literal braces, use a variable with the default "{{"]
+            7: unknown variable `{{b}}` [declare it under `variables:`; for literal braces, use a variable with the default "{{"]
+            7: unknown variable `{{b}}` [declare it under `variables:`; for literal braces, use a variable with the default "{{"]
+            2: unknown variable `{{all}}` [declare it under `variables:`; for literal braces, use a variable with the default "{{"]
+            4: unused variable `idle` [{{idle}} in the text, or without the variable]
+            1: `{{` without `}}` after it [write {{NAME}} for a variable]
+            1: unknown variable `{{}}` [declare it under `variables:`; for literal braces, use a variable with the default "{{"]
         "#]],
     );
 }
@@ -260,23 +262,20 @@ fn settings_that_are_written_otherwise_are_told() {
     mistakes(
         &["+++\nmax_tokens = 3\n+++\nx", "max_tokens: 3\nx", "\n\n---\nmax_tokens: 0\n---\nx"],
         expect![[r#"
-        1: the settings are in TOML (`+++`), which is not read here [YAML between two lines `---`, like `max_tokens: 200`]
-        1: `max_tokens` is a setting, but the settings do not begin with the first line, `---` [a line `---` as the first of the file, and one after the settings; two such lines alone before a text without any]
-        4: `max_tokens` is 0, but must be a whole number, from 1 to 4294967295
-    "#]],
+            1: TOML settings (`+++`) are not supported [use YAML between two lines `---`, like `max_tokens: 200`]
+            1: `max_tokens` is a setting, but the file does not start with a line `---` [put the settings between two lines `---` at the start of the file; without settings, start it with two such lines]
+            4: `max_tokens` is 0, but must be a whole number, from 1 to 4294967295
+        "#]],
     );
 }
 
 #[test]
 fn a_prompt_that_is_not_written_is_told() {
     mistakes(
-        &[
-            include_str!("../../prompts/template.txt"),
-            "Replace this line with what is to be done with the input.\nWrite a haiku.",
-        ],
+        &[include_str!("../../prompts/template.txt"), "Replace this line with the instruction.\nWrite a haiku."],
         expect![[r#"
-            34: the prompt is not written yet: this line is to be replaced
-            1: the prompt is not written yet: this line is to be replaced
+            40: the prompt has no instruction yet: replace this line
+            1: the prompt has no instruction yet: replace this line
         "#]],
     );
 }
@@ -286,12 +285,12 @@ fn a_prompt_says_something() {
     mistakes(
         &["", " \n\n", "---\n---\n \n", "---\nsystem: ''\n---\n", "---\nmax_tokens: 3\n---"],
         expect![[r#"
-        1: the prompt has no text [an instruction to the model as the text of the file]
-        2: the prompt has no text [an instruction to the model as the text of the file]
-        3: the prompt has no text [an instruction to the model as the text of the file]
-        3: the prompt has no text [an instruction to the model as the text of the file]
-        3: the prompt has no text [an instruction to the model as the text of the file]
-    "#]],
+            1: the prompt has no text [add an instruction as the text of the file]
+            2: the prompt has no text [add an instruction as the text of the file]
+            3: the prompt has no text [add an instruction as the text of the file]
+            3: the prompt has no text [add an instruction as the text of the file]
+            3: the prompt has no text [add an instruction as the text of the file]
+        "#]],
     );
 }
 
@@ -315,11 +314,11 @@ fn a_schema_lies_beside_the_prompt() {
         format!("{line}: {problem}\n").replace(&dir.path().display().to_string(), "DIR")
     };
     expect![[r#"
-        3: there is no schema DIR/none.json
-        3: the schema DIR/bad.json:2:11: no JSON: expected value
-        3: the schema DIR/list.json:1:1: a JSON schema is an object or true
-        3: the schema DIR/latin.json is not UTF-8 in its line 2
-        3: the schema DIR/long.json has more than 256 KiB
+        3: schema DIR/none.json not found
+        3: the schema DIR/bad.json:2:11: invalid JSON: expected value
+        3: the schema DIR/list.json:1:1: a JSON schema must be an object or true
+        3: the schema DIR/latin.json contains invalid UTF-8 on line 2
+        3: the schema DIR/long.json is larger than 256 KiB
         3: cannot read the schema DIR/folder.json: is a directory
     "#]]
     .assert_eq(&["none.json", "bad.json", "list.json", "latin.json", "long.json", "folder.json"].map(message).concat());

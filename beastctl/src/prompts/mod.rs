@@ -1,8 +1,7 @@
-//! Prompts by name: those built in, and the user's own, which win.
+//! Prompts by name: built-in ones, and the user's own, which override them.
 //!
-//! A prompt is a Markdown file. Its text is the instruction; a block of YAML before it, between two lines `---`, holds
-//! the settings ([`front_matter`]). Whatever can be wrong with a file is found when it is loaded, and told with its
-//! line.
+//! A prompt is a Markdown file. Its text is the instruction; an optional YAML block between two lines `---` has the
+//! settings ([`front_matter`]). All errors in a file are found on loading, and reported with their line.
 
 mod catalogue;
 mod error;

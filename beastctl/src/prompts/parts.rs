@@ -1,5 +1,5 @@
-//! Where a prompt's settings end and its text begins. Settings that are written in another way are refused: as a part
-//! of the text they would instruct the model, and nobody would be told.
+//! Splits a prompt file into settings and text. Settings in other formats are rejected: as part of the text they would
+//! silently instruct the model.
 
 use super::prompt::Mistake;
 
@@ -8,7 +8,6 @@ const N_LINES_OF_A_HEAD: usize = 3;
 /// How other programs open settings: TOML, JSON, a block of code.
 const OTHER_FENCES: [&str; 4] = ["+++", ";;;", "```", "~~~"];
 
-/// The parts of a file.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Parts<'a> {
     /// Without the lines around them.
@@ -20,7 +19,6 @@ pub(super) struct Parts<'a> {
     pub(super) body_line: usize,
 }
 
-/// A line and where it stands.
 struct Line<'a> {
     n: usize,
     start: usize,
@@ -35,8 +33,8 @@ pub(super) fn split<'a>(text: &'a str, keys: &[&str]) -> Result<Parts<'a>, Mista
     match lines.find(|line| !line.text.is_empty()) {
         Some(first) if first.text == "---" => {
             let end = lines.find(|line| line.text == "---").ok_or_else(|| {
-                let problem = "the settings that begin here never end, a line `---` is missing";
-                Mistake::new(first.n, problem).hint("a line `---` between the settings and the text")
+                let problem = "the settings that start here have no closing line `---`";
+                Mistake::new(first.n, problem).hint("add a line `---` between the settings and the text")
             })?;
             let settings = &text[first.end..end.start];
             Ok(Parts { settings, settings_line: first.n + 1, body: &text[end.end..], body_line: end.n + 1 })
@@ -62,8 +60,8 @@ fn check_head(text: &str, keys: &[&str]) -> Result<(), Mistake> {
     let head: Vec<_> = lines(text).filter(|line| !line.text.is_empty()).take(N_LINES_OF_A_HEAD).collect();
     let Some(first) = head.first() else { return Ok(()) };
     if first.text == "+++" {
-        let problem = Mistake::new(first.n, "the settings are in TOML (`+++`), which is not read here");
-        return Err(problem.hint("YAML between two lines `---`, like `max_tokens: 200`"));
+        let problem = Mistake::new(first.n, "TOML settings (`+++`) are not supported");
+        return Err(problem.hint("use YAML between two lines `---`, like `max_tokens: 200`"));
     }
     let is_fence = |text: &str| text == "{" || OTHER_FENCES.iter().any(|fence| text.starts_with(fence));
     // A rule of dashes, or a block of code, may well open a text; with a setting behind it, it is meant as a fence.
@@ -75,10 +73,10 @@ fn check_head(text: &str, keys: &[&str]) -> Result<(), Mistake> {
 }
 
 fn outside(line: &Line<'_>) -> Mistake {
-    let problem =
-        format!("`{}` is a setting, but the settings do not begin with the first line, `---`", key(line.text));
+    let problem = format!("`{}` is a setting, but the file does not start with a line `---`", key(line.text));
     Mistake::new(line.n, problem).hint(
-        "a line `---` as the first of the file, and one after the settings; two such lines alone before a text without any",
+        "put the settings between two lines `---` at the start of the file; without settings, start it with two such \
+         lines",
     )
 }
 
@@ -95,7 +93,6 @@ fn is_setting(text: &str, keys: &[&str]) -> bool {
     keys.contains(&key) && (is_colon || rest.starts_with('='))
 }
 
-/// The word that a line begins with.
 fn key(text: &str) -> &str {
     let text = text.trim_start_matches('"');
     let end = text.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(text.len());

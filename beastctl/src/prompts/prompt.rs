@@ -1,4 +1,4 @@
-//! A prompt: what it sets, and its texts with values in place of variables.
+//! A prompt: its settings, and its texts with variables filled in.
 
 use std::path::PathBuf;
 
@@ -15,7 +15,6 @@ pub fn folder() -> Result<PathBuf, PathError> {
     Ok(paths::config_dir()?.join("prompts"))
 }
 
-/// What is wrong in a file, and where.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Mistake {
     /// From 1.
@@ -35,10 +34,8 @@ impl Mistake {
     }
 }
 
-/// What a prompt sets.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Prompt {
-    /// What it is called by.
     pub name: String,
     /// The system turn; it may be empty.
     pub system: String,
@@ -54,6 +51,10 @@ pub struct Prompt {
     pub max_tokens: Option<u32>,
     /// The answer ends before the first of these texts, unless the command line has its own.
     pub stop: Vec<String>,
+    /// Whether only the first line of the answer is wanted.
+    pub one_line: bool,
+    /// Whether the model thinks first, unless the command line says it; `None` for its own habit.
+    pub think: Option<bool>,
     /// A JSON schema that the answer has to satisfy, as JSON text.
     pub schema: Option<String>,
     /// How answers to parts of a long input become one: the instruction for that, empty for the prompt's own; `None`
@@ -63,9 +64,6 @@ pub struct Prompt {
 
 impl Prompt {
     /// The prompt with values in place of its variables.
-    ///
-    /// # Errors
-    /// [`PromptError::UnknownVariable`] and [`PromptError::MissingVariables`].
     pub fn fill(mut self, given: &[(String, String)]) -> Result<Self, PromptError> {
         let values = super::variables::values(&self, given)?;
         for text in [&mut self.system, &mut self.instruction].into_iter().chain(&mut self.reduce) {
@@ -76,13 +74,11 @@ impl Prompt {
 
     /// The prompt with another instruction in place of all that it says itself. What is given for its variables is
     /// still checked: a wrong name is a slip, whether the value is used or not.
-    ///
-    /// # Errors
-    /// [`PromptError::UnknownVariable`].
     pub fn replace(self, system: &str, given: &[(String, String)]) -> Result<Self, PromptError> {
         super::variables::check_given(&self, given)?;
         // Instructions for merging answers to another instruction would not fit: the new one merges them too.
         let reduce = self.reduce.map(|_| String::new());
-        Ok(Self { system: system.to_owned(), instruction: String::new(), reduce, ..self })
+        // What was asked for before fits in a line; what is asked for now may not.
+        Ok(Self { system: system.to_owned(), instruction: String::new(), reduce, one_line: false, ..self })
     }
 }

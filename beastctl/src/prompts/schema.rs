@@ -1,4 +1,4 @@
-//! The schema of a prompt: written in its settings, or in a file beside it.
+//! The schema of a prompt: inline in its settings, or in a file beside it.
 
 use std::path::Path;
 
@@ -31,10 +31,10 @@ pub(super) fn read(node: &Node, folder: Option<&Path>) -> Result<String, Mistake
 fn unreadable(path: &Path, error: &FileError) -> String {
     let file = path.display();
     match error {
-        FileError::Missing => format!("there is no schema {file}"),
+        FileError::Missing => format!("schema {file} not found"),
         FileError::Unreadable(error) => format!("cannot read the schema {file}: {error}"),
-        FileError::TooLong => format!("the schema {file} has more than {} KiB", MAX_LEN / 1024),
-        FileError::NotUtf8 { line } => format!("the schema {file} is not UTF-8 in its line {line}"),
-        FileError::Nul { line } => format!("the schema {file} has a NUL byte in its line {line}"),
+        FileError::TooLong => format!("the schema {file} is larger than {} KiB", MAX_LEN / 1024),
+        FileError::NotUtf8 { line } => format!("the schema {file} contains invalid UTF-8 on line {line}"),
+        FileError::Nul { line } => format!("the schema {file} contains a NUL byte on line {line}"),
     }
 }

@@ -1,4 +1,4 @@
-//! `{{NAME}}` in the texts of a prompt: which names there are, where they stand, what takes their place.
+//! `{{NAME}}` in the texts of a prompt: names, positions, substitution.
 
 use std::collections::BTreeMap;
 
@@ -21,12 +21,10 @@ pub struct Variable {
     pub default: Option<String>,
 }
 
-/// Whether a variable may be called that.
 pub(super) fn is_name(name: &str) -> bool {
     !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'))
 }
 
-/// A place that a value takes.
 struct Hole<'a> {
     start: usize,
     end: usize,
@@ -62,21 +60,19 @@ pub(super) fn check<'a>(
             line + before.matches('\n').count()
         };
         let Some(name) = hole.name else {
-            return Err(Mistake::new(line(), "`{{` without `}}` after it").hint("{{NAME}}, for a variable"));
+            return Err(Mistake::new(line(), "`{{` without `}}` after it").hint("write {{NAME}} for a variable"));
         };
         if !names().any(|other| other == name) {
             let nearest = did_you_mean(nearest(name, names()));
-            let problem = format!("`{{{{{name}}}}}` names no variable{nearest}");
-            return Err(Mistake::new(line(), problem).hint(
-                "declare it under `variables:`; braces that stand for themselves come from a variable with the default \"{{\"",
-            ));
+            let problem = format!("unknown variable `{{{{{name}}}}}`{nearest}");
+            return Err(Mistake::new(line(), problem)
+                .hint("declare it under `variables:`; for literal braces, use a variable with the default \"{{\""));
         }
         used.push(name);
     }
     Ok(used)
 }
 
-/// The value of each variable.
 pub(super) fn values<'a>(
     prompt: &'a Prompt,
     given: &'a [(String, String)],
@@ -102,7 +98,6 @@ pub(super) fn values<'a>(
     Err(PromptError::MissingVariables { prompt: prompt.name.clone(), keys: missing })
 }
 
-/// Whether the prompt knows what it is given.
 pub(super) fn check_given(prompt: &Prompt, given: &[(String, String)]) -> Result<(), PromptError> {
     let all: Vec<String> = prompt.variables.iter().map(|variable| variable.name.clone()).collect();
     match given.iter().find(|(key, _)| !all.contains(key)) {

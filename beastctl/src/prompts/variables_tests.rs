@@ -38,9 +38,9 @@ fn what_is_missing_or_unknown_is_told() {
     assert_eq!(error.hint().as_deref(), Some("-p who=VALUE"));
     let error = prompt().fill(&given(&[("whom", "me")])).unwrap_err();
     assert_eq!(error.to_string(), "the prompt `letter` has no variable `whom`, did you mean `who`?");
-    assert_eq!(error.hint().as_deref(), Some("one of to, who"));
+    assert_eq!(error.hint().as_deref(), Some("use one of to, who"));
     let error = Prompt::default().fill(&given(&[("a", "b")])).unwrap_err();
-    assert_eq!(error.hint().as_deref(), Some("without -p: it has none"));
+    assert_eq!(error.hint().as_deref(), Some("leave out -p: it has no variables"));
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The YAML of a prompt's settings as a tree whose nodes know their lines. Knows nothing of which settings there are.
+//! The YAML of a prompt's settings as a tree with line numbers. Knows nothing of the settings.
 
 use std::fmt;
 
@@ -11,7 +11,6 @@ use serde_saphyr::{MergeKeyPolicy, MessageFormatter, Spanned, UserMessageFormatt
 
 use super::prompt::Mistake;
 
-/// A value and where it stands.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Node {
     /// From 1, in the file.
@@ -21,7 +20,6 @@ pub(super) struct Node {
     pub(super) value: Value,
 }
 
-/// What a node says.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Value {
     Nothing,
@@ -33,7 +31,6 @@ pub(super) enum Value {
     Map(Vec<(Key, Node)>),
 }
 
-/// The name of an entry and where it stands.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Key {
     pub(super) line: usize,
@@ -41,7 +38,6 @@ pub(super) struct Key {
 }
 
 impl Value {
-    /// What to call its kind in a message.
     pub(super) fn kind(&self) -> &'static str {
         match self {
             Value::Nothing => "nothing",
@@ -87,7 +83,7 @@ pub(super) fn parse(text: &str, n_before: usize) -> Result<Node, Mistake> {
         let line = error.location().map_or(1, |location| location.line().max(1));
         let problem = UserMessageFormatter.format_message(error.without_snippet()).into_owned();
         // What a person writes who does not think of YAML; the library's words for it help nobody.
-        let hint = problem.starts_with("mapping values").then(|| "quotes around a text that holds `: `".into());
+        let hint = problem.starts_with("mapping values").then(|| "quote text that contains `: `".into());
         Mistake { line: n_before + number(line), problem, hint }
     })?;
     Ok(place(parsed, text, n_before))

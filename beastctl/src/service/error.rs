@@ -1,4 +1,4 @@
-//! Why the service is not as it was asked to be.
+//! Why a service command failed.
 
 use std::{
     io::{self, ErrorKind},
@@ -10,12 +10,13 @@ use beast_launchd::{PlistError, systemd::UnitError};
 
 use crate::{
     exit::{self, Failing, advice},
+    settings::SettingsError,
     text::quoted,
     wait::WaitError,
 };
 
 /// What to do without a service.
-const WITHOUT: &str = "no service at all, since beastctl starts beastd by itself";
+const WITHOUT: &str = "do without a service, because beastctl starts beastd on demand";
 
 #[derive(Debug, thiserror::Error)]
 pub enum ServiceError {
@@ -33,72 +34,40 @@ pub enum ServiceError {
     NoProgram { program: String, source: io::Error },
     /// It says no.
     #[error("`{command}` failed ({status}){}", said(.words))]
-    Failed {
-        /// As it can be typed.
-        command: String,
-        /// How it ended.
-        status: String,
-        /// What it said.
-        words: String,
-    },
+    Failed { command: String, status: String, words: String },
     /// It does not end.
-    #[error("`{command}` has not ended within {}", humantime::format_duration(*.limit))]
-    Slow {
-        /// As it can be typed.
-        command: String,
-        /// The time.
-        limit: Duration,
-    },
+    #[error("`{command}` did not finish within {}", humantime::format_duration(*.limit))]
+    Slow { command: String, limit: Duration },
     /// The system has no manager for this user, at least not here.
-    #[error("{manager} does not serve this user here: `{command}` failed ({status}){}", said(.words))]
-    NoManager {
-        manager: &'static str,
-        /// What helps.
-        hint: &'static str,
-        /// As it can be typed.
-        command: String,
-        /// How it ended.
-        status: String,
-        /// What it said.
-        words: String,
-    },
+    #[error("{manager} is not available to this user: `{command}` failed ({status}){}", said(.words))]
+    NoManager { manager: &'static str, hint: &'static str, command: String, status: String, words: String },
     /// A file of the same name that is not ours.
-    #[error("{} is there already and was not written by beastctl", .0.display())]
+    #[error("{} already exists and was not written by beastctl", .0.display())]
     Foreign(PathBuf),
     /// The same, where ours was to be removed.
-    #[error("{} was not written by beastctl, so nothing is removed", .0.display())]
+    #[error("{} was not written by beastctl; nothing removed", .0.display())]
     NotOurs(PathBuf),
     /// A package's service is there, and is not the one that was to be installed.
-    #[error("the service of a package is enabled already: {} {}listens at {}", .file.display(), starts(.program.as_deref()), .socket.display())]
-    Packaged {
-        /// Its unit.
-        file: PathBuf,
-        /// What it starts.
-        program: Option<PathBuf>,
-        /// Where it listens.
-        socket: PathBuf,
-    },
+    #[error(
+        "a package's service is already enabled: {} {}listens on {}",
+        .file.display(), starts(.program.as_deref()), .socket.display()
+    )]
+    Packaged { file: PathBuf, program: Option<PathBuf>, socket: PathBuf },
     /// beastd refuses its configuration, so nothing was changed: the system would listen, and every request would fail.
     #[error("{} would not start: {words}", .program.display())]
-    Unfit {
-        /// beastd.
-        program: PathBuf,
-        /// What it says.
-        words: String,
-    },
+    Unfit { program: PathBuf, words: String },
+    /// beastd does not say what it would do with them.
+    #[error(transparent)]
+    Settings(SettingsError),
     /// There is no service.
     #[error("beastd is not installed as a service: beastctl has written no {}", .0.display())]
     NotInstalled(PathBuf),
     /// There is one that does not listen.
-    #[error("the service is installed and stopped: nobody listens at {}", .0.display())]
+    #[error("the service is installed but stopped: nothing listens on {}", .0.display())]
     Stopped(PathBuf),
     /// The same, and the system has given up because beastd failed again and again.
-    #[error("the service is installed and stopped, because beastd failed: nobody listens at {}", .socket.display())]
-    Failing {
-        socket: PathBuf,
-        /// What shows why it failed.
-        words: &'static str,
-    },
+    #[error("the service stopped because beastd failed: nothing listens on {}", .socket.display())]
+    Failing { socket: PathBuf, words: &'static str },
     /// A file cannot be read.
     #[error("cannot read {}", .path.display())]
     Read { path: PathBuf, source: io::Error },
@@ -137,6 +106,7 @@ impl Failing for ServiceError {
             ServiceError::Wait(error) => return error.hint(),
             // Both say it at their ends.
             ServiceError::Plist(_) | ServiceError::Unit(_) => return None,
+            ServiceError::Settings(error) => return error.hint(),
             ServiceError::NoProgram { source, .. } if source.kind() == ErrorKind::NotFound => WITHOUT.into(),
             ServiceError::NoProgram { source, .. } => advice::system(source),
             ServiceError::Failed { command, .. } if command.starts_with("launchctl") => {
@@ -147,16 +117,15 @@ impl Failing for ServiceError {
             }
             ServiceError::Slow { command, .. } => format!("{command}, to see where it hangs"),
             ServiceError::NoManager { hint, .. } => format!("{hint}; or {WITHOUT}"),
-            ServiceError::Foreign(_) => "--force, which keeps a copy of it, or move it away".into(),
+            ServiceError::Foreign(_) => "pass --force, which keeps a copy, or move it away".into(),
             ServiceError::NotOurs(path) => format!("rm {}, if it is yours", quoted(&path.display().to_string())),
             ServiceError::Packaged { .. } => {
-                "beastctl service uninstall, which disables that one, then this again".into()
+                "beastctl service uninstall, which disables it, then repeat the command".into()
             }
-            ServiceError::Unfit { words, .. } if words.contains("; try: ") => return None,
-            ServiceError::Unfit { .. } => "beastctl doctor, which looks at all that beastd needs".into(),
+            ServiceError::Unfit { .. } => "beastctl doctor, which checks everything beastd needs".into(),
             ServiceError::NotInstalled(_) => "beastctl service install".into(),
             ServiceError::Stopped(_) => "beastctl service start".into(),
-            ServiceError::Failing { words, .. } => format!("{words}, and once that is mended beastctl service start"),
+            ServiceError::Failing { words, .. } => format!("{words}, fix that, then beastctl service start"),
             ServiceError::Read { path, source } => advice::reading(path, source),
             ServiceError::Write { path, source, .. } => advice::writing(path, source),
         })

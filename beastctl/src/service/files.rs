@@ -1,4 +1,4 @@
-//! The files of a service: written all or none, and never over somebody else's.
+//! The files of a service: written all or none, and never over another program's.
 
 use std::{
     fs::{self, DirBuilder},
@@ -7,11 +7,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use beast_launchd::file;
+use beast_launchd::{
+    file,
+    whole::{self, PUBLIC},
+};
 
 use super::error::ServiceError;
 
-/// What is at the place of a file of ours.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Found {
     Nothing,
@@ -41,14 +43,12 @@ pub(super) fn read(path: &Path) -> Result<String, ServiceError> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// A file with its text.
 #[derive(Debug, Clone)]
 pub(super) struct Text {
     pub(super) path: PathBuf,
     pub(super) text: String,
 }
 
-/// What was there before files were written.
 #[derive(Debug, Default)]
 pub(super) struct Written {
     before: Vec<(PathBuf, Before)>,
@@ -77,7 +77,7 @@ impl Written {
 
     fn one(&mut self, Text { path, text }: &Text) -> Result<(), ServiceError> {
         let folder = path.parent().expect("a file of a service lies in a folder");
-        fs::create_dir_all(folder).map_err(|source| failed("make the folder", folder, source))?;
+        fs::create_dir_all(folder).map_err(|source| failed("create the folder", folder, source))?;
         let before = match look(path)? {
             Found::Nothing => Before::Nothing,
             Found::Ours(text) => Before::Ours(text),
@@ -131,18 +131,12 @@ pub(super) fn remove(path: &Path) -> Result<(), ServiceError> {
 /// A folder for nobody but its owner, as far as it is not there yet.
 pub(super) fn private_folder(folder: &Path) -> Result<(), ServiceError> {
     let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
-    made.map_err(|source| failed("make the folder", folder, source))
+    made.map_err(|source| failed("create the folder", folder, source))
 }
 
 /// Whoever reads it meanwhile finds the old file or the new one.
 fn write(path: &Path, text: &str) -> Result<(), ServiceError> {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let part = path.with_file_name(format!(".{name}.{}.part", std::process::id()));
-    let done = fs::write(&part, text).and_then(|()| fs::rename(&part, path));
-    if done.is_err() {
-        let _ = fs::remove_file(&part);
-    }
-    done.map_err(|source| failed("write", path, source))
+    whole::write(path, text.as_bytes(), PUBLIC).map_err(|source| failed("write", path, source))
 }
 
 fn free_name(path: &Path) -> PathBuf {

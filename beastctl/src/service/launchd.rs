@@ -1,4 +1,4 @@
-//! launchd, as far as it is one user's own: `launchctl` with the domain `gui/UID`.
+//! launchd for one user: `launchctl` with the domain `gui/UID`.
 
 use std::{path::PathBuf, time::Instant};
 
@@ -12,7 +12,7 @@ use super::{
 };
 
 /// What helps when there is no domain: it comes with the login at the screen.
-const HINT: &str = "log in at the screen of this Mac";
+const HINT: &str = "log in at the Mac's own screen";
 /// `launchctl` is asked again and again; a start takes a few of its milliseconds.
 const PACE: std::time::Duration = std::time::Duration::from_millis(50);
 

@@ -164,7 +164,7 @@ fn a_service_lives_through_all_verbs() {
     "#]]);
 
     mac.mark("code", "78: EX_CONFIG");
-    expect!["failed    beastd ended badly: tail ~/Library/Logs/beast/service.log"]
+    expect!["failed    beastd failed: tail ~/Library/Logs/beast/service.log"]
         .assert_eq(mac.describe().lines().nth(3).unwrap());
     mac.mark("code", "0");
     assert!(!mac.describe().contains("badly"));
@@ -214,11 +214,11 @@ fn a_service_lives_through_all_verbs() {
     mac.mark("disabled", "");
     expect![[r#"
         installed DIR/Library/LaunchAgents/io.beast.beastd.plist
-        enabled   no: the next login does not make it listen
+        enabled   no: it does not listen after the next login
         state     stopped
         socket    DIR/Library/Application Support/beast/s
         {"installed":true,"manager":"launchd","files":["DIR/Library/LaunchAgents/io.beast.beastd.plist"],"enabled":false,"state":"stopped","pid":null,"failed":false,"socket":"DIR/Library/Application Support/beast/s"}
-        the service is installed and stopped: nobody listens at DIR/Library/Application Support/beast/s
+        the service is installed but stopped: nothing listens on DIR/Library/Application Support/beast/s
     "#]].assert_eq(&mac.describe());
     mac.check_calls(expect![[r#"
         print gui/501
@@ -290,5 +290,5 @@ fn what_launchd_refuses_is_taken_back() {
     mac.mark("no-domain", "");
     let error = mac.install(&mac.service()).unwrap_err();
     let (code, line) = (error.code(), error.line());
-    expect!["3 launchd does not serve this user here: `launchctl print gui/501` failed (exit status: 112): Could not find domain for; try: log in at the screen of this Mac; or no service at all, since beastctl starts beastd by itself"].assert_eq(&format!("{code} {}", line.unwrap()));
+    expect!["3 launchd is not available to this user: `launchctl print gui/501` failed (exit status: 112): Could not find domain for; try: log in at the Mac's own screen; or do without a service, because beastctl starts beastd on demand"].assert_eq(&format!("{code} {}", line.unwrap()));
 }

@@ -1,4 +1,4 @@
-//! What `service` wants of the system, whichever system it is.
+//! The interface to a service manager.
 
 use std::path::{Path, PathBuf};
 
@@ -68,7 +68,6 @@ pub(super) struct State {
     pub(super) is_enabled: bool,
     /// Whether a request would be answered.
     pub(super) is_listening: bool,
-    /// The process of beastd.
     pub(super) pid: Option<u32>,
     /// Whether beastd ended badly the last time, and has not been started since.
     pub(super) has_failed: bool,

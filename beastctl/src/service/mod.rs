@@ -1,4 +1,4 @@
-//! `service`: let the system listen for beastd, and start it when somebody calls.
+//! `service`: lets the system listen for beastd, and start it on the first connection.
 
 mod error;
 mod files;
@@ -29,8 +29,9 @@ use crate::{
     cli::ServiceVerb,
     context::Context,
     exit::{During as _, Result},
+    numbers::time,
     output::{json_line, one_line},
-    settings::Settings,
+    settings::{Settings, SettingsError},
     start, stop,
     wait::Wait,
 };
@@ -42,14 +43,13 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 /// The longest that the system waits for the end of beastd.
 const MAX_STOP_LIMIT: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Does what was typed.
 pub(super) fn run(context: &Context, verb: &ServiceVerb) -> Result<()> {
     let wait = Wait::start(Some(context.timeout.unwrap_or(LIMIT))).context("cannot watch for Ctrl-C")?;
     let manager = manager(&wait)?;
     let manager = manager.as_ref();
     let end = |socket: &Path| -> Result<()> {
         if stop::end(socket, &wait)? {
-            context.console.info("the beastd that was started by hand has ended");
+            context.console.info("stopped the beastd that was started by hand");
         }
         Ok(())
     };
@@ -59,7 +59,7 @@ pub(super) fn run(context: &Context, verb: &ServiceVerb) -> Result<()> {
         ServiceVerb::Start => {
             check(manager, &wait)?;
             let socket = verbs::start(manager, end)?;
-            say(context, &format!("listens at {}, the first request starts beastd\n", socket.display()))
+            say(context, &format!("listening on {}; the first request starts beastd\n", socket.display()))
         }
         ServiceVerb::Stop => {
             verbs::stop(manager)?;
@@ -75,7 +75,6 @@ pub(super) fn run(context: &Context, verb: &ServiceVerb) -> Result<()> {
     }
 }
 
-/// That of this system.
 fn manager(wait: &Wait) -> Result<Box<dyn Manager + '_>> {
     Ok(match cfg!(target_os = "macos") {
         true => Box::new(Launchd {
@@ -94,9 +93,9 @@ fn check(manager: &dyn Manager, wait: &Wait) -> Result<(), ServiceError> {
     Ok(())
 }
 
-/// The settings with which the system starts it.
 fn settings(program: &Path, wait: &Wait) -> Result<Settings, ServiceError> {
-    Settings::of_service(program, wait)?.map_err(|words| {
+    Settings::of_service(program, wait)?.map_err(|error| {
+        let SettingsError::Refused(words) = error else { return ServiceError::Settings(error) };
         let words = one_line(words.strip_prefix("beastd: ").unwrap_or(&words));
         ServiceError::Unfit { program: program.to_owned(), words }
     })
@@ -107,8 +106,7 @@ fn stop_limit(settings: &Settings) -> Duration {
     // As beastd reads them; another version of it may know none.
     let drain = match settings.get("drain_timeout").as_deref() {
         Some("never") => Duration::MAX,
-        Some("0") => Duration::ZERO,
-        text => text.and_then(|text| humantime::parse_duration(text).ok()).unwrap_or(DRAIN_TIMEOUT),
+        text => text.and_then(time).unwrap_or(DRAIN_TIMEOUT),
     };
     // Rather than never: launchd would hold up the end of the whole system.
     drain.saturating_add(REST_OF_THE_END).min(MAX_STOP_LIMIT)
@@ -135,16 +133,16 @@ fn install(
         verbs::install(manager, way_back.as_ref(), &service, force, end)?;
     let what = match (is_new, was_there) {
         (true, false) => "installed",
-        (true, true) => "installed anew",
-        (false, _) => "is installed already:",
+        (true, true) => "reinstalled",
+        (false, _) => "already installed:",
     };
     let mut text: String = files.iter().map(|file| format!("{what} {}\n", file.display())).collect();
     for copy in copies {
-        text += &format!("what was there before is {} now\n", copy.display());
+        text += &format!("the previous file is now {}\n", copy.display());
     }
-    text += &format!("it listens at {}, the first request starts beastd\n", service.socket.display());
+    text += &format!("it listens on {}; the first request starts beastd\n", service.socket.display());
     for place in service.http.names() {
-        text += &format!("it answers HTTP at {place}\n");
+        text += &format!("it serves HTTP on {place}\n");
     }
     Ok(context.console.print_lines(&text)?)
 }
@@ -153,10 +151,10 @@ fn uninstall(context: &Context, manager: &dyn Manager) -> Result<()> {
     let text = match verbs::uninstall(manager)? {
         Removed::Files(files) => files.iter().map(|file| format!("removed {}\n", file.display())).collect(),
         Removed::Disabled(file) => format!(
-            "disabled {}, which stays: it is a package's (systemctl --user enable --now beastd.socket brings it back)\n",
+            "disabled {}, which belongs to a package (to undo: systemctl --user enable --now beastd.socket)\n",
             file.display()
         ),
-        Removed::Nothing(file) => format!("nothing to remove: there is no {}\n", file.display()),
+        Removed::Nothing(file) => format!("nothing to remove: {} not found\n", file.display()),
     };
     Ok(context.console.print_lines(&text)?)
 }

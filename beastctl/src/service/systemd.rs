@@ -1,4 +1,4 @@
-//! systemd, as far as it is one user's own: `systemctl --user`.
+//! systemd for one user: `systemctl --user`.
 
 use std::{fs, path::PathBuf};
 
@@ -18,7 +18,7 @@ use super::{
 
 /// What helps when there is no manager: after `su` or in a container there is none, after a login there is.
 const HINT: &str =
-    "log in as this user, not through su or sudo, or loginctl enable-linger, which starts one without a login";
+    "log in as this user, not through su or sudo, or run loginctl enable-linger, which starts it without a login";
 
 /// How `systemctl stop` ends when it does not know one of the units.
 const NOT_LOADED: i32 = 5;
@@ -53,7 +53,6 @@ impl Systemd<'_> {
         units
     }
 
-    /// All units that listen.
     fn sockets(&self) -> Vec<&'static str> {
         [vec![SOCKET_UNIT], self.http_sockets()].concat()
     }

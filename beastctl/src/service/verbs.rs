@@ -1,9 +1,6 @@
-//! What each verb does, with any manager: the order of the steps, and the way back when one fails.
+//! The verbs for any manager: the order of steps, and how to undo them on failure.
 
-use std::{
-    fmt::Write as _,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use beast_launchd::Service;
 use serde_json::{Value, json};
@@ -13,7 +10,7 @@ use super::{
     files::{Found, Written, look, read, remove},
     manager::{Manager, State},
 };
-use crate::{exit::Result, output::one_line};
+use crate::{exit::Result, output::Facts};
 
 /// What `install` did.
 #[derive(Debug)]
@@ -21,9 +18,7 @@ pub(super) struct Installed {
     pub(super) files: Vec<PathBuf>,
     /// Somebody else's files, under the names that they have now.
     pub(super) copies: Vec<PathBuf>,
-    /// Whether anything was written.
     pub(super) is_new: bool,
-    /// Whether a service of ours was there.
     pub(super) was_there: bool,
 }
 
@@ -157,7 +152,6 @@ pub(super) fn uninstall(manager: &dyn Manager) -> Result<Removed, ServiceError> 
     Ok(Removed::Files(ours))
 }
 
-/// Where it listens from now on.
 pub(super) fn start(manager: &dyn Manager, end: impl Fn(&Path) -> Result<()>) -> Result<PathBuf> {
     let Present { socket, .. } = installed(manager)?;
     if !manager.state()?.is_listening {
@@ -181,14 +175,11 @@ pub(super) fn restart(manager: &dyn Manager, end: impl Fn(&Path) -> Result<()>) 
     Ok(manager.restart()?)
 }
 
-/// Everything that is to be known.
 #[derive(Debug)]
 pub(super) struct Status {
     manager: &'static str,
-    /// What shows why beastd ended.
     words: &'static str,
     files: Vec<PathBuf>,
-    /// Where an installed service listens.
     socket: Option<PathBuf>,
     /// Why the manager does not say more.
     state: Result<State, ServiceError>,
@@ -209,48 +200,41 @@ impl Status {
     /// In lines; nothing where the verdict says it all.
     pub(super) fn describe(&self) -> String {
         let Some(socket) = &self.socket else { return String::new() };
-        let mut text = String::new();
-        let mut line = |label: &str, value: String| {
-            // Writing to a String cannot fail.
-            let _ = writeln!(text, "{label:<10}{}", one_line(&value));
-        };
+        let mut facts = Facts::default();
         for (n, file) in self.files.iter().enumerate() {
-            line(if n == 0 { "installed" } else { "" }, file.display().to_string());
+            facts.add(if n == 0 { "installed" } else { "" }, file.display().to_string());
         }
         if let Ok(state) = &self.state {
-            line("enabled", if state.is_enabled { "yes" } else { "no: the next login does not make it listen" }.into());
-            line(
-                "state",
-                match state.pid {
-                    Some(pid) => format!("running, process {pid}"),
-                    None if state.is_listening => "listening: the next request starts beastd".into(),
-                    None => "stopped".into(),
-                },
-            );
-            if state.has_failed {
-                line("failed", format!("beastd ended badly: {}", self.words));
-            }
+            let enabled = if state.is_enabled { "yes" } else { "no: it does not listen after the next login" };
+            facts.add("enabled", enabled.to_owned());
+            let running = match state.pid {
+                Some(pid) => format!("running, process {pid}"),
+                None if state.is_listening => "listening: the next request starts beastd".into(),
+                None => "stopped".into(),
+            };
+            facts.add("state", running);
+            facts.add("failed", state.has_failed.then(|| format!("beastd failed: {}", self.words)));
         }
-        line("socket", socket.display().to_string());
-        text
+        facts.add("socket", socket.display().to_string());
+        facts.text()
     }
 
     /// The same for programs; what is not known is null.
     pub(super) fn object(&self) -> Value {
         let state = self.state.as_ref().ok().filter(|_| self.socket.is_some());
+        let word = state.map_or("unknown", |state| state.word());
         json!({
             "installed": self.socket.is_some(),
             "manager": self.manager,
             "files": self.files,
             "enabled": state.map(|state| state.is_enabled),
-            "state": if self.socket.is_some() { state.map_or("unknown", |state| state.word()) } else { "not_installed" },
+            "state": if self.socket.is_some() { word } else { "not_installed" },
             "pid": state.and_then(|state| state.pid),
             "failed": state.map(|state| state.has_failed),
             "socket": self.socket,
         })
     }
 
-    /// An error unless a request would be answered.
     pub(super) fn verdict(self) -> Result<(), ServiceError> {
         let Some(socket) = self.socket else { return Err(ServiceError::NotInstalled(self.files[0].clone())) };
         match self.state? {
@@ -263,11 +247,9 @@ impl Status {
     }
 }
 
-/// The service that is there, ours or a package's.
 #[derive(Debug)]
 pub(super) struct Present {
     pub(super) files: Vec<PathBuf>,
-    /// Where it listens.
     pub(super) socket: PathBuf,
     /// What it starts, as far as its file says so.
     pub(super) program: Option<PathBuf>,

@@ -1,10 +1,11 @@
-//! One answer from its first event to its last: what is shown while it comes. What is said at its end is in `ending`.
+//! One answer from first to last event: shows it as it arrives. `ending` does the rest.
 
 mod calls;
 mod ending;
 
 use std::{
     io::{self, Stderr, Stdout},
+    mem,
     time::{Duration, Instant},
 };
 
@@ -28,17 +29,16 @@ use crate::{
 
 type Done = (FinishReason, Usage, Timings);
 
-/// What the answer was bound to be; half of it is worth nothing.
+/// Constraint on the answer; a partial one is worthless.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Form {
     /// JSON.
     Json,
-    /// What a grammar says.
+    /// A grammar.
     Grammar,
 }
 
 impl Form {
-    /// What a request asks for.
     pub(crate) fn of(constraint: Option<&Constraint>) -> Option<Self> {
         constraint.map(|constraint| match constraint {
             Constraint::Schema(_) => Form::Json,
@@ -47,7 +47,6 @@ impl Form {
     }
 }
 
-/// An answer that is on its way.
 pub(crate) struct Answering<'a> {
     context: &'a Context,
     options: &'a Options,
@@ -61,20 +60,21 @@ pub(crate) struct Answering<'a> {
     notices: Vec<Notice>,
     parts: Parts,
     calls: Calls,
+    /// Whether a line of thoughts is open on the terminal.
+    is_thinking: bool,
     measured: Measured,
-    /// What the next daemon would have to know.
+    /// State for the next daemon, to resume.
     got: Resume,
     done: Option<Done>,
-    /// Why its grammar or schema did not let it go on.
+    /// Why its grammar or schema reached a dead end.
     dead_end: Option<String>,
-    /// What it has to pass.
     guard: Option<&'a Guard>,
-    /// What somebody types meanwhile is not for the answer.
+    /// Swallows keys typed meanwhile.
     _unechoed: Option<Unechoed>,
 }
 
 impl<'a> Answering<'a> {
-    /// `warnings` are about the input and belong to the notices of the answer.
+    /// `warnings` about the input are part of the answer's notices.
     pub(crate) fn new(
         context: &'a Context,
         options: &'a Options,
@@ -100,6 +100,7 @@ impl<'a> Answering<'a> {
             notices: warnings.into_iter().map(|text| Notice { kind: NoticeKind::Warning, text }).collect(),
             parts: Parts::default(),
             calls: Calls::default(),
+            is_thinking: false,
             measured: Measured::default(),
             got: Resume::default(),
             done: None,
@@ -109,7 +110,7 @@ impl<'a> Answering<'a> {
         }
     }
 
-    /// An answer that is bound to a form is shown whole or not at all.
+    /// A constrained answer is shown whole or not at all.
     #[must_use]
     pub(crate) fn bound_to(self, form: Option<Form>) -> Self {
         if form.is_none() {
@@ -119,7 +120,7 @@ impl<'a> Answering<'a> {
         Self { form, answer, is_streamed: false, ..self }
     }
 
-    /// An answer that has to be a commit message, or nothing of it is shown.
+    /// An answer that must be a commit message, or is not shown.
     #[must_use]
     pub(crate) fn guarded(self, guard: Option<&'a Guard>) -> Self {
         if guard.is_none() {
@@ -129,7 +130,6 @@ impl<'a> Answering<'a> {
         Self { guard, answer, is_streamed: false, ..self }
     }
 
-    /// What has come, without whitespace around it.
     pub(crate) fn text(&self) -> &str {
         self.answer.text()
     }
@@ -138,30 +138,29 @@ impl<'a> Answering<'a> {
         !self.text().is_empty()
     }
 
-    /// Whether somebody has seen what came before the end.
+    /// Whether any text was shown before the end.
     pub(crate) fn is_seen(&self) -> bool {
         self.is_streamed || self.options.output.stream_json
     }
 
-    /// What a conversation keeps of it. It is cut also when it has not ended.
+    /// The text to save in a conversation; truncated if it has not ended.
     pub(crate) fn said(&self) -> Said {
         let is_cut = self.done.is_none_or(|(reason, ..)| reason.is_cut());
         Said { text: self.answer.text().to_owned(), model: self.model.clone(), is_cut }
     }
 
-    /// Not the first of several answers: a blank line goes before it.
+    /// After the first of several answers: a blank line goes before it.
     pub(crate) fn set_apart(&mut self) {
         self.answer.set_apart();
     }
 
-    /// Takes events until the answer is complete. When the daemon ends before that, the next one goes on where it
-    /// stopped.
+    /// Reads events until the answer is complete. When the daemon ends early, the next one resumes it.
     pub(crate) fn follow(&mut self, mut client: Client, asking: &mut Asking<'_>, wait: &Wait) -> Result<()> {
         while self.done.is_none() {
             let patient_until = asking.patient_until();
             let due = self.progress.due().map_or(patient_until, |due| due.min(patient_until));
             match client.next_event(wait, Some(due)) {
-                // What has begun is worth the next daemon; what has not is refused by one that somebody wants to end.
+                // A started answer is worth another daemon; one that was refused by a stopping daemon is not.
                 Ok(Some(Event::Failed(error)))
                     if error.code == ErrorCode::ShuttingDown && !self.got.tokens.is_empty() =>
                 {
@@ -181,11 +180,11 @@ impl<'a> Answering<'a> {
         Ok(())
     }
 
-    /// With the next daemon, after the present one has ended.
+    /// Resumes with the next daemon after the current one ended.
     fn go_on(&mut self, why: ClientError, asking: &mut Asking<'_>, wait: &Wait) -> Result<Client> {
-        self.waiting.say("beastd has ended; the next one goes on".into());
+        self.waiting.say("beastd ended; resuming with the next one".into());
         self.show();
-        // Nothing may come between the words of an answer: it goes on as if nothing had happened.
+        // Nothing may come between the words of an answer: it continues as if nothing had happened.
         asking.again(&self.got, why, wait, |_| {})
     }
 
@@ -221,14 +220,14 @@ impl<'a> Answering<'a> {
                 self.dead_end = dead_end;
             }
             Event::Failed(error) => return Err(ClientError::Daemon(error).into()),
-            // Nobody asked for it; it does no harm.
+            // Not requested; harmless.
             Event::Status(_) | Event::Decided(_) => {}
         }
         Ok(())
     }
 
-    /// What is going on, unless the answer is being written: nothing comes between its words. Lines of `--stream-json`
-    /// say the same.
+    /// Shows progress, unless the answer is being written: nothing comes between its words. `--stream-json` has the
+    /// same information.
     fn show(&mut self) {
         if self.options.output.stream_json || self.is_streamed && self.has_text() {
             return;
@@ -236,13 +235,13 @@ impl<'a> Answering<'a> {
         let now = Instant::now();
         match self.waiting.text(now) {
             Some(text) => self.progress.set(text, now),
-            // Nothing has come yet: what was said before the request goes on.
+            // No event yet: keep the progress from before the request.
             None => self.progress.tick(now),
         }
     }
 
     fn start(&mut self, model: String, n_ctx: u32, mut notices: Vec<Notice>) {
-        // An answer that goes on has told its own.
+        // A resumed answer has already shown its own.
         notices.retain(|notice| !self.notices.contains(notice));
         if !notices.is_empty() {
             self.progress.erase();
@@ -258,10 +257,17 @@ impl<'a> Answering<'a> {
         self.notices.extend(notices);
     }
 
-    /// What is thought and what is called is kept; only what is said is the answer.
+    /// Thoughts and calls are collected; only content is the answer.
     fn delta(&mut self, delta: Delta) -> Result<(), OutputError> {
         let what = match &delta {
             Delta::Text(text) => return self.piece(text),
+            Delta::Reasoning(text) if self.context.console.shows_thoughts() => {
+                self.progress.erase();
+                self.context.console.thought(text);
+                self.is_thinking = true;
+                self.calls.take(delta);
+                return Ok(());
+            }
             Delta::Reasoning(_) => "thinking",
             Delta::Call { .. } | Delta::Arguments { .. } => "calling a tool",
         };
@@ -275,6 +281,9 @@ impl<'a> Answering<'a> {
     }
 
     fn piece(&mut self, text: &str) -> Result<(), OutputError> {
+        if mem::take(&mut self.is_thinking) {
+            self.context.console.thought("\n\n");
+        }
         if self.is_streamed {
             self.progress.erase();
         }
@@ -289,13 +298,11 @@ impl<'a> Answering<'a> {
         Ok(())
     }
 
-    /// Ends an answer that nobody reads.
     pub(crate) fn give_up(&mut self) {
         self.progress.erase();
     }
 
-    /// Ends an answer that stopped in the middle. After Ctrl-C only a terminal needs the newline, and whoever got
-    /// escape codes their end.
+    /// Ends an interrupted answer. After Ctrl-C only a terminal needs the newline, and escape codes must be closed.
     pub(crate) fn abandon(&mut self, is_interrupt: bool) -> Result<()> {
         self.progress.erase();
         if !is_interrupt || self.context.console.stdout_is_terminal || self.answer.is_painted() {
@@ -305,7 +312,7 @@ impl<'a> Answering<'a> {
     }
 }
 
-/// The clock that the daemon stamps its tokens with.
+/// The clock that the daemon uses for tokens.
 fn now_us() -> u64 {
     let now = clock_gettime(ClockId::Monotonic);
     let time = Duration::new(now.tv_sec.unsigned_abs(), u32::try_from(now.tv_nsec).unwrap_or(0));

@@ -1,4 +1,4 @@
-//! A request and the way to whoever answers it: the daemon, and when that ends in the middle, the next one.
+//! A request and its daemon, or the next daemon if that one ends early.
 
 use std::{
     path::Path,
@@ -10,44 +10,42 @@ use beast_protocol::{Event, Generate, Request, Resume};
 use crate::{
     client::{Client, ClientError},
     exit::Result,
+    numbers::time,
     start::{self, StartError},
     wait::Wait,
 };
 
-/// How long a client waits without a sign of life: then it checks whether the daemon still greets, or gives up looking
-/// for another one. `BEAST_PATIENCE` changes the latter.
+/// How long to wait without a sign of life before checking whether the daemon still answers handshakes, or giving up
+/// the search for another one. `BEAST_PATIENCE` sets the latter.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Between two tries to reach a daemon.
+/// Interval between attempts to reach a daemon.
 const PAUSE: Duration = Duration::from_millis(100);
-/// So many daemons may end while they compute this answer, without a new word in between, until it is the request that
-/// is to blame.
+/// After this many daemons have ended on this answer without a new token, the request is to blame.
 const MAX_ENDS: usize = 30;
-/// The same for those that said why they cannot go on, such as for lack of memory.
+/// The same for daemons that gave a reason, such as lack of memory.
 const MAX_DEATHS: usize = 3;
 
-/// A request on its way. It is kept until its answer is complete: it may have to be sent again.
+/// A request in progress. Kept until its answer is complete, since it may have to be sent again.
 pub(crate) struct Asking<'a> {
     socket: &'a Path,
     may_start: bool,
     request: Request,
     patience: Duration,
-    /// When something was heard last.
     heard: Instant,
-    /// Whether the present daemon has begun to compute.
+    /// Whether the current daemon has started to compute.
     has_begun: bool,
-    /// Daemons that have ended over the next word.
+    /// Daemons that have ended on the next token.
     n_ends: usize,
-    /// Those in a row that could not go on, and said so: the next one will not either.
+    /// Consecutive daemons that gave a reason to end, which the next one will share.
     n_deaths: usize,
-    /// The furthest that the parts of a long input have come, as round and number: each daemon begins them anew.
+    /// The furthest progress in parts of a long input, as round and number: each daemon starts them again.
     best_part: (u32, u32),
 }
 
 impl<'a> Asking<'a> {
     pub(crate) fn new(socket: &'a Path, may_start: bool, request: Generate) -> Self {
         let (request, heard) = (Request::Generate(request), Instant::now());
-        let said = std::env::var("BEAST_PATIENCE").ok();
-        let patience = said.and_then(|text| humantime::parse_duration(&text).ok()).unwrap_or(PATIENCE);
+        let patience = std::env::var("BEAST_PATIENCE").ok().and_then(|text| time(&text)).unwrap_or(PATIENCE);
         Self {
             socket,
             may_start,
@@ -61,7 +59,7 @@ impl<'a> Asking<'a> {
         }
     }
 
-    /// What is asked, to be changed before it is sent again.
+    /// The request, to be changed before it is sent again.
     pub(crate) fn request(&mut self) -> &mut Generate {
         match &mut self.request {
             Request::Generate(request) => request,
@@ -69,14 +67,14 @@ impl<'a> Asking<'a> {
         }
     }
 
-    /// Finds the daemon, or starts one, and sends it the request. `say` hears what takes time.
+    /// Finds or starts a daemon and sends the request. `say` shows what takes time.
     pub(crate) fn send(&self, wait: &Wait, say: impl FnMut(&str)) -> Result<Client, StartError> {
         let mut client = start::connect(self.socket, self.may_start, wait, say)?;
         client.send(&self.request, wait)?;
         Ok(client)
     }
 
-    /// Hears what comes: whoever says how far it is, is alive, whether it loads, reads or lets others go first.
+    /// Records an event: any progress is a sign of life.
     pub(crate) fn hear(&mut self, event: &Event) {
         self.heard = Instant::now();
         match event {
@@ -95,7 +93,7 @@ impl<'a> Asking<'a> {
         self.heard + PATIENCE
     }
 
-    /// After a long silence: whoever still greets is alive, busy as it may be.
+    /// After a long silence: a daemon that answers a handshake is alive, however busy.
     ///
     /// # Errors
     /// [`ClientError::Silent`], or see [`Wait`].
@@ -108,11 +106,11 @@ impl<'a> Asking<'a> {
         Ok(())
     }
 
-    /// The daemon has ended in the middle, `why` says how: the next one goes on behind what has come.
+    /// The daemon ended early, for the reason `why`: the next one resumes after what has arrived.
     ///
     /// # Errors
-    /// `why` when too many have ended over this answer, or no daemon may or can be started; otherwise why there was
-    /// none within a minute. See also [`Wait`].
+    /// `why` when too many have ended on this answer, or no daemon may or can be started; otherwise why none was found
+    /// within a minute. See also [`Wait`].
     pub(crate) fn again(
         &mut self,
         got: &Resume,
@@ -135,7 +133,7 @@ impl<'a> Asking<'a> {
                     return Err(ClientError::from(error).into());
                 }
                 Err(error @ StartError::Client(ClientError::OtherVersion(_))) => return Err(error.into()),
-                // That nobody is there is no news.
+                // A missing daemon is expected here.
                 Err(StartError::Refused(_) | StartError::Missing(_)) => break,
                 Err(error) => reason = error.into(),
             }

@@ -1,5 +1,4 @@
-//! The conversation that a single question takes part in: what was said before goes first, and the answer is kept
-//! afterwards.
+//! The conversation of a single question: earlier turns go first, and the answer is saved afterwards.
 
 use std::{env, time::SystemTime};
 
@@ -15,37 +14,37 @@ use crate::{
     prompts::Prompt,
 };
 
-/// A longer user turn is kept only when that is asked for: it is material, which the user has anyway.
+/// Longer user turns are only saved on request: they are material, which the user has anyway.
 const MAX_UNASKED_LEN: usize = 64 * 1024;
 
-/// The prompt of a question that names none.
+/// The prompt for a question that names none.
 const PLAIN: &str = "ask";
 
-/// The part that a question takes in a conversation.
+/// The role of a question in a conversation.
 #[derive(Debug)]
 pub(crate) struct Conversing {
     place: Place,
     head: Head,
     question: String,
-    /// So many of the oldest exchanges are not sent: they do not fit.
+    /// Number of oldest exchanges that do not fit and are not sent.
     n_left_out: usize,
 }
 
 #[derive(Debug)]
 enum Place {
-    /// In none.
+    /// Not saved.
     Alone,
-    /// It begins one by itself, once it has its answer.
+    /// Starts a conversation once it has its answer.
     Own,
-    /// It goes on with this one, or begins it by its name.
+    /// Continues this one, or starts it under its name.
     Open(Box<Open>),
 }
 
 impl Conversing {
-    /// Finds the conversation and locks it. `is_kept` says whether a question is kept without being asked to.
+    /// Finds and locks the conversation. `is_kept` says whether questions are saved by default.
     ///
     /// # Errors
-    /// What was asked for cannot be had.
+    /// When the requested conversation is unavailable.
     pub(crate) fn begin(options: &Options, is_kept: bool, console: Console) -> Result<Self> {
         let place = match named(options)? {
             Some(open) => Place::Open(Box::new(open)),
@@ -58,7 +57,7 @@ impl Conversing {
         Ok(Self { place, head: Head::new("", ""), question: String::new(), n_left_out: 0 })
     }
 
-    /// What goes before the material, see [`other_prompt`].
+    /// Text that precedes the material, see [`other_prompt`].
     pub(crate) fn front(&self, name: &str, prompt: &Prompt) -> String {
         match &self.place {
             Place::Open(open) => {
@@ -68,7 +67,7 @@ impl Conversing {
         }
     }
 
-    /// Puts what was said before in front of the question. The system turn is that of the conversation then.
+    /// Puts earlier turns in front of the question. The system turn is the conversation's.
     pub(crate) fn take_part(&mut self, prompt: &str, request: &mut Generate) {
         let Some(question) = request.messages.last() else { return };
         if matches!(self.place, Place::Own) && question.content.len() > MAX_UNASKED_LEN {
@@ -92,15 +91,15 @@ impl Conversing {
 
     fn put_before(&self, request: &mut Generate) {
         if let Some(conversation) = self.earlier() {
-            // Spans of the request are about its last message, which stays the last.
+            // Spans of the request refer to its last message, which stays last.
             let question = request.messages.pop();
             request.messages = conversation.messages(self.n_left_out..conversation.exchanges.len());
             request.messages.extend(question);
         }
     }
 
-    /// Leaves out the oldest exchanges of a conversation that does not fit; whether there was anything to leave out,
-    /// and this was the error.
+    /// Drops the oldest exchanges of a conversation that does not fit; whether there was anything to drop and this was
+    /// the error.
     pub(crate) fn make_room(&mut self, error: &Failure, request: &mut Generate) -> bool {
         let n = self.earlier().map_or(0, |earlier| n_to_leave_out(error, &earlier.exchanges[self.n_left_out..]));
         self.n_left_out += n;
@@ -108,15 +107,14 @@ impl Conversing {
         n > 0
     }
 
-    /// What was lost.
     pub(crate) fn loss(&self) -> Option<String> {
         (self.n_left_out > 0).then(|| left_out(self.n_left_out))
     }
 
-    /// Keeps question and answer. What nobody asked to be kept is not worth a failure.
+    /// Saves question and answer. Failing to save by default is only a warning.
     ///
     /// # Errors
-    /// A conversation that was asked for cannot be written.
+    /// When a requested conversation cannot be written.
     pub(crate) fn keep(self, said: Said, console: Console) -> Result<()> {
         if said.text.is_empty() {
             return Ok(());
@@ -136,7 +134,7 @@ impl Conversing {
     }
 }
 
-/// The conversation that `--session` or `-c` asks for.
+/// The conversation for `--session` or `-c`.
 pub(crate) fn named(options: &Options) -> Result<Option<Open>, ConversationError> {
     let conversation = &options.conversation;
     let open = match &conversation.session {
@@ -155,14 +153,15 @@ pub(crate) fn named(options: &Options) -> Result<Option<Open>, ConversationError
     Ok(Some(open))
 }
 
-/// What a prompt says that the conversation was not begun with. The system turn stays, so that the daemon need not read
-/// everything anew; this goes into the next question instead. `ask` is how one goes on with any conversation.
+/// The instruction of a prompt other than the conversation's. The system turn stays, so that the daemon need not
+/// prefill everything again; the instruction goes into the next question instead. `ask` is the prompt that continues
+/// any conversation.
 pub(crate) fn other_prompt(earlier: &Conversation, name: &str, prompt: &Prompt) -> String {
     let is_same = name == PLAIN || prompt.system == earlier.head.system;
     if is_same { String::new() } else { prompt.system.trim().to_owned() }
 }
 
-/// Whether a conversation that nobody has named may be kept.
+/// Whether to save an unnamed conversation.
 pub(crate) fn is_log_wanted(options: &Options) -> Result<bool, TurnError> {
     if options.conversation.no_log {
         return Ok(false);
@@ -182,20 +181,18 @@ pub(crate) fn warn_of_damage(open: &Open, console: Console) {
     }
 }
 
-/// What is said about a conversation whose end is missing.
+/// The warning about a conversation whose end is damaged.
 pub(crate) fn damage(name: &str) -> String {
-    format!("the last exchange of the conversation `{name}` is damaged and left out")
+    format!("the last exchange of the conversation `{name}` is damaged and was skipped")
 }
 
-/// Says that the answer is not kept.
 pub(crate) fn warn_of_log(error: ConversationError, console: Console) {
     let line = Failure::from(error).line();
-    console.warning(&format!("the conversation is not kept: {}", line.unwrap_or_default()));
+    console.warning(&format!("the conversation is not saved: {}", line.unwrap_or_default()));
 }
 
-/// How many of these exchanges, the oldest first, are not sent any more after this error: none after another one than
-/// that all of it is too long. Where both sizes are known, as many as are needed by their share of the text; another
-/// try shows whether they were enough.
+/// How many of these exchanges, oldest first, to drop after this error: none unless everything is too long. If both
+/// sizes are known, as many as needed by their share of the text; the next attempt shows whether that was enough.
 pub(crate) fn n_to_leave_out(error: &Failure, exchanges: &[Exchange]) -> usize {
     if error.code() != exit::TOO_LONG {
         return 0;
@@ -205,7 +202,7 @@ pub(crate) fn n_to_leave_out(error: &Failure, exchanges: &[Exchange]) -> usize {
         _ => None,
     };
     let len = |exchange: &Exchange| (exchange.question.content.len() + exchange.answer.content.len()) as u64;
-    // Of the whole prompt, as if it had nothing but this text: rather too few than too many.
+    // As if the prompt contained only this text: rather too few than too many.
     let all: u64 = exchanges.iter().map(len).sum();
     let needed = sizes.map_or(0, |Sizes { n_prompt, n_ctx }| {
         all * u64::from(n_prompt.saturating_sub(n_ctx)) / u64::from(n_prompt.max(1))
@@ -218,10 +215,9 @@ pub(crate) fn n_to_leave_out(error: &Failure, exchanges: &[Exchange]) -> usize {
     enough.map_or(exchanges.len(), |n| n + 1)
 }
 
-/// What is said about it.
 pub(crate) fn left_out(n: usize) -> String {
     let n = count(n as u64, "oldest exchange");
-    format!("no longer sent, because there is no room: the {n} of this conversation")
+    format!("the context is full: no longer sending the {n} of this conversation")
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What a task is about: files, stdin, a diff, a question. Nothing here has seen a prompt or the daemon.
+//! The material of a task: files, stdin, a diff, a question. Knows no prompts and no daemon.
 
 pub(crate) mod words;
 
@@ -17,19 +17,18 @@ use crate::{
     wait::Wait,
 };
 
-/// After this time without input a person is told what is being waited for.
+/// Time without input after which a note says what is being waited for.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// The user's side of a request.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Material {
-    /// What a prompt says that is not that of the conversation.
+    /// An instruction that differs from the conversation's.
     pub(crate) front: String,
-    /// What may be long, and may be divided or shortened when it is too long.
+    /// The long part, which may be truncated or split.
     pub(crate) text: String,
-    /// What is asked about it, or instead of it.
+    /// The question about it, or instead of it.
     pub(crate) question: String,
-    /// What was changed on the way, a line each.
+    /// Changes on the way, one line each.
     pub(crate) warnings: Vec<String>,
 }
 
@@ -39,7 +38,7 @@ impl From<Input> for Material {
     }
 }
 
-/// The material of `summarize` and `run`. `prompt` is for the advice when there is none.
+/// Material for `summarize` and `run`. `prompt` is for the hint when there is none.
 pub(crate) fn files(prompt: &str, files: &[PathBuf], wait: &Wait, console: Console) -> Result<Material, InputError> {
     if files.is_empty() {
         hint_at_stdin(wait, console);
@@ -55,8 +54,7 @@ pub(crate) fn files(prompt: &str, files: &[PathBuf], wait: &Wait, console: Conso
     Ok(input.into())
 }
 
-/// The material of `run` when its only argument is a text: that, or what is piped in with the text after it, as in
-/// `ask`.
+/// Material for `run` with a single text argument: that text, or piped input followed by the text, as with `ask`.
 pub(crate) fn text(text: &str, wait: &Wait, console: Console) -> Result<Material, InputError> {
     if !input::stdin_is_terminal() {
         hint_at_stdin(wait, console);
@@ -68,7 +66,7 @@ pub(crate) fn text(text: &str, wait: &Wait, console: Console) -> Result<Material
     Ok(Material { text: text.into(), ..Material::default() })
 }
 
-/// The material of `commit-msg`: stdin, or what is staged when a person sits there.
+/// Material for `commit-msg`: stdin, or the staged changes if stdin is a terminal.
 pub(crate) fn diff(wait: &Wait, console: Console) -> Result<Material> {
     if input::stdin_is_terminal() {
         let Staged { text, warnings, .. } = Staged::read(Git::new(wait))?;
@@ -77,13 +75,13 @@ pub(crate) fn diff(wait: &Wait, console: Console) -> Result<Material> {
     hint_at_stdin(wait, console);
     let mut input = input::read(&[], wait)?;
     if input.is_blank() {
-        // Programs start others with nothing to read; whoever has staged something means that.
+        // Some programs start others with empty stdin; staged changes are then what is meant.
         return match Staged::read(Git::new(wait)) {
             Ok(Staged { text, warnings, .. }) => {
-                console.info("stdin is empty, so the message is for what is staged");
+                console.info("stdin is empty; using the staged changes");
                 Ok(Material { text, warnings, ..Material::default() })
             }
-            // What git says of a repository that it refuses is the real reason.
+            // git's own message about a repository that it rejects is the real reason.
             Err(GitError::Failed { command, reason }) => Err(GitError::NoInput { command, reason }.into()),
             Err(GitError::Missing(_) | GitError::NothingStaged) => {
                 Err(InputError::Empty { example: "git diff --staged | beastctl commit-msg" }.into())
@@ -97,7 +95,7 @@ pub(crate) fn diff(wait: &Wait, console: Console) -> Result<Material> {
     Ok(input.into())
 }
 
-/// A question and, when something is piped in, what it is about.
+/// A question and, if stdin is piped, its subject.
 pub(crate) fn question(words: &[String], wait: &Wait, console: Console) -> Result<Material> {
     let names_stdin = words.iter().any(|word| word == "-");
     let question = words.iter().filter(|word| *word != "-").map(String::as_str).collect::<Vec<_>>().join(" ");
@@ -117,27 +115,27 @@ pub(crate) fn question(words: &[String], wait: &Wait, console: Console) -> Resul
     if question.is_empty() {
         return Err(InputError::Empty { example: "beastctl ask 'QUESTION'" }.into());
     }
-    // A pipe without anything in it: many programs start others that way.
+    // An empty pipe: many programs start others that way.
     Ok(Material { question, ..Material::default() })
 }
 
 /// `ask notes.txt` asks about two words, where other programs would read the file.
 fn hint_at_file(words: &[String], console: Console) {
-    // Many a word is also the name of some file.
+    // Many words are also file names.
     let looks_like_file = |word: &&String| words.len() == 1 || word.contains(['.', '/']);
     if let Some(file) = words.iter().find(|word| looks_like_file(word) && Path::new(word.as_str()).is_file()) {
-        let text = "is the question itself, its content is not read; try: beastctl ask 'QUESTION' <";
+        let text = "is taken as the question, not read as a file; try: beastctl ask 'QUESTION' <";
         console.info(&format!("`{file}` {text} {}", crate::text::quoted(file)));
     }
 }
 
-/// A program that waits for input in silence looks as if it hung.
+/// Waiting silently for input looks like a hang.
 pub(crate) fn hint_at_stdin(wait: &Wait, console: Console) {
     if !console.stderr_is_terminal || console.is_quiet {
         return;
     }
     if input::stdin_is_terminal() {
-        console.info("reading from the terminal, Ctrl-D ends it");
+        console.info("reading from the terminal; press Ctrl-D to finish");
     } else if input::stdin_is_silent(wait, PATIENCE) {
         console.info("waiting for input on stdin");
     }

@@ -1,5 +1,5 @@
-//! One turn of a model: material and prompt become a request, somebody is reached who answers it, and its events become
-//! an answer on the screen. Verbs put these steps in a row; none of them is known here.
+//! One turn: material and prompt become a request, a daemon answers it, and its events become the printed answer. Verbs
+//! combine these steps; none is known here.
 
 pub(crate) mod answering;
 pub(crate) mod asking;
@@ -30,21 +30,21 @@ use crate::{
     wait::{Wait, WaitError},
 };
 
-/// What git takes for the beginning of a comment, where no repository says otherwise.
+/// git's default comment character.
 const COMMENT: &str = "#";
 
-/// The last line of a run of `--stream-json` that failed; nothing for what a line has told already.
+/// The last line of a failed `--stream-json` run; none if a line has already reported it.
 pub(crate) fn print_error(context: &Context, error: &Failure) {
     let (code, line) = (error.code(), error.line());
-    let is_told = matches!(error.find(), Some(TurnError::Cut(_)));
+    let is_told = matches!(error.find(), Some(TurnError::Cut(_) | TurnError::Repeats(_)));
     if code != exit::DONE && !is_told {
         let message = line.unwrap_or_else(|| error.to_string());
-        // Where stdout cannot be written, the line on stderr has to do.
+        // If stdout cannot be written, the line on stderr has to do.
         let _ = context.console.print(&json_line(&error_object(&message, &error.word(), code)));
     }
 }
 
-/// What cannot be understood is told, and not taken for a yes or a no.
+/// An invalid value is reported, not taken for yes or no.
 pub(crate) fn check_markdown_wish() -> Result<(), TurnError> {
     match env::var_os("BEAST_MARKDOWN") {
         Some(wish) if !wish.is_empty() && wish != "always" && wish != "never" => {
@@ -54,7 +54,7 @@ pub(crate) fn check_markdown_wish() -> Result<(), TurnError> {
     }
 }
 
-/// Finds the daemon, or starts one, and sends it a request.
+/// Finds or starts the daemon and sends it a request.
 pub(crate) fn reach(context: &Context, asking: &Asking<'_>, wait: &Wait) -> Result<(Client, Progress<Stderr>)> {
     let mut progress = Progress::with_spinner(io::stderr(), context.console.shows_progress(), context.started);
     let sent = asking.send(wait, |text| progress.set(text.into(), Instant::now()));
@@ -62,7 +62,7 @@ pub(crate) fn reach(context: &Context, asking: &Asking<'_>, wait: &Wait) -> Resu
     Ok((client, progress))
 }
 
-/// What has come stays, with its newline; then the reason is told.
+/// Keeps the text so far, with its newline, then reports the reason.
 pub(crate) fn broken_off(answering: &mut Answering<'_>, error: Failure) -> Failure {
     let code = error.code();
     if code == exit::DONE || error.is::<OutputError>() {
@@ -78,7 +78,6 @@ pub(crate) fn broken_off(answering: &mut Answering<'_>, error: Failure) -> Failu
     }
 }
 
-/// What the command line binds the answer to.
 pub(crate) fn constraint(options: &Options, stdin_is_free: bool) -> Result<Option<Constraint>> {
     let output = &options.output;
     Ok(match (&output.schema, &output.grammar) {
@@ -88,18 +87,18 @@ pub(crate) fn constraint(options: &Options, stdin_is_free: bool) -> Result<Optio
     })
 }
 
-/// What an answer of `commit-msg` has to pass: scripts take it as it is. One that is bound to a form is no message.
+/// The check for an answer of `commit-msg`, which scripts use as it is. A constrained answer is not a message.
 pub(crate) fn guard(prompt: &str, request: &Generate, span: Span, options: &Options) -> Result<Option<Guard>> {
     let is_free = request.constraint.is_none() && request.tools.functions.is_empty() && !options.output.extract;
     if prompt != commit_message::PROMPT || !is_free {
         return Ok(None);
     }
-    // Who writes an instruction may want more than one line.
+    // A custom instruction may ask for more than one line.
     let is_ours = prompts::find(prompt, prompts::folder().ok().as_deref())?.origin == Origin::BuiltIn;
     Ok(Some(Guard::new(request, span, is_ours && options.system.is_none(), COMMENT)))
 }
 
-/// Functions of the command line; none without `--tools`.
+/// Tools from the command line; none without `--tools`.
 pub(crate) fn tools(options: &Options) -> Result<Tools> {
     let ToolOptions { tools, tool_choice } = &options.tools;
     let read = tools.as_deref().map(|path| constraint::tools(path, tool_choice.as_deref())).transpose()?;
@@ -107,7 +106,7 @@ pub(crate) fn tools(options: &Options) -> Result<Tools> {
 }
 
 pub(crate) fn load_prompt(name: &str, options: &Options) -> Result<Prompt> {
-    // Without a home there are no prompts of the user's own; the built-in ones need none.
+    // Without a home directory there are only built-in prompts.
     let prompt = prompts::load(name, prompts::folder().ok().as_deref())?;
     Ok(match &options.system {
         Some(system) => prompt.replace(system, &options.param)?,

@@ -1,14 +1,14 @@
 //! Prompt, material and options become one request.
 
-use beast_protocol::{Constraint, Generate, Message, Overflow, Place, Role, Sampling, Span};
+use beast_protocol::{Constraint, Extent, Generate, Message, Overflow, Place, Role, Sampling, Span, TemplateOptions};
 
 use super::material::Material;
 use crate::{
-    cli::{Options, Truncate},
+    cli::{Effort, Options, Truncate},
     prompts::Prompt,
 };
 
-/// What is asked with a prompt, as the command line wants it, and where in its last message the material is.
+/// The request for a prompt with the command line's options, and the span of the material in its last message.
 pub(crate) fn generate(prompt: Prompt, material: Material, options: &Options) -> (Generate, Span) {
     let (mut request, material) = of_prompt(prompt, material);
     let Options { max_tokens, stop, truncate, sampling, .. } = options;
@@ -25,16 +25,24 @@ pub(crate) fn generate(prompt: Prompt, material: Material, options: &Options) ->
     if !stop.is_empty() {
         request.stop.clone_from(stop);
     }
+    if options.output.extract && request.constraint.is_none() {
+        request.extent = Extent::CodeBlock;
+    }
+    request.template.thinking = options.thinking.wish().or(request.template.thinking);
+    if let Some(effort) = options.thinking.effort {
+        request.template.variables = format!(r#"{{"reasoning_effort": "{}"}}"#, word(effort));
+    }
+    request.max_thought = options.thinking.max_thought;
     if let Some(place) = truncate {
-        // Whoever says what may be dropped does not want it reduced.
+        // Explicit truncation rules out map-reduce.
         request.overflow = Overflow::Truncate { material, drop: of_place(*place) };
     }
     (request, material)
 }
 
-/// What is asked with a prompt whose variables have their values, and where in its last message the material is. The
-/// instruction is the system turn and the material the user turn: so the daemon can keep the beginning, which is the
-/// same for every input, and reads only what is new. A question follows its material, as a person would ask.
+/// The request for a prompt with its variables filled in, and the span of the material in its last message. The
+/// instruction is the system turn and the material the user turn, so that the daemon can cache the prefix that all
+/// inputs share. A question follows its material, as people ask.
 pub(crate) fn of_prompt(prompt: Prompt, material: Material) -> (Generate, Span) {
     let system = Message::new(Role::System, prompt.system);
     let (content, span) = user_turn(&prompt.instruction, material);
@@ -45,6 +53,8 @@ pub(crate) fn of_prompt(prompt: Prompt, material: Material) -> (Generate, Span) 
         sampling: prompt.sampling,
         max_tokens: prompt.max_tokens,
         stop: prompt.stop,
+        extent: if prompt.one_line { Extent::Line } else { Extent::Whole },
+        template: TemplateOptions { thinking: prompt.think, ..TemplateOptions::default() },
         constraint: prompt.schema.map(Constraint::Schema),
         overflow: match prompt.reduce {
             Some(instruction) => Overflow::Reduce { material: span, instruction },
@@ -55,7 +65,7 @@ pub(crate) fn of_prompt(prompt: Prompt, material: Material) -> (Generate, Span) 
     (request, span)
 }
 
-/// The text of the turn, and where in it the material is. What is constant comes first, so that it is read once.
+/// The text of the turn, and the span of the material. Constant text comes first, so that it can be cached.
 fn user_turn(instruction: &str, material: Material) -> (String, Span) {
     let Material { front, text, question, .. } = material;
     let front = if front.is_empty() { front } else { format!("{front}\n\n") };
@@ -65,6 +75,15 @@ fn user_turn(instruction: &str, material: Material) -> (String, Span) {
     let start = (front.len() + instruction.len()) as u64;
     let span = Span { start, end: start + text.len() as u64 };
     (format!("{front}{instruction}{text}{gap}{question}"), span)
+}
+
+/// The name that templates know.
+fn word(effort: Effort) -> &'static str {
+    match effort {
+        Effort::Low => "low",
+        Effort::Medium => "medium",
+        Effort::High => "high",
+    }
 }
 
 fn of_place(place: Truncate) -> Place {

@@ -133,7 +133,7 @@ fn a_question_goes_with_its_text() {
     let view = alfred(&beast, &["start", "--", "ask", "-why?"], "some text");
     let view = look(&beast, &job(&view), is_over);
     assert_eq!(daemon.join().unwrap().messages[1].content, "some text\n\n-why?");
-    assert_eq!(view["footer"], "beastctl: warning: the answer was cut at 3 tokens (--max-tokens)");
+    assert_eq!(view["footer"], "beastctl: warning: the answer is truncated at 3 tokens (--max-tokens)");
 }
 
 #[test]
@@ -162,17 +162,14 @@ fn what_fails_is_told_once() {
     assert_eq!(view["response"], "half\n\nbeastctl: it broke; try: again");
     let view = alfred(&beast, &["start", "nothing"], "text");
     let view = look(&beast, &job(&view), is_over);
-    assert!(view["response"].as_str().unwrap().starts_with("beastctl: there is no prompt `nothing`"), "{view}");
+    assert!(view["response"].as_str().unwrap().starts_with("beastctl: no prompt `nothing`"), "{view}");
     let view = alfred(&beast, &["start", "tldr"], " \n");
     check_view(&view);
-    assert!(is_over(&view) && view["response"].as_str().unwrap().starts_with("There is no text"), "{view}");
+    assert!(is_over(&view) && view["response"].as_str().unwrap().starts_with("No text"), "{view}");
     for job in ["1-2", "../x"] {
         let view = alfred(&beast, &["view", job], "");
         check_view(&view);
-        assert_eq!(
-            (&view["response"], is_over(&view)),
-            (&"this answer is not there any more; try: ask once more".into(), true)
-        );
+        assert_eq!((&view["response"], is_over(&view)), (&"this answer no longer exists; try: ask again".into(), true));
     }
 }
 
@@ -227,7 +224,7 @@ fn a_process_that_is_gone_is_not_waited_for() {
     rustix::process::kill_process_group(group, rustix::process::Signal::KILL).unwrap();
     assert!(daemon.join().unwrap());
     let view = look(&beast, &job, is_over);
-    assert_eq!(view["response"], "half\n\nthe process that wrote this answer was ended");
+    assert_eq!(view["response"], "half\n\nthe process that wrote this answer was killed");
 }
 
 #[test]

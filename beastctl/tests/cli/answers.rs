@@ -111,14 +111,14 @@ fn json_is_one_object_with_everything() {
             },
             {
               "kind": "warning",
-              "text": "the answer was cut at 3 tokens (--max-tokens)"
+              "text": "the answer is truncated at 3 tokens (--max-tokens)"
             }
           ]
         }"#]]
     .assert_eq(&serde_json::to_string_pretty(&object).unwrap());
     expect![[r#"
         beastctl: warning: no chat template
-        beastctl: warning: the answer was cut at 3 tokens (--max-tokens)
+        beastctl: warning: the answer is truncated at 3 tokens (--max-tokens)
     "#]]
     .assert_eq(&ran.stderr);
 }
@@ -135,7 +135,7 @@ fn no_stream_writes_once_and_stats_say_what_it_took() {
     let lines: Vec<&str> = ran.stderr.lines().collect();
     assert!(lines[0].starts_with("first token ") && lines[0].contains("delivery lag"), "{}", ran.stderr);
     expect![
-        "prompt 9 tokens (4 cached) at 2500.0 tokens/s, answer 3 tokens at 500.0 tokens/s, 1 of 2 guessed tokens right"
+        "prompt 9 tokens (4 cached) at 2500.0 tokens/s, answer 3 tokens at 500.0 tokens/s, 1 of 2 draft tokens accepted"
     ]
     .assert_eq(lines[1]);
 }
@@ -148,7 +148,7 @@ fn a_cut_answer_says_so_and_fails_only_under_strict() {
             expect![[r#"
                 exit 0
                 out: "half\n"
-                err: beastctl: warning: the answer was cut at 3 tokens (--max-tokens)
+                err: beastctl: warning: the answer is truncated at 3 tokens (--max-tokens)
             "#]],
         ),
         (
@@ -163,7 +163,7 @@ fn a_cut_answer_says_so_and_fails_only_under_strict() {
             expect![[r#"
                 exit 5
                 out: "half\n"
-                err: beastctl: the answer was cut at 3 tokens (--max-tokens); try: a larger --max-tokens, or less input
+                err: beastctl: the answer is truncated at 3 tokens (--max-tokens); try: raise --max-tokens, or shorten the input
             "#]],
         ),
     ] {

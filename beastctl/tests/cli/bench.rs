@@ -104,12 +104,12 @@ fn what_the_daemon_says_becomes_a_table() {
     let (_, table) = ran.stdout.split_once("\n\n").unwrap();
     expect![[r#"
         generation: one answer at a time
-          prompt 9 tokens, answer 3, context 4096, batch 1024, 2 threads, prompts in steps of 128
+          prompt 9 tokens, answer 3, context 4096, batch 1024, 2 threads, prefill in chunks of 128
           first token, ms, less is better
             beast     3.0
-          reading the prompt, tokens/s
+          prefill, tokens/s
             beast  2500.0
-          writing the answer, tokens/s
+          decode, tokens/s
             beast   500.0
     "#]]
     .assert_eq(table);
@@ -124,7 +124,7 @@ fn what_the_daemon_says_becomes_a_table() {
     let object: Value = serde_json::from_str(&written).unwrap();
     assert_eq!((&object["is_quick"], &object["n_repeats"]), (&true.into(), &1.into()));
     assert_eq!(object["settings"]["n_threads"], "1");
-    expect![[r#"{"key":"prompt","title":"reading the prompt","unit":"tokens/s","rows":[{"label":"beast","median":2500.0,"min":2500.0,"max":2500.0,"samples":[2500.0],"ratio":null,"details":{},"is_chosen":false,"error":null,"absent":null}]}"#]].assert_eq(&object["tables"][0]["groups"][1].to_string());
+    expect![[r#"{"key":"prompt","title":"prefill","unit":"tokens/s","rows":[{"label":"beast","median":2500.0,"min":2500.0,"max":2500.0,"samples":[2500.0],"ratio":null,"details":{},"is_chosen":false,"error":null,"absent":null}]}"#]].assert_eq(&object["tables"][0]["groups"][1].to_string());
     assert!(fs::read_to_string(daemons.beast.path("bench.svg")).unwrap().ends_with("</svg>\n"));
 
     let requests = daemons.check_the_end();
@@ -138,7 +138,7 @@ fn what_cannot_be_measured_stays_with_its_reason() {
     let daemons = Daemons::new(&[WELL, BADLY, WELL, WELL]);
     let ran = daemons.run(&["--only", "profiles,generation", "--json"]);
     let line =
-        "beastctl: not measured: generation; try: mend what the tables name, then beastctl bench --only generation\n";
+        "beastctl: not measured: generation; try: fix what the tables name, then beastctl bench --only generation\n";
     assert_eq!((ran.code, ran.stderr.as_str()), (Some(1), line));
     let tables = &object(&ran)["tables"];
     assert_eq!((&tables[0]["error"], &tables[0]["groups"]), (&"the engine broke".into(), &Value::Array(Vec::new())));
@@ -180,7 +180,7 @@ fn a_beastd_that_does_not_start_says_why() {
         ran.stderr
     };
     expect![[r#"
-        beastctl: cannot start DIR/beastd: beastd: config.toml:3: unknown key; try: beastd, to see it start in the foreground
+        beastctl: cannot start DIR/beastd: beastd: config.toml:3: unknown key; try: run beastd in the foreground to see its output
     "#]].assert_eq(&check("echo 'beastd: config.toml:3: unknown key' >&2; exit 2"));
     let dies = "case $1 in --print-config=json) echo {}; exit;; esac\necho 'INFO x' >&2\necho 'beastd: no socket; try: another' >&2\nexit 1";
     expect![[r#"
@@ -191,7 +191,7 @@ fn a_beastd_that_does_not_start_says_why() {
     expect![[r#"
         exit 3
         out: ""
-        err: beastctl: the program beastd is not to be found; try: put beastd beside beastctl, or into a folder of PATH
+        err: beastctl: cannot find the program beastd; try: put beastd beside beastctl, or into a folder in PATH
     "#]]
     .assert_eq(&ran.report());
 }

@@ -9,7 +9,7 @@ use crate::harness::{Beast, PATIENCE, Ran, spawn};
 
 const LINES: &str = r#"{"progress":{"n_done":0,"n_total":2,"what":"2 threads, weights as they are"}}
 not for us
-{"progress":{"n_done":1,"n_total":2,"what":"chunks of a prompt"}}
+{"progress":{"n_done":1,"n_total":2,"what":"prefill chunk sizes"}}
 {"calibration":{"version":1,"measured_at":"2026-11-23T04:00:00Z","engine":"e","machine":{"cpu":"AMD EPYC","n_cores":2},"model":{"name":"cub","fingerprint":"ab","n_bytes":1},"chosen":{"n_threads":2,"repack":true,"prefill_chunk":128,"decode_width":2},"variants":[{"repack":true,"n_threads":2,"prefill_tps":98.1,"decode_tps":18.2}],"prefill":[],"verify":[{"n_tokens":1,"ms":54.0},{"n_tokens":2,"ms":60.0}],"decode":[{"n_seqs":1,"ms":54.0},{"n_seqs":2,"ms":81.0}]}}
 {"written":"/models/cub.gguf.calibration.json"}
 "#;
@@ -21,7 +21,7 @@ fn beastd(beast: &Beast, script: &str) {
 
 /// How busy the machine is, is not what is tested.
 fn without_warning(text: &str) -> String {
-    let is_warning = |line: &&str| line.contains("not to be trusted") || line.contains("cannot be seen on this system");
+    let is_warning = |line: &&str| line.contains("are unreliable") || line.contains("on this system");
     text.lines().filter(|line| !is_warning(line)).map(|line| format!("{line}\n")).collect()
 }
 
@@ -34,19 +34,19 @@ fn what_was_found_is_shown() {
     assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""), "{ran:?}");
     expect![[r#"
         calibration: cub on AMD EPYC, 2 cores, 2026-11-23T04:00:00Z
-          chosen (*): 2 threads, weights rearranged, prompts in steps of 128, 2 answers in one step
-          reading a prompt, tokens/s
-          * 2 threads, weights rearranged  98.1
-          writing an answer, tokens/s
-          * 2 threads, weights rearranged  18.2
-          checking guessed tokens, by their number, ms, less is better
-            1 token                        54.0  x1.00  #############################     54.00 ms each
-            2 tokens                       60.0  x1.11  ################################  30.00 ms each
-          one token for each of several answers, ms, less is better
-            1 answer                       54.0  x1.00  #####################             54.00 ms each
-          * 2 answers                      81.0  x1.50  ################################  40.50 ms each
-          note: written to /models/cub.gguf.calibration.json
-          note: a running beastd takes it over at its next start: beastctl stop, and the next call starts it
+          chosen (*): 2 threads, weights repacked, prefill in chunks of 128, 2 answers per step
+          prefill, tokens/s
+          * 2 threads, weights repacked  98.1
+          decode, tokens/s
+          * 2 threads, weights repacked  18.2
+          verifying drafts, by number of tokens, ms, less is better
+            1 token                      54.0  x1.00  #############################     54.00 ms each
+            2 tokens                     60.0  x1.11  ################################  30.00 ms each
+          decoding several answers, one token each, ms, less is better
+            1 answer                     54.0  x1.00  #####################             54.00 ms each
+          * 2 answers                    81.0  x1.50  ################################  40.50 ms each
+          note: saved to /models/cub.gguf.calibration.json
+          note: a running beastd uses it after a restart: beastctl stop; the next command starts it again
     "#]]
     .assert_eq(&without_warning(&ran.stdout));
     assert_eq!(fs::read_to_string(beast.path("arguments")).unwrap(), "--calibrate --force --model /m.gguf\n");
@@ -85,20 +85,20 @@ fn a_beastd_that_cannot_says_why() {
     "#]]
     .assert_eq(&check(&format!("{progress}\necho 'beastd: no such model; try: another' >&2\nexit 1")));
     expect![[r#"
-        beastctl: beastd could not calibrate: it ended with exit status: 7; try: beastd --calibrate, for all that it says
+        beastctl: beastd could not calibrate: it exited with exit status: 7; try: beastd --calibrate, to see its full output
     "#]]
     .assert_eq(&check(&format!("{progress}\nexit 7")));
     expect![[r#"
-        beastctl: beastd could not calibrate: it ended without a result; try: beastd --calibrate, for all that it says
+        beastctl: beastd could not calibrate: it exited without a result; try: beastd --calibrate, to see its full output
     "#]]
     .assert_eq(&check(progress));
     expect![[r#"
-        beastctl: beastd could not calibrate: what it found cannot be understood; try: beastd --version, which may be another than that of beastctl
+        beastctl: beastd could not calibrate: cannot parse its results; try: check that beastd --version matches beastctl's
     "#]]
     .assert_eq(&check(r#"echo '{"calibration":{"version":9}}'"#));
     // What was written before it failed may be half of something.
     expect![[r#"
-        beastctl: beastd could not calibrate: it ended with exit status: 3; try: beastd --calibrate, for all that it says
+        beastctl: beastd could not calibrate: it exited with exit status: 3; try: beastd --calibrate, to see its full output
     "#]]
     .assert_eq(&check("cat lines\nexit 3"));
 }

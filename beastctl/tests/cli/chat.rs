@@ -196,7 +196,7 @@ fn one_ctrl_d_ends_what_is_typed() {
         let beast = Beast::new();
         daemon(&beast, &["one"]);
         let terminal = Person::new(beast.command(arguments));
-        terminal.wait_for("Ctrl-D ends it");
+        terminal.wait_for("Ctrl-D to finish");
         terminal.type_in("some text\r");
         terminal.type_in(CTRL_D);
         terminal.wait_for("one\r\n");
@@ -278,7 +278,7 @@ fn what_does_not_fit_is_left_out_and_told() {
         person.ask(question);
         person.wait_for(answer);
     }
-    person.wait_for("no longer sent, because there is no room: the 2 oldest exchanges");
+    person.wait_for("the context is full: no longer sending the 2 oldest exchanges");
     person.ask("d");
     person.wait_for("4\r\n");
     person.prompt();
@@ -300,7 +300,7 @@ fn a_failure_is_told_and_the_next_line_tries_again() {
     person.ask("a");
     person.wait_for("beastd ended before the answer did");
     person.ask("/sava x");
-    person.wait_for("there is no command /sava");
+    person.wait_for("unknown command /sava");
     person.ask("/retry");
     person.wait_for("one\r\n");
     person.prompt();

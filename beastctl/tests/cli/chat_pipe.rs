@@ -37,8 +37,8 @@ fn a_pipe_goes_on_after_a_failure_and_ends_with_its_code() {
         exit 4
         out: "1\n\n4\n"
         err: beastctl: the input is 5000 tokens and the context holds 4096
-        beastctl: beastd ended before the answer did; try: the same command again, and beastctl logs for the reason
-        beastctl: there is no command /nothing; try: /help
+        beastctl: beastd ended before the answer did; try: repeat the command, and see beastctl logs for the reason
+        beastctl: unknown command /nothing; try: /help
     "#]]
     .assert_eq(&beast.run(&["chat"], b"a\nb\nc\nd\n/nothing\n").report());
     assert_eq!(turns(&daemon.join().unwrap()[4]), ["a", "1", "d"]);
@@ -70,12 +70,12 @@ fn mistakes_in_commands_change_nothing() {
     expect![[r#"
         exit 2
         out: "2\n"
-        err: beastctl: there is no question yet; try: /help
-        beastctl: there is a conversation `talk` already; try: another name
-        beastctl: `../x` is not a name of a conversation; try: letters, digits, `-`, `_` and `.`, at most 64 bytes, not beginning with `.` or `-`
+        err: beastctl: no question yet; try: /help
+        beastctl: a conversation `talk` already exists; try: use another name
+        beastctl: invalid conversation name `../x`; try: use letters, digits, `-`, `_` and `.`, at most 64 bytes, not starting with `.` or `-`
         beastctl: cannot read nowhere: No such file or directory (os error 2); try: ls, to see what is there
-        beastctl: /save needs a word behind it; try: /help
-        beastctl: there is a conversation `talk` already; try: another name
+        beastctl: /save needs an argument; try: /help
+        beastctl: a conversation `talk` already exists; try: use another name
     "#]]
     .assert_eq(&beast.run(&["chat"], input).report());
     assert_eq!(beast.ok(&["history", "show", "talk"]), "> x\n\n1\n");
@@ -86,7 +86,7 @@ fn a_chat_that_is_not_kept_still_remembers() {
     let beast = Beast::new();
     let daemon = daemon(&beast, &["1", "2"]);
     let ran = beast.run(&["chat", "--no-log"], b"a\nb\n/save talk\n");
-    assert_eq!(ran.stderr, "beastctl: this conversation is not kept; try: /help\n");
+    assert_eq!(ran.stderr, "beastctl: this conversation is not saved; try: /help\n");
     assert_eq!(turns(&daemon.join().unwrap()[1]), ["a", "1", "b"]);
     assert_eq!(beast.n_conversations(), 0);
 }
@@ -107,7 +107,7 @@ fn a_chat_goes_on_with_a_session_and_ask_with_a_chat() {
     );
     assert_eq!(turns(&requests[3]), turns(&requests[2]), "and said again when asked again");
     assert!(requests[..5].iter().all(|request| request.messages[0].content == "Rhyme."));
-    assert_eq!(requests[5].messages[0].content, "Be odd.", "a new conversation begins with it");
+    assert_eq!(requests[5].messages[0].content, "Be odd.", "new conversation with it");
     assert_eq!(turns(&requests[6]), ["b", "3", "c"]);
 }
 
@@ -137,7 +137,7 @@ fn the_time_limit_is_that_of_each_answer() {
     expect![[r#"
         exit 1
         out: "in time\n"
-        err: beastctl: no answer within 2s; try: a longer --timeout, or beastctl status
+        err: beastctl: no answer within 2s; try: raise --timeout, or check beastctl status
     "#]]
     .assert_eq(&beast.run(&["chat", "--timeout", "2s"], b"a\nb\n").report());
     daemon.join().unwrap();
@@ -166,8 +166,8 @@ fn a_pipe_that_is_no_text_is_told() {
     expect![[r#"
         exit 2
         out: "1\n"
-        err: beastctl: warning: a line of stdin is not UTF-8, its wrong bytes are replaced
-        beastctl: a line of stdin is binary (a NUL byte at offset 1); try: pdftotext, or iconv -t UTF-8, to make text of it first
+        err: beastctl: warning: a line of stdin is not UTF-8; invalid bytes are replaced
+        beastctl: a line of stdin is binary (a NUL byte at offset 1); try: convert it to text first, for example with pdftotext or iconv -t UTF-8
     "#]]
     .assert_eq(&beast.run(&["chat"], b"a\xff\nb\0\n").report());
 }
@@ -179,7 +179,7 @@ fn each_answer_is_bound_to_a_form_and_half_of_it_is_not_shown() {
     beast.write("a.json", "{}");
     let ran = beast.run(&["chat", "--schema", "a.json"], b"a\nb\n");
     assert_eq!((ran.code, ran.stdout.as_str()), (Some(5), "{\"a\":1}\n"), "{}", ran.stderr);
-    assert!(ran.stderr.contains("the answer is no JSON"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("the answer is not valid JSON"), "{}", ran.stderr);
     let schema = Some(Constraint::Schema("{}".into()));
     assert!(daemon.join().unwrap().iter().all(|request| request.constraint == schema));
     assert_eq!(beast.run(&["chat", "--schema", "-"], b"{}").code, Some(2), "stdin is the chat");

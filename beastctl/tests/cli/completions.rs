@@ -130,7 +130,7 @@ fn fish_completes_with_descriptions() {
         eprintln!("skipped: there is no fish");
         return;
     };
-    assert_eq!(found, "explain\tWhat this code, command or message means\n");
+    assert_eq!(found, "explain\tExplain code, a command or a message\n");
     assert_eq!(complete("beastctl hai").unwrap(), "haiku\tThree lines\n");
     assert_eq!(complete("beastctl haiku let").unwrap(), "letter.txt\n");
     assert_eq!(complete("beastctl bench --model bui").unwrap(), "builtin\tthe built-in one\n");
@@ -184,10 +184,10 @@ fn the_shell_is_taken_from_the_environment() {
     expect_test::expect![[r#"
         exit 2
         out: ""
-        err: beastctl: the shell is not named, and SHELL is not set; try: beastctl completions bash, zsh or fish
+        err: beastctl: cannot detect the shell: SHELL is not set; try: beastctl completions bash, zsh or fish
         exit 2
         out: ""
-        err: beastctl: the shell is not named, and SHELL is "/bin/tcsh"; try: beastctl completions bash, zsh or fish
+        err: beastctl: cannot detect the shell: SHELL is "/bin/tcsh"; try: beastctl completions bash, zsh or fish
     "#]]
     .assert_eq(&(run(None).report() + &run(Some("/bin/tcsh")).report()));
 }

@@ -155,7 +155,7 @@ fn what_makes_no_sense_is_refused_before_anything_is_asked() {
     expect![[r#"
         exit 2
         out: ""
-        err: beastctl: there is no conversation yet; try: beastctl ask 'QUESTION', or beastctl chat, to begin one
+        err: beastctl: no conversations yet; try: start one with beastctl ask 'QUESTION' or beastctl chat
     "#]]
     .assert_eq(&report(&["ask", "-c", "a"]));
     expect![[r#"
@@ -167,13 +167,13 @@ fn what_makes_no_sense_is_refused_before_anything_is_asked() {
     expect![[r#"
         exit 2
         out: ""
-        err: beastctl: invalid value 'a/b' for '--session <NAME>': may have letters, digits, `-`, `_` and `.`, at most 64 bytes, not beginning with `.` or `-`; try: beastctl ask --help
+        err: beastctl: invalid value 'a/b' for '--session <NAME>': may have use letters, digits, `-`, `_` and `.`, at most 64 bytes, not starting with `.` or `-`; try: beastctl ask --help
     "#]]
     .assert_eq(&report(&["ask", "--session", "a/b", "a"]));
     expect![[r#"
         exit 2
         out: ""
-        err: beastctl: there is no conversation `2026-11-23-071530`, and names of this form are given automatically; try: another name
+        err: beastctl: no conversation `2026-11-23-071530`, and names of this form are assigned automatically; try: use another name
     "#]]
     .assert_eq(&report(&["ask", "--session", "2026-11-23-071530", "a"]));
     let mut command = beast.command(&["ask", "a"]);
@@ -181,7 +181,7 @@ fn what_makes_no_sense_is_refused_before_anything_is_asked() {
     expect![[r#"
         exit 2
         out: ""
-        err: beastctl: BEAST_LOG_CONVERSATIONS is `off`, and may be `always` or `never`; try: export BEAST_LOG_CONVERSATIONS=never
+        err: beastctl: invalid BEAST_LOG_CONVERSATIONS `off`; expected `always` or `never`; try: export BEAST_LOG_CONVERSATIONS=never
     "#]]
     .assert_eq(&Ran::of(feed(command, b""), beast.dir.path()).report());
     assert_eq!(report(&["ask", "--session", "s", "--no-log", "a"]).lines().next(), Some("exit 2"));
@@ -196,7 +196,7 @@ fn another_system_turn_needs_another_session() {
     expect![[r#"
         exit 2
         out: ""
-        err: beastctl: the conversation `s` was begun with another system turn; try: without -s, or another --session
+        err: beastctl: the conversation `s` has a different system turn; try: leave out -s, or use another --session
     "#]]
     .assert_eq(&beast.run(&["ask", "b", "--session", "s", "-s", "Rhyme."], b"").report());
 }
@@ -209,7 +209,7 @@ fn a_log_that_cannot_be_written_breaks_no_answer() {
     expect![[r#"
         exit 0
         out: "yes\n"
-        err: beastctl: warning: the conversation is not kept: cannot create the folder DIR/.local/share/beast/conversations: Not a directory (os error 20); try: to move the file away that is in the place of one of these folders
+        err: beastctl: warning: the conversation is not saved: cannot create the folder DIR/.local/share/beast/conversations: Not a directory (os error 20); try: move away the file that is in the place of one of these folders
     "#]]
     .assert_eq(&beast.run(&["ask", "a"], b"").report());
     let mut homeless = beast.command(&["ask", "a"]);
@@ -217,7 +217,7 @@ fn a_log_that_cannot_be_written_breaks_no_answer() {
     expect![[r#"
         exit 0
         out: "yes\n"
-        err: beastctl: warning: the conversation is not kept: there is no place for conversations: HOME is not set; try: set it or XDG_DATA_HOME
+        err: beastctl: warning: the conversation is not saved: no folder for conversations: HOME is not set; try: set it or XDG_DATA_HOME
     "#]]
     .assert_eq(&Ran::of(feed(homeless, b""), beast.dir.path()).report());
 }
@@ -229,7 +229,7 @@ fn a_session_that_cannot_be_written_is_an_error_before_anything_is_asked() {
     expect![[r#"
         exit 1
         out: ""
-        err: beastctl: cannot create the folder DIR/.local/share/beast/conversations: Not a directory (os error 20); try: to move the file away that is in the place of one of these folders
+        err: beastctl: cannot create the folder DIR/.local/share/beast/conversations: Not a directory (os error 20); try: move away the file that is in the place of one of these folders
     "#]]
     .assert_eq(&beast.run(&["ask", "a", "--session", "s"], b"").report());
 }
@@ -295,7 +295,7 @@ fn a_conversation_that_is_in_use_is_busy() {
     expect![[r#"
         exit 75
         out: ""
-        err: beastctl: the conversation `s` is in use by another process; try: again when that has its answer, or another --session
+        err: beastctl: the conversation `s` is in use by another process; try: repeat the command when it has its answer, or use another --session
     "#]]
     .assert_eq(&beast.run(&["ask", "b", "--session", "s"], b"").report());
     assert_eq!(beast.run(&["history", "rm", "s"], b"").code, Some(75));
@@ -306,8 +306,7 @@ fn a_conversation_that_is_in_use_is_busy() {
 
 #[test]
 fn a_conversation_that_has_grown_too_long_loses_its_oldest_part_and_says_so() {
-    let lost =
-        "beastctl: warning: no longer sent, because there is no room: the 1 oldest exchange of this conversation\n";
+    let lost = "beastctl: warning: the context is full: no longer sending the 1 oldest exchange of this conversation\n";
     for goes_on in [&["ask", "-c", "b"][..], &["ask", "--session", "s", "b"], &["chat", "--session", "s"]] {
         let beast = Beast::new();
         let daemon = daemon(&beast, &["yes", "TOO LONG", "no"]);
@@ -355,7 +354,7 @@ fn damage_is_told_and_a_cut_end_is_mended() {
     let path = beast.conversations().join("s.jsonl");
     let whole = fs::read(&path).unwrap();
     fs::write(&path, &whole[..whole.len() - 9]).unwrap();
-    let told = "beastctl: warning: the last exchange of the conversation `s` is damaged and left out\n";
+    let told = "beastctl: warning: the last exchange of the conversation `s` is damaged and was skipped\n";
     assert_eq!(
         beast.run(&["history", "show", "s"], b"").report(),
         format!("exit 0\nout: \"> a\\n\\n1\\n\"\nerr: {told}")
@@ -366,7 +365,7 @@ fn damage_is_told_and_a_cut_end_is_mended() {
     fs::write(&path, String::from_utf8(whole).unwrap().replacen("{\"role\":\"user\"", "{\"role\":\"us\"", 1)).unwrap();
     let ran = beast.run(&["ask", "d", "-c"], b"");
     assert_eq!(ran.code, Some(1));
-    assert!(ran.stderr.contains("/conversations/s.jsonl:2: this is no turn"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("/conversations/s.jsonl:2: not a turn"), "{}", ran.stderr);
     let ran = beast.run(&["history"], b"");
     assert_eq!((ran.code, ran.stdout.as_str()), (Some(0), ""));
     assert!(ran.stderr.contains("s.jsonl:2:"), "{}", ran.stderr);
@@ -393,13 +392,13 @@ fn history_lists_shows_and_removes() {
     expect![[r#"
         exit 2
         out: ""
-        err: beastctl: `tal` is the beginning of 2 conversations; try: one of tale, talk
+        err: beastctl: `tal` matches 2 conversations; try: use one of tale, talk
     "#]]
     .assert_eq(&report(&["history", "rm", "talk", "tal"]));
     expect![[r#"
         exit 2
         out: ""
-        err: beastctl: there is no conversation `x`; try: beastctl history, for the names there are
+        err: beastctl: no conversation `x`; try: beastctl history, to list the names
     "#]]
     .assert_eq(&report(&["history", "rm", "talk", "x"]));
     assert_eq!(beast.n_conversations(), 2, "a slip costs nothing");
@@ -407,7 +406,7 @@ fn history_lists_shows_and_removes() {
     expect![[r#"
         exit 2
         out: ""
-        err: beastctl: nothing was removed: nobody can be asked whether all conversations may go; try: -y
+        err: beastctl: nothing removed: cannot ask for confirmation without a terminal; try: -y
     "#]]
     .assert_eq(&report(&["history", "rm", "--all"]));
     assert_eq!(report(&["history", "rm"]).lines().next(), Some("exit 2"));

@@ -1,14 +1,15 @@
-//! `decide`: what is asked, what is printed, and that an exit code of 1 is a no and nothing else.
+//! `decide`: what it asks and prints, and that exit code 1 means no and nothing else.
 
-use std::thread::JoinHandle;
+use std::{fs::OpenOptions, process::Child, sync::mpsc, thread::JoinHandle};
 
 use beast_protocol::{
     AnswerOption, Decide, Decided, ErrorCode, Event, Notice, NoticeKind, Place, Question, QuestionKind, Request,
     Timings, Usage, WireError,
 };
 use expect_test::expect;
+use rustix::process::{Pid, Signal, kill_process};
 
-use crate::harness::{Beast, Peer};
+use crate::harness::{Beast, Peer, Ran, feed};
 
 fn decided(probabilities: Vec<Vec<f32>>) -> Event {
     let temperatures = vec![1.0; probabilities.len()];
@@ -137,7 +138,10 @@ fn no_failure_is_taken_for_an_answer() {
     let code = |arguments: &[&str], input: &[u8]| beast.run(&[&["decide"], arguments].concat(), input).code;
     assert_eq!(code(&["is it?", "--no-start"], b"text"), Some(3), "no daemon");
     assert_eq!(code(&["is it?", "--no-start"], b" \n"), Some(2), "nothing to decide about");
+    assert_eq!(code(&["is it?", "--no-start"], b""), Some(2), "nothing at all");
     assert_eq!(code(&["is it?", "--no-start"], b"a\0b"), Some(2), "binary");
+    beast.write("image.png", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR");
+    assert_eq!(code(&["is it?", "--no-start", "-f", "image.png"], b""), Some(2), "binary");
     assert_eq!(code(&["is it?", "-f", "missing"], b""), Some(2));
     assert_eq!(code(&["is it?", "--stream-json"], b"text"), Some(2));
     assert_eq!(code(&["is it?", "--choice", "a"], b"text"), Some(2));
@@ -162,15 +166,89 @@ fn a_time_limit_is_no_no() {
 }
 
 #[test]
-fn a_file_that_cannot_be_written_is_no_answer() {
+fn a_full_disk_is_no_answer() {
+    let full = || OpenOptions::new().write(true).open("/dev/full");
+    if full().is_err() {
+        return;
+    }
+    let into_full = |beast: &Beast, arguments: &[&str]| {
+        let mut command = beast.command(arguments);
+        command.stdout(full().unwrap());
+        Ran::of(feed(command, b""), beast.dir.path())
+    };
     let beast = Beast::new();
-    let Ok(full) = std::fs::OpenOptions::new().write(true).open("/dev/full") else { return };
     let daemon = daemon(&beast, decided(vec![vec![0.9, 0.1]]));
-    let mut command = beast.command(&["decide", "-n", "is it?"]);
-    command.stdout(full);
-    let ran = crate::harness::Ran::of(crate::harness::feed(command, b""), beast.dir.path());
-    assert_eq!(ran.code, Some(70), "{ran:?}");
+    assert_eq!(into_full(&beast, &["decide", "-n", "is it?"]).code, Some(70));
     daemon.join().unwrap();
+    assert_eq!(into_full(&beast, &["decide", "--help"]).code, Some(70));
+    assert_eq!(into_full(&beast, &["ask", "--help"]).code, Some(1), "elsewhere 1 is a failure");
+}
+
+/// A run whose daemon has the request and answers when the test says so.
+fn asking(beast: &Beast, event: Event) -> (Child, mpsc::Sender<()>, JoinHandle<()>) {
+    let (tell, told) = mpsc::channel();
+    let (go_on, may_go_on) = mpsc::channel();
+    let daemon = beast.daemon(move |peer| {
+        asked(peer);
+        tell.send(()).unwrap();
+        match may_go_on.recv() {
+            Ok(()) => peer.send(&event),
+            Err(mpsc::RecvError) => assert!(peer.sees_the_end(), "the daemon hears of it"),
+        }
+    });
+    let child = feed(beast.command(&["decide", "is it?"]), b"text");
+    told.recv().unwrap();
+    (child, go_on, daemon)
+}
+
+#[test]
+fn a_closed_pipe_changes_no_answer() {
+    for (yes, code) in [(0.9, 0), (0.1, 1)] {
+        let beast = Beast::new();
+        let (mut child, go_on, daemon) = asking(&beast, decided(vec![vec![yes, 1.0 - yes]]));
+        drop(child.stdout.take());
+        go_on.send(()).unwrap();
+        let ran = Ran::of(child, beast.dir.path());
+        assert_eq!(ran.report(), format!("exit {code}\nout: \"\"\nerr: "));
+        daemon.join().unwrap();
+    }
+}
+
+#[test]
+fn ctrl_c_is_no_answer() {
+    let beast = Beast::new();
+    let (child, go_on, daemon) = asking(&beast, decided(vec![vec![0.1, 0.9]]));
+    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    assert_eq!(Ran::of(child, beast.dir.path()).report(), "exit 130\nout: \"\"\nerr: ");
+    drop(go_on);
+    daemon.join().unwrap();
+}
+
+#[test]
+fn a_daemon_that_ends_is_no_answer() {
+    let beast = Beast::new();
+    let daemon = beast.daemon(|peer| drop(asked(peer)));
+    let ran = beast.run(&["decide", "is it?", "--no-start"], b"text");
+    daemon.join().unwrap();
+    assert!(matches!(ran.code, Some(3 | 70)) && ran.stdout.is_empty() && ran.stderr.contains("; try: "), "{ran:?}");
+}
+
+#[test]
+fn a_response_that_does_not_match_the_questions_is_no_answer() {
+    for (why, probabilities) in [
+        ("none", vec![]),
+        ("one of two", vec![vec![0.9, 0.1]]),
+        ("three of two", vec![vec![0.9, 0.1]; 3]),
+        ("an option too few", vec![vec![0.9, 0.1], vec![1.0]]),
+        ("no number", vec![vec![0.9, 0.1], vec![f32::NAN, f32::NAN]]),
+    ] {
+        let beast = Beast::new();
+        let daemon = daemon(&beast, decided(probabilities));
+        let ran = beast.run(&["decide", "is it?", "is it not?"], b"text");
+        daemon.join().unwrap();
+        assert_eq!((ran.code, ran.stdout.as_str()), (Some(70), ""), "{why}: {ran:?}");
+        assert!(ran.stderr.contains("the answers do not match the questions; try: "), "{why}: {ran:?}");
+    }
 }
 
 #[test]

@@ -84,7 +84,7 @@ fn the_time_limit_counts_in_the_queue_and_in_the_answer() {
             expect![[r#"
                 exit 1
                 out: ""
-                err: beastctl: no answer within 200ms; try: a longer --timeout, or beastctl status
+                err: beastctl: no answer within 200ms; try: raise --timeout, or check beastctl status
             "#]],
         ),
         (
@@ -92,7 +92,7 @@ fn the_time_limit_counts_in_the_queue_and_in_the_answer() {
             expect![[r#"
                 exit 1
                 out: "half\n"
-                err: beastctl: the answer was not complete within 200ms; try: a longer --timeout, or a smaller --max-tokens
+                err: beastctl: the answer did not finish within 200ms; try: raise --timeout, or lower --max-tokens
             "#]],
         ),
     ] {
@@ -217,7 +217,7 @@ fn a_part_that_ends_every_daemon_is_given_up() {
     expect![[r#"
         exit 1
         out: ""
-        err: beastctl: beastd ended before the answer did; try: the same command again, and beastctl logs for the reason
+        err: beastctl: beastd ended before the answer did; try: repeat the command, and see beastctl logs for the reason
     "#]]
     .assert_eq(&ran.report());
     assert!(daemon.join().unwrap().accept().is_err(), "nobody called once more");
@@ -293,7 +293,7 @@ fn whoever_calls_in_the_last_moment_finds_nobody() {
             expect![[r#"
                 exit 3
                 out: ""
-                err: beastctl: cannot reach beastd at DIR/beastd.sock (not running, its socket is left over); try: beastd --daemonize
+                err: beastctl: cannot reach beastd at DIR/beastd.sock (not running, but its socket exists); try: beastd --daemonize
             "#]],
         ),
     ] {
@@ -321,7 +321,7 @@ fn a_daemon_that_dies_leaves_what_it_said() {
     expect![[r#"
         exit 1
         out: "half a\n"
-        err: beastctl: beastd ended before the answer did; try: the same command again, and beastctl logs for the reason
+        err: beastctl: beastd ended before the answer did; try: repeat the command, and see beastctl logs for the reason
     "#]]
     .assert_eq(&beast.run(&["summarize"], b"text").report());
 }
@@ -356,7 +356,7 @@ fn a_full_disk_is_no_success() {
     expect![[r#"
         exit 1
         out: ""
-        err: beastctl: cannot write to stdout: No space left on device (os error 28); try: make room there, or write somewhere else
+        err: beastctl: cannot write to stdout: No space left on device (os error 28); try: free some space there, or write somewhere else
     "#]]
     .assert_eq(&Ran::of(feed(command, b"text"), beast.dir.path()).report());
     assert!(daemon.join().unwrap(), "the daemon must not go on");
@@ -374,7 +374,7 @@ fn an_answer_that_the_daemon_cancels_is_no_success() {
     expect![[r#"
         exit 75
         out: "half\n"
-        err: beastctl: beastd cancelled the answer; try: the same command again
+        err: beastctl: beastd cancelled the answer; try: repeat the command
     "#]]
     .assert_eq(&beast.run(&["summarize"], b"text").report());
 }

@@ -71,7 +71,7 @@ fn another_protocol_names_both_versions_and_the_way_out() {
         expect![[r#"
             exit 3
             out: ""
-            err: beastctl: beastd 9.1.0 speaks protocol 9, this beastctl VERSION speaks protocol 4; try: beastctl stop, then the same command again
+            err: beastctl: beastd 9.1.0 speaks protocol 9, this beastctl VERSION speaks protocol 5; try: beastctl stop, then repeat the command
         "#]]
         .assert_eq(&ran.report().replace(env!("CARGO_PKG_VERSION"), "VERSION"));
         assert!(daemon.join().unwrap());
@@ -89,11 +89,11 @@ fn what_is_not_beastd_is_told_apart() {
         // One that hangs up without a word is at its end: it is called again, and then it is gone.
         let expected = if greeting.is_empty() {
             expect![[r#"
-                beastctl: cannot reach beastd at DIR/beastd.sock (not running, its socket is left over); try: beastd --daemonize, or leave --no-start out
+                beastctl: cannot reach beastd at DIR/beastd.sock (not running, but its socket exists); try: beastd --daemonize, or leave out --no-start
             "#]]
         } else {
             expect![[r#"
-                beastctl: what listens at DIR/beastd.sock is not beastd: the peer does not speak the beast protocol; try: another --socket
+                beastctl: the process listening on DIR/beastd.sock is not beastd: the peer does not speak the beast protocol; try: use another --socket
             "#]]
         };
         expected.assert_eq(&ran.stderr);
@@ -114,7 +114,7 @@ fn garbage_after_the_greeting_is_an_error() {
         });
         let ran = beast.run(&["summarize"], b"text");
         assert_eq!((ran.code, ran.stdout.as_str()), (Some(1), "half\n"));
-        assert!(ran.stderr.starts_with("beastctl: the answer of beastd cannot be understood: "), "{}", ran.stderr);
+        assert!(ran.stderr.starts_with("beastctl: invalid response from beastd: "), "{}", ran.stderr);
     }
 }
 

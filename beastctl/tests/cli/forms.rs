@@ -52,7 +52,7 @@ fn a_form_comes_from_stdin_where_stdin_is_free() {
     {
         let ran = Beast::new().run(arguments, b"true");
         assert_eq!((ran.code, ran.stdout.as_str()), (Some(2), ""));
-        assert!(ran.stderr.starts_with("beastctl: stdin is the material, so `-` cannot be the file of --"), "{ran:?}");
+        assert!(ran.stderr.starts_with("beastctl: stdin is the input, so --"), "{ran:?}");
     }
 }
 
@@ -69,16 +69,16 @@ fn a_form_that_makes_no_sense_is_refused_with_its_place() {
     expect![[r#"
         exit 2
         out: ""
-        err: beastctl: a.json:2:12: no JSON: expected ident; try: mend it there, until jq . a.json is content
+        err: beastctl: a.json:2:12: invalid JSON: expected ident; try: fix it until jq . a.json accepts it
         exit 2
         out: ""
-        err: beastctl: long.json has more than 256 KiB; try: a smaller one, without what the answer does not need
+        err: beastctl: long.json is larger than 256 KiB; try: remove what the answer does not need
         exit 2
         out: ""
         err: beastctl: cannot read none: No such file or directory (os error 2); try: ls, to see what is there
         exit 2
         out: ""
-        err: beastctl: cannot read .: is a directory; try: a file in it, like ./NAME
+        err: beastctl: cannot read .: is a directory; try: name a file in it, like ./NAME
     "#]]
     .assert_eq(&said.concat());
 }
@@ -100,20 +100,20 @@ fn a_schema_gives_all_of_it_or_nothing() {
         &["{\"a\": 1}"],
         MaxTokens,
         expect![[r#"
-        exit 5
-        out: ""
-        err: beastctl: the answer was cut at 3 tokens (--max-tokens), so nothing is printed; try: a larger --max-tokens, or less input
-    "#]],
+            exit 5
+            out: ""
+            err: beastctl: no output: the answer is truncated at 3 tokens (--max-tokens); try: raise --max-tokens, or shorten the input
+        "#]],
     );
     check(
         &["--schema", "a.json", "-q"],
         &["{\"a\":"],
         ContextFull,
         expect![[r#"
-        exit 5
-        out: ""
-        err: beastctl: the answer was cut at 3 tokens: the context of 4096 tokens is full, so nothing is printed; try: a larger --max-tokens, or less input
-    "#]],
+            exit 5
+            out: ""
+            err: beastctl: no output: the answer is truncated at 3 tokens: the context of 4096 tokens is full; try: raise --max-tokens, or shorten the input
+        "#]],
     );
     check(
         &["--schema", "a.json"],
@@ -122,7 +122,7 @@ fn a_schema_gives_all_of_it_or_nothing() {
         expect![[r#"
             exit 5
             out: ""
-            err: beastctl: the answer is no JSON (EOF while parsing a value at line 1 column 5), so nothing is printed; try: the same command again, or a simpler --schema
+            err: beastctl: no output: the answer is not valid JSON (EOF while parsing a value at line 1 column 5); try: repeat the command, or simplify the --schema
         "#]],
     );
     check(
@@ -130,10 +130,10 @@ fn a_schema_gives_all_of_it_or_nothing() {
         &["{\"a\":"],
         MaxTokens,
         expect![[r#"
-        exit 5
-        out: ""
-        err: beastctl: the answer was cut at 3 tokens (--max-tokens), so nothing is printed; try: a larger --max-tokens, or less input
-    "#]],
+            exit 5
+            out: ""
+            err: beastctl: no output: the answer is truncated at 3 tokens (--max-tokens); try: raise --max-tokens, or shorten the input
+        "#]],
     );
     check(
         &["--schema", "a.json"],
@@ -142,7 +142,7 @@ fn a_schema_gives_all_of_it_or_nothing() {
         expect![[r#"
             exit 5
             out: ""
-            err: beastctl: the answer is no JSON (EOF while parsing a value at line 1 column 0), so nothing is printed; try: the same command again, or a simpler --schema
+            err: beastctl: no output: the answer is not valid JSON (EOF while parsing a value at line 1 column 0); try: repeat the command, or simplify the --schema
         "#]],
     );
     check(
@@ -159,10 +159,10 @@ fn a_schema_gives_all_of_it_or_nothing() {
         &["ye"],
         MaxTokens,
         expect![[r#"
-        exit 5
-        out: ""
-        err: beastctl: the answer was cut at 3 tokens (--max-tokens), so nothing is printed; try: a larger --max-tokens, or less input
-    "#]],
+            exit 5
+            out: ""
+            err: beastctl: no output: the answer is truncated at 3 tokens (--max-tokens); try: raise --max-tokens, or shorten the input
+        "#]],
     );
 }
 
@@ -217,7 +217,7 @@ fn only_the_code_comes_out() {
         expect![[r#"
         exit 0
         out: "  ls -l\n"
-        err: beastctl: warning: the answer was cut at 3 tokens (--max-tokens)
+        err: beastctl: warning: the answer is truncated at 3 tokens (--max-tokens)
     "#]],
     );
     check(
@@ -234,10 +234,10 @@ fn only_the_code_comes_out() {
         &["~~~\nls"],
         MaxTokens,
         expect![[r#"
-        exit 5
-        out: ""
-        err: beastctl: the code is not complete: the answer was cut at 3 tokens (--max-tokens), so nothing is printed; try: a larger --max-tokens, or less input
-    "#]],
+            exit 5
+            out: ""
+            err: beastctl: no output: the code is incomplete: the answer is truncated at 3 tokens (--max-tokens); try: raise --max-tokens, or shorten the input
+        "#]],
     );
     check(
         &["-x"],

@@ -104,10 +104,10 @@ fn unusable_input_is_refused_before_any_request() {
         &["summarize", "good", "binary"],
         b"",
         expect![[r#"
-        exit 2
-        out: ""
-        err: beastctl: binary is binary (a NUL byte at offset 2); try: pdftotext, or iconv -t UTF-8, to make text of it first
-    "#]],
+            exit 2
+            out: ""
+            err: beastctl: binary is binary (a NUL byte at offset 2); try: convert it to text first, for example with pdftotext or iconv -t UTF-8
+        "#]],
     );
     refused(
         &beast,
@@ -126,7 +126,7 @@ fn unusable_input_is_refused_before_any_request() {
         expect![[r#"
             exit 2
             out: ""
-            err: beastctl: cannot read folder: is a directory; try: its files, like folder/*
+            err: beastctl: cannot read folder: is a directory; try: name its files, like folder/*
         "#]],
     );
     refused(
@@ -136,7 +136,7 @@ fn unusable_input_is_refused_before_any_request() {
         expect![[r#"
             exit 2
             out: ""
-            err: beastctl: `-` is named more than once; try: one `-`, and other material as FILE
+            err: beastctl: `-` is named more than once; try: use `-` once, and name other files
         "#]],
     );
 }
@@ -153,7 +153,7 @@ fn an_endless_input_is_left_as_soon_as_it_is_too_long() {
     expect![[r#"
         exit 4
         out: ""
-        err: beastctl: the input has more than 32 MiB and one request holds at most 32 MiB; try: a part of it, for instance through head -c
+        err: beastctl: the input is more than 32 MiB, and one request holds at most 32 MiB; try: send a part of it, for example with head -c
     "#]]
     .assert_eq(&ran.report());
     yes.wait().unwrap();
@@ -170,7 +170,7 @@ fn a_file_that_is_too_long_is_not_even_read() {
         expect![[r#"
             exit 4
             out: ""
-            err: beastctl: the input has 47.7 MiB and one request holds at most 32 MiB; try: a part of it, for instance through head -c
+            err: beastctl: the input is 47.7 MiB, and one request holds at most 32 MiB; try: send a part of it, for example with head -c
         "#]],
     );
 }
@@ -182,7 +182,7 @@ fn an_input_that_fills_the_frame_alone_is_refused_too() {
     let daemon = beast.daemon(crate::harness::Peer::sees_the_end);
     let ran = Ran::of(feed(beast.command(&["summarize"]), &vec![b'a'; 32 * 1024 * 1024]), beast.dir.path());
     assert_eq!(ran.code, Some(4), "{ran:?}");
-    assert!(ran.stderr.contains("beastd takes at most 32 MiB; try: less input"), "{ran:?}");
+    assert!(ran.stderr.contains("beastd accepts at most 32 MiB; try: shorten the input"), "{ran:?}");
     assert!(daemon.join().unwrap());
 }
 
@@ -206,7 +206,7 @@ fn the_users_own_prompt_wins_and_its_mistakes_have_a_line() {
         expect![[r#"
             exit 2
             out: ""
-            err: beastctl: DIR/config/beast/prompts/wrong.md:2: unknown key `model`; try: one of description, system, variables, sampling, max_tokens, stop, schema, reduce
+            err: beastctl: DIR/config/beast/prompts/wrong.md:2: unknown key `model`; try: one of description, system, variables, sampling, max_tokens, stop, one_line, think, schema, reduce
         "#]],
     );
     refused(
@@ -216,7 +216,7 @@ fn the_users_own_prompt_wins_and_its_mistakes_have_a_line() {
         expect![[r#"
             exit 2
             out: ""
-            err: beastctl: there is no prompt `sumarize`, did you mean `summarize`?; try: one of ask, commit-msg, explain, fix, keywords, review, shell, summarize, title, tldr, translate, wrong, or beastctl prompts new sumarize
+            err: beastctl: no prompt `sumarize`, did you mean `summarize`?; try: use one of ask, commit-msg, explain, fix, keywords, review, shell, summarize, title, tldr, translate, wrong, or beastctl prompts new sumarize
         "#]],
     );
     refused(
@@ -226,7 +226,7 @@ fn the_users_own_prompt_wins_and_its_mistakes_have_a_line() {
         expect![[r#"
             exit 2
             out: ""
-            err: beastctl: `../wrong` is not a name of a prompt; try: a name without `/` that begins with a letter or digit; the file NAME.md is found by it
+            err: beastctl: invalid prompt name `../wrong`; try: use a name without `/` that starts with a letter or digit; its file is NAME.md
         "#]],
     );
 }
@@ -241,7 +241,7 @@ fn a_mistake_on_the_command_line_is_one_line() {
         expect![[r#"
             exit 2
             out: ""
-            err: beastctl: unknown command `sumarize`, did you mean `summarize`?; try: beastctl --help for the commands, beastctl prompts for the prompts
+            err: beastctl: unknown command `sumarize`, did you mean `summarize`?; try: beastctl --help for commands, beastctl prompts for prompts
         "#]],
     );
     refused(
@@ -271,7 +271,7 @@ fn a_mistake_on_the_command_line_is_one_line() {
         expect![[r#"
             exit 2
             out: ""
-            err: beastctl: <PROMPT> is missing; try: beastctl run --help
+            err: beastctl: missing <PROMPT>; try: beastctl run --help
         "#]],
     );
 }
@@ -289,7 +289,7 @@ fn the_time_limit_holds_for_stdin_too() {
         expect![[r#"
             exit 1
             out: ""
-            err: beastctl: no end of the input within 100ms; try: a longer --timeout, or < /dev/null when there is no input
+            err: beastctl: the input did not end within 100ms; try: raise --timeout, or add < /dev/null if there is no input
         "#]]
         .assert_eq(&Ran::of(child, beast.dir.path()).report());
     }

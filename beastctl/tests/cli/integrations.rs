@@ -170,7 +170,7 @@ fn raycast_scripts_answer_in_their_place() {
     assert_eq!(ran.report(), "exit 0\nout: \"Because.\\n\"\nerr: ");
     assert_eq!(request.messages[1].content, "--why? it's \"so\"");
     let (ran, _) = desk.asked(Some("Some text, corrected.\nTwice."), || desk.raycast("fix-clipboard.sh", &[]));
-    assert_eq!(ran.report(), "exit 0\nout: \"The clipboard is corrected\\n\"\nerr: ");
+    assert_eq!(ran.report(), "exit 0\nout: \"Clipboard corrected\\n\"\nerr: ");
     assert_eq!(desk.clipboard(), "Some text, corrected.\nTwice.");
 
     desk.repo.stage("b", "b\n");
@@ -233,7 +233,7 @@ fn raycast_shows_the_last_line_of_what_fails() {
     });
     let ran = desk.raycast("fix-clipboard.sh", &[]);
     daemon.join().unwrap();
-    assert!(ran.code == Some(1) && ran.stdout.contains("the answer was cut"), "{ran:?}");
+    assert!(ran.code == Some(1) && ran.stdout.contains("the answer is truncated"), "{ran:?}");
     assert_eq!(desk.clipboard(), "Some text.");
 }
 

@@ -39,21 +39,21 @@ fn without_a_log_it_says_where_it_looked() {
     expect![[r#"
         exit 1
         out: ""
-        err: beastctl: there is no log of beastd in DIR/my logs; try: beastd --daemonize, which begins one, or beastd --print-config for its log_dir
+        err: beastctl: no log files in DIR/my logs; try: start one with beastd --daemonize, or check log_dir with beastd --print-config
     "#]].assert_eq(&beast().run(&["logs"], b"").report());
     let off = Beast::alone();
     off.beastd(&format!("echo '{}'", printed("log_dir = \"none\"  # file")));
     expect![[r#"
         exit 1
         out: ""
-        err: beastctl: beastd writes no log files, since its setting log_dir is "none"; try: log_dir = "auto" in config.toml, or beastd in the foreground, which writes to stderr
+        err: beastctl: log files are off: log_dir is "none"; try: set log_dir = "auto" in config.toml, or run beastd in the foreground, which logs to stderr
     "#]].assert_eq(&off.run(&["logs", "-f"], b"").report());
     let folder = beast();
     fs::create_dir_all(folder.path("my logs/beastd.2026-11-23.log")).unwrap();
     expect![[r#"
         exit 1
         out: ""
-        err: beastctl: cannot read DIR/my logs/beastd.2026-11-23.log: is a directory; try: a file in it, like 'DIR/my logs/beastd.2026-11-23.log'/NAME
+        err: beastctl: cannot read DIR/my logs/beastd.2026-11-23.log: is a directory; try: name a file in it, like 'DIR/my logs/beastd.2026-11-23.log'/NAME
     "#]].assert_eq(&folder.run(&["logs"], b"").report());
 }
 
@@ -68,8 +68,9 @@ fn without_a_beastd_to_ask_the_usual_place_is_taken() {
     expect![[r#"
         exit 0
         out: "a\n"
-        err: beastctl: warning: beastd does not say where its log is (beastd: config.toml:3: unknown key); looking in DIR/.local/state/beast/logs
-    "#]].assert_eq(&beast.run(&["logs"], b"").report());
+        err: beastctl: warning: looking for the log in DIR/.local/state/beast/logs: beastd: config.toml:3: unknown key
+    "#]]
+    .assert_eq(&beast.run(&["logs"], b"").report());
 }
 
 #[test]

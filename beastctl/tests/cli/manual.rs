@@ -53,10 +53,10 @@ fn a_page_that_is_not_there_and_a_folder_that_cannot_be() {
     expect![[r#"
         exit 2
         out: ""
-        err: beastctl: there is no command `rnu`, did you mean `run`?; try: beastctl man, whose page lists the commands
+        err: beastctl: unknown command `rnu`, did you mean `run`?; try: beastctl man, which lists the commands
         exit 2
         out: ""
-        err: beastctl: there is no command `prompts ad`; try: beastctl man, whose page lists the commands
+        err: beastctl: unknown command `prompts ad`; try: beastctl man, which lists the commands
         exit 1
         out: ""
         err: beastctl: cannot write file: File exists (os error 17); try: mv file file.old, which is in the way
@@ -118,5 +118,25 @@ fn groff_has_nothing_to_complain_about() {
     let output = feed(command, pages.as_bytes()).wait_with_output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
-    assert!(text.contains("The daemon cannot be reached."), "{text}");
+    assert!(text.contains("The daemon cannot be reached or started."), "{text}");
+}
+
+/// All pages are of the day of the release, which stands in two places only: in the changelog, and in the page that is
+/// written by hand.
+#[test]
+fn all_pages_have_the_date_of_the_last_release() {
+    let date = |page: &str| {
+        let head = page.lines().find(|line| line.starts_with(".TH ")).unwrap().to_owned();
+        head.split(' ').map(|word| word.trim_matches('"').to_owned()).find(|word| word.starts_with("20")).unwrap()
+    };
+    let beastd = date(include_str!("../../../packaging/man/beastd.1"));
+    assert!(beastd.len() == 10 && beastd.split('-').all(|part| part.parse::<u32>().is_ok()), "{beastd}");
+    let beast = Beast::alone();
+    for arguments in [&["man"][..], &["man", "run"]] {
+        assert_eq!(date(&beast.run(arguments, b"").stdout), beastd);
+    }
+    // `## [0.1.0] - 2026-12-01`; there may be none yet.
+    let changelog = include_str!("../../../CHANGELOG.md");
+    let released = changelog.lines().filter_map(|line| line.strip_prefix("## [")?.split_once("] - ")).next();
+    assert!(released.is_none_or(|(_, day)| day == beastd), "released {released:?}, the pages say {beastd}");
 }

@@ -75,37 +75,37 @@ fn a_stranger_is_told_what_was_wrong_and_where_the_help_is() {
         $ beastctl ask q --top-p 1.5
           invalid value '1.5' for '--top-p <P>': must be a number, above 0 and at most 1; try: beastctl ask --help
         $ beastctl explain --seed x
-          invalid value 'x' for '--seed <N>': must be a whole number, 0 or more; without --seed each answer is drawn anew; try: beastctl explain --help
+          invalid value 'x' for '--seed <N>': must be a whole number, 0 or more; without --seed each answer is random; try: beastctl explain --help
         $ beastctl --timeout soon ask q
-          invalid value 'soon' for '--timeout <DURATION>': must be a time above 0, like 10s or 2m; try: beastctl ask --help
+          invalid value 'soon' for '--timeout <DURATION>': must be a duration above 0, like 10s or 2m; try: beastctl ask --help
         $ beastctl ask q --truncate all
           invalid value 'all' for '--truncate <PLACE>' [possible values: head, middle, tail]; try: beastctl ask --help
         $ beastctl ask q --param to
           invalid value 'to' for '--param <KEY=VALUE>': must be KEY=VALUE; try: beastctl ask --help
         $ beastctl ask q --session a b
-          invalid value 'a b' for '--session <NAME>': may have letters, digits, `-`, `_` and `.`, at most 64 bytes, not beginning with `.` or `-`; try: beastctl ask --help
+          invalid value 'a b' for '--session <NAME>': may have use letters, digits, `-`, `_` and `.`, at most 64 bytes, not starting with `.` or `-`; try: beastctl ask --help
         $ beastctl --color red status
           invalid value 'red' for '--color <WHEN>' [possible values: auto, always, never]; try: beastctl status --help
         $ beastctl ask q --schema a --grammar b
-          the argument '--schema <FILE>' cannot be used with '--grammar <FILE>'; try: beastctl ask --help
+          the argument '--schema <SCHEMA>' cannot be used with '--grammar <FILE>'; try: beastctl ask --help
         $ beastctl ask q -c --session a
           the argument '--continue' cannot be used with '--session <NAME>'; try: beastctl ask --help
         $ beastctl bench --calibrate --quick
           the argument '--calibrate' cannot be used with '--quick'; try: beastctl bench --help
         $ beastctl stauts
-          unknown command `stauts`, did you mean `status`?; try: beastctl --help for the commands, beastctl prompts for the prompts
+          unknown command `stauts`, did you mean `status`?; try: beastctl --help for commands, beastctl prompts for prompts
         $ beastctl what is a pipe?
-          unknown command `what is a pipe?`; try: beastctl --help for the commands, beastctl prompts for the prompts
+          unknown command `what is a pipe?`; try: beastctl --help for commands, beastctl prompts for prompts
         $ beastctl run
-          <PROMPT> is missing; try: beastctl run --help
+          missing <PROMPT>; try: beastctl run --help
         $ beastctl prompts lst
           unknown command 'lst'; did you mean 'list'?; try: beastctl prompts --help
         $ beastctl prompts show
-          <NAME> is missing; try: beastctl prompts show --help
+          missing <NAME>; try: beastctl prompts show --help
         $ beastctl history delete
           unknown command 'delete'; try: beastctl history --help
         $ beastctl history rm
-          <NAME>... is missing; try: beastctl history rm --help
+          missing <NAME>...; try: beastctl history rm --help
         $ beastctl hook instal
           unknown command 'instal'; did you mean 'install'?; try: beastctl hook --help
         $ beastctl status now
@@ -113,6 +113,6 @@ fn a_stranger_is_told_what_was_wrong_and_where_the_help_is() {
         $ beastctl completions tcsh
           invalid value 'tcsh' for '[SHELL]' [possible values: bash, zsh, fish]; try: beastctl completions --help
         $ beastctl man stauts
-          there is no command `stauts`, did you mean `status`?; try: beastctl man, whose page lists the commands
+          unknown command `stauts`, did you mean `status`?; try: beastctl man, which lists the commands
     "#]].assert_eq(&lines);
 }

@@ -38,14 +38,14 @@ fn the_list_has_names_and_files() {
     let listed = run(&beast, &[]);
     expect![[r#"
         lfm2-2.6b         13 B  in use   the default: summaries, commit messages, questions about a text; LFM Open License v1.0
-        lfm2-350m     229.3 MB           guesses ahead for lfm2-2.6b; alone, the smallest that answers; LFM Open License v1.0
-        lfm2.5-1.2b   730.9 MB           newer and quicker than the default, knows less; LFM Open License v1.0
-        lfm2.5-350m   229.3 MB           for titles and keywords on weak machines; LFM Open License v1.0
-        qwen2.5-1.5b    1.1 GB           small, many languages, free licence; Apache-2.0
-        qwen3-4b        2.5 GB  partial  5.0 kB came so far; beastctl models pull qwen3-4b
-        smollm3-3b      1.9 GB           trained in the open, six European languages, free licence; Apache-2.0
-        gone                    lost     its bytes were in /no/such.gguf, which is gone; beastctl models rm gone
-        half                    partial  5.0 kB came so far; beastctl models pull https://a.example/half.gguf
+        lfm2-350m     229.3 MB           draft model for speculative decoding with lfm2-2.6b; the smallest model on its own; LFM Open License v1.0
+        lfm2.5-1.2b   730.9 MB           newer and faster than the default, knows less; LFM Open License v1.0
+        lfm2.5-350m   229.3 MB           titles and keywords on slow machines; LFM Open License v1.0
+        qwen2.5-1.5b    1.1 GB           small, many languages, open licence; Apache-2.0
+        qwen3-4b        2.5 GB  partial  5.0 kB downloaded so far; try: beastctl models pull qwen3-4b
+        smollm3-3b      1.9 GB           trained in the open, six European languages, open licence; Apache-2.0
+        gone                    lost     its file was /no/such.gguf, which is gone; try: beastctl models rm gone
+        half                    partial  5.0 kB downloaded so far; try: beastctl models pull https://a.example/half.gguf
         my model          13 B  here
     "#]]
     .assert_eq(&listed.stdout);
@@ -55,7 +55,7 @@ fn the_list_has_names_and_files() {
     assert_eq!(json[5]["partial_bytes"], 5000);
     assert_eq!((&json[7]["state"], &json[8]["state"]), (&"lost".into(), &"partial".into()));
     assert_eq!(json[9]["name"], "my model");
-    assert!(run(&beast, &["show", "half"]).stdout.contains("5.0 kB came so far"));
+    assert!(run(&beast, &["show", "half"]).stdout.contains("5.0 kB downloaded so far"));
     assert_eq!(run(&beast, &["--json"]).stdout, run(&beast, &["list", "--json"]).stdout);
 }
 
@@ -64,7 +64,7 @@ fn one_is_shown_with_all_that_is_known() {
     let beast = Beast::new();
     expect![[r#"
         exit 0
-        out: "name      lfm2-2.6b\nfor       the default: summaries, commit messages, questions about a text\nsize      1.6 GB\nlicence   LFM Open License v1.0\ntext      https://huggingface.co/LiquidAI/LFM2-2.6B-GGUF/blob/main/LICENSE\nsampling  --temp 0.3, --min-p 0.15, repeat penalty 1.05\ndraft     lfm2-350m\nsource    https://huggingface.co/LiquidAI/LFM2-2.6B-GGUF/resolve/main/LFM2-2.6B-Q4_K_M.gguf\nstate     not on this disk; beastctl models pull lfm2-2.6b\n"
+        out: "name      lfm2-2.6b\nfor       the default: summaries, commit messages, questions about a text\nsize      1.6 GB\nlicence   LFM Open License v1.0\ntext      https://huggingface.co/LiquidAI/LFM2-2.6B-GGUF/blob/main/LICENSE\nsampling  --temp 0.3, --min-p 0.15, repeat penalty 1.05\ndraft     lfm2-350m\nsource    https://huggingface.co/LiquidAI/LFM2-2.6B-GGUF/resolve/main/LFM2-2.6B-Q4_K_M.gguf\nstate     not on disk; try: beastctl models pull lfm2-2.6b\n"
         err: "#]]
     .assert_eq(&run(&beast, &["show", "lfm2-2.6b"]).report());
     model(&beast, "my model.gguf");
@@ -77,7 +77,7 @@ fn one_is_shown_with_all_that_is_known() {
         serde_json::from_str(&run(&beast, &["show", "--json", "lfm2.5-1.2b"]).stdout).unwrap();
     assert_eq!(json["sampling"]["top_k"], 50);
     let unknown = run(&beast, &["show", "my modle"]);
-    assert_eq!(unknown.report(), "exit 2\nout: \"\"\nerr: beastctl: no model is called my modle; try: my model\n");
+    assert_eq!(unknown.report(), "exit 2\nout: \"\"\nerr: beastctl: unknown model my modle; try: my model\n");
 }
 
 #[test]
@@ -104,19 +104,19 @@ fn use_refuses_what_is_no_model() {
     expect![[r#"
         exit 1
         out: ""
-        err: beastctl: DIR/notes.gguf is no GGUF file; try: the GGUF file itself: a web page or an archive is none
+        err: beastctl: DIR/notes.gguf is not a GGUF file; try: use the GGUF file itself, not a web page or an archive
     "#]]
     .assert_eq(&refused("notes.gguf"));
     expect![[r#"
         exit 1
         out: ""
-        err: beastctl: lfm2-2.6b is not on this disk; try: beastctl models pull lfm2-2.6b
+        err: beastctl: lfm2-2.6b is not on disk; try: beastctl models pull lfm2-2.6b
     "#]]
     .assert_eq(&refused("lfm2-2.6b"));
     expect![[r#"
         exit 1
         out: ""
-        err: beastctl: org/repo:Q4_0 is not on this disk; try: beastctl models pull org/repo:Q4_0
+        err: beastctl: org/repo:Q4_0 is not on disk; try: beastctl models pull org/repo:Q4_0
     "#]]
     .assert_eq(&refused("org/repo:Q4_0"));
     expect![[r#"
@@ -145,7 +145,11 @@ fn what_the_daemon_refuses_is_not_set() {
     let ran = run(&beast, &["use", "mine"]);
     let second = daemon.join().unwrap();
     assert!(ran.code == Some(1) && ran.stderr.contains("no tensor"), "{}", ran.report());
-    assert!(second.code == Some(75) && second.stderr.contains("config.toml is in the hands"), "{}", second.report());
+    assert!(
+        second.code == Some(75) && second.stderr.contains("config.toml is in use by another beastctl"),
+        "{}",
+        second.report()
+    );
     assert_eq!(config(&beast), before);
     assert_eq!(fs::read_dir(beast.path("config/beast")).unwrap().count(), 1);
 }
@@ -157,12 +161,12 @@ fn a_cut_file_is_not_the_default_model() {
     let whole = fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/../models/cub/cub.gguf")).unwrap();
     let path = beast.write("data/beast/models/LFM2-2.6B-Q4_K_M.gguf", &whole[..whole.len() / 2]);
     let listed = run(&beast, &["list"]).stdout;
-    assert!(listed.contains("damaged  DIR/data/beast/models/LFM2-2.6B-Q4_K_M.gguf is cut: it has "), "{listed}");
+    assert!(listed.contains("damaged  DIR/data/beast/models/LFM2-2.6B-Q4_K_M.gguf is truncated: it has "), "{listed}");
     for arguments in [["pull", "lfm2-2.6b"], ["use", "auto"], ["use", "lfm2-2.6b"]] {
         let ran = run(&beast, &arguments);
         assert_eq!((ran.code, ran.stdout.as_str()), (Some(1), ""), "{arguments:?}: {}", ran.stderr);
         let next = "; try: rm DIR/data/beast/models/LFM2-2.6B-Q4_K_M.gguf, and pull the model again\n";
-        assert!(ran.stderr.contains(" is cut: it has ") && ran.stderr.ends_with(next), "{}", ran.stderr);
+        assert!(ran.stderr.contains(" is truncated: it has ") && ran.stderr.ends_with(next), "{}", ran.stderr);
     }
     assert_eq!(config(&beast), "");
     // Whole as it is, and yet not what the catalogue means.
@@ -178,7 +182,7 @@ fn the_model_in_use_is_not_removed_by_a_slip() {
     expect![[r#"
         exit 2
         out: ""
-        err: beastctl: LFM2-2.6B-Q4_K_M.gguf is in use; try: beastctl models use with another one first, or --force
+        err: beastctl: LFM2-2.6B-Q4_K_M.gguf is in use; try: switch with beastctl models use first, or pass --force
     "#]]
     .assert_eq(&run(&beast, &["rm", "-y", "lfm2-2.6b"]).report());
     assert!(path.exists());

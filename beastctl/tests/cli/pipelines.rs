@@ -44,7 +44,7 @@ fn a_full_disk_is_told_whatever_is_written() {
         let mut command = beast.command(&[&["summarize"], options].concat());
         command.stdout(Stdio::from(full));
         let ran = Ran::of(feed(command, b"text"), beast.dir.path());
-        let line = "beastctl: cannot write to stdout: No space left on device (os error 28); try: make room there, or write somewhere else\n";
+        let line = "beastctl: cannot write to stdout: No space left on device (os error 28); try: free some space there, or write somewhere else\n";
         assert_eq!((ran.code, ran.stderr.as_str()), (Some(1), line), "{options:?}");
     }
 }

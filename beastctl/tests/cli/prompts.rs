@@ -9,10 +9,7 @@ use std::{
 use beast_protocol::{Constraint, Generate, Overflow, Span};
 use expect_test::expect;
 
-use crate::{
-    harness::{Beast, Ran, feed, spawn},
-    terminal::Terminal,
-};
+use crate::harness::{Beast, Ran, feed};
 
 const FOLDER: &str = "config/beast/prompts";
 
@@ -97,34 +94,34 @@ fn mistakes_on_the_command_line_are_told_before_a_daemon_is_asked() {
         err: beastctl: the prompt `letter` needs a value for who; try: -p who=VALUE
         exit 2
         out: ""
-        err: beastctl: the prompt `letter` has no variable `whom`, did you mean `who`?; try: one of who, to
+        err: beastctl: the prompt `letter` has no variable `whom`, did you mean `who`?; try: use one of who, to
         exit 2
         out: ""
         err: beastctl: invalid value 'who' for '--param <KEY=VALUE>': must be KEY=VALUE; try: beastctl letter --help
         exit 2
         out: ""
-        err: beastctl: the prompt `explain` has no variable `to`; try: without -p: it has none
+        err: beastctl: the prompt `explain` has no variable `to`; try: leave out -p: it has no variables
         exit 2
         out: ""
-        err: beastctl: DIR/config/beast/prompts/broken.md:2: unknown key `max_token`, did you mean `max_tokens`?; try: one of description, system, variables, sampling, max_tokens, stop, schema, reduce
+        err: beastctl: DIR/config/beast/prompts/broken.md:2: unknown key `max_token`, did you mean `max_tokens`?; try: one of description, system, variables, sampling, max_tokens, stop, one_line, think, schema, reduce
         exit 2
         out: ""
-        err: beastctl: DIR/config/beast/prompts/broken.md:2: unknown key `max_token`, did you mean `max_tokens`?; try: one of description, system, variables, sampling, max_tokens, stop, schema, reduce
+        err: beastctl: DIR/config/beast/prompts/broken.md:2: unknown key `max_token`, did you mean `max_tokens`?; try: one of description, system, variables, sampling, max_tokens, stop, one_line, think, schema, reduce
         exit 2
         out: ""
-        err: beastctl: DIR/config/beast/prompts/broken.md:2: unknown key `max_token`, did you mean `max_tokens`?; try: one of description, system, variables, sampling, max_tokens, stop, schema, reduce
+        err: beastctl: DIR/config/beast/prompts/broken.md:2: unknown key `max_token`, did you mean `max_tokens`?; try: one of description, system, variables, sampling, max_tokens, stop, one_line, think, schema, reduce
         exit 2
         out: ""
-        err: beastctl: unknown command `summarise`, did you mean `summarize`?; try: beastctl --help for the commands, beastctl prompts for the prompts
+        err: beastctl: unknown command `summarise`, did you mean `summarize`?; try: beastctl --help for commands, beastctl prompts for prompts
         exit 2
         out: ""
-        err: beastctl: there is no prompt `summarise`, did you mean `summarize`?; try: one of ask, broken, commit-msg, explain, fix, keywords, letter, review, shell, summarize, title, tldr and 1 more, or beastctl prompts new summarise
+        err: beastctl: no prompt `summarise`, did you mean `summarize`?; try: use one of ask, broken, commit-msg, explain, fix, keywords, letter, review, shell, summarize, title, tldr and 1 more, or beastctl prompts new summarise
         exit 2
         out: ""
-        err: beastctl: `../secret` is not a name of a prompt; try: a name without `/` that begins with a letter or digit; the file NAME.md is found by it
+        err: beastctl: invalid prompt name `../secret`; try: use a name without `/` that starts with a letter or digit; its file is NAME.md
         exit 2
         out: ""
-        err: beastctl: unknown command `./file.txt`; try: beastctl --help for the commands, beastctl prompts for the prompts
+        err: beastctl: unknown command `./file.txt`; try: beastctl --help for commands, beastctl prompts for prompts
     "#]].assert_eq(&reports);
 }
 
@@ -150,21 +147,21 @@ fn the_list_shows_where_each_comes_from_and_what_is_broken() {
     let ran = beast.run(&["prompts"], b"");
     assert_eq!(ran.code, Some(0));
     expect![[r#"
-        ask         built in                             An answer to a question, with material if there is some
+        ask         built in                           Answer a question, about the input if there is any
         bare        yours
-        broken      yours                                broken: DIR/config/beast/prompts/broken.md:2: mapping values are not allowed in this context
-        commit-msg  built in                             The subject line of a commit message for a diff
-        explain     built in                             What this code, command or message means
-        fix         built in                             Spelling and grammar
-        folder      yours                                broken: cannot read DIR/config/beast/prompts/folder.md: is a directory
-        keywords    built in                             Keywords, separated by commas
-        review      built in                             Bugs and risks in code or a diff
-        shell       built in                             A shell command that does what is asked
-        status      yours, by beastctl run only
-        summarize   built in                             A short summary
-        title       built in                             A headline
-        tldr        yours, in place of the built-in one  Shorter still
-        translate   built in                             Into English, or into another language with -p to=LANGUAGE
+        broken      yours                              broken: DIR/config/beast/prompts/broken.md:2: mapping values are not allowed in this context
+        commit-msg  built in                           Write a one-line commit message for a diff
+        explain     built in                           Explain code, a command or a message
+        fix         built in                           Correct spelling and grammar
+        folder      yours                              broken: cannot read DIR/config/beast/prompts/folder.md: is a directory
+        keywords    built in                           List keywords, separated by commas
+        review      built in                           Review code or a diff for bugs and risks
+        shell       built in                           Write a shell command
+        status      yours, only with beastctl run
+        summarize   built in                           Summarize briefly
+        title       built in                           Write a headline
+        tldr        yours, overrides the built-in one  Shorter still
+        translate   built in                           Translate into English, or another language with -p to=LANGUAGE
     "#]].assert_eq(&ran.stdout);
     let ran = beast.run(&["prompts", "list", "--json"], b"");
     let list: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
@@ -213,7 +210,7 @@ fn new_writes_a_prompt_that_works_and_overwrites_nothing() {
         _ => format!("{line}\n"),
     };
     let used: String = shown.lines().map(uncommented).collect();
-    let placeholder = "Replace this line with what is to be done with the input.";
+    let placeholder = "Replace this line with the instruction.";
     assert!(used.ends_with(&format!("---\n{placeholder}\n")), "{used}");
     let used = used.replace(placeholder, "Say it in {{language}} for {{audience}}.");
     beast.write(&format!("{FOLDER}/answer.json"), "{}");
@@ -244,19 +241,19 @@ fn new_writes_a_prompt_that_works_and_overwrites_nothing() {
         err: beastctl: DIR/config/beast/prompts/link.md exists already; try: beastctl prompts edit link
         exit 2
         out: ""
-        err: beastctl: `status` is a command; try: another name
+        err: beastctl: `status` is a command; try: use another name
         exit 2
         out: ""
-        err: beastctl: `help` is a command; try: another name
+        err: beastctl: `help` is a command; try: use another name
         exit 2
         out: ""
-        err: beastctl: `../evil` is not a name of a prompt; try: a name without `/` that begins with a letter or digit; the file NAME.md is found by it
+        err: beastctl: invalid prompt name `../evil`; try: use a name without `/` that starts with a letter or digit; its file is NAME.md
         exit 2
         out: ""
-        err: beastctl: `.hidden` is not a name of a prompt; try: a name without `/` that begins with a letter or digit; the file NAME.md is found by it
+        err: beastctl: invalid prompt name `.hidden`; try: use a name without `/` that starts with a letter or digit; its file is NAME.md
         exit 2
         out: ""
-        err: beastctl: there is no prompt `nothing-like-it`; try: one of all, ask, commit-msg, explain, fix, haiku, keywords, link, review, shell, summarize, title and 2 more, or beastctl prompts new nothing-like-it
+        err: beastctl: no prompt `nothing-like-it`; try: use one of all, ask, commit-msg, explain, fix, haiku, keywords, link, review, shell, summarize, title and 2 more, or beastctl prompts new nothing-like-it
     "#]].assert_eq(&reports);
     assert_eq!(fs::read_to_string(beast.path(&format!("{FOLDER}/haiku.md"))).unwrap(), shown);
     let ran = beast.run(&["prompts", "new", "brief", "--from", "tldr"], b"");
@@ -287,55 +284,6 @@ fn path_is_for_scripts() {
     assert_eq!(beast.run(&["prompts", "path", "../../x"], b"").code, Some(2));
 }
 
-/// Runs `prompts edit` with an editor that is a shell script.
-fn edit(beast: &Beast, name: &str, editor: &str) -> Ran {
-    let mut command = beast.command(&["prompts", "edit", name]);
-    command.env("PATH", "/usr/bin:/bin").env("EDITOR", editor);
-    Ran::of(feed(command, b""), beast.dir.path())
-}
-
-#[test]
-fn edit_opens_a_copy_and_checks_what_came_of_it() {
-    let beast = Beast::alone();
-    let script = beast.write("an editor", "echo \"$1 $2\" >> args; echo 'Be brief.' > \"$2\"");
-    let editor = format!("sh '{}' -w", script.display());
-    assert_eq!(edit(&beast, "tldr", &editor).report(), "exit 0\nout: \"\"\nerr: ");
-    let file = beast.path(&format!("{FOLDER}/tldr.md"));
-    assert_eq!(fs::read_to_string(&file).unwrap(), "Be brief.\n");
-    assert_eq!(fs::read_to_string(beast.path("args")).unwrap(), format!("-w {}\n", file.display()));
-    let broken = edit(&beast, "tldr", "printf '%s\\n' --- 'max_tokens: 0' --- x > \"$1\"; true");
-    expect![[r#"
-        exit 2
-        out: ""
-        err: beastctl: DIR/config/beast/prompts/tldr.md:2: `max_tokens` is 0, but must be a whole number, from 1 to 4294967295; try: beastctl prompts edit tldr
-    "#]].assert_eq(&broken.report());
-    assert!(file.exists(), "what was written stays");
-}
-
-#[test]
-fn an_editor_that_changes_nothing_leaves_the_built_in_prompt() {
-    let beast = Beast::alone();
-    assert_eq!(edit(&beast, "tldr", "true").report(), "exit 0\nout: \"\"\nerr: ");
-    let failed =
-        [edit(&beast, "tldr", "false"), edit(&beast, "tldr", "no-such-editor 2>&-"), edit(&beast, "horoscope", "true")];
-    assert!(!beast.path(&format!("{FOLDER}/tldr.md")).exists());
-    expect![[r#"
-        exit 1
-        out: ""
-        err: beastctl: the editor `false` ended with exit status: 1; try: EDITOR=nano, or any other that is installed
-        exit 1
-        out: ""
-        err: beastctl: the editor `no-such-editor 2>&-` is not to be found; try: EDITOR=nano, or any other that is installed
-        exit 2
-        out: ""
-        err: beastctl: there is no prompt `horoscope`; try: one of ask, commit-msg, explain, fix, keywords, review, shell, summarize, title, tldr, translate, or beastctl prompts new horoscope
-    "#]].assert_eq(&failed.map(|ran| ran.report()).concat());
-    // VISUAL is asked first, and a setting of blanks is none.
-    let mut command = beast.command(&["prompts", "edit", "tldr"]);
-    command.env("PATH", "/usr/bin:/bin").env("VISUAL", "true").env("EDITOR", "false");
-    assert_eq!(Ran::of(feed(command, b""), beast.dir.path()).code, Some(0));
-}
-
 #[test]
 fn a_new_prompt_does_not_take_the_place_of_a_built_in_one_by_accident() {
     let beast = Beast::alone();
@@ -344,7 +292,7 @@ fn a_new_prompt_does_not_take_the_place_of_a_built_in_one_by_accident() {
     expect![[r#"
         exit 2
         out: ""
-        err: beastctl: the prompt `tldr` is built in; try: beastctl prompts edit tldr for a copy to change, or another name
+        err: beastctl: the prompt `tldr` is built in; try: edit a copy with beastctl prompts edit tldr, or use another name
         exit 0
         out: "DIR/config/beast/prompts/tldr.md\n"
         err: exit 2
@@ -397,7 +345,7 @@ fn words_in_the_place_of_a_file_are_the_text() {
     beast.write("two words", "its text");
     assert_eq!(last(&["fix", "two words"], b"from stdin"), "its text");
     let ran = beast.run(&["shell", "list files", "--schema", "-"], b"{}");
-    assert!(ran.code == Some(2) && ran.stderr.contains("stdin is the material"), "{ran:?}");
+    assert!(ran.code == Some(2) && ran.stderr.contains("stdin is the input"), "{ran:?}");
 }
 
 #[test]
@@ -415,16 +363,16 @@ fn words_that_may_be_a_slip_are_told_with_the_way() {
     expect![[r#"
         exit 2
         out: ""
-        err: beastctl: there is no file `list the files`; try: beastctl shell 'list the files'
+        err: beastctl: file `list the files` not found; try: beastctl shell 'list the files'
         exit 2
         out: ""
-        err: beastctl: there is no file `hello`; try: echo hello | beastctl translate
+        err: beastctl: file `hello` not found; try: echo hello | beastctl translate
         exit 2
         out: ""
-        err: beastctl: there is no file `my notes.txt`; try: echo 'my notes.txt' | beastctl fix
+        err: beastctl: file `my notes.txt` not found; try: echo 'my notes.txt' | beastctl fix
         exit 2
         out: ""
-        err: beastctl: there is no file `a b`; try: echo 'a b' | beastctl summarize
+        err: beastctl: file `a b` not found; try: echo 'a b' | beastctl summarize
         exit 2
         out: ""
         err: beastctl: cannot read nofile: No such file or directory (os error 2); try: ls, to see what is there
@@ -444,55 +392,18 @@ fn a_prompt_that_says_nothing_yet_is_not_run() {
     expect![[r#"
         exit 2
         out: ""
-        err: beastctl: DIR/config/beast/prompts/haiku.md:34: the prompt is not written yet: this line is to be replaced; try: beastctl prompts edit haiku
+        err: beastctl: DIR/config/beast/prompts/haiku.md:40: the prompt has no instruction yet: replace this line; try: beastctl prompts edit haiku
         exit 2
         out: ""
-        err: beastctl: DIR/config/beast/prompts/haiku.md:34: the prompt is not written yet: this line is to be replaced; try: beastctl prompts edit haiku
+        err: beastctl: DIR/config/beast/prompts/haiku.md:40: the prompt has no instruction yet: replace this line; try: beastctl prompts edit haiku
         exit 2
         out: ""
-        err: beastctl: DIR/config/beast/prompts/haiku.md:34: the prompt is not written yet: this line is to be replaced; try: beastctl prompts edit haiku
+        err: beastctl: DIR/config/beast/prompts/haiku.md:40: the prompt has no instruction yet: replace this line; try: beastctl prompts edit haiku
     "#]].assert_eq(&reports.concat());
     let listed = beast.run(&["prompts"], b"").stdout;
-    assert!(listed.contains("haiku") && listed.contains("not written yet"), "{listed}");
+    assert!(listed.contains("haiku") && listed.contains("no instruction yet"), "{listed}");
     // What is written is run, with or without the settings.
     let beast = Beast::new();
     own(&beast, "haiku", "---\ndescription: What this prompt is for\n---\nWrite a haiku about the input.");
     assert_eq!(turns(&asked(&beast, &["haiku"], b"rain"))[0], "Write a haiku about the input.");
-}
-
-/// A person gets the editor at once; what is typed into a pipe goes on as before.
-#[test]
-fn new_opens_the_editor_for_a_person() {
-    let new = |arguments: &[&str], editor: &str| {
-        let beast = Beast::alone();
-        let terminal = Terminal::new(200);
-        let mut command = beast.command(&[&["prompts", "new"], arguments].concat());
-        command.env("PATH", "/usr/bin:/bin").env("EDITOR", editor).env("TERM", "dumb");
-        command.stdin(terminal.stdio()).stdout(terminal.stdio()).stderr(terminal.stdio());
-        let mut child = spawn(&mut command);
-        drop(command);
-        let code = child.wait().unwrap().code();
-        let told = terminal.finish().replace(&beast.dir.path().display().to_string(), "DIR");
-        let text = fs::read_to_string(beast.path(&format!("{FOLDER}/haiku.md"))).unwrap();
-        (format!("exit {}\n{told}", code.unwrap()), text)
-    };
-    let (written, text) = new(&["haiku"], "sh -c 'echo Write a haiku. >\"$1\"'  x");
-    assert_eq!(text, "Write a haiku.\n");
-    let (untouched, _) = new(&["haiku"], "true");
-    let (failed, text) = new(&["haiku"], "false");
-    assert!(text.contains("description:"), "the file stays: {text}");
-    let (copied, text) = new(&["haiku", "--from", "tldr"], "true");
-    assert_eq!(text, include_str!("../../prompts/tldr.md"));
-    expect![[r#"
-        exit 0
-        DIR/config/beast/prompts/haiku.md
-        exit 2
-        DIR/config/beast/prompts/haiku.md
-        beastctl: DIR/config/beast/prompts/haiku.md:34: the prompt is not written yet: this line is to be replaced; try: beastctl prompts edit haiku
-        exit 1
-        DIR/config/beast/prompts/haiku.md
-        beastctl: the editor `false` ended with exit status: 1; try: EDITOR=nano, or any other that is installed
-        exit 0
-        DIR/config/beast/prompts/haiku.md
-    "#]].assert_eq(&[written, untouched, failed, copied].concat());
 }

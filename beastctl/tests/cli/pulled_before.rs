@@ -33,7 +33,7 @@ fn two_states_of_a_file_are_not_glued_together() {
         web.faults([Fault::NoIfRange]);
         let ran = run(&beast, &["models", "pull", &web.url("/m.gguf")]);
         assert_eq!(ran.code, Some(0), "{}", ran.stderr);
-        assert!(ran.stderr.contains("begins anew: it has changed on the server"), "{}", ran.stderr);
+        assert!(ran.stderr.contains(": it has changed on the server"), "{}", ran.stderr);
         assert!(fs::read(models(&beast).join("m.gguf")).unwrap() == *new, "the bytes are of both");
     }
 }
@@ -47,9 +47,9 @@ fn a_file_of_this_disk_is_checked_as_one_that_is_fetched() {
     assert_eq!(pull(&["--sha256", &hash(&bytes)]), "exit 0\nout: \"DIR/m.gguf\\n\"\nerr: ");
     let wrong = "0".repeat(64);
     let refused = pull(&["--sha256", &wrong]);
-    assert!(refused.starts_with("exit 1\nout: \"\"") && refused.contains("has another SHA-256"), "{refused}");
+    assert!(refused.starts_with("exit 1\nout: \"\"") && refused.contains("has the wrong SHA-256"), "{refused}");
     let refused = pull(&["--name", "other.gguf"]);
-    assert!(refused.starts_with("exit 2\nout: \"\"") && refused.contains("without --name"), "{refused}");
+    assert!(refused.starts_with("exit 2\nout: \"\"") && refused.contains("leave out --name"), "{refused}");
 }
 
 #[test]
@@ -62,7 +62,7 @@ fn another_query_is_another_file() {
     assert_eq!(pull("v=secret").code, Some(0));
     assert_eq!(web.asked().len(), 1, "the second time it is there");
     let other = pull("v=2");
-    assert!(other.code == Some(2) && other.stderr.contains("came from elsewhere"), "{}", other.report());
+    assert!(other.code == Some(2) && other.stderr.contains("came from a different source"), "{}", other.report());
     let record = fs::read_to_string(models(&beast).join("m.gguf.json")).unwrap();
     assert!(!record.contains("secret"), "{record}");
 }
@@ -104,7 +104,7 @@ fn a_part_of_another_file_goes_with_a_word() {
     assert_eq!(run(&beast, &["models", "pull", &first.url("/m.gguf"), "--retries", "0"]).code, Some(1));
     let ran = run(&beast, &["models", "pull", &second.url("/m.gguf")]);
     assert_eq!(ran.code, Some(0));
-    assert!(ran.stderr.contains("begins anew: what came of it is of another source"), "{}", ran.stderr);
+    assert!(ran.stderr.contains(": the partial download is from a different source"), "{}", ran.stderr);
     assert!(fs::read(models(&beast).join("m.gguf")).unwrap() == **bytes);
 }
 
@@ -134,7 +134,7 @@ fn a_web_page_in_between_costs_nothing() {
     assert_eq!(pull().code, Some(1));
     web.page("/m.gguf", Page { bytes: Arc::new(b"<html>please log in</html>".to_vec()), ..Page::default() });
     let ran = pull();
-    assert!(ran.code == Some(1) && ran.stderr.contains("is no GGUF file"), "{}", ran.report());
+    assert!(ran.code == Some(1) && ran.stderr.contains("is not a GGUF file"), "{}", ran.report());
     web.page("/m.gguf", model);
     assert_eq!(pull().code, Some(0));
     assert_eq!(web.asked().last().unwrap().get("range"), Some("bytes=100000-"));
@@ -160,7 +160,7 @@ fn a_folder_in_the_place_of_the_file_is_seen_at_once() {
     let (beast, web) = (Beast::new(), Web::new());
     fs::create_dir_all(models(&beast).join("m.gguf")).unwrap();
     let ran = run(&beast, &["models", "pull", &web.url("/m.gguf")]);
-    let words = "beastctl: DIR/data/beast/models/m.gguf is a folder; try: --name OTHER.gguf, or move it away\n";
+    let words = "beastctl: DIR/data/beast/models/m.gguf is a folder; try: pass --name OTHER.gguf, or move it away\n";
     assert_eq!((ran.code, ran.stderr.as_str()), (Some(2), words));
     assert_eq!(web.asked().len(), 0);
 }

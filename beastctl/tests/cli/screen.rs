@@ -166,21 +166,19 @@ fn tables_and_help_keep_their_words_whole() {
     }
     let (_, _, err) = Seen::start(command(&beast, &["chat"], &[]), 44, b"/help\n").finish();
     expect![[r#"
-        /clear          begin a new conversation
-        /system [TEXT]  show the system turn; with a
-                        text, begin a new
-                        conversation with that
-        /save NAME      give this conversation a
-                        name, by which --session
-                        finds it
+        /clear          start a new conversation
+        /system [TEXT]  show the system turn, or
+                        start a new conversation
+                        with this one
+        /save NAME      name this conversation for
+                        --session
         /retry          ask the last question again
-        /file PATH      put a file before the next
+        /file PATH      add a file to the next
                         question
-        /quit           end, like Ctrl-D; exit, quit
-                        and /bye do the same
-        """ opens and closes a question of several
-        lines; \ at the end of a line goes on with
-        the next.
+        /quit           quit; so do Ctrl-D, exit,
+                        quit and /bye
+        Enclose a question of several lines in """,
+        or end a line with \ to continue it.
         Ctrl-C stops an answer.
     "#]]
     .assert_eq(&err);
@@ -279,7 +277,7 @@ fn the_line_moves_while_nothing_happens_and_is_gone_before_the_answer() {
         });
         let seen = Seen::start(command(&beast, &["summarize"], &[("LANG", locale)]), 80, b"text");
         for spin in spins {
-            seen.err.wait_for(&format!("{ERASE}{spin}waiting for a slot, 2 ahead"));
+            seen.err.wait_for(&format!("{ERASE}{spin}in the queue, 2 ahead"));
         }
         go_on.send(()).unwrap();
         seen.out.wait_for("first");
@@ -364,7 +362,7 @@ fn a_long_text_shows_how_far_it_is_and_what_was_found() {
     assert_eq!((code, out.as_str()), (Some(0), "All.\n"));
     let (frames, rest) = frames(&err);
     expect![[r#"
-        ESC[1mbeastctl:ESC[0m warning: 1 of 5 parts was cut at the token limit, something may be missing
+        ESC[1mbeastctl:ESC[0m warning: 1 of 5 parts was truncated at the token limit; something may be missing
         ESC[1mbeastctl:ESC[0m read in 3 parts, 38,211 tokens
     "#]]
     .assert_eq(&rest.replace('\x1b', "ESC"));

@@ -121,7 +121,7 @@ fn from_nothing_to_nothing() {
     "#]]);
     machine.check(&["install"], expect![[r#"
         exit 0
-        out: "installed DIR/config/systemd/user/beastd.socket\ninstalled DIR/config/systemd/user/beastd.service\nit listens at DIR/beastd.sock, the first request starts beastd\n"
+        out: "installed DIR/config/systemd/user/beastd.socket\ninstalled DIR/config/systemd/user/beastd.service\nit listens on DIR/beastd.sock; the first request starts beastd\n"
         err: --user show --property=Version
         --user show --property=ActiveState,UnitFileState,MainPID beastd.socket
         --user show --property=ActiveState,UnitFileState,MainPID beastd.service
@@ -172,7 +172,7 @@ fn from_nothing_to_nothing() {
     machine.check(&["status"], expect![[r#"
         exit 3
         out: "installed DIR/config/systemd/user/beastd.socket\n          DIR/config/systemd/user/beastd.service\nenabled   yes\nstate     stopped\nsocket    DIR/beastd.sock\n"
-        err: beastctl: the service is installed and stopped: nobody listens at DIR/beastd.sock; try: beastctl service start
+        err: beastctl: the service is installed but stopped: nothing listens on DIR/beastd.sock; try: beastctl service start
         --user show --property=Version
         --user show --property=ActiveState,UnitFileState,MainPID beastd.socket
         --user show --property=ActiveState,UnitFileState,MainPID beastd.service
@@ -205,9 +205,9 @@ fn from_nothing_to_nothing() {
     machine.check(
         &["uninstall"],
         expect![[r#"
-        exit 0
-        out: "nothing to remove: there is no DIR/config/systemd/user/beastd.socket\n"
-        err: "#]],
+            exit 0
+            out: "nothing to remove: DIR/config/systemd/user/beastd.socket not found\n"
+            err: "#]],
     );
     machine.check(&["restart"], expect![[r#"
         exit 3
@@ -222,7 +222,7 @@ fn installing_again_writes_only_what_is_new() {
     let machine = Machine::installed();
     machine.check(&["install"], expect![[r#"
         exit 0
-        out: "is installed already: DIR/config/systemd/user/beastd.socket\nis installed already: DIR/config/systemd/user/beastd.service\nit listens at DIR/beastd.sock, the first request starts beastd\n"
+        out: "already installed: DIR/config/systemd/user/beastd.socket\nalready installed: DIR/config/systemd/user/beastd.service\nit listens on DIR/beastd.sock; the first request starts beastd\n"
         err: --user show --property=Version
         --user show --property=ActiveState,UnitFileState,MainPID beastd.socket
         --user show --property=ActiveState,UnitFileState,MainPID beastd.service
@@ -247,7 +247,7 @@ fn installing_again_writes_only_what_is_new() {
     let ran = Ran::of(spawn(&mut command), machine.0.dir.path());
     expect![[r#"
         exit 0
-        out: "installed anew DIR/config/systemd/user/beastd.socket\ninstalled anew DIR/config/systemd/user/beastd.service\nit listens at DIR/beastd.sock, the first request starts beastd\n"
+        out: "reinstalled DIR/config/systemd/user/beastd.socket\nreinstalled DIR/config/systemd/user/beastd.service\nit listens on DIR/beastd.sock; the first request starts beastd\n"
         err: --user show --property=Version
         --user show --property=ActiveState,UnitFileState,MainPID beastd.socket
         --user show --property=ActiveState,UnitFileState,MainPID beastd.service
@@ -287,8 +287,8 @@ fn a_service_that_failed_says_where_the_reason_is() {
     machine.0.write("failed", "");
     machine.check(&["status"], expect![[r#"
         exit 3
-        out: "installed DIR/config/systemd/user/beastd.socket\n          DIR/config/systemd/user/beastd.service\nenabled   yes\nstate     stopped\nfailed    beastd ended badly: journalctl --user -u beastd.service\nsocket    DIR/beastd.sock\n"
-        err: beastctl: the service is installed and stopped, because beastd failed: nobody listens at DIR/beastd.sock; try: journalctl --user -u beastd.service, and once that is mended beastctl service start
+        out: "installed DIR/config/systemd/user/beastd.socket\n          DIR/config/systemd/user/beastd.service\nenabled   yes\nstate     stopped\nfailed    beastd failed: journalctl --user -u beastd.service\nsocket    DIR/beastd.sock\n"
+        err: beastctl: the service stopped because beastd failed: nothing listens on DIR/beastd.sock; try: journalctl --user -u beastd.service, fix that, then beastctl service start
         --user show --property=Version
         --user show --property=ActiveState,UnitFileState,MainPID beastd.socket
         --user show --property=ActiveState,UnitFileState,MainPID beastd.service
@@ -305,7 +305,7 @@ fn no_second_daemon_beside_a_service_that_is_stopped() {
     expect![[r#"
         exit 3
         out: ""
-        err: beastctl: nobody listens at DIR/beastd.sock: beastd is installed as a service (DIR/config/systemd/user/beastd.socket), which is stopped; try: beastctl service start, or where no service manager runs, as in a container, --socket with another place or beastctl service uninstall
+        err: beastctl: nothing listens on DIR/beastd.sock: beastd is installed as a service (DIR/config/systemd/user/beastd.socket), which is stopped; try: beastctl service start; without a service manager, as in a container, use another --socket or beastctl service uninstall
     "#]].assert_eq(&ran.report());
     expect![[r#"
         exit 3
@@ -352,7 +352,7 @@ fn the_endpoint_has_its_units_as_long_as_it_is_configured() {
     machine.0.beastd(&format!("cat <<'END'\n{}\nEND", printed(settings)));
     machine.check(&["install"], expect![[r#"
         exit 0
-        out: "installed DIR/config/systemd/user/beastd.socket\ninstalled DIR/config/systemd/user/beastd-http.socket\ninstalled DIR/config/systemd/user/beastd-ollama.socket\ninstalled DIR/config/systemd/user/beastd.service\nit listens at DIR/beastd.sock, the first request starts beastd\nit answers HTTP at 127.0.0.1:8484\nit answers HTTP at 127.0.0.1:11434\n"
+        out: "installed DIR/config/systemd/user/beastd.socket\ninstalled DIR/config/systemd/user/beastd-http.socket\ninstalled DIR/config/systemd/user/beastd-ollama.socket\ninstalled DIR/config/systemd/user/beastd.service\nit listens on DIR/beastd.sock; the first request starts beastd\nit serves HTTP on 127.0.0.1:8484\nit serves HTTP on 127.0.0.1:11434\n"
         err: --user show --property=Version
         --user show --property=ActiveState,UnitFileState,MainPID beastd.socket
         --user show --property=ActiveState,UnitFileState,MainPID beastd.service
@@ -376,7 +376,7 @@ fn the_endpoint_has_its_units_as_long_as_it_is_configured() {
     machine.0.beastd(&format!("echo '{}'", printed("http.listen = \"127.0.0.1:8484\"  # file")));
     machine.check(&["install"], expect![[r#"
         exit 0
-        out: "installed anew DIR/config/systemd/user/beastd.socket\ninstalled anew DIR/config/systemd/user/beastd-http.socket\ninstalled anew DIR/config/systemd/user/beastd.service\nit listens at DIR/beastd.sock, the first request starts beastd\nit answers HTTP at 127.0.0.1:8484\n"
+        out: "reinstalled DIR/config/systemd/user/beastd.socket\nreinstalled DIR/config/systemd/user/beastd-http.socket\nreinstalled DIR/config/systemd/user/beastd.service\nit listens on DIR/beastd.sock; the first request starts beastd\nit serves HTTP on 127.0.0.1:8484\n"
         err: --user show --property=Version
         --user show --property=ActiveState,UnitFileState,MainPID beastd.socket
         --user show --property=ActiveState,UnitFileState,MainPID beastd.service

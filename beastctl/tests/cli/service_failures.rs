@@ -19,7 +19,7 @@ fn without_a_manager_nothing_is_left_behind() {
     machine.check(&["install"], expect![[r#"
         exit 3
         out: ""
-        err: beastctl: systemd does not serve this user here: `systemctl --user show --property=Version` failed (exit status: 1): Failed to connect to bus: No medium found; try: log in as this user, not through su or sudo, or loginctl enable-linger, which starts one without a login; or no service at all, since beastctl starts beastd by itself
+        err: beastctl: systemd is not available to this user: `systemctl --user show --property=Version` failed (exit status: 1): Failed to connect to bus: No medium found; try: log in as this user, not through su or sudo, or run loginctl enable-linger, which starts it without a login; or do without a service, because beastctl starts beastd on demand
         --user show --property=Version
     "#]]);
     assert_eq!(machine.units(), [""; 0]);
@@ -31,7 +31,7 @@ fn without_a_manager_nothing_is_left_behind() {
     expect![[r#"
         exit 1
         out: ""
-        err: beastctl: cannot run systemctl: No such file or directory (os error 2); try: no service at all, since beastctl starts beastd by itself
+        err: beastctl: cannot run systemctl: No such file or directory (os error 2); try: do without a service, because beastctl starts beastd on demand
     "#]].assert_eq(&Ran::of(feed(command, b""), none.0.dir.path()).report());
     assert_eq!(none.units(), [""; 0]);
 }
@@ -46,13 +46,13 @@ fn a_manager_that_goes_is_told_and_the_files_can_still_be_taken_away() {
     machine.check(&["status", "--json"], expect![[r#"
         exit 3
         out: "{\"installed\":true,\"manager\":\"systemd\",\"files\":[\"DIR/config/systemd/user/beastd.socket\",\"DIR/config/systemd/user/beastd.service\"],\"enabled\":null,\"state\":\"unknown\",\"pid\":null,\"failed\":null,\"socket\":\"DIR/beastd.sock\"}\n"
-        err: beastctl: systemd does not serve this user here: `systemctl --user show --property=Version` failed (exit status: 1): Failed to connect to bus: No medium found; try: log in as this user, not through su or sudo, or loginctl enable-linger, which starts one without a login; or no service at all, since beastctl starts beastd by itself
+        err: beastctl: systemd is not available to this user: `systemctl --user show --property=Version` failed (exit status: 1): Failed to connect to bus: No medium found; try: log in as this user, not through su or sudo, or run loginctl enable-linger, which starts it without a login; or do without a service, because beastctl starts beastd on demand
         --user show --property=Version
     "#]]);
     machine.check(&["stop"], expect![[r#"
         exit 3
         out: ""
-        err: beastctl: systemd does not serve this user here: `systemctl --user show --property=Version` failed (exit status: 1): Failed to connect to bus: No medium found; try: log in as this user, not through su or sudo, or loginctl enable-linger, which starts one without a login; or no service at all, since beastctl starts beastd by itself
+        err: beastctl: systemd is not available to this user: `systemctl --user show --property=Version` failed (exit status: 1): Failed to connect to bus: No medium found; try: log in as this user, not through su or sudo, or run loginctl enable-linger, which starts it without a login; or do without a service, because beastctl starts beastd on demand
         --user show --property=Version
     "#]]);
     machine.check(
@@ -108,13 +108,13 @@ fn a_file_of_somebody_else_is_left_alone() {
     machine.check(&["install"], expect![[r#"
         exit 2
         out: ""
-        err: beastctl: DIR/config/systemd/user/beastd.service is there already and was not written by beastctl; try: --force, which keeps a copy of it, or move it away
+        err: beastctl: DIR/config/systemd/user/beastd.service already exists and was not written by beastctl; try: pass --force, which keeps a copy, or move it away
     "#]]);
     assert_eq!(machine.units(), ["beastd.service"]);
     machine.check(&["uninstall"], expect![[r#"
         exit 2
         out: ""
-        err: beastctl: DIR/config/systemd/user/beastd.service was not written by beastctl, so nothing is removed; try: rm DIR/config/systemd/user/beastd.service, if it is yours
+        err: beastctl: DIR/config/systemd/user/beastd.service was not written by beastctl; nothing removed; try: rm DIR/config/systemd/user/beastd.service, if it is yours
     "#]]);
     machine.check(&["status"], expect![[r#"
         exit 3
@@ -123,7 +123,7 @@ fn a_file_of_somebody_else_is_left_alone() {
     "#]]);
     machine.check(&["install", "--force"], expect![[r#"
         exit 0
-        out: "installed DIR/config/systemd/user/beastd.socket\ninstalled DIR/config/systemd/user/beastd.service\nwhat was there before is DIR/config/systemd/user/beastd.service.before-beast now\nit listens at DIR/beastd.sock, the first request starts beastd\n"
+        out: "installed DIR/config/systemd/user/beastd.socket\ninstalled DIR/config/systemd/user/beastd.service\nthe previous file is now DIR/config/systemd/user/beastd.service.before-beast\nit listens on DIR/beastd.sock; the first request starts beastd\n"
         err: --user show --property=Version
         --user show --property=ActiveState,UnitFileState,MainPID beastd.socket
         --user show --property=ActiveState,UnitFileState,MainPID beastd.service
@@ -149,12 +149,12 @@ fn what_beastd_refuses_is_told_before_anything_is_done() {
     machine.check(&["start"], expect![[r#"
         exit 1
         out: ""
-        err: beastctl: DIR/beastd would not start: n_ctx = 0 (config.toml): too few; try: beastctl doctor, which looks at all that beastd needs
+        err: beastctl: DIR/beastd would not start: n_ctx = 0 (config.toml): too few; try: beastctl doctor, which checks everything beastd needs
     "#]]);
     machine.check(&["restart"], expect![[r#"
         exit 1
         out: ""
-        err: beastctl: DIR/beastd would not start: n_ctx = 0 (config.toml): too few; try: beastctl doctor, which looks at all that beastd needs
+        err: beastctl: DIR/beastd would not start: n_ctx = 0 (config.toml): too few; try: beastctl doctor, which checks everything beastd needs
     "#]]);
     // A service has none of the variables of a shell.
     fs::remove_file(machine.0.path("broken")).unwrap();
@@ -168,7 +168,7 @@ fn what_beastd_refuses_is_told_before_anything_is_done() {
     new.check(&["install"], expect![[r#"
         exit 1
         out: ""
-        err: beastctl: DIR/beastd would not start: n_ctx = 0 (config.toml): too few; try: beastctl doctor, which looks at all that beastd needs
+        err: beastctl: DIR/beastd would not start: n_ctx = 0 (config.toml): too few; try: beastctl doctor, which checks everything beastd needs
     "#]]);
     assert_eq!(new.units(), [""; 0]);
 }
@@ -181,7 +181,7 @@ fn a_folder_that_may_not_be_written() {
     machine.check(&["install"], expect![[r#"
         exit 1
         out: ""
-        err: beastctl: cannot make the folder DIR/config/systemd/user: Not a directory (os error 20); try: to move the file away that is in the place of one of these folders
+        err: beastctl: cannot create the folder DIR/config/systemd/user: Not a directory (os error 20); try: move away the file that is in the place of one of these folders
         --user show --property=Version
         --user show --property=ActiveState,UnitFileState,MainPID beastd.socket
         --user show --property=ActiveState,UnitFileState,MainPID beastd.service
@@ -204,10 +204,10 @@ fn what_is_missing_is_named() {
     machine.check(
         &["install"],
         expect![[r#"
-        exit 3
-        out: ""
-        err: beastctl: the program beastd is not to be found; try: put beastd beside beastctl, or into a folder of PATH
-    "#]],
+            exit 3
+            out: ""
+            err: beastctl: cannot find the program beastd; try: put beastd beside beastctl, or into a folder in PATH
+        "#]],
     );
     assert_eq!(machine.units(), [""; 0]);
 }
@@ -222,7 +222,7 @@ fn a_systemctl_that_hangs_is_given_up() {
     expect![[r#"
         exit 1
         out: ""
-        err: beastctl: no answer within 200ms; try: a longer --timeout, or beastctl status
+        err: beastctl: no answer within 200ms; try: raise --timeout, or check beastctl status
     "#]]
     .assert_eq(&Ran::of(feed(command, b""), machine.0.dir.path()).report());
 }

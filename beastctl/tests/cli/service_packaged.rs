@@ -22,7 +22,7 @@ fn it_is_seen_started_and_stopped() {
     "#]]);
     machine.check(&["install", "--socket", &socket.display().to_string()], expect![[r#"
         exit 0
-        out: "is installed already: DIR/package/beastd.socket\nis installed already: DIR/package/beastd.service\nit listens at DIR/beast/beastd.sock, the first request starts beastd\n"
+        out: "already installed: DIR/package/beastd.socket\nalready installed: DIR/package/beastd.service\nit listens on DIR/beast/beastd.sock; the first request starts beastd\n"
         err: --user show --property=Version
         --user show --property=ActiveState,UnitFileState,MainPID beastd.socket
         --user show --property=ActiveState,UnitFileState,MainPID beastd.service
@@ -44,7 +44,7 @@ fn it_is_seen_started_and_stopped() {
     expect![[r#"
         exit 3
         out: ""
-        err: beastctl: nobody listens at DIR/beast/beastd.sock: beastd is installed as a service (DIR/package/beastd.socket), which is stopped; try: beastctl service start, or where no service manager runs, as in a container, --socket with another place or beastctl service uninstall
+        err: beastctl: nothing listens on DIR/beast/beastd.sock: beastd is installed as a service (DIR/package/beastd.socket), which is stopped; try: beastctl service start; without a service manager, as in a container, use another --socket or beastctl service uninstall
     "#]].assert_eq(&ran.report());
     assert!(!machine.0.path("started").exists());
     machine.check(
@@ -79,7 +79,7 @@ fn uninstalling_disables_it_and_leaves_its_files() {
     let (machine, _) = Machine::packaged();
     machine.check(&["uninstall"], expect![[r#"
         exit 0
-        out: "disabled DIR/package/beastd.socket, which stays: it is a package's (systemctl --user enable --now beastd.socket brings it back)\n"
+        out: "disabled DIR/package/beastd.socket, which belongs to a package (to undo: systemctl --user enable --now beastd.socket)\n"
         err: --user show --property=Version
         --user stop beastd.socket beastd.service
         --user disable beastd.socket
@@ -97,9 +97,9 @@ fn uninstalling_disables_it_and_leaves_its_files() {
     machine.check(
         &["uninstall"],
         expect![[r#"
-        exit 0
-        out: "nothing to remove: there is no DIR/config/systemd/user/beastd.socket\n"
-        err: "#]],
+            exit 0
+            out: "nothing to remove: DIR/config/systemd/user/beastd.socket not found\n"
+            err: "#]],
     );
     // Ours goes in its place, and the package's stays what it is.
     assert_eq!(machine.run(&["install"]).code, Some(0));
@@ -125,7 +125,7 @@ fn another_one_than_that_of_the_package_is_not_put_over_it() {
     machine.check(&["install"], expect![[r#"
         exit 2
         out: ""
-        err: beastctl: the service of a package is enabled already: DIR/package/beastd.socket starts DIR/beastd and listens at DIR/beast/beastd.sock; try: beastctl service uninstall, which disables that one, then this again
+        err: beastctl: a package's service is already enabled: DIR/package/beastd.socket starts DIR/beastd and listens on DIR/beast/beastd.sock; try: beastctl service uninstall, which disables it, then repeat the command
     "#]]);
     assert_eq!(machine.units(), ["sockets.target.wants"]);
     // The package was removed and has left the link.

@@ -29,7 +29,7 @@ fn forms_may_stand_on_the_command_line() {
     }
     let ran = Beast::new().run(&["ask", "--schema", r#"{"type":}"#, "q"], b"");
     assert_eq!(ran.code, Some(2));
-    assert!(ran.stderr.contains("--schema:1:9: no JSON: "), "{ran:?}");
+    assert!(ran.stderr.contains("--schema:1:9: invalid JSON: "), "{ran:?}");
 }
 
 #[test]
@@ -59,8 +59,7 @@ fn a_file_that_was_meant_is_told_to_a_person() {
         assert_eq!((code, out.as_str()), (Some(0), "ok\n"));
         err
     };
-    let line =
-        "`notes.txt` is the question itself, its content is not read; try: beastctl ask 'QUESTION' < notes.txt\n";
+    let line = "`notes.txt` is taken as the question, not read as a file; try: beastctl ask 'QUESTION' < notes.txt\n";
     assert!(told(&["notes.txt"]).contains(line));
     assert!(told(&["summarize", "notes.txt"]).contains(line));
     assert!(!told(&["what", "is", "a", "pipe?"]).contains("QUESTION"));
@@ -112,7 +111,7 @@ fn a_value_that_says_nothing_is_refused() {
     let beast = Beast::new();
     for value in ["to=", "to= "] {
         let ran = beast.run(&["translate", "-p", value], b"some text");
-        let expected = "exit 2\nout: \"\"\nerr: beastctl: the value of `to` is empty, and the prompt `translate` needs one; \
+        let expected = "exit 2\nout: \"\"\nerr: beastctl: the value of `to` is empty, but the prompt `translate` needs one; \
                         try: -p to=VALUE\n";
         assert_eq!(ran.report(), expected);
     }
@@ -145,7 +144,7 @@ fn the_model_in_use_is_marked_wherever_it_is() {
             .collect::<Vec<_>>()
     };
     assert_eq!(states(), ["builtin"]);
-    assert!(beast.run(&["models"], b"").stdout.contains("in use   the tiny model that beastd brings along\n"));
+    assert!(beast.run(&["models"], b"").stdout.contains("in use   the tiny model built into beastd\n"));
     let other = beast.write("other/mine.gguf", "GGUF and more");
     beast.write("config/beast/config.toml", format!("model = {other:?}\n"));
     assert_eq!(states(), ["DIR/other/mine.gguf"]);

@@ -14,7 +14,7 @@ fn no_start_says_that_nobody_is_there() {
     expect![[r#"
         exit 3
         out: ""
-        err: beastctl: cannot reach beastd at DIR/beastd.sock (not running); try: beastd --daemonize, or leave --no-start out
+        err: beastctl: cannot reach beastd at DIR/beastd.sock (not running); try: beastd --daemonize, or leave out --no-start
     "#]]
     .assert_eq(&beast.run(&["summarize", "--no-start"], b"text").report());
     assert!(!beast.path("started").exists());
@@ -25,7 +25,7 @@ fn without_a_program_there_is_a_hint() {
     expect![[r#"
         exit 3
         out: ""
-        err: beastctl: cannot reach beastd at DIR/beastd.sock (not running), and the program beastd is not to be found; try: put beastd beside beastctl, or into a folder of PATH
+        err: beastctl: cannot reach beastd at DIR/beastd.sock (not running): beastd not found beside beastctl or in PATH; try: put beastd beside beastctl, or into a folder in PATH
     "#]]
     .assert_eq(&Beast::alone().run(&["summarize"], b"text").report());
 }
@@ -80,7 +80,7 @@ fn a_daemon_that_does_not_start_says_why() {
     expect![[r#"
         exit 3
         out: ""
-        err: beastctl: cannot start DIR/beastd: it ended with exit status: 7; try: beastd, to see it start in the foreground
+        err: beastctl: cannot start DIR/beastd: it exited with exit status: 7; try: run beastd in the foreground to see its output
     "#]]
     .assert_eq(&beast.run(&["summarize"], b"text").report());
 }
@@ -112,14 +112,14 @@ fn a_daemon_of_another_client_that_is_gone_again_is_replaced() {
         peer.answer(&["mine"]);
     });
     beast.beastd(
-        r#"if [ ! -e other ]; then touch other; echo "beastd: beastd is already running on $3 (process 1); try: x" >&2; exit 1; fi
+        r#"if [ ! -e other ]; then touch other; echo "beastd: beastd is already running on $3 (process 1); try: x" >&2; exit 69; fi
 mv later.sock "$3""#,
     );
     assert_eq!(beast.run(&["summarize"], b"text").report(), "exit 0\nout: \"mine\\n\"\nerr: ");
     daemon.join().unwrap();
     // One that is always there for beastd and never for the client is told in the end.
     beast.beastd(
-        "echo try >> tries; echo 'beastd: beastd is already running on S; try: beastctl stop, to end it' >&2; exit 1",
+        "echo try >> tries; echo 'beastd: beastd is already running on S; try: beastctl stop, to end it' >&2; exit 69",
     );
     fs::remove_file(beast.socket()).unwrap();
     assert_eq!(beast.run(&["summarize"], b"text").code, Some(3));

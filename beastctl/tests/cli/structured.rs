@@ -59,7 +59,7 @@ fn lines_tell_all_that_happens_and_end_with_the_object() {
     expect![[r#"{"n_rounds":2,"n_parts":2,"n_tokens":5000,"n_merges":1,"n_cut":1}"#]]
         .assert_eq(&done["parts"].to_string());
     expect![[r#"
-        beastctl: warning: 1 of 3 parts was cut at the token limit, something may be missing
+        beastctl: warning: 1 of 3 parts was truncated at the token limit; something may be missing
     "#]]
     .assert_eq(&ran.stderr);
     for field in ["model", "finish_reason", "truncated", "usage", "timings", "notices", "client"] {
@@ -121,11 +121,11 @@ fn every_failure_is_one_last_line() {
     expect![[r#"
         {"type":"error","message":"unknown option '--tmep'; did you mean '--temp'?; try: beastctl ask --help","code":"usage","exit_code":2}
         {"type":"error","message":"the input is empty; try: cat FILE | beastctl summarize, or beastctl summarize FILE","code":"usage","exit_code":2}
-        {"type":"error","message":"cannot reach beastd at DIR/beastd.sock (not running); try: beastd --daemonize, or leave --no-start out","code":"unreachable","exit_code":3}
-        {"type":"error","message":"there is no prompt `nothing`; try: one of ask, commit-msg, explain, fix, keywords, review, shell, summarize, title, tldr, translate, or beastctl prompts new nothing","code":"usage","exit_code":2}
+        {"type":"error","message":"cannot reach beastd at DIR/beastd.sock (not running); try: beastd --daemonize, or leave out --no-start","code":"unreachable","exit_code":3}
+        {"type":"error","message":"no prompt `nothing`; try: use one of ask, commit-msg, explain, fix, keywords, review, shell, summarize, title, tldr, translate, or beastctl prompts new nothing","code":"usage","exit_code":2}
         {"type":"error","message":"cannot read none.json: No such file or directory (os error 2); try: ls, to see what is there","code":"usage","exit_code":2}
         {"type":"error","message":"the queue is full; try: again later","code":"overloaded","exit_code":75}
-        {"type":"error","message":"beastd ended before the answer did; try: the same command again, and beastctl logs for the reason","code":"failed","exit_code":1}
+        {"type":"error","message":"beastd ended before the answer did; try: repeat the command, and see beastctl logs for the reason","code":"failed","exit_code":1}
     "#]].assert_eq(&said);
 }
 

@@ -17,7 +17,7 @@ use rustix::{
 
 use crate::harness::{PATIENCE, feed};
 
-/// What has been written to a terminal.
+/// What has been saved to a terminal.
 #[derive(Default)]
 struct Written {
     bytes: Vec<u8>,

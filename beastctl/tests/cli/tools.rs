@@ -133,13 +133,13 @@ fn mistakes_are_found_before_the_daemon_is_called() {
     expect![[r#"
         exit 2
         out: ""
-        err: beastctl: --tool-choice then: tools.json has no such tool; try: one of auto, none, required, weather, now
+        err: beastctl: --tool-choice then: tools.json has no such tool; try: use one of auto, none, required, weather, now
     "#]]
     .assert_eq(&say(&["ask", "x", "--tools", "tools.json", "--tool-choice", "then"]));
     expect![[r#"
         exit 2
         out: ""
-        err: beastctl: a chat cannot answer the calls of --tools; try: beastctl ask --tools FILE 'QUESTION'
+        err: beastctl: chat does not support --tools; try: beastctl ask --tools FILE 'QUESTION'
     "#]]
     .assert_eq(&say(&["chat", "--tools", "tools.json"]));
 }

@@ -92,18 +92,18 @@ fn status_is_for_people() {
         file      /lfm2.gguf
         context   4096 tokens, trained for 32768
         backend   Metal, 31/31 layers offloaded
-        profile   beast: batch 1024, prompts in steps of 128, 2 threads
-        tuning    weights rearranged, 4 answers in one step; calibrated: measured on 2026-11-23
-        guessing  lookup, draft (draft model LFM2-350M), at most 8 ahead; 60 of 80 right (75 %)
+        profile   beast: batch 1024, prefill in chunks of 128, 2 threads
+        tuning    weights repacked, 4 answers per step; calibrated: measured on 2026-11-23
+        drafts    lookup, draft (draft model LFM2-350M), up to 8 tokens; 60 of 80 accepted (75 %)
         slots     1 of 4 busy, 2 waiting, 5 connections
-        prefixes  3 kept, 210 tokens, 1.2 MB; used 12 times, which saved 700 tokens
-        stored    5 on disk, 3.4 MB, 2 read back
+        prefixes  3 cached, 210 tokens, 1.2 MB; 12 hits saved 700 tokens
+        stored    5 on disk, 3.4 MB, 2 restored
         cells     4096 of 16384 used (25 %)
         totals    6 requests, 700 prompt tokens, 300 answer tokens, 0 preempted
         speed     500.0 tokens/s, prompts and answers together, busy 2s
         loading   socket                      0.3 ms    0 %
                   weights                 15000.0 ms  100 %
-                  together                15000.3 ms  100 %
+                  total                   15000.3 ms  100 %
     "#]]
     .assert_eq(&ran.stdout);
 }
@@ -158,7 +158,7 @@ fn stop_does_not_wait_for_ever() {
     expect![[r#"
         exit 1
         out: ""
-        err: beastctl: beastd has not ended within 100ms; try: a longer --timeout, or beastctl status
+        err: beastctl: beastd did not exit within 100ms; try: raise --timeout, or check beastctl status
     "#]]
     .assert_eq(&beast.run(&["stop", "--timeout", "100ms"], b"").report());
     assert!(daemon.join().unwrap());
@@ -189,7 +189,7 @@ fn version_knows_the_daemon_or_does_without() {
     let ran = beast.run(&["version"], b"");
     expect![[r#"
         exit 0
-        out: "beastctl VERSION, protocol 4\nbeastd is not running\n"
+        out: "beastctl VERSION, protocol 5\nbeastd is not running\n"
         err: "#]]
     .assert_eq(&ran.report().replace(this, "VERSION"));
 
@@ -197,7 +197,7 @@ fn version_knows_the_daemon_or_does_without() {
     let ran = beast.run(&["version"], b"");
     expect![[r#"
         exit 0
-        out: "beastctl VERSION, protocol 4\nbeastd 0.0.1, protocol 4, process 4711, engine llama.cpp\n"
+        out: "beastctl VERSION, protocol 5\nbeastd 0.0.1, protocol 5, process 4711, engine llama.cpp\n"
         err: "#]]
     .assert_eq(&ran.report().replace(this, "VERSION"));
     daemon.join().unwrap();
@@ -241,7 +241,7 @@ fn help_is_a_command_too() {
     expect![[r#"
         exit 2
         out: ""
-        err: beastctl: unknown command `foo`; try: beastctl --help for the commands, beastctl prompts for the prompts
+        err: beastctl: unknown command `foo`; try: beastctl --help for commands, beastctl prompts for prompts
     "#]]
     .assert_eq(&beast.run(&["help", "foo"], b"").report());
 }
@@ -272,9 +272,9 @@ fn a_variable_that_makes_no_sense_is_named() {
         err: beastctl: invalid value 'foo' for BEAST_COLOR [possible values: auto, always, never]; try: beastctl status --help
         exit 2
         out: ""
-        err: beastctl: invalid value 'foo' for BEAST_TIMEOUT: must be a time above 0, like 10s or 2m; try: beastctl status --help
+        err: beastctl: invalid value 'foo' for BEAST_TIMEOUT: must be a duration above 0, like 10s or 2m; try: beastctl status --help
         exit 2
         out: ""
-        err: beastctl: BEAST_MARKDOWN is `foo`, and may be `always` or `never`; try: export BEAST_MARKDOWN=never
+        err: beastctl: invalid BEAST_MARKDOWN `foo`; expected `always` or `never`; try: export BEAST_MARKDOWN=never
     "#]].assert_eq(&reports.concat());
 }

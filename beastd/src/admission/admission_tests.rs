@@ -87,14 +87,14 @@ fn what_does_not_fit_is_refused_with_both_sizes() {
         &request(&"x".repeat(100)),
         ErrorCode::TooLong,
         expect![
-            "the input is 117 tokens and the context holds 100, prompt and answer together; try: less input, --truncate head, middle or tail, or a larger n_ctx"
+            "the input is 117 tokens and the context holds 100, prompt and answer together; try: shorten the input, use --truncate head, middle or tail, or raise n_ctx"
         ],
     );
     check_refused(
         &request(&"x".repeat(3_000_000)),
         ErrorCode::TooLong,
         expect![
-            "the input is about 3000000 tokens and the context holds 100, prompt and answer together; try: less input, --truncate head, middle or tail, or a larger n_ctx"
+            "the input is about 3000000 tokens and the context holds 100, prompt and answer together; try: shorten the input, use --truncate head, middle or tail, or raise n_ctx"
         ],
     );
 }
@@ -104,22 +104,22 @@ fn what_makes_no_sense_is_refused() {
     check_refused(
         &Generate::default(),
         ErrorCode::Invalid,
-        expect!["there is no text in the request; give it at least one message"],
+        expect!["the request contains no text; try: send at least one message"],
     );
     check_refused(
         &request(" \n"),
         ErrorCode::Invalid,
-        expect!["there is no text in the request; give it at least one message"],
+        expect!["the request contains no text; try: send at least one message"],
     );
     check_refused(
         &Generate { max_tokens: Some(0), ..request("a") },
         ErrorCode::Invalid,
-        expect!["max_tokens is 0; ask for at least one"],
+        expect!["max_tokens is 0; try: set it to 1 or more"],
     );
     check_refused(
         &Generate { stop: vec![String::new()], ..request("a") },
         ErrorCode::Invalid,
-        expect!["a stop text is empty; leave it out"],
+        expect!["a stop string is empty; try: leave it out"],
     );
     let sampling = |sampling| Generate { sampling, ..request("a") };
     let with_temp = |temp| sampling(Sampling { temp: Some(temp), ..Sampling::default() });
@@ -157,19 +157,19 @@ fn what_may_be_dropped_is_dropped_where_it_was_asked_and_told() {
     check(
         Place::Head,
         expect![[
-            r#""user: \n[â\u{80}¦ 161 tokens left out â\u{80}¦]\nfour five six seven eight nine ten  why?assistant:" the beginning of the input was left out: 161 of 218 tokens"#
+            r#""user: \n[â\u{80}¦ 161 tokens left out â\u{80}¦]\nfour five six seven eight nine ten  why?assistant:" the beginning of the input was dropped: 161 of 218 tokens"#
         ]],
     );
     check(
         Place::Middle,
         expect![[
-            r#""user: one two three four\n[â\u{80}¦ 160 tokens left out â\u{80}¦]\nen eight nine ten  why?assistant:" the middle of the input was left out: 160 of 218 tokens"#
+            r#""user: one two three four\n[â\u{80}¦ 160 tokens left out â\u{80}¦]\nen eight nine ten  why?assistant:" the middle of the input was dropped: 160 of 218 tokens"#
         ]],
     );
     check(
         Place::Tail,
         expect![[
-            r#""user: one two three four five six seven \n[â\u{80}¦ 162 tokens left out â\u{80}¦]\n why?assistant:" the end of the input was left out: 162 of 218 tokens"#
+            r#""user: one two three four five six seven \n[â\u{80}¦ 162 tokens left out â\u{80}¦]\n why?assistant:" the end of the input was dropped: 162 of 218 tokens"#
         ]],
     );
 }
@@ -186,16 +186,14 @@ fn a_question_that_is_too_long_without_its_material_is_refused() {
     check_refused(
         &request,
         ErrorCode::TooLong,
-        expect![[
-            "the input is 317 tokens, 217 of them are no material that may be dropped, and the context holds 100 with 10 of them for the answer; try: a shorter question or conversation, or a larger n_ctx"
-        ]],
+        expect![
+            "the input is 317 tokens, 217 of which cannot be dropped, and the context holds 100, 10 of them reserved for the answer; try: shorten the question or conversation, or raise n_ctx"
+        ],
     );
     check_refused(
         &dropping(Place::Head, &"é".repeat(300), 0..1),
         ErrorCode::Invalid,
-        expect![
-            "the material is not within the last message, a fault of the client; try: one of the same version as beastd"
-        ],
+        expect!["the material is not inside the last message; try: use a client of the same version as beastd"],
     );
 }
 
@@ -217,10 +215,14 @@ fn what_would_be_looked_for_after_each_token_is_bounded() {
     check_refused(
         &with(vec!["x".into(); 257]),
         ErrorCode::Invalid,
-        expect!["there are 257 stop texts; try: 256 at most"],
+        expect!["too many stop strings: 257 (at most 256); try: send fewer"],
     );
     let long = with(vec!["x".repeat(4097)]);
-    check_refused(&long, ErrorCode::Invalid, expect!["a stop text has 4097 bytes; try: 4096 at most"]);
+    check_refused(
+        &long,
+        ErrorCode::Invalid,
+        expect!["a stop string is too long: 4097 bytes (at most 4096); try: shorten it"],
+    );
 }
 
 #[test]
@@ -234,7 +236,7 @@ fn a_beginning_longer_than_any_answer_is_refused_unread() {
         &long,
         ErrorCode::TooLong,
         expect![
-            "the beginning of the answer has 0 tokens and 20000000 bytes, more than the context of 100 tokens holds; try: the same again"
+            "cannot resume the answer: its 0 tokens and 20000000 bytes exceed the context of 100 tokens; try: repeat the request"
         ],
     );
     let error = admission(Some(TEMPLATE)).admit(&resuming("x", vec![120; 100])).expect_err("refused");

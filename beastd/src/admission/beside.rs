@@ -1,4 +1,4 @@
-//! Admission that may take its time: beside the thread of the sockets, a few at once.
+//! Admission off the sockets' thread, a few requests at once.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use super::Admission;
 use crate::admitted::Admitted;
 use crate::large_stack;
 
-/// [`Admission::admit`] on a thread of its own, once `permits` has one to spare.
+/// [`Admission::admit`] on its own thread, once `permits` has a permit.
 ///
 /// # Errors
 /// Those of [`Admission::admit`].
@@ -18,14 +18,14 @@ pub async fn admit_beside(
     permits: &Semaphore,
     request: &Arc<Generate>,
 ) -> Result<(Admitted, Vec<Notice>), WireError> {
-    let _permit = permits.acquire().await.expect("it is never closed");
+    let _permit = permits.acquire().await.expect("the semaphore is never closed");
     let (admission, request) = (Arc::clone(admission), Arc::clone(request));
-    // Its stack is the one that the chat template needs.
+    // That thread has the large stack that chat templates need.
     large_stack::beside(move || admission.admit(&request)).await.unwrap_or_else(|why| {
         let advice = match why.as_str() {
-            large_stack::NO_MEMORY => "end another program, or raise beastd's limit of address space (ulimit -v)",
-            _ => "the same again, and the log of beastd for the reason",
+            large_stack::NO_MEMORY => "close other programs, or raise beastd's address space limit (ulimit -v)",
+            _ => "repeat the request, and see beastctl logs for the reason",
         };
-        Err(WireError::new(ErrorCode::Internal, format!("cannot read the prompt: {why}; try: {advice}")))
+        Err(WireError::new(ErrorCode::Internal, format!("cannot prepare the prompt: {why}; try: {advice}")))
     })
 }

@@ -1,4 +1,4 @@
-//! The tools of a request: checked, told to the template, made a constraint and a parser.
+//! The tools of a request: validated, passed to the template, turned into a constraint and a parser.
 
 use std::collections::HashSet;
 
@@ -10,14 +10,14 @@ use crate::batch::Token;
 use crate::engine::Constraint;
 use crate::template::Setting;
 use crate::tools::grammar::{self, Atom};
-use crate::tools::{AnswerParser, Dialect, THINK_CLOSE, THINK_OPEN};
+use crate::tools::{AnswerParser, Dialect, Thoughts};
 
 const MAX_FUNCTIONS: usize = 128;
 const MAX_NAME: usize = 64;
-/// Of all schemas together, in bytes.
+/// Bytes of all schemas together.
 const MAX_SCHEMAS: usize = 256 * 1024;
 
-/// How an answer is held to its form and taken apart.
+/// How an answer is constrained and parsed.
 #[derive(Default)]
 pub(super) struct Answering {
     pub(super) constraint: Option<Constraint>,
@@ -26,10 +26,12 @@ pub(super) struct Answering {
 }
 
 impl Admission {
-    /// What the template is told.
+    /// The template's variables.
     pub(super) fn setting(&self, request: &Generate) -> Result<Setting, WireError> {
         let mut setting = Setting::new(&request.template).map_err(|error| {
-            invalid(format!("invalid template variables: {error}; try: a JSON object, such as {{\"key\": \"value\"}}"))
+            invalid(format!(
+                "invalid template variables: {error}; try: pass a JSON object, such as {{\"key\": \"value\"}}"
+            ))
         })?;
         if are_active(&request.tools) {
             setting.tools = request.tools.functions.iter().map(described).collect();
@@ -37,25 +39,26 @@ impl Admission {
         Ok(setting)
     }
 
-    /// The constraint of a request with tools, and the parser of one whose answer is more than text.
+    /// The constraint for a request with tools, and the parser if the answer is more than text.
     pub(super) fn answering(&self, request: &Generate, setting: &Setting) -> Result<Answering, WireError> {
         let Some(template) = self.template.as_ref().filter(|_| request.raw.is_none()) else {
             return match are_active(&request.tools) {
                 true => Err(invalid(
-                    "cannot offer tools: the prompt does not go through a chat template; try: messages, and a model with a chat template",
+                    "cannot offer tools: the prompt does not go through a chat template; try: send messages, and use \
+                     a model with a chat template",
                 )),
                 false => Ok(Answering::default()),
             };
         };
         let dialect = template.dialect();
         let is_active = are_active(&request.tools);
-        if !is_active && !dialect.thinks {
+        if !is_active && dialect.thoughts.is_none() {
             return Ok(Answering::default());
         }
         let begun = request.messages.last().filter(|_| setting.continue_last);
-        // A form that the client gave has no room for thoughts.
+        // A grammar or schema from the client leaves no room for thoughts.
         let is_thinking = request.constraint.is_none() && template.opens_thought(setting, begun);
-        let mut markers = if dialect.thinks { vec![THINK_OPEN, THINK_CLOSE] } else { Vec::new() };
+        let mut markers = dialect.thoughts.map(Thoughts::controls).unwrap_or_default();
         let mut constraint = None;
         if is_active {
             markers.extend(dialect.format.markers());
@@ -63,9 +66,9 @@ impl Admission {
         }
         let shown = markers.into_iter().filter_map(|text| Some((self.control(text)?, text.to_owned()))).collect();
         let format = is_active.then_some(dialect.format);
-        let mut parser = AnswerParser::new(format, dialect.thinks, is_thinking);
+        let mut parser = AnswerParser::new(format, dialect.thoughts, is_thinking);
         if let Some(resume) = &request.resume {
-            // The client has the deltas of that.
+            // The client already has these deltas.
             parser.push(&resume.text);
         }
         Ok(Answering { constraint, parser: Some(parser), shown })
@@ -79,7 +82,8 @@ impl Admission {
     ) -> Result<Constraint, WireError> {
         if request.constraint.is_some() || request.ignore_eos {
             return Err(invalid(
-                "cannot combine tools with a schema, a grammar or ignore_eos; try: one of them, or tool choice none",
+                "cannot combine tools with a schema, a grammar or ignore_eos; try: use one of them, or set tool choice \
+                 to none",
             ));
         }
         let atom = |text: &str| match self.control(text) {
@@ -87,12 +91,12 @@ impl Admission {
             None => Atom { lark: grammar::quoted(text), is_control: false },
         };
         let text = grammar::lark(&request.tools, dialect, is_thinking, atom);
-        self.vocab
-            .lark(&text)
-            .map_err(|error| invalid(format!("cannot compile the tools' schemas: {error}; try: simpler parameters")))
+        self.vocab.lark(&text).map_err(|error| {
+            invalid(format!("cannot compile the tools' schemas: {error}; try: simplify the parameters"))
+        })
     }
 
-    /// The control token of this text, if it is one.
+    /// The control token with this text, if there is one.
     fn control(&self, text: &str) -> Option<Token> {
         let &[token] = &self.vocab.tokenize(text, false, true)[..] else { return None };
         let mut bytes = Vec::new();
@@ -106,7 +110,7 @@ fn are_active(tools: &Tools) -> bool {
     !tools.functions.is_empty() && tools.choice != ToolChoice::None
 }
 
-/// A function as OpenAI describes it, which is what templates know.
+/// A function in OpenAI's format, which templates expect.
 fn described(function: &Function) -> Value {
     let mut entry = json!({ "name": function.name });
     if !function.description.is_empty() {
@@ -117,11 +121,11 @@ fn described(function: &Function) -> Value {
     json!({ "type": "function", "function": entry })
 }
 
-/// Checks what can be checked without a model.
+/// Validates what needs no model.
 pub(super) fn check(tools: &Tools) -> Result<(), WireError> {
     let functions = &tools.functions;
     if functions.len() > MAX_FUNCTIONS {
-        let text = format!("too many tools: {} of at most {MAX_FUNCTIONS}; try: fewer", functions.len());
+        let text = format!("too many tools: {} (at most {MAX_FUNCTIONS}); try: send fewer", functions.len());
         return Err(invalid(text));
     }
     let mut names = HashSet::new();
@@ -129,21 +133,23 @@ pub(super) fn check(tools: &Tools) -> Result<(), WireError> {
         let name = &function.name;
         let is_letter = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
         if name.is_empty() || name.len() > MAX_NAME || !name.chars().all(is_letter) {
-            let text = format!("invalid tool name {name:?}; try: 1 to {MAX_NAME} letters, digits, `_` and `-`");
+            let text = format!("invalid tool name {name:?}; try: use 1 to {MAX_NAME} letters, digits, `_` and `-`");
             return Err(invalid(text));
         }
         if !names.insert(name) {
-            return Err(invalid(format!("two tools are called {name}; try: a name of its own for each")));
+            return Err(invalid(format!("duplicate tool name {name}; try: rename one of them")));
         }
         let is_object = serde_json::from_str::<Value>(&function.parameters).is_ok_and(|schema| schema.is_object());
         if !function.parameters.trim().is_empty() && !is_object {
-            return Err(invalid(format!("invalid parameters of tool {name}; try: a JSON schema, which is an object")));
+            return Err(invalid(format!(
+                "invalid parameters of tool {name}: not a JSON object; try: send a JSON schema"
+            )));
         }
     }
     let n_bytes: usize = functions.iter().map(|function| function.parameters.len() + function.description.len()).sum();
     if n_bytes > MAX_SCHEMAS {
         let text = format!(
-            "the tools' descriptions are too long: {} KiB of at most {} KiB; try: fewer tools",
+            "the tools' descriptions are too long: {} KiB (at most {} KiB); try: send fewer tools",
             n_bytes.div_ceil(1024),
             MAX_SCHEMAS / 1024
         );
@@ -151,11 +157,11 @@ pub(super) fn check(tools: &Tools) -> Result<(), WireError> {
     }
     match &tools.choice {
         ToolChoice::Named(name) if !names.contains(name) => {
-            Err(invalid(format!("the tool to call, {name:?}, is not among the tools; try: one of their names")))
+            Err(invalid(format!("unknown tool {name:?} in the tool choice; try: name one of the tools")))
         }
-        ToolChoice::Required if functions.is_empty() => {
-            Err(invalid("a tool call is required, but there are no tools; try: at least one, or tool choice auto"))
-        }
+        ToolChoice::Required if functions.is_empty() => Err(invalid(
+            "a tool call is required, but there are no tools; try: send at least one, or set tool choice to auto",
+        )),
         _ => Ok(()),
     }
 }

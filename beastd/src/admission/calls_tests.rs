@@ -225,6 +225,8 @@ impl<'model> Bench<'model> {
         let found = calls(parser, &answer);
         let shown = format!("case {case}: {answer:?}\n{tools:#?}");
         for (n, (name, arguments)) in found.iter().enumerate() {
+            let n_digits = arguments.split(|c: char| !c.is_ascii_digit()).map(str::len).max();
+            assert!(n_digits.is_none_or(|n| n <= 20), "{arguments} {shown}");
             if !has_ended && n + 1 == found.len() {
                 continue;
             }

@@ -1,5 +1,5 @@
-//! Control tokens that somebody's text spells, such as `<|im_end|>`, must stay text: a template is rendered around
-//! marks in their place, and only what the template itself wrote is read for control tokens.
+//! Control tokens spelled out in a user's text, such as `<|im_end|>`, must stay text: the template is rendered with
+//! marks in their place, and only text that the template itself wrote is scanned for control tokens.
 
 use aho_corasick::AhoCorasick;
 use beast_protocol::{Message, Role};
@@ -8,12 +8,12 @@ use serde_json::Value;
 use crate::batch::Token;
 use crate::engine::Vocab;
 use crate::template::Setting;
-use crate::tools::{MARK_EDGE, THINK_CLOSE, THINK_OPEN, to_json};
+use crate::tools::{MARK_EDGE, is_mark_of_thoughts, to_json};
 
-/// Stands around a mark's number; it is replaced itself where somebody's text has it.
+/// Encloses a mark's number; replaced itself where a user's text contains it.
 const EDGE: char = MARK_EDGE;
 
-/// What is looked for in somebody's text.
+/// What to look for in a user's text.
 pub(super) struct Specials(Option<AhoCorasick>);
 
 impl Specials {
@@ -37,27 +37,26 @@ impl Specials {
 pub(super) struct Marked {
     pub(super) messages: Vec<Message>,
     pub(super) setting: Setting,
-    /// What stood in their places.
+    /// The original text of each mark.
     texts: Vec<String>,
 }
 
 impl Marked {
-    /// Leaves a place open at the end of the last message, for texts that differ while all around them stays.
+    /// Appends an open place to the last message, for text that varies while everything around it stays the same.
     pub(super) fn open(&mut self) {
         if let Some(last) = self.messages.last_mut() {
             last.content += &open_place();
         }
     }
 
-    /// The tokens before the open place of the rendered text, and those behind it. `None` when it is not there, or more
-    /// than once.
+    /// Tokens of the rendered text before and after the open place. `None` unless it occurs exactly once.
     pub(super) fn around(&self, text: &str, vocab: &dyn Vocab, adds_bos: bool) -> Option<(Vec<Token>, Vec<Token>)> {
         let place = open_place();
         let (head, foot) = text.split_once(&place).filter(|(_, foot)| !foot.contains(&place))?;
         Some((self.tokenize(head, vocab, adds_bos), self.tokenize(foot, vocab, false)))
     }
 
-    /// The tokens of the rendered text; `adds_bos` says whether its beginning wants BOS.
+    /// Tokens of the rendered text; `adds_bos` says whether to prepend BOS.
     pub(super) fn tokenize(&self, text: &str, vocab: &dyn Vocab, adds_bos: bool) -> Vec<Token> {
         let mut tokens = Vec::new();
         for (n, part) in text.split(EDGE).enumerate() {
@@ -92,7 +91,7 @@ impl Marks<'_> {
         for call in &mut message.tool_calls {
             call.id = self.text(&call.id, false);
             call.name = self.text(&call.name, false);
-            // Read first: JSON can spell a letter in two ways.
+            // Parsed first: JSON can spell a letter in two ways.
             call.arguments = match serde_json::from_str(&call.arguments) {
                 Ok(mut arguments) => {
                     self.json(&mut arguments);
@@ -104,14 +103,14 @@ impl Marks<'_> {
         message
     }
 
-    /// A text with marks. What a model wrote itself may have its thoughts in it, which templates look for.
+    /// A text with marks. The model's own text may contain its thoughts, which templates look for.
     fn text(&mut self, text: &str, is_own: bool) -> String {
         let Some(specials) = &self.specials.0 else { return text.to_owned() };
         let mut out = String::new();
         let mut end = 0;
         for found in specials.find_iter(text) {
             let special = &text[found.range()];
-            if is_own && matches!(special, THINK_OPEN | THINK_CLOSE) {
+            if is_own && is_mark_of_thoughts(special) {
                 continue;
             }
             out += &text[end..found.start()];

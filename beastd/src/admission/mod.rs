@@ -1,4 +1,4 @@
-//! The door: a wire request becomes tokens and settled parameters, or a refusal that says why.
+//! Turns a wire request into tokens and validated parameters, or refuses it with a reason.
 
 pub mod beside;
 mod calls;
@@ -24,32 +24,32 @@ use marks::Specials;
 use overflow::Fitted;
 pub use overflow::cut_out;
 
-/// Most tokens whose log-probabilities come with each token of an answer.
+/// Most tokens to report log-probabilities for, per token of an answer.
 pub const MAX_LOGPROBS: u32 = 100;
-/// Stop texts of a request.
+/// Stop strings per request.
 const MAX_STOPS: usize = 256;
-/// Bytes of one.
+/// Bytes per stop string.
 const MAX_STOP_LEN: usize = 4096;
 
-/// The checks and their limits, made once for a model.
+/// Checks and limits for one model.
 pub struct Admission {
     vocab: Arc<dyn Vocab>,
-    /// `None` for a model without one: its prompt is plain text.
+    /// `None` for a model without a template; its prompts are plain text.
     template: Option<ChatTemplate>,
     defaults: SamplingDefaults,
-    /// Room of one request in tokens.
+    /// Context of one request in tokens.
     n_ctx: usize,
-    /// Most tokens of an answer when the request does not say.
+    /// Token limit of an answer if the request sets none.
     max_tokens: usize,
     specials: Specials,
-    /// Grammars of tools.
+    /// Text of the BOS token; empty without one.
     bos: String,
-    /// Bytes of the longest token: a text is at least its length divided by this, in tokens.
+    /// Bytes of the longest token; the length of a text divided by this is its least number of tokens.
     longest_token: usize,
 }
 
 impl Admission {
-    /// The door of a model.
+    /// Admission for one model.
     pub fn new(
         vocab: Arc<dyn Vocab>,
         template: Option<ChatTemplate>,
@@ -63,27 +63,27 @@ impl Admission {
         Self { vocab, template, defaults, n_ctx, max_tokens, specials, bos, longest_token }
     }
 
-    /// Room of one request in tokens.
+    /// Context of one request in tokens.
     pub fn n_ctx(&self) -> usize {
         self.n_ctx
     }
 
-    /// The model's text side.
+    /// The model's vocabulary.
     pub fn vocab(&self) -> &dyn Vocab {
         &*self.vocab
     }
 
-    /// Checks a request and turns it into tokens; with what its user should know about that. Takes time in proportion
-    /// to the text: not for the thread of the sockets.
+    /// Validates a request and turns it into tokens, with notices for the user. Takes time proportional to the text, so
+    /// not on the sockets' thread.
     ///
     /// # Errors
-    /// [`ErrorCode::Invalid`] for a request that makes no sense, [`ErrorCode::TooLong`] with both sizes: also for one
-    /// that is to be answered in parts and has to be.
+    /// [`ErrorCode::Invalid`] for an invalid request, [`ErrorCode::TooLong`] with both sizes, also for one that asks to
+    /// be answered in parts and has to be.
     pub fn admit(&self, request: &Generate) -> Result<(Admitted, Vec<Notice>), WireError> {
         check_request(request)?;
         self.check_resume(request)?;
         let mut sampling = self.defaults.settle(&request.sampling, self.vocab.n_tokens())?;
-        // More than all tokens there can be; the engine has memory for so many.
+        // More than any request's tokens; the engine has memory for this many.
         sampling.penalties.last_n = sampling.penalties.last_n.min(u32::try_from(self.n_ctx).unwrap_or(u32::MAX));
         let setting = self.setting(request)?;
         let Answering { constraint: of_tools, parser, shown } = self.answering(request, &setting)?;
@@ -101,7 +101,8 @@ impl Admission {
         let n_known = prompt.len() + resumed.tokens.len();
         if n_known >= self.n_ctx {
             let text = format!(
-                "the prompt and the beginning of its answer are {n_known} tokens and the context has {}; try: the same again",
+                "cannot resume the answer: with its prompt it is {n_known} tokens and the context holds {}; try: \
+                 repeat the request",
                 self.n_ctx
             );
             return Err(WireError::new(ErrorCode::TooLong, text));
@@ -127,21 +128,22 @@ impl Admission {
         Ok((admitted, notices))
     }
 
-    /// Length of a prompt, whether it fits or not.
+    /// Length of a prompt in tokens, whether or not it fits.
     ///
     /// # Errors
-    /// When the template refuses it.
+    /// When the template rejects it.
     pub fn n_prompt(&self, request: &Generate) -> Result<usize, WireError> {
         self.prompt(&request.messages, &self.setting(request)?).map(|prompt| prompt.len())
     }
 
-    /// What is longer than any answer is not tokenized to find that out.
+    /// Refuses a partial answer longer than any answer can be, without tokenizing it.
     fn check_resume(&self, request: &Generate) -> Result<(), WireError> {
         let Some(resume) = &request.resume else { return Ok(()) };
         if resume.tokens.len() >= self.n_ctx || resume.text.len() / self.longest_token >= self.n_ctx {
             let (n_tokens, n_bytes) = (resume.tokens.len(), resume.text.len());
             let text = format!(
-                "the beginning of the answer has {n_tokens} tokens and {n_bytes} bytes, more than the context of {} tokens holds; try: the same again",
+                "cannot resume the answer: its {n_tokens} tokens and {n_bytes} bytes exceed the context of {} tokens; \
+                 try: repeat the request",
                 self.n_ctx
             );
             return Err(WireError::new(ErrorCode::TooLong, text));
@@ -149,8 +151,7 @@ impl Admission {
         Ok(())
     }
 
-    /// The beginning of an answer that another daemon gave. Tokens mean nothing to another model: then its text is what
-    /// counts.
+    /// The partial answer from another daemon. Token ids mean nothing to a different model; then its text counts.
     fn resumed(&self, request: &Generate, shown: &[(Token, String)]) -> Resumed {
         let Some(resume) = &request.resume else { return Resumed::default() };
         let n_shown = resume.text.len();
@@ -163,10 +164,10 @@ impl Admission {
                 None => self.vocab.piece(*token, &mut bytes),
             }
         }
-        // A character that was cut in two was told as U+FFFD.
+        // A character cut in two was sent as U+FFFD.
         match tokens.iter().all(is_known) && String::from_utf8_lossy(&bytes).starts_with(&resume.text) {
             true => Resumed { tokens, n_shown },
-            // Where markers are shown, their texts stand for them.
+            // Where markers are shown, their text stands for them.
             false => Resumed { tokens: self.vocab.tokenize(&resume.text, false, !shown.is_empty()), n_shown },
         }
     }
@@ -175,13 +176,14 @@ impl Admission {
         let outcome = match &request.constraint {
             None => return Ok(None),
             Some(_) if request.ignore_eos => {
-                Err("a form and ignore_eos contradict each other; try: one of them".to_owned())
+                Err("cannot combine a grammar or schema with ignore_eos; try: use one of them".to_owned())
             }
-            Some(wire::Constraint::Grammar(text)) => self.vocab.grammar(text).map_err(|error| {
-                format!("the grammar cannot be used: {error}; try: to mend it there, or a simpler one")
-            }),
+            Some(wire::Constraint::Grammar(text)) => self
+                .vocab
+                .grammar(text)
+                .map_err(|error| format!("invalid GBNF grammar: {error}; try: fix that line, or simplify the grammar")),
             Some(wire::Constraint::Schema(text)) => self.vocab.schema(text).map_err(|error| {
-                format!("the JSON schema cannot be followed: {error}; try: a schema without that, or a simpler one")
+                format!("cannot use the JSON schema: {error}; try: remove that, or simplify the schema")
             }),
         };
         outcome.map(Some).map_err(invalid)
@@ -198,10 +200,10 @@ impl Admission {
         Ok(marked.tokenize(&text, &*self.vocab, self.adds_bos(&text)))
     }
 
-    /// Lengths of the prompt's beginnings that other requests are likely to share: the system turn, and for a long
-    /// prompt all of it but the last token, which must be computed to go on from.
+    /// Lengths of prompt prefixes that other requests are likely to share: the system turn, and for a long prompt all
+    /// but the last token, which must be computed to continue from.
     fn shared(&self, messages: &[Message], setting: &Setting, prompt: &[Token]) -> Vec<usize> {
-        // Stopping before the last token costs a step of its own, a percent of reading such a prompt.
+        // Stopping before the last token costs an extra step, 1 % of the prefill of such a prompt.
         const WORTH_A_STEP: usize = 256;
         let mut lengths = Vec::new();
         if prompt.len() >= WORTH_A_STEP {
@@ -209,12 +211,12 @@ impl Admission {
         }
         let next = match messages {
             [system, next, ..] if system.role == Role::System => Some(next),
-            // The tools are an instruction as well.
+            // Tools are instructions as well.
             [first, ..] if !setting.tools.is_empty() => Some(first),
             _ => None,
         };
         if let Some(next) = next.filter(|_| self.template.is_some()) {
-            // What stays the same when the user says something else, whatever the template looks like.
+            // Finds what stays the same when the user's text changes, whatever the template looks like.
             let content = if next.content.starts_with('x') { "y" } else { "x" };
             let other: Vec<Message> = match messages {
                 [system, ..] if system.role == Role::System => vec![system.clone(), Message::new(next.role, content)],
@@ -228,14 +230,14 @@ impl Admission {
         lengths
     }
 
-    /// Whether tokenizing is to add BOS: not when the template wrote it already.
+    /// Whether the tokenizer should add BOS: not when the template already wrote it.
     fn adds_bos(&self, text: &str) -> bool {
         self.vocab.adds_bos() && (self.bos.is_empty() || !text.starts_with(&self.bos))
     }
 }
 
-/// Who gives a seed wants the same text again: the engine's rounding depends on how many tokens a step has, which
-/// guessing would make a matter of timing.
+/// A seed asks for a reproducible answer. The engine's rounding depends on the number of tokens in a step, and drafts
+/// would make that a matter of timing.
 fn wish(request: &Generate) -> Wish {
     match request.speculation {
         Speculation::Auto if request.sampling.seed.is_some() => Wish::OFF,
@@ -248,30 +250,37 @@ fn wish(request: &Generate) -> Wish {
 
 fn check_request(request: &Generate) -> Result<(), WireError> {
     if request.raw.is_none() && request.messages.iter().all(|message| message.content.trim().is_empty()) {
-        return Err(invalid("there is no text in the request; give it at least one message"));
+        return Err(invalid("the request contains no text; try: send at least one message"));
     }
     if request.max_tokens == Some(0) {
-        return Err(invalid("max_tokens is 0; ask for at least one"));
+        return Err(invalid("max_tokens is 0; try: set it to 1 or more"));
     }
     if let Some(n) = request.logprobs.filter(|&n| n > MAX_LOGPROBS) {
         return Err(invalid(format!("logprobs is {n}; it must be at most {MAX_LOGPROBS}")));
     }
     if request.stop.iter().any(String::is_empty) {
-        return Err(invalid("a stop text is empty; leave it out"));
+        return Err(invalid("a stop string is empty; try: leave it out"));
     }
-    // Each is looked for after each token.
+    // Each is searched for after every token.
     if request.stop.len() > MAX_STOPS {
-        return Err(invalid(format!("there are {} stop texts; try: {MAX_STOPS} at most", request.stop.len())));
+        return Err(invalid(format!(
+            "too many stop strings: {} (at most {MAX_STOPS}); try: send fewer",
+            request.stop.len()
+        )));
     }
     if let Some(text) = request.stop.iter().find(|text| text.len() > MAX_STOP_LEN) {
-        return Err(invalid(format!("a stop text has {} bytes; try: {MAX_STOP_LEN} at most", text.len())));
+        return Err(invalid(format!(
+            "a stop string is too long: {} bytes (at most {MAX_STOP_LEN}); try: shorten it",
+            text.len()
+        )));
     }
     let last = request.messages.last();
     if request.template.continue_last
         && last.is_none_or(|last| last.role != Role::Assistant || !last.tool_calls.is_empty())
     {
         return Err(invalid(
-            "cannot continue the last message: it is not a text of the assistant; try: to end with one",
+            "cannot continue the last message: it is not text of the assistant; try: end the conversation with such a \
+             message",
         ));
     }
     calls::check(&request.tools)

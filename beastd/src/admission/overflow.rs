@@ -1,4 +1,4 @@
-//! What does not fit into the context: refused, or shortened as the request wishes.
+//! Input that exceeds the context: refused, or truncated as the request asks.
 
 use std::borrow::Cow;
 
@@ -11,25 +11,25 @@ use crate::template::Setting;
 
 /// A prompt that fits.
 pub(super) struct Fitted<'a> {
-    /// The request's messages, the last one shortened if it had to be.
+    /// The request's messages, the last one truncated if necessary.
     pub(super) messages: Cow<'a, [Message]>,
     pub(super) prompt: Vec<Token>,
     /// What was dropped.
     pub(super) notices: Vec<Notice>,
 }
 
-/// Whoever lets a long input be shortened or divided wants this share of the context for the answer, unless a shorter
-/// one is asked for.
+/// A long input that may be truncated or split leaves this share of the context for the answer, unless the request asks
+/// for less.
 const ANSWER_SHARE: usize = 4;
-/// Tokenizing more only to refuse it takes seconds.
+/// Tokenizing more than this just to refuse it takes seconds.
 pub(super) const MAX_EXACT: usize = 256 * 1024;
-/// Room for the words that stand where something was dropped, and for what a cut makes of the tokens around it.
+/// Tokens for the text that replaces the dropped part, and for changed tokens around the cut.
 pub(super) const MARK_ROOM: usize = 32;
-/// Tries to shorten, each by some percent more.
+/// Attempts to truncate, each a few percent shorter.
 pub(super) const N_TRIES: usize = 8;
 
 impl Admission {
-    /// Makes the prompt of a request whose answer may take `n_asked` tokens.
+    /// Builds the prompt of a request whose answer may take `n_asked` tokens.
     pub(super) fn fit<'a>(
         &self,
         request: &'a Generate,
@@ -37,15 +37,15 @@ impl Admission {
         n_asked: usize,
     ) -> Result<Fitted<'a>, WireError> {
         let n_answer = match request.overflow {
-            // One token must be left; whoever wants more says so.
+            // At least one token must be left for the answer.
             Overflow::Refuse => 1,
             Overflow::Truncate { .. } | Overflow::Reduce { .. } => n_asked.min(self.n_ctx / ANSWER_SHARE).max(1),
         };
         let n_max = self.n_ctx - n_answer;
         let n_bytes: usize = request.messages.iter().map(|message| message.content.len()).sum();
-        // What cannot fit is measured by its beginning.
+        // Input that cannot fit is measured by its beginning.
         let is_hopeless = (n_bytes / self.longest_token > self.n_ctx && n_bytes > MAX_EXACT)
-            // No template writes a message without a token.
+            // Every template writes at least one token per message.
             || request.messages.len() > self.n_ctx;
         let (n_prompt, n_tokens) = if is_hopeless {
             let n_tokens = self.estimate(request, n_bytes);
@@ -53,7 +53,7 @@ impl Admission {
         } else {
             let prompt = self.prompt(&request.messages, setting)?;
             if prompt.is_empty() {
-                return Err(invalid("the prompt is empty; try: a question, or some text"));
+                return Err(invalid("the prompt is empty; try: send a question, or some text"));
             }
             if prompt.len() <= n_max {
                 return Ok(Fitted { messages: Cow::Borrowed(&request.messages), prompt, notices: Vec::new() });
@@ -94,20 +94,21 @@ impl Admission {
             let messages = with(&shorter);
             let prompt = self.prompt(&messages, setting)?;
             if prompt.len() <= n_max && n_keep > 0 {
-                let notices = vec![left_out(drop, n_gone, n_prompt)];
+                let notices = vec![dropped(drop, n_gone, n_prompt)];
                 return Ok(Fitted { messages: Cow::Owned(messages), prompt, notices });
             }
             n_keep = n_keep * 31 / 32;
         }
         let n_ctx = self.n_ctx;
         let message = format!(
-            "the input is {n_prompt} tokens, {n_around} of them are no material that may be dropped, and the context holds {n_ctx} with {} of them for the answer; try: a shorter question or conversation, or a larger n_ctx",
+            "the input is {n_prompt} tokens, {n_around} of which cannot be dropped, and the context holds {n_ctx}, {} \
+             of them reserved for the answer; try: shorten the question or conversation, or raise n_ctx",
             n_ctx - n_max
         );
         Err(WireError::new(ErrorCode::TooLong, message))
     }
 
-    /// A text of which about `n_keep` tokens stay, and how many do not.
+    /// Truncates a text to about `n_keep` tokens; also returns the number of dropped tokens.
     pub(super) fn without(&self, text: &str, drop: Place, n_keep: usize) -> (String, usize) {
         let ends = match drop {
             Place::Head => Ends::Last,
@@ -116,7 +117,7 @@ impl Admission {
         };
         let gone = splitter::shorten(text, &*self.vocab, n_keep, ends);
         let n_gone = splitter::estimate(&text[gone.clone()], &*self.vocab);
-        // The model should know as well, or it takes the ends for neighbours.
+        // Tell the model as well, or it reads both ends as adjacent.
         let mark = format!("\n[… {n_gone} tokens left out …]\n");
         ([&text[..gone.start], mark.as_str(), &text[gone.end..]].concat(), n_gone)
     }
@@ -131,34 +132,35 @@ impl Admission {
     pub(super) fn too_long(&self, n_tokens: &str) -> WireError {
         let n_ctx = self.n_ctx;
         let message = format!(
-            "the input is {n_tokens} tokens and the context holds {n_ctx}, prompt and answer together; try: less input, --truncate head, middle or tail, or a larger n_ctx"
+            "the input is {n_tokens} tokens and the context holds {n_ctx}, prompt and answer together; try: shorten \
+             the input, use --truncate head, middle or tail, or raise n_ctx"
         );
         WireError::new(ErrorCode::TooLong, message)
     }
 }
 
-/// What the user is told of that.
-pub(super) fn left_out(drop: Place, n_gone: usize, n_prompt: &str) -> Notice {
-    let place = match drop {
+/// Tells the user what was dropped.
+pub(super) fn dropped(place: Place, n_gone: usize, n_prompt: &str) -> Notice {
+    let place = match place {
         Place::Head => "beginning",
         Place::Middle => "middle",
         Place::Tail => "end",
     };
-    let text = format!("the {place} of the input was left out: {n_gone} of {n_prompt} tokens");
+    let text = format!("the {place} of the input was dropped: {n_gone} of {n_prompt} tokens");
     Notice { kind: NoticeKind::Warning, text }
 }
 
-/// What is before the material of a message, the material, and what is behind it.
+/// Splits a message into the text before the material, the material, and the text after it.
 ///
 /// # Errors
-/// [`ErrorCode::Invalid`] when the span is none of the message's.
+/// [`ErrorCode::Invalid`] when the span is outside the message.
 pub fn cut_out(content: &str, material: Span) -> Result<(&str, &str, &str), WireError> {
     let start = usize::try_from(material.start).unwrap_or(usize::MAX);
     let end = usize::try_from(material.end).unwrap_or(usize::MAX);
     match (content.get(..start), content.get(start..end), content.get(end..)) {
         (Some(before), Some(material), Some(after)) => Ok((before, material, after)),
-        _ => Err(invalid(
-            "the material is not within the last message, a fault of the client; try: one of the same version as beastd",
-        )),
+        _ => {
+            Err(invalid("the material is not inside the last message; try: use a client of the same version as beastd"))
+        }
     }
 }

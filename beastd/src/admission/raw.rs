@@ -1,4 +1,4 @@
-//! Prompts that are no conversation: text or tokens that the model continues as they are. Knows no template.
+//! Raw prompts: text or tokens that the model continues as they are. Knows no template.
 
 use beast_protocol::{ErrorCode, Generate, Overflow, RawPrompt, WireError};
 
@@ -8,23 +8,23 @@ use crate::batch::Token;
 use crate::splitter;
 
 impl Admission {
-    /// The tokens of a raw prompt, which fit.
+    /// The tokens of a raw prompt, if they fit.
     pub(super) fn raw(&self, request: &Generate, raw: &RawPrompt) -> Result<Vec<Token>, WireError> {
         if !request.messages.is_empty() {
-            return Err(invalid("the request has a raw prompt and messages; try: one of them"));
+            return Err(invalid("the request has a raw prompt and messages; try: send one of them"));
         }
         if request.overflow != Overflow::Refuse {
-            return Err(invalid("a raw prompt cannot be truncated or divided; try: a message instead"));
+            return Err(invalid("a raw prompt cannot be truncated or split; try: send a message instead"));
         }
         if !request.tools.functions.is_empty() {
-            return Err(invalid("a raw prompt cannot have tools: only a chat template tells of them; try: messages"));
+            return Err(invalid("cannot offer tools with a raw prompt: they need a chat template; try: send messages"));
         }
         let prompt = match raw {
             RawPrompt::Text(text) => self.raw_text(text)?,
             RawPrompt::Tokens(tokens) => self.raw_tokens(tokens)?,
         };
         match prompt.len() {
-            0 => Err(invalid("the prompt is empty; try: some text")),
+            0 => Err(invalid("the prompt is empty; try: send some text")),
             n if n >= self.n_ctx => Err(self.raw_too_long(&n.to_string(), n)),
             _ => Ok(prompt),
         }
@@ -51,7 +51,7 @@ impl Admission {
         let n_ctx = self.n_ctx;
         let text = format!(
             "the prompt is {n_tokens} tokens and the context holds {n_ctx}, prompt and answer together; \
-             try: a shorter prompt, or a larger n_ctx"
+             try: shorten the prompt, or raise n_ctx"
         );
         WireError::new(ErrorCode::TooLong, text).with_sizes(n_prompt, n_ctx)
     }

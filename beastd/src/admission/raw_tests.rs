@@ -41,21 +41,21 @@ fn one_token_must_be_left() {
         &raw_text(&"x".repeat(100)),
         ErrorCode::TooLong,
         expect![
-            "the prompt is 100 tokens and the context holds 100, prompt and answer together; try: a shorter prompt, or a larger n_ctx"
+            "the prompt is 100 tokens and the context holds 100, prompt and answer together; try: shorten the prompt, or raise n_ctx"
         ],
     );
     check_refused(
         &raw_tokens(&[97; 101]),
         ErrorCode::TooLong,
         expect![
-            "the prompt is 101 tokens and the context holds 100, prompt and answer together; try: a shorter prompt, or a larger n_ctx"
+            "the prompt is 101 tokens and the context holds 100, prompt and answer together; try: shorten the prompt, or raise n_ctx"
         ],
     );
     check_refused(
         &raw_text(&"x".repeat(3_000_000)),
         ErrorCode::TooLong,
         expect![
-            "the prompt is about 3000000 tokens and the context holds 100, prompt and answer together; try: a shorter prompt, or a larger n_ctx"
+            "the prompt is about 3000000 tokens and the context holds 100, prompt and answer together; try: shorten the prompt, or raise n_ctx"
         ],
     );
 }
@@ -70,25 +70,25 @@ fn what_makes_no_sense_is_refused() {
     for token in [-1, i32::MIN, i32::MAX] {
         assert_eq!(admission(None).admit(&raw_tokens(&[token])).expect_err("none").code, ErrorCode::Invalid);
     }
-    check_refused(&raw_text(""), ErrorCode::Invalid, expect!["the prompt is empty; try: some text"]);
-    check_refused(&raw_tokens(&[]), ErrorCode::Invalid, expect!["the prompt is empty; try: some text"]);
+    check_refused(&raw_text(""), ErrorCode::Invalid, expect!["the prompt is empty; try: send some text"]);
+    check_refused(&raw_tokens(&[]), ErrorCode::Invalid, expect!["the prompt is empty; try: send some text"]);
     check_refused(
         &Generate { messages: vec![Message::new(Role::User, "a")], ..raw_text("b") },
         ErrorCode::Invalid,
-        expect!["the request has a raw prompt and messages; try: one of them"],
+        expect!["the request has a raw prompt and messages; try: send one of them"],
     );
     let overflow = Overflow::Truncate { material: Span { start: 0, end: 1 }, drop: Place::Head };
     check_refused(
         &Generate { overflow, ..raw_text("a") },
         ErrorCode::Invalid,
-        expect!["a raw prompt cannot be truncated or divided; try: a message instead"],
+        expect!["a raw prompt cannot be truncated or split; try: send a message instead"],
     );
     let tools = Tools { functions: vec![Function { name: "f".into(), ..Function::default() }], ..Tools::default() };
     check_refused(
         &Generate { tools, ..raw_text("a") },
         ErrorCode::Invalid,
         expect![
-            "cannot offer tools: the prompt does not go through a chat template; try: messages, and a model with a chat template"
+            "cannot offer tools: the prompt does not go through a chat template; try: send messages, and use a model with a chat template"
         ],
     );
 }

@@ -1,4 +1,4 @@
-//! A conversation as the text that the model is given, for whoever wants to see or count it. Answers nothing.
+//! Renders a conversation as the prompt that the model would get, for display or counting. Answers nothing.
 
 use beast_protocol::{Generate, Message, WireError};
 
@@ -6,10 +6,10 @@ use super::{Admission, invalid};
 use crate::template::{self, TemplateError};
 
 impl Admission {
-    /// The prompt of a conversation, as text.
+    /// The prompt of a conversation as text.
     ///
     /// # Errors
-    /// [`beast_protocol::ErrorCode::Invalid`] when the template refuses it.
+    /// [`beast_protocol::ErrorCode::Invalid`] when the template rejects it.
     pub fn rendered(&self, request: &Generate) -> Result<String, WireError> {
         match &self.template {
             None => Ok(template::plain(&request.messages)),
@@ -19,7 +19,7 @@ impl Admission {
         }
     }
 
-    /// The length of the same in tokens, whether it fits or not.
+    /// Its length in tokens, whether or not it fits.
     ///
     /// # Errors
     /// See [`Admission::rendered`].
@@ -28,7 +28,7 @@ impl Admission {
     }
 }
 
-/// A template that gave no text for these messages.
+/// The refusal for messages that the template rejected.
 pub(super) fn template_refusal(error: &TemplateError, messages: &[Message]) -> WireError {
     invalid(format!("the model's chat template failed: {error}; try: {}", error.advice(messages)))
 }

@@ -1,8 +1,8 @@
-//! Prompts that are only scored: they have all but their ends in common, and nothing is generated. Knows no questions.
+//! Prompts that are only scored: they share all but their ends, and nothing is generated. Knows no questions.
 
 use beast_protocol::{ErrorCode, Message, Notice, Place, Role, WireError};
 
-use super::overflow::{MARK_ROOM, MAX_EXACT, N_TRIES, left_out};
+use super::overflow::{MARK_ROOM, MAX_EXACT, N_TRIES, dropped};
 use super::{Admission, invalid};
 use crate::admitted::ScoredPrompt;
 use crate::batch::Token;
@@ -10,21 +10,21 @@ use crate::splitter;
 use crate::template::{self, Setting};
 use crate::tools::THINK_CLOSE;
 
-/// Prompts with a beginning in common.
+/// Prompts with a common beginning.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scoring {
-    /// What may be long, at the beginning of the user's turn.
+    /// The text at the beginning of the user's turn; may be long.
     pub text: String,
-    /// Stands between it and what follows.
+    /// Separates the text from what follows.
     pub gap: &'static str,
-    /// Which place of the text is dropped when it does not fit.
+    /// The part of the text to drop if it does not fit; `None` refuses it.
     pub drop: Option<Place>,
-    /// How each prompt goes on, and the tokens whose log-probabilities are wanted after it.
+    /// How each prompt continues, and the tokens whose log-probabilities are wanted after it.
     pub tails: Vec<(String, Vec<Token>)>,
 }
 
-/// How each answer has begun. Small models rather begin a sentence otherwise: with it, SmolLM2-135M gave 0.88 of its
-/// probability to the words that were offered, without it 0.29.
+/// How each answer begins. Small models otherwise begin a sentence: of SmolLM2-135M's probability, the offered words got
+/// 0.88 with this and 0.29 without.
 const BEGUN: &str = "Answer:";
 
 /// Tokens around the ends of the prompts.
@@ -34,11 +34,11 @@ struct Around {
 }
 
 impl Admission {
-    /// Makes the tokens of each prompt, in order, and tells what of the text was left out. Takes time in proportion to
-    /// the text: not for the thread of the sockets.
+    /// Tokenizes each prompt, in order; the notices say what was dropped. Takes time in proportion to the text: not for
+    /// the sockets' thread.
     ///
     /// # Errors
-    /// [`ErrorCode::TooLong`] with both sizes; [`ErrorCode::Invalid`] when the template takes no such conversation.
+    /// [`ErrorCode::TooLong`] with both sizes; [`ErrorCode::Invalid`] when the template refuses the conversation.
     pub fn admit_scored(&self, scoring: &Scoring) -> Result<(Vec<ScoredPrompt>, Vec<Notice>), WireError> {
         let tails: Vec<_> = scoring.tails.iter().map(|(tail, _)| self.vocab.tokenize(tail, false, false)).collect();
         let n_tail = tails.iter().map(Vec::len).max().unwrap_or(0);
@@ -78,7 +78,8 @@ impl Admission {
         if n_around >= n_max {
             let n_ctx = self.n_ctx;
             let words = format!(
-                "the question is {} tokens with what is around it, and the context holds {n_ctx}; try: a shorter question",
+                "the question is {} tokens with the chat template, and the context holds {n_ctx}; try: shorten the \
+                 question",
                 n_around + n_tail
             );
             return Err(sized(WireError::new(ErrorCode::TooLong, words)));
@@ -89,21 +90,21 @@ impl Admission {
             let (shorter, n_gone) = self.without(text, drop, n_keep);
             let around = self.around(scoring, &shorter)?;
             if n_all(&around) <= n_max && n_keep > 0 {
-                return Ok((around, vec![left_out(drop, n_gone, &n_prompt)]));
+                return Ok((around, vec![dropped(drop, n_gone, &n_prompt)]));
             }
             n_keep = n_keep * 31 / 32;
         }
         Err(sized(self.too_long(&n_prompt)))
     }
 
-    /// What stands around the ends of the prompts, with this text in the place of theirs.
+    /// The tokens around the prompts' ends, with this text instead of theirs.
     fn around(&self, scoring: &Scoring, text: &str) -> Result<Around, WireError> {
         let messages = [Message::new(Role::User, [text, scoring.gap].concat())];
         let Some(template) = &self.template else {
             let head = self.vocab.tokenize(&template::plain(&messages), true, false);
             return Ok(Around { head, foot: self.vocab.tokenize(&format!("\n{BEGUN}"), false, false) });
         };
-        // An answer is wanted at once.
+        // The answer must come at once.
         let setting = Setting { thinking: Some(false), ..Setting::default() };
         let mut marked = self.specials.mark(&messages, &setting);
         marked.open();
@@ -116,7 +117,7 @@ impl Admission {
         rendered += BEGUN;
         let (head, foot) = marked
             .around(&rendered, &*self.vocab, self.adds_bos(&rendered))
-            .ok_or_else(|| invalid("the model's chat template changes the text of a question; try: another model"))?;
+            .ok_or_else(|| invalid("the model's chat template changes the questions; try: use another model"))?;
         Ok(Around { head, foot })
     }
 }

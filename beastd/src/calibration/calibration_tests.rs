@@ -28,13 +28,13 @@ fn it_is_kept_beside_the_model_and_used_only_where_it_was_measured() {
         Found::Foreign(why) => why.replace(&folder.path().display().to_string(), "DIR"),
         other => panic!("{other:?}"),
     };
-    assert_eq!(why(find(&model, &[8; 32], "engine 1")), "DIR/model.gguf.calibration.json is of another model");
-    assert!(why(find(&model, &[7; 32], "engine 2")).ends_with("is of another version of the engine"));
+    assert_eq!(why(find(&model, &[8; 32], "engine 1")), "DIR/model.gguf.calibration.json is for a different model");
+    assert!(why(find(&model, &[7; 32], "engine 2")).ends_with("is for a different engine version"));
     let elsewhere = Calibration { machine: Machine { cpu: "another".into(), n_cores: 1 }, ..calibration() };
     write(&elsewhere, &model).expect("writable");
-    assert!(why(find(&model, &[7; 32], "engine 1")).ends_with("is of another machine"));
+    assert!(why(find(&model, &[7; 32], "engine 1")).ends_with("is for a different machine"));
     std::fs::write(&path, "{ \"version\": 1").expect("writable");
-    assert!(why(find(&model, &[7; 32], "engine 1")).contains("cannot be read"));
+    assert!(why(find(&model, &[7; 32], "engine 1")).starts_with("cannot read DIR/model.gguf.calibration.json"));
 }
 
 #[test]

@@ -1,5 +1,6 @@
-//! The measuring itself: loads the model in each way, computes, takes medians.
+//! The measurements: loads the model with each variant, computes, takes medians.
 
+use std::path::Path;
 use std::time::Instant;
 
 use super::{
@@ -13,21 +14,21 @@ use crate::engine::{self, ContextOptions, Engine, LlamaEngine, LoadError, Loaded
 use crate::fingerprint;
 use crate::governor;
 
-/// Of each time, of which the median counts.
+/// Repetitions per time; the median counts.
 const N_REPEATS: usize = 3;
-/// Prompt tokens by which variants are compared; a decoded answer of a tenth of that.
+/// Prompt tokens to compare variants with; decoding gets a tenth of that.
 const N_PROMPT: usize = 256;
 const N_ANSWER: usize = 24;
-/// Largest chunk of a prompt that is tried.
+/// Largest prefill chunk to try.
 const MAX_CHUNK: usize = 512;
-/// A single chunk that takes longer than this, in milliseconds, ends the trying of larger ones.
+/// Larger chunks are skipped once one takes longer than this, in milliseconds.
 const SLOW_MS: f64 = 3000.0;
-/// Cores that others may use on average meanwhile: bookkeeping, a client that shows how far it is.
+/// Cores that others may use on average during a measurement: housekeeping, a client that shows progress.
 const MAX_OTHERS: f64 = 0.15;
-/// Sequences that are decoded at once at most.
+/// Most sequences to decode at once.
 const MAX_SEQS: usize = 16;
 
-/// How far it is.
+/// Progress of a calibration.
 pub struct Progress<'a> {
     /// Measurements done.
     pub n_done: usize,
@@ -37,14 +38,14 @@ pub struct Progress<'a> {
     pub what: &'a str,
 }
 
-/// Measures a model at `path`. Takes about a minute for 2.6 billion parameters on two cores.
+/// Measures the model at `path`. Takes about a minute for 2.6 billion parameters on two cores.
 ///
 /// # Errors
-/// When the model cannot be loaded or computes nothing, when there is not enough memory, or when others used the cores
-/// meanwhile: what was measured then would be wrong until the next calibration. `is_forced` takes it all the same.
+/// When the model cannot be loaded or run, when memory is short, or when other programs used the cores: wrong results
+/// would stay until the next calibration. `is_forced` accepts them.
 pub fn run(
     config: &Config,
-    path: &std::path::Path,
+    path: &Path,
     is_forced: bool,
     mut report: impl FnMut(Progress<'_>),
 ) -> anyhow::Result<Calibration> {
@@ -61,33 +62,19 @@ pub fn run(
     };
 
     let mut variants = Vec::new();
-    let mut loaded: Option<(bool, LoadedModel)> = None;
+    let mut memory = Memory { config, path, loaded: None };
     for (repack, n_threads) in ways {
         next(&describe(repack, n_threads));
-        if loaded.as_ref().is_none_or(|(is_repacked, _)| *is_repacked != repack) {
-            // The old one goes first: two would not fit into memory everywhere.
-            loaded = None;
-        }
-        let (_, model) = match &mut loaded {
-            Some(loaded) => loaded,
-            none => none.insert((repack, load(config, path, repack)?)),
-        };
-        variants.push(Bench::new(config, model, n_threads)?.variant(repack)?);
+        variants.push(Bench::new(config, memory.model(repack)?, n_threads)?.variant(repack)?);
     }
-    let best = best_variant(&variants).ok_or_else(|| anyhow::anyhow!("nothing could be measured"))?;
-    if loaded.as_ref().is_some_and(|(is_repacked, _)| *is_repacked != best.repack) {
-        drop(loaded.take());
-    }
-    let model = match loaded {
-        Some((_, model)) => model,
-        None => load(config, path, best.repack)?,
-    };
-    let mut bench = Bench::new(config, &model, best.n_threads)?;
-    next("chunks of a prompt");
+    let best = best_variant(&variants).ok_or_else(|| anyhow::anyhow!("no measurement succeeded"))?;
+    let model = memory.model(best.repack)?;
+    let mut bench = Bench::new(config, model, best.n_threads)?;
+    next("prefill chunk sizes");
     let prefill = bench.prefill()?;
-    next("checking guessed tokens");
+    next("verifying drafts");
     let verify = bench.verify()?;
-    next("several sequences at once");
+    next("decoding several sequences");
     let decode = bench.decode()?;
     let chosen = Chosen {
         n_threads: best.n_threads,
@@ -99,7 +86,8 @@ pub fn run(
     let others = before.zip(governor::sample(now_us())).map_or(0.0, |(before, after)| after.others_since(before));
     if others > MAX_OTHERS && !is_forced {
         anyhow::bail!(
-            "other programs used {others:.1} cores meanwhile, so what was measured is wrong and is not kept; wait until they are done, or give --force"
+            "other programs used {others:.1} cores during the measurement, so the results are discarded; try: wait \
+             until they finish, or pass --force"
         );
     }
     let measured_at = humantime::format_rfc3339_seconds(std::time::SystemTime::now()).to_string();
@@ -108,7 +96,7 @@ pub fn run(
     Ok(Calibration { version: VERSION, measured_at, engine, machine, model, chosen, variants, prefill, verify, decode })
 }
 
-/// The ways to compute that are tried: weights as they are and rearranged, and plausible numbers of threads.
+/// The variants to try: weights as stored and repacked, with plausible numbers of threads.
 fn ways(config: &Config, machine: &Machine) -> Vec<(bool, usize)> {
     let n_cores = config.n_threads();
     let mut threads = match config.n_threads {
@@ -127,17 +115,38 @@ fn ways(config: &Config, machine: &Machine) -> Vec<(bool, usize)> {
 
 fn describe(repack: bool, n_threads: usize) -> String {
     let threads = if n_threads == 1 { "1 thread".to_owned() } else { format!("{n_threads} threads") };
-    format!("{threads}, weights {}", if repack { "rearranged" } else { "as they are" })
+    format!("{threads}, weights {}", if repack { "repacked" } else { "as stored" })
 }
 
-fn load(config: &Config, path: &std::path::Path, repack: bool) -> anyhow::Result<LoadedModel> {
+/// The one model that is in memory: two would not fit everywhere.
+struct Memory<'a> {
+    config: &'a Config,
+    path: &'a Path,
+    /// Whether its weights are rearranged, and the model.
+    loaded: Option<(bool, LoadedModel)>,
+}
+
+impl Memory<'_> {
+    /// The model with its weights in this order; loads it unless it is there so.
+    fn model(&mut self, repack: bool) -> anyhow::Result<&LoadedModel> {
+        // The old one goes first.
+        self.loaded = self.loaded.take().filter(|(is_repacked, _)| *is_repacked == repack);
+        let (_, model) = match &mut self.loaded {
+            Some(loaded) => loaded,
+            none => none.insert((repack, load(self.config, self.path, repack)?)),
+        };
+        Ok(model)
+    }
+}
+
+fn load(config: &Config, path: &Path, repack: bool) -> anyhow::Result<LoadedModel> {
     let n_gpu_layers = u32::try_from(config.n_gpu_layers).ok();
     let options =
         ModelOptions { path: path.to_owned(), n_gpu_layers, mmap: config.mmap, repack, kernels: config.kernels };
     Ok(engine::load(&options, |_| true)?)
 }
 
-/// A context to measure with.
+/// A context to measure in.
 struct Bench<'model> {
     engine: LlamaEngine<'model>,
     n_threads: usize,
@@ -209,7 +218,7 @@ impl<'model> Bench<'model> {
         for n_tokens in sizes.into_iter().filter(|n| *n <= n_max) {
             let mut times = Vec::new();
             for _ in 0..N_REPEATS {
-                // After a short prompt, like any answer.
+                // After a short prompt, as for any answer.
                 let prompt = self.tokens(16);
                 self.step(vec![row(0, 0, prompt, 0, false)], true)?;
                 let tokens = self.tokens(n_tokens);
@@ -235,7 +244,7 @@ impl<'model> Bench<'model> {
         Ok(costs)
     }
 
-    /// Milliseconds of a step; everything is empty before it, if that is wanted.
+    /// Time of a step in milliseconds, in an empty context if asked for.
     fn step(&mut self, rows: Vec<Row>, is_fresh: bool) -> anyhow::Result<f64> {
         if is_fresh {
             let clear: Vec<_> = (0..MAX_SEQS).map(|slot| KvEdit::Clear(SlotId(slot as u32))).collect();
@@ -247,8 +256,8 @@ impl<'model> Bench<'model> {
         Ok(began.elapsed().as_secs_f64() * 1000.0)
     }
 
-    /// Tokens that mean nothing; what is computed costs the same. Never the first few, which are control tokens in most
-    /// vocabularies.
+    /// Arbitrary tokens, since the time does not depend on them. Skips the first few ids, which are control tokens in
+    /// most vocabularies.
     fn tokens(&mut self, n: usize) -> Vec<Token> {
         let mut next = || {
             // Marsaglia 2003, <https://doi.org/10.18637/jss.v008.i14>: xorshift32.

@@ -1,8 +1,8 @@
-//! What is fastest on this machine for this model: measured once, kept beside the model, used from then on.
+//! The fastest settings for this model on this machine: measured once, saved beside the model, used from then on.
 //!
-//! Rearranged weights answer quicker and read prompts slower on one CPU and both quicker on another; two cores check
-//! four tokens in the time of three, a GPU in the time of one. So it is measured (`beastd --calibrate`, which `beastctl
-//! bench --calibrate` runs), not guessed.
+//! Repacked weights decode faster and prefill slower on one CPU, and do both faster on another; two cores verify four
+//! tokens in the time of three, a GPU in the time of one. So beast measures (`beastd --calibrate`, which `beastctl
+//! bench --calibrate` runs) instead of guessing.
 
 mod measure;
 pub mod temperatures;
@@ -10,54 +10,53 @@ pub mod temperatures;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use beast_launchd::file;
+use beast_launchd::{file, whole};
 pub use measure::{Progress, run};
 use serde::{Deserialize, Serialize};
 
 use crate::fingerprint;
 
-/// Raised when the meaning of a field changes; others are ignored.
+/// Raised when the meaning of a field changes; other versions are ignored.
 const VERSION: u32 = 2;
 /// A calibration is a few kilobytes of JSON.
 const MAX_BYTES: u64 = 1 << 20;
-/// A typical request, by which variants are compared: tokens of its prompt and of its answer.
+/// A typical request, for comparing variants: tokens of its prompt and of its answer.
 const TYPICAL: (f64, f64) = (1000.0, 150.0);
-/// A chunk of a prompt takes no longer than this, in milliseconds, since it is what a cancel or a new request waits
-/// for.
+/// Limit for the time of a prefill chunk in milliseconds, since a cancel or a new request waits that long.
 const LONGEST_CHUNK_MS: f64 = 1600.0;
-/// The same for a prompt that is alone: it is given up when somebody comes, and its work is lost. Where the engine
-/// cannot give it up, somebody waits.
+/// The same for a lone prompt: its chunk is interrupted for a new request, and its work is lost. If the engine cannot
+/// interrupt it, the new request waits.
 const LONGEST_LONE_CHUNK_MS: f64 = 3200.0;
-/// The smallest chunk with this share of the best speed is large enough.
+/// The smallest chunk that reaches this share of the best speed is large enough.
 const NEARLY_BEST: f64 = 0.97;
-/// Decoding fewer sequences at once must yield so much more in all before it is worth taking turns.
+/// Decoding fewer sequences at once must raise total throughput by this factor to be worth taking turns.
 const WORTH_TAKING_TURNS: f64 = 1.1;
 
-/// The outcome.
+/// The results.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Calibration {
-    /// [`VERSION`] when it was written.
+    /// [`VERSION`] at the time of writing.
     pub version: u32,
     /// UTC, RFC 3339.
     pub measured_at: String,
     /// The engine and its build.
     pub engine: String,
     pub machine: Machine,
-    /// With which model.
+    /// The model.
     pub model: Model,
-    /// What follows from it.
+    /// The resulting settings.
     pub chosen: Chosen,
-    /// All ways to compute that were tried.
+    /// All variants tried.
     pub variants: Vec<Variant>,
-    /// Time of a chunk of n prompt tokens, with the chosen variant.
+    /// Time of a prefill chunk of n tokens, with the chosen variant.
     pub prefill: Vec<Cost>,
-    /// Time of a step that checks n tokens of one sequence, n − 1 of them guessed.
+    /// Time of a step that verifies n tokens of one sequence, n − 1 of them drafts.
     pub verify: Vec<Cost>,
     /// Time of a step that decodes one token for each of n sequences.
     pub decode: Vec<SeqCost>,
 }
 
-/// A machine, as far as it matters here.
+/// A machine, as far as it matters for speed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Machine {
     /// Name of the CPU.
@@ -70,41 +69,41 @@ pub struct Machine {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Model {
     pub name: String,
-    /// What tells it from others, in hex.
+    /// Its fingerprint, in hex.
     pub fingerprint: String,
     /// Size of the weights.
     pub n_bytes: u64,
 }
 
-/// Settings that follow.
+/// The resulting settings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Chosen {
     /// Threads that compute.
     pub n_threads: usize,
-    /// Whether weights are rearranged for the CPU.
+    /// Whether to repack weights for the CPU.
     pub repack: bool,
     /// Prompt tokens of one step.
     pub prefill_chunk: usize,
-    /// The same while nobody else is there.
+    /// The same for a lone prompt.
     pub lone_chunk: usize,
     /// Sequences that decode in one step.
     pub decode_width: usize,
 }
 
-/// A way to compute and its speed, in tokens a second.
+/// A variant and its speed, in tokens per second.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Variant {
-    /// Whether weights are rearranged for the CPU.
+    /// Whether weights were repacked for the CPU.
     pub repack: bool,
     /// Threads that compute.
     pub n_threads: usize,
-    /// Reading a prompt.
+    /// Prefill.
     pub prefill_tps: f64,
-    /// Writing an answer.
+    /// Decode.
     pub decode_tps: f64,
 }
 
-/// Time of a step by its tokens.
+/// Time of a step by number of tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Cost {
     /// Tokens of the step.
@@ -113,23 +112,23 @@ pub struct Cost {
     pub ms: f64,
 }
 
-/// Time of a step by its sequences.
+/// Time of a step by number of sequences.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct SeqCost {
-    /// Sequences with one token each.
+    /// Sequences, one token each.
     pub n_seqs: usize,
     /// Milliseconds.
     pub ms: f64,
 }
 
-/// What there is for a model.
+/// The calibration of a model, if any.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Found {
-    /// It fits.
+    /// A valid calibration.
     Fitting(Box<Calibration>),
-    /// There is one, but of something else: what differs.
+    /// A calibration for something else: what differs.
     Foreign(String),
-    /// Nothing.
+    /// None.
     Nothing,
 }
 
@@ -139,21 +138,20 @@ impl Calibration {
         best_width(&self.decode, n_slots)
     }
 
-    /// The chunks that follow from what was measured: those in the file may have been chosen by another version's
-    /// rules.
+    /// Chooses the chunk sizes from the measurements: another version may have chosen those in the file by other rules.
     fn choose_chunks(&mut self) {
         let Chosen { prefill_chunk, lone_chunk, .. } = &mut self.chosen;
         *prefill_chunk = best_chunk(&self.prefill, LONGEST_CHUNK_MS).unwrap_or(*prefill_chunk);
         *lone_chunk = best_chunk(&self.prefill, LONGEST_LONE_CHUNK_MS).unwrap_or(*lone_chunk);
     }
 
-    /// When and where, for `status`.
+    /// When and where it was measured, for `status`.
     pub fn origin(&self) -> String {
         format!("measured {} on {}", self.measured_at, self.machine.cpu)
     }
 }
 
-/// Looks beside the model, then in the cache, where it is kept when the model's folder cannot be written.
+/// Looks beside the model, then in the cache, where it is saved when the model's folder is not writable.
 pub fn find(model: &Path, fingerprint: &[u8; 32], engine: &str) -> Found {
     let places = places(model, &fingerprint::hex(fingerprint));
     let Some((path, text)) =
@@ -163,11 +161,11 @@ pub fn find(model: &Path, fingerprint: &[u8; 32], engine: &str) -> Found {
     };
     let mut calibration: Calibration = match serde_json::from_str(&text) {
         Ok(calibration) => calibration,
-        Err(error) => return Found::Foreign(format!("{} cannot be read: {error}", path.display())),
+        Err(error) => return Found::Foreign(format!("cannot read {}: {error}", path.display())),
     };
-    let differs = |what: &str| Found::Foreign(format!("{} is of another {what}", path.display()));
+    let differs = |what: &str| Found::Foreign(format!("{} is for a different {what}", path.display()));
     match () {
-        () if calibration.version != VERSION || calibration.engine != engine => differs("version of the engine"),
+        () if calibration.version != VERSION || calibration.engine != engine => differs("engine version"),
         () if calibration.machine != machine() => differs("machine"),
         () if calibration.model.fingerprint != fingerprint::hex(fingerprint) => differs("model"),
         () => {
@@ -177,10 +175,10 @@ pub fn find(model: &Path, fingerprint: &[u8; 32], engine: &str) -> Found {
     }
 }
 
-/// Writes it beside the model, else into the cache; returns where.
+/// Saves it beside the model, else in the cache; returns the path.
 ///
 /// # Errors
-/// When neither can be written.
+/// When neither is writable.
 pub fn write(calibration: &Calibration, model: &Path) -> io::Result<PathBuf> {
     let text = serde_json::to_string_pretty(calibration).map_err(io::Error::other)? + "\n";
     let mut outcome = Err(io::ErrorKind::NotFound.into());
@@ -194,14 +192,10 @@ pub fn write(calibration: &Calibration, model: &Path) -> io::Result<PathBuf> {
 }
 
 fn write_file(path: &Path, text: &str) -> io::Result<()> {
-    use std::io::Write;
     let folder = path.parent().ok_or(io::ErrorKind::NotFound)?;
     std::fs::create_dir_all(folder)?;
-    // Whole or not at all: the daemon may be starting.
-    let mut part = tempfile::NamedTempFile::new_in(folder)?;
-    part.write_all(text.as_bytes())?;
-    part.persist(path)?;
-    Ok(())
+    // Atomically: a daemon may be starting.
+    whole::write(path, text.as_bytes(), whole::PRIVATE)
 }
 
 fn places(model: &Path, fingerprint: &str) -> Vec<PathBuf> {
@@ -209,7 +203,7 @@ fn places(model: &Path, fingerprint: &str) -> Vec<PathBuf> {
     places_named(model, ".calibration.json", &cached)
 }
 
-/// The same for something else that is kept of a model.
+/// Where `what` is saved for a model: beside it, or in the cache.
 fn places_of(model: &Path, fingerprint: &str, what: &str) -> Vec<PathBuf> {
     places_named(model, &format!(".{what}"), &format!("{fingerprint}.{what}"))
 }
@@ -222,7 +216,7 @@ fn places_named(model: &Path, suffix: &str, cached: &str) -> Vec<PathBuf> {
     std::iter::once(PathBuf::from(beside)).chain(cached).collect()
 }
 
-/// The machine that this runs on.
+/// This machine.
 pub fn machine() -> Machine {
     let n_cores = std::thread::available_parallelism().map_or(1, usize::from);
     Machine { cpu: cpu_name().unwrap_or_else(|| std::env::consts::ARCH.to_owned()), n_cores }
@@ -235,14 +229,14 @@ fn cpu_name() -> Option<String> {
     line.split_once(':').map(|(_, name)| name.trim().to_owned())
 }
 
-/// The variant that answers a typical request first.
+/// The variant that answers a typical request fastest.
 fn best_variant(variants: &[Variant]) -> Option<Variant> {
     let (n_prompt, n_answer) = TYPICAL;
     let seconds = |variant: &Variant| n_prompt / variant.prefill_tps + n_answer / variant.decode_tps;
     variants.iter().copied().min_by(|a, b| seconds(a).total_cmp(&seconds(b)))
 }
 
-/// The smallest chunk that is nearly as quick as the best of those that are short enough.
+/// The smallest chunk nearly as fast as the best of those that are short enough.
 fn best_chunk(prefill: &[Cost], longest_ms: f64) -> Option<usize> {
     let prefill = smoothed(prefill);
     let speed = |cost: &Cost| cost.n_tokens as f64 / cost.ms;
@@ -252,9 +246,9 @@ fn best_chunk(prefill: &[Cost], longest_ms: f64) -> Option<usize> {
     chosen.copied().or(prefill.first()).map(|cost| cost.n_tokens)
 }
 
-/// What the chunks take when each is a part that is the same for all and as much for every token: reading the weights,
-/// and multiplying with them. Fitted by least squares of the relative errors, because a single time that is a few
-/// percent off would tip the choice, and does so on a machine that somebody else uses too.
+/// Models the time of a chunk as a fixed part plus a part per token: reading the weights, and multiplying with them.
+/// Fitted by least squares of the relative errors, because a single time a few percent off would tip the choice, which
+/// happens on a shared machine.
 fn smoothed(prefill: &[Cost]) -> Vec<Cost> {
     let [mut w, mut n, mut ms, mut nn, mut nms] = [0.0; 5];
     for cost in prefill {
@@ -267,14 +261,14 @@ fn smoothed(prefill: &[Cost]) -> Vec<Cost> {
     }
     let each = (w * nms - n * ms) / (w * nn - n * n);
     let fixed = (ms - each * n) / w;
-    // A single time has no line, and what falls or begins below zero is none that a machine could have.
+    // One point defines no line, and a negative slope or intercept is not physical.
     if prefill.len() < 2 || !(each > 0.0 && fixed >= 0.0) {
         return prefill.to_vec();
     }
     prefill.iter().map(|cost| Cost { ms: fixed + each * cost.n_tokens as f64, ..*cost }).collect()
 }
 
-/// How many of `n_slots` sequences to decode in one step: all, unless fewer at a time yield clearly more.
+/// How many of `n_slots` sequences to decode in one step: all, unless fewer yield clearly more.
 fn best_width(decode: &[SeqCost], n_slots: usize) -> usize {
     let speed = |cost: &SeqCost| cost.n_seqs as f64 / cost.ms;
     let Some(all) = decode.iter().rfind(|cost| cost.n_seqs <= n_slots).map(speed) else { return n_slots };

@@ -1,5 +1,4 @@
-//! Temperatures of decisions, fitted to labelled examples with one model: kept beside it, used from then on. Knows no
-//! questions.
+//! Temperatures of decisions, fitted to labelled examples and saved beside the model. Knows no questions.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -12,18 +11,18 @@ use serde::{Deserialize, Serialize};
 use super::{MAX_BYTES, places_of, write_file};
 use crate::fingerprint;
 
-/// Raised when a prompt of decisions changes: what was fitted to others means nothing then.
+/// Raised when the prompts of decisions change, which makes earlier fits meaningless.
 const VERSION: u32 = 1;
-/// What a temperature may be; a fit that comes to more or less has learned nothing.
+/// Valid temperatures; a fit outside has learned nothing.
 pub const RANGE: std::ops::RangeInclusive<f32> = 0.01..=100.0;
 
-/// What the file holds.
+/// The contents of the file.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 struct Kept {
     version: u32,
     /// UTC, RFC 3339.
     measured_at: String,
-    /// What tells the model from others, in hex.
+    /// Fingerprint of the model, in hex.
     model: String,
     temperatures: Vec<Fitted>,
 }
@@ -44,7 +43,7 @@ pub struct Temperatures {
 }
 
 impl Temperatures {
-    /// Reads those of a model; none where there is no file, or it is of another model or version.
+    /// Reads those of a model; none if there is no file, or it belongs to another model or version.
     pub fn find(model: &Path, fingerprint: &[u8; 32]) -> Self {
         let fingerprint = fingerprint::hex(fingerprint);
         let read = |path: &PathBuf| file::read_text(path, MAX_BYTES).ok();
@@ -55,14 +54,14 @@ impl Temperatures {
         Self { model: model.to_owned(), fingerprint, kept }
     }
 
-    /// The one of this kind; 1 where none was fitted.
+    /// The temperature for this kind; 1 if none was fitted.
     pub fn of(&self, kind: QuestionKind) -> f32 {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let fitted = kept.temperatures.iter().find(|fitted| fitted.kind == kind).map(|fitted| fitted.temperature);
         fitted.filter(|temperature| RANGE.contains(temperature)).unwrap_or(1.0)
     }
 
-    /// Keeps these, beside the model or else in the cache, and uses them at once; returns where.
+    /// Saves these beside the model, or else in the cache, and uses them from now on; returns the path.
     ///
     /// # Errors
     /// When neither can be written.

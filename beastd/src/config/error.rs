@@ -1,18 +1,18 @@
-//! Where a setting came from, and why one cannot be used.
+//! The source of a setting, and why a configuration cannot be used.
 //!
-//! Never knows: which settings there are.
+//! Never knows: the settings themselves.
 
 use std::fmt;
 use std::path::PathBuf;
 
 use beast_launchd::paths::PathError;
 
-/// Where a value came from.
+/// The source of a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
-    /// Built in.
+    /// Default.
     Default,
-    /// The profile of this name.
+    /// The profile with this name.
     Profile(String),
     /// This file.
     File(PathBuf),
@@ -34,13 +34,13 @@ impl fmt::Display for Source {
     }
 }
 
-/// A configuration that cannot be used.
+/// Why a configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file cannot be read.
     #[error("cannot read the configuration {}: {source}", path.display())]
     Read { path: PathBuf, source: std::io::Error },
-    /// The file is no TOML.
+    /// The file is not valid TOML.
     #[error("{}: {message}", path.display())]
     Syntax {
         path: PathBuf,
@@ -48,29 +48,37 @@ pub enum ConfigError {
         message: String,
     },
     /// There is no such setting.
-    #[error("unknown setting '{key}' ({source_of_key}){}", nearest.as_ref().map_or(String::new(), |name| format!("; did you mean '{name}'?")))]
+    #[error("unknown setting '{key}' ({source_of_key}); try: {}", instead(nearest.as_deref()))]
     UnknownKey {
-        /// What was written.
+        /// The name as written.
         key: String,
         source_of_key: Source,
-        /// What was meant, perhaps.
+        /// The nearest known name, if one is close.
         nearest: Option<String>,
     },
-    /// The value does not fit.
+    /// The value is invalid.
     #[error("{key} = {value} ({source_of_key}): {reason}")]
     Invalid {
         /// The setting.
         key: String,
-        /// What was written.
+        /// The value as written.
         value: String,
         source_of_key: Source,
-        /// Why it does not fit.
+        /// Why it is invalid.
         reason: String,
     },
-    /// The settings do not fit together.
+    /// The settings contradict each other.
     #[error("cannot use the settings: {0}")]
     Unusable(String),
-    /// There is no home.
+    /// There is no home directory.
     #[error(transparent)]
     Paths(#[from] PathError),
+}
+
+/// What to do about a setting that there is not.
+fn instead(nearest: Option<&str>) -> String {
+    match nearest {
+        Some(name) => format!("use '{name}'"),
+        None => "remove it; beastd --print-config lists all settings".into(),
+    }
 }

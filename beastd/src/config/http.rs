@@ -1,6 +1,6 @@
-//! The `[http]` table: texts in, checked addresses, names and keys out.
+//! The `[http]` table: strings in, validated addresses, names and keys out.
 //!
-//! May know: addresses, and the file that holds keys. Never knows: HTTP, who connects, what a key opens.
+//! May know: addresses, and the key file. Never knows: HTTP, who connects, what a key opens.
 
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -13,55 +13,55 @@ use toml::Value;
 use super::key_file;
 use super::{ConfigError, Values, invalid, text_of as text};
 
-/// What `--print-config` shows in place of a key.
+/// Shown by `--print-config` in place of a key.
 pub(super) const HIDDEN: &str = "(set)";
-/// The settings whose value no text may show.
+/// Settings whose value must never be shown.
 const SECRETS: [&str; 1] = ["http.api_key"];
 
-/// The HTTP endpoint; by default all of it is off.
+/// The HTTP endpoint; off by default.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Http {
     /// Addresses of the endpoint.
     pub listen: Vec<SocketAddr>,
-    /// The Unix socket of the endpoint, an absolute path.
+    /// The endpoint's Unix socket, an absolute path.
     pub socket: Option<PathBuf>,
-    /// The address for Ollama's clients.
+    /// The address for Ollama clients.
     pub ollama: Option<SocketAddr>,
-    /// A request needs one of these; when there are none, no key is asked for.
+    /// A request must carry one of these; if there are none, no key is required.
     pub api_keys: Vec<ApiKey>,
-    /// `Host` names accepted besides the loopback ones: lower case, without a port; an IPv6 address without brackets.
+    /// `Host` names accepted besides loopback ones: lower case, no port, IPv6 without brackets.
     pub hosts: Vec<String>,
-    /// Origins allowed by CORS, spelled as browsers send them.
+    /// Origins allowed by CORS, as browsers send them.
     pub origins: Vec<String>,
     /// Whether an unknown model name is an error.
     pub is_strict: bool,
-    /// Most bytes of a body, decoded.
+    /// Largest body in bytes, decoded.
     pub max_body: usize,
-    /// Most connections at once.
+    /// Most simultaneous connections.
     pub max_connections: usize,
 }
 
-/// A key that a client must show. No formatting reveals it.
+/// A key that a client must present. Formatting never reveals it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ApiKey(String);
 
 impl ApiKey {
-    /// Takes visible ASCII, which is what a header can carry unchanged.
+    /// Takes visible ASCII, which a header can carry unchanged.
     ///
     /// # Errors
-    /// Why the text cannot be a key, without the text.
+    /// Why the text cannot be a key; does not quote it.
     pub fn new(text: &str) -> Result<Self, String> {
         match text {
             "" => Err("it is empty".into()),
             HIDDEN => Err(format!("{HIDDEN} stands for a key in the output of --print-config; write the key itself")),
             text if !text.bytes().all(|byte| byte.is_ascii_graphic()) => {
-                Err("a key may contain only letters, digits and signs of ASCII, no spaces".into())
+                Err("a key may contain only visible ASCII characters, no spaces".into())
             }
             text => Ok(Self(text.to_owned())),
         }
     }
 
-    /// Compares in a time that depends on the lengths alone.
+    /// Constant time for keys of equal length.
     pub fn matches(&self, candidate: &[u8]) -> bool {
         self.0.as_bytes().ct_eq(candidate).into()
     }
@@ -80,12 +80,12 @@ impl fmt::Display for ApiKey {
 }
 
 impl Http {
-    /// Whether the endpoint listens anywhere.
+    /// Whether HTTP is enabled.
     pub fn is_on(&self) -> bool {
         !self.listen.is_empty() || self.socket.is_some() || self.ollama.is_some()
     }
 
-    /// Where to listen, for [`beast_launchd::listen_http`].
+    /// The addresses and socket for [`beast_launchd::listen_http`].
     pub fn places(&self) -> HttpPlaces {
         HttpPlaces { listen: self.listen.clone(), socket: self.socket.clone(), ollama: self.ollama }
     }
@@ -95,8 +95,7 @@ impl Http {
         self.listen.iter().copied().chain(self.ollama)
     }
 
-    /// Takes other keys. The listeners stay, so an address that needs a key goes on needing it, whatever the new ones
-    /// would need.
+    /// Replaces the keys. The listeners stay, so an address that requires a key keeps requiring one.
     pub(super) fn take_keys_of(&mut self, fresh: &Http) {
         let stays_locked = fresh.api_keys.is_empty() && self.addresses().any(|address| !is_loopback(address));
         if !stays_locked {
@@ -105,12 +104,12 @@ impl Http {
     }
 }
 
-/// A value as output and errors may show it, as TOML.
+/// A value for output and errors, as TOML; keys are hidden.
 pub(super) fn shown(key: &str, value: &Value) -> String {
     masked(key, value).to_string()
 }
 
-/// A value as others may see it.
+/// A value that may be shown.
 pub(super) fn masked(key: &str, value: &Value) -> Value {
     let is_secret = SECRETS.contains(&key) && value.as_str() != Some("");
     if is_secret { Value::from(HIDDEN) } else { value.clone() }
@@ -121,7 +120,7 @@ pub(super) fn is_of_http(key: &str) -> bool {
     key.starts_with("http.")
 }
 
-/// Reads and checks the table.
+/// Reads and validates the table.
 pub(super) fn parse(values: &Values, socket_of_beast: &Path) -> Result<Http, ConfigError> {
     let number = |key: &str| values[key].0.as_integer().and_then(|n| usize::try_from(n).ok()).unwrap_or_default();
     const OLLAMA: &str = "http.ollama_listen";
@@ -163,7 +162,7 @@ fn is_loopback(address: SocketAddr) -> bool {
     address.ip().to_canonical().is_loopback()
 }
 
-/// What commas separate.
+/// Splits at commas.
 fn list<T>(values: &Values, key: &str, parse: impl Fn(&str) -> Result<T, String>) -> Result<Vec<T>, ConfigError> {
     let items = text(values, key).split(',').map(str::trim).filter(|item| !item.is_empty());
     items.map(|item| parse(item).map_err(|reason| invalid(values, key, &reason))).collect()
@@ -181,7 +180,7 @@ fn address(key: &str, text: &str) -> Result<SocketAddr, String> {
     })
 }
 
-/// The address that somebody had in mind who left half of it out.
+/// Completes a half-written address, such as a port alone.
 fn meant(key: &str, text: &str) -> Option<SocketAddr> {
     let text = text.trim_start_matches("http://").trim_end_matches('/');
     let default_port = if key == "http.ollama_listen" { 11434 } else { 8484 };
@@ -198,7 +197,7 @@ fn meant(key: &str, text: &str) -> Option<SocketAddr> {
     }
 }
 
-/// What to write in place of a value of another kind, where that can be known.
+/// The value to suggest for one of the wrong type, if it is clear.
 pub(super) fn hint(key: &str, value: &Value) -> Option<String> {
     let written = match (key, value) {
         ("http.listen" | "http.ollama_listen", Value::Integer(port)) => meant(key, &port.to_string())?.to_string(),
@@ -207,10 +206,10 @@ pub(super) fn hint(key: &str, value: &Value) -> Option<String> {
         }
         _ => return None,
     };
-    Some(format!("one text is expected; try: {} = {}", own_name(key), Value::from(written)))
+    Some(format!("expected a single string; try: {} = {}", own_name(key), Value::from(written)))
 }
 
-/// Without the table.
+/// The key without its table.
 fn own_name(key: &str) -> &str {
     key.trim_start_matches("http.")
 }
@@ -222,7 +221,7 @@ fn socket(values: &Values, socket_of_beast: &Path) -> Result<Option<PathBuf>, Co
         path => PathBuf::from(path),
     };
     if path == socket_of_beast {
-        return Err(invalid(values, KEY, "beastctl's own protocol is spoken there; it must be another path"));
+        return Err(invalid(values, KEY, "this path is beastctl's socket; use a different one"));
     }
     check_socket_path(&path).map_err(|error| invalid(values, KEY, &error.to_string()))?;
     Ok(Some(path))
@@ -253,7 +252,7 @@ fn host(text: &str) -> Result<String, String> {
 }
 
 fn origin(text: &str) -> Result<String, String> {
-    // Pages of this machine, at any port.
+    // Pages served by this machine, on any port.
     if text.eq_ignore_ascii_case("localhost") {
         return Ok(text.to_ascii_lowercase());
     }
@@ -270,7 +269,7 @@ fn origin(text: &str) -> Result<String, String> {
     if !is_scheme || host(name).is_err() || name.ends_with('.') {
         return Err(refuse());
     }
-    // Browsers leave the usual port out.
+    // Browsers omit the default port.
     Ok(match (scheme, port) {
         ("http", Some(80)) | ("https", Some(443)) | (_, None) => format!("{scheme}://{name}"),
         (_, Some(port)) => format!("{scheme}://{name}:{port}"),

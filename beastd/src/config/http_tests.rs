@@ -89,11 +89,11 @@ fn the_environment_and_flags_reach_into_the_table() {
 
 #[test]
 fn mistakes_are_named_with_their_table() {
-    check_error("listn = ''", expect!["unknown setting 'http.listn' (DIR/config.toml); did you mean 'http.listen'?"]);
-    check_error("n_ctx = 64", expect!["unknown setting 'http.n_ctx' (DIR/config.toml); did you mean 'n_ctx'?"]);
+    check_error("listn = ''", expect!["unknown setting 'http.listn' (DIR/config.toml); try: use 'http.listen'"]);
+    check_error("n_ctx = 64", expect!["unknown setting 'http.n_ctx' (DIR/config.toml); try: use 'n_ctx'"]);
     check_error(
         "ollama = 'maybe'",
-        expect![[r#"http.ollama = "maybe" (DIR/config.toml): a value like false is expected"#]],
+        expect![[r#"http.ollama = "maybe" (DIR/config.toml): expected a value like false"#]],
     );
     check_error(
         "models = 'some'",
@@ -106,7 +106,7 @@ fn mistakes_are_named_with_their_table() {
     );
     let (_folder, mut overrides) = with_table("");
     overrides.flags.push(("--set".into(), "http".into(), "on".into()));
-    expect![[r#"http = "on" (--set): it is a table: write [http] and its settings below"#]]
+    expect![[r#"http = "on" (--set): it is a table; write [http] and its settings below it"#]]
         .assert_eq(&load(&overrides).expect_err("refused").to_string());
 }
 
@@ -120,12 +120,12 @@ fn addresses_are_checked() {
     );
     check_error(
         "listen = 8599",
-        expect![[r#"http.listen = 8599 (DIR/config.toml): one text is expected; try: listen = "127.0.0.1:8599""#]],
+        expect![[r#"http.listen = 8599 (DIR/config.toml): expected a single string; try: listen = "127.0.0.1:8599""#]],
     );
     check_error(
         "listen = ['127.0.0.1:1', '[::1]:1']",
         expect![[
-            r#"http.listen = ["127.0.0.1:1", "[::1]:1"] (DIR/config.toml): one text is expected; try: listen = "127.0.0.1:1, [::1]:1""#
+            r#"http.listen = ["127.0.0.1:1", "[::1]:1"] (DIR/config.toml): expected a single string; try: listen = "127.0.0.1:1, [::1]:1""#
         ]],
     );
     check_error(
@@ -139,7 +139,7 @@ fn addresses_are_checked() {
     check_error(
         "socket = '/run/b.sock'",
         expect![[
-            r#"http.socket = "/run/b.sock" (DIR/config.toml): beastctl's own protocol is spoken there; it must be another path"#
+            r#"http.socket = "/run/b.sock" (DIR/config.toml): this path is beastctl's socket; use a different one"#
         ]],
     );
 }
@@ -211,10 +211,10 @@ fn no_text_shows_a_key() {
     check_error(
         "api_key = 'open sesame'",
         expect![[
-            r#"http.api_key = "(set)" (DIR/config.toml): a key may contain only letters, digits and signs of ASCII, no spaces"#
+            r#"http.api_key = "(set)" (DIR/config.toml): a key may contain only visible ASCII characters, no spaces"#
         ]],
     );
-    check_error("api_key = 5", expect![[r#"http.api_key = "(set)" (DIR/config.toml): a value like "" is expected"#]]);
+    check_error("api_key = 5", expect![[r#"http.api_key = "(set)" (DIR/config.toml): expected a value like """#]]);
     check_error(
         "api_key = '(set)'",
         expect![[
@@ -235,12 +235,8 @@ fn a_file_of_keys_is_private_and_plain() {
     check_key_file("# ours\none\n\n  two  \n", 0o600, expect!["2 keys"]);
     check_key_file("one", 0o644, expect!["other users can open it (mode 0644); try: chmod 600 DIR/keys"]);
     check_key_file("one", 0o640, expect!["other users can open it (mode 0640); try: chmod 600 DIR/keys"]);
-    check_key_file("# none\n", 0o600, expect!["it contains no key; write one a line"]);
-    check_key_file(
-        "one\nt w o",
-        0o600,
-        expect!["line 2: a key may contain only letters, digits and signs of ASCII, no spaces"],
-    );
+    check_key_file("# none\n", 0o600, expect!["it contains no key; write one per line"]);
+    check_key_file("one\nt w o", 0o600, expect!["line 2: a key may contain only visible ASCII characters, no spaces"]);
     check_key_file(&"k\n".repeat(40_000), 0o600, expect!["it is longer than 64 KiB"]);
     check_error(
         "api_key_file = 'DIR'",

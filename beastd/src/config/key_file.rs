@@ -1,6 +1,6 @@
-//! The file of API keys: one a line, private, small.
+//! The API key file: one key per line, private, small.
 //!
-//! May know: files and their modes. Never knows: the settings, or what a key is for.
+//! May know: files and their modes. Never knows: the settings, or what a key opens.
 
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -10,10 +10,10 @@ use beast_launchd::file;
 
 use super::http::ApiKey;
 
-/// Far more than anybody writes.
+/// More than any real key file.
 const MAX_BYTES: u64 = 64 << 10;
 
-/// Reads the keys; blank lines and lines that begin with `#` hold none. A text that says why not holds no key either.
+/// Reads the keys; blank lines and lines that begin with `#` are skipped. Errors never quote a key.
 pub(super) fn read(path: &Path) -> Result<Vec<ApiKey>, String> {
     let failed = |error: io::Error| match file::refusal(&error) {
         Some(refusal) => refusal.to_string(),
@@ -27,12 +27,12 @@ pub(super) fn read(path: &Path) -> Result<Vec<ApiKey>, String> {
     }
     let us = rustix::process::geteuid().as_raw();
     if ![us, 0].contains(&metadata.uid()) {
-        return Err(format!("it belongs to user {}, not to you; try: a file of your own", metadata.uid()));
+        return Err(format!("it belongs to user {}, not to you; try: use a file you own", metadata.uid()));
     }
     let bytes = file::read_all(&file, MAX_BYTES).map_err(failed)?;
     let text = String::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())?;
     let keys = keys_in(&text)?;
-    if keys.is_empty() { Err("it contains no key; write one a line".into()) } else { Ok(keys) }
+    if keys.is_empty() { Err("it contains no key; write one per line".into()) } else { Ok(keys) }
 }
 
 fn keys_in(text: &str) -> Result<Vec<ApiKey>, String> {

@@ -1,8 +1,7 @@
-//! Every setting: its name, what it takes, whether it can change while the daemon runs, whether it changes how fast
-//! that computes.
+//! The table of settings: name, type, range, whether SIGHUP applies it, and whether it affects speed.
 //!
-//! Checks, `--print-config`, SIGHUP, `beastctl bench` and docs/configuration.md follow from this table. What a setting
-//! means, and its default, stand in `config.default.toml`. Never knows: where a value came from.
+//! Checks, `--print-config`, SIGHUP, `beastctl bench` and docs/configuration.md follow from this table. Descriptions
+//! and defaults are in `config.default.toml`. Never knows: the source of a value.
 
 use std::time::Duration;
 
@@ -13,23 +12,23 @@ use super::Config;
 
 /// A setting.
 pub struct Key {
-    /// As in the file; one of a table is `TABLE.KEY`.
+    /// As in the file; in a table, `TABLE.KEY`.
     pub name: &'static str,
-    /// What it takes.
+    /// Its type.
     pub kind: Kind,
-    /// Copies it from one configuration to another, where a running daemon can follow; otherwise it takes a restart.
+    /// Copies it between configurations if SIGHUP can apply it; otherwise it needs a restart.
     pub live: Option<fn(&mut Config, &Config)>,
-    /// Whether what is measured depends on it. The others (sockets, logs, limits) do not.
+    /// Whether it affects measured speed. Sockets, logs and limits do not.
     pub is_of_speed: bool,
 }
 
-/// What a setting takes.
+/// The type of a setting.
 pub enum Kind {
     /// A file or folder, or one of these words.
     Path(&'static [&'static str]),
     /// One of these words.
     Choice(&'static [&'static str]),
-    /// A whole number, both ends included.
+    /// An integer, both bounds included.
     Number(i64, i64),
     /// True or false.
     Switch,
@@ -37,15 +36,15 @@ pub enum Kind {
     Duration,
     /// The syntax of RUST_LOG.
     Filter,
-    /// Texts of its own, which `http.rs` checks.
+    /// Strings that `http.rs` checks.
     Http(&'static str),
 }
 
 impl Kind {
-    /// Checks a value by itself; whether it fits the others is not asked here.
+    /// Checks a value by itself, not against other settings.
     ///
     /// # Errors
-    /// Why it cannot be used.
+    /// Why it is invalid.
     pub(super) fn check(&self, value: &Value) -> Result<(), String> {
         let text = value.as_str().unwrap_or_default();
         match self {
@@ -59,7 +58,7 @@ impl Kind {
         }
     }
 
-    /// What it takes, in words.
+    /// The type in words.
     pub(super) fn words(&self) -> String {
         let alternatives =
             |words: &[&str]| words.iter().map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(", ");
@@ -81,8 +80,9 @@ pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
     match text.trim() {
         "never" => Ok(Duration::MAX),
         "0" => Ok(Duration::ZERO),
-        text => humantime::parse_duration(text)
-            .map_err(|_| "a duration like 30s, 5m, 1h, 0 or never is expected; try: 30m".into()),
+        text => {
+            humantime::parse_duration(text).map_err(|_| "expected a duration such as 30s, 5m, 1h, 0 or never".into())
+        }
     }
 }
 
@@ -103,13 +103,13 @@ const fn live(name: &'static str, kind: Kind, copy: fn(&mut Config, &Config)) ->
     Key { name, kind, live: Some(copy), is_of_speed: false }
 }
 
-/// Most megabytes that can be counted in bytes.
+/// Most MiB that can be counted in bytes.
 const MAX_MIB: i64 = 1 << 30;
 const MAX_TOKENS: i64 = 1 << 24;
 
 use Kind::{Choice, Filter, Http, Number, Path, Switch};
 
-/// All of them, in the order of `config.default.toml`.
+/// All settings, in the order of `config.default.toml`.
 pub static KEYS: [Key; 45] = [
     fixed("model", Path(&["auto", "builtin"])),
     of_speed("profile", Choice(&["beast", "baseline"])),
@@ -123,7 +123,7 @@ pub static KEYS: [Key; 45] = [
     of_speed("n_prefixes", Number(0, 128)),
     of_speed("prefix_ram_mib", Number(0, MAX_MIB)),
     of_speed("n_cells", Number(0, 64 * MAX_TOKENS)),
-    // Two tokens are the smallest step that tells whether guesses can be taken back.
+    // The smallest step that can show whether drafts can be rolled back has two tokens.
     of_speed("n_batch", Number(2, 1 << 20)),
     of_speed("prefill_chunk", Number(0, 1 << 20)),
     of_speed("n_threads", Number(0, 1024)),

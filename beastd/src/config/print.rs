@@ -1,4 +1,4 @@
-//! The settings in force as `--print-config` shows them: TOML for people, JSON for programs.
+//! The effective settings for `--print-config`: TOML for people, JSON for programs.
 
 use std::fmt::Write;
 
@@ -9,7 +9,7 @@ use super::keys::{self, KEYS};
 use super::{Loaded, Source, http};
 
 impl Loaded {
-    /// The settings as TOML, each with where it came from.
+    /// The settings as TOML, each with its source.
     pub fn print(&self) -> String {
         let lines: Vec<_> = self
             .values
@@ -19,13 +19,13 @@ impl Loaded {
         let width = lines.iter().map(|(line, _)| line.chars().count()).max().unwrap_or(0).min(48);
         lines.iter().fold(String::new(), |mut out, (line, source)| {
             writeln!(out, "{line:width$}  # {}", shown::logged(&source.to_string()))
-                .expect("a string takes everything");
+                .expect("writing to a String cannot fail");
             out
         })
     }
 
-    /// One object, a setting each: `value`, `layer` (default, profile, file, env or flag) and `source` within it, what
-    /// it `takes`, whether it is `live` and whether it is `of_speed`.
+    /// One object with an entry per setting: `value`, `layer` (default, profile, file, env or flag) and `source`, the
+    /// type in `takes`, whether it is `live`, and whether it is `of_speed`.
     pub fn json(&self) -> String {
         let entries = self.values.iter().filter_map(|(name, (value, source))| {
             let key = keys::find(name)?;
@@ -43,7 +43,7 @@ impl Loaded {
         serde_json::to_string_pretty(&object).expect("broken invariant: texts and numbers are JSON") + "\n"
     }
 
-    /// The settings that differ from `fresh` and take a restart.
+    /// The settings that differ from `fresh` and need a restart.
     pub fn that_need_a_restart<'a>(&'a self, fresh: &'a Loaded) -> impl Iterator<Item = &'static str> + 'a {
         let fixed = KEYS.iter().filter(|key| key.live.is_none()).map(|key| key.name);
         fixed.filter(|name| {

@@ -139,14 +139,14 @@ async fn what_makes_no_sense_is_refused_before_anything_is_computed() {
     let many: Vec<&str> = many.iter().map(String::as_str).collect();
     for (bad, why) in [
         (Vec::new(), "no question"),
-        (questions(MAX_QUESTIONS + 1), "64 at most"),
+        (questions(MAX_QUESTIONS + 1), "at most 64"),
         (vec![Question::yes_no(" \n")], "is empty"),
-        (vec![named(QuestionKind::YesNo, &["yes"])], "a yes or no has 2"),
+        (vec![named(QuestionKind::YesNo, &["yes"])], "yes or no needs 2"),
         (vec![choice(&[])], "no options"),
         (vec![choice(&["a", ""])], "without a name"),
         (vec![choice(&["a", "b", "a "])], "same name"),
-        (vec![choice(&many)], "26 at most"),
-        (vec![named(QuestionKind::Score, &["1"])], "at least 2"),
+        (vec![choice(&many)], "at most 26"),
+        (vec![named(QuestionKind::Score, &["1"])], "too few levels"),
         (vec![Question::yes_no("?".repeat(MAX_QUESTION_LEN + 1))], "longer than 64 KiB"),
     ] {
         let error = fixture.decide(about(bad)).await.expect_err(why);
@@ -191,4 +191,17 @@ fn options_that_begin_alike_get_labels() {
     let with_labels = told_apart(&choice(&["a1", "a2"]), &vocab, 0).expect("labels differ");
     assert!(with_labels[0].0.tail.ends_with("A. a1\nB. a2\nA or B?"), "{with_labels:?}");
     assert_eq!(with_labels[0].1, [vec![Token(65)], vec![Token(66)]]);
+}
+
+#[test]
+fn without_numbers_there_is_no_answer() {
+    let scored = |logprobs: &[(i32, f32)]| Scored {
+        logprobs: logprobs.iter().map(|&(token, logprob)| (Token(token), logprob)).collect(),
+        ..Scored::default()
+    };
+    let options = [vec![Token(1)], vec![Token(2)]];
+    assert_eq!(scored(&[(1, -1.0), (2, -2.0)]).of(&options), Some(vec![vec![-1.0], vec![-2.0]]));
+    for missing in [&[][..], &[(1, -1.0)], &[(1, -1.0), (2, f32::NAN)]] {
+        assert_eq!(scored(missing).of(&options), None, "{missing:?}");
+    }
 }

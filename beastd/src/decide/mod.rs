@@ -1,8 +1,9 @@
-//! Questions that are answered with probabilities: each becomes a few prompts, which are scored and averaged, and
-//! nothing is generated.
+//! Answers questions with probabilities: each question becomes a few prompts that are scored and averaged. Nothing is
+//! generated.
 //!
-//! Between answering and admission, like [`crate::jobs`]. All prompts of a request begin with its text: the first is
-//! computed alone, the others go on from what it leaves in the prefix cache. Dropping the future cancels them.
+//! Sits between answering and admission, like [`crate::map_reduce`]. All prompts of a request begin with its text: the
+//! first is computed alone, the others continue from the prefix that it leaves in the cache. Dropping the future
+//! cancels them.
 
 mod arithmetic;
 mod phrasing;
@@ -26,26 +27,26 @@ use crate::large_stack;
 use crate::worker::{Ticket, WorkerHandle};
 use phrasing::{GAP, MAX_OPTIONS, Phrasing, phrasings};
 
-/// Most questions of a request.
+/// Most questions per request.
 pub const MAX_QUESTIONS: usize = 64;
-/// Most bytes of a question with its options: far more than anybody asks.
+/// Most bytes of a question and its options; generous.
 const MAX_QUESTION_LEN: usize = 64 * 1024;
-/// Before prompts are tried again when others have filled the queue and none of ours moves.
+/// Pause before a retry when other requests fill the queue and none of ours is running.
 const OVERLOADED_PAUSE: Duration = Duration::from_millis(100);
 
-/// What decisions need of the daemon.
+/// What decisions need from the daemon.
 pub struct Means {
     pub admission: Arc<Admission>,
     pub worker: WorkerHandle,
-    /// How many may be turned into tokens at once.
+    /// Limits concurrent tokenizing.
     pub tokenizing: Arc<Semaphore>,
-    /// Sequences that run at once.
+    /// Concurrent sequences.
     pub n_slots: usize,
     /// Name of the model.
     pub model: String,
 }
 
-/// One prompt of a question: for each option its tokens.
+/// One prompt of a question, with the tokens of each option.
 #[derive(Debug, Clone)]
 struct Prompt {
     question: usize,
@@ -59,10 +60,10 @@ struct Plan {
     notices: Vec<Notice>,
 }
 
-/// Answers all questions of a request. `temperature` has one for each kind of question; `events` hears how far it is.
+/// Answers all questions of a request. `temperature` gives one per kind of question; `events` receives progress.
 ///
 /// # Errors
-/// [`ErrorCode::Invalid`] for questions that make no sense, [`ErrorCode::TooLong`], and those of the worker.
+/// [`ErrorCode::Invalid`] for invalid questions, [`ErrorCode::TooLong`], and the worker's errors.
 pub async fn decide(
     means: &Means,
     request: Decide,
@@ -81,7 +82,8 @@ pub async fn decide(
     for (prompt, scored) in prompts.iter().zip(&scored) {
         usage.n_prompt += scored.usage.n_prompt;
         usage.n_cached += scored.usage.n_cached;
-        by_question[prompt.question].push(arithmetic::answers(&scored.of(&prompt.options)));
+        let logprobs = scored.of(&prompt.options).ok_or_else(no_probabilities)?;
+        by_question[prompt.question].push(arithmetic::answers(&logprobs));
     }
     let probabilities = by_question
         .iter()
@@ -105,59 +107,58 @@ fn timings(arrived_us: u64, scored: &[Scored]) -> Timings {
 }
 
 fn check(request: &Decide) -> Result<(), WireError> {
-    let invalid = |text: String| Err(WireError::new(ErrorCode::Invalid, text));
+    let invalid = |text: String| WireError::new(ErrorCode::Invalid, text);
     match request.questions.len() {
-        0 => return invalid("the request has no question; try: at least one".into()),
+        0 => return Err(invalid("the request contains no question; try: send at least one".into())),
         n if n > MAX_QUESTIONS => {
-            return invalid(format!("the request has {n} questions; try: {MAX_QUESTIONS} at most"));
+            return Err(invalid(format!("too many questions: {n}; try: send at most {MAX_QUESTIONS} at once")));
         }
         _ => {}
     }
-    for (nth, Question { text, kind, options }) in (1..).zip(&request.questions) {
-        if text.trim().is_empty() {
-            return invalid(format!("question {nth} is empty; try: some words"));
-        }
-        if options.iter().any(|option| option.name.trim().is_empty()) {
-            return invalid(format!("question {nth} has an option without a name; try: leave it out"));
-        }
-        let n = options.len();
-        match kind {
-            QuestionKind::YesNo if n != 2 => {
-                return invalid(format!("question {nth} has {n} answers; a yes or no has 2"));
-            }
-            QuestionKind::Choice if n == 0 => {
-                return invalid(format!("question {nth} has no options; try: at least one"));
-            }
-            QuestionKind::Score if n < 2 => return invalid(format!("question {nth} has {n} levels; try: at least 2")),
-            _ if n > MAX_OPTIONS => {
-                return invalid(format!("question {nth} has {n} options; try: {MAX_OPTIONS} at most"));
-            }
-            _ => {}
-        }
-        let n_bytes: usize = options.iter().map(|option| option.name.len() + option.description.len()).sum();
-        if text.len() + n_bytes > MAX_QUESTION_LEN {
-            return invalid(format!(
-                "question {nth} is longer than {} KiB; try: a shorter one",
-                MAX_QUESTION_LEN >> 10
-            ));
-        }
-        let mut names: Vec<&str> = options.iter().map(|option| option.name.trim()).collect();
-        names.sort_unstable();
-        names.dedup();
-        if names.len() < n {
-            return invalid(format!("question {nth} has two options of the same name; try: different names"));
-        }
+    for (nth, question) in (1..).zip(&request.questions) {
+        check_question(question).map_err(|why| invalid(format!("question {nth} {why}")))?;
     }
     Ok(())
 }
 
-/// Beside the thread of the sockets: rendering and tokenizing take their time.
+/// What is wrong with a question, and what to do.
+fn check_question(Question { text, kind, options }: &Question) -> Result<(), String> {
+    if text.trim().is_empty() {
+        return Err("is empty; try: write a question".into());
+    }
+    if options.iter().any(|option| option.name.trim().is_empty()) {
+        return Err("has an option without a name; try: remove it".into());
+    }
+    let n = options.len();
+    match kind {
+        QuestionKind::YesNo if n != 2 => {
+            return Err(format!("has {n} options, and yes or no needs 2; try: send yes and no"));
+        }
+        QuestionKind::Choice if n == 0 => return Err("has no options; try: add at least one".into()),
+        QuestionKind::Score if n < 2 => return Err(format!("has too few levels: {n}; try: send at least 2")),
+        _ if n > MAX_OPTIONS => return Err(format!("has too many options: {n}; try: send at most {MAX_OPTIONS}")),
+        _ => {}
+    }
+    let n_bytes: usize = options.iter().map(|option| option.name.len() + option.description.len()).sum();
+    if text.len() + n_bytes > MAX_QUESTION_LEN {
+        return Err(format!("is longer than {} KiB; try: shorten it", MAX_QUESTION_LEN >> 10));
+    }
+    let mut names: Vec<&str> = options.iter().map(|option| option.name.trim()).collect();
+    names.sort_unstable();
+    names.dedup();
+    if names.len() < n {
+        return Err("has two options with the same name; try: rename one".into());
+    }
+    Ok(())
+}
+
+/// Off the sockets' thread: rendering and tokenizing take time.
 async fn plan(means: &Means, request: Decide) -> Result<Plan, WireError> {
     let _permit = means.tokenizing.acquire().await.expect("it is never closed");
     let admission = Arc::clone(&means.admission);
     large_stack::beside(move || plan_now(&admission, request)).await.unwrap_or_else(|why| {
         let text =
-            format!("cannot read the questions: {why}; try: the same again, and the log of beastd for the reason");
+            format!("cannot tokenize the questions: {why}; try: repeat the request, and see beastctl logs");
         Err(WireError::new(ErrorCode::Internal, text))
     })
 }
@@ -177,7 +178,7 @@ fn plan_now(admission: &Admission, request: Decide) -> Result<Plan, WireError> {
     Ok(Plan { prompts, requests, notices })
 }
 
-/// The phrasings of a question whose answers can be told apart, with the tokens of each option.
+/// The phrasings of a question whose answers begin with different tokens, with the tokens of each option.
 fn told_apart(
     question: &Question,
     vocab: &dyn Vocab,
@@ -197,33 +198,34 @@ fn told_apart(
     }
     if found.is_empty() {
         let text =
-            format!("the model's vocabulary cannot tell the answers of question {} apart; try: other names", nth + 1);
+            format!("the model cannot tell the options of question {} apart; try: rename them", nth + 1);
         return Err(WireError::new(ErrorCode::Invalid, text));
     }
     Ok(found)
 }
 
-/// What came of a prompt.
+/// The result of a prompt.
 #[derive(Debug, Default)]
 struct Scored {
-    /// In the order of the tokens that were wanted.
+    /// In the order of the wanted tokens.
     logprobs: Vec<(Token, f32)>,
     usage: Usage,
     queued_us: u64,
 }
 
 impl Scored {
-    fn of(&self, options: &[Vec<Token>]) -> Vec<Vec<f32>> {
+    /// The log-probabilities of each option's tokens; `None` if one is missing or not a number.
+    fn of(&self, options: &[Vec<Token>]) -> Option<Vec<Vec<f32>>> {
         let logprob = |token: &Token| {
             let found = self.logprobs.iter().find(|(known, _)| known == token);
-            found.map_or(f32::NEG_INFINITY, |(_, logprob)| *logprob)
+            found.map(|(_, logprob)| *logprob).filter(|logprob| !logprob.is_nan())
         };
         options.iter().map(|tokens| tokens.iter().map(logprob).collect()).collect()
     }
 }
 
-/// Scores all prompts: the first alone, for the beginning that all share, then the others as many at a time as there
-/// are slots, and as many again that are there when those end.
+/// Scores all prompts: the first alone, for the prefix that all share, then the others, twice as many at a time as
+/// there are slots, so that the next ones wait when those end.
 async fn score(
     means: &Means,
     prompts: &[ScoredPrompt],
@@ -243,11 +245,11 @@ async fn score(
         }
         let Some(outcome) = running.join_next().await else { break };
         let (nth, outcome) = outcome.map_err(|error| {
-            WireError::new(ErrorCode::Internal, format!("a question could not be answered: {error}"))
+            WireError::new(ErrorCode::Internal, format!("cannot score a question: {error}; try: repeat the request"))
         })?;
         match outcome {
             Ok(one) => scored[nth] = one,
-            // Others have filled the queue: fewer at once, and again later.
+            // Other requests fill the queue: fewer at once, and retry.
             Err(error) if error.code == ErrorCode::Overloaded && !is_first => {
                 waiting.push_front(nth);
                 n_at_once = running.len().max(1);
@@ -269,7 +271,7 @@ async fn score_one(
     hears: Option<mpsc::Sender<Event>>,
 ) -> Result<Scored, WireError> {
     let started = Event::Progress { n_done: 0, n_total: u32::try_from(prompt.prompt.len()).unwrap_or(u32::MAX) };
-    let ticket = Ticket { arrived_us: now_us(), started, in_use: None };
+    let ticket = Ticket { arrived_us: now_us(), started, lease: None };
     let (_, mut said) = worker.submit(prompt.into(), ticket)?;
     let mut scored = Scored::default();
     while let Some(event) = said.recv().await {
@@ -284,13 +286,18 @@ async fn score_one(
             }
             Event::Failed(error) => return Err(error),
             event => {
-                // Who is behind hears the next.
+                // Progress: a slow client may miss some.
                 let _ = hears.as_ref().map(|hears| hears.try_send(event));
             }
         }
     }
-    let text = "the worker has ended; try: the same again, and the log of beastd for the reason";
+    let text = "the engine stopped; try: repeat the request, and see beastctl logs for the reason";
     Err(WireError::new(ErrorCode::Engine, text))
+}
+
+fn no_probabilities() -> WireError {
+    let text = "the model computed no probabilities: its file may be damaged; try: use another model";
+    WireError::new(ErrorCode::Engine, text)
 }
 
 #[cfg(test)]

@@ -1,10 +1,10 @@
-//! How a question is put to the model: in several phrasings and orders, whose biases differ. Text only: knows no tokens.
+//! Phrases a question for the model, in several orders whose biases differ. Text only: knows no tokens.
 
 use beast_protocol::{AnswerOption, Question, QuestionKind};
 
-/// Between the text and a question. No instruction stands before the text: small models answer better without.
+/// Separates the text from a question. No instruction precedes the text: small models answer better without one.
 pub(super) const GAP: &str = "\n\n";
-/// Most options: there are so many labels.
+/// Most options: one per label.
 pub(super) const MAX_OPTIONS: usize = LABELS.len();
 /// Most orders of the same options.
 const MAX_ORDERS: usize = 5;
@@ -14,23 +14,22 @@ const LABELS: [&str; 26] = [
     "X", "Y", "Z",
 ];
 
-/// One way to put a question.
+/// One phrasing of a question.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Phrasing {
-    /// What follows the text, up to the end of the turn.
+    /// Follows the text, up to the end of the turn.
     pub(super) tail: String,
-    /// For each option of the question, in its order, how an answer that means it may begin.
+    /// For each option, in the question's order, how an answer that means it may begin.
     pub(super) spellings: Vec<Vec<String>>,
 }
 
-/// Phrasings that answer in the words of the options, and those that answer with labels. The first cannot be told apart
-/// where options begin alike.
+/// Phrasings answered with the options' names, and phrasings answered with labels, for options that begin alike.
 pub(super) struct Phrasings {
     pub(super) in_words: Vec<Phrasing>,
     pub(super) with_labels: Vec<Phrasing>,
 }
 
-/// All ways to put a question.
+/// All phrasings of a question.
 pub(super) fn phrasings(question: &Question) -> Phrasings {
     let orders = orders(question);
     Phrasings {
@@ -39,8 +38,8 @@ pub(super) fn phrasings(question: &Question) -> Phrasings {
     }
 }
 
-/// Orders of the options, by their numbers. On a scale only up and down make sense; otherwise each option comes to each
-/// place once, as far as there are not too many.
+/// Orders of the options, as indices. A scale only goes up and down; otherwise each option takes each place once, up to
+/// [`MAX_ORDERS`].
 fn orders(question: &Question) -> Vec<Vec<usize>> {
     let n = question.options.len();
     let forward: Vec<usize> = (0..n).collect();
@@ -87,7 +86,7 @@ fn with_labels(question: &Question, order: &[usize]) -> Phrasing {
     Phrasing { tail, spellings }
 }
 
-/// The name of an option as it is offered.
+/// The name of an option in the prompt.
 fn spoken(kind: QuestionKind, option: &AnswerOption) -> String {
     match kind {
         QuestionKind::YesNo => capitalized(&option.name),
@@ -104,7 +103,7 @@ fn listed<'a>(words: impl Iterator<Item = &'a str>) -> String {
     }
 }
 
-/// How an answer of this name may begin: models differ in letters and in the blank before.
+/// How an answer with this name may begin: models differ in case and in the leading space.
 fn spellings(name: &str) -> Vec<String> {
     let name = name.trim();
     let mut all = vec![name.to_owned(), capitalized(name), name.to_lowercase(), name.to_uppercase()];

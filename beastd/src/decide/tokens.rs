@@ -1,10 +1,10 @@
-//! Which tokens begin an answer. Knows the vocabulary, no questions.
+//! Tokens that begin an answer. Knows the vocabulary, no questions.
 
 use crate::batch::Token;
 use crate::engine::Vocab;
 
-/// For each answer the tokens that begin one of its spellings and of no other answer. `None` when an answer is left
-/// without any: then it could not be told from another.
+/// For each answer, the tokens that begin one of its spellings and no other answer's. `None` if an answer has no such
+/// token.
 pub(super) fn beginnings(spellings: &[Vec<String>], vocab: &dyn Vocab) -> Option<Vec<Vec<Token>>> {
     let first = |text: &String| vocab.tokenize(text, false, false).first().copied();
     let all: Vec<Vec<Token>> = spellings

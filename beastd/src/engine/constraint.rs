@@ -1,4 +1,4 @@
-//! What an answer must look like: a grammar or a JSON schema, as a filter of the next token. Knows no request.
+//! Constrained decoding: a grammar or JSON schema as a filter for the next token. Knows no request.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -16,24 +16,24 @@ use super::{gbnf, lark, model::LoadedModel, patterns, schema};
 
 /// Longest grammar or schema, in bytes.
 const MAX_LEN: usize = 256 * 1024;
-/// Of a complaint of others; theirs can be long.
+/// For messages from libraries, which can be long.
 const MAX_WORDS: usize = 300;
-/// Why an answer cannot go on, in most cases.
+/// The usual reason for a dead end.
 const NO_TOKEN: &str = "no token can follow";
-/// What exceeds [`LIMITS`].
-const TOO_MUCH: &str = "it takes too much work to follow";
-/// Constraints that are kept compiled: agents send the same tools each turn, scripts the same schema each call.
+/// When [`LIMITS`] are exceeded.
+const TOO_MUCH: &str = "it is too expensive to evaluate";
+/// Compiled constraints to cache: agents send the same tools every turn, scripts the same schema every call.
 const N_KEPT: usize = 8;
 
-/// What one constraint may cost. The speeds are those that llguidance gives for its units.
+/// Cost limits of one constraint. The speeds are llguidance's figures for its units.
 const LIMITS: ParserLimits = ParserLimits {
     max_items_in_row: 2000,
-    // 20 ms: 50,000 a millisecond.
+    // 20 ms, at 50,000 per millisecond.
     initial_lexer_fuel: 1_000_000,
-    // 35 ms a mask: 14,000 a millisecond.
+    // 35 ms per mask, at 14,000 per millisecond.
     step_lexer_fuel: 500_000,
-    // 100 ms a mask: 20,000 a millisecond. A grammar with circles is followed character by character through the whole
-    // vocabulary.
+    // 100 ms per mask, at 20,000 per millisecond. A recursive grammar is followed character by character through the
+    // whole vocabulary.
     step_max_items: 2_000_000,
     // 50 to 100 MB.
     max_lexer_states: 50_000,
@@ -42,12 +42,11 @@ const LIMITS: ParserLimits = ParserLimits {
     verbose_errors: false,
 };
 
-/// The state of one answer's constraint. llguidance follows all kinds: its steps are bounded, and it says what is
-/// wrong. llama.cpp's own grammars are not, and its translation of schemas into them leaves keywords out without a
-/// word.
+/// The constraint state of one answer. llguidance evaluates all kinds: its steps are bounded and its errors have
+/// reasons. llama.cpp's own grammars are unbounded, and its conversion of schemas silently drops keywords.
 pub struct Constraint {
     matcher: Box<Matcher>,
-    /// Of a text that is JSON and nothing else.
+    /// Of a text that is JSON, or comes to calls.
     digits: Option<Digits>,
 }
 
@@ -57,31 +56,31 @@ impl fmt::Debug for Constraint {
     }
 }
 
-/// What constraints of one model share.
+/// Shared by all constraints of a model.
 #[derive(Default)]
 pub(super) struct Constraints {
     factory: OnceLock<Result<Arc<ParserFactory>, String>>,
-    /// Those that were compiled last, each with its kind and text.
+    /// The most recently compiled ones, by kind and text.
     kept: Mutex<VecDeque<(Kind, String, Constraint)>>,
 }
 
-/// How a constraint is written.
+/// Language of a constraint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// llama.cpp's grammars; the first rule is `root`.
+    /// GBNF, llama.cpp's grammars; the first rule is `root`.
     Gbnf,
     /// JSON schema.
     Schema,
-    /// llguidance's Lark.
+    /// llguidance's Lark, in which calls of functions are written.
     Lark,
 }
 
 impl Constraints {
-    /// Reads a constraint. The first one of a model takes some tenths of a second, in which its vocabulary is made a
-    /// trie; one that was read before, next to nothing.
+    /// Compiles a constraint. The first one for a model takes some tenths of a second to build a trie of the
+    /// vocabulary; a cached one takes next to nothing.
     pub(super) fn read(&self, model: &LoadedModel, kind: Kind, text: &str) -> Result<Constraint, String> {
         if text.len() > MAX_LEN {
-            return Err(format!("it has {} bytes, and {MAX_LEN} are the most", text.len()));
+            return Err(format!("it is {} bytes long; the limit is {MAX_LEN}", text.len()));
         }
         if let Some(constraint) = self.again(kind, text) {
             return Ok(constraint);
@@ -96,7 +95,11 @@ impl Constraints {
         if let Some(error) = matcher.get_error() {
             return Err(in_short(&error));
         }
-        let digits = (kind == Kind::Schema).then(Digits::default);
+        let digits = match kind {
+            Kind::Gbnf => None,
+            Kind::Schema => Some(Digits::default()),
+            Kind::Lark => Some(Digits::of_calls()),
+        };
         let constraint = Constraint { matcher: Box::new(matcher), digits };
         self.keep(kind, text, constraint.again());
         Ok(constraint)
@@ -122,19 +125,20 @@ impl Constraints {
 
 fn schema_grammar(text: &str) -> Result<TopLevelGrammar, String> {
     let schema: serde_json::Value = serde_json::from_str(text).map_err(|error| error.to_string())?;
-    // Both say nothing about the value, and llguidance wants its options in an object.
+    // Neither affects the value, and llguidance wants its options in an object.
     let mut schema = match schema {
         serde_json::Value::Bool(true) => serde_json::json!({}),
         schema @ serde_json::Value::Object(_) => schema,
-        _ => return Err("a schema is an object".into()),
+        _ => return Err("a schema must be an object".into()),
     };
     patterns::check(&schema)?;
     schema::add_types(&mut schema);
+    schema::close_objects(&mut schema);
     lark::json_options().apply_to(&mut schema);
     Ok(TopLevelGrammar::from_json_schema(schema))
 }
 
-/// The number of the token with this text.
+/// The token with this text.
 fn token(model: &LoadedModel, text: &str) -> Option<u32> {
     match model.model.vocab().tokenize(text.as_bytes(), false, true)[..] {
         [token] => Some(token.0.cast_unsigned()),
@@ -150,7 +154,7 @@ fn new_factory(model: &LoadedModel) -> Result<Arc<ParserFactory>, String> {
 }
 
 impl Constraint {
-    /// Another one in the same state, without reading the text again.
+    /// A copy in the same state, without compiling again.
     pub fn again(&self) -> Self {
         Self { matcher: Box::new(self.matcher.deep_clone()), digits: self.digits }
     }
@@ -159,22 +163,22 @@ impl Constraint {
     pub(super) fn allows(&mut self, token: LlamaToken) -> bool {
         let token = token.0.cast_unsigned();
         if self.matcher.is_stopped() {
-            // After the end there is only the end; nothing after an error.
+            // Only an end token after the end; nothing after an error.
             let is_end = self.matcher.stop_reason().is_ok();
             return is_end && self.matcher.compute_mask_or_eos().is_ok_and(|mask| mask.is_allowed(token));
         }
-        // A token without bytes would pass, because there is nothing wrong with any of them.
+        // A token without bytes would pass, since no byte of it is wrong.
         let has_bytes = self.matcher.tok_env().is_ok_and(|vocab| !vocab.tok_trie().token(token).is_empty());
-        // One token instead of all: where nearly everything is allowed, a mask of the vocabulary is wasted work.
+        // Checks one token instead of all: where nearly everything is allowed, a mask of the vocabulary is wasteful.
         let is_valid = has_bytes && self.matcher.validate_tokens(&[token]).is_ok_and(|n_valid| n_valid == 1);
-        // Whatever else may follow is looked at only by who is about to write a digit too many.
+        // The alternatives matter only before a digit too many.
         is_valid && (!self.exceeds(token) || self.allowed().is_ok_and(|mask| mask.is_allowed(token)))
     }
 
-    /// Leaves the candidates that may come next, of which there is one at least.
+    /// Keeps the candidates that may come next, at least one.
     ///
     /// # Errors
-    /// In words: none may, or finding out costs more than [`LIMITS`].
+    /// When there is none, or finding out costs more than [`LIMITS`].
     pub(super) fn mask(&mut self, candidates: &mut LlamaTokenDataArray) -> Result<(), String> {
         let mask = if self.matcher.stop_reason().is_ok() { self.allowed().ok() } else { None };
         let mask = mask.ok_or_else(|| self.why_stuck())?;
@@ -182,7 +186,7 @@ impl Constraint {
         if candidates.data.is_empty() { Err(NO_TOKEN.into()) } else { Ok(()) }
     }
 
-    /// After an error of the matcher. Its own words name its parts, which nobody who wrote a grammar knows.
+    /// The reason after a matcher error. Its own message names internals that mean nothing to the author of a grammar.
     fn why_stuck(&self) -> String {
         let error = self.matcher.get_error().unwrap_or_default();
         let is = |reason: StopReason| self.matcher.stop_reason() == reason || error.contains(&format!("{reason:?}"));
@@ -195,7 +199,7 @@ impl Constraint {
         }
     }
 
-    /// All tokens that may come next: none that makes a number too long, unless nothing else is left.
+    /// All tokens that may come next; excludes those that make a number too long, unless nothing else is left.
     fn allowed(&mut self) -> Result<SimpleVob, String> {
         let mut mask = self.matcher.compute_mask_or_eos().map_err(|error| in_short(&error))?;
         if self.digits.is_none_or(|digits| !digits.is_in_number()) {
@@ -215,7 +219,7 @@ impl Constraint {
         self.matcher.tok_env().is_ok_and(|vocab| digits.exceed_with(vocab.tok_trie().token(token)))
     }
 
-    /// The token was chosen, among those that are allowed.
+    /// Advances by a token, which must be allowed.
     pub(super) fn accept(&mut self, token: LlamaToken) {
         let token = token.0.cast_unsigned();
         if self.matcher.is_stopped() {
@@ -224,15 +228,15 @@ impl Constraint {
         if let (Some(digits), Ok(vocab)) = (&mut self.digits, self.matcher.tok_env()) {
             digits.take(vocab.tok_trie().token(token));
         }
-        // What follows an error is no token: `mask` says so.
+        // After an error there is no next token: `mask` reports it.
         let _ = self.matcher.consume_token(token);
     }
 }
 
-/// Complaints of others are blocks of text, with a picture of the place in the middle.
+/// Library messages are blocks of text with a picture of the position in the middle.
 fn in_short(error: &dyn fmt::Display) -> String {
     let text = error.to_string();
-    // llguidance advises to raise limits, which are ours.
+    // llguidance advises raising limits, which are ours.
     if text.contains("limits.") || text.contains("fuel exhausted") {
         return TOO_MUCH.into();
     }

@@ -87,7 +87,7 @@ fn what_is_wrong_with_a_grammar_is_told() {
         ("start: %json 7", ""),
         ("start: %json {\"type\": \"nonsense\"}", ""),
         ("", ""),
-        (&"x".repeat(MAX_LEN + 1), "are the most"),
+        (&"x".repeat(MAX_LEN + 1), "the limit is"),
     ] {
         let error = model.constraints.read(&model, Kind::Lark, text).expect_err(&text[..text.len().min(40)]);
         assert!(error.contains(part) && !error.is_empty() && !error.contains('\n'), "{error:?}");
@@ -143,6 +143,16 @@ fn a_number_does_not_go_on_for_ever() {
     assert!(text.len() <= 5 && ends, "{text}");
     let array = r#"{"type":"array","items":{"type":"integer"}}"#;
     assert_eq!(taken(&model, array, "[12345678901234567890, 12345678901234567890]").0.len(), 44);
+}
+
+#[test]
+fn a_number_in_a_call_does_not_go_on_for_ever() {
+    let model = model();
+    let schema = r#"{"type": "object", "properties": {"x": {"type": "number", "minimum": 0}}, "required": ["x"]}"#;
+    let head = r#"{"name": "f", "arguments": "#;
+    let grammar = format!("start: {} (%json {schema})", serde_json::Value::from(head));
+    check_whole(&model, &grammar, &format!("{head}{{\"x\": 0.{}}}", "7".repeat(20)), true);
+    check_refused(&model, &grammar, &format!("{head}{{\"x\": 0.{}", "7".repeat(60)));
 }
 
 #[test]
@@ -312,7 +322,7 @@ fn what_is_too_large_to_be_read_says_so_in_plain_words() {
     let text = format!("root ::= {}", "\"a\"? ".repeat(3000));
     assert_eq!(
         model.constraints.read(&model, Kind::Gbnf, &text).map(drop),
-        Err("it has too many parts that may be left out, one after the other".into())
+        Err("it has too many optional parts in a row".into())
     );
 }
 

@@ -1,47 +1,65 @@
 //! llama.cpp's context, with two things that the wrapper does not pass on: giving a step up in the middle, and another
-//! number of threads.
+//! number of threads. It keeps the helpers that compute for it (`kernels`).
 //!
-//! On a CPU llama.cpp asks after each operation whether to go on (`abort_callback`), and takes a number of threads at
-//! any time (`llama_set_n_threads`). The wrapper has neither, and keeps its context to itself. So the linker sends its
-//! call that makes a context to `__wrap_…` here (`build.rs`), which adds the question and remembers the address. What
-//! would let this go: both in the wrapper.
+//! On a CPU, llama.cpp calls `abort_callback` after each operation, and `llama_set_n_threads` works at any time. The
+//! wrapper exposes neither and keeps its context private. So the linker redirects its call that creates a context to
+//! `__wrap_…` here (`build.rs`), which installs the callback and records the address. Can go once the wrapper has both.
 #![allow(unsafe_code)]
 
 use std::ops::{Deref, DerefMut};
 
-use llama_cpp_2::LlamaContextLoadError;
 use llama_cpp_2::context::LlamaContext;
 use llama_cpp_2::context::params::LlamaContextParams;
+use llama_cpp_2::llama_batch::LlamaBatch;
+use llama_cpp_2::{DecodeError, LlamaContextLoadError};
 
+use super::kernels::Helpers;
 use super::model::LoadedModel;
 use super::model::backend;
 
-/// The wrapper's context, and more.
+/// The wrapper's context, extended.
 pub(super) struct Context<'model> {
+    /// Of this thread, since the last step: while they are kept here, `'model` keeps the weights that they may be at.
+    helpers: Helpers,
     inner: LlamaContext<'model>,
     #[cfg(target_os = "linux")]
     address: Option<std::ptr::NonNull<llama_cpp_sys_2::llama_context>>,
 }
 
 impl<'model> Context<'model> {
-    /// Makes one.
+    /// Creates a context.
     ///
     /// # Errors
-    /// When llama.cpp does not.
+    /// When llama.cpp fails to.
     pub(super) fn new(model: &'model LoadedModel, params: LlamaContextParams) -> Result<Self, LlamaContextLoadError> {
         let inner = model.model.new_context(backend(), params)?;
         Ok(Self {
+            helpers: Helpers::of_nobody(),
             inner,
             #[cfg(target_os = "linux")]
             address: hook::take_address(),
         })
     }
 
-    /// Computes with this many threads from the next step on. False where that is not possible.
+    /// Computes a batch; in place of the wrapper's function of this name, which knows no helpers.
+    ///
+    /// # Errors
+    /// llama.cpp's own.
+    pub(super) fn decode(&mut self, batch: &mut LlamaBatch<'_>) -> Result<(), DecodeError> {
+        self.helpers.join();
+        self.inner.decode(batch)
+    }
+
+    /// Gives this thread other helpers, for all contexts that compute on it.
+    pub(super) fn set_helpers(&mut self, n: usize) {
+        self.helpers = Helpers::of_this_thread(n);
+    }
+
+    /// Sets the number of threads from the next step on. False where that is not possible.
     pub(super) fn set_threads(&mut self, n_threads: usize) -> bool {
         #[cfg(target_os = "linux")]
         if let (Some(address), Ok(n_threads)) = (self.address, i32::try_from(n_threads)) {
-            // SAFETY: the address is that of the context in `inner`, which lives, and nobody computes: `self` is
+            // SAFETY: the address is that of the context in `inner`, which lives, and nothing computes: `self` is
             // borrowed alone.
             unsafe { llama_cpp_sys_2::llama_set_n_threads(address.as_ptr(), n_threads, n_threads) };
             return true;
@@ -68,10 +86,10 @@ impl DerefMut for Context<'_> {
 #[cfg(target_os = "linux")]
 pub(super) use hook::unless;
 
-/// Whether steps can be given up on this system.
+/// Whether steps can be interrupted on this system.
 pub(super) const IS_POSSIBLE: bool = cfg!(target_os = "linux");
 
-/// Computes: nobody asks here.
+/// Computes; no interruption on this system.
 #[cfg(not(target_os = "linux"))]
 pub(super) fn unless<T>(_is_interrupted: super::traits::IsInterrupted, compute: impl FnOnce() -> T) -> T {
     compute()
@@ -89,18 +107,17 @@ mod hook {
 
     use super::super::traits::IsInterrupted;
 
-    /// Of the step that this thread computes.
+    /// State of the step on this thread.
     struct Question {
         is_interrupted: IsInterrupted,
-        /// llama.cpp calls what is given up a failure, in three lines; they would only alarm whoever reads the log.
+        /// llama.cpp logs an interrupted step as a failure, in three lines that would only alarm.
         silence: Option<DefaultGuard>,
     }
 
     thread_local! {
-        /// llama.cpp asks on the thread that called it, so that engines on several threads do not answer for each
-        /// other.
+        /// llama.cpp calls back on the calling thread, so engines on several threads do not interfere.
         static QUESTION: RefCell<Option<Question>> = const { RefCell::new(None) };
-        /// Of the context that was made last on this thread.
+        /// Of the last context created on this thread.
         static ADDRESS: Cell<Option<NonNull<sys::llama_context>>> = const { Cell::new(None) };
     }
 
@@ -108,7 +125,7 @@ mod hook {
         ADDRESS.take()
     }
 
-    /// Computes; llama.cpp gives up when `is_interrupted`.
+    /// Computes; llama.cpp stops when `is_interrupted`.
     pub fn unless<T>(is_interrupted: IsInterrupted, compute: impl FnOnce() -> T) -> T {
         QUESTION.set(Some(Question { is_interrupted, silence: None }));
         let outcome = compute();
@@ -139,7 +156,7 @@ mod hook {
         context
     }
 
-    /// Asked by llama.cpp after each operation of a graph.
+    /// Called by llama.cpp after each operation of a graph.
     unsafe extern "C" fn is_interrupted(_: *mut c_void) -> bool {
         QUESTION.with_borrow_mut(|question| {
             let Some(question) = question else { return false };

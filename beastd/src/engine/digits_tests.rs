@@ -31,3 +31,24 @@ fn texts_hold_any_digits() {
     assert!(is_too_long("{\"a\": \"1\\\\\", \"b\": ", &many));
     assert!(is_too_long("{\"11\": ", &many));
 }
+
+#[test]
+fn calls_are_bounded_and_prose_is_not() {
+    let many = "1".repeat(50);
+    let is_bounded = |text: &str| {
+        let mut digits = Digits::of_calls();
+        digits.take(text.as_bytes());
+        digits.exceed_with(many.as_bytes())
+    };
+    for text in ["", "0.", "A 5\" disk holds ", "{\"name", "[ARG", "<|tool_call_"] {
+        assert!(!is_bounded(text), "{text}");
+    }
+    for head in ["<tool_call>\n{\"name\": ", "A 5\" disk. [TOOL_CALLS][{\"name\": "] {
+        assert!(is_bounded(&format!("{head}\"f\", \"arguments\": {{\"n\": 0.")), "{head}");
+        assert!(!is_bounded(&format!("{head}\"f\", \"arguments\": {{\"n\": \"")), "{head}");
+        assert!(is_bounded(&format!("{head}\"f\", \"arguments\": {{\"n\": \"it's\", \"m\": ")), "{head}");
+    }
+    assert!(is_bounded("f[ARGS]{\"n\": -0."));
+    assert!(is_bounded("<|tool_call_start|>[f(a='say \"', n=0."));
+    assert!(!is_bounded("<|tool_call_start|>[f(a='"));
+}

@@ -1,8 +1,8 @@
-//! A draft model: a small one with the same vocabulary, which guesses what the large one will say.
+//! The draft model: a small model with the same vocabulary that drafts tokens for the large one to verify.
 //!
-//! It has a context of its own, with a sequence for each request that holds only tokens which are certain, and one for
-//! trying: a guess goes on from a copy, so that nothing has to be taken back. Reading a prompt takes it longer than all
-//! guesses of a short answer, so beginnings that come again are kept, as sequences too.
+//! It has its own context, with one sequence per request that holds only accepted tokens, and one scratch sequence:
+//! drafting continues from a copy, so that nothing has to be rolled back. Prefill costs it more than all drafts of a
+//! short answer, so prefixes that recur are cached, as sequences too.
 
 use std::collections::HashMap;
 
@@ -21,16 +21,15 @@ use crate::batch::{SeqId, SlotId, Token};
 use crate::clock::now_us;
 use crate::prefix_cache::{MIN_TOKENS, PrefixCache};
 
-/// It stops guessing at a token that it gives less than this chance: checking a guess costs the large model part of a
-/// step, so one that is more likely wrong than right seldom pays.
+/// Drafting stops at a token less likely than this: verifying a draft costs the large model part of a step, so one that
+/// is more likely wrong than right seldom pays.
 const MIN_CONFIDENCE: f32 = 0.5;
 
-/// More new tokens than this are a prompt, or what came while the draft model was left alone: a step settles no more at
-/// once.
+/// More new tokens than this are a prompt, or a backlog from when drafting was paused: one step commits no more.
 const MOST_NEW: usize = 16;
 
-/// Beginnings that are kept. Each takes a place with its convolution states, and cells, of which every one costs each
-/// token a little.
+/// Prefixes to cache. Each takes a slot with its convolution states, and cells, each of which slows every token a
+/// little.
 const N_KEPT: usize = 4;
 
 /// See the module's text.
@@ -39,33 +38,33 @@ pub struct DraftModel<'model> {
     context: Context<'model>,
     batch: LlamaBatch<'static>,
     held: HashMap<SeqId, Held>,
-    /// Beginnings that may come again.
+    /// Cached prefixes.
     kept: PrefixCache,
-    /// The prompt that came last: what the next one has in common with it is worth keeping.
+    /// The last prompt: what the next one shares with it is worth caching.
     last_prompt: Vec<Token>,
-    /// Of requests.
+    /// By request.
     free: Vec<SlotId>,
-    /// The place for trying.
+    /// The scratch slot.
     scratch: SlotId,
     /// Tokens computed so far.
     #[cfg(test)]
     n_computed: usize,
 }
 
-/// What the place of a request holds: computed tokens, all of them certain.
+/// The slot of a request: computed tokens, all accepted.
 #[derive(Debug)]
 struct Held {
     place: SlotId,
     tokens: Vec<Token>,
-    /// A length at which it is kept on the way, because another prompt began the same.
+    /// Length at which to cache it on the way, because another prompt shares this prefix.
     keep_at: Option<usize>,
 }
 
 impl<'model> DraftModel<'model> {
-    /// A context beside the large model's: `options` are that one's, of which slots, cells and threads count.
+    /// Creates a context beside the large model's, with its slots, cells and threads from `options`.
     ///
     /// # Errors
-    /// [`LoadError::Vocabulary`] when the two do not speak the same tokens, [`LoadError::Context`].
+    /// [`LoadError::Vocabulary`] when the vocabularies differ, [`LoadError::Context`].
     pub fn new(
         model: &'model LoadedModel,
         target: &LoadedModel,
@@ -95,7 +94,7 @@ impl<'model> DraftModel<'model> {
         })
     }
 
-    /// A place for a new request, with the longest kept beginning of its tokens.
+    /// A slot for a new request, starting from the longest cached prefix of its tokens.
     fn begin(&mut self, tokens: &[Token]) -> Option<Held> {
         let n_common = n_common(tokens, &self.last_prompt);
         self.last_prompt = tokens.to_vec();
@@ -111,7 +110,7 @@ impl<'model> DraftModel<'model> {
         Some(Held { place, tokens: tokens[..n_known].to_vec(), keep_at: is_worth_it.then_some(n_common) })
     }
 
-    /// Keeps a copy of what a request has computed so far, if that is worth it.
+    /// Caches a copy of what a request has computed so far, if that is worthwhile.
     fn keep(&mut self, held: &Held) {
         if held.tokens.len() < MIN_TOKENS || self.kept.contains(&held.tokens) {
             return;
@@ -127,31 +126,30 @@ impl<'model> DraftModel<'model> {
         }
     }
 
-    /// Gives the least useful beginning up; false when there is none.
+    /// Evicts the least useful prefix; false when there is none.
     fn evict(&mut self) -> bool {
         let place = self.kept.evict(None);
         place.inspect(|&place| self.clear(place)).is_some()
     }
 
-    /// The request has ended, or goes on without guesses.
+    /// The request has ended, or continues without drafts.
     fn free(&mut self, held: Held) {
         self.clear(held.place);
         self.free.push(held.place);
     }
 
-    /// Computes what is not known of a request's tokens, as far as one call goes; the logits after the last one are
-    /// there then.
+    /// Computes a request's missing tokens, as far as one call goes; the logits after the last one are then available.
     fn catch_up(&mut self, held: &mut Held, tokens: &[Token]) -> bool {
         let n_done = held.tokens.len();
         let end = tokens.len().min(n_done + self.options.n_batch);
-        // In two passes where a beginning is to be kept: a state can be had only at the end of one.
+        // In two passes if a prefix is to be cached: a state can only be copied at the end of one.
         let middle = held.keep_at.filter(|at| (n_done + 1..end).contains(at)).unwrap_or(end);
         for part in [n_done..middle, middle..end] {
             if part.is_empty() {
                 continue;
             }
             while !self.compute(held.place, part.start, &tokens[part.clone()]) {
-                // Out of cells, most likely: those of kept beginnings go first.
+                // Probably out of cells: evict cached prefixes first.
                 if !self.evict() {
                     return false;
                 }
@@ -165,7 +163,7 @@ impl<'model> DraftModel<'model> {
         true
     }
 
-    /// Computes tokens of a sequence; the logits after the last one are there then.
+    /// Computes tokens of a sequence; the logits after the last one are then available.
     fn compute(&mut self, place: SlotId, pos: usize, tokens: &[Token]) -> bool {
         self.batch.clear();
         for (n, token) in tokens.iter().enumerate() {
@@ -190,7 +188,7 @@ impl<'model> DraftModel<'model> {
         (1.0 / sum >= MIN_CONFIDENCE).then_some(Token(token))
     }
 
-    /// Goes on from what is computed, one guess after the other.
+    /// Drafts one token after another from the computed prefix.
     fn try_out(&mut self, held: &Held, n_max: usize) -> Vec<Token> {
         let mut guesses: Vec<Token> = self.guess().into_iter().collect();
         if n_max < 2 || guesses.is_empty() || !self.copy(held.place, self.scratch) {
@@ -219,18 +217,18 @@ impl<'model> DraftModel<'model> {
 }
 
 impl Drafter for DraftModel<'_> {
-    /// A long prompt is read in chunks, one a call, so that nobody waits for it; no guesses come before it is read.
+    /// A long prompt is prefilled one chunk per call so that no step waits for it; no drafts until it is done.
     fn draft(&mut self, seq: SeqId, tokens: &[Token], n_max: usize) -> Guesses {
         let began_us = now_us();
         let Some(mut held) = self.held.remove(&seq).or_else(|| self.begin(tokens)) else { return Guesses::default() };
         let n_before = held.tokens.len();
         if !self.catch_up(&mut held, tokens) {
-            // This request goes on without guesses.
+            // This request continues without drafts.
             self.free(held);
             return Guesses::default();
         }
         let n_new = held.tokens.len() - n_before;
-        // Nothing new: a step was not run. The logits are of whoever was asked last.
+        // No new tokens: a step was not run. The logits belong to another request.
         let is_read = n_new > 0 && held.tokens.len() == tokens.len();
         let guesses = if is_read { self.try_out(&held, n_max) } else { Vec::new() };
         self.held.insert(seq, held);
@@ -239,7 +237,7 @@ impl Drafter for DraftModel<'_> {
         Guesses { tokens: guesses, each_us }
     }
 
-    /// A conversation goes on where the answer ends, so that is kept.
+    /// A conversation continues where the answer ends, so cache that.
     fn forget(&mut self, seq: SeqId) {
         if let Some(held) = self.held.remove(&seq) {
             self.keep(&held);
@@ -252,12 +250,12 @@ impl Drafter for DraftModel<'_> {
     }
 }
 
-/// How many tokens both begin with.
+/// Length of the common prefix.
 fn n_common(a: &[Token], b: &[Token]) -> usize {
     a.iter().zip(b).take_while(|(a, b)| a == b).count()
 }
 
-/// Whether both models write the same text with the same tokens.
+/// Whether both models encode the same text as the same tokens.
 fn same_vocabulary(a: &LoadedModel, b: &LoadedModel) -> bool {
     let (a, b) = (a.model.vocab(), b.model.vocab());
     a.n_tokens() == b.n_tokens() && a.tokens().all(|token| a.text(token) == b.text(token))

@@ -1,6 +1,6 @@
-//! From texts to vectors: a context beside the one that answers, for one text at a time. Knows no requests.
+//! Embeddings: a context beside the one for generation, one text at a time. Knows no requests.
 //!
-//! Pooling is ours and not llama.cpp's, which wants all of a text in one batch: others would wait for that.
+//! Pools here rather than in llama.cpp, which would need the whole text in one batch and make others wait.
 
 use std::ops::Range;
 
@@ -13,23 +13,23 @@ use super::llama::{ContextOptions, params};
 use super::{model::LoadedModel, traits::EngineError};
 use crate::batch::Token;
 
-/// Sizes below these are not worth a context of their own.
+/// Smaller sizes are not worth a context of their own.
 const MIN_CELLS: usize = 1024;
 const MIN_BATCH: usize = 128;
 
-/// What becomes of the hidden states of a text's tokens.
+/// How to pool the hidden states of a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Pooling {
-    /// Their mean: for all models that say nothing about it.
+    /// Mean: for all models that do not specify pooling.
     Mean,
-    /// The first token's.
+    /// First token.
     First,
-    /// The last token's.
+    /// Last token.
     Last,
 }
 
 impl Pooling {
-    /// What the model's file asks for, in llama.cpp's numbers.
+    /// The pooling in the model's file, in llama.cpp's numbering.
     fn of(model: &LoadedModel) -> Self {
         let architecture = model.meta("general.architecture").unwrap_or_default();
         match model.meta(&format!("{architecture}.pooling_type")).as_deref() {
@@ -47,17 +47,17 @@ pub(super) struct Embedder<'model> {
     n_cells: usize,
     n_batch: usize,
     pooling: Pooling,
-    /// Tokens of the present text that are computed.
+    /// Computed tokens of the current text.
     n_done: usize,
-    /// Of these, pooled so far.
+    /// Their pooled state so far.
     sum: Vec<f32>,
 }
 
 impl<'model> Embedder<'model> {
-    /// A context for texts of `n_tokens` in chunks of `n_chunk`, or somewhat larger.
+    /// Creates a context for texts of `n_tokens` in chunks of `n_chunk`, or somewhat larger.
     ///
     /// # Errors
-    /// [`EngineError::NoEmbeddings`] when llama.cpp cannot make one.
+    /// [`EngineError::NoEmbeddings`] when llama.cpp cannot create one.
     pub(super) fn new(
         model: &'model LoadedModel,
         n_tokens: usize,
@@ -70,14 +70,14 @@ impl<'model> Embedder<'model> {
         let params = params(&options).with_embeddings(true).with_pooling_type(LlamaPoolingType::None);
         let context = Context::new(model, params).map_err(|error| {
             EngineError::NoEmbeddings(format!(
-                "no context for embeddings of {n_cells} tokens: {error}; try: a smaller n_ctx or fewer slots"
+                "cannot create a context for embeddings of {n_cells} tokens: {error}; try: lower n_ctx or n_slots"
             ))
         })?;
         let batch = LlamaBatch::new(n_batch, 1);
         Ok(Self { context, batch, n_cells, n_batch, pooling: Pooling::of(model), n_done: 0, sum: Vec::new() })
     }
 
-    /// Whether there is room for such a text and such a chunk of it.
+    /// Whether there is room for such a text and chunk.
     pub(super) fn holds(&self, n_tokens: usize, n_chunk: usize) -> bool {
         n_tokens <= self.n_cells && n_chunk <= self.n_batch
     }
@@ -102,7 +102,7 @@ impl<'model> Embedder<'model> {
         }
         unit(std::mem::take(&mut self.sum)).map(Some).ok_or_else(|| {
             EngineError::NoEmbeddings(
-                "the model's output is not a number; its file may be damaged; try: to pull the model again".into(),
+                "the model's output is not a number: its file may be damaged; try: pull the model again".into(),
             )
         })
     }
@@ -135,16 +135,16 @@ impl<'model> Embedder<'model> {
             let state = self
                 .context
                 .embeddings_ith(i32::try_from(nth).expect("a short batch"))
-                .map_err(|error| EngineError::Fatal(format!("llama.cpp gives no embedding: {error}")))?;
+                .map_err(|error| EngineError::Fatal(format!("llama.cpp returned no embedding: {error}")))?;
             self.sum.resize(state.len(), 0.0);
-            // The length is made one in the end, so a sum is as good as a mean.
+            // Normalized in the end, so a sum is as good as a mean.
             self.sum.iter_mut().zip(state).for_each(|(sum, value)| *sum += value);
         }
         Ok(())
     }
 }
 
-/// The same direction with length one; `None` for what has none.
+/// Normalized to length 1; `None` for a zero vector.
 fn unit(mut vector: Vec<f32>) -> Option<Vec<f32>> {
     let norm = vector.iter().map(|value| f64::from(*value).powi(2)).sum::<f64>().sqrt();
     if !(norm > 0.0 && norm.is_finite()) {

@@ -8,32 +8,42 @@ pub enum LoadError {
     /// It cannot be opened.
     #[error("cannot read the model {}: {source}; try: check `model` in the configuration", path.display())]
     File { path: PathBuf, source: std::io::Error },
-    /// It is something else.
-    #[error("{} is not a GGUF file (it does not begin with \"GGUF\"); convert the model, or choose another", path.display())]
+    /// It is not a GGUF file.
+    #[error(
+        "{} is not a GGUF file (it does not begin with \"GGUF\"); try: convert the model, or choose another",
+        path.display()
+    )]
     NotGguf { path: PathBuf },
-    /// llama.cpp does not take it.
-    #[error("llama.cpp cannot load {}: it is truncated, damaged or of an unknown kind; try: get it again, or choose another", path.display())]
+    /// llama.cpp rejects it.
+    #[error(
+        "llama.cpp cannot load {}: it is truncated, damaged or unsupported; try: download it again, or choose another \
+         model",
+        path.display()
+    )]
     Refused { path: PathBuf },
-    /// Its head says what no model can mean, or a trial of it failed.
-    #[error("cannot use the model {}: {reason}; try: get the file again, or choose another", path.display())]
+    /// Its header is invalid, or its trial failed.
+    #[error("cannot use the model {}: {reason}; try: download it again, or choose another model", path.display())]
     Unusable { path: PathBuf, reason: String },
-    /// What a trial said of it.
+    /// The reason.
     #[error("{0}")]
     Trial(String),
-    /// It cannot guess for this model.
-    #[error("the draft model {} has another vocabulary than the model; choose one of the same family", path.display())]
+    /// It cannot draft for this model.
+    #[error(
+        "the draft model {} has a different vocabulary from the model's; try: use a draft model of the same family",
+        path.display()
+    )]
     Vocabulary {
         /// The draft model's file.
         path: PathBuf,
     },
-    /// There is not enough memory for the context, most likely.
+    /// Most likely not enough memory for the context.
     #[error(
         "not enough memory for a context of {n_cells} cells for {}; try: lower n_ctx or n_slots", path.display()
     )]
     Context {
         /// The model's file.
         path: PathBuf,
-        /// KV cells asked for.
+        /// KV cells requested.
         n_cells: usize,
     },
 }

@@ -8,6 +8,7 @@ use std::ops::Range;
 
 use super::{
     constraint::Constraint,
+    state::SavedState,
     traits::{Engine, EngineError, IsInterrupted, Vocab},
 };
 use crate::batch::{Batch, KvEdit, Logprobs, Sampled, SamplingParams, SeqId, SlotId, Stuck, Token};
@@ -37,7 +38,7 @@ pub fn logprobs(before: &[Token], chosen: Token, n: usize) -> Logprobs {
     Logprobs { chosen: sure, top: (0..).take(n).map(nth).collect() }
 }
 
-/// The fake's log-probabilities of tokens that are wanted: each depends on all tokens before it and on itself.
+/// The fake's log-probabilities of wanted tokens: each depends on all tokens before it and on itself.
 pub fn wanted_logprobs(before: &[Token], chosen: Token, wanted: &[Token]) -> Logprobs {
     let one = |token: Token| {
         let after = [before, &[token]].concat();
@@ -135,7 +136,7 @@ impl Engine for FakeEngine {
                 KvEdit::Copy { from, to } => {
                     let state = self.slots.get(from).cloned().unwrap_or_default();
                     let before = self.slots.insert(*to, state);
-                    assert!(before.is_none_or(|before| before.is_empty()), "{edit:?} into a place that is taken");
+                    assert!(before.is_none_or(|before| before.is_empty()), "{edit:?} into an occupied slot");
                 }
             }
         }
@@ -150,8 +151,8 @@ impl Engine for FakeEngine {
         }
         let mut sampled = Vec::new();
         for row in &batch.rows {
-            assert!(row.n_known() > 0 && row.n_draft <= self.n_rollback, "{row:?} cannot be taken back");
-            assert!(row.n_draft == 0 || row.sample, "{row:?} guesses what nobody checks");
+            assert!(row.n_known() > 0 && row.n_draft <= self.n_rollback, "{row:?} cannot be rolled back");
+            assert!(row.n_draft == 0 || row.sample, "{row:?} has drafts that nothing verifies");
             let stored = self.slots.entry(row.slot).or_default();
             assert_eq!(stored.len(), row.pos as usize, "{row:?} leaves a gap or overlaps");
             stored.extend(&row.tokens[..row.n_known()]);
@@ -192,19 +193,20 @@ impl Engine for FakeEngine {
         self.n_rollback
     }
 
-    fn save(&mut self, slot: SlotId) -> Result<Vec<u8>, EngineError> {
+    fn save(&mut self, slot: SlotId) -> Result<SavedState, EngineError> {
         let stored = self.slots.get(&slot).map(Vec::as_slice).unwrap_or_default();
-        Ok(stored.iter().flat_map(|token| token.0.to_le_bytes()).collect())
+        Ok(SavedState::of_engine(stored.iter().flat_map(|token| token.0.to_le_bytes()).collect()))
     }
 
-    fn restore(&mut self, slot: SlotId, state: &[u8]) -> Result<bool, EngineError> {
-        let tokens: Vec<Token> = state.as_chunks().0.iter().map(|bytes| Token(i32::from_le_bytes(*bytes))).collect();
+    fn restore(&mut self, slot: SlotId, state: &SavedState) -> Result<bool, EngineError> {
+        let numbers = state.bytes().as_chunks().0.iter();
+        let tokens: Vec<Token> = numbers.map(|bytes| Token(i32::from_le_bytes(*bytes))).collect();
         let n_used: usize = self.slots.values().map(Vec::len).sum();
         if self.n_cells > 0 && n_used + tokens.len() > self.n_cells {
             return Ok(false);
         }
         let before = self.slots.insert(slot, tokens);
-        assert!(before.is_none_or(|before| before.is_empty()), "restored into a place that is taken");
+        assert!(before.is_none_or(|before| before.is_empty()), "restored into an occupied slot");
         Ok(true)
     }
 }

@@ -1,6 +1,6 @@
-//! What a model's file says that would end llama.cpp's process, seen before llama.cpp reads it.
+//! Finds what would make llama.cpp abort in a model's header, before llama.cpp reads it.
 //!
-//! May know: the head of a file. Never knows: the weights. What cannot be seen here is tried in a process of its own
+//! May know: the header of a file. Never knows: the weights. What cannot be seen here is tried in a child process
 //! (`trial`).
 
 use std::collections::HashSet;
@@ -13,13 +13,13 @@ use super::error::LoadError;
 
 /// llama.cpp's own limit, `LLAMA_MAX_LAYERS`.
 const MAX_LAYERS: i128 = 512;
-/// A prompt and a token of an answer. llama.cpp counts in 31 bits.
+/// One prompt token and one token of an answer. llama.cpp counts in 31 bits.
 const CONTEXT: std::ops::RangeInclusive<i128> = 2..=0x7fff_ffff;
 const TOKENS: &str = "tokenizer.ggml.tokens";
 const EPSILONS: [&str; 3] =
     ["attention.layer_norm_rms_epsilon", "attention.layer_norm_epsilon", "attention.group_norm_epsilon"];
 
-/// Refuses what is not a model's file, is cut, or says what no model can mean.
+/// Rejects a file that is not a model, is truncated, or has an impossible header.
 ///
 /// # Errors
 /// [`LoadError::File`], [`LoadError::NotGguf`], [`LoadError::Refused`], [`LoadError::Unusable`].
@@ -32,9 +32,9 @@ pub(super) fn check(path: &Path) -> Result<(), LoadError> {
         Damage::Magic => LoadError::NotGguf { path: path.to_owned() },
         Damage::Io(source) => file_error(source),
         Damage::Cut(_) | Damage::Headless => LoadError::Refused { path: path.to_owned() },
-        Damage::Garbled => unusable("its header makes no sense".to_owned()),
+        Damage::Garbled => unusable("its header is invalid".to_owned()),
     })?;
-    // A format that nobody knows yet is llama.cpp's to refuse.
+    // An unknown format version is for llama.cpp to reject.
     head.map_or(Ok(()), |head| plausible(&head).map_err(unusable))
 }
 
@@ -44,18 +44,18 @@ fn plausible(head: &Head) -> Result<(), String> {
     if let (key, Some(Value::Integer(n))) = of_architecture("block_count")
         && !(1..=MAX_LAYERS).contains(n)
     {
-        return Err(format!("{key} is {n}, and must be 1 to {MAX_LAYERS}"));
+        return Err(format!("{key} is {n}; it must be 1 to {MAX_LAYERS}"));
     }
     if let (key, Some(Value::Integer(n))) = of_architecture("context_length")
         && !CONTEXT.contains(n)
     {
-        return Err(format!("{key} is {n}, and must be {} to {}", CONTEXT.start(), CONTEXT.end()));
+        return Err(format!("{key} is {n}; it must be {} to {}", CONTEXT.start(), CONTEXT.end()));
     }
     for key in EPSILONS {
         if let (key, Some(Value::Float(n))) = of_architecture(key)
             && !(n.is_finite() && *n > 0.0)
         {
-            return Err(format!("{key} is {n}, and must be above 0"));
+            return Err(format!("{key} is {n}; it must be above 0"));
         }
     }
     vocabulary(head)
@@ -74,7 +74,7 @@ fn vocabulary(head: &Head) -> Result<(), String> {
     if let Some(twice) = tokens.iter().find(|token| !known.insert(token.as_slice())) {
         return Err(format!("its vocabulary has the token {:?} twice", String::from_utf8_lossy(twice)));
     }
-    // SentencePiece spells what no token covers in bytes.
+    // SentencePiece spells uncovered text in bytes.
     let has_byte = |byte: u8| known.contains(format!("<0x{byte:02X}>").as_bytes()) || known.contains(&[byte][..]);
     match (0..=u8::MAX).find(|byte| kind == "llama" && !has_byte(*byte)) {
         Some(byte) => Err(format!("its vocabulary has no token for the byte 0x{byte:02X}")),

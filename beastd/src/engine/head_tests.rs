@@ -36,15 +36,15 @@ fn a_sound_head_is_left_to_llama_cpp() {
 #[test]
 fn numbers_that_end_llama_cpp_are_seen() {
     for n in [0, 513, u32::MAX] {
-        assert_eq!(with("lfm2.block_count", Its::u32(n)), format!("lfm2.block_count is {n}, and must be 1 to 512"));
+        assert_eq!(with("lfm2.block_count", Its::u32(n)), format!("lfm2.block_count is {n}; it must be 1 to 512"));
     }
     for n in [0, 1, 1 << 31, u32::MAX] {
-        let expected = format!("lfm2.context_length is {n}, and must be 2 to 2147483647");
+        let expected = format!("lfm2.context_length is {n}; it must be 2 to 2147483647");
         assert_eq!(with("lfm2.context_length", Its::u32(n)), expected);
     }
     for n in [f32::NAN, -1e-5, 0.0, f32::INFINITY] {
         let said = with("lfm2.attention.layer_norm_rms_epsilon", Its::f32(n));
-        assert!(said.ends_with("and must be above 0"), "{said}");
+        assert!(said.ends_with("it must be above 0"), "{said}");
     }
     assert_eq!(with("lfm2.context_length", Its::Scalar(U32, 2_u32.to_le_bytes().to_vec())), "");
 }

@@ -1,10 +1,9 @@
-//! Texts of grammars in llguidance's Lark: JSON schemas in them get our options. Text only: knows no grammar's meaning.
+//! Edits grammars in llguidance's Lark: adds our options to JSON schemas. Text only; does not understand grammars.
 
 use llguidance::JsonCompileOptions;
 use serde_json::Value;
 
-/// How values of a JSON schema are written. Blanks between them are where small models lose themselves: there is one
-/// way.
+/// Formatting of JSON values. Small models get lost in whitespace, so there is only one way to write it.
 pub(super) fn json_options() -> JsonCompileOptions {
     JsonCompileOptions {
         item_separator: ", ".into(),
@@ -14,11 +13,10 @@ pub(super) fn json_options() -> JsonCompileOptions {
     }
 }
 
-/// The same grammar, whose `%json` schemas are followed with our options. What is no JSON stays, for llguidance to
-/// complain about.
+/// The same grammar, with our options in its `%json` schemas. Invalid JSON stays for llguidance to report.
 ///
 /// # Errors
-/// In words, when one of them combines too much.
+/// When a schema combines too much.
 pub(super) fn with_json_options(text: &str) -> Result<String, String> {
     const KEYWORD: &str = "%json";
     let mut out = String::with_capacity(text.len());
@@ -33,7 +31,7 @@ pub(super) fn with_json_options(text: &str) -> Result<String, String> {
             rest = &after[n..];
             continue;
         }
-        // A keyword within one of these is none.
+        // Keywords inside these are not keywords.
         let n = match first {
             '"' => quoted_len(rest, '"'),
             '#' => line_len(rest),
@@ -47,25 +45,25 @@ pub(super) fn with_json_options(text: &str) -> Result<String, String> {
     Ok(out)
 }
 
-/// A schema at the beginning of a text, with our options, and how many bytes it takes there.
+/// A schema at the start of a text with our options, and its length in bytes.
 fn json_prefix(text: &str) -> Result<Option<(Value, usize)>, String> {
     let mut values = serde_json::Deserializer::from_str(text).into_iter::<Value>();
     let mut schema = match values.next() {
-        // Both say nothing about the value.
+        // Neither affects the value.
         Some(Ok(Value::Bool(true))) => Value::Object(serde_json::Map::new()),
         Some(Ok(schema @ Value::Object(_))) => schema,
         _ => return Ok(None),
     };
     super::patterns::check(&schema)?;
     super::schema::add_types(&mut schema);
-    // Whoever wrote the grammar may have options of its own.
+    // The author of the grammar may have set options.
     if schema.get("x-guidance").is_none() {
         json_options().apply_to(&mut schema);
     }
     Ok(Some((schema, values.byte_offset())))
 }
 
-/// Bytes of a string or a regular expression, with its ends.
+/// Length in bytes of a string or regular expression, delimiters included.
 fn quoted_len(text: &str, end: char) -> usize {
     let mut is_escaped = false;
     for (at, c) in text.char_indices().skip(1) {

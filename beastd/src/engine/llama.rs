@@ -12,38 +12,38 @@ use llama_cpp_2::token::LlamaToken;
 
 use super::context::Context;
 use super::embedder::Embedder;
-use super::kernels::Helpers;
 use super::sampler::Sampler;
 use super::{
     constraint::Constraint,
     error::LoadError,
     model::LoadedModel,
+    state::SavedState,
     traits::{Engine, EngineError, IsInterrupted},
 };
 use super::{context, raw};
 use crate::batch::{Batch, KvEdit, Row, Sampled, SamplingParams, SeqId, SlotId, Token};
 
-/// What `llama_decode` returns when it was asked to give up.
+/// Returned by `llama_decode` when interrupted.
 const ABORTED: i32 = 2;
 
 /// Sizes of a context.
 #[derive(Debug, Clone, Copy)]
 pub struct ContextOptions {
-    /// KV cells in all, for all slots.
+    /// KV cells for all slots.
     pub n_cells: usize,
-    /// Sequences that can be held: slots and kept prefixes.
+    /// Sequences: slots and cached prefixes.
     pub n_places: usize,
-    /// Tokens of one step at most.
+    /// Most tokens per step.
     pub n_batch: usize,
-    /// Tokens of one graph pass at most; compute buffers grow with it.
+    /// Most tokens per graph pass; compute buffers grow with it.
     pub n_ubatch: usize,
-    /// Threads that compute on the CPU while nobody else uses it.
+    /// CPU threads when nothing else uses the CPU.
     pub n_threads: usize,
-    /// Most drafts of a row: past states that a hybrid model keeps for each place, to take drafts back.
+    /// Most drafts per row: past states that a hybrid model keeps per slot to roll drafts back.
     pub n_draft: usize,
 }
 
-/// A llama.cpp context with one sequence id for each slot and one unified pool of cells.
+/// A llama.cpp context with one sequence id per slot and one unified pool of cells.
 pub struct LlamaEngine<'model> {
     model: &'model LoadedModel,
     options: ContextOptions,
@@ -52,19 +52,17 @@ pub struct LlamaEngine<'model> {
     samplers: HashMap<SeqId, Sampler>,
     n_vocab: i32,
     n_rollback: usize,
-    /// Slots whose last drafts were taken back, until they compute again. llama.cpp remembers that beside the sequence,
-    /// where a copy within the cache does not find it.
+    /// Slots whose last drafts were rolled back and that have not computed since. llama.cpp records that beside the
+    /// sequence, where a copy within the cache does not see it.
     rolled_back: HashSet<SlotId>,
-    /// Made for the first embedding.
+    /// Created for the first embedding.
     embedder: Option<Embedder<'model>>,
-    /// That compute now.
+    /// Current number of threads.
     n_threads: usize,
-    /// What computes besides a single thread, on cores that others use.
-    helpers: Helpers,
 }
 
 impl<'model> LlamaEngine<'model> {
-    /// Makes the context: the KV cache and the compute buffers.
+    /// Creates the context: KV cache and compute buffers.
     ///
     /// # Errors
     /// [`LoadError::Context`].
@@ -83,15 +81,13 @@ impl<'model> LlamaEngine<'model> {
             rolled_back: HashSet::new(),
             embedder: None,
             n_threads: options.n_threads,
-            helpers: Helpers::of_this_thread(0),
         })
     }
 
-    /// A first prefill, which reads weights that are mapped; on a GPU also a first decode, whose kernels are others and
-    /// have to be compiled. Finds out whether drafts can be taken back: llama.cpp has no question for that, only a
-    /// refusal.
+    /// A first prefill, which reads mapped weights; on a GPU also a first decode, whose kernels differ and must be
+    /// compiled. Finds out whether drafts can be rolled back, for which llama.cpp has no query, only a failure.
     ///
-    /// Returns the bytes of a saved state: for each token, and besides.
+    /// Returns the size of a saved state: bytes per token, and fixed bytes.
     ///
     /// # Errors
     /// See [`EngineError`].
@@ -113,51 +109,50 @@ impl<'model> LlamaEngine<'model> {
         Ok(state_bytes)
     }
 
-    /// Of what a slot with `n_tokens` holds: the part that grows with tokens, for each, and the part that does not.
+    /// Bytes held by a slot with `n_tokens`: the part per token, and the fixed part.
     fn state_bytes(&self, slot: SlotId, n_tokens: usize) -> (u64, u64) {
         let size = |flags| self.context.state_seq_get_size_ext(id(slot), flags);
         let whole = size(LlamaStateSeqFlags::empty());
-        // The convolution states of a hybrid model; nothing of one with attention alone.
+        // The convolution states of a hybrid model; zero with attention only.
         let fixed = size(LlamaStateSeqFlags::PARTIAL_ONLY).min(whole);
         (((whole - fixed) / n_tokens) as u64, fixed as u64)
     }
 
     fn edit_one(&mut self, edit: KvEdit) -> Result<(), EngineError> {
         match edit {
-            // Whole sequences only; the outcome is checked all the same: ignoring it has corrupted sessions elsewhere.
+            // Whole sequences only; checked all the same, because ignoring a failure has corrupted sessions elsewhere.
             KvEdit::Clear(slot) => {
                 self.rolled_back.remove(&slot);
                 match self.context.clear_kv_cache_seq(Some(slot.0), None, None) {
                     Ok(true) => Ok(()),
-                    outcome => Err(EngineError::Fatal(format!("slot {} cannot be emptied: {outcome:?}", slot.0))),
+                    outcome => Err(EngineError::Fatal(format!("cannot clear slot {}: {outcome:?}", slot.0))),
                 }
             }
             KvEdit::Copy { from, to } if self.rolled_back.contains(&from) => {
-                // A saved state holds what is meant; megabytes instead of microseconds, but only once an answer at
-                // most.
+                // Copies through a saved state: megabytes instead of microseconds, but at most once per answer.
                 let state = self.save(from)?;
                 match self.restore(to, &state)? {
                     true => Ok(()),
-                    false => Err(EngineError::Fatal(format!("slot {} finds no room for a copy", from.0))),
+                    false => Err(EngineError::Fatal(format!("no room to copy slot {}", from.0))),
                 }
             }
             KvEdit::Copy { from, to } => self
                 .context
                 .copy_kv_cache_seq(id(from), id(to), None, None)
-                .map_err(|error| EngineError::Fatal(format!("slot {} cannot be copied: {error}", from.0))),
+                .map_err(|error| EngineError::Fatal(format!("cannot copy slot {}: {error}", from.0))),
         }
     }
 
-    /// Drops what a slot holds from position `pos` on. A hybrid model can do so only directly after the row that
-    /// computed it, as deep as `n_draft`, and must keep a token of that row: its convolution states are kept for the
-    /// last graph pass alone.
+    /// Truncates a slot at position `pos`. A hybrid model can do so only directly after the row that computed it, at
+    /// most `n_draft` deep, and must keep a token of that row: its convolution states exist only for the last graph
+    /// pass.
     fn cut(&mut self, slot: SlotId, pos: u32) -> Result<(), EngineError> {
         match self.context.clear_kv_cache_seq(Some(slot.0), Some(pos), None) {
             Ok(true) => {
                 self.rolled_back.insert(slot);
                 Ok(())
             }
-            outcome => Err(EngineError::Fatal(format!("slot {} cannot be cut at {pos}: {outcome:?}", slot.0))),
+            outcome => Err(EngineError::Fatal(format!("cannot truncate slot {} at {pos}: {outcome:?}", slot.0))),
         }
     }
 }
@@ -191,7 +186,7 @@ impl Engine for LlamaEngine<'_> {
 
     fn embed(&mut self, text: &[Token], chunk: Range<usize>) -> Result<Option<Vec<f32>>, EngineError> {
         if !self.embedder.as_ref().is_some_and(|embedder| embedder.holds(text.len(), chunk.len())) {
-            // The old one first: there may not be room for both.
+            // The old one first: there may be no room for both.
             self.embedder = None;
             self.embedder = Some(Embedder::new(self.model, text.len(), chunk.len(), self.n_threads)?);
         }
@@ -204,7 +199,7 @@ impl Engine for LlamaEngine<'_> {
         }
     }
 
-    /// A single thread gets helpers, on cores that others use.
+    /// A single thread gets helpers on cores that others use.
     fn set_threads(&mut self, n_threads: usize) -> bool {
         if !self.context.set_threads(n_threads) {
             return false;
@@ -214,7 +209,7 @@ impl Engine for LlamaEngine<'_> {
             embedder.set_threads(n_threads);
         }
         let n_helpers = if n_threads == 1 { self.options.n_threads - 1 } else { 0 };
-        self.helpers = Helpers::of_this_thread(n_helpers);
+        self.context.set_helpers(n_helpers);
         true
     }
 
@@ -227,15 +222,14 @@ impl Engine for LlamaEngine<'_> {
         self.compute(&batch.rows)
     }
 
-    /// What is given up leaves a hybrid model's convolution states half overwritten, and they cannot be cut back. So
-    /// the slot is copied first, into a place that is empty and is left so; the copy shares its cells and takes
-    /// microseconds. Where that cannot be done, the step goes to its end: without a second slot, or directly after
-    /// guesses were taken back.
+    /// An interrupted step leaves a hybrid model's convolution states half overwritten, and they cannot be rolled back.
+    /// So the slot is first copied into an empty one; the copy shares its cells and takes microseconds. Where that is
+    /// impossible (no second slot, or directly after drafts were rolled back), the step runs to its end.
     fn step_unless(&mut self, batch: &Batch, is_interrupted: IsInterrupted) -> Result<Vec<Sampled>, EngineError> {
         self.edit(&batch.edits)?;
         let [row] = &batch.rows[..] else { return self.compute(&batch.rows) };
         let slot = row.slot;
-        // A GPU asks nobody.
+        // A GPU does not call back.
         let is_possible = context::IS_POSSIBLE && self.model.n_gpu_layers() == 0 && !self.rolled_back.contains(&slot);
         let (true, Some(spare)) = (is_possible, self.empty_place(slot)) else { return self.compute(&batch.rows) };
         self.edit_one(KvEdit::Copy { from: slot, to: spare })?;
@@ -252,29 +246,30 @@ impl Engine for LlamaEngine<'_> {
         self.n_rollback
     }
 
-    fn save(&mut self, slot: SlotId) -> Result<Vec<u8>, EngineError> {
-        raw::save(&self.context, id(slot))
-            .ok_or_else(|| EngineError::Fatal(format!("llama.cpp saves slot {} in another size than it says", slot.0)))
+    fn save(&mut self, slot: SlotId) -> Result<SavedState, EngineError> {
+        raw::save(&self.context, id(slot)).ok_or_else(|| {
+            EngineError::Fatal(format!("llama.cpp saved slot {} with a size other than announced", slot.0))
+        })
     }
 
-    fn restore(&mut self, slot: SlotId, state: &[u8]) -> Result<bool, EngineError> {
+    fn restore(&mut self, slot: SlotId, state: &SavedState) -> Result<bool, EngineError> {
         if raw::restore(&mut self.context, id(slot), state) {
             return Ok(true);
         }
-        // A part of it may have been taken in.
+        // Part of it may have been restored.
         self.edit_one(KvEdit::Clear(slot))?;
         Ok(false)
     }
 }
 
 impl LlamaEngine<'_> {
-    /// A place besides this slot that holds nothing.
+    /// Another, empty slot.
     fn empty_place(&self, slot: SlotId) -> Option<SlotId> {
         let mut places = (0..).map(SlotId).take(self.options.n_places);
         places.find(|&place| place != slot && self.context.kv_cache_seq_pos_max(id(place)) < 0)
     }
 
-    /// Computes the rows and chooses tokens.
+    /// Computes the rows and samples tokens.
     fn compute(&mut self, rows: &[Row]) -> Result<Vec<Sampled>, EngineError> {
         self.batch.clear();
         let mut asked = Vec::new();
@@ -301,10 +296,10 @@ impl LlamaEngine<'_> {
         asked.into_iter().map(|(row, idx)| self.verify(row, idx)).collect()
     }
 
-    /// Chooses tokens while they are what was guessed, and one more; takes the rest of the guesses back. Drawing from
-    /// the model at each position and keeping a guess that was drawn is speculative sampling (Leviathan et al. 2023,
-    /// <https://arxiv.org/abs/2211.17192>) for a drafter that is certain of its guess: it is accepted with the model's
-    /// own probability for it, and what is drawn instead has the distribution that is left. `idx` is the place of the
+    /// Samples tokens while they match the drafts, and one more; rolls back the rest. Sampling from the model at each
+    /// position and accepting a draft that was sampled is speculative sampling (Leviathan et al. 2023,
+    /// <https://arxiv.org/abs/2211.17192>) with a deterministic drafter: a draft is accepted with the model's own
+    /// probability for it, and a rejected one is replaced from the remaining distribution. `idx` is the index of the
     /// last known token in the llama.cpp batch.
     fn verify(&mut self, row: &Row, idx: i32) -> Result<Sampled, EngineError> {
         let drafts = &row.tokens[row.n_known()..];
@@ -335,11 +330,11 @@ pub(super) fn new_context<'model>(
         .map_err(|_| LoadError::Context { path: model.path().to_owned(), n_cells: options.n_cells })
 }
 
-/// The settings of a context of these sizes.
+/// Context parameters for these sizes.
 pub(super) fn params(options: &ContextOptions) -> LlamaContextParams {
     let n_threads = i32::try_from(options.n_threads).unwrap_or(i32::MAX);
     let as_u32 = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-    // llama.cpp insists on room for an output of each sequence, however small the steps are.
+    // llama.cpp insists on room for one output per sequence, however small the steps are.
     let n_batch = options.n_batch.max(options.n_places);
     LlamaContextParams::default()
         .with_n_ctx(NonZeroU32::new(as_u32(options.n_cells)))
@@ -350,7 +345,7 @@ pub(super) fn params(options: &ContextOptions) -> LlamaContextParams {
         .with_n_rs_seq(as_u32(options.n_draft))
         .with_n_threads(n_threads)
         .with_n_threads_batch(n_threads)
-        // Sequences of any length share one pool; without this each slot has a fixed share of it.
+        // Sequences of any length share one pool; otherwise each slot has a fixed share.
         .with_kv_unified(true)
         .with_no_perf(true)
 }

@@ -272,7 +272,7 @@ fn the_draft_model_foresees_much_of_what_the_model_says() {
     // A long prompt is read a chunk a call.
     loop {
         let Guesses { tokens, each_us } = draft.draft(SeqId(1), &known, 1);
-        assert_eq!(each_us, None, "reading a prompt is not what a guess takes");
+        assert_eq!(each_us, None, "prefill is not what a guess takes");
         n_guessed += 1;
         if !tokens.is_empty() || n_guessed > 8 {
             break;

@@ -1,4 +1,4 @@
-//! Log-probabilities of the model's own distribution. Numbers only: knows no llama.cpp.
+//! Log-probabilities under the model's own distribution. Numbers only: knows no llama.cpp.
 
 use super::sampler::argmax;
 use crate::batch::{Logprobs, Token};
@@ -8,7 +8,7 @@ pub(super) fn logprobs(logits: &[f32], chosen: Token, n: usize) -> Logprobs {
     log_softmax(logits, chosen, largest(logits, n))
 }
 
-/// The log-softmax of `logits` at `chosen`, and at the tokens that are `wanted`, in their order.
+/// The log-softmax of `logits` at `chosen`, and at the `wanted` tokens, in their order.
 pub(super) fn logprobs_of(logits: &[f32], chosen: Token, wanted: &[Token]) -> Logprobs {
     log_softmax(logits, chosen, wanted.iter().map(|&token| (token, logit(logits, token))).collect())
 }
@@ -35,7 +35,7 @@ fn largest(logits: &[f32], n: usize) -> Vec<(Token, f32)> {
         return top;
     }
     for (token, &logit) in (0..).map(Token).zip(logits) {
-        // False for what is not a number, too.
+        // Also false for NaN.
         if logit > floor {
             top.insert(top.partition_point(|&(_, larger)| larger >= logit), (token, logit));
             top.truncate(n);

@@ -1,4 +1,4 @@
-//! What computes: the traits that the worker drives, small enough to fake.
+//! The engine: traits that the worker drives, small enough to fake.
 
 mod constraint;
 mod context;
@@ -6,6 +6,7 @@ mod digits;
 mod draft;
 mod embedder;
 mod error;
+#[cfg(test)]
 pub mod fake;
 mod gbnf;
 mod head;
@@ -19,6 +20,7 @@ mod raw;
 mod read_ahead;
 mod sampler;
 mod schema;
+mod state;
 mod traits;
 pub mod trial;
 mod vocab;
@@ -28,15 +30,26 @@ pub use draft::DraftModel;
 pub use error::LoadError;
 pub use llama::{ContextOptions, LlamaEngine};
 pub use model::{LoadedModel, ModelOptions, load, log_to_tracing};
-pub use raw::{end_without_debugger, keep_memory_together, return_memory};
+pub use raw::{end_without_debugger, keep_memory_together, needs, return_memory};
+pub use state::{SavedState, Seal};
 pub use vocab::LlamaVocab;
 
 pub use traits::{Drafter, Engine, EngineError, Guesses, IsInterrupted, Vocab};
 
-/// The engine and the wrapper it comes in, which fixes its build.
-pub const ENGINE: &str = "llama.cpp (llama-cpp-2 0.1.160)";
+/// The engine and the wrapper it comes in, by the version that Cargo.lock has (`build.rs`).
+pub const ENGINE: &str = concat!("llama.cpp (llama-cpp-2 ", env!("BEAST_LLAMA_CPP_2_VERSION"), ")");
 
-/// The same for people and calibrations: with kernels of ours or without, it is not as fast.
+/// The build of the engine, for what is kept on disk and only the same build may trust: llama.cpp's own source comes
+/// with the wrapper's bindings.
+pub const ENGINE_BUILD: &str = concat!(
+    "llama.cpp (llama-cpp-2 ",
+    env!("BEAST_LLAMA_CPP_2_VERSION"),
+    ", llama-cpp-sys-2 ",
+    env!("BEAST_LLAMA_CPP_SYS_2_VERSION"),
+    ")"
+);
+
+/// For display and calibrations, with or without our kernels: the speed differs.
 pub fn build(are_kernels_wanted: bool) -> String {
     if are_kernels_wanted && kernels::are_supported() {
         format!("{ENGINE}, kernels of beastd")

@@ -1,4 +1,4 @@
-//! A model in memory: read from a GGUF file, its metadata, where it runs.
+//! A loaded model: read from a GGUF file, with its metadata and device.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -20,18 +20,18 @@ use llama_cpp_2::{
 pub struct ModelOptions {
     /// The GGUF file.
     pub path: PathBuf,
-    /// Layers to put on a GPU, the output layer counted; `None` for all.
+    /// Layers to offload, output layer included; `None` for all.
     pub n_gpu_layers: Option<u32>,
-    /// Whether weights are mapped instead of read.
+    /// Whether to map weights instead of reading them.
     pub mmap: bool,
-    /// Whether weights are rearranged for the CPU's instructions. They are read then, not mapped: both would hold them
-    /// in memory twice.
+    /// Whether to repack weights for the CPU's instructions. They are then read, not mapped: otherwise memory would
+    /// hold them twice.
     pub repack: bool,
-    /// Multiply with kernels of ours where there are some (`kernels`), for all models from now on.
+    /// Use our matrix kernels where available (`kernels`), for all models from now on.
     pub kernels: bool,
 }
 
-/// A model in memory. Never changes; sessions read its vocabulary while the worker computes with it.
+/// A loaded model. Immutable; sessions read its vocabulary while the worker computes with it.
 pub struct LoadedModel {
     pub(super) model: LlamaModel,
     pub(super) constraints: Constraints,
@@ -40,15 +40,15 @@ pub struct LoadedModel {
     backend: String,
 }
 
-/// Sends llama.cpp's own log into tracing; before anything else of it is called.
+/// Sends llama.cpp's log to tracing; call before any other function of it.
 pub fn log_to_tracing() {
     send_logs_to_tracing(LogOptions::default());
 }
 
-/// The share of loading that reading the file is, for the progress.
+/// Share of loading that reading the file takes, for progress.
 const MOST: f32 = 0.9;
 
-/// Reads a model. `progress` is told the share that is done, 0 to 1, and ends the reading by answering false.
+/// Loads a model. `progress` gets the fraction done, 0 to 1, and stops the load by returning false.
 ///
 /// # Errors
 /// See [`LoadError`].
@@ -58,7 +58,7 @@ pub fn load(options: &ModelOptions, mut progress: impl FnMut(f32) -> bool + 'sta
     let gpu = backend().supports_gpu_offload().then(first_gpu).flatten();
     let n_gpu_layers = if gpu.is_some() { options.n_gpu_layers.unwrap_or(u32::MAX) } else { 0 };
     let is_mapped = options.mmap && !options.repack;
-    // Reading is what takes time; then llama.cpp finds all of it in memory.
+    // Reading is the slow part; llama.cpp then finds everything in memory.
     let mut share_read = 0.0;
     if is_mapped {
         read_ahead::read_in_large_pages(&path, |share| {
@@ -70,10 +70,12 @@ pub fn load(options: &ModelOptions, mut progress: impl FnMut(f32) -> bool + 'sta
         .with_n_gpu_layers(n_gpu_layers)
         .with_use_mmap(is_mapped)
         .with_progress_callback(move |share| progress(share_read + share * (1.0 - share_read)));
-    raw::set_repack(options.repack);
+    let mut loading = raw::loading();
+    raw::set_repack(&mut loading, options.repack);
     kernels::use_ours(options.kernels);
     let model =
         LlamaModel::load_from_file(backend(), &path, &params).map_err(|_| LoadError::Refused { path: path.clone() })?;
+    drop(loading);
     let n_gpu_layers = n_gpu_layers.min(model.n_layer() + 1);
     let backend = match gpu {
         Some(device) if n_gpu_layers > 0 => device.name,
@@ -89,7 +91,7 @@ impl fmt::Debug for LoadedModel {
 }
 
 impl LoadedModel {
-    /// Name from the file's metadata, else the file's own.
+    /// Name from the file's metadata, else the file name.
     pub fn name(&self) -> String {
         let file_name = || self.path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         self.meta("general.name").filter(|name| !name.is_empty()).unwrap_or_else(file_name)
@@ -129,15 +131,14 @@ impl LoadedModel {
         self.model.n_layer()
     }
 
-    /// Layers on a GPU, the output layer counted.
+    /// Offloaded layers, output layer included.
     pub fn n_gpu_layers(&self) -> u32 {
         self.n_gpu_layers
     }
 
-    /// Most past states that a context may keep for each sequence. llama.cpp plans its graph for a number of nodes that
-    /// follows from the number of tensors (`graph_max_nodes`), and the process ends when keeping states takes more:
-    /// three nodes for each state and layer that has one, besides some 33 for each layer of LFM2 (found by trying: 2.6B
-    /// ends at 19 states, 350M at 23).
+    /// Most past states that a context may keep per sequence. llama.cpp sizes its graph by the number of tensors
+    /// (`graph_max_nodes`) and aborts when keeping states takes more nodes: three for each state and layer that has
+    /// one, besides about 33 for each layer of LFM2 (found by experiment: 2.6B fails at 19 states, 350M at 23).
     pub fn max_states(&self) -> usize {
         const NODES_OF_A_LAYER: usize = 34;
         const NODES_OF_A_STATE: usize = 3;
@@ -145,13 +146,13 @@ impl LoadedModel {
             return usize::MAX;
         }
         if self.meta("general.architecture").as_deref() != Some("lfm2") {
-            // Nobody has tried.
+            // Untested.
             return 5;
         }
         let n_layers = self.model.n_layer() as usize;
         let file = GgufContext::from_file(&self.path);
         let n_tensors = file.map_or(0, |file| usize::try_from(file.n_tensors()).unwrap_or(0));
-        // A layer with attention has 11 tensors and one with a convolution has 8; two belong to no layer.
+        // An attention layer has 11 tensors, a convolution layer 8; two belong to no layer.
         let n_convolutions = ((11 * n_layers + 2).saturating_sub(n_tensors) / 3).clamp(1, n_layers.max(1));
         let n_nodes = (8 * n_tensors).max(1024).saturating_sub(NODES_OF_A_LAYER * n_layers + 16);
         n_nodes / (NODES_OF_A_STATE * n_convolutions)
@@ -162,13 +163,13 @@ impl LoadedModel {
         self.model.n_ctx_train()
     }
 
-    /// Where it runs: `CPU`, `Metal`, `CUDA0` …
+    /// Device: `CPU`, `Metal`, `CUDA0` …
     pub fn backend(&self) -> &str {
         &self.backend
     }
 }
 
-/// llama.cpp itself, made ready once in the life of a process.
+/// llama.cpp's backend, initialized once per process.
 pub(super) fn backend() -> &'static LlamaBackend {
     static BACKEND: OnceLock<LlamaBackend> = OnceLock::new();
     BACKEND.get_or_init(|| LlamaBackend::init().expect("only initialized here"))

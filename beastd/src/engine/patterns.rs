@@ -1,36 +1,35 @@
-//! How many patterns a JSON schema wants one text to satisfy at once: llguidance follows all of them side by side, in
-//! states whose number doubles with each, and finds out beforehand whether there is such a text at all. Knows no
-//! grammar.
+//! Counts how many patterns a JSON schema applies to one string: llguidance evaluates them in parallel, in states whose
+//! number doubles with each, and checks beforehand whether any string satisfies all. Knows no grammar.
 
 use std::collections::{BTreeSet, HashSet};
 
 use serde_json::Value;
 
-/// Those of one text. With a few less, llguidance refuses most by itself.
+/// Patterns for one string. llguidance itself rejects most schemas with slightly fewer.
 const MAX_PATTERNS: usize = 6;
-/// Those of the names of one object: each is compared with each other.
+/// Patterns for an object's property names; each is compared with each.
 const MAX_NAMES: usize = 32;
-/// Bytes of one. Of parts that may be left out, the memory that they take is the square of their number.
+/// Bytes of one. With optional parts, memory grows with the square of their number.
 const MAX_PATTERN_LEN: usize = 4096;
-/// Places of a schema with what else applies to them.
+/// Positions of a schema together with everything else that applies to them.
 const MAX_PLACES: usize = 50_000;
 
-/// That following this schema costs no more than there is.
+/// Checks that a schema is affordable.
 ///
 /// # Errors
-/// In words, when it combines too much.
+/// When it combines too much.
 pub(super) fn check(schema: &Value) -> Result<(), String> {
     Walk { root: schema, seen: HashSet::new() }.walk(&[schema], true)
 }
 
 struct Walk<'a> {
     root: &'a Value,
-    /// Lists of schemas that apply to one value, by their addresses.
+    /// Sets of schemas that apply to one value, by address.
     seen: HashSet<(Vec<usize>, bool)>,
 }
 
 impl<'a> Walk<'a> {
-    /// All of these apply to one value; `with_choices` also what each of them leaves open.
+    /// All of these apply to one value; with `with_choices`, so do their alternatives.
     fn walk(&mut self, schemas: &[&'a Value], with_choices: bool) -> Result<(), String> {
         let all = self.expanded(schemas);
         if !self.seen.insert((all.iter().map(|schema| address(schema)).collect(), with_choices)) {
@@ -46,7 +45,7 @@ impl<'a> Walk<'a> {
         }
         let n_patterns = own(&all) + if with_choices { self.n_of_choices(&all) } else { 0 };
         if n_patterns > MAX_PATTERNS {
-            return Err(format!("one text has to satisfy {n_patterns} patterns, and {MAX_PATTERNS} are the most"));
+            return Err(format!("one string must match {n_patterns} patterns; the limit is {MAX_PATTERNS}"));
         }
         if with_choices {
             for choice in choices(&all).flatten() {
@@ -56,7 +55,7 @@ impl<'a> Walk<'a> {
         self.members(&all)
     }
 
-    /// With everything that applies as well: `allOf`, and what is referred to.
+    /// With everything else that applies: `allOf` and references.
     fn expanded(&self, schemas: &[&'a Value]) -> Vec<&'a Value> {
         let mut all: Vec<&Value> = Vec::new();
         let mut open = schemas.to_vec();
@@ -77,7 +76,7 @@ impl<'a> Walk<'a> {
         self.root.pointer(place.strip_prefix('#')?)
     }
 
-    /// Of each choice, the branch with the most counts.
+    /// The branch with the most, for each choice.
     fn n_of_choices(&self, all: &[&'a Value]) -> usize {
         let most = |branches: &'a Vec<Value>| branches.iter().map(|branch| own(&self.expanded(&[branch]))).max();
         choices(all).filter_map(most).sum()
@@ -118,7 +117,10 @@ impl<'a> Walk<'a> {
             return Err(too_long(pattern));
         }
         if of_names.len() > MAX_NAMES {
-            return Err(format!("one object has {} patterns for names, and {MAX_NAMES} are the most", of_names.len()));
+            return Err(format!(
+                "one object has {} patterns for property names; the limit is {MAX_NAMES}",
+                of_names.len()
+            ));
         }
         of_names.into_iter().try_for_each(|schema| self.walk(&[schema], true))
     }
@@ -129,7 +131,7 @@ fn is_long(pattern: &str) -> bool {
 }
 
 fn too_long(pattern: &str) -> String {
-    format!("a pattern has {} bytes, and {MAX_PATTERN_LEN} are the most", pattern.len())
+    format!("a pattern is {} bytes long; the limit is {MAX_PATTERN_LEN}", pattern.len())
 }
 
 fn own(schemas: &[&Value]) -> usize {

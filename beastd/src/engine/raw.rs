@@ -1,4 +1,5 @@
-//! The only unsafe code of beastd: what llama.cpp and the system's allocator can do and no safe code reaches.
+//! Unsafe calls to llama.cpp and the allocator: functions that no safe code reaches.
+//! reaches.
 #![allow(unsafe_code)]
 
 use std::ffi::{CStr, CString};
@@ -7,34 +8,61 @@ use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use beast_launchd::{file, shown};
 use llama_cpp_2::LlamaStateSeqFlags;
 use llama_cpp_2::context::LlamaContext;
 use llama_cpp_sys_2 as sys;
 
-/// The bytes of a sequence's state. `None` when llama.cpp does not write what it announced.
-pub(super) fn save(context: &LlamaContext<'_>, seq_id: i32) -> Option<Vec<u8>> {
+use super::state::SavedState;
+
+/// A sequence's state. `None` when llama.cpp does not write what it announced.
+pub(super) fn save(context: &LlamaContext<'_>, seq_id: i32) -> Option<SavedState> {
     let flags = LlamaStateSeqFlags::empty();
     let mut bytes = vec![0; context.state_seq_get_size_ext(seq_id, flags)];
     // SAFETY: llama.cpp writes as many bytes as it has just announced; nothing has changed the context in between.
     let n_written = unsafe { context.state_seq_get_data_ext(bytes.as_mut_ptr(), seq_id, flags) };
-    (n_written == bytes.len()).then_some(bytes)
+    (n_written == bytes.len()).then(|| SavedState::of_engine(bytes))
 }
 
-/// Makes an empty sequence hold what `save` returned, in this process or in another one with the same model and build
-/// of llama.cpp: whoever keeps such bytes checks that, and that they are undamaged. False when there is no room; the
-/// sequence must be cleared then.
-pub(super) fn restore(context: &mut LlamaContext<'_>, seq_id: i32, bytes: &[u8]) -> bool {
-    // SAFETY: the bytes come from `save`; llama.cpp is told their length and compares the shapes that they name with
-    // its own.
-    unsafe { context.state_seq_set_data_ext(bytes, seq_id, LlamaStateSeqFlags::empty()) }
+/// Makes an empty sequence hold what `save` returned. False when there is no room; the sequence must be cleared then.
+pub(super) fn restore(context: &mut LlamaContext<'_>, seq_id: i32, state: &SavedState) -> bool {
+    // SAFETY: the bytes are llama.cpp's own, undamaged, as their type says; llama.cpp is told their length and compares
+    // the shapes that they name with its own.
+    unsafe { context.state_seq_set_data_ext(state.bytes(), seq_id, LlamaStateSeqFlags::empty()) }
 }
 
-/// Keeps all that is allocated in one arena, for the beginning of the process. In glibc's arenas of other threads,
-/// freed memory stays scattered: after a model was given back, two to four megabytes more were left. The few threads
-/// here seldom allocate at once.
+/// The instructions that llama.cpp was compiled for, by the names that Rust gives them; empty texts in the place of
+/// others. With `target-cpu=native` CMake asks the compiler which they are, and nobody else is told.
+pub fn needs() -> [&'static str; 15] {
+    // SAFETY: each function returns a constant that was known when it was compiled, and runs none of the instructions
+    // that it is about.
+    let needs = unsafe {
+        [
+            (sys::ggml_cpu_has_sse3(), "sse3"),
+            (sys::ggml_cpu_has_ssse3(), "ssse3"),
+            (sys::ggml_cpu_has_avx(), "avx"),
+            (sys::ggml_cpu_has_f16c(), "f16c"),
+            (sys::ggml_cpu_has_fma(), "fma"),
+            (sys::ggml_cpu_has_bmi2(), "bmi2"),
+            (sys::ggml_cpu_has_avx2(), "avx2"),
+            (sys::ggml_cpu_has_avx_vnni(), "avxvnni"),
+            (sys::ggml_cpu_has_avx512(), "avx512f"),
+            (sys::ggml_cpu_has_avx512_vnni(), "avx512vnni"),
+            (sys::ggml_cpu_has_avx512_vbmi(), "avx512vbmi"),
+            (sys::ggml_cpu_has_avx512_bf16(), "avx512bf16"),
+            (sys::ggml_cpu_has_dotprod(), "dotprod"),
+            (sys::ggml_cpu_has_matmul_int8(), "i8mm"),
+            (sys::ggml_cpu_has_sve(), "sve"),
+        ]
+    };
+    needs.map(|(is_needed, feature)| if is_needed == 0 { "" } else { feature })
+}
+
+/// Keeps all allocations in one arena; call at process start. In glibc's arenas of other threads, freed memory stays
+/// fragmented: after unloading a model, two to four megabytes more remained. The few threads here seldom allocate at
+/// once.
 pub fn keep_memory_together() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     // SAFETY: a parameter is set; no other thread runs yet.
@@ -43,8 +71,7 @@ pub fn keep_memory_together() {
     }
 }
 
-/// Gives freed memory back to the system: glibc keeps what was freed in small pieces, which after a model is tens of
-/// megabytes.
+/// Returns freed memory to the system: glibc keeps small freed blocks, which after a model are tens of megabytes.
 pub fn return_memory() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     // SAFETY: only freed memory is touched, under the allocator's own locks.
@@ -53,32 +80,40 @@ pub fn return_memory() {
     }
 }
 
-/// Decides for the models loaded from now on whether their weights are rearranged for this CPU's instructions.
+/// What only one model at a time may do: llama.cpp's list of buffer types is the process's, and loading reads it.
+pub(super) struct Loading(MutexGuard<'static, Option<usize>>);
+
+/// Waits for others that load.
+pub(super) fn loading() -> Loading {
+    /// What stood in the first place of the list before anybody changed it; an address, because pointers do not travel
+    /// between threads.
+    static FIRST: Mutex<Option<usize>> = Mutex::new(None);
+    // Whoever panicked with it has left the list in one of its two states.
+    Loading(FIRST.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// Decides for the model that is loaded next whether its weights are rearranged for this CPU's instructions.
 /// llama.cpp has a parameter for that which the wrapper does not pass on; what it does pass through is the CPU's list
 /// of buffer types that rearrange, which ends at a null pointer. With one in the first place the list is empty. What
 /// would let this go: `use_extra_bufts` in the wrapper's model parameters.
-pub(super) fn set_repack(is_wanted: bool) {
-    /// What stood in the first place; an address, because pointers do not travel between threads.
-    static FIRST: Mutex<Option<usize>> = Mutex::new(None);
+pub(super) fn set_repack(loading: &mut Loading, is_wanted: bool) {
     let Some(list) = extra_buffer_types() else { return };
-    let mut first = FIRST.lock().expect("nobody panics with it");
     // SAFETY: the list is a vector of llama.cpp's that lives as long as the process and holds at least the null pointer
-    // at its end. It is read while a model is loaded and at no other time; models are loaded one at a time, and not
-    // while this runs.
+    // at its end. It is read while a model is loaded and at no other time, and nobody else loads: that is what
+    // `loading` says.
     unsafe {
         leave_amx_out(list);
-        let saved = *first.get_or_insert(*list as usize);
+        let saved = *loading.0.get_or_insert(*list as usize);
         *list = if is_wanted { saved as sys::ggml_backend_buffer_type_t } else { std::ptr::null_mut() };
     }
 }
 
-/// Takes AMX off the list. GCC's header (seen in 12) says that `_tile_loadconfig` reads 8 bytes where it reads 64, so
-/// that the compiler leaves out most of the configuration that llama.cpp has written for it: the first product of a
-/// long prompt ends the process with SIGILL. What would let this go: a llama.cpp that is never built by such a
-/// compiler.
+/// Removes AMX from the list. GCC's header (seen in 12) declares that `_tile_loadconfig` reads 8 bytes where it reads
+/// 64, so the compiler drops most of the configuration that llama.cpp wrote for it, and the first product of a long
+/// prompt raises SIGILL. Can go once llama.cpp is never built by such a compiler.
 ///
 /// # Safety
-/// As for [`set_repack`]: the list ends at a null pointer, and nobody reads it meanwhile.
+/// As for [`set_repack`]: the list ends at a null pointer, and nothing reads it meanwhile.
 unsafe fn leave_amx_out(list: *mut sys::ggml_backend_buffer_type_t) {
     // SAFETY: every place up to the null pointer is read, and what follows AMX moves down by one, the null pointer
     // included; names are texts that live as long as the process.
@@ -98,7 +133,7 @@ unsafe fn leave_amx_out(list: *mut sys::ggml_backend_buffer_type_t) {
     }
 }
 
-/// The CPU's list of buffer types that rearrange weights; `None` in a build without any.
+/// The CPU's list of repacking buffer types; `None` in a build without any.
 fn extra_buffer_types() -> Option<*mut sys::ggml_backend_buffer_type_t> {
     // SAFETY: questions to llama.cpp's registry, which the wrapper has made ready; each answer is checked before it is
     // used, and the function has the type that ggml-backend.h gives it under this name.
@@ -115,8 +150,7 @@ fn extra_buffer_types() -> Option<*mut sys::ggml_backend_buffer_type_t> {
     }
 }
 
-/// The name of a tensor in whose weights a value is not a number; `None` when all are, or the file is not one that
-/// llama.cpp reads.
+/// The name of a tensor with a NaN weight; `None` when there is none, or llama.cpp cannot read the file.
 pub(super) fn broken_tensor(path: &Path) -> Option<String> {
     let name = CString::new(path.as_os_str().as_bytes()).ok()?;
     let file = file::open(path).ok()?;
@@ -135,7 +169,7 @@ pub(super) fn broken_tensor(path: &Path) -> Option<String> {
     }
 }
 
-/// Whether all weights of a tensor are numbers; a part that cannot be read is left to whoever loads it.
+/// Whether all weights of a tensor are numbers; unreadable parts are left to the loader.
 ///
 /// # Safety
 /// The head is one of llama.cpp's, and has a tensor of this number.
@@ -161,8 +195,8 @@ unsafe fn is_sound(head: *const sys::gguf_context, n: i64, file: &File) -> bool 
     true
 }
 
-/// Makes an assertion of llama.cpp's end the process at once, for the beginning of the process: it starts gdb on it
-/// otherwise, which may hang, and says nothing in the log.
+/// Makes a failed assertion in llama.cpp end the process at once; call at process start. Otherwise llama.cpp starts gdb
+/// on it, which may hang and logs nothing.
 pub fn end_without_debugger() {
     // SAFETY: no other thread runs yet, which could read the environment meanwhile; the function is one that may be
     // called there.
@@ -172,24 +206,24 @@ pub fn end_without_debugger() {
     }
 }
 
-/// Called by llama.cpp before it ends the process.
+/// Called by llama.cpp before it aborts.
 ///
 /// # Safety
 /// The text ends with a null byte.
 unsafe extern "C" fn say_last_words(text: *const std::ffi::c_char) {
-    // What the writer of the log needs for a line.
+    // Time for the log writer to write a line.
     const TIME_TO_WRITE: std::time::Duration = std::time::Duration::from_millis(100);
     if text.is_null() {
         return;
     }
     // SAFETY: as llama.cpp promises.
     let text = unsafe { CStr::from_ptr(text) }.to_string_lossy();
-    // Of the file in which it gave up, the folders are those of another machine.
+    // The file's folders are those of the build machine.
     let text = match text.split_once(':') {
         Some((path, rest)) => format!("{}:{rest}", path.rsplit('/').next().unwrap_or(path)),
         None => text.into_owned(),
     };
-    // Nobody may be listening.
+    // stderr may be closed.
     let _ = writeln!(std::io::stderr(), "beastd: llama.cpp ended the process: {}", shown::logged(&text));
     tracing::error!(reason = %text, "llama.cpp ends the process");
     std::thread::sleep(TIME_TO_WRITE);

@@ -1,26 +1,25 @@
-//! Brings a model's file into the page cache in pages of 2 MiB, before it is mapped as weights. Decoding reads all
-//! weights for each token, and in pages of 4 KiB a good part of its time goes into finding them: 42 ms a token against
-//! 35 for the 2.6B on two cores, 52 against 46 when neighbours used the memory. Linux 6.16 and ext4 were seen to do it;
-//! where the system does not, this is what reading would have been anyway.
+//! Reads a model's file into the page cache in 2 MiB pages before it is mapped. Decoding reads all weights for each
+//! token, and with 4 KiB pages much of that time goes into page table walks: 42 ms per token against 35 for the 2.6B on
+//! two cores, 52 against 46 with memory contention. Works on Linux 6.16 with ext4; where the system does not support
+//! it, this is an ordinary read.
 #![cfg_attr(target_os = "linux", allow(unsafe_code))]
 
 use std::path::Path;
 
-/// Reads the file, if most of it is not in memory yet: what is there already keeps its pages. `progress` is told the
-/// share that is done, 0 to 1, and ends the reading by answering false, as errors do: whoever maps the file next meets
-/// them again.
+/// Reads the file unless most of it is cached already: cached pages stay as they are. `progress` gets the fraction
+/// done, 0 to 1, and stops the read by returning false. So do errors: mapping the file will meet them again.
 #[cfg(target_os = "linux")]
 pub(super) fn read_in_large_pages(path: &Path, mut progress: impl FnMut(f32) -> bool) {
     use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap, munmap};
 
-    /// Between two words about the progress.
+    /// Between two progress reports.
     const STEP: usize = 64 << 20;
     let Ok(file) = beast_launchd::file::open(path) else { return };
     let Ok(n_bytes) = file.metadata().map(|metadata| usize::try_from(metadata.len()).unwrap_or(0)) else { return };
     if n_bytes == 0 {
         return;
     }
-    // SAFETY: a new mapping at a place of the system's choice, which nobody else knows and which is never read through;
+    // SAFETY: a new mapping at a place of the system's choice, which no one else knows and which is never read through;
     // it ends here.
     unsafe {
         let Ok(start) = mmap(std::ptr::null_mut(), n_bytes, ProtFlags::READ, MapFlags::SHARED, &file, 0) else {
@@ -39,7 +38,7 @@ pub(super) fn read_in_large_pages(path: &Path, mut progress: impl FnMut(f32) -> 
     }
 }
 
-/// Whether more than half of these pages are in the page cache; yes where the system does not tell.
+/// Whether more than half of these pages are cached; true where the system does not tell.
 ///
 /// # Safety
 /// The mapping is as long as that.
@@ -76,7 +75,7 @@ mod tests {
 
     #[test]
     fn what_is_not_in_memory_is_read_to_its_end_and_what_is_there_is_left_alone() {
-        // Not in /tmp, which is memory itself on many machines.
+        // Not in /tmp, which is memory on many machines.
         let folder = tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR")).expect("a folder");
         let path = folder.path().join("model");
         fs::write(&path, vec![1; 5 << 20]).expect("it can be written");
@@ -92,7 +91,7 @@ mod tests {
         let is_forgotten = !is_in_memory(&path);
         read_in_large_pages(&path, &mut tell);
         assert!(is_in_memory(&path));
-        // Some file systems keep what they are told to forget.
+        // Some file systems ignore the request to drop pages.
         assert_eq!(told, if is_forgotten { vec![1.0] } else { vec![] });
     }
 

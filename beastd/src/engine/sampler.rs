@@ -1,4 +1,4 @@
-//! From sampling parameters to llama.cpp's sampler chain; one for each armed sequence.
+//! Sampling parameters → llama.cpp's sampler chain; one per armed sequence.
 
 use llama_cpp_2::context::LlamaContext;
 use llama_cpp_2::sampling::LlamaSampler;
@@ -11,7 +11,7 @@ use super::constraint::Constraint;
 use super::logprobs::{logprobs, logprobs_of};
 use crate::batch::{Logprobs, Penalties, SamplingParams, Stuck, Token};
 
-/// Below this a temperature is 0: logits divided by less would no longer be numbers.
+/// Below this, temperature counts as 0: divided logits would overflow.
 const MIN_TEMP: f32 = 1e-5;
 
 /// Chooses the tokens of one sequence.
@@ -19,9 +19,9 @@ pub(super) struct Sampler {
     chooser: Chooser,
     constraint: Option<Constraint>,
     n_logprobs: Option<usize>,
-    /// Tokens whose log-probabilities are told in the place of the likeliest; empty for those.
+    /// Tokens whose log-probabilities are reported instead of those of the likeliest; empty for the likeliest.
     wanted: Vec<Token>,
-    /// Fills the place of a token that could not be chosen.
+    /// Placeholder for a token that could not be chosen.
     end: LlamaToken,
 }
 
@@ -29,12 +29,12 @@ pub(super) struct Sampler {
 pub(super) struct Choice {
     pub(super) token: Token,
     pub(super) logprobs: Option<Logprobs>,
-    /// Why nothing was.
+    /// Why none was chosen.
     pub(super) stuck: Option<Stuck>,
 }
 
 enum Chooser {
-    /// The most likely token, read straight off the logits: llama.cpp's chain would first copy the whole vocabulary.
+    /// Greedy choice straight from the logits: llama.cpp's chain would first copy the whole vocabulary.
     Greedy,
     Chain(LlamaSampler),
 }
@@ -45,12 +45,12 @@ impl Sampler {
         Self { chooser: Chooser::new(params, n_vocab), constraint: None, n_logprobs, wanted: Vec::new(), end }
     }
 
-    /// From now on only what this allows.
+    /// From now on, only tokens that this allows.
     pub(super) fn constrain(&mut self, constraint: Constraint) {
         self.constraint = Some(constraint);
     }
 
-    /// From now on each choice comes with the log-probabilities of these tokens.
+    /// From now on, report the log-probabilities of these tokens with each choice.
     pub(super) fn want(&mut self, tokens: Vec<Token>) {
         self.wanted = tokens;
     }
@@ -62,7 +62,7 @@ impl Sampler {
         }
     }
 
-    /// Takes in a token that was chosen before. False when it is not allowed: then it was chosen by another model.
+    /// Replays a token chosen earlier. False when it is not allowed: then another model chose it.
     pub(super) fn replay(&mut self, token: LlamaToken) -> bool {
         if let Some(constraint) = &mut self.constraint {
             if !constraint.allows(token) {
@@ -74,10 +74,10 @@ impl Sampler {
         true
     }
 
-    /// The next token after position `idx` of the last batch, and how likely it was if somebody wants to know.
+    /// The next token after position `idx` of the last batch, with its log-probability if requested.
     pub(super) fn sample(&mut self, context: &LlamaContext<'_>, idx: i32) -> Choice {
         let logits = context.get_logits_ith(idx);
-        // llama.cpp sorts: with one value that is not a number there is no order, and it reads where nothing is.
+        // llama.cpp sorts: a NaN breaks the order, and it reads out of bounds.
         let are_numbers = logits[argmax(logits)].is_finite() && !logits.iter().any(|logit| logit.is_nan());
         let outcome = if are_numbers { self.choose(context, idx, logits) } else { Err(Stuck::NotANumber) };
         match outcome {
@@ -97,8 +97,8 @@ impl Sampler {
         let Some(constraint) = &mut self.constraint else {
             return Ok(self.chooser.sample(context, idx, logits));
         };
-        // Most tokens are right by themselves, and finding all that would be is slow in llama.cpp. What is drawn freely
-        // and kept only when it is allowed, else drawn again among the allowed ones, has their distribution.
+        // Most tokens are allowed anyway, and finding all allowed ones is slow in llama.cpp. Sampling freely and
+        // resampling among the allowed ones on rejection has the same distribution.
         let mut token = self.chooser.choose_freely(logits);
         if !constraint.allows(token) {
             let mut allowed = candidates(logits);
@@ -135,7 +135,7 @@ impl Chooser {
         if params.temp < MIN_TEMP {
             chain.push(LlamaSampler::greedy());
         } else {
-            // llama.cpp's own order, so that the same values mean the same there and here.
+            // llama.cpp's order, so that the same values mean the same there and here.
             if params.top_k > 0 {
                 chain.push(LlamaSampler::top_k(i32::try_from(params.top_k).unwrap_or(i32::MAX)));
             }
@@ -146,13 +146,13 @@ impl Chooser {
                 chain.push(LlamaSampler::min_p(params.min_p, 1));
             }
             chain.push(LlamaSampler::temp(params.temp));
-            // With the largest number llama.cpp draws a seed by chance.
+            // The largest number makes llama.cpp pick a random seed.
             chain.push(LlamaSampler::dist(params.seed.min(u32::MAX - 1)));
         }
         Chooser::Chain(LlamaSampler::chain(chain, true))
     }
 
-    /// Draws from the last batch, and remembers the choice.
+    /// Samples from the last batch and records the choice.
     fn sample(&mut self, context: &LlamaContext<'_>, idx: i32, logits: &[f32]) -> LlamaToken {
         match self {
             Chooser::Greedy => most_likely(logits),
@@ -160,7 +160,7 @@ impl Chooser {
         }
     }
 
-    /// Draws from the whole vocabulary; `accept` says what was kept.
+    /// Samples from the whole vocabulary; `accept` records the choice.
     fn choose_freely(&mut self, logits: &[f32]) -> LlamaToken {
         match self {
             Chooser::Greedy => most_likely(logits),
@@ -168,7 +168,7 @@ impl Chooser {
         }
     }
 
-    /// Draws from candidates, of which there is one at least; `accept` says what was kept.
+    /// Samples from candidates, at least one; `accept` records the choice.
     fn choose(&mut self, candidates: &mut LlamaTokenDataArray) -> LlamaToken {
         match self {
             Chooser::Greedy => {
@@ -193,10 +193,9 @@ fn most_likely(logits: &[f32]) -> LlamaToken {
     LlamaToken(i32::try_from(argmax(logits)).expect("a vocabulary fits into 31 bits"))
 }
 
-/// The first of the largest values; ties go to the lower token, as in llama.cpp.
+/// Index of the first maximum; ties go to the lower token, as in llama.cpp.
 pub(super) fn argmax(logits: &[f32]) -> usize {
-    // Block by block: the compiler turns the maximum of a block into vector instructions, which a search for the place
-    // prevents.
+    // Block by block: the compiler vectorizes the maximum of a block, but not a search for its index.
     const BLOCK: usize = 1024;
     let mut best = (0, f32::NEG_INFINITY);
     for (n, block) in logits.chunks(BLOCK).enumerate() {

@@ -1,12 +1,13 @@
-//! JSON schemas that leave their type out are read as llama.cpp reads them. Knows no grammar.
+//! JSON schemas that leave their type out, or whether an object may have more keys, are read as they are meant and as
+//! llama.cpp reads them. Knows no grammar.
 
 use serde_json::{Map, Value};
 
-/// With one of these, something else says what a value is.
+/// With one of these, something else determines the type.
 const OTHERS: [&str; 8] = ["type", "$ref", "anyOf", "oneOf", "allOf", "enum", "const", "not"];
 
-/// Adds the type that is meant: an object where properties are named, an array where items are. By the letter such a
-/// schema allows any value of another type, which nobody who writes one wants.
+/// Adds the intended type: object where properties are named, array where items are. By the specification such a schema
+/// allows any value of another type, which no author wants.
 pub(super) fn add_types(schema: &mut Value) {
     match schema {
         Value::Object(object) => {
@@ -26,6 +27,58 @@ pub(super) fn add_types(schema: &mut Value) {
         Value::Array(schemas) => schemas.iter_mut().for_each(add_types),
         _ => {}
     }
+}
+
+/// With one of these anywhere, a closed object could allow less than nothing, or more than it should.
+const COMBINERS: [&str; 8] =
+    ["allOf", "not", "if", "dependentSchemas", "dependencies", "$dynamicRef", "$recursiveRef", "unevaluatedProperties"];
+/// With one of these beside its properties, an object is described in other places as well.
+const DESCRIBED_ELSEWHERE: [&str; 7] =
+    ["additionalProperties", "patternProperties", "propertyNames", "minProperties", "$ref", "anyOf", "oneOf"];
+
+/// Closes objects that name their properties and do not say whether there may be others: a model fills open ones with
+/// inventions. Whatever satisfies the result satisfies the schema.
+pub(super) fn close_objects(schema: &mut Value) {
+    if !has_any(schema, &COMBINERS) {
+        close(schema);
+    }
+}
+
+fn has_any(schema: &Value, keys: &[&str]) -> bool {
+    match schema {
+        Value::Object(object) => object.iter().any(|(key, value)| keys.contains(&key.as_str()) || has_any(value, keys)),
+        Value::Array(values) => values.iter().any(|value| has_any(value, keys)),
+        _ => false,
+    }
+}
+
+fn close(schema: &mut Value) {
+    match schema {
+        Value::Object(object) => {
+            if is_open(object) {
+                object.insert("additionalProperties".into(), false.into());
+            }
+            for (key, value) in object.iter_mut() {
+                match key.as_str() {
+                    "properties" | "patternProperties" | "$defs" | "definitions" => {
+                        value.as_object_mut().into_iter().flatten().for_each(|(_, schema)| close(schema));
+                    }
+                    "items" | "prefixItems" | "additionalProperties" | "anyOf" | "oneOf" => close(value),
+                    _ => {}
+                }
+            }
+        }
+        Value::Array(schemas) => schemas.iter_mut().for_each(close),
+        _ => {}
+    }
+}
+
+fn is_open(schema: &Map<String, Value>) -> bool {
+    let Some(Value::Object(properties)) = schema.get("properties") else { return false };
+    let required = schema.get("required").and_then(Value::as_array);
+    let is_named = |name: &Value| name.as_str().is_some_and(|name| properties.contains_key(name));
+    !DESCRIBED_ELSEWHERE.iter().any(|key| schema.contains_key(*key))
+        && required.is_none_or(|names| names.iter().all(is_named))
 }
 
 fn meant_type(schema: &Map<String, Value>) -> Option<&'static str> {

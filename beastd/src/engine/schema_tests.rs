@@ -36,3 +36,33 @@ fn what_says_it_itself_stays() {
         check(schema.clone(), schema);
     }
 }
+
+#[test]
+fn objects_are_closed_unless_they_say_otherwise() {
+    let closed = |schema: Value| {
+        let mut closed = schema.clone();
+        close_objects(&mut closed);
+        (closed != schema, closed)
+    };
+    let (is_other, schema) = closed(json!({
+        "type": "object",
+        "properties": { "a": { "type": "object", "properties": { "b": {} } } },
+        "required": ["a"],
+    }));
+    assert!(is_other);
+    assert_eq!(schema["additionalProperties"], json!(false));
+    assert_eq!(schema["properties"]["a"]["additionalProperties"], json!(false));
+    for open in [
+        json!({ "type": "object" }),
+        json!({ "properties": {}, "additionalProperties": true }),
+        json!({ "properties": {}, "additionalProperties": { "type": "string" } }),
+        json!({ "properties": { "a": {} }, "patternProperties": { "^b": {} } }),
+        json!({ "properties": { "a": {} }, "required": ["a", "b"] }),
+        json!({ "properties": { "a": {} }, "minProperties": 2 }),
+        json!({ "allOf": [{ "properties": { "a": {} } }, { "properties": { "b": {} } }] }),
+        json!({ "not": { "properties": { "a": {} } } }),
+        json!({ "properties": { "a": {} }, "anyOf": [{ "required": ["a"] }, { "required": ["b"] }] }),
+    ] {
+        assert!(!closed(open.clone()).0, "{open}");
+    }
+}

@@ -1,46 +1,46 @@
-//! What the worker drives: traits small enough to fake.
+//! The traits that the worker drives; small enough to fake.
 
 use crate::batch::{Batch, KvEdit, Sampled, SamplingParams, SeqId, SlotId, Token};
 use std::ops::Range;
 use std::rc::Rc;
 
 use super::constraint::Constraint;
+use super::state::SavedState;
 
-/// Whether a step is to be given up; asked again and again while it is computed, so the answer must be quick.
+/// Whether to interrupt the step; called repeatedly while it runs, so it must be fast.
 pub type IsInterrupted = Rc<dyn Fn() -> bool>;
 
-/// Runs batches. Lives and dies on the worker thread.
+/// Runs batches. Lives on the worker thread.
 pub trait Engine {
-    /// A sequence will soon ask for tokens: how they are chosen, and whether each comes with its log-probability and
-    /// those of so many likeliest. Its sampler lives until `disarm`, also across a preemption.
+    /// Prepares a sequence for sampling: its parameters, and how many alternatives to report log-probabilities for, if
+    /// any. Its sampler lives until `disarm`, across preemptions too.
     fn arm(&mut self, seq: SeqId, sampling: &SamplingParams, n_logprobs: Option<usize>);
 
-    /// An armed sequence tells the log-probabilities of these tokens with each choice, in their order, in the place of
+    /// Makes an armed sequence report the log-probabilities of these tokens with each choice, in this order, instead of
     /// those of the likeliest.
     fn want(&mut self, seq: SeqId, tokens: Vec<Token>);
 
-    /// An armed sequence gets only tokens that this allows; then it ends.
+    /// Constrains an armed sequence: it gets only allowed tokens, then ends.
     fn constrain(&mut self, seq: SeqId, constraint: Constraint);
 
-    /// An armed sequence has chosen these tokens before, in another process. False when what constrains it does not
-    /// allow them.
+    /// Replays tokens that an armed sequence chose in another process. False when its constraint does not allow them.
     #[must_use]
     fn replay(&mut self, seq: SeqId, tokens: &[Token]) -> bool;
 
     /// The sequence has ended.
     fn disarm(&mut self, seq: SeqId);
 
-    /// Computes a chunk of a text that becomes an embedding; returns that, of length one, with the last chunk. Chunks
-    /// follow each other without a gap; one that begins at 0 begins anew. No sequence is touched.
+    /// Computes a chunk of a text to embed; returns the normalized vector with the last chunk. Chunks are contiguous;
+    /// one that begins at 0 starts a new text. Does not touch any sequence.
     ///
     /// # Errors
     /// [`EngineError::NoEmbeddings`], [`EngineError::Fatal`].
     fn embed(&mut self, text: &[Token], chunk: Range<usize>) -> Result<Option<Vec<f32>>, EngineError>;
 
-    /// Frees the memory that embeddings take; the next one takes it again.
+    /// Frees the memory for embeddings; the next one allocates it again.
     fn stop_embedding(&mut self);
 
-    /// Computes with this many threads from now on. False when that cannot be changed.
+    /// Sets the number of threads from now on. False when it cannot be changed.
     fn set_threads(&mut self, n_threads: usize) -> bool;
 
     /// Makes these edits now instead of with the next batch.
@@ -49,122 +49,122 @@ pub trait Engine {
     /// [`EngineError::Fatal`].
     fn edit(&mut self, edits: &[KvEdit]) -> Result<(), EngineError>;
 
-    /// Makes the batch's edits, computes its rows, and chooses tokens for each row that asks for them: with drafts, as
-    /// long as the choice is what was guessed, and one more. Each is drawn from the model's own distribution after all
-    /// tokens before it, so drafts change no text. What was guessed wrong is taken back before this returns.
+    /// Makes the batch's edits, computes its rows, and samples tokens for rows that ask for them: with drafts, as long
+    /// as the sampled token matches, and one more. Each is sampled from the model's own distribution given all tokens
+    /// before it, so drafts never change the text. Rejected drafts are rolled back before this returns.
     ///
     /// # Errors
-    /// See [`EngineError`]; the edits were made in any case.
+    /// See [`EngineError`]; the edits have been made in any case.
     fn step(&mut self, batch: &Batch) -> Result<Vec<Sampled>, EngineError>;
 
-    /// The same for a single row without drafts, unless it is interrupted. An engine that cannot ask, or could not put
-    /// the slot back, computes to the end.
+    /// The same for a single row without drafts, unless interrupted. An engine that cannot check for interrupts, or
+    /// could not restore the slot, runs to the end.
     ///
     /// # Errors
     /// See [`EngineError`].
     fn step_unless(&mut self, batch: &Batch, is_interrupted: IsInterrupted) -> Result<Vec<Sampled>, EngineError>;
 
-    /// Most drafts of a row that can be taken back; 0 for a model whose memory cannot.
+    /// Most drafts per row that can be rolled back; 0 if the model's cache cannot.
     fn n_rollback(&self) -> usize;
 
-    /// What a slot holds, as bytes that `restore` understands, also in another process with the same engine and model.
+    /// What a slot holds, for `restore`, also in another process with the same engine and model.
     ///
     /// # Errors
     /// [`EngineError::Fatal`].
-    fn save(&mut self, slot: SlotId) -> Result<Vec<u8>, EngineError>;
+    fn save(&mut self, slot: SlotId) -> Result<SavedState, EngineError>;
 
-    /// Makes an empty slot hold what was saved. False when there is no room in one piece; the slot stays empty then.
+    /// Restores an empty slot. False when there is no contiguous room; the slot stays empty.
     ///
     /// # Errors
     /// [`EngineError::Fatal`].
-    fn restore(&mut self, slot: SlotId, state: &[u8]) -> Result<bool, EngineError>;
+    fn restore(&mut self, slot: SlotId, state: &SavedState) -> Result<bool, EngineError>;
 }
 
-/// What a drafter answers.
+/// The result of a drafter.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Guesses {
     /// One after the other.
     pub tokens: Vec<Token>,
-    /// What each took, in microseconds; `None` when the time went into reading a prompt, which is done once.
+    /// Time per draft in microseconds; `None` when the time went into a prefill, which happens once.
     pub each_us: Option<f64>,
 }
 
-/// Guesses the tokens that follow. Never decides: the model checks every guess.
+/// Drafts the next tokens. Never decides: the model verifies every draft.
 pub trait Drafter {
-    /// At most `n_max` tokens that may follow `tokens`, which are all that is known of the sequence; none when it would
-    /// rather not.
+    /// At most `n_max` tokens that may follow `tokens`, all known tokens of the sequence; none if drafting is not
+    /// promising.
     fn draft(&mut self, seq: SeqId, tokens: &[Token], n_max: usize) -> Guesses;
 
     /// The sequence has ended.
     fn forget(&mut self, seq: SeqId);
 
-    /// Computes with this many threads from now on.
+    /// Sets the number of threads from now on.
     fn set_threads(&mut self, n_threads: usize);
 }
 
 /// Why a step failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EngineError {
-    /// No room for the rows; nothing was computed. The worker preempts and tries again.
+    /// No room for the rows; nothing was computed. The worker evicts or preempts and retries.
     #[error("the KV cache is full")]
     CacheFull,
-    /// The step was given up: every slot holds what it held before, but for the edits.
+    /// The step was interrupted: apart from the edits, every slot is unchanged.
     #[error("the step was interrupted")]
     Interrupted,
-    /// No embedding of this text: there is no memory, most likely. Nothing else was changed.
+    /// No embedding for this text, probably for lack of memory. Nothing else changed.
     #[error("{0}")]
     NoEmbeddings(String),
-    /// The engine is in an unknown state: every sequence fails and the process ends.
+    /// The engine is in an unknown state: all sequences fail and the process ends.
     #[error("{0}")]
     Fatal(String),
 }
 
-/// The model's text side: used by sessions and by the worker at once.
+/// The model's vocabulary, shared by sessions and worker.
 pub trait Vocab: Send + Sync {
-    /// The tokens of a text. `add_special` adds what the model wants at the beginning (BOS); `parse_special` reads the
+    /// Tokenizes a text. `add_special` adds what the model expects at the beginning (BOS); `parse_special` reads the
     /// texts of control tokens, such as `<|im_end|>`, as those tokens.
     fn tokenize(&self, text: &str, add_special: bool, parse_special: bool) -> Vec<Token>;
 
-    /// Appends the bytes of a token; control tokens have none. Need not be whole characters.
+    /// Appends the bytes of a token, not necessarily whole characters; control tokens have none.
     fn piece(&self, token: Token, out: &mut Vec<u8>);
 
     /// Whether the token ends an answer.
     fn is_end(&self, token: Token) -> bool;
 
-    /// Texts of control tokens, which must not be read as such in what a user gives.
+    /// Texts of control tokens, which must not be parsed in user text.
     fn special_texts(&self) -> Vec<String>;
 
-    /// Text of the token at the beginning of a sequence, empty without one.
+    /// Text of the BOS token; empty without one.
     fn bos_text(&self) -> String;
 
-    /// Text of the token at the end of a turn, empty without one.
+    /// Text of the end-of-turn token; empty without one.
     fn eos_text(&self) -> String;
 
-    /// Whether tokenizing adds BOS by itself.
+    /// Whether tokenizing adds BOS automatically.
     fn adds_bos(&self) -> bool;
 
-    /// How many tokens there are; theirs are the numbers below that.
+    /// Size of the vocabulary; ids are below that.
     fn n_tokens(&self) -> usize;
 
     /// Bytes of the longest token.
     fn longest_token(&self) -> usize;
 
-    /// Reads a grammar in GBNF.
+    /// Compiles a GBNF grammar.
     ///
     /// # Errors
-    /// What is wrong with it, in words.
+    /// What is wrong with it.
     fn grammar(&self, text: &str) -> Result<Constraint, String>;
 
-    /// Reads a JSON schema; takes time in proportion to it, and to the vocabulary when it is the first.
+    /// Compiles a JSON schema; takes time proportional to it, and for the first one, to the vocabulary.
     ///
     /// # Errors
-    /// What is wrong with it, in words.
+    /// What is wrong with it.
     fn schema(&self, text: &str) -> Result<Constraint, String>;
 
-    /// Reads a grammar in llguidance's variant of Lark, which knows regular expressions, JSON schemas (`%json`) and
+    /// Compiles a grammar in llguidance's variant of Lark, which has regular expressions, JSON schemas (`%json`) and
     /// control tokens (`<|name|>`).
     ///
     /// # Errors
-    /// What is wrong with it, in words.
+    /// What is wrong with it.
     fn lark(&self, text: &str) -> Result<Constraint, String>;
 }

@@ -1,6 +1,6 @@
-//! All that a model can do to llama.cpp, done once to a file that nobody knows, in a process whose end costs nothing.
+//! Everything that a model can do to llama.cpp, done once to an untrusted file in a disposable process.
 //!
-//! Never knows: who waits for the outcome.
+//! Never knows: its caller.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -16,16 +16,16 @@ use super::{
 };
 use crate::batch::Token;
 
-/// Words, marks, characters of several bytes, and one that no vocabulary has as a token.
+/// Words, punctuation, multi-byte characters, and one that no vocabulary has as a token.
 const TEXT: &str = "Hello, world 42!\r\n\t\u{1}\u{7f}é漢🦀\u{10ffff}";
 const SMALL: ContextOptions =
     ContextOptions { n_cells: 256, n_places: 1, n_batch: 16, n_ubatch: 16, n_threads: 1, n_draft: 0 };
 
-/// Loads a model, tells so, reads and writes with its vocabulary, hands that to `check`, computes, and looks for
-/// weights that are not numbers.
+/// Loads a model, reports that, encodes and decodes with its vocabulary, passes that to `check`, computes, and looks
+/// for NaN weights.
 ///
 /// # Errors
-/// What a daemon would meet with this file, in words.
+/// What would go wrong in a daemon.
 pub fn run(
     path: &Path,
     tell_loaded: impl FnOnce(),
@@ -44,10 +44,10 @@ pub fn run(
     check(&loaded, &vocab);
     let engine = LlamaEngine::new(&loaded, &SMALL).map_err(|error| error.to_string());
     let first = tokens.first().copied().unwrap_or(Token(0));
-    engine?.warm_up(first, false).map_err(|error| unusable(path, &format!("it cannot compute: {error}")))?;
+    engine?.warm_up(first, false).map_err(|error| unusable(path, &format!("a test computation failed: {error}")))?;
     match weights.join() {
         Ok(None) => Ok(()),
-        Ok(Some(name)) => Err(unusable(path, &format!("the tensor {name} holds values that are not numbers"))),
+        Ok(Some(name)) => Err(unusable(path, &format!("tensor {name} contains values that are not numbers"))),
         Err(_) => Err(unusable(path, "its weights cannot be read")),
     }
 }

@@ -1,4 +1,4 @@
-//! The text side of a model: tokens to bytes and back.
+//! The model's vocabulary: tokens to bytes and back.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use super::constraint::Kind;
 use super::{constraint::Constraint, model::LoadedModel, traits::Vocab};
 use crate::batch::Token;
 
-/// The text side of a loaded model.
+/// The vocabulary of a loaded model.
 #[derive(Debug, Clone)]
 pub struct LlamaVocab(Arc<LoadedModel>);
 
@@ -35,7 +35,7 @@ impl Vocab for LlamaVocab {
     }
 
     fn piece(&self, token: Token, out: &mut Vec<u8>) {
-        // llama.cpp writes into spare capacity, and a second time when that was too small.
+        // llama.cpp writes into spare capacity; retry with more if it was too small.
         out.reserve(32);
         self.0.model.vocab().token_to_piece_into(LlamaToken(token.0), out, false, None);
     }

@@ -1,4 +1,4 @@
-//! From requests to answers: runs one or more generations for an HTTP request, and knows no dialect.
+//! Runs one or more generations for an HTTP request. Knows no dialect.
 
 use std::collections::VecDeque;
 use std::io;
@@ -11,23 +11,23 @@ use serde_json::{Map, Value};
 use tokio::sync::mpsc;
 
 use crate::answering::{self, Peer, Stopped};
-use crate::daemon::Daemon;
+use crate::shared::Shared;
 
-/// Events of one answer that wait for a slow reader; beyond that the engine's own bounded channel holds them.
+/// Events of one answer buffered for a slow reader; beyond that, the engine's own bounded channel holds them.
 const MAX_WAITING: usize = 64;
 
-/// The answers to one HTTP request, on their way. Dropping it cancels them.
+/// The running answers to one HTTP request. Dropping it cancels them.
 #[derive(Debug)]
 pub struct Answers {
     events: mpsc::Receiver<Said>,
-    /// What was said before all had been accepted.
+    /// Events from before all had been accepted.
     first: VecDeque<(usize, Event)>,
     n_open: usize,
 }
 
 #[derive(Debug)]
 enum Said {
-    /// Passed all checks and is on its way to the worker.
+    /// Has passed all checks and is on its way to the worker.
     Accepted(usize),
     Event(usize, Event),
 }
@@ -40,7 +40,7 @@ struct Choice {
 impl Peer for Choice {
     async fn send(&mut self, events: &[Event]) -> io::Result<()> {
         for event in events {
-            // Who has gone is found out by `departure`.
+            // `departure` detects a client that is gone.
             let _ = self.said.send(Said::Event(self.index, event.clone())).await;
         }
         Ok(())
@@ -58,24 +58,24 @@ impl Peer for Choice {
 }
 
 impl Answers {
-    /// Starts these requests and waits until all have passed the checks and have a place in the queue: from then on a
-    /// client can be told that it gets an answer.
+    /// Starts these requests and waits until all have passed the checks and have a place in the queue: from then on the
+    /// client can be promised an answer.
     ///
     /// # Errors
-    /// Why the first of them is refused; the others are cancelled.
-    pub async fn begin(daemon: &Arc<Daemon>, requests: Vec<Generate>) -> Result<Self, WireError> {
+    /// When the first of them is refused; the others are cancelled.
+    pub async fn begin(shared: &Arc<Shared>, requests: Vec<Generate>) -> Result<Self, WireError> {
         let n_open = requests.len();
         let (said, events) = mpsc::channel(MAX_WAITING);
         for (index, request) in requests.into_iter().enumerate() {
-            let (daemon, said) = (Arc::clone(daemon), said.clone());
+            let (shared, said) = (Arc::clone(shared), said.clone());
             tokio::spawn(async move {
                 let mut choice = Choice { index, said };
-                if let Err(Stopped::Refused(error)) = answering::answer(&daemon, &mut choice, request).await {
+                if let Err(Stopped::Refused(error)) = answering::answer(&shared, &mut choice, request).await {
                     let _ = choice.send(&[Event::Failed(error)]).await;
                 }
             });
         }
-        // When all who answer have ended, so has this.
+        // Closed when all answers have ended.
         drop(said);
         let mut answers = Self { events, first: VecDeque::new(), n_open };
         let mut accepted = vec![Acceptance::None; n_open];
@@ -95,7 +95,8 @@ impl Answers {
         Ok(answers)
     }
 
-    /// What is said next, and in which answer; each ends with `Done` or `Failed`. `None` when all have ended.
+    /// The next event and the index of its answer; each answer ends with `Done` or `Failed`. `None` when all have
+    /// ended.
     pub async fn next(&mut self) -> Option<(usize, Event)> {
         if let Some(first) = self.first.pop_front() {
             return Some(self.count(first));
@@ -115,7 +116,7 @@ impl Answers {
         }
     }
 
-    /// What has been said already, of what [`Self::next`] would wait for.
+    /// Like [`Self::next`], without waiting.
     pub fn ready(&mut self) -> Option<(usize, Event)> {
         if let Some(first) = self.first.pop_front() {
             return Some(self.count(first));
@@ -135,7 +136,7 @@ impl Answers {
         (index, event)
     }
 
-    /// Waits for all of them to end.
+    /// Collects all answers.
     ///
     /// # Errors
     /// The first failure; the others are cancelled.
@@ -159,36 +160,39 @@ enum Acceptance {
 }
 
 fn gone() -> WireError {
-    WireError::new(ErrorCode::Engine, "the answer broke off; try: the same again, and the log of beastd for the reason")
+    WireError::new(
+        ErrorCode::Engine,
+        "the answer was interrupted; try: repeat the request, and see beastctl logs for the reason",
+    )
 }
 
-/// One whole answer.
+/// One complete answer.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Answer {
-    /// Name of the model that gave it.
+    /// Name of the model.
     pub model: String,
-    /// What is said.
+    /// Its content.
     pub text: String,
-    /// What was thought before.
+    /// The thoughts before it.
     pub reasoning: String,
-    /// Functions that it calls.
+    /// Function calls.
     pub calls: Vec<ToolCall>,
-    /// Its tokens, thoughts and calls included.
+    /// Its tokens, including thoughts and calls.
     pub tokens: Vec<i32>,
-    /// One for each token, when they were asked for.
+    /// One per token, if requested.
     pub logprobs: Vec<TokenLogprob>,
     /// Why it ended.
     pub reason: Option<FinishReason>,
-    /// The stop text that ended it.
+    /// The stop string that ended it.
     pub stop_text: Option<String>,
-    /// Tokens.
+    /// Tokens used.
     pub usage: Usage,
-    /// Times.
+    /// Time taken.
     pub timings: Timings,
 }
 
 impl Answer {
-    /// Takes in what is said next.
+    /// Adds an event.
     pub fn take(&mut self, event: Event) {
         match event {
             Event::Started { model, .. } => self.model = model,
@@ -220,8 +224,8 @@ impl Answer {
     }
 }
 
-/// The arguments of a call as an object; none where it was cut at the limit of tokens. A schema's integer may be
-/// written `-0`, which would go on as -0.0 and be no integer for whoever reads strictly.
+/// The arguments of a call as an object; none if the token limit truncated it. A schema's integer may be written `-0`,
+/// which would be passed on as -0.0 and not count as an integer for strict readers.
 pub fn arguments(call: &ToolCall) -> Map<String, Value> {
     let mut arguments: Map<String, Value> = serde_json::from_str(&call.arguments).unwrap_or_default();
     arguments.values_mut().for_each(without_negative_zero);
@@ -237,7 +241,7 @@ fn without_negative_zero(value: &mut Value) {
     }
 }
 
-/// What a piece says: all of its text where nothing was told apart. Nothing while the parser holds it back.
+/// The deltas of a piece: all of its text as content if it was not split. None while the parser buffers it.
 pub fn deltas_of(text: String, mut deltas: Vec<Delta>) -> Vec<Delta> {
     if deltas.is_empty() {
         deltas.push(Delta::Text(text));

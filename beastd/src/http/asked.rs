@@ -1,16 +1,16 @@
-//! A request as its handler gets it.
+//! A request as handlers get it.
 
 use hyper::header::HeaderMap;
 use serde_json::{Map, Value};
 
 use super::client::Client;
 
-/// A request whose sender may ask.
+/// A request that has passed the guard.
 pub(crate) struct Asked {
     pub(crate) client: Client,
     pub(crate) path: String,
     pub(crate) query: String,
     pub(crate) headers: HeaderMap,
-    /// Empty for a method without one.
+    /// Empty for methods without a body.
     pub(crate) body: Map<String, Value>,
 }

@@ -1,4 +1,4 @@
-//! Bodies: what a client sends, bounded and decoded, and what it gets.
+//! Bodies: of requests, bounded and decoded, and of responses.
 
 use std::convert::Infallible;
 use std::io::Read;
@@ -18,20 +18,20 @@ use tokio::time::timeout;
 
 use super::refusal::Refusal;
 
-/// How long a body may take to arrive.
+/// Time limit for a body to arrive.
 const ARRIVAL: Duration = Duration::from_secs(60);
-/// How long it may pause meanwhile.
+/// Longest pause meanwhile.
 const SILENCE: Duration = Duration::from_secs(10);
 
-/// An answer.
+/// A response.
 pub type Reply = Response<Body>;
 
-/// The bytes of an answer.
+/// The body of a response.
 #[derive(Debug)]
 pub enum Body {
-    /// All there.
+    /// Complete.
     Whole(Option<Bytes>),
-    /// As they come. The sender waits while the client does not read, and is closed when it goes.
+    /// Streamed. The sender waits while the client does not read, and is closed when the client disconnects.
     Stream(mpsc::Receiver<Bytes>),
 }
 
@@ -58,7 +58,7 @@ impl http_body::Body for Body {
     }
 }
 
-/// An answer that is all there.
+/// A complete response.
 pub fn reply(status: StatusCode, content_type: &'static str, bytes: impl Into<Bytes>) -> Reply {
     let mut reply = Response::new(Body::Whole(Some(bytes.into())));
     *reply.status_mut() = status;
@@ -66,20 +66,20 @@ pub fn reply(status: StatusCode, content_type: &'static str, bytes: impl Into<By
     reply
 }
 
-/// An answer in JSON.
+/// A JSON response.
 pub fn json_reply(status: StatusCode, value: &Value) -> Reply {
     reply(status, "application/json; charset=utf-8", value.to_string())
 }
 
-/// Reads a body of at most `max` bytes, also once it is decompressed.
+/// Reads a body of at most `max` bytes, before and after decompression.
 ///
 /// # Errors
-/// 413 when it is longer, 408 when it does not arrive, 415 for an encoding that is not known.
+/// 413 when it is too long, 408 when it does not arrive, 415 for an unknown encoding.
 pub async fn read<B>(body: B, headers: &HeaderMap, max: usize) -> Result<Bytes, Refusal>
 where
     B: http_body::Body<Data = Bytes, Error: std::fmt::Display> + Unpin,
 {
-    // Before a byte of it is read: who expects 100-continue need not send it.
+    // Before reading any of it: a client that expects 100-continue need not send it.
     if body.size_hint().lower() > max as u64 {
         return Err(too_large(max));
     }
@@ -122,7 +122,7 @@ fn decode(bytes: &[u8], encoding: &str, max: usize) -> Result<Bytes, Refusal> {
         "deflate" => Box::new(flate2::read::ZlibDecoder::new(bytes)),
         "zstd" => Box::new(ruzstd::decoding::StreamingDecoder::new(bytes).map_err(broken)?),
         other => {
-            let text = format!("unknown content encoding '{other}'; try: gzip, deflate, zstd or none");
+            let text = format!("unknown content encoding '{other}'; try: use gzip, deflate, zstd or none");
             return Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "invalid_request_error", text));
         }
     };
@@ -142,7 +142,7 @@ fn too_late(limit: Duration) -> Refusal {
 
 fn too_large(max: usize) -> Refusal {
     let text =
-        format!("the request body is larger than {} MiB; try: less text, or a larger http.max_body_mib", max >> 20);
+        format!("the request body is larger than {} MiB; try: send less text, or raise http.max_body_mib", max >> 20);
     Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "invalid_request_error", text)
 }
 

@@ -1,4 +1,4 @@
-//! What a handler knows of its connection.
+//! A handler's view of its connection.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -6,15 +6,15 @@ use std::sync::atomic::AtomicBool;
 use super::guard::Via;
 use super::resumable::streams::Streams;
 use super::wire::Line;
-use crate::daemon::Daemon;
+use crate::shared::Shared;
 
-/// What a handler knows of its connection.
+/// A handler's view of its connection.
 #[derive(Clone)]
 pub(crate) struct Client {
-    pub(crate) daemon: Arc<Daemon>,
+    pub(crate) shared: Arc<Shared>,
     pub(crate) via: Via,
     pub(crate) line: Line,
     pub(crate) streams: Arc<Streams>,
-    /// Whether a request was refused whose body may still be on its way.
+    /// Whether a request was refused whose body may still be in transit.
     pub(crate) has_unread: Arc<AtomicBool>,
 }

@@ -1,5 +1,5 @@
-//! What a page of a listed origin is told, so that its browser lets it read answers and send headers. Never knows who
-//! is listed.
+//! CORS headers for pages of a listed origin, so that their browser lets them read answers and send headers. Never
+//! knows the list.
 
 use hyper::StatusCode;
 use hyper::header::{
@@ -10,21 +10,21 @@ use hyper::header::{
 
 use super::body::{Reply, reply};
 
-/// Most header names that a preflight may ask for; the libraries of OpenAI and Anthropic send a dozen.
+/// Most header names in a preflight; the OpenAI and Anthropic libraries send a dozen.
 const MAX_NAMES: usize = 64;
 /// Bytes of the longest of them.
 const MAX_NAME: usize = 64;
 
-/// Lets the page read the answer, whatever its status is.
+/// Lets the page read the response, whatever its status.
 pub(super) fn allow(reply: &mut Reply, origin: HeaderValue) {
     let headers = reply.headers_mut();
     headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-    // Libraries read these where they may: when to try again, and by which name to report a failure.
+    // Libraries read these if they may: when to retry, and the request id for error reports.
     headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("Retry-After, Request-Id"));
     headers.append(VARY, HeaderValue::from_static("Origin"));
 }
 
-/// Answers what a browser asks before it sends a page's request. `is_listed` says that the page may.
+/// Answers a browser's preflight request. `is_listed` says whether the page may send its request.
 pub(super) fn preflight(is_listed: bool, asked: &HeaderMap) -> Reply {
     const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, DELETE, OPTIONS");
     let mut reply = reply(StatusCode::OK, "text/plain", "");
@@ -40,8 +40,8 @@ pub(super) fn preflight(is_listed: bool, asked: &HeaderMap) -> Reply {
     reply
 }
 
-/// The names that are asked for, as they are allowed: all of them, since no header opens what the origin does not.
-/// `None` when one of them is no name, or there are too many.
+/// The requested header names, all of which are allowed: no header grants more than the origin does. `None` when one of
+/// them is invalid, or there are too many.
 fn requested(asked: &HeaderMap) -> Option<HeaderValue> {
     let mut names = Vec::new();
     for value in asked.get_all(ACCESS_CONTROL_REQUEST_HEADERS) {

@@ -1,4 +1,4 @@
-//! Where HTTP is spoken: bound before the daemon goes to the background, so that whoever starts it sees what is wrong.
+//! Binds the HTTP listeners before the daemon goes into the background, so that errors reach the caller.
 
 use std::io;
 
@@ -8,22 +8,24 @@ use super::guard::Via;
 use super::wire::Socket;
 use crate::config::http::Http;
 
-/// The sockets of the endpoint: those that the system hands over, the others bound. To be called once, before any fork.
+/// The listeners of the endpoint: those that the service manager passes, and newly bound ones. Call once, before any
+/// fork.
 ///
 /// # Errors
-/// [`SocketError`] says which place cannot be used and what to do about it.
+/// [`SocketError`] says which place cannot be used and what to try.
 pub fn bind(http: &Http) -> Result<Vec<HttpListener>, SocketError> {
     let places = HttpPlaces { listen: http.listen.clone(), socket: http.socket.clone(), ollama: http.ollama };
     let bound = listen_http(&places)?;
     for stray in &bound.strays {
         tracing::warn!(
-            "the system listens on {stray}, which the configuration does not name; try: beastctl service install"
+            "the service manager listens on {stray}, which the configuration does not list; try: beastctl service \
+             install"
         );
     }
     Ok(bound.listeners)
 }
 
-/// A bound socket within the runtime. Its place is given back when it is dropped.
+/// A listener inside the runtime. Dropping it releases its place.
 #[derive(Debug)]
 pub(super) struct Listening {
     socket: Accepting,
@@ -37,10 +39,10 @@ enum Accepting {
 }
 
 impl Listening {
-    /// Takes a socket into the runtime.
+    /// Registers a listener with the runtime.
     ///
     /// # Errors
-    /// Those of the system.
+    /// System errors.
     pub(super) fn new(place: HttpListener) -> io::Result<Self> {
         let socket = match &place.socket {
             HttpSocket::Tcp(listener) => Accepting::Tcp(tokio::net::TcpListener::from_std(listener.try_clone()?)?),
@@ -49,7 +51,7 @@ impl Listening {
         Ok(Self { socket, place })
     }
 
-    /// Where it is.
+    /// Where it listens.
     pub(super) fn place(&self) -> String {
         self.place.place()
     }
@@ -57,12 +59,12 @@ impl Listening {
     /// The next connection.
     ///
     /// # Errors
-    /// Those of the system; a peer that is another user's.
+    /// System errors; a peer that runs as another user.
     pub(super) async fn accept(&self) -> io::Result<(Socket, Via)> {
         match &self.socket {
             Accepting::Tcp(listener) => {
                 let (stream, _) = listener.accept().await?;
-                // A token is a small packet, and somebody waits for it.
+                // A token is a small packet that a client waits for.
                 let _ = stream.set_nodelay(true);
                 let via = Via::Tcp(stream.local_addr()?);
                 Ok((Socket::Tcp(stream), via))

@@ -1,6 +1,6 @@
-//! Reading the fields of a JSON body: known names, checked kinds and ranges, and errors that name the field.
+//! Reads the fields of a JSON body: known names, checked types and ranges, and errors that name the field.
 //!
-//! `null` is the same as nothing everywhere: clients send it for what they leave open.
+//! `null` counts as missing everywhere: clients send it for unset fields.
 
 use std::ops::RangeInclusive;
 
@@ -8,18 +8,18 @@ use serde_json::{Map, Value};
 
 use super::refusal::Refusal;
 
-/// An object of a body.
+/// An object in a body.
 #[derive(Debug, Clone, Copy)]
 pub struct Fields<'a> {
     object: &'a Map<String, Value>,
-    /// Where the object is, for errors: empty, or such as `options.`.
+    /// Path of the object for errors: empty, or for example `options.`.
     path: &'a str,
 }
 
 /// Parses a body, which must be one JSON object.
 ///
 /// # Errors
-/// 400 with the place of the mistake.
+/// 400 with the position of the error.
 pub fn parse(bytes: &[u8]) -> Result<Map<String, Value>, Refusal> {
     let value: Value = serde_json::from_slice(bytes)
         .map_err(|error| Refusal::invalid(format!("the request body is not valid JSON: {error}")))?;
@@ -40,12 +40,12 @@ impl<'a> Fields<'a> {
         Self { object, path }
     }
 
-    /// A field of any kind.
+    /// A field of any type.
     pub fn value(&self, name: &str) -> Option<&'a Value> {
         self.object.get(name).filter(|value| !value.is_null())
     }
 
-    /// Whether it is there.
+    /// Whether the field is present.
     pub fn has(&self, name: &str) -> bool {
         self.value(name).is_some()
     }
@@ -56,26 +56,26 @@ impl<'a> Fields<'a> {
         Refusal::invalid_field(field.clone(), format!("invalid {field}: expected {expected}"))
     }
 
-    /// A text.
+    /// A string.
     ///
     /// # Errors
-    /// 400 when it is something else.
+    /// 400 for any other type.
     pub fn text(&self, name: &str) -> Result<Option<&'a str>, Refusal> {
         self.kind(name, "a string", Value::as_str)
     }
 
-    /// Yes or no.
+    /// A boolean.
     ///
     /// # Errors
-    /// 400 when it is something else.
+    /// 400 for any other type.
     pub fn flag(&self, name: &str) -> Result<Option<bool>, Refusal> {
         self.kind(name, "true or false", Value::as_bool)
     }
 
-    /// A list.
+    /// An array.
     ///
     /// # Errors
-    /// 400 when it is something else.
+    /// 400 for any other type.
     pub fn list(&self, name: &str) -> Result<Option<&'a Vec<Value>>, Refusal> {
         self.kind(name, "an array", Value::as_array)
     }
@@ -83,7 +83,7 @@ impl<'a> Fields<'a> {
     /// An object.
     ///
     /// # Errors
-    /// 400 when it is something else.
+    /// 400 for any other type.
     pub fn object(&self, name: &str) -> Result<Option<&'a Map<String, Value>>, Refusal> {
         self.kind(name, "an object", Value::as_object)
     }
@@ -91,26 +91,26 @@ impl<'a> Fields<'a> {
     /// A number within a range.
     ///
     /// # Errors
-    /// 400 when it is something else.
+    /// 400 for anything else.
     pub fn number(&self, name: &str, range: RangeInclusive<f64>) -> Result<Option<f32>, Refusal> {
         let expected = format!("a number from {} to {}", range.start(), range.end());
         #[expect(clippy::cast_possible_truncation, reason = "the engine computes in single precision")]
         self.kind(name, &expected, |value| value.as_f64().filter(|n| range.contains(n)).map(|n| n as f32))
     }
 
-    /// A whole number within a range; `3.0` is one too.
+    /// An integer within a range; `3.0` counts as one.
     ///
     /// # Errors
-    /// 400 when it is something else.
+    /// 400 for anything else.
     pub fn integer(&self, name: &str, range: RangeInclusive<i64>) -> Result<Option<i64>, Refusal> {
         let expected = format!("an integer from {} to {}", range.start(), range.end());
         self.kind(name, &expected, |value| whole_number(value).filter(|n| range.contains(n)))
     }
 
-    /// A text or a list of texts.
+    /// A string or an array of strings.
     ///
     /// # Errors
-    /// 400 when it is something else, or longer than `max`.
+    /// 400 for anything else, or more than `max`.
     pub fn texts(&self, name: &str, max: usize) -> Result<Vec<String>, Refusal> {
         let expected = format!("a string or an array of at most {max} strings");
         let texts = self.kind(name, &expected, |value| match value {
@@ -136,7 +136,7 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// A number without a fraction, however it is written.
+/// A number without a fraction, in any notation.
 pub fn whole_number(value: &Value) -> Option<i64> {
     value.as_i64().or_else(|| {
         let n = value.as_f64()?;

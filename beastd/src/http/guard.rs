@@ -1,7 +1,7 @@
-//! Who may ask, before anything of a request is read: the Host, the Origin, the key, the kind of body.
+//! Checks each request before its body is read: Host, Origin, API key, content type.
 //!
-//! A web page in the user's browser reaches every port of this machine. What protects from it: a Host that is ours (a
-//! page whose name was rebound to 127.0.0.1 sends its own), and no Origin but those that were allowed.
+//! A web page in the user's browser can reach every port of this machine. Two checks protect against that: the Host
+//! must be ours (a page whose name was rebound to 127.0.0.1 sends its own), and the Origin must be allowed.
 
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, HeaderValue, ORIGIN};
 use hyper::{Method, StatusCode, Uri};
@@ -9,24 +9,24 @@ use hyper::{Method, StatusCode, Uri};
 use super::refusal::Refusal;
 use crate::config::http::Http;
 
-/// How a connection came.
+/// Kind of connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Via {
-    /// To an address, which web pages reach as well.
+    /// TCP, which web pages can reach as well.
     Tcp(std::net::SocketAddr),
-    /// To a socket in a folder that is ours alone.
+    /// A Unix socket in a private folder.
     Unix,
 }
 
-/// Answers without a key, as llama-server does: whether it is there, and what it is called.
+/// Paths that need no key, as in llama-server: health, and the model's name.
 const PUBLIC: [&str; 6] = ["/", "/health", "/v1/health", "/models", "/v1/models", "/api/version"];
 
-/// The origin of the page that asks, when it may: its browser is told so, whatever else is wrong with the request.
+/// The origin of the requesting page, if it is allowed: its browser is told so, whatever else is wrong.
 pub fn listed_origin(headers: &HeaderMap, http: &Http) -> Option<HeaderValue> {
     check_origin(headers, http).ok().flatten()
 }
 
-/// Checks who asks.
+/// Checks a request.
 ///
 /// # Errors
 /// 400, 401, 403 or 415 with the reason.
@@ -34,7 +34,7 @@ pub fn check(via: Via, method: &Method, uri: &Uri, headers: &HeaderMap, http: &H
     if let Via::Tcp(address) = via {
         check_host(address, uri, headers, http)?;
     }
-    // A preflight carries neither key nor body, and one that is answered without headers allows nothing.
+    // A preflight has neither key nor body, and a response without CORS headers allows nothing.
     if method == Method::OPTIONS {
         return Ok(());
     }
@@ -49,10 +49,10 @@ pub fn check(via: Via, method: &Method, uri: &Uri, headers: &HeaderMap, http: &H
 fn check_host(address: std::net::SocketAddr, uri: &Uri, headers: &HeaderMap, http: &Http) -> Result<(), Refusal> {
     let mut hosts = headers.get_all(HOST).iter();
     let (Some(host), None) = (hosts.next(), hosts.next()) else {
-        return Err(Refusal::invalid("the request needs one Host header"));
+        return Err(Refusal::invalid("the request must have exactly one Host header"));
     };
     let host = host_name(host.to_str().unwrap_or_default());
-    // A whole address in the first line says it once more.
+    // An absolute URI in the request line names the host again.
     for named in uri.host().into_iter().chain([host]) {
         if !is_ours(named, address, http) {
             let text = format!("host '{}' is not allowed; try: add it to http.hosts", excerpt(named));
@@ -95,25 +95,24 @@ fn check_origin(headers: &HeaderMap, http: &Http) -> Result<Option<HeaderValue>,
     Err(Refusal::new(StatusCode::FORBIDDEN, "permission_error", text))
 }
 
-/// Browsers name the page in `Origin` when it changes something, and where it comes from in `Sec-Fetch-Site`; old ones
-/// leave the first out.
+/// Browsers send `Origin` with unsafe methods, and `Sec-Fetch-Site` with all; old ones omit the former.
 fn check_site(method: &Method, headers: &HeaderMap, is_allowed_page: bool) -> Result<(), Refusal> {
     let site = headers.get("sec-fetch-site").map(HeaderValue::as_bytes);
     let is_foreign = site.is_some_and(|site| site != b"none" && site != b"same-origin");
     if !is_foreign || is_allowed_page || *method == Method::GET || *method == Method::HEAD {
         return Ok(());
     }
-    let text = "a page of another site may not send this; try: add its origin to http.origins";
+    let text = "cross-site request refused; try: add its origin to http.origins";
     Err(Refusal::new(StatusCode::FORBIDDEN, "permission_error", text))
 }
 
-/// A page that this machine serves, at any port.
+/// A page served by this machine, on any port.
 fn is_of_this_machine(origin: &str) -> bool {
     let Some((scheme, host)) = origin.split_once("://") else { return false };
     ["http", "https"].contains(&scheme) && ["localhost", "127.0.0.1", "[::1]"].contains(&host_name(host))
 }
 
-/// A page may send these kinds without asking first; curl sends a form by default, and no Sec-Fetch header.
+/// Pages may send these types without a preflight. curl sends a form by default, but no Sec-Fetch header.
 fn check_content_type(headers: &HeaderMap, is_allowed_page: bool) -> Result<(), Refusal> {
     let Some(kind) = headers.get(CONTENT_TYPE) else { return Ok(()) };
     let kind = kind.to_str().unwrap_or("?").split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
@@ -122,7 +121,7 @@ fn check_content_type(headers: &HeaderMap, is_allowed_page: bool) -> Result<(), 
     if is_json || (kind == "application/x-www-form-urlencoded" && !is_page) {
         return Ok(());
     }
-    let text = format!("content type '{}' is not supported; try: application/json", excerpt(&kind));
+    let text = format!("content type '{}' is not supported; try: send application/json", excerpt(&kind));
     Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "invalid_request_error", text))
 }
 
@@ -135,7 +134,7 @@ fn check_key(headers: &HeaderMap, http: &Http) -> Result<(), Refusal> {
         scheme.eq_ignore_ascii_case("bearer").then_some(key.trim())
     });
     let given = [bearer, headers.get("x-api-key").and_then(|value| value.to_str().ok())];
-    // All keys are compared: which of them it was does not show in the time.
+    // Compares all keys, so that timing does not reveal which one matched.
     let is_known = given
         .iter()
         .flatten()
@@ -144,8 +143,8 @@ fn check_key(headers: &HeaderMap, http: &Http) -> Result<(), Refusal> {
         return Ok(());
     }
     let text = match given.iter().any(Option::is_some) {
-        true => "invalid API key; try: a key of http.api_key or http.api_key_file",
-        false => "missing API key; try: the header 'Authorization: Bearer KEY'",
+        true => "invalid API key; try: use a key from http.api_key or http.api_key_file",
+        false => "missing API key; try: send the header 'Authorization: Bearer KEY'",
     };
     Err(Refusal {
         code: Some("invalid_api_key"),
@@ -153,7 +152,7 @@ fn check_key(headers: &HeaderMap, http: &Http) -> Result<(), Refusal> {
     })
 }
 
-/// What a client wrote, short and without control characters.
+/// Quotes client text: short and without control characters.
 fn excerpt(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(80).collect()
 }

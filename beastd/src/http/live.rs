@@ -1,4 +1,4 @@
-//! How far one answer is while it comes: llama-server's `timings` and `prompt_progress`.
+//! Progress of one running answer: llama-server's `timings` and `prompt_progress`.
 
 use std::time::Instant;
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::openai;
 
-/// What is known so far.
+/// Counters so far.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Live {
     started: Option<Instant>,
@@ -19,7 +19,7 @@ pub(crate) struct Live {
 }
 
 impl Live {
-    /// Takes in what is said next.
+    /// Adds an event.
     pub(crate) fn take(&mut self, event: &Event) {
         match event {
             Event::Started { n_prompt, .. } => {
@@ -27,7 +27,7 @@ impl Live {
                 self.n_total = *n_prompt;
             }
             Event::Progress { n_done, n_total } => {
-                // The first says what was there before.
+                // The first one reports the cached tokens.
                 self.n_cached.get_or_insert(*n_done);
                 (self.n_done, self.n_total) = (*n_done, *n_total);
             }
@@ -49,7 +49,7 @@ impl Live {
         self.n_generated
     }
 
-    /// `timings` as of now.
+    /// Current `timings`.
     pub(crate) fn timings(&self) -> Value {
         let now = Instant::now();
         let us = |from: Option<Instant>, to: Instant| {
@@ -71,7 +71,7 @@ impl Live {
         openai::timings(&usage, &timings)
     }
 
-    /// `prompt_progress` as of now.
+    /// Current `prompt_progress`.
     pub(crate) fn progress(&self) -> Value {
         let time_ms =
             self.started.map_or(0, |started| u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX));

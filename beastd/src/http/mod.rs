@@ -1,9 +1,9 @@
-//! The front end on HTTP: OpenAI's, Anthropic's and Ollama's dialects and llama-server's own routes, on the same life
-//! of a request as the Unix socket ([`crate::answering`]). Knows nothing of tokens and llama.cpp.
+//! The HTTP front end: the dialects of OpenAI, Anthropic and Ollama and llama-server's own routes, on the same life of
+//! a request as the Unix socket ([`crate::answering`]). Knows nothing of tokens and llama.cpp.
 //!
-//! A request: [`serve`] accepts → `guard` checks who asks → `route` finds the handler → a dialect (`openai/`,
-//! `anthropic/`, `ollama/`, `native/`) turns the body into [`beast_protocol::Generate`] → `answers` runs it → `stream`
-//! or the dialect writes the answer.
+//! A request: [`serve`] accepts → `guard` checks it → `route` finds the handler → a dialect (`openai/`, `anthropic/`,
+//! `ollama/`, `native/`) turns the body into [`beast_protocol::Generate`] → `answers` runs it → `stream` or the dialect
+//! writes the answer.
 
 mod answers;
 mod anthropic;
@@ -43,7 +43,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use crate::daemon::{Daemon, Phase};
+use crate::shared::{Phase, Shared};
 use client::Client;
 use endpoint::Listening;
 pub use endpoint::bind;
@@ -51,22 +51,22 @@ use guard::Via;
 use resumable::Streams;
 use wire::Socket;
 
-/// How long a client may take to send the head of a request.
+/// Time limit for the header of a request.
 const HEAD: Duration = Duration::from_secs(10);
-/// Headers of a request.
+/// Most headers per request.
 const MAX_HEADERS: usize = 100;
-/// Bytes of a request's head, and of what is read ahead.
+/// Bytes of a request's header, and of read-ahead.
 const MAX_BUFFER: usize = 64 * 1024;
-/// Pause after an error of accept, which is a lack of file descriptors and would repeat at once.
+/// Pause after an accept error, which is a lack of file descriptors and would repeat at once.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-/// How long a client that was refused may go on sending before it is hung up on.
+/// How long a refused client may keep sending before its connection is closed.
 const LINGER: Duration = Duration::from_secs(1);
-/// How long answers that have been computed may take to leave at the end.
+/// How long computed answers may take to be sent on shutdown.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
-/// Serves until the daemon ends, and lets answers that run be finished.
-pub async fn serve(listeners: Vec<HttpListener>, daemon: Arc<Daemon>) {
-    let permits = Arc::new(Semaphore::new(daemon.config().http.max_connections));
+/// Serves until the daemon ends, then lets running answers finish.
+pub async fn serve(listeners: Vec<HttpListener>, shared: Arc<Shared>) {
+    let permits = Arc::new(Semaphore::new(shared.config().http.max_connections));
     let folder = beast_launchd::paths::cache_dir().ok().map(|folder| folder.join("streams"));
     let streams = Streams::open(folder);
     let mut listening = JoinSet::new();
@@ -74,33 +74,33 @@ pub async fn serve(listeners: Vec<HttpListener>, daemon: Arc<Daemon>) {
     for listener in listeners {
         match Listening::new(listener) {
             Ok(endpoint) => {
-                // With port 0 only the system knows it.
+                // For port 0, only the system knows the actual port.
                 places.push(endpoint.place());
                 tracing::info!(address = endpoint.place(), "serving HTTP");
-                let (daemon, permits, streams) = (Arc::clone(&daemon), Arc::clone(&permits), Arc::clone(&streams));
-                listening.spawn(listen(endpoint, daemon, permits, streams));
+                let (shared, permits, streams) = (Arc::clone(&shared), Arc::clone(&permits), Arc::clone(&streams));
+                listening.spawn(listen(endpoint, shared, permits, streams));
             }
             Err(error) => tracing::error!(%error, "cannot serve HTTP"),
         }
     }
     // The daemon calls this once.
-    let _ = daemon.http.set(places);
+    let _ = shared.http.set(places);
     while listening.join_next().await.is_some() {}
 }
 
-async fn listen(endpoint: Listening, daemon: Arc<Daemon>, permits: Arc<Semaphore>, streams: Arc<Streams>) {
-    let mut phase = daemon.phase.subscribe();
+async fn listen(endpoint: Listening, shared: Arc<Shared>, permits: Arc<Semaphore>, streams: Arc<Streams>) {
+    let mut phase = shared.phase.subscribe();
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             accepted = endpoint.accept() => match accepted {
                 Ok((socket, via)) => {
-                    // Who finds no place is hung up on: reading its request would already cost what is short.
+                    // Over the limit, connections are closed unread: reading a request would cost what is scarce.
                     let Ok(permit) = Arc::clone(&permits).try_acquire_owned() else { continue };
-                    let (daemon, streams) = (Arc::clone(&daemon), Arc::clone(&streams));
+                    let (shared, streams) = (Arc::clone(&shared), Arc::clone(&streams));
                     connections.spawn(async move {
-                        let _count = Count::new(&daemon);
-                        connection(socket, via, &daemon, streams).await;
+                        let _count = Count::new(&shared);
+                        connection(socket, via, &shared, streams).await;
                         drop(permit);
                     });
                 }
@@ -111,7 +111,7 @@ async fn listen(endpoint: Listening, daemon: Arc<Daemon>, permits: Arc<Semaphore
                     }
                 }
             },
-            // A borrowed value must not live until another branch has waited.
+            // A borrowed value must not live across another branch's await.
             _ = async { phase.wait_for(|phase| *phase == Phase::Ending).await.is_ok() } => break,
             Some(_) = connections.join_next() => {}
         }
@@ -120,13 +120,13 @@ async fn listen(endpoint: Listening, daemon: Arc<Daemon>, permits: Arc<Semaphore
     let _ = timeout(LAST_WORDS, async { while connections.join_next().await.is_some() {} }).await;
 }
 
-/// Counts a connection, also one that panics.
-struct Count<'a>(&'a Daemon);
+/// Counts a connection, even if it panics.
+struct Count<'a>(&'a Shared);
 
 impl<'a> Count<'a> {
-    fn new(daemon: &'a Daemon) -> Self {
-        daemon.n_connections.fetch_add(1, Relaxed);
-        Self(daemon)
+    fn new(shared: &'a Shared) -> Self {
+        shared.n_connections.fetch_add(1, Relaxed);
+        Self(shared)
     }
 }
 
@@ -136,11 +136,11 @@ impl Drop for Count<'_> {
     }
 }
 
-async fn connection(socket: Socket, via: Via, daemon: &Arc<Daemon>, streams: Arc<Streams>) {
-    let (bytes, line) = wire::split(socket, daemon.config().stall_timeout);
+async fn connection(socket: Socket, via: Via, shared: &Arc<Shared>, streams: Arc<Streams>) {
+    let (bytes, line) = wire::split(socket, shared.config().stall_timeout);
     let has_unread = Arc::new(AtomicBool::new(false));
     let client =
-        Client { daemon: Arc::clone(daemon), via, line: line.clone(), streams, has_unread: Arc::clone(&has_unread) };
+        Client { shared: Arc::clone(shared), via, line: line.clone(), streams, has_unread: Arc::clone(&has_unread) };
     let service = service_fn(move |request| {
         let client = client.clone();
         async move { Ok::<_, Infallible>(route::answer(&client, request).await) }
@@ -149,14 +149,14 @@ async fn connection(socket: Socket, via: Via, daemon: &Arc<Daemon>, streams: Arc
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD)
         .half_close(true)
-        // Some clients look for names as they are usually written.
+        // Some clients expect header names in title case.
         .title_case_headers(true)
         .max_headers(MAX_HEADERS)
         .max_header_size(MAX_BUFFER)
         .max_buf_size(MAX_BUFFER)
         .serve_connection(TokioIo::new(bytes), service);
     tokio::pin!(serving);
-    let mut phase = daemon.phase.subscribe();
+    let mut phase = shared.phase.subscribe();
     let is_ending = async { phase.wait_for(|phase| *phase == Phase::Ending).await.is_ok() };
     let outcome = tokio::select! {
         outcome = &mut serving => outcome,
@@ -167,7 +167,7 @@ async fn connection(socket: Socket, via: Via, daemon: &Arc<Daemon>, streams: Arc
     };
     let is_broken = outcome.as_ref().is_err_and(hyper::Error::is_parse);
     if let Err(error) = outcome {
-        tracing::debug!(%error, "an HTTP connection ended early");
+        tracing::debug!(%error, "an HTTP connection closed early");
     }
     if is_broken || has_unread.load(Relaxed) {
         line.drain(LINGER).await;

@@ -1,29 +1,29 @@
-//! What the model is called and how it is described, the same in every dialect; wakes nothing.
+//! Name and description of the model for all dialects. Does not load it.
 
 use std::sync::Arc;
 
 use beast_protocol::Model;
 
 use super::refusal::Refusal;
-use crate::daemon::Daemon;
 use crate::loader::{LoadState, ModelFacts, Ready};
+use crate::shared::Shared;
 
-/// The model that answers, or that will once it is loaded.
+/// The model that answers, or will once it is loaded.
 #[derive(Debug, Clone)]
 pub struct ModelCard {
-    /// By which requests name it.
+    /// Its name in requests.
     pub id: String,
-    /// What the file says; `None` until it has been loaded once.
+    /// Facts from the file; `None` until it was loaded once.
     pub model: Option<Model>,
-    /// When the file was written, in seconds since 1970; 0 when that is unknown.
+    /// Modification time of the file in seconds since 1970; 0 if unknown.
     pub created: u64,
 }
 
 impl ModelCard {
-    /// The card of the present model.
-    pub fn current(daemon: &Daemon) -> Self {
-        let configured = daemon.config().model.clone();
-        let model = facts(daemon).map(|facts| facts.model.clone());
+    /// Describes the current model.
+    pub fn current(shared: &Shared) -> Self {
+        let configured = shared.config().model.clone();
+        let model = facts(shared).map(|facts| facts.model.clone());
         let (id, path) = match &model {
             Some(model) => (model.name.clone(), model.path.clone()),
             None => {
@@ -41,7 +41,7 @@ impl ModelCard {
         tagged(&self.id)
     }
 
-    /// Whether this is the model's name; case and the tag `latest` do not matter.
+    /// Whether this is the model's name; ignores case and the tag `latest`.
     pub fn is_called(&self, name: &str) -> bool {
         let plain = |name: &str| name.trim().trim_end_matches(":latest").to_ascii_lowercase();
         plain(name) == plain(&self.id)
@@ -53,16 +53,16 @@ pub fn tagged(name: &str) -> String {
     if name.contains(':') { name.to_owned() } else { format!("{name}:latest") }
 }
 
-/// Whether a request may name this model.
+/// Checks whether a request may use this model name.
 ///
 /// # Errors
-/// 404 for another one, where names are strict.
-pub fn check_name(daemon: &Daemon, name: Option<&str>) -> Result<(), Refusal> {
-    let Some(name) = name.filter(|_| daemon.config().http.is_strict) else { return Ok(()) };
-    if ModelCard::current(daemon).is_called(name) { Ok(()) } else { Err(unknown(name)) }
+/// 404 for other names when names are strict.
+pub fn check_name(shared: &Shared, name: Option<&str>) -> Result<(), Refusal> {
+    let Some(name) = name.filter(|_| shared.config().http.is_strict) else { return Ok(()) };
+    if ModelCard::current(shared).is_called(name) { Ok(()) } else { Err(unknown(name)) }
 }
 
-/// The refusal of a name.
+/// The refusal of a model name.
 pub fn unknown(name: &str) -> Refusal {
     let name = excerpt(name);
     Refusal {
@@ -72,22 +72,22 @@ pub fn unknown(name: &str) -> Refusal {
     }
 }
 
-/// A name as a text may show it.
+/// A name, shortened for messages.
 pub fn excerpt(name: &str) -> String {
     name.chars().filter(|c| !c.is_control()).take(80).collect()
 }
 
-/// What is known of the model that answers, or answered last and will again.
-pub fn facts(daemon: &Daemon) -> Option<Arc<ModelFacts>> {
-    match ready(daemon) {
+/// Facts about the current or most recent model.
+pub fn facts(shared: &Shared) -> Option<Arc<ModelFacts>> {
+    match ready(shared) {
         Some(ready) => Some(Arc::clone(&ready.facts)),
-        None => daemon.progress.last().filter(|last| last.configured == daemon.config().model),
+        None => shared.progress.last().filter(|last| last.configured == shared.config().model),
     }
 }
 
 /// The loaded model.
-pub fn ready(daemon: &Daemon) -> Option<Arc<Ready>> {
-    match &*daemon.progress.watch().borrow() {
+pub fn ready(shared: &Shared) -> Option<Arc<Ready>> {
+    match &*shared.progress.watch().borrow() {
         LoadState::Ready(ready) | LoadState::Leaving(ready) => Some(Arc::clone(ready)),
         _ => None,
     }

@@ -1,5 +1,5 @@
-//! Prompts that are no conversation, in all shapes that llama-server takes: text, tokens, both mixed, objects, and
-//! lists of those. Knows no route.
+//! Raw prompts in all forms that llama-server accepts: text, tokens, both mixed, objects, and arrays of those. Knows no
+//! route.
 
 use beast_protocol::RawPrompt;
 use serde_json::Value;
@@ -23,7 +23,7 @@ pub(crate) fn read(
     match value {
         None | Some(Value::Null) => Err(wrong(expected)),
         Some(Value::Array(list)) if list.is_empty() => Err(wrong("at least one prompt")),
-        // With a number in it, the list is one prompt.
+        // With a number in it, the array is one prompt.
         Some(Value::Array(list)) if !list.iter().any(Value::is_number) => {
             if list.len() > max {
                 return Err(wrong(&format!("at most {max} prompts")));
@@ -42,7 +42,7 @@ fn one(value: &Value, vocab: &dyn Vocab) -> Result<Option<RawPrompt>, Refusal> {
             if object.contains_key("multimodal_data") {
                 return Err(Refusal::invalid_field(
                     "multimodal_data",
-                    "this model reads text only; try: without media",
+                    "this model reads text only; try: leave media out",
                 ));
             }
             match (object.get("prompt_string"), object.get("content")) {
@@ -57,7 +57,7 @@ fn one(value: &Value, vocab: &dyn Vocab) -> Result<Option<RawPrompt>, Refusal> {
     Ok(prompt)
 }
 
-/// Texts between tokens. What the model wants at the beginning comes before a text only.
+/// Text between tokens. BOS is added before text only.
 fn mixed(list: &[Value], vocab: &dyn Vocab) -> Option<Vec<i32>> {
     let mut tokens = Vec::new();
     for (n, value) in list.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! A request that gets no answer: the status and the reason, and what each dialect makes of it.
+//! Refused requests: status and reason, and their form in each dialect.
 
 use beast_protocol::{ErrorCode, Sizes, WireError};
 use hyper::StatusCode;
@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 use super::body::{Reply, json_reply};
 use super::ids;
 
-/// OpenAI's `type` for a prompt that is too long, as llama-server has it.
+/// OpenAI's `type` for a prompt that is too long, as in llama-server.
 const TOO_LONG: &str = "exceed_context_size_error";
 
-/// Whose clients are told, and how errors look there.
+/// The dialect, which determines the form of errors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dialect {
     /// `{"error": {message, type, param, code}}`; also for routes of llama-server.
@@ -22,7 +22,7 @@ pub enum Dialect {
     Ollama,
 }
 
-/// Why there is no answer.
+/// Why a request is refused.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Refusal {
     /// The status line.
@@ -31,30 +31,30 @@ pub struct Refusal {
     pub kind: &'static str,
     /// OpenAI's `code`.
     pub code: Option<&'static str>,
-    /// The field that is wrong.
+    /// The invalid field.
     pub param: Option<String>,
-    /// What happened, and what to do.
+    /// What happened, and what to try.
     pub message: String,
-    /// Of a prompt that is too long.
+    /// Sizes of a prompt that is too long.
     pub sizes: Option<Sizes>,
     /// Seconds after which the same request may succeed.
     pub retry_after: Option<u32>,
-    /// Methods that the path takes.
+    /// Methods allowed for the path.
     pub allowed: Option<String>,
 }
 
 impl Refusal {
-    /// A request that makes no sense: 400.
+    /// An invalid request: 400.
     pub fn invalid(message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "invalid_request_error", message)
     }
 
-    /// The same, with the field that is wrong.
+    /// The same, with the invalid field.
     pub fn invalid_field(param: impl Into<String>, message: impl Into<String>) -> Self {
         Self { param: Some(param.into()), ..Self::invalid(message) }
     }
 
-    /// With this status and OpenAI's `type`.
+    /// With this status and OpenAI `type`.
     pub fn new(status: StatusCode, kind: &'static str, message: impl Into<String>) -> Self {
         Self {
             status,
@@ -68,23 +68,23 @@ impl Refusal {
         }
     }
 
-    /// Something went wrong here: 500.
+    /// An internal error: 500.
     pub fn internal(message: impl Into<String>) -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "server_error", message)
     }
 
-    /// A name that is not known: 404.
+    /// An unknown name: 404.
     pub fn not_found(message: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, "not_found_error", message)
     }
 
-    /// The error as this dialect writes it, in an answer or in the middle of a stream.
+    /// The error in this dialect, for a response or the middle of a stream.
     pub fn json(&self, dialect: Dialect) -> Value {
         match dialect {
             Dialect::Ollama => json!({ "error": self.message }),
             Dialect::Anthropic => {
                 let message = match self.sizes {
-                    // Claude Code shortens its conversation when it reads these words.
+                    // Claude Code compacts its conversation on these words.
                     Some(sizes) => format!("prompt is too long: {} tokens > {} maximum", sizes.n_prompt, sizes.n_ctx),
                     None if self.kind == TOO_LONG => format!("prompt is too long: {}", self.message),
                     None => self.message.clone(),
@@ -107,7 +107,7 @@ impl Refusal {
         }
     }
 
-    /// The whole answer.
+    /// The complete response.
     pub fn reply(&self, dialect: Dialect) -> Reply {
         let mut body = self.json(dialect);
         let id = (dialect == Dialect::Anthropic).then(ids::request_id);
@@ -141,10 +141,11 @@ impl Refusal {
     }
 }
 
-/// In words that clients of llama-server look for.
+/// Clients of llama-server look for these words.
 fn too_long(Sizes { n_prompt, n_ctx }: Sizes) -> String {
     format!(
-        "the request ({n_prompt} tokens) exceeds the available context size ({n_ctx} tokens); try: a shorter prompt, or a larger n_ctx"
+        "the request ({n_prompt} tokens) exceeds the available context size ({n_ctx} tokens); try: shorten the \
+         prompt, or raise n_ctx"
     )
 }
 

@@ -1,4 +1,4 @@
-//! Which path is whose.
+//! Finds the handler of a path and runs it.
 
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -17,19 +17,19 @@ use super::refusal::{Dialect, Refusal};
 use super::routes::{Handler, find};
 use super::{anthropic, cors, fields, guard, native, ollama, openai, resumable};
 use crate::budget::FREE;
-use crate::daemon::Phase;
+use crate::shared::Phase;
 
-/// By which programs tell beastd from whatever else may listen at its address.
+/// Lets programs tell beastd from anything else that may listen at its address.
 const NAME: &str = "beastd";
 
-/// Answers a request, whatever comes of it.
+/// Answers a request, whatever the outcome.
 pub(crate) async fn answer(client: &Client, request: Request<Incoming>) -> Reply {
-    client.daemon.has_visitors.send_if_modified(|has| !std::mem::replace(has, true));
+    client.shared.has_visitors.send_if_modified(|has| !std::mem::replace(has, true));
     let dialect = dialect_of(request.uri().path(), request.headers());
     let is_head = request.method() == Method::HEAD;
-    // A body that is not read would be taken for the next request.
+    // An unread body would be taken for the next request.
     let mut is_read = request.body().is_end_stream();
-    let http = client.daemon.config();
+    let http = client.shared.config();
     let origin = guard::listed_origin(request.headers(), &http.http);
     let checked = guard::check(client.via, request.method(), request.uri(), request.headers(), &http.http);
     let outcome = match checked {
@@ -38,7 +38,7 @@ pub(crate) async fn answer(client: &Client, request: Request<Incoming>) -> Reply
         Ok(()) => attended(client, dispatch(client, request, &mut is_read)).await,
     };
     let mut reply = outcome.unwrap_or_else(|refusal| {
-        tracing::debug!(status = refusal.status.as_u16(), reason = refusal.message, "an HTTP request is refused");
+        tracing::debug!(status = refusal.status.as_u16(), reason = refusal.message, "refused an HTTP request");
         refusal.reply(dialect)
     });
     client.has_unread.fetch_or(!is_read, Relaxed);
@@ -46,7 +46,7 @@ pub(crate) async fn answer(client: &Client, request: Request<Incoming>) -> Reply
     if let Some(origin) = origin {
         cors::allow(&mut reply, origin);
     }
-    if client.daemon.phase() != Phase::Serving || !is_read {
+    if client.shared.phase() != Phase::Serving || !is_read {
         reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     if is_head {
@@ -58,12 +58,12 @@ pub(crate) async fn answer(client: &Client, request: Request<Incoming>) -> Reply
     reply
 }
 
-/// Gives up when the client has gone: a request may wait for its model, and nobody writes meanwhile.
+/// Stops when the client disconnects: a request may wait for its model while nothing is written.
 async fn attended(client: &Client, answer: impl Future<Output = Result<Reply, Refusal>>) -> Result<Reply, Refusal> {
     tokio::select! {
         biased;
         outcome = answer => outcome,
-        () = client.line.gone_whole() => Err(Refusal::invalid("the client has gone")),
+        () = client.line.gone_whole() => Err(Refusal::invalid("the client disconnected")),
     }
 }
 
@@ -78,7 +78,7 @@ fn dialect_of(path: &str, headers: &HeaderMap) -> Dialect {
     }
 }
 
-/// Parses a body; a large one beside the sockets' thread.
+/// Parses a body; a large one off the sockets' thread.
 async fn parse(bytes: Bytes) -> Result<Map<String, Value>, Refusal> {
     const SMALL: usize = 64 * 1024;
     if bytes.len() <= SMALL {
@@ -96,7 +96,7 @@ async fn dispatch(client: &Client, request: Request<Incoming>, is_read: &mut boo
     };
     let method = if head.method == Method::HEAD { Method::GET } else { head.method.clone() };
     let handler = find(&method, path)?;
-    // From its head on: a DELETE may come before the body does.
+    // From its header on: a DELETE may come before the body does.
     let announced = (handler == Handler::Chat).then(|| resumable::announce(&client.streams, &head.headers)).flatten();
     let path = path.to_owned();
     let answer = handled(client, handler, (method, path), head, incoming, is_read);
@@ -114,17 +114,9 @@ async fn handled(
     incoming: Incoming,
     is_read: &mut bool,
 ) -> Result<Reply, Refusal> {
-    let max = client.daemon.config().http.max_body;
     let body = match (method, handler) {
         (Method::GET | Method::DELETE, _) | (_, Handler::Unsupported(_)) => Map::new(),
-        _ => {
-            // A body of unknown length may become as large as any.
-            let n_bytes = incoming.size_hint().upper().and_then(|n| usize::try_from(n).ok()).unwrap_or(max).min(max);
-            let _room = if n_bytes > FREE { Some(client.daemon.budget.take(n_bytes).await) } else { None };
-            let bytes = body::read(incoming, &head.headers, max).await?;
-            *is_read = true;
-            parse(bytes).await?
-        }
+        _ => read(client, incoming, &head.headers, is_read).await?,
     };
     let asked = Asked {
         client: client.clone(),
@@ -133,6 +125,27 @@ async fn handled(
         headers: head.headers,
         body,
     };
+    call(handler, asked).await
+}
+
+/// Reads a body within the budget for all clients.
+async fn read(
+    client: &Client,
+    incoming: Incoming,
+    headers: &HeaderMap,
+    is_read: &mut bool,
+) -> Result<Map<String, Value>, Refusal> {
+    let max = client.shared.config().http.max_body;
+    // A body of unknown length may grow to the limit.
+    let n_bytes = incoming.size_hint().upper().and_then(|n| usize::try_from(n).ok()).unwrap_or(max).min(max);
+    let _room = if n_bytes > FREE { Some(client.shared.budget.take(n_bytes).await) } else { None };
+    let bytes = body::read(incoming, headers, max).await?;
+    *is_read = true;
+    parse(bytes).await
+}
+
+/// Every handler, and its dialect's answer.
+async fn call(handler: Handler, asked: Asked) -> Result<Reply, Refusal> {
     match handler {
         Handler::Chat => openai::chat::answer(asked).await,
         Handler::Completions => openai::completions::answer(asked).await,

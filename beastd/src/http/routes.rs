@@ -5,7 +5,7 @@ use hyper::{Method, StatusCode};
 use super::openai::embeddings::Shape;
 use super::refusal::Refusal;
 
-/// What answers.
+/// The handlers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Handler {
     Chat,
@@ -28,7 +28,7 @@ pub(super) enum Handler {
     ApplyTemplate,
     CountChat,
     CountResponses,
-    /// A route of llama-server that is not there, and why.
+    /// A route of llama-server that beastd does not have, and why.
     Unsupported(&'static str),
     Messages,
     CountTokens,
@@ -47,7 +47,7 @@ pub(super) enum Handler {
 const RERANK: &str = "reranking is not supported; try: POST /v1/embeddings";
 const LORA: &str = "LoRA adapters are not supported; try: a model with the adapter merged in";
 
-/// Method, path, handler. A path that ends with a slash is a prefix, for a name that has slashes itself.
+/// Method, path, handler. A path that ends with a slash is a prefix, for names that contain slashes.
 const ROUTES: &[(Method, &str, Handler)] = &[
     (Method::POST, "/v1/chat/completions", Handler::Chat),
     (Method::POST, "/chat/completions", Handler::Chat),
@@ -79,11 +79,11 @@ const ROUTES: &[(Method, &str, Handler)] = &[
     (Method::POST, "/v1/chat/completions/input_tokens", Handler::CountChat),
     (Method::POST, "/responses/input_tokens", Handler::CountResponses),
     (Method::POST, "/v1/responses/input_tokens", Handler::CountResponses),
-    (Method::POST, "/props", Handler::Unsupported("settings are not changed over HTTP; try: config.toml")),
+    (Method::POST, "/props", Handler::Unsupported("settings cannot be changed over HTTP; try: edit config.toml")),
     (
         Method::POST,
         "/slots/",
-        Handler::Unsupported("slots are not saved or restored over HTTP: prefixes are kept by themselves"),
+        Handler::Unsupported("slots cannot be saved or restored over HTTP: prefixes are cached automatically"),
     ),
     (
         Method::POST,
@@ -110,7 +110,7 @@ const ROUTES: &[(Method, &str, Handler)] = &[
     (Method::POST, "/api/pull", Handler::Pull),
 ];
 
-/// Who answers a request.
+/// The handler of a request.
 ///
 /// # Errors
 /// 404 for an unknown path, 405 for another method.
@@ -120,7 +120,7 @@ pub(super) fn find(method: &Method, path: &str) -> Result<Handler, Refusal> {
     if there.peek().is_none() {
         return Err(Refusal::not_found(format!("{method} {} not found", excerpt(path))));
     }
-    // Under a prefix, another method means another thing, which is not there.
+    // Below a prefix, another method would mean something else, which does not exist.
     let is_exact = |known: &str| !known.ends_with('/') || known == "/";
     if !there.clone().any(|(known_method, known, _)| known_method == method || is_exact(known)) {
         return Err(Refusal::not_found(format!("{method} {} not found", excerpt(path))));

@@ -1,4 +1,4 @@
-//! Streaming: answers as they come, in the words of a dialect, with the rules that keep proxies and clients alive.
+//! Streams answers in a dialect, with the rules that keep proxies and clients alive.
 
 use std::time::Duration;
 
@@ -15,36 +15,36 @@ use super::body::{Body, Reply};
 use super::refusal::Refusal;
 use super::wire::{Gone, Line};
 
-/// Chunks that wait for the client to read; then whoever writes waits.
+/// Chunks buffered for the client; beyond that the writer waits.
 const MAX_CHUNKS: usize = 16;
 /// Silence after which a comment is sent: proxies give up after a minute.
 pub const PING_AFTER: Duration = Duration::from_secs(10);
-/// The same for a peer that may have gone: what is written tells.
+/// The same for a peer that may be gone: only a write tells.
 const PROBE_AFTER: Duration = Duration::from_millis(250);
 
-/// How one dialect tells answers as they come. Bytes are appended to `out`, whole messages at a time.
+/// How a dialect writes streamed answers. Appends whole messages to `out`.
 pub trait Script: Send + 'static {
     /// The media type.
     const CONTENT_TYPE: &'static str = "text/event-stream";
-    /// What may be sent while there is nothing to say; `None` where clients take it for an answer.
+    /// A keep-alive; `None` where clients would take it for an answer.
     const PING: Option<&'static str> = Some(": ping\n\n");
-    /// What may be sent in any case to find out whether the peer reads: blanks may stand before any JSON.
+    /// A keep-alive that any client accepts: whitespace before JSON.
     const PROBE: &'static str = match Self::PING {
         Some(ping) => ping,
         None => " ",
     };
 
-    /// What is said next in an answer: `Started`, `Progress`, `Piece` or `Done`; others mean nothing.
+    /// An event of an answer: `Started`, `Progress`, `Piece` or `Done`; others are ignored.
     fn event(&mut self, choice: usize, event: Event, out: &mut Vec<u8>);
 
-    /// One answer has failed, and with it the request: nothing follows.
+    /// One answer failed, and with it the request: nothing follows.
     fn failed(&mut self, refusal: &Refusal, out: &mut Vec<u8>);
 
     /// All answers have ended.
     fn end(&mut self, out: &mut Vec<u8>);
 }
 
-/// Appends an event of an SSE stream without a name.
+/// Appends an SSE event without a name.
 pub fn data(out: &mut Vec<u8>, value: &Value) {
     out.extend_from_slice(b"data: ");
     out.extend_from_slice(value.to_string().as_bytes());
@@ -57,7 +57,7 @@ pub fn named(out: &mut Vec<u8>, name: &str, value: &Value) {
     data(out, value);
 }
 
-/// The reply whose body is told by a script. A client that goes ends it, which cancels the answers.
+/// A response whose body a script writes. When the client disconnects, the answers are cancelled.
 pub fn reply<S: Script>(answers: Answers, script: S, line: Line) -> Reply {
     let (chunks, body) = mpsc::channel(MAX_CHUNKS);
     tokio::spawn(tell(answers, script, chunks, line));
@@ -66,7 +66,7 @@ pub fn reply<S: Script>(answers: Answers, script: S, line: Line) -> Reply {
     let headers = reply.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(S::CONTENT_TYPE));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    // nginx would collect an answer before it passes it on.
+    // nginx would buffer the whole answer.
     headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
     reply
 }
@@ -78,7 +78,7 @@ async fn tell<S: Script>(mut answers: Answers, mut script: S, chunks: mpsc::Send
     let mut spoke = Instant::now();
     loop {
         tokio::select! {
-            // What is there goes first.
+            // Buffered events first.
             biased;
             said = answers.next() => match said {
                 Some((_, Event::Failed(error))) => {
@@ -105,8 +105,10 @@ async fn tell<S: Script>(mut answers: Answers, mut script: S, chunks: mpsc::Send
                 }
             },
             () = line.gone_whole(), if is_half_gone => return,
-            // Counted from what was last sent: many events of the engine are not told.
-            () = sleep_until(spoke + silence), if ping.is_some() => out.extend_from_slice(ping.unwrap_or_default().as_bytes()),
+            // Since the last write: many engine events are not sent.
+            () = sleep_until(spoke + silence), if ping.is_some() => {
+                out.extend_from_slice(ping.unwrap_or_default().as_bytes());
+            }
         }
         if !out.is_empty() {
             if !send(&chunks, &mut out).await {
@@ -117,13 +119,13 @@ async fn tell<S: Script>(mut answers: Answers, mut script: S, chunks: mpsc::Send
     }
 }
 
-/// Waits until the client has room; false when it has gone.
+/// Waits until the client has room; false when it is gone.
 async fn send(chunks: &mpsc::Sender<Bytes>, out: &mut Vec<u8>) -> bool {
     out.is_empty() || chunks.send(std::mem::take(out).into()).await.is_ok()
 }
 
-/// Waits for something that becomes one JSON document while the peer may go. A peer that has only closed its writing
-/// half still gets it: blanks before the document find out whether it reads.
+/// Waits for a single JSON document while the peer may leave. A peer that has only shut down its writing half still
+/// gets it: whitespace before the document finds out whether it reads.
 pub async fn whole<F>(line: &Line, document: F) -> Reply
 where
     F: Future<Output = Reply> + Send + 'static,
@@ -133,11 +135,11 @@ where
         biased;
         reply = &mut document => return reply,
         gone = line.gone() => if gone == Gone::Whole {
-            // Nobody reads it.
+            // The client is gone.
             return Response::new(Body::Whole(None));
         },
     }
-    // As long as it can, its status says what came of it.
+    // As long as possible, the status code reports the outcome.
     tokio::select! {
         biased;
         reply = &mut document => return reply,

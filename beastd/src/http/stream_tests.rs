@@ -84,7 +84,7 @@ async fn answers_that_break_off_are_a_failure() {
     let (said, answers) = answers();
     let mut reply = super::reply(answers, Words, line);
     drop(said);
-    assert!(next(&mut reply).await.is_some_and(|last| last.contains("broke off")));
+    assert!(next(&mut reply).await.is_some_and(|last| last.contains("was interrupted")));
     assert_eq!(next(&mut reply).await, None);
 }
 

@@ -1,5 +1,4 @@
-//! What handlers do with a model's vocabulary and template before, or without, an answer: beside the thread of the
-//! sockets. Knows no dialect.
+//! Access to a model's vocabulary and template without generating, off the sockets' thread. Knows no dialect.
 
 use std::collections::HashMap;
 use std::io;
@@ -16,40 +15,40 @@ use crate::admission::Admission;
 use crate::answering::{self, Counted, Peer, Stopped};
 use crate::batch::Token;
 use crate::engine::Vocab;
-use crate::in_use::InUse;
+use crate::lease::Lease;
 use crate::loader::Ready;
 use crate::residency::Change;
 
-/// A loaded model, which stays as long as this lives.
+/// A loaded model, kept loaded while this lives.
 pub(crate) struct Held {
     pub(crate) ready: Arc<Ready>,
     client: Client,
-    _in_use: InUse,
+    _lease: Lease,
     _counted: Counted,
 }
 
 /// Waits for the model; loads it if it is not in memory.
 ///
 /// # Errors
-/// Why there is none.
+/// When there is none.
 pub(crate) async fn hold(client: &Client) -> Result<Held, Refusal> {
-    let counted = Counted::new(&client.daemon);
+    let counted = Counted::new(&client.shared);
     let mut waiting = Waiting(client.line.clone());
-    let (ready, in_use) = answering::wait_until_ready(&client.daemon, &mut waiting).await.map_err(refusal)?;
-    Ok(Held { ready, client: client.clone(), _in_use: in_use, _counted: counted })
+    let (ready, lease) = answering::wait_until_ready(&client.shared, &mut waiting).await.map_err(refusal)?;
+    Ok(Held { ready, client: client.clone(), _lease: lease, _counted: counted })
 }
 
 /// Loads or unloads the model and waits for that.
 ///
 /// # Errors
-/// Why it does not happen.
+/// When that fails.
 pub(crate) async fn change(client: &Client, change: Change) -> Result<(), Refusal> {
     let mut waiting = Waiting(client.line.clone());
-    answering::change(&client.daemon, &mut waiting, change).await.map_err(refusal)
+    answering::change(&client.shared, &mut waiting, change).await.map_err(refusal)
 }
 
 impl Held {
-    /// Computes something with the model's text side.
+    /// Runs something on the model's vocabulary.
     ///
     /// # Errors
     /// Those of `work`.
@@ -58,10 +57,12 @@ impl Held {
         T: Send + 'static,
         W: FnOnce(&Admission) -> Result<T, Refusal> + Send + 'static,
     {
-        let _permit = self.client.daemon.tokenizing.acquire().await.expect("it is never closed");
+        let _permit = self.client.shared.tokenizing.acquire().await.expect("the semaphore is never closed");
         let admission = Arc::clone(&self.ready.admission);
         spawn_blocking(move || work(&admission)).await.unwrap_or_else(|error| {
-            let text = format!("reading the request failed: {error}; try: the same again, and the log of beastd");
+            let text = format!(
+                "cannot process the request: {error}; try: repeat the request, and see beastctl logs for the reason"
+            );
             Err(Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "server_error", text))
         })
     }
@@ -70,7 +71,7 @@ impl Held {
 fn refusal(stopped: Stopped) -> Refusal {
     match stopped {
         Stopped::Refused(error) => error.into(),
-        // Nobody reads it.
+        // The client is gone.
         stopped => Refusal::invalid(stopped.to_string()),
     }
 }
@@ -89,10 +90,10 @@ impl Peer for Waiting {
     }
 }
 
-/// Turns tokens into bytes, control tokens into their spelling.
+/// Turns tokens into bytes, control tokens into their text.
 pub(crate) struct Pieces<'a> {
     vocab: &'a dyn Vocab,
-    /// Control tokens, once one was met.
+    /// Control tokens, filled when the first one occurs.
     specials: Option<HashMap<Token, String>>,
 }
 
@@ -104,7 +105,7 @@ impl<'a> Pieces<'a> {
     /// The bytes of a token.
     ///
     /// # Errors
-    /// 400 for a number that is no token.
+    /// 400 for an invalid token id.
     pub(crate) fn bytes(&mut self, token: i32) -> Result<Vec<u8>, Refusal> {
         let n_tokens = self.vocab.n_tokens();
         if !usize::try_from(token).is_ok_and(|n| n < n_tokens) {

@@ -1,8 +1,8 @@
-//! A connection's bytes, and whether its peer is still there. Knows nothing of HTTP.
+//! The bytes of a connection, and whether its peer is still there. Knows nothing of HTTP.
 //!
 //! A peer that has shut down its writing half (`nc -N`, `shutdown(SHUT_WR)`) still reads its answer. Over TCP that
-//! looks like a peer that has closed, until something is written: only then does a closed one answer with a reset. Over
-//! a Unix socket the system tells them apart.
+//! looks like a closed peer until something is written: only then does a closed one answer with a reset. A Unix socket
+//! tells them apart.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -16,24 +16,24 @@ use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{Sleep, sleep, timeout};
 
-/// Between two looks at a peer whose state the system does not announce: it sends more, or has closed half.
+/// Polling interval for a peer whose state the system does not announce: it sends more, or has half closed.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// What a connection runs on.
+/// The transport of a connection.
 #[derive(Debug)]
 pub enum Socket {
-    /// Anybody who reaches the address.
+    /// TCP: anyone who can reach the address.
     Tcp(TcpStream),
-    /// Somebody on this machine.
+    /// A Unix socket: a process on this machine.
     Unix(UnixStream),
 }
 
-/// How far a peer has gone.
+/// How much of a connection the peer has closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Gone {
-    /// It writes no more; whether it reads is unknown.
+    /// Its writing half; it may still read.
     Half,
-    /// It neither reads nor writes.
+    /// Both halves.
     Whole,
 }
 
@@ -46,16 +46,16 @@ macro_rules! on {
     };
 }
 
-/// The bytes of a connection, for whoever reads and writes them. A write that makes no progress for `patience` fails.
+/// The bytes of a connection, for reader and writer. A write that makes no progress for `patience` fails.
 #[derive(Debug)]
 pub struct Wire {
     socket: Arc<Socket>,
     patience: Duration,
-    /// While the peer has no room: when that is no longer borne.
+    /// Deadline while the peer has no room.
     stalled: Option<Pin<Box<Sleep>>>,
 }
 
-/// Watches the peer of a connection while somebody else reads and writes.
+/// Watches the peer of a connection while others read and write.
 #[derive(Debug, Clone)]
 pub struct Line(Arc<Socket>);
 
@@ -66,12 +66,12 @@ pub fn split(socket: Socket, patience: Duration) -> (Wire, Line) {
 }
 
 impl Line {
-    /// Whether only a write tells a peer that has closed half from one that has closed whole.
+    /// Whether only a write tells a half closed peer from a closed one.
     pub fn is_ambiguous(&self) -> bool {
         matches!(*self.0, Socket::Tcp(_))
     }
 
-    /// Resolves when the peer has gone at least half.
+    /// Resolves when the peer has closed at least its writing half.
     pub async fn gone(&self) -> Gone {
         loop {
             if let Some(gone) = self.look().await {
@@ -80,7 +80,7 @@ impl Line {
         }
     }
 
-    /// Resolves when the peer has gone whole.
+    /// Resolves when the peer has closed both halves.
     pub async fn gone_whole(&self) {
         loop {
             match self.look().await {
@@ -91,10 +91,10 @@ impl Line {
         }
     }
 
-    /// Waits for news of the peer; `None` when that was something else.
+    /// Waits for a change of the peer's state; `None` if it was something else.
     async fn look(&self) -> Option<Gone> {
-        // A closed writing half shows only to who asks for writability, which is nearly always there: reading is waited
-        // for, then all is looked at.
+        // A closed writing half shows only when polling for writability, which is nearly always true: wait for
+        // readability, then check everything.
         if on!(self.0, stream => stream.ready(Interest::READABLE | Interest::ERROR).await).is_err() {
             return Some(Gone::Whole);
         }
@@ -106,11 +106,11 @@ impl Line {
             Ok(_) => {}
         }
         match self.peek() {
-            // Nothing was there: what said so is cleared, and the next look waits.
+            // Nothing was there: clears the readiness, so that the next poll waits.
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
             Err(_) => Some(Gone::Whole),
             Ok(0) => Some(Gone::Half),
-            // It sends the next request already.
+            // It is already sending the next request.
             Ok(_) => {
                 sleep(LOOK).await;
                 None
@@ -126,8 +126,8 @@ impl Line {
         on!(self.0, stream => stream.try_io(Interest::READABLE, || peek(stream.as_fd())))
     }
 
-    /// Takes what the peer still sends, until it has closed or the time is over: a socket that is closed with unread
-    /// bytes takes from its peer what was said last.
+    /// Drains what the peer still sends until it closes or the time is up: closing a socket with unread bytes discards
+    /// what was sent last.
     pub async fn drain(&self, within: Duration) {
         let mut rest = vec![0; 16 * 1024];
         let drain = async {
@@ -182,7 +182,7 @@ impl AsyncWrite for Wire {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // The rest is closed with the last owner.
+        // The rest closes with the last owner.
         let how = rustix::net::Shutdown::Write;
         let outcome = on!(self.socket, stream => rustix::net::shutdown(stream, how));
         Poll::Ready(outcome.map_err(io::Error::from))
@@ -190,7 +190,7 @@ impl AsyncWrite for Wire {
 }
 
 impl Wire {
-    /// Waits for room, but not for ever.
+    /// Waits for room, with a deadline.
     fn bear(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(self.patience)));
         ready!(stalled.as_mut().poll(cx));

@@ -1,4 +1,4 @@
-//! The description of a model that is ready, and the door to it.
+//! Builds the description of a loaded model, and its admission.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -10,12 +10,12 @@ use crate::admission::Admission;
 use crate::calibration::temperatures::Temperatures;
 use crate::config::Config;
 use crate::engine::{LoadedModel, Vocab};
-use crate::model;
+use crate::model_file;
 use crate::sampling::SamplingDefaults;
 use crate::scheduler::Limits;
 use crate::template::ChatTemplate;
 
-/// What is known of a model, also when it is no longer in memory.
+/// Facts about a model that outlive its loading.
 #[derive(Debug)]
 pub struct ModelFacts {
     /// The setting that named it.
@@ -25,22 +25,22 @@ pub struct ModelFacts {
     pub chat_template: String,
     /// Text of the token at the beginning of a sequence.
     pub bos: String,
-    /// Text of the token at the end of a turn.
+    /// Text of the end-of-turn token.
     pub eos: String,
-    /// How tokens are chosen when a request leaves it open.
+    /// Default sampling parameters.
     pub sampling: SamplingDefaults,
     /// Numbers and names from the file's metadata.
     pub metadata: Vec<(String, String)>,
 }
 
-/// Keys of a file's metadata that clients look for, without the architecture before them.
+/// Metadata keys that clients look for, without the architecture prefix.
 const OF_ARCHITECTURE: [&str; 6] =
     ["attention.head_count", "block_count", "embedding_length", "feed_forward_length", "rope.freq_base", "vocab_size"];
-/// The same, as they are.
+/// The same, without any prefix to add.
 const OF_ALL: [&str; 4] =
     ["general.architecture", "general.file_type", "general.quantization_version", "tokenizer.ggml.model"];
 
-/// What it is made of.
+/// The parts to build it from.
 pub(super) struct Description<'a> {
     pub(super) config: &'a Config,
     pub(super) loaded: &'a LoadedModel,
@@ -67,7 +67,7 @@ impl Description<'_> {
             }
         };
         let model = self.model(template.is_some());
-        let defaults = model::sampling_defaults(&model.name, |key| self.loaded.meta(key));
+        let defaults = model_file::sampling_defaults(&model.name, |key| self.loaded.meta(key));
         let admission = Admission::new(Arc::clone(vocab), template, defaults, self.n_ctx, self.config.max_tokens);
         let admission = Arc::new(admission);
         let facts = Arc::new(ModelFacts {
@@ -95,12 +95,12 @@ impl Description<'_> {
         let mut notices = Vec::new();
         let mut notice = |text: String| notices.push(Notice { kind: NoticeKind::Info, text });
         if self.is_builtin && self.config.model == "auto" {
-            notice(model::builtin_notice());
+            notice(model_file::builtin_notice());
         }
         if self.n_ctx < self.config.n_ctx {
-            notice(format!("the context is {} tokens: the model was trained for no more", self.n_ctx));
+            notice(format!("the context is limited to {} tokens, which the model was trained for", self.n_ctx));
         }
-        // Only what somebody has asked for by name.
+        // Only for a model that was chosen by name.
         if let (Some(reason), false) = (&speculation.reason, matches!(&*self.config.draft, "auto" | "none")) {
             notice(reason.clone());
         }
@@ -110,10 +110,10 @@ impl Description<'_> {
     fn template(&self, vocab: &Arc<dyn Vocab>) -> Result<ChatTemplate, Notice> {
         let warning = |text: String| Notice { kind: NoticeKind::Warning, text };
         let Some(source) = self.loaded.chat_template() else {
-            return Err(warning("the model has no chat template: the prompt goes to it as plain text".into()));
+            return Err(warning("the model has no chat template; prompts are sent as plain text".into()));
         };
         ChatTemplate::new(&source, vocab.bos_text(), vocab.eos_text(), &vocab.special_texts()).map_err(|error| {
-            warning(format!("cannot use the model's chat template: {error}; its prompts are plain text"))
+            warning(format!("cannot use the model's chat template: {error}; prompts are sent as plain text"))
         })
     }
 

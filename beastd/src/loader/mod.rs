@@ -1,4 +1,4 @@
-//! From nothing to a model that answers: runs on the worker's thread, reports each stage, then becomes the worker.
+//! Loads a model on the worker's thread, reports each stage, then runs the worker.
 
 mod describe;
 mod speculate;
@@ -15,12 +15,12 @@ use crate::calibration::temperatures::Temperatures;
 use crate::clock::now_us;
 use crate::config::Config;
 use crate::engine::{
-    self, ContextOptions, ENGINE, LlamaEngine, LlamaVocab, LoadError, LoadedModel, ModelOptions, Vocab,
+    self, ContextOptions, ENGINE_BUILD, LlamaEngine, LlamaVocab, LoadError, LoadedModel, ModelOptions, Vocab,
 };
 use crate::governor::Governor;
 use crate::logging;
 use crate::metrics::Metrics;
-use crate::model::{self, Located};
+use crate::model_file::{self, Located};
 use crate::prefix_store::{PrefixStore, StoreKey};
 use crate::scheduler::Limits;
 use crate::trial;
@@ -30,61 +30,60 @@ pub use describe::ModelFacts;
 use speculate::{DraftFile, speculate};
 use tuning::Tuning;
 
-/// How far loading is.
+/// State of the model.
 #[derive(Clone)]
 pub enum LoadState {
-    /// On its way.
+    /// Loading.
     Loading {
-        /// What is being done.
+        /// The current stage.
         stage: LoadStage,
-        /// The share of this stage that is done, 0 to 1.
+        /// Fraction of this stage done, 0 to 1.
         fraction: f32,
     },
-    /// Requests can be admitted.
+    /// Ready: requests can be admitted.
     Ready(Arc<Ready>),
-    /// Another model takes over when this one has answered what it has begun; whoever asks now waits for that.
+    /// Another model will take over once this one has finished its requests; new requests wait for it.
     Leaving(Arc<Ready>),
-    /// There will be no model.
+    /// Failed for good.
     Failed(WireError),
-    /// Not in memory; the next request loads it.
+    /// Unloaded; the next request loads it.
     Unloaded {
-        /// Why the last try to load one failed.
+        /// Why the last attempt to load one failed.
         failed: Option<WireError>,
     },
 }
 
-/// A model that answers.
+/// A loaded model.
 pub struct Ready {
-    /// Its door.
+    /// Its admission.
     pub admission: Arc<Admission>,
     pub model: Model,
-    /// The bounds of its plans.
+    /// Its scheduler limits.
     pub limits: Limits,
-    /// How it is set up for this machine.
+    /// Its tuning for this machine.
     pub tuning: beast_protocol::Tuning,
-    /// What guesses ahead; the counters are elsewhere.
+    /// Its drafters; counters are elsewhere.
     pub speculation: SpeculationStatus,
-    /// Bytes of a kept prefix: for each of its tokens, and besides.
+    /// Bytes of a cached prefix: per token, and fixed.
     pub state_bytes: (u64, u64),
-    /// What stays known of it.
+    /// Facts that outlive it.
     pub facts: Arc<ModelFacts>,
-    /// Those of its decisions; `None` when its file cannot be told from others.
+    /// Temperatures of its decisions; `None` if its file has no fingerprint.
     pub temperatures: Option<Temperatures>,
-    /// What users should know.
+    /// Notices for users.
     pub notices: Vec<Notice>,
     told: AtomicBool,
 }
 
 impl Ready {
-    /// What to tell the next request: warnings each time, the rest once in the life of a daemon, or it would be
-    /// nagging.
+    /// Notices for the next request: warnings every time, others once per daemon.
     pub fn notices_to_tell(&self) -> Vec<Notice> {
         let told = self.told.swap(true, Relaxed);
         self.notices.iter().filter(|notice| !told || notice.kind == NoticeKind::Warning).cloned().collect()
     }
 }
 
-/// Reports the stages of loading, each with its time.
+/// Reports the stages of loading and their times.
 #[derive(Clone)]
 pub struct Progress {
     state: Arc<watch::Sender<LoadState>>,
@@ -111,7 +110,7 @@ impl Progress {
         }
     }
 
-    /// How far loading is, now and later.
+    /// Watches the state.
     pub fn watch(&self) -> watch::Receiver<LoadState> {
         self.state.subscribe()
     }
@@ -121,7 +120,7 @@ impl Progress {
         self.stages.lock().map(|stages| stages.clone()).unwrap_or_default()
     }
 
-    /// Notes a finished stage.
+    /// Records a finished stage.
     pub fn finished(&self, stage: LoadStage, us: u64) {
         tracing::info!(stage = stage.label(), ms = us / 1000, "loaded");
         if let Ok(mut stages) = self.stages.lock() {
@@ -129,12 +128,12 @@ impl Progress {
         }
     }
 
-    /// Ends the reading of weights at the next opportunity: the daemon goes before it was ready.
+    /// Aborts reading weights as soon as possible, because the daemon is ending.
     pub fn abandon(&self) {
         self.abandoned.store(true, Relaxed);
     }
 
-    /// Does a stage and notes its time.
+    /// Runs a stage and records its time.
     fn stage<T, E>(&self, stage: LoadStage, work: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
         self.at(stage, 0.0);
         let began_us = now_us();
@@ -147,7 +146,7 @@ impl Progress {
         self.set(LoadState::Loading { stage, fraction });
     }
 
-    /// The model that was loaded last, whether it still is or not.
+    /// The most recently loaded model, whether or not it still is.
     pub fn last(&self) -> Option<Arc<ModelFacts>> {
         self.last.lock().ok().and_then(|last| last.clone())
     }
@@ -159,12 +158,12 @@ impl Progress {
         self.state.send_replace(state);
     }
 
-    /// Goes on to another state, if this one allows it; returns whether it did.
+    /// Changes the state if the current one allows it; returns whether it did.
     pub(crate) fn advance(&self, next: impl FnOnce(&LoadState) -> Option<LoadState>) -> bool {
         self.state.send_if_modified(|state| next(state).map(|next| *state = next).is_some())
     }
 
-    /// The next load has stages of its own.
+    /// Clears the stages for the next load.
     fn forget_stages(&self) {
         if let Ok(mut stages) = self.stages.lock() {
             stages.clear();
@@ -172,8 +171,7 @@ impl Progress {
     }
 }
 
-/// Starts the thread. The receiver gets the worker's outcome when it ends: an error means that the process should end
-/// too.
+/// Starts the thread. The receiver gets the worker's outcome; on an error the process should end too.
 pub fn spawn(
     config: Arc<Config>,
     progress: Progress,
@@ -187,24 +185,24 @@ pub fn spawn(
             tracing::error!(%error, "the model is gone");
             progress.set(LoadState::Failed(error.clone()));
         }
-        // Nobody waits for it during a shutdown.
+        // During shutdown nothing waits for it.
         let _ = ended.send(result);
     };
-    std::thread::Builder::new().name("worker".into()).spawn(body).expect("the system gives a daemon one thread");
+    std::thread::Builder::new().name("worker".into()).spawn(body).expect("a daemon can start a thread");
     (handle, outcome)
 }
 
-/// Who waits for the model.
+/// The client that waits for the load.
 type Asker = oneshot::Sender<Result<(), WireError>>;
 
-/// Loads and works; gives the model back when it is told to, and waits for the next load.
+/// Loads and works; unloads on request and waits for the next load.
 ///
 /// # Errors
-/// The first load failed, or the engine broke. A later load that fails leaves a daemon without a model; whoever asked
-/// is told why.
+/// When the first load or the engine fails. A later load that fails leaves a daemon without a model and reports to the
+/// client that asked.
 fn live(mut config: Arc<Config>, progress: &Progress, metrics: &Arc<Metrics>, inbox: Inbox) -> Result<(), WireError> {
     let mut inbox = Some(inbox);
-    // The first load was asked for by nobody: the daemon ends when it fails.
+    // No client asked for the first load, so the daemon ends when it fails.
     let mut asker: Option<Asker> = None;
     let mut is_first = true;
     loop {
@@ -215,47 +213,51 @@ fn live(mut config: Arc<Config>, progress: &Progress, metrics: &Arc<Metrics>, in
             Err(error) => Err(error),
         };
         engine::return_memory();
-        tracing::info!("no model is in memory");
-        // Only now: the next model may need the memory. Who asked may have gone.
+        tracing::info!("model unloaded");
+        // Only now: the next model may need the memory. The client may be gone.
         match outcome {
             Ok((rest, given_back)) => {
                 inbox = Some(rest);
                 let _ = given_back.send(());
             }
             Err(error) => {
-                tracing::error!(%error, "the model cannot be loaded");
+                tracing::error!(%error, "cannot load the model");
                 let _ = asker.take().map(|asker| asker.send(Err(error)));
             }
         }
         is_first = false;
-        let Some((next, loaded)) = next_load(inbox.as_mut().expect("it came back")) else { return Ok(()) };
+        let Some((next, loaded)) = next_load(inbox.as_mut().expect("it was returned")) else { return Ok(()) };
         (config, asker) = (next, Some(loaded));
         progress.forget_stages();
     }
 }
 
-/// Waits, without a model, for the next to be loaded; `None` at the end.
+/// Waits without a model for the next load; `None` on shutdown.
 fn next_load(inbox: &mut Inbox) -> Option<(Arc<Config>, Asker)> {
     loop {
         match inbox.commands.blocking_recv()? {
             Command::Load(config, loaded) => return Some((config, loaded)),
             Command::Submit(submission) => submission.fail(crate::worker::shutting_down()),
             Command::Unload(given_back) => drop(given_back.send(())),
-            // Dropping a job's end of its channel tells whoever waits the same.
+            // Dropping a job's channel reports the same to its client.
             Command::Cancel(_) | Command::Embed(_) | Command::StopEmbedding => {}
             Command::Stop => return None,
         }
     }
 }
 
-/// An error with what llama.cpp said before. That there was no memory is then found in its words alone.
+/// Adds llama.cpp's last log message to an error. Only that says whether memory ran out.
 fn told(error: String, reason: Option<String>) -> String {
     let Some(reason) = reason else { return error };
     let error = match reason.to_lowercase().contains("allocate memory") {
-        true => "not enough memory to load the model; try: end another program, or use a smaller model".into(),
+        true => "not enough memory to load the model; try: close other programs, or use a smaller model".into(),
         false => error,
     };
     format!("{error} (llama.cpp: {reason})")
+}
+
+fn unavailable(error: &dyn std::fmt::Display) -> WireError {
+    WireError::new(ErrorCode::ModelUnavailable, told(error.to_string(), logging::take_engine_error()))
 }
 
 fn load_and_work(
@@ -265,37 +267,14 @@ fn load_and_work(
     inbox: &mut Option<Inbox>,
     asker: &mut Option<Asker>,
 ) -> Result<Ended, WireError> {
-    let unavailable = |error: &dyn std::fmt::Display| {
-        let text = told(error.to_string(), logging::take_engine_error());
-        WireError::new(ErrorCode::ModelUnavailable, text)
-    };
     engine::log_to_tracing();
-    // What llama.cpp said before is not the reason for what fails now.
+    // Discards earlier log messages of llama.cpp.
     drop(logging::take_engine_error());
-    let (located, tuning) = progress
-        .stage(LoadStage::ModelFile, || {
-            let located = model::locate(&config.model)?;
-            let tuning = Tuning::new(config, &located);
-            Ok::<_, model::ModelError>((located, tuning))
-        })
-        .map_err(|error| unavailable(&error))?;
-    let loaded = progress
-        .stage(LoadStage::Weights, || weights(config, progress, &located, &tuning))
-        .map_err(|error| unavailable(&error))?;
-    let loaded = Arc::new(loaded);
-
+    let (located, tuning, loaded) = read(config, progress)?;
     let n_ctx = config.n_ctx.min(loaded.n_ctx_train() as usize);
     let on_gpu = loaded.n_gpu_layers() > 0;
     let limits = tuning.limits(config, n_ctx, on_gpu);
-    let context = ContextOptions {
-        n_cells: limits.n_cells,
-        n_places: limits.n_slots + limits.n_prefixes,
-        n_batch: limits.n_batch,
-        // One graph pass holds a chunk and no more: larger compute buffers would never be used.
-        n_ubatch: limits.lone_chunk.max(limits.n_slots),
-        n_threads: tuning.n_threads,
-        n_draft: config.n_draft().min(loaded.max_states() - 1),
-    };
+    let context = context_options(limits, tuning.n_threads, config.n_draft().min(loaded.max_states() - 1));
     let vocab: Arc<dyn Vocab> = Arc::new(LlamaVocab::new(Arc::clone(&loaded)));
     let draft = DraftFile::load(config, &located, on_gpu);
     let (mut engine, draft) = progress
@@ -315,7 +294,7 @@ fn load_and_work(
     let ready = description.ready(temperatures, &vocab, tuning.status(limits), speculation_status, state_bytes);
     progress.set(LoadState::Ready(Arc::new(ready)));
     let _ = asker.take().map(|asker| asker.send(Ok(())));
-    // A GPU does not wait for the CPU's threads.
+    // A GPU does not wait for CPU threads.
     let n_governed = if config.governor && !on_gpu { context.n_threads } else { 1 };
     let n_cores = std::thread::available_parallelism().map_or(1, usize::from);
     let parts = Parts {
@@ -332,7 +311,32 @@ fn load_and_work(
     worker.run().map_err(|error| WireError::new(ErrorCode::Engine, format!("the engine failed: {error}")))
 }
 
-/// Reads the weights, of a file that has survived a trial: the built-in model needs none.
+/// Finds the file, settles how it is run, and reads its weights.
+fn read(config: &Config, progress: &Progress) -> Result<(Located, Tuning, Arc<LoadedModel>), WireError> {
+    let find = || {
+        let located = model_file::locate(&config.model)?;
+        let tuning = Tuning::new(config, &located);
+        Ok::<_, model_file::ModelError>((located, tuning))
+    };
+    let (located, tuning) = progress.stage(LoadStage::ModelFile, find).map_err(|error| unavailable(&error))?;
+    let read = || weights(config, progress, &located, &tuning);
+    let loaded = progress.stage(LoadStage::Weights, read).map_err(|error| unavailable(&error))?;
+    Ok((located, tuning, Arc::new(loaded)))
+}
+
+fn context_options(limits: Limits, n_threads: usize, n_draft: usize) -> ContextOptions {
+    ContextOptions {
+        n_cells: limits.n_cells,
+        n_places: limits.n_slots + limits.n_prefixes,
+        n_batch: limits.n_batch,
+        // A graph pass holds one chunk: larger compute buffers would never be used.
+        n_ubatch: limits.lone_chunk.max(limits.n_slots),
+        n_threads,
+        n_draft,
+    }
+}
+
+/// Reads the weights of a file that has passed a trial; the built-in model needs none.
 fn weights(config: &Config, progress: &Progress, located: &Located, tuning: &Tuning) -> Result<LoadedModel, LoadError> {
     let is_abandoned = || progress.abandoned.load(Relaxed);
     let fingerprint = tuning.fingerprint.filter(|_| !located.is_builtin);
@@ -349,19 +353,19 @@ fn weights(config: &Config, progress: &Progress, located: &Located, tuning: &Tun
         reporter.at(LoadStage::Weights, share);
         !reporter.abandoned.load(Relaxed)
     })?;
-    // Before anything is computed, and before anybody reads its template.
+    // Before anything is computed or the template is used.
     trial.map_or(Ok(()), |trial| trial.finish(is_abandoned)).map_err(LoadError::Trial)?;
     Ok(loaded)
 }
 
-/// The prefixes on disk; none when they are not wanted or cannot be had, which the log says.
+/// The prefixes on disk; `None` when disabled or unusable, which is logged.
 fn open_store(config: &Config, tuning: &Tuning) -> Option<PrefixStore> {
     let model = tuning.fingerprint.filter(|_| config.prefix_disk_mib > 0 && config.n_prefixes > 0)?;
     let folder = beast_launchd::paths::cache_dir().ok()?.join("prefixes");
-    let key = StoreKey { model, engine: ENGINE.to_owned(), kv_type: "f16".to_owned() };
+    let key = StoreKey { model, engine: ENGINE_BUILD.to_owned(), kv_type: "f16".to_owned() };
     PrefixStore::open(&folder, key, config.prefix_disk_mib.saturating_mul(1 << 20))
         .inspect_err(|error| {
-            tracing::warn!(folder = %folder.display(), %error, "beginnings of prompts are not kept on disk");
+            tracing::warn!(folder = %folder.display(), %error, "prompt prefixes are not cached on disk");
         })
         .ok()
 }

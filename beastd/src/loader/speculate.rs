@@ -1,4 +1,4 @@
-//! Who guesses ahead: the draft model's file and context, and what is said about it.
+//! Sets up speculative decoding: the draft model's file and context, and how it is reported.
 
 use std::sync::Arc;
 
@@ -8,18 +8,17 @@ use super::tuning::Tuning;
 use crate::config::Config;
 use crate::engine::{self, ContextOptions, DraftModel, Drafter, Engine, LlamaEngine, LoadedModel, ModelOptions, Vocab};
 use crate::fingerprint::fingerprint;
-use crate::model::{self, Located};
+use crate::model_file::{self, Located};
 use crate::speculation::{Speculation, StepCosts, Wish};
 use crate::trial;
 
-/// A draft model in memory, or why there is none. A draft model that cannot be used never keeps the model from
-/// answering.
+/// A draft model in memory, or why there is none. An unusable draft model never keeps the model from answering.
 pub(super) struct DraftFile {
     loaded: Option<LoadedModel>,
     reason: Option<String>,
 }
 
-/// A draft model that guesses, its name, or why there is none.
+/// A drafter and its name, or why there is none.
 pub(super) struct Draft<'model> {
     drafter: Option<Box<dyn Drafter + 'model>>,
     name: Option<String>,
@@ -29,7 +28,7 @@ pub(super) struct Draft<'model> {
 impl DraftFile {
     pub(super) fn load(config: &Config, located: &Located, on_gpu: bool) -> Self {
         let is_wanted = config.n_draft() > 0 && matches!(&*config.speculation, "auto" | "draft");
-        let path = if is_wanted { model::locate_draft(&config.draft, located, on_gpu) } else { Ok(None) };
+        let path = if is_wanted { model_file::locate_draft(&config.draft, located, on_gpu) } else { Ok(None) };
         let loaded = path.map_err(|error| error.to_string()).and_then(|path| {
             let Some(path) = path else { return Ok(None) };
             let is_builtin = config.draft == "builtin" || located.is_builtin && config.draft == "auto";
@@ -38,7 +37,7 @@ impl DraftFile {
                 trial.map_or(Ok(()), |trial| trial.finish(|| false))?;
             }
             let n_gpu_layers = u32::try_from(config.n_gpu_layers).ok();
-            // A small model's weights are worth no calibration of their own.
+            // A small model's weights are not worth a calibration.
             let options =
                 ModelOptions { path, n_gpu_layers, mmap: config.mmap, repack: false, kernels: config.kernels };
             engine::load(&options, |_| true).map(Some).map_err(|error| error.to_string())
@@ -64,7 +63,7 @@ impl DraftFile {
     }
 }
 
-/// Puts it together, with what there is to say about it.
+/// Combines the drafters, with their description.
 pub(super) fn speculate<'model>(
     config: &Config,
     engine: &LlamaEngine<'_>,
@@ -88,7 +87,7 @@ pub(super) fn speculate<'model>(
     }
     let reason = match () {
         () if config.n_draft() == 0 => Some("turned off in the configuration".to_owned()),
-        () if n_max == 0 => Some("this model's memory cannot take guesses back".to_owned()),
+        () if n_max == 0 => Some("this model cannot roll back drafts".to_owned()),
         () => draft.reason,
     };
     let n_max_u32 = u32::try_from(n_max).unwrap_or(u32::MAX);

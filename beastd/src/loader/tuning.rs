@@ -1,16 +1,15 @@
-//! How the engine is set up for this machine: the configuration, where that leaves it open the calibration, else what
-//! usually is right.
+//! Tunes the engine for this machine: from the configuration, else from the calibration, else from defaults.
 
 use crate::calibration::{self, Calibration, Found};
 use crate::config::Config;
 use crate::engine;
 use crate::fingerprint;
-use crate::model::Located;
+use crate::model_file::Located;
 use crate::scheduler::Limits;
 
-/// Settings that are settled.
+/// The resolved settings.
 pub(super) struct Tuning {
-    /// What tells the model from others; `None` when its file cannot be read, which loading will say.
+    /// Identifies the model; `None` when its file cannot be read, which loading will report.
     pub(super) fingerprint: Option<[u8; 32]>,
     pub(super) n_threads: usize,
     pub(super) repack: bool,
@@ -32,16 +31,16 @@ impl Tuning {
                 let origin = calibration.origin();
                 (Some(*calibration), origin)
             }
-            Found::Foreign(why) => (None, format!("{why}; measure: beastctl bench --calibrate")),
+            Found::Foreign(why) => (None, format!("{why}; try: beastctl bench --calibrate")),
             Found::Nothing if !config.calibration => (None, "calibration is turned off".to_owned()),
-            Found::Nothing => (None, "not measured yet; measure: beastctl bench --calibrate".to_owned()),
+            Found::Nothing => (None, "not calibrated yet; try: beastctl bench --calibrate".to_owned()),
         };
         let chosen = calibration.as_ref().map(|calibration| calibration.chosen);
         let repack = match &*config.repack {
             "on" => true,
             "off" => false,
-            // On x86 rearranged weights were seen to read prompts at little more than half the speed, and to answer no
-            // quicker than kernels of ours do with plain ones; Arm's instructions for matrices need them.
+            // On x86, repacked weights prefill at little more than half the speed and decode no faster than our kernels
+            // with plain ones; Arm's matrix instructions need them.
             _ => chosen.map_or(!cfg!(target_arch = "x86_64"), |chosen| chosen.repack),
         };
         let n_threads = match (config.n_threads, chosen) {
@@ -51,7 +50,7 @@ impl Tuning {
         Self { fingerprint, n_threads, repack, calibration, origin }
     }
 
-    /// The bounds of plans.
+    /// The scheduler's limits.
     pub(super) fn limits(&self, config: &Config, n_ctx: usize, on_gpu: bool) -> Limits {
         let chosen = self.calibration.as_ref().map(|calibration| calibration.chosen);
         let prefill_chunk = match chosen {
@@ -73,14 +72,14 @@ impl Tuning {
             n_waiting: config.max_waiting,
             decode_width: decode_width.unwrap_or(config.n_slots).max(1),
             n_prefix_cells: usize::MAX,
-            // On a CPU each cell in use costs every token of every sequence: attention looks at the mask of the whole
-            // pool. Four parts of a context's length at once took 1.2 times as long as one after the other (LFM2-350M;
-            // 1.0 for 2.6B).
+            // On a CPU, each cell in use costs every token of every sequence: attention scans the mask of the whole
+            // pool. Four parts of a full context at once took 1.2 times as long as one after the other (LFM2-350M; 1.0
+            // for 2.6B).
             n_background_cells: if on_gpu { usize::MAX } else { n_ctx },
         }
     }
 
-    /// What a step of n tokens was measured to cost: (tokens, microseconds).
+    /// Measured cost of a step of n tokens: (tokens, microseconds).
     pub(super) fn verify_costs(&self) -> Vec<(usize, f64)> {
         let is_for_these = |calibration: &&Calibration| calibration.chosen.n_threads == self.n_threads;
         let calibration = self.calibration.as_ref().filter(is_for_these);
@@ -88,7 +87,7 @@ impl Tuning {
         costs.into_iter().flatten().map(|cost| (cost.n_tokens, cost.ms * 1000.0)).collect()
     }
 
-    /// What `status` says.
+    /// The description for `status`.
     pub(super) fn status(&self, limits: Limits) -> beast_protocol::Tuning {
         beast_protocol::Tuning {
             origin: self.origin.clone(),
@@ -99,8 +98,8 @@ impl Tuning {
     }
 }
 
-/// Most cells of kept prefixes, from their bound in bytes. `state_bytes` is what a prefix takes for each of its tokens,
-/// and besides.
+/// Most cells of cached prefixes, from their limit in bytes. `state_bytes` is the size of a prefix per token, and
+/// fixed.
 pub(super) fn prefix_cells(config: &Config, limits: Limits, state_bytes: (u64, u64)) -> usize {
     let (per_token, per_prefix) = state_bytes;
     if config.prefix_ram_mib == 0 {

@@ -1,7 +1,6 @@
-//! The log's files: `beastd.YYYY-MM-DD.log`, then `beastd.YYYY-MM-DD.part002.log`, so that the order of their names is
-//! that of their lines.
+//! The log files: `beastd.YYYY-MM-DD.log`, then `beastd.YYYY-MM-DD.part002.log`, so that names sort like their lines.
 //!
-//! May know: files and the date. Never knows: what is logged.
+//! May know: files and the date. Never knows: the log's contents.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Write};
@@ -11,10 +10,10 @@ use std::time::SystemTime;
 
 use beast_launchd::{file, paths};
 
-/// A file that has grown to this is followed by another.
+/// A file of this size is followed by another.
 const MAX_BYTES: u64 = 4 << 20;
 
-/// Files that nobody else can read; the oldest go, so that there are at most `n_files` of `max_bytes`.
+/// Private files; the oldest are removed, so that at most `n_files` of `max_bytes` exist.
 pub(super) struct LogFiles {
     folder: PathBuf,
     n_files: usize,
@@ -26,15 +25,15 @@ pub(super) struct LogFiles {
 }
 
 impl LogFiles {
-    /// Goes on with the last file of today.
+    /// Continues today's last file.
     ///
     /// # Errors
-    /// When the folder cannot be made, or the file is not a regular one that can be written.
+    /// When the folder cannot be created, or the file is not a writable regular file.
     pub(super) fn open(folder: &Path, n_files: usize) -> io::Result<Self> {
         DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
         let is_ours = paths::log_dir().is_ok_and(|ours| ours == folder);
         if is_ours && fs::metadata(folder)?.permissions().mode() & 0o077 != 0 {
-            // Made before it was private. Whoever named a folder has it as it is.
+            // An older version may have created it with other modes. A folder chosen by the user keeps its own.
             let _ = fs::set_permissions(folder, Permissions::from_mode(0o700));
         }
         Self::at(folder, n_files, MAX_BYTES, &today())
@@ -61,7 +60,7 @@ impl LogFiles {
         Ok(())
     }
 
-    /// What cannot be removed stays.
+    /// Files that cannot be removed stay.
     fn forget_oldest(&self) {
         let Ok(mut names) = names(&self.folder) else { return };
         names.sort();
@@ -92,7 +91,7 @@ impl Write for LogFiles {
     }
 }
 
-/// In UTC, as the lines are.
+/// In UTC, like the lines.
 fn today() -> String {
     let now = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
     now.split('T').next().unwrap_or_default().to_owned()
@@ -103,7 +102,7 @@ fn name(day: &str, part: u32) -> String {
     if part == 1 { format!("beastd.{day}.log") } else { format!("beastd.{day}.part{part:03}.log") }
 }
 
-/// Which part of a day a file is.
+/// The part of a day's log.
 fn part_of(file_name: &str, day: &str) -> Option<u32> {
     let part = file_name.strip_prefix("beastd.")?.strip_prefix(day)?.strip_suffix("log")?;
     if part == "." { Some(1) } else { part.strip_prefix(".part")?.strip_suffix('.')?.parse().ok() }
@@ -119,7 +118,7 @@ fn open(path: &Path) -> io::Result<(File, u64)> {
     let file = file::open_with(OpenOptions::new().append(true).create(true).mode(0o600), path)?;
     let metadata = file.metadata()?;
     if metadata.permissions().mode() & 0o077 != 0 {
-        // Fails where it is not ours.
+        // Fails if it is not ours.
         let _ = file.set_permissions(Permissions::from_mode(0o600));
     }
     Ok((file, metadata.len()))

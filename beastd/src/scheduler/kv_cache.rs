@@ -1,8 +1,8 @@
-//! The ledger of KV cells: how many each slot holds of the one pool that all share.
+//! The ledger of KV cells: how many each slot holds of the shared pool.
 
 use crate::batch::SlotId;
 
-/// Counts only; the cells themselves are the engine's.
+/// Only counts; the engine owns the cells.
 #[derive(Debug, Clone)]
 pub struct KvCache {
     n_cells: usize,
@@ -15,7 +15,7 @@ impl KvCache {
         Self { n_cells, held: vec![0; n_slots] }
     }
 
-    /// Cells that nobody holds.
+    /// Free cells.
     pub fn n_free(&self) -> usize {
         self.n_cells - self.n_used()
     }
@@ -36,12 +36,12 @@ impl KvCache {
         self.held[slot.0 as usize] += n;
     }
 
-    /// Takes the last `n` cells of the slot back.
+    /// Takes back the last `n` cells of the slot.
     pub fn give_back(&mut self, slot: SlotId, n: usize) {
         self.held[slot.0 as usize] -= n;
     }
 
-    /// Takes all cells of the slot back.
+    /// Takes back all cells of the slot.
     pub fn release(&mut self, slot: SlotId) {
         self.held[slot.0 as usize] = 0;
     }

@@ -1,8 +1,22 @@
-//! Decides what the next step computes: continuous batching over a few slots.
+//! Decides what the next step computes: continuous batching over a few slots. Knows no engine.
 //!
-//! A step is three calls: [`Scheduler::schedule`] returns a plan, the engine runs it, [`Scheduler::commit`] takes the
-//! outcome in. The scheduler touches no tensor and has no clock, channel, lock, log or randomness, so that a test can
-//! replay any history.
+//! ```text
+//! schedule(drafts) → Batch:
+//!     give way         a background sequence gives its slot up for a request that somebody waits for
+//!     admit            waiting → running, in order, while slots and cells last; copies the longest kept prefix
+//!     reserve cells    evict kept prefixes; if decoding still lacks cells, preempt the youngest sequence
+//!     grant decode     one token for each sequence that decodes, those that have waited longest first
+//!     grant prefill    what is left of the budget to one prompt: the shortest remainder, every eighth time the oldest
+//!     add drafts       if nobody prefills and all of them fit
+//! the engine runs the batch and samples
+//! commit(sampled) → Committed:
+//!     book cells       what was computed and accepted stays, rejected drafts give their cells back
+//!     keep prefixes    copy a sequence that has reached a boundary that others may share
+//!     append tokens    the worker delivers them, and calls `finish` for a sequence that has ended
+//! ```
+//!
+//! The scheduler touches no tensor and has no clock, channel, lock, log or randomness, so that a test can replay any
+//! history. Instead of `commit`, `undo` and `interrupt` forget a plan that was not run.
 
 mod kv_cache;
 mod room;
@@ -16,45 +30,45 @@ pub use sequence::Sequence;
 use crate::batch::{Batch, KvEdit, Logprobs, Row, Sampled, SeqId, SlotId, Token};
 use crate::prefix_cache::{PrefixCache, PrefixStats};
 
-/// The bounds of a plan.
+/// Limits of a plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Sequences that run at once.
+    /// Sequences that may run at once.
     pub n_slots: usize,
-    /// Prefixes that are kept, in cells that no sequence needs.
+    /// Prefixes that may be cached, in cells that no sequence needs.
     pub n_prefixes: usize,
-    /// KV cells in all; at least the longest sequence.
+    /// KV cells in total; at least the longest sequence.
     pub n_cells: usize,
-    /// Tokens of one step; at least one for each slot.
+    /// Tokens per step; at least one per slot.
     pub n_batch: usize,
-    /// Prompt tokens of one step, which is what a cancel or a new request waits for. Halved while others decode.
+    /// Prompt tokens per step, which is what a cancel or a new request waits for. Halved while others decode.
     pub prefill_chunk: usize,
-    /// The same for a prompt that is alone, which the engine gives up when somebody comes; not smaller.
+    /// The same for a lone prompt, whose chunk the engine interrupts for new requests; not smaller.
     pub lone_chunk: usize,
-    /// Sequences that may wait.
+    /// Sequences that may wait in the queue.
     pub n_waiting: usize,
-    /// Sequences that decode in one step; the others take turns with them.
+    /// Sequences that may decode in one step; beyond that they take turns.
     pub decode_width: usize,
-    /// Most cells of all kept prefixes together.
+    /// Cells that all cached prefixes may use together.
     pub n_prefix_cells: usize,
-    /// Tokens of all sequences of the background that run, beyond which no other of them is begun.
+    /// Tokens of all running background sequences; beyond this no other one starts.
     pub n_background_cells: usize,
 }
 
-/// What a step meant for one sequence that asked for a token.
+/// The outcome of a step for one sequence that asked for a token.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Committed {
     /// Whose they are.
     pub seq: SeqId,
-    /// Its next tokens; several when drafts were right.
+    /// Its next tokens; several when drafts were accepted.
     pub tokens: Vec<Token>,
-    /// One for each of them, or none.
+    /// One per token, or none.
     pub logprobs: Vec<Logprobs>,
-    /// Whether it has reached its limit; it must be finished now.
+    /// Whether the sequence has reached its limit and must be finished now.
     pub at_limit: bool,
 }
 
-/// What a plan computes for one sequence.
+/// The work planned for one sequence.
 #[derive(Debug)]
 struct Planned {
     seq: SeqId,
@@ -62,25 +76,24 @@ struct Planned {
     n_draft: usize,
 }
 
-/// The oldest prompt is read in one of so many steps that read a prompt, whatever comes after it.
+/// At least one in this many prefill steps goes to the oldest prompt.
 const OLDEST_EVERY: u32 = 8;
 
-/// What was given up for room.
+/// What was freed to make room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Room {
-    /// A kept prefix.
+    /// A cached prefix.
     Evicted,
-    /// The cells of this sequence, which starts again later.
+    /// The cells of this sequence, which restarts later.
     Preempted(SeqId),
-    /// There is nothing that could be.
+    /// There was nothing to free.
     None,
 }
 
 /// All sequences between admission and their end, in two queues: `waiting` and `running`.
 ///
-/// A sequence in `running` has a slot. Both queues are in the order of arrival: a preempted sequence is the youngest of
-/// those that ran, and goes back to the head of the queue. Behind those that wait for themselves wait those of the
-/// background.
+/// A sequence in `running` has a slot. Both queues are in order of arrival: a preempted sequence is the youngest
+/// running one and returns to the head of the queue. Background sequences wait behind all others.
 #[derive(Debug)]
 pub struct Scheduler {
     limits: Limits,
@@ -90,19 +103,19 @@ pub struct Scheduler {
     idle: VecDeque<SlotId>,
     cache: KvCache,
     prefixes: PrefixCache,
-    /// What the next plan changes first, so that the engine's cells follow the ledger.
+    /// Changes that the next plan makes first, so that the engine's cells match the ledger.
     edits: Vec<KvEdit>,
-    /// Rows of the plan that is being run.
+    /// Rows of the plan that is running.
     planned: Vec<Planned>,
     n_steps: u64,
-    /// Nobody is admitted: a sequence was preempted, and none has ended since. It would take the same cells, and lose
-    /// them again.
+    /// Nothing is admitted: a sequence was preempted and none has ended since. A new one would take the same cells and
+    /// lose them again.
     full: bool,
     n_preempted: u64,
 }
 
 impl Scheduler {
-    /// Nothing waits, nothing runs.
+    /// An empty scheduler.
     pub fn new(limits: Limits) -> Self {
         assert!(
             limits.n_slots > 0
@@ -131,14 +144,17 @@ impl Scheduler {
         }
     }
 
-    /// Puts a sequence at the end of the queue; before all of the background, unless it belongs there.
+    /// Queues a sequence: at the end, or in front of all background sequences unless it is one itself.
     ///
     /// # Errors
-    /// Gives it back when the queue is full.
+    /// Returns the sequence when the queue is full.
     pub fn add(&mut self, sequence: Sequence) -> Result<(), Sequence> {
-        assert!(sequence.n_max <= self.limits.n_cells && sequence.n_prompt > 0, "admission let too long a sequence in");
+        assert!(
+            sequence.n_max <= self.limits.n_cells && sequence.n_prompt > 0,
+            "admission accepted a sequence that is too long"
+        );
         let n = if sequence.yields() { self.waiting.len() } else { self.n_waiting_first() };
-        // Those that will find an idle slot in the next plan do not count as waiting; nor do those that this one
+        // Sequences that get an idle slot in the next plan do not count as waiting, nor do those that this one
         // overtakes.
         if n >= self.limits.n_waiting + self.idle.len() {
             return Err(sequence);
@@ -147,13 +163,13 @@ impl Scheduler {
         Ok(())
     }
 
-    /// How many of the waiting are not in the background; they come first.
+    /// How many waiting sequences are not in the background; they come first.
     fn n_waiting_first(&self) -> usize {
         self.waiting.iter().position(Sequence::yields).unwrap_or(self.waiting.len())
     }
 
-    /// Those for which guessing ahead makes sense in the next plan: all that decode, but nobody while a prompt is read,
-    /// since rows of different lengths cost the engine a pass of their own. With each, how many drafts it has room for.
+    /// Sequences to draft for in the next plan, with how many drafts each has room for: all that decode, but none
+    /// during prefill, since each row length costs the engine a pass of its own.
     pub fn draftable(&self) -> Vec<(&Sequence, usize)> {
         let is_reading = self.running.iter().any(|sequence| sequence.n_pending() > 1);
         let has_slot = !self.idle.is_empty() && !self.is_held_back();
@@ -164,10 +180,9 @@ impl Scheduler {
         self.running.iter().map(|sequence| (sequence, sequence.n_draft_max())).collect()
     }
 
-    /// The next step's work; empty when there is none. Must be followed by `commit` or `undo`.
+    /// Plans the next step; empty when there is no work. Must be followed by `commit` or `undo`.
     ///
-    /// Running sequences come first, one token each and what is guessed to follow. What is left of the budget goes to a
-    /// prompt.
+    /// Running sequences come first, with one token each and its drafts. The rest of the budget goes to a prompt.
     pub fn schedule(&mut self, drafts: &[(SeqId, Vec<Token>)]) -> Batch {
         assert!(self.planned.is_empty(), "the last plan was neither committed nor undone");
         let mut batch = Batch::default();
@@ -196,12 +211,12 @@ impl Scheduler {
         batch
     }
 
-    /// What the next plan would change first; for whoever needs the engine's cells to follow the ledger now.
+    /// The pending edits, for callers that need the engine's cells to match the ledger now.
     pub fn take_edits(&mut self) -> Vec<KvEdit> {
         std::mem::take(&mut self.edits)
     }
 
-    /// Takes the outcome of the plan in: computed cells, and a token for each row that asked for one.
+    /// Records the outcome of the plan: computed cells, and tokens for each row that asked for one.
     pub fn commit(&mut self, sampled: &[Sampled]) -> Vec<Committed> {
         for Planned { seq, n_known, n_draft } in std::mem::take(&mut self.planned) {
             // A sequence that was cancelled between plan and commit is gone.
@@ -227,7 +242,7 @@ impl Scheduler {
         committed
     }
 
-    /// Forgets the plan: the engine did not run it. Its edits were made.
+    /// Discards the plan because the engine did not run it. Its edits have been made.
     pub fn undo(&mut self) {
         for Planned { seq, n_known, n_draft } in std::mem::take(&mut self.planned) {
             let sequence = self.running.iter().find(|sequence| sequence.id == seq);
@@ -237,8 +252,8 @@ impl Scheduler {
         }
     }
 
-    /// Forgets the plan like `undo`: the engine gave it up for somebody who came. The prompt that was read in it goes
-    /// on in regular chunks to its end, so that a stream of short requests takes one large chunk from it and no more.
+    /// Discards the plan like `undo`, because it was interrupted for a new request. Its prompt continues in regular
+    /// chunks, so that a stream of short requests costs it one large chunk at most.
     pub fn interrupt(&mut self) {
         for Planned { seq, .. } in &self.planned {
             if let Some(sequence) = self.running.iter_mut().find(|sequence| sequence.id == *seq) {
@@ -248,7 +263,7 @@ impl Scheduler {
         self.undo();
     }
 
-    /// Finds room when the engine found none: kept prefixes go first, then the youngest running sequence.
+    /// Frees cells when the engine found no room: first cached prefixes, then the youngest running sequence.
     pub fn make_room(&mut self) -> Room {
         if self.evict(None) {
             return Room::Evicted;
@@ -256,8 +271,8 @@ impl Scheduler {
         self.preempt().map_or(Room::None, Room::Preempted)
     }
 
-    /// Takes the cells of the youngest running sequence away; it starts again, from the head of the queue, with all its
-    /// tokens. `None` when a single one runs: nothing would be gained.
+    /// Preempts the youngest running sequence; it restarts from the head of the queue with all its tokens. `None` when
+    /// only one runs, as nothing would be gained.
     fn preempt(&mut self) -> Option<SeqId> {
         if self.running.len() < 2 {
             return None;
@@ -273,14 +288,13 @@ impl Scheduler {
         Some(id)
     }
 
-    /// Ends a sequence, wherever it is, and frees what it held. The only way out.
+    /// Ends a sequence, wherever it is, and frees its cells. The only way out.
     pub fn finish(&mut self, id: SeqId) -> Option<Sequence> {
         if let Some(n) = self.waiting.iter().position(|sequence| sequence.id == id) {
             return self.waiting.remove(n);
         }
         let n = self.running.iter().position(|sequence| sequence.id == id)?;
-        // A conversation goes on where this answer ends; the answer to a part of something is no conversation, nor is a
-        // prompt that was scored.
+        // A conversation continues from here; the answer to one part of a long input, or a scored prompt, does not.
         if !self.running[n].is_background && !self.running[n].is_scored {
             self.keep_prefix(n);
         }
@@ -290,17 +304,17 @@ impl Scheduler {
         Some(sequence)
     }
 
-    /// Sequences with a slot, in the order of arrival.
+    /// Sequences with a slot, in order of arrival.
     pub fn running(&self) -> impl Iterator<Item = &Sequence> {
         self.running.iter()
     }
 
-    /// Sequences without one, next first.
+    /// Sequences without a slot, next first.
     pub fn waiting(&self) -> impl Iterator<Item = &Sequence> {
         self.waiting.iter()
     }
 
-    /// Whether there is nothing to do.
+    /// Whether there is no work.
     pub fn is_idle(&self) -> bool {
         self.running.is_empty() && self.waiting.is_empty()
     }
@@ -310,18 +324,18 @@ impl Scheduler {
         &self.cache
     }
 
-    /// The kept prefixes.
+    /// Statistics of cached prefixes.
     pub fn prefixes(&self) -> PrefixStats {
         self.prefixes.stats()
     }
 
-    /// The longest kept prefix of these tokens: its length.
+    /// Length of the longest cached prefix of these tokens.
     pub fn prefix_len(&self, tokens: &[Token]) -> usize {
         self.prefixes.find(tokens).map_or(0, |(_, n)| n)
     }
 
-    /// A place to restore a prefix of `n` tokens to, if there is room beside what runs and what waits first. The engine
-    /// must make the edits first (`take_edits`); then `restored` says what came of it.
+    /// Reserves a slot to restore a prefix of `n` tokens to, if there is room beside running sequences and the next
+    /// waiting one. The engine must make the edits first (`take_edits`); then call `restored`.
     pub fn begin_restore(&mut self, n: usize) -> Option<SlotId> {
         let n_next = self.waiting.front().map_or(0, |sequence| sequence.tokens.len());
         if self.idle.is_empty() || self.full || n + n_next > self.limits.n_cells {
@@ -330,7 +344,7 @@ impl Scheduler {
         self.place_for(n)
     }
 
-    /// The place holds these tokens now; none when that failed.
+    /// The slot now holds these tokens; `None` when restoring failed.
     pub fn restored(&mut self, place: SlotId, tokens: Option<Vec<Token>>) {
         match tokens {
             Some(tokens) => {
@@ -342,23 +356,23 @@ impl Scheduler {
         }
     }
 
-    /// A kept prefix that is worth a place on disk and has none yet: an instruction, or whatever was used again. It
-    /// counts as saved from now on.
+    /// A cached prefix worth saving to disk: an instruction, or one that was used again. It counts as saved from now
+    /// on.
     pub fn next_to_save(&mut self) -> Option<(SlotId, Vec<Token>)> {
         let (place, tokens) = self.prefixes.next_to_save()?;
         self.prefixes.set_saved(place);
         Some((place, tokens))
     }
 
-    /// How often a sequence lost its cells.
+    /// How often a sequence was preempted.
     pub fn n_preempted(&self) -> u64 {
         self.n_preempted
     }
 
-    /// Audits the books; for tests.
+    /// Audits the ledger; for tests.
     ///
     /// # Panics
-    /// When they do not add up.
+    /// When it does not add up.
     pub fn check(&self) {
         assert_eq!(self.running.len() + self.idle.len(), self.limits.n_slots, "each slot is idle or has one sequence");
         let mut slots: Vec<_> = self.idle.iter().copied().chain(self.running.iter().filter_map(|s| s.slot)).collect();
@@ -379,13 +393,13 @@ impl Scheduler {
             assert_eq!(self.cache.held(*slot), 0, "an idle slot holds nothing");
         }
         for sequence in &self.waiting {
-            assert!(sequence.slot.is_none() && sequence.n_cached == 0, "who waits holds nothing");
+            assert!(sequence.slot.is_none() && sequence.n_cached == 0, "a waiting sequence holds nothing");
         }
-        assert!(self.cache.n_used() <= self.limits.n_cells, "no more cells than there are");
+        assert!(self.cache.n_used() <= self.limits.n_cells, "no more cells are held than exist");
     }
 
-    /// One token for each sequence that decodes; when there are more than the engine computes well at once, for those
-    /// that have waited longest.
+    /// One token for each decoding sequence; if there are more than the engine decodes efficiently, for those that have
+    /// waited longest.
     fn grant_decode(&self) -> Vec<usize> {
         let mut rows = vec![0; self.running.len()];
         let mut decoding: Vec<usize> = (0..rows.len()).filter(|&n| self.running[n].n_pending() == 1).collect();
@@ -403,10 +417,10 @@ impl Scheduler {
         if n_tokens <= self.limits.n_batch.min(self.cache.n_free()) { drafts } else { &[] }
     }
 
-    /// Grants the prefill budget to one prompt: to the one with the shortest remainder, so that a short request gets
-    /// its first token within one chunk, however long the others are; every eighth time to the oldest, so that it
-    /// cannot starve. What is left of the budget is left: rows of different lengths cost a hybrid model a graph pass
-    /// each, whose fixed part the short request would wait for.
+    /// Grants the prefill budget to one prompt: the one with the shortest remainder, so that a short request gets its
+    /// first token within one chunk however long the others are; every eighth time the oldest, so that it cannot
+    /// starve. The rest of the budget stays unused: rows of different lengths cost a hybrid model one graph pass each,
+    /// and the short request would wait for its fixed cost.
     fn grant_prefill(&mut self, rows: &mut [usize], n_decoding: usize) {
         let chunk = match &self.running[..] {
             _ if n_decoding > 0 => self.limits.prefill_chunk.div_ceil(2),
@@ -430,8 +444,8 @@ impl Scheduler {
         *n_passed_over = if is_passed_over { *n_passed_over + 1 } else { 0 };
     }
 
-    /// Prompts that are scored have all but their ends in common. Their ends are short: in one step they cost little
-    /// more than one alone, as far as whole ones find room in it.
+    /// Scored prompts share all but their ends, which are short: in one step they cost little more than one. Only whole
+    /// ends are granted.
     fn grant_scored(&self, rows: &mut [usize], mut budget: usize) {
         for (row, sequence) in rows.iter_mut().zip(&self.running) {
             let n = sequence.n_pending();

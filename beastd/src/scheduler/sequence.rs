@@ -3,43 +3,43 @@
 use crate::batch::{SeqId, SlotId, Token};
 use crate::prefix_cache::MIN_TOKENS;
 
-/// A request that waits or runs. There is no prefill phase and no decode phase: a sequence only owes the tokens that
-/// are known but not computed, many at first, one at a time later.
+/// A waiting or running request. There is no prefill phase and no decode phase: a sequence owes the tokens that are
+/// known but not computed, many at first, then one at a time.
 #[derive(Debug, Clone)]
 pub struct Sequence {
     /// Whose it is.
     pub id: SeqId,
-    /// All tokens known: the prompt, then what was generated.
+    /// All known tokens: the prompt, then the generated ones.
     pub tokens: Vec<Token>,
-    /// How many of them are the prompt.
+    /// Length of the prompt.
     pub n_prompt: usize,
-    /// Known tokens at which it ends, the prompt included.
+    /// Length at which the sequence ends, prompt included.
     pub n_max: usize,
-    /// Lengths of prefixes that others may begin with too, ascending: kept when they are computed.
+    /// Lengths of prefixes that other requests may share, ascending; cached when computed.
     pub(super) keep: Vec<usize>,
-    /// How many are computed: the cells that its slot holds.
+    /// Computed tokens: the cells that its slot holds.
     pub(super) n_cached: usize,
-    /// Where it runs; `None` while it waits.
+    /// Its slot; `None` while it waits.
     pub(super) slot: Option<SlotId>,
-    /// The step that it had a row in last.
+    /// The last step that had a row of it.
     pub(super) last_step: u64,
-    /// Steps in a row that read another prompt while this one was the oldest.
+    /// Consecutive prefill steps that went to another prompt while this one was the oldest.
     pub(super) n_passed_over: u32,
-    /// Whether a chunk of its prompt was given up for somebody who came.
+    /// Whether a chunk of its prompt was interrupted for a new request.
     pub(super) was_interrupted: bool,
-    /// Whether nobody waits for this sequence alone.
+    /// Whether no client waits for this sequence alone.
     pub(super) is_background: bool,
-    /// Whether only the probabilities behind its prompt are wanted.
+    /// Whether only the log-probabilities after its prompt are wanted.
     pub(super) is_scored: bool,
-    /// How often it will still give way to those for which somebody waits.
+    /// How often it will still yield to other requests.
     pub(super) n_yields: u32,
 }
 
-/// A sequence in the background gives way this often, then it is like any other: it must end some day.
+/// A background sequence yields this often, then counts as a regular one, so that it ends eventually.
 const N_YIELDS: u32 = 3;
 
 impl Sequence {
-    /// A new request. `n_max_tokens` are generated at most, and never more than fit into `n_ctx` with the prompt.
+    /// A new request. Generates at most `n_max_tokens`, and never more than fit into `n_ctx` with the prompt.
     pub fn new(id: SeqId, prompt: Vec<Token>, n_max_tokens: usize, n_ctx: usize) -> Self {
         let n_prompt = prompt.len();
         Self {
@@ -59,7 +59,7 @@ impl Sequence {
         }
     }
 
-    /// The same, for which nobody waits: it gives its slot up when others need one.
+    /// Marks it as a background sequence, which yields its slot to other requests.
     #[must_use]
     pub fn in_background(mut self) -> Self {
         self.is_background = true;
@@ -67,20 +67,20 @@ impl Sequence {
         self
     }
 
-    /// The same, of which only the probabilities behind its prompt are wanted: it is one of several with a long
-    /// beginning in common, which are computed together, and no conversation goes on from it.
+    /// Marks a prompt that is only scored: one of several with a long prefix in common, which are computed in one step,
+    /// and no conversation continues from it.
     #[must_use]
     pub fn scored(mut self) -> Self {
         self.is_scored = true;
         self
     }
 
-    /// Whether others go first.
+    /// Whether other requests go first.
     pub fn yields(&self) -> bool {
         self.n_yields > 0
     }
 
-    /// The same, with lengths of prefixes that are worth keeping, in any order.
+    /// Sets the lengths of prefixes worth caching, in any order.
     #[must_use]
     pub fn keeping(mut self, mut lengths: Vec<usize>) -> Self {
         lengths.retain(|&length| length >= MIN_TOKENS && length < self.n_prompt);
@@ -94,7 +94,7 @@ impl Sequence {
         self.n_cached
     }
 
-    /// Tokens that a row may take: up to the next prefix that is to be kept.
+    /// Tokens for the next row: up to the next prefix to cache.
     pub(super) fn n_to_boundary(&self) -> usize {
         let boundary = self.keep.iter().find(|&&length| length > self.n_cached);
         boundary.map_or(self.n_pending(), |length| length - self.n_cached)
@@ -105,7 +105,7 @@ impl Sequence {
         self.tokens.len() - self.n_cached
     }
 
-    /// Drafts that it has room for: each step adds one token more than there are drafts, at most.
+    /// Drafts that it has room for: a step adds at most one token more than there are drafts.
     pub fn n_draft_max(&self) -> usize {
         self.n_max.saturating_sub(self.tokens.len() + 1)
     }

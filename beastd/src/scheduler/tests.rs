@@ -28,8 +28,9 @@ pub(super) fn prompt(seed: u64, n: usize) -> Vec<Token> {
 
 pub(super) const SHARED: usize = 20;
 
-/// Runs a script of `add NAME prompt=N max=N [keep=N|keep=N,scored|background]`, `step`, `full` (a step for which the engine finds no
-/// room), `interrupt` (one that it gives up), `cancel NAME`, `preempt`, and shows what every step computed.
+/// Runs a script of `add NAME prompt=N max=N [keep=N|keep=N,scored|background]`, `step`, `full` (a step for which the
+/// engine finds no room), `interrupt` (one that it gives up), `cancel NAME`, `preempt`, and shows what every step
+/// computed.
 pub(super) fn check(limits: Limits, script: &str, expected: Expect) {
     let mut scheduler = Scheduler::new(limits);
     let mut out = String::new();

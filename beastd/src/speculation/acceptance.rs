@@ -1,37 +1,37 @@
-//! How often guesses were right: the chance that the next one is.
+//! Acceptance: the probability that the next draft is right.
 
-/// A share that is learned, with a belief to begin with.
+/// A probability learned from trials, starting from a prior.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Rate {
     n_right: f64,
     n_tried: f64,
 }
 
-/// Tries that a belief counts for.
+/// Weight of the prior, in trials.
 const BELIEF: f64 = 4.0;
-/// What the past counts for after each try: about the last fifty matter.
+/// Decay per trial: about the last fifty matter.
 const MEMORY: f64 = 0.98;
 
 impl Rate {
-    /// Nothing was tried; `share` is believed.
+    /// Untried; starts from `share`.
     pub fn believed(share: f64) -> Self {
         Self { n_right: share * BELIEF, n_tried: BELIEF }
     }
 
-    /// A guess was right, or not.
+    /// Records whether a draft was accepted.
     pub fn record(&mut self, is_right: bool) {
         self.n_right = self.n_right * MEMORY + f64::from(u8::from(is_right));
         self.n_tried = self.n_tried * MEMORY + 1.0;
     }
 
-    /// The chance that a guess is right, above 0 and below 1.
+    /// The estimate, strictly between 0 and 1.
     pub fn share(&self) -> f64 {
         (self.n_right / self.n_tried).clamp(0.01, 0.99)
     }
 }
 
-/// Tokens that a step yields on average when `k` are guessed and each is right with chance `p`, given those before it:
-/// (1 − p^(k+1)) / (1 − p) (Leviathan et al. 2023, <https://arxiv.org/abs/2211.17192>, equation 1).
+/// Expected tokens per step with `k` drafts, each accepted with probability `p` given those before it: (1 − p^(k+1)) /
+/// (1 − p) (Leviathan et al. 2023, <https://arxiv.org/abs/2211.17192>, equation 1).
 pub fn expected_tokens(p: f64, k: usize) -> f64 {
     let k = i32::try_from(k).unwrap_or(i32::MAX - 1);
     (1.0 - p.powi(k + 1)) / (1.0 - p)

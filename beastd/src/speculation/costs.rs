@@ -1,21 +1,19 @@
-//! What a step of n tokens costs on this machine, in microseconds: measured, not assumed.
+//! Cost of a step of n tokens on this machine, in microseconds: measured, not assumed.
 //!
-//! A GPU computes sixteen tokens in hardly more time than one; two CPU cores need six times as long. Whether guessing
-//! ahead pays is decided by this curve more than by anything else, so it is learned from every step, one curve for each
-//! number of threads.
+//! A GPU computes sixteen tokens in hardly more time than one; two CPU cores need six times as long. This curve decides
+//! more than anything else whether speculation pays, so every step refines it, with one curve per number of threads.
 
 use std::collections::BTreeMap;
 
-/// Share of a new measurement in the remembered one.
+/// Weight of a new measurement.
 const WEIGHT: f64 = 0.2;
-/// A step this many times slower than remembered was disturbed by something else; it moves the memory by no more than
-/// this factor.
+/// A step this many times slower than expected was disturbed; it moves the estimate by at most this factor.
 const OUTLIER: f64 = 1.5;
-/// Before anything larger was measured, each further token is taken to cost this share of the first: optimistic, so
-/// that it is tried and then known. On a GPU it is true.
+/// Before anything larger was measured, each further token is assumed to cost this share of the first: optimistic, so
+/// that larger steps get tried. On a GPU it is accurate.
 const UNKNOWN_SLOPE: f64 = 0.1;
 
-/// The curves.
+/// One curve per number of threads.
 #[derive(Debug, Clone, Default)]
 pub struct StepCosts {
     n_threads: usize,
@@ -23,24 +21,24 @@ pub struct StepCosts {
 }
 
 impl StepCosts {
-    /// Nothing is known.
+    /// No measurements.
     pub fn new(n_threads: usize) -> Self {
         Self { n_threads, curves: BTreeMap::new() }
     }
 
-    /// What was measured before, for the number of threads in force: (tokens of a step, microseconds).
+    /// Earlier measurements for the current number of threads: (tokens of a step, microseconds).
     #[must_use]
     pub fn knowing(mut self, curve: impl IntoIterator<Item = (usize, f64)>) -> Self {
         self.curves.entry(self.n_threads).or_default().extend(curve);
         self
     }
 
-    /// From now on this many threads compute.
+    /// Sets the number of threads.
     pub fn set_threads(&mut self, n_threads: usize) {
         self.n_threads = n_threads;
     }
 
-    /// A step of `n` tokens took this long.
+    /// Records a step of `n` tokens.
     pub fn record(&mut self, n: usize, us: f64) {
         let curve = self.curves.entry(self.n_threads).or_default();
         let remembered = curve.entry(n).or_insert(us);
@@ -48,7 +46,7 @@ impl StepCosts {
         *remembered += (us - *remembered) * WEIGHT;
     }
 
-    /// Microseconds of a step of `n` tokens; between measured ones in proportion. `None` before anything was measured.
+    /// Microseconds of a step of `n` tokens, interpolated. `None` before anything was measured.
     pub fn us(&self, n: usize) -> Option<f64> {
         let curve = self.curves.get(&self.n_threads)?;
         let below = curve.range(..=n).next_back();

@@ -1,33 +1,33 @@
-//! Prompt lookup: what followed the same words before, in the prompt or in the answer, may follow them again.
+//! Prompt lookup: drafts what followed the same tokens before, in the prompt or the answer.
 //!
-//! Summaries, corrections, translations and commit messages copy a lot of what they read. No second model, no memory,
-//! and microseconds a step.
+//! Summaries, corrections, translations and commit messages copy much of their input. Needs no second model, no memory,
+//! and microseconds per step.
 
 use crate::batch::Token;
 
-/// Longest run of equal tokens that is told from longer ones.
+/// Match lengths are capped here.
 pub const MAX_MATCH: usize = 16;
 
-/// A place in the tokens whose continuation may come again, and how well it fits.
+/// A position whose continuation may recur, and how well it matches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Place {
-    /// Index of the token that may come next.
+    /// Index of the token to draft next.
     pub next: usize,
-    /// How many tokens before it are the same as the last ones known, up to [`MAX_MATCH`].
+    /// How many tokens before it match the latest ones, up to [`MAX_MATCH`].
     pub n_match: usize,
 }
 
 impl Place {
-    /// Where to look when `token` came and another one was expected: one word may have been replaced by another, as
-    /// corrections do.
+    /// Where to continue when `token` came instead of the expected one: a word may have been replaced, as in
+    /// corrections.
     pub fn after(self, is_right: bool) -> Self {
         let n_match = if is_right { (self.n_match + 1).min(MAX_MATCH) } else { 0 };
         Self { next: self.next + 1, n_match }
     }
 }
 
-/// The place after the longest repetition of the last tokens, the latest of equal ones. Looks at every token once or
-/// twice: a long context takes tens of microseconds.
+/// The position after the longest match of the latest tokens; the last of equal ones. Visits every token once or twice:
+/// tens of microseconds for a long context.
 pub fn find(tokens: &[Token]) -> Option<Place> {
     let (&last, before) = tokens.split_last()?;
     let mut best = (0, 0);

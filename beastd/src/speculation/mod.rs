@@ -1,10 +1,9 @@
-//! Guessing ahead: several tokens are proposed, the model checks them in one step, and what it would have said anyway
-//! is kept.
+//! Speculative decoding: drafts several tokens, which the model verifies in one step; accepted ones are what it would
+//! have generated anyway.
 //!
-//! What is proposed changes the speed and never the text. How much is proposed follows from two measured things: how
-//! often guesses were right in this request, and what a step of so many tokens costs on this machine. When plain
-//! decoding is faster, nothing is proposed; prompt lookup then goes on guessing silently, which is free, and so notices
-//! when it would pay again.
+//! Drafts change the speed and never the text. Their number follows from two measurements: the acceptance in this
+//! request, and the cost of a step with that many tokens on this machine. When plain decoding is faster, nothing is
+//! drafted; prompt lookup keeps drafting silently, which is free, and so notices when it would pay again.
 
 mod acceptance;
 mod costs;
@@ -20,7 +19,7 @@ use lookup::Place;
 use crate::batch::{Batch, Sampled, SeqId, Token};
 use crate::engine::{Drafter, Guesses, Vocab};
 
-/// What may guess for a request.
+/// Which drafters a request may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Wish {
     /// Prompt lookup.
@@ -30,29 +29,29 @@ pub struct Wish {
 }
 
 impl Wish {
-    /// Nothing guesses.
+    /// No drafters.
     pub const OFF: Self = Self { lookup: false, draft: false };
-    /// Whatever is there.
+    /// All drafters.
     pub const ANY: Self = Self { lookup: true, draft: true };
 
-    /// What both allow.
+    /// The drafters that both allow.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
         Self { lookup: self.lookup && other.lookup, draft: self.draft && other.draft }
     }
 }
 
-/// A sequence for which guesses are wanted.
+/// A sequence that wants drafts.
 #[derive(Debug, Clone, Copy)]
 pub struct Candidate<'a> {
     pub seq: SeqId,
-    /// All its tokens that are known.
+    /// All its known tokens.
     pub tokens: &'a [Token],
-    /// Most guesses that it has room for.
+    /// Most drafts that it has room for.
     pub n_max: usize,
 }
 
-/// Guesses of one sequence and where they come from.
+/// Drafts for one sequence and their source.
 #[derive(Debug)]
 struct Proposal {
     tokens: Vec<Token>,
@@ -60,26 +59,26 @@ struct Proposal {
     p: f64,
 }
 
-/// Who guessed; lookups are told apart by how well their place fits.
+/// The source of drafts; lookups are told apart by the length of their match.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Source {
     Lookup(usize),
     Draft,
 }
 
-/// Chances of a right guess, by source.
+/// Acceptance by source.
 #[derive(Debug, Clone, Copy)]
 struct Rates {
     lookup: [Rate; 6],
     draft: Rate,
-    /// The chance that the draft model guesses at all when it is asked.
+    /// Probability that the draft model drafts anything when asked.
     answered: Rate,
 }
 
 impl Rates {
     fn of(&mut self, source: Source) -> &mut Rate {
         match source {
-            // Repetitions of 0 (a word was replaced), 1, 2, 3 to 4, 5 to 8, and more tokens.
+            // Matches of 0 (a word was replaced), 1, 2, 3 to 4, 5 to 8, and more tokens.
             Source::Lookup(n_match) => {
                 let width = usize::BITS - n_match.saturating_sub(1).leading_zeros();
                 &mut self.lookup[n_match.min(1) + width.min(4) as usize]
@@ -89,28 +88,27 @@ impl Rates {
     }
 }
 
-/// What is remembered of a running request.
+/// State of a running request.
 #[derive(Debug)]
 struct Request {
     wish: Wish,
     rates: Rates,
-    /// Where lookup expects the answer to go on.
+    /// Where lookup expects the answer to continue.
     place: Option<Place>,
-    /// The tokens there, checked against what comes.
+    /// The tokens there, compared with what comes.
     expected: Vec<Token>,
     n_drafted: usize,
     n_accepted: usize,
-    /// Steps until the draft model is asked again after it did not pay, and how many times it did not.
+    /// Steps until the draft model is asked again after it did not pay, and how many times in a row it did not.
     n_pause: usize,
     n_pauses: u32,
 }
 
 impl Request {
-    /// Where the answer may go on: the place after the longest repetition, or the one that lookup is at, if that fits
-    /// as well.
+    /// Where the answer may continue: after the longest match, or at lookup's current position if that matches as well.
     fn look_up(&mut self, tokens: &[Token], n_max: usize) {
         let found = lookup::find(tokens);
-        // A repetition of a single token is hardly better than going on after a replaced word.
+        // A match of a single token is hardly better than continuing after a replaced word.
         if self.place.is_none_or(|place| found.is_some_and(|found| found.n_match > place.n_match.max(1))) {
             self.place = found;
         }
@@ -124,7 +122,7 @@ impl Request {
         }
     }
 
-    /// Compares what came with what lookup expected; with `rates`, that is learned from, here and there.
+    /// Compares new tokens with what lookup expected; with `rates`, learns from that, for this request and globally.
     fn follow(&mut self, tokens: &[Token], mut rates: Option<&mut Rates>) {
         let n_expected = self.expected.len().min(tokens.len());
         for (expected, token) in self.expected.drain(..n_expected).zip(tokens) {
@@ -136,38 +134,37 @@ impl Request {
             }
             self.place = Some(place.after(is_right));
             if !is_right {
-                // What followed the wrong one was not checked; the drain ends with the loop.
+                // Tokens after the first wrong one were not verified; the drain ends with the loop.
                 break;
             }
         }
     }
 }
 
-/// A gain smaller than this is noise.
+/// A smaller gain is noise.
 const WORTH_IT: f64 = 1.03;
-/// Steps without the draft model after it did not pay, before it is tried again; twice as many each time, so many
-/// times.
+/// Steps without the draft model after it did not pay; doubled each time, up to this many times.
 const PAUSE: usize = 64;
 const MOST_PAUSES: u32 = 4;
 
-/// Proposes for all requests.
+/// Drafts for all requests.
 pub struct Speculation<'model> {
     allowed: Wish,
     n_max: usize,
     vocab: Arc<dyn Vocab>,
     draft: Option<Box<dyn Drafter + 'model>>,
     costs: StepCosts,
-    /// What the draft model takes for a guess, in microseconds.
+    /// Cost of one draft by the draft model, in microseconds.
     draft_us: f64,
-    /// What all requests have taught, for the next one to begin with.
+    /// Acceptance over all requests, the starting point for the next one.
     rates: Rates,
     requests: HashMap<SeqId, Request>,
-    /// Where the guesses come from that are being checked.
+    /// The sources of the drafts being verified.
     proposed: HashMap<SeqId, Source>,
 }
 
 impl<'model> Speculation<'model> {
-    /// `n_max` is how many guesses the engine can take back; with 0 nothing is ever proposed.
+    /// `n_max` is how many drafts the engine can roll back; with 0 nothing is ever drafted.
     pub fn new(
         allowed: Wish,
         n_max: usize,
@@ -182,7 +179,7 @@ impl<'model> Speculation<'model> {
         Self { allowed, n_max, vocab, draft, costs, draft_us: 0.0, rates, requests, proposed }
     }
 
-    /// A request begins.
+    /// Starts a request.
     pub fn begin(&mut self, seq: SeqId, wish: Wish) {
         let request = Request {
             wish: wish.and(self.allowed),
@@ -197,7 +194,7 @@ impl<'model> Speculation<'model> {
         self.requests.insert(seq, request);
     }
 
-    /// It has ended: tokens guessed and how many of them were right.
+    /// Ends a request: returns tokens drafted and accepted.
     pub fn end(&mut self, seq: SeqId) -> (usize, usize) {
         if let Some(draft) = &mut self.draft {
             draft.forget(seq);
@@ -206,7 +203,7 @@ impl<'model> Speculation<'model> {
         self.requests.remove(&seq).map_or((0, 0), |request| (request.n_drafted, request.n_accepted))
     }
 
-    /// From now on this many threads compute.
+    /// Sets the number of threads.
     pub fn set_threads(&mut self, n_threads: usize) {
         self.costs.set_threads(n_threads);
         if let Some(draft) = &mut self.draft {
@@ -214,8 +211,8 @@ impl<'model> Speculation<'model> {
         }
     }
 
-    /// Guesses for sequences that are about to decode together; nothing when decoding them plainly is faster. All get
-    /// the same number: rows of different lengths would cost the engine a pass each.
+    /// Drafts for sequences about to decode together; none when plain decoding is faster. All get the same number: rows
+    /// of different lengths would cost the engine one pass each.
     pub fn propose(&mut self, candidates: &[Candidate<'_>]) -> Vec<(SeqId, Vec<Token>)> {
         self.proposed.clear();
         if self.n_max == 0 || candidates.is_empty() || self.costs.us(candidates.len()).is_none() {
@@ -238,9 +235,9 @@ impl<'model> Speculation<'model> {
         drafts
     }
 
-    /// Learns from a step: what it cost, and which guesses were right. Returns guesses and right ones of this step.
+    /// Learns from a step: its cost, and which drafts were accepted. Returns the step's drafted and accepted tokens.
     pub fn observe(&mut self, batch: &Batch, sampled: &[Sampled], step_us: u64) -> (usize, usize) {
-        // Steps that read prompts cost something else.
+        // Prefill steps have other costs.
         if batch.rows.iter().all(|row| row.sample && row.n_known() == 1) {
             self.costs.record(batch.n_tokens(), step_us as f64);
         }
@@ -266,7 +263,7 @@ impl<'model> Speculation<'model> {
         (n_drafted, n_accepted)
     }
 
-    /// What lookup proposes, and remembers to check for free if nobody else does.
+    /// Lookup's drafts, remembered for a free check if no other drafter is used.
     fn look_up(&mut self, candidate: &Candidate<'_>) -> Option<Proposal> {
         let request = self.requests.get_mut(&candidate.seq)?;
         if !request.wish.lookup {
@@ -283,7 +280,7 @@ impl<'model> Speculation<'model> {
         (!tokens.is_empty()).then_some(Proposal { tokens, source, p })
     }
 
-    /// What the draft model proposes, if it is likely to pay.
+    /// The draft model's drafts, if they are likely to pay.
     fn draft(&mut self, candidates: &[Candidate<'_>]) -> Vec<Proposal> {
         let Some(draft) = &mut self.draft else { return Vec::new() };
         let mut proposals = Vec::new();
@@ -301,7 +298,7 @@ impl<'model> Speculation<'model> {
             let asking = Asking { each_us: self.draft_us, answered: request.rates.answered.share() };
             let n = best_length(&self.costs, candidates.len(), &vec![(p, n_max); candidates.len()], asking);
             if n == 0 {
-                // It must read what came meanwhile when it is asked again, so a hopeless one is asked ever less.
+                // It must catch up when it is asked again, so a hopeless one is asked less and less.
                 request.n_pause = PAUSE << request.n_pauses.min(MOST_PAUSES);
                 request.n_pauses += 1;
                 return Vec::new();
@@ -326,7 +323,7 @@ impl<'model> Speculation<'model> {
         proposals
     }
 
-    /// How many guesses of these pay; what it took to make them is paid already.
+    /// How many of these drafts pay; the cost of making them is already spent.
     fn best_length(&self, n_seqs: usize, proposals: &[Proposal]) -> usize {
         if proposals.len() < n_seqs {
             return 0;
@@ -336,12 +333,12 @@ impl<'model> Speculation<'model> {
     }
 }
 
-/// What it takes to have guesses.
+/// Cost of making drafts.
 #[derive(Debug, Clone, Copy)]
 struct Asking {
-    /// One guess, in microseconds.
+    /// Per draft, in microseconds.
     each_us: f64,
-    /// The chance that there are any; a drafter that would rather not guess has taken the time of one all the same.
+    /// Probability that there are any; a drafter that declines has taken the time of one draft.
     answered: f64,
 }
 
@@ -349,8 +346,8 @@ impl Asking {
     const FREE: Self = Self { each_us: 0.0, answered: 1.0 };
 }
 
-/// How many guesses for each sequence yield most tokens a second; 0 when plain decoding does. `chances` has for each
-/// the chance of a right guess and how many there are.
+/// How many drafts per sequence yield most tokens per second; 0 when plain decoding does. `chances` has the acceptance
+/// and number of drafts for each.
 fn best_length(costs: &StepCosts, n_seqs: usize, chances: &[(f64, usize)], asking: Asking) -> usize {
     let Some(plain_us) = costs.us(n_seqs) else { return 0 };
     let n_max = chances.iter().map(|(_, n)| *n).min().unwrap_or(0);

@@ -1,8 +1,8 @@
-//! What kinds of places there are in a text, and which is best to cut at.
+//! Boundaries in a text, and which is best to cut at.
 
 use std::ops::{Range, RangeInclusive};
 
-/// A place to cut at, the worst first.
+/// Kinds of boundaries, worst first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Boundary {
     /// Between two characters.
@@ -13,18 +13,18 @@ pub(super) enum Boundary {
     Sentence,
     /// After a line.
     Line,
-    /// Before a line that is not indented: in code, what begins there is something new.
+    /// Before a line that is not indented: in code, something new begins there.
     Block,
     /// After a blank line.
     Paragraph,
-    /// Before the line that names another file.
+    /// Before a line that names another file.
     Heading,
 }
 
-/// How lines begin that name a file: our own, and git's.
+/// Beginnings of lines that name a file: ours and git's.
 const HEADINGS: [&str; 2] = ["==> ", "diff --git "];
 
-/// The last of the best places in a range of bytes; there is always one, for its end is one when nothing else is.
+/// The last of the best boundaries in a range of bytes; its end if there is none.
 pub(super) fn best(text: &str, range: RangeInclusive<usize>) -> (usize, Boundary) {
     let end = text.floor_char_boundary(*range.end());
     let start = text.ceil_char_boundary(*range.start()).min(end);
@@ -39,7 +39,7 @@ pub(super) fn best(text: &str, range: RangeInclusive<usize>) -> (usize, Boundary
     best
 }
 
-/// The last whole line within a range that names a file.
+/// The last complete line in a range that names a file.
 pub(super) fn last_heading(text: &str, range: Range<usize>) -> Option<Range<usize>> {
     let is_line_start = |n: usize| n == 0 || text.as_bytes()[n - 1] == b'\n';
     let is_heading = |n: &usize| is_line_start(*n) && is_heading(&text[*n..]);
@@ -59,10 +59,10 @@ fn rank(text: &str, place: usize) -> Boundary {
     if last == '\n' {
         return match after.chars().next() {
             _ if is_heading(after) => Boundary::Heading,
-            // The blank line itself belongs to what is before it.
+            // The blank line itself belongs to the text before it.
             Some('\n') => Boundary::Line,
             _ if before.ends_with("\n\n") || before.ends_with("\n\r\n") => Boundary::Paragraph,
-            // A closing bracket ends what is before it.
+            // A closing bracket belongs to the text before it.
             Some(c) if !c.is_whitespace() && !matches!(c, '}' | ')' | ']') => Boundary::Block,
             _ => Boundary::Line,
         };

@@ -1,4 +1,4 @@
-//! Where a long text may be divided: by real tokens, at the ends of files, paragraphs, lines and sentences.
+//! Splits a long text by exact token counts, at the ends of files, paragraphs, lines and sentences.
 //!
 //! Knows texts and the vocabulary; never requests, prompts or the scheduler.
 
@@ -16,33 +16,33 @@ pub use shorten::{Ends, shorten};
 pub struct Piece {
     /// Its bytes.
     pub span: Range<usize>,
-    /// Where the line is that names the file it is from, when that lies before it.
+    /// Position of the line that names its file, if that is before the piece.
     pub heading: Option<Range<usize>>,
-    /// Its tokens, without the heading's; may differ from what tokenizing it alone yields by one at either end.
+    /// Its tokens, without the heading's; tokenizing it alone may differ by one at either end.
     pub n_tokens: usize,
-    /// How many of these, at its beginning, belong to the piece before as well.
+    /// How many of these, at its beginning, overlap the piece before.
     pub n_overlap: usize,
 }
 
-/// How pieces are cut.
+/// Limits of pieces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sizes {
-    /// Most tokens of a piece, the line that names its file included.
+    /// Most tokens per piece, including the line that names its file.
     pub n_max: usize,
-    /// Most tokens that a piece shares with the one before.
+    /// Most tokens of overlap with the piece before.
     pub n_overlap: usize,
 }
 
-/// A piece is cut at the best place within this last share of its room, so that a good place is found and pieces stay
-/// large.
+/// A piece is cut at the best boundary within this last share of its room: enough to find a good one, and to keep
+/// pieces large.
 const SEARCH_SHARE: usize = 4;
 /// The line that names a file may take this share of a piece.
 const HEADING_SHARE: usize = 8;
-/// Bytes of a text that stand for the rest when only its size matters.
+/// Bytes of a text to estimate the rest from when only its size matters.
 const SAMPLE_LEN: usize = 128 * 1024;
 
-/// Divides a text. Together the pieces hold every byte, in order. Takes time in proportion to the text; `go_on` is
-/// asked before each piece, and its no ends the work with what there is.
+/// Splits a text. Together the pieces cover every byte, in order. Takes time proportional to the text; `go_on` is
+/// called before each piece and can stop the work.
 pub fn split(text: &str, vocab: &dyn Vocab, sizes: Sizes, mut go_on: impl FnMut() -> bool) -> Vec<Piece> {
     let n_target = target(text, vocab, sizes);
     let mut pieces: Vec<Piece> = Vec::new();
@@ -51,7 +51,7 @@ pub fn split(text: &str, vocab: &dyn Vocab, sizes: Sizes, mut go_on: impl FnMut(
     let mut heading = None;
     while covered < text.len() && go_on() {
         let named = heading.clone().filter(|line: &Range<usize>| line.end <= start);
-        // The line that names the file takes some of the room; one that would take much of it is left out.
+        // The line that names the file takes some of the room; a very long one is left out.
         let n_named = named.clone().map_or(0, |line| vocab.tokenize(&text[line], false, false).len() + 1);
         let (named, n_named) = if n_named > sizes.n_max / HEADING_SHARE { (None, 0) } else { (named, n_named) };
         let n_room = n_target.min(sizes.n_max - n_named).max(SEARCH_SHARE);
@@ -60,7 +60,7 @@ pub fn split(text: &str, vocab: &dyn Vocab, sizes: Sizes, mut go_on: impl FnMut(
             (text.len(), Boundary::Place)
         } else {
             let room = ends[n_room - n_room / SEARCH_SHARE - 1]..=ends[n_room - 1];
-            // Not before what is covered already, or there would be no end.
+            // Not before what is already covered, or there would be no progress.
             let (first, last) = (start + room.start(), start + room.end());
             boundary::best(text, (first.max(covered + 1)).min(last)..=last)
         };
@@ -76,25 +76,25 @@ pub fn split(text: &str, vocab: &dyn Vocab, sizes: Sizes, mut go_on: impl FnMut(
             n_overlap = ends[..n_tokens].iter().filter(|&&n| pieces[pieces.len() - 1].span.start + n > start).count();
         }
         if rank == Boundary::Heading {
-            // The next piece begins with its own.
+            // The next piece starts with its own.
             heading = None;
         }
     }
     pieces
 }
 
-/// Tokens of a piece such that all have about the same size, none more than allowed.
+/// Tokens per piece such that all have about the same size, and none more than allowed.
 fn target(text: &str, vocab: &dyn Vocab, sizes: Sizes) -> usize {
     let n_total = estimate(text, vocab);
     let n_new = sizes.n_max.saturating_sub(sizes.n_overlap).max(1);
-    // Pieces end somewhere in the last quarter of their room: an eighth of it stays empty on average.
+    // Pieces end in the last quarter of their room: on average an eighth stays empty.
     let n_filled = (n_new - n_new / (2 * SEARCH_SHARE)).max(1);
     let n_pieces = n_total.div_ceil(n_filled).max(2);
     let even = n_total.div_ceil(n_pieces);
     (even + even / (2 * SEARCH_SHARE) + sizes.n_overlap + 1).clamp(SEARCH_SHARE, sizes.n_max.max(SEARCH_SHARE))
 }
 
-/// Tokens of a text; of a long one, as many as its beginning promises.
+/// Tokens of a text; estimated from its beginning if it is long.
 pub fn estimate(text: &str, vocab: &dyn Vocab) -> usize {
     let sample = &text[..text.floor_char_boundary(SAMPLE_LEN)];
     let n_tokens = vocab.tokenize(sample, false, false).len();
@@ -103,28 +103,28 @@ pub fn estimate(text: &str, vocab: &dyn Vocab) -> usize {
     usize::try_from(estimate).unwrap_or(usize::MAX)
 }
 
-/// The best beginning of an overlap from `first` up to `end`.
+/// The best start of an overlap from `first` up to `end`.
 fn overlap_start(text: &str, first: usize, end: usize) -> usize {
     let first = text.ceil_char_boundary(first);
     if first >= end {
         return end;
     }
     let (start, rank) = boundary::best(text, first..=end - 1);
-    // In the middle of a word it would only confuse.
+    // Starting in the middle of a word would only confuse.
     if rank == Boundary::Place { end } else { start }
 }
 
-/// Measures beginnings of texts in tokens, and learns how long a token is.
+/// Measures prefixes of texts in tokens, and learns the average length of a token.
 #[derive(Debug, Default)]
 struct Ruler {
-    /// Bytes and tokens seen so far.
+    /// Bytes and tokens so far.
     seen: (usize, usize),
 }
 
 impl Ruler {
-    /// Where the first `n` tokens of a text end, in bytes, and whether they are all of it. Fewer than `n` only then.
+    /// Byte offset after the first `n` tokens of a text, and whether that is all of it. Fewer than `n` only then.
     fn measure(&mut self, text: &str, vocab: &dyn Vocab, n: usize) -> (Vec<usize>, bool) {
-        // Somewhat more than is needed, most likely; a window's last tokens may be others in the whole text.
+        // Probably more than needed; the last tokens of a window may differ from those of the whole text.
         const MARGIN: usize = 8;
         let mut n_bytes = match self.seen {
             (_, 0) => 5 * (n + MARGIN),
@@ -146,7 +146,7 @@ impl Ruler {
     }
 }
 
-/// Where each token of a text ends, in bytes.
+/// Byte offset of the end of each token.
 fn token_ends(text: &str, vocab: &dyn Vocab) -> Vec<usize> {
     let tokens = vocab.tokenize(text, false, false);
     let mut bytes = Vec::new();
@@ -155,7 +155,7 @@ fn token_ends(text: &str, vocab: &dyn Vocab) -> Vec<usize> {
         vocab.piece(token, &mut bytes);
         ends.push(bytes.len());
     }
-    // Some vocabularies put a blank before a text, or write unknown characters in other ways: then by proportion.
+    // Some vocabularies prepend a blank or normalize unknown characters: then by proportion.
     if bytes.len() != text.len() {
         let n_bytes = bytes.len().max(1);
         ends.iter_mut().for_each(|end| *end = *end * text.len() / n_bytes);

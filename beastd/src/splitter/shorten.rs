@@ -1,11 +1,11 @@
-//! A text that is too long, without a part of it.
+//! Truncates a text that is too long.
 
 use std::ops::Range;
 
 use super::{Boundary, SAMPLE_LEN, boundary, estimate, token_ends};
 use crate::engine::Vocab;
 
-/// What stays of a text.
+/// Which end to keep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ends {
     /// Its beginning.
@@ -14,9 +14,9 @@ pub enum Ends {
     Both,
 }
 
-/// The bytes that have to go so that about `n_keep` tokens stay; empty when the text is no longer than that.
+/// The bytes to drop so that about `n_keep` tokens stay; empty when the text is short enough.
 pub fn shorten(text: &str, vocab: &dyn Vocab, n_keep: usize, ends: Ends) -> Range<usize> {
-    // Never worth a closer look: a token is not that long on average.
+    // No token is this long on average.
     if text.len() <= SAMPLE_LEN && vocab.tokenize(text, false, false).len() <= n_keep {
         return 0..0;
     }
@@ -49,14 +49,14 @@ fn last(text: &str, vocab: &dyn Vocab, n: usize) -> usize {
     let Some(nth) = ends.len().checked_sub(n + 1) else { return start };
     let earliest = text.ceil_char_boundary(start + ends[nth]);
     let latest = earliest.max(start + ends[(nth + n / 8).min(ends.len() - 1)]);
-    // The earliest place when none is good, so that as much stays as may.
+    // The earliest position when no boundary is good, to keep as much as possible.
     match boundary::best(text, earliest..=latest) {
         (_, Boundary::Place) => earliest,
         (place, _) => place,
     }
 }
 
-/// Bytes that hold `n` tokens and some more, most likely.
+/// Bytes that probably hold `n` tokens and some more.
 fn window_len(text: &str, vocab: &dyn Vocab, n: usize) -> usize {
     let n_tokens = estimate(text, vocab).max(1);
     let n_bytes = (n as u128 + 16) * text.len() as u128 / n_tokens as u128 * 5 / 4;

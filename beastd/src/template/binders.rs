@@ -1,5 +1,4 @@
-//! Where a tag gives values names: `set`, `with`, `for`, and the parameters of macros. What a name has is bounded.
-//! Knows tokens alone.
+//! Tags that bind names: `set`, `with`, `for`, and macro parameters. Bounds every bound value. Knows only tokens.
 
 use std::ops::Range;
 
@@ -8,9 +7,9 @@ use minijinja::machinery::Token;
 use super::operators::Edit;
 use super::source::BOUNDED;
 
-/// For a value that goes into a namespace: see [`super::functions`].
+/// For a value stored in a namespace: see [`super::functions`].
 const SETTLED: &str = ")|_settled";
-/// For what stands between `set` and `endset`.
+/// For text between `set` and `endset`.
 const BOUNDED_BLOCK: &str = "|_bounded";
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -19,23 +18,23 @@ enum Statement {
     With,
     For,
     Macro,
-    /// Calls a macro with what it may call in turn.
+    /// Calls a macro together with what it may call.
     Call,
     #[default]
     Other,
 }
 
-/// A tag as far as it has been read.
+/// Parser state within a tag.
 #[derive(Debug, Default)]
 pub(super) struct Binder {
     statement: Statement,
-    /// Depth of brackets.
+    /// Bracket depth.
     depth: usize,
-    /// Where its last token ends.
+    /// End of its last token.
     end: usize,
-    /// A namespace's attribute gets the value.
+    /// Whether a namespace's attribute gets the value.
     is_attribute: bool,
-    /// Where the value that is read begins.
+    /// Start of the current value.
     value: Option<usize>,
     /// Whether all values have ended.
     is_over: bool,
@@ -56,7 +55,7 @@ impl Binder {
         };
     }
 
-    /// What comes behind it.
+    /// The tokens after it.
     pub(super) fn push(&mut self, token: &Token<'_>, range: Range<usize>) {
         match (self.statement, self.depth) {
             _ if self.is_over => {}
@@ -83,17 +82,17 @@ impl Binder {
                 self.end_value();
                 self.is_over = true;
             }
-            // What stands in the brackets of `call f(…)` are no parameters.
+            // The parentheses of `call f(…)` hold no parameters.
             (Statement::Call, Token::Ident(_)) => self.is_over = true,
             _ => {}
         }
     }
 
-    /// A token within the brackets of a macro.
+    /// A token within the parentheses of a macro.
     fn parameter(&mut self, token: &Token<'_>) {
         match token {
             Token::Ident(name) if self.value.is_none() => self.parameters.push((*name).to_owned()),
-            // What stands behind it is a default.
+            // A default value follows.
             Token::Assign => self.value = Some(self.end),
             Token::Comma => self.value = None,
             Token::ParenClose => self.is_over = true,
@@ -107,7 +106,7 @@ impl Binder {
         self.edits.extend([(start..start, "("), (self.end..self.end, around)]);
     }
 
-    /// What is to be put around values, and the names of a macro's parameters.
+    /// The insertions around values, and the parameter names of a macro.
     pub(super) fn finish(mut self) -> (Vec<Edit>, Vec<String>) {
         match (self.statement, self.value) {
             (Statement::Set, None) if self.end > 0 => self.edits.push((self.end..self.end, BOUNDED_BLOCK)),

@@ -1,20 +1,19 @@
-//! What may be repeated: the bodies of loops and macros. Each repetition is charged for the text that it writes. Knows
-//! tokens alone.
+//! Charges each repetition of a loop or macro body for the text that it writes. Knows only tokens.
 
 use std::borrow::Cow;
 use std::ops::Range;
 
-/// Longer texts are charged where they stand, since not each repetition may write them.
+/// Longer texts are charged where they stand, since not every repetition may write them.
 const LONG: usize = 256;
 
-/// The bodies that are open, and what is charged.
+/// The open bodies and their charges.
 #[derive(Debug, Default)]
 pub(super) struct Bodies {
     open: Vec<usize>,
     found: Vec<Body>,
-    /// Those of the tag that is read.
+    /// State of the current tag.
     keyword: Keyword,
-    /// The last tag, as far as text may follow it at once.
+    /// The last tag, if text may directly follow it.
     tag: Option<(Range<usize>, bool)>,
 }
 
@@ -28,7 +27,7 @@ enum Keyword {
 
 #[derive(Debug)]
 struct Body {
-    /// The end of the tag in front of it, and whether that is a block's.
+    /// End of the tag before, and whether it is a block's.
     tag: (Range<usize>, bool),
     n_bytes: usize,
     parameters: Vec<String>,
@@ -51,16 +50,16 @@ impl Bodies {
                 self.open.push(self.found.len());
                 self.found.push(Body { tag: (end.clone(), is_block), n_bytes: 0, parameters });
             }
-            // That there is none to end is for the parser to say.
+            // An unmatched end is for the parser to report.
             Keyword::End => drop(self.open.pop()),
             Keyword::Other => {}
         }
         self.tag = Some((end, is_block));
     }
 
-    /// Text between tags, which begins at `start` of the source.
+    /// Text between tags, starting at `start` of the source.
     pub(super) fn text(&mut self, source: &str, start: usize, n_bytes: usize) {
-        // What stands in between is a comment or `raw`, or trimmed.
+        // Anything in between is a comment, `raw`, or trimmed.
         let is_next = |end: &Range<usize>| source[end.end..start].trim_start().is_empty();
         let tag = self.tag.take().filter(|(end, _)| n_bytes > LONG && is_next(end));
         let Some(&body) = self.open.last() else { return };
@@ -70,12 +69,12 @@ impl Bodies {
         }
     }
 
-    /// What is to be put into the source.
+    /// The insertions into the source.
     pub(super) fn edits(&mut self, source: &str) -> Vec<(Range<usize>, Cow<'static, str>)> {
         let edit = |body: Body| {
             let ((end, is_block), n_bytes) = (body.tag, body.n_bytes);
             let arguments: String = body.parameters.iter().map(|name| format!(", {name}")).collect();
-            // What trims the blanks behind the tag has to do so behind this.
+            // Whitespace trimming behind the tag must move behind this.
             let mark = source[end.clone()].chars().next().filter(|mark| matches!(mark, '-' | '+')).map(String::from);
             let mark = mark.unwrap_or_default();
             let text = match is_block {

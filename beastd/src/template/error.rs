@@ -1,22 +1,22 @@
-//! Why a template gives no text, and what to do about it. Never renders.
+//! Why a template produced no text, and what to try. Never renders.
 
 use std::fmt;
 
 use beast_protocol::{Message, Role};
 use minijinja::{Error, ErrorKind};
 
-/// Why a template gives no text.
+/// Why a template produced no text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TemplateError {
-    /// It refuses the conversation, in its own words.
+    /// It rejected the conversation, with this message.
     Refused(String),
-    /// It uses something that Jinja in Python has and beastd does not, or nobody has.
+    /// It uses something that Jinja in Python has and beastd lacks, or that does not exist.
     Unsupported(String),
-    /// It is no valid Jinja.
+    /// It is not valid Jinja.
     Invalid(String),
-    /// It is too large or nested too deep, takes too many steps or writes too much.
+    /// It is too large, nests too deep, takes too many steps or produces too much text.
     TooComplex(String),
-    /// It fails in the middle, as where it uses what is not there.
+    /// It failed at run time, for example on a missing value.
     Failed(String),
 }
 
@@ -33,7 +33,7 @@ impl fmt::Display for Raised {
 impl std::error::Error for Raised {}
 
 impl TemplateError {
-    /// What this error of Jinja means.
+    /// Classifies an error of Jinja.
     pub(super) fn of(error: &Error) -> Self {
         let innermost = innermost(error);
         let detail = innermost.detail().map_or_else(|| innermost.kind().to_string(), str::to_owned);
@@ -48,7 +48,7 @@ impl TemplateError {
             | ErrorKind::UnknownMethod => Self::Unsupported(format!("{}: {detail}{line}", innermost.kind())),
             ErrorKind::SyntaxError | ErrorKind::BadEscape => Self::Invalid(format!("{detail}{line}")),
             ErrorKind::OutOfFuel => Self::TooComplex("it takes too many steps".into()),
-            ErrorKind::WriteFailure => Self::TooComplex("it writes too much text".into()),
+            ErrorKind::WriteFailure => Self::TooComplex("it produces too much text".into()),
             kind if innermost.detail().is_some() => Self::Failed(format!("{kind}: {detail}{line}")),
             kind => Self::Failed(format!("{kind}{line}")),
         }
@@ -79,7 +79,7 @@ impl fmt::Display for TemplateError {
 
 impl std::error::Error for TemplateError {}
 
-/// Errors of a macro or block are told as the source of another.
+/// Errors in a macro or block are wrapped as the source of another.
 fn innermost(error: &Error) -> &Error {
     let mut inner = error;
     while let Some(next) = std::error::Error::source(inner).and_then(|source| source.downcast_ref::<Error>()) {

@@ -1,5 +1,5 @@
-//! Filters and methods of Jinja that make more than they are given, each within bounds; and the filters that `source`
-//! puts into a template. Knows no messages.
+//! Jinja filters and methods whose output can exceed their input, within bounds; and the filters that `source` inserts
+//! into a template. Knows no messages.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use minijinja::{Environment, Error, ErrorKind, State, Value};
 
 use super::{meter, python};
 
-/// Digits of a width or precision in a format.
+/// Most digits of a width or precision in a format.
 const MAX_DIGITS: usize = 3;
 
 /// Adds all of them.
@@ -17,7 +17,7 @@ pub(super) fn add(environment: &mut Environment<'_>) {
     environment.add_filter("_bounded", meter::bounded);
     environment.add_filter("_settled", meter::settled);
     environment.add_filter("_times", |a: Value, b: Value| meter::times(&a, &b));
-    // Writes nothing.
+    // Produces no output.
     environment.add_function("_spend", |n_bytes: usize, values: Rest<Value>| -> Result<&str, Error> {
         meter::spend(n_bytes)?;
         values.iter().try_for_each(|value| meter::bounded(value.clone()).map(drop))?;
@@ -46,7 +46,7 @@ pub(super) fn add(environment: &mut Environment<'_>) {
         jinja::format(state, &text, arguments)
     });
     environment.add_filter("pprint", |value: Value| {
-        // Each line is indented.
+        // Every line is indented.
         meter::make(16 * meter::weigh(&value)?)?;
         Ok::<_, Error>(jinja::pprint(&value))
     });
@@ -79,7 +79,7 @@ fn check_split(text: &str, separator: Option<&str>) -> Result<(), Error> {
     meter::make_list(n_parts + 1)
 }
 
-/// A width is as many blanks, and a format may name an argument as often as it likes.
+/// A width adds as many blanks, and a format may use an argument any number of times.
 fn check_format(format: &str, sign: char, arguments: &[Value]) -> Result<(), Error> {
     let is_wide = format.split(|c: char| !c.is_ascii_digit()).any(|digits| digits.len() > MAX_DIGITS);
     // A width of `*` is an argument.
@@ -94,10 +94,10 @@ fn check_format(format: &str, sign: char, arguments: &[Value]) -> Result<(), Err
     meter::make(format.len().saturating_add(n_fields.saturating_mul(n_bytes.saturating_add(1000))))
 }
 
-/// That a method of a text or list makes no more than there is room for.
+/// Checks that the result of a string or list method is within bounds.
 ///
 /// # Errors
-/// When it would.
+/// When it is not.
 pub(super) fn check_method(value: &Value, name: &str, arguments: &[Value]) -> Result<(), Error> {
     let Some(text) = value.as_str() else { return Ok(()) };
     let argument = |n: usize| arguments.get(n).and_then(Value::as_str).unwrap_or_default();

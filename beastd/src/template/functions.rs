@@ -1,4 +1,4 @@
-//! What templates may call, and how the models' own library sets Jinja up. Knows no messages.
+//! The functions that templates may call, and Jinja set up as in transformers. Knows no messages.
 
 use minijinja::value::{Kwargs, Rest, ValueKind};
 use minijinja::{Environment, Error, ErrorKind, Output, State, Value};
@@ -11,7 +11,7 @@ use crate::tools::JsonStyle;
 /// Blanks in front of a line.
 const MAX_INDENT: usize = 64;
 
-/// An environment as transformers' `apply_chat_template` has it, but for the time.
+/// An environment like that of transformers' `apply_chat_template`, except for the time.
 pub(super) fn environment() -> Environment<'static> {
     let mut environment = Environment::new();
     environment.set_trim_blocks(true);
@@ -29,13 +29,13 @@ pub(super) fn environment() -> Environment<'static> {
     environment.add_filter("upper", |value: Value| python::text(&value).map(|text| text.to_uppercase()));
     environment.add_filter("lower", |value: Value| python::text(&value).map(|text| text.to_lowercase()));
     filters::add(&mut environment);
-    // It would show everything there is, again and again.
+    // It would print everything, again and again.
     environment.remove_global("debug");
     environment.add_filter("int", int);
     environment.add_filter("indent", indent);
     environment.add_filter("length", length);
     environment.add_filter("count", length);
-    // In Python a text and a dictionary have a length and items, and a boolean is a number.
+    // In Python, strings and dictionaries have a length and items, and a boolean is a number.
     environment.add_test("sequence", |value: &Value| {
         matches!(value.kind(), ValueKind::Seq | ValueKind::String | ValueKind::Map)
             || (value.kind() == ValueKind::Iterable && value.len().is_some())
@@ -56,7 +56,7 @@ fn write(out: &mut Output<'_>, _state: &State<'_, '_>, value: &Value) -> Result<
     written.map_err(|error| Error::new(ErrorKind::WriteFailure, "the text").with_source(error))
 }
 
-/// As transformers has it, `json.dumps`: nothing is escaped for HTML, keys keep their order.
+/// `json.dumps` as in transformers: no HTML escaping, keys keep their order.
 fn tojson(value: Value, positional: Rest<Value>, options: Kwargs) -> Result<String, Error> {
     // The order of its parameters.
     let named = ["ensure_ascii", "indent", "separators", "sort_keys"];
@@ -87,14 +87,14 @@ fn tojson(value: Value, positional: Rest<Value>, options: Kwargs) -> Result<Stri
     Ok(style.write(&json))
 }
 
-/// What DeepSeek's templates take for granted although transformers has no such filter.
+/// A filter that DeepSeek's templates rely on although transformers has none.
 fn from_json(text: &str) -> Result<Value, Error> {
     let json: serde_json::Value =
         serde_json::from_str(text).map_err(|error| Error::new(ErrorKind::InvalidOperation, error.to_string()))?;
     Ok(Value::from_serialize(json))
 }
 
-/// Unlike minijinja's, it keeps a newline at the end.
+/// Unlike minijinja's, it keeps a trailing newline.
 fn indent(
     text: Value,
     width: Option<Value>,
@@ -122,7 +122,7 @@ fn indent(
     Ok(lines.collect::<Vec<_>>().join("\n"))
 }
 
-/// What is no number becomes another value instead of an error.
+/// Non-numbers become the default instead of an error.
 fn int(value: &Value, otherwise: Option<Value>) -> Value {
     let parsed = match value.as_str() {
         Some(text) => {
@@ -135,7 +135,7 @@ fn int(value: &Value, otherwise: Option<Value>) -> Value {
     parsed.map(Value::from).or(otherwise).unwrap_or_else(|| Value::from(0))
 }
 
-/// What is undefined has no length in minijinja and 0 in Jinja.
+/// An undefined value has no length in minijinja, and length 0 in Jinja.
 fn length(value: Value) -> Result<usize, Error> {
     if value.is_undefined() {
         return Ok(0);
@@ -162,11 +162,11 @@ fn join(value: Value, separator: Option<String>, options: Kwargs) -> Result<Stri
     Ok(out)
 }
 
-/// Methods that Python has and the compatibility package has not.
+/// Python methods that the compatibility package lacks.
 fn method(state: &State<'_, '_>, value: &Value, name: &str, arguments: &[Value]) -> Result<Value, Error> {
     filters::check_method(value, name, arguments)?;
     match (value.as_str(), name, arguments.first().and_then(Value::as_str)) {
-        // The compatibility package would never end.
+        // The compatibility package would loop forever.
         (Some(text), "count", Some("")) => Ok((text.chars().count() + 1).into()),
         (Some(text), "removeprefix", Some(prefix)) => Ok(text.strip_prefix(prefix).unwrap_or(text).into()),
         (Some(text), "removesuffix", Some(suffix)) => Ok(text.strip_suffix(suffix).unwrap_or(text).into()),
@@ -187,7 +187,7 @@ fn method(state: &State<'_, '_>, value: &Value, name: &str, arguments: &[Value])
             parts.reverse();
             Ok(parts.into_iter().map(Value::from).collect())
         }
-        // A list in memory cannot change: transformers' own sandbox refuses this as well.
+        // A list in memory cannot change; transformers' sandbox forbids this as well.
         (None, "append" | "extend" | "insert", _) => {
             Err(Error::new(ErrorKind::UnknownMethod, format!("a list has no method {name}")))
         }

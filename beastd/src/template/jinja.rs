@@ -1,5 +1,5 @@
-//! Jinja within bounds: a template that nests too deep, never ends or writes without end is an error.
-//! Knows no messages.
+//! Jinja within bounds: a template that nests too deep, does not terminate or writes without end fails. Knows no
+//! messages.
 
 use std::io;
 
@@ -11,16 +11,16 @@ use super::{clock, functions, meter, source};
 use crate::large_stack;
 
 const NAME: &str = "chat";
-/// Steps of a small conversation.
+/// Steps for a small conversation.
 const FUEL: u64 = 200_000;
-/// More for each byte it is given: some templates look at each message for each other.
+/// Further steps per byte of input: some templates compare every message with every other.
 const FUEL_OF_BYTE: u64 = 1_000;
-/// And at most: some seconds.
+/// Hard limit: a few seconds.
 const MAX_FUEL: u64 = 50_000_000;
-/// What it may write, besides some times what it is given; also the size of a value.
+/// Output limit in addition to a multiple of the input; also the size of a value.
 const MAX_OUTPUT: usize = 1 << 20;
 const OUTPUT_OF_BYTE: usize = 16;
-/// And at most: eight times the longest request.
+/// Hard limit: eight times the longest request.
 const MAX_ROOM: usize = 256 << 20;
 
 /// A compiled template.
@@ -33,12 +33,12 @@ impl Jinja {
     /// Compiles a template.
     ///
     /// # Errors
-    /// When it is no Jinja, or nested too deep.
+    /// When it is not valid Jinja, or nests too deep.
     pub(super) fn new(text: &str) -> Result<Self, TemplateError> {
         Self::with_time(text, clock::now)
     }
 
-    /// The same with another `strftime_now`.
+    /// The same with a different `strftime_now`.
     pub(super) fn with_time(
         text: &str,
         now: impl Fn(&str) -> String + Send + Sync + 'static,
@@ -54,7 +54,7 @@ impl Jinja {
     /// Renders it with these variables.
     ///
     /// # Errors
-    /// When it refuses them, fails or does too much.
+    /// When it rejects them, fails, or exceeds a limit.
     pub(super) fn render(&self, variables: &Json) -> Result<String, TemplateError> {
         let n_bytes = n_bytes(variables);
         let fuel = FUEL.saturating_add(FUEL_OF_BYTE.saturating_mul(n_bytes as u64)).min(MAX_FUEL);
@@ -78,7 +78,7 @@ fn on_large_stack<T: Send>(task: impl FnOnce() -> Result<T, TemplateError> + Sen
     large_stack::run(task).unwrap_or_else(|why| Err(TemplateError::Failed(why)))
 }
 
-/// The size of all texts, and one for each value.
+/// Size of all strings, plus one per value.
 fn n_bytes(value: &Json) -> usize {
     1 + match value {
         Json::String(text) => text.len(),

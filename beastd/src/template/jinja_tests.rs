@@ -73,13 +73,13 @@ fn a_loop_without_end_is_given_up() {
 fn text_without_end_is_given_up() {
     let text = "x".repeat(10_000);
     let source = format!("{{% for a in range(99999) %}}{text}{{% endfor %}}");
-    assert_eq!(render(&source), Err(TemplateError::TooComplex("it writes too much text".into())));
+    assert_eq!(render(&source), Err(TemplateError::TooComplex("it produces too much text".into())));
 }
 
 /// A few steps would take all memory.
 #[test]
 fn text_that_doubles_is_given_up() {
-    let too_much = Err(TemplateError::TooComplex("it writes too much text".into()));
+    let too_much = Err(TemplateError::TooComplex("it produces too much text".into()));
     for double in [
         "{% set ns.t = ns.t + ns.t %}",
         "{% set ns.t = ns.t ~ ns.t %}",

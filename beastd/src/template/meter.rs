@@ -1,5 +1,5 @@
-//! What a template may still compute: bytes and time for all of it, a size for each value. Jinja's own steps are
-//! counted by Jinja; this bounds what one step can make. Knows no messages.
+//! Budget of a template: bytes and time in total, and a size per value. Jinja counts its own steps; this bounds what a
+//! single step can produce. Knows no messages.
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};
@@ -7,21 +7,21 @@ use std::time::{Duration, Instant};
 use minijinja::value::ValueKind;
 use minijinja::{Error, ErrorKind, Value};
 
-/// Templates can make lists of lists in a loop: what walks them recurses.
+/// A template can nest lists in a loop, and whatever walks them recurses.
 const MAX_DEPTH: usize = 200;
-/// No conversation that fits a context takes as long, not even on a busy machine.
+/// No conversation that fits a context takes this long, even on a busy machine.
 const MAX_TIME: Duration = Duration::from_secs(10);
-/// What any template may make.
+/// Bytes that any template may produce.
 const MIN_TOTAL: usize = 64 << 20;
-/// More for each byte that it is given.
+/// Further bytes per byte of input.
 const TOTAL_OF_BYTE: usize = 256;
-/// And at most.
+/// Hard limit.
 const MAX_TOTAL: usize = 1 << 30;
-/// What a value in a list takes.
+/// Cost of a value in a list.
 const VALUE: usize = 24;
 
 thread_local! {
-    /// Of the template that this thread renders. Not a variable of the template, which it could change.
+    /// Budget of the template that this thread renders. Not a template variable, which the template could change.
     static METER: Cell<Meter> = const { Cell::new(Meter { room: usize::MAX, n_left: usize::MAX, until: None }) };
 }
 
@@ -32,17 +32,17 @@ struct Meter {
     until: Option<Instant>,
 }
 
-/// Begins to count on this thread: a value may have `room` bytes, and all of them in proportion to the `n_bytes` that
-/// are given.
+/// Starts counting on this thread: a value may have `room` bytes, and the total is proportional to the `n_bytes` of
+/// input.
 pub(super) fn start(room: usize, n_bytes: usize) {
     let total = MIN_TOTAL.saturating_add(TOTAL_OF_BYTE.saturating_mul(n_bytes)).min(MAX_TOTAL);
     METER.set(Meter { room, n_left: total, until: Some(Instant::now() + MAX_TIME) });
 }
 
-/// Takes so many bytes from what is left.
+/// Spends this many bytes.
 ///
 /// # Errors
-/// When bytes or time are over.
+/// When bytes or time are used up.
 pub(super) fn spend(n_bytes: usize) -> Result<(), Error> {
     let mut meter = METER.get();
     let Some(n_left) = meter.n_left.checked_sub(n_bytes) else { return Err(too_long()) };
@@ -54,24 +54,24 @@ pub(super) fn spend(n_bytes: usize) -> Result<(), Error> {
     Ok(())
 }
 
-/// The same for a text or list that is about to be made.
+/// The same for a string or list about to be created.
 ///
 /// # Errors
-/// Also when it is larger than a value may be.
+/// Also when it exceeds the size of a value.
 pub(super) fn make(n_bytes: usize) -> Result<(), Error> {
     fits(n_bytes)?;
     spend(n_bytes)
 }
 
-/// That a text that grows may have so many bytes.
+/// Checks that a growing string may have this many bytes.
 ///
 /// # Errors
-/// When it is larger than a value may be.
+/// When it exceeds the size of a value.
 pub(super) fn fits(n_bytes: usize) -> Result<(), Error> {
     if n_bytes > METER.get().room { Err(too_long()) } else { Ok(()) }
 }
 
-/// The same for a list of so many values.
+/// The same for a list of this many values.
 ///
 /// # Errors
 /// As [`make`].
@@ -87,18 +87,18 @@ pub(super) fn too_deep() -> Error {
     Error::new(ErrorKind::InvalidOperation, format!("a value is nested more than {MAX_DEPTH} deep"))
 }
 
-/// That what walks values may go so deep.
+/// Checks the recursion depth while walking values.
 ///
 /// # Errors
-/// When it may not.
+/// When it is too deep.
 pub(super) fn check(depth: usize) -> Result<(), Error> {
     if depth > MAX_DEPTH { Err(too_deep()) } else { Ok(()) }
 }
 
-/// The bytes of a value as text, about; what stands in it twice counts twice.
+/// Approximate size of a value as text; shared parts count each time they occur.
 ///
 /// # Errors
-/// When it is larger than a value may be, or nested too deep.
+/// When it is too large or nested too deep.
 pub(super) fn weigh(value: &Value) -> Result<usize, Error> {
     let room = METER.get().room;
     let mut n_left = room;
@@ -124,8 +124,8 @@ fn weigh_within(value: &Value, n_left: &mut usize, depth: usize) -> Result<(), E
     }
 }
 
-/// A value that a name may have: neither too large nor too deep, and nothing that is still to be computed, since that
-/// would be computed again at each use.
+/// Checks a value before it is bound: not too large, not too deep, and not lazy, because a lazy value would be computed
+/// again at each use.
 ///
 /// # Errors
 /// See [`weigh`].
@@ -140,7 +140,7 @@ pub(super) fn bounded(value: Value) -> Result<Value, Error> {
     }
 }
 
-/// The items of anything that has some.
+/// The items of any iterable value.
 ///
 /// # Errors
 /// When there are too many.
@@ -153,17 +153,17 @@ pub(super) fn list(value: &Value) -> Result<Value, Error> {
     Ok(items.into())
 }
 
-/// A value that a namespace may hold: never one that holds a namespace, which could be the same one. Whatever walked
-/// that would not end.
+/// Checks a value for a namespace: it must not contain a namespace, which could be the same one. Walking that would not
+/// end.
 ///
 /// # Errors
-/// See [`weigh`], and for such a value.
+/// See [`weigh`]; also when it contains a namespace.
 pub(super) fn settled(value: Value) -> Result<Value, Error> {
     let value = bounded(value)?;
     Ok(settle(&value)?.unwrap_or(value))
 }
 
-/// What is to be in the place of this value, if anything is.
+/// The replacement for this value, if it needs one.
 fn settle(value: &Value) -> Result<Option<Value>, Error> {
     let refused = |what| Err(Error::new(ErrorKind::InvalidOperation, format!("a namespace cannot hold {what}")));
     match value.as_object().map(|object| object.type_name()) {
@@ -174,7 +174,7 @@ fn settle(value: &Value) -> Result<Option<Value>, Error> {
     if !is_container(value) {
         return Ok(None);
     }
-    // The items of a namespace are looked up when they are asked for.
+    // The items of a namespace are resolved lazily.
     let mut is_changed = value.kind() == ValueKind::Iterable;
     let mut keep = |item: Value| -> Result<Value, Error> {
         let settled = settle(&item)?;
@@ -196,10 +196,10 @@ fn is_container(value: &Value) -> bool {
     matches!(value.kind(), ValueKind::Seq | ValueKind::Iterable | ValueKind::Map)
 }
 
-/// `a * b`, as far as it fits.
+/// `a * b`, within bounds.
 ///
 /// # Errors
-/// When it does not, or what is multiplied is neither numbers nor one of them and something that can be repeated.
+/// When it exceeds them, or the operands are neither two numbers nor a number and a sequence.
 pub(super) fn times(a: &Value, b: &Value) -> Result<Value, Error> {
     let wrong = || Error::new(ErrorKind::InvalidOperation, format!("cannot multiply a {} by a {}", a.kind(), b.kind()));
     let is_repeated = |value: &Value| value.as_str().is_some() || is_container(value);
@@ -209,7 +209,7 @@ pub(super) fn times(a: &Value, b: &Value) -> Result<Value, Error> {
         (false, true) => (b, a),
         (true, true) => return Err(wrong()),
     };
-    // Less than nothing is nothing in Python.
+    // In Python, a negative count yields an empty sequence.
     let n = n.as_i64().ok_or_else(wrong).map(|n| usize::try_from(n).unwrap_or(0))?;
     make(weigh(what)?.saturating_mul(n))?;
     match (what.as_str(), what.kind()) {

@@ -1,25 +1,25 @@
-//! Operators that are not what they are in Python, or that make more than they are given: `a ~ b` becomes `(a)|string ~
-//! (b)|string`, since Jinja here would write `true` for `True`; the operands of `+` are bounded, `a * b` becomes
-//! `(a)|_times(b)`. Knows tokens alone.
+//! Rewrites operators that differ from Python or can produce more than their input: `a ~ b` becomes `(a)|string ~
+//! (b)|string`, since minijinja would write `true` for `True`; the operands of `+` are bounded, `a * b` becomes
+//! `(a)|_times(b)`. Knows only tokens.
 
 use std::ops::Range;
 
 use minijinja::machinery::Token;
 
-/// What is put into a template's source.
+/// An insertion into a template's source.
 pub(super) type Edit = (Range<usize>, &'static str);
 
-/// What a token is to an expression.
+/// The role of a token in an expression.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Times,
-    /// Binds as tightly.
+    /// An operator of this level.
     Divide,
     Tilde,
     Plus,
     /// A sign, or the operator of two terms.
     Minus,
-    /// Binds less tightly than any of them, or begins something else.
+    /// Binds less tightly than any of them, or starts something new.
     End,
     Not,
     Is,
@@ -30,7 +30,7 @@ enum Kind {
     Other,
 }
 
-/// An operator with those that bind as tightly, the tightest first.
+/// The operators of one precedence, tightest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Level {
     Product,
@@ -38,7 +38,7 @@ enum Level {
     Sum,
 }
 
-/// A tag as far as it has been read.
+/// Parser state within a tag.
 #[derive(Debug, Default)]
 pub(super) struct Tag {
     tokens: Vec<(Kind, Range<usize>)>,
@@ -67,7 +67,7 @@ impl Tag {
         self.tokens.push((kind, span));
     }
 
-    /// What is to be put around operands, the innermost first.
+    /// The insertions around operands, innermost first.
     pub(super) fn edits(&self) -> Vec<Edit> {
         let mut edits = Vec::new();
         let has = |kind| self.tokens.iter().any(|(other, _)| *other == kind);
@@ -88,7 +88,7 @@ impl Tag {
         let mut last = Kind::End;
         for (kind, span) in &self.tokens {
             let chain = levels.last_mut().expect("there is always one");
-            // A sign belongs to its operand; `*` in front of arguments is no operator at all.
+            // A sign belongs to its operand; `*` before arguments is not an operator.
             let is_first = matches!(
                 last,
                 Kind::End
@@ -133,7 +133,7 @@ impl Tag {
         levels.iter_mut().rev().for_each(|chain| chain.end(level, edits));
     }
 
-    /// `loop(…)` begins a loop again with other values.
+    /// `loop(…)` recurses into a loop with other values.
     fn recursions(&self, edits: &mut Vec<Edit>) {
         let mut open = Vec::new();
         let mut last = Kind::End;
@@ -152,7 +152,7 @@ impl Tag {
     }
 }
 
-/// Operands of one level, at one depth of brackets.
+/// Operands of one precedence, at one bracket depth.
 #[derive(Debug, Default)]
 struct Chain {
     operands: Vec<(Range<usize>, bool)>,
@@ -190,7 +190,7 @@ impl Chain {
 }
 
 fn product(operands: &[(Range<usize>, bool)], operators: &[(Kind, Range<usize>)], edits: &mut Vec<Edit>) {
-    // What lacks an operand is no expression: the parser says so.
+    // A missing operand is for the parser to report.
     let Some((first, _)) = operands.first().filter(|_| operands.len() == operators.len() + 1) else { return };
     for ((_, operator), (operand, _)) in
         operators.iter().zip(&operands[1..]).filter(|((kind, _), _)| *kind == Kind::Times)

@@ -1,4 +1,4 @@
-//! Values as Python writes them, in text (`str`) and within lists and dictionaries (`repr`). Knows no messages.
+//! Formats values as Python does: as text (`str`) and within lists and dictionaries (`repr`). Knows no messages.
 
 use std::fmt::Write;
 
@@ -33,10 +33,10 @@ fn write(out: &mut String, value: &Value, depth: usize) -> Result<(), Error> {
         ValueKind::None => out.push_str("None"),
         ValueKind::Undefined => out.push_str("Undefined"),
         ValueKind::Bool => out.push_str(if value.is_true() { "True" } else { "False" }),
-        ValueKind::Number if value.is_integer() => write!(out, "{value}").expect("a String takes all"),
+        ValueKind::Number if value.is_integer() => write!(out, "{value}").expect("writing to a String cannot fail"),
         ValueKind::Number => match f64::try_from(value.clone()) {
             Ok(float) => out.push_str(&python_float(float)),
-            Err(_) => write!(out, "{value}").expect("a String takes all"),
+            Err(_) => write!(out, "{value}").expect("writing to a String cannot fail"),
         },
         ValueKind::String => quote(out, value.as_str().unwrap_or_default()),
         ValueKind::Seq | ValueKind::Iterable => {
@@ -57,12 +57,12 @@ fn write(out: &mut String, value: &Value, depth: usize) -> Result<(), Error> {
             }
             out.push('}');
         }
-        _ => write!(out, "{value}").expect("a String takes all"),
+        _ => write!(out, "{value}").expect("writing to a String cannot fail"),
     }
     Ok(())
 }
 
-/// `repr` of a text: in single quotes, unless it has one of them and no double one.
+/// `repr` of a string: in single quotes, unless it contains one and no double quote.
 fn quote(out: &mut String, text: &str) {
     let mark = if text.contains('\'') && !text.contains('"') { '"' } else { '\'' };
     out.push(mark);
@@ -73,19 +73,19 @@ fn quote(out: &mut String, text: &str) {
             '\r' => out.push_str("\\r"),
             '\t' => out.push_str("\\t"),
             c if c == mark => out.extend(['\\', c]),
-            c if c.is_control() => write!(out, "\\x{:02x}", u32::from(c)).expect("a String takes all"),
+            c if c.is_control() => write!(out, "\\x{:02x}", u32::from(c)).expect("writing to a String cannot fail"),
             c => out.push(c),
         }
     }
     out.push(mark);
 }
 
-/// A value as `json.dumps` takes it.
+/// A value for `json.dumps`.
 ///
 /// # Errors
-/// When it has no JSON, or is nested too deep.
+/// When it is not serializable, or is nested too deep.
 pub(super) fn json(value: &Value) -> Result<Json, Error> {
-    // What stands in it twice is written twice.
+    // Shared parts are written each time they occur.
     meter::weigh(value).and_then(meter::spend)?;
     json_of(value, 0)
 }

@@ -1,5 +1,5 @@
-//! A template's source before Jinja parses it: bounds on what makes the parser recurse, on what values may become, and
-//! what Jinja here has not or has otherwise than Python. Renders nothing.
+//! Rewrites a template's source before Jinja parses it: bounds recursion in the parser and the size of values, and
+//! bridges differences to Python's Jinja. Renders nothing.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -12,26 +12,26 @@ use super::bodies::Bodies;
 use super::error::TemplateError;
 use super::operators::Tag;
 
-/// The longest of the templates that people use has 40 KB.
+/// The longest template in common use has 40 KB.
 const MAX_BYTES: usize = 1 << 20;
-/// Each operator, filter or postfix of a tag can nest the syntax tree by one; the most in use are 57.
+/// Each operator, filter or postfix of a tag can nest the syntax tree by one; templates in use have at most 57.
 const MAX_TOKENS_OF_TAG: usize = 1000;
-/// Each `elif` nests the tree as well; the most in use are 21.
+/// Each `elif` nests the tree as well; templates in use have at most 21.
 const MAX_ELIF: usize = 500;
 
 /// See [`super::functions`].
 pub(super) const BOUNDED: &str = ")|_bounded";
 
-/// What Jinja is to parse.
+/// The source for Jinja to parse.
 ///
 /// # Errors
-/// When the source is too large, or nested so deep that parsing it could overflow the stack.
+/// When it is too large, or nested so deep that parsing could overflow the stack.
 pub(super) fn prepare(source: &str) -> Result<String, TemplateError> {
     if source.len() > MAX_BYTES {
         return Err(TemplateError::TooComplex(format!("it has more than {MAX_BYTES} bytes")));
     }
     let mut scan = Scan::default();
-    // As `functions::environment` sets it up: whitespace does not change what is a tag.
+    // As in `functions::environment`: whitespace control does not change what counts as a tag.
     let whitespace = WhitespaceConfig { keep_trailing_newline: false, lstrip_blocks: true, trim_blocks: true };
     for token in tokenize(source, false, SyntaxConfig, whitespace) {
         let (token, span) = token.map_err(|error| TemplateError::of(&error))?;
@@ -90,7 +90,7 @@ impl Scan {
         }
     }
 
-    /// Around the operands stands what is put around all of them: edits at one place keep their order.
+    /// Insertions around all operands go outside of those around each: edits at one position keep their order.
     fn end_of_tag(&mut self, end: Range<usize>) {
         let binder = std::mem::take(&mut self.binder);
         let (edits, parameters) = binder.finish();
@@ -100,8 +100,8 @@ impl Scan {
     }
 
     fn statement(&mut self, name: &str, range: Range<usize>) -> Result<(), TemplateError> {
-        // transformers marks what the model writes with tags of its own. They change no text; but as with `with`,
-        // what is set between them stays there.
+        // transformers marks the model's output with its own tags. They do not change the text; but as with `with`,
+        // variables set between them stay local.
         let stand_in = match name {
             "generation" => "with",
             "endgeneration" => "endwith",

@@ -1,12 +1,12 @@
-//! Integers of a schema end where 64 bits end: without a bound, a model that repeats itself writes digits for ever.
-//! Knows no grammar.
+//! Limits integers of a schema to 64 bits: without a bound, a model that repeats itself writes digits forever. Knows no
+//! grammar.
 
 use serde_json::{Map, Value};
 
-/// The roundest number near the end of 64 bits that a double holds exactly.
+/// A round number near the 64-bit limit that a double represents exactly.
 const MAX: i64 = 9_000_000_000_000_000_000;
 
-/// Adds the bounds that are missing.
+/// Adds the missing bounds.
 pub fn bound_integers(schema: &mut Value) {
     match schema {
         Value::Object(object) => {
@@ -30,7 +30,7 @@ pub fn bound_integers(schema: &mut Value) {
     }
 }
 
-/// Bounds are those of other numbers as well, which may have an exponent without them.
+/// The bounds of `number` types may use exponents.
 fn is_integer(schema: &Map<String, Value>) -> bool {
     match schema.get("type") {
         Some(Value::String(kind)) => kind == "integer",

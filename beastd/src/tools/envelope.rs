@@ -1,26 +1,26 @@
-//! `{"name": …, "arguments": {…}}`, read while it comes. Knows no format around it.
+//! Parses `{"name": …, "arguments": {…}}` incrementally. Knows no format around it.
 
-/// What an envelope says.
+/// Events of the parser.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Said {
-    /// The function.
+    /// The function's name.
     Name(String),
     /// More of the arguments' JSON.
     Arguments(String),
 }
 
-/// A JSON value that is being read: only where it ends.
+/// A JSON value being read; finds only its end.
 #[derive(Debug, Clone, Default)]
 struct RawValue {
     depth: usize,
     in_string: bool,
     is_escaped: bool,
-    /// A bracket or string was closed at the outermost level.
+    /// Whether a bracket or string was closed at the outermost level.
     is_over: bool,
 }
 
 impl RawValue {
-    /// Whether the character belongs to it.
+    /// Whether the character belongs to the value.
     fn push(&mut self, c: char) -> bool {
         if self.is_over {
             return false;
@@ -54,7 +54,7 @@ impl RawValue {
 
 #[derive(Debug, Clone)]
 enum At {
-    /// Before the brace.
+    /// Before the opening brace.
     Start,
     /// Between members.
     Member,
@@ -69,7 +69,7 @@ enum At {
     End,
 }
 
-/// An envelope that is being read.
+/// An envelope being read.
 #[derive(Debug, Clone)]
 pub struct Envelope {
     at: At,
@@ -79,18 +79,18 @@ pub struct Envelope {
 }
 
 impl Envelope {
-    /// Nothing of it has come.
+    /// Nothing read yet.
     pub fn new() -> Self {
         Self { at: At::Start, has_name: false, early: String::new() }
     }
 
-    /// Only the value: its name has been said before.
+    /// Only the arguments: the name is already known.
     pub fn of_arguments() -> Self {
         let at = At::Value { key: "arguments".into(), text: String::new(), value: RawValue::default() };
         Self { at, has_name: true, early: String::new() }
     }
 
-    /// Takes a character; false when the envelope had ended before it.
+    /// Takes a character; false when the envelope ended before it.
     pub fn push(&mut self, c: char, said: &mut Vec<Said>) -> bool {
         match &mut self.at {
             At::Start => {
@@ -136,12 +136,12 @@ impl Envelope {
         true
     }
 
-    /// Whether its last brace has come.
+    /// Whether its closing brace has been read.
     pub fn is_over(&self) -> bool {
         matches!(self.at, At::End)
     }
 
-    /// Whether a value without name around it is whole.
+    /// Whether a bare value is complete.
     pub fn has_arguments(&self) -> bool {
         matches!(&self.at, At::Value { value, .. } if value.is_over)
     }

@@ -1,17 +1,12 @@
-//! The formats in which model families write tool calls, and which of them a chat template speaks. Never reads an
-//! answer.
+//! The tool call formats of model families, and how to detect a chat template's. Never reads an answer.
 
 use beast_protocol::ToolCall;
 use serde_json::Value;
 
 use super::json::to_json;
+use super::thought::Thoughts;
 
-/// Opens a model's reasoning.
-pub const THINK_OPEN: &str = "<think>";
-/// Closes it.
-pub const THINK_CLOSE: &str = "</think>";
-
-/// How a call is written.
+/// Format of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Format {
     /// Hermes, Qwen: `<tool_call>\n{"name": …, "arguments": {…}}\n</tool_call>`.
@@ -27,7 +22,7 @@ pub enum Format {
 }
 
 impl Format {
-    /// The text that begins a call; empty where the answer itself has to begin with it.
+    /// The text that starts a call; empty if the answer itself must start with it.
     pub fn opener(self) -> &'static str {
         match self {
             Self::Hermes => "<tool_call>",
@@ -57,24 +52,24 @@ impl Format {
     }
 }
 
-/// How a model speaks of tools and thoughts.
+/// A model's conventions for tools and thoughts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Dialect {
-    /// How it calls.
+    /// Its call format.
     pub format: Format,
-    /// Whether its template tells it of tools; otherwise our own text in the system turn does.
+    /// Whether its template presents the tools; otherwise our own text in the system turn does.
     pub is_native: bool,
-    /// Whether the template writes earlier calls.
+    /// Whether the template renders earlier calls.
     pub writes_calls: bool,
-    /// Whether it may think before it answers.
-    pub thinks: bool,
+    /// How it writes its thoughts, if it has any.
+    pub thoughts: Option<&'static Thoughts>,
 }
 
 impl Dialect {
-    /// Finds out from a template's source and the texts of control tokens.
+    /// Detects them from a template's source and the texts of control tokens.
     pub fn detect(source: &str, specials: &[String]) -> Self {
         let has = |text: &str| source.contains(text);
-        // Arguments as XML, all calls as one list, the name in the tag: none of the formats that are read here.
+        // XML arguments, all calls as one list, the name in the tag: formats that the parser does not support.
         let is_another = ["<function=", "<arg_key>", "<invoke", "<tool_calls>["].iter().any(|text| has(text));
         let knows = |text: &str| specials.iter().any(|special| special == text);
         let format = if has(Format::Lfm2.opener()) || has("<|tool_list_start|>") || knows(Format::Lfm2.opener()) {
@@ -95,11 +90,11 @@ impl Dialect {
             format: format.filter(|_| is_native).unwrap_or(Format::Hermes),
             is_native,
             writes_calls: is_native && has("tool_calls"),
-            thinks: has(THINK_OPEN) || has(THINK_CLOSE),
+            thoughts: Thoughts::detect(source),
         }
     }
 
-    /// Earlier calls, as the model would have written them, for a template that does not.
+    /// Earlier calls as the model would have written them, for a template that does not render them.
     pub fn spell(&self, calls: &[ToolCall]) -> String {
         let arguments = |call: &ToolCall| serde_json::from_str(&call.arguments).unwrap_or(Value::Null);
         if self.format == Format::Lfm2 {
@@ -114,11 +109,12 @@ impl Dialect {
     }
 }
 
-/// What a model whose template knows no tools is told of them; the way in which Hermes was taught.
+/// Presents the tools to a model whose template does not, in the style that Hermes was trained on.
 pub fn instruction(tools: &[Value]) -> String {
     let list: Vec<String> = tools.iter().map(to_json).collect();
     format!(
-        "# Tools\n\nYou can call functions to help with the request. Their signatures, one JSON object a line:\n<tools>\n{}\n</tools>\n\n\
+        "# Tools\n\nYou can call functions to help with the request. Their signatures, one JSON object a line:\n\
+         <tools>\n{}\n</tools>\n\n\
          To call a function, answer with its name and arguments as a JSON object within <tool_call></tool_call> tags:\n\
          <tool_call>\n{{\"name\": NAME, \"arguments\": ARGUMENTS}}\n</tool_call>",
         list.join("\n")
@@ -131,7 +127,7 @@ fn python_call(name: &str, arguments: &Value) -> String {
     format!("{name}({})", arguments.iter().map(write).collect::<Vec<_>>().join(", "))
 }
 
-/// A JSON value in Python.
+/// A JSON value as a Python literal.
 pub fn python_literal(value: &Value) -> String {
     match value {
         Value::Null => "None".into(),

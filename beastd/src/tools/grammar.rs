@@ -1,23 +1,24 @@
-//! Functions → a grammar in llguidance's Lark that allows free text, and calls that are well formed to their end. Knows
-//! no tokens but by the atoms that it is given.
+//! Functions → a grammar in llguidance's Lark that allows free text and only well-formed calls. Knows no tokens except
+//! the atoms that it is given.
 
 use std::fmt::Write;
 
 use beast_protocol::{Function, ToolChoice, Tools};
 use serde_json::{Map, Value, json};
 
-use super::format::{Dialect, Format, THINK_CLOSE, THINK_OPEN};
+use super::format::{Dialect, Format};
+use super::thought::Thoughts;
 use super::{bounds, python};
 
-/// Most calls in an answer: a model that loses itself repeats them for ever.
+/// Most calls per answer: a model that loses track repeats them forever.
 const MAX_CALLS: usize = 16;
 
-/// How a marker is written in the grammar.
+/// A marker in the grammar.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Atom {
-    /// In Lark.
+    /// In Lark syntax.
     pub lark: String,
-    /// A token of its own, which no text can spell.
+    /// Whether it is a control token, which no text can spell.
     pub is_control: bool,
 }
 
@@ -26,7 +27,8 @@ pub fn quoted(text: &str) -> String {
     Value::from(text).to_string().replace('\u{7f}', "\\u007f")
 }
 
-/// The grammar. `is_thinking` says that the prompt has opened the model's thoughts; `atom` how a marker is written.
+/// The grammar. `is_thinking` says that the prompt has opened the model's thoughts; `atom` returns how to write a
+/// marker.
 pub fn lark(tools: &Tools, dialect: Dialect, is_thinking: bool, atom: impl Fn(&str) -> Atom) -> String {
     let is_called = |function: &&Function| match &tools.choice {
         ToolChoice::Named(name) => function.name == *name,
@@ -36,7 +38,8 @@ pub fn lark(tools: &Tools, dialect: Dialect, is_thinking: bool, atom: impl Fn(&s
     let only_one = tools.only_one || matches!(tools.choice, ToolChoice::Named(_));
     let n_more = if only_one { 0 } else { MAX_CALLS - 1 };
     let mut rules = String::from("FREE: /(.|\\n)*/\n");
-    let thought = if dialect.thinks { thought(&mut rules, is_thinking, &atom) } else { "" };
+    let thoughts = dialect.thoughts.filter(|thoughts| thoughts.is_simple);
+    let thought = thoughts.map_or("", |thoughts| thought(&mut rules, thoughts, is_thinking, &atom));
     let opener = match dialect.format {
         Format::Llama3 => Atom { lark: format!("{}?", atom("<|python_tag|>").lark), is_control: false },
         format => atom(format.opener()),
@@ -63,9 +66,9 @@ pub fn lark(tools: &Tools, dialect: Dialect, is_thinking: bool, atom: impl Fn(&s
     format!("start: {thought} {body}\n{rules}")
 }
 
-/// What may come before an answer.
-fn thought(rules: &mut String, is_thinking: bool, atom: impl Fn(&str) -> Atom) -> &'static str {
-    let (open, close) = (atom(THINK_OPEN), atom(THINK_CLOSE));
+/// What may precede an answer.
+fn thought(rules: &mut String, thoughts: &Thoughts, is_thinking: bool, atom: impl Fn(&str) -> Atom) -> &'static str {
+    let (open, close) = (atom(thoughts.open), atom(thoughts.close));
     let _ = match close.is_control {
         true => writeln!(rules, "thought: FREE {}", close.lark),
         false => writeln!(rules, "thought[lazy]: FREE {}", close.lark),
@@ -77,7 +80,7 @@ fn thought(rules: &mut String, is_thinking: bool, atom: impl Fn(&str) -> Atom) -
     "thinking?"
 }
 
-/// The rule `calls`: what follows the opener of the first call.
+/// The rule `calls`: everything after the opener of the first call.
 fn calls(
     rules: &mut String,
     functions: &[&Function],
@@ -125,7 +128,7 @@ fn calls(
     }
 }
 
-/// What a function takes; an empty object for one that takes nothing.
+/// The parameters of a function; an empty object if it takes none.
 pub fn schema(function: &Function) -> Value {
     let mut schema = serde_json::from_str(&function.parameters).unwrap_or_else(|_| json!({}));
     close(&mut schema, true);
@@ -145,12 +148,12 @@ fn arguments(schema: &Value) -> String {
     format!("%json {schema}")
 }
 
-/// One way to write a value, as for any schema; what llguidance cannot follow is left to the model.
+/// JSON formatting as for any schema; what llguidance does not support is left to the model.
 pub fn json_options() -> Value {
     json!({ "item_separator": ", ", "key_separator": ": ", "whitespace_flexible": false, "lenient": true })
 }
 
-/// Objects have the properties that are declared, and no others unless that is said.
+/// Only declared properties are allowed, unless the schema says otherwise.
 fn close(schema: &mut Value, is_outermost: bool) {
     const OPENS: [&str; 9] = [
         "additionalProperties",

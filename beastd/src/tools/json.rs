@@ -1,19 +1,19 @@
-//! JSON as the models' own library writes it. Knows no schema and no call.
+//! JSON formatted as Python's `json.dumps` does. Knows no schema and no call.
 
 use serde::Serialize;
 use serde_json::Value;
 use serde_json::ser::{CharEscape, Formatter, Serializer};
 use std::io;
 
-/// Stands around the number of a mark that takes the place of a control token in somebody's text. No style escapes it.
+/// Encloses the number of a mark that stands for a control token in user text. Never escaped.
 pub const MARK_EDGE: char = '\u{f8ff}';
 
 /// The options of Python's `json.dumps` that templates use.
 #[derive(Debug, Clone, Default)]
 pub struct JsonStyle {
-    /// Whether all else than ASCII is escaped.
+    /// Whether to escape everything but ASCII.
     pub ensure_ascii: bool,
-    /// What each level is indented by; `None` for a single line.
+    /// Indentation per level; `None` for a single line.
     pub indent: Option<String>,
     /// Between items, and between key and value.
     pub separators: Option<(String, String)>,
@@ -31,12 +31,12 @@ impl JsonStyle {
     }
 }
 
-/// JSON as Python writes it: a blank after each comma and colon.
+/// Python's default style: a blank after each comma and colon.
 pub fn to_json(value: &Value) -> String {
     JsonStyle::default().write(value)
 }
 
-/// A number as Python writes it, which is the shortest one: `1e+22`, `1e-05`, `2.0`.
+/// A number in Python's shortest form: `1e+22`, `1e-05`, `2.0`.
 pub fn python_float(value: f64) -> String {
     if !value.is_finite() {
         return if value.is_nan() { "nan".into() } else { format!("{value}") };
@@ -123,7 +123,7 @@ impl Formatter for Python<'_> {
     }
 
     fn write_string_fragment<W: ?Sized + io::Write>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
-        // Control characters come as escapes of their own, all but DEL.
+        // Control characters are escaped individually, all but DEL.
         if !self.style.ensure_ascii {
             return writer.write_all(fragment.as_bytes());
         }

@@ -1,31 +1,31 @@
-//! Python literals → JSON, character by character. Knows no calls.
+//! Python literals → JSON, incrementally. Knows no calls.
 
 use serde_json::Value;
 
-/// What a character did to a literal.
+/// The effect of a character on a literal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
-    /// It belongs to it.
+    /// It belongs to the literal.
     Inside,
     /// The literal ended before it.
     Ended,
 }
 
-/// A literal that is being read.
+/// A literal being read.
 #[derive(Debug, Clone, Default)]
 pub struct Literal {
-    /// Open brackets, as JSON closes them.
+    /// Open brackets, as their JSON closers.
     open: Vec<char>,
     /// The quote of an open string.
     quote: Option<char>,
-    /// After a backslash: what has come of the escape.
+    /// The escape so far, after a backslash.
     escape: Option<String>,
     /// A number or a word.
     word: String,
 }
 
 impl Literal {
-    /// Takes a character and appends what it means in JSON.
+    /// Takes a character and appends its meaning in JSON.
     pub fn push(&mut self, c: char, out: &mut String) -> Step {
         if let Some(quote) = self.quote {
             self.push_in_string(c, quote, out);
@@ -60,7 +60,7 @@ impl Literal {
         Step::Inside
     }
 
-    /// Begins within this bracket, which has been written already.
+    /// Starts inside this bracket, which has already been written.
     pub fn within(close: char) -> Self {
         Self { open: vec![close], ..Self::default() }
     }
@@ -106,14 +106,14 @@ impl Literal {
             'b' => Some('\u{8}'),
             'f' => Some('\u{c}'),
             '0' => Some('\0'),
-            // A backslash before the end of a line joins the lines.
+            // A backslash at the end of a line joins lines.
             '\n' => return,
             c => Some(c),
         };
         push_escaped(meant.unwrap_or(char::REPLACEMENT_CHARACTER), out);
     }
 
-    /// Writes the word that has ended.
+    /// Writes the completed word.
     fn flush(&mut self, is_key: bool, out: &mut String) {
         let word = std::mem::take(&mut self.word);
         match &*word {

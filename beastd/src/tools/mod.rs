@@ -1,7 +1,6 @@
-//! Tool calls: how each model family writes them, the grammar that holds the model to it, and the parser that takes an
-//! answer apart.
+//! Tool calls: the formats of model families, the grammar that enforces them, and the parser for answers.
 //!
-//! Knows messages and texts, never tokens, sockets or the engine.
+//! Knows messages and text, never tokens, sockets or the engine.
 
 mod bounds;
 mod envelope;
@@ -11,7 +10,9 @@ mod json;
 mod literal;
 mod parser;
 mod python;
+mod thought;
 
-pub use format::{Dialect, Format, THINK_CLOSE, THINK_OPEN, instruction};
+pub use format::{Dialect, Format, instruction};
 pub use json::{JsonStyle, MARK_EDGE, python_float, to_json};
 pub use parser::AnswerParser;
+pub use thought::{Thoughts, is_mark_of_thoughts};

@@ -1,28 +1,30 @@
-//! Takes an answer apart while it comes: thoughts, text, calls. Knows no tokens: what it reads has the markers in it.
+//! Splits an answer into thoughts, text and calls as it arrives. Knows no tokens: markers are part of its input.
 
+use std::cmp::Reverse;
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 
 use beast_protocol::{Delta, Event};
 
 use super::envelope::{Envelope, Said};
-use super::format::{Format, THINK_CLOSE, THINK_OPEN};
+use super::format::Format;
 use super::literal::{Literal, Step};
+use super::thought::{Thoughts, Turn};
 
-/// Takes an answer apart while it comes. However the text is cut into pieces, the deltas add up to the same.
+/// Splits an answer as it arrives. However the text is cut into pieces, the deltas add up to the same.
 #[derive(Debug)]
 pub struct AnswerParser {
-    /// How calls are written; `None` where there are none to make.
+    /// Call format; `None` if there are no tools.
     format: Option<Format>,
-    thinks: bool,
+    thoughts: Option<&'static Thoughts>,
     at: At,
-    /// Not yet understood.
+    /// Not parsed yet.
     text: String,
-    /// Blanks that count only if something follows.
+    /// Whitespace that counts only if something follows.
     blank: String,
-    /// Whether blanks come between a thought or a call and something else, and count for nothing.
+    /// Whether whitespace separates a thought or call from something else, and is dropped.
     is_between: bool,
-    /// Whether anything but blanks has come.
+    /// Whether anything but whitespace has arrived.
     has_begun: bool,
     n_calls: u32,
     deltas: Vec<Delta>,
@@ -32,25 +34,25 @@ pub struct AnswerParser {
 enum At {
     Text,
     Reasoning,
-    /// In a call, or between calls where a format writes several into one place.
+    /// In a call, or between calls of a format that writes several in one place.
     Json(Envelope),
-    /// Mistral's list, between envelopes.
+    /// In Mistral's list, between envelopes.
     List,
-    /// A name that `[ARGS]` ends.
+    /// In a name that `[ARGS]` ends.
     Name,
     Python(Python),
-    /// Everything up to the format's closer.
+    /// Everything up to the format's closing text.
     Closing,
-    /// After the last thing that can come.
+    /// After the last possible element.
     Over,
 }
 
-/// Where in `[f(a='x'), g()]`.
+/// Position in `[f(a='x'), g()]`.
 #[derive(Debug)]
 enum Python {
-    /// Before the name of a function.
+    /// Before a function name.
     Function(String),
-    /// Before the name of an argument.
+    /// Before an argument name.
     Key {
         name: String,
         is_first: bool,
@@ -58,26 +60,31 @@ enum Python {
     Value(Literal),
     /// In `**{…}`.
     Dict(Literal),
-    /// Behind it.
+    /// After it.
     AfterDict,
 }
 
 impl AnswerParser {
-    /// For a model that writes calls like this, if any, and whose prompt may have opened its thoughts already.
-    pub fn new(format: Option<Format>, thinks: bool, is_thinking: bool) -> Self {
+    /// For a model with this call format, if any, whose prompt may have opened its thoughts.
+    pub fn new(format: Option<Format>, thoughts: Option<&'static Thoughts>, is_thinking: bool) -> Self {
         let at = if is_thinking { At::Reasoning } else { At::Text };
         let (text, blank, deltas) = (String::new(), String::new(), Vec::new());
-        Self { format, thinks, at, text, blank, is_between: is_thinking, has_begun: false, n_calls: 0, deltas }
+        Self { format, thoughts, at, text, blank, is_between: is_thinking, has_begun: false, n_calls: 0, deltas }
     }
 
-    /// More of the answer.
+    /// What ends the thoughts in which the answer is now.
+    pub fn open_thought(&self) -> Option<&'static Thoughts> {
+        self.thoughts.filter(|_| matches!(self.at, At::Reasoning))
+    }
+
+    /// Takes more of the answer.
     pub fn push(&mut self, text: &str) -> Vec<Delta> {
         self.text.push_str(text);
         while self.step() {}
         std::mem::take(&mut self.deltas)
     }
 
-    /// What was held back when the answer ends.
+    /// Flushes the buffer at the end of the answer.
     pub fn finish(&mut self) -> Vec<Delta> {
         let rest = std::mem::take(&mut self.text);
         match self.at {
@@ -94,13 +101,13 @@ impl AnswerParser {
         std::mem::take(&mut self.deltas)
     }
 
-    /// Fills the pieces of a batch of events.
+    /// Adds deltas to the pieces of a batch of events.
     pub fn take_apart(&mut self, events: &mut Vec<Event>) {
         for event in events.iter_mut() {
             if let Event::Piece { text, deltas, .. } = event {
                 *deltas = self.push(text);
                 if deltas.is_empty() {
-                    // No deltas at all would mean that everything is said.
+                    // Without any deltas, the client would show the whole text.
                     deltas.push(Delta::Text(String::new()));
                 }
             }
@@ -115,14 +122,16 @@ impl AnswerParser {
         }
     }
 
-    /// Understands a little more; false when that takes more text.
+    /// Parses a little more; false when that takes more text.
     fn step(&mut self) -> bool {
         match &self.at {
             At::Text => self.step_text(),
-            At::Reasoning => match self.until(&[THINK_CLOSE]) {
-                Some(_) => self.turn(At::Text),
-                None => false,
-            },
+            At::Reasoning => {
+                let marks: Vec<_> = self.thoughts.into_iter().flat_map(Thoughts::marks).collect();
+                let Some(found) = self.until(marks.iter().map(|(mark, _)| *mark)) else { return false };
+                let is_end = marks.contains(&(found, Turn::Speak));
+                self.turn(if is_end { At::Text } else { At::Reasoning })
+            }
             At::Closing => {
                 let closer = self.format.map_or("", Format::closer);
                 let Some(at) = self.text.find(closer) else { return false };
@@ -165,11 +174,15 @@ impl AnswerParser {
                 return false;
             }
         }
-        let think = if self.thinks { THINK_OPEN } else { "" };
+        let marks: Vec<_> = self.thoughts.into_iter().flat_map(Thoughts::marks).collect();
         let opener = self.format.map_or("", Format::opener);
-        match self.until(&[think, opener]) {
+        let found = self.until(marks.iter().map(|(mark, _)| *mark).chain([opener]));
+        let turn = marks.iter().find(|(mark, _)| Some(*mark) == found).map(|(_, turn)| *turn);
+        match found {
             None => false,
-            Some(found) if found == think => self.turn(At::Reasoning),
+            // A second end of the thoughts, or the name of the channel that this is anyway.
+            Some(_) if turn == Some(Turn::Speak) => self.turn(At::Text),
+            Some(_) if turn == Some(Turn::Think) => self.turn(At::Reasoning),
             Some(_) => {
                 let next = match self.format {
                     Some(Format::Lfm2) => At::Python(Python::Function(String::new())),
@@ -189,11 +202,13 @@ impl AnswerParser {
         true
     }
 
-    /// Says what comes before the first of these marks, and takes that away. What may become a mark stays.
-    fn until<'a>(&mut self, marks: &[&'a str]) -> Option<&'a str> {
-        let marks = || marks.iter().filter(|mark| !mark.is_empty());
-        let found = marks().filter_map(|mark| Some((self.text.find(mark)?, *mark))).min();
-        if let Some((at, mark)) = found {
+    /// Emits and removes everything before the first of these markers. A possible partial marker stays buffered.
+    fn until(&mut self, marks: impl Iterator<Item = &'static str> + Clone) -> Option<&'static str> {
+        let marks = || marks.clone().filter(|mark| !mark.is_empty());
+        // Of two at the same place the longer one.
+        let place = |mark: &'static str| Some((self.text.find(mark)?, Reverse(mark.len()), mark));
+        let found = marks().filter_map(place).min();
+        if let Some((at, _, mark)) = found {
             let said: String = self.text.drain(..at).collect();
             self.say(&said);
             self.text.drain(..mark.len());
@@ -205,7 +220,7 @@ impl AnswerParser {
         None
     }
 
-    /// Tells text or thoughts; blanks at their end wait.
+    /// Emits text or thoughts; trailing whitespace waits.
     fn say(&mut self, text: &str) {
         let kept = text.trim_end();
         if kept.is_empty() {
@@ -223,7 +238,7 @@ impl AnswerParser {
         self.tell(if is_thought { Delta::Reasoning(said) } else { Delta::Text(said) });
     }
 
-    /// Appends to the last delta where it can.
+    /// Appends to the last delta if possible.
     fn tell(&mut self, delta: Delta) {
         match (self.deltas.last_mut(), delta) {
             (Some(Delta::Text(text)), Delta::Text(more)) | (Some(Delta::Reasoning(text)), Delta::Reasoning(more)) => {
@@ -239,7 +254,7 @@ impl AnswerParser {
     fn call(&mut self, name: String) {
         self.has_begun = true;
         let id = match self.format {
-            // Their templates refuse any other.
+            // Their templates reject other ids.
             Some(Format::Mistral | Format::MistralArgs) => random_text(9),
             _ => format!("call_{}", random_text(24)),
         };
@@ -253,7 +268,7 @@ impl AnswerParser {
         }
     }
 
-    /// A character of a call.
+    /// Takes a character of a call.
     fn read(&mut self, c: char) {
         let at = std::mem::replace(&mut self.at, At::Over);
         self.at = match at {
@@ -331,12 +346,12 @@ impl AnswerParser {
     }
 }
 
-/// Length of the longest end of a text with which the mark begins.
+/// Length of the longest suffix of a text that begins the marker.
 fn n_begun(text: &str, mark: &str) -> usize {
     (1..mark.len()).rev().find(|&n| mark.is_char_boundary(n) && text.ends_with(&mark[..n])).unwrap_or(0)
 }
 
-/// Letters and digits that nobody can foresee: the standard library's hasher has random keys.
+/// Unpredictable letters and digits: the standard library's hasher has random keys.
 fn random_text(n: usize) -> String {
     const LETTERS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
     let keys = RandomState::new();

@@ -4,7 +4,11 @@ use super::*;
 
 /// An answer taken apart, as one line; however it is cut.
 fn apart(format: Option<Format>, thinks: bool, is_thinking: bool, pieces: &[&str]) -> String {
-    let mut parser = AnswerParser::new(format, thinks, is_thinking);
+    let thoughts = if thinks { Thoughts::detect("<think>") } else { None };
+    taken_apart(AnswerParser::new(format, thoughts, is_thinking), pieces)
+}
+
+fn taken_apart(mut parser: AnswerParser, pieces: &[&str]) -> String {
     let mut deltas: Vec<Delta> = pieces.iter().flat_map(|piece| parser.push(piece)).collect();
     deltas.extend(parser.finish());
     let mut out = String::new();
@@ -101,8 +105,7 @@ fn each_format_is_taken_apart() {
 
 #[test]
 fn ids_are_new_and_those_of_mistral_are_short() {
-    let id = |format| match AnswerParser::new(Some(format), false, false).push("[TOOL_CALLS][{\"name\": \"f\"}]").pop()
-    {
+    let id = |format| match AnswerParser::new(Some(format), None, false).push("[TOOL_CALLS][{\"name\": \"f\"}]").pop() {
         Some(Delta::Call { id, .. }) => id,
         deltas => panic!("{deltas:?}"),
     };

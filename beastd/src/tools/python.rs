@@ -1,5 +1,5 @@
-//! JSON schemas → Lark rules for Python literals: keyword arguments in declared order. What they cannot say is any
-//! literal.
+//! JSON schemas → Lark rules for Python literals: keyword arguments in declared order. Anything it cannot express
+//! becomes any literal.
 
 use std::collections::HashMap;
 use std::fmt::Write;
@@ -18,7 +18,7 @@ PY_NUM: /-?(0|[1-9][0-9]{0,15})(\.[0-9]{1,15})?([eE][+-]?[0-9]{1,2})?/
 PY_STR: /'([^'\\\x00-\x1f\x7f]|\\['"\\nrt])*'|"([^"\\\x00-\x1f\x7f]|\\['"\\nrt])*"/
 "#;
 
-/// Writes the rule `call_N` and those that it stands on.
+/// Writes the rule `call_N` and those it depends on.
 pub fn call(rules: &mut String, n: usize, name: &str, schema: &Value) {
     if !rules.contains("py_any:") {
         *rules += COMMON;
@@ -48,7 +48,7 @@ struct Writer<'a> {
     root: &'a Value,
     prefix: String,
     n_rules: usize,
-    /// Rules of what was referred to.
+    /// Rules for references.
     refs: HashMap<String, String>,
 }
 
@@ -75,7 +75,7 @@ impl Writer<'_> {
         }
         if let Some(values) = object.get("enum").and_then(Value::as_array) {
             let spell = |value: &Value| match value {
-                // Models prefer either quote.
+                // Models use either quote.
                 Value::String(text) if !text.contains(['"', '\'', '\\']) => {
                     let single = python_literal(value);
                     format!("{} | {}", quoted(&single), quoted(&format!("\"{}\"", &single[1..single.len() - 1])))
@@ -105,12 +105,12 @@ impl Writer<'_> {
         match kind {
             "string" => string(schema),
             "integer" | "number" => {
-                // JSON's numbers are Python's.
+                // JSON numbers are valid in Python.
                 let mut number: Map<String, Value> = schema.clone();
                 number.retain(|key, _| {
                     matches!(&**key, "minimum" | "maximum" | "exclusiveMinimum" | "exclusiveMaximum" | "multipleOf")
                 });
-                // Bounds leave the exponent out. Without them there is a rule that ends.
+                // Bounded numbers have no exponent. Without bounds there is a rule that ends.
                 if kind == "number" && number.is_empty() {
                     return "PY_NUM".into();
                 }
@@ -161,8 +161,8 @@ impl Writer<'_> {
         }
     }
 
-    /// Members in declared order, some of them optional: for each a rule for what follows when none has come yet, and
-    /// one for when some have.
+    /// Members in declared order, some optional: per member one rule for what follows if none has come yet, and one if
+    /// some have.
     fn members(
         &mut self,
         schema: &Value,
@@ -186,7 +186,7 @@ impl Writer<'_> {
         first
     }
 
-    /// A rule is written once, also for a schema that refers to itself.
+    /// Each rule is written once, even for a recursive schema.
     fn referred(&mut self, pointer: &str) -> String {
         if let Some(name) = self.refs.get(pointer) {
             return name.clone();

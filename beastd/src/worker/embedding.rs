@@ -1,5 +1,4 @@
-//! Texts that become embeddings, a chunk a round, so that whoever generates goes on in between. Knows no pooling and no
-//! llama.cpp.
+//! Computes embeddings one chunk per round, so that generation continues in between. Knows no pooling and no llama.cpp.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -16,26 +15,26 @@ use crate::batch::Token;
 use crate::clock::now_us;
 use crate::scheduler::Limits;
 
-/// What the engine needs for embeddings is freed when none were asked for as long as this.
+/// After this long without embeddings, the engine frees their memory.
 pub const IDLE: Duration = Duration::from_secs(60);
 
-/// Texts on their way to becoming vectors.
+/// Texts to embed.
 #[derive(Debug)]
 pub struct EmbedJob {
     inputs: Vec<Vec<Token>>,
     answer: oneshot::Sender<Result<Vec<Vec<f32>>, WireError>>,
 }
 
-/// One of them, and how far it is.
+/// A job and its progress.
 struct Running {
     job: EmbedJob,
     vectors: Vec<Vec<f32>>,
 }
 
-/// Those that the worker has.
+/// The worker's embedding jobs.
 pub(super) struct Embeddings {
     jobs: VecDeque<Running>,
-    /// Tokens of the present text of the first job that are computed.
+    /// Tokens of the first job's current text that have been computed.
     n_done: usize,
     limits: Limits,
     metrics: Arc<Metrics>,
@@ -46,7 +45,7 @@ impl Embeddings {
         Self { jobs: VecDeque::new(), n_done: 0, limits, metrics }
     }
 
-    /// The end of a job, which counts as a request like any other. Who is gone needs no answer.
+    /// Ends a job; it counts as a request. The client may be gone.
     fn end(&self, job: EmbedJob, outcome: Result<Vec<Vec<f32>>, WireError>) {
         Metrics::add(&self.metrics.n_requests, 1);
         drop(job.answer.send(outcome));
@@ -56,12 +55,12 @@ impl Embeddings {
         self.jobs.is_empty()
     }
 
-    /// Texts that are not computed yet.
+    /// Texts not computed yet.
     pub(super) fn n_inputs(&self) -> usize {
         self.jobs.iter().map(Running::n_left).sum()
     }
 
-    /// Takes a job in, or refuses it. A job that is alone may be larger than the queue: it would be refused for ever.
+    /// Accepts or refuses a job. A lone job may be larger than the queue: otherwise it could never run.
     pub(super) fn add(&mut self, job: EmbedJob, n_ctx: usize, n_vocab: usize) {
         let n_waiting = self.n_inputs();
         let outcome = check(&job.inputs, n_ctx, n_vocab).and_then(|()| {
@@ -75,7 +74,7 @@ impl Embeddings {
         }
     }
 
-    /// Ends all of them.
+    /// Fails all jobs.
     pub(super) fn fail(&mut self, error: &WireError) {
         for Running { job, .. } in std::mem::take(&mut self.jobs) {
             self.end(job, Err(error.clone()));
@@ -83,7 +82,7 @@ impl Embeddings {
         self.n_done = 0;
     }
 
-    /// Forgets those that nobody waits for.
+    /// Drops jobs whose client is gone.
     fn drop_abandoned(&mut self) {
         if self.jobs.front().is_some_and(Running::is_abandoned) {
             self.n_done = 0;
@@ -93,7 +92,7 @@ impl Embeddings {
         Metrics::add(&self.metrics.n_requests, (n_jobs - self.jobs.len()) as u64);
     }
 
-    /// The present text has its vector: the next text is another job's, if there is one.
+    /// The current text is done; the next text comes from another job, if there is one.
     fn finished(&mut self, vector: Vec<f32>) {
         self.n_done = 0;
         let Some(mut running) = self.jobs.pop_front() else { return };
@@ -117,13 +116,13 @@ impl Running {
 }
 
 impl<E: Engine> Worker<'_, E> {
-    /// Computes the next chunk, if there is any.
+    /// Computes the next chunk, if any.
     pub(super) fn embed(&mut self) -> Result<(), EngineError> {
         self.embeddings.drop_abandoned();
         let Embeddings { jobs, n_done, limits, .. } = &mut self.embeddings;
         let Some(running) = jobs.front() else { return Ok(()) };
         let text = &running.job.inputs[running.vectors.len()];
-        // Halved while others generate, like a prompt's.
+        // Halved while others generate, as for prompts.
         let is_alone = self.scheduler.is_idle();
         let n_chunk = if is_alone { limits.prefill_chunk } else { limits.prefill_chunk.div_ceil(2) };
         let chunk = *n_done..text.len().min(*n_done + n_chunk);
@@ -157,12 +156,12 @@ impl<E: Engine> Worker<'_, E> {
 }
 
 impl WorkerHandle {
-    /// The embedding of each of these texts, in order: vectors of length one. Dropping the future cancels it.
+    /// The embeddings of these texts, in order, normalized to length 1. Dropping the future cancels them.
     ///
     /// # Errors
     /// [`ErrorCode::Invalid`] for a text without tokens, [`ErrorCode::TooLong`] with both sizes,
-    /// [`ErrorCode::Overloaded`] when too many wait, [`ErrorCode::ShuttingDown`] when the worker has ended or has no
-    /// model, [`ErrorCode::Engine`].
+    /// [`ErrorCode::Overloaded`] when the queue is full, [`ErrorCode::ShuttingDown`] when the worker has ended or has
+    /// no model, [`ErrorCode::Engine`].
     pub async fn embed(&self, inputs: Vec<Vec<Token>>) -> Result<Vec<Vec<f32>>, WireError> {
         let (answer, answered) = oneshot::channel();
         let n_tokens = inputs.iter().map(Vec::len).sum();
@@ -179,13 +178,14 @@ fn check(inputs: &[Vec<Token>], n_ctx: usize, n_vocab: usize) -> Result<(), Wire
         let name = if inputs.len() == 1 { "the input".to_owned() } else { format!("input {nth}") };
         let invalid = |text: String| Err(WireError::new(ErrorCode::Invalid, text));
         if input.is_empty() {
-            return invalid(format!("{name} is empty; try: some text"));
+            return invalid(format!("{name} is empty; try: send some text"));
         }
         if input.len() > n_ctx {
             let n = input.len();
-            // In words that clients of llama-server look for.
+            // Clients of llama-server look for these words.
             let text = format!(
-                "{name} ({n} tokens) exceeds the available context size ({n_ctx} tokens); try: less text, or a larger n_ctx"
+                "{name} ({n} tokens) exceeds the available context size ({n_ctx} tokens); try: shorten it, or raise \
+                 n_ctx"
             );
             return Err(WireError::new(ErrorCode::TooLong, text).with_sizes(n, n_ctx));
         }
@@ -196,7 +196,7 @@ fn check(inputs: &[Vec<Token>], n_ctx: usize, n_vocab: usize) -> Result<(), Wire
     Ok(())
 }
 
-/// Tells the worker when nobody has wanted embeddings for a while. The worker has no clock of its own to wake it.
+/// Tells the worker when no embeddings have been requested for a while; the worker has no timer of its own.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Timer(Arc<Shared>);
 
@@ -207,13 +207,13 @@ struct Shared {
 }
 
 impl Timer {
-    /// A job begins; the time runs from when what is returned is dropped.
+    /// Marks a job as running; the idle time starts when the returned guard is dropped.
     fn begin(&self, inbox: mpsc::WeakSender<Command>) -> Timed {
         self.0.n_jobs.fetch_add(1, Relaxed);
         Timed { timer: self.clone(), inbox }
     }
 
-    /// Waits until no job has begun or ended for a while.
+    /// Waits until no job has started or ended for a while.
     async fn run(self, inbox: mpsc::WeakSender<Command>) {
         loop {
             let n_jobs = self.0.n_jobs.load(Relaxed);
@@ -229,7 +229,7 @@ impl Timer {
     }
 }
 
-/// A job that is being computed.
+/// Guard of a running job.
 struct Timed {
     timer: Timer,
     inbox: mpsc::WeakSender<Command>,
@@ -238,7 +238,7 @@ struct Timed {
 impl Drop for Timed {
     fn drop(&mut self) {
         self.timer.0.n_jobs.fetch_add(1, Relaxed);
-        // Without a runtime nothing is left to wait in.
+        // Without a runtime there is nothing to wait in.
         let Ok(runtime) = Handle::try_current() else { return };
         if !self.timer.0.is_running.swap(true, Relaxed) {
             drop(runtime.spawn(self.timer.clone().run(self.inbox.clone())));

@@ -127,9 +127,9 @@ fn what_cannot_be_is_refused_with_the_reason() {
     drop(fixture.step);
     let refused = |inputs| refused(&fixture.handle, inputs);
     let text =
-        "the input (257 tokens) exceeds the available context size (256 tokens); try: less text, or a larger n_ctx";
+        "the input (257 tokens) exceeds the available context size (256 tokens); try: shorten it, or raise n_ctx";
     assert_eq!(refused(vec![tokens(&"x".repeat(257))]), (ErrorCode::TooLong, text.into()));
-    let text = "input 1 is empty; try: some text";
+    let text = "input 1 is empty; try: send some text";
     assert_eq!(refused(vec![tokens("a"), Vec::new()]), (ErrorCode::Invalid, text.into()));
     for token in [-1, 257, i32::MAX] {
         let text = format!("the input has token {token}; the vocabulary has 257");

@@ -1,4 +1,4 @@
-//! What is chosen reaches its client, and every way in which a request ends.
+//! Delivers tokens to clients and ends requests, for every reason.
 
 use beast_protocol::{ErrorCode, FinishReason, Timings, Usage, WireError};
 
@@ -14,7 +14,7 @@ impl<E: Engine> Worker<'_, E> {
     pub(super) fn deliver(&mut self, committed: Committed, stuck: Option<Stuck>) {
         let Committed { seq, mut tokens, logprobs, at_limit } = committed;
         if stuck.is_some() {
-            // It only fills the place of one.
+            // A placeholder, not a chosen token.
             tokens.pop();
         }
         let mut logprobs = logprobs.into_iter();
@@ -46,7 +46,7 @@ impl<E: Engine> Worker<'_, E> {
     pub(super) fn give_up(&mut self, id: SeqId, stuck: Stuck) {
         match stuck {
             Stuck::Constraint(words) => {
-                tracing::warn!(request = id.0, reason = words, "the constraint cannot be followed any further");
+                tracing::warn!(request = id.0, reason = words, "the constraint reached a dead end");
                 self.end_with(id, FinishReason::DeadEnd, |stream, usage, timings, now_us| {
                     stream.finish_stuck(words, usage, timings, now_us);
                 });
@@ -54,7 +54,7 @@ impl<E: Engine> Worker<'_, E> {
             Stuck::NotANumber => {
                 tracing::error!(request = id.0, "the model's output is not a number");
                 let text = "the model's output is not a number: its file is damaged, or this prompt breaks it; try: \
-                    another prompt, or to pull the model again";
+                    change the prompt, or pull the model again";
                 self.end_with(id, FinishReason::Cancelled, |stream, _, _, _| {
                     stream.fail(WireError::new(ErrorCode::Engine, text));
                 });
@@ -66,7 +66,7 @@ impl<E: Engine> Worker<'_, E> {
         self.end_with(id, reason, |stream, usage, timings, now_us| stream.finish(reason, usage, timings, now_us));
     }
 
-    /// Takes a sequence out; `close` has the last word with its client.
+    /// Removes a sequence; `close` sends its last event.
     pub(super) fn end_with(
         &mut self,
         id: SeqId,
@@ -79,7 +79,7 @@ impl<E: Engine> Worker<'_, E> {
         let (n_drafted, n_accepted) = self.speculation.end(id);
         Metrics::add(&self.metrics.n_requests, 1);
         let now_us = now_us();
-        // The token that ends an answer is not part of it.
+        // The end-of-turn token is not part of the answer.
         let n_generated = active.n_generated - usize::from(reason == FinishReason::Stop);
         let usage = Usage {
             n_prompt: as_u32(active.n_prompt),
@@ -97,7 +97,7 @@ impl<E: Engine> Worker<'_, E> {
         };
         tracing::info!(request = id.0, ?reason, ?usage, ?timings, "done");
         self.metrics.answered(&usage, &timings);
-        // Before the client hears of the end: a status that it asks for then must not show the request any more.
+        // Before the client learns of the end: a status request that follows must not show this request.
         self.publish();
         close(active.stream, usage, timings, now_us);
     }

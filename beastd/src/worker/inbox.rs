@@ -1,4 +1,4 @@
-//! What reaches the worker: admitted requests and commands, through one bounded inbox.
+//! Requests and commands on their way to the worker, through one bounded inbox.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -10,26 +10,26 @@ use super::embedding::{EmbedJob, Timer};
 use crate::admitted::Admitted;
 use crate::batch::SeqId;
 use crate::config::Config;
-use crate::in_use::InUse;
 use crate::interrupt::Interrupt;
+use crate::lease::Lease;
 use crate::stream::channel;
 
-/// Commands to the worker. Bounded: who finds the inbox full is refused.
+/// Commands to the worker. The inbox is bounded; when it is full, requests are refused.
 #[derive(Debug)]
 pub enum Command {
     /// A new request.
     Submit(Box<Submission>),
-    /// End this request with `Cancelled`, if it still lives.
+    /// End this request with `Cancelled` if it still runs.
     Cancel(SeqId),
     /// Compute embeddings.
     Embed(EmbedJob),
-    /// Free the memory that embeddings take, if none are wanted.
+    /// Free the memory for embeddings if none are pending.
     StopEmbedding,
-    /// Give the model back, and answer when its memory is free; whatever lives fails, so nothing should.
+    /// Unload the model and reply when its memory is free. Running requests fail, so there should be none.
     Unload(oneshot::Sender<()>),
-    /// Load the model that these settings name, and answer what came of it; nothing happens when one is loaded.
+    /// Load the model in these settings and reply with the outcome. Does nothing when one is loaded.
     Load(Arc<Config>, oneshot::Sender<Result<(), WireError>>),
-    /// Fail whatever lives and end.
+    /// Fail all requests and end.
     Stop,
 }
 
@@ -42,26 +42,26 @@ pub struct Submission {
     pub(super) ticket: Ticket,
 }
 
-/// What goes with a request to the worker.
+/// What accompanies a request to the worker.
 #[derive(Debug)]
 pub struct Ticket {
-    /// When it was complete, see [`crate::clock::now_us`].
+    /// When the request was complete, see [`crate::clock::now_us`].
     pub arrived_us: u64,
-    /// What is said when the request has a slot.
+    /// Sent when the request gets a slot.
     pub started: Event,
-    /// Keeps the model until the answer has been computed, read or not.
-    pub in_use: Option<InUse>,
+    /// Keeps the model loaded until the answer has been computed, whether or not it has been read.
+    pub lease: Option<Lease>,
 }
 
 impl Submission {
-    /// Refuses it.
+    /// Fails the request.
     pub fn fail(self, error: WireError) {
-        // Who is gone needs no answer.
+        // The client may be gone.
         let _ = self.events.try_send(Event::Failed(error));
     }
 }
 
-/// Commands that may wait for the worker to look; it looks after each step.
+/// Commands that may wait; the worker looks after each step.
 const INBOX_LEN: usize = 256;
 
 /// What reaches the worker.
@@ -69,7 +69,7 @@ const INBOX_LEN: usize = 256;
 pub struct Inbox {
     /// In the order of arrival.
     pub commands: mpsc::Receiver<Command>,
-    /// Told what comes, so that a long step can end early.
+    /// Signals new commands, so that a long step can end early.
     pub(super) interrupt: Arc<Interrupt>,
 }
 
@@ -83,7 +83,7 @@ pub struct WorkerHandle {
 }
 
 impl WorkerHandle {
-    /// A handle and the inbox that belongs to it.
+    /// A handle and its inbox.
     pub fn new() -> (Self, Inbox) {
         let (inbox, commands) = mpsc::channel(INBOX_LEN);
         let interrupt = Arc::<Interrupt>::default();
@@ -94,7 +94,7 @@ impl WorkerHandle {
         )
     }
 
-    /// Hands a request over. Dropping the receiver cancels it. What it says is `Queued`, `Started` (the ticket's),
+    /// Submits a request. Dropping the receiver cancels it. Its events are `Queued`, `Started` (the ticket's),
     /// `Progress`, `Piece` and one `Done` or `Failed`.
     ///
     /// # Errors
@@ -119,14 +119,14 @@ impl WorkerHandle {
         })
     }
 
-    /// Asks for the end of a request.
+    /// Cancels a request.
     pub async fn cancel(&self, id: SeqId) {
         // A worker that has ended has cancelled everything.
         let _ = self.inbox.send(Command::Cancel(id)).await;
         self.interrupt.announce_end();
     }
 
-    /// Gives the model back; returns when its memory is free.
+    /// Unloads the model; returns when its memory is free.
     ///
     /// # Errors
     /// [`ErrorCode::ShuttingDown`] when the worker has ended.
@@ -134,7 +134,7 @@ impl WorkerHandle {
         self.ask(Command::Unload).await
     }
 
-    /// Loads the model that these settings name.
+    /// Loads the model in these settings.
     ///
     /// # Errors
     /// Why it cannot be loaded; [`ErrorCode::ShuttingDown`] when the worker has ended.
@@ -142,25 +142,25 @@ impl WorkerHandle {
         self.ask(|loaded| Command::Load(config, loaded)).await?
     }
 
-    /// A command whose end somebody waits for: it is dropped unanswered only with the thread.
+    /// Sends a command and waits for its reply, which is missing only when the thread has ended.
     async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, WireError> {
         let (answer, answered) = oneshot::channel();
         let _ = self.inbox.send(command(answer)).await;
         answered.await.map_err(|_| shutting_down())
     }
 
-    /// Asks for the end of everything.
+    /// Stops the worker.
     pub async fn stop(&self) {
         let _ = self.inbox.send(Command::Stop).await;
         self.interrupt.announce_end();
     }
 }
 
-/// What is told to a request that comes while the daemon goes.
+/// The error for a request that arrives during shutdown.
 pub fn shutting_down() -> WireError {
-    WireError::new(ErrorCode::ShuttingDown, "beastd is shutting down; try: again in a moment")
+    WireError::new(ErrorCode::ShuttingDown, "beastd is shutting down; try: repeat the request in a moment")
 }
 
 pub(super) fn overloaded() -> WireError {
-    WireError::new(ErrorCode::Overloaded, "beastd has too many waiting requests; try: again in a moment")
+    WireError::new(ErrorCode::Overloaded, "beastd's queue is full; try: repeat the request in a moment")
 }

@@ -1,86 +1,86 @@
-//! The inference thread: inbox, schedule, step, commit, replies. The only matchmaker between scheduler and engine.
+//! The inference thread, and the only matchmaker between scheduler and engine. Knows no sockets and no llama.cpp.
+//!
+//! ```text
+//! loop:
+//!     take commands                    submit, cancel, embed, load, unload, stop; blocks while there is nothing to do
+//!     drop abandoned                   a closed reply channel is a cancel
+//!     follow the machine               change the number of threads, as the governor says
+//!     restore prefixes                 from disk into free cells, for requests that wait
+//!     drafts  = speculation.propose(scheduler.draftable())
+//!     batch   = scheduler.schedule(drafts)
+//!     sampled = engine.step(batch)     or free some cells, or undo the plan because somebody came
+//!     for each of scheduler.commit(sampled):
+//!         deliver                      tokens → stream → reply channel; end what has reached its end
+//!     embed                            one chunk of a text that becomes an embedding
+//!     publish                          counts, for `status`
+//! ```
+//!
+//! `requests.rs` has what is remembered of each request from its submission on, `ending.rs` each way in which it ends.
 
+mod active;
 mod embedding;
 mod ending;
 mod inbox;
+mod pace;
+mod prefixes;
+mod requests;
 mod step;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use beast_protocol::{ErrorCode, Event, FinishReason, Timings, Usage, WireError};
+use beast_protocol::{ErrorCode, FinishReason, WireError};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::admitted::Admitted;
-use crate::batch::{Batch, Sampled, SeqId, Token};
+use crate::batch::{SeqId, Token};
 use crate::clock::now_us;
 use crate::engine::{Engine, EngineError, Vocab};
 use crate::governor::{self, Governor};
-use crate::in_use::InUse;
 use crate::metrics::Metrics;
 use crate::prefix_store::PrefixStore;
-use crate::scheduler::{Limits, Room, Scheduler, Sequence};
+use crate::scheduler::{Limits, Room, Scheduler};
 use crate::speculation::{Candidate, Speculation};
-use crate::stream::Stream;
+use active::Active;
 pub use embedding::EmbedJob;
 use embedding::Embeddings;
-use inbox::overloaded;
 pub use inbox::{Command, Inbox, Submission, Ticket, WorkerHandle, shutting_down};
-use step::Pace;
+use pace::Pace;
 
-/// Why a worker has ended.
+/// Why a worker ended.
 #[derive(Debug)]
 pub enum Ended {
-    /// It was told to stop.
+    /// On request.
     Stopped,
-    /// It gives its model back; the next worker goes on with its inbox, and somebody waits until the memory is free.
+    /// To unload the model. The next worker continues with its inbox; the sender is told when the memory is free.
     Unloaded(Inbox, oneshot::Sender<()>),
 }
 
-/// What comes after the commands.
+/// What to do after the commands.
 enum Next {
     Work,
-    /// Told to stop, or to give the model back for whoever waits.
+    /// Stop, or unload the model and tell the sender.
     End(Option<oneshot::Sender<()>>),
 }
 
-/// What the worker remembers of a request besides its sequence.
-struct Active {
-    stream: Stream,
-    n_prompt: usize,
-    /// Prompt tokens that a kept prefix saved.
-    n_cached: usize,
-    arrived_us: u64,
-    started_us: Option<u64>,
-    first_token_us: Option<u64>,
-    last_token_us: u64,
-    prefill_us: u64,
-    /// Tokens given to the stream; drafts that were right may go on after the end.
-    n_generated: usize,
-    position: Option<usize>,
-    /// Goes with the rest.
-    _in_use: Option<InUse>,
-}
-
-/// What a worker is put together from.
+/// The parts of a worker.
 pub struct Parts<'model, E> {
     pub engine: E,
-    /// The text side of its model.
+    /// The model's vocabulary.
     pub vocab: Arc<dyn Vocab>,
-    /// The bounds of plans.
+    /// Limits of a plan.
     pub limits: Limits,
-    /// The room of one request, prompt and answer together.
+    /// Context of one request in tokens, prompt and answer together.
     pub n_ctx: usize,
-    /// How many threads compute.
+    /// Chooses the number of threads.
     pub governor: Governor,
-    /// Who guesses ahead.
+    /// Proposes drafts.
     pub speculation: Speculation<'model>,
-    /// Prefixes on disk, if they are kept there.
+    /// Prefixes on disk, if enabled.
     pub store: Option<PrefixStore>,
 }
 
-/// The state of the thread.
+/// State of the thread.
 pub struct Worker<'model, E> {
     engine: E,
     vocab: Arc<dyn Vocab>,
@@ -105,10 +105,10 @@ impl<'model, E: Engine> Worker<'model, E> {
         Self { engine, vocab, scheduler, inbox, metrics, n_ctx, governor, speculation, store, active, embeddings, pace }
     }
 
-    /// Works until it is told to stop or no handle is left.
+    /// Runs until a stop command, or until no handle is left.
     ///
     /// # Errors
-    /// When the engine is broken; every request was told.
+    /// When the engine fails; every request has been told.
     pub fn run(mut self) -> Result<Ended, EngineError> {
         let unloading = loop {
             match self.take_commands()? {
@@ -151,12 +151,12 @@ impl<'model, E: Engine> Worker<'model, E> {
         Ok(Ended::Unloaded(self.inbox, given_back))
     }
 
-    /// Takes what is in the inbox; waits for something when there is nothing to do.
+    /// Handles the commands in the inbox; blocks when there is no work.
     fn take_commands(&mut self) -> Result<Next, EngineError> {
         self.inbox.interrupt.clear();
         loop {
             let command = if self.scheduler.is_idle() && self.embeddings.is_empty() {
-                // Every build is a release build: the audit is for the worker's own tests.
+                // Every build is a release build; the audit is for the worker's own tests.
                 if cfg!(test) {
                     self.scheduler.check();
                 }
@@ -177,95 +177,14 @@ impl<'model, E: Engine> Worker<'model, E> {
                 Some(Command::StopEmbedding) => self.stop_embedding(),
                 Some(Command::Cancel(id)) => self.end(id, FinishReason::Cancelled),
                 Some(Command::Unload(given_back)) => return Ok(Next::End(Some(given_back))),
-                // It is loaded. Who asked may have gone.
+                // Already loaded. The client may be gone.
                 Some(Command::Load(_, loaded)) => drop(loaded.send(Ok(()))),
                 Some(Command::Stop) | None => return Ok(Next::End(None)),
             }
         }
     }
 
-    fn submit(&mut self, submission: Submission) {
-        let Submission { id, admitted, events, ticket: Ticket { arrived_us, started, in_use } } = submission;
-        let Admitted {
-            mut prompt,
-            shared,
-            sampling,
-            n_logprobs,
-            wanted,
-            n_max_tokens,
-            stop,
-            ignore_eos,
-            wish,
-            constraint,
-            is_background,
-            resumed,
-            parser: _,
-            shown,
-        } = admitted;
-        let mut stream = Stream::new(Arc::clone(&self.vocab), events, started, &prompt, stop, ignore_eos, n_max_tokens)
-            .showing(shown);
-        let n_prompt = prompt.len();
-        let n_generated = resumed.tokens.len();
-        if let Some(reason) = stream.resume(&resumed.tokens, resumed.n_shown, n_max_tokens == 0) {
-            // It was broken off between its last token and its end.
-            Metrics::add(&self.metrics.n_requests, 1);
-            let usage = Usage { n_prompt: as_u32(n_prompt), n_generated: as_u32(n_generated), ..Usage::default() };
-            return stream.finish(reason, usage, Timings::default(), now_us());
-        }
-        prompt.extend(&resumed.tokens);
-        let mut sequence = Sequence::new(id, prompt, n_max_tokens, self.n_ctx).keeping(shared);
-        if is_background {
-            sequence = sequence.in_background();
-        }
-        if !wanted.is_empty() {
-            sequence = sequence.scored();
-        }
-        if self.scheduler.add(sequence).is_err() {
-            Metrics::add(&self.metrics.n_requests, 1);
-            return stream.fail(overloaded());
-        }
-        self.engine.arm(id, &sampling, n_logprobs);
-        if !wanted.is_empty() {
-            self.engine.want(id, wanted);
-        }
-        if let Some(constraint) = constraint {
-            self.engine.constrain(id, constraint);
-        }
-        if !self.engine.replay(id, &resumed.tokens) {
-            self.scheduler.finish(id);
-            self.engine.disarm(id);
-            let text =
-                "the answer cannot go on: the model that runs now would not have begun it so; try: the same again";
-            return stream.fail(WireError::new(ErrorCode::Engine, text));
-        }
-        self.speculation.begin(id, wish);
-        let active = Active {
-            stream,
-            n_prompt,
-            n_cached: 0,
-            arrived_us,
-            started_us: None,
-            first_token_us: None,
-            last_token_us: arrived_us,
-            prefill_us: 0,
-            n_generated,
-            position: None,
-            _in_use: in_use,
-        };
-        self.active.insert(id, active);
-    }
-
-    /// Frees what belongs to clients that are gone.
-    fn drop_abandoned(&mut self) {
-        let gone: Vec<SeqId> =
-            self.active.iter().filter(|(_, active)| active.stream.is_closed()).map(|(id, _)| *id).collect();
-        for id in gone {
-            tracing::debug!(request = id.0, "the client is gone");
-            self.end(id, FinishReason::Cancelled);
-        }
-    }
-
-    /// Computes with as many threads as the machine has cores to spare.
+    /// Uses as many threads as there are free cores.
     fn follow_the_machine(&mut self) {
         let now_us = now_us();
         if !self.governor.is_due(now_us) {
@@ -273,54 +192,13 @@ impl<'model, E: Engine> Worker<'model, E> {
         }
         let change = governor::sample(now_us).and_then(|sample| self.governor.observe(sample));
         if let Some(n_threads) = change.filter(|&n_threads| self.engine.set_threads(n_threads)) {
-            tracing::info!(n_threads, "others use the machine more, or less");
+            tracing::info!(n_threads, "changed threads for CPU contention");
             self.metrics.n_threads.store(n_threads, Relaxed);
             self.speculation.set_threads(n_threads);
         }
     }
 
-    /// Reads beginnings of prompts that wait back from disk, where that spares more than what is kept in memory.
-    fn restore_prefixes(&mut self) -> Result<(), EngineError> {
-        let Some(store) = &mut self.store else { return Ok(()) };
-        let longer = |sequence: &Sequence| {
-            let n = store.find(&sequence.tokens, self.scheduler.prefix_len(&sequence.tokens))?;
-            Some(sequence.tokens[..n].to_vec())
-        };
-        let wanted: Vec<_> = self.scheduler.waiting().filter_map(longer).collect();
-        for tokens in wanted {
-            let is_there = self.scheduler.prefix_len(&tokens[..]) >= tokens.len();
-            let Some(place) = (!is_there).then(|| self.scheduler.begin_restore(tokens.len())).flatten() else {
-                continue;
-            };
-            self.engine.edit(&self.scheduler.take_edits())?;
-            let state = store.read(&tokens);
-            let is_restored = match state {
-                Some(state) => self.engine.restore(place, &state)?,
-                None => false,
-            };
-            tracing::debug!(n_tokens = tokens.len(), is_restored, "a prefix from disk");
-            self.scheduler.restored(place, is_restored.then_some(tokens));
-        }
-        Ok(())
-    }
-
-    /// Writes those that are worth it to disk, while there is nothing else to do.
-    fn save_prefixes(&mut self) -> Result<(), EngineError> {
-        let Some(store) = &mut self.store else { return Ok(()) };
-        while let Some((place, tokens)) = self.scheduler.next_to_save() {
-            self.engine.edit(&self.scheduler.take_edits())?;
-            let state = self.engine.save(place)?;
-            if let Err(error) = store.write(&tokens, &state) {
-                tracing::warn!(%error, "a prefix cannot be kept on disk");
-            }
-            if !self.inbox.commands.is_empty() {
-                break;
-            }
-        }
-        Ok(())
-    }
-
-    /// What may follow the tokens of those that decode.
+    /// Drafts for the sequences that decode.
     fn guess(&mut self) -> Vec<(SeqId, Vec<Token>)> {
         let draftable = self.scheduler.draftable();
         let candidates: Vec<_> = draftable
@@ -330,56 +208,13 @@ impl<'model, E: Engine> Worker<'model, E> {
         self.speculation.propose(&candidates)
     }
 
-    /// Tells those that start now, and those that wait, where they stand.
-    fn announce(&mut self, batch: &Batch) {
-        for row in &batch.rows {
-            let active = self.active.get_mut(&row.seq).expect("what is scheduled is active");
-            if active.started_us.is_none() {
-                active.started_us = Some(now_us());
-                // The first row begins where the copy ends.
-                active.n_cached = row.pos as usize;
-                active.stream.started();
-                let (n_done, n_total) = (as_u32(active.n_cached.min(active.n_prompt)), as_u32(active.n_prompt));
-                active.stream.hint(Event::Progress { n_done, n_total });
-            }
-        }
-        for (position, sequence) in self.scheduler.waiting().enumerate() {
-            let active = self.active.get_mut(&sequence.id).expect("what waits is active");
-            if active.position.replace(position) != Some(position) {
-                active.stream.hint(Event::Queued { position: as_u32(position) });
-            }
-        }
-    }
-
-    /// Books the time of a step to the requests whose prompt it read, and learns from it.
-    fn account(&mut self, batch: &Batch, sampled: &[Sampled], began_us: u64) {
-        let step_us = now_us() - began_us;
-        Metrics::add(&self.metrics.busy_us, step_us);
-        let n_verified = batch.rows.iter().filter(|row| row.n_draft > 0).count();
-        self.metrics.stepped(batch.rows.len(), n_verified);
-        let (n_drafted, n_accepted) = self.speculation.observe(batch, sampled, step_us);
-        Metrics::add(&self.metrics.n_drafted, n_drafted as u64);
-        Metrics::add(&self.metrics.n_accepted, n_accepted as u64);
-        for row in &batch.rows {
-            let active = self.active.get_mut(&row.seq).expect("what was computed is active");
-            let n_done = row.pos as usize + row.tokens.len();
-            if active.first_token_us.is_none() {
-                active.prefill_us += step_us;
-                let (n_done, n_total) = (as_u32(n_done.min(active.n_prompt)), as_u32(active.n_prompt));
-                active.stream.hint(Event::Progress { n_done, n_total });
-            }
-            let n_of_prompt = active.n_prompt.saturating_sub(row.pos as usize).min(row.tokens.len());
-            Metrics::add(&self.metrics.n_prompt_tokens, n_of_prompt as u64);
-        }
-    }
-
-    /// The engine found no room for a plan that fits by the books: cells are scattered. Something gives way.
+    /// The engine had no room for a plan that fits by the ledger: the cells are fragmented. Evicts or preempts.
     fn make_room(&mut self) -> Result<(), EngineError> {
         self.scheduler.undo();
         match self.scheduler.make_room() {
             Room::Evicted => Ok(()),
             Room::Preempted(id) => {
-                tracing::warn!(request = id.0, "the KV cache is full; the request starts again later");
+                tracing::warn!(request = id.0, "the KV cache is full; preempted a request");
                 Ok(())
             }
             Room::None => self.break_down(EngineError::Fatal("the KV cache has no room for a single request".into())),
@@ -387,10 +222,10 @@ impl<'model, E: Engine> Worker<'model, E> {
     }
 
     fn break_down(&mut self, error: EngineError) -> Result<(), EngineError> {
-        tracing::error!(%error, "the engine is broken");
+        tracing::error!(%error, "the engine failed");
         self.fail_all(&WireError::new(
             ErrorCode::Engine,
-            format!("the engine failed: {error}; try: the same again, and the log of beastd for the reason"),
+            format!("the engine failed: {error}; try: repeat the request, and see beastctl logs for the reason"),
         ));
         Err(error)
     }

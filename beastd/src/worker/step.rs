@@ -1,4 +1,4 @@
-//! A step of the engine, and when it is given up: a large chunk of a prompt that is alone must not hold up who comes.
+//! Runs a step, and interrupts it when needed: the large chunk of a lone prompt must not hold up new requests.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -8,34 +8,9 @@ use crate::batch::{Batch, Row, Sampled};
 use crate::clock::now_us;
 use crate::scheduler::Sequence;
 
-/// How fast a prompt that is alone is read.
-pub(super) struct Pace {
-    regular_chunk: usize,
-    us_per_token: Option<f64>,
-}
-
-impl Pace {
-    pub(super) fn new(regular_chunk: usize) -> Self {
-        Self { regular_chunk, us_per_token: None }
-    }
-
-    /// Until when a chunk may be given up: while what is left of it takes longer than a regular one, which whoever
-    /// comes may have to wait for at any time. Always, as long as nobody knows what a token takes. `None` for a chunk
-    /// that is no larger than that.
-    fn until_us(&self, began_us: u64, n_tokens: usize) -> Option<u64> {
-        let n_more = n_tokens.checked_sub(self.regular_chunk).filter(|&n_more| n_more > 0)?;
-        Some(self.us_per_token.map_or(u64::MAX, |us| began_us + (n_more as f64 * us) as u64))
-    }
-
-    fn learn(&mut self, n_tokens: usize, us: u64) {
-        self.us_per_token = Some(us as f64 / n_tokens as f64);
-    }
-}
-
 impl<E: Engine> Worker<'_, E> {
-    /// Runs the plan. A chunk that is as large as it is because its prompt is alone is given up when a request comes
-    /// whose prompt is shorter than what this one still owes, as another would wait for it anyway, or a command that
-    /// ends something.
+    /// Runs the plan. A large chunk of a lone prompt is interrupted by a cancel or stop, or by a request whose prompt
+    /// is shorter than what this one still owes; a longer one would wait anyway.
     pub(super) fn step(&mut self, batch: &Batch, began_us: u64) -> Result<Vec<Sampled>, EngineError> {
         self.metrics.watchdog.begin(batch, began_us);
         let outcome = self.step_unless_interrupted(batch, began_us);
@@ -56,10 +31,10 @@ impl<E: Engine> Worker<'_, E> {
         outcome
     }
 
-    /// Books the time of a step that was given up to the request that it was for.
+    /// Charges the time of an interrupted step to its request.
     pub(super) fn interrupted(&mut self, batch: &Batch, began_us: u64) {
         let step_us = now_us() - began_us;
-        tracing::debug!(us = step_us, "a chunk was given up for somebody who came");
+        tracing::debug!(us = step_us, "interrupted a prefill chunk for a new request");
         Metrics::add(&self.metrics.busy_us, step_us);
         for row in &batch.rows {
             self.active.get_mut(&row.seq).expect("what was computed is active").prefill_us += step_us;

@@ -3,22 +3,12 @@
 use beast_protocol::Event;
 
 use super::super::tests::{Fixture, LIMITS, admitted, collect, expected, start, ticket};
-use super::*;
 use crate::admitted::Admitted;
 use crate::batch::SeqId;
 use crate::scheduler::Limits;
 use crate::worker::FinishReason;
 
 const LONE: Limits = Limits { lone_chunk: 64, ..LIMITS };
-
-#[test]
-fn a_chunk_is_given_up_while_more_than_a_regular_one_is_left_of_it() {
-    let mut pace = Pace::new(128);
-    assert_eq!(pace.until_us(5000, 128), None, "it is a regular one");
-    assert_eq!(pace.until_us(5000, 256), Some(u64::MAX), "nobody knows what a token takes");
-    pace.learn(256, 2560);
-    assert_eq!(pace.until_us(5000, 256), Some(5000 + 1280));
-}
 
 /// Waits for a step to begin: whose prompt it reads, from where, how many tokens.
 fn begun(fixture: &Fixture) -> (SeqId, u32, usize) {

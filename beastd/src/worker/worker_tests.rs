@@ -1,12 +1,13 @@
 use std::ops::Range;
 use std::thread::JoinHandle;
 
+use beast_protocol::Event;
+
 use super::*;
-use crate::admitted::Resumed;
-use crate::batch::SamplingParams;
-use crate::batch::{KvEdit, SlotId};
+use crate::admitted::{Admitted, Resumed};
+use crate::batch::{Batch, KvEdit, SamplingParams, SlotId};
 use crate::engine::fake::{self, ByteVocab, FakeEngine};
-use crate::engine::{Constraint, IsInterrupted};
+use crate::engine::{Constraint, IsInterrupted, SavedState};
 use crate::governor::Governor;
 use crate::prefix_store::StoreKey;
 use crate::speculation::StepCosts;
@@ -74,10 +75,10 @@ impl Engine for Gate {
     fn n_rollback(&self) -> usize {
         self.engine.n_rollback()
     }
-    fn save(&mut self, slot: SlotId) -> Result<Vec<u8>, EngineError> {
+    fn save(&mut self, slot: SlotId) -> Result<SavedState, EngineError> {
         self.engine.save(slot)
     }
-    fn restore(&mut self, slot: SlotId, state: &[u8]) -> Result<bool, EngineError> {
+    fn restore(&mut self, slot: SlotId, state: &SavedState) -> Result<bool, EngineError> {
         self.engine.restore(slot, state)
     }
     fn step(&mut self, batch: &Batch) -> Result<Vec<crate::batch::Sampled>, EngineError> {
@@ -157,7 +158,7 @@ pub(super) fn expected(prompt: &str, n_max_tokens: usize) -> String {
 /// Text and end of a request.
 pub(super) fn ticket() -> Ticket {
     let started = Event::Started { model: "fake".into(), n_prompt: 0, n_ctx: 0, notices: Vec::new() };
-    Ticket { arrived_us: now_us(), started, in_use: None }
+    Ticket { arrived_us: now_us(), started, lease: None }
 }
 
 pub(super) fn collect(mut replies: mpsc::Receiver<Event>) -> (String, Event) {

@@ -1,5 +1,5 @@
 #!/bin/sh
-# The Script Filter: a row for each prompt.
+# The Script Filter: one row per prompt.
 # shellcheck source=beastctl.sh
 . ./beastctl.sh
 exec "$beastctl" alfred items -- "${1:-}"

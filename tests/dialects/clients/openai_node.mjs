@@ -1,7 +1,7 @@
 // openai for Node: chat, stream, tools, parse, Responses, embeddings, models, completions, cancel.
 
 import OpenAI from 'openai';
-import { API_KEY, BASE_URL, ENDLESS, MODEL, QUESTION, WEATHER, assert, expectIdle, main } from './check.mjs';
+import { API_KEY, BASE_URL, MODEL, QUESTION, WEATHER, assert, expectIdle, main } from './check.mjs';
 
 const client = new OpenAI({ baseURL: `${BASE_URL}/v1`, apiKey: API_KEY, timeout: 60000, maxRetries: 0 });
 const messages = [
@@ -166,7 +166,7 @@ await main({
         model: MODEL,
         messages,
         max_tokens: 3500,
-        logit_bias: ENDLESS,
+        ignore_eos: true,
         temperature: 0,
         stream: true,
       });

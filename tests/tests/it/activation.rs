@@ -92,7 +92,7 @@ fn an_idle_daemon_ends_and_the_next_call_starts_it_again() {
             let output = run(&mut home.ctl(&["summarize", "--no-start"]), samples::TEXT);
             assert_eq!(output.code, Some(0), "{output}");
             assert_eq!(n_starts.load(Relaxed), n);
-            eventually(|| home.log_files().matches("nobody asks; the next call starts beastd again").count() == n);
+            eventually(|| home.log_files().matches("idle, exiting; the next request restarts beastd").count() == n);
         }
     });
 }
@@ -106,7 +106,7 @@ fn who_calls_while_the_daemon_ends_is_answered_by_the_next_one() {
         running.begin(&samples::babble(1500));
         let pid = running.welcome.pid;
         kill_process(Pid::from_raw(pid.cast_signed()).expect("a process"), Signal::TERM).expect("it runs");
-        eventually(|| home.log_files().contains("finishing what runs"));
+        eventually(|| home.log_files().contains("finishing running requests"));
         let mut status = Client::connect(&home.socket()).expect("it listens").status();
         assert_eq!((status.pid, &status.state), (pid, &State::Draining));
         let late: Vec<_> = (0..3).map(|_| home.begin(&["ask", "Why?", "--max-tokens", "3", "--no-start"])).collect();

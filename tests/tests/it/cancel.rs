@@ -216,7 +216,7 @@ fn a_time_limit_ends_the_answer_and_frees_the_slot() {
     beast.signal(Signal::CONT);
     assert_eq!(output.code, Some(1), "{output}");
     assert_ne!(output.stdout, "", "what came stays");
-    assert!(output.stderr.contains("not complete within 3s"), "{output}");
+    assert!(output.stderr.contains("did not finish within 3s"), "{output}");
     beast.idle();
     answers(&beast);
 }

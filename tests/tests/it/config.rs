@@ -52,7 +52,7 @@ fn mistakes_are_refused_with_the_place_and_what_was_meant() {
     let home = Home::new();
     let file = home.configure("n_ctxx = 1\n");
     let output = run(&mut home.beastd(&[]), "");
-    let expected = format!("beastd: unknown setting 'n_ctxx' ({}); did you mean 'n_ctx'?", file.display());
+    let expected = format!("beastd: unknown setting 'n_ctxx' ({}); try: use 'n_ctx'", file.display());
     assert_eq!(output.failure(1), expected);
 
     home.configure("n_slots = 2\nn_ctx = = 3\n");
@@ -66,10 +66,10 @@ fn mistakes_are_refused_with_the_place_and_what_was_meant() {
     home.configure("");
     for (setting, part) in [
         ("n_slots=0", "it must be between 1 and"),
-        ("idle_timeout=soon", "a duration like 30s"),
+        ("idle_timeout=soon", "a duration such as 30s"),
         ("n_cells=10", "at least n_ctx"),
-        ("max_token=5", "did you mean 'max_tokens'?"),
-        ("profile=best", "there are 'beast' and 'baseline'"),
+        ("max_token=5", "try: use 'max_tokens'"),
+        ("profile=best", "it must be 'beast' or 'baseline'"),
     ] {
         let output = run(&mut home.beastd(&["--set", setting]), "");
         assert!(output.failure(1).contains(part), "{part} in {output}");
@@ -114,7 +114,7 @@ fn reload(beast: &Beast, line: &str) {
     eventually(|| beast.stderr().matches(line).count() > n_before);
 }
 
-const READ_AGAIN: &str = "the configuration was read again";
+const READ_AGAIN: &str = "configuration reloaded";
 
 #[test]
 fn sighup_reads_the_configuration_again_and_hurts_nobody() {
@@ -145,16 +145,16 @@ fn an_invalid_configuration_leaves_the_old_one_in_force() {
         ["idle_timeout = ", "idle_timeot = \"1h\"", "n_slots = 0", "idle_unload = \"half an hour\"", "log = \",,==\""]
     {
         beast.configure(invalid);
-        reload(&beast, "the configuration stays as it is");
+        reload(&beast, "configuration not reloaded");
         assert_eq!(beast.client().last_words(), None, "the old idle_timeout is in force");
         assert_eq!(beast.client().ask(&ask(TEXT)).done().0, FinishReason::Stop);
-        let warning = |text: &str| text.starts_with("the configuration was not read again: ");
+        let warning = |text: &str| text.starts_with("the configuration was not reloaded: ");
         assert!(beast.status().notices.iter().any(|notice| warning(&notice.text)), "status says so as well");
     }
     assert!(!beast.stderr().contains(READ_AGAIN));
     beast.configure("idle_timeout = \"5m\"\n");
     reload(&beast, READ_AGAIN);
-    assert_eq!(beast.status().notices.iter().filter(|notice| notice.text.contains("read again")).count(), 0);
+    assert_eq!(beast.status().notices.iter().filter(|notice| notice.text.contains("not reloaded")).count(), 0);
 }
 
 #[test]
@@ -188,12 +188,12 @@ fn no_setting_ends_a_running_daemon() {
         let shown = line.replace("api_key = 7", "api_key = \"(set)\"");
         assert!(error.starts_with(&format!("beastd: {shown} (")) && !error.contains("panicked"), "{error}");
         beast.configure(&line);
-        reload(&beast, "the configuration stays as it is");
+        reload(&beast, "configuration not reloaded");
         assert!(beast.stderr().contains(&shown), "{line}");
     }
     for line in ["idle_unload = \"half an hour\"", "idle_exit = \"soon\"", "log = \",,==\"", "n_gpu_layers = -7"] {
         beast.configure(line);
-        reload(&beast, "the configuration stays as it is");
+        reload(&beast, "configuration not reloaded");
     }
     let after = beast.status();
     assert_eq!((after.pid, after.socket, after.n_slots), (before.pid, before.socket, before.n_slots));

@@ -24,7 +24,7 @@ fn a_full_conversation_goes_on_without_its_oldest_part() {
     for arguments in [&["ask", "-c", "And then?"][..], &["ask", "-c", "--truncate", "head", "And then?"]] {
         let output = ask(arguments, "");
         assert_eq!(output.code, Some(0), "{output}");
-        assert!(output.stderr.contains("no longer sent, because there is no room: the "), "{output}");
+        assert!(output.stderr.contains("the context is full: no longer sending the "), "{output}");
     }
     let output = ask(&["chat", "--session", "s"], "And then?\nAnd after that?\n");
     assert_eq!(output.code, Some(0), "{output}");

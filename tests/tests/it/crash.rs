@@ -27,7 +27,7 @@ fn the_next_daemon_starts_over_what_a_killed_one_left() {
     beast.kill();
     assert!(beast.socket().exists(), "a killed daemon clears nothing away");
     let output = beast.run(&["status"]);
-    assert!(output.failure(3).contains("(not running, its socket is left over)"), "{output}");
+    assert!(output.failure(3).contains("(not running, but its socket exists)"), "{output}");
     beast.restart();
     assert_eq!(run(&mut beast.ctl(&["summarize"]), TEXT), first);
 }
@@ -38,12 +38,12 @@ fn a_second_daemon_refuses_and_the_first_goes_on() {
     beast.ready();
     for _ in 0..2 {
         let output = run(&mut beast.beastd(&[]), "");
-        let line = output.failure(1);
+        let line = output.failure(i32::from(beast_launchd::ALREADY_RUNNING));
         assert!(line.contains("beastd is already running on"), "{line}");
         assert!(line.contains(&format!("(process {})", beast.pid())), "{line}");
     }
     let output = run(&mut beast.beastd(&["--daemonize"]), "");
-    assert!(output.failure(1).contains(&format!("(process {})", beast.pid())), "{output}");
+    assert!(output.failure(69).contains(&format!("(process {})", beast.pid())), "{output}");
     assert_eq!(beast.client().welcome.pid, beast.pid());
     run(&mut beast.ctl(&["summarize"]), TEXT).answer();
 }
@@ -56,7 +56,7 @@ fn a_file_in_the_place_of_the_socket_is_left_alone() {
     std::fs::set_permissions(folder, PermissionsExt::from_mode(0o700)).expect("it is ours");
     let socket = path.to_str().expect("a plain path");
     let output = run(&mut home.beastd(&["--socket", socket]), "");
-    assert!(output.failure(1).contains("is not a socket, so it is left alone"), "{output}");
+    assert!(output.failure(1).contains("is not a socket, so beastd leaves it alone"), "{output}");
     assert_eq!(std::fs::read_to_string(&path).expect("it is still there"), "precious");
 }
 

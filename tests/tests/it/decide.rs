@@ -138,6 +138,26 @@ fn the_client_decides_with_a_real_daemon() {
 }
 
 #[test]
+fn no_failure_of_a_real_daemon_is_taken_for_an_answer() {
+    let refuse = |beast: &Beast, arguments: &[&str], input: &str, code: i32| {
+        let output = run(&mut beast.ctl(&[&["decide"], arguments].concat()), input);
+        let line = output.failure(code);
+        assert!(line.contains("; try: ") && output.stdout.is_empty(), "{output}");
+    };
+    let beast = Beast::start();
+    refuse(&beast, &[&"why ".repeat(15_000)], TEXT, 4);
+    refuse(&beast, &["is it long?"], &book(1 << 20), 4);
+    refuse(&beast, &["is it?"; 65], TEXT, 2);
+    refuse(&beast, &[&"why? ".repeat(20_000)], TEXT, 2);
+    let options: Vec<String> = (0..1000).map(|n| format!("option {n}")).collect();
+    refuse(&beast, &["which?", "--choice", &options.join(",")], TEXT, 2);
+    let home = Home::new();
+    let path = home.path("missing.gguf").display().to_string();
+    let without = home.start(&[&format!("model={path}"), "failed_linger=1m"]);
+    refuse(&without, &["is it about a server?"], TEXT, 70);
+}
+
+#[test]
 fn systemone_answers_as_llama_server_does() {
     let beast = Beast::with_http(&[]);
     let address = beast.http();

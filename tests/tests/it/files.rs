@@ -78,7 +78,7 @@ fn a_log_that_is_no_file_costs_the_log_and_nothing_else() {
     home.pipe(&format!("{}/beastd.{}.log", within(&home.log_dir(), &home), today.trim()));
     let beast = home.start(&[]);
     run(&mut beast.ctl(&["summarize"]), TEXT).answer();
-    assert!(beast.stderr().contains("no log files can be written"), "{}", beast.stderr());
+    assert!(beast.stderr().contains("cannot write log files"), "{}", beast.stderr());
 }
 
 fn run_date() -> Vec<u8> {

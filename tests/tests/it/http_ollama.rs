@@ -151,7 +151,7 @@ fn nothing_is_fetched_made_or_deleted() {
     }
     assert_eq!(refused(&address, "DELETE", "/api/delete"), 404);
     let text = pull(json!({ "model": "x" })).json()["error"].as_str().expect("a text").to_owned();
-    assert_eq!(text, "model 'x' not found: nothing is downloaded over HTTP; try: beastctl models pull");
+    assert_eq!(text, "model 'x' not found: models cannot be downloaded over HTTP; try: beastctl models pull");
 }
 
 #[test]

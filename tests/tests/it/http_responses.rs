@@ -95,7 +95,7 @@ fn what_would_have_to_be_stored_is_refused() {
     let message = prompt.json()["error"]["message"].as_str().expect("a text").to_owned();
     assert_eq!(
         message,
-        "prompt is not supported: it names a template that OpenAI stores; try: its text in instructions"
+        "prompt is not supported: it names a template that OpenAI stores; try: send its text in instructions"
     );
     let reference = json!({ "input": [{ "type": "item_reference", "id": "msg_1" }], "stream": true });
     assert_eq!(post(&address, "/v1/responses", &reference).status, 400);

@@ -133,6 +133,47 @@ fn a_stream_can_be_stopped_before_it_has_begun() {
     assert_eq!(begin(&address, 5).rest().last().map(String::as_str), Some("[DONE]"), "the name is free");
 }
 
+/// The model loads for as long as it takes; a page that was closed meanwhile finds its answer when it is opened again.
+#[test]
+fn a_client_may_leave_while_the_model_loads() {
+    let home = Home::with_own_cache();
+    let gate = home.gate();
+    let socket = home.path("http.sock");
+    let place = format!("http.socket={}", socket.display());
+    let beast = home.start_http(&[&place]);
+    let address = Address::Unix(socket);
+    let leave = |headers: &[(&str, &str)]| {
+        let mut connection = Connection::open(&address);
+        let body = streamed(chat_babble(5)).to_string();
+        connection.send("POST", CHAT, &[&[JSON], headers].concat(), body.as_bytes());
+        connection
+    };
+    let (named, unnamed) = (leave(&[ID]), leave(&[]));
+    eventually(|| lookup(&address)[0]["total_bytes"] == json!(0));
+    drop((named, unnamed));
+    // It has seen them leave.
+    drop(beast.watcher());
+    let mut back = Connection::open(&address);
+    back.send("GET", STREAM, &[], b"");
+    gate.open();
+    assert_eq!(back.head().status, 200);
+    assert_eq!(back.rest().last().map(String::as_str), Some("[DONE]"));
+    assert_eq!(beast.status().n_requests, 1, "nobody wants the other answer");
+
+    let home = Home::with_own_cache();
+    let gate = home.gate();
+    let beast = home.start_http(&[]);
+    let address = beast.http();
+    let mut connection = Connection::open(&address);
+    connection.send("POST", CHAT, &[JSON, ID], streamed(chat_babble(3900)).to_string().as_bytes());
+    eventually(|| lookup(&address)[0]["total_bytes"] == json!(0));
+    drop(connection);
+    assert_eq!((delete(&address).status, lookup(&address)), (204, json!([])));
+    gate.open();
+    beast.ready();
+    assert_eq!((get(&address, STREAM).status, beast.status().n_requests), (404, 0), "it was stopped");
+}
+
 #[test]
 fn readers_are_told_why_a_stream_breaks_off() {
     let beast = Home::with_own_cache().start_http(&[]);
@@ -197,7 +238,7 @@ fn without_room_on_disk_a_stream_goes_on_and_that_is_said_once() {
         assert_eq!(begin(&address, 5).rest().last().map(String::as_str), Some("[DONE]"));
         assert_eq!(get(&address, STREAM).status, 200);
     }
-    assert_eq!(beast.stderr().matches("cannot keep named streams on disk").count(), 1);
+    assert_eq!(beast.stderr().matches("cannot save named streams to disk").count(), 1);
 }
 
 /// Its answer is computed whether or not somebody reads; then nothing holds the model.

@@ -46,7 +46,7 @@ fn status_tells_of_loading_and_at_the_end_of_all_its_stages() {
     }
     assert!(status.model.is_some());
     let text = beast.run(&["status"]);
-    for name in ["process start", "socket", "model file", "weights", "context and buffers", "warm-up", "together"] {
+    for name in ["process start", "socket", "model file", "weights", "context and buffers", "warm-up", "total"] {
         assert!(text.answer().lines().any(|line| line.contains(name) && line.contains(" ms ")), "{name} in {text}");
     }
 }

@@ -80,7 +80,7 @@ fn a_model_without_a_chat_template_takes_plain_text_and_says_so() {
 
     let output = run(&mut beast.ctl(&["run", "explain", "--max-tokens", "20"]), TEXT);
     assert_eq!(output.code, Some(0), "{output}");
-    let warning = "beastctl: warning: the model has no chat template: the prompt goes to it as plain text\n";
+    let warning = "beastctl: warning: the model has no chat template; prompts are sent as plain text\n";
     assert!(output.stderr.contains(warning), "{output}");
     assert_ne!(output.stdout.trim(), "");
 

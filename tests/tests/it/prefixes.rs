@@ -62,7 +62,7 @@ fn what_is_kept_makes_room_for_requests() {
 }
 
 /// Asks for the subject line of a diff, then ends the daemon. Returns the prompt tokens that were not computed, and
-/// what `status` says of the disk: prefixes there, and how many were read back.
+/// what `status` says of the disk: prefixes there, and how many were restored.
 fn ask_and_stop(beast: &mut Beast, function: &str) -> (u32, (u32, u64)) {
     let answer = beast.client().ask(&commit_msg(&diff(function, 5)));
     assert_eq!(answer.text.trim(), subject(function));

@@ -111,7 +111,7 @@ fn the_model_that_comes_back_is_not_removed_by_a_slip() {
     let beast = home.start(&[&format!("model={}", path.display())]);
     beast.ready();
     assert_eq!(beast.run(&["unload"]).code, Some(0));
-    assert!(beast.run(&["status"]).answer().contains(&format!("{}, not in memory", path.display())));
+    assert!(beast.run(&["status"]).answer().contains(&format!("{}, unloaded", path.display())));
     let output = beast.run(&["models", "rm", "-y", "mine"]);
     assert!(output.failure(2).contains("mine.gguf is in use"), "{output}");
     assert!(path.exists());
@@ -177,7 +177,7 @@ fn a_request_in_the_middle_of_an_unload_holds_nobody_up() {
 
 /// Until whoever asks is held up for another model.
 fn another_waits(beast: &Beast) {
-    eventually(|| beast.log_files().contains("another model waits for running requests"));
+    eventually(|| beast.log_files().contains("switching models after running requests finish"));
 }
 
 #[test]

@@ -50,12 +50,14 @@ fn one_room_knows_llama_cpp() {
 #[test]
 fn what_may_be_unsafe_is_the_socket_of_the_system_the_engine_and_its_kernels() {
     let files = [
+        "launchd/src/cpu/x86_64.rs",
         "launchd/src/peer.rs",
         "launchd/src/socket.rs",
         "beastd/src/engine/context.rs",
         "beastd/src/engine/kernels/avx512.rs",
         "beastd/src/engine/kernels/crew.rs",
         "beastd/src/engine/kernels/hook.rs",
+        "beastd/src/engine/kernels/instructions.rs",
         "beastd/src/engine/raw.rs",
         "beastd/src/engine/read_ahead.rs",
     ];
@@ -120,35 +122,38 @@ fn the_rooms_of_the_daemon_know_only_these() {
     expect![[r#"
         admission → admitted, batch, beast_protocol, engine, large_stack, sampling, speculation, splitter, template, tools
         admitted → batch, engine, speculation, tools
-        answering → admission, admitted, batch, beast_protocol, calibration, clock, daemon, decide, in_use, jobs, loader, residency, tools, worker
+        answering → admission, admitted, batch, beast_protocol, calibration, clock, decide, lease, loader, map_reduce, residency, shared, shown, worker
         calibration → batch, beast_launchd, beast_protocol, clock, config, engine, fingerprint, governor
         config → beast_launchd, cores
         connection → beast_protocol, budget
-        daemon → beast_protocol, budget, clock, config, engine, loader, metrics, watchdog, worker
         decide → admission, admitted, batch, beast_protocol, clock, engine, large_stack, worker
         engine → batch, beast_launchd, clock, prefix_cache
+        extent → beast_protocol
         fingerprint → beast_launchd
-        http → admission, answering, batch, beast_launchd, beast_protocol, budget, config, daemon, engine, fingerprint, in_use, loader, metrics, residency, sampling, server
-        jobs → admission, admitted, beast_protocol, clock, splitter, worker
-        loader → admission, batch, beast_launchd, beast_protocol, calibration, clock, config, engine, fingerprint, governor, logging, metrics, model, prefix_store, sampling, scheduler, speculation, template, trial, worker
+        http → admission, answering, batch, beast_launchd, beast_protocol, budget, config, engine, fingerprint, lease, loader, metrics, residency, sampling, server, shared
+        loader → admission, batch, beast_launchd, beast_protocol, calibration, clock, config, engine, fingerprint, governor, logging, metrics, model_file, prefix_store, sampling, scheduler, speculation, template, trial, worker
         logging → beast_launchd, config
+        map_reduce → admission, admitted, beast_protocol, clock, splitter, worker
         metrics → beast_protocol, watchdog
-        model → beast_launchd, fingerprint, sampling
+        model_file → beast_launchd, fingerprint, sampling
         prefix_cache → batch
-        prefix_store → batch, fingerprint
-        residency → beast_protocol, config, daemon, loader, model, worker
+        prefix_store → batch, beast_launchd, engine, fingerprint
+        repetition → batch
+        residency → beast_protocol, config, loader, model_file, shared, worker
         sampling → batch, beast_protocol, clock
         scheduler → batch, prefix_cache
-        server → beast_launchd, beast_protocol, connection, daemon, session, tell_manager
-        session → answering, beast_protocol, connection, daemon, residency
+        server → beast_launchd, beast_protocol, connection, session, shared, tell_manager
+        session → answering, beast_protocol, connection, residency, shared
+        shared → beast_protocol, budget, clock, config, engine, loader, metrics, watchdog, worker
+        shown → beast_protocol, extent, tools
         speculation → batch, engine
         splitter → engine
-        stream → batch, beast_protocol, clock, engine
+        stream → batch, beast_protocol, clock, engine, repetition
         template → beast_protocol, large_stack, tools
         tools → beast_protocol
         trial → beast_launchd, engine, fingerprint, logging, template
         watchdog → batch, clock
-        worker → admitted, batch, beast_protocol, clock, config, engine, governor, in_use, interrupt, metrics, prefix_store, scheduler, speculation, stream
+        worker → admitted, batch, beast_protocol, clock, config, engine, governor, interrupt, lease, metrics, prefix_store, scheduler, speculation, stream
     "#]].assert_eq(&map);
 }
 

@@ -114,7 +114,7 @@ fn a_second_signal_ends_it_at_once() {
         assert_eq!(beast.exit(), Some(1));
         while let Ok(Some(_)) = beast_protocol::read_frame(&mut client.stream) {}
         has_left_nothing(&beast);
-        assert!(beast.stderr().contains("ended by a second signal"), "{}", beast.stderr());
+        assert!(beast.stderr().contains("stopped by a second signal"), "{}", beast.stderr());
     }
 }
 
@@ -156,7 +156,7 @@ fn stop_has_a_time_limit_of_its_own() {
     let mut client = beast.client();
     client.begin(&babble(3900));
     let output = beast.run(&["stop", "--timeout", "200ms"]);
-    assert!(output.failure(1).contains("has not ended within 200ms"), "{output}");
+    assert!(output.failure(1).contains("did not exit within 200ms"), "{output}");
     assert_eq!(beast.status().state, State::Draining);
 }
 
@@ -167,7 +167,7 @@ fn the_log_tells_of_the_end() {
     beast.signal(Signal::TERM);
     assert_eq!(beast.exit(), Some(0));
     let log = beast.log_files();
-    for part in ["listening", "loaded stage=\"weights\"", "accepted", "done", "a signal asks for the end"] {
+    for part in ["listening", "loaded stage=\"weights\"", "accepted", "done", "received a signal, shutting down"] {
         assert!(log.contains(part), "{part} in {log}");
     }
     assert!(!log.contains("Redis"), "nobody's text is in the log: {log}");

@@ -153,5 +153,5 @@ fn calibration_is_measured_kept_and_used() {
     beast.restart();
     beast.ready();
     let tuning = beast.status().tuning;
-    assert!(!tuning.is_calibrated && tuning.origin.contains("is of another model"), "{tuning:?}");
+    assert!(!tuning.is_calibrated && tuning.origin.contains("is for a different model"), "{tuning:?}");
 }

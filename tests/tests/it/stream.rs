@@ -125,13 +125,13 @@ fn a_cut_answer_says_so_and_fails_only_when_that_is_wanted() {
     let whole = run(&mut beast.ctl(&["summarize"]), TEXT);
     let cut = run(&mut beast.ctl(&["summarize", "--max-tokens", "3"]), TEXT);
     assert_eq!(cut.code, Some(0));
-    assert_eq!(cut.stderr, "beastctl: warning: the answer was cut at 3 tokens (--max-tokens)\n");
+    assert_eq!(cut.stderr, "beastctl: warning: the answer is truncated at 3 tokens (--max-tokens)\n");
     let beginning = cut.stdout.trim_end();
     assert!(!beginning.is_empty() && whole.answer().starts_with(beginning), "{cut}\n{whole}");
 
     let strict = run(&mut beast.ctl(&["summarize", "--max-tokens", "3", "--strict"]), TEXT);
     assert_eq!((strict.code, &strict.stdout), (Some(5), &cut.stdout), "{strict}");
-    assert!(strict.stderr.contains("cut at 3 tokens"), "{strict}");
+    assert!(strict.stderr.contains("truncated at 3 tokens"), "{strict}");
 
     let quiet = run(&mut beast.ctl(&["summarize", "--max-tokens", "3", "--quiet"]), TEXT);
     assert_eq!((quiet.code, quiet.stderr.as_str()), (Some(0), ""));

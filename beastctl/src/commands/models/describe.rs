@@ -1,4 +1,4 @@
-//! `models list` and `models show`: what has a name, what is on this disk, what is in use.
+//! `models list` and `models show`: named models, models on disk, the model in use.
 
 use std::{
     fmt::Write as _,
@@ -6,6 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use beast_launchd::model::BUILTIN;
 use serde_json::{Value, json};
 
 use super::{InUse, not_here, with_ending};
@@ -18,13 +19,12 @@ use crate::{
         check,
         folder::{self, Local, Record},
         hub::Hub,
-        setting, url_shown,
+        url_shown,
     },
-    output::{json_line, one_line, units::bytes},
+    output::{Facts, json_line, one_line, units::bytes},
     text::quoted,
 };
 
-/// A model, of the catalogue or of the disk.
 struct Row {
     name: String,
     entry: Option<Entry>,
@@ -40,7 +40,6 @@ struct Row {
     damage: Option<String>,
 }
 
-/// Prints all of them.
 pub(super) fn list(context: &Context, is_json: bool) -> Result<()> {
     let rows = rows(&InUse::find(context)?)?;
     if is_json {
@@ -50,7 +49,6 @@ pub(super) fn list(context: &Context, is_json: bool) -> Result<()> {
     Ok(context.console.print_lines(&table(&rows))?)
 }
 
-/// Prints one of them.
 pub(super) fn show(context: &Context, name: &str, is_json: bool) -> Result<()> {
     let folder = folder::dir()?;
     let file = match folder::find(&folder, name)? {
@@ -102,7 +100,7 @@ fn damage(path: &Path) -> Option<String> {
 impl Row {
     /// What is in use and lies in another folder; `None` is the built-in model.
     fn elsewhere(path: Option<PathBuf>) -> Self {
-        let name = path.as_ref().map_or_else(|| setting::BUILTIN.into(), |path| path.display().to_string());
+        let name = path.as_ref().map_or_else(|| BUILTIN.into(), |path| path.display().to_string());
         let bytes = path.as_ref().and_then(|path| Some(fs::metadata(path).ok()?.len()));
         let damage = path.as_deref().and_then(damage);
         let local = bytes.zip(path.clone()).map(|(bytes, path)| Local { file: name.clone(), path, bytes, link: None });
@@ -149,7 +147,7 @@ fn table(rows: &[Row]) -> String {
             (_, "damaged", _) => row.damage.clone().unwrap_or_default(),
             (_, "lost", _) => lost(row),
             (Some(entry), ..) => format!("{}; {}", entry.about, entry.licence),
-            (None, ..) if row.name == setting::BUILTIN => "the tiny model that beastd brings along".into(),
+            (None, ..) if row.name == BUILTIN => "the tiny model built into beastd".into(),
             (None, ..) => row.record.as_ref().map(|record| record.url.clone()).unwrap_or_default(),
         };
         let (name, size, about) = (one_line(&row.name), row.size(), one_line(&about));
@@ -160,29 +158,23 @@ fn table(rows: &[Row]) -> String {
     text
 }
 
-/// A line for each thing that is known.
 fn details(row: &Row) -> String {
-    let mut text = String::new();
-    let mut line = |label: &str, value: Option<String>| {
-        if let Some(value) = value.filter(|value| !value.is_empty()) {
-            // Writing to a String cannot fail.
-            let _ = writeln!(text, "{label:<10}{}", one_line(&value));
-        }
-    };
-    let entry = row.entry.as_ref();
-    line("name", Some(row.name.clone()));
-    line("for", entry.map(|entry| entry.about.clone()));
-    line("size", Some(row.size()));
-    line("licence", Some(row.licence().unwrap_or("not known").into()));
-    line("text", entry.map(|entry| entry.licence_url.clone()));
-    line("sampling", entry.map(|entry| entry.sampling.text()));
-    line("draft", entry.and_then(|entry| entry.draft.clone()));
-    line("source", Some(source(row)));
-    line("state", Some(state(row)));
-    line("file", row.local.as_ref().map(|local| local.path.display().to_string()));
-    line("bytes in", row.local.as_ref().and_then(|local| local.link.as_ref()).map(|link| link.display().to_string()));
-    line("sha256", Some(hash(row)));
-    text
+    let mut facts = Facts::default();
+    let (entry, local) = (row.entry.as_ref(), row.local.as_ref());
+    let known = |text: String| Some(text).filter(|text| !text.is_empty());
+    facts.add("name", row.name.clone());
+    facts.add("for", entry.map(|entry| entry.about.clone()));
+    facts.add("size", known(row.size()));
+    facts.add("licence", row.licence().unwrap_or("not known").to_owned());
+    facts.add("text", entry.map(|entry| entry.licence_url.clone()));
+    facts.add("sampling", entry.and_then(|entry| known(entry.sampling.text())));
+    facts.add("draft", entry.and_then(|entry| entry.draft.clone()));
+    facts.add("source", source(row));
+    facts.add("state", state(row));
+    facts.add("file", local.map(|local| local.path.display().to_string()));
+    facts.add("bytes in", local.and_then(|local| local.link.as_ref()).map(|link| link.display().to_string()));
+    facts.add("sha256", known(hash(row)));
+    facts.text()
 }
 
 fn source(row: &Row) -> String {
@@ -193,7 +185,7 @@ fn source(row: &Row) -> String {
 
 fn state(row: &Row) -> String {
     match (row.state(), row.partial) {
-        ("", _) => format!("not on this disk; beastctl models pull {}", row.name),
+        ("", _) => format!("not on disk; try: beastctl models pull {}", row.name),
         ("partial", Some(n)) => so_far(row, n),
         ("lost", _) => lost(row),
         (state, _) => row.damage.clone().unwrap_or_else(|| state.into()),
@@ -206,19 +198,19 @@ fn so_far(row: &Row, n_bytes: u64) -> String {
         None => folder::partial_source(&row.path),
     };
     let next = source.map_or_else(|| format!("rm {}", quoted(&row.name)), |source| format!("pull {}", quoted(&source)));
-    format!("{} came so far; beastctl models {next}", bytes(n_bytes))
+    format!("{} downloaded so far; try: beastctl models {next}", bytes(n_bytes))
 }
 
 fn lost(row: &Row) -> String {
     let place = row.lost.as_deref().unwrap_or(&row.path).display();
     let verb = if row.entry.is_some() { "pull" } else { "rm" };
-    format!("its bytes were in {place}, which is gone; beastctl models {verb} {}", quoted(&row.name))
+    format!("its file was {place}, which is gone; try: beastctl models {verb} {}", quoted(&row.name))
 }
 
 fn hash(row: &Row) -> String {
     match (&row.local, row.record.as_ref().and_then(|record| record.sha256.as_deref())) {
         (None, _) => String::new(),
-        (Some(_), Some(hash)) => format!("{hash}, verified when it was fetched"),
+        (Some(_), Some(hash)) => format!("{hash}, verified when downloaded"),
         (Some(_), None) => "not verified: no hash is known".into(),
     }
 }

@@ -1,4 +1,4 @@
-//! `models`: list, fetch, remove, choose and describe models.
+//! `models`: list, download, remove, select and describe models.
 
 mod describe;
 mod pull;
@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use beast_launchd::model;
 use beast_protocol::{Event, Request, Status};
 
 use crate::{
@@ -29,7 +30,6 @@ const BUILTIN_FILE: &str = "cub.gguf";
 /// A daemon that takes longer to say which model it has is not waited for.
 const LIMIT: Duration = Duration::from_secs(1);
 
-/// Does what was typed.
 pub(super) fn run(context: &Context, options: ModelsOptions) -> Result<()> {
     match options.action.unwrap_or(ModelsAction::List { json: options.json }) {
         ModelsAction::List { json } => describe::list(context, json),
@@ -40,7 +40,6 @@ pub(super) fn run(context: &Context, options: ModelsOptions) -> Result<()> {
     }
 }
 
-/// Which model is in use.
 struct InUse {
     /// What a running daemon has loaded.
     loaded: Option<PathBuf>,
@@ -71,7 +70,7 @@ impl InUse {
     /// the next load.
     fn elsewhere(&self) -> Result<Vec<Option<PathBuf>>> {
         let folder = folder::dir()?;
-        let of_settings = self.settings.iter().map(|setting| setting::file_of(setting, &folder));
+        let of_settings = self.settings.iter().map(|setting| model::file_of(setting)).collect::<Result<Vec<_>, _>>()?;
         let is_builtin = |path: &PathBuf| path.file_name().is_some_and(|name| name == BUILTIN_FILE);
         let mut found: Vec<Option<PathBuf>> = Vec::new();
         for file in
@@ -114,7 +113,6 @@ fn running(context: &Context) -> Option<Status> {
     }
 }
 
-/// A file's name, however it was typed.
 fn with_ending(name: &str) -> String {
     if name.ends_with(".gguf") { name.into() } else { format!("{name}.gguf") }
 }

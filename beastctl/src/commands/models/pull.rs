@@ -1,4 +1,4 @@
-//! `models pull`: finds out what is meant, fetches it unless it is there, prints its path.
+//! `models pull`: resolves a name, downloads the model if needed, prints its path.
 
 use std::{
     fs, io,
@@ -32,7 +32,6 @@ struct Plan {
     file: String,
 }
 
-/// Fetches a model.
 pub(super) fn run(context: &Context, options: &PullOptions) -> Result<()> {
     let wait = Wait::start(context.timeout).context("cannot watch for Ctrl-C")?;
     let path = match reference::parse(&options.name)? {
@@ -42,11 +41,10 @@ pub(super) fn run(context: &Context, options: &PullOptions) -> Result<()> {
     Ok(context.console.print(&format!("{}\n", path.display()))?)
 }
 
-/// A file that is there already, wherever that is.
 fn here(path: PathBuf, options: &PullOptions, wait: &Wait) -> Result<PathBuf> {
     if options.file.is_some() {
-        let what = format!("--name is for what is fetched, and {} is on this disk", path.display());
-        return Err(ModelError::Usage { what, hint: "the same command without --name".into() }.into());
+        let what = format!("--name applies to downloads, but {} is already on disk", path.display());
+        return Err(ModelError::Usage { what, hint: "leave out --name".into() }.into());
     }
     check::gguf(&path)?;
     if let Some(wanted) = &options.sha256 {
@@ -92,7 +90,9 @@ impl<'a> Puller<'a> {
         if let Some(draft) =
             draft.filter(|draft| !matches!(folder::find(&folder::dir().unwrap_or_default(), draft), Ok(Some(_))))
         {
-            self.console.info(&format!("{draft} makes it faster on a GPU: beastctl models pull {draft}"));
+            self.console.info(&format!(
+                "for speculative decoding on a GPU, pull its draft model: beastctl models pull {draft}"
+            ));
         }
         Ok(path)
     }
@@ -179,7 +179,7 @@ impl<'a> Puller<'a> {
             });
             self.progress.erase();
             if found? != *expected {
-                self.console.warning(&format!("{} is damaged and not used", path.display()));
+                self.console.warning(&format!("{} is damaged and will not be used", path.display()));
                 return Ok(None);
             }
         }
@@ -187,7 +187,7 @@ impl<'a> Puller<'a> {
         let _lock = Lock::take(&target)?;
         folder::keep(&target, &Record::new(url, expected, licence))?;
         folder::link(path, &target)?;
-        self.console.info(&format!("it is in the cache of the hub already: {}", path.display()));
+        self.console.info(&format!("already in the Hugging Face cache: {}", path.display()));
         Ok(Some(target))
     }
 
@@ -212,12 +212,13 @@ impl<'a> Puller<'a> {
         let wanted = Wanted { sha256: self.options.sha256.clone(), ..plan.wanted };
         let fetched = self.download(&wanted, &target, &plan.file).inspect_err(|error| {
             if let (ModelError::Wait(_), Some(n)) = (error, folder::partial(&target)) {
-                let kept = format!("{} of {} came and are kept; the same command goes on", bytes(n), plan.file);
+                let kept = format!("{} of {} downloaded and kept; repeat the command to resume", bytes(n), plan.file);
                 self.console.info(&kept);
             }
         })?;
         if fetched.sha256.is_none() {
-            self.console.warning(&format!("{} is not verified: no hash is known; --sha256 HEX gives one", plan.file));
+            self.console
+                .warning(&format!("{} is not verified: no hash is known; pass one with --sha256 HEX", plan.file));
         }
         Ok(target)
     }
@@ -238,11 +239,11 @@ impl<'a> Puller<'a> {
                 Report::Checked { done, total } => progress.set(checking.text(done, Some(total), now), now),
                 Report::Pause(reason, pause) => {
                     let pause = humantime::format_duration(pause);
-                    progress.set(format!("{}: {}; again in {pause}", file, one_line(&reason)), now);
+                    progress.set(format!("{}: {}; retrying in {pause}", file, one_line(&reason)), now);
                 }
                 Report::Anew(why) => {
                     progress.erase();
-                    console.warning(&format!("{file} begins anew: {why}"));
+                    console.warning(&format!("restarting {file}: {why}"));
                 }
             }
         };
@@ -265,7 +266,7 @@ impl<'a> Puller<'a> {
             return Err(ModelError::Taken(target.into()).into());
         }
         check::gguf(target)?;
-        self.console.info("it is there already");
+        self.console.info("already on disk");
         Ok(target.into())
     }
 

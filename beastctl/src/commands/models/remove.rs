@@ -1,4 +1,4 @@
-//! `models rm`: removes models from the disk, after a look at which one is in use.
+//! `models rm`: removes models from disk, after checking which one is in use.
 
 use std::io::{self, BufRead as _};
 
@@ -40,7 +40,7 @@ pub(super) fn run(context: &Context, names: &[String], is_sure: bool, is_forced:
     }
     for (target, file) in targets {
         if !folder::remove(&target)? {
-            context.console.info(&format!("{} was removed by somebody else", quoted(&file)));
+            context.console.info(&format!("{} was already removed", quoted(&file)));
         }
     }
     Ok(())
@@ -48,7 +48,7 @@ pub(super) fn run(context: &Context, names: &[String], is_sure: bool, is_forced:
 
 fn ask(context: &Context, targets: &[(std::path::PathBuf, String)]) -> Result<(), ModelError> {
     if !input::stdin_is_terminal() {
-        return Err(ModelError::NotRemoved("nobody can be asked"));
+        return Err(ModelError::NotRemoved("cannot ask for confirmation without a terminal"));
     }
     let size = |path| std::fs::metadata(path).map(|meta| meta.len()).ok().or_else(|| folder::partial(path));
     let named = targets.iter().map(|(path, file)| format!("{file} ({})", bytes(size(path).unwrap_or_default())));

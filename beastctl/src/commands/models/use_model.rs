@@ -1,4 +1,4 @@
-//! `models use`: writes the setting and tells a running daemon; what that one does not take is not set.
+//! `models use`: changes the setting and tells a running daemon; a model it rejects is not set.
 
 use std::{
     io,
@@ -6,6 +6,7 @@ use std::{
     time::Instant,
 };
 
+use beast_launchd::model;
 use beast_protocol::Status;
 
 use super::not_here;
@@ -18,14 +19,13 @@ use crate::{
     wait::Wait,
 };
 
-/// Chooses a model.
 pub(super) fn run(context: &Context, name: &str) -> Result<()> {
     let model = value(name)?;
     let path = setting::path()?;
     let change = setting::write(&path, &model)?;
     let console = context.console;
     if std::env::var_os("BEAST_MODEL").is_some() {
-        console.warning("BEAST_MODEL is set and wins over the configuration where beastd is started with it");
+        console.warning("BEAST_MODEL is set and overrides the configuration of a beastd started with it");
     }
     let told = match tell_daemon(context, &model) {
         Ok(told) => told,
@@ -38,11 +38,9 @@ pub(super) fn run(context: &Context, name: &str) -> Result<()> {
     match told {
         Some(status) => {
             let name = status.model.map_or(model, |model| model.name);
-            console.info(&format!("beastd answers with {name} from now on"));
+            console.info(&format!("beastd now uses {name}"));
         }
-        None => {
-            console.info(&format!("{} says model = {model}; no beastd runs, the next one takes it", path.display()))
-        }
+        None => console.info(&format!("set model = {model} in {}; beastd will use it when it starts", path.display())),
     }
     Ok(())
 }
@@ -60,8 +58,8 @@ fn tell_daemon(context: &Context, model: &str) -> Result<Option<Status>> {
 
 /// The value of the setting: a word, or the whole path of a file that is a model.
 fn value(name: &str) -> Result<String> {
-    if matches!(name, setting::AUTO | setting::BUILTIN) {
-        let file = setting::file_of(name, &folder::dir()?);
+    if matches!(name, model::AUTO | model::BUILTIN) {
+        let file = model::file_of(name)?;
         file.as_deref().map_or(Ok(()), check::gguf)?;
         return Ok(name.into());
     }
@@ -73,8 +71,8 @@ fn value(name: &str) -> Result<String> {
     check::gguf(&path)?;
     let text = path.to_str().map(str::to_owned);
     Ok(text.ok_or_else(|| ModelError::Usage {
-        what: format!("{} is not UTF-8, and config.toml can hold nothing else", path.display()),
-        hint: "another name for it, like ln -s FILE model.gguf".into(),
+        what: format!("{} is not UTF-8, which config.toml requires", path.display()),
+        hint: "give it another name: ln -s FILE model.gguf".into(),
     })?)
 }
 

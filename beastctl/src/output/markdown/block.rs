@@ -1,4 +1,4 @@
-//! What a line is, by its beginning.
+//! The kind of a line, from its beginning.
 
 use crate::output::fence::Fence;
 

@@ -1,4 +1,4 @@
-//! Runs of `*` and `_`: which begin something, and where it ends.
+//! Runs of `*` and `_`: which start emphasis, and where it ends.
 
 use unicode_width::UnicodeWidthChar;
 

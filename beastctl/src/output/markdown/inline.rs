@@ -1,8 +1,7 @@
-//! What is marked up within a line: **bold**, *italic*, `code`, [links](url).
+//! Inline markup: **bold**, *italic*, `code`, [links](url).
 //!
-//! A mark is held back until its partner has come, so that one without a partner stays a character like any other. That
-//! ends at [`HOLD`] characters: then what is most likely markup (bold, code) is shown as such while it comes, the rest
-//! as it is written.
+//! A marker is held back until its partner arrives, so that an unpaired one stays a plain character. After [`HOLD`]
+//! characters, likely markup (bold, code) is shown as such while it arrives, and the rest as written.
 
 use super::{
     emphasis::{find_code_end, find_end, is_word, may_close, may_open, run},
@@ -13,7 +12,6 @@ use super::{
 /// The most characters that are held back for the end of a span: some ten tokens.
 const HOLD: usize = 40;
 
-/// A line, or a part of one, on its way.
 #[derive(Debug)]
 pub(super) struct Inline {
     base: Style,
@@ -48,12 +46,10 @@ enum Step {
 }
 
 impl Inline {
-    /// A line whose text looks like this.
     pub(super) fn new(base: Style) -> Self {
         Self { base, open: Vec::new(), pending: String::new(), before: None, hold: HOLD }
     }
 
-    /// The next character.
     pub(super) fn push(&mut self, c: char, painter: &mut Painter) {
         self.pending.push(c);
         self.resolve(false, painter);
@@ -64,7 +60,6 @@ impl Inline {
         self.resolve(true, painter);
     }
 
-    /// A whole text inside of another.
     fn nested(text: &str, base: Style, painter: &mut Painter) {
         let mut inline = Self { hold: usize::MAX, ..Self::new(base) };
         inline.pending = text.into();

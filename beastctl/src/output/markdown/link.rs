@@ -6,10 +6,8 @@ use std::ops::Range;
 const MAX_TEXT: usize = 120;
 const MAX_URL: usize = 600;
 
-/// A link at the beginning of a text.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Link {
-    /// Where its text is.
     pub(super) text: Range<usize>,
     /// Where its address is, with the title if there is one.
     pub(super) url: Range<usize>,
@@ -17,7 +15,6 @@ pub(super) struct Link {
     pub(super) len: usize,
 }
 
-/// What stands at the beginning of a text.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Found {
     Link(Link),

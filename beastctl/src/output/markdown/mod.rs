@@ -1,9 +1,9 @@
-//! Markdown on a terminal, as it comes: a small state machine over characters, which therefore paints the same bytes
-//! however the answer is cut into pieces.
+//! Renders Markdown on a terminal as it arrives: a small state machine over characters, whose output does not depend on
+//! how the answer is cut into pieces.
 //!
-//! Not all of Markdown, but what models write. A line is what its beginning says; what is marked up inside ends with
-//! the line. Words go to the next line before the edge of the terminal; tables and code stay as they are. The text must
-//! be free of control characters; this adds the only ones.
+//! Not all of Markdown, but what models write. The beginning of a line decides its kind, and inline markup ends with
+//! the line. Words wrap at the edge of the terminal; tables and code do not. The text must be free of control
+//! characters; only this adds some.
 
 mod block;
 mod emphasis;
@@ -23,7 +23,6 @@ const CODE_INDENT: usize = 4;
 /// After so many bytes it is clear enough what a line is.
 const MAX_BEGINNING: usize = 200;
 
-/// An answer that is being painted.
 #[derive(Debug)]
 pub struct Markdown {
     painter: Painter,
@@ -32,7 +31,6 @@ pub struct Markdown {
     is_plain: bool,
     /// A list has begun, so that what is indented belongs to it and is no code.
     is_in_list: bool,
-    /// The open block of code.
     code: Option<Fence>,
     place: Place,
     /// The beginning of the line, until it is known what it is.
@@ -125,7 +123,6 @@ impl Markdown {
         }
     }
 
-    /// Looks whether it is clear what the line is.
     fn begin(&mut self, is_whole: bool) {
         if let Some(fence) = self.code {
             return self.begin_code(fence, is_whole);

@@ -1,10 +1,9 @@
-//! Styled text as bytes for a terminal: escape codes only where the style changes, none across the end of a line.
+//! Styled text as bytes for a terminal: escape codes only where the style changes, none across a line end.
 
 use std::{fmt::Write as _, mem};
 
 use crate::output::wrap::Wrap;
 
-/// How something looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Style(u8);
 
@@ -27,7 +26,6 @@ impl Style {
     }
 }
 
-/// What has been painted and not been taken.
 #[derive(Debug, Default)]
 pub(super) struct Painter {
     out: String,
@@ -36,7 +34,6 @@ pub(super) struct Painter {
     n_breaks: usize,
     /// Moves words to the next line.
     wrap: Option<Wrap>,
-    /// Every style is plain.
     is_plain: bool,
 }
 
@@ -51,7 +48,6 @@ impl Painter {
         self.is_plain = true;
     }
 
-    /// More of the line.
     pub(super) fn paint(&mut self, text: &str, style: Style) {
         if text.is_empty() {
             return;
@@ -88,7 +84,6 @@ impl Painter {
         self.set(style);
     }
 
-    /// The end of the line.
     pub(super) fn end_line(&mut self) {
         self.end();
         if let Some(wrap) = &mut self.wrap {
@@ -97,7 +92,6 @@ impl Painter {
         self.n_breaks += 1;
     }
 
-    /// The end of everything.
     pub(super) fn end(&mut self) {
         if let Some(wrap) = &mut self.wrap {
             wrap.end(&mut self.out);
@@ -105,7 +99,6 @@ impl Painter {
         self.set(Style::PLAIN);
     }
 
-    /// What is to be written.
     pub(super) fn take(&mut self) -> String {
         mem::take(&mut self.out)
     }

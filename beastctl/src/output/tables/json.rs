@@ -1,10 +1,9 @@
-//! A table for programs: every sample, and the names are a promise to scripts.
+//! Tables for programs: every sample, with names that are stable for scripts.
 
 use serde_json::{Map, Value, json};
 
 use super::{Detail, Group, Row, Table};
 
-/// One table.
 pub fn table_object(table: &Table) -> Value {
     let groups: Vec<Value> = table.groups.iter().map(group).collect();
     json!({

@@ -1,6 +1,6 @@
-//! Tables of measurements: what was measured, how often, and how it compares. As text, as JSON and as a chart.
+//! Tables of measurements: samples, repetitions, comparisons. As text, JSON and SVG.
 //!
-//! It knows numbers and words, never how they were measured.
+//! Knows numbers and text, never how they were measured.
 
 pub(super) mod bar;
 mod json;
@@ -13,21 +13,18 @@ pub use json::table_object;
 pub use samples::Samples;
 use serde_json::Value;
 pub use svg::chart;
-pub use text::{Layout, facts_text, table_text};
+pub use text::{Layout, table_text};
 
-/// What one question was answered with.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Table {
     /// What it is called on the command line and in JSON.
     pub name: &'static str,
-    /// The question.
     pub title: String,
     /// What holds for all of it.
     pub facts: Vec<Detail>,
     pub groups: Vec<Group>,
     /// What a reader has to know.
     pub notes: Vec<String>,
-    /// Why nothing was measured.
     pub failure: Option<String>,
 }
 
@@ -36,14 +33,11 @@ pub struct Table {
 pub struct Group {
     /// Its name in JSON.
     pub key: &'static str,
-    /// What was measured.
     pub title: String,
-    /// Of all its samples.
     pub unit: &'static str,
     pub rows: Vec<Row>,
 }
 
-/// One thing measured in one way.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Row {
     /// Which way.
@@ -52,11 +46,8 @@ pub struct Row {
     pub samples: Samples,
     /// Its median by that of another row.
     pub ratio: Option<f64>,
-    /// What else is known.
     pub details: Vec<Detail>,
-    /// Whether it is the one that was chosen.
     pub is_marked: bool,
-    /// Why it could not be measured.
     pub failure: Option<String>,
     /// Why there is nothing to measure.
     pub absence: Option<String>,
@@ -74,29 +65,24 @@ pub struct Detail {
 }
 
 impl Table {
-    /// One in which everything was measured.
     pub fn new(name: &'static str, title: impl Into<String>) -> Self {
         Self { name, title: title.into(), ..Self::default() }
     }
 
-    /// One in which nothing was measured.
     pub fn failed(name: &'static str, title: impl Into<String>, reason: String) -> Self {
         Self { failure: Some(reason), ..Self::new(name, title) }
     }
 
-    /// Whether everything that is there was measured.
     pub fn is_complete(&self) -> bool {
         self.failure.is_none() && self.groups.iter().flat_map(|group| &group.rows).all(|row| row.failure.is_none())
     }
 }
 
 impl Group {
-    /// An empty one.
     pub fn new(key: &'static str, title: impl Into<String>, unit: &'static str) -> Self {
         Self { key, title: title.into(), unit, rows: Vec::new() }
     }
 
-    /// Compares each row with the one of this label.
     #[must_use]
     pub fn compared_to(mut self, label: &str) -> Self {
         let base = self.rows.iter().find(|row| row.label == label).and_then(|row| row.samples.median());
@@ -122,22 +108,18 @@ impl Group {
 }
 
 impl Row {
-    /// A row with these samples.
     pub fn new(label: impl Into<String>, samples: Samples) -> Self {
         Self { label: label.into(), samples, ..Self::default() }
     }
 
-    /// A row that could not be measured.
     pub fn failed(label: impl Into<String>, reason: impl Into<String>) -> Self {
         Self { label: label.into(), failure: Some(reason.into()), ..Self::default() }
     }
 
-    /// A row for what is not there.
     pub fn absent(label: impl Into<String>, reason: impl Into<String>) -> Self {
         Self { label: label.into(), absence: Some(reason.into()), ..Self::default() }
     }
 
-    /// The same with something else that is known.
     #[must_use]
     pub fn with(mut self, key: &'static str, value: impl Into<Value>, text: impl Into<String>) -> Self {
         self.details.push(Detail::new(key, value, text));
@@ -148,7 +130,6 @@ impl Row {
         details_text(&self.details)
     }
 
-    /// What stands in the place of a measurement.
     fn excuse(&self) -> Option<String> {
         let failure = self.failure.as_ref().map(|reason| format!("not measured: {reason}"));
         failure.or_else(|| self.absence.clone())
@@ -156,7 +137,6 @@ impl Row {
 }
 
 impl Detail {
-    /// One detail.
     pub fn new(key: &'static str, value: impl Into<Value>, text: impl Into<String>) -> Self {
         Self { key, value: value.into(), text: text.into() }
     }

@@ -1,6 +1,5 @@
-//! The same thing measured several times.
+//! Repeated measurements of one thing.
 
-/// What came out, each time. Only numbers get in.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Samples(Vec<f64>);
 
@@ -23,7 +22,6 @@ impl Samples {
         Some(if sorted.len() % 2 == 1 { upper } else { f64::midpoint(sorted[middle - 1], upper) })
     }
 
-    /// The smallest and the largest.
     pub fn spread(&self) -> Option<(f64, f64)> {
         let sorted = self.sorted();
         Some((*sorted.first()?, *sorted.last()?))

@@ -1,4 +1,4 @@
-//! All tables as one chart: a file that stands alone, for light and dark pages, without a script.
+//! All tables as one chart: a standalone file for light and dark pages, without scripts.
 
 use std::fmt::Write as _;
 
@@ -23,8 +23,8 @@ const STYLE: &str = "\
     .faint { fill: #57606a; font-size: 12px } .page { fill: #ffffff } .bar { fill: #0969da } .chosen { fill: #1a7f37 } \
     .spread { stroke: #24292f; stroke-width: 1.5 } \
     @media (prefers-color-scheme: dark) { \
-    text { fill: #e6edf3 } .faint { fill: #8d96a0 } .page { fill: #0d1117 } .bar { fill: #4493f8 } .chosen { fill: #3fb950 } \
-    .spread { stroke: #e6edf3 } }";
+    text { fill: #e6edf3 } .faint { fill: #8d96a0 } .page { fill: #0d1117 } .bar { fill: #4493f8 } \
+    .chosen { fill: #3fb950 } .spread { stroke: #e6edf3 } }";
 
 /// The chart of these tables, below a title and lines about where they come from.
 pub fn chart(title: &str, about: &[String], tables: &[Table]) -> String {
@@ -40,8 +40,10 @@ pub fn chart(title: &str, about: &[String], tables: &[Table]) -> String {
     let height = page.y + MARGIN;
     let title = escaped(title);
     format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{WIDTH}\" height=\"{height}\" viewBox=\"0 0 {WIDTH} {height}\" role=\"img\">\n\
-         <title>{title}</title>\n<style>{STYLE}</style>\n<rect class=\"page\" width=\"{WIDTH}\" height=\"{height}\"/>\n{}</svg>\n",
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{WIDTH}\" height=\"{height}\" viewBox=\"0 0 {WIDTH} \
+         {height}\" role=\"img\">\n\
+         <title>{title}</title>\n<style>{STYLE}</style>\n<rect class=\"page\" width=\"{WIDTH}\" \
+         height=\"{height}\"/>\n{}</svg>\n",
         page.body
     )
 }

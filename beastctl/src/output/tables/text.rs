@@ -1,4 +1,4 @@
-//! A table for people: aligned columns, and bars to see at a glance what is longer.
+//! Tables for people: aligned columns and bars.
 
 use std::{fmt::Write as _, io};
 
@@ -12,24 +12,19 @@ const WIDTH: usize = 100;
 /// Shorter bars tell nothing, longer ones nothing more.
 const BAR_WIDTHS: (usize, usize) = (8, 32);
 
-/// What there is to draw on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Layout {
-    /// Characters of a line.
     pub width: usize,
-    /// Whether blocks can be drawn.
     pub is_utf8: bool,
 }
 
 impl Layout {
-    /// That of stdout.
     pub fn of(console: Console) -> Self {
         let width = columns(io::stdout()).filter(|_| console.stdout_is_terminal);
         Self { width: width.unwrap_or(WIDTH), is_utf8: is_utf8() }
     }
 }
 
-/// One table, with an empty line before it.
 pub fn table_text(table: &Table, layout: Layout) -> String {
     let mut text = format!("\n{}: {}\n", table.name, table.title);
     let facts = details_text(&table.facts);
@@ -52,20 +47,11 @@ pub fn table_text(table: &Table, layout: Layout) -> String {
     text
 }
 
-/// What is known as aligned lines, in the manner of `beastctl status`.
-pub fn facts_text(facts: &[(&str, String)]) -> String {
-    facts.iter().fold(String::new(), |mut text, (label, value)| {
-        line(&mut text, &format!("{label:<10}{}", one_line(value)));
-        text
-    })
-}
-
 fn line(text: &mut String, words: &str) {
     // Writing to a String cannot fail.
     let _ = writeln!(text, "{}", words.trim_end());
 }
 
-/// Widths that all groups of a table share.
 struct Columns {
     label: usize,
     median: usize,

@@ -49,13 +49,3 @@ fn a_table_that_failed_says_why() {
     "#]]
     .assert_eq(&table_text(&table, Layout { width: 80, is_utf8: true }));
 }
-
-#[test]
-fn facts_look_like_those_of_status() {
-    let facts = [("machine", "AMD EPYC, 2 cores".to_owned()), ("warning", "two\nlines".to_owned())];
-    expect![[r#"
-        machine   AMD EPYC, 2 cores
-        warning   two lines
-    "#]]
-    .assert_eq(&facts_text(&facts));
-}

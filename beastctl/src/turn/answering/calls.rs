@@ -1,13 +1,12 @@
-//! What an answer has besides its text: what was thought, and which functions are called.
+//! Thoughts and function calls of an answer.
 
 use beast_protocol::{Delta, ToolCall};
 use serde_json::{Value, json};
 
-/// Put together from the deltas.
 #[derive(Debug, Default)]
 pub(super) struct Calls {
     reasoning: String,
-    /// Each with its number.
+    /// By index.
     calls: Vec<(u32, ToolCall)>,
 }
 
@@ -27,18 +26,16 @@ impl Calls {
         }
     }
 
-    /// Whether no function is called.
     pub(super) fn is_empty(&self) -> bool {
         self.calls.is_empty()
     }
 
-    /// What was thought; null where nothing was.
+    /// The thoughts; null if there are none.
     pub(super) fn reasoning(&self) -> Option<&str> {
         let text = self.reasoning.trim();
         (!text.is_empty()).then_some(text)
     }
 
-    /// The calls, in order.
     pub(super) fn objects(&self) -> Vec<Value> {
         let object = |ToolCall { id, name, arguments }: &ToolCall| {
             let arguments = self::arguments(arguments);
@@ -48,7 +45,7 @@ impl Calls {
     }
 }
 
-/// An object; text where the answer was cut in the middle of one.
+/// Arguments as an object; as text if the answer was truncated inside them.
 fn arguments(text: &str) -> Value {
     match text.trim() {
         "" => json!({}),

@@ -1,4 +1,4 @@
-//! The end of a complete answer: whether it may be shown, its newline or its object, and what there is to say about it.
+//! The end of a complete answer: whether to show it, its newline or JSON object, and warnings about it.
 
 use beast_protocol::{FinishReason, Notice, NoticeKind};
 use serde_json::{Value, json};
@@ -9,25 +9,24 @@ use crate::{
     output::{OutputError, Told, answer_line, answer_object, first_code_block, json_line, stats_lines, units::count},
 };
 
-/// What was made of the text.
 #[derive(Debug, Default)]
 struct Made {
     /// Under `--schema`.
     value: Option<Value>,
-    /// Under `--extract`, where there is code.
+    /// For `--extract`, if there is code.
     code: Option<String>,
-    /// Of `commit-msg`.
+    /// For `commit-msg`.
     message: Option<String>,
 }
 
 impl Answering<'_> {
-    /// Ends a complete answer: its newline or its object, then what there is to say about it.
+    /// Finishes a complete answer: newline or object, then warnings.
     pub(crate) fn finish(&mut self) -> Result<()> {
         self.progress.erase();
         let done = self.done.expect("only a complete answer is finished");
         let cut = self.cut();
         let made = self.make(cut.as_deref())?;
-        // A first line that is whole has lost nothing.
+        // A complete first line has lost nothing.
         let cut = cut.filter(|_| made.message.is_none() || !self.guard.is_some_and(Guard::is_subject));
         let is_error = cut.is_some() && self.options.output.strict;
         let mut warnings: Vec<String> = cut.iter().filter(|_| !is_error).cloned().collect();
@@ -48,13 +47,14 @@ impl Answering<'_> {
             console.stats(&stats_lines(done.1, done.2, &self.measured));
         }
         match cut {
+            Some(cut) if is_error && done.0 == FinishReason::Repetition => Err(TurnError::Repeats(cut).into()),
             Some(cut) if is_error => Err(TurnError::Cut(cut).into()),
             _ => Ok(()),
         }
     }
 
     /// # Errors
-    /// [`TurnError::Withheld`] and [`TurnError::NoJson`] for a text that would be taken for what it is not.
+    /// [`TurnError::Withheld`] and [`TurnError::NoJson`] for a text that could be mistaken for a valid one.
     fn make(&self, cut: Option<&str>) -> Result<Made, TurnError> {
         if let Some(why) = self.dead_end.as_ref().filter(|_| self.form.is_some()) {
             return Err(TurnError::DeadEnd(why.clone()));
@@ -74,7 +74,7 @@ impl Answering<'_> {
             return Ok(Made::default());
         }
         match (first_code_block(self.text()), cut) {
-            (Some((_, false)), Some(cut)) => Err(TurnError::Withheld(format!("the code is not complete: {cut}"))),
+            (Some((_, false)), Some(cut)) => Err(TurnError::Withheld(format!("the code is incomplete: {cut}"))),
             (block, _) => Ok(Made { code: block.map(|(code, _)| code), ..Made::default() }),
         }
     }
@@ -84,13 +84,13 @@ impl Answering<'_> {
             true => guard.subject(self.text(), cut.is_none()),
             false => guard.message(self.text(), cut.is_some()),
         };
-        let nothing = || cut.map_or_else(|| "the answer of the model is empty".to_owned(), str::to_owned);
+        let nothing = || cut.map_or_else(|| "the model's answer is empty".to_owned(), str::to_owned);
         found.ok_or_else(nothing).flatten().map_err(TurnError::NoMessage)
     }
 
     fn note_on_code(&self, made: &Made) -> Option<String> {
         let is_missing = self.options.output.extract && made.code.is_none() && self.has_text();
-        is_missing.then(|| "the answer has no code block, this is all of it".into())
+        is_missing.then(|| "the answer has no code block; printing all of it".into())
     }
 
     fn print(&mut self, done: Done, made: Made) -> Result<(), OutputError> {
@@ -124,20 +124,19 @@ impl Answering<'_> {
         self.context.console.print(&json_line(&line))
     }
 
-    /// How the answer was cut, in words.
     fn cut(&self) -> Option<String> {
         let (reason, usage, _) = self.done?;
         let tokens = count(usage.n_generated.into(), "token");
         match reason {
-            FinishReason::MaxTokens => Some(format!("the answer was cut at {tokens} (--max-tokens)")),
+            FinishReason::MaxTokens => Some(format!("the answer is truncated at {tokens} (--max-tokens)")),
             FinishReason::ContextFull => {
-                Some(format!("the answer was cut at {tokens}: the context of {} tokens is full", self.n_ctx))
+                Some(format!("the answer is truncated at {tokens}: the context of {} tokens is full", self.n_ctx))
             }
             FinishReason::DeadEnd => {
                 let why = self.dead_end.as_deref().unwrap_or("no token can follow");
-                Some(format!("the answer was cut at {tokens}, in the middle of its grammar or schema: {why}"))
+                Some(format!("the answer is truncated at {tokens}, inside its grammar or schema: {why}"))
             }
-            FinishReason::Repetition => Some(format!("the answer repeats itself; it ends after {tokens}")),
+            FinishReason::Repetition => Some(format!("the answer repeats itself and is truncated at {tokens}")),
             FinishReason::Stop | FinishReason::StopText | FinishReason::Cancelled => None,
         }
     }

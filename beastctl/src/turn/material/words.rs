@@ -1,5 +1,5 @@
-//! Words given where a file is expected: `beastctl shell 'list the five largest files'`. Which of them are the text
-//! itself, and what to say of those that may be a slip. It reads no file.
+//! Text given where a file is expected: `beastctl shell 'list the five largest files'`. Decides which arguments are
+//! text, and explains likely slips. Reads no file.
 
 use std::{
     fs,
@@ -9,12 +9,12 @@ use std::{
 
 use crate::{cli::prompt_verb, input::InputError, prompts, text};
 
-/// The prompt whose material is always a document: words in its place are a file that is not there.
+/// The prompt whose material is always a document: text in its place is a missing file.
 const OF_DOCUMENTS: &str = "summarize";
-/// Longer endings belong to no file that people name by hand.
+/// File name extensions are not longer than this.
 const MAX_EXTENSION_LEN: usize = 5;
 
-/// The text that the only argument is, when it can be nothing else.
+/// The only argument as text, if it cannot be anything else.
 pub(crate) fn text<'a>(prompt: &str, files: &'a [PathBuf]) -> Option<&'a str> {
     let [argument] = files else { return None };
     let text = argument.to_str()?;
@@ -22,7 +22,7 @@ pub(crate) fn text<'a>(prompt: &str, files: &'a [PathBuf]) -> Option<&'a str> {
     (prompt != OF_DOCUMENTS && is_text).then_some(text)
 }
 
-/// The error about a file that is not there, in words about what was probably meant.
+/// The error about a missing file, with what was probably meant.
 pub(super) fn explained(error: InputError, prompt: &str, files: &[PathBuf]) -> InputError {
     let InputError::Unreadable { name, source } = &error else { return error };
     if !matches!(source.kind(), ErrorKind::NotFound | ErrorKind::InvalidFilename) {
@@ -46,7 +46,6 @@ pub(super) fn explained(error: InputError, prompt: &str, files: &[PathBuf]) -> I
     InputError::Words { words, way }
 }
 
-/// How the prompt is called.
 fn command(prompt: &str) -> String {
     let is_command = prompts::check_name(prompt).is_ok() && !prompt_verb::is_command(prompt) || prompt == OF_DOCUMENTS;
     format!("beastctl {}{}", if is_command { "" } else { "run " }, text::quoted(prompt))
@@ -61,7 +60,7 @@ fn is_like_a_path(path: &Path) -> bool {
     path.to_str().is_none_or(looks_like_a_path)
 }
 
-/// Whether somebody who types this means a file: `./x`, `/x`, `~/x`, `my notes.txt`, `docs/plan`. A name has no lines.
+/// Whether this looks like a path: `./x`, `/x`, `~/x`, `my notes.txt`, `docs/plan`. File names have no line breaks.
 fn looks_like_a_path(text: &str) -> bool {
     let text = text.trim();
     if text.contains('\n') {
@@ -72,7 +71,7 @@ fn looks_like_a_path(text: &str) -> bool {
     text == "-" || begins || is_one_word && text.contains('/') || has_extension(text)
 }
 
-/// Whether the last word ends like the name of a file.
+/// Whether the last word ends like a file name.
 fn has_extension(text: &str) -> bool {
     let word = text.split_whitespace().next_back().unwrap_or_default();
     let extension = Path::new(word).extension().and_then(|extension| extension.to_str()).unwrap_or_default();

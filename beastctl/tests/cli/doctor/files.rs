@@ -26,7 +26,7 @@ fn a_model_that_is_not_there_or_is_none() {
         plant,
         1,
         expect![[r#"
-            problem  model          there is no DIR/m.gguf; try: beastctl models pull lfm2-2.6b, or another model in config.toml
+            problem  model          DIR/m.gguf not found; try: beastctl models pull lfm2-2.6b, or set another model in config.toml
         "#]],
     );
     let plant = |beast: &Beast| {
@@ -37,7 +37,7 @@ fn a_model_that_is_not_there_or_is_none() {
         plant,
         1,
         expect![[r#"
-            problem  model          DIR/m.gguf is not a model: it does not begin with GGUF; try: rm DIR/m.gguf, and pull the model again
+            problem  model          DIR/m.gguf is not a GGUF file; try: rm DIR/m.gguf, and pull the model again
         "#]],
     );
 }
@@ -52,7 +52,7 @@ fn a_model_that_was_cut() {
         plant,
         1,
         expect![[r#"
-            problem  model          DIR/m.gguf is cut: it ends after 20 bytes, within its head; try: rm DIR/m.gguf, and pull the model again
+            problem  model          DIR/m.gguf is truncated: it ends inside the header, after 20 bytes; try: rm DIR/m.gguf, and pull the model again
         "#]],
     );
 }
@@ -68,7 +68,7 @@ fn a_model_that_is_not_the_one_that_was_published() {
         plant,
         1,
         expect![[r#"
-            problem  model          DIR/m.gguf is damaged: its SHA-256 is a4e5e156ddec27e286f75328784d7106b60a4eb1d246e950a001a3f944fbda99, and should be 0000000000000000000000000000000000000000000000000000000000000000; try: rm DIR/m.gguf, and pull the model again
+            problem  model          DIR/m.gguf is damaged: its SHA-256 is a4e5e156ddec27e286f75328784d7106b60a4eb1d246e950a001a3f944fbda99, expected 0000000000000000000000000000000000000000000000000000000000000000; try: rm DIR/m.gguf, and pull the model again
         "#]],
     );
     let plant = |beast: &Beast| {
@@ -80,7 +80,7 @@ fn a_model_that_is_not_the_one_that_was_published() {
         plant,
         0,
         expect![[r#"
-            warning  model          DIR/m.gguf.sha256 holds no SHA-256: invalid data; try: rm DIR/m.gguf.sha256
+            warning  model          DIR/m.gguf.sha256 contains no SHA-256: invalid data; try: rm DIR/m.gguf.sha256
         "#]],
     );
 }
@@ -93,7 +93,7 @@ fn a_large_model_is_read_whole_only_when_asked_for() {
     fs::File::options().write(true).open(beast.path("m.gguf")).unwrap().set_len(100_000_000).unwrap();
     beast.write("m.gguf.sha256", format!("{}  m.gguf\n", "0".repeat(64)));
     let ran = beast.run(&["doctor"], b"");
-    assert!(ran.stdout.contains("hash not compared (beastctl doctor --hash reads all 100.0 MB)\n"), "{ran:?}");
+    assert!(ran.stdout.contains("hash not checked (beastctl doctor --hash reads all 100.0 MB)\n"), "{ran:?}");
     assert_eq!(ran.code, Some(0));
     let ran = beast.run(&["doctor", "--hash"], b"");
     assert!(complaints(&ran).starts_with("problem  model          DIR/m.gguf is damaged: its SHA-256 is "), "{ran:?}");
@@ -108,7 +108,7 @@ fn a_download_that_has_not_ended() {
         None
     };
     let expected = expect![[r#"
-        warning  model          unfinished downloads take 4 B, unless one is running: DIR/.local/share/beast/models/LFM2.gguf.part; try: beastctl models pull with the same name, which goes on with them, or rm DIR/.local/share/beast/models/LFM2.gguf.part
+        warning  model          unfinished downloads use 4 B, unless one is running: DIR/.local/share/beast/models/LFM2.gguf.part; try: resume them with beastctl models pull and the same name, or rm DIR/.local/share/beast/models/LFM2.gguf.part
     "#]];
     find(plant, 0, expected);
 }
@@ -122,7 +122,7 @@ fn a_model_that_is_larger_than_the_memory() {
     let ran = beast.run(&["doctor"], b"");
     let line = ran.stdout.lines().find(|line| line.contains("memory")).unwrap();
     assert!(line.starts_with("problem  memory         the model needs 8796.1 GB, "), "{line}");
-    assert!(line.ends_with("; try: a smaller model: beastctl models list"), "{line}");
+    assert!(line.ends_with("; try: use a smaller model: beastctl models list"), "{line}");
     assert_eq!(ran.code, Some(1));
 }
 
@@ -137,7 +137,7 @@ fn a_folder_that_cannot_be_written() {
         plant,
         1,
         expect![[r#"
-            problem  disk           DIR/.cache/beast is a file, and in the way of the folder for caches; try: mv DIR/.cache/beast DIR/.cache/beast.old, which is in the way
+            problem  disk           DIR/.cache/beast is a file where the folder for caches belongs; try: mv DIR/.cache/beast DIR/.cache/beast.old, which is in the way
         "#]],
     );
 }

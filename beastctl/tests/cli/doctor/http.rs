@@ -80,8 +80,8 @@ fn a_port_that_another_program_holds() {
         true,
         1,
         expect![[r#"
-        problem  http           another program listens on ADDRESS; try: stop it, or another http.listen
-    "#]],
+            problem  http           another program listens on ADDRESS; try: stop it, or set another http.listen
+        "#]],
     );
     // Many servers have a page of that name.
     web.page("/health", page(r#"{"status":"ok"}"#));
@@ -90,8 +90,8 @@ fn a_port_that_another_program_holds() {
         true,
         1,
         expect![[r#"
-        problem  http           another program listens on ADDRESS; try: stop it, or another http.listen
-    "#]],
+            problem  http           another program listens on ADDRESS; try: stop it, or set another http.listen
+        "#]],
     );
     web.page("/", page("Ollama is running"));
     check(
@@ -99,13 +99,13 @@ fn a_port_that_another_program_holds() {
         false,
         1,
         expect![[r#"
-        problem  http           Ollama listens on ADDRESS; try: stop it, or another http.listen
-    "#]],
+            problem  http           Ollama listens on ADDRESS; try: stop it, or set another http.listen
+        "#]],
     );
     let beast =
         with(&["http.ollama = true  # file".into(), format!("http.ollama_listen = \"{}\"  # file", web.address())]);
     expect![[r#"
-        problem  http           Ollama listens on ADDRESS; try: stop it, or http.ollama = false
+        problem  http           Ollama listens on ADDRESS; try: stop it, or set http.ollama = false
     "#]]
     .assert_eq(&said(&doctor(&beast, true), web.address()));
 }
@@ -115,11 +115,11 @@ fn a_port_that_nobody_holds() {
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let beast = with(&[listen(&address)]);
     expect![[r#"
-        ok       http           ADDRESS, once beastd runs; nobody else listens there
+        ok       http           ADDRESS, once beastd runs; the address is free
     "#]]
     .assert_eq(&said(&doctor(&beast, false), &address));
     expect![[r#"
-        problem  http           beastd runs and does not listen on ADDRESS: it has read the configuration before; try: beastctl stop, then the next request starts it anew
+        problem  http           beastd is running but does not listen on ADDRESS: its configuration is older; try: beastctl stop; the next request restarts it
     "#]]
     .assert_eq(&said(&doctor(&beast, true), &address));
 }

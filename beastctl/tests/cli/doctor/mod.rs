@@ -95,8 +95,8 @@ fn a_missing_program() {
         plant,
         1,
         expect![[r#"
-            problem  program        the program beastd is not to be found; try: put beastd beside beastctl, or into a folder of PATH
-            warning  model          there is none, so the tiny built-in one answers; try: beastctl models pull lfm2-2.6b
+            problem  program        beastd not found beside beastctl or in PATH; try: put beastd beside beastctl, or into a folder in PATH
+            warning  model          no other model; using the tiny built-in one; try: beastctl models pull lfm2-2.6b
         "#]],
     );
 }
@@ -111,7 +111,7 @@ fn a_program_of_another_version() {
         plant,
         0,
         expect![[r#"
-            warning  program        DIR/beastd has version 9.9.9, this beastctl OURS; try: install both from one package, then beastctl stop
+            warning  program        DIR/beastd has version 9.9.9, but beastctl has OURS; try: install both from one package, then beastctl stop
         "#]],
     );
 }
@@ -126,8 +126,8 @@ fn a_program_that_cannot_be_run() {
         plant,
         1,
         expect![[r#"
-            problem  program        DIR/beastd cannot be run: Exec format error (os error 8); try: install beast anew: it may be made for another machine
-            warning  model          there is none, so the tiny built-in one answers; try: beastctl models pull lfm2-2.6b
+            problem  program        cannot run DIR/beastd: Exec format error (os error 8); try: reinstall beast: it may be built for another machine
+            warning  model          no other model; using the tiny built-in one; try: beastctl models pull lfm2-2.6b
         "#]],
     );
 }
@@ -144,8 +144,8 @@ fn a_configuration_that_makes_no_sense() {
         plant,
         1,
         expect![[r#"
-            problem  configuration  unknown setting 'n_ctxx'; try: correct DIR/config/beast/config.toml, or the variable BEAST_... that it names
-            warning  model          there is none, so the tiny built-in one answers; try: beastctl models pull lfm2-2.6b
+            problem  configuration  unknown setting 'n_ctxx'; try: fix DIR/config/beast/config.toml, or the BEAST_... variable it names
+            warning  model          no other model; using the tiny built-in one; try: beastctl models pull lfm2-2.6b
         "#]],
     );
 }
@@ -203,7 +203,7 @@ fn a_socket_that_was_left_behind() {
         plant,
         0,
         expect![[r#"
-            warning  daemon         not running, and has left its socket DIR/beastd.sock behind: it was killed, or crashed; try: beastd --daemonize, and beastctl logs for the reason
+            warning  daemon         not running, but its socket DIR/beastd.sock exists: it crashed or was killed; try: beastd --daemonize, and see beastctl logs for the reason
         "#]],
     );
 }
@@ -220,14 +220,14 @@ fn a_daemon_of_another_time() {
         plant,
         1,
         expect![[r#"
-            problem  daemon         beastd 9.9.9 speaks protocol 5, this beastctl OURS speaks protocol 4; try: beastctl stop, then the same command again
+            problem  daemon         beastd 9.9.9 speaks protocol 6, this beastctl OURS speaks protocol 5; try: beastctl stop, then repeat the command
         "#]],
     );
     find(
         |beast| Some(daemon(beast, Status { version: "9.9.9".into(), ..status() })),
         0,
         expect![[r#"
-            warning  daemon         beastd 9.9.9 runs, this is beastctl OURS; try: beastctl stop, then the same command again
+            warning  daemon         beastd is 9.9.9, but beastctl is OURS; try: beastctl stop, then repeat the command
         "#]],
     );
 }
@@ -263,7 +263,7 @@ fn layers_that_are_not_on_the_gpu() {
         plant,
         0,
         expect![[r#"
-            warning  backend        10/31 layers on the GPU that this machine has (Metal, 10/31 layers offloaded); try: a smaller model, or a smaller n_ctx: the GPU has no room for the rest
+            warning  backend        10/31 layers offloaded to the GPU (Metal, 10/31 layers offloaded); try: use a smaller model or lower n_ctx: the GPU has no room for the rest
         "#]],
     );
 }
@@ -280,7 +280,7 @@ fn a_service_whose_program_is_gone() {
         plant,
         1,
         expect![[r#"
-            problem  service        DIR/config/systemd/user/beastd.service starts /opt/old/beastd, which is not there; try: beastctl service install
+            problem  service        DIR/config/systemd/user/beastd.service starts /opt/old/beastd, which does not exist; try: beastctl service install
         "#]],
     );
 }
@@ -299,7 +299,7 @@ fn units_of_a_package_are_found() {
             std::os::unix::fs::symlink(beast.path(target), place).unwrap();
         }
         let ran = beast.run(&["doctor"], b"");
-        let expected = format!("DIR/{folder}/beastd.service starts /opt/old/beastd, which is not there");
+        let expected = format!("DIR/{folder}/beastd.service starts /opt/old/beastd, which does not exist");
         assert!(complaints(&ran).contains(&expected), "{ran:?}");
     }
 }
@@ -326,7 +326,7 @@ fn a_service_that_is_stopped() {
         plant,
         1,
         expect![[r#"
-            problem  daemon         the service is installed and stopped: nobody listens at DIR/beastd.sock; try: beastctl service start
+            problem  daemon         the service is installed but stopped: nothing listens on DIR/beastd.sock; try: beastctl service start
         "#]],
     );
 }
@@ -363,7 +363,10 @@ fn a_daemon_that_sleeps_is_not_woken() {
     command.env("PATH", beast.path("bin"));
     let ran = Ran::of(feed(command, b""), beast.dir.path());
     assert_eq!((complaints(&ran).as_str(), ran.code), ("", Some(0)), "{ran:?}");
-    assert!(ran.stdout.contains("daemon         not running; the system starts it at the next request\n"), "{ran:?}");
+    assert!(
+        ran.stdout.contains("daemon         not running; the service manager starts it on the next request\n"),
+        "{ran:?}"
+    );
     listener.set_nonblocking(true).unwrap();
     assert_eq!(listener.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
 }
@@ -390,8 +393,8 @@ fn programs_get_one_object() {
         {
           "check": "model",
           "verdict": "problem",
-          "text": "there is no /no such/model.gguf",
-          "fix": "beastctl models pull lfm2-2.6b, or another model in config.toml"
+          "text": "/no such/model.gguf not found",
+          "fix": "beastctl models pull lfm2-2.6b, or set another model in config.toml"
         }"#]]
     .assert_eq(&serde_json::to_string_pretty(model).unwrap());
 }

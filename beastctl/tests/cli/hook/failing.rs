@@ -24,7 +24,7 @@ fn without_a_daemon_the_commit_is_made() {
     assert_eq!(ran.report(), "exit 0\nout: \"\"\nerr: ");
     expect![[r#"
 
-        # beast: no message: cannot reach beastd at DIR/beastd.sock (not running), and the program beastd is not to be found; try: put beastd beside beastctl, or into a folder of PATH
+        # beast: no message: cannot reach beastd at DIR/beastd.sock (not running): beastd not found beside beastctl or in PATH; try: put beastd beside beastctl, or into a folder in PATH
     "#]]
     .assert_eq(&repo.suggested());
     assert_eq!(repo.message(), "By hand.\n\n");
@@ -32,7 +32,7 @@ fn without_a_daemon_the_commit_is_made() {
 
 #[test]
 fn a_daemon_that_never_answers_is_left_at_the_limit() {
-    for (is_loading, reason) in [(true, "the model was still being loaded"), (false, "the diff was still being read")] {
+    for (is_loading, reason) in [(true, "the model was still loading"), (false, "prefill was not finished")] {
         let repo = Repo::new();
         assert_eq!(repo.hook(&["install", "--limit", "1m"]).code, Some(0));
         repo.git(&["config", "beast.hookTimeout", "2s"]);
@@ -48,7 +48,7 @@ fn a_daemon_that_never_answers_is_left_at_the_limit() {
         let ran = repo.try_git(&["commit", "-q"]);
         assert!(started.elapsed() < Duration::from_secs(20), "not the minute of the script");
         assert_eq!(ran.report(), "exit 0\nout: \"\"\nerr: ");
-        let advice = "try: a longer limit, like git config beast.hookTimeout 30s";
+        let advice = "try: git config beast.hookTimeout 30s";
         assert_eq!(repo.suggested(), format!("\n# beast: no message in time: {reason}; {advice}\n"));
         assert!(daemon.join().unwrap(), "the daemon hears of it");
     }
@@ -92,7 +92,7 @@ fn a_diff_that_takes_far_too_long_is_given_up_at_once() {
         assert!(is_dropped && request.messages[1].content.contains("\n+line\n"));
         expect![[r#"
 
-            # beast: no message: the diff is too long to be read within 10s; try: smaller commits, or git config beast.hookTimeout 1m
+            # beast: no message: the diff is too long to read within 10s; try: make smaller commits, or git config beast.hookTimeout 1m
         "#]]
         .assert_eq(&repo.suggested());
     }
@@ -106,17 +106,17 @@ fn a_commit_that_nobody_could_read_asks_nobody() {
     repo.stage("long.txt", "0123456789abcdef\n".repeat(2 * 1024 * 1024 / 17));
     repo.git(&["commit", "-q"]);
     let suggested = repo.suggested();
+    assert!(suggested.starts_with("\n# beast: no message: the diff is too long to read within 10s (2"), "{suggested}");
     assert!(
-        suggested.starts_with("\n# beast: no message: the diff is too long to be read within 10s (2"),
+        suggested.ends_with(" KiB); try: make smaller commits, or git config beast.hookTimeout 1m\n"),
         "{suggested}"
     );
-    assert!(suggested.ends_with(" KiB); try: smaller commits, or git config beast.hookTimeout 1m\n"), "{suggested}");
     for n in 0..700 {
         repo.file(&format!("empty/{n}"), "");
     }
     repo.git(&["add", "."]);
     repo.git(&["commit", "-q"]);
-    let problem = "the commit changes 200 files more than can be named; try: smaller commits";
+    let problem = "the commit changes 200 more files than the prompt can name; try: make smaller commits";
     assert_eq!(repo.suggested(), format!("\n# beast: no message: {problem}\n"));
 }
 
@@ -183,7 +183,7 @@ fn at_the_limit_a_first_line_is_better_than_nothing() {
     });
     repo.git(&["commit", "-q"]);
     assert!(daemon.join().unwrap());
-    let note = "# beast: this is a suggestion; delete it to abort\n# beast: only the first line was written in time\n";
+    let note = "# beast: this is a suggestion; delete it to abort\n# beast: only the first line was finished in time\n";
     assert_eq!(repo.suggested(), format!("Add b\n\n{note}"));
 }
 
@@ -227,13 +227,13 @@ fn a_refusal_a_loss_and_an_empty_answer_are_noted() {
     type Script = fn(&mut Peer);
     let cases: [(Script, &str); 6] = [
         (failed, "\n# beast: no message: the prompt has 9000 tokens and 4096 fit\n"),
-        (cut, "\n# beast: no message: the first line of the answer was not complete after 3 tokens\n"),
-        (nothing, "\n# beast: no message: the answer of the model is empty\n"),
+        (cut, "\n# beast: no message: the answer's first line was not finished after 3 tokens\n"),
+        (nothing, "\n# beast: no message: the model's answer is empty\n"),
         (long, "\n# beast: no message: the first line of the answer exceeds 200 characters\n"),
         (round, "\n# beast: no message: the model repeats itself\n"),
         (
             hung_up,
-            "\n# beast: no message: beastd ended before the answer did; try: the same command again, and beastctl logs for the reason\n",
+            "\n# beast: no message: beastd ended before the answer did; try: repeat the command, and see beastctl logs for the reason\n",
         ),
     ];
     for (script, suggested) in cases {

@@ -33,7 +33,7 @@ fn a_hook_that_asks_for_its_name_is_not_chained() {
         expect![[r#"
             exit 2
             out: ""
-            err: beastctl: DIR/repo/.git/hooks/prepare-commit-msg asks for its own name ($0), and would do nothing under another one; try: `beastctl hook run "$@" || :` at the end of the script that it runs
+            err: beastctl: DIR/repo/.git/hooks/prepare-commit-msg depends on its own name ($0) and would do nothing under another one; try: add `beastctl hook run "$@" || :` at the end of the script that it runs
         "#]].assert_eq(&repo.hook(arguments).report());
     }
     assert_eq!(fs::read_to_string(path).unwrap(), format!("{text}\n"));
@@ -54,7 +54,7 @@ fn a_call_in_somebodys_own_hook_is_known() {
     expect![[r#"
         exit 2
         out: ""
-        err: beastctl: DIR/repo/.git/hooks/prepare-commit-msg calls `beastctl hook run` already; try: beastctl hook status, or take that line out of it first
+        err: beastctl: DIR/repo/.git/hooks/prepare-commit-msg already calls `beastctl hook run`; try: check beastctl hook status, or remove that line first
     "#]].assert_eq(&repo.hook(&["install", "--chain"]).report());
     let daemon = repo.answering("Add b");
     repo.stage("b", "b\n");
@@ -82,7 +82,7 @@ fn a_hook_that_was_written_over_ours_is_chained_again() {
     assert_eq!(install(&["--chain"]).code, Some(0));
     // The same once more: nothing is lost.
     write_program(&path, "#!/bin/sh\n: one");
-    assert!(install(&[]).stderr.contains("is another program's hook; try: --chain"));
+    assert!(install(&[]).stderr.contains("is another program's hook; try: pass --chain"));
     assert_eq!(install(&["--chain"]).code, Some(0));
     assert_eq!(fs::read_to_string(&chained).unwrap(), "#!/bin/sh\n: one\n");
     // A newer one.
@@ -90,11 +90,11 @@ fn a_hook_that_was_written_over_ours_is_chained_again() {
     expect![[r#"
         exit 2
         out: ""
-        err: beastctl: DIR/repo/.git/hooks/prepare-commit-msg is another program's hook, and prepare-commit-msg.beast-chained is there as well; try: --chain --force to run the newer one first and drop prepare-commit-msg.beast-chained, or write `beastctl hook run "$@" || :` yourself
+        err: beastctl: DIR/repo/.git/hooks/prepare-commit-msg is another program's hook, and prepare-commit-msg.beast-chained exists as well; try: pass --chain --force to run the newer one first and drop prepare-commit-msg.beast-chained, or add `beastctl hook run "$@" || :` yourself
     "#]].assert_eq(&install(&["--chain"]).report());
     expect![[r#"
         exit 0
-        out: "another program has written over the hook of beastctl: DIR/repo/.git/hooks/prepare-commit-msg\nleft over, and run by nobody: DIR/repo/.git/hooks/prepare-commit-msg.beast-chained\n"
+        out: "another program has overwritten beastctl's hook: DIR/repo/.git/hooks/prepare-commit-msg\nleft over and never run: DIR/repo/.git/hooks/prepare-commit-msg.beast-chained\n"
         err: "#]].assert_eq(&repo.hook(&["uninstall"]).report());
     assert!(path.exists() && chained.exists());
     assert_eq!(install(&["--chain", "--force"]).code, Some(0));
@@ -102,12 +102,12 @@ fn a_hook_that_was_written_over_ours_is_chained_again() {
     write_program(&path, "#!/bin/sh\n: two");
     expect![[r#"
         exit 0
-        out: "another program has written over the hook of beastctl: DIR/repo/.git/hooks/prepare-commit-msg\nremoved DIR/repo/.git/hooks/prepare-commit-msg.beast-chained\n"
+        out: "another program has overwritten beastctl's hook: DIR/repo/.git/hooks/prepare-commit-msg\nremoved DIR/repo/.git/hooks/prepare-commit-msg.beast-chained\n"
         err: "#]].assert_eq(&repo.hook(&["uninstall"]).report());
     assert!(path.exists() && !chained.exists());
     // Ours was deleted by hand, and with it whoever ran the other.
     fs::rename(&path, &chained).unwrap();
-    assert!(repo.hook(&["uninstall"]).stdout.contains("is back in its place"));
+    assert!(repo.hook(&["uninstall"]).stdout.contains("restored the previous hook"));
     assert!(path.exists() && !chained.exists());
 }
 
@@ -122,7 +122,7 @@ fn somebodys_lines_in_ours_are_not_lost() {
         expect![[r#"
             exit 2
             out: ""
-            err: beastctl: DIR/repo/.git/hooks/prepare-commit-msg has been changed since it was installed; try: --force, which keeps a copy of it beside (prepare-commit-msg.beast-old)
+            err: beastctl: DIR/repo/.git/hooks/prepare-commit-msg has been changed since it was installed; try: pass --force, which keeps a copy beside it (prepare-commit-msg.beast-old)
         "#]].assert_eq(&repo.hook(arguments).report());
     }
     assert_eq!(repo.hook(&["status"]).code, Some(0));
@@ -160,7 +160,7 @@ fn what_git_does_not_run_is_told() {
         expect![[r#"
             exit 2
             out: ""
-            err: beastctl: core.hooksPath is set to an empty text, so git looks for no hooks in this repository; try: git config --unset core.hooksPath, or a folder as its value
+            err: beastctl: core.hooksPath is empty, so git runs no hooks in this repository; try: git config --unset core.hooksPath, or set it to a folder
         "#]].assert_eq(&repo.hook(&[verb]).report());
     }
 }
@@ -173,7 +173,7 @@ fn a_hook_that_git_does_not_run_makes_room() {
     set_mode(&path, 0o644);
     expect![[r#"
         exit 0
-        out: "installed DIR/repo/.git/hooks/prepare-commit-msg (a commit waits 10s at most)\nthe hook that was there is not executable, so git did not run it; it is now DIR/repo/.git/hooks/prepare-commit-msg.beast-old\n"
+        out: "installed DIR/repo/.git/hooks/prepare-commit-msg (a commit waits at most 10s)\nthe existing hook was not executable, so git did not run it; it is now DIR/repo/.git/hooks/prepare-commit-msg.beast-old\n"
         err: "#]].assert_eq(&repo.hook(&["install"]).report());
     assert_eq!(repo.hook(&["status"]).code, Some(0));
     assert_eq!(fs::read_to_string(path.with_extension("beast-old")).unwrap(), "#!/bin/sh\nexit 1\n");

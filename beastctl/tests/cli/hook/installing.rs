@@ -19,7 +19,7 @@ fn it_is_installed_shown_and_removed() {
     .assert_eq(&ran.report());
     expect![[r#"
         exit 0
-        out: "installed DIR/repo/.git/hooks/prepare-commit-msg (a commit waits 10s at most)\n"
+        out: "installed DIR/repo/.git/hooks/prepare-commit-msg (a commit waits at most 10s)\n"
         err: "#]]
     .assert_eq(&repo.hook(&["install"]).report());
     let path = repo.top.join(".git/hooks/prepare-commit-msg");
@@ -30,7 +30,7 @@ fn it_is_installed_shown_and_removed() {
     expect![[r#"
         hook     DIR/repo/.git/hooks/prepare-commit-msg
         program  DIR/beastctl
-        limit    1m30s (set when it was installed)
+        limit    1m30s (set at installation)
     "#]]
     .assert_eq(&ran.stdout);
     repo.git(&["config", "beast.hookTimeout", "4"]);
@@ -47,7 +47,7 @@ fn it_is_installed_shown_and_removed() {
     assert!(!path.exists());
     assert_eq!(
         repo.hook(&["uninstall"]).report(),
-        "exit 0\nout: \"nothing to remove: DIR/repo/.git/hooks/prepare-commit-msg is no hook of beastctl\\n\"\nerr: "
+        "exit 0\nout: \"nothing to remove: DIR/repo/.git/hooks/prepare-commit-msg is not beastctl's hook\\n\"\nerr: "
     );
 }
 
@@ -67,7 +67,7 @@ fn outside_of_a_repository_git_says_so() {
     expect![[r#"
         exit 1
         out: ""
-        err: beastctl: cannot run git: No such file or directory (os error 2); try: install git, or put it into a folder of PATH
+        err: beastctl: cannot run git: No such file or directory (os error 2); try: install git, or put it into a folder in PATH
     "#]]
     .assert_eq(&repo.hook(&["install"]).report());
 }
@@ -84,7 +84,7 @@ if [ -e "${SEEN}.fail" ]; then echo no >&2; exit 3; fi"#;
     expect![[r#"
         exit 2
         out: ""
-        err: beastctl: DIR/repo/.git/hooks/prepare-commit-msg is another program's hook; try: --chain to run it first, or write `beastctl hook run "$@" || :` at its end yourself
+        err: beastctl: DIR/repo/.git/hooks/prepare-commit-msg is another program's hook; try: pass --chain to run it first, or add `beastctl hook run "$@" || :` at its end
     "#]]
     .assert_eq(&repo.hook(&["install"]).report());
     assert_eq!(fs::read_to_string(&path).unwrap(), format!("{text}\n"));
@@ -93,7 +93,7 @@ if [ -e "${SEEN}.fail" ]; then echo no >&2; exit 3; fi"#;
 
     expect![[r#"
         exit 0
-        out: "installed DIR/repo/.git/hooks/prepare-commit-msg (a commit waits 10s at most)\nthe hook that was there runs first, as DIR/repo/.git/hooks/prepare-commit-msg.beast-chained\n"
+        out: "installed DIR/repo/.git/hooks/prepare-commit-msg (a commit waits at most 10s)\nthe existing hook runs first, as DIR/repo/.git/hooks/prepare-commit-msg.beast-chained\n"
         err: "#]]
     .assert_eq(&repo.hook(&["install", "--chain"]).report());
     let daemon = repo.answering("Add b");
@@ -108,14 +108,16 @@ if [ -e "${SEEN}.fail" ]; then echo no >&2; exit 3; fi"#;
     assert_eq!((ran.code, ran.stderr.as_str()), (Some(1), "no\n"));
 
     let ran = repo.hook(&["uninstall"]);
-    expect!["removed DIR/repo/.git/hooks/prepare-commit-msg\nthe hook that was there before is back in its place\n"]
-        .assert_eq(&ran.stdout);
+    expect!["removed DIR/repo/.git/hooks/prepare-commit-msg\nrestored the previous hook\n"].assert_eq(&ran.stdout);
     assert_eq!(fs::read_to_string(&path).unwrap(), format!("{text}\n"));
     // Ours was overwritten by another program while it ran a third one's.
     write_program(&repo.top.join(".git/hooks/prepare-commit-msg.beast-chained"), "#!/bin/sh");
     let ran = repo.hook(&["install", "--chain"]);
     assert_eq!(ran.code, Some(2), "{ran:?}");
-    assert!(ran.stderr.contains("prepare-commit-msg.beast-chained is there as well; try: --chain --force"), "{ran:?}");
+    assert!(
+        ran.stderr.contains("prepare-commit-msg.beast-chained exists as well; try: pass --chain --force"),
+        "{ran:?}"
+    );
 }
 
 #[test]
@@ -142,7 +144,7 @@ fn git_says_where_hooks_are() {
     // The folder is committed, so nothing of this machine may stand in it.
     let script = fs::read_to_string(repo.top.join(".githooks/prepare-commit-msg")).unwrap();
     assert!(!script.contains(&repo.beast.dir.path().display().to_string()), "{script}");
-    assert!(repo.hook(&["status"]).stdout.contains("\nprogram  beastctl of PATH (the folder of hooks is committed)\n"));
+    assert!(repo.hook(&["status"]).stdout.contains("\nprogram  beastctl in PATH (the hooks folder is committed)\n"));
     // Whoever has no beastctl is not told of it with each commit.
     repo.stage("deep/a", "a\n");
     assert_eq!(repo.try_git(&["commit", "-q"]).report(), "exit 0\nout: \"\"\nerr: ");
@@ -160,7 +162,7 @@ fn git_says_where_hooks_are() {
     expect![[r#"
         exit 2
         out: ""
-        err: beastctl: git looks for hooks in DIR/all hooks (core.hooksPath), which is outside of this repository; try: --force to install it there for all repositories that use that folder
+        err: beastctl: git looks for hooks in DIR/all hooks (core.hooksPath), which is outside of this repository; try: pass --force to install it for all repositories that use that folder
     "#]]
     .assert_eq(&repo.hook(&["install"]).report());
     assert!(!outside.exists());
@@ -217,7 +219,7 @@ fn names_may_have_spaces_and_quotes() {
     fs::remove_file(repo.beast.path("bin/beastctl")).unwrap();
     repo.stage("d", "d\n");
     let ran = repo.try_git(&["commit", "-q"]);
-    let gone = "beast: no message: beastctl not found; try: install it again, or rm .git/hooks/prepare-commit-msg";
+    let gone = "beast: no message: beastctl not found; try: reinstall it, or rm .git/hooks/prepare-commit-msg";
     assert_eq!(ran.report(), format!("exit 0\nout: \"\"\nerr: {gone}\n"));
     assert_eq!(repo.suggested(), "\n");
     // Where no message would have been written, nothing is missed.
@@ -227,10 +229,7 @@ fn names_may_have_spaces_and_quotes() {
     fs::copy(env!("CARGO_BIN_EXE_beastctl"), &status).unwrap();
     repo.beast.program = status;
     let ran = repo.hook(&["status"]);
-    assert!(
-        ran.stdout.contains("(not there; beastctl of PATH runs, if there is one; try: beastctl hook install)"),
-        "{ran:?}"
-    );
+    assert!(ran.stdout.contains("(not found; falls back to beastctl in PATH; try: beastctl hook install)"), "{ran:?}");
 }
 
 /// Who has switched hooks off by it must not be told to move the device.
@@ -244,20 +243,20 @@ fn a_device_is_no_folder_of_hooks() {
         expect![[r#"
             exit 2
             out: ""
-            err: beastctl: git looks for hooks in /dev/null (core.hooksPath), which is not a folder; try: git config --show-origin core.hooksPath, which says where it is set, then unset it there
+            err: beastctl: git looks for hooks in /dev/null (core.hooksPath), which is not a folder; try: find where it is set with git config --show-origin core.hooksPath, then unset it there
         "#]].assert_eq(&repo.hook(arguments).report());
     }
     repo.git(&["config", "core.hooksPath", "/dev/null/hooks"]);
     let ran = repo.hook(&["install", "--force"]);
     assert_eq!(ran.code, Some(1), "{ran:?}");
-    assert!(ran.stderr.ends_with("; try: another path: /dev/null is neither a file nor a folder\n"), "{ran:?}");
+    assert!(ran.stderr.ends_with("; try: use another path: /dev/null is neither a file nor a folder\n"), "{ran:?}");
     repo.git(&["config", "--unset", "core.hooksPath"]);
     let _ = fs::remove_dir_all(repo.top.join(".git/hooks"));
     repo.file(".git/hooks", "");
     expect![[r#"
         exit 2
         out: ""
-        err: beastctl: git looks for hooks in DIR/repo/.git/hooks (its usual place), which is not a folder; try: mv DIR/repo/.git/hooks DIR/repo/.git/hooks.old, which is in the way
+        err: beastctl: git looks for hooks in DIR/repo/.git/hooks (the default folder), which is not a folder; try: mv DIR/repo/.git/hooks DIR/repo/.git/hooks.old, which is in the way
     "#]].assert_eq(&repo.hook(&["install"]).report());
 }
 
@@ -270,7 +269,7 @@ fn a_folder_of_hooks_that_is_a_link_is_called_one() {
     expect![[r#"
         exit 2
         out: ""
-        err: beastctl: DIR/repo/.git/hooks is a link to DIR/shared, which is outside of this repository; try: --force to install it there for all repositories that use that folder
+        err: beastctl: DIR/repo/.git/hooks is a link to DIR/shared, which is outside of this repository; try: pass --force to install it for all repositories that use that folder
     "#]].assert_eq(&repo.hook(&["install"]).report());
     assert_eq!(repo.hook(&["install", "--force"]).code, Some(0));
     assert!(repo.beast.path("shared/prepare-commit-msg").is_file());
@@ -286,7 +285,7 @@ fn nobody_commits_without_a_work_tree() {
             expect![[r#"
                 exit 2
                 out: ""
-                err: beastctl: this is not in a work tree (a bare repository, or a .git folder); try: cd into a work tree: git worktree list shows them
+                err: beastctl: not in a work tree (a bare repository, or a .git folder); try: cd into a work tree: git worktree list shows them
             "#]].assert_eq(&repo.hook(&[verb]).report());
         }
     }

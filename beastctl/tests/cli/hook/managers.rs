@@ -95,8 +95,8 @@ fn husky_calls_it_by_its_recipe() {
     for arguments in [&["status"][..], &["install"], &["install", "--chain"], &["install", "--chain", "--force"]] {
         let ran = repo.hook(arguments);
         assert_eq!(ran.code, Some(2), "{ran:?}");
-        let advice = format!("`{}` as a line of .husky/prepare-commit-msg\n", OF_HUSKY.trim_end());
-        assert!(ran.stderr.contains("is written by husky; try: ") && ran.stderr.ends_with(&advice), "{ran:?}");
+        let advice = format!("add `{}` to .husky/prepare-commit-msg\n", OF_HUSKY.trim_end());
+        assert!(ran.stderr.contains("is managed by husky; try: ") && ran.stderr.ends_with(&advice), "{ran:?}");
     }
     repo.file(".husky/prepare-commit-msg", OF_HUSKY);
     let ran = repo.hook(&["status"]);
@@ -120,12 +120,12 @@ fn pre_commit_calls_it_by_its_recipe_and_as_the_hook_that_was_there() {
     let first = "hook     DIR/repo/.git/hooks/prepare-commit-msg.legacy (run by pre-commit)\n";
     assert!(ran.code == Some(0) && ran.stdout.starts_with(first), "{ran:?}");
     works(&repo);
-    assert!(repo.hook(&["install", "--chain"]).stderr.contains("calls `beastctl hook run` already"));
+    assert!(repo.hook(&["install", "--chain"]).stderr.contains("already calls `beastctl hook run`"));
     let ran = repo.hook(&["uninstall"]);
     assert_eq!(ran.stdout, "removed DIR/repo/.git/hooks/prepare-commit-msg.legacy\n", "{ran:?}");
     for arguments in [&["status"][..], &["install", "--chain"]] {
         let ran = repo.hook(arguments);
-        assert!(ran.stderr.contains("is written by pre-commit; try: beastctl help hook install"), "{ran:?}");
+        assert!(ran.stderr.contains("is managed by pre-commit; try: beastctl help hook install"), "{ran:?}");
     }
     let entry = format!("entry: {} hook run", repo.beast.program.display());
     repo.file(".pre-commit-config.yaml", OF_PRE_COMMIT.replace("entry: beastctl hook run", &entry));
@@ -144,10 +144,10 @@ fn lefthook_calls_it_by_its_recipe_and_loses_the_hook_that_was_there() {
     run(&repo, &lefthook, &["install"]);
     let ran = repo.hook(&["status"]);
     let problem =
-        "lefthook has moved the hook of beastctl to DIR/repo/.git/hooks/prepare-commit-msg.old, where nobody runs it";
+        "lefthook has moved beastctl's hook to DIR/repo/.git/hooks/prepare-commit-msg.old, where it never runs";
     assert_eq!(
         ran.stderr,
-        format!("beastctl: {problem}; try: beastctl help hook install, for the lines that belong into lefthook.yml\n")
+        format!("beastctl: {problem}; try: beastctl help hook install, for the lines to add to lefthook.yml\n")
     );
     let ran = repo.hook(&["uninstall"]);
     assert_eq!(ran.stdout, "removed DIR/repo/.git/hooks/prepare-commit-msg.old\n", "{ran:?}");

@@ -50,7 +50,7 @@ fn what_is_no_message_is_not_printed() {
         ("Write a one-line commit message for these changes.", "the model repeats its instructions"),
         ("a b a b a b a b a b", "the model repeats itself"),
         ("Rename README to README", "`Rename README to README` says nothing about the changes"),
-        (" \n", "the answer of the model is empty"),
+        (" \n", "the model's answer is empty"),
     ] {
         let repo = Repo::new();
         let ran = |options: &[&str]| {
@@ -62,7 +62,7 @@ fn what_is_no_message_is_not_printed() {
             ran
         };
         let told = format!(
-            "beastctl: no message: {problem}; try: the same command again, less at once, or a larger model: beastctl models list\n"
+            "beastctl: no message: {problem}; try: repeat the command, commit less at once, or use a larger model: beastctl models list\n"
         );
         for options in [&[][..], &["--json"], &["--no-stream"]] {
             let ran = ran(options);
@@ -102,5 +102,5 @@ fn what_git_says_of_its_repository_is_not_hidden_by_an_empty_input() {
     assert_eq!(ran.code, Some(2));
     let beginning = "beastctl: the input is empty, and git diff failed: fatal: bad config line 1 in file ";
     assert!(ran.stderr.starts_with(beginning), "{ran:?}");
-    assert!(ran.stderr.ends_with("; try: git status, which says more\n"), "{ran:?}");
+    assert!(ran.stderr.ends_with("; try: git status, for details\n"), "{ran:?}");
 }

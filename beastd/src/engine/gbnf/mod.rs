@@ -1,6 +1,6 @@
-//! Grammars in llama.cpp's GBNF, read into rules and written again in llguidance's Lark. llama.cpp follows such
-//! grammars itself, but without a bound in time or memory, ends the process at a dead end, and says to stderr alone
-//! what is wrong with one. Knows neither the model nor its vocabulary.
+//! Converts GBNF, llama.cpp's grammar format, to llguidance's Lark. llama.cpp can evaluate such grammars itself, but
+//! without bounds on time or memory; it aborts the process at a dead end and reports errors only on stderr. Knows
+//! neither the model nor its vocabulary.
 //!
 //! The syntax is that of llama.cpp's `grammars/README.md`.
 
@@ -11,45 +11,45 @@ mod writer;
 pub(super) use reader::read;
 pub(super) use writer::to_lark;
 
-/// Groups within groups, which are read by recursion.
+/// Nesting depth of groups, which are parsed recursively.
 const MAX_DEPTH: usize = 64;
-/// Of an upper or lower bound of a repetition; a JSON schema's `maxLength` may well become such a bound.
+/// Bound of a repetition; a JSON schema's `maxLength` may become one.
 const MAX_REPETITIONS: u32 = 100_000;
 
-/// A grammar that has a rule `root` and no name without a rule.
+/// A grammar with a `root` rule and no undefined rules.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Grammar {
-    /// What each rule stands for.
+    /// The definition of each rule.
     rules: Vec<Node>,
-    /// Which of them begins an answer.
+    /// The start rule.
     root: usize,
 }
 
-/// A part of a rule.
+/// A node of a rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Node {
-    /// One of these.
+    /// Alternatives.
     Choice(Vec<Node>),
-    /// These, one after the other.
+    /// A sequence.
     Sequence(Vec<Node>),
-    /// As often as `least` times at least and `most` times at most.
+    /// At least `least` and at most `most` times.
     Repeat { node: Box<Node>, least: u32, most: Option<u32> },
     /// One character.
     Class(Class),
     /// The rule of this number.
     Rule(usize),
-    /// One token, or any but this one.
+    /// One token, or any other token.
     Token { token: Token, is_negated: bool },
 }
 
-/// Characters, or all but these.
+/// Characters, or all others.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Class {
     ranges: Vec<(char, char)>,
     is_negated: bool,
 }
 
-/// How a grammar names a token.
+/// A token as a grammar names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Token {
     Id(u32),

@@ -1,33 +1,33 @@
-//! From the text of a grammar to its rules; each mistake with its line.
+//! Parses a grammar; errors have line numbers.
 
 use std::collections::HashMap;
 
 use super::{Class, Grammar, MAX_DEPTH, MAX_REPETITIONS, Node, Token};
 
-/// Reads a grammar.
+/// Parses a grammar.
 ///
 /// # Errors
-/// The first mistake, with its line.
+/// The first error, with its line.
 pub(in crate::engine) fn read(text: &str) -> Result<Grammar, String> {
     let mut reader = Reader { rest: text, line: 1, depth: 0, rules: Vec::new(), names: HashMap::new() };
     reader.rules()?;
     let Reader { rules, names, .. } = reader;
-    let root = *names.get("root").ok_or("there is no rule `root`, with which an answer begins")?;
+    let root = *names.get("root").ok_or("there is no `root` rule")?;
     let mut nodes = Vec::with_capacity(rules.len());
     for (n, Rule { node, line }) in rules.into_iter().enumerate() {
         let name = || names.iter().find(|(_, at)| **at == n).map_or("", |(name, _)| *name);
         nodes.push(node.ok_or_else(|| match name() {
-            "root" => "there is no rule `root`, with which an answer begins".to_owned(),
-            name => format!("line {line}: there is no rule `{name}`"),
+            "root" => "there is no `root` rule".to_owned(),
+            name => format!("line {line}: undefined rule `{name}`"),
         })?);
     }
     Ok(Grammar { rules: nodes, root })
 }
 
 struct Rule {
-    /// None while it is only named.
+    /// `None` while it is only referenced.
     node: Option<Node>,
-    /// Where it is first named.
+    /// Line of the first reference.
     line: usize,
 }
 
@@ -45,7 +45,7 @@ impl<'a> Reader<'a> {
             self.skip_blanks();
             let Some(c) = self.rest.chars().next() else { return Ok(()) };
             if !is_of_name(c) {
-                return Err(self.mistake(format!("`{c}` means nothing here; a rule is `name ::= …`")));
+                return Err(self.mistake(format!("`{c}` is unexpected here; expected a rule, `name ::= …`")));
             }
             let line = self.line;
             let name = self.name();
@@ -57,12 +57,12 @@ impl<'a> Reader<'a> {
             if self.rest.starts_with(')') {
                 return Err(self.mistake("`)` without `(`"));
             }
-            // As in llama.cpp, the last of two rules of one name counts.
+            // As in llama.cpp, the last of two rules with the same name counts.
             self.rules[rule].node = Some(node);
         }
     }
 
-    /// Alternatives, up to the end of the rule or group.
+    /// Alternatives up to the end of the rule or group.
     fn choice(&mut self) -> Result<Node, String> {
         let mut choices = vec![self.sequence()?];
         while self.take("|") {
@@ -95,7 +95,7 @@ impl<'a> Reader<'a> {
                     let name = self.name();
                     nodes.push(Node::Rule(self.number_of(name, line)));
                 }
-                c => return Err(self.mistake(format!("`{c}` means nothing here; texts stand in double quotes"))),
+                c => return Err(self.mistake(format!("`{c}` is unexpected here; literals go in double quotes"))),
             }
         }
         Ok(one_after_the_other(nodes))
@@ -113,13 +113,13 @@ impl<'a> Reader<'a> {
         if self.take(")") { Ok(node) } else { Err(format!("line {line}: `(` without `)`")) }
     }
 
-    /// A text: one node, of which a repetition takes the whole.
+    /// A string literal: one node, so that a repetition applies to all of it.
     fn literal(&mut self) -> Result<Node, String> {
         self.skip(1);
         let mut chars = Vec::new();
         loop {
             match self.rest.chars().next() {
-                None | Some('\n') => return Err(self.mistake("a text does not end in its line, `\"` is missing")),
+                None | Some('\n') => return Err(self.mistake("unterminated string: `\"` is missing")),
                 Some('"') => break,
                 Some(_) => chars.push(self.character()?),
             }
@@ -139,7 +139,7 @@ impl<'a> Reader<'a> {
         loop {
             match self.rest.chars().next() {
                 None | Some('\n') => {
-                    return Err(self.mistake("a class of characters does not end in its line, `]` is missing"));
+                    return Err(self.mistake("unterminated character class: `]` is missing"));
                 }
                 Some(']') => break,
                 Some(_) => {}
@@ -157,12 +157,12 @@ impl<'a> Reader<'a> {
         }
         self.skip(1);
         if ranges.is_empty() && !is_negated {
-            return Err(self.mistake("an empty class fits no character"));
+            return Err(self.mistake("an empty character class matches nothing"));
         }
         Ok(Class { ranges, is_negated })
     }
 
-    /// One character of a text or class, perhaps spelled with `\`.
+    /// One character of a literal or class, possibly escaped.
     fn character(&mut self) -> Result<char, String> {
         let mut chars = self.rest.chars();
         let Some(c) = chars.next() else { return Err(self.mistake("a character is missing at the end")) };
@@ -187,32 +187,32 @@ impl<'a> Reader<'a> {
         if n_digits > 0 {
             let digits = self.rest.get(2..2 + n_digits).unwrap_or_default();
             let c = u32::from_str_radix(digits, 16).ok().and_then(char::from_u32);
-            let c = c.ok_or_else(|| self.mistake(format!("`\\{kind}{digits}` is no character")))?;
+            let c = c.ok_or_else(|| self.mistake(format!("invalid escape `\\{kind}{digits}`")))?;
             self.skip(2 + n_digits);
             return Ok(c);
         }
-        let c = plain.ok_or_else(|| self.mistake(format!("`\\{kind}` means nothing")))?;
+        let c = plain.ok_or_else(|| self.mistake(format!("unknown escape `\\{kind}`")))?;
         self.skip(1 + kind.len_utf8());
         Ok(c)
     }
 
-    /// `<name>` or `<[id]>`, perhaps with `!` before it.
+    /// `<name>` or `<[id]>`, possibly after `!`.
     fn token(&mut self) -> Result<Node, String> {
         let is_negated = self.rest.starts_with('!');
         let line = self.rest.split('\n').next().unwrap_or_default();
         let inner = line.trim_start_matches('!').strip_prefix('<').and_then(|rest| rest.split_once('>'));
         let Some((inner, _)) = inner else {
-            return Err(self.mistake("a token does not end in its line, `>` is missing"));
+            return Err(self.mistake("unterminated token: `>` is missing"));
         };
         let token = match inner.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-            Some(id) => Token::Id(id.parse().map_err(|_| self.mistake(format!("`<{inner}>` names no token")))?),
+            Some(id) => Token::Id(id.parse().map_err(|_| self.mistake(format!("invalid token `<{inner}>`")))?),
             None => Token::Text(format!("<{inner}>")),
         };
         self.skip(usize::from(is_negated) + inner.len() + 2);
         Ok(Node::Token { token, is_negated })
     }
 
-    /// `*`, `+`, `?`, `{3}`, `{1,}`, `{1,3}`: of what stands before it.
+    /// `*`, `+`, `?`, `{3}`, `{1,}`, `{1,3}`: applies to the preceding node.
     fn repetition(&mut self, nodes: &mut Vec<Node>) -> Result<(), String> {
         let (least, most, n_bytes) = match self.rest.as_bytes()[0] {
             b'*' => (0, None, 1),
@@ -221,24 +221,23 @@ impl<'a> Reader<'a> {
             _ => self.bounds()?,
         };
         let sign = &self.rest[..n_bytes];
-        let Some(node) = nodes.pop() else { return Err(self.mistake(format!("`{sign}` repeats nothing"))) };
-        // Twice is what people write for "as few as possible", which GBNF does not know; ever more of them would be
-        // ever deeper.
+        let Some(node) = nodes.pop() else { return Err(self.mistake(format!("nothing to repeat before `{sign}`"))) };
+        // People write two for "as few as possible", which GBNF does not have; more would nest ever deeper.
         if matches!(&node, Node::Repeat { node, .. } if matches!(**node, Node::Repeat { .. })) {
-            return Err(self.mistake(format!("`{sign}` follows two repetitions")));
+            return Err(self.mistake(format!("`{sign}` follows two other repetitions")));
         }
         self.skip(n_bytes);
         nodes.push(Node::Repeat { node: Box::new(node), least, most });
         Ok(())
     }
 
-    /// The bounds in braces, and how many bytes they take.
+    /// The bounds in braces, and their length in bytes.
     fn bounds(&self) -> Result<(u32, Option<u32>, usize), String> {
         let Some(end) = self.rest.split('\n').next().unwrap_or_default().find('}') else {
-            return Err(self.mistake("a repetition does not end in its line, `}` is missing"));
+            return Err(self.mistake("unterminated repetition: `}` is missing"));
         };
         let bounds = &self.rest[1..end];
-        let is_none = || self.mistake(format!("`{{{bounds}}}` is no repetition, such as {{3}} or {{1,3}}"));
+        let is_none = || self.mistake(format!("invalid repetition `{{{bounds}}}`; expected {{3}} or {{1,3}}"));
         let number = |bound: &str| bound.trim().parse::<u32>().map_err(|_| is_none());
         let (least, most) = match bounds.split_once(',') {
             Some((least, most)) if most.trim().is_empty() => (number(least)?, None),
@@ -274,7 +273,7 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// Takes a sign if it comes next.
+    /// Consumes this character if it comes next.
     fn take(&mut self, sign: &str) -> bool {
         self.skip_blanks();
         let is_next = self.rest.starts_with(sign);
@@ -284,7 +283,7 @@ impl<'a> Reader<'a> {
         is_next
     }
 
-    /// Blanks, line ends and comments.
+    /// Whitespace and comments.
     fn skip_blanks(&mut self) {
         loop {
             self.skip(self.rest.len() - self.rest.trim_start().len());

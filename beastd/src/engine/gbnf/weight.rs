@@ -1,13 +1,13 @@
-//! What llguidance would have to remember of a grammar that is one regular expression: for each rest of a sequence,
-//! where it may begin. Of many parts that may be left out, the rests have many beginnings each, before any of its own
+//! The memory that llguidance needs for a grammar that is one regular expression: for each suffix of a sequence, its
+//! possible first parts. With many optional parts, suffixes have many first parts each, and none of llguidance's own
 //! limits counts them.
 
 use super::{Grammar, Node};
 
-/// Beginnings of all rests: some 50 bytes each.
+/// First parts of all suffixes, at about 50 bytes each.
 const MAX_WEIGHT: usize = 2_000_000;
 
-/// Of a node: whether it may be empty, its beginnings, and those of all that it is made of.
+/// Of a node: whether it may be empty, its first parts, and the sum over its children.
 #[derive(Debug, Clone, Copy)]
 struct Weight {
     is_empty: bool,
@@ -15,7 +15,7 @@ struct Weight {
     n_all: usize,
 }
 
-/// Whether the rules of a grammar, of which none leads back to itself, are no more than that.
+/// Whether a grammar without recursion stays within the limit.
 pub(super) fn is_light(grammar: &Grammar) -> bool {
     let mut known = vec![None; grammar.rules.len()];
     of_rule(grammar, grammar.root, &mut known);
@@ -35,7 +35,7 @@ fn of_rule(grammar: &Grammar, rule: usize, known: &mut Vec<Option<Weight>>) -> W
 fn of_node(grammar: &Grammar, node: &Node, known: &mut Vec<Option<Weight>>) -> Weight {
     match node {
         Node::Class(_) | Node::Token { .. } => Weight { is_empty: false, n_first: 1, n_all: 1 },
-        // What a rule is made of is counted with the rule.
+        // The children of a rule are counted with the rule.
         Node::Rule(rule) => Weight { n_all: 0, ..of_rule(grammar, *rule, known) },
         Node::Repeat { node, least, .. } => {
             let weight = of_node(grammar, node, known);
@@ -52,8 +52,7 @@ fn of_node(grammar: &Grammar, node: &Node, known: &mut Vec<Option<Weight>>) -> W
                 }
             })
         }
-        // From behind: each rest begins where its first part does, and where the next rest does if that may be left
-        // out.
+        // From the end: a suffix starts with its first part, and if that is optional also with what follows.
         Node::Sequence(nodes) => {
             let nothing = Weight { is_empty: true, n_first: 0, n_all: 0 };
             nodes.iter().rev().fold(nothing, |rest, node| {

@@ -1,27 +1,26 @@
-//! From the rules of a grammar to llguidance's Lark.
+//! Writes rules as llguidance's Lark.
 //!
-//! llguidance cuts a text into lexemes, greedily, and parses those. GBNF knows characters alone, so where rules are
-//! written one by one, a lexeme is one character: nothing is greedy then, and nothing lost. A grammar that only names
-//! rules which are defined without it (most of those that people write) is a regular expression: it becomes one lexeme,
-//! whose tokens are found faster.
+//! llguidance splits text into lexemes greedily, then parses those. GBNF has only characters, so where rules are
+//! written one by one, each lexeme is one character: nothing is greedy and nothing is lost. A grammar without recursion
+//! (most of those that people write) is a regular expression: it becomes one lexeme, whose tokens are found faster.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
 
 use super::{Class, Grammar, Node, Token, weight};
 
-/// Rules within rules of one lexeme; llguidance reads them by recursion.
+/// Nesting depth of rules within a lexeme; llguidance parses them recursively.
 const MAX_DEPTH_OF_LEXEME: usize = 100;
 
-/// The same grammar in Lark. `token` finds the number of a token that is named by its text.
+/// The same grammar in Lark. `token` finds the id of a token by its text.
 ///
 /// # Errors
-/// A name that no token has, and a regular expression that would take too much memory.
+/// A token name that does not exist, or a regular expression that would take too much memory.
 pub(in crate::engine) fn to_lark(grammar: &Grammar, token: impl Fn(&str) -> Option<u32>) -> Result<String, String> {
     let order = used_rules(grammar);
     let is_lexeme = is_regular(grammar, &order);
     if is_lexeme && !weight::is_light(grammar) {
-        return Err("it has too many parts that may be left out, one after the other".into());
+        return Err("it has too many optional parts in a row".into());
     }
     let mut writer =
         Writer { out: String::new(), classes: Vec::new(), numbers: HashMap::new(), is_lexeme, token: &token };
@@ -38,7 +37,7 @@ pub(in crate::engine) fn to_lark(grammar: &Grammar, token: impl Fn(&str) -> Opti
     Ok(writer.out)
 }
 
-/// The rules that can be reached from the root, in the order in which they are found.
+/// The rules reachable from the root, in order of discovery.
 fn used_rules(grammar: &Grammar) -> Vec<usize> {
     let mut is_found = vec![false; grammar.rules.len()];
     let mut order = vec![grammar.root];
@@ -73,8 +72,8 @@ fn has_tokens(node: &Node) -> bool {
     }
 }
 
-/// Whether no rule leads back to itself and none names a token. Rules are taken away once all that they name have been;
-/// of a circle some stay.
+/// Whether there is no recursion and no rule names a token. Removes rules whose references have all been removed;
+/// members of a cycle remain.
 fn is_regular(grammar: &Grammar, order: &[usize]) -> bool {
     if order.iter().any(|&rule| has_tokens(&grammar.rules[rule])) {
         return false;
@@ -104,7 +103,7 @@ fn is_regular(grammar: &Grammar, order: &[usize]) -> bool {
 
 struct Writer<'a> {
     out: String,
-    /// The regular expressions that are terminals of their own, and their numbers.
+    /// The regular expressions that become terminals, and their numbers.
     classes: Vec<String>,
     numbers: HashMap<String, usize>,
     is_lexeme: bool,
@@ -112,7 +111,7 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    /// Lark tells lexemes from rules by their capitals.
+    /// Lark tells terminals from rules by capitals.
     fn rule_name(&self, rule: usize) -> String {
         format!("{}{rule}", if self.is_lexeme { 'R' } else { 'r' })
     }
@@ -143,7 +142,7 @@ impl Writer<'_> {
             Node::Token { token, is_negated } => {
                 let id = match token {
                     Token::Id(id) => *id,
-                    Token::Text(text) => (self.token)(text).ok_or_else(|| format!("no token is called `{text}`"))?,
+                    Token::Text(text) => (self.token)(text).ok_or_else(|| format!("unknown token `{text}`"))?,
                 };
                 let _ = write!(self.out, "<[{}{id}]>", if *is_negated { "^" } else { "" });
             }
@@ -151,7 +150,7 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// A part of a sequence, in brackets where it has several of its own.
+    /// A part of a sequence, in parentheses if it has several parts.
     fn part(&mut self, node: &Node) -> Result<(), String> {
         let needs_brackets = matches!(node, Node::Choice(_) | Node::Sequence(_));
         self.out += if needs_brackets { "(" } else { "" };
@@ -183,7 +182,7 @@ impl Writer<'_> {
     }
 }
 
-/// One character as a regular expression between slashes; whatever is no letter or digit is spelled by its number.
+/// One character as a regular expression between slashes; anything but letters and digits is written by number.
 fn regex(class: &Class) -> String {
     if class.ranges.is_empty() {
         return "/(?s:.)/".into();

@@ -1,54 +1,48 @@
-//! Rows of quantized weights times a few columns, with AVX-512 VNNI. Knows ggml's block layouts and nothing of tensors
-//! or threads.
+//! AVX-512 VNNI: rows of quantized weights times a few columns. Knows no tensors and no threads.
 //!
 //! A row is read once, whatever the number of columns: its nibbles are unpacked into registers, and each column costs
-//! four multiplications of 64 bytes. Rows are read one after the other, with a prefetch ahead: decoding is bound by
-//! memory, and two rows at once read it at two thirds of the speed.
+//! four 64-byte multiplications. Rows are read one after the other, with prefetch: decoding is memory-bound, and
+//! reading two rows at once reaches two thirds of the bandwidth.
 
 use std::arch::x86_64::*;
 
-/// Weights of a block, of activations and of weights alike (`QK_K` in ggml).
-pub(super) const BLOCK: usize = 256;
+use super::blocks::{Activations, BLOCK, Q4K, Q5K, Q6K};
+use super::instructions::{InstructionSet, Kernel};
 
-/// As many columns as are multiplied in one go: what fits into 32 registers beside the weights.
+/// Most columns per pass: what fits into 32 registers beside the weights.
 const MOST_COLUMNS: usize = 8;
 
-/// How far ahead of the block in hand weights are fetched, in bytes. Measured with 1.2 GB of weights on two cores: 27
-/// GB/s without, 29 with 1 KiB, 31 to 34 with 4 KiB or 8.
+/// Prefetch distance in bytes. With 1.2 GB of weights on two cores: 27 GB/s without prefetch, 29 with 1 KiB, 31 to 34
+/// with 4 or 8 KiB.
 const AHEAD: usize = 4096;
 
-/// A block of a column: 256 activations as bytes, `x = d * q`.
-#[repr(C, align(64))]
-#[derive(Clone, Copy)]
-pub(super) struct Activations {
-    q: [i8; BLOCK],
-    /// Sums of 16 each, in the order of the column: they stand for what all weights of a group have in common.
-    sums: [i16; 16],
-    d: f32,
-}
+/// AVX-512 with the extensions F, BW, DQ and VNNI, which Intel's servers have since 2019 and AMD's CPUs since Zen 4.
+pub(super) struct Avx512;
 
-impl Activations {
-    pub(super) const ZERO: Self = Self { q: [0; BLOCK], sums: [0; 16], d: 0.0 };
-
-    /// What was rounded, in the order of the column.
-    #[cfg(test)]
-    pub(super) fn floats<W: Weights>(&self) -> impl Iterator<Item = f32> {
-        (0..BLOCK).map(|i| self.d * f32::from(self.q[16 * place::<W>(i / 16) + i % 16]))
+impl InstructionSet for Avx512 {
+    fn is_supported() -> bool {
+        is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx512bw")
+            && is_x86_feature_detected!("avx512dq")
+            && is_x86_feature_detected!("avx512vnni")
+            && is_x86_feature_detected!("f16c")
+            && is_x86_feature_detected!("fma")
     }
 }
 
-/// The layout of a block of weights, by the name of its type in ggml.
-pub(super) trait Weights {
-    /// Whether a half block's second and third quarter are swapped in the activations, as the type's nibbles lie.
+/// Weights that these kernels can unpack.
+trait Unpack {
+    /// Whether the second and third quarter of a half block are swapped in the activations, to match the type's
+    /// nibbles.
     const IS_SWAPPED: bool;
 
     /// # Safety
-    /// The CPU must have what `is_supported` asks for.
+    /// The CPU has the instruction set.
     unsafe fn unpack(&self) -> Unpacked;
 }
 
 /// A block in registers: `w = d * scale * q - d_common * common`, scale and common per 16 or 32 weights.
-pub(super) struct Unpacked {
+struct Unpacked {
     /// 256 weights, in the order of the activations.
     q: [__m512i; 4],
     /// 16-bit words, one for each pair of `q`.
@@ -59,45 +53,7 @@ pub(super) struct Unpacked {
     d_common: f32,
 }
 
-/// ggml's `block_q4_K`: eight groups of 32, each with a scale and a minimum of six bits.
-#[repr(C)]
-pub(super) struct Q4K {
-    d: u16,
-    d_min: u16,
-    scales: [u8; 12],
-    q: [u8; 128],
-}
-
-/// ggml's `block_q5_K`: as `Q4K`, with a fifth bit.
-#[repr(C)]
-pub(super) struct Q5K {
-    d: u16,
-    d_min: u16,
-    scales: [u8; 12],
-    high: [u8; 32],
-    q: [u8; 128],
-}
-
-/// ggml's `block_q6_K`: sixteen groups of 16, each with a scale; `w = d * scale * (q - 32)`.
-#[repr(C)]
-pub(super) struct Q6K {
-    low: [u8; 128],
-    high: [u8; 64],
-    scales: [i8; 16],
-    d: u16,
-}
-
-/// Whether this CPU can do what is in here.
-pub(super) fn is_supported() -> bool {
-    is_x86_feature_detected!("avx512f")
-        && is_x86_feature_detected!("avx512bw")
-        && is_x86_feature_detected!("avx512dq")
-        && is_x86_feature_detected!("avx512vnni")
-        && is_x86_feature_detected!("f16c")
-        && is_x86_feature_detected!("fma")
-}
-
-impl Weights for Q4K {
+impl Unpack for Q4K {
     const IS_SWAPPED: bool = true;
 
     #[inline]
@@ -107,13 +63,13 @@ impl Weights for Q4K {
     }
 }
 
-impl Weights for Q5K {
+impl Unpack for Q5K {
     const IS_SWAPPED: bool = true;
 
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vnni,f16c,fma")]
     unsafe fn unpack(&self) -> Unpacked {
-        // Byte i of `high` has the fifth bits of weight i of all eight groups, to be brought to the place of bit 4.
+        // Byte i of `high` has the fifth bits of weight i in all eight groups; each moves to bit 4.
         // SAFETY: 32 bytes.
         let high = _mm512_broadcast_i64x4(unsafe { _mm256_loadu_si256(self.high.as_ptr().cast()) });
         let fifth = _mm512_set1_epi8(0x10);
@@ -142,7 +98,7 @@ fn nibbles(bytes: &[u8; 128]) -> [__m512i; 4] {
     [_mm512_and_si512(first, low), high(first), _mm512_and_si512(second, low), high(second)]
 }
 
-/// What `Q4K` and `Q5K` share: eight scales and eight minima in twelve bytes, the lower six bits of the first eight
+/// Common to `Q4K` and `Q5K`: eight scales and eight minima in twelve bytes. The lower six bits of the first eight
 /// bytes and, for the second four of each, nibbles and upper bits. No weights.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,f16c")]
@@ -159,7 +115,7 @@ fn groups_of_32(d: u16, d_min: u16, packed: &[u8; 12]) -> Unpacked {
     Unpacked {
         q: [_mm512_setzero_si512(); 4],
         scales: [spread(0, 2), spread(1, 3), spread(4, 6), spread(5, 7)],
-        // Each twice: the sums are of 16.
+        // Each twice, because sums are of 16.
         common: _mm256_cvtepu8_epi16(_mm_unpacklo_epi8(minima, minima)),
         d: half(d),
         d_common: half(d_min),
@@ -173,7 +129,7 @@ fn halves(first: i16, second: i16) -> __m512i {
     _mm512_inserti64x4::<1>(_mm512_castsi256_si512(_mm256_set1_epi16(first)), _mm256_set1_epi16(second))
 }
 
-impl Weights for Q6K {
+impl Unpack for Q6K {
     const IS_SWAPPED: bool = false;
 
     #[inline]
@@ -181,8 +137,8 @@ impl Weights for Q6K {
     unsafe fn unpack(&self) -> Unpacked {
         let low = _mm512_set1_epi8(0x0f);
         let two_bits = _mm512_set1_epi8(0x30);
-        // The upper two bits of four weights share a byte. Each half of the register wants another pair of them, at the
-        // place of its bits 4 and 5.
+        // The upper two bits of four weights share a byte. Each half of the register needs a different pair, at bits 4
+        // and 5.
         let (up, down) = (halves(4, 2), halves(0, 2));
         let half_block = |i: usize| {
             // SAFETY: 64 of 128 and 32 of 64 bytes, i being 0 or 1.
@@ -231,46 +187,85 @@ impl Weights for Q6K {
     }
 }
 
-/// The products of one row with `columns.len() / n_blocks` columns; `store` is called with a column's number and its
-/// product.
-///
-/// # Safety
-/// The CPU must have what `is_supported` asks for, and `columns` must hold whole columns of as many blocks as the row.
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vnni,f16c,fma")]
-pub(super) unsafe fn row<W: Weights>(row: &[W], columns: &[Activations], mut store: impl FnMut(usize, f32)) {
-    let per_go = row.len() * MOST_COLUMNS;
-    for (i, columns) in columns.chunks(per_go).enumerate() {
-        let mut keep = |products: &[f32]| {
-            products.iter().enumerate().for_each(|(column, &product)| store(i * MOST_COLUMNS + column, product))
-        };
-        // SAFETY: as promised by the caller; each arm has as many columns as it says.
-        unsafe {
-            match columns.len() / row.len() {
-                1 => keep(&products::<W, 1>(row, columns)),
-                2 => keep(&products::<W, 2>(row, columns)),
-                3 => keep(&products::<W, 3>(row, columns)),
-                4 => keep(&products::<W, 4>(row, columns)),
-                5 => keep(&products::<W, 5>(row, columns)),
-                6 => keep(&products::<W, 6>(row, columns)),
-                7 => keep(&products::<W, 7>(row, columns)),
-                _ => keep(&products::<W, 8>(row, columns)),
+impl<W: Unpack> Kernel<W> for Avx512 {
+    /// Of each eight, the third and fourth change places with the fifth and sixth if the weights lie that way.
+    fn place(i: usize) -> usize {
+        match (W::IS_SWAPPED, i % 8) {
+            (true, 2 | 3) => i + 2,
+            (true, 4 | 5) => i - 2,
+            _ => i,
+        }
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vnni,f16c,fma")]
+    unsafe fn quantize(x: &[f32; BLOCK], to: &mut Activations) {
+        // SAFETY: sixteen of 256 floats from 16 i on, i below 16.
+        let part = |i: usize| unsafe { _mm512_loadu_ps(x.as_ptr().add(16 * i)) };
+        let (mut low, mut high) = (part(0), part(0));
+        for i in 1..16 {
+            low = _mm512_min_ps(low, part(i));
+            high = _mm512_max_ps(high, part(i));
+        }
+        let (low, high) = (_mm512_reduce_min_ps(low), _mm512_reduce_max_ps(high));
+        let largest = if -low > high { low } else { high };
+        if largest == 0.0 {
+            *to = Activations::ZERO;
+            return;
+        }
+        let scale = -127.0 / largest;
+        to.d = 1.0 / scale;
+        for i in 0..16 {
+            let words = _mm512_cvtps_epi32(_mm512_mul_ps(part(i), _mm512_set1_ps(scale)));
+            let words = _mm512_min_epi32(words, _mm512_set1_epi32(127));
+            #[expect(clippy::cast_possible_truncation, reason = "sixteen bytes add up to at most 2032")]
+            let sum = _mm512_reduce_add_epi32(words) as i16;
+            to.sums[i] = sum;
+            // SAFETY: `place` is below 16.
+            unsafe {
+                _mm_store_si128(
+                    to.q.as_mut_ptr().add(16 * <Self as Kernel<W>>::place(i)).cast(),
+                    _mm512_cvtepi32_epi8(words),
+                )
+            };
+        }
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vnni,f16c,fma")]
+    unsafe fn row(row: &[W], columns: &[Activations], mut store: impl FnMut(usize, f32)) {
+        let per_go = row.len() * MOST_COLUMNS;
+        for (i, columns) in columns.chunks(per_go).enumerate() {
+            let mut keep = |products: &[f32]| {
+                products.iter().enumerate().for_each(|(column, &product)| store(i * MOST_COLUMNS + column, product))
+            };
+            // SAFETY: as promised by the caller; each arm has as many columns as it says.
+            unsafe {
+                match columns.len() / row.len() {
+                    1 => keep(&products::<W, 1>(row, columns)),
+                    2 => keep(&products::<W, 2>(row, columns)),
+                    3 => keep(&products::<W, 3>(row, columns)),
+                    4 => keep(&products::<W, 4>(row, columns)),
+                    5 => keep(&products::<W, 5>(row, columns)),
+                    6 => keep(&products::<W, 6>(row, columns)),
+                    7 => keep(&products::<W, 7>(row, columns)),
+                    _ => keep(&products::<W, 8>(row, columns)),
+                }
             }
         }
     }
 }
 
 /// # Safety
-/// As `row`, with N columns.
+/// As [`Kernel::row`], with N columns.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vnni,f16c,fma")]
-unsafe fn products<W: Weights, const N: usize>(row: &[W], columns: &[Activations]) -> [f32; N] {
+unsafe fn products<W: Unpack, const N: usize>(row: &[W], columns: &[Activations]) -> [f32; N] {
     let n_blocks = row.len();
     debug_assert_eq!(columns.len(), N * n_blocks);
     let mut sums = [_mm512_setzero_ps(); N];
     let mut commons = [_mm256_setzero_ps(); N];
     for (i, block) in row.iter().enumerate() {
         let here = std::ptr::from_ref(block).cast::<i8>();
-        // Past the end of the weights a prefetch does nothing.
+        // A prefetch past the end of the weights has no effect.
         _mm_prefetch::<_MM_HINT_T0>(here.wrapping_add(AHEAD));
         _mm_prefetch::<_MM_HINT_T0>(here.wrapping_add(AHEAD + 64));
         // SAFETY: as promised by the caller.
@@ -310,48 +305,6 @@ unsafe fn products<W: Weights, const N: usize>(row: &[W], columns: &[Activations
         let two = _mm_add_ps(four, _mm_movehl_ps(four, four));
         _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)))
     })
-}
-
-/// Rounds 256 activations to bytes as ggml's `quantize_row_q8_K` does: the largest becomes -127.
-///
-/// # Safety
-/// The CPU must have what `is_supported` asks for.
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vnni,f16c,fma")]
-pub(super) unsafe fn quantize<W: Weights>(x: &[f32; BLOCK], to: &mut Activations) {
-    // SAFETY: sixteen of 256 floats from 16 i on, i below 16.
-    let part = |i: usize| unsafe { _mm512_loadu_ps(x.as_ptr().add(16 * i)) };
-    let (mut low, mut high) = (part(0), part(0));
-    for i in 1..16 {
-        low = _mm512_min_ps(low, part(i));
-        high = _mm512_max_ps(high, part(i));
-    }
-    let (low, high) = (_mm512_reduce_min_ps(low), _mm512_reduce_max_ps(high));
-    let largest = if -low > high { low } else { high };
-    if largest == 0.0 {
-        *to = Activations::ZERO;
-        return;
-    }
-    let scale = -127.0 / largest;
-    to.d = 1.0 / scale;
-    for i in 0..16 {
-        let words = _mm512_cvtps_epi32(_mm512_mul_ps(part(i), _mm512_set1_ps(scale)));
-        let words = _mm512_min_epi32(words, _mm512_set1_epi32(127));
-        #[expect(clippy::cast_possible_truncation, reason = "sixteen bytes add up to at most 2032")]
-        let sum = _mm512_reduce_add_epi32(words) as i16;
-        to.sums[i] = sum;
-        // SAFETY: `place` is below 16.
-        unsafe { _mm_store_si128(to.q.as_mut_ptr().add(16 * place::<W>(i)).cast(), _mm512_cvtepi32_epi8(words)) };
-    }
-}
-
-/// Where sixteen activations go: of each eight, the third and fourth change places with the fifth and sixth if the
-/// weights lie that way.
-fn place<W: Weights>(i: usize) -> usize {
-    match (W::IS_SWAPPED, i % 8) {
-        (true, 2 | 3) => i + 2,
-        (true, 4 | 5) => i - 2,
-        _ => i,
-    }
 }
 
 #[inline]

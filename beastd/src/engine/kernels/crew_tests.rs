@@ -4,7 +4,9 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::mpsc;
 
 use super::*;
-use crate::engine::kernels::avx512::{self, Q4K};
+use crate::engine::kernels::Native;
+use crate::engine::kernels::blocks::{BLOCK, Q4K};
+use crate::engine::kernels::instructions::InstructionSet;
 
 /// A matrix of `n_rows` rows with two blocks each, and three columns; all bytes from a fixed order.
 struct Example {
@@ -30,7 +32,7 @@ impl Example {
             // Halves of about 0.01: any bytes would also be infinities.
             (block[1], block[3]) = (0x21, 0x21);
         }
-        let columns = (0..N_COLUMNS * N_BLOCKS * avx512::BLOCK).map(|_| (next() % 2001) as f32 / 1000.0 - 1.0);
+        let columns = (0..N_COLUMNS * N_BLOCKS * BLOCK).map(|_| (next() % 2001) as f32 / 1000.0 - 1.0);
         Self { weights, columns: columns.collect(), n_rows }
     }
 
@@ -51,8 +53,8 @@ impl Example {
         let mut columns = Vec::new();
         // SAFETY: the parts live, and the CPU was asked by the test.
         unsafe {
-            product.round::<Q4K>(&mut columns);
-            product.compute::<Q4K>(&columns, 0..self.n_rows, product.to);
+            product.round::<Native, Q4K>(&mut columns);
+            product.compute::<Native, Q4K>(&columns, 0..self.n_rows, product.to);
         }
         to
     }
@@ -60,13 +62,13 @@ impl Example {
     fn computed(&self, crew: &Crew, compute: Compute) -> Vec<f32> {
         let mut to = vec![f32::NAN; self.n_rows * N_COLUMNS];
         // SAFETY: as above.
-        unsafe { crew.multiply(&self.product(&mut to), Product::round::<Q4K>, compute) };
+        unsafe { crew.multiply(&self.product(&mut to), Product::round::<Native, Q4K>, compute) };
         to
     }
 }
 
 fn is_supported() -> bool {
-    let is_supported = avx512::is_supported();
+    let is_supported = Native::is_supported();
     if !is_supported {
         eprintln!("this CPU has no AVX-512 VNNI: nothing is tested");
     }
@@ -87,7 +89,7 @@ fn products_are_the_same_however_many_help() {
         for example in &examples {
             let n_rows = example.n_rows;
             assert_eq!(
-                example.computed(&crew, Product::compute::<Q4K>),
+                example.computed(&crew, Product::compute::<Native, Q4K>),
                 example.expected(),
                 "{n_rows} rows, {n_helpers} helpers"
             );
@@ -109,7 +111,7 @@ fn a_helper_that_is_held_up_holds_up_nobody() {
             }
         }
         // SAFETY: as promised by the caller.
-        unsafe { product.compute::<Q4K>(columns, rows, to) };
+        unsafe { product.compute::<Native, Q4K>(columns, rows, to) };
     }
 
     if !is_supported() {
@@ -142,7 +144,7 @@ fn helpers_sleep_when_there_is_nothing_to_do_and_wake_up_again() {
         let is_helper = thread::current().name().is_some_and(|name| name.starts_with("helper"));
         N_HELPED.fetch_add(usize::from(is_helper), Ordering::SeqCst);
         // SAFETY: as promised by the caller.
-        unsafe { product.compute::<Q4K>(columns, rows, to) };
+        unsafe { product.compute::<Native, Q4K>(columns, rows, to) };
     }
     let example = Example::new(512, 9);
     let crew = Crew::new(1);

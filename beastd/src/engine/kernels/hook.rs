@@ -1,4 +1,4 @@
-//! Where llama.cpp's matrix products come by: which of them are ours, and how its threads share them.
+//! Intercepts llama.cpp's matrix products: which are ours, and how its threads share them.
 
 use std::ffi::c_void;
 use std::ops::Range;
@@ -7,16 +7,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use llama_cpp_sys_2 as sys;
 
-use super::avx512::{self, Activations, BLOCK, Q4K, Q5K, Q6K, Weights};
-use super::crew;
+use super::blocks::{Activations, BLOCK, Q4K, Q5K, Q6K};
+use super::compute_params::ComputeParams;
+use super::instructions::{InstructionSet, Kernel};
+use super::{Native, crew};
 
-/// More columns than this are llama.cpp's: its tiles cost as much for 9 as for 16 (2.6B, two cores: 350 ms, ours 290)
-/// and gain from there on.
+/// More columns than this go to llama.cpp: its tiles cost as much for 9 as for 16 (2.6B, two cores: 350 ms, ours 290)
+/// and win beyond that.
 const MOST_COLUMNS: i64 = 16;
 
-/// The rows of one product, shared by the threads: each begins with a long piece of its own, and who is done first
-/// takes short ones of what is left, so that a thread without a core holds up little. Long, because memory is read
-/// fastest in one go: the 2.6B's 1.56 GB take two threads 41 ms in halves and 45 in pieces of 128 rows.
+/// The rows of one product, shared by the threads: each starts with a long piece of its own, and threads that finish
+/// early take short pieces of the rest, so that a thread without a core delays little. Long, because memory reads are
+/// fastest in one go: two threads read the 2.6B's 1.56 GB in 41 ms in halves and in 45 in pieces of 128 rows.
 pub(super) struct Shares {
     n_rows: usize,
     n_threads: usize,
@@ -32,7 +34,7 @@ impl Shares {
         Self { n_rows, n_threads, long, short: (share - long).div_ceil(2).max(1) }
     }
 
-    /// Piece `i`; empty from the first on that nobody needs. The first `n_threads` are the long ones.
+    /// Piece `i`; empty from the first unneeded one on. The first `n_threads` are the long ones.
     pub(super) fn piece(&self, i: usize) -> Range<usize> {
         let (from, n) = match i.checked_sub(self.n_threads) {
             None => (i * self.long, self.long),
@@ -42,41 +44,27 @@ impl Shares {
     }
 }
 
-/// How many products were computed here, counted by each of their threads.
+/// Products computed here, counted by each of their threads.
 #[cfg(test)]
 pub(super) static N_PRODUCTS: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
 
 static ARE_WANTED: AtomicBool = AtomicBool::new(true);
 
-/// Whether this CPU can.
+/// Whether this CPU supports the kernels.
 pub fn are_supported() -> bool {
-    static CAN: LazyLock<bool> = LazyLock::new(avx512::is_supported);
+    static CAN: LazyLock<bool> = LazyLock::new(Native::is_supported);
     *CAN
 }
 
-/// Whether matrix products of a few columns are ours: wanted, and this CPU can.
+/// Whether matrix products of a few columns are ours: enabled, and supported by this CPU.
 fn are_used() -> bool {
     ARE_WANTED.load(Ordering::Relaxed) && are_supported()
 }
 
-/// Decides it for all that is computed from now on. Nothing may be computing meanwhile: the threads of a product would
-/// not agree.
+/// Enables the kernels for everything computed from now on. Nothing may be computing meanwhile: the threads of a
+/// product would disagree.
 pub fn use_ours(are_wanted: bool) {
     ARE_WANTED.store(are_wanted, Ordering::Relaxed);
-}
-
-/// `struct ggml_compute_params` of ggml-cpu-impl.h, in the version of llama.cpp that Cargo.toml pins.
-#[repr(C)]
-pub(super) struct ComputeParams {
-    /// This thread's number, and how many there are.
-    pub ith: i32,
-    pub nth: i32,
-    /// The work buffer that all threads share, in bytes.
-    pub wsize: usize,
-    pub wdata: *mut c_void,
-    pub threadpool: *mut c_void,
-    /// Whether the plainest arithmetic is asked for.
-    pub use_ref: bool,
 }
 
 unsafe extern "C" {
@@ -86,7 +74,7 @@ unsafe extern "C" {
     fn ggml_threadpool_chunk_add(threadpool: *mut c_void, value: i32) -> i32;
 }
 
-/// Called by each of llama.cpp's threads for each matrix product. True when the product was computed here.
+/// Called by each of llama.cpp's threads for each matrix product. True when it was computed here.
 ///
 /// # Safety
 /// For llama.cpp alone, which passes its own structures.
@@ -95,13 +83,13 @@ pub unsafe extern "C" fn __wrap_ggml_compute_forward_mul_mat_tiled(
     params: *const ComputeParams,
     dst: *mut sys::ggml_tensor,
 ) -> bool {
-    // SAFETY: both are llama.cpp's and live through this call; nobody writes to them meanwhile but in the places that
+    // SAFETY: both are llama.cpp's and live through this call; nothing writes to them meanwhile but in the places that
     // `multiply` is told.
     unsafe {
         match Product::of(&*params, &*dst) {
-            Some((product, sys::GGML_TYPE_Q4_K)) => product.multiply::<Q4K>(&*params),
-            Some((product, sys::GGML_TYPE_Q5_K)) => product.multiply::<Q5K>(&*params),
-            Some((product, sys::GGML_TYPE_Q6_K)) => product.multiply::<Q6K>(&*params),
+            Some((product, sys::GGML_TYPE_Q4_K)) => product.multiply::<Native, Q4K>(&*params),
+            Some((product, sys::GGML_TYPE_Q5_K)) => product.multiply::<Native, Q5K>(&*params),
+            Some((product, sys::GGML_TYPE_Q6_K)) => product.multiply::<Native, Q6K>(&*params),
             _ => return __real_ggml_compute_forward_mul_mat_tiled(params, dst),
         }
     }
@@ -115,14 +103,14 @@ pub(super) struct Product {
     pub(super) n_columns: usize,
     n_blocks: usize,
     weights: *const u8,
-    /// From one row of weights to the next, in bytes; `column_bytes` from one column to the next.
+    /// Bytes from one row of weights to the next; `column_bytes` from one column to the next.
     row_bytes: usize,
     columns: *const u8,
     column_bytes: usize,
     pub(super) to: To,
 }
 
-/// Where products go: that of a row and a column is a float at `at + column * column_bytes + row * 4`.
+/// Destination: the product of a row and a column is a float at `at + column * column_bytes + row * 4`.
 #[derive(Clone, Copy)]
 pub(super) struct To {
     pub(super) at: *mut u8,
@@ -139,7 +127,7 @@ impl To {
 }
 
 impl Product {
-    /// Of nothing.
+    /// Empty.
     pub(super) const NONE: Self = Self {
         n_rows: 0,
         n_columns: 0,
@@ -151,9 +139,9 @@ impl Product {
         to: To { at: std::ptr::null_mut(), column_bytes: 0 },
     };
 
-    /// Of whole rows and columns that lie one behind the other.
+    /// Contiguous rows and columns.
     #[cfg(test)]
-    pub(super) fn of_parts<W: Weights>(weights: &[u8], columns: &[f32], n_blocks: usize, to: To) -> Self {
+    pub(super) fn of_parts<W>(weights: &[u8], columns: &[f32], n_blocks: usize, to: To) -> Self {
         let row_bytes = n_blocks * size_of::<W>();
         Self {
             n_rows: weights.len() / row_bytes,
@@ -175,7 +163,7 @@ impl Product {
         // SAFETY: a matrix product has two sources.
         let (weights, columns) = unsafe { (&*dst.src[0], &*dst.src[1]) };
         let n_columns = columns.ne[1];
-        // Weights with an `extra` lie in an order of llama.cpp's own.
+        // Weights with an `extra` are in a layout of llama.cpp's own.
         let is_ours = matches!(weights.type_, sys::GGML_TYPE_Q4_K | sys::GGML_TYPE_Q5_K | sys::GGML_TYPE_Q6_K)
             && are_used()
             && !params.use_ref
@@ -192,8 +180,8 @@ impl Product {
         }
         let n_columns = usize::try_from(n_columns).ok()?;
         let n_blocks = usize::try_from(weights.ne[0]).ok()? / BLOCK;
-        // llama.cpp plans a little less room for its own rounding than ours takes, and more for its tiles, which share
-        // the buffer.
+        // llama.cpp reserves slightly less space for its own rounding than ours needs, and more for its tiles, which
+        // share the buffer.
         let needed = n_columns * n_blocks * size_of::<Activations>() + align_of::<Activations>();
         (params.wsize >= needed).then_some((
             Self {
@@ -210,19 +198,19 @@ impl Product {
         ))
     }
 
-    /// This thread's part: first of rounding the columns, then, when all are rounded, of the rows.
+    /// This thread's share: first of rounding the columns, then, after a barrier, of the rows.
     ///
     /// # Safety
-    /// All threads of `params` call this for the same product; its tensors are as `of` found them; the CPU has what
-    /// `avx512` needs.
-    unsafe fn multiply<W: Weights>(&self, params: &ComputeParams) {
+    /// All threads of `params` call this for the same product; its tensors are as `of` found them; the CPU has the
+    /// instruction set.
+    unsafe fn multiply<I: Kernel<W>, W>(&self, params: &ComputeParams) {
         #[cfg(test)]
         N_PRODUCTS.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: the buffer has room for that (`of`), and nobody else uses it until all threads have left this
+        // SAFETY: the buffer has room for that (`of`), and nothing else uses it until all threads have left this
         // product. Threads write to different blocks, and read only behind the barrier. Rows and columns lie where the
         // tensors say, and each row's results are written by the one thread that took it.
         unsafe {
-            if params.nth == 1 && crew::multiply::<W>(self) {
+            if params.nth == 1 && crew::multiply::<I, W>(self) {
                 return;
             }
             let room: *mut Activations =
@@ -230,7 +218,7 @@ impl Product {
             let (this, n_threads) = (params.ith as usize, params.nth as usize);
             let n_all = self.n_columns * self.n_blocks;
             for i in (this..n_all).step_by(n_threads) {
-                avx512::quantize::<W>(&*self.block(i), &mut *room.add(i));
+                I::quantize(&*self.block(i), &mut *room.add(i));
             }
             if this == 0 {
                 ggml_threadpool_chunk_set(params.threadpool, params.nth);
@@ -241,17 +229,17 @@ impl Product {
             let mut i = this;
             loop {
                 let piece = shares.piece(i);
-                // With few rows a thread's own piece may be empty while others are not; the short ones are in order.
+                // With few rows, a thread's own piece may be empty while others are not; the short ones are in order.
                 if piece.is_empty() && i >= n_threads {
                     break;
                 }
-                self.compute::<W>(columns, piece, self.to);
+                self.compute::<I, W>(columns, piece, self.to);
                 i = ggml_threadpool_chunk_add(params.threadpool, 1) as usize;
             }
         }
     }
 
-    /// Activations of the block `i`, counted through all columns.
+    /// Activations of block `i`, counted through all columns.
     ///
     /// # Safety
     /// The columns are there, and have such a block.
@@ -264,35 +252,35 @@ impl Product {
     /// Rounds all columns.
     ///
     /// # Safety
-    /// The columns are there; the CPU has what `avx512` needs.
-    pub(super) unsafe fn round<W: Weights>(&self, to: &mut Vec<Activations>) {
+    /// The columns are there; the CPU has the instruction set.
+    pub(super) unsafe fn round<I: Kernel<W>, W>(&self, to: &mut Vec<Activations>) {
         to.resize(self.n_columns * self.n_blocks, Activations::ZERO);
         for (i, to) in to.iter_mut().enumerate() {
             // SAFETY: as promised by the caller.
-            unsafe { avx512::quantize::<W>(&*self.block(i), to) };
+            unsafe { I::quantize(&*self.block(i), to) };
         }
     }
 
-    /// These rows' products with all columns, which were rounded for these weights.
+    /// Computes these rows with all columns, which were rounded for these weights.
     ///
     /// # Safety
-    /// The weights are there; `to` has a place for each product, and nobody else uses those of these rows; the CPU has
-    /// what `avx512` needs.
-    pub(super) unsafe fn compute<W: Weights>(&self, columns: &[Activations], rows: Range<usize>, to: To) {
+    /// The weights are there; `to` has a place for each product, and nothing else uses those of these rows; the CPU has
+    /// the instruction set.
+    pub(super) unsafe fn compute<I: Kernel<W>, W>(&self, columns: &[Activations], rows: Range<usize>, to: To) {
         for row in rows {
             // SAFETY: as promised by the caller.
             unsafe {
                 let weights =
                     std::slice::from_raw_parts(self.weights.add(row * self.row_bytes).cast::<W>(), self.n_blocks);
-                avx512::row(weights, columns, |column, product| *to.place(column, row) = product);
+                I::row(weights, columns, |column, product| *to.place(column, row) = product);
             }
         }
     }
 
-    /// Takes these rows' products over from where they were put meanwhile.
+    /// Copies the results of these rows from a helper's buffer.
     ///
     /// # Safety
-    /// They are there, and nobody writes them any more.
+    /// They are complete, and nothing writes them any more.
     pub(super) unsafe fn copy(&self, from: To, rows: Range<usize>) {
         for column in 0..self.n_columns {
             // SAFETY: as promised by the caller; the places are of different buffers.

@@ -5,8 +5,13 @@ use std::path::Path;
 
 use llama_cpp_sys_2 as sys;
 
-use super::avx512::{self, Activations, BLOCK, Q4K, Q5K, Q6K, Weights};
+#[path = "../../../build/mirror.rs"]
+mod mirror;
+
+use super::Native;
+use super::blocks::{Activations, BLOCK, Q4K, Q5K, Q6K};
 use super::hook::{self, Shares};
+use super::instructions::{InstructionSet, Kernel};
 
 /// Numbers of a fixed order: xorshift64 (Marsaglia 2003).
 struct Noise(u64);
@@ -25,7 +30,7 @@ impl Noise {
     }
 }
 
-fn blocks<W: Weights>(noise: &mut Noise, n: usize, halves_at: &[usize]) -> Vec<u8> {
+fn blocks<W>(noise: &mut Noise, n: usize, halves_at: &[usize]) -> Vec<u8> {
     let mut bytes: Vec<u8> = (0..n * size_of::<W>()).map(|_| noise.next().to_le_bytes()[0]).collect();
     for block in bytes.chunks_mut(size_of::<W>()) {
         for &at in halves_at {
@@ -38,8 +43,11 @@ fn blocks<W: Weights>(noise: &mut Noise, n: usize, halves_at: &[usize]) -> Vec<u
 
 /// Compares rows of 1, 2 and 7 blocks times 1 to 17 columns with ggml's weights times the activations as they were
 /// rounded.
-fn compare<W: Weights>(of: sys::ggml_type, halves_at: &[usize]) {
-    if !avx512::is_supported() {
+fn compare<W>(of: sys::ggml_type, halves_at: &[usize])
+where
+    Native: Kernel<W>,
+{
+    if !Native::is_supported() {
         eprintln!("this CPU has no AVX-512 VNNI: nothing is tested");
         return;
     }
@@ -62,11 +70,11 @@ fn compare<W: Weights>(of: sys::ggml_type, halves_at: &[usize]) {
             let columns: Vec<Activations> = x.as_chunks::<BLOCK>().0.iter().map(rounded::<W>).collect();
             let mut products = vec![f32::NAN; n_columns];
             // SAFETY: the CPU was asked; whole columns.
-            unsafe { avx512::row(row, &columns, |column, product| products[column] = product) };
+            unsafe { Native::row(row, &columns, |column, product| products[column] = product) };
             for (column, product) in products.into_iter().enumerate() {
                 let here = column * n_blocks * BLOCK..(column + 1) * n_blocks * BLOCK;
                 let back =
-                    columns[column * n_blocks..(column + 1) * n_blocks].iter().flat_map(|block| block.floats::<W>());
+                    columns[column * n_blocks..(column + 1) * n_blocks].iter().flat_map(|block| floats::<W>(block));
                 let (mut expected, mut scale) = (0.0_f64, 0.0_f64);
                 for ((&weight, back), &x) in
                     weights[here.start - column * n_blocks * BLOCK..].iter().zip(back).zip(&x[here])
@@ -85,11 +93,22 @@ fn compare<W: Weights>(of: sys::ggml_type, halves_at: &[usize]) {
     }
 }
 
-fn rounded<W: Weights>(x: &[f32; BLOCK]) -> Activations {
+fn rounded<W>(x: &[f32; BLOCK]) -> Activations
+where
+    Native: Kernel<W>,
+{
     let mut to = Activations::ZERO;
     // SAFETY: whoever calls this has asked the CPU.
-    unsafe { avx512::quantize::<W>(x, &mut to) };
+    unsafe { <Native as Kernel<W>>::quantize(x, &mut to) };
     to
+}
+
+/// What was rounded, in the order of the column.
+fn floats<W>(block: &Activations) -> impl Iterator<Item = f32>
+where
+    Native: Kernel<W>,
+{
+    (0..BLOCK).map(move |i| block.d * f32::from(block.q[16 * <Native as Kernel<W>>::place(i / 16) + i % 16]))
 }
 
 #[test]
@@ -109,9 +128,9 @@ fn six_bits_as_ggml_unpacks_them() {
 
 #[test]
 fn nothing_but_zeros_is_zero() {
-    if avx512::is_supported() {
+    if Native::is_supported() {
         let zeros = rounded::<Q4K>(&[0.0; BLOCK]);
-        assert!(zeros.floats::<Q4K>().all(|x| x == 0.0));
+        assert!(floats::<Q4K>(&zeros).all(|x| x == 0.0));
     }
 }
 
@@ -138,7 +157,7 @@ fn products_of_llama_cpp_come_here() {
     use crate::batch::Token;
     use crate::engine::{ContextOptions, LlamaEngine, ModelOptions, load, log_to_tracing};
 
-    if !avx512::is_supported() {
+    if !Native::is_supported() {
         eprintln!("this CPU has no AVX-512 VNNI: nothing is tested");
         return;
     }
@@ -154,4 +173,27 @@ fn products_of_llama_cpp_come_here() {
         .expect("a token can be computed");
     let n = hook::N_PRODUCTS.load(std::sync::atomic::Ordering::Relaxed) - before;
     assert!(n > 40, "{n} products of a model with 48 matrices");
+}
+
+/// What ends the build when llama.cpp changes its structure (`build.rs`).
+#[test]
+fn a_structure_that_is_not_its_mirror_is_noticed() {
+    const HEADER: &str = "struct other { int a; };\nstruct params {\n  // which, of how many\n  int ith, nth;\n\n  \
+        size_t wsize;\n  void * wdata; struct pool * pool;\n  bool use_ref;\n};\n";
+    const MIRROR: &str = "/// One.\n#[repr(C)]\npub(super) struct Params {\n    /// Which.\n    pub ith: i32,\n    pub nth: i32,\n    \
+        pub wsize: usize,\n    pub wdata: *mut c_void,\n    pub pool: *mut c_void,\n    pub use_ref: bool,\n}\n";
+    let compare = |header: &str| mirror::compare(header, "params", MIRROR, "Params");
+    assert_eq!(compare(HEADER), Ok(()));
+    for (from, to) in [
+        ("ith, nth", "nth, ith"),
+        ("int ith", "size_t ith"),
+        ("  bool use_ref;\n", ""),
+        ("bool use_ref;", "bool use_ref; bool more;"),
+        ("bool use_ref;", "float use_ref;"),
+        ("int ith, nth;", "int at[2];"),
+        ("struct params", "struct renamed"),
+    ] {
+        assert!(HEADER.contains(from), "{from}");
+        assert!(compare(&HEADER.replace(from, to)).is_err(), "{from} became {to}");
+    }
 }

@@ -1,4 +1,4 @@
-//! Messages of a conversation in Anthropic's words: texts or lists of blocks. Knows nothing of how they are answered.
+//! Anthropic messages: strings or lists of blocks. Knows nothing of answers.
 
 use beast_protocol::{Message, Role, ToolCall};
 use serde_json::Value;
@@ -6,10 +6,10 @@ use serde_json::Value;
 use crate::http::fields::Fields;
 use crate::http::refusal::Refusal;
 
-/// Claude Code begins its system prompt with a block that differs each time: with it, no prefix would ever be reused.
+/// Claude Code's system prompt begins with a block that differs each time: with it, no prefix could be reused.
 const BILLING: &str = "x-anthropic-billing-header:";
 
-/// What a turn is made of.
+/// The content of a turn.
 enum Block {
     Text(String),
     Thinking(String),
@@ -18,7 +18,7 @@ enum Block {
         call: Option<String>,
         text: String,
     },
-    /// Nothing that this model can read.
+    /// Something that this model cannot read.
     Nothing,
 }
 
@@ -37,7 +37,7 @@ fn without_billing(text: String) -> Option<String> {
     if !text.trim_start().starts_with(BILLING) {
         return Some(text);
     }
-    // Somebody may have joined the blocks.
+    // The blocks may have been joined.
     text.trim_start().split_once('\n').map(|(_, rest)| rest.trim_start().to_owned()).filter(|rest| !rest.is_empty())
 }
 
@@ -57,7 +57,7 @@ pub(super) fn messages(fields: &Fields<'_>) -> Result<Vec<Message>, Refusal> {
     Ok(messages)
 }
 
-/// Turns of the same speaker are one, as they are for Anthropic: some templates refuse two in a row.
+/// Merges consecutive turns of one role, as Anthropic does: some templates reject two in a row.
 fn join(messages: &mut Vec<Message>, message: Message) {
     match messages.last_mut() {
         Some(last)
@@ -106,7 +106,7 @@ fn assistants(blocks: Vec<Block>) -> Message {
     message
 }
 
-/// What tools returned comes as messages of their own, in the order that it has.
+/// Tool results become messages of their own, in order.
 fn others(role: Role, blocks: Vec<Block>) -> Vec<Message> {
     let mut messages: Vec<Message> = Vec::new();
     for block in blocks {
@@ -150,9 +150,9 @@ fn block(fields: &Fields<'_>, name: &str, value: &Value) -> Result<Block, Refusa
         Some("search_result") => Ok(Block::Text(texts(fields, name, value.get("content"))?)),
         Some("document") => document(fields, name, value),
         Some(kind @ ("image" | "container_upload")) => Err(text_only(name, kind)),
-        // Anthropic's servers encrypt these, or have run these tools.
+        // Encrypted by Anthropic's servers, or tools that they have run.
         Some(kind) => {
-            tracing::debug!(kind, "a block of an unknown type is ignored");
+            tracing::debug!(kind, "ignored a block of unknown type");
             Ok(Block::Nothing)
         }
         None => Err(wrong("blocks with a type")),
@@ -172,7 +172,7 @@ fn call(value: &Value) -> Option<ToolCall> {
 
 fn result(fields: &Fields<'_>, name: &str, value: &Value, is_error: bool) -> Result<String, Refusal> {
     let text = texts(fields, name, value.get("content"))?;
-    // No template has a place for it, and most results say it themselves.
+    // No template has a field for it, and most results say it themselves.
     let says_so = text.trim_start().get(..5).is_some_and(|start| start.eq_ignore_ascii_case("error"))
         || text.trim_start().starts_with("<tool_use_error>");
     Ok(if is_error && !says_so { format!("Error: {text}") } else { text })

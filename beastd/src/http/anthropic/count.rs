@@ -1,4 +1,4 @@
-//! `/v1/messages/count_tokens`: how long a prompt is; answers nothing.
+//! `/v1/messages/count_tokens`: the length of a prompt.
 
 use beast_protocol::Generate;
 use hyper::StatusCode;
@@ -17,7 +17,7 @@ use crate::http::vocabulary::hold;
 /// Answers a request.
 pub(crate) async fn answer(asked: Asked) -> Result<Reply, Refusal> {
     let fields = Fields::new(&asked.body);
-    models::check_name(&asked.client.daemon, fields.text("model")?)?;
+    models::check_name(&asked.client.shared, fields.text("model")?)?;
     let request = conversation(&fields)?;
     let n = hold(&asked.client).await?.beside(move |admission| n_prompt(admission, &request)).await?;
     let mut reply = json_reply(StatusCode::OK, &json!({ "input_tokens": n }));

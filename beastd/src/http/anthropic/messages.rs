@@ -16,10 +16,10 @@ use crate::http::{models, openai, stream};
 /// Answers a request.
 pub(crate) async fn answer(asked: Asked) -> Result<Reply, Refusal> {
     let fields = Fields::new(&asked.body);
-    models::check_name(&asked.client.daemon, fields.text("model")?)?;
+    models::check_name(&asked.client.shared, fields.text("model")?)?;
     let is_stream = fields.flag("stream")?.unwrap_or(false);
     let request = Generate { priority: openai::priority(&asked.headers)?, ..generate(&fields)? };
-    let answers = Answers::begin(&asked.client.daemon, vec![request]).await?;
+    let answers = Answers::begin(&asked.client.shared, vec![request]).await?;
     let (id, request_id) = (format!("msg_{}", crate::http::ids::random_id(24)), request_id());
     let mut reply = if is_stream {
         stream::reply(answers, Told::new(id, request_id.clone()), asked.client.line)

@@ -1,4 +1,4 @@
-//! Anthropic's dialect: what its routes share. Knows no other dialect's answers.
+//! Anthropic's dialect: what its routes share. Knows no other dialect.
 
 mod content;
 pub(crate) mod count;
@@ -9,7 +9,7 @@ mod script;
 
 use hyper::header::HeaderMap;
 
-/// Whether a request to a route that OpenAI has as well speaks this dialect.
+/// Whether a request to a route that OpenAI shares uses this dialect.
 pub(crate) fn is_asked(headers: &HeaderMap) -> bool {
     headers.contains_key("anthropic-version")
 }

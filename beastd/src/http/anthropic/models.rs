@@ -1,4 +1,4 @@
-//! `/v1/models` in Anthropic's words: which model answers. Wakes nothing.
+//! `/v1/models` in Anthropic's format. Does not load the model.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -12,14 +12,14 @@ use crate::http::models::{ModelCard, unknown};
 use crate::http::openai::models::name_in;
 use crate::http::refusal::Refusal;
 
-/// All models, which is one.
+/// All models: one.
 pub(crate) fn list(asked: &Asked) -> Reply {
-    named(&page(&ModelCard::current(&asked.client.daemon)))
+    named(&page(&ModelCard::current(&asked.client.shared)))
 }
 
 pub(crate) fn one(asked: &Asked) -> Result<Reply, Refusal> {
     let name = name_in(&asked.path);
-    let card = ModelCard::current(&asked.client.daemon);
+    let card = ModelCard::current(&asked.client.shared);
     if card.is_called(&name) { Ok(named(&describe(&card))) } else { Err(unknown(&name)) }
 }
 

@@ -1,4 +1,4 @@
-//! How an answer is made, in Anthropic's words.
+//! Requests in Anthropic's format.
 
 use beast_protocol::{Constraint, Function, Generate, Role, TemplateOptions, ToolChoice, Tools};
 use serde_json::Value;
@@ -8,12 +8,12 @@ use crate::http::fields::Fields;
 use crate::http::openai;
 use crate::http::refusal::Refusal;
 
-/// Texts that may end an answer.
+/// Most stop sequences.
 const MAX_STOPS: usize = 64;
-/// Where this dialect's temperature ends for us; Anthropic's own models end at 1.
+/// This dialect's temperature limit; Anthropic's own models end at 1.
 const MAX_TEMP: f64 = 2.0;
 
-/// Reads what is the same for an answer and for counting: the conversation, the tools and how they are rendered.
+/// Reads what generating and counting share: the conversation, the tools, and rendering options.
 pub(super) fn conversation(fields: &Fields<'_>) -> Result<Generate, Refusal> {
     let system = content::system(fields)?;
     let messages: Vec<_> = system.into_iter().chain(content::messages(fields)?).collect();
@@ -24,10 +24,10 @@ pub(super) fn conversation(fields: &Fields<'_>) -> Result<Generate, Refusal> {
     Ok(Generate { messages, tools, template, ..Generate::default() })
 }
 
-/// Reads a request for an answer.
+/// Reads a generation request.
 pub(super) fn generate(fields: &Fields<'_>) -> Result<Generate, Refusal> {
     let max_tokens = fields.integer("max_tokens", 1..=i64::from(u32::MAX))?;
-    let max_tokens = max_tokens.ok_or_else(|| fields.wrong("max_tokens", "a number of tokens, which is required"))?;
+    let max_tokens = max_tokens.ok_or_else(|| fields.wrong("max_tokens", "a number of tokens (required)"))?;
     let mut stop = fields.texts("stop_sequences", MAX_STOPS)?;
     stop.retain(|text| !text.is_empty());
     Ok(Generate {
@@ -39,7 +39,7 @@ pub(super) fn generate(fields: &Fields<'_>) -> Result<Generate, Refusal> {
     })
 }
 
-/// Without the field the model does what its template does by default.
+/// Without the field, the template decides.
 fn thinking(fields: &Fields<'_>) -> Result<Option<bool>, Refusal> {
     let Some(object) = fields.object("thinking")? else { return Ok(None) };
     let thinking = Fields::within(object, "thinking.");
@@ -62,12 +62,12 @@ fn functions(fields: &Fields<'_>) -> Result<Vec<Function>, Refusal> {
     Ok(functions)
 }
 
-/// `None` for a tool that Anthropic's servers run or describe, such as web search: Claude Code sends some and goes on
-/// without.
+/// `None` for tools that Anthropic's servers run or describe, such as web search: Claude Code offers some and works
+/// without them.
 fn function(fields: &Fields<'_>) -> Result<Option<Function>, Refusal> {
     let name = fields.text("name")?.filter(|name| !name.is_empty());
     if let Some(kind) = fields.text("type")?.filter(|&kind| kind != "custom") {
-        tracing::info!(kind, name, "a tool that only Anthropic's servers know is ignored");
+        tracing::info!(kind, name, "ignored a tool that only Anthropic's servers run");
         return Ok(None);
     }
     let schema = fields.object("input_schema")?;
@@ -83,9 +83,10 @@ fn tools(fields: &Fields<'_>, functions: Vec<Function>) -> Result<Tools, Refusal
     let wanted = Fields::within(object, "tool_choice.");
     let choice = match wanted.text("type")? {
         Some(kind @ ("any" | "tool")) if functions.is_empty() => {
-            // Also when all of them are tools of Anthropic's servers: what was asked for cannot be done.
-            let text =
-                format!("tool_choice {kind} needs a tool that can be called here; try: tools with an input_schema");
+            // Even if all of them are Anthropic's server tools: the requested call is impossible.
+            let text = format!(
+                "tool_choice {kind} needs a tool that can be called here; try: send tools with an input_schema"
+            );
             return Err(Refusal::invalid_field("tool_choice", text));
         }
         Some("auto") => ToolChoice::Auto,

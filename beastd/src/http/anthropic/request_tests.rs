@@ -198,7 +198,7 @@ fn what_makes_no_sense_is_named() {
     ];
     let told: String = all.into_iter().map(|value| refusal(value) + "\n").collect();
     expect![[r#"
-        invalid max_tokens: expected a number of tokens, which is required
+        invalid max_tokens: expected a number of tokens (required)
         invalid max_tokens: expected an integer from 1 to 4294967295
         invalid messages: expected an array of at least one message
         invalid messages[0]: expected an object
@@ -212,8 +212,8 @@ fn what_makes_no_sense_is_named() {
         invalid thinking.type: expected enabled, adaptive or disabled
         invalid tools[0].name: expected the name of a tool
         invalid tool_choice.name: expected the name of one of the tools
-        tool_choice any needs a tool that can be called here; try: tools with an input_schema
-        tool_choice tool needs a tool that can be called here; try: tools with an input_schema
+        tool_choice any needs a tool that can be called here; try: send tools with an input_schema
+        tool_choice tool needs a tool that can be called here; try: send tools with an input_schema
         invalid tool_choice.type: expected auto, any, tool or none
         invalid output_config.format.type: expected json_schema
     "#]]

@@ -1,4 +1,4 @@
-//! Answers in Anthropic's words: a list of blocks, whole or as events. Knows nothing of requests.
+//! Answers in Anthropic's format: a list of blocks, complete or as events. Knows nothing of requests.
 
 use beast_protocol::{Delta, Event, FinishReason, Usage};
 use serde_json::{Value, json};
@@ -7,7 +7,7 @@ use crate::http::answers::{Answer, arguments, deltas_of};
 use crate::http::refusal::{Dialect, Refusal};
 use crate::http::stream::{Script, named};
 
-/// The whole answer.
+/// The complete answer.
 pub(super) fn whole(id: &str, answer: &Answer) -> Value {
     let mut content = Vec::new();
     if !answer.reasoning.is_empty() {
@@ -41,7 +41,7 @@ fn message(id: &str, model: &str, content: Vec<Value>, usage: Value) -> Value {
     })
 }
 
-/// Tokens of the prompt that were known already count apart.
+/// Cached prompt tokens are reported separately.
 fn usage(usage: Usage) -> Value {
     json!({
         "input_tokens": usage.n_prompt.saturating_sub(usage.n_cached),
@@ -60,7 +60,7 @@ fn stop_reason(reason: Option<FinishReason>, has_calls: bool) -> &'static str {
     }
 }
 
-/// What a block holds.
+/// The kind of a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Text,
@@ -68,16 +68,16 @@ enum Kind {
     Call(u32),
 }
 
-/// The answer as it comes.
+/// A streamed answer.
 pub(super) struct Told {
     id: String,
     request_id: String,
-    /// The model and the length of the prompt, until the message is begun.
+    /// The model and prompt length, until the message has started.
     start: Option<(String, u32)>,
     has_calls: bool,
-    /// The block that is open.
+    /// The open block.
     open: Option<Kind>,
-    /// Blocks that are closed.
+    /// Number of closed blocks.
     n_closed: usize,
 }
 
@@ -94,7 +94,7 @@ impl Told {
         }
     }
 
-    /// Opens a block, unless it is the open one.
+    /// Opens a block unless it is already open.
     fn open(&mut self, kind: Kind, block: Value, out: &mut Vec<u8>) {
         if self.open != Some(kind) {
             self.close(out);
@@ -148,8 +148,8 @@ impl Script for Told {
     fn event(&mut self, _: usize, event: Event, out: &mut Vec<u8>) {
         match event {
             Event::Started { model, n_prompt, .. } => self.start = Some((model, n_prompt)),
-            // The first comes with the start, before anything is computed, and says how much was known. It is left out
-            // for a reader that is far behind.
+            // The first comes at the start, before anything is computed, with the number of cached tokens. It may be
+            // dropped for a reader that is far behind.
             Event::Progress { n_done, .. } => self.begin(n_done, out),
             Event::Piece { text, deltas, .. } => {
                 self.begin(0, out);

@@ -1,4 +1,4 @@
-//! `/completion`: raw prompts that are continued, in llama-server's words.
+//! `/completion`: continues raw prompts, in llama-server's format.
 
 use beast_protocol::Generate;
 use hyper::StatusCode;
@@ -19,14 +19,14 @@ pub(crate) async fn answer(asked: Asked) -> Result<Reply, Refusal> {
     let Asked { client, headers, body, .. } = asked;
     let priority = openai::priority(&headers)?;
     let held = hold(&client).await?;
-    let (defaults, max_tokens) = (held.ready.facts.sampling, client.daemon.config().max_tokens);
+    let (defaults, max_tokens) = (held.ready.facts.sampling, client.shared.config().max_tokens);
     let Completions { wishes, all } =
         held.beside(move |admission| request::read(&body, admission, defaults, max_tokens)).await?;
     let requests: Vec<Generate> =
         all.iter().map(|completion| Generate { priority, ..completion.request.clone() }).collect();
     let n_answers = requests.len();
-    let answers = Answers::begin(&client.daemon, requests).await?;
-    // The requests have a hold of their own.
+    let answers = Answers::begin(&client.shared, requests).await?;
+    // The requests hold the model themselves.
     drop(held);
     if wishes.is_stream {
         return Ok(stream::reply(answers, Partials::new(wishes, all), client.line));

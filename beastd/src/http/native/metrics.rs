@@ -1,6 +1,6 @@
-//! `/metrics`: Prometheus's text format, with llama-server's names beside ours. Loads no model.
+//! `/metrics`: Prometheus text format, with llama-server's names beside ours. Does not load the model.
 //!
-//! Nothing here changes while nothing is asked, not even when the model is unloaded: no clocks, no memory.
+//! Nothing here changes while there are no requests, not even when the model is unloaded: no clocks, no memory.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -17,12 +17,12 @@ use crate::metrics::Metrics;
 
 const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// The numbers.
+/// Renders the metrics.
 pub(crate) fn answer(asked: &Asked) -> Result<Reply, Refusal> {
-    let daemon = &asked.client.daemon;
-    let status = daemon.status();
-    let text = text(&status, &daemon.metrics).map_err(|error| {
-        let text = format!("cannot write the metrics: {error}; try: the log of beastd");
+    let shared = &asked.client.shared;
+    let status = shared.status();
+    let text = text(&status, &shared.metrics).map_err(|error| {
+        let text = format!("cannot write the metrics: {error}; try: beastctl logs");
         Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "server_error", text)
     })?;
     let mut reply = reply(StatusCode::OK, CONTENT_TYPE, text);
@@ -58,60 +58,56 @@ fn counters(metrics: &Metrics) -> Vec<Row> {
     let seconds = |counter: &AtomicU64| n(counter) / 1e6;
     let answers = &metrics.answers;
     vec![
-        (
-            "llamacpp:prompt_tokens_total",
-            "Prompt tokens computed, without those from the cache",
-            n(&metrics.n_prompt_tokens),
-        ),
+        ("llamacpp:prompt_tokens_total", "Prompt tokens processed, excluding cached ones", n(&metrics.n_prompt_tokens)),
         ("llamacpp:prompt_tokens_cached_total", "Prompt tokens reused from the cache", n(&answers.n_cached)),
-        ("llamacpp:prompt_seconds_total", "Time spent on prompts", seconds(&answers.prefill_us)),
-        ("llamacpp:tokens_predicted_total", "Tokens of answers", n(&answers.n_generated)),
-        ("llamacpp:tokens_predicted_seconds_total", "Time spent on answers", seconds(&answers.decode_us)),
-        ("llamacpp:n_decode_total", "Steps of the engine", n(&metrics.n_steps)),
-        ("llamacpp:n_tokens_max", "Tokens of the longest sequence, prompt and answer", n(&metrics.n_longest)),
+        ("llamacpp:prompt_seconds_total", "Time spent on prefill", seconds(&answers.prefill_us)),
+        ("llamacpp:tokens_predicted_total", "Generated tokens", n(&answers.n_generated)),
+        ("llamacpp:tokens_predicted_seconds_total", "Time spent on decoding", seconds(&answers.decode_us)),
+        ("llamacpp:n_decode_total", "Engine steps", n(&metrics.n_steps)),
+        ("llamacpp:n_tokens_max", "Longest sequence in tokens, prompt and answer", n(&metrics.n_longest)),
         ("llamacpp:spec_decode_num_draft_tokens_total", "Draft tokens", n(&metrics.n_drafted)),
-        ("llamacpp:spec_decode_num_accepted_tokens_total", "Draft tokens that were accepted", n(&metrics.n_accepted)),
-        ("llamacpp:spec_decode_num_drafts_total", "Drafts that were verified", n(&metrics.n_verified)),
-        ("beast_requests_total", "Requests that have ended, for whatever reason", n(&metrics.n_requests)),
-        ("beast_prefix_hits_total", "Prompts that began with a prefix from the cache", n(&metrics.n_prefix_hits)),
-        ("beast_prefix_tokens_saved_total", "Tokens that were therefore not computed", n(&metrics.n_tokens_saved)),
-        ("beast_prefixes_restored_total", "Prefixes read back from disk", n(&metrics.n_restored)),
-        ("beast_refused_clients_total", "Connections that were refused, or broke the protocol", n(&metrics.n_refused)),
-        ("beast_preemptions_total", "Sequences that lost their cells and began again", n(&metrics.n_preempted)),
-        ("beast_engine_busy_seconds_total", "Time spent in steps of the engine", seconds(&metrics.busy_us)),
+        ("llamacpp:spec_decode_num_accepted_tokens_total", "Draft tokens accepted", n(&metrics.n_accepted)),
+        ("llamacpp:spec_decode_num_drafts_total", "Drafts verified", n(&metrics.n_verified)),
+        ("beast_requests_total", "Requests finished, for any reason", n(&metrics.n_requests)),
+        ("beast_prefix_hits_total", "Prefix cache hits", n(&metrics.n_prefix_hits)),
+        ("beast_prefix_tokens_saved_total", "Prompt tokens saved by the prefix cache", n(&metrics.n_tokens_saved)),
+        ("beast_prefixes_restored_total", "Prefixes restored from disk", n(&metrics.n_restored)),
+        ("beast_refused_clients_total", "Connections refused or ended by a protocol violation", n(&metrics.n_refused)),
+        ("beast_preemptions_total", "Sequences preempted", n(&metrics.n_preempted)),
+        ("beast_engine_busy_seconds_total", "Time spent in engine steps", seconds(&metrics.busy_us)),
     ]
 }
 
 fn gauges(status: &Status, metrics: &Metrics) -> Vec<Row> {
     let rate = |n: u64, us: u64| if us == 0 { 0.0 } else { n as f64 * 1e6 / us as f64 };
     let since = metrics.since_last_look();
-    // What is kept for later is not in use: it makes room for whoever needs it.
+    // Cached prefixes do not count: they are evicted when cells are needed.
     let n_used = status.n_cells_used.saturating_sub(status.n_prefix_tokens);
     let n_steps = metrics.n_steps.load(Relaxed).max(1) as f64;
     vec![
         (
             "llamacpp:prompt_tokens_seconds",
-            "Prompt tokens a second since the last scrape",
+            "Prompt tokens per second since the last scrape",
             rate(since.n_prompt, since.prefill_us),
         ),
         (
             "llamacpp:predicted_tokens_seconds",
-            "Answer tokens a second since the last scrape",
+            "Generated tokens per second since the last scrape",
             rate(since.n_decoded, since.decode_us),
         ),
-        ("llamacpp:requests_processing", "Requests that have a slot", f64::from(status.n_running)),
-        ("llamacpp:requests_deferred", "Requests that wait for a slot", f64::from(status.n_waiting)),
+        ("llamacpp:requests_processing", "Requests running", f64::from(status.n_running)),
+        ("llamacpp:requests_deferred", "Requests in the queue", f64::from(status.n_waiting)),
         (
             "llamacpp:kv_cache_usage_ratio",
-            "Share of the KV cells that running requests use",
+            "Share of the KV cells used by running requests",
             f64::from(n_used) / f64::from(status.n_cells.max(1)),
         ),
         (
             "llamacpp:n_busy_slots_per_decode",
-            "Slots that worked in a step, on average",
+            "Busy slots per step, on average",
             metrics.n_rows.load(Relaxed) as f64 / n_steps,
         ),
-        ("beast_slots", "Requests that are worked on at once", f64::from(status.n_slots)),
+        ("beast_slots", "Requests that can run at once", f64::from(status.n_slots)),
     ]
 }
 

@@ -1,4 +1,4 @@
-//! What `/completion` takes: its fields, and the requests that come of them.
+//! Parses the body of `/completion` into requests.
 
 use beast_protocol::{Generate, RawPrompt};
 use serde_json::{Map, Value, json};
@@ -14,47 +14,47 @@ use crate::http::refusal::Refusal;
 use crate::http::vocabulary::Pieces;
 use crate::sampling::SamplingDefaults;
 
-/// Most prompts of one request; each is a request to the queue.
+/// Most prompts per request; each becomes a request in the queue.
 const MAX_PROMPTS: usize = 64;
-/// Most alternatives of a token.
+/// Most alternatives per token.
 const MAX_PROBS: i64 = 100;
-/// What llama-server takes no offence at; the engine's own bound is lower than any number that means something.
+/// llama-server accepts such values; the engine's own limit is lower than any meaningful number.
 const MAX_TEMP: f64 = 1e6;
 
-/// What is wanted besides the answer itself.
+/// Options besides the generation itself.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Wishes {
     pub(super) is_stream: bool,
     pub(super) has_tokens: bool,
     pub(super) has_timings: bool,
     pub(super) has_progress: bool,
-    /// Whether a prompt is only to be read: nothing is said.
+    /// Whether to prefill the prompt only.
     pub(super) is_silent: bool,
-    /// Whether probabilities are told, and not their logarithms.
+    /// Whether to report probabilities instead of their logarithms.
     pub(super) has_probabilities: bool,
-    /// Paths of the fields that are wanted; none for all.
+    /// Paths of the requested fields; empty for all.
     pub(super) response_fields: Vec<String>,
-    /// Whether the answer is a list.
+    /// Whether the response is an array.
     pub(super) is_list: bool,
 }
 
-/// A request with what its answer repeats.
+/// A request with what its response repeats.
 #[derive(Debug, Clone)]
 pub(super) struct Completion {
     pub(super) request: Generate,
-    /// The prompt as text, control tokens included.
+    /// The prompt as text, including control tokens.
     pub(super) prompt: String,
     pub(super) settings: Value,
 }
 
-/// What a body asks for.
+/// The contents of a body.
 #[derive(Debug)]
 pub(super) struct Completions {
     pub(super) wishes: Wishes,
     pub(super) all: Vec<Completion>,
 }
 
-/// Reads a body. Takes time in proportion to its text.
+/// Reads a body. Takes time proportional to its text.
 pub(super) fn read(
     body: &Map<String, Value>,
     admission: &Admission,
@@ -93,7 +93,7 @@ fn generate(fields: &Fields<'_>, asked: Option<i64>) -> Result<Generate, Refusal
     Ok(Generate {
         sampling: openai::sampling(fields, MAX_TEMP)?,
         max_tokens: asked.map(|n| match n {
-            // The end of the context is the only bound.
+            // Bounded only by the context.
             -1 => u32::MAX,
             n => u32::try_from(n).unwrap_or(u32::MAX).max(1),
         }),
@@ -107,7 +107,7 @@ fn generate(fields: &Fields<'_>, asked: Option<i64>) -> Result<Generate, Refusal
 
 fn max_predict(fields: &Fields<'_>) -> Result<Option<i64>, Refusal> {
     for name in ["n_predict", "max_tokens"] {
-        // -2, until the context is full, is what -1 comes to here.
+        // -2 means until the context is full, and so does -1 here.
         if let Some(n) = fields.integer(name, -2..=i64::from(i32::MAX))? {
             return Ok(Some(n.max(-1)));
         }
@@ -129,7 +129,7 @@ fn wishes(fields: &Fields<'_>, is_silent: bool, prompts: &[RawPrompt]) -> Result
     })
 }
 
-/// Tokens that an answer never has when it ignores its end.
+/// End-of-turn tokens, banned when the answer ignores its end.
 fn never(request: &Generate, vocab: &dyn Vocab) -> Vec<i32> {
     if !request.ignore_eos {
         return Vec::new();
@@ -138,7 +138,7 @@ fn never(request: &Generate, vocab: &dyn Vocab) -> Vec<i32> {
     (0..n_tokens).filter(|&token| vocab.is_end(Token(token))).collect()
 }
 
-/// llama-server's biases may name texts: each of their tokens has the bias then.
+/// llama-server's biases may name strings: the bias then applies to each of their tokens.
 fn with_token_biases(body: &Map<String, Value>, vocab: &dyn Vocab) -> Result<Map<String, Value>, Refusal> {
     let wrong =
         || Refusal::invalid_field("logit_bias", "invalid logit_bias: expected pairs of a token or text and a number");
@@ -169,7 +169,7 @@ fn with_token_biases(body: &Map<String, Value>, vocab: &dyn Vocab) -> Result<Map
             _ => return Err(wrong()),
         }
     }
-    // One bias for each token, the last: texts share tokens.
+    // The last bias of a token counts: strings share tokens.
     let mut body = body.clone();
     let mut seen = std::collections::HashSet::new();
     biases.reverse();

@@ -1,4 +1,4 @@
-//! How `/completion` tells its answers: as they come, and whole.
+//! Answers of `/completion`, streamed and complete.
 
 use beast_protocol::{Event, FinishReason, Logprob, TokenLogprob};
 use serde_json::{Map, Value, json};
@@ -10,10 +10,10 @@ use crate::http::openai::{finite, timings};
 use crate::http::refusal::{Dialect, Refusal};
 use crate::http::stream::{Script, data};
 
-/// Which slot answers is nobody's business but the scheduler's: llama-server's number for none.
+/// llama-server's number for no slot: slots are internal to the scheduler.
 const NO_SLOT: i32 = -1;
 
-/// A whole answer.
+/// A complete answer.
 pub(super) fn whole(index: usize, completion: &Completion, answer: &Answer, wishes: &Wishes) -> Value {
     let content = if wishes.is_silent { "" } else { &answer.text };
     let tokens = if wishes.has_tokens && !wishes.is_silent { &answer.tokens[..] } else { &[] };
@@ -59,7 +59,7 @@ fn last(
     })
 }
 
-/// Keeps these paths, each under its whole name.
+/// Keeps only these paths, each under its full name.
 fn wanted(body: Value, paths: &[String]) -> Value {
     if paths.is_empty() {
         return body;
@@ -87,7 +87,7 @@ fn probabilities(tokens: &[TokenLogprob], are_plain: bool) -> Value {
     };
     let list = tokens.iter().map(|token| {
         let mut value = one(&token.chosen);
-        // What cannot be chosen has no probability to tell.
+        // Banned tokens have no probability.
         let is_told = |top: &&Logprob| !are_plain || top.logprob.exp() > 0.0;
         value[if are_plain { "top_probs" } else { "top_logprobs" }] =
             token.top.iter().filter(is_told).map(one).collect();
@@ -96,7 +96,7 @@ fn probabilities(tokens: &[TokenLogprob], are_plain: bool) -> Value {
     list.collect()
 }
 
-/// The answers as they come.
+/// Streamed answers.
 pub(super) struct Partials {
     wishes: Wishes,
     choices: Vec<Choice>,
@@ -133,7 +133,7 @@ impl Choice {
         partial
     }
 
-    /// One partial for each token, as llama-server has them when it tells probabilities; else one for each piece.
+    /// One partial per token when probabilities are requested, as in llama-server; else one per piece.
     fn piece(
         &mut self,
         index: usize,

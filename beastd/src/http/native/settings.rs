@@ -6,15 +6,15 @@ use serde_json::{Value, json};
 
 use crate::sampling::SamplingDefaults;
 
-/// llama.cpp's number for a random seed.
+/// llama.cpp's value for a random seed.
 const RANDOM_SEED: u32 = 0xffff_ffff;
 
-/// What holds when a request says nothing.
+/// The defaults.
 pub(super) fn defaults(defaults: Option<SamplingDefaults>, n_predict: usize) -> Value {
     common(&Sampling::default(), defaults, i64::try_from(n_predict).unwrap_or(-1))
 }
 
-/// What holds for a request. `never` are the tokens that end an answer, when it ignores them.
+/// The settings of a request. `never` are the end-of-turn tokens, when it ignores them.
 pub(super) fn of(request: &Generate, defaults: SamplingDefaults, n_predict: i64, never: &[i32]) -> Value {
     let mut value = common(&request.sampling, Some(defaults), n_predict);
     let given = request.sampling.logit_bias.iter().map(|&(token, bias)| {

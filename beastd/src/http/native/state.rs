@@ -1,4 +1,4 @@
-//! `/health`, `/props` and `/slots`: what is known without asking the model. Nothing here loads one.
+//! `/health`, `/props` and `/slots`: the state of the daemon. Does not load the model.
 
 use beast_protocol::State;
 use hyper::StatusCode;
@@ -10,9 +10,9 @@ use crate::http::body::{Reply, json_reply};
 use crate::http::models::{self, ModelCard};
 use crate::http::refusal::Refusal;
 
-/// Whether requests are answered. A model that was unloaded comes back with the next request, so its daemon is well.
+/// Whether requests are answered. An unloaded model reloads on the next request, so that counts as healthy.
 pub(crate) fn health(asked: &Asked) -> Result<Reply, Refusal> {
-    available(&asked.client.daemon.status().state)?;
+    available(&asked.client.shared.status().state)?;
     Ok(json_reply(StatusCode::OK, &json!({ "status": "ok" })))
 }
 
@@ -25,26 +25,26 @@ fn available(state: &State) -> Result<(), Refusal> {
         State::Ready | State::Unloaded => Ok(()),
         State::Loading { .. } => Err(unavailable("Loading model")),
         State::Failed { message } => Err(unavailable(message)),
-        State::Stalled { .. } => Err(unavailable("a step of the engine does not end; try: beastctl status")),
-        State::Draining => Err(unavailable("the daemon is shutting down; try: again in a moment")),
+        State::Stalled { .. } => Err(unavailable("an engine step does not finish; try: beastctl status")),
+        State::Draining => Err(unavailable("the daemon is shutting down; try: repeat the request in a moment")),
     }
 }
 
-/// What the model and the daemon are.
+/// Model and daemon.
 pub(crate) fn props(asked: &Asked) -> Result<Reply, Refusal> {
-    let daemon = &asked.client.daemon;
-    let status = daemon.status();
-    let facts = models::facts(daemon);
+    let shared = &asked.client.shared;
+    let status = shared.status();
+    let facts = models::facts(shared);
     if facts.is_none() {
         available(&status.state)?;
     }
-    let card = ModelCard::current(daemon);
-    let n_ctx = card.model.as_ref().map_or(daemon.config().n_ctx, |model| model.n_ctx as usize);
+    let card = ModelCard::current(shared);
+    let n_ctx = card.model.as_ref().map_or(shared.config().n_ctx, |model| model.n_ctx as usize);
     let text = |read: fn(&crate::loader::ModelFacts) -> &String| facts.as_ref().map_or("", |facts| read(facts));
     let defaults = facts.as_ref().map(|facts| facts.sampling);
     let body = json!({
         "default_generation_settings": {
-            "params": settings::defaults(defaults, daemon.config().max_tokens),
+            "params": settings::defaults(defaults, shared.config().max_tokens),
             "n_ctx": n_ctx,
         },
         "total_slots": status.n_slots,
@@ -64,12 +64,12 @@ pub(crate) fn props(asked: &Asked) -> Result<Reply, Refusal> {
     Ok(json_reply(StatusCode::OK, &body))
 }
 
-/// The slots. Which of them work is known by number only: the first ones are shown to.
+/// The slots. Only the number of busy ones is known, so the first ones are shown as busy.
 pub(crate) fn slots(asked: &Asked) -> Result<Reply, Refusal> {
-    let daemon = &asked.client.daemon;
-    let status = daemon.status();
-    let card = ModelCard::current(daemon);
-    let n_ctx = card.model.as_ref().map_or(daemon.config().n_ctx, |model| model.n_ctx as usize);
+    let shared = &asked.client.shared;
+    let status = shared.status();
+    let card = ModelCard::current(shared);
+    let n_ctx = card.model.as_ref().map_or(shared.config().n_ctx, |model| model.n_ctx as usize);
     let is_wanted =
         |pair: &str| pair.split_once('=').is_some_and(|(name, value)| name == "fail_on_no_slot" && !value.is_empty());
     if status.n_running >= status.n_slots && asked.query.split('&').any(is_wanted) {

@@ -1,4 +1,4 @@
-//! `/v1/systemone`: typed questions about a state, answered with probabilities, in llama-server's words.
+//! `/v1/systemone`: typed questions about a state, answered with probabilities, in llama-server's format.
 
 use std::io::{self, Write};
 
@@ -20,36 +20,36 @@ use crate::http::{models, stream};
 const N_LEVELS: std::ops::RangeInclusive<usize> = 2..=10;
 const MAX_IMAGES: usize = 8;
 
-/// A question by its name, and how its options are called in the answer.
+/// A question's id, and the options as the answer names them.
 struct Named {
     id: String,
     kind: QuestionKind,
-    /// Names and descriptions, as they came.
+    /// Names and descriptions, unchanged.
     options: Vec<(String, Value)>,
 }
 
 /// Answers a request.
 pub(crate) async fn answer(asked: Asked) -> Result<Reply, Refusal> {
     let fields = Fields::new(&asked.body);
-    let daemon = asked.client.daemon;
-    models::check_name(&daemon, fields.text("model")?)?;
+    let shared = asked.client.shared;
+    models::check_name(&shared, fields.text("model")?)?;
     let (request, named) = read(&fields)?;
     let mut peer = Waiting { line: asked.client.line.clone(), decided: None };
     Ok(stream::whole(&asked.client.line, async move {
-        match answering::decide(&daemon, &mut peer, request).await {
+        match answering::decide(&shared, &mut peer, request).await {
             Ok(()) => match peer.decided {
                 Some(decided) => json_reply(StatusCode::OK, &body_of(&decided, &named)),
-                None => Refusal::internal("the answer broke off; try: the same again").reply(Dialect::OpenAi),
+                None => Refusal::internal("the answer is incomplete; try: repeat the request").reply(Dialect::OpenAi),
             },
             Err(Stopped::Refused(error)) => Refusal::from(error).reply(Dialect::OpenAi),
-            // Nobody reads it.
+            // The client is gone: nobody reads it.
             Err(stopped) => Refusal::invalid(stopped.to_string()).reply(Dialect::OpenAi),
         }
     })
     .await)
 }
 
-/// A client that waits for its answers.
+/// A client waiting for its answers.
 struct Waiting {
     line: Line,
     decided: Option<Decided>,
@@ -117,7 +117,7 @@ fn read_question(id: &str, fields: &Fields<'_>) -> Result<(String, Named), Refus
     Ok((text, Named { id: id.to_owned(), kind, options }))
 }
 
-/// Pictures cannot be read here; what is none is a mistake all the same.
+/// Images are not supported, and invalid ones are a mistake all the same.
 fn check_images(fields: &Fields<'_>, state: &Value) -> Result<(), Refusal> {
     let mut images: Vec<&Value> = fields.list("images")?.into_iter().flatten().collect();
     let messages = state.get("messages").unwrap_or(state).as_array();
@@ -135,7 +135,7 @@ fn check_images(fields: &Fields<'_>, state: &Value) -> Result<(), Refusal> {
     if images.is_empty() && !fields.has("videos") {
         return Ok(());
     }
-    let text = "images are not supported; try: a description of them in the state";
+    let text = "images are not supported; try: describe them in the state";
     Err(Refusal::new(StatusCode::NOT_IMPLEMENTED, "not_supported_error", text))
 }
 
@@ -177,7 +177,7 @@ fn answer_of(Named { kind, options, .. }: &Named, probabilities: &[f32]) -> Valu
     }
 }
 
-/// As many as single precision has: as f64 it would show others that nobody has computed.
+/// The digits that single precision has; converted to f64, more would appear.
 fn digits(number: f32) -> Value {
     ((f64::from(number) * 1e6).round() / 1e6).into()
 }
@@ -191,7 +191,7 @@ fn expected(probabilities: &[f32]) -> f32 {
     (0u8..).zip(probabilities).map(|(level, probability)| f32::from(level) * probability).sum()
 }
 
-/// 0 when all options are equally likely, 1 when one is certain.
+/// 0 if all options are equally likely, 1 if one is certain.
 fn confidence_of_choice(probabilities: &[f32]) -> f32 {
     let n = probabilities.len() as f32;
     if n < 2.0 {
@@ -201,8 +201,7 @@ fn confidence_of_choice(probabilities: &[f32]) -> f32 {
     ((most * n - 1.0) / (n - 1.0)).clamp(0.0, 1.0)
 }
 
-/// 1 when all is on one level, 0 when levels are on average as far from the likeliest one as they all are from the
-/// middle.
+/// 1 if one level is certain, 0 if levels are on average as far from the likeliest one as all are from the middle.
 fn confidence_of_score(probabilities: &[f32]) -> f32 {
     let n = probabilities.len();
     if n < 2 {
@@ -214,7 +213,7 @@ fn confidence_of_score(probabilities: &[f32]) -> f32 {
     (1.0 - spread / even).clamp(0.0, 1.0)
 }
 
-/// A value as the model reads it: a text as it is, anything else as JSON with blanks, as Python writes it.
+/// A value as the model reads it: text unchanged, anything else as JSON with spaces, as Python writes it.
 fn text_of(value: &Value) -> String {
     if let Value::String(text) = value {
         return text.clone();

@@ -1,4 +1,4 @@
-//! `/tokenize`, `/detokenize`, `/apply-template` and the routes that count a prompt's tokens.
+//! `/tokenize`, `/detokenize`, `/apply-template` and the routes that count prompt tokens.
 
 use beast_protocol::Generate;
 use hyper::StatusCode;
@@ -46,7 +46,7 @@ fn tokens(fields: &Fields<'_>, vocab: &dyn Vocab) -> Result<Value, Refusal> {
     }
     let mut pieces = Pieces::new(vocab);
     let piece = |token: i32| {
-        // Half a character is told as its bytes.
+        // An incomplete character is reported as bytes.
         let piece = String::from_utf8(pieces.bytes(token)?).map_or_else(|error| error.into_bytes().into(), Value::from);
         Ok(json!({ "id": token, "piece": piece }))
     };
@@ -70,7 +70,7 @@ pub(crate) async fn detokenize(asked: Asked) -> Result<Reply, Refusal> {
     Ok(json_reply(StatusCode::OK, &json!({ "content": held.beside(text).await? })))
 }
 
-/// A conversation as the model gets it.
+/// A conversation as rendered for the model.
 pub(crate) async fn apply_template(asked: Asked) -> Result<Reply, Refusal> {
     let request = chat::generate(&Fields::new(&asked.body))?;
     let held = hold(&asked.client).await?;
@@ -78,13 +78,13 @@ pub(crate) async fn apply_template(asked: Asked) -> Result<Reply, Refusal> {
     Ok(json_reply(StatusCode::OK, &json!({ "prompt": prompt })))
 }
 
-/// The length of a conversation in the words of the chat route.
+/// The length of a conversation in the format of the chat route.
 pub(crate) async fn count_chat(asked: Asked) -> Result<Reply, Refusal> {
     let request = chat::generate(&Fields::new(&asked.body))?;
     count(asked, request).await
 }
 
-/// The same in the words of the Responses API.
+/// The same in the format of the Responses API.
 pub(crate) async fn count_responses(asked: Asked) -> Result<Reply, Refusal> {
     let request = responses::generate(&Fields::new(&asked.body))?;
     count(asked, request).await

@@ -14,14 +14,14 @@ use crate::http::{models, openai};
 /// Answers a request.
 pub(crate) async fn answer(asked: Asked) -> Result<Reply, Refusal> {
     let fields = Fields::new(&asked.body);
-    models::check_name(&asked.client.daemon, fields.text("model")?)?;
+    models::check_name(&asked.client.shared, fields.text("model")?)?;
     let is_stream = fields.flag("stream")?.unwrap_or(true);
     let messages = messages(&fields)?;
     if messages.is_empty() {
         let empty = ("message", json!({ "role": "assistant", "content": "" }));
         return keep_alive::change_model(&asked, empty, is_stream).await;
     }
-    let request = chat(&fields, messages, asked.client.daemon.config().n_ctx)?;
+    let request = chat(&fields, messages, asked.client.shared.config().n_ctx)?;
     super::models::check_thinking(&asked.client, &fields, &request.template).await?;
     let request = Generate { priority: openai::priority(&asked.headers)?, ..request };
     generate::run(asked.client, request, Shape::Chat, is_stream).await
@@ -29,7 +29,7 @@ pub(crate) async fn answer(asked: Asked) -> Result<Reply, Refusal> {
 
 fn chat(fields: &Fields<'_>, messages: Vec<Message>, n_ctx: usize) -> Result<Generate, Refusal> {
     keep_alive::is_over(fields)?;
-    // Ollama goes on with the assistant's words, too.
+    // Like Ollama, continues a final assistant message.
     let continue_last = messages.last().is_some_and(|last| last.role == Role::Assistant && last.tool_calls.is_empty());
     let tools = Tools { functions: openai::functions(fields)?, ..Tools::default() };
     let template = beast_protocol::TemplateOptions { continue_last, ..think(fields)? };

@@ -1,4 +1,4 @@
-//! `/api/embed` and `/api/embeddings`: texts as vectors.
+//! `/api/embed` and `/api/embeddings`.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -9,7 +9,6 @@ use serde_json::{Value, json};
 use super::keep_alive;
 use crate::admission::Admission;
 use crate::batch::Token;
-use crate::daemon::Daemon;
 use crate::http::asked::Asked;
 use crate::http::body::{Reply, json_reply};
 use crate::http::client::Client;
@@ -17,11 +16,12 @@ use crate::http::fields::Fields;
 use crate::http::models::{self, tagged};
 use crate::http::refusal::Refusal;
 use crate::http::vocabulary::hold;
+use crate::shared::Shared;
 
-/// Texts of one request.
+/// Most texts per request.
 const MAX_INPUTS: usize = 2048;
 
-/// Some vectors, and what they took.
+/// Vectors, and their cost.
 struct Embedded {
     model: String,
     vectors: Vec<Vec<f32>>,
@@ -33,7 +33,7 @@ struct Embedded {
 pub(crate) async fn many(asked: Asked) -> Result<Reply, Refusal> {
     let arrived = Instant::now();
     let fields = Fields::new(&asked.body);
-    models::check_name(&asked.client.daemon, fields.text("model")?)?;
+    models::check_name(&asked.client.shared, fields.text("model")?)?;
     keep_alive::is_over(&fields)?;
     let texts = fields.texts("input", MAX_INPUTS)?;
     let is_truncated = fields.flag("truncate")?.unwrap_or(true);
@@ -55,7 +55,7 @@ pub(crate) async fn many(asked: Asked) -> Result<Reply, Refusal> {
 /// `/api/embeddings`, the older route: one text.
 pub(crate) async fn one(asked: Asked) -> Result<Reply, Refusal> {
     let fields = Fields::new(&asked.body);
-    models::check_name(&asked.client.daemon, fields.text("model")?)?;
+    models::check_name(&asked.client.shared, fields.text("model")?)?;
     keep_alive::is_over(&fields)?;
     let text = fields.text("prompt")?.unwrap_or_default().to_owned();
     let mut embedded = embed(&asked.client, vec![text], true).await?;
@@ -63,7 +63,7 @@ pub(crate) async fn one(asked: Asked) -> Result<Reply, Refusal> {
     Ok(json_reply(StatusCode::OK, &json!({ "embedding": vector })))
 }
 
-/// An empty text has no vector: Ollama's clients send one to load the model.
+/// An empty text has no vector: Ollama clients send one to load the model.
 async fn embed(client: &Client, mut texts: Vec<String>, is_truncated: bool) -> Result<Embedded, Refusal> {
     let arrived = Instant::now();
     texts.retain(|text| !text.is_empty());
@@ -71,7 +71,7 @@ async fn embed(client: &Client, mut texts: Vec<String>, is_truncated: bool) -> R
     let load_ns = u64::try_from(arrived.elapsed().as_nanos()).unwrap_or(u64::MAX);
     let inputs = held.beside(move |admission| tokens(admission, &texts, is_truncated)).await?;
     let n_tokens = inputs.iter().map(Vec::len).sum();
-    let vectors = if inputs.is_empty() { Vec::new() } else { vectors(&client.daemon, inputs).await? };
+    let vectors = if inputs.is_empty() { Vec::new() } else { vectors(&client.shared, inputs).await? };
     Ok(Embedded { model: held.ready.model.name.clone(), vectors, n_tokens, load_ns })
 }
 
@@ -80,7 +80,10 @@ fn tokens(admission: &Admission, texts: &[String], is_truncated: bool) -> Result
     let one = |text: &String| {
         let mut tokens = admission.vocab().tokenize(text, true, false);
         if tokens.len() > n_ctx && !is_truncated {
-            let text = format!("the input length {} exceeds the context length {n_ctx}; try: truncate", tokens.len());
+            let text = format!(
+                "the input length {} exceeds the context length {n_ctx}; try: set truncate to true",
+                tokens.len()
+            );
             return Err(Refusal::invalid_field("input", text));
         }
         tokens.truncate(n_ctx);
@@ -89,7 +92,7 @@ fn tokens(admission: &Admission, texts: &[String], is_truncated: bool) -> Result
     texts.iter().map(one).collect()
 }
 
-/// The first dimensions, with length 1 again.
+/// Keeps the first dimensions and normalizes again.
 fn shorten(vector: &mut Vec<f32>, n_dimensions: usize) {
     vector.truncate(n_dimensions);
     let length = vector.iter().map(|x| x * x).sum::<f32>().sqrt();
@@ -98,9 +101,9 @@ fn shorten(vector: &mut Vec<f32>, n_dimensions: usize) {
     }
 }
 
-/// One vector of length 1 for each input.
-async fn vectors(daemon: &Arc<Daemon>, inputs: Vec<Vec<Token>>) -> Result<Vec<Vec<f32>>, Refusal> {
-    Ok(daemon.worker.embed(inputs).await?)
+/// One normalized vector per input.
+async fn vectors(shared: &Arc<Shared>, inputs: Vec<Vec<Token>>) -> Result<Vec<Vec<f32>>, Refusal> {
+    Ok(shared.worker.embed(inputs).await?)
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! `/api/generate`: one prompt, and the run of an answer that it shares with `/api/chat`.
+//! `/api/generate`, and the run of an answer that it shares with `/api/chat`.
 
 use std::time::Instant;
 
@@ -18,12 +18,12 @@ use crate::http::{models, openai, stream};
 /// Answers a request.
 pub(crate) async fn answer(asked: Asked) -> Result<Reply, Refusal> {
     let fields = Fields::new(&asked.body);
-    models::check_name(&asked.client.daemon, fields.text("model")?)?;
+    models::check_name(&asked.client.shared, fields.text("model")?)?;
     let is_stream = fields.flag("stream")?.unwrap_or(true);
     if fields.text("prompt")?.unwrap_or_default().is_empty() {
         return keep_alive::change_model(&asked, ("response", "".into()), is_stream).await;
     }
-    let request = generate(&fields, asked.client.daemon.config().n_ctx)?;
+    let request = generate(&fields, asked.client.shared.config().n_ctx)?;
     super::models::check_thinking(&asked.client, &fields, &request.template).await?;
     let request = Generate { priority: openai::priority(&asked.headers)?, ..request };
     run(asked.client, request, Shape::Generate, is_stream).await
@@ -33,11 +33,11 @@ fn generate(fields: &Fields<'_>, n_ctx: usize) -> Result<Generate, Refusal> {
     keep_alive::is_over(fields)?;
     refuse_images(fields)?;
     if fields.text("suffix")?.is_some_and(|suffix| !suffix.is_empty()) {
-        return Err(Refusal::invalid_field("suffix", "suffix is not supported; try: without it"));
+        return Err(Refusal::invalid_field("suffix", "suffix is not supported; try: leave it out"));
     }
     if fields.text("template")?.is_some_and(|template| !template.is_empty()) {
-        // It is in Go's language, and was written for another model.
-        let text = "template is not supported: the model's own is used; try: the whole prompt with raw: true";
+        // It is a Go template, written for another model.
+        let text = "template is not supported: the model's own is used; try: send the whole prompt with raw: true";
         return Err(Refusal::invalid_field("template", text));
     }
     let prompt = fields.text("prompt")?.unwrap_or_default().to_owned();
@@ -54,7 +54,7 @@ fn generate(fields: &Fields<'_>, n_ctx: usize) -> Result<Generate, Refusal> {
 /// Runs a request.
 pub(super) async fn run(client: Client, request: Generate, shape: Shape, is_stream: bool) -> Result<Reply, Refusal> {
     let arrived = Instant::now();
-    let answers = Answers::begin(&client.daemon, vec![request]).await?;
+    let answers = Answers::begin(&client.shared, vec![request]).await?;
     let clock = Clock { arrived, loading: arrived.elapsed() };
     if is_stream {
         return Ok(stream::reply(answers, Lines::new(shape, clock), client.line));

@@ -18,7 +18,7 @@ fn a_prompt_is_a_conversation_unless_it_is_raw() {
 #[test]
 fn what_is_not_supported_is_refused() {
     let refused = |body: Value| read(body).expect_err("refused");
-    assert_eq!(refused(json!({ "prompt": "x", "suffix": "y" })), "suffix is not supported; try: without it");
+    assert_eq!(refused(json!({ "prompt": "x", "suffix": "y" })), "suffix is not supported; try: leave it out");
     let text = "unsupported images: this model reads text only; try: leave them out";
     assert_eq!(refused(json!({ "prompt": "x", "images": ["AAAA"] })), text);
     assert!(refused(json!({ "prompt": "x", "template": "{{ .Prompt }}" })).starts_with("template is not supported"));

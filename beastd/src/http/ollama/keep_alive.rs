@@ -1,5 +1,5 @@
-//! `keep_alive`: how long a model stays loaded. Only 0 without a prompt is obeyed (unload now); the daemon has its own
-//! idle time for the rest.
+//! `keep_alive`: how long a model stays loaded. Only 0 without a prompt takes effect (unload now); otherwise the
+//! daemon's own idle time applies.
 
 use std::time::SystemTime;
 
@@ -14,7 +14,7 @@ use crate::http::refusal::Refusal;
 use crate::http::vocabulary::change;
 use crate::residency::Change;
 
-/// Whether the model is to go.
+/// Whether to unload the model.
 pub(super) fn is_over(fields: &Fields<'_>) -> Result<bool, Refusal> {
     let wrong = || fields.wrong("keep_alive", "seconds or a duration such as 5m");
     match fields.value("keep_alive") {
@@ -25,7 +25,7 @@ pub(super) fn is_over(fields: &Fields<'_>) -> Result<bool, Refusal> {
     }
 }
 
-/// Go's way to write a duration: `1h30m`, `-1s`; also a bare number of seconds.
+/// A duration in Go's format, `1h30m` or `-1s`, or a bare number of seconds.
 fn seconds(text: &str) -> Option<f64> {
     let text = text.trim();
     if let Ok(seconds) = text.parse::<f64>() {
@@ -59,13 +59,13 @@ fn seconds(text: &str) -> Option<f64> {
     Some(sign * total)
 }
 
-/// Answers a request without a prompt: it loads the model, or unloads it. `empty` is where an answer would be.
+/// Answers a request without a prompt, which loads or unloads the model. `empty` is the field of the missing answer.
 pub(super) async fn change_model(asked: &Asked, empty: (&str, Value), is_stream: bool) -> Result<Reply, Refusal> {
     let is_over = is_over(&Fields::new(&asked.body))?;
     let wanted = if is_over { Change::Unload } else { Change::Load(None) };
     change(&asked.client, wanted).await?;
     let mut body = json!({
-        "model": ModelCard::current(&asked.client.daemon).tagged(),
+        "model": ModelCard::current(&asked.client.shared).tagged(),
         "created_at": rfc_3339(SystemTime::now()),
     });
     body[empty.0] = empty.1;

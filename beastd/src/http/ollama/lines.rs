@@ -1,4 +1,4 @@
-//! Answers in Ollama's words, whole or line by line. Knows nothing of requests.
+//! Answers in Ollama's format, complete or line by line. Knows nothing of requests.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -12,16 +12,16 @@ use crate::http::openai::finite;
 use crate::http::refusal::{Dialect, Refusal};
 use crate::http::stream::Script;
 
-/// Which of the two routes answers.
+/// The route that answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Shape {
-    /// `/api/chat`: a message.
+    /// `/api/chat`: messages.
     Chat,
-    /// `/api/generate`: a text.
+    /// `/api/generate`: text.
     Generate,
 }
 
-/// When a request came, and when its model was there.
+/// When a request arrived, and when its model was ready.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Clock {
     pub(super) arrived: Instant,
@@ -29,7 +29,7 @@ pub(super) struct Clock {
 }
 
 impl Shape {
-    /// A line without its end.
+    /// A line without its line end.
     fn line(self, model: &str, said: Said) -> Value {
         let mut line = json!({ "model": model, "created_at": rfc_3339(SystemTime::now()) });
         match self {
@@ -56,7 +56,7 @@ impl Shape {
         line
     }
 
-    /// The whole answer.
+    /// The complete answer.
     pub(super) fn whole(self, answer: Answer, clock: Clock) -> Value {
         let calls = answer.calls.iter().map(call).collect();
         let (text, thinking, logprobs) = (answer.text, answer.reasoning, answer.logprobs);
@@ -70,7 +70,7 @@ impl Shape {
         line["done"] = true.into();
         line["done_reason"] = if reason.is_some_and(FinishReason::is_cut) { "length" } else { "stop" }.into();
         if self == Self::Generate {
-            // Clients send it back with the next prompt; the beginning is found by its text here.
+            // Clients send it back with the next prompt; here the prefix is found by its text.
             line["context"] = json!([]);
         }
         line["total_duration"] = ns(clock.arrived.elapsed()).into();
@@ -82,7 +82,7 @@ impl Shape {
     }
 }
 
-/// What one line says.
+/// The fields of one line.
 #[derive(Debug, Default)]
 struct Said {
     text: String,
@@ -97,7 +97,7 @@ impl Said {
     }
 }
 
-/// Arguments are an object; a call that was cut at the limit of tokens has none.
+/// Arguments are an object; none if the token limit truncated the call.
 fn call(call: &ToolCall) -> Value {
     json!({ "function": { "name": call.name, "arguments": arguments(call) } })
 }
@@ -117,12 +117,12 @@ fn logprob(token: &TokenLogprob) -> Value {
     value
 }
 
-/// The answer as it comes.
+/// A streamed answer.
 pub(super) struct Lines {
     shape: Shape,
     clock: Clock,
     model: String,
-    /// A call whose arguments are not complete: it is told when it is.
+    /// A call with incomplete arguments, sent once they are complete.
     call: Option<ToolCall>,
 }
 

@@ -1,4 +1,4 @@
-//! Ollama's dialect: what its routes share. Knows no other dialect's answers.
+//! Ollama's dialect: what its routes share. Knows no other dialect.
 
 pub(crate) mod chat;
 pub(crate) mod embed;
@@ -20,14 +20,14 @@ use super::body::{Reply, json_reply, reply};
 use super::fields::Fields;
 use super::refusal::Refusal;
 
-/// The version of Ollama whose API this is: levels of `think` and `logprobs` are in it. VS Code's Copilot refuses
-/// anything below 0.6.4.
+/// The Ollama version whose API this implements: it has levels of `think`, and `logprobs`. VS Code's Copilot rejects
+/// versions below 0.6.4.
 const API: &str = "0.12.11";
 
-/// The media type of streams: each line is one JSON document.
+/// Media type of streams: each line is one JSON document.
 const NDJSON: &str = "application/x-ndjson";
 
-/// `GET /`: how Ollama's clients look whether it runs.
+/// `GET /`: how Ollama clients check that it is running.
 pub(crate) fn root() -> Reply {
     reply(StatusCode::OK, "text/plain; charset=utf-8", "Ollama is running")
 }
@@ -37,7 +37,7 @@ pub(crate) fn version() -> Reply {
     json_reply(StatusCode::OK, &json!({ "version": API }))
 }
 
-/// One document that is all there, as a stream of one line or as a document.
+/// A complete document, either as a stream of one line or as plain JSON.
 fn single(value: &Value, is_stream: bool) -> Reply {
     let mut reply = json_reply(StatusCode::OK, value);
     if is_stream {
@@ -47,12 +47,12 @@ fn single(value: &Value, is_stream: bool) -> Reply {
     reply
 }
 
-/// A time as Go writes it.
+/// A time in Go's format.
 fn rfc_3339(time: SystemTime) -> String {
     humantime::format_rfc3339_nanos(time).to_string()
 }
 
-/// Reads `think`: yes, no, or how much.
+/// Reads `think`: a boolean or a level.
 fn think(fields: &Fields<'_>) -> Result<TemplateOptions, Refusal> {
     let (thinking, variables) = match fields.value("think") {
         None => (None, String::new()),
@@ -78,7 +78,7 @@ fn format(fields: &Fields<'_>) -> Result<Option<Constraint>, Refusal> {
     }
 }
 
-/// Refuses pictures.
+/// Refuses images.
 fn refuse_images(fields: &Fields<'_>) -> Result<(), Refusal> {
     match fields.list("images")? {
         Some(images) if !images.is_empty() => {

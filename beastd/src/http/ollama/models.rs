@@ -1,5 +1,5 @@
-//! `/api/tags`, `/api/show`, `/api/ps`, `/api/pull`: the model in Ollama's words. Changes nothing, and reloads no model
-//! that was loaded once.
+//! `/api/tags`, `/api/show`, `/api/ps`, `/api/pull`: the model in Ollama's format. Changes nothing, and reloads no
+//! model that was loaded before.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -12,7 +12,6 @@ use sha2::{Digest, Sha256};
 use tokio::time::timeout;
 
 use super::{rfc_3339, single};
-use crate::daemon::Daemon;
 use crate::http::asked::Asked;
 use crate::http::body::{Reply, json_reply};
 use crate::http::client::Client;
@@ -21,32 +20,33 @@ use crate::http::models::{self, ModelCard};
 use crate::http::refusal::Refusal;
 use crate::http::vocabulary::hold;
 use crate::loader::ModelFacts;
+use crate::shared::Shared;
 
-/// A century: who never unloads has no time for it.
+/// A century: without unloading there is no expiry.
 const NEVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
-/// How long a list waits for the first load, which finds out what the model is called.
+/// How long a list waits for the first load, which finds the model's name.
 const FIRST_LOAD: Duration = Duration::from_secs(5);
 
 /// `/api/tags`.
 pub(crate) async fn tags(asked: Asked) -> Reply {
-    let daemon = &asked.client.daemon;
-    if models::facts(daemon).is_none() {
-        // Without a model there is still a list.
+    let shared = &asked.client.shared;
+    if models::facts(shared).is_none() {
+        // Without a model, the list is empty.
         let _ = timeout(FIRST_LOAD, hold(&asked.client)).await;
     }
-    let mut entry = entry(daemon);
-    entry["modified_at"] = modified_at(&ModelCard::current(daemon)).into();
-    entry["capabilities"] = capabilities(models::facts(daemon).as_deref());
+    let mut entry = entry(shared);
+    entry["modified_at"] = modified_at(&ModelCard::current(shared)).into();
+    entry["capabilities"] = capabilities(models::facts(shared).as_deref());
     json_reply(StatusCode::OK, &json!({ "models": [entry] }))
 }
 
-/// `/api/ps`: what is in memory.
+/// `/api/ps`: loaded models.
 pub(crate) fn ps(asked: &Asked) -> Reply {
-    let daemon = &asked.client.daemon;
-    let Some(ready) = models::ready(daemon) else { return json_reply(StatusCode::OK, &json!({ "models": [] })) };
-    let mut entry = entry(daemon);
-    let stays = daemon.config().idle_unload.min(NEVER);
+    let shared = &asked.client.shared;
+    let Some(ready) = models::ready(shared) else { return json_reply(StatusCode::OK, &json!({ "models": [] })) };
+    let mut entry = entry(shared);
+    let stays = shared.config().idle_unload.min(NEVER);
     let (n_layers, n_on_gpu) = (u64::from(ready.model.n_layers) + 1, u64::from(ready.model.n_gpu_layers));
     entry["expires_at"] = rfc_3339(SystemTime::now() + stays).into();
     entry["size_vram"] = (ready.model.n_bytes / n_layers * n_on_gpu.min(n_layers)).into();
@@ -56,15 +56,15 @@ pub(crate) fn ps(asked: &Asked) -> Reply {
 
 /// `/api/show`.
 pub(crate) async fn show(asked: Asked) -> Result<Reply, Refusal> {
-    let daemon = &asked.client.daemon;
+    let shared = &asked.client.shared;
     let name = name(&Fields::new(&asked.body))?;
-    models::check_name(daemon, Some(&name))?;
-    let facts = match models::facts(daemon) {
+    models::check_name(shared, Some(&name))?;
+    let facts = match models::facts(shared) {
         Some(facts) => facts,
         None => Arc::clone(&hold(&asked.client).await?.ready.facts),
     };
     let facts = &*facts;
-    let card = ModelCard::current(daemon);
+    let card = ModelCard::current(shared);
     let body = json!({
         "license": "",
         "modelfile": format!("# Modelfile of beast\nFROM {}\n", card.tagged()),
@@ -78,20 +78,20 @@ pub(crate) async fn show(asked: Asked) -> Result<Reply, Refusal> {
     Ok(json_reply(StatusCode::OK, &body))
 }
 
-/// `/api/pull` of what is there. Nothing is fetched for a stranger.
+/// `/api/pull` of the existing model. HTTP clients cannot download models.
 pub(crate) fn pull(asked: &Asked) -> Result<Reply, Refusal> {
     let fields = Fields::new(&asked.body);
     let name = name(&fields)?;
     let is_stream = fields.flag("stream")?.unwrap_or(true);
-    if ModelCard::current(&asked.client.daemon).is_called(&name) {
+    if ModelCard::current(&asked.client.shared).is_called(&name) {
         Ok(single(&json!({ "status": "success" }), is_stream))
     } else {
-        let reason = "nothing is downloaded over HTTP; try: beastctl models pull";
+        let reason = "models cannot be downloaded over HTTP; try: beastctl models pull";
         Err(Refusal::not_found(format!("model '{}' not found: {reason}", models::excerpt(&name))))
     }
 }
 
-/// Clients of all ages: `model`, `name`.
+/// Clients old and new: `model`, `name`.
 fn name(fields: &Fields<'_>) -> Result<String, Refusal> {
     let name = match fields.text("model")?.filter(|name| !name.is_empty()) {
         Some(name) => Some(name),
@@ -100,9 +100,9 @@ fn name(fields: &Fields<'_>) -> Result<String, Refusal> {
     name.map(str::to_owned).ok_or_else(|| fields.wrong("model", "the name of a model"))
 }
 
-/// What both lists say.
-fn entry(daemon: &Daemon) -> Value {
-    let card = ModelCard::current(daemon);
+/// Fields common to both lists.
+fn entry(shared: &Shared) -> Value {
+    let card = ModelCard::current(shared);
     let name = card.tagged();
     let size = card.model.as_ref().map_or(0, |model| model.n_bytes);
     json!({
@@ -110,11 +110,11 @@ fn entry(daemon: &Daemon) -> Value {
         "model": name,
         "size": size,
         "digest": digest(&card, size),
-        "details": details(models::facts(daemon).as_deref()),
+        "details": details(models::facts(shared).as_deref()),
     })
 }
 
-/// Tells files apart without reading gigabytes: by place, size and time.
+/// Distinguishes files without reading gigabytes: by path, size and time.
 fn digest(card: &ModelCard, size: u64) -> String {
     let path = card.model.as_ref().map_or(card.id.as_str(), |model| &model.path);
     let hash = Sha256::digest(format!("{path}\n{size}\n{}", card.created));
@@ -205,12 +205,12 @@ fn model_info(facts: &ModelFacts) -> Value {
     let architecture = metadata(facts, "general.architecture").unwrap_or("unknown").to_owned();
     info.insert("general.basename".into(), facts.model.name.as_str().into());
     info.insert("general.parameter_count".into(), facts.model.n_params.into());
-    // Clients fill what this says: it is the room that there is, not the one that the model was trained for.
+    // Clients fill the context that this reports: the actual one, not the training length.
     info.insert(format!("{architecture}.context_length"), facts.model.n_ctx.into());
     info.into()
 }
 
-/// In the words of a Modelfile.
+/// In Modelfile format.
 fn parameters(facts: &ModelFacts) -> String {
     let sampling = &facts.sampling;
     let all = [
@@ -232,16 +232,16 @@ fn capabilities(facts: Option<&ModelFacts>) -> Value {
     capabilities.into()
 }
 
-/// Whether the model's template knows thoughts.
+/// Whether the model's template supports thinking.
 fn thinks(facts: &ModelFacts) -> bool {
     let template = &facts.chat_template;
     ["enable_thinking", "<think>", "reasoning_content"].iter().any(|word| template.contains(word))
 }
 
-/// Whether this request may ask for thoughts; loads a model that has not been loaded before.
+/// Checks whether this request may enable thinking; loads a model that was never loaded.
 ///
 /// # Errors
-/// 400 in Ollama's words when the model has none.
+/// 400 in Ollama's words when the model does not support it.
 pub(super) async fn check_thinking(
     client: &Client,
     fields: &Fields<'_>,
@@ -250,14 +250,14 @@ pub(super) async fn check_thinking(
     if options.thinking != Some(true) {
         return Ok(());
     }
-    let facts = match models::facts(&client.daemon) {
+    let facts = match models::facts(&client.shared) {
         Some(facts) => facts,
         None => Arc::clone(&hold(client).await?.ready.facts),
     };
     if thinks(&facts) {
         return Ok(());
     }
-    let name = fields.text("model")?.map_or_else(|| ModelCard::current(&client.daemon).tagged(), str::to_owned);
+    let name = fields.text("model")?.map_or_else(|| ModelCard::current(&client.shared).tagged(), str::to_owned);
     let name = models::excerpt(&name);
     Err(Refusal::invalid_field("think", format!("\"{name}\" does not support thinking")))
 }

@@ -1,4 +1,4 @@
-//! How an answer is made, in Ollama's words: `options`, of which unknown ones are ignored.
+//! Generation options in Ollama's format: `options`; unknown ones are ignored.
 
 use beast_protocol::Generate;
 
@@ -6,19 +6,19 @@ use crate::http::fields::Fields;
 use crate::http::openai;
 use crate::http::refusal::Refusal;
 
-/// Texts that may end an answer.
+/// Most stop strings.
 const MAX_STOPS: usize = 64;
-/// Alternatives of a token.
+/// Most alternatives per token.
 const MAX_TOP_LOGPROBS: i64 = 20;
 
-/// Reads `options`, and `logprobs` beside them. `n_ctx` is the context that there is.
+/// Reads `options`, and `logprobs` beside them. `n_ctx` is the actual context.
 pub(super) fn read(fields: &Fields<'_>, n_ctx: usize) -> Result<Generate, Refusal> {
     let empty = serde_json::Map::new();
     let object = fields.object("options")?.unwrap_or(&empty);
     let options = Fields::within(object, "options.");
     let wanted = options.integer("num_ctx", 0..=i64::from(u32::MAX))?.and_then(|n| usize::try_from(n).ok());
     if let Some(num_ctx) = wanted.filter(|&wanted| wanted > n_ctx) {
-        tracing::info!(num_ctx, n_ctx, "num_ctx is capped: the context of a loaded model stays as it is");
+        tracing::info!(num_ctx, n_ctx, "num_ctx exceeds the context of the loaded model and is ignored");
     }
     let mut stop = options.texts("stop", MAX_STOPS)?;
     stop.retain(|text| !text.is_empty());
@@ -33,7 +33,7 @@ pub(super) fn read(fields: &Fields<'_>, n_ctx: usize) -> Result<Generate, Refusa
     })
 }
 
-/// -1 is no limit, -2 the rest of the context; 0 is no limit to Ollama as well.
+/// -1 is no limit, -2 the rest of the context; 0 is no limit in Ollama as well.
 fn max_tokens(options: &Fields<'_>) -> Result<Option<u32>, Refusal> {
     let n = options.integer("num_predict", -2..=i64::from(i32::MAX))?;
     Ok(n.map(|n| if n > 0 { u32::try_from(n).unwrap_or(u32::MAX) } else { u32::MAX }))

@@ -16,12 +16,12 @@ use crate::http::resumable;
 use crate::http::stream::{self, Script, data};
 use crate::http::vocabulary::hold;
 
-/// Answers of one request.
+/// Most answers per request.
 const MAX_CHOICES: i64 = 64;
-/// Alternatives of a token.
+/// Most alternatives per token.
 const MAX_TOP_LOGPROBS: i64 = 20;
 
-/// What is wanted besides the answer itself.
+/// Options besides the generation itself.
 #[derive(Debug, Clone, Copy)]
 struct Wishes {
     n_choices: usize,
@@ -35,7 +35,7 @@ struct Wishes {
 /// Answers a request.
 pub(crate) async fn answer(asked: Asked) -> Result<Reply, Refusal> {
     let fields = Fields::new(&asked.body);
-    models::check_name(&asked.client.daemon, fields.text("model")?)?;
+    models::check_name(&asked.client.shared, fields.text("model")?)?;
     let wishes = wishes(&fields)?;
     let request = Generate { priority: super::priority(&asked.headers)?, ..generate(&fields)? };
     let verbose = verbose(&asked, &request).await?;
@@ -45,7 +45,7 @@ pub(crate) async fn answer(asked: Asked) -> Result<Reply, Refusal> {
         let script = Chunks::new(identity.clone(), wishes, verbose);
         return resumable::begin(&asked, id, requests, identity, script).await;
     }
-    let answers = Answers::begin(&asked.client.daemon, requests).await?;
+    let answers = Answers::begin(&asked.client.shared, requests).await?;
     if wishes.is_stream {
         return Ok(stream::reply(answers, Chunks::new(identity, wishes, verbose), asked.client.line));
     }
@@ -58,7 +58,7 @@ pub(crate) async fn answer(asked: Asked) -> Result<Reply, Refusal> {
     .await)
 }
 
-/// What llama-server tells who asks for `verbose`: the prompt as the model gets it.
+/// llama-server's addition for `verbose`: the rendered prompt.
 async fn verbose(asked: &Asked, request: &Generate) -> Result<Option<Value>, Refusal> {
     if !Fields::new(&asked.body).flag("verbose")?.unwrap_or(false) {
         return Ok(None);
@@ -76,14 +76,17 @@ fn with_verbose(mut body: Value, verbose: Option<Value>) -> Value {
     body
 }
 
-/// The same request several times; with a seed, each has its own.
+/// Copies of the same request; with a seed, each gets its own.
 ///
 /// # Errors
-/// 400 when the copies would take more memory than a prompt that can be answered.
+/// 400 when the copies would take more memory than any answerable prompt.
 pub(super) fn choices(request: Generate, n: usize) -> Result<Vec<Generate>, Refusal> {
     const MAX_COPIED: usize = 64 * 1024 * 1024;
     if n > 1 && request.n_bytes().saturating_mul(n) > MAX_COPIED {
-        return Err(Refusal::invalid_field("n", "invalid n: too many answers to so large a request; try: n = 1"));
+        return Err(Refusal::invalid_field(
+            "n",
+            "invalid n: too many answers for a request of this size; try: set n to 1",
+        ));
     }
     let mut requests = vec![request; n];
     for (n, request) in (0..).zip(&mut requests) {
@@ -92,7 +95,7 @@ pub(super) fn choices(request: Generate, n: usize) -> Result<Vec<Generate>, Refu
     Ok(requests)
 }
 
-/// What tells a streamed answer, for one that goes on.
+/// Builds the script of a streamed answer.
 pub(crate) fn script(fields: &Fields<'_>, identity: Identity) -> Result<Chunks, Refusal> {
     Ok(Chunks::new(identity, wishes(fields)?, None))
 }
@@ -109,7 +112,7 @@ fn wishes(fields: &Fields<'_>) -> Result<Wishes, Refusal> {
     })
 }
 
-/// Reads a conversation and how it goes on.
+/// Reads a conversation and its options.
 pub(crate) fn generate(fields: &Fields<'_>) -> Result<Generate, Refusal> {
     let messages = super::messages(fields)?;
     let has_logprobs = fields.flag("logprobs")?.unwrap_or(false);
@@ -136,7 +139,7 @@ pub(crate) fn generate(fields: &Fields<'_>) -> Result<Generate, Refusal> {
     })
 }
 
-/// Texts that end the answer; an empty one says nothing.
+/// Stop strings; empty ones are ignored.
 pub(crate) fn stop(fields: &Fields<'_>) -> Result<Vec<String>, Refusal> {
     const MAX_STOPS: usize = 64;
     let mut stop = fields.texts("stop", MAX_STOPS)?;
@@ -144,7 +147,7 @@ pub(crate) fn stop(fields: &Fields<'_>) -> Result<Vec<String>, Refusal> {
     Ok(stop)
 }
 
-/// The first of these fields that is there; -1 is no limit but the context.
+/// The first of these fields that is present; -1 is limited only by the context.
 pub(crate) fn max_tokens(fields: &Fields<'_>, names: &[&str]) -> Result<Option<u32>, Refusal> {
     for name in names {
         match fields.integer(name, -1..=i64::from(i32::MAX))? {
@@ -164,7 +167,7 @@ fn template(fields: &Fields<'_>, messages: &[beast_protocol::Message]) -> Result
         && is_assistants(one)
         && is_assistants(last)
     {
-        return Err(Refusal::invalid_field("messages", "only one message of the assistant can be continued"));
+        return Err(Refusal::invalid_field("messages", "only one assistant message can be continued"));
     }
     let continues = fields.flag("continue_final_message")?;
     if continues == Some(true) && fields.flag("add_generation_prompt")? == Some(true) {
@@ -172,10 +175,10 @@ fn template(fields: &Fields<'_>, messages: &[beast_protocol::Message]) -> Result
     }
     let is_last = messages.last().is_some_and(is_assistants);
     if continues == Some(true) && !is_last {
-        return Err(Refusal::invalid_field("continue_final_message", "the last message is not the assistant's"));
+        return Err(Refusal::invalid_field("continue_final_message", "the last message is not an assistant message"));
     }
     let mut variables = fields.object("chat_template_kwargs")?.cloned().unwrap_or_default();
-    // The conversation is meant as it stands, also where its last message is the assistant's.
+    // The conversation is taken as it is, even if its last message is the assistant's.
     let is_finished = fields.flag("add_generation_prompt")? == Some(false);
     if is_finished {
         variables.insert("add_generation_prompt".into(), false.into());
@@ -221,7 +224,7 @@ fn choice(index: usize, answer: &Answer, wishes: Wishes) -> Value {
     })
 }
 
-/// The answers as they come.
+/// Streamed answers.
 pub(crate) struct Chunks {
     identity: Identity,
     wishes: Wishes,
@@ -230,7 +233,7 @@ pub(crate) struct Chunks {
     usages: Vec<Usage>,
     timings: Option<Value>,
     live: Vec<Live>,
-    /// Told with the first chunk.
+    /// Sent with the first chunk.
     verbose: Option<Value>,
 }
 
@@ -293,7 +296,7 @@ impl Chunks {
                     json!({ "tool_calls": [{ "index": call, "function": { "arguments": text } }] })
                 }
             };
-            // They belong to the piece, not to each of its parts.
+            // They belong to the piece, not to each of its deltas.
             self.chunk(index, delta, probabilities.take(), None, out);
         }
     }

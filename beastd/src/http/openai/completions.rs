@@ -1,4 +1,4 @@
-//! `/v1/completions`: a prompt that is continued as it is.
+//! `/v1/completions`: continues a prompt as it is.
 
 use beast_protocol::{Delta, Event, Generate, Logprob, RawPrompt, TokenLogprob, Usage};
 use hyper::StatusCode;
@@ -14,21 +14,21 @@ use crate::http::models;
 use crate::http::refusal::{Dialect, Refusal};
 use crate::http::stream::{self, Script, data};
 
-/// Answers of one request: its prompts times `n`.
+/// Most answers per request: prompts times `n`.
 const MAX_CHOICES: usize = 64;
-/// Alternatives of a token.
+/// Most alternatives per token.
 const MAX_LOGPROBS: i64 = 20;
 
 /// Answers a request.
 pub(crate) async fn answer(asked: Asked) -> Result<Reply, Refusal> {
     let fields = Fields::new(&asked.body);
-    models::check_name(&asked.client.daemon, fields.text("model")?)?;
+    models::check_name(&asked.client.shared, fields.text("model")?)?;
     let Streaming { is_stream, has_usage } = super::streaming(&fields)?;
     let request = Generate { priority: super::priority(&asked.headers)?, ..generate(&fields)? };
     let n = usize::try_from(fields.integer("n", 1..=64)?.unwrap_or(1)).unwrap_or(1);
     let prompts = prompts(&fields)?;
     if prompts.len() * n > MAX_CHOICES {
-        return Err(Refusal::invalid_field("n", format!("invalid n: at most {MAX_CHOICES} answers of one request")));
+        return Err(Refusal::invalid_field("n", format!("invalid n: at most {MAX_CHOICES} answers per request")));
     }
     let echoes = echoes(&fields, &prompts, n)?;
     let mut requests = Vec::new();
@@ -36,7 +36,7 @@ pub(crate) async fn answer(asked: Asked) -> Result<Reply, Refusal> {
         requests.extend(choices(Generate { raw: Some(prompt), ..request.clone() }, n)?);
     }
     let n_answers = requests.len();
-    let answers = Answers::begin(&asked.client.daemon, requests).await?;
+    let answers = Answers::begin(&asked.client.shared, requests).await?;
     let identity = Identity::new("cmpl", "text_completion", String::new());
     if is_stream {
         let usages = vec![Usage::default(); n_answers];
@@ -61,7 +61,7 @@ pub(crate) async fn answer(asked: Asked) -> Result<Reply, Refusal> {
     .await)
 }
 
-/// Several prompts are all paid for, several answers to one are not.
+/// Each prompt counts in the usage, several answers to one do not.
 fn total(usages: &[Usage], n: usize) -> Value {
     let mut total = usage(usages);
     let prompt: u32 = usages.iter().step_by(n).map(|usage| usage.n_prompt).sum();
@@ -73,7 +73,7 @@ fn total(usages: &[Usage], n: usize) -> Value {
 
 fn generate(fields: &Fields<'_>) -> Result<Generate, Refusal> {
     if fields.text("suffix")?.is_some_and(|suffix| !suffix.is_empty()) {
-        return Err(Refusal::invalid_field("suffix", "suffix is not supported; try: without it"));
+        return Err(Refusal::invalid_field("suffix", "suffix is not supported; try: leave it out"));
     }
     Ok(Generate {
         sampling: super::sampling(fields, 2.0)?,
@@ -82,7 +82,7 @@ fn generate(fields: &Fields<'_>) -> Result<Generate, Refusal> {
         ignore_eos: fields.flag("ignore_eos")?.unwrap_or(false),
         constraint: super::constraint(fields)?,
         logprobs: match fields.value("logprobs") {
-            // Some clients send chat's flag here.
+            // Some clients send the chat route's flag here.
             Some(Value::Bool(wanted)) => wanted.then_some(0),
             _ => fields.integer("logprobs", 0..=MAX_LOGPROBS)?.and_then(|n| u32::try_from(n).ok()),
         },
@@ -90,7 +90,7 @@ fn generate(fields: &Fields<'_>) -> Result<Generate, Refusal> {
     })
 }
 
-/// A text, texts, tokens, or lists of tokens.
+/// A string, strings, tokens, or arrays of tokens.
 fn prompts(fields: &Fields<'_>) -> Result<Vec<RawPrompt>, Refusal> {
     let wrong = || fields.wrong("prompt", "a string, tokens, or an array of those");
     match fields.value("prompt") {
@@ -122,7 +122,7 @@ fn echoes(fields: &Fields<'_>, prompts: &[RawPrompt], n: usize) -> Result<Vec<St
     let echo = |prompt: &RawPrompt| match prompt {
         RawPrompt::Text(text) if is_wanted => Ok(text.clone()),
         RawPrompt::Tokens(_) if is_wanted => {
-            Err(Refusal::invalid_field("echo", "echo needs a prompt of text; try: a string"))
+            Err(Refusal::invalid_field("echo", "echo needs a text prompt; try: send a string"))
         }
         _ => Ok(String::new()),
     };
@@ -134,7 +134,7 @@ fn choice(index: usize, text: &str, logprobs: Value, finish: Option<&str>) -> Va
     json!({ "index": index, "text": text, "logprobs": logprobs, "finish_reason": finish })
 }
 
-/// `offset` is where the first token begins, in characters of the text.
+/// `offset` is the position of the first token, in characters of the text.
 fn logprobs(all: &[TokenLogprob], mut offset: usize) -> Value {
     if all.is_empty() {
         return Value::Null;
@@ -153,7 +153,7 @@ fn logprobs(all: &[TokenLogprob], mut offset: usize) -> Value {
     json!({ "tokens": tokens, "token_logprobs": values, "top_logprobs": tops, "text_offset": offsets })
 }
 
-/// The answers as they come.
+/// Streamed answers.
 struct Chunks {
     identity: Identity,
     has_usage: bool,

@@ -1,4 +1,4 @@
-//! `/v1/embeddings` in OpenAI's words, `/embeddings` and `/embedding` in llama-server's.
+//! `/v1/embeddings` in OpenAI's format, `/embeddings` and `/embedding` in llama-server's.
 
 use std::sync::Arc;
 
@@ -17,10 +17,10 @@ use crate::http::refusal::{Dialect, Refusal};
 use crate::http::vocabulary::{Held, hold};
 use crate::http::{models, prompts, stream};
 
-/// Most texts of one request, OpenAI's own bound.
+/// Most texts per request, as in OpenAI's API.
 const MAX_INPUTS: usize = 2048;
 
-/// How the numbers are written.
+/// Encoding of the numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Format {
     Float,
@@ -28,7 +28,7 @@ enum Format {
     Base64,
 }
 
-/// Whose words are used.
+/// The format of the response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Shape {
     OpenAi,
@@ -45,15 +45,15 @@ struct Wishes {
 /// Answers a request.
 pub(crate) async fn answer(asked: Asked, shape: Shape) -> Result<Reply, Refusal> {
     let fields = Fields::new(&asked.body);
-    models::check_name(&asked.client.daemon, fields.text("model")?)?;
+    models::check_name(&asked.client.shared, fields.text("model")?)?;
     let wishes = wishes(&fields, shape)?;
     let held = hold(&asked.client).await?;
     let (client, body) = (asked.client, asked.body);
     let inputs = held.beside(move |admission| inputs(&Fields::new(&body), admission.vocab())).await?;
-    let (line, daemon) = (client.line, Arc::clone(&client.daemon));
+    let (line, shared) = (client.line, Arc::clone(&client.shared));
     let computing = async move {
         let n_tokens: usize = inputs.iter().map(Vec::len).sum();
-        let outcome = daemon.worker.embed(inputs).await.map_err(refusal);
+        let outcome = shared.worker.embed(inputs).await.map_err(refusal);
         let body = outcome.and_then(|vectors| body_of(&vectors, n_tokens, &held, wishes));
         match body {
             Ok(body) => json_reply(StatusCode::OK, &body),
@@ -63,7 +63,7 @@ pub(crate) async fn answer(asked: Asked, shape: Shape) -> Result<Reply, Refusal>
     Ok(stream::whole(&line, computing).await)
 }
 
-/// Of several texts, the worker's words say which is too long.
+/// With several texts, the worker's message says which one is too long.
 fn refusal(error: WireError) -> Refusal {
     let message = error.message.clone();
     let refusal = Refusal::from(error);
@@ -77,7 +77,7 @@ fn wishes(fields: &Fields<'_>, shape: Shape) -> Result<Wishes, Refusal> {
         Some(_) => return Err(fields.wrong("encoding_format", "float or base64")),
     };
     let n_dimensions = fields.integer("dimensions", 1..=i64::from(i32::MAX))?;
-    // llama-server's older name for the input asks for its shape as well.
+    // llama-server's older field for the input implies its older response format.
     let shape = if fields.has("input") { shape } else { Shape::Llama };
     Ok(Wishes { format, n_dimensions, shape })
 }
@@ -95,7 +95,8 @@ fn inputs(fields: &Fields<'_>, vocab: &dyn Vocab) -> Result<Vec<Vec<Token>>, Ref
 fn body_of(vectors: &[Vec<f32>], n_tokens: usize, held: &Held, wishes: Wishes) -> Result<Value, Refusal> {
     let n_dimensions = vectors.first().map_or(0, Vec::len);
     if wishes.n_dimensions.is_some_and(|wanted| usize::try_from(wanted) != Ok(n_dimensions)) {
-        let text = format!("invalid dimensions: embeddings of this model have {n_dimensions}; try: without dimensions");
+        let text =
+            format!("invalid dimensions: embeddings of this model have {n_dimensions}; try: leave dimensions out");
         return Err(Refusal::invalid_field("dimensions", text));
     }
     let each = vectors.iter().enumerate();
@@ -108,7 +109,7 @@ fn body_of(vectors: &[Vec<f32>], n_tokens: usize, held: &Held, wishes: Wishes) -
             "model": held.ready.model.name,
             "usage": { "prompt_tokens": n_tokens, "total_tokens": n_tokens },
         }),
-        // One vector for each token it could have; ours are pooled.
+        // It could hold one vector per token; ours are pooled.
         Shape::Llama => each
             .map(|(index, vector)| json!({ "index": index, "embedding": [written(vector, wishes.format)] }))
             .collect(),
@@ -133,7 +134,7 @@ mod tests {
     fn numbers_are_written_as_they_are_asked_for() {
         let vector = [0.5, -1.0];
         assert_eq!(written(&vector, Format::Float), json!([0.5, -1.0]));
-        // 0x3f000000 and 0xbf800000, the low byte first.
+        // 0x3f000000 and 0xbf800000, low byte first.
         assert_eq!(written(&vector, Format::Base64), json!("AAAAPwAAgL8="));
     }
 

@@ -1,4 +1,4 @@
-//! Messages of a conversation in OpenAI's words.
+//! Messages of a conversation in OpenAI's format.
 
 use beast_protocol::{Message, Role, ToolCall};
 use serde_json::{Map, Value};
@@ -64,7 +64,7 @@ fn text_of<'a>(fields: &Fields<'_>, part: &'a Value) -> Result<&'a str, Refusal>
         Some("refusal") => part.get("refusal"),
         Some("image_url" | "input_image" | "input_audio" | "file" | "input_file" | "video_url") => {
             let what = kind.unwrap_or_default().trim_start_matches("input_").trim_end_matches("_url");
-            let text = format!("{what} input is not supported by this model; try: text only");
+            let text = format!("{what} input is not supported by this model; try: send text only");
             return Err(Refusal::invalid_field("messages", text));
         }
         _ => None,
@@ -87,7 +87,7 @@ fn call(value: &Value) -> Option<ToolCall> {
     })
 }
 
-/// OpenAI's are text, Ollama's an object.
+/// OpenAI's are a string, Ollama's an object.
 fn arguments(function: &Map<String, Value>) -> Option<String> {
     match function.get("arguments") {
         None | Some(Value::Null) => Some("{}".into()),

@@ -20,13 +20,13 @@ pub(crate) use messages::messages;
 pub(crate) use params::{Streaming, constraint, priority, sampling, streaming};
 pub(crate) use tools::{choice, flat_functions, functions};
 
-/// What one HTTP answer is called in all its parts.
+/// The id and names that all parts of one answer repeat.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Identity {
     id: String,
     created: u64,
     object: Cow<'static, str>,
-    /// The true name of the model; known when the answer begins.
+    /// The actual name of the model; known when the answer starts.
     pub(crate) model: String,
 }
 
@@ -35,7 +35,7 @@ impl Identity {
         Self { id: format!("{prefix}-{}", super::ids::random_id(24)), created: now_s(), object: object.into(), model }
     }
 
-    /// A part of the answer, without its choices.
+    /// A part of the answer, without choices.
     pub(crate) fn part(&self) -> Value {
         json!({
             "id": self.id,
@@ -53,12 +53,12 @@ pub(crate) fn now_s() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs())
 }
 
-/// Begins with a `b`, as clients of llama-server expect.
+/// Starts with a `b`, as clients of llama-server expect.
 pub(crate) fn fingerprint() -> String {
-    format!("beast-{}", crate::daemon::VERSION)
+    format!("beast-{}", crate::shared::VERSION)
 }
 
-/// OpenAI's word for the end of an answer.
+/// OpenAI's name for a finish reason.
 pub(crate) fn finish_reason(reason: Option<FinishReason>, has_calls: bool) -> &'static str {
     match reason {
         Some(reason) if reason.is_cut() => "length",
@@ -67,7 +67,7 @@ pub(crate) fn finish_reason(reason: Option<FinishReason>, has_calls: bool) -> &'
     }
 }
 
-/// The sum of all answers; the prompt counts once, as it is computed once.
+/// The total of all answers; the prompt counts once, as it is computed once.
 pub(crate) fn usage(usages: &[Usage]) -> Value {
     let prompt = usages.first().map_or(0, |usage| usage.n_prompt);
     let cached = usages.first().map_or(0, |usage| usage.n_cached);
@@ -80,14 +80,14 @@ pub(crate) fn usage(usages: &[Usage]) -> Value {
     })
 }
 
-/// llama-server's `timings`, milliseconds and tokens a second.
+/// llama-server's `timings`: milliseconds, and tokens per second.
 pub(crate) fn timings(usage: &Usage, timings: &Timings) -> Value {
     let ms = |us: u64| us as f64 / 1000.0;
     let n_prompt = usage.n_prompt.saturating_sub(usage.n_cached);
     let (prompt_ms, predicted_ms) = (ms(timings.prefill_us), ms(timings.decode_us));
     let per_token = |ms: f64, n: u32| if n == 0 { 0.0 } else { ms / f64::from(n) };
     let per_second = |ms: f64, n: u32| if ms > 0.0 { 1000.0 / ms * f64::from(n) } else { 0.0 };
-    // The first token comes with the last step of the prompt: decoding begins after it.
+    // The first token comes with the last prefill step; decoding starts after it.
     let n_decoded = usage.n_generated.saturating_sub(1);
     let mut value = json!({
         "cache_n": usage.n_cached,
@@ -127,12 +127,12 @@ pub(crate) fn logprobs(tokens: &[TokenLogprob]) -> Value {
     json!({ "content": content, "refusal": null })
 }
 
-/// JSON has no infinity; OpenAI writes -9999 for what is all but impossible.
+/// JSON has no infinity; OpenAI writes -9999 for a nearly impossible token.
 pub(crate) fn finite(logprob: f32) -> f32 {
     if logprob.is_finite() { logprob.min(0.0) } else { -9999.0 }
 }
 
-/// A whole call of a function.
+/// A complete function call.
 pub(crate) fn tool_call(call: &ToolCall) -> Value {
     json!({
         "id": call.id,

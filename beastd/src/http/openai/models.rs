@@ -1,4 +1,4 @@
-//! `/v1/models`: which model answers, and its context in every spelling that clients look for.
+//! `/v1/models`: the current model, and its context under every name that clients look for.
 
 use hyper::StatusCode;
 use serde_json::{Value, json};
@@ -10,11 +10,11 @@ use crate::http::refusal::Refusal;
 
 /// All models.
 pub(crate) fn list(asked: &Asked) -> Reply {
-    let card = ModelCard::current(&asked.client.daemon);
+    let card = ModelCard::current(&asked.client.shared);
     let body = json!({
         "object": "list",
         "data": [describe(&card, asked)],
-        // Ollama's clients look here, at this path too.
+        // Ollama clients look here, at this path too.
         "models": [{ "name": card.id, "model": card.id, "capabilities": capabilities() }],
     });
     json_reply(StatusCode::OK, &body)
@@ -22,17 +22,17 @@ pub(crate) fn list(asked: &Asked) -> Reply {
 
 pub(crate) fn one(asked: &Asked) -> Result<Reply, Refusal> {
     let name = name_in(&asked.path);
-    let card = ModelCard::current(&asked.client.daemon);
+    let card = ModelCard::current(&asked.client.shared);
     if card.is_called(&name) { Ok(json_reply(StatusCode::OK, &describe(&card, asked))) } else { Err(unknown(&name)) }
 }
 
-/// The model that a path names.
+/// The model named by a path.
 pub(crate) fn name_in(path: &str) -> String {
     percent_decoded(path.trim_start_matches("/v1").trim_start_matches("/models/"))
 }
 
 fn describe(card: &ModelCard, asked: &Asked) -> Value {
-    let n_ctx = card.model.as_ref().map_or(asked.client.daemon.config().n_ctx, |model| model.n_ctx as usize);
+    let n_ctx = card.model.as_ref().map_or(asked.client.shared.config().n_ctx, |model| model.n_ctx as usize);
     let model = card.model.as_ref();
     json!({
         "id": card.id,
@@ -57,7 +57,7 @@ fn capabilities() -> Value {
     json!(["completion", "chat", "tools", "embedding"])
 }
 
-/// Names have slashes, which some clients escape.
+/// Names contain slashes, which some clients escape.
 pub(crate) fn percent_decoded(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();

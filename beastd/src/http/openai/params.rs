@@ -1,4 +1,4 @@
-//! How an answer is made, in OpenAI's words and in llama-server's, which its clients use beside them.
+//! Generation options in OpenAI's format, with llama-server's additions, which its clients use beside them.
 
 use beast_protocol::{Constraint, Priority, Sampling};
 use hyper::header::HeaderMap;
@@ -7,14 +7,14 @@ use serde_json::{Value, json};
 use crate::http::fields::{Fields, whole_number};
 use crate::http::refusal::Refusal;
 
-/// Reads all of sampling; `max_temp` is where the dialect ends.
+/// Reads all sampling parameters; `max_temp` is the dialect's limit.
 pub(crate) fn sampling(fields: &Fields<'_>, max_temp: f64) -> Result<Sampling, Refusal> {
     let as_u32 = |n: i64| u32::try_from(n).unwrap_or(0);
     Ok(Sampling {
         temp: fields.number("temperature", 0.0..=max_temp)?,
-        // Nothing but the likeliest token is what 0 means to those who write it.
+        // A value of 0 is meant as greedy.
         top_p: fields.number("top_p", 0.0..=1.0)?.map(|top_p| top_p.max(f32::MIN_POSITIVE)),
-        // -1 is everything in other servers.
+        // -1 means all tokens in other servers.
         top_k: fields.integer("top_k", -1..=i64::from(i32::MAX))?.map(as_u32),
         min_p: fields.number("min_p", 0.0..=1.0)?,
         seed: fields.integer("seed", i64::MIN..=i64::MAX)?.and_then(seed),
@@ -37,7 +37,7 @@ fn seed(n: i64) -> Option<u32> {
     if n == -1 || n == RANDOM {
         return None;
     }
-    // Any 64-bit number is a seed to OpenAI; both halves count.
+    // OpenAI accepts any 64-bit seed; both halves count.
     let [low, high] = [n.cast_unsigned() & 0xffff_ffff, n.cast_unsigned() >> 32];
     u32::try_from(low ^ high).ok()
 }
@@ -69,7 +69,7 @@ fn logit_bias(fields: &Fields<'_>) -> Result<Vec<(i32, f32)>, Refusal> {
     }
 }
 
-/// How an answer is sent.
+/// How to send an answer.
 pub(crate) struct Streaming {
     pub(crate) is_stream: bool,
     /// Whether a stream ends with its usage.
@@ -90,7 +90,7 @@ pub(crate) fn streaming(fields: &Fields<'_>) -> Result<Streaming, Refusal> {
     Ok(Streaming { is_stream, has_usage })
 }
 
-/// Reads what the answer must look like: `response_format`, or llama-server's `json_schema` and `grammar`.
+/// Reads constraints: `response_format`, or llama-server's `json_schema` and `grammar`.
 pub(crate) fn constraint(fields: &Fields<'_>) -> Result<Option<Constraint>, Refusal> {
     let of_format = match fields.object("response_format")? {
         None => None,
@@ -119,7 +119,7 @@ pub(crate) fn constraint(fields: &Fields<'_>) -> Result<Option<Constraint>, Refu
     let mut all = [of_format, of_schema, of_grammar].into_iter().flatten();
     match (all.next(), all.next()) {
         (_, Some(_)) => {
-            Err(Refusal::invalid("response_format, json_schema and grammar exclude each other; try: one of them"))
+            Err(Refusal::invalid("response_format, json_schema and grammar exclude each other; try: use one of them"))
         }
         (constraint, None) => Ok(constraint),
     }
@@ -133,7 +133,7 @@ fn schema(fields: &Fields<'_>, value: Option<&Value>) -> Result<Constraint, Refu
     }
 }
 
-/// Reads the header for work that nobody waits for.
+/// Reads the header for background work.
 pub(crate) fn priority(headers: &HeaderMap) -> Result<Priority, Refusal> {
     match headers.get("x-beast-priority").map(|value| value.to_str().unwrap_or("?").trim().to_ascii_lowercase()) {
         None => Ok(Priority::Normal),

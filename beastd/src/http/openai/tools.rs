@@ -1,4 +1,4 @@
-//! Functions that a model may call, in OpenAI's words.
+//! Tools in OpenAI's format.
 
 use beast_protocol::{Function, ToolChoice};
 use serde_json::Value;
@@ -11,7 +11,7 @@ pub(crate) fn functions(fields: &Fields<'_>) -> Result<Vec<Function>, Refusal> {
     read(fields, false)
 }
 
-/// Reads `tools` of the Responses API, where they are functions themselves.
+/// Reads `tools` of the Responses API, where they are functions directly.
 pub(crate) fn flat_functions(fields: &Fields<'_>) -> Result<Vec<Function>, Refusal> {
     read(fields, true)
 }

@@ -1,11 +1,9 @@
-//! What was asked and answered, on disk while it is answered, so that the next daemon can go on after this one was
-//! killed.
+//! Journals on disk: each request with its answer so far, so that the next daemon can resume after a crash.
 //!
-//! A file for each stream, lines of JSON: a head, then an entry for each thing that was said, then one that says that
-//! it is over. Every line is written before the client has it, so a client never knows more than the file; a last line
-//! that was cut off counts as not there. The files hold what users wrote: nobody else may read them. Whoever writes one
-//! holds its lock, so that another daemon leaves it alone. Everything here waits for the disk and is called beside the
-//! sockets' thread; knows no stream but by its id.
+//! One file per stream, JSON lines: a header, an entry per event, then an end marker. Every line is written before the
+//! client gets it, so a client never has more than the file; an incomplete last line is ignored. The files hold users'
+//! text, so no one else may read them. A writer holds the file's lock, so that other daemons leave it alone. Everything
+//! here blocks on the disk and is called off the sockets' thread; knows streams only by id.
 
 use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -15,6 +13,7 @@ use std::time::UNIX_EPOCH;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
+use beast_launchd::lock;
 use beast_protocol::{Event, Priority, decode, encode};
 use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
@@ -31,12 +30,12 @@ const MAX_BYTES: u64 = 256 * 1024 * 1024;
 /// The first line.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Head {
-    /// Of the messages in the entries.
+    /// Version of the messages in the entries.
     pub(super) protocol: u32,
-    /// By which clients name the stream.
+    /// The client's id of the stream.
     pub(super) id: String,
     pub(super) identity: Identity,
-    /// The request, as it came.
+    /// The request as received.
     pub(super) body: Map<String, Value>,
     #[serde(default)]
     pub(super) priority: Priority,
@@ -47,27 +46,27 @@ pub(super) struct Head {
 
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Line {
-    /// What the client gets, as it is on the wire.
+    /// Bytes sent to the client.
     bytes: String,
-    /// What the worker said; none for a sign of life.
+    /// The worker's events; none for a keep-alive.
     event: Option<String>,
     is_last: bool,
 }
 
-/// Something that was said.
+/// One entry.
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) bytes: String,
     pub(super) event: Option<Event>,
 }
 
-/// What a journal holds.
+/// The contents of a journal.
 #[derive(Debug)]
 pub(super) struct Found {
     pub(super) head: Head,
     pub(super) entries: Vec<Entry>,
     pub(super) is_done: bool,
-    /// To write on.
+    /// For appending.
     pub(super) journal: Journal,
 }
 
@@ -78,19 +77,19 @@ pub(super) struct Journal {
 }
 
 impl Journal {
-    /// Begins one, in the place of an older one of the same id.
+    /// Creates one, replacing an older one with the same id.
     pub(super) fn begin(folder: &Path, head: &Head) -> io::Result<Self> {
         DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
         let path = path(folder, &head.id);
         remove(&path)?;
         let mut file = OpenOptions::new().append(true).create_new(true).mode(0o600).open(&path)?;
-        let begun = file.try_lock().map_err(io::Error::from).and_then(|()| file.write_all(line(head)?.as_bytes()));
-        // Half a head is of no use.
+        let begun = lock::take(&file).map_err(io::Error::from).and_then(|()| file.write_all(line(head)?.as_bytes()));
+        // A partial header is useless.
         begun.inspect_err(|_| remove(&path).unwrap_or_default())?;
         Ok(Self { file })
     }
 
-    /// Reads the one of this id, as far as it goes.
+    /// Reads the journal with this id, as far as it is complete.
     pub(super) fn find(folder: &Path, id: &str) -> io::Result<Option<Found>> {
         let Some((file, _)) = open(&path(folder, id))? else { return Ok(None) };
         let Some((head, mut lines)) = begun(&file)?.filter(|(head, _)| head.id == id) else { return Ok(None) };
@@ -100,33 +99,33 @@ impl Journal {
             let event = line.event.map(|event| event_of(&event)).transpose()?;
             entries.push(Entry { bytes: line.bytes, event });
         }
-        // What was cut off goes, so that what is written next is a line of its own. Otherwise its age stays what it is.
+        // Drops an incomplete line, so that new entries start on their own line. Keeps the file's time.
         if file.metadata()?.len() > lines.n_bytes {
             file.set_len(lines.n_bytes)?;
         }
         Ok(Some(Found { head, entries, is_done, journal: Self { file } }))
     }
 
-    /// Writes what is said next: whole lines.
+    /// Appends complete lines.
     pub(super) fn write(&mut self, lines: &str) -> io::Result<()> {
         self.file.write_all(lines.as_bytes())
     }
 }
 
-/// The line for what is said next.
+/// The line for an entry.
 pub(super) fn entry(bytes: &str, event: Option<&Event>, is_last: bool) -> io::Result<String> {
     let event = event.map(|event| encode(event).map(|bytes| STANDARD_NO_PAD.encode(bytes)));
     let event = event.transpose().map_err(io::Error::other)?;
     line(&Line { bytes: bytes.to_owned(), event, is_last })
 }
 
-/// Removes what a client names; whether it was there does not matter.
+/// Removes the journal with this id, if there is one.
 pub(super) fn forget(folder: &Path, id: &str) -> io::Result<()> {
     remove(&path(folder, id))
 }
 
-/// What earlier processes have left, by id, the latest first: at most so many. The rest goes, and so does what is too
-/// old or cannot be read.
+/// Journals of earlier processes by id, latest first, at most this many. Removes the rest, and what is too old or
+/// unreadable.
 pub(super) fn scan(folder: &Path, n_max: usize) -> Vec<(String, Summary)> {
     let mut found = Vec::new();
     for path in fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()) {
@@ -135,7 +134,7 @@ pub(super) fn scan(folder: &Path, n_max: usize) -> Vec<(String, Summary)> {
         }
         match summary(folder, &path) {
             Ok(Some((id, summary))) => found.push((id, summary)),
-            // Another daemon writes it, or it cannot be opened.
+            // Another daemon is writing it, or it cannot be opened.
             Err(error) if error.kind() != io::ErrorKind::InvalidData => {}
             Ok(None) | Err(_) => remove(&path).unwrap_or_default(),
         }
@@ -147,7 +146,7 @@ pub(super) fn scan(folder: &Path, n_max: usize) -> Vec<(String, Summary)> {
     found
 }
 
-/// What there is to know of a journal without its text; `None` for one that is of no use any more.
+/// The facts of a journal without its text; `None` if it is useless.
 fn summary(folder: &Path, place: &Path) -> io::Result<Option<(String, Summary)>> {
     let Some((file, metadata)) = open(place)? else { return Ok(None) };
     let at = written_at(&metadata)?;
@@ -165,9 +164,9 @@ fn summary(folder: &Path, place: &Path) -> io::Result<Option<(String, Summary)>>
     Ok(Some((head.id, summary)))
 }
 
-/// Opens a journal that nobody writes; `None` where there is none.
+/// Opens a journal that no process is writing; `None` if there is none.
 fn open(path: &Path) -> io::Result<Option<(File, Metadata)>> {
-    // Neither a link nor a pipe that somebody has put there.
+    // Rejects links and pipes.
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
     let file = match OpenOptions::new().read(true).append(true).custom_flags(flags.bits().cast_signed()).open(path) {
         Ok(file) => file,
@@ -178,25 +177,25 @@ fn open(path: &Path) -> io::Result<Option<(File, Metadata)>> {
     if !metadata.is_file() {
         return Ok(None);
     }
-    file.try_lock()?;
+    lock::take(&file)?;
     Ok(Some((file, metadata)))
 }
 
-/// Reads the head; `None` when this version cannot go on with what follows.
+/// Reads the header; `None` when this version cannot continue it.
 fn begun(file: &File) -> io::Result<Option<(Head, Lines)>> {
     let mut lines = Lines { reader: BufReader::new(file.try_clone()?.take(MAX_BYTES)), n_bytes: 0 };
     let head = lines.next::<Head>()?.filter(|head| head.protocol == beast_protocol::VERSION);
     Ok(head.map(|head| (head, lines)))
 }
 
-/// When it was last written, in seconds since 1970: when its stream ended, or was interrupted.
+/// When it was last written, in seconds since 1970: the end or interruption of its stream.
 fn written_at(metadata: &Metadata) -> io::Result<u64> {
     Ok(metadata.modified()?.duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs()))
 }
 
 const EXTENSION: &str = "stream";
 
-/// An id may hold anything; its hash is a name.
+/// An id may contain anything, so the name is its hash.
 fn path(folder: &Path, id: &str) -> PathBuf {
     folder.join(hex(&Sha256::digest(id.as_bytes()))).with_extension(EXTENSION)
 }
@@ -219,7 +218,7 @@ fn event_of(text: &str) -> io::Result<Event> {
 
 struct Lines {
     reader: BufReader<io::Take<File>>,
-    /// Of whole lines.
+    /// Bytes in complete lines.
     n_bytes: u64,
 }
 

@@ -1,4 +1,4 @@
-//! What a stream has said so far, for any number of readers. Knows nothing of its name and its journal.
+//! The bytes of a stream so far, for any number of readers. Knows nothing of its id and journal.
 
 use std::sync::Mutex;
 
@@ -29,7 +29,7 @@ struct State {
 pub(super) enum Read {
     More(Bytes),
     End,
-    /// It breaks off here.
+    /// The stream was aborted here.
     Stopped(Refusal),
 }
 
@@ -47,12 +47,12 @@ impl Log {
         if more.is_empty() {
             return;
         }
-        let mut bytes = self.bytes.lock().expect("nobody panics with it");
+        let mut bytes = self.bytes.lock().expect("the lock is never poisoned");
         bytes.extend_from_slice(more);
         self.state.send_modify(|state| state.n_bytes = bytes.len());
     }
 
-    /// Nothing follows, since this second.
+    /// Ended at this second.
     pub(super) fn end(&self, at: u64) {
         self.state.send_modify(|state| state.ended_at = Some(at));
     }
@@ -62,7 +62,7 @@ impl Log {
         self.state.borrow().ended_at
     }
 
-    /// Breaks off what has not ended yet, for this reason. The first one counts.
+    /// Aborts a stream that has not ended, for this reason. The first reason counts.
     pub(super) fn stop(&self, why: Refusal) {
         self.state.send_if_modified(|state| {
             let is_open = state.stopped.is_none();
@@ -73,12 +73,12 @@ impl Log {
         });
     }
 
-    /// Whether nobody wants it any more.
+    /// Whether it has been aborted.
     pub(super) fn is_stopped(&self) -> bool {
         self.state.borrow().stopped.is_some()
     }
 
-    /// Resolves when nobody wants it any more.
+    /// Resolves when it has been aborted.
     pub(super) async fn stopped(&self) {
         let _ = self.state.subscribe().wait_for(|state| state.stopped.is_some()).await;
     }
@@ -87,12 +87,12 @@ impl Log {
     pub(super) async fn read(&self, from: usize) -> Read {
         let mut state = self.state.subscribe();
         let is_over = |state: &State| state.ended_at.is_some() || state.stopped.is_some();
-        // The sender is ours.
+        // We hold the sender.
         let _ = state.wait_for(|state| state.n_bytes > from || is_over(state)).await;
         let State { n_bytes, ended_at, stopped } = state.borrow().clone();
         match stopped {
             _ if n_bytes > from => {
-                Read::More(Bytes::copy_from_slice(&self.bytes.lock().expect("nobody panics with it")[from..]))
+                Read::More(Bytes::copy_from_slice(&self.bytes.lock().expect("the lock is never poisoned")[from..]))
             }
             Some(why) if ended_at.is_none() => Read::Stopped(why),
             _ => Read::End,

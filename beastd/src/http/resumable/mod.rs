@@ -1,9 +1,9 @@
-//! Streams that outlive their connection, and the daemon: a client that names its stream (`X-Conversation-Id`) can come
-//! back for the rest with `GET /v1/stream?conv_id=ID&from=BYTES`, also after the daemon was killed.
+//! Streams that outlive their connection and the daemon: a client that names its stream (`X-Conversation-Id`) can fetch
+//! the rest with `GET /v1/stream?conv_id=ID&from=BYTES`, even after the daemon was killed.
 //!
-//! Routes and header are llama-server's, so that its web page and its clients work here. There a stream lives as long
-//! as the process; here a journal on disk (`journal`) has the request and what was said, and the next daemon goes on
-//! from the last token. `streams` knows them by name, `producer` writes them, `log` holds what readers get.
+//! Routes and header are llama-server's, so that its web page and clients work here. There, a stream lives as long as
+//! the process; here, a journal on disk (`journal`) has the request and the answer so far, and the next daemon resumes
+//! from the last token. `streams` finds them by name, `producer` writes them, `log` holds what readers get.
 
 mod journal;
 mod log;
@@ -17,7 +17,7 @@ use beast_protocol::{Generate, VERSION};
 use hyper::StatusCode;
 use hyper::header::{CACHE_CONTROL, HeaderMap, HeaderValue};
 use serde_json::{Value, json};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use super::answers::Answers;
 use super::asked::Asked;
@@ -34,19 +34,19 @@ pub(crate) use streams::{Announced, Streams};
 
 /// Longest name of a stream.
 const MAX_ID: usize = 256;
-/// Chunks that wait for a reader.
+/// Chunks buffered for a reader.
 const MAX_CHUNKS: usize = 16;
 
-/// A request that will begin a stream can be stopped by its name, from now on.
+/// From now on, a request that will start a stream can be stopped by its name.
 pub(crate) fn announce(streams: &Arc<Streams>, headers: &HeaderMap) -> Option<Announced> {
-    // A name that cannot be one is refused later.
+    // An invalid name is refused later.
     Some(streams.announce(id(headers).ok()??))
 }
 
-/// The name that a client gives its stream.
+/// The client's name for its stream.
 ///
 /// # Errors
-/// 400 when it cannot be one.
+/// 400 when it is invalid.
 pub(crate) fn id(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
     let Some(id) = headers.get("x-conversation-id") else { return Ok(None) };
     let id = id.to_str().unwrap_or_default().trim();
@@ -58,7 +58,7 @@ pub(crate) fn id(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
     Ok(Some(id.to_owned()))
 }
 
-/// Answers a request that names its stream.
+/// Answers a request with a named stream.
 pub(crate) async fn begin(
     asked: &Asked,
     id: String,
@@ -67,21 +67,36 @@ pub(crate) async fn begin(
     script: Chunks,
 ) -> Result<Reply, Refusal> {
     if requests.len() != 1 {
-        return Err(Refusal::invalid_field("n", "a stream with X-Conversation-Id has one answer; try: n = 1"));
+        return Err(Refusal::invalid_field("n", "a stream with X-Conversation-Id has one answer; try: set n to 1"));
     }
-    let (daemon, streams) = (&asked.client.daemon, &asked.client.streams);
-    let priority = requests[0].priority;
-    let answers = Answers::begin(daemon, requests).await?;
-    let log = Arc::new(Log::new(now_s()));
-    // From here on it goes on without its client.
-    let evicted = streams.insert(&id, &log)?;
-    let body = asked.body.clone();
-    let head = Head { protocol: VERSION, id, identity, body, priority, started_at: log.started_at };
-    producer::spawn(streams, &log, answers, script, head, evicted).await;
+    let (shared, streams) = (Arc::clone(&asked.client.shared), Arc::clone(&asked.client.streams));
+    let (body, priority) = (asked.body.clone(), requests[0].priority);
+    // From here on it goes on without its client, which may leave while the model loads.
+    let detached = streams.detach(id.clone())?;
+    let (tell, begun) = oneshot::channel();
+    tokio::spawn(async move {
+        let accepted = detached.unless_stopped(async {
+            let answers = Answers::begin(&shared, requests).await?;
+            let log = Arc::new(Log::new(now_s()));
+            let evicted = streams.insert(&id, &log)?;
+            Ok((answers, log, evicted))
+        });
+        let outcome = match accepted.await {
+            Ok((answers, log, evicted)) => {
+                let head = Head { protocol: VERSION, id, identity, body, priority, started_at: log.started_at };
+                producer::spawn(&streams, &log, answers, script, head, evicted).await;
+                Ok(log)
+            }
+            Err(refusal) => Err(refusal),
+        };
+        // The client may have gone.
+        let _ = tell.send(outcome);
+    });
+    let log = begun.await.unwrap_or_else(|_| Err(streams::cancelled()))?;
     Ok(forward(log, 0, asked.client.line.clone()))
 }
 
-/// `GET /v1/stream`: what was said from a byte on, and what follows.
+/// `GET /v1/stream`: the stream from a byte on, and what follows.
 pub(crate) async fn attach(asked: &Asked) -> Result<Reply, Refusal> {
     let query = query(&asked.query);
     let id = query.get("conv_id").filter(|id| !id.is_empty()).ok_or_else(|| Refusal::invalid("conv_id is missing"))?;
@@ -89,11 +104,11 @@ pub(crate) async fn attach(asked: &Asked) -> Result<Reply, Refusal> {
         None | Some("") => 0,
         Some(from) => from.parse().map_err(|_| Refusal::invalid("invalid from: expected a number of bytes"))?,
     };
-    let log = match asked.client.streams.get(id) {
+    let log = match asked.client.streams.begun(id).await {
         Some(log) => log,
-        None => producer::recover(&asked.client.daemon, &asked.client.streams, id).await?,
+        None => producer::recover(&asked.client.shared, &asked.client.streams, id).await?,
     };
-    // Who has more than was said has it from another stream.
+    // A client with more bytes than there are has them from another stream.
     let n_bytes = log.len();
     if from > n_bytes {
         return Err(Refusal::invalid_field("from", format!("invalid from: the stream has {n_bytes} bytes so far")));
@@ -101,7 +116,7 @@ pub(crate) async fn attach(asked: &Asked) -> Result<Reply, Refusal> {
     Ok(forward(log, from, asked.client.line.clone()))
 }
 
-/// `DELETE /v1/stream`: ends it and forgets it, also one that a request is about to begin.
+/// `DELETE /v1/stream`: stops and removes it, even one that a request is about to start.
 pub(crate) async fn stop(asked: &Asked) -> Result<Reply, Refusal> {
     let query = query(&asked.query);
     let id = query.get("conv_id").filter(|id| !id.is_empty()).ok_or_else(|| Refusal::invalid("conv_id is missing"))?;
@@ -110,11 +125,11 @@ pub(crate) async fn stop(asked: &Asked) -> Result<Reply, Refusal> {
     Ok(reply(StatusCode::NO_CONTENT, "application/json", ""))
 }
 
-/// `POST /v1/streams/lookup`: how far streams are whose names the client knows.
+/// `POST /v1/streams/lookup`: progress of streams whose names the client knows.
 pub(crate) async fn lookup(asked: &Asked) -> Result<Reply, Refusal> {
     let ids = wanted(&asked.body)?;
     let streams = &asked.client.streams;
-    // What is on disk has been looked at.
+    // The disk has been scanned.
     drop(streams.turn().await);
     let mut found = streams.find(|id| is_wanted(&ids, id));
     found.sort_by_key(|(_, summary)| summary.started_at);
@@ -130,7 +145,7 @@ pub(crate) async fn lookup(asked: &Asked) -> Result<Reply, Refusal> {
     Ok(json_reply(StatusCode::OK, &Value::Array(found.collect())))
 }
 
-/// The names of a lookup.
+/// The names in a lookup.
 fn wanted(body: &serde_json::Map<String, Value>) -> Result<HashSet<&str>, Refusal> {
     const NAME: &str = "conversation_ids";
     let fields = Fields::new(body);
@@ -144,7 +159,8 @@ fn is_wanted(ids: &HashSet<&str>, id: &str) -> bool {
     ids.contains(id) || id.match_indices("::").any(|(at, _)| at > 0 && ids.contains(&id[..at]))
 }
 
-/// The reply that reads a stream from a byte on. Its end is the stream's, or an error that says why there is none.
+/// A response that reads a stream from a byte on. It ends with the stream, or with an error that says why there is
+/// none.
 fn forward(log: Arc<Log>, from: usize, line: Line) -> Reply {
     let (chunks, body) = mpsc::channel(MAX_CHUNKS);
     tokio::spawn(async move {

@@ -1,4 +1,4 @@
-//! Writes a stream to its end, whoever reads it: into its journal first, then for its readers. Knows no connection.
+//! Produces a stream to its end, whether or not anyone reads it: journal first, then readers. Knows no connection.
 
 use std::sync::Arc;
 
@@ -10,17 +10,17 @@ use tokio::time::{Instant, sleep_until};
 use super::journal::{self, Found, Head, Journal};
 use super::log::Log;
 use super::streams::{Streams, Summary, cancelled};
-use crate::daemon::Daemon;
 use crate::http::answers::Answers;
 use crate::http::fields::Fields;
 use crate::http::openai::chat::{self, Chunks};
 use crate::http::refusal::Refusal;
 use crate::http::stream::{PING_AFTER, Script};
+use crate::shared::Shared;
 
-/// Events that are written with one call.
+/// Most events per write.
 const MAX_EVENTS: usize = 64;
 
-/// Begins a stream, which goes on by itself. Returns when its head is on disk: whoever is told of it now can come back.
+/// Starts a stream, which runs by itself. Returns once its header is on disk: from then on the client can come back.
 pub(super) async fn spawn(
     streams: &Arc<Streams>,
     log: &Arc<Log>,
@@ -34,24 +34,24 @@ pub(super) async fn spawn(
     tokio::spawn(async move {
         let id = head.id.clone();
         let journal = streams.journal(head, &log).await;
-        // The client may have gone.
+        // The client may be gone.
         let _ = begun.send(());
         if let Some(evicted) = evicted {
             let turn = streams.turn().await;
-            // If it stays, the next start removes it.
+            // If this fails, the next start removes it.
             let _ = streams.remove_files(turn, vec![evicted]).await;
         }
         produce(&streams, &id, &log, answers, script, journal).await;
     });
-    // It is told or has ended.
+    // Its client has been told, or it has ended.
     let _ = has_begun.await;
 }
 
-/// Reads a stream back that another process has begun, and goes on with it if that was interrupted.
+/// Reads back a stream that another process began, and resumes it if it was interrupted.
 ///
 /// # Errors
-/// 404 when there is none; why it cannot go on, which may be otherwise later.
-pub(super) async fn recover(daemon: &Arc<Daemon>, streams: &Arc<Streams>, id: &str) -> Result<Arc<Log>, Refusal> {
+/// 404 when there is none; otherwise why it cannot be resumed, which may change later.
+pub(super) async fn recover(shared: &Arc<Shared>, streams: &Arc<Streams>, id: &str) -> Result<Arc<Log>, Refusal> {
     let unknown = || Refusal::not_found("stream not found or expired");
     let turn = streams.turn().await;
     if let Some(log) = streams.get(id) {
@@ -62,7 +62,7 @@ pub(super) async fn recover(daemon: &Arc<Daemon>, streams: &Arc<Streams>, id: &s
     let read = streams.on_disk(turn, move |folder| Journal::find(folder, &name).map(|found| found.map(replay))).await;
     let (turn, read) = read.ok_or_else(unknown)?;
     let replayed = read.map_err(|error| {
-        tracing::warn!(%error, "a stream cannot be read back");
+        tracing::warn!(%error, "cannot read a stream back");
         unknown()
     })?;
     let Replayed { request, script, journal, bytes, is_done } = replayed.ok_or_else(unknown)??;
@@ -71,33 +71,33 @@ pub(super) async fn recover(daemon: &Arc<Daemon>, streams: &Arc<Streams>, id: &s
     if is_done {
         log.end(summary.at);
     }
-    // Somebody may have deleted it meanwhile.
+    // It may have been deleted meanwhile.
     if !streams.reopen(id, &log) {
         return Err(unknown());
     }
     drop(turn);
     if !is_done {
-        tracing::info!("a stream goes on that another process began");
-        go_on(daemon, streams, id, &log, summary, (request, script, journal)).await?;
+        tracing::info!("resuming a stream that another process began");
+        go_on(shared, streams, id, &log, summary, (request, script, journal)).await?;
     }
     Ok(log)
 }
 
-/// Asks the model for the rest. Like any stream it does that without its client; returns when it is accepted.
+/// Asks the model for the rest. Like any stream, it runs without its client; returns once the request is accepted.
 async fn go_on(
-    daemon: &Arc<Daemon>,
+    shared: &Arc<Shared>,
     streams: &Arc<Streams>,
     id: &str,
     log: &Arc<Log>,
     summary: Summary,
     (request, script, journal): (Generate, Chunks, Journal),
 ) -> Result<(), Refusal> {
-    let (daemon, streams, id, log) = (Arc::clone(daemon), Arc::clone(streams), id.to_owned(), Arc::clone(log));
+    let (shared, streams, id, log) = (Arc::clone(shared), Arc::clone(streams), id.to_owned(), Arc::clone(log));
     let (begun, has_begun) = oneshot::channel();
     tokio::spawn(async move {
         let answers = tokio::select! {
             () = log.stopped() => return,
-            answers = Answers::begin(&daemon, vec![request]) => answers,
+            answers = Answers::begin(&shared, vec![request]) => answers,
         };
         match answers {
             Ok(answers) => {
@@ -105,7 +105,7 @@ async fn go_on(
                 produce(&streams, &id, &log, answers, script, Some(journal)).await;
             }
             Err(error) => {
-                // Its lock, before the next one asks.
+                // Releases its lock before the next client asks.
                 drop(journal);
                 let refusal = Refusal::from(error);
                 streams.put_back(&id, &log, summary);
@@ -117,9 +117,9 @@ async fn go_on(
     has_begun.await.unwrap_or_else(|_| Err(cancelled()))
 }
 
-/// A stream as far as it was told.
+/// A stream so far.
 struct Replayed {
-    /// For the rest.
+    /// Request for the rest.
     request: Generate,
     script: Chunks,
     journal: Journal,
@@ -138,7 +138,7 @@ fn replay(found: Found) -> Result<Replayed, Refusal> {
             resume.text += text;
             resume.tokens.extend(tokens);
         }
-        // Its bytes are there; the script must know what it has said.
+        // Its bytes are already there; the script must know what it has sent.
         script.event(0, event, &mut Vec::new());
     }
     let request =
@@ -146,7 +146,7 @@ fn replay(found: Found) -> Result<Replayed, Refusal> {
     Ok(Replayed { request, script, journal, bytes, is_done })
 }
 
-/// What is said next, before anybody has it.
+/// The next events, before any client has them.
 #[derive(Default)]
 struct Batch {
     /// For readers.
@@ -201,7 +201,7 @@ async fn produce(
             () = log.stopped() => return,
             said = answers.next() => {
                 batch.take(said, &mut script);
-                // While the disk was busy, more was said.
+                // More events arrived while the disk was busy.
                 for _ in 1..MAX_EVENTS {
                     match answers.ready() {
                         Some(said) if !batch.is_last => batch.take(Some(said), &mut script),
@@ -217,7 +217,7 @@ async fn produce(
                     Ok(open) => journal = Some(open),
                     Err(error) => streams.give_up(id, log, &error).await,
                 },
-                // Also while the disk hangs.
+                // Even while the disk hangs.
                 () = log.stopped() => return,
             }
         }
@@ -228,8 +228,8 @@ async fn produce(
     }
 }
 
-/// Writes lines beside the sockets' thread. One call at a time: the order is kept, and what comes meanwhile waits in
-/// the answer's own bounded channel.
+/// Writes lines off the sockets' thread. One call at a time keeps the order, and new events wait in the answer's own
+/// bounded channel.
 async fn write(mut journal: Journal, lines: String) -> std::io::Result<Journal> {
     if lines.is_empty() {
         return Ok(journal);

@@ -1,9 +1,10 @@
-//! Which streams there are: those that this process writes or has written, and those that earlier ones have left on
-//! disk. Knows nothing of what they say.
+//! The registry of streams: those of this process, and those that earlier ones left on disk. Knows nothing of their
+//! contents.
 
 use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -18,35 +19,47 @@ use super::log::Log;
 use crate::http::openai::now_s;
 use crate::http::refusal::Refusal;
 
-/// Seconds for which a stream can be asked for once it has ended or was interrupted, across restarts.
+/// How long an ended or interrupted stream can be fetched, in seconds, across restarts.
 pub(super) const KEPT: u64 = 300;
-/// Streams that are kept at once.
+/// Most streams at once.
 pub(super) const MAX_STREAMS: usize = 64;
 
-/// All streams that can be asked for.
+/// All streams that can be fetched.
 #[derive(Debug)]
 pub(crate) struct Streams {
-    /// Where journals are; none without a home.
+    /// Folder of the journals; `None` without a home directory.
     folder: Option<PathBuf>,
     known: Mutex<HashMap<String, Stream>>,
-    /// Requests that will begin a stream of this name, and how they are told that nobody wants it.
-    announced: Mutex<HashMap<u64, (String, oneshot::Sender<()>)>>,
-    /// Held by whoever makes, reads or removes files, so that files and `known` tell the same.
+    /// Requests that will begin a stream.
+    announced: Mutex<HashMap<u64, Announcement>>,
+    /// One of them has begun it, or never will.
+    settled: Notify,
+    /// Held while files are created, read or removed, so that files and `known` agree.
     turn: Arc<tokio::sync::Mutex<()>>,
-    /// Something will expire.
+    /// Signals a new expiry time.
     changed: Notify,
-    /// Whether the log has been told that journals cannot be written.
+    /// Whether the failure to write journals has been logged.
     is_failing: AtomicBool,
+}
+
+#[derive(Debug)]
+struct Announcement {
+    /// The name of its stream.
+    id: String,
+    /// Tells it that nobody wants it; none when it has been told.
+    stop: Option<oneshot::Sender<()>>,
+    /// Since when it goes on without its client, in seconds since 1970.
+    since: Option<u64>,
 }
 
 #[derive(Debug)]
 enum Stream {
     Open(Arc<Log>),
-    /// On disk alone.
+    /// Only on disk.
     Stored(Summary),
 }
 
-/// What is known of a stream without its text.
+/// Facts of a stream without its text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Summary {
     pub(super) started_at: u64,
@@ -69,7 +82,7 @@ impl Stream {
         }
     }
 
-    /// Since when it waits for somebody to come back; `None` while it is written.
+    /// Since when it has been waiting for a client; `None` while it is written.
     fn at_rest_since(&self) -> Option<u64> {
         match self {
             Self::Stored(summary) => Some(summary.at),
@@ -82,17 +95,17 @@ impl Stream {
     }
 }
 
-/// Whether the time of a stream is over. A clock that was set back makes no stream immortal.
+/// Whether a stream has expired. Setting the clock back makes no stream immortal.
 pub(super) fn is_expired(at: u64, now: u64) -> bool {
     now.abs_diff(at) >= KEPT
 }
 
-/// The only user of the files.
+/// Exclusive access to the files.
 pub(super) type Turn = OwnedMutexGuard<()>;
 
 impl Streams {
-    /// Those of this folder. What earlier processes have left is looked at beside the caller, before anybody else has a
-    /// turn.
+    /// The streams of this folder. The journals of earlier processes are scanned off the caller's thread, before any
+    /// other access.
     pub(crate) fn open(folder: Option<PathBuf>) -> Arc<Self> {
         let turn = Arc::new(tokio::sync::Mutex::default());
         let first = Arc::clone(&turn).try_lock_owned();
@@ -100,6 +113,7 @@ impl Streams {
             folder,
             known: Mutex::default(),
             announced: Mutex::default(),
+            settled: Notify::new(),
             turn,
             changed: Notify::new(),
             is_failing: AtomicBool::new(false),
@@ -121,16 +135,27 @@ impl Streams {
     }
 
     fn known(&self) -> MutexGuard<'_, HashMap<String, Stream>> {
-        self.known.lock().expect("nobody panics with it")
+        self.known.lock().expect("the lock is never poisoned")
     }
 
-    /// Waits until nobody else uses the files.
+    fn announced(&self) -> MutexGuard<'_, HashMap<u64, Announcement>> {
+        self.announced.lock().expect("the lock is never poisoned")
+    }
+
+    /// Those that wait for their model without their client, and since when.
+    fn waiting(&self) -> HashMap<String, u64> {
+        let announced = self.announced();
+        let waiting = announced.values().filter(|announcement| announcement.stop.is_some());
+        waiting.filter_map(|announcement| Some((announcement.id.clone(), announcement.since?))).collect()
+    }
+
+    /// Waits for exclusive access to the files.
     pub(super) async fn turn(&self) -> Turn {
         Arc::clone(&self.turn).lock_owned().await
     }
 
-    /// Does something with the folder beside the sockets' thread; nobody else has a turn meanwhile, also when the
-    /// caller goes. `None` without a folder.
+    /// Runs something with the folder off the sockets' thread, exclusively, even if the caller is dropped. `None`
+    /// without a folder.
     pub(super) async fn on_disk<T: Send + 'static>(
         &self,
         turn: Turn,
@@ -145,7 +170,7 @@ impl Streams {
         .ok()
     }
 
-    /// One that this process writes or has written.
+    /// A stream of this process.
     pub(super) fn get(&self, id: &str) -> Option<Arc<Log>> {
         match self.known().get(id) {
             Some(stream @ Stream::Open(log)) if !stream.is_expired() => Some(Arc::clone(log)),
@@ -153,7 +178,19 @@ impl Streams {
         }
     }
 
-    /// One that is on disk alone.
+    /// The same, and one that waits for its model is waited for.
+    pub(super) async fn begun(&self, id: &str) -> Option<Arc<Log>> {
+        loop {
+            let mut settled = pin!(self.settled.notified());
+            settled.as_mut().enable();
+            if !self.waiting().contains_key(id) {
+                return self.get(id);
+            }
+            settled.await;
+        }
+    }
+
+    /// A stream that is only on disk.
     pub(super) fn stored(&self, id: &str) -> Option<Summary> {
         match self.known().get(id) {
             Some(stream @ Stream::Stored(summary)) if !stream.is_expired() => Some(*summary),
@@ -161,40 +198,38 @@ impl Streams {
         }
     }
 
-    /// Those whose id is wanted.
+    /// Streams with these ids.
     pub(super) fn find(&self, is_wanted: impl Fn(&str) -> bool) -> Vec<(String, Summary)> {
+        let waiting = self.waiting();
         let known = self.known();
-        let found = known.iter().filter(|(id, stream)| is_wanted(id) && !stream.is_expired());
-        found.map(|(id, stream)| (id.clone(), stream.summary())).collect()
+        let found = known.iter().filter(|(id, stream)| !waiting.contains_key(*id) && !stream.is_expired());
+        let found = found.map(|(id, stream)| (id.clone(), stream.summary()));
+        let nothing_yet = |at: u64| Summary { started_at: at, n_bytes: 0, is_done: false, at: u64::MAX };
+        let waiting = waiting.iter().map(|(id, at)| (id.clone(), nothing_yet(*at)));
+        found.chain(waiting).filter(|(id, _)| is_wanted(id)).collect()
     }
 
-    /// Takes a stream in, in the place of another of this name, which is stopped. Returns the name of one that had to
-    /// go: its file is still there.
+    /// Adds a stream, stopping and replacing one with the same name. Returns the name of an evicted one, whose file
+    /// still exists.
     ///
     /// # Errors
-    /// 429 when as many as there may be are being written.
+    /// 429 when the maximum number of streams is being written.
     pub(super) fn insert(&self, id: &str, log: &Arc<Log>) -> Result<Option<String>, Refusal> {
         let mut known = self.known();
         let mut evicted = None;
         if !known.contains_key(id) && known.len() >= MAX_STREAMS {
             let at_rest = known.iter().filter_map(|(id, stream)| Some((stream.at_rest_since()?, id.clone())));
-            let Some((_, oldest)) = at_rest.min() else {
-                let text = format!("{MAX_STREAMS} resumable streams are running; try: again in a moment");
-                return Err(Refusal {
-                    retry_after: Some(1),
-                    ..Refusal::new(StatusCode::TOO_MANY_REQUESTS, "rate_limit_error", text)
-                });
-            };
+            let Some((_, oldest)) = at_rest.min() else { return Err(too_many()) };
             known.remove(&oldest);
             evicted = Some(oldest);
         }
         if let Some(Stream::Open(replaced)) = known.insert(id.to_owned(), Stream::Open(Arc::clone(log))) {
-            replaced.stop(conflict("the stream was replaced: a new request has its X-Conversation-Id"));
+            replaced.stop(conflict("the stream was replaced: a new request uses its X-Conversation-Id"));
         }
         Ok(evicted)
     }
 
-    /// A stream that was on disk alone is written on, or read; false when it is no longer there.
+    /// Continues or reads a stream that was only on disk; false when it is gone.
     pub(super) fn reopen(&self, id: &str, log: &Arc<Log>) -> bool {
         match self.known().get_mut(id) {
             Some(stream @ Stream::Stored(_)) => {
@@ -206,7 +241,7 @@ impl Streams {
         }
     }
 
-    /// It could not be written on, and is on disk alone again.
+    /// It could not be continued and is only on disk again.
     pub(super) fn put_back(&self, id: &str, log: &Arc<Log>, summary: Summary) {
         if let Some(stream) = self.known().get_mut(id)
             && matches!(stream, Stream::Open(there) if Arc::ptr_eq(there, log))
@@ -216,29 +251,44 @@ impl Streams {
         }
     }
 
-    /// It has ended: from now on it expires.
+    /// It has ended: from now on it can expire.
     pub(super) fn end(&self, log: &Log) {
         log.end(now_s());
         self.changed.notify_one();
     }
 
-    /// A request is here that will begin a stream of this name: who stops the name ends it too.
+    /// Announces a request that will start a stream of this name, so that stopping the name stops it too.
     pub(super) fn announce(self: &Arc<Self>, id: String) -> Announced {
+        self.announce_since(id, None)
+    }
+
+    /// The same for one that goes on without its client: who comes back for the stream waits for it.
+    ///
+    /// # Errors
+    /// 429 when as many as there may be are waiting.
+    pub(super) fn detach(self: &Arc<Self>, id: String) -> Result<Announced, Refusal> {
+        if self.announced().values().filter(|announcement| announcement.since.is_some()).count() >= MAX_STREAMS {
+            return Err(too_many());
+        }
+        Ok(self.announce_since(id, Some(now_s())))
+    }
+
+    fn announce_since(self: &Arc<Self>, id: String, since: Option<u64>) -> Announced {
         let (stop, stopped) = oneshot::channel();
-        let mut announced = self.announced.lock().expect("nobody panics with it");
+        let mut announced = self.announced();
         let n = (0..).find(|n| !announced.contains_key(n)).expect("there are fewer requests than numbers");
-        announced.insert(n, (id, stop));
+        announced.insert(n, Announcement { id, stop: Some(stop), since });
         Announced { streams: Arc::clone(self), n, stopped }
     }
 
-    /// Ends whatever has this name or is about to.
+    /// Stops everything with this name, started or announced.
     ///
     /// # Errors
     /// When its file cannot be removed.
     pub(super) async fn delete(&self, id: &str) -> io::Result<()> {
         self.stop(id);
         let turn = self.turn().await;
-        // Whoever had the turn may have found it on disk.
+        // A concurrent access may have found it on disk.
         if self.stored(id).is_some() {
             self.stop(id);
         }
@@ -246,24 +296,26 @@ impl Streams {
     }
 
     fn stop(&self, id: &str) {
-        let mut announced = self.announced.lock().expect("nobody panics with it");
-        for (_, (_, stop)) in announced.extract_if(|_, (name, _)| name == id) {
-            // It may have got its answer in this moment.
-            let _ = stop.send(());
+        for announcement in self.announced().values_mut().filter(|announcement| announcement.id == id) {
+            if let Some(stop) = announcement.stop.take() {
+                // It may have just received its answer.
+                let _ = stop.send(());
+            }
         }
+        self.settled.notify_waiters();
         if let Some(Stream::Open(log)) = self.known().remove(id) {
             log.stop(cancelled());
         }
     }
 
-    /// Removes the files of these streams, but for those whose name has been taken again.
+    /// Removes the files of these streams unless their names are in use again.
     pub(super) async fn remove_files(&self, turn: Turn, mut ids: Vec<String>) -> io::Result<()> {
         ids.retain(|id| !self.known().contains_key(id));
         let removed = self.on_disk(turn, move |folder| ids.iter().try_for_each(|id| journal::forget(folder, id))).await;
         removed.map_or(Ok(()), |(_, removed)| removed)
     }
 
-    /// Begins the journal of a stream; none when it cannot be written, or the stream is not wanted any more.
+    /// Creates the journal of a stream; `None` when it cannot be written, or the stream was stopped.
     pub(super) async fn journal(&self, head: Head, log: &Log) -> Option<Journal> {
         let turn = self.turn().await;
         if log.is_stopped() {
@@ -282,7 +334,7 @@ impl Streams {
         }
     }
 
-    /// Lets go of a journal that cannot be written on: half of it must not be taken for a stream later.
+    /// Removes a journal that cannot be written: a partial one must not be resumed later.
     pub(super) async fn give_up(&self, id: &str, log: &Arc<Log>, error: &io::Error) {
         self.complain(error);
         let turn = self.turn().await;
@@ -293,18 +345,18 @@ impl Streams {
         }
     }
 
-    /// Once, until one can be written again.
+    /// Logged once, until one can be written again.
     fn complain(&self, error: &io::Error) {
         if !self.is_failing.swap(true, Relaxed) {
-            tracing::warn!(%error, "cannot keep named streams on disk: they go on, but end with this process");
+            tracing::warn!(%error, "cannot save named streams to disk; they will be lost when this process ends");
         }
     }
 
-    /// Removes streams whose time is over. Sleeps for good while there are none.
+    /// Removes expired streams. Sleeps while there are none.
     async fn sweep(self: Arc<Self>) {
         loop {
             let since = self.known().values().filter_map(Stream::at_rest_since).min();
-            // A clock that was set back is looked at again.
+            // Checks again after the clock was set back.
             let left = since.map(|at| (at.saturating_add(KEPT)).saturating_sub(now_s()).min(KEPT));
             tokio::select! {
                 () = sleep(Duration::from_secs(left.unwrap_or_default())), if left.is_some() => {}
@@ -313,13 +365,13 @@ impl Streams {
             let turn = self.turn().await;
             let expired = self.known().extract_if(|_, stream| stream.is_expired()).map(|(id, _)| id).collect();
             if let Err(error) = self.remove_files(turn, expired).await {
-                tracing::warn!(%error, "cannot remove a stream whose time is over");
+                tracing::warn!(%error, "cannot remove an expired stream");
             }
         }
     }
 }
 
-/// See [`Streams::announce`]; dropped, it is no longer.
+/// See [`Streams::announce`]; dropping it ends the announcement.
 #[derive(Debug)]
 pub(crate) struct Announced {
     streams: Arc<Streams>,
@@ -328,7 +380,7 @@ pub(crate) struct Announced {
 }
 
 impl Announced {
-    /// Answers the request, unless its stream is stopped first.
+    /// Answers the request unless its stream is stopped first.
     ///
     /// # Errors
     /// Those of the answer; 400 when it was stopped.
@@ -337,7 +389,7 @@ impl Announced {
         answer: impl Future<Output = Result<T, Refusal>>,
     ) -> Result<T, Refusal> {
         tokio::select! {
-            // Once it is stopped, it must not go one step further.
+            // Once stopped, it must not advance.
             biased;
             Ok(()) = &mut self.stopped => Err(cancelled()),
             outcome = answer => outcome,
@@ -347,13 +399,19 @@ impl Announced {
 
 impl Drop for Announced {
     fn drop(&mut self) {
-        self.streams.announced.lock().expect("nobody panics with it").remove(&self.n);
+        self.streams.announced().remove(&self.n);
+        self.streams.settled.notify_waiters();
     }
 }
 
-/// In a word that llama-server's clients look for.
+/// llama-server's clients look for this word.
 pub(super) fn cancelled() -> Refusal {
-    Refusal::invalid("the stream was cancelled: DELETE /v1/stream has named it")
+    Refusal::invalid("the stream was cancelled by DELETE /v1/stream")
+}
+
+fn too_many() -> Refusal {
+    let text = format!("{MAX_STREAMS} resumable streams are running; try: repeat the request in a moment");
+    Refusal { retry_after: Some(1), ..Refusal::new(StatusCode::TOO_MANY_REQUESTS, "rate_limit_error", text) }
 }
 
 fn conflict(message: &str) -> Refusal {

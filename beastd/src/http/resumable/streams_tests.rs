@@ -27,7 +27,7 @@ async fn who_stops_a_name_stops_the_requests_that_will_begin_it_and_no_later_one
     }
     assert_eq!(other.unless_stopped(ready(Ok(1))).await, Ok(1));
     assert_eq!(streams.announce("a".into()).unless_stopped(ready(Ok(2))).await, Ok(2));
-    assert!(streams.announced.lock().expect("nobody panics with it").is_empty());
+    assert!(streams.announced().is_empty());
 }
 
 #[tokio::test]
@@ -38,6 +38,27 @@ async fn a_request_that_waits_ends_when_its_name_is_stopped() {
         tokio::join!(announced.unless_stopped(pending::<Result<(), Refusal>>()), streams.delete("a"));
     deleted.expect("there is no disk");
     assert_eq!(outcome, Err(cancelled()));
+}
+
+#[tokio::test]
+async fn who_comes_back_waits_for_a_stream_that_is_about_to_begin() {
+    let streams = Streams::open(None);
+    let (refused, begun) = (streams.detach("a".into()).expect("room"), streams.detach("b".into()).expect("room"));
+    let found = streams.find(|id| id == "b");
+    assert_eq!((found.len(), found[0].1.n_bytes, found[0].1.is_done), (1, 0, false));
+    let log = log();
+    let begin = async {
+        drop(refused);
+        streams.insert("b", &log).expect("room");
+        drop(begun);
+    };
+    let (first, second, ()) = tokio::join!(streams.begun("a"), streams.begun("b"), begin);
+    assert!(first.is_none() && second.is_some_and(|second| Arc::ptr_eq(&second, &log)));
+    let waiting: Vec<_> = (0..MAX_STREAMS).map(|n| streams.detach(n.to_string()).expect("room")).collect();
+    assert_eq!(streams.detach("c".into()).expect_err("all wait").status, StatusCode::TOO_MANY_REQUESTS);
+    streams.delete("0").await.expect("there is no disk");
+    assert!(streams.begun("0").await.is_none(), "it was stopped");
+    drop(waiting);
 }
 
 #[tokio::test]

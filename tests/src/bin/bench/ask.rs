@@ -119,7 +119,7 @@ impl Guesses {
 impl std::fmt::Display for Guesses {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self.n_drafted {
-            0 => f.write_str("nothing guessed"),
+            0 => f.write_str("no drafts"),
             n_drafted => write!(f, "{} of {n_drafted} guesses right", self.n_accepted),
         }
     }

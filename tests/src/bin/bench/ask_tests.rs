@@ -29,7 +29,7 @@ fn answers_add_up() {
     assert_eq!(tally.speed(), 40.0);
     assert_eq!(guesses.share(), Some(0.6));
     assert_eq!(guesses.to_string(), "6 of 10 guesses right");
-    assert_eq!(Guesses::default().to_string(), "nothing guessed");
+    assert_eq!(Guesses::default().to_string(), "no drafts");
 }
 
 #[test]

@@ -71,7 +71,7 @@ fn tuning(setup: &Setup) -> Result<Tuning> {
 
 fn in_words(tuning: &Tuning) -> String {
     let origin = if tuning.is_calibrated { "calibrated" } else { "not calibrated" };
-    let weights = if tuning.is_repacked { "rearranged" } else { "as in the file" };
+    let weights = if tuning.is_repacked { "repacked" } else { "as stored" };
     format!("beastd is {origin} ({}), weights {weights}, {} decoded at once", tuning.origin, tuning.decode_width)
 }
 

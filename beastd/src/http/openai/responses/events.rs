@@ -1,5 +1,5 @@
-//! An answer as the events of the Responses API; the last holds the whole response, which is also what is answered
-//! without streaming. Knows no bytes.
+//! An answer as events of the Responses API; the last one has the whole response, which is also the response without
+//! streaming. Knows no bytes.
 
 use beast_protocol::{Delta, Event, FinishReason, Logprob, TokenLogprob};
 use serde_json::{Value, json};
@@ -17,19 +17,19 @@ use crate::http::{
 /// Events with their names.
 pub(super) type Events = Vec<(&'static str, Value)>;
 
-/// Tells one answer.
+/// Builds the events of one answer.
 pub(super) struct Narration {
     response: Response,
     wishes: Wishes,
     live: Live,
     n_events: u64,
     has_begun: bool,
-    /// Items that have ended.
+    /// Completed items.
     output: Vec<Value>,
     open: Option<Item>,
 }
 
-/// What is being said.
+/// The open item.
 struct Item {
     id: String,
     text: String,
@@ -54,7 +54,7 @@ impl Item {
         Self { id: format!("{prefix}_{}", random_id(32)), text: String::new(), logprobs: Vec::new(), kind }
     }
 
-    /// What its content part is; a call has none.
+    /// Its content part; a call has none.
     fn part(&self) -> Option<Value> {
         match self.kind {
             Kind::Reasoning => Some(json!({ "type": "reasoning_text", "text": self.text })),
@@ -69,7 +69,7 @@ impl Item {
     }
 
     fn json(&self, status: &str) -> Value {
-        // An item that has only begun has no parts yet.
+        // An item that has just started has no parts yet.
         let content = if status == "in_progress" { None } else { self.part() };
         let content: Vec<Value> = content.into_iter().collect();
         match &self.kind {
@@ -113,12 +113,12 @@ impl Narration {
         }
     }
 
-    /// The response as it is now.
+    /// The current response object.
     pub(super) fn response(&self) -> Value {
         self.response.json(&self.output)
     }
 
-    /// What is said next.
+    /// Adds an event of the engine.
     pub(super) fn take(&mut self, event: Event, out: &mut Events) {
         self.live.take(&event);
         match event {
@@ -150,7 +150,7 @@ impl Narration {
         }
     }
 
-    /// The answer has failed.
+    /// The answer failed.
     pub(super) fn failed(&mut self, refusal: &Refusal, out: &mut Events) {
         if !self.has_begun {
             let error = json!({ "code": refusal.code, "message": refusal.message, "param": refusal.param });
@@ -169,7 +169,7 @@ impl Narration {
         out.push((name, value));
     }
 
-    /// The same about the item that is open.
+    /// The same for the open item.
     fn say_of_item(&mut self, name: &'static str, mut value: Value, out: &mut Events) {
         let Some(item) = &self.open else { return };
         value["item_id"] = item.id.clone().into();
@@ -221,7 +221,7 @@ impl Narration {
         }
     }
 
-    /// Makes this the item that is being said. Each call is one of its own.
+    /// Opens this item unless it is open. Each call is an item of its own.
     fn open(&mut self, kind: Kind, out: &mut Events) {
         let is_open = self.open.as_ref().is_some_and(|item| item.kind == kind);
         if is_open && !matches!(kind, Kind::Call { .. }) {
@@ -260,7 +260,7 @@ impl Narration {
 
     fn end(&mut self, reason: FinishReason, timings: Option<Value>, out: &mut Events) {
         if self.open.is_none() && self.output.is_empty() {
-            // Clients take the first item for the answer.
+            // Clients take the first item as the answer.
             self.open(Kind::Message, out);
         }
         let (progress, status, name) = match reason {

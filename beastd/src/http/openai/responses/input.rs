@@ -1,4 +1,4 @@
-//! The conversation of a request: `instructions` and `input` become messages.
+//! Converts `instructions` and `input` to messages.
 
 use beast_protocol::{Message, Role, ToolCall};
 use serde_json::{Map, Value};
@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use crate::http::fields::Fields;
 use crate::http::refusal::Refusal;
 
-/// Reads all of it.
+/// Reads the whole conversation.
 pub(super) fn messages(fields: &Fields<'_>) -> Result<Vec<Message>, Refusal> {
     let mut conversation = Conversation::default();
     if let Some(instructions) = fields.text("instructions")?.filter(|text| !text.is_empty()) {
@@ -42,7 +42,7 @@ impl Conversation {
             }),
             Some("reasoning") => {
                 let thoughts = reasoning(fields)?;
-                // It comes before what it leads to.
+                // Reasoning precedes the message that it belongs to.
                 if self.0.last().is_some_and(|last| last.role == Role::Assistant) {
                     self.0.push(Message::new(Role::Assistant, ""));
                 }
@@ -66,7 +66,7 @@ impl Conversation {
             Some(last) if last.role == Role::System && message.role == Role::System => {
                 last.content = format!("{}\n\n{}", last.content, message.content);
             }
-            // Thoughts have opened its message.
+            // Its thoughts have already opened the message.
             Some(last)
                 if message.role == Role::Assistant
                     && last.role == Role::Assistant
@@ -79,7 +79,7 @@ impl Conversation {
         }
     }
 
-    /// The assistant's message that is being told.
+    /// The assistant's open message.
     fn assistants(&mut self) -> &mut Message {
         if self.0.last().is_none_or(|last| last.role != Role::Assistant) {
             self.0.push(Message::new(Role::Assistant, ""));
@@ -136,7 +136,7 @@ fn call(fields: &Fields<'_>) -> Result<ToolCall, Refusal> {
     })
 }
 
-/// The thoughts themselves where they are there, else what was made of them. Encrypted ones are nobody's.
+/// The thoughts themselves if present, else their summary. Encrypted ones cannot be read.
 fn reasoning(fields: &Fields<'_>) -> Result<String, Refusal> {
     for name in ["content", "summary"] {
         let parts = fields.list(name)?.map_or(&[][..], Vec::as_slice);

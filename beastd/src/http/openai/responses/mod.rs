@@ -1,4 +1,4 @@
-//! `/v1/responses`: stateless. What a request refers to must be in it.
+//! `/v1/responses`: stateless. A request must contain everything it refers to.
 
 mod events;
 mod input;
@@ -23,11 +23,11 @@ use crate::http::stream::{self, Script, named};
 /// Answers a request.
 pub(crate) async fn answer(asked: Asked) -> Result<Reply, Refusal> {
     let fields = Fields::new(&asked.body);
-    models::check_name(&asked.client.daemon, fields.text("model")?)?;
+    models::check_name(&asked.client.shared, fields.text("model")?)?;
     let request = Generate { priority: super::priority(&asked.headers)?, ..generate(&fields)? };
     let is_stream = fields.flag("stream")?.unwrap_or(false);
     let narration = Narration::new(Echo::read(&fields, &request)?, request::wishes(&fields)?);
-    let answers = Answers::begin(&asked.client.daemon, vec![request]).await?;
+    let answers = Answers::begin(&asked.client.shared, vec![request]).await?;
     if is_stream {
         return Ok(stream::reply(answers, Told { narration, out: Vec::new() }, asked.client.line));
     }
@@ -44,7 +44,7 @@ async fn collect(mut answers: Answers, mut narration: Narration) -> Reply {
     json_reply(StatusCode::OK, &narration.response())
 }
 
-/// The events on their way.
+/// Streams the events.
 struct Told {
     narration: Narration,
     out: Vec<(&'static str, serde_json::Value)>,
@@ -69,6 +69,6 @@ impl Script for Told {
         self.write(out);
     }
 
-    // The last event says that it is the last.
+    // The last event marks the end.
     fn end(&mut self, _: &mut Vec<u8>) {}
 }

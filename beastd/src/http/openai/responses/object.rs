@@ -1,4 +1,4 @@
-//! The response object: what the request said, how far the answer is.
+//! The response object: parameters of the request, and the state of the answer.
 
 use beast_protocol::{Generate, ToolChoice, Usage};
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use crate::http::ids::random_id;
 use crate::http::openai::now_s;
 use crate::http::refusal::Refusal;
 
-/// The parts of a request that its response repeats.
+/// The request parameters that a response repeats.
 #[derive(Debug, Clone)]
 pub(super) struct Echo(Value);
 
@@ -64,19 +64,19 @@ fn tools(request: &Generate) -> Value {
             "name": function.name,
             "description": function.description,
             "parameters": serde_json::from_str::<Value>(&function.parameters).unwrap_or_default(),
-            // Arguments are bound by their schema, asked or not.
+            // Arguments always follow their schema, whether or not that was asked for.
             "strict": true,
         })
     };
     request.tools.functions.iter().map(tool).collect()
 }
 
-/// How far an answer is.
+/// State of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Progress {
     Running,
     Completed,
-    /// Its token limit ended it.
+    /// Truncated by its token limit.
     Incomplete,
     Failed,
 }
@@ -108,7 +108,7 @@ impl Response {
         }
     }
 
-    /// The whole object.
+    /// The complete object.
     pub(super) fn json(&self, output: &[Value]) -> Value {
         let (status, incomplete) = match self.progress {
             Progress::Running => ("in_progress", Value::Null),

@@ -1,4 +1,4 @@
-//! What the Responses API takes, but for the conversation itself.
+//! Requests of the Responses API, except the conversation itself.
 
 use beast_protocol::{Constraint, Function, Generate, TemplateOptions, ToolChoice, Tools};
 use serde_json::{Value, json};
@@ -8,12 +8,12 @@ use crate::http::fields::Fields;
 use crate::http::openai::{self, chat};
 use crate::http::refusal::Refusal;
 
-/// Alternatives of a token.
+/// Most alternatives per token.
 const MAX_TOP_LOGPROBS: i64 = 20;
-/// Entries of `include`.
+/// Most entries of `include`.
 const MAX_INCLUDES: usize = 64;
 
-/// What is wanted besides the answer itself.
+/// Options besides the generation itself.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Wishes {
     pub(super) has_logprobs: bool,
@@ -46,10 +46,11 @@ pub(crate) fn generate(fields: &Fields<'_>) -> Result<Generate, Refusal> {
     })
 }
 
-/// Nothing is kept between two requests.
+/// Nothing is stored between requests.
 fn refuse_state(fields: &Fields<'_>) -> Result<(), Refusal> {
     if fields.has("prompt") {
-        let text = "prompt is not supported: it names a template that OpenAI stores; try: its text in instructions";
+        let text =
+            "prompt is not supported: it names a template that OpenAI stores; try: send its text in instructions";
         return Err(Refusal::invalid_field("prompt", text));
     }
     for name in ["previous_response_id", "conversation"] {
@@ -60,7 +61,7 @@ fn refuse_state(fields: &Fields<'_>) -> Result<(), Refusal> {
         }
     }
     if fields.flag("background")?.unwrap_or(false) {
-        let text = "background is not supported: responses are not stored; try: without it, and with stream: true";
+        let text = "background is not supported: responses are not stored; try: leave it out, and set stream to true";
         return Err(Refusal::invalid_field("background", text));
     }
     match fields.text("truncation")? {
@@ -69,12 +70,12 @@ fn refuse_state(fields: &Fields<'_>) -> Result<(), Refusal> {
     }
 }
 
-/// Functions only: what a hosted tool does happens on OpenAI's machines, and clients offer them unasked.
+/// Functions only: hosted tools run on OpenAI's machines, and clients offer them unasked.
 fn tools(fields: &Fields<'_>) -> Result<Tools, Refusal> {
     let list = fields.list("tools")?.map_or(&[][..], Vec::as_slice);
     let is_function = |tool: &&Value| match tool.get("type").and_then(Value::as_str) {
         Some(kind) => kind == "function",
-        // It is told that it is wrong.
+        // Reported as invalid later.
         None => true,
     };
     let functions: Vec<Value> = list.iter().filter(is_function).cloned().collect();
@@ -115,7 +116,7 @@ fn thinking(fields: &Fields<'_>) -> Result<Option<bool>, Refusal> {
     }
 }
 
-/// `text.format` is chat's `response_format` with the schema one level up.
+/// `text.format` is `response_format` of the chat route with the schema one level up.
 fn constraint(fields: &Fields<'_>) -> Result<Option<Constraint>, Refusal> {
     let Some(text) = fields.object("text")? else { return Ok(None) };
     let Some(format) = Fields::within(text, "text.").object("format")? else { return Ok(None) };
@@ -134,7 +135,7 @@ fn constraint(fields: &Fields<'_>) -> Result<Option<Constraint>, Refusal> {
 fn logprobs(fields: &Fields<'_>) -> Result<Option<u32>, Refusal> {
     let include = fields.texts("include", MAX_INCLUDES)?;
     let n_top = fields.integer("top_logprobs", 0..=MAX_TOP_LOGPROBS)?.and_then(|n| u32::try_from(n).ok());
-    // Others ask for what is not there: results of hosted tools, encrypted thoughts.
+    // Other entries ask for what does not exist here: results of hosted tools, encrypted thoughts.
     let is_wanted = include.iter().any(|name| name == "message.output_text.logprobs");
     Ok(is_wanted.then(|| n_top.unwrap_or(0)))
 }

@@ -43,7 +43,7 @@ pub fn measure(setup: &Setup) -> Result<Vec<Row>> {
     }
     let what = format!(
         "Both: {N_SLOTS} clients at the same moment, texts of about {} tokens, {N_GENERATED} tokens of answer each; then {N_MANY} on the same \
-        {N_SLOTS} slots, {N_GENERATED_OF_MANY} tokens each; nothing guessed ahead. In all: the tokens of all answers in the time from the \
+        {N_SLOTS} slots, {N_GENERATED_OF_MANY} tokens each; no speculation. In all: the tokens of all answers in the time from the \
         first request to the last token, prompts included.",
         ours.n_prompt
     );

@@ -53,7 +53,7 @@ pub fn measure(setup: &Setup) -> Result<Vec<Row>> {
         peer.add(&server, &mut words, N_GENERATED_OF_PEER)?;
     }
     let what = format!(
-        "Both: texts of {N_WORDS} words, {N_GENERATED} tokens of answer, nothing guessed ahead: alone, beside `xz -9 -T1` in a session of \
+        "Both: texts of {N_WORDS} words, {N_GENERATED} tokens of answer, no speculation: alone, beside `xz -9 -T1` in a session of \
         its own (the peer for {N_GENERATED_OF_PEER} tokens then), and one second after xz has ended."
     );
     let asked = asked(&what, &beast, &server);

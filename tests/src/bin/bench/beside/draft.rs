@@ -80,9 +80,9 @@ impl Theory {
         let single = peers.first().and_then(|way| way.guesses.share());
         let p = single.or(drafted.guesses.share()).context("nothing was guessed")?;
         let costs = &setup.calibration.get().context("the machine was not looked at")?.verify_costs;
-        let draft = setup.draft.as_ref().context("there is no draft model")?;
+        let draft = setup.draft.as_ref().context("no draft model")?;
         let drafter_ms = 1000.0 / LlamaBench::of(setup, draft)?.decode(N_DRAFTER, N_DRAFTER)?;
-        let of = |drafter_ms| ceiling(p, costs, drafter_ms).context("there is no calibration");
+        let of = |drafter_ms| ceiling(p, costs, drafter_ms).context("no calibration");
         Ok(Self { p, free: of(0.0)?, paid: of(drafter_ms)?, drafter_ms })
     }
 }

@@ -49,7 +49,7 @@ pub fn measure(setup: &Setup) -> Result<Vec<Row>> {
         plain.add(&plain_server, &text)?;
     }
     let what = format!(
-        "Both: a text of {} tokens ({} at the peer), {N_GENERATED} tokens of answer, nothing guessed ahead. The peer also \
+        "Both: a text of {} tokens ({} at the peer), {N_GENERATED} tokens of answer, no speculation. The peer also \
         with --no-repack.",
         ours.n_prompt, shipped.n_prompt
     );

@@ -179,7 +179,7 @@ async fn a_question_that_leaves_no_room_is_refused_with_both_sizes() {
     let (_, outcome) = run(&fixture.means, request(&words(80), &"why ".repeat(50), "")).await;
     let error = outcome.expect_err("no room");
     assert_eq!(error.code, ErrorCode::TooLong);
-    assert!(error.message.contains("are 209 tokens") && error.message.contains("256"), "{}", error.message);
+    assert!(error.message.contains("take 209 of") && error.message.contains("256"), "{}", error.message);
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! One part: admitted, submitted in the background, its whole answer collected.
+//! One part: admitted, submitted in the background, its answer collected.
 
 use std::sync::Arc;
 
@@ -8,10 +8,10 @@ use super::{Means, admit};
 use crate::clock::now_us;
 use crate::worker::Ticket;
 
-/// What came of a part.
+/// The outcome of a part.
 pub(super) struct Answer {
     pub(super) text: String,
-    /// At its token limit.
+    /// Whether it reached its token limit.
     pub(super) is_cut: bool,
 }
 
@@ -23,10 +23,10 @@ pub(super) async fn answer(means: Means, request: Generate, index: usize) -> (us
 async fn collect(means: Means, request: Generate) -> Result<Answer, WireError> {
     let mut admitted = admit(&means, Arc::new(request)).await?;
     admitted.is_background = true;
-    // What is read once is not worth keeping; the instruction before it is.
+    // A part is read once and not worth caching; the instruction before it is.
     admitted.shared.retain(|&n| n + 1 < admitted.prompt.len());
-    let started = Event::Progress { n_done: 0, n_total: 0 }; // Nobody listens to that.
-    let ticket = Ticket { arrived_us: now_us(), started, in_use: None };
+    let started = Event::Progress { n_done: 0, n_total: 0 }; // Ignored.
+    let ticket = Ticket { arrived_us: now_us(), started, lease: None };
     let (_, mut events) = means.worker.submit(admitted, ticket)?;
     let mut text = String::new();
     while let Some(event) = events.recv().await {
@@ -39,6 +39,6 @@ async fn collect(means: Means, request: Generate) -> Result<Answer, WireError> {
     }
     Err(WireError::new(
         ErrorCode::Engine,
-        "the worker has ended; try: the same again, and the log of beastd for the reason",
+        "the worker thread has ended; try: repeat the request, and see beastctl logs for the reason",
     ))
 }

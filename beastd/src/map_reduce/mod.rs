@@ -1,8 +1,8 @@
-//! Requests that are more than one call of the model. So far one kind: a text longer than the context is answered part
-//! by part, then the answers are answered together, in rounds, until one call holds them all (map-reduce).
+//! Map-reduce: a text longer than the context is answered part by part, then the answers are answered together, in
+//! rounds, until one call holds them all. Knows no sockets and no llama.cpp.
 //!
 //! Between session and admission: a part is admitted and scheduled like any other request, but in the background, where
-//! it gives way to requests that somebody waits for. Dropping the future drops the parts' reply channels, which cancels
+//! it yields to requests that somebody waits for. Dropping the future drops the parts' reply channels, which cancels
 //! them.
 
 mod part;
@@ -24,33 +24,33 @@ use crate::splitter::{self, Piece, Sizes};
 use crate::worker::WorkerHandle;
 use part::{Answer, answer};
 
-/// An answer to a part may take this share of the context: then a round leaves an eighth of what it was given, at most.
+/// Share of the context for the answer to a part: each round shrinks the text to an eighth at most.
 const ANSWER_SHARE: usize = 8;
-/// Neighbours share this part of their room, so that what a cut takes apart is read together once.
+/// Share of their room by which neighbouring parts overlap, so that text at a cut is read together once.
 const OVERLAP_SHARE: usize = 64;
-/// Before a part is tried again when others have filled the queue and nothing of ours moves.
+/// Delay before a part is retried when the queue is full and none of ours is running.
 const OVERLOADED_PAUSE: Duration = Duration::from_millis(100);
-/// For tokens that come out otherwise where a part meets what is around it.
+/// Spare tokens, because tokens may differ where a part meets the text around it.
 const MARGIN: usize = 8;
-/// Parts smaller than this are not worth a call: the question itself is too long.
+/// Smaller parts are not worth a call: the question itself is too long.
 const MIN_PART: usize = 64;
 
-/// What a reduction needs of the daemon.
+/// What a reduction uses of the daemon.
 #[derive(Clone)]
 pub struct Means {
-    /// Turns text into tokens.
+    /// Tokenizes.
     pub admission: Arc<Admission>,
     pub worker: WorkerHandle,
-    /// How many may be turned into tokens at once.
+    /// Limits concurrent tokenizing.
     pub tokenizing: Arc<Semaphore>,
-    /// Sequences that run at once.
+    /// Number of slots.
     pub n_slots: usize,
 }
 
 /// One request that is answered in parts.
 struct Reduction {
     means: Means,
-    /// Its last message is what is around the material.
+    /// Its last message surrounds the material.
     frame: Frame,
     events: mpsc::Sender<Event>,
 }
@@ -61,11 +61,11 @@ struct Frame {
     request: Generate,
     before: String,
     after: String,
-    /// For answers to answers.
+    /// The instruction for answers to answers.
     instruction: String,
 }
 
-/// Answers the material of a request part by part. Returns the last call, which answers these answers; it has not been
+/// Answers the material of a request in parts. Returns the final call, which answers these answers and has not been
 /// submitted.
 ///
 /// # Errors
@@ -83,7 +83,7 @@ pub async fn reduce(means: Means, request: Arc<Generate>, events: mpsc::Sender<E
         if joined.is_empty() {
             return Err(WireError::new(
                 ErrorCode::Engine,
-                "no part of the input got an answer; try: another prompt, or a larger --max-tokens",
+                "no part of the input got an answer; try: change the prompt, or raise --max-tokens",
             ));
         }
         let last = Arc::new(reduction.frame.around(&joined, None, true, None));
@@ -96,12 +96,12 @@ pub async fn reduce(means: Means, request: Arc<Generate>, events: mpsc::Sender<E
 }
 
 impl Reduction {
-    /// Divides a text so that a part, what is around it and an answer fit into the context.
+    /// Splits a text so that a part, the text around it and an answer fit into the context.
     async fn divide(&self, text: &Arc<String>, round: u32) -> Result<Vec<Piece>, WireError> {
         let (admission, text) = (Arc::clone(&self.means.admission), Arc::clone(text));
         let around = self.frame.around("", None, round > 1, None);
         let n_answer = self.n_answer();
-        // The thread that divides cannot be dropped: it is told.
+        // The splitting thread cannot be dropped, so it is told.
         let guard = Guard::default();
         let is_over = Arc::clone(&guard.0);
         let dividing = spawn_blocking(move || {
@@ -109,46 +109,39 @@ impl Reduction {
             let n_max = admission.n_ctx().saturating_sub(n_around + n_answer + MARGIN);
             if n_max < MIN_PART {
                 let message = format!(
-                    "the instruction and the question are {n_around} tokens and leave no room in the context of {} for a part of the input; try: shorter ones, or a larger n_ctx",
+                    "the instruction and the question take {n_around} of the context's {} tokens and leave no room \
+                     for the input; try: shorten them, or raise n_ctx",
                     admission.n_ctx()
                 );
                 return Err(WireError::new(ErrorCode::TooLong, message));
             }
-            // Answers are divided between themselves.
+            // Answers are split between each other.
             let n_overlap = if round == 1 { n_max / OVERLAP_SHARE } else { 0 };
             Ok(splitter::split(&text, admission.vocab(), Sizes { n_max, n_overlap }, || !is_over.load(Relaxed)))
         });
         let outcome = dividing.await;
         drop(guard);
         outcome.unwrap_or_else(|error| {
-            Err(WireError::new(ErrorCode::Internal, format!("the input could not be divided: {error}")))
+            Err(WireError::new(ErrorCode::Internal, format!("cannot split the input: {error}")))
         })
     }
 
-    /// Most tokens of an answer to a part.
+    /// Token limit for the answer to a part.
     fn n_answer(&self) -> usize {
         let n_share = (self.means.admission.n_ctx() / ANSWER_SHARE).max(1);
         self.frame.request.max_tokens.map_or(n_share, |n| n_share.min(n as usize))
     }
 
-    /// Answers all parts, a few at a time. Parts with the same text are answered once.
+    /// Answers all parts, a few at a time. Identical parts are answered once.
     async fn round(&self, round: u32, text: &Arc<String>, pieces: Vec<Piece>) -> Result<Vec<String>, WireError> {
         let n_parts = as_u32(pieces.len());
         let n_tokens = pieces.iter().map(|piece| (piece.n_tokens - piece.n_overlap) as u64).sum();
         self.say(Event::Round(Round { round, n_parts, n_tokens })).await;
-        let mut same: HashMap<(&str, Option<&str>), Vec<usize>> = HashMap::new();
-        let mut waiting = VecDeque::new();
-        for (index, piece) in pieces.iter().enumerate() {
-            let indices = same.entry(contents(text, piece)).or_default();
-            indices.push(index);
-            if indices.len() == 1 {
-                waiting.push_back(index);
-            }
-        }
+        let (same, mut waiting) = group(text, &pieces);
         let mut answers = vec![String::new(); pieces.len()];
         let mut running = JoinSet::new();
         let mut n_done = 0;
-        // One more than there are slots: the next is there when one ends.
+        // One more than there are slots, so that the next is ready when one ends.
         let mut n_at_once = self.means.n_slots + 1;
         loop {
             while running.len() < n_at_once
@@ -158,11 +151,10 @@ impl Reduction {
             }
             let Some(outcome) = running.join_next().await else { break };
             let (index, outcome) = outcome.map_err(|error| {
-                WireError::new(ErrorCode::Internal, format!("a part of the input could not be answered: {error}"))
+                WireError::new(ErrorCode::Internal, format!("cannot answer a part of the input: {error}"))
             })?;
             let Answer { text: answer, is_cut } = match outcome {
-                // Others have filled the queue: fewer at once, and again later. What was answered so far is too much to
-                // be lost.
+                // The queue is full: fewer at once, and retry. The answers so far are too much to lose.
                 Err(error) if error.code == ErrorCode::Overloaded => {
                     waiting.push_front(index);
                     n_at_once = running.len().max(1);
@@ -201,13 +193,13 @@ impl Reduction {
     }
 
     async fn say(&self, event: Event) {
-        // Who does not listen any more drops the whole reduction.
+        // If the receiver is gone, the whole reduction will be dropped.
         let _ = self.events.send(event).await;
     }
 }
 
 impl Frame {
-    /// Takes a request apart.
+    /// Splits a request into material and surroundings.
     fn new(request: &Generate) -> Result<(Self, String), WireError> {
         let Overflow::Reduce { material, instruction } = &request.overflow else {
             unreachable!("only such requests are reduced")
@@ -227,8 +219,8 @@ impl Frame {
         Ok((frame, material.to_owned()))
     }
 
-    /// The request with another material. A part (`n_answer`) has no shape of its own, and its answer no more room than
-    /// that: both are for the last answer.
+    /// The request with different material. For a part (`n_answer`), without grammar or schema and with that token
+    /// limit: both apply to the final answer only.
     fn around(&self, material: &str, heading: Option<&str>, is_of_answers: bool, n_answer: Option<u32>) -> Generate {
         let mut request = self.request.clone();
         if is_of_answers
@@ -251,23 +243,39 @@ impl Frame {
     }
 }
 
-/// A part's text, and the line that names its file when that is not in it.
-fn contents<'a>(text: &'a str, piece: &Piece) -> (&'a str, Option<&'a str>) {
+/// The text of a part, preceded by the line that names its file unless it contains it.
+type Contents<'a> = (&'a str, Option<&'a str>);
+
+/// The parts by their contents, and the first of each: those are answered.
+fn group<'a>(text: &'a str, pieces: &[Piece]) -> (HashMap<Contents<'a>, Vec<usize>>, VecDeque<usize>) {
+    let mut same: HashMap<_, Vec<usize>> = HashMap::new();
+    let mut firsts = VecDeque::new();
+    for (index, piece) in pieces.iter().enumerate() {
+        let indices = same.entry(contents(text, piece)).or_default();
+        indices.push(index);
+        if indices.len() == 1 {
+            firsts.push_back(index);
+        }
+    }
+    (same, firsts)
+}
+
+fn contents<'a>(text: &'a str, piece: &Piece) -> Contents<'a> {
     (&text[piece.span.clone()], piece.heading.clone().map(|span| &text[span]))
 }
 
-/// One paragraph for each answer, in the order of the parts.
+/// One paragraph per answer, in the order of the parts.
 fn join(answers: Vec<String>) -> String {
     let answers: Vec<&str> = answers.iter().map(|answer| answer.trim()).filter(|answer| !answer.is_empty()).collect();
     answers.join("\n\n")
 }
 
-/// Admits what needs no notices: nothing of it can be dropped.
+/// Admits a request that cannot need notices: nothing of it can be dropped.
 async fn admit(means: &Means, request: Arc<Generate>) -> Result<Admitted, WireError> {
     admit_beside(&means.admission, &means.tokenizing, &request).await.map(|(admitted, _)| admitted)
 }
 
-/// Tells a thread that nobody waits for it any more.
+/// Tells a thread on drop that its result is no longer needed.
 #[derive(Default)]
 struct Guard(Arc<AtomicBool>);
 
@@ -286,5 +294,5 @@ fn wire_span(span: &Range<usize>) -> Span {
 }
 
 #[cfg(test)]
-#[path = "jobs_tests.rs"]
+#[path = "map_reduce_tests.rs"]
 mod tests;

@@ -1,4 +1,5 @@
-//! What all connections share, and the daemon's description of itself.
+//! The state that all connections share, and the daemon's description of itself. Knows no socket and no message but
+//! `Status`.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
@@ -19,59 +20,59 @@ use crate::worker::WorkerHandle;
 /// Version of beastd.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// How far the daemon is from its end.
+/// Phases of the daemon's life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
     Serving,
-    /// It finishes what runs and takes nothing new.
+    /// Finishes running requests and accepts no new ones.
     Draining,
-    /// Whatever still runs is given up.
+    /// Aborts what still runs.
     Ending,
 }
 
 /// Shared by the accept loop and all sessions.
-pub struct Daemon {
-    /// The settings; those that can change without a restart change here.
+pub struct Shared {
+    /// The settings; SIGHUP replaces them.
     pub config: watch::Sender<Arc<Config>>,
-    /// Why the file was not read again, when it could not be.
+    /// Why the last reload failed, if it did.
     pub config_problem: watch::Sender<Option<String>>,
-    /// Loading, and what came of it.
+    /// State of the model.
     pub progress: Progress,
-    /// The way to the worker.
+    /// Handle to the worker.
     pub worker: WorkerHandle,
-    /// What the worker counts.
+    /// The worker's counters.
     pub metrics: Arc<Metrics>,
     /// How far the daemon is from its end.
     pub phase: watch::Sender<Phase>,
-    /// Where it answers.
+    /// Its socket.
     pub socket: PathBuf,
-    /// Whether the system keeps the socket: there is always a next daemon.
+    /// Whether the service manager keeps the socket, so that there will be a next daemon.
     pub is_kept: bool,
     /// Open connections.
     pub n_connections: AtomicUsize,
-    /// Whether somebody did not want to wait for running requests.
+    /// Whether a client or signal asked not to wait for running requests.
     pub is_hurried: AtomicBool,
-    /// Requests between their arrival and their last event.
+    /// Requests between arrival and last event.
     pub answering: watch::Sender<usize>,
-    /// Requests that need the model to stay.
+    /// Requests that need the model to stay loaded.
     pub n_users: watch::Sender<usize>,
-    /// Held while the model is loaded, given back or changed for another.
+    /// Held while the model is loaded, unloaded or switched.
     pub changing: tokio::sync::Mutex<()>,
-    /// Who may tokenize: on few cores, more at once would only slow the engine down.
+    /// Permits for tokenizing: more at once would slow the engine down on few cores.
     pub tokenizing: Arc<Semaphore>,
-    /// The same for small requests, which take no time unless the model's chat template does.
+    /// The same for small requests, which are fast unless the model's chat template is slow.
     pub admitting: Semaphore,
-    /// Memory for what clients send.
+    /// Memory budget for incoming requests.
     pub budget: Budget,
-    /// Where it speaks HTTP, once it does.
+    /// Its HTTP listeners, once they are open.
     pub http: OnceLock<Vec<String>>,
-    /// Whether anything was asked over HTTP.
+    /// Whether any HTTP request has arrived.
     pub has_visitors: watch::Sender<bool>,
     started_us: u64,
 }
 
-impl Daemon {
-    /// A daemon that serves.
+impl Shared {
+    /// The state of a daemon that serves.
     pub fn new(
         config: Arc<Config>,
         progress: Progress,
@@ -103,17 +104,17 @@ impl Daemon {
         }
     }
 
-    /// The settings in force.
+    /// The effective settings.
     pub fn config(&self) -> Arc<Config> {
         Arc::clone(&self.config.borrow())
     }
 
-    /// How far the daemon is from its end.
+    /// The current phase.
     pub fn phase(&self) -> Phase {
         *self.phase.borrow()
     }
 
-    /// Begins the end; further calls change nothing.
+    /// Starts the shutdown; further calls have no effect.
     pub fn drain(&self) {
         self.phase.send_if_modified(|phase| {
             let serving = *phase == Phase::Serving;
@@ -124,32 +125,19 @@ impl Daemon {
         });
     }
 
-    /// Gives up what still runs.
+    /// Aborts what still runs.
     pub fn hurry(&self) {
         self.is_hurried.store(true, Relaxed);
         self.phase.send_replace(Phase::Ending);
     }
 
-    /// The description that `beastctl status` shows. Wakes nothing.
+    /// The status that `beastctl status` shows. Does not load an unloaded model.
     pub fn status(&self) -> Status {
         let config = self.config();
         let load = self.progress.watch().borrow().clone();
         let ready = match &load {
             LoadState::Ready(ready) | LoadState::Leaving(ready) => Some(Arc::clone(ready)),
             _ => None,
-        };
-        let state = match load {
-            _ if self.phase() != Phase::Serving => State::Draining,
-            LoadState::Loading { stage, fraction } => State::Loading { stage, fraction },
-            LoadState::Ready(_) | LoadState::Leaving(_) => match self.metrics.watchdog.stall(now_us()) {
-                Some(Stall { lasts, requests }) => {
-                    State::Stalled { ms: u64::try_from(lasts.as_millis()).unwrap_or(u64::MAX), requests }
-                }
-                None => State::Ready,
-            },
-            LoadState::Failed(error) => State::Failed { message: error.message },
-            LoadState::Unloaded { failed: Some(error) } => State::Failed { message: error.message },
-            LoadState::Unloaded { failed: None } => State::Unloaded,
         };
         let limits = ready.as_ref().map(|ready| ready.limits);
         let as_u32 = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
@@ -158,7 +146,7 @@ impl Daemon {
             engine: engine::build(config.kernels),
             pid: std::process::id(),
             uptime_ms: (now_us() - self.started_us) / 1000,
-            state,
+            state: self.state(load),
             profile: config.profile.clone(),
             socket: self.socket.display().to_string(),
             http: self.http.get().cloned().unwrap_or_default(),
@@ -199,6 +187,22 @@ impl Daemon {
             n_preempted: self.metrics.n_preempted.load(Relaxed),
             busy_us: self.metrics.busy_us.load(Relaxed),
             notices: self.notices(ready.as_deref()),
+        }
+    }
+
+    fn state(&self, load: LoadState) -> State {
+        match load {
+            _ if self.phase() != Phase::Serving => State::Draining,
+            LoadState::Loading { stage, fraction } => State::Loading { stage, fraction },
+            LoadState::Ready(_) | LoadState::Leaving(_) => match self.metrics.watchdog.stall(now_us()) {
+                Some(Stall { lasts, requests }) => {
+                    State::Stalled { ms: u64::try_from(lasts.as_millis()).unwrap_or(u64::MAX), requests }
+                }
+                None => State::Ready,
+            },
+            LoadState::Failed(error) => State::Failed { message: error.message },
+            LoadState::Unloaded { failed: Some(error) } => State::Failed { message: error.message },
+            LoadState::Unloaded { failed: None } => State::Unloaded,
         }
     }
 

@@ -1,28 +1,24 @@
-//! Which file to load: the configured one, else the default model when it is on disk, else the built-in one.
+//! Finds the file to load: the configured one, else the default model when it is on disk, else the built-in one. Knows
+//! no llama.cpp.
 
-use std::fs::{self, DirBuilder, File, TryLockError};
+use std::fs::{self, DirBuilder, File};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use beast_launchd::{file, paths, peer};
+use beast_launchd::whole::{PRIVATE, WholeFile};
+use beast_launchd::{file, lock, model, paths, peer};
 use sha2::{Digest, Sha256};
 
 use crate::fingerprint::hex;
 use crate::sampling::SamplingDefaults;
 
-/// File name of the default model in the models folder.
-pub const DEFAULT_MODEL: &str = "LFM2-2.6B-Q4_K_M.gguf";
-
-/// File name of its draft model beside it.
-pub const DEFAULT_DRAFT: &str = "LFM2-350M-Q4_K_M.gguf";
-
-/// How long one process waits for another that unpacks, and between two looks.
+/// How long to wait for another process that unpacks, and how often to look.
 const PATIENCE: Duration = Duration::from_secs(30);
 const LOOK: Duration = Duration::from_millis(10);
 
-/// A file that beastd brings along.
+/// A file built into beastd.
 struct Builtin {
     name: &'static str,
     bytes: &'static [u8],
@@ -36,9 +32,9 @@ const SHA256SUMS: &str = include_str!("../../models/cub/SHA256SUMS");
 /// The model file to load.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Located {
-    /// Its path; the file need not be there when the configuration names it.
+    /// Its path; a configured file need not exist.
     pub path: PathBuf,
-    /// Whether it is the built-in model, because there is no other.
+    /// Whether it is the built-in model for lack of another.
     pub is_builtin: bool,
 }
 
@@ -48,41 +44,34 @@ pub enum ModelError {
     /// The built-in model cannot be unpacked.
     #[error("cannot unpack the built-in model to {}: {source}; try: {}", path.display(), way_out(source))]
     Unpack { path: PathBuf, source: io::Error },
-    /// No place for models or caches.
+    /// There is no folder for models or caches.
     #[error(transparent)]
     Paths(#[from] paths::PathError),
 }
 
-/// A disk that is full, or a folder that cannot be made or written.
+/// The disk is full, or a folder cannot be created or written.
 fn way_out(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
-            "free some space, or set XDG_CACHE_HOME to another place"
+            "free some space, or set XDG_CACHE_HOME to another folder"
         }
-        _ => "set XDG_CACHE_HOME to a folder that can be written",
+        _ => "set XDG_CACHE_HOME to a writable folder",
     }
 }
 
-/// Finds the file for the setting `model`, and unpacks the built-in one if need be.
+/// Finds the file for the setting `model`, unpacking the built-in one if needed.
 ///
 /// # Errors
 /// See [`ModelError`].
 pub fn locate(setting: &str) -> Result<Located, ModelError> {
-    if setting == "builtin" {
-        return Ok(Located { path: unpack(&CUB)?, is_builtin: true });
+    match model::file_of(setting)? {
+        Some(path) => Ok(Located { path, is_builtin: false }),
+        None => Ok(Located { path: unpack(&CUB)?, is_builtin: true }),
     }
-    if setting != "auto" {
-        return Ok(Located { path: PathBuf::from(setting), is_builtin: false });
-    }
-    let default = paths::models_dir()?.join(DEFAULT_MODEL);
-    if default.is_file() {
-        return Ok(Located { path: default, is_builtin: false });
-    }
-    locate("builtin")
 }
 
 /// Finds the draft model for the setting `draft`; none when there is none or it would not pay. `is_cheap` says whether
-/// checking several tokens costs the model hardly more than one, as on a GPU.
+/// verifying several tokens costs the model hardly more than one, as on a GPU.
 ///
 /// # Errors
 /// See [`ModelError`].
@@ -91,22 +80,20 @@ pub fn locate_draft(setting: &str, model: &Located, is_cheap: bool) -> Result<Op
         "none" => Ok(None),
         "auto" if !is_cheap => Ok(None),
         "auto" if model.is_builtin => locate_draft("builtin", model, is_cheap),
-        "auto" => {
-            let is_default = model.path.file_name().is_some_and(|name| name == DEFAULT_MODEL);
-            let beside = model.path.with_file_name(DEFAULT_DRAFT);
-            Ok((is_default && beside.is_file()).then_some(beside))
-        }
+        "auto" => Ok(model::draft_of(&model.path)),
         "builtin" => Ok(Some(unpack(&CUB_DRAFT)?)),
         path => Ok(Some(PathBuf::from(path))),
     }
 }
 
-/// What a user of the built-in model is told.
+/// The notice for users of the built-in model.
 pub fn builtin_notice() -> String {
-    "the tiny built-in model answers; get the real one (1.6 GB): beastctl models pull lfm2-2.6b && beastctl models use auto".into()
+    "using the tiny built-in model; for real answers (1.6 GB): beastctl models pull lfm2-2.6b && beastctl models use \
+     auto"
+        .into()
 }
 
-/// Sampling defaults: the file's own metadata first, then what the makers of its family recommend, then ours.
+/// Sampling defaults: from the file's metadata, else the recommendation for its family, else ours.
 pub fn sampling_defaults(name: &str, meta: impl Fn(&str) -> Option<String>) -> SamplingDefaults {
     // LFM2: <https://huggingface.co/LiquidAI/LFM2-2.6B>, "Generation parameters".
     let family = if name.to_ascii_lowercase().contains("lfm2") {
@@ -123,7 +110,7 @@ pub fn sampling_defaults(name: &str, meta: impl Fn(&str) -> Option<String>) -> S
         top_k: value(of_file("top_k")).unwrap_or(family.top_k),
         top_p: value(of_file("top_p")).unwrap_or(family.top_p),
         min_p: value(of_file("min_p")).unwrap_or(family.min_p),
-        // A file that says "greedy" means just that.
+        // A file may explicitly ask for greedy sampling.
         repeat_penalty: value(of_file("penalty_repeat")).unwrap_or(match value(of_file("temp")) {
             Some(0.0) => 1.0,
             _ => family.repeat_penalty,
@@ -131,9 +118,8 @@ pub fn sampling_defaults(name: &str, meta: impl Fn(&str) -> Option<String>) -> S
     }
 }
 
-/// Puts a built-in file where it can be read from: into the cache folder or, where nothing can be written there, beside
-/// the usual socket. That folder lies in memory on most machines, and is ours alone. The error is that of the cache
-/// folder.
+/// Unpacks a built-in file into the cache folder or, if that is not writable, beside the default socket. That folder is
+/// private and on most machines in memory. Returns the cache folder's error if both fail.
 fn unpack(file: &Builtin) -> Result<PathBuf, ModelError> {
     let cache = paths::cache_dir().map_err(ModelError::from).and_then(|cache| unpack_into(file, &cache));
     cache.or_else(|error| {
@@ -144,17 +130,17 @@ fn unpack(file: &Builtin) -> Result<PathBuf, ModelError> {
     })
 }
 
-/// Where another user may have made it first, it is no place for a file that is trusted.
+/// Another user may have created it; then its files cannot be trusted.
 fn runtime_folder() -> Option<PathBuf> {
     let socket = paths::socket_path().ok()?;
     let folder = socket.parent()?.to_owned();
-    // It may be there already.
+    // It may exist already.
     let _ = DirBuilder::new().recursive(true).mode(0o700).create(&folder);
     peer::check_folder(&socket).ok().map(|()| folder)
 }
 
-/// Puts a built-in file into the cache folder, unless it is there unharmed. Two daemons may do this at once: each
-/// writes a file of its own and renames it, so that nobody ever sees half a model.
+/// Unpacks a built-in file into the cache folder unless it is there and intact. Two daemons may do this at once: each
+/// writes its own file and renames it, so that no one ever sees a partial model.
 fn unpack_into(file: &Builtin, cache: &Path) -> Result<PathBuf, ModelError> {
     let path = cache.join(file.name);
     if is_whole(file, &path) {
@@ -162,10 +148,10 @@ fn unpack_into(file: &Builtin, cache: &Path) -> Result<PathBuf, ModelError> {
     }
     let failed = |source| ModelError::Unpack { path: path.clone(), source };
     fs::create_dir_all(cache).map_err(failed)?;
-    // Who unpacks does it for all who start at the same time.
-    let _lock = lock(cache);
+    // One process unpacks for all that start at the same time.
+    let _lock = locked(cache);
     if !is_whole(file, &path) {
-        write(file, cache, &path).map_err(failed)?;
+        write(file, &path).map_err(failed)?;
         tracing::info!(path = %path.display(), "unpacked a built-in model");
     }
     Ok(path)
@@ -175,26 +161,22 @@ fn is_whole(file: &Builtin, path: &Path) -> bool {
     sha256_of(path, file.bytes.len() as u64).is_ok_and(|hash| hash == expected_hash(file))
 }
 
-/// Locks a folder. `None` where that is not possible, or somebody holds it for longer than any unpacking takes: two
-/// that unpack are no danger to each other.
-fn lock(folder: &Path) -> Option<File> {
+/// Locks a folder. `None` when that is impossible or takes longer than any unpacking: two processes may unpack at once
+/// safely.
+fn locked(folder: &Path) -> Option<File> {
     let folder = file::open_folder(folder).ok()?;
     let began = Instant::now();
-    loop {
-        match folder.try_lock() {
-            Ok(()) => return Some(folder),
-            Err(TryLockError::WouldBlock) if began.elapsed() < PATIENCE => std::thread::sleep(LOOK),
-            Err(_) => return None,
-        }
-    }
+    let pause = || {
+        std::thread::sleep(LOOK);
+        began.elapsed() < PATIENCE
+    };
+    lock::wait(&folder, pause).ok().map(|()| folder)
 }
 
-fn write(file: &Builtin, cache: &Path, path: &Path) -> io::Result<()> {
-    let mut part = tempfile::NamedTempFile::new_in(cache)?;
+fn write(file: &Builtin, path: &Path) -> io::Result<()> {
+    let mut part = WholeFile::create(path, PRIVATE)?;
     part.write_all(file.bytes)?;
-    part.as_file().sync_all()?;
-    part.persist(path)?;
-    Ok(())
+    part.finish_synced()
 }
 
 fn expected_hash(file: &Builtin) -> &'static str {
@@ -202,7 +184,7 @@ fn expected_hash(file: &Builtin) -> &'static str {
     line.expect("SHA256SUMS names the built-in models").trim()
 }
 
-/// The hash of a file of this length; what has another one is not read.
+/// The hash of a file of this length; a file of a different length is not read.
 fn sha256_of(path: &Path, len: u64) -> io::Result<String> {
     let file = file::open(path)?;
     if file.metadata()?.len() != len {
@@ -250,7 +232,7 @@ mod tests {
         let file = place.path().join("file");
         fs::write(&file, "").expect("writable");
         let error = unpack_into(&CUB, &file.join("cache")).expect_err("a file is in the way").to_string();
-        assert!(error.ends_with("; try: set XDG_CACHE_HOME to a folder that can be written"), "{error}");
+        assert!(error.ends_with("; try: set XDG_CACHE_HOME to a writable folder"), "{error}");
         let full = ModelError::Unpack { path: file, source: io::ErrorKind::StorageFull.into() }.to_string();
         assert!(full.contains("; try: free some space"), "{full}");
     }

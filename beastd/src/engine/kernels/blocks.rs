@@ -1,0 +1,54 @@
+//! The layouts of blocks: ggml's quantized weights, and activations as kernels read them. Knows no instruction set, no
+//! tensors and no threads.
+
+/// Numbers in a block, of activations and of weights alike (`QK_K` in ggml).
+pub(super) const BLOCK: usize = 256;
+
+/// A block of a column: 256 activations as bytes, `x = d * q`.
+#[repr(C, align(64))]
+#[derive(Clone, Copy)]
+pub(super) struct Activations {
+    /// In the order that the instruction set wants for these weights, see [`super::instructions::Kernel::place`].
+    pub(super) q: [i8; BLOCK],
+    /// Sums of 16 each, in the order of the column: they stand for what all weights of a group have in common.
+    pub(super) sums: [i16; 16],
+    pub(super) d: f32,
+}
+
+impl Activations {
+    pub(super) const ZERO: Self = Self { q: [0; BLOCK], sums: [0; 16], d: 0.0 };
+}
+
+/// ggml's `block_q4_K`: eight groups of 32, each with a scale and a minimum of six bits.
+#[repr(C)]
+pub(super) struct Q4K {
+    pub(super) d: u16,
+    pub(super) d_min: u16,
+    pub(super) scales: [u8; 12],
+    pub(super) q: [u8; 128],
+}
+
+/// ggml's `block_q5_K`: as `Q4K`, with a fifth bit.
+#[repr(C)]
+pub(super) struct Q5K {
+    pub(super) d: u16,
+    pub(super) d_min: u16,
+    pub(super) scales: [u8; 12],
+    pub(super) high: [u8; 32],
+    pub(super) q: [u8; 128],
+}
+
+/// ggml's `block_q6_K`: sixteen groups of 16, each with a scale; `w = d * scale * (q - 32)`.
+#[repr(C)]
+pub(super) struct Q6K {
+    pub(super) low: [u8; 128],
+    pub(super) high: [u8; 64],
+    pub(super) scales: [i8; 16],
+    pub(super) d: u16,
+}
+
+// As ggml-common.h asserts them. That the fields lie where ggml has them is tested against its own unpacking
+// (`kernels_tests.rs`).
+const _: () = assert!(size_of::<Q4K>() == 2 * 2 + 12 + BLOCK / 2);
+const _: () = assert!(size_of::<Q5K>() == 2 * 2 + 12 + BLOCK / 8 + BLOCK / 2);
+const _: () = assert!(size_of::<Q6K>() == BLOCK / 2 + BLOCK / 4 + 16 + 2);

@@ -1,0 +1,21 @@
+//! What llama.cpp tells each of its threads: a structure of ggml-cpu-impl.h, for which the wrapper has no bindings.
+//!
+//! `build.rs` compares the fields below with the header of the llama.cpp that is linked, in number, order and type, and
+//! ends the build where they differ.
+
+use std::ffi::c_void;
+
+/// `struct ggml_compute_params`.
+#[repr(C)]
+pub(super) struct ComputeParams {
+    /// This thread's number.
+    pub ith: i32,
+    /// How many threads there are.
+    pub nth: i32,
+    /// Bytes of the work buffer that all threads share.
+    pub wsize: usize,
+    pub wdata: *mut c_void,
+    pub threadpool: *mut c_void,
+    /// Whether the plainest arithmetic is asked for.
+    pub use_ref: bool,
+}

@@ -1,0 +1,99 @@
+//! The marks with which model families set their thoughts apart from their answers. Never reads an answer.
+
+/// What begins behind a mark.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Turn {
+    /// Thoughts.
+    Think,
+    /// The answer.
+    Speak,
+}
+
+/// How a family writes its thoughts.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Thoughts {
+    /// Begins them, as a template or the model writes it.
+    pub open: &'static str,
+    /// Ends them.
+    pub close: &'static str,
+    /// Whether text that is bound to a grammar can have such thoughts in front: not where an answer has a mark as well.
+    pub is_simple: bool,
+    /// All marks.
+    marks: &'static [(&'static str, Turn)],
+}
+
+/// The first whose marks a template has is the model's.
+static FAMILIES: [Thoughts; 5] = [
+    // gpt-oss: https://cookbook.openai.com/articles/openai-harmony. An answer is a channel too.
+    Thoughts {
+        open: "<|channel|>analysis<|message|>",
+        close: "<|end|><|start|>assistant<|channel|>final<|message|>",
+        is_simple: false,
+        marks: &[
+            ("<|channel|>analysis<|message|>", Turn::Think),
+            ("<|channel|>commentary<|message|>", Turn::Think),
+            ("<|end|><|start|>assistant", Turn::Think),
+            ("<|channel|>final<|message|>", Turn::Speak),
+        ],
+    },
+    // Qwen 3, DeepSeek-R1, SmolLM3, LFM2.5 and most others.
+    simple("<think>", "</think>", &[("<think>", Turn::Think), ("</think>", Turn::Speak)]),
+    // Magistral.
+    simple("[THINK]", "[/THINK]", &[("[THINK]", Turn::Think), ("[/THINK]", Turn::Speak)]),
+    // Seed-OSS.
+    simple("<seed:think>", "</seed:think>", &[("<seed:think>", Turn::Think), ("</seed:think>", Turn::Speak)]),
+    // Apertus.
+    simple(
+        "<|inner_prefix|>",
+        "<|inner_suffix|>",
+        &[("<|inner_prefix|>", Turn::Think), ("<|inner_suffix|>", Turn::Speak)],
+    ),
+];
+
+const fn simple(open: &'static str, close: &'static str, marks: &'static [(&'static str, Turn)]) -> Thoughts {
+    Thoughts { open, close, is_simple: true, marks }
+}
+
+impl Thoughts {
+    /// Those of a chat template; `None` for a model that does not think.
+    pub fn detect(source: &str) -> Option<&'static Self> {
+        // Templates put the marks of channels together from pieces.
+        let is_harmony = source.contains("<|channel|>") && source.contains("analysis");
+        let is_simple = |family: &&Self| source.contains(family.open) || source.contains(family.close);
+        let [harmony, others @ ..] = &FAMILIES;
+        if is_harmony { Some(harmony) } else { others.iter().find(is_simple) }
+    }
+
+    /// Every mark, and what begins behind it.
+    pub fn marks(&self) -> impl Iterator<Item = (&'static str, Turn)> + Clone {
+        self.marks.iter().copied()
+    }
+
+    /// The texts that may be control tokens of the vocabulary.
+    pub fn controls(&self) -> Vec<&'static str> {
+        if self.is_simple {
+            return vec![self.open, self.close];
+        }
+        vec!["<|channel|>", "<|message|>", "<|end|>", "<|start|>"]
+    }
+
+    /// What ends thoughts that the model would not end, with the blanks that such models put there.
+    pub fn closing(&self) -> String {
+        if self.is_simple { format!("\n{}\n\n", self.close) } else { self.close.to_owned() }
+    }
+
+    /// Whether a prompt ends within thoughts.
+    pub fn is_open(&self, prompt: &str) -> bool {
+        let last = self.marks.iter().filter_map(|(mark, turn)| Some((prompt.rfind(mark)? + mark.len(), *turn)));
+        last.max_by_key(|(end, _)| *end).is_some_and(|(_, turn)| turn == Turn::Think)
+    }
+}
+
+/// Whether some family opens or closes its thoughts with this text alone.
+pub fn is_mark_of_thoughts(text: &str) -> bool {
+    FAMILIES.iter().any(|family| family.is_simple && (family.open == text || family.close == text))
+}
+
+#[cfg(test)]
+#[path = "thought_tests.rs"]
+mod tests;

@@ -1,0 +1,48 @@
+//! Prefixes on their way between the engine's cells and the disk. Knows neither files nor what a state means.
+
+use super::Worker;
+use crate::engine::{Engine, EngineError};
+use crate::scheduler::Sequence;
+
+impl<E: Engine> Worker<'_, E> {
+    /// Reads beginnings of prompts that wait back from disk, where that spares more than what is kept in memory.
+    pub(super) fn restore_prefixes(&mut self) -> Result<(), EngineError> {
+        let Some(store) = &mut self.store else { return Ok(()) };
+        let longer = |sequence: &Sequence| {
+            let n = store.find(&sequence.tokens, self.scheduler.prefix_len(&sequence.tokens))?;
+            Some(sequence.tokens[..n].to_vec())
+        };
+        let wanted: Vec<_> = self.scheduler.waiting().filter_map(longer).collect();
+        for tokens in wanted {
+            let is_there = self.scheduler.prefix_len(&tokens[..]) >= tokens.len();
+            let Some(place) = (!is_there).then(|| self.scheduler.begin_restore(tokens.len())).flatten() else {
+                continue;
+            };
+            self.engine.edit(&self.scheduler.take_edits())?;
+            let state = store.read(&tokens);
+            let is_restored = match state {
+                Some(state) => self.engine.restore(place, &state)?,
+                None => false,
+            };
+            tracing::debug!(n_tokens = tokens.len(), is_restored, "restored a prefix from disk");
+            self.scheduler.restored(place, is_restored.then_some(tokens));
+        }
+        Ok(())
+    }
+
+    /// Writes those that are worth it to disk, while there is nothing else to do.
+    pub(super) fn save_prefixes(&mut self) -> Result<(), EngineError> {
+        let Some(store) = &mut self.store else { return Ok(()) };
+        while let Some((place, tokens)) = self.scheduler.next_to_save() {
+            self.engine.edit(&self.scheduler.take_edits())?;
+            let state = self.engine.save(place)?;
+            if let Err(error) = store.write(&tokens, &state) {
+                tracing::warn!(%error, "cannot save a prefix to disk");
+            }
+            if !self.inbox.commands.is_empty() {
+                break;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,150 @@
+//! The books of each request while it lives: submitted, announced, accounted for. How it ends is in `ending.rs`.
+
+use std::sync::Arc;
+
+use beast_protocol::{ErrorCode, Event, FinishReason, Timings, Usage, WireError};
+
+use super::active::Active;
+use super::inbox::{Submission, Ticket, overloaded};
+use super::{Worker, as_u32};
+use crate::admitted::Admitted;
+use crate::batch::{Batch, Sampled, SeqId, Token};
+use crate::clock::now_us;
+use crate::engine::{Constraint, Engine};
+use crate::metrics::Metrics;
+use crate::scheduler::Sequence;
+use crate::stream::Stream;
+
+impl<E: Engine> Worker<'_, E> {
+    pub(super) fn submit(&mut self, submission: Submission) {
+        let Submission { id, admitted, events, ticket: Ticket { arrived_us, started, lease } } = submission;
+        let Admitted {
+            mut prompt,
+            shared,
+            sampling,
+            n_logprobs,
+            wanted,
+            n_max_tokens,
+            stop,
+            ignore_eos,
+            wish,
+            constraint,
+            is_background,
+            resumed,
+            parser: _,
+            shown,
+        } = admitted;
+        let mut stream = Stream::new(Arc::clone(&self.vocab), events, started, &prompt, stop, ignore_eos, n_max_tokens)
+            .showing(shown);
+        let n_prompt = prompt.len();
+        let n_generated = resumed.tokens.len();
+        if let Some(reason) = stream.resume(&resumed.tokens, resumed.n_shown, n_max_tokens == 0) {
+            // It was broken off between its last token and its end.
+            Metrics::add(&self.metrics.n_requests, 1);
+            let usage = Usage { n_prompt: as_u32(n_prompt), n_generated: as_u32(n_generated), ..Usage::default() };
+            return stream.finish(reason, usage, Timings::default(), now_us());
+        }
+        prompt.extend(&resumed.tokens);
+        let mut sequence = Sequence::new(id, prompt, n_max_tokens, self.n_ctx).keeping(shared);
+        if is_background {
+            sequence = sequence.in_background();
+        }
+        if !wanted.is_empty() {
+            sequence = sequence.scored();
+        }
+        if self.scheduler.add(sequence).is_err() {
+            Metrics::add(&self.metrics.n_requests, 1);
+            return stream.fail(overloaded());
+        }
+        self.engine.arm(id, &sampling, n_logprobs);
+        if !wanted.is_empty() {
+            self.engine.want(id, wanted);
+        }
+        if let Err(error) = self.bind(id, constraint, &resumed.tokens) {
+            return stream.fail(error);
+        }
+        self.speculation.begin(id, wish);
+        let active = Active {
+            stream,
+            n_prompt,
+            n_cached: 0,
+            arrived_us,
+            started_us: None,
+            first_token_us: None,
+            last_token_us: arrived_us,
+            prefill_us: 0,
+            n_generated,
+            position: None,
+            _lease: lease,
+        };
+        self.active.insert(id, active);
+    }
+
+    /// Binds an armed sequence to its constraint, which follows the tokens that it had before; takes it out again when
+    /// it cannot.
+    fn bind(&mut self, id: SeqId, constraint: Option<Constraint>, resumed: &[Token]) -> Result<(), WireError> {
+        if let Some(constraint) = constraint {
+            self.engine.constrain(id, constraint);
+        }
+        if self.engine.replay(id, resumed) {
+            return Ok(());
+        }
+        self.scheduler.finish(id);
+        self.engine.disarm(id);
+        let text = "cannot resume this answer: a different model is loaded; try: repeat the request";
+        Err(WireError::new(ErrorCode::Engine, text))
+    }
+
+    /// Frees what belongs to clients that are gone.
+    pub(super) fn drop_abandoned(&mut self) {
+        let gone: Vec<SeqId> =
+            self.active.iter().filter(|(_, active)| active.stream.is_closed()).map(|(id, _)| *id).collect();
+        for id in gone {
+            tracing::debug!(request = id.0, "the client is gone");
+            self.end(id, FinishReason::Cancelled);
+        }
+    }
+
+    /// Tells those that start now, and those that wait, where they stand.
+    pub(super) fn announce(&mut self, batch: &Batch) {
+        for row in &batch.rows {
+            let active = self.active.get_mut(&row.seq).expect("what is scheduled is active");
+            if active.started_us.is_none() {
+                active.started_us = Some(now_us());
+                // The first row begins where the copy ends.
+                active.n_cached = row.pos as usize;
+                active.stream.started();
+                let (n_done, n_total) = (as_u32(active.n_cached.min(active.n_prompt)), as_u32(active.n_prompt));
+                active.stream.hint(Event::Progress { n_done, n_total });
+            }
+        }
+        for (position, sequence) in self.scheduler.waiting().enumerate() {
+            let active = self.active.get_mut(&sequence.id).expect("what waits is active");
+            if active.position.replace(position) != Some(position) {
+                active.stream.hint(Event::Queued { position: as_u32(position) });
+            }
+        }
+    }
+
+    /// Books the time of a step to the requests whose prompt it read, and learns from it.
+    pub(super) fn account(&mut self, batch: &Batch, sampled: &[Sampled], began_us: u64) {
+        let step_us = now_us() - began_us;
+        Metrics::add(&self.metrics.busy_us, step_us);
+        let n_verified = batch.rows.iter().filter(|row| row.n_draft > 0).count();
+        self.metrics.stepped(batch.rows.len(), n_verified);
+        let (n_drafted, n_accepted) = self.speculation.observe(batch, sampled, step_us);
+        Metrics::add(&self.metrics.n_drafted, n_drafted as u64);
+        Metrics::add(&self.metrics.n_accepted, n_accepted as u64);
+        for row in &batch.rows {
+            let active = self.active.get_mut(&row.seq).expect("what was computed is active");
+            let n_done = row.pos as usize + row.tokens.len();
+            if active.first_token_us.is_none() {
+                active.prefill_us += step_us;
+                let (n_done, n_total) = (as_u32(n_done.min(active.n_prompt)), as_u32(active.n_prompt));
+                active.stream.hint(Event::Progress { n_done, n_total });
+            }
+            let n_of_prompt = active.n_prompt.saturating_sub(row.pos as usize).min(row.tokens.len());
+            Metrics::add(&self.metrics.n_prompt_tokens, n_of_prompt as u64);
+        }
+    }
+}
