@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""How good decisions are: on public labelled sentences, beside the same model asked to write its answer, and the majority.
+"""Evaluates decisions on public labelled sentences, against the same model writing its answer, and the majority.
 
 Usage: tests/decide/evaluate.py --model GGUF [--sets movies,tweets,products] [--n 200] [--speed] [--beastd PATH]
 
-The sentences are those of Hutto & Gilbert (2014), rated by twenty people each, out of the source package
-vaderSentiment 3.3.2 (MIT). Only those with a clear rating count (above 1 or below -1 on a scale from -4 to 4), as many
-positive as negative ones, drawn with a fixed seed. The first half fits the temperature (`beastctl decide --calibrate`),
-the second half is what the table shows. Needs python3 and pip, nothing else.
+The sentences are those of Hutto & Gilbert (2014), rated by twenty people each, from the source package
+vaderSentiment 3.3.2 (MIT). Only clear ratings count (above 1 or below -1 on a scale from -4 to 4), half of them
+positive, drawn with a fixed seed. The first half fits the temperature (`beastctl decide --calibrate`), the table shows
+the second half. Needs python3 and pip, nothing else.
 """
 
 import argparse

@@ -425,7 +425,11 @@ fn of_decisions() {
         NoQuestion: [DecideError::NoQuestion],
         Questions: [DecideError::Questions(2)],
         Unreadable: [DecideError::Unreadable { path: path(), source: os(Errno::ACCESS) }],
-        Example: [DecideError::Example { path: path(), line: 3, why: "no question here or on the command line".into() }],
+        Example: [DecideError::Example {
+            path: path(),
+            line: 3,
+            why: "no question here or on the command line".into()
+        }],
         TooFew: [DecideError::TooFew { path: path(), n: 3, least: 10 }],
         Mismatch: [DecideError::Mismatch],
     });

@@ -8,7 +8,6 @@ use crate::admitted::ScoredPrompt;
 use crate::batch::Token;
 use crate::splitter;
 use crate::template::{self, Setting};
-use crate::tools::THINK_CLOSE;
 
 /// Prompts with a common beginning.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -111,8 +110,8 @@ impl Admission {
         let mut rendered = template
             .render(&marked.messages, &marked.setting)
             .map_err(|error| super::rendering::template_refusal(&error, &messages))?;
-        if template.opens_thought(&setting, None) {
-            rendered = rendered + THINK_CLOSE + "\n\n";
+        if let Some(thoughts) = template.dialect().thoughts {
+            rendered += &thoughts.skipped(&rendered);
         }
         rendered += BEGUN;
         let (head, foot) = marked

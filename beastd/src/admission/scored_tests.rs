@@ -31,6 +31,13 @@ fn control_tokens_of_a_text_or_a_question_stay_text() {
 }
 
 #[test]
+fn a_model_that_thinks_answers_at_once() {
+    let template = format!("{TEMPLATE}<think>");
+    let (prompts, _) = admission(Some(&template)).admit_scored(&scoring("a", &["Safe?"])).expect("it fits");
+    assert_eq!(text(&prompts[0].prompt), "user: a\nSafe?§assistant:<think>\n</think>\n\nAnswer:");
+}
+
+#[test]
 fn a_model_without_a_template_is_asked_in_plain_text() {
     let (prompts, _) = admission(None).admit_scored(&scoring("a", &["Safe?"])).expect("it fits");
     assert_eq!(text(&prompts[0].prompt), "a\nSafe?\nAnswer:");

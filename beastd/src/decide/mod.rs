@@ -157,8 +157,7 @@ async fn plan(means: &Means, request: Decide) -> Result<Plan, WireError> {
     let _permit = means.tokenizing.acquire().await.expect("it is never closed");
     let admission = Arc::clone(&means.admission);
     large_stack::beside(move || plan_now(&admission, request)).await.unwrap_or_else(|why| {
-        let text =
-            format!("cannot tokenize the questions: {why}; try: repeat the request, and see beastctl logs");
+        let text = format!("cannot tokenize the questions: {why}; try: repeat the request, and see beastctl logs");
         Err(WireError::new(ErrorCode::Internal, text))
     })
 }
@@ -197,8 +196,7 @@ fn told_apart(
         found = possible(all.with_labels);
     }
     if found.is_empty() {
-        let text =
-            format!("the model cannot tell the options of question {} apart; try: rename them", nth + 1);
+        let text = format!("the model cannot tell the options of question {} apart; try: rename them", nth + 1);
         return Err(WireError::new(ErrorCode::Invalid, text));
     }
     Ok(found)
