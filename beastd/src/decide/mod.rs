@@ -46,11 +46,14 @@ pub struct Means {
     pub model: String,
 }
 
-/// One prompt of a question, with the tokens of each option.
+/// For each option, the tokens that begin it.
+type Beginnings = Vec<Vec<Token>>;
+
+/// One prompt of a question.
 #[derive(Debug, Clone)]
 struct Prompt {
     question: usize,
-    options: Vec<Vec<Token>>,
+    options: Beginnings,
 }
 
 /// All prompts, ready to be submitted.
@@ -182,7 +185,7 @@ fn told_apart(
     question: &Question,
     vocab: &dyn Vocab,
     nth: usize,
-) -> Result<Vec<(Phrasing, Vec<Vec<Token>>)>, WireError> {
+) -> Result<Vec<(Phrasing, Beginnings)>, WireError> {
     let all = phrasings(question);
     let possible = |phrasings: Vec<Phrasing>| -> Vec<_> {
         let with_tokens = |phrasing: Phrasing| {
