@@ -57,7 +57,7 @@ pub const CODES: [Code; 10] = [
         "the answer was truncated (with `--strict`), or is not what `--schema`, `--grammar` or `-x` asked for",
     ),
     Code::new(UNSURE, "unsure", "`decide` is unsure (with `--unsure`)"),
-    Code::new(SOFTWARE, "failed", "`decide` failed (its 1 means no), or the CPU lacks what beastctl was built for"),
+    Code::new(SOFTWARE, "no_answer", "`decide` failed (its 1 means no), or the CPU lacks what beastctl was built for"),
     Code::new(BUSY, "busy", "busy or shutting down; the same command may succeed later"),
     Code::new(INTERRUPTED, "interrupted", "Ctrl-C"),
 ];
