@@ -59,8 +59,8 @@ fn the_help_is_short() {
 
         Every prompt is also a command; `beastctl prompts` lists them.
 
-        Exit codes: 0 done, 1 failed, 2 usage, 3 unreachable, 4 too long, 5 cut, 6 unsure, 70 no answer,
-        75 busy, 130 interrupted.
+        Exit codes: 0 done, 1 failed, 2 usage, 3 unreachable, 4 too long, 5 cut, 6 unsure, 70 no answer, 75
+        busy, 130 interrupted.
     "#]]
     .assert_eq(&help);
 }

@@ -79,12 +79,15 @@ fn decide(context: &Context, options: &DecideOptions) -> Result<u8> {
         }
     }
     let gap = options.unsure.unwrap_or(0.0);
-    let n_questions = questions.len();
+    let n = questions.len();
+    if decided.probabilities.len() != n || decided.temperatures.len() != n {
+        return Err(DecideError::Mismatch.into());
+    }
     let each = questions.into_iter().zip(decided.probabilities).zip(decided.temperatures);
     let answers: Option<Vec<Answer>> = each
         .map(|((question, probabilities), temperature)| Answer::new(question, probabilities, temperature, gap))
         .collect();
-    let answers = answers.filter(|answers| answers.len() == n_questions).ok_or(DecideError::Mismatch)?;
+    let answers = answers.ok_or(DecideError::Mismatch)?;
     print(context, options, &answers, &decided.model)?;
     Ok(answers::code(&answers))
 }

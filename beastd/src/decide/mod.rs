@@ -181,11 +181,7 @@ fn plan_now(admission: &Admission, request: Decide) -> Result<Plan, WireError> {
 }
 
 /// The phrasings of a question whose answers begin with different tokens, with the tokens of each option.
-fn told_apart(
-    question: &Question,
-    vocab: &dyn Vocab,
-    nth: usize,
-) -> Result<Vec<(Phrasing, Beginnings)>, WireError> {
+fn told_apart(question: &Question, vocab: &dyn Vocab, nth: usize) -> Result<Vec<(Phrasing, Beginnings)>, WireError> {
     let all = phrasings(question);
     let possible = |phrasings: Vec<Phrasing>| -> Vec<_> {
         let with_tokens = |phrasing: Phrasing| {
