@@ -109,8 +109,9 @@ Examples:
     },
     /// Answer yes or no by exit code, choose or rate.
     #[command(after_help = "\
-Exit codes: 0 yes (or a choice or score), 1 no, 6 unsure. No failure exits with 1: 2 usage, 3 unreachable, 4 too long,
-70 failed, 75 busy, 130 interrupted. With several questions: 1 if any answer is no, else 6 if any is unsure.
+Exit codes: 0 yes (or a choice or score), 1 no, 6 unsure. No failure exits with 0, 1 or 6:
+2 usage, 3 unreachable, 4 too long, 70 no answer, 75 busy, 130 interrupted.
+With several questions: 1 if any answer is no, else 6 if any is unsure.
 
 Examples:
   git diff | beastctl decide 'does this touch authentication?' && ask-review
