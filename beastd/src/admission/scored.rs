@@ -22,8 +22,8 @@ pub struct Scoring {
     pub tails: Vec<(String, Vec<Token>)>,
 }
 
-/// How each answer begins. Small models otherwise begin a sentence: of SmolLM2-135M's probability, the offered words got
-/// 0.88 with this and 0.29 without.
+/// How each answer begins. Small models otherwise begin a sentence: of SmolLM2-135M's probability, the offered words
+/// got 0.88 with this and 0.29 without.
 const BEGUN: &str = "Answer:";
 
 /// Tokens around the ends of the prompts.

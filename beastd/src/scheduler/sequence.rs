@@ -67,11 +67,11 @@ impl Sequence {
         self
     }
 
-    /// Marks a prompt that is only scored: one of several with a long prefix in common, which are computed in one step,
-    /// and no conversation continues from it.
+    /// Whether the prompt is only scored: then it is one of several with a long prefix in common, which are computed in
+    /// one step, and no conversation continues from it.
     #[must_use]
-    pub fn scored(mut self) -> Self {
-        self.is_scored = true;
+    pub fn scored(mut self, is_scored: bool) -> Self {
+        self.is_scored = is_scored;
         self
     }
 

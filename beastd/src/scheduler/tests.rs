@@ -46,7 +46,7 @@ pub(super) fn check(limits: Limits, script: &str, expected: Expect) {
                 let sequence = Sequence::new(id(name), prompt(1, n_prompt), n_max, limits.n_cells);
                 let sequence = sequence.keeping(keep.into_iter().collect());
                 let sequence = if command.ends_with(" background") { sequence.in_background() } else { sequence };
-                let sequence = if command.ends_with(",scored") { sequence.scored() } else { sequence };
+                let sequence = sequence.scored(command.ends_with(",scored"));
                 if scheduler.add(sequence).is_err() {
                     writeln!(out, "{name} refused").expect("a string");
                 }

@@ -45,12 +45,10 @@ impl<E: Engine> Worker<'_, E> {
             return stream.finish(reason, usage, Timings::default(), now_us());
         }
         prompt.extend(&resumed.tokens);
-        let mut sequence = Sequence::new(id, prompt, n_max_tokens, self.n_ctx).keeping(shared);
+        let sequence = Sequence::new(id, prompt, n_max_tokens, self.n_ctx);
+        let mut sequence = sequence.keeping(shared).scored(!wanted.is_empty());
         if is_background {
             sequence = sequence.in_background();
-        }
-        if !wanted.is_empty() {
-            sequence = sequence.scored();
         }
         if self.scheduler.add(sequence).is_err() {
             Metrics::add(&self.metrics.n_requests, 1);
