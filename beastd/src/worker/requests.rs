@@ -45,11 +45,9 @@ impl<E: Engine> Worker<'_, E> {
             return stream.finish(reason, usage, Timings::default(), now_us());
         }
         prompt.extend(&resumed.tokens);
-        let sequence = Sequence::new(id, prompt, n_max_tokens, self.n_ctx);
-        let mut sequence = sequence.keeping(shared).scored(!wanted.is_empty());
-        if is_background {
-            sequence = sequence.in_background();
-        }
+        let sequence = Sequence::new(id, prompt, n_max_tokens, self.n_ctx).keeping(shared);
+        let sequence = sequence.scored(!wanted.is_empty());
+        let sequence = if is_background { sequence.in_background() } else { sequence };
         if self.scheduler.add(sequence).is_err() {
             Metrics::add(&self.metrics.n_requests, 1);
             return stream.fail(overloaded());
