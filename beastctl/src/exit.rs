@@ -68,9 +68,6 @@ impl Code {
     }
 }
 
-/// Separates the error from the hint.
-const STEP: &str = "; try: ";
-
 /// An error that can end a run.
 pub trait Failing: Error + Send + Sync + 'static {
     /// One of the codes above.
@@ -143,12 +140,7 @@ impl Failure {
             return None;
         }
         let mut line = self.to_string();
-        // One hint is enough: errors from the daemon or another of our programs have their own.
-        match line.match_indices(STEP).map(|(at, _)| at).nth(1) {
-            Some(second) => line.truncate(second),
-            None if line.contains(STEP) => {}
-            None => line.extend(self.error.hint().map(|hint| format!("{STEP}{hint}"))),
-        }
+        line.extend(self.error.hint().map(|hint| format!("; try: {hint}")));
         Some(line)
     }
 

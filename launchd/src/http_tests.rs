@@ -63,13 +63,13 @@ fn an_address_that_is_taken_is_named_with_a_remedy() {
     check_error(
         &at(address),
         address,
-        expect!["cannot listen on ADDRESS: another program listens there; try: stop it, or another http.listen"],
+        expect!["cannot listen on ADDRESS: another program listens there; try: stop it, or change http.listen"],
     );
     check_error(
         &HttpPlaces { ollama: Some(address), ..HttpPlaces::default() },
         address,
         expect![
-            "cannot listen on ADDRESS: another program listens there, probably Ollama; try: stop it, set http.ollama = false, or another http.ollama_listen"
+            "cannot listen on ADDRESS: another program listens there, probably Ollama; try: stop it, set http.ollama = false, or change http.ollama_listen"
         ],
     );
     // Of the range for documentation, which no machine has.
@@ -77,7 +77,7 @@ fn an_address_that_is_taken_is_named_with_a_remedy() {
     check_error(
         &at(foreign),
         foreign,
-        expect!["cannot listen on ADDRESS: this machine has no such address; try: another http.listen"],
+        expect!["cannot listen on ADDRESS: this machine has no such address; try: change http.listen"],
     );
 }
 

@@ -192,7 +192,7 @@ fn why_not(address: SocketAddr, role: HttpRole, error: &io::Error) -> String {
         HttpRole::Http => "http.listen",
         HttpRole::Ollama => "http.ollama_listen",
     };
-    let elsewhere = format!("another {setting}");
+    let elsewhere = format!("change {setting}");
     match (error.kind(), role) {
         (io::ErrorKind::AddrInUse, HttpRole::Ollama) => format!(
             "another program listens there, probably Ollama; try: stop it, set http.ollama = false, or {elsewhere}"

@@ -281,11 +281,11 @@ fn of_places() {
             3   /some/file exists and is not a socket, so beastd leaves it alone; try: move it away, or use another --socket
             3   cannot lock /some/file: permission denied; try: check its owner with ls -ld /some/file, or use another --socket
             3   cannot use the socket passed by systemd (2 sockets); try: reinstall the service with beastctl service install
-            3   cannot listen on 127.0.0.1:8484: another program listens there; try: stop it, or another http.listen
-            3   cannot listen on 127.0.0.1:11434: another program listens there, probably Ollama; try: stop it, set http.ollama = false, or another http.ollama_listen
-            3   cannot listen on 192.0.2.1:8484: this machine has no such address; try: another http.listen
-            3   cannot listen on 127.0.0.1:80: ports below 1024 are reserved for root; try: another http.listen
-            3   cannot listen on 127.0.0.1:8484: Too many open files (os error 24); try: another http.listen
+            3   cannot listen on 127.0.0.1:8484: another program listens there; try: stop it, or change http.listen
+            3   cannot listen on 127.0.0.1:11434: another program listens there, probably Ollama; try: stop it, set http.ollama = false, or change http.ollama_listen
+            3   cannot listen on 192.0.2.1:8484: this machine has no such address; try: change http.listen
+            3   cannot listen on 127.0.0.1:80: ports below 1024 are reserved for root; try: change http.listen
+            3   cannot listen on 127.0.0.1:8484: Too many open files (os error 24); try: change http.listen
             3   cannot lock /some/file: No space left on device (os error 28); try: fix that, or use another --socket
         "#]],
     );
