@@ -20,7 +20,7 @@ use crate::{
     cli::{Cli, Verb, prompt_verb},
     completions,
     context::Context,
-    doctor,
+    decide, doctor,
     exit::Result,
     hook, logs, man,
     output::Console,
@@ -36,6 +36,7 @@ pub fn run(cli: Cli, console: Console, started: Instant) -> Result<()> {
     match cli.verb {
         Verb::Summarize { files, options } => generate::run(&context, Task::of_prompt("summarize", files), &options),
         Verb::Ask { question, options } => generate::run(&context, Task::Ask { question }, &options),
+        Verb::Decide(options) => decide::run(&context, &options),
         Verb::CommitMsg { options } => generate::run(&context, Task::CommitMsg, &options),
         Verb::Run { prompt, files, options } => generate::run(&context, Task::of_prompt(&prompt, files), &options),
         // Not reached: `prompt_verb::parse` has made the help of it.

@@ -413,6 +413,32 @@ fn of_a_chat() {
 }
 
 #[test]
+fn of_decisions() {
+    let path = || PathBuf::from("/some/file");
+    let samples = samples!(DecideError {
+        Choice: [DecideError::Choice("two answers are the same")],
+        NoQuestion: [DecideError::NoQuestion],
+        Questions: [DecideError::Questions(2)],
+        Unreadable: [DecideError::Unreadable { path: path(), source: os(Errno::ACCESS) }],
+        Example: [DecideError::Example { path: path(), line: 3, why: "label `b` is not one of the answers".into() }],
+        TooFew: [DecideError::TooFew { path: path(), n: 3, least: 10 }],
+        Mismatch: [DecideError::Mismatch],
+    });
+    check(
+        samples,
+        expect![[r#"
+        2   invalid --choice: two answers are the same; try: use 2 to 26 distinct answers, such as --choice bug,feature,question
+        2   the question is empty; try: beastctl decide 'QUESTION'
+        2   --calibrate takes one question, not 2; try: give one QUESTION, or a `question` in each line of the file
+        2   cannot read /some/file: Permission denied (os error 13); try: ls -ld /some/file, to see who may read it
+        2   invalid example in line 3 of /some/file: label `b` is not one of the answers; try: write lines such as {"text": "I love it", "label": "yes"}
+        2   too few examples in /some/file: 3, and at least 10 are needed; try: add more examples
+        70  invalid response from beastd: the answers do not match the questions; try: beastctl stop, then repeat the command
+    "#]],
+    );
+}
+
+#[test]
 fn of_measuring() {
     let samples = samples!(BenchError {
         MachineBusy: [BenchError::MachineBusy("cargo uses 2.0 of 2 cores".into())],

@@ -22,6 +22,7 @@ use crate::{
     completions::CompletionError,
     constraint::ConstraintError,
     conversations::ConversationError,
+    decide::DecideError,
     git::{GitError, HookError},
     input::InputError,
     logs::LogError,
