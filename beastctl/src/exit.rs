@@ -2,6 +2,7 @@
 //! ([`Failing`]).
 
 pub mod advice;
+mod file;
 
 use std::{
     error::Error,
@@ -11,6 +12,8 @@ use std::{
 
 use beast_launchd::{SocketError, paths::PathError};
 use beast_protocol::ErrorCode;
+
+pub use file::{FileError, READ, entries, remove_file};
 
 /// Done; also when the reader of stdout had seen enough.
 pub const DONE: u8 = 0;
@@ -24,6 +27,12 @@ pub const UNREACHABLE: u8 = 3;
 pub const TOO_LONG: u8 = 4;
 /// The answer was cut, under `--strict` or where half of it is worth nothing.
 pub const CUT: u8 = 5;
+/// `decide` answered no; for `decide`, [`FAILED`] means nothing else.
+pub const NO: u8 = FAILED;
+/// `decide` is unsure, under `--unsure`.
+pub const UNSURE: u8 = 6;
+/// `decide` failed where other verbs exit with [`FAILED`] (`EX_SOFTWARE`).
+pub const SOFTWARE: u8 = 70;
 /// The daemon is busy or going away; the same request may succeed later (`EX_TEMPFAIL`).
 pub const BUSY: u8 = 75;
 /// Ctrl-C.
@@ -39,7 +48,7 @@ pub struct Code {
 }
 
 /// All exit codes: help, manual page and docs/scripting.md follow from these.
-pub const CODES: [Code; 8] = [
+pub const CODES: [Code; 10] = [
     Code::new(DONE, "done", "done; also when the reader of stdout had seen enough"),
     Code::new(FAILED, "failed", "the request failed"),
     Code::new(USAGE, "usage", "usage: the command line, a prompt or the input makes no sense"),
@@ -50,6 +59,8 @@ pub const CODES: [Code; 8] = [
         "cut",
         "the answer was truncated (with `--strict`), or is not what `--schema`, `--grammar` or `-x` asked for",
     ),
+    Code::new(UNSURE, "unsure", "`decide` is unsure (with `--unsure`)"),
+    Code::new(SOFTWARE, "no_answer", "`decide` failed (its 1 means no), or the CPU lacks what beastctl was built for"),
     Code::new(BUSY, "busy", "busy or shutting down; the same command may succeed later"),
     Code::new(INTERRUPTED, "interrupted", "Ctrl-C"),
 ];
@@ -60,13 +71,20 @@ impl Code {
     }
 }
 
+/// Separates the error from the hint.
+const STEP: &str = "; try: ";
+
 /// An error that can end a run.
 pub trait Failing: Error + Send + Sync + 'static {
     /// One of the codes above.
-    fn exit_code(&self) -> u8;
+    fn exit_code(&self) -> u8 {
+        FAILED
+    }
 
     /// What to do next: a command or an imperative. `None` if the message already says so.
-    fn hint(&self) -> Option<String>;
+    fn hint(&self) -> Option<String> {
+        None
+    }
 
     /// A one-word reason for programs, if it says more than the exit code.
     fn word(&self) -> Option<String> {
@@ -84,6 +102,8 @@ pub struct Failure {
     error: Box<dyn Failing>,
     /// Outermost last.
     doing: Vec<String>,
+    /// Overrides the error's own.
+    code: Option<u8>,
 }
 
 /// The result of a command.
@@ -91,7 +111,7 @@ pub type Result<T, E = Failure> = std::result::Result<T, E>;
 
 impl<E: Failing> From<E> for Failure {
     fn from(error: E) -> Self {
-        Self { error: Box::new(error), doing: Vec::new() }
+        Self { error: Box::new(error), doing: Vec::new(), code: None }
     }
 }
 
@@ -113,9 +133,15 @@ impl Failure {
         self.find::<E>().is_some()
     }
 
+    /// Overrides the error's exit code.
+    pub fn with_code(mut self, code: u8) -> Self {
+        self.code = Some(code);
+        self
+    }
+
     /// The exit code.
     pub fn code(&self) -> u8 {
-        self.error.exit_code()
+        self.code.unwrap_or_else(|| self.error.exit_code())
     }
 
     /// The line to print, or `None` if there is nothing to say.
@@ -124,7 +150,12 @@ impl Failure {
             return None;
         }
         let mut line = self.to_string();
-        line.extend(self.error.hint().map(|hint| format!("; try: {hint}")));
+        // One hint is enough: errors from the daemon or another of our programs have their own.
+        match line.match_indices(STEP).map(|(at, _)| at).nth(1) {
+            Some(second) => line.truncate(second),
+            None if line.contains(STEP) => {}
+            None => line.extend(self.error.hint().map(|hint| format!("{STEP}{hint}"))),
+        }
         Some(line)
     }
 
@@ -184,17 +215,9 @@ impl Failing for AlreadyTold {
     fn exit_code(&self) -> u8 {
         self.0
     }
-
-    fn hint(&self) -> Option<String> {
-        None
-    }
 }
 
 impl Failing for io::Error {
-    fn exit_code(&self) -> u8 {
-        FAILED
-    }
-
     fn hint(&self) -> Option<String> {
         Some(advice::system(self))
     }
@@ -205,10 +228,6 @@ impl Failing for clap::Error {
     fn exit_code(&self) -> u8 {
         USAGE
     }
-
-    fn hint(&self) -> Option<String> {
-        None
-    }
 }
 
 /// The message already ends with a hint.
@@ -216,20 +235,12 @@ impl Failing for PathError {
     fn exit_code(&self) -> u8 {
         UNREACHABLE
     }
-
-    fn hint(&self) -> Option<String> {
-        None
-    }
 }
 
 /// The message already ends with a hint.
 impl Failing for SocketError {
     fn exit_code(&self) -> u8 {
         UNREACHABLE
-    }
-
-    fn hint(&self) -> Option<String> {
-        None
     }
 }
 

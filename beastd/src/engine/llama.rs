@@ -189,6 +189,10 @@ impl Engine for LlamaEngine<'_> {
         self.samplers.insert(seq, Sampler::new(sampling, n_logprobs, end));
     }
 
+    fn want(&mut self, seq: SeqId, tokens: Vec<Token>) {
+        self.samplers.get_mut(&seq).expect("a sequence is armed before it is asked for more").want(tokens);
+    }
+
     fn constrain(&mut self, seq: SeqId, constraint: Constraint) {
         self.samplers.get_mut(&seq).expect("a sequence is armed before it is constrained").constrain(constraint);
     }

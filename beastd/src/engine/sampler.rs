@@ -7,7 +7,7 @@ use llama_cpp_2::token::data_array::LlamaTokenDataArray;
 
 use super::adjust::Adjust;
 use super::constraint::Constraint;
-use super::logprobs::logprobs;
+use super::logprobs::{logprobs, logprobs_of};
 use super::scan::{Row, Scan};
 use crate::batch::{Logprobs, SamplingParams, Stuck, Token};
 
@@ -19,6 +19,8 @@ pub(super) struct Sampler {
     chooser: Chooser,
     constraint: Option<Constraint>,
     n_logprobs: Option<usize>,
+    /// Tokens whose log-probabilities are reported instead of those of the likeliest; empty for the likeliest.
+    wanted: Vec<Token>,
     /// Placeholder for a token that could not be chosen.
     end: LlamaToken,
 }
@@ -55,12 +57,24 @@ enum First {
 impl Sampler {
     /// A sampler for a vocabulary of which `end` ends an answer.
     pub(super) fn new(params: &SamplingParams, n_logprobs: Option<usize>, end: LlamaToken) -> Self {
-        Self { chooser: Chooser::new(params), constraint: None, n_logprobs, end }
+        Self { chooser: Chooser::new(params), constraint: None, n_logprobs, wanted: Vec::new(), end }
     }
 
     /// From now on, only tokens that this allows.
     pub(super) fn constrain(&mut self, constraint: Constraint) {
         self.constraint = Some(constraint);
+    }
+
+    /// From now on, report the log-probabilities of these tokens with each choice.
+    pub(super) fn want(&mut self, tokens: Vec<Token>) {
+        self.wanted = tokens;
+    }
+
+    fn told(&self, logits: &[f32], token: Token) -> Option<Logprobs> {
+        match (&self.wanted[..], self.n_logprobs) {
+            ([], n) => n.map(|n| logprobs(logits, token, n)),
+            (wanted, _) => Some(logprobs_of(logits, token, wanted)),
+        }
     }
 
     /// Replays a token chosen earlier. False when it is not allowed: then another model chose it.
@@ -82,7 +96,7 @@ impl Sampler {
         match outcome {
             Ok(token) => {
                 let token = Token(token.0);
-                Choice { token, logprobs: self.n_logprobs.map(|n| logprobs(logits, token, n)), stuck: None }
+                Choice { token, logprobs: self.told(logits, token), stuck: None }
             }
             Err(stuck) => Choice {
                 token: Token(self.end.0),

@@ -13,6 +13,7 @@ use beast_protocol::{ErrorCode, LoadStage, Model, Notice, NoticeKind, Speculatio
 use tokio::sync::{oneshot, watch};
 
 use crate::admission::Admission;
+use crate::calibration::temperatures::Temperatures;
 use crate::clock::now_us;
 use crate::config::Config;
 use crate::engine::{
@@ -71,6 +72,8 @@ pub struct Ready {
     pub state_bytes: (u64, u64),
     /// Facts that outlive it.
     pub facts: Arc<ModelFacts>,
+    /// Temperatures of its decisions; `None` if its file has no fingerprint.
+    pub temperatures: Option<Temperatures>,
     /// Notices for users.
     pub notices: Vec<Notice>,
     told: AtomicBool,
@@ -314,9 +317,10 @@ fn try_to_load(
 
     let limits = Limits { n_prefix_cells: tuning::prefix_cells(config, limits, state_bytes), ..limits };
     let (speculation, speculation_status) = speculate(config, &engine, &vocab, draft, &tuning);
+    let temperatures = tuning.fingerprint.map(|fingerprint| Temperatures::find(&located.path, &fingerprint));
     let (device, problems, is_builtin) = (gpu.device.take(), &gpu.problems, located.is_builtin);
     let description = Description { config, loaded: &loaded, limits, n_ctx, is_builtin, gpu: device, problems };
-    let ready = description.ready(&vocab, tuning.status(limits), speculation_status, state_bytes);
+    let ready = description.ready(temperatures, &vocab, tuning.status(limits), speculation_status, state_bytes);
     progress.set(LoadState::Ready(Arc::new(ready)));
     let _ = asker.take().map(|asker| asker.send(Ok(())));
     let governor = governor(config, context.n_threads, on_gpu);

@@ -12,6 +12,7 @@ mod config;
 mod conversations;
 mod crash;
 mod damage;
+mod decide;
 mod disk;
 mod faults;
 mod files;
