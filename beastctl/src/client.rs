@@ -14,7 +14,7 @@ use std::{
 
 use beast_launchd::{peer::NotOurs, words::LastWords};
 use beast_protocol::{
-    CodecError, ErrorCode, Event, FrameBuffer, HandshakeError, Hello, MAX_FRAME_LEN, Request, VERSION, Welcome,
+    CodecError, ErrorCode, Event, FrameBuffer, HandshakeError, Hello, MAX_FRAME_LEN, Request, Status, VERSION, Welcome,
     WireError, append_frame, decode, encode,
 };
 use rustix::{
@@ -245,6 +245,23 @@ impl Client {
             }
             self.read();
             self.take_events();
+        }
+    }
+
+    /// Asks for the daemon's status.
+    ///
+    /// # Errors
+    /// See [`ClientError`]; [`ClientError::Silent`] when `until` comes first.
+    pub fn status(&mut self, wait: &Wait, until: Option<Instant>) -> Result<Status, ClientError> {
+        self.send(&Request::Status, wait)?;
+        loop {
+            match self.next_event(wait, until)? {
+                Some(Event::Status(status)) => return Ok(*status),
+                Some(Event::Failed(error)) => return Err(error.into()),
+                // Nothing else answers this request; a later version that says more is not misunderstood.
+                Some(_) => {}
+                None => return Err(ClientError::Silent(self.path.clone())),
+            }
         }
     }
 

@@ -2,6 +2,7 @@
 //! ([`Failing`]).
 
 pub mod advice;
+mod file;
 
 use std::{
     error::Error,
@@ -12,6 +13,8 @@ use std::{
 use beast_launchd::{SocketError, paths::PathError};
 use beast_protocol::ErrorCode;
 
+pub use file::{FileError, READ, entries, remove_file};
+
 // What each means stands in `CODES`.
 pub const DONE: u8 = 0;
 pub const FAILED: u8 = 1;
@@ -19,6 +22,11 @@ pub const USAGE: u8 = 2;
 pub const UNREACHABLE: u8 = 3;
 pub const TOO_LONG: u8 = 4;
 pub const CUT: u8 = 5;
+/// `decide` answered no; for `decide`, [`FAILED`] means nothing else.
+pub const NO: u8 = FAILED;
+pub const UNSURE: u8 = 6;
+/// `decide` failed where other verbs exit with [`FAILED`] (`EX_SOFTWARE`).
+pub const SOFTWARE: u8 = 70;
 /// `EX_TEMPFAIL`.
 pub const BUSY: u8 = 75;
 pub const INTERRUPTED: u8 = 130;
@@ -32,7 +40,7 @@ pub struct Code {
 }
 
 /// All exit codes: help, manual page and docs/scripting.md follow from these.
-pub const CODES: [Code; 8] = [
+pub const CODES: [Code; 10] = [
     Code::new(DONE, "done", "done; also when the reader of stdout had seen enough"),
     Code::new(FAILED, "failed", "the request failed"),
     Code::new(USAGE, "usage", "usage: the command line, a prompt or the input makes no sense"),
@@ -43,6 +51,8 @@ pub const CODES: [Code; 8] = [
         "cut",
         "the answer was truncated (with `--strict`), or is not what `--schema`, `--grammar` or `-x` asked for",
     ),
+    Code::new(UNSURE, "unsure", "`decide` is unsure (with `--unsure`)"),
+    Code::new(SOFTWARE, "no_answer", "`decide` failed (its 1 means no), or the CPU lacks what beastctl was built for"),
     Code::new(BUSY, "busy", "busy or shutting down; the same command may succeed later"),
     Code::new(INTERRUPTED, "interrupted", "Ctrl-C"),
 ];
@@ -84,13 +94,15 @@ pub struct Failure {
     error: Box<dyn Failing>,
     /// Outermost last.
     doing: Vec<String>,
+    /// Overrides the error's own.
+    code: Option<u8>,
 }
 
 pub type Result<T, E = Failure> = std::result::Result<T, E>;
 
 impl<E: Failing> From<E> for Failure {
     fn from(error: E) -> Self {
-        Self { error: Box::new(error), doing: Vec::new() }
+        Self { error: Box::new(error), doing: Vec::new(), code: None }
     }
 }
 
@@ -110,8 +122,14 @@ impl Failure {
         self.find::<E>().is_some()
     }
 
+    /// Overrides the error's exit code.
+    pub fn with_code(mut self, code: u8) -> Self {
+        self.code = Some(code);
+        self
+    }
+
     pub fn code(&self) -> u8 {
-        self.error.exit_code()
+        self.code.unwrap_or_else(|| self.error.exit_code())
     }
 
     /// The line to print, or `None` if there is nothing to say.

@@ -14,6 +14,7 @@ pub mod completions;
 pub mod constraint;
 mod context;
 pub mod conversations;
+mod decide;
 mod doctor;
 mod escapes;
 pub mod exit;

@@ -12,7 +12,7 @@ use beastctl::{
 use clap::error::ErrorKind;
 
 fn main() -> ExitCode {
-    beast_launchd::cpu::require("beastctl", &[]);
+    beast_launchd::cpu::require("beastctl", &[], exit::SOFTWARE.into());
     let started = Instant::now();
     let arguments: Vec<OsString> = env::args_os().collect();
     if let Some(shell) = env::var_os(completions::VARIABLE).filter(|shell| !shell.is_empty()) {
@@ -41,7 +41,14 @@ fn refuse(error: &Failure) -> u8 {
     if let Some(usage) = usage.filter(|usage| !usage.use_stderr()) {
         let text = usage.render();
         let text = if console.stdout_has_colour { text.ansi().to_string() } else { text.to_string() };
-        return console.print_painted(&text).map_or_else(|error| fail(console, &error.into()), |()| exit::DONE);
+        return match console.print_painted(&text) {
+            Ok(()) => exit::DONE,
+            // Even the help of `decide` must not fail with its no.
+            Err(error) => match fail(console, &error.into()) {
+                exit::NO if command_of(env::args_os().skip(1)) == "beastctl decide" => exit::SOFTWARE,
+                code => code,
+            },
+        };
     }
     // Disambiguates an option from the environment variable that sets it.
     let nothing = [ErrorKind::MissingSubcommand, ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand];

@@ -4,11 +4,12 @@
 //! child with more output than a pipe holds does not block.
 
 use std::{
+    env,
     ffi::OsStr,
     io::{self, ErrorKind, Read, Write},
     os::fd::AsFd,
-    path::Path,
-    process::{Child, Command, ExitStatus, Stdio},
+    path::{Path, PathBuf},
+    process::{Child, ChildStdout, Command, ExitStatus, Stdio},
     sync::mpsc::{self, Receiver, Sender},
     thread,
     time::{Duration, Instant},
@@ -84,6 +85,16 @@ pub fn run(command: &mut Command, limit: Duration, wait: &Wait) -> Result<Said, 
     Ok(Said { status, stdout: heard(stdout.as_ref()), stderr: running.stderr() })
 }
 
+/// A program may be found under a name that lasts longer than its place, which Homebrew changes with each version.
+pub fn lasting(program: PathBuf) -> PathBuf {
+    let (Ok(real), Some(name)) = (program.canonicalize(), program.file_name().map(OsStr::to_owned)) else {
+        return program;
+    };
+    let path = env::var_os("PATH").unwrap_or_default();
+    let named = env::split_paths(&path).filter(|folder| folder.is_absolute()).map(|folder| folder.join(&name));
+    named.into_iter().find(|named| named.canonicalize().is_ok_and(|named| named == real)).unwrap_or(program)
+}
+
 /// A child process that is killed on drop.
 #[derive(Debug)]
 pub struct Running {
@@ -112,19 +123,8 @@ impl Running {
     }
 
     /// Passes each piece of its stdout to `take`, until the end or until that returns `false`.
-    pub fn stream(&mut self, wait: &Wait, mut take: impl FnMut(&[u8]) -> bool) -> Result<bool, RunError> {
-        let mut stdout = self.child.stdout.take().expect("broken invariant: what is streamed is a pipe");
-        let mut bytes = vec![0; CHUNK_LEN];
-        loop {
-            wait.ready(stdout.as_fd(), PollFlags::IN, None)?;
-            match stdout.read(&mut bytes) {
-                Ok(0) => return Ok(true),
-                Ok(n) if !take(&bytes[..n]) => return Ok(false),
-                Ok(_) => {}
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(RunError::Read(error)),
-            }
-        }
+    pub fn stream(&mut self, wait: &Wait, take: impl FnMut(&[u8]) -> bool) -> Result<bool, RunError> {
+        stream(self.child.stdout.take().expect("broken invariant: what is streamed is a pipe"), wait, take)
     }
 
     /// Waits for its end, calling `tick` repeatedly.
@@ -151,6 +151,21 @@ impl Running {
 
     pub fn stderr(&self) -> String {
         heard(self.stderr.as_ref())
+    }
+}
+
+/// Passes each piece to `take`, until the end or until that returns `false`.
+pub fn stream(mut stdout: ChildStdout, wait: &Wait, mut take: impl FnMut(&[u8]) -> bool) -> Result<bool, RunError> {
+    let mut bytes = vec![0; CHUNK_LEN];
+    loop {
+        wait.ready(stdout.as_fd(), PollFlags::IN, None)?;
+        match stdout.read(&mut bytes) {
+            Ok(0) => return Ok(true),
+            Ok(n) if !take(&bytes[..n]) => return Ok(false),
+            Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(RunError::Read(error)),
+        }
     }
 }
 

@@ -123,6 +123,13 @@ impl Wait {
         self
     }
 
+    /// Goes on after stdout is closed: the run has a result without it.
+    #[must_use]
+    pub fn without_reader(mut self) -> Self {
+        self.reader = None;
+        self
+    }
+
     /// Waits until `fd` is ready for one of `flags`, or has failed; `None` when `until` comes first.
     pub fn ready(
         &self,

@@ -16,6 +16,9 @@ pub struct Admitted {
     pub sampling: SamplingParams,
     /// Report the log-probability of each token, and of this many likeliest alternatives.
     pub n_logprobs: Option<usize>,
+    /// Report the log-probabilities of these tokens instead. With any, the prompt is only scored: nobody reads the
+    /// chosen token, and the prompt is not cached as the beginning of a conversation.
+    pub wanted: Vec<Token>,
     /// Most tokens to generate.
     pub n_max_tokens: usize,
     /// Stop strings; none is empty.
@@ -34,6 +37,39 @@ pub struct Admitted {
     pub parser: Option<AnswerParser>,
     /// Control tokens that the parser needs to see, and their texts.
     pub shown: Vec<(Token, String)>,
+}
+
+/// A prompt of which only the log-probabilities of some next tokens are wanted. Nothing is generated.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScoredPrompt {
+    /// See [`Admitted`].
+    pub prompt: Vec<Token>,
+    /// See [`Admitted`].
+    pub shared: Vec<usize>,
+    /// At least one.
+    pub wanted: Vec<Token>,
+}
+
+impl From<ScoredPrompt> for Admitted {
+    fn from(ScoredPrompt { prompt, shared, wanted }: ScoredPrompt) -> Self {
+        Self {
+            prompt,
+            shared,
+            sampling: SamplingParams::GREEDY,
+            n_logprobs: None,
+            wanted,
+            n_max_tokens: 1,
+            stop: Vec::new(),
+            // Otherwise an end-of-turn token would have no piece to carry the log-probabilities.
+            ignore_eos: true,
+            wish: Wish::OFF,
+            constraint: None,
+            is_background: false,
+            resumed: Resumed::default(),
+            parser: None,
+            shown: Vec::new(),
+        }
+    }
 }
 
 /// The part of an answer that exists already.

@@ -7,13 +7,18 @@
 use std::io;
 use std::sync::Arc;
 
-use beast_protocol::{Delta, ErrorCode, Event, FinishReason, Generate, Notice, Overflow, Timings, Usage, WireError};
+use beast_protocol::{
+    Decide, Decided, Delta, ErrorCode, Event, FinishReason, Generate, KeepTemperatures, Notice, Overflow, Timings,
+    Usage, WireError,
+};
 use tokio::sync::mpsc;
 
 use crate::admission::beside::admit_beside;
 use crate::admitted::Admitted;
 use crate::batch::SeqId;
+use crate::calibration::temperatures::RANGE;
 use crate::clock::now_us;
+use crate::decide;
 use crate::lease::Lease;
 use crate::loader::{LoadState, Ready};
 use crate::map_reduce;
@@ -129,6 +134,74 @@ async fn answer_whole<P: Peer>(shared: &Arc<Shared>, peer: &mut P, request: Gene
         return speak(shared, peer, &request, thought, started).await;
     }
     Ok(())
+}
+
+/// Answers the questions of a request. The last event is `Decided`, unless an error is returned.
+///
+/// # Errors
+/// See [`Stopped`].
+pub async fn decide<P: Peer>(shared: &Arc<Shared>, peer: &mut P, request: Decide) -> Result<(), Stopped> {
+    counted(shared, decide_whole(shared, peer, request)).await
+}
+
+async fn decide_whole<P: Peer>(shared: &Arc<Shared>, peer: &mut P, request: Decide) -> Result<(), Stopped> {
+    if shared.phase() != Phase::Serving {
+        return Err(Stopped::Refused(shutting_down()));
+    }
+    let (ready, lease) = wait_until_ready(shared, peer).await?;
+    let means = decide::Means {
+        admission: Arc::clone(&ready.admission),
+        worker: shared.worker.clone(),
+        tokenizing: Arc::clone(&shared.tokenizing),
+        n_slots: ready.limits.n_slots,
+        model: ready.model.name.clone(),
+    };
+    let decided = {
+        let temperature = |kind| ready.temperatures.as_ref().map_or(1.0, |temperatures| temperatures.of(kind));
+        let (events, mut said) = mpsc::channel(MAX_EVENTS);
+        let deciding = decide::decide(&means, request, temperature, &events);
+        tokio::pin!(deciding);
+        loop {
+            tokio::select! {
+                biased;
+                outcome = &mut deciding => break outcome.map_err(Stopped::Refused)?,
+                Some(event) = said.recv() => peer.send(&[event]).await?,
+                stopped = peer.departure() => return Err(stopped),
+            }
+        }
+    };
+    let notices = [ready.notices_to_tell(), decided.notices].concat();
+    drop((ready, means, lease));
+    Ok(peer.send(&[Event::Decided(Decided { notices, ..decided })]).await?)
+}
+
+/// Saves temperatures for the model's decisions. The last event is `Status`.
+///
+/// # Errors
+/// See [`Stopped`].
+pub async fn keep<P: Peer>(shared: &Arc<Shared>, peer: &mut P, fitted: KeepTemperatures) -> Result<(), Stopped> {
+    counted(shared, keep_whole(shared, peer, fitted)).await
+}
+
+async fn keep_whole<P: Peer>(shared: &Arc<Shared>, peer: &mut P, fitted: KeepTemperatures) -> Result<(), Stopped> {
+    let refused = |code, text: String| Stopped::Refused(WireError::new(code, text));
+    if let Some((kind, temperature)) = fitted.temperatures.iter().find(|(_, one)| !RANGE.contains(one)) {
+        let (kind, least, most) = (kind.as_str(), RANGE.start(), RANGE.end());
+        let text = format!("invalid temperature {temperature} for {kind}; try: use one from {least} to {most}");
+        return Err(refused(ErrorCode::Invalid, text));
+    }
+    let (ready, _lease) = wait_until_ready(shared, peer).await?;
+    // Off the sockets' thread: it waits for the disk.
+    let saving = tokio::task::spawn_blocking(move || {
+        let temperatures = ready.temperatures.as_ref().ok_or("the model's file cannot be identified")?;
+        temperatures.keep(&fitted).map_err(|error| error.to_string())
+    });
+    let path = saving.await.unwrap_or_else(|error| Err(error.to_string())).map_err(|why| {
+        let text = format!("cannot save the temperatures: {why}; try: make the model's folder or the cache writable");
+        refused(ErrorCode::Internal, text)
+    })?;
+    tracing::info!(path = %path.display(), "saved the temperatures of decisions");
+    Ok(peer.send(&[Event::Status(Box::new(shared.status()))]).await?)
 }
 
 /// Closes thoughts that are as long as they may be, and has the answer follow: as one that goes on behind them.

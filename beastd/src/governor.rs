@@ -34,6 +34,9 @@ const CALM_US: u64 = 500_000;
 /// says too little about its end.
 const SHORT_REST_US: u64 = 5_000_000;
 
+/// Counts of runnable threads after an idle period.
+const N_LOOKS: usize = 4;
+
 /// Chooses the number of threads from samples; has no clock.
 #[derive(Debug)]
 pub struct Governor {
@@ -58,17 +61,22 @@ impl Governor {
         self.n_max > 1 && self.last.is_none_or(|last| now_us >= last.at_us + PERIOD_US)
     }
 
-    /// Takes a sample; returns the number of threads if it changes.
-    pub fn observe(&mut self, sample: Sample) -> Option<usize> {
+    /// Takes a sample; returns the number of threads if it changes. `n_runnable` counts the threads of others that run
+    /// or wait for a core, a moment later each time.
+    pub fn observe(&mut self, sample: Sample, n_runnable: impl FnMut() -> u64) -> Option<usize> {
         let last = self.last.replace(sample)?;
         let has_rested = std::mem::take(&mut self.has_rested);
         let elapsed_us = sample.at_us.saturating_sub(last.at_us);
         if elapsed_us < PERIOD_US / 2 || (has_rested && elapsed_us > SHORT_REST_US) {
             return None;
         }
-        let others = sample.others_since(last);
-        let n_free = (self.n_cores as f64 - others + TOLERATED_CORES).floor().max(1.0) as usize;
-        let n_wanted = n_free.min(self.n_max);
+        let mut n_wanted = self.n_wanted(sample.others_since(last));
+        if has_rested && n_wanted < self.n_max {
+            // `make && beastctl …`: who was busy in the idle period may have ended with it. The least of some looks,
+            // as the client and our own threads may still be running at the first.
+            let n_left = std::iter::repeat_with(n_runnable).take(N_LOOKS).min().unwrap_or(0);
+            n_wanted = n_wanted.max(self.n_wanted(n_left as f64));
+        }
         // Down at once, up only after a calm period: one thread too many costs far more than one too few.
         if n_wanted > self.n_now {
             let since_us = *self.calm_since_us.get_or_insert(last.at_us);
@@ -84,6 +92,12 @@ impl Governor {
         self.calm_since_us = None;
         self.n_now = n_wanted;
         Some(n_wanted)
+    }
+
+    /// Threads to compute with while others use so many cores.
+    fn n_wanted(&self, others: f64) -> usize {
+        let n_free = (self.n_cores as f64 - others + TOLERATED_CORES).floor().max(1.0) as usize;
+        n_free.min(self.n_max)
     }
 
     /// Idle until the next sample.
@@ -107,6 +121,21 @@ pub fn sample(now_us: u64) -> Option<Sample> {
     Some(Sample { at_us: now_us, others_us: all.saturating_sub(own) * us_per_tick })
 }
 
+/// Threads of others that run or wait for a core, a millisecond from now.
+#[cfg(target_os = "linux")]
+pub fn n_runnable() -> u64 {
+    std::thread::sleep(std::time::Duration::from_millis(1));
+    let stat = std::fs::read_to_string("/proc/stat").ok();
+    // The reader itself runs.
+    stat.and_then(|stat| runnable(&stat)).map_or(u64::MAX, |n| n.saturating_sub(1))
+}
+
+/// There are no samples either.
+#[cfg(not(target_os = "linux"))]
+pub fn n_runnable() -> u64 {
+    u64::MAX
+}
+
 /// macOS computes on the GPU, and its CPU load has no simple file.
 #[cfg(not(target_os = "linux"))]
 pub fn sample(_now_us: u64) -> Option<Sample> {
@@ -121,6 +150,12 @@ fn busy_ticks(stat: &str) -> Option<u64> {
         stat.lines().next()?.strip_prefix("cpu ")?.split_whitespace().map_while(|field| field.parse().ok()).collect();
     let [user, _nice, system, _idle, _iowait, irq, softirq, steal, ..] = fields[..] else { return None };
     Some(user + system + irq + softirq + steal)
+}
+
+/// Threads of all programs in `/proc/stat` that run or wait for a core, the reader's own among them.
+#[cfg(target_os = "linux")]
+fn runnable(stat: &str) -> Option<u64> {
+    stat.lines().find_map(|line| line.strip_prefix("procs_running "))?.trim().parse().ok()
 }
 
 /// Ticks of this process in `/proc/self/stat`: fields 14 and 15. The name in field 2 may contain anything, even
@@ -142,11 +177,11 @@ mod tests {
     fn check(n_max: usize, n_cores: usize, others: &[f64]) -> Vec<usize> {
         let mut governor = Governor::new(n_max, n_cores);
         let mut sample = Sample { at_us: 1, others_us: 1000 };
-        governor.observe(sample);
+        governor.observe(sample, || 9);
         let mut look = |&cores: &f64| {
             sample.at_us += PERIOD_US;
             sample.others_us += (cores * PERIOD_US as f64) as u64;
-            governor.observe(sample);
+            governor.observe(sample, || 9);
             governor.n_threads()
         };
         others.iter().map(&mut look).collect()
@@ -167,7 +202,7 @@ mod tests {
     #[test]
     fn a_single_look_at_a_long_step_is_not_enough() {
         let mut governor = Governor::new(2, 2);
-        let mut look = |at_us, others_us| governor.observe(Sample { at_us, others_us });
+        let mut look = |at_us, others_us| governor.observe(Sample { at_us, others_us }, || 9);
         assert_eq!(look(0, 0), None);
         assert_eq!(look(3_000_000, 3_000_000), Some(1));
         assert_eq!(look(6_000_000, 3_000_000), None);
@@ -192,7 +227,7 @@ mod tests {
             if has_rested {
                 governor.rest();
             }
-            governor.observe(Sample { at_us, others_us })
+            governor.observe(Sample { at_us, others_us }, || 9)
         };
         let second = 1_000_000;
         assert_eq!(at(0, 0, false), None);
@@ -209,11 +244,28 @@ mod tests {
         assert!(governor.is_due(long + 10 * second + PERIOD_US));
     }
 
+    #[test]
+    fn who_was_busy_during_a_rest_and_does_not_run_any_more_takes_no_core() {
+        let mut governor = Governor::new(2, 2);
+        let mut at = |at_us, others_us, counts: [u64; 4]| {
+            governor.rest();
+            let mut counts = counts.into_iter();
+            governor.observe(Sample { at_us, others_us }, || counts.next().expect("four looks"))
+        };
+        let second = 1_000_000;
+        assert_eq!(at(0, 0, [9; 4]), None);
+        assert_eq!(at(second, second, [2, 1, 0, 1]), None, "it has ended");
+        assert_eq!(at(2 * second, 2 * second, [1; 4]), Some(1), "it has not");
+        assert_eq!(at(3 * second, 3 * second, [0; 4]), Some(2), "the core is free again");
+        assert_eq!(at(4 * second, 3 * second, [9; 4]), None, "a moment's crowd is no contention");
+    }
+
     #[cfg(target_os = "linux")]
     #[test]
     fn the_kernels_files_are_read() {
         assert_eq!(busy_ticks("cpu  100 900 20 5000 7 1 2 3 0 0\ncpu0 1 1"), Some(126));
         assert_eq!(own_ticks("42 (a ) name) S 1 2 3 4 5 6 7 8 9 10 111 222 0 0"), Some(333));
+        assert_eq!(runnable("cpu  1 2\nprocs_running 3\nprocs_blocked 0\n"), Some(3));
         assert_eq!((busy_ticks("cpu 1 2"), own_ticks("42 (x) S 1")), (None, None));
         let before = sample(1).expect("Linux has these files");
         assert!(sample(2).expect("still").others_us >= before.others_us / 2);

@@ -15,6 +15,7 @@ pub mod clock;
 pub mod config;
 mod connection;
 mod cores;
+mod decide;
 pub mod engine;
 mod extent;
 mod fingerprint;

@@ -75,7 +75,7 @@ fn key_value(text: &str) -> Result<(String, String), String> {
 }
 
 fn main() -> ExitCode {
-    cpu::require("beastd", &beastd::engine::needs());
+    cpu::require("beastd", &beastd::engine::needs(), 1);
     let started_us = now_us();
     beastd::engine::keep_memory_together();
     beastd::engine::end_without_debugger();

@@ -107,8 +107,8 @@ async fn converse(shared: &Arc<Shared>, connection: &mut Connection) -> Result<(
                 let outcome = answering::change(shared, connection, Change::Load(model)).await;
                 told(connection, outcome).await?;
             }
-            Some(Request::Generate(generate)) => {
-                let outcome = answering::answer(shared, connection, generate).await;
+            Some(request @ (Request::Generate(_) | Request::Decide(_) | Request::KeepTemperatures(_))) => {
+                let outcome = compute(shared, connection, request).await;
                 match outcome {
                     Err(Stopped::Refused(error)) if error.code == ErrorCode::ShuttingDown && shared.is_kept => {
                         return hold(shared, connection).await;
@@ -117,6 +117,16 @@ async fn converse(shared: &Arc<Shared>, connection: &mut Connection) -> Result<(
                 }
             }
         }
+    }
+}
+
+/// Answers a request for which the model must be loaded.
+async fn compute(shared: &Arc<Shared>, connection: &mut Connection, request: Request) -> Result<(), Stopped> {
+    match request {
+        Request::Generate(generate) => answering::answer(shared, connection, generate).await,
+        Request::Decide(decide) => answering::decide(shared, connection, decide).await,
+        Request::KeepTemperatures(fitted) => answering::keep(shared, connection, fitted).await,
+        other => unreachable!("needs no model: {other:?}"),
     }
 }
 

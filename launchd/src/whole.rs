@@ -65,6 +65,15 @@ impl WholeFile {
         self.file().set_permissions(permissions)
     }
 
+    /// Writes these bytes into it.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn with(mut self, bytes: &[u8]) -> io::Result<Self> {
+        self.write_all(bytes)?;
+        Ok(self)
+    }
+
     /// Where it is until then.
     pub fn part(&self) -> &Path {
         self.part.path()
@@ -109,9 +118,7 @@ impl Write for WholeFile {
 /// # Errors
 /// Those of the system.
 pub fn write(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
-    let mut file = WholeFile::create(path, mode)?;
-    file.write_all(bytes)?;
-    file.finish()
+    WholeFile::create(path, mode)?.with(bytes)?.finish()
 }
 
 #[cfg(test)]

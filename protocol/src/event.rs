@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::decide::Decided;
 use crate::error::WireError;
 use crate::request::Span;
 
@@ -75,6 +76,8 @@ pub enum Event {
     Failed(WireError),
     /// The daemon's status.
     Status(Box<Status>),
+    /// The answers to [`crate::Request::Decide`].
+    Decided(Decided),
 }
 
 /// A part of a piece of the answer.

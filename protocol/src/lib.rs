@@ -7,12 +7,14 @@
 #![warn(missing_docs)]
 
 mod codec;
+mod decide;
 mod error;
 mod event;
 mod handshake;
 mod request;
 
 pub use codec::{CodecError, FrameBuffer, append_frame, decode, encode, read_frame, write_frame};
+pub use decide::{AnswerOption, Decide, Decided, KeepTemperatures, Question, QuestionKind};
 pub use error::{ErrorCode, Sizes, WireError};
 pub use event::{
     Delta, Event, FinishReason, LoadStage, Logprob, Model, Notice, NoticeKind, Part, Round, SpeculationStatus, Stage,
@@ -31,7 +33,7 @@ pub use request::{
 /// - 2: constraints, overflow handling, parts.
 /// - 3: resuming answers; loading, unloading and switching models.
 /// - 4: tools, thoughts, raw prompts, log-probabilities, more sampling parameters, priorities.
-/// - 5: answers that repeat themselves; parts of answers; limits of thoughts.
+/// - 5: answers that repeat themselves; parts of answers; limits of thoughts; decisions.
 pub const VERSION: u32 = 5;
 
 /// Longest frame that is sent or accepted, in bytes, without its length prefix: 32 MiB, checked before any allocation.

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::decide::{Decide, KeepTemperatures};
+
 /// A message from client to daemon.
 #[expect(
     clippy::large_enum_variant,
@@ -25,6 +27,10 @@ pub enum Request {
     Unload,
     /// Accept no more requests, finish running ones within the drain timeout and exit. Answered with a `Status` event.
     Shutdown,
+    /// Answer typed questions about a text: `Loading` and `Queued` events, then `Decided` or `Failed`.
+    Decide(Decide),
+    /// Save temperatures for the loaded model's decisions. Answered with a `Status` event.
+    KeepTemperatures(KeepTemperatures),
 }
 
 /// A generation request.

@@ -29,10 +29,9 @@ pub(super) fn items(query: &str, text: &str, folder: Option<&Path>) -> Value {
     let is_inside = |row: &Value| !row["title"].as_str().is_some_and(|title| title.starts_with(name));
     rows.sort_by_key(|row| (is_other(row), is_inside(row)));
     let question = if name == ASK { rest } else { query };
-    let ask = if has_text { about(question, text) } else { ask(question) };
     // Words that are no name are a question.
     let place = if rows.is_empty() || name == ASK { 0 } else { rows.len() };
-    rows.insert(place, ask);
+    rows.insert(place, ask(question, Some(text).filter(|_| has_text)));
     json!({ "items": rows })
 }
 
@@ -57,27 +56,24 @@ fn row(prompt: &str, text: &str, folder: Option<&Path>) -> Value {
     })
 }
 
-fn ask(question: &str) -> Value {
-    let title = if question.is_empty() { "ask …".into() } else { format!("ask: {}", shown(question)) };
-    question_row(&title, "Answer a question", question, "", !question.is_empty())
-}
-
-fn about(question: &str, text: &str) -> Value {
-    let title = if question.is_empty() { "ask …".into() } else { format!("ask about it: {}", shown(question)) };
-    question_row(&title, &format!("A question about: {}", shown(text)), text, question, !question.is_empty())
-}
-
-fn question_row(title: &str, subtitle: &str, text: &str, question: &str, is_valid: bool) -> Value {
+/// About the `text`, where there is one.
+fn ask(question: &str, text: Option<&str>) -> Value {
+    let title = match text {
+        _ if question.is_empty() => "ask …".into(),
+        None => format!("ask: {}", shown(question)),
+        Some(_) => format!("ask about it: {}", shown(question)),
+    };
+    let argument = text.unwrap_or(question);
     json!({
         // Always in its place, which depends on what is typed and not on how often it was chosen.
         "title": title,
-        "subtitle": subtitle,
-        "arg": text,
+        "subtitle": text.map_or("Answer a question".into(), |text| format!("A question about: {}", shown(text))),
+        "arg": argument,
         "autocomplete": format!("{ASK} "),
         "match": title,
-        "valid": is_valid,
-        "text": { "copy": if question.is_empty() { text } else { question }, "largetype": title },
-        "variables": { "beast_prompt": ASK, "beast_question": question },
+        "valid": !question.is_empty(),
+        "text": { "copy": if question.is_empty() { argument } else { question }, "largetype": title },
+        "variables": { "beast_prompt": ASK, "beast_question": text.map_or("", |_| question) },
     })
 }
 

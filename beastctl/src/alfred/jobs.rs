@@ -22,7 +22,7 @@ use beast_launchd::{file, lock};
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use crate::{
-    exit::{self, Failing, advice},
+    exit::{Failing, FileError},
     input::Input,
 };
 
@@ -37,39 +37,40 @@ const STOPPED: &str = "130";
 /// Longer than any answer.
 const MAX_BYTES: u64 = 64 << 20;
 const PREFIX: &str = "job-";
+/// What fails where a file of a job cannot be written.
+const SAVE: &str = "save the answer to";
 
 #[derive(Debug, thiserror::Error)]
 pub enum JobError {
     /// A name that none has, or files that are gone.
     #[error("this answer no longer exists")]
     Gone,
-    #[error("cannot save the answer to {}", .0.display())]
-    Folder(PathBuf, #[source] io::Error),
+    #[error(transparent)]
+    File(#[from] FileError),
 }
 
 impl Failing for JobError {
-    fn exit_code(&self) -> u8 {
-        exit::FAILED
-    }
-
     fn hint(&self) -> Option<String> {
-        Some(match self {
-            JobError::Gone => "ask again".into(),
-            JobError::Folder(path, error) => advice::writing(path, error),
-        })
+        match self {
+            JobError::Gone => Some("ask again".into()),
+            JobError::File(error) => error.hint(),
+        }
     }
 }
 
+/// How far a job is, as its window shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum State {
-    /// Not done.
-    Running { text: String },
-    /// Done; `words` may tell of a loss.
-    Done { text: String, words: String },
-    /// Stopped by the user.
-    Stopped { text: String },
-    /// Failed, for the reason in `words`.
-    Failed { text: String, words: String },
+pub(super) struct State {
+    pub(super) text: String,
+    pub(super) footer: String,
+    pub(super) is_running: bool,
+}
+
+impl State {
+    pub(super) fn running(text: String) -> Self {
+        let text = if text.is_empty() { "…".into() } else { text };
+        Self { text, footer: "⇧↩ stops the answer".into(), is_running: true }
+    }
 }
 
 #[derive(Debug)]
@@ -85,13 +86,13 @@ impl Jobs {
     /// Runs `program` on `input`, away from the window that asked for it. What was lost of the input is told with its
     /// end.
     pub(super) fn start(&self, program: &Path, arguments: &[OsString], input: &Input) -> Result<String, JobError> {
-        let unkept = |error| JobError::Folder(self.folder.clone(), error);
+        let unkept = FileError::of(SAVE, &self.folder);
         let private = |path: &Path| DirBuilder::new().recursive(true).mode(0o700).create(path);
-        private(&self.folder).map_err(unkept)?;
+        private(&self.folder).map_err(&unkept)?;
         let time = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let job = format!("{:x}-{:x}", time.as_nanos(), std::process::id());
         let folder = self.path(&job)?;
-        private(&folder).map_err(unkept)?;
+        private(&folder).map_err(&unkept)?;
         Self::spawn(&folder, program, arguments, input).map_err(|error| {
             let _ = fs::remove_dir_all(&folder);
             unkept(error)
@@ -134,13 +135,18 @@ impl Jobs {
         let words = String::from_utf8_lossy(&words).lines().last().unwrap_or_default().to_owned();
         let is_running = end.is_none() && is_alive;
         let text = shown(&text, is_running);
-        Ok(match end.as_deref().map(str::trim) {
-            None if is_running => State::Running { text },
-            None => State::Failed { text, words: "the process that wrote this answer was killed".into() },
-            Some("0") => State::Done { text, words },
-            Some(STOPPED) => State::Stopped { text },
-            Some(_) => State::Failed { text, words },
-        })
+        let (text, footer) = match end.as_deref().map(str::trim) {
+            None if is_running => return Ok(State::running(text)),
+            // Its words may tell of a loss.
+            Some("0") => (text, words),
+            Some(STOPPED) => (text, "stopped".into()),
+            end => {
+                let killed = "the process that wrote this answer was killed".into();
+                let (words, gap) = (end.map_or(killed, |_| words), if text.is_empty() { "" } else { "\n\n" });
+                (format!("{text}{gap}{words}"), "failed".into())
+            }
+        };
+        Ok(State { text, footer, is_running })
     }
 
     pub(super) fn cancel(&self, job: &str) -> Result<(), JobError> {
@@ -150,7 +156,7 @@ impl Jobs {
         }
         let end = folder.join("end");
         if !end.exists() {
-            fs::write(&end, STOPPED).map_err(|error| JobError::Folder(folder.clone(), error))?;
+            fs::write(&end, STOPPED).map_err(FileError::of(SAVE, &folder))?;
         }
         kill(&folder);
         Ok(())

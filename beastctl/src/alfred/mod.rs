@@ -33,17 +33,11 @@ pub(super) fn run(context: &Context, verb: AlfredVerb) -> Result<()> {
         AlfredVerb::Items { query } => {
             items::items(&query, &env::var("beast_text").unwrap_or_default(), prompts::folder().ok().as_deref())
         }
-        AlfredVerb::Start { prompt, question } => {
-            start(context, &prompt, &question).unwrap_or_else(|error| failed(&error))
-        }
-        AlfredVerb::View { job } => view(&job).unwrap_or_else(|error| failed(&error)),
-        AlfredVerb::Cancel { job } => {
-            jobs()?.cancel(&job)?;
-            return Ok(());
-        }
+        AlfredVerb::Start { prompt, question } => start(context, &prompt, &question).unwrap_or_else(failed),
+        AlfredVerb::View { job } => view(&job).unwrap_or_else(failed),
+        AlfredVerb::Cancel { job } => return Ok(jobs()?.cancel(&job)?),
     };
-    context.console.print(&json_line(&object))?;
-    Ok(())
+    Ok(context.console.print(&json_line(&object))?)
 }
 
 fn start(context: &Context, prompt: &str, question: &str) -> Result<Value> {
@@ -63,30 +57,22 @@ fn start(context: &Context, prompt: &str, question: &str) -> Result<Value> {
     // Whoever opens a new window has closed the one before.
     jobs.sweep();
     let job = jobs.start(&env::current_exe()?, &command, &input)?;
-    Ok(view_of(&job, &State::Running { text: String::new() }))
+    Ok(view_of(&job, &State::running(String::new())))
 }
 
 fn view(job: &str) -> Result<Value> {
-    let state = jobs()?.state(job)?;
-    Ok(view_of(job, &state))
+    Ok(view_of(job, &jobs()?.state(job)?))
 }
 
-fn view_of(job: &str, state: &State) -> Value {
-    let mut view = match state {
-        State::Running { text } => {
-            let text = if text.is_empty() { "…" } else { text };
-            let mut view = text_view(text, "⇧↩ stops the answer");
-            view["rerun"] = json!(RERUN);
-            view["variables"] = json!({ "beast_job": job });
-            return view;
-        }
-        State::Done { text, words } => text_view(text, words),
-        State::Stopped { text } => text_view(text, "stopped"),
-        State::Failed { text, words } if text.is_empty() => text_view(words, "failed"),
-        State::Failed { text, words } => text_view(&format!("{text}\n\n{words}"), "failed"),
-    };
-    // What is typed now is a new question.
-    view["variables"] = json!({ "beast_job": "", "beast_last": job });
+fn view_of(job: &str, State { text, footer, is_running }: &State) -> Value {
+    let mut view = text_view(text, footer);
+    if *is_running {
+        view["rerun"] = json!(RERUN);
+        view["variables"] = json!({ "beast_job": job });
+    } else {
+        // What is typed now is a new question.
+        view["variables"] = json!({ "beast_job": "", "beast_last": job });
+    }
     view
 }
 
@@ -101,9 +87,8 @@ fn text_view(text: &str, footer: &str) -> Value {
     })
 }
 
-fn failed(error: &Failure) -> Value {
-    let line = error.line();
-    text_view(&line.unwrap_or_else(|| error.to_string()), "failed")
+fn failed(error: Failure) -> Value {
+    text_view(&error.line().unwrap_or_else(|| error.to_string()), "failed")
 }
 
 /// Alfred names a folder for each workflow; without it, ours.

@@ -82,7 +82,7 @@ impl About {
             "warning": self.trust.warning(),
             "n_repeats": self.n_repeats,
             "is_quick": self.is_quick,
-            "machine": self.machine.object(),
+            "machine": self.machine,
             "model": self.model(),
             "backend": self.status.model.as_ref().map(|model: &Model| &model.backend),
             "build": { "beastctl": CLIENT, "beastd": version, "engine": engine },

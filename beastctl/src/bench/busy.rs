@@ -15,7 +15,6 @@ const WORTH_NAMING: f64 = 0.05;
 
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Trust {
-    /// The machine was idle.
     Idle,
     /// This system does not tell.
     Unknown,

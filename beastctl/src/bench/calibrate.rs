@@ -2,13 +2,10 @@
 
 use std::{
     fs::File,
-    io::{ErrorKind, Read},
-    os::fd::AsFd,
     path::Path,
     process::{ChildStdout, Stdio},
 };
 
-use rustix::event::PollFlags;
 use serde_json::Value;
 
 use super::{
@@ -16,7 +13,7 @@ use super::{
     busy::Trust,
     calibration::{Calibration, Line},
     child::OwnChild,
-    daemon::words_of,
+    daemon::words_in,
     home::Home,
     steps::Steps,
 };
@@ -28,6 +25,7 @@ use crate::{
         one_line,
         tables::{Layout, table_text},
     },
+    program::{RunError, stream},
     start::StartError,
     wait::Wait,
 };
@@ -94,11 +92,7 @@ fn calibrate(options: &BenchOptions, program: &Path, wait: &Wait, steps: &mut St
         Line::Other => {}
     })?;
     let status = child.child.wait().context("cannot get the exit status of beastd")?;
-    let said = || {
-        words_of(&beast_launchd::file::read(&words, 1 << 20).unwrap_or_default(), status)
-            .trim_start_matches("beastd: ")
-            .to_owned()
-    };
+    let said = || words_in(&words, status).trim_start_matches("beastd: ").to_owned();
     match object {
         Some(object) if status.success() => Ok(Found { object, written }),
         None if status.success() => Err(BenchError::NotCalibrated("it exited without a result".into()).into()),
@@ -106,25 +100,20 @@ fn calibrate(options: &BenchOptions, program: &Path, wait: &Wait, steps: &mut St
     }
 }
 
-fn follow(mut stdout: ChildStdout, wait: &Wait, mut take: impl FnMut(Line)) -> Result<()> {
+fn follow(stdout: ChildStdout, wait: &Wait, mut take: impl FnMut(Line)) -> Result<()> {
     let mut pending = Vec::new();
-    loop {
-        wait.ready(stdout.as_fd(), PollFlags::IN, None)?;
-        let mut bytes = [0; 4096];
-        match stdout.read(&mut bytes) {
-            Ok(0) => break,
-            Ok(n) => pending.extend_from_slice(&bytes[..n]),
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(error).context("cannot read the output of beastd"),
-        }
+    let outcome = stream(stdout, wait, |bytes| {
+        pending.extend_from_slice(bytes);
         while let Some(end) = pending.iter().position(|byte| *byte == b'\n') {
-            let line: Vec<u8> = pending.drain(..=end).collect();
-            take(Line::parse(&line));
+            take(Line::parse(&pending.drain(..=end).collect::<Vec<_>>()));
         }
-        if pending.len() > MAX_LINE {
-            return Err(BenchError::NotCalibrated("its output is invalid".into()).into());
-        }
+        pending.len() <= MAX_LINE
+    });
+    match outcome {
+        Ok(true) => take(Line::parse(&pending)),
+        Ok(false) => return Err(BenchError::NotCalibrated("its output is invalid".into()).into()),
+        Err(RunError::Wait(error)) => return Err(error.into()),
+        Err(error) => return Err(BenchError::NotCalibrated(error.to_string()).into()),
     }
-    take(Line::parse(&pending));
     Ok(())
 }

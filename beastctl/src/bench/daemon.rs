@@ -63,8 +63,7 @@ impl Daemon {
             // Why the connection broke off is known to the one who broke it off.
             Err(error @ (ClientError::Lost | ClientError::HungUp(_) | ClientError::Unreachable { .. })) => {
                 let status = ended(&mut child, wait, Duration::from_secs(1))?;
-                let said = status
-                    .map(|status| words_of(&beast_launchd::file::read(&words, 1 << 20).unwrap_or_default(), status));
+                let said = status.map(|status| words_in(&words, status));
                 Err(said.map_or_else(|| error.into(), |words| failed(words).into()))
             }
             Err(error) => Err(error.into()),
@@ -95,10 +94,9 @@ fn get_ready(
 ) -> Result<Status, ClientError> {
     let mut client = first_connection(child, socket, wait)?.same_version()?;
     loop {
-        client.send(&Request::Status, wait)?;
-        let Some(Event::Status(status)) = client.next_event(wait, None)? else { continue };
+        let status = client.status(wait, None)?;
         match &status.state {
-            State::Ready => return Ok(*status),
+            State::Ready => return Ok(status),
             State::Failed { message } => return Err(WireError::new(ErrorCode::ModelUnavailable, message).into()),
             State::Draining | State::Unloaded | State::Stalled { .. } => return Err(ClientError::Lost),
             State::Loading { stage, .. } => say(stage.label()),
@@ -151,8 +149,12 @@ pub(super) fn ask(
     }
 }
 
+pub(super) fn words_in(file: &Path, status: ExitStatus) -> String {
+    words_of(&beast_launchd::file::read(file, 1 << 20).unwrap_or_default(), status)
+}
+
 /// What a program said before it ended: its last words, or at least how it ended.
-pub(super) fn words_of(stderr: &[u8], status: ExitStatus) -> String {
+fn words_of(stderr: &[u8], status: ExitStatus) -> String {
     let words = String::from_utf8_lossy(stderr);
     let words = words.trim();
     let own = words.rfind("beastd: ").map_or(words, |at| &words[at..]);

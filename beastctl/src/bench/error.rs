@@ -19,21 +19,19 @@ impl Failing for BenchError {
     fn exit_code(&self) -> u8 {
         match self {
             BenchError::MachineBusy(_) => exit::BUSY,
-            BenchError::NotMeasured(_) | BenchError::NotCalibrated(_) => exit::FAILED,
+            _ => exit::FAILED,
         }
     }
 
     fn hint(&self) -> Option<String> {
-        let hint = match self {
+        Some(match self {
             BenchError::MachineBusy(_) => {
-                "repeat the command when the machine is idle, or pass --force for unreliable numbers"
+                "repeat the command when the machine is idle, or pass --force for unreliable numbers".into()
             }
             BenchError::NotMeasured(tables) => {
-                let tables = tables.replace(", ", ",");
-                return Some(format!("fix what the tables name, then beastctl bench --only {tables}"));
+                format!("fix what the tables name, then beastctl bench --only {}", tables.replace(", ", ","))
             }
-            BenchError::NotCalibrated(_) => "beastd --calibrate, to see its full output",
-        };
-        Some(hint.into())
+            BenchError::NotCalibrated(_) => "beastd --calibrate, to see its full output".into(),
+        })
     }
 }

@@ -1,15 +1,16 @@
 //! A temporary home for the daemons of one run: configuration, cache, state and sockets.
 
 use std::{
-    env, fs,
-    fs::DirBuilder,
+    env,
+    fs::{self, Permissions},
     io,
-    os::unix::fs::{DirBuilderExt, symlink},
+    os::unix::fs::{PermissionsExt as _, symlink},
     path::{Path, PathBuf},
     process::Command,
 };
 
 use beast_launchd::{check_socket_path, paths};
+use tempfile::TempDir;
 
 use crate::exit::{During as _, Result};
 
@@ -21,8 +22,6 @@ const PLACES: [(&str, &str); 5] = [
     ("XDG_RUNTIME_DIR", "run"),
     ("XDG_STATE_HOME", "state"),
 ];
-/// How often a name may be taken already.
-const N_TRIES: u32 = 100;
 /// What calibration has found lies beside the model, or in this folder of the cache.
 const CALIBRATION: &str = "calibration";
 /// The built-in model lies in the cache, and what was found about it beside it.
@@ -31,7 +30,7 @@ const BESIDE: &str = ".calibration.json";
 /// The folder. Dropped, it is gone.
 #[derive(Debug)]
 pub(super) struct Home {
-    path: PathBuf,
+    folder: TempDir,
 }
 
 impl Home {
@@ -39,22 +38,15 @@ impl Home {
     pub(super) fn new() -> Result<Self> {
         let home = Self::below(&env::temp_dir()).or_else(|_| Self::below(Path::new("/tmp")));
         let home = home.context("cannot create a folder for the measured daemons; set TMPDIR to another folder")?;
-        home.furnish().with_context(|| format!("cannot write to {}", home.path.display()))?;
+        home.furnish().with_context(|| format!("cannot write to {}", home.path().display()))?;
         Ok(home)
     }
 
     fn below(folder: &Path) -> io::Result<Self> {
-        for n in 0..N_TRIES {
-            let path = folder.join(format!("beast-bench-{}-{n}", std::process::id()));
-            check_socket_path(&socket_in(&path, u32::MAX)).map_err(io::Error::other)?;
-            // Fails when something has this name already, so that the folder is nobody else's.
-            match DirBuilder::new().mode(0o700).create(&path) {
-                Ok(()) => return Ok(Self { path }),
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Err(io::ErrorKind::AlreadyExists.into())
+        let mut builder = tempfile::Builder::new();
+        let folder = builder.prefix("beast-bench-").permissions(Permissions::from_mode(0o700)).tempdir_in(folder)?;
+        check_socket_path(&socket_in(folder.path(), u32::MAX)).map_err(io::Error::other)?;
+        Ok(Self { folder })
     }
 
     fn furnish(&self) -> io::Result<()> {
@@ -78,43 +70,37 @@ impl Home {
             command.env_remove(name);
         }
         for (name, folder) in PLACES {
-            command.env(name, self.path.join(folder));
+            command.env(name, self.path().join(folder));
         }
         // There all places hang on this one. Elsewhere it is left alone: libraries of GPUs keep their caches below it.
         if cfg!(target_os = "macos") {
-            command.env("HOME", &self.path);
+            command.env("HOME", self.path());
         }
     }
 
     pub(super) fn path(&self) -> &Path {
-        &self.path
+        self.folder.path()
     }
 
     pub(super) fn holds(&self, path: &Path) -> bool {
-        let own = self.path.canonicalize().ok();
+        let own = self.path().canonicalize().ok();
         own.zip(path.canonicalize().ok()).is_some_and(|(own, path)| path.starts_with(own))
     }
 
     pub(super) fn socket(&self, n: u32) -> PathBuf {
-        socket_in(&self.path, n)
+        socket_in(self.path(), n)
     }
 
     pub(super) fn words(&self, n: u32) -> PathBuf {
-        self.path.join(format!("{n}.err"))
+        self.path().join(format!("{n}.err"))
     }
 
     fn data_dir(&self) -> PathBuf {
-        self.path.join(if cfg!(target_os = "macos") { "Library/Application Support/beast" } else { "data/beast" })
+        self.path().join(if cfg!(target_os = "macos") { "Library/Application Support/beast" } else { "data/beast" })
     }
 
     fn cache_dir(&self) -> PathBuf {
-        self.path.join(if cfg!(target_os = "macos") { "Library/Caches/beast" } else { "cache/beast" })
-    }
-}
-
-impl Drop for Home {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.path);
+        self.path().join(if cfg!(target_os = "macos") { "Library/Caches/beast" } else { "cache/beast" })
     }
 }
 

@@ -5,7 +5,7 @@ use super::*;
 #[test]
 fn a_home_is_ours_alone_and_gone_afterwards() {
     let home = Home::below(&env::temp_dir()).unwrap();
-    let path = home.path.clone();
+    let path = home.path().to_owned();
     assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o700);
     assert!(check_socket_path(&home.socket(7)).is_ok());
     fs::create_dir(path.join("folder")).unwrap();
@@ -17,7 +17,7 @@ fn a_home_is_ours_alone_and_gone_afterwards() {
 #[test]
 fn a_name_that_is_taken_is_left_alone() {
     let homes = [Home::below(&env::temp_dir()).unwrap(), Home::below(&env::temp_dir()).unwrap()];
-    assert_ne!(homes[0].path, homes[1].path);
+    assert_ne!(homes[0].path(), homes[1].path());
 }
 
 #[test]
@@ -33,7 +33,7 @@ fn a_program_in_it_sees_nothing_of_the_users() {
     let mut command = Command::new("true");
     home.isolate(&mut command);
     for (name, value) in command.get_envs().filter(|(name, _)| name.to_string_lossy().starts_with("XDG_")) {
-        assert!(Path::new(value.unwrap()).starts_with(&home.path), "{name:?}");
+        assert!(Path::new(value.unwrap()).starts_with(home.path()), "{name:?}");
     }
     assert_eq!(command.get_envs().filter(|(name, _)| name.to_string_lossy().starts_with("XDG_")).count(), PLACES.len());
 }
@@ -43,10 +43,10 @@ fn it_knows_what_lies_in_it() {
     let home = Home::below(&env::temp_dir()).unwrap();
     let other = tempfile::tempdir().unwrap();
     fs::write(other.path().join("model.gguf"), "").unwrap();
-    symlink(other.path(), home.path.join("models")).unwrap();
-    fs::write(home.path.join("cub.gguf"), "").unwrap();
-    assert!(home.holds(&home.path.join("cub.gguf")));
-    assert!(!home.holds(&home.path.join("models/model.gguf")), "a link leads out of it");
+    symlink(other.path(), home.path().join("models")).unwrap();
+    fs::write(home.path().join("cub.gguf"), "").unwrap();
+    assert!(home.holds(&home.path().join("cub.gguf")));
+    assert!(!home.holds(&home.path().join("models/model.gguf")), "a link leads out of it");
     assert!(!home.holds(Path::new("/nowhere")));
 }
 

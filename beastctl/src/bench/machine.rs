@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path, thread};
 
-use serde_json::{Value, json};
+use serde::Serialize;
 
 use crate::{
     output::units::{bytes, count},
@@ -10,25 +10,24 @@ use crate::{
     wait::Wait,
 };
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+const IS_MAC: bool = cfg!(target_os = "macos");
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(super) struct Machine {
     /// The processor's name, as far as the system tells it.
     pub(super) cpu: String,
     /// Cores that this process may use.
     pub(super) n_cores: usize,
     /// `None` where the system does not tell.
+    #[serde(rename = "memory_bytes")]
     pub(super) n_bytes: Option<u64>,
 }
 
 impl Machine {
     pub(super) fn look() -> Self {
-        let read = |path| fs::read_to_string(path).unwrap_or_default();
-        let (cpu, n_bytes) = if cfg!(target_os = "macos") {
-            (sysctl("machdep.cpu.brand_string"), sysctl("hw.memsize").and_then(|text| text.parse().ok()))
-        } else {
-            (cpu_of(&read("/proc/cpuinfo")), memory_of(&read("/proc/meminfo")))
-        };
+        let cpu = if IS_MAC { sysctl("machdep.cpu.brand_string") } else { cpu_of(&read("/proc/cpuinfo")) };
         let n_cores = thread::available_parallelism().map_or(1, usize::from);
+        let n_bytes = Memory::look().map(|memory| memory.total);
         // ARM machines with Linux tell no name.
         Self { cpu: cpu.unwrap_or_else(|| std::env::consts::ARCH.into()), n_cores, n_bytes }
     }
@@ -37,20 +36,41 @@ impl Machine {
         let memory = self.n_bytes.map(|n| format!(", {} memory", bytes(n))).unwrap_or_default();
         format!("{}, {}{memory}", self.cpu, count(self.n_cores as u64, "core"))
     }
+}
 
-    pub(super) fn object(&self) -> Value {
-        json!({ "cpu": self.cpu, "n_cores": self.n_cores, "memory_bytes": self.n_bytes })
+/// In bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Memory {
+    pub(crate) total: u64,
+    /// What programs could still take; not told on macOS, which is never asked for it by people either.
+    pub(crate) available: Option<u64>,
+}
+
+impl Memory {
+    pub(crate) fn look() -> Option<Self> {
+        match IS_MAC {
+            true => Some(Self { total: sysctl("hw.memsize")?.parse().ok()?, available: None }),
+            false => Self::parse(&read("/proc/meminfo")),
+        }
     }
+
+    /// `MemAvailable:    123 kB`, where a kB has 1024 bytes.
+    fn parse(meminfo: &str) -> Option<Self> {
+        let field = |name: &str| -> Option<u64> {
+            let line = meminfo.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
+            line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
+        };
+        Some(Self { total: field("MemTotal")?, available: field("MemAvailable") })
+    }
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(path).unwrap_or_default()
 }
 
 fn cpu_of(cpuinfo: &str) -> Option<String> {
     let value = cpuinfo.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));
     value.map(|(_, name)| name.trim().to_owned()).filter(|name| !name.is_empty())
-}
-
-fn memory_of(meminfo: &str) -> Option<u64> {
-    let value = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
-    value.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
 }
 
 fn sysctl(name: &str) -> Option<String> {

@@ -5,8 +5,10 @@ fn linux_tells_what_it_is() {
     let cpuinfo = "processor\t: 0\nmodel name\t: AMD EPYC 9B14: x\nmodel name\t: other\n";
     assert_eq!(cpu_of(cpuinfo).as_deref(), Some("AMD EPYC 9B14: x"));
     assert_eq!(cpu_of("processor\t: 0\nBogoMIPS\t: 50\n"), None);
-    assert_eq!(memory_of("MemTotal:        8005628 kB\nMemFree: 1 kB\n"), Some(8_005_628 * 1024));
-    assert_eq!(memory_of("MemTotal: lots\n"), None);
+    let text = "MemTotal:       8000000 kB\nMemFree:  1 kB\nMemAvailable:    4000000 kB\n";
+    assert_eq!(Memory::parse(text), Some(Memory { total: 8_192_000_000, available: Some(4_096_000_000) }));
+    assert_eq!(Memory::parse("MemFree: 1 kB\n"), None);
+    assert_eq!(Memory::parse("MemTotal: many\n"), None);
 }
 
 #[test]

@@ -28,32 +28,24 @@ mod texts;
 
 use std::{path::Path, time::SystemTime};
 
+use clap::ValueEnum as _;
 use serde_json::Value;
 
 pub use self::error::BenchError;
+pub(crate) use self::machine::Memory;
 use self::{about::About, busy::Trust, home::Home, lab::Lab, machine::Machine, settings::Settings, steps::Steps};
 use crate::{
     cli::{BenchOptions, BenchTable, STDOUT},
     context::Context,
-    exit::{During as _, Failure, Result},
+    exit::{During as _, Result},
     output::{
         WholeFile, json_line,
         tables::{Layout, Table, chart, table_object, table_text},
     },
     start,
-    wait::Wait,
+    wait::{Wait, WaitError},
 };
 use plan::Plan;
-
-/// All tables, in the order in which they are measured.
-const ALL: [BenchTable; 6] = [
-    BenchTable::Startup,
-    BenchTable::Generation,
-    BenchTable::Profiles,
-    BenchTable::Speculation,
-    BenchTable::Clients,
-    BenchTable::Prefix,
-];
 
 fn plan(table: BenchTable) -> &'static Plan {
     match table {
@@ -81,16 +73,14 @@ pub(super) fn run(context: &Context, options: &BenchOptions) -> Result<()> {
     if options.calibrate {
         return calibrate::run(context, options, &program, &trust, sinks, &wait);
     }
-    let plans: Vec<&Plan> = ALL.into_iter().filter(|table| is_wanted(options, *table)).map(plan).collect();
+    let is_wanted = |table: &&BenchTable| options.only.is_empty() || options.only.contains(table);
+    // In the order of their list, which is that of `--help`.
+    let plans: Vec<&Plan> = BenchTable::value_variants().iter().filter(is_wanted).map(|table| plan(*table)).collect();
     let steps = Steps::new(context.console, plans.iter().map(|plan| plan.weight).collect());
     let mut lab = Lab::new(program, settings, Home::new()?, &wait, steps, options);
     let outcome = measure(context, &mut lab, &plans, trust, sinks);
     lab.steps.erase();
     outcome
-}
-
-fn is_wanted(options: &BenchOptions, table: BenchTable) -> bool {
-    options.only.is_empty() || options.only.contains(&table)
 }
 
 fn measure(context: &Context, lab: &mut Lab<'_>, plans: &[&Plan], trust: Trust, mut sinks: Sinks) -> Result<()> {
@@ -112,7 +102,8 @@ fn measure(context: &Context, lab: &mut Lab<'_>, plans: &[&Plan], trust: Trust, 
     for plan in plans {
         let table = match (plan.measure)(lab) {
             Ok(table) => table,
-            Err(error) if is_the_end(&error) => return Err(error),
+            // It ends the whole run, and not only one table.
+            Err(error) if error.is::<WaitError>() => return Err(error),
             Err(error) => Table::failed(plan.name, plan.title, format!("{error:#}")),
         };
         lab.steps.finish_table();
@@ -127,11 +118,6 @@ fn measure(context: &Context, lab: &mut Lab<'_>, plans: &[&Plan], trust: Trust, 
     complete(&tables)
 }
 
-/// What ends the whole run, and not only one table.
-fn is_the_end(error: &Failure) -> bool {
-    error.find::<crate::wait::WaitError>().is_some()
-}
-
 fn complete(tables: &[Table]) -> Result<()> {
     let failed: Vec<&str> = tables.iter().filter(|table| !table.is_complete()).map(|table| table.name).collect();
     if failed.is_empty() { Ok(()) } else { Err(BenchError::NotMeasured(failed.join(", ")).into()) }
@@ -139,18 +125,16 @@ fn complete(tables: &[Table]) -> Result<()> {
 
 struct Sinks {
     has_tables: bool,
-    has_object: bool,
     json: Option<WholeFile>,
     svg: Option<WholeFile>,
 }
 
 impl Sinks {
     fn open(options: &BenchOptions) -> Result<Self> {
-        let is_stdout = |path: &&std::path::PathBuf| path.as_os_str() == STDOUT;
-        let has_object = options.json.as_ref().filter(is_stdout).is_some();
-        let json = options.json.as_deref().filter(|path| path.as_os_str() != STDOUT).map(WholeFile::create);
+        let has_tables = options.json.as_ref().is_none_or(|path| path.as_os_str() != STDOUT);
+        let json = options.json.as_deref().filter(|_| has_tables).map(WholeFile::create);
         let svg = options.svg.as_deref().map(WholeFile::create);
-        Ok(Self { has_tables: !has_object, has_object, json: json.transpose()?, svg: svg.transpose()? })
+        Ok(Self { has_tables, json: json.transpose()?, svg: svg.transpose()? })
     }
 
     fn finish(self, context: &Context, object: &Value) -> Result<()> {
@@ -158,9 +142,6 @@ impl Sinks {
         if let Some(file) = self.json {
             file.finish(&text)?;
         }
-        if self.has_object {
-            context.console.print(&text)?;
-        }
-        Ok(())
+        if self.has_tables { Ok(()) } else { Ok(context.console.print(&text)?) }
     }
 }

@@ -2,12 +2,7 @@
 
 use beast_protocol::Status;
 
-use super::{
-    daemon::{Answered, Daemon},
-    lab::Lab,
-    plan::Plan,
-    texts,
-};
+use super::{daemon::Answered, lab::Lab, plan::Plan, texts};
 use crate::output::{
     tables::{Group, Row, Samples, Table},
     units::count,
@@ -23,12 +18,11 @@ pub(super) const PLAN: Plan =
 const N_INSTRUCTION: (usize, usize) = (400, 150);
 const ALONE: &str = "text alone";
 const RESTORED: &str = "restored";
-const WAYS: [&str; 4] = [ALONE, "cold", "warm", RESTORED];
-const EXPLANATIONS: [&str; 4] = [
-    "without an instruction",
-    "instruction not cached",
-    "cached in memory",
-    "cached on disk, after a restart of beastd",
+const WAYS: [(&str, &str); 4] = [
+    (ALONE, "without an instruction"),
+    ("cold", "instruction not cached"),
+    ("warm", "cached in memory"),
+    (RESTORED, "cached on disk, after a restart of beastd"),
 ];
 
 fn measure(lab: &mut Lab<'_>) -> Result<Table> {
@@ -37,25 +31,19 @@ fn measure(lab: &mut Lab<'_>) -> Result<Table> {
     let mut daemon = lab.start_on_kept(&[])?;
     for n in 1..=lab.n_repeats {
         let instruction = texts::instruction(lab.next_text(), lab.sized(N_INSTRUCTION.0, N_INSTRUCTION.1));
-        for ((way, instruction), tally) in
-            WAYS.into_iter().zip([None, Some(&instruction), Some(&instruction), Some(&instruction)]).zip(&mut tallies)
-        {
+        for ((way, _), tally) in WAYS.into_iter().zip(&mut tallies) {
             lab.steps.step(format!("{way}, {n} of {}", lab.n_repeats));
             if way == RESTORED {
-                daemon = restart(lab, daemon)?;
+                daemon.stop(lab.wait)?;
+                daemon = lab.start_on_kept(&[])?;
             }
-            let request = texts::behind(instruction.map(String::as_str), lab.next_text());
+            let request = texts::behind(Some(&*instruction).filter(|_| way != ALONE), lab.next_text());
             tally.push(lab.ask(&mut daemon.connect(lab.wait)?, request)?);
         }
     }
     let table = table(tallies, &daemon.status, lab.settings.has("prefix_disk_mib", "0"));
     daemon.stop(lab.wait)?;
     Ok(table)
-}
-
-fn restart(lab: &mut Lab<'_>, daemon: Daemon) -> Result<Daemon> {
-    daemon.stop(lab.wait)?;
-    lab.start_on_kept(&[])
 }
 
 #[derive(Debug, Default)]
@@ -82,7 +70,7 @@ fn table(tallies: [Tally; WAYS.len()], status: &Status, is_off: bool) -> Table {
             .push(format!("nothing was restored after the restart; prefixes on disk: {}", status.stored.n_entries));
     }
     let mut group = Group::new("first_token", "first token", "ms");
-    for ((way, explanation), tally) in WAYS.into_iter().zip(EXPLANATIONS).zip(tallies) {
+    for ((way, explanation), tally) in WAYS.into_iter().zip(tallies) {
         if is_off && way == RESTORED {
             group.rows.push(Row::absent(way, "the disk cache is off: prefix_disk_mib = 0"));
             continue;

@@ -26,8 +26,7 @@ impl Settings {
     pub(super) fn of_user(program: &Path, model: Option<String>, wait: &Wait) -> Result<Self> {
         let failed = |error| -> Failure {
             let SettingsError::Refused(words) = error else { return error.into() };
-            let own = words.rfind("beastd: ").map_or("", |at| &words[at..]);
-            let words = if own.is_empty() { words.clone() } else { own.to_owned() };
+            let words = words.rfind("beastd: ").map_or(&*words, |at| &words[at..]).to_owned();
             StartError::Failed { program: program.to_owned(), words }.into()
         };
         let printed = Printed::ask(program, wait)?.map_err(failed)?;

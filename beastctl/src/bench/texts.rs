@@ -10,52 +10,10 @@ const SUMMARIZE: &str = "Summarize the text in one sentence.";
 const REPEAT: &str = "Repeat the text word for word.";
 const ANSWER: &str = "Answer briefly and accurately. Use plain text.";
 
-/// One long sentence each, since the built-in model repeats no more than one. `{}` is the text's number.
-const TO_COPY: [&str; 8] = [
-    "The package manager of release {} installs, upgrades and removes programs, resolves the dependencies between \
-     packages and checks every signature before an archive is unpacked.",
-    "In release {} the scheduler of the server reads the queue, sorts the waiting requests by their age and gives the \
-     oldest one half of the batch.",
-    "The parser of version {} reads the configuration file line by line, checks every key against the list of known \
-     settings and reports the line of the first mistake.",
-    "The build of release {} compiles every crate of the workspace, runs the unit tests and the integration tests and \
-     writes the report to a file.",
-    "Version {} of the backup tool reads the list of folders, compares the time of every file with the last archive \
-     and copies only the files that have changed.",
-    "In version {} the compiler checks the types of all functions, removes the code that is never called and writes \
-     one object file for each module.",
-    "The index of release {} stores the name and the size of every file, keeps the entries sorted by name and answers \
-     a query without reading the disk.",
-    "The terminal of version {} draws only the lines that have changed, keeps the last thousand lines in memory and \
-     writes the rest to a file.",
-];
+/// One long sentence a line, since the built-in model repeats no more than one. `{}` is the text's number.
+const TO_COPY: &str = include_str!("to_copy.txt");
 /// The model has to know the answers: nothing of them stands in the question.
-const THINGS: [&str; 24] = [
-    "a kernel",
-    "a compiler",
-    "a linker",
-    "a shell",
-    "tar",
-    "a socket",
-    "a mutex",
-    "a cache",
-    "make",
-    "SSH",
-    "a thread",
-    "TCP",
-    "JSON",
-    "a container",
-    "a hash table",
-    "a debugger",
-    "a regular expression",
-    "rsync",
-    "grep",
-    "a process",
-    "a database",
-    "a pipe",
-    "a driver",
-    "DNS",
-];
+const THINGS: &str = include_str!("things.txt");
 /// Short answers are asked for several at a time: one alone is over before it can be measured.
 const N_SHORT: usize = 4;
 
@@ -66,13 +24,18 @@ pub(super) fn prompt(n: usize, n_prompt: usize, n_answer: u32) -> Generate {
 }
 
 pub(super) fn to_copy(n: usize, n_answer: u32) -> Vec<Generate> {
-    let text = |at: usize| TO_COPY[at % TO_COPY.len()].replace("{}", &(at + 2).to_string());
+    let text = |at: usize| line(TO_COPY, at).replace("{}", &(at + 2).to_string());
     (n * N_SHORT..).take(N_SHORT).map(|at| request(Some(REPEAT), &text(at), n_answer)).collect()
 }
 
 pub(super) fn to_answer(n: usize, n_answer: u32) -> Vec<Generate> {
-    let text = |at: usize| format!("What is {}?", THINGS[at % THINGS.len()]);
+    let text = |at: usize| format!("What is {}?", line(THINGS, at));
     (n * N_SHORT..).take(N_SHORT).map(|at| request(Some(ANSWER), &text(at), n_answer)).collect()
+}
+
+/// After the last comes the first again.
+fn line(texts: &str, at: usize) -> &str {
+    texts.lines().nth(at % texts.lines().count()).expect("broken invariant: there are texts")
 }
 
 pub(super) fn instruction(n: usize, n_tokens: usize) -> String {

@@ -21,6 +21,7 @@ fn the_help_is_short() {
         Commands:
           summarize    Summarize files or stdin
           ask          Answer a question, about stdin if it is piped
+          decide       Answer yes or no by exit code, choose or rate
           commit-msg   Write a commit message for a diff on stdin, or for the staged changes
           run          Run any prompt: a built-in one, or your own prompts/NAME.md beside the configuration
           prompts      List, show, write and edit prompts
@@ -58,7 +59,8 @@ fn the_help_is_short() {
 
         Every prompt is also a command; `beastctl prompts` lists them.
 
-        Exit codes: 0 done, 1 failed, 2 usage, 3 unreachable, 4 too long, 5 cut, 75 busy, 130 interrupted.
+        Exit codes: 0 done, 1 failed, 2 usage, 3 unreachable, 4 too long, 5 cut, 6 unsure, 70 no answer, 75
+        busy, 130 interrupted.
     "#]]
     .assert_eq(&help);
 }

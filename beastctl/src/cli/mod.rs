@@ -5,6 +5,7 @@ mod bench;
 mod care;
 pub mod completers;
 mod conversation;
+mod decide;
 mod history;
 mod hook;
 mod list;
@@ -25,6 +26,7 @@ pub use alfred::AlfredVerb;
 pub use bench::{BenchOptions, BenchTable, STDOUT};
 pub use care::{DoctorOptions, LogsOptions};
 pub use conversation::ConversationOptions;
+pub use decide::{DecideOptions, Scale};
 pub use history::HistoryVerb;
 pub use hook::HookVerb;
 pub use list::{HistoryOptions, ModelsOptions, PromptsOptions};
@@ -104,6 +106,19 @@ Examples:
         #[command(flatten)]
         options: Options,
     },
+    /// Answer yes or no by exit code, choose or rate.
+    #[command(after_help = "\
+Exit codes: 0 yes (or a choice or score), 1 no, 6 unsure. No failure exits with 0, 1 or 6:
+2 usage, 3 unreachable, 4 too long, 70 no answer, 75 busy, 130 interrupted.
+With several questions: 1 if any answer is no, else 6 if any is unsure.
+
+Examples:
+  git diff | beastctl decide 'does this touch authentication?' && ask-review
+  beastctl decide -f mail.txt --choice invoice,order,other 'What is this?'
+  beastctl decide -f review.txt --score 1..5 'How satisfied is the customer?'
+  beastctl decide --unsure 0.2 'is it urgent?' < mail.txt; echo $?
+  beastctl decide --calibrate labelled.jsonl 'is it spam?'")]
+    Decide(DecideOptions),
     /// Write a commit message for a diff on stdin, or for the staged changes.
     #[command(after_help = "Examples:\n  beastctl commit-msg\n  git diff HEAD~1 | beastctl commit-msg")]
     CommitMsg {

@@ -20,18 +20,27 @@ use crate::{
 #[derive(Debug)]
 pub(super) enum Task {
     /// `ask`: the question goes after the material.
-    Ask { question: Vec<String> },
-    /// `commit-msg`.
+    Ask {
+        question: Vec<String>,
+    },
     CommitMsg,
     /// `summarize` and `run`.
-    Prompt { name: String, files: Vec<PathBuf> },
+    Prompt {
+        name: String,
+        files: Vec<PathBuf>,
+    },
     /// `run` with a text in the place of files.
-    Text { name: String, text: String },
+    Text {
+        name: String,
+        text: String,
+    },
 }
 
 impl Task {
-    pub(super) fn of_prompt(name: String, files: Vec<PathBuf>) -> Self {
-        match material::words::text(&name, &files).map(str::to_owned) {
+    pub(super) fn of_prompt(name: &str, files: Vec<PathBuf>) -> Self {
+        let text = material::words::text(name, &files).map(str::to_owned);
+        let name = name.to_owned();
+        match text {
             Some(text) => Task::Text { name, text },
             None => Task::Prompt { name, files },
         }

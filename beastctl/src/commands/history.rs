@@ -2,20 +2,18 @@
 
 use std::{
     fmt::Write as _,
-    fs,
-    io::{self, BufRead as _, ErrorKind},
+    io,
     time::{Duration, SystemTime},
 };
 
 use serde_json::{Value, json};
 
-use super::CommandError;
+use super::removal;
 use crate::{
     cli::{HistoryOptions, HistoryVerb},
     context::Context,
     conversations::{Conversation, ConversationError, Entry, Exchange, Store, is_automatic},
-    exit::{Failure, Result},
-    input,
+    exit::{Failure, Result, remove_file},
     output::{Answer, Console, OutputError, columns, excerpt, json_line, units::count},
     turn::conversing::damage,
 };
@@ -80,9 +78,8 @@ fn table(rows: &[(Entry, Conversation)], now: SystemTime, width: usize) -> Strin
         let age = age(now.duration_since(entry.modified).unwrap_or_default());
         let turns = count(conversation.exchanges.len() as u64, "turn");
         let start = format!("{:name_width$}  {age:>4}  {turns:>9}  ", entry.name);
-        let question = conversation.exchanges.first().map(|exchange| exchange.question.content.as_str());
-        let question =
-            excerpt(question.unwrap_or_default(), width.saturating_sub(start.chars().count()).max(MIN_QUESTION));
+        let question = conversation.exchanges.first().map_or("", |exchange| &exchange.question.content);
+        let question = excerpt(question, width.saturating_sub(start.chars().count()).max(MIN_QUESTION));
         // Writing to a String cannot fail.
         let _ = writeln!(text, "{}", format!("{start}{question}").trim_end());
     }
@@ -162,31 +159,13 @@ fn leftover(store: &Store, name: &str, error: ConversationError) -> Result<Strin
 fn remove_all(store: &Store, is_forced: bool, console: Console) -> Result<()> {
     let entries = store.entries()?;
     if !is_forced && !entries.is_empty() {
-        if !input::stdin_is_terminal() {
-            return Err(CommandError::NotRemoved("cannot ask for confirmation without a terminal").into());
-        }
-        console.lines(&format!("Remove {}? [y/N] ", count(entries.len() as u64, "conversation")));
-        let mut answer = String::new();
-        io::stdin().lock().read_line(&mut answer)?;
-        if !matches!(answer.trim().to_lowercase().as_str(), "y" | "yes") {
-            return Err(CommandError::NotRemoved("the answer was no").into());
-        }
+        removal::confirm(console, &count(entries.len() as u64, "conversation"))?;
     }
-    let removed = entries.iter().map(|entry| store.remove(&entry.name));
     // One that is in use does not keep the others.
-    let outcomes: Vec<_> = removed.chain([remove_typed_lines(store)]).collect();
+    let outcomes: Vec<_> = entries.iter().map(|entry| store.remove(&entry.name)).collect();
+    remove_file(&store.typed_lines())?;
     let is_there = |outcome: &Result<(), ConversationError>| !matches!(outcome, Err(ConversationError::Unknown(_)));
     Ok(outcomes.into_iter().filter(is_there).collect::<Result<(), _>>()?)
-}
-
-fn remove_typed_lines(store: &Store) -> Result<(), ConversationError> {
-    let path = store.typed_lines();
-    match fs::remove_file(&path) {
-        Err(source) if source.kind() != ErrorKind::NotFound => {
-            Err(ConversationError::File { action: "remove", path, source })
-        }
-        _ => Ok(()),
-    }
 }
 
 #[cfg(test)]

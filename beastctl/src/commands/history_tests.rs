@@ -1,3 +1,5 @@
+use std::fs;
+
 use expect_test::expect;
 
 use super::*;

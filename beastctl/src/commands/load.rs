@@ -13,29 +13,51 @@ use crate::{
     wait::Wait,
 };
 
+/// So many daemons may end while they load, until the model is to blame.
+const MAX_ENDS: usize = 5;
+
 /// Loads the model; starts a daemon if need be.
 pub(super) fn load(context: &Context) -> Result<()> {
     let path = context.socket()?;
     let wait = Wait::start(context.timeout).context("cannot watch for Ctrl-C")?;
     let mut progress = Progress::with_spinner(io::stderr(), context.console.shows_progress(), context.started);
     let mut say = |text: &str| progress.set(text.into(), Instant::now());
-    let outcome = load_past_an_end(&path, &wait, &mut say);
+    let started = |say: &mut dyn FnMut(&str)| Ok(Some(start::connect(&path, true, &wait, say)?));
+    let outcome = load_past_an_end(&path, None, &wait, &mut say, started);
     progress.erase();
-    tell(context, &outcome?, "loaded")
+    tell(context, outcome?, "loaded")
 }
 
-/// So many daemons may end while they load, until the model is to blame.
-const MAX_ENDS: usize = 5;
+/// Has a running daemon answer with another model, which takes until the present one has finished what it began. `None`
+/// when none runs: the next one reads the setting.
+pub(crate) fn switch(socket: &Path, model: &str, wait: &Wait, mut say: impl FnMut(&str)) -> Result<Option<Status>> {
+    load_past_an_end(socket, Some(model.to_owned()), wait, &mut say, |_| Ok(running(socket, wait)?))
+}
 
-fn load_past_an_end(path: &Path, wait: &Wait, mut say: impl FnMut(&str)) -> Result<Status> {
+/// `reach` finds a daemon, also the next one where that ends before it has loaded.
+fn load_past_an_end(
+    path: &Path,
+    model: Option<String>,
+    wait: &Wait,
+    say: &mut dyn FnMut(&str),
+    reach: impl Fn(&mut dyn FnMut(&str)) -> Result<Option<Client>>,
+) -> Result<Option<Status>> {
+    let request = Request::Load { model };
     let mut n_ends = 0;
-    loop {
-        let mut client = start::connect(path, true, wait, &mut say)?;
-        match change(&mut client, &Request::Load { model: None }, wait, &mut say) {
+    while let Some(mut client) = reach(say)? {
+        match change(&mut client, &request, wait, &mut *say) {
             Err(error) if error.is_shutting_down() => client.wait_for_end(wait)?,
             Err(ClientError::Lost) if n_ends < MAX_ENDS => n_ends += 1,
-            outcome => return Ok(outcome.map_err(|error| error.explained(path))?),
+            outcome => return Ok(Some(outcome.map_err(|error| error.explained(path))?)),
         }
+    }
+    Ok(None)
+}
+
+fn running(path: &Path, wait: &Wait) -> Result<Option<Client>, ClientError> {
+    match Client::reach(path, wait) {
+        Err(error) if error.is_not_running() => Ok(None),
+        client => client?.same_version().map(Some),
     }
 }
 
@@ -43,43 +65,14 @@ fn load_past_an_end(path: &Path, wait: &Wait, mut say: impl FnMut(&str)) -> Resu
 pub(super) fn unload(context: &Context) -> Result<()> {
     let path = context.socket()?;
     let wait = Wait::start(context.timeout).context("cannot watch for Ctrl-C")?;
-    let mut client = match Client::reach(&path, &wait) {
-        Ok(client) => client.same_version()?,
-        Err(error) if error.is_not_running() => {
-            context.console.info(&format!("beastd is not running at {}", path.display()));
-            return Ok(());
-        }
-        Err(error) => return Err(error.into()),
+    let Some(mut client) = running(&path, &wait)? else {
+        context.console.info(&format!("beastd is not running at {}", path.display()));
+        return Ok(());
     };
     match change(&mut client, &Request::Unload, &wait, |_| {}) {
-        Ok(status) => tell(context, &status, "unloaded"),
         // Its end gives the memory back as well.
         Err(error) if error.is_shutting_down() => Ok(client.wait_for_end(&wait)?),
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// Has a running daemon answer with another model, which takes until the present one has finished what it began. `None`
-/// when none runs, also after this has waited for the end of one that ends.
-pub(crate) fn switch(
-    socket: &Path,
-    model: &str,
-    wait: &Wait,
-    mut say: impl FnMut(&str),
-) -> Result<Option<Status>, ClientError> {
-    let mut n_ends = 0;
-    loop {
-        let mut client = match Client::reach(socket, wait) {
-            Ok(client) => client.same_version()?,
-            // Also after one was lost: the next one reads the setting.
-            Err(error) if error.is_not_running() => return Ok(None),
-            Err(error) => return Err(error),
-        };
-        match change(&mut client, &Request::Load { model: Some(model.to_owned()) }, wait, &mut say) {
-            Err(error) if error.is_shutting_down() => return client.wait_for_end(wait).map(|()| None),
-            Err(ClientError::Lost) if n_ends < MAX_ENDS => n_ends += 1,
-            outcome => return outcome.map(Some).map_err(|error| error.explained(socket)),
-        }
+        status => tell(context, Some(status?), "unloaded"),
     }
 }
 
@@ -103,9 +96,10 @@ fn change(
     }
 }
 
-fn tell(context: &Context, status: &Status, what: &str) -> Result<()> {
+fn tell(context: &Context, status: Option<Status>, what: &str) -> Result<()> {
     if context.console.stdout_is_terminal {
-        let model = status.model.as_ref().map_or(String::new(), |model| format!(": {}", model.name));
+        let model = status.and_then(|status| status.model);
+        let model = model.map(|model| format!(": {}", model.name)).unwrap_or_default();
         context.console.print(&format!("{what}{model}\n"))?;
     }
     Ok(())

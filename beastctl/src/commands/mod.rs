@@ -1,24 +1,26 @@
 //! One file per verb, and the dispatch. A verb of more than a few steps has its own room.
 
-mod error;
 mod generate;
 mod history;
 mod load;
 mod models;
 mod prompts;
+mod removal;
 mod status;
 mod stop;
 mod version;
 
 use std::time::Instant;
 
-pub use self::error::CommandError;
+use self::generate::Task;
+#[cfg(test)]
+pub(crate) use self::removal::NotRemoved;
 use crate::{
     alfred, bench, chat,
     cli::{Cli, Verb, prompt_verb},
     completions,
     context::Context,
-    doctor,
+    decide, doctor,
     exit::Result,
     hook, logs, man,
     output::Console,
@@ -32,14 +34,11 @@ use crate::{
 pub fn run(cli: Cli, console: Console, started: Instant) -> Result<()> {
     let context = Context { console, started, socket: cli.socket, timeout: cli.timeout };
     match cli.verb {
-        Verb::Summarize { files, options } => {
-            generate::run(&context, generate::Task::of_prompt("summarize".into(), files), &options)
-        }
-        Verb::Ask { question, options } => generate::run(&context, generate::Task::Ask { question }, &options),
-        Verb::CommitMsg { options } => generate::run(&context, generate::Task::CommitMsg, &options),
-        Verb::Run { prompt, files, options } => {
-            generate::run(&context, generate::Task::of_prompt(prompt, files), &options)
-        }
+        Verb::Summarize { files, options } => generate::run(&context, Task::of_prompt("summarize", files), &options),
+        Verb::Ask { question, options } => generate::run(&context, Task::Ask { question }, &options),
+        Verb::Decide(options) => decide::run(&context, &options),
+        Verb::CommitMsg { options } => generate::run(&context, Task::CommitMsg, &options),
+        Verb::Run { prompt, files, options } => generate::run(&context, Task::of_prompt(&prompt, files), &options),
         // Not reached: `prompt_verb::parse` has made the help of it.
         Verb::Help { .. } => Ok(()),
         Verb::Prompt(words) => Err(prompt_verb::unknown(&words, crate::prompts::folder().ok().as_deref()).into()),

@@ -2,10 +2,9 @@
 
 use std::{path::Path, time::Duration};
 
-use beast_protocol::{Event, Request, Status};
+use beast_protocol::Status;
 use serde_json::json;
 
-use super::CommandError;
 use crate::{
     client::{Client, ClientError},
     context::Context,
@@ -22,13 +21,12 @@ pub(super) fn run(context: &Context, is_json: bool) -> Result<()> {
     let wait = Wait::start(Some(context.timeout.unwrap_or(LIMIT))).context("cannot watch for Ctrl-C")?;
     let status = match ask_past_an_end(&path, &wait) {
         Ok(status) => status,
-        Err(error) if error.is_not_running() => {
-            if is_json {
+        Err(error) => {
+            if is_json && error.is_not_running() {
                 context.console.print(&json_line(&json!({ "state": "stopped", "socket": path })))?;
             }
-            return Err(CommandError::NotRunning(error).into());
+            return Err(error.into());
         }
-        Err(error) => return Err(error.into()),
     };
     match is_json {
         true => context.console.print(&json_line(&json!(status)))?,
@@ -45,22 +43,10 @@ const PAUSE: Duration = Duration::from_millis(50);
 fn ask_past_an_end(path: &Path, wait: &Wait) -> Result<Status, ClientError> {
     let mut n_tries = 0;
     loop {
-        match ask(Client::reach(path, wait)?.same_version()?, wait) {
+        match Client::reach(path, wait)?.same_version()?.status(wait, None) {
             Err(ClientError::Lost) if n_tries < MAX_TRIES => n_tries += 1,
             outcome => return outcome,
         }
         wait.pause(PAUSE)?;
-    }
-}
-
-fn ask(mut client: Client, wait: &Wait) -> Result<Status, ClientError> {
-    client.send(&Request::Status, wait)?;
-    loop {
-        match client.next_event(wait, None)? {
-            Some(Event::Status(status)) => return Ok(*status),
-            Some(Event::Failed(error)) => return Err(error.into()),
-            // Nothing else answers this request; a later version that says more is not misunderstood.
-            _ => {}
-        }
     }
 }

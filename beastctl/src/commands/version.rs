@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use beast_protocol::{Event, Request, Status, VERSION, Welcome};
+use beast_protocol::{Status, VERSION, Welcome};
 use serde_json::{Value, json};
 
 use crate::{
@@ -37,10 +37,9 @@ fn ask(path: &std::path::Path, wait: &Wait) -> Daemon {
     if welcome.protocol != VERSION {
         return Ok((welcome, None));
     }
-    client.send(&Request::Status, wait)?;
-    match client.next_event(wait, None)? {
-        Some(Event::Status(status)) => Ok((welcome, Some(*status))),
-        _ => Ok((welcome, None)),
+    match client.status(wait, None) {
+        Err(ClientError::Daemon(_)) => Ok((welcome, None)),
+        status => Ok((welcome, Some(status?))),
     }
 }
 

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use beast_protocol::{Event, NoticeKind, Request, State, Status};
+use beast_protocol::{NoticeKind, State, Status};
 
 use super::{finding::Finding, service::Service};
 use crate::{
@@ -35,24 +35,11 @@ pub(super) fn check(
         let text = "not running; the service manager starts it on the next request";
         return Ok((vec![Finding::ok(CHECK, text)], None));
     }
-    match ask(path, wait) {
+    let client = Client::reach(path, wait).and_then(Client::same_version);
+    match client.and_then(|mut client| client.status(wait, Some(Instant::now() + LIMIT))) {
         Ok(status) => Ok((of_status(&status), Some(status))),
         Err(ClientError::Wait(error)) => Err(error),
         Err(error) => Ok((vec![unreached(path, &error)], None)),
-    }
-}
-
-fn ask(path: &Path, wait: &Wait) -> Result<Status, ClientError> {
-    let mut client = Client::reach(path, wait)?.same_version()?;
-    client.send(&Request::Status, wait)?;
-    let until = Instant::now() + LIMIT;
-    loop {
-        match client.next_event(wait, Some(until))? {
-            Some(Event::Status(status)) => return Ok(*status),
-            Some(Event::Failed(error)) => return Err(error.into()),
-            Some(_) => {}
-            None => return Err(ClientError::Silent(path.to_owned())),
-        }
     }
 }
 

@@ -43,12 +43,10 @@ pub(super) fn check(settings: &Settings) -> Vec<Finding> {
                 },
                 Ok(None) if folder.is_dir() => free.push(format!("{name} (unknown)")),
                 Ok(None) => {
-                    let text = format!(
-                        "the folder for {name}, {}, does not exist, and its file system has no space",
-                        folder.display()
-                    );
-                    let fix =
-                        format!("mkdir -p {}, to see whether it can be created", quoted(&folder.display().to_string()));
+                    let place = folder.display().to_string();
+                    let text =
+                        format!("the folder for {name}, {place}, does not exist, and its file system has no space");
+                    let fix = format!("mkdir -p {}, to see whether it can be created", quoted(&place));
                     findings.push(Finding::warning(CHECK, text, fix));
                 }
                 Err((path, error)) => findings.push(unusable(name, &path, &error)),

@@ -1,8 +1,14 @@
 //! The result of a check.
 
+use std::{io, path::Path};
+
 use serde_json::{Value, json};
 
-use crate::output::{Verdict, one_line};
+use crate::{
+    exit::{Failing, FileError, READ},
+    output::{Verdict, one_line},
+    text::quoted,
+};
 
 /// Between what is wrong and what mends it, in every message of beastctl and beastd.
 const STEP: &str = "; try: ";
@@ -26,6 +32,25 @@ impl Finding {
 
     pub(super) fn problem(check: &'static str, text: impl Into<String>, fix: impl Into<String>) -> Self {
         Self { check, verdict: Verdict::Problem, text: text.into(), fix: Some(fix.into()) }
+    }
+
+    pub(super) fn of_error(check: &'static str, error: &impl Failing) -> Self {
+        let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
+        Self::said(Verdict::Problem, check, &format!("{error}{cause}"), &error.hint().unwrap_or_default())
+    }
+
+    pub(super) fn unreadable(check: &'static str, path: &Path, error: io::Error) -> Self {
+        Self::of_error(check, &FileError::of(READ, path)(error))
+    }
+
+    /// Where others may use what is the user's alone.
+    pub(super) fn too_open(check: &'static str, what: &str, path: &Path, mode: u32, right: &str) -> Option<Self> {
+        let mode = mode & 0o777;
+        (mode & 0o077 != 0).then(|| {
+            let place = path.display().to_string();
+            let text = format!("{what} {place} is open to other users (mode {mode:04o})");
+            Self::problem(check, text, format!("chmod {right} {}", quoted(&place)))
+        })
     }
 
     /// In the words of somebody else, which may have a fix of their own.

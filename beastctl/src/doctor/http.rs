@@ -5,7 +5,10 @@
 use std::{
     io::{self, Read, Write},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream},
-    os::unix::{fs::MetadataExt as _, net::UnixStream},
+    os::{
+        fd::AsFd,
+        unix::{fs::MetadataExt as _, net::UnixStream},
+    },
     path::Path,
     time::Duration,
 };
@@ -14,9 +17,10 @@ use beast_launchd::{
     HttpPlaces,
     peer::{check_folder, check_peer},
 };
+use rustix::net::sockopt::{Timeout, set_socket_timeout};
 
 use super::finding::Finding;
-use crate::{exit::advice, settings::Settings, text::quoted};
+use crate::settings::Settings;
 
 const CHECK: &str = "http";
 /// By which beastd names itself in the header `Server`.
@@ -52,18 +56,10 @@ pub(super) fn check(settings: &Settings, beastd: Beastd) -> Vec<Finding> {
 }
 
 fn of_key_file(path: &Path) -> Option<Finding> {
-    let place = path.display();
-    let mode = match path.metadata() {
-        Err(error) => {
-            let text = format!("cannot check the API keys in {place}: {error}");
-            return Some(Finding::problem(CHECK, text, advice::reading(path, &error)));
-        }
-        Ok(metadata) => metadata.mode() & 0o777,
-    };
-    (mode & 0o077 != 0).then(|| {
-        let text = format!("the API keys in {place} are open to other users (mode {mode:04o})");
-        Finding::problem(CHECK, text, format!("chmod 600 {}", quoted(&place.to_string())))
-    })
+    match path.metadata() {
+        Err(error) => Some(Finding::unreadable(CHECK, path, error)),
+        Ok(metadata) => Finding::too_open(CHECK, "the file of API keys", path, metadata.mode(), "600"),
+    }
 }
 
 fn of_places(places: &HttpPlaces, is_running: bool) -> Vec<Finding> {
@@ -139,8 +135,10 @@ struct Page {
 }
 
 /// By hand: ureq knows no Unix sockets, and would ask a proxy.
-fn get(mut stream: impl Read + Write + Limited, path: &str) -> io::Result<Page> {
-    stream.limit()?;
+fn get(mut stream: impl Read + Write + AsFd, path: &str) -> io::Result<Page> {
+    // Its other end may be silent.
+    set_socket_timeout(&stream, Timeout::Recv, Some(LIMIT))?;
+    set_socket_timeout(&stream, Timeout::Send, Some(LIMIT))?;
     // At once: who has read enough of it to answer may hang up.
     let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nAccept: */*\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes())?;
@@ -155,21 +153,4 @@ fn get(mut stream: impl Read + Write + Limited, path: &str) -> io::Result<Page> 
         name.is_some_and(|(_, value)| value.trim() == NAME)
     };
     Ok(Page { status, is_beastds: head.lines().any(is_name), body: body.to_owned() })
-}
-
-/// A stream whose other end may be silent.
-trait Limited {
-    fn limit(&self) -> io::Result<()>;
-}
-
-impl Limited for TcpStream {
-    fn limit(&self) -> io::Result<()> {
-        self.set_read_timeout(Some(LIMIT)).and_then(|()| self.set_write_timeout(Some(LIMIT)))
-    }
-}
-
-impl Limited for UnixStream {
-    fn limit(&self) -> io::Result<()> {
-        self.set_read_timeout(Some(LIMIT)).and_then(|()| self.set_write_timeout(Some(LIMIT)))
-    }
 }

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use super::finding::Finding;
 use crate::{
-    exit::advice,
-    logs::files::{self, TailError},
-    output::units::count,
+    exit::Failure,
+    logs::files,
+    output::{Verdict, units::count},
     wait::Wait,
 };
 
@@ -24,15 +24,10 @@ pub(super) fn check(folder: Option<PathBuf>, is_configuration_fine: bool) -> Fin
     let Some(folder) = folder else {
         return Finding::ok(CHECK, "log files are off");
     };
-    let read = files::list(&folder).map_err(|error| TailError::File(folder.clone(), error));
     // So few lines are read at once.
-    let tail = read.and_then(|files| Ok((files.len(), files::tail(&files, N_LINES, &Wait::default())?)));
-    match tail {
-        Err(TailError::Wait(error)) => Finding::warning(CHECK, error.to_string(), "again"),
-        Err(TailError::File(path, error)) => {
-            let text = format!("cannot read {}: {error}", path.display());
-            Finding::warning(CHECK, text, advice::reading(&path, &error))
-        }
+    let tail = |files: Vec<_>| Ok((files.len(), files::tail(&files, N_LINES, &Wait::default())?));
+    match files::list(&folder).map_err(Failure::from).and_then(tail) {
+        Err(error) => Finding::said(Verdict::Warning, CHECK, &error.line().unwrap_or_default(), "beastctl logs"),
         Ok((0, _)) => Finding::ok(CHECK, format!("nothing in {} yet", folder.display())),
         Ok((_, tail)) => judge(&String::from_utf8_lossy(&tail.bytes), is_configuration_fine),
     }
@@ -57,11 +52,8 @@ fn judge(lines: &str, is_configuration_fine: bool) -> Finding {
         None => Finding::ok(CHECK, format!("no error in its last {}", count(lines.lines().count() as u64, "line"))),
         Some(last) => {
             let n = count(errors.len() as u64, "error");
-            Finding::warning(
-                CHECK,
-                format!("{n} in its last {N_LINES} lines, the last one: {last}"),
-                "beastctl logs -n 200",
-            )
+            let text = format!("{n} in its last {N_LINES} lines, the last one: {last}");
+            Finding::warning(CHECK, text, "beastctl logs -n 200")
         }
     }
 }

@@ -1,26 +1,16 @@
 //! Memory against the size of the model.
 
 use super::finding::Finding;
-use crate::{
-    output::units::bytes,
-    wait::{Wait, WaitError},
-};
+use crate::{bench::Memory, output::units::bytes};
 
 const CHECK: &str = "memory";
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Memory {
-    total: u64,
-    /// What programs could still take; not told on macOS, which is never asked for it by people either.
-    available: Option<u64>,
-}
-
 /// `loaded` is the size of the model that the daemon has in memory, `file` that of the one it would load.
-pub(super) fn check(loaded: Option<u64>, file: Option<u64>, wait: &Wait) -> Result<Finding, WaitError> {
-    Ok(match look(wait)? {
+pub(super) fn check(loaded: Option<u64>, file: Option<u64>) -> Finding {
+    match Memory::look() {
         Some(memory) => judge(memory, loaded, file),
         None => Finding::ok(CHECK, "this system does not report its memory"),
-    })
+    }
 }
 
 fn judge(memory: Memory, loaded: Option<u64>, file: Option<u64>) -> Finding {
@@ -46,28 +36,6 @@ fn judge(memory: Memory, loaded: Option<u64>, file: Option<u64>) -> Finding {
         }
         _ => Finding::ok(CHECK, text),
     }
-}
-
-#[cfg(target_os = "macos")]
-fn look(wait: &Wait) -> Result<Option<Memory>, WaitError> {
-    let said = crate::program::ask(std::path::Path::new("/usr/sbin/sysctl"), &["-n", "hw.memsize"], wait)?;
-    let total = said.and_then(|said| said.answer()).ok().and_then(|said| said.trim().parse().ok());
-    Ok(total.map(|total| Memory { total, available: None }))
-}
-
-#[cfg(not(target_os = "macos"))]
-fn look(_: &Wait) -> Result<Option<Memory>, WaitError> {
-    Ok(std::fs::read_to_string("/proc/meminfo").ok().and_then(|text| parse(&text)))
-}
-
-/// `MemAvailable:    123 kB`, where a kB has 1024 bytes.
-#[cfg_attr(target_os = "macos", allow(dead_code))]
-fn parse(text: &str) -> Option<Memory> {
-    let field = |name: &str| -> Option<u64> {
-        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
-        line.trim().strip_suffix(" kB")?.parse::<u64>().ok()?.checked_mul(1024)
-    };
-    Some(Memory { total: field("MemTotal")?, available: field("MemAvailable") })
 }
 
 #[cfg(test)]

@@ -8,7 +8,6 @@ mod configuration;
 mod daemon;
 mod disk;
 mod finding;
-mod hash;
 mod http;
 mod log;
 mod memory;
@@ -81,7 +80,7 @@ fn examine(context: &Context, is_hash_wanted: bool, wait: &Wait) -> Result<Vec<F
     if let Some(model) = loaded {
         findings.push(backend::check(model, &settings, backend::has_gpu()));
     }
-    findings.push(memory::check(loaded.map(|model| model.n_bytes), located.n_bytes(), wait)?);
+    findings.push(memory::check(loaded.map(|model| model.n_bytes), located.n_bytes()));
     findings.extend(disk::check(&settings));
     findings.push(log::check(log_dir(&settings), is_configuration_fine));
     Ok(findings)

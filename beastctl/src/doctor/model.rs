@@ -3,17 +3,17 @@
 use std::{
     fs, io,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use beast_launchd::{
     file,
-    gguf::{self, Damage},
     model::{self, AUTO, BUILTIN},
 };
 
-use super::{finding::Finding, hash};
+use super::finding::Finding;
 use crate::{
-    exit::advice,
+    models::{ModelError, check},
     output::units::bytes,
     settings::Settings,
     text::quoted,
@@ -68,97 +68,71 @@ pub(super) fn check(located: &Located, is_hash_wanted: bool, wait: &Wait) -> Res
 
 fn of_file(path: &Path, is_hash_wanted: bool, wait: &Wait) -> Result<Vec<Finding>, WaitError> {
     let place = path.display();
-    let opened = file::open(path).and_then(|file| Ok((file.metadata()?, file)));
-    let (metadata, file) = match opened {
-        Err(error) if error.kind() == io::ErrorKind::IsADirectory => {
-            return Ok(vec![Finding::problem(
-                CHECK,
-                format!("{place} is a folder"),
-                "set model to a file in config.toml",
-            )]);
+    let n = match path.metadata() {
+        Ok(metadata) if metadata.is_dir() => {
+            let fix = "set model to a file in config.toml";
+            return Ok(vec![Finding::problem(CHECK, format!("{place} is a folder"), fix)]);
         }
-        Ok(opened) => opened,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let fix = format!("{PULL}, or set another model in config.toml");
             return Ok(vec![Finding::problem(CHECK, format!("{place} not found"), fix)]);
         }
-        Err(error) => {
-            let text = format!("cannot read {place}: {error}");
-            return Ok(vec![Finding::problem(CHECK, text, advice::reading(path, &error))]);
-        }
+        Err(error) => return Ok(vec![Finding::unreadable(CHECK, path, error)]),
+        Ok(metadata) => metadata.len(),
     };
-    let n = metadata.len();
-    if let Err(damage) = gguf::check(file, n) {
-        return Ok(vec![damaged(path, n, damage)]);
+    match check::gguf(path) {
+        Err(error @ ModelError::NotGguf(_)) => Ok(vec![Finding::problem(CHECK, error.to_string(), anew(path))]),
+        Err(error) => Ok(vec![Finding::of_error(CHECK, &error)]),
+        Ok(()) => {
+            let whole = Finding::ok(CHECK, format!("{place}, {}", bytes(n)));
+            Ok(vec![whole, of_hash(path, n, is_hash_wanted, wait)?])
+        }
     }
-    let whole = Finding::ok(CHECK, format!("{place}, {}", bytes(n)));
-    Ok(vec![whole, of_hash(path, n, is_hash_wanted, wait)?])
-}
-
-fn damaged(path: &Path, n: u64, damage: Damage) -> Finding {
-    let place = path.display();
-    let text = match damage {
-        Damage::Magic => format!("{place} is not a GGUF file"),
-        Damage::Cut(needed) => {
-            format!("{place} is truncated: it has {n} bytes and needs at least {needed}")
-        }
-        Damage::Headless => format!("{place} is truncated: it ends inside the header, after {n} bytes"),
-        Damage::Garbled => format!("{place} is damaged: its header is invalid"),
-        Damage::Io(error) => {
-            return Finding::problem(CHECK, format!("cannot read {place}: {error}"), advice::reading(path, &error));
-        }
-    };
-    Finding::problem(CHECK, text, anew(path))
 }
 
 fn anew(path: &Path) -> String {
     format!("rm {}, and pull the model again", quoted(&path.display().to_string()))
 }
 
+/// Compares it with the note beside it, `NAME.gguf.sha256`, in the format of sha256sum: `HEX  NAME`.
 fn of_hash(path: &Path, n: u64, is_wanted: bool, wait: &Wait) -> Result<Finding, WaitError> {
-    let note = hash::note_of(path);
-    let noted = match hash::noted(path) {
-        Ok(Some(noted)) => noted,
-        Ok(None) => return Ok(Finding::ok(CHECK, format!("no hash to compare: {} not found", note.display()))),
-        Err(error) => {
-            let text = format!("{} contains no SHA-256: {error}", note.display());
-            return Ok(Finding::warning(CHECK, text, format!("rm {}", quoted(&note.display().to_string()))));
+    let note = path.with_added_extension("sha256");
+    let noted = match file::read_text(&note, 64 << 10) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Ok(Finding::ok(CHECK, format!("no hash to compare: {} not found", note.display())));
         }
+        text => text.ok().and_then(|text| check::as_sha256(text.split_whitespace().next()?)),
+    };
+    let Some(noted) = noted else {
+        let text = format!("{} contains no readable SHA-256", note.display());
+        return Ok(Finding::warning(CHECK, text, format!("rm {}", quoted(&note.display().to_string()))));
     };
     if n >= SMALL && !is_wanted {
         return Ok(Finding::ok(CHECK, format!("hash not checked (beastctl doctor --hash reads all {})", bytes(n))));
     }
-    Ok(match hash::of_file(path, wait)? {
-        Ok(found) if found == noted => Finding::ok(CHECK, format!("its SHA-256 matches {}", note.display())),
+    match check::sha256(path, |_| Ok(wait.pause(Duration::ZERO)?)) {
+        Ok(found) if found == noted => Ok(Finding::ok(CHECK, format!("its SHA-256 matches {}", note.display()))),
         Ok(found) => {
             let text = format!("{} is damaged: its SHA-256 is {found}, expected {noted}", path.display());
-            Finding::problem(CHECK, text, anew(path))
+            Ok(Finding::problem(CHECK, text, anew(path)))
         }
-        Err(error) => {
-            let text = format!("cannot read {}: {error}", path.display());
-            Finding::problem(CHECK, text, advice::reading(path, &error))
-        }
-    })
+        Err(ModelError::Wait(error)) => Err(error),
+        Err(error) => Ok(Finding::of_error(CHECK, &error)),
+    }
 }
 
 /// Downloads that have not ended. A folder that cannot be read is told by the check of the disk.
 fn parts(folder: &Path) -> Option<Finding> {
     let entries = fs::read_dir(folder).ok()?.filter_map(Result::ok);
-    let parts: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(|path| is_part(path)).collect();
+    let is_part = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "part");
+    let parts: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(is_part).collect();
     let place = |path: &PathBuf| quoted(&path.display().to_string());
     let size = |path: &PathBuf| path.metadata().map_or(0, |metadata| metadata.len());
     (!parts.is_empty()).then(|| {
         let names: Vec<String> = parts.iter().map(place).collect();
         let n = bytes(parts.iter().map(size).sum());
         let text = format!("unfinished downloads use {n}, unless one is running: {}", names.join(", "));
-        Finding::warning(
-            CHECK,
-            text,
-            format!("resume them with beastctl models pull and the same name, or rm {}", names.join(" ")),
-        )
+        let fix = format!("resume them with beastctl models pull and the same name, or rm {}", names.join(" "));
+        Finding::warning(CHECK, text, fix)
     })
-}
-
-fn is_part(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| extension == "part")
 }

@@ -18,35 +18,34 @@ const INSTALL: &str = "beastctl service install";
 /// Where packages put units for all users.
 const UNIT_FOLDERS: [&str; 2] = ["/usr/local/lib/systemd/user", "/usr/lib/systemd/user"];
 
+const IS_MAC: bool = cfg!(target_os = "macos");
+
+/// A socket unit and the service unit beside it, or the property list that is both.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Service {
-    /// systemd: the unit of the socket.
-    Systemd(PathBuf),
-    /// launchd: the property list.
-    Launchd(PathBuf),
+pub(super) struct Service {
+    socket_file: PathBuf,
+    program_file: PathBuf,
 }
 
 pub(super) fn find() -> Option<Service> {
-    if cfg!(target_os = "macos") {
+    if IS_MAC {
         let file = paths::agents_dir().ok()?.join(beast_launchd::LABEL).with_added_extension("plist");
-        return file.exists().then_some(Service::Launchd(file));
+        return file.exists().then(|| Service { socket_file: file.clone(), program_file: file });
     }
     // A package's that is enabled lies wherever its link leads; the other places are in the order of systemd.
-    if let Some(unit) = paths::units_dir().ok().and_then(|folder| beast_launchd::packaged_in(&folder)) {
-        return Some(Service::Systemd(unit));
-    }
+    let packaged = paths::units_dir().ok().and_then(|folder| beast_launchd::packaged_in(&folder));
     let of_user = [paths::units_dir().ok(), Some("/etc/systemd/user".into()), paths::data_units_dir().ok()];
     let folders = of_user.into_iter().flatten().chain(UNIT_FOLDERS.into_iter().map(PathBuf::from));
-    folders.map(|folder| folder.join(systemd::SOCKET_UNIT)).find(|unit| unit.exists()).map(Service::Systemd)
+    let mut units = packaged.into_iter().chain(folders.map(|folder| folder.join(systemd::SOCKET_UNIT)));
+    let socket_file = units.find(|unit| unit.exists())?;
+    Some(Service { program_file: socket_file.with_extension("service"), socket_file })
 }
 
 impl Service {
     /// Where the system listens; `None` when its file does not say so.
     fn socket(&self) -> Option<PathBuf> {
-        match self {
-            Service::Systemd(unit) => systemd::listens_at(&read(unit).ok()?, &paths::runtime_dir()),
-            Service::Launchd(list) => beast_launchd::socket_of(&read(list).ok()?),
-        }
+        let text = read(&self.socket_file).ok()?;
+        if IS_MAC { beast_launchd::socket_of(&text) } else { systemd::listens_at(&text, &paths::runtime_dir()) }
     }
 
     /// Whether the system listens at `path` in the place of a daemon that does not run: calling the socket would start
@@ -57,37 +56,24 @@ impl Service {
             return Ok(false);
         }
         // Whoever cannot be asked does not hold the socket either.
-        Ok(match self {
-            Service::Systemd(_) => {
-                let said =
-                    ask(Path::new("systemctl"), &["--user", "is-active", "beastd.socket", "beastd.service"], wait)?;
-                said.is_ok_and(|said| {
-                    matches!(said.stdout.lines().collect::<Vec<_>>()[..], ["active", "inactive" | "failed"])
-                })
-            }
-            Service::Launchd(_) => {
-                let said = ask(Path::new("/bin/launchctl"), &["list", beast_launchd::LABEL], wait)?;
-                said.is_ok_and(|said| said.answer().is_ok_and(|said| !said.contains("\"PID\"")))
-            }
-        })
+        if IS_MAC {
+            let said = ask(Path::new("/bin/launchctl"), &["list", beast_launchd::LABEL], wait)?;
+            return Ok(said.is_ok_and(|said| said.answer().is_ok_and(|said| !said.contains("\"PID\""))));
+        }
+        let said = ask(Path::new("systemctl"), &["--user", "is-active", "beastd.socket", "beastd.service"], wait)?;
+        let is_asleep = |said: &str| matches!(said.lines().collect::<Vec<_>>()[..], ["active", "inactive" | "failed"]);
+        Ok(said.is_ok_and(|said| is_asleep(&said.stdout)))
     }
 }
 
 /// A unit whose program was moved away fails at the first request, and says so only in the log of the system.
 pub(super) fn check(service: Option<&Service>) -> Finding {
-    let Some(service) = service else {
+    let Some(Service { program_file: file, .. }) = service else {
         return Finding::ok(CHECK, format!("not installed: clients start beastd (to install: {INSTALL})"));
     };
-    let (file, program) = match service {
-        Service::Systemd(socket) => {
-            let unit = socket.with_extension("service");
-            let program = read(&unit).map(|text| systemd::program_of(&text));
-            (unit, program)
-        }
-        Service::Launchd(file) => (file.clone(), read(file).map(|text| beast_launchd::program_of(&text))),
-    };
+    let program_of = if IS_MAC { beast_launchd::program_of } else { systemd::program_of };
     let place = file.display();
-    match program {
+    match read(file).map(|text| program_of(&text)) {
         Err(error) => Finding::problem(CHECK, format!("cannot read {place}: {error}"), INSTALL),
         Ok(None) => Finding::problem(CHECK, format!("{place} does not name a program"), INSTALL),
         Ok(Some(program)) if !program.is_file() => {

@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::finding::Finding;
-use crate::{exit::advice, text::quoted};
+use crate::exit::advice;
 
 const CHECK: &str = "socket";
 const OTHER: &str = "use a --socket in a folder you own";
@@ -26,7 +26,7 @@ fn of_folder(folder: &Path) -> Option<Finding> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             return Some(Finding::ok(CHECK, format!("{place} does not exist yet; beastd creates it")));
         }
-        Err(error) => return Some(unreadable(folder, &error)),
+        Err(error) => return Some(Finding::unreadable(CHECK, folder, error)),
         Ok(metadata) => metadata,
     };
     let us = rustix::process::geteuid().as_raw();
@@ -37,31 +37,18 @@ fn of_folder(folder: &Path) -> Option<Finding> {
         let text = format!("the folder {place} belongs to user {} and you are user {us}", metadata.uid());
         return Some(Finding::problem(CHECK, text, OTHER));
     }
-    too_open("the folder", folder, metadata.mode(), "700")
+    Finding::too_open(CHECK, "the folder", folder, metadata.mode(), "700")
 }
 
 fn of_socket(path: &Path) -> Option<Finding> {
     let metadata = match fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
-        Err(error) => return Some(unreadable(path, &error)),
+        Err(error) => return Some(Finding::unreadable(CHECK, path, error)),
         Ok(metadata) => metadata,
     };
     if !metadata.file_type().is_socket() {
         let text = format!("{} is not a socket", path.display());
         return Some(Finding::problem(CHECK, text, advice::in_the_way(path)));
     }
-    too_open("the socket", path, metadata.mode(), "600")
-}
-
-fn too_open(what: &str, path: &Path, mode: u32, right: &str) -> Option<Finding> {
-    let mode = mode & 0o777;
-    (mode & 0o077 != 0).then(|| {
-        let place = path.display().to_string();
-        let text = format!("{what} {place} is open to other users (mode {mode:04o})");
-        Finding::problem(CHECK, text, format!("chmod {right} {}", quoted(&place)))
-    })
-}
-
-fn unreadable(path: &Path, error: &io::Error) -> Finding {
-    Finding::problem(CHECK, format!("cannot check {}: {error}", path.display()), advice::reading(path, error))
+    Finding::too_open(CHECK, "the socket", path, metadata.mode(), "600")
 }

@@ -7,7 +7,7 @@ use crate::models::ModelError;
 fn of_models() {
     let text = |text: &str| text.to_owned();
     let url = || text("https://some.where/model.gguf");
-    let file_error = |action, error| ModelError::File { action, path: file(), source: os(error) };
+    let file_error = |action, error| ModelError::File(FileError { action, path: file(), source: os(error) });
     let unknown =
         |nearest: Option<&str>| ModelError::Unknown { word: text("lfm2-26b"), nearest: nearest.map(str::to_owned) };
     let choice = |n_found, there: &[&str]| ModelError::Choice {
@@ -61,7 +61,6 @@ fn of_models() {
         Folder: [ModelError::Folder(file())],
         Usage: [ModelError::Usage { what: text("a model has no name"), hint: text("--name OTHER.gguf") }],
         InUse: [ModelError::InUse(text("model.gguf"))],
-        NotRemoved: [ModelError::NotRemoved("cannot ask for confirmation without a terminal")],
         Config: [ModelError::Config { path: file(), message: text("line 3: a value is expected") }],
     });
     check(
@@ -96,7 +95,7 @@ fn of_models() {
             1   /some/file has the wrong SHA-256: 1f, expected 2e; try: get another copy of the file, or check it with sha256sum
             1   /some/file is not a GGUF file; try: use the GGUF file itself, not a web page or an archive
             1   /some/file is truncated: it has 13 bytes and needs at least 1563668704; try: rm /some/file, and pull the model again
-            1   /some/file is truncated: it has 13 bytes; try: rm /some/file, and pull the model again
+            1   /some/file is truncated: it ends inside the header, after 13 bytes; try: rm /some/file, and pull the model again
             1   /some/file is damaged: its header is invalid; try: rm /some/file, and pull the model again
             1   model.gguf needs 1.6 GB, but only 34.0 MB is free in /some; try: free space with beastctl models rm, or use a smaller model
             75  model.gguf is in use by another beastctl; try: repeat the command when it is done
@@ -104,7 +103,6 @@ fn of_models() {
             2   /some/file is a folder; try: pass --name OTHER.gguf, or move it away
             2   a model has no name; try: --name OTHER.gguf
             2   model.gguf is in use; try: switch with beastctl models use first, or pass --force
-            2   nothing removed: cannot ask for confirmation without a terminal; try: -y
             1   /some/file: line 3: a value is expected; try: fix that line
         "#]],
     );

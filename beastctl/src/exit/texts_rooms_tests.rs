@@ -277,7 +277,7 @@ fn of_git_and_its_hook() {
             2   git has no editor that works on this terminal; try: git config --global core.editor nano, or git commit -m MESSAGE
         "#]],
     );
-    let of_file = |what, error| HookError::File { what, path: file(), source: os(error) };
+    let of_file = |action, error| HookError::File(FileError { action, path: file(), source: os(error) });
     let samples = samples!(HookError {
         Git: [HookError::Git(GitError::NothingStaged)],
         Foreign: [HookError::Foreign(file())],
@@ -291,11 +291,11 @@ fn of_git_and_its_hook() {
         ],
         NoWorkTree: [HookError::NoWorkTree],
         Managed: [
-            HookError::Managed { path: file(), manager: crate::git::Manager::Husky },
-            HookError::Managed { path: file(), manager: crate::git::Manager::PreCommit },
-            HookError::Managed { path: file(), manager: crate::git::Manager::Lefthook }
+            HookError::Managed { path: file(), manager: crate::git::Manager::HUSKY },
+            HookError::Managed { path: file(), manager: crate::git::Manager::PRE_COMMIT },
+            HookError::Managed { path: file(), manager: crate::git::Manager::LEFTHOOK }
         ],
-        Dead: [HookError::Dead { path: file(), manager: crate::git::Manager::Lefthook }],
+        Dead: [HookError::Dead { path: file(), manager: crate::git::Manager::LEFTHOOK }],
         Called: [HookError::Called(file())],
         Named: [HookError::Named(file())],
         Changed: [HookError::Changed(file())],
@@ -373,16 +373,11 @@ fn of_a_turn() {
 
 #[test]
 fn of_verbs() {
-    let not_running = ClientError::Unreachable { path: "/some/socket".into(), error: os(Errno::NOENT) };
-    let samples = samples!(CommandError {
-        NotRemoved: [CommandError::NotRemoved("the answer was no")],
-        NotRunning: [CommandError::NotRunning(not_running)],
-    });
+    let error = NotRemoved("the answer was no").into();
     check(
-        samples,
+        vec![Sample { name: "NotRemoved".into(), error }],
         expect![[r#"
             2   nothing removed: the answer was no; try: -y
-            3   cannot reach beastd at /some/socket (not running); try: beastd --daemonize --socket /some/socket
         "#]],
     );
 }
@@ -418,6 +413,32 @@ fn of_a_chat() {
 }
 
 #[test]
+fn of_decisions() {
+    let path = || PathBuf::from("/some/file");
+    let samples = samples!(DecideError {
+        Choice: [DecideError::Choice("two answers are the same")],
+        NoQuestion: [DecideError::NoQuestion],
+        Questions: [DecideError::Questions(2)],
+        Unreadable: [DecideError::Unreadable { path: path(), source: os(Errno::ACCESS) }],
+        Example: [DecideError::Example { path: path(), line: 3, why: "label `b` is not one of the answers".into() }],
+        TooFew: [DecideError::TooFew { path: path(), n: 3, least: 10 }],
+        Mismatch: [DecideError::Mismatch],
+    });
+    check(
+        samples,
+        expect![[r#"
+        2   invalid --choice: two answers are the same; try: use 2 to 26 distinct answers, such as --choice bug,feature,question
+        2   the question is empty; try: beastctl decide 'QUESTION'
+        2   --calibrate takes one question, not 2; try: give one QUESTION, or a `question` in each line of the file
+        2   cannot read /some/file: Permission denied (os error 13); try: ls -ld /some/file, to see who may read it
+        2   invalid example in line 3 of /some/file: label `b` is not one of the answers; try: write lines such as {"text": "I love it", "label": "yes"}
+        2   too few examples in /some/file: 3, and at least 10 are needed; try: add more examples
+        70  invalid response from beastd: the answers do not match the questions; try: beastctl stop, then repeat the command
+    "#]],
+    );
+}
+
+#[test]
 fn of_measuring() {
     let samples = samples!(BenchError {
         MachineBusy: [BenchError::MachineBusy("cargo uses 2.0 of 2 cores".into())],
@@ -448,13 +469,11 @@ fn of_small_commands() {
     }));
     all.extend(samples!(JobError {
         Gone: [JobError::Gone],
-        Folder: [JobError::Folder("/some/folder".into(), os(Errno::ACCESS))],
+        File: [JobError::File(FileError::of("save the answer to", Path::new("/some/folder"))(os(Errno::ACCESS)))],
     }));
-    all.extend(samples!(LogError {
-        None: [LogError::None("/some/folder".into())],
-        Off: [LogError::Off],
-        Unreadable: [LogError::Unreadable { path: "/some/file".into(), source: os(Errno::ACCESS) }],
-    }));
+    all.extend(samples!(LogError { None: [LogError::None("/some/folder".into())], Off: [LogError::Off] }));
+    let unreadable = FileError::of(READ, &file())(os(Errno::ACCESS));
+    all.push(Sample { name: "FileError".into(), error: unreadable.into() });
     check(
         all,
         expect![[r#"

@@ -11,7 +11,7 @@ fn of_the_service() {
         words: words.into(),
     };
     let no_program = |error| ServiceError::NoProgram { program: "systemctl".into(), source: os(error) };
-    let write = |what, error| ServiceError::Write { what, path: file(), source: os(error) };
+    let of_file = |action, error| ServiceError::File(FileError { action, path: file(), source: os(error) });
     let samples = samples!(ServiceError {
         Wait: [ServiceError::Wait(WaitError::Interrupted)],
         Plist: [
@@ -58,8 +58,7 @@ fn of_the_service() {
             socket: "/some/socket".into(),
             words: "journalctl --user -u beastd.service",
         }],
-        Read: [ServiceError::Read { path: file(), source: os(Errno::ACCESS) }],
-        Write: [write("write", Errno::ROFS), write("remove", Errno::ACCESS)],
+        File: [of_file("read", Errno::ACCESS), of_file("write", Errno::ROFS), of_file("remove", Errno::ACCESS)],
     });
     check(
         samples,

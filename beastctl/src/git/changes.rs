@@ -3,21 +3,10 @@
 use std::collections::HashMap;
 
 use super::{error::GitError, program::Git};
+use crate::output::units::count;
 
 /// Files that programs write, by their names.
-const GENERATED: &[&str] = &[
-    "package-lock.json",
-    "npm-shrinkwrap.json",
-    "yarn.lock",
-    "pnpm-lock.yaml",
-    "Cargo.lock",
-    "poetry.lock",
-    "uv.lock",
-    "Gemfile.lock",
-    "composer.lock",
-    "go.sum",
-    "flake.lock",
-];
+const GENERATED: &str = include_str!("generated.txt");
 /// The same by the ends of their names.
 const GENERATED_ENDS: &[&str] = &[".min.js", ".min.css", ".map", ".snap"];
 
@@ -76,7 +65,7 @@ impl Change {
         let from = self.from.as_deref().map(show).unwrap_or_default();
         Some(match self.kind() {
             Kind::Deleted => match self.lines {
-                Some([_, n]) if n > 0 => format!("{path}: deleted ({})", lines(n)),
+                Some([_, n]) if n > 0 => format!("{path}: deleted ({})", count(n, "line")),
                 _ => format!("{path}: deleted"),
             },
             Kind::Binary => match self.status {
@@ -93,7 +82,7 @@ impl Change {
             Kind::ModeOnly => format!("{path}: {}", self.mode().unwrap_or_else(|| "changed".into())),
             Kind::Text if self.is_generated => {
                 let n = self.lines.map_or(0, |[added, removed]| added + removed);
-                format!("{path}: {} changed, left out", lines(n))
+                format!("{path}: {} changed, left out", count(n, "line"))
             }
             Kind::Text => return None,
         })
@@ -102,17 +91,13 @@ impl Change {
     /// Its numbers, and what the reader should know beside them.
     pub(super) fn counts(&self, note: &str) -> String {
         let [added, removed] = self.lines.unwrap_or_default();
-        format!("{}: {} added, {removed} removed, {note}", show(&self.path), lines(added))
+        format!("{}: {} added, {removed} removed, {note}", show(&self.path), count(added, "line"))
     }
 
     fn mode(&self) -> Option<String> {
         let [old, new] = &self.modes;
         (old != new).then(|| format!("mode changed from {old} to {new}"))
     }
-}
-
-fn lines(n: u64) -> String {
-    if n == 1 { "1 line".into() } else { format!("{n} lines") }
 }
 
 /// A path on one line.
@@ -190,7 +175,7 @@ fn declared(git: Git<'_>, changes: &[Change]) -> Result<HashMap<Vec<u8>, bool>, 
 
 fn is_generated(path: &[u8]) -> bool {
     let name = path.rsplit(|byte| *byte == b'/').next().unwrap_or(path);
-    GENERATED.iter().any(|generated| generated.as_bytes() == name)
+    GENERATED.lines().any(|generated| generated.as_bytes() == name)
         || GENERATED_ENDS.iter().any(|end| name.ends_with(end.as_bytes()))
 }
 

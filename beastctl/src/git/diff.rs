@@ -6,6 +6,7 @@ use super::{
     program::Git,
     sections::Sections,
 };
+use crate::output::units::count;
 
 /// Most bytes of diff; of the rest there are only the numbers of lines. Ten times what a context holds, so that
 /// dividing it still makes sense, and little enough to be read at once.
@@ -56,14 +57,11 @@ impl Staged {
         if changes.iter().all(|change| change.is_generated) {
             changes.iter_mut().for_each(|change| change.is_generated = false);
         }
-        let sections = if changes.iter().any(Change::has_section) {
-            let mut sections = Sections::new(&changes, limit);
+        let mut sections = Sections::new(&changes, limit);
+        if changes.iter().any(Change::has_section) {
             git.stream(&[DIFF, &["--patch"]].concat(), Vec::new(), |bytes| sections.take(bytes))?;
-            sections.finish()
-        } else {
-            Sections::new(&[], limit).finish()
-        };
-        Ok(Self::of(&changes, sections))
+        }
+        Ok(Self::of(&changes, sections.finish()))
     }
 
     fn of(changes: &[Change], sections: Finished) -> Self {
@@ -77,34 +75,21 @@ impl Staged {
                 missing => format!("the staged diff is too long: left out {} files", missing.len()),
             });
         }
-        let n_unnamed = shorten(&mut lines).unwrap_or(0);
+        // A list that nobody would read to its end.
+        let n_unnamed = lines.len().saturating_sub(MAX_LINES);
         if n_unnamed > 0 {
-            let n = n_unnamed;
-            warnings.push(format!("the model does not see the names of {n} changed files"));
+            lines.truncate(MAX_LINES);
+            lines.push(format!("and {n_unnamed} more files"));
+            warnings.push(format!("the model does not see the names of {n_unnamed} changed files"));
         }
         let (diff, n_replaced) = text(sections.kept);
-        match n_replaced {
-            0 => {}
-            1 => warnings.push("replaced 1 invalid byte in the staged diff".into()),
-            n => warnings.push(format!("replaced {n} invalid bytes in the staged diff")),
+        if n_replaced > 0 {
+            warnings.push(format!("replaced {} in the staged diff", count(n_replaced as u64, "invalid byte")));
         }
-        let mut text = lines.join("\n");
-        if !text.is_empty() {
-            text.push('\n');
-        }
-        if !text.is_empty() && !diff.is_empty() {
-            text.push('\n');
-        }
-        Self { text: text + &diff, warnings, n_unnamed }
+        let listed: String = lines.iter().map(|line| format!("{line}\n")).collect();
+        let gap = if listed.is_empty() || diff.is_empty() { "" } else { "\n" };
+        Self { text: format!("{listed}{gap}{diff}"), warnings, n_unnamed }
     }
-}
-
-/// Cuts a list of files that nobody would read to its end; how many are missing.
-fn shorten(lines: &mut Vec<String>) -> Option<usize> {
-    let n = lines.len().checked_sub(MAX_LINES).filter(|n| *n > 0)?;
-    lines.truncate(MAX_LINES);
-    lines.push(format!("and {n} more files"));
-    Some(n)
 }
 
 #[derive(Debug, Default, PartialEq, Eq)]

@@ -10,30 +10,18 @@ use crate::{
 
 #[derive(Debug, thiserror::Error)]
 pub enum GitError {
-    /// It is not installed, or cannot be started.
     #[error("cannot run git")]
     Missing(#[source] io::Error),
-    /// It refused.
+    /// The reason is its own first line.
     #[error("git {command} failed: {reason}")]
-    Failed {
-        command: String,
-        /// Its own first line.
-        reason: String,
-    },
-    /// It refused, where nothing came from stdin either.
+    Failed { command: String, reason: String },
+    /// The same where nothing came from stdin either.
     #[error("the input is empty, and git {command} failed: {reason}")]
-    NoInput {
-        command: String,
-        /// Its own first line.
-        reason: String,
-    },
-    /// See [`WaitError`].
+    NoInput { command: String, reason: String },
     #[error(transparent)]
     Wait(#[from] WaitError),
-    /// Its output broke off, or makes no sense.
     #[error("cannot parse the output of git {command}: {problem}")]
     Garbled { command: String, problem: String },
-    /// There is nothing to write a commit message for.
     #[error("the staged diff is empty")]
     NothingStaged,
     /// It would start none on this terminal.
@@ -46,9 +34,7 @@ impl Failing for GitError {
         match self {
             GitError::Wait(error) => error.exit_code(),
             GitError::Missing(_) | GitError::Garbled { .. } => exit::FAILED,
-            GitError::Failed { .. } | GitError::NoInput { .. } | GitError::NothingStaged | GitError::NoEditor => {
-                exit::USAGE
-            }
+            _ => exit::USAGE,
         }
     }
 

@@ -1,14 +1,13 @@
 //! Why the hook cannot be installed, found or removed, with hints.
 
-use std::{io, path::PathBuf};
+use std::path::PathBuf;
 
 use super::{
     error::GitError,
-    hooks::{CHAINED, KEPT, READ},
+    hooks::{CHAINED, KEPT},
     managers::Manager,
 };
-
-use crate::exit::{self, Failing, advice};
+use crate::exit::{self, Failing, FileError, advice};
 
 /// What somebody writes into a hook of their own.
 const CALL: &str = "`beastctl hook run \"$@\" || :`";
@@ -17,10 +16,8 @@ pub(super) const CONFIGURED: &str = "core.hooksPath";
 
 #[derive(Debug, thiserror::Error)]
 pub enum HookError {
-    /// See [`GitError`].
     #[error(transparent)]
     Git(#[from] GitError),
-    /// Somebody else's hook is there.
     #[error("{} is another program's hook", .0.display())]
     Foreign(PathBuf),
     /// Two hooks of others: one in the place of ours, one that ours ran.
@@ -43,12 +40,11 @@ pub enum HookError {
     #[error("not in a work tree (a bare repository, or a .git folder)")]
     NoWorkTree,
     /// Its program writes it anew whenever it likes.
-    #[error("{} is managed by {}", .path.display(), .manager.name())]
+    #[error("{} is managed by {}", .path.display(), .manager.name)]
     Managed { path: PathBuf, manager: Manager },
     /// Another program has moved ours where nobody runs it.
-    #[error("{} has moved beastctl's hook to {}, where it never runs", .manager.name(), .path.display())]
+    #[error("{} has moved beastctl's hook to {}, where it never runs", .manager.name, .path.display())]
     Dead { path: PathBuf, manager: Manager },
-    /// What is there already calls us.
     #[error("{} already calls `beastctl hook run`", .0.display())]
     Called(PathBuf),
     /// Under another name it would look for another hook's work.
@@ -60,22 +56,20 @@ pub enum HookError {
     /// Git passes over such a file, and so does our script.
     #[error("{} is not executable, so {who} does not run it", .path.display())]
     NotExecutable { path: PathBuf, who: &'static str },
-    /// `core.hooksPath` has no value.
     #[error("core.hooksPath is empty, so git runs no hooks in this repository")]
     NoFolder,
     /// `status` found none.
     #[error("the hook is not installed in {}", .0.display())]
     NotInstalled(PathBuf),
-    /// A file cannot be changed.
-    #[error("cannot {what} {}", .path.display())]
-    File { what: &'static str, path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    File(#[from] FileError),
 }
 
 impl Failing for HookError {
     fn exit_code(&self) -> u8 {
         match self {
             HookError::Git(error) => error.exit_code(),
-            HookError::NotInstalled(_) | HookError::NotExecutable { .. } | HookError::File { .. } => exit::FAILED,
+            HookError::NotInstalled(_) | HookError::NotExecutable { .. } | HookError::File(_) => exit::FAILED,
             _ => exit::USAGE,
         }
     }
@@ -99,13 +93,12 @@ impl Failing for HookError {
             }
             HookError::NotFolder { path, .. } => advice::in_the_way(path),
             HookError::NoWorkTree => "cd into a work tree: git worktree list shows them".into(),
-            HookError::Managed { manager, .. } | HookError::Dead { manager, .. } => manager.recipe().into(),
+            HookError::Managed { manager, .. } | HookError::Dead { manager, .. } => manager.recipe.into(),
             HookError::Outside(_) | HookError::Linked { .. } => {
                 "pass --force to install it for all repositories that use that folder".into()
             }
             HookError::NotInstalled(_) => "beastctl hook install".into(),
-            HookError::File { what: READ, path, source } => advice::reading(path, source),
-            HookError::File { path, source, .. } => advice::writing(path, source),
+            HookError::File(error) => return error.hint(),
         })
     }
 }

@@ -1,7 +1,7 @@
 //! The installed hook: where git looks for it, its contents, and what may be there instead.
 
 use std::{
-    env, fs, io,
+    fs, io,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     time::Duration,
@@ -17,11 +17,10 @@ use super::{
     script::{LIMIT, MARK, PROGRAM, SUM, begin_program, checksum, script, unquoted},
     settings::Settings,
 };
+use crate::exit::{FileError, READ};
 
 /// The hook that writes messages.
 const NAME: &str = "prepare-commit-msg";
-/// What is tried with a file that is not changed.
-pub(super) const READ: &str = "read";
 /// What another program's hook is called once ours runs it.
 pub(super) const CHAINED: &str = "prepare-commit-msg.beast-chained";
 /// What a hook is called that has to make room: a changed one of ours, or one that git does not run.
@@ -69,11 +68,9 @@ pub enum Status {
 /// What `uninstall` did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Removed {
-    /// Ours is gone.
     Ours(PathBuf),
     /// Ours is gone and the one that it ran is back in its place.
     Restored(PathBuf),
-    /// There was none of ours.
     Nothing(PathBuf),
     /// Another program has written over ours; what ours ran is still beside it.
     Overwritten {
@@ -113,7 +110,11 @@ impl Hooks {
     /// Puts ours there, or renews it. `chain`: another program's hook that is there runs first from now on.
     pub fn install(&self, program: &Path, limit: Duration, force: bool, chain: bool) -> Result<Installed, HookError> {
         if self.is_outside && !force {
-            return Err(self.outside());
+            let folder = self.folder.clone();
+            return Err(match self.is_configured {
+                true => HookError::Outside(folder),
+                false => HookError::Linked { real: real(&folder), folder },
+            });
         }
         let (path, ours) = (self.path(), self.ours()?);
         let is_there = exists(&path) && ours.is_none();
@@ -126,23 +127,14 @@ impl Hooks {
         if let Some(ours) = ours {
             keep(&ours, force)?;
         }
-        fs::create_dir_all(&self.folder).map_err(|source| file("create the folder", &self.folder, source))?;
+        fs::create_dir_all(&self.folder).map_err(FileError::of("create the folder", &self.folder))?;
         let program = Some(program).filter(|_| !self.is_shared);
-        let failed = |source| file("write", &path, source);
-        let part = begin_program(&path, &script(program, limit)).map_err(failed)?;
+        let part = begin_program(&path, &script(program, limit)).map_err(FileError::of("write", &path))?;
         let set_aside = is_idle.then(|| free(&path));
-        set_aside.as_ref().map_or(Ok(()), |aside| fs::rename(&path, aside)).map_err(failed)?;
+        set_aside.as_ref().map_or(Ok(()), |aside| fs::rename(&path, aside)).map_err(FileError::of("write", &path))?;
         self.place(part, is_foreign)?;
         let installed = self.ours()?.ok_or(HookError::NotInstalled(path))?;
         Ok(Installed { set_aside, ..installed })
-    }
-
-    fn outside(&self) -> HookError {
-        let folder = self.folder.clone();
-        match self.is_configured {
-            true => HookError::Outside(folder),
-            false => HookError::Linked { real: real(&folder), folder },
-        }
     }
 
     /// The template of a repository whose commits begin with words, so that none is asked for.
@@ -160,7 +152,7 @@ impl Hooks {
         }
         if let Some(manager) = Manager::of(&path) {
             return Err(match self.moved(manager)? {
-                Some(ours) if manager.runs_moved() => HookError::Called(ours.path),
+                Some(ours) if manager.runs_moved => HookError::Called(ours.path),
                 _ => HookError::Managed { path, manager },
             });
         }
@@ -180,7 +172,7 @@ impl Hooks {
     /// Somebody's own hook that calls us: the one that git runs, or the one that husky's runs, which is a folder above.
     fn caller(&self) -> Option<PathBuf> {
         let above = self.folder.parent().map(|folder| folder.join(NAME)).filter(|_| self.folder.ends_with("_"));
-        let files = Manager::of(&self.path()).map(Manager::files).unwrap_or_default();
+        let files = Manager::of(&self.path()).map(|manager| manager.files).unwrap_or_default();
         let files = files.iter().map(|name| Some(self.top.join(name)));
         [Some(self.path()), above].into_iter().chain(files).flatten().find(|path| {
             let bytes = read(path).unwrap_or_default();
@@ -194,13 +186,13 @@ impl Hooks {
     fn place(&self, part: WholeFile, is_foreign: bool) -> Result<(), HookError> {
         let (path, chained) = (self.path(), self.chained());
         if is_foreign {
-            fs::rename(&path, &chained).map_err(|source| file("rename", &path, source))?;
+            fs::rename(&path, &chained).map_err(FileError::of("rename", &path))?;
         }
         part.finish().map_err(|source| {
             if is_foreign {
                 let _ = fs::rename(&chained, &path);
             }
-            file("write", &path, source)
+            FileError::of("write", &path)(source).into()
         })
     }
 
@@ -208,11 +200,10 @@ impl Hooks {
     pub fn uninstall(&self, force: bool) -> Result<Removed, HookError> {
         let (path, chained) = (self.path(), self.chained());
         let ours = self.ours()?;
-        if ours.is_none()
-            && let Some(moved) = self.any_moved()?
-        {
+        let moved = Manager::of(&path).map_or(Ok(None), |manager| self.moved(manager))?;
+        if let Some(moved) = moved.filter(|_| ours.is_none()) {
             keep(&moved, force)?;
-            fs::remove_file(&moved.path).map_err(|source| file("remove", &moved.path, source))?;
+            fs::remove_file(&moved.path).map_err(FileError::of("remove", &moved.path))?;
             return Ok(Removed::Ours(moved.path));
         }
         match ours {
@@ -220,7 +211,7 @@ impl Hooks {
             None if exists(&path) && exists(&chained) => {
                 let is_gone = is_same(&path, &chained);
                 if is_gone {
-                    fs::remove_file(&chained).map_err(|source| file("remove", &chained, source))?;
+                    fs::remove_file(&chained).map_err(FileError::of("remove", &chained))?;
                 }
                 return Ok(Removed::Overwritten { path, chained, is_gone });
             }
@@ -230,10 +221,10 @@ impl Hooks {
         }
         if exists(&chained) {
             // In one step: there is never no hook at all.
-            fs::rename(&chained, &path).map_err(|source| file("put back", &chained, source))?;
+            fs::rename(&chained, &path).map_err(FileError::of("put back", &chained))?;
             return Ok(Removed::Restored(path));
         }
-        fs::remove_file(&path).map_err(|source| file("remove", &path, source))?;
+        fs::remove_file(&path).map_err(FileError::of("remove", &path))?;
         Ok(Removed::Ours(path))
     }
 
@@ -252,22 +243,21 @@ impl Hooks {
         if !is_executable(&path) {
             return Err(HookError::NotExecutable { path, who: "git" });
         }
-        match &status {
-            Status::Installed(Installed { path, runner: Some(manager), .. }) if !is_executable(path) => {
-                Err(HookError::NotExecutable { path: path.clone(), who: manager.name() })
+        if let Status::Installed(Installed { path, runner, chained, .. }) = &status {
+            let moved = runner.map(|manager| (path, manager.name));
+            let run = moved.into_iter().chain(chained.as_ref().map(|chained| (chained, "the hook of beastctl")));
+            if let Some((path, who)) = run.into_iter().find(|(path, _)| !is_executable(path)) {
+                return Err(HookError::NotExecutable { path: path.clone(), who });
             }
-            Status::Installed(Installed { chained: Some(chained), .. }) if !is_executable(chained) => {
-                Err(HookError::NotExecutable { path: chained.clone(), who: "the hook of beastctl" })
-            }
-            _ => Ok(status),
         }
+        Ok(status)
     }
 
     /// Ours where another program runs it, whose hook is in its place.
     fn moved_or_foreign(&self, path: PathBuf) -> Result<Installed, HookError> {
         let Some(manager) = Manager::of(&path) else { return Err(HookError::Foreign(path)) };
         match self.moved(manager)? {
-            Some(ours) if manager.runs_moved() => Ok(ours),
+            Some(ours) if manager.runs_moved => Ok(ours),
             Some(ours) => Err(HookError::Dead { path: ours.path, manager }),
             None => Err(HookError::Managed { path, manager }),
         }
@@ -287,12 +277,8 @@ impl Hooks {
     }
 
     /// Ours, where the program whose hook is in its place has moved it.
-    fn any_moved(&self) -> Result<Option<Installed>, HookError> {
-        Manager::of(&self.path()).map_or(Ok(None), |manager| self.moved(manager))
-    }
-
     fn moved(&self, manager: Manager) -> Result<Option<Installed>, HookError> {
-        let Some(end) = manager.moved_end() else { return Ok(None) };
+        let Some(end) = manager.moved_end else { return Ok(None) };
         let ours = self.ours_at(self.folder.join(format!("{NAME}{end}")))?;
         Ok(ours.map(|ours| Installed { runner: Some(manager), ..ours }))
     }
@@ -301,7 +287,7 @@ impl Hooks {
         if !path.symlink_metadata().is_ok_and(|metadata| metadata.is_file()) {
             return Ok(None);
         }
-        let bytes = read(&path).map_err(|source| file(READ, &path, source))?;
+        let bytes = read(&path).map_err(FileError::of(READ, &path))?;
         let lines: Vec<&[u8]> = bytes.split(|byte| *byte == b'\n').collect();
         if !lines.contains(&MARK.as_bytes()) {
             return Ok(None);
@@ -328,7 +314,7 @@ fn keep(ours: &Installed, force: bool) -> Result<(), HookError> {
         return Err(HookError::Changed(path.clone()));
     }
     let copy = free(path);
-    fs::copy(path, &copy).map_err(|source| file("copy the hook to", &copy, source))?;
+    fs::copy(path, &copy).map_err(FileError::of("copy the hook to", &copy))?;
     Ok(())
 }
 
@@ -351,10 +337,6 @@ fn contains(bytes: &[u8], part: &[u8]) -> bool {
     bytes.windows(part.len()).any(|window| window == part)
 }
 
-fn file(what: &'static str, path: &Path, source: io::Error) -> HookError {
-    HookError::File { what, path: path.to_owned(), source }
-}
-
 /// Also a link that leads nowhere.
 fn exists(path: &Path) -> bool {
     path.symlink_metadata().is_ok()
@@ -366,15 +348,6 @@ fn real(path: &Path) -> PathBuf {
         (Some(parent), Some(name)) => real(parent).join(name),
         _ => path.to_owned(),
     })
-}
-
-/// A program may be found under a name that lasts longer than its place, which Homebrew changes with each version.
-pub(crate) fn this_program() -> io::Result<PathBuf> {
-    let exe = env::current_exe()?;
-    let real = real(&exe);
-    let path = env::var_os("PATH").unwrap_or_default();
-    let named = env::split_paths(&path).filter(|folder| folder.is_absolute()).map(|folder| folder.join("beastctl"));
-    Ok(named.into_iter().find(|named| named.canonicalize().is_ok_and(|named| named == real)).unwrap_or(exe))
 }
 
 fn read(path: &Path) -> io::Result<Vec<u8>> {

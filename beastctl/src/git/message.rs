@@ -3,7 +3,7 @@
 //! Changed at the very end and atomically: until then, it is as git wrote it.
 
 use std::{
-    io::{self, Write},
+    io,
     path::{Path, PathBuf},
 };
 
@@ -121,9 +121,8 @@ impl MessageFile {
                 // Above the scissors even comments may belong to the message. The lines below them explain the line
                 // itself.
                 let below = self.bytes[start..].split_inclusive(|byte| *byte == b'\n');
-                return Some(
-                    start + below.take_while(|line| line.starts_with(comment)).map(<[u8]>::len).sum::<usize>(),
-                );
+                let n: usize = below.take_while(|line| line.starts_with(comment)).map(<[u8]>::len).sum();
+                return Some(start + n);
             }
             if line.starts_with(comment) {
                 return Some(start);
@@ -139,9 +138,7 @@ impl MessageFile {
 
     /// Others may read the old file (`core.sharedRepository`), so they may read the new one.
     fn replace(&self, bytes: &[u8]) -> io::Result<()> {
-        let mut file = WholeFile::like(&self.path)?;
-        file.write_all(bytes)?;
-        file.finish()
+        WholeFile::like(&self.path)?.with(bytes)?.finish()
     }
 }
 

@@ -19,7 +19,6 @@ mod subject;
 
 pub use diff::Staged;
 pub use hook_error::HookError;
-pub(crate) use hooks::this_program;
 pub use hooks::{Hooks, Installed, Removed, Status};
 pub use managers::Manager;
 pub use message::MessageFile;

@@ -1,7 +1,8 @@
 //! The program git: run for a few lines or a stream, killed when no longer needed.
 
 use std::{
-    ffi::{OsStr, OsString},
+    ffi::OsString,
+    ops::ControlFlow::{self, Break, Continue},
     os::unix::ffi::OsStringExt,
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -19,14 +20,6 @@ const MAX_LIST: usize = 64 * 1024 * 1024;
 const REV_PARSE: &str = "rev-parse";
 /// Git's words for a folder that is none of its own; in another language the advice is a wider one.
 pub(super) const NO_REPOSITORY: &str = "not a git repository";
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Flow {
-    /// It is wanted.
-    More,
-    /// It is not: git is ended.
-    Enough,
-}
 
 /// The program git, in the current folder, and with what it has told its hooks in the environment.
 #[derive(Debug, Clone, Copy)]
@@ -46,16 +39,16 @@ impl<'a> Git<'a> {
         Self { folder: Some(folder), ..self }
     }
 
-    pub(crate) fn output<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Result<Vec<u8>, GitError> {
+    pub(crate) fn output(&self, arguments: &[&str]) -> Result<Vec<u8>, GitError> {
         self.answer(arguments, Vec::new())
     }
 
     /// The same for a command that reads `input`.
-    pub(crate) fn answer<S: AsRef<OsStr>>(&self, arguments: &[S], input: Vec<u8>) -> Result<Vec<u8>, GitError> {
+    pub(crate) fn answer(&self, arguments: &[&str], input: Vec<u8>) -> Result<Vec<u8>, GitError> {
         let mut output = Vec::new();
         self.stream(arguments, input, |bytes| {
             output.extend_from_slice(bytes);
-            if output.len() > MAX_LIST { Flow::Enough } else { Flow::More }
+            if output.len() > MAX_LIST { Break(()) } else { Continue(()) }
         })?;
         if output.len() > MAX_LIST {
             let problem = format!("its output is larger than {} MiB", MAX_LIST / 1024 / 1024);
@@ -65,7 +58,7 @@ impl<'a> Git<'a> {
     }
 
     /// One path, which may contain anything but a NUL.
-    pub(crate) fn path<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Result<PathBuf, GitError> {
+    pub(crate) fn path(&self, arguments: &[&str]) -> Result<PathBuf, GitError> {
         let mut bytes = self.output(arguments)?;
         if bytes.last() == Some(&b'\n') {
             bytes.pop();
@@ -74,11 +67,11 @@ impl<'a> Git<'a> {
     }
 
     /// Gives each piece of the output to `take`, until that has enough.
-    pub(crate) fn stream<S: AsRef<OsStr>>(
+    pub(crate) fn stream(
         &self,
-        arguments: &[S],
+        arguments: &[&str],
         input: Vec<u8>,
-        mut take: impl FnMut(&[u8]) -> Flow,
+        mut take: impl FnMut(&[u8]) -> ControlFlow<()>,
     ) -> Result<(), GitError> {
         let mut command = Command::new("git");
         if let Some(folder) = self.folder {
@@ -88,7 +81,7 @@ impl<'a> Git<'a> {
         let failed = |error| failed(error, arguments);
         let mut running =
             Running::start(command.stdout(Stdio::piped()).stderr(Stdio::piped()), input).map_err(failed)?;
-        if !running.stream(self.wait, |bytes| take(bytes) == Flow::More).map_err(failed)? {
+        if !running.stream(self.wait, |bytes| take(bytes).is_continue()).map_err(failed)? {
             return Ok(());
         }
         let status = running.status(None, self.wait, || {}).map_err(failed)?;
@@ -96,24 +89,19 @@ impl<'a> Git<'a> {
             return Ok(());
         }
         let reason = first_line(&running.stderr()).unwrap_or_else(|| format!("it exited with {status}"));
-        Err(self.explained(GitError::Failed { command: name(arguments), reason }, arguments))
+        Err(self.explained(name(arguments), reason))
     }
 
     /// Outside of a repository `git diff` takes itself for another command and complains about the options of that one;
     /// this says what is really wrong.
-    fn explained<S: AsRef<OsStr>>(&self, error: GitError, arguments: &[S]) -> GitError {
-        let command = name(arguments);
-        if command == REV_PARSE || !matches!(error, GitError::Failed { .. }) {
-            return error;
-        }
-        match self.output(&[REV_PARSE, "--git-dir"]) {
-            Err(GitError::Failed { reason, .. }) => GitError::Failed { command, reason },
-            _ => error,
-        }
+    fn explained(&self, command: String, reason: String) -> GitError {
+        let better = (command != REV_PARSE).then(|| self.output(&[REV_PARSE, "--git-dir"]).err()).flatten();
+        let reason = if let Some(GitError::Failed { reason, .. }) = better { reason } else { reason };
+        GitError::Failed { command, reason }
     }
 }
 
-fn failed<S: AsRef<OsStr>>(error: RunError, arguments: &[S]) -> GitError {
+fn failed(error: RunError, arguments: &[&str]) -> GitError {
     match error {
         RunError::Wait(error) => error.into(),
         RunError::Start(error) => GitError::Missing(error),
@@ -128,10 +116,9 @@ fn first_line(words: &str) -> Option<String> {
     words.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with("warning:")).map(str::to_owned)
 }
 
-fn name<S: AsRef<OsStr>>(arguments: &[S]) -> String {
+fn name(arguments: &[&str]) -> String {
     let is_option = |word: &str| word.starts_with('-') || word.contains('=');
-    let words = arguments.iter().map(|word| word.as_ref().to_string_lossy());
-    words.into_iter().find(|word| !is_option(word)).unwrap_or_default().into_owned()
+    arguments.iter().find(|word| !is_option(word)).copied().unwrap_or_default().to_owned()
 }
 
 #[cfg(test)]

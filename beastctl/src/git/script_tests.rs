@@ -18,3 +18,10 @@ fn any_other_line_changes_the_checksum() {
     assert_ne!(sum, checksum(text.replace("10s", "20s").as_bytes()));
     assert_ne!(sum, checksum(format!("{text}make\n").as_bytes()));
 }
+
+#[test]
+fn the_hook_has_what_it_is_known_by() {
+    for part in [MARK, SUM, PROGRAM, LIMIT, super::super::hooks::CHAINED] {
+        assert!(HOOK.contains(part), "{part}");
+    }
+}

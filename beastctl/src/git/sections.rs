@@ -1,8 +1,11 @@
 //! Splits git's diff into sections as it arrives, one per file, and keeps only some of them, within a limit.
 
-use std::collections::VecDeque;
+use std::{
+    collections::VecDeque,
+    ops::ControlFlow::{self, Break, Continue},
+};
 
-use super::{changes::Change, diff::Finished, program::Flow};
+use super::{changes::Change, diff::Finished};
 
 /// No line of a file begins like this: those have a mark of their own before them.
 const MARK: &[u8] = b"diff --git ";
@@ -36,7 +39,8 @@ impl Sections {
         }
     }
 
-    pub(super) fn take(&mut self, bytes: &[u8]) -> Flow {
+    /// Breaks when it needs no more.
+    pub(super) fn take(&mut self, bytes: &[u8]) -> ControlFlow<()> {
         let joined;
         let mut rest = bytes;
         if !self.held.is_empty() {
@@ -47,45 +51,43 @@ impl Sections {
             if self.is_line_start {
                 if rest.len() < MARK.len() && MARK.starts_with(rest) {
                     self.held = rest.to_vec();
-                    return Flow::More;
+                    return Continue(());
                 }
-                if rest.starts_with(MARK) && self.next() == Flow::Enough {
-                    return Flow::Enough;
+                if rest.starts_with(MARK) {
+                    self.next()?;
                 }
             }
             let end = rest.iter().position(|byte| *byte == b'\n').map_or(rest.len(), |n| n + 1);
             self.is_line_start = rest[end - 1] == b'\n';
-            if self.keep(&rest[..end]) == Flow::Enough {
-                return Flow::Enough;
-            }
+            self.keep(&rest[..end])?;
             rest = &rest[end..];
         }
-        Flow::More
+        Continue(())
     }
 
     /// The next section begins; when none of the rest is wanted, git need not write it.
-    fn next(&mut self) -> Flow {
+    fn next(&mut self) -> ControlFlow<()> {
         self.current = self.plan.pop_front();
         let is_wanted = |section: &(usize, bool)| section.1;
-        if self.current.iter().chain(&self.plan).any(is_wanted) { Flow::More } else { Flow::Enough }
+        if self.current.iter().chain(&self.plan).any(is_wanted) { Continue(()) } else { Break(()) }
     }
 
-    fn keep(&mut self, bytes: &[u8]) -> Flow {
-        let Some((n, true)) = self.current else { return Flow::More };
+    fn keep(&mut self, bytes: &[u8]) -> ControlFlow<()> {
+        let Some((n, true)) = self.current else { return Continue(()) };
         if self.kept.len() + bytes.len() <= self.limit {
             self.kept.extend_from_slice(bytes);
-            return Flow::More;
+            return Continue(());
         }
         // Half a line says something else than the line.
         let end = self.kept.iter().rposition(|byte| *byte == b'\n').map_or(0, |n| n + 1);
         self.kept.truncate(end);
         self.first_missing = Some(n);
-        Flow::Enough
+        Break(())
     }
 
     pub(super) fn finish(mut self) -> Finished {
         let held = std::mem::take(&mut self.held);
-        self.keep(&held);
+        let _ = self.keep(&held);
         Finished { kept: self.kept, first_missing: self.first_missing }
     }
 }

@@ -6,7 +6,7 @@ const DIFF: &str = "diff --git a/a b/a\n+one\n+diff --git\ndiff --git a/b b/b\n+
 /// The diff in pieces of `len` bytes; a `+` keeps a file, a `-` does not.
 fn kept(wanted: &str, len: usize, limit: usize) -> (String, Option<usize>, bool) {
     let mut sections = Sections::new(&texts(wanted), limit);
-    let is_enough = DIFF.as_bytes().chunks(len).any(|piece| sections.take(piece) == Flow::Enough);
+    let is_enough = DIFF.as_bytes().chunks(len).any(|piece| sections.take(piece).is_break());
     let Finished { kept, first_missing } = sections.finish();
     (String::from_utf8(kept).unwrap(), first_missing, is_enough)
 }

@@ -2,6 +2,8 @@
 //!
 //! Knows git's vocabulary and the model's input; never knows who answers, or when.
 
+use std::collections::HashSet;
+
 use super::message::{clean, is_heading};
 
 /// A longer first line is not a subject: the model has lost its way.
@@ -49,6 +51,10 @@ const BETWEEN: [&str; 5] = [" to ", " into ", " as ", " with ", " by "];
 /// What may stand before the first.
 const KINDS_OF_NAME: [&str; 10] =
     ["the", "file", "files", "folder", "directory", "function", "method", "class", "variable", "module"];
+
+const DIFF: &str = "the model repeats the diff";
+const LOOP: &str = "the model repeats itself";
+const INSTRUCTIONS: &str = "the model repeats its instructions";
 
 /// What the model was given: its words are not those of a message.
 #[derive(Debug, Clone, Copy, Default)]
@@ -120,39 +126,32 @@ fn unopened(line: &str) -> &str {
 }
 
 fn check(raw: &str, message: &str, given: &Given<'_>) -> Result<(), String> {
-    if let Some(problem) = too_long(message) {
-        return Err(problem);
-    }
-    if is_of_diff(raw) || is_of_diff(message) || copies_diff(raw, message, given.material) {
-        return Err("the model repeats the diff".into());
-    }
-    if is_loop(message) {
-        return Err("the model repeats itself".into());
-    }
-    if copies_ours(message, given) {
-        return Err("the model repeats its instructions".into());
-    }
-    if names_only_files(message, given.material) || is_from_same_to_same(message) {
-        return Err(format!("`{message}` says nothing about the changes"));
-    }
-    Ok(())
+    let problem = match too_long(message) {
+        Some(problem) => problem,
+        None if is_of_diff(raw) || is_of_diff(message) || copies_diff(raw, message, given.material) => DIFF.into(),
+        None if is_loop(message) => LOOP.into(),
+        None if copies_ours(message, given) => INSTRUCTIONS.into(),
+        None if names_only_files(message, given.material) || is_from_same_to_same(message) => {
+            format!("`{message}` says nothing about the changes")
+        }
+        None => return Ok(()),
+    };
+    Err(problem)
 }
 
 fn check_all(message: &str, given: &Given<'_>) -> Result<(), String> {
     let lines: Vec<&str> = message.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     let count = |line: &str| lines.iter().filter(|other| **other == line).count();
     if lines.iter().any(|line| count(line) > MAX_SAME_LINES) {
-        return Err("the model repeats itself".into());
+        return Err(LOOP.into());
     }
     let first = lines.first().copied().unwrap_or_default();
     check(first, first, given)?;
-    if lines.iter().any(|line| is_of_diff(line)) {
-        return Err("the model repeats the diff".into());
+    match () {
+        () if lines.iter().any(|line| is_of_diff(line)) => Err(DIFF.into()),
+        () if lines.iter().any(|line| copies_ours(line, given)) => Err(INSTRUCTIONS.into()),
+        () => Ok(()),
     }
-    if lines.iter().any(|line| copies_ours(line, given)) {
-        return Err("the model repeats its instructions".into());
-    }
-    Ok(())
 }
 
 fn too_long(line: &str) -> Option<String> {
@@ -202,9 +201,7 @@ fn own_len(material: &str) -> usize {
 /// Whether one word, or a few, come again and again.
 fn is_loop(message: &str) -> bool {
     let all = words(message);
-    let mut distinct = all.clone();
-    distinct.sort_unstable();
-    distinct.dedup();
+    let distinct: HashSet<&String> = all.iter().collect();
     all.len() >= MIN_LOOP_WORDS && distinct.len() * 3 <= all.len()
 }
 

@@ -4,33 +4,36 @@ mod pace;
 mod run;
 mod suggest;
 
-use std::{path::Path, time::Duration};
+use std::{env, path::Path, time::Duration};
 
 use crate::{
     cli::HookVerb,
     context::Context,
     exit::{During as _, Result},
-    git::{self, Git, Hooks, Installed, Removed, Settings, Status},
+    git::{Git, Hooks, Installed, Removed, Settings, Status},
     numbers,
+    program::lasting,
     wait::Wait,
 };
 
 pub(super) fn run(context: &Context, verb: HookVerb) -> Result<()> {
-    match verb {
-        HookVerb::Install { force, chain, limit } => install(context, limit, force, chain),
-        HookVerb::Uninstall { force } => uninstall(context, force),
-        HookVerb::Status => status(context),
+    let wait = Wait::default().limited(context.timeout);
+    let git = Git::new(&wait);
+    let text = match verb {
+        HookVerb::Install { force, chain, limit } => install(git, limit, force, chain)?,
+        HookVerb::Uninstall { force } => uninstall(git, force)?,
+        HookVerb::Status => status(git)?,
         HookVerb::Run { limit, file, source, sha: _ } => {
             run::run(context, limit, file, source);
-            Ok(())
+            return Ok(());
         }
-    }
+    };
+    Ok(context.console.print_lines(&text)?)
 }
 
-fn install(context: &Context, limit: Duration, force: bool, chain: bool) -> Result<()> {
-    let wait = Wait::default().limited(context.timeout);
-    let program = git::this_program().context("cannot find the path of beastctl")?;
-    let hooks = Hooks::find(Git::new(&wait))?;
+fn install(git: Git<'_>, limit: Duration, force: bool, chain: bool) -> Result<String> {
+    let program = lasting(env::current_exe().context("cannot find the path of beastctl")?);
+    let hooks = Hooks::find(git)?;
     let Installed { path, limit, chained, set_aside, .. } = hooks.install(&program, limit, force, chain)?;
     let mut text = format!("installed {} (a commit waits at most {limit})\n", path.display());
     if let Some(chained) = chained {
@@ -40,31 +43,23 @@ fn install(context: &Context, limit: Duration, force: bool, chain: bool) -> Resu
         text +=
             &format!("the existing hook was not executable, so git did not run it; it is now {}\n", aside.display());
     }
-    context.console.print_lines(&text)?;
-    Ok(())
+    Ok(text)
 }
 
-fn uninstall(context: &Context, force: bool) -> Result<()> {
-    let wait = Wait::default().limited(context.timeout);
-    let text = match Hooks::find(Git::new(&wait))?.uninstall(force)? {
+fn uninstall(git: Git<'_>, force: bool) -> Result<String> {
+    Ok(match Hooks::find(git)?.uninstall(force)? {
         Removed::Ours(path) => format!("removed {}\n", path.display()),
-        Removed::Restored(path) => {
-            format!("removed {}\nrestored the previous hook\n", path.display())
-        }
+        Removed::Restored(path) => format!("removed {}\nrestored the previous hook\n", path.display()),
         Removed::Nothing(path) => format!("nothing to remove: {} is not beastctl's hook\n", path.display()),
         Removed::Overwritten { path, chained, is_gone } => {
             let what = if is_gone { "removed" } else { "left over and never run:" };
             let (path, chained) = (path.display(), chained.display());
             format!("another program has overwritten beastctl's hook: {path}\n{what} {chained}\n")
         }
-    };
-    context.console.print_lines(&text)?;
-    Ok(())
+    })
 }
 
-fn status(context: &Context) -> Result<()> {
-    let wait = Wait::default().limited(context.timeout);
-    let git = Git::new(&wait);
+fn status(git: Git<'_>) -> Result<String> {
     let hooks = Hooks::find(git)?;
     let settings = Settings::read(git)?;
     let mut text = match hooks.status()? {
@@ -77,8 +72,7 @@ fn status(context: &Context) -> Result<()> {
     if let Some(template) = hooks.template(git, &settings) {
         text += &format!("silent   {} (commit.template) fills in each message\n", template.display());
     }
-    context.console.print_lines(&text)?;
-    Ok(())
+    Ok(text)
 }
 
 fn describe(installed: &Installed, settings: &Settings) -> String {
@@ -95,7 +89,7 @@ fn describe(installed: &Installed, settings: &Settings) -> String {
         Some(Ok(limit)) => format!("{} (git config beast.hookTimeout)", humantime::format_duration(limit)),
         Some(Err(problem)) => format!("none: {problem}"),
     };
-    let runner = runner.map(|manager| format!(" (run by {})", manager.name())).unwrap_or_default();
+    let runner = runner.map(|manager| format!(" (run by {})", manager.name)).unwrap_or_default();
     let mut text = format!("hook     {}{runner}\nprogram  {program}\nlimit    {limit}\n", path.display());
     if let Some(chained) = chained {
         text += &format!("first    {}\n", Path::display(chained));

@@ -14,10 +14,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::suggest::{self, Limit};
+use super::suggest::{self, Late, Limit};
 use crate::{
     context::Context,
-    exit::{self, Failing, Failure, Result},
+    exit::{Failing, Failure, Result},
     git::{self, Git, GitError, MessageFile, Settings, Staged},
     numbers,
     output::{Progress, one_line},
@@ -171,30 +171,20 @@ enum Broken {
     Setting(String),
 }
 
-impl Failing for Broken {
-    fn exit_code(&self) -> u8 {
-        exit::FAILED
-    }
-
-    fn hint(&self) -> Option<String> {
-        None
-    }
-}
+impl Failing for Broken {}
 
 /// One line: what happened, and what to do. The advice of other verbs about time is not for this one.
 fn reason(error: &Failure, socket: Option<&Path>) -> String {
     if suggest::is_late(error) {
-        let doing = error.find::<suggest::Late>().map(|late| late.doing);
-        if doing == Some(suggest::Doing::Greeting) {
-            let pid = socket.and_then(beast_launchd::recorded_pid);
-            let advice = pid.map_or("beastctl doctor".to_owned(), |pid| format!("kill {pid}, which is stuck"));
-            return format!("no message in time: {}; try: {advice}", suggest::Doing::Greeting);
-        }
-        let doing = doing.map(|doing| format!(": {doing}")).unwrap_or_default();
-        return format!("no message in time{doing}; try: git config beast.hookTimeout 30s");
+        let advice = match (error.find(), socket.and_then(beast_launchd::recorded_pid)) {
+            (Some(Late::Greeting), Some(pid)) => format!("kill {pid}, which is stuck"),
+            (Some(Late::Greeting), None) => "beastctl doctor".into(),
+            _ => "git config beast.hookTimeout 30s".into(),
+        };
+        let doing = error.find().map(|late: &Late| format!(": {late}")).unwrap_or_default();
+        return format!("no message in time{doing}; try: {advice}");
     }
-    let line = error.line();
-    one_line(&format!("no message: {}", line.unwrap_or_else(|| error.to_string())))
+    one_line(&format!("no message: {}", error.line().unwrap_or_else(|| error.to_string())))
 }
 
 fn said(panic: &(dyn std::any::Any + Send)) -> String {

@@ -20,7 +20,7 @@ fn a_note_is_one_line_that_says_what_to_do() {
         StartError::Wait(WaitError::TimedOut(limit)).into(),
         ClientError::Wait(WaitError::TimedOut(limit)).into(),
     ] {
-        let error = suggest::while_doing(error, suggest::Doing::Loading);
+        let error = suggest::while_doing(error, Late::Loading);
         assert_eq!(reason(&error, None), format!("no message in time: the model was still loading; {advice}"));
     }
     assert_eq!(reason(&Broken::Setting("a\nb".into()).into(), None), "no message: a b");

@@ -1,7 +1,6 @@
 //! Asks the daemon for a message for these changes.
 
 use std::{
-    fmt,
     path::Path,
     time::{Duration, Instant},
 };
@@ -28,29 +27,28 @@ use crate::{
     wait::{Wait, WaitError},
 };
 
-/// What was being waited for: it tells a person whether waiting longer would help.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Doing {
+/// The time limit came during this: it tells a person whether waiting longer would help.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Late {
+    #[error("beastd was still starting")]
     Starting,
+    #[error("beastd does not answer")]
     Greeting,
+    #[error("the model was still loading")]
     Loading,
+    #[error("other requests were in the queue")]
     Queued,
+    #[error("the diff is long and was read in parts")]
     Parts,
+    #[error("prefill was not finished")]
     Reading,
+    #[error("the answer was not finished")]
     Writing,
 }
 
-impl fmt::Display for Doing {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Doing::Starting => "beastd was still starting",
-            Doing::Greeting => "beastd does not answer",
-            Doing::Loading => "the model was still loading",
-            Doing::Queued => "other requests were in the queue",
-            Doing::Parts => "the diff is long and was read in parts",
-            Doing::Reading => "prefill was not finished",
-            Doing::Writing => "the answer was not finished",
-        })
+impl Failing for Late {
+    fn hint(&self) -> Option<String> {
+        Some("git config beast.hookTimeout 30s".into())
     }
 }
 
@@ -64,8 +62,11 @@ pub(super) struct Limit {
 /// Starts a daemon when none runs. `settings` tell how a comment begins, and the encoding.
 pub(super) fn ask(socket: &Path, staged: Staged, settings: &Settings, limit: Limit, wait: &Wait) -> Result<Suggestion> {
     let Staged { text, warnings, n_unnamed } = staged;
-    if n_unnamed > 0 || pace::is_too_long(text.len(), limit.whole) {
-        return Err(TooLong::Known { n_bytes: text.len(), n_unnamed, limit: limit.whole }.into());
+    if n_unnamed > 0 {
+        return Err(TooLong::Unnamed(n_unnamed).into());
+    }
+    if pace::is_too_long(text.len(), limit.whole) {
+        return Err(TooLong::Known { n_bytes: text.len(), limit: limit.whole }.into());
     }
     // Without a home there are no prompts of the user's own; the built-in ones need none.
     let source = prompts::find(PROMPT, prompts::folder().ok().as_deref())?;
@@ -73,11 +74,11 @@ pub(super) fn ask(socket: &Path, staged: Staged, settings: &Settings, limit: Lim
     let (request, span) = of_prompt(source.parse()?.fill(&[])?, Material { text, ..Material::default() });
     let mut client = start::connect(socket, true, wait, |_| {}).map_err(|error| {
         // A daemon that takes a connection and does not greet is there, and stuck.
-        let doing = if matches!(error, StartError::Client(_)) { Doing::Greeting } else { Doing::Starting };
+        let doing = if matches!(error, StartError::Client(_)) { Late::Greeting } else { Late::Starting };
         while_doing(error, doing)
     })?;
     let asked = Request::Generate(request.clone());
-    client.send(&asked, wait).map_err(|error| while_doing(error, Doing::Reading))?;
+    client.send(&asked, wait).map_err(|error| while_doing(error, Late::Reading))?;
     drop(asked);
     let guard = Guard::new(&request, span, is_subject, &settings.comment);
     let mut answer = Answer::new(warnings);
@@ -89,26 +90,15 @@ pub(super) fn ask(socket: &Path, staged: Staged, settings: &Settings, limit: Lim
 
 #[derive(Debug, thiserror::Error)]
 pub(super) enum TooLong {
-    /// Seen before anybody was asked.
-    #[error("{}", known(*.n_bytes, *.n_unnamed, *.limit))]
-    Known {
-        n_bytes: usize,
-        /// Files that are not even named.
-        n_unnamed: usize,
-        /// In which it would have to be read.
-        limit: Duration,
-    },
+    /// Nobody was asked.
+    #[error("the commit changes {0} more files than the prompt can name")]
+    Unnamed(usize),
+    /// Nor here.
+    #[error("the diff is too long to read within {} ({} KiB)", humantime::format_duration(*.limit), n_bytes / 1024)]
+    Known { n_bytes: usize, limit: Duration },
     /// Seen by the speed of the reading.
     #[error("the diff is too long to read within {}", humantime::format_duration(*.0))]
     Slow(Duration),
-}
-
-fn known(n_bytes: usize, n_unnamed: usize, limit: Duration) -> String {
-    if n_unnamed > 0 {
-        return format!("the commit changes {n_unnamed} more files than the prompt can name");
-    }
-    let limit = humantime::format_duration(limit);
-    format!("the diff is too long to read within {limit} ({} KiB)", n_bytes / 1024)
 }
 
 impl Failing for TooLong {
@@ -118,7 +108,7 @@ impl Failing for TooLong {
 
     fn hint(&self) -> Option<String> {
         let hint = match self {
-            TooLong::Known { n_unnamed: 1.., .. } => "make smaller commits",
+            TooLong::Unnamed(_) => "make smaller commits",
             _ => "make smaller commits, or git config beast.hookTimeout 1m",
         };
         Some(hint.into())
@@ -128,7 +118,7 @@ impl Failing for TooLong {
 struct Answer {
     text: String,
     notes: Vec<String>,
-    doing: Doing,
+    doing: Late,
     pace: Pace,
     /// At which token it was cut, if it was.
     cut_at: Option<u32>,
@@ -136,7 +126,7 @@ struct Answer {
 
 impl Answer {
     fn new(notes: Vec<String>) -> Self {
-        Self { text: String::new(), notes, doing: Doing::Reading, pace: Pace::default(), cut_at: None }
+        Self { text: String::new(), notes, doing: Late::Reading, pace: Pace::default(), cut_at: None }
     }
 
     /// Until there is a message: as soon as its first line is whole, where a subject is all that was asked for.
@@ -175,21 +165,14 @@ impl Answer {
     }
 
     fn suggestion(mut self, found: Option<Found>, settings: &Settings) -> Suggestion {
-        let problem = match (found, self.cut_at) {
-            (Some(Ok(message)), _) => match settings.unwritable(&message) {
-                None => return Suggestion { message: Some(message), notes: self.one_line_notes() },
-                Some(problem) => problem,
-            },
-            (Some(Err(problem)), _) => problem,
-            (None, Some(n)) => format!("the answer's first line was not finished after {n} tokens"),
-            (None, None) => "the model's answer is empty".into(),
+        let message = match (found, self.cut_at) {
+            (Some(Ok(message)), _) => settings.unwritable(&message).map_or(Ok(message), Err),
+            (Some(problem), _) => problem,
+            (None, Some(n)) => Err(format!("the answer's first line was not finished after {n} tokens")),
+            (None, None) => Err("the model's answer is empty".into()),
         };
-        self.notes.push(format!("no message: {problem}"));
-        Suggestion { message: None, notes: self.one_line_notes() }
-    }
-
-    fn one_line_notes(&self) -> Vec<String> {
-        self.notes.iter().map(|note| one_line(note)).collect()
+        self.notes.extend(message.as_ref().err().map(|problem| format!("no message: {problem}")));
+        Suggestion { message: message.ok(), notes: self.notes.iter().map(|note| one_line(note)).collect() }
     }
 
     /// Takes the next event; whether it was the last.
@@ -199,18 +182,19 @@ impl Answer {
             self.pace.hear(event, Instant::now());
         }
         match event {
-            Some(Event::Loading { .. }) => self.doing = Doing::Loading,
-            Some(Event::Queued { .. }) => self.doing = Doing::Queued,
-            Some(Event::Round(_) | Event::Part(_)) => self.doing = Doing::Parts,
-            Some(Event::Progress { .. }) => self.doing = Doing::Reading,
+            Some(Event::Loading { .. }) => self.doing = Late::Loading,
+            Some(Event::Queued { .. }) => self.doing = Late::Queued,
+            Some(Event::Round(_) | Event::Part(_)) => self.doing = Late::Parts,
+            Some(Event::Progress { .. }) => self.doing = Late::Reading,
             Some(Event::Started { notices, .. }) => {
-                self.doing = Doing::Reading;
+                self.doing = Late::Reading;
                 let warnings = notices.into_iter().filter(|notice| notice.kind == NoticeKind::Warning);
                 self.notes.extend(warnings.map(|notice| notice.text));
             }
             Some(Event::Piece { text, deltas, .. }) => {
-                self.doing = Doing::Writing;
+                self.doing = Late::Writing;
                 // What is thought or called is no part of a message.
+                let said = |delta| if let Delta::Text(text) = delta { Some(text) } else { None };
                 match deltas.is_empty() {
                     true => self.text += &text,
                     false => self.text.extend(deltas.into_iter().filter_map(said)),
@@ -222,40 +206,16 @@ impl Answer {
                 return Ok(true);
             }
             Some(Event::Failed(error)) => return Err(ClientError::Daemon(error).into()),
-            Some(Event::Status(_)) | None => {}
+            Some(Event::Status(_) | Event::Decided(_)) | None => {}
         }
         Ok(false)
     }
 }
 
-fn said(delta: Delta) -> Option<String> {
-    match delta {
-        Delta::Text(text) => Some(text),
-        _ => None,
-    }
-}
-
-/// The time limit came while this was being done.
-#[derive(Debug, thiserror::Error)]
-#[error("{doing}")]
-pub(super) struct Late {
-    pub(super) doing: Doing,
-}
-
-impl Failing for Late {
-    fn exit_code(&self) -> u8 {
-        exit::FAILED
-    }
-
-    fn hint(&self) -> Option<String> {
-        Some("git config beast.hookTimeout 30s".into())
-    }
-}
-
 /// An error of waiting becomes what was waited for.
-pub(super) fn while_doing(error: impl Into<Failure>, doing: Doing) -> Failure {
+pub(super) fn while_doing(error: impl Into<Failure>, doing: Late) -> Failure {
     let error = error.into();
-    if is_late(&error) { Late { doing }.into() } else { error }
+    if is_late(&error) { doing.into() } else { error }
 }
 
 pub(super) fn is_late(error: &Failure) -> bool {

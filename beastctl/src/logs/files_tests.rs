@@ -1,4 +1,7 @@
+use std::fs;
+
 use super::*;
+use crate::wait::WaitError;
 
 fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
@@ -51,5 +54,6 @@ fn the_search_ends_when_nobody_waits_for_it() {
     let dir = folder(&[("beastd.2026-11-23.log", "a\nb\n")]);
     let over = Wait::default().limited(Some(Duration::ZERO));
     let ended = tail(&list(dir.path()).unwrap(), 100_000_000, &over);
-    assert!(matches!(ended, Err(TailError::Wait(WaitError::TimedOut(_)))), "{ended:?}");
+    let ended = ended.unwrap_err();
+    assert!(matches!(ended.find(), Some(WaitError::TimedOut(_))), "{ended:?}");
 }

@@ -11,6 +11,7 @@ use std::{
 use beast_launchd::file;
 
 use super::files;
+use crate::exit::{FileError, READ};
 
 /// Between two looks. A person does not notice it, and an idle machine hardly.
 pub(super) const PAUSE: Duration = Duration::from_millis(100);
@@ -33,15 +34,11 @@ impl Follower {
     }
 
     /// All whole lines that have been added since.
-    ///
-    /// # Errors
-    /// What cannot be read, and why.
-    pub(super) fn news(&mut self) -> Result<Vec<u8>, (PathBuf, io::Error)> {
+    pub(super) fn news(&mut self) -> Result<Vec<u8>, FileError> {
         // First whether there is a newer file, then the rest of this one: what comes after that look is not in this one
         // any more.
-        let files = files::list(&self.folder).map_err(|error| (self.folder.clone(), error))?;
-        let newer = files.into_iter().find(|file| *file > self.path);
-        let is_all = self.read()?;
+        let newer = files::list(&self.folder)?.into_iter().find(|file| *file > self.path);
+        let is_all = self.read().map_err(FileError::of(READ, &self.path))? < MAX_NEWS;
         let mut news = mem::take(&mut self.begun);
         match newer {
             Some(newer) if is_all => (self.path, self.at) = (newer, 0),
@@ -53,23 +50,20 @@ impl Follower {
         Ok(news)
     }
 
-    fn read(&mut self) -> Result<bool, (PathBuf, io::Error)> {
-        let mut read = || {
-            let file = match file::open(&self.path) {
-                // Removed: a newer one comes, or this one again.
-                Err(error) if error.kind() == ErrorKind::NotFound => return Ok(0),
-                file => file?,
-            };
-            if file.metadata()?.len() < self.at {
-                self.at = 0;
-            }
-            let mut bytes = vec![0; MAX_NEWS];
-            let n = file.read_at(&mut bytes, self.at)?;
-            self.at += n as u64;
-            self.begun.extend_from_slice(&bytes[..n]);
-            Ok(n)
+    fn read(&mut self) -> io::Result<usize> {
+        let file = match file::open(&self.path) {
+            // Removed: a newer one comes, or this one again.
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(0),
+            file => file?,
         };
-        read().map(|n| n < MAX_NEWS).map_err(|error| (self.path.clone(), error))
+        if file.metadata()?.len() < self.at {
+            self.at = 0;
+        }
+        let mut bytes = vec![0; MAX_NEWS];
+        let n = file.read_at(&mut bytes, self.at)?;
+        self.at += n as u64;
+        self.begun.extend_from_slice(&bytes[..n]);
+        Ok(n)
     }
 }
 

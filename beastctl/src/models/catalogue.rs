@@ -61,15 +61,9 @@ pub fn of_file(file: &str) -> Option<Entry> {
 impl Sampling {
     /// As the options are typed.
     pub fn text(&self) -> String {
-        let options = [
-            ("--temp", self.temp.map(|n| n.to_string())),
-            ("--top-k", self.top_k.map(|n| n.to_string())),
-            ("--top-p", self.top_p.map(|n| n.to_string())),
-            ("--min-p", self.min_p.map(|n| n.to_string())),
-            ("repeat penalty", self.repeat_penalty.map(|n| n.to_string())),
-        ];
-        let said = options.into_iter().filter_map(|(name, value)| Some(format!("{name} {}", value?)));
-        said.collect::<Vec<_>>().join(", ")
+        let value = serde_json::to_value(self).expect("numbers become JSON");
+        let options = value.as_object().into_iter().flatten();
+        options.map(|(name, value)| format!("--{} {value}", name.replace('_', "-"))).collect::<Vec<_>>().join(", ")
     }
 }
 

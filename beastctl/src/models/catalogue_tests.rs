@@ -31,5 +31,5 @@ fn capitals_do_not_matter() {
 
 #[test]
 fn sampling_is_said_as_it_is_typed() {
-    assert_eq!(find("lfm2-2.6b").unwrap().sampling.text(), "--temp 0.3, --min-p 0.15, repeat penalty 1.05");
+    assert_eq!(find("lfm2-2.6b").unwrap().sampling.text(), "--temp 0.3, --min-p 0.15, --repeat-penalty 1.05");
 }

@@ -1,7 +1,6 @@
 //! Checks a file: its magic number, its SHA-256.
 
 use std::{
-    fmt::Write as _,
     io::{self, Read},
     path::Path,
 };
@@ -13,19 +12,24 @@ use beast_launchd::{
 use sha2::{Digest, Sha256};
 
 use super::error::ModelError;
+use crate::exit::{FileError, READ};
 
 /// Refuses a file that is no GGUF, or one that its own head says to be longer.
 pub fn gguf(path: &Path) -> Result<(), ModelError> {
-    let failed = |source| ModelError::file("read", path)(source);
-    let file = file::open(path).map_err(failed)?;
-    let n_bytes = file.metadata().map_err(failed)?.len();
-    let file_name = || path.display().to_string();
+    gguf_as(path, path)
+}
+
+/// The same of a part; what is wrong with it is said of the file that it was to become.
+pub(super) fn gguf_as(path: &Path, target: &Path) -> Result<(), ModelError> {
+    let failed = FileError::of(READ, path);
+    let file = file::open(path).map_err(&failed)?;
+    let n_bytes = file.metadata().map_err(&failed)?.len();
     gguf::check(file, n_bytes).map_err(|damage| match damage {
-        Damage::Magic => ModelError::NotGguf(file_name()),
-        Damage::Cut(needed) => ModelError::Cut { path: path.into(), n_bytes, needed: Some(needed) },
-        Damage::Headless => ModelError::Cut { path: path.into(), n_bytes, needed: None },
-        Damage::Garbled => ModelError::Garbled(path.into()),
-        Damage::Io(source) => failed(source),
+        Damage::Magic => ModelError::NotGguf(target.display().to_string()),
+        Damage::Cut(needed) => ModelError::Cut { path: target.into(), n_bytes, needed: Some(needed) },
+        Damage::Headless => ModelError::Cut { path: target.into(), n_bytes, needed: None },
+        Damage::Garbled => ModelError::Garbled(target.into()),
+        Damage::Io(source) => failed(source).into(),
     })
 }
 
@@ -34,8 +38,8 @@ pub fn gguf(path: &Path) -> Result<(), ModelError> {
 /// # Errors
 /// [`ModelError::File`], and those of `report`.
 pub fn sha256(path: &Path, mut report: impl FnMut(u64) -> Result<(), ModelError>) -> Result<String, ModelError> {
-    let failed = |source| ModelError::file("read", path)(source);
-    let mut file = file::open(path).map_err(failed)?;
+    let failed = FileError::of(READ, path);
+    let mut file = file::open(path).map_err(&failed)?;
     let mut hasher = Sha256::new();
     let mut buffer = vec![0; 4 * 1024 * 1024];
     let mut n_read = 0;
@@ -48,22 +52,14 @@ pub fn sha256(path: &Path, mut report: impl FnMut(u64) -> Result<(), ModelError>
                 report(n_read)?;
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(failed(error)),
+            Err(error) => return Err(failed(error).into()),
         }
     }
-    Ok(hexadecimal(&hasher.finalize()))
+    Ok(format!("{:x}", hasher.finalize()))
 }
 
 pub(super) fn sha256_of(bytes: &[u8]) -> String {
-    hexadecimal(&Sha256::digest(bytes))
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut hex, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    })
+    format!("{:x}", Sha256::digest(bytes))
 }
 
 /// A SHA-256 as people and servers write it: quoted, weak or in capitals; `None` for anything else.

@@ -1,7 +1,6 @@
 //! Downloads one file: resumes, retries while there is progress, and discards what is wrong.
 
 use std::{
-    fs,
     path::Path,
     time::{Duration, SystemTime},
 };
@@ -17,7 +16,7 @@ use super::{
     tries::Tries,
     url::shown,
 };
-use crate::wait::Wait;
+use crate::{exit::FileError, wait::Wait};
 
 /// A server that wants more than this is not waited for.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(120);
@@ -60,13 +59,6 @@ pub enum Report {
     Anew(String),
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fetched {
-    /// Its SHA-256, when one was known and fits.
-    pub sha256: Option<String>,
-    pub bytes: u64,
-}
-
 /// Everything that a download needs beside the file.
 pub struct Means<'a> {
     /// Whose token and whose word counts.
@@ -78,9 +70,7 @@ pub struct Means<'a> {
 }
 
 enum Stop {
-    /// Worth another.
     Again { failure: FlowError, after: Option<Duration> },
-    /// Not.
     Final(ModelError),
 }
 
@@ -94,11 +84,12 @@ fn again(reason: impl Into<String>) -> Stop {
     Stop::Again { failure: FlowError { reason: reason.into(), whose: Whose::Connection }, after: None }
 }
 
-/// Fetches `wanted` to `target`, whose lock is held and whose folder is there.
+/// Fetches `wanted` to `target`, whose lock is held and whose folder is there. Its SHA-256, when one was known and
+/// fits.
 ///
 /// # Errors
 /// See [`ModelError`]. What has come is kept for the next time, unless it is wrong.
-pub fn download(wanted: &Wanted, target: &Path, means: &mut Means<'_>) -> Result<Fetched, ModelError> {
+pub fn download(wanted: &Wanted, target: &Path, means: &mut Means<'_>) -> Result<Option<String>, ModelError> {
     let mut part = Part::open(target)?;
     match fill(wanted, &mut part, target, means) {
         Ok(()) => finish(part, wanted, target, means),
@@ -142,7 +133,7 @@ fn attempt(wanted: &Wanted, part: &mut Part, target: &Path, means: &mut Means<'_
         return Ok(());
     }
     let flow = Flow::open(ask(wanted, part, is_part, means.hub));
-    let mut flow = flow.map_err(ModelError::file("start a thread for", target))?;
+    let mut flow = flow.map_err(FileError::of("start a thread for", target))?;
     let head = match flow.next(means.wait)? {
         Message::Head(head) => head,
         Message::Failed(failure) => return Err(Stop::Again { failure, after: None }),
@@ -278,7 +269,7 @@ fn accept_rest(head: &Head, part: &mut Part, means: &mut Means<'_>) -> Result<()
     }
 }
 
-fn anew(part: &mut Part, why: &str, means: &mut Means<'_>) -> Result<(), ModelError> {
+fn anew(part: &mut Part, why: &str, means: &mut Means<'_>) -> Result<(), FileError> {
     (means.report)(Report::Anew(why.into()));
     part.restart()
 }
@@ -322,7 +313,7 @@ fn copy(flow: &mut Flow, part: &mut Part, total: Option<u64>, means: &mut Means<
     }
 }
 
-fn finish(part: Part, wanted: &Wanted, target: &Path, means: &mut Means<'_>) -> Result<Fetched, ModelError> {
+fn finish(part: Part, wanted: &Wanted, target: &Path, means: &mut Means<'_>) -> Result<Option<String>, ModelError> {
     let (total, path) = (part.len, part.path().to_owned());
     // One that was given only after the first bytes came is as good.
     let hash = part.known.as_ref().and_then(|known| known.sha256.clone()).or_else(|| wanted.sha256.clone());
@@ -338,15 +329,14 @@ fn finish(part: Part, wanted: &Wanted, target: &Path, means: &mut Means<'_>) -> 
         }
     }
     // A server can announce the length of half a file.
-    if let Err(error) = check::gguf(&path) {
+    if let Err(error) = check::gguf_as(&path, target) {
         part.discard()?;
-        return Err(error.of(target));
+        return Err(error);
     }
     // Before the file has its name: one without a record would be of nobody knows where.
     folder::keep(target, &Record::new(&wanted.url, hash.clone(), wanted.licence.clone()))?;
     part.finish(target)?;
-    let bytes = fs::metadata(target).map_err(ModelError::file("read", target))?.len();
-    Ok(Fetched { sha256: hash, bytes })
+    Ok(hash)
 }
 
 /// A small answer as a whole, for lists.
@@ -363,7 +353,7 @@ pub(super) fn get(wanted: &Wanted, most: usize, means: &mut Means<'_>) -> Result
 
 fn get_once(wanted: &Wanted, most: usize, means: &mut Means<'_>) -> Result<Vec<u8>, Stop> {
     let flow = Flow::open(means.hub.ask(wanted.url.clone(), Vec::new()));
-    let mut flow = flow.map_err(ModelError::file("start a thread for", Path::new(&wanted.url)))?;
+    let mut flow = flow.map_err(FileError::of("start a thread for", Path::new(&wanted.url)))?;
     let mut bytes = Vec::new();
     loop {
         match flow.next(means.wait)? {

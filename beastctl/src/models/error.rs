@@ -1,9 +1,9 @@
 //! Why a model cannot be downloaded, found or selected.
 
-use std::{io, path::PathBuf, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 use crate::{
-    exit::{self, Failing, advice},
+    exit::{self, Failing, FileError},
     output::units::bytes,
     text::quoted,
     wait::WaitError,
@@ -15,12 +15,11 @@ pub enum ModelError {
     #[error(transparent)]
     Wait(#[from] WaitError),
     /// The disk says no.
-    #[error("cannot {action} {}", .path.display())]
-    File { action: &'static str, path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    File(#[from] FileError),
     /// Neither in the catalogue nor anything that names a place.
     #[error("unknown model {word}")]
     Unknown { word: String, nearest: Option<String> },
-    /// Known, but not fetched yet.
     #[error("{0} is not on disk")]
     NotHere(String),
     /// The repository has no such file, or the wish fits several.
@@ -37,7 +36,6 @@ pub enum ModelError {
     /// In several files, of which each alone is of no use.
     #[error("{0} is part of a split model, which beast does not support")]
     Split(String),
-    /// `--offline`.
     #[error("{0} is not on disk, and --offline forbids downloads")]
     Offline(String),
     /// 401, 403.
@@ -50,31 +48,25 @@ pub enum ModelError {
         /// `HF_TOKEN` was sent.
         had_token: bool,
     },
-    /// 404.
     #[error("{0} not found (404)")]
     Missing(String),
     /// Another answer that trying again does not change.
     #[error("the server returned {status} for {url}")]
     Status { status: u16, url: String },
-    /// Nobody could be reached at all.
     #[error("cannot reach {url} ({reason})")]
     Unreachable { url: String, reason: String },
     /// Somebody was, and sends everybody round in circles.
     #[error("the server of {url} redirects in a loop or to an invalid URL ({reason})")]
     Misled { url: String, reason: String },
-    /// It was tried often enough.
     #[error("gave up on {url} after {n_tries} tries without a new byte ({reason})")]
     GaveUp { url: String, reason: String, n_tries: u32, n_kept: u64 },
     /// 429, or 503 with a long `Retry-After`.
     #[error("the server of {url} is rate limiting: retry after {}", humantime::format_duration(*.pause))]
     TooManyRequests { url: String, pause: Duration },
-    /// Its end cannot be known.
     #[error("the server does not report the size of {0}")]
     NoLength(String),
-    /// What the hub lists cannot be understood.
     #[error("cannot parse the list of files at {0}")]
     Listing(String),
-    /// The bytes are others.
     #[error("{name} has the wrong SHA-256: {found}, expected {wanted}; it was deleted")]
     WrongHash { name: String, found: String, wanted: String },
     /// The same of a file that somebody else keeps.
@@ -84,10 +76,7 @@ pub enum ModelError {
     #[error("{0} is not a GGUF file")]
     NotGguf(String),
     /// What a download by other means has left behind, most often.
-    #[error(
-        "{} is truncated: it has {n_bytes} bytes{}", .path.display(),
-        .needed.map_or(String::new(), |needed| format!(" and needs at least {needed}"))
-    )]
+    #[error("{} is truncated: it {}", .path.display(), truncated(*.n_bytes, *.needed))]
     Cut {
         path: PathBuf,
         n_bytes: u64,
@@ -97,7 +86,6 @@ pub enum ModelError {
     /// It begins as a model does, and goes on as none.
     #[error("{} is damaged: its header is invalid", .0.display())]
     Garbled(PathBuf),
-    /// It would not fit.
     #[error("{name} needs {}, but only {} is free in {}", bytes(*.needed), bytes(*.free), .folder.display())]
     NoRoom {
         name: String,
@@ -107,10 +95,8 @@ pub enum ModelError {
         free: u64,
         folder: PathBuf,
     },
-    /// Another process is at it.
     #[error("{0} is in use by another beastctl")]
     Locked(String),
-    /// A file of this name came from elsewhere.
     #[error("{} already exists and came from a different source", .0.display())]
     Taken(PathBuf),
     /// Where the file should be.
@@ -119,15 +105,18 @@ pub enum ModelError {
     /// An option that makes no sense.
     #[error("{what}")]
     Usage { what: String, hint: String },
-    /// The model in use.
     #[error("{0} is in use")]
     InUse(String),
-    /// Nobody said yes.
-    #[error("nothing removed: {0}")]
-    NotRemoved(&'static str),
     /// The configuration is no TOML.
     #[error("{}: {message}", .path.display())]
     Config { path: PathBuf, message: String },
+}
+
+fn truncated(n_bytes: u64, needed: Option<u64>) -> String {
+    match needed {
+        Some(needed) => format!("has {n_bytes} bytes and needs at least {needed}"),
+        None => format!("ends inside the header, after {n_bytes} bytes"),
+    }
 }
 
 impl Failing for ModelError {
@@ -140,84 +129,63 @@ impl Failing for ModelError {
             | ModelError::Taken(_)
             | ModelError::Folder(_)
             | ModelError::Usage { .. }
-            | ModelError::InUse(_)
-            | ModelError::NotRemoved(_) => exit::USAGE,
+            | ModelError::InUse(_) => exit::USAGE,
             ModelError::Locked(_) | ModelError::TooManyRequests { .. } => exit::BUSY,
             _ => exit::FAILED,
         }
     }
 
     fn hint(&self) -> Option<String> {
-        let hint = match self {
+        Some(match self {
             ModelError::Wait(error) => return error.hint(),
-            ModelError::File { path, source, action: "read" } => return Some(advice::reading(path, source)),
-            ModelError::File { path, source, .. } => return Some(advice::writing(path, source)),
-            ModelError::Unknown { nearest: Some(nearest), .. } => return Some(nearest.clone()),
+            ModelError::File(error) => return error.hint(),
+            ModelError::Unknown { nearest: Some(nearest), .. } => nearest.clone(),
             ModelError::Unknown { .. } => {
-                "use a name from beastctl models list, ORG/REPO:QUANT, a URL or the path of a GGUF file"
+                "use a name from beastctl models list, ORG/REPO:QUANT, a URL or the path of a GGUF file".into()
             }
-            ModelError::NotHere(name) => return Some(format!("beastctl models pull {}", quoted(name))),
+            ModelError::NotHere(name) => format!("beastctl models pull {}", quoted(name)),
             ModelError::Choice { there, .. } if there.is_empty() => {
-                "use another repository: this one has no GGUF files"
+                "use another repository: this one has no GGUF files".into()
             }
-            ModelError::Choice { there, .. } => return Some(there.join(", ")),
-            ModelError::Split(_) => "use a smaller quantization in a single file",
-            ModelError::Offline(_) => "leave out --offline, or beastctl models list",
+            ModelError::Choice { there, .. } => there.join(", "),
+            ModelError::Split(_) => "use a smaller quantization in a single file".into(),
+            ModelError::Offline(_) => "leave out --offline, or beastctl models list".into(),
             ModelError::Denied { page: Some(page), had_token: false, .. } => {
-                return Some(format!("export HF_TOKEN=..., after accepting the licence at {page}"));
+                format!("export HF_TOKEN=..., after accepting the licence at {page}")
             }
             ModelError::Denied { page: Some(page), .. } => {
-                return Some(format!("accept the licence at {page} with the account of HF_TOKEN"));
+                format!("accept the licence at {page} with the account of HF_TOKEN")
             }
-            ModelError::Denied { .. } => "use another URL: only the hub gets HF_TOKEN",
-            ModelError::Missing(_) => "beastctl models list, or open the URL in a browser",
-            ModelError::Status { .. } | ModelError::Misled { .. } => "open the URL in a browser",
+            ModelError::Denied { .. } => "use another URL: only the hub gets HF_TOKEN".into(),
+            ModelError::Missing(_) => "beastctl models list, or open the URL in a browser".into(),
+            ModelError::Status { .. } | ModelError::Misled { .. } => "open the URL in a browser".into(),
             ModelError::Unreachable { .. } => {
-                "check the network, and HTTPS_PROXY if there is a proxy, then repeat the command"
+                "check the network, and HTTPS_PROXY if there is a proxy, then repeat the command".into()
             }
-            ModelError::GaveUp { n_kept: 0, .. } => "repeat the command later",
+            ModelError::GaveUp { n_kept: 0, .. } => "repeat the command later".into(),
             ModelError::GaveUp { n_kept, .. } => {
-                return Some(format!("repeat the command later, which resumes after {}", bytes(*n_kept)));
+                format!("repeat the command later, which resumes after {}", bytes(*n_kept))
             }
-            ModelError::TooManyRequests { .. } => "repeat the command then",
-            ModelError::NoLength(_) => "pass --sha256 HEX to verify that it is complete",
-            ModelError::Listing(_) => "use ORG/REPO/FILE.gguf, or another HF_ENDPOINT",
-            ModelError::WrongHash { .. } => "repeat the command; use another source if it happens twice",
-            ModelError::OtherHash { .. } => "get another copy of the file, or check it with sha256sum",
+            ModelError::TooManyRequests { .. } => "repeat the command then".into(),
+            ModelError::NoLength(_) => "pass --sha256 HEX to verify that it is complete".into(),
+            ModelError::Listing(_) => "use ORG/REPO/FILE.gguf, or another HF_ENDPOINT".into(),
+            ModelError::WrongHash { .. } => "repeat the command; use another source if it happens twice".into(),
+            ModelError::OtherHash { .. } => "get another copy of the file, or check it with sha256sum".into(),
             ModelError::Cut { path, .. } | ModelError::Garbled(path) => {
-                return Some(format!("rm {}, and pull the model again", quoted(&path.display().to_string())));
+                format!("rm {}, and pull the model again", quoted(&path.display().to_string()))
             }
-            ModelError::NotGguf(_) => "use the GGUF file itself, not a web page or an archive",
-            ModelError::NoRoom { .. } => "free space with beastctl models rm, or use a smaller model",
-            ModelError::Locked(_) => "repeat the command when it is done",
-            ModelError::Taken(_) => "pass --name OTHER.gguf, or beastctl models rm first",
-            ModelError::Folder(_) => "pass --name OTHER.gguf, or move it away",
-            ModelError::Usage { hint, .. } => hint,
-            ModelError::InUse(_) => "switch with beastctl models use first, or pass --force",
-            ModelError::NotRemoved(_) => "-y",
-            ModelError::Config { .. } => "fix that line",
-        };
-        Some(hint.into())
+            ModelError::NotGguf(_) => "use the GGUF file itself, not a web page or an archive".into(),
+            ModelError::NoRoom { .. } => "free space with beastctl models rm, or use a smaller model".into(),
+            ModelError::Locked(_) => "repeat the command when it is done".into(),
+            ModelError::Taken(_) => "pass --name OTHER.gguf, or beastctl models rm first".into(),
+            ModelError::Folder(_) => "pass --name OTHER.gguf, or move it away".into(),
+            ModelError::Usage { hint, .. } => hint.clone(),
+            ModelError::InUse(_) => "switch with beastctl models use first, or pass --force".into(),
+            ModelError::Config { .. } => "fix that line".into(),
+        })
     }
 
     fn passed_on(&self) -> Option<&dyn Failing> {
         if let ModelError::Wait(error) = self { Some(error) } else { None }
-    }
-}
-
-impl ModelError {
-    /// What is wrong with a part, said of the file that it was to become.
-    pub(super) fn of(self, target: &std::path::Path) -> Self {
-        match self {
-            ModelError::NotGguf(_) => ModelError::NotGguf(target.display().to_string()),
-            ModelError::Cut { n_bytes, needed, .. } => ModelError::Cut { path: target.into(), n_bytes, needed },
-            ModelError::Garbled(_) => ModelError::Garbled(target.into()),
-            error => error,
-        }
-    }
-
-    pub(super) fn file(action: &'static str, path: &std::path::Path) -> impl FnOnce(io::Error) -> Self {
-        let path = path.to_owned();
-        move |source| ModelError::File { action, path, source }
     }
 }

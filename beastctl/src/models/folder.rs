@@ -2,7 +2,7 @@
 
 use std::{
     ffi::OsString,
-    fs, io,
+    fs,
     path::{Path, PathBuf},
 };
 
@@ -13,6 +13,7 @@ use beast_launchd::{
 use serde::{Deserialize, Serialize};
 
 use super::{catalogue, check, error::ModelError, lock::Lock, part::Known, url};
+use crate::exit::{FileError, entries, remove_file};
 
 /// A record is a few lines of JSON.
 pub(super) const MAX_RECORD: u64 = 1 << 20;
@@ -89,13 +90,9 @@ pub fn check_name(name: &str) -> Result<(), ModelError> {
     Err(ModelError::Usage { what, hint: "pass --name MODEL.gguf".into() })
 }
 
-/// What is there, in order. A folder that is not there is empty.
-pub fn list(folder: &Path) -> Result<Vec<Local>, ModelError> {
-    let entries = match fs::read_dir(folder) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        entries => entries.map_err(ModelError::file("read", folder))?,
-    };
-    let mut found: Vec<Local> = entries.flatten().filter_map(|entry| local(entry.path())).collect();
+/// What is there, in order.
+pub fn list(folder: &Path) -> Result<Vec<Local>, FileError> {
+    let mut found: Vec<Local> = entries(folder)?.filter_map(|entry| local(entry.path())).collect();
     found.sort_by(|one, other| one.file.cmp(&other.file));
     Ok(found)
 }
@@ -109,25 +106,21 @@ fn local(path: PathBuf) -> Option<Local> {
 }
 
 /// What is there of models that are not: the names of files of which only a part came, or whose link leads nowhere.
-pub fn leftovers(folder: &Path) -> Result<Vec<String>, ModelError> {
-    let entries = match fs::read_dir(folder) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        entries => entries.map_err(ModelError::file("read", folder))?,
-    };
+pub fn leftovers(folder: &Path) -> Result<Vec<String>, FileError> {
     let name_of = |entry: fs::DirEntry| {
         let name = entry.file_name().into_string().ok()?;
         let file = name.strip_suffix(".part").unwrap_or(&name).to_owned();
         let is_left = !folder.join(&file).exists() && (file != name || entry.path().is_symlink());
         (is_left && check_name(&file).is_ok()).then_some(file)
     };
-    let mut names: Vec<String> = entries.flatten().filter_map(name_of).collect();
+    let mut names: Vec<String> = entries(folder)?.filter_map(name_of).collect();
     names.sort();
     names.dedup();
     Ok(names)
 }
 
 /// The one of this name: of the catalogue, or of the file, with `.gguf` or without.
-pub fn find(folder: &Path, name: &str) -> Result<Option<Local>, ModelError> {
+pub fn find(folder: &Path, name: &str) -> Result<Option<Local>, FileError> {
     let file = catalogue::find(name).map_or_else(|| name.to_owned(), |entry| entry.file);
     let is_it = |local: &Local| local.file == file || local.file.strip_suffix(".gguf") == Some(&file);
     Ok(list(folder)?.into_iter().find(is_it))
@@ -148,19 +141,19 @@ pub fn record(target: &Path) -> Option<Record> {
     serde_json::from_slice(&file::read(&beside(target, ".json"), MAX_RECORD).ok()?).ok()
 }
 
-pub fn keep(target: &Path, record: &Record) -> Result<(), ModelError> {
+pub fn keep(target: &Path, record: &Record) -> Result<(), FileError> {
     let path = beside(target, ".json");
     let text = serde_json::to_string(record).expect("texts become JSON") + "\n";
-    whole::write(&path, text.as_bytes(), PUBLIC).map_err(ModelError::file("write", &path))
+    whole::write(&path, text.as_bytes(), PUBLIC).map_err(FileError::of("write", &path))
 }
 
 /// Puts a file that another program keeps under a name of its own here, without a copy.
-pub fn link(path: &Path, target: &Path) -> Result<(), ModelError> {
+pub fn link(path: &Path, target: &Path) -> Result<(), FileError> {
     // What is left of a link to a file that went away.
     if fs::symlink_metadata(target).is_ok_and(|meta| meta.is_symlink()) {
-        fs::remove_file(target).map_err(ModelError::file("remove", target))?;
+        fs::remove_file(target).map_err(FileError::of("remove", target))?;
     }
-    std::os::unix::fs::symlink(path, target).map_err(ModelError::file("write", target))
+    std::os::unix::fs::symlink(path, target).map_err(FileError::of("write", target))
 }
 
 /// Removes a model, also one that is not complete, with what is known of it; says whether anything was there.
@@ -174,12 +167,7 @@ pub fn remove(target: &Path) -> Result<bool, ModelError> {
     let _lock = Lock::take(target)?;
     let mut is_there = false;
     for (suffix, is_model) in [("", true), (".part", true), (".part.json", false), (".json", false)] {
-        let path = beside(target, suffix);
-        match fs::remove_file(&path) {
-            Ok(()) => is_there |= is_model,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(ModelError::file("remove", &path)(error)),
-        }
+        is_there |= remove_file(&beside(target, suffix))? && is_model;
     }
     Ok(is_there)
 }

@@ -11,6 +11,7 @@ use beast_launchd::{
 };
 
 use super::{error::ModelError, folder::beside};
+use crate::exit::FileError;
 
 /// Held as long as it lives.
 #[derive(Debug)]
@@ -31,7 +32,7 @@ impl Lock {
             Err(NotLocked::Held) => {
                 Err(ModelError::Locked(target.file_name().unwrap_or_default().to_string_lossy().into_owned()))
             }
-            Err(NotLocked::Io(error)) => Err(ModelError::file("write", &path)(error)),
+            Err(NotLocked::Io(error)) => Err(FileError::of("write", &path)(error).into()),
         }
     }
 }

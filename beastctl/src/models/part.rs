@@ -4,7 +4,7 @@
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::{self, Write},
+    io::Write,
     path::{Path, PathBuf},
 };
 
@@ -18,6 +18,7 @@ use super::{
     error::ModelError,
     folder::{MAX_RECORD, beside},
 };
+use crate::exit::FileError;
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Known {
@@ -45,11 +46,11 @@ pub(super) struct Part {
 }
 
 impl Part {
-    pub(super) fn open(target: &Path) -> Result<Self, ModelError> {
+    pub(super) fn open(target: &Path) -> Result<Self, FileError> {
         let (path, known_path) = (beside(target, ".part"), beside(target, ".part.json"));
         let file = file::open_with(OpenOptions::new().create(true).append(true), &path)
-            .map_err(ModelError::file("write", &path))?;
-        let len = file.metadata().map_err(ModelError::file("read", &path))?.len();
+            .map_err(FileError::of("write", &path))?;
+        let len = file.metadata().map_err(FileError::of("read", &path))?.len();
         // What cannot be read says nothing; the download then begins anew.
         let known = file::read(&known_path, MAX_RECORD).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
         let mut part = Self { file, path, known_path, len, known };
@@ -58,31 +59,31 @@ impl Part {
         }
         // The length of a file can outlive its bytes.
         if let Some(n_synced) = part.n_synced().filter(|n| *n < len) {
-            part.file.set_len(n_synced).map_err(ModelError::file("write", &part.path))?;
+            part.file.set_len(n_synced).map_err(FileError::of("write", &part.path))?;
             part.len = n_synced;
         }
         Ok(part)
     }
 
-    pub(super) fn restart(&mut self) -> Result<(), ModelError> {
+    pub(super) fn restart(&mut self) -> Result<(), FileError> {
         self.known = None;
-        self.file.set_len(0).map_err(ModelError::file("write", &self.path))?;
+        self.file.set_len(0).map_err(FileError::of("write", &self.path))?;
         self.len = 0;
         Ok(())
     }
 
     /// What the bytes to come are a part of. Written before the first of them.
-    pub(super) fn learn(&mut self, mut known: Known) -> Result<(), ModelError> {
+    pub(super) fn learn(&mut self, mut known: Known) -> Result<(), FileError> {
         known.n_synced = known.sha256.is_none().then_some(0);
         self.write(known)
     }
 
     /// Makes sure that the next run can go on with all that came.
-    pub(super) fn settle(&mut self) -> Result<(), ModelError> {
+    pub(super) fn settle(&mut self) -> Result<(), FileError> {
         match (&self.known, self.n_synced()) {
             (Some(known), Some(n)) if n < self.len => {
                 let known = Known { n_synced: Some(self.len), ..known.clone() };
-                self.file.sync_data().map_err(ModelError::file("write", &self.path))?;
+                self.file.sync_data().map_err(FileError::of("write", &self.path))?;
                 self.write(known)
             }
             _ => Ok(()),
@@ -93,16 +94,19 @@ impl Part {
         self.known.as_ref().filter(|known| known.sha256.is_none()).and_then(|known| known.n_synced)
     }
 
-    fn write(&mut self, known: Known) -> Result<(), ModelError> {
+    fn write(&mut self, known: Known) -> Result<(), FileError> {
         if self.known.as_ref() != Some(&known) {
             let text = serde_json::to_vec(&known).expect("texts and numbers become JSON");
-            write_private(&self.known_path, &text).map_err(ModelError::file("write", &self.known_path))?;
+            // The address may hold a password or a signature.
+            let written =
+                WholeFile::create(&self.known_path, PRIVATE).and_then(|file| file.with(&text)?.finish_synced());
+            written.map_err(FileError::of("write", &self.known_path))?;
             self.known = Some(known);
         }
         Ok(())
     }
 
-    pub(super) fn append(&mut self, bytes: &[u8]) -> Result<(), ModelError> {
+    pub(super) fn append(&mut self, bytes: &[u8]) -> Result<(), FileError> {
         let written = self.file.write_all(bytes);
         if written.is_err() {
             // A part of them may be there: the length counts, not what was meant.
@@ -110,7 +114,7 @@ impl Part {
         } else {
             self.len += bytes.len() as u64;
         }
-        written.map_err(ModelError::file("write", &self.path))?;
+        written.map_err(FileError::of("write", &self.path))?;
         let is_due = self.n_synced().is_some_and(|n| self.len - n >= SYNC_EVERY);
         if is_due { self.settle() } else { Ok(()) }
     }
@@ -120,9 +124,9 @@ impl Part {
     }
 
     /// Makes it the file; a power cut leaves either the one or the other.
-    pub(super) fn finish(self, target: &Path) -> Result<(), ModelError> {
-        self.file.sync_all().map_err(ModelError::file("write", &self.path))?;
-        fs::rename(&self.path, target).map_err(ModelError::file("write", target))?;
+    pub(super) fn finish(self, target: &Path) -> Result<(), FileError> {
+        self.file.sync_all().map_err(FileError::of("write", &self.path))?;
+        fs::rename(&self.path, target).map_err(FileError::of("write", target))?;
         if let Some(folder) = target.parent().and_then(|folder| file::open_folder(folder).ok()) {
             // Some systems cannot; the file is there all the same.
             let _ = folder.sync_all();
@@ -132,17 +136,10 @@ impl Part {
     }
 
     /// Nothing of it is of use.
-    pub(super) fn discard(self) -> Result<(), ModelError> {
+    pub(super) fn discard(self) -> Result<(), FileError> {
         let _ = fs::remove_file(&self.known_path);
-        fs::remove_file(&self.path).map_err(ModelError::file("remove", &self.path))
+        fs::remove_file(&self.path).map_err(FileError::of("remove", &self.path))
     }
-}
-
-/// The address may hold a password or a signature.
-fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = WholeFile::create(path, PRIVATE)?;
-    file.write_all(bytes)?;
-    file.finish_synced()
 }
 
 /// Refuses what does not fit beside what has come of it.

@@ -5,7 +5,8 @@
 
 use std::net::IpAddr;
 
-use ureq::Proxy;
+use ipnet::IpNet;
+use ureq::{Proxy, http::Uri};
 
 /// In the order of the client library.
 const NAMES: [&str; 6] = ["ALL_PROXY", "all_proxy", "HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"];
@@ -28,9 +29,8 @@ pub(super) fn of(url: &str, var: impl Fn(&str) -> Option<String>) -> Result<Opti
 /// Whether the host of `url` is in a network, or is a host with a port, that `exception` names.
 fn is_in(url: &str, exception: &str) -> bool {
     let Some((host, port)) = host_and_port(url) else { return false };
-    if let Some((network, n_bits)) = exception.split_once('/') {
-        let (Ok(network), Ok(n_bits), Ok(host)) = (network.parse(), n_bits.parse(), host.parse()) else { return false };
-        return is_in_network(host, network, n_bits);
+    if let Ok(network) = exception.parse::<IpNet>() {
+        return host.parse().is_ok_and(|host: IpAddr| network.contains(&host));
     }
     let Some((other, other_port)) = exception.rsplit_once(':') else { return false };
     let other = other.trim_matches(['[', ']']);
@@ -46,25 +46,10 @@ fn is_below(host: &str, domain: &str) -> bool {
 }
 
 fn host_and_port(url: &str) -> Option<(String, u16)> {
-    let (scheme, rest) = url.split_once("://")?;
-    let authority = rest.split(['/', '?', '#']).next()?.rsplit('@').next()?.to_ascii_lowercase();
-    let usual = if scheme.eq_ignore_ascii_case("https") { 443 } else { 80 };
-    let (host, port) = match authority.rsplit_once(':') {
-        Some((host, port)) if !port.ends_with(']') => (host.to_owned(), port.parse().ok()?),
-        _ => (authority, usual),
-    };
-    Some((host.trim_matches(['[', ']']).to_owned(), port))
-}
-
-fn is_in_network(host: IpAddr, network: IpAddr, n_bits: u32) -> bool {
-    let (host, network, width) = match (host, network) {
-        (IpAddr::V4(host), IpAddr::V4(network)) => (u128::from(host.to_bits()), u128::from(network.to_bits()), 32),
-        (IpAddr::V6(host), IpAddr::V6(network)) => (host.to_bits(), network.to_bits(), 128),
-        _ => return false,
-    };
-    let Some(n_free) = u32::checked_sub(width, n_bits) else { return false };
-    // A shift by the whole width is none.
-    (host ^ network).checked_shr(n_free).unwrap_or_default() == 0
+    let uri: Uri = url.parse().ok()?;
+    let usual = if uri.scheme_str() == Some("https") { 443 } else { 80 };
+    let host = uri.host()?.trim_matches(['[', ']']).to_ascii_lowercase();
+    Some((host, uri.port_u16().unwrap_or(usual)))
 }
 
 #[cfg(test)]

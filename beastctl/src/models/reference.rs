@@ -11,7 +11,6 @@ use crate::text::nearest;
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum Reference {
-    /// One of the catalogue.
     Entry(Box<Entry>),
     /// A file of a repository on the hub.
     Repo {
@@ -19,9 +18,7 @@ pub enum Reference {
         repo: String,
         what: What,
     },
-    /// An address of the web.
     Url(String),
-    /// A file on this disk.
     Path(PathBuf),
 }
 

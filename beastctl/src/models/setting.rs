@@ -2,7 +2,6 @@
 
 use std::{
     env, fs, io,
-    io::Write as _,
     path::{Path, PathBuf},
 };
 
@@ -15,6 +14,7 @@ use beast_launchd::{
 use toml_edit::{DocumentMut, Item, Value};
 
 use super::{error::ModelError, lock::Lock};
+use crate::exit::{FileError, READ};
 
 /// Longer than any configuration.
 const MAX_BYTES: u64 = 1 << 20;
@@ -43,10 +43,10 @@ pub struct Change {
 }
 
 impl Change {
-    pub fn undo(self) -> Result<(), ModelError> {
+    pub fn undo(self) -> Result<(), FileError> {
         match &self.before {
             Some(bytes) => replace(&self.path, bytes),
-            None => fs::remove_file(&self.path).map_err(ModelError::file("remove", &self.path)),
+            None => fs::remove_file(&self.path).map_err(FileError::of("remove", &self.path)),
         }
     }
 }
@@ -55,11 +55,11 @@ impl Change {
 pub fn write(path: &Path, model: &str) -> Result<Change, ModelError> {
     let path = behind_links(path);
     let parent = path.parent().unwrap_or(Path::new("."));
-    fs::create_dir_all(parent).map_err(ModelError::file("make", parent))?;
+    fs::create_dir_all(parent).map_err(FileError::of("make", parent))?;
     let lock = Lock::take(&path)?;
     if fs::metadata(&path).is_ok_and(|meta| meta.permissions().readonly()) {
         // A new file in its place would not ask.
-        return Err(ModelError::file("write", &path)(io::ErrorKind::PermissionDenied.into()));
+        return Err(FileError::of("write", &path)(io::ErrorKind::PermissionDenied.into()).into());
     }
     let before = file::read(&path, MAX_BYTES).ok();
     let mut document = document(&path)?;
@@ -95,18 +95,15 @@ fn like(text: &str, before: &[u8]) -> String {
     format!("{mark}{}", text.trim_start_matches(MARK))
 }
 
-fn replace(path: &Path, bytes: &[u8]) -> Result<(), ModelError> {
-    let replaced = WholeFile::like(path).and_then(|mut file| {
-        file.write_all(bytes)?;
-        file.finish_synced()
-    });
-    replaced.map_err(ModelError::file("write", path))
+fn replace(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
+    let replaced = WholeFile::like(path).and_then(|file| file.with(bytes)?.finish_synced());
+    replaced.map_err(FileError::of("write", path))
 }
 
 fn document(path: &Path) -> Result<DocumentMut, ModelError> {
     let text = match file::read_text(path, MAX_BYTES) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
-        text => text.map_err(ModelError::file("read", path))?,
+        text => text.map_err(FileError::of(READ, path))?,
     };
     text.parse().map_err(|error: toml_edit::TomlError| {
         let line = error.span().map_or(1, |span| text[..span.start].lines().count().max(1));

@@ -34,7 +34,7 @@ fn a_file_that_nobody_may_write_is_left_alone() {
     fs::write(&path, "n_slots = 2\n").unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o444)).unwrap();
     let error = write(&path, "auto").unwrap_err();
-    assert!(matches!(&error, ModelError::File { action: "write", .. }), "{error}");
+    assert!(matches!(&error, ModelError::File(FileError { action: "write", .. })), "{error}");
     assert_eq!(fs::read_to_string(&path).unwrap(), "n_slots = 2\n");
 }
 

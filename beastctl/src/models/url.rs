@@ -1,5 +1,7 @@
 //! URLs: only what redirects and file names need.
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+
 /// Scheme, host and port, in small letters: who gets a secret.
 pub(super) fn origin(url: &str) -> Option<String> {
     let (scheme, rest) = url.split_once("://")?;
@@ -45,7 +47,7 @@ pub fn is_web(text: &str) -> bool {
 pub(super) fn file_name(url: &str) -> Option<String> {
     let path = url.split(['?', '#']).next()?.split_once("://")?.1;
     let (_, name) = path.rsplit_once('/')?;
-    String::from_utf8(decoded(name)).ok()
+    percent_decode_str(name).decode_utf8().ok().map(String::from)
 }
 
 /// Without the query, which may hold a signature or a password; for people.
@@ -62,29 +64,8 @@ pub fn shown(url: &str) -> String {
 
 /// A path for an address: all but the usual letters as `%20`.
 pub(super) fn encoded(path: &str) -> String {
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte);
-    path.bytes()
-        .map(|byte| if is_plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
-        .collect()
-}
-
-fn decoded(text: &str) -> Vec<u8> {
-    let bytes = text.as_bytes();
-    let (mut out, mut at) = (Vec::new(), 0);
-    while at < bytes.len() {
-        let hex = (bytes[at] == b'%').then(|| text.get(at + 1..at + 3)).flatten();
-        match hex.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
-            Some(byte) => {
-                out.push(byte);
-                at += 3;
-            }
-            None => {
-                out.push(bytes[at]);
-                at += 1;
-            }
-        }
-    }
-    out
+    const UNUSUAL: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/');
+    utf8_percent_encode(path, &UNUSUAL).to_string()
 }
 
 #[cfg(test)]

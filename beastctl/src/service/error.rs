@@ -9,7 +9,7 @@ use std::{
 use beast_launchd::{PlistError, systemd::UnitError};
 
 use crate::{
-    exit::{self, Failing, advice},
+    exit::{self, Failing, FileError, advice},
     settings::SettingsError,
     text::quoted,
     wait::WaitError,
@@ -20,7 +20,6 @@ const WITHOUT: &str = "do without a service, because beastctl starts beastd on d
 
 #[derive(Debug, thiserror::Error)]
 pub enum ServiceError {
-    /// See [`WaitError`].
     #[error(transparent)]
     Wait(#[from] WaitError),
     /// No property list can describe it.
@@ -32,10 +31,8 @@ pub enum ServiceError {
     /// The program that talks to the manager cannot be started.
     #[error("cannot run {program}")]
     NoProgram { program: String, source: io::Error },
-    /// It says no.
     #[error("`{command}` failed ({status}){}", said(.words))]
     Failed { command: String, status: String, words: String },
-    /// It does not end.
     #[error("`{command}` did not finish within {}", humantime::format_duration(*.limit))]
     Slow { command: String, limit: Duration },
     /// The system has no manager for this user, at least not here.
@@ -59,7 +56,6 @@ pub enum ServiceError {
     /// beastd does not say what it would do with them.
     #[error(transparent)]
     Settings(SettingsError),
-    /// There is no service.
     #[error("beastd is not installed as a service: beastctl has written no {}", .0.display())]
     NotInstalled(PathBuf),
     /// There is one that does not listen.
@@ -68,12 +64,8 @@ pub enum ServiceError {
     /// The same, and the system has given up because beastd failed again and again.
     #[error("the service stopped because beastd failed: nothing listens on {}", .socket.display())]
     Failing { socket: PathBuf, words: &'static str },
-    /// A file cannot be read.
-    #[error("cannot read {}", .path.display())]
-    Read { path: PathBuf, source: io::Error },
-    /// A file or folder cannot be changed.
-    #[error("cannot {what} {}", .path.display())]
-    Write { what: &'static str, path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    File(#[from] FileError),
 }
 
 fn said(words: &str) -> String {
@@ -126,8 +118,7 @@ impl Failing for ServiceError {
             ServiceError::NotInstalled(_) => "beastctl service install".into(),
             ServiceError::Stopped(_) => "beastctl service start".into(),
             ServiceError::Failing { words, .. } => format!("{words}, fix that, then beastctl service start"),
-            ServiceError::Read { path, source } => advice::reading(path, source),
-            ServiceError::Write { path, source, .. } => advice::writing(path, source),
+            ServiceError::File(error) => return error.hint(),
         })
     }
 

@@ -12,7 +12,7 @@ use beast_launchd::{
     whole::{self, PUBLIC},
 };
 
-use super::error::ServiceError;
+use crate::exit::{FileError, READ, remove_file};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Found {
@@ -22,14 +22,13 @@ pub(super) enum Found {
 }
 
 /// A link is somebody's own way to provide the file, so it is theirs wherever it leads.
-pub(super) fn look(path: &Path) -> Result<Found, ServiceError> {
-    let failed = |source| ServiceError::Read { path: path.to_owned(), source };
+pub(super) fn look(path: &Path) -> Result<Found, FileError> {
     match path.symlink_metadata() {
         // Also where a file is in the place of a folder: that is told by whoever wants to write.
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
             return Ok(Found::Nothing);
         }
-        Err(error) => return Err(failed(error)),
+        Err(error) => return Err(FileError::of(READ, path)(error)),
         Ok(metadata) if !metadata.is_file() => return Ok(Found::Foreign),
         Ok(_) => {}
     }
@@ -38,8 +37,8 @@ pub(super) fn look(path: &Path) -> Result<Found, ServiceError> {
 }
 
 /// Whosever it is.
-pub(super) fn read(path: &Path) -> Result<String, ServiceError> {
-    let bytes = file::read(path, 1 << 20).map_err(|source| ServiceError::Read { path: path.to_owned(), source })?;
+pub(super) fn read(path: &Path) -> Result<String, FileError> {
+    let bytes = file::read(path, 1 << 20).map_err(FileError::of(READ, path))?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
@@ -64,7 +63,7 @@ enum Before {
 
 impl Written {
     /// Writes all of them, or leaves everything as it was.
-    pub(super) fn all(texts: &[Text]) -> Result<Self, ServiceError> {
+    pub(super) fn all(texts: &[Text]) -> Result<Self, FileError> {
         let mut written = Self::default();
         for text in texts {
             if let Err(error) = written.one(text) {
@@ -75,15 +74,15 @@ impl Written {
         Ok(written)
     }
 
-    fn one(&mut self, Text { path, text }: &Text) -> Result<(), ServiceError> {
+    fn one(&mut self, Text { path, text }: &Text) -> Result<(), FileError> {
         let folder = path.parent().expect("a file of a service lies in a folder");
-        fs::create_dir_all(folder).map_err(|source| failed("create the folder", folder, source))?;
+        fs::create_dir_all(folder).map_err(FileError::of("create the folder", folder))?;
         let before = match look(path)? {
             Found::Nothing => Before::Nothing,
             Found::Ours(text) => Before::Ours(text),
             Found::Foreign => {
                 let copy = free_name(path);
-                fs::rename(path, &copy).map_err(|source| failed("rename", path, source))?;
+                fs::rename(path, &copy).map_err(FileError::of("rename", path))?;
                 Before::Foreign(copy)
             }
         };
@@ -92,21 +91,19 @@ impl Written {
     }
 
     /// Removes one of ours; the way back writes it again.
-    pub(super) fn without(&mut self, path: &Path) -> Result<(), ServiceError> {
+    pub(super) fn without(&mut self, path: &Path) -> Result<(), FileError> {
         if let Found::Ours(text) = look(path)? {
             self.before.push((path.to_owned(), Before::Ours(text)));
-            remove(path)?;
+            remove_file(path)?;
         }
         Ok(())
     }
 
     /// Somebody else's files, under the names that they have now.
-    pub(super) fn copies(&self) -> Vec<&Path> {
-        let copies = self.before.iter().filter_map(|(_, before)| match before {
-            Before::Foreign(copy) => Some(copy.as_path()),
-            Before::Nothing | Before::Ours(_) => None,
-        });
-        copies.collect()
+    pub(super) fn copies(&self) -> Vec<PathBuf> {
+        let copy =
+            |(_, before): &(_, Before)| if let Before::Foreign(copy) = before { Some(copy.clone()) } else { None };
+        self.before.iter().filter_map(copy).collect()
     }
 
     /// As it was before, as far as the system lets us; why it has to be undone is told already.
@@ -121,22 +118,16 @@ impl Written {
     }
 }
 
-pub(super) fn remove(path: &Path) -> Result<(), ServiceError> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != ErrorKind::NotFound => Err(failed("remove", path, error)),
-        _ => Ok(()),
-    }
-}
-
-/// A folder for nobody but its owner, as far as it is not there yet.
-pub(super) fn private_folder(folder: &Path) -> Result<(), ServiceError> {
+/// The folder of a file or socket, for nobody but its owner, as far as it is not there yet.
+pub(super) fn private_folder_of(path: &Path) -> Result<(), FileError> {
+    let folder = path.parent().unwrap_or(Path::new("/"));
     let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
-    made.map_err(|source| failed("create the folder", folder, source))
+    made.map_err(FileError::of("create the folder", folder))
 }
 
 /// Whoever reads it meanwhile finds the old file or the new one.
-fn write(path: &Path, text: &str) -> Result<(), ServiceError> {
-    whole::write(path, text.as_bytes(), PUBLIC).map_err(|source| failed("write", path, source))
+fn write(path: &Path, text: &str) -> Result<(), FileError> {
+    whole::write(path, text.as_bytes(), PUBLIC).map_err(FileError::of("write", path))
 }
 
 fn free_name(path: &Path) -> PathBuf {
@@ -145,8 +136,4 @@ fn free_name(path: &Path) -> PathBuf {
     let names = (1..).map(|n| if n == 1 { format!("{name}.before-beast") } else { format!("{name}.before-beast.{n}") });
     let mut copies = names.map(|name| path.with_file_name(name));
     copies.find(|copy| copy.symlink_metadata().is_err()).expect("there are more numbers than files")
-}
-
-fn failed(what: &'static str, path: &Path, source: io::Error) -> ServiceError {
-    ServiceError::Write { what, path: path.to_owned(), source }
 }

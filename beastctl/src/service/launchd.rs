@@ -6,8 +6,8 @@ use beast_launchd::{LABEL, Service, plist, program_of, socket_of};
 
 use super::{
     error::ServiceError,
-    files::{Text, private_folder},
-    manager::{Manager, State, folder},
+    files::{Text, private_folder_of},
+    manager::{Manager, State},
     program::{LONG, Program, QUICK},
 };
 
@@ -15,6 +15,9 @@ use super::{
 const HINT: &str = "log in at the Mac's own screen";
 /// `launchctl` is asked again and again; a start takes a few of its milliseconds.
 const PACE: std::time::Duration = std::time::Duration::from_millis(50);
+
+/// `EINPROGRESS` on macOS, which `launchctl` ends with.
+const IN_PROGRESS: i32 = 36;
 
 /// `launchctl`, whose domain it is, and the folder of the property lists.
 #[derive(Debug)]
@@ -47,6 +50,15 @@ impl Launchd<'_> {
         // One that was disabled once cannot be loaded, and launchd would give a number as its reason.
         self.launchctl.run(&["enable", &self.target()], QUICK)?;
         self.launchctl.run(&["bootstrap".as_ref(), self.domain().as_ref(), self.file().as_os_str()], QUICK)?;
+        Ok(())
+    }
+
+    /// Starts it now, so that a mistake in the configuration is seen in its log and not by the next request.
+    fn kickstart(&self) -> Result<(), ServiceError> {
+        if self.loaded()?.as_deref().and_then(pid_of).is_some() {
+            return Ok(());
+        }
+        self.launchctl.run(&["kickstart", &self.target()], QUICK)?;
         Ok(())
     }
 
@@ -87,11 +99,6 @@ impl Manager for Launchd<'_> {
         vec![self.file()]
     }
 
-    /// Homebrew has services of its own, under names of its own.
-    fn packaged(&self) -> Option<Vec<PathBuf>> {
-        None
-    }
-
     fn socket_of(&self, text: &str) -> Option<PathBuf> {
         socket_of(text)
     }
@@ -104,25 +111,15 @@ impl Manager for Launchd<'_> {
         Ok(vec![Text { path: self.file(), text: plist(service)? }])
     }
 
-    /// There is one file.
-    fn retire(&self, _: &[PathBuf]) -> Result<(), ServiceError> {
-        Ok(())
-    }
-
     /// launchd makes neither the folder of a socket nor that of a log.
     fn prepare(&self, service: &Service) -> Result<(), ServiceError> {
-        private_folder(folder(&service.socket))?;
-        service.http.socket.as_deref().map_or(Ok(()), |socket| private_folder(folder(socket)))?;
-        private_folder(folder(&service.log))
+        let places = [Some(&service.socket), service.http.socket.as_ref(), Some(&service.log)];
+        Ok(places.into_iter().flatten().try_for_each(|path| private_folder_of(path))?)
     }
 
     fn check(&self) -> Result<(), ServiceError> {
         let said = self.launchctl.ask(&["print", &self.domain()], QUICK)?;
-        if said.status.success() {
-            return Ok(());
-        }
-        let (status, words) = (said.status.to_string(), said.words());
-        Err(ServiceError::NoManager { manager: "launchd", hint: HINT, command: said.command, status, words })
+        if said.status.success() { Ok(()) } else { Err(said.without_manager(self.name(), HINT)) }
     }
 
     fn state(&self) -> Result<State, ServiceError> {
@@ -137,10 +134,6 @@ impl Manager for Launchd<'_> {
             pid: loaded.as_deref().and_then(pid_of),
             has_failed: loaded.as_deref().is_some_and(|text| pid_of(text).is_none() && has_failed(text)),
         })
-    }
-
-    fn load(&self) -> Result<(), ServiceError> {
-        self.start()
     }
 
     fn start(&self) -> Result<(), ServiceError> {
@@ -179,22 +172,5 @@ impl Manager for Launchd<'_> {
             Err(ServiceError::NoProgram { .. }) => Ok(()),
             outcome => outcome,
         }
-    }
-
-    /// launchd has forgotten it with `bootout`.
-    fn forget(&self) {}
-}
-
-/// `EINPROGRESS` on macOS, which `launchctl` ends with.
-const IN_PROGRESS: i32 = 36;
-
-impl Launchd<'_> {
-    /// Starts it now, so that a mistake in the configuration is seen in its log and not by the next request.
-    fn kickstart(&self) -> Result<(), ServiceError> {
-        if self.loaded()?.as_deref().and_then(pid_of).is_some() {
-            return Ok(());
-        }
-        self.launchctl.run(&["kickstart", &self.target()], QUICK)?;
-        Ok(())
     }
 }

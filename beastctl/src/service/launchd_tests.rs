@@ -52,7 +52,7 @@ impl Mac {
     fn manager(&self) -> Launchd<'_> {
         // Given to a shell to read: a program that was just written may be held open by another test's child.
         let script = self.dir.path().join("launchctl");
-        let launchctl = Program::new("launchctl", &self.wait).replaced(&["/bin/sh", script.to_str().unwrap()]);
+        let launchctl = Program::new(&["launchctl"], &self.wait).replaced(&["/bin/sh", script.to_str().unwrap()]);
         Launchd { launchctl, folder: self.dir.path().join("Library/LaunchAgents"), uid: 501 }
     }
 

@@ -1,6 +1,6 @@
 //! The interface to a service manager.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use beast_launchd::Service;
 
@@ -18,7 +18,9 @@ pub(super) trait Manager {
 
     /// Those of a package, when this user has enabled them and ours are not in their place. Nothing of them is written
     /// or removed.
-    fn packaged(&self) -> Option<Vec<PathBuf>>;
+    fn packaged(&self) -> Option<Vec<PathBuf>> {
+        None
+    }
 
     /// Where the first of these files says that it listens.
     fn socket_of(&self, text: &str) -> Option<PathBuf>;
@@ -30,19 +32,24 @@ pub(super) trait Manager {
     fn texts(&self, service: &Service) -> Result<Vec<Text>, ServiceError>;
 
     /// Some of these files are not needed any more: the system forgets what they made it do, before they go.
-    fn retire(&self, files: &[PathBuf]) -> Result<(), ServiceError>;
+    fn retire(&self, _files: &[PathBuf]) -> Result<(), ServiceError> {
+        Ok(())
+    }
 
     /// Makes what the manager does not make by itself.
-    fn prepare(&self, service: &Service) -> Result<(), ServiceError>;
+    fn prepare(&self, _service: &Service) -> Result<(), ServiceError> {
+        Ok(())
+    }
 
     /// Whether it serves this user.
     fn check(&self) -> Result<(), ServiceError>;
 
-    /// What it knows of the service.
     fn state(&self) -> Result<State, ServiceError>;
 
     /// Reads the files anew, and listens now and after each login.
-    fn load(&self) -> Result<(), ServiceError>;
+    fn load(&self) -> Result<(), ServiceError> {
+        self.start()
+    }
 
     /// Listens.
     fn start(&self) -> Result<(), ServiceError>;
@@ -58,7 +65,7 @@ pub(super) trait Manager {
 
     /// The files are gone, or disabled: nothing of them is to be remembered. Nothing depends on this, so it cannot
     /// fail.
-    fn forget(&self);
+    fn forget(&self) {}
 }
 
 /// What a manager knows of the service.
@@ -74,7 +81,6 @@ pub(super) struct State {
 }
 
 impl State {
-    /// In a word.
     pub(super) fn word(self) -> &'static str {
         match self {
             State { pid: Some(_), .. } => "running",
@@ -82,9 +88,4 @@ impl State {
             _ => "stopped",
         }
     }
-}
-
-/// The folder of a file, which every file of a service and every socket has.
-pub(super) fn folder(path: &Path) -> &Path {
-    path.parent().unwrap_or(Path::new("/"))
 }

@@ -8,11 +8,7 @@ mod program;
 mod systemd;
 mod verbs;
 
-use std::{
-    env,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{path::Path, time::Duration};
 
 use beast_launchd::{REST_OF_THE_END, Service, paths};
 
@@ -31,6 +27,7 @@ use crate::{
     exit::{During as _, Result},
     numbers::time,
     output::{json_line, one_line},
+    program::lasting,
     settings::{Settings, SettingsError},
     start, stop,
     wait::Wait,
@@ -78,11 +75,13 @@ pub(super) fn run(context: &Context, verb: &ServiceVerb) -> Result<()> {
 fn manager(wait: &Wait) -> Result<Box<dyn Manager + '_>> {
     Ok(match cfg!(target_os = "macos") {
         true => Box::new(Launchd {
-            launchctl: Program::new("launchctl", wait),
+            launchctl: Program::new(&["launchctl"], wait),
             folder: paths::agents_dir()?,
             uid: rustix::process::geteuid().as_raw(),
         }),
-        false => Box::new(Systemd { systemctl: Program::new("systemctl", wait), folder: paths::units_dir()? }),
+        false => {
+            Box::new(Systemd { systemctl: Program::new(&["systemctl", "--user"], wait), folder: paths::units_dir()? })
+        }
     })
 }
 
@@ -174,14 +173,6 @@ fn say(context: &Context, text: &str) -> Result<()> {
         context.console.print(text)?;
     }
     Ok(())
-}
-
-/// A program may be found under a name that lasts longer than its place, which Homebrew changes with each version.
-fn lasting(program: PathBuf) -> PathBuf {
-    let Ok(real) = program.canonicalize() else { return program };
-    let path = env::var_os("PATH").unwrap_or_default();
-    let named = env::split_paths(&path).filter(|folder| folder.is_absolute()).map(|folder| folder.join("beastd"));
-    named.into_iter().find(|named| named.canonicalize().is_ok_and(|named| named == real)).unwrap_or(program)
 }
 
 #[cfg(test)]

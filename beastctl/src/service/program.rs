@@ -22,7 +22,7 @@ pub(super) const LONG: Duration = Duration::from_secs(150);
 /// `systemctl --user` or `launchctl`.
 #[derive(Debug)]
 pub(super) struct Program<'a> {
-    name: &'static str,
+    name: &'static [&'static str],
     /// What is started, which tests replace.
     command: Vec<String>,
     wait: &'a Wait,
@@ -42,14 +42,20 @@ impl Said {
         ServiceError::Failed { command: self.command, status: self.status.to_string(), words }
     }
 
-    pub(super) fn words(&self) -> String {
+    pub(super) fn without_manager(self, manager: &'static str, hint: &'static str) -> ServiceError {
+        let words = self.words();
+        ServiceError::NoManager { manager, hint, command: self.command, status: self.status.to_string(), words }
+    }
+
+    fn words(&self) -> String {
         one_line(if self.stderr.trim().is_empty() { &self.stdout } else { &self.stderr })
     }
 }
 
 impl<'a> Program<'a> {
-    pub(super) fn new(name: &'static str, wait: &'a Wait) -> Self {
-        Self { name, command: vec![name.into()], wait }
+    /// With the arguments that all calls have.
+    pub(super) fn new(name: &'static [&'static str], wait: &'a Wait) -> Self {
+        Self { name, command: name.iter().map(ToString::to_string).collect(), wait }
     }
 
     #[cfg(test)]
@@ -69,7 +75,8 @@ impl<'a> Program<'a> {
 
     pub(super) fn ask<S: AsRef<OsStr>>(&self, arguments: &[S], limit: Duration) -> Result<Said, ServiceError> {
         let words = arguments.iter().map(|argument| quoted_word(argument.as_ref()));
-        let command = std::iter::once(self.name.to_owned()).chain(words).collect::<Vec<_>>().join(" ");
+        let name = self.name.iter().map(ToString::to_string);
+        let command = name.chain(words).collect::<Vec<_>>().join(" ");
         let ran = program::run(
             Command::new(&self.command[0])
                 .args(&self.command[1..])
@@ -86,7 +93,7 @@ impl<'a> Program<'a> {
             Err(RunError::Wait(error)) => Err(error.into()),
             Err(RunError::Slow(limit)) => Err(ServiceError::Slow { command, limit }),
             Err(RunError::Start(source) | RunError::Read(source)) => {
-                Err(ServiceError::NoProgram { program: self.name.into(), source })
+                Err(ServiceError::NoProgram { program: self.name[0].into(), source })
             }
         }
     }

@@ -1,6 +1,6 @@
 //! systemd for one user: `systemctl --user`.
 
-use std::{fs, path::PathBuf};
+use std::path::PathBuf;
 
 use beast_launchd::{
     Service, packaged_in, paths,
@@ -13,8 +13,9 @@ use super::{
     error::ServiceError,
     files::Text,
     manager::{Manager, State},
-    program::{LONG, Program, QUICK, Said},
+    program::{LONG, Program, QUICK},
 };
+use crate::exit::remove_file;
 
 /// What helps when there is no manager: after `su` or in a container there is none, after a login there is.
 const HINT: &str =
@@ -31,13 +32,18 @@ pub(super) struct Systemd<'a> {
 }
 
 impl Systemd<'_> {
-    fn run(&self, arguments: &[&str]) -> Result<Said, ServiceError> {
-        self.systemctl.run(&with_user(arguments), LONG)
+    fn run(&self, arguments: &[&str]) -> Result<(), ServiceError> {
+        self.systemctl.run(arguments, LONG).map(drop)
+    }
+
+    /// Does this with all sockets.
+    fn run_for_sockets(&self, verb: &[&str]) -> Result<(), ServiceError> {
+        self.run(&[verb, &self.sockets()].concat())
     }
 
     /// For what may fail without harm, such as forgetting failures that never were.
     fn try_to(&self, arguments: &[&str]) {
-        let _ = self.systemctl.ask(&with_user(arguments), QUICK);
+        let _ = self.systemctl.ask(arguments, QUICK);
     }
 
     /// After too many failures in a row, systemd starts nothing until it is told to forget them.
@@ -45,37 +51,24 @@ impl Systemd<'_> {
         self.try_to(&[&["reset-failed"], &self.sockets()[..], &[SERVICE_UNIT]].concat());
     }
 
-    /// The units of the HTTP endpoint that are there; a link or a folder counts too, so that it is found to be somebody
-    /// else's.
-    fn http_sockets(&self) -> Vec<&'static str> {
-        let mut units = vec![HTTP_SOCKET_UNIT, OLLAMA_SOCKET_UNIT];
-        units.retain(|unit| self.folder.join(unit).symlink_metadata().is_ok());
+    /// Those of the HTTP endpoint only where they are; a link or a folder counts too, so that it is found to be
+    /// somebody else's.
+    fn sockets(&self) -> Vec<&'static str> {
+        let mut units = vec![SOCKET_UNIT, HTTP_SOCKET_UNIT, OLLAMA_SOCKET_UNIT];
+        units.retain(|unit| *unit == SOCKET_UNIT || self.folder.join(unit).symlink_metadata().is_ok());
         units
     }
 
-    fn sockets(&self) -> Vec<&'static str> {
-        [vec![SOCKET_UNIT], self.http_sockets()].concat()
-    }
-
-    fn show(&self, unit: &str) -> Result<Shown, ServiceError> {
+    fn show(&self, unit: &str) -> Result<String, ServiceError> {
         let properties = "--property=ActiveState,UnitFileState,MainPID";
-        let said = self.systemctl.run(&with_user(&["show", properties, unit]), QUICK)?;
-        Ok(Shown(said.stdout))
+        Ok(self.systemctl.run(&["show", properties, unit], QUICK)?.stdout)
     }
 }
 
-fn with_user<'a>(arguments: &[&'a str]) -> Vec<&'a str> {
-    [&["--user"], arguments].concat()
-}
-
-/// Lines `NAME=VALUE`.
-struct Shown(String);
-
-impl Shown {
-    fn value(&self, name: &str) -> &str {
-        let values = self.0.lines().filter_map(|line| line.split_once('='));
-        values.into_iter().find(|(key, _)| *key == name).map(|(_, value)| value).unwrap_or_default()
-    }
+/// The value in lines `NAME=VALUE`.
+fn value<'a>(shown: &'a str, name: &str) -> &'a str {
+    let mut values = shown.lines().filter_map(|line| line.split_once('='));
+    values.find(|(key, _)| *key == name).map(|(_, value)| value).unwrap_or_default()
 }
 
 impl Manager for Systemd<'_> {
@@ -113,53 +106,41 @@ impl Manager for Systemd<'_> {
 
     fn retire(&self, files: &[PathBuf]) -> Result<(), ServiceError> {
         let units: Vec<_> = files.iter().filter_map(|file| file.file_name()?.to_str()).collect();
-        self.run(&[&["disable", "--now"], &units[..]].concat())?;
-        Ok(())
-    }
-
-    /// systemd makes the folder of the socket, and keeps what is said in its journal.
-    fn prepare(&self, _: &Service) -> Result<(), ServiceError> {
-        Ok(())
+        self.run(&[&["disable", "--now"], &units[..]].concat())
     }
 
     fn check(&self) -> Result<(), ServiceError> {
-        let said = self.systemctl.ask(&with_user(&["show", "--property=Version"]), QUICK)?;
-        if said.status.success() {
-            return Ok(());
-        }
-        let (status, words) = (said.status.to_string(), said.words());
-        Err(ServiceError::NoManager { manager: "systemd", hint: HINT, command: said.command, status, words })
+        let said = self.systemctl.ask(&["show", "--property=Version"], QUICK)?;
+        if said.status.success() { Ok(()) } else { Err(said.without_manager(self.name(), HINT)) }
     }
 
     fn state(&self) -> Result<State, ServiceError> {
         self.check()?;
         let (socket, service) = (self.show(SOCKET_UNIT)?, self.show(SERVICE_UNIT)?);
         Ok(State {
-            is_enabled: socket.value("UnitFileState") == "enabled",
-            is_listening: socket.value("ActiveState") == "active",
+            is_enabled: value(&socket, "UnitFileState") == "enabled",
+            is_listening: value(&socket, "ActiveState") == "active",
             // The socket fails with its service, once that has failed too often in a row.
-            has_failed: [&socket, &service].iter().any(|unit| unit.value("ActiveState") == "failed"),
-            pid: service.value("MainPID").parse().ok().filter(|pid| *pid != 0),
+            has_failed: [&socket, &service].iter().any(|unit| value(unit, "ActiveState") == "failed"),
+            pid: value(&service, "MainPID").parse().ok().filter(|pid| *pid != 0),
         })
     }
 
     fn load(&self) -> Result<(), ServiceError> {
         self.run(&["daemon-reload"])?;
         self.forget_failures();
-        self.run(&[&["enable", "--now"], &self.sockets()[..]].concat())?;
-        Ok(())
+        self.run_for_sockets(&["enable", "--now"])
     }
 
     fn start(&self) -> Result<(), ServiceError> {
         self.forget_failures();
-        self.run(&[&["start"], &self.sockets()[..]].concat())?;
-        Ok(())
+        self.run_for_sockets(&["start"])
     }
 
     fn stop(&self) -> Result<(), ServiceError> {
         // All in one job: the socket goes last, and starts nothing while its own end is decided.
         let units = [&["stop"], &self.sockets()[..], &[SERVICE_UNIT]].concat();
-        let said = self.systemctl.ask(&with_user(&units), LONG)?;
+        let said = self.systemctl.ask(&units, LONG)?;
         // What systemd does not know, because somebody has removed its file, does not run; the other one is stopped all
         // the same.
         if said.status.success() || said.status.code() == Some(NOT_LOADED) { Ok(()) } else { Err(said.failed()) }
@@ -170,8 +151,7 @@ impl Manager for Systemd<'_> {
         // systemd sends SIGTERM and waits. Its socket listens meanwhile: who calls now is served by the new process.
         // That one is started at once, so that a mistake in the configuration is told here, and not to the next
         // request.
-        self.run(&["restart", SERVICE_UNIT])?;
-        Ok(())
+        self.run(&["restart", SERVICE_UNIT])
     }
 
     fn unload(&self) -> Result<(), ServiceError> {
@@ -179,20 +159,13 @@ impl Manager for Systemd<'_> {
         if checked.is_ok() {
             self.stop()?;
             if self.folder.join(SOCKET_UNIT).symlink_metadata().is_ok() || self.packaged().is_some() {
-                self.run(&[&["disable"], &self.sockets()[..]].concat())?;
-                return Ok(());
+                return self.run_for_sockets(&["disable"]);
             }
         }
         // Without a manager nothing of it runs, and without its unit nothing can be disabled; what `enable` has made is
         // a link.
         for unit in self.sockets() {
-            let link = self.folder.join(ENABLED_IN).join(unit);
-            match fs::remove_file(&link) {
-                Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
-                    return Err(ServiceError::Write { what: "remove", path: link, source });
-                }
-                _ => {}
-            }
+            remove_file(&self.folder.join(ENABLED_IN).join(unit))?;
         }
         match checked {
             // A systemctl that hangs or is broken says nothing about the manager.

@@ -7,12 +7,14 @@ use serde_json::{Value, json};
 
 use super::{
     error::ServiceError,
-    files::{Found, Written, look, read, remove},
+    files::{Found, Written, look, read},
     manager::{Manager, State},
 };
-use crate::{exit::Result, output::Facts};
+use crate::{
+    exit::{Result, remove_file},
+    output::Facts,
+};
 
-/// What `install` did.
 #[derive(Debug)]
 pub(super) struct Installed {
     pub(super) files: Vec<PathBuf>,
@@ -52,17 +54,16 @@ pub(super) fn install(
         manager.retire(&stale)?;
     }
     let mut written = if is_new { Written::all(&texts)? } else { Written::default() };
-    if let Err(error) = stale.iter().try_for_each(|file| written.without(file)) {
-        take_back(way_back, written, is_new, was_there && state.is_listening);
-        return Err(error.into());
-    }
-    let copies = written.copies().into_iter().map(Path::to_owned).collect();
-    let loaded = make_way(manager, service, is_new, state, end).and_then(|()| Ok(manager.load()?));
-    if let Err(error) = loaded {
+    let go_on = || -> Result<()> {
+        stale.iter().try_for_each(|file| written.without(file))?;
+        make_way(manager, service, is_new, state, end)?;
+        Ok(manager.load()?)
+    };
+    if let Err(error) = go_on() {
         take_back(way_back, written, is_new, was_there && state.is_listening);
         return Err(error);
     }
-    Ok(Installed { files, copies, is_new, was_there })
+    Ok(Installed { files, copies: written.copies(), is_new, was_there })
 }
 
 /// The service of a package is there already. Only where it is the one that would be installed: with ours in its place,
@@ -119,13 +120,11 @@ fn take_back(manager: &dyn Manager, written: Written, is_new: bool, was_listenin
     }
 }
 
-/// What `uninstall` did.
 #[derive(Debug)]
 pub(super) enum Removed {
     Files(Vec<PathBuf>),
     /// Its first file stays, which is a package's.
     Disabled(PathBuf),
-    /// There was no service.
     Nothing(PathBuf),
 }
 
@@ -146,18 +145,24 @@ pub(super) fn uninstall(manager: &dyn Manager) -> Result<Removed, ServiceError> 
     }
     manager.unload()?;
     for file in &ours {
-        remove(file)?;
+        remove_file(file)?;
     }
     manager.forget();
     Ok(Removed::Files(ours))
 }
 
 pub(super) fn start(manager: &dyn Manager, end: impl Fn(&Path) -> Result<()>) -> Result<PathBuf> {
+    let socket = cleared(manager, end)?;
+    manager.start()?;
+    Ok(socket)
+}
+
+/// The socket, which no daemon that was started by hand holds any more.
+fn cleared(manager: &dyn Manager, end: impl Fn(&Path) -> Result<()>) -> Result<PathBuf> {
     let Present { socket, .. } = installed(manager)?;
     if !manager.state()?.is_listening {
         end(&socket)?;
     }
-    manager.start()?;
     Ok(socket)
 }
 
@@ -168,10 +173,7 @@ pub(super) fn stop(manager: &dyn Manager) -> Result<(), ServiceError> {
 }
 
 pub(super) fn restart(manager: &dyn Manager, end: impl Fn(&Path) -> Result<()>) -> Result<()> {
-    let Present { socket, .. } = installed(manager)?;
-    if !manager.state()?.is_listening {
-        end(&socket)?;
-    }
+    cleared(manager, end)?;
     Ok(manager.restart()?)
 }
 

@@ -133,7 +133,7 @@ fn hint_at_file(words: &[String], console: Console) {
 }
 
 /// Waiting silently for input looks like a hang.
-fn hint_at_stdin(wait: &Wait, console: Console) {
+pub(crate) fn hint_at_stdin(wait: &Wait, console: Console) {
     if !console.stderr_is_terminal || console.is_quiet {
         return;
     }

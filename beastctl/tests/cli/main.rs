@@ -11,6 +11,7 @@ mod chat;
 mod chat_pipe;
 mod completions;
 mod conversations;
+mod decide;
 mod doctor;
 mod editing;
 mod ends;

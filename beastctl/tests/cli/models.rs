@@ -64,7 +64,7 @@ fn one_is_shown_with_all_that_is_known() {
     let beast = Beast::new();
     expect![[r#"
         exit 0
-        out: "name      lfm2-2.6b\nfor       the default: summaries, commit messages, questions about a text\nsize      1.6 GB\nlicence   LFM Open License v1.0\ntext      https://huggingface.co/LiquidAI/LFM2-2.6B-GGUF/blob/main/LICENSE\nsampling  --temp 0.3, --min-p 0.15, repeat penalty 1.05\ndraft     lfm2-350m\nsource    https://huggingface.co/LiquidAI/LFM2-2.6B-GGUF/resolve/main/LFM2-2.6B-Q4_K_M.gguf\nstate     not on disk; try: beastctl models pull lfm2-2.6b\n"
+        out: "name      lfm2-2.6b\nfor       the default: summaries, commit messages, questions about a text\nsize      1.6 GB\nlicence   LFM Open License v1.0\ntext      https://huggingface.co/LiquidAI/LFM2-2.6B-GGUF/blob/main/LICENSE\nsampling  --temp 0.3, --min-p 0.15, --repeat-penalty 1.05\ndraft     lfm2-350m\nsource    https://huggingface.co/LiquidAI/LFM2-2.6B-GGUF/resolve/main/LFM2-2.6B-Q4_K_M.gguf\nstate     not on disk; try: beastctl models pull lfm2-2.6b\n"
         err: "#]]
     .assert_eq(&run(&beast, &["show", "lfm2-2.6b"]).report());
     model(&beast, "my model.gguf");

@@ -42,6 +42,20 @@ pub(super) struct Marked {
 }
 
 impl Marked {
+    /// Appends an open place to the last message, for text that varies while everything around it stays the same.
+    pub(super) fn open(&mut self) {
+        if let Some(last) = self.messages.last_mut() {
+            last.content += &open_place();
+        }
+    }
+
+    /// Tokens of the rendered text before and after the open place. `None` unless it occurs exactly once.
+    pub(super) fn around(&self, text: &str, vocab: &dyn Vocab, adds_bos: bool) -> Option<(Vec<Token>, Vec<Token>)> {
+        let place = open_place();
+        let (head, foot) = text.split_once(&place).filter(|(_, foot)| !foot.contains(&place))?;
+        Some((self.tokenize(head, vocab, adds_bos), self.tokenize(foot, vocab, false)))
+    }
+
     /// Tokens of the rendered text; `adds_bos` says whether to prepend BOS.
     pub(super) fn tokenize(&self, text: &str, vocab: &dyn Vocab, adds_bos: bool) -> Vec<Token> {
         let mut tokens = Vec::new();
@@ -55,6 +69,11 @@ impl Marked {
         }
         tokens
     }
+}
+
+/// No number, so no mark.
+fn open_place() -> String {
+    format!("{EDGE}open{EDGE}")
 }
 
 struct Marks<'a> {

@@ -6,6 +6,7 @@ mod marks;
 mod overflow;
 mod raw;
 mod rendering;
+pub mod scored;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -113,6 +114,7 @@ impl Admission {
             shared,
             sampling,
             n_logprobs: request.logprobs.map(|n| n as usize),
+            wanted: Vec::new(),
             n_max_tokens,
             stop: request.stop.clone(),
             ignore_eos: request.ignore_eos,

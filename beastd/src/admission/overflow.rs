@@ -24,9 +24,9 @@ const ANSWER_SHARE: usize = 4;
 /// Tokenizing more than this just to refuse it takes seconds.
 pub(super) const MAX_EXACT: usize = 256 * 1024;
 /// Tokens for the text that replaces the dropped part, and for changed tokens around the cut.
-const MARK_ROOM: usize = 32;
+pub(super) const MARK_ROOM: usize = 32;
 /// Attempts to truncate, each a few percent shorter.
-const N_TRIES: usize = 8;
+pub(super) const N_TRIES: usize = 8;
 
 impl Admission {
     /// Builds the prompt of a request whose answer may take `n_asked` tokens.
@@ -89,21 +89,12 @@ impl Admission {
         };
         let n_around = self.prompt(&with(""), setting)?.len();
         let mut n_keep = n_max.saturating_sub(n_around + MARK_ROOM);
-        let (ends, place) = match drop {
-            Place::Head => (Ends::Last, "beginning"),
-            Place::Middle => (Ends::Both, "middle"),
-            Place::Tail => (Ends::First, "end"),
-        };
         for _ in 0..N_TRIES {
-            let gone = splitter::shorten(text, &*self.vocab, n_keep, ends);
-            let n_gone = splitter::estimate(&text[gone.clone()], &*self.vocab);
-            // Tell the model as well, or it reads both ends as adjacent.
-            let mark = format!("\n[… {n_gone} tokens left out …]\n");
-            let messages = with(&[&text[..gone.start], mark.as_str(), &text[gone.end..]].concat());
+            let (shorter, n_gone) = self.without(text, drop, n_keep);
+            let messages = with(&shorter);
             let prompt = self.prompt(&messages, setting)?;
             if prompt.len() <= n_max && n_keep > 0 {
-                let text = format!("the {place} of the input was dropped: {n_gone} of {n_prompt} tokens");
-                let notices = vec![Notice { kind: NoticeKind::Warning, text }];
+                let notices = vec![dropped(drop, n_gone, n_prompt)];
                 return Ok(Fitted { messages: Cow::Owned(messages), prompt, notices });
             }
             n_keep = n_keep * 31 / 32;
@@ -117,6 +108,20 @@ impl Admission {
         Err(WireError::new(ErrorCode::TooLong, message))
     }
 
+    /// Truncates a text to about `n_keep` tokens; also returns the number of dropped tokens.
+    pub(super) fn without(&self, text: &str, drop: Place, n_keep: usize) -> (String, usize) {
+        let ends = match drop {
+            Place::Head => Ends::Last,
+            Place::Middle => Ends::Both,
+            Place::Tail => Ends::First,
+        };
+        let gone = splitter::shorten(text, &*self.vocab, n_keep, ends);
+        let n_gone = splitter::estimate(&text[gone.clone()], &*self.vocab);
+        // Tell the model as well, or it reads both ends as adjacent.
+        let mark = format!("\n[… {n_gone} tokens left out …]\n");
+        ([&text[..gone.start], mark.as_str(), &text[gone.end..]].concat(), n_gone)
+    }
+
     fn estimate(&self, request: &Generate, n_bytes: usize) -> usize {
         let contents = request.messages.iter().map(|message| message.content.as_str());
         let longest = contents.max_by_key(|content| content.len()).unwrap_or_default();
@@ -124,7 +129,7 @@ impl Admission {
         usize::try_from(n_tokens * n_bytes as u128 / longest.len().max(1) as u128).unwrap_or(usize::MAX)
     }
 
-    fn too_long(&self, n_tokens: &str) -> WireError {
+    pub(super) fn too_long(&self, n_tokens: &str) -> WireError {
         let n_ctx = self.n_ctx;
         let message = format!(
             "the input is {n_tokens} tokens and the context holds {n_ctx}, prompt and answer together; try: shorten \
@@ -132,6 +137,17 @@ impl Admission {
         );
         WireError::new(ErrorCode::TooLong, message)
     }
+}
+
+/// Tells the user what was dropped.
+pub(super) fn dropped(place: Place, n_gone: usize, n_prompt: &str) -> Notice {
+    let place = match place {
+        Place::Head => "beginning",
+        Place::Middle => "middle",
+        Place::Tail => "end",
+    };
+    let text = format!("the {place} of the input was dropped: {n_gone} of {n_prompt} tokens");
+    Notice { kind: NoticeKind::Warning, text }
 }
 
 /// Splits a message into the text before the material, the material, and the text after it.

@@ -5,6 +5,7 @@
 //! bench --calibrate` runs) instead of guessing.
 
 mod measure;
+pub mod temperatures;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -198,10 +199,20 @@ fn write_file(path: &Path, text: &str) -> io::Result<()> {
 }
 
 fn places(model: &Path, fingerprint: &str) -> Vec<PathBuf> {
+    let cached = format!("{fingerprint}.json");
+    places_named(model, ".calibration.json", &cached)
+}
+
+/// Where `what` is saved for a model: beside it, or in the cache.
+fn places_of(model: &Path, fingerprint: &str, what: &str) -> Vec<PathBuf> {
+    places_named(model, &format!(".{what}"), &format!("{fingerprint}.{what}"))
+}
+
+fn places_named(model: &Path, suffix: &str, cached: &str) -> Vec<PathBuf> {
     let mut beside = model.as_os_str().to_owned();
-    beside.push(".calibration.json");
-    let cached = beast_launchd::paths::cache_dir().ok();
-    let cached = cached.map(|folder| folder.join("calibration").join(format!("{fingerprint}.json")));
+    beside.push(suffix);
+    let cache = beast_launchd::paths::cache_dir().ok();
+    let cached = cache.map(|folder| folder.join("calibration").join(cached));
     std::iter::once(PathBuf::from(beside)).chain(cached).collect()
 }
 

@@ -38,6 +38,15 @@ pub fn logprobs(before: &[Token], chosen: Token, n: usize) -> Logprobs {
     Logprobs { chosen: sure, top: (0..).take(n).map(nth).collect() }
 }
 
+/// The fake's log-probabilities of wanted tokens: each depends on all tokens before it and on itself.
+pub fn wanted_logprobs(before: &[Token], chosen: Token, wanted: &[Token]) -> Logprobs {
+    let one = |token: Token| {
+        let after = [before, &[token]].concat();
+        (token, -((hash(&after, 1) % 1000) as f32) / 100.0)
+    };
+    Logprobs { chosen: one(chosen).1, top: wanted.iter().map(|&token| one(token)).collect() }
+}
+
 /// The fake's embedding of a text.
 pub fn embedding(text: &[Token]) -> Vec<f32> {
     let angle = (hash(text, 0) % 1000) as f32;
@@ -51,6 +60,7 @@ pub struct FakeEngine {
     n_cells: usize,
     slots: HashMap<SlotId, Vec<Token>>,
     armed: HashMap<SeqId, (u32, Option<usize>)>,
+    wanted: HashMap<SeqId, Vec<Token>>,
     /// Tokens of the text that becomes an embedding.
     embedding: Option<Vec<Token>>,
     n_rollback: usize,
@@ -82,6 +92,11 @@ impl Engine for FakeEngine {
         assert_eq!(before, None, "{seq:?} is armed twice");
     }
 
+    fn want(&mut self, seq: SeqId, tokens: Vec<Token>) {
+        assert!(self.armed.contains_key(&seq), "{seq:?} was never armed");
+        self.wanted.insert(seq, tokens);
+    }
+
     fn constrain(&mut self, _seq: SeqId, constraint: Constraint) {
         unreachable!("the fake's vocabulary makes no {constraint:?}");
     }
@@ -93,6 +108,7 @@ impl Engine for FakeEngine {
 
     fn disarm(&mut self, seq: SeqId) {
         assert!(self.armed.remove(&seq).is_some(), "{seq:?} was never armed");
+        self.wanted.remove(&seq);
     }
 
     fn embed(&mut self, text: &[Token], chunk: Range<usize>) -> Result<Option<Vec<f32>>, EngineError> {
@@ -152,7 +168,11 @@ impl Engine for FakeEngine {
                     stored.push(draft);
                     tokens.push(next_token(stored, seed));
                 }
-                likely.extend(n_logprobs.map(|n| logprobs(stored, tokens[tokens.len() - 1], n)));
+                let last = tokens[tokens.len() - 1];
+                match self.wanted.get(&row.seq) {
+                    Some(wanted) => likely.push(wanted_logprobs(stored, last, wanted)),
+                    None => likely.extend(n_logprobs.map(|n| logprobs(stored, last, n))),
+                }
                 let stuck = self.stuck.as_ref().filter(|(seq, _)| *seq == row.seq).map(|(_, stuck)| stuck.clone());
                 sampled.push(Sampled { seq: row.seq, tokens, logprobs: likely, stuck });
             }

@@ -21,7 +21,7 @@ use super::{
     traits::{Engine, EngineError, IsInterrupted},
 };
 use super::{context, raw};
-use crate::batch::{Batch, KvEdit, Row, Sampled, SamplingParams, SeqId, SlotId, Token};
+use crate::batch::{Batch, KvEdit, Row, Sampled, SamplingParams, SeqId, SlotId, Stuck, Token};
 
 /// Returned by `llama_decode` when interrupted.
 const ABORTED: i32 = 2;
@@ -96,7 +96,10 @@ impl<'model> LlamaEngine<'model> {
         let slot = SlotId(0);
         self.arm(seq, &SamplingParams::GREEDY, None);
         let row = |pos, tokens| Row { seq, slot, pos, tokens, n_draft: 0, sample: true };
-        self.step(&Batch { edits: Vec::new(), rows: vec![row(0, vec![token; 2])] })?;
+        let sampled = self.step(&Batch { edits: Vec::new(), rows: vec![row(0, vec![token; 2])] })?;
+        if sampled.iter().any(|sampled| sampled.stuck == Some(Stuck::NotANumber)) {
+            return Err(EngineError::Fatal("the model's output is not a number".into()));
+        }
         let state_bytes = self.state_bytes(slot, 2);
         let can_roll_back = self.options.n_draft > 0 && self.cut(slot, 1).is_ok();
         self.n_rollback = if can_roll_back { self.options.n_draft } else { 0 };
@@ -165,6 +168,10 @@ impl Engine for LlamaEngine<'_> {
     fn arm(&mut self, seq: SeqId, sampling: &SamplingParams, n_logprobs: Option<usize>) {
         let end = self.model.model.vocab().eos();
         self.samplers.insert(seq, Sampler::new(sampling, n_logprobs, self.n_vocab, end));
+    }
+
+    fn want(&mut self, seq: SeqId, tokens: Vec<Token>) {
+        self.samplers.get_mut(&seq).expect("a sequence is armed before it is asked for more").want(tokens);
     }
 
     fn constrain(&mut self, seq: SeqId, constraint: Constraint) {

@@ -8,7 +8,7 @@ use llama_cpp_2::token::data_array::LlamaTokenDataArray;
 use llama_cpp_2::token::logit_bias::LlamaLogitBias;
 
 use super::constraint::Constraint;
-use super::logprobs::logprobs;
+use super::logprobs::{logprobs, logprobs_of};
 use crate::batch::{Logprobs, Penalties, SamplingParams, Stuck, Token};
 
 /// Below this, temperature counts as 0: divided logits would overflow.
@@ -19,6 +19,8 @@ pub(super) struct Sampler {
     chooser: Chooser,
     constraint: Option<Constraint>,
     n_logprobs: Option<usize>,
+    /// Tokens whose log-probabilities are reported instead of those of the likeliest; empty for the likeliest.
+    wanted: Vec<Token>,
     /// Placeholder for a token that could not be chosen.
     end: LlamaToken,
 }
@@ -40,12 +42,24 @@ enum Chooser {
 impl Sampler {
     /// A sampler for a vocabulary of `n_vocab` tokens, of which `end` ends an answer.
     pub(super) fn new(params: &SamplingParams, n_logprobs: Option<usize>, n_vocab: i32, end: LlamaToken) -> Self {
-        Self { chooser: Chooser::new(params, n_vocab), constraint: None, n_logprobs, end }
+        Self { chooser: Chooser::new(params, n_vocab), constraint: None, n_logprobs, wanted: Vec::new(), end }
     }
 
     /// From now on, only tokens that this allows.
     pub(super) fn constrain(&mut self, constraint: Constraint) {
         self.constraint = Some(constraint);
+    }
+
+    /// From now on, report the log-probabilities of these tokens with each choice.
+    pub(super) fn want(&mut self, tokens: Vec<Token>) {
+        self.wanted = tokens;
+    }
+
+    fn told(&self, logits: &[f32], token: Token) -> Option<Logprobs> {
+        match (&self.wanted[..], self.n_logprobs) {
+            ([], n) => n.map(|n| logprobs(logits, token, n)),
+            (wanted, _) => Some(logprobs_of(logits, token, wanted)),
+        }
     }
 
     /// Replays a token chosen earlier. False when it is not allowed: then another model chose it.
@@ -69,7 +83,7 @@ impl Sampler {
         match outcome {
             Ok(token) => {
                 let token = Token(token.0);
-                Choice { token, logprobs: self.n_logprobs.map(|n| logprobs(logits, token, n)), stuck: None }
+                Choice { token, logprobs: self.told(logits, token), stuck: None }
             }
             Err(stuck) => Choice {
                 token: Token(self.end.0),

@@ -16,6 +16,10 @@ pub trait Engine {
     /// any. Its sampler lives until `disarm`, across preemptions too.
     fn arm(&mut self, seq: SeqId, sampling: &SamplingParams, n_logprobs: Option<usize>);
 
+    /// Makes an armed sequence report the log-probabilities of these tokens with each choice, in this order, instead of
+    /// those of the likeliest.
+    fn want(&mut self, seq: SeqId, tokens: Vec<Token>);
+
     /// Constrains an armed sequence: it gets only allowed tokens, then ends.
     fn constrain(&mut self, seq: SeqId, constraint: Constraint);
 

@@ -156,6 +156,7 @@ async fn call(handler: Handler, asked: Asked) -> Result<Reply, Refusal> {
         Handler::Slots => native::state::slots(&asked),
         Handler::Metrics => native::metrics::answer(&asked),
         Handler::Completion => native::completion::answer(asked).await,
+        Handler::SystemOne => native::systemone::answer(asked).await,
         Handler::Tokenize => native::tokens::tokenize(asked).await,
         Handler::Detokenize => native::tokens::detokenize(asked).await,
         Handler::ApplyTemplate => native::tokens::apply_template(asked).await,

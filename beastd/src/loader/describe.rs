@@ -7,6 +7,7 @@ use beast_protocol::{Model, Notice, NoticeKind, SpeculationStatus, Tuning};
 
 use super::Ready;
 use crate::admission::Admission;
+use crate::calibration::temperatures::Temperatures;
 use crate::config::Config;
 use crate::engine::{LoadedModel, Vocab};
 use crate::model_file;
@@ -51,6 +52,7 @@ pub(super) struct Description<'a> {
 impl Description<'_> {
     pub(super) fn ready(
         &self,
+        temperatures: Option<Temperatures>,
         vocab: &Arc<dyn Vocab>,
         tuning: Tuning,
         speculation: SpeculationStatus,
@@ -78,7 +80,8 @@ impl Description<'_> {
             metadata: self.metadata(),
         });
         let told = AtomicBool::new(false);
-        Ready { admission, model, limits: self.limits, tuning, speculation, state_bytes, facts, notices, told }
+        let limits = self.limits;
+        Ready { admission, model, limits, tuning, speculation, state_bytes, facts, temperatures, notices, told }
     }
 
     fn metadata(&self) -> Vec<(String, String)> {

@@ -11,6 +11,7 @@ use beast_protocol::{ErrorCode, LoadStage, Model, Notice, NoticeKind, Speculatio
 use tokio::sync::{oneshot, watch};
 
 use crate::admission::Admission;
+use crate::calibration::temperatures::Temperatures;
 use crate::clock::now_us;
 use crate::config::Config;
 use crate::engine::{
@@ -67,6 +68,8 @@ pub struct Ready {
     pub state_bytes: (u64, u64),
     /// Facts that outlive it.
     pub facts: Arc<ModelFacts>,
+    /// Temperatures of its decisions; `None` if its file has no fingerprint.
+    pub temperatures: Option<Temperatures>,
     /// Notices for users.
     pub notices: Vec<Notice>,
     told: AtomicBool,
@@ -286,8 +289,9 @@ fn load_and_work(
 
     let limits = Limits { n_prefix_cells: tuning::prefix_cells(config, limits, state_bytes), ..limits };
     let (speculation, speculation_status) = speculate(config, &engine, &vocab, draft, &tuning);
+    let temperatures = tuning.fingerprint.map(|fingerprint| Temperatures::find(&located.path, &fingerprint));
     let description = Description { config, loaded: &loaded, limits, n_ctx, is_builtin: located.is_builtin };
-    let ready = description.ready(&vocab, tuning.status(limits), speculation_status, state_bytes);
+    let ready = description.ready(temperatures, &vocab, tuning.status(limits), speculation_status, state_bytes);
     progress.set(LoadState::Ready(Arc::new(ready)));
     let _ = asker.take().map(|asker| asker.send(Ok(())));
     // A GPU does not wait for CPU threads.

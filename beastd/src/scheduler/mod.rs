@@ -294,8 +294,8 @@ impl Scheduler {
             return self.waiting.remove(n);
         }
         let n = self.running.iter().position(|sequence| sequence.id == id)?;
-        // A conversation continues from here; the answer to one part of a long input does not.
-        if !self.running[n].is_background {
+        // A conversation continues from here; the answer to one part of a long input, or a scored prompt, does not.
+        if !self.running[n].is_background && !self.running[n].is_scored {
             self.keep_prefix(n);
         }
         let mut sequence = self.running.remove(n);
@@ -436,8 +436,24 @@ impl Scheduler {
         let is_its_turn = self.running[oldest].n_passed_over + 1 >= OLDEST_EVERY;
         let next = if is_its_turn { oldest } else { shortest };
         rows[next] = self.running[next].n_to_boundary().min(budget);
+        if self.running[next].is_scored {
+            self.grant_scored(rows, budget - rows[next]);
+        }
+        let is_passed_over = rows[oldest] == 0;
         let n_passed_over = &mut self.running[oldest].n_passed_over;
-        *n_passed_over = if next == oldest { 0 } else { *n_passed_over + 1 };
+        *n_passed_over = if is_passed_over { *n_passed_over + 1 } else { 0 };
+    }
+
+    /// Scored prompts share all but their ends, which are short: in one step they cost little more than one. Only whole
+    /// ends are granted.
+    fn grant_scored(&self, rows: &mut [usize], mut budget: usize) {
+        for (row, sequence) in rows.iter_mut().zip(&self.running) {
+            let n = sequence.n_pending();
+            if *row == 0 && sequence.is_scored && n > 1 && n == sequence.n_to_boundary() && n <= budget {
+                *row = n;
+                budget -= n;
+            }
+        }
     }
 
     fn free(&mut self, sequence: &mut Sequence) {

@@ -181,3 +181,41 @@ proptest! {
         }
     }
 }
+
+const SCORED: Limits =
+    Limits { n_slots: 3, n_prefixes: 2, n_cells: 256, n_batch: 32, prefill_chunk: 16, lone_chunk: 16, ..LIMITS };
+
+#[test]
+fn prompts_that_are_scored_share_a_step_once_their_beginning_is_there() {
+    check(
+        SCORED,
+        "add a prompt=24 max=1 keep=20,scored; step; step; step
+        add b prompt=25 max=1 keep=20,scored; add c prompt=26 max=1 keep=20,scored; add d prompt=27 max=1 keep=20,scored
+        step; step",
+        expect![[r#"
+            a 0..16
+            a 16..20
+            copy 0 to 4 | a 20..24 sample | a ends
+            copy 4 to 1 | copy 4 to 2 | copy 4 to 0 | b 20..25 sample | c 20..26 sample | b ends | c ends
+            d 20..27 sample | d ends
+        "#]],
+    );
+}
+
+#[test]
+fn a_scored_prompt_that_does_not_fit_whole_waits_and_others_are_left_alone() {
+    check(
+        SCORED,
+        "add a prompt=24 max=1 keep=20,scored; step; step; step
+        add b prompt=31 max=1 keep=20,scored; add c prompt=32 max=1 keep=20,scored; add d prompt=40 max=1
+        step; step; step",
+        expect![[r#"
+            a 0..16
+            a 16..20
+            copy 0 to 4 | a 20..24 sample | a ends
+            copy 4 to 1 | copy 4 to 2 | copy 4 to 0 | b 20..31 sample | b ends
+            c 20..32 sample | c ends
+            d 20..36
+        "#]],
+    );
+}

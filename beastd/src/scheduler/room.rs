@@ -77,9 +77,14 @@ impl Scheduler {
         let (tokens, from) = (tokens.to_vec(), sequence.slot.expect("a running sequence has a slot"));
         // A prefix that ends before the prompt does is a shared instruction, not one user's text.
         let is_instruction = sequence.n_cached + 1 < sequence.n_prompt;
+        let is_scored = sequence.is_scored;
         if let Some(to) = self.place_for(tokens.len()) {
             self.cache.take(to, tokens.len());
             self.prefixes.insert(to, tokens, is_instruction);
+            if is_scored {
+                // A user's text, cached for the next question about it, but never on disk.
+                self.prefixes.set_saved(to);
+            }
             self.edits.push(KvEdit::Copy { from, to });
         }
     }

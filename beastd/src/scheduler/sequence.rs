@@ -29,6 +29,8 @@ pub struct Sequence {
     pub(super) was_interrupted: bool,
     /// Whether no client waits for this sequence alone.
     pub(super) is_background: bool,
+    /// Whether only the log-probabilities after its prompt are wanted.
+    pub(super) is_scored: bool,
     /// How often it will still yield to other requests.
     pub(super) n_yields: u32,
 }
@@ -52,6 +54,7 @@ impl Sequence {
             n_passed_over: 0,
             was_interrupted: false,
             is_background: false,
+            is_scored: false,
             n_yields: 0,
         }
     }
@@ -61,6 +64,14 @@ impl Sequence {
     pub fn in_background(mut self) -> Self {
         self.is_background = true;
         self.n_yields = N_YIELDS;
+        self
+    }
+
+    /// Whether the prompt is only scored: then it is one of several with a long prefix in common, which are computed in
+    /// one step, and no conversation continues from it.
+    #[must_use]
+    pub fn scored(mut self, is_scored: bool) -> Self {
+        self.is_scored = is_scored;
         self
     }
 

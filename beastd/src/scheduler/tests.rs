@@ -28,8 +28,9 @@ pub(super) fn prompt(seed: u64, n: usize) -> Vec<Token> {
 
 pub(super) const SHARED: usize = 20;
 
-/// Runs a script of `add NAME prompt=N max=N [keep=N|background]`, `step`, `full` (a step for which the engine finds no
-/// room), `interrupt` (one that it gives up), `cancel NAME`, `preempt`, and shows what every step computed.
+/// Runs a script of `add NAME prompt=N max=N [keep=N|keep=N,scored|background]`, `step`, `full` (a step for which the
+/// engine finds no room), `interrupt` (one that it gives up), `cancel NAME`, `preempt`, and shows what every step
+/// computed.
 pub(super) fn check(limits: Limits, script: &str, expected: Expect) {
     let mut scheduler = Scheduler::new(limits);
     let mut out = String::new();
@@ -38,12 +39,14 @@ pub(super) fn check(limits: Limits, script: &str, expected: Expect) {
     for command in script.split([';', '\n']).map(str::trim).filter(|command| !command.is_empty()) {
         match command.split_whitespace().collect::<Vec<_>>()[..] {
             ["add", name, prompt_len, max] | ["add", name, prompt_len, max, _] => {
-                let keep = command.split_once("keep=").map(|(_, n)| n.parse().expect("a number"));
+                let keep =
+                    command.split_once("keep=").map(|(_, n)| n.trim_end_matches(",scored").parse().expect("a number"));
                 let n_prompt = prompt_len.trim_start_matches("prompt=").parse().expect("a number");
                 let n_max = max.trim_start_matches("max=").parse().expect("a number");
                 let sequence = Sequence::new(id(name), prompt(1, n_prompt), n_max, limits.n_cells);
                 let sequence = sequence.keeping(keep.into_iter().collect());
                 let sequence = if command.ends_with(" background") { sequence.in_background() } else { sequence };
+                let sequence = sequence.scored(command.ends_with(",scored"));
                 if scheduler.add(sequence).is_err() {
                     writeln!(out, "{name} refused").expect("a string");
                 }

@@ -82,6 +82,16 @@ impl Thoughts {
         if self.is_simple { format!("\n{}\n\n", self.close) } else { self.close.to_owned() }
     }
 
+    /// What to append to a prompt so that the answer follows without thoughts.
+    pub fn skipped(&self, prompt: &str) -> String {
+        if self.is_open(prompt) {
+            return self.closing();
+        }
+        // Where the answer has a mark as well, the model would choose one.
+        let spoken = self.marks().find(|(mark, turn)| *turn == Turn::Speak && !prompt.ends_with(mark));
+        spoken.filter(|_| !self.is_simple).map_or(String::new(), |(mark, _)| mark.to_owned())
+    }
+
     /// Whether a prompt ends within thoughts.
     pub fn is_open(&self, prompt: &str) -> bool {
         let last = self.marks.iter().filter_map(|(mark, turn)| Some((prompt.rfind(mark)? + mark.len(), *turn)));

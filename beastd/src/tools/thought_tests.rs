@@ -31,6 +31,17 @@ fn a_prompt_may_end_within_thoughts() {
     }
 }
 
+#[test]
+fn thoughts_can_be_skipped() {
+    let skipped = |source: &str, prompt: &str| Thoughts::detect(source).expect("it thinks").skipped(prompt);
+    assert_eq!(skipped("<think>", "assistant\n<think>\n"), "\n</think>\n\n");
+    assert_eq!(skipped("<think>", "assistant\n<think>\n\n</think>\n\n"), "");
+    assert_eq!(skipped("<think>", "assistant\n"), "");
+    let channels = "<|channel|>analysis";
+    assert_eq!(skipped(channels, "<|start|>assistant"), "<|channel|>final<|message|>");
+    assert_eq!(skipped(channels, "<|start|>assistant<|channel|>final<|message|>"), "");
+}
+
 proptest! {
     #[test]
     fn any_answer_in_channels_is_taken_apart(thought in "[a-z ]{0,40}", answer in "[a-z ]{1,40}", cut in 1..9usize) {

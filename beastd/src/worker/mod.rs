@@ -190,7 +190,7 @@ impl<'model, E: Engine> Worker<'model, E> {
         if !self.governor.is_due(now_us) {
             return;
         }
-        let change = governor::sample(now_us).and_then(|sample| self.governor.observe(sample));
+        let change = governor::sample(now_us).and_then(|sample| self.governor.observe(sample, governor::n_runnable));
         if let Some(n_threads) = change.filter(|&n_threads| self.engine.set_threads(n_threads)) {
             tracing::info!(n_threads, "changed threads for CPU contention");
             self.metrics.n_threads.store(n_threads, Relaxed);

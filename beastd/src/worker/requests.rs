@@ -23,6 +23,7 @@ impl<E: Engine> Worker<'_, E> {
             shared,
             sampling,
             n_logprobs,
+            wanted,
             n_max_tokens,
             stop,
             ignore_eos,
@@ -44,15 +45,17 @@ impl<E: Engine> Worker<'_, E> {
             return stream.finish(reason, usage, Timings::default(), now_us());
         }
         prompt.extend(&resumed.tokens);
-        let mut sequence = Sequence::new(id, prompt, n_max_tokens, self.n_ctx).keeping(shared);
-        if is_background {
-            sequence = sequence.in_background();
-        }
+        let sequence = Sequence::new(id, prompt, n_max_tokens, self.n_ctx).keeping(shared);
+        let sequence = sequence.scored(!wanted.is_empty());
+        let sequence = if is_background { sequence.in_background() } else { sequence };
         if self.scheduler.add(sequence).is_err() {
             Metrics::add(&self.metrics.n_requests, 1);
             return stream.fail(overloaded());
         }
         self.engine.arm(id, &sampling, n_logprobs);
+        if !wanted.is_empty() {
+            self.engine.want(id, wanted);
+        }
         if let Err(error) = self.bind(id, constraint, &resumed.tokens) {
             return stream.fail(error);
         }

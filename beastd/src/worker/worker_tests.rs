@@ -46,6 +46,9 @@ impl Engine for Gate {
     fn arm(&mut self, seq: SeqId, sampling: &SamplingParams, n_logprobs: Option<usize>) {
         self.engine.arm(seq, sampling, n_logprobs);
     }
+    fn want(&mut self, seq: SeqId, tokens: Vec<Token>) {
+        self.engine.want(seq, tokens);
+    }
     fn constrain(&mut self, seq: SeqId, constraint: Constraint) {
         self.engine.constrain(seq, constraint);
     }
@@ -134,6 +137,7 @@ pub(super) fn admitted(prompt: &str, n_max_tokens: usize) -> Admitted {
         shared: Vec::new(),
         sampling: SamplingParams::GREEDY,
         n_logprobs: None,
+        wanted: Vec::new(),
         n_max_tokens,
         stop: Vec::new(),
         ignore_eos: false,

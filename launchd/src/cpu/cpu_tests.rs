@@ -61,5 +61,5 @@ fn a_cpu_has_what_it_says_and_what_the_system_saves() {
 
 #[test]
 fn this_machine_runs_what_was_built_on_it() {
-    require("this test", &[]);
+    require("this test", &[], 1);
 }

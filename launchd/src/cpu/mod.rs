@@ -25,19 +25,19 @@ struct Set {
     is_in_packages: bool,
 }
 
-/// Ends the program with a line on stderr and exit code 1 if this CPU lacks what it was built for. `others` are names
+/// Ends the program with a line on stderr and this exit code if the CPU lacks what it was built for. `others` are names
 /// of features that code in other languages was built for.
 ///
 /// To be called before anything else. It runs on every CPU of its architecture, because a compiler finds nothing in it
 /// to use such instructions for: nothing to compute, no text to put together. A test tries that where there is QEMU.
 #[inline(never)]
-pub fn require(program: &str, others: &[&str]) {
+pub fn require(program: &str, others: &[&str], code: i32) {
     let cpu = arch::cpu();
     let is_missing = |set: &Set| is_needed(set, others) && !arch::has(&cpu, set.place);
     if arch::SETS.iter().any(is_missing) {
         // Nobody may be listening.
         let _ = say(&mut std::io::stderr(), program, &is_missing);
-        std::process::exit(1);
+        std::process::exit(code);
     }
 }
 

@@ -11,6 +11,7 @@ mod config;
 mod conversations;
 mod crash;
 mod damage;
+mod decide;
 mod disk;
 mod faults;
 mod files;

@@ -9,7 +9,7 @@ use std::{
 use beast_launchd::model::BUILTIN;
 use serde_json::{Value, json};
 
-use super::{InUse, not_here, with_ending};
+use super::{InUse, file_of, not_here};
 use crate::{
     context::Context,
     exit::Result,
@@ -51,12 +51,9 @@ pub(super) fn list(context: &Context, is_json: bool) -> Result<()> {
 
 pub(super) fn show(context: &Context, name: &str, is_json: bool) -> Result<()> {
     let folder = folder::dir()?;
-    let file = match folder::find(&folder, name)? {
-        Some(local) => local.file,
-        None => catalogue::find(name).map_or_else(|| with_ending(name), |entry| entry.file),
-    };
+    let path = folder.join(file_of(&folder, name)?);
     let rows = rows(&InUse::find(context)?)?;
-    let row = rows.iter().find(|row| row.path == folder.join(&file)).ok_or_else(|| not_here(name))?;
+    let row = rows.iter().find(|row| row.path == path).ok_or_else(|| not_here(name))?;
     Ok(if is_json {
         context.console.print(&json_line(&object(row)))
     } else {

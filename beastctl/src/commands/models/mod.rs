@@ -11,13 +11,13 @@ use std::{
 };
 
 use beast_launchd::model;
-use beast_protocol::{Event, Request, Status};
+use beast_protocol::Status;
 
 use crate::{
     cli::{ModelsAction, ModelsOptions},
     client::Client,
     context::Context,
-    exit::Result,
+    exit::{FileError, Result},
     models::{ModelError, catalogue, folder, reference, setting},
     settings::Settings,
     start,
@@ -70,12 +70,12 @@ impl InUse {
     /// the next load.
     fn elsewhere(&self) -> Result<Vec<Option<PathBuf>>> {
         let folder = folder::dir()?;
-        let of_settings = self.settings.iter().map(|setting| model::file_of(setting)).collect::<Result<Vec<_>, _>>()?;
         let is_builtin = |path: &PathBuf| path.file_name().is_some_and(|name| name == BUILTIN_FILE);
+        let loaded = self.loaded.clone().map(|path| Ok(Some(path).filter(|path| !is_builtin(path))));
+        let of_settings = self.settings.iter().map(|setting| model::file_of(setting));
         let mut found: Vec<Option<PathBuf>> = Vec::new();
-        for file in
-            self.loaded.clone().map(|path| Some(path).filter(|path| !is_builtin(path))).into_iter().chain(of_settings)
-        {
+        for file in loaded.into_iter().chain(of_settings) {
+            let file = file?;
             let is_known = found.iter().any(|other| match (other, &file) {
                 (Some(other), Some(file)) => setting::is_same(other, file),
                 (other, file) => other == file,
@@ -89,13 +89,9 @@ impl InUse {
     }
 
     fn is(&self, file: &Path) -> Result<bool> {
-        let is_loaded = self.loaded.as_deref().is_some_and(|loaded| setting::is_same(loaded, file));
-        for setting in &self.settings {
-            if setting::is_chosen(file, setting)? {
-                return Ok(true);
-            }
-        }
-        Ok(is_loaded)
+        let chosen =
+            self.settings.iter().map(|setting| setting::is_chosen(file, setting)).collect::<Result<Vec<_>, _>>()?;
+        Ok(chosen.contains(&true) || self.loaded.as_deref().is_some_and(|loaded| setting::is_same(loaded, file)))
     }
 }
 
@@ -103,18 +99,17 @@ impl InUse {
 fn running(context: &Context) -> Option<Status> {
     let wait = Wait::default().limited(Some(LIMIT));
     let mut client = Client::open(&context.socket().ok()?, &wait).ok()?.same_version().ok()?;
-    client.send(&Request::Status, &wait).ok()?;
-    loop {
-        match client.next_event(&wait, None).ok()?? {
-            Event::Status(status) => return Some(*status),
-            Event::Failed(_) => return None,
-            _ => {}
-        }
-    }
+    client.status(&wait, None).ok()
 }
 
-fn with_ending(name: &str) -> String {
-    if name.ends_with(".gguf") { name.into() } else { format!("{name}.gguf") }
+/// The file that a name means: one that is there, else what would have this name: a download that was given up, or a
+/// link to a file that went away.
+fn file_of(folder: &Path, name: &str) -> Result<String, FileError> {
+    let with_ending = || if name.ends_with(".gguf") { name.into() } else { format!("{name}.gguf") };
+    Ok(match folder::find(folder, name)? {
+        Some(local) => local.file,
+        None => catalogue::find(name).map_or_else(with_ending, |entry| entry.file),
+    })
 }
 
 /// Nothing on this disk has this name: what that is, and what would help.

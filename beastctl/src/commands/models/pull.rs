@@ -9,7 +9,7 @@ use std::{
 use crate::{
     cli::PullOptions,
     context::Context,
-    exit::{During as _, Result},
+    exit::{During as _, FileError, READ, Result},
     models::{
         ModelError,
         catalogue::{self, Entry},
@@ -25,19 +25,9 @@ use crate::{
     wait::Wait,
 };
 
-/// What is to be fetched, as far as it is known before anybody is asked.
-struct Plan {
-    wanted: Wanted,
-    /// Name in the models folder.
-    file: String,
-}
-
 pub(super) fn run(context: &Context, options: &PullOptions) -> Result<()> {
     let wait = Wait::start(context.timeout).context("cannot watch for Ctrl-C")?;
-    let path = match reference::parse(&options.name)? {
-        Reference::Path(path) => here(path, options, &wait)?,
-        reference => Puller::new(context.console, options, &wait).pull(reference)?,
-    };
+    let path = Puller::new(context.console, options, &wait).pull(reference::parse(&options.name)?)?;
     Ok(context.console.print(&format!("{}\n", path.display()))?)
 }
 
@@ -61,35 +51,31 @@ struct Puller<'a> {
     options: &'a PullOptions,
     wait: &'a Wait,
     hub: Hub,
-    progress: Progress<io::Stderr>,
 }
 
 impl<'a> Puller<'a> {
     fn new(console: Console, options: &'a PullOptions, wait: &'a Wait) -> Self {
-        let progress = Progress::new(io::stderr(), console.shows_progress(), Instant::now());
-        Self { console, options, wait, hub: Hub::of_environment(), progress }
+        Self { console, options, wait, hub: Hub::of_environment() }
     }
 
-    fn pull(&mut self, reference: Reference) -> Result<PathBuf> {
-        let draft = match &reference {
-            Reference::Entry(entry) => entry.draft.clone(),
-            _ => None,
-        };
-        let path = match reference {
-            Reference::Entry(entry) => {
-                let Entry { repo, file, licence, licence_url, .. } = *entry;
-                self.of_repo(&repo, &What::File(file), Some(format!("{licence}, {licence_url}")))?
-            }
-            Reference::Repo { repo, what } => self.of_repo(&repo, &what, None)?,
+    fn pull(&self, reference: Reference) -> Result<PathBuf> {
+        match reference {
+            Reference::Entry(entry) => self.of_entry(*entry),
+            Reference::Repo { repo, what } => self.of_repo(&repo, &what, None),
             Reference::Url(url) => {
                 let file = self.file_name(&url)?;
-                self.fetch(Plan { wanted: Wanted { url, ..Wanted::default() }, file })?
+                self.fetch(Wanted { url, ..Wanted::default() }, &file)
             }
-            Reference::Path(path) => path,
-        };
-        if let Some(draft) =
-            draft.filter(|draft| !matches!(folder::find(&folder::dir().unwrap_or_default(), draft), Ok(Some(_))))
-        {
+            Reference::Path(path) => here(path, self.options, self.wait),
+        }
+    }
+
+    fn of_entry(&self, entry: Entry) -> Result<PathBuf> {
+        let Entry { repo, file, licence, licence_url, draft, .. } = entry;
+        let path = self.of_repo(&repo, &What::File(file), Some(format!("{licence}, {licence_url}")))?;
+        let is_missing =
+            |draft: &String| !matches!(folder::find(&folder::dir().unwrap_or_default(), draft), Ok(Some(_)));
+        if let Some(draft) = draft.filter(is_missing) {
             self.console.info(&format!(
                 "for speculative decoding on a GPU, pull its draft model: beastctl models pull {draft}"
             ));
@@ -98,7 +84,7 @@ impl<'a> Puller<'a> {
     }
 
     /// A file of the hub: what is on this disk first, then what the hub lists, unless the name says it all.
-    fn of_repo(&mut self, repo: &str, what: &What, licence: Option<String>) -> Result<PathBuf> {
+    fn of_repo(&self, repo: &str, what: &What, licence: Option<String>) -> Result<PathBuf> {
         if let Some(path) = self.kept(repo, what)? {
             return Ok(path);
         }
@@ -111,14 +97,13 @@ impl<'a> Puller<'a> {
         let (file, licence) = match (what, licence) {
             (What::File(file), Some(licence)) => (file.clone(), Some(licence)),
             _ => {
-                let hub = self.hub.clone();
-                let listing = hub.listing(repo, &mut self.means(&mut |_| {}))?;
+                let listing = self.hub.listing(repo, &mut self.means(&mut |_| {}))?;
                 (hub::choose(repo, &listing.files, what)?, listing.licence)
             }
         };
         let (url, page) = (self.hub.file_url(repo, &file), Some(self.hub.page(repo)));
         let file = self.file_name(&url)?;
-        self.fetch(Plan { wanted: Wanted { url, page, licence, sha256: None }, file })
+        self.fetch(Wanted { url, page, licence, sha256: None }, &file)
     }
 
     /// A file of the models folder that came from there, from this endpoint or the hub's own. Which file a quantization
@@ -145,6 +130,10 @@ impl<'a> Puller<'a> {
         Ok(path)
     }
 
+    fn progress(&self) -> Progress<io::Stderr> {
+        Progress::new(io::stderr(), self.console.shows_progress(), Instant::now())
+    }
+
     fn file_name(&self, url: &str) -> Result<String> {
         if let Some(file) = &self.options.file {
             folder::check_name(file)?;
@@ -163,7 +152,7 @@ impl<'a> Puller<'a> {
     }
 
     /// Uses a file that the hub's own programs have fetched. One that is damaged is left to them.
-    fn adopt(&mut self, path: &Path, url: &str, licence: Option<String>) -> Result<Option<PathBuf>> {
+    fn adopt(&self, path: &Path, url: &str, licence: Option<String>) -> Result<Option<PathBuf>> {
         let target = folder::dir()?.join(self.file_name(url)?);
         if target.is_file() {
             return self.there(&target, url, licence).map(Some);
@@ -172,12 +161,13 @@ impl<'a> Puller<'a> {
         if let Some(expected) = &expected {
             let total = fs::metadata(path)?.len();
             let mut transfer = Transfer::new("checking", &path.file_name().unwrap_or_default().to_string_lossy());
+            let mut progress = self.progress();
             let found = check::sha256(path, |done| {
                 let now = Instant::now();
-                self.progress.set(transfer.text(done, Some(total), now), now);
+                progress.set(transfer.text(done, Some(total), now), now);
                 Ok(self.wait.pause(Duration::ZERO)?)
             });
-            self.progress.erase();
+            progress.erase();
             if found? != *expected {
                 self.console.warning(&format!("{} is damaged and will not be used", path.display()));
                 return Ok(None);
@@ -191,47 +181,42 @@ impl<'a> Puller<'a> {
         Ok(Some(target))
     }
 
-    fn fetch(&mut self, plan: Plan) -> Result<PathBuf> {
-        let target = folder::dir()?.join(&plan.file);
+    /// `file` is its name in the models folder.
+    fn fetch(&self, wanted: Wanted, file: &str) -> Result<PathBuf> {
+        let target = folder::dir()?.join(file);
         if target.is_dir() {
             // Now, and not when gigabytes have come.
             return Err(ModelError::Folder(target).into());
         }
         if target.is_file() {
-            return self.there(&target, &plan.wanted.url, plan.wanted.licence);
+            return self.there(&target, &wanted.url, wanted.licence);
         }
-        self.refuse_offline(&plan.file)?;
+        self.refuse_offline(file)?;
         make_folder(&target)?;
         let _lock = Lock::take(&target)?;
         // Another beastctl may have been quicker.
         if target.is_file() {
-            return self.there(&target, &plan.wanted.url, plan.wanted.licence);
+            return self.there(&target, &wanted.url, wanted.licence);
         }
-        let licence = plan.wanted.licence.as_deref().unwrap_or("not known");
-        self.console.info(&format!("{} from {}; licence: {licence}", plan.file, url_shown(&plan.wanted.url)));
-        let wanted = Wanted { sha256: self.options.sha256.clone(), ..plan.wanted };
-        let fetched = self.download(&wanted, &target, &plan.file).inspect_err(|error| {
+        let licence = wanted.licence.as_deref().unwrap_or("not known");
+        self.console.info(&format!("{file} from {}; licence: {licence}", url_shown(&wanted.url)));
+        let wanted = Wanted { sha256: self.options.sha256.clone(), ..wanted };
+        let sha256 = self.download(&wanted, &target, file).inspect_err(|error| {
             if let (ModelError::Wait(_), Some(n)) = (error, folder::partial(&target)) {
-                let kept = format!("{} of {} downloaded and kept; repeat the command to resume", bytes(n), plan.file);
-                self.console.info(&kept);
+                let n = bytes(n);
+                self.console.info(&format!("{n} of {file} downloaded and kept; repeat the command to resume"));
             }
         })?;
-        if fetched.sha256.is_none() {
-            self.console
-                .warning(&format!("{} is not verified: no hash is known; pass one with --sha256 HEX", plan.file));
+        if sha256.is_none() {
+            self.console.warning(&format!("{file} is not verified: no hash is known; pass one with --sha256 HEX"));
         }
         Ok(target)
     }
 
-    fn download(
-        &mut self,
-        wanted: &Wanted,
-        target: &Path,
-        file: &str,
-    ) -> Result<crate::models::download::Fetched, ModelError> {
+    fn download(&self, wanted: &Wanted, target: &Path, file: &str) -> Result<Option<String>, ModelError> {
         let (mut pulling, mut checking) = (Transfer::new("pulling", file), Transfer::new("checking", file));
         let console = self.console;
-        let mut progress = Progress::new(io::stderr(), console.shows_progress(), Instant::now());
+        let mut progress = self.progress();
         let mut report = |report: Report| {
             let now = Instant::now();
             match report {
@@ -277,8 +262,7 @@ impl<'a> Puller<'a> {
             return Ok(false);
         };
         check::gguf(target)?;
-        let read = |source| ModelError::File { action: "read", path: target.into(), source };
-        let n_bytes = fs::metadata(target).map_err(read)?.len();
+        let n_bytes = fs::metadata(target).map_err(FileError::of(READ, target))?.len();
         if !entry.approximate && n_bytes < entry.bytes {
             return Err(ModelError::Cut { path: target.into(), n_bytes, needed: Some(entry.bytes) });
         }
@@ -286,8 +270,7 @@ impl<'a> Puller<'a> {
     }
 }
 
-fn make_folder(target: &Path) -> Result<(), ModelError> {
+fn make_folder(target: &Path) -> Result<(), FileError> {
     let folder = target.parent().unwrap_or(Path::new("."));
-    let failed = |source| ModelError::File { action: "make", path: folder.into(), source };
-    fs::create_dir_all(folder).map_err(failed)
+    fs::create_dir_all(folder).map_err(FileError::of("make", folder))
 }

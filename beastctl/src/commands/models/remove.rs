@@ -1,13 +1,13 @@
 //! `models rm`: removes models from disk, after checking which one is in use.
 
-use std::io::{self, BufRead as _};
+use std::{fs, path::PathBuf};
 
-use super::{InUse, not_here, with_ending};
+use super::{InUse, file_of, not_here};
 use crate::{
+    commands::removal,
     context::Context,
     exit::Result,
-    input,
-    models::{ModelError, catalogue, folder},
+    models::{ModelError, folder},
     output::units::bytes,
     text::quoted,
 };
@@ -18,11 +18,7 @@ pub(super) fn run(context: &Context, names: &[String], is_sure: bool, is_forced:
     let in_use = InUse::find_all(context)?;
     let mut targets = Vec::new();
     for name in names {
-        let file = match folder::find(&folder, name)? {
-            Some(local) => local.file,
-            // A download that was given up, or a link to a file that went away.
-            None => catalogue::find(name).map_or_else(|| with_ending(name), |entry| entry.file),
-        };
+        let file = file_of(&folder, name)?;
         let target = folder.join(&file);
         let is_there = target.is_symlink() || target.is_file() || folder::partial(&target).is_some();
         if file.contains('/') || !is_there {
@@ -46,17 +42,8 @@ pub(super) fn run(context: &Context, names: &[String], is_sure: bool, is_forced:
     Ok(())
 }
 
-fn ask(context: &Context, targets: &[(std::path::PathBuf, String)]) -> Result<(), ModelError> {
-    if !input::stdin_is_terminal() {
-        return Err(ModelError::NotRemoved("cannot ask for confirmation without a terminal"));
-    }
-    let size = |path| std::fs::metadata(path).map(|meta| meta.len()).ok().or_else(|| folder::partial(path));
+fn ask(context: &Context, targets: &[(PathBuf, String)]) -> Result<()> {
+    let size = |path| fs::metadata(path).map(|meta| meta.len()).ok().or_else(|| folder::partial(path));
     let named = targets.iter().map(|(path, file)| format!("{file} ({})", bytes(size(path).unwrap_or_default())));
-    context.console.lines(&format!("Remove {}? [y/N] ", named.collect::<Vec<_>>().join(", ")));
-    let mut answer = String::new();
-    let read = io::stdin().lock().read_line(&mut answer);
-    match read.map(|_| answer.trim().to_lowercase()).as_deref() {
-        Ok("y" | "yes") => Ok(()),
-        _ => Err(ModelError::NotRemoved("the answer was no")),
-    }
+    removal::confirm(context.console, &named.collect::<Vec<_>>().join(", "))
 }

@@ -53,7 +53,7 @@ fn tell_daemon(context: &Context, model: &str) -> Result<Option<Status>> {
     progress.set("waiting for running requests".into(), Instant::now());
     let outcome = load::switch(&socket, model, &wait, |text| progress.set(text.into(), Instant::now()));
     progress.erase();
-    Ok(outcome?)
+    outcome
 }
 
 /// The value of the setting: a word, or the whole path of a file that is a model.

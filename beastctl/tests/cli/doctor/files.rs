@@ -80,7 +80,7 @@ fn a_model_that_is_not_the_one_that_was_published() {
         plant,
         0,
         expect![[r#"
-            warning  model          DIR/m.gguf.sha256 contains no SHA-256: invalid data; try: rm DIR/m.gguf.sha256
+            warning  model          DIR/m.gguf.sha256 contains no readable SHA-256; try: rm DIR/m.gguf.sha256
         "#]],
     );
 }

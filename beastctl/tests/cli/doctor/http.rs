@@ -156,7 +156,7 @@ fn a_file_of_keys_that_others_can_read() {
     let lines = [listen(web.address()), format!("http.api_key_file = \"{}\"  # file", file.display())];
     programs(&beast, OURS, &format!("{}\n{}", settings(&beast, "builtin"), lines.join("\n")));
     expect![[r#"
-        problem  http           the API keys in DIR/keys are open to other users (mode 0644); try: chmod 600 DIR/keys
+        problem  http           the file of API keys DIR/keys is open to other users (mode 0644); try: chmod 600 DIR/keys
     "#]]
     .assert_eq(&complaints(&doctor(&beast, true)));
 }

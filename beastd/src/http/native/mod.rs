@@ -1,4 +1,4 @@
-//! llama-server's own routes: state, tokens, and completions of raw prompts.
+//! llama-server's own routes: state, tokens, decisions, and completions of raw prompts.
 
 pub(crate) mod completion;
 pub(crate) mod metrics;
@@ -6,4 +6,5 @@ mod request;
 mod script;
 mod settings;
 pub(crate) mod state;
+pub(crate) mod systemone;
 pub(crate) mod tokens;

@@ -1,11 +1,14 @@
 //! The same clients over SSE on both sides, and over our own socket: what HTTP costs, and who is quicker.
 
+use std::{thread, time::Duration};
+
 use anyhow::Result;
 
 use super::clients::{Crowd, questions};
 use super::{asked, repeats};
 use crate::{
     Setup,
+    ask::Side,
     beast::Beast,
     http,
     peers::{LlamaServer, Sse},
@@ -15,6 +18,9 @@ use crate::{
 
 const WIDTHS: [usize; 3] = [1, 4, 16];
 const N_GENERATED: u32 = 48;
+
+/// Rest before each side: beastd counts the threads that the side before it has kept busy as other programs.
+const REST: Duration = Duration::from_millis(1500);
 
 /// Ratios allow for what two runs of the same program differ by.
 const EQUAL: f64 = 0.97;
@@ -30,10 +36,13 @@ pub fn measure(setup: &Setup) -> Result<Vec<Row>> {
     for width in WIDTHS {
         let [mut over_socket, mut over_sse, mut peer] = [(); 3].map(|()| Crowd::default());
         for _ in repeats(setup) {
-            // Each side sees texts that it has not seen.
-            over_sse.add(&sse, &questions(&mut words, width, N_GENERATED))?;
-            peer.add(&server, &questions(&mut words, width, N_GENERATED))?;
-            over_socket.add(&beast, &questions(&mut words, width, N_GENERATED))?;
+            let sides: [(&mut Crowd, &dyn Side); 3] =
+                [(&mut over_sse, &sse), (&mut peer, &server), (&mut over_socket, &beast)];
+            for (crowd, side) in sides {
+                thread::sleep(REST);
+                // Each side sees texts that it has not seen.
+                crowd.add(side, &questions(&mut words, width, N_GENERATED))?;
+            }
         }
         let what = format!(
             "{width} clients at the same moment on four slots, texts of about {} tokens, {N_GENERATED} tokens of answer each; beast over \

@@ -1,0 +1,201 @@
+//! `beastctl decide`: typed questions about material, answered by an exit code and a word.
+//!
+//! Exit code 1 means no and nothing else: a failure that exits with 1 elsewhere exits with 70 here.
+
+mod answers;
+mod calibrate;
+mod error;
+mod fit;
+
+use std::{
+    io::{self, Stderr},
+    path::Path,
+    time::Instant,
+};
+
+use beast_protocol::{Decide, Decided, Event, NoticeKind, Place, Request};
+use serde_json::Value;
+
+use self::answers::{Answer, Answers};
+pub use self::error::DecideError;
+use crate::{
+    cli::{DecideOptions, Truncate},
+    client::{Client, ClientError},
+    context::Context,
+    exit::{self, AlreadyTold, During as _, Failure, Result},
+    input::{self, InputError},
+    output::{OutputError, Progress, Waiting, json_line},
+    start,
+    turn::material,
+    wait::Wait,
+};
+
+/// Daemons that may end over one request before the request is to blame.
+const MAX_ENDS: usize = 5;
+
+/// Answers the questions; the exit code is the answer.
+pub(super) fn run(context: &Context, options: &DecideOptions) -> Result<()> {
+    let outcome = match &options.calibrate {
+        Some(path) => calibrate::run(context, options, path).map(|()| exit::DONE),
+        None => decide(context, options),
+    };
+    match outcome {
+        Ok(exit::DONE) => Ok(()),
+        Ok(code) => Err(AlreadyTold(code).into()),
+        Err(error) => Err(unmistakable(error)),
+    }
+}
+
+/// Gives a failure a code that no script mistakes for an answer.
+fn unmistakable(error: Failure) -> Failure {
+    match error.code() {
+        exit::DONE | exit::FAILED | exit::UNSURE => error.with_code(exit::SOFTWARE),
+        _ => error,
+    }
+}
+
+fn decide(context: &Context, options: &DecideOptions) -> Result<u8> {
+    let console = context.console;
+    let path = context.socket()?;
+    let answers = Answers::new(&options.choice, options.score)?;
+    if options.questions.iter().any(|question| question.trim().is_empty()) {
+        return Err(DecideError::NoQuestion.into());
+    }
+    // While reading, Ctrl-C may end the process: there is nothing to clean up yet.
+    let reading = Wait::default().limited(context.timeout);
+    let (state, warnings) = state(context, options, &reading)?;
+    warnings.iter().for_each(|warning| console.warning(warning));
+    let questions: Vec<_> = options.questions.iter().map(|question| answers.question(question)).collect();
+    let request = Decide { state, questions: questions.clone(), drop: options.truncate.map(place), is_raw: false };
+    let wait = Wait::start(None).context("cannot watch for Ctrl-C")?.limited_as(&reading).without_reader();
+    let mut asking = Asking::new(context, &path, !options.no_start);
+    let decided = asking.ask(Request::Decide(request), &wait).and_then(decided);
+    asking.progress.erase();
+    let decided = decided?;
+    for notice in &decided.notices {
+        match notice.kind {
+            NoticeKind::Info => console.info(&notice.text),
+            NoticeKind::Warning => console.warning(&notice.text),
+        }
+    }
+    let gap = options.unsure.unwrap_or(0.0);
+    let n = questions.len();
+    if decided.probabilities.len() != n || decided.temperatures.len() != n {
+        return Err(DecideError::Mismatch.into());
+    }
+    let each = questions.into_iter().zip(decided.probabilities).zip(decided.temperatures);
+    let answers: Option<Vec<Answer>> = each
+        .map(|((question, probabilities), temperature)| Answer::new(question, probabilities, temperature, gap))
+        .collect();
+    let answers = answers.ok_or(DecideError::Mismatch)?;
+    print(context, options, &answers, &decided.model)?;
+    Ok(answers::code(&answers))
+}
+
+fn print(context: &Context, options: &DecideOptions, answers: &[Answer], model: &str) -> Result<()> {
+    let text = match answers {
+        _ if options.json => {
+            let mut objects: Vec<Value> = answers.iter().map(|answer| answer.object(model)).collect();
+            json_line(&if objects.len() == 1 { objects.swap_remove(0) } else { objects.into() })
+        }
+        [one] => format!("{}\n", one.text()),
+        several => several.iter().map(Answer::line).collect(),
+    };
+    print_all(context, &text)
+}
+
+/// Prints to whoever still reads: the exit code and what was saved matter without a reader too.
+fn print_all(context: &Context, text: &str) -> Result<()> {
+    match context.console.print(text) {
+        Err(OutputError::ReaderGone) => Ok(()),
+        outcome => Ok(outcome?),
+    }
+}
+
+/// The material, and warnings about what was changed in it.
+fn state(context: &Context, options: &DecideOptions, reading: &Wait) -> Result<(String, Vec<String>)> {
+    let has_files = !options.files.is_empty();
+    if options.no_input || !has_files && input::stdin_is_terminal() {
+        return Ok((String::new(), Vec::new()));
+    }
+    if !has_files {
+        material::hint_at_stdin(reading, context.console);
+    }
+    let input = input::read(&options.files, reading)?;
+    if input.is_blank() {
+        // An answer about nothing looks like any other.
+        return Err(InputError::Empty { example: "beastctl decide -n QUESTION, if the question needs no input" }.into());
+    }
+    Ok((input.text, input.warnings))
+}
+
+fn place(place: Truncate) -> Place {
+    match place {
+        Truncate::Head => Place::Head,
+        Truncate::Middle => Place::Middle,
+        Truncate::Tail => Place::Tail,
+    }
+}
+
+fn decided(event: Event) -> Result<Decided> {
+    match event {
+        Event::Decided(decided) => Ok(decided),
+        _ => Err(ClientError::Lost.into()),
+    }
+}
+
+/// A connection to the daemon for successive requests.
+struct Asking<'a> {
+    path: &'a Path,
+    may_start: bool,
+    client: Option<Client>,
+    progress: Progress<Stderr>,
+    waiting: Waiting,
+}
+
+impl<'a> Asking<'a> {
+    fn new(context: &Context, path: &'a Path, may_start: bool) -> Self {
+        let progress = Progress::with_spinner(io::stderr(), context.console.shows_progress(), context.started);
+        Self { path, may_start, client: None, progress, waiting: Waiting::default() }
+    }
+
+    /// Sends a request that one event answers. If the daemon ends meanwhile, asks the next one.
+    fn ask(&mut self, request: Request, wait: &Wait) -> Result<Event> {
+        let mut n_ends = 0;
+        loop {
+            let mut client = match self.client.take() {
+                Some(client) => client,
+                None => {
+                    let say = |text: &str| self.progress.set(text.into(), Instant::now());
+                    start::connect(self.path, self.may_start, wait, say)?
+                }
+            };
+            match self.hear(&mut client, &request, wait) {
+                Ok(event) => {
+                    self.client = Some(client);
+                    return Ok(event);
+                }
+                Err(error) if error.is_shutting_down() => client.wait_for_end(wait)?,
+                Err(ClientError::Lost) if n_ends < MAX_ENDS => n_ends += 1,
+                Err(error) => return Err(error.explained(self.path).into()),
+            }
+        }
+    }
+
+    fn hear(&mut self, client: &mut Client, request: &Request, wait: &Wait) -> Result<Event, ClientError> {
+        client.send(request, wait)?;
+        loop {
+            match client.next_event(wait, self.progress.due())? {
+                Some(event @ (Event::Decided(_) | Event::Status(_))) => return Ok(event),
+                Some(Event::Failed(error)) => return Err(error.into()),
+                Some(event) => self.waiting.take(&event, Instant::now()),
+                None => {}
+            }
+            let now = Instant::now();
+            match self.waiting.text(now) {
+                Some(text) => self.progress.set(text, now),
+                None => self.progress.tick(now),
+            }
+        }
+    }
+}
