@@ -42,46 +42,37 @@ const READ_LEN: usize = 16 * 1024;
 
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    /// See [`WaitError`].
     #[error(transparent)]
     Wait(#[from] WaitError),
-    /// Nothing listens there.
     #[error("cannot reach beastd at {} ({})", .path.display(), reason(.error))]
     Unreachable { path: PathBuf, error: io::Error },
     /// It accepts no connection, or does not answer the handshake.
     #[error("beastd at {} does not answer", .0.display())]
     Silent(PathBuf),
-    /// It closed the connection instead of answering.
     #[error("beastd at {} closed the connection without an answer", .0.display())]
     HungUp(PathBuf),
     /// Another user's process could be listening there.
     #[error(transparent)]
     NotOurs(#[from] NotOurs),
-    /// Something other than beastd listens there.
     #[error("the process listening on {} is not beastd", .path.display())]
     Foreign { path: PathBuf, source: HandshakeError },
-    /// Client and daemon have different protocol versions.
     #[error(
         "beastd {} speaks protocol {}, this beastctl {} speaks protocol {VERSION}",
         .0.version, .0.protocol, env!("CARGO_PKG_VERSION")
     )]
     OtherVersion(Welcome),
-    /// The connection closed before the answer was complete.
     #[error("beastd ended before the answer did")]
     Lost,
-    /// The same, and the daemon left its reason.
     #[error("beastd ended before the answer did: {}", died(.0))]
     Died(LastWords),
-    /// The daemon's response is invalid.
     #[error("invalid response from beastd")]
     Garbled(#[source] CodecError),
-    /// The request exceeds a frame.
     #[error(
         "the request is too large: {}, and beastd accepts at most {}",
         above(*.0 as u64, MAX_FRAME_LEN as u64), binary(MAX_FRAME_LEN as u64)
     )]
     TooLong(usize),
-    /// The daemon's error for a failed request.
+    /// It ends with what to do.
     #[error(transparent)]
     Daemon(#[from] WireError),
 }
@@ -134,7 +125,6 @@ impl Failing for ClientError {
         }
     }
 
-    /// What to do next. The daemon's own messages already say so.
     fn hint(&self) -> Option<String> {
         let hint = match self {
             ClientError::Wait(error) => return error.hint(),
@@ -143,17 +133,15 @@ impl Failing for ClientError {
                 "use --socket with a socket you own"
             }
             ClientError::Unreachable { path, .. } if self.is_not_running() => return Some(start(path)),
-            ClientError::Unreachable { .. } => "use another --socket",
+            ClientError::Unreachable { .. } | ClientError::Foreign { .. } => "use another --socket",
             ClientError::Silent(_) => "repeat the command in a moment, or kill beastd and restart it",
             ClientError::HungUp(_) => "repeat the command in a moment",
-            ClientError::Foreign { .. } => "use another --socket",
             ClientError::NotOurs(_) => "use --socket with a path in a folder you own, or set XDG_RUNTIME_DIR",
-            ClientError::OtherVersion(_) => "beastctl stop, then repeat the command",
             ClientError::Died(words) if words.is_memory => {
                 "close other programs, use a smaller model, or lower n_ctx in config.toml"
             }
             ClientError::Lost | ClientError::Died(_) => "repeat the command, and see beastctl logs for the reason",
-            ClientError::Garbled(_) => "beastctl stop, then repeat the command",
+            ClientError::OtherVersion(_) | ClientError::Garbled(_) => "beastctl stop, then repeat the command",
             ClientError::TooLong(_) => "shorten the input",
         };
         Some(hint.into())
@@ -294,7 +282,7 @@ impl Client {
                 Ok(Some(frame)) => break frame,
                 Ok(None) => {}
                 // Invalid frames are not a handshake either.
-                Err(_) => return Err(ClientError::Foreign { path: self.path.clone(), source: HandshakeError::Magic }),
+                Err(_) => return Err(self.foreign(HandshakeError::Magic)),
             }
             if self.is_closed {
                 return Err(ClientError::HungUp(self.path.clone()));
@@ -304,11 +292,14 @@ impl Client {
             }
             self.read();
         };
-        self.welcome =
-            Welcome::from_bytes(&frame).map_err(|source| ClientError::Foreign { path: self.path.clone(), source })?;
+        self.welcome = Welcome::from_bytes(&frame).map_err(|source| self.foreign(source))?;
         // A daemon that refuses at once may already have sent its reason.
         self.take_events();
         Ok(())
+    }
+
+    fn foreign(&self, source: HandshakeError) -> ClientError {
+        ClientError::Foreign { path: self.path.clone(), source }
     }
 
     fn write(&mut self, payload: &[u8], wait: &Wait) -> Result<(), ClientError> {

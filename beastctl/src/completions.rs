@@ -21,15 +21,13 @@ use crate::{
 
 /// The scripts set it to the name of their shell.
 pub const VARIABLE: &str = "BEAST_COMPLETE";
-const PROGRAM: &str = "beastctl";
 /// The option that gives a variable its value.
 const PARAM: &str = "param";
 
 #[derive(Debug, thiserror::Error)]
 pub enum CompletionError {
-    /// Nobody said which shell.
     #[error(
-        "cannot detect the shell: SHELL is {}",
+        "cannot detect the shell: SHELL is {}; try: beastctl completions bash, zsh or fish",
         .0.as_ref().map_or("not set".into(), |shell| format!("{shell:?}"))
     )]
     NoShell(Option<OsString>),
@@ -39,33 +37,23 @@ impl Failing for CompletionError {
     fn exit_code(&self) -> u8 {
         exit::USAGE
     }
-
-    fn hint(&self) -> Option<String> {
-        Some(format!("{PROGRAM} completions bash, zsh or fish"))
-    }
 }
 
-/// Prints the script for a shell, or for the user's own.
 pub(super) fn run(context: &Context, shell: Option<Shell>) -> Result<()> {
     let shell = shell.map_or_else(own_shell, Ok)?;
     // By its name and not by its path: the path changes with the next version.
     let script = match shell {
-        Shell::Bash => bash::script(VARIABLE, PROGRAM),
-        Shell::Zsh => zsh::script(VARIABLE, PROGRAM),
-        Shell::Fish => fish::script(VARIABLE, PROGRAM),
+        Shell::Bash => bash::SCRIPT,
+        Shell::Zsh => zsh::SCRIPT,
+        Shell::Fish => fish::SCRIPT,
     };
-    Ok(context.console.print(&script)?)
+    Ok(context.console.print(script)?)
 }
 
 fn own_shell() -> Result<Shell, CompletionError> {
     let path = env::var_os("SHELL");
-    let name = path.as_deref().and_then(|path| Path::new(path).file_name()).and_then(|name| name.to_str());
-    match name {
-        Some("bash") => Ok(Shell::Bash),
-        Some("zsh") => Ok(Shell::Zsh),
-        Some("fish") => Ok(Shell::Fish),
-        _ => Err(CompletionError::NoShell(path)),
-    }
+    let name = path.as_deref().and_then(|path| Path::new(path).file_name()?.to_str());
+    name.and_then(|name| Shell::from_str(name, false).ok()).ok_or(CompletionError::NoShell(path))
 }
 
 /// Answers one of our scripts: `beastctl -- beastctl WORD...`, the rest in its environment. Nothing is said but the

@@ -21,57 +21,35 @@ use crate::{
     text::quoted,
 };
 
-/// Largest file to read.
 pub const MAX_LEN: usize = 256 * 1024;
 
 pub use tools::tools;
 
 /// How errors about invalid JSON begin.
 const NO_JSON: &str = "invalid JSON";
-/// Name of stdin in messages.
 const STDIN: &str = "stdin";
 
 #[derive(Debug, thiserror::Error)]
 pub enum ConstraintError {
-    /// It cannot be opened or read.
     #[error("cannot read {name}")]
     Unreadable { name: String, source: io::Error },
-    /// Stdin is already used as input.
-    #[error("stdin is the input, so {option} cannot read `-`")]
+    #[error("stdin is the input, so {option} cannot read `-`; try: pass {option} a file name")]
     StdinTaken { option: &'static str },
     /// Larger than any sensible constraint.
-    #[error("{name} is larger than {}", binary(*.limit as u64))]
+    #[error("{name} is larger than {}; try: remove what the answer does not need", binary(*.limit as u64))]
     TooLong { name: String, limit: usize },
     /// A pipe or a device, which may never end.
-    #[error("{name} is not a regular file")]
+    #[error("{name} is not a regular file; try: save it to a file first")]
     NotAFile { name: String },
-    /// One of the tools is invalid.
-    #[error("{name}: tool {n}: {problem}")]
-    Tool {
-        name: String,
-        /// Number of the tool, from 1.
-        n: usize,
-        problem: String,
-    },
-    /// The requested tool does not exist.
-    #[error("--tool-choice {choice}: {name} has no such tool")]
-    NoSuchTool {
-        name: String,
-        choice: String,
-        /// The existing names, separated by commas.
-        known: String,
-    },
-    /// Invalid content.
-    #[error("{name}:{line}:{column}: {problem}")]
-    Malformed {
-        name: String,
-        /// Line, from 1.
-        line: usize,
-        /// Column in bytes, from 1.
-        column: usize,
-        problem: String,
-        hint: String,
-    },
+    /// `n` counts from 1.
+    #[error("{name}: tool {n}: {problem}; try: {example}", example = tools::EXAMPLE)]
+    Tool { name: String, n: usize, problem: String },
+    /// `known` are the names that exist, separated by commas.
+    #[error("--tool-choice {choice}: {name} has no such tool; try: use one of {known}")]
+    NoSuchTool { name: String, choice: String, known: String },
+    /// `column` is in bytes, and both count from 1.
+    #[error("{name}:{line}:{column}: {problem}; try: {hint}")]
+    Malformed { name: String, line: usize, column: usize, problem: String, hint: String },
 }
 
 impl Failing for ConstraintError {
@@ -80,16 +58,9 @@ impl Failing for ConstraintError {
     }
 
     fn hint(&self) -> Option<String> {
-        match self {
-            ConstraintError::StdinTaken { option } => Some(format!("pass {option} a file name")),
-            ConstraintError::TooLong { .. } => Some("remove what the answer does not need".into()),
-            ConstraintError::Unreadable { name, .. } if name == STDIN => Some("name a FILE instead of `-`".into()),
-            ConstraintError::Unreadable { name, source } => Some(advice::reading(Path::new(name), source)),
-            ConstraintError::NotAFile { .. } => Some("save it to a file first".into()),
-            ConstraintError::Tool { .. } => Some(tools::EXAMPLE.into()),
-            ConstraintError::NoSuchTool { known, .. } => Some(format!("use one of {known}")),
-            ConstraintError::Malformed { hint, .. } => Some(hint.clone()),
-        }
+        let ConstraintError::Unreadable { name, source } = self else { return None };
+        let is_stdin = name == STDIN;
+        Some(if is_stdin { "name a FILE instead of `-`".into() } else { advice::reading(Path::new(name), source) })
     }
 }
 
@@ -105,7 +76,7 @@ pub fn schema(path: &Path, stdin_is_free: bool) -> Result<Constraint, Constraint
             }
         };
     }
-    let (name, text) = read("--schema", path, stdin_is_free)?;
+    let (name, text) = read("--schema", path, stdin_is_free, MAX_LEN)?;
     check_schema(&text).map_err(|(place, problem)| {
         let hint = match problem.strip_prefix(NO_JSON) {
             Some(_) => until_content(&name),
@@ -146,7 +117,7 @@ fn until_content(name: &str) -> String {
 
 /// Reads a grammar; only the daemon can check it.
 pub fn grammar(path: &Path, stdin_is_free: bool) -> Result<Constraint, ConstraintError> {
-    let (name, text) = read("--grammar", path, stdin_is_free)?;
+    let (name, text) = read("--grammar", path, stdin_is_free, MAX_LEN)?;
     if text.trim().is_empty() {
         return Err(malformed(&name, (1, 1), "the grammar is empty", r#"add a rule, such as root ::= "yes" | "no""#));
     }
@@ -154,24 +125,28 @@ pub fn grammar(path: &Path, stdin_is_free: bool) -> Result<Constraint, Constrain
 }
 
 /// Name and text of a file, or of an inline value.
-fn read(option: &'static str, path: &Path, stdin_is_free: bool) -> Result<(String, String), ConstraintError> {
+fn read(
+    option: &'static str,
+    path: &Path,
+    stdin_is_free: bool,
+    limit: usize,
+) -> Result<(String, String), ConstraintError> {
     if let Some(text) = path.to_str().filter(|text| is_inline(option, text)) {
         return Ok((option.to_owned(), text.to_owned()));
     }
-    let is_stdin = path.as_os_str() == "-";
-    let name = if is_stdin { STDIN.to_owned() } else { path.display().to_string() };
-    if is_stdin && !stdin_is_free {
-        return Err(ConstraintError::StdinTaken { option });
-    }
-    if !is_stdin {
-        let text = text(&name, bytes_of(path, &name, MAX_LEN)?)?;
+    if path.as_os_str() != "-" {
+        let name = path.display().to_string();
+        let text = text(&name, bytes_of(path, &name, limit)?)?;
         return Ok((name, text));
     }
-    let mut bytes = Vec::new();
-    let outcome = io::stdin().lock().take(MAX_LEN as u64 + 1).read_to_end(&mut bytes);
+    if !stdin_is_free {
+        return Err(ConstraintError::StdinTaken { option });
+    }
+    let (name, mut bytes) = (STDIN.to_owned(), Vec::new());
+    let outcome = io::stdin().lock().take(limit as u64 + 1).read_to_end(&mut bytes);
     outcome.map_err(|source| ConstraintError::Unreadable { name: name.clone(), source })?;
-    if bytes.len() > MAX_LEN {
-        return Err(ConstraintError::TooLong { name, limit: MAX_LEN });
+    if bytes.len() > limit {
+        return Err(ConstraintError::TooLong { name, limit });
     }
     let text = text(&name, bytes)?;
     Ok((name, text))

@@ -35,14 +35,14 @@ fn a_schema_is_an_object_or_true() {
     expect![[r#"
         Schema("{\"type\": \"object\"}\n")
         Schema(" true ")
-        2 a file:1:1: the schema `false` allows nothing
-        2 a file:1:1: a JSON schema must be an object or true
-        2 a file:1:1: a JSON schema must be an object or true
-        2 a file:2:11: invalid JSON: expected value
-        2 a file:1:10: invalid JSON: trailing characters
-        2 a file:3:1: invalid JSON: EOF while parsing an object
-        2 a file:1:1: invalid JSON: EOF while parsing a value
-        2 a file:2:5: invalid UTF-8
+        2 a file:1:1: the schema `false` allows nothing; try: {"type": "object"}, to begin with
+        2 a file:1:1: a JSON schema must be an object or true; try: {"type": "object"}, to begin with
+        2 a file:1:1: a JSON schema must be an object or true; try: {"type": "object"}, to begin with
+        2 a file:2:11: invalid JSON: expected value; try: fix it until jq . 'a file' accepts it
+        2 a file:1:10: invalid JSON: trailing characters; try: fix it until jq . 'a file' accepts it
+        2 a file:3:1: invalid JSON: EOF while parsing an object; try: fix it until jq . 'a file' accepts it
+        2 a file:1:1: invalid JSON: EOF while parsing a value; try: fix it until jq . 'a file' accepts it
+        2 a file:2:5: invalid UTF-8; try: convert it first with iconv -t UTF-8
     "#]]
     .assert_eq(&(lines.join("\n") + "\n"));
 }
@@ -50,8 +50,11 @@ fn a_schema_is_an_object_or_true() {
 #[test]
 fn a_grammar_is_any_text_that_says_something() {
     assert_eq!(said(b"root ::= \"a\"\n", grammar), r#"Grammar("root ::= \"a\"\n")"#);
-    assert_eq!(said(b" \n", grammar), "2 a file:1:1: the grammar is empty");
-    assert_eq!(said(b"\xff", grammar), "2 a file:1:1: invalid UTF-8");
+    assert_eq!(
+        said(b" \n", grammar),
+        r#"2 a file:1:1: the grammar is empty; try: add a rule, such as root ::= "yes" | "no""#
+    );
+    assert_eq!(said(b"\xff", grammar), "2 a file:1:1: invalid UTF-8; try: convert it first with iconv -t UTF-8");
 }
 
 #[test]

@@ -15,30 +15,22 @@ use beast_protocol::ErrorCode;
 
 pub use file::{FileError, READ, entries, remove_file};
 
-/// Done; also when the reader of stdout had seen enough.
+// What each means stands in `CODES`.
 pub const DONE: u8 = 0;
-/// The request failed.
 pub const FAILED: u8 = 1;
-/// The command line or its input makes no sense.
 pub const USAGE: u8 = 2;
-/// The daemon cannot be reached, or is of another version.
 pub const UNREACHABLE: u8 = 3;
-/// The input does not fit.
 pub const TOO_LONG: u8 = 4;
-/// The answer was cut, under `--strict` or where half of it is worth nothing.
 pub const CUT: u8 = 5;
 /// `decide` answered no; for `decide`, [`FAILED`] means nothing else.
 pub const NO: u8 = FAILED;
-/// `decide` is unsure, under `--unsure`.
 pub const UNSURE: u8 = 6;
 /// `decide` failed where other verbs exit with [`FAILED`] (`EX_SOFTWARE`).
 pub const SOFTWARE: u8 = 70;
-/// The daemon is busy or going away; the same request may succeed later (`EX_TEMPFAIL`).
+/// `EX_TEMPFAIL`.
 pub const BUSY: u8 = 75;
-/// Ctrl-C.
 pub const INTERRUPTED: u8 = 130;
 
-/// What is known of an exit code.
 #[derive(Debug, Clone, Copy)]
 pub struct Code {
     pub number: u8,
@@ -76,19 +68,19 @@ const STEP: &str = "; try: ";
 
 /// An error that can end a run.
 pub trait Failing: Error + Send + Sync + 'static {
-    /// One of the codes above.
     fn exit_code(&self) -> u8 {
-        FAILED
+        self.passed_on().map_or(FAILED, |error| error.exit_code())
     }
 
-    /// What to do next: a command or an imperative. `None` if the message already says so.
+    /// What to do next, a command or an imperative, where it depends on the cause, which stands before it. All others
+    /// have it in their message.
     fn hint(&self) -> Option<String> {
-        None
+        self.passed_on()?.hint()
     }
 
     /// A one-word reason for programs, if it says more than the exit code.
     fn word(&self) -> Option<String> {
-        None
+        self.passed_on()?.word()
     }
 
     /// The error of another room, if this one only wraps it.
@@ -106,7 +98,6 @@ pub struct Failure {
     code: Option<u8>,
 }
 
-/// The result of a command.
 pub type Result<T, E = Failure> = std::result::Result<T, E>;
 
 impl<E: Failing> From<E> for Failure {
@@ -116,7 +107,6 @@ impl<E: Failing> From<E> for Failure {
 }
 
 impl Failure {
-    /// Adds context.
     pub fn context(mut self, doing: impl Display) -> Self {
         self.doing.push(doing.to_string());
         self
@@ -128,7 +118,6 @@ impl Failure {
         causes.map(|error| error as &dyn Error).find_map(|error| error.downcast_ref())
     }
 
-    /// Whether the error has this type.
     pub fn is<E: Failing>(&self) -> bool {
         self.find::<E>().is_some()
     }
@@ -139,7 +128,6 @@ impl Failure {
         self
     }
 
-    /// The exit code.
     pub fn code(&self) -> u8 {
         self.code.unwrap_or_else(|| self.error.exit_code())
     }
@@ -187,9 +175,7 @@ impl fmt::Debug for Failure {
     }
 }
 
-/// Adds context to results.
 pub trait During<T> {
-    /// Adds it.
     fn context(self, doing: impl Display) -> Result<T>;
 
     /// The same, computed lazily.
@@ -230,21 +216,18 @@ impl Failing for clap::Error {
     }
 }
 
-/// The message already ends with a hint.
 impl Failing for PathError {
     fn exit_code(&self) -> u8 {
         UNREACHABLE
     }
 }
 
-/// The message already ends with a hint.
 impl Failing for SocketError {
     fn exit_code(&self) -> u8 {
         UNREACHABLE
     }
 }
 
-/// The exit code for an error from the daemon.
 pub fn of_wire(code: ErrorCode) -> u8 {
     match code {
         ErrorCode::TooLong => TOO_LONG,

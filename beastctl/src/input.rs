@@ -16,7 +16,7 @@ use rustix::event::PollFlags;
 
 use crate::{
     exit::{self, Failing, advice},
-    output::units::{above, binary},
+    output::units::{above, binary, count},
     wait::{Wait, WaitError},
 };
 
@@ -28,48 +28,37 @@ const CHUNK_LEN: usize = 64 * 1024;
 
 #[derive(Debug, thiserror::Error)]
 pub enum InputError {
-    /// Nothing, or only whitespace.
-    #[error("the input is empty")]
-    Empty {
-        /// A command that provides some.
-        example: &'static str,
-    },
-    /// It cannot be opened or read.
+    #[error("the input is empty; try: {example}")]
+    Empty { example: &'static str },
     #[error("cannot read {name}")]
     Unreadable { name: String, source: io::Error },
-    /// Binary data.
     #[error("{name} is binary (a NUL byte at offset {offset})")]
     Binary {
         name: String,
-        /// Offset from 0.
         offset: usize,
         /// The encoding suggested by its first bytes.
         encoding: Option<&'static str>,
     },
     /// Text where a file name was expected.
-    #[error("file `{words}` not found")]
+    #[error("file `{words}` not found; try: {way}")]
     Words {
         words: String,
         /// The command that takes it as text.
         way: String,
     },
-    /// More than one request holds. Reading stops there, so the size may be unknown.
-    #[error("the input is {}, and one request holds at most {}", size(*.known, *.limit), binary(*.limit as u64))]
-    TooLong {
-        /// Its size, if known.
-        known: Option<u64>,
-        limit: usize,
-    },
-    /// Stdin did not end in time.
-    #[error("the input did not end within {}", humantime::format_duration(*.0))]
+    /// Reading stops at the limit, so the size may be unknown.
+    #[error(
+        "the input is {}, and one request holds at most {}; try: send a part of it, for example with head -c",
+        above(.known.unwrap_or(*.limit as u64), *.limit as u64), binary(*.limit as u64)
+    )]
+    TooLong { known: Option<u64>, limit: usize },
+    #[error(
+        "the input did not end within {}; try: raise --timeout, or add < /dev/null if there is no input",
+        humantime::format_duration(*.0)
+    )]
     TimedOut(Duration),
-    /// Stdin can only be read once.
-    #[error("`-` is named more than once")]
+    #[error("`-` is named more than once; try: use `-` once, and name other files")]
     StdinTwice,
-}
-
-fn size(known: Option<u64>, limit: usize) -> String {
-    above(known.unwrap_or(limit as u64), limit as u64)
 }
 
 impl Failing for InputError {
@@ -82,23 +71,20 @@ impl Failing for InputError {
     }
 
     fn hint(&self) -> Option<String> {
-        let hint = match self {
-            InputError::Empty { example } => example,
+        Some(match self {
             InputError::Binary { encoding: Some(encoding), .. } => {
-                return Some(format!("convert it first with iconv -f {encoding} -t UTF-8"));
+                format!("convert it first with iconv -f {encoding} -t UTF-8")
             }
-            InputError::Words { way, .. } => return Some(way.clone()),
-            InputError::Binary { .. } => "convert it to text first, for example with pdftotext or iconv -t UTF-8",
-            InputError::TooLong { .. } => "send a part of it, for example with head -c",
-            InputError::Unreadable { name, .. } if name == STDIN => "name a FILE instead of stdin",
+            InputError::Binary { .. } => {
+                "convert it to text first, for example with pdftotext or iconv -t UTF-8".into()
+            }
+            InputError::Unreadable { name, .. } if name == STDIN => "name a FILE instead of stdin".into(),
             InputError::Unreadable { name, source } if source.kind() == ErrorKind::IsADirectory => {
-                return Some(advice::files_in(Path::new(name)));
+                advice::files_in(Path::new(name))
             }
-            InputError::Unreadable { name, source } => return Some(advice::reading(Path::new(name), source)),
-            InputError::StdinTwice => "use `-` once, and name other files",
-            InputError::TimedOut(_) => "raise --timeout, or add < /dev/null if there is no input",
-        };
-        Some(hint.into())
+            InputError::Unreadable { name, source } => advice::reading(Path::new(name), source),
+            _ => return None,
+        })
     }
 }
 
@@ -119,26 +105,21 @@ impl Input {
 /// Reads the files, or stdin if there are none; `-` is stdin. Several files get a heading each. All files are opened
 /// before the first is read, so that a wrong name fails early. Stdin must end within the time limit of `wait`.
 pub fn read(files: &[PathBuf], wait: &Wait) -> Result<Input, InputError> {
+    let stdin = [PathBuf::from("-")];
+    let files = if files.is_empty() { &stdin } else { files };
     if files.iter().filter(|file| is_stdin(file)).count() > 1 {
         return Err(InputError::StdinTwice);
     }
-    if files.is_empty() {
-        return Reading::new(MAX_LEN).source(STDIN, Stdin(wait), false).map(Reading::finish);
-    }
-    let sources = files.iter().map(|file| open(file)).collect::<Result<Vec<_>, _>>()?;
-    let known: u64 = sources.iter().filter_map(|(_, file)| Some(file.as_ref()?.1)).sum();
+    let sources = files.iter().map(|file| open(file, wait)).collect::<Result<Vec<_>, _>>()?;
+    let known: u64 = sources.iter().map(|source| source.len).sum();
     if known > MAX_LEN as u64 {
         return Err(InputError::TooLong { known: Some(known), limit: MAX_LEN });
     }
-    let has_headings = files.len() > 1;
-    let mut reading = Reading::new(MAX_LEN);
-    for (name, file) in sources {
-        reading = match file {
-            Some((file, _)) => reading.source(&name, file, has_headings)?,
-            None => reading.source(&name, Stdin(wait), has_headings)?,
-        };
+    let mut input = Input::default();
+    for Source { name, reader, .. } in sources {
+        input.add(&name, reader, files.len() > 1, MAX_LEN)?;
     }
-    Ok(reading.finish())
+    Ok(input)
 }
 
 pub fn stdin_is_terminal() -> bool {
@@ -155,7 +136,12 @@ fn is_stdin(path: &Path) -> bool {
     path.as_os_str() == "-"
 }
 
-type Opened = (String, Option<(File, u64)>);
+struct Source<'a> {
+    name: String,
+    reader: Box<dyn Read + 'a>,
+    /// 0 where it is not known.
+    len: u64,
+}
 
 /// The encoding indicated by a byte order mark other than UTF-8's.
 fn encoding(bytes: &[u8]) -> Option<&'static str> {
@@ -166,10 +152,9 @@ fn encoding(bytes: &[u8]) -> Option<&'static str> {
     }
 }
 
-/// Name, and for a file its size.
-fn open(path: &Path) -> Result<Opened, InputError> {
+fn open<'a>(path: &Path, wait: &'a Wait) -> Result<Source<'a>, InputError> {
     if is_stdin(path) {
-        return Ok((STDIN.into(), None));
+        return Ok(Source { name: STDIN.into(), reader: Box::new(Stdin(wait)), len: 0 });
     }
     let name = path.display().to_string();
     let unreadable = |source| InputError::Unreadable { name: name.clone(), source };
@@ -180,7 +165,7 @@ fn open(path: &Path) -> Result<Opened, InputError> {
         return Err(unreadable(ErrorKind::IsADirectory.into()));
     }
     let len = if metadata.is_file() { metadata.len() } else { 0 };
-    Ok((name, Some((file, len))))
+    Ok(Source { name, reader: Box::new(file), len })
 }
 
 /// Stdin, which may block. The error is a [`WaitError`] on timeout.
@@ -204,31 +189,19 @@ fn failed(name: &str, source: io::Error) -> InputError {
     }
 }
 
-struct Reading {
-    input: Input,
-    limit: usize,
-}
-
-impl Reading {
-    fn new(limit: usize) -> Self {
-        Self { input: Input::default(), limit }
-    }
-
-    fn finish(self) -> Input {
-        self.input
-    }
-
-    fn source(mut self, name: &str, mut reader: impl Read, has_heading: bool) -> Result<Self, InputError> {
+impl Input {
+    /// Appends what a source holds; `limit` is that of the whole text.
+    fn add(&mut self, name: &str, mut reader: impl Read, has_heading: bool, limit: usize) -> Result<(), InputError> {
         if has_heading {
-            let gap = if self.input.text.is_empty() { "" } else { "\n" };
-            self.input.text += &format!("{gap}==> {name} <==\n");
+            let gap = if self.text.is_empty() { "" } else { "\n" };
+            self.text += &format!("{gap}==> {name} <==\n");
         }
         let mut bytes = Vec::new();
         let mut chunk = vec![0; CHUNK_LEN];
         loop {
             let offset = bytes.len();
             // One byte over the limit shows that there is more.
-            let room = (self.limit + 1).saturating_sub(self.input.text.len() + offset);
+            let room = (limit + 1).saturating_sub(self.text.len() + offset);
             // One read at a time: do not ask a terminal again after its end of file.
             match reader.read(&mut chunk[..room.min(CHUNK_LEN)]) {
                 Ok(0) => break,
@@ -240,33 +213,26 @@ impl Reading {
                 let (offset, encoding) = (offset + n, encoding(&bytes));
                 return Err(InputError::Binary { name: name.into(), offset, encoding });
             }
-            if self.input.text.len() + bytes.len() > self.limit {
-                return Err(InputError::TooLong { known: None, limit: self.limit });
+            if self.text.len() + bytes.len() > limit {
+                return Err(InputError::TooLong { known: None, limit });
             }
         }
-        self.append(name, bytes);
-        if has_heading && !self.input.text.ends_with('\n') {
-            self.input.text.push('\n');
+        self.append(name, &bytes);
+        if has_heading && !self.text.ends_with('\n') {
+            self.text.push('\n');
         }
-        Ok(self)
+        Ok(())
     }
 
-    fn append(&mut self, name: &str, bytes: Vec<u8>) {
-        let text = String::from_utf8(bytes).unwrap_or_else(|error| {
-            let bytes = error.into_bytes();
-            let n_invalid: usize = bytes.utf8_chunks().map(|chunk| chunk.invalid().len()).sum();
-            let (bytes_were, name) = (if n_invalid == 1 { "byte" } else { "bytes" }, name);
-            let verb = if n_invalid == 1 { "was" } else { "were" };
-            self.input.warnings.push(format!("{n_invalid} {bytes_were} of invalid UTF-8 {verb} replaced in {name}"));
-            String::from_utf8_lossy(&bytes).into_owned()
-        });
-        // The byte order mark that Windows writes is not text.
-        let text = text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text);
-        if self.input.text.is_empty() {
-            self.input.text = text;
-        } else {
-            self.input.text += &text;
+    fn append(&mut self, name: &str, bytes: &[u8]) {
+        let text = String::from_utf8_lossy(bytes);
+        let n_invalid: usize = bytes.utf8_chunks().map(|chunk| chunk.invalid().len()).sum();
+        if n_invalid > 0 {
+            let (n, was) = (count(n_invalid as u64, "byte"), if n_invalid == 1 { "was" } else { "were" });
+            self.warnings.push(format!("{n} of invalid UTF-8 {was} replaced in {name}"));
         }
+        // The byte order mark that Windows writes is not text.
+        self.text += text.strip_prefix('\u{feff}').unwrap_or(&text);
     }
 }
 

@@ -5,11 +5,11 @@ use expect_test::expect;
 use super::*;
 
 fn read_all(sources: &[(&str, &[u8])], limit: usize) -> Result<Input, String> {
-    let mut reading = Reading::new(limit);
+    let mut input = Input::default();
     for (name, bytes) in sources {
-        reading = reading.source(name, *bytes, sources.len() > 1).map_err(|error| error.to_string())?;
+        input.add(name, *bytes, sources.len() > 1, limit).map_err(|error| error.to_string())?;
     }
-    Ok(reading.finish())
+    Ok(input)
 }
 
 #[test]
@@ -40,7 +40,7 @@ fn each_invalid_byte_is_counted() {
 fn the_limit_itself_is_allowed_and_counts_headings() {
     assert!(read_all(&[("a", b"12345")], 5).is_ok());
     let error = read_all(&[("a", b"123456")], 5).unwrap_err();
-    expect!["the input is more than 5 B, and one request holds at most 5 B"].assert_eq(&error);
+    expect!["the input is more than 5 B, and one request holds at most 5 B; try: send a part of it, for example with head -c"].assert_eq(&error);
     assert!(read_all(&[("a", b"1"), ("b", b"1")], 25).is_ok());
     assert!(read_all(&[("a", b"1"), ("b", b"1234")], 25).is_err());
 }
@@ -59,7 +59,7 @@ impl Read for Endless {
 #[test]
 fn an_endless_source_is_read_up_to_the_limit() {
     let mut endless = Endless(0);
-    let outcome = Reading::new(1_000_000).source("a", &mut endless, false);
+    let outcome = Input::default().add("a", &mut endless, false, 1_000_000);
     assert!(matches!(outcome, Err(InputError::TooLong { known: None, .. })));
     assert_eq!(endless.0, 1_000_001);
 }
@@ -81,9 +81,7 @@ fn blank_is_more_than_empty() {
 
 #[test]
 fn the_mark_of_another_encoding_is_understood() {
-    let hint = |bytes: &[u8]| {
-        Reading::new(100).source("a", bytes, false).map(Reading::finish).unwrap_err().hint().unwrap_or_default()
-    };
+    let hint = |bytes: &[u8]| Input::default().add("a", bytes, false, 100).unwrap_err().hint().unwrap_or_default();
     assert!(hint(b"\xff\xfea\0").ends_with("iconv -f UTF-16 -t UTF-8"));
     assert!(hint(b"\xfe\xff\0a").ends_with("iconv -f UTF-16 -t UTF-8"));
     assert!(hint(b"\xff\xfe\0\0a\0\0\0").ends_with("iconv -f UTF-32 -t UTF-8"));

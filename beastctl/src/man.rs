@@ -4,8 +4,8 @@
 mod synopsis;
 
 use std::{
+    collections::HashSet,
     fs,
-    io::{self, Write as _},
     path::Path,
     process::{Command, Stdio},
 };
@@ -22,7 +22,8 @@ use crate::{
     exit::{self, During as _, Failing, Result},
     output::{OutputError, WholeFile},
     program::Running,
-    prompts, text,
+    prompts,
+    text::{did_you_mean, nearest},
     wait::Wait,
 };
 
@@ -61,18 +62,16 @@ const FILES: [(&str, &str); 7] = [
 
 #[derive(Debug, thiserror::Error)]
 pub enum ManError {
-    /// No such command.
-    #[error("unknown command `{command}`{}", text::did_you_mean(nearest.as_deref()))]
+    #[error(
+        "unknown command `{command}`{}; try: beastctl man, which lists the commands",
+        did_you_mean(nearest.as_deref())
+    )]
     Unknown { command: String, nearest: Option<String> },
 }
 
 impl Failing for ManError {
     fn exit_code(&self) -> u8 {
         exit::USAGE
-    }
-
-    fn hint(&self) -> Option<String> {
-        Some("beastctl man, which lists the commands".into())
     }
 }
 
@@ -111,7 +110,7 @@ fn find<'a>(mut command: &'a clap::Command, words: &[String]) -> Result<&'a clap
     for word in words {
         command = command.find_subcommand(word).ok_or_else(|| ManError::Unknown {
             command: words.join(" "),
-            nearest: text::nearest(word, command.get_subcommands().map(clap::Command::get_name)).map(str::to_owned),
+            nearest: nearest(word, command.get_subcommands().map(clap::Command::get_name)).map(str::to_owned),
         })?;
     }
     Ok(command)
@@ -144,44 +143,27 @@ fn page(command: &clap::Command) -> Result<String> {
     man.render_name_section(&mut page)?;
     synopsis::section(command).to_writer(&mut page)?;
     man.render_description_section(&mut page)?;
-    notes(command, &mut page)?;
+    let (notes, examples) = after_help(command);
+    let mut roff = Roff::default();
+    if !notes.is_empty() {
+        roff.control("PP", []);
+        lines(&notes, &mut roff);
+    }
+    roff.to_writer(&mut page)?;
     man.render_options_section(&mut page)?;
     if command.has_subcommands() {
         man.render_subcommands_section(&mut page)?;
     }
-    let is_root = command.get_name() == "beastctl";
-    if is_root {
-        prompts_as_commands(&mut page)?;
-    }
-    examples(command, &mut page)?;
-    section("EXIT STATUS", &exit::CODES.map(|code| (code.number.to_string(), sentence(code.meaning))), &mut page)?;
-    section("ENVIRONMENT", &environment(command, is_root), &mut page)?;
-    if is_root {
-        section("FILES", &FILES.map(|(file, text)| (file.to_owned(), text.to_owned())), &mut page)?;
-    } else {
-        let mut roff = Roff::default();
-        roff.control("SH", ["SEE ALSO"]).text([bold("beastctl"), roman("(1)")]);
-        roff.to_writer(&mut page)?;
-    }
+    own_sections(command, &examples).to_writer(&mut page)?;
     // Two breaks with a blank line between them are more than mandoc likes to see.
     Ok(once(&String::from_utf8_lossy(&page)).replace("\n.br\n\n.br\n", "\n.sp\n"))
 }
 
-/// Every section brings roff's definition of an apostrophe; the page needs it once.
+/// Every section of the parser's brings roff's definition of an apostrophe; the page needs it once.
 fn once(page: &str) -> String {
-    let mut page_once = String::with_capacity(page.len());
-    let mut known = Vec::new();
-    for line in page.split_inclusive('\n') {
-        let is_definition = line.starts_with(".ie ") || line.starts_with(".el ");
-        if is_definition && known.contains(&line) {
-            continue;
-        }
-        if is_definition {
-            known.push(line);
-        }
-        page_once += line;
-    }
-    page_once
+    let mut known = HashSet::new();
+    let is_definition = |line: &str| line.starts_with(".ie ") || line.starts_with(".el ");
+    page.split_inclusive('\n').filter(|line| !is_definition(line) || known.insert(*line)).collect()
 }
 
 /// What the help says after the options: text, and examples.
@@ -193,55 +175,47 @@ fn after_help(command: &clap::Command) -> (String, String) {
     (notes.trim().to_owned(), examples.collect::<Vec<_>>().join("\n"))
 }
 
-fn notes(command: &clap::Command, page: &mut Vec<u8>) -> io::Result<()> {
-    let (notes, _) = after_help(command);
+/// What the parser's own page has not.
+fn own_sections(command: &clap::Command, examples: &str) -> Roff {
     let mut roff = Roff::default();
-    if !notes.is_empty() {
-        roff.control("PP", []);
+    let is_root = command.get_name() == "beastctl";
+    if is_root {
+        prompts_as_commands(&mut roff);
     }
-    for line in notes.lines() {
-        roff.text([roman(line)]);
+    if !examples.is_empty() {
+        // As it is typed: lines are kept.
+        roff.control("SH", ["EXAMPLES"]).control("nf", []);
+        lines(examples, &mut roff);
+        roff.control("fi", []);
     }
-    roff.to_writer(page)
+    roff.control("SH", ["EXIT STATUS"]);
+    items(exit::CODES.map(|code| (code.number.to_string(), sentence(code.meaning))), &mut roff);
+    roff.control("SH", ["ENVIRONMENT"]);
+    items(command.get_arguments().filter_map(variable), &mut roff);
+    if is_root {
+        items(ENVIRONMENT, &mut roff);
+        roff.control("SH", ["FILES"]);
+        items(FILES, &mut roff);
+    } else {
+        roff.control("SH", ["SEE ALSO"]).text([bold("beastctl"), roman("(1)")]);
+    }
+    roff
 }
 
-fn examples(command: &clap::Command, page: &mut Vec<u8>) -> io::Result<()> {
-    let (_, examples) = after_help(command);
-    if examples.is_empty() {
-        return Ok(());
-    }
-    let mut roff = Roff::default();
-    // As it is typed: lines are kept.
-    roff.control("SH", ["EXAMPLES"]).control("nf", []);
-    for line in examples.lines() {
-        roff.text([roman(line)]);
-    }
-    roff.control("fi", []);
-    roff.to_writer(page)
-}
-
-fn prompts_as_commands(page: &mut Vec<u8>) -> io::Result<()> {
-    let mut roff = Roff::default();
+fn prompts_as_commands(roff: &mut Roff) {
     roff.control("SH", ["PROMPTS"]);
     roff.text([roman("Every prompt is also a command, with the options of "), bold("beastctl-run"), roman("(1): ")]);
     roff.text([bold("beastctl "), italic("PROMPT"), roman(" ["), italic("FILE"), roman("]...")]);
     roff.control("PP", []);
     roff.text([bold("beastctl prompts"), roman(" lists them, "), bold("beastctl prompts new "), italic("NAME")]);
     roff.text([roman("creates your own. Built in:")]);
-    let names = prompts::names(None);
-    roff.text([roman(names.join(", ")), roman(".")]);
-    roff.to_writer(page)
+    roff.text([roman(prompts::names(None).join(", ")), roman(".")]);
 }
 
-/// Those of options, with their help, and for the whole program those without an option.
-fn environment(command: &clap::Command, is_root: bool) -> Vec<(String, String)> {
-    let of_options = command.get_arguments().filter_map(|argument| {
-        let name = argument.get_env()?.to_string_lossy().into_owned();
-        let option = argument.get_long()?;
-        Some((name, format!("Same as --{option}, which overrides it.")))
-    });
-    let others = ENVIRONMENT.iter().filter(|_| is_root).map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));
-    of_options.chain(others).collect()
+/// The variable that sets an option, with its help.
+fn variable(option: &clap::Arg) -> Option<(String, String)> {
+    let (name, option) = (option.get_env()?.to_string_lossy(), option.get_long()?);
+    Some((name.into_owned(), format!("Same as --{option}, which overrides it.")))
 }
 
 /// With a capital letter and a full stop; a page marks options in its own way.
@@ -250,12 +224,14 @@ fn sentence(words: &str) -> String {
     format!("{}{}.", words[..1].to_uppercase(), &words[1..])
 }
 
-fn section(title: &str, items: &[(String, String)], page: &mut Vec<u8>) -> io::Result<()> {
-    let mut roff = Roff::default();
-    roff.control("SH", [title]);
-    for (name, text) in items {
-        roff.control("TP", []).text([bold(name.as_str())]).text([roman(text.as_str())]);
+fn lines(text: &str, roff: &mut Roff) {
+    for line in text.lines() {
+        roff.text([roman(line)]);
     }
-    roff.to_writer(&mut *page)?;
-    page.flush()
+}
+
+fn items<T: Into<String>>(items: impl IntoIterator<Item = (T, T)>, roff: &mut Roff) {
+    for (name, text) in items {
+        roff.control("TP", []).text([bold(name)]).text([roman(text)]);
+    }
 }

@@ -31,16 +31,12 @@ const CHUNK_LEN: usize = 64 * 1024;
 
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    /// See [`WaitError`].
     #[error(transparent)]
     Wait(#[from] WaitError),
-    /// It cannot be started or watched.
     #[error(transparent)]
     Start(io::Error),
-    /// Its output cannot be read.
     #[error(transparent)]
     Read(io::Error),
-    /// It did not end in time.
     #[error("it did not exit within {}", humantime::format_duration(*.0))]
     Slow(Duration),
 }
@@ -82,7 +78,6 @@ pub fn hear_out(command: &mut Command, wait: &Wait) -> Result<Result<Said, Strin
     }
 }
 
-/// Runs a program that must finish within `limit`.
 pub fn run(command: &mut Command, limit: Duration, wait: &Wait) -> Result<Said, RunError> {
     let mut running = Running::start(command.stdout(Stdio::piped()).stderr(Stdio::piped()), Vec::new())?;
     let stdout = running.child.stdout.take().map(hear);
@@ -121,7 +116,6 @@ impl Running {
         Ok(Self { child, stderr, is_left_alone: false })
     }
 
-    /// Lets it run on after drop.
     #[must_use]
     pub fn left_alone(mut self) -> Self {
         self.is_left_alone = true;
@@ -155,7 +149,6 @@ impl Running {
         }
     }
 
-    /// Its stderr, once it has ended.
     pub fn stderr(&self) -> String {
         heard(self.stderr.as_ref())
     }

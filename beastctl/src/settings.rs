@@ -14,7 +14,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::{
-    exit::{self, Failing},
+    exit::Failing,
     output::one_line,
     program::{Said, ask, hear_out},
     wait::{Wait, WaitError},
@@ -25,7 +25,6 @@ const PRINT: &str = "--print-config=json";
 /// name.
 const NOT_UNDERSTOOD: &str = "error: ";
 
-/// Why beastd does not say its settings.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
     /// It refuses its configuration, or cannot be run: its own words.
@@ -37,24 +36,10 @@ pub enum SettingsError {
         .program.display(),
         env!("CARGO_PKG_VERSION")
     )]
-    OtherVersion {
-        /// beastd.
-        program: PathBuf,
-        /// As it says.
-        version: String,
-    },
+    OtherVersion { program: PathBuf, version: String },
 }
 
-impl Failing for SettingsError {
-    fn exit_code(&self) -> u8 {
-        exit::FAILED
-    }
-
-    /// What there is to say stands at the end.
-    fn hint(&self) -> Option<String> {
-        None
-    }
-}
+impl Failing for SettingsError {}
 
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(transparent)]

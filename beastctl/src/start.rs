@@ -25,50 +25,40 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(2);
 const PAUSE: Duration = Duration::from_millis(10);
 /// Attempts to start a daemon when another one held the socket and disappeared.
 const MAX_STARTS: usize = 3;
+const INSTALL: &str = "put beastd beside beastctl, or into a folder in PATH";
 
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// One exists, or none may be started.
     #[error(transparent)]
     Client(#[from] ClientError),
-    /// See [`WaitError`].
     #[error(transparent)]
     Wait(#[from] WaitError),
     /// None is running, and `--no-start` was given.
     #[error(transparent)]
     Refused(ClientError),
-    /// None is running, and beastd was not found.
-    #[error("cannot reach beastd at {} (not running): beastd not found beside beastctl or in PATH", .0.display())]
-    Missing(PathBuf),
-    /// beastd was not found, and the command needs the program itself.
-    #[error("cannot find the program beastd")]
-    NoProgram,
-    /// None is running because the service that owns this socket is stopped: a second daemon would take its place.
     #[error(
-        "nothing listens on {}: beastd is installed as a service ({}), which is stopped",
+        "cannot reach beastd at {} (not running): beastd not found beside beastctl or in PATH; try: {INSTALL}",
+        .0.display()
+    )]
+    Missing(PathBuf),
+    /// The command needs the program itself.
+    #[error("cannot find the program beastd; try: {INSTALL}")]
+    NoProgram,
+    /// A second daemon would take the place of the service that owns this socket.
+    #[error(
+        "nothing listens on {}: beastd is installed as a service ({}), which is stopped; try: beastctl service start; \
+         without a service manager, as in a container, use another --socket or beastctl service uninstall",
         .socket.display(), .file.display()
     )]
     ServiceStopped { socket: PathBuf, file: PathBuf },
-    /// It failed to start.
-    #[error("cannot start {}: {words}", .program.display())]
+    #[error("cannot start {}: {words}; try: run beastd in the foreground to see its output", .program.display())]
     Failed { program: PathBuf, words: String },
 }
 
 impl Failing for StartError {
     fn exit_code(&self) -> u8 {
-        match self {
-            StartError::Client(error) => error.exit_code(),
-            StartError::Wait(error) => error.exit_code(),
-            StartError::Refused(_)
-            | StartError::Missing(_)
-            | StartError::NoProgram
-            | StartError::Failed { .. }
-            | StartError::ServiceStopped { .. } => exit::UNREACHABLE,
-        }
-    }
-
-    fn word(&self) -> Option<String> {
-        if let StartError::Client(error) = self { error.word() } else { None }
+        self.passed_on().map_or(exit::UNREACHABLE, |error| error.exit_code())
     }
 
     fn hint(&self) -> Option<String> {
@@ -77,17 +67,7 @@ impl Failing for StartError {
                 Some(format!("{}, or leave out --no-start", client::start(path)))
             }
             StartError::Refused(_) => Some("leave out --no-start".into()),
-            StartError::ServiceStopped { .. } => {
-                let without = "without a service manager, as in a container, use another --socket or beastctl service \
-                               uninstall";
-                Some(format!("beastctl service start; {without}"))
-            }
-            StartError::Missing(_) | StartError::NoProgram => {
-                Some("put beastd beside beastctl, or into a folder in PATH".into())
-            }
-            StartError::Failed { .. } => Some("run beastd in the foreground to see its output".into()),
-            StartError::Client(error) => error.hint(),
-            StartError::Wait(error) => error.hint(),
+            _ => self.passed_on()?.hint(),
         }
     }
 

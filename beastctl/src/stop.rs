@@ -3,6 +3,7 @@
 use std::{path::Path, time::Duration};
 
 use beast_protocol::{Event, Request, VERSION};
+use humantime::format_duration;
 use rustix::{
     io::Errno,
     process::{Pid, Signal, kill_process, test_kill_process},
@@ -10,7 +11,7 @@ use rustix::{
 
 use crate::{
     client::{Client, ClientError},
-    exit::{self, Failing, Failure, Result},
+    exit::{Failing, Failure, Result},
     wait::{Wait, WaitError},
 };
 
@@ -18,27 +19,21 @@ const PAUSE: Duration = Duration::from_millis(10);
 
 #[derive(Debug, thiserror::Error)]
 pub enum StopError {
-    /// The system refused.
     #[error("cannot stop beastd (process {pid})")]
     Refused { pid: u32, source: std::io::Error },
-    /// The time limit expired.
-    #[error("beastd did not exit within {}", humantime::format_duration(*.0))]
+    #[error("beastd did not exit within {}; try: raise --timeout, or check beastctl status", format_duration(*.0))]
     StillRunning(Duration),
 }
 
 impl Failing for StopError {
-    fn exit_code(&self) -> u8 {
-        exit::FAILED
-    }
-
     fn hint(&self) -> Option<String> {
-        Some(match self {
+        match self {
             StopError::Refused { pid, source } if source.kind() == std::io::ErrorKind::PermissionDenied => {
-                format!("run this as the user who started it: ps -o user= -p {pid}")
+                Some(format!("run this as the user who started it: ps -o user= -p {pid}"))
             }
-            StopError::Refused { .. } => "beastctl status, to see whether it still runs".into(),
-            StopError::StillRunning(_) => "raise --timeout, or check beastctl status".into(),
-        })
+            StopError::Refused { .. } => Some("beastctl status, to see whether it still runs".into()),
+            StopError::StillRunning(_) => None,
+        }
     }
 }
 

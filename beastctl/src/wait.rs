@@ -34,13 +34,10 @@ pub enum WaitError {
     /// Ctrl-C.
     #[error("interrupted")]
     Interrupted,
-    /// stdout was closed.
     #[error("stdout was closed")]
     ReaderGone,
-    /// The time limit expired.
     #[error("no answer within {}", humantime::format_duration(*.0))]
     TimedOut(Duration),
-    /// The system failed to wait.
     #[error("cannot wait for an answer")]
     Poll(#[source] io::Error),
 }

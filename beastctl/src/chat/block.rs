@@ -41,30 +41,25 @@ impl Block {
         }
         self.is_begun = true;
         match line.strip_suffix('\\') {
-            Some(line) => {
-                self.text.push_str(line);
-                self.text.push('\n');
-                None
-            }
-            None => {
-                self.text.push_str(line);
-                self.end()
-            }
+            Some(line) => self.add(line, false),
+            None => self.add(line, true),
         }
     }
 
     fn quoted(&mut self, line: &str) -> Option<Entry> {
         match line.trim_end().strip_suffix(QUOTES) {
-            Some(line) => {
-                self.text.push_str(line);
-                self.end()
-            }
-            None => {
-                self.text.push_str(line);
-                self.text.push('\n');
-                None
-            }
+            Some(line) => self.add(line, true),
+            None => self.add(line, false),
         }
+    }
+
+    fn add(&mut self, line: &str, is_last: bool) -> Option<Entry> {
+        self.text += line;
+        if is_last {
+            return self.end();
+        }
+        self.text.push('\n');
+        None
     }
 
     /// What was typed, complete or not; `None` when nothing was.

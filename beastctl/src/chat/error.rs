@@ -5,23 +5,14 @@ use crate::exit::{self, Failing};
 #[derive(Debug, thiserror::Error)]
 pub enum ChatError {
     /// Invalid input.
-    #[error("{0}")]
+    #[error("{0}; try: /help")]
     Typed(String),
-    /// Tools are not supported in chats.
-    #[error("chat does not support --tools")]
+    #[error("chat does not support --tools; try: beastctl ask --tools FILE 'QUESTION'")]
     Tools,
 }
 
 impl Failing for ChatError {
     fn exit_code(&self) -> u8 {
         exit::USAGE
-    }
-
-    fn hint(&self) -> Option<String> {
-        let hint = match self {
-            ChatError::Typed(_) => "/help",
-            ChatError::Tools => "beastctl ask --tools FILE 'QUESTION'",
-        };
-        Some(hint.into())
     }
 }

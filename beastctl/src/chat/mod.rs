@@ -7,6 +7,7 @@ mod log;
 mod pipe;
 
 use std::{
+    ops::ControlFlow,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -31,9 +32,9 @@ use crate::{
     turn::{
         answering::{Answering, Form},
         asking::Asking,
-        broken_off, check_markdown_wish, constraint,
+        broken_off, constraint,
         conversing::{left_out, n_to_leave_out, other_prompt},
-        load_prompt,
+        is_wanted, load_prompt,
         material::Material,
         print_error, reach, request,
     },
@@ -91,15 +92,9 @@ struct Last {
     is_answered: bool,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Next {
-    Line,
-    End,
-}
-
 impl<'a> Chat<'a> {
     fn begin(context: &'a Context, prompt_name: &str, options: &'a Options) -> Result<Self> {
-        check_markdown_wish()?;
+        is_wanted("BEAST_MARKDOWN")?;
         let socket = context.socket()?;
         let mut prompt = load_prompt(prompt_name, options)?;
         // Stdin is where this chat comes from.
@@ -167,8 +162,8 @@ impl<'a> Chat<'a> {
                 return Ok(());
             }
             match self.act(entry.typed) {
-                Ok(Next::Line) => {}
-                Ok(Next::End) => return Ok(()),
+                Ok(ControlFlow::Continue(())) => {}
+                Ok(ControlFlow::Break(())) => return Ok(()),
                 Err(error) if is_end(&error) => return Err(error),
                 Err(error) => self.tell(&error),
             }
@@ -196,9 +191,9 @@ impl<'a> Chat<'a> {
             };
             // What follows is the rest of it and no question, so nothing does.
             block.check()?;
-            let next = entry.map_or(Ok(Next::Line), |entry| self.act(entry.typed));
+            let next = entry.map_or(Ok(ControlFlow::Continue(())), |entry| self.act(entry.typed));
             match next {
-                Ok(Next::Line) if line.is_some() => continue,
+                Ok(ControlFlow::Continue(())) if line.is_some() => continue,
                 Ok(_) => break,
                 Err(error) if is_end(&error) => return Err(error),
                 Err(error) => {
@@ -224,7 +219,7 @@ impl<'a> Chat<'a> {
         }
     }
 
-    fn act(&mut self, typed: Typed) -> Result<Next> {
+    fn act(&mut self, typed: Typed) -> Result<ControlFlow<()>> {
         match typed {
             Typed::Nothing => {}
             Typed::Question(question) => {
@@ -236,10 +231,10 @@ impl<'a> Chat<'a> {
             Typed::Mistake(mistake) => return Err(ChatError::Typed(mistake).into()),
             Typed::Command(command) => return self.obey(command),
         }
-        Ok(Next::Line)
+        Ok(ControlFlow::Continue(()))
     }
 
-    fn obey(&mut self, command: Command) -> Result<Next> {
+    fn obey(&mut self, command: Command) -> Result<ControlFlow<()>> {
         match command {
             Command::Help => self.console.lines(HELP),
             Command::Clear => self.clear(self.prompt.system.clone()),
@@ -251,9 +246,9 @@ impl<'a> Chat<'a> {
             }
             Command::Retry => self.retry()?,
             Command::File(path) => self.attach(path)?,
-            Command::Quit => return Ok(Next::End),
+            Command::Quit => return Ok(ControlFlow::Break(())),
         }
-        Ok(Next::Line)
+        Ok(ControlFlow::Continue(()))
     }
 
     fn clear(&mut self, system: String) {

@@ -4,7 +4,7 @@ use clap::Args;
 use clap_complete::ArgValueCandidates;
 
 use super::completers;
-use crate::{conversations, exit::Failing};
+use crate::conversations;
 
 /// The conversation that a question belongs to.
 #[derive(Debug, Clone, Args)]
@@ -24,8 +24,5 @@ pub struct ConversationOptions {
 }
 
 fn name(text: &str) -> Result<String, String> {
-    match conversations::check_name(text) {
-        Ok(()) => Ok(text.into()),
-        Err(error) => Err(format!("may have {}", error.hint().unwrap_or_default())),
-    }
+    conversations::check_name(text).map(|()| text.into()).map_err(|_| conversations::RULE.into())
 }

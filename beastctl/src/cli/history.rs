@@ -1,21 +1,9 @@
 //! What `beastctl history` can do.
 
-use clap::{Args, Subcommand};
+use clap::Subcommand;
 use clap_complete::ArgValueCandidates;
 
 use super::completers;
-
-/// What to do with conversations; without a command, list them.
-#[derive(Debug, Args)]
-#[command(args_conflicts_with_subcommands = true)]
-pub struct HistoryOptions {
-    /// The command.
-    #[command(subcommand)]
-    pub verb: Option<HistoryVerb>,
-    /// Print one JSON array.
-    #[arg(long)]
-    pub json: bool,
-}
 
 /// Commands for saved conversations.
 #[derive(Debug, Subcommand)]

@@ -1,10 +1,10 @@
 //! What the parser says about a command line, where it does not know what was meant: a variable of the environment in
 //! the place of an option, a file that looks like one.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 
 use clap::{
-    Command, CommandFactory,
+    CommandFactory,
     builder::StyledStr,
     error::{ContextKind, ContextValue, ErrorKind},
 };
@@ -32,22 +32,22 @@ pub fn told(error: &clap::Error, arguments: impl IntoIterator<Item = OsString>, 
     let near = (error.kind() != ErrorKind::ValueValidation).then(|| with_near_names(error, variables));
     let error = near.as_ref().unwrap_or(error);
     let text = error.render().to_string();
-    let Some(ContextValue::String(blamed)) = error.get(ContextKind::InvalidArg) else { return text };
-    match error.kind() {
-        ErrorKind::InvalidValue | ErrorKind::ValueValidation => match variable(blamed, &arguments) {
-            Some(variable) => text.replace(&format!("'{blamed}'"), &variable),
-            None => text,
-        },
-        ErrorKind::UnknownArgument => match file(blamed, &arguments) {
-            Some(file) => {
-                let file = quoted(file);
-                let meant = format!("to pass '{blamed}' as a value, use '-- {blamed}'");
-                text.replace(&meant, &format!("if it is a file, '-- {file}' or ./{file}"))
-            }
-            None => text,
-        },
-        _ => text,
-    }
+    let Some(blamed) = string(error, ContextKind::InvalidArg) else { return text };
+    let better = match error.kind() {
+        ErrorKind::InvalidValue | ErrorKind::ValueValidation => {
+            variable(blamed, &arguments).map(|variable| text.replace(&format!("'{blamed}'"), &variable))
+        }
+        ErrorKind::UnknownArgument => file(blamed, &arguments).map(quoted).map(|file| {
+            let meant = format!("to pass '{blamed}' as a value, use '-- {blamed}'");
+            text.replace(&meant, &format!("if it is a file, '-- {file}' or ./{file}"))
+        }),
+        _ => None,
+    };
+    better.unwrap_or(text)
+}
+
+fn string(error: &clap::Error, kind: ContextKind) -> Option<&str> {
+    if let Some(ContextValue::String(text)) = error.get(kind) { Some(text) } else { None }
 }
 
 /// The same error with suggestions that a slip could have made what was typed of; for an option, also a variable of the
@@ -59,7 +59,7 @@ fn with_near_names(error: &clap::Error, variables: &[String]) -> clap::Error {
         near.insert(kind, value.clone());
     }
     for (typed, suggested) in SUGGESTIONS {
-        let Some(ContextValue::String(typed)) = error.get(typed) else { continue };
+        let Some(typed) = string(error, typed) else { continue };
         let all: &[String] = match error.get(suggested) {
             Some(ContextValue::String(name)) => std::slice::from_ref(name),
             Some(ContextValue::Strings(names)) => names,
@@ -72,11 +72,11 @@ fn with_near_names(error: &clap::Error, variables: &[String]) -> clap::Error {
             near.insert(suggested, ContextValue::String(name.clone()));
         }
     }
-    if let Some(ContextValue::String(typed)) = error.get(ContextKind::InvalidArg)
+    if let Some(typed) = string(error, ContextKind::InvalidArg)
         && let Some(name) = variables.iter().find(|name| typed.strip_prefix("--") == Some(name.as_str()))
     {
         near = clap::Error::new(error.kind());
-        near.insert(ContextKind::InvalidArg, ContextValue::String(typed.clone()));
+        near.insert(ContextKind::InvalidArg, ContextValue::String(typed.to_owned()));
         near.insert(ContextKind::SuggestedArg, ContextValue::String(format!("-p {name}=VALUE")));
     }
     near
@@ -86,18 +86,15 @@ fn with_near_names(error: &clap::Error, variables: &[String]) -> clap::Error {
 fn question(error: &clap::Error, arguments: &[OsString]) -> Option<String> {
     let mut words = arguments.iter().filter_map(|argument| argument.to_str());
     let is_text = |word: &&str| word.starts_with('-') && word.contains(char::is_whitespace);
-    let string = |kind| match error.get(kind) {
-        Some(ContextValue::String(text)) => Some(text.as_str()),
-        _ => None,
-    };
     let word = match error.kind() {
         ErrorKind::UnknownArgument => {
-            let blamed = string(ContextKind::InvalidArg)?;
+            let blamed = string(error, ContextKind::InvalidArg)?;
             file(blamed, arguments).or_else(|| words.find(|word| *word == blamed)).filter(is_text)?
         }
         // Of `-p what?` the option takes ` what?`.
         ErrorKind::InvalidValue | ErrorKind::ValueValidation => {
-            let value = string(ContextKind::InvalidValue).filter(|value| value.starts_with(char::is_whitespace))?;
+            let value =
+                string(error, ContextKind::InvalidValue).filter(|value| value.starts_with(char::is_whitespace))?;
             words.find(|word| word.strip_suffix(value).is_some_and(|option| option.starts_with('-')))?
         }
         _ => return None,
@@ -135,17 +132,8 @@ fn file<'a>(blamed: &str, arguments: &'a [OsString]) -> Option<&'a str> {
 pub fn help(arguments: impl IntoIterator<Item = OsString>) -> StyledStr {
     let mut root = Cli::command();
     root.build();
-    let mut command = &mut root;
-    for argument in arguments {
-        if let Some(name) = named(command, &argument) {
-            command = command.find_subcommand_mut(name).expect("it was found by this name");
-        }
-    }
-    command.render_help()
-}
-
-fn named(command: &Command, word: &OsStr) -> Option<String> {
-    command.find_subcommand(word).map(|command| command.get_name().to_owned())
+    let named = arguments.into_iter().fold(&root, |command, word| command.find_subcommand(word).unwrap_or(command));
+    named.clone().render_help()
 }
 
 #[cfg(test)]

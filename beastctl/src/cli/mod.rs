@@ -8,6 +8,7 @@ mod conversation;
 mod decide;
 mod history;
 mod hook;
+mod list;
 mod meant;
 pub mod mistakes;
 mod models;
@@ -26,13 +27,14 @@ pub use bench::{BenchOptions, BenchTable, STDOUT};
 pub use care::{DoctorOptions, LogsOptions};
 pub use conversation::ConversationOptions;
 pub use decide::{DecideOptions, Scale};
-pub use history::{HistoryOptions, HistoryVerb};
+pub use history::HistoryVerb;
 pub use hook::HookVerb;
+pub use list::{HistoryOptions, ModelsOptions, PromptsOptions};
 pub use meant::command_of;
-pub use models::{ModelsAction, ModelsOptions, PullOptions};
-pub use options::{Effort, Options, SamplingOptions, ThinkingOptions, ToolOptions, Truncate};
+pub use models::{ModelsAction, PullOptions};
+pub use options::{Options, SamplingOptions, ThinkingOptions, ToolOptions, Truncate};
 pub use output::{OutputOptions, Wishes};
-pub use prompts::{ManOptions, PromptsAction, PromptsOptions, Shell};
+pub use prompts::{ManOptions, PromptsAction, Shell};
 pub use service::ServiceVerb;
 
 use crate::{exit, numbers::duration, output::ColorChoice};
@@ -56,7 +58,6 @@ fn after_help() -> String {
 #[command(name = "beastctl", version, after_help = after_help(), arg_required_else_help = true)]
 #[command(disable_help_subcommand = true, max_term_width = 100)]
 pub struct Cli {
-    /// The command.
     #[command(subcommand)]
     pub verb: Verb,
 
@@ -90,7 +91,6 @@ pub enum Verb {
         /// Files to read, `-` for stdin [default: stdin].
         #[arg(value_name = "FILE")]
         files: Vec<PathBuf>,
-        /// How to answer.
         #[command(flatten)]
         options: Options,
     },
@@ -103,7 +103,6 @@ Examples:
         /// The question; without one, stdin is the question. `-` reads stdin even from a terminal.
         #[arg(value_name = "QUESTION")]
         question: Vec<String>,
-        /// How to answer.
         #[command(flatten)]
         options: Options,
     },
@@ -123,7 +122,6 @@ Examples:
     /// Write a commit message for a diff on stdin, or for the staged changes.
     #[command(after_help = "Examples:\n  beastctl commit-msg\n  git diff HEAD~1 | beastctl commit-msg")]
     CommitMsg {
-        /// How to answer.
         #[command(flatten)]
         options: Options,
     },
@@ -144,7 +142,6 @@ Examples:
         /// Files to read, `-` for stdin, or one text in quotes [default: stdin].
         #[arg(value_name = "FILE")]
         files: Vec<PathBuf>,
-        /// How to answer.
         #[command(flatten)]
         options: Options,
     },
@@ -172,7 +169,6 @@ Examples:
         /// Prompt to use as the system turn [default: ask].
         #[arg(value_name = "PROMPT")]
         prompt: Option<String>,
-        /// How to answer.
         #[command(flatten)]
         options: Options,
     },
@@ -228,7 +224,6 @@ Examples:
     /// Called by the Alfred workflow.
     #[command(hide = true, disable_help_subcommand = true, after_help = "Examples:\n  beastctl alfred items 'tl'")]
     Alfred {
-        /// Alfred's request.
         #[command(subcommand)]
         verb: AlfredVerb,
     },
@@ -238,7 +233,6 @@ Examples:
         after_help = "Examples:\n  beastctl hook install\n  beastctl hook status"
     )]
     Hook {
-        /// The command.
         #[command(subcommand)]
         verb: HookVerb,
     },
@@ -254,7 +248,6 @@ Examples:
         after_help = "Examples:\n  beastctl service install\n  beastctl service status"
     )]
     Service {
-        /// The command.
         #[command(subcommand)]
         verb: ServiceVerb,
     },

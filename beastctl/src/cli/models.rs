@@ -5,18 +5,6 @@ use clap_complete::{ArgValueCandidates, ArgValueCompleter};
 
 use super::completers;
 
-/// What to do with models; without a command, list them.
-#[derive(Debug, Args)]
-#[command(args_conflicts_with_subcommands = true)]
-pub struct ModelsOptions {
-    /// The command.
-    #[command(subcommand)]
-    pub action: Option<ModelsAction>,
-    /// Print one JSON array.
-    #[arg(long)]
-    pub json: bool,
-}
-
 /// Commands for models.
 #[derive(Debug, Subcommand)]
 pub enum ModelsAction {

@@ -30,7 +30,6 @@ pub struct Options {
     #[arg(long, value_name = "PLACE", value_enum)]
     pub truncate: Option<Truncate>,
 
-    /// Thoughts of models that think before they answer.
     #[command(flatten)]
     pub thinking: ThinkingOptions,
 
@@ -38,19 +37,15 @@ pub struct Options {
     #[arg(long)]
     pub no_start: bool,
 
-    /// The conversation that a question belongs to.
     #[command(flatten, next_help_heading = "Conversation")]
     pub conversation: ConversationOptions,
 
-    /// Functions that the model may call.
     #[command(flatten, next_help_heading = "Tools")]
     pub tools: ToolOptions,
 
-    /// Sampling options.
     #[command(flatten, next_help_heading = "Sampling")]
     pub sampling: SamplingOptions,
 
-    /// Output options.
     #[command(flatten, next_help_heading = "Output")]
     pub output: OutputOptions,
 }
@@ -67,8 +62,8 @@ pub struct ThinkingOptions {
     pub no_think: bool,
 
     /// How hard to think, for models that know efforts.
-    #[arg(long, value_name = "LEVEL", value_enum, conflicts_with = "no_think")]
-    pub effort: Option<Effort>,
+    #[arg(long, value_name = "LEVEL", value_parser = ["low", "medium", "high"], conflicts_with = "no_think")]
+    pub effort: Option<String>,
 
     /// Stop thinking after this many tokens and answer.
     #[arg(long, value_name = "N", value_parser = max_tokens, allow_negative_numbers = true)]
@@ -84,14 +79,6 @@ impl ThinkingOptions {
             (false, false) => None,
         }
     }
-}
-
-/// How hard a model thinks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Effort {
-    Low,
-    Medium,
-    High,
 }
 
 /// Which part of the input to drop.

@@ -1,6 +1,6 @@
 //! Each prompt is a verb: `beastctl explain FILE` is `beastctl run explain FILE`, options, help and mistakes included.
 
-use std::{ffi::OsString, fmt::Write as _, path::Path};
+use std::{ffi::OsString, path::Path};
 
 use clap::{Command, CommandFactory, FromArgMatches, Parser};
 
@@ -8,7 +8,7 @@ use super::{Cli, Verb};
 use crate::{
     exit::Result,
     output::one_line,
-    prompts::{self, Prompt, PromptError},
+    prompts::{self, Prompt, PromptError, Variable},
     text,
 };
 
@@ -58,21 +58,15 @@ fn disguise(run: Command, prompt: &Prompt) -> Command {
     // The parser paints its help, so the words of others must be harmless before.
     let description = prompt.description.as_deref().map(one_line);
     let about = description.unwrap_or_else(|| format!("Run the prompt {name}"));
-    let mut after = String::new();
-    if !prompt.variables.is_empty() {
-        after += "Variables:\n";
-        for variable in &prompt.variables {
-            let default = match &variable.default {
-                Some(default) => format!("[default: {}]", one_line(default)),
-                None => "(required)".into(),
-            };
-            // Writing to a String cannot fail.
-            let _ = writeln!(after, "  -p {}=VALUE  {default}", variable.name);
-        }
-        after.push('\n');
+    let line = |Variable { name, default }: &Variable| match default {
+        Some(default) => format!("  -p {name}=VALUE  [default: {}]\n", one_line(default)),
+        None => format!("  -p {name}=VALUE  (required)\n"),
+    };
+    let mut after: String = prompt.variables.iter().map(line).collect();
+    if !after.is_empty() {
+        after = format!("Variables:\n{after}\n");
     }
-    let _ = write!(
-        after,
+    after += &format!(
         "Examples:\n  beastctl {name} FILE\n  beastctl {name} 'a text with blanks'\n  beastctl prompts show {name}"
     );
     run.about(about)

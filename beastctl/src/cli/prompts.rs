@@ -7,25 +7,13 @@ use clap_complete::ArgValueCandidates;
 
 use super::completers;
 
-/// What to do with prompts; without a command, list them.
-#[derive(Debug, Args)]
-#[command(args_conflicts_with_subcommands = true)]
-pub struct PromptsOptions {
-    /// The command.
-    #[command(subcommand)]
-    pub action: Option<PromptsAction>,
-    /// Print one JSON object with every prompt's settings.
-    #[arg(long)]
-    pub json: bool,
-}
-
 /// Commands for prompts.
 #[derive(Debug, Subcommand)]
 pub enum PromptsAction {
     /// List all prompts with their origin and description.
     #[command(after_help = "Examples:\n  beastctl prompts list\n  beastctl prompts list --json | jq -r '.[].name'")]
     List {
-        /// Print one JSON object with every prompt's settings.
+        /// Print one JSON array.
         #[arg(long)]
         json: bool,
     },

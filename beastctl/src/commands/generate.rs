@@ -69,7 +69,7 @@ pub(super) fn run(context: &Context, task: Task, options: &Options) -> Result<()
 fn answer(context: &Context, task: Task, options: &Options) -> Result<()> {
     let console = context.console;
     // Everything that is the user's to mend is found before the daemon is troubled.
-    turn::check_markdown_wish()?;
+    turn::is_wanted("BEAST_MARKDOWN")?;
     let path = context.socket()?;
     let prompt_name = task.prompt().to_owned();
     let prompt = turn::load_prompt(&prompt_name, options)?;

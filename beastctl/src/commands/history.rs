@@ -26,7 +26,7 @@ const MIN_QUESTION: usize = 10;
 pub(super) fn run(context: &Context, options: HistoryOptions) -> Result<()> {
     let console = context.console;
     let store = Store::of_user()?;
-    match options.verb.unwrap_or(HistoryVerb::List { json: options.json }) {
+    match options.action.unwrap_or(HistoryVerb::List { json: options.json }) {
         HistoryVerb::List { json } => list(&store, json, console),
         HistoryVerb::Show { name, json } => show(&store, name.as_deref(), json, console),
         HistoryVerb::Rm { all: true, yes, .. } => remove_all(&store, yes, console),

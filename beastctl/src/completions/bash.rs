@@ -24,15 +24,15 @@ const SEPARATOR: char = '\u{b}';
 /// Space after a word is switched off for all and on again where `compopt` can do that, so that a folder or a variable
 /// stays open also in the bash of macOS, which cannot. There, `default` completes any file where there is no word of
 /// ours.
-const SCRIPT: &str = r#"_PROGRAM() {
+pub(super) const SCRIPT: &str = r#"_beastctl() {
     local IFS=$'\013' words=("${COMP_WORDS[@]}") quote=${COMP_LINE:0:${COMP_POINT:-0}}
     quote=${quote%"$2"}
     # What is behind the cursor does not count. A sign that divides words is no part of $2, but of the word.
     if ((BASH_VERSINFO[0] > 3)) && [[ ${words[COMP_CWORD]} != [=:] ]]; then
         words[COMP_CWORD]=${words[COMP_CWORD]%%"$2"*}$2
     fi
-    COMPREPLY=($(VARIABLE=bash INDEX=$COMP_CWORD REPLACED=$2 QUOTE=${quote:${#quote}?${#quote}-1:0} \
-        PROGRAM -- "${words[@]}"))
+    COMPREPLY=($(BEAST_COMPLETE=bash BEAST_COMPLETE_INDEX=$COMP_CWORD BEAST_COMPLETE_WORD=$2 \
+        BEAST_COMPLETE_QUOTE=${quote:${#quote}?${#quote}-1:0} beastctl -- "${words[@]}"))
     local kind=${COMPREPLY-}
     COMPREPLY=("${COMPREPLY[@]:1}")
     compopt +o nospace +o default 2>/dev/null || return 0
@@ -48,16 +48,9 @@ const SCRIPT: &str = r#"_PROGRAM() {
         compopt -o nospace
     fi
 }
-complete -o nospace -o bashdefault -o default -o nosort -F _PROGRAM PROGRAM 2>/dev/null ||
-    complete -o nospace -o bashdefault -o default -F _PROGRAM PROGRAM
+complete -o nospace -o bashdefault -o default -o nosort -F _beastctl beastctl 2>/dev/null ||
+    complete -o nospace -o bashdefault -o default -F _beastctl beastctl
 "#;
-
-/// What bash is to run once, for a program that is called with `variable` when Tab is pressed.
-pub(super) fn script(variable: &str, program: &str) -> String {
-    let names =
-        [("VARIABLE", variable), ("INDEX", INDEX), ("REPLACED", REPLACED), ("QUOTE", QUOTE), ("PROGRAM", program)];
-    names.iter().fold(SCRIPT.to_owned(), |script, (name, value)| script.replace(name, value))
-}
 
 /// The kind of paths, and the candidates for the word that is being typed.
 pub(super) fn told(command: Command, words: &[OsString]) -> io::Result<String> {
@@ -130,28 +123,15 @@ pub(super) fn unquoted(word: &OsStr) -> OsString {
 
 /// bash puts a word into the line as it is: a space in a name would end it. The other shells quote themselves.
 fn quoted(word: &str) -> String {
-    let mut quoted = String::with_capacity(word.len());
-    for c in word.chars() {
-        if c.is_ascii() && !c.is_ascii_alphanumeric() && !"-_./:=,+@%^~".contains(c) {
-            quoted.push('\\');
-        }
-        quoted.push(c);
-    }
-    quoted
+    escaped(word, |c| c.is_ascii() && !c.is_ascii_alphanumeric() && !"-_./:=,+@%^~".contains(c))
 }
 
 fn quoted_within(word: &str, quote: char) -> String {
-    if quote == '\'' {
-        return word.replace('\'', r"'\''");
-    }
-    let mut quoted = String::with_capacity(word.len());
-    for c in word.chars() {
-        if "\\\"$`".contains(c) {
-            quoted.push('\\');
-        }
-        quoted.push(c);
-    }
-    quoted
+    if quote == '\'' { word.replace('\'', r"'\''") } else { escaped(word, |c| "\\\"$`".contains(c)) }
+}
+
+fn escaped(word: &str, is_special: impl Fn(char) -> bool) -> String {
+    word.chars().flat_map(|c| is_special(c).then_some('\\').into_iter().chain([c])).collect()
 }
 
 #[cfg(test)]

@@ -1,17 +1,15 @@
 //! The zsh script, which also works as a file in `fpath`, with candidates for `_describe`.
 
-use std::fmt::Write as _;
-
 use super::found::Found;
 
 /// A file of the `fpath` runs in the place of the function that is wanted, so the script calls that.
-const SCRIPT: &str = r#"#compdef PROGRAM
-_PROGRAM() {
+pub(super) const SCRIPT: &str = r#"#compdef beastctl
+_beastctl() {
     local word=$PREFIX kind prefix result=1
     # Within quotes zsh hands the word on without them.
     [[ -n ${compstate[quote]} ]] || word=${(Q)PREFIX}
     local -a found open
-    found=("${(@f)$(VARIABLE=zsh PROGRAM -- "${(@Q)words[1,CURRENT-1]}" "$word" 2>/dev/null)}")
+    found=("${(@f)$(BEAST_COMPLETE=zsh beastctl -- "${(@Q)words[1,CURRENT-1]}" "$word" 2>/dev/null)}")
     kind=${found[1]%% *} prefix=${found[1]#* }
     shift found
     # A variable goes on with its value.
@@ -27,27 +25,21 @@ _PROGRAM() {
     esac
     return result
 }
-if [[ ${funcstack[1]} = _PROGRAM ]]; then
-    _PROGRAM "$@"
+if [[ ${funcstack[1]} = _beastctl ]]; then
+    _beastctl "$@"
 else
-    compdef _PROGRAM PROGRAM
+    compdef _beastctl beastctl
 fi
 "#;
-
-/// What zsh is to run once, for a program that is called with `variable` when Tab is pressed.
-pub(super) fn script(variable: &str, program: &str) -> String {
-    SCRIPT.replace("VARIABLE", variable).replace("PROGRAM", program)
-}
 
 /// A line for the paths, and one for each candidate.
 pub(super) fn told(found: &Found) -> String {
     let mut text = format!("{} {}", found.kind(), found.prefix);
     for word in &found.words {
         let value = word.value.replace('\\', "\\\\").replace(':', "\\:");
-        // Writing to a String cannot fail.
-        let _ = write!(text, "\n{value}");
+        text += &format!("\n{value}");
         if !word.help.is_empty() {
-            let _ = write!(text, ":{}", word.help.replace('\\', "\\\\"));
+            text += &format!(":{}", word.help.replace('\\', "\\\\"));
         }
     }
     text

@@ -18,7 +18,6 @@ const TYPES: [(&str, &str); 10] = [
     ("boolean", "boolean"),
     ("date", "date"),
 ];
-/// Braces and brackets in one another.
 const MAX_DEPTH: usize = 16;
 
 /// Whether a text is meant to be one: no file is called like that.

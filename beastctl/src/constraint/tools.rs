@@ -7,30 +7,18 @@ use std::path::Path;
 use beast_protocol::{Function, ToolChoice, Tools};
 use serde_json::{Map, Value};
 
-use super::{ConstraintError, bytes_of, is_inline, malformed, no_json, text, until_content};
+use super::{ConstraintError, malformed, no_json, read, until_content};
 
-/// The option's name.
-const OPTION: &str = "--tools";
-/// Largest file to read.
 const MAX_LEN: usize = 1 << 20;
 /// Longest name, OpenAI's limit.
 const MAX_NAME_LEN: usize = 64;
 
-/// An example.
 pub(super) const EXAMPLE: &str =
     r#"{"type": "function", "function": {"name": "now", "parameters": {"type": "object", "properties": {}}}}"#;
 
 /// Reads the functions; `choice` is `auto` (the default), `none`, `required` or a name.
 pub fn tools(path: &Path, choice: Option<&str>) -> Result<Tools, ConstraintError> {
-    let inline = path.to_str().filter(|text| is_inline(OPTION, text));
-    let (name, text) = match inline {
-        Some(text) => (OPTION.to_owned(), text.to_owned()),
-        None => {
-            let name = path.display().to_string();
-            let text = read(path, &name)?;
-            (name, text)
-        }
-    };
+    let (name, text) = read("--tools", path, false, MAX_LEN)?;
     let value: Value = serde_json::from_str(&text).map_err(|error| {
         let (place, problem) = no_json(&error);
         malformed(&name, place, &problem, &until_content(&name))
@@ -52,10 +40,6 @@ pub fn tools(path: &Path, choice: Option<&str>) -> Result<Tools, ConstraintError
     }
     let choice = self::choice(choice, &functions, &name)?;
     Ok(Tools { functions, choice, only_one: false })
-}
-
-fn read(path: &Path, name: &str) -> Result<String, ConstraintError> {
-    text(name, bytes_of(path, name, MAX_LEN)?)
 }
 
 /// Parses a function, with or without OpenAI's wrapper.

@@ -1,16 +1,18 @@
 use expect_test::{Expect, expect};
 
 use super::*;
-use crate::exit::Failing;
+use crate::exit::Failure;
 
 fn parse(text: &str, choice: Option<&str>) -> Result<Tools, String> {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("tools.json");
     std::fs::write(&path, text).unwrap();
-    tools(&path, choice).map_err(|error| {
-        let hint = error.hint().unwrap_or_default();
-        format!("{error}; try: {hint}").replace(dir.path().to_str().unwrap(), "DIR")
-    })
+    tools(&path, choice).map_err(|error| line(error).replace(dir.path().to_str().unwrap(), "DIR"))
+}
+
+/// As it is told.
+fn line(error: ConstraintError) -> String {
+    Failure::from(error).line().unwrap()
 }
 
 fn check_error(text: &str, choice: Option<&str>, expected: Expect) {
@@ -82,13 +84,12 @@ fn mistakes_in_a_tool_are_named_with_its_number() {
 
 #[test]
 fn only_a_file_of_a_sensible_size_is_read() {
-    let error = |path: &str| {
-        let error = tools(Path::new(path), None).unwrap_err();
-        format!("{error}; try: {}", error.hint().unwrap())
-    };
+    let error = |path: &str| line(tools(Path::new(path), None).unwrap_err());
     expect!["/dev/null is not a regular file; try: save it to a file first"].assert_eq(&error("/dev/null"));
-    assert!(error("/").starts_with("cannot read /; try: "));
-    assert!(error("/nowhere/tools.json").starts_with("cannot read /nowhere/tools.json; try: "));
+    for path in ["/", "/nowhere/tools.json"] {
+        let error = error(path);
+        assert!(error.starts_with(&format!("cannot read {path}: ")) && error.contains("; try: "), "{error}");
+    }
     let long = parse(&" ".repeat(MAX_LEN + 1), None).unwrap_err();
     assert!(long.starts_with("DIR/tools.json is larger than 1 MiB; try: "), "{long}");
 }

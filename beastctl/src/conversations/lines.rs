@@ -1,9 +1,11 @@
 //! The file format: a header, then one JSON line per turn. Does not touch the disk.
 
+use std::path::Path;
+
 use beast_protocol::Role;
 use serde::Deserialize;
 
-use super::{Conversation, Exchange, Head, Turn};
+use super::{Conversation, ConversationError, Exchange, Head, Turn};
 
 /// What this program writes and reads.
 pub(super) const VERSION: u64 = 1;
@@ -20,34 +22,28 @@ pub(super) struct Parsed {
     pub(super) is_unended: bool,
 }
 
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Flaw {
-    Version(u64),
-    Line { line: usize, problem: String },
-}
-
 #[derive(Deserialize)]
 struct Versioned {
     version: u64,
 }
 
-/// Reads a file. Its last line may be damaged, since a power cut does that; no other line may.
-pub(super) fn parse(bytes: &[u8]) -> Result<Parsed, Flaw> {
+/// Reads what is in a file. Its last line may be damaged, since a power cut does that; no other line may.
+pub(super) fn parse(path: &Path, bytes: &[u8]) -> Result<Parsed, ConversationError> {
     let mut parsed = Parsed::default();
     let mut question: Option<Turn> = None;
     let mut n_read = 0;
     for (index, line) in bytes.split_inclusive(|byte| *byte == b'\n').enumerate() {
         n_read += line.len();
         let is_ended = line.ends_with(b"\n");
-        let flaw = |problem| Flaw::Line { line: index + 1, problem };
+        let flaw = |problem| ConversationError::Damaged { path: path.to_owned(), line: index + 1, problem };
         let Some(conversation) = &mut parsed.conversation else {
-            match head(line) {
+            match head(path, line) {
                 Ok(head) => parsed.conversation = Some(Conversation::new(head)),
+                Err(error @ ConversationError::OtherVersion { .. }) => return Err(error),
                 // A first line with an end was never cut off: this is another kind of file, which is not ours to
                 // overwrite. Nor was one that does not begin as a head does.
-                Err(Flaw::Line { problem, .. }) if is_ended || !is_cut_head(line) => return Err(flaw(problem)),
-                Err(Flaw::Line { .. }) => break,
-                Err(version) => return Err(version),
+                Err(error) if is_ended || !is_cut_head(line) => return Err(error),
+                Err(_) => break,
             }
             (parsed.n_good, parsed.is_unended) = (n_read as u64, !is_ended);
             continue;
@@ -82,25 +78,24 @@ fn is_cut_head(line: &[u8]) -> bool {
     line[..n] == BEGINNING[..n]
 }
 
-fn head(line: &[u8]) -> Result<Head, Flaw> {
-    let unusable = |error| Flaw::Line { line: 1, problem: format!("this is no head of a conversation ({error})") };
+fn head(path: &Path, line: &[u8]) -> Result<Head, ConversationError> {
+    let unusable = |error| {
+        let problem = format!("this is no head of a conversation ({error})");
+        ConversationError::Damaged { path: path.to_owned(), line: 1, problem }
+    };
     // First the version alone: the head of another one may have other fields.
     let Versioned { version } = serde_json::from_slice(line).map_err(unusable)?;
     if version != VERSION {
-        return Err(Flaw::Version(version));
+        return Err(ConversationError::OtherVersion { path: path.to_owned(), version });
     }
     serde_json::from_slice(line).map_err(unusable)
-}
-
-pub(super) fn head_line(head: &Head) -> String {
-    line(head)
 }
 
 pub(super) fn exchange_lines(exchange: &Exchange) -> String {
     line(&exchange.question) + &line(&exchange.answer)
 }
 
-fn line(value: &impl serde::Serialize) -> String {
+pub(super) fn line(value: &impl serde::Serialize) -> String {
     serde_json::to_string(value).expect("text and numbers always have a JSON form") + "\n"
 }
 

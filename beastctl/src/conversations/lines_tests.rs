@@ -1,13 +1,17 @@
 use super::*;
 use crate::conversations::Said;
 
+fn parse(bytes: &[u8]) -> Result<Parsed, ConversationError> {
+    super::parse(Path::new("parser.jsonl"), bytes)
+}
+
 fn exchange(question: &str, answer: &str) -> Exchange {
     Exchange::new(question.into(), Said { text: answer.into(), model: "cub".into(), is_cut: false })
 }
 
 fn text(exchanges: &[Exchange]) -> String {
     let lines: String = exchanges.iter().map(exchange_lines).collect();
-    head_line(&Head::new("ask", "Be brief.")) + &lines
+    line(&Head::new("ask", "Be brief.")) + &lines
 }
 
 fn questions(parsed: &Parsed) -> Vec<&str> {
@@ -55,7 +59,7 @@ fn a_damaged_middle_names_its_line() {
     let whole = text(&[exchange("a", "1"), exchange("b", "2")]);
     let lines: Vec<&str> = whole.lines().collect();
     let flaw = |lines: &[&str]| match parse((lines.join("\n") + "\n").as_bytes()) {
-        Err(Flaw::Line { line, .. }) => line,
+        Err(ConversationError::Damaged { line, .. }) => line,
         other => panic!("{other:?}"),
     };
     assert_eq!(flaw(&[lines[0], "{}", lines[2], lines[3]]), 2);
@@ -68,7 +72,8 @@ fn a_damaged_middle_names_its_line() {
 
 #[test]
 fn another_version_is_refused_before_anything_else_is_read() {
-    assert_eq!(parse(b"{\"version\":2,\"turns\":[]}\n").unwrap_err(), Flaw::Version(2));
+    let error = parse(b"{\"version\":2,\"turns\":[]}\n").unwrap_err();
+    assert!(matches!(error, ConversationError::OtherVersion { version: 2, .. }), "{error:?}");
 }
 
 #[test]

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::exit::{self, Failing, advice};
 
-pub use names::{check as check_name, is_automatic};
+pub use names::{RULE, check as check_name, is_automatic};
 pub use store::{Entry, Open, Read, Store};
 
 /// What is tried with a file that is not changed.
@@ -24,45 +24,45 @@ const MAX_LISTED: usize = 5;
 
 #[derive(Debug, thiserror::Error)]
 pub enum ConversationError {
-    /// A name that no conversation can have.
-    #[error("invalid conversation name `{0}`")]
+    #[error("invalid conversation name `{0}`; try: {rule}", rule = names::RULE)]
     Name(String),
-    /// A new conversation cannot have a name of this form: it would be removed with the automatic ones.
-    #[error("no conversation `{0}`, and names of this form are assigned automatically")]
+    /// It would be removed with the automatic ones.
+    #[error("no conversation `{0}`, and names of this form are assigned automatically; try: use another name")]
     Automatic(String),
-    /// There is none of this name.
-    #[error("no conversation `{0}`")]
+    #[error("no conversation `{0}`; try: beastctl history, to list the names")]
     Unknown(String),
     /// More than one begins like this.
-    #[error("`{prefix}` matches {} conversations", .names.len())]
+    #[error("`{prefix}` matches {} conversations; try: {}", .names.len(), one_of(.names))]
     Ambiguous { prefix: String, names: Vec<String> },
-    /// There is none at all.
-    #[error("no conversations yet")]
+    #[error("no conversations yet; try: start one with beastctl ask 'QUESTION' or beastctl chat")]
     Nothing,
-    /// There is one of this name already.
-    #[error("a conversation `{0}` already exists")]
+    #[error("a conversation `{0}` already exists; try: use another name")]
     Taken(String),
     /// Another process is in the middle of an exchange.
-    #[error("the conversation `{0}` is in use by another process")]
+    #[error(
+        "the conversation `{0}` is in use by another process; try: repeat the command when it has its answer, or use \
+         another --session"
+    )]
     InUse(String),
-    /// Its system turn is another one than that which was asked for.
-    #[error("the conversation `{0}` has a different system turn")]
+    /// It is another one than that which was asked for.
+    #[error("the conversation `{0}` has a different system turn; try: leave out -s, or use another --session")]
     OtherSystem(String),
     /// Written by a later program.
-    #[error("{}:1: unsupported file version {version}; this beastctl reads {}", .path.display(), lines::VERSION)]
+    #[error(
+        "{}:1: unsupported file version {version}; this beastctl reads {}; try: install a newer beastctl, or use \
+         another --session",
+        .path.display(), lines::VERSION
+    )]
     OtherVersion { path: PathBuf, version: u64 },
-    /// A line that makes no sense, and not the last one, which a power cut explains.
-    #[error("{}:{line}: {problem}", .path.display())]
-    Damaged {
-        path: PathBuf,
-        /// The line, from 1.
-        line: usize,
-        problem: String,
-    },
-    /// The system refused.
+    /// Not the last line, whose damage a power cut explains; they count from 1.
+    #[error(
+        "{}:{line}: {problem}; try: fix that line, or beastctl history rm {}",
+        .path.display(), .path.file_stem().unwrap_or_default().display()
+    )]
+    Damaged { path: PathBuf, line: usize, problem: String },
     #[error("cannot {action} {}", .path.display())]
     File { action: &'static str, path: PathBuf, source: io::Error },
-    /// There is no folder for them.
+    /// The cause ends with what to do.
     #[error("no folder for conversations: {0}")]
     NoPlace(PathError),
 }
@@ -71,39 +71,19 @@ impl Failing for ConversationError {
     fn exit_code(&self) -> u8 {
         match self {
             ConversationError::InUse(_) => exit::BUSY,
-            ConversationError::OtherVersion { .. }
-            | ConversationError::Damaged { .. }
-            | ConversationError::File { .. }
-            | ConversationError::NoPlace(_) => exit::FAILED,
+            ConversationError::OtherVersion { .. } | ConversationError::Damaged { .. } => exit::FAILED,
+            _ if self.is_of_the_system() => exit::FAILED,
             _ => exit::USAGE,
         }
     }
 
     fn hint(&self) -> Option<String> {
-        let hint = match self {
-            ConversationError::Name(_) => return Some(names::rule()),
-            ConversationError::Automatic(_) | ConversationError::Taken(_) => "use another name",
-            ConversationError::Unknown(_) => "beastctl history, to list the names",
-            ConversationError::Ambiguous { names, .. } => return Some(one_of(names)),
-            ConversationError::Nothing => "start one with beastctl ask 'QUESTION' or beastctl chat",
-            ConversationError::InUse(_) => "repeat the command when it has its answer, or use another --session",
-            ConversationError::OtherSystem(_) => "leave out -s, or use another --session",
-            ConversationError::OtherVersion { .. } => "install a newer beastctl, or use another --session",
-            ConversationError::Damaged { path, .. } => {
-                let name = path.file_stem().unwrap_or_default().display();
-                return Some(format!("fix that line, or beastctl history rm {name}"));
-            }
-            ConversationError::File { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
-                "free some space there, or beastctl history rm"
-            }
-            ConversationError::File { action, path, source } => {
-                let is_read = READ_ONLY.contains(action);
-                return Some(if is_read { advice::reading(path, source) } else { advice::writing(path, source) });
-            }
-            // Its text ends with it.
-            ConversationError::NoPlace(_) => return None,
-        };
-        Some(hint.into())
+        let ConversationError::File { action, path, source } = self else { return None };
+        Some(match source.kind() {
+            io::ErrorKind::StorageFull => "free some space there, or beastctl history rm".into(),
+            _ if READ_ONLY.contains(action) => advice::reading(path, source),
+            _ => advice::writing(path, source),
+        })
     }
 }
 

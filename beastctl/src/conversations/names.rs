@@ -9,9 +9,8 @@ const MAX_LEN: usize = 64;
 /// The form of an automatic name: `d` stands for a digit. A number may follow.
 const FORM: &str = "dddd-dd-dd-dddddd";
 
-pub(super) fn rule() -> String {
-    format!("use letters, digits, `-`, `_` and `.`, at most {MAX_LEN} bytes, not starting with `.` or `-`")
-}
+/// What a name must be.
+pub const RULE: &str = "use letters, digits, `-`, `_` and `.`, at most 64 bytes, not starting with `.` or `-`";
 
 /// Refuses what cannot be the name of a file in the folder, or would be taken for an option.
 pub fn check(name: &str) -> Result<(), ConversationError> {

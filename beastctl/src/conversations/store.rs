@@ -18,7 +18,7 @@ use beast_launchd::{
 
 use super::{
     Conversation, ConversationError, Exchange, Head,
-    lines::{self, Flaw, Parsed},
+    lines::{self, Parsed},
     names,
 };
 
@@ -111,7 +111,7 @@ impl Store {
     pub fn read(&self, name: &str) -> Result<Read, ConversationError> {
         let path = self.path(name)?;
         let bytes = file::read(&path, MAX_BYTES).map_err(|source| missing(name, failure("read", &path, source)))?;
-        let parsed = lines::parse(&bytes).map_err(|flaw| flawed(&path, flaw))?;
+        let parsed = lines::parse(&path, &bytes)?;
         let conversation = parsed.conversation.ok_or_else(|| ConversationError::Unknown(name.into()))?;
         Ok(Read { conversation, is_damaged: parsed.is_damaged })
     }
@@ -247,17 +247,16 @@ impl Open {
 
     /// Writes one exchange, and `head` before the first one: all of it or nothing.
     pub fn append(mut self, head: &Head, exchange: &Exchange) -> Result<(), ConversationError> {
-        let failed = |path: &Path, source| failure("write", path, source);
-        let head = if self.conversation.is_none() { lines::head_line(head) } else { String::new() };
+        let head = if self.conversation.is_none() { lines::line(head) } else { String::new() };
         let end = if self.is_unended { "\n" } else { "" };
         let text = format!("{end}{head}{}", lines::exchange_lines(exchange));
         if self.is_damaged {
-            self.file.set_len(self.n_good).map_err(|source| failed(&self.path, source))?;
+            self.file.set_len(self.n_good).map_err(|source| failure("write", &self.path, source))?;
         }
         if let Err(error) = self.file.write_all(text.as_bytes()) {
             // Half of it may have found room on a full disk.
             let _ = self.file.set_len(self.n_good);
-            return Err(failed(&self.path, error));
+            return Err(failure("write", &self.path, error));
         }
         Ok(())
     }
@@ -275,7 +274,7 @@ impl Open {
 
     fn read(name: &str, path: PathBuf, file: File) -> Result<Self, ConversationError> {
         let bytes = file::read_all(&file, MAX_BYTES).map_err(|source| failure("read", &path, source))?;
-        let parsed = lines::parse(&bytes).map_err(|flaw| flawed(&path, flaw))?;
+        let parsed = lines::parse(&path, &bytes)?;
         let Parsed { conversation, n_good, is_damaged, is_unended } = parsed;
         Ok(Self { name: name.into(), path, file, conversation, n_good, is_unended, is_damaged })
     }
@@ -315,14 +314,6 @@ fn missing(name: &str, error: ConversationError) -> ConversationError {
             ConversationError::Unknown(name.into())
         }
         error => error,
-    }
-}
-
-fn flawed(path: &Path, flaw: Flaw) -> ConversationError {
-    let path = path.to_owned();
-    match flaw {
-        Flaw::Version(version) => ConversationError::OtherVersion { path, version },
-        Flaw::Line { line, problem } => ConversationError::Damaged { path, line, problem },
     }
 }
 

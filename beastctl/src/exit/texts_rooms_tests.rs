@@ -339,11 +339,12 @@ fn of_git_and_its_hook() {
 
 #[test]
 fn of_a_turn() {
+    let wish = |variable, value: &str| TurnError::Wish { variable, value: value.into() };
     let no_json = serde_json::from_str::<serde_json::Value>("{").unwrap_err();
     let samples = samples!(TurnError {
         Cut: [TurnError::Cut("the answer is truncated at 9 tokens (--max-tokens)".into())],
         Repeats: [TurnError::Repeats("the answer repeats itself and is truncated at 9 tokens".into())],
-        MarkdownWish: [TurnError::MarkdownWish("no".into())],
+        Wish: [wish("BEAST_MARKDOWN", "no"), wish("BEAST_LOG_CONVERSATIONS", "maybe")],
         DeadEnd: [TurnError::DeadEnd("no token can follow".into())],
         Withheld: [TurnError::Withheld("the answer is truncated at 9 tokens (--max-tokens)".into())],
         NoJson: [TurnError::NoJson(no_json)],
@@ -351,7 +352,6 @@ fn of_a_turn() {
         Incomplete: [TurnError::Incomplete(Duration::from_secs(90))],
         Cancelled: [TurnError::Cancelled],
         NoQuestion: [TurnError::NoQuestion],
-        LogWish: [TurnError::LogWish("maybe".into())],
     });
     check(
         samples,
@@ -359,6 +359,7 @@ fn of_a_turn() {
             5   the answer is truncated at 9 tokens (--max-tokens); try: raise --max-tokens, or shorten the input
             5   the answer repeats itself and is truncated at 9 tokens; try: --repeat-penalty 1.1, --temp 0.7, or a larger model: beastctl models list
             2   invalid BEAST_MARKDOWN `no`; expected `always` or `never`; try: export BEAST_MARKDOWN=never
+            2   invalid BEAST_LOG_CONVERSATIONS `maybe`; expected `always` or `never`; try: export BEAST_LOG_CONVERSATIONS=never
             5   no output: the grammar or schema reached a dead end: no token can follow; try: change the grammar or schema
             5   no output: the answer is truncated at 9 tokens (--max-tokens); try: raise --max-tokens, or shorten the input
             5   no output: the answer is not valid JSON (EOF while parsing an object at line 1 column 1); try: repeat the command, or simplify the --schema
@@ -366,7 +367,6 @@ fn of_a_turn() {
             1   the answer did not finish within 1m 30s; try: raise --timeout, or lower --max-tokens
             75  beastd cancelled the answer; try: repeat the command
             2   no question given; try: beastctl ask 'QUESTION'
-            2   invalid BEAST_LOG_CONVERSATIONS `maybe`; expected `always` or `never`; try: export BEAST_LOG_CONVERSATIONS=never
         "#]],
     );
 }

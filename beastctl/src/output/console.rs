@@ -1,26 +1,30 @@
 //! The output streams and how to print on them.
 
 use std::{
+    borrow::Cow,
     env,
     io::{self, IsTerminal, Write},
+    os::fd::AsFd,
 };
 
 use beast_launchd::shown::{harmless, one_line};
+use rustix::fs::{OFlags, fcntl_getfl, fstat, stat};
 
-use super::{colour::ColorChoice, error::OutputError, lines::columns, markdown::Markdown};
+use super::{
+    colour::{ColorChoice, is_styled},
+    error::OutputError,
+    markdown::Markdown,
+    tables::is_utf8,
+    wrap,
+};
 
-/// The output streams, and the verbosity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Console {
-    /// stdout is a terminal.
     pub stdout_is_terminal: bool,
-    /// stderr is a terminal.
     pub stderr_is_terminal: bool,
     /// `-q`: errors only.
     pub is_quiet: bool,
-    /// stderr may be styled.
     pub has_colour: bool,
-    /// stdout may be styled.
     pub stdout_has_colour: bool,
 }
 
@@ -31,8 +35,8 @@ impl Console {
             stdout_is_terminal,
             stderr_is_terminal,
             is_quiet,
-            has_colour: super::colour::is_styled(color, stderr_is_terminal),
-            stdout_has_colour: super::colour::is_styled(color, stdout_is_terminal),
+            has_colour: is_styled(color, stderr_is_terminal),
+            stdout_has_colour: is_styled(color, stdout_is_terminal),
         }
     }
 
@@ -43,7 +47,7 @@ impl Console {
         if !is_wanted || !self.stdout_has_colour && n_columns.is_none() {
             return None;
         }
-        let markdown = Markdown::new(super::tables::bar::is_utf8()).wrapped(n_columns);
+        let markdown = Markdown::new(is_utf8()).wrapped(n_columns);
         Some(if self.stdout_has_colour { markdown } else { markdown.plain() })
     }
 
@@ -54,18 +58,12 @@ impl Console {
 
     /// Prints lines for people, wrapped at words on a terminal. The last cell of a line may have any width.
     pub fn print_lines(&self, text: &str) -> Result<(), OutputError> {
-        match self.stdout_columns() {
-            Some(n_columns) => self.print(&super::wrap::lines(text, n_columns)),
-            None => self.print(text),
-        }
+        self.print(&wrapped(text, self.stdout_columns()))
     }
 
     /// The same for lines with our own colours; see [`Console::print_painted`].
     pub fn print_painted_lines(&self, text: &str) -> Result<(), OutputError> {
-        match self.stdout_columns() {
-            Some(n_columns) => self.print_painted(&super::wrap::lines(text, n_columns)),
-            None => self.print_painted(text),
-        }
+        self.print_painted(&wrapped(text, self.stdout_columns()))
     }
 
     pub fn shows_progress(&self) -> bool {
@@ -101,6 +99,12 @@ impl Console {
         self.say("", text);
     }
 
+    /// Lines that a person has asked for in the middle of something else; or a question, without its newline.
+    pub fn lines(&self, text: &str) {
+        let text = wrapped(text, columns(io::stderr()).filter(|_| self.stderr_is_terminal));
+        self.stats(&harmless(&text));
+    }
+
     /// The output of `--stats`.
     pub fn stats(&self, lines: &str) {
         // A failure to write stderr cannot be reported; the same holds below.
@@ -124,6 +128,25 @@ impl Console {
     }
 }
 
+fn wrapped(text: &str, n_columns: Option<usize>) -> Cow<'_, str> {
+    n_columns.map_or(Cow::Borrowed(text), |n_columns| Cow::Owned(wrap::lines(text, n_columns)))
+}
+
 fn is_dumb() -> bool {
     env::var_os("TERM").is_some_and(|term| term == "dumb")
+}
+
+/// Whether what is written to stdout is lost: Rust opens /dev/null, to read and write, in the place of a stdout that is
+/// closed. Other programs (Python's `DEVNULL`) do the same, so it is no proof; a shell's `> /dev/null` opens it to
+/// write.
+pub fn is_stdout_lost() -> bool {
+    let stdout = io::stdout();
+    let is_both_ways = fcntl_getfl(&stdout).is_ok_and(|flags| flags.contains(OFlags::RDWR));
+    is_both_ways && fstat(&stdout).is_ok_and(|seen| stat("/dev/null").is_ok_and(|null| null.st_rdev == seen.st_rdev))
+}
+
+/// Columns of the terminal that a stream is, if it is one.
+pub fn columns(stream: impl AsFd) -> Option<usize> {
+    let size = rustix::termios::tcgetwinsize(stream).ok()?;
+    Some(usize::from(size.ws_col)).filter(|columns| *columns > 0)
 }

@@ -4,7 +4,6 @@ use std::{io, path::PathBuf};
 
 use crate::exit::{self, Failing, advice};
 
-/// Why stdout, or a file that was asked for, cannot be written.
 #[derive(Debug, thiserror::Error)]
 pub enum OutputError {
     /// Its reader has seen enough.
@@ -31,7 +30,7 @@ impl Failing for OutputError {
     fn exit_code(&self) -> u8 {
         match self {
             OutputError::ReaderGone => exit::DONE,
-            OutputError::Write(_) | OutputError::File { .. } => exit::FAILED,
+            _ => exit::FAILED,
         }
     }
 

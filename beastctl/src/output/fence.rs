@@ -55,7 +55,7 @@ impl Fence {
     }
 }
 
-fn is_blank(c: char) -> bool {
+pub(super) fn is_blank(c: char) -> bool {
     c == ' ' || c == '\t'
 }
 

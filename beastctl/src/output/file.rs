@@ -18,7 +18,6 @@ pub struct WholeFile {
 }
 
 impl WholeFile {
-    /// The beginning of a file.
     pub fn create(path: &Path) -> Result<Self, OutputError> {
         let is_folder = path.is_dir().then(|| io::ErrorKind::IsADirectory.into());
         let file = is_folder.map_or_else(|| whole::WholeFile::create(path, PUBLIC), Err);

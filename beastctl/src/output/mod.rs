@@ -12,7 +12,6 @@ mod facts;
 mod fence;
 mod file;
 mod json;
-mod lines;
 mod markdown;
 mod mistake;
 mod parts;
@@ -36,7 +35,6 @@ pub use facts::Facts;
 pub use fence::first_code_block;
 pub use file::WholeFile;
 pub use json::{Told, answer_line, answer_object, delta_object, error_object, event_object, json_line};
-pub use lines::{columns, is_stdout_lost};
 pub use markdown::Markdown;
 pub use mistake::usage_line;
 pub use parts::Parts;
@@ -47,7 +45,7 @@ pub use verdict::Verdict;
 pub use waiting::Waiting;
 pub use width::excerpt;
 
-pub use console::Console;
+pub use console::{Console, columns, is_stdout_lost};
 pub use error::OutputError;
 
 #[cfg(test)]

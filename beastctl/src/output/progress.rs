@@ -7,7 +7,7 @@ use std::{
 
 use beast_launchd::shown::one_line;
 
-use super::{lines::columns, tables::is_utf8, width::cut};
+use super::{console::columns, tables::is_utf8, width::cut};
 
 /// Nothing is shown sooner, nor changed faster: what a person cannot read only flickers.
 const PACE: Duration = Duration::from_millis(150);

@@ -10,7 +10,6 @@ use super::units::count;
 pub struct Measured {
     /// From the start of this process to the first piece of the answer.
     pub first_token: Option<Duration>,
-    /// From the start of this process to the end of the answer.
     pub total: Duration,
     /// For each piece, in microseconds: from its choice in the engine until it was written here.
     pub lags_us: Vec<u64>,

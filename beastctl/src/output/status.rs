@@ -1,7 +1,5 @@
 //! The status of a daemon as text, for `status`, `doctor` and `bench`.
 
-use std::fmt::Write as _;
-
 use beast_protocol::{Model, NoticeKind, SpeculationStatus, Stage, State, Status, StoredPrefixes, Tuning};
 
 use super::{
@@ -124,10 +122,10 @@ fn guessing(speculation: &SpeculationStatus) -> Option<String> {
     let model = speculation.draft_model.as_ref().map(|model| format!(" (draft model {model})")).unwrap_or_default();
     let mut text = format!("{}{model}, up to {} tokens", speculation.drafters.join(", "), speculation.n_max);
     if let Some(share) = percent(speculation.n_accepted, speculation.n_drafted) {
-        let _ = write!(text, "; {} of {} accepted ({share:.0} %)", speculation.n_accepted, speculation.n_drafted);
+        text += &format!("; {} of {} accepted ({share:.0} %)", speculation.n_accepted, speculation.n_drafted);
     }
     if let Some(reason) = reason {
-        let _ = write!(text, "; {reason}");
+        text += &format!("; {reason}");
     }
     Some(text)
 }

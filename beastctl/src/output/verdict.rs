@@ -6,7 +6,6 @@ use super::console::Console;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verdict {
-    /// As it should be.
     Ok,
     /// Worse than it could be.
     Warning,

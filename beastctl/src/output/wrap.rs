@@ -21,7 +21,7 @@ const CLOSING: &str = "、。，．！？：；）」』】》〉］｝ー々…
 /// What does not end one.
 const OPENING: &str = "（「『【《〈［｛‘“([{";
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Wrap {
     n_columns: usize,
     /// Where the next character goes, from 0.
@@ -40,8 +40,7 @@ pub(super) struct Wrap {
 
 impl Wrap {
     pub(super) fn new(n_columns: usize) -> Self {
-        let (hang, gap, word) = (String::new(), String::new(), String::new());
-        Self { n_columns, column: 0, hang, gap, word, word_width: 0, is_begun: false, last: None }
+        Self { n_columns, ..Self::default() }
     }
 
     pub(super) fn push(&mut self, text: &str, out: &mut String) {

@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     error::PromptError,
-    file::{self, FileError, MAX_LEN},
+    file::{self, FileError},
     front_matter,
     prompt::{Mistake, Prompt},
 };
@@ -19,7 +19,6 @@ macro_rules! built_in {
     };
 }
 
-/// Name and file of each.
 const BUILT_IN: &[(&str, &str)] = built_in![
     "ask",
     "commit-msg",
@@ -39,9 +38,7 @@ const MAX_NAME_LEN: usize = 255 - ".md".len();
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Origin {
-    /// This program.
     BuiltIn,
-    /// The user's folder.
     Own,
     /// The user's folder, where a built-in one has the same name.
     OwnInPlace,
@@ -113,21 +110,13 @@ pub fn check_name(name: &str) -> Result<(), PromptError> {
 }
 
 fn read_own(name: &str, path: &Path) -> Result<Option<String>, PromptError> {
-    let mistake = match file::read(path) {
-        Ok(text) => return Ok(Some(text)),
-        Err(FileError::Missing) => return Ok(None),
+    match file::read(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(FileError::Missing) => Ok(None),
         // A folder that is none of ours to read, or a file in its place, is told like any other trouble.
-        Err(FileError::Unreadable(source)) => return Err(PromptError::Unreadable { path: path.to_owned(), source }),
-        Err(FileError::TooLong) => {
-            let mistake = Mistake::new(1, format!("the file is larger than {} KiB", MAX_LEN / 1024));
-            mistake.hint("keep only the instruction here, and pass the long text as input")
-        }
-        Err(FileError::NotUtf8 { line }) => {
-            Mistake::new(line, "invalid UTF-8 on this line").hint("convert it first with iconv -t UTF-8")
-        }
-        Err(FileError::Nul { line }) => Mistake::new(line, "this line contains a NUL byte"),
-    };
-    Err(malformed(path.display().to_string(), name, mistake))
+        Err(FileError::Unreadable(source)) => Err(PromptError::Unreadable { path: path.to_owned(), source }),
+        Err(FileError::Unusable(mistake)) => Err(malformed(path.display().to_string(), name, mistake)),
+    }
 }
 
 fn unknown(name: &str, folder: Option<&Path>) -> PromptError {
@@ -153,7 +142,6 @@ pub struct Entry {
     pub name: String,
     pub origin: Origin,
     pub path: Option<PathBuf>,
-    /// The prompt, or why it cannot be used.
     pub prompt: Result<Prompt, PromptError>,
 }
 

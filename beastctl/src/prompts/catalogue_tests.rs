@@ -1,6 +1,6 @@
 use std::fs;
 
-use super::*;
+use super::{super::file::MAX_LEN, *};
 
 #[test]
 fn every_built_in_prompt_is_whole() {

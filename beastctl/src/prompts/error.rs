@@ -1,6 +1,9 @@
 //! Why a prompt cannot be used or written.
 
-use std::{io, path::PathBuf};
+use std::{
+    io::{self, ErrorKind},
+    path::PathBuf,
+};
 
 use beast_launchd::paths::PathError;
 
@@ -11,68 +14,62 @@ use crate::{
 
 #[derive(Debug, thiserror::Error)]
 pub enum PromptError {
-    /// A name that would lead out of the folder, or could not be typed.
-    #[error("invalid prompt name `{0}`")]
+    /// It would lead out of the folder, or could not be typed.
+    #[error(
+        "invalid prompt name `{0}`; try: use a name without `/` that starts with a letter or digit; its file is NAME.md"
+    )]
     Name(String),
-    /// There is none.
-    #[error("no prompt `{name}`{}", did_you_mean(nearest.as_deref()))]
+    #[error(
+        "no prompt `{name}`{}; try: use one of {}, or beastctl prompts new {}",
+        did_you_mean(nearest.as_deref()), some(all), quoted(name)
+    )]
     Unknown { name: String, nearest: Option<String>, all: Vec<String> },
-    /// The user's file cannot be read.
     #[error("cannot read {}", .path.display())]
     Unreadable { path: PathBuf, source: io::Error },
-    /// The user's file makes no sense.
+    /// The line counts from 1.
     #[error("{file}:{line}: {problem}")]
-    Malformed {
-        file: String,
-        /// The line, from 1.
-        line: usize,
-        problem: String,
-        hint: String,
-    },
+    Malformed { file: String, line: usize, problem: String, hint: String },
     /// The first word of a command line.
-    #[error("unknown command `{word}`{}", did_you_mean(nearest.as_deref()))]
+    #[error(
+        "unknown command `{word}`{}; try: beastctl --help for commands, beastctl prompts for prompts",
+        did_you_mean(nearest.as_deref())
+    )]
     NoCommand { word: String, nearest: Option<String> },
-    /// `--param` names a variable that the prompt has not.
-    #[error("the prompt `{prompt}` has no variable `{key}`{}", did_you_mean(nearest.as_deref()))]
+    #[error(
+        "the prompt `{prompt}` has no variable `{key}`{}; try: {}",
+        did_you_mean(nearest.as_deref()), one_of_variables(all)
+    )]
     UnknownVariable { prompt: String, key: String, nearest: Option<String>, all: Vec<String> },
-    /// A variable without a default was not given.
-    #[error("the prompt `{prompt}` needs a value for {}", .keys.join(", "))]
+    #[error("the prompt `{prompt}` needs a value for {}; try: {}", .keys.join(", "), with_values(keys))]
     MissingVariables { prompt: String, keys: Vec<String> },
-    /// A variable was given nothing.
-    #[error("the value of `{key}` is empty, but the prompt `{prompt}` needs one")]
+    #[error("the value of `{key}` is empty, but the prompt `{prompt}` needs one; try: -p {key}=VALUE")]
     EmptyVariable { prompt: String, key: String },
     /// Without a home there is no folder for prompts.
     #[error(transparent)]
     NoFolder(#[from] PathError),
-    /// `prompts new` never overwrites.
-    #[error("{} exists already", .path.display())]
+    #[error("{} exists already; try: beastctl prompts edit {}", .path.display(), quoted(name))]
     Exists { path: PathBuf, name: String },
-    /// A command has this name, so the prompt could not be called by it.
-    #[error("`{0}` is a command")]
+    /// The prompt could not be called by its name.
+    #[error("`{0}` is a command; try: use another name")]
     Reserved(String),
     /// A new prompt may not take the place of a built-in one by accident.
-    #[error("the prompt `{0}` is built in")]
+    #[error("the prompt `{0}` is built in; try: edit a copy with beastctl prompts edit {0}, or use another name")]
     BuiltIn(String),
-    /// A built-in prompt that the user has no file of.
-    #[error("the prompt `{0}` is built in and has no file")]
+    #[error(
+        "the prompt `{0}` is built in and has no file; try: beastctl prompts show {0}, or beastctl prompts edit {0} to \
+         create your own copy"
+    )]
     NoFile(String),
-    /// The user's file cannot be written.
+    /// The user's file or its folder.
     #[error("cannot write {}", .path.display())]
-    Unwritable {
-        /// The file or its folder.
-        path: PathBuf,
-        source: io::Error,
-    },
-    /// An editor has nobody to talk to.
-    #[error("cannot open an editor: stdin, stdout and stderr must be a terminal")]
-    NoTerminal {
-        /// The prompt's name.
-        name: String,
-        /// Whether it is a file of the user's.
-        is_own: bool,
-    },
-    /// The editor did not do its work.
-    #[error("the editor `{editor}` {problem}")]
+    Unwritable { path: PathBuf, source: io::Error },
+    /// An editor has nobody to talk to. `is_own` says whether the prompt is a file of the user's.
+    #[error(
+        "cannot open an editor: stdin, stdout and stderr must be a terminal; try: {}",
+        without_editor(name, *is_own)
+    )]
+    NoTerminal { name: String, is_own: bool },
+    #[error("the editor `{editor}` {problem}; try: set EDITOR=nano, or another installed editor")]
     Editor { editor: String, problem: String },
 }
 
@@ -85,44 +82,30 @@ impl Failing for PromptError {
     }
 
     fn hint(&self) -> Option<String> {
-        Some(match self {
-            PromptError::Name(_) => {
-                "use a name without `/` that starts with a letter or digit; its file is NAME.md".into()
+        match self {
+            PromptError::Malformed { hint, .. } => Some(hint.clone()),
+            PromptError::Unreadable { path, source } if source.kind() == ErrorKind::IsADirectory => {
+                Some(advice::in_the_way(path))
             }
-            PromptError::Unknown { name, all, .. } => {
-                format!("use one of {}, or beastctl prompts new {}", some(all), quoted(name))
-            }
-            PromptError::NoCommand { .. } => "beastctl --help for commands, beastctl prompts for prompts".into(),
-            PromptError::Malformed { hint, .. } => hint.clone(),
-            PromptError::UnknownVariable { all, .. } if all.is_empty() => "leave out -p: it has no variables".into(),
-            PromptError::UnknownVariable { all, .. } => format!("use one of {}", all.join(", ")),
-            PromptError::MissingVariables { keys, .. } => {
-                let given: Vec<_> = keys.iter().map(|key| format!("-p {key}=VALUE")).collect();
-                given.join(" ")
-            }
-            PromptError::EmptyVariable { key, .. } => format!("-p {key}=VALUE"),
-            PromptError::Exists { name, .. } => format!("beastctl prompts edit {}", quoted(name)),
-            PromptError::Reserved(_) => "use another name".into(),
-            PromptError::BuiltIn(name) => {
-                format!("edit a copy with beastctl prompts edit {name}, or use another name")
-            }
-            PromptError::NoFile(name) => {
-                format!("beastctl prompts show {name}, or beastctl prompts edit {name} to create your own copy")
-            }
-            PromptError::NoTerminal { name, is_own: true } => {
-                format!("beastctl prompts path {}, for the file to change", quoted(name))
-            }
-            PromptError::NoTerminal { name, is_own: false } => {
-                format!("beastctl prompts new {0} --from {0}, for a copy to change", quoted(name))
-            }
-            PromptError::Editor { .. } => "set EDITOR=nano, or another installed editor".into(),
-            PromptError::Unreadable { path, source } if source.kind() == io::ErrorKind::IsADirectory => {
-                advice::in_the_way(path)
-            }
-            PromptError::Unreadable { path, source } => advice::reading(path, source),
-            PromptError::Unwritable { path, source } => advice::writing(path, source),
-            // Its text ends with it.
-            PromptError::NoFolder(_) => return None,
-        })
+            PromptError::Unreadable { path, source } => Some(advice::reading(path, source)),
+            PromptError::Unwritable { path, source } => Some(advice::writing(path, source)),
+            _ => None,
+        }
+    }
+}
+
+fn one_of_variables(all: &[String]) -> String {
+    if all.is_empty() { "leave out -p: it has no variables".into() } else { format!("use one of {}", all.join(", ")) }
+}
+
+fn with_values(keys: &[String]) -> String {
+    keys.iter().map(|key| format!("-p {key}=VALUE")).collect::<Vec<_>>().join(" ")
+}
+
+fn without_editor(name: &str, is_own: bool) -> String {
+    let name = quoted(name);
+    match is_own {
+        true => format!("beastctl prompts path {name}, for the file to change"),
+        false => format!("beastctl prompts new {name} --from {name}, for a copy to change"),
     }
 }

@@ -8,28 +8,19 @@ use std::{
 
 use beast_launchd::file::{self, Refusal};
 
+use super::prompt::Mistake;
+
 /// Most bytes of a prompt or a schema. Both are read by a model each time, so more is a file that was meant for
 /// something else.
 pub(super) const MAX_LEN: usize = 256 * 1024;
 
 #[derive(Debug)]
 pub(super) enum FileError {
-    /// There is none.
     Missing,
     /// It cannot be read, or is no file.
     Unreadable(io::Error),
-    /// More than [`MAX_LEN`] bytes.
-    TooLong,
-    /// A byte that is no text.
-    NotUtf8 {
-        /// The line with the first of them, from 1.
-        line: usize,
-    },
-    /// A NUL byte, which is UTF-8 and still no text.
-    Nul {
-        /// The line with the first of them, from 1.
-        line: usize,
-    },
+    /// It is not text.
+    Unusable(Mistake),
 }
 
 impl From<io::Error> for FileError {
@@ -49,14 +40,21 @@ pub(super) fn read(path: &Path) -> Result<String, FileError> {
         metadata => metadata?,
     };
     let bytes = match file::read(path, MAX_LEN as u64) {
-        Err(error) if matches!(file::refusal(&error), Some(Refusal::TooLong(_))) => return Err(FileError::TooLong),
+        Err(error) if matches!(file::refusal(&error), Some(Refusal::TooLong(_))) => {
+            let problem = Mistake::new(1, format!("the file is larger than {} KiB", MAX_LEN / 1024));
+            let hint = "keep only the instruction here, and pass the long text as input";
+            return Err(FileError::Unusable(problem.hint(hint)));
+        }
         bytes => bytes?,
     };
-    let text = String::from_utf8(bytes).map_err(|error| FileError::NotUtf8 {
-        line: line_after(&error.as_bytes()[..error.utf8_error().valid_up_to()]),
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let line = line_after(&error.as_bytes()[..error.utf8_error().valid_up_to()]);
+        let problem = Mistake::new(line, "invalid UTF-8 on this line");
+        FileError::Unusable(problem.hint("convert it first with iconv -t UTF-8"))
     })?;
     if let Some(at) = text.find('\0') {
-        return Err(FileError::Nul { line: line_after(&text.as_bytes()[..at]) });
+        let line = line_after(&text.as_bytes()[..at]);
+        return Err(FileError::Unusable(Mistake::new(line, "this line contains a NUL byte")));
     }
     Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
 }

@@ -9,7 +9,7 @@ use super::{
     prompt::{Mistake, Prompt},
     schema,
     variables::{self, Variable, is_name},
-    yaml::{self, Key, Node, Value},
+    yaml::{self, Key, Node, Value, line},
 };
 use crate::{
     numbers,
@@ -25,26 +25,25 @@ const SAMPLING_KEYS: [&str; 6] = ["temp", "top_p", "top_k", "min_p", "repeat_pen
 /// Reads the text of a prompt. `folder` is where its file is.
 pub(super) fn parse(name: &str, text: &str, folder: Option<&Path>) -> Result<Prompt, Mistake> {
     let Parts { settings, settings_line, body, body_line } = parts::split(text, &KEYS)?;
-    let settings = yaml::parse(settings, settings_line - 1)?;
-    let mut reader = Settings { folder, ..Settings::default() };
+    let yaml = "\n".repeat(settings_line - 1) + settings;
+    let settings = yaml::parse(&yaml)?;
+    let mut reader = Settings { folder, yaml: &yaml, ..Settings::default() };
     for (key, node) in entries(&settings, "the settings")? {
         reader.set(key, node)?;
     }
     check_written(body, body_line)?;
     let Settings { mut prompt, system, reduce, variable_lines, .. } = reader;
     let mut texts = vec![(body, (body_line, body))];
-    texts.extend(system.iter().chain(&reduce).map(|node| (text_of(node), (node.line, node.source.as_str()))));
+    texts.extend(system.iter().chain(&reduce).map(|node| (text_of(node), (line(node), yaml::source(node, &yaml)))));
     let mut used = Vec::new();
     for (text, source) in texts {
         used.extend(variables::check(text, source, &prompt.variables)?);
     }
-    if let Some((variable, line)) =
+    if let Some((Variable { name, .. }, n)) =
         prompt.variables.iter().zip(variable_lines).find(|(v, _)| !used.contains(&v.name.as_str()))
     {
-        let problem = format!("unused variable `{}`", variable.name);
-        return Err(
-            Mistake::new(line, problem).hint(format!("{{{{{}}}}} in the text, or without the variable", variable.name))
-        );
+        let problem = Mistake::new(n, format!("unused variable `{name}`"));
+        return Err(problem.hint(format!("{{{{{name}}}}} in the text, or without the variable")));
     }
     prompt.name = name.to_owned();
     let body = body.trim().to_owned();
@@ -73,7 +72,7 @@ fn entries<'a>(node: &'a Node, what: &str) -> Result<&'a [(Key, Node)], Mistake>
         Value::Nothing => Ok(&[]),
         other => {
             let problem = format!("{what} must be a map, lines of the form `key: value`, not {}", other.kind());
-            Err(Mistake::new(node.line, problem))
+            Err(Mistake::new(line(node), problem))
         }
     }
 }
@@ -86,17 +85,20 @@ fn text_of(node: &Node) -> &str {
 }
 
 fn wrong_kind(key: &str, expected: &str, node: &Node) -> Mistake {
-    Mistake::new(node.line, format!("`{key}` must be {expected}, not {}", node.value.kind()))
+    Mistake::new(line(node), format!("`{key}` must be {expected}, not {}", node.value.kind()))
 }
 
 fn unknown(key: &Key, of: &str, all: &[&str]) -> Mistake {
-    let problem = format!("unknown key `{}`{of}{}", key.name, did_you_mean(nearest(&key.name, all.iter().copied())));
-    Mistake::new(key.line, problem).hint(format!("one of {}", all.join(", ")))
+    let nearest = did_you_mean(nearest(&key.value, all.iter().copied()));
+    Mistake::new(line(key), format!("unknown key `{}`{of}{nearest}", key.value))
+        .hint(format!("one of {}", all.join(", ")))
 }
 
 #[derive(Default)]
 struct Settings<'a> {
     folder: Option<&'a Path>,
+    /// What they are read from.
+    yaml: &'a str,
     prompt: Prompt,
     system: Option<Node>,
     /// Its text, when it has one.
@@ -107,7 +109,7 @@ struct Settings<'a> {
 
 impl Settings<'_> {
     fn set(&mut self, key: &Key, node: &Node) -> Result<(), Mistake> {
-        match key.name.as_str() {
+        match key.value.as_str() {
             "description" => self.prompt.description = Some(one_line(node)?),
             "system" => match &node.value {
                 Value::Text(_) => self.system = Some(node.clone()),
@@ -115,12 +117,12 @@ impl Settings<'_> {
             },
             "variables" => {
                 for (key, node) in entries(node, "`variables`")? {
-                    self.prompt.variables.push(variable(key, node)?);
-                    self.variable_lines.push(key.line);
+                    self.prompt.variables.push(self.variable(key, node)?);
+                    self.variable_lines.push(line(key));
                 }
             }
-            "sampling" => self.prompt.sampling = sampling(node)?,
-            "max_tokens" => self.prompt.max_tokens = Some(number("max_tokens", node, tokens)?),
+            "sampling" => self.prompt.sampling = self.sampling(node)?,
+            "max_tokens" => self.prompt.max_tokens = Some(self.number("max_tokens", node, tokens)?),
             "stop" => self.prompt.stop = stop(node)?,
             "one_line" => self.prompt.one_line = switch("one_line", node)?,
             "think" => self.prompt.think = Some(switch("think", node)?),
@@ -131,7 +133,7 @@ impl Settings<'_> {
                 // `yes` is a word in YAML 1.2, and who writes `maybe` does not mean an instruction either.
                 Value::Text(text) if is_word(text) => {
                     let problem = format!("`reduce` is `{}`, but must be true, false, or an instruction", text.trim());
-                    return Err(Mistake::new(node.line, problem));
+                    return Err(Mistake::new(line(node), problem));
                 }
                 Value::Text(text) if !text.trim().is_empty() => {
                     self.prompt.reduce = Some(text.trim().to_owned());
@@ -140,12 +142,55 @@ impl Settings<'_> {
                 _ => return Err(wrong_kind("reduce", "true, false, or an instruction", node)),
             },
             name if SAMPLING_KEYS.contains(&name) => {
-                let problem = Mistake::new(key.line, format!("unknown key `{name}`"));
+                let problem = Mistake::new(line(key), format!("unknown key `{name}`"));
                 return Err(problem.hint(format!("put `{name}` under `sampling:`, indented by two more spaces")));
             }
             _ => return Err(unknown(key, "", &KEYS)),
         }
         Ok(())
+    }
+
+    fn variable(&self, key: &Key, node: &Node) -> Result<Variable, Mistake> {
+        if !is_name(&key.value) {
+            let problem = Mistake::new(line(key), format!("invalid variable name `{}`", key.value));
+            return Err(problem.hint("use ASCII letters, digits, `_` and `-`"));
+        }
+        let default = match &node.value {
+            Value::Nothing => None,
+            Value::Bool(value) => Some(value.to_string()),
+            // As it is written: 1.50 is not 1.5 in a text.
+            Value::Number(_) => Some(yaml::source(node, self.yaml).trim().to_owned()),
+            Value::Text(text) => Some(text.clone()),
+            Value::List(_) | Value::Map(_) => {
+                return Err(wrong_kind(&key.value, "text, a number, true or false", node));
+            }
+        };
+        Ok(Variable { name: key.value.clone(), default })
+    }
+
+    fn sampling(&self, node: &Node) -> Result<Sampling, Mistake> {
+        let mut sampling = Sampling::default();
+        for (key, node) in entries(node, "`sampling`")? {
+            match key.value.as_str() {
+                "temp" => sampling.temp = Some(self.number("temp", node, numbers::temp)?),
+                "top_p" => sampling.top_p = Some(self.number("top_p", node, numbers::top_p)?),
+                "top_k" => sampling.top_k = Some(self.number("top_k", node, whole)?),
+                "min_p" => sampling.min_p = Some(self.number("min_p", node, numbers::min_p)?),
+                "repeat_penalty" => {
+                    sampling.repeat_penalty = Some(self.number("repeat_penalty", node, numbers::repeat_penalty)?);
+                }
+                "seed" => sampling.seed = Some(self.number("seed", node, whole)?),
+                _ => return Err(unknown(key, " of `sampling`", &SAMPLING_KEYS)),
+            }
+        }
+        Ok(sampling)
+    }
+
+    /// A number within its range, read as the command line reads it.
+    fn number<T>(&self, key: &str, node: &Node, read: impl Fn(&str) -> Result<T, String>) -> Result<T, Mistake> {
+        let Value::Number(_) = node.value else { return Err(wrong_kind(key, "a number", node)) };
+        let source = yaml::source(node, self.yaml).trim();
+        read(source).map_err(|rule| Mistake::new(line(node), format!("`{key}` is {source}, but {rule}")))
     }
 }
 
@@ -158,47 +203,11 @@ fn is_word(text: &str) -> bool {
 fn one_line(node: &Node) -> Result<String, Mistake> {
     match &node.value {
         Value::Text(text) if text.trim().contains('\n') => {
-            Err(Mistake::new(node.line, "`description` must be one line"))
+            Err(Mistake::new(line(node), "`description` must be one line"))
         }
         Value::Text(text) => Ok(text.trim().to_owned()),
         _ => Err(wrong_kind("description", "text", node)),
     }
-}
-
-fn variable(key: &Key, node: &Node) -> Result<Variable, Mistake> {
-    if !is_name(&key.name) {
-        let problem = Mistake::new(key.line, format!("invalid variable name `{}`", key.name));
-        return Err(problem.hint("use ASCII letters, digits, `_` and `-`"));
-    }
-    let default = match &node.value {
-        Value::Nothing => None,
-        Value::Bool(value) => Some(value.to_string()),
-        // As it is written: 1.50 is not 1.5 in a text.
-        Value::Number(_) => Some(node.source.trim().to_owned()),
-        Value::Text(text) => Some(text.clone()),
-        Value::List(_) | Value::Map(_) => {
-            return Err(wrong_kind(&key.name, "text, a number, true or false", node));
-        }
-    };
-    Ok(Variable { name: key.name.clone(), default })
-}
-
-fn sampling(node: &Node) -> Result<Sampling, Mistake> {
-    let mut sampling = Sampling::default();
-    for (key, node) in entries(node, "`sampling`")? {
-        match key.name.as_str() {
-            "temp" => sampling.temp = Some(number("temp", node, numbers::temp)?),
-            "top_p" => sampling.top_p = Some(number("top_p", node, numbers::top_p)?),
-            "top_k" => sampling.top_k = Some(number("top_k", node, whole)?),
-            "min_p" => sampling.min_p = Some(number("min_p", node, numbers::min_p)?),
-            "repeat_penalty" => {
-                sampling.repeat_penalty = Some(number("repeat_penalty", node, numbers::repeat_penalty)?);
-            }
-            "seed" => sampling.seed = Some(number("seed", node, whole)?),
-            _ => return Err(unknown(key, " of `sampling`", &SAMPLING_KEYS)),
-        }
-    }
-    Ok(sampling)
 }
 
 fn switch(key: &str, node: &Node) -> Result<bool, Mistake> {
@@ -215,17 +224,10 @@ fn stop(node: &Node) -> Result<Vec<String>, Mistake> {
     };
     let text = |node: &Node| match &node.value {
         Value::Text(text) if !text.is_empty() => Ok(text.clone()),
-        Value::Text(_) => Err(Mistake::new(node.line, "a string in `stop` must not be empty")),
+        Value::Text(_) => Err(Mistake::new(line(node), "a string in `stop` must not be empty")),
         _ => Err(wrong_kind("stop", "a string or a list of strings", node)),
     };
     nodes.into_iter().map(text).collect()
-}
-
-/// A number within its range, read as the command line reads it.
-fn number<T>(key: &str, node: &Node, read: impl Fn(&str) -> Result<T, String>) -> Result<T, Mistake> {
-    let Value::Number(_) = node.value else { return Err(wrong_kind(key, "a number", node)) };
-    let source = node.source.trim();
-    read(source).map_err(|rule| Mistake::new(node.line, format!("`{key}` is {source}, but {rule}")))
 }
 
 fn whole(text: &str) -> Result<u32, String> {

@@ -317,8 +317,8 @@ fn a_schema_lies_beside_the_prompt() {
         3: schema DIR/none.json not found
         3: the schema DIR/bad.json:2:11: invalid JSON: expected value
         3: the schema DIR/list.json:1:1: a JSON schema must be an object or true
-        3: the schema DIR/latin.json contains invalid UTF-8 on line 2
-        3: the schema DIR/long.json is larger than 256 KiB
+        3: the schema DIR/latin.json:2: invalid UTF-8 on this line
+        3: the schema DIR/long.json:1: the file is larger than 256 KiB
         3: cannot read the schema DIR/folder.json: is a directory
     "#]]
     .assert_eq(&["none.json", "bad.json", "list.json", "latin.json", "long.json", "folder.json"].map(message).concat());

@@ -3,27 +3,27 @@
 use std::path::Path;
 
 use super::{
-    file::{self, FileError, MAX_LEN},
+    file::{self, FileError},
     prompt::Mistake,
-    yaml::{Node, Value},
+    yaml::{self, Node, Value},
 };
 use crate::constraint::check_schema;
 
 /// The schema as JSON text. `folder` is where the prompt's file is; one that is built in has none.
 pub(super) fn read(node: &Node, folder: Option<&Path>) -> Result<String, Mistake> {
     match &node.value {
-        Value::Map(_) => Ok(node.value.to_json()),
+        Value::Map(_) => Ok(node.value.to_json().to_string()),
         Value::Text(path) if !path.trim().is_empty() => {
             let path = folder.unwrap_or(Path::new("")).join(path);
-            let text = file::read(&path).map_err(|error| Mistake::new(node.line, unreadable(&path, &error)))?;
+            let text = file::read(&path).map_err(|error| Mistake::new(yaml::line(node), unreadable(&path, &error)))?;
             check_schema(&text).map_err(|((line, column), problem)| {
-                Mistake::new(node.line, format!("the schema {}:{line}:{column}: {problem}", path.display()))
+                Mistake::new(yaml::line(node), format!("the schema {}:{line}:{column}: {problem}", path.display()))
             })?;
             Ok(text)
         }
         other => {
             let problem = format!("`schema` must be a map or the path of a JSON file, not {}", other.kind());
-            Err(Mistake::new(node.line, problem))
+            Err(Mistake::new(yaml::line(node), problem))
         }
     }
 }
@@ -33,8 +33,6 @@ fn unreadable(path: &Path, error: &FileError) -> String {
     match error {
         FileError::Missing => format!("schema {file} not found"),
         FileError::Unreadable(error) => format!("cannot read the schema {file}: {error}"),
-        FileError::TooLong => format!("the schema {file} is larger than {} KiB", MAX_LEN / 1024),
-        FileError::NotUtf8 { line } => format!("the schema {file} contains invalid UTF-8 on line {line}"),
-        FileError::Nul { line } => format!("the schema {file} contains a NUL byte on line {line}"),
+        FileError::Unusable(Mistake { line, problem, .. }) => format!("the schema {file}:{line}: {problem}"),
     }
 }

@@ -32,9 +32,7 @@ type Done = (FinishReason, Usage, Timings);
 /// Constraint on the answer; a partial one is worthless.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Form {
-    /// JSON.
     Json,
-    /// A grammar.
     Grammar,
 }
 
@@ -113,21 +111,21 @@ impl<'a> Answering<'a> {
     /// A constrained answer is shown whole or not at all.
     #[must_use]
     pub(crate) fn bound_to(self, form: Option<Form>) -> Self {
-        if form.is_none() {
-            return self;
-        }
-        let answer = Answer::new(io::stdout(), false, self.context.console.stdout_is_terminal);
-        Self { form, answer, is_streamed: false, ..self }
+        Self { form, ..self.withheld(form.is_some()) }
     }
 
     /// An answer that must be a commit message, or is not shown.
     #[must_use]
     pub(crate) fn guarded(self, guard: Option<&'a Guard>) -> Self {
-        if guard.is_none() {
+        Self { guard, ..self.withheld(guard.is_some()) }
+    }
+
+    fn withheld(self, is_withheld: bool) -> Self {
+        if !is_withheld {
             return self;
         }
         let answer = Answer::new(io::stdout(), false, self.context.console.stdout_is_terminal);
-        Self { guard, answer, is_streamed: false, ..self }
+        Self { answer, is_streamed: false, ..self }
     }
 
     pub(crate) fn text(&self) -> &str {

@@ -38,7 +38,6 @@ impl Guard {
         Self { is_subject, comment: comment.to_owned(), instructions, material: material.to_owned() }
     }
 
-    /// Whether only the first line is wanted.
     pub(crate) fn is_subject(&self) -> bool {
         self.is_subject
     }

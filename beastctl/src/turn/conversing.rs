@@ -1,10 +1,10 @@
 //! The conversation of a single question: earlier turns go first, and the answer is saved afterwards.
 
-use std::{env, time::SystemTime};
+use std::time::SystemTime;
 
 use beast_protocol::{Generate, Role, Sizes};
 
-use super::TurnError;
+use super::{TurnError, is_wanted};
 use crate::{
     cli::Options,
     client::ClientError,
@@ -59,12 +59,7 @@ impl Conversing {
 
     /// Text that precedes the material, see [`other_prompt`].
     pub(crate) fn front(&self, name: &str, prompt: &Prompt) -> String {
-        match &self.place {
-            Place::Open(open) => {
-                open.conversation().map(|earlier| other_prompt(earlier, name, prompt)).unwrap_or_default()
-            }
-            Place::Alone | Place::Own => String::new(),
-        }
+        self.earlier().map(|earlier| other_prompt(earlier, name, prompt)).unwrap_or_default()
     }
 
     /// Puts earlier turns in front of the question. The system turn is the conversation's.
@@ -83,10 +78,7 @@ impl Conversing {
     }
 
     fn earlier(&self) -> Option<&Conversation> {
-        match &self.place {
-            Place::Open(open) => open.conversation(),
-            Place::Alone | Place::Own => None,
-        }
+        if let Place::Open(open) = &self.place { open.conversation() } else { None }
     }
 
     fn put_before(&self, request: &mut Generate) {
@@ -163,16 +155,7 @@ pub(crate) fn other_prompt(earlier: &Conversation, name: &str, prompt: &Prompt) 
 
 /// Whether to save an unnamed conversation.
 pub(crate) fn is_log_wanted(options: &Options) -> Result<bool, TurnError> {
-    if options.conversation.no_log {
-        return Ok(false);
-    }
-    match env::var_os("BEAST_LOG_CONVERSATIONS") {
-        Some(wish) if wish == "never" => Ok(false),
-        Some(wish) if !wish.is_empty() && wish != "always" => {
-            Err(TurnError::LogWish(wish.to_string_lossy().into_owned()))
-        }
-        _ => Ok(true),
-    }
+    if options.conversation.no_log { Ok(false) } else { is_wanted("BEAST_LOG_CONVERSATIONS") }
 }
 
 pub(crate) fn warn_of_damage(open: &Open, console: Console) {

@@ -38,6 +38,12 @@ impl From<Input> for Material {
     }
 }
 
+impl From<Staged> for Material {
+    fn from(staged: Staged) -> Self {
+        Self { text: staged.text, warnings: staged.warnings, ..Self::default() }
+    }
+}
+
 /// Material for `summarize` and `run`. `prompt` is for the hint when there is none.
 pub(crate) fn files(prompt: &str, files: &[PathBuf], wait: &Wait, console: Console) -> Result<Material, InputError> {
     if files.is_empty() {
@@ -69,17 +75,16 @@ pub(crate) fn text(text: &str, wait: &Wait, console: Console) -> Result<Material
 /// Material for `commit-msg`: stdin, or the staged changes if stdin is a terminal.
 pub(crate) fn diff(wait: &Wait, console: Console) -> Result<Material> {
     if input::stdin_is_terminal() {
-        let Staged { text, warnings, .. } = Staged::read(Git::new(wait))?;
-        return Ok(Material { text, warnings, ..Material::default() });
+        return Ok(Staged::read(Git::new(wait))?.into());
     }
     hint_at_stdin(wait, console);
     let mut input = input::read(&[], wait)?;
     if input.is_blank() {
         // Some programs start others with empty stdin; staged changes are then what is meant.
         return match Staged::read(Git::new(wait)) {
-            Ok(Staged { text, warnings, .. }) => {
+            Ok(staged) => {
                 console.info("stdin is empty; using the staged changes");
-                Ok(Material { text, warnings, ..Material::default() })
+                Ok(staged.into())
             }
             // git's own message about a repository that it rejects is the real reason.
             Err(GitError::Failed { command, reason }) => Err(GitError::NoInput { command, reason }.into()),
@@ -109,14 +114,12 @@ pub(crate) fn question(words: &[String], wait: &Wait, console: Console) -> Resul
     }
     hint_at_stdin(wait, console);
     let input = input::read(&[], wait)?;
-    if !input.is_blank() {
-        return Ok(Material { question, ..input.into() });
+    match input.is_blank() {
+        true if question.is_empty() => Err(InputError::Empty { example: "beastctl ask 'QUESTION'" }.into()),
+        // An empty pipe: many programs start others that way.
+        true => Ok(Material { question, ..Material::default() }),
+        false => Ok(Material { question, ..input.into() }),
     }
-    if question.is_empty() {
-        return Err(InputError::Empty { example: "beastctl ask 'QUESTION'" }.into());
-    }
-    // An empty pipe: many programs start others that way.
-    Ok(Material { question, ..Material::default() })
 }
 
 /// `ask notes.txt` asks about two words, where other programs would read the file.

@@ -30,7 +30,6 @@ use crate::{
     wait::{Wait, WaitError},
 };
 
-/// git's default comment character.
 const COMMENT: &str = "#";
 
 /// The last line of a failed `--stream-json` run; none if a line has already reported it.
@@ -44,13 +43,12 @@ pub(crate) fn print_error(context: &Context, error: &Failure) {
     }
 }
 
-/// An invalid value is reported, not taken for yes or no.
-pub(crate) fn check_markdown_wish() -> Result<(), TurnError> {
-    match env::var_os("BEAST_MARKDOWN") {
-        Some(wish) if !wish.is_empty() && wish != "always" && wish != "never" => {
-            Err(TurnError::MarkdownWish(wish.to_string_lossy().into_owned()))
-        }
-        _ => Ok(()),
+/// Whether a variable says neither nothing, nor `never`. An invalid value is reported, not taken for yes or no.
+pub(crate) fn is_wanted(variable: &'static str) -> Result<bool, TurnError> {
+    match env::var_os(variable).unwrap_or_default().to_string_lossy().as_ref() {
+        "" | "always" => Ok(true),
+        "never" => Ok(false),
+        value => Err(TurnError::Wish { variable, value: value.to_owned() }),
     }
 }
 

@@ -4,7 +4,7 @@ use beast_protocol::{Constraint, Extent, Generate, Message, Overflow, Place, Rol
 
 use super::material::Material;
 use crate::{
-    cli::{Effort, Options, Truncate},
+    cli::{Options, Truncate},
     prompts::Prompt,
 };
 
@@ -29,8 +29,8 @@ pub(crate) fn generate(prompt: Prompt, material: Material, options: &Options) ->
         request.extent = Extent::CodeBlock;
     }
     request.template.thinking = options.thinking.wish().or(request.template.thinking);
-    if let Some(effort) = options.thinking.effort {
-        request.template.variables = format!(r#"{{"reasoning_effort": "{}"}}"#, word(effort));
+    if let Some(effort) = &options.thinking.effort {
+        request.template.variables = format!(r#"{{"reasoning_effort": "{effort}"}}"#);
     }
     request.max_thought = options.thinking.max_thought;
     if let Some(place) = truncate {
@@ -75,15 +75,6 @@ fn user_turn(instruction: &str, material: Material) -> (String, Span) {
     let start = (front.len() + instruction.len()) as u64;
     let span = Span { start, end: start + text.len() as u64 };
     (format!("{front}{instruction}{text}{gap}{question}"), span)
-}
-
-/// The name that templates know.
-fn word(effort: Effort) -> &'static str {
-    match effort {
-        Effort::Low => "low",
-        Effort::Medium => "medium",
-        Effort::High => "high",
-    }
 }
 
 fn of_place(place: Truncate) -> Place {

@@ -167,7 +167,7 @@ fn what_makes_no_sense_is_refused_before_anything_is_asked() {
     expect![[r#"
         exit 2
         out: ""
-        err: beastctl: invalid value 'a/b' for '--session <NAME>': may have use letters, digits, `-`, `_` and `.`, at most 64 bytes, not starting with `.` or `-`; try: beastctl ask --help
+        err: beastctl: invalid value 'a/b' for '--session <NAME>': use letters, digits, `-`, `_` and `.`, at most 64 bytes, not starting with `.` or `-`; try: beastctl ask --help
     "#]]
     .assert_eq(&report(&["ask", "--session", "a/b", "a"]));
     expect![[r#"

@@ -83,7 +83,7 @@ fn a_stranger_is_told_what_was_wrong_and_where_the_help_is() {
         $ beastctl ask q --param to
           invalid value 'to' for '--param <KEY=VALUE>': must be KEY=VALUE; try: beastctl ask --help
         $ beastctl ask q --session a b
-          invalid value 'a b' for '--session <NAME>': may have use letters, digits, `-`, `_` and `.`, at most 64 bytes, not starting with `.` or `-`; try: beastctl ask --help
+          invalid value 'a b' for '--session <NAME>': use letters, digits, `-`, `_` and `.`, at most 64 bytes, not starting with `.` or `-`; try: beastctl ask --help
         $ beastctl --color red status
           invalid value 'red' for '--color <WHEN>' [possible values: auto, always, never]; try: beastctl status --help
         $ beastctl ask q --schema a --grammar b

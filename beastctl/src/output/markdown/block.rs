@@ -1,10 +1,8 @@
 //! The kind of a line, from its beginning.
 
-use crate::output::fence::Fence;
+use crate::output::fence::{Fence, is_blank};
 
-/// The most digits that a list counts with.
 const MAX_DIGITS: usize = 9;
-/// The deepest heading.
 const MAX_LEVEL: usize = 6;
 
 /// What a line turns out to be; lengths are those of the beginning, in bytes.
@@ -12,16 +10,26 @@ const MAX_LEVEL: usize = 6;
 pub(super) enum Beginning<'a> {
     /// The next character decides.
     Open,
-    /// Nothing special.
     Text,
     /// `# `, at this level.
-    Heading { len: usize, level: usize },
+    Heading {
+        len: usize,
+        level: usize,
+    },
     /// `- `, after this much indentation.
-    Bullet { len: usize, indent: usize },
+    Bullet {
+        len: usize,
+        indent: usize,
+    },
     /// `1. `.
-    Number { len: usize },
+    Number {
+        len: usize,
+    },
     /// `> `, after this much indentation.
-    Quote { len: usize, indent: usize },
+    Quote {
+        len: usize,
+        indent: usize,
+    },
     /// `---`.
     Rule,
     /// A row of a table.
@@ -97,8 +105,4 @@ fn code<'a>(line: &'a str, body: &str, mark: char, is_whole: bool) -> Beginning<
         _ if !is_whole && (is_fence || rest.is_empty()) => Beginning::Open,
         _ => Beginning::Text,
     }
-}
-
-fn is_blank(c: char) -> bool {
-    c == ' ' || c == '\t'
 }

@@ -15,7 +15,7 @@ use block::{Beginning, beginning};
 use inline::Inline;
 use painter::{Painter, Style};
 
-use super::fence::Fence;
+use super::{fence::Fence, wrap::Wrap};
 
 const RULE_WIDTH: usize = 24;
 /// Text that is indented so deep, and is no list's, is code.
@@ -23,12 +23,10 @@ const CODE_INDENT: usize = 4;
 /// After so many bytes it is clear enough what a line is.
 const MAX_BEGINNING: usize = 200;
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Markdown {
     painter: Painter,
     is_utf8: bool,
-    /// Marks stay as they are written; only words move.
-    is_plain: bool,
     /// A list has begun, so that what is indented belongs to it and is no code.
     is_in_list: bool,
     code: Option<Fence>,
@@ -41,8 +39,9 @@ pub struct Markdown {
     base: Style,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 enum Place {
+    #[default]
     Beginning,
     Text(Inline),
     /// The rest of the line as it is, but for words that move.
@@ -56,25 +55,20 @@ enum Place {
 impl Markdown {
     /// For a terminal that can draw bars and bullets, or not.
     pub fn new(is_utf8: bool) -> Self {
-        let painter = Painter::default();
-        let (line, base) = (String::new(), Style::PLAIN);
-        let (is_plain, is_in_list) = (false, false);
-        Self { painter, is_utf8, is_plain, is_in_list, code: None, place: Place::Beginning, line, n_taken: 0, base }
+        Self { is_utf8, ..Self::default() }
     }
 
     /// For a terminal that shows no styles: the text as it is written.
     #[must_use]
     pub fn plain(mut self) -> Self {
-        self.painter.plain();
-        Self { is_plain: true, ..self }
+        self.painter.is_plain = true;
+        self
     }
 
     /// Words that would cross the edge of so many columns go to the next line; code and tables stay as they are.
     #[must_use]
     pub fn wrapped(mut self, n_columns: Option<usize>) -> Self {
-        if let Some(n_columns) = n_columns {
-            self.painter.wrap(n_columns);
-        }
+        self.painter.wrap = n_columns.map(Wrap::new);
         self
     }
 
@@ -140,9 +134,9 @@ impl Markdown {
                     return self.open_code(fence, &info);
                 }
                 Beginning::Table => return self.begin_raw(self.base),
-                Beginning::Rule if self.is_plain => return self.begin_raw(self.base),
+                Beginning::Rule if self.painter.is_plain => return self.begin_raw(self.base),
                 Beginning::Rule => return self.rule(),
-                Beginning::Heading { .. } if self.is_plain => return self.begin_text(),
+                Beginning::Heading { .. } if self.painter.is_plain => return self.begin_text(),
                 Beginning::Heading { len, level } => {
                     let style = if level == 1 { Style::BOLD.with(Style::UNDERLINED) } else { Style::BOLD };
                     self.base = self.base.with(style);
@@ -152,7 +146,7 @@ impl Markdown {
                 Beginning::Quote { len, indent } => {
                     self.mark(len, indent, ("│ ", "> "), Style::DIM);
                     self.painter.hang(&" ".repeat(indent));
-                    self.painter.hang(if self.is_utf8 && !self.is_plain { "│ " } else { "> " });
+                    self.painter.hang(if self.is_utf8 && !self.painter.is_plain { "│ " } else { "> " });
                     self.base = self.base.with(Style::ITALIC);
                     len
                 }
@@ -173,7 +167,7 @@ impl Markdown {
     }
 
     fn mark(&mut self, len: usize, indent: usize, (drawn, written): (&str, &str), style: Style) {
-        if self.is_plain {
+        if self.painter.is_plain {
             self.painter.paint(&self.line[..len], Style::PLAIN);
             return;
         }
@@ -196,7 +190,7 @@ impl Markdown {
     fn open_code(&mut self, fence: Fence, info: &str) {
         let is_alone = self.n_taken == 0;
         self.code = Some(fence.deeper(self.n_taken));
-        if self.is_plain {
+        if self.painter.is_plain {
             return self.begin_raw(Style::PLAIN);
         }
         if !info.is_empty() && is_alone {
@@ -209,7 +203,7 @@ impl Markdown {
     fn begin_code(&mut self, fence: Fence, is_whole: bool) {
         if is_whole && fence.is_closed_by(&self.line) {
             self.code = None;
-            if self.is_plain {
+            if self.painter.is_plain {
                 return self.begin_raw(Style::PLAIN);
             }
             self.place = Place::Hidden;
@@ -233,7 +227,7 @@ impl Markdown {
             }
             self.painter.hang(&" ".repeat(indent));
         }
-        if self.is_plain {
+        if self.painter.is_plain {
             self.painter.paint(&self.line, Style::PLAIN);
             self.place = Place::Words;
             return;

@@ -1,6 +1,6 @@
 //! Styled text as bytes for a terminal: escape codes only where the style changes, none across a line end.
 
-use std::{fmt::Write as _, mem};
+use std::mem;
 
 use crate::output::wrap::Wrap;
 
@@ -32,22 +32,13 @@ pub(super) struct Painter {
     style: Style,
     /// Ends of lines that are written once something follows: a line without anything to show leaves no gap.
     n_breaks: usize,
-    /// Moves words to the next line.
-    wrap: Option<Wrap>,
-    is_plain: bool,
+    /// Moves words that would cross the edge to the next line.
+    pub(super) wrap: Option<Wrap>,
+    /// Takes no notice of styles.
+    pub(super) is_plain: bool,
 }
 
 impl Painter {
-    /// Moves words that would cross the edge of so many columns.
-    pub(super) fn wrap(&mut self, n_columns: usize) {
-        self.wrap = Some(Wrap::new(n_columns));
-    }
-
-    /// Takes no notice of styles.
-    pub(super) fn plain(&mut self) {
-        self.is_plain = true;
-    }
-
     pub(super) fn paint(&mut self, text: &str, style: Style) {
         if text.is_empty() {
             return;
@@ -108,13 +99,9 @@ impl Painter {
             return;
         }
         // From plain, so that no code has to take another's back.
-        let mut code = String::from(if self.style == Style::PLAIN { "\x1b[" } else { "\x1b[0" });
-        for (n, number) in style.codes().enumerate() {
-            let gap = if n == 0 && self.style == Style::PLAIN { "" } else { ";" };
-            // Writing to a String cannot fail.
-            let _ = write!(code, "{gap}{number}");
-        }
-        code.push('m');
+        let reset = (self.style != Style::PLAIN).then_some("0");
+        let codes: Vec<_> = reset.into_iter().chain(style.codes()).collect();
+        let code = format!("\x1b[{}m", codes.join(";"));
         match &mut self.wrap {
             Some(wrap) => wrap.code(&code, &mut self.out),
             None => self.out += &code,

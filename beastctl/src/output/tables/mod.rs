@@ -3,62 +3,61 @@
 //! Knows numbers and text, never how they were measured.
 
 pub(super) mod bar;
-mod json;
 mod samples;
 mod svg;
 mod text;
 
 pub use bar::{bar, is_utf8};
-pub use json::table_object;
 pub use samples::Samples;
-use serde_json::Value;
+use serde::{Serialize, Serializer};
+use serde_json::{Value, json};
 pub use svg::chart;
 pub use text::{Layout, table_text};
 
-#[derive(Debug, Clone, Default, PartialEq)]
+/// Field names in JSON are stable for scripts.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Table {
-    /// What it is called on the command line and in JSON.
     pub name: &'static str,
     pub title: String,
-    /// What holds for all of it.
+    #[serde(serialize_with = "details_object")]
     pub facts: Vec<Detail>,
     pub groups: Vec<Group>,
-    /// What a reader has to know.
     pub notes: Vec<String>,
+    #[serde(rename = "error")]
     pub failure: Option<String>,
 }
 
 /// Rows that can be compared: one thing, one unit.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Group {
-    /// Its name in JSON.
     pub key: &'static str,
     pub title: String,
     pub unit: &'static str,
     pub rows: Vec<Row>,
 }
 
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Row {
-    /// Which way.
     pub label: String,
-    /// What came out, each time.
+    #[serde(flatten)]
     pub samples: Samples,
     /// Its median by that of another row.
     pub ratio: Option<f64>,
+    #[serde(serialize_with = "details_object")]
     pub details: Vec<Detail>,
+    #[serde(rename = "is_chosen")]
     pub is_marked: bool,
+    #[serde(rename = "error")]
     pub failure: Option<String>,
     /// Why there is nothing to measure.
+    #[serde(rename = "absent")]
     pub absence: Option<String>,
 }
 
 /// Something known beside a measurement, for programs and for people.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Detail {
-    /// Its name in JSON.
     pub key: &'static str,
-    /// Its value in JSON.
     pub value: Value,
     /// The same in words; empty when it says nothing to people.
     pub text: String,
@@ -140,6 +139,15 @@ impl Detail {
     pub fn new(key: &'static str, value: impl Into<Value>, text: impl Into<String>) -> Self {
         Self { key, value: value.into(), text: text.into() }
     }
+}
+
+/// For programs: every sample.
+pub fn table_object(table: &Table) -> Value {
+    json!(table)
+}
+
+fn details_object<S: Serializer>(details: &[Detail], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(details.iter().map(|detail| (detail.key, &detail.value)))
 }
 
 fn details_text(details: &[Detail]) -> String {

@@ -1,5 +1,8 @@
 //! Repeated measurements of one thing.
 
+use serde::{Serialize, Serializer};
+use serde_json::json;
+
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Samples(Vec<f64>);
 
@@ -31,6 +34,13 @@ impl Samples {
         let mut sorted = self.0.clone();
         sorted.sort_by(f64::total_cmp);
         sorted
+    }
+}
+
+impl Serialize for Samples {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let (min, max) = self.spread().unzip();
+        json!({ "median": self.median(), "min": min, "max": max, "samples": self.0 }).serialize(serializer)
     }
 }
 

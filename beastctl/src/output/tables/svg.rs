@@ -1,7 +1,5 @@
 //! All tables as one chart: a standalone file for light and dark pages, without scripts.
 
-use std::fmt::Write as _;
-
 use beast_launchd::shown::one_line;
 
 use super::{Group, Row, Table, text::number};
@@ -90,10 +88,10 @@ impl Page {
         let mut value = number(median);
         let spread = row.samples.spread().filter(|_| row.samples.all().len() > 1);
         if let Some((min, max)) = spread {
-            let _ = write!(value, " ({}..{})", number(min), number(max));
+            value += &format!(" ({}..{})", number(min), number(max));
         }
         if let Some(ratio) = row.ratio {
-            let _ = write!(value, " x{ratio:.2}");
+            value += &format!(" x{ratio:.2}");
         }
         let Some(longest) = group.longest() else {
             return self.text("label", BAR_X, &value, N_LABEL * 2);

@@ -1,11 +1,11 @@
 //! Tables for people: aligned columns and bars.
 
-use std::{fmt::Write as _, io};
+use std::io;
 
 use beast_launchd::shown::one_line;
 
 use super::{Group, Row, Table, bar, details_text, is_utf8};
-use crate::output::{console::Console, lines::columns};
+use crate::output::console::{Console, columns};
 
 /// A line that nobody has to turn their head for, when the width is not that of a terminal.
 const WIDTH: usize = 100;
@@ -48,8 +48,8 @@ pub fn table_text(table: &Table, layout: Layout) -> String {
 }
 
 fn line(text: &mut String, words: &str) {
-    // Writing to a String cannot fail.
-    let _ = writeln!(text, "{}", words.trim_end());
+    *text += words.trim_end();
+    text.push('\n');
 }
 
 struct Columns {
@@ -78,17 +78,17 @@ impl Columns {
         let mark = if row.is_marked { '*' } else { ' ' };
         let mut text = format!("  {mark} {:<width$}", row.label, width = self.label);
         if let Some(excuse) = row.excuse() {
-            let _ = write!(text, "  {}", one_line(&excuse));
+            text += &format!("  {}", one_line(&excuse));
             return text;
         }
-        let _ = write!(text, "  {:>width$}", median(row), width = self.median);
+        text += &format!("  {:>width$}", median(row), width = self.median);
         for (width, cell) in [(self.spread, spread(row)), (self.ratio, ratio(row)), (self.bar, self.bar_of(row, group))]
         {
             if width > 0 {
-                let _ = write!(text, "  {cell:<width$}");
+                text += &format!("  {cell:<width$}");
             }
         }
-        let _ = write!(text, "  {}", row.details_text());
+        text += &format!("  {}", row.details_text());
         text
     }
 

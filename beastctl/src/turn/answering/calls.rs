@@ -30,7 +30,6 @@ impl Calls {
         self.calls.is_empty()
     }
 
-    /// The thoughts; null if there are none.
     pub(super) fn reasoning(&self) -> Option<&str> {
         let text = self.reasoning.trim();
         (!text.is_empty()).then_some(text)

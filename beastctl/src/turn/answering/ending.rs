@@ -20,7 +20,6 @@ struct Made {
 }
 
 impl Answering<'_> {
-    /// Finishes a complete answer: newline or object, then warnings.
     pub(crate) fn finish(&mut self) -> Result<()> {
         self.progress.erase();
         let done = self.done.expect("only a complete answer is finished");

@@ -32,18 +32,17 @@ pub(super) fn explained(error: InputError, prompt: &str, files: &[PathBuf]) -> I
     let all: Vec<_> = files.iter().map(|file| file.to_string_lossy()).collect();
     let are_words = files.len() > 1 && files.iter().all(|file| is_nowhere(file) && !is_like_a_path(file));
     let is_word = files.len() == 1 && !looks_like_a_path(name);
-    let (words, way) = if are_words && prompt != OF_DOCUMENTS {
+    if prompt != OF_DOCUMENTS && are_words {
         let words = text::excerpt(&all.join(" "));
         let way = format!("{command} {}", text::quoted(&words));
-        (words, way)
-    } else if name.trim().contains(char::is_whitespace) || is_word && prompt != OF_DOCUMENTS {
+        return InputError::Words { words, way };
+    }
+    if prompt != OF_DOCUMENTS && is_word || name.trim().contains(char::is_whitespace) {
         let words = text::excerpt(name);
         let way = format!("echo {} | {command}", text::quoted(&words));
-        (words, way)
-    } else {
-        return error;
-    };
-    InputError::Words { words, way }
+        return InputError::Words { words, way };
+    }
+    error
 }
 
 fn command(prompt: &str) -> String {
