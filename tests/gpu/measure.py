@@ -145,14 +145,21 @@ def run(command, seconds=150):
 
 def llama_tools(a, model):
     bench = json_tail(run([a.work / "build/bin/llama-bench", "-m", model, "-ngl", 99, "-p", 512, "-n", 128, "-fa", 1, "-o", "json"]))
+    command = [a.work / "build/bin/llama-batched-bench", "-m", model, "-ngl", 99, "-c", 16384, "-b", 2048, "-ub", 512, "-fa", "on",
+               "-npp", 32, "-ntg", N_TOKENS, "-npl", ",".join(map(str, WIDTHS))]
+    # As it is usually run, each sequence with its own cells; and with one pool of cells for all, as beastd has them.
+    return {"llama_bench": bench, "batched_bench": batched(run(command)), "one_pool": batched(run([*command, "-kvu"]))}
+
+
+def batched(text):
     rows = []
-    text = run([a.work / "build/bin/llama-batched-bench", "-m", model, "-ngl", 99, "-c", 16384, "-b", 2048, "-ub", 512, "-fa", "on",
-                "-npp", 32, "-ntg", N_TOKENS, "-npl", ",".join(map(str, WIDTHS))])
     for line in text.splitlines():
         cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
         if len(cells) >= 8 and cells[0].isdigit():
             rows.append({"clients": int(cells[2]), "decode_per_s": float(cells[7])})
-    return {"llama_bench": bench, "batched_bench": rows, "batched_bench_text": text[-3000:] if not rows else ""}
+    if not rows:
+        raise RuntimeError(f"llama-batched-bench: {text[-2000:]}")
+    return rows
 
 
 def json_tail(text):
@@ -165,10 +172,13 @@ def json_tail(text):
 def first_tokens(server):
     def median(prompts):
         return sorted(server.first_token_ms(prompt) for prompt in prompts)[len(prompts) // 2]
-    prefix = "You answer in one sentence and name no sources. " * 20
+    # No space at the end: it would be a token that no longer prompt has there.
+    prefix = ("You answer in one sentence and name no sources. " * 20).strip()
     server.complete(prefix, 1, cache_prompt=True)
-    return {"cold_20_tokens_ms": median([f"{i} {PROMPT}"[:90] for i in range(9)]),
-            "known_prefix_ms": median([f"{prefix}Question {i}: what is this?" for i in range(9)])}
+    known = [f"{prefix} Question {i}: what is this?" for i in range(9)]
+    timings = server.complete(f"{prefix} Question: who is that?", 1, cache_prompt=True)["timings"]
+    return {"cold_20_tokens_ms": median([f"{i} {PROMPT}"[:90] for i in range(9)]), "known_prefix_ms": median(known),
+            "known_tokens": timings.get("cache_n"), "new_tokens": timings.get("prompt_n")}
 
 
 def kinds(server):
@@ -270,8 +280,8 @@ def tables(report, shapes):
     for shape in shapes:
         get = lambda name, key: (report.get(f"{shape} {name}") or {}).get(key)  # noqa: E731
         lines += ["", f"## {shape}", "", f"llama-bench: {get('tools', 'llama_bench')}", ""]
-        lines += ["| clients | batched-bench | beastd plain | beastd lookup | beastd draft | llama-server |", "|---|---|---|---|---|---|"]
-        columns = [get("tools", "batched_bench"), *(get(name, "widths") for name in ("plain", "lookup", "draft", "llama-server"))]
+        lines += ["| clients | batched-bench | with one KV pool | beastd plain | beastd lookup | beastd draft | llama-server |", "|---|---|---|---|---|---|---|"]
+        columns = [get("tools", "batched_bench"), get("tools", "one_pool"), *(get(name, "widths") for name in ("plain", "lookup", "draft", "llama-server"))]
         for i, width in enumerate(WIDTHS):
             row = []
             for column in columns:
