@@ -22,6 +22,7 @@ pub mod git;
 mod hook;
 pub mod input;
 mod logs;
+mod machine;
 pub mod man;
 pub mod models;
 pub mod numbers;

@@ -5,11 +5,14 @@ use std::{path::PathBuf, time::SystemTime};
 use beast_protocol::{Model, Status};
 use serde_json::{Value, json};
 
-use super::{busy::Trust, lab::Lab, machine::Machine};
-use crate::output::{
-    Facts,
-    status::{backend, name_and_size, tuning},
-    units::count,
+use super::{busy::Trust, lab::Lab};
+use crate::{
+    machine::Machine,
+    output::{
+        Facts,
+        status::{backend, name_and_size, tuning},
+        units::count,
+    },
 };
 
 const CLIENT: &str = env!("CARGO_PKG_VERSION");

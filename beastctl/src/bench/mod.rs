@@ -16,7 +16,6 @@ mod error;
 mod generation;
 mod home;
 mod lab;
-mod machine;
 mod plan;
 mod prefix;
 mod profiles;
@@ -32,12 +31,12 @@ use clap::ValueEnum as _;
 use serde_json::Value;
 
 pub use self::error::BenchError;
-pub(crate) use self::machine::Memory;
-use self::{about::About, busy::Trust, home::Home, lab::Lab, machine::Machine, settings::Settings, steps::Steps};
+use self::{about::About, busy::Trust, home::Home, lab::Lab, settings::Settings, steps::Steps};
 use crate::{
     cli::{BenchOptions, BenchTable, STDOUT},
     context::Context,
     exit::{During as _, Result},
+    machine::Machine,
     output::{
         WholeFile, json_line,
         tables::{Layout, Table, chart, table_object, table_text},

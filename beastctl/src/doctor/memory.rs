@@ -1,7 +1,7 @@
 //! Memory against the size of the model.
 
 use super::finding::Finding;
-use crate::{bench::Memory, output::units::bytes};
+use crate::{machine::Memory, output::units::bytes};
 
 const CHECK: &str = "memory";
 

@@ -29,7 +29,7 @@ fn the_rooms_of_the_client_know_only_those_below() {
         &["cli"],
         &["prompts", "models", "git", "conversations"],
         &["constraint", "input", "settings", "start", "stop"],
-        &["client", "context"],
+        &["client", "context", "machine"],
         &["output", "program"],
         &["wait"],
         &["exit"],

@@ -70,8 +70,8 @@ fn what_may_be_unsafe_is_the_socket_of_the_system_the_engine_and_its_kernels() {
 fn one_file_opens_what_others_can_replace() {
     let others = [
         ("beastctl/src/bench/busy.rs", 2),
-        ("beastctl/src/bench/machine.rs", 1),
         ("beastctl/src/input.rs", 1),
+        ("beastctl/src/machine.rs", 1),
         ("beastd/src/calibration/mod.rs", 1),
         ("beastd/src/cores.rs", 1),
         ("beastd/src/governor.rs", 3),

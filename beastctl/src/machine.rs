@@ -1,4 +1,4 @@
-//! The machine that was measured.
+//! What this machine is: processor, cores, memory. Knows `/proc` and macOS's `sysctl`, never who asks.
 
 use std::{fs, path::Path, thread};
 
@@ -13,18 +13,18 @@ use crate::{
 const IS_MAC: bool = cfg!(target_os = "macos");
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(super) struct Machine {
+pub(crate) struct Machine {
     /// The processor's name, as far as the system tells it.
-    pub(super) cpu: String,
+    pub(crate) cpu: String,
     /// Cores that this process may use.
-    pub(super) n_cores: usize,
+    pub(crate) n_cores: usize,
     /// `None` where the system does not tell.
     #[serde(rename = "memory_bytes")]
-    pub(super) n_bytes: Option<u64>,
+    pub(crate) n_bytes: Option<u64>,
 }
 
 impl Machine {
-    pub(super) fn look() -> Self {
+    pub(crate) fn look() -> Self {
         let cpu = if IS_MAC { sysctl("machdep.cpu.brand_string") } else { cpu_of(&read("/proc/cpuinfo")) };
         let n_cores = thread::available_parallelism().map_or(1, usize::from);
         let n_bytes = Memory::look().map(|memory| memory.total);
@@ -32,7 +32,7 @@ impl Machine {
         Self { cpu: cpu.unwrap_or_else(|| std::env::consts::ARCH.into()), n_cores, n_bytes }
     }
 
-    pub(super) fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let memory = self.n_bytes.map(|n| format!(", {} memory", bytes(n))).unwrap_or_default();
         format!("{}, {}{memory}", self.cpu, count(self.n_cores as u64, "core"))
     }
