@@ -1,7 +1,5 @@
-//! Exports ggml's functions from the program, so that a GPU backend in a file of its own finds them there, and names
-//! the sources that such a file must be built from. `.ci/plugin.cmake` computes the same name.
-//!
-//! Never knows: which backends there are.
+//! Exports ggml's functions from the program for GPU plug-ins, and identifies the sources that a plug-in must be built
+//! from. `.ci/plugin.cmake` computes the same identifier.
 
 use std::env::var;
 use std::fmt::Write as _;
@@ -14,10 +12,10 @@ use sha2::{Digest, Sha256};
 
 /// Libraries whose functions a backend calls.
 const LIBRARIES: [&str; 2] = ["libggml-base.a", "libggml.a"];
-/// What they call their own.
+/// Prefixes of their symbols.
 const PREFIXES: [&str; 4] = ["ggml_", "gguf_", "quantize_", "dequantize_"];
 
-/// Passes arguments to the linker and a name to the program.
+/// Passes the symbols to the linker and the identifier to the program.
 pub fn export() {
     println!("cargo::rerun-if-changed=build/plugins.rs");
     let cmake = PathBuf::from(var("DEP_LLAMA_GGML_CMAKE_DIR").expect("llama-cpp-sys-2 says where its ggml is"));
@@ -57,7 +55,7 @@ fn symbols(folder: &Path) -> Vec<String> {
     symbols
 }
 
-/// Where llama.cpp's sources were when they were built.
+/// The folder that llama.cpp was built from.
 fn sources(build: &Path) -> PathBuf {
     let path = build.join("CMakeCache.txt");
     let cache = fs::read_to_string(&path).unwrap_or_else(|error| panic!("cannot read {}: {error}", path.display()));
@@ -65,7 +63,7 @@ fn sources(build: &Path) -> PathBuf {
     PathBuf::from(home.expect("cmake notes where the sources are"))
 }
 
-/// A name for the sources that program and backend share: all that decides how they call each other.
+/// Identifies the sources that program and plug-in must share: everything that defines the interface between them.
 fn name(sources: &Path) -> String {
     let mut hashes: Vec<String> = ["ggml/include", "ggml/src"]
         .into_iter()

@@ -1,5 +1,5 @@
-//! Which GPU computes: looks for plug-ins, lets a process of ours try each before it is loaded here, and chooses a
-//! device. Whatever is wrong with a plug-in costs the GPU, never the daemon.
+//! Finds GPU plug-ins, tries each in a child process before loading it, and chooses a device. A broken plug-in costs
+//! the GPU, never the daemon.
 //!
 //! May know: settings, files, processes, the engine's devices. Never knows: models, requests.
 
@@ -22,17 +22,17 @@ use crate::engine::{self, Device};
 use crate::logging;
 use crate::trial;
 
-/// The hidden option of the program.
+/// The program's hidden option.
 pub const OPTION: &str = "--try-backend";
-/// Names the sources of llama.cpp that this program was built from (`build/plugins.rs`).
+/// Identifies the llama.cpp sources of this program (`build/plugins.rs`).
 const BUILD: Option<&str> = option_env!("BEAST_PLUGIN_BUILD");
-/// The section of a plug-in that names its own (`.ci/plugin.cmake`).
+/// The section in which a plug-in identifies its sources (`.ci/plugin.cmake`).
 const SECTION: &str = ".beast_build";
-/// How long a trial may take. A driver that wakes eight cards takes some seconds.
+/// Time limit of a trial. Initializing eight cards takes seconds.
 const LIMIT: Duration = Duration::from_secs(10);
-/// Between two looks whether a trial has ended.
+/// Interval for checking whether a trial has ended.
 const LOOK: Duration = Duration::from_millis(10);
-/// Most that is read of a trial, in bytes.
+/// Limit of a trial's output, in bytes.
 const MAX_SAID: usize = 64 << 10;
 
 /// A kind of GPU backend.
@@ -53,13 +53,13 @@ const KINDS: [Kind; 3] = [
 /// Where to compute.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Choice {
-    /// The GPU, with its memory as it is now; `None` for the CPU.
+    /// The GPU, with its current memory; `None` for the CPU.
     pub device: Option<Device>,
-    /// What kept a GPU from being used, a line each.
+    /// Why a GPU is not used, a line each.
     pub problems: Vec<String>,
 }
 
-/// Chooses. Plug-ins are loaded once in the life of a process; the memory of the devices is looked at each time.
+/// Chooses a device. Plug-ins are loaded once per process; memory is read each time.
 pub fn choose(config: &Config) -> Choice {
     static LOADED: OnceLock<Vec<String>> = OnceLock::new();
     if config.backend == "cpu" {
@@ -73,20 +73,20 @@ pub fn choose(config: &Config) -> Choice {
     Choice { device, problems }
 }
 
-/// Loads the first plug-in that works here, unless a GPU is part of the program, as Metal is; returns what was wrong
-/// with others.
+/// Loads the first plug-in that works, unless the program has a GPU backend built in, as with Metal. Returns why others
+/// were rejected.
 fn load_plugins(config: &Config) -> Vec<String> {
     let mut problems = Vec::new();
     if !cfg!(target_os = "linux") || !engine::devices().is_empty() {
         return problems;
     }
     let folders = folders(&config.backend_dir);
-    for kind in KINDS.iter().filter(|kind| matches!(&*config.backend, "auto") || config.backend == kind.setting) {
+    for kind in KINDS.iter().filter(|kind| config.backend == "auto" || config.backend == kind.setting) {
         let Some(path) = folders.iter().map(|folder| folder.join(kind.file)).find(|path| path.exists()) else {
             if config.backend == kind.setting {
                 let folders: Vec<_> = folders.iter().map(|folder| folder.display().to_string()).collect();
                 let (label, file, folders) = (kind.label, kind.file, folders.join(" or "));
-                problems.push(format!("no {label} plug-in: {file} not found in {folders}; the CPU computes"));
+                problems.push(format!("no {label} plug-in: {file} not found in {folders}; using the CPU"));
             }
             continue;
         };
@@ -108,7 +108,7 @@ fn load_plugins(config: &Config) -> Vec<String> {
     problems
 }
 
-/// Where plug-ins are.
+/// The folders of plug-ins.
 fn folders(setting: &Path) -> Vec<PathBuf> {
     if setting != Path::new("auto") {
         return vec![setting.to_owned()];
@@ -119,31 +119,31 @@ fn folders(setting: &Path) -> Vec<PathBuf> {
     vec![prefix.join("lib/beast"), beside.to_owned()]
 }
 
-/// Loads a plug-in that belongs to this program and has been tried.
+/// Loads a plug-in of this build after a trial.
 fn load_plugin(path: &Path) -> Result<Vec<Device>, String> {
     check_build(path)?;
-    let child = trial::start(OPTION, path).map_err(|error| format!("cannot start a process to try it: {error}"))?;
+    let child = trial::start(OPTION, path).map_err(|error| format!("cannot start its trial: {error}"))?;
     let said = listen(child, LIMIT)?;
     match verdict(&said)? {
-        0 => Err("it finds no device; try: check that the driver is installed, and that this user may use it".into()),
-        _ => engine::load_plugin(path).ok_or_else(|| because("llama.cpp refuses it")),
+        0 => Err("no device found; try: check that the driver is installed and that this user may use it".into()),
+        _ => engine::load_plugin(path).ok_or_else(|| because("llama.cpp cannot load it")),
     }
 }
 
-/// A reason, and what llama.cpp said last.
+/// A reason, with llama.cpp's last error.
 fn because(reason: &str) -> String {
     logging::take_engine_error().map_or(reason.to_owned(), |error| format!("{reason} ({error})"))
 }
 
-/// Reads which sources a plug-in was built from: nothing of it runs.
+/// Compares builds by reading the file, without running any of its code.
 fn check_build(path: &Path) -> Result<(), String> {
-    let file = file::open(path).map_err(|error| format!("cannot read it: {error}"))?;
+    let file = file::open(path).map_err(|error| format!("cannot read the file: {error}"))?;
     let cache = ReadCache::new(file);
     let build = build_of(&cache)?;
     match BUILD {
         Some(ours) if ours == build => Ok(()),
         ours => Err(format!(
-            "it was built for another version (build {build}, beastd needs {}); try: install the plug-in of this \
+            "built for another version (build {build}, beastd needs {}); try: install the plug-in of this \
              version",
             ours.unwrap_or("none")
         )),
@@ -151,7 +151,7 @@ fn check_build(path: &Path) -> Result<(), String> {
 }
 
 fn build_of<'data>(data: impl ReadRef<'data>) -> Result<String, String> {
-    let none = || "it is not a plug-in of beastd; try: install the package beast-cuda or beast-vulkan".to_owned();
+    let none = || "not a beastd plug-in; try: install the package beast-cuda or beast-vulkan".to_owned();
     let library = object::File::parse(data).map_err(|_| none())?;
     let section = library.section_by_name(SECTION).ok_or_else(none)?;
     let text = section.data().map_err(|_| none())?;
@@ -160,31 +160,27 @@ fn build_of<'data>(data: impl ReadRef<'data>) -> Result<String, String> {
     if is_name { Ok(String::from_utf8_lossy(text).into_owned()) } else { Err(none()) }
 }
 
-/// A child that does not outlive what it was started for.
+/// A child that is killed when its trial is over.
 struct Tried(Child);
 
 impl Drop for Tried {
     fn drop(&mut self) {
-        // It has ended, or nobody wants to know any more.
+        // It has ended, or its result is no longer needed.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
 }
 
-/// What a trial says until it ends well.
+/// The output of a trial that succeeds.
 fn listen(child: Child, limit: Duration) -> Result<Vec<u8>, String> {
-    let hangs = || format!("it does not answer within {} s", limit.as_secs());
-    let failed = |error: io::Error| format!("cannot follow its trial: {error}");
+    let hangs = || format!("its trial did not finish within {} s", limit.as_secs());
+    let failed = |error: io::Error| format!("cannot read from its trial: {error}");
     let until = Instant::now() + limit;
     let mut child = Tried(child);
-    // Words of a driver, which may fill the pipe.
-    let stderr = child.0.stderr.take().map(|mut stderr| {
-        thread::spawn(move || {
-            let mut last = Vec::new();
-            let _ = io::Read::by_ref(&mut stderr).take(MAX_SAID as u64).read_to_end(&mut last);
-            let _ = io::copy(&mut stderr, &mut io::sink());
-        })
-    });
+    // A driver's messages must not fill the pipe.
+    if let Some(mut stderr) = child.0.stderr.take() {
+        thread::spawn(move || io::copy(&mut stderr, &mut io::sink()));
+    }
     let mut stdout = child.0.stdout.take().ok_or("its trial has no output")?;
     let (mut said, mut block) = (Vec::new(), [0; 4096]);
     loop {
@@ -198,7 +194,7 @@ fn listen(child: Child, limit: Duration) -> Result<Vec<u8>, String> {
         match stdout.read(&mut block).map_err(failed)? {
             0 => break,
             n if said.len() + n <= MAX_SAID => said.extend_from_slice(&block[..n]),
-            _ => return Err("it says too much".into()),
+            _ => return Err("its trial writes too much".into()),
         }
     }
     let status = loop {
@@ -208,14 +204,13 @@ fn listen(child: Child, limit: Duration) -> Result<Vec<u8>, String> {
             None => thread::sleep(LOOK),
         }
     };
-    drop(stderr);
     match status.success() {
         true => Ok(said),
-        false => Err(format!("it ends the process that loads it ({status})")),
+        false => Err(format!("loading it crashes ({status})")),
     }
 }
 
-/// What a trial says, as JSON in a line of its own.
+/// The result of a trial: one line of JSON.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Said {
@@ -231,25 +226,25 @@ struct SaidDevice {
     n_free: u64,
 }
 
-/// How many devices there are. Drivers may have said other things before.
+/// The number of devices. Drivers may print other lines first.
 fn verdict(said: &[u8]) -> Result<usize, String> {
     let said = String::from_utf8_lossy(said);
     let last = said.lines().rev().find(|line| line.starts_with('{'));
     match last.and_then(|line| serde_json::from_str(line).ok()) {
         Some(Said::Devices(devices)) => Ok(devices.len()),
         Some(Said::Error(error)) => Err(error),
-        None => Err("its trial says nothing that makes sense".into()),
+        None => Err("invalid output from its trial".into()),
     }
 }
 
 /// The child's half: loads the plug-in and describes its devices.
 ///
 /// # Errors
-/// When nobody reads what it says.
+/// When its output cannot be written.
 pub fn child(path: &Path) -> Result<(), String> {
     trial::begin_child();
     let said = check_build(path).and_then(|()| {
-        let devices = engine::load_plugin(path).ok_or_else(|| because("llama.cpp refuses it"))?;
+        let devices = engine::load_plugin(path).ok_or_else(|| because("llama.cpp cannot load it"))?;
         Ok(devices.into_iter().map(|Device { name, description, n_total, n_free, .. }| SaidDevice {
             name,
             description,
@@ -263,10 +258,10 @@ pub fn child(path: &Path) -> Result<(), String> {
     };
     let line = serde_json::to_string(&said).map_err(|error| error.to_string())?;
     let mut out = io::stdout();
-    writeln!(out, "{line}").and_then(|()| out.flush()).map_err(|error| format!("cannot say it: {error}"))
+    writeln!(out, "{line}").and_then(|()| out.flush()).map_err(|error| format!("cannot write the result: {error}"))
 }
 
-/// The device that `setting` means, or the one with most free memory.
+/// The device named by `setting`, or the one with the most free memory.
 fn pick(devices: &[Device], setting: &str) -> Result<Option<Device>, String> {
     if setting == "auto" || devices.is_empty() {
         // The first of equals: `max_by_key` would take the last.

@@ -34,7 +34,7 @@ fn a_file_that_is_no_plug_in_is_known_without_loading_it() {
         assert!(build_of(bytes).is_err());
     }
     let own = std::fs::read(std::env::current_exe().expect("a test has a program")).expect("it can be read");
-    assert!(build_of(&*own).expect_err("a program without the section").contains("it is not a plug-in"));
+    assert!(build_of(&*own).expect_err("a program without the section").contains("not a beastd plug-in"));
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! Where the time of a step goes, for those who look for it: with `BEAST_TIMINGS=1` the log has a line for each second
-//! of work. Knows: clocks, the log. Never knows: what is timed.
+//! Where the time of a step goes: with `BEAST_TIMINGS=1`, the log gets a line per second of work. Knows clocks and the
+//! log, not what is timed.
 
 use std::cell::RefCell;
 use std::sync::LazyLock;
@@ -8,21 +8,21 @@ use std::time::{Duration, Instant};
 /// A part of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
-    /// Commands, requests that are gone, prefixes from disk.
+    /// Commands, cancelled requests, prefixes from disk.
     Inbox,
-    /// Drafts.
+    /// Proposing drafts.
     Draft,
-    /// The plan.
+    /// Planning the batch.
     Schedule,
-    /// Handing the batch to llama.cpp, which computes it at once on a CPU.
+    /// Passing the batch to llama.cpp; on a CPU this includes computing it.
     Submit,
-    /// Until a GPU is done, and the logits are here.
+    /// Waiting for a GPU to finish and return the logits.
     Wait,
-    /// Choosing tokens, taking drafts back.
+    /// Sampling, rolling back drafts.
     Sample,
-    /// The scheduler's and the statistics' books.
+    /// Updating scheduler and statistics.
     Commit,
-    /// Making text of tokens, and sending it.
+    /// Detokenizing and sending.
     Deliver,
 }
 
@@ -38,13 +38,13 @@ const PHASES: [(Phase, &str); 8] = [
     (Phase::Deliver, "deliver"),
 ];
 
-/// Between two lines.
+/// Interval between lines.
 const PERIOD: Duration = Duration::from_secs(1);
 
 static IS_WANTED: LazyLock<bool> =
     LazyLock::new(|| std::env::var_os("BEAST_TIMINGS").is_some_and(|value| value == "1"));
 
-/// What this thread has done since the last line.
+/// This thread's sums since the last line.
 struct Sums {
     began: Instant,
     n_steps: u32,
@@ -62,7 +62,7 @@ thread_local! {
     static SUMS: RefCell<Sums> = RefCell::new(Sums::new());
 }
 
-/// Does a part of a step.
+/// Runs and times a phase.
 pub fn timed<T>(phase: Phase, work: impl FnOnce() -> T) -> T {
     if !*IS_WANTED {
         return work();
@@ -73,7 +73,7 @@ pub fn timed<T>(phase: Phase, work: impl FnOnce() -> T) -> T {
     outcome
 }
 
-/// A step of so many rows has ended.
+/// Counts a finished step of `n_rows` rows.
 pub fn step(n_rows: usize) {
     if !*IS_WANTED {
         return;

@@ -5,6 +5,9 @@ use serde::{Deserialize, Serialize};
 use crate::event::{Notice, Timings, Usage};
 use crate::request::Place;
 
+/// Most options of a question: the letters that label them in a prompt.
+pub const MAX_OPTIONS: usize = 26;
+
 /// Questions about one text.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Decide {
@@ -95,6 +98,17 @@ pub struct Decided {
     pub timings: Timings,
     /// Notices for the user.
     pub notices: Vec<Notice>,
+}
+
+/// The likeliest option, by number; the first of equals.
+pub fn likeliest(probabilities: &[f32]) -> usize {
+    let better = |best: usize, nth: usize| if probabilities[nth] > probabilities[best] { nth } else { best };
+    (0..probabilities.len()).reduce(better).unwrap_or(0)
+}
+
+/// The expected level of a scale, counted from 0.
+pub fn expected_level(probabilities: &[f32]) -> f64 {
+    (0u32..).zip(probabilities).map(|(level, &p)| f64::from(level) * f64::from(p)).sum()
 }
 
 /// Temperatures fitted to labelled examples, for the loaded model.

@@ -14,7 +14,9 @@ mod handshake;
 mod request;
 
 pub use codec::{CodecError, FrameBuffer, append_frame, decode, encode, read_frame, write_frame};
-pub use decide::{AnswerOption, Decide, Decided, KeepTemperatures, Question, QuestionKind};
+pub use decide::{
+    AnswerOption, Decide, Decided, KeepTemperatures, MAX_OPTIONS, Question, QuestionKind, expected_level, likeliest,
+};
 pub use error::{ErrorCode, Sizes, WireError};
 pub use event::{
     Delta, Event, FinishReason, Gpu, LoadStage, Logprob, Model, Notice, NoticeKind, Part, Round, SpeculationStatus,

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use beast_protocol::MAX_OPTIONS;
 use clap::Args;
 
 use super::options::Truncate;
@@ -57,9 +58,6 @@ pub struct Scale {
     pub high: i32,
 }
 
-/// The daemon's limit.
-const MAX_LEVELS: i64 = 26;
-
 fn scale(text: &str) -> Result<Scale, String> {
     let ends = text.split_once("..").and_then(|(low, high)| {
         let high = high.strip_prefix('=').unwrap_or(high);
@@ -67,9 +65,9 @@ fn scale(text: &str) -> Result<Scale, String> {
     });
     let Some((low, high)) = ends else { return Err("must be LOW..HIGH, such as 1..5".into()) };
     match i64::from(high) - i64::from(low) + 1 {
-        2..=MAX_LEVELS => Ok(Scale { low, high }),
         ..2 => Err("LOW must be below HIGH, such as 1..5".into()),
-        n => Err(format!("has {n} levels, and at most {MAX_LEVELS} are allowed")),
+        n if n > MAX_OPTIONS as i64 => Err(format!("has {n} levels, and at most {MAX_OPTIONS} are allowed")),
+        _ => Ok(Scale { low, high }),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use beast_protocol::Place;
 use clap::{Args, ValueEnum};
 
 use super::{conversation::ConversationOptions, output::OutputOptions};
@@ -90,6 +91,16 @@ pub enum Truncate {
     Middle,
     /// Its end.
     Tail,
+}
+
+impl From<Truncate> for Place {
+    fn from(part: Truncate) -> Self {
+        match part {
+            Truncate::Head => Place::Head,
+            Truncate::Middle => Place::Middle,
+            Truncate::Tail => Place::Tail,
+        }
+    }
 }
 
 /// Functions that the model may call.

@@ -1,13 +1,10 @@
 //! Turns the command line into questions, and probabilities into answers. Knows no daemon and no terminal.
 
-use beast_protocol::{AnswerOption, Question, QuestionKind};
+use beast_protocol::{AnswerOption, MAX_OPTIONS, Question, QuestionKind, expected_level, likeliest};
 use serde_json::{Map, Value, json};
 
 use super::error::DecideError;
 use crate::{cli::Scale, exit};
-
-/// The daemon's limit.
-const MAX_OPTIONS: usize = 26;
 
 /// The possible answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,7 +76,7 @@ impl Answer {
         sorted.sort_by(|a, b| b.total_cmp(a));
         let is_unsure = matches!(sorted[..], [first, second, ..] if first - second < gap);
         let nth = match question.kind {
-            QuestionKind::Score => expected_place(&probabilities).round() as usize,
+            QuestionKind::Score => expected_level(&probabilities).round() as usize,
             _ => likeliest(&probabilities),
         };
         Some(Self { question, probabilities, temperature, nth, is_unsure })
@@ -121,7 +118,7 @@ impl Answer {
         if self.question.kind == QuestionKind::Score {
             let low = self.question.options.first().and_then(|option| option.name.parse::<f64>().ok()).unwrap_or(0.0);
             object["answer"] = (low as i64 + self.nth as i64).into();
-            object["expected"] = rounded(low + expected_place(&self.probabilities)).into();
+            object["expected"] = rounded(low + expected_level(&self.probabilities)).into();
         }
         object["probabilities"] = probabilities.into();
         object["temperature"] = rounded(f64::from(self.temperature)).into();
@@ -134,16 +131,6 @@ impl Answer {
 pub(super) fn code(answers: &[Answer]) -> u8 {
     let codes: Vec<u8> = answers.iter().map(Answer::code).collect();
     [exit::NO, exit::UNSURE].into_iter().find(|code| codes.contains(code)).unwrap_or(exit::DONE)
-}
-
-pub(super) fn likeliest(probabilities: &[f32]) -> usize {
-    let better = |best: usize, nth: usize| if probabilities[nth] > probabilities[best] { nth } else { best };
-    (0..probabilities.len()).reduce(better).unwrap_or(0)
-}
-
-/// The expected place on a scale, counted from 0.
-fn expected_place(probabilities: &[f32]) -> f64 {
-    (0u32..).zip(probabilities).map(|(place, &p)| f64::from(place) * f64::from(p)).sum()
 }
 
 /// To four digits, which is all that the model's numbers are good for.

@@ -3,7 +3,7 @@
 use std::{io, path::Path};
 
 use beast_launchd::file;
-use beast_protocol::{Decide, KeepTemperatures, Question, Request};
+use beast_protocol::{Decide, KeepTemperatures, Place, Question, Request};
 use serde::Deserialize;
 
 use super::{
@@ -67,7 +67,7 @@ fn fit_and_keep(
     let Some(kind) = kind else { return Ok(()) };
     let mut judged = Vec::with_capacity(n);
     for Example { text, question, right } in examples {
-        let drop = options.truncate.map(super::place);
+        let drop = options.truncate.map(Place::from);
         let request = Decide { state: text, questions: vec![question], drop, is_raw: true };
         let mut decided = decided(asking.ask(Request::Decide(request), wait)?)?;
         let probabilities = decided.probabilities.pop().unwrap_or_default();

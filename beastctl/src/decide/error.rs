@@ -2,7 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::exit::{self, Failing, advice};
+use crate::{
+    exit::{self, Failing, advice},
+    text::quoted,
+};
 
 #[derive(Debug, thiserror::Error)]
 pub enum DecideError {
@@ -12,6 +15,9 @@ pub enum DecideError {
     /// A question of whitespace.
     #[error("the question is empty")]
     NoQuestion,
+    /// A file's name in place of a question: it would be decided about without being read.
+    #[error("{} is a file, not a question", .0.display())]
+    IsFile(PathBuf),
     /// More than one question for `--calibrate`.
     #[error("--calibrate takes one question, not {0}")]
     Questions(usize),
@@ -40,6 +46,7 @@ impl Failing for DecideError {
         Some(match self {
             DecideError::Choice(_) => "use 2 to 26 distinct answers, such as --choice bug,feature,question".into(),
             DecideError::NoQuestion => "beastctl decide 'QUESTION'".into(),
+            DecideError::IsFile(path) => format!("beastctl decide -f {} QUESTION", quoted(&path.display().to_string())),
             DecideError::Questions(_) => "give one QUESTION, or a `question` in each line of the file".into(),
             DecideError::Unreadable { path, source } => advice::reading(Path::new(path), source),
             DecideError::Example { .. } => example.into(),

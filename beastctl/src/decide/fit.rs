@@ -1,5 +1,7 @@
 //! How well probabilities agree with labels, and the temperature that makes them agree better. Numbers only.
 
+use beast_protocol::likeliest;
+
 /// A labelled example: the probabilities of its answers, and which is right.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Judged {
@@ -41,7 +43,7 @@ pub(super) fn quality(examples: &[Judged], temperature: f64) -> Quality {
     let mut bins = [(0.0, 0.0, 0.0); N_BINS];
     for Judged { probabilities, right } in examples {
         let tempered = tempered(probabilities, temperature);
-        let likeliest = super::answers::likeliest(probabilities);
+        let likeliest = likeliest(probabilities);
         let is_right = f64::from(u8::from(likeliest == *right));
         n_right += is_right;
         loss -= tempered[*right].max(LEAST).ln();

@@ -13,13 +13,13 @@ use std::{
     time::Instant,
 };
 
-use beast_protocol::{Decide, Decided, Event, NoticeKind, Place, Request};
+use beast_protocol::{Decide, Decided, Event, Place, Request};
 use serde_json::Value;
 
 use self::answers::{Answer, Answers};
 pub use self::error::DecideError;
 use crate::{
-    cli::{DecideOptions, Truncate},
+    cli::DecideOptions,
     client::{Client, ClientError},
     context::Context,
     exit::{self, AlreadyTold, During as _, Failure, Result},
@@ -61,22 +61,23 @@ fn decide(context: &Context, options: &DecideOptions) -> Result<u8> {
     if options.questions.iter().any(|question| question.trim().is_empty()) {
         return Err(DecideError::NoQuestion.into());
     }
+    if let Some(file) = options.questions.iter().map(Path::new).find(|question| question.is_file()) {
+        return Err(DecideError::IsFile(file.to_owned()).into());
+    }
     // While reading, Ctrl-C may end the process: there is nothing to clean up yet.
     let reading = Wait::default().limited(context.timeout);
     let (state, warnings) = state(context, options, &reading)?;
     warnings.iter().for_each(|warning| console.warning(warning));
     let questions: Vec<_> = options.questions.iter().map(|question| answers.question(question)).collect();
-    let request = Decide { state, questions: questions.clone(), drop: options.truncate.map(place), is_raw: false };
+    let request =
+        Decide { state, questions: questions.clone(), drop: options.truncate.map(Place::from), is_raw: false };
     let wait = Wait::start(None).context("cannot watch for Ctrl-C")?.limited_as(&reading).without_reader();
     let mut asking = Asking::new(context, &path, !options.no_start);
     let decided = asking.ask(Request::Decide(request), &wait).and_then(decided);
     asking.progress.erase();
     let decided = decided?;
     for notice in &decided.notices {
-        match notice.kind {
-            NoticeKind::Info => console.info(&notice.text),
-            NoticeKind::Warning => console.warning(&notice.text),
-        }
+        console.notice(notice);
     }
     let gap = options.unsure.unwrap_or(0.0);
     let n = questions.len();
@@ -127,14 +128,6 @@ fn state(context: &Context, options: &DecideOptions, reading: &Wait) -> Result<(
         return Err(InputError::Empty { example: "beastctl decide -n QUESTION, if the question needs no input" }.into());
     }
     Ok((input.text, input.warnings))
-}
-
-fn place(place: Truncate) -> Place {
-    match place {
-        Truncate::Head => Place::Head,
-        Truncate::Middle => Place::Middle,
-        Truncate::Tail => Place::Tail,
-    }
 }
 
 fn decided(event: Event) -> Result<Decided> {

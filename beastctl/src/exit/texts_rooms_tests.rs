@@ -418,6 +418,7 @@ fn of_decisions() {
     let samples = samples!(DecideError {
         Choice: [DecideError::Choice("two answers are the same")],
         NoQuestion: [DecideError::NoQuestion],
+        IsFile: [DecideError::IsFile(path())],
         Questions: [DecideError::Questions(2)],
         Unreadable: [DecideError::Unreadable { path: path(), source: os(Errno::ACCESS) }],
         Example: [DecideError::Example { path: path(), line: 3, why: "label `b` is not one of the answers".into() }],
@@ -429,6 +430,7 @@ fn of_decisions() {
         expect![[r#"
         2   invalid --choice: two answers are the same; try: use 2 to 26 distinct answers, such as --choice bug,feature,question
         2   the question is empty; try: beastctl decide 'QUESTION'
+        2   /some/file is a file, not a question; try: beastctl decide -f /some/file QUESTION
         2   --calibrate takes one question, not 2; try: give one QUESTION, or a `question` in each line of the file
         2   cannot read /some/file: Permission denied (os error 13); try: ls -ld /some/file, to see who may read it
         2   invalid example in line 3 of /some/file: label `b` is not one of the answers; try: write lines such as {"text": "I love it", "label": "yes"}

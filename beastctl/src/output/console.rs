@@ -8,6 +8,7 @@ use std::{
 };
 
 use beast_launchd::shown::{harmless, one_line};
+use beast_protocol::{Notice, NoticeKind};
 use rustix::fs::{OFlags, fcntl_getfl, fstat, stat};
 
 use super::{
@@ -92,6 +93,14 @@ impl Console {
     pub fn warning(&self, text: &str) {
         if !self.is_quiet {
             self.say("warning: ", text);
+        }
+    }
+
+    /// What the daemon has to say besides the answer.
+    pub fn notice(&self, notice: &Notice) {
+        match notice.kind {
+            NoticeKind::Info => self.info(&notice.text),
+            NoticeKind::Warning => self.warning(&notice.text),
         }
     }
 

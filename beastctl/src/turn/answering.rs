@@ -245,10 +245,7 @@ impl<'a> Answering<'a> {
             self.progress.erase();
         }
         for notice in &notices {
-            match notice.kind {
-                NoticeKind::Info => self.context.console.info(&notice.text),
-                NoticeKind::Warning => self.context.console.warning(&notice.text),
-            }
+            self.context.console.notice(notice);
         }
         self.model = model;
         self.n_ctx = n_ctx;

@@ -3,10 +3,7 @@
 use beast_protocol::{Constraint, Extent, Generate, Message, Overflow, Place, Role, Sampling, Span, TemplateOptions};
 
 use super::material::Material;
-use crate::{
-    cli::{Options, Truncate},
-    prompts::Prompt,
-};
+use crate::{cli::Options, prompts::Prompt};
 
 /// The request for a prompt with the command line's options, and the span of the material in its last message.
 pub(crate) fn generate(prompt: Prompt, material: Material, options: &Options) -> (Generate, Span) {
@@ -35,7 +32,7 @@ pub(crate) fn generate(prompt: Prompt, material: Material, options: &Options) ->
     request.max_thought = options.thinking.max_thought;
     if let Some(place) = truncate {
         // Explicit truncation rules out map-reduce.
-        request.overflow = Overflow::Truncate { material, drop: of_place(*place) };
+        request.overflow = Overflow::Truncate { material, drop: Place::from(*place) };
     }
     (request, material)
 }
@@ -75,14 +72,6 @@ fn user_turn(instruction: &str, material: Material) -> (String, Span) {
     let start = (front.len() + instruction.len()) as u64;
     let span = Span { start, end: start + text.len() as u64 };
     (format!("{front}{instruction}{text}{gap}{question}"), span)
-}
-
-fn of_place(place: Truncate) -> Place {
-    match place {
-        Truncate::Head => Place::Head,
-        Truncate::Middle => Place::Middle,
-        Truncate::Tail => Place::Tail,
-    }
 }
 
 #[cfg(test)]

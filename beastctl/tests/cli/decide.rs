@@ -143,6 +143,9 @@ fn no_failure_is_taken_for_an_answer() {
     beast.write("image.png", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR");
     assert_eq!(code(&["is it?", "--no-start", "-f", "image.png"], b""), Some(2), "binary");
     assert_eq!(code(&["is it?", "-f", "missing"], b""), Some(2));
+    let ran = beast.run(&["decide", "image.png", "is it?"], b"");
+    let report = "beastctl: image.png is a file, not a question; try: beastctl decide -f image.png QUESTION\n";
+    assert_eq!((ran.code, ran.stderr.as_str()), (Some(2), report));
     assert_eq!(code(&["is it?", "--stream-json"], b"text"), Some(2));
     assert_eq!(code(&["is it?", "--choice", "a"], b"text"), Some(2));
     assert_eq!(code(&["is it?", "--choice", "a,,b"], b"text"), Some(2));

@@ -1,17 +1,13 @@
-use std::thread::JoinHandle;
-
 use beast_protocol::{AnswerOption, Place};
 
 use super::*;
 use crate::batch::Token;
 use crate::engine::fake::{ByteVocab, FakeEngine};
-use crate::engine::{Engine as _, EngineError};
-use crate::governor::Governor;
 use crate::metrics::Metrics;
 use crate::sampling::SamplingDefaults;
 use crate::scheduler::Limits;
-use crate::speculation::{Speculation, StepCosts, Wish};
-use crate::worker::{Ended, Parts, Worker};
+use crate::speculation::Wish;
+use crate::worker::fixture;
 
 const N_CTX: usize = 512;
 const DEFAULTS: SamplingDefaults =
@@ -20,12 +16,10 @@ const DEFAULTS: SamplingDefaults =
 struct Fixture {
     means: Means,
     metrics: Arc<Metrics>,
-    thread: JoinHandle<Result<Ended, EngineError>>,
+    thread: fixture::Thread,
 }
 
 fn start(n_slots: usize, n_prefixes: usize) -> Fixture {
-    let (worker, inbox) = WorkerHandle::new();
-    let metrics = Arc::new(Metrics::default());
     let limits = Limits {
         n_slots,
         n_prefixes,
@@ -38,16 +32,7 @@ fn start(n_slots: usize, n_prefixes: usize) -> Fixture {
         n_prefix_cells: 2048,
         n_background_cells: usize::MAX,
     };
-    let of_worker = Arc::clone(&metrics);
-    let thread = std::thread::spawn(move || {
-        let vocab: Arc<dyn Vocab> = Arc::new(ByteVocab);
-        let engine = FakeEngine::default();
-        let costs = StepCosts::new(1);
-        let speculation = Speculation::new(Wish::OFF, engine.n_rollback(), Arc::clone(&vocab), None, costs);
-        let parts =
-            Parts { engine, vocab, limits, n_ctx: N_CTX, governor: Governor::new(1, 1), speculation, store: None };
-        Worker::new(parts, inbox, of_worker).run()
-    });
+    let (worker, metrics, thread) = fixture::start(FakeEngine::default(), Wish::OFF, limits, N_CTX);
     let admission = Arc::new(Admission::new(Arc::new(ByteVocab), None, DEFAULTS, N_CTX, 20));
     let means = Means { admission, worker, tokenizing: Arc::new(Semaphore::new(2)), n_slots, model: "fake".into() };
     Fixture { means, metrics, thread }

@@ -13,7 +13,9 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use beast_protocol::{Decide, Decided, ErrorCode, Event, Notice, Question, QuestionKind, Timings, Usage, WireError};
+use beast_protocol::{
+    Decide, Decided, ErrorCode, Event, MAX_OPTIONS, Notice, Question, QuestionKind, Timings, Usage, WireError,
+};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 
@@ -25,7 +27,7 @@ use crate::clock::now_us;
 use crate::engine::Vocab;
 use crate::large_stack;
 use crate::worker::{Ticket, WorkerHandle};
-use phrasing::{GAP, MAX_OPTIONS, Phrasing, phrasings};
+use phrasing::{GAP, Phrasing, phrasings};
 
 /// Most questions per request.
 pub const MAX_QUESTIONS: usize = 64;

@@ -1,15 +1,13 @@
 //! Phrases a question for the model, in several orders whose biases differ. Text only: knows no tokens.
 
-use beast_protocol::{AnswerOption, Question, QuestionKind};
+use beast_protocol::{AnswerOption, MAX_OPTIONS, Question, QuestionKind};
 
 /// Separates the text from a question. No instruction precedes the text: small models answer better without one.
 pub(super) const GAP: &str = "\n\n";
-/// Most options: one per label.
-pub(super) const MAX_OPTIONS: usize = LABELS.len();
 /// Most orders of the same options.
 const MAX_ORDERS: usize = 5;
 
-const LABELS: [&str; 26] = [
+const LABELS: [&str; MAX_OPTIONS] = [
     "A", "B", "C", "D", "E", "F", "G", "H", "I", "J", "K", "L", "M", "N", "O", "P", "Q", "R", "S", "T", "U", "V", "W",
     "X", "Y", "Z",
 ];

@@ -1,12 +1,12 @@
-//! Biases and penalties, put on the few tokens that have one: llama.cpp's samplers for that ask for every token of the
-//! vocabulary, which takes longer than everything else that is done with a row of logits.
+//! Biases and penalties, applied only to the tokens that have one: llama.cpp's samplers visit the whole vocabulary,
+//! which takes longer than the rest of sampling.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use super::scan::BLOCK;
 use crate::batch::{Penalties, SamplingParams, Token};
 
-/// What changes the logits of one sequence, with the tokens that it has said lately.
+/// The biases and penalties of a sequence, with its recent tokens.
 pub(super) struct Adjust {
     bias: Vec<(Token, f32)>,
     penalties: Penalties,
@@ -15,7 +15,7 @@ pub(super) struct Adjust {
 }
 
 impl Adjust {
-    /// `None` when nothing changes.
+    /// `None` if no logit changes.
     pub(super) fn new(params: &SamplingParams) -> Option<Self> {
         let Penalties { repeat, frequency, presence, last_n } = params.penalties;
         let penalizes = last_n > 0 && (repeat != 1.0 || frequency != 0.0 || presence != 0.0);
@@ -45,7 +45,7 @@ impl Adjust {
         }
     }
 
-    /// The blocks of this row in which a logit changes, changed.
+    /// The blocks of this row with changed logits, after the change.
     pub(super) fn blocks(&self, logits: &[f32]) -> BTreeMap<usize, Vec<f32>> {
         let mut blocks = BTreeMap::new();
         for (token, bias) in &self.bias {
@@ -61,7 +61,7 @@ impl Adjust {
         blocks
     }
 
-    /// One logit as it becomes.
+    /// One logit after the change.
     pub(super) fn one(&self, token: Token, logit: f32) -> f32 {
         let biases = self.bias.iter().filter(|(biased, _)| *biased == token);
         let logit = biases.fold(logit, |logit, (_, bias)| logit + bias);
@@ -76,7 +76,7 @@ fn place<'a>(blocks: &'a mut BTreeMap<usize, Vec<f32>>, logits: &[f32], token: T
     Some(&mut block[at - start])
 }
 
-/// llama.cpp's arithmetic. Its compiler fuses the product and the sum where every processor can.
+/// llama.cpp's arithmetic. On AArch64 its compiler fuses multiplication and addition.
 fn penalized(logit: f32, count: u32, penalties: Penalties) -> f32 {
     let Penalties { repeat, frequency, presence, .. } = penalties;
     let count = count as f32;

@@ -1,6 +1,6 @@
-//! GPUs, and the files that bring llama.cpp's backends for them.
+//! GPUs, and llama.cpp's backends for them as plug-ins.
 //!
-//! Never knows: where such files are, and which of them is wanted.
+//! Never knows: where plug-ins are, and which one is wanted.
 
 use std::path::Path;
 
@@ -17,9 +17,9 @@ pub struct Device {
     pub name: String,
     /// `NVIDIA H100 80GB HBM3`.
     pub description: String,
-    /// Its memory in bytes; 0 where the driver does not tell.
+    /// Total memory in bytes; 0 if the driver does not report it.
     pub n_total: u64,
-    /// How much of that is free at this moment.
+    /// Free memory in bytes.
     pub n_free: u64,
 }
 
@@ -30,7 +30,7 @@ impl From<LlamaBackendDevice> for Device {
     }
 }
 
-/// The GPUs of the backends that are part of this program or were loaded, with their memory as it is now.
+/// The GPUs of all built-in and loaded backends, with their current memory.
 pub fn devices() -> Vec<Device> {
     backend();
     let is_gpu = |device: &LlamaBackendDevice| {
@@ -39,8 +39,8 @@ pub fn devices() -> Vec<Device> {
     list_llama_ggml_backend_devices().into_iter().filter(is_gpu).map(Device::from).collect()
 }
 
-/// Loads a backend for the life of the process and returns its GPUs; `None` when llama.cpp refuses it, for a reason
-/// that is in its log. The code in the file runs: only for a file that has survived that in another process.
+/// Loads a backend for the life of the process and returns its GPUs; `None` if llama.cpp cannot load it and has logged
+/// why. Runs code of the file: only for a file that has passed a trial.
 pub fn load_plugin(path: &Path) -> Option<Vec<Device>> {
     let n_before = devices().len();
     raw::load_backend(path).then(|| devices().split_off(n_before))

@@ -1,16 +1,16 @@
-//! One pass over a row of logits, after which the largest are found without another: a row of 65,536 is a quarter of a
-//! megabyte, and there is one for each sequence in each step. Numbers only: knows no llama.cpp.
+//! One pass over a row of logits, after which the largest are found without another pass: a row of 65,536 is 256 KiB,
+//! and each step has one per sequence. Numbers only: knows no llama.cpp.
 
 use std::collections::BTreeMap;
 use std::thread;
 
-/// Logits of a block, of which the largest is remembered.
+/// Logits per block; the largest of each block is kept.
 pub(super) const BLOCK: usize = 256;
-/// Rows that one more thread is started for, and threads at most. Starting one takes as long as a row or two.
+/// Rows per additional thread, and most threads. Starting a thread takes as long as one or two rows.
 const ROWS_OF_A_THREAD: usize = 4;
 const MOST_THREADS: usize = 4;
 
-/// A row of logits, of which some blocks are replaced by others.
+/// A row of logits with some blocks replaced.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Row<'a> {
     logits: &'a [f32],
@@ -39,7 +39,7 @@ impl<'a> Row<'a> {
     }
 }
 
-/// What a pass has found.
+/// The result of a pass.
 #[derive(Debug, Clone)]
 pub(super) struct Scan {
     maxima: Vec<f32>,
@@ -58,7 +58,7 @@ impl Scan {
         Self { maxima, has_nan: n_nan > 0 }
     }
 
-    /// Those of many rows, by several threads when that is quicker.
+    /// Scans several rows, on several threads if that is faster.
     pub(super) fn of_all(rows: &[&[f32]]) -> Vec<Self> {
         let n_threads = (rows.len() / ROWS_OF_A_THREAD).min(MOST_THREADS);
         if n_threads < 2 {
@@ -75,7 +75,7 @@ impl Scan {
         })
     }
 
-    /// The same for the row with these blocks in place of others.
+    /// The scan of the same row with these blocks replaced.
     pub(super) fn with(&self, changed: &BTreeMap<usize, Vec<f32>>) -> Self {
         let mut scan = self.clone();
         for (n, block) in changed {
@@ -89,12 +89,12 @@ impl Scan {
         self.maxima.iter().copied().fold(f32::NEG_INFINITY, f32::max)
     }
 
-    /// Whether all are numbers, and the largest is finite: what is not a number has no order.
+    /// Whether all logits are numbers, so that they have an order, and the largest is finite.
     pub(super) fn is_sound(&self) -> bool {
         !self.has_nan && self.max().is_finite()
     }
 
-    /// The place of the largest; ties go to the lower token, as in llama.cpp.
+    /// The index of the largest; ties go to the lower token, as in llama.cpp.
     pub(super) fn argmax(&self, row: Row<'_>) -> usize {
         let mut best = (0, f32::NEG_INFINITY);
         for (n, &max) in self.maxima.iter().enumerate() {
@@ -108,7 +108,7 @@ impl Scan {
         best.0 * BLOCK + row.block(best.0).iter().position(|&logit| logit == best.1).unwrap_or(0)
     }
 
-    /// All that are at least this, in the order of the tokens.
+    /// All logits of at least `floor`, in token order.
     pub(super) fn at_least(&self, row: Row<'_>, floor: f32) -> Vec<(i32, f32)> {
         let mut found = Vec::new();
         for (n, _) in self.maxima.iter().enumerate().filter(|(_, max)| **max >= floor) {
@@ -118,14 +118,14 @@ impl Scan {
         found
     }
 
-    /// The `k` largest in descending order. `None` when equals among them leave that order open, or `k` is so large
-    /// that sorting everything is no slower.
+    /// The `k` largest in descending order. `None` if ties leave that order open, or if `k` is so large that sorting
+    /// all is as fast.
     pub(super) fn top(&self, row: Row<'_>, k: usize) -> Option<Vec<(i32, f32)>> {
         if k == 0 || k >= self.maxima.len() {
             return None;
         }
         let mut maxima = self.maxima.clone();
-        // Of so many blocks each has one that is at least this.
+        // `k` blocks have a logit of at least this.
         let (_, floor, _) = maxima.select_nth_unstable_by(k - 1, |a, b| b.total_cmp(a));
         let mut top = self.at_least(row, *floor);
         top.sort_unstable_by(|a, b| b.1.total_cmp(&a.1));
@@ -135,7 +135,7 @@ impl Scan {
     }
 }
 
-/// The largest of a block, and how many are not numbers: in lanes of their own, which the compiler makes registers of.
+/// The largest of a block and the number of NaN, in separate lanes, which the compiler turns into vector registers.
 fn maximum(block: &[f32]) -> (f32, u32) {
     const LANES: usize = 16;
     let (mut maxima, mut n_nan) = ([f32::NEG_INFINITY; LANES], [0_u32; LANES]);

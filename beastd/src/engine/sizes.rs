@@ -1,4 +1,4 @@
-//! What a model's file says of its size, layer by layer, before it is loaded.
+//! Sizes of a model by layer, read from its file before loading.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use super::raw::{self, Tensor};
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ModelSizes {
     pub layers: Vec<LayerSizes>,
-    /// What turns the last layer's output into logits.
+    /// The output layer, in bytes.
     pub output: u64,
     /// Width of the model, of its hidden layers, and of its output.
     pub n_embd: u64,
@@ -20,17 +20,17 @@ pub struct ModelSizes {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct LayerSizes {
     pub weights: u64,
-    /// What attention keeps of a token.
+    /// KV cache per token.
     pub cell: u64,
-    /// What convolutions and the like keep of a sequence.
+    /// Recurrent state per sequence.
     pub state: u64,
 }
 
-/// Bytes of a number in the KV cache, and in states.
+/// Bytes per number in the KV cache (f16) and in recurrent states (f32).
 const KEPT: u64 = 2;
 const STATE: u64 = 4;
 
-/// Of the model at `path`; `None` when it is no GGUF file.
+/// The sizes of the model at `path`; `None` if it is not a GGUF file.
 pub fn sizes(path: &Path) -> Option<ModelSizes> {
     Some(of_tensors(&raw::tensors(path)?))
 }
@@ -62,7 +62,7 @@ fn of_tensors(tensors: &[Tensor]) -> ModelSizes {
             },
         }
     }
-    // Without an output matrix the embeddings serve as one, and are there twice.
+    // Without an output matrix, the embeddings serve as one and are held twice.
     if !has_output {
         sizes.output += embeddings;
     }
@@ -73,7 +73,7 @@ fn add(layer: &mut LayerSizes, part: &str, shape: &[u64; 4], n_bytes: u64) {
     layer.weights = layer.weights.saturating_add(n_bytes);
     match part {
         "attn_k.weight" | "attn_v.weight" => layer.cell += shape[1] * KEPT,
-        // Queries, keys and values in one: no fewer than a third of it are kept.
+        // Queries, keys and values in one matrix; keys and values are at most all of it.
         "attn_qkv.weight" => layer.cell += shape[1] * KEPT,
         "attn_kv_a_mqa.weight" => layer.cell += 2 * shape[1] * KEPT,
         "shortconv.conv.weight" | "ssm_conv1d.weight" => layer.state += (shape[0].max(1) - 1) * shape[1] * STATE,

@@ -1,4 +1,4 @@
-//! The GPU of a load: how many layers it gets, and how many when those were too many.
+//! The GPU during a load: how many layers it gets, and how many after running out of memory.
 
 use std::path::Path;
 
@@ -10,16 +10,16 @@ use crate::backends::{self, Choice};
 use crate::config::Config;
 use crate::engine::{self, ContextOptions, Device};
 
-/// What is known of the GPU while a model is loaded.
+/// The GPU while a model is being loaded.
 pub(super) struct Gpu {
     pub(super) device: Option<Device>,
-    /// Why it computes less than it might, or nothing; a line each.
+    /// Why it gets fewer layers than possible, or none; a line each.
     pub(super) problems: Vec<String>,
-    /// Layers that it may get.
+    /// Most layers it may get.
     n_most: u32,
-    /// Layers that it was given and that may be too many.
+    /// Layers assigned in this attempt, which may be too many.
     at_risk: u32,
-    /// What it has left for a draft model, in bytes.
+    /// Bytes left for a draft model.
     n_left: u64,
     is_chosen: bool,
 }
@@ -30,21 +30,21 @@ impl Gpu {
         Self { device: None, problems: Vec::new(), n_most, at_risk: 0, n_left: 0, is_chosen: false }
     }
 
-    /// Chooses the device; for the tries that may follow as well.
+    /// Chooses the device, once for all attempts.
     pub(super) fn choose(&mut self, config: &Config) {
         if !std::mem::replace(&mut self.is_chosen, true) {
             Choice { device: self.device, problems: self.problems } = backends::choose(config);
         }
     }
 
-    /// How many layers of the model at `path` go to it, and may turn out too many. All, when nobody can tell.
+    /// Layers of the model at `path` to offload: all if their sizes are unknown.
     pub(super) fn plan(&mut self, config: &Config, tuning: &Tuning, path: &Path) -> u32 {
         let Some(device) = &self.device else { return 0 };
         self.at_risk = self.n_most;
         if let Some(sizes) = engine::sizes(path) {
             let need = Need::new(&sizes, &context(config, tuning));
             let n_usable = usable(device);
-            // A number in the configuration is meant.
+            // A number in the configuration is taken as it is.
             let n_free = if config.n_gpu_layers < 0 { n_usable } else { u64::MAX };
             let plan = need.plan(n_free, self.n_most);
             self.n_left = n_usable.saturating_sub(plan.n_bytes);
@@ -53,8 +53,8 @@ impl Gpu {
                 let (n, name) = (plan.n_layers, &device.name);
                 let (total, free) = (gib(need.total()), gib(device.n_free));
                 self.problems.push(format!(
-                    "{n}/{n_all} layers offloaded to {name}: all of them take {total}, and {free} are free; \
-                     try: lower n_ctx or n_slots"
+                    "{n}/{n_all} layers offloaded to {name}: all need {total}, and {free} is free; try: lower n_ctx or \
+                     n_slots"
                 ));
             }
             self.at_risk = plan.n_layers;
@@ -62,19 +62,20 @@ impl Gpu {
         self.at_risk
     }
 
-    /// Whether it has layers of the model that is being loaded.
+    /// Whether it gets layers of this model.
     pub(super) fn is_used(&self) -> bool {
         self.device.is_some() && self.at_risk > 0
     }
 
-    /// The GPU for a draft model at `path`, if what is left there holds all of it.
+    /// The GPU for the draft model at `path`, if all of it fits into what is left.
     pub(super) fn for_draft(&self, options: &ContextOptions, path: &Path) -> Option<Device> {
         let device = self.device.as_ref().filter(|_| self.is_used())?;
         let total = engine::sizes(path).map_or(0, |sizes| Need::new(&sizes, options).total());
         (total <= self.n_left).then(|| device.clone())
     }
 
-    /// Takes fewer layers for another try, if a load has failed for want of the GPU's memory.
+    /// Halves the layers for another attempt if a load failed for lack of GPU memory. llama.cpp reports that in its log
+    /// only, which is part of the message.
     pub(super) fn retreat(&mut self, error: &WireError) -> bool {
         let text = error.message.to_lowercase();
         if self.at_risk == 0 || !(text.contains("memory") || text.contains("alloc")) {
@@ -82,16 +83,16 @@ impl Gpu {
         }
         let name = self.device.as_ref().map_or("the GPU", |device| &*device.name);
         self.problems.push(match self.at_risk / 2 {
-            0 => format!("the memory of {name} is too small for this model; the CPU computes"),
+            0 => format!("{name} has too little memory for this model; using the CPU"),
             n => format!("{n} layers offloaded to {name}: {} did not fit", self.at_risk),
         });
-        tracing::warn!(%error, n_layers = self.at_risk, "the memory of the GPU is too small; trying half the layers");
+        tracing::warn!(%error, n_layers = self.at_risk, "out of GPU memory; retrying with half the layers");
         self.n_most = self.at_risk / 2;
         self.at_risk = 0;
         true
     }
 
-    /// The model computes: whatever fails from now on is something else. Looks how much memory is left.
+    /// The model is loaded: later failures have other causes. Reads how much memory is left.
     pub(super) fn settle(&mut self, is_used: bool) {
         self.at_risk = 0;
         let index = self.device.take().filter(|_| is_used).map(|device| device.index);
@@ -99,7 +100,7 @@ impl Gpu {
     }
 }
 
-/// The context that the model will get, before it is known what it was trained for.
+/// The context that the model will get, before its training context is known.
 fn context(config: &Config, tuning: &Tuning) -> ContextOptions {
     let limits = tuning.limits(config, config.n_ctx, true);
     ContextOptions {

@@ -23,7 +23,7 @@ fn memory_that_runs_out_halves_the_layers_until_the_cpu_is_left() {
     }
     assert_eq!(seen, [15, 7, 3, 1, 0]);
     assert_eq!(gpu.problems[0], "15 layers offloaded to CUDA0: 31 did not fit");
-    assert_eq!(gpu.problems[4], "the memory of CUDA0 is too small for this model; the CPU computes");
+    assert_eq!(gpu.problems[4], "CUDA0 has too little memory for this model; using the CPU");
 }
 
 #[test]

@@ -1,42 +1,42 @@
-//! How many layers of a model fit into a GPU's memory. Arithmetic only: asks nobody, loads nothing.
+//! How many layers of a model fit into a GPU's memory. Arithmetic only.
 
 use crate::engine::{ContextOptions, Device, ModelSizes};
 
-/// What is left alone: the driver's own buffers, and a desktop that shows another window.
+/// Reserved for the driver's own buffers and a desktop.
 const RESERVE: u64 = 256 << 20;
-/// The same, as a share of all memory.
+/// The same, as a divisor of the total memory.
 const RESERVE_SHARE: u64 = 50;
 /// Matrices of activations that a graph holds at once, in widths of the model and in widths of its hidden layer.
 const N_ACTIVATIONS: u64 = 8;
 const N_HIDDEN: u64 = 3;
-/// Bytes of a number in such a matrix, in logits, and in the mask of attention, which is held twice.
+/// Bytes per number in such a matrix and in logits, and per cell of the attention mask, which is held in f32 and f16.
 const NUMBER: u64 = 4;
 const MASK: u64 = 6;
 
-/// What a model and its context take of a GPU, in bytes.
+/// GPU memory that a model and its context need, in bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Need {
-    /// As soon as any layer is there: compute buffers.
+    /// Compute buffers, needed with any layer.
     pub(super) base: u64,
     /// The output layer, which goes first.
     pub(super) output: u64,
-    /// Weights and states of each other layer. They follow from the last to the first, as llama.cpp takes them.
+    /// Weights and states of each other layer. llama.cpp offloads them from the last to the first.
     pub(super) layers: Vec<u64>,
 }
 
-/// What fits.
+/// The layers that fit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Plan {
-    /// The output layer counted.
+    /// Including the output layer.
     pub(super) n_layers: u32,
-    /// What they take.
+    /// Their memory.
     pub(super) n_bytes: u64,
 }
 
 impl Need {
     pub(super) fn new(sizes: &ModelSizes, context: &ContextOptions) -> Self {
         let (n_cells, n_batch) = (context.n_cells as u64, context.n_ubatch as u64);
-        // Each place keeps its state, and one for each draft that may be taken back.
+        // Each place keeps its state, and one per draft that may be rolled back.
         let n_states = (context.n_places * (1 + context.n_draft)) as u64;
         let widths = N_ACTIVATIONS * sizes.n_embd + N_HIDDEN * sizes.n_hidden + sizes.n_vocab;
         let base = n_batch.saturating_mul(widths * NUMBER).saturating_add(n_batch.saturating_mul(n_cells * MASK));
@@ -52,7 +52,7 @@ impl Need {
         self.layers.iter().fold(self.base.saturating_add(self.output), |sum, layer| sum.saturating_add(*layer))
     }
 
-    /// As many layers as `n_free` bytes hold, and no more than `n_most`.
+    /// As many layers as fit into `n_free` bytes, at most `n_most`.
     pub(super) fn plan(&self, n_free: u64, n_most: u32) -> Plan {
         let mut plan = Plan { n_layers: 0, n_bytes: self.base };
         for layer in std::iter::once(&self.output).chain(self.layers.iter().rev()) {
@@ -66,9 +66,9 @@ impl Need {
     }
 }
 
-/// What of a device's memory may be used.
+/// The memory of a device that may be used.
 pub(super) fn usable(device: &Device) -> u64 {
-    // A driver that does not tell has to be believed to have enough; what then fails is tried again with less.
+    // A driver that reports nothing is assumed to have enough; a failure leads to an attempt with fewer layers.
     if device.n_total == 0 {
         return u64::MAX;
     }

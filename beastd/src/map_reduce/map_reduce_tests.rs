@@ -1,19 +1,15 @@
 use std::collections::BTreeSet;
-use std::thread::JoinHandle;
 
 use beast_protocol::{Message, Sampling};
 
 use super::*;
-use crate::engine::EngineError;
+use crate::engine::Vocab as _;
 use crate::engine::fake::{self, ByteVocab, FakeEngine};
-use crate::engine::{Engine as _, Vocab};
-use crate::governor::Governor;
 use crate::metrics::Metrics;
 use crate::sampling::SamplingDefaults;
 use crate::scheduler::Limits;
-use crate::speculation::{Speculation, StepCosts, Wish};
-use crate::worker::Ended;
-use crate::worker::{Parts, Worker};
+use crate::speculation::Wish;
+use crate::worker::fixture;
 
 const N_CTX: usize = 256;
 const DEFAULTS: SamplingDefaults =
@@ -22,12 +18,10 @@ const DEFAULTS: SamplingDefaults =
 struct Fixture {
     means: Means,
     metrics: Arc<Metrics>,
-    thread: JoinHandle<Result<Ended, EngineError>>,
+    thread: fixture::Thread,
 }
 
 fn start(n_waiting: usize) -> Fixture {
-    let (worker, inbox) = WorkerHandle::new();
-    let metrics = Arc::new(Metrics::default());
     let limits = Limits {
         n_slots: 3,
         n_prefixes: 4,
@@ -40,16 +34,7 @@ fn start(n_waiting: usize) -> Fixture {
         n_prefix_cells: 1024,
         n_background_cells: usize::MAX,
     };
-    let of_worker = Arc::clone(&metrics);
-    let thread = std::thread::spawn(move || {
-        let vocab: Arc<dyn Vocab> = Arc::new(ByteVocab);
-        let engine = FakeEngine::default().rolling_back(4);
-        let costs = StepCosts::new(1);
-        let speculation = Speculation::new(Wish::ANY, engine.n_rollback(), Arc::clone(&vocab), None, costs);
-        let governor = Governor::new(1, 1);
-        let parts = Parts { engine, vocab, limits, n_ctx: N_CTX, governor, speculation, store: None };
-        Worker::new(parts, inbox, of_worker).run()
-    });
+    let (worker, metrics, thread) = fixture::start(FakeEngine::default().rolling_back(4), Wish::ANY, limits, N_CTX);
     let admission = Arc::new(Admission::new(Arc::new(ByteVocab), None, DEFAULTS, N_CTX, 20));
     Fixture { means: Means { admission, worker, tokenizing: Arc::new(Semaphore::new(2)), n_slots: 3 }, metrics, thread }
 }

@@ -20,6 +20,8 @@
 mod active;
 mod embedding;
 mod ending;
+#[cfg(test)]
+pub(crate) mod fixture;
 mod inbox;
 mod pace;
 mod prefixes;

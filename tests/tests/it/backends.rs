@@ -65,7 +65,7 @@ fn told(home: Home, backend: &str) -> String {
 #[test]
 fn a_plug_in_that_is_missing_matters_only_to_who_asked_for_it() {
     let text = told(Home::new(), "cuda");
-    assert_eq!(text, "no CUDA plug-in: libggml-cuda.so not found in DIR; the CPU computes");
+    assert_eq!(text, "no CUDA plug-in: libggml-cuda.so not found in DIR; using the CPU");
     let beast = Beast::start();
     beast.ready();
     assert!(beast.status().notices.iter().all(|notice| !notice.text.contains("plug-in")));
@@ -77,7 +77,7 @@ fn a_file_that_is_no_library_is_not_loaded() {
         let home = Home::new();
         home.write("plugins/libggml-vulkan.so", bytes);
         let text = told(home, "auto");
-        let begin = "cannot use Vulkan plug-in DIR/libggml-vulkan.so: it is not a plug-in of beastd";
+        let begin = "cannot use Vulkan plug-in DIR/libggml-vulkan.so: not a beastd plug-in";
         assert!(text.starts_with(begin), "{text}");
     }
 }
@@ -90,7 +90,7 @@ fn a_plug_in_of_another_build_is_not_loaded() {
         return;
     }
     let text = told(home, "vulkan");
-    assert!(text.contains("it was built for another version (build 0123456789abcdef, beastd needs "), "{text}");
+    assert!(text.contains("built for another version (build 0123456789abcdef, beastd needs "), "{text}");
 }
 
 #[test]
@@ -100,7 +100,7 @@ fn a_plug_in_that_ends_its_process_ends_only_its_trial() {
     let abort = "#include <stdlib.h>\n__attribute__((constructor)) static void now(void) { abort(); }";
     plugin(&home, &build, abort).expect("it was compiled before");
     let text = told(home, "auto");
-    assert!(text.contains("it ends the process that loads it (signal: 6"), "{text}");
+    assert!(text.contains("loading it crashes (signal: 6"), "{text}");
 }
 
 #[test]
@@ -109,7 +109,7 @@ fn a_plug_in_without_an_entry_or_a_driver_is_refused() {
     let home = Home::new();
     plugin(&home, &build, "").expect("it was compiled before");
     let text = told(home, "auto");
-    assert!(text.contains("llama.cpp refuses it (") && text.contains("ggml_backend_init"), "{text}");
+    assert!(text.contains("llama.cpp cannot load it (") && text.contains("ggml_backend_init"), "{text}");
 
     // As a plug-in whose driver is missing: a function that nobody has.
     let home = Home::new();
@@ -133,7 +133,7 @@ fn a_plug_in_that_hangs_is_given_up() {
     let hang = "#include <unistd.h>\n__attribute__((constructor)) static void now(void) { for (;;) pause(); }";
     plugin(&home, &build, hang).expect("it was compiled before");
     let text = told(home, "auto");
-    assert!(text.contains("it does not answer within 10 s"), "{text}");
+    assert!(text.contains("its trial did not finish within 10 s"), "{text}");
 }
 
 #[test]
@@ -145,5 +145,5 @@ fn a_plug_in_that_says_garbage_and_ends_is_not_believed() {
                    { puts(\"{devices}\"); fflush(stdout); _exit(0); }";
     plugin(&home, &build, garbage).expect("it was compiled before");
     let text = told(home, "auto");
-    assert!(text.contains("its trial says nothing that makes sense"), "{text}");
+    assert!(text.contains("invalid output from its trial"), "{text}");
 }

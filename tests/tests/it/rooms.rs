@@ -130,7 +130,7 @@ fn the_rooms_of_the_daemon_know_only_these() {
         engine → batch, beast_launchd, clock, prefix_cache, timings
         extent → beast_protocol
         fingerprint → beast_launchd
-        http → admission, answering, batch, beast_launchd, beast_protocol, budget, config, engine, fingerprint, lease, loader, metrics, residency, sampling, server, shared
+        http → admission, answering, batch, beast_launchd, beast_protocol, budget, config, engine, fingerprint, lease, loader, metrics, residency, sampling, server, shared, tools
         loader → admission, backends, batch, beast_launchd, beast_protocol, calibration, clock, config, engine, fingerprint, governor, logging, metrics, model_file, prefix_store, sampling, scheduler, speculation, template, trial, worker
         logging → beast_launchd, config
         map_reduce → admission, admitted, beast_protocol, clock, splitter, worker

@@ -1,11 +1,9 @@
 //! `/v1/systemone`: typed questions about a state, answered with probabilities, in llama-server's format.
 
-use std::io::{self, Write};
+use std::io;
 
-use beast_protocol::{AnswerOption, Decide, Decided, Event, Question, QuestionKind};
+use beast_protocol::{AnswerOption, Decide, Decided, Event, Question, QuestionKind, expected_level, likeliest};
 use hyper::StatusCode;
-use serde::Serialize;
-use serde_json::ser::{Formatter, Serializer};
 use serde_json::{Map, Value, json};
 
 use crate::answering::{self, Peer, Stopped};
@@ -15,6 +13,7 @@ use crate::http::fields::Fields;
 use crate::http::refusal::{Dialect, Refusal};
 use crate::http::wire::Line;
 use crate::http::{models, stream};
+use crate::tools::to_json;
 
 /// Levels of a scale.
 const N_LEVELS: std::ops::RangeInclusive<usize> = 2..=10;
@@ -168,7 +167,7 @@ fn answer_of(Named { kind, options, .. }: &Named, probabilities: &[f32]) -> Valu
             let legend: Map<String, Value> = options.iter().cloned().collect();
             json!({
                 "type": "score",
-                "score": digits(expected(probabilities)),
+                "score": digits(expected_level(probabilities) as f32),
                 "legend": legend,
                 "probabilities": by_name(),
                 "confidence": digits(confidence_of_score(probabilities)),
@@ -180,15 +179,6 @@ fn answer_of(Named { kind, options, .. }: &Named, probabilities: &[f32]) -> Valu
 /// The digits that single precision has; converted to f64, more would appear.
 fn digits(number: f32) -> Value {
     ((f64::from(number) * 1e6).round() / 1e6).into()
-}
-
-fn likeliest(probabilities: &[f32]) -> usize {
-    let better = |best: usize, nth: usize| if probabilities[nth] > probabilities[best] { nth } else { best };
-    (0..probabilities.len()).reduce(better).unwrap_or(0)
-}
-
-fn expected(probabilities: &[f32]) -> f32 {
-    (0u8..).zip(probabilities).map(|(level, probability)| f32::from(level) * probability).sum()
 }
 
 /// 0 if all options are equally likely, 1 if one is certain.
@@ -213,30 +203,9 @@ fn confidence_of_score(probabilities: &[f32]) -> f32 {
     (1.0 - spread / even).clamp(0.0, 1.0)
 }
 
-/// A value as the model reads it: text unchanged, anything else as JSON with spaces, as Python writes it.
+/// A value as the model reads it: text unchanged, anything else as JSON.
 fn text_of(value: &Value) -> String {
-    if let Value::String(text) = value {
-        return text.clone();
-    }
-    let mut bytes = Vec::new();
-    let written = value.serialize(&mut Serializer::with_formatter(&mut bytes, Blanks));
-    written.ok().and_then(|()| String::from_utf8(bytes).ok()).unwrap_or_else(|| value.to_string())
-}
-
-struct Blanks;
-
-impl Formatter for Blanks {
-    fn begin_array_value<W: ?Sized + Write>(&mut self, writer: &mut W, is_first: bool) -> io::Result<()> {
-        if is_first { Ok(()) } else { writer.write_all(b", ") }
-    }
-
-    fn begin_object_key<W: ?Sized + Write>(&mut self, writer: &mut W, is_first: bool) -> io::Result<()> {
-        if is_first { Ok(()) } else { writer.write_all(b", ") }
-    }
-
-    fn begin_object_value<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
-        writer.write_all(b": ")
-    }
+    value.as_str().map_or_else(|| to_json(value), str::to_owned)
 }
 
 #[cfg(test)]
