@@ -10,7 +10,7 @@ use std::{
     io,
 };
 
-use beast_launchd::{SocketError, paths::PathError};
+use beast_launchd::{Advised, SocketError, paths::PathError};
 use beast_protocol::ErrorCode;
 
 pub use file::{FileError, READ, entries, remove_file};
@@ -62,9 +62,6 @@ impl Code {
         Self { number, word, meaning }
     }
 }
-
-/// Separates the error from the hint.
-const STEP: &str = "; try: ";
 
 /// An error that can end a run.
 pub trait Failing: Error + Send + Sync + 'static {
@@ -137,14 +134,12 @@ impl Failure {
         if self.is::<AlreadyTold>() || matches!(self.code(), DONE | INTERRUPTED) {
             return None;
         }
-        let mut line = self.to_string();
-        // One hint is enough: errors from the daemon or another of our programs have their own.
-        match line.match_indices(STEP).map(|(at, _)| at).nth(1) {
-            Some(second) => line.truncate(second),
-            None if line.contains(STEP) => {}
-            None => line.extend(self.error.hint().map(|hint| format!("{STEP}{hint}"))),
-        }
-        Some(line)
+        Some(self.advised().to_string())
+    }
+
+    /// Context, error and causes, and what to do next.
+    pub fn advised(&self) -> Advised {
+        Advised::new(&self.to_string()).or_try(|| self.error.hint())
     }
 
     /// A one-word reason for programs: the daemon's own if it refused, else the meaning of the exit code.

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
-use beast_launchd::{ALREADY_RUNNING, HttpListener, Listener, Origin, SocketError, cpu, shown, words};
+use beast_launchd::{ALREADY_RUNNING, Advised, HttpListener, Listener, Origin, SocketError, cpu, shown, words};
 use beast_protocol::LoadStage;
 use beastd::calibration;
 use beastd::clock::now_us;
@@ -97,8 +97,8 @@ fn main() -> ExitCode {
         Err(error) => {
             // The whole chain of causes, once, on one line.
             let text = format!("{error:#}");
-            let step = if is_trial || text.contains("; try: ") { "" } else { "; try: beastctl doctor" };
-            say(&format!("{text}{step}"));
+            let step = || (!is_trial).then(|| "beastctl doctor".to_owned());
+            say(&Advised::new(&text).or_try(step).to_string());
             ExitCode::from(exit_code(&error))
         }
     }

@@ -7,6 +7,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+mod advised;
 mod bound;
 pub mod cpu;
 pub mod file;
@@ -25,6 +26,7 @@ pub mod systemd;
 pub mod whole;
 pub mod words;
 
+pub use advised::Advised;
 pub use bound::recorded_pid;
 pub use http::{HttpListener, HttpListeners, HttpPlaces, HttpRole, HttpSocket, listen_http};
 pub use installed::{installed_at, is_ours, packaged_in};

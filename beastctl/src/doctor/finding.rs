@@ -2,6 +2,7 @@
 
 use std::{io, path::Path};
 
+use beast_launchd::Advised;
 use serde_json::{Value, json};
 
 use crate::{
@@ -9,9 +10,6 @@ use crate::{
     output::{Verdict, one_line},
     text::quoted,
 };
-
-/// Between what is wrong and what mends it, in every message of beastctl and beastd.
-const STEP: &str = "; try: ";
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Finding {
@@ -55,16 +53,17 @@ impl Finding {
 
     /// In the words of somebody else, which may have a fix of their own.
     pub(super) fn said(verdict: Verdict, check: &'static str, words: &str, fix: &str) -> Self {
-        let words = one_line(words);
-        let (text, fix) = words.split_once(STEP).unwrap_or((&words, fix));
-        Self { check, verdict, text: text.into(), fix: Some(fix.into()) }
+        Self::advised(verdict, check, Advised::new(&one_line(words)), fix)
+    }
+
+    /// A message with a fix of its own, or with this one.
+    pub(super) fn advised(verdict: Verdict, check: &'static str, message: Advised, fix: &str) -> Self {
+        let Advised { text, step } = message.or_try(|| Some(fix.into()));
+        Self { check, verdict, text, fix: step }
     }
 
     pub(super) fn line(&self) -> String {
-        match &self.fix {
-            Some(fix) => format!("{}{STEP}{fix}", self.text),
-            None => self.text.clone(),
-        }
+        Advised { text: self.text.clone(), step: self.fix.clone() }.to_string()
     }
 
     pub(super) fn object(&self) -> Value {

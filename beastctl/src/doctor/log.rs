@@ -27,7 +27,7 @@ pub(super) fn check(folder: Option<PathBuf>, is_configuration_fine: bool) -> Fin
     // So few lines are read at once.
     let tail = |files: Vec<_>| Ok((files.len(), files::tail(&files, N_LINES, &Wait::default())?));
     match files::list(&folder).map_err(Failure::from).and_then(tail) {
-        Err(error) => Finding::said(Verdict::Warning, CHECK, &error.line().unwrap_or_default(), "beastctl logs"),
+        Err(error) => Finding::advised(Verdict::Warning, CHECK, error.advised(), "beastctl logs"),
         Ok((0, _)) => Finding::ok(CHECK, format!("nothing in {} yet", folder.display())),
         Ok((_, tail)) => judge(&String::from_utf8_lossy(&tail.bytes), is_configuration_fine),
     }

@@ -58,8 +58,7 @@ fn examine(context: &Context, is_hash_wanted: bool, wait: &Wait) -> Result<Vec<F
     let mut status = None;
     match context.socket() {
         Err(error) => {
-            let words = error.line().unwrap_or_default();
-            findings.push(Finding::said(Verdict::Problem, "socket", &words, "use another --socket"));
+            findings.push(Finding::advised(Verdict::Problem, "socket", error.advised(), "use another --socket"));
         }
         Ok(path) => {
             findings.push(socket::check(&path));

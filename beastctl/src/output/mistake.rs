@@ -1,6 +1,6 @@
 //! Turns clap's errors into one line in our own words.
 
-use beast_launchd::shown::one_line;
+use beast_launchd::{Advised, shown::one_line};
 
 /// Clap speaks of arguments and subcommands, where our help speaks of options and commands; and a few of its texts are
 /// Rust's own, about digits and target types. What is not here stays as it is.
@@ -24,11 +24,11 @@ pub fn usage_line(text: &str, command: &str) -> String {
     let mistake = one_line(mistake.strip_prefix("error: ").unwrap_or(mistake)).replace(" tip: ", "; ");
     let mistake = WORDS.iter().fold(mistake, |mistake, (theirs, ours)| mistake.replace(theirs, ours));
     let mistake = rebuilt(&mistake).unwrap_or(mistake);
-    if mistake.contains("; try: ") {
-        return mistake;
-    }
     let question = if mistake.contains("; did you mean ") { "?" } else { "" };
-    format!("{mistake}{question}; try: {command} --help")
+    match Advised::new(&mistake) {
+        mistake @ Advised { step: Some(_), .. } => mistake.to_string(),
+        Advised { text, .. } => Advised { text: text + question, step: Some(format!("{command} --help")) }.to_string(),
+    }
 }
 
 /// Sentences whose order is another one in our words.
