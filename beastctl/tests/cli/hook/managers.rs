@@ -1,4 +1,4 @@
-//! husky, lefthook and pre-commit, as they are: what they make of our hook, and whether the recipes of the manual work.
+//! husky, lefthook, pre-commit and commitizen, as they are: what they make of our hook, and whether the recipes of the manual work.
 //!
 //! `.ci/hook-managers` gets them; without them these tests say that they are skipped.
 
@@ -9,7 +9,7 @@ use std::{
     process::Command,
 };
 
-use super::Repo;
+use super::{Repo, write_program};
 use crate::harness::{Ran, spawn};
 
 /// What `beastctl help hook install` says.
@@ -155,6 +155,31 @@ fn lefthook_calls_it_by_its_recipe_and_loses_the_hook_that_was_there() {
     let ran = repo.hook(&["status"]);
     assert_eq!(ran.stdout, "hook     called from your own hook, DIR/repo/lefthook.yml\n", "{ran:?}");
     works(&repo);
+}
+
+/// It checks the message before git takes our comment out, and rejects by the first line.
+#[test]
+fn commitizen_accepts_a_suggestion_in_its_form_and_no_other() {
+    let Some(cz) = manager("cz") else { return };
+    let repo = Repo::new();
+    repo.install();
+    let check = format!("#!/bin/sh\nexec '{}' check --commit-msg-file \"$1\"\n", cz.display());
+    write_program(&repo.top.join(".git/hooks/commit-msg"), &check);
+    let attempt = |name: &str, suggestion: &'static str| {
+        repo.stage(name, repo.git(&["rev-parse", "HEAD"]));
+        let daemon = repo.answering(suggestion);
+        let mut command = Command::new("git");
+        let command = environment(&repo, command.args(["commit", "-q"])).env("GIT_EDITOR", "touch");
+        let ran = Ran::of(spawn(command), repo.beast.dir.path());
+        daemon.join().unwrap();
+        fs::remove_file(repo.beast.socket()).unwrap();
+        ran
+    };
+    let ran = attempt("b", "Add b\n");
+    assert!(ran.code == Some(1) && ran.stderr.contains("commit validation: failed!"), "{ran:?}");
+    let ran = attempt("c", "feat: add c\n");
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert_eq!(repo.message(), "feat: add c\n\n");
 }
 
 /// What the tests try is what the manual says.
