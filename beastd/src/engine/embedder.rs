@@ -1,8 +1,7 @@
-//! Embeddings: a context beside the one for generation, one text at a time. Knows no requests.
+//! Embeddings: a context beside the one for generation. Short texts share a batch; a long one is computed in pieces.
+//! Knows no requests.
 //!
 //! Pools here rather than in llama.cpp, which would need the whole text in one batch and make others wait.
-
-use std::ops::Range;
 
 use llama_cpp_2::context::params::LlamaPoolingType;
 use llama_cpp_2::llama_batch::LlamaBatch;
@@ -10,11 +9,11 @@ use llama_cpp_2::token::LlamaToken;
 
 use super::context::Context;
 use super::llama::{ContextOptions, params};
-use super::{model::LoadedModel, traits::EngineError};
-use crate::batch::Token;
+use super::model::LoadedModel;
+use super::traits::{EngineError, MAX_PIECES, Piece};
 
 /// Smaller sizes are not worth a context of their own.
-const MIN_CELLS: usize = 1024;
+const MIN_TOKENS: usize = 1024;
 const MIN_BATCH: usize = 128;
 
 /// How to pool the hidden states of a text.
@@ -44,17 +43,18 @@ impl Pooling {
 pub(super) struct Embedder<'model> {
     context: Context<'model>,
     batch: LlamaBatch<'static>,
-    n_cells: usize,
+    /// Longest text, in tokens.
+    n_tokens: usize,
     n_batch: usize,
     pooling: Pooling,
-    /// Computed tokens of the current text.
+    /// Computed tokens of the unfinished text.
     n_done: usize,
     /// Their pooled state so far.
     sum: Vec<f32>,
 }
 
 impl<'model> Embedder<'model> {
-    /// Creates a context for texts of `n_tokens` in chunks of `n_chunk`, or somewhat larger.
+    /// Creates a context for texts of `n_tokens` and pieces of `n_chunk` tokens together, or somewhat larger.
     ///
     /// # Errors
     /// [`EngineError::NoEmbeddings`] when llama.cpp cannot create one.
@@ -64,9 +64,12 @@ impl<'model> Embedder<'model> {
         n_chunk: usize,
         n_threads: usize,
     ) -> Result<Self, EngineError> {
-        let n_cells = n_tokens.next_power_of_two().max(MIN_CELLS);
         let n_batch = n_chunk.next_power_of_two().max(MIN_BATCH);
-        let options = ContextOptions { n_cells, n_places: 1, n_batch, n_ubatch: n_batch, n_threads, n_draft: 0 };
+        let n_tokens = n_tokens.next_power_of_two().max(MIN_TOKENS).max(n_batch);
+        // An unfinished text, and whole ones beside its last piece.
+        let n_cells = n_tokens + n_batch;
+        let options =
+            ContextOptions { n_cells, n_places: MAX_PIECES, n_batch, n_ubatch: n_batch, n_threads, n_draft: 0 };
         let params = params(&options).with_embeddings(true).with_pooling_type(LlamaPoolingType::None);
         let context = Context::new(model, params).map_err(|error| {
             EngineError::NoEmbeddings(format!(
@@ -74,12 +77,12 @@ impl<'model> Embedder<'model> {
             ))
         })?;
         let batch = LlamaBatch::new(n_batch, 1);
-        Ok(Self { context, batch, n_cells, n_batch, pooling: Pooling::of(model), n_done: 0, sum: Vec::new() })
+        Ok(Self { context, batch, n_tokens, n_batch, pooling: Pooling::of(model), n_done: 0, sum: Vec::new() })
     }
 
-    /// Whether there is room for such a text and chunk.
+    /// Whether there is room for such a text, and for pieces of `n_chunk` tokens together.
     pub(super) fn holds(&self, n_tokens: usize, n_chunk: usize) -> bool {
-        n_tokens <= self.n_cells && n_chunk <= self.n_batch
+        n_tokens <= self.n_tokens && n_chunk <= self.n_batch
     }
 
     pub(super) fn set_threads(&mut self, n_threads: usize) {
@@ -87,58 +90,87 @@ impl<'model> Embedder<'model> {
     }
 
     /// See [`super::traits::Engine::embed`].
-    pub(super) fn embed(&mut self, text: &[Token], chunk: Range<usize>) -> Result<Option<Vec<f32>>, EngineError> {
-        if chunk.start == 0 {
+    pub(super) fn embed(&mut self, pieces: &[Piece<'_>]) -> Result<Vec<Option<Vec<f32>>>, EngineError> {
+        let Some(first) = pieces.first() else { return Ok(Vec::new()) };
+        self.make_room(first.chunk.start == 0)?;
+        assert_eq!(first.chunk.start, self.n_done, "pieces follow each other");
+        assert!(pieces.iter().skip(1).all(Piece::is_whole), "only the first may be a part of a text");
+        self.compute(pieces)?;
+        let (mut rows, mut sum) = (0.., std::mem::take(&mut self.sum));
+        self.n_done = 0;
+        let mut vectors = Vec::new();
+        for piece in pieces {
+            self.pool(&mut sum, piece, &mut rows)?;
+            if piece.chunk.end < piece.text.len() {
+                (self.n_done, self.sum) = (piece.chunk.end, std::mem::take(&mut sum));
+                vectors.push(None);
+                continue;
+            }
+            let vector = unit(std::mem::take(&mut sum)).ok_or_else(|| {
+                EngineError::NoEmbeddings(
+                    "the model's output is not a number: its file may be damaged; try: pull the model again".into(),
+                )
+            })?;
+            vectors.push(Some(vector));
+        }
+        Ok(vectors)
+    }
+
+    /// Frees the cells of finished texts; `is_new` of the unfinished one as well.
+    fn make_room(&mut self, is_new: bool) -> Result<(), EngineError> {
+        if is_new {
             self.context.clear_kv_cache();
             self.n_done = 0;
             self.sum.clear();
+            return Ok(());
         }
-        assert_eq!(chunk.start, self.n_done, "chunks follow each other");
-        self.compute(&text[chunk.clone()])?;
-        self.pool(chunk.len(), text.len())?;
-        self.n_done = chunk.end;
-        if self.n_done < text.len() {
-            return Ok(None);
-        }
-        unit(std::mem::take(&mut self.sum)).map(Some).ok_or_else(|| {
-            EngineError::NoEmbeddings(
-                "the model's output is not a number: its file may be damaged; try: pull the model again".into(),
-            )
+        (1..MAX_PIECES).try_for_each(|place| {
+            let place = u32::try_from(place).expect("few");
+            match self.context.clear_kv_cache_seq(Some(place), None, None) {
+                Ok(true) => Ok(()),
+                outcome => Err(EngineError::Fatal(format!("cannot free the cells of an embedding: {outcome:?}"))),
+            }
         })
     }
 
-    fn compute(&mut self, tokens: &[Token]) -> Result<(), EngineError> {
+    fn compute(&mut self, pieces: &[Piece<'_>]) -> Result<(), EngineError> {
         self.batch.clear();
-        for (token, pos) in tokens.iter().zip(self.n_done..) {
-            let pos = i32::try_from(pos).expect("a position fits into 31 bits");
-            self.batch
-                .add(LlamaToken(token.0), pos, &[0], true)
-                .map_err(|error| EngineError::Fatal(format!("a chunk over n_batch: {error}")))?;
+        let as_i32 = |n: usize| i32::try_from(n).expect("a position fits into 31 bits");
+        for (place, piece) in pieces.iter().enumerate() {
+            for pos in piece.chunk.clone() {
+                self.batch
+                    .add(LlamaToken(piece.text[pos].0), as_i32(pos), &[as_i32(place)], true)
+                    .map_err(|error| EngineError::Fatal(format!("pieces over n_batch: {error}")))?;
+            }
         }
         self.context
             .decode(&mut self.batch)
             .map_err(|error| EngineError::Fatal(format!("llama.cpp failed to compute an embedding: {error}")))
     }
 
-    /// Adds the hidden states of the batch, of a text of `n_total` tokens.
-    fn pool(&mut self, n_tokens: usize, n_total: usize) -> Result<(), EngineError> {
-        for nth in 0..n_tokens {
-            let pos = self.n_done + nth;
+    /// Adds the hidden states of a piece, whose rows of the batch are the next of `rows`.
+    fn pool(
+        &self,
+        sum: &mut Vec<f32>,
+        piece: &Piece<'_>,
+        rows: &mut impl Iterator<Item = i32>,
+    ) -> Result<(), EngineError> {
+        for (pos, row) in piece.chunk.clone().zip(rows) {
             let is_wanted = match self.pooling {
                 Pooling::Mean => true,
                 Pooling::First => pos == 0,
-                Pooling::Last => pos + 1 == n_total,
+                Pooling::Last => pos + 1 == piece.text.len(),
             };
             if !is_wanted {
                 continue;
             }
             let state = self
                 .context
-                .embeddings_ith(i32::try_from(nth).expect("a short batch"))
+                .embeddings_ith(row)
                 .map_err(|error| EngineError::Fatal(format!("llama.cpp returned no embedding: {error}")))?;
-            self.sum.resize(state.len(), 0.0);
+            sum.resize(state.len(), 0.0);
             // Normalized in the end, so a sum is as good as a mean.
-            self.sum.iter_mut().zip(state).for_each(|(sum, value)| *sum += value);
+            sum.iter_mut().zip(state).for_each(|(sum, value)| *sum += value);
         }
         Ok(())
     }

@@ -1,11 +1,12 @@
 use super::super::Engine;
 use super::super::llama::tests::{engine, model, tokens};
 use super::*;
+use crate::batch::Token;
 
 fn embed(engine: &mut impl Engine, text: &[Token], n_chunk: usize) -> Vec<f32> {
     for start in (0..text.len()).step_by(n_chunk) {
         let end = text.len().min(start + n_chunk);
-        match engine.embed(text, start..end).expect("there is memory") {
+        match engine.embed(&[Piece { text, chunk: start..end }]).expect("there is memory").remove(0) {
             Some(vector) => return vector,
             None => assert!(end < text.len()),
         }
@@ -27,7 +28,7 @@ fn the_same_text_gives_the_same_vector_of_length_one() {
     // Another in between, and one that is broken off.
     let other = embed(&mut engine, &text[20..60], 32);
     assert!(cosine(&vector, &other) < 0.999);
-    assert_eq!(engine.embed(&text, 0..32), Ok(None));
+    assert_eq!(engine.embed(&[Piece { text: &text, chunk: 0..32 }]), Ok(vec![None]));
     assert_eq!(embed(&mut engine, &text, 32), vector);
     engine.stop_embedding();
     assert_eq!(embed(&mut engine, &text, 32), vector, "with memory of its own again");
@@ -47,6 +48,47 @@ fn chunks_and_a_larger_context_change_nothing_but_rounding() {
     let long = embed(&mut engine, &text, 300);
     assert!((cosine(&long, &long) - 1.0).abs() < 1e-5, "longer than the first context, in larger chunks");
     assert!(cosine(&whole, &embed(&mut engine, short, 32)) > 0.9999);
+}
+
+#[test]
+fn texts_that_share_a_batch_get_what_each_gets_alone() {
+    let model = model();
+    let mut engine = engine(&model);
+    let text: Vec<Token> = tokens(&model).into_iter().cycle().take(200).collect();
+    let short = [&text[..20], &text[100..103], &text[50..51]];
+    let alone: Vec<_> = short.iter().map(|text| embed(&mut engine, text, 64)).collect();
+    let long = embed(&mut engine, &text[..100], 64);
+    let whole = |text| Piece { text, chunk: 0..text.len() };
+    let together = engine.embed(&short.map(whole)).expect("there is memory");
+    // The rest of a long text, with short ones beside it.
+    for chunk in [0..16, 16..64] {
+        assert_eq!(engine.embed(&[Piece { text: &text[..100], chunk }]), Ok(vec![None]));
+    }
+    let rest = Piece { text: &text[..100], chunk: 64..100 };
+    let beside = engine.embed(&[&[rest][..], &short.map(whole)].concat()).expect("there is memory");
+    let near = |a: &[f32], b: &Option<Vec<f32>>| {
+        let similarity = cosine(a, b.as_ref().expect("it ends"));
+        assert!(similarity > 0.9999, "{similarity}");
+    };
+    near(&long, &beside[0]);
+    for ((alone, together), beside) in alone.iter().zip(&together).zip(&beside[1..]) {
+        near(alone, together);
+        near(alone, beside);
+    }
+}
+
+/// Their size depends on what else is computed.
+#[test]
+fn chunks_of_a_text_may_grow() {
+    let model = model();
+    let options = ContextOptions { n_cells: 512, n_places: 1, n_batch: 256, n_ubatch: 256, n_threads: 1, n_draft: 0 };
+    let mut engine = super::super::LlamaEngine::new(&model, &options).expect("there is memory");
+    let text: Vec<Token> = tokens(&model).into_iter().cycle().take(200).collect();
+    let whole = embed(&mut engine, &text, 50);
+    engine.stop_embedding();
+    assert_eq!(engine.embed(&[Piece { text: &text, chunk: 0..8 }]), Ok(vec![None]));
+    let vector = engine.embed(&[Piece { text: &text, chunk: 8..200 }]).expect("there is memory").remove(0);
+    assert!(cosine(&whole, &vector.expect("it ends")) > 0.9999);
 }
 
 #[test]

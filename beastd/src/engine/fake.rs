@@ -4,12 +4,11 @@
 //! missed edit or a mixed-up slot therefore changes the text: bookkeeping errors cannot hide.
 
 use std::collections::HashMap;
-use std::ops::Range;
 
 use super::{
     constraint::Constraint,
     state::SavedState,
-    traits::{Engine, EngineError, IsInterrupted, Vocab},
+    traits::{Engine, EngineError, IsInterrupted, MAX_PIECES, Piece, Vocab},
 };
 use crate::batch::{Batch, KvEdit, Logprobs, Sampled, SamplingParams, SeqId, SlotId, Stuck, Token};
 
@@ -111,14 +110,21 @@ impl Engine for FakeEngine {
         self.wanted.remove(&seq);
     }
 
-    fn embed(&mut self, text: &[Token], chunk: Range<usize>) -> Result<Option<Vec<f32>>, EngineError> {
+    fn embed(&mut self, pieces: &[Piece<'_>]) -> Result<Vec<Option<Vec<f32>>>, EngineError> {
+        assert!((1..=MAX_PIECES).contains(&pieces.len()), "{} pieces", pieces.len());
         let done = self.embedding.get_or_insert_default();
-        if chunk.start == 0 {
-            done.clear();
+        let mut vectors = Vec::new();
+        for (nth, Piece { text, chunk }) in pieces.iter().enumerate() {
+            assert!(nth == 0 || *chunk == (0..text.len()), "only the first may be a part of a text");
+            if chunk.start == 0 {
+                done.clear();
+            }
+            assert_eq!(done[..], text[..chunk.start], "a piece of another text, a gap or an overlap");
+            done.extend(&text[chunk.clone()]);
+            vectors.push((done.len() == text.len()).then(|| embedding(done)));
         }
-        assert_eq!(done[..], text[..chunk.start], "a chunk of another text, a gap or an overlap");
-        done.extend(&text[chunk]);
-        Ok((done.len() == text.len()).then(|| embedding(done)))
+        assert!(vectors.len() == 1 || vectors[0].is_some(), "a text was left unfinished beside others");
+        Ok(vectors)
     }
 
     fn stop_embedding(&mut self) {

@@ -2,7 +2,6 @@
 
 use std::collections::{HashMap, HashSet};
 use std::num::NonZeroU32;
-use std::ops::Range;
 
 use llama_cpp_2::DecodeError;
 use llama_cpp_2::context::params::LlamaContextParams;
@@ -19,7 +18,7 @@ use super::{
     error::LoadError,
     model::LoadedModel,
     state::SavedState,
-    traits::{Engine, EngineError, IsInterrupted},
+    traits::{Engine, EngineError, IsInterrupted, Piece},
 };
 use super::{context, raw};
 use crate::batch::{Batch, KvEdit, Row, Sampled, SamplingParams, SeqId, SlotId, Stuck, Token};
@@ -206,13 +205,16 @@ impl Engine for LlamaEngine<'_> {
         self.samplers.remove(&seq);
     }
 
-    fn embed(&mut self, text: &[Token], chunk: Range<usize>) -> Result<Option<Vec<f32>>, EngineError> {
-        if !self.embedder.as_ref().is_some_and(|embedder| embedder.holds(text.len(), chunk.len())) {
+    fn embed(&mut self, pieces: &[Piece<'_>]) -> Result<Vec<Option<Vec<f32>>>, EngineError> {
+        let longest = pieces.iter().map(|piece| piece.text.len()).max().unwrap_or(0);
+        // As large as any step's, since the chunks of one text may differ.
+        let n_chunk = pieces.iter().map(|piece| piece.chunk.len()).sum::<usize>().max(self.options.n_ubatch);
+        if !self.embedder.as_ref().is_some_and(|embedder| embedder.holds(longest, n_chunk)) {
             // The old one first: there may be no room for both.
             self.embedder = None;
-            self.embedder = Some(Embedder::new(self.model, text.len(), chunk.len(), self.n_threads)?);
+            self.embedder = Some(Embedder::new(self.model, longest, n_chunk, self.n_threads)?);
         }
-        self.embedder.as_mut().expect("just made").embed(text, chunk)
+        self.embedder.as_mut().expect("just made").embed(pieces)
     }
 
     fn stop_embedding(&mut self) {

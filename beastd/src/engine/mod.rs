@@ -40,7 +40,7 @@ pub use sizes::{LayerSizes, ModelSizes, sizes};
 pub use state::{SavedState, Seal};
 pub use vocab::LlamaVocab;
 
-pub use traits::{Drafter, Engine, EngineError, Guesses, IsInterrupted, Vocab};
+pub use traits::{Drafter, Engine, EngineError, Guesses, IsInterrupted, MAX_PIECES, Piece, Vocab};
 
 /// The engine and the wrapper it comes in, by the version that Cargo.lock has (`build.rs`).
 pub const ENGINE: &str = concat!("llama.cpp (llama-cpp-2 ", env!("BEAST_LLAMA_CPP_2_VERSION"), ")");

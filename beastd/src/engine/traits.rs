@@ -30,12 +30,13 @@ pub trait Engine {
     /// The sequence has ended.
     fn disarm(&mut self, seq: SeqId);
 
-    /// Computes a chunk of a text to embed; returns the normalized vector with the last chunk. Chunks are contiguous;
-    /// one that begins at 0 starts a new text. Does not touch any sequence.
+    /// Computes pieces of texts to embed, at most [`MAX_PIECES`]. Returns one entry per piece: the normalized vector if
+    /// the piece ends its text. Only the first piece may continue a text, the one that the first piece of the previous
+    /// call left unfinished, or leave one unfinished; all others are whole texts. Does not touch any sequence.
     ///
     /// # Errors
     /// [`EngineError::NoEmbeddings`], [`EngineError::Fatal`].
-    fn embed(&mut self, text: &[Token], chunk: Range<usize>) -> Result<Option<Vec<f32>>, EngineError>;
+    fn embed(&mut self, pieces: &[Piece<'_>]) -> Result<Vec<Option<Vec<f32>>>, EngineError>;
 
     /// Frees the memory for embeddings; the next one allocates it again.
     fn stop_embedding(&mut self);
@@ -100,6 +101,25 @@ pub trait Drafter {
 
     /// Sets the number of threads from now on.
     fn set_threads(&mut self, n_threads: usize);
+}
+
+/// Most pieces that [`Engine::embed`] computes together.
+pub const MAX_PIECES: usize = 16;
+
+/// Part of a text that becomes an embedding, or all of it.
+#[derive(Debug, Clone)]
+pub struct Piece<'a> {
+    /// The whole text; not empty.
+    pub text: &'a [Token],
+    /// The part to compute; not empty.
+    pub chunk: Range<usize>,
+}
+
+impl Piece<'_> {
+    /// Whether it is all of its text.
+    pub fn is_whole(&self) -> bool {
+        self.chunk == (0..self.text.len())
+    }
 }
 
 /// Why a step failed.

@@ -1,6 +1,9 @@
-//! Computes embeddings one chunk per round, so that generation continues in between. Knows no pooling and no llama.cpp.
+//! Computes embeddings one chunk per round, of one long text or several short ones, so that generation continues in
+//! between. Knows no pooling and no llama.cpp.
 
+use std::cmp::Reverse;
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
@@ -13,6 +16,7 @@ use super::inbox::{Command, WorkerHandle, overloaded, shutting_down};
 use super::{Engine, EngineError, Metrics, Worker};
 use crate::batch::Token;
 use crate::clock::now_us;
+use crate::engine::{MAX_PIECES, Piece};
 use crate::scheduler::Limits;
 
 /// After this long without embeddings, the engine frees their memory.
@@ -27,22 +31,37 @@ pub struct EmbedJob {
 
 /// A job and its progress.
 struct Running {
+    id: u64,
     job: EmbedJob,
+    /// Its texts that have not begun, by number, the longest first: texts that share a step cost least if they are of
+    /// one length.
+    waiting: Vec<usize>,
+    /// Empty for a text that is not done.
     vectors: Vec<Vec<f32>>,
+    n_left: usize,
+}
+
+/// A text, or a part of one, for the next step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Part {
+    job: u64,
+    nth: usize,
+    chunk: Range<usize>,
 }
 
 /// The worker's embedding jobs.
 pub(super) struct Embeddings {
     jobs: VecDeque<Running>,
-    /// Tokens of the first job's current text that have been computed.
-    n_done: usize,
+    n_jobs: u64,
+    /// The text that the last step left unfinished, and where it goes on.
+    open: Option<Part>,
     limits: Limits,
     metrics: Arc<Metrics>,
 }
 
 impl Embeddings {
     pub(super) fn new(limits: Limits, metrics: Arc<Metrics>) -> Self {
-        Self { jobs: VecDeque::new(), n_done: 0, limits, metrics }
+        Self { jobs: VecDeque::new(), n_jobs: 0, open: None, limits, metrics }
     }
 
     /// Ends a job; it counts as a request. The client may be gone.
@@ -57,7 +76,7 @@ impl Embeddings {
 
     /// Texts not computed yet.
     pub(super) fn n_inputs(&self) -> usize {
-        self.jobs.iter().map(Running::n_left).sum()
+        self.jobs.iter().map(|running| running.n_left).sum()
     }
 
     /// Accepts or refuses a job. A lone job may be larger than the queue: otherwise it could never run.
@@ -70,7 +89,10 @@ impl Embeddings {
         match outcome {
             Err(error) => self.end(job, Err(error)),
             Ok(()) if job.inputs.is_empty() => self.end(job, Ok(Vec::new())),
-            Ok(()) => self.jobs.push_back(Running { job, vectors: Vec::new() }),
+            Ok(()) => {
+                self.n_jobs += 1;
+                self.jobs.push_back(Running::new(self.n_jobs, job));
+            }
         }
     }
 
@@ -79,64 +101,95 @@ impl Embeddings {
         for Running { job, .. } in std::mem::take(&mut self.jobs) {
             self.end(job, Err(error.clone()));
         }
-        self.n_done = 0;
+        self.open = None;
     }
 
     /// Drops jobs whose client is gone.
     fn drop_abandoned(&mut self) {
-        if self.jobs.front().is_some_and(Running::is_abandoned) {
-            self.n_done = 0;
-        }
         let n_jobs = self.jobs.len();
-        self.jobs.retain(|running| !running.is_abandoned());
+        self.jobs.retain(|running| !running.job.answer.is_closed());
         Metrics::add(&self.metrics.n_requests, (n_jobs - self.jobs.len()) as u64);
+        self.open.take_if(|open| !self.jobs.iter().any(|running| running.id == open.job));
     }
 
-    /// The current text is done; the next text comes from another job, if there is one.
-    fn finished(&mut self, vector: Vec<f32>) {
-        self.n_done = 0;
-        let Some(mut running) = self.jobs.pop_front() else { return };
-        running.vectors.push(vector);
-        if running.n_left() > 0 {
-            self.jobs.push_back(running);
-        } else {
+    /// What the next step computes: the rest of the unfinished text, then whole texts while there is room for
+    /// `n_chunk` tokens. A text that is longer begins alone. Jobs take turns.
+    fn next(&mut self, n_chunk: usize) -> Vec<Part> {
+        let mut parts = Vec::new();
+        if let Some(open) = self.open.take() {
+            let len = self.text(&open).len();
+            parts.push(Part { chunk: open.chunk.start..len.min(open.chunk.start + n_chunk), ..open });
+        }
+        let mut room = n_chunk - parts.iter().map(|part: &Part| part.chunk.len()).sum::<usize>();
+        while parts.len() < MAX_PIECES
+            && let Some(at) = self.jobs.iter().position(|running| !running.waiting.is_empty())
+        {
+            let running = &mut self.jobs[at];
+            let nth = running.waiting[0];
+            let len = running.job.inputs[nth].len();
+            if len > room && !parts.is_empty() {
+                break;
+            }
+            running.waiting.remove(0);
+            parts.push(Part { job: running.id, nth, chunk: 0..len.min(room) });
+            room -= len.min(room);
+            self.jobs.rotate_left(at + 1);
+        }
+        parts
+    }
+
+    fn text(&self, part: &Part) -> &[Token] {
+        let running = self.jobs.iter().find(|running| running.id == part.job).expect("a planned job is there");
+        &running.job.inputs[part.nth]
+    }
+
+    /// A part is computed; `vector` is that of its text if it ends here.
+    fn computed(&mut self, part: Part, vector: Option<Vec<f32>>) {
+        let Some(vector) = vector else {
+            self.open = Some(Part { chunk: part.chunk.end..part.chunk.end, ..part });
+            return;
+        };
+        let Some(at) = self.jobs.iter().position(|running| running.id == part.job) else { return };
+        let running = &mut self.jobs[at];
+        running.vectors[part.nth] = vector;
+        running.n_left -= 1;
+        if running.n_left == 0
+            && let Some(running) = self.jobs.remove(at)
+        {
             self.end(running.job, Ok(running.vectors));
         }
     }
 }
 
 impl Running {
-    fn n_left(&self) -> usize {
-        self.job.inputs.len() - self.vectors.len()
-    }
-
-    fn is_abandoned(&self) -> bool {
-        self.job.answer.is_closed()
+    fn new(id: u64, job: EmbedJob) -> Self {
+        let n_left = job.inputs.len();
+        let mut waiting: Vec<usize> = (0..n_left).collect();
+        waiting.sort_by_key(|&nth| Reverse(job.inputs[nth].len()));
+        Self { id, job, waiting, vectors: vec![Vec::new(); n_left], n_left }
     }
 }
 
 impl<E: Engine> Worker<'_, E> {
-    /// Computes the next chunk, if any.
+    /// Computes the next texts, if any.
     pub(super) fn embed(&mut self) -> Result<(), EngineError> {
         self.embeddings.drop_abandoned();
-        let Embeddings { jobs, n_done, limits, .. } = &mut self.embeddings;
-        let Some(running) = jobs.front() else { return Ok(()) };
-        let text = &running.job.inputs[running.vectors.len()];
         // Halved while others generate, as for prompts.
-        let is_alone = self.scheduler.is_idle();
-        let n_chunk = if is_alone { limits.prefill_chunk } else { limits.prefill_chunk.div_ceil(2) };
-        let chunk = *n_done..text.len().min(*n_done + n_chunk);
-        let (n_tokens, end, began_us) = (chunk.len(), chunk.end, now_us());
-        let outcome = self.engine.embed(text, chunk);
+        let n_chunk = self.embeddings.limits.prefill_chunk.div_ceil(if self.scheduler.is_idle() { 1 } else { 2 });
+        let parts = self.embeddings.next(n_chunk);
+        if parts.is_empty() {
+            return Ok(());
+        }
+        let piece = |part: &Part| Piece { text: self.embeddings.text(part), chunk: part.chunk.clone() };
+        let pieces: Vec<Piece<'_>> = parts.iter().map(piece).collect();
+        let (n_tokens, began_us) = (parts.iter().map(|part| part.chunk.len() as u64).sum(), now_us());
+        let outcome = self.engine.embed(&pieces);
         Metrics::add(&self.metrics.busy_us, now_us() - began_us);
         match outcome {
-            Ok(vector) => {
-                *n_done = end;
-                Metrics::add(&self.metrics.n_prompt_tokens, n_tokens as u64);
+            Ok(vectors) => {
+                Metrics::add(&self.metrics.n_prompt_tokens, n_tokens);
                 self.metrics.stepped(1, 0);
-                if let Some(vector) = vector {
-                    self.embeddings.finished(vector);
-                }
+                parts.into_iter().zip(vectors).for_each(|(part, vector)| self.embeddings.computed(part, vector));
                 Ok(())
             }
             Err(EngineError::NoEmbeddings(reason)) => {

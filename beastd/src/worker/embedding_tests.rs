@@ -44,26 +44,63 @@ fn several_texts_get_what_each_gets_alone() {
     assert_eq!(embed(Vec::new()), Vec::<Vec<f32>>::new());
 }
 
-#[test]
-fn jobs_take_turns_by_their_texts() {
+fn with(jobs: &[&[usize]]) -> (Embeddings, Vec<oneshot::Receiver<Result<Vec<Vec<f32>>, WireError>>>) {
     let metrics = Arc::new(Metrics::default());
-    let mut embeddings = Embeddings::new(Limits { n_waiting: 8, ..LIMITS }, Arc::clone(&metrics));
-    let mut add = |n| {
+    let mut embeddings = Embeddings::new(Limits { n_waiting: 64, ..LIMITS }, metrics);
+    let add = |lengths: &&[usize]| {
         let (answer, answered) = oneshot::channel();
-        embeddings.add(EmbedJob { inputs: texts(n), answer }, 256, 257);
+        let inputs = lengths.iter().map(|&n| tokens(&"x".repeat(n))).collect();
+        embeddings.add(EmbedJob { inputs, answer }, 256, 257);
         answered
     };
-    let (mut many, mut one) = (add(3), add(1));
-    embeddings.finished(vec![1.0]);
-    embeddings.finished(vec![2.0]);
-    assert_eq!(one.try_recv().expect("it is done").expect("fine"), [[2.0]]);
-    assert_eq!(embeddings.n_inputs(), 2);
-    embeddings.finished(vec![3.0]);
-    assert!(many.try_recv().is_err(), "a text is left");
-    embeddings.finished(vec![4.0]);
-    assert_eq!(many.try_recv().expect("it is done").expect("fine"), [[1.0], [3.0], [4.0]]);
+    let answered = jobs.iter().map(add).collect();
+    (embeddings, answered)
+}
+
+/// Computes steps until nothing is left; each as `JOB.TEXT:CHUNK`.
+fn steps(embeddings: &mut Embeddings, n_chunk: usize) -> Vec<String> {
+    std::iter::from_fn(|| {
+        let parts = embeddings.next(n_chunk);
+        let step: Vec<String> =
+            parts.iter().map(|Part { job, nth, chunk }| format!("{job}.{nth}:{}-{}", chunk.start, chunk.end)).collect();
+        for part in parts {
+            let is_end = part.chunk.end == embeddings.text(&part).len();
+            let vector = is_end.then(|| vec![part.job as f32, part.nth as f32]);
+            embeddings.computed(part, vector);
+        }
+        (!step.is_empty()).then(|| step.join(" "))
+    })
+    .collect()
+}
+
+#[test]
+fn short_texts_share_a_step_and_a_long_one_is_computed_in_parts() {
+    let (mut embeddings, mut answered) = with(&[&[10, 70, 12, 20]]);
+    assert_eq!(steps(&mut embeddings, 32), ["1.1:0-32", "1.1:32-64", "1.1:64-70 1.3:0-20", "1.2:0-12 1.0:0-10"]);
+    let vectors = answered[0].try_recv().expect("it is done").expect("fine");
+    assert_eq!(vectors, [[1.0, 0.0], [1.0, 1.0], [1.0, 2.0], [1.0, 3.0]], "in the order of the texts");
     assert!(embeddings.is_empty());
-    assert_eq!(metrics.n_requests.load(Relaxed), 2);
+}
+
+#[test]
+fn jobs_take_turns_by_their_texts() {
+    let (mut embeddings, mut answered) = with(&[&[30, 30, 30], &[30]]);
+    assert_eq!(steps(&mut embeddings, 32), ["1.0:0-30", "2.0:0-30", "1.1:0-30", "1.2:0-30"]);
+    assert!(answered.iter_mut().all(|answered| answered.try_recv().is_ok()));
+    let (mut embeddings, _answered) = with(&[&[5; 20], &[5, 5]]);
+    let first = embeddings.next(1000);
+    assert_eq!(first.len(), MAX_PIECES);
+    assert_eq!(first.iter().take(5).map(|part| part.job).collect::<Vec<_>>(), [1, 2, 1, 2, 1]);
+}
+
+#[test]
+fn an_unfinished_text_ends_with_its_job() {
+    let (mut embeddings, mut answered) = with(&[&[70], &[10]]);
+    let part = embeddings.next(32).remove(0);
+    embeddings.computed(part, None);
+    drop(answered.remove(0));
+    embeddings.drop_abandoned();
+    assert_eq!(steps(&mut embeddings, 32), ["2.0:0-10"]);
 }
 
 #[test]

@@ -11,7 +11,7 @@
 //!     sampled = engine.step(batch)     or free some cells, or undo the plan because somebody came
 //!     for each of scheduler.commit(sampled):
 //!         deliver                      tokens → stream → reply channel; end what has reached its end
-//!     embed                            one chunk of a text that becomes an embedding
+//!     embed                            one chunk of texts that become embeddings
 //!     publish                          counts, for `status`
 //! ```
 //!

@@ -1,4 +1,3 @@
-use std::ops::Range;
 use std::thread::JoinHandle;
 
 use beast_protocol::Event;
@@ -7,7 +6,7 @@ use super::*;
 use crate::admitted::{Admitted, Resumed};
 use crate::batch::{Batch, KvEdit, SamplingParams, SlotId};
 use crate::engine::fake::{self, ByteVocab, FakeEngine};
-use crate::engine::{Constraint, IsInterrupted, SavedState};
+use crate::engine::{Constraint, IsInterrupted, Piece, SavedState};
 use crate::governor::Governor;
 use crate::prefix_store::StoreKey;
 use crate::speculation::StepCosts;
@@ -59,9 +58,9 @@ impl Engine for Gate {
         self.engine.disarm(seq);
     }
     /// A chunk passes like a step without rows.
-    fn embed(&mut self, text: &[Token], chunk: Range<usize>) -> Result<Option<Vec<f32>>, EngineError> {
+    fn embed(&mut self, pieces: &[Piece<'_>]) -> Result<Vec<Option<Vec<f32>>>, EngineError> {
         self.pass(&Batch::default())?;
-        self.engine.embed(text, chunk)
+        self.engine.embed(pieces)
     }
     fn stop_embedding(&mut self) {
         self.engine.stop_embedding();
