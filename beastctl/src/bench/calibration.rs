@@ -11,11 +11,8 @@ use crate::output::{
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Line {
-    Progress {
-        n_done: u32,
-        n_total: u32,
-        what: String,
-    },
+    /// Measurements done, measurements in all, and the next one.
+    Progress { n_done: u32, n_total: u32, what: String },
     /// The results, as saved.
     Calibration(Value),
     /// Path of the saved results.
