@@ -116,7 +116,7 @@ impl Lock {
             .map_err(|error| SocketError::new("write", &self.path, error))
     }
 
-    /// The process that last wrote its id. Only a hint, even while another process holds the lock.
+    /// The process that last wrote its id. Only a hint while another process holds the lock.
     fn pid(&self) -> Option<u32> {
         recorded(&self.file)
     }

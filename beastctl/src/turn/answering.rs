@@ -58,7 +58,7 @@ pub(crate) struct Answering<'a> {
     notices: Vec<Notice>,
     parts: Parts,
     calls: Calls,
-    /// Whether thoughts are being shown on the terminal.
+    /// Whether the terminal shows thoughts on a line that has not ended.
     is_thinking: bool,
     measured: Measured,
     /// What the next daemon needs to resume.

@@ -78,7 +78,7 @@ fn killed(beast: &mut Beast, question: &Generate, rest: &Generate, kills: &[usiz
             return told;
         }
         beast.kill();
-        // What was on its way when it ended.
+        // Events that were in transit when it ended.
         while let Some(event) = client.event() {
             told.take(&event);
         }
