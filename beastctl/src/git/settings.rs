@@ -41,12 +41,12 @@ impl Settings {
         match key {
             "beast.hook" => self.is_enabled = !is_no(value),
             "beast.hooktimeout" => self.timeout = Some(value.to_owned()),
-            // With `auto`, git chooses another character only if lines of the message begin with this one, and there
-            // is no message yet.
             "i18n.commitencoding" => {
                 let is_ours = ["utf-8", "utf8", ""].iter().any(|name| value.eq_ignore_ascii_case(name));
                 self.encoding = (!is_ours).then(|| value.to_owned());
             }
+            // With `auto`, git chooses another character only if lines of the message begin with this one, and there
+            // is no message yet.
             "core.commentchar" | "core.commentstring" if value == "auto" => self.comment = COMMENT.into(),
             "core.commentchar" | "core.commentstring" if !value.is_empty() => self.comment = value.to_owned(),
             _ => {}

@@ -27,7 +27,7 @@ enum Keyword {
 
 #[derive(Debug)]
 struct Body {
-    /// End of the previous tag, and whether that is a block tag.
+    /// End of the tag before the text, and whether that is a block tag.
     tag: (Range<usize>, bool),
     n_bytes: usize,
     parameters: Vec<String>,

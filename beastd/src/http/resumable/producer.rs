@@ -36,7 +36,7 @@ pub(super) async fn spawn(
     tokio::spawn(async move {
         let id = head.id.clone();
         let journal = streams.journal(head, &log).await;
-        // Fails if the client has disconnected.
+        // Fails if the caller is gone.
         let _ = begun.send(());
         if let Some(evicted) = evicted {
             let turn = streams.turn().await;
