@@ -148,7 +148,7 @@ fn run() -> Result<bool> {
     Ok(report.is_complete())
 }
 
-/// Makes beastd read the model as after a boot. The first reader of a file decides which kind of pages it occupies,
+/// Makes beastd read the model as after a boot. The first reader of a file decides which pages it occupies,
 /// and both programs then map the same ones. Without this, the last reader before the bench would influence the
 /// measurements.
 fn read_anew(setup: &Setup) {
